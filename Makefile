@@ -1,0 +1,46 @@
+# Two commands, each enough alone on a fresh machine with Python 3.11: make run, make test.
+PYTHON ?= python3.11
+BIN := .venv/bin
+ARGS ?= --variants all
+# onnxruntime 1.32 reports on its use by default.
+export ORT_DISABLE_TELEMETRY := 1
+
+.PHONY: run test test-full lint type unit bench clean
+
+run: .venv/.run-ready
+	@status=0; $(BIN)/python run.py $(ARGS) || status=$$?; \
+	$(BIN)/python -c "import sys; from pipeline.errors import MEANING, Exit; code = int(sys.argv[1]); \
+	print(f'run.py ended with {code}: {MEANING.get(code, \"unknown\")}')" $$status; \
+	case $$status in 0|1|3) exit 0;; *) exit $$status;; esac
+
+test: .venv/.test-ready lint type unit
+
+test-full: test
+	$(BIN)/python -m pytest -m "campaign"
+
+lint: .venv/.test-ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+type: .venv/.test-ready
+	$(BIN)/mypy --strict run.py models pipeline reports
+
+unit: .venv/.test-ready
+	$(BIN)/python -m pytest --durations=10
+
+bench: .venv/.test-ready
+	$(BIN)/python -m benchmarks.study
+
+# An environment is made once; it is made again only when the pinned versions change.
+.venv/.run-ready: requirements.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	touch $@
+
+.venv/.test-ready: requirements.txt requirements-test.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-test.txt
+	touch .venv/.run-ready $@
+
+clean:
+	rm -rf .venv out .mypy_cache .ruff_cache

@@ -1,0 +1,41 @@
+"""All variants, in table order: found by looking into ``models/variants``, without importing a runtime."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import pkgutil
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import models.variants
+from models.spec import VariantSpec
+
+
+@cache
+def all_variants() -> tuple[VariantSpec, ...]:
+    """Every variant, in table order: the ``VARIANTS`` of each module in ``models.variants``, by its ``ORDER``."""
+    names = [name for _, name, _ in pkgutil.iter_modules(models.variants.__path__)]
+    tables = [importlib.import_module(f"models.variants.{name}") for name in names]
+    tables = sorted((table for table in tables if hasattr(table, "VARIANTS")), key=lambda table: table.ORDER)
+    rows = tuple(row for table in tables for row in table.VARIANTS)
+    if len({row.name for row in rows}) != len(rows):
+        raise ValueError("two variants share one name: every row in models/variants needs its own")
+    return rows
+
+
+def find_variant(name: str) -> VariantSpec:
+    """The variant of that name. Raises KeyError naming the nearest known one."""
+    rows = {row.name: row for row in all_variants()}
+    if name in rows:
+        return rows[name]
+    near = difflib.get_close_matches(name, rows, n=1, cutoff=0.0)
+    raise KeyError(f"unknown variant {name!r}: did you mean {near[0]!r}? Known: {', '.join(rows)}")
+
+
+def load(dotted: str) -> Callable[..., Any]:
+    """The function behind ``package.module:function``."""
+    module, _, function = dotted.partition(":")
+    found: Callable[..., Any] = getattr(importlib.import_module(module), function)
+    return found

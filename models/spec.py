@@ -1,0 +1,222 @@
+"""The words between a variant's description and a live engine: specs, artifacts, runners. Imports no runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.images import Images
+
+if TYPE_CHECKING:
+    from models.artifact_cache import ArtifactCache
+
+Json = Any  # JSON-ready values
+
+
+class VariantUnavailable(Exception):
+    """This variant cannot be had here. ``reason`` says why, ``remedy`` what would change that."""
+
+    def __init__(self, reason: str, remedy: str) -> None:
+        super().__init__(f"{reason} ({remedy})")
+        self.reason = reason
+        self.remedy = remedy
+
+
+@dataclass(frozen=True)
+class VariantSpec:
+    """One row of the table of variants.
+
+    ``build`` and ``open`` are dotted paths (``package.module:function``), imported only in a worker:
+    ``build(spec, request, folder) -> Manifest`` writes the artifact's files into ``folder``;
+    ``open(artifact, settings) -> Runner`` gives the engine, live between enter and exit.
+    """
+
+    name: str
+    runtime: Literal["torch", "onnxruntime"]
+    precision: str
+    summary: str
+    build: str
+    open: str
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+    role: Literal["candidate", "reference"] = "candidate"
+    optional: bool = False
+    calibrated: bool = False  # static scales: one artifact per input set, calibrated on that set's calibration part
+    requires: tuple[str, ...] = ()  # distributions beyond requirements.txt, e.g. ("torchao==0.18.0",)
+    # Processor features (the kernel's words), one of which this arithmetic needs: without any it is emulated, too slow
+    # for more than a few images, and the study measures only those.
+    native_isa: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Network:
+    """The network under study: an architecture by name with a complete, verified state dict, or an ONNX file."""
+
+    model: str
+    weights_path: str  # safetensors with the complete float32 state dict
+    weights_sha256: str
+    num_classes: int  # 0: an ONNX file that leaves it free
+    onnx_path: str | None = None
+
+
+@dataclass(frozen=True)
+class BuildRequest:
+    """What a builder may use. ``calibration`` is None for variants without static scales."""
+
+    network: Network
+    calibration: Images | None
+    cache: ArtifactCache
+    say: Callable[[str], None] = print  # one line of progress
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a builder says of what it built. ``size_bytes`` is what a deployment would ship (weights and graph).
+
+    ``recipe``: for int8 the observer, granularity, symmetry, reduce_range and types, as plain JSON values.
+    ``int8_layers`` of ``weight_layers`` hold int8 weights. ``notes``: surprises worth a line in the report.
+    """
+
+    recipe: Mapping[str, Any]
+    size_bytes: int
+    int8_layers: int = 0
+    weight_layers: int = 0
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A built variant on disk: ``folder`` holds only safetensors, JSON and ONNX files."""
+
+    key: str  # 64 hex: of spec, weights, calibration and toolchain
+    folder: Path
+    manifest: Manifest
+
+
+@dataclass(frozen=True)
+class RunnerSettings:
+    """The part of a condition that an engine is opened with."""
+
+    threads: int
+    memory_format: str = "contiguous"
+    device: str = "cpu"
+
+
+@dataclass(frozen=True)
+class Effective:
+    """What really runs, measured after opening: not what was asked for.
+
+    ``precision``: the type the arithmetic is done in, e.g. ``fp32`` for an fp16 graph inside casts.
+    ``int8_layers``: weight layers computed by integer kernels, of ``weight_layers``. ``note``: one sentence or "".
+    """
+
+    precision: str
+    provider: str
+    int8_layers: int
+    weight_layers: int
+    note: str = ""
+
+
+@runtime_checkable
+class Runner(Protocol):
+    """A live engine. Use as a context manager; ``run`` only between enter and exit."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    def run(self, images: NDArray[np.float32]) -> NDArray[Any]:
+        """Logits [n, classes] for float32 NCHW images [n, c, h, w], in the network's own output type.
+
+        bfloat16 comes as ``ml_dtypes.bfloat16``. The array is owned by the caller.
+        """
+        ...
+
+    def effective(self) -> Effective:
+        """What really runs here."""
+        ...
+
+
+@runtime_checkable
+class Quantized(Protocol):
+    """A runner with quantized activations that can be watched."""
+
+    def clip_shares(self, images: NDArray[np.float32]) -> dict[str, float]:
+        """Per quantized layer the share (0 to 1) of activations at a clip limit that does not stand for real zero."""
+        ...
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One leaf of the deployed computation: a module, or a node of the optimised graph.
+
+    ``signature``: layers of one signature run the same kernels on the same shapes (kind, parameters' shapes, stride,
+    types, input shapes of one image); their weights differ.
+    """
+
+    name: str
+    kind: str  # conv2d, linear, batch-norm, add, relu, average-pool, max-pool, quantize, dequantize, flatten, ...
+    signature: str
+
+
+Rows = tuple[NDArray[Any], ...]
+"""The tensors of one call of a layer, batch axis first, in their own types (quantized ones as their integers)."""
+
+
+@runtime_checkable
+class Inspectable(Protocol):
+    """A runner whose layers can be watched as deployed and run again alone."""
+
+    def watch(self, images: NDArray[np.float32], see: Callable[[Layer, Rows, Rows], None]) -> NDArray[Any]:
+        """Logits of one deployed run; ``see(layer, inputs, outputs)`` gets copies for each layer, in execution order.
+
+        The logits are bit-equal to ``run``'s, or the caller finds out: nothing is de-optimised to look inside.
+        """
+        ...
+
+    def replay(self, layer: str, inputs: Rows) -> Rows:
+        """This layer alone on these inputs, with the kernels and settings of the deployed run."""
+        ...
+
+
+@dataclass(frozen=True)
+class Canonical:
+    """How a layer is run so that its rows cannot depend on N: in calls of exactly ``size`` rows, a last one padded.
+
+    ``up_to``: calls of up to so many rows are one class with ``size`` already: they go through unchanged, and a last
+    part of at most so many rows needs no padding (0: none).
+    """
+
+    size: int
+    up_to: int = 0
+
+
+@runtime_checkable
+class Rewritable(Protocol):
+    """A runner that can run chosen layers in a canonical shape."""
+
+    def with_canonical(self, rules: Mapping[str, Canonical]) -> Runner:
+        """A second live runner of the same weights (shared, not copied) in which these layers follow their rules.
+
+        Use it inside this runner's with block. Raises KeyError for an unknown layer, VariantUnavailable where a layer
+        cannot be rewritten (say why).
+        """
+        ...
+
+
+@runtime_checkable
+class Provocable(Protocol):
+    """A runner with integer layers whose rare rounding differences can be provoked."""
+
+    def provoke(self, layer: str, batch: int, seed: int) -> tuple[int, int]:
+        """(elements that differ between N = 1 and N = ``batch``, elements tried) with every channel of this layer moved
+        within 2 ULP of a rounding tie: the same kernels and shapes, other biases. The layer itself is unchanged.
+        """
+        ...

@@ -1,0 +1,114 @@
+"""Integer layers of torch placed on rounding ties, where kernels that differ in one rounding give different steps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.ao.nn import quantized as nnq
+from torch.ao.nn.quantized import dynamic as nnqd
+from torch.nn import functional
+
+from models.spec import Rows
+from models.torch_calls import shallow_copy
+from models.torch_canonical import RewritableTorchRunner
+from models.torch_survey import Unit
+from models.torch_tensors import Form
+
+_STEPS = (16, 112)  # output steps to put ties between: inside of the range also where it is reduced to 7 bits
+_NEAREST = 8  # pairs of inputs of an addition, of 65536, so within about 1e-4 of a step
+_ULPS = 2
+_SIDE = 32  # of an image that is as good as a larger one in its middle
+
+Provoked = tuple[Callable[..., Any], Rows]
+"""A layer, or a copy of it with other biases, and inputs of one image for it."""
+
+
+class ProvocableTorchRunner(RewritableTorchRunner):
+    """For networks whose activations have fixed scales."""
+
+    def provoke(self, layer: str, batch: int, seed: int) -> tuple[int, int]:
+        """(elements that differ between N = 1 and N = ``batch``, elements tried) on rounding ties of this layer.
+
+        A convolution or linear layer gets constant channels and, in a copy, biases that move every channel within 2 ULP
+        of a tie; a quantization gets inputs as close to ties, an addition the pairs of codes nearest to one. Other
+        layers cannot be moved to ties: (0, 0). Raises RuntimeError before the first ``watch``, KeyError for an
+        unknown layer.
+        """
+        unit = self.known_layers()[layer]
+        with torch.inference_mode():
+            provoked = _provoked(unit, np.random.default_rng(seed))
+            if provoked is None:
+                return 0, 0
+            single, batched = (_run(unit, *provoked, count) for count in (1, batch))
+        return int((single != batched).sum()), batched.size
+
+
+def _run(unit: Unit, function: Callable[..., Any], inputs: Rows, count: int) -> NDArray[Any]:
+    slots = [slot for slot in unit.slots if slot]
+    tensors = [slot.tensor(np.repeat(rows, count, axis=0)) for slot, rows in zip(slots, inputs, strict=True)]
+    return unit.results[0].rows(function(*tensors))
+
+
+def _provoked(unit: Unit, draws: np.random.Generator) -> Provoked | None:
+    forms = [slot.one for slot in unit.slots if slot]
+    module = getattr(unit.original, "__self__", unit.original)
+    match module:
+        case nnqd.Linear():
+            return None  # its scales come with the batch
+        case nnq.Conv2d() | nnq.Linear():
+            return _biased(module, forms[0], draws)
+        case nnq.Quantize():
+            steps = draws.integers(*_STEPS, forms[0].shape) + 0.5 - float(module.zero_point)
+            return module, (_nearby(steps * float(module.scale), draws),)
+        case nnq.QFunctional() if unit.layer.kind == "add" and len(forms) == 2 and forms[0].shape == forms[1].shape:
+            return unit.original, _pairs(module, forms, draws)
+    return None
+
+
+def _biased(module: Any, form: Form, draws: np.random.Generator) -> Provoked:
+    """Every output channel on a tie of its own, by the bias that completes its exact sum in the middle of the image."""
+    codes = draws.integers(0, _STEPS[1], (1, form.shape[1]) + (1,) * (len(form.shape) - 2))
+    weight = module.weight()
+    per_channel = weight.qscheme() != torch.per_tensor_affine
+    scales = weight.q_per_channel_scales().numpy() if per_channel else weight.q_scale()
+    sums = _sums(module, weight.int_repr().double(), torch.from_numpy(codes - float(form.zero_point)), form)
+    steps = draws.integers(*_STEPS, len(sums)) + 0.5 - float(module.zero_point)
+    assert form.scale is not None
+    exact = steps * float(module.scale) - sums * form.scale * np.asarray(scales, np.float64)
+    twin: Any = shallow_copy(module, lambda path, original, copy: copy)
+    twin.set_weight_bias(weight, torch.from_numpy(_nearby(exact, draws)))
+    return twin, (np.broadcast_to(codes, form.shape).astype(np.uint8),)
+
+
+def _sums(module: Any, weight: Tensor, values: Tensor, form: Form) -> NDArray[np.float64]:
+    """Integers [outputs]: of a linear layer, or of a convolution in the middle of these constant channels."""
+    if weight.ndim == 2:
+        return functional.linear(values, weight)[0].numpy()
+    side = [min(length, _SIDE) for length in form.shape[2:]]
+    given = values.expand(*values.shape[:2], *side)
+    sums = functional.conv2d(given, weight, None, module.stride, module.padding, module.dilation, module.groups)
+    return sums[0, :, sums.shape[2] // 2, sums.shape[3] // 2].numpy()
+
+
+def _pairs(module: Any, forms: list[Form], draws: np.random.Generator) -> Rows:
+    """Codes drawn from the pairs whose exact sum, in output steps, lies nearest to a half."""
+    first, second = (np.arange(256.0) - form.zero_point for form in forms)
+    a, b = first * (forms[0].scale or 1.0), second * (forms[1].scale or 1.0)
+    steps = np.add.outer(a, b) / float(module.scale) + float(module.zero_point)
+    distance = np.abs(steps - np.floor(steps) - 0.5)
+    distance[(steps < _STEPS[0]) | (steps > _STEPS[1])] = np.inf
+    nearest = np.argsort(distance, axis=None)[:_NEAREST]
+    chosen = draws.choice(nearest, forms[0].shape)
+    return (chosen // 256).astype(np.uint8), (chosen % 256).astype(np.uint8)
+
+
+def _nearby(exact: NDArray[np.floating], draws: np.random.Generator) -> NDArray[np.float32]:
+    """The nearest float32, moved by up to 2 units in the last place."""
+    rounded = exact.astype(np.float32)
+    moves = draws.integers(-_ULPS, _ULPS, exact.shape, endpoint=True)
+    return (rounded + moves * np.spacing(rounded)).astype(np.float32)

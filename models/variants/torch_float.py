@@ -1,0 +1,51 @@
+"""The float variants of torch: one set of weights in four types."""
+
+from models.spec import VariantSpec
+
+ORDER = 10
+
+_BUILD = "models.torch_float:build"
+_OPEN = "models.torch_float:open_runner"
+
+VARIANTS = (
+    VariantSpec(
+        name="fp64",
+        runtime="torch",
+        precision="fp64",
+        summary="torch, float64: the reference that numeric errors are measured against",
+        build=_BUILD,
+        open=_OPEN,
+        recipe={"weights": {"type": "float32"}, "computed_in": "float64"},
+        role="reference",
+    ),
+    VariantSpec(
+        name="fp32",
+        runtime="torch",
+        precision="fp32",
+        summary="torch, float32",
+        build=_BUILD,
+        open=_OPEN,
+        recipe={"weights": {"type": "float32"}, "computed_in": "float32"},
+    ),
+    VariantSpec(
+        name="fp16",
+        runtime="torch",
+        precision="fp16",
+        summary="torch, float16 weights, activations and logits",
+        build=_BUILD,
+        open=_OPEN,
+        # On a CPU without fp16 arithmetic torch's own convolution does the work, five times faster in this format at
+        # N = 1 and N = 8 alike; nobody would deploy the other.
+        recipe={"weights": {"type": "float16"}, "computed_in": "float16", "memory_format": "channels_last"},
+        native_isa=("avx512_fp16", "amx_fp16", "asimdhp"),
+    ),
+    VariantSpec(
+        name="bf16",
+        runtime="torch",
+        precision="bf16",
+        summary="torch, bfloat16 weights, activations and logits",
+        build=_BUILD,
+        open=_OPEN,
+        recipe={"weights": {"type": "bfloat16"}, "computed_in": "bfloat16"},
+    ),
+)

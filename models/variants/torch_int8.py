@@ -1,0 +1,50 @@
+"""torch's int8 variants in eager mode. The static ones share one calibration and differ in what is named here."""
+
+from typing import Any
+
+from models.spec import VariantSpec
+
+ORDER = 20
+
+_TENSORS: dict[str, Any] = {
+    "weights": {"type": "int8", "granularity": "per-channel", "symmetric": True},
+    "activations": {"type": "uint8", "granularity": "per-tensor", "symmetric": False},
+    "observer": "HistogramObserver",
+}
+
+
+def _static(engine: str, reduce_range: bool, summary: str) -> VariantSpec:
+    return VariantSpec(
+        name=f"int8-{engine}",
+        runtime="torch",
+        precision="int8",
+        summary=summary,
+        build="models.torch_int8:build_static",
+        open="models.torch_int8:open_static",
+        recipe={**_TENSORS, "engine": engine, "reduce_range": reduce_range, "logits": "float32"},
+        calibrated=True,
+    )
+
+
+VARIANTS = (
+    # reduce_range as in torch's default qconfig of each engine
+    _static("fbgemm", True, "torch, static int8 by FBGEMM"),
+    _static("x86", True, "torch, static int8, oneDNN or FBGEMM by operation"),
+    _static("onednn", False, "torch, static int8 by oneDNN, full 8-bit activations"),
+    VariantSpec(
+        name="int8-dynamic",
+        runtime="torch",
+        precision="int8",
+        summary="torch, dynamic int8: linear layers only",
+        build="models.torch_int8:build_dynamic",
+        open="models.torch_int8:open_dynamic",
+        recipe={
+            "observer": "min and max of the whole batch at run time",
+            "weights": {"type": "int8", "granularity": "per-tensor", "symmetric": True},
+            "activations": {"type": "uint8", "granularity": "per-tensor", "symmetric": False},
+            "engine": "x86",
+            "reduce_range": True,  # as torch's own module asks of the kernel
+            "logits": "float32",
+        },
+    ),
+)

@@ -1,0 +1,1 @@
+"""From runners to a recommendation. Imports neither torch nor onnxruntime."""

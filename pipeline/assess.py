@@ -1,0 +1,122 @@
+"""The stage that reads the evidence: comparisons, classes, verdict, cost and accuracy of every variant."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from models.registry import find_variant
+from pipeline.accuracy import accuracy, accuracy_drop
+from pipeline.batch_classes import batch_classes, fingerprints
+from pipeline.compare import comparisons
+from pipeline.evidence import Evidence
+from pipeline.inputs import PreparedSet
+from pipeline.labelled import BASELINE_SINGLES, LabelledRun
+from pipeline.records import Condition, Cost, Effective, Policy, VariantResult
+from pipeline.stages import Stages
+from pipeline.verdict import Tested, inputs_verdict, repeatable, worst
+
+Rounds = dict[tuple[str, str, int], list[Evidence]]
+"""(variant, input set, threads) -> its evidence, one per round."""
+
+
+@dataclass(frozen=True)
+class Findings:
+    """Everything the running stages brought back."""
+
+    rounds: Rounds
+    references: dict[str, Evidence]  # the fp64 singles by input set
+    costs: dict[str, Cost]  # by variant
+    labelled: LabelledRun | None
+    policy: Policy
+
+
+def assess(stages: Stages, findings: Findings, name: str) -> VariantResult:
+    """The record of one variant: measured, or why not."""
+    spec = find_variant(name)
+    manifests = [artifact.manifest for (variant, _), artifact in stages.artifacts.items() if variant == name]
+    failure = stages.failures.get(name)
+    result = VariantResult(
+        name=name,
+        runtime=spec.runtime,
+        precision=spec.precision,
+        status=failure.status if failure else "measured",
+        reason=failure.reason if failure else None,
+        remedy=failure.remedy if failure else None,
+        role=spec.role,
+        summary=spec.summary,
+        recipe=dict(manifests[-1].recipe if manifests else spec.recipe),
+        notes=list(manifests[-1].notes if manifests else ()),
+        not_run=stages.not_run.get(name, []),
+    )
+    if failure:
+        return result
+    if spec.role == "reference":
+        effective = [Effective(**evidence.effective) for evidence in findings.references.values()]
+        return result.model_copy(update={"effective": effective[-1] if effective else None})
+    measured = _compared(stages, findings, name) | _accuracy(findings, name)
+    return result.model_copy(update=measured | {"cost": findings.costs.get(name)})
+
+
+def _compared(stages: Stages, findings: Findings, name: str) -> dict[str, Any]:
+    """What the comparisons say, as fields of VariantResult."""
+    every, verdicts = [], []
+    for prepared in stages.sets:
+        tested = [
+            _tested(prepared, rounds, findings.references.get(prepared.record.name), threads)
+            for (variant, inputs, threads), rounds in findings.rounds.items()
+            if (variant, inputs) == (name, prepared.record.name)
+        ]
+        every += tested
+        if tested and (verdict := inputs_verdict(tested, _distinct(prepared, tested[0].evidence))):
+            verdicts.append(verdict)
+    deciding = worst(verdicts)
+    made = [comparison for one in every for comparison in one.comparisons]
+    return {
+        "effective": Effective(**every[-1].evidence.effective) if every else None,
+        "verdict": deciding and deciding.verdict,
+        "decided_by": deciding and deciding.decided_by,
+        "by_inputs": verdicts,
+        "repeatable": repeatable(made),
+        "comparisons": made,
+        "classes": [batch_classes(one.evidence, one.condition) for one in every],
+        "fingerprints": [mark for one in every for mark in fingerprints(one.evidence, one.condition)],
+        "margin": deciding and deciding.margin,
+    }
+
+
+def _tested(prepared: PreparedSet, rounds: list[Evidence], reference: Evidence | None, threads: int) -> Tested:
+    first, second = rounds[0], rounds[1] if len(rounds) > 1 else None
+    if reference is not None:  # a variant may have been measured on fewer images than the reference
+        reference = replace(reference, singles=reference.singles[: len(first.singles)])
+    condition = Condition(threads=threads, image_size=prepared.evaluation.shape[2])
+    return Tested(condition, first, comparisons(first, second, reference, condition))
+
+
+def _distinct(prepared: PreparedSet, evidence: Evidence) -> int:
+    """How many of the images that were run differ by content."""
+    run = len(evidence.singles)
+    if run == len(prepared.evaluation):
+        return prepared.record.n
+    return len({prepared.evaluation.read(i, i + 1).tobytes() for i in range(run)})
+
+
+def _accuracy(findings: Findings, name: str) -> dict[str, Any]:
+    """Accuracy and its drop against the baseline's singles, as fields of VariantResult."""
+    run = findings.labelled
+    if run is None or run.images.labels is None:
+        return {"accuracy_note": "no input set of this study has labels"}
+    if (predicted := run.predictions.get(name)) is None:
+        return {"accuracy_note": f"not measured on {len(run.images)} labelled images: see what was not run"}
+    labels = np.asarray(run.images.labels)
+    found: dict[str, Any] = {
+        "accuracy": accuracy(np.asarray(predicted.classes), labels, run.inputs, predicted.batch_size)
+    }
+    if baseline := run.predictions.get(BASELINE_SINGLES):
+        limit = findings.policy.max_accuracy_drop
+        found["accuracy_drop"] = accuracy_drop(
+            np.asarray(baseline.classes), np.asarray(predicted.classes), labels, limit
+        )
+    return found

@@ -1,0 +1,220 @@
+"""The study's configuration: from arguments to one validated, frozen record. Imports no numeric library."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Any, NoReturn
+
+from models.registry import all_variants, find_variant
+from pipeline.environment import available_cores
+from pipeline.errors import UsageError
+
+VERSION = "0.1.0"
+
+
+@dataclass(frozen=True)
+class PolicyFlags:
+    """The policy as asked for; None means the default, which depends on how many labelled images were evaluated."""
+
+    stability: str | None = None
+    max_accuracy_drop: float | None = None
+    max_latency_ms: float | None = None
+    max_size_mb: float | None = None
+    objective: str = "throughput"
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything that decides a study. Fields of ``_TALK`` decide only how it is shown and where it is kept."""
+
+    variants: tuple[str, ...]
+    model: str = "resnet50"
+    onnx: str | None = None
+    weights: str = "auto"
+    inputs: str = "auto"
+    images: int | None = None  # None: 16, and 4 for the seed set
+    image_size: int = 224
+    seed: int = 42069
+    batch_sizes: tuple[int, ...] = (2, 3, 4, 8, 16)
+    threads: tuple[int, ...] = ()
+    quick: bool = False
+    explain: bool = True
+    policy: PolicyFlags = field(default_factory=PolicyFlags)
+    offline: bool = False
+    timeout_s: float = 600.0
+    out: str | None = None
+    fresh: bool = False
+    dry_run: bool = False
+    json: bool = False
+    quiet: bool = False
+    verbose: bool = False
+    debug: bool = False
+
+    def decisive(self) -> dict[str, Any]:
+        """The fields that decide the evidence, as JSON-ready values."""
+        fields = asdict(self)
+        fields.pop("policy")
+        return {name: value for name, value in fields.items() if name not in _TALK}
+
+    @property
+    def digest(self) -> str:
+        """8 hex digits of what decides the evidence: the same for a command typed again."""
+        return hashlib.sha256(json.dumps(self.decisive(), sort_keys=True).encode()).hexdigest()[:8]
+
+
+_TALK = ("out", "fresh", "dry_run", "json", "quiet", "verbose", "debug", "timeout_s", "offline")
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse whose complaints are the contract's: one line, exit code 2."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise UsageError."""
+        raise UsageError("usage", f"{message}. See python run.py --help")
+
+
+def study_parser(commands: str = "") -> argparse.ArgumentParser:
+    """The parser of the study's own flags; ``commands`` says in its help what else run.py can do."""
+    parser = Parser(
+        prog="run.py",
+        description="Isobatch: does the answer depend on the batch, for which precision, and what should be deployed?",
+        epilog=f"{commands}exit codes:\n  0 policy met, 1 not met, 2 usage, 3 in part, 4 tool failed, 130 interrupted",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"isobatch {VERSION}")
+    parser.add_argument("--list-variants", action="store_true", help="list the variants and stop")
+    what = parser.add_argument_group("what")
+    what.add_argument("--variants", default="all", help="'all' (every variant not optional) or a list: fp32,ort-int8")
+    what.add_argument("--model", default="resnet50", help="a torchvision classifier (default: %(default)s)")
+    what.add_argument("--onnx", metavar="FILE", help="the user's own ONNX classifier; ORT variants are made from it")
+    what.add_argument(
+        "--weights", default="auto", help="auto, digits, imagenet-v2, imagenet-v1, random or FILE (default: auto)"
+    )
+    what.add_argument("--inputs", default="auto", help="auto, seed, digits, photos, a folder or FILE.npy")
+    what.add_argument("--images", metavar="N", help="images per input set (default: 16, and 4 for the seed set)")
+    what.add_argument("--image-size", default="224", metavar="S", help="side in pixels (default: %(default)s)")
+    what.add_argument("--seed", default="42069", help="of the drawn input set (default: %(default)s)")
+    conditions = parser.add_argument_group("conditions")
+    conditions.add_argument(
+        "--batch-sizes", default="2,3,4,8,16", help="lists and ranges: 2,4,8 or 1-32; 1 means the repeat"
+    )
+    conditions.add_argument("--threads", default="", help="thread counts, a list: 1,2 (default: all cores)")
+    stages = parser.add_argument_group("stages")
+    stages.add_argument("--quick", action="store_true", help="only the input set of the original question")
+    stages.add_argument("--no-explain", action="store_true", help="do not seek origins, nor repair what differs")
+    stages.add_argument("--dry-run", action="store_true", help="print the jobs and stop")
+    add_policy(parser)
+    running = parser.add_argument_group("running")
+    running.add_argument("--timeout", default="600", metavar="S", help="end a worker that is silent for S seconds")
+    running.add_argument("--out", metavar="DIR", help="the run's folder (default: out/<time>-<configuration>)")
+    running.add_argument("--fresh", action="store_true", help="start anew instead of resuming an unfinished run")
+    running.add_argument("--offline", action="store_true", help="never download, not even a named choice")
+    talk = parser.add_argument_group("talk")
+    talk.add_argument("--json", action="store_true", help="the report on stdout, all else on stderr")
+    talk.add_argument("--quiet", action="store_true", help="no progress")
+    talk.add_argument("--verbose", action="store_true", help="all tables on the terminal, not only the summary")
+    talk.add_argument("--debug", action="store_true", help="tracebacks of errors")
+    return parser
+
+
+def add_policy(parser: argparse.ArgumentParser) -> None:
+    """Add the policy flags, shared by the study and ``recommend``."""
+    policy = parser.add_argument_group("policy")
+    policy.add_argument("--policy", choices=("batch-invariant", "top1-stable", "none"), help="stability demanded")
+    policy.add_argument("--max-accuracy-drop", metavar="P", help="in points of top-1 against fp32, e.g. 2")
+    policy.add_argument("--max-latency-ms", metavar="MS", help="limit on latency at N = 1")
+    policy.add_argument("--max-size-mb", metavar="MB", help="limit on the artifact's size")
+    policy.add_argument("--objective", choices=("throughput", "latency", "size"), default="throughput")
+
+
+def read_config(arguments: argparse.Namespace) -> Config:
+    """The validated configuration. Raises UsageError: what was asked, what is possible, what to do."""
+    threads = _numbers("--threads", arguments.threads) if arguments.threads else (available_cores(),)
+    batch_sizes = _numbers("--batch-sizes", arguments.batch_sizes)
+    return Config(
+        variants=_variants(arguments.variants),
+        model=arguments.model,
+        onnx=arguments.onnx,
+        weights=arguments.weights,
+        inputs=arguments.inputs,
+        images=None if arguments.images is None else _whole("--images", arguments.images, 1),
+        image_size=_whole("--image-size", arguments.image_size, 32),
+        seed=_whole("--seed", arguments.seed, 0),
+        batch_sizes=tuple(n for n in batch_sizes if n > 1),
+        threads=threads,
+        quick=arguments.quick,
+        explain=not arguments.no_explain,
+        policy=read_policy(arguments),
+        offline=arguments.offline,
+        timeout_s=_real("--timeout", arguments.timeout) or 600.0,
+        **{name: getattr(arguments, name) for name in ("out", "fresh", "dry_run", "json", "quiet", "verbose", "debug")},
+    )
+
+
+def read_policy(arguments: argparse.Namespace) -> PolicyFlags:
+    """The policy flags. Raises UsageError for a limit that is not a number of at least 0."""
+    return PolicyFlags(
+        stability=arguments.policy,
+        max_accuracy_drop=_real("--max-accuracy-drop", arguments.max_accuracy_drop),
+        max_latency_ms=_real("--max-latency-ms", arguments.max_latency_ms),
+        max_size_mb=_real("--max-size-mb", arguments.max_size_mb),
+        objective=arguments.objective,
+    )
+
+
+def _variants(text: str) -> tuple[str, ...]:
+    if text == "all":
+        return tuple(row.name for row in all_variants() if not row.optional)
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if not names:
+        raise UsageError("unknown-variant", "--variants names none: give 'all' or a list such as fp32,ort-int8")
+    for name in names:
+        try:
+            find_variant(name)
+        except KeyError as error:
+            raise UsageError("unknown-variant", error.args[0]) from None
+    return tuple(dict.fromkeys(names))
+
+
+def _whole(flag: str, text: str, least: int) -> int:
+    try:
+        value = int(text)
+    except ValueError:
+        value = least - 1
+    if value < least:
+        raise UsageError("bad-number", f"{flag} {text!r} is not a whole number of at least {least}")
+    return value
+
+
+def _real(flag: str, text: str | None) -> float | None:
+    if text is None:
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < float("inf"):
+        raise UsageError("bad-number", f"{flag} {text!r} is not a number of at least 0")
+    return value
+
+
+_LARGEST = 65536
+
+
+def _numbers(flag: str, text: str) -> tuple[int, ...]:
+    """``2,4,8`` or ``1-32`` as sorted distinct numbers."""
+    found: set[int] = set()
+    for part in text.split(","):
+        low, dash, high = part.strip().partition("-")
+        try:
+            first, last = int(low), int(high if dash else low)
+        except ValueError:
+            raise UsageError("bad-number", f"{flag} {text!r}: {part.strip()!r} is not a number or range") from None
+        if not 1 <= first <= last <= _LARGEST:
+            raise UsageError("bad-number", f"{flag} {text!r}: {part.strip()!r} must lie in 1 to {_LARGEST}, rising")
+        found.update(range(first, last + 1))
+    return tuple(sorted(found))

@@ -1,0 +1,46 @@
+"""Errors the user can act on, with stable codes, and the exit codes of the contract."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class Exit(IntEnum):
+    """What the process says to its caller. Precedence: USAGE, TOOL, NOT_MET, PARTIAL, DONE."""
+
+    DONE = 0
+    NOT_MET = 1
+    USAGE = 2
+    PARTIAL = 3
+    TOOL = 4
+    INTERRUPTED = 130
+    TERMINATED = 143
+
+
+MEANING = {
+    Exit.DONE: "done, policy met",
+    Exit.NOT_MET: "done, policy not met",
+    Exit.USAGE: "usage or shared-input error: nothing was measured",
+    Exit.PARTIAL: "done in part: something named was unavailable, failed, skipped or could not be checked",
+    Exit.TOOL: "the tool itself failed",
+    Exit.INTERRUPTED: "interrupted: the same command goes on where it stopped",
+    Exit.TERMINATED: "terminated: the same command goes on where it stopped",
+}
+
+
+class UsageError(Exception):
+    """Input that all variants share is unusable. ``code`` is stable; the text says what, why and what to do."""
+
+    def __init__(self, code: str, text: str) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+class StoreError(OSError):
+    """A file could not be written or read back; the message says which, why and what to do."""
+
+
+def worst(*codes: Exit) -> Exit:
+    """The exit code that wins by the contract's precedence."""
+    order = (Exit.USAGE, Exit.TOOL, Exit.NOT_MET, Exit.PARTIAL, Exit.DONE)
+    return min(codes, key=order.index, default=Exit.DONE)

@@ -1,0 +1,86 @@
+"""What a worker brings back: the output rows of every pass, kept as differences from the singles."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+PassKind = Literal["singles", "batched", "position", "neighbours", "repeat"]
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One way through the images ``start`` to ``stop`` of a set, ``batch_size`` at a time.
+
+    ``position``: every batch rotated by one place (rows are kept in the images' own order). ``neighbours``: the last
+    image of every batch replaced by an outlier (its row is not kept). ``repeat``: batches already run, once more in the
+    same process. ``stop - start`` is a multiple of batch_size.
+    """
+
+    kind: PassKind
+    batch_size: int
+    start: int
+    stop: int
+
+    @property
+    def id(self) -> str:
+        """A name that is unique within a job."""
+        return f"{self.kind}-{self.batch_size}-{self.start}-{self.stop}"
+
+    @property
+    def images(self) -> tuple[int, ...]:
+        """The images whose rows are evidence of this pass, in order."""
+        every = range(self.start, self.stop)
+        if self.kind != "neighbours":
+            return tuple(every)
+        return tuple(i for i in every if (i - self.start) % self.batch_size != self.batch_size - 1)
+
+
+def bits(rows: NDArray[Any]) -> NDArray[Any]:
+    """The rows as unsigned integers of the same width: what is compared when bytes are compared."""
+    return np.ascontiguousarray(rows).view(f"u{rows.dtype.itemsize}")
+
+
+def differing_rows(reference: NDArray[Any], candidate: NDArray[Any]) -> NDArray[np.int64]:
+    """Indices of the rows whose bytes differ. Both arrays are [n, classes] of one type; ValueError otherwise."""
+    if reference.shape != candidate.shape or reference.dtype != candidate.dtype:
+        first, second = (f"{rows.dtype}{list(rows.shape)}" for rows in (reference, candidate))
+        raise ValueError(f"shape-mismatch: rows of {first} against {second}")
+    return np.flatnonzero((bits(reference) != bits(candidate)).any(axis=1))
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """The outputs of one job: a variant on one input set under one condition, in one round.
+
+    ``singles`` is [n, classes] in the network's own type; ``rows`` maps a pass's id to (indices into ``Pass.images``
+    of the rows whose bytes differ from the singles, those rows). ``call_s``: wall seconds of each call of a pass.
+    """
+
+    variant: str
+    inputs: str
+    round: int
+    singles: NDArray[Any]
+    passes: tuple[Pass, ...]
+    rows: Mapping[str, tuple[NDArray[np.int64], NDArray[Any]]]
+    call_s: Mapping[str, tuple[float, ...]]
+    effective: Mapping[str, Any]
+    clip_shares: Mapping[str, float] | None
+    peak_memory_bytes: int
+    readback: Mapping[str, str]  # what the libraries say of the ISA, threads and settings in effect
+
+    def outputs(self, chosen: Pass) -> NDArray[Any]:
+        """The rows [len(images), classes] of a pass, rebuilt exactly."""
+        whole = self.singles[list(chosen.images)]
+        if chosen.kind != "singles":
+            index, values = self.rows[chosen.id]
+            whole[index] = values
+        return whole
+
+    def find(self, kind: PassKind, batch_size: int | None = None) -> tuple[Pass, ...]:
+        """The passes of that kind, and of that N if given, in the order they were run."""
+        return tuple(p for p in self.passes if p.kind == kind and batch_size in (None, p.batch_size))

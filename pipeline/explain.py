@@ -1,0 +1,192 @@
+"""The stage that explains and repairs: for each variant that is not batch-invariant, its origins and its repair."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from models.artifact_cache import key_of
+from models.registry import find_variant
+from pipeline.environment import cpu_flags, worker_settings
+from pipeline.execute import WorkerError
+from pipeline.inputs import PreparedSet
+from pipeline.measure import artifact_json, cost
+from pipeline.records import Condition, Growth, Locating, Origin, Repair, VariantResult
+from pipeline.stages import Stages, emulated
+from pipeline.statistics import median_interval
+from pipeline.store import StoreError, read_json, write_bytes
+from pipeline.wording import listed, sizes
+
+EXPLAINED = ("batch-variant", "top1-stable")
+_PASSES_PER_IMAGE = 30  # roughly what locating, verifying and pricing cost, for the progress display
+
+
+@dataclass(frozen=True)
+class Explained:
+    """What one worker found out about one variant on one input set."""
+
+    inputs: str
+    condition: Condition
+    found: dict[str, Any]
+
+
+def explain(stages: Stages, results: list[VariantResult]) -> list[VariantResult]:
+    """The results with origins, growth and repairs added where a variant is not batch-invariant.
+
+    Origins are sought on the last input set (the one that fits the weights, if it is among them) on which its outputs
+    depend on the batch; the repair is priced there, and verified on every set that the same artifact serves.
+    """
+    sets = {prepared.record.name: prepared for prepared in stages.sets}
+    chosen = {
+        result.name: sets[[one.inputs for one in result.by_inputs if one.verdict in EXPLAINED][-1]]
+        for result in results
+        if result.verdict in EXPLAINED
+    }
+    stages.progress.plan(sum(_cost(name, prepared) for name, prepared in chosen.items()))
+    return [_explain(stages, result, chosen[result.name]) if result.name in chosen else result for result in results]
+
+
+def _cost(variant: str, prepared: PreparedSet) -> float:
+    images = prepared.evaluation
+    return cost(find_variant(variant), _PASSES_PER_IMAGE * len(images), images.shape[2])
+
+
+def _explain(stages: Stages, result: VariantResult, prepared: PreparedSet) -> VariantResult:
+    if emulated(find_variant(result.name), cpu_flags()):
+        why = "its arithmetic is emulated here: replaying every layer would take too long"
+        stages.skip(result.name, prepared.record.name, "origins and repair", why)
+        return result.model_copy(update={"not_run": stages.not_run[result.name]})
+    try:
+        found = _look_inside(stages, result.name, prepared)
+    except WorkerError as error:
+        found = {"locatable": False, "why": error.reason}
+    if not found["locatable"]:
+        stages.skip(result.name, prepared.record.name, "origins and repair", found["why"])
+        return result.model_copy(update={"not_run": stages.not_run[result.name]})
+    condition = Condition(threads=stages.threads, image_size=prepared.evaluation.shape[2])
+    return result.model_copy(update=records(Explained(prepared.record.name, condition, found)))
+
+
+def _look_inside(stages: Stages, variant: str, prepared: PreparedSet) -> dict[str, Any]:
+    """What a worker finds, kept with the run's evidence so that an interrupted study does not look again."""
+    spec, images = find_variant(variant), prepared.evaluation
+    label = f"origins and repair of {variant}"
+    stages.progress.step(label, 0.0)
+    payload = {
+        "variant": variant,
+        "settings": {"threads": stages.threads},
+        "artifact": artifact_json(stages.artifacts[variant, prepared.record.name]),
+        "images": images.to_json(),
+        "also": [other.evaluation.to_json() for other in _served(stages, variant, prepared)],
+        "batch_sizes": [n for n in stages.config.batch_sizes if n <= len(images)],
+        "seed": stages.config.seed,
+    }
+    kept = stages.run.evidence_file(variant, f"explanation-{key_of(payload)[:12]}.json")
+    with contextlib.suppress(StoreError):
+        found: dict[str, Any] = read_json(kept)
+        stages.kept_jobs += 1
+        return found
+    found = stages.workers.call(
+        worker_settings(stages.threads),
+        "pipeline.inside:explain_and_repair",
+        payload,
+        lambda event: stages.progress.step(label, cost(spec, event["images"], images.shape[2])),
+    )
+    write_bytes(kept, [json.dumps(found).encode()])  # may hold NaN and infinities, which only this file reads back
+    return found
+
+
+def _served(stages: Stages, variant: str, prepared: PreparedSet) -> list[PreparedSet]:
+    """The other input sets that run the very same artifact."""
+    key = stages.artifacts[variant, prepared.record.name].key
+    others = [other for other in stages.sets if other is not prepared]
+    return [
+        one
+        for one in others
+        if (variant, one.record.name) in stages.artifacts and stages.artifacts[variant, one.record.name].key == key
+    ]
+
+
+def records(explained: Explained) -> dict[str, Any]:
+    """What was found, as fields of VariantResult."""
+    found, repair = explained.found, explained.found["repair"]
+    named = set(repair["layers"]) if repair and repair["batch_invariant"] else set()
+    origins = [one for one in found["findings"] if one["batch_sizes"]]
+    return {
+        "origins": [_origin(one, explained.condition) for one in origins],
+        "origins_complete": bool(named) and named == {one["layer"] for one in origins},
+        "locating": _locating(explained),
+        "growth": [Growth(**one) for one in found["growth"]],
+        "repairs": [_repair(explained, repair)] if repair else [],
+    }
+
+
+def _origin(one: dict[str, Any], condition: Condition) -> Origin:
+    differing = sum(one["differing"].values())
+    same = [1, *(int(n) for n, count in one["differing"].items() if not count)]
+    return Origin(
+        layer=one["layer"],
+        kind=one["kind"],
+        signature=one["signature"],
+        condition=condition,
+        batch_sizes=one["batch_sizes"],
+        elements_differing=differing,
+        elements_tried=one["tried"],
+        share=differing / one["tried"] if one["tried"] else 0.0,
+        max_abs=one["max_abs"],
+        max_ulp=one["max_ulp"],
+        found_by=one["found_by"],
+        classes=[sorted(same), sorted(one["batch_sizes"])],
+        **one["explained"],
+    )
+
+
+def _locating(explained: Explained) -> Locating:
+    findings = explained.found["findings"]
+    trials = sum(one["tried"] for one in findings)
+    least = min((one["tried"] for one in findings if one["replayable"]), default=0)
+    guilty = {one["kind"] for one in findings if one["batch_sizes"]}
+    return Locating(
+        inputs=explained.inputs,
+        batch_sizes=explained.found["batch_sizes"],
+        layers=len(findings),
+        layers_not_replayable=[one["layer"] for one in findings if not one["replayable"]],
+        trials=trials,
+        smallest_rate=3 / least if least else 1.0,
+        instrumented_bitwise_equal=explained.found["instrumented_equal"],
+        innocent_kinds=sorted({one["kind"] for one in findings if one["replayable"]} - guilty),
+    )
+
+
+def _repair(explained: Explained, repair: dict[str, Any]) -> Repair:
+    parts = [
+        f"{one['n_images']} images of {one['inputs']} at {sizes(map(int, one['differing']))}"
+        for one in repair["verified"]
+    ]
+    scope = f"{listed(parts)}, with a rotation and an outlier neighbour"
+    origins = {one["layer"] for one in explained.found["findings"] if one["batch_sizes"]}
+    added = set(repair["layers"]) - origins
+    notes = []
+    if added:
+        notes.append(f"{len(added)} layers beyond the origins had to be put in one shape as well")
+    if not repair["batch_invariant"]:
+        still = [(count, n, one) for one in repair["verified"] for n, count in one["differing"].items()]
+        count, n, one = max(still, key=lambda item: item[0])
+        notes.append(
+            f"it does not hold: {count} of {one['n_images']} images of {one['inputs']} still differ at N = {n}"
+        )
+    elif not repair["singles_as_native"]:
+        notes.append("its singles are not the native singles: the outputs change once, on deployment")
+    ratios = {n: median_interval([1 / ratio for ratio in found]) for n, found in repair["ratios"].items()}
+    latency = {n: median_interval(found) for n, found in repair["ratios"].items() if n == "1"}
+    return Repair(
+        name="surgical",
+        batch_invariant=repair["batch_invariant"],
+        scope=scope,
+        layers=len(repair["layers"]),
+        throughput_ratio={n: ratio for n, ratio in ratios.items() if n != "1"},
+        latency_ratio=latency,
+        note="; ".join(notes),
+    )

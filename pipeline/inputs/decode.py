@@ -1,0 +1,86 @@
+"""One untrusted picture file to the pixels a network sees, or the reason why not. No file can stop a study."""
+
+from __future__ import annotations
+
+import os
+import stat
+import warnings
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from pipeline.inputs.choose import Unusable
+from pipeline.inputs.request import printable
+
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP")
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
+MAX_PIXELS = 64_000_000
+MAX_FILE_BYTES = 256 << 20
+
+
+def decode(path: Path, size: int) -> NDArray[np.uint8]:
+    """The picture as uint8 [size, size, 3]: upright (EXIF), RGB, and torchvision's evaluation transform.
+
+    That is: the short side resized to ``size * 256 / 224`` (bilinear, antialiased, by Pillow), then the centre cut
+    out. Transparency lies on white; colour profiles are ignored. Raises Unusable with the reason.
+    """
+    try:
+        with open(path, "rb", opener=_open_at_once) as file, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a decoder's remarks on a picture that it can read
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            _check_file(file)
+            with Image.open(file, formats=FORMATS) as image:
+                _check_pixels(*image.size)
+                return _centre(_rgb(ImageOps.exif_transpose(image)), size)
+    except Unusable:
+        raise
+    except UnidentifiedImageError:
+        raise Unusable("not a jpeg, png, webp or bmp picture") from None
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError):
+        raise Unusable(f"more than {MAX_PIXELS:,} pixels") from None
+    except OSError as error:
+        raise Unusable(f"unreadable: {printable(error.strerror or error)}") from error
+    except Exception as error:  # hostile bytes may raise anything in a decoder; one file must not end the study
+        raise Unusable(f"cannot be decoded: {printable(error)}") from error
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)  # a FIFO put in the file's place would block for ever
+
+
+def _check_file(file: BinaryIO) -> None:
+    status = os.fstat(file.fileno())
+    if not stat.S_ISREG(status.st_mode):
+        raise Unusable("not a regular file")
+    if status.st_size == 0:
+        raise Unusable("empty file")
+    if status.st_size > MAX_FILE_BYTES:
+        raise Unusable(f"larger than {MAX_FILE_BYTES:,} bytes")
+
+
+def _check_pixels(width: int, height: int) -> None:
+    if width * height > MAX_PIXELS:
+        raise Unusable(f"{width} x {height} is more than {MAX_PIXELS:,} pixels")
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I"):  # 16-bit grey: Pillow's own conversion clips it at 255
+        grey = np.asarray(image).astype(np.uint32)
+        return Image.fromarray(((grey * 255 + 32767) // 65535).astype(np.uint8)).convert("RGB")
+    if image.has_transparency_data:
+        layer = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
+    return image.convert("RGB")
+
+
+def _centre(image: Image.Image, size: int) -> NDArray[np.uint8]:
+    short = round(size * 256 / 224)
+    long = int(short * max(image.size) / min(image.size))
+    width, height = (short, long) if image.width <= image.height else (long, short)
+    _check_pixels(width, height)  # one row of a million pixels would grow to 256 rows of 256 million
+    resized = image.resize((width, height), Image.Resampling.BILINEAR)
+    left, top = round((width - size) / 2), round((height - size) / 2)
+    return np.asarray(resized.crop((left, top, left + size, top + size)))

@@ -1,0 +1,56 @@
+"""The digits set: held-out handwritten digits, for the embedded weights; calibrated on a split of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.digits import data
+from models.images import Images
+from pipeline.inputs.request import InputsRequest, Labelled, PreparedSet
+from pipeline.inputs.storing import Part, part_name, require_disjoint, store_images
+from pipeline.records import InputSet
+
+
+def prepare_digits(request: InputsRequest) -> PreparedSet:
+    """The first held-out digits; calibration from the calibration split; labels only where the weights know digits."""
+    labelled = request.weights == "digits"
+    heldout = data.split("heldout")
+    evaluation = _stored(request, "evaluation", heldout[: request.wanted], labelled)
+    calibration = _stored(request, "calibration", data.split("calibration")[: request.calibration_images], False)
+    require_disjoint(evaluation, calibration)
+    note = f"{len(calibration)} digits of the calibration split"
+    few = f"; {request.wanted} were asked, {len(heldout)} are held out" if request.wanted > len(heldout) else ""
+    unknown = "" if labelled else "; unlabelled: these weights were not trained on them"
+    record = InputSet(
+        name="digits",
+        source="scikit-learn's handwritten digits, held-out split, enlarged from 8 x 8 pixels",
+        n=evaluation.unique or 0,
+        n_files=len(heldout),
+        shape=list(evaluation.shape[1:]),
+        labelled=labelled,
+        sha256=evaluation.sha256,
+        note=f"calibration: {note}{few}{unknown}",
+    )
+    return PreparedSet(
+        record, evaluation, calibration, note, labelled=partial(_labelled, request) if labelled else None
+    )
+
+
+def _labelled(request: InputsRequest) -> Labelled:
+    return Labelled(_stored(request, "labelled", data.split("heldout")[: request.labelled_images], True))
+
+
+def _stored(request: InputsRequest, part: Part, indices: NDArray[np.int64], labelled: bool) -> Images:
+    pictures, labels = data.load()
+
+    def rows() -> Iterator[NDArray[np.uint8]]:
+        for index in indices:
+            yield data.enlarge(pictures[index : index + 1], request.image_size)[0]
+
+    images = store_images(part_name("digits", part), request.folder / f"digits-{part}.u8", rows())
+    return replace(images, labels=tuple(labels[indices].tolist())) if labelled else images

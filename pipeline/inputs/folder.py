@@ -1,0 +1,144 @@
+"""A folder of pictures: every jpeg, png, webp and bmp below it, labelled where its sub-folders name classes."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from pipeline.inputs.choose import Candidates, Choice, Unusable
+from pipeline.inputs.decode import SUFFIXES, decode
+from pipeline.inputs.labels import class_index
+from pipeline.inputs.own import Own, choose_own, store_own
+from pipeline.inputs.request import InputsRequest, Labelled, PreparedSet, printable
+from pipeline.inputs.storing import digest, part_name, store_images
+
+Skipped = list[dict[str, str]]
+
+
+@dataclass(frozen=True)
+class _Pictures:
+    """The picture files below ``root``, by index, as candidates and with their labels."""
+
+    root: Path
+    files: list[Path]
+    size: int
+
+    def read(self, index: int) -> NDArray[Any]:
+        return decode(self.files[index], self.size)
+
+    def name(self, index: int) -> str:
+        return printable(self.files[index].relative_to(self.root))
+
+    def usable(self, index: int) -> bool:
+        try:
+            self.read(index)
+        except Unusable:
+            return False
+        return True
+
+    def labels(self, request: InputsRequest) -> tuple[int, ...]:
+        """One label per file: the class named by the folder it lies in. Raises LookupError with the reason why not.
+
+        A file directly in the root counts only where it is a usable picture; its label is never used where it is not.
+        """
+        loose = [index for index, file in enumerate(self.files) if file.parent == self.root]
+        if picture := next((self.name(index) for index in loose if self.usable(index)), None):
+            raise LookupError(f"{picture} lies in no sub-folder")
+        parents = {file.parent for file in self.files} - {self.root}
+        classes = {parent: class_index(parent.name, request.class_names, request.num_classes) for parent in parents}
+        return tuple(classes.get(file.parent, -1) for file in self.files)
+
+
+def prepare_folder(request: InputsRequest, folder: Path) -> PreparedSet:
+    """Pictures spread over the sorted list of those below ``folder``. Raises InputError when none is usable."""
+    root = folder.resolve()
+    files, skipped = list_pictures(root)
+    pictures = _Pictures(root, files, request.image_size)
+    candidates = Candidates(len(files), pictures.read, pictures.name)
+    own = Own("folder", printable(root.name) or "folder", printable(folder), candidates, tuple(skipped))
+    choice = choose_own(own, request)
+    try:
+        labels = pictures.labels(request)
+    except LookupError as reason:
+        return store_own(own, request, choice, None, f"unlabelled: {reason}")
+    prepared = store_own(own, request, choice, labels, "")
+    return replace(prepared, labelled=partial(_labelled, own, request, choice, labels))
+
+
+def _labelled(own: Own, request: InputsRequest, choice: Choice, labels: tuple[int, ...]) -> Labelled:
+    """All usable pictures that do not calibrate, distinct by content."""
+    kept: list[int] = []
+    skipped: Skipped = []
+    seen = set(choice.calibration.values())
+
+    def rows() -> Iterator[NDArray[Any]]:
+        for index in range(own.candidates.count):
+            if index in choice.calibration:
+                continue
+            try:
+                row = own.candidates.read(index)
+            except Unusable as error:
+                skipped.append({"file": own.candidates.name(index), "why": str(error)})
+                continue
+            content = digest(row)
+            if content in seen:
+                skipped.append({"file": own.candidates.name(index), "why": "same picture as one already used"})
+                continue
+            seen.add(content)
+            kept.append(labels[index])
+            yield row
+
+    images = store_images(part_name(own.name, "labelled"), request.folder / "folder-labelled.u8", rows())
+    return Labelled(replace(images, labels=tuple(kept)), tuple(skipped))
+
+
+def list_pictures(root: Path) -> tuple[list[Path], Skipped]:
+    """The regular files below ``root`` with a picture's suffix, sorted by path, and what was left out and why.
+
+    No file is opened. Links to folders are not followed; links to files count where they stay below ``root``.
+    """
+    files: list[Path] = []
+    skipped: Skipped = []
+    others: Counter[str] = Counter()
+
+    def leave_out(path: str | Path, why: str) -> None:
+        skipped.append({"file": printable(os.path.relpath(path, root)), "why": why})
+
+    def unreadable(error: OSError) -> None:
+        leave_out(error.filename, f"unreadable folder: {error.strerror}")
+
+    for folder, subfolders, names in os.walk(root, onerror=unreadable):
+        for path in (Path(folder, name) for name in sorted(subfolders)):
+            if path.is_symlink():
+                leave_out(path, "a link to a folder: not followed")
+        for path in (Path(folder, name) for name in names):
+            if path.suffix.lower() not in SUFFIXES:
+                others[path.suffix.lower()] += 1
+            elif why := _refused(path, root):
+                leave_out(path, why)
+            else:
+                files.append(path)
+    for suffix, count in others.items():
+        skipped.append({"file": printable(f"*{suffix}"), "why": f"{count} not named as jpeg, png, webp or bmp"})
+    return sorted(files, key=os.fsencode), sorted(skipped, key=lambda entry: entry["file"])
+
+
+def _refused(path: Path, root: Path) -> str | None:
+    mode = path.lstat().st_mode
+    if stat.S_ISLNK(mode):
+        try:
+            target = path.resolve(strict=True)
+        except (OSError, RuntimeError):  # RuntimeError: links in a circle
+            return "a link to nothing"
+        if not target.is_relative_to(root):
+            return "a link that leaves the folder"
+        mode = target.stat().st_mode
+    return None if stat.S_ISREG(mode) else "not a regular file"

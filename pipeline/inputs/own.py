@@ -1,0 +1,71 @@
+"""The user's own images, from a folder or an array: chosen, stored, and cut into a measured and a calibration part."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from models.images import Images
+from pipeline.inputs.choose import LEAST_CALIBRATION, Candidates, Choice, choose
+from pipeline.inputs.request import InputError, InputsRequest, PreparedSet
+from pipeline.inputs.storing import Part, part_name, require_disjoint, store_images
+from pipeline.records import InputSet
+
+ENOUGH = 3 * LEAST_CALIBRATION
+"""Distinct images from which on a third of them suffices to calibrate."""
+
+
+@dataclass(frozen=True)
+class Own:
+    """What is known of the user's images before any is chosen. ``kind`` is "folder" or "npy"."""
+
+    kind: str
+    name: str
+    source: str
+    candidates: Candidates
+    skipped: tuple[dict[str, str], ...] = ()
+
+
+def choose_own(own: Own, request: InputsRequest) -> Choice:
+    """The images to measure and to calibrate with. Raises InputError when none is usable."""
+    choice = choose(own.candidates, request.wanted, request.calibration_images)
+    if not choice.evaluation:
+        skipped = (*own.skipped, *choice.skipped)
+        first = f", the first of {len(skipped)}: {skipped[0]['file']}: {skipped[0]['why']}" if skipped else ""
+        raise InputError("no-images", f"no usable image in {own.source}{first}; give jpeg, png, webp or bmp files")
+    return replace(choice, skipped=(*own.skipped, *choice.skipped))
+
+
+def store_own(
+    own: Own, request: InputsRequest, choice: Choice, labels: tuple[int, ...] | None, remark: str
+) -> PreparedSet:
+    """Both parts on disk and their record. ``labels``: one per candidate, or None; ``remark`` goes into the note."""
+    suffix = {"folder": "u8", "npy": "raw"}[own.kind]
+
+    def stored(part: Part, chosen: dict[int, bytes]) -> Images:
+        path = request.folder / f"{own.kind}-{part}.{suffix}"
+        return store_images(part_name(own.name, part), path, own.candidates.reread(chosen))
+
+    evaluation = stored("evaluation", choice.evaluation)
+    if labels is not None:
+        evaluation = replace(evaluation, labels=tuple(labels[index] for index in sorted(choice.evaluation)))
+    calibration = stored("calibration", choice.calibration) if choice.calibration else None
+    if calibration is None:
+        note = f"none: fewer than {ENOUGH} distinct images, too few for a part of their own"
+        remedy = f"give at least {ENOUGH} distinct images, so that a third of them can calibrate"
+    else:
+        require_disjoint(evaluation, calibration)
+        note, remedy = f"{len(calibration)} other images of the same source, every third until there were enough", ""
+    used = f"{len(evaluation)} of {own.candidates.count} images are measured, spread over all"
+    few = f" ({request.wanted} were asked)" if len(evaluation) < request.wanted else ""
+    record = InputSet(
+        name=own.name,
+        source=own.source,
+        n=evaluation.unique or 0,
+        n_files=own.candidates.count,
+        shape=list(evaluation.shape[1:]),
+        labelled=labels is not None,
+        sha256=evaluation.sha256,
+        skipped=list(choice.skipped),
+        note="; ".join(text for text in (used + few, f"calibration: {note}", remark) if text),
+    )
+    return PreparedSet(record, evaluation, calibration, note, remedy)

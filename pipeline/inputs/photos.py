@@ -1,0 +1,64 @@
+"""The photos set: crops of a few shipped photographs (models/photos, licences beside them), for ImageNet weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+import models
+from models.images import Images
+from pipeline.inputs.request import InputsRequest, PreparedSet
+from pipeline.inputs.storing import Part, part_name, require_disjoint, store_images
+from pipeline.records import InputSet
+
+FOLDER = Path(models.__file__).with_name("photos")
+EVALUATION = ("cat.jpg", "coffee.jpg", "palace.jpg", "rocket.jpg")
+CALIBRATION = ("astronaut.jpg", "flower.jpg")
+
+_PLACES = ((0.5, 0.5), (0, 0), (1, 1), (0, 1), (1, 0), (0.5, 0), (0.5, 1), (0, 0.5), (1, 0.5))
+CROPS = ((1.0, 0.5, 0.5), *((side, x, y) for side in (0.7, 0.5) for x, y in _PLACES))
+"""Square crops: the side as a share of the picture's short side, and the place (0: left or top, 1: right or bottom)."""
+
+
+def prepare_photos(request: InputsRequest) -> PreparedSet:
+    """Crops of four photographs; calibration on crops of two others. At most one image per picture and crop."""
+    evaluation = _stored(request, "evaluation", EVALUATION, request.wanted)
+    calibration = _stored(request, "calibration", CALIBRATION, request.calibration_images)
+    require_disjoint(evaluation, calibration)
+    count, pictures = len(evaluation), min(len(evaluation), len(EVALUATION))
+    note = f"{len(calibration)} crops of {min(len(calibration), len(CALIBRATION))} other photographs"
+    most = len(EVALUATION) * len(CROPS)
+    few = f"; {request.wanted} were asked, there are {most}" if request.wanted > most else ""
+    record = InputSet(
+        name="photos",
+        source="photographs shipped in models/photos (licences in LICENSE-DATA)",
+        n=evaluation.unique or 0,
+        n_files=len(EVALUATION),
+        shape=list(evaluation.shape[1:]),
+        labelled=False,
+        sha256=evaluation.sha256,
+        note=f"{count} crops of {pictures} photographs; crops of one photograph are one cluster: in every rate they "
+        f"count for less than {count} independent images{few}; calibration: {note}",
+    )
+    return PreparedSet(record, evaluation, calibration, note)
+
+
+def _stored(request: InputsRequest, part: Part, pictures: tuple[str, ...], count: int) -> Images:
+    path = request.folder / f"photos-{part}.u8"
+    return store_images(part_name("photos", part), path, islice(crops(pictures, request.image_size), count))
+
+
+def crops(pictures: tuple[str, ...], size: int) -> Iterator[NDArray[np.uint8]]:
+    """uint8 [size, size, 3]: the first crop of every picture, then the second of every picture, and so on."""
+    for side, x, y in CROPS:
+        for picture in pictures:
+            with Image.open(FOLDER / picture, formats=["JPEG"]) as image:
+                edge = round(side * min(image.size))
+                left, top = round(x * (image.width - edge)), round(y * (image.height - edge))
+                box = (left, top, left + edge, top + edge)
+                yield np.asarray(image.resize((size, size), Image.Resampling.BILINEAR, box=box))

@@ -1,0 +1,94 @@
+"""What is asked of the input stage, and what it gives back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from models.images import Images
+from pipeline.records import InputSet
+
+Draw = Callable[[Path, int, int, int], str]
+"""``draw(path, seed, n, size)`` writes float32 [n, 3, size, size] as raw little-endian bytes; returns their SHA-256."""
+
+
+class InputError(ValueError):
+    """The inputs cannot be had. The message is one line: what was asked, what exists, what to do next.
+
+    ``code`` is stable: ``unknown-inputs`` ``bad-request`` ``unreadable`` ``no-images`` ``changed`` ``npy-format``
+    ``npy-dtype`` ``npy-shape`` ``npy-not-finite`` ``calibration-overlap``.
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+@dataclass(frozen=True)
+class InputsRequest:
+    """Which images, how many, and for which weights.
+
+    ``images`` None means 16, and 4 for the seed set. ``image_size`` has no say over the seed set (400 by its recipe)
+    and over a .npy file (its own). ``class_names`` turn folder names into labels; ``num_classes`` bounds an index.
+    """
+
+    asked: str  # auto | seed | digits | photos | a folder | a .npy file
+    folder: Path  # where the prepared files go
+    draw: Draw
+    weights: str = "digits"  # digits | imagenet-v1 | imagenet-v2 | random | anything else: a file
+    images: int | None = None
+    image_size: int = 224
+    seed: int = 42069
+    quick: bool = False  # auto: the seed set only
+    class_names: tuple[str, ...] | None = None
+    num_classes: int | None = None
+    calibration_images: int = 32
+    labelled_images: int = 400  # at most so many of the digits' held-out images
+
+    def __post_init__(self) -> None:
+        for name, least in (("images", 1), ("image_size", 1), ("calibration_images", 2), ("labelled_images", 1)):
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise InputError("bad-request", f"{name} is {value}: it must be {least} or more")
+
+    @property
+    def wanted(self) -> int:
+        """How many images are measured, where there are that many."""
+        return 16 if self.images is None else self.images
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """A larger labelled set for accuracy, disjoint from the calibration part."""
+
+    images: Images
+    skipped: tuple[dict[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class PreparedSet:
+    """One set, ready to run.
+
+    ``calibration`` is None where the images do not suffice; ``calibration_note`` then says why and
+    ``calibration_remedy`` what would change that. ``labelled`` prepares the labelled set when it is called.
+    """
+
+    record: InputSet
+    evaluation: Images
+    calibration: Images | None
+    calibration_note: str
+    calibration_remedy: str = ""
+    labelled: Callable[[], Labelled] | None = None
+
+
+@dataclass(frozen=True)
+class PreparedInputs:
+    """The sets of a study, in the order in which they are reported."""
+
+    sets: tuple[PreparedSet, ...]
+
+
+def printable(text: object) -> str:
+    """The text on one line: what a terminal or a strict UTF-8 file could not show becomes "?"."""
+    return "".join(character if character.isprintable() else "?" for character in str(text))

@@ -1,0 +1,42 @@
+"""The seed set: the recipe of the original question, drawn by torch in a worker, stored and hashed here."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from models.images import Images
+from pipeline.inputs.request import InputsRequest, PreparedSet
+from pipeline.inputs.storing import Part, contents, part_name, require_disjoint
+from pipeline.records import InputSet
+
+SIZE = 400
+IMAGES = 4
+CALIBRATION_IMAGES = 8
+
+
+def prepare_seed(request: InputsRequest) -> PreparedSet:
+    """The recipe's four images (more only where more were asked), and eight for calibration from the next seed.
+
+    The first four are the recipe's whatever the count: torch fills a tensor in order.
+    """
+    evaluation = _drawn(request, "evaluation", request.seed, request.images or IMAGES)
+    calibration = _drawn(request, "calibration", request.seed + 1, CALIBRATION_IMAGES)
+    require_disjoint(evaluation, calibration)
+    note = f"{CALIBRATION_IMAGES} images of another draw, torch.manual_seed({request.seed + 1})"
+    record = InputSet(
+        name="seed",
+        source=f"torch.manual_seed({request.seed}); torch.randn({evaluation.shape}) * 10",
+        n=evaluation.unique or 0,
+        shape=list(evaluation.shape[1:]),
+        labelled=False,
+        sha256=evaluation.sha256,
+        note=f"noise, not pictures: its margins and top-1 say nothing about real images; calibration: {note}",
+    )
+    return PreparedSet(record, evaluation, calibration, note)
+
+
+def _drawn(request: InputsRequest, part: Part, seed: int, count: int) -> Images:
+    path = request.folder / f"seed-{part}.f32"
+    sha256 = request.draw(path, seed, count, SIZE)
+    images = Images(part_name("seed", part), str(path), "float32", (count, 3, SIZE, SIZE), sha256)
+    return replace(images, unique=len(contents(images)))

@@ -1,0 +1,84 @@
+"""Prepared images to disk, one at a time; and what can be told from the stored bytes: distinct images, overlap."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from itertools import chain
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.images import Images
+from pipeline.inputs.request import InputError
+from pipeline.store import write_bytes
+
+MEAN = (0.485, 0.456, 0.406)
+STD = (0.229, 0.224, 0.225)
+"""ImageNet's normalisation of pixels scaled to 0..1, per channel (torchvision's constants)."""
+
+
+Part = Literal["evaluation", "calibration", "labelled"]
+
+
+def part_name(name: str, part: Part) -> str:
+    """What a part of the set ``name`` is called; the evaluation part carries the name of the set."""
+    return name if part == "evaluation" else f"{name}-{part}"
+
+
+def digest(row: NDArray[Any]) -> bytes:
+    """The SHA-256 of one image's bytes: what "the same image" means here."""
+    return hashlib.sha256(row.tobytes()).digest()
+
+
+def store_images(name: str, path: Path, rows: Iterable[NDArray[Any]]) -> Images:
+    """Write images to ``path`` as they come, holding one at a time; returns the set, normalised where it is pixels.
+
+    Rows are all uint8 [h, w, 3] or all float32 [3, h, w], of one shape (ValueError otherwise). Raises InputError when
+    there are none.
+    """
+    rows = iter(rows)
+    first = next(rows, None)
+    if first is None:
+        raise InputError("no-images", f"no image is left for {name!r}: run again when the images are at rest")
+    count = 0
+
+    def chunks() -> Iterator[bytes]:
+        nonlocal count
+        for row in chain([first], rows):
+            if (row.dtype, row.shape) != (first.dtype, first.shape):
+                raise ValueError(f"image {count} of {name!r} is {row.dtype} {row.shape}, others {first.shape}")
+            count += 1
+            yield row.tobytes()
+
+    sha256 = write_bytes(path, chunks())
+    if first.dtype == np.uint8:
+        height, width, channels = first.shape
+        images = Images(name, str(path), "uint8", (count, channels, height, width), sha256, mean=MEAN, std=STD)
+    else:
+        channels, height, width = first.shape
+        images = Images(name, str(path), "float32", (count, channels, height, width), sha256)
+    return replace(images, unique=len(contents(images)))
+
+
+def contents(images: Images) -> set[bytes]:
+    """The digests of the stored images: 32 bytes each, whatever the size of an image."""
+    found = set()
+    with open(images.path, "rb") as file:
+        while row := file.read(images.image_bytes):
+            found.add(hashlib.sha256(row).digest())
+    return found
+
+
+def require_disjoint(evaluation: Images, calibration: Images) -> None:
+    """Raise InputError when an image is in both sets: scales fitted to the images they are judged on prove little."""
+    shared = len(contents(evaluation) & contents(calibration))
+    if shared:
+        raise InputError(
+            "calibration-overlap",
+            f"{shared} of the {len(evaluation)} evaluation images of {evaluation.name!r} are also among its "
+            f"{len(calibration)} calibration images: give other images to one of the two",
+        )

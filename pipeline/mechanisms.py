@@ -1,0 +1,84 @@
+"""Interventions at the origins: one layer of each signature is examined, and speaks for its siblings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.spec import Layer, Rows
+from pipeline.causes import Cause, Explanation, Subject, explain_origin
+from pipeline.locate import LayerFinding, Located, Watched, drawn
+
+_DRAWS = 4  # sets of drawn rows to try where the captured ones do not show the difference
+_TELLING = ("captured", "drawn", "provoked", "sibling")
+
+
+@dataclass(frozen=True)
+class Explained:
+    """What was found out at the layer ``at``, for every origin of its signature."""
+
+    at: str
+    explanation: Explanation
+
+    def to_json(self) -> dict[str, Any]:
+        """As fields of an origin's record."""
+        found = self.explanation
+        return {
+            "mechanism": found.mechanism,
+            "triggers": list(found.triggers),
+            "causes": [finding.model_dump() for finding in found.findings],
+            "explained_by": self.at,
+        }
+
+
+def explain_origins(
+    runner: Watched,
+    located: Located,
+    images: NDArray[np.float32],
+    threads: int,
+    seed: int,
+    causes: Sequence[Cause] | None = None,
+) -> dict[str, Explained]:
+    """The explanation of every origin, by layer. ``images``: those that the origins were located on.
+
+    Layers of one signature run the same kernels on the same shapes, so one of them is examined: where there is a
+    choice, one whose difference the study's own images show.
+    """
+    origins = [finding for finding in located.findings.values() if finding.batch_sizes]
+    examined = _representatives(origins)
+    found: dict[str, Explained] = {}
+
+    def examine(layer: Layer, inputs: Rows, outputs: Rows) -> None:
+        finding = examined.get(layer.signature)
+        if finding is not None and finding.layer.name == layer.name:
+            subject = _subject(runner, finding, inputs, threads, seed)
+            found[layer.signature] = Explained(layer.name, explain_origin(subject, causes))
+
+    if origins:
+        runner.watch(images, examine)
+    return {one.layer.name: found[one.layer.signature] for one in origins if one.layer.signature in found}
+
+
+def _representatives(origins: Sequence[LayerFinding]) -> dict[str, LayerFinding]:
+    """By signature the origin that shows most: seen on captured rows before drawn ones before provoked ties."""
+    chosen: dict[str, LayerFinding] = {}
+    for finding in sorted(origins, key=lambda one: (_TELLING.index(one.found_by or "sibling"), -one.max_abs)):
+        chosen.setdefault(finding.layer.signature, finding)
+    return chosen
+
+
+def _subject(runner: Watched, finding: LayerFinding, inputs: Rows, threads: int, seed: int) -> Subject:
+    """The captured rows at the smallest N that differs; drawn ones where only these show the difference."""
+    count = max(len(part) for part in inputs if part.ndim)
+    batch = min((n for n in finding.batch_sizes if n <= count), default=count)
+    subject = Subject(runner, finding.layer, inputs, batch, threads, seed, finding.found_by or "sibling")
+    generator = np.random.Generator(np.random.PCG64(seed))
+    for _ in range(_DRAWS if finding.found_by == "drawn" else 0):
+        if subject.differing.any():
+            break
+        subject = Subject(runner, finding.layer, drawn(inputs, generator), batch, threads, seed, "drawn")
+    return subject

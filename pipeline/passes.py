@@ -1,0 +1,78 @@
+"""Running the passes of a plan on a live runner: the only place that calls a network for evidence."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.images import Images
+from models.spec import Runner
+from pipeline.evidence import Pass, differing_rows
+
+OUTLIER_FACTOR = np.float32(32)  # a power of two: the outlier neighbour is the image itself, exactly scaled
+_FLOATS = ("float16", "bfloat16", "float32", "float64")
+
+
+def warm_up(runner: Runner, images: Images, passes: tuple[Pass, ...]) -> None:
+    """Run the largest batch once, unrecorded, so that allocator and thread pool are warm before anything is timed."""
+    largest = max(p.batch_size for p in passes)
+    call(runner, images.read(0, largest))
+
+
+def run_passes(
+    runner: Runner, images: Images, passes: tuple[Pass, ...], done: Callable[[int], None]
+) -> tuple[NDArray[Any], dict[str, tuple[NDArray[np.int64], NDArray[Any]]], dict[str, tuple[float, ...]]]:
+    """Run the passes in order: (singles rows, rows that differ from them by pass id, wall seconds of each call)."""
+    singles: NDArray[Any] | None = None
+    rows, call_s = {}, {}
+    for chosen in passes:
+        outputs, seconds = run_pass(runner, images, chosen, done)
+        call_s[chosen.id] = seconds
+        if singles is None:
+            singles = outputs
+            continue
+        index = differing_rows(singles[list(chosen.images)], outputs)
+        rows[chosen.id] = (index, outputs[index])
+    assert singles is not None
+    return singles, rows, call_s
+
+
+def run_pass(
+    runner: Runner, images: Images, chosen: Pass, done: Callable[[int], None]
+) -> tuple[NDArray[Any], tuple[float, ...]]:
+    """The rows of ``chosen.images`` in order, and the wall seconds of each call."""
+    outputs, seconds = [], []
+    for start in range(chosen.start, chosen.stop, chosen.batch_size):
+        batch = images.read(start, start + chosen.batch_size)
+        if chosen.kind == "position":
+            batch = np.roll(batch, 1, axis=0)
+        elif chosen.kind == "neighbours":
+            batch[-1] *= OUTLIER_FACTOR
+        logits, spent = call(runner, batch)
+        if chosen.kind == "position":
+            logits = np.roll(logits, -1, axis=0)
+        elif chosen.kind == "neighbours":
+            logits = logits[:-1]
+        outputs.append(logits)
+        seconds.append(spent)
+        done(chosen.batch_size)
+    return np.concatenate(outputs), tuple(seconds)
+
+
+def call(runner: Runner, batch: NDArray[np.float32]) -> tuple[NDArray[Any], float]:
+    """One call: the rows, and its wall seconds. Raises ValueError unless each image has one row of real numbers."""
+    begin = time.perf_counter()
+    logits = runner.run(batch)
+    spent = time.perf_counter() - begin
+    if logits.ndim != 2 or len(logits) != len(batch) or logits.size == 0:
+        raise ValueError(
+            f"shape-mismatch: {len(batch)} images gave an output of shape {list(logits.shape)}; "
+            "one row of logits per image is expected: [images, classes]"
+        )
+    if logits.dtype.name not in _FLOATS and not np.issubdtype(logits.dtype, np.integer):
+        raise ValueError(f"type-mismatch: an output of {logits.dtype}; {', '.join(_FLOATS)} or integers are expected")
+    return logits, spent

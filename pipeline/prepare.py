@@ -1,0 +1,167 @@
+"""The first stages: weights, input sets, artifacts. What all variants share must be sound, or nothing is measured."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from models.artifact_cache import ArtifactCache
+from models.registry import find_variant
+from models.spec import Network, VariantSpec
+from pipeline.config import Config
+from pipeline.environment import machine_key, toolchain
+from pipeline.errors import UsageError
+from pipeline.execute import WorkerError
+from pipeline.inputs import InputError, InputsRequest, PreparedSet, prepare
+from pipeline.records import Weights
+from pipeline.stages import Stages
+from pipeline.worker import read_artifact
+
+REFERENCE = "fp64"  # the ruler of numeric error
+
+
+def baseline(config: Config) -> str:
+    """The variant whose singles accuracy drops are measured against: fp32, in the only runtime an ONNX file has."""
+    return "ort-fp32" if config.onnx else "fp32"
+
+
+def prepare_weights(stages: Stages) -> dict[str, Any]:
+    """Resolve and verify the weights, or the user's ONNX file. Raises UsageError."""
+    config = stages.config
+    payload = {
+        "name": config.weights,
+        "model": config.model,
+        "onnx": config.onnx,
+        "cache": str(stages.cache),
+        "offline": config.offline,
+    }
+    try:
+        call = "pipeline.worker:check_onnx" if config.onnx else "pipeline.worker:resolve_weights"
+        found: dict[str, Any] = stages.call(call, payload, "weights")
+    except WorkerError as error:
+        if error.kind == "launcher":
+            raise
+        raise UsageError(error.code or "weights", error.reason) from error
+    stages.weights = Weights(**{name: found[name] for name in ("source", "model", "sha256", "note", "num_classes")})
+    stages.network = Network(
+        model=found["model"],
+        weights_path=found["path"],
+        weights_sha256=found["sha256"],
+        num_classes=found["num_classes"] or 0,
+        onnx_path=config.onnx and str(Path(config.onnx).resolve()),
+    )
+    stages.progress.line(f"weights: {found['source']}: {found['note']}")
+    return found
+
+
+def prepare_inputs(stages: Stages, weights: dict[str, Any]) -> None:
+    """Store and hash the input sets. Raises UsageError."""
+    config = stages.config
+
+    def draw(path: Path, seed: int, n: int, size: int) -> str:
+        payload = {"path": str(path), "seed": seed, "n": n, "size": size}
+        return str(stages.call("pipeline.worker:draw_inputs", payload, "inputs"))
+
+    request = InputsRequest(
+        asked=config.inputs,
+        folder=stages.run.folder / "inputs",
+        draw=draw,
+        weights=weights["source"],
+        images=config.images,
+        image_size=config.image_size,
+        seed=config.seed,
+        quick=config.quick,
+        class_names=weights["class_names"] and tuple(weights["class_names"]),
+        num_classes=weights["num_classes"],
+    )
+    try:
+        stages.sets = prepare(request).sets
+    except InputError as error:
+        raise UsageError(error.code, str(error)) from error
+    except WorkerError as error:
+        raise UsageError("inputs", f"the seed images could not be drawn: {error.reason}") from error
+    for prepared in stages.sets:
+        record = prepared.record
+        if record.n < len(prepared.evaluation):
+            stages.warn(
+                "duplicate-images",
+                f"{record.name}: {len(prepared.evaluation)} images, {record.n} distinct by content: n is {record.n}",
+            )
+        if record.skipped:
+            stages.warn(
+                "skipped-images", f"{record.name}: {len(record.skipped)} files were skipped; the report lists them"
+            )
+
+
+def build_artifacts(stages: Stages) -> None:
+    """Build, or find in the cache, the artifact of every variant and input set; and of the baseline and reference.
+
+    A variant that cannot be built is recorded and left out; one that lacks calibration images on one set is left out
+    there.
+    """
+    helpers = [find_variant(name) for name in (baseline(stages.config), REFERENCE)]
+    helpers = [spec for spec in helpers if spec.name not in stages.config.variants]
+    for spec in [*stages.specs, *helpers]:
+        if stages.config.onnx and spec.runtime != "onnxruntime":
+            reason = f"{spec.name} is made from a torch network, and an ONNX file was given"
+            remedy = "use --model and --weights, or measure the ort- variants"
+            if spec not in helpers:
+                stages.fail(spec.name, WorkerError(reason, "VariantUnavailable", remedy))
+            continue
+        for prepared in stages.sets:
+            if spec.calibrated and prepared.calibration is None:
+                stages.skip(spec.name, prepared.record.name, "static calibration", prepared.calibration_note)
+                continue
+            try:
+                _build(stages, spec, prepared)
+            except WorkerError as error:
+                if spec not in helpers:
+                    stages.fail(spec.name, error)
+                else:
+                    stages.warn(
+                        "no-ruler", f"{spec.name} could not be built, so nothing is measured against it: {error}"
+                    )
+                break
+        else:
+            missing = [p for p in stages.sets if p.calibration is None]
+            if spec.calibrated and len(missing) == len(stages.sets):
+                first = missing[0]
+                kind = "VariantUnavailable"
+                stages.fail(spec.name, WorkerError(first.calibration_note, kind, first.calibration_remedy))
+    ArtifactCache(stages.cache / "artifacts").sweep()  # a worker that crashed could not tidy up
+
+
+def _build(stages: Stages, spec: VariantSpec, prepared: PreparedSet) -> None:
+    network = stages.network
+    assert network is not None
+    calibration = prepared.calibration if spec.calibrated else None
+    name = prepared.record.name
+    fields = {
+        "variant": spec.name,
+        "recipe": dict(spec.recipe),
+        "model": network.model,
+        "weights": network.weights_sha256,
+        "calibration": calibration and calibration.sha256,
+        "toolchain": toolchain(),
+        "machine": machine_key(),
+    }
+    known = ArtifactCache(stages.cache / "artifacts")
+    if not spec.calibrated:  # one artifact serves every set
+        for (variant, _), artifact in stages.artifacts.items():
+            if variant == spec.name:
+                stages.artifacts[spec.name, name] = artifact
+                return
+    if found := known.find(fields):
+        stages.artifacts[spec.name, name] = found
+        return
+    stages.progress.step(f"build {spec.name}", 0.0)
+    payload = {
+        "variant": spec.name,
+        "fields": fields,
+        "network": asdict(network),
+        "calibration": calibration and calibration.to_json(),
+        "cache": str(known.root),
+    }
+    built = stages.call("pipeline.worker:build", payload, spec.name)
+    stages.artifacts[spec.name, name] = read_artifact(built)

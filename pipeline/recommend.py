@@ -1,0 +1,218 @@
+"""The recommendation: a pure function of the variants' records and a policy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from pipeline.policy import Price, describe, megabytes, obstacles, price
+from pipeline.records import VERDICTS, InputsVerdict, ParetoPoint, Policy, Recommendation, Rejected, VariantResult
+from pipeline.wording import counted, listed, percent, points, sizes
+
+DEFAULT_MAX_DROP_POINTS = 2.0
+ENOUGH_LABELLED = 300
+"""At 300 images without one changed answer the exact bound on the drop is 1.2 points: a limit of 2 can be met."""
+
+
+def default_policy(n_labelled: int) -> tuple[Policy, str | None]:
+    """The policy where the user states none, with a warning or None; ``n_labelled``: images accuracy was taken on.
+
+    Batch-invariant; a drop of at most 2 points of top-1 where enough labelled images were evaluated, else no limit.
+    """
+    if n_labelled >= ENOUGH_LABELLED:
+        return Policy(max_accuracy_drop=DEFAULT_MAX_DROP_POINTS), None
+    warning = (
+        f"No limit on accuracy is applied: {counted(n_labelled, 'labelled image')} evaluated, and fewer than "
+        f"{ENOUGH_LABELLED} can hardly show a drop below {points(DEFAULT_MAX_DROP_POINTS / 100)}. "
+        "Give labelled images with --inputs DIR, or set a limit with --max-accuracy-drop."
+    )
+    return Policy(), warning
+
+
+def recommend(variants: Sequence[VariantResult], policy: Policy) -> Recommendation:
+    """The cheapest variant that meets the policy, why, and why each other one is not it.
+
+    Candidates whose intervals overlap the cheapest's are tied with it: higher accuracy, then the smaller artifact,
+    then the order of ``variants`` decides. ``chosen`` is None where no variant meets the policy.
+    """
+    failing = {variant.name: obstacles(variant, policy) for variant in variants}
+    prices = {one.name: found for one in variants if not failing[one.name] and (found := price(one.cost, policy))}
+    candidates = [variant for variant in variants if variant.name in prices]
+    rejected = {name: "; ".join(why) for name, why in failing.items() if why}
+    if not candidates:
+        because = [f"No variant meets the policy: {describe(policy)}.", *_what_would_help(variants, policy)]
+        return _recommendation(variants, policy, None, None, because, rejected, [])
+    cheapest = min(prices.values(), key=lambda one: one.cost)
+    tied = [variant for variant in candidates if prices[variant.name].overlaps(cheapest)]
+    chosen = min(tied, key=lambda one: (-_top1(one), _size(one)))  # min keeps the first in table order
+    ties = [_tie(chosen, other, prices) for other in tied if other is not chosen]
+    for other in candidates:
+        if other not in tied:
+            rejected[other.name] = (
+                f"meets the policy, but {prices[other.name].text} against {prices[chosen.name].text} of {chosen.name}"
+            )
+        elif other is not chosen:
+            rejected[other.name] = f"meets the policy and ties with {chosen.name}, which {_advantage(chosen, other)}"
+    because = _because(chosen, prices[chosen.name], len(candidates), policy)
+    return _recommendation(variants, policy, chosen, prices[chosen.name], because, rejected, ties)
+
+
+def pareto_set(variants: Sequence[VariantResult], policy: Policy) -> list[ParetoPoint]:
+    """The measured, valid variants that no other beats: as good in accuracy, cost (the objective) and stability, and
+    better in one. Where only one of two has an accuracy, it is not shown to be as good, so it does not beat the other.
+    """
+    anything = Policy(stability="none", objective=policy.objective)
+    open_to = [(one, found) for one in variants if not obstacles(one, anything) and (found := price(one.cost, policy))]
+    return [
+        _point(one, paid)
+        for one, paid in open_to
+        if not any(_beats(other, other_paid, one, paid) for other, other_paid in open_to)
+    ]
+
+
+def _beats(one: VariantResult, paid: Price, other: VariantResult, other_paid: Price) -> bool:
+    if (one.accuracy is None) != (other.accuracy is None):
+        return False
+    mine = _top1(one), -paid.cost, -_rank(one)
+    yours = _top1(other), -other_paid.cost, -_rank(other)
+    return mine != yours and mine[0] >= yours[0] and mine[1] >= yours[1] and mine[2] >= yours[2]
+
+
+def _point(variant: VariantResult, paid: Price) -> ParetoPoint:
+    cost, verdict = variant.cost, variant.verdict
+    assert cost is not None and verdict is not None  # a variant with a price and no obstacle has both
+    return ParetoPoint(
+        variant=variant.name,
+        verdict=verdict,
+        throughput_img_s=max((one.median for one in cost.throughput_img_s.values()), default=None),
+        latency_ms=cost.latency_ms.median if cost.latency_ms else None,
+        size_bytes=cost.size_bytes,
+        accuracy=variant.accuracy.top1 if variant.accuracy else None,
+    )
+
+
+def _recommendation(
+    variants: Sequence[VariantResult],
+    policy: Policy,
+    chosen: VariantResult | None,
+    paid: Price | None,
+    because: list[str],
+    rejected: dict[str, str],
+    ties: list[str],
+) -> Recommendation:
+    warnings = []
+    if policy.max_accuracy_drop is None:
+        warnings.append("The policy sets no limit on the accuracy drop: it plays no part but between ties.")
+    if chosen and paid and paid.timed_once:
+        warnings.append(f"The cost of {chosen.name} was measured by a single call: ties with it cannot be seen.")
+    order = [variant.name for variant in variants]
+    return Recommendation(
+        policy=policy,
+        chosen=chosen.name if chosen else None,
+        batch_size=paid.batch_size if paid else None,
+        because=because,
+        rejected=[Rejected(variant=name, why=rejected[name]) for name in order if name in rejected],
+        ties=ties,
+        pareto=pareto_set(variants, policy),
+        warnings=warnings,
+    )
+
+
+def _because(chosen: VariantResult, paid: Price, n_candidates: int, policy: Policy) -> list[str]:
+    """Stability, accuracy and cost of the choice, one sentence each."""
+    because = [_stability(chosen)]
+    drop = chosen.accuracy_drop
+    if drop is not None:
+        limit = policy.max_accuracy_drop
+        asked = f"within the limit of {points(limit / 100)}" if limit is not None else "and no limit is set"
+        because.append(
+            f"Its top-1 drop is {points(drop.value)} on {counted(drop.n, 'image')}, at most "
+            f"{points(drop.upper95)} with 95 % confidence, {asked}."
+        )
+    best = {"throughput": "the most images a second", "latency": "the lowest latency", "size": "the smallest artifact"}
+    if n_candidates == 1:
+        return [*because, f"It is the only variant that meets the policy: {paid.text}."]
+    return [*because, f"Of {n_candidates} variants that meet the policy it has {best[policy.objective]}: {paid.text}."]
+
+
+def _stability(chosen: VariantResult) -> str:
+    """The verdict with its evidence, that of the largest set first, as one sentence."""
+    if chosen.verdict == "batch-invariant" and chosen.by_inputs:
+        largest, *others = sorted(chosen.by_inputs, key=lambda one: -one.n_images)
+        evidence = f"{_images(largest)} are those of their singles at {_tried(chosen, largest)}"
+        if others:
+            evidence += f", and those of {listed(f'{_images(one)} at {_tried(chosen, one)}' for one in others)}"
+        made = counted(sum(one.n_comparisons for one in chosen.by_inputs), "comparison")
+        repeated = " No call was repeated." if chosen.repeatable is None else ""
+        return f"It is batch-invariant: all bytes of {evidence} ({made}).{repeated}"
+    if chosen.decided_by is None:
+        return f"It is {chosen.verdict}."
+    why = chosen.decided_by.why.rstrip(".")
+    return f"It is {chosen.verdict}: on {chosen.decided_by.inputs}, {why[:1].lower()}{why[1:]}."
+
+
+def _images(verdict: InputsVerdict) -> str:
+    return counted(verdict.n_images, f"{verdict.inputs} image")
+
+
+def _tried(chosen: VariantResult, verdict: InputsVerdict) -> str:
+    kinds = ("batch-vs-singles", "position", "neighbours")
+    return sizes(one.batch_size for one in chosen.comparisons if one.kind in kinds and one.inputs == verdict.inputs)
+
+
+def _tie(chosen: VariantResult, other: VariantResult, prices: dict[str, Price]) -> str:
+    return (
+        f"{chosen.name} ({prices[chosen.name].text}) and {other.name} ({prices[other.name].text}) cannot be told "
+        f"apart; {chosen.name} {_advantage(chosen, other)}."
+    )
+
+
+def _advantage(chosen: VariantResult, other: VariantResult) -> str:
+    if _top1(chosen) > _top1(other):
+        known = percent(other.accuracy.top1) if other.accuracy else "unknown"
+        return f"has the higher accuracy ({percent(_top1(chosen))} against {known})"
+    if _size(chosen) < _size(other):
+        return f"is the smaller artifact ({megabytes(_size(chosen))} against {megabytes(_size(other))})"
+    return "comes first in the table, all else being equal"
+
+
+def _what_would_help(variants: Sequence[VariantResult], policy: Policy) -> list[str]:
+    """Each single demand that, given up, would leave a candidate; else that no single one would."""
+    changes: dict[str, dict[str, Any]] = {
+        "With --policy top1-stable": {"stability": "top1-stable"},
+        "With --policy none": {"stability": "none"},
+        "Without --max-accuracy-drop": {"max_accuracy_drop": None},
+        "Without --max-latency-ms": {"max_latency_ms": None},
+        "Without --max-size-mb": {"max_size_mb": None},
+    }
+    found = []
+    for change, update in changes.items():
+        relaxed = policy.model_copy(update=update)
+        names = [variant.name for variant in variants if relaxed != policy and not obstacles(variant, relaxed)]
+        if names:
+            found.append(f"{change}, {listed(names)} would meet it.")
+    found += [_repair_would_help(variant, policy) for variant in variants if _repair_would_help(variant, policy)]
+    return found or [
+        "No single demand given up would leave a candidate; the reason of each variant says what is amiss."
+    ]
+
+
+def _repair_would_help(variant: VariantResult, policy: Policy) -> str:
+    """What a repair that holds would change for this variant, or "" where there is none or it would not suffice."""
+    repair = next((one for one in variant.repairs or () if one.batch_invariant), None)
+    if repair is None or obstacles(variant.model_copy(update={"verdict": "batch-invariant"}), policy):
+        return ""
+    layers = counted(repair.layers, "layer")
+    return f"With the {repair.name} repair of {layers}, {variant.name} is batch-invariant over {repair.scope}."
+
+
+def _top1(variant: VariantResult) -> float:
+    return variant.accuracy.top1 if variant.accuracy else -1.0
+
+
+def _size(variant: VariantResult) -> int:
+    return variant.cost.size_bytes if variant.cost else 0
+
+
+def _rank(variant: VariantResult) -> int:
+    return VERDICTS.index(variant.verdict) if variant.verdict else len(VERDICTS)

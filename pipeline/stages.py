@@ -1,0 +1,123 @@
+"""What the stages of a study share: the configuration, the run, the workers, and what has gone wrong so far."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from models.images import Images
+from models.registry import find_variant
+from models.spec import Artifact, Network, VariantSpec
+from pipeline.config import Config
+from pipeline.environment import worker_settings
+from pipeline.execute import WorkerError, Workers
+from pipeline.inputs import PreparedSet
+from pipeline.records import NotRun, Warning_, Weights
+from pipeline.runs import Run
+
+
+class Progress(Protocol):
+    """Where a study tells how far it is. Costs are rough seconds."""
+
+    def plan(self, total_cost: float) -> None:
+        """Announce the whole cost ahead; may be called again with a better estimate of what is left."""
+
+    def step(self, label: str, cost_done: float) -> None:
+        """Say what is being done, and how much of the cost has been done since the last step."""
+
+    def line(self, text: str) -> None:
+        """Say one thing worth keeping on the screen."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a variant has no result."""
+
+    status: Literal["unavailable", "failed"]
+    reason: str
+    remedy: str | None
+
+
+@dataclass
+class Stages:
+    """The state of a running study. Stages read it and add to it; ``study.py`` knows their order."""
+
+    config: Config
+    run: Run
+    cache: Path
+    workers: Workers
+    progress: Progress
+    weights: Weights | None = None
+    network: Network | None = None
+    sets: tuple[PreparedSet, ...] = ()
+    artifacts: dict[tuple[str, str], Artifact] = field(default_factory=dict)  # (variant, input set)
+    failures: dict[str, Failure] = field(default_factory=dict)
+    not_run: dict[str, list[NotRun]] = field(default_factory=dict)
+    warnings: list[Warning_] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
+    kept_jobs: int = 0
+
+    @property
+    def threads(self) -> int:
+        """The thread count of everything that is not itself measured over thread counts."""
+        return max(self.config.threads)
+
+    @property
+    def specs(self) -> list[VariantSpec]:
+        """The variants asked for that have not failed, in table order."""
+        return [find_variant(name) for name in self.config.variants if name not in self.failures]
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Account the wall time of a stage."""
+        begin = time.monotonic()
+        try:
+            yield
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - begin
+
+    def call(self, function: str, payload: Any, label: str) -> Any:
+        """A call in a worker of the study's environment; what it says goes to the progress display."""
+
+        def on_event(event: Any) -> None:
+            if "say" in event:
+                self.progress.line(f"{label}: {event['say']}")
+
+        return self.workers.call(worker_settings(self.threads), function, payload, on_event)
+
+    def fail(self, variant: str, error: WorkerError) -> None:
+        """Record that a variant cannot go on; the others do."""
+        failure = Failure("unavailable" if error.kind == "VariantUnavailable" else "failed", error.reason, error.remedy)
+        self.failures[variant] = failure
+        self.progress.line(f"{variant}: {failure.status}: {error.reason}")
+        if self.config.debug and error.trace:
+            self.progress.line(error.trace)
+
+    def skip(self, variant: str, inputs: str, what: str, why: str) -> None:
+        """Record that part of a variant's plan was not run, and why."""
+        self.not_run.setdefault(variant, []).append(NotRun(inputs=inputs, what=what, why=why))
+
+    def warn(self, code: str, text: str) -> None:
+        """Add a warning with its stable code."""
+        if all(w.code != code or w.text != text for w in self.warnings):
+            self.warnings.append(Warning_(code=code, text=text))
+
+
+EMULATED_PIXELS = 4 * 224 * 224
+EMULATED_IMAGES = 2  # at least
+
+
+def emulated(spec: VariantSpec, flags: frozenset[str]) -> bool:
+    """Whether this processor lacks the arithmetic of this variant, so that it is emulated and very slow."""
+    return bool(spec.native_isa) and not flags.intersection(spec.native_isa)
+
+
+def measured_images(spec: VariantSpec, images: Images, flags: frozenset[str]) -> int:
+    """How many images of a set this variant is measured on: all, or a few where its arithmetic is emulated."""
+    _, _, height, width = images.shape
+    few = max(EMULATED_IMAGES, EMULATED_PIXELS // (height * width))
+    return min(len(images), few) if emulated(spec, flags) else len(images)

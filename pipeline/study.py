@@ -1,0 +1,158 @@
+"""The order of the stages of a study, and the only file that knows it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from models.registry import find_variant
+from pipeline.answer import answer
+from pipeline.assess import Findings, Rounds, assess
+from pipeline.config import VERSION, Config, PolicyFlags
+from pipeline.cost import cost_of, fastest_batch
+from pipeline.environment import read_environment, worker_settings
+from pipeline.errors import Exit, worst
+from pipeline.execute import Workers
+from pipeline.explain import EXPLAINED, explain
+from pipeline.labelled import run_labelled
+from pipeline.measure import cost, plan_jobs, run_evidence, run_references
+from pipeline.memory import PeakMemory
+from pipeline.plan import Job
+from pipeline.prepare import build_artifacts, prepare_inputs, prepare_weights
+from pipeline.recommend import default_policy, recommend
+from pipeline.records import Cost, Policy, Study, Timing, Tool, VariantResult
+from pipeline.runs import Run, cache_root
+from pipeline.stages import Progress, Stages
+
+PlanReader = Callable[[list[list[Job]]], None]
+
+
+def run_study(config: Config, run: Run, progress: Progress, on_plan: PlanReader | None = None) -> Study | None:
+    """Run every stage in order and return the finished study.
+
+    With ``on_plan``: give it the planned jobs and return None without measuring. Raises UsageError for input that all
+    variants share; a fault of one variant is recorded, and the others go on.
+    """
+    begin = time.monotonic()
+    with PeakMemory() as memory, Workers(config.timeout_s) as workers:
+        workers.launcher(worker_settings(max(config.threads)))  # libraries load while the stages below plan
+        stages = Stages(config, run, cache_root(), workers, progress)
+        with stages.stage("weights"):
+            weights = prepare_weights(stages)
+        with stages.stage("inputs"):
+            prepare_inputs(stages, weights)
+        with stages.stage("artifacts"):
+            build_artifacts(stages)
+        groups = plan_jobs(stages)
+        if on_plan is not None:
+            on_plan(groups)
+            return None
+        run.start()
+        progress.plan(sum(_cost(job) for group in groups for job in group))
+        with stages.stage("references"):
+            references = run_references(stages)
+        with stages.stage("evidence"):
+            rounds = run_evidence(stages, groups)
+        with stages.stage("accuracy"):
+            costs = _costs(stages, rounds)
+            labelled = run_labelled(stages, {name: fastest_batch(found) for name, found in costs.items()})
+        with stages.stage("comparison"):
+            policy = _policy(stages, config.policy, len(labelled.images) if labelled else 0)
+            findings = Findings(rounds, references, costs, labelled, policy)
+            results = [assess(stages, findings, name) for name in config.variants]
+        if config.explain:
+            with stages.stage("explanation"):
+                results = explain(stages, results)
+    return _record(stages, findings, results, time.monotonic() - begin, memory.peak_bytes)
+
+
+def _cost(job: Job) -> float:
+    return cost(find_variant(job.variant), job.images_passed, job.condition.image_size)
+
+
+def _costs(stages: Stages, rounds: Rounds) -> dict[str, Cost]:
+    """The cost of each variant on the main input set: the last one it was measured on, which fits the weights."""
+    found = {}
+    for prepared in stages.sets:
+        name = prepared.record.name
+        for (variant, inputs, threads), seen in rounds.items():
+            if (inputs, threads) == (name, stages.threads):
+                found[variant] = cost_of(seen, stages.artifacts[variant, name], prepared.evaluation.shape[2])
+    return found
+
+
+def _policy(stages: Stages, flags: PolicyFlags, n_labelled: int) -> Policy:
+    policy, warning = complete_policy(flags, n_labelled)
+    if warning:
+        stages.warn("no-accuracy-limit", warning)
+    return policy
+
+
+def complete_policy(flags: PolicyFlags, n_labelled: int) -> tuple[Policy, str | None]:
+    """The policy from the flags, with the default where nothing was asked; and the default's warning, if it has one."""
+    policy, warning = default_policy(n_labelled)
+    if flags.max_accuracy_drop is not None:
+        warning = None
+    asked = {name: value for name, value in asdict(flags).items() if value is not None}
+    return policy.model_copy(update=asked), warning
+
+
+def _record(
+    stages: Stages, findings: Findings, results: list[VariantResult], wall_s: float, peak_bytes: int | None
+) -> Study:
+    every = [evidence for rounds in findings.rounds.values() for evidence in rounds]
+    calls = [seconds for evidence in every for spent in evidence.call_s.values() for seconds in spent]
+    images = [p.stop - p.start for evidence in every for p in evidence.passes]
+    readback = {name: text for evidence in every for name, text in evidence.readback.items()}
+    settings = worker_settings(stages.threads)
+    assert stages.weights is not None
+    return Study(
+        run_id=stages.run.id,
+        created_utc=stages.run.created_utc,
+        tool=Tool(version=VERSION),
+        environment=read_environment(stages.threads, readback, settings),
+        config=_portable(stages.config),
+        weights=stages.weights,
+        warnings=stages.warnings,
+        inputs=[prepared.record for prepared in stages.sets],
+        reference="fp64" if findings.references else None,
+        variants=results,
+        answer=answer(results),
+        recommendation=recommend(results, findings.policy),
+        timing=Timing(
+            wall_s=wall_s,
+            forward_s=sum(calls),
+            forward_passes=len(calls),
+            images_passed=sum(images),
+            stages=stages.seconds,
+            kept_jobs=stages.kept_jobs,
+            peak_memory_bytes=peak_bytes,
+        ),
+    )
+
+
+def _portable(config: Config) -> dict[str, Any]:
+    """The configuration for the report: paths by file name only, so that it can be sent around."""
+    shown = asdict(config)
+    for name in ("onnx", "weights", "inputs"):
+        shown[name] = shown[name] and (Path(shown[name]).name or shown[name])
+    return {name: shown[name] for name in (*config.decisive(), "policy")}
+
+
+def exit_code(study: Study) -> Exit:
+    """The contract's exit code of a finished study. Where no variant has a verdict, the policy was not decided.
+
+    A difference that was to be explained and could not be looked into counts as a part not done.
+    """
+    judged = [variant.verdict is not None for variant in study.variants if variant.role == "candidate"]
+    codes = [Exit.DONE]
+    if study.recommendation is not None and study.recommendation.chosen is None and any(judged):
+        codes.append(Exit.NOT_MET)
+    if not judged or not all(judged) or any(variant.status != "measured" for variant in study.variants):
+        codes.append(Exit.PARTIAL)
+    if study.config.get("explain") and any(v.verdict in EXPLAINED and v.origins is None for v in study.variants):
+        codes.append(Exit.PARTIAL)
+    return worst(*codes)

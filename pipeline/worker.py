@@ -1,0 +1,149 @@
+"""What runs inside a worker: build an artifact, measure its passes, predict labels. Called by dotted name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from models.artifact_cache import ArtifactCache
+from models.images import Images
+from models.registry import find_variant, load
+from models.spec import Artifact, BuildRequest, Manifest, Network, Quantized, Runner, RunnerSettings
+from pipeline.evidence import Evidence, Pass
+from pipeline.passes import call, run_passes, warm_up
+from pipeline.store import write_evidence
+
+Emit = Callable[[Any], None]
+_CLIP_BATCH = 4
+
+
+def resolve_weights(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
+    """The weights under study, verified and stored as one safetensors file. See ``models.weights.resolve``."""
+    found = load("models.weights:resolve")(
+        payload["name"],
+        payload["model"],
+        Path(payload["cache"]),
+        payload["offline"],
+        lambda text: emit({"say": text}),
+    )
+    return asdict(found) | {"path": str(found.path)}
+
+
+def check_onnx(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
+    """The user's ONNX file, checked; in the shape of ``resolve_weights``'s answer."""
+    path = Path(payload["onnx"])
+    checked = load("models.onnx_check:check_onnx")(path)
+    return {
+        "source": path.name,
+        "model": path.name,
+        "path": "",
+        "sha256": checked.sha256,
+        "num_classes": checked.num_classes,
+        "class_names": None,
+        "note": "the user's ONNX file; variants of other runtimes cannot be made from it",
+    }
+
+
+def draw_inputs(payload: dict[str, Any], emit: Emit) -> str:
+    """Draw the ``seed`` input set, with torch's own generator. Returns the file's SHA-256."""
+    drawn: str = load("models.seed_inputs:draw")(Path(payload["path"]), payload["seed"], payload["n"], payload["size"])
+    return drawn
+
+
+def build(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
+    """Build one variant's artifact, or find it in the cache. Returns its key, folder and manifest."""
+    spec = find_variant(payload["variant"])
+    cache = ArtifactCache(Path(payload["cache"]))
+    calibration = payload["calibration"]
+    request = BuildRequest(
+        network=Network(**payload["network"]),
+        calibration=None if calibration is None else Images.from_json(calibration),
+        cache=cache,
+        say=lambda text: emit({"say": text}),
+    )
+    artifact = cache.get(payload["fields"], lambda folder: load(spec.build)(spec, request, folder))
+    return {"key": artifact.key, "folder": str(artifact.folder), "manifest": asdict(artifact.manifest)}
+
+
+def read_artifact(data: dict[str, Any]) -> Artifact:
+    """The artifact from what ``build`` returned."""
+    manifest = Manifest(**{**data["manifest"], "notes": tuple(data["manifest"]["notes"])})
+    return Artifact(data["key"], Path(data["folder"]), manifest)
+
+
+def _open(payload: dict[str, Any], artifact: dict[str, Any]) -> Runner:
+    spec = find_variant(payload["variant"])
+    runner: Runner = load(spec.open)(read_artifact(artifact), RunnerSettings(**payload["settings"]))
+    return runner
+
+
+def measure(payload: dict[str, Any], emit: Emit) -> None:
+    """Run the jobs of one variant, one after the other, and write the evidence of each."""
+    for job in payload["jobs"]:
+        images = Images.from_json(job["images"])
+        passes = tuple(Pass(*fields) for fields in job["passes"])
+        with _open(payload, job["artifact"]) as runner:
+            if job["warm_up"]:
+                warm_up(runner, images, passes)
+            report = partial(_report, emit, job["inputs"])
+            singles, rows, call_s = run_passes(runner, images, passes, report)
+            effective = asdict(runner.effective())
+            clips = None
+            if job["clips"] and isinstance(runner, Quantized):
+                clips = clip_shares(runner, images, len(singles))
+        evidence = Evidence(
+            variant=payload["variant"],
+            inputs=job["inputs"],
+            round=job["round"],
+            singles=singles,
+            passes=passes,
+            rows=rows,
+            call_s=call_s,
+            effective=effective,
+            clip_shares=clips,
+            peak_memory_bytes=peak_memory_bytes(),
+            readback=load("models.readback:read")(),
+        )
+        write_evidence(Path(job["file"]), evidence)
+
+
+def _report(emit: Emit, inputs: str, count: int) -> None:
+    emit({"inputs": inputs, "images": count})
+
+
+def clip_shares(runner: Quantized, images: Images, count: int) -> dict[str, float]:
+    """Per quantized layer the share of activations at a clip limit, over the first ``count`` images."""
+    total: dict[str, float] = {}
+    for start in range(0, count, _CLIP_BATCH):
+        stop = min(start + _CLIP_BATCH, count)
+        for layer, share in runner.clip_shares(images.read(start, stop)).items():
+            total[layer] = total.get(layer, 0.0) + share * (stop - start) / count
+    return total
+
+
+def predict(payload: dict[str, Any], emit: Emit) -> list[int]:
+    """The predicted class of every labelled image, ``batch_size`` at a time (the first of equal logits wins)."""
+    images = Images.from_json(payload["images"])
+    size = payload["batch_size"]
+    found: list[int] = []
+    with _open(payload, payload["artifact"]) as runner:
+        for start in range(0, len(images), size):
+            stop = min(start + size, len(images))
+            logits, _ = call(runner, images.read(start, stop))
+            found.extend(int(i) for i in np.argmax(logits.astype(np.float32), axis=1))
+            emit({"images": stop - start})
+    return found
+
+
+def peak_memory_bytes() -> int:
+    """The largest resident set of this process so far, libraries included; 0 where the kernel does not tell."""
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM")), 0)

@@ -1,0 +1,141 @@
+"""The small vocabulary in which sections are written: what is said, never how it looks.
+
+Every format (HTML, Markdown, terminal) draws these blocks and nothing else. Text is plain: escaping is the format's
+duty, so a block may hold any string a user controls.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+
+@dataclass(frozen=True)
+class Code:
+    """A name to be set in a fixed-width font: a variant, a file, a command."""
+
+    text: str
+
+
+Line = tuple["str | Code", ...]
+"""One run of prose."""
+
+
+def line(*parts: str | Code) -> Line:
+    """Prose from its parts, in order."""
+    return parts
+
+
+@dataclass(frozen=True)
+class Heading:
+    """A heading inside a section (the section's own title is drawn by the format)."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Paragraph:
+    """Prose; ``small`` for remarks that explain what stands above."""
+
+    prose: Line
+    small: bool = False
+
+
+@dataclass(frozen=True)
+class Bullets:
+    """A list of short lines."""
+
+    items: tuple[Line, ...]
+
+
+@dataclass(frozen=True)
+class Definitions:
+    """Pairs of a term and what is to be said about it."""
+
+    items: tuple[tuple[str, Line], ...]
+
+
+ColumnKind = Literal["name", "text", "number", "state"]
+
+STATE_SIGNS = {
+    "batch-invariant": "=",
+    "top1-stable": "≈",
+    "batch-variant": "≠",
+    "not-repeatable": "?",
+    "invalid": "×",
+    "failed": "×",
+    "unavailable": "–",
+    "reference": "·",
+    "yes": "=",
+    "no": "≠",
+    "depends": "≈",
+    "proved": "✓",
+    "holds": "✓",
+    "not proved": "?",
+    "incomplete": "×",
+    "does not hold": "×",
+}
+"""The sign beside a state's word, so that colour is never the only one to carry it."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table. ``name``: set as code, heads its row; ``number``: right-aligned; ``state``: a verdict."""
+
+    title: str
+    kind: ColumnKind = "text"
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table with a caption. A cell is text, or None where there is nothing to say. ``chosen``: the row to mark.
+
+    Raises ValueError where a row's length differs from the number of columns.
+    """
+
+    caption: str
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[str | None, ...], ...]
+    chosen: int | None = None
+
+    def __post_init__(self) -> None:
+        for row in self.rows:
+            if len(row) != len(self.columns):
+                raise ValueError(f"{self.caption}: {len(self.columns)} columns, but a row of {len(row)} cells: {row}")
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A picture: its Vega-Lite specification, what it shows in words, and the table of its values."""
+
+    title: str
+    description: str
+    spec: dict[str, Any]
+    table: Table
+
+
+@dataclass(frozen=True)
+class Callout:
+    """A box that stands out: a title and a few blocks."""
+
+    kind: Literal["good", "caution", "bad", "note"]
+    title: Line
+    blocks: tuple[Block, ...] = ()
+
+
+@dataclass(frozen=True)
+class Details:
+    """Blocks folded away behind a summary, where the format can fold."""
+
+    summary: str
+    blocks: tuple[Block, ...]
+
+
+@dataclass(frozen=True)
+class Absent:
+    """Why there is nothing to show in this place. A document keeps the place; a terminal leaves out such a section."""
+
+    why: Line
+
+
+Block = Heading | Paragraph | Bullets | Definitions | Table | Figure | Callout | Details | Absent

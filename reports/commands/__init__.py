@@ -1,0 +1,68 @@
+"""The commands of run.py, one file each, found by looking into this package: ``python run.py COMMAND ...``.
+
+A command is a module of that name with
+
+* ``USAGE``: its arguments in a word or two, such as ``RUN``, and ``SUMMARY``: what it does, in one line;
+* ``add_arguments(parser)``: its flags (``--json`` and ``--debug`` are there for all);
+* ``run(arguments) -> int``: the exit code of the contract. Errors a user can act on are raised as UsageError.
+
+Importing one must cost nothing: what loads a numeric library is imported inside ``run``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import importlib
+import pkgutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+
+from pipeline.config import Parser
+from pipeline.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Command:
+    """One command: how it is called, what it does, and the functions that read and serve it."""
+
+    name: str
+    usage: str
+    summary: str
+    add_arguments: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[argparse.Namespace], int]
+
+    def parser(self) -> argparse.ArgumentParser:
+        """The parser of this command's own arguments."""
+        parser = Parser(prog=f"run.py {self.name}", description=self.summary, allow_abbrev=False)
+        self.add_arguments(parser)
+        parser.add_argument("--json", action="store_true", help="the result as JSON on stdout")
+        parser.add_argument("--debug", action="store_true", help="tracebacks of errors")
+        return parser
+
+
+@cache
+def all_commands() -> dict[str, Command]:
+    """Every command by name, in alphabetical order."""
+    found = {}
+    for _, name, _ in pkgutil.iter_modules(__path__):
+        module = importlib.import_module(f"{__name__}.{name}")
+        found[name] = Command(name, module.USAGE, module.SUMMARY, module.add_arguments, module.run)
+    return found
+
+
+def find_command(name: str) -> Command:
+    """The command of that name. Raises UsageError naming the nearest known one."""
+    commands = all_commands()
+    if name in commands:
+        return commands[name]
+    near = difflib.get_close_matches(name, commands, n=1, cutoff=0.0)
+    known = ", ".join(commands)
+    raise UsageError("unknown-command", f"unknown command {name!r}: did you mean {near[0]!r}? Known: {known}")
+
+
+def described(commands: Mapping[str, Command]) -> str:
+    """The commands for ``--help``, one line each."""
+    rows = [f"  {f'{command.name} {command.usage}':<24} {command.summary}" for command in commands.values()]
+    return "\n".join(["commands:", *rows, "", ""])

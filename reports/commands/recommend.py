@@ -1,0 +1,31 @@
+"""``recommend RUN``: decide again from a run's stored records under another policy; the run is left as it is."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from pipeline.config import add_policy, read_policy
+
+USAGE = "RUN"
+SUMMARY = "decide again from a run's stored evidence, with the policy flags; no model runs"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """A run, and the study's policy flags."""
+    parser.add_argument("run", metavar="RUN", help="a run's folder, or its report.json")
+    add_policy(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the new decision; the exit code says whether the policy is met."""
+    from pipeline.recommend import recommend
+    from pipeline.study import complete_policy
+    from reports.json_report import load_study
+    from reports.shown import show
+
+    study = load_study(Path(arguments.run))
+    n_labelled = max((variant.accuracy.n for variant in study.variants if variant.accuracy), default=0)
+    policy, _ = complete_policy(read_policy(arguments), n_labelled)
+    study = study.model_copy(update={"recommendation": recommend(study.variants, policy)})
+    return show(study, as_json=arguments.json)

@@ -1,0 +1,178 @@
+"""The specification of the picture of growth: one line a variant over its layers, each with its name at its end."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+_WIDTH, _HEIGHT, _NAMES_PX, _LABEL_PX = 820, 380, 150, 15
+_END = 100 * _WIDTH / (_WIDTH - _NAMES_PX)  # the axis goes on to the right of 100 %, where the names stand
+_COLOURS = 8
+_DASHES = ([1, 0], [8, 3], [3, 3], [10, 3, 2, 3])
+_TINIEST, _HUGEST = 1e-290, 1e290  # beyond them the next decade is no longer a number
+_MOST_TICKS = 9
+
+
+@dataclass(frozen=True)
+class Growing:
+    """One variant's line: a value for each layer in execution order, 0 where the bytes are equal.
+
+    ``origin``: the place of the first origin among the layers; its value is above 0. ``words`` and ``origin_words``
+    appear on hover.
+    """
+
+    name: str
+    values: Sequence[float]
+    origin: int | None
+    words: str
+    origin_words: str
+
+    def at(self, place: int) -> float:
+        """How much of the network has been run up to that layer, in percent."""
+        return 100 * (place + 1) / len(self.values)
+
+
+def drawable(value: float) -> bool:
+    """Whether a value has a place on a logarithmic axis."""
+    return 0 < value < math.inf
+
+
+@dataclass(frozen=True)
+class _Scale:
+    low: int  # decades
+    high: int
+
+    @classmethod
+    def around(cls, lines: Sequence[Growing]) -> _Scale:
+        levels = [math.log10(_bounded(value)) for one in lines for value in one.values if drawable(value)]
+        return cls(math.floor(min(levels) - 0.05), math.ceil(max(levels) + 0.05))
+
+    def y(self, value: float) -> float:
+        return _HEIGHT * (self.high - math.log10(value)) / (self.high - self.low)
+
+    def value(self, y: float) -> float:
+        return float(10 ** (self.high - (self.high - self.low) * y / _HEIGHT))
+
+    def axis(self) -> list[float]:
+        step = math.ceil((self.high - self.low) / _MOST_TICKS)
+        return [10.0**decade for decade in range(self.low, self.high + 1, step)]
+
+
+def spread(ys: Sequence[float], gap: float, height: float) -> list[float]:
+    """The places nearest to ``ys`` (pixels from the top) that lie ``gap`` apart and, as far as they fit, inside."""
+    order = sorted(range(len(ys)), key=ys.__getitem__)
+    placed = list(ys)
+    for above, below in itertools.pairwise(order):
+        placed[below] = max(placed[below], placed[above] + gap)
+    limit = height
+    for at in reversed(order):
+        placed[at] = min(placed[at], limit)
+        limit = placed[at] - gap
+    return placed
+
+
+def specification(lines: Sequence[Growing]) -> dict[str, Any]:
+    """The picture in Vega-Lite. ``lines`` is not empty, and each has a value above 0 that is finite."""
+    scale = _Scale.around(lines)
+    x, y = _axes(scale)
+    names = [one.name for one in lines]
+    colour = {
+        "field": "name",
+        "type": "nominal",
+        "legend": None,
+        "scale": {"domain": names, "range": [f"var(--line-{at % _COLOURS + 1})" for at in range(len(names))]},
+    }
+    dash = {"scale": {"domain": names, "range": [_DASHES[at % len(_DASHES)] for at in range(len(names))]}}
+    at = {"x": x | {"field": "layers"}, "y": y | {"field": "value"}}
+    part = {"detail": {"field": "part"}, "strokeDash": colour | dash}
+    ends = _ends(lines, scale)
+    origin = {"type": "point", "shape": "circle", "size": 110, "stroke": "var(--paper)", "strokeWidth": 1.5}
+    text = {"type": "text", "align": "left", "baseline": "middle", "fontSize": 12.5, "aria": False}
+    link = {"type": "rule", "strokeWidth": 1, "strokeDash": [1, 2], "aria": False}
+    label = {"x": x | {"field": "text_at"}, "y": y | {"field": "text_value"}}
+    return {
+        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
+        "width": _WIDTH,
+        "height": _HEIGHT,
+        "layer": [
+            {
+                "data": {"values": [point for one in lines for point in _points(one)]},
+                "mark": {"type": "line", "strokeWidth": 2, "strokeCap": "round"},
+                "encoding": at | part | {"stroke": colour, "description": {"field": "words"}},
+            },
+            {
+                "data": {"values": [_origin(one) for one in lines if one.origin is not None]},
+                "mark": origin | {"opacity": 1},
+                "encoding": at | {"fill": colour, "description": {"field": "words"}},
+            },
+            {
+                "data": {"values": ends},
+                "mark": link,
+                "encoding": at | {"x2": {"field": "text_at"}, "y2": {"field": "text_value"}, "stroke": colour},
+            },
+            {
+                "data": {"values": ends},
+                "mark": text | {"dx": 5},
+                "encoding": label | {"text": {"field": "name"}, "fill": colour},
+            },
+        ],
+    }
+
+
+def _axes(scale: _Scale) -> tuple[dict[str, Any], dict[str, Any]]:
+    x = {
+        "type": "quantitative",
+        "title": "Layers run, in execution order, % of the variant's layers",
+        "scale": {"domain": [0, _END], "nice": False},
+        "axis": {"values": [0, 20, 40, 60, 80, 100], "grid": False, "titleAnchor": "start"},
+    }
+    y = {
+        "type": "quantitative",
+        "title": "Relative L2 of batched - alone",
+        "scale": {"type": "log", "domain": [10.0**scale.low, 10.0**scale.high], "nice": False},
+        "axis": {"values": scale.axis(), "format": ".0e"},
+    }
+    return x, y
+
+
+def _bounded(value: float) -> float:
+    return min(max(value, _TINIEST), _HUGEST)
+
+
+def _points(one: Growing) -> list[dict[str, Any]]:
+    """The line's points; where it is interrupted by a value without a place, another part of it begins."""
+    found, part = [], 0
+    for place, value in enumerate(one.values):
+        if not drawable(value):
+            part += 1
+            continue
+        point = {"name": one.name, "part": part, "layers": one.at(place), "value": _bounded(value), "words": one.words}
+        found.append(point)
+    return found
+
+
+def _origin(one: Growing) -> dict[str, Any]:
+    assert one.origin is not None
+    value = _bounded(one.values[one.origin])
+    return {"name": one.name, "layers": one.at(one.origin), "value": value, "words": one.origin_words}
+
+
+def _ends(lines: Sequence[Growing], scale: _Scale) -> list[dict[str, Any]]:
+    last = [max(place for place, value in enumerate(one.values) if drawable(value)) for one in lines]
+    values = [_bounded(one.values[place]) for one, place in zip(lines, last, strict=True)]
+    text_at = 100 + (_END - 100) * 0.1
+    return [
+        {
+            "name": one.name,
+            "layers": one.at(place),
+            "value": value,
+            "text_at": text_at,
+            "text_value": scale.value(level),
+        }
+        for one, place, value, level in zip(
+            lines, last, values, spread([scale.y(value) for value in values], _LABEL_PX, _HEIGHT), strict=True
+        )
+    ]

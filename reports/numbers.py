@@ -1,0 +1,202 @@
+"""The one place that decides the unit and the text of a number.
+
+Every function returns plain text without markup. A value that was not measured is ``None`` and becomes ``None``:
+how an absent value looks is the business of the format that draws it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import overload
+
+from pipeline.records import Interval
+
+_BYTE_UNITS = ("B", "kB", "MB", "GB", "TB")
+
+
+def non_finite(value: float) -> str | None:
+    """The word for NaN or an infinity, None for a finite number."""
+    if math.isnan(value):
+        return "NaN"
+    return None if math.isfinite(value) else ("infinite" if value > 0 else "minus infinite")
+
+
+def _significant(value: float, digits: int) -> str:
+    """A finite number with at least that many significant digits and no exponent; none before the point is dropped."""
+    if value == 0:
+        return "0"
+    exponent = int(f"{value:.{digits - 1}e}".partition("e")[2])  # after rounding: 9.99 has two digits before the point
+    return f"{value:,.{max(0, digits - 1 - exponent)}f}"
+
+
+@overload
+def real(value: float, digits: int = 2) -> str: ...
+@overload
+def real(value: float | None, digits: int = 2) -> str | None: ...
+def real(value: float | None, digits: int = 2) -> str | None:
+    """A measure without a unit: ``1.9e-06``, ``0.012``, ``0``. Exponents below 0.001 and from 100,000 on."""
+    if value is None:
+        return None
+    if word := non_finite(value):
+        return word
+    if value != 0 and not 1e-3 <= abs(value) < 1e5:
+        return f"{value:.{digits - 1}e}"
+    return _significant(value, digits)
+
+
+@overload
+def difference(value: float) -> str: ...
+@overload
+def difference(value: float | None) -> str | None: ...
+def difference(value: float | None) -> str | None:
+    """A numeric difference, comparable at a glance over many decades: ``4.4e-03``, ``0.31``, ``0``."""
+    if value is None or value == 0 or not math.isfinite(value) or abs(value) >= 0.1:
+        return real(value)
+    return f"{value:.1e}"
+
+
+@overload
+def count(value: int) -> str: ...
+@overload
+def count(value: int | None) -> str | None: ...
+def count(value: int | None) -> str | None:
+    """A whole number with thousands separated: ``1,797``."""
+    return None if value is None else f"{value:,}"
+
+
+def percent(share: float, digits: int = 1) -> str:
+    """A share as a percentage with that many decimals: ``98.2 %``. Never rounded up to 100 or down to 0."""
+    if word := non_finite(share):
+        return word
+    text = f"{100 * share:.{digits}f}"
+    if share < 1 and float(text) >= 100:
+        return f"over {100 - 10**-digits:.{digits}f} %"
+    if share > 0 and float(text) <= 0:
+        return f"under {10**-digits:.{digits}f} %"
+    return f"{text} %"
+
+
+def points(share: float) -> str:
+    """A difference of two shares in percentage points: ``0.4 points``."""
+    return non_finite(share) or f"{100 * share + 0.0:.1f} points".replace("-0.0 ", "0.0 ")
+
+
+def events(found: int, n: int, upper95: float | None) -> str:
+    """Events among n with their one-sided 95 % bound: ``0 of 16 (at most 18 %)``. Never a bare zero."""
+    if upper95 is None:
+        return f"{count(found)} of {count(n)}"
+    return f"{count(found)} of {count(n)} (at most {percent(upper95, 0 if upper95 >= 0.1 else 1)})"
+
+
+def _spread(interval: Interval, low_high: Sequence[str | None]) -> str:
+    low, high = low_high
+    return "" if low is None or high is None else f" ({low} to {high})"
+
+
+def throughput(interval: Interval) -> str:
+    """Images a second: ``171 img/s``."""
+    return f"{real(interval.median, 3)} img/s"
+
+
+def throughput_interval(interval: Interval) -> str:
+    """Images a second with the 95 % limits of the median: ``171 img/s (168 to 174)``."""
+    return throughput(interval) + _spread(interval, (real(interval.low95, 3), real(interval.high95, 3)))
+
+
+def milliseconds(value_ms: float) -> str:
+    """A duration given in milliseconds: ``12.3 ms``, ``850 µs``, ``1.20 s``."""
+    if word := non_finite(value_ms):
+        return word
+    if value_ms >= 1000:
+        return f"{_significant(value_ms / 1000, 3)} s"
+    return f"{_significant(value_ms, 3)} ms" if value_ms >= 1 else f"{_significant(value_ms * 1000, 3)} µs"
+
+
+def latency_interval(interval: Interval) -> str:
+    """A median duration with its 95 % limits: ``12.3 ms (12.0 to 12.8)``."""
+    low, high = interval.low95, interval.high95
+    text = milliseconds(interval.median)
+    if low is None or high is None:
+        return text
+    if milliseconds(low).split()[1:] == milliseconds(high).split()[1:] == text.split()[1:]:
+        return f"{text} ({milliseconds(low).split()[0]} to {milliseconds(high).split()[0]})"
+    return f"{text} ({milliseconds(low)} to {milliseconds(high)})"
+
+
+def seconds(value_s: float) -> str:
+    """A duration given in seconds, as a person says it: ``0.4 s``, ``12 s``, ``3 min 20 s``, ``2 h 5 min``."""
+    if word := non_finite(value_s):
+        return word
+    if value_s < 10:
+        return f"{value_s:.1f} s"
+    whole = round(value_s)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+@overload
+def size(n_bytes: int) -> str: ...
+@overload
+def size(n_bytes: int | None) -> str | None: ...
+def size(n_bytes: int | None) -> str | None:
+    """Bytes in decimal units: ``102 MB``."""
+    if n_bytes is None:
+        return None
+    power = min(len(_BYTE_UNITS) - 1, (len(str(abs(n_bytes))) - 1) // 3)
+    return f"{_significant(n_bytes / 1000**power, 3)} {_BYTE_UNITS[power]}"
+
+
+def ratio(value: float) -> str:
+    """A ratio: ``9.3 x``."""
+    return non_finite(value) or f"{_significant(value, 2)} x"
+
+
+def ratio_interval(interval: Interval) -> str:
+    """A measured ratio near 1 with the 95 % limits of the median: ``0.99 x (0.97 to 1.01)``."""
+    low, high = (None if limit is None else _two_decimals(limit) for limit in (interval.low95, interval.high95))
+    word = non_finite(interval.median)
+    return (word or f"{_two_decimals(interval.median)} x") + _spread(interval, (low, high))
+
+
+def _two_decimals(value: float) -> str:
+    if word := non_finite(value):
+        return word
+    return f"{value:.2f}" if 0.1 <= value < 10 else _significant(value, 2)
+
+
+def one_in(rate: float) -> str:
+    """A small rate as a person says it: ``1 in 410,000,000``."""
+    if not (0 < rate <= 1) or 1 / rate > 1e15:
+        return real(rate)
+    return f"1 in {count(round(float(f'{1 / rate:.1e}')))}"
+
+
+def decibels(value: float) -> str:
+    """A ratio of powers in decibel: ``33.1 dB``; of equal signals ``infinite``."""
+    return non_finite(value) or f"{value:.1f} dB"
+
+
+def batch_sizes(sizes: Iterable[int]) -> str:
+    """Batch sizes in order, runs of three and more shortened: ``1-4, 8``."""
+    runs: list[list[int]] = []
+    for n in sorted(set(sizes)):
+        if runs and n == runs[-1][-1] + 1:
+            runs[-1].append(n)
+        else:
+            runs.append([n])
+    parts = [f"{run[0]}-{run[-1]}" if len(run) > 2 else ", ".join(map(str, run)) for run in runs]
+    return ", ".join(parts)
+
+
+def batch_classes(classes: Iterable[Iterable[int]]) -> str:
+    """Classes of batch sizes: ``{1} {2-4, 8}``."""
+    return " ".join(f"{{{batch_sizes(members)}}}" for members in classes)
+
+
+def number_of(n: int, noun: str, plural: str | None = None) -> str:
+    """A count with its noun: ``1 image``, ``16 images``."""
+    return f"{count(n)} {noun if n == 1 else plural or noun + 's'}"

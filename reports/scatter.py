@@ -1,0 +1,258 @@
+"""The specification of the picture: throughput against batch noise, with a band of its own for equal bytes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+from reports.labels import Box, Label, place
+
+_WIDTH, _NOISE_HEIGHT, _BAND_HEAD, _BAND_ROW = 820, 300, 28, 25
+_TINIEST = 1e-290  # below it a decade further down is no longer a number
+_SHAPES = {
+    "batch-invariant": "circle",
+    "top1-stable": "diamond",
+    "batch-variant": "triangle-up",
+    "not-repeatable": "cross",
+    "invalid": "square",
+}
+LOSSES = {
+    "at most 0.5 points": "var(--loss-none)",
+    "0.5 to 2 points": "var(--loss-some)",
+    "over 2 points": "var(--loss-much)",
+    "not measured": "var(--loss-unknown)",
+}
+"""The words for the top-1 lost, each with its colour."""
+
+
+@dataclass(frozen=True)
+class Dot:
+    """A variant as drawn: ``speed`` in images a second; ``noise`` relative, 0 for equal bytes; ``words`` on hover.
+
+    ``native``: of a repaired variant the name of the dot to join it to.
+    """
+
+    name: str
+    speed: float
+    noise: float
+    verdict: str
+    loss: str
+    chosen: bool
+    words: str
+    native: str | None = None
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The scales: domains of both logarithmic axes. Below ``noise_low`` lies the band; ``height`` in pixels."""
+
+    slow: float
+    fast: float
+    noise_low: float
+    noise_high: float
+    height: float
+
+    @classmethod
+    def around(cls, dots: Sequence[Dot]) -> Frame:
+        """The frame that holds these dots: whole decades of noise, a row of the band for each dot of equal bytes."""
+        noises = [max(dot.noise, _TINIEST) for dot in dots if dot.noise > 0] or [1e-6]
+        speeds = [dot.speed for dot in dots]
+        low, high = math.floor(math.log10(min(noises)) - 0.1), math.ceil(math.log10(max(noises)) + 0.1)
+        band = _BAND_HEAD + _BAND_ROW * max(1, sum(dot.noise == 0 for dot in dots))
+        return cls(min(speeds) / 1.25, max(speeds) * 1.5, 10.0**low, 10.0**high, _NOISE_HEIGHT + band)
+
+    def x(self, speed: float) -> float:
+        """Pixels from the left."""
+        return _WIDTH * math.log(speed / self.slow) / math.log(self.fast / self.slow)
+
+    def speed(self, x: float) -> float:
+        """The speed that lies at so many pixels from the left."""
+        return float(self.slow * (self.fast / self.slow) ** (x / _WIDTH))
+
+    def y(self, noise: float) -> float:
+        """Pixels from the top."""
+        return _NOISE_HEIGHT * math.log(self.noise_high / noise) / math.log(self.noise_high / self.noise_low)
+
+    def noise(self, y: float) -> float:
+        """The noise that lies at so many pixels from the top."""
+        return float(self.noise_high * (self.noise_low / self.noise_high) ** (y / _NOISE_HEIGHT))
+
+
+def pareto(dots: Sequence[Dot]) -> list[Dot]:
+    """The dots that no other beats in speed and steadiness at once, fastest first."""
+    found: list[Dot] = []
+    for dot in sorted(dots, key=lambda dot: (-dot.speed, dot.noise)):
+        if not found or dot.noise < found[-1].noise:
+            found.append(dot)
+    return found
+
+
+def specification(dots: Sequence[Dot]) -> dict[str, Any]:
+    """The picture in Vega-Lite: band, Pareto line, a ring around the choice, marks and their names.
+
+    ``dots`` is not empty, and its speeds and noises are finite.
+    """
+    dots = sorted(dots, key=lambda dot: -dot.speed)
+    frame = Frame.around(dots)
+    x, y = _scales(frame)
+    at = {"x": x | {"field": "speed"}, "y": y | {"field": "level"}}
+    values = _values(dots, frame)
+    best = {dot.name for dot in pareto(dots)}
+    step = {"type": "line", "interpolate": "step-before", "stroke": "var(--muted)", "strokeDash": [2, 3]}
+    ring = {"type": "point", "shape": "circle", "size": 380, "stroke": "var(--ink)", "strokeWidth": 1.5, "opacity": 1}
+    mark = {"type": "point", "size": 150, "stroke": "var(--paper)", "strokeWidth": 1, "opacity": 1}
+    return {
+        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
+        "width": _WIDTH,
+        "height": frame.height,
+        "data": {"values": values},
+        "layer": [
+            *_band(frame, x, y, empty=all(dot.noise for dot in dots)),
+            {
+                "data": {"values": [value for value in values if value["name"] in best]},
+                "mark": step | {"strokeWidth": 1.5, "aria": False},
+                "encoding": at,
+            },
+            *_joins(dots, values, at),
+            {"transform": [{"filter": "datum.chosen"}], "mark": ring | {"aria": False}, "encoding": at},
+            {"mark": mark, "encoding": at | _meaning(dots)},
+            *(_names(x, y, align, chosen) for align in ("left", "right", "center") for chosen in (False, True)),
+        ],
+    }
+
+
+def _scales(frame: Frame) -> tuple[dict[str, Any], dict[str, Any]]:
+    decades = range(round(math.log10(frame.noise_low)), round(math.log10(frame.noise_high)) + 1)
+    speeds = [m * 10.0**p for p in range(-6, 9) for m in (1, 2, 5) if frame.slow < m * 10.0**p < frame.fast]
+    x = {
+        "type": "quantitative",
+        "title": "Throughput at the best N, images a second (faster →)",
+        "scale": {"type": "log", "domain": [frame.slow, frame.fast], "nice": False},
+        "axis": {"values": speeds, "format": "~r", "grid": False},
+    }
+    y = {
+        "type": "quantitative",
+        "title": "Batch noise, relative (← steadier)",
+        "scale": {"type": "log", "domain": [frame.noise(frame.height), frame.noise_high], "nice": False},
+        "axis": {"values": [10.0**d for d in decades], "format": ".0e"},
+    }
+    return x, y
+
+
+def _meaning(dots: Sequence[Dot]) -> dict[str, Any]:
+    """Shape for the verdict, colour for the accuracy; legends of what occurs only."""
+    shapes = {verdict: shape for verdict, shape in _SHAPES.items() if any(dot.verdict == verdict for dot in dots)}
+    losses = {loss: colour for loss, colour in LOSSES.items() if any(dot.loss == loss for dot in dots)}
+    legend = {
+        "orient": "top",
+        "direction": "horizontal",
+        "symbolSize": 120,
+        "columnPadding": 22,
+        "symbolStrokeWidth": 0,
+    }
+    return {
+        "shape": {
+            "field": "verdict",
+            "type": "nominal",
+            "title": "Verdict",
+            "scale": {"domain": list(shapes), "range": list(shapes.values())},
+            "legend": legend | {"symbolFillColor": "var(--muted)"},
+        },
+        "fill": {
+            "field": "loss",
+            "type": "nominal",
+            "title": "Top-1 lost to fp32",
+            "scale": {"domain": list(losses), "range": list(losses.values())},
+            "legend": legend,
+        },
+        "description": {"field": "words"},
+    }
+
+
+def _values(dots: Sequence[Dot], frame: Frame) -> list[dict[str, Any]]:
+    levels = _levels(dots, frame)
+    spots = [(frame.x(dot.speed), frame.y(level), dot.name) for dot, level in zip(dots, levels, strict=True)]
+    line = [spot for dot, spot in zip(dots, spots, strict=True) if dot in pareto(dots)]
+    places = place(spots, _WIDTH, frame.height, _steps(line))
+    return [
+        {
+            "name": dot.name,
+            "speed": dot.speed,
+            "level": level,
+            "verdict": dot.verdict,
+            "loss": dot.loss,
+            "chosen": dot.chosen,
+            "words": dot.words,
+        }
+        | _text_place(label, frame)
+        for dot, level, label in zip(dots, levels, places, strict=True)
+    ]
+
+
+def _joins(dots: Sequence[Dot], values: Sequence[dict[str, Any]], at: dict[str, Any]) -> list[dict[str, Any]]:
+    """A thin line from each repaired variant to its native self, where both are drawn."""
+    spots = {value["name"]: value for value in values}
+    pairs = [(dot.name, dot.native) for dot in dots if dot.native is not None and dot.native in spots]
+    ends = [
+        {"pair": pair[0], "speed": spots[name]["speed"], "level": spots[name]["level"]}
+        for pair in pairs
+        for name in pair
+    ]
+    if not ends:
+        return []
+    mark = {"type": "line", "stroke": "var(--muted)", "strokeWidth": 1, "opacity": 0.6, "aria": False}
+    return [{"data": {"values": ends}, "mark": mark, "encoding": at | {"detail": {"field": "pair"}}}]
+
+
+def _text_place(label: Label, frame: Frame) -> dict[str, Any]:
+    return {"text_speed": frame.speed(label.x), "text_level": frame.noise(label.y), "align": label.align}
+
+
+def _levels(dots: Sequence[Dot], frame: Frame) -> list[float]:
+    """Where each dot stands on the noise axis; those of equal bytes get a row each inside their band."""
+    row = _NOISE_HEIGHT + _BAND_HEAD + _BAND_ROW / 2 - 3.0
+    levels = []
+    for dot in dots:
+        levels.append(max(dot.noise, frame.noise_low) if dot.noise else frame.noise(row))
+        row += 0 if dot.noise else _BAND_ROW
+    return levels
+
+
+def _steps(line: Sequence[tuple[float, float, str]]) -> list[Box]:
+    """The boxes that the Pareto line covers: from each dot left to the next slower one's place, then down to it."""
+    found: list[Box] = []
+    for (fast_x, fast_y, _), (slow_x, slow_y, _) in pairwise(line):
+        found.append((slow_x, fast_y - 2, fast_x, fast_y + 2))
+        found.append((slow_x - 2, fast_y, slow_x + 2, slow_y))
+    return found
+
+
+def _band(frame: Frame, x: dict[str, Any], y: dict[str, Any], *, empty: bool) -> list[dict[str, Any]]:
+    words = "bit-equal to the singles at every tested N" + (": none" if empty else "")
+    edges = {
+        "slow": frame.slow,
+        "fast": frame.fast,
+        "top": frame.noise_low,
+        "bottom": frame.noise(frame.height),
+        "words_at": frame.noise(_NOISE_HEIGHT + _BAND_HEAD / 2),
+    }
+    box = {"x": x | {"field": "slow"}, "x2": {"field": "fast"}, "y": y | {"field": "top"}, "y2": {"field": "bottom"}}
+    words_at = {"x": x | {"field": "slow"}, "y": y | {"field": "words_at"}, "text": {"value": words}}
+    style = {"align": "left", "dx": 10, "fontSize": 12, "fontStyle": "italic", "fill": "var(--muted)"}
+    data = {"values": [edges]}
+    return [
+        {"data": data, "mark": {"type": "rect", "fill": "var(--band)", "aria": False}, "encoding": box},
+        {"data": data, "mark": {"type": "text", "aria": False} | style, "encoding": words_at},
+    ]
+
+
+def _names(x: dict[str, Any], y: dict[str, Any], align: str, chosen: bool) -> dict[str, Any]:
+    style = {"align": align, "baseline": "middle", "fontSize": 12.5, "fontWeight": 700 if chosen else 400}
+    return {
+        "transform": [{"filter": f"datum.align == '{align}' && datum.chosen == {str(chosen).lower()}"}],
+        "mark": {"type": "text", "fill": "var(--ink)", "aria": False} | style,
+        "encoding": {"x": x | {"field": "text_speed"}, "y": y | {"field": "text_level"}, "text": {"field": "name"}},
+    }

@@ -1,0 +1,64 @@
+"""One file a section, written once, drawn in every format; found by looking into this package.
+
+A section is a module with
+
+* ``ORDER``: its place among the sections (a float, all different),
+* ``TITLE``: its heading,
+* ``SHOW``: ``first`` (on the first screen, and in the words of the terminal's closing summary), ``open`` (printed in
+  the terminal, unfolded in Markdown) or ``folded`` (in the terminal on request only, folded in Markdown),
+* ``blocks(study)``: what it has to say. It must work on a study in which every variant failed.
+"""
+
+from __future__ import annotations
+
+import importlib
+import itertools
+import pkgutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Literal
+
+from pipeline.records import Study
+from reports.blocks import Block
+
+Show = Literal["first", "open", "folded"]
+
+
+@dataclass(frozen=True)
+class Section:
+    """A section's fixed part: its module's name, its place, and the function that writes it."""
+
+    name: str
+    order: float
+    title: str
+    show: Show
+    write: Callable[[Study], list[Block]]
+
+
+@dataclass(frozen=True)
+class Written:
+    """A section as written for one study; ``name`` serves as its anchor."""
+
+    name: str
+    title: str
+    show: Show
+    blocks: tuple[Block, ...]
+
+
+@cache
+def all_sections() -> tuple[Section, ...]:
+    """Every section of this package, in order. Raises ValueError where two claim the same place."""
+    modules = {name: importlib.import_module(f"{__name__}.{name}") for _, name, _ in pkgutil.iter_modules(__path__)}
+    found = [Section(name, m.ORDER, m.TITLE, m.SHOW, m.blocks) for name, m in modules.items()]
+    found.sort(key=lambda section: section.order)
+    for one, next_one in itertools.pairwise(found):
+        if one.order == next_one.order:
+            raise ValueError(f"sections {one.name!r} and {next_one.name!r} share ORDER = {one.order}")
+    return tuple(found)
+
+
+def write_all(study: Study) -> tuple[Written, ...]:
+    """All sections written for this study, in order; a section with nothing to say is left out."""
+    written = (Written(s.name, s.title, s.show, tuple(s.write(study))) for s in all_sections())
+    return tuple(section for section in written if section.blocks)

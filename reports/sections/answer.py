@@ -1,0 +1,103 @@
+"""What to deploy and why, on one screen."""
+
+from __future__ import annotations
+
+from pipeline.records import Recommendation, Study
+from reports import numbers, views
+from reports.blocks import Block, Bullets, Callout, Code, Definitions, Line, Paragraph, line
+
+ORDER = 10
+TITLE = "What to deploy"
+SHOW = "first"
+
+
+def headline(recommendation: Recommendation | None) -> Line:
+    """The recommendation as one imperative sentence."""
+    if recommendation is None:
+        return line("No recommendation was made")
+    if recommendation.chosen is None:
+        return line("No variant meets the policy")
+    n = recommendation.batch_size
+    if n is None:
+        return line("Deploy ", Code(recommendation.chosen))
+    return line("Deploy ", Code(recommendation.chosen), f", {numbers.number_of(n, 'image')} at a time")
+
+
+def price(study: Study) -> Line:
+    """What the choice costs against the fastest candidate, and what it gains over fp32."""
+    chosen = views.chosen_throughput(study)
+    fastest = views.best_throughput(views.fastest(study))
+    fp32 = views.best_throughput(views.find(study, "fp32"))
+    if chosen is None or fastest is None:
+        return line("Unknown: the throughput of the chosen variant was not measured.")
+    own = numbers.throughput(chosen.interval)
+    lost = 1 - chosen.interval.median / fastest.interval.median
+    if fastest.name == chosen.name:
+        measured = numbers.number_of(len(views.candidates(study)), "measured variant")
+        text = line(f"Nothing: it is the fastest of {measured}, {own} at N = {chosen.batch_size}.")
+    elif lost <= 0:
+        at = f"{own} at N = {chosen.batch_size}"
+        text = line("Nothing: the fastest, ", Code(fastest.name), f", is no faster than its {at}.")
+    else:
+        text = line(
+            f"{numbers.percent(lost, 0)} less throughput than the fastest, ",
+            Code(fastest.name),
+            f", which is {views.state(fastest.variant)}: {own} against {numbers.throughput(fastest.interval)}.",
+        )
+    if fp32 is None or fp32.name in (chosen.name, fastest.name):
+        return text
+    gain = numbers.ratio(chosen.interval.median / fp32.interval.median)
+    return text + line(f" {gain} the throughput of ", Code(fp32.name), ".")
+
+
+def scope(study: Study) -> str:
+    """For what the statements hold: weights, inputs with n, N, conditions, machine, comparisons behind them."""
+    sets = views.listing(f"{s.name} ({numbers.number_of(s.n, 'image')})" for s in study.inputs) or "no input set"
+    sizes = numbers.batch_sizes(views.tested_batch_sizes(study))
+    tested = f"N = {sizes}" if sizes else "no batch run"
+    made = sum(len(v.comparisons) for v in study.variants)
+    return (
+        f"{study.weights.model} with {study.weights.source} weights; {sets}; {tested}; "
+        f"{numbers.number_of(study.environment.threads, 'thread')}; {study.environment.cpu}; "
+        f"{numbers.number_of(made, 'comparison')}. Evidence for this scope, not a proof beyond it."
+    )
+
+
+def not_measured(study: Study) -> str:
+    """What a reader might take for granted and was not measured."""
+    parts = []
+    for status in ("unavailable", "failed"):
+        if names := [v.name for v in study.variants if v.status == status]:
+            parts.append(f"{views.listing(names, 4)} ({status})")
+    for left_out, names in views.not_run(study):
+        if len(names) == len(views.candidates(study)):
+            parts.append(f"{left_out.what} on {left_out.inputs}, because {left_out.why}")
+    parts.append("other batch sizes, thread counts, machines and library versions")
+    return "; ".join(parts) + "."
+
+
+def warnings(study: Study) -> tuple[Line, ...]:
+    """Every warning of the study and of its recommendation, without their codes."""
+    decided = study.recommendation.warnings if study.recommendation else []
+    return tuple(line(text) for text in [warning.text for warning in study.warnings] + decided)
+
+
+def _choice(study: Study) -> Callout:
+    if (recommendation := study.recommendation) is None:
+        return Callout("note", headline(None))
+    reasons = Paragraph(views.named(study, " ".join(recommendation.because)))
+    return Callout("good" if recommendation.chosen else "bad", headline(recommendation), (reasons,))
+
+
+def blocks(study: Study) -> list[Block]:
+    """The choice with its main reason, the answer, price, scope, gaps and warnings."""
+    found: list[Block] = [_choice(study)]
+    if (answer := study.answer) is not None:
+        found.append(Callout("note", line(answer.question), (Paragraph(views.named(study, answer.sentence)),)))
+    facts = [("Scope", line(scope(study))), ("Not measured", line(not_measured(study)))]
+    if study.recommendation is not None and study.recommendation.chosen is not None:
+        facts.insert(0, ("Price", price(study)))
+    found.append(Definitions(tuple(facts)))
+    if warned := warnings(study):
+        found.append(Callout("caution", line(numbers.number_of(len(warned), "warning")), (Bullets(warned),)))
+    return found

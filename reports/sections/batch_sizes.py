@@ -1,0 +1,65 @@
+"""Batched against singles, N by N."""
+
+from __future__ import annotations
+
+from pipeline.records import BatchClasses, Comparison, Study, VariantResult
+from reports import numbers, views
+from reports.blocks import Block, Column, Details, Paragraph, Table, line
+
+ORDER = 70
+TITLE = "Batched against singles, per N"
+SHOW = "folded"
+
+_CLASS_COLUMNS = (Column("Variant", "name"), Column("Inputs"), Column("Condition"), Column("Classes of N"))
+_COLUMNS = (
+    Column("Inputs"),
+    Column("Condition"),
+    Column("N", "number"),
+    Column("Images equal", "number"),
+    Column("Elements differing", "number"),
+    Column("Largest, relative", "number"),
+    Column("ULP", "number"),
+    Column("Top-1 flips", "number"),
+    Column("Top-5 changes", "number"),
+)
+
+
+def _classes_row(variant: VariantResult, found: BatchClasses) -> tuple[str | None, ...]:
+    return variant.name, found.inputs, views.condition(found.condition), numbers.batch_classes(found.classes)
+
+
+def elements_differing(comparison: Comparison) -> str | None:
+    """Differing elements with their share: ``13,280 of 16,000 (83.0 %)``."""
+    if not comparison.n_elements:
+        return None
+    found, n = comparison.n_elements_differing, comparison.n_elements
+    share = f" ({numbers.percent(found / n)})" if found else ""
+    return f"{numbers.count(found)} of {numbers.count(n)}{share}"
+
+
+def _row(comparison: Comparison) -> tuple[str | None, ...]:
+    return (
+        comparison.inputs,
+        views.condition(comparison.condition),
+        numbers.count(comparison.batch_size),
+        f"{comparison.n_images_equal} of {comparison.n_images}",
+        elements_differing(comparison),
+        views.difference(comparison),
+        numbers.real(comparison.max_ulp),
+        views.flips(comparison),
+        numbers.count(comparison.top5_changes),
+    )
+
+
+def blocks(study: Study) -> list[Block]:
+    """The classes of N of every variant, then each variant's comparisons one by one."""
+    classes = tuple(_classes_row(v, found) for v in study.variants for found in v.classes)
+    details: list[Block] = []
+    for variant in study.variants:
+        if made := views.comparisons(variant, "batch-vs-singles"):
+            caption = f"{variant.name}: batched against singles. Bounds: one-sided, exact, 95 %."
+            details.append(Details(f"{variant.name}, per N", (Table(caption, _COLUMNS, tuple(map(_row, made))),)))
+    if not classes and not details:
+        return [Paragraph(line("No variant was compared: see what failed below."))]
+    caption = "Batch sizes within one pair of braces gave the same bytes; {1} stands for the singles."
+    return [Table(caption, _CLASS_COLUMNS, classes), *details]

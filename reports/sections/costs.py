@@ -1,0 +1,56 @@
+"""What every variant costs here: time with intervals, size, memory."""
+
+from __future__ import annotations
+
+from pipeline.records import Study, VariantResult
+from reports import numbers, views
+from reports.blocks import Block, Column, Details, Paragraph, Table, line
+
+ORDER = 95
+TITLE = "Cost"
+SHOW = "folded"
+
+_COLUMNS = (
+    Column("Variant", "name"),
+    Column("Latency, N = 1", "number"),
+    Column("Best throughput", "number"),
+    Column("at N", "number"),
+    Column("Size", "number"),
+    Column("Peak memory", "number"),
+    Column("Drift", "number"),
+)
+_PER_N = (Column("Variant", "name"), Column("N", "number"), Column("Throughput", "number"), Column("Timings", "number"))
+
+
+def _row(variant: VariantResult) -> tuple[str | None, ...]:
+    cost, speed = variant.cost, views.best_throughput(variant)
+    if cost is None:
+        return (variant.name, *[None] * (len(_COLUMNS) - 1))
+    return (
+        variant.name,
+        numbers.latency_interval(cost.latency_ms) if cost.latency_ms else None,
+        numbers.throughput_interval(speed.interval) if speed else None,
+        numbers.count(speed.batch_size) if speed else None,
+        numbers.size(cost.size_bytes),
+        numbers.size(cost.peak_memory_bytes),
+        None if cost.drift is None else numbers.percent(cost.drift),
+    )
+
+
+def _per_n(variant: VariantResult) -> list[tuple[str | None, ...]]:
+    timed = variant.cost.throughput_img_s if variant.cost else {}
+    return [(variant.name, n, numbers.throughput_interval(one), numbers.count(one.n)) for n, one in timed.items()]
+
+
+def blocks(study: Study) -> list[Block]:
+    """One row a variant, and each variant's throughput N by N."""
+    priced = [variant for variant in views.candidates(study) if variant.cost]
+    if not priced:
+        return [Paragraph(line("No cost was measured."))]
+    measured_on = sorted({f"{v.cost.inputs} at {v.cost.image_size} px" for v in priced if v.cost})
+    caption = (
+        f"Wall clock on {views.listing(measured_on)}: medians with 95 % limits. Drift: the second round's median "
+        "latency over the first's, minus 1."
+    )
+    per_n = Table("Images a second: medians with 95 % limits.", _PER_N, tuple(row for v in priced for row in _per_n(v)))
+    return [Table(caption, _COLUMNS, tuple(map(_row, priced))), Details("Throughput per N", (per_n,))]

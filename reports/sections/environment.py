@@ -1,0 +1,40 @@
+"""The machine and its libraries: part of every verdict's scope."""
+
+from __future__ import annotations
+
+from pipeline.records import Study
+from reports import numbers
+from reports.blocks import Block, Code, Column, Definitions, Details, Line, Paragraph, Table, line
+
+ORDER = 130
+TITLE = "Environment and scope"
+SHOW = "folded"
+
+
+def _pairs(caption: str, title: str, found: dict[str, str]) -> list[Block]:
+    columns = (Column(title, "name"), Column("Value"))
+    return [Table(caption, columns, tuple(sorted(found.items())))] if found else []
+
+
+def blocks(study: Study) -> list[Block]:
+    """The machine, the instruction sets in effect, the libraries, the settings and the configuration."""
+    machine = study.environment
+    facts: tuple[tuple[str, Line], ...] = (
+        ("Processor", line(f"{machine.cpu}, {numbers.number_of(machine.cores, 'core')}, {machine.isa_hardware}")),
+        ("Memory", line(numbers.size(machine.memory_bytes))),
+        ("System", line(f"{machine.os}, Python {machine.python}")),
+        ("Threads", line(numbers.count(machine.threads))),
+        ("Program", line(f"{study.tool.name} {study.tool.version}, run ", Code(study.run_id))),
+    )
+    scope = (
+        "A verdict holds for these weights, images, batch sizes and conditions, on this machine with these libraries. "
+        "It is evidence, not proof: another processor or library version may run other kernels."
+    )
+    tables = [
+        *_pairs("Instruction sets in effect, as the libraries report them.", "Library", machine.isa_effective),
+        *_pairs("Versions.", "Package", machine.packages),
+        *_pairs("Environment variables of the workers.", "Variable", machine.settings),
+        *_pairs("The configuration of the study.", "Key", {key: str(value) for key, value in study.config.items()}),
+    ]
+    found: list[Block] = [Paragraph(line(scope)), Definitions(facts)]
+    return [*found, Details("Instruction sets, versions, settings, configuration", tuple(tables))] if tables else found

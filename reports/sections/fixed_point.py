@@ -1,0 +1,27 @@
+"""Does fixed point make the results batch-invariant? Each int8 variant's evidence."""
+
+from __future__ import annotations
+
+from pipeline.records import Study
+from reports.blocks import Block, Column, Paragraph, Table, line
+
+ORDER = 50
+TITLE = "Does fixed point make it batch-invariant?"
+SHOW = "open"
+
+_WORDS = {True: "yes", False: "no", None: "not known"}
+
+
+def blocks(study: Study) -> list[Block]:
+    """One row for each int8 variant; the answer's sentence alone where there is none."""
+    if (answer := study.answer) is None:
+        return [Paragraph(line("Not answered: the study ended before it."))]
+    columns = (
+        Column("Variant", "name"),
+        Column("Invariant", "state"),
+        Column("Evidence"),
+    )
+    rows = tuple((part.variant, _WORDS[part.invariant], part.why) for part in answer.by_variant)
+    if not rows:
+        return [Paragraph(line(answer.sentence))]
+    return [Table("Each int8 variant on this machine, in this scope.", columns, rows)]

@@ -1,0 +1,43 @@
+"""The words of the report, one plain sentence each."""
+
+from __future__ import annotations
+
+from pipeline.records import Study
+from reports.blocks import Block, Definitions, line
+
+ORDER = 150
+TITLE = "Glossary"
+SHOW = "folded"
+
+TERMS = {
+    "variant": "One way to run the network: a runtime, a precision and a recipe.",
+    "singles": "Every image run alone, N = 1.",
+    "batched": "Images run k at a time, N = k.",
+    "condition": "What stays fixed while N changes: threads, instruction set, memory format, image size, device, "
+    "position, neighbours.",
+    "repeatable": "The same call on the same bytes twice gives the same bytes.",
+    "batch-invariant": "For every tested N, every image's output bytes equal its singles bytes.",
+    "top1-stable": "Not batch-invariant, but no top-1 answer changed and no image's margin is so small that the "
+    "noise seen could turn it.",
+    "batch-variant": "Neither batch-invariant nor top1-stable.",
+    "not-repeatable": "The same call gave different bytes; nothing further can be said.",
+    "invalid": "Outputs that are not finite, all alike, or clipped at their limits; never a candidate.",
+    "class of N": "Batch sizes whose outputs are bitwise equal to one another.",
+    "batch noise": "The largest difference between an image's batched and its singles output.",
+    "origin": "A layer whose output for an image depends on N although its input does not: here a difference starts.",
+    "carrier": "A layer that differs only because its input already did.",
+    "sibling": "A layer of the same kernels and shapes as another.",
+    "surgical": "The repair that runs only the origins in one fixed shape and leaves every other layer as it is.",
+    "reference": "Singles of the same weights in fp64: the ruler for numeric error.",
+    "relative": "Divided by the largest |logit| of the same images.",
+    "ULP": "Unit in the last place: the distance between neighbouring floating-point numbers of the output's type.",
+    "SQNR": "Signal to quantization noise ratio in decibel: higher is closer to fp64.",
+    "margin": "Top-1 logit minus top-2 logit: how far an answer is from changing.",
+    "Pareto set": "The variants that no other one beats in accuracy, cost and stability at once.",
+    "at most (95 %)": "The exact one-sided upper limit that the observed counts leave open with 95 % confidence.",
+}
+
+
+def blocks(study: Study) -> list[Block]:
+    """All terms; the same for every study."""
+    return [Definitions(tuple((term, line(meaning)) for term, meaning in TERMS.items()))]

@@ -1,0 +1,65 @@
+"""What was fed in: weights, input sets, and the files that were left out."""
+
+from __future__ import annotations
+
+from pipeline.records import InputSet, Study
+from reports import numbers
+from reports.blocks import Block, Code, Column, Definitions, Details, Line, Table, line
+
+ORDER = 110
+TITLE = "Weights and inputs"
+SHOW = "folded"
+
+
+def _row(found: InputSet) -> tuple[str | None, ...]:
+    return (
+        found.name,
+        found.source,
+        numbers.count(found.n),
+        numbers.count(found.n_files) if found.n_files else None,
+        " x ".join(map(str, found.shape)),
+        "yes" if found.labelled else "no",
+        numbers.count(len(found.skipped)),
+        found.sha256[:12],
+        found.note or None,
+    )
+
+
+def _skipped(study: Study) -> list[Block]:
+    rows = tuple(
+        (found.name, left_out.get("file"), left_out.get("why")) for found in study.inputs for left_out in found.skipped
+    )
+    if not rows:
+        return []
+    columns = (Column("Inputs"), Column("File"), Column("Why it was left out"))
+    table = Table("Files that were left out.", columns, rows)
+    return [Details(f"{numbers.number_of(len(rows), 'file')} left out", (table,))]
+
+
+def blocks(study: Study) -> list[Block]:
+    """The weights, the table of input sets, the files left out."""
+    weights = study.weights
+    classes = (
+        numbers.number_of(weights.num_classes, "class", "classes") if weights.num_classes else "any number of classes"
+    )
+    known: tuple[tuple[str, Line], ...] = (
+        ("Network", line(f"{weights.model}, {classes}")),
+        ("Weights", line(weights.source, f": {weights.note}" if weights.note else "")),
+        ("SHA-256", line(Code(weights.sha256))),
+    )
+    columns = (
+        Column("Inputs"),
+        Column("Source"),
+        Column("Images", "number"),
+        Column("Files", "number"),
+        Column("Shape"),
+        Column("Labelled"),
+        Column("Left out", "number"),
+        Column("SHA-256"),
+        Column("Note"),
+    )
+    caption = "Images: distinct by content. SHA-256: the first 12 digits, of the images as fed to the network."
+    found: list[Block] = [Definitions(known)]
+    if study.inputs:
+        found.append(Table(caption, columns, tuple(map(_row, study.inputs))))
+    return found + _skipped(study)

@@ -1,0 +1,91 @@
+"""The origins of each variant, layers of the same kernels and shapes in one row."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+from pipeline.records import Origin, Study, VariantResult
+from reports import numbers, views
+from reports.blocks import Absent, Block, Column, Details, Paragraph, Table, line
+from reports.sections.origins import extent
+
+ORDER = 53
+TITLE = "Origins, layer by layer"
+SHOW = "folded"
+
+FOUND_BY = {
+    "captured": "the study's images",
+    "drawn": "drawn data",
+    "provoked": "rounding ties",
+    "sibling": "a sibling",
+}
+"""What gave an origin away, in words."""
+
+_COLUMNS = (
+    Column("Layers", "name"),
+    Column("Count", "number"),
+    Column("Kind"),
+    Column("Differs at N"),
+    Column("Elements differing", "number"),
+    Column("Largest", "number"),
+    Column("ULP", "number"),
+    Column("Given away by"),
+)
+
+
+def condensed(origins: Iterable[Origin]) -> list[list[Origin]]:
+    """The origins in groups of one signature, same N and same way of being found, in order of their first layer."""
+    groups: dict[tuple[str, str, str, tuple[int, ...]], list[Origin]] = {}
+    for one in origins:
+        groups.setdefault((one.kind, one.signature, one.found_by, tuple(one.batch_sizes)), []).append(one)
+    return list(groups.values())
+
+
+def _largest(values: Iterable[float | None]) -> float | None:
+    """The largest; NaN counts as the largest, and where nothing differed there is none."""
+    known = [value for value in values if value is not None]
+    largest = next(filter(math.isnan, known), max(known, default=0.0))
+    return largest or None
+
+
+def _differing(group: Sequence[Origin]) -> str:
+    found, tried = sum(one.elements_differing for one in group), sum(one.elements_tried for one in group)
+    share = f" ({numbers.percent(found / tried, 3)})" if found and tried else ""
+    return f"{numbers.count(found)} of {numbers.count(tried)}{share}"
+
+
+def _row(group: Sequence[Origin]) -> tuple[str | None, ...]:
+    return (
+        views.listing((one.layer for one in group), 3),
+        numbers.count(len(group)),
+        group[0].kind,
+        numbers.batch_sizes(group[0].batch_sizes) or None,
+        _differing(group),
+        numbers.difference(_largest(one.max_abs for one in group)),
+        numbers.real(_largest(one.max_ulp for one in group)),
+        FOUND_BY[group[0].found_by],
+    )
+
+
+def _layers(variant: VariantResult) -> Details:
+    caption = (
+        f"{variant.name}: layers of the same kernels and shapes share a row. Largest difference and ULP: on the "
+        "study's own images; a dash where it showed on other data only. A sibling did not differ itself, but a layer "
+        "of the same kernels and shapes did."
+    )
+    inside: list[Block] = [Table(caption, _COLUMNS, tuple(map(_row, condensed(variant.origins or []))))]
+    if variant.locating and variant.locating.innocent_kinds:
+        innocent = ", ".join(variant.locating.innocent_kinds)
+        inside.append(Paragraph(line(f"Never an origin in this variant: {innocent}."), small=True))
+    return Details(f"{variant.name}: {extent(variant)} layers", tuple(inside))
+
+
+def blocks(study: Study) -> list[Block]:
+    """One folded table for each variant with origins."""
+    found: list[Block] = [_layers(variant) for variant in study.variants if variant.origins]
+    if found:
+        return found
+    if any(variant.origins is not None for variant in study.variants):
+        return [Paragraph(line("No layer was found to be one."))]
+    return [Absent(why) for why in views.unexplained(study)]

@@ -1,0 +1,84 @@
+"""The table of the original question, taken again for every variant."""
+
+from __future__ import annotations
+
+from pipeline.records import Comparison, Study, VariantResult
+from reports import numbers, views
+from reports.blocks import Block, Column, Paragraph, Table, line
+
+ORDER = 60
+TITLE = "The original post's own table"
+SHOW = "open"
+
+INPUTS = "seed"
+PERCENTILES = ("p85", "p90", "p95", "p99")
+THE_POST = ("fp32 in the post", None, None, None, "1.5e-06", "1.9e-06", "1.9e-06", "3.8e-06", None)
+"""The post's figures: fp32 under other weights."""
+
+_COLUMNS = (
+    Column("Variant", "name"),
+    Column("Batched twice"),
+    Column("Singles twice"),
+    Column("Batched, singles"),
+    Column("85th", "number"),
+    Column("90th", "number"),
+    Column("95th", "number"),
+    Column("99th", "number"),
+    Column("Relative", "number"),
+)
+
+
+def _close(comparison: Comparison | None) -> str | None:
+    if comparison is None or comparison.allclose is None:
+        return None
+    if comparison.bitwise_equal:
+        return "bit-equal"
+    return "close" if comparison.allclose else "not close"
+
+
+def _percentile(comparison: Comparison, key: str) -> str | None:
+    return numbers.difference((comparison.percentiles or {}).get(key))
+
+
+def _row(variant: VariantResult) -> tuple[str | None, ...] | None:
+    against_singles = max(views.comparisons(variant, "batch-vs-singles", INPUTS), key=_n, default=None)
+    if against_singles is None:
+        return None
+    repeats = {c.batch_size: c for c in views.comparisons(variant, "repeat", INPUTS)}
+    return (
+        variant.name,
+        _close(repeats.get(against_singles.batch_size)),
+        _close(repeats.get(1)),
+        _close(against_singles),
+        *(_percentile(against_singles, key) for key in PERCENTILES),
+        views.difference(against_singles),
+    )
+
+
+def _n(comparison: Comparison) -> int:
+    return comparison.batch_size
+
+
+def _tolerance(study: Study) -> str:
+    named = (c.allclose_tolerance for v in study.variants for c in v.comparisons if c.allclose_tolerance)
+    tolerance = next(named, {})
+    return ", ".join(f"{name} = {numbers.real(value, 1)}" for name, value in tolerance.items())
+
+
+def blocks(study: Study) -> list[Block]:
+    """The post's figures, and below them each variant's on the same recipe of inputs at the largest N."""
+    rows = tuple(row for v in study.variants if (row := _row(v)) is not None)
+    if not rows:
+        return [Paragraph(line(f"Not taken: no variant was compared on the {INPUTS} inputs."))]
+    n = max(views.tested_batch_sizes(study, INPUTS))
+    tolerance = _tolerance(study)
+    caption = (
+        f"On the {INPUTS} inputs at N = {n}: the batch run twice, the singles run twice, batched against singles "
+        f"(close: allclose{f' with {tolerance}' if tolerance else ''}), and percentiles of |batched - singles|. "
+        "Relative: the largest, over the largest |logit|."
+    )
+    remark = (
+        "The post's network had other weights, so its absolute figures are not comparable in size, only in kind; the "
+        "relative ones are comparable between the variants."
+    )
+    return [Table(caption, _COLUMNS, (THE_POST, *rows)), Paragraph(line(remark), small=True)]

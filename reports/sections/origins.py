@@ -1,0 +1,131 @@
+"""Where the difference starts: how many layers, of what kinds, and whether the list is proved complete."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from pipeline.records import Locating, Origin, Study, VariantResult
+from reports import numbers, views
+from reports.blocks import Absent, Block, Bullets, Code, Column, Line, Paragraph, Table, line
+
+ORDER = 52
+TITLE = "Where the difference starts"
+SHOW = "open"
+
+_COLUMNS = (
+    Column("Variant", "name"),
+    Column("Origins", "number"),
+    Column("Kinds"),
+    Column("List", "state"),
+    Column("Tried", "number"),
+    Column("Smallest rate", "number"),
+)
+
+
+_SAID = {"proved": "Proved complete", "incomplete": "Incomplete", "not proved": "Not proved complete"}
+
+
+def kinds(origins: Sequence[Origin]) -> str:
+    """The kinds of layer with the number of origins of each, most first: ``conv2d (11), linear (1)``."""
+    return ", ".join(f"{kind} ({n})" for kind, n in Counter(one.kind for one in origins).most_common())
+
+
+def extent(variant: VariantResult) -> str | None:
+    """How many of the layers are origins: ``12 of 126``."""
+    if variant.origins is None:
+        return None
+    n = numbers.count(len(variant.origins))
+    return f"{n} of {numbers.count(variant.locating.layers)}" if variant.locating else n
+
+
+def _completeness(variant: VariantResult) -> tuple[str, str]:
+    """Whether the list of origins is complete, in a word, and why one may say so."""
+    if variant.origins_complete:
+        return "proved", "with exactly these layers in one fixed shape no output depended on N any more"
+    if not variant.origins:
+        return "incomplete", "no layer differed on its own, and yet the outputs do"
+    tried = next((one for one in variant.repairs or [] if one.batch_invariant is not None), None)
+    if tried is None:
+        return "not proved", "its layers could not be put in one fixed shape to see whether the difference goes"
+    changed = numbers.number_of(tried.layers, "layer")
+    if tried.batch_invariant:
+        return "incomplete", f"with these layers in one fixed shape outputs still differed; it took {changed}"
+    return "incomplete", f"even with {changed} in one fixed shape outputs still differ"
+
+
+def _proofs(study: Study, looked: Sequence[VariantResult]) -> Bullets:
+    """The proof of each list in words, once for all variants of which the same can be said."""
+    names: dict[tuple[str, str], list[str]] = {}
+    for variant in looked:
+        names.setdefault(_completeness(variant), []).append(variant.name)
+    return Bullets(
+        tuple(
+            line(f"{_SAID[word]} for ", *views.named(study, views.listing(who, 20)), f": {why}.")
+            for (word, why), who in names.items()
+        )
+    )
+
+
+def _row(variant: VariantResult) -> tuple[str | None, ...]:
+    sought = variant.locating
+    return (
+        variant.name,
+        extent(variant),
+        kinds(variant.origins or []) or None,
+        _completeness(variant)[0],
+        numbers.count(sought.trials) if sought else None,
+        numbers.one_in(sought.smallest_rate) if sought else None,
+    )
+
+
+def _limits(name: str, sought: Locating) -> list[Line]:
+    """What the search could not see, each as a sentence."""
+    found = []
+    if missed := sought.layers_not_replayable:
+        which = views.listing(missed, 4)
+        found.append(
+            line(Code(name), f": {numbers.number_of(len(missed), 'layer')} could not be replayed alone ({which}).")
+        )
+    if not sought.instrumented_bitwise_equal:
+        found.append(
+            line(Code(name), ": looking inside changed its output, so that what was seen may not be what is deployed.")
+        )
+    if sought.note:
+        found.append(line(Code(name), f": {sought.note.rstrip('.')}."))
+    return found
+
+
+def _innocent(looked: Sequence[VariantResult]) -> list[Block]:
+    guilty = {one.kind for v in looked for one in v.origins or []}
+    innocent = sorted({kind for v in looked if v.locating for kind in v.locating.innocent_kinds} - guilty)
+    if not innocent:
+        return []
+    return [Paragraph(line(f"Innocent: no layer of these kinds was an origin in any of them: {', '.join(innocent)}."))]
+
+
+def blocks(study: Study) -> list[Block]:
+    """One row for each variant that was looked into, the proof in words, the innocent, and the limits of the search."""
+    looked = [variant for variant in study.variants if variant.origins is not None]
+    absent: list[Block] = [Absent(why) for why in views.unexplained(study)]
+    if not looked:
+        return absent
+    sets = sorted({v.locating.inputs for v in looked if v.locating})
+    caption = (
+        "Origins: layers whose output for an image depends on N although their input, byte for byte, does not; all "
+        f"others only carry it on. Every layer was replayed alone on identical bytes{' of ' if sets else ''}"
+        f"{views.listing(sets)}, on drawn data and, if an integer layer of torch, on rounding ties. "
+        "Tried: output elements compared. Smallest rate: a difference at least this frequent would have been seen in "
+        "every layer with 95 % confidence, if elements were independent; they are not quite."
+    )
+    limits = [words for v in looked if v.locating for words in _limits(v.name, v.locating)]
+    seen = [v.locating.instrumented_bitwise_equal for v in looked if v.locating]
+    unchanged = [Paragraph(line("Looking inside changed no bit of any output."), small=True)] if all(seen) else []
+    return [
+        Table(caption, _COLUMNS, tuple(map(_row, looked))),
+        _proofs(study, looked),
+        *_innocent(looked),
+        *([Bullets(tuple(limits))] if limits else []),
+        *unchanged,
+        *absent,
+    ]

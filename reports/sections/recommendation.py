@@ -1,0 +1,58 @@
+"""The choice under the policy: why this one, why not each other one, ties, and the Pareto set."""
+
+from __future__ import annotations
+
+from pipeline.policy import describe
+from pipeline.records import ParetoPoint, Recommendation, Study
+from reports import numbers, views
+from reports.blocks import Block, Bullets, Column, Heading, Paragraph, Table, line
+from reports.sections.answer import headline
+
+ORDER = 40
+TITLE = "Why, and why not the others"
+SHOW = "first"
+
+
+def _pareto_row(point: ParetoPoint) -> tuple[str | None, ...]:
+    return (
+        point.variant,
+        point.verdict,
+        None if point.throughput_img_s is None else f"{numbers.real(point.throughput_img_s, 3)} img/s",
+        None if point.latency_ms is None else numbers.milliseconds(point.latency_ms),
+        numbers.size(point.size_bytes),
+        None if point.accuracy is None else numbers.percent(point.accuracy),
+    )
+
+
+def _pareto(recommendation: Recommendation) -> list[Block]:
+    columns = (
+        Column("Variant", "name"),
+        Column("Verdict", "state"),
+        Column("Throughput", "number"),
+        Column("Latency, N = 1", "number"),
+        Column("Size", "number"),
+        Column("Top-1", "number"),
+    )
+    names = [point.variant for point in recommendation.pareto]
+    chosen = names.index(recommendation.chosen) if recommendation.chosen in names else None
+    caption = "The Pareto set: no other variant beats one of these in accuracy, cost and stability at once."
+    return [
+        Heading("Worth considering under another policy"),
+        Table(caption, columns, tuple(map(_pareto_row, recommendation.pareto)), chosen),
+    ]
+
+
+def blocks(study: Study) -> list[Block]:
+    """Reasons, rejections, ties and the Pareto set; a remark where nothing was decided."""
+    decided = study.recommendation
+    if decided is None:
+        return [Paragraph(line("No recommendation was made: the study ended before it."))]
+    found: list[Block] = [Paragraph((*headline(decided), f". Policy: {describe(decided.policy)}."))]
+    if decided.because:
+        found.append(Bullets(tuple(views.named(study, reason) for reason in decided.because)))
+    found += [Paragraph(views.named(study, f"Tie: {tie}")) for tie in decided.ties]
+    if decided.rejected:
+        columns = (Column("Variant", "name"), Column("Why not"))
+        rows = tuple((rejected.variant, rejected.why) for rejected in decided.rejected)
+        found += [Heading("Why not the others"), Table("Every other variant, with the reason.", columns, rows)]
+    return found + (_pareto(decided) if decided.pareto else [])

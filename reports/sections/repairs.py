@@ -1,0 +1,82 @@
+"""The repairs that were tried: whether each holds, over what scope, and its price."""
+
+from __future__ import annotations
+
+from pipeline.records import Interval, Repair, Study, VariantResult
+from reports import numbers, views
+from reports.blocks import Absent, Block, Bullets, Code, Column, Line, Paragraph, Table, line
+
+ORDER = 56
+TITLE = "What makes it batch-invariant, and what that costs"
+SHOW = "open"
+
+_HOLDS = {True: "holds", False: "does not hold", None: "does not apply"}
+
+
+def _ratio(found: Interval | None) -> str | None:
+    return numbers.ratio_interval(found) if found else None
+
+
+def _layers(variant: VariantResult, repair: Repair) -> str | None:
+    if not repair.layers:
+        return None
+    of = f" of {numbers.count(variant.locating.layers)}" if variant.locating else ""
+    return f"{numbers.count(repair.layers)}{of}"
+
+
+def _row(variant: VariantResult, repair: Repair, sizes: list[str]) -> tuple[str | None, ...]:
+    return (
+        variant.name,
+        repair.name,
+        _HOLDS[repair.batch_invariant],
+        _layers(variant, repair),
+        _ratio(repair.latency_ratio.get("1")),
+        *(_ratio(repair.throughput_ratio.get(n)) for n in sizes),
+    )
+
+
+def _scopes(study: Study, tried: list[tuple[VariantResult, Repair]]) -> list[Block]:
+    """Each scope once, with the repairs that were checked over it."""
+    names: dict[str, list[str]] = {}
+    for variant, repair in tried:
+        if repair.scope:
+            names.setdefault(repair.scope, []).append(f"{variant.name}+{repair.name}")
+    return [
+        Paragraph(line(*views.named(study, views.listing(who, 20)), f": checked bitwise over {scope}."))
+        for scope, who in names.items()
+    ]
+
+
+def _remarks(study: Study, tried: list[tuple[VariantResult, Repair]]) -> list[Line]:
+    found = [line(Code(f"{v.name}+{one.name}"), f": {one.note.rstrip('.')}.") for v, one in tried if one.note]
+    for variant in study.variants:
+        if variant.repairs == []:
+            why = "it could not be put in one fixed shape" if variant.origins else "no origin was found"
+            found.append(line(Code(variant.name), f": no repair was tried, because {why}."))
+    return found
+
+
+def blocks(study: Study) -> list[Block]:
+    """One row for each variant and repair, the scopes they were verified over, and remarks."""
+    tried = [(variant, one) for variant in study.variants for one in variant.repairs or []]
+    absent: list[Block] = [Absent(why) for why in views.unexplained(study)]
+    found: list[Block] = []
+    if tried:
+        sizes = sorted({n for _, one in tried for n in one.throughput_ratio}, key=int)
+        columns = (
+            Column("Variant", "name"),
+            Column("Repair"),
+            Column("Bitwise", "state"),
+            Column("Layers changed", "number"),
+            Column("Latency, N = 1"),
+            *(Column(f"Throughput, N = {n}") for n in sizes),
+        )
+        caption = (
+            "Bitwise: whether every output byte is that of the repaired variant's own singles. Latency and throughput: "
+            "repaired over native, medians of alternating calls with 95 % limits; above 1 x a latency is worse and a "
+            "throughput better."
+        )
+        found = [Table(caption, columns, tuple(_row(*one, sizes) for one in tried)), *_scopes(study, tried)]
+    if remarks := _remarks(study, tried):
+        found.append(Bullets(tuple(remarks)))
+    return found + absent

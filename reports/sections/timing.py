@@ -1,0 +1,32 @@
+"""Where the time went."""
+
+from __future__ import annotations
+
+from pipeline.records import Study
+from reports import numbers
+from reports.blocks import Block, Column, Definitions, Line, Paragraph, Table, line
+
+ORDER = 140
+TITLE = "Where the time went"
+SHOW = "folded"
+
+
+def blocks(study: Study) -> list[Block]:
+    """Wall time, forward passes and memory; the stages one by one."""
+    if (timing := study.timing) is None:
+        return [Paragraph(line("Not recorded: the study ended before it."))]
+    passes = f"{numbers.count(timing.forward_passes)} calls, {numbers.count(timing.images_passed)} images"
+    facts: list[tuple[str, Line]] = [
+        ("Wall time", line(numbers.seconds(timing.wall_s))),
+        ("In forward passes", line(f"{numbers.seconds(timing.forward_s)} ({passes})")),
+    ]
+    if timing.kept_jobs:
+        facts.append(("Taken from an unfinished run", line(numbers.number_of(timing.kept_jobs, "job"))))
+    if timing.peak_memory_bytes is not None:
+        facts.append(("Peak memory, all processes", line(numbers.size(timing.peak_memory_bytes))))
+    found: list[Block] = [Definitions(tuple(facts))]
+    if timing.stages:
+        columns = (Column("Stage"), Column("Time", "number"))
+        rows = tuple((stage, numbers.seconds(spent)) for stage, spent in timing.stages.items())
+        found.append(Table("Stages of the study.", columns, rows))
+    return found

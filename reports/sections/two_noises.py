@@ -1,0 +1,58 @@
+"""Batch noise beside precision error: does the one matter next to the other?"""
+
+from __future__ import annotations
+
+from pipeline.records import Comparison, Study, VariantResult
+from reports import numbers, views
+from reports.blocks import Block, Column, Paragraph, Table, line
+
+ORDER = 80
+TITLE = "Batch noise beside precision error"
+SHOW = "folded"
+
+_COLUMNS = (
+    Column("Variant", "name"),
+    Column("Inputs"),
+    Column("Batch noise", "number"),
+    Column("fp64 error", "number"),
+    Column("Noise / error", "number"),
+    Column("SQNR against fp64", "number"),
+    Column("1 - cosine", "number"),
+)
+
+
+def _share(noise: Comparison | None, error: Comparison | None) -> str | None:
+    if noise is None or error is None or not error.max_abs_relative or noise.max_abs_relative is None:
+        return None
+    return numbers.real(noise.max_abs_relative / error.max_abs_relative)
+
+
+def _row(variant: VariantResult, inputs: str) -> tuple[str | None, ...]:
+    noise = views.worst(views.comparisons(variant, "batch-vs-singles", inputs))
+    error = views.worst(views.comparisons(variant, "vs-reference", inputs))
+    return (
+        variant.name,
+        inputs,
+        views.difference(noise),
+        views.difference(error),
+        _share(noise, error),
+        None if error is None or error.sqnr_db is None else numbers.decibels(error.sqnr_db),
+        None if error is None or error.cosine_min is None else numbers.difference(1 - error.cosine_min),
+    )
+
+
+def blocks(study: Study) -> list[Block]:
+    """One row for each candidate and input set."""
+    rows = tuple(
+        _row(v, s.name)
+        for v in views.candidates(study)
+        for s in study.inputs
+        if any(c.inputs == s.name for c in v.comparisons)
+    )
+    if not rows:
+        return [Paragraph(line("Neither was measured."))]
+    caption = (
+        "Largest differences over N, relative to the largest |logit|: batched - singles, and singles - fp64 singles."
+    )
+    remark = "A ratio well below 1: what the batch changes drowns in what the precision itself costs."
+    return [Table(caption, _COLUMNS, rows), Paragraph(line(remark), small=True)]

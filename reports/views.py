@@ -1,0 +1,233 @@
+"""Questions that several sections ask of a study, answered once."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from pipeline.records import Comparison, ComparisonKind, Condition, Interval, NotRun, Repair, Study, VariantResult
+from reports import numbers
+from reports.blocks import Code, Line, line
+
+
+def candidates(study: Study) -> tuple[VariantResult, ...]:
+    """The measured variants that could be deployed, in table order."""
+    return tuple(v for v in study.variants if v.status == "measured" and v.role == "candidate")
+
+
+def find(study: Study, name: str | None) -> VariantResult | None:
+    """The variant of that name, None if the study has none."""
+    return next((v for v in study.variants if v.name == name), None)
+
+
+def chosen(study: Study) -> VariantResult | None:
+    """The recommended variant; None where none was chosen, or where the choice is a repaired variant."""
+    return find(study, study.recommendation.chosen) if study.recommendation else None
+
+
+def is_chosen(study: Study, name: str) -> bool:
+    """Whether the variant or repaired variant of that name is the recommended one."""
+    return study.recommendation is not None and study.recommendation.chosen == name
+
+
+@dataclass(frozen=True)
+class Repaired:
+    """A variant with a repair that was verified to make it batch-invariant."""
+
+    variant: VariantResult
+    repair: Repair
+
+    @property
+    def name(self) -> str:
+        """The name it is recommended by: ``fp32+surgical``."""
+        return f"{self.variant.name}+{self.repair.name}"
+
+
+def repaired(study: Study) -> tuple[Repaired, ...]:
+    """Every repair that holds, in table order."""
+    return tuple(Repaired(v, one) for v in study.variants for one in v.repairs or [] if one.batch_invariant)
+
+
+def state(variant: VariantResult) -> str:
+    """One word for where a variant stands: its verdict, else ``reference``, ``unavailable`` or ``failed``."""
+    if variant.status != "measured":
+        return variant.status
+    return variant.verdict or ("reference" if variant.role == "reference" else "no verdict")
+
+
+def comparisons(variant: VariantResult, kind: ComparisonKind, inputs: str | None = None) -> tuple[Comparison, ...]:
+    """The variant's comparisons of one kind, on one input set if named, in the order they were made."""
+    return tuple(c for c in variant.comparisons if c.kind == kind and inputs in (None, c.inputs))
+
+
+def _severity(comparison: Comparison) -> tuple[float, int]:
+    value = comparison.max_abs_relative
+    absent = value is None or math.isnan(value)
+    return math.inf if absent else float(value or 0), comparison.n_elements_differing
+
+
+def worst(found: Iterable[Comparison]) -> Comparison | None:
+    """The comparison with the largest relative difference; one that could not be measured counts as the largest."""
+    return max(found, key=_severity, default=None)
+
+
+def batch_noise(variant: VariantResult) -> Comparison | None:
+    """The worst batched-versus-singles comparison over all input sets and N."""
+    return worst(comparisons(variant, "batch-vs-singles"))
+
+
+def fp64_error(variant: VariantResult) -> Comparison | None:
+    """The worst comparison with the fp64 reference over all input sets."""
+    return worst(comparisons(variant, "vs-reference"))
+
+
+@dataclass(frozen=True)
+class Speed:
+    """The throughput in images a second of what is called ``name``, at the N where its median is highest."""
+
+    name: str
+    variant: VariantResult
+    batch_size: int
+    interval: Interval
+
+
+def best_throughput(found: VariantResult | Repaired | None) -> Speed | None:
+    """The throughput at its best N; None where there is no variant or no positive finite measurement.
+
+    That of a repaired variant is its native one times the measured ratio, limits by limits.
+    """
+    if found is None:
+        return None
+    variant, times = (found.variant, _repaired_times(found)) if isinstance(found, Repaired) else (found, _times(found))
+    timed = [Speed(found.name, variant, int(n), time) for n, time in times.items() if 0 < time.median < math.inf]
+    return max(timed, key=lambda speed: speed.interval.median, default=None)
+
+
+def _times(variant: VariantResult) -> dict[str, Interval]:
+    return variant.cost.throughput_img_s if variant.cost else {}
+
+
+def _repaired_times(found: Repaired) -> dict[str, Interval]:
+    native, ratios = _times(found.variant), found.repair.throughput_ratio
+    return {n: scaled(native[n], ratio) for n, ratio in ratios.items() if n in native}
+
+
+def scaled(native: Interval, ratio: Interval) -> Interval:
+    """A native measurement times a ratio; its limits are those of both multiplied, which is on the wide side."""
+    low, high = (
+        None if one is None or other is None else one * other
+        for one, other in ((native.low95, ratio.low95), (native.high95, ratio.high95))
+    )
+    return Interval(median=native.median * ratio.median, low95=low, high95=high, n=min(native.n, ratio.n))
+
+
+def chosen_throughput(study: Study) -> Speed | None:
+    """The throughput of what is recommended, be it a variant or a repaired one."""
+    mended = next((found for found in repaired(study) if is_chosen(study, found.name)), None)
+    return best_throughput(chosen(study) or mended)
+
+
+def fastest(study: Study) -> VariantResult | None:
+    """The candidate with the highest throughput at its best N whose outputs can be used at all."""
+    usable = [v for v in candidates(study) if v.verdict not in ("invalid", "not-repeatable")]
+    timed = [speed for v in usable if (speed := best_throughput(v)) is not None]
+    best = max(timed, key=lambda speed: speed.interval.median, default=None)
+    return best.variant if best else None
+
+
+def unexplained(study: Study) -> tuple[Line, ...]:
+    """Why it is not known where a difference starts: of the study, or of each variant that was not looked into."""
+    differing = [v for v in candidates(study) if v.verdict in ("top1-stable", "batch-variant")]
+    if not differing:
+        return (line("Nothing to look into: no variant was found top1-stable or batch-variant."),)
+    if study.config.get("explain") is False and not any(v.origins for v in differing):
+        return (line("Not run: the study was asked not to explain (--no-explain)."),)
+    reasons: dict[str, list[str]] = {}
+    for variant in differing:
+        if variant.origins is None:
+            reasons.setdefault(_why_unexplained(variant), []).append(variant.name)
+    return tuple(line("Not run for ", *named(study, listing(names, 20)), f": {why}.") for why, names in reasons.items())
+
+
+def _why_unexplained(variant: VariantResult) -> str:
+    reasons = (left_out.why.rstrip(".") for left_out in variant.not_run if "origins" in left_out.what)
+    return next(reasons, "the study ended before it")
+
+
+def tested_batch_sizes(study: Study, inputs: str | None = None) -> tuple[int, ...]:
+    """Every N that some variant was compared at, in ascending order."""
+    found = (c for v in study.variants for c in comparisons(v, "batch-vs-singles", inputs))
+    return tuple(sorted({c.batch_size for c in found}))
+
+
+def condition(fixed: Condition) -> str:
+    """A condition in words, its usual parts left out: ``2 threads, 224 px``."""
+    parts = [numbers.number_of(fixed.threads, "thread"), f"{fixed.image_size} px"]
+    unusual = (
+        (fixed.isa, "native", f"isa {fixed.isa}"),
+        (fixed.memory_format, "contiguous", fixed.memory_format),
+        (fixed.device, "cpu", fixed.device),
+        (fixed.position, 0, f"rotated by {fixed.position}"),
+        (fixed.neighbours, "natural", f"neighbour: {fixed.neighbours}"),
+    )
+    return ", ".join(parts + [words for value, usual, words in unusual if value != usual])
+
+
+def named(study: Study, text: str) -> Line:
+    """A sentence with the names of the study's variants set as code."""
+    every = [v.name for v in study.variants] + [found.name for found in repaired(study)]
+    names = sorted(map(re.escape, every), key=len, reverse=True)
+    if not names:
+        return line(text)
+    parts = re.split(rf"(?<![\w-])({'|'.join(names)})(?![\w-])", text)
+    return tuple(Code(part) if at % 2 else part for at, part in enumerate(parts) if part)
+
+
+def decided_by(variant: VariantResult) -> str | None:
+    """Where a verdict was decided: ``seed, N = 4``."""
+    if (decision := variant.decided_by) is None:
+        return None
+    return decision.inputs + (f", N = {decision.batch_size}" if decision.batch_size else "")
+
+
+def not_run(study: Study) -> list[tuple[NotRun, list[str]]]:
+    """What was planned and not run, each once, with the variants it concerns."""
+    grouped: dict[tuple[str, str, str], tuple[NotRun, list[str]]] = {}
+    for variant in study.variants:
+        for left_out in variant.not_run:
+            key = (left_out.inputs, left_out.what, left_out.why)
+            grouped.setdefault(key, (left_out, []))[1].append(variant.name)
+    return list(grouped.values())
+
+
+def listing(words: Iterable[str], limit: int = 6) -> str:
+    """Words as a person lists them: ``a, b and c``; from ``limit`` on the rest is counted."""
+    found = list(words)
+    if len(found) > limit:
+        found = [*found[: limit - 1], f"{len(found) - limit + 1} more"]
+    return " and ".join([", ".join(found[:-1]), found[-1]] if len(found) > 1 else found)
+
+
+def difference(comparison: Comparison | None) -> str | None:
+    """The largest relative difference in words: ``bit-equal``, ``3.1e-07``, or what made it unmeasurable."""
+    if comparison is None:
+        return None
+    measured = numbers.difference(comparison.max_abs_relative) or "not comparable"
+    text = "bit-equal" if comparison.bitwise_equal else measured
+    return f"{text} [{', '.join(comparison.issues)}]" if comparison.issues else text
+
+
+def flips(comparison: Comparison) -> str | None:
+    """Top-1 flips among the images compared, with their bound."""
+    if comparison.top1_flips is None:
+        return None
+    return numbers.events(comparison.top1_flips, comparison.n_images, comparison.top1_flip_upper95)
+
+
+def accuracy_with_interval(variant: VariantResult) -> str | None:
+    """Top-1 with its two-sided 95 % interval: ``98.1 % (96.4 % to 99.1 %)``."""
+    if (found := variant.accuracy) is None:
+        return None
+    return f"{numbers.percent(found.top1)} ({numbers.percent(found.low95)} to {numbers.percent(found.high95)})"

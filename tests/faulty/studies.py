@@ -1,0 +1,123 @@
+"""Studies as processes, and what must hold of every one of them, however it ends."""
+
+import itertools
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from subprocess import PIPE
+from typing import Any
+
+import jsonschema
+import numpy as np
+import onnx
+from PIL import Image
+
+from tests.models.small_onnx import classifier
+
+ROOT = Path(__file__).resolve().parents[2]
+SCHEMA = json.loads((ROOT / "reports" / "schema.json").read_text())
+STUDY = ("--onnx", "small.onnx", "--inputs", "pictures", "--image-size", "64", "--images", "4")
+GRID = ("--batch-sizes", "2,4", "--threads", "1")
+_MARK = "TEST_OF_FAULTS"
+_count = itertools.count()
+
+
+def make_home(home: Path) -> Path:
+    """A folder with a small network, labelled pictures, and a place for temporary files."""
+    onnx.save(classifier(), home / "small.onnx")
+    pixels = np.random.default_rng(1)
+    for label in ("3", "7"):
+        (home / "pictures" / label).mkdir(parents=True)
+        for number in range(6):
+            picture = Image.fromarray(pixels.integers(0, 256, (64, 64, 3), dtype=np.uint8))
+            picture.save(home / "pictures" / label / f"{number}.png")
+    (home / "tmp").mkdir()
+    return home
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a process ended, and what it said."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+
+@dataclass(frozen=True)
+class Started:
+    """A running study. Its environment carries a mark of its own, which all its processes inherit."""
+
+    process: subprocess.Popen[bytes]
+    home: Path
+    mark: str
+
+    def end(self, alone: bool = True) -> Ended:
+        """Wait, and check that it left no process, no temporary file (if ``alone`` in its home) and no traceback."""
+        stdout, stderr = self.process.communicate(timeout=120)
+        ended = Ended(self.process.returncode, (stdout or b"").decode(), (stderr or b"").decode())
+        assert "Traceback" not in ended.stdout + ended.stderr
+        assert alive(self.mark) == []
+        if alone:
+            assert list((self.home / "tmp").iterdir()) == []
+            hidden = [path.name for path in self.home.rglob(".*")]
+            assert set(hidden) <= {".lock"}
+        return ended
+
+
+def start(
+    home: Path, *argv: str, env: Mapping[str, str] = {}, optimised: bool = False, stdout: int = PIPE, stderr: int = PIPE
+) -> Started:
+    """Start ``run.py`` with the faulty variants known, in ``home``."""
+    mark = f"{os.getpid()}-{next(_count)}"
+    process = subprocess.Popen(
+        [sys.executable, *(["-O"] if optimised else []), "-m", "tests.faulty", *argv],
+        cwd=home,
+        stdout=stdout,
+        stderr=stderr,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(home / "tmp"), _MARK: mark, **env},
+    )
+    return Started(process, home, mark)
+
+
+def study(home: Path, variants: str, *argv: str, env: Mapping[str, str] = {}) -> Ended:
+    """A study of these variants, run to its end."""
+    names = ",".join(name if name.startswith("ort-") else f"faulty-{name}" for name in variants.split())
+    return start(home, *STUDY, *GRID, "--variants", names, *argv, env=env).end()
+
+
+def alive(mark: str) -> list[str]:
+    """The processes that carry this mark."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        try:
+            if f"{_MARK}={mark}".encode() in path.read_bytes().split(b"\0"):
+                found.append(path.parent.name)
+        except OSError:
+            continue  # it ended meanwhile, or is not ours
+    return found
+
+
+def report(folder: Path) -> dict[str, Any]:
+    """The report of a run, read as strictly as JSON allows, after its schema."""
+
+    def refuse(word: str) -> None:
+        raise AssertionError(f"{word} is not JSON")
+
+    found: dict[str, Any] = json.loads((folder / "report.json").read_bytes(), parse_constant=refuse)
+    jsonschema.validate(found, SCHEMA)
+    return found
+
+
+def by_name(found: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The variants of a report, by name without the common prefix."""
+    return {variant["name"].removeprefix("faulty-"): variant for variant in found["variants"]}
+
+
+def marks(found: dict[str, Any]) -> dict[str, Any]:
+    """The fingerprints of every variant of a report."""
+    return {name: variant["fingerprints"] for name, variant in by_name(found).items()}

@@ -1,0 +1,151 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from torch import Tensor, nn
+
+import models.networks
+from models import onnx_export
+from models.artifact_cache import ArtifactCache
+from models.onnx_check import OnnxError, check_onnx
+from models.onnx_export import exported
+from models.ort_session import MODEL_FILE, open_session
+from models.spec import Artifact, BuildRequest, Network
+from tests.models.small_onnx import CLASSES, build, classifier, pixels, request
+
+
+class Residual(nn.Module):
+    """Convolution and batch normalisation, a skip connection, a pool over any size, a classifier."""
+
+    def __init__(self, seed: int = 0) -> None:
+        super().__init__()
+        torch.manual_seed(seed)
+        self.stem = nn.Conv2d(3, 8, 3, stride=2, padding=1, bias=False)
+        self.norm = nn.BatchNorm2d(8)
+        self.body = nn.Sequential(nn.Conv2d(8, 8, 3, padding=1), nn.ReLU())
+        self.pool = nn.AdaptiveAvgPool2d(1)
+        self.fc = nn.Linear(8, CLASSES)
+        self.eval()
+
+    def forward(self, images: Tensor) -> Tensor:
+        features = torch.relu(self.norm(self.stem(images)))
+        logits: Tensor = self.fc(self.pool(features + self.body(features)).flatten(1))
+        return logits
+
+
+@pytest.fixture(scope="module")
+def export(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[BuildRequest, Artifact]]:
+    network = Network("residual", "", "0" * 64, CLASSES)
+    cache = ArtifactCache(tmp_path_factory.mktemp("cache"))
+    made_of = BuildRequest(network, None, cache, say=lambda line: None)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(models.networks, "float_network", lambda network: Residual())
+        yield made_of, exported(made_of)
+
+
+@pytest.mark.parametrize(("count", "size"), [(1, (64, 64)), (3, (64, 64)), (2, (96, 70)), (5, (33, 80))])
+def test_any_batch_height_and_width_agree_with_torch(
+    export: tuple[BuildRequest, Artifact], count: int, size: tuple[int, int]
+) -> None:
+    _, artifact = export
+    images = pixels(count, size)
+    logits = open_session(artifact.folder / MODEL_FILE, 1).run(None, {"images": images})[0]
+    with torch.inference_mode():
+        expected = Residual()(torch.from_numpy(images)).numpy()
+    assert logits.shape == (count, CLASSES)
+    np.testing.assert_allclose(logits, expected, atol=1e-4 * np.abs(expected).max())
+
+
+def test_one_export_serves_all(export: tuple[BuildRequest, Artifact], monkeypatch: pytest.MonkeyPatch) -> None:
+    made_of, artifact = export
+    monkeypatch.setattr(onnx_export, "_export", lambda *_: pytest.fail("exported twice"))
+    assert exported(made_of) == artifact
+
+
+def test_the_file_passes_the_check_for_files_from_outside(export: tuple[BuildRequest, Artifact]) -> None:
+    checked = check_onnx(export[1].folder / MODEL_FILE)
+    assert (checked.height, checked.width) == (None, None)
+
+
+def test_layers_have_torch_names_and_no_path_of_this_machine_is_inside(
+    export: tuple[BuildRequest, Artifact],
+) -> None:
+    _, artifact = export
+    content = (artifact.folder / MODEL_FILE).read_bytes()
+    weighted = {name for name, layer in Residual().named_modules() if isinstance(layer, nn.Conv2d | nn.Linear)}
+    nodes = [node.name for node in onnx.load_model_from_string(content).graph.node]
+    assert weighted <= set(nodes) and len(set(nodes)) == len(nodes)
+    assert b"site-packages" not in content and str(Path.home()).encode() not in content
+    assert artifact.manifest.weight_layers == len(weighted)
+
+
+def test_another_networks_graph_is_told_apart(export: tuple[BuildRequest, Artifact]) -> None:
+    path = export[1].folder / MODEL_FILE
+    assert onnx_export._difference(path, Residual(), (64, 48)) < onnx_export._TOLERANCE / 10
+    assert onnx_export._difference(path, Residual(seed=1), (64, 48)) > 10 * onnx_export._TOLERANCE
+
+
+class Bound(nn.Module):
+    """A network whose classifier fits one image size, 224 x 224, only."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 2, 32, stride=32)
+        self.fc = nn.Linear(2 * 7 * 7, CLASSES)
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.fc(self.conv(images).flatten(1))
+        return logits
+
+
+def test_a_network_bound_to_one_size_keeps_its_batch_axis_free(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(models.networks, "float_network", lambda network: Bound().eval())
+    artifact = exported(
+        BuildRequest(Network("bound", "", "0" * 64, CLASSES), None, ArtifactCache(tmp_path), say=lambda line: None)
+    )
+    assert capfd.readouterr() == ("", "")
+    assert artifact.manifest.recipe["free_axes"] == ["n"]
+    assert artifact.manifest.notes == ("the ONNX graph takes images of 224 x 224 only",)
+    session = open_session(artifact.folder / MODEL_FILE, 1)
+    assert session.run(None, {"images": pixels(3, (224, 224))})[0].shape == (3, CLASSES)
+
+
+def test_a_file_of_the_user_is_used_as_it_is(tmp_path: Path) -> None:
+    model = classifier()
+    artifact = exported(request(tmp_path, model))
+    assert onnx.load_model(artifact.folder / MODEL_FILE) == model
+    assert artifact.manifest.weight_layers == 4
+
+
+def test_weights_listed_as_inputs_are_no_inputs(tmp_path: Path) -> None:
+    model = classifier()
+    for tensor in model.graph.initializer:
+        model.graph.input.insert(0, onnx.helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims))
+    model.ir_version = 3
+    images = pixels(2)
+    plain = open_session(classifier().SerializeToString(), 1).run(None, {"images": images})[0]
+    for name in ("ort-fp32", "ort-fp16", "ort-int8"):
+        artifact = build(name, request(tmp_path, model, calibration=images), tmp_path)
+        logits = open_session(artifact.folder / MODEL_FILE, 1).run(None, {"images": images})[0]
+        np.testing.assert_allclose(logits, plain, atol=0.1 * np.abs(plain).max())
+
+
+def test_another_file_of_the_same_name_is_another_artifact(tmp_path: Path) -> None:
+    first = exported(request(tmp_path, classifier()))
+    second = exported(request(tmp_path, classifier(activation="Clip")))
+    assert first.key != second.key
+
+
+def test_a_batch_size_baked_into_the_graph_is_found(tmp_path: Path) -> None:
+    model = classifier()
+    flatten = next(node for node in model.graph.node if node.op_type == "Flatten")
+    flatten.op_type = "Reshape"
+    flatten.input.append("baked")
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.array([1, 8]), "baked"))
+    with pytest.raises(OnnxError, match="one and two images"):
+        exported(request(tmp_path, model))

@@ -1,0 +1,118 @@
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from pipeline.inputs import InputError, InputsRequest, npy
+from pipeline.inputs.choose import Choice
+from pipeline.inputs.own import Own, choose_own
+
+from .helpers import noise, one
+
+FLOATS = np.random.default_rng(0).standard_normal((9, 3, 6, 7))
+
+
+def saved(tmp_path: Path, array: NDArray[Any]) -> Path:
+    np.save(tmp_path / "mine.npy", array)
+    return tmp_path / "mine.npy"
+
+
+@pytest.mark.parametrize("dtype", ["<f4", ">f4", "<f8", ">f8"])
+def test_floats_are_used_as_they_are(tmp_path: Path, dtype: str) -> None:
+    found = one(tmp_path, saved(tmp_path, FLOATS.astype(dtype)))
+    assert found.calibration is not None
+    assert (found.evaluation.shape, len(found.calibration)) == ((6, 3, 6, 7), 3)
+    everything = np.concatenate([found.evaluation.read(0, 6), found.calibration.read(0, 3)])
+    expected = FLOATS.astype(np.float32)
+    assert {row.tobytes() for row in everything} == {row.tobytes() for row in expected}
+    assert (found.record.name, found.record.labelled, found.record.n_files) == ("mine", False, 9)
+
+
+def test_the_memory_order_of_the_array_does_not_matter(tmp_path: Path) -> None:
+    plain = one(tmp_path, saved(tmp_path, FLOATS)).evaluation
+    turned = one(tmp_path, saved(tmp_path, np.asfortranarray(FLOATS))).evaluation
+    assert plain.sha256 == turned.sha256
+
+
+def test_uint8_is_pixels(tmp_path: Path) -> None:
+    picture = np.asarray(noise(1))
+    found = one(tmp_path, saved(tmp_path, picture.transpose(2, 0, 1)[np.newaxis]))
+    assert Path(found.evaluation.path).read_bytes() == picture.tobytes()
+    assert found.evaluation.shape == (1, 3, 20, 24)
+    assert found.evaluation.mean == (0.485, 0.456, 0.406)
+    assert found.calibration is None
+    assert found.calibration_remedy
+
+
+def test_duplicates_shrink_n(tmp_path: Path) -> None:
+    found = one(tmp_path, saved(tmp_path, FLOATS[[0, 1, 0]]))
+    assert found.record.n == 2
+    assert found.record.skipped == [{"file": "image 2", "why": "same picture as image 0"}]
+
+
+def test_a_file_replaced_while_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def replaced(own: Own, request: InputsRequest) -> Choice:
+        saved(tmp_path, FLOATS[:4])
+        return choose_own(own, request)
+
+    monkeypatch.setattr(npy, "choose_own", replaced)
+    assert code_of(tmp_path, saved(tmp_path, FLOATS), "changed while it was read") == "changed"
+
+
+def code_of(tmp_path: Path, path: Path, match: str) -> str:
+    with pytest.raises(InputError, match=match) as caught:
+        one(tmp_path, path)
+    assert "\n" not in str(caught.value)
+    return caught.value.code
+
+
+@pytest.mark.parametrize(
+    ("array", "match", "code"),
+    [
+        (FLOATS.transpose(0, 2, 3, 1), "channels last: save array.transpose", "npy-shape"),
+        (FLOATS[0], r"\[3, 6, 7\]: \[n, 3, height, width\] is needed", "npy-shape"),
+        (FLOATS[:, :1], "is needed", "npy-shape"),
+        (FLOATS[:0], "none of them 0", "npy-shape"),
+        (FLOATS.astype(np.float16), "float16.*convert it with .astype", "npy-dtype"),
+        (FLOATS.astype(np.int64), "int64", "npy-dtype"),
+        (FLOATS.astype(np.complex64), "complex64", "npy-dtype"),
+    ],
+)
+def test_what_is_no_set_of_images(tmp_path: Path, array: NDArray[Any], match: str, code: str) -> None:
+    assert code_of(tmp_path, saved(tmp_path, array), match) == code
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e300])
+def test_values_that_are_not_finite_in_float32(tmp_path: Path, value: float) -> None:
+    array = FLOATS.copy()
+    array[4, 1, 2, 3] = value
+    assert code_of(tmp_path, saved(tmp_path, array), "image 4 .* NaN, infinity") == "npy-not-finite"
+
+
+class Trap:
+    """An object whose unpickling leaves a trace."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.mkdir, ("trapped",)
+
+
+def test_objects_are_refused_and_never_unpickled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = saved(tmp_path, np.array([Trap()], dtype=object))
+    assert code_of(tmp_path, path, "Python objects") == "npy-format"
+    assert not Path("trapped").exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"junk", b"PK\x03\x04", b"\x93NUMPY\x01\x00\x10\x00{'descr': ((((("])
+def test_files_that_are_no_array(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "mine.npy").write_bytes(content)
+    assert code_of(tmp_path, tmp_path / "mine.npy", "write it with numpy.save") == "npy-format"
+
+
+def test_a_file_cut_short(tmp_path: Path) -> None:
+    path = saved(tmp_path, FLOATS)
+    path.write_bytes(path.read_bytes()[:-8])
+    assert code_of(tmp_path, path, "no readable .npy") == "npy-format"

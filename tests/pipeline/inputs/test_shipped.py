@@ -1,0 +1,120 @@
+"""The sets that need nothing from the user: seed, digits, photos."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from models.artifact_cache import file_sha256
+from models.digits import data
+from pipeline.inputs import InputError
+from pipeline.inputs.photos import CALIBRATION, CROPS, EVALUATION, FOLDER
+
+from .helpers import ask, draw, one, rows
+
+
+def test_the_seed_set_is_drawn_once_a_part(tmp_path: Path) -> None:
+    calls = []
+
+    def recorded(path: Path, seed: int, n: int, size: int) -> str:
+        calls.append((path.name, seed, n, size))
+        return draw(path, seed, n, size)
+
+    found = one(tmp_path, "seed", draw=recorded)
+    assert calls == [("seed-evaluation.f32", 42069, 4, 400), ("seed-calibration.f32", 42070, 8, 400)]
+    assert found.record.source == "torch.manual_seed(42069); torch.randn((4, 3, 400, 400)) * 10"
+    assert (found.record.n, found.record.shape, found.record.labelled) == (4, [3, 400, 400], False)
+    assert found.evaluation.read(0, 4).tobytes() == Path(found.evaluation.path).read_bytes()
+    assert "torch.manual_seed(42070)" in found.calibration_note
+    assert file_sha256(Path(found.evaluation.path)) == found.evaluation.sha256
+
+
+def test_another_count_and_another_seed(tmp_path: Path) -> None:
+    found = one(tmp_path, "seed", images=5, seed=7)
+    assert found.evaluation.shape == (5, 3, 400, 400)
+    assert found.record.source.startswith("torch.manual_seed(7); torch.randn((5, ")
+
+
+def test_a_draw_that_ignores_its_seed_is_caught(tmp_path: Path) -> None:
+    def stuck(path: Path, seed: int, n: int, size: int) -> str:
+        return draw(path, 0, n, size)
+
+    with pytest.raises(InputError) as caught:
+        one(tmp_path, "seed", draw=stuck)
+    assert caught.value.code == "calibration-overlap"
+
+
+def test_digits_are_the_first_of_the_held_out_split(tmp_path: Path) -> None:
+    found = one(tmp_path, "digits", image_size=32)
+    pictures, labels = data.load()
+    heldout = data.split("heldout")[:16]
+    assert found.evaluation.labels == tuple(labels[heldout])
+    expected = data.normalise(data.enlarge(pictures[heldout], 32))
+    assert found.evaluation.read(0, 16).tobytes() == expected.tobytes()
+    assert found.calibration is not None
+    assert (len(found.calibration), found.calibration.labels) == (32, None)
+
+
+def test_the_digits_bytes_are_the_same_everywhere(tmp_path: Path) -> None:
+    found = one(tmp_path, "digits", image_size=224)
+    assert found.calibration is not None
+    assert found.evaluation.sha256 == "5d850ea45c9cba0996b935fa8336300f5985d94b52866d51121ccb53d44996cb"
+    assert found.calibration.sha256 == "41d131f795a3048e5165ad1330429700279039fa3d38d22732e2cf26397ba957"
+
+
+def test_labelled_digits_are_prepared_when_asked_for(tmp_path: Path) -> None:
+    found = one(tmp_path, "digits", labelled_images=50)
+    assert found.labelled is not None
+    assert not (tmp_path / "out" / "digits-labelled.u8").exists()
+    larger = found.labelled().images
+    assert found.calibration is not None
+    assert len(larger) == len(larger.labels or ()) == 50
+    assert not {*rows(larger)} & {*rows(found.calibration)}
+
+
+def test_four_hundred_digits_for_accuracy_unless_told_otherwise(tmp_path: Path) -> None:
+    assert ask(tmp_path, "digits").labelled_images == 400
+
+
+def test_more_digits_than_there_are(tmp_path: Path) -> None:
+    found = one(tmp_path, "digits", images=1000)
+    assert found.record.n == len(found.evaluation) == 490
+    assert "1000 were asked, 490 are held out" in found.record.note
+
+
+@pytest.mark.parametrize("weights", ["random", "imagenet-v2", "mine.safetensors"])
+def test_digits_have_no_labels_for_weights_that_do_not_know_them(tmp_path: Path, weights: str) -> None:
+    found = one(tmp_path, "digits", weights=weights)
+    assert not found.record.labelled
+    assert found.labelled is None
+    assert found.evaluation.labels is None
+
+
+def test_photos_are_crops_of_disjoint_pictures(tmp_path: Path) -> None:
+    found = one(tmp_path, "photos", image_size=224)
+    assert not {*EVALUATION} & {*CALIBRATION}
+    assert found.calibration is not None
+    assert (found.record.n, len(found.calibration)) == (16, 32)
+    assert "crops of one photograph are one cluster" in found.record.note
+    assert found.evaluation.sha256 == "f8dfbb7bdf9ac55f52b2acf106be6fdbdff38f376f40c73e410b6abc5ad99862"
+    assert found.calibration.sha256 == "9d9090f19a66bd6ef572ff09040112b46cb75d135e1140b100109fe8849e6cea"
+
+
+def test_every_crop_of_every_photograph_is_distinct(tmp_path: Path) -> None:
+    found = one(tmp_path, "photos", images=1000)
+    assert found.record.n == len(found.evaluation) == len(EVALUATION) * len(CROPS)
+    assert f"1000 were asked, there are {len(found.evaluation)}" in found.record.note
+
+
+def test_photographs_are_small_and_each_has_a_licence() -> None:
+    files = {path.name for path in FOLDER.iterdir()}
+    assert files == {*EVALUATION, *CALIBRATION, "LICENSE-DATA"}
+    licences = (FOLDER / "LICENSE-DATA").read_text()
+    assert all(name in licences for name in (*EVALUATION, *CALIBRATION))
+    assert sum(path.stat().st_size for path in FOLDER.iterdir()) < 400_000
+
+
+def test_normalisation_is_that_of_the_digits(tmp_path: Path) -> None:
+    found = one(tmp_path, "photos").evaluation
+    assert np.array_equal(np.asarray(found.mean, np.float32), data.MEAN)
+    assert np.array_equal(np.asarray(found.std, np.float32), data.STD)

@@ -1,0 +1,107 @@
+"""Records of variants in short, for the tests of what is decided from them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipeline.records import (
+    VERDICTS,
+    Accuracy,
+    AccuracyDrop,
+    Comparison,
+    Cost,
+    DecidedBy,
+    Effective,
+    InputsVerdict,
+    Interval,
+    VariantResult,
+    Verdict,
+)
+from pipeline.statistics import drop_upper
+from tests.fakes import CONDITION
+
+
+def interval(median: float, spread: float | None = 0.02) -> Interval:
+    """A median whose 95 % limits lie ``spread`` (a share) to either side; None: timed once."""
+    if spread is None:
+        return Interval(median=median, low95=None, high95=None, n=1)
+    return Interval(median=median, low95=median * (1 - spread), high95=median * (1 + spread), n=20)
+
+
+def result(
+    name: str,
+    verdict: Verdict | None = "batch-invariant",
+    *,
+    precision: str = "fp32",
+    per_second: float = 100.0,
+    spread: float | None = 0.02,
+    latency_ms: float = 10.0,
+    size_mb: float = 100.0,
+    top1: float | None = None,
+    discordant: tuple[int, int, int] | None = None,
+    **more: Any,
+) -> VariantResult:
+    """A measured variant; ``discordant``: (only the reference right, only the variant right, n)."""
+    cost = Cost(
+        inputs="seed",
+        image_size=224,
+        latency_ms=interval(latency_ms, spread),
+        throughput_img_s={"1": interval(per_second / 2, spread), "8": interval(per_second, spread)},
+        size_bytes=int(size_mb * 1e6),
+        peak_memory_bytes=None,
+    )
+    drop = None
+    if discordant:
+        b, c, n = discordant
+        upper95 = drop_upper(b, c, n)
+        drop = AccuracyDrop(
+            value=(b - c) / n, upper95=upper95, n=n, only_reference_right=b, only_variant_right=c, decided=None
+        )
+    fields: dict[str, Any] = {
+        "name": name,
+        "runtime": "torch",
+        "precision": precision,
+        "status": "measured",
+        "verdict": verdict,
+        "decided_by": DecidedBy(inputs="seed", why=f"What {name} did.") if verdict else None,
+        "cost": cost,
+        "accuracy": None if top1 is None else Accuracy(top1=top1, low95=0.0, high95=1.0, n=400),
+        "accuracy_drop": drop,
+    }
+    return VariantResult(**(fields | more))
+
+
+def integer(name: str, verdicts: dict[str, Verdict], differing: int = 0, **more: Any) -> VariantResult:
+    """An int8 variant with one verdict and one comparison at N = 8 for each input set."""
+    by_inputs = [
+        InputsVerdict(
+            inputs=inputs,
+            verdict=verdict,
+            decided_by=DecidedBy(inputs=inputs, why=f"What {name} did on {inputs}."),
+            n_images=40,
+            n_comparisons=1,
+            top1_flips=0,
+            top1_flip_upper95=0.07,
+        )
+        for inputs, verdict in verdicts.items()
+    ]
+    comparisons = [
+        Comparison(
+            inputs=inputs,
+            condition=CONDITION,
+            kind="batch-vs-singles",
+            batch_size=8,
+            n_images=40,
+            n_images_equal=40 - differing,
+            bitwise_equal=differing == 0,
+            n_elements=400,
+            n_elements_differing=3 * differing,
+            max_abs=0.5 if differing else 0.0,
+            max_ulp=12.0 if differing else 0.0,
+        )
+        for inputs in verdicts
+    ]
+    effective = Effective(precision="int8", provider="cpu", int8_layers=53, weight_layers=54)
+    worst = max(verdicts.values(), key=VERDICTS.index, default=None)
+    fields: dict[str, Any] = {"precision": "int8", "by_inputs": by_inputs, "comparisons": comparisons}
+    return result(name, worst, **(fields | {"effective": effective} | more))

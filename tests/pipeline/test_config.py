@@ -1,0 +1,69 @@
+import pytest
+
+from models.registry import all_variants
+from pipeline.config import Config, read_config, read_policy, study_parser
+from pipeline.errors import Exit, UsageError, worst
+from reports.commands import find_command
+
+
+def config(*argv: str) -> Config:
+    return read_config(study_parser().parse_args(argv))
+
+
+def test_all_is_every_variant_not_marked_optional() -> None:
+    assert config().variants == tuple(row.name for row in all_variants() if not row.optional)
+
+
+def test_named_variants_keep_their_order_once() -> None:
+    assert config("--variants", "ort-int8,fp32,ort-int8").variants == ("ort-int8", "fp32")
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [("2,4,8", (2, 4, 8)), ("8,2", (2, 8)), ("1-4", (2, 3, 4)), ("1", ()), ("2-3,3-4", (2, 3, 4))],
+)
+def test_batch_sizes(asked: str, expected: tuple[int, ...]) -> None:
+    assert config("--batch-sizes", asked).batch_sizes == expected
+
+
+@pytest.mark.parametrize(
+    ("argv", "text"),
+    [
+        (["--variants", "ort-int9"], "did you mean 'ort-int8'"),
+        (["--variants", ","], "names none"),
+        (["--batch-sizes", "0"], "must lie in 1 to"),
+        (["--batch-sizes", "four"], "'four' is not a number"),
+        (["--batch-sizes", "4-2"], "rising"),
+        (["--batch-sizes", "1-999999999"], "must lie in 1 to"),
+        (["--images", "0"], "at least 1"),
+        (["--images", "1.5"], "not a whole number"),
+        (["--max-accuracy-drop", "nan"], "not a number of at least 0"),
+        (["--max-latency-ms", "-1"], "not a number of at least 0"),
+        (["--policy", "perfect"], "invalid choice"),
+        (["--nonsense"], "unrecognized arguments"),
+    ],
+)
+def test_bad_flags_are_one_clear_line(argv: list[str], text: str) -> None:
+    with pytest.raises(UsageError, match=text) as found:
+        config(*argv)
+    assert "\n" not in str(found.value)
+
+
+def test_the_digest_stands_for_the_evidence_not_for_how_it_is_shown() -> None:
+    assert config().digest == config("--quiet", "--out", "elsewhere", "--max-accuracy-drop", "1").digest
+    assert config().digest != config("--quick").digest
+    assert config().digest != config("--batch-sizes", "2").digest
+
+
+def test_policy_flags() -> None:
+    flags = read_policy(
+        find_command("recommend").parser().parse_args(["run", "--policy", "none", "--max-size-mb", "50"])
+    )
+    assert (flags.stability, flags.max_size_mb, flags.max_accuracy_drop) == ("none", 50.0, None)
+
+
+def test_precedence_of_exit_codes() -> None:
+    assert worst(Exit.DONE, Exit.PARTIAL, Exit.NOT_MET) == Exit.NOT_MET
+    assert worst(Exit.NOT_MET, Exit.TOOL) == Exit.TOOL
+    assert worst(Exit.USAGE, Exit.TOOL) == Exit.USAGE
+    assert worst() == Exit.DONE

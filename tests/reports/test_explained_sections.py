@@ -1,0 +1,149 @@
+"""What the sections on origins, growth and repairs say of what looking inside found."""
+
+from __future__ import annotations
+
+import math
+from xml.etree import ElementTree
+
+import pytest
+
+from pipeline import records as r
+from reports import blocks
+from reports.charts import draw
+from reports.lines import Growing, specification, spread
+from reports.sections.origin_layers import condensed
+from tests.reports import explained, studies
+from tests.reports.test_sections import said, written
+
+
+def tables(section: str, study: r.Study) -> list[blocks.Table]:
+    return [block for block in written(section, study) if isinstance(block, blocks.Table)]
+
+
+def text(section: str, study: r.Study) -> str:
+    return " ".join(words for block in written(section, study) for words in said(block))
+
+
+def with_fields(**changed: object) -> r.Study:
+    """A study of fp32 alone, looked into, with some of its fields changed."""
+    return studies.study([studies.measured(studies.ROWS[0]).model_copy(update=changed)])
+
+
+def test_each_variant_tells_its_origins_and_whether_the_list_is_complete() -> None:
+    (table,) = tables("origins", studies.full())
+    rows = {row[0]: row[1:] for row in table.rows}
+    assert set(rows) == set(explained.INSIDES)
+    assert rows["fp32"] == ("22 of 139", "conv2d (21), linear (1)", "proved", "1,575,000,000", "1 in 520,000,000")
+    assert rows["int8-x86"][2] == rows["ort-int8-dynamic"][2] == "incomplete"
+
+
+def test_the_proof_is_told_in_words() -> None:
+    told = text("origins", studies.full())
+    assert "Proved complete for fp32, bf16 and int8-dynamic: with exactly these layers in one fixed shape" in told
+    assert "Incomplete for int8-x86: with these layers in one fixed shape outputs still differed; it took 53" in told
+    assert "Incomplete for ort-int8-dynamic: even with 54 layers in one fixed shape outputs still differ" in told
+
+
+@pytest.mark.parametrize(
+    ("changed", "expected"),
+    [
+        ({"origins": [], "origins_complete": False}, "Incomplete for fp32: no layer differed on its own"),
+        ({"origins_complete": False, "repairs": []}, "Not proved complete for fp32: its layers could not be put"),
+    ],
+)
+def test_a_list_that_cannot_be_proved_says_why(changed: dict[str, object], expected: str) -> None:
+    assert expected in text("origins", with_fields(**changed))
+
+
+def test_innocence_and_the_limits_of_the_search_are_told() -> None:
+    told = text("origins", studies.full())
+    assert "Innocent: no layer of these kinds was an origin in any of them: add, average-pool, batch-norm" in told
+    assert "int8-dynamic: 1 layer could not be replayed alone (flatten)" in told
+    assert "ort-int8-dynamic: looking inside changed its output" in told
+    assert "changed no bit" not in told and "changed no bit" in text("origins", with_fields())
+
+
+def test_a_kind_that_is_guilty_in_one_variant_is_not_called_innocent() -> None:
+    one, other = (studies.measured(studies.ROWS[at]) for at in (0, 2))
+    assert one.locating is not None
+    claims = one.locating.model_copy(update={"innocent_kinds": ["linear", "relu"]})
+    told = text("origins", studies.study([one.model_copy(update={"locating": claims, "origins": []}), other]))
+    assert "relu" in told.partition("Innocent")[2] and "linear" not in told.partition("Innocent")[2]
+
+
+def test_layers_of_the_same_kernels_share_a_row() -> None:
+    found = explained.explained("fp32")["origins"]
+    groups = condensed(found)
+    assert sum(map(len, groups)) == len(found) and len(groups) < len(found)
+    table = tables("origin_layers", studies.full())[0]
+    assert [row[1] for row in table.rows] == [str(len(group)) for group in groups]
+    assert table.rows[0][:4] == ("conv1", "1", "conv2d", "4, 8") and table.rows[0][5:] == (None, None, "drawn data")
+    siblings = [row for row in table.rows if row[7] == "a sibling"]
+    assert siblings and all((row[4] or "").startswith("0 of ") for row in siblings)
+
+
+def test_the_repairs_tell_whether_they_hold_what_they_change_and_cost() -> None:
+    (table,) = tables("repairs", studies.full())
+    rows = {row[0]: row[1:] for row in table.rows}
+    assert [column.title for column in table.columns[-2:]] == ["Throughput, N = 8", "Throughput, N = 16"]
+    assert rows["int8-x86"][:4] == ("surgical", "holds", "53 of 139", "1.93 x (1.89 to 1.97)")
+    assert rows["ort-int8-dynamic"] == ("surgical", "does not hold", "54 of 139", None, None, None)
+    told = text("repairs", studies.full())
+    assert "ort-int8-dynamic+surgical: it does not hold: 3 of 16 images still differ at N = 16." in told
+    assert f"checked bitwise over {explained.SCOPE}." in told
+
+
+def test_a_repair_that_was_not_tried_or_does_not_apply_is_named() -> None:
+    assert "fp32: no repair was tried, because it could not be put" in text("repairs", with_fields(repairs=[]))
+    assert "because no origin was found" in text("repairs", with_fields(repairs=[], origins=[]))
+    rows = [row for row in tables("repairs", studies.strange())[0].rows if row[0] == "poisoned"]
+    assert [row[2] for row in rows] == ["holds", "does not apply"]
+    assert rows[0][4:7] == ("0.0040 x (minus infinite to infinite)", "NaN", "0.0040 x (minus infinite to infinite)")
+
+
+def test_growth_begins_at_the_first_layer_that_differs() -> None:
+    (figure,) = [block for block in written("growth", studies.full()) if isinstance(block, blocks.Figure)]
+    rows = [row for row in figure.table.rows if row[0] == "bf16"]
+    assert rows[0][1] == "layer4.0.conv1" and rows[0][5] == "yes" and rows[-1][1] == "fc"
+    assert len({row[0] for row in figure.table.rows}) == len(explained.INSIDES)
+
+
+def test_growth_that_is_not_finite_is_in_the_table_and_does_not_break_the_picture() -> None:
+    (figure,) = [block for block in written("growth", studies.strange()) if isinstance(block, blocks.Figure)]
+    values = [row[3] for row in figure.table.rows if row[0] == "poisoned"]
+    assert values == ["4.9e-324", "0", "NaN", "1.0e+308", "infinite", "0.30"]
+    assert "svg" in draw(figure)
+
+
+def test_growth_without_a_difference_is_said_not_drawn() -> None:
+    flat = [r.Growth(layer="conv1", max_abs=0.0, relative_l2=0.0)]
+    found = written("growth", with_fields(growth=flat))
+    assert not any(isinstance(block, blocks.Figure) for block in found)
+    assert "no layer differed by a finite amount on this image: fp32" in text("growth", with_fields(growth=flat))
+
+
+def drawn(*lines: Growing) -> ElementTree.Element:
+    table = blocks.Table("t", (blocks.Column("a"),), ())
+    return ElementTree.fromstring(draw(blocks.Figure("A title", "words", specification(lines), table)))
+
+
+def test_each_line_and_each_origin_is_named_on_hover_and_each_line_at_its_end() -> None:
+    a = Growing("a", [0.0, 1e-7, 0.0, 1e-6], 1, "a in words", "a begins")
+    b = Growing("b", [1e-3] * 3, None, "b in words", "")
+    root = drawn(a, b)
+    titles = [element.text for element in root.iter() if element.tag.endswith("}title")]
+    assert sorted(filter(None, titles)) == ["a begins", "a in words", "a in words", "b in words"]  # a is interrupted
+    assert {"a", "b"} <= {element.text for element in root.iter() if element.tag.endswith("}text")}
+    assert not any("style" in element.attrib for element in root.iter())
+
+
+@pytest.mark.parametrize("values", [[5e-324], [1.7e308], [1e-300, 1e300], [math.nan, 0.5, math.inf]])
+def test_extreme_growth_is_drawn(values: list[float]) -> None:
+    root = drawn(Growing("odd", values, None, "odd in words", ""))
+    assert any(element.text == "odd in words" for element in root.iter() if element.tag.endswith("}title"))
+
+
+def test_names_at_the_ends_keep_their_distance() -> None:
+    assert spread([10, 200], 15, 380) == [10, 200]
+    assert spread([100, 100, 104], 15, 380) == [100, 115, 130]
+    assert spread([375, 379, 380], 15, 380) == [350, 365, 380]

@@ -1,0 +1,32 @@
+"""The committed sample: what a reader sees first, held to today's code."""
+
+import json
+from pathlib import Path
+
+import jsonschema
+
+from pipeline.recommend import recommend
+from reports.html import html_report
+from reports.json_report import load_study
+from reports.markdown import markdown_report
+from reports.sections import write_all
+
+SAMPLE = Path(__file__).resolve().parents[2] / "reports" / "sample"
+
+
+def test_the_sample_is_valid_small_and_names_no_place() -> None:
+    text = (SAMPLE / "report.json").read_text()
+    jsonschema.validate(json.loads(text), json.loads((SAMPLE.parent / "schema.json").read_text()))
+    assert sum(path.stat().st_size for path in SAMPLE.iterdir()) < 1_000_000
+    assert not any(place in text for place in ("/tmp/", "/home/", "/root/", "/Users/"))
+
+
+def test_the_sample_is_drawn_whole_and_decided_as_it_was() -> None:
+    study = load_study(SAMPLE)
+    assert len(study.variants) == 13
+    assert {"answer", "overview", "origins", "repairs"} <= {section.name for section in write_all(study)}
+    assert study.recommendation is not None
+    again = recommend(study.variants, study.recommendation.policy)
+    assert again.chosen == study.recommendation.chosen
+    assert f"{again.chosen}" in html_report(study)
+    assert f"{again.chosen}" in markdown_report(study)

@@ -1,0 +1,86 @@
+"""Every discovered plug-in keeps its contract."""
+
+import itertools
+import math
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from pipeline.metrics import Metric, all_metrics, measure_all
+from pipeline.records import Comparison
+
+TYPES = [np.float64, np.float32, np.float16, ml_dtypes.bfloat16, np.int8, np.int32]
+ROWS: dict[str, list[list[float]]] = {
+    "ordinary": [[1.0, -2.0, 3.0], [0.5, 0.25, -4.0]],
+    "zeros": [[0.0, 0.0, 0.0], [0.0, 0.0, 0.0]],
+    "one class": [[1.0], [2.0]],
+    "one image": [[1.0, -2.0, 3.0, 4.0, 5.0, 6.0, 7.0]],
+}
+SPECIAL = {
+    "negative zero": [[-0.0, 1.0, -0.0], [0.0, -0.0, 0.0]],
+    "infinite": [[math.inf, -math.inf, 3.0], [1.0, 2.0, math.inf]],
+    "nan": [[math.nan, 1.0, 2.0], [math.nan, math.nan, math.nan]],
+    "overflowing": [[6e4, -6e4, 6e4], [6e4, 6e4, 6e4]],
+}
+metrics = pytest.mark.parametrize("metric", all_metrics(), ids=lambda metric: metric.name)
+
+
+def arrays() -> list[Any]:
+    made = [
+        pytest.param(np.array(rows, dtype=t), id=f"{name}-{np.dtype(t)}") for t in TYPES for name, rows in ROWS.items()
+    ]
+    floats = TYPES[:4]
+    return made + [
+        pytest.param(np.array(rows, dtype=t), id=f"{name}-{np.dtype(t)}")
+        for t in floats
+        for name, rows in SPECIAL.items()
+    ]
+
+
+@metrics
+@pytest.mark.parametrize("rows", arrays())
+def test_equal_inputs_give_the_ideal_value_exactly(metric: Metric, rows: NDArray[Any]) -> None:
+    assert metric.measure(rows, rows.copy()) == metric.ideal(rows)
+
+
+@metrics
+def test_every_pair_has_a_defined_answer_and_inputs_are_left_alone(metric: Metric) -> None:
+    for dtype in TYPES[:4]:
+        family = [
+            np.array(rows, dtype=dtype) for rows in (*ROWS.values(), *SPECIAL.values()) if np.shape(rows) == (2, 3)
+        ]
+        for reference, candidate in itertools.product(family, family):
+            before = reference.tobytes(), candidate.tobytes()
+            values = metric.measure(reference, candidate)
+            assert values.keys() == metric.ideal(reference).keys()
+            assert (reference.tobytes(), candidate.tobytes()) == before
+            for value in values.values():
+                parts = value.values() if isinstance(value, dict) else [value]
+                assert all(part is None or type(part) in (bool, int, float) for part in parts)
+
+
+@metrics
+def test_a_metric_documents_its_functions(metric: Metric) -> None:
+    assert metric.measure.__doc__ and metric.ideal.__doc__
+
+
+def test_no_two_metrics_share_a_key_and_comparison_knows_them_all() -> None:
+    rows = np.ones((2, 3), dtype=np.float32)
+    keys = [key for metric in all_metrics() for key in metric.ideal(rows)]
+    assert len(keys) == len(set(keys))
+    assert set(keys) <= Comparison.model_fields.keys()
+
+
+def test_the_shortcut_for_equal_bytes_is_what_measuring_gives() -> None:
+    rows = np.array([[1.0, math.nan], [-0.0, math.inf]], dtype=np.float32)
+    measured = {key: value for metric in all_metrics() for key, value in metric.measure(rows, rows.copy()).items()}
+    assert measure_all(rows, rows.copy()) == measured
+
+
+@pytest.mark.parametrize("shape", [(2, 3), (0, 3), (2, 0), (4,)])
+def test_arrays_that_have_no_measure_are_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match="cannot measure"):
+        measure_all(np.ones((2, 4)) if shape == (2, 3) else np.ones(shape), np.ones(shape))

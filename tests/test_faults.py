@@ -1,0 +1,235 @@
+"""Real studies in which something breaks: variants in their workers, the disk, stored files, the streams, names."""
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.faulty.studies import GRID, STUDY, Ended, by_name, make_home, marks, report, start, study
+
+HOSTILE_FOLDER, HOSTILE_FILE = "<script>alert(1)<", "script>\x1b[31m\n.png"  # joined by "/" they are a whole script
+FAILED = {
+    "segfault": "SIGSEGV",
+    "exit": "code 7",
+    "killed": "too little memory",
+    "hang": "silent for 4 s",
+    "memory": "MemoryError",
+    "raises": "two lines",
+    "build-crash": "SIGSEGV",
+    "no-module": "tests.no_such_module",
+    "three-axes": "shape-mismatch",
+    "too-few": "shape-mismatch",
+    "no-classes": "shape-mismatch",
+    "other-classes": "shape-mismatch",
+    "text": "type-mismatch",
+}
+JUDGED = {
+    "nan": ("invalid", "NaN"),
+    "inf": ("invalid", "infinite outputs at N = 2"),
+    "constant": ("invalid", "one and the same output row"),
+    "random": ("not-repeatable", "other bytes the second time"),
+    "rotated": ("batch-variant", "top-1"),
+    "neighbours": ("batch-variant", "beside an outlier"),
+    "healthy": ("batch-invariant", "All bytes"),
+}
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_home(tmp_path_factory.mktemp("home"))
+
+
+@pytest.fixture(scope="module")
+def whole(home: Path) -> dict[str, Any]:
+    """The report of a study in which nothing breaks."""
+    ended = study(home, "healthy ort-fp32", "--out", "whole")
+    assert ended.code == 0
+    return report(home / "whole")
+
+
+@pytest.fixture(scope="module")
+def faulty(home: Path) -> tuple[Ended, dict[str, Any]]:
+    """One study of all faulty variants and the healthy one, over pictures some of which have hostile names."""
+    bad = home / "pictures" / "3" / HOSTILE_FOLDER
+    bad.mkdir()
+    (bad / HOSTILE_FILE).write_bytes(b"junk")
+    names = " ".join(["unavailable", *FAILED, *JUDGED])
+    ended = study(home, names, "--timeout", "4", "--verbose", "--out", "faulty")
+    shutil.rmtree(bad)
+    return ended, report(home / "faulty")
+
+
+def test_faults_of_single_variants_end_in_three(faulty: tuple[Ended, dict[str, Any]]) -> None:
+    ended, found = faulty
+    assert ended.code == 3
+    assert found["recommendation"]["chosen"] == "faulty-healthy"
+    others = {f"faulty-{name}" for name in ("unavailable", *FAILED, *JUDGED)} - {"faulty-healthy"}
+    assert {one["variant"] for one in found["recommendation"]["rejected"]} == others
+
+
+@pytest.mark.parametrize("name", FAILED)
+def test_a_variant_that_breaks_is_failed_with_its_reason(faulty: tuple[Ended, dict[str, Any]], name: str) -> None:
+    variant = by_name(faulty[1])[name]
+    assert (variant["status"], variant["verdict"], variant["comparisons"]) == ("failed", None, [])
+    assert FAILED[name] in variant["reason"]
+    assert variant["reason"] == " ".join(variant["reason"].split())
+    assert f"faulty-{name}: failed: " in faulty[0].stderr
+
+
+@pytest.mark.parametrize("name", JUDGED)
+def test_a_variant_that_answers_is_judged_by_its_outputs(faulty: tuple[Ended, dict[str, Any]], name: str) -> None:
+    variant = by_name(faulty[1])[name]
+    verdict, why = JUDGED[name]
+    assert (variant["status"], variant["verdict"]) == ("measured", verdict)
+    assert why in variant["decided_by"]["why"]
+    assert variant["repeatable"] is (name != "random")
+
+
+def test_what_would_help_is_said(faulty: tuple[Ended, dict[str, Any]]) -> None:
+    found = by_name(faulty[1])
+    assert (found["unavailable"]["status"], found["unavailable"]["reason"], found["unavailable"]["remedy"]) == (
+        "unavailable",
+        "this machine has no such engine",
+        "install the engine",
+    )
+    assert "--timeout" in found["hang"]["remedy"]
+
+
+def test_no_text_from_outside_steers_a_reader(home: Path, faulty: tuple[Ended, dict[str, Any]]) -> None:
+    ended, found = faulty
+    assert len(found["inputs"][0]["skipped"]) == 1  # the picture of the hostile name
+    assert "\x1b" not in ended.stdout + ended.stderr
+    for file in ("report.html", "report.md"):
+        text = (home / "faulty" / file).read_text()
+        assert "\x1b" not in text
+        assert "<script" not in text
+        assert text.count("&lt;script&gt;alert") >= 2  # the reason of a failure, and the picture's name
+
+
+def test_a_hostile_name_in_an_argument_stays_one_line(home: Path) -> None:
+    name = os.fsdecode(b"a\n\x1b[31m<script>\xff.onnx")
+    for argv in ([*STUDY, "--inputs", name], ["--variants", name], ["recommend", name]):
+        ended = start(home, *argv).end()
+        assert ended.code == 2
+        said = ended.stderr.splitlines()[-1]  # the last of perhaps some lines of progress
+        assert said.startswith("error [")
+        assert "<script>" in said
+        assert "\x1b" not in ended.stderr
+
+
+def test_a_network_and_a_folder_of_hostile_names_are_studied(home: Path) -> None:
+    name = os.fsdecode(b"<script>alert(1)\n\x1b[31m\xff")
+    network, pictures = home / f"{name}.onnx", home / (name + "x" * (255 - len(os.fsencode(name))))
+    shutil.copyfile(home / "small.onnx", network)
+    shutil.copytree(home / "pictures", pictures)
+    ended = study(home, "healthy", "--onnx", network.name, "--inputs", pictures.name, "--out", "hostile")
+    assert ended.code == 0
+    assert report(home / "hostile")["weights"]["source"].endswith("?.onnx")
+    drawn = [(home / "hostile" / file).read_text() for file in ("report.html", "report.md")]
+    assert not any("\x1b" in text for text in (ended.stdout, ended.stderr, *drawn))
+    assert not any("<script" in text for text in drawn)
+
+
+def test_where_nothing_was_measured_nothing_was_decided(home: Path) -> None:
+    assert study(home, "unavailable segfault", "--quiet", "--out", "nothing").code == 3
+    found = report(home / "nothing")
+    assert [variant["status"] for variant in found["variants"]] == ["unavailable", "failed"]
+
+
+def full(where: str) -> dict[str, str]:
+    """An environment in which the disk is full there; see ``tests.faulty.table``."""
+    return {"FAULTY_DISK": where}
+
+
+def flip(path: Path) -> None:
+    """Alter one bit of the last byte."""
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+
+
+def test_a_full_disk_ends_clearly_and_the_same_command_goes_on(home: Path, whole: dict[str, Any]) -> None:
+    """The disk is full at one file after another, further and further into one study; at last its evidence is hurt."""
+    argv = ("healthy ort-fp32", "--out", "full")
+    cache = {"XDG_CACHE_HOME": str(home / "small-disk")}
+    ended = study(home, *argv, env=cache | full("fsync:"))
+    assert (ended.code, ended.stderr.count("\n")) == (2, 1)
+    assert "error [out-unusable]: cannot write" in ended.stderr
+    for where in ("rename:", "replace:.safetensors", "replace:report.json"):
+        ended = study(home, *argv, env=cache | full(where))
+        assert ended.code == 4
+        assert ended.stdout == ""
+        said = ended.stderr.splitlines()[-1]
+        assert said.startswith("error [storage]: ")
+        assert "No space left on device" in said
+        assert "Free space and run again" in said
+        assert not list((home / "full").glob("report.*"))
+    flip(next((home / "full" / "evidence" / "ort-fp32").glob("*-r0-*")))
+    ended = study(home, *argv, env=cache)
+    assert ended.code == 0
+    assert "resuming" in ended.stderr
+    assert report(home / "full")["timing"]["kept_jobs"] == 3  # of 4: the damaged one was measured again
+    assert marks(report(home / "full")) == marks(whole)
+
+
+def test_a_damaged_artifact_is_noticed_and_built_again(home: Path, whole: dict[str, Any]) -> None:
+    artifacts = home / "out" / "cache" / "artifacts"
+    before = {file: file.read_bytes() for file in artifacts.rglob("*.*") if file.suffix in (".f32", ".onnx")}
+    for file in before:
+        flip(file)
+    ended = study(home, "healthy ort-fp32", "--out", "rebuilt")
+    assert ended.code == 0
+    assert {"build faulty-healthy", "build ort-fp32"} <= set(ended.stderr.splitlines())
+    assert marks(report(home / "rebuilt")) == marks(whole)
+    mended = {file.name for file, content in before.items() if file.read_bytes() == content}
+    assert mended == {"weights.f32", "model.onnx"}
+
+
+def test_older_files_stand_until_something_new_is_measured(home: Path, whole: dict[str, Any]) -> None:
+    before = {path: path.read_bytes() for path in (home / "whole").rglob("*.*") if "inputs" not in path.parts}
+    assert {"report.json", "run.json"} < {path.name for path in before}
+    assert len(before) == 4 + 4 + 1  # reports and state, evidence, lock
+    argv = ("healthy", "--out", "whole", "--fresh")
+    assert study(home, *argv, "--dry-run").code == 0
+    assert study(home, *argv, "--onnx", "no.onnx").code == 2
+    assert study(home, *argv, env=full("replace:folder-evaluation.u8")).code == 4
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_two_studies_at_once_on_one_cache(home: Path, whole: dict[str, Any]) -> None:
+    argv = (*STUDY, *GRID, "--variants", "faulty-healthy,ort-fp32")
+    before = set((home / "out").glob("*Z*"))
+    both = [start(home, *argv, env={"XDG_CACHE_HOME": str(home / "shared")}) for _ in range(2)]
+    assert [one.end(alone=False).code for one in both] == [0, 0]
+    new = set((home / "out").glob("*Z*")) - before
+    assert [marks(report(folder)) for folder in new] == [marks(whole)] * 2
+
+
+def test_nobody_listens(home: Path) -> None:
+    reading, pipe = os.pipe()
+    os.close(reading)
+    argv = (*STUDY, *GRID, "--variants", "faulty-healthy", "--out", "unheard")
+    assert start(home, *argv, stdout=pipe, stderr=pipe).end().code == 4  # it could say neither "met" nor "not met"
+    assert report(home / "unheard")["recommendation"]["chosen"] == "faulty-healthy"
+    assert start(home, "recommend", "unheard", "--json", stdout=pipe).end() == Ended(4, "", "")
+    assert start(home, "recommend", "no-such", stderr=pipe).end() == Ended(2, "", "")
+    os.close(pipe)
+
+
+def test_a_terminal_that_knows_ascii_only(home: Path, faulty: tuple[Ended, dict[str, Any]]) -> None:
+    locale = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
+    for command, settings in (("recommend", {"PYTHONIOENCODING": "ascii"}), ("render", locale)):
+        ended = start(home, command, "faulty", env=settings).end()
+        assert ended.code == 3
+        assert ended.stdout.isascii()
+        assert "faulty-healthy" in ended.stdout
+    assert "≠" in (home / "faulty" / "report.md").read_text(encoding="utf-8")
+
+
+def test_without_asserts_a_study_says_the_same(home: Path, whole: dict[str, Any]) -> None:
+    argv = (*STUDY, *GRID, "--variants", "faulty-healthy,faulty-raises", "--max-latency-ms", "0", "--out", "bare")
+    assert start(home, *argv, optimised=True).end().code == 1  # "not met" was decided, on what could be measured
+    found = report(home / "bare")
+    assert marks(found)["healthy"] == marks(whole)["healthy"]
+    assert by_name(found)["raises"]["status"] == "failed"

@@ -1,0 +1,213 @@
+"""The command line as a user meets it: real processes, real runtimes, a small network."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jsonschema
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+SMALL = ["--model", "resnet18", "--weights", "random", "--image-size", "64", "--images", "4", "--inputs", "digits"]
+
+
+def run(cwd: Path, *argv: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, str(ROOT / "run.py"), *argv],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+    )
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder whose out/ holds one finished study."""
+    folder = tmp_path_factory.mktemp("home")
+    done = run(folder, *SMALL, "--variants", "fp32,ort-int8,ort-int8-dynamic", "--batch-sizes", "2,4")
+    assert done.returncode in (0, 1), done.stderr
+    (folder / "stdout.txt").write_text(done.stdout)
+    return folder
+
+
+def report(folder: Path) -> dict[str, object]:
+    found: dict[str, object] = json.loads((folder / "out" / "latest" / "report.json").read_text())
+    return found
+
+
+def test_a_study_writes_its_reports_and_says_where(home: Path) -> None:
+    folder = (home / "out" / "latest").resolve()
+    assert {"report.json", "report.html", "report.md", "run.json", "evidence"} <= {p.name for p in folder.iterdir()}
+    lines = (home / "stdout.txt").read_text().splitlines()
+    assert lines[-1].endswith("report.json")
+    assert "\x1b" not in (home / "stdout.txt").read_text()
+
+
+def test_the_report_validates_and_counts_its_passes(home: Path) -> None:
+    found = report(home)
+    jsonschema.validate(found, json.loads((ROOT / "reports" / "schema.json").read_text()))
+    # per variant: 4 singles, 2 calls of N = 2, 1 of N = 4 and once more for timing, in two rounds; two probes in one
+    assert found["timing"]["forward_passes"] == 3 * (2 * (4 + 2 + 1 + 1) + 2)  # type: ignore[index]
+
+
+def test_evidence_rests_on_what_was_run(home: Path) -> None:
+    variants = {v["name"]: v for v in report(home)["variants"]}  # type: ignore[attr-defined]
+    for variant in variants.values():
+        kinds = {(c["kind"], c["batch_size"]) for c in variant["comparisons"]}
+        expected = {("batch-vs-singles", 2), ("batch-vs-singles", 4), ("repeat", 1), ("repeat", 2), ("repeat", 4)}
+        assert expected | {("position", 4), ("neighbours", 4), ("vs-reference", 1)} == kinds
+        assert variant["repeatable"] is True
+    dynamic = variants["ort-int8-dynamic"]["comparisons"]
+    assert not all(c["bitwise_equal"] for c in dynamic if c["kind"] == "neighbours")  # its scale sees the neighbour
+
+
+def test_two_fresh_runs_agree_in_everything_not_volatile(home: Path, tmp_path: Path) -> None:
+    schema = json.loads((ROOT / "reports" / "schema.json").read_text())
+    cache = {"XDG_CACHE_HOME": str(tmp_path / "cache")}
+    argv = [*SMALL, "--variants", "fp32,ort-int8", "--batch-sizes", "2", "--fresh", "--quiet"]
+    found = []
+    for name in ("one", "two"):
+        done = run(tmp_path, *argv, "--out", name, **cache)
+        assert done.returncode in (0, 1), done.stderr
+        found.append(stable(json.loads((tmp_path / name / "report.json").read_text()), schema, schema))
+    assert found[0] == found[1]
+
+
+def stable(value: object, schema: dict[str, object], root: dict[str, object]) -> object:
+    """The value without its volatile keys, found by walking the schema along."""
+    if isinstance(reference := schema.get("$ref"), str):
+        schema = root["$defs"][reference.rsplit("/", 1)[1]]  # type: ignore[index]
+    for option in schema.get("anyOf", []):  # type: ignore[attr-defined]
+        if "$ref" in option:
+            schema = root["$defs"][option["$ref"].rsplit("/", 1)[1]]  # type: ignore[index]
+        elif option.get("type") == "array":
+            schema = option
+    if isinstance(value, dict) and isinstance(known := schema.get("properties"), dict):
+        return {k: stable(v, known.get(k, {}), root) for k, v in value.items() if not known.get(k, {}).get("volatile")}
+    if isinstance(value, list):
+        items = schema.get("items", {})
+        return [stable(v, items if isinstance(items, dict) else {}, root) for v in value]
+    return value
+
+
+def test_an_interrupted_study_goes_on_and_gives_the_same_evidence(home: Path, tmp_path: Path) -> None:
+    cache = str(home / "out" / "cache")
+    argv = [*SMALL, "--variants", "fp32,ort-int8,ort-int8-dynamic", "--batch-sizes", "2,4", "--out", "again"]
+    (tmp_path / "xdg").mkdir()
+    (tmp_path / "xdg" / "isobatch").symlink_to(cache)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "XDG_CACHE_HOME": str(tmp_path / "xdg")}
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / "run.py"), *argv],
+        cwd=tmp_path,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    evidence = tmp_path / "again" / "evidence"
+    deadline = time.monotonic() + 280
+    while not list(evidence.rglob("*.safetensors")) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=300)
+    assert process.returncode == 130, said
+    assert "goes on where it stopped" in said
+    assert not (tmp_path / "again" / "report.json").exists()
+    done = run(tmp_path, *argv, XDG_CACHE_HOME=str(tmp_path / "xdg"))
+    assert done.returncode in (0, 1), done.stderr
+    assert "resuming" in done.stderr
+    again = json.loads((tmp_path / "again" / "report.json").read_text())
+    assert again["timing"]["kept_jobs"] >= 1
+    whole = {v["name"]: v for v in report(home)["variants"]}  # type: ignore[attr-defined]
+    for variant in again["variants"]:
+        assert variant["fingerprints"] == whole[variant["name"]]["fingerprints"]
+
+
+def test_recommend_and_render_need_no_runtime(home: Path) -> None:
+    code = (
+        "import sys, run\n"
+        "found = run.main(sys.argv[1:])\n"
+        "sys.exit(100 if {'torch', 'onnxruntime'} & set(sys.modules) else found)\n"
+    )
+    for argv in (["recommend", "out/latest", "--policy", "none"], ["render", "out/latest"]):
+        done = subprocess.run(
+            [sys.executable, "-c", code, *argv],
+            cwd=home,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )
+        assert done.returncode in (0, 1, 3), done.stderr
+        assert "Summary" in done.stdout or "Does fixed point" in done.stdout
+
+
+def test_a_policy_nothing_meets_ends_in_one(home: Path) -> None:
+    done = run(home, "recommend", "out/latest", "--max-latency-ms", "0.001")
+    assert done.returncode == 1
+    assert "No variant meets the policy" in done.stdout
+
+
+def test_json_on_stdout_is_clean(home: Path) -> None:
+    done = run(home, "recommend", "out/latest", "--json")
+    assert json.loads(done.stdout)["schema_version"] == 1
+
+
+def files(folder: Path) -> dict[str, Path]:
+    """Bad shared inputs, by what is wrong with them."""
+    (folder / "empty").mkdir()
+    (folder / "junk.safetensors").write_bytes(b"junk" * 100)
+    (folder / "junk.onnx").write_bytes(b"\xff" * 100)
+    np.save(folder / "nan.npy", np.full((4, 3, 64, 64), np.nan, np.float32))
+    (folder / "taken").write_text("a file")
+    return {path.name: path for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize(
+    ("argv", "text"),
+    [
+        (["--variants", "fp31"], "did you mean"),
+        (["--batch-sizes", "0"], "--batch-sizes"),
+        (["--batch-sizes", "many"], "--batch-sizes"),
+        (["--model", "resnet51"], "resnet5"),
+        (["--inputs", "{empty}"], "no images|no usable|empty"),
+        (["--inputs", "no/such/folder"], "no/such/folder"),
+        (["--inputs", "{nan.npy}"], "NaN|finite"),
+        (["--weights", "{junk.safetensors}"], "junk.safetensors"),
+        (["--weights", "no/such/file.pth"], "file.pth"),
+        (["--onnx", "{junk.onnx}"], "junk.onnx"),
+        (["--out", "{taken}"], "taken"),
+        (["--out", "/proc/isobatch"], "/proc/isobatch"),
+        (["recommend", "no/such/run"], "no/such/run"),
+    ],
+)
+def test_bad_shared_input_ends_in_two_with_one_line(tmp_path: Path, argv: list[str], text: str) -> None:
+    bad = files(tmp_path)
+    argv = [str(bad[part[1:-1]]) if part.startswith("{") else part for part in argv]
+    whole = argv if argv[0] == "recommend" else [*SMALL, "--variants", "fp32", "--quiet", *argv]
+    done = run(tmp_path, *whole)
+    assert done.returncode == 2, done.stderr
+    lines = done.stderr.splitlines()
+    assert len(lines) == 1, done.stderr
+    assert lines[0].startswith("error [")
+    assert any(word in lines[0] for word in text.split("|")), lines[0]
+    assert done.stdout == ""
+    assert not list(tmp_path.rglob("report.*"))
+
+
+def test_a_variant_that_cannot_be_had_leaves_the_others(home: Path, tmp_path: Path) -> None:
+    done = run(home, *SMALL, "--variants", "fp32,int8-pt2e", "--batch-sizes", "2", "--quiet")
+    found = {v["name"]: v for v in report(home)["variants"]}  # type: ignore[attr-defined]
+    if found["int8-pt2e"]["status"] == "measured":  # torchao is installed here
+        assert done.returncode in (0, 1)
+    else:
+        assert done.returncode in (1, 3)
+        assert "torchao" in found["int8-pt2e"]["remedy"]
+    assert found["fp32"]["status"] == "measured"
