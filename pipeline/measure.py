@@ -158,7 +158,7 @@ def _measure(stages: Stages, spec: VariantSpec, todo: list[tuple[Job, PreparedSe
                 "images": prepared.evaluation.to_json(),
                 "passes": [[p.kind, p.batch_size, p.start, p.stop] for p in job.passes],
                 "clips": spec.calibrated and job.round == 0,
-                "warm_up": spec.role == "candidate" and prepared is stages.sets[-1],  # the set that is timed
+                "timed": spec.role == "candidate" and prepared is stages.sets[-1],
                 "file": str(file),
             }
             for job, prepared, artifact, file in todo

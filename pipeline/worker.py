@@ -15,7 +15,7 @@ from models.images import Images
 from models.registry import find_variant, load
 from models.spec import Artifact, BuildRequest, Manifest, Network, Quantized, Runner, RunnerSettings
 from pipeline.evidence import Evidence, Pass
-from pipeline.passes import call, run_passes, warm_up
+from pipeline.passes import call, run_passes
 from pipeline.store import write_evidence
 
 Emit = Callable[[Any], None]
@@ -88,10 +88,8 @@ def measure(payload: dict[str, Any], emit: Emit) -> None:
         images = Images.from_json(job["images"])
         passes = tuple(Pass(*fields) for fields in job["passes"])
         with _open(payload, job["artifact"]) as runner:
-            if job["warm_up"]:
-                warm_up(runner, images, passes)
             report = partial(_report, emit, job["inputs"])
-            singles, rows, call_s = run_passes(runner, images, passes, report)
+            singles, rows, call_s = run_passes(runner, images, passes, report, timed=job["timed"])
             effective = asdict(runner.effective())
             clips = None
             if job["clips"] and isinstance(runner, Quantized):

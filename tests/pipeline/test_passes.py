@@ -1,0 +1,56 @@
+"""What a live runner is called with, and what is kept of it."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from models.images import Images
+from pipeline.passes import call, run_passes
+from pipeline.plan import plan_passes
+from pipeline.store import write_bytes
+
+
+class Spy:
+    """A classifier of three classes that remembers the sizes of its calls."""
+
+    def __init__(self) -> None:
+        self.sizes: list[int] = []
+
+    def run(self, batch: NDArray[np.float32]) -> NDArray[Any]:
+        self.sizes.append(len(batch))
+        return batch.reshape(len(batch), -1)[:, :3].copy()
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Images:
+    values = np.random.default_rng(0).standard_normal((6, 3, 2, 2)).astype("<f4")
+    return Images(
+        "drawn", str(tmp_path / "images"), "float32", (6, 3, 2, 2), write_bytes(tmp_path / "images", [values])
+    )
+
+
+@pytest.mark.parametrize(("timed", "extra"), [(False, []), (True, [1, 2, 3])])
+def test_a_timed_set_warms_every_size_once_and_keeps_nothing_of_it(
+    images: Images, timed: bool, extra: list[int]
+) -> None:
+    spy, passes = Spy(), plan_passes(6, (2, 3), probes=False)
+    singles, rows, call_s = run_passes(spy, images, passes, lambda count: None, timed=timed)  # type: ignore[arg-type]
+    assert sorted(spy.sizes) == sorted([1] * 6 + [2] * 3 + [3] * 2 + extra)
+    assert {name: len(seconds) for name, seconds in call_s.items()} == dict(
+        zip([p.id for p in passes], [6, 3, 2], strict=True)
+    )
+    assert singles.shape == (6, 3)
+    assert all(len(index) == 0 for index, _ in rows.values())
+
+
+@pytest.mark.parametrize("outputs", [np.zeros((1, 3)), np.zeros((2, 3, 1)), np.zeros((2, 0)), np.zeros((2, 3), "U1")])
+def test_what_is_not_one_row_of_numbers_an_image_is_refused_by_name(outputs: NDArray[Any]) -> None:
+    class Wrong:
+        def run(self, batch: NDArray[np.float32]) -> NDArray[Any]:
+            return outputs
+
+    with pytest.raises(ValueError, match=r"(shape|type)-mismatch"):
+        call(Wrong(), np.zeros((2, 3, 2, 2), np.float32))  # type: ignore[arg-type]
