@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import json
 import os
 import queue
+import shutil
 import signal
 import subprocess
 import sys
@@ -157,13 +159,27 @@ def _tail(log: Path) -> str:
     return lines[-1][:300] if lines else "it printed nothing"
 
 
+_PREFIX, _LOCK = "isobatch-", ".lock"
+
+
+def _sweep() -> None:
+    """Remove the scratch folders of studies that were killed; that of a living one is locked, and stays."""
+    for lock in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*/{_LOCK}"):
+        with contextlib.suppress(OSError), open(lock, "a") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(lock.parent, ignore_errors=True)
+
+
 class Workers:
     """All launchers of a study, one per distinct environment. A context manager; nothing survives it."""
 
     def __init__(self, timeout_s: float) -> None:
         self.timeout_s = timeout_s
         self._launchers: dict[tuple[tuple[str, str], ...], Launcher] = {}
-        self._folder = tempfile.TemporaryDirectory(prefix="isobatch-")
+        _sweep()
+        self._folder = tempfile.TemporaryDirectory(prefix=_PREFIX)
+        self._lock = open(Path(self._folder.name, _LOCK), "w")  # noqa: SIM115 (held as long as the folder)
+        fcntl.flock(self._lock, fcntl.LOCK_EX)
 
     def __enter__(self) -> Self:
         return self
@@ -174,6 +190,7 @@ class Workers:
         for launcher in self._launchers.values():
             launcher.close()
         self._folder.cleanup()
+        self._lock.close()
 
     def launcher(self, environment: Mapping[str, str]) -> Launcher:
         """The launcher of this environment, started on first use and anew if it died."""

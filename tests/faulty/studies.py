@@ -121,3 +121,9 @@ def by_name(found: dict[str, Any]) -> dict[str, dict[str, Any]]:
 def marks(found: dict[str, Any]) -> dict[str, Any]:
     """The fingerprints of every variant of a report."""
     return {name: variant["fingerprints"] for name, variant in by_name(found).items()}
+
+
+def findings(found: dict[str, Any]) -> dict[str, Any]:
+    """All that must not depend on how often a study was started."""
+    kept = ("verdict", "by_inputs", "classes", "comparisons", "origins", "origins_complete", "growth", "fingerprints")
+    return {variant["name"]: {name: variant[name] for name in kept} for variant in found["variants"]}

@@ -1,10 +1,13 @@
 """Import this, and the process knows the faulty variants, and has a disk that is as full as ``FAULTY_DISK`` asks.
 
-``FAULTY_DISK=replace:report.json``: ``os.replace`` fails where its last argument ends so. Parent and workers alike.
+``FAULTY_DISK=replace:report.json``: ``os.replace`` fails where its last argument ends so. ``fsync#3#EIO``: the third
+``os.fsync`` of a process fails with that error. Parent and workers alike.
 """
 
 import errno
+import itertools
 import os
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +26,22 @@ def fill_disk(name: str, end: str) -> None:
     setattr(os, name, full)
 
 
+def fail_once(name: str, number: str, code: str) -> None:
+    """Let the call of that number of the named function fail with the named error."""
+    home: Any = tempfile if name == "mkstemp" else os
+    real, count, error = getattr(home, name), itertools.count(1), getattr(errno, code)
+
+    def failing(*arguments: Any, **named: Any) -> Any:
+        if next(count) == int(number):
+            raise OSError(error, os.strerror(error))
+        return real(*arguments, **named)
+
+    setattr(home, name, failing)
+
+
 models.variants.__path__.append(str(Path(__file__).with_name("variants")))
 if asked := os.environ.get("FAULTY_DISK"):
-    fill_disk(*asked.split(":"))
+    if ":" in asked:
+        fill_disk(*asked.split(":"))
+    else:
+        fail_once(*asked.split("#"))
