@@ -22,7 +22,10 @@ _RE_EXPORT = "export it again with torch.onnx.export(..., dynamic_shapes=({0: 'n
 
 
 class OnnxError(ValueError):
-    """This ONNX file cannot be studied. The message says what is wrong, why it matters and what to do."""
+    """This ONNX file cannot be studied. The message says in one line what is wrong, why it matters and what to do."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(" ".join(text.split()))  # the checkers' own messages span several lines
 
 
 @dataclass(frozen=True)
