@@ -13,9 +13,10 @@ from pipeline.config import Config
 from pipeline.environment import machine_key, toolchain
 from pipeline.errors import UsageError
 from pipeline.execute import WorkerError
-from pipeline.inputs import InputError, InputsRequest, PreparedSet, prepare
+from pipeline.inputs import PreparedSet
 from pipeline.records import Weights
 from pipeline.stages import Stages
+from pipeline.untrusted import prepare_apart
 from pipeline.worker import read_artifact
 
 REFERENCE = "fp64"  # the ruler of numeric error
@@ -58,29 +59,24 @@ def prepare_weights(stages: Stages) -> dict[str, Any]:
 def prepare_inputs(stages: Stages, weights: dict[str, Any]) -> None:
     """Store and hash the input sets. Raises UsageError."""
     config = stages.config
-
-    def draw(path: Path, seed: int, n: int, size: int) -> str:
-        payload = {"path": str(path), "seed": seed, "n": n, "size": size}
-        return str(stages.call("pipeline.worker:draw_inputs", payload, "inputs"))
-
-    request = InputsRequest(
-        asked=config.inputs,
-        folder=stages.run.folder / "inputs",
-        draw=draw,
-        weights=weights["source"],
-        images=config.images,
-        image_size=config.image_size,
-        seed=config.seed,
-        quick=config.quick,
-        class_names=weights["class_names"] and tuple(weights["class_names"]),
-        num_classes=weights["num_classes"],
-    )
+    request = {
+        "asked": config.inputs,
+        "folder": str(stages.run.folder / "inputs"),
+        "weights": weights["source"],
+        "images": config.images,
+        "image_size": config.image_size,
+        "seed": config.seed,
+        "quick": config.quick,
+        "class_names": weights["class_names"],
+        "num_classes": weights["num_classes"],
+    }
     try:
-        stages.sets = prepare(request).sets
-    except InputError as error:
-        raise UsageError(error.code, str(error)) from error
+        stages.sets = prepare_apart(stages, request)
     except WorkerError as error:
-        raise UsageError("inputs", f"the seed images could not be drawn: {error.reason}") from error
+        if error.kind == "launcher":
+            raise
+        what = "" if error.code else "the images could not be read: "
+        raise UsageError(error.code or "inputs", f"{what}{error.reason}") from error
     for prepared in stages.sets:
         record = prepared.record
         if record.n < len(prepared.evaluation):

@@ -49,12 +49,6 @@ def check_onnx(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
     }
 
 
-def draw_inputs(payload: dict[str, Any], emit: Emit) -> str:
-    """Draw the ``seed`` input set, with torch's own generator. Returns the file's SHA-256."""
-    drawn: str = load("models.seed_inputs:draw")(Path(payload["path"]), payload["seed"], payload["n"], payload["size"])
-    return drawn
-
-
 def build(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
     """Build one variant's artifact, or find it in the cache. Returns its key, folder and manifest."""
     spec = find_variant(payload["variant"])
