@@ -38,12 +38,18 @@ def fingerprints(evidence: Evidence, condition: Condition) -> list[Fingerprint]:
     """One fingerprint for each N: SHA-256 of the bytes of the rows seen at that N, in image order."""
     found = []
     for n in [1, *batch_sizes(evidence, "batched")]:
-        sha256 = hashlib.sha256(np.ascontiguousarray(_seen(evidence, n)[1]).tobytes()).hexdigest()
+        sha256 = digest_of(rows_seen(evidence, n)[1])
         found.append(Fingerprint(inputs=evidence.inputs, condition=condition, batch_size=n, sha256=sha256))
     return found
 
 
-def _seen(evidence: Evidence, n: int) -> tuple[NDArray[np.int64], NDArray[Any]]:
+def digest_of(rows: NDArray[Any]) -> str:
+    """The SHA-256 of the rows' bytes, in hex: what a fingerprint holds."""
+    return hashlib.sha256(np.ascontiguousarray(rows).tobytes()).hexdigest()
+
+
+def rows_seen(evidence: Evidence, n: int) -> tuple[NDArray[np.int64], NDArray[Any]]:
+    """The images seen at that N, int64 [images] rising, and their output rows [images, classes]."""
     if n == 1:
         return np.arange(len(evidence.singles)), evidence.singles
     pairs = against_singles(evidence, n)
@@ -53,7 +59,7 @@ def _seen(evidence: Evidence, n: int) -> tuple[NDArray[np.int64], NDArray[Any]]:
 def _digests(evidence: Evidence, n: int) -> NDArray[Any]:
     """One digest an image, [images] of bytes; empty where the image was not seen at that N."""
     found = np.zeros(len(evidence.singles), dtype=f"S{2 * _DIGEST_BYTES}")
-    images, rows = _seen(evidence, n)
+    images, rows = rows_seen(evidence, n)
     found[images] = [hashlib.blake2b(row.tobytes(), digest_size=_DIGEST_BYTES).hexdigest() for row in rows]
     return found
 

@@ -19,10 +19,10 @@ _SHOWN_PROBLEMS = 3
 
 def study_json(study: Study) -> str:
     """The study as JSON text that every strict parser reads: non-finite numbers are "nan", "inf" and "-inf"."""
-    return json.dumps(_strict(study.model_dump()), indent=1, allow_nan=False)
+    return json.dumps(strict(study.model_dump()), indent=1, allow_nan=False)
 
 
-def _strict(value: Any) -> Any:
+def strict(value: Any) -> Any:
     """The value with its non-finite numbers as words: free-form parts (recipes, settings) have no type to do it.
 
     The bytes of a file's name need not be text: what has no place in JSON becomes "?".
@@ -30,9 +30,9 @@ def _strict(value: Any) -> Any:
     if isinstance(value, str):
         return value.encode(errors="replace").decode()
     if isinstance(value, dict):
-        return {key: _strict(part) for key, part in value.items()}
+        return {key: strict(part) for key, part in value.items()}
     if isinstance(value, list | tuple):
-        return [_strict(part) for part in value]
+        return [strict(part) for part in value]
     if isinstance(value, float) and not math.isfinite(value):
         return "nan" if math.isnan(value) else ("inf" if value > 0 else "-inf")
     return value

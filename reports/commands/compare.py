@@ -1,0 +1,46 @@
+"""``compare RUN_A RUN_B``: a gate for another machine, another library version, another configuration."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+USAGE = "RUN_A RUN_B"
+SUMMARY = "two runs: which variants give the same bytes, what changed, what regressed (then exit code 1)"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Two runs, and files for a CI system."""
+    parser.add_argument("run_a", metavar="RUN_A", help="the run relied on so far: its folder, or its report.json")
+    parser.add_argument("run_b", metavar="RUN_B", help="the run that may replace it")
+    parser.add_argument("--junit", metavar="FILE", help="write JUnit XML: one test case a variant and input set")
+    parser.add_argument("--markdown", metavar="FILE", help="write a summary for a pull request's comment")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Compare, write the files asked for, print. Returns 1 where something got worse, else 0; no model runs."""
+    from pipeline.compare_runs import compare_runs
+    from pipeline.errors import Exit
+    from pipeline.store import write_bytes
+    from pipeline.stored_outputs import StoredOutputs
+    from reports.json_report import load_study
+    from reports.junit import junit_xml
+    from reports.rich_blocks import drawn
+    from reports.run_comparison import comparison_blocks, comparison_json, comparison_markdown
+    from reports.terminal import console_for
+
+    paths = Path(arguments.run_a), Path(arguments.run_b)
+    stored_a, stored_b = (StoredOutputs(path if path.is_dir() else path.parent) for path in paths)
+    found = compare_runs(load_study(paths[0]), load_study(paths[1]), stored_a.rows, stored_b.rows)
+    if arguments.junit:
+        write_bytes(Path(arguments.junit), [junit_xml(found)])
+    if arguments.markdown:
+        write_bytes(Path(arguments.markdown), [comparison_markdown(found).encode()])
+    if arguments.json:
+        print(comparison_json(found))
+    else:
+        console = console_for(sys.stdout)
+        for block in comparison_blocks(found):
+            console.print(drawn(block))
+    return Exit.NOT_MET if found.regressions else Exit.DONE
