@@ -38,10 +38,8 @@ def comparison_blocks(found: RunComparison, max_rows: int | None = None) -> list
     if found.sets:
         caption = "Output bytes of B against A. |difference|: largest over the outputs whose rows both runs still have"
         blocks.append(_table(caption, _SET, [_set(one) for one in found.sets], max_rows))
-        remarks = [
-            line(Code(one.variant), f", {one.inputs}: {'; '.join(one.notes)}") for one in found.sets if one.notes
-        ]
-        blocks += [Bullets(tuple(remarks[:max_rows]))] if remarks else []
+        remarks = tuple(words for one in found.sets if (words := _remark(one)))
+        blocks += [Bullets(remarks[:max_rows])] if remarks else []
     if found.changes:
         worst_first = sorted(found.changes, key=lambda one: ("regression", "improvement", "other").index(one.kind))
         blocks.append(_table("What changed", _CHANGE, [_change(one) for one in worst_first], max_rows))
@@ -86,7 +84,6 @@ _SET = (
     Column("Verdict B", "state"),
     Column("Outputs equal", "number"),
     Column("Max |difference|", "number"),
-    Column("Where"),
 )
 _CHANGE = (Column("Kind"), Column("Variant", "name"), Column("What"), Column("A"), Column("B"), Column("Note"))
 
@@ -106,14 +103,20 @@ def _set(one: SetCompared) -> tuple[str | None, ...]:
         one.verdict_b,
         equal,
         numbers.difference(one.apart.max_abs) if one.apart else None,
-        _where(one.apart) if one.apart else None,
     )
+
+
+def _remark(one: SetCompared) -> Line:
+    """Where the largest difference is, and what stands in the way of more; empty where there is nothing to say."""
+    said = [_where(one.apart)] if one.apart else []
+    said += one.notes
+    return line(Code(one.variant), f", {one.inputs}: {'; '.join(said)}") if said else ()
 
 
 def _where(apart: Apart) -> str:
     flips = f", {counted(apart.top1_flips, 'top-1 flip')}" if apart.top1_flips is not None else ""
-    rows = f"{apart.n_images - apart.n_images_equal} of {counted(apart.n_images, 'image')}"
-    return f"N = {apart.batch_size}: {rows}{flips}"
+    rows = f"{apart.n_images - apart.n_images_equal} of {counted(apart.n_images, 'image')} differ"
+    return f"farthest at N = {apart.batch_size}, where {rows}{flips}"
 
 
 def _change(one: Change) -> tuple[str | None, ...]:
