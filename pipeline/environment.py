@@ -25,6 +25,17 @@ _FEATURES = {  # /proc/cpuinfo's word: what people call it
     "amx_bf16": "AMX BF16",
     "amx_fp16": "AMX FP16",
 }
+INHERITED = (
+    "ATEN_CPU_CAPABILITY",
+    "ONEDNN_MAX_CPU_ISA",
+    "DNNL_MAX_CPU_ISA",
+    "MKL_ENABLE_INSTRUCTIONS",
+    "MKL_CBWR",
+    "FBGEMM_ENABLE_INSTRUCTIONS",
+    "LD_PRELOAD",
+)
+"""Variables of the caller's own that move bits or time in the workers, which inherit them."""
+
 _KEEP_PAGES = str(4 << 30)
 
 
@@ -41,6 +52,11 @@ def worker_settings(threads: int) -> dict[str, str]:
         "MALLOC_MMAP_THRESHOLD_": _KEEP_PAGES,
         "ORT_DISABLE_TELEMETRY": "1",
     }
+
+
+def inherited_settings() -> dict[str, str]:
+    """The variables of ``INHERITED`` that are set; of a path only the file's name, as reports are sent around."""
+    return {name: Path(value).name for name in INHERITED if (value := os.environ.get(name))}
 
 
 def available_cores() -> int:
@@ -77,7 +93,7 @@ def read_environment(threads: int, readback: Mapping[str, str], settings: Mappin
         isa_effective=dict(readback),
         threads=threads,
         packages=toolchain(),
-        settings=dict(settings),
+        settings=inherited_settings() | dict(settings),
     )
 
 
