@@ -40,6 +40,9 @@ def main(argv: list[str]) -> int:
     except BrokenPipeError:
         _silence(1)
         return Exit.TOOL
+    except ModuleNotFoundError as error:
+        text = f"{error}: install the packages in requirements.txt (make run), or use the environment's own Python"
+        return _fail(Exit.TOOL, f"error [missing-package]: {text}", debug)
     except StoreError as error:
         return _fail(Exit.TOOL, f"error [storage]: {error}", debug)
     except Exception as error:
@@ -49,15 +52,24 @@ def main(argv: list[str]) -> int:
 
 def _dispatch(argv: list[str]) -> int:
     from pipeline.config import read_config, study_parser
+    from pipeline.settings import read_settings
     from reports.commands import all_commands, described, find_command
+    from reports.show_settings import settings_text
 
     if argv and not argv[0].startswith("-"):
         command = find_command(argv[0])
         return command.run(command.parser().parse_args(argv[1:]))
-    arguments = study_parser(described(all_commands())).parse_args(argv)
+    settings = read_settings(study_parser(described(all_commands())), argv, os.environ)
+    arguments = settings.arguments
     if arguments.list_variants:
         return _list_variants()
-    config = read_config(arguments)
+    with settings.naming_origins():
+        config = read_config(arguments)
+    if arguments.show_config:
+        print(settings_text(settings, as_json=config.json))
+        return Exit.DONE
+    if (text := settings.announcement()) and not config.quiet:
+        print(clean(f"settings: {text}"), file=sys.stderr)
     from reports.study_run import study_run
 
     return study_run(config)

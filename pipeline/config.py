@@ -116,6 +116,10 @@ def study_parser(commands: str = "") -> argparse.ArgumentParser:
     talk = parser.add_argument_group("talk")
     talk.add_argument("--json", action="store_true", help="the report on stdout, all else on stderr")
     talk.add_argument("--quiet", action="store_true", help="no progress")
+    talk.add_argument(
+        "--config", metavar="FILE", help="settings as TOML (default: isobatch.toml, where it stands here)"
+    )
+    talk.add_argument("--show-config", action="store_true", help="print each setting with its origin and stop")
     talk.add_argument("--verbose", action="store_true", help="all tables on the terminal, not only the summary")
     talk.add_argument("--debug", action="store_true", help="tracebacks of errors")
     return parser

@@ -43,7 +43,7 @@ def prepare_weights(stages: Stages) -> dict[str, Any]:
     except WorkerError as error:
         if error.kind == "launcher":
             raise
-        raise UsageError(error.code or "weights", error.reason) from error
+        raise UsageError(error.code or ("onnx" if config.onnx else "weights"), error.reason) from error
     stages.weights = Weights(**{name: found[name] for name in ("source", "model", "sha256", "note", "num_classes")})
     stages.network = Network(
         model=found["model"],

@@ -1,0 +1,47 @@
+"""``help [CODE]``: what a code of an error or warning means, why it happens, what to do; without one, all codes."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import asdict
+
+from pipeline.codes import CODES, Explained, explain_code
+from pipeline.errors import MEANING, Exit
+
+USAGE = "[CODE]"
+SUMMARY = "what an error's or warning's code means and what to do; without CODE, all codes"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """A code, or nothing."""
+    parser.add_argument("code", metavar="CODE", nargs="?", help="as it stands in brackets: error [CODE]: ...")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the explanation, or the list with the exit codes."""
+    if arguments.code is None:
+        print(_all_as_json() if arguments.json else _listing())
+        return Exit.DONE
+    code = arguments.code.strip("[]")
+    found = explain_code(code)
+    print(json.dumps({"code": code, **asdict(found)}, indent=1) if arguments.json else _explanation(code, found))
+    return Exit.DONE
+
+
+def _explanation(code: str, found: Explained) -> str:
+    return "\n".join([f"{found.kind} [{code}]", f"  {found.means}", f"  Why: {found.why}", f"  Do:  {found.todo}"])
+
+
+def _listing() -> str:
+    lines = []
+    for kind in ("error", "warning"):
+        lines.append(f"{kind}s:")
+        lines += [f"  {code:<20} {found.means}" for code, found in CODES.items() if found.kind == kind]
+    lines += ["exit codes:", *(f"  {code:<20d} {text}" for code, text in MEANING.items())]
+    return "\n".join([*lines, "python run.py help CODE says why it happens and what to do."])
+
+
+def _all_as_json() -> str:
+    codes = {code: asdict(found) for code, found in CODES.items()}
+    return json.dumps({"codes": codes, "exit_codes": {int(code): text for code, text in MEANING.items()}}, indent=1)
