@@ -11,6 +11,7 @@ from typing import Any
 from models.registry import find_variant
 from pipeline.answer import answer
 from pipeline.assess import Findings, Rounds, assess
+from pipeline.cache import in_use
 from pipeline.config import VERSION, Config, PolicyFlags
 from pipeline.cost import cost_of, fastest_batch
 from pipeline.environment import read_environment, worker_settings
@@ -37,7 +38,7 @@ def run_study(config: Config, run: Run, progress: Progress, on_plan: PlanReader 
     variants share; a fault of one variant is recorded, and the others go on.
     """
     begin = time.monotonic()
-    with PeakMemory() as memory, Workers(config.timeout_s) as workers:
+    with PeakMemory() as memory, in_use(cache_root()), Workers(config.timeout_s) as workers:
         workers.launcher(worker_settings(max(config.threads)))  # libraries load while the stages below plan
         stages = Stages(config, run, cache_root(), workers, progress)
         with stages.stage("weights"):

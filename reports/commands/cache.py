@@ -1,0 +1,67 @@
+"""``cache info|clear``: what is kept between studies, and removing it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pipeline.cache import Part
+
+USAGE = "info|clear"
+SUMMARY = "what the cache holds, or remove all of it; it is built again when needed"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What to do."""
+    parser.add_argument("action", choices=("info", "clear"), help="info: where, how much, how old; clear: remove it")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print what there is, or what was removed."""
+    from pipeline.cache import clear, survey, used_by_a_study
+    from pipeline.errors import Exit
+    from pipeline.runs import cache_root
+
+    root = cache_root()
+    if arguments.action == "info":
+        parts, used = survey(root), used_by_a_study(root)
+        found = {"folder": str(root), "used_by_a_study": used, "parts": [asdict(part) for part in parts]}
+        print(json.dumps(found, indent=1) if arguments.json else _info(root, parts, used))
+        return Exit.DONE
+    cleared = clear(root)
+    if arguments.json:
+        kept = [{"what": what, "why": why} for what, why in cleared.kept]
+        print(json.dumps({"folder": str(root), "removed": [asdict(p) for p in cleared.parts], "kept": kept}, indent=1))
+        return Exit.DONE
+    print("\n".join([f"removed from {root}:", *_rows(cleared.parts)]))
+    for what, why in cleared.kept:
+        print(f"kept {what}: {why}")
+    return Exit.DONE
+
+
+def _info(root: Path, parts: tuple[Part, ...], used: bool) -> str:
+    state = "in use by a running study" if used else "not in use"
+    return "\n".join([f"{root} ({state})", *_rows(parts), "python run.py cache clear removes it"])
+
+
+def _rows(parts: tuple[Part, ...]) -> list[str]:
+    from reports.numbers import number_of, size
+
+    rows = [
+        f"  {part.name:<11} {part.holds:<17} {number_of(part.entries, 'entry', 'entries'):>11} "
+        f"{size(part.size_bytes):>9}{_since(part.oldest)}"
+        for part in parts
+    ]
+    total = (
+        f"  {'all':<29} {sum(part.entries for part in parts):>11,} {size(sum(part.size_bytes for part in parts)):>9}"
+    )
+    return [*rows, total]
+
+
+def _since(oldest: float | None) -> str:
+    return "" if oldest is None else time.strftime("  oldest %Y-%m-%d %H:%M UTC", time.gmtime(oldest))
