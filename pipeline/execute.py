@@ -122,6 +122,7 @@ class Launcher:
                     f"its worker was silent for {timeout_s:g} s and was ended", "timeout", "give it more: --timeout S"
                 ) from None
             if event is None:
+                self._events.put(None)  # for a call that comes before the end of the process is seen
                 raise WorkerError(f"the launcher ended: {_tail(self.folder / 'launcher.log')}", "launcher")
             if event["id"] != name:
                 continue  # the end of a worker that was given up
@@ -197,6 +198,8 @@ class Workers:
         key = tuple(sorted(environment.items()))
         found = self._launchers.get(key)
         if found is None or found.process.poll() is not None:
+            if found is not None:
+                found.close()
             folder = Path(tempfile.mkdtemp(dir=self._folder.name))
             found = self._launchers[key] = Launcher(environment, folder)
         return found

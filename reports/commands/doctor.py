@@ -1,0 +1,56 @@
+"""``doctor``: what runs on this machine, what does not, why, and what to install."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pipeline.doctor import Finding
+    from reports.blocks import Block
+
+USAGE = ""
+SUMMARY = "what runs here, what not, why, what to install; exit code 3 where something is missing"
+
+_STATES = {"ok": "✓ ok", "limited": "! limited", "missing": "× missing"}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Nothing of its own."""
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Examine the machine and print the findings. Nothing is measured or written."""
+    from pipeline.errors import Exit
+    from pipeline.examine import examine
+    from reports.rich_blocks import drawn
+    from reports.terminal import console_for
+
+    findings = examine(lambda text: print(f"{text} ...", file=sys.stderr, flush=True))
+    missing = [one for one in findings if one.state == "missing"]
+    if arguments.json:
+        print(json.dumps({"missing": bool(missing), "findings": [asdict(one) for one in findings]}, indent=1))
+    else:
+        console = console_for(sys.stdout)
+        for block in _blocks(findings):
+            console.print(drawn(block))
+    return Exit.PARTIAL if missing else Exit.DONE
+
+
+def _blocks(findings: list[Finding]) -> list[Block]:
+    from reports.blocks import Bullets, Code, Column, Paragraph, Table, line
+
+    columns = (Column("What", "name"), Column("State"), Column("Found"))
+    found: list[Block] = []
+    for topic in dict.fromkeys(one.topic for one in findings):
+        rows = tuple((one.name, _STATES[one.state], one.text) for one in findings if one.topic == topic)
+        found.append(Table(f"{topic.capitalize()}.", columns, rows))
+    todo = tuple(dict.fromkeys(line(Code(one.name), f": {one.remedy}") for one in findings if one.remedy))
+    missing = sum(one.state == "missing" for one in findings)
+    limited = sum(one.state == "limited" for one in findings)
+    text = f"{missing} missing, {limited} limited, {len(findings) - missing - limited} in order."
+    found.append(Paragraph(line(text + (" What to do:" if todo else ""))))
+    return [*found, Bullets(todo)] if todo else found
