@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import hashlib
 import json
+import re
 from dataclasses import asdict, dataclass, field
 from typing import Any, NoReturn
 
@@ -72,8 +74,11 @@ class Parser(argparse.ArgumentParser):
     """argparse whose complaints are the contract's: one line, exit code 2."""
 
     def error(self, message: str) -> NoReturn:
-        """Raise UsageError."""
-        raise UsageError("usage", f"{message}. See python run.py --help")
+        """Raise UsageError, naming the nearest flag where one is unknown."""
+        unknown = re.match(r"unrecognized arguments: (--[a-z-]+)", message)
+        near = difflib.get_close_matches(unknown[1], self._option_string_actions, n=1) if unknown else []
+        hint = f": did you mean {near[0]}?" if near else "."
+        raise UsageError("usage", f"{message}{hint} See python run.py --help")
 
 
 def study_parser(commands: str = "") -> argparse.ArgumentParser:

@@ -59,7 +59,7 @@ def test_only_the_store_writes_in_the_pipeline() -> None:
         assert path.name in exempt or not calls & writers, path.relative_to(ROOT)
 
 
-@pytest.mark.parametrize("flag", ["--help", "--version", "--list-variants"])
+@pytest.mark.parametrize("flag", ["--help", "--version", "--list-variants", "--show-config", "help"])
 def test_a_cold_start_loads_no_numeric_library(flag: str) -> None:
     code = (
         "import sys, run\n"

@@ -41,6 +41,7 @@ def test_batch_sizes(asked: str, expected: tuple[int, ...]) -> None:
         (["--max-latency-ms", "-1"], "not a number of at least 0"),
         (["--policy", "perfect"], "invalid choice"),
         (["--nonsense"], "unrecognized arguments"),
+        (["--varaints", "fp32"], r"unrecognized arguments: --varaints fp32: did you mean --variants\?"),
     ],
 )
 def test_bad_flags_are_one_clear_line(argv: list[str], text: str) -> None:

@@ -1,0 +1,27 @@
+"""A Python without the packages of requirements.txt is told so in one line."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.mark.parametrize("argv", [["--list-variants"], ["doctor"]])
+def test_a_missing_package_is_one_line_that_says_what_to_do(tmp_path: Path, argv: list[str]) -> None:
+    absent = "raise ModuleNotFoundError(\"No module named 'pydantic'\", name='pydantic')\n"
+    (tmp_path / "pydantic.py").write_text(absent)
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "run.py"), *argv],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+    )
+    assert done.returncode == 4
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("error [missing-package]: No module named 'pydantic'") and "requirements.txt" in line
