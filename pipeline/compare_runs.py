@@ -157,6 +157,8 @@ def _marks(sides: _Sides, variant: VariantResult, inputs: str) -> _Marks:
 
 def _unshared(mine: _Marks, theirs: _Marks, run: str) -> list[str]:
     """What only one run has: its scope is wider there."""
+    if mine and not theirs:
+        return [f"outputs only in run {run}"]
     conditions = {condition for condition, _ in theirs}
     alone = [key for key in mine if key not in theirs]
     wider = {n for condition, n in alone if condition in conditions}

@@ -20,9 +20,9 @@ def run_differences(a: Study, b: Study, across: Iterable[str]) -> list[Differenc
     """
     found = [
         *_rows("environment", "", _machine(a), _machine(b)),
-        *_rows("environment", "instruction set of ", a.environment.isa_effective, b.environment.isa_effective),
-        *_rows("environment", "version of ", a.environment.packages, b.environment.packages),
-        *_rows("environment", "variable ", a.environment.settings, b.environment.settings),
+        *_rows("environment", "in effect: ", a.environment.isa_effective, b.environment.isa_effective),
+        *_rows("environment", "version: ", a.environment.packages, b.environment.packages),
+        *_rows("environment", "variable: ", a.environment.settings, b.environment.settings),
         *_rows("configuration", "", a.config, b.config),
         *_rows("configuration", "policy: ", _policy(a), _policy(b)),
     ]

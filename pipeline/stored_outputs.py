@@ -38,6 +38,8 @@ class StoredOutputs:
         if Path(variant).name != variant:  # the name stands in a report, which anybody may have written
             return found
         for file in sorted((self._folder / variant).glob("*.safetensors")):
+            if not file.is_file():  # a pipe would be waited for
+                continue
             try:
                 evidence = read_evidence(file)
             except StoreError:  # damaged: as good as absent

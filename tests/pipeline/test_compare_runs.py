@@ -160,6 +160,11 @@ def test_conditions_that_one_run_has_alone_are_named_and_not_matched() -> None:
     assert found.notes == ("1 condition only in run A", "1 condition only in run B")
 
 
+def test_a_variant_without_outputs_in_one_run_says_so() -> None:
+    found = only_set(compared(study(variant()), study(variant(fingerprints=[]))))
+    assert (found.same_bytes, found.n_outputs, found.notes) == (None, 0, ("outputs only in run A",))
+
+
 def test_another_scope_is_said_beside_the_verdict() -> None:
     wide = run(faithful(ROWS), batch_sizes=(2, 3, 4))
     found = compared(study(variant()), study(variant(evidence=wide, verdict="batch-variant")))
@@ -262,8 +267,8 @@ def test_environment_comes_before_configuration() -> None:
     found = [(d.group, d.what, d.a, d.b) for d in compared(a, b).differences]
     assert found == [
         ("environment", "cpu", "AMD EPYC 9R14", "other"),
-        ("environment", "version of torch", "2.13.0+cpu", "2.14.0"),
-        ("environment", "version of onnxruntime", "1.32.0", "absent"),
+        ("environment", "version: torch", "2.13.0+cpu", "2.14.0"),
+        ("environment", "version: onnxruntime", "1.32.0", "absent"),
         ("configuration", "batch_sizes", "2, 3, 4, 8, 16", "2"),
     ]
 
