@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from models.spec import VariantSpec
+from pipeline.stages import emulated
 from pipeline.wording import counted, listed
 
 State = Literal["ok", "limited", "missing"]
@@ -112,7 +113,7 @@ def _variant(spec: VariantSpec, flags: frozenset[str], installed: Mapping[str, s
         return _finding(spec, "missing", f"torch has no int8 engine {engine} here (it has {has})", "use an x86 machine")
     if engine and (error := probes.errors.get(engine)):
         return _finding(spec, "missing", f"its engine {engine} does not work here: {error}", "measure other variants")
-    if spec.native_isa and not flags.intersection(spec.native_isa):
+    if emulated(spec, flags):
         text = f"runs, emulated: this processor has none of {', '.join(spec.native_isa)}; measured on few images"
         return _finding(spec, "limited", text)
     if text := _saturation(spec, probes):

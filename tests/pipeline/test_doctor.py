@@ -27,7 +27,7 @@ from pipeline.doctor import (
 ROOT = Path(__file__).resolve().parents[2]
 PINS = read_pins((ROOT / "requirements.txt").read_text())
 INSTALLED = {**PINS, "torch": f"{PINS['torch']}+cpu", "torchao": "0.18.0"}
-FLAGS = frozenset({"avx2", "avx512_fp16", "avx512_vnni"})
+FLAGS = frozenset({"avx2", *(feature for row in all_variants() for feature in row.native_isa)})
 HEALTHY = Probes(
     torch={"readback": {"torch": "AVX512"}, "engines": ["fbgemm", "onednn", "x86"], "settings": {"A": "1"}},
     ort={"providers": ["CPUExecutionProvider"], "saturating": []},
@@ -83,6 +83,7 @@ def test_engines_that_torch_lacks_or_that_crash() -> None:
 
 def test_emulated_and_saturating_arithmetic_is_a_reservation() -> None:
     emulated = variants(flags=frozenset({"avx2"}))
+    assert states(emulated, "limited") == {row.name for row in all_variants() if row.native_isa}
     assert "fp16" in states(emulated, "limited") and not states(emulated, "missing")
     clipping = replace(HEALTHY, saturates=dict.fromkeys(HEALTHY.saturates, True), ort={"saturating": ["QLinearConv"]})
     found = variants(clipping)
