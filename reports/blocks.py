@@ -17,11 +17,20 @@ class Code:
     text: str
 
 
-Line = tuple["str | Code", ...]
+@dataclass(frozen=True)
+class Link:
+    """Words that lead to their evidence: ``target`` is the name of a section or of a chapter of the same report."""
+
+    text: str
+    target: str
+    code: bool = False  # whether the words are a name
+
+
+Line = tuple["str | Code | Link", ...]
 """One run of prose."""
 
 
-def line(*parts: str | Code) -> Line:
+def line(*parts: str | Code | Link) -> Line:
     """Prose from its parts, in order."""
     return parts
 
@@ -55,6 +64,24 @@ class Definitions:
     items: tuple[tuple[str, Line], ...]
 
 
+@dataclass(frozen=True)
+class KeyFigure:
+    """One number that decides: what it is, its value, where the evidence stands, and what else belongs to it."""
+
+    label: str
+    value: str
+    target: str
+    remark: Line
+    tone: Literal["good", "caution", "bad", "note"] = "note"
+
+
+@dataclass(frozen=True)
+class KeyFigures:
+    """A few numbers side by side, for a reader who reads nothing else."""
+
+    items: tuple[KeyFigure, ...]
+
+
 ColumnKind = Literal["name", "text", "number", "state"]
 
 STATE_SIGNS = {
@@ -74,6 +101,9 @@ STATE_SIGNS = {
     "not proved": "?",
     "incomplete": "×",
     "does not hold": "×",
+    "supported": "✓",
+    "refuted": "×",
+    "inconclusive": "?",
 }
 """The sign beside a state's word, so that colour is never the only one to carry it."""
 
@@ -125,10 +155,11 @@ class Callout:
 
 @dataclass(frozen=True)
 class Details:
-    """Blocks folded away behind a summary, where the format can fold."""
+    """Blocks folded away behind a summary, where the format can fold. ``anchor``: where links find them."""
 
     summary: str
     blocks: tuple[Block, ...]
+    anchor: str | None = None
 
 
 @dataclass(frozen=True)
@@ -138,4 +169,4 @@ class Absent:
     why: Line
 
 
-Block = Heading | Paragraph | Bullets | Definitions | Table | Figure | Callout | Details | Absent
+Block = Heading | Paragraph | Bullets | Definitions | KeyFigures | Table | Figure | Callout | Details | Absent

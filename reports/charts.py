@@ -38,6 +38,9 @@ CONFIG: dict[str, Any] = {
         "titleFontSize": 12,
         "titleFontWeight": 600,
         "titleOrient": "left",
+        "titlePadding": 34,  # a reader's font may be wider than the one that was measured
+        "labelLimit": 420,
+        "columnPadding": 36,
         "layout": {"top": {"direction": "vertical", "anchor": "start", "margin": 6}},
     },
 }

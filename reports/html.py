@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from collections.abc import Collection, Iterable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,8 @@ import jinja2
 from markupsafe import Markup
 
 from pipeline.records import Study
-from reports.blocks import STATE_SIGNS, Code, Figure
+from reports import views
+from reports.blocks import STATE_SIGNS, Block, Code, Details, Figure, Link
 from reports.charts import draw
 from reports.escape import clean
 from reports.sections import write_all
@@ -31,11 +33,33 @@ def html_report(study: Study) -> str:
     """
     style = (_TEMPLATES / "style.css").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    sections = write_all(study)
+    anchors = {section.name for section in sections} | set(_anchors(b for s in sections for b in s.blocks))
     return (
         _environment()
         .get_template("report.html")
-        .render(study=study, sections=write_all(study), style=Markup(style), style_hash=f"sha256-{digest}")
+        .render(
+            study=study,
+            sections=sections,
+            anchors=anchors,
+            places=_places(study, anchors),
+            style=Markup(style),
+            style_hash=f"sha256-{digest}",
+        )
     )
+
+
+def _anchors(blocks: Iterable[Block]) -> Iterator[str]:
+    for block in blocks:
+        if isinstance(block, Details):
+            yield from ([block.anchor] if block.anchor else [])
+            yield from _anchors(block.blocks)
+
+
+def _places(study: Study, anchors: Collection[str]) -> dict[str, str]:
+    """Where in the page more is said of a name at the head of a table's row."""
+    found = {v.name: views.anchor(v.name) for v in study.variants} | {r.name: "repairs" for r in views.repaired(study)}
+    return {name: anchor for name, anchor in found.items() if anchor in anchors}
 
 
 @cache
@@ -52,6 +76,7 @@ def _environment() -> jinja2.Environment:
     environment.filters["svg"] = _svg
     environment.globals["signs"] = STATE_SIGNS
     environment.tests["code"] = lambda part: isinstance(part, Code)
+    environment.tests["link"] = lambda part: isinstance(part, Link)
     return environment
 
 

@@ -8,7 +8,7 @@ from functools import singledispatch
 
 from pipeline.records import Study
 from reports import blocks, numbers
-from reports.blocks import STATE_SIGNS, Block, Code, Column, Line
+from reports.blocks import STATE_SIGNS, Block, Code, Column, Line, Link
 from reports.escape import clean
 from reports.sections import Written, write_all
 
@@ -37,7 +37,14 @@ def code(text: str) -> str:
 
 def prose(words: Line) -> str:
     """A line of prose."""
-    return "".join(code(part.text) if isinstance(part, Code) else escaped(part) for part in words)
+    return "".join(_part(part) for part in words)
+
+
+def _part(part: str | Code | Link) -> str:
+    """A link is its words only: a comment on GitHub has no anchors of its own."""
+    if isinstance(part, Code):
+        return code(part.text)
+    return escaped(part.text if isinstance(part, Link) else part)
 
 
 def markdown_report(study: Study) -> str:
@@ -100,6 +107,11 @@ def _(block: blocks.Bullets) -> str:
 @drawn.register
 def _(block: blocks.Definitions) -> str:
     return "\n".join(f"- **{escaped(term)}**: {prose(words)}" for term, words in block.items)
+
+
+@drawn.register
+def _(block: blocks.KeyFigures) -> str:
+    return "\n".join(f"- {escaped(one.label)}: **{escaped(one.value)}** {prose(one.remark)}" for one in block.items)
 
 
 def _cell(text: str | None, column: Column, chosen: bool) -> str:

@@ -11,7 +11,7 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from reports import blocks
-from reports.blocks import STATE_SIGNS, Block, Code, Column, Line
+from reports.blocks import STATE_SIGNS, Block, Code, Column, Line, Link
 from reports.escape import clean
 
 ABSENT = "–"
@@ -41,7 +41,10 @@ def prose(words: Line, style: str = "") -> Text:
     """A line of prose; names stand out in bold."""
     text = Text(style=style)
     for part in words:
-        text.append(clean(part.text), "bold") if isinstance(part, Code) else text.append(clean(part))
+        if isinstance(part, Code):
+            text.append(clean(part.text), "bold")
+        else:
+            text.append(clean(part.text if isinstance(part, Link) else part))
     return text
 
 
@@ -96,6 +99,15 @@ def _(block: blocks.Definitions) -> RenderableType:
     found = Grid.grid(padding=(0, 2))
     for term, words in block.items:
         found.add_row(Text(clean(term), "bold"), prose(words))
+    return found
+
+
+@drawn.register
+def _(block: blocks.KeyFigures) -> RenderableType:
+    found = Grid.grid(padding=(0, 2))
+    for one in block.items:
+        found.add_row(Text(clean(one.label)), Text(clean(one.value), f"bold {_STYLES.get(one.tone, '')}".strip()))
+        found.add_row(Text(), prose(one.remark, "dim"))
     return found
 
 

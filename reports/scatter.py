@@ -32,7 +32,7 @@ LOSSES = {
 class Dot:
     """A variant as drawn: ``speed`` in images a second; ``noise`` relative, 0 for equal bytes; ``words`` on hover.
 
-    ``native``: of a repaired variant the name of the dot to join it to.
+    ``native``: of a repaired variant the name of the dot to join it to. ``limits``: 95 % limits of the speed.
     """
 
     name: str
@@ -43,6 +43,7 @@ class Dot:
     chosen: bool
     words: str
     native: str | None = None
+    limits: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -117,6 +118,7 @@ def specification(dots: Sequence[Dot]) -> dict[str, Any]:
                 "encoding": at,
             },
             *_joins(dots, values, at),
+            *_limits(dots, values, frame, x, y),
             {"transform": [{"filter": "datum.chosen"}], "mark": ring | {"aria": False}, "encoding": at},
             {"mark": mark, "encoding": at | _meaning(dots)},
             *(_names(x, y, align, chosen) for align in ("left", "right", "center") for chosen in (False, True)),
@@ -150,7 +152,6 @@ def _meaning(dots: Sequence[Dot]) -> dict[str, Any]:
         "orient": "top",
         "direction": "horizontal",
         "symbolSize": 120,
-        "columnPadding": 22,
         "symbolStrokeWidth": 0,
     }
     return {
@@ -205,6 +206,22 @@ def _joins(dots: Sequence[Dot], values: Sequence[dict[str, Any]], at: dict[str, 
         return []
     mark = {"type": "line", "stroke": "var(--muted)", "strokeWidth": 1, "opacity": 0.6, "aria": False}
     return [{"data": {"values": ends}, "mark": mark, "encoding": at | {"detail": {"field": "pair"}}}]
+
+
+def _limits(
+    dots: Sequence[Dot], values: Sequence[dict[str, Any]], frame: Frame, x: dict[str, Any], y: dict[str, Any]
+) -> list[dict[str, Any]]:
+    """A faint bar through each dot over the 95 % limits of its speed, cut off at the picture's edges."""
+    spans = [
+        {"low": max(dot.limits[0], frame.slow), "high": min(dot.limits[1], frame.fast), "level": value["level"]}
+        for dot, value in zip(dots, values, strict=True)
+        if dot.limits and dot.limits[0] < frame.fast and dot.limits[1] > frame.slow
+    ]
+    if not spans:
+        return []
+    mark = {"type": "rule", "stroke": "var(--muted)", "strokeWidth": 4, "opacity": 0.28, "aria": False}
+    place = {"x": x | {"field": "low"}, "x2": {"field": "high"}, "y": y | {"field": "level"}}
+    return [{"data": {"values": spans}, "mark": mark, "encoding": place}]
 
 
 def _text_place(label: Label, frame: Frame) -> dict[str, Any]:

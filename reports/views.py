@@ -32,6 +32,11 @@ def is_chosen(study: Study, name: str) -> bool:
     return study.recommendation is not None and study.recommendation.chosen == name
 
 
+def anchor(name: str) -> str:
+    """Where the chapter of the variant of that name is found: any text becomes a valid name of an element."""
+    return "variant-" + "".join(c if (c.isalnum() and c.isascii()) or c in "-." else f"_{ord(c):x}_" for c in name)
+
+
 @dataclass(frozen=True)
 class Repaired:
     """A variant with a repair that was verified to make it batch-invariant."""
@@ -48,6 +53,16 @@ class Repaired:
 def repaired(study: Study) -> tuple[Repaired, ...]:
     """Every repair that holds, in table order."""
     return tuple(Repaired(v, one) for v in study.variants for one in v.repairs or [] if one.batch_invariant)
+
+
+def choice(study: Study) -> VariantResult | Repaired | None:
+    """What is recommended, be it a variant or a repaired one; None where nothing is."""
+    return chosen(study) or next((one for one in repaired(study) if is_chosen(study, one.name)), None)
+
+
+def only(study: Study, variant: VariantResult) -> Study:
+    """The study as if it had this variant alone: what the parts of its chapter are written from."""
+    return study.model_copy(update={"variants": [variant]})
 
 
 def state(variant: VariantResult) -> str:
@@ -125,8 +140,7 @@ def scaled(native: Interval, ratio: Interval) -> Interval:
 
 def chosen_throughput(study: Study) -> Speed | None:
     """The throughput of what is recommended, be it a variant or a repaired one."""
-    mended = next((found for found in repaired(study) if is_chosen(study, found.name)), None)
-    return best_throughput(chosen(study) or mended)
+    return best_throughput(choice(study))
 
 
 def fastest(study: Study) -> VariantResult | None:

@@ -5,7 +5,8 @@ A section is a module with
 * ``ORDER``: its place among the sections (a float, all different),
 * ``TITLE``: its heading,
 * ``SHOW``: ``first`` (on the first screen, and in the words of the terminal's closing summary), ``open`` (printed in
-  the terminal, unfolded in Markdown) or ``folded`` (in the terminal on request only, folded in Markdown),
+  the terminal, unfolded in Markdown), ``folded`` (in the terminal on request only, folded in Markdown) or ``chapter``
+  (no section of its own: written for one variant at a time, as a part of that variant's chapter),
 * ``blocks(study)``: what it has to say. It must work on a study in which every variant failed.
 """
 
@@ -22,7 +23,7 @@ from typing import Literal
 from pipeline.records import Study
 from reports.blocks import Block
 
-Show = Literal["first", "open", "folded"]
+Show = Literal["first", "open", "folded", "chapter"]
 
 
 @dataclass(frozen=True)
@@ -60,5 +61,6 @@ def all_sections() -> tuple[Section, ...]:
 
 def write_all(study: Study) -> tuple[Written, ...]:
     """All sections written for this study, in order; a section with nothing to say is left out."""
-    written = (Written(s.name, s.title, s.show, tuple(s.write(study))) for s in all_sections())
+    own = (section for section in all_sections() if section.show != "chapter")
+    written = (Written(s.name, s.title, s.show, tuple(s.write(study))) for s in own)
     return tuple(section for section in written if section.blocks)

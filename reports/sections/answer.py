@@ -2,9 +2,25 @@
 
 from __future__ import annotations
 
-from pipeline.records import Recommendation, Study
+from collections.abc import Collection
+from typing import Literal
+
+from pipeline.records import Answer, Recommendation, Study
 from reports import numbers, views
-from reports.blocks import Block, Bullets, Callout, Code, Definitions, Line, Paragraph, line
+from reports.blocks import (
+    STATE_SIGNS,
+    Block,
+    Bullets,
+    Callout,
+    Code,
+    Definitions,
+    KeyFigures,
+    Line,
+    Link,
+    Paragraph,
+    line,
+)
+from reports.key_figures import key_figures, reason
 
 ORDER = 10
 TITLE = "What to deploy"
@@ -85,19 +101,57 @@ def warnings(study: Study) -> tuple[Line, ...]:
 def _choice(study: Study) -> Callout:
     if (recommendation := study.recommendation) is None:
         return Callout("note", headline(None))
-    reasons = Paragraph(views.named(study, " ".join(recommendation.because)))
-    return Callout("good" if recommendation.chosen else "bad", headline(recommendation), (reasons,))
+    kind: Literal["good", "bad"] = "good" if recommendation.chosen else "bad"
+    reasons = reason(study) if recommendation.chosen else views.named(study, " ".join(recommendation.because))
+    return Callout(kind, headline(recommendation), (Paragraph(reasons),) if reasons else ())
+
+
+def _answered(answer: Answer) -> Line:
+    """The answer in a few words, those that count linked to the evidence of each variant."""
+    same = [part.variant for part in answer.by_variant if part.invariant is True]
+    other = [part.variant for part in answer.by_variant if part.invariant is False]
+    unknown = [part.variant for part in answer.by_variant if part.invariant is None]
+    judged = len(same) + len(other)
+    if answer.verdict is None or not judged:
+        return line(answer.sentence)
+    word = {"yes": "Yes, as far as tested", "no": "No", "depends": "It depends on the implementation"}[answer.verdict]
+    counts = Link(f"{len(same)} of {numbers.number_of(judged, 'int8 variant')}", "fixed_point")
+    found = line(f"{word}: ", counts, " gave every image the bytes of its singles")
+    found += line("; not ", *_codes(other)) if other else ()
+    return found + (line(". Not judged: ", *_codes(unknown), ".") if unknown else line("."))
+
+
+def _codes(names: list[str], mended: Collection[str] = ()) -> Line:
+    parts: list[str | Link] = []
+    for at, name in enumerate(names):
+        parts += [*([] if at == 0 else [" and " if at == len(names) - 1 else ", "])]
+        parts.append(Link(name, "repairs" if name in mended else views.anchor(name), code=True))
+    return tuple(parts)
+
+
+def _standing(study: Study) -> Definitions | None:
+    """Every variant under its verdict, so that the whole result is seen at once."""
+    found: dict[str, list[str]] = {}
+    for variant in study.variants:
+        if variant.role == "candidate":
+            found.setdefault(views.state(variant), []).append(variant.name)
+    order = [word for word in STATE_SIGNS if word in found] + [word for word in found if word not in STATE_SIGNS]
+    items = [(f"{STATE_SIGNS.get(word, '')} {word}".strip(), _codes(found[word])) for word in order]
+    if mended := [one.name for one in views.repaired(study)]:
+        items.append(("= once repaired", _codes(mended, mended)))
+    return Definitions(tuple(items)) if items else None
 
 
 def blocks(study: Study) -> list[Block]:
-    """The choice with its main reason, the answer, price, scope, gaps and warnings."""
+    """The choice with its reason and key figures, the answer, where each variant stands, scope, gaps, warnings."""
     found: list[Block] = [_choice(study)]
+    if figures := key_figures(study):
+        found.append(KeyFigures(figures))
     if (answer := study.answer) is not None:
-        found.append(Callout("note", line(answer.question), (Paragraph(views.named(study, answer.sentence)),)))
-    facts = [("Scope", line(scope(study))), ("Not measured", line(not_measured(study)))]
-    if study.recommendation is not None and study.recommendation.chosen is not None:
-        facts.insert(0, ("Price", price(study)))
-    found.append(Definitions(tuple(facts)))
+        standing = _standing(study)
+        inside = (Paragraph(_answered(answer)), *([standing] if standing else []))
+        found.append(Callout("note", line(answer.question), inside))
+    found.append(Definitions((("Scope", line(scope(study))), ("Not measured", line(not_measured(study))))))
     if warned := warnings(study):
         found.append(Callout("caution", line(numbers.number_of(len(warned), "warning")), (Bullets(warned),)))
     return found

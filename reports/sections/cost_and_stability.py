@@ -59,6 +59,7 @@ def _dot(study: Study, variant: VariantResult) -> tuple[Dot, Speed] | None:
         loss=_loss(study, variant),
         chosen=views.is_chosen(study, variant.name),
         words=f"{variant.name}: {views.state(variant)}, {_fast(speed)}, {steady}{top1}",
+        limits=_limits(speed),
     )
     return dot, speed
 
@@ -76,8 +77,14 @@ def _repaired_dot(study: Study, found: Repaired) -> tuple[Dot, Speed] | None:
         chosen=views.is_chosen(study, found.name),
         words=f"{found.name}: batch-invariant once repaired, {_fast(speed)}, bit-equal at every N",
         native=found.variant.name,
+        limits=_limits(speed),
     )
     return dot, speed
+
+
+def _limits(speed: Speed) -> tuple[float, float] | None:
+    low, high = speed.interval.low95, speed.interval.high95
+    return None if low is None or high is None or not 0 < low <= high < math.inf else (low, high)
 
 
 def _fast(speed: Speed) -> str:
@@ -96,6 +103,12 @@ def _row(dot: Dot, speed: Speed, on_line: bool) -> tuple[str | None, ...]:
     )
 
 
+def _line(best: list[Dot]) -> str:
+    if len(best) == 1:
+        return f"No Pareto line: {best[0].name} is the fastest and no other is steadier."
+    return "Dotted: the Pareto line; no variant is both faster and steadier than one on it."
+
+
 def blocks(study: Study) -> list[Block]:
     """The picture with the table of its values, and what could not be drawn."""
     found = {variant.name: _dot(study, variant) for variant in views.candidates(study)}
@@ -112,7 +125,7 @@ def blocks(study: Study) -> list[Block]:
     joined = " A thin line joins a repaired variant to its native self." if any(dot.native for dot in dots) else ""
     words = (
         "Right is faster, down is steadier. Batch noise: the largest |batched - singles| over all inputs and N, "
-        f"relative to the largest |logit|.{joined} Dotted: the Pareto line; no variant is both faster and steadier. "
-        "Ringed: the choice."
+        f"relative to the largest |logit|. Bars: 95 % limits of the throughput.{joined} "
+        f"{_line(best)} Ringed: the choice."
     )
     return [Figure(TITLE, words + left_out, specification(dots), table)]

@@ -10,9 +10,9 @@ from reports import numbers, views
 from reports.blocks import Absent, Block, Column, Details, Paragraph, Table, line
 from reports.sections.origins import extent
 
-ORDER = 53
+ORDER = 67.5
 TITLE = "Origins, layer by layer"
-SHOW = "folded"
+SHOW = "chapter"
 
 FOUND_BY = {
     "captured": "the study's images",

@@ -1,0 +1,107 @@
+"""The specification of the picture of differences: a bar from the median to the largest, on one logarithmic axis."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+_WIDTH, _ROW = 620, 24
+_TINIEST, _HUGEST = 1e-290, 1e290  # beyond them the next decade is no longer a number
+_MOST_TICKS = 8
+_COLOURS = {"batch noise": "var(--line-1)", "precision error": "var(--line-2)"}
+_SHAPES = {"batch noise": "circle", "precision error": "diamond"}
+
+
+@dataclass(frozen=True)
+class Range:
+    """One comparison: its row's name, which of the two noises it is, three percentiles, and what hovering says."""
+
+    row: str
+    noise: Literal["batch noise", "precision error"]
+    median: float
+    high: float
+    largest: float
+    words: str
+
+
+def drawable(one: Range) -> bool:
+    """Whether anything of it has a place on a logarithmic axis."""
+    return 0 < one.largest < math.inf
+
+
+def _decades(ranges: Sequence[Range]) -> tuple[int, int]:
+    values = [v for one in ranges if drawable(one) for v in (one.median, one.high, one.largest) if 0 < v < math.inf]
+    levels = [math.log10(min(max(value, _TINIEST), _HUGEST)) for value in values]
+    return math.floor(min(levels) - 0.3), math.ceil(max(levels) + 0.05)
+
+
+def specification(ranges: Sequence[Range]) -> dict[str, Any]:
+    """The picture in Vega-Lite. At least one range is drawable; a row of equal bytes says so in words."""
+    low, high = _decades(ranges)
+    least, most = 10.0**low, 10.0**high
+
+    def at(value: float) -> float:
+        return min(max(value, least), most)
+
+    values = [
+        {"row": r.row, "noise": r.noise, "words": r.words, "from": at(r.median), "dot": at(r.high), "to": at(r.largest)}
+        for r in ranges
+        if drawable(r)
+    ]
+    equal = [{"row": one.row, "at": least, "text": "= bit-equal"} for one in ranges if one.largest == 0]
+    order = list(dict.fromkeys(one.row for one in ranges))
+    step = max(1, math.ceil((high - low) / _MOST_TICKS))
+    x = {
+        "type": "quantitative",
+        "title": "|difference| of a logit (smaller ←)",
+        "scale": {"type": "log", "domain": [least, most], "nice": False},
+        "axis": {"values": [10.0**decade for decade in range(low, high + 1, step)], "format": ".0e"},
+    }
+    y = {"field": "row", "type": "nominal", "sort": order, "title": None, "scale": {"domain": order}}
+    y |= {"axis": {"ticks": False, "domain": False, "labelLimit": 260, "labelColor": "var(--ink)"}}
+    shown = [noise for noise in _COLOURS if any(value["noise"] == noise for value in values)]
+    colour = {"field": "noise", "type": "nominal", "scale": {"domain": shown, "range": [_COLOURS[n] for n in shown]}}
+    shape = {"field": "noise", "type": "nominal", "scale": {"domain": shown, "range": [_SHAPES[n] for n in shown]}}
+    key = {"title": None, "orient": "top", "direction": "horizontal", "symbolSize": 90}
+    return {
+        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
+        "width": _WIDTH,
+        "height": _ROW * len(order),
+        "layer": [
+            {
+                "data": {"values": values},
+                "mark": {"type": "bar", "height": 8, "opacity": 0.45, "cornerRadius": 4, "aria": False},
+                "encoding": {
+                    "x": x | {"field": "from"},
+                    "x2": {"field": "to"},
+                    "y": y,
+                    "fill": colour | {"legend": None},
+                },
+            },
+            {
+                "data": {"values": values},
+                "mark": {"type": "point", "size": 70, "opacity": 1, "strokeWidth": 0},
+                "encoding": {
+                    "x": x | {"field": "dot"},
+                    "y": y,
+                    "fill": colour | {"legend": key},
+                    "shape": shape | {"legend": key},
+                    "description": {"field": "words"},
+                },
+            },
+            {
+                "data": {"values": equal},
+                "mark": {
+                    "type": "text",
+                    "align": "left",
+                    "dx": 6,
+                    "fontSize": 12,
+                    "fill": "var(--good)",
+                    "aria": False,
+                },
+                "encoding": {"x": x | {"field": "at"}, "y": y, "text": {"field": "text"}},
+            },
+        ],
+    }

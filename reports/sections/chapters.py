@@ -1,0 +1,49 @@
+"""Variant by variant: everything that is known of one, folded under its name."""
+
+from __future__ import annotations
+
+from pipeline.records import Study, VariantResult
+from reports import views
+from reports.blocks import STATE_SIGNS, Block, Details, Heading, Paragraph, line
+from reports.sections import Section, all_sections
+
+ORDER = 66
+TITLE = "Variant by variant"
+SHOW = "folded"
+
+_FIRST, _LAST = "verdicts", "repairs"
+"""Sections of the whole study that a chapter repeats for its variant, because they belong to its story."""
+
+
+def _parts() -> list[Section]:
+    every = {section.name: section for section in all_sections()}
+    own = [section for section in all_sections() if section.show == "chapter"]
+    return [every[_FIRST], *own, every[_LAST]]
+
+
+def _opening(variant: VariantResult) -> Paragraph:
+    if variant.status != "measured":
+        remedy = f" What to do: {variant.remedy}." if variant.remedy else ""
+        return Paragraph(line(f"{variant.status.capitalize()}: {variant.reason or 'no reason was given'}.{remedy}"))
+    what = f"{variant.summary}. " if variant.summary else ""
+    why = variant.decided_by.why.rstrip(".") if variant.decided_by else "no comparison was made"
+    return Paragraph(line(f"{what}{views.state(variant).capitalize()}: {why[:1].lower()}{why[1:]}."))
+
+
+def _chapter(study: Study, variant: VariantResult) -> Details:
+    alone = views.only(study, variant)
+    found: list[Block] = [_opening(variant)]
+    if variant.status == "measured" and variant.role == "candidate":
+        for part in _parts():
+            if written := part.write(alone):
+                found += [Heading(part.title), *written]
+    state = views.state(variant)
+    title = f"{STATE_SIGNS.get(state, '')} {variant.name}: {state}".strip()
+    return Details(title, tuple(found), views.anchor(variant.name))
+
+
+def blocks(study: Study) -> list[Block]:
+    """One chapter a variant; a sentence where the study holds none."""
+    if not study.variants:
+        return [Paragraph(line("The study holds no variant."))]
+    return [_chapter(study, variant) for variant in study.variants]

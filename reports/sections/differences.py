@@ -1,0 +1,80 @@
+"""How large the difference is, N by N, beside what the precision itself costs: both on one logarithmic axis."""
+
+from __future__ import annotations
+
+from pipeline.records import Comparison, Study, VariantResult
+from reports import numbers, views
+from reports.blocks import Block, Column, Figure, Paragraph, Table, line
+from reports.ranges import Range, drawable, specification
+
+ORDER = 67
+TITLE = "How large the difference is"
+SHOW = "chapter"
+
+_KEYS = ("p50", "p95", "p99", "p100")
+_COLUMNS = (
+    Column("Inputs"),
+    Column("What"),
+    Column("Median", "number"),
+    Column("95th", "number"),
+    Column("99th", "number"),
+    Column("Largest", "number"),
+    Column("Elements", "number"),
+)
+
+
+def _made(variant: VariantResult) -> list[Comparison]:
+    """Batched against singles under the plain conditions N by N, then the errors against fp64, per input set."""
+    kinds = ("batch-vs-singles", "vs-reference")
+    found = [c for kind in kinds for c in variant.comparisons if c.kind == kind and c.percentiles]
+    return sorted(found, key=lambda c: (c.inputs, kinds.index(c.kind), c.batch_size))
+
+
+def _words(comparison: Comparison) -> str:
+    if comparison.kind == "vs-reference":
+        return "precision error (singles against fp64)"
+    return f"batch noise at N = {comparison.batch_size}"
+
+
+def _range(comparison: Comparison) -> Range:
+    found = comparison.percentiles or {}
+    label = "vs fp64" if comparison.kind == "vs-reference" else f"N = {comparison.batch_size}"
+    median, high, largest = (float(found.get(key, 0.0)) for key in ("p50", "p95", "p100"))
+    said = (
+        f"{comparison.inputs}, {_words(comparison)}: median {numbers.difference(median)}, 95th percentile "
+        f"{numbers.difference(high)}, largest {numbers.difference(largest)}"
+    )
+    noise = "precision error" if comparison.kind == "vs-reference" else "batch noise"
+    row = f"{comparison.inputs}, {views.condition(comparison.condition)}: {label}"
+    return Range(row, noise, median, high, largest, said)
+
+
+def _row(comparison: Comparison) -> tuple[str | None, ...]:
+    found = comparison.percentiles or {}
+    where = f"{comparison.inputs}, {views.condition(comparison.condition)}"
+    values = (numbers.difference(found.get(key)) for key in _KEYS)
+    return (where, _words(comparison), *values, numbers.count(comparison.n_elements))
+
+
+def _one(variant: VariantResult) -> list[Block]:
+    made = _made(variant)
+    if not made:
+        return [Paragraph(line("No difference was measured."))]
+    table = Table(
+        "|difference| of the logits, pooled over images and classes of one comparison.",
+        _COLUMNS,
+        tuple(map(_row, made)),
+    )
+    ranges = [_range(one) for one in made]
+    if not any(drawable(one) for one in ranges):
+        return [Paragraph(line("Nothing to draw: every difference is 0 or not finite.")), table]
+    words = (
+        "Each bar runs from the median to the largest |difference| of the logits, its dot marks the 95th percentile. "
+        "Where a median is 0 the bar begins at the left edge. Batch noise far left of the precision error drowns in it."
+    )
+    return [Figure(f"{variant.name}: batch noise and precision error", words, specification(ranges), table)]
+
+
+def blocks(study: Study) -> list[Block]:
+    """The picture with its table, for each measured candidate."""
+    return [block for variant in views.candidates(study) for block in _one(variant)]

@@ -1,0 +1,134 @@
+"""The verdict map: which variant, under which condition, at which N, gives other bytes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from pipeline.records import Comparison, Condition, Study
+from reports import views
+from reports.blocks import Block, Column, Figure, Paragraph, Table, line
+from reports.cells import STATES, Cell, Group, State, specification, width
+
+ORDER = 35
+TITLE = "Verdict map"
+SHOW = "folded"
+
+_WIDEST = 980.0  # pixels of columns in one picture: more of them, and it is drawn in several
+_KINDS = ("batch-vs-singles", "position", "neighbours")
+_Place = tuple[str, Condition, str]
+
+
+def _state(comparison: Comparison) -> State:
+    if comparison.bitwise_equal:
+        return "equal"
+    value = comparison.max_abs_relative
+    if comparison.top1_flips is None or value is None or not math.isfinite(value):
+        return "odd"
+    return "changed" if comparison.top1_flips else "kept"
+
+
+def _made(study: Study) -> dict[_Place, dict[tuple[str, int], Comparison]]:
+    """The worst comparison of each variant and N, under each input set, condition and kind."""
+    found: dict[_Place, dict[tuple[str, int], Comparison]] = {}
+    for kind in _KINDS:
+        for variant in views.candidates(study):
+            for one in variant.comparisons:
+                if one.kind == kind:
+                    cells = found.setdefault((one.inputs, one.condition, one.kind), {})
+                    key = variant.name, one.batch_size
+                    cells[key] = views.worst([one, *([cells[key]] if key in cells else [])]) or one
+    return found
+
+
+def _words(place: _Place) -> tuple[str, str]:
+    inputs, fixed, _ = place
+    plain = fixed.model_copy(update={"position": 0, "neighbours": "natural"})
+    beside = "outlier beside" if fixed.neighbours == "outlier" else f"beside {fixed.neighbours}"
+    special = [f"rotated by {fixed.position}"] if fixed.position else []
+    special += [beside] if fixed.neighbours != "natural" else []
+    return f"{inputs}{': ' if special else ''}{', '.join(special)}", views.condition(plain)
+
+
+def _short(comparison: Comparison) -> str:
+    sign = STATES[_state(comparison)][0]
+    value = comparison.max_abs_relative
+    if comparison.bitwise_equal or value is None or not math.isfinite(value):
+        return sign
+    return f"{sign} {value:.0e}".replace("e-0", "e-").replace("e+0", "e+")
+
+
+def _long(name: str, place: _Place, one: Comparison) -> str:
+    what = "batched against singles" if place[2] == "batch-vs-singles" else "batched, changed against plain"
+    equal = f"{one.n_images_equal} of {one.n_images} images bit-equal"
+    flips = views.flips(one)
+    noise = "" if one.bitwise_equal else f", largest relative difference {views.difference(one)}"
+    turned = f", top-1 flips {flips}" if flips and not one.bitwise_equal else ""
+    return f"{name}, {', '.join(_words(place))}, N = {one.batch_size}, {what}: {equal}{noise}{turned}"
+
+
+def _pictures(places: list[_Place], groups: dict[_Place, Group]) -> Iterator[list[_Place]]:
+    """The conditions in runs that fit one picture each."""
+    run: list[_Place] = []
+    for place in places:
+        if run and width([groups[one] for one in [*run, place]]) > _WIDEST:
+            yield run
+            run = []
+        run.append(place)
+    if run:
+        yield run
+
+
+def _row(
+    name: str, place: _Place, cells: dict[tuple[str, int], Comparison], sizes: list[int]
+) -> tuple[str | None, ...]:
+    def told(n: int) -> str | None:
+        one = cells.get((name, n))
+        return None if one is None else f"{_short(one)} ({one.n_images_equal} of {one.n_images})"
+
+    return (name, ", ".join(_words(place)), *map(told, sizes))
+
+
+def _figure(
+    names: list[str],
+    run: list[_Place],
+    groups: dict[_Place, Group],
+    made: dict[_Place, dict[tuple[str, int], Comparison]],
+    part: str,
+) -> Figure:
+    cells = [
+        Cell(names.index(name), at, n, _state(one), _short(one), _long(name, place, one))
+        for at, place in enumerate(run)
+        for (name, n), one in made[place].items()
+    ]
+    sizes = sorted({n for place in run for n in groups[place].batch_sizes})
+    columns = (Column("Variant", "name"), Column("Inputs and condition"), *(Column(f"N = {n}") for n in sizes))
+    rows = tuple(_row(name, place, made[place], sizes) for name in names for place in run)
+    caption = "In brackets: images whose bytes were equal, of those compared. A dash: not run."
+    words = (
+        "Each cell is one comparison: = the same bytes as alone, ≈ other bytes but the same top-1, ≠ a changed top-1; "
+        "the number is the largest difference over the largest |logit|. Rotated and beside an outlier: against the "
+        "plain batch of the same N. No cell: not run."
+    )
+    return Figure(
+        f"{TITLE}{part}",
+        words,
+        specification(names, [groups[place] for place in run], cells),
+        Table(caption, columns, rows),
+    )
+
+
+def blocks(study: Study) -> list[Block]:
+    """The map, in several pictures where the conditions are many, each with its table."""
+    made = _made(study)
+    if not made:
+        return [Paragraph(line("Nothing to draw: no variant was compared."))]
+    places = list(made)
+    groups = {p: Group(_words(p), tuple(sorted({n for _, n in made[p]}))) for p in places}
+    compared = {name for cells in made.values() for name, _ in cells}
+    names = [variant.name for variant in views.candidates(study) if variant.name in compared]
+    runs = list(_pictures(places, groups))
+    return [
+        _figure(names, run, groups, made, f", part {at} of {len(runs)}" if len(runs) > 1 else "")
+        for at, run in enumerate(runs, 1)
+    ]
