@@ -16,7 +16,7 @@ STATES: dict[State, tuple[str, str, str]] = {
 }
 """Each state's sign, words and colour."""
 
-_CELL_W, _CELL_H, _GAP, _NAMES, _CHARACTER = 50.0, 24.0, 14.0, 40.0, 7.4
+_CELL_W, _CELL_H, _GAP, _NAMES, _CHARACTER = 46.0, 24.0, 12.0, 30.0, 7.2
 _HEAD = 62.0
 LONGEST_NAME = 24
 
@@ -31,7 +31,7 @@ class Group:
     @property
     def width(self) -> float:
         """Pixels: wide enough for its cells and for its words."""
-        return max(_CELL_W * len(self.batch_sizes), 6.6 * max(map(len, self.words)))
+        return max(_CELL_W * len(self.batch_sizes), 6.2 * max(map(len, self.words)))
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def specification(names: Sequence[str], groups: Sequence[Group], cells: Sequence
                 "mark": {"type": "rect", "opacity": 1},
                 "encoding": box | {"fill": fill, "description": {"field": "words"}},
             },
-            {"mark": text | {"fontSize": 11, "fill": "var(--ink)"}, "encoding": middle},
+            {"mark": text | {"fontSize": 10.5, "fill": "var(--ink)"}, "encoding": middle},
             *_heads(groups, starts, middle),
             {
                 "data": {"values": [{"mx": left - 10, "my": _row(at), "text": name} for at, name in enumerate(names)]},

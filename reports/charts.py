@@ -6,10 +6,14 @@ and dark and obeys a content policy that allows no inline style.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from threading import Thread
 from typing import Any
 from xml.etree import ElementTree
 
-from reports.blocks import Figure
+from reports.blocks import Block, Callout, Details, Figure
 from reports.escape import clean
 
 _SVG = "http://www.w3.org/2000/svg"
@@ -51,6 +55,48 @@ def draw(figure: Figure) -> str:
     import vl_convert  # starts a JavaScript engine: not paid for by commands that draw nothing
 
     return _finish(vl_convert.vegalite_to_svg(_cleaned(figure.spec) | {"config": CONFIG}), figure)
+
+
+def warm_up() -> None:
+    """Start the drawing engine beside the caller's work: it takes most of a second, and none of Python's time."""
+    empty = {"$schema": "https://vega.github.io/schema/vega-lite/v5.json", "data": {"values": [{}]}, "mark": "point"}
+
+    def start() -> None:
+        import vl_convert
+
+        vl_convert.vegalite_to_svg(empty)
+
+    Thread(target=start, daemon=True).start()
+
+
+class Drawings:
+    """The figures of a report, each drawn once, beside the caller's work."""
+
+    def __init__(self, pool: ThreadPoolExecutor, figures: Iterable[Figure]) -> None:
+        self._drawn = {id(figure): (figure, pool.submit(draw, figure)) for figure in figures}
+
+    def svg(self, figure: Figure) -> str:
+        """The figure as one ``<svg>`` element; KeyError for a figure that is not among these."""
+        return self._drawn[id(figure)][1].result()
+
+
+@contextmanager
+def drawings(blocks: Iterable[Block]) -> Iterator[Drawings]:
+    """The figures of these blocks and of those within them; on leaving, what was not asked for is not drawn."""
+    pool = ThreadPoolExecutor(1)
+    try:
+        yield Drawings(pool, figures(blocks))
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def figures(blocks: Iterable[Block]) -> Iterator[Figure]:
+    """Every figure among the blocks and within them, in order."""
+    for block in blocks:
+        if isinstance(block, Figure):
+            yield block
+        elif isinstance(block, Callout | Details):
+            yield from figures(block.blocks)
 
 
 def _cleaned(value: Any) -> Any:

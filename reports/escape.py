@@ -14,4 +14,6 @@ _UNSAFE = re.compile(
 
 def clean(text: str) -> str:
     """The text on one line: runs of white space become one space, unsafe characters the replacement character."""
+    if text.isascii() and text.isprintable() and "  " not in text:
+        return text
     return _UNSAFE.sub("\N{REPLACEMENT CHARACTER}", " ".join(re.split(r"[ \t\r\n\v\f]+", text)))

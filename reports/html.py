@@ -15,10 +15,10 @@ from markupsafe import Markup
 
 from pipeline.records import Study
 from reports import views
-from reports.blocks import STATE_SIGNS, Block, Code, Details, Figure, Link
-from reports.charts import draw
+from reports.blocks import STATE_SIGNS, Block, Code, Details, Link
+from reports.charts import Drawings, drawings
 from reports.escape import clean
-from reports.sections import write_all
+from reports.sections import Written, write_all
 
 _BREAKABLE = re.compile(
     r"(?<=\d) (?=(?:%|s|ms|µs|B|kB|MB|GB|dB|x|img/s|points)(?!\w))|(?<=\bN) (?==)|(?<=\bN =) (?=\d)"
@@ -27,13 +27,19 @@ _TEMPLATES = Path(__file__).with_name("templates")
 
 
 def html_report(study: Study) -> str:
-    """The report as one HTML document.
+    """The report as one HTML document: ``html_of`` with everything written and drawn for it."""
+    sections = write_all(study)
+    with drawings(block for section in sections for block in section.blocks) as drawn:
+        return html_of(study, sections, drawn)
+
+
+def html_of(study: Study, sections: tuple[Written, ...], drawn: Drawings) -> str:
+    """The report as one HTML document, from its sections as written and its figures as drawn.
 
     Its content policy allows its own style, named by hash, and nothing else: no script, no network, no inline style.
     """
     style = (_TEMPLATES / "style.css").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    sections = write_all(study)
     anchors = {section.name for section in sections} | set(_anchors(b for s in sections for b in s.blocks))
     return (
         _environment()
@@ -43,6 +49,7 @@ def html_report(study: Study) -> str:
             sections=sections,
             anchors=anchors,
             places=_places(study, anchors),
+            svg=lambda figure: Markup(drawn.svg(figure)),  # escaped by the library that wrote it, read back as XML
             style=Markup(style),
             style_hash=f"sha256-{digest}",
         )
@@ -73,7 +80,6 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.filters["kind"] = lambda block: type(block).__name__
-    environment.filters["svg"] = _svg
     environment.globals["signs"] = STATE_SIGNS
     environment.tests["code"] = lambda part: isinstance(part, Code)
     environment.tests["link"] = lambda part: isinstance(part, Link)
@@ -85,7 +91,3 @@ def _cleaned(value: Any) -> Any:
     if not isinstance(value, str) or isinstance(value, Markup):
         return value
     return _BREAKABLE.sub("\N{NO-BREAK SPACE}", clean(value))
-
-
-def _svg(figure: Figure) -> Markup:
-    return Markup(draw(figure))  # escaped by the library that wrote it, and read back as XML

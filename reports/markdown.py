@@ -47,12 +47,13 @@ def _part(part: str | Code | Link) -> str:
     return escaped(part.text if isinstance(part, Link) else part)
 
 
-def markdown_report(study: Study) -> str:
+def markdown_report(study: Study, written: tuple[Written, ...] | None = None) -> str:
     """The report as GitHub-flavoured Markdown of at most 60,000 bytes.
 
-    Where it would be longer, folded sections are left out, the longest first, and named.
+    Where it would be longer, folded sections are left out, the longest first, and named. ``written``: the sections as
+    written for this study, where that was done already.
     """
-    sections = list(write_all(study))
+    sections = list(write_all(study) if written is None else written)
     lengths = {section.name: len(_section(section)) for section in sections if section.show == "folded"}
     left_out: list[Written] = []
     while len((text := _document(study, sections, left_out)).encode()) > MAX_BYTES and lengths:

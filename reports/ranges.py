@@ -60,11 +60,13 @@ def specification(ranges: Sequence[Range]) -> dict[str, Any]:
         "axis": {"values": [10.0**decade for decade in range(low, high + 1, step)], "format": ".0e"},
     }
     y = {"field": "row", "type": "nominal", "sort": order, "title": None, "scale": {"domain": order}}
-    y |= {"axis": {"ticks": False, "domain": False, "labelLimit": 260, "labelColor": "var(--ink)"}}
+    y |= {"axis": {"ticks": False, "domain": False, "labelLimit": 260, "labelColor": "var(--ink)", "minExtent": 130}}
+    key = {"title": None, "orient": "top", "direction": "horizontal", "symbolSize": 90}
     shown = [noise for noise in _COLOURS if any(value["noise"] == noise for value in values)]
     colour = {"field": "noise", "type": "nominal", "scale": {"domain": shown, "range": [_COLOURS[n] for n in shown]}}
+    colour |= {"legend": key}
     shape = {"field": "noise", "type": "nominal", "scale": {"domain": shown, "range": [_SHAPES[n] for n in shown]}}
-    key = {"title": None, "orient": "top", "direction": "horizontal", "symbolSize": 90}
+    shape |= {"legend": key}
     return {
         "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
         "width": _WIDTH,
@@ -77,7 +79,7 @@ def specification(ranges: Sequence[Range]) -> dict[str, Any]:
                     "x": x | {"field": "from"},
                     "x2": {"field": "to"},
                     "y": y,
-                    "fill": colour | {"legend": None},
+                    "fill": colour,
                 },
             },
             {
@@ -86,8 +88,8 @@ def specification(ranges: Sequence[Range]) -> dict[str, Any]:
                 "encoding": {
                     "x": x | {"field": "dot"},
                     "y": y,
-                    "fill": colour | {"legend": key},
-                    "shape": shape | {"legend": key},
+                    "fill": colour,
+                    "shape": shape,
                     "description": {"field": "words"},
                 },
             },

@@ -211,7 +211,7 @@ def _joins(dots: Sequence[Dot], values: Sequence[dict[str, Any]], at: dict[str, 
 def _limits(
     dots: Sequence[Dot], values: Sequence[dict[str, Any]], frame: Frame, x: dict[str, Any], y: dict[str, Any]
 ) -> list[dict[str, Any]]:
-    """A faint bar through each dot over the 95 % limits of its speed, cut off at the picture's edges."""
+    """A faint bar below each dot over the 95 % limits of its speed, cut off at the picture's edges."""
     spans = [
         {"low": max(dot.limits[0], frame.slow), "high": min(dot.limits[1], frame.fast), "level": value["level"]}
         for dot, value in zip(dots, values, strict=True)
@@ -219,7 +219,7 @@ def _limits(
     ]
     if not spans:
         return []
-    mark = {"type": "rule", "stroke": "var(--muted)", "strokeWidth": 4, "opacity": 0.28, "aria": False}
+    mark = {"type": "rule", "stroke": "var(--muted)", "strokeWidth": 2, "opacity": 0.4, "yOffset": 9, "aria": False}
     place = {"x": x | {"field": "low"}, "x2": {"field": "high"}, "y": y | {"field": "level"}}
     return [{"data": {"values": spans}, "mark": mark, "encoding": place}]
 

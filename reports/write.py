@@ -7,18 +7,25 @@ from pathlib import Path
 from pipeline.records import Study
 from pipeline.store import write_bytes
 from reports import json_report
-from reports.html import html_report
+from reports.charts import drawings
+from reports.html import html_of
 from reports.markdown import markdown_report
+from reports.pictures import pictures
+from reports.sections import write_all
 
 
 def write_reports(study: Study, folder: Path) -> dict[str, Path]:
     """Write ``report.html``, ``report.md`` and ``report.json`` into ``folder``; their paths by format, in this order.
 
-    ``report.json`` is written first: whatever becomes of the drawing, the others can be drawn again from it. Raises
-    StoreError where a file cannot be written.
+    ``report.json`` is written first: whatever becomes of the drawing, the others can be drawn again from it. The main
+    pictures are written beside them, in ``pictures/``. Raises StoreError where a file cannot be written.
     """
     paths = {"html": folder / "report.html", "markdown": folder / "report.md", "json": folder / json_report.FILE_NAME}
     write_bytes(paths["json"], [json_report.study_json(study).encode()])
-    write_bytes(paths["html"], [html_report(study).encode()])
-    write_bytes(paths["markdown"], [markdown_report(study).encode()])
+    sections = write_all(study)
+    with drawings(block for section in sections for block in section.blocks) as drawn:
+        write_bytes(paths["markdown"], [markdown_report(study, sections).encode()])
+        write_bytes(paths["html"], [html_of(study, sections, drawn).encode()])
+        for name, content in pictures(sections, drawn).items():
+            write_bytes(folder / "pictures" / name, [content])
     return paths

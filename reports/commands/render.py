@@ -16,6 +16,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Write the reports beside the records and print the summary; the exit code is that of the study."""
+    from reports.charts import warm_up
+
+    warm_up()
     from reports.json_report import load_study
     from reports.shown import show
     from reports.write import write_reports

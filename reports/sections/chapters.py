@@ -27,7 +27,7 @@ def _opening(variant: VariantResult) -> Paragraph:
         return Paragraph(line(f"{variant.status.capitalize()}: {variant.reason or 'no reason was given'}.{remedy}"))
     what = f"{variant.summary}. " if variant.summary else ""
     why = variant.decided_by.why.rstrip(".") if variant.decided_by else "no comparison was made"
-    return Paragraph(line(f"{what}{views.state(variant).capitalize()}: {why[:1].lower()}{why[1:]}."))
+    return Paragraph(line(f"{what}Verdict: {views.state(variant)}, because {why[:1].lower()}{why[1:]}."))
 
 
 def _chapter(study: Study, variant: VariantResult) -> Details:

@@ -36,7 +36,8 @@ def _words(comparison: Comparison) -> str:
     return f"batch noise at N = {comparison.batch_size}"
 
 
-def _range(comparison: Comparison) -> Range:
+def _range(comparison: Comparison, told: bool) -> Range:
+    """``told``: whether the condition is part of the row's name."""
     found = comparison.percentiles or {}
     label = "vs fp64" if comparison.kind == "vs-reference" else f"N = {comparison.batch_size}"
     median, high, largest = (float(found.get(key, 0.0)) for key in ("p50", "p95", "p100"))
@@ -45,7 +46,7 @@ def _range(comparison: Comparison) -> Range:
         f"{numbers.difference(high)}, largest {numbers.difference(largest)}"
     )
     noise = "precision error" if comparison.kind == "vs-reference" else "batch noise"
-    row = f"{comparison.inputs}, {views.condition(comparison.condition)}: {label}"
+    row = f"{comparison.inputs}{f', {views.condition(comparison.condition)}' if told else ''}, {label}"
     return Range(row, noise, median, high, largest, said)
 
 
@@ -65,7 +66,8 @@ def _one(variant: VariantResult) -> list[Block]:
         _COLUMNS,
         tuple(map(_row, made)),
     )
-    ranges = [_range(one) for one in made]
+    conditions = {(one.inputs, one.condition) for one in made}
+    ranges = [_range(one, len(conditions) > len({inputs for inputs, _ in conditions})) for one in made]
     if not any(drawable(one) for one in ranges):
         return [Paragraph(line("Nothing to draw: every difference is 0 or not finite.")), table]
     words = (
