@@ -64,6 +64,10 @@ class Definitions:
     items: tuple[tuple[str, Line], ...]
 
 
+Tone = Literal["good", "caution", "bad", "note"]
+"""How a thing is meant; colour and sign are the format's."""
+
+
 @dataclass(frozen=True)
 class KeyFigure:
     """One number that decides: what it is, its value, where the evidence stands, and what else belongs to it."""
@@ -72,7 +76,7 @@ class KeyFigure:
     value: str
     target: str
     remark: Line
-    tone: Literal["good", "caution", "bad", "note"] = "note"
+    tone: Tone = "note"
 
 
 @dataclass(frozen=True)
@@ -148,7 +152,7 @@ class Figure:
 class Callout:
     """A box that stands out: a title and a few blocks."""
 
-    kind: Literal["good", "caution", "bad", "note"]
+    kind: Tone
     title: Line
     blocks: tuple[Block, ...] = ()
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pipeline.policy import describe
 from pipeline.records import Comparison, Study, VariantResult
 from reports import numbers, views
-from reports.blocks import Code, KeyFigure, Line, Link, line
+from reports.blocks import Code, KeyFigure, Line, Link, Tone, line
 from reports.views import Repaired, Speed
 
-_STABLE = {
-    "batch-invariant": ("yes, byte for byte", "good"),
-    "top1-stable": ("same top-1, other bytes", "caution"),
-    "batch-variant": ("no", "bad"),
+_STABLE: dict[str, tuple[str, Tone]] = {
+    "batch-invariant": ("= yes, byte for byte", "good"),
+    "top1-stable": ("≈ same top-1, other bytes", "caution"),
+    "batch-variant": ("≠ no", "bad"),
 }
 _BATCHED = ("batch-vs-singles", "position", "neighbours")
 
@@ -54,15 +54,15 @@ def _batched(variant: VariantResult) -> list[Comparison]:
 def _stability(choice: VariantResult | Repaired) -> KeyFigure:
     label = "Same answer in any batch?"
     if isinstance(choice, Repaired):
-        return KeyFigure(label, "= yes, byte for byte", "repairs", line(choice.repair.scope), "good")
-    word, tone = _STABLE.get(choice.verdict or "", (choice.verdict or "not known", "bad"))
+        return KeyFigure(label, _STABLE["batch-invariant"][0], "repairs", line(choice.repair.scope), "good")
+    unknown: tuple[str, Tone] = (choice.verdict or "not known", "bad")
+    word, tone = _STABLE.get(choice.verdict or "", unknown)
     made = _batched(choice)
     same = sum(one.bitwise_equal for one in made)
     sizes = numbers.batch_sizes(one.batch_size for one in made)
     n = sum(one.n_images for one in choice.by_inputs)
     remark = f"{same} of {numbers.number_of(len(made), 'comparison')} bit-equal; n = {n} images, N = {sizes}"
-    sign = {"good": "= ", "caution": "≈ ", "bad": "≠ "}[tone]
-    return KeyFigure(label, sign + word, views.anchor(choice.name), line(remark), tone)  # type: ignore[arg-type]
+    return KeyFigure(label, word, views.anchor(choice.name), line(remark), tone)
 
 
 def _speed(study: Study, choice: VariantResult | Repaired) -> KeyFigure:

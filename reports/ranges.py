@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+Noise = Literal["batch noise", "precision error"]
+
 _WIDTH, _ROW = 620, 24
 _TINIEST, _HUGEST = 1e-290, 1e290  # beyond them the next decade is no longer a number
 _MOST_TICKS = 8
-_COLOURS = {"batch noise": "var(--line-1)", "precision error": "var(--line-2)"}
-_SHAPES = {"batch noise": "circle", "precision error": "diamond"}
+_COLOURS: dict[Noise, str] = {"batch noise": "var(--line-1)", "precision error": "var(--line-2)"}
+_SHAPES: dict[Noise, str] = {"batch noise": "circle", "precision error": "diamond"}
 
 
 @dataclass(frozen=True)
@@ -19,7 +21,7 @@ class Range:
     """One comparison: its row's name, which of the two noises it is, three percentiles, and what hovering says."""
 
     row: str
-    noise: Literal["batch noise", "precision error"]
+    noise: Noise
     median: float
     high: float
     largest: float
@@ -59,13 +61,21 @@ def specification(ranges: Sequence[Range]) -> dict[str, Any]:
         "scale": {"type": "log", "domain": [least, most], "nice": False},
         "axis": {"values": [10.0**decade for decade in range(low, high + 1, step)], "format": ".0e"},
     }
-    y = {"field": "row", "type": "nominal", "sort": order, "title": None, "scale": {"domain": order}}
+    y: dict[str, Any] = {"field": "row", "type": "nominal", "sort": order, "title": None, "scale": {"domain": order}}
     y |= {"axis": {"ticks": False, "domain": False, "labelLimit": 260, "labelColor": "var(--ink)", "minExtent": 130}}
     key = {"title": None, "orient": "top", "direction": "horizontal", "symbolSize": 90}
     shown = [noise for noise in _COLOURS if any(value["noise"] == noise for value in values)]
-    colour = {"field": "noise", "type": "nominal", "scale": {"domain": shown, "range": [_COLOURS[n] for n in shown]}}
+    colour: dict[str, Any] = {
+        "field": "noise",
+        "type": "nominal",
+        "scale": {"domain": shown, "range": [_COLOURS[n] for n in shown]},
+    }
     colour |= {"legend": key}
-    shape = {"field": "noise", "type": "nominal", "scale": {"domain": shown, "range": [_SHAPES[n] for n in shown]}}
+    shape: dict[str, Any] = {
+        "field": "noise",
+        "type": "nominal",
+        "scale": {"domain": shown, "range": [_SHAPES[n] for n in shown]},
+    }
     shape |= {"legend": key}
     return {
         "$schema": "https://vega.github.io/schema/vega-lite/v5.json",

@@ -149,7 +149,7 @@ def blocks(study: Study) -> list[Block]:
         found.append(KeyFigures(figures))
     if (answer := study.answer) is not None:
         standing = _standing(study)
-        inside = (Paragraph(_answered(answer)), *([standing] if standing else []))
+        inside: tuple[Block, ...] = (Paragraph(_answered(answer)), *([standing] if standing else []))
         found.append(Callout("note", line(answer.question), inside))
     found.append(Definitions((("Scope", line(scope(study))), ("Not measured", line(not_measured(study))))))
     if warned := warnings(study):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pipeline.records import Study, VariantResult
 from reports import views
-from reports.blocks import STATE_SIGNS, Block, Details, Heading, Paragraph, line
+from reports.blocks import STATE_SIGNS, Absent, Block, Details, Heading, Paragraph, line
 from reports.sections import Section, all_sections
 
 ORDER = 66
@@ -30,13 +30,25 @@ def _opening(variant: VariantResult) -> Paragraph:
     return Paragraph(line(f"{what}Verdict: {views.state(variant)}, because {why[:1].lower()}{why[1:]}."))
 
 
+def _told(alone: Study) -> list[Block]:
+    """Every part that has something to say, under its title; last, and each once, why the others have not."""
+    found: list[Block] = []
+    absent: list[Absent] = []
+    for part in _parts():
+        written = part.write(alone)
+        reasons = [block for block in written if isinstance(block, Absent)]
+        if len(reasons) < len(written):
+            found += [Heading(part.title), *written]
+        else:
+            absent += [why for why in reasons if why not in absent]
+    return found + absent
+
+
 def _chapter(study: Study, variant: VariantResult) -> Details:
     alone = views.only(study, variant)
     found: list[Block] = [_opening(variant)]
     if variant.status == "measured" and variant.role == "candidate":
-        for part in _parts():
-            if written := part.write(alone):
-                found += [Heading(part.title), *written]
+        found += _told(alone)
     state = views.state(variant)
     title = f"{STATE_SIGNS.get(state, '')} {variant.name}: {state}".strip()
     return Details(title, tuple(found), views.anchor(variant.name))

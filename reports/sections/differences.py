@@ -5,7 +5,7 @@ from __future__ import annotations
 from pipeline.records import Comparison, Study, VariantResult
 from reports import numbers, views
 from reports.blocks import Block, Column, Figure, Paragraph, Table, line
-from reports.ranges import Range, drawable, specification
+from reports.ranges import Noise, Range, drawable, specification
 
 ORDER = 67
 TITLE = "How large the difference is"
@@ -36,16 +36,16 @@ def _words(comparison: Comparison) -> str:
     return f"batch noise at N = {comparison.batch_size}"
 
 
-def _range(comparison: Comparison, told: bool) -> Range:
+def _range(name: str, comparison: Comparison, told: bool) -> Range:
     """``told``: whether the condition is part of the row's name."""
     found = comparison.percentiles or {}
     label = "vs fp64" if comparison.kind == "vs-reference" else f"N = {comparison.batch_size}"
     median, high, largest = (float(found.get(key, 0.0)) for key in ("p50", "p95", "p100"))
     said = (
-        f"{comparison.inputs}, {_words(comparison)}: median {numbers.difference(median)}, 95th percentile "
+        f"{name}, {comparison.inputs}, {_words(comparison)}: median {numbers.difference(median)}, 95th percentile "
         f"{numbers.difference(high)}, largest {numbers.difference(largest)}"
     )
-    noise = "precision error" if comparison.kind == "vs-reference" else "batch noise"
+    noise: Noise = "precision error" if comparison.kind == "vs-reference" else "batch noise"
     row = f"{comparison.inputs}{f', {views.condition(comparison.condition)}' if told else ''}, {label}"
     return Range(row, noise, median, high, largest, said)
 
@@ -67,7 +67,7 @@ def _one(variant: VariantResult) -> list[Block]:
         tuple(map(_row, made)),
     )
     conditions = {(one.inputs, one.condition) for one in made}
-    ranges = [_range(one, len(conditions) > len({inputs for inputs, _ in conditions})) for one in made]
+    ranges = [_range(variant.name, one, len(conditions) > len({inputs for inputs, _ in conditions})) for one in made]
     if not any(drawable(one) for one in ranges):
         return [Paragraph(line("Nothing to draw: every difference is 0 or not finite.")), table]
     words = (
@@ -79,4 +79,5 @@ def _one(variant: VariantResult) -> list[Block]:
 
 def blocks(study: Study) -> list[Block]:
     """The picture with its table, for each measured candidate."""
-    return [block for variant in views.candidates(study) for block in _one(variant)]
+    found = [block for variant in views.candidates(study) for block in _one(variant)]
+    return found or [Paragraph(line("No difference was measured."))]

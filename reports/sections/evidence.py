@@ -71,4 +71,8 @@ def _one(variant: VariantResult) -> list[Block]:
 
 def blocks(study: Study) -> list[Block]:
     """The mechanisms of each variant with origins, and every intervention behind them."""
-    return [block for variant in study.variants if variant.origins for block in _one(variant)]
+    found = [block for variant in study.variants if variant.origins for block in _one(variant)]
+    if found:
+        return found
+    absent: list[Block] = [Absent(why) for why in views.unexplained(study)]
+    return absent or [Absent(line("No origin was found, so there is none to explain."))]

@@ -7,7 +7,7 @@ import pytest
 from pipeline import records as r
 from pipeline.records import Study
 from reports import blocks
-from reports.blocks import Block, Code, Line
+from reports.blocks import Block, Code, Line, Link
 from reports.sections import Section, all_sections, write_all
 from reports.sections.answer import headline, not_measured, price
 from tests.reports import explained, studies
@@ -26,7 +26,7 @@ def flat(found: Iterator[Block] | tuple[Block, ...] | list[Block]) -> Iterator[B
 
 
 def words(prose: Line) -> str:
-    return "".join(part.text if isinstance(part, Code) else part for part in prose)
+    return "".join(part.text if isinstance(part, Code | Link) else part for part in prose)
 
 
 def said(block: Block) -> list[str]:
@@ -40,6 +40,10 @@ def said(block: Block) -> list[str]:
             return [words(item) for item in items]
         case blocks.Definitions(items):
             return [text for term, prose in items for text in (term, words(prose))]
+        case blocks.KeyFigures(items):
+            return [
+                text for one in items for text in (one.label, one.value, *([words(one.remark)] if one.remark else []))
+            ]
         case blocks.Table():
             cells = [cell for row in block.rows for cell in row if cell is not None]
             return [block.caption, *(column.title for column in block.columns), *cells]
@@ -71,7 +75,7 @@ def test_every_section_says_something_on_every_study(section: Section, study: st
 def test_sections_have_places_titles_and_names_of_their_own() -> None:
     assert [s.order for s in SECTIONS] == sorted({s.order for s in SECTIONS})
     assert len({s.title for s in SECTIONS}) == len(SECTIONS)
-    assert {s.show for s in SECTIONS} == {"first", "open", "folded"}
+    assert {s.show for s in SECTIONS} == {"first", "open", "folded", "chapter"}
 
 
 def test_the_answer_comes_first() -> None:
@@ -101,8 +105,8 @@ def test_a_repaired_choice_has_its_price_too() -> None:
     text = words(price(study))
     assert "6 % less throughput than the fastest, int8-x86, which is batch-variant: 164 img/s against 174 img/s" in text
     assert "8.3 x the throughput of fp32" in text
-    terms = next(b for b in written("answer", study) if isinstance(b, blocks.Definitions))
-    assert terms.items[0][0] == "Price"
+    (figures,) = [b for b in written("answer", study) if isinstance(b, blocks.KeyFigures)]
+    assert (figures.items[-1].label, figures.items[-1].value) == ("Price of stability", "6 % slower")
 
 
 def test_a_repaired_choice_is_marked_in_the_overview_and_joined_in_the_picture() -> None:
