@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pipeline.policy import describe
 from pipeline.records import ParetoPoint, Recommendation, Study
-from reports import numbers, views
+from reports import numbers
 from reports.blocks import Block, Bullets, Column, Heading, Paragraph, Table, line
+from reports.linked import linked
 from reports.sections.answer import headline
 
 ORDER = 40
@@ -49,8 +50,8 @@ def blocks(study: Study) -> list[Block]:
         return [Paragraph(line("No recommendation was made: the study ended before it."))]
     found: list[Block] = [Paragraph((*headline(decided), f". Policy: {describe(decided.policy)}."))]
     if decided.because:
-        found.append(Bullets(tuple(views.named(study, reason) for reason in decided.because)))
-    found += [Paragraph(views.named(study, f"Tie: {tie}")) for tie in decided.ties]
+        found.append(Bullets(tuple(linked(study, reason) for reason in decided.because)))
+    found += [Paragraph(linked(study, f"Tie: {tie}")) for tie in decided.ties]
     if decided.rejected:
         columns = (Column("Variant", "name"), Column("Why not"))
         rows = tuple((rejected.variant, rejected.why) for rejected in decided.rejected)
