@@ -1,0 +1,65 @@
+"""A real Chromium, headless; where there is none, these tests are skipped and say so."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.records import Study
+from reports.html import html_report
+from reports.json_report import load_study
+from tests.reports import studies
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
+SAMPLE = Path(__file__).resolve().parents[2] / "reports" / "sample" / "report.json"
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.browser)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    path = next(filter(None, map(shutil.which, NAMES)), None)
+    if path is None:
+        pytest.skip(f"no browser: none of {', '.join(NAMES)} is on the path")
+    with playwright.sync_playwright() as started:
+        found = started.chromium.launch(executable_path=path, args=ARGUMENTS)
+        yield found
+        found.close()
+
+
+def real() -> Study:
+    return load_study(SAMPLE)
+
+
+STUDIES = {
+    "real": real,
+    "broken": studies.broken,
+    "full": studies.full,
+    "small": studies.small,
+    "strange": studies.strange,
+}
+
+
+@pytest.fixture(scope="session")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The path of a study's page, written once: ``report("real")``."""
+    written: dict[str, Path] = {}
+    folder = tmp_path_factory.mktemp("reports")
+
+    def of(name: str) -> Path:
+        if name not in written:
+            written[name] = folder / f"{name}.html"
+            written[name].write_text(html_report(STUDIES[name]()), encoding="utf-8")
+        return written[name]
+
+    return of
