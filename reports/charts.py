@@ -6,6 +6,7 @@ and dark and obeys a content policy that allows no inline style.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from reports.blocks import Block, Callout, Details, Figure
 from reports.escape import clean
 
 _SVG = "http://www.w3.org/2000/svg"
+_DECIMALS = re.compile(r"-?\d+\.\d{3,}(?![\de])")
 _INK, _MUTED, _RULE = "var(--ink)", "var(--muted)", "var(--rule)"
 
 CONFIG: dict[str, Any] = {
@@ -51,7 +53,7 @@ CONFIG: dict[str, Any] = {
 
 
 def draw(figure: Figure) -> str:
-    """The figure as one ``<svg>`` element. Each mark's description appears on hover too (a ``<title>``)."""
+    """The figure as one ``<svg>`` element. Each mark is named by its ``<title>``, which appears on hover too."""
     import vl_convert  # starts a JavaScript engine: not paid for by commands that draw nothing
 
     return _finish(vl_convert.vegalite_to_svg(_cleaned(figure.spec) | {"config": CONFIG}), figure)
@@ -107,6 +109,11 @@ def _cleaned(value: Any) -> Any:
     return clean(value) if isinstance(value, str) else value
 
 
+def _rounded(found: re.Match[str]) -> str:
+    """A coordinate to a hundredth of a pixel: what is finer nobody sees, and every reader downloads."""
+    return f"{float(found[0]):.2f}".rstrip("0").rstrip(".")
+
+
 def _finish(svg: str, figure: Figure) -> str:
     ElementTree.register_namespace("", _SVG)
     root = ElementTree.fromstring(svg)
@@ -116,6 +123,9 @@ def _finish(svg: str, figure: Figure) -> str:
         if "-mark" in element.get("class", "") or element.get("role") != "graphics-symbol":
             continue
         if (label := element.get("aria-label")) and element.tag == f"{{{_SVG}}}path":
-            element.set("role", "img")
+            element.attrib = {k: v for k, v in element.attrib.items() if not k.startswith("aria-")} | {"role": "img"}
             ElementTree.SubElement(element, f"{{{_SVG}}}title").text = label
+    for element in root.iter():
+        for name in {"d", "transform"} & element.attrib.keys():
+            element.set(name, _DECIMALS.sub(_rounded, element.attrib[name]))
     return ElementTree.tostring(root, encoding="unicode")

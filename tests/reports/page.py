@@ -23,6 +23,7 @@ class Page(HTMLParser):
     elements: list[Element] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
     unbalanced: list[str] = field(default_factory=list)
+    titles: list[str] = field(default_factory=list)  # of the marks of pictures
     _open: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -41,6 +42,8 @@ class Page(HTMLParser):
             self.unbalanced.append(tag)
 
     def handle_data(self, data: str) -> None:
+        if self._open[-2:] == ["path", "title"]:
+            self.titles.append(data)
         if not self._open or self._open[-1] != "style":
             self.texts.append(data)
 

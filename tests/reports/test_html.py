@@ -133,7 +133,7 @@ def test_the_first_words_are_the_choice() -> None:
 
 def test_the_picture_is_drawn_with_its_values_below() -> None:
     found = page("full")
-    marks = [e.attributes["aria-label"] for e in found.all("path") if e.attributes.get("role") == "img"]
+    marks = found.titles
     held = sum(inside.holds is True for inside in explained.INSIDES.values())
     dots, lines_and_origins = len(studies.ROWS) + held, 2 * len(explained.INSIDES)
     kinds = ("batch-vs-singles", "position", "neighbours")
