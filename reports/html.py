@@ -21,7 +21,7 @@ from reports.escape import clean
 from reports.sections import Written, write_all
 
 _BREAKABLE = re.compile(
-    r"(?<=\d) (?=(?:%|s|ms|µs|B|kB|MB|GB|dB|x|img/s|points)(?!\w))|(?<=\bN) (?==)|(?<=\bN =) (?=\d)"
+    r"(?<=\d) (?=(?:%|s|ms|µs|B|kB|MB|GB|dB|x|img/s|points)(?!\w))|(?<=\b[Nn]) (?==)|(?<=\b[Nn] =) (?=\d)"
 )
 _TEMPLATES = Path(__file__).with_name("templates")
 

@@ -41,10 +41,9 @@ def reason(study: Study) -> Line:
 
 def _ties(ties: list[str]) -> str:
     if not ties:
-        return "."
-    return (
-        f"; {numbers.number_of(len(ties), 'other')} cannot be told apart from it in cost, and accuracy or size decided."
-    )
+        return ""
+    tied = "1 other ties" if len(ties) == 1 else f"{len(ties)} others tie"
+    return f" {tied} with it in cost; accuracy, then size, then table order decided."
 
 
 def _batched(variant: VariantResult) -> list[Comparison]:

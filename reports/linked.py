@@ -15,8 +15,13 @@ _NUMBERS = re.compile(
     rf"(?<![\w.-])(?:N = )?-?{_DIGITS}(?:(?: to |, | and ){_DIGITS}| \({_DIGITS} to {_DIGITS}\))*"
     r"(?: (?:%|points?|ms|MB|images/s|(?:\w+ )?images?|comparisons?)(?!\w))?"
 )
-_PLACES = (("images/s", "costs"), ("images a second", "costs"), ("latency", "costs"), ("artifact", "costs"))
-_PLACES += (("top-1 drop", "accuracy"),)
+_PLACES = (
+    ("images/s", "costs"),
+    ("images a second", "costs"),
+    ("latency", "costs"),
+    ("artifact", "costs"),
+    ("top-1 drop", "accuracy"),
+)
 
 
 def linked(study: Study, reason: str) -> Line:

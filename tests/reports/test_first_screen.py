@@ -61,6 +61,19 @@ def test_overlapping_limits_are_called_a_tie_not_a_price() -> None:
     assert "it is not shown to be slower" in figures(study)["Price of stability"][1]
 
 
+def test_ties_are_counted_beside_the_policy() -> None:
+    study = studies.full()
+    assert study.recommendation is not None
+    said = [
+        words(
+            reason(study.model_copy(update={"recommendation": study.recommendation.model_copy(update={"ties": ties})}))
+        )
+        for ties in ([], ["a tie"], ["a tie", "another"])
+    ]
+    assert said[0].endswith("most images a second.")
+    assert "most images a second. 1 other ties with it" in said[1] and "second. 2 others tie with it" in said[2]
+
+
 def test_every_variant_stands_under_its_verdict() -> None:
     (standing,) = [b for b in written("answer", studies.full()) if isinstance(b, blocks.Definitions)][:1]
     stands = {term: words(prose) for term, prose in standing.items}
