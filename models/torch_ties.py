@@ -74,7 +74,7 @@ def provocation(unit: Unit, draws: np.random.Generator, offset: float = TIE) -> 
 
 
 def _biased(module: Any, form: Form, draws: np.random.Generator, offset: float) -> Provoked:
-    """Every channel ``offset`` behind a step of its own, by the bias that completes its sum in the middle of an image."""
+    """Every channel ``offset`` behind a step of its own, by the bias that completes its sum in an image's middle."""
     codes = draws.integers(0, _STEPS[1], (1, form.shape[1]) + (1,) * (len(form.shape) - 2))
     weight = module.weight()
     per_channel = weight.qscheme() != torch.per_tensor_affine

@@ -207,9 +207,8 @@ def _bias_rounded(multiplier: Callable[[Terms], Floats], terms: Terms) -> Floats
 
 def _bias_scaled(multiplier: Callable[[Terms], Floats], fused: bool, terms: Terms) -> Floats:
     bias = terms.bias / _output(terms)
-    if fused:
-        return fma(_sums(terms), multiplier(terms), bias)
-    return _sums(terms) * multiplier(terms) + bias
+    separate: Floats = _sums(terms) * multiplier(terms) + bias
+    return fma(_sums(terms), multiplier(terms), bias) if fused else separate
 
 
 def _bias_after(order: str, fused: bool, divided: bool, terms: Terms) -> Floats:
@@ -218,13 +217,13 @@ def _bias_after(order: str, fused: bool, divided: bool, terms: Terms) -> Floats:
         "(acc*s_x)*s_w": (_sums(terms) * _input(terms), terms.weight_scales),
         "(acc*s_w)*s_x": (_sums(terms) * terms.weight_scales, np.full_like(terms.bias, _input(terms))),
     }[order]
-    real = fma(left, right, terms.bias) if fused else left * right + terms.bias
+    real: Floats = fma(left, right, terms.bias) if fused else left * right + terms.bias
     return real / _output(terms) if divided else real * (np.float32(1) / _output(terms))
 
 
 def _sum_of_two(fused: bool, divided: bool, terms: Terms) -> Floats:
     (a, b), (s_a, s_b) = (values.astype(np.float32) for values in terms.exact), _two_scales(terms)
-    real = fma(a, np.full_like(a, s_a), b * s_b) if fused else a * s_a + b * s_b
+    real: Floats = fma(a, np.full_like(a, s_a), b * s_b) if fused else a * s_a + b * s_b
     return real / _output(terms) if divided else real * (np.float32(1) / _output(terms))
 
 
@@ -241,7 +240,8 @@ def _sum_of_dequantized(fused: bool, terms: Terms) -> Floats:
 def _sum_of_ratios(fused: bool, terms: Terms) -> Floats:
     (a, b), (s_a, s_b) = (values.astype(np.float32) for values in terms.exact), _two_scales(terms)
     first, second = s_a / _output(terms), s_b / _output(terms)
-    return fma(a, np.full_like(a, first), b * second) if fused else a * first + b * second
+    total: Floats = fma(a, np.full_like(a, first), b * second) if fused else a * first + b * second
+    return total
 
 
 def _two_scales(terms: Terms) -> tuple[np.float32, np.float32]:

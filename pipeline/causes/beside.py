@@ -13,6 +13,7 @@ from models.spec import Rows
 from pipeline.causes import Subject
 from pipeline.evidence import bits
 from pipeline.locate import drawn
+from pipeline.wording import number
 
 FACTORS = (4, 64, 1024)
 _STEPS = 12  # of the search for the worst neighbours
@@ -50,12 +51,12 @@ class Influence:
 
     def text(self) -> str:
         """The change by what stands beside, and the worst of all that was tried, as an example."""
-        named = ", ".join(f"{one.what} {one.change:.3g}" for one in self.seen[:-1])
+        named = ", ".join(f"{one.what} {number(one.change)}" for one in self.seen[:-1])
         share = f" ({self.worst.change / self.largest:.2g} of its largest value)" if self.largest else ""
         return (
             f"Largest change of image {self.victim}'s row, at N = {self.batch} and its own place, against its row "
-            f"alone, by what stands beside it: {named}. The worst of {self.tried} tried: {self.worst.what}, which moves it by "
-            f"{self.worst.change:.3g}{share}."
+            f"alone, by what stands beside it: {named}. The worst of {self.tried} tried: {self.worst.what}, by "
+            f"{number(self.worst.change)}{share}."
         )
 
 

@@ -44,8 +44,8 @@ def probe(subject: Subject) -> CauseFinding:
     text = (
         f"On {rows} {count} of {differing.size} elements differ, by {counted(steps, 'step')} at most. Their sums, "
         f"recomputed exactly from the same bytes, are the same for both calls (largest {_largest(terms)}); the "
-        f"unrounded values lie within {number(float(distance.max()))} of a step of a rounding tie, {number(float(ulps.max()))} "
-        f"float32 ULP of the largest intermediate (limit {_TIE_ULPS})."
+        f"unrounded values lie within {number(float(distance.max()))} of a step of a rounding tie, at most "
+        f"{number(float(ulps.max()))} float32 ULP of the largest intermediate (limit {_TIE_ULPS})."
     )
     if steps > 1 or (ulps > _TIE_ULPS).any():
         return CauseFinding(name=NAME, verdict="refuted", evidence=text)
