@@ -74,6 +74,9 @@ STATE_SIGNS = {
     "not proved": "?",
     "incomplete": "×",
     "does not hold": "×",
+    "found": "✓",
+    "missed": "×",
+    "not checked": "?",
 }
 """The sign beside a state's word, so that colour is never the only one to carry it."""
 

@@ -1,4 +1,4 @@
-"""Faults planted in small real networks: the positive controls that ship with the tool. Importing this loads no runtime.
+"""Faults planted in small real networks: the positive controls that ship with the tool. This loads no runtime.
 
 Each says what it does, in which layer it stands and what an explanation must name. ``models.planted.networks`` opens
 the network that holds it, and ones of random design without any, in which no layer depends on N by construction.
@@ -55,7 +55,7 @@ FAULTS = (
     ),
     Fault(
         "off-by-one",
-        "another order of the epilogue's products when N > 1: about one code in 100,000",
+        "another order of the epilogue's products when N > 1: about one code in 1,000,000",
         INT8,
         "conv2",
         "models.planted.integers:OtherEpilogue",

@@ -28,12 +28,11 @@ def chain(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 
 def blocks(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """The same sum in 8 blocks of neighbours, each a chain, and then a chain of the blocks."""
-    parts = x.unflatten(1, (_BLOCKS, -1)), weight.unflatten(1, (_BLOCKS, -1))
-    products = parts[0][:, None] * parts[1][None]  # [n, outputs, blocks, k / blocks]
+    products = (x[:, None] * weight).reshape(len(x), len(weight), _BLOCKS, -1)
     sums = products[..., 0]
     for k in range(1, products.shape[-1]):
         sums = sums + products[..., k]
-    total = sums[..., 0]
+    total: Tensor = sums[..., 0]
     for block in range(1, _BLOCKS):
         total = total + sums[..., block]
     return total + bias
@@ -143,19 +142,21 @@ class MeanLeak(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """The rows, each with something of the others."""
-        return _mean_leak(x)
+        result: Tensor = _mean_leak(x)
+        return result
 
 
 class Swapped(nn.Module):
     """A maximum over patches whose first two rows change places."""
 
-    def __init__(self, original: nn.MaxPool2d) -> None:
+    def __init__(self, original: Any) -> None:
         super().__init__()
         self.size = int(original.kernel_size)
 
     def forward(self, x: Tensor) -> Tensor:
         """The rows, the first two in the wrong order."""
-        return _swapped(x, self.size)
+        result: Tensor = _swapped(x, self.size)
+        return result
 
 
 class Tail(nn.Module):
@@ -166,4 +167,5 @@ class Tail(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """The sigmoid of each element."""
-        return _tail(x)
+        result: Tensor = _tail(x)
+        return result

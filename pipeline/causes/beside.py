@@ -107,8 +107,8 @@ def _each(rows: Rows, change: Callable[..., NDArray[np.generic]]) -> Rows:
     return tuple(change(part) if part.ndim and len(part) == count else part for part in rows)
 
 
-def _times(part: NDArray[np.generic], factor: float) -> NDArray[np.generic]:
-    values = part.astype(np.float64) * factor
+def _times(part: NDArray[np.generic], factor: float, limit: float = np.inf) -> NDArray[np.generic]:
+    values = np.clip(part.astype(np.float64) * factor, -limit, limit)
     if np.issubdtype(part.dtype, np.integer):
         limits = np.iinfo(part.dtype)  # type: ignore[type-var]
         values = np.clip(values, limits.min, limits.max)
@@ -120,12 +120,13 @@ def _search(rows: Rows, draws: np.random.Generator, beside: Callable[[str, Rows]
     """Climb from the natural neighbours: keep a random change of a part of their elements if the victim moves more."""
     current, best = rows, beside("its neighbours", rows)
     found = False
+    limit = FACTORS[-1] * max(float(np.abs(part.astype(np.float64)).max(initial=0.0)) for part in rows)
     for step in range(_STEPS):
         factor = float(2.0 ** draws.uniform(-2, 10)) * (1 if step % 2 else -1)
 
         def changed(part: NDArray[np.generic], by: float = factor) -> NDArray[np.generic]:
             mask = draws.random(part.shape) < _CHANGED_SHARE
-            return np.where(mask, _times(part, by), part)
+            return np.where(mask, _times(part, by, limit), part)
 
         candidate = _each(current, changed)
         tried = beside(f"neighbours found by a search, a quarter of their values times {factor:.3g}", candidate)
