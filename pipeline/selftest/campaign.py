@@ -51,7 +51,7 @@ def _innocence(workers: Workers, trials: int, seed: int, progress: Progress) -> 
     payload = {"trials": trials, "threads": 1, "seed": seed}
     try:
         found = workers.call(
-            worker_settings(1), "pipeline.selftest.trial:innocents", payload, partial(_count, progress, label)
+            worker_settings(THREADS), "pipeline.selftest.trial:innocents", payload, partial(_count, progress, label)
         )
     except WorkerError as error:
         return None, error.reason
