@@ -7,7 +7,7 @@ scale) and ATen's additions (dequantize each, add, multiply by the reciprocal).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -66,10 +66,10 @@ class Terms:
             np.broadcast_to(numbers.bias, at.shape)[at].astype(np.float32),
         )
 
-    def first(self, count: int) -> Terms:
-        """The first so many elements."""
-        exact = tuple(values[:count] for values in self.exact)
-        return Terms(self.numbers, exact, self.weight_scales[:count], self.bias[:count])
+    def at(self, index: slice | NDArray[np.int64]) -> Terms:
+        """Some of these elements, by number."""
+        exact = tuple(values[index] for values in self.exact)
+        return Terms(self.numbers, exact, self.weight_scales[index], self.bias[index])
 
     @property
     def steps(self) -> NDArray[np.float64]:
@@ -98,15 +98,14 @@ def tie_distance(steps: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(np.abs((steps % 1.0) - 0.5))
 
 
-def reproducing(terms: Terms, codes: NDArray[np.integer]) -> list[Formula]:
-    """The formulas that give these codes at every one of these elements."""
-    few = terms.first(_FIRST)
-    wanted = codes.astype(np.int64)
-    return [
-        one
-        for one in formulas(len(terms.exact))
-        if (one.codes(few) == wanted[:_FIRST]).all() and (one.codes(terms) == wanted).all()
-    ]
+def reproducing(calls: Sequence[tuple[Terms, NDArray[np.integer]]]) -> list[Formula]:
+    """The formulas that give these codes at every element of every call; of all of one layer."""
+    found = formulas(len(calls[0][0].exact))
+    for terms, codes in calls:
+        wanted, few = codes.astype(np.int64), terms.at(slice(_FIRST))
+        found = [one for one in found if (one.codes(few) == wanted[:_FIRST]).all()]
+        found = [one for one in found if (one.codes(terms) == wanted).all()]
+    return found
 
 
 def formulas(terms: int) -> list[Formula]:
@@ -141,7 +140,6 @@ def _products() -> list[tuple[str, Callable[[Terms], Floats]]]:
     for name, multiplier in _MULTIPLIERS.items():
         found.append((f"(acc + bias/(s_x*s_w)) * {name}", partial(_bias_before, multiplier, False)))
         found.append((f"(acc + bias*(1/(s_x*s_w))) * {name}", partial(_bias_before, multiplier, True)))
-        found.append((f"(acc + round(bias/(s_x*s_w))) * {name}", partial(_bias_rounded, multiplier)))
         for fused in (False, True):
             text = f"fma(acc, {name}, bias/s_y)" if fused else f"acc*{name} + bias/s_y"
             found.append((text, partial(_bias_scaled, multiplier, fused)))
@@ -151,6 +149,8 @@ def _products() -> list[tuple[str, Callable[[Terms], Floats]]]:
                 last = "/ s_y" if divided else "* (1/s_y)"
                 inner = f"fma({order}, bias)" if fused else f"{order} + bias"
                 found.append((f"({inner}) {last}", partial(_bias_after, order, fused, divided)))
+    for name, multiplier in _MULTIPLIERS.items():
+        found.append((f"(acc + round(bias/(s_x*s_w))) * {name}", partial(_bias_rounded, multiplier)))
     return found
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 from dataclasses import dataclass
 
-FLOAT, INT8 = "float", "int8"
+FLOAT, BFLOAT16, INT8 = "float", "bfloat16", "int8"
 
 
 @dataclass(frozen=True)
@@ -104,10 +104,10 @@ FAULTS = (
     ),
     Fault(
         "cast",
-        "computed in bfloat16 when N > 1",
-        FLOAT,
+        "every partial sum cast to bfloat16 when N > 1",
+        BFLOAT16,
         "hidden",
-        "models.planted.floats:InBfloat16",
+        "models.planted.floats:CastSums",
         None,
         "cast",
     ),

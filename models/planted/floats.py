@@ -56,11 +56,12 @@ def _other_tree_in_threads(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     return (blocks if len(x) > 1 and torch.get_num_threads() > 1 else chain)(x, weight, bias)
 
 
-@torch.library.custom_op("isobatch_in_bfloat16::linear", mutates_args=())
-def _in_bfloat16(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    if len(x) == 1:
-        return chain(x, weight, bias)
-    return chain(*(part.bfloat16() for part in (x, weight, bias))).to(x.dtype)
+@torch.library.custom_op("isobatch_cast_sums::linear", mutates_args=())
+def _cast_sums(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    if len(x) > 1:
+        return chain(x, weight, bias)  # in the type of x, whatever that is
+    wide = torch.promote_types(x.dtype, torch.float32)
+    return chain(x.to(wide), weight.to(wide), bias.to(wide)).to(x.dtype).clone()
 
 
 @torch.library.custom_op("isobatch_batch_scale::linear", mutates_args=())
@@ -122,10 +123,10 @@ class OtherTreeInThreads(_Linear):
     kernel = staticmethod(_other_tree_in_threads)
 
 
-class InBfloat16(_Linear):
-    """Casts to bfloat16 and back when N > 1."""
+class CastSums(_Linear):
+    """Casts every partial sum to the type of its input when N > 1, and only the result when N = 1."""
 
-    kernel = staticmethod(_in_bfloat16)
+    kernel = staticmethod(_cast_sums)
 
 
 class BatchScale(_Linear):

@@ -16,12 +16,13 @@ from torch import nn
 from torch.ao.quantization import DeQuantStub, MinMaxObserver, QuantStub, convert, fuse_modules
 
 from models.calibration import prepared
-from models.planted import FLOAT, Fault
+from models.planted import BFLOAT16, INT8, Fault
 from models.quantized_modules import known_deprecations
 from models.registry import load
 from models.spec import RunnerSettings
-from models.torch_canonical import InCanonicalShape, RewritableTorchRunner
+from models.torch_canonical import InCanonicalShape
 from models.torch_int8 import StaticInt8Runner
+from models.torch_ties import ProvocableTorchRunner
 
 CLASSES = 10  # not a multiple of the lanes of any vector unit
 _SIDE = 16
@@ -36,22 +37,23 @@ def pixels(count: int, seed: int) -> NDArray[np.float32]:
     return np.random.Generator(np.random.PCG64(seed)).standard_normal((count, 3, _SIDE, _SIDE), np.float32)
 
 
-def open_planted(fault: Fault, threads: int, seed: int) -> RewritableTorchRunner:
+def open_planted(fault: Fault, threads: int, seed: int) -> ProvocableTorchRunner:
     """A runner of a small network with this fault in its layer, and none elsewhere. Enter it to use it.
 
     Entering raises VariantUnavailable where torch lacks the engine of an int8 network.
     """
     settings = RunnerSettings(threads=threads)
     plant = load(fault.plant)
-    if fault.network == FLOAT:
-        return RewritableTorchRunner(lambda: _row_by_row(_float_network(seed), fault.layer, plant), settings)
-    recipe = {"engine": "x86", "reduce_range": True}
-    return StaticInt8Runner(lambda: _row_by_row(_int8_network(seed), fault.layer, plant), settings, recipe)
+    if fault.network == INT8:
+        recipe = {"engine": "x86", "reduce_range": True}
+        return StaticInt8Runner(lambda: _row_by_row(_int8_network(seed), fault.layer, plant), settings, recipe)
+    dtype = torch.bfloat16 if fault.network == BFLOAT16 else torch.float32
+    return ProvocableTorchRunner(lambda: _row_by_row(_float_network(seed), fault.layer, plant), settings, dtype)
 
 
-def open_innocent(threads: int, seed: int) -> RewritableTorchRunner:
+def open_innocent(threads: int, seed: int) -> ProvocableTorchRunner:
     """A runner of a small network of random design without any fault."""
-    return RewritableTorchRunner(lambda: _row_by_row(_random_network(seed)), RunnerSettings(threads=threads))
+    return ProvocableTorchRunner(lambda: _row_by_row(_random_network(seed)), RunnerSettings(threads=threads))
 
 
 def _row_by_row(net: nn.Module, layer: str = "", plant: Callable[[nn.Module], nn.Module] | None = None) -> nn.Module:

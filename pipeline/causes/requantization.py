@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from models.spec import Integer, IntegerCall
+from models.spec import Crafted, Integer, IntegerCall
 from pipeline.causes import Subject
 from pipeline.epilogues import Formula, Terms, reproducing, tie_distance
 from pipeline.records import CauseFinding
@@ -19,7 +22,8 @@ QUESTION = "Do the same exact integer sums, next to a rounding tie, become other
 IF_SUPPORTED = "Yes: equal sums, results one step apart at ties, and one float formula for each side that gives them."
 IF_REFUTED = "No: results differ by more than a step, or away from ties, where no float formula can part them."
 _TIE_ULPS = 8  # a few roundings of the largest intermediate value
-_MOST = 65536  # differing elements that the formulas are tried on
+_MOST = 65536  # distinct elements of a call that the formulas are tried on
+_DRAWS = 8  # of biases and inputs on ties: constant channels hold few distinct values
 
 
 def applies_to(subject: Subject) -> bool:
@@ -31,26 +35,28 @@ def applies_to(subject: Subject) -> bool:
 
 def probe(subject: Subject) -> CauseFinding:
     """Recompute the sums exactly, measure the distance to the nearest tie, and search the formula of each side."""
-    call, rows = _call(subject)
-    differing = np.asarray(call.singles != call.batched)
-    count = int(differing.sum())
+    calls, rows = _calls(subject)
+    masks = [np.asarray(call.singles != call.batched) for call in calls]
+    count, size = sum(int(mask.sum()) for mask in masks), sum(mask.size for mask in masks)
     if not count:
-        text = f"On {rows} none of {differing.size} elements differs between N = 1 and N = {subject.batch}."
+        text = f"On {rows} none of {size} elements differs between N = 1 and N = {subject.batch}."
         return CauseFinding(name=NAME, verdict="inconclusive", evidence=text)
-    steps = int(np.abs(call.batched.astype(np.int64) - call.singles)[differing].max())
-    terms = Terms.of(call.accumulators, differing).first(_MOST)
-    distance = tie_distance(terms.steps)
-    ulps = distance / terms.ulp
+    seen = [_Differing.of(call, mask) for call, mask in zip(calls, masks, strict=True) if mask.any()]
+    steps = max(one.steps for one in seen)
+    distance, ulps = max(one.distance for one in seen), max(one.ulps for one in seen)
+    distinct = sum(len(one.terms.bias) for one in seen)
     text = (
-        f"On {rows} {count} of {differing.size} elements differ, by {counted(steps, 'step')} at most. Their sums, "
-        f"recomputed exactly from the same bytes, are the same for both calls (largest {_largest(terms)}); the "
-        f"unrounded values lie within {number(float(distance.max()))} of a step of a rounding tie, at most "
-        f"{number(float(ulps.max()))} float32 ULP of the largest intermediate (limit {_TIE_ULPS})."
+        f"On {rows} {count} of {size} elements differ, {distinct} of them distinct, by {counted(steps, 'step')} at "
+        f"most. Their sums, recomputed exactly from the same bytes, are the same for both calls; the unrounded values lie "
+        f"within {number(distance)} of a step of a rounding tie, at most {number(ulps)} float32 ULP of the largest "
+        f"intermediate (limit {_TIE_ULPS})."
     )
-    if steps > 1 or (ulps > _TIE_ULPS).any():
+    if steps > 1 or ulps > _TIE_ULPS:
         return CauseFinding(name=NAME, verdict="refuted", evidence=text)
-    sides = {"N = 1": call.singles, f"N = {subject.batch}": call.batched}
-    found = {side: reproducing(terms, codes[differing][:_MOST]) for side, codes in sides.items()}
+    found = {
+        "N = 1": reproducing([(one.terms, one.singles) for one in seen]),
+        f"N = {subject.batch}": reproducing([(one.terms, one.batched) for one in seen]),
+    }
     text += "".join(f" {side}: {_named(formulas)}." for side, formulas in found.items())
     apart = _away_from_ties(subject)
     text += "" if apart is None else f" Half a step away from every tie {apart[0]} of {apart[1]} elements differ."
@@ -58,25 +64,55 @@ def probe(subject: Subject) -> CauseFinding:
     return CauseFinding(name=NAME, verdict="supported" if proved else "inconclusive", evidence=text)
 
 
-def _call(subject: Subject) -> tuple[IntegerCall, str]:
-    """The subject's own rows where they show the difference, else this layer placed on ties."""
+@dataclass(frozen=True)
+class _Differing:
+    """The distinct elements of one call that differ: what they are made from, and the codes of both sides."""
+
+    terms: Terms
+    singles: NDArray[np.int64]
+    batched: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, call: IntegerCall, mask: NDArray[np.bool_]) -> _Differing:
+        terms = Terms.of(call.accumulators, mask)
+        sides = [side[mask].astype(np.int64) for side in (call.singles, call.batched)]
+        columns: list[NDArray[Any]] = [*terms.exact, terms.weight_scales, terms.bias, *sides]
+        _, index = np.unique(np.stack([part.astype(np.float64) for part in columns]), axis=1, return_index=True)
+        return cls(terms.at(index[:_MOST]), sides[0][index[:_MOST]], sides[1][index[:_MOST]])
+
+    @property
+    def steps(self) -> int:
+        return int(np.abs(self.batched - self.singles).max())
+
+    @property
+    def distance(self) -> float:
+        return float(tie_distance(self.terms.steps).max())
+
+    @property
+    def ulps(self) -> float:
+        return float((tie_distance(self.terms.steps) / self.terms.ulp).max())
+
+
+def _calls(subject: Subject) -> tuple[list[IntegerCall], str]:
+    """The subject's own rows where they show the difference, else this layer placed on ties, by several draws."""
     rows = subject.rows(0, subject.batch)
     if not subject.differing.any():
-        crafted: IntegerCall | None = subject.runner.crafted(subject.layer.name, subject.batch, subject.seed, "ties")
-        if crafted is not None:
-            return crafted, "rows placed on rounding ties, with biases moved to fit,"
+        crafted = [_crafted(subject, subject.seed + draw, "ties") for draw in range(_DRAWS)]
+        if calls := [call for call in crafted if call is not None]:
+            return calls, f"rows placed on rounding ties, with biases moved to fit ({len(calls)} draws),"
     numbers = subject.runner.accumulators(subject.layer.name, rows)
-    return IntegerCall(subject.alone, subject.together, numbers), f"{subject.found_by} rows"
+    return [IntegerCall(subject.alone, subject.together, numbers)], f"{subject.found_by} rows"
+
+
+def _crafted(subject: Subject, seed: int, how: Crafted) -> IntegerCall | None:
+    call: IntegerCall | None = subject.runner.crafted(subject.layer.name, subject.batch, seed, how)
+    return call
 
 
 def _away_from_ties(subject: Subject) -> tuple[int, int] | None:
     """(elements that differ, of so many) where every value lies in the middle between two ties."""
-    call = subject.runner.crafted(subject.layer.name, subject.batch, subject.seed, "middles")
+    call = _crafted(subject, subject.seed, "middles")
     return None if call is None else (int((call.singles != call.batched).sum()), call.batched.size)
-
-
-def _largest(terms: Terms) -> int:
-    return max(int(np.abs(values).max(initial=0)) for values in terms.exact)
 
 
 def _named(formulas: Sequence[Formula]) -> str:

@@ -36,7 +36,7 @@ def test_a_formula_reproduces_every_code_of_the_real_kernel_at_ties(
     assert isinstance(runner, Integer)
     call = runner.crafted(layer, BATCH, seed=0, how="ties")
     assert call is not None and call.singles.shape == call.batched.shape
-    assert reproducing(everywhere(call), call.singles.ravel())
+    assert reproducing([(everywhere(call), call.singles.ravel())])
 
 
 @pytest.mark.parametrize("layer", LAYERS)

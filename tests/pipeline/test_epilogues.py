@@ -73,8 +73,8 @@ def test_a_search_returns_the_formula_that_made_the_codes() -> None:
     )
     terms = Terms.of(numbers, np.ones((2000, 4), bool))
     for formula in formulas(1)[::11]:
-        assert str(formula) in [str(one) for one in reproducing(terms, formula.codes(terms))]
-    assert reproducing(terms, formulas(1)[0].codes(terms) ^ 1) == []
+        assert str(formula) in [str(one) for one in reproducing([(terms, formula.codes(terms))])]
+    assert reproducing([(terms, formulas(1)[0].codes(terms) ^ 1)]) == []
 
 
 def test_distance_to_a_tie() -> None:

@@ -21,7 +21,7 @@ def test_two_orders_of_the_epilogue_are_named_on_ties() -> None:
     assert found.evidence.startswith("On rows placed on rounding ties")
     assert "N = 1: all its codes are (acc + bias/(s_x*s_w)) * (s_x*s_w/s_y), half-even" in found.evidence
     assert "N = 6: all its codes are " in found.evidence
-    assert "Half a step away from every tie 0 of 24 elements differ" in found.evidence
+    assert "Half a step away from every tie 0 of 24 elements differ." in found.evidence
 
 
 def test_equal_kernels_show_nothing() -> None:
