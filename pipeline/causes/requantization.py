@@ -47,8 +47,8 @@ def probe(subject: Subject) -> CauseFinding:
     distinct = sum(len(one.terms.bias) for one in seen)
     text = (
         f"On {rows} {count} of {size} elements differ, {distinct} of them distinct, by {counted(steps, 'step')} at "
-        f"most. Their sums, recomputed exactly from the same bytes, are the same for both calls; the unrounded values lie "
-        f"within {number(distance)} of a step of a rounding tie, at most {number(ulps)} float32 ULP of the largest "
+        f"most. Their sums, recomputed exactly from the same bytes, are the same for both calls; the unrounded values "
+        f"lie within {number(distance)} of a step of a rounding tie, at most {number(ulps)} float32 ULP of the largest "
         f"intermediate (limit {_TIE_ULPS})."
     )
     if steps > 1 or ulps > _TIE_ULPS:
