@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,8 +34,20 @@ def applies_to(subject: Subject) -> bool:
 
 
 def probe(subject: Subject) -> CauseFinding:
-    """Recompute the sums exactly, measure the distance to the nearest tie, and search the formula of each side."""
-    calls, rows = _calls(subject)
+    """Recompute the sums exactly, measure the distance to the nearest tie, and search the formula of each side.
+
+    On the subject's own rows where they show the difference. If these do not prove it, as where the kernel clips their
+    sums, on rows that lie on ties and are too small to be clipped.
+    """
+    findings = []
+    for rows, calls in _attempts(subject):
+        findings.append(_examined(subject, rows, calls))
+        if findings[-1].verdict == "supported":
+            return findings[-1]
+    return findings[0]
+
+
+def _examined(subject: Subject, rows: str, calls: Sequence[IntegerCall]) -> CauseFinding:
     masks = [np.asarray(call.singles != call.batched) for call in calls]
     count, size = sum(int(mask.sum()) for mask in masks), sum(mask.size for mask in masks)
     if not count:
@@ -93,15 +105,16 @@ class _Differing:
         return float((tie_distance(self.terms.steps) / self.terms.ulp).max())
 
 
-def _calls(subject: Subject) -> tuple[list[IntegerCall], str]:
-    """The subject's own rows where they show the difference, else this layer placed on ties, by several draws."""
-    rows = subject.rows(0, subject.batch)
-    if not subject.differing.any():
-        crafted = [_crafted(subject, subject.seed + draw, "ties") for draw in range(_DRAWS)]
-        if calls := [call for call in crafted if call is not None]:
-            return calls, f"rows placed on rounding ties, with biases moved to fit ({len(calls)} draws),"
-    numbers = subject.runner.accumulators(subject.layer.name, rows)
-    return [IntegerCall(subject.alone, subject.together, numbers)], f"{subject.found_by} rows"
+def _attempts(subject: Subject) -> Iterator[tuple[str, list[IntegerCall]]]:
+    """The subject's own rows, then this layer placed on ties by several draws."""
+    own = subject.differing.any()
+    if own:
+        numbers = subject.runner.accumulators(subject.layer.name, subject.rows(0, subject.batch))
+        yield f"{subject.found_by} rows", [IntegerCall(subject.alone, subject.together, numbers)]
+    drawn = [_crafted(subject, subject.seed + draw, "ties") for draw in range(_DRAWS)]
+    calls = [call for call in drawn if call is not None]
+    if calls or not own:
+        yield f"rows placed on rounding ties, with biases moved to fit ({len(calls)} draws),", calls
 
 
 def _crafted(subject: Subject, seed: int, how: Crafted) -> IntegerCall | None:

@@ -5,11 +5,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from torch import Tensor
+from torch.ao.nn.intrinsic import quantized as nniq
 
+from models.planted.integers import OtherEpilogue
 from models.quantized_modules import known_deprecations
 from models.registry import find_variant, load
 from models.spec import Artifact, Integer, IntegerCall
 from models.torch_int8 import Int8Runner
+from pipeline.causes import Subject, requantization
 from pipeline.epilogues import Terms, reproducing
 from tests.models.torch_networks import SETTINGS, watched
 
@@ -37,6 +42,32 @@ def test_a_formula_reproduces_every_code_of_the_real_kernel_at_ties(
     call = runner.crafted(layer, BATCH, seed=0, how="ties")
     assert call is not None and call.singles.shape == call.batched.shape
     assert reproducing([(everywhere(call), call.singles.ravel())])
+
+
+class NativeAlone(OtherEpilogue):
+    """The engine's own kernel for one image, another order of the epilogue for several."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return nniq.ConvReLU2d.forward(self, input) if len(input) == 1 else super().forward(input)
+
+
+@pytest.mark.parametrize("layer", ["layer1.0.conv1", "layer4.1.conv1"])
+def test_a_real_kernel_against_another_epilogue_is_named_requantization(
+    runner: Int8Runner, images5: np.ndarray, layer: str
+) -> None:
+    module: Any = runner.net.get_submodule(layer)
+    real = type(module)
+    module.__class__ = NativeAlone
+    try:
+        described, inputs, _ = watched(runner, images5[:BATCH])[layer]
+        assert runner.provoke(layer, BATCH, seed=0)[0] > 0
+        subject = Subject(runner, described, inputs, BATCH, threads=1, seed=0, found_by="provoked")
+        found = requantization.probe(subject)  # alone: where the real kernel clips its sums, that is named before
+    finally:
+        module.__class__ = real
+    assert found.verdict == "supported", found.evidence
+    engine = {"fbgemm": "(acc + bias/(s_x*s_w)) * (s_x*s_w/s_y)", "onednn": "(acc*(s_x*s_w) + bias) * (1/s_y)"}
+    assert f"N = 1: all its codes are {engine[torch.backends.quantized.engine]}" in found.evidence
 
 
 @pytest.mark.parametrize("layer", LAYERS)
