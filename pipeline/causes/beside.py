@@ -120,7 +120,7 @@ def _search(rows: Rows, draws: np.random.Generator, beside: Callable[[str, Rows]
     """Climb from the natural neighbours: keep a random change of a part of their elements if the victim moves more."""
     current, best = rows, beside("its neighbours", rows)
     found = False
-    limit = FACTORS[-1] * max(float(np.abs(part.astype(np.float64)).max(initial=0.0)) for part in rows)
+    limit = FACTORS[-1] * _largest(rows)
     for step in range(_STEPS):
         factor = float(2.0 ** draws.uniform(-2, 10)) * (1 if step % 2 else -1)
 
@@ -129,7 +129,12 @@ def _search(rows: Rows, draws: np.random.Generator, beside: Callable[[str, Rows]
             return np.where(mask, _times(part, by, limit), part)
 
         candidate = _each(current, changed)
-        tried = beside(f"neighbours found by a search, a quarter of their values times {factor:.3g}", candidate)
+        tried = beside(f"neighbours found by a search, with values up to {number(_largest(candidate))}", candidate)
         if tried.change > best.change:
             current, best, found = candidate, tried, True
     return found, best
+
+
+def _largest(rows: Rows) -> float:
+    """The largest |value| of all tensors, float64."""
+    return max(float(np.abs(part.astype(np.float64)).max(initial=0.0)) for part in rows)

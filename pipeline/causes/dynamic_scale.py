@@ -81,7 +81,8 @@ def _beside_pin(part: NDArray[Any], index: int, batch: int) -> NDArray[Any]:
 def _moved_by_an_outlier(subject: Subject, rows: Rows) -> int:
     """Elements of the most differing row that change when its neighbours grow, at the same N."""
     victim = most_differing(subject)
-    grown = tuple(part * part.dtype.type(_OUTLIER) if _has_range(part, subject.batch) else part for part in rows)
+    with np.errstate(over="ignore"):
+        grown = tuple(part * part.dtype.type(_OUTLIER) if _has_range(part, subject.batch) else part for part in rows)
     row = _replay(subject, with_victim(subject, grown, victim))[victim]
     return int((bits(row) != bits(subject.together[victim])).sum())
 
