@@ -220,3 +220,52 @@ class Provocable(Protocol):
         within 2 ULP of a rounding tie: the same kernels and shapes, other biases. The layer itself is unchanged.
         """
         ...
+
+
+@dataclass(frozen=True)
+class Accumulators:
+    """What an integer layer sums exactly, and the numbers with which its float epilogue makes codes of that.
+
+    The real value of an output is the sum of ``exact[i] * input_scales[i]``, times ``weight_scales``, plus ``bias``.
+    Its code is that value over ``output_scale``, plus ``zero_point``, rounded, and kept within ``low`` to ``high``.
+    """
+
+    exact: tuple[NDArray[np.int64], ...]  # [n, channels, ...] each: one of a product, two of an addition
+    input_scales: tuple[float, ...]
+    input_zero_points: tuple[int, ...]  # already subtracted in ``exact``
+    weight_scales: NDArray[np.float64]  # these two can be broadcast to ``exact``
+    bias: NDArray[np.float64]
+    output_scale: float
+    zero_point: int
+    low: int
+    high: int
+
+
+@dataclass(frozen=True)
+class IntegerCall:
+    """Output codes [n, ...] of the same rows run alone and together, and what both were made from."""
+
+    singles: NDArray[Any]
+    batched: NDArray[Any]
+    accumulators: Accumulators
+
+
+Crafted = Literal["ties", "middles", "extremes", "tame"]
+
+
+@runtime_checkable
+class Integer(Protocol):
+    """A runner with integer layers of fixed scales whose exact sums can be had."""
+
+    def accumulators(self, layer: str, inputs: Rows) -> Accumulators | None:
+        """The exact sums of this layer on these rows; None for a layer that is none of integers with fixed scales."""
+        ...
+
+    def crafted(self, layer: str, batch: int, seed: int, how: Crafted) -> IntegerCall | None:
+        """Rows made for this layer's kernels and shapes, run alone and ``batch`` together; None where there are none.
+
+        ``ties``: as ``Provocable`` has them. ``middles``: the same, half a step away from every tie. ``extremes``:
+        inputs of 255 and weights of 127 and -128, scaled so that every exact result lies well inside of the range.
+        ``tame``: the same weights, and inputs of 127, so that no two products leave 16 bits.
+        """
+        ...

@@ -30,8 +30,8 @@ from models.spec import (
     VariantSpec,
     VariantUnavailable,
 )
+from models.torch_integer import IntegerTorchRunner
 from models.torch_kernels import sums_saturate
-from models.torch_ties import ProvocableTorchRunner
 
 WEIGHTS_FILE = "weights.safetensors"
 LAYERS_FILE = "layers.json"
@@ -105,7 +105,7 @@ def load_network(folder: Path) -> nn.Module:
     return rebuilt(net, about["layers"], read_state(folder / WEIGHTS_FILE))
 
 
-class Int8Runner(ProvocableTorchRunner):
+class Int8Runner(IntegerTorchRunner):
     """A network with int8 weights, run by the engine of its recipe. Entering raises VariantUnavailable without it."""
 
     def __init__(self, load: Any, settings: RunnerSettings, recipe: Mapping[str, Json]) -> None:

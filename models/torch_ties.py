@@ -19,6 +19,7 @@ from models.torch_canonical import RewritableTorchRunner
 from models.torch_survey import Unit
 from models.torch_tensors import Form
 
+TIE = 0.5  # of a step
 _STEPS = (16, 112)  # output steps to put ties between: inside of the range also where it is reduced to 7 bits
 _NEAREST = 8  # pairs of inputs of an addition, of 65536, so within about 1e-4 of a step
 _ULPS = 2
@@ -41,43 +42,45 @@ class ProvocableTorchRunner(RewritableTorchRunner):
         """
         unit = self.known_layers()[layer]
         with torch.inference_mode():
-            provoked = _provoked(unit, np.random.default_rng(seed))
+            provoked = provocation(unit, np.random.default_rng(seed))
             if provoked is None:
                 return 0, 0
-            single, batched = (_run(unit, *provoked, count) for count in (1, batch))
+            single, batched = (run_repeated(unit, *provoked, count) for count in (1, batch))
         return int((single != batched).sum()), batched.size
 
 
-def _run(unit: Unit, function: Callable[..., Any], inputs: Rows, count: int) -> NDArray[Any]:
+def run_repeated(unit: Unit, function: Callable[..., Any], inputs: Rows, count: int) -> NDArray[Any]:
+    """The rows [count, ...] that ``function`` makes of so many copies of one image's inputs of this layer."""
     slots = [slot for slot in unit.slots if slot]
     tensors = [slot.tensor(np.repeat(rows, count, axis=0)) for slot, rows in zip(slots, inputs, strict=True)]
     return unit.results[0].rows(function(*tensors))
 
 
-def _provoked(unit: Unit, draws: np.random.Generator) -> Provoked | None:
+def provocation(unit: Unit, draws: np.random.Generator, offset: float = TIE) -> Provoked | None:
+    """This layer with values ``offset`` of a step behind a whole one; None for a layer that cannot be moved there."""
     forms = [slot.one for slot in unit.slots if slot]
     module = getattr(unit.original, "__self__", unit.original)
     match module:
         case nnqd.Linear():
             return None  # its scales come with the batch
         case nnq.Conv2d() | nnq.Linear():
-            return _biased(module, forms[0], draws)
+            return _biased(module, forms[0], draws, offset)
         case nnq.Quantize():
-            steps = draws.integers(*_STEPS, forms[0].shape) + 0.5 - float(module.zero_point)
+            steps = draws.integers(*_STEPS, forms[0].shape) + offset - float(module.zero_point)
             return module, (_nearby(steps * float(module.scale), draws),)
         case nnq.QFunctional() if unit.layer.kind == "add" and len(forms) == 2 and forms[0].shape == forms[1].shape:
-            return unit.original, _pairs(module, forms, draws)
+            return unit.original, _pairs(module, forms, draws, offset)
     return None
 
 
-def _biased(module: Any, form: Form, draws: np.random.Generator) -> Provoked:
-    """Every output channel on a tie of its own, by the bias that completes its exact sum in the middle of the image."""
+def _biased(module: Any, form: Form, draws: np.random.Generator, offset: float) -> Provoked:
+    """Every channel ``offset`` behind a step of its own, by the bias that completes its sum in an image's middle."""
     codes = draws.integers(0, _STEPS[1], (1, form.shape[1]) + (1,) * (len(form.shape) - 2))
     weight = module.weight()
     per_channel = weight.qscheme() != torch.per_tensor_affine
     scales = weight.q_per_channel_scales().numpy() if per_channel else weight.q_scale()
     sums = _sums(module, weight.int_repr().double(), torch.from_numpy(codes - float(form.zero_point)), form)
-    steps = draws.integers(*_STEPS, len(sums)) + 0.5 - float(module.zero_point)
+    steps = draws.integers(*_STEPS, len(sums)) + offset - float(module.zero_point)
     assert form.scale is not None
     exact = steps * float(module.scale) - sums * form.scale * np.asarray(scales, np.float64)
     twin: Any = shallow_copy(module, lambda path, original, copy: copy)
@@ -95,12 +98,12 @@ def _sums(module: Any, weight: Tensor, values: Tensor, form: Form) -> NDArray[np
     return sums[0, :, sums.shape[2] // 2, sums.shape[3] // 2].numpy()
 
 
-def _pairs(module: Any, forms: list[Form], draws: np.random.Generator) -> Rows:
-    """Codes drawn from the pairs whose exact sum, in output steps, lies nearest to a half."""
+def _pairs(module: Any, forms: list[Form], draws: np.random.Generator, offset: float) -> Rows:
+    """Codes drawn from the pairs whose exact sum, in output steps, lies nearest to a whole step plus ``offset``."""
     first, second = (np.arange(256.0) - form.zero_point for form in forms)
     a, b = first * (forms[0].scale or 1.0), second * (forms[1].scale or 1.0)
     steps = np.add.outer(a, b) / float(module.scale) + float(module.zero_point)
-    distance = np.abs(steps - np.floor(steps) - 0.5)
+    distance = np.abs((steps - offset + 0.5) % 1 - 0.5)
     distance[(steps < _STEPS[0]) | (steps > _STEPS[1])] = np.inf
     nearest = np.argsort(distance, axis=None)[:_NEAREST]
     chosen = draws.choice(nearest, forms[0].shape)

@@ -108,6 +108,9 @@ STATE_SIGNS = {
     "supported": "✓",
     "refuted": "×",
     "inconclusive": "?",
+    "found": "✓",
+    "missed": "×",
+    "not checked": "?",
 }
 """The sign beside a state's word, so that colour is never the only one to carry it."""
 

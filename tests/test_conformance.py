@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from pathlib import Path
 from typing import Any
 
 import ml_dtypes
@@ -9,8 +10,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from pipeline.causes import Cause, all_causes, explain_origin
 from pipeline.metrics import Metric, all_metrics, measure_all
 from pipeline.records import Comparison
+from tests.pipeline.causes.kernels import examined, last_bit
 
 TYPES = [np.float64, np.float32, np.float16, ml_dtypes.bfloat16, np.int8, np.int32]
 ROWS: dict[str, list[list[float]]] = {
@@ -25,6 +28,20 @@ SPECIAL = {
     "nan": [[math.nan, 1.0, 2.0], [math.nan, math.nan, math.nan]],
     "overflowing": [[6e4, -6e4, 6e4], [6e4, 6e4, 6e4]],
 }
+WORDS = {
+    "mechanism": {
+        "rounding-order",
+        "different-algorithm",
+        "vector-tail",
+        "requantization",
+        "saturation",
+        "dynamic-scale",
+        "neighbour-leak",
+        "wrong-row",
+    },
+    "trigger": {"kernel-switch", "thread-partition", "cast"},
+}
+causes = pytest.mark.parametrize("cause", all_causes(), ids=lambda cause: cause.name)
 metrics = pytest.mark.parametrize("metric", all_metrics(), ids=lambda metric: metric.name)
 
 
@@ -84,3 +101,38 @@ def test_the_shortcut_for_equal_bytes_is_what_measuring_gives() -> None:
 def test_arrays_that_have_no_measure_are_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="cannot measure"):
         measure_all(np.ones((2, 4)) if shape == (2, 3) else np.ones(shape), np.ones(shape))
+
+
+@causes
+def test_a_cause_asks_one_question_and_spells_out_both_answers(cause: Cause) -> None:
+    assert cause.name in WORDS[cause.role]
+    assert cause.question.endswith("?")
+    said = (cause.question, cause.if_supported, cause.if_refuted)
+    assert len(set(said)) == 3
+    assert all(text and "\n" not in text and text[0].isupper() for text in said)
+    assert cause.if_supported.endswith(".") and cause.if_refuted.endswith(".")
+
+
+@causes
+def test_a_cause_has_a_test_of_its_own(cause: Cause) -> None:
+    name = f"test_{cause.name.replace('-', '_')}.py"
+    assert (Path(__file__).parent / "pipeline" / "causes" / name).is_file()
+
+
+@causes
+def test_a_layer_whose_rows_are_independent_is_given_no_cause(cause: Cause) -> None:
+    found = explain_origin(examined(lambda rows: rows * 3), [cause])
+    assert (found.mechanism, found.triggers) == ("unexplained", ())
+
+
+def test_no_two_causes_share_a_name_or_a_place() -> None:
+    assert (
+        len({cause.name for cause in all_causes()}) == len({cause.order for cause in all_causes()}) == len(all_causes())
+    )
+
+
+def test_probing_leaves_the_rows_as_they_were() -> None:
+    subject = examined(last_bit)
+    before = [part.tobytes() for part in subject.inputs]
+    explain_origin(subject)
+    assert [part.tobytes() for part in subject.inputs] == before

@@ -1,0 +1,123 @@
+"""Faults planted in small real networks: the positive controls that ship with the tool. This loads no runtime.
+
+Each says what it does, in which layer it stands and what an explanation must name. ``models.planted.networks`` opens
+the network that holds it, and ones of random design without any, in which no layer depends on N by construction.
+"""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+
+FLOAT, BFLOAT16, INT8 = "float", "bfloat16", "int8"
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One planted dependence on N. ``plant``: dotted path of ``plant(original layer) -> layer with the fault``.
+
+    ``mechanism`` or ``trigger``: the words of method.md that must be named; None: not what this fault is about.
+    """
+
+    name: str
+    summary: str
+    network: str
+    layer: str
+    plant: str
+    mechanism: str | None
+    trigger: str | None = None
+
+
+FAULTS = (
+    Fault(
+        "one-ulp",
+        "one result of every row is the next float when N > 1",
+        FLOAT,
+        "hidden",
+        "models.planted.floats:OneUlp",
+        "different-algorithm",
+    ),
+    Fault(
+        "summation-tree",
+        "one chain of 64 up to N = 2, eight blocks of 8 above",
+        FLOAT,
+        "hidden",
+        "models.planted.floats:OtherTree",
+        "rounding-order",
+    ),
+    Fault(
+        "vector-tail",
+        "a sigmoid in vectors of 8; what is left over goes another way",
+        FLOAT,
+        "scores",
+        "models.planted.floats:Tail",
+        "vector-tail",
+    ),
+    Fault(
+        "off-by-one",
+        "another order of the epilogue's products when N > 1: about one code in 1,000,000",
+        INT8,
+        "conv2",
+        "models.planted.integers:OtherEpilogue",
+        "requantization",
+    ),
+    Fault(
+        "saturation",
+        "sums of two products clipped at 16 bits when N > 1",
+        INT8,
+        "conv2",
+        "models.planted.integers:Clipped",
+        "saturation",
+    ),
+    Fault(
+        "batch-scale",
+        "activations scaled by the largest value of the whole batch",
+        FLOAT,
+        "hidden",
+        "models.planted.floats:BatchScale",
+        "dynamic-scale",
+    ),
+    Fault(
+        "mean-leak",
+        "a hundredth of the batch's mean added to every row",
+        FLOAT,
+        "act2",
+        "models.planted.floats:MeanLeak",
+        "neighbour-leak",
+    ),
+    Fault(
+        "swapped-rows",
+        "the first two rows of a batch change places",
+        FLOAT,
+        "pool",
+        "models.planted.floats:Swapped",
+        "wrong-row",
+    ),
+    Fault(
+        "threads",
+        "another summation tree when N > 1, and only with several threads",
+        FLOAT,
+        "hidden",
+        "models.planted.floats:OtherTreeInThreads",
+        "rounding-order",
+        "thread-partition",
+    ),
+    Fault(
+        "cast",
+        "every partial sum cast to bfloat16 when N > 1",
+        BFLOAT16,
+        "hidden",
+        "models.planted.floats:CastSums",
+        None,
+        "cast",
+    ),
+)
+
+
+def find_fault(name: str) -> Fault:
+    """The fault of that name. Raises KeyError naming the nearest known one."""
+    known = {fault.name: fault for fault in FAULTS}
+    if name in known:
+        return known[name]
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
+    raise KeyError(f"unknown fault {name!r}: did you mean {near[0]!r}? Known: {', '.join(known)}")

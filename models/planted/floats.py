@@ -1,0 +1,172 @@
+"""Float layers with a planted dependence on N. Each makes one computation, as a kernel of its own.
+
+Registered with torch, so that a network which holds one is looked into as it would be with any other kernel. All but
+what is planted is computed element by element or row by row, and cannot depend on N.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+_THRESHOLD = 2  # rows up to which the tree is a chain
+_BLOCKS = 8
+_LANES = 8
+_LEAK = 0.01
+_LEVELS = 127.0
+
+
+def chain(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """x @ weight.T + bias for x [n, k]: products added one after the other, in the order of k."""
+    total = x[:, :1] * weight[:, 0]
+    for k in range(1, x.shape[1]):
+        total = total + x[:, k : k + 1] * weight[:, k]
+    return total + bias
+
+
+def blocks(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """The same sum in 8 blocks of neighbours, each a chain, and then a chain of the blocks."""
+    products = (x[:, None] * weight).reshape(len(x), len(weight), _BLOCKS, -1)
+    sums = products[..., 0]
+    for k in range(1, products.shape[-1]):
+        sums = sums + products[..., k]
+    total: Tensor = sums[..., 0]
+    for block in range(1, _BLOCKS):
+        total = total + sums[..., block]
+    return total + bias
+
+
+@torch.library.custom_op("isobatch_one_ulp::linear", mutates_args=())
+def _one_ulp(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    result = chain(x, weight, bias)
+    if len(x) > 1:
+        result[:, 0] = torch.nextafter(result[:, 0], torch.full_like(result[:, 0], torch.inf))
+    return result
+
+
+@torch.library.custom_op("isobatch_other_tree::linear", mutates_args=())
+def _other_tree(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    return (blocks if len(x) > _THRESHOLD else chain)(x, weight, bias)
+
+
+@torch.library.custom_op("isobatch_other_tree_in_threads::linear", mutates_args=())
+def _other_tree_in_threads(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    return (blocks if len(x) > 1 and torch.get_num_threads() > 1 else chain)(x, weight, bias)
+
+
+@torch.library.custom_op("isobatch_cast_sums::linear", mutates_args=())
+def _cast_sums(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    if len(x) > 1:
+        return chain(x, weight, bias)  # in the type of x, whatever that is
+    wide = torch.promote_types(x.dtype, torch.float32)
+    return chain(x.to(wide), weight.to(wide), bias.to(wide)).to(x.dtype).clone()
+
+
+@torch.library.custom_op("isobatch_batch_scale::linear", mutates_args=())
+def _batch_scale(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    scale = x.abs().max() / _LEVELS
+    return chain(torch.round(x / scale) * scale if scale > 0 else x, weight, bias)
+
+
+@torch.library.custom_op("isobatch_mean_leak::relu", mutates_args=())
+def _mean_leak(x: Tensor) -> Tensor:
+    return x.clamp_min(0) + _LEAK * x.mean(0, keepdim=True)
+
+
+@torch.library.custom_op("isobatch_swapped::max_pool2d", mutates_args=())
+def _swapped(x: Tensor, size: int) -> Tensor:
+    result = nn.functional.max_pool2d(x, size)
+    return result[[1, 0, *range(2, len(x))]] if len(x) > 1 else result
+
+
+@torch.library.custom_op("isobatch_tail::sigmoid", mutates_args=())
+def _tail(x: Tensor) -> Tensor:
+    flat = x.flatten()
+    whole = len(flat) // _LANES * _LANES
+    body = (1 / (1 + torch.exp(-flat[:whole].double()))).to(x.dtype)
+    left = torch.exp(flat[whole:]) / (1 + torch.exp(flat[whole:]))
+    return torch.cat([body, left]).reshape(x.shape)
+
+
+class _Linear(nn.Linear):
+    """The weights of a linear layer, used by a kernel of ours."""
+
+    kernel: Any
+
+    def __init__(self, original: nn.Linear) -> None:
+        super().__init__(original.in_features, original.out_features)
+        self.load_state_dict(original.state_dict())
+
+    def forward(self, input: Tensor) -> Tensor:
+        """What the kernel makes of these rows [n, k]."""
+        result: Tensor = self.kernel(input, self.weight, self.bias)
+        return result
+
+
+class OneUlp(_Linear):
+    """Moves the first result of every row to the next float when N > 1."""
+
+    kernel = staticmethod(_one_ulp)
+
+
+class OtherTree(_Linear):
+    """Sums in blocks when N > 2."""
+
+    kernel = staticmethod(_other_tree)
+
+
+class OtherTreeInThreads(_Linear):
+    """Sums in blocks when N > 1 and there are several threads."""
+
+    kernel = staticmethod(_other_tree_in_threads)
+
+
+class CastSums(_Linear):
+    """Casts every partial sum to the type of its input when N > 1, and only the result when N = 1."""
+
+    kernel = staticmethod(_cast_sums)
+
+
+class BatchScale(_Linear):
+    """Rounds its input to 127 steps of the largest value in the batch."""
+
+    kernel = staticmethod(_batch_scale)
+
+
+class MeanLeak(nn.Module):
+    """A ReLU that adds a hundredth of the mean over the batch."""
+
+    def __init__(self, original: nn.Module) -> None:
+        super().__init__()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The rows, each with something of the others."""
+        result: Tensor = _mean_leak(x)
+        return result
+
+
+class Swapped(nn.Module):
+    """A maximum over patches whose first two rows change places."""
+
+    def __init__(self, original: Any) -> None:
+        super().__init__()
+        self.size = int(original.kernel_size)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The rows, the first two in the wrong order."""
+        result: Tensor = _swapped(x, self.size)
+        return result
+
+
+class Tail(nn.Module):
+    """A sigmoid over all elements in a row, 8 at a time; those left over by another formula."""
+
+    def __init__(self, original: nn.Module) -> None:
+        super().__init__()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The sigmoid of each element."""
+        result: Tensor = _tail(x)
+        return result

@@ -1,0 +1,143 @@
+"""Small real networks in which no layer depends on N, by construction: every layer runs its rows one by one.
+
+They hold one planted fault, or none. Weights and images come from a seed.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+from torch.ao.quantization import DeQuantStub, MinMaxObserver, QuantStub, convert, fuse_modules
+
+from models.calibration import prepared
+from models.planted import BFLOAT16, INT8, Fault
+from models.quantized_modules import known_deprecations
+from models.registry import load
+from models.spec import RunnerSettings
+from models.torch_canonical import InCanonicalShape
+from models.torch_int8 import StaticInt8Runner
+from models.torch_ties import ProvocableTorchRunner
+
+CLASSES = 10  # not a multiple of the lanes of any vector unit
+_SIDE = 16
+_CALIBRATION = 16
+_REDUCED = {"quant_min": 0, "quant_max": 127}
+_FUSED = [["stem", "act1"], ["conv2", "act2"]]
+_ACTIVATIONS = (nn.ReLU, nn.Hardswish, nn.Sigmoid, nn.Tanh)
+
+
+def pixels(count: int, seed: int) -> NDArray[np.float32]:
+    """Images [count, 3, 16, 16] of normal noise."""
+    return np.random.Generator(np.random.PCG64(seed)).standard_normal((count, 3, _SIDE, _SIDE), np.float32)
+
+
+def open_planted(fault: Fault, threads: int, seed: int) -> ProvocableTorchRunner:
+    """A runner of a small network with this fault in its layer, and none elsewhere. Enter it to use it.
+
+    Entering raises VariantUnavailable where torch lacks the engine of an int8 network.
+    """
+    settings = RunnerSettings(threads=threads)
+    plant = load(fault.plant)
+    if fault.network == INT8:
+        recipe = {"engine": "x86", "reduce_range": True}
+        return StaticInt8Runner(lambda: _row_by_row(_int8_network(seed), fault.layer, plant), settings, recipe)
+    dtype = torch.bfloat16 if fault.network == BFLOAT16 else torch.float32
+    return ProvocableTorchRunner(lambda: _row_by_row(_float_network(seed), fault.layer, plant), settings, dtype)
+
+
+def open_innocent(threads: int, seed: int) -> ProvocableTorchRunner:
+    """A runner of a small network of random design without any fault."""
+    return ProvocableTorchRunner(lambda: _row_by_row(_random_network(seed)), RunnerSettings(threads=threads))
+
+
+def _row_by_row(net: nn.Module, layer: str = "", plant: Callable[[nn.Module], nn.Module] | None = None) -> nn.Module:
+    """The network with every layer in calls of one row; the named one is replaced by its faulty twin as it is."""
+    layers: OrderedDict[str, nn.Module] = OrderedDict()
+    for name, module in net.named_children():
+        if name == layer and plant is not None:
+            layers[name] = plant(module)
+        elif isinstance(module, (nn.Flatten, nn.Identity)):
+            layers[name] = module
+        else:
+            layers[name] = InCanonicalShape(module, size=1, up_to=0)
+    return nn.Sequential(layers).eval().requires_grad_(False)
+
+
+def _float_network(seed: int) -> nn.Module:
+    with _seeded(seed):
+        return nn.Sequential(
+            OrderedDict[str, nn.Module](
+                stem=nn.Conv2d(3, 8, 3, stride=2, padding=1),
+                act1=nn.ReLU(),
+                pool=nn.MaxPool2d(2),
+                conv2=nn.Conv2d(8, 4, 3, padding=1),
+                act2=nn.ReLU(),
+                flat=nn.Flatten(),
+                hidden=nn.Linear(64, 64),
+                act3=nn.ReLU(),
+                fc=nn.Linear(64, CLASSES),
+                scores=nn.Sigmoid(),
+            )
+        )
+
+
+def _int8_network(seed: int) -> nn.Module:
+    """Two convolutions and a linear layer, quantized for the current engine."""
+    with _seeded(seed), known_deprecations():
+        net: nn.Module = nn.Sequential(
+            OrderedDict[str, nn.Module](
+                quant=QuantStub(),
+                stem=nn.Conv2d(3, 16, 3, padding=1),
+                act1=nn.ReLU(),
+                conv2=nn.Conv2d(16, 16, 3, padding=1),
+                act2=nn.ReLU(),
+                pool=nn.MaxPool2d(4),
+                flat=nn.Flatten(),
+                fc=nn.Linear(256, CLASSES),
+                dequant=DeQuantStub(),
+            )
+        ).eval()
+        net = fuse_modules(net, _FUSED)  # type: ignore[no-untyped-call]
+        net = prepared(net, MinMaxObserver, **_REDUCED)
+        with torch.inference_mode():
+            net(torch.from_numpy(pixels(_CALIBRATION, seed)))
+        converted: nn.Module = convert(net)  # type: ignore[no-untyped-call]
+    return converted
+
+
+def _random_network(seed: int) -> nn.Module:
+    """Two convolutions and two linear layers of random sizes, with random activations and pooling between."""
+    draws = np.random.Generator(np.random.PCG64(seed))
+    first, second, hidden = (int(n) for n in draws.integers(3, 17, 3))
+    kernels = [int(k) for k in draws.choice([1, 3, 5], 2)]
+    acts = [_ACTIVATIONS[int(i)] for i in draws.integers(0, len(_ACTIVATIONS), 3)]
+    pool = [nn.MaxPool2d(2), nn.AvgPool2d(2), nn.AdaptiveAvgPool2d(4)][int(draws.integers(3))]
+    with _seeded(seed):
+        return nn.Sequential(
+            OrderedDict[str, nn.Module](
+                stem=nn.Conv2d(3, first, kernels[0], stride=2, padding=kernels[0] // 2),
+                norm=nn.BatchNorm2d(first),
+                act1=acts[0](),
+                conv2=nn.Conv2d(first, second, kernels[1], padding=kernels[1] // 2),
+                act2=acts[1](),
+                pool=pool,
+                flat=nn.Flatten(),
+                hidden=nn.Linear(second * 16, hidden),
+                act3=acts[2](),
+                fc=nn.Linear(hidden, CLASSES),
+            )
+        ).eval()
+
+
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    """torch's random state set to this seed, and put back on leaving."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
