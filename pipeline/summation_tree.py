@@ -102,7 +102,9 @@ def reveal(count: int, sizes: SubtreeSizes) -> Tree:
         asked += sum(map(len, pairs))
         if asked > _PAIRS_PER_SUMMAND * count:
             raise NotATree(f"no regular order was found with {_PAIRS_PER_SUMMAND} pairs a summand")
-        measured = np.split(_plausible(count, sizes(np.concatenate(pairs))), np.cumsum([len(one) for one in pairs])[:-1])
+        wanted = np.concatenate(pairs)
+        answers = _plausible(count, sizes(wanted)) if len(wanted) else np.empty(0, np.int64)
+        measured = np.split(answers, np.cumsum([len(one) for one in pairs])[:-1])
         groups, pending = zip(pending, pairs, measured, strict=True), []
         for group, asked_pairs, found in groups:
             pending += _divide(group, asked_pairs, found)
