@@ -25,10 +25,9 @@ def kernels_of(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict
     """
     with ExitStack() as stack:
         lines = stack.enter_context(_standard_output())
-        if torch.backends.mkldnn.is_available():
-            stack.enter_context(torch.backends.mkldnn.verbose(torch.backends.mkldnn.VERBOSE_ON))
-        if torch.backends.mkl.is_available():
-            stack.enter_context(torch.backends.mkl.verbose(torch.backends.mkl.VERBOSE_ON))
+        for library in (torch.backends.mkldnn, torch.backends.mkl):
+            if library.is_available():
+                stack.enter_context(library.verbose(library.VERBOSE_ON))
         function(*args, **kwargs)
     chosen = _chosen(function, args)
     found = [name for line in lines if (name := _name(line))]

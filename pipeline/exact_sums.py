@@ -46,7 +46,9 @@ def replayed(tree: Tree, x: Values, w: Values, bias: Values | None, multiply: Mu
 
     for number, children in enumerate(tree.nodes, tree.count):
         if len(children) > 2:
-            terms = [values.pop(c).astype(np.float64) if c in values else x[c].astype(np.float64) * w[c] for c in children]
+            terms = [
+                values.pop(c).astype(np.float64) if c in values else x[c].astype(np.float64) * w[c] for c in children
+            ]
             values[number] = np.sum(terms, axis=0).astype(np.float32)
             continue
         products = [part for part in children if part not in values]

@@ -19,7 +19,7 @@ from pipeline.summation_tree import NotATree, Pairs, Tree, mismatches, random_pa
 
 @dataclass(frozen=True)
 class _Scale:
-    """What masks work in a type: ``mask`` swallows all ``unit`` that come together with it; so many are counted exactly.
+    """What masks work in a type: ``mask`` swallows each ``unit`` that meets it; up to ``window`` of these count exactly.
 
     bfloat16 counts to 256 and float16 to 2048 in its result, so units stand only inside of a window of so many at a
     time; float16's mask must stay below 65504, so its units are its smallest number.
@@ -79,7 +79,8 @@ class OrderProbe:
         for pair in random_pairs(self.count, _FEW, self._generator):
             pairs = np.repeat(pair[None], outputs, axis=0)
             answers.append(self._asked(pairs, np.arange(outputs), element))
-        alike = np.flatnonzero((np.array(answers).T == np.array(answers).T[channel]).all(axis=1))
+        by_channel = np.stack(answers, axis=1)
+        alike = np.flatnonzero((by_channel == by_channel[channel]).all(axis=1))
         if len(alike) < _FEWEST:
             return Order(None, alike, f"only {len(alike)} channels answer alike")
 
@@ -101,7 +102,7 @@ class OrderProbe:
         swallowed = np.zeros(len(pairs))
         for start in range(0, self.count, self._scale.window):
             stop = min(start + self._scale.window, self.count)
-            operands = np.zeros((len(self._products.weight), self.count))
+            operands = np.zeros((len(self._products.weight), self.count), self._products.weight.dtype)
             operands[:, start:stop] = self._scale.unit
             operands[channels, pairs[:, 0]] = self._scale.mask
             operands[channels, pairs[:, 1]] = -self._scale.mask
@@ -110,15 +111,16 @@ class OrderProbe:
             swallowed += units - _at(result, element, channel_axis(self._products), channels) / self._scale.unit
         return swallowed + 2
 
-    def _run(self, operands: NDArray[np.float64]) -> NDArray[Any]:
+    def _run(self, operands: NDArray[Any]) -> NDArray[Any]:
         weight = self._products.weight
         bias = self._products.bias
-        return self._runner.with_operands(
+        outputs: Rows = self._runner.with_operands(
             self._layer,
             self._inputs,
-            operands[:, : self._factors].astype(weight.dtype).reshape(weight.shape),
+            operands[:, : self._factors].reshape(weight.shape),
             None if bias is None else operands[:, -1].astype(bias.dtype),
-        )[0]
+        )
+        return outputs[0]
 
 
 def channel_axis(products: Products) -> int:
@@ -152,7 +154,7 @@ def operands_at(
         else:
             group = products.weight.shape[1]
             first = channel // (len(products.weight) // products.groups) * group
-            spans = [
+            spans: list[Any] = [
                 slice(at * stride - padding, at * stride - padding + size * dilation, dilation)
                 for at, stride, padding, dilation, size in zip(
                     element[2:],
@@ -163,7 +165,8 @@ def operands_at(
                     strict=True,
                 )
             ]
-            window = inputs[0][(element[0], slice(first, first + group), *spans)]
+            place: tuple[Any, ...] = (element[0], slice(first, first + group), *spans)
+            window = inputs[0][place]
         x.append(window.reshape(-1).astype(np.float32))
         w.append(products.weight[channel].reshape(-1).astype(np.float32))
     channels = [element[axis] for element in elements]

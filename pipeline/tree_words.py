@@ -1,7 +1,8 @@
-"""A summation tree in a few words: "a chain of 2048" against "10 chains of 192 and a chain of 128, one after another"."""
+"""A summation tree in a few words: "a chain of 2048" against "8 chains of 256, added one after another"."""
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Sequence
 
@@ -40,7 +41,7 @@ class _Words:
             after.append(chain.pop())
             node = self._heavy(node)
         joins = [int(self._tree.sizes[part]) for part in chain[1:] if self._inner(part)]
-        if any(later > earlier for earlier, later in zip(joins, joins[1:], strict=False)):
+        if any(later > earlier for earlier, later in itertools.pairwise(joins)):
             parts = self._leaves_of_tree(node)
             text = f"{self._counted([self._phrase(part, level) for part in parts])}, joined by a tree of {len(parts)}"
         else:

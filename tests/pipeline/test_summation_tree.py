@@ -107,7 +107,9 @@ def test_any_tree_is_found_again(seed: int) -> None:
     generator = np.random.default_rng(seed)
     parts: list[Any] = generator.permutation(30).tolist()
     while len(parts) > 1:
-        taken = [parts.pop(int(generator.integers(len(parts)))) for _ in range(min(len(parts), generator.integers(2, 4)))]
+        taken = [
+            parts.pop(int(generator.integers(len(parts)))) for _ in range(min(len(parts), generator.integers(2, 4)))
+        ]
         parts.append(taken)
     tree = tree_of(parts[0], 30)
     assert reveal(30, lambda pairs: tree.sizes_of(pairs).astype(np.float64)) == tree
