@@ -38,7 +38,7 @@ def _name(line: str) -> str | None:
     """What one line of a log says ran, without times, addresses and sizes."""
     if call := _MKL_CALL.match(line):
         threads = _MKL_THREADS.search(line)
-        return f"MKL {call[1]}" + (f", {threads[1]} threads" if threads else "")
+        return f"MKL {call[1]}" + (f" on {threads[1]} thread{'s' * (threads[1] != '1')}" if threads else "")
     fields = line.split(",")
     if not line.startswith(("onednn_verbose", "dnnl_verbose")) or "exec" not in fields:
         return None

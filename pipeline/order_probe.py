@@ -7,6 +7,7 @@ order (the tail of a tile, say), and only channels like the one that is asked fo
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,11 +16,12 @@ from numpy.typing import NDArray
 
 from models.spec import Products, Rows
 from pipeline.summation_tree import NotATree, Pairs, Tree, mismatches, random_pairs, reveal
+from pipeline.wording import counted
 
 
 @dataclass(frozen=True)
 class _Scale:
-    """What masks work in a type: ``mask`` swallows each ``unit`` that meets it; up to ``window`` of these count exactly.
+    """The masks of a type: ``mask`` swallows each ``unit`` that meets it; up to ``window`` of these count exactly.
 
     bfloat16 counts to 256 and float16 to 2048 in its result, so units stand only inside of a window of so many at a
     time; float16's mask must stay below 65504, so its units are its smallest number.
@@ -65,62 +67,52 @@ class OrderProbe:
         first, *others = inputs
         ones = np.ones((count, *first.shape[1:]), first.dtype)
         self._inputs = (ones, *(np.zeros((count, *part.shape[1:]), part.dtype) for part in others))
-        self._factors = products.weight[0].size
-        self.count = self._factors + (products.bias is not None)
-        """Summands: the products, then the bias, if there is one."""
         self._generator = np.random.Generator(np.random.PCG64(seed))
 
     def at(self, element: Element) -> Order:
-        """The order at this element, whose window must lie wholly inside of the input."""
-        axis = channel_axis(self._products)
-        channel = element[axis]
-        outputs = len(self._products.weight)
-        answers = []
-        for pair in random_pairs(self.count, _FEW, self._generator):
-            pairs = np.repeat(pair[None], outputs, axis=0)
-            answers.append(self._asked(pairs, np.arange(outputs), element))
-        by_channel = np.stack(answers, axis=1)
-        alike = np.flatnonzero((by_channel == by_channel[channel]).all(axis=1))
+        """The order at this element, over the ``summands`` that it has."""
+        places = summands(self._products, self._inputs, element)
+        count, outputs = len(places), len(self._products.weight)
+        if count < 2:
+            return Order(None, np.arange(outputs), f"it has {counted(count, 'summand')}")
+        every = [np.repeat(pair[None], outputs, axis=0) for pair in random_pairs(count, _FEW, self._generator)]
+        answers = np.stack([self._asked(pairs, np.arange(outputs), element, places) for pairs in every], axis=1)
+        alike = np.flatnonzero((answers == answers[element[channel_axis(self._products)]]).all(axis=1))
         if len(alike) < _FEWEST:
-            return Order(None, alike, f"only {len(alike)} channels answer alike")
+            return Order(None, alike, f"only {counted(len(alike), 'channel')} of {outputs} answer alike")
 
         def sizes(pairs: Pairs) -> NDArray[np.float64]:
             parts = [pairs[start : start + len(alike)] for start in range(0, len(pairs), len(alike))]
-            return np.concatenate([self._asked(part, alike[: len(part)], element) for part in parts])
+            return np.concatenate([self._asked(part, alike[: len(part)], element, places) for part in parts])
 
         try:
-            tree = reveal(self.count, sizes)
-            checked = random_pairs(self.count, len(alike), self._generator)
+            tree = reveal(count, sizes)
+            checked = random_pairs(count, len(alike), self._generator)
             if wrong := mismatches(tree, checked, sizes):
                 raise NotATree(f"{wrong} of {len(checked)} further pairs contradict the tree found")
         except NotATree as error:
             return Order(None, alike, str(error))
         return Order(tree, alike)
 
-    def _asked(self, pairs: Pairs, channels: NDArray[np.int64], element: Element) -> NDArray[np.float64]:
-        """The size of the smallest subtree with both summands, one pair in each of these channels."""
+    def _asked(
+        self, pairs: Pairs, channels: NDArray[np.int64], element: Element, places: NDArray[np.int64]
+    ) -> NDArray[np.float64]:
+        """The size of the smallest subtree with both of these ``places``, one pair in each of these channels."""
+        products, scale = self._products, self._scale
+        factors = products.weight[0].size
         swallowed = np.zeros(len(pairs))
-        for start in range(0, self.count, self._scale.window):
-            stop = min(start + self._scale.window, self.count)
-            operands = np.zeros((len(self._products.weight), self.count), self._products.weight.dtype)
-            operands[:, start:stop] = self._scale.unit
-            operands[channels, pairs[:, 0]] = self._scale.mask
-            operands[channels, pairs[:, 1]] = -self._scale.mask
-            result = self._run(operands)
+        for start in range(0, len(places), scale.window):
+            stop = min(start + scale.window, len(places))
+            operands = np.zeros((len(products.weight), factors + 1), products.weight.dtype)
+            operands[:, places[start:stop]] = scale.unit
+            operands[channels, places[pairs[:, 0]]] = scale.mask
+            operands[channels, places[pairs[:, 1]]] = -scale.mask
+            weight = operands[:, :factors].reshape(products.weight.shape)
+            bias = None if products.bias is None else operands[:, -1].astype(products.bias.dtype)
+            outputs: Rows = self._runner.with_operands(self._layer, self._inputs, weight, bias)
             units = (stop - start) - ((pairs >= start) & (pairs < stop)).sum(axis=1)
-            swallowed += units - _at(result, element, channel_axis(self._products), channels) / self._scale.unit
+            swallowed += units - _at(outputs[0], element, channel_axis(products), channels) / scale.unit
         return swallowed + 2
-
-    def _run(self, operands: NDArray[Any]) -> NDArray[Any]:
-        weight = self._products.weight
-        bias = self._products.bias
-        outputs: Rows = self._runner.with_operands(
-            self._layer,
-            self._inputs,
-            operands[:, : self._factors].reshape(weight.shape),
-            None if bias is None else operands[:, -1].astype(bias.dtype),
-        )
-        return outputs[0]
 
 
 def channel_axis(products: Products) -> int:
@@ -128,50 +120,51 @@ def channel_axis(products: Products) -> int:
     return 1 if products.weight.ndim > 2 else -1
 
 
+def summands(products: Products, inputs: Rows, element: Element) -> NDArray[np.int64]:
+    """The numbers of an output element's summands: the products of a row of the weight, then the bias, if there is one.
+
+    Products with padding are none.
+    """
+    ones = (np.ones((1, *inputs[0].shape[1:]), np.float32),)
+    x, _, bias = operands_at(products, ones, [(0, *element[1:])])
+    return np.flatnonzero(np.append(x[:, 0], bias is not None))
+
+
 def whole_windows(products: Products, inputs: Rows, outputs: NDArray[Any]) -> NDArray[np.bool_]:
-    """A mask, broadcastable to the outputs, of the places whose window lies wholly inside of the input."""
-    inside = np.ones((1,) * outputs.ndim, np.bool_)
+    """A mask, of the shape of the outputs, of the elements whose window lies wholly inside of the input."""
+    inside = np.ones(outputs.shape, np.bool_)
     for axis, (stride, padding, dilation) in enumerate(
         zip(products.stride, products.padding, products.dilation, strict=True), 2
     ):
         start = np.arange(outputs.shape[axis]) * stride - padding
         reach = (products.weight.shape[axis] - 1) * dilation
         fits = (start >= 0) & (start + reach < inputs[0].shape[axis])
-        inside = inside & fits.reshape((-1,) + (1,) * (outputs.ndim - axis - 1))
+        inside &= fits.reshape((-1,) + (1,) * (outputs.ndim - axis - 1))
     return inside
 
 
 def operands_at(
-    products: Products, inputs: Rows, elements: list[Element]
+    products: Products, inputs: Rows, elements: Sequence[Element]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32] | None]:
     """(x, w, bias): the factors [products, elements] of these output elements as float32, and their biases."""
     axis = channel_axis(products)
-    x, w = [], []
-    for element in elements:
-        channel = element[axis]
-        if axis == -1:
-            window = inputs[0][element[:-1]]
-        else:
-            group = products.weight.shape[1]
-            first = channel // (len(products.weight) // products.groups) * group
-            spans: list[Any] = [
-                slice(at * stride - padding, at * stride - padding + size * dilation, dilation)
-                for at, stride, padding, dilation, size in zip(
-                    element[2:],
-                    products.stride,
-                    products.padding,
-                    products.dilation,
-                    products.weight.shape[2:],
-                    strict=True,
-                )
-            ]
-            place: tuple[Any, ...] = (element[0], slice(first, first + group), *spans)
-            window = inputs[0][place]
-        x.append(window.reshape(-1).astype(np.float32))
-        w.append(products.weight[channel].reshape(-1).astype(np.float32))
     channels = [element[axis] for element in elements]
+    padded = np.pad(inputs[0], [(0, 0)] * (inputs[0].ndim - len(products.padding)) + [(p, p) for p in products.padding])
+    x = [padded[_window(products, element)].reshape(-1).astype(np.float32) for element in elements]
+    w = products.weight[channels].reshape(len(channels), -1).astype(np.float32)
     bias = None if products.bias is None else products.bias[channels].astype(np.float32)
-    return np.stack(x, axis=1), np.stack(w, axis=1), bias
+    return np.stack(x, axis=1), w.T.copy(), bias
+
+
+def _window(products: Products, element: Element) -> tuple[int | slice, ...]:
+    """Where the window of an output element is in the padded input."""
+    if not products.stride:
+        return element[:-1]
+    inputs = products.weight.shape[1]
+    group = element[1] // (len(products.weight) // products.groups)
+    kernel = zip(element[2:], products.stride, products.dilation, products.weight.shape[2:], strict=True)
+    spans = [slice(at * stride, at * stride + size * dilation, dilation) for at, stride, dilation, size in kernel]
+    return (element[0], slice(group * inputs, (group + 1) * inputs), *spans)
 
 
 def _at(result: NDArray[Any], element: Element, axis: int, channels: NDArray[np.int64]) -> NDArray[np.float64]:

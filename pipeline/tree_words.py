@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from pipeline.summation_tree import Tree
-from pipeline.wording import listed
+from pipeline.wording import counted, listed
 
 _ALIKE = 4  # the halves that a tree joins differ in size by less than this factor
 _LEVELS = 4  # blocks of blocks of blocks are still worth words
@@ -19,7 +19,7 @@ _MOST = 0.9  # of the steps of a chain that make it "mostly" regular
 def in_words(tree: Tree, bias: int | None = None) -> str:
     """The order of additions, condensed to one line. ``bias``: the summand that is the bias and not a product."""
     said = _Words(tree, bias).of(tree.count + len(tree.nodes) - 1)
-    return f"{tree.count} summands, {tree.depth} additions deep: {said}"
+    return f"{counted(tree.count, 'summand')}, {counted(tree.depth, 'addition')} deep: {said}"
 
 
 class _Words:

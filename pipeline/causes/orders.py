@@ -13,7 +13,7 @@ from models.spec import Probed, Products, Rows, Widened
 from pipeline.causes import Subject, alone
 from pipeline.evidence import bits
 from pipeline.exact_sums import reproduced
-from pipeline.order_probe import Element, Order, OrderProbe, channel_axis, operands_at, whole_windows
+from pipeline.order_probe import Element, Order, OrderProbe, channel_axis, operands_at, summands, whole_windows
 from pipeline.tree_words import in_words
 from pipeline.wording import counted, number
 
@@ -99,7 +99,6 @@ class Orders:
     """The orders of addition of one output element at N = 1 and at N = k, and the proof of each by replay."""
 
     element: Element
-    differs: bool  # whether this element's bytes depend on N
     alone: Order
     together: Order
     replays: dict[int, Replay]
@@ -132,10 +131,7 @@ def can_be_probed(subject: Subject) -> bool:
 
 
 def orders(subject: Subject) -> Orders:
-    """The orders at an element that differs, where one has its whole window inside of the input; else in the middle.
-
-    Raises ValueError where no output element has.
-    """
+    """The orders at an element that differs, if there is one, and with its whole window inside of the input, if so."""
     if "orders" not in subject.memo:
         subject.memo["orders"] = _orders(subject)
     found: Orders = subject.memo["orders"]
@@ -145,22 +141,33 @@ def orders(subject: Subject) -> Orders:
 def _orders(subject: Subject) -> Orders:
     runner, name = subject.runner, subject.layer.name
     products: Products = runner.products(name)
-    rows = subject.rows(0, subject.batch)
-    inside = np.broadcast_to(whole_windows(products, rows, subject.together), subject.together.shape)
-    if not inside.any():
-        raise ValueError("no output element has its whole window inside of the input")
-    element = _telling(subject.differing & inside, inside, channel_axis(products))
+    rows, axis = subject.rows(0, subject.batch), channel_axis(products)
+    alike = whole_windows(products, rows, subject.together)
+    if not alike.any():
+        alike = np.ones(alike.shape, np.bool_)
+    element = _telling(subject.differing & alike, alike, axis)
+    if not whole_windows(products, rows, subject.together)[element]:  # no other place has the same summands
+        alike = _same_place(alike.shape, element, axis)
     found = {}
     for count in (1, subject.batch):
         at = (0 if count == 1 else element[0], *element[1:])
         found[count] = OrderProbe(runner, name, products, rows, count, subject.seed).at(at)
+    places = summands(products, rows, element)
     outputs = {1: subject.alone, subject.batch: subject.together}
-    sample = _sample(subject, inside, channel_axis(products), found)
-    replays = {n: _replay(products, rows, sample, order, outputs[n]) for n, order in found.items() if order.tree}
-    bias = None if products.bias is None else products.weight[0].size
+    sample = _sample(subject, alike, axis, found)
+    replays = {n: _replay(products, rows, places, sample, o, outputs[n]) for n, o in found.items() if o.tree}
+    bias = None if products.bias is None else len(places) - 1
     words = {f"N = {n}": _in_words(order, bias) for n, order in found.items()}
-    differs = bool(subject.differing[element])
-    return Orders(element, differs, found[1], found[subject.batch], replays, words)
+    return Orders(element, found[1], found[subject.batch], replays, words)
+
+
+def _same_place(shape: tuple[int, ...], element: Element, axis: int) -> NDArray[np.bool_]:
+    """A mask of the elements that differ from this one in row and channel only."""
+    mask = np.zeros(shape, np.bool_)
+    place: list[int | slice] = list(element)
+    place[0] = place[axis] = slice(None)
+    mask[tuple(place)] = True
+    return mask
 
 
 def _telling(differing: NDArray[np.bool_], inside: NDArray[np.bool_], axis: int) -> Element:
@@ -176,15 +183,15 @@ def _telling(differing: NDArray[np.bool_], inside: NDArray[np.bool_], axis: int)
     return tuple(place)
 
 
-def _sample(subject: Subject, inside: NDArray[np.bool_], axis: int, found: dict[int, Order]) -> list[Element]:
+def _sample(subject: Subject, alike: NDArray[np.bool_], axis: int, found: dict[int, Order]) -> list[Element]:
     """Elements of the channels probed, half of them such as differ, as far as there are."""
-    channels = np.zeros(inside.shape[axis], np.bool_)
+    channels = np.zeros(alike.shape[axis], np.bool_)
     first, second = (order.channels for order in found.values())
     channels[np.intersect1d(first, second)] = True
-    wanted = inside & np.moveaxis(np.broadcast_to(channels, np.moveaxis(inside, axis, -1).shape), -1, axis)
+    wanted = alike & np.moveaxis(np.broadcast_to(channels, np.moveaxis(alike, axis, -1).shape), -1, axis)
     generator = np.random.Generator(np.random.PCG64(subject.seed))
-    half = _drawn(wanted & subject.differing, _SAMPLE // 2, generator)
-    return half + _drawn(wanted & ~subject.differing, _SAMPLE - len(half), generator)
+    equal = _drawn(wanted & ~subject.differing, _SAMPLE // 2, generator)
+    return _drawn(wanted & subject.differing, _SAMPLE - len(equal), generator) + equal
 
 
 def _drawn(mask: NDArray[np.bool_], count: int, generator: np.random.Generator) -> list[Element]:
@@ -193,12 +200,23 @@ def _drawn(mask: NDArray[np.bool_], count: int, generator: np.random.Generator) 
     return [tuple(map(int, np.unravel_index(place, mask.shape))) for place in chosen]
 
 
-def _replay(products: Products, rows: Any, sample: list[Element], order: Order, outputs: NDArray[Any]) -> Replay:
+def _replay(
+    products: Products,
+    rows: Rows,
+    places: NDArray[np.int64],
+    sample: list[Element],
+    order: Order,
+    outputs: NDArray[Any],
+) -> Replay:
     kernel = np.array([outputs[element] for element in sample], outputs.dtype)
+    x, w, bias = operands_at(products, rows, sample)
+    factors = places[places < len(x)]
     assert order.tree is not None
     share, how = reproduced(
         order.tree,
-        *operands_at(products, rows, sample),
+        x[factors],
+        w[factors],
+        bias,
         lambda sums: np.asarray(bits(sums.astype(outputs.dtype)) == bits(kernel)),
     )
     return Replay(round(share * len(sample)), len(sample), how)
