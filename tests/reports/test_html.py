@@ -148,7 +148,7 @@ def test_a_number_stays_with_its_unit() -> None:
 
 def test_a_stage_that_has_not_run_says_so_in_its_place() -> None:
     text = page("unasked").text
-    assert text.count("Not run: the study was asked not to explain (--no-explain).") == 4
+    assert text.count("Not run: the study was asked not to explain (--no-explain).") == 5
     assert (
         "Not run for fp16, int8-onednn, ort-fp32 and ort-fp16: the runner cannot be looked into." in page("full").text
     )
