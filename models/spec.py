@@ -230,6 +230,7 @@ class Products:
 
     ``weight``: [outputs, inputs of a group, *kernel], read-only; ``bias``: [outputs]. ``stride``, ``padding`` and
     ``dilation``: one number for each axis of the kernel. Outputs are on axis 1 of a convolution, on the last otherwise.
+    ``rectified``: sums below 0 are replaced by 0.
     """
 
     weight: NDArray[Any]
@@ -238,6 +239,7 @@ class Products:
     padding: tuple[int, ...] = ()
     dilation: tuple[int, ...] = ()
     groups: int = 1
+    rectified: bool = False
 
 
 @runtime_checkable

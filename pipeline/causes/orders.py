@@ -212,13 +212,12 @@ def _replay(
     x, w, bias = operands_at(products, rows, sample)
     factors = places[places < len(x)]
     assert order.tree is not None
-    share, how = reproduced(
-        order.tree,
-        x[factors],
-        w[factors],
-        bias,
-        lambda sums: np.asarray(bits(sums.astype(outputs.dtype)) == bits(kernel)),
-    )
+
+    def as_stored(sums: NDArray[np.float32]) -> NDArray[np.bool_]:
+        finished = np.maximum(sums, 0) if products.rectified else sums
+        return np.asarray(bits(finished.astype(outputs.dtype)) == bits(kernel))
+
+    share, how = reproduced(order.tree, x[factors], w[factors], bias, as_stored)
     return Replay(round(share * len(sample)), len(sample), how)
 
 
