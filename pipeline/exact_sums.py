@@ -63,8 +63,8 @@ def replayed(tree: Tree, x: Values, w: Values, bias: Values | None, multiply: Mu
 
 def reproduced(
     tree: Tree, x: Values, w: Values, bias: Values | None, finish: Callable[[Values], NDArray[np.bool_]]
-) -> tuple[float, str]:
-    """(largest share of sums reproduced, how), over the ways in which products can meet sums.
+) -> tuple[NDArray[np.bool_], str]:
+    """(which sums are reproduced, how), by that way in which products can meet sums that reproduces most.
 
     ``finish`` takes the sums [s] and says which of them are the kernel's, bit for bit, once stored as it stores them.
     """
@@ -73,11 +73,11 @@ def reproduced(
         ("fused multiply-add, last product first", "fused", False),
         ("separate multiplication and addition", "separate", True),
     ]
-    best = (-1.0, "")
+    best = np.zeros(0, np.bool_), ""
     for words, multiply, ascending in ways:
-        share = float(finish(replayed(tree, x, w, bias, multiply, ascending)).mean())
-        if share > best[0]:
-            best = share, words
-        if share == 1.0:
+        found = finish(replayed(tree, x, w, bias, multiply, ascending))
+        if not best[1] or found.sum() > best[0].sum():
+            best = found, words
+        if found.all():
             break
     return best

@@ -32,12 +32,12 @@ class _Scale:
     window: int
 
 
-_SCALES = {
-    "float64": _Scale(2.0**80, 1.0, 2**50),
+SCALES = {
     "float32": _Scale(2.0**40, 1.0, 2**22),
     "bfloat16": _Scale(2.0**40, 1.0, 2**8),
     "float16": _Scale(2.0**15, 2.0**-24, 2**11),
 }
+"""By type of the weight; other types cannot be probed."""
 _FEW = 4  # pairs asked of all channels at once
 _FEWEST = 4  # channels alike, below which a probe would take too many calls
 Element = tuple[int, ...]
@@ -63,7 +63,7 @@ class OrderProbe:
         self._runner = runner
         self._layer = layer
         self._products = products
-        self._scale = _SCALES[products.weight.dtype.name]
+        self._scale = SCALES[products.weight.dtype.name]
         first, *others = inputs
         ones = np.ones((count, *first.shape[1:]), first.dtype)
         self._inputs = (ones, *(np.zeros((count, *part.shape[1:]), part.dtype) for part in others))

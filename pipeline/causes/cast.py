@@ -6,7 +6,7 @@ import numpy as np
 
 from models.spec import Widened
 from pipeline.causes import Subject, alone
-from pipeline.causes.orders import Wider
+from pipeline.causes.wide import Wider
 from pipeline.evidence import bits
 from pipeline.records import CauseFinding
 from pipeline.wording import out_of

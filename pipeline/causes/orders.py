@@ -1,94 +1,35 @@
-"""What the interventions on rounding share: the layer in a wider type, and its orders of addition, each found once."""
+"""What the interventions on rounding share: the layer's orders of addition at N = 1 and N = k, and their proof."""
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.spec import Probed, Products, Rows, Widened
-from pipeline.causes import Subject, alone
+from models.spec import Probed, Products
+from pipeline.causes import Subject
 from pipeline.evidence import bits
 from pipeline.exact_sums import reproduced
-from pipeline.order_probe import Element, Order, OrderProbe, channel_axis, operands_at, summands, whole_windows
+from pipeline.order_probe import SCALES, Element, Order, OrderProbe, channel_axis, operands_at, summands, whole_windows
 from pipeline.tree_words import in_words
-from pipeline.wording import counted, number
 
-_GONE = 2.0**-20  # of the difference; float64 rounds 2**29 times finer than float32
-_TOLERANCE = 0.05  # of the largest output, between the layer and the same in a wider type: is it the same operation?
 _SAMPLE = 256  # output elements at which a tree is replayed
-
-
-@dataclass(frozen=True)
-class Wide:
-    """The layer in a wider type. ``gone``: the difference between N = 1 and N = k vanished at the layer's precision.
-
-    None: it cannot be said, and ``text`` says why.
-    """
-
-    gone: bool | None
-    text: str
-
-
-def widened(subject: Subject, kind: Literal["float32", "float64"]) -> Wide:
-    """The same rows alone and together, computed in ``kind``.
-
-    float64 rounds as well, so bits may still differ there; gone is a difference below 2**-20 of the layer's own.
-    """
-    if kind not in subject.memo:
-        subject.memo[kind] = _widened(subject, kind)
-    found: Wide = subject.memo[kind]
-    return found
-
-
-def _widened(subject: Subject, kind: Literal["float32", "float64"]) -> Wide:
-    runner: Widened = subject.runner
-    name, rows, batch = subject.layer.name, subject.rows(0, subject.batch), subject.batch
-    try:
-        together = runner.widened(name, rows, kind)[0].astype(np.float64)
-        single = alone(Wider(runner, kind), name, rows, batch).astype(np.float64)
-    except NotImplementedError as error:
-        return Wide(None, f"It has no form in {kind}: {error}.")
-    before = _largest(subject.alone.astype(np.float64) - subject.together.astype(np.float64))
-    if not before:
-        return Wide(None, f"These rows show no difference that {kind} could remove.")
-    scale = _largest(together)
-    if not _largest(subject.together.astype(np.float64) - together) <= _TOLERANCE * scale:
-        return Wide(None, f"In {kind} the layer gives other results altogether, so that it cannot be compared.")
-    after = _largest(single - together)
-    text = (
-        f"In {kind} the largest difference between N = 1 and N = {batch} is {number(after)}, against {number(before)}"
-    )
-    if after:
-        text += f" before: {number(before / after)} times smaller" if after < before else " before"
-    return Wide(after <= _GONE * before, f"{text} ({counted(together.size, 'output element')}).")
-
-
-def _largest(values: NDArray[np.float64]) -> float:
-    return float(np.abs(values).max(initial=0.0)) if np.isfinite(values).all() else math.inf
-
-
-class Wider:
-    """A runner whose replay is in another type, for ``alone``."""
-
-    def __init__(self, runner: Widened, kind: Literal["float32", "float64"]) -> None:
-        self._runner, self._kind = runner, kind
-
-    def replay(self, layer: str, inputs: Rows) -> Rows:
-        """The layer on these rows in that type."""
-        return self._runner.widened(layer, inputs, self._kind)
+_PROVED = 0.9  # of the elements that depend on N must have the bits that a tree gives, or it is not believed
 
 
 @dataclass(frozen=True)
 class Replay:
-    """How many of ``sampled`` output elements the tree gives bit for bit, and ``how`` products meet sums there."""
+    """How many of ``sampled`` output elements the tree gives bit for bit, and ``how`` products meet sums there.
+
+    ``telling``: the share of those reproduced among the elements that depend on N, if there are any.
+    """
 
     reproduced: int
     sampled: int
     how: str
+    telling: float
 
     def __str__(self) -> str:
         return f"{self.reproduced} of {self.sampled} ({self.how})"
@@ -127,7 +68,10 @@ class Orders:
 
 def can_be_probed(subject: Subject) -> bool:
     """Whether this layer's order of addition can be asked for."""
-    return isinstance(subject.runner, Probed) and subject.runner.products(subject.layer.name) is not None
+    if not isinstance(subject.runner, Probed):
+        return False
+    products = subject.runner.products(subject.layer.name)
+    return products is not None and products.weight.dtype.name in SCALES
 
 
 def orders(subject: Subject) -> Orders:
@@ -148,17 +92,27 @@ def _orders(subject: Subject) -> Orders:
     element = _telling(subject.differing & alike, alike, axis)
     if not whole_windows(products, rows, subject.together)[element]:  # no other place has the same summands
         alike = _same_place(alike.shape, element, axis)
-    found = {}
+    found: dict[int, Order] = {}
     for count in (1, subject.batch):
         at = (0 if count == 1 else element[0], *element[1:])
         found[count] = OrderProbe(runner, name, products, rows, count, subject.seed).at(at)
-    places = summands(products, rows, element)
-    outputs = {1: subject.alone, subject.batch: subject.together}
     sample = _sample(subject, alike, axis, found)
-    replays = {n: _replay(products, rows, places, sample, o, outputs[n]) for n, o in found.items() if o.tree}
-    bias = None if products.bias is None else len(places) - 1
-    words = {f"N = {n}": _in_words(order, bias) for n, order in found.items()}
+    bias = None if products.bias is None else len(summands(products, rows, element)) - 1
+    replays, words = {}, {}
+    for n, order in found.items():
+        if order.tree is not None and sample:
+            replays[n] = _replay(subject, products, sample, order, subject.alone if n == 1 else subject.together)
+            found[n] = _believed(order, replays[n])
+        words[f"N = {n}"] = _in_words(found[n], bias)
     return Orders(element, found[1], found[subject.batch], replays, words)
+
+
+def _believed(order: Order, replay: Replay) -> Order:
+    """The order, without a tree where replaying it does not give the kernel's bits: the masks were misled."""
+    if replay.telling >= _PROVED:
+        return order
+    why = f"replayed, it gives the kernel's bits for only {replay.reproduced} of {replay.sampled} outputs sampled"
+    return replace(order, tree=None, why=why)
 
 
 def _same_place(shape: tuple[int, ...], element: Element, axis: int) -> NDArray[np.bool_]:
@@ -200,16 +154,11 @@ def _drawn(mask: NDArray[np.bool_], count: int, generator: np.random.Generator) 
     return [tuple(map(int, np.unravel_index(place, mask.shape))) for place in chosen]
 
 
-def _replay(
-    products: Products,
-    rows: Rows,
-    places: NDArray[np.int64],
-    sample: list[Element],
-    order: Order,
-    outputs: NDArray[Any],
-) -> Replay:
+def _replay(subject: Subject, products: Products, sample: list[Element], order: Order, outputs: NDArray[Any]) -> Replay:
     kernel = np.array([outputs[element] for element in sample], outputs.dtype)
+    rows = subject.rows(0, subject.batch)
     x, w, bias = operands_at(products, rows, sample)
+    places = summands(products, rows, sample[0])
     factors = places[places < len(x)]
     assert order.tree is not None
 
@@ -217,8 +166,9 @@ def _replay(
         finished = np.maximum(sums, 0) if products.rectified else sums
         return np.asarray(bits(finished.astype(outputs.dtype)) == bits(kernel))
 
-    share, how = reproduced(order.tree, x[factors], w[factors], bias, as_stored)
-    return Replay(round(share * len(sample)), len(sample), how)
+    found, how = reproduced(order.tree, x[factors], w[factors], bias, as_stored)
+    telling = found[np.array([subject.differing[element] for element in sample])]
+    return Replay(int(found.sum()), len(sample), how, float((telling if len(telling) else found).mean()))
 
 
 def _in_words(order: Order, bias: int | None) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from models.spec import Widened
 from pipeline.causes import Subject
-from pipeline.causes.orders import can_be_probed, orders, widened
+from pipeline.causes.orders import can_be_probed, orders
+from pipeline.causes.wide import widened
 from pipeline.records import CauseFinding, CauseVerdict
 
 NAME = "rounding-order"
