@@ -54,7 +54,9 @@ class ExaminedTorchRunner(RewritableTorchRunner):
         twin._parameters = dict(module._parameters)
         for name, values in (("weight", weight), ("bias", bias)):
             if values is not None:
-                given = memory_like(Form.of(getattr(module, name)), to_torch(np.ascontiguousarray(values)))
+                given = memory_like(
+                    Form.of(getattr(module, name)), to_torch(np.require(values, requirements=["C", "W"]))
+                )
                 twin._parameters[name] = nn.Parameter(given, requires_grad=False)
         with torch.inference_mode():
             return gave(unit, twin(*args, **kwargs))
