@@ -23,6 +23,8 @@ from pipeline.wording import counted
 class _Scale:
     """The masks of a type: ``mask`` swallows each ``unit`` that meets it; up to ``window`` of these count exactly.
 
+    ``most``: summands that are asked for, lest the windows take too many calls; all others are set to 0 then.
+
     bfloat16 counts to 256 and float16 to 2048 in its result, so units stand only inside of a window of so many at a
     time; float16's mask must stay below 65504, so its units are its smallest number.
     """
@@ -30,15 +32,17 @@ class _Scale:
     mask: float
     unit: float
     window: int
+    most: int
 
 
 SCALES = {
-    "float32": _Scale(2.0**40, 1.0, 2**22),
-    "bfloat16": _Scale(2.0**40, 1.0, 2**8),
-    "float16": _Scale(2.0**15, 2.0**-24, 2**11),
+    "float32": _Scale(2.0**40, 1.0, 2**22, 2**22),
+    "bfloat16": _Scale(2.0**40, 1.0, 2**8, 2**10),
+    "float16": _Scale(2.0**15, 2.0**-24, 2**11, 2**12),
 }
 """By type of the weight; other types cannot be probed."""
 _FEW = 4  # pairs asked of all channels at once
+_RUNS = 8  # in which those summands stand, spread evenly, that are asked for where not all are
 _FEWEST = 4  # channels alike, below which a probe would take too many calls
 Element = tuple[int, ...]
 """An output element: its row, then its place in the row."""
@@ -70,8 +74,8 @@ class OrderProbe:
         self._generator = np.random.Generator(np.random.PCG64(seed))
 
     def at(self, element: Element) -> Order:
-        """The order at this element, over the ``summands`` that it has."""
-        places = summands(self._products, self._inputs, element)
+        """The order at this element, over its ``asked_summands``."""
+        places = asked_summands(self._products, self._inputs, element)
         count, outputs = len(places), len(self._products.weight)
         if count < 2:
             return Order(None, np.arange(outputs), f"it has {counted(count, 'summand')}")
@@ -128,6 +132,17 @@ def summands(products: Products, inputs: Rows, element: Element) -> NDArray[np.i
     ones = (np.ones((1, *inputs[0].shape[1:]), np.float32),)
     x, _, bias = operands_at(products, ones, [(0, *element[1:])])
     return np.flatnonzero(np.append(x[:, 0], bias is not None))
+
+
+def asked_summands(products: Products, inputs: Rows, element: Element) -> NDArray[np.int64]:
+    """Those of the ``summands`` whose order is asked for: all, or runs spread evenly over them, and the bias."""
+    every = summands(products, inputs, element)
+    most = SCALES[products.weight.dtype.name].most
+    if len(every) <= most:
+        return every
+    starts = np.linspace(0, len(every) - most // _RUNS, _RUNS).astype(np.int64)
+    chosen = np.unique((starts[:, None] + np.arange(most // _RUNS)).ravel())
+    return np.asarray(every[np.append(chosen[:-1], len(every) - 1)])
 
 
 def whole_windows(products: Products, inputs: Rows, outputs: NDArray[Any]) -> NDArray[np.bool_]:

@@ -9,25 +9,34 @@ from collections.abc import Sequence
 import numpy as np
 
 from pipeline.summation_tree import Tree
-from pipeline.wording import counted, listed
+from pipeline.wording import counted, listed, out_of
 
 _ALIKE = 4  # the halves that a tree joins differ in size by less than this factor
 _LEVELS = 4  # blocks of blocks of blocks are still worth words
 _MOST = 0.9  # of the steps of a chain that make it "mostly" regular
 
 
-def in_words(tree: Tree, bias: int | None = None) -> str:
-    """The order of additions, condensed to one line. ``bias``: the summand that is the bias and not a product."""
-    said = _Words(tree, bias).of(tree.count + len(tree.nodes) - 1)
-    return f"{counted(tree.count, 'summand')}, {counted(tree.depth, 'addition')} deep: {said}"
+def in_words(tree: Tree, bias: int | None = None, places: Sequence[int] | None = None, of: int | None = None) -> str:
+    """The order of additions, condensed to one line. ``bias``: the summand that is the bias and not a product.
+
+    ``places``: where each summand stands in memory, if not at its own number. ``of``: how many summands the kernel has.
+    """
+    said = _Words(tree, bias, places or range(tree.count)).of(tree.count + len(tree.nodes) - 1)
+    summands = (
+        counted(tree.count, "summand")
+        if of in (None, tree.count)
+        else f"{out_of(tree.count, of or 0, 'summand')} (all others 0)"
+    )
+    return f"{summands}, {counted(tree.depth, 'addition')} deep: {said}"
 
 
 class _Words:
     """Describes the nodes of one tree."""
 
-    def __init__(self, tree: Tree, bias: int | None) -> None:
+    def __init__(self, tree: Tree, bias: int | None, places: Sequence[int]) -> None:
         self._tree = tree
         self._bias = bias
+        self._places = places
 
     def of(self, node: int, level: int = 0) -> str:
         """A chain; blocks in a row or joined by a tree; then what is added to them one by one."""
@@ -65,7 +74,7 @@ class _Words:
 
     def _straight(self, chain: Sequence[int]) -> str:
         """A chain of summands: how many, and in which steps through memory."""
-        products = [part for part in chain if part != self._bias]
+        products = [self._places[part] for part in chain if part != self._bias]
         fused = self._widest(chain)
         text = f"chain of {len(chain)}" + (f", {fused - 1} at a time" if fused > 2 else "")
         if self._bias in chain:

@@ -8,11 +8,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.spec import Probed, Products
+from models.spec import Probed, Products, Rows
 from pipeline.causes import Subject
 from pipeline.evidence import bits
 from pipeline.exact_sums import reproduced
-from pipeline.order_probe import SCALES, Element, Order, OrderProbe, channel_axis, operands_at, summands, whole_windows
+from pipeline.order_probe import (
+    SCALES,
+    Element,
+    Order,
+    OrderProbe,
+    asked_summands,
+    channel_axis,
+    operands_at,
+    summands,
+    whole_windows,
+)
+from pipeline.summation_tree import Tree
 from pipeline.tree_words import in_words
 
 _SAMPLE = 256  # output elements at which a tree is replayed
@@ -92,19 +103,48 @@ def _orders(subject: Subject) -> Orders:
     element = _telling(subject.differing & alike, alike, axis)
     if not whole_windows(products, rows, subject.together)[element]:  # no other place has the same summands
         alike = _same_place(alike.shape, element, axis)
-    found: dict[int, Order] = {}
+    every, asked = summands(products, rows, element), asked_summands(products, rows, element)
+    subject = subject if len(asked) == len(every) else _restricted(subject, products, asked)
+    sides: dict[int, Order] = {}
     for count in (1, subject.batch):
         at = (0 if count == 1 else element[0], *element[1:])
-        found[count] = OrderProbe(runner, name, products, rows, count, subject.seed).at(at)
-    sample = _sample(subject, alike, axis, found)
-    bias = None if products.bias is None else len(summands(products, rows, element)) - 1
+        sides[count] = OrderProbe(runner, name, products, rows, count, subject.seed).at(at)
+    sample = _sample(subject, alike, axis, sides)
+    bias = None if products.bias is None else len(asked) - 1
     replays, words = {}, {}
-    for n, order in found.items():
+    for n, order in sides.items():
         if order.tree is not None and sample:
-            replays[n] = _replay(subject, products, sample, order, subject.alone if n == 1 else subject.together)
-            found[n] = _believed(order, replays[n])
-        words[f"N = {n}"] = _in_words(found[n], bias)
-    return Orders(element, found[1], found[subject.batch], replays, words)
+            replays[n] = _replay(subject, sample, asked, order.tree, subject.alone if n == 1 else subject.together)
+            order = sides[n] = _believed(order, replays[n])
+        plain = order.tree and in_words(order.tree, bias, asked.tolist(), len(every))
+        words[f"N = {n}"] = plain or f"not a summation tree: {order.why}"
+    return Orders(element, sides[1], sides[subject.batch], replays, words)
+
+
+@dataclass(frozen=True)
+class _Restricted:
+    """A runner of one layer of which all products but some are 0."""
+
+    runner: Any
+    kept: Products
+
+    def products(self, layer: str) -> Products:
+        """The layer's operands, with those zeros."""
+        return self.kept
+
+    def replay(self, layer: str, inputs: Rows) -> Rows:
+        """The layer with those zeros, by its own kernel."""
+        outputs: Rows = self.runner.with_operands(layer, inputs, self.kept.weight, self.kept.bias)
+        return outputs
+
+
+def _restricted(subject: Subject, products: Products, asked: NDArray[np.int64]) -> Subject:
+    """The same rows at the same layer, with only the summands asked for: a sum of 0 and more is exact."""
+    weight = np.zeros((len(products.weight), products.weight[0].size), products.weight.dtype)
+    factors = asked[asked < weight.shape[1]]
+    weight[:, factors] = products.weight.reshape(weight.shape)[:, factors]
+    kept = replace(products, weight=weight.reshape(products.weight.shape))
+    return replace(subject, runner=_Restricted(subject.runner, kept), memo={})
 
 
 def _believed(order: Order, replay: Replay) -> Order:
@@ -154,22 +194,18 @@ def _drawn(mask: NDArray[np.bool_], count: int, generator: np.random.Generator) 
     return [tuple(map(int, np.unravel_index(place, mask.shape))) for place in chosen]
 
 
-def _replay(subject: Subject, products: Products, sample: list[Element], order: Order, outputs: NDArray[Any]) -> Replay:
+def _replay(
+    subject: Subject, sample: list[Element], asked: NDArray[np.int64], tree: Tree, outputs: NDArray[Any]
+) -> Replay:
+    products: Products = subject.runner.products(subject.layer.name)
     kernel = np.array([outputs[element] for element in sample], outputs.dtype)
-    rows = subject.rows(0, subject.batch)
-    x, w, bias = operands_at(products, rows, sample)
-    places = summands(products, rows, sample[0])
-    factors = places[places < len(x)]
-    assert order.tree is not None
+    x, w, bias = operands_at(products, subject.rows(0, subject.batch), sample)
+    factors = asked[asked < len(x)]
 
     def as_stored(sums: NDArray[np.float32]) -> NDArray[np.bool_]:
         finished = np.maximum(sums, 0) if products.rectified else sums
         return np.asarray(bits(finished.astype(outputs.dtype)) == bits(kernel))
 
-    found, how = reproduced(order.tree, x[factors], w[factors], bias, as_stored)
+    found, how = reproduced(tree, x[factors], w[factors], bias, as_stored)
     telling = found[np.array([subject.differing[element] for element in sample])]
     return Replay(int(found.sum()), len(sample), how, float((telling if len(telling) else found).mean()))
-
-
-def _in_words(order: Order, bias: int | None) -> str:
-    return f"not a summation tree: {order.why}" if order.tree is None else in_words(order.tree, bias)

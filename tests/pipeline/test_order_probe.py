@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from models.spec import Products, Rows
+from pipeline import order_probe
 from pipeline.order_probe import OrderProbe, operands_at, summands, whole_windows
 from pipeline.summation_tree import Tree, tree_of
 from tests.pipeline.causes.rounding import BF16, forwards, in_blocks
@@ -96,10 +98,6 @@ def test_the_planted_order_is_found(dtype: Any, element: tuple[int, ...], count:
 
 
 def test_bfloat16_is_counted_through_windows(monkeypatch: pytest.MonkeyPatch) -> None:
-    from dataclasses import replace
-
-    from pipeline import order_probe
-
     few = {**order_probe.SCALES, "bfloat16": replace(order_probe.SCALES["bfloat16"], window=4)}
     monkeypatch.setattr(order_probe, "SCALES", few)
     assert PlantedConvolution(BF16).probe().at((0, 0, 2, 2)).tree == chain(list(range(19)))
@@ -116,3 +114,12 @@ def test_channels_that_add_up_in_another_way_are_kept_apart() -> None:
 
 def test_the_last_batch_row_may_be_asked_too() -> None:
     assert PlantedConvolution().probe(count=2).at((1, 0, 1, 1)).tree == chain(list(range(19)))
+
+
+def test_of_too_many_summands_runs_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    few = {**order_probe.SCALES, "bfloat16": replace(order_probe.SCALES["bfloat16"], most=16)}
+    monkeypatch.setattr(order_probe, "SCALES", few)
+    one = PlantedConvolution(BF16)
+    asked = order_probe.asked_summands(one.known, one.inputs, (0, 0, 2, 2))
+    assert len(asked) <= 16 and asked[-1] == 18 and (np.diff(asked) > 0).all()
+    assert one.probe().at((0, 0, 2, 2)).tree == chain(list(range(len(asked))))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
+from pipeline import order_probe
 from pipeline.causes import Explanation, all_causes, different_algorithm, explain_origin, rounding_order
 from pipeline.causes.orders import orders
 from tests.pipeline.causes.rounding import (
@@ -48,6 +50,15 @@ def test_sixteen_bit_layers_that_sum_in_float32_are_probed_too(dtype: Any) -> No
     found = orders(subject(runner))
     assert found.two_trees
     assert [(one.reproduced, one.sampled) for one in found.replays.values()] == [(48, 48), (48, 48)]
+
+
+def test_where_only_some_summands_are_asked_for_the_proof_is_about_these(monkeypatch: pytest.MonkeyPatch) -> None:
+    few = {**order_probe.SCALES, "float32": replace(order_probe.SCALES["float32"], most=24)}
+    monkeypatch.setattr(order_probe, "SCALES", few)
+    runner = PlantedLinear(forwards, in_blocks)
+    found = orders(subject(runner))
+    assert found.two_trees and "of 41 summands" in found.words["N = 1"]
+    assert all(one.reproduced == one.sampled > 0 for one in found.replays.values())
 
 
 def test_one_order_with_and_without_fused_multiply_add_is_another_algorithm() -> None:
