@@ -43,7 +43,7 @@ SCALES = {
 """By type of the weight; other types cannot be probed."""
 _FEW = 4  # pairs asked of all channels at once
 _RUNS = 8  # in which those summands stand, spread evenly, that are asked for where not all are
-_FEWEST = 4  # channels alike, below which a probe would take too many calls
+_MOST_CALLS = 128  # for one question about every summand
 Element = tuple[int, ...]
 """An output element: its row, then its place in the row."""
 
@@ -52,12 +52,13 @@ Element = tuple[int, ...]
 class Order:
     """The order of additions at one output element, and the channels that share it at this place.
 
-    ``tree`` is None where there is no plain tree; ``why`` says how that showed.
+    ``tree`` is None where there is no plain tree; ``why`` says how that showed. Not ``asked``: nothing was found out.
     """
 
     tree: Tree | None
     channels: NDArray[np.int64]
     why: str = ""
+    asked: bool = True
 
 
 class OrderProbe:
@@ -78,12 +79,13 @@ class OrderProbe:
         places = asked_summands(self._products, self._inputs, element)
         count, outputs = len(places), len(self._products.weight)
         if count < 2:
-            return Order(None, np.arange(outputs), f"it has {counted(count, 'summand')}")
+            return Order(None, np.arange(outputs), f"it has {counted(count, 'summand')}", asked=False)
         every = [np.repeat(pair[None], outputs, axis=0) for pair in random_pairs(count, _FEW, self._generator)]
         answers = np.stack([self._asked(pairs, np.arange(outputs), element, places) for pairs in every], axis=1)
         alike = np.flatnonzero((answers == answers[element[channel_axis(self._products)]]).all(axis=1))
-        if len(alike) < _FEWEST:
-            return Order(None, alike, f"only {counted(len(alike), 'channel')} of {outputs} answer alike")
+        if count > _MOST_CALLS * len(alike):
+            why = f"only {counted(len(alike), 'channel')} of {outputs} add up alike, too few to ask for all summands"
+            return Order(None, alike, why, asked=False)
 
         def sizes(pairs: Pairs) -> NDArray[np.float64]:
             parts = [pairs[start : start + len(alike)] for start in range(0, len(pairs), len(alike))]

@@ -42,6 +42,8 @@ def probe(subject: Subject) -> CauseFinding:
 
 def _other_arithmetic(found: Orders) -> tuple[bool, str]:
     """Whether the two calls are shown to compute differently, and how that shows."""
+    if not found.asked:
+        return False, "Its order of addition could not be asked for."
     if not found.one_tree:
         return True, "At one N at least the kernel does not add in the order of a plain tree."
     first, second = found.replays.values()

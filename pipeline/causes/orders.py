@@ -62,6 +62,11 @@ class Orders:
         return None not in (self.alone.tree, self.together.tree) and self.alone.tree != self.together.tree
 
     @property
+    def asked(self) -> bool:
+        """Whether both could be asked for."""
+        return self.alone.asked and self.together.asked
+
+    @property
     def one_tree(self) -> bool:
         """Whether both are the same plain tree."""
         return self.alone.tree is not None and self.alone.tree == self.together.tree
@@ -117,7 +122,7 @@ def _orders(subject: Subject) -> Orders:
             replays[n] = _replay(subject, sample, asked, order.tree, subject.alone if n == 1 else subject.together)
             order = sides[n] = _believed(order, replays[n])
         plain = order.tree and in_words(order.tree, bias, asked.tolist(), len(every))
-        words[f"N = {n}"] = plain or f"not a summation tree: {order.why}"
+        words[f"N = {n}"] = plain or f"{'not a summation tree' if order.asked else 'not asked'}: {order.why}"
     return Orders(element, sides[1], sides[subject.batch], replays, words)
 
 

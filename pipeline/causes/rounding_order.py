@@ -29,9 +29,9 @@ def probe(subject: Subject) -> CauseFinding:
     found = orders(subject)
     said = "the trees differ" if found.two_trees else "both calls add in the same order"
     if not found.two_trees and not found.one_tree:
-        said = "there are no two plain trees to compare"
+        said = "there are no two plain trees to compare" if found.asked else "it could not be told"
     evidence = f"{wide.text} Asked of output element {list(found.element)}: {said}. {found.proof()}"
-    verdict: CauseVerdict = "inconclusive" if found.two_trees or wide.gone is None else "refuted"
+    verdict: CauseVerdict = "inconclusive" if found.two_trees or wide.gone is None or not found.asked else "refuted"
     if found.two_trees and wide.gone:
         verdict = "supported"
     return CauseFinding(name=NAME, verdict=verdict, evidence=evidence, trees=found.words)
