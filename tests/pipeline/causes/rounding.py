@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.spec import Layer, Products, Rows
-from pipeline.causes import Subject
+from pipeline.causes import Explanation, Subject, all_causes, explain_origin
 from pipeline.exact_sums import fused_multiply_add
+from pipeline.records import CauseFinding
 
 SUMMANDS, CHANNELS, ROWS = 40, 12, 4
 BF16 = ml_dtypes.bfloat16
@@ -119,3 +120,16 @@ def subject(runner: Any, threads: int = 2) -> Subject:
     dtype = getattr(runner, "dtype", np.float32)
     rows = np.random.default_rng(1).standard_normal((ROWS, SUMMANDS)).astype(dtype)
     return Subject(runner, Layer("fc", "linear", "fc"), (rows,), ROWS, threads, seed=0)
+
+
+OURS = ("vector-tail", "rounding-order", "different-algorithm", "kernel-switch", "thread-partition", "cast")
+
+
+def explained(runner: Any, threads: int = 2) -> Explanation:
+    """What the causes of rounding say of this layer."""
+    return explain_origin(subject(runner, threads), [cause for cause in all_causes() if cause.name in OURS])
+
+
+def finding(found: Explanation, name: str) -> CauseFinding:
+    """What one of them found."""
+    return next(one for one in found.findings if one.name == name)
