@@ -34,12 +34,13 @@ _PROVED = 0.9  # of the elements that depend on N must have the bits that a tree
 class Replay:
     """How many of ``sampled`` output elements the tree gives bit for bit, and ``how`` products meet sums there.
 
-    ``telling``: the share of those reproduced among the elements that depend on N, if there are any.
+    ``depending`` of them depend on N; ``telling``: the share reproduced of these, or of all if there are none.
     """
 
     reproduced: int
     sampled: int
     how: str
+    depending: int
     telling: float
 
     def __str__(self) -> str:
@@ -76,9 +77,10 @@ class Orders:
         if not self.replays:
             return "No tree could be replayed."
         shares = [f"{replay} at N = {n}" for n, replay in self.replays.items()]
+        depending = next(iter(self.replays.values())).depending
         return (
             "Replayed in exact arithmetic on these rows, the trees give the kernel's own bits for "
-            f"{' and '.join(shares)} of the sampled outputs."
+            f"{' and '.join(shares)} of the outputs sampled, {depending} of which depend on N."
         )
 
 
@@ -213,4 +215,5 @@ def _replay(
 
     found, how = reproduced(tree, x[factors], w[factors], bias, as_stored)
     telling = found[np.array([subject.differing[element] for element in sample])]
-    return Replay(int(found.sum()), len(sample), how, float((telling if len(telling) else found).mean()))
+    share = float((telling if len(telling) else found).mean())
+    return Replay(int(found.sum()), len(sample), how, len(telling), share)
