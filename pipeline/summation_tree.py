@@ -7,7 +7,7 @@ the size of the smallest subtree that holds both, and these sizes are enough to 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -188,17 +188,3 @@ def _numbered(count: int, top: _Node) -> Tree:
         number[id(node)] = count + len(nodes)
         nodes.append(tuple(child if isinstance(child, int) else number[id(child)] for child in node.children))
     return Tree(count, tuple(nodes))
-
-
-def tree_of(nested: Sequence[object] | int, count: int) -> Tree:
-    """The tree written as nested sequences of summands: ``[[0, 1], [2, 3]]`` adds pairwise."""
-
-    def made(part: object) -> _Node | int:
-        if isinstance(part, int):
-            return part
-        assert isinstance(part, Sequence)
-        return _Node([made(child) for child in part])
-
-    top = made(nested)
-    assert isinstance(top, _Node)
-    return _numbered(count, top)

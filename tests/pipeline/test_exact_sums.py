@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from pipeline.exact_sums import fused_multiply_add, replayed, reproduced
-from pipeline.summation_tree import tree_of
+from tests.pipeline.trees import tree_of
 
 HALF_ULP = np.float32(2.0**-24)
 ONE = np.float32(1)

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from models.spec import Products, Rows
 from pipeline import order_probe
 from pipeline.order_probe import OrderProbe, operands_at, summands, whole_windows
-from pipeline.summation_tree import Tree, tree_of
+from pipeline.summation_tree import Tree
 from tests.pipeline.causes.rounding import BF16, forwards, in_blocks
+from tests.pipeline.trees import tree_of
 
 INPUTS, OUTPUTS, SIDE = 4, 6, 5
 

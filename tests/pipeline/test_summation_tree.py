@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pipeline.summation_tree import NotATree, Pairs, Tree, mismatches, random_pairs, reveal, tree_of
+from pipeline.summation_tree import NotATree, Pairs, Tree, mismatches, random_pairs, reveal
+from tests.pipeline.trees import tree_of
 
 M = np.float32(2.0**40)
 Kernel = Callable[[NDArray[np.float32]], Any]

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from pipeline.summation_tree import Tree, tree_of
+from pipeline.summation_tree import Tree
 from pipeline.tree_words import in_words
+from tests.pipeline.trees import tree_of
 
 
 def chain(parts: Sequence[Any]) -> Any:
