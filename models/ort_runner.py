@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from models.ort_canonical import CanonicalOrtRunner, canonical_model
 from models.ort_clipping import WATCHED_FILE, clip_shares
+from models.ort_examined import ExaminedGraphRunner
 from models.ort_graph import optimised_graph, weight_layers
 from models.ort_saturation import saturating_operators
 from models.ort_session import CPU, MODEL_FILE, input_name, open_session
@@ -34,7 +35,7 @@ def open_quantized(artifact: Artifact, settings: RunnerSettings) -> QuantizedOrt
     return QuantizedOrtRunner(artifact, settings)
 
 
-class OrtRunner:
+class OrtRunner(ExaminedGraphRunner):
     """Runs ``model.onnx`` as a user would deploy it: all graph optimisations on, one sequential session."""
 
     def __init__(self, artifact: Artifact, settings: RunnerSettings) -> None:

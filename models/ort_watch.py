@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 
 import numpy as np
@@ -60,6 +61,28 @@ class WatchedGraph:
         layer = self.layers[name]
         values = _run(self._alone(name), dict(zip(layer.inputs, inputs, strict=True)))
         return tuple(values[name] for name in layer.outputs)
+
+    def alone(self, name: str) -> ModelProto:
+        """A model of this layer alone, the caller's own. Raises KeyError for an unknown layer."""
+        return part(self.model, [self.layers[name]], self.types)
+
+    def run(self, model: ModelProto, name: str, inputs: Rows) -> Rows:
+        """What ``model``, made from ``alone(name)``, gives for these inputs."""
+        layer = self.layers[name]
+        values = _run(self._session(model), dict(zip(layer.inputs, inputs, strict=True)))
+        return tuple(values[output] for output in layer.outputs)
+
+    @contextmanager
+    def threads(self, count: int) -> Iterator[None]:
+        """Sessions opened inside this block have so many threads, and none of them is used after it."""
+        before = self._threads
+        self._threads = count
+        self._alone.cache_clear()
+        try:
+            yield
+        finally:
+            self._threads = before
+            self._alone.cache_clear()
 
     def _open(self, layers: Sequence[GraphLayer]) -> ort.InferenceSession:
         return self._session(part(self.model, layers, self.types))

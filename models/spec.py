@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -208,6 +209,67 @@ class Rewritable(Protocol):
         Use it inside this runner's with block. Raises KeyError for an unknown layer, VariantUnavailable where a layer
         cannot be rewritten (say why).
         """
+        ...
+
+
+@runtime_checkable
+class Widened(Protocol):
+    """A runner whose layers can be computed in a wider type than the deployed one."""
+
+    def widened(self, layer: str, inputs: Rows, kind: Literal["float32", "float64"]) -> Rows:
+        """This layer's operation on these inputs and with its weights, all of them converted to ``kind`` before.
+
+        Raises NotImplementedError for a layer that has no such form, as one of integers.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Products:
+    """A layer whose output elements are sums of products: of a window of its input with one row of ``weight``.
+
+    ``weight``: [outputs, inputs of a group, *kernel], read-only; ``bias``: [outputs]. ``stride``, ``padding`` and
+    ``dilation``: one number for each axis of the kernel. Outputs are on axis 1 of a convolution, on the last otherwise.
+    ``rectified``: sums below 0 are replaced by 0.
+    """
+
+    weight: NDArray[Any]
+    bias: NDArray[Any] | None
+    stride: tuple[int, ...] = ()
+    padding: tuple[int, ...] = ()
+    dilation: tuple[int, ...] = ()
+    groups: int = 1
+    rectified: bool = False
+
+
+@runtime_checkable
+class Probed(Protocol):
+    """A runner whose layers can be run with other operands, to find out in which order they add up."""
+
+    def products(self, layer: str) -> Products | None:
+        """The operands of this layer; None for one that is no sum of products with a weight."""
+        ...
+
+    def with_operands(self, layer: str, inputs: Rows, weight: NDArray[Any], bias: NDArray[Any] | None) -> Rows:
+        """``replay`` with another weight and bias of the same shapes: the same kernel, and the layer is unchanged."""
+        ...
+
+
+@runtime_checkable
+class Logged(Protocol):
+    """A runner whose libraries say which implementation they run."""
+
+    def kernels(self, layer: str, inputs: Rows) -> tuple[str, ...]:
+        """The implementations that ran for this call, in the libraries' own words; empty if they say nothing."""
+        ...
+
+
+@runtime_checkable
+class Threaded(Protocol):
+    """A runner whose layers can be replayed by one thread."""
+
+    def one_thread(self) -> AbstractContextManager[None]:
+        """Inside this block ``replay`` uses one thread."""
         ...
 
 

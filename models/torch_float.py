@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from models.networks import State, read_state, read_torch_weights, skeleton, weight_layers, with_state
 from models.spec import Artifact, BuildRequest, Manifest, RunnerSettings, VariantSpec
-from models.torch_canonical import RewritableTorchRunner
+from models.torch_examined import ExaminedTorchRunner
 from models.torch_runner import NAMES
 
 WEIGHTS_FILE = "weights.safetensors"
@@ -57,10 +57,10 @@ def build(spec: VariantSpec, request: BuildRequest, folder: Path) -> Manifest:
     return Manifest(recipe=spec.recipe, size_bytes=path.stat().st_size, weight_layers=layers, notes=notes)
 
 
-def open_runner(artifact: Artifact, settings: RunnerSettings) -> RewritableTorchRunner:
+def open_runner(artifact: Artifact, settings: RunnerSettings) -> ExaminedTorchRunner:
     """A runner that computes in ``recipe["computed_in"]``. Raises VariantUnavailable without the device."""
     recipe = artifact.manifest.recipe
-    return RewritableTorchRunner(
+    return ExaminedTorchRunner(
         partial(load_network, artifact.folder),
         settings,
         dtype=getattr(torch, recipe["computed_in"]),

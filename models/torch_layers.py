@@ -60,7 +60,7 @@ class InspectableTorchRunner(TorchRunner):
                 return function(*args, **kwargs)
             inputs = self._given(unit, args, kwargs)
             result = function(*args, **kwargs)
-            see(unit.layer, inputs, _gave(unit, result))
+            see(unit.layer, inputs, gave(unit, result))
             return result
 
         with torch.inference_mode():
@@ -71,6 +71,12 @@ class InspectableTorchRunner(TorchRunner):
 
         Raises NotImplementedError for a layer that has not been watched.
         """
+        unit, args, kwargs = self._arguments(layer, inputs)
+        with torch.inference_mode():
+            return gave(unit, unit.original(*args, **kwargs))
+
+    def _arguments(self, layer: str, inputs: Rows) -> tuple[Unit, tuple[Any, ...], dict[str, Any]]:
+        """The layer, and what it is called with where these rows are its images. Raises as ``replay``."""
         if self._units is None or layer not in self._templates:
             raise NotImplementedError(f"{layer!r} was not watched yet, or its images cannot be told apart")
         unit, template = self._units[layer], self._templates[layer]
@@ -83,8 +89,7 @@ class InspectableTorchRunner(TorchRunner):
                 made[row] = slot.tensor(inputs[row])
             values[position] = made[row]
         args, kwargs = tree_unflatten(values, template.spec)
-        with torch.inference_mode():
-            return _gave(unit, unit.original(*args, **kwargs))
+        return unit, args, kwargs
 
     def _given(self, unit: Unit, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Rows:
         """Copies of the rows given, one for each distinct tensor: attention asks whether query is key is value."""
@@ -100,6 +105,7 @@ class InspectableTorchRunner(TorchRunner):
         return tuple(rows.values())
 
 
-def _gave(unit: Unit, result: Any) -> Rows:
+def gave(unit: Unit, result: Any) -> Rows:
+    """The rows of a call's tensors."""
     tensors = (leaf for leaf in tree_leaves(result) if isinstance(leaf, Tensor))
     return tuple(slot.rows(tensor) for slot, tensor in zip(unit.results, tensors, strict=True))

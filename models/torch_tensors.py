@@ -79,9 +79,7 @@ class Slot:
             images = images.flatten(0, 1)
         values = images.movedim(0, self.axis)
         stride, offset = self._layout(len(rows), tuple(values.shape))
-        span = 1 + sum((length - 1) * step for length, step in zip(values.shape, stride, strict=True))
-        memory = torch.empty(offset + span, dtype=values.dtype, device=self.two.device)
-        memory.as_strided(values.shape, stride, offset).copy_(values)
+        memory = _memory(values, stride, offset, self.two.device)
         if self.two.scale is not None:
             memory = torch._make_per_tensor_quantized_tensor(memory, self.two.scale, self.two.zero_point)
         return memory.as_strided(values.shape, stride, offset)
@@ -94,6 +92,20 @@ class Slot:
             return known.stride, known.offset
         inner = known.stride[self.axis]  # axes outside of the batch axis step over more with every image
         return tuple(step * images // 2 if step > inner else step for step in known.stride), known.offset
+
+
+def memory_like(form: Form, values: Tensor) -> Tensor:
+    """These values in memory with the strides and the alignment of ``form``, whose shape they have."""
+    memory = _memory(values, form.stride, form.offset, form.device)
+    return memory.as_strided(form.shape, form.stride, form.offset)
+
+
+def _memory(values: Tensor, stride: tuple[int, ...], offset: int, device: torch.device) -> Tensor:
+    """New memory, flat, in which the values stand with these strides behind ``offset`` elements."""
+    span = 1 + sum((length - 1) * step for length, step in zip(values.shape, stride, strict=True))
+    memory = torch.empty(offset + span, dtype=values.dtype, device=device)
+    memory.as_strided(values.shape, stride, offset).copy_(values)
+    return memory
 
 
 def to_torch(rows: NDArray[Any]) -> Tensor:

@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from models.spec import Rows
 from models.torch_calls import shallow_copy
-from models.torch_canonical import RewritableTorchRunner
+from models.torch_examined import ExaminedTorchRunner
 from models.torch_survey import Unit
 from models.torch_tensors import Form
 
@@ -29,7 +29,7 @@ Provoked = tuple[Callable[..., Any], Rows]
 """A layer, or a copy of it with other biases, and inputs of one image for it."""
 
 
-class ProvocableTorchRunner(RewritableTorchRunner):
+class ProvocableTorchRunner(ExaminedTorchRunner):
     """For networks whose activations have fixed scales."""
 
     def provoke(self, layer: str, batch: int, seed: int) -> tuple[int, int]:

@@ -214,12 +214,16 @@ class Effective(Record):
     note: str = ""
 
 
+CauseVerdict = Literal["supported", "refuted", "inconclusive"]
+
+
 class CauseFinding(Record):
-    """One intervention at an origin, and what it showed."""
+    """One intervention at an origin, and what it showed. ``trees``: orders of summation in words, by N."""
 
     name: str
-    verdict: Literal["supported", "refuted", "inconclusive"]
+    verdict: CauseVerdict
     evidence: str
+    trees: dict[str, str] = {}
 
 
 class Origin(Record):

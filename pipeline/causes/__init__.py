@@ -18,7 +18,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, cached_property
 from typing import Any, Literal
 
@@ -47,6 +47,7 @@ class Subject:
     threads: int
     seed: int
     found_by: str = "captured"
+    memo: dict[str, Any] = field(default_factory=dict, repr=False)  # what several interventions find out only once
 
     def rows(self, start: int, stop: int) -> Rows:
         """The input rows ``start`` to ``stop``; what all rows share is passed as it is."""

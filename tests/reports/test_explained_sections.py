@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 import pytest
 
 from pipeline import records as r
+from pipeline.causes import all_causes
 from reports import blocks
 from reports.charts import draw
 from reports.lines import Growing, specification, spread
@@ -80,6 +81,35 @@ def test_layers_of_the_same_kernels_share_a_row() -> None:
     assert table.rows[0][:4] == ("conv1", "1", "conv2d", "4, 8") and table.rows[0][5:] == (None, None, "drawn data")
     siblings = [row for row in table.rows if row[7] == "a sibling"]
     assert siblings and all((row[4] or "").startswith("0 of ") for row in siblings)
+
+
+def test_each_group_of_origins_has_one_mechanism_and_its_evidence() -> None:
+    table, trees = tables("mechanisms", studies.full())
+    rows = [row for row in table.rows if row[0] == "fp32"]
+    assert [row[3:] for row in rows] == [
+        ("rounding-order", "kernel-switch", "layer3.0.conv3"),
+        ("unexplained", None, "fc"),
+    ]
+    origins = explained.explained("fp32")["origins"]
+    assert [row[2] for row in rows] == [str(len(origins) - 1), "1"]
+    assert ("fp32", "layer3.0.conv3", "1", "256 summands: a chain of 256") in trees.rows
+    assert ("fp32", "layer3.0.conv3", "4", "256 summands: 2 chains of 128") in trees.rows
+    told = text("mechanisms", studies.full())
+    assert "fc · made-up: inconclusive. <b>These rows</b> show nothing." in told
+    assert "kernel-switch: supported. Logged at N = 1: [SGEMM]." in told
+
+
+def test_the_questions_are_those_of_the_causes_themselves() -> None:
+    told = text("mechanisms", studies.full())
+    for cause in all_causes():
+        tried = cause.name in ("rounding-order", "kernel-switch")
+        assert all((words in told) == tried for words in (cause.question, cause.if_supported, cause.if_refuted))
+
+
+def test_origins_that_nothing_was_tried_at_are_not_given_a_mechanism() -> None:
+    bare = [one.model_copy(update={"mechanism": None, "causes": []}) for one in explained.explained("fp32")["origins"]]
+    told = text("mechanisms", with_fields(origins=bare))
+    assert "No mechanism was sought" in told
 
 
 def test_the_repairs_tell_whether_they_hold_what_they_change_and_cost() -> None:

@@ -81,6 +81,6 @@ def test_one_layer_of_a_signature_is_examined_and_speaks_for_its_siblings() -> N
     assert found["twin"].to_json() == {
         "mechanism": "a",
         "triggers": [],
-        "causes": [{"name": "a", "verdict": "supported", "evidence": "seen at second"}],
+        "causes": [{"name": "a", "verdict": "supported", "evidence": "seen at second", "trees": {}}],
         "explained_by": "second",
     }

@@ -1,0 +1,103 @@
+"""Why each origin depends on N: mechanism and triggers, what was tried, and the evidence of each attempt."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pipeline.causes import all_causes
+from pipeline.records import Origin, Study, VariantResult
+from reports import numbers, views
+from reports.blocks import Absent, Block, Bullets, Code, Column, Definitions, Details, Line, Paragraph, Table, line
+
+ORDER = 68
+TITLE = "Mechanism and evidence"
+SHOW = "chapter"
+
+_COLUMNS = (
+    Column("Variant", "name"),
+    Column("Layers"),
+    Column("Count", "number"),
+    Column("Mechanism"),
+    Column("Triggers"),
+    Column("Examined at"),
+)
+_TREES = (Column("Variant", "name"), Column("Layer"), Column("N"), Column("Order of addition"))
+
+Group = Sequence[Origin]
+"""The origins of one variant that share one explanation."""
+
+
+def grouped(origins: Sequence[Origin]) -> list[Group]:
+    """The explained origins by the layer that was examined for them, in order of their first layer."""
+    groups: dict[str, list[Origin]] = {}
+    for one in origins:
+        if one.mechanism is not None:
+            groups.setdefault(one.explained_by or one.layer, []).append(one)
+    return list(groups.values())
+
+
+def _row(variant: VariantResult, group: Group) -> tuple[str | None, ...]:
+    first = group[0]
+    return (
+        variant.name,
+        views.listing((one.layer for one in group), 3),
+        numbers.count(len(group)),
+        first.mechanism,
+        ", ".join(first.triggers) or None,
+        first.explained_by or first.layer,
+    )
+
+
+def _evidence(group: Group) -> Bullets:
+    """Every attempt at the layer examined, with what it showed."""
+    first = group[0]
+    items: list[Line] = [
+        line(Code(first.explained_by or first.layer), " · ", Code(found.name), f": {found.verdict}. {found.evidence}")
+        for found in first.causes
+    ]
+    if not items:
+        items.append(line(Code(first.explained_by or first.layer), ": no intervention applies to this layer here."))
+    return Bullets(tuple(items))
+
+
+def _tree_rows(variant: VariantResult, group: Group) -> list[tuple[str | None, ...]]:
+    """The orders of addition that were revealed, N by N."""
+    trees = next((found.trees for found in group[0].causes if found.trees), {})
+    at = group[0].explained_by or group[0].layer
+    return [(variant.name, at, n.removeprefix("N = "), words) for n, words in trees.items()]
+
+
+def _asked(variants: Sequence[VariantResult]) -> Definitions | None:
+    """The question of every cause that was tried, and what each answer means."""
+    tried = {found.name for variant in variants for one in variant.origins or [] for found in one.causes}
+    items = tuple(
+        (cause.name, line(f"{cause.question} {cause.if_supported} {cause.if_refuted}"))
+        for cause in all_causes()
+        if cause.name in tried
+    )
+    return Definitions(items) if items else None
+
+
+def blocks(study: Study) -> list[Block]:
+    """One row for each group of origins, the trees N by N, the evidence by variant, and what was asked."""
+    explained = [(v, groups) for v in study.variants if (groups := grouped(v.origins or []))]
+    if not explained:
+        if any(variant.origins for variant in study.variants):
+            return [Paragraph(line("No mechanism was sought at the origins found."))]
+        return [Absent(why) for why in views.unexplained(study)]
+    caption = (
+        "Layers of the same kernels and shapes share a row: one of them was examined, and speaks for its siblings. "
+        "A mechanism is named only where an intervention made the difference between N = 1 and N = k vanish or showed "
+        "what makes it; a trigger is what accompanies it."
+    )
+    rows = tuple(_row(variant, group) for variant, groups in explained for group in groups)
+    found: list[Block] = [Table(caption, _COLUMNS, rows)]
+    trees = tuple(row for variant, groups in explained for group in groups for row in _tree_rows(variant, group))
+    if trees:
+        words = "The order in which the kernel itself adds up, as masks of large values in its operands revealed it."
+        found.append(Table(words, _TREES, trees))
+    for variant, groups in explained:
+        found.append(Details(f"{variant.name}: what was tried, and what it showed", tuple(map(_evidence, groups))))
+    if asked := _asked([variant for variant, _ in explained]):
+        found.append(Details("What each intervention asks, and what its answers mean", (asked,)))
+    return found
