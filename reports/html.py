@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from pipeline.records import Study
 from reports.blocks import STATE_SIGNS, Code, Figure
 from reports.charts import draw
 from reports.escape import clean
-from reports.sections import write_all
+from reports.sections import Written, write_all
 
 _BREAKABLE = re.compile(
     r"(?<=\d) (?=(?:%|s|ms|µs|B|kB|MB|GB|dB|x|img/s|points)(?!\w))|(?<=\bN) (?==)|(?<=\bN =) (?=\d)"
@@ -25,7 +26,13 @@ _TEMPLATES = Path(__file__).with_name("templates")
 
 
 def html_report(study: Study) -> str:
-    """The report as one HTML document.
+    """The report of a study as one HTML document, as ``page`` makes it."""
+    made = f"{study.tool.name} {study.tool.version} · {study.created_utc} · run {study.run_id}"
+    return page(f"{study.weights.model}: does the answer depend on the batch?", made, write_all(study))
+
+
+def page(title: str, made: str, sections: Sequence[Written]) -> str:
+    """Sections as one HTML document; ``made``: by what, when.
 
     Its content policy allows its own style, named by hash, and nothing else: no script, no network, no inline style.
     """
@@ -34,7 +41,7 @@ def html_report(study: Study) -> str:
     return (
         _environment()
         .get_template("report.html")
-        .render(study=study, sections=write_all(study), style=Markup(style), style_hash=f"sha256-{digest}")
+        .render(title=title, made=made, sections=sections, style=Markup(style), style_hash=f"sha256-{digest}")
     )
 
 
