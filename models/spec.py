@@ -15,6 +15,7 @@ from models.images import Images
 
 if TYPE_CHECKING:
     from models.artifact_cache import ArtifactCache
+    from models.case import Case
 
 Json = Any  # JSON-ready values
 
@@ -219,4 +220,22 @@ class Provocable(Protocol):
         """(elements that differ between N = 1 and N = ``batch``, elements tried) with every channel of this layer moved
         within 2 ULP of a rounding tie: the same kernels and shapes, other biases. The layer itself is unchanged.
         """
+        ...
+
+
+@runtime_checkable
+class Reproducible(Protocol):
+    """A runner whose layers can be taken out into a script of their own."""
+
+    def case(self, layer: str, inputs: Rows) -> Case:
+        """This layer on these rows, with all a script needs. Raises NotImplementedError where that cannot be told."""
+        ...
+
+
+@runtime_checkable
+class ReproducibleTies(Protocol):
+    """A runner whose integer layers can be taken out as they are on rounding ties."""
+
+    def provoked_case(self, layer: str, batch: int, seed: int) -> Case | None:
+        """The layer of ``Provocable.provoke`` for ``batch`` images; None where it cannot be moved to ties."""
         ...

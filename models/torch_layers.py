@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils._pytree import TreeSpec, tree_flatten, tree_leaves, tree_unflatten
 
+from models.case import Case
 from models.spec import Layer, Rows
 from models.torch_calls import Call, Interceptor
+from models.torch_reproducer import Made, rows_as_tensors, torch_case
 from models.torch_runner import TorchRunner, to_numpy
 from models.torch_survey import Unit, survey
 
@@ -71,6 +73,19 @@ class InspectableTorchRunner(TorchRunner):
 
         Raises NotImplementedError for a layer that has not been watched.
         """
+        unit, args, kwargs = self._call_of(layer, inputs)
+        with torch.inference_mode():
+            return _gave(unit, unit.original(*args, **kwargs))
+
+    def case(self, layer: str, inputs: Rows) -> Case:
+        """This layer on these rows as a reproducer script needs it. Raises NotImplementedError, also as ``replay``."""
+        unit, args, kwargs = self._call_of(layer, inputs)
+        rows = rows_as_tensors(unit.slots, tree_leaves((args, kwargs)))
+        with torch.inference_mode():
+            return torch_case(Made(unit.original, args, kwargs, rows, unit.results), inputs, torch.get_num_threads())
+
+    def _call_of(self, layer: str, inputs: Rows) -> tuple[Unit, tuple[Any, ...], dict[str, Any]]:
+        """The layer and its arguments, with these rows in the place of those that were watched."""
         if self._units is None or layer not in self._templates:
             raise NotImplementedError(f"{layer!r} was not watched yet, or its images cannot be told apart")
         unit, template = self._units[layer], self._templates[layer]
@@ -83,8 +98,7 @@ class InspectableTorchRunner(TorchRunner):
                 made[row] = slot.tensor(inputs[row])
             values[position] = made[row]
         args, kwargs = tree_unflatten(values, template.spec)
-        with torch.inference_mode():
-            return _gave(unit, unit.original(*args, **kwargs))
+        return unit, args, kwargs
 
     def _given(self, unit: Unit, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Rows:
         """Copies of the rows given, one for each distinct tensor: attention asks whether query is key is value."""

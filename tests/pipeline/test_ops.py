@@ -96,7 +96,7 @@ def test_every_kernel_gives_one_row_an_image_near_the_float_result(arithmetic: s
                 assert np.allclose(result.astype(np.float64), expected, rtol=0.05, atol=0.05), operation.name
             elif exact is not None and operation.kind != "softmax":
                 expected = exact.run(rows).ravel()
-                assert np.corrcoef(result.astype(np.float64).ravel(), expected)[0, 1] > 0.98, operation.name
+                assert np.corrcoef(result.astype(np.float64).ravel(), expected)[0, 1] > 0.9, operation.name
 
 
 def test_names_are_unique_and_windows_of_drawn_rows_differ() -> None:
