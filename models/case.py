@@ -37,9 +37,14 @@ from typing import Any, Callable
 
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
-import numpy as np
+try:
+    import numpy as np
+    import MODULE
+except ImportError as error:
+    print(f"it could not be run here: {error}")
+    sys.exit(2)
 '''
-_IMPORT = {"torch": "import torch\n", "ort": "import onnxruntime as ort\n"}
+_MODULES = {"torch": "torch", "ort": "onnxruntime as ort"}
 _ALIASES = "\nArrays = dict[str, Any]\nRun = Callable[[Arrays], list[Any]]\n"
 _LAST = '\n\nif __name__ == "__main__":\n    ended(lambda: examine(CASE, environment(), start))\n'
 _WIDTH = 110
@@ -76,7 +81,9 @@ def script(template: str, facts: Mapping[str, Json]) -> str:
     names = ("common", f"{template}_part")
     parts = [(_PARTS / f"{name}.py").read_text(encoding="utf-8").partition(_MARK)[2] for name in names]
     case = pprint.pformat(dict(facts), width=_WIDTH, sort_dicts=False)
-    return "".join([_HEADER, _IMPORT[template], _ALIASES, f"\nCASE: dict[str, Any] = {case}\n", *parts, _LAST])
+    return "".join(
+        [_HEADER.replace("MODULE", _MODULES[template]), _ALIASES, f"\nCASE: dict[str, Any] = {case}\n", *parts, _LAST]
+    )
 
 
 def file_name(variant: str, layer: str) -> str:
