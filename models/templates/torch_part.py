@@ -40,22 +40,26 @@ def packed(about: dict[str, Any], arrays: Arrays) -> Any:
     return getattr(torch.ops.quantized, about["prepack"])(weight, bias, *about["window"])
 
 
-def argument(about: Any, arrays: Arrays, fixed: dict[str, Any]) -> Any:
-    """One argument of the operation, as its description says."""
+def rows(about: dict[str, Any], arrays: Arrays) -> Any:
+    """The images as the operation gets them, in the memory layout of one image or of several."""
+    values = torch.from_numpy(arrays[about["array"]]).to(getattr(torch, about["type"]))
+    order = about["alone" if len(values) == 1 else "together"]
+    if about["per_image"] > 1:
+        values = values.flatten(0, 1)
+    return laid_out(values.movedim(0, about["axis"]), order, about["scale"], about["zero_point"])
+
+
+def argument(about: Any, arrays: Arrays, known: dict[str, Any]) -> Any:
+    """One argument of the operation. ``known``: tensors by name, as one that is given twice stays one."""
     if isinstance(about, list):
-        return [argument(part, arrays, fixed) for part in about]
-    kind = about["is"]
-    if kind == "rows":
-        values = torch.from_numpy(arrays[about["array"]]).to(getattr(torch, about["type"]))
-        order = about["alone" if len(values) == 1 else "together"]
-        if about["per_image"] > 1:
-            values = values.flatten(0, 1)
-        return laid_out(values.movedim(0, about["axis"]), order, about["scale"], about["zero_point"])
-    if kind == "tensor":
-        return fixed[about["array"]]
-    if kind == "packed":
-        return fixed["packed"]
-    return getattr(torch, about["value"]) if kind == "torch" else about["value"]
+        return [argument(part, arrays, known) for part in about]
+    if about["is"] == "rows":
+        if about["array"] not in known:
+            known[about["array"]] = rows(about, arrays)
+        return known[about["array"]]
+    if about["is"] in ("tensor", "packed"):
+        return known[about.get("array", "packed")]
+    return getattr(torch, about["value"]) if about["is"] == "torch" else about["value"]
 
 
 def prepared(case: dict[str, Any], arrays: Arrays) -> Run:
@@ -73,8 +77,9 @@ def prepared(case: dict[str, Any], arrays: Arrays) -> Run:
 
     def run(given: Arrays) -> list[Any]:
         with torch.inference_mode():
-            args = [argument(about, given, fixed) for about in case["arguments"]]
-            named = {name: argument(about, given, fixed) for name, about in case["named"].items()}
+            known = dict(fixed)
+            args = [argument(about, given, known) for about in case["arguments"]]
+            named = {name: argument(about, given, known) for name, about in case["named"].items()}
             result = operation(*args, **named)
             results = result if isinstance(result, (tuple, list)) else [result]
             tensors = [one for one in results if isinstance(one, torch.Tensor)]
