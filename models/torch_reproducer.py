@@ -21,7 +21,7 @@ from models.torch_runner import to_numpy
 from models.torch_tensors import Form, Slot
 
 _PLAIN = (bool, int, float, str, type(None))
-_READS_A_NUMBER = "_local_scalar_dense"  # such as a scale kept in a tensor: it becomes a plain argument
+_READ_A_NUMBER = ("item", "_local_scalar_dense")  # such as a scale kept in a tensor: it becomes a plain argument
 _NAMED = (torch.dtype, torch.layout, torch.memory_format)
 
 
@@ -48,7 +48,7 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Note one operation and make it."""
-        if computes(func, args) and func.overloadpacket.__name__ != _READS_A_NUMBER:
+        if computes(func, args) and func.overloadpacket.__name__ not in _READ_A_NUMBER:
             self.calls.append((func, args, kwargs or {}))
         return func(*args, **(kwargs or {}))
 
