@@ -108,11 +108,10 @@ Open = Callable[[str, int], AbstractContextManager[Prepare]]
 
 @dataclass(frozen=True)
 class Arithmetic:
-    """One runtime and precision. ``open``: the dotted path of an ``Open``. ``native_isa`` as in ``VariantSpec``."""
+    """One runtime and precision, by the name of the variant in it. ``open``: the dotted path of an ``Open``."""
 
     name: str
     open: str
-    native_isa: tuple[str, ...] = ()
 
 
 _TORCH = "models.torch_ops:open_torch"
@@ -121,8 +120,8 @@ _ORT = "models.ort_ops:open_ort"
 ARITHMETICS = (
     Arithmetic("fp64", _TORCH),
     Arithmetic("fp32", _TORCH),
-    Arithmetic("fp16", _TORCH, native_isa=("avx512_fp16", "amx_fp16", "asimdhp")),
-    Arithmetic("bf16", _TORCH, native_isa=("avx512_bf16", "amx_bf16", "bf16")),
+    Arithmetic("fp16", _TORCH),
+    Arithmetic("bf16", _TORCH),
     Arithmetic("int8-fbgemm", _TORCH),
     Arithmetic("int8-x86", _TORCH),
     Arithmetic("int8-onednn", _TORCH),

@@ -15,11 +15,13 @@ from torch.nn import functional
 from models.operations import Drawn, Kernel, Operation, Prepare
 from models.quantized_modules import known_deprecations, quantized_engine
 from models.quantizing import Scale, activation_scale, codes, weight_codes
+from models.registry import find_variant
 from models.torch_runner import NAMES, to_numpy, torch_threads
 
 _TYPES = {name: dtype for dtype, name in NAMES.items()}
 _REDUCED = ("fbgemm", "x86")  # engines whose default recipe keeps activations within 7 bits
 _EPSILON = 1e-5  # torch's own
+_FORMATS = {None: torch.contiguous_format, "channels_last": torch.channels_last}  # by a variant's recipe
 
 
 @contextmanager
@@ -32,7 +34,7 @@ def open_torch(arithmetic: str, threads: int) -> Iterator[Prepare]:
         stack.enter_context(torch_threads(threads))
         stack.enter_context(torch.inference_mode())
         if arithmetic in _TYPES:
-            yield partial(_float, _TYPES[arithmetic])
+            yield partial(_float, _TYPES[arithmetic], _FORMATS[find_variant(arithmetic).recipe.get("memory_format")])
         else:
             engine = arithmetic.removeprefix("int8-")
             stack.enter_context(quantized_engine(engine))
@@ -40,21 +42,23 @@ def open_torch(arithmetic: str, threads: int) -> Iterator[Prepare]:
             yield partial(_integer, activation_scale(bits=7 if engine in _REDUCED else 8))
 
 
-def _float(dtype: torch.dtype, operation: Operation, drawn: Drawn) -> Kernel | None:
-    function = _float_function(dtype, operation, drawn)
+def _float(dtype: torch.dtype, layout: torch.memory_format, operation: Operation, drawn: Drawn) -> Kernel | None:
+    function = _float_function(dtype, layout, operation, drawn)
     if function is None:
         return None
 
     def kernel(rows: NDArray[np.float32]) -> NDArray[np.generic]:
         # copied into memory that torch aligned: where numpy's array lies must not decide which kernel runs
-        return to_numpy(function(torch.from_numpy(rows).to(dtype, copy=True)))
+        return to_numpy(function(_made(rows, dtype, layout)))
 
     return Kernel(kernel)
 
 
-def _float_function(dtype: torch.dtype, operation: Operation, drawn: Drawn) -> Callable[[Tensor], Tensor] | None:
+def _float_function(
+    dtype: torch.dtype, layout: torch.memory_format, operation: Operation, drawn: Drawn
+) -> Callable[[Tensor], Tensor] | None:
     weight, bias, scale, shift, mean, variance = (
-        torch.from_numpy(values).to(dtype, copy=True)
+        _made(values, dtype, layout)
         for values in (drawn.weight, drawn.bias, drawn.scale, drawn.shift, drawn.mean, drawn.variance)
     )
     match operation.kind:
@@ -79,6 +83,12 @@ def _float_function(dtype: torch.dtype, operation: Operation, drawn: Drawn) -> C
         case "softmax":
             return lambda x: functional.softmax(x, dim=1)
     return None
+
+
+def _made(values: NDArray[np.float32], dtype: torch.dtype, layout: torch.memory_format) -> Tensor:
+    """Fresh memory in this type; four axes in this layout, as ``Module.to`` does it."""
+    tensor = torch.from_numpy(values)
+    return tensor.to(dtype, copy=True, memory_format=layout if tensor.ndim == 4 else torch.contiguous_format)
 
 
 def _integer(scale: Scale, operation: Operation, drawn: Drawn) -> Kernel | None:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.operations import ARITHMETICS, OPERATIONS, Arithmetic, Kernel, Operation, draw_parameters, draw_rows
-from models.registry import load
+from models.registry import find_variant, load
 from pipeline.batch_classes import classes_of, row_digests
 from pipeline.environment import cpu_flags, worker_settings
 from pipeline.errors import Exit
@@ -21,6 +21,7 @@ from pipeline.evidence import bits
 from pipeline.execute import WorkerError, Workers
 from pipeline.metrics.ulp import steps
 from pipeline.records import Environment, Real, Record, Tool
+from pipeline.stages import emulated
 from pipeline.worker import Emit
 
 SEED = 42069
@@ -95,7 +96,7 @@ def _in_worker(
     seed: int,
     say: Callable[[str, int], None],
 ) -> InArithmetic:
-    left_out = _left_out(arithmetic, cpu_flags())
+    left_out = EMULATED_WITHOUT if emulated(find_variant(arithmetic.name), cpu_flags()) else ""
     payload = {
         "arithmetic": asdict(arithmetic),
         "threads": threads,
@@ -115,11 +116,6 @@ def _in_worker(
     return InArithmetic(
         arithmetic=name, status="measured", note=note, operations=tuple(Measured(**one) for one in found)
     )
-
-
-def _left_out(arithmetic: Arithmetic, flags: frozenset[str]) -> str:
-    emulated = bool(arithmetic.native_isa) and not flags.intersection(arithmetic.native_isa)
-    return EMULATED_WITHOUT if emulated else ""
 
 
 def measure(payload: dict[str, Any], emit: Emit) -> list[dict[str, Any]]:

@@ -111,7 +111,7 @@ def crash(payload: Any, emit: Any) -> None:
 
 def test_an_arithmetic_whose_worker_ends_is_recorded_and_the_report_is_partial(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(execute, "PRELOAD", "json")
-    monkeypatch.setattr(ops, "ARITHMETICS", (Arithmetic("fp0", "no.such:thing"),))
+    monkeypatch.setattr(ops, "ARITHMETICS", (Arithmetic("fp32", "no.such:thing"),))
     with Workers(timeout_s=30) as workers:
         (found,) = measure_arithmetics(workers, 1, [2], 1, lambda name, cost: None)
     assert found.status == "failed" and found.reason and "no" in found.reason
