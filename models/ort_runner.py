@@ -13,6 +13,7 @@ import onnx
 import onnxruntime as ort
 from numpy.typing import NDArray
 
+from models.case import Case
 from models.ort_canonical import CanonicalOrtRunner, canonical_model
 from models.ort_clipping import WATCHED_FILE, clip_shares
 from models.ort_examined import ExaminedGraphRunner
@@ -90,6 +91,10 @@ class OrtRunner(ExaminedGraphRunner):
     def replay(self, layer: str, inputs: Rows) -> Rows:
         """This layer's outputs on these inputs, read-only. Raises KeyError for an unknown layer."""
         return self._watched.replay(layer, inputs)
+
+    def case(self, layer: str, inputs: Rows) -> Case:
+        """This layer on these rows as a reproducer script needs it. Raises KeyError for an unknown layer."""
+        return self._watched.case(layer, inputs)
 
     def with_canonical(self, rules: Mapping[str, Canonical]) -> CanonicalOrtRunner:
         """A runner of the optimised graph with these layers rewritten; its weights are loaded a second time.

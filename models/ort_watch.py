@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 from onnx import ModelProto, ValueInfoProto, helper
 
+from models.case import Case, Shrink
 from models.ort_layers import GraphLayer, cut, part
 from models.ort_session import open_session
 from models.spec import Layer, Rows
+from models.templates import ort_part
 
 _SEGMENT = 8  # layers whose values are held at once: of ResNet50 with 16 images of 224 x 224, at most 400 MB
 _SESSIONS = 1  # of single layers, kept for the next call: each holds on to the memory of its largest one
@@ -83,6 +86,27 @@ class WatchedGraph:
         finally:
             self._threads = before
             self._alone.cache_clear()
+
+    def case(self, name: str, inputs: Rows) -> Case:
+        """This layer on these rows as a reproducer script needs it. Raises KeyError for an unknown layer."""
+        layer = self.layers[name]
+        arrays = {f"x{place}": value for place, value in enumerate(inputs)}
+        facts = {
+            "operation": ", ".join(node.op_type for node in layer.nodes),
+            "threads": self._threads,
+            "provider": self._provider,
+            "environment": ort_part.environment(),
+            "inputs": dict(zip(layer.inputs, arrays, strict=True)),
+            "outputs": list(layer.outputs),
+        }
+
+        def run(given: dict[str, Any]) -> list[np.ndarray[Any, Any]]:
+            return [*self.replay(name, tuple(given[array] for array in arrays))]
+
+        model = part(self.model, [layer], self.types).SerializeToString()
+        shrinks = [Shrink("rows of pixels", (("x0", 2),)), Shrink("columns of pixels", (("x0", 3),))]
+        square = len(inputs) == 1 and inputs[0].ndim == 4
+        return Case("ort", facts, arrays, tuple(arrays), lambda given: run, tuple(shrinks) if square else (), model)
 
     def _open(self, layers: Sequence[GraphLayer]) -> ort.InferenceSession:
         return self._session(part(self.model, layers, self.types))

@@ -16,6 +16,7 @@ from models.images import Images
 
 if TYPE_CHECKING:
     from models.artifact_cache import ArtifactCache
+    from models.case import Case
 
 Json = Any  # JSON-ready values
 
@@ -330,4 +331,22 @@ class Integer(Protocol):
         inputs of 255 and weights of 127 and -128, scaled so that every exact result lies well inside of the range.
         ``tame``: the same weights, and inputs of 127, so that no two products leave 16 bits.
         """
+        ...
+
+
+@runtime_checkable
+class Reproducible(Protocol):
+    """A runner whose layers can be taken out into a script of their own."""
+
+    def case(self, layer: str, inputs: Rows) -> Case:
+        """This layer on these rows, with all a script needs. Raises NotImplementedError where that cannot be told."""
+        ...
+
+
+@runtime_checkable
+class ReproducibleTies(Protocol):
+    """A runner whose integer layers can be taken out as they are on rounding ties."""
+
+    def provoked_case(self, layer: str, batch: int, seed: int) -> Case | None:
+        """The layer of ``Provocable.provoke`` for ``batch`` images; None where it cannot be moved to ties."""
         ...

@@ -62,7 +62,7 @@ class Interceptor(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Hand one operation to the handler."""
-        if not self._open or not _computes(func, args):
+        if not self._open or not computes(func, args):
             return func(*args, **(kwargs or {}))
         name = f"{self._path}.{func.overloadpacket.__name__}()".removeprefix(".")
         return self._handler(Call(self._numbered(name), func), func, args, kwargs or {})
@@ -123,7 +123,7 @@ def shallow_copy(net: nn.Module, change: Callable[[str, nn.Module, nn.Module], n
     return copied(net)
 
 
-def _computes(operation: OpOverload, args: Sequence[Any]) -> bool:
+def computes(operation: OpOverload, args: Sequence[Any]) -> bool:
     """Whether values can change here: not in views and their like, factories, or dropout outside of training."""
     name = operation.overloadpacket.__name__
     if name == "to":

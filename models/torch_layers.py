@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils._pytree import TreeSpec, tree_flatten, tree_leaves, tree_unflatten
 
+from models.case import Case
 from models.spec import Layer, Rows
 from models.torch_calls import Call, Interceptor
+from models.torch_reproducer import Made, rows_as_tensors, torch_case
 from models.torch_runner import TorchRunner, to_numpy
 from models.torch_survey import Unit, survey
 
@@ -75,8 +77,15 @@ class InspectableTorchRunner(TorchRunner):
         with torch.inference_mode():
             return gave(unit, unit.original(*args, **kwargs))
 
+    def case(self, layer: str, inputs: Rows) -> Case:
+        """This layer on these rows as a reproducer script needs it. Raises NotImplementedError, also as ``replay``."""
+        unit, args, kwargs = self._arguments(layer, inputs)
+        rows = rows_as_tensors(unit.slots, tree_leaves((args, kwargs)))
+        with torch.inference_mode():
+            return torch_case(Made(unit.original, args, kwargs, rows, unit.results), inputs, torch.get_num_threads())
+
     def _arguments(self, layer: str, inputs: Rows) -> tuple[Unit, tuple[Any, ...], dict[str, Any]]:
-        """The layer, and what it is called with where these rows are its images. Raises as ``replay``."""
+        """The layer and its arguments, with these rows in the place of those that were watched."""
         if self._units is None or layer not in self._templates:
             raise NotImplementedError(f"{layer!r} was not watched yet, or its images cannot be told apart")
         unit, template = self._units[layer], self._templates[layer]

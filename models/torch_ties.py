@@ -13,9 +13,11 @@ from torch.ao.nn import quantized as nnq
 from torch.ao.nn.quantized import dynamic as nnqd
 from torch.nn import functional
 
+from models.case import Case
 from models.spec import Rows
 from models.torch_calls import shallow_copy
 from models.torch_examined import ExaminedTorchRunner
+from models.torch_reproducer import Made, rows_as_tensors, torch_case
 from models.torch_survey import Unit
 from models.torch_tensors import Form
 
@@ -47,6 +49,20 @@ class ProvocableTorchRunner(ExaminedTorchRunner):
                 return 0, 0
             single, batched = (run_repeated(unit, *provoked, count) for count in (1, batch))
         return int((single != batched).sum()), batched.size
+
+    def provoked_case(self, layer: str, batch: int, seed: int) -> Case | None:
+        """This layer on rounding ties, as ``provoke`` puts it there, for ``batch`` images; None where it cannot be."""
+        unit = self.known_layers()[layer]
+        with torch.inference_mode():
+            provoked = provocation(unit, np.random.default_rng(seed))
+            if provoked is None:
+                return None
+            function, rows = provoked
+            inputs = tuple(np.repeat(row, batch, axis=0) for row in rows)
+            slots = [slot for slot in unit.slots if slot]
+            tensors = tuple(slot.tensor(values) for slot, values in zip(slots, inputs, strict=True))
+            made = Made(function, tensors, {}, rows_as_tensors(slots, tensors), unit.results)
+            return torch_case(made, inputs, torch.get_num_threads())
 
 
 def run_repeated(unit: Unit, function: Callable[..., Any], inputs: Rows, count: int) -> NDArray[Any]:

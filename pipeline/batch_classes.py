@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,11 @@ def batch_classes(evidence: Evidence, condition: Condition) -> BatchClasses:
     the smaller; each joins the first class it wholly agrees with, or opens one. Every N is in exactly one class.
     """
     digests = {n: _digests(evidence, n) for n in [1, *batch_sizes(evidence, "batched")]}
+    return BatchClasses(inputs=evidence.inputs, condition=condition, classes=classes_of(digests))
+
+
+def classes_of(digests: Mapping[int, NDArray[Any]]) -> list[list[int]]:
+    """The classes by ``batch_classes``'s rule. ``digests``: by N one digest an image, empty where it was not seen."""
     classes: list[list[int]] = []
     for n in sorted(digests, key=lambda size: (-int(np.count_nonzero(digests[size])), size)):
         home = next((one for one in classes if all(_agree(digests[n], digests[other]) for other in one)), None)
@@ -31,7 +37,7 @@ def batch_classes(evidence: Evidence, condition: Condition) -> BatchClasses:
             classes.append([n])
         else:
             home.append(n)
-    return BatchClasses(inputs=evidence.inputs, condition=condition, classes=sorted(sorted(one) for one in classes))
+    return sorted(sorted(one) for one in classes)
 
 
 def fingerprints(evidence: Evidence, condition: Condition) -> list[Fingerprint]:
@@ -58,8 +64,13 @@ def rows_seen(evidence: Evidence, n: int) -> tuple[NDArray[np.int64], NDArray[An
 
 def _digests(evidence: Evidence, n: int) -> NDArray[Any]:
     """One digest an image, [images] of bytes; empty where the image was not seen at that N."""
-    found = np.zeros(len(evidence.singles), dtype=f"S{2 * _DIGEST_BYTES}")
     images, rows = rows_seen(evidence, n)
+    return row_digests(rows, images, len(evidence.singles))
+
+
+def row_digests(rows: NDArray[Any], images: NDArray[np.int64], count: int) -> NDArray[Any]:
+    """One digest for each of ``count`` images, [count] of bytes, of the row it has in ``rows``; empty without one."""
+    found = np.zeros(count, dtype=f"S{2 * _DIGEST_BYTES}")
     found[images] = [hashlib.blake2b(row.tobytes(), digest_size=_DIGEST_BYTES).hexdigest() for row in rows]
     return found
 

@@ -227,3 +227,16 @@ def _numbers(flag: str, text: str) -> tuple[int, ...]:
             raise UsageError("bad-number", f"{flag} {text!r}: {part.strip()!r} must lie in 1 to {_LARGEST}, rising")
         found.update(range(first, last + 1))
     return tuple(sorted(found))
+
+
+def read_sizes(flag: str, text: str, largest: int) -> tuple[int, ...]:
+    """A command's list such as ``2,4,8`` or ``1-32``, sorted. Raises UsageError, also for one above ``largest``."""
+    found = _numbers(flag, text)
+    if found[-1] > largest:
+        raise UsageError("bad-number", f"{flag} {text!r}: {found[-1]} is above {largest}, the most this command runs")
+    return found
+
+
+def read_whole(flag: str, text: str, least: int) -> int:
+    """A command's whole number of at least ``least``. Raises UsageError."""
+    return _whole(flag, text, least)

@@ -91,7 +91,7 @@ def _look_inside(stages: Stages, variant: str, prepared: PreparedSet) -> dict[st
     found = stages.workers.call(
         worker_settings(stages.threads),
         "pipeline.inside:explain_and_repair",
-        payload,
+        payload | {"run_folder": str(stages.run.folder)},  # where it writes decides nothing: no part of the kept name
         lambda event: stages.progress.step(label, cost(spec, event["images"], images.shape[2])),
     )
     write_bytes(kept, [json.dumps(found).encode()])  # may hold NaN and infinities, which only this file reads back
@@ -115,7 +115,7 @@ def records(explained: Explained) -> dict[str, Any]:
     named = set(repair["layers"]) if repair and repair["batch_invariant"] else set()
     origins = [one for one in found["findings"] if one["batch_sizes"]]
     return {
-        "origins": [_origin(one, explained.condition) for one in origins],
+        "origins": [_origin(one, explained.condition, found["reproducers"].get(one["layer"])) for one in origins],
         "origins_complete": bool(named) and named == {one["layer"] for one in origins},
         "locating": _locating(explained),
         "growth": [Growth(**one) for one in found["growth"]],
@@ -123,7 +123,7 @@ def records(explained: Explained) -> dict[str, Any]:
     }
 
 
-def _origin(one: dict[str, Any], condition: Condition) -> Origin:
+def _origin(one: dict[str, Any], condition: Condition, script: dict[str, Any] | None) -> Origin:
     differing = sum(one["differing"].values())
     same = [1, *(int(n) for n, count in one["differing"].items() if not count)]
     return Origin(
@@ -140,6 +140,8 @@ def _origin(one: dict[str, Any], condition: Condition) -> Origin:
         found_by=one["found_by"],
         classes=[sorted(same), sorted(one["batch_sizes"])],
         **one["explained"],
+        reproducer=script["path"] if script else None,
+        reproducer_note=(script["note"] or None) if script else None,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from models.images import Images
@@ -12,6 +13,7 @@ from models.spec import Canonical, Rewritable, RunnerSettings, VariantUnavailabl
 from pipeline.locate import LayerFinding, Located, Watched, locate
 from pipeline.mechanisms import Explained, explain_origins
 from pipeline.repair import Verified, price, priced_sizes, verify
+from pipeline.reproducer import write_reproducers
 from pipeline.worker import Emit, read_artifact
 
 LOCATE_BATCH = 8  # captured rows a layer; more data comes from drawn inputs and provoked ties
@@ -50,7 +52,10 @@ def explain_and_repair(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
         captured = images.read(0, count)
         located = locate(runner, captured, [n for n in sizes if n <= count], payload["seed"])
         explained = explain_origins(runner, located, captured, payload["settings"]["threads"], payload["seed"])
+        folder = Path(payload["run_folder"])
+        scripts = write_reproducers(runner, located, captured, spec.name, folder, payload["seed"])
         answer = {"locatable": True, "batch_sizes": [n for n in sizes if n <= count], **_as_json(located, explained)}
+        answer["reproducers"] = {name: asdict(one) for name, one in scripts.items()}
         if not isinstance(runner, Rewritable):
             return answer | {"repair": None, "why": f"the runner of {spec.name} cannot be rewritten"}
         also = [Images.from_json(other) for other in payload["also"]]
@@ -115,7 +120,10 @@ def _as_json(located: Located, explained: Mapping[str, Explained]) -> dict[str, 
         }
         for f in located.findings.values()
     ]
-    growth = [{"layer": layer, "max_abs": largest, "relative_l2": share} for layer, largest, share in located.growth]
+    growth = [
+        {"layer": layer, "max_abs": largest, "relative_l2": share, "steps": steps}
+        for layer, largest, share, steps in located.growth
+    ]
     return {"findings": findings, "growth": growth, "instrumented_equal": located.instrumented_bitwise_equal}
 
 

@@ -57,7 +57,7 @@ class Located:
 
     findings: dict[str, LayerFinding]
     instrumented_bitwise_equal: bool
-    growth: list[tuple[str, float, float]]  # layer, max_abs, relative L2 of the first image in the batch
+    growth: list[tuple[str, float, float, int | None]]  # of the first image: layer, max_abs, relative L2, steps
 
 
 def locate(runner: Watched, images: NDArray[np.float32], batch_sizes: Sequence[int], seed: int) -> Located:
@@ -70,7 +70,7 @@ def locate(runner: Watched, images: NDArray[np.float32], batch_sizes: Sequence[i
     generator = np.random.Generator(np.random.PCG64(seed))
     findings: dict[str, LayerFinding] = {}
     alone: dict[str, Rows] = {}
-    growth: list[tuple[str, float, float]] = []
+    growth: list[tuple[str, float, float, int | None]] = []
 
     def remember(layer: Layer, inputs: Rows, outputs: Rows) -> None:
         alone[layer.name] = outputs
@@ -167,10 +167,12 @@ def _accuse_siblings(findings: dict[str, LayerFinding]) -> None:
             finding.inherited = tuple(sibling.batch_sizes)
 
 
-def _distance(alone: Rows, together: Rows) -> tuple[float, float]:
-    """(largest |difference|, relative L2) of the first row of the first output, in float64."""
-    one = np.atleast_1d(alone[0]).astype(np.float64)
-    other = np.atleast_1d(together[0])[: len(one)].astype(np.float64)
+def _distance(alone: Rows, together: Rows) -> tuple[float, float, int | None]:
+    """(largest |difference|, relative L2, of integers how many differ) of the first row of the first output."""
+    first, second = np.atleast_1d(alone[0]), np.atleast_1d(together[0])
+    one, other = first.astype(np.float64), second.astype(np.float64)[: len(first)]
     difference = np.abs(other - one)
     norm = float(np.sqrt(np.square(one).sum()))
-    return float(difference.max(initial=0.0)), float(np.sqrt(np.square(difference).sum())) / norm if norm else 0.0
+    share = float(np.sqrt(np.square(difference).sum())) / norm if norm else 0.0
+    steps = int((difference > 0).sum()) if np.issubdtype(first.dtype, np.integer) else None
+    return float(difference.max(initial=0.0)), share, steps

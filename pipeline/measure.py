@@ -156,7 +156,7 @@ def _measure(stages: Stages, spec: VariantSpec, todo: list[tuple[Job, PreparedSe
                 "round": job.round,
                 "artifact": artifact_json(artifact),
                 "images": prepared.evaluation.to_json(),
-                "passes": [[p.kind, p.batch_size, p.start, p.stop] for p in job.passes],
+                "passes": [[p.kind, p.batch_size, p.start, p.stop] for p in job.in_order],
                 "clips": spec.calibrated and job.round == 0,
                 "timed": spec.role == "candidate" and prepared is stages.sets[-1],
                 "file": str(file),

@@ -49,7 +49,7 @@ def explain_origins(
     choice, one whose difference the study's own images show.
     """
     origins = [finding for finding in located.findings.values() if finding.batch_sizes]
-    examined = _representatives(origins)
+    examined = representatives(origins)
     found: dict[str, Explained] = {}
 
     def examine(layer: Layer, inputs: Rows, outputs: Rows) -> None:
@@ -63,7 +63,7 @@ def explain_origins(
     return {one.layer.name: found[one.layer.signature] for one in origins if one.layer.signature in found}
 
 
-def _representatives(origins: Sequence[LayerFinding]) -> dict[str, LayerFinding]:
+def representatives(origins: Sequence[LayerFinding]) -> dict[str, LayerFinding]:
     """By signature the origin that shows most: seen on captured rows before drawn ones before provoked ties."""
     chosen: dict[str, LayerFinding] = {}
     for finding in sorted(origins, key=lambda one: (_TELLING.index(one.found_by or "sibling"), -one.max_abs)):

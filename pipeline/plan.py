@@ -48,6 +48,14 @@ class Job:
         return f"{self.inputs[:40]}-t{self.condition.threads}-r{self.round}-{self.id[:12]}.safetensors"
 
     @property
+    def in_order(self) -> tuple[Pass, ...]:
+        """The passes as this round runs them: after the singles, every second round goes backwards.
+
+        So no N is always preceded by the same N, and equal repeats say that what ran before leaves no trace.
+        """
+        return self.passes if self.round % 2 == 0 else (self.passes[0], *reversed(self.passes[1:]))
+
+    @property
     def calls(self) -> int:
         """How many times the network is called."""
         return sum((p.stop - p.start) // p.batch_size for p in self.passes)
@@ -66,13 +74,13 @@ def plan_passes(n_images: int, batch_sizes: Sequence[int], *, probes: bool, time
     A ragged last batch of m images is run as evidence for N = m, unless m is 1 or is tested anyway. Images are never
     repeated to fill a batch: an N above the set's size is left out (see ``too_large``).
     """
-    passes = [Pass("singles", 1, 0, n_images)]
+    passes, repeats = [Pass("singles", 1, 0, n_images)], []
     tested = [n for n in batch_sizes if 1 < n <= n_images]
     for n in tested:
         whole = n_images - n_images % n
         passes.append(Pass("batched", n, 0, whole))
         if timed and whole // n < TIMED_CALLS:
-            passes.append(Pass("repeat", n, 0, n))
+            repeats.append(Pass("repeat", n, 0, n))
         ragged = Pass("batched", max(1, n_images - whole), whole, n_images)
         if ragged.batch_size > 1 and ragged.batch_size not in tested and ragged not in passes:
             passes.append(ragged)
@@ -81,7 +89,7 @@ def plan_passes(n_images: int, batch_sizes: Sequence[int], *, probes: bool, time
         whole = n_images - n_images % n
         passes.append(Pass("position", n, 0, whole))
         passes.append(Pass("neighbours", n, 0, whole))
-    return tuple(passes)
+    return (*passes, *repeats)  # a repeat comes after other N, which might have left something behind
 
 
 def too_large(n_images: int, batch_sizes: Sequence[int]) -> list[int]:

@@ -250,14 +250,20 @@ class Origin(Record):
     triggers: list[str] = []
     causes: list[CauseFinding] = []
     explained_by: str | None = None  # the layer of the same kernels and shapes at which the interventions were made
+    reproducer: str | None = None  # a script in the run's folder that shows it at a layer of this signature
+    reproducer_note: str | None = None  # why there is none
 
 
 class Growth(Record):
-    """How far one image's output of a layer in the batch is from the same image's alone, as deployed."""
+    """How far one image's output of a layer in the batch is from the same image's alone, as deployed.
+
+    ``steps``: of an integer output, how many of its values are another step; ``max_abs`` then counts steps too.
+    """
 
     layer: str
     max_abs: Real
     relative_l2: Real
+    steps: int | None = None
 
 
 class Locating(Record):

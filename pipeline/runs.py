@@ -51,7 +51,8 @@ class Run:
             return
         for name in ("report.json", "report.html", "report.md"):
             (self.folder / name).unlink(missing_ok=True)
-        shutil.rmtree(self.folder / "evidence", ignore_errors=True)
+        for name in ("evidence", "reproducers"):
+            shutil.rmtree(self.folder / name, ignore_errors=True)
         self._write("running", {})
 
     def finish(self, **facts: Any) -> None:

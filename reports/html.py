@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -27,14 +27,25 @@ _TEMPLATES = Path(__file__).with_name("templates")
 
 
 def html_report(study: Study) -> str:
-    """The report as one HTML document: ``html_of`` with everything written and drawn for it."""
+    """The report of a study as one HTML document: ``html_of`` with everything written and drawn for it."""
     sections = write_all(study)
     with drawings(block for section in sections for block in section.blocks) as drawn:
         return html_of(study, sections, drawn)
 
 
-def html_of(study: Study, sections: tuple[Written, ...], drawn: Drawings) -> str:
-    """The report as one HTML document, from its sections as written and its figures as drawn.
+def html_of(study: Study, sections: Sequence[Written], drawn: Drawings) -> str:
+    """The report of a study, from its sections as written and its figures as drawn."""
+    made = f"{study.tool.name} {study.tool.version} · {study.created_utc} · run {study.run_id}"
+    title = f"{study.weights.model}: does the answer depend on the batch?"
+    return page(title, made, sections, drawn, _places(study))
+
+
+def page(
+    title: str, made: str, sections: Sequence[Written], drawn: Drawings | None = None, places: Mapping[str, str] = {}
+) -> str:
+    """Sections as one HTML document; ``made``: by what, when. ``drawn``: their figures, if they have any.
+
+    ``places``: by the name at the head of a table's row, the anchor where more is said of it.
 
     Its content policy allows its own style, named by hash, and nothing else: no script, no network, no inline style.
     """
@@ -45,11 +56,12 @@ def html_of(study: Study, sections: tuple[Written, ...], drawn: Drawings) -> str
         _environment()
         .get_template("report.html")
         .render(
-            study=study,
+            title=title,
+            made=made,
             sections=sections,
             anchors=anchors,
-            places=_places(study, anchors),
-            svg=lambda figure: Markup(drawn.svg(figure)),  # escaped by the library that wrote it, read back as XML
+            places={name: anchor for name, anchor in places.items() if anchor in anchors},
+            svg=lambda figure: Markup(drawn.svg(figure) if drawn else ""),  # escaped by its library, read back as XML
             style=Markup(style),
             style_hash=f"sha256-{digest}",
         )
@@ -63,10 +75,9 @@ def _anchors(blocks: Iterable[Block]) -> Iterator[str]:
             yield from _anchors(block.blocks)
 
 
-def _places(study: Study, anchors: Collection[str]) -> dict[str, str]:
+def _places(study: Study) -> dict[str, str]:
     """Where in the page more is said of a name at the head of a table's row."""
-    found = {v.name: views.anchor(v.name) for v in study.variants} | {r.name: "repairs" for r in views.repaired(study)}
-    return {name: anchor for name, anchor in found.items() if anchor in anchors}
+    return {v.name: views.anchor(v.name) for v in study.variants} | {r.name: "repairs" for r in views.repaired(study)}
 
 
 @cache

@@ -65,11 +65,17 @@ def markdown_report(study: Study, written: tuple[Written, ...] | None = None) ->
 
 
 def _document(study: Study, sections: Iterable[Written], left_out: Iterable[Written]) -> str:
-    parts = [f"# {escaped(study.weights.model)}: does the answer depend on the batch?"]
-    parts += [_section(section) for section in sections]
+    title = f"{study.weights.model}: does the answer depend on the batch?"
+    return document(
+        title, f"{study.tool.name} {study.tool.version}, run {study.run_id}, {study.created_utc}", sections, left_out
+    )
+
+
+def document(title: str, made: str, sections: Iterable[Written], left_out: Iterable[Written] = ()) -> str:
+    """Sections as one Markdown document, those left out by name; ``made``: by what, when."""
+    parts = [f"# {escaped(title)}", *map(_section, sections)]
     if titles := [section.title for section in left_out]:
         parts.append(f"*Only in report.html, for want of room here: {escaped('; '.join(titles))}.*")
-    made = f"{study.tool.name} {study.tool.version}, run {study.run_id}, {study.created_utc}"
     return "\n\n".join([*parts, f"<sub>{escaped(made)}</sub>"]) + "\n"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TextIO
 
@@ -12,7 +12,7 @@ from rich.text import Text
 from pipeline.records import Study
 from reports.blocks import Absent
 from reports.rich_blocks import drawn
-from reports.sections import write_all
+from reports.sections import Written, write_all
 from reports.summary import summary
 
 WIDTH = 100
@@ -35,12 +35,18 @@ def console_for(stream: TextIO) -> Console:
 def print_summary(study: Study, paths: Mapping[str, Path], stream: TextIO, verbose: bool) -> None:
     """Print the open sections (the folded ones too if ``verbose``), then the closing summary with the paths last."""
     console = console_for(stream)
-    for section in write_all(study):
-        asked = section.show == "open" or (verbose and section.show == "folded")
-        if asked and not all(isinstance(block, Absent) for block in section.blocks):
-            console.rule(Text(section.title, "bold"), align="left", style="dim")
-            console.print(Group(*map(drawn, section.blocks)))
-            console.print()
+    asked = ("open", "folded") if verbose else ("open",)
+    print_sections([section for section in write_all(study) if section.show in asked], stream)
     console.rule(Text("Summary", "bold"), align="left", style="dim")
     for part in summary(study, paths, min(console.width, WIDTH)):
         console.print(part)
+
+
+def print_sections(sections: Iterable[Written], stream: TextIO) -> None:
+    """Print these sections under their titles, but for those that have nothing to show."""
+    console = console_for(stream)
+    for section in sections:
+        if not all(isinstance(block, Absent) for block in section.blocks):
+            console.rule(Text(section.title, "bold"), align="left", style="dim")
+            console.print(Group(*map(drawn, section.blocks)))
+            console.print()

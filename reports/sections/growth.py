@@ -17,6 +17,7 @@ _COLUMNS = (
     Column("Place", "number"),
     Column("Relative L2", "number"),
     Column("Largest |difference|", "number"),
+    Column("Values a step off", "number"),
     Column("Origin"),
 )
 
@@ -57,6 +58,7 @@ def _rows(variant: VariantResult) -> list[tuple[str | None, ...]]:
             f"{at} of {len(grown)}",
             numbers.difference(g.relative_l2),
             numbers.difference(g.max_abs),
+            numbers.count(g.steps),
             "yes" if g.layer in origins else None,
         )
         for at, g in enumerate(grown[first:], first + 1)
@@ -73,7 +75,11 @@ def blocks(study: Study) -> list[Block]:
     flat = [name for name, one in lines.items() if one is None]
     left_out = f" Not drawn, as no layer differed by a finite amount on this image: {', '.join(flat)}." if flat else ""
     rows = tuple(row for variant in watched for row in _rows(variant))
-    table = Table("From the first layer that differs on; the layers before it are bit-equal.", _COLUMNS, rows)
+    caption = (
+        "From the first layer that differs on; the layers before it are bit-equal. Of an integer layer: how many of "
+        "its values are another step, and the largest difference in steps."
+    )
+    table = Table(caption, _COLUMNS, rows)
     if not drawn:
         return [Paragraph(line(f"Nothing to draw.{left_out}")), *([table] if rows else [])]
     words = (

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from pipeline.records import Origin, Study, VariantResult
 from reports import numbers, views
-from reports.blocks import Absent, Block, Column, Details, Paragraph, Table, line
+from reports.blocks import Absent, Block, Bullets, Code, Column, Details, Paragraph, Table, line
 from reports.sections.origins import extent
 
 ORDER = 67.5
@@ -68,6 +68,26 @@ def _row(group: Sequence[Origin]) -> tuple[str | None, ...]:
     )
 
 
+def _scripts(origins: Sequence[Origin]) -> list[Block]:
+    """Where the script lies that shows a layer's difference alone, or why there is none."""
+    shown: dict[str, list[str]] = {}
+    missing: dict[str, list[str]] = {}
+    for one in origins:
+        if one.reproducer:
+            shown.setdefault(one.reproducer, []).append(one.layer)
+        elif one.reproducer_note:
+            missing.setdefault(one.reproducer_note.removeprefix("no script: "), []).append(one.layer)
+    items = [line(Code(path), f" for {views.listing(layers, 3)}") for path, layers in shown.items()]
+    items += [line(f"None for {views.listing(layers, 3)}: {why}.") for why, layers in missing.items()]
+    if not items:
+        return []
+    said = (
+        "Scripts in the run's folder that show the difference of one layer alone, each started in a fresh process "
+        "before it was listed. Exit code 1: it exists here; 0: it is gone; 2: another environment."
+    )
+    return [Paragraph(line(said), small=True), Bullets(tuple(items))]
+
+
 def _layers(variant: VariantResult) -> Details:
     caption = (
         f"{variant.name}: layers of the same kernels and shapes share a row. Largest difference and ULP: on the "
@@ -75,6 +95,7 @@ def _layers(variant: VariantResult) -> Details:
         "of the same kernels and shapes did."
     )
     inside: list[Block] = [Table(caption, _COLUMNS, tuple(map(_row, condensed(variant.origins or []))))]
+    inside += _scripts(variant.origins or [])
     if variant.locating and variant.locating.innocent_kinds:
         innocent = ", ".join(variant.locating.innocent_kinds)
         inside.append(Paragraph(line(f"Never an origin in this variant: {innocent}."), small=True))

@@ -89,7 +89,7 @@ def test_the_planted_layer_and_its_sibling_are_found_and_no_carrier(images: Imag
     assert guilty["second"].batch_sizes == SIZES
     assert guilty["twin"].found_by == "sibling"
     assert located.instrumented_bitwise_equal
-    assert [layer for layer, largest, _ in located.growth if largest > 0] == ["second", "twin", "last"]
+    assert [layer for layer, largest, *_ in located.growth if largest > 0] == ["second", "twin", "last"]
 
 
 def test_an_invariant_network_is_never_accused(images: Images) -> None:

@@ -53,6 +53,18 @@ def test_a_timed_set_runs_every_size_at_least_twice() -> None:
     assert [p for p in timed if p.kind == "repeat"] == [Pass("repeat", 16, 0, 16)]
 
 
+def test_a_repeat_comes_after_other_sizes() -> None:
+    timed = plan_passes(16, (4, 8, 16), probes=True, timed=True)
+    assert timed[-1] == Pass("repeat", 16, 0, 16) and timed[-2].batch_size != 16
+
+
+def test_the_second_round_runs_the_passes_backwards_behind_the_singles() -> None:
+    passes = plan_passes(4, (2, 4), probes=False)
+    first, second = (Job("fp32", "seed", Condition(threads=1, image_size=64), r, passes, "a", "b") for r in (0, 1))
+    assert [p.batch_size for p in first.in_order] == [1, 2, 4]
+    assert [p.batch_size for p in second.in_order] == [1, 4, 2]
+
+
 def test_rounds_reverse_the_order() -> None:
     assert in_rounds(["a", "b"]) == [(0, "a"), (0, "b"), (1, "b"), (1, "a")]
 

@@ -134,7 +134,7 @@ def test_a_repair_that_was_not_tried_or_does_not_apply_is_named() -> None:
 def test_growth_begins_at_the_first_layer_that_differs() -> None:
     (figure,) = [block for block in written("growth", studies.full()) if isinstance(block, blocks.Figure)]
     rows = [row for row in figure.table.rows if row[0] == "bf16"]
-    assert rows[0][1] == "layer4.0.conv1" and rows[0][5] == "yes" and rows[-1][1] == "fc"
+    assert rows[0][1] == "layer4.0.conv1" and rows[0][6] == "yes" and rows[-1][1] == "fc"
     assert len({row[0] for row in figure.table.rows}) == len(explained.INSIDES)
 
 
@@ -177,3 +177,42 @@ def test_names_at_the_ends_keep_their_distance() -> None:
     assert spread([10, 200], 15, 380) == [10, 200]
     assert spread([100, 100, 104], 15, 380) == [100, 115, 130]
     assert spread([375, 379, 380], 15, 380) == [350, 365, 380]
+
+
+def test_an_integer_layer_tells_how_many_of_its_values_are_another_step() -> None:
+    grown = [r.Growth(layer="conv1", max_abs=1.0, relative_l2=1e-3, steps=1_204)]
+    (figure,) = [block for block in written("growth", with_fields(growth=grown)) if isinstance(block, blocks.Figure)]
+    assert figure.table.rows[0][4:6] == ("1.0", "1,204")
+
+
+def test_scripts_are_listed_once_with_their_layers_and_missing_ones_with_the_reason() -> None:
+    one, other, last = (explained.origin(name, "captured", 1e-6) for name in ("layer3.0.conv1", "layer3.1.conv1", "fc"))
+    script = {"reproducer": "reproducers/fp32-layer3.0.conv1.py"}
+    origins = [
+        one.model_copy(update=script),
+        other.model_copy(update=script),
+        last.model_copy(update={"reproducer_note": "no script: it makes 2 operations"}),
+    ]
+    told = text("origin_layers", with_fields(origins=origins))
+    assert told.count("reproducers/fp32-layer3.0.conv1.py") == 1
+    assert "for layer3.0.conv1 and layer3.1.conv1" in told
+    assert "None for fc: it makes 2 operations." in told
+
+
+def test_the_posts_suspects_are_answered_with_their_evidence() -> None:
+    told = text("suspects", studies.full())
+    assert "BatchNorm is innocent in fp32" in told
+    assert "Execution out of order is no cause" in told and "repeat comparisons" in told
+
+
+def test_a_guilty_suspect_is_called_guilty() -> None:
+    fp32 = studies.measured(studies.ROWS[0])
+    guilty = explained.origin("bn1", "captured", 1e-6)
+    repeats = [c.model_copy(update={"bitwise_equal": c.kind != "repeat"}) for c in fp32.comparisons]
+    told = text("suspects", studies.study([fp32.model_copy(update={"origins": [guilty], "comparisons": repeats})]))
+    assert "BatchNorm is guilty in fp32: 1 such layer" in told
+    assert "cannot be ruled out for fp32: 0 of the" in told
+
+
+def test_without_evidence_the_suspects_are_not_judged() -> None:
+    assert "Neither can be answered" in text("suspects", with_fields(origins=None, locating=None, comparisons=[]))

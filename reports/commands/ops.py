@@ -1,0 +1,94 @@
+"""``ops``: single operations at ResNet50's shapes, N = 1 against N = k, in every precision."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.config import VERSION, read_sizes, read_whole
+from pipeline.errors import UsageError
+
+if TYPE_CHECKING:
+    from pipeline.ops import OpsReport
+
+USAGE = ""
+SUMMARY = "single operations at ResNet50's shapes, N = 1 against N = k"
+_LARGEST = 128  # images of the widest operation, as float64 results: 800 MB
+_FILES = ("ops.json", "ops.html", "ops.md")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The conditions, and where to write."""
+    parser.add_argument("--batch-sizes", default="2,3,4,8,16,32", help="lists and ranges (default: %(default)s)")
+    parser.add_argument("--threads", metavar="T", help="threads inside an operation (default: all cores)")
+    parser.add_argument("--seed", default="42069", help="of the values (default: %(default)s)")
+    parser.add_argument("--timeout", default="600", metavar="S", help="end a worker that is silent for S seconds")
+    parser.add_argument("--out", metavar="DIR", help=f"also write {', '.join(_FILES)} there")
+    parser.add_argument("--verbose", action="store_true", help="every figure on the terminal, not only the map")
+    parser.add_argument("--quiet", action="store_true", help="no progress")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Measure, print the map, write it where asked. DONE, or PARTIAL where an arithmetic could not be measured."""
+    from pipeline.environment import available_cores
+
+    sizes = [n for n in read_sizes("--batch-sizes", arguments.batch_sizes, _LARGEST) if n > 1]
+    if not sizes:
+        raise UsageError("bad-number", "--batch-sizes names only 1, the row alone: give one to compare it with, as 2,8")
+    threads = read_whole("--threads", arguments.threads, 1) if arguments.threads else available_cores()
+    seed, timeout_s = (read_whole(f"--{name}", getattr(arguments, name), 1) for name in ("seed", "timeout"))
+    report = _measured(sizes, threads, seed, timeout_s, arguments.quiet)
+    paths = _written(report, Path(arguments.out)) if arguments.out else []
+    _print(report, paths, arguments)
+    return report.exit_code()
+
+
+def _measured(sizes: list[int], threads: int, seed: int, timeout_s: float, quiet: bool) -> OpsReport:
+    from models.operations import ARITHMETICS, OPERATIONS
+    from pipeline.environment import read_environment, worker_settings
+    from pipeline.execute import Workers
+    from pipeline.ops import OpsReport, measure_arithmetics
+    from pipeline.records import Tool
+    from reports.progress import Progress
+
+    with Progress(quiet=quiet, stream=sys.stderr) as progress, Workers(timeout_s) as workers:
+        progress.plan(len(ARITHMETICS) * len(OPERATIONS))
+        results = measure_arithmetics(workers, threads, sizes, seed, progress.step)
+    return OpsReport(
+        tool=Tool(version=VERSION),
+        environment=read_environment(threads, {}, worker_settings(threads)),
+        seed=seed,
+        batch_sizes=sizes,
+        results=results,
+    )
+
+
+def _written(report: OpsReport, folder: Path) -> list[Path]:
+    from pipeline.store import write_bytes
+    from reports.html import page
+    from reports.markdown import document
+    from reports.ops_map import TITLE, sections
+
+    made = f"{report.tool.name} {report.tool.version}, {time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())}"
+    found = sections(report)
+    texts = (report.model_dump_json(indent=1), page(TITLE, made, found), document(TITLE, made, found))
+    paths = [folder / name for name in _FILES]
+    for path, text in zip(paths, texts, strict=True):
+        write_bytes(path, [text.encode()])
+    return paths
+
+
+def _print(report: OpsReport, paths: list[Path], arguments: argparse.Namespace) -> None:
+    from reports.ops_map import sections
+    from reports.terminal import print_sections
+
+    if arguments.json:
+        print(report.model_dump_json(indent=1))
+    else:
+        shown = [one for one in sections(report) if one.show != "folded" or arguments.verbose]
+        print_sections(shown, sys.stdout)
+    for path in paths:
+        print(path, file=sys.stderr if arguments.json else sys.stdout)

@@ -1,0 +1,74 @@
+"""The original post's two suspicions, BatchNorm and out-of-order execution, answered from this study's evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pipeline.records import Study
+from reports import numbers, views
+from reports.blocks import Block, Bullets, Line, Paragraph, line
+
+ORDER = 61
+TITLE = "The post's two suspects"
+SHOW = "open"
+
+_SUSPECT = "batch-norm"
+
+
+def blocks(study: Study) -> list[Block]:
+    """BatchNorm, then the order of execution: guilty or not, in which variants, on how much evidence."""
+    found = [*_batch_norm(study), *_order(study)]
+    if not found:
+        return [Paragraph(line("Neither can be answered: no layer was replayed alone and no pass was repeated."))]
+    asked = "The post suspected BatchNorm first and execution out of order next. This study's evidence on both:"
+    return [Paragraph(line(asked)), Bullets(tuple(found))]
+
+
+def _batch_norm(study: Study) -> Iterator[Line]:
+    looked = [v for v in study.variants if v.locating and v.origins is not None]
+    guilty = [v.name for v in looked if any(one.kind == _SUSPECT for one in v.origins or [])]
+    innocent = [v.name for v in looked if v.locating and _SUSPECT in v.locating.innocent_kinds]
+    without = [v.name for v in looked if v.name not in guilty and v.name not in innocent]
+    if guilty:
+        layers = numbers.number_of(sum(one.kind == _SUSPECT for v in looked for one in v.origins or []), "such layer")
+        yield views.named(study, f"BatchNorm is guilty in {_names(guilty)}: {layers} differ on equal input.")
+    if innocent:
+        text = (
+            f"BatchNorm is innocent in {_names(innocent)}: replayed alone on identical bytes, none of its layers gave "
+            "an image other bytes in the batch. Those that differ in the deployed run only carry on what a layer "
+            "before them began."
+        )
+        yield views.named(study, text)
+    if without:
+        text = f"In {_names(without)} none could be tried: it is folded into the convolution before it, or not there."
+        yield views.named(study, text)
+
+
+def _order(study: Study) -> Iterator[Line]:
+    """Equal repeats: an order of summation that changed from run to run would show in them."""
+    repeated = {v.name: views.comparisons(v, "repeat") for v in views.candidates(study)}
+    made = [one for found in repeated.values() for one in found]
+    if not made:
+        return
+    unequal = [name for name, found in repeated.items() if not all(one.bitwise_equal for one in found)]
+    equal = sum(one.bitwise_equal for one in made)
+    scope = (
+        f"{numbers.count(equal)} of the {numbers.number_of(len(made), 'repeat comparison')} of "
+        f"{numbers.number_of(len(repeated), 'variant')} bit-equal"
+    )
+    how = (
+        "Every N was run again in a fresh process that ran the sizes in the opposite order, so that other batch sizes "
+        "came before it, and where a size has few calls once more in the same process after the others"
+    )
+    if unequal:
+        yield views.named(study, f"Execution out of order cannot be ruled out for {_names(unequal)}: {scope}. {how}.")
+        return
+    yield views.named(
+        study,
+        f"Execution out of order is no cause: {scope}. {how}. An order that varied from run to run would have shown; "
+        "what depends on N is fixed by N.",
+    )
+
+
+def _names(names: list[str]) -> str:
+    return views.listing(names, 20)
