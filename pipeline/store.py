@@ -7,6 +7,7 @@ import json
 import os
 import tempfile
 from collections.abc import Iterable, Mapping
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +92,7 @@ def write_evidence(path: Path, evidence: Evidence) -> None:
         "inputs": evidence.inputs,
         "round": evidence.round,
         "dtype": evidence.singles.dtype.name,
-        "passes": [[p.kind, p.batch_size, p.start, p.stop] for p in evidence.passes],
+        "passes": [astuple(p) for p in evidence.passes],
         "call_s": {name: list(seconds) for name, seconds in evidence.call_s.items()},
         "effective": dict(evidence.effective),
         "clip_shares": None if evidence.clip_shares is None else dict(evidence.clip_shares),
