@@ -28,7 +28,8 @@ from pipeline.records import Cost, Policy, Study, Timing, Tool, VariantResult
 from pipeline.runs import Run, cache_root
 from pipeline.stages import Progress, Stages
 
-PlanReader = Callable[[list[list[Job]]], None]
+PlanReader = Callable[[list[list[Job]], int | None], None]
+"""``on_plan(groups, num_classes)``."""
 
 
 def run_study(config: Config, run: Run, progress: Progress, on_plan: PlanReader | None = None) -> Study | None:
@@ -49,7 +50,7 @@ def run_study(config: Config, run: Run, progress: Progress, on_plan: PlanReader 
             build_artifacts(stages)
         groups = plan_jobs(stages)
         if on_plan is not None:
-            on_plan(groups)
+            on_plan(groups, weights["num_classes"])
             return None
         run.start()
         progress.plan(sum(_cost(job) for group in groups for job in group))
