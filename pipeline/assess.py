@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -89,8 +89,6 @@ def _compared(stages: Stages, findings: Findings, name: str) -> dict[str, Any]:
 
 def _tested(condition: Condition, rounds: list[Evidence], reference: Evidence | None) -> Tested:
     first, second = rounds[0], rounds[1] if len(rounds) > 1 else None
-    if reference is not None:  # a variant may have been measured on fewer images than the reference
-        reference = replace(reference, singles=reference.singles[: len(first.singles)])
     return Tested(condition, first, comparisons(first, second, reference, condition))
 
 

@@ -55,7 +55,9 @@ def comparisons(
             n, pairs = passes[0].batch_size, _against_plain(first, passes)
             record(kind, n, pairs, moved(condition, passes[0]))
     if reference is not None:
-        found.append(_comparison(first.inputs, condition, "vs-reference", 1, reference.singles, first.singles))
+        singles = first.singles  # maybe of fewer images than the reference
+        ruler = reference.singles[: len(singles)]
+        found.append(_comparison(first.inputs, condition, "vs-reference", 1, ruler, singles))
     return found
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,11 +58,11 @@ def _observe(evidence: Evidence, condition: Condition, passes: Sequence[Pass]) -
     return Observation(moved(condition, passes[0]), passes[0].batch_size, seen, differs, flipped, noise)
 
 
-def margin_screen(singles: Sequence[NDArray[Any]], seen: Sequence[Observation]) -> Margin:
+def margin_screen(singles: Iterable[NDArray[Any]], seen: Sequence[Observation]) -> Margin:
     """The screen of method.md: an image is exposed unless its margin exceeds 2 d.
 
-    ``singles``: one array [n, classes] for each condition; an image's margin is its smallest. d: the largest noise in
-    ``seen`` of the *other* images. A single image has no others, so it is exposed.
+    ``singles``: one array [n, classes] for each condition, taken in turn; an image's margin is its smallest. d: the
+    largest noise in ``seen`` of the *other* images. A single image has no others, so it is exposed.
     """
     margins = np.min([top1_margin(rows) for rows in singles], axis=0)
     noise = np.max([one.noise for one in seen], axis=0)
