@@ -8,7 +8,7 @@ from pipeline.records import Comparison, Condition, Study, VariantResult
 from reports import numbers, views
 from reports.blocks import STATE_SIGNS, Block, Column, Paragraph, Table, line
 
-ORDER = 67
+ORDER = 72
 TITLE = "Map: variant, condition, N"
 SHOW = "folded"
 
