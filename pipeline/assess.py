@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,8 +18,8 @@ from pipeline.records import Condition, Cost, Effective, Policy, VariantResult
 from pipeline.stages import Stages
 from pipeline.verdict import Tested, inputs_verdict, repeatable, worst
 
-Rounds = dict[tuple[str, str, int], list[Evidence]]
-"""(variant, input set, threads) -> its evidence, one per round."""
+Rounds = dict[tuple[str, str, Condition], list[Evidence]]
+"""(variant, input set, condition) -> its evidence, one per round."""
 
 
 @dataclass(frozen=True)
@@ -65,8 +65,8 @@ def _compared(stages: Stages, findings: Findings, name: str) -> dict[str, Any]:
     every, verdicts = [], []
     for prepared in stages.sets:
         tested = [
-            _tested(prepared, rounds, findings.references.get(prepared.record.name), threads)
-            for (variant, inputs, threads), rounds in findings.rounds.items()
+            _tested(condition, rounds, findings.references.get(prepared.record.name))
+            for (variant, inputs, condition), rounds in findings.rounds.items()
             if (variant, inputs) == (name, prepared.record.name)
         ]
         every += tested
@@ -87,11 +87,8 @@ def _compared(stages: Stages, findings: Findings, name: str) -> dict[str, Any]:
     }
 
 
-def _tested(prepared: PreparedSet, rounds: list[Evidence], reference: Evidence | None, threads: int) -> Tested:
+def _tested(condition: Condition, rounds: list[Evidence], reference: Evidence | None) -> Tested:
     first, second = rounds[0], rounds[1] if len(rounds) > 1 else None
-    if reference is not None:  # a variant may have been measured on fewer images than the reference
-        reference = replace(reference, singles=reference.singles[: len(first.singles)])
-    condition = Condition(threads=threads, image_size=prepared.evaluation.shape[2])
     return Tested(condition, first, comparisons(first, second, reference, condition))
 
 

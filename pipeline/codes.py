@@ -161,6 +161,41 @@ CODES: dict[str, Explained] = {
         "They used other weights, or share no input set of equal content.",
         "Run both with the same model, weights and inputs.",
     ),
+    "unknown-grid": _error(
+        "There is no such grid of conditions.",
+        "--grid names neither a preset nor a file that ends in .toml.",
+        "Give default, wide, or a TOML file of axes.",
+    ),
+    "bad-grid": _error(
+        "A file of the grid cannot be used.",
+        "It is no TOML, names an axis that does not exist, or gives one a value of another kind.",
+        "Correct what the message names; axes are those of the flags, such as threads = [1, 2].",
+    ),
+    "bad-word": _error(
+        "A flag was given a word that it does not know.",
+        "The word is misspelt, or belongs to another flag.",
+        "Use one of the words that the message lists.",
+    ),
+    "unknown-fault": _error(
+        "The self-test has no such planted fault.",
+        "The name is misspelt.",
+        "Use one of the names that the message lists.",
+    ),
+    "policy-file": _error(
+        "The policy file cannot be used.",
+        "It is missing, no TOML, or holds a demand that does not exist or has another kind of value.",
+        "Correct what the message names; the demands are those of the policy flags.",
+    ),
+    "record": _error(
+        "The verification record cannot be used.",
+        "It is missing, altered, of a newer version, or names files outside its folder.",
+        "Give the record.json that repair wrote, beside the files that it wrote with it.",
+    ),
+    "unknown-rung": _error(
+        "There is no such repair.",
+        "The name is misspelt.",
+        "Use one of the names that the message lists.",
+    ),
     "cache-in-use": _error(
         "The cache cannot be cleared now.",
         "A study that uses it is running; the lock goes with the process.",
@@ -195,6 +230,11 @@ CODES: dict[str, Explained] = {
         "Nothing is measured against the fp64 reference.",
         "The reference, or the variant that accuracy is measured against, could not be built or run.",
         "See the reason in the text; batch against singles is measured all the same.",
+    ),
+    "own-size": _warning(
+        "An input set was not run at one of the image sizes asked for.",
+        "Its images have a size of their own: the seed set by its recipe, an array by its shape.",
+        "Nothing, or give images in a folder, which are cut to any size.",
     ),
     "duplicate-images": _warning(
         "Some images have the same content.",

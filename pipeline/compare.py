@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from pipeline.rows import all_alike, blocks, row_distance, same_bits, top1
 
 Rows = NDArray[Any]
 Images = NDArray[np.int64]
+PROBES: tuple[Literal["position", "neighbours"], ...] = ("position", "neighbours")
 
 
 @dataclass(frozen=True)
@@ -49,12 +50,14 @@ def comparisons(
         if not _mismatch(first.singles, second.singles):
             for n in batch_sizes(first, "batched"):
                 record("repeat", n, _against_repeat(first, second, n))
-    for n in batch_sizes(first, "position"):
-        record("position", n, _against_plain(first, "position", n), moved(condition, "position"))
-    for n in batch_sizes(first, "neighbours"):
-        record("neighbours", n, _against_plain(first, "neighbours", n), moved(condition, "neighbours"))
+    for kind in PROBES:
+        for passes in first.alike(kind):
+            n, pairs = passes[0].batch_size, _against_plain(first, passes)
+            record(kind, n, pairs, moved(condition, passes[0]))
     if reference is not None:
-        found.append(_comparison(first.inputs, condition, "vs-reference", 1, reference.singles, first.singles))
+        singles = first.singles  # maybe of fewer images than the reference
+        ruler = reference.singles[: len(singles)]
+        found.append(_comparison(first.inputs, condition, "vs-reference", 1, ruler, singles))
     return found
 
 
@@ -63,10 +66,11 @@ def batch_sizes(evidence: Evidence, kind: PassKind) -> list[int]:
     return sorted({chosen.batch_size for chosen in evidence.find(kind)})
 
 
-def moved(condition: Condition, kind: PassKind) -> Condition:
-    """The condition under which passes of that kind ran."""
-    changes: dict[str, dict[str, Any]] = {"position": {"position": 1}, "neighbours": {"neighbours": "outlier"}}
-    return condition.model_copy(update=changes.get(kind))
+def moved(condition: Condition, chosen: Pass) -> Condition:
+    """The condition under which this pass ran."""
+    if chosen.kind == "position":
+        return condition.model_copy(update={"position": chosen.rotation})
+    return condition.model_copy(update={"neighbours": chosen.neighbour} if chosen.kind == "neighbours" else {})
 
 
 def against_singles(evidence: Evidence, n: int) -> Pairs:
@@ -90,10 +94,11 @@ def _against_repeat(first: Evidence, second: Evidence, n: int) -> Pairs:
     return _one_row_an_image(parts)
 
 
-def _against_plain(evidence: Evidence, kind: PassKind, n: int) -> Pairs:
-    """The rows of a rotated or outlier pass beside the plain rows of the very same batches."""
+def _against_plain(evidence: Evidence, passes: Sequence[Pass]) -> Pairs:
+    """The rows of passes rotated or beside another image, and the plain rows of the very same batches."""
     parts = []
-    for chosen in evidence.find(kind, n):
+    for chosen in passes:
+        n = chosen.batch_size
         images, rows = _images(chosen), evidence.outputs(chosen)
         for plain in evidence.find("batched", n):
             if (plain.start - chosen.start) % n:

@@ -11,8 +11,10 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, NoReturn
 
 from models.registry import all_variants, find_variant
-from pipeline.environment import available_cores
 from pipeline.errors import UsageError
+from pipeline.grid import AXES, MEMORY_FORMATS, read_grid, words
+from pipeline.isa import CAPS, NATIVE
+from pipeline.records import NEIGHBOURS
 
 VERSION = "0.1.0"
 
@@ -39,9 +41,14 @@ class Config:
     inputs: str = "auto"
     images: int | None = None  # None: 16, and 4 for the seed set
     image_size: int = 224
+    also_sizes: tuple[int, ...] = ()  # more image sizes, each an input set of its own
     seed: int = 42069
     batch_sizes: tuple[int, ...] = (2, 3, 4, 8, 16)
     threads: tuple[int, ...] = ()
+    isa: tuple[str, ...] = (NATIVE,)
+    memory_format: tuple[str, ...] = ("contiguous",)
+    position: tuple[int, ...] = (1,)  # by how many places batches are rotated
+    neighbours: tuple[str, ...] = NEIGHBOURS[:1]  # what replaces the last image of every batch
     quick: bool = False
     explain: bool = True
     policy: PolicyFlags = field(default_factory=PolicyFlags)
@@ -101,13 +108,20 @@ def study_parser(commands: str = "") -> argparse.ArgumentParser:
     )
     what.add_argument("--inputs", default="auto", help="auto, seed, digits, photos, a folder or FILE.npy")
     what.add_argument("--images", metavar="N", help="images per input set (default: 16, and 4 for the seed set)")
-    what.add_argument("--image-size", default="224", metavar="S", help="side in pixels (default: %(default)s)")
+    what.add_argument("--image-size", metavar="S", help="side in pixels, or a list: 224,192 (default: 224)")
     what.add_argument("--seed", default="42069", help="of the drawn input set (default: %(default)s)")
     conditions = parser.add_argument_group("conditions")
     conditions.add_argument(
-        "--batch-sizes", default="2,3,4,8,16", help="lists and ranges: 2,4,8 or 1-32; 1 means the repeat"
+        "--grid", default="default", help="default, wide or FILE.toml; a flag below replaces an axis"
     )
-    conditions.add_argument("--threads", default="", help="thread counts, a list: 1,2 (default: all cores)")
+    conditions.add_argument("--batch-sizes", help="lists and ranges: 2,4,8 or 1-32; 1 means the repeat")
+    conditions.add_argument("--threads", help="thread counts, a list: 1,2 (default: all cores)")
+    conditions.add_argument("--isa", help=f"instruction sets, a list of {', '.join((NATIVE, *CAPS))} (default: native)")
+    conditions.add_argument("--memory-format", help=f"of torch, a list of {', '.join(MEMORY_FORMATS)}")
+    conditions.add_argument("--position", metavar="K", help="rotate batches by K places, a list (default: 1)")
+    conditions.add_argument(
+        "--neighbours", help=f"what replaces each batch's last image: {', '.join(NEIGHBOURS)} (default: outlier)"
+    )
     stages = parser.add_argument_group("stages")
     stages.add_argument("--quick", action="store_true", help="only the input set of the original question")
     stages.add_argument("--no-explain", action="store_true", help="do not seek origins, nor repair what differs")
@@ -142,8 +156,9 @@ def add_policy(parser: argparse.ArgumentParser) -> None:
 
 def read_config(arguments: argparse.Namespace) -> Config:
     """The validated configuration. Raises UsageError: what was asked, what is possible, what to do."""
-    threads = _numbers("--threads", arguments.threads) if arguments.threads else (available_cores(),)
-    batch_sizes = _numbers("--batch-sizes", arguments.batch_sizes)
+    explicit = {axis: getattr(arguments, axis) for axis in AXES}
+    axes = read_grid(arguments.grid, explicit)
+    image_size, *also = _sides(axes["image_size"])
     return Config(
         variants=_variants(arguments.variants),
         model=arguments.model,
@@ -151,10 +166,15 @@ def read_config(arguments: argparse.Namespace) -> Config:
         weights=arguments.weights,
         inputs=arguments.inputs,
         images=None if arguments.images is None else _whole("--images", arguments.images, 1),
-        image_size=_whole("--image-size", arguments.image_size, 32),
+        image_size=image_size,
+        also_sizes=tuple(also),
         seed=_whole("--seed", arguments.seed, 0),
-        batch_sizes=tuple(n for n in batch_sizes if n > 1),
-        threads=threads,
+        batch_sizes=tuple(n for n in _numbers("--batch-sizes", axes["batch_sizes"]) if n > 1),
+        threads=_numbers("--threads", axes["threads"]),
+        isa=words("--isa", axes["isa"], (NATIVE, *CAPS)),
+        memory_format=words("--memory-format", axes["memory_format"], MEMORY_FORMATS),
+        position=_numbers("--position", axes["position"]),
+        neighbours=words("--neighbours", axes["neighbours"], NEIGHBOURS),
         quick=arguments.quick,
         explain=not arguments.no_explain,
         policy=read_policy(arguments),
@@ -187,6 +207,11 @@ def _variants(text: str) -> tuple[str, ...]:
         except KeyError as error:
             raise UsageError("unknown-variant", error.args[0]) from None
     return tuple(dict.fromkeys(names))
+
+
+def _sides(text: str) -> list[int]:
+    """Image sizes in the order given, each once."""
+    return list(dict.fromkeys(_whole("--image-size", part.strip(), 32) for part in text.split(",")))
 
 
 def _whole(flag: str, text: str, least: int) -> int:

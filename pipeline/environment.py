@@ -10,6 +10,7 @@ from functools import cache
 from importlib import metadata
 from pathlib import Path
 
+from pipeline.isa import NATIVE, cap_settings
 from pipeline.records import Environment
 
 _PACKAGES = ("torch", "torchvision", "onnx", "onnxruntime", "onnxscript", "numpy", "scipy", "safetensors", "pillow")
@@ -39,8 +40,8 @@ INHERITED = (
 _KEEP_PAGES = str(4 << 30)
 
 
-def worker_settings(threads: int) -> dict[str, str]:
-    """The environment a worker starts in: its threads, an allocator that keeps its pages, and no telemetry.
+def worker_settings(threads: int, isa: str = NATIVE) -> dict[str, str]:
+    """The environment a worker starts in: its threads, its ISA cap, an allocator that keeps its pages, no telemetry.
 
     glibc gives large blocks back to the kernel on every free; fresh pages on every call cost batched ResNet50 10 to
     55 % of its throughput. Both thresholds are needed; no output bit depends on them. onnxruntime 1.32 reports models
@@ -51,6 +52,7 @@ def worker_settings(threads: int) -> dict[str, str]:
         "MALLOC_TRIM_THRESHOLD_": _KEEP_PAGES,
         "MALLOC_MMAP_THRESHOLD_": _KEEP_PAGES,
         "ORT_DISABLE_TELEMETRY": "1",
+        **cap_settings(isa),
     }
 
 
@@ -80,8 +82,13 @@ def _cpuinfo() -> list[str]:
         return []
 
 
-def read_environment(threads: int, readback: Mapping[str, str], settings: Mapping[str, str]) -> Environment:
-    """The environment record. ``readback`` is what the workers' libraries say is in effect."""
+def read_environment(
+    threads: int,
+    readback: Mapping[str, str],
+    settings: Mapping[str, str],
+    by_cap: Mapping[str, Mapping[str, str]] = {},
+) -> Environment:
+    """The environment record. ``readback`` is what the workers' libraries say is in effect, ``by_cap`` under caps."""
     name = next((line.partition(":")[2].strip() for line in _cpuinfo() if line.startswith("model name")), "")
     return Environment(
         cpu=name or platform.processor() or platform.machine(),
@@ -91,6 +98,7 @@ def read_environment(threads: int, readback: Mapping[str, str], settings: Mappin
         python=platform.python_version(),
         isa_hardware=", ".join(text for flag, text in _FEATURES.items() if flag in cpu_flags()) or platform.machine(),
         isa_effective=dict(readback),
+        isa_by_cap={isa: dict(seen) for isa, seen in by_cap.items()},
         threads=threads,
         packages=toolchain(),
         settings=inherited_settings() | dict(settings),

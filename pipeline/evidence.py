@@ -9,6 +9,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.records import NEIGHBOURS
+
 PassKind = Literal["singles", "batched", "position", "neighbours", "repeat"]
 
 
@@ -16,20 +18,25 @@ PassKind = Literal["singles", "batched", "position", "neighbours", "repeat"]
 class Pass:
     """One way through the images ``start`` to ``stop`` of a set, ``batch_size`` at a time.
 
-    ``position``: every batch rotated by one place (rows are kept in the images' own order). ``neighbours``: the last
-    image of every batch replaced by an outlier (its row is not kept). ``repeat``: batches already run, once more in the
-    same process. ``stop - start`` is a multiple of batch_size.
+    ``position``: every batch rotated by ``rotation`` places (rows are kept in the images' own order). ``neighbours``:
+    the last image of every batch replaced by ``neighbour`` (its row is not kept). ``repeat``: batches already run, once
+    more in the same process. ``stop - start`` is a multiple of batch_size.
     """
 
     kind: PassKind
     batch_size: int
     start: int
     stop: int
+    rotation: int = 1
+    neighbour: str = NEIGHBOURS[0]
 
     @property
     def id(self) -> str:
         """A name that is unique within a job."""
-        return f"{self.kind}-{self.batch_size}-{self.start}-{self.stop}"
+        name = f"{self.kind}-{self.batch_size}-{self.start}-{self.stop}"
+        if self.kind == "position" and self.rotation != 1:
+            return f"{name}-{self.rotation}"
+        return f"{name}-{self.neighbour}" if self.kind == "neighbours" and self.neighbour != NEIGHBOURS[0] else name
 
     @property
     def images(self) -> tuple[int, ...]:
@@ -84,3 +91,10 @@ class Evidence:
     def find(self, kind: PassKind, batch_size: int | None = None) -> tuple[Pass, ...]:
         """The passes of that kind, and of that N if given, in the order they were run."""
         return tuple(p for p in self.passes if p.kind == kind and batch_size in (None, p.batch_size))
+
+    def alike(self, kind: PassKind) -> list[tuple[Pass, ...]]:
+        """The passes of that kind, those of one N, rotation and neighbour together, by ascending N."""
+        groups: dict[tuple[int, int, str], list[Pass]] = {}
+        for chosen in self.find(kind):
+            groups.setdefault((chosen.batch_size, chosen.rotation, chosen.neighbour), []).append(chosen)
+        return [tuple(group) for _, group in sorted(groups.items(), key=lambda item: item[0][0])]

@@ -9,7 +9,8 @@ from typing import Any
 
 from models.artifact_cache import key_of
 from models.registry import find_variant
-from pipeline.environment import cpu_flags, worker_settings
+from pipeline.conditions import Setting
+from pipeline.environment import cpu_flags
 from pipeline.execute import WorkerError
 from pipeline.inputs import PreparedSet
 from pipeline.measure import artifact_json, cost
@@ -58,25 +59,33 @@ def _explain(stages: Stages, result: VariantResult, prepared: PreparedSet) -> Va
         why = "its arithmetic is emulated here: replaying every layer would take too long"
         stages.skip(result.name, prepared.record.name, "origins and repair", why)
         return result.model_copy(update={"not_run": stages.not_run[result.name]})
+    setting = _deciding(stages, result, prepared)
     try:
-        found = _look_inside(stages, result.name, prepared)
+        found = _look_inside(stages, result.name, prepared, setting)
     except WorkerError as error:
         found = {"locatable": False, "why": error.reason}
     if not found["locatable"]:
         stages.skip(result.name, prepared.record.name, "origins and repair", found["why"])
         return result.model_copy(update={"not_run": stages.not_run[result.name]})
-    condition = Condition(threads=stages.threads, image_size=prepared.evaluation.shape[2])
+    condition = setting.at(prepared.evaluation.shape[2])
     return result.model_copy(update=records(Explained(prepared.record.name, condition, found)))
 
 
-def _look_inside(stages: Stages, variant: str, prepared: PreparedSet) -> dict[str, Any]:
+def _deciding(stages: Stages, result: VariantResult, prepared: PreparedSet) -> Setting:
+    """The setting that decided the verdict on this set: what is to be explained happened there."""
+    decided = next(one.decided_by.condition for one in result.by_inputs if one.inputs == prepared.record.name)
+    return Setting.of(decided) if decided else stages.base
+
+
+def _look_inside(stages: Stages, variant: str, prepared: PreparedSet, setting: Setting) -> dict[str, Any]:
     """What a worker finds, kept with the run's evidence so that an interrupted study does not look again."""
     spec, images = find_variant(variant), prepared.evaluation
     label = f"origins and repair of {variant}"
     stages.progress.step(label, 0.0)
     payload = {
         "variant": variant,
-        "settings": {"threads": stages.threads},
+        "settings": setting.runner,
+        "isa": setting.isa,
         "artifact": artifact_json(stages.artifacts[variant, prepared.record.name]),
         "images": images.to_json(),
         "also": [other.evaluation.to_json() for other in _served(stages, variant, prepared)],
@@ -89,7 +98,7 @@ def _look_inside(stages: Stages, variant: str, prepared: PreparedSet) -> dict[st
         stages.kept_jobs += 1
         return found
     found = stages.workers.call(
-        worker_settings(stages.threads),
+        setting.environment,
         "pipeline.inside:explain_and_repair",
         payload | {"run_folder": str(stages.run.folder)},  # where it writes decides nothing: no part of the kept name
         lambda event: stages.progress.step(label, cost(spec, event["images"], images.shape[2])),

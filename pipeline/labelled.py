@@ -8,8 +8,9 @@ from models.artifact_cache import key_of
 from models.images import Images
 from models.registry import find_variant
 from models.spec import Artifact, VariantSpec
-from pipeline.environment import cpu_flags, machine_key, toolchain, worker_settings
+from pipeline.environment import cpu_flags, machine_key, toolchain
 from pipeline.execute import WorkerError
+from pipeline.isa import NATIVE
 from pipeline.measure import artifact_json, cost
 from pipeline.prepare import baseline
 from pipeline.stages import Stages, emulated
@@ -69,6 +70,8 @@ def _predict(
     stages: Stages, spec: VariantSpec, artifact: Artifact, images: Images, batch_size: int, *, singles: bool
 ) -> Predictions:
     parts = [artifact.key, images.sha256, machine_key(), str(toolchain()), "singles" if singles else "batched"]
+    if stages.base.isa != NATIVE or stages.base.memory_format != "contiguous":
+        parts += [stages.base.isa, stages.base.memory_format]
     kept = stages.cache / "accuracy" / f"{key_of({'parts': parts})[:32]}.json"
     try:
         stored = read_json(kept)
@@ -79,13 +82,13 @@ def _predict(
     per_image = cost(spec, 1, images.shape[2])
     payload = {
         "variant": spec.name,
-        "settings": {"threads": stages.threads},
+        "settings": stages.base.runner,
         "artifact": artifact_json(artifact),
         "images": images.to_json(),
         "batch_size": batch_size,
     }
     classes = stages.workers.call(
-        worker_settings(stages.threads),
+        stages.base.environment,
         "pipeline.worker:predict",
         payload,
         lambda event: stages.progress.step(label, event["images"] * per_image),

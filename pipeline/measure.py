@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, astuple
 from pathlib import Path
 from typing import Any
 
 from models.registry import find_variant
 from models.spec import Artifact, VariantSpec
-from pipeline.environment import cpu_flags, worker_settings
+from pipeline.conditions import Setting, probe_caps, settings, why_not
+from pipeline.environment import cpu_flags
 from pipeline.evidence import Evidence, Pass
 from pipeline.execute import WorkerError
 from pipeline.inputs import PreparedSet
+from pipeline.isa import flags_under
 from pipeline.plan import ROUNDS, Job, in_rounds, plan_passes, too_large
 from pipeline.prepare import REFERENCE
-from pipeline.records import Condition
+from pipeline.records import Condition, NotRun
 from pipeline.stages import Stages, measured_images
 from pipeline.store import StoreError, read_evidence
 
@@ -27,36 +29,45 @@ def cost(spec: VariantSpec, images_passed: int, size: int) -> float:
 
 
 def plan_jobs(stages: Stages) -> list[list[Job]]:
-    """The evidence jobs in the order they run, grouped by what one worker does: a variant and thread count, a round.
+    """The evidence jobs in the order they run, grouped by what one worker does: a variant and setting, a round.
 
-    What is not run (N above the set's size, too few images where arithmetic is emulated) is recorded with its reason.
+    What is not run (N above the set's size, too few images where arithmetic is emulated, a condition that cannot act
+    on a variant) is recorded with its reason.
     """
-    flags = cpu_flags()
     groups = []
-    for threads in stages.config.threads:
-        names = [spec.name for spec in stages.specs if spec.role == "candidate"]
-        for turn, name in in_rounds(names):
-            spec = find_variant(name)
+    stages.caps = probe_caps(stages.config, stages.workers)
+    specs = [spec for spec in stages.specs if spec.role == "candidate"]
+    for setting in settings(stages.config):
+        reasons = {spec.name: why_not(spec, setting, stages.config, stages.caps) for spec in specs}
+        for name, reason in reasons.items():
+            if reason and NotRun(inputs="all", what=reason[0], why=reason[1]) not in stages.not_run.get(name, []):
+                stages.skip(name, "all", *reason)
+        for turn, name in in_rounds([spec.name for spec in specs if reasons[spec.name] is None]):
             sets = [p for p in stages.sets if (name, p.record.name) in stages.artifacts]
-            group = [_job(stages, spec, prepared, threads, turn, flags) for prepared in sets]
-            groups.append(group)
-            if turn == 0 and threads == stages.config.threads[0]:
-                for prepared in sets:
-                    _note_left_out(stages, spec, prepared, flags)
+            groups.append([_job(stages, find_variant(name), prepared, setting, turn) for prepared in sets])
+    for spec in specs:
+        for prepared in stages.sets:
+            if (spec.name, prepared.record.name) in stages.artifacts:
+                _note_left_out(stages, spec, prepared, cpu_flags())
     return groups
 
 
-def _job(
-    stages: Stages, spec: VariantSpec, prepared: PreparedSet, threads: int, turn: int, flags: frozenset[str]
-) -> Job:
-    count = measured_images(spec, prepared.evaluation, flags)
-    name = prepared.record.name
+def _job(stages: Stages, spec: VariantSpec, prepared: PreparedSet, setting: Setting, turn: int) -> Job:
+    config, name = stages.config, prepared.record.name
+    count = measured_images(spec, prepared.evaluation, flags_under(setting.isa, cpu_flags()))
     return Job(
         variant=spec.name,
         inputs=name,
-        condition=Condition(threads=threads, image_size=prepared.evaluation.shape[2]),
+        condition=setting.at(prepared.evaluation.shape[2]),
         round=turn,
-        passes=plan_passes(count, stages.config.batch_sizes, probes=turn == 0, timed=prepared is stages.sets[-1]),
+        passes=plan_passes(
+            count,
+            config.batch_sizes,
+            probes=turn == 0,
+            timed=prepared is stages.sets[-1],
+            rotations=config.position,
+            neighbours=config.neighbours,
+        ),
         artifact_key=stages.artifacts[spec.name, name].key,
         inputs_sha256=prepared.evaluation.sha256,
     )
@@ -81,7 +92,7 @@ def run_references(stages: Stages) -> dict[str, Evidence]:
         name = prepared.record.name
         if (artifact := stages.artifacts.get((REFERENCE, name))) is None:
             continue
-        condition = Condition(threads=stages.threads, image_size=prepared.evaluation.shape[2])
+        condition = Setting(stages.threads).at(prepared.evaluation.shape[2])
         passes = (Pass("singles", 1, 0, len(prepared.evaluation)),)
         job = Job(REFERENCE, name, condition, 0, passes, artifact.key, prepared.evaluation.sha256)
         kept = stages.cache / "references" / f"{job.id}.safetensors"
@@ -97,10 +108,10 @@ def run_references(stages: Stages) -> dict[str, Evidence]:
     return found
 
 
-def run_evidence(stages: Stages, groups: list[list[Job]]) -> dict[tuple[str, str, int], list[Evidence]]:
-    """Run every job that is not kept from an interrupted start: (variant, input set, threads) -> evidence by round."""
+def run_evidence(stages: Stages, groups: list[list[Job]]) -> dict[tuple[str, str, Condition], list[Evidence]]:
+    """Run every job not kept from an interrupted start: (variant, input set, condition) -> evidence by round."""
     sets = {prepared.record.name: prepared for prepared in stages.sets}
-    found: dict[tuple[str, str, int], list[Evidence]] = {}
+    found: dict[tuple[str, str, Condition], list[Evidence]] = {}
     for group in groups:
         if not group or group[0].variant in stages.failures:
             continue
@@ -119,7 +130,7 @@ def run_evidence(stages: Stages, groups: list[list[Job]]) -> dict[tuple[str, str
                 _measure(stages, spec, todo)
             for job in group:
                 evidence = read_evidence(stages.run.evidence_file(job.variant, job.file_name))
-                found.setdefault((job.variant, job.inputs, job.condition.threads), []).append(evidence)
+                found.setdefault((job.variant, job.inputs, job.condition), []).append(evidence)
         except WorkerError as error:
             stages.fail(spec.name, error)
     return {key: rounds for key, rounds in found.items() if key[0] not in stages.failures}
@@ -139,9 +150,11 @@ def _kept(file: Path) -> Evidence | None:
 
 def _measure(stages: Stages, spec: VariantSpec, todo: list[tuple[Job, PreparedSet, Artifact, Path]]) -> None:
     """One worker runs these jobs of one variant and writes their evidence."""
-    threads = todo[0][0].condition.threads
+    setting = Setting.of(todo[0][0].condition)
     per_image = {job.inputs: cost(spec, 1, job.condition.image_size) for job, *_ in todo}
-    label = f"{spec.name}, round {todo[0][0].round + 1} of {ROUNDS}" if spec.role == "candidate" else "fp64 reference"
+    where = f", {setting.words}" if len(settings(stages.config)) > 1 else ""
+    turn = f"{spec.name}, round {todo[0][0].round + 1} of {ROUNDS}{where}"
+    label = turn if spec.role == "candidate" else "fp64 reference"
     stages.progress.step(label, 0.0)
 
     def on_event(event: dict[str, Any]) -> None:
@@ -149,14 +162,15 @@ def _measure(stages: Stages, spec: VariantSpec, todo: list[tuple[Job, PreparedSe
 
     payload = {
         "variant": spec.name,
-        "settings": {"threads": threads},
+        "settings": setting.runner,
+        "isa": stages.caps.seen.get(setting.isa, {}),
         "jobs": [
             {
                 "inputs": job.inputs,
                 "round": job.round,
                 "artifact": artifact_json(artifact),
                 "images": prepared.evaluation.to_json(),
-                "passes": [[p.kind, p.batch_size, p.start, p.stop] for p in job.in_order],
+                "passes": [astuple(p) for p in job.in_order],
                 "clips": spec.calibrated and job.round == 0,
                 "timed": spec.role == "candidate" and prepared is stages.sets[-1],
                 "file": str(file),
@@ -164,7 +178,7 @@ def _measure(stages: Stages, spec: VariantSpec, todo: list[tuple[Job, PreparedSe
             for job, prepared, artifact, file in todo
         ],
     }
-    stages.workers.call(worker_settings(threads), "pipeline.worker:measure", payload, on_event)
+    stages.workers.call(setting.environment, "pipeline.worker:measure", payload, on_event)
 
 
 def artifact_json(artifact: Artifact) -> dict[str, Any]:

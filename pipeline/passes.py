@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from models.images import Images
 from models.spec import Runner
 from pipeline.evidence import Pass, differing_rows
+from pipeline.neighbours import beside, find_replacement
 
-OUTLIER_FACTOR = np.float32(32)  # a power of two: the outlier neighbour is the image itself, exactly scaled
 _FLOATS = ("float16", "bfloat16", "float32", "float64")
 
 
@@ -48,16 +48,20 @@ def run_pass(
 ) -> tuple[NDArray[Any], tuple[float, ...]]:
     """The rows of ``chosen.images`` in order, and the wall seconds of each call."""
     outputs, seconds = [], []
+    replace = None
+    if chosen.kind == "neighbours":
+        first = images.read(chosen.start, chosen.start + chosen.batch_size)
+        replace = find_replacement(chosen.neighbour, runner, first)
     for start in range(chosen.start, chosen.stop, chosen.batch_size):
         batch = images.read(start, start + chosen.batch_size)
         if chosen.kind == "position":
-            batch = np.roll(batch, 1, axis=0)
-        elif chosen.kind == "neighbours":
-            batch[-1] *= OUTLIER_FACTOR
+            batch = np.roll(batch, chosen.rotation, axis=0)
+        elif replace is not None:
+            batch = beside(batch, replace)
         logits, spent = call(runner, batch)
         if chosen.kind == "position":
-            logits = np.roll(logits, -1, axis=0)
-        elif chosen.kind == "neighbours":
+            logits = np.roll(logits, -chosen.rotation, axis=0)
+        elif replace is not None:
             logits = logits[:-1]
         outputs.append(logits)
         seconds.append(spent)

@@ -9,7 +9,7 @@ from hashlib import sha256
 from typing import Any
 
 from pipeline.evidence import Pass
-from pipeline.records import Condition
+from pipeline.records import NEIGHBOURS, Condition
 
 ROUNDS = 2
 TIMED_CALLS = 2  # at least so many calls of each N a round, where a set is timed: from one call nothing can be said
@@ -45,7 +45,10 @@ class Job:
     @property
     def file_name(self) -> str:
         """The name of its evidence file: readable, unique by the hash, short whatever the user's folder is called."""
-        return f"{self.inputs[:40]}-t{self.condition.threads}-r{self.round}-{self.id[:12]}.safetensors"
+        at = self.condition
+        unusual = [at.isa] * (at.isa != "native") + [at.memory_format] * (at.memory_format != "contiguous")
+        parts = [self.inputs[:40], f"t{at.threads}", *unusual, f"r{self.round}", self.id[:12]]
+        return f"{'-'.join(parts)}.safetensors"
 
     @property
     def in_order(self) -> tuple[Pass, ...]:
@@ -66,8 +69,16 @@ class Job:
         return sum(p.stop - p.start for p in self.passes)
 
 
-def plan_passes(n_images: int, batch_sizes: Sequence[int], *, probes: bool, timed: bool = False) -> tuple[Pass, ...]:
-    """The passes of one job over ``n_images``: singles, then each N as far as the set goes, then the two probes.
+def plan_passes(
+    n_images: int,
+    batch_sizes: Sequence[int],
+    *,
+    probes: bool,
+    timed: bool = False,
+    rotations: Sequence[int] = (1,),
+    neighbours: Sequence[str] = NEIGHBOURS[:1],
+) -> tuple[Pass, ...]:
+    """The passes of one job over ``n_images``: singles, then each N as far as the set goes, then the probes.
 
     ``timed``: where an N has fewer than ``TIMED_CALLS`` calls, its first batch is run again.
 
@@ -87,8 +98,8 @@ def plan_passes(n_images: int, batch_sizes: Sequence[int], *, probes: bool, time
     if probes and tested:
         n = max((n for n in tested if n <= PROBE_BATCH), default=min(tested))
         whole = n_images - n_images % n
-        passes.append(Pass("position", n, 0, whole))
-        passes.append(Pass("neighbours", n, 0, whole))
+        passes += [Pass("position", n, 0, whole, rotation=by) for by in rotations if by % n]  # else nothing moves
+        passes += [Pass("neighbours", n, 0, whole, neighbour=one) for one in neighbours]
     return (*passes, *repeats)  # a repeat comes after other N, which might have left something behind
 
 
@@ -108,6 +119,9 @@ def describe(job: Job) -> dict[str, Any]:
         "variant": job.variant,
         "inputs": job.inputs,
         "threads": job.condition.threads,
+        "isa": job.condition.isa,
+        "memory_format": job.condition.memory_format,
+        "image_size": job.condition.image_size,
         "round": job.round + 1,
         "calls": job.calls,
         "images": job.images_passed,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +71,7 @@ def prepare_inputs(stages: Stages, weights: dict[str, Any]) -> None:
         "num_classes": weights["num_classes"],
     }
     try:
-        stages.sets = prepare_apart(stages, request)
+        stages.sets = (*_other_sizes(stages, request), *prepare_apart(stages, request))
     except WorkerError as error:
         if error.kind == "launcher":
             raise
@@ -88,6 +88,25 @@ def prepare_inputs(stages: Stages, weights: dict[str, Any]) -> None:
             stages.warn(
                 "skipped-images", f"{record.name}: {len(record.skipped)} files were skipped; the report lists them"
             )
+
+
+def _other_sizes(stages: Stages, request: dict[str, Any]) -> list[PreparedSet]:
+    """The sets again at every other size of the study, named by it; a set whose size is its own is left out.
+
+    They come first: the last set of a study is the one that cost and accuracy are measured on.
+    """
+    found = []
+    for size in stages.config.also_sizes:
+        other = request | {"image_size": size, "folder": str(Path(request["folder"]) / f"{size}px")}
+        for one in prepare_apart(stages, other):
+            if one.record.shape[1:] == [size, size] and one.record.name != "seed":
+                name = f"{one.record.name}-{size}px"
+                images = replace(one.evaluation, name=name)
+                record = one.record.model_copy(update={"name": name})
+                found.append(replace(one, record=record, evaluation=images, labelled=None))
+            else:
+                stages.warn("own-size", f"{one.record.name} has a size of its own: not run at {size} pixels")
+    return found
 
 
 def build_artifacts(stages: Stages) -> None:

@@ -47,6 +47,10 @@ class Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+NEIGHBOURS = ("outlier", "zeros", "constant", "random", "worst")
+"""What may replace the last image of every batch; ``worst``: of several tried, what moved the others most."""
+
+
 class Condition(Record):
     """What is fixed while N changes. ``position``: by how many places the images of a batch are rotated.
 
@@ -447,6 +451,7 @@ class Environment(Record):
     python: str
     isa_hardware: str
     isa_effective: dict[str, str]  # per library, as read back by a worker
+    isa_by_cap: dict[str, dict[str, str]] = {}  # of each cap, ``native`` among them: what each library read back
     threads: int
     packages: dict[str, str]
     settings: dict[str, str] = {}  # environment variables the workers ran with

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.compare import batch_sizes, moved
-from pipeline.evidence import Evidence, PassKind
+from pipeline.compare import PROBES, moved
+from pipeline.evidence import Evidence, Pass, PassKind
 from pipeline.records import Condition, Margin
 from pipeline.rows import row_distance, top1, top1_margin
 
-_BATCHED: tuple[PassKind, ...] = ("batched", "position", "neighbours")
+_BATCHED: tuple[PassKind, ...] = ("batched", *PROBES)
 
 
 @dataclass(frozen=True)
@@ -39,15 +39,15 @@ class Observation:
 
 
 def observations(evidence: Evidence, condition: Condition) -> list[Observation]:
-    """One observation for each N, of the plain, the rotated and the outlier passes; linear in the rows that differ."""
-    return [_observe(evidence, condition, kind, n) for kind in _BATCHED for n in batch_sizes(evidence, kind)]
+    """One observation for each N, of the plain and the probing passes; linear in the rows that differ."""
+    return [_observe(evidence, condition, passes) for kind in _BATCHED for passes in evidence.alike(kind)]
 
 
-def _observe(evidence: Evidence, condition: Condition, kind: PassKind, n: int) -> Observation:
+def _observe(evidence: Evidence, condition: Condition, passes: Sequence[Pass]) -> Observation:
     size = len(evidence.singles)
     seen, differs, flipped = (np.zeros(size, dtype=np.bool_) for _ in range(3))
     noise = np.zeros(size)
-    for chosen in evidence.find(kind, n):
+    for chosen in passes:
         images = np.asarray(chosen.images, dtype=np.int64)
         index, rows = evidence.rows[chosen.id]
         singles = evidence.singles[images[index]]
@@ -55,14 +55,14 @@ def _observe(evidence: Evidence, condition: Condition, kind: PassKind, n: int) -
         differs[images[index]] = True
         flipped[images[index]] |= top1(singles) != top1(rows)
         noise[images[index]] = np.maximum(noise[images[index]], row_distance(singles, rows))
-    return Observation(moved(condition, kind), n, seen, differs, flipped, noise)
+    return Observation(moved(condition, passes[0]), passes[0].batch_size, seen, differs, flipped, noise)
 
 
-def margin_screen(singles: Sequence[NDArray[Any]], seen: Sequence[Observation]) -> Margin:
+def margin_screen(singles: Iterable[NDArray[Any]], seen: Sequence[Observation]) -> Margin:
     """The screen of method.md: an image is exposed unless its margin exceeds 2 d.
 
-    ``singles``: one array [n, classes] for each condition; an image's margin is its smallest. d: the largest noise in
-    ``seen`` of the *other* images. A single image has no others, so it is exposed.
+    ``singles``: one array [n, classes] for each condition, taken in turn; an image's margin is its smallest. d: the
+    largest noise in ``seen`` of the *other* images. A single image has no others, so it is exposed.
     """
     margins = np.min([top1_margin(rows) for rows in singles], axis=0)
     noise = np.max([one.noise for one in seen], axis=0)

@@ -12,6 +12,7 @@ from typing import Any, Literal, Protocol
 from models.images import Images
 from models.registry import find_variant
 from models.spec import Artifact, Network, VariantSpec
+from pipeline.conditions import Caps, Setting, base
 from pipeline.config import Config
 from pipeline.environment import worker_settings
 from pipeline.execute import WorkerError, Workers
@@ -60,11 +61,17 @@ class Stages:
     warnings: list[Warning_] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
     kept_jobs: int = 0
+    caps: Caps = field(default_factory=Caps)
 
     @property
     def threads(self) -> int:
         """The thread count of everything that is not itself measured over thread counts."""
         return max(self.config.threads)
+
+    @property
+    def base(self) -> Setting:
+        """The setting of accuracy and cost."""
+        return base(self.config)
 
     @property
     def specs(self) -> list[VariantSpec]:

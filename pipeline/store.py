@@ -6,7 +6,9 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import astuple
+from dataclasses import fields as dataclass_fields
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +93,7 @@ def write_evidence(path: Path, evidence: Evidence) -> None:
         "inputs": evidence.inputs,
         "round": evidence.round,
         "dtype": evidence.singles.dtype.name,
-        "passes": [[p.kind, p.batch_size, p.start, p.stop] for p in evidence.passes],
+        "passes": [astuple(p) for p in evidence.passes],
         "call_s": {name: list(seconds) for name, seconds in evidence.call_s.items()},
         "effective": dict(evidence.effective),
         "clip_shares": None if evidence.clip_shares is None else dict(evidence.clip_shares),
@@ -99,37 +101,78 @@ def write_evidence(path: Path, evidence: Evidence) -> None:
         "readback": dict(evidence.readback),
     }
     text = json.dumps(facts, allow_nan=False)
-    write_bytes(path, [save(arrays, {"evidence": text, "sha256": _digest(text, arrays)})])
+    write_bytes(path, [save(arrays, {"evidence": text, "sha256": _digest(text, sorted(arrays.items()))})])
 
 
-def _digest(text: str, arrays: Mapping[str, NDArray[Any]]) -> str:
+def _digest(text: str, arrays: Iterable[tuple[str, NDArray[Any]]]) -> str:
     """The SHA-256 of everything in an evidence file: the format itself would not notice one altered bit."""
     digest = hashlib.sha256(text.encode())
-    for name, array in sorted(arrays.items()):
+    for name, array in arrays:
         digest.update(f"{name} {array.dtype} {array.shape}".encode())
-        digest.update(array.tobytes())
+        digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
     return digest.hexdigest()
 
 
-def read_evidence(path: Path) -> Evidence:
-    """The evidence in a file. Raises StoreError when it is missing, altered, cut short or not evidence."""
+class _StoredRows(Mapping[str, tuple[NDArray[np.int64], NDArray[Any]]]):
+    """The differing rows of an evidence file by pass, read anew each time they are asked for."""
+
+    def __init__(self, path: Path, kind: np.dtype[Any], names: Iterable[str]) -> None:
+        self._path, self._kind = path, kind
+        self._passes = [name.removesuffix("/index") for name in names if name.endswith("/index")]
+
+    def __getitem__(self, name: str) -> tuple[NDArray[np.int64], NDArray[Any]]:
+        if name not in self._passes:
+            raise KeyError(name)
+        return _tensor(self._path, f"{name}/index"), _tensor(self._path, f"{name}/values").view(self._kind)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._passes)
+
+    def __len__(self) -> int:
+        return len(self._passes)
+
+
+class StoredEvidence(Evidence):
+    """Evidence whose rows stay on disk: the evidence of a whole study is held at once, its rows never are."""
+
+    def __init__(self, path: Path, kind: np.dtype[Any], **fields: Any) -> None:
+        known = {one.name for one in dataclass_fields(Evidence)} - {"singles"}
+        if fields.keys() != known:
+            raise TypeError(f"its facts are not those of evidence: {', '.join(sorted(fields.keys() ^ known))}")
+        for name, value in {"_path": path, "_kind": kind, **fields}.items():
+            object.__setattr__(self, name, value)  # the record is frozen
+
+    @property
+    def singles(self) -> NDArray[Any]:
+        """The singles rows [n, classes], read anew."""
+        return _tensor(self._path, "singles").view(self._kind)  # type: ignore[attr-defined]
+
+
+def _tensor(path: Path, name: str) -> NDArray[Any]:
     try:
         with safe_open(path, framework="numpy") as file:
-            stored = file.metadata() or {}
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
-        if stored["sha256"] != _digest(stored["evidence"], arrays):
-            raise ValueError("its bytes are not those that were written")
+            found: NDArray[Any] = file.get_tensor(name)
+            return found
+    except (OSError, SafetensorError) as error:
+        raise StoreError(f"{path} went away or was altered while it was read: {error}. Run again") from error
+
+
+def read_evidence(path: Path) -> Evidence:
+    """The evidence in a file, its rows left on disk. Raises StoreError: missing, altered, cut short or not evidence."""
+    try:
+        with safe_open(path, framework="numpy") as file:
+            stored, names = file.metadata() or {}, sorted(file.keys())
+            if stored["sha256"] != _digest(stored["evidence"], ((name, file.get_tensor(name)) for name in names)):
+                raise ValueError("its bytes are not those that were written")
         facts = json.loads(stored["evidence"])
         kind = np.dtype(getattr(ml_dtypes, facts["dtype"], facts["dtype"]))
-        rows = {
-            name.removesuffix("/index"): (index, arrays[name.removesuffix("index") + "values"].view(kind))
-            for name, index in arrays.items()
-            if name.endswith("/index")
-        }
-        return Evidence(
-            singles=arrays["singles"].view(kind),
+        if "singles" not in names:
+            raise ValueError("it holds no singles")
+        return StoredEvidence(
+            path=path,
+            kind=kind,
+            rows=_StoredRows(path, kind, names),
             passes=tuple(Pass(*fields) for fields in facts.pop("passes")),
-            rows=rows,
             call_s={name: tuple(seconds) for name, seconds in facts.pop("call_s").items()},
             **{name: value for name, value in facts.items() if name != "dtype"},
         )

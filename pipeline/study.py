@@ -28,7 +28,8 @@ from pipeline.records import Cost, Policy, Study, Timing, Tool, VariantResult
 from pipeline.runs import Run, cache_root
 from pipeline.stages import Progress, Stages
 
-PlanReader = Callable[[list[list[Job]]], None]
+PlanReader = Callable[[list[list[Job]], int | None], None]
+"""``on_plan(groups, num_classes)``."""
 
 
 def run_study(config: Config, run: Run, progress: Progress, on_plan: PlanReader | None = None) -> Study | None:
@@ -49,7 +50,7 @@ def run_study(config: Config, run: Run, progress: Progress, on_plan: PlanReader 
             build_artifacts(stages)
         groups = plan_jobs(stages)
         if on_plan is not None:
-            on_plan(groups)
+            on_plan(groups, weights["num_classes"])
             return None
         run.start()
         progress.plan(sum(_cost(job) for group in groups for job in group))
@@ -79,8 +80,9 @@ def _costs(stages: Stages, rounds: Rounds) -> dict[str, Cost]:
     found = {}
     for prepared in stages.sets:
         name = prepared.record.name
-        for (variant, inputs, threads), seen in rounds.items():
-            if (inputs, threads) == (name, stages.threads):
+        at = stages.base.at(prepared.evaluation.shape[2])
+        for (variant, inputs, condition), seen in rounds.items():
+            if (inputs, condition) == (name, at):
                 found[variant] = cost_of(seen, stages.artifacts[variant, name], prepared.evaluation.shape[2])
     return found
 
@@ -107,14 +109,20 @@ def _record(
     every = [evidence for rounds in findings.rounds.values() for evidence in rounds]
     calls = [seconds for evidence in every for spent in evidence.call_s.values() for seconds in spent]
     images = [p.stop - p.start for evidence in every for p in evidence.passes]
-    readback = {name: text for evidence in every for name, text in evidence.readback.items()}
-    settings = worker_settings(stages.threads)
+    readback = {
+        name: text
+        for (_, _, condition), rounds in findings.rounds.items()
+        if condition.isa == stages.base.isa
+        for evidence in rounds
+        for name, text in evidence.readback.items()
+    }
+    settings = stages.base.environment
     assert stages.weights is not None
     return Study(
         run_id=stages.run.id,
         created_utc=stages.run.created_utc,
         tool=Tool(version=VERSION),
-        environment=read_environment(stages.threads, readback, settings),
+        environment=read_environment(stages.threads, readback, settings, stages.caps.seen),
         config=_portable(stages.config),
         weights=stages.weights,
         warnings=stages.warnings,
@@ -146,12 +154,16 @@ def _portable(config: Config) -> dict[str, Any]:
 def exit_code(study: Study) -> Exit:
     """The contract's exit code of a finished study. Where no variant has a verdict, the policy was not decided.
 
-    A difference that was to be explained and could not be looked into counts as a part not done.
+    A difference that was to be explained and could not be looked into counts as a part not done, and so does an ISA
+    that no variant was run with.
     """
     judged = [variant.verdict is not None for variant in study.variants if variant.role == "candidate"]
     codes = [Exit.DONE]
     if study.recommendation is not None and study.recommendation.chosen is None and any(judged):
         codes.append(Exit.NOT_MET)
+    run = {one.condition.isa for variant in study.variants for one in variant.comparisons}
+    if not run.issuperset(study.config.get("isa", ())):
+        codes.append(Exit.PARTIAL)
     if not judged or not all(judged) or any(variant.status != "measured" for variant in study.variants):
         codes.append(Exit.PARTIAL)
     if study.config.get("explain") and any(v.verdict in EXPLAINED and v.origins is None for v in study.variants):

@@ -38,7 +38,7 @@ def inputs_verdict(tested: Sequence[Tested], n_images: int) -> InputsVerdict | N
     """
     seen = [one for item in tested for one in observations(item.evidence, item.condition)]
     made = [one for item in tested for one in item.comparisons if one.kind != "vs-reference"]
-    margin = margin_screen([item.evidence.singles for item in tested], seen) if seen else None
+    margin = margin_screen((item.evidence.singles for item in tested), seen) if seen else None
     decision = _not_repeatable(made) or _invalid(tested)
     if decision is None and margin is not None:
         decision = _batching(tested, seen, margin, len(made))

@@ -77,7 +77,10 @@ def _open(payload: dict[str, Any], artifact: dict[str, Any]) -> Runner:
 
 
 def measure(payload: dict[str, Any], emit: Emit) -> None:
-    """Run the jobs of one variant, one after the other, and write the evidence of each."""
+    """Run the jobs of one variant, one after the other, and write the evidence of each.
+
+    Raises RuntimeError where a library does not run with the ISA that was read back for this environment.
+    """
     for job in payload["jobs"]:
         images = Images.from_json(job["images"])
         passes = tuple(Pass(*fields) for fields in job["passes"])
@@ -88,6 +91,7 @@ def measure(payload: dict[str, Any], emit: Emit) -> None:
             clips = None
             if job["clips"] and isinstance(runner, Quantized):
                 clips = clip_shares(runner, images, len(singles))
+        _check_isa(payload["isa"])
         evidence = Evidence(
             variant=payload["variant"],
             inputs=job["inputs"],
@@ -102,6 +106,13 @@ def measure(payload: dict[str, Any], emit: Emit) -> None:
             readback=load("models.readback:read")(),
         )
         write_evidence(Path(job["file"]), evidence)
+
+
+def _check_isa(expected: dict[str, str]) -> None:
+    found = load("models.isa:quick")() if expected else {}
+    for library, isa in found.items():
+        if isa != expected[library]:
+            raise RuntimeError(f"{library} runs with {isa}, and {expected[library]} was asked for: nothing was kept")
 
 
 def _report(emit: Emit, inputs: str, count: int) -> None:

@@ -6,9 +6,11 @@ import sys
 
 from pipeline.config import Config
 from pipeline.errors import Exit, UsageError
+from pipeline.estimate import estimate, total
 from pipeline.plan import Job, describe
 from pipeline.runs import open_run
 from pipeline.study import exit_code, run_study
+from reports import numbers
 from reports.json_report import study_json
 from reports.progress import Progress
 from reports.terminal import print_summary
@@ -39,7 +41,14 @@ def study_run(config: Config) -> int:
         run.close()
 
 
-def _print_jobs(groups: list[list[Job]]) -> None:
-    for group in groups:
-        for job in group:
-            print("  ".join(f"{name} {value}" for name, value in describe(job).items()))
+def _print_jobs(groups: list[list[Job]], num_classes: int | None) -> None:
+    jobs = [job for group in groups for job in group]
+    for job in jobs:
+        shown = describe(job) | {"about": numbers.seconds(estimate(job, num_classes).seconds)}
+        print("  ".join(f"{name} {value}" for name, value in shown.items()))
+    whole = total(jobs, num_classes)
+    print(
+        f"{numbers.number_of(len(jobs), 'job')}, about {numbers.seconds(whole.seconds)} (rough: on two cores, without "
+        f"building, accuracy and explaining); {numbers.size(whole.least_bytes)} of evidence if no output depends on "
+        f"the batch, {numbers.size(whole.most_bytes)} if all do"
+    )

@@ -65,7 +65,7 @@ class Started:
         if alone:
             assert list((self.home / "tmp").iterdir()) == []
             hidden = [path.name for path in self.home.rglob(".*")]
-            assert set(hidden) <= {".lock"}
+            assert set(hidden) <= {".lock", ".in-use.lock"}
         return ended
 
 

@@ -65,6 +65,13 @@ def test_the_second_round_runs_the_passes_backwards_behind_the_singles() -> None
     assert [p.batch_size for p in second.in_order] == [1, 4, 2]
 
 
+def test_probes_of_the_grid_leave_out_a_rotation_that_moves_nothing() -> None:
+    passes = plan_passes(4, (2,), probes=True, rotations=(1, 2, 3), neighbours=("zeros", "worst"))
+    assert [p.rotation for p in passes if p.kind == "position"] == [1, 3]
+    assert [p.neighbour for p in passes if p.kind == "neighbours"] == ["zeros", "worst"]
+    assert len({p.id for p in passes}) == len(passes)
+
+
 def test_rounds_reverse_the_order() -> None:
     assert in_rounds(["a", "b"]) == [(0, "a"), (0, "b"), (1, "b"), (1, "a")]
 

@@ -1,0 +1,117 @@
+"""The conditions of a study: the product of its axes, and why one variant is not run under one of them."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass, field
+
+from models.spec import VariantSpec
+from pipeline.config import Config
+from pipeline.environment import cpu_flags, worker_settings
+from pipeline.execute import WorkerError, Workers
+from pipeline.isa import NATIVE, missing_features, no_effect, reached
+from pipeline.records import Condition
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a worker starts and opens its engine with: a condition without what the images bring."""
+
+    threads: int
+    isa: str = NATIVE
+    memory_format: str = "contiguous"
+
+    @classmethod
+    def of(cls, condition: Condition) -> Setting:
+        """The setting of a condition."""
+        return cls(condition.threads, condition.isa, condition.memory_format)
+
+    def at(self, image_size: int) -> Condition:
+        """The condition of images of this size, in their natural order."""
+        return Condition(threads=self.threads, isa=self.isa, memory_format=self.memory_format, image_size=image_size)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment of its launcher."""
+        return worker_settings(self.threads, self.isa)
+
+    @property
+    def runner(self) -> dict[str, object]:
+        """What the engine is opened with (``RunnerSettings``)."""
+        return {"threads": self.threads, "memory_format": self.memory_format}
+
+    @property
+    def words(self) -> str:
+        """What is particular in it, for a line of progress: ``1 thread, isa avx2, channels_last``."""
+        unusual = [f"isa {self.isa}"] * (self.isa != NATIVE) + [self.memory_format] * (
+            self.memory_format != "contiguous"
+        )
+        return ", ".join([f"{self.threads} thread{'s' * (self.threads != 1)}", *unusual])
+
+
+def settings(config: Config) -> list[Setting]:
+    """Every setting of the grid."""
+    axes = itertools.product(config.isa, config.memory_format, config.threads)
+    return [Setting(threads, isa, memory_format) for isa, memory_format, threads in axes]
+
+
+def base(config: Config) -> Setting:
+    """The setting of what is not itself measured over settings, accuracy and cost."""
+    return Setting(max(config.threads), config.isa[0], config.memory_format[0])
+
+
+@dataclass
+class Caps:
+    """Which cap reaches which runtime, by what the libraries read back in a launcher started with it.
+
+    ``seen``: by cap, what each library said or showed, at the study's most threads.
+    """
+
+    seen: dict[str, dict[str, str]] = field(default_factory=dict)
+    reasons: dict[str, str] = field(default_factory=dict)  # by cap: why it cannot be asked for at all
+
+    def why_not(self, isa: str, runtime: str) -> str | None:
+        """Why a runtime is not measured under a cap: refused, or it reads back as without it."""
+        if isa == NATIVE:
+            return None
+        if isa in self.reasons:
+            return self.reasons[isa]
+        if reached(runtime, self.seen[NATIVE], self.seen[isa]):
+            return None
+        return no_effect(runtime, isa, self.seen[NATIVE])
+
+
+def probe_caps(config: Config, workers: Workers) -> Caps:
+    """Ask the libraries under every cap of the study, each in its own launcher. Nothing is run for native alone.
+
+    Raises WorkerError where not even the native libraries can be asked.
+    """
+    caps = Caps()
+    threads = max(config.threads)
+    if config.isa == (NATIVE,):
+        return caps
+    for isa in dict.fromkeys([NATIVE, *config.isa]):
+        if lacking := missing_features(isa, cpu_flags()):
+            caps.reasons[isa] = f"unavailable: this processor has no {', '.join(lacking)}"
+            continue
+        try:
+            caps.seen[isa] = workers.call(worker_settings(threads, isa), "models.isa:probe", {"threads": threads})
+        except WorkerError as error:
+            if isa == NATIVE:
+                raise
+            caps.reasons[isa] = f"unavailable: under the cap {isa} not even the read-back ran: {error.reason}"
+    return caps
+
+
+def why_not(spec: VariantSpec, setting: Setting, config: Config, caps: Caps) -> tuple[str, str] | None:
+    """What of a setting keeps a variant from being run under it, and why; None where nothing does.
+
+    A memory format that cannot act is run once, under the study's first, never again under another name.
+    """
+    if setting.memory_format != config.memory_format[0]:
+        if spec.runtime == "onnxruntime":
+            return setting.memory_format, "unavailable: no effect: onnxruntime chooses its own layouts"
+        if fixed := spec.recipe.get("memory_format"):
+            return setting.memory_format, f"unavailable: no effect: this variant runs in {fixed} by its recipe"
+    reason = caps.why_not(setting.isa, spec.runtime)
+    return (f"isa {setting.isa}", reason) if reason else None

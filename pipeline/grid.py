@@ -1,0 +1,88 @@
+"""The grid of conditions: presets, the user's own in TOML, and explicit flags, which replace an axis each."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from pipeline.environment import available_cores
+from pipeline.errors import UsageError
+from pipeline.records import NEIGHBOURS
+from pipeline.settings import read_toml
+
+MEMORY_FORMATS = ("contiguous", "channels_last")
+
+AXES = ("batch_sizes", "threads", "isa", "memory_format", "image_size", "position", "neighbours")
+
+Axes = dict[str, str]
+"""By axis: its values as the flag of that name takes them."""
+
+
+def _default() -> Axes:
+    return {
+        "batch_sizes": "2,3,4,8,16",
+        "threads": str(available_cores()),
+        "isa": "native",
+        "memory_format": "contiguous",
+        "image_size": "224",
+        "position": "1",
+        "neighbours": "outlier",
+    }
+
+
+def _wide() -> Axes:
+    cores = available_cores()
+    return {
+        "batch_sizes": "2-8,12,16,32",
+        "threads": ",".join(str(n) for n in sorted({1, min(2, cores), cores})),
+        "isa": "native,avx2,avx512",
+        "memory_format": ",".join(MEMORY_FORMATS),
+        "image_size": "224,192",
+        "position": "1,2,3",
+        "neighbours": ",".join(NEIGHBOURS),
+    }
+
+
+PRESETS = {"default": _default, "wide": _wide}
+
+
+def read_grid(name: str, explicit: Mapping[str, str | None]) -> Axes:
+    """Every axis of the grid called ``name``: a preset, or a TOML file that changes axes of the default.
+
+    Raises UsageError: no such grid, not TOML, an unknown axis, a value that is no number or word.
+    """
+    if name in PRESETS:
+        axes = PRESETS[name]()
+    elif name.endswith(".toml"):
+        axes = _default() | _read_toml(Path(name))
+    else:
+        raise UsageError("unknown-grid", f"--grid {name!r}: there are {', '.join(PRESETS)}, and files ending in .toml")
+    return axes | {axis: text for axis, text in explicit.items() if text is not None}
+
+
+def _read_toml(path: Path) -> Axes:
+    stored, found = read_toml(path, "bad-grid"), {}
+    for key, value in stored.items():
+        axis = key.replace("-", "_")
+        if axis not in AXES:
+            near = difflib.get_close_matches(axis, AXES, n=1, cutoff=0.0)[0]
+            raise UsageError("bad-grid", f"--grid {path}: no axis {key!r}: did you mean {near}? All: {', '.join(AXES)}")
+        values = value if isinstance(value, list) else [value]
+        if not values or not all(type(one) in (int, str) for one in values):
+            raise UsageError(
+                "bad-grid", f"--grid {path}: {key} must be a number, a word or a list of them, such as {key} = [1, 2]"
+            )
+        found[axis] = ",".join(map(str, values))
+    return found
+
+
+def words(flag: str, text: str, known: Iterable[str]) -> tuple[str, ...]:
+    """The words of a list, each once, in order. Raises UsageError with the nearest known one."""
+    allowed = list(known)
+    found = [word.strip() for word in text.split(",") if word.strip()]
+    for word in found or [""]:
+        if word not in allowed:
+            near = difflib.get_close_matches(word, allowed, n=1, cutoff=0.0)[0]
+            raise UsageError("bad-word", f"{flag} {word!r}: did you mean {near!r}? There are {', '.join(allowed)}")
+    return tuple(dict.fromkeys(found))

@@ -1,0 +1,69 @@
+import pytest
+
+from models.registry import find_variant
+from pipeline.conditions import Caps, Setting, probe_caps, why_not
+from pipeline.config import Config
+from pipeline.environment import cpu_flags
+from pipeline.execute import Workers
+from pipeline.isa import CAPS, flags_under
+
+READ = {"torch": "AVX2", "oneDNN": "Intel AVX2, jit:avx2", "MKL": "bits a", "FBGEMM": "AVX2", "onnxruntime": "bits b"}
+GRID = Config(("fp32",), threads=(1,), isa=("native", "sse4"), memory_format=("contiguous", "channels_last"))
+
+
+def reason(variant: str, setting: Setting, caps: Caps) -> tuple[str, str] | None:
+    return why_not(find_variant(variant), setting, GRID, caps)
+
+
+def test_a_cap_is_measured_where_some_library_reads_back_otherwise() -> None:
+    caps = Caps({"native": READ, "sse4": READ | {"oneDNN": "Intel SSE4.1, jit:sse41"}})
+    assert reason("fp32", Setting(1, "sse4"), caps) is None
+    refused = reason("ort-fp32", Setting(1, "sse4"), caps)
+    assert refused is not None
+    assert refused[0] == "isa sse4"
+    assert "the cap sse4 has no effect on onnxruntime" in refused[1]
+
+
+def test_a_cap_that_moves_only_bits_counts_as_reached() -> None:
+    caps = Caps({"native": READ, "sse4": READ | {"onnxruntime": "bits c"}})
+    assert reason("ort-int8", Setting(1, "sse4"), caps) is None
+    assert reason("fp32", Setting(1, "sse4"), caps) is not None
+
+
+def test_a_cap_above_the_processor_is_never_asked_for() -> None:
+    caps = Caps({"native": READ}, {"sse4": "unavailable: this processor has no sse4_2"})
+    assert reason("fp32", Setting(1, "sse4"), caps) == ("isa sse4", "unavailable: this processor has no sse4_2")
+
+
+@pytest.mark.parametrize(("variant", "why"), [("ort-fp32", "chooses its own layouts"), ("fp16", "by its recipe")])
+def test_a_memory_format_that_cannot_act_is_measured_once(variant: str, why: str) -> None:
+    assert reason(variant, Setting(1), Caps()) is None
+    refused = reason(variant, Setting(1, memory_format="channels_last"), Caps())
+    assert refused is not None and why in refused[1]
+    assert reason("fp32", Setting(1, memory_format="channels_last"), Caps()) is None
+
+
+def test_features_under_a_cap_are_those_below_it() -> None:
+    flags = frozenset({"sse4_2", "avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16"})
+    assert flags_under("native", flags) == flags
+    assert flags_under("avx512", flags) == {"sse4_2", "avx2", "avx512f"}
+    assert flags_under("avx2", flags) == {"sse4_2", "avx2"}
+    assert flags_under("sse4", flags) == {"sse4_2"}
+
+
+def test_nothing_is_asked_for_a_native_study() -> None:
+    with Workers(60.0) as workers:
+        assert probe_caps(Config(("fp32",), threads=(1,)), workers) == Caps()
+
+
+def test_real_libraries_are_asked_under_every_cap() -> None:
+    asked = ("native", *CAPS)
+    with Workers(300.0) as workers:
+        caps = probe_caps(Config(("fp32",), threads=(1,), isa=asked), workers)
+    assert set(caps.seen) | set(caps.reasons) == set(asked)
+    for isa, cap in CAPS.items():
+        lacking = [flag for flag in cap.needs if flag not in cpu_flags()]
+        assert (isa in caps.reasons) == bool(lacking)
+    if "avx2" in cpu_flags():  # else there is nothing below native to be capped to
+        assert caps.seen["sse4"]["torch"] == "DEFAULT"
+        assert caps.seen["sse4"]["oneDNN"] != caps.seen["native"]["oneDNN"]
