@@ -13,19 +13,10 @@ from typing import Any, NoReturn
 from models.registry import all_variants, find_variant
 from pipeline.environment import available_cores
 from pipeline.errors import UsageError
+from pipeline.policy_flags import PolicyFlags as PolicyFlags  # part of the configuration
+from pipeline.policy_flags import add_policy, read_policy, real_number
 
 VERSION = "0.1.0"
-
-
-@dataclass(frozen=True)
-class PolicyFlags:
-    """The policy as asked for; None means the default, which depends on how many labelled images were evaluated."""
-
-    stability: str | None = None
-    max_accuracy_drop: float | None = None
-    max_latency_ms: float | None = None
-    max_size_mb: float | None = None
-    objective: str = "throughput"
 
 
 @dataclass(frozen=True)
@@ -130,16 +121,6 @@ def study_parser(commands: str = "") -> argparse.ArgumentParser:
     return parser
 
 
-def add_policy(parser: argparse.ArgumentParser) -> None:
-    """Add the policy flags, shared by the study and ``recommend``."""
-    policy = parser.add_argument_group("policy")
-    policy.add_argument("--policy", choices=("batch-invariant", "top1-stable", "none"), help="stability demanded")
-    policy.add_argument("--max-accuracy-drop", metavar="P", help="in points of top-1 against fp32, e.g. 2")
-    policy.add_argument("--max-latency-ms", metavar="MS", help="limit on latency at N = 1")
-    policy.add_argument("--max-size-mb", metavar="MB", help="limit on the artifact's size")
-    policy.add_argument("--objective", choices=("throughput", "latency", "size"), default="throughput")
-
-
 def read_config(arguments: argparse.Namespace) -> Config:
     """The validated configuration. Raises UsageError: what was asked, what is possible, what to do."""
     threads = _numbers("--threads", arguments.threads) if arguments.threads else (available_cores(),)
@@ -159,19 +140,8 @@ def read_config(arguments: argparse.Namespace) -> Config:
         explain=not arguments.no_explain,
         policy=read_policy(arguments),
         offline=arguments.offline,
-        timeout_s=_real("--timeout", arguments.timeout) or 600.0,
+        timeout_s=real_number("--timeout", arguments.timeout) or 600.0,
         **{name: getattr(arguments, name) for name in ("out", "fresh", "dry_run", "json", "quiet", "verbose", "debug")},
-    )
-
-
-def read_policy(arguments: argparse.Namespace) -> PolicyFlags:
-    """The policy flags. Raises UsageError for a limit that is not a number of at least 0."""
-    return PolicyFlags(
-        stability=arguments.policy,
-        max_accuracy_drop=_real("--max-accuracy-drop", arguments.max_accuracy_drop),
-        max_latency_ms=_real("--max-latency-ms", arguments.max_latency_ms),
-        max_size_mb=_real("--max-size-mb", arguments.max_size_mb),
-        objective=arguments.objective,
     )
 
 
@@ -196,18 +166,6 @@ def _whole(flag: str, text: str, least: int) -> int:
         value = least - 1
     if value < least:
         raise UsageError("bad-number", f"{flag} {text!r} is not a whole number of at least {least}")
-    return value
-
-
-def _real(flag: str, text: str | None) -> float | None:
-    if text is None:
-        return None
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value < float("inf"):
-        raise UsageError("bad-number", f"{flag} {text!r} is not a number of at least 0")
     return value
 
 
