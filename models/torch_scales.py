@@ -22,15 +22,15 @@ def round_scales(net: nn.Module) -> int:
     Zero points move so that the same real value stays zero; ranges only grow, so nothing more is clipped.
     """
     count = 0
+    module: Any
     for module in net.modules():
         if not hasattr(module, "scale") or not hasattr(module, "zero_point"):
             continue
         scale, zero_point = _rounded(float(module.scale), int(module.zero_point))
-        changed: Any = module
         if isinstance(module, nnq.Quantize):
-            changed.scale, changed.zero_point = torch.tensor([scale]), torch.tensor([zero_point])
+            module.scale, module.zero_point = torch.tensor([scale]), torch.tensor([zero_point])
         else:
-            changed.scale, changed.zero_point = scale, zero_point
+            module.scale, module.zero_point = scale, zero_point
         count += 1
     return count
 

@@ -13,6 +13,7 @@ from typing import Any
 from models.images import Images
 from models.spec import Runner, VariantUnavailable
 from pipeline.repair import PAIRS, Verified, price, priced_sizes, verify
+from pipeline.repair_records import clearly_cheapest
 from pipeline.repairs import Bench, Candidate, Rung, all_rungs
 
 CHEAP_THROUGHPUT, CHEAP_LATENCY = 0.95, 1.10
@@ -80,7 +81,7 @@ def climb(
 ) -> list[Tried]:
     """Every candidate that was tried, in order, until one is cheap or ``seconds`` have passed.
 
-    ``only``: these rungs, and all of them. A rung that fails is reported with the reason, and the next is tried.
+    ``only``: of these rungs. A rung that fails is reported with the reason, and the next is tried.
     """
     deadline = time.monotonic() + seconds
     found: list[Tried] = []
@@ -88,7 +89,7 @@ def climb(
         if only is not None and rung.name not in only:
             continue
         enough = any(one.cheap for one in found) and rung.name != _PROOF
-        if only is None and (enough or (found and time.monotonic() > deadline)):
+        if enough or (found and time.monotonic() > deadline):
             continue
         if why := rung.applies_to(bench):
             found.append(Tried(rung.name, why))
@@ -161,9 +162,9 @@ def share(runner: Any) -> float | None:
 
 
 def best(tried: Sequence[Tried], objective: str) -> Tried | None:
-    """Of those that hold bitwise the one of least cost; None where none holds."""
+    """Of those that hold bitwise the one of clearly least cost; None where none holds."""
     held = [one for one in tried if one.holds and one.candidate and one.candidate.bitwise]
-    return min(held, key=lambda one: one.cost(objective), default=None)
+    return clearly_cheapest(held, lambda one: one.cost(objective)) if held else None
 
 
 def tried_json(tried: Sequence[Tried]) -> list[dict[str, Any]]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from models.images import Images
 from models.spec import Runner
@@ -70,8 +72,9 @@ def verify(
     return found
 
 
-def _top1(rows: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
-    return np.argmax(rows.astype(np.float64), axis=1)
+def _top1(rows: NDArray[Any]) -> NDArray[np.int64]:
+    found: NDArray[np.int64] = np.argmax(rows.astype(np.float64), axis=1)
+    return found
 
 
 def price(

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import groupby
-from typing import Any
+from typing import Any, TypeVar
 
 from pipeline.records import Repair
 from pipeline.statistics import median_interval
 from pipeline.wording import counted, listed, number, sizes
+
+T = TypeVar("T")
+
+_CLEARLY = 0.95
 
 Found = Mapping[str, Any]
 """One candidate as ``ladder.tried_json`` gives it."""
@@ -28,7 +32,7 @@ def _record(name: str, tried: list[Found], objective: str) -> Repair:
     if not run:
         return Repair(name=name, batch_invariant=None, scope="", note=tried[-1]["why"])
     held = [one for one in run if one["holds"]]
-    chosen = min(held, key=lambda one: _cost(one, objective)) if held else run[-1]
+    chosen = clearly_cheapest(held, lambda one: _cost(one, objective)) if held else run[-1]
     verified = chosen["verified"]
     ratios = {n: median_interval(found) for n, found in chosen["ratios"].items()}
     throughput = {n: median_interval([1 / ratio for ratio in found]) for n, found in chosen["ratios"].items()}
@@ -47,6 +51,15 @@ def _record(name: str, tried: list[Found], objective: str) -> Repair:
         recomputed_share=chosen["recomputed"],
         note="; ".join(_notes(chosen, held)),
     )
+
+
+def clearly_cheapest(held: Sequence[T], cost: Callable[[T], float]) -> T:
+    """The first, unless a later one costs less by more than what passes for noise here."""
+    chosen = held[0]
+    for one in held[1:]:
+        if cost(one) < _CLEARLY * cost(chosen):
+            chosen = one
+    return chosen
 
 
 def scope(verified: Iterable[Found]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 from models.spec import Runner
@@ -21,7 +22,7 @@ def applies_to(bench: Bench) -> str:
 def apply(bench: Bench) -> Iterator[Candidate]:
     """The variants in the order given."""
     for name, opens in bench.switch_to.items():
-        yield Candidate(lambda runner, opens=opens: _other(opens, runner), f"{name} in its place")
+        yield Candidate(partial(_other, opens), f"{name} in its place")
 
 
 def _other(opens: Callable[[], Runner], runner: Any) -> Runner:
