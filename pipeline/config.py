@@ -83,22 +83,8 @@ def study_parser(commands: str = "") -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"isobatch {VERSION}")
     parser.add_argument("--list-variants", action="store_true", help="list the variants and stop")
-    what = parser.add_argument_group("what")
-    what.add_argument("--variants", default="all", help="'all' (every variant not optional) or a list: fp32,ort-int8")
-    what.add_argument("--model", default="resnet50", help="a torchvision classifier (default: %(default)s)")
-    what.add_argument("--onnx", metavar="FILE", help="the user's own ONNX classifier; ORT variants are made from it")
-    what.add_argument(
-        "--weights", default="auto", help="auto, digits, imagenet-v2, imagenet-v1, random or FILE (default: auto)"
-    )
-    what.add_argument("--inputs", default="auto", help="auto, seed, digits, photos, a folder or FILE.npy")
-    what.add_argument("--images", metavar="N", help="images per input set (default: 16, and 4 for the seed set)")
-    what.add_argument("--image-size", default="224", metavar="S", help="side in pixels (default: %(default)s)")
-    what.add_argument("--seed", default="42069", help="of the drawn input set (default: %(default)s)")
-    conditions = parser.add_argument_group("conditions")
-    conditions.add_argument(
-        "--batch-sizes", default="2,3,4,8,16", help="lists and ranges: 2,4,8 or 1-32; 1 means the repeat"
-    )
-    conditions.add_argument("--threads", default="", help="thread counts, a list: 1,2 (default: all cores)")
+    parser.add_argument("--variants", default="all", help="'all' (every variant not optional) or a list: fp32,ort-int8")
+    add_scope(parser)
     stages = parser.add_argument_group("stages")
     stages.add_argument("--quick", action="store_true", help="only the input set of the original question")
     stages.add_argument("--no-explain", action="store_true", help="do not seek origins, nor repair what differs")
@@ -119,6 +105,25 @@ def study_parser(commands: str = "") -> argparse.ArgumentParser:
     talk.add_argument("--verbose", action="store_true", help="all tables on the terminal, not only the summary")
     talk.add_argument("--debug", action="store_true", help="tracebacks of errors")
     return parser
+
+
+def add_scope(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of network, inputs and conditions, shared by the study and ``repair``."""
+    what = parser.add_argument_group("what")
+    what.add_argument("--model", default="resnet50", help="a torchvision classifier (default: %(default)s)")
+    what.add_argument("--onnx", metavar="FILE", help="the user's own ONNX classifier; ORT variants are made from it")
+    what.add_argument(
+        "--weights", default="auto", help="auto, digits, imagenet-v2, imagenet-v1, random or FILE (default: auto)"
+    )
+    what.add_argument("--inputs", default="auto", help="auto, seed, digits, photos, a folder or FILE.npy")
+    what.add_argument("--images", metavar="N", help="images per input set (default: 16, and 4 for the seed set)")
+    what.add_argument("--image-size", default="224", metavar="S", help="side in pixels (default: %(default)s)")
+    what.add_argument("--seed", default="42069", help="of the drawn input set (default: %(default)s)")
+    conditions = parser.add_argument_group("conditions")
+    conditions.add_argument(
+        "--batch-sizes", default="2,3,4,8,16", help="lists and ranges: 2,4,8 or 1-32; 1 means the repeat"
+    )
+    conditions.add_argument("--threads", default="", help="thread counts, a list: 1,2 (default: all cores)")
 
 
 def read_config(arguments: argparse.Namespace) -> Config:

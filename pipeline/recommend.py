@@ -54,7 +54,8 @@ def recommend(variants: Sequence[VariantResult], policy: Policy) -> Recommendati
             )
         elif other is not chosen:
             rejected[other.name] = f"meets the policy and ties with {chosen.name}, which {_advantage(chosen, other)}"
-    because = _because(chosen, prices[chosen.name], len(candidates), policy)
+    cheapest = min(tied, key=lambda one: prices[one.name].cost)
+    because = _because(chosen, prices[chosen.name], cheapest.name, len(candidates), policy)
     return _recommendation(every, policy, chosen, prices[chosen.name], because, rejected, ties)
 
 
@@ -137,7 +138,7 @@ def _recommendation(
     )
 
 
-def _because(chosen: VariantResult, paid: Price, n_candidates: int, policy: Policy) -> list[str]:
+def _because(chosen: VariantResult, paid: Price, cheapest: str, n_candidates: int, policy: Policy) -> list[str]:
     """Stability, accuracy and cost of the choice, one sentence each."""
     because = [_stability(chosen)]
     drop = chosen.accuracy_drop
@@ -151,7 +152,11 @@ def _because(chosen: VariantResult, paid: Price, n_candidates: int, policy: Poli
     best = {"throughput": "the most images a second", "latency": "the lowest latency", "size": "the smallest artifact"}
     if n_candidates == 1:
         return [*because, f"It is the only variant that meets the policy: {paid.text}."]
-    return [*because, f"Of {n_candidates} variants that meet the policy it has {best[policy.objective]}: {paid.text}."]
+    has = "has" if chosen.name == cheapest else f"ties with {cheapest} for"
+    return [
+        *because,
+        f"Of {n_candidates} variants that meet the policy it {has} {best[policy.objective]}: {paid.text}.",
+    ]
 
 
 def _stability(chosen: VariantResult) -> str:

@@ -26,8 +26,8 @@ class Verified:
     """Whether the repaired rows are those of its own singles at every N, and whether those are the native singles."""
 
     inputs: str
-    differing: dict[int, int] = field(default_factory=dict)  # images whose bytes differ, by N
-    flipped: dict[int, int] = field(default_factory=dict)  # images whose top-1 differs, by N
+    differing: dict[int, int] = field(default_factory=dict)  # rows of all passes whose bytes differ, by N
+    flipped: dict[int, int] = field(default_factory=dict)  # rows of all passes whose top-1 differs, by N
     n_images: int = 0
     n_comparisons: int = 0
     singles_as_native: bool = True

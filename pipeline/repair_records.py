@@ -79,7 +79,8 @@ def _notes(chosen: Found, held: list[Found]) -> list[str]:
         still = [(count, n, one) for one in chosen["verified"] for n, count in one[kind].items()]
         count, n, one = max(still, key=lambda item: item[0])
         notes.append(
-            f"it does not hold: {count} of {one['n_images']} images of {one['inputs']} still differ at N = {n}"
+            f"it does not hold: {counted(count, 'row')} of {one['n_images']} images of {one['inputs']} still differ "
+            f"at N = {n}, rotated and beside an outlier included"
         )
     elif not all(one["singles_as_native"] for one in chosen["verified"]):
         same = sum(one["top1_as_native"] for one in chosen["verified"])
