@@ -20,11 +20,13 @@ class Deployed(nn.Module):
         super().__init__()
         self.inner = inner
         self.dtype = dtype
-        self.memory_format = memory_format
+        self.channels_last = memory_format == torch.channels_last
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits [n, classes] of images [n, c, h, w]."""
-        given = images.to(self.dtype, non_blocking=False, copy=True, memory_format=self.memory_format)
+        given = images.to(self.dtype, copy=True).contiguous()
+        if self.channels_last:
+            given = given.contiguous(memory_format=torch.channels_last)
         return self.inner(given)  # type: ignore[no-any-return]
 
 

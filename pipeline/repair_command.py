@@ -187,7 +187,7 @@ def _served(
     batch_sizes: Sequence[int],
     repairs: Sequence[Repair],
 ) -> Output:
-    """The one sum of all outputs, from a process that knows nothing of this project. Raises NoRepair if there are two."""
+    """The one sum of all outputs, from a process without this project. Raises NoRepair where there are two."""
     within = [n for n in batch_sizes if n <= images.n]
     try:
         sums = run_served(artifact, folder, images.file, threads, within)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from models.images import Images
 from models.registry import load
 from models.spec import Runner
 from pipeline.batch_shapes import measure_shapes
@@ -108,7 +109,8 @@ def make_batch_invariant(
         if _compared(runner, given, scope).batch_invariant:
             return MadeInvariant(network, _already(len(given), scope))
         bench = _bench(runner, given, scope, objective)
-        tried = climb(bench, Scope([_InMemory("example", given)], scope, {}), lambda count: None, math.inf, rungs)
+        examples = cast(Images, _InMemory("example", given))  # all that a repair asks of a stored set
+        tried = climb(bench, Scope([examples], scope, {}), lambda count: None, math.inf, rungs)
         chosen = best(tried, objective)
         records = repair_records(tried_json(tried), objective)
         if chosen is None or chosen.candidate is None:

@@ -113,7 +113,10 @@ def sha256_of(path: Path) -> str:
 
 
 def check(record: VerificationRecord, folder: Path, hashes: bool, say: Callable[[str], None]) -> Iterator[Claim]:
-    """Every claim of the record, run here. Without ``hashes`` files are taken as they are, and the outputs tell."""
+    """Every claim of the record, run here. Without ``hashes`` files are taken as they are, and the outputs tell.
+
+    Raises UsageError for outputs of images that the record does not name.
+    """
     files = [(record.artifact.file, record.artifact.sha256), *((one.file, one.sha256) for one in record.inputs)]
     sound = True
     for name, expected in files if hashes else []:
@@ -124,11 +127,15 @@ def check(record: VerificationRecord, folder: Path, hashes: bool, say: Callable[
     if not sound:
         return
     stored = {one.name: one for one in record.inputs}
+    if unknown := {output.inputs for output in record.outputs} - stored.keys():
+        raise UsageError("record", f"the record has outputs of {sorted(unknown)[0]!r}, and no such images")
     for output in record.outputs:
         where = f"{output.inputs}, {output.threads} threads"
         say(f"running {record.artifact.file} on {where}")
         try:
-            sums = run_served(record.artifact, folder, stored[output.inputs].file, output.threads, record.batch_sizes)
+            images = stored[output.inputs]
+            within = [n for n in record.batch_sizes if n <= images.n]
+            sums = run_served(record.artifact, folder, images.file, output.threads, within)
         except ServeError as error:
             yield Claim(claim=f"it loads and runs ({where})", holds=False, found=str(error))
             continue

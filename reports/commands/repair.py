@@ -67,7 +67,8 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(found.record.model_dump_json(indent=1))
     else:
-        print(clean("\n".join(_told(found.record, found.repairs))))
+        for text in _told(found.record, found.repairs):
+            print(clean(text))
         print(f"{folder}/serve.py serves it; python run.py verify {folder}/record.json checks it again, anywhere")
     return Exit.DONE
 
@@ -78,7 +79,8 @@ def _told(record: VerificationRecord, repairs: Sequence[Repair]) -> Iterator[str
 
     chosen = record.repair
     yield f"{record.variant} by {chosen.name}: batch-invariant. {chosen.note}."
-    yield f"Verified: {chosen.scope}; then {record.artifact.file} in fresh processes; {record.n_comparisons} comparisons."
+    made = f"{record.n_comparisons} comparisons"
+    yield f"Verified: {chosen.scope}; then {record.artifact.file} in fresh processes; {made}."
     for n, ratio in (*chosen.latency_ratio.items(), *chosen.throughput_ratio.items()):
         what = "Latency" if n == "1" else "Throughput"
         yield f"{what} at N = {n}: {numbers.ratio(ratio.median)} the native one (n = {ratio.n})."
