@@ -152,7 +152,7 @@ def _because(chosen: VariantResult, paid: Price, cheapest: str, n_candidates: in
     best = {"throughput": "the most images a second", "latency": "the lowest latency", "size": "the smallest artifact"}
     if n_candidates == 1:
         return [*because, f"It is the only variant that meets the policy: {paid.text}."]
-    has = "has" if chosen.name == cheapest else f"ties with {cheapest} for"
+    has = "has" if chosen.name == cheapest else "ties for"
     return [
         *because,
         f"Of {n_candidates} variants that meet the policy it {has} {best[policy.objective]}: {paid.text}.",
