@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -13,11 +12,9 @@ from typing import Any
 from models.images import Images
 from models.spec import Runner, VariantUnavailable
 from pipeline.repair import PAIRS, Verified, price, priced_sizes, verify
-from pipeline.repair_records import clearly_cheapest
+from pipeline.repair_records import FREE_LATENCY, FREE_THROUGHPUT, clearly_cheapest, objective_cost
 from pipeline.repairs import Bench, Candidate, Rung, all_rungs
 
-CHEAP_THROUGHPUT, CHEAP_LATENCY = 0.95, 1.10
-"""A repair within both needs no rival: the targets of the project for what may pass as free."""
 _PROOF = "surgical"  # tried in any case: that it holds proves the list of origins
 
 Openers = Mapping[int, Callable[[], AbstractContextManager[Runner]]]
@@ -48,17 +45,11 @@ class Tried:
         if not self.holds or not self.ratios or self.candidate is None or not self.candidate.bitwise:
             return False
         middle = {n: statistics.median(found) for n, found in self.ratios.items()}
-        return all(m <= (CHEAP_LATENCY if n == 1 else 1 / CHEAP_THROUGHPUT) for n, m in middle.items())
+        return all(m <= (FREE_LATENCY if n == 1 else 1 / FREE_THROUGHPUT) for n, m in middle.items())
 
     def cost(self, objective: str) -> float:
-        """What the objective asks of it: the ratio at N = 1, or the geometric mean of those at larger N."""
-        middle = {n: statistics.median(found) for n, found in (self.ratios or {}).items()}
-        if not middle:
-            return math.inf
-        larger = [m for n, m in middle.items() if n > 1]
-        if objective == "latency" or not larger:
-            return middle[min(middle)]
-        return math.exp(statistics.fmean(map(math.log, larger)))
+        """See ``objective_cost``."""
+        return objective_cost(self.ratios or {}, objective)
 
 
 @dataclass(frozen=True)

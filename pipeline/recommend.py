@@ -155,7 +155,7 @@ def _because(chosen: VariantResult, paid: Price, cheapest: str, n_candidates: in
     has = "has" if chosen.name == cheapest else "ties for"
     return [
         *because,
-        f"Of {n_candidates} variants that meet the policy it {has} {best[policy.objective]}: {paid.text}.",
+        f"Of {n_candidates} that meet the policy it {has} {best[policy.objective]}: {paid.text}.",
     ]
 
 

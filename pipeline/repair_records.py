@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import groupby
@@ -12,6 +13,9 @@ from pipeline.statistics import median_interval
 from pipeline.wording import counted, listed, number, sizes
 
 T = TypeVar("T")
+
+FREE_THROUGHPUT, FREE_LATENCY = 0.95, 1.10
+"""What passes for no cost: the targets of the project. A repair within both needs no rival."""
 
 _CLEARLY = 0.95
 
@@ -107,8 +111,20 @@ def _price(one: Found) -> str:
 
 
 def _cost(one: Found, objective: str) -> float:
-    middle = {int(n): statistics.median(found) for n, found in one["ratios"].items()}
-    larger = [ratio for n, ratio in middle.items() if n > 1]
+    return objective_cost({int(n): found for n, found in one["ratios"].items()}, objective)
+
+
+def objective_cost(ratios: Mapping[int, Sequence[float]], objective: str) -> float:
+    """What the objective asks of a repair priced so (seconds over native, by N): lower is better, inf where unpriced.
+
+    For latency that of a single image; else the geometric mean over larger N, times what a single image pays beyond
+    ``FREE_LATENCY``: it is not to pay for the batch.
+    """
+    middle = {n: statistics.median(found) for n, found in ratios.items()}
     if not middle:
-        return float("inf")
-    return middle[min(middle)] if objective == "latency" or not larger else statistics.geometric_mean(larger)
+        return math.inf
+    larger = [ratio for n, ratio in middle.items() if n > 1]
+    single = middle.get(1, 1.0)
+    if objective == "latency" or not larger:
+        return middle[min(middle)]
+    return statistics.geometric_mean(larger) * max(1.0, single / FREE_LATENCY)

@@ -24,7 +24,7 @@ def test_the_cheapest_that_meets_the_policy() -> None:
     assert (found.chosen, found.batch_size, found.ties) == ("fast", 8, [])
     assert found.because == [
         "It is batch-invariant: on seed, what fast did.",
-        "Of 2 variants that meet the policy it has the most images a second: 100 (98 to 102) images/s at N = 8.",
+        "Of 2 that meet the policy it has the most images a second: 100 (98 to 102) images/s at N = 8.",
     ]
     assert reasons(found) == {
         "fp64": "the ruler for numeric error, never a candidate",

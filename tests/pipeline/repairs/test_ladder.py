@@ -10,7 +10,7 @@ from models.spec import Canonical
 from pipeline.batch_shapes import Shapes, best_rules, measure_shapes
 from pipeline.ladder import Scope, best, climb, tried_json
 from pipeline.locate import locate
-from pipeline.repair_records import repair_records
+from pipeline.repair_records import objective_cost, repair_records
 from pipeline.repairs import Bench, Candidate, Rung, all_rungs
 from pipeline.user_api import _InMemory
 from tests.models.torch_networks import OneUlpWhenBatched, opened, pixels, with_planted
@@ -131,3 +131,18 @@ def test_padding_small_batches_keeps_the_class_of_the_large_ones() -> None:
         for n in range(1, 5):
             assert repaired.run(IMAGES[:n]).tobytes() == batched[:n].tobytes()
     assert isinstance(net, nn.Module)
+
+
+@pytest.mark.parametrize(
+    ("ratios", "objective", "cost"),
+    [
+        ({1: [1.0], 8: [2.0]}, "throughput", 2.0),
+        ({1: [1.1], 2: [1.0], 8: [4.0]}, "throughput", 2.0),
+        ({1: [2.2], 8: [1.0]}, "throughput", 2.0),  # the single image pays for the batch
+        ({1: [1.5, 1.0, 9.0], 8: [1.0]}, "latency", 1.5),
+        ({1: [1.5]}, "throughput", 1.5),
+        ({}, "throughput", math.inf),
+    ],
+)
+def test_the_cost_of_a_repair(ratios: dict[int, list[float]], objective: str, cost: float) -> None:
+    assert objective_cost(ratios, objective) == pytest.approx(cost)
