@@ -25,7 +25,8 @@ from models.ort_saturation import saturating_operators
 from models.ort_scales import rescaled
 from models.ort_session import CPU, MODEL_FILE, input_name, open_session
 from models.ort_watch import WatchedGraph
-from models.spec import Artifact, Canonical, Effective, Json, Layer, Rows, RunnerSettings, Scales, VariantUnavailable
+from models.repairable import Scales
+from models.spec import Artifact, Canonical, Effective, Json, Layer, Rows, RunnerSettings, VariantUnavailable
 from models.streams import Streamed
 
 _PROVIDERS = {"cpu": CPU, "cuda": "CUDAExecutionProvider"}

@@ -8,7 +8,8 @@ from onnx import ModelProto, NodeProto, ValueInfoProto, helper, numpy_helper
 
 from models.ort_canonical import per_sample_scales
 from models.ort_session import input_name, open_session
-from models.spec import Scales, VariantUnavailable
+from models.repairable import Scales
+from models.spec import VariantUnavailable
 
 _DYNAMIC = "DynamicQuantizeLinear"
 _STEPS = 255

@@ -11,7 +11,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from models.spec import Deployable, Effective, Json, Runner, VariantUnavailable
+from models.repairable import Deployable
+from models.spec import Effective, Json, Runner, VariantUnavailable
 
 
 class Streamed:

@@ -20,6 +20,7 @@ from torch.ao.quantization import MinMaxObserver, convert, quantize_dynamic
 from models.calibration import Ranges, activation_ranges, fused_network, prepared
 from models.networks import float_network, quantizable_skeleton, read_state, skeleton, weight_layers
 from models.quantized_modules import described, int8_layers, known_deprecations, quantized_engine, rebuilt
+from models.repairable import Scales
 from models.spec import (
     Artifact,
     BuildRequest,
@@ -28,7 +29,6 @@ from models.spec import (
     Json,
     Manifest,
     RunnerSettings,
-    Scales,
     VariantSpec,
     VariantUnavailable,
 )

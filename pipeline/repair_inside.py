@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from models.images import Images
 from models.registry import find_variant, load
-from models.spec import Artifact, Deployable, Runner, RunnerSettings, VariantUnavailable
+from models.repairable import Deployable
+from models.spec import Artifact, Runner, RunnerSettings, VariantUnavailable
 from pipeline.batch_shapes import Shapes, measure_shapes
 from pipeline.ladder import Scope, Tried, best, climb, tried_json
 from pipeline.locate import Located, Watched, locate

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-from models.spec import Runner, Streaming
+from models.repairable import Streaming
+from models.spec import Runner
 from pipeline.repairs import Bench, Candidate
 
 NAME = "one-thread"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 
-from models.spec import Rescalable
+from models.repairable import Rescalable
 from pipeline.repairs import Bench, Candidate
 from pipeline.repairs.scales import rescaled
 

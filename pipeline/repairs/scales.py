@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.spec import Runner, Scales
+from models.repairable import Scales
+from models.spec import Runner
 
 
 def rescaled(kind: Scales, examples: NDArray[np.float32], runner: Any) -> Runner:
