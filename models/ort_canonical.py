@@ -8,6 +8,7 @@ Gemm on weights that are not packed gives other bits; so there is no If around t
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -19,7 +20,7 @@ from onnx import AttributeProto, ModelProto, NodeProto, TensorProto, ValueInfoPr
 from models.ort_layers import GraphLayer
 from models.ort_session import CPU, input_name, open_session
 from models.ort_watch import WatchedGraph
-from models.spec import Canonical, Effective, Runner, VariantUnavailable
+from models.spec import WHOLE, Canonical, Effective, Json, Runner, VariantUnavailable
 
 _OLDEST_OPSET = 13  # from there on Unsqueeze and Squeeze take their axes as an input
 _ALL = np.iinfo(np.int64).max
@@ -28,11 +29,12 @@ _ALL = np.iinfo(np.int64).max
 class CanonicalOrtRunner:
     """Runs a rewritten graph beside the runner it came from. ``model`` is what a deployment would ship.
 
-    Nothing is optimised again: the graph was rewritten as optimised for this machine.
+    A graph that was rewritten as optimised for this machine is not optimised again; ``optimise`` is for others.
     """
 
-    def __init__(self, model: ModelProto, native: Runner, threads: int, provider: str) -> None:
+    def __init__(self, model: ModelProto, native: Runner, threads: int, provider: str, optimise: bool = False) -> None:
         self.model = model
+        self._optimise = optimise
         self._native = native
         self._threads = threads
         self._provider = provider
@@ -40,7 +42,7 @@ class CanonicalOrtRunner:
 
     def __enter__(self) -> Self:
         data = self.model.SerializeToString()
-        self._session = open_session(data, self._threads, provider=self._provider, optimise=False, quiet=True)
+        self._session = open_session(data, self._threads, provider=self._provider, optimise=self._optimise, quiet=True)
         return self
 
     def __exit__(
@@ -55,6 +57,11 @@ class CanonicalOrtRunner:
         (logits,) = self._session.run(None, {input_name(self._session): images})
         return np.array(logits)
 
+    def write(self, file: Path, examples: NDArray[np.float32]) -> dict[str, Json]:
+        """Write the graph as an ONNX file, and say whether it is to be optimised on loading."""
+        file.write_bytes(self.model.SerializeToString())
+        return {"optimise": self._optimise}
+
     def effective(self) -> Effective:
         """What the native runner says: the kernels are the same, only the shapes they are called with are not."""
         return self._native.effective()
@@ -65,7 +72,8 @@ def canonical_model(graph: WatchedGraph, rules: Mapping[str, Canonical]) -> Mode
 
     Raises KeyError for an unknown layer, VariantUnavailable where the graph's operators are too old for the rewriting.
     """
-    if unknown := sorted(rules.keys() - graph.layers.keys()):
+    layers = [_whole(graph)] if WHOLE in rules else [*graph.layers.values()]
+    if unknown := sorted(rules.keys() - {layer.name for layer in layers}):
         raise KeyError(f"no layer {unknown[0]!r} in this graph; its layers are {', '.join(graph.layers)}")
     opset = next(entry.version for entry in graph.model.opset_import if entry.domain in ("", "ai.onnx"))
     if opset < _OLDEST_OPSET:
@@ -75,7 +83,7 @@ def canonical_model(graph: WatchedGraph, rules: Mapping[str, Canonical]) -> Mode
         )
     rewriting = _Rewriting(graph)
     nodes: dict[int, NodeProto] = {}
-    for layer in graph.layers.values():
+    for layer in layers:
         rule = rules.get(layer.name)
         found = layer.nodes if rule is None else rewriting.rewritten(layer, rule)
         nodes |= {id(node): node for node in found}
@@ -85,6 +93,13 @@ def canonical_model(graph: WatchedGraph, rules: Mapping[str, Canonical]) -> Mode
     model.graph.node.extend([*rewriting.shared.values(), *nodes.values()])
     model.graph.initializer.extend(rewriting.constants.values())
     return model
+
+
+def _whole(graph: WatchedGraph) -> GraphLayer:
+    """All layers as one."""
+    nodes = {id(node): node for layer in graph.layers.values() for node in layer.nodes}
+    inner = graph.model.graph
+    return GraphLayer(WHOLE, "network", "", tuple(nodes.values()), (inner.input[0].name,), (inner.output[0].name,))
 
 
 def per_sample_scales(model: ModelProto) -> ModelProto:
@@ -142,10 +157,11 @@ class _Rewriting:
 
     def _numbers(self, rule: Canonical) -> str:
         """The numbers of the rows in every part, int64 [parts, size]; the last row fills the last part."""
-        key = f"{rule.size}/{rule.up_to}"
+        key = f"{rule.size}/{rule.up_to}/{rule.least}"
         rows = self._share("Squeeze", [self._counted()], "rows")
         fits = self._share("LessOrEqual", [rows, self._int64(rule.up_to)], f"fits/{key}")
-        size = self._share("Where", [fits, rows, self._int64(rule.size)], f"size/{key}")
+        enough = self._share("Max", [rows, self._int64(rule.least)], f"enough/{rule.least}")
+        size = self._share("Where", [fits, enough, self._int64(rule.size)], f"size/{key}")
         last = self._share("Sub", [rows, self._int64(1)], "last")
         parts = self._share("Div", [self._share("Add", [last, size], f"up/{key}"), size], f"parts/{key}")
         padded = self._share("Mul", [parts, size], f"padded/{key}")

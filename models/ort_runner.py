@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from functools import cached_property
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -19,9 +22,12 @@ from models.ort_clipping import WATCHED_FILE, clip_shares
 from models.ort_examined import ExaminedGraphRunner
 from models.ort_graph import optimised_graph, weight_layers
 from models.ort_saturation import saturating_operators
+from models.ort_scales import rescaled
 from models.ort_session import CPU, MODEL_FILE, input_name, open_session
 from models.ort_watch import WatchedGraph
-from models.spec import Artifact, Canonical, Effective, Layer, Rows, RunnerSettings, VariantUnavailable
+from models.repairable import Scales
+from models.spec import Artifact, Canonical, Effective, Json, Layer, Rows, RunnerSettings, VariantUnavailable
+from models.streams import Streamed
 
 _PROVIDERS = {"cpu": CPU, "cuda": "CUDAExecutionProvider"}
 
@@ -46,6 +52,7 @@ class OrtRunner(ExaminedGraphRunner):
                 f"this onnxruntime has no {self._provider}, only {', '.join(ort.get_available_providers())}",
                 "install onnxruntime-gpu in place of onnxruntime, or use --device cpu",
             )
+        self._artifact = artifact
         self._path = artifact.folder / MODEL_FILE
         self._recipe = artifact.manifest.recipe
         self._settings = settings
@@ -103,6 +110,21 @@ class OrtRunner(ExaminedGraphRunner):
         """
         model = canonical_model(self._watched, rules)
         return CanonicalOrtRunner(model, self, self._settings.threads, self._provider)
+
+    def with_scales(self, kind: Scales, examples: NDArray[np.float32]) -> CanonicalOrtRunner:
+        """A runner of the graph as built, with other activation scales. Raises VariantUnavailable where it has none."""
+        model = rescaled(onnx.load_model(self._path), kind, examples)
+        return CanonicalOrtRunner(model, self, self._settings.threads, self._provider, optimise=True)
+
+    def with_threads(self, threads: int, streams: int = 1) -> Streamed:
+        """A session of its own with so many threads, which runs several images at a time where ``streams`` asks."""
+        twin = OrtRunner(self._artifact, replace(self._settings, threads=threads))
+        return Streamed(twin, streams, twin)
+
+    def write(self, file: Path, examples: NDArray[np.float32]) -> dict[str, Json]:
+        """Copy the graph as built. It is to be optimised on loading, as it is here."""
+        shutil.copyfile(self._path, file)
+        return {"optimise": True}
 
     def _surprises(self, provider: str, computed: Counter[str], operators: set[str]) -> Iterator[str]:
         if provider != self._provider:

@@ -192,12 +192,17 @@ class Inspectable(Protocol):
 class Canonical:
     """How a layer is run so that its rows cannot depend on N: in calls of exactly ``size`` rows, a last one padded.
 
-    ``up_to``: calls of up to so many rows are one class with ``size`` already: they go through unchanged, and a last
-    part of at most so many rows needs no padding (0: none).
+    ``up_to``: calls of ``least`` to so many rows are one class with ``size`` already: they go through unchanged, and a
+    last part of as many needs no padding (0: none). Fewer rows than ``least`` are padded to ``least``.
     """
 
     size: int
     up_to: int = 0
+    least: int = 1
+
+
+WHOLE = ""
+"""In place of a layer's name: the network as a whole."""
 
 
 @runtime_checkable
@@ -206,6 +211,8 @@ class Rewritable(Protocol):
 
     def with_canonical(self, rules: Mapping[str, Canonical]) -> Runner:
         """A second live runner of the same weights (shared, not copied) in which these layers follow their rules.
+
+        ``WHOLE``, alone, stands for the whole network.
 
         Use it inside this runner's with block. Raises KeyError for an unknown layer, VariantUnavailable where a layer
         cannot be rewritten (say why).

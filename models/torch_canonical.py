@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch._ops import OpOverload
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
-from models.spec import Canonical, VariantUnavailable
+from models.spec import WHOLE, Canonical, VariantUnavailable
 from models.torch_calls import Call, Interceptor, entrances, shallow_copy
 from models.torch_layers import InspectableTorchRunner
 from models.torch_survey import Unit
@@ -30,10 +30,15 @@ class RewritableTorchRunner(InspectableTorchRunner):
         find, and VariantUnavailable for one whose batch axis is not the first, or that one module makes in several
         calls with different rules.
         """
+        if whole := rules.get(WHOLE):
+            return self.twin(InCanonicalShape(self.net, whole.size, whole.up_to, whole.least))
         units = self.known_layers()
-        rewritten = canonical_network(self.net, [(units[name], rule) for name, rule in rules.items()])
+        return self.twin(canonical_network(self.net, [(units[name], rule) for name, rule in rules.items()]))
+
+    def twin(self, net: nn.Module) -> Self:
+        """A live runner of another network with the settings of this one, inside this one's with block."""
         twin = copy.copy(self)
-        twin._net, twin._load, twin._stack = rewritten, lambda: rewritten, ExitStack()
+        twin._net, twin._load, twin._stack = net, lambda: net, ExitStack()
         twin._units = None
         return twin
 
@@ -61,14 +66,15 @@ def canonical_network(net: nn.Module, rules: Iterable[tuple[Unit, Canonical]]) -
 class InCanonicalShape(nn.Module):
     """Runs ``inner``, from one tensor to one, in calls of exactly ``size`` rows, the last one padded.
 
-    Up to ``up_to`` rows, and a last part of as many, are run as they come.
+    ``least`` to ``up_to`` rows, and a last part of as many, are run as they come.
     """
 
-    def __init__(self, inner: nn.Module, size: int, up_to: int) -> None:
+    def __init__(self, inner: nn.Module, size: int, up_to: int, least: int = 1) -> None:
         super().__init__()
         self.inner = inner
         self.size = size
         self.up_to = up_to
+        self.least = least
 
     def __getattr__(self, name: str) -> Any:
         """What the network asks of the module that stands behind this one."""
@@ -80,13 +86,13 @@ class InCanonicalShape(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """What ``inner`` makes of these rows."""
         rows = x.shape[0]
-        if rows <= self.up_to or rows == self.size:
+        if self.least <= rows <= self.up_to or rows == self.size:
             return self.inner(x)  # type: ignore[no-any-return]
-        done = self.inner(part(x, 0, self.size, self.up_to))
+        done = self.inner(part(x, 0, self.size, self.up_to, self.least))
         whole = room(done, rows)
         put(whole, 0, done)
         for start in range(self.size, rows, self.size):
-            put(whole, start, self.inner(part(x, start, self.size, self.up_to)))
+            put(whole, start, self.inner(part(x, start, self.size, self.up_to, self.least)))
         return whole
 
 
@@ -112,16 +118,16 @@ class _Cut:
     def __call__(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """As ``InCanonicalShape``, for any number of tensors. One that is given twice stays one."""
         values, spec = tree_flatten((args, kwargs))
-        size, up_to = self.rule.size, self.rule.up_to
+        size, up_to, least = self.rule.size, self.rule.up_to, self.rule.least
         images = next(value.shape[0] // rows for value, rows in zip(values, self.given, strict=True) if rows)
-        if images <= up_to or images == size:
+        if least <= images <= up_to or images == size:
             return function(*args, **kwargs)
         whole: list[Tensor] = []
         for start in range(0, images, size):
             parts: dict[int, Tensor] = {}
             for value, rows in zip(values, self.given, strict=True):
                 if rows and id(value) not in parts:
-                    parts[id(value)] = part(value, start * rows, size * rows, up_to * rows)
+                    parts[id(value)] = part(value, start * rows, size * rows, up_to * rows, least * rows)
             given, named = tree_unflatten([parts.get(id(value), value) for value in values], spec)
             results, shape = tree_flatten(function(*given, **named))
             done = [result for result in results if isinstance(result, Tensor)]
@@ -160,20 +166,21 @@ def _rewritten(cuts: Mapping[str, _Cut], path: str, original: nn.Module, twin: n
     names = entrances(twin)
     if names == ("forward",) and len(cut.given) == len(cut.gave) == 1 and cut.given == cut.gave:
         (rows,) = cut.gave
-        return InCanonicalShape(twin, cut.rule.size * rows, cut.rule.up_to * rows)
+        rule = cut.rule
+        return InCanonicalShape(twin, rule.size * rows, rule.up_to * rows, rule.least * rows)
     for name in names:
         twin.__dict__[name] = partial(cut, getattr(twin, name))
     return twin
 
 
-def part(x: Tensor, start: int, size: int, up_to: int) -> Tensor:
+def part(x: Tensor, start: int, size: int, up_to: int, least: int = 1) -> Tensor:
     """``size`` rows of ``x`` from ``start`` on; after its end, copies of its last row unless ``up_to`` are enough.
 
-    At an address aligned as that of ``x``: kernels may go other ways elsewhere.
+    ``least`` rows are given in any case. At an address aligned as that of ``x``: kernels may go other ways elsewhere.
     """
     count = min(size, x.shape[0] - start)
     rows = x.narrow(0, start, count)
-    wanted = count if count <= up_to else size
+    wanted = max(count, least) if count <= up_to else size
     if wanted == count and start * x.stride(0) * x.element_size() % 64 == 0:
         return rows
     padded = room(x, wanted)

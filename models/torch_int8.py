@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -20,9 +20,11 @@ from torch.ao.quantization import MinMaxObserver, convert, quantize_dynamic
 from models.calibration import Ranges, activation_ranges, fused_network, prepared
 from models.networks import float_network, quantizable_skeleton, read_state, skeleton, weight_layers
 from models.quantized_modules import described, int8_layers, known_deprecations, quantized_engine, rebuilt
+from models.repairable import Scales
 from models.spec import (
     Artifact,
     BuildRequest,
+    Canonical,
     Effective,
     Json,
     Manifest,
@@ -32,6 +34,7 @@ from models.spec import (
 )
 from models.torch_integer import IntegerTorchRunner
 from models.torch_kernels import sums_saturate
+from models.torch_scales import round_scales
 
 WEIGHTS_FILE = "weights.safetensors"
 LAYERS_FILE = "layers.json"
@@ -125,6 +128,19 @@ class Int8Runner(IntegerTorchRunner):
         engine = torch.backends.quantized.engine
         provider = f"{_PROVIDERS[engine]} (torch.backends.quantized.engine = {engine})"
         return Effective("+".join(kinds), provider, integer, integer + floating, self._saturation(engine))
+
+    def with_scales(self, kind: Scales, examples: NDArray[np.float32]) -> Self:
+        """A runner with other activation scales. Raises VariantUnavailable where they cannot be had."""
+        units = self.layers(examples[:1]) if kind == "per-sample" else {}
+        if dynamic := [name for name, unit in units.items() if unit.layer.kind.startswith("dynamic-")]:
+            return self.with_canonical(dict.fromkeys(dynamic, Canonical(size=1)))
+        if kind == "power-of-two":
+            net = self._loaded()  # packed anew: oneDNN keeps what it prepared for the scales first seen
+            if round_scales(net):
+                return self.twin(net)
+        raise VariantUnavailable(
+            f"torch's int8 modules here know no {kind} scales", "choose another repair of this variant"
+        )
 
     def _saturation(self, engine: str) -> str:
         if not sums_saturate(engine):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -14,7 +15,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from models.networks import weight_layers
-from models.spec import Effective, RunnerSettings, VariantUnavailable
+from models.spec import Effective, Json, RunnerSettings, VariantUnavailable
+from models.streams import Streamed
+from models.torch_deploy import scripted
 from models.torch_kernels import convolution_provider, lacks_arithmetic, rounding_error
 
 NAMES = {torch.float64: "fp64", torch.float32: "fp32", torch.float16: "fp16", torch.bfloat16: "bf16"}
@@ -49,8 +52,7 @@ class TorchRunner:
     def __enter__(self) -> Self:
         with ExitStack() as stack:
             self._prepare(stack)
-            net = self._load().to(self._device, self._dtype)
-            self._net = net.to(memory_format=self._format)  # type: ignore[call-overload]  # missing in torch's stubs
+            self._net = self._loaded()
             self._stack = stack.pop_all()
         return self
 
@@ -59,6 +61,12 @@ class TorchRunner:
     ) -> None:
         self._net = None
         self._stack.close()
+
+    def _loaded(self) -> nn.Module:
+        """The network that ``load`` gives, anew, in the type, format and place it is run in."""
+        net = self._load().to(self._device, self._dtype)
+        loaded: nn.Module = net.to(memory_format=self._format)  # type: ignore[call-overload]  # missing in torch's stubs
+        return loaded
 
     def _prepare(self, stack: ExitStack) -> None:
         """Enter what must hold while the network is loaded and run."""
@@ -76,6 +84,16 @@ class TorchRunner:
         net = self.net
         with torch.inference_mode():
             return to_numpy(net(self._input(images)))
+
+    def with_threads(self, threads: int, streams: int = 1) -> Streamed:
+        """This very network with so many threads while the other runner is open; see ``Streamed``."""
+        return Streamed(self, streams, torch_threads(threads))
+
+    def write(self, file: Path, examples: NDArray[np.float32]) -> dict[str, Json]:
+        """Write TorchScript that takes float32 images. Raises VariantUnavailable where none can be made."""
+        script = scripted(self.net, self._dtype, self._format)
+        script.save(str(file))
+        return {"engine": torch.backends.quantized.engine}
 
     def effective(self) -> Effective:
         """Types of the parameters really there, who computes the convolutions, and how a reduced type is summed."""

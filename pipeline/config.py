@@ -14,20 +14,11 @@ from models.registry import all_variants, find_variant
 from pipeline.errors import UsageError
 from pipeline.grid import AXES, MEMORY_FORMATS, read_grid, words
 from pipeline.isa import CAPS, NATIVE
+from pipeline.policy_flags import PolicyFlags as PolicyFlags  # part of the configuration
+from pipeline.policy_flags import add_policy, read_policy, real_number
 from pipeline.records import NEIGHBOURS
 
 VERSION = "0.1.0"
-
-
-@dataclass(frozen=True)
-class PolicyFlags:
-    """The policy as asked for; None means the default, which depends on how many labelled images were evaluated."""
-
-    stability: str | None = None
-    max_accuracy_drop: float | None = None
-    max_latency_ms: float | None = None
-    max_size_mb: float | None = None
-    objective: str = "throughput"
 
 
 @dataclass(frozen=True)
@@ -99,23 +90,9 @@ def study_parser(commands: str = "") -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"isobatch {VERSION}")
     parser.add_argument("--list-variants", action="store_true", help="list the variants and stop")
-    what = parser.add_argument_group("what")
-    what.add_argument("--variants", default="all", help="'all' (every variant not optional) or a list: fp32,ort-int8")
-    what.add_argument("--model", default="resnet50", help="a torchvision classifier (default: %(default)s)")
-    what.add_argument("--onnx", metavar="FILE", help="the user's own ONNX classifier; ORT variants are made from it")
-    what.add_argument(
-        "--weights", default="auto", help="auto, digits, imagenet-v2, imagenet-v1, random or FILE (default: auto)"
-    )
-    what.add_argument("--inputs", default="auto", help="auto, seed, digits, photos, a folder or FILE.npy")
-    what.add_argument("--images", metavar="N", help="images per input set (default: 16, and 4 for the seed set)")
-    what.add_argument("--image-size", metavar="S", help="side in pixels, or a list: 224,192 (default: 224)")
-    what.add_argument("--seed", default="42069", help="of the drawn input set (default: %(default)s)")
-    conditions = parser.add_argument_group("conditions")
-    conditions.add_argument(
-        "--grid", default="default", help="default, wide or FILE.toml; a flag below replaces an axis"
-    )
-    conditions.add_argument("--batch-sizes", help="lists and ranges: 2,4,8 or 1-32; 1 means the repeat")
-    conditions.add_argument("--threads", help="thread counts, a list: 1,2 (default: all cores)")
+    parser.add_argument("--variants", default="all", help="'all' (every variant not optional) or a list: fp32,ort-int8")
+    conditions = add_scope(parser)
+    conditions.add_argument("--grid", default="default", help="default, wide or FILE.toml; a flag replaces its axis")
     conditions.add_argument("--isa", help=f"instruction sets, a list of {', '.join((NATIVE, *CAPS))} (default: native)")
     conditions.add_argument("--memory-format", help=f"of torch, a list of {', '.join(MEMORY_FORMATS)}")
     conditions.add_argument("--position", metavar="K", help="rotate batches by K places, a list (default: 1)")
@@ -144,14 +121,22 @@ def study_parser(commands: str = "") -> argparse.ArgumentParser:
     return parser
 
 
-def add_policy(parser: argparse.ArgumentParser) -> None:
-    """Add the policy flags, shared by the study and ``recommend``."""
-    policy = parser.add_argument_group("policy")
-    policy.add_argument("--policy", choices=("batch-invariant", "top1-stable", "none"), help="stability demanded")
-    policy.add_argument("--max-accuracy-drop", metavar="P", help="in points of top-1 against fp32, e.g. 2")
-    policy.add_argument("--max-latency-ms", metavar="MS", help="limit on latency at N = 1")
-    policy.add_argument("--max-size-mb", metavar="MB", help="limit on the artifact's size")
-    policy.add_argument("--objective", choices=("throughput", "latency", "size"), default="throughput")
+def add_scope(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
+    """Add the flags of network, inputs, N and threads, shared by the study and ``repair``; the group of conditions."""
+    what = parser.add_argument_group("what")
+    what.add_argument("--model", default="resnet50", help="a torchvision classifier (default: %(default)s)")
+    what.add_argument("--onnx", metavar="FILE", help="the user's own ONNX classifier; ORT variants are made from it")
+    what.add_argument(
+        "--weights", default="auto", help="auto, digits, imagenet-v2, imagenet-v1, random or FILE (default: auto)"
+    )
+    what.add_argument("--inputs", default="auto", help="auto, seed, digits, photos, a folder or FILE.npy")
+    what.add_argument("--images", metavar="N", help="images per input set (default: 16, and 4 for the seed set)")
+    what.add_argument("--image-size", metavar="S", help="side in pixels, or a list: 224,192 (default: 224)")
+    what.add_argument("--seed", default="42069", help="of the drawn input set (default: %(default)s)")
+    conditions = parser.add_argument_group("conditions")
+    conditions.add_argument("--batch-sizes", help="lists and ranges: 2,4,8 or 1-32; 1 means the repeat")
+    conditions.add_argument("--threads", help="thread counts, a list: 1,2 (default: all cores)")
+    return conditions
 
 
 def read_config(arguments: argparse.Namespace) -> Config:
@@ -179,19 +164,8 @@ def read_config(arguments: argparse.Namespace) -> Config:
         explain=not arguments.no_explain,
         policy=read_policy(arguments),
         offline=arguments.offline,
-        timeout_s=_real("--timeout", arguments.timeout) or 600.0,
+        timeout_s=real_number("--timeout", arguments.timeout) or 600.0,
         **{name: getattr(arguments, name) for name in ("out", "fresh", "dry_run", "json", "quiet", "verbose", "debug")},
-    )
-
-
-def read_policy(arguments: argparse.Namespace) -> PolicyFlags:
-    """The policy flags. Raises UsageError for a limit that is not a number of at least 0."""
-    return PolicyFlags(
-        stability=arguments.policy,
-        max_accuracy_drop=_real("--max-accuracy-drop", arguments.max_accuracy_drop),
-        max_latency_ms=_real("--max-latency-ms", arguments.max_latency_ms),
-        max_size_mb=_real("--max-size-mb", arguments.max_size_mb),
-        objective=arguments.objective,
     )
 
 
@@ -221,18 +195,6 @@ def _whole(flag: str, text: str, least: int) -> int:
         value = least - 1
     if value < least:
         raise UsageError("bad-number", f"{flag} {text!r} is not a whole number of at least {least}")
-    return value
-
-
-def _real(flag: str, text: str | None) -> float | None:
-    if text is None:
-        return None
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value < float("inf"):
-        raise UsageError("bad-number", f"{flag} {text!r} is not a number of at least 0")
     return value
 
 

@@ -14,12 +14,12 @@ from pipeline.environment import cpu_flags
 from pipeline.execute import WorkerError
 from pipeline.inputs import PreparedSet
 from pipeline.measure import artifact_json, cost
-from pipeline.records import Condition, Growth, Locating, Origin, Repair, VariantResult
+from pipeline.records import Condition, Growth, Locating, Origin, VariantResult
+from pipeline.repair_records import repair_records
 from pipeline.stages import Stages, emulated
-from pipeline.statistics import median_interval
 from pipeline.store import StoreError, read_json, write_bytes
-from pipeline.wording import listed, sizes
 
+REPAIR_S = 180.0  # for the repairs of all variants together; after its share a variant tries no further rung
 EXPLAINED = ("batch-variant", "top1-stable")
 _PASSES_PER_IMAGE = 30  # roughly what locating, verifying and pricing cost, for the progress display
 
@@ -46,7 +46,11 @@ def explain(stages: Stages, results: list[VariantResult]) -> list[VariantResult]
         if result.verdict in EXPLAINED
     }
     stages.progress.plan(sum(_cost(name, prepared) for name, prepared in chosen.items()))
-    return [_explain(stages, result, chosen[result.name]) if result.name in chosen else result for result in results]
+    share_s = REPAIR_S / max(1, len(chosen))
+    return [
+        _explain(stages, result, chosen[result.name], share_s) if result.name in chosen else result
+        for result in results
+    ]
 
 
 def _cost(variant: str, prepared: PreparedSet) -> float:
@@ -54,14 +58,14 @@ def _cost(variant: str, prepared: PreparedSet) -> float:
     return cost(find_variant(variant), _PASSES_PER_IMAGE * len(images), images.shape[2])
 
 
-def _explain(stages: Stages, result: VariantResult, prepared: PreparedSet) -> VariantResult:
+def _explain(stages: Stages, result: VariantResult, prepared: PreparedSet, repair_s: float) -> VariantResult:
     if emulated(find_variant(result.name), cpu_flags()):
         why = "its arithmetic is emulated here: replaying every layer would take too long"
         stages.skip(result.name, prepared.record.name, "origins and repair", why)
         return result.model_copy(update={"not_run": stages.not_run[result.name]})
     setting = _deciding(stages, result, prepared)
     try:
-        found = _look_inside(stages, result.name, prepared, setting)
+        found = _look_inside(stages, result.name, prepared, setting, repair_s)
     except WorkerError as error:
         found = {"locatable": False, "why": error.reason}
     if not found["locatable"]:
@@ -77,7 +81,9 @@ def _deciding(stages: Stages, result: VariantResult, prepared: PreparedSet) -> S
     return Setting.of(decided) if decided else stages.base
 
 
-def _look_inside(stages: Stages, variant: str, prepared: PreparedSet, setting: Setting) -> dict[str, Any]:
+def _look_inside(
+    stages: Stages, variant: str, prepared: PreparedSet, setting: Setting, repair_s: float
+) -> dict[str, Any]:
     """What a worker finds, kept with the run's evidence so that an interrupted study does not look again."""
     spec, images = find_variant(variant), prepared.evaluation
     label = f"origins and repair of {variant}"
@@ -91,6 +97,7 @@ def _look_inside(stages: Stages, variant: str, prepared: PreparedSet, setting: S
         "also": [other.evaluation.to_json() for other in _served(stages, variant, prepared)],
         "batch_sizes": [n for n in stages.config.batch_sizes if n <= len(images)],
         "seed": stages.config.seed,
+        "repair_s": repair_s,
     }
     kept = stages.run.evidence_file(variant, f"explanation-{key_of(payload)[:12]}.json")
     with contextlib.suppress(StoreError):
@@ -120,15 +127,16 @@ def _served(stages: Stages, variant: str, prepared: PreparedSet) -> list[Prepare
 
 def records(explained: Explained) -> dict[str, Any]:
     """What was found, as fields of VariantResult."""
-    found, repair = explained.found, explained.found["repair"]
-    named = set(repair["layers"]) if repair and repair["batch_invariant"] else set()
+    found = explained.found
     origins = [one for one in found["findings"] if one["batch_sizes"]]
+    named = {one["layer"] for one in origins}
+    proofs = [one for one in found["tried"] if one["name"] == "surgical" and one["holds"]]
     return {
         "origins": [_origin(one, explained.condition, found["reproducers"].get(one["layer"])) for one in origins],
-        "origins_complete": bool(named) and named == {one["layer"] for one in origins},
+        "origins_complete": bool(named) and any(set(one["layers"]) == named for one in proofs),
         "locating": _locating(explained),
         "growth": [Growth(**one) for one in found["growth"]],
-        "repairs": [_repair(explained, repair)] if repair else [],
+        "repairs": repair_records(found["tried"]),
     }
 
 
@@ -168,36 +176,4 @@ def _locating(explained: Explained) -> Locating:
         smallest_rate=3 / least if least else 1.0,
         instrumented_bitwise_equal=explained.found["instrumented_equal"],
         innocent_kinds=sorted({one["kind"] for one in findings if one["replayable"]} - guilty),
-    )
-
-
-def _repair(explained: Explained, repair: dict[str, Any]) -> Repair:
-    parts = [
-        f"{one['n_images']} images of {one['inputs']} at {sizes(map(int, one['differing']))}"
-        for one in repair["verified"]
-    ]
-    scope = f"{listed(parts)}, with a rotation and an outlier neighbour"
-    origins = {one["layer"] for one in explained.found["findings"] if one["batch_sizes"]}
-    added = set(repair["layers"]) - origins
-    notes = []
-    if added:
-        notes.append(f"{len(added)} layers beyond the origins had to be put in one shape as well")
-    if not repair["batch_invariant"]:
-        still = [(count, n, one) for one in repair["verified"] for n, count in one["differing"].items()]
-        count, n, one = max(still, key=lambda item: item[0])
-        notes.append(
-            f"it does not hold: {count} of {one['n_images']} images of {one['inputs']} still differ at N = {n}"
-        )
-    elif not repair["singles_as_native"]:
-        notes.append("its singles are not the native singles: the outputs change once, on deployment")
-    ratios = {n: median_interval([1 / ratio for ratio in found]) for n, found in repair["ratios"].items()}
-    latency = {n: median_interval(found) for n, found in repair["ratios"].items() if n == "1"}
-    return Repair(
-        name="surgical",
-        batch_invariant=repair["batch_invariant"],
-        scope=scope,
-        layers=len(repair["layers"]),
-        throughput_ratio={n: ratio for n, ratio in ratios.items() if n != "1"},
-        latency_ratio=latency,
-        note="; ".join(notes),
     )

@@ -24,6 +24,8 @@ def describe(policy: Policy) -> str:
         parts.append(f"at most {number(policy.max_latency_ms)} ms for one image")
     if policy.max_size_mb is not None:
         parts.append(f"at most {number(policy.max_size_mb)} MB")
+    if policy.min_throughput_img_s is not None:
+        parts.append(f"at least {number(policy.min_throughput_img_s)} images/s")
     wish = {"throughput": "most images a second", "latency": "lowest latency", "size": "smallest artifact"}
     return ", ".join([*parts, wish[policy.objective]])
 
@@ -90,6 +92,13 @@ def _cost_obstacles(cost: Cost | None, policy: Policy) -> list[str]:
             found.append("size not measured")
         elif cost.size_bytes > policy.max_size_mb * 1e6:
             found.append(f"size {megabytes(cost.size_bytes)} above the limit of {number(policy.max_size_mb)} MB")
+    if policy.min_throughput_img_s is not None:
+        best = max((one.median for one in cost.throughput_img_s.values()), default=None) if cost else None
+        if best is None:
+            found.append("throughput not measured")
+        elif best < policy.min_throughput_img_s:
+            asked = number(policy.min_throughput_img_s)
+            found.append(f"throughput {number(best)} images/s below the {asked} images/s demanded")
     if price(cost, policy) is None:
         found.append(f"{policy.objective} not measured")
     return found

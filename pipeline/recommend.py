@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from pipeline.deployment import deployment
 from pipeline.policy import Price, describe, megabytes, obstacles, price
 from pipeline.records import VERDICTS, InputsVerdict, ParetoPoint, Policy, Recommendation, Rejected, VariantResult
+from pipeline.repaired import with_repairs
 from pipeline.wording import counted, listed, percent, points, sizes
 
 DEFAULT_MAX_DROP_POINTS = 2.0
@@ -30,21 +32,20 @@ def default_policy(n_labelled: int) -> tuple[Policy, str | None]:
 
 
 def recommend(variants: Sequence[VariantResult], policy: Policy) -> Recommendation:
-    """The cheapest variant that meets the policy, why, and why each other one is not it.
+    """The cheapest variant or repaired variant that meets the policy, why, and why each other one is not it.
 
     Candidates whose intervals overlap the cheapest's are tied with it: higher accuracy, then the smaller artifact,
-    then the order of ``variants`` decides. ``chosen`` is None where no variant meets the policy.
+    then the order of ``variants`` decides. ``chosen`` is None where nothing meets the policy.
     """
-    failing = {variant.name: obstacles(variant, policy) for variant in variants}
-    prices = {one.name: found for one in variants if not failing[one.name] and (found := price(one.cost, policy))}
-    candidates = [variant for variant in variants if variant.name in prices]
+    every = with_repairs(variants)
+    failing = {variant.name: obstacles(variant, policy) for variant in every}
+    prices = {one.name: found for one in every if not failing[one.name] and (found := price(one.cost, policy))}
+    candidates = [variant for variant in every if variant.name in prices]
     rejected = {name: "; ".join(why) for name, why in failing.items() if why}
     if not candidates:
-        because = [f"No variant meets the policy: {describe(policy)}.", *_what_would_help(variants, policy)]
-        return _recommendation(variants, policy, None, None, because, rejected, [])
-    cheapest = min(prices.values(), key=lambda one: one.cost)
-    tied = [variant for variant in candidates if prices[variant.name].overlaps(cheapest)]
-    chosen = min(tied, key=lambda one: (-_top1(one), _size(one)))  # min keeps the first in table order
+        because = [f"No variant meets the policy: {describe(policy)}.", *_what_would_help(every, policy)]
+        return _recommendation(every, policy, None, None, because, rejected, [])
+    chosen, tied = _cheapest(candidates, prices)
     ties = [_tie(chosen, other, prices) for other in tied if other is not chosen]
     for other in candidates:
         if other not in tied:
@@ -53,8 +54,25 @@ def recommend(variants: Sequence[VariantResult], policy: Policy) -> Recommendati
             )
         elif other is not chosen:
             rejected[other.name] = f"meets the policy and ties with {chosen.name}, which {_advantage(chosen, other)}"
-    because = _because(chosen, prices[chosen.name], len(candidates), policy)
-    return _recommendation(variants, policy, chosen, prices[chosen.name], because, rejected, ties)
+    cheapest = min(tied, key=lambda one: prices[one.name].cost)
+    because = _because(chosen, prices[chosen.name], cheapest.name, len(candidates), policy)
+    return _recommendation(every, policy, chosen, prices[chosen.name], because, rejected, ties)
+
+
+def _cheapest(
+    candidates: Sequence[VariantResult], prices: dict[str, Price]
+) -> tuple[VariantResult, list[VariantResult]]:
+    """The choice among candidates, and all that tie with the cheapest of them."""
+    cheapest = min((prices[one.name] for one in candidates), key=lambda one: one.cost)
+    tied = [variant for variant in candidates if prices[variant.name].overlaps(cheapest)]
+    return min(tied, key=lambda one: (-_top1(one), _size(one))), tied  # min keeps the first in table order
+
+
+def _choice(variants: Sequence[VariantResult], policy: Policy) -> str | None:
+    """The name of the choice under a policy."""
+    prices = {one.name: paid for one in variants if not obstacles(one, policy) and (paid := price(one.cost, policy))}
+    candidates = [one for one in variants if one.name in prices]
+    return _cheapest(candidates, prices)[0].name if candidates else None
 
 
 def pareto_set(variants: Sequence[VariantResult], policy: Policy) -> list[ParetoPoint]:
@@ -115,10 +133,12 @@ def _recommendation(
         ties=ties,
         pareto=pareto_set(variants, policy),
         warnings=warnings,
+        would_change=_would_change(variants, policy, chosen.name) if chosen else [],
+        deploy=deployment(chosen.name, chosen.runtime) if chosen else "",
     )
 
 
-def _because(chosen: VariantResult, paid: Price, n_candidates: int, policy: Policy) -> list[str]:
+def _because(chosen: VariantResult, paid: Price, cheapest: str, n_candidates: int, policy: Policy) -> list[str]:
     """Stability, accuracy and cost of the choice, one sentence each."""
     because = [_stability(chosen)]
     drop = chosen.accuracy_drop
@@ -132,7 +152,11 @@ def _because(chosen: VariantResult, paid: Price, n_candidates: int, policy: Poli
     best = {"throughput": "the most images a second", "latency": "the lowest latency", "size": "the smallest artifact"}
     if n_candidates == 1:
         return [*because, f"It is the only variant that meets the policy: {paid.text}."]
-    return [*because, f"Of {n_candidates} variants that meet the policy it has {best[policy.objective]}: {paid.text}."]
+    has = "has" if chosen.name == cheapest else "ties for"
+    return [
+        *because,
+        f"Of {n_candidates} that meet the policy it {has} {best[policy.objective]}: {paid.text}.",
+    ]
 
 
 def _stability(chosen: VariantResult) -> str:
@@ -176,34 +200,43 @@ def _advantage(chosen: VariantResult, other: VariantResult) -> str:
     return "comes first in the table, all else being equal"
 
 
+_RELAXED: dict[str, dict[str, Any]] = {
+    "With --policy top1-stable": {"stability": "top1-stable"},
+    "With --policy none": {"stability": "none"},
+    "Without --max-accuracy-drop": {"max_accuracy_drop": None},
+    "Without --max-latency-ms": {"max_latency_ms": None},
+    "Without --max-size-mb": {"max_size_mb": None},
+    "Without --min-throughput": {"min_throughput_img_s": None},
+}
+_OTHERWISE: dict[str, dict[str, Any]] = {
+    "With --policy batch-invariant": {"stability": "batch-invariant"},
+    **_RELAXED,
+    **{f"With --objective {one}": {"objective": one} for one in ("throughput", "latency", "size")},
+}
+
+
 def _what_would_help(variants: Sequence[VariantResult], policy: Policy) -> list[str]:
     """Each single demand that, given up, would leave a candidate; else that no single one would."""
-    changes: dict[str, dict[str, Any]] = {
-        "With --policy top1-stable": {"stability": "top1-stable"},
-        "With --policy none": {"stability": "none"},
-        "Without --max-accuracy-drop": {"max_accuracy_drop": None},
-        "Without --max-latency-ms": {"max_latency_ms": None},
-        "Without --max-size-mb": {"max_size_mb": None},
-    }
     found = []
-    for change, update in changes.items():
+    for change, update in _RELAXED.items():
         relaxed = policy.model_copy(update=update)
         names = [variant.name for variant in variants if relaxed != policy and not obstacles(variant, relaxed)]
         if names:
             found.append(f"{change}, {listed(names)} would meet it.")
-    found += [_repair_would_help(variant, policy) for variant in variants if _repair_would_help(variant, policy)]
     return found or [
         "No single demand given up would leave a candidate; the reason of each variant says what is amiss."
     ]
 
 
-def _repair_would_help(variant: VariantResult, policy: Policy) -> str:
-    """What a repair that holds would change for this variant, or "" where there is none or it would not suffice."""
-    repair = next((one for one in variant.repairs or () if one.batch_invariant), None)
-    if repair is None or obstacles(variant.model_copy(update={"verdict": "batch-invariant"}), policy):
-        return ""
-    layers = counted(repair.layers, "layer")
-    return f"With the {repair.name} repair of {layers}, {variant.name} is batch-invariant over {repair.scope}."
+def _would_change(variants: Sequence[VariantResult], policy: Policy, chosen: str) -> list[str]:
+    """Each single demand or wish that, stated otherwise, would lead to another choice; and to which."""
+    found = []
+    for change, update in _OTHERWISE.items():
+        other = policy.model_copy(update=update)
+        name = _choice(variants, other) if other != policy else chosen
+        if name != chosen:
+            found.append(f"{change}, {name} would be chosen." if name else f"{change}, nothing would be left.")
+    return found
 
 
 def _top1(variant: VariantResult) -> float:

@@ -290,13 +290,20 @@ class Locating(Record):
 class Repair(Record):
     """One rung of the ladder applied to a variant: verified bitwise over ``scope``, priced against the native variant.
 
-    Ratios are repaired over native, medians of alternating calls, keyed by N.
+    Ratios are repaired over native, medians of alternating calls, keyed by N. ``top1_stable``: no bit-equality, but in
+    the scope no top-1 differs from the singles'. ``recomputed_share``: of the images that were run a second time.
     """
 
     name: str
     batch_invariant: bool | None  # None: does not apply here (``note`` says why)
     scope: str
     layers: int = 0
+    top1_stable: bool | None = None
+    singles_as_native: bool | None = None  # its singles are, byte by byte, those of the unrepaired variant
+    top1_as_native: int | None = None  # images whose singles top-1 is the native one, where the singles are not
+    n_images: int = 0
+    n_comparisons: int = 0
+    recomputed_share: Real | None = None
     throughput_ratio: dict[str, Interval] = Field(default={}, json_schema_extra=VOLATILE)
     latency_ratio: dict[str, Interval] = Field(default={}, json_schema_extra=VOLATILE)
     memory_ratio: Real | None = None
@@ -369,6 +376,7 @@ class Policy(Record):
     max_accuracy_drop: Real | None = None  # None: no limit
     max_latency_ms: Real | None = None
     max_size_mb: Real | None = None
+    min_throughput_img_s: Real | None = None
     objective: Literal["throughput", "latency", "size"] = "throughput"
 
 
@@ -401,6 +409,8 @@ class Recommendation(Record):
     ties: list[str]
     pareto: list[ParetoPoint]
     warnings: list[str] = []
+    would_change: list[str] = []  # what, asked differently, would lead to another choice, and to which
+    deploy: str = ""  # the commands and the Python lines that deploy the choice
 
 
 class InputSet(Record):

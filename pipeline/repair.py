@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from models.images import Images
 from models.spec import Runner
@@ -11,7 +16,9 @@ from pipeline.evidence import bits, differing_rows
 from pipeline.passes import call, run_pass
 from pipeline.plan import plan_passes
 
-PAIRS = 5  # alternating pairs of calls a price is the median of; the first pair warms up and is not counted
+PAIRS = 7  # alternating pairs of calls a price is the median of; the first pair warms up and is not counted
+_LEAST_PAIRS = 3
+_ENOUGH_S = 4.0  # spent on one N: fewer pairs then
 
 
 @dataclass
@@ -19,47 +26,82 @@ class Verified:
     """Whether the repaired rows are those of its own singles at every N, and whether those are the native singles."""
 
     inputs: str
-    differing: dict[int, int] = field(default_factory=dict)  # images whose bytes differ, by N
+    differing: dict[int, int] = field(default_factory=dict)  # rows of all passes whose bytes differ, by N
+    flipped: dict[int, int] = field(default_factory=dict)  # rows of all passes whose top-1 differs, by N
     n_images: int = 0
     n_comparisons: int = 0
     singles_as_native: bool = True
+    top1_as_native: int = 0
+    threads: int = 0
 
     @property
     def batch_invariant(self) -> bool:
         """No image differed at any N."""
         return self.n_comparisons > 0 and not any(self.differing.values())
 
+    @property
+    def top1_stable(self) -> bool:
+        """No image changed its top-1 at any N."""
+        return self.n_comparisons > 0 and not any(self.flipped.values())
+
 
 def verify(
-    native: Runner, repaired: Runner, images: Images, batch_sizes: Sequence[int], done: Callable[[int], None]
+    native: Runner,
+    repaired: Runner,
+    images: Images,
+    batch_sizes: Sequence[int],
+    done: Callable[[int], None],
 ) -> Verified:
     """Run the repaired variant over the whole scope: singles, every N, one rotation, one outlier neighbour."""
     passes = plan_passes(len(images), batch_sizes, probes=True)
     found = Verified(images.name, n_images=len(images))
     singles, _ = run_pass(repaired, images, passes[0], done)
     plain, _ = run_pass(native, images, passes[0], done)
-    found.singles_as_native = bool((bits(singles) == bits(plain)).all())
+    if singles.dtype == plain.dtype and singles.shape == plain.shape:
+        found.singles_as_native = bool((bits(singles) == bits(plain)).all())
+        found.top1_as_native = int((_top1(singles) == _top1(plain)).sum())
+    else:
+        found.singles_as_native = False
     for chosen in passes[1:]:
         outputs, _ = run_pass(repaired, images, chosen, done)
-        count = len(differing_rows(singles[list(chosen.images)], outputs))
-        found.differing[chosen.batch_size] = found.differing.get(chosen.batch_size, 0) + count
+        mine = singles[list(chosen.images)]
+        n = chosen.batch_size
+        found.differing[n] = found.differing.get(n, 0) + len(differing_rows(mine, outputs))
+        found.flipped[n] = found.flipped.get(n, 0) + int((_top1(mine) != _top1(outputs)).sum())
         found.n_comparisons += 1
     return found
 
 
+def _top1(rows: NDArray[Any]) -> NDArray[np.int64]:
+    found: NDArray[np.int64] = np.argmax(rows.astype(np.float64), axis=1)
+    return found
+
+
 def price(
-    native: Runner, repaired: Runner, images: Images, batch_sizes: Sequence[int], done: Callable[[int], None]
+    native: Runner,
+    repaired: Runner,
+    images: Images,
+    batch_sizes: Sequence[int],
+    done: Callable[[int], None],
+    pairs: int = PAIRS,
+    enough_s: float = _ENOUGH_S,
 ) -> dict[int, list[float]]:
-    """Time of the repaired call over time of the native call, by N: alternating calls on the same batch, one worker."""
+    """Time of the repaired call over time of the native call, by N: alternating calls on the same batch, one worker.
+
+    At most ``pairs`` for each N; after ``enough_s`` seconds no more than three.
+    """
     ratios: dict[int, list[float]] = {}
     for n in batch_sizes:
         batch = images.read(0, n)
-        for turn in range(PAIRS + 1):
+        begin = time.perf_counter()
+        for turn in range(pairs + 1):
             spent = [call(runner, batch)[1] for runner in ((native, repaired) if turn % 2 else (repaired, native))]
             first, second = spent if turn % 2 else reversed(spent)
             if turn:
                 ratios.setdefault(n, []).append(second / first)
             done(2 * n)
+            if turn >= _LEAST_PAIRS and time.perf_counter() - begin > enough_s:
+                break
     return ratios
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pipeline.records import Comparison, ComparisonKind, Condition, Interval, NotRun, Repair, Study, VariantResult
+from pipeline.repaired import scaled
 from reports import numbers
 from reports.blocks import Code, Line, line
 
@@ -127,15 +128,6 @@ def _times(variant: VariantResult) -> dict[str, Interval]:
 def _repaired_times(found: Repaired) -> dict[str, Interval]:
     native, ratios = _times(found.variant), found.repair.throughput_ratio
     return {n: scaled(native[n], ratio) for n, ratio in ratios.items() if n in native}
-
-
-def scaled(native: Interval, ratio: Interval) -> Interval:
-    """A native measurement times a ratio; its limits are those of both multiplied, which is on the wide side."""
-    low, high = (
-        None if one is None or other is None else one * other
-        for one, other in ((native.low95, ratio.low95), (native.high95, ratio.high95))
-    )
-    return Interval(median=native.median * ratio.median, low95=low, high95=high, n=min(native.n, ratio.n))
 
 
 def chosen_throughput(study: Study) -> Speed | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from pipeline.config import add_policy, read_policy
+from pipeline.policy_flags import add_policy, read_policy
 
 USAGE = "RUN"
 SUMMARY = "decide again from a run's stored evidence, with the policy flags; no model runs"

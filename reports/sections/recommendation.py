@@ -5,7 +5,7 @@ from __future__ import annotations
 from pipeline.policy import describe
 from pipeline.records import ParetoPoint, Recommendation, Study
 from reports import numbers
-from reports.blocks import Block, Bullets, Column, Heading, Paragraph, Table, line
+from reports.blocks import Block, Bullets, Code, Column, Heading, Paragraph, Table, line
 from reports.linked import linked
 from reports.sections.answer import headline
 
@@ -56,4 +56,13 @@ def blocks(study: Study) -> list[Block]:
         columns = (Column("Variant", "name"), Column("Why not"))
         rows = tuple((rejected.variant, rejected.why) for rejected in decided.rejected)
         found += [Heading("Why not the others"), Table("Every other variant, with the reason.", columns, rows)]
-    return found + (_pareto(decided) if decided.pareto else [])
+    found += _pareto(decided) if decided.pareto else []
+    if decided.would_change:
+        changes = Bullets(tuple(linked(study, change) for change in decided.would_change))
+        found += [Heading("What would change the choice"), changes]
+    if decided.deploy:
+        found += [
+            Heading("Deploying it"),
+            Bullets(tuple((Code(text),) for text in decided.deploy.splitlines() if text)),
+        ]
+    return found

@@ -14,6 +14,7 @@ from pipeline.records import (
     Effective,
     InputsVerdict,
     Interval,
+    Repair,
     VariantResult,
     Verdict,
 )
@@ -105,3 +106,17 @@ def integer(name: str, verdicts: dict[str, Verdict], differing: int = 0, **more:
     worst = max(verdicts.values(), key=VERDICTS.index, default=None)
     fields: dict[str, Any] = {"precision": "int8", "by_inputs": by_inputs, "comparisons": comparisons}
     return result(name, worst, **(fields | {"effective": effective} | more))
+
+
+def repair(name: str = "surgical", ratio: float = 1.0, **more: Any) -> Repair:
+    """A repair that holds over one comparison, priced at N = 1 and 8."""
+    fields: dict[str, Any] = {
+        "name": name,
+        "batch_invariant": True,
+        "scope": "40 images of seed at N = 8",
+        "singles_as_native": True,
+        "n_comparisons": 1,
+        "latency_ratio": {"1": interval(1 / ratio, 0.01)},
+        "throughput_ratio": {"8": interval(ratio, 0.01)},
+    }
+    return Repair(**(fields | more))

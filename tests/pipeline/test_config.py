@@ -1,8 +1,11 @@
+from pathlib import Path
+
 import pytest
 
 from models.registry import all_variants
-from pipeline.config import Config, read_config, read_policy, study_parser
+from pipeline.config import Config, read_config, study_parser
 from pipeline.errors import Exit, UsageError, worst
+from pipeline.policy_flags import read_policy
 from reports.commands import find_command
 
 
@@ -61,6 +64,33 @@ def test_policy_flags() -> None:
         find_command("recommend").parser().parse_args(["run", "--policy", "none", "--max-size-mb", "50"])
     )
     assert (flags.stability, flags.max_size_mb, flags.max_accuracy_drop) == ("none", 50.0, None)
+
+
+def test_a_policy_file_says_what_no_flag_does(tmp_path: Path) -> None:
+    file = tmp_path / "policy.toml"
+    file.write_text('stability = "top1-stable"\nmax_size_mb = 50\nobjective = "latency"\n')
+    flags = config("--policy-file", str(file), "--max-size-mb", "20").policy
+    assert (flags.stability, flags.max_size_mb, flags.objective) == ("top1-stable", 20.0, "latency")
+    assert config("--policy-file", str(file), "--objective", "throughput").policy.objective == "throughput"
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("stability = 'perfect'", "stability is 'perfect', and can be batch-invariant, top1-stable, none"),
+        ("max_size = 3", "has 'max_size'; a policy has stability, "),
+        ("max_size_mb = true", "must be a number"),
+        ("max_size_mb = nan", "not a number of at least 0"),
+        ("max_size_mb =", "is not TOML"),
+        (None, "cannot read .*: No such file"),
+    ],
+)
+def test_a_bad_policy_file_is_one_clear_line(tmp_path: Path, text: str | None, complaint: str) -> None:
+    file = tmp_path / "policy.toml"
+    if text is not None:
+        file.write_text(text)
+    with pytest.raises(UsageError, match=complaint):
+        config("--policy-file", str(file))
 
 
 def test_precedence_of_exit_codes() -> None:

@@ -1,5 +1,5 @@
 import itertools
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pipeline.policy import obstacles
 from pipeline.recommend import default_policy, pareto_set, recommend
 from pipeline.records import Policy, Recommendation, VariantResult, Verdict
-from tests.pipeline.results import integer, result
+from tests.pipeline.results import integer, repair, result
 
 UNAVAILABLE = result("gone", None, status="unavailable", reason="no such engine", remedy="install it")
 
@@ -24,7 +24,7 @@ def test_the_cheapest_that_meets_the_policy() -> None:
     assert (found.chosen, found.batch_size, found.ties) == ("fast", 8, [])
     assert found.because == [
         "It is batch-invariant: on seed, what fast did.",
-        "Of 2 variants that meet the policy it has the most images a second: 100 (98 to 102) images/s at N = 8.",
+        "Of 2 that meet the policy it has the most images a second: 100 (98 to 102) images/s at N = 8.",
     ]
     assert reasons(found) == {
         "fp64": "the ruler for numeric error, never a candidate",
@@ -122,6 +122,70 @@ def test_warnings_name_what_the_choice_cannot_rest_on() -> None:
         "The policy sets no limit on the accuracy drop",
         "The cost of a was measured by a single call",
     ]
+
+
+def test_a_repair_that_holds_is_a_candidate_of_its_own() -> None:
+    mended = result("fast", "batch-variant", per_second=200, top1=0.9, repairs=[repair(ratio=0.9)])
+    found = recommend([result("steady", per_second=100, top1=0.9), mended], Policy())
+    assert (found.chosen, found.batch_size) == ("fast+surgical", 8)
+    assert found.because[0] == (
+        "It is batch-invariant: on seed, all bytes of 40 images of seed at N = 8 are those of its own singles "
+        "(1 comparison)."
+    )
+    assert found.because[1].endswith("the most images a second: 180 (175 to 185) images/s at N = 8.")
+    assert reasons(found).keys() == {"steady", "fast"}
+    assert {one.variant for one in found.pareto} == {"fast", "fast+surgical"}
+    assert "--variant fast --rung surgical" in found.deploy and "torch.jit.load" in found.deploy
+
+
+@pytest.mark.parametrize(
+    "spoilt",
+    [
+        {"batch_invariant": False},
+        {"batch_invariant": None},
+        {"name": "switch"},
+        {"throughput_ratio": {}},
+        {"batch_invariant": False, "top1_stable": True},
+    ],
+)
+def test_a_repair_that_does_not_hold_or_was_not_priced_is_none(spoilt: dict[str, Any]) -> None:
+    mended = result("fast", "batch-variant", per_second=200, repairs=[repair(**({"name": "surgical"} | spoilt))])
+    assert recommend([result("steady"), mended], Policy()).chosen == "steady"
+
+
+def test_a_top1_stable_repair_meets_the_policy_that_asks_for_no_more() -> None:
+    rechecked = repair("recheck", batch_invariant=False, top1_stable=True)
+    mended = result("fast", "batch-variant", per_second=200, repairs=[rechecked])
+    assert recommend([mended], Policy(stability="top1-stable")).chosen == "fast+recheck"
+
+
+@pytest.mark.parametrize(("as_native", "chosen"), [(True, "fast+surgical"), (False, "steady"), (None, "steady")])
+def test_accuracy_is_the_native_one_only_where_the_singles_are(as_native: bool | None, chosen: str) -> None:
+    mended = repair(singles_as_native=as_native)
+    fast = result("fast", "batch-variant", per_second=200, top1=0.9, discordant=(0, 0, 400), repairs=[mended])
+    steady = result("steady", top1=0.9, discordant=(0, 0, 400))
+    found = recommend([steady, fast], Policy(max_accuracy_drop=2.0))
+    assert found.chosen == chosen
+    if chosen == "steady":
+        assert "changes its singles, and the accuracy of these was not measured" in reasons(found)["fast+surgical"]
+
+
+def test_what_would_change_the_choice_names_the_other_one() -> None:
+    variants = [
+        result("fast", "batch-variant", per_second=200),
+        result("steady", latency_ms=20.0),
+        result("quick", per_second=50, latency_ms=5.0, size_mb=50.0),
+    ]
+    assert recommend(variants, Policy()).would_change == [
+        "With --policy none, fast would be chosen.",
+        "With --objective latency, quick would be chosen.",
+        "With --objective size, quick would be chosen.",
+    ]
+    demanding = recommend(variants, Policy(min_throughput_img_s=80.0))
+    assert reasons(demanding)["quick"] == "throughput 50 images/s below the 80 images/s demanded"
+    assert recommend(variants, Policy(min_throughput_img_s=500.0)).because[1] == (
+        "Without --min-throughput, steady and quick would meet it."
+    )
 
 
 def test_the_pareto_set_keeps_what_nothing_beats() -> None:

@@ -1,0 +1,114 @@
+"""What each repair costs: ``python -m benchmarks.repair [--variants fp32,int8-x86] [--threads 1,2] [--model M]``.
+
+One row a variant, rung, thread count and N: repaired over native, medians of alternating pairs of calls in one worker
+with 95 % limits; latency at N = 1, throughput above. Every rung that applies and holds over the N below is priced.
+Targets, at the near end of the interval: throughput 0.95 at N >= 8 (int8-x86, int8-onednn: N >= 2), latency 1.10.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+import tempfile
+from typing import Any
+
+from models.images import Images
+from models.registry import find_variant, load
+from models.spec import RunnerSettings
+from pipeline.batch_shapes import measure_shapes
+from pipeline.config import Config
+from pipeline.environment import worker_settings
+from pipeline.execute import Workers
+from pipeline.ladder import Scope, climb, tried_json
+from pipeline.locate import locate
+from pipeline.measure import artifact_json
+from pipeline.prepare import build_artifacts, prepare_inputs, prepare_weights
+from pipeline.records import Interval
+from pipeline.repair import price
+from pipeline.repair_records import repair_records
+from pipeline.repairs import Bench, all_rungs
+from pipeline.runs import cache_root, open_run
+from pipeline.stages import Stages
+from pipeline.statistics import median_interval
+from pipeline.worker import Emit, read_artifact
+from reports.progress import Progress
+
+SIZES = (1, 2, 8, 16, 32)
+PAIRS = 15
+LOCATED = 16
+
+
+def measured(payload: dict[str, Any], emit: Emit) -> list[dict[str, Any]]:
+    """Runs in a worker: every rung that holds, with its ratios by N."""
+    images = Images.from_json(payload["images"])
+    threads: int = payload["threads"]
+    spec = find_variant(payload["variant"])
+    with load(spec.open)(read_artifact(payload["artifact"]), RunnerSettings(threads)) as runner:
+        captured = images.read(0, LOCATED)
+        sizes = [n for n in SIZES if 1 < n <= LOCATED]
+        located = locate(runner, captured, sizes, 0)
+        shapes = measure_shapes(runner, located, captured, LOCATED, 0)
+        bench = Bench(runner, threads, captured, SIZES[1:], located, shapes)
+        found = []
+        for rung in all_rungs():
+            for one in climb(bench, Scope([images], SIZES[1:], {}, 1), lambda n: emit({}), math.inf, [rung.name]):
+                ratios: dict[int, list[float]] = {}
+                if one.holds and one.candidate:
+                    with one.candidate.build(runner) as repaired:
+                        ratios = price(runner, repaired, images, SIZES, lambda n: emit({}), PAIRS, math.inf)
+                (told,) = tried_json([one])
+                found.append(told | {"ratios": {str(n): values for n, values in ratios.items()}})
+        return found
+
+
+def row(name: str, threads: int, n: str, interval: Interval) -> str:
+    """One line of the table."""
+    what = "latency" if n == "1" else "throughput"
+    limits = "" if interval.low95 is None else f"{interval.low95:6.3f} to {interval.high95:6.3f}"
+    return f"{name:<36} {threads:>7} {n:>3} {what:<10} {interval.median:6.3f}  {limits}  n = {interval.n}"
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--variants", default="fp32,int8-x86,int8-onednn,ort-int8-dynamic")
+    parser.add_argument("--threads", default="1,2")
+    parser.add_argument("--model", default="resnet50")
+    parser.add_argument("--weights", default="auto")
+    arguments = parser.parse_args()
+    names = tuple(arguments.variants.split(","))
+    with tempfile.TemporaryDirectory() as folder, Progress(quiet=False, stream=sys.stderr) as progress:
+        config = Config(
+            names, arguments.model, None, arguments.weights, "digits", max(SIZES), threads=(2,), out=f"{folder}/run"
+        )
+        with Workers(3600) as workers:
+            stages = Stages(config, open_run(config), cache_root(), workers, progress)
+            prepare_inputs(stages, prepare_weights(stages))
+            build_artifacts(stages)
+            prepared = stages.sets[-1]
+            for name in [spec.name for spec in stages.specs]:
+                for threads in map(int, arguments.threads.split(",")):
+                    payload = {
+                        "variant": name,
+                        "artifact": artifact_json(stages.artifacts[name, prepared.record.name]),
+                        "images": prepared.evaluation.to_json(),
+                        "threads": threads,
+                    }
+                    tried = workers.call(worker_settings(threads), "benchmarks.repair:measured", payload)
+                    show(name, threads, tried)
+
+
+def show(name: str, threads: int, tried: list[dict[str, Any]]) -> None:
+    """The rows of one variant and thread count."""
+    for one in tried:
+        label = f"{name}+{one['name']}"
+        if not one["ratios"]:
+            print(f"{label:<36} {threads:>7}   - {one['why'] or repair_records([one])[0].note}")
+        for n, ratios in one["ratios"].items():
+            values = ratios if n == "1" else [1 / ratio for ratio in ratios]
+            print(row(label, threads, n, median_interval(values)), flush=True)
+
+
+if __name__ == "__main__":
+    main()

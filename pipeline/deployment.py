@@ -1,0 +1,114 @@
+"""The lines that deploy a choice: the command that writes its artifact, and the Python that serves it."""
+
+from __future__ import annotations
+
+import shlex
+
+FOLDER = "deploy"
+ARTIFACTS = {"torch": "network.pt", "onnxruntime": "network.onnx"}
+"""The deployable file of each runtime."""
+
+_SERVE = {
+    "torch": (
+        "import torch",
+        "torch.set_num_threads(THREADS)",
+        'network = torch.jit.load("{path}").eval()',
+        "with torch.inference_mode():",
+        "    logits = network(images)  # float32 [n, 3, height, width]",
+    ),
+    "onnxruntime": (
+        "import onnxruntime",
+        "options = onnxruntime.SessionOptions()",
+        "options.intra_op_num_threads = THREADS",
+        'session = onnxruntime.InferenceSession("{path}", options, providers=["CPUExecutionProvider"])',
+        "(logits,) = session.run(None, {{session.get_inputs()[0].name: images}})",
+    ),
+}
+
+
+def deployment(name: str, runtime: str) -> str:
+    """Shell commands, then Python, for a variant or a repaired variant such as ``fp32+surgical``.
+
+    The folder also gets a ``serve.py`` with the settings that the verification record names (threads, engine).
+    """
+    variant, _, rung = name.partition("+")
+    command = ["python", "run.py", "repair", "--variant", variant, *(["--rung", rung] if rung else []), "--out", FOLDER]
+    python = "\n".join(_SERVE[runtime]).format(path=f"{FOLDER}/{ARTIFACTS[runtime]}")
+    return f"{shlex.join(command)}\npython run.py verify {FOLDER}/record.json\n\n{python}\n"
+
+
+_COMMON = '''"""Serves {artifact} with the settings it was verified with. Needs numpy and {runtime}, and nothing else.
+
+    python serve.py IMAGES.npy N [N ...]
+
+prints, for each N, the SHA-256 of the logits' bytes of all images (float32 [n, channels, height, width]) run N at a
+time, and of the same with every batch rotated by one place (rows put back in order). Equal sums: batch-invariant.
+"""
+
+import hashlib
+import json
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+{load}
+
+STREAMS = {streams}  # images of a batch run alone, so many at a time; 1: batches as they come
+POOL = ThreadPoolExecutor(STREAMS)
+
+
+def serve(images):
+    """Logits [n, classes] of float32 images [n, channels, height, width]."""
+    if STREAMS == 1:
+        return run(images)
+    return np.concatenate([*POOL.map(run, np.split(images, len(images)))])
+
+
+def digest(images, n, rotation):
+    """The SHA-256 of the rows of all images, in order, run n at a time; those left over run together."""
+    rows = hashlib.sha256()
+    for start in range(0, len(images), n):
+        batch = np.ascontiguousarray(np.roll(images[start : start + n], rotation, axis=0))
+        rows.update(np.ascontiguousarray(np.roll(serve(batch), -rotation, axis=0)).tobytes())
+    return rows.hexdigest()
+
+
+if __name__ == "__main__":
+    given = np.load(sys.argv[1], allow_pickle=False)
+    for n in map(int, sys.argv[2:]):
+        print(json.dumps({{"n": n, "plain": digest(given, n, 0), "rotated": digest(given, n, 1)}}), flush=True)
+'''
+_LOAD = {
+    "torch": """import torch
+
+torch.set_num_threads({threads})
+torch.backends.quantized.engine = {engine!r}
+NETWORK = torch.jit.load(str(Path({path})), map_location="cpu").eval()
+
+
+def run(images):
+    with torch.inference_mode():
+        logits = NETWORK(torch.from_numpy(images))
+    return (logits.view(torch.uint16) if logits.dtype == torch.bfloat16 else logits).numpy()""",
+    "onnxruntime": """import onnxruntime
+
+OPTIONS = onnxruntime.SessionOptions()
+OPTIONS.intra_op_num_threads = {threads}
+OPTIONS.inter_op_num_threads = 1
+OPTIONS.log_severity_level = 4
+if not {optimise}:  # it was optimised before it was repaired
+    OPTIONS.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+SESSION = onnxruntime.InferenceSession(str(Path({path})), OPTIONS, providers=["CPUExecutionProvider"])
+
+
+def run(images):
+    return SESSION.run(None, {{SESSION.get_inputs()[0].name: images}})[0]""",
+}
+
+
+def serve_script(runtime: str, threads: int, streams: int, engine: str, optimise: bool, path: str | None) -> str:
+    """A Python file that serves an artifact without this project. ``path``: None for the file beside the script."""
+    where = f"__file__).with_name({ARTIFACTS[runtime]!r}" if path is None else repr(path)
+    load = _LOAD[runtime].format(threads=threads, engine=engine, optimise=optimise, path=where)
+    return _COMMON.format(artifact=ARTIFACTS[runtime], runtime=runtime, load=load, streams=streams)

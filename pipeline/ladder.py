@@ -1,0 +1,182 @@
+"""Climbing the ladder inside a worker: each rung tried on the live network, verified bitwise, priced where it holds."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from models.images import Images
+from models.spec import Runner, VariantUnavailable
+from pipeline.repair import PAIRS, Verified, price, priced_sizes, verify
+from pipeline.repair_records import FREE_LATENCY, FREE_THROUGHPUT, clearly_cheapest, objective_cost
+from pipeline.repairs import Bench, Candidate, Rung, all_rungs
+
+_PROOF = "surgical"  # tried in any case: that it holds proves the list of origins
+
+Openers = Mapping[int, Callable[[], AbstractContextManager[Runner]]]
+"""By thread count: what opens the native network with so many threads."""
+
+
+@dataclass(frozen=True)
+class Tried:
+    """One candidate of a rung, or why the rung was none. ``ratios``: seconds repaired over native, by N."""
+
+    rung: str
+    why: str = ""
+    candidate: Candidate | None = None
+    verified: tuple[Verified, ...] = ()  # by input set and thread count
+    ratios: Mapping[int, list[float]] | None = None
+    recomputed: float | None = None
+
+    @property
+    def holds(self) -> bool | None:
+        """Whether it kept what it is to keep, over all of the scope. None: it was not run."""
+        if self.candidate is None or not self.verified:
+            return None
+        return all(one.batch_invariant if self.candidate.bitwise else one.top1_stable for one in self.verified)
+
+    @property
+    def cheap(self) -> bool:
+        """Whether it holds bitwise at next to no cost, by its medians."""
+        if not self.holds or not self.ratios or self.candidate is None or not self.candidate.bitwise:
+            return False
+        middle = {n: statistics.median(found) for n, found in self.ratios.items()}
+        return all(m <= (FREE_LATENCY if n == 1 else 1 / FREE_THROUGHPUT) for n, m in middle.items())
+
+    def cost(self, objective: str) -> float:
+        """See ``objective_cost``."""
+        return objective_cost(self.ratios or {}, objective)
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Over what a repair is verified, and on what it is priced (the first set). ``natives`` beside the bench's own."""
+
+    sets: Sequence[Images]
+    batch_sizes: Sequence[int]
+    natives: Openers
+    pairs: int = PAIRS
+
+
+def climb(
+    bench: Bench,
+    scope: Scope,
+    done: Callable[[int], None],
+    seconds: float,
+    only: Sequence[str] | None = None,
+    rungs: Sequence[Rung] | None = None,
+) -> list[Tried]:
+    """Every candidate that was tried, in order, until one is cheap or ``seconds`` have passed.
+
+    ``only``: of these rungs. A rung that fails is reported with the reason, and the next is tried.
+    """
+    deadline = time.monotonic() + seconds
+    found: list[Tried] = []
+    for rung in all_rungs() if rungs is None else rungs:
+        if only is not None and rung.name not in only:
+            continue
+        enough = any(one.cheap for one in found) and rung.name != _PROOF
+        if enough or (found and time.monotonic() > deadline):
+            continue
+        if why := rung.applies_to(bench):
+            found.append(Tried(rung.name, why))
+            continue
+        try:
+            found += _rung(rung, bench, scope, done)
+        except VariantUnavailable as error:
+            found.append(Tried(rung.name, error.reason))
+        except Exception as error:  # of one rung; the others go on
+            found.append(Tried(rung.name, " ".join(f"it failed: {type(error).__name__}: {error}".split())))
+    return found
+
+
+def _rung(rung: Rung, bench: Bench, scope: Scope, done: Callable[[int], None]) -> list[Tried]:
+    """The candidates of one rung until one is cheap; none that changes more layers than one that holds."""
+    found: list[Tried] = []
+    for candidate in rung.apply(bench):
+        held = [len(one.candidate.layers) for one in found if one.holds and one.candidate]
+        if held and len(candidate.layers) > min(held):
+            break
+        try:
+            found.append(_tried(rung.name, candidate, bench, scope, done))
+        except VariantUnavailable as error:  # another candidate may do without
+            found.append(Tried(rung.name, error.reason, candidate))
+        if found[-1].cheap:
+            break
+    return found
+
+
+def _tried(name: str, candidate: Candidate, bench: Bench, scope: Scope, done: Callable[[int], None]) -> Tried:
+    verified: list[Verified] = []
+    ratios: Mapping[int, list[float]] | None = None
+    with candidate.build(bench.runner) as repaired:
+        for images in scope.sets:
+            verified.append(_verify(candidate, bench.runner, repaired, images, scope, bench.threads, done))
+        recomputed = share(repaired)
+        if _all_hold(candidate, verified):
+            sizes = priced_sizes(len(scope.sets[0]), scope.batch_sizes)
+            ratios = price(bench.runner, repaired, scope.sets[0], sizes, done, scope.pairs)
+    for threads, opens in scope.natives.items():
+        if not _all_hold(candidate, verified):
+            break
+        with opens() as native, candidate.build(native) as repaired:
+            verified += [_verify(candidate, native, repaired, images, scope, threads, done) for images in scope.sets]
+    return Tried(name, "", candidate, tuple(verified), ratios, recomputed)
+
+
+def _verify(
+    candidate: Candidate,
+    native: Runner,
+    repaired: Runner,
+    images: Images,
+    scope: Scope,
+    threads: int,
+    done: Callable[[int], None],
+) -> Verified:
+    found = verify(native, repaired, images, scope.batch_sizes, done)
+    found.threads = candidate.serving.get("threads", threads) * candidate.serving.get("streams", 1)
+    return found
+
+
+def _all_hold(candidate: Candidate, verified: Sequence[Verified]) -> bool:
+    return all(one.batch_invariant if candidate.bitwise else one.top1_stable for one in verified)
+
+
+def share(runner: Any) -> float | None:
+    """Of the images run in batches the share that a runner ran again alone; None for one that never does."""
+    images, again = getattr(runner, "images", 0), getattr(runner, "recomputed", None)
+    return again / images if again is not None and images else None
+
+
+def best(tried: Sequence[Tried], objective: str) -> Tried | None:
+    """Of those that hold bitwise the one of clearly least cost; None where none holds."""
+    held = [one for one in tried if one.holds and one.candidate and one.candidate.bitwise]
+    return clearly_cheapest(held, lambda one: one.cost(objective)) if held else None
+
+
+def tried_json(tried: Sequence[Tried]) -> list[dict[str, Any]]:
+    """As JSON values, for the parent process."""
+    return [
+        {
+            "name": one.rung,
+            "why": one.why,
+            "how": one.candidate.how if one.candidate else "",
+            "bitwise": one.candidate.bitwise if one.candidate else True,
+            "layers": list(one.candidate.layers) if one.candidate else [],
+            "serving": dict(one.candidate.serving) if one.candidate else {},
+            "holds": one.holds,
+            "verified": [
+                asdict(v)
+                | {"differing": {str(n): c for n, c in v.differing.items()}}
+                | {"flipped": {str(n): c for n, c in v.flipped.items()}}
+                for v in one.verified
+            ],
+            "ratios": {str(n): found for n, found in (one.ratios or {}).items()},
+            "recomputed": one.recomputed,
+        }
+        for one in tried
+    ]

@@ -1,0 +1,89 @@
+"""``repair --variant V``: make a variant batch-invariant, verify it over a scope, price it, write what to deploy."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.config import add_scope, read_config, study_parser
+from pipeline.errors import Exit, UsageError
+
+if TYPE_CHECKING:
+    from pipeline.records import Repair
+    from pipeline.verification import VerificationRecord
+
+USAGE = "--variant V"
+SUMMARY = "make a variant batch-invariant; write a deployable artifact and its verification record"
+_DEFAULT_N = "1-32"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The variant, the rung, and the study's own flags for weights, inputs and conditions."""
+    parser.add_argument("--variant", required=True, metavar="V", help="one variant, as in --list-variants")
+    parser.add_argument(
+        "--rung", metavar="NAME", help="only this rung of the ladder (default: the cheapest that holds)"
+    )
+    add_scope(parser)
+    parser.set_defaults(batch_sizes=_DEFAULT_N)
+    parser.add_argument("--objective", choices=("throughput", "latency"), help="what a repair should cost least of")
+    parser.add_argument("--timeout", default="600", metavar="S", help="end a worker that is silent for S seconds")
+    parser.add_argument("--out", metavar="DIR", help="an empty or new folder (default: out/repaired-<variant>-<time>)")
+    parser.add_argument("--offline", action="store_true", help="never download, not even a named choice")
+    parser.add_argument("--quiet", action="store_true", help="no progress")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Write the artifact; 1 where no rung holds, 3 where the variant is not to be had here."""
+    from pipeline.execute import WorkerError
+    from pipeline.repair_command import NoRepair, repair_variant
+    from pipeline.repair_inside import NATIVE
+    from pipeline.repairs import all_rungs
+    from reports.escape import clean
+    from reports.progress import Progress
+
+    names = [NATIVE, *(rung.name for rung in all_rungs())]
+    if arguments.rung not in (None, *names):
+        raise UsageError("unknown-rung", f"unknown rung {arguments.rung!r}: there are {', '.join(names)}")
+    settings = vars(study_parser().parse_args([])) | vars(arguments) | {"variants": arguments.variant}
+    config = read_config(argparse.Namespace(**settings))
+    if len(config.variants) != 1:
+        raise UsageError("usage", "--variant takes one variant: repair the others one by one")
+    name = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+    folder = Path(arguments.out or f"out/repaired-{config.variants[0]}-{name}").resolve()
+    try:
+        with Progress(quiet=config.quiet, stream=sys.stderr) as progress:
+            found = repair_variant(config, arguments.rung, folder, progress)
+    except NoRepair as error:
+        print(clean(str(error)), file=sys.stderr)
+        return Exit.NOT_MET
+    except WorkerError as error:
+        remedy = f" ({error.remedy})" if error.remedy else ""
+        print(clean(f"{config.variants[0]} cannot be repaired here: {error.reason}{remedy}"), file=sys.stderr)
+        return Exit.PARTIAL
+    if arguments.json:
+        print(found.record.model_dump_json(indent=1))
+    else:
+        for text in _told(found.record, found.repairs):
+            print(clean(text))
+        print(f"{folder}/serve.py serves it; python run.py verify {folder}/record.json checks it again, anywhere")
+    return Exit.DONE
+
+
+def _told(record: VerificationRecord, repairs: Sequence[Repair]) -> Iterator[str]:
+    """What holds and what it costs, in a few lines."""
+    from reports import numbers
+
+    chosen = record.repair
+    yield f"{record.variant} by {chosen.name}: batch-invariant. {chosen.note}."
+    made = f"{record.n_comparisons} comparisons"
+    yield f"Verified: {chosen.scope}; then {record.artifact.file} in fresh processes; {made}."
+    for n, ratio in (*chosen.latency_ratio.items(), *chosen.throughput_ratio.items()):
+        what = "Latency" if n == "1" else "Throughput"
+        yield f"{what} at N = {n}: {numbers.ratio(ratio.median)} the native one (n = {ratio.n})."
+    for one in repairs:
+        if one.name != chosen.name:
+            yield f"  {one.name}: {'does not apply, ' if one.batch_invariant is None else ''}{one.note}"
