@@ -46,6 +46,21 @@ CODES: dict[str, Explained] = {
         "It is misspelt, or belongs to another version of the program.",
         "See python run.py --list-variants.",
     ),
+    "unknown-rung": _error(
+        "A name in --rung is no rung of the ladder of repairs.",
+        "It is misspelt, or belongs to another version of the program.",
+        "Use one of the names in the message, or leave --rung out.",
+    ),
+    "policy-file": _error(
+        "The policy file cannot be used.",
+        "It cannot be read, is not TOML, or has a name or value that a policy does not have.",
+        "Correct what the message names; a policy has the same parts as the policy flags.",
+    ),
+    "record": _error(
+        "The verification record cannot be used.",
+        "It is damaged, or names files that do not lie beside it as plain files.",
+        "Give the record.json that repair wrote, with all files of its folder.",
+    ),
     "unknown-code": _error(
         "There is no such code to explain.",
         "It is misspelt, or belongs to another version of the program.",

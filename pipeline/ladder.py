@@ -60,6 +60,7 @@ class Scope:
     batch_sizes: Sequence[int]
     natives: Openers
     pairs: int = PAIRS
+    stop_at_first: bool = False  # at the first difference of a candidate that is to be bitwise
 
 
 def climb(
@@ -137,7 +138,7 @@ def _verify(
     threads: int,
     done: Callable[[int], None],
 ) -> Verified:
-    found = verify(native, repaired, images, scope.batch_sizes, done)
+    found = verify(native, repaired, images, scope.batch_sizes, done, scope.stop_at_first and candidate.bitwise)
     found.threads = candidate.serving.get("threads", threads) * candidate.serving.get("streams", 1)
     return found
 

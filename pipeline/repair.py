@@ -51,8 +51,12 @@ def verify(
     images: Images,
     batch_sizes: Sequence[int],
     done: Callable[[int], None],
+    stop_at_first: bool = False,
 ) -> Verified:
-    """Run the repaired variant over the whole scope: singles, every N, one rotation, one outlier neighbour."""
+    """Run the repaired variant over the whole scope: singles, every N, one rotation, one outlier neighbour.
+
+    ``stop_at_first``: no more than the first pass in which a row differs; what is left then was not run.
+    """
     passes = plan_passes(len(images), batch_sizes, probes=True)
     found = Verified(images.name, n_images=len(images))
     singles, _ = run_pass(repaired, images, passes[0], done)
@@ -69,6 +73,8 @@ def verify(
         found.differing[n] = found.differing.get(n, 0) + len(differing_rows(mine, outputs))
         found.flipped[n] = found.flipped.get(n, 0) + int((_top1(mine) != _top1(outputs)).sum())
         found.n_comparisons += 1
+        if stop_at_first and found.differing[n]:
+            break
     return found
 
 

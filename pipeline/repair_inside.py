@@ -42,7 +42,7 @@ def repair(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
 
     main = max(threads)
     others = {count: opens[count] for count in threads if count != main}
-    scope = Scope(sets, payload["batch_sizes"], others, _PAIRS)
+    scope = Scope(sets, payload["batch_sizes"], others, _PAIRS, stop_at_first=True)
     with opens[main]() as runner:
         if payload["rung"] in (None, NATIVE):
             native = _as_it_is(runner, main, scope, done)
@@ -106,7 +106,7 @@ def _as_it_is(runner: Runner, threads: int, scope: Scope, done: Callable[[int], 
     def check(native: Runner, count: int) -> None:
         for images in scope.sets:
             if all(one.batch_invariant for one in verified):
-                verified.append(verify(native, native, images, scope.batch_sizes, done))
+                verified.append(verify(native, native, images, scope.batch_sizes, done, scope.stop_at_first))
                 verified[-1].threads = count
 
     check(runner, threads)
