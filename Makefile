@@ -16,7 +16,7 @@ run: .venv/.run-ready
 test: .venv/.test-ready lint type unit
 
 test-full: test
-	$(BIN)/python -m pytest -m "campaign"
+	$(BIN)/python -m pytest tests/campaigns --full --durations=0
 
 lint: .venv/.test-ready
 	$(BIN)/ruff check .

@@ -196,21 +196,6 @@ CODES: dict[str, Explained] = {
         "The name is misspelt.",
         "Use one of the names that the message lists.",
     ),
-    "policy-file": _error(
-        "The policy file cannot be used.",
-        "It is missing, no TOML, or holds a demand that does not exist or has another kind of value.",
-        "Correct what the message names; the demands are those of the policy flags.",
-    ),
-    "record": _error(
-        "The verification record cannot be used.",
-        "It is missing, altered, of a newer version, or names files outside its folder.",
-        "Give the record.json that repair wrote, beside the files that it wrote with it.",
-    ),
-    "unknown-rung": _error(
-        "There is no such repair.",
-        "The name is misspelt.",
-        "Use one of the names that the message lists.",
-    ),
     "cache-in-use": _error(
         "The cache cannot be cleared now.",
         "A study that uses it is running; the lock goes with the process.",

@@ -17,7 +17,7 @@ from pipeline.isa import flags_under
 from pipeline.plan import ROUNDS, Job, in_rounds, plan_passes, too_large
 from pipeline.prepare import REFERENCE
 from pipeline.records import Condition, NotRun
-from pipeline.stages import Stages, measured_images
+from pipeline.stages import Stages, emulated, measured_images
 from pipeline.store import StoreError, read_evidence
 
 _IMAGES_PER_SECOND = {"fp64": 6.0, "fp32": 15.0, "bf16": 28.0, "fp16": 10.0, "int8": 50.0}  # at 224 x 224, 2 cores
@@ -64,13 +64,18 @@ def _job(stages: Stages, spec: VariantSpec, prepared: PreparedSet, setting: Sett
             count,
             config.batch_sizes,
             probes=turn == 0,
-            timed=prepared is stages.sets[-1],
+            timed=_timed(stages, spec, prepared),
             rotations=config.position,
             neighbours=config.neighbours,
         ),
         artifact_key=stages.artifacts[spec.name, name].key,
         inputs_sha256=prepared.evaluation.sha256,
     )
+
+
+def _timed(stages: Stages, spec: VariantSpec, prepared: PreparedSet) -> bool:
+    """Whether calls are run for good timings too: on the last set, and not where nobody would deploy what is timed."""
+    return prepared is stages.sets[-1] and not emulated(spec, cpu_flags())
 
 
 def _note_left_out(stages: Stages, spec: VariantSpec, prepared: PreparedSet, flags: frozenset[str]) -> None:
@@ -172,7 +177,7 @@ def _measure(stages: Stages, spec: VariantSpec, todo: list[tuple[Job, PreparedSe
                 "images": prepared.evaluation.to_json(),
                 "passes": [astuple(p) for p in job.in_order],
                 "clips": spec.calibrated and job.round == 0,
-                "timed": spec.role == "candidate" and prepared is stages.sets[-1],
+                "timed": spec.role == "candidate" and _timed(stages, spec, prepared),
                 "file": str(file),
             }
             for job, prepared, artifact, file in todo

@@ -349,7 +349,7 @@ class VariantResult(Record):
     origins_complete: bool | None = None  # proved: with exactly these layers in one shape the network is invariant
     locating: Locating | None = None
     growth: list[Growth] | None = None
-    repairs: list[Repair] | None = None
+    repairs: list[Repair] | None = Field(default=None, json_schema_extra=VOLATILE)  # measured times choose among rungs
 
 
 class InvarianceAnswer(Record):

@@ -11,8 +11,8 @@ import pytest
 
 from tests.faulty.studies import GRID, STUDY, alive, findings, make_home, marks, report, start, study
 
-SHORT, FULL = 3, 100
-ARGV = (*STUDY, *GRID, "--variants", "faulty-healthy,ort-fp32,ort-int8-dynamic")
+SHORT, FULL = 2, 100
+ARGV = (*STUDY, *GRID, "--variants", "faulty-healthy,ort-fp32,ort-int8")
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +23,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def whole(home: Path) -> tuple[float, dict[str, Any]]:
     """How long the study takes with artifacts cached, and its report."""
-    study(home, "healthy ort-fp32 ort-int8-dynamic", "--out", "first")
+    study(home, "healthy ort-fp32 ort-int8", "--out", "first")
     begin = time.monotonic()
     assert start(home, *ARGV, "--out", "whole").end().code == 0
     return time.monotonic() - begin, report(home / "whole")

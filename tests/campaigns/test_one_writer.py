@@ -114,7 +114,7 @@ def test_a_study_whose_disk_fails_at_any_call_goes_on_where_it_stopped(
 ) -> None:
     """One whole study after the other, each with one failing call in every process; then the same command again."""
     home = make_home(tmp_path_factory.mktemp("writer"))
-    variants, limit = "healthy ort-fp32", 40 if full else 2
+    variants, limit = "healthy ort-fp32", 40 if full else 1
     assert study(home, variants, "--out", "whole").code == 0
     expected = findings(report(home / "whole"))
     trials = 0

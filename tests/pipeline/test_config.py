@@ -82,7 +82,7 @@ def test_a_policy_file_says_what_no_flag_does(tmp_path: Path) -> None:
         ("max_size_mb = true", "must be a number"),
         ("max_size_mb = nan", "not a number of at least 0"),
         ("max_size_mb =", "is not TOML"),
-        (None, "cannot read .*: No such file"),
+        (None, "no file .*: give a TOML file"),
     ],
 )
 def test_a_bad_policy_file_is_one_clear_line(tmp_path: Path, text: str | None, complaint: str) -> None:
