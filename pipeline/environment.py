@@ -118,5 +118,6 @@ def toolchain() -> dict[str, str]:
 
 
 def machine_key() -> str:
-    """A short name of what decides bits on this machine: processor features."""
-    return "-".join(flag for flag in _FEATURES if flag in cpu_flags()) or platform.machine()
+    """What decides bits on this machine: processor features, and the caps on them in the caller's environment."""
+    features = "-".join(flag for flag in _FEATURES if flag in cpu_flags()) or platform.machine()
+    return "; ".join([features, *(f"{name}={value}" for name, value in inherited_settings().items())])

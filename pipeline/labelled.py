@@ -50,6 +50,8 @@ def run_labelled(stages: Stages, fastest: dict[str, int]) -> LabelledRun | None:
     found: dict[str, Predictions] = {}
     flags = cpu_flags()
     turns = [(baseline(stages.config), 1, BASELINE_SINGLES)] + [(spec, n, spec) for spec, n in fastest.items()]
+    height = labelled.images.shape[2]
+    stages.progress.plan(sum(cost(find_variant(variant), len(labelled.images), height) for variant, _, _ in turns))
     for variant, batch_size, key in turns:
         spec = find_variant(variant)
         artifact = stages.artifacts.get((variant, name))
@@ -73,13 +75,15 @@ def _predict(
     if stages.base.isa != NATIVE or stages.base.memory_format != "contiguous":
         parts += [stages.base.isa, stages.base.memory_format]
     kept = stages.cache / "accuracy" / f"{key_of({'parts': parts})[:32]}.json"
-    try:
-        stored = read_json(kept)
-        return Predictions(tuple(int(c) for c in stored["classes"]), int(stored["batch_size"]))
-    except (StoreError, KeyError, TypeError, ValueError):
-        pass  # not computed yet, or damaged: computed anew
     label = f"accuracy of {spec.name}"
     per_image = cost(spec, 1, images.shape[2])
+    try:
+        stored = read_json(kept)
+        found = Predictions(tuple(int(c) for c in stored["classes"]), int(stored["batch_size"]))
+        stages.progress.step(f"{label}: kept", len(images) * per_image)
+        return found
+    except (StoreError, KeyError, TypeError, ValueError):
+        pass  # not computed yet, or damaged: computed anew
     payload = {
         "variant": spec.name,
         "settings": stages.base.runner,
