@@ -17,6 +17,7 @@ from reports import numbers
 from reports.escape import clean
 
 _LABEL_COLUMNS, _BAR_COLUMNS = 34, 14  # with the estimate they fit 80
+_PRIOR_S = 10.0  # so many seconds at the announced pace count beside what was seen: the first steps mislead alone
 
 
 class _Console(Console):
@@ -86,7 +87,8 @@ class Progress:
         """Seconds left at the pace so far; None before anything is done."""
         if self._done <= 0:
             return None
-        return (self._total - self._done) * (time.monotonic() - self._begin) / self._done
+        pace = (time.monotonic() - self._begin + _PRIOR_S) / (self._done + _PRIOR_S)
+        return (self._total - self._done) * pace
 
     def _estimate(self, before: str = "", after: str = "") -> str:
         left_s = self.left_s

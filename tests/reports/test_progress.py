@@ -31,7 +31,7 @@ def test_the_time_left_scales_with_the_pace_so_far(monkeypatch: pytest.MonkeyPat
     assert (progress.left_s, progress.share_done) == (None, 0.0)
     now[0] += 20.0
     progress.step("a", 10.0)
-    assert (progress.left_s, progress.share_done) == (60.0, 0.25)
+    assert (progress.left_s, progress.share_done) == (45.0, 0.25)
     progress.step("b", 99.0)
     assert (progress.left_s, progress.share_done) == (0.0, 1.0)
     progress.plan(5.0)
