@@ -29,7 +29,9 @@ FLOATS = (np.float64, np.float32, np.float16, ml_dtypes.bfloat16)
 Pair = tuple[NDArray[Any], NDArray[Any]]
 Check = Callable[[st.DataObject], None]
 
-WIDE = st.sampled_from([0.0, -0.0, 1.0, -1.0, 0.5, 3.0, 1e-7, -1e-40, 6e4, 1e30, math.inf, -math.inf, math.nan])
+WIDE = st.sampled_from(
+    [0.0, -0.0, 1.0, -1.0, 0.5, 3.0, 4e-3, 5e-4, 1e-7, -1e-40, 6e4, 1e30, math.inf, -math.inf, math.nan]
+)
 NEAR = st.floats(-4, 4, allow_nan=False, width=32)
 ANY = WIDE | NEAR
 
