@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import resource
 import signal
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 TIMEOUT_S = 60
@@ -40,37 +41,61 @@ def mutated(whole: bytes, seed: int) -> bytes:
             return whole[:at] + draws.choice((b"\0", b"\xff", b"\x7f\xff\xff\xff")) * length + whole[at + length :]
 
 
-def damaged_copies(path: Path, folder: Path, count: int, seed: int) -> Iterator[Path]:
-    """So many damaged copies of a file, one after the other, under its own suffix."""
+def damaged_copies(path: Path, folder: Path, count: int, seed: int) -> list[Path]:
+    """So many damaged copies of a file, in ``folder``, under its own suffix."""
     whole = path.read_bytes()
-    for number in range(count):
-        copy = folder / f"damaged-{number}{path.suffix}"
+    copies = [folder / f"damaged-{number}{path.suffix}" for number in range(count)]
+    for number, copy in enumerate(copies):
         copy.write_bytes(mutated(whole, seed + number))
-        yield copy
-        copy.unlink()
+    return copies
 
 
-def read_apart(read: Callable[[Path], object], path: Path, refusals: tuple[type[Exception], ...]) -> str:
-    """How ``read(path)`` ended in a forked child: "read", "refused: REASON", or what must not happen, named."""
+def read_apart(
+    read: Callable[[Path], object], paths: Sequence[Path], refusals: tuple[type[Exception], ...]
+) -> list[str]:
+    """How ``read(path)`` ended for each path, in forked children: "read", "refused: REASON", or what must not happen.
+
+    One child reads on until it ends; if that was not its own doing, the file it was at is named so, and another child
+    goes on with the next.
+    """
+    found: list[str] = []
+    while len(found) < len(paths):
+        found += _in_one_child(read, paths[len(found) :], refusals)
+    return found
+
+
+def _in_one_child(
+    read: Callable[[Path], object], paths: Sequence[Path], refusals: tuple[type[Exception], ...]
+) -> list[str]:
     reading, writing = os.pipe()
     if (child := os.fork()) == 0:
-        said = "an exit that was not its own"
         try:
             os.close(reading)
-            signal.alarm(TIMEOUT_S)
             resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
             resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
-            read(path)
-            said = "read"
-        except refusals as error:
-            said = f"refused: {error}"
-        except BaseException:
-            said = f"a traceback: {traceback.format_exc()}"
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+            with os.fdopen(writing, "w") as pipe:
+                for path in paths:
+                    signal.alarm(TIMEOUT_S)
+                    print(json.dumps(_said(read, path, refusals)), file=pipe, flush=True)
         finally:
-            os.write(writing, said.encode(errors="replace")[:60_000])
             os._exit(0)
     os.close(writing)
-    with os.fdopen(reading, "rb") as pipe:
-        said = pipe.read().decode(errors="replace")
+    with os.fdopen(reading) as pipe:
+        found = [json.loads(line) for line in pipe]
     _, status = os.waitpid(child, 0)
-    return said if said else f"ended by {signal.Signals(os.WTERMSIG(status)).name}"
+    if len(found) < len(paths):
+        found.append(
+            f"ended by {signal.Signals(os.WTERMSIG(status)).name}" if status else "an exit that was not its own"
+        )
+    return found
+
+
+def _said(read: Callable[[Path], object], path: Path, refusals: tuple[type[Exception], ...]) -> str:
+    try:
+        read(path)
+    except refusals as error:
+        return f"refused: {error}"
+    except BaseException:
+        return f"a traceback: {traceback.format_exc()}"
+    return "read"

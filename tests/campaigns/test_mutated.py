@@ -18,11 +18,13 @@ from torch import nn
 
 from models.checkpoint import WeightsError, fitted, read_checkpoint
 from models.onnx_check import OnnxError, check_onnx
+from pipeline.config import read_config, study_parser
 from pipeline.errors import StoreError, UsageError
 from pipeline.inputs import InputError, InputsRequest, prepare
 from pipeline.inputs.choose import Unusable
 from pipeline.inputs.decode import decode
 from pipeline.inputs.folder import list_pictures
+from pipeline.settings import read_settings
 from pipeline.store import read_evidence, write_evidence
 from reports.json_report import load_study, study_json
 from tests.campaigns.mutations import damaged_copies, mutated, read_apart
@@ -64,6 +66,22 @@ def weights(path: Path) -> None:
     fitted(read_checkpoint(path), "squeezenet1_1", path.name)
 
 
+def a_policy(path: Path) -> None:
+    path.write_text('stability = "top1-stable"\nmax_accuracy_drop = 2.0\nmax_latency_ms = 30\nobjective = "size"\n')
+
+
+def a_grid(path: Path) -> None:
+    path.write_text('threads = [1, 2]\nbatch-sizes = "2-8,16"\nisa = ["native", "avx2"]\nimage_size = 96\n')
+
+
+def some_settings(path: Path) -> None:
+    path.write_text('variants = ["fp32", "ort-int8"]\nbatch-sizes = [2, 4]\nquick = true\nseed = 7\nout = "a/b"\n')
+
+
+def configured(*argv: str) -> object:
+    return read_config(read_settings(study_parser(), [*argv], {}).arguments)
+
+
 KINDS: dict[str, tuple[Callable[[Path], object], Reader, tuple[type[Exception], ...]]] = {
     "picture.png": (a_picture, lambda path: decode(path, 64), (Unusable,)),
     "picture.jpg": (a_picture, lambda path: decode(path, 64), (Unusable,)),
@@ -78,6 +96,9 @@ KINDS: dict[str, tuple[Callable[[Path], object], Reader, tuple[type[Exception], 
         load_study,
         (UsageError,),
     ),
+    "policy.toml": (a_policy, lambda path: configured("--policy-file", str(path)), (UsageError,)),
+    "grid.toml": (a_grid, lambda path: configured("--grid", str(path)), (UsageError,)),
+    "settings.toml": (some_settings, lambda path: configured("--config", str(path)), (UsageError,)),
     "evidence.safetensors": (lambda path: write_evidence(path, run(faithful(table()))), read_evidence, (StoreError,)),
 }
 
@@ -86,9 +107,10 @@ KINDS: dict[str, tuple[Callable[[Path], object], Reader, tuple[type[Exception], 
 def test_a_damaged_file_is_read_or_refused_with_its_reason(tmp_path: Path, name: str, full: bool) -> None:
     make, read, refusals = KINDS[name]
     make(tmp_path / name)
+    (tmp_path / "damaged").mkdir()
+    copies = damaged_copies(tmp_path / name, tmp_path / "damaged", FULL if full else SHORT, seed=1000)
     refused = 0
-    for number, copy in enumerate(damaged_copies(tmp_path / name, tmp_path, FULL if full else SHORT, seed=1000)):
-        said = read_apart(read, copy, refusals)
+    for number, said in enumerate(read_apart(read, copies, refusals)):
         assert said == "read" or said.startswith("refused: "), f"{name}, number {number}: {said}"
         if said != "read":
             refused += 1
@@ -109,7 +131,7 @@ def test_of_a_folder_of_damaged_pictures_every_one_is_used_or_named(tmp_path: Pa
     shutil.copyfile(whole, folder / "whole.png")
     files, skipped = list_pictures(folder)
     assert (len(files), skipped) == (count + 1, [])
-    ends = [read_apart(lambda path: decode(path, 64), file, (Unusable,)) for file in files]
+    ends = read_apart(lambda path: decode(path, 64), files, (Unusable,))
     assert all(end == "read" or end.startswith("refused: ") for end in ends), ends
     assert ends[-1] == "read"
 

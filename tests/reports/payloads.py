@@ -29,6 +29,9 @@ PAYLOADS = (
     "[bold red]markup[/bold red] [link=https://example.com]x[/link] **b** _i_ ~~s~~ $x$ @someone",
 )
 
+GROUPS = tuple(PAYLOADS[at : at + 5] for at in range(0, len(PAYLOADS), 5))
+"""Several at a time, for what takes long to draw: what is escaped is escaped character by character."""
+
 _FIXED = {"kind", "status", "role", "verdict", "stability", "objective", "decided", "schema_version", "found_by"}
 """Keys whose values the records restrict to a few words."""
 

@@ -1,0 +1,85 @@
+"""``run.py`` without starting a Python for it: commands one after the other, with launchers that outlive a study.
+
+A command as a user starts it costs seconds before it does anything: an interpreter, the libraries of a launcher, the
+engine that draws. Where a test is not about that, its command runs here: the same ``main``, the same workers.
+"""
+
+import contextlib
+import io
+import os
+import signal
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+from unittest import mock
+
+import run
+from pipeline import study
+from pipeline.execute import Launcher, Workers
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended, and what it said."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+
+class Commands:
+    """Runs commands. Its launchers end with it."""
+
+    def __init__(self) -> None:
+        self._shared = Workers(300.0)
+
+    def close(self) -> None:
+        """End the launchers."""
+        self._shared.__exit__(None, None, None)
+
+    def __call__(self, cwd: Path, *argv: str, **environment: str) -> Ended:
+        """Run ``run.py`` with these arguments in that folder."""
+        said, complained = io.StringIO(), io.StringIO()
+        with (
+            contextlib.chdir(cwd),
+            mock.patch.dict(os.environ, environment),
+            mock.patch.object(study, "Workers", self._borrowed),
+            _signals_kept(),
+            contextlib.redirect_stdout(said),
+            contextlib.redirect_stderr(complained),
+        ):
+            try:
+                code = run.main(list(argv))
+            except SystemExit as end:  # --help and --version
+                code = int(end.code or 0)
+        return Ended(code, said.getvalue(), complained.getvalue())
+
+    def _borrowed(self, timeout_s: float) -> "_Borrowed":
+        return _Borrowed(self._shared, timeout_s)
+
+
+class _Borrowed(Workers):
+    """The workers of one study, in launchers that belong to all."""
+
+    def __init__(self, shared: Workers, timeout_s: float) -> None:
+        self.timeout_s = timeout_s
+        self._shared = shared
+
+    def launcher(self, environment: Mapping[str, str]) -> Launcher:
+        return self._shared.launcher(environment)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        pass
+
+
+@contextlib.contextmanager
+def _signals_kept() -> Iterator[None]:
+    before: Any = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
