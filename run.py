@@ -51,7 +51,7 @@ def main(argv: list[str]) -> int:
 
 
 def _dispatch(argv: list[str]) -> int:
-    from pipeline.config import read_config, study_parser
+    from pipeline.config import effective, read_config, study_parser
     from pipeline.settings import read_settings
     from reports.commands import all_commands, described, find_command
     from reports.show_settings import settings_text
@@ -66,7 +66,7 @@ def _dispatch(argv: list[str]) -> int:
     with settings.naming_origins():
         config = read_config(arguments)
     if arguments.show_config:
-        print(settings_text(settings, as_json=config.json))
+        print(settings_text(effective(settings, config), as_json=config.json))
         return Exit.DONE
     if (text := settings.announcement()) and not config.quiet:
         print(clean(f"settings: {text}"), file=sys.stderr)

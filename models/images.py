@@ -10,6 +10,34 @@ from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
+class View:
+    """How pixels become what a network was trained on: torchvision's evaluation transform.
+
+    The short side is resized to ``resize`` pixels, a centre of ``size`` x ``size`` is cut out, and values of 0 to 1
+    are normalised by ``mean`` and ``std`` per channel. The defaults are those of ``IMAGENET``.
+    """
+
+    size: int = 224
+    resize: int = 256
+    interpolation: Literal["bilinear", "bicubic", "nearest"] = "bilinear"
+    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+
+    def short_side(self, size: int) -> int:
+        """The short side in pixels before a centre of ``size`` is cut out: in the proportion of this view."""
+        return round(size * self.resize / self.size)
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> View:
+        """The inverse of ``dataclasses.asdict``, also after a way through JSON."""
+        return cls(**{**data, "mean": tuple(data["mean"]), "std": tuple(data["std"])})
+
+
+IMAGENET = View()
+"""What most of torchvision's weights ask for."""
+
+
+@dataclass(frozen=True)
 class Images:
     """One image set on disk: raw bytes plus what is needed to read them.
 

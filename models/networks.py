@@ -54,6 +54,24 @@ def skeleton(model: str, num_classes: int) -> nn.Module:
         return architecture(model, num_classes)
 
 
+def refusal(model: str, num_classes: int, height: int, width: int) -> str | None:
+    """Why this network takes no images of that size, in its own words; None where it takes them, or cannot be asked.
+
+    Runs the shapes alone, without values.
+    """
+    net = skeleton(model, num_classes)
+    if not all(parameter.is_meta for parameter in net.parameters()):
+        return None
+    try:
+        with torch.inference_mode():
+            net(torch.empty(1, 3, height, width, device="meta"))
+    except NotImplementedError:  # an operation whose shape cannot be computed without values
+        return None
+    except Exception as error:  # networks check their input with errors of any kind
+        return " ".join(str(error).split()) or type(error).__name__
+    return None
+
+
 def quantizable_skeleton(model: str, num_classes: int) -> nn.Module | None:
     """The twin from ``torchvision.models.quantization``, float and without storage; None where there is no twin."""
     twin = f"quantized_{model}"

@@ -36,6 +36,7 @@ class CheckedModel:
     sha256: str  # of the file; with external data, of the digests of all its files
     height: int | None
     width: int | None
+    notes: tuple[str, ...] = ()  # what the user should know of it
 
     @property
     def num_classes(self) -> int | None:
@@ -60,7 +61,7 @@ def check_onnx(path: Path) -> CheckedModel:
     height, width = _check_interface(model, path)
     digests = [file_sha256(file) for file in (path, *external)]
     digest = digests[0] if not external else hashlib.sha256("".join(digests).encode()).hexdigest()
-    return CheckedModel(model, digest, height, width)
+    return CheckedModel(model, digest, height, width, _notes(model))
 
 
 def _parse(path: Path) -> onnx.ModelProto:
@@ -206,11 +207,23 @@ def _check_interface(model: onnx.ModelProto, path: Path) -> tuple[int | None, in
     _, channels, height, width = (dim.dim_value or None for dim in image.type.tensor_type.shape.dim)
     if channels != 3:
         layout = " (the 3 at the end looks like NHWC)" if width == 3 else ""
+        remedy = (
+            "add a Transpose in front or export it in that layout"
+            if width == 3
+            else "export it with 3 channels; of a network for grey images, repeat its first weight over 3 and divide it"
+        )
         raise OnnxError(
             f"{path}: axis 1 of {image.name!r} is {channels or 'free'}{layout}, but images come as NCHW with 3 "
-            "channels; add a Transpose in front or export it in that layout"
+            f"channels; {remedy}"
         )
     return height, width
+
+
+def _notes(model: onnx.ModelProto) -> tuple[str, ...]:
+    last = next(node for node in reversed(model.graph.node) if model.graph.output[0].name in node.output)
+    if last.op_type not in ("Softmax", "LogSoftmax"):
+        return ()
+    return (f"its output comes from {last.op_type}, so margins and noise are not those of logits",)
 
 
 def _find(message: Any, kind: type[Any]) -> Iterator[Any]:

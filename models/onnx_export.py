@@ -21,7 +21,10 @@ from models.spec import Artifact, BuildRequest, Json, Manifest, Network, Variant
 if TYPE_CHECKING:
     import torch
 
-_SIZES = ((224, 224), (160, 192))  # not one square only: a swapped height and width would go unnoticed
+_SIZES: tuple[tuple[int, int], ...] = (
+    (224, 224),
+    (160, 192),
+)  # not one square only: a swapped height and width would go unnoticed
 _TOLERANCE = 1e-3  # of the largest |logit|: rounding stays below 1e-5 of it, a wrong graph is far off
 _AXES = ({0: "n", 2: "height", 3: "width"}, {0: "n"})  # the second for networks bound to one image size
 
@@ -37,21 +40,37 @@ def exported(request: BuildRequest) -> Artifact:
     if network.onnx_path is not None:
         checked = check_onnx(Path(network.onnx_path))
         fields |= {"artifact": "onnx-file", "onnx_sha256": checked.sha256}
-        return request.cache.get(fields, lambda folder: _adopt(checked, folder))
+        return request.cache.get(fields, lambda folder: _adopt(checked, network.size, folder))
     fields |= {"artifact": "onnx-export", "model": network.model, "weights_sha256": network.weights_sha256}
     fields |= {name: version(name) for name in ("torch", "torchvision", "onnxscript")}
     return request.cache.get(fields, lambda folder: _export(network, request.say, folder))
 
 
-def _adopt(checked: CheckedModel, folder: Path) -> Manifest:
+def refusal(path: Path, height: int, width: int) -> str | None:
+    """Why the user's graph gives no row each for images of that size, alone and together; None where it does.
+
+    Raises OnnxError where the file is not one to be run at all.
+    """
+    checked = check_onnx(path)
+    if (checked.height or height, checked.width or width) != (height, width):
+        return f"its input is fixed at {checked.height or 'any'} x {checked.width or 'any'}"
+    try:
+        _run_alone_and_together(checked.model.SerializeToString(), path.name, (height, width))
+    except OnnxError as error:
+        return str(error)
+    return None
+
+
+def _adopt(checked: CheckedModel, size: tuple[int, int], folder: Path) -> Manifest:
     graph = checked.model.graph
     weights = {tensor.name for tensor in graph.initializer}
     for value in [value for value in graph.input if value.name in weights]:
         graph.input.remove(value)  # files of IR version 3 list them; the converters take the first input for the images
     checked.model.ir_version = max(checked.model.ir_version, 4)
     onnx.save(checked.model, folder / MODEL_FILE)
-    height, width = _SIZES[0]
-    _run_alone_and_together(folder / MODEL_FILE, (checked.height or height, checked.width or width))
+    height, width = size
+    tried = checked.height or height, checked.width or width
+    _run_alone_and_together(folder / MODEL_FILE, MODEL_FILE, tried)
     return _manifest(checked.model, {"exporter": "the user's file"})
 
 
@@ -70,15 +89,16 @@ def _export(network: Network, say: Callable[[str], None], folder: Path) -> Manif
         )
     failure: Exception | None = None
     for axes in _AXES:
+        sizes = _SIZES if len(axes) > 1 else (network.size,)
         try:
-            model = _trace(net, axes)
+            model = _trace(net, axes, sizes[0])
             onnx.save(model, folder / MODEL_FILE)
-            worst = max(_difference(folder / MODEL_FILE, net, size) for size in _SIZES[: 2 if len(axes) > 1 else 1])
+            worst = max(_difference(folder / MODEL_FILE, net, size) for size in sizes)
         except (torch.onnx.errors.OnnxExporterError, OnnxError) as error:
             failure = error
             continue
         if worst <= _TOLERANCE:
-            fixed = "" if len(axes) > 1 else f"the ONNX graph takes images of {_SIZES[0][0]} x {_SIZES[0][1]} only"
+            fixed = "" if len(axes) > 1 else f"the ONNX graph takes images of {sizes[0][0]} x {sizes[0][1]} only"
             recipe = {"exporter": "torch.onnx, dynamo", "free_axes": [*axes.values()], "worst_difference": worst}
             return _manifest(model, recipe, fixed)
         failure = OnnxError(f"its logits differ from torch by {worst:.1e} of the largest, {_TOLERANCE:.0e} is allowed")
@@ -88,8 +108,8 @@ def _export(network: Network, say: Callable[[str], None], folder: Path) -> Manif
     ) from failure
 
 
-def _trace(net: torch.nn.Module, axes: dict[int, str]) -> onnx.ModelProto:
-    """The graph of this network with these axes free."""
+def _trace(net: torch.nn.Module, axes: dict[int, str], size: tuple[int, int]) -> onnx.ModelProto:
+    """The graph of this network with these axes free, traced with images of that size."""
     import torch
 
     with warnings.catch_warnings():
@@ -97,7 +117,7 @@ def _trace(net: torch.nn.Module, axes: dict[int, str]) -> onnx.ModelProto:
         warnings.filterwarnings("ignore", r"`isinstance\(treespec, LeafSpec\)`", FutureWarning)
         program = torch.onnx.export(
             net,
-            (torch.zeros(2, 3, *_SIZES[0]),),
+            (torch.zeros(2, 3, *size),),
             input_names=["images"],
             output_names=["logits"],
             dynamo=True,
@@ -129,7 +149,7 @@ def _difference(path: Path, net: torch.nn.Module, size: tuple[int, int]) -> floa
     """The largest |ONNX - torch| of two random images, each alone and both together, over the largest |torch|."""
     import torch
 
-    images, singles, batched = _run_alone_and_together(path, size)
+    images, singles, batched = _run_alone_and_together(path, path.name, size)
     with torch.inference_mode():
         expected = net(torch.from_numpy(images)).numpy().astype(np.float64)
     scale = float(np.abs(expected).max()) or 1.0
@@ -137,10 +157,10 @@ def _difference(path: Path, net: torch.nn.Module, size: tuple[int, int]) -> floa
 
 
 def _run_alone_and_together(
-    path: Path, size: tuple[int, int]
+    graph: Path | bytes, called: str, size: tuple[int, int]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
     """Two random images [2, 3, *size], and their logits [2, classes] from two calls with one, and from one with two."""
-    session = open_session(path, threads=len(os.sched_getaffinity(0)), quiet=True)
+    session = open_session(graph, threads=len(os.sched_getaffinity(0)), quiet=True)
     name = input_name(session)
     images = np.random.default_rng(0).standard_normal((2, 3, *size), np.float32)
     try:
@@ -148,12 +168,12 @@ def _run_alone_and_together(
         batched: NDArray[np.float32] = session.run(None, {name: images})[0]
     except Exception as error:  # onnxruntime's exceptions share no public base class
         raise OnnxError(
-            f"{path.name} loads but cannot run one and two images of {size[0]} x {size[1]} pixels: {error}; "
+            f"{called} loads but cannot run one and two images of {size[0]} x {size[1]} pixels: {error}; "
             "a fixed number may be inside the graph: export it with free batch, height and width"
         ) from error
     if not len(singles) == len(batched) == 2:
         raise OnnxError(
-            f"{path.name} gives {len(singles)} and {len(batched)} rows of logits for two images; it must give two"
+            f"{called} gives {len(singles)} and {len(batched)} rows of logits for two images; it must give two"
         )
     return images, singles, batched
 

@@ -18,8 +18,9 @@ from models.ort_clipping import WATCHED_FILE
 from models.ort_graph import weight_layers
 from models.ort_saturation import saturating_operators
 from models.ort_session import MODEL_FILE
-from models.spec import Artifact, BuildRequest, Json, Manifest, VariantSpec
+from models.spec import Artifact, BuildRequest, Json, Manifest, VariantSpec, VariantUnavailable
 
+_PER_CHANNEL_OPSET, _DYNAMIC_OPSET, _ADVISED_OPSET = 13, 11, 17  # below 13 DequantizeLinear has no axis
 _FP16_TINIEST, _FP16_LARGEST = 5.96e-08, 65504.0  # the converter's own limits
 
 
@@ -34,6 +35,7 @@ def build_fp16(spec: VariantSpec, request: BuildRequest, folder: Path) -> Manife
     """Weights, activations and logits in float16; the input stays float32, and the graph's first step casts it."""
     source = exported(request)
     model = onnx.load_model(source.folder / MODEL_FILE)
+    _require_float(model, spec)
     notes = _clamped(model)
     half = convert_float_to_float16(model, keep_io_types=[model.graph.input[0].name])
     onnx.save(half, folder / MODEL_FILE)
@@ -46,6 +48,7 @@ def build_static(spec: VariantSpec, request: BuildRequest, folder: Path) -> Mani
     Beside ``model.onnx`` stands its watched twin, which is not deployed; see ``ort_clipping``.
     """
     source = exported(request)
+    _require_float(onnx.load_model(source.folder / MODEL_FILE), spec, _PER_CHANNEL_OPSET)
     graph = prepared(request, source)
     ranges = calibrated(request, graph)
     reduce_range = "QLinearConv" in saturating_operators()
@@ -76,11 +79,28 @@ def build_dynamic(spec: VariantSpec, request: BuildRequest, folder: Path) -> Man
     Weights are uint8: onnxruntime 1.32 runs ConvInteger with int8 weights at half that speed here.
     """
     source = exported(request)
+    _require_float(onnx.load_model(source.folder / MODEL_FILE), spec, _DYNAMIC_OPSET)
     model = onnx.load_model(prepared(request, source).folder / MODEL_FILE)
     reduce_range = "ConvInteger" in saturating_operators()
     request.say(f"quantizing {spec.name}")
     quantize_dynamic(model, folder / MODEL_FILE, weight_type=QuantType.QUInt8, reduce_range=reduce_range)
     return _manifest(source, folder, {**spec.recipe, "reduce_range": reduce_range})
+
+
+def _require_float(model: onnx.ModelProto, spec: VariantSpec, opset: int = 1) -> None:
+    """Raise VariantUnavailable unless the weight layers are float32 and the graph's opset is at least that."""
+    other = sorted({layer.stored for layer in weight_layers(model)} - {"fp32"})
+    if other:
+        raise VariantUnavailable(
+            f"the graph holds {' and '.join(other)} weights already, and {spec.name} is made from a float32 graph",
+            "give the float32 file that it was made from; ort-fp32 runs this one as it is",
+        )
+    found = next(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
+    if found < opset:
+        raise VariantUnavailable(
+            f"the graph has opset {found}, and the quantizer of {spec.name} needs {opset}",
+            f"export it with opset_version={max(opset, _ADVISED_OPSET)}, or raise it with onnx.version_converter",
+        )
 
 
 def _manifest(source: Artifact, folder: Path, recipe: Mapping[str, Json], notes: tuple[str, ...] = ()) -> Manifest:

@@ -64,6 +64,7 @@ class Network:
     weights_sha256: str
     num_classes: int  # 0: an ONNX file that leaves it free
     onnx_path: str | None = None
+    size: tuple[int, int] = (224, 224)  # height and width of images that it surely takes
 
 
 @dataclass(frozen=True)

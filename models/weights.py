@@ -19,6 +19,7 @@ from safetensors.numpy import load_file, save
 from models.artifact_cache import file_sha256
 from models.checkpoint import WeightsError, fitted, read_checkpoint
 from models.digits import weights as digits
+from models.images import IMAGENET, View
 from models.networks import State, check_known
 from models.random_weights import SEED, random_state
 from models.torchvision_compat import torchvision
@@ -36,7 +37,9 @@ class ResolvedWeights:
 
     ``source``: a keyword, or a file's name without its folder. ``path``: the safetensors file in the cache.
     ``sha256``: of sorted names, types, shapes and bytes (``models.digits.weights.fingerprint``).
-    ``class_names``: one per class, or nothing. ``note``: what the user should know, "" if nothing.
+    ``class_names``: one per class, or nothing. ``note``: what the user should know, "" if nothing. ``view``: what
+    pictures are made into, as torchvision's entry for these weights says; of weights that are not torchvision's, as
+    its first entry for the model does.
     """
 
     source: str
@@ -46,6 +49,7 @@ class ResolvedWeights:
     num_classes: int
     note: str = ""
     class_names: tuple[str, ...] = ()
+    view: View = IMAGENET
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,7 @@ class _Found:
     state: State
     note: str = ""
     class_names: tuple[str, ...] = ()
+    entry: Any = None  # torchvision's, where the weights are
 
 
 def resolve(name: str, model: str, cache_root: Path, offline: bool, say: Callable[[str], None]) -> ResolvedWeights:
@@ -71,7 +76,8 @@ def resolve(name: str, model: str, cache_root: Path, offline: bool, say: Callabl
     path = cache_root / "weights" / f"{sha256}.safetensors"
     if not _is_intact(path, sha256):
         _write_atomically(path, save(arrays))
-    return ResolvedWeights(found.source, model, path, sha256, num_classes, found.note, found.class_names)
+    view = IMAGENET if found.source == "digits" else _view(found.entry or _first_entry(model))
+    return ResolvedWeights(found.source, model, path, sha256, num_classes, found.note, found.class_names, view)
 
 
 def _find(name: str, model: str, offline: bool, say: Callable[[str], None]) -> _Found:
@@ -121,6 +127,19 @@ def _published(name: str, model: str) -> Any | None:
     return getattr(torchvision.models.get_model_weights(model), _IMAGENET[name], None)
 
 
+def _first_entry(model: str) -> Any | None:
+    """torchvision's first entry for this model, the recipe of its authors; None where it has none."""
+    return next(iter(torchvision.models.get_model_weights(model)), None)
+
+
+def _view(entry: Any | None) -> View:
+    if entry is None:
+        return IMAGENET
+    preset = entry.transforms()
+    (size,), (resize,) = preset.crop_size, preset.resize_size
+    return View(size, resize, preset.interpolation.value, tuple(preset.mean), tuple(preset.std))
+
+
 def _hub_file(entry: Any) -> Path:
     url: str = entry.url
     return Path(torch.hub.get_dir()) / "checkpoints" / url.rpartition("/")[2]
@@ -140,7 +159,7 @@ def _imagenet(name: str, model: str, offline: bool, say: Callable[[str], None]) 
             )
         _download(name, model, entry, say)
     _verify(path)
-    return _Found(name, read_checkpoint(path), class_names=tuple(entry.meta["categories"]))
+    return _Found(name, read_checkpoint(path), class_names=tuple(entry.meta["categories"]), entry=entry)
 
 
 def _download(name: str, model: str, entry: Any, say: Callable[[str], None]) -> None:

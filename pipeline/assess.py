@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from models.registry import find_variant
 from pipeline.accuracy import accuracy, accuracy_drop
+from pipeline.batch_accuracy import batch_accuracy, content_numbers
 from pipeline.batch_classes import batch_classes, fingerprints
 from pipeline.compare import comparisons
 from pipeline.evidence import Evidence
 from pipeline.inputs import PreparedSet
 from pipeline.labelled import BASELINE_SINGLES, LabelledRun
-from pipeline.records import Condition, Cost, Effective, Policy, VariantResult
+from pipeline.records import BatchAccuracy, Condition, Cost, Effective, Policy, VariantResult
 from pipeline.stages import Stages
 from pipeline.verdict import Tested, inputs_verdict, repeatable, worst
 
@@ -57,6 +60,7 @@ def assess(stages: Stages, findings: Findings, name: str) -> VariantResult:
         effective = [Effective(**evidence.effective) for evidence in findings.references.values()]
         return result.model_copy(update={"effective": effective[-1] if effective else None})
     measured = _compared(stages, findings, name) | _accuracy(findings, name)
+    measured["batch_accuracy"] = _batch_accuracy(stages, findings, name)
     return result.model_copy(update=measured | {"cost": findings.costs.get(name)})
 
 
@@ -98,6 +102,27 @@ def _distinct(prepared: PreparedSet, evidence: Evidence) -> int:
     if run == len(prepared.evaluation):
         return prepared.record.n
     return len({prepared.evaluation.read(i, i + 1).tobytes() for i in range(run)})
+
+
+def _batch_accuracy(stages: Stages, findings: Findings, name: str) -> list[BatchAccuracy] | None:
+    """The accuracy by N on every labelled set, from the rows that the comparisons were made of."""
+    found = []
+    for prepared in stages.sets:
+        if prepared.evaluation.labels is None:
+            continue
+        labels, contents = np.asarray(prepared.evaluation.labels), _contents(prepared)
+        for (variant, inputs, condition), rounds in findings.rounds.items():
+            if (variant, inputs) == (name, prepared.record.name):
+                found.append(batch_accuracy(rounds[0], condition, labels, contents, findings.policy.equivalence_margin))
+    return [one for one in found if one is not None] or None
+
+
+def _contents(prepared: PreparedSet) -> NDArray[np.int64]:
+    """A number for each image that its copies share."""
+    images = prepared.evaluation
+    if prepared.record.n == len(images):
+        return np.arange(len(images))
+    return content_numbers(hashlib.sha256(images.read(i, i + 1).tobytes()).digest() for i in range(len(images)))
 
 
 def _accuracy(findings: Findings, name: str) -> dict[str, Any]:

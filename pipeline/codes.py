@@ -231,6 +231,16 @@ CODES: dict[str, Explained] = {
         "The reference, or the variant that accuracy is measured against, could not be built or run.",
         "See the reason in the text; batch against singles is measured all the same.",
     ),
+    "unfit-size": _error(
+        "The network takes no images of this size.",
+        "Some networks are bound to one size; others shrink small images to nothing.",
+        "Leave --image-size out, which is then that of the weights, or give images of a size that the network takes.",
+    ),
+    "set-left-out": _warning(
+        "An input set was not run at all.",
+        "The network takes no images of its size; the seed set has a size of its own by its recipe.",
+        "Nothing: the verdicts rest on the other sets.",
+    ),
     "own-size": _warning(
         "An input set was not run at one of the image sizes asked for.",
         "Its images have a size of their own: the seed set by its recipe, an array by its shape.",

@@ -7,16 +7,17 @@ import difflib
 import hashlib
 import json
 import re
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, NoReturn
 
 from models.registry import all_variants, find_variant
 from pipeline.errors import UsageError
-from pipeline.grid import AXES, MEMORY_FORMATS, read_grid, words
+from pipeline.grid import AXES, MEMORY_FORMATS, OWN_SIZE, only_wished, read_grid, words
 from pipeline.isa import CAPS, NATIVE
 from pipeline.policy_flags import PolicyFlags as PolicyFlags  # part of the configuration
 from pipeline.policy_flags import add_policy, read_policy, real_number
-from pipeline.records import NEIGHBOURS
+from pipeline.records import NEIGHBOURS, Policy
+from pipeline.settings import DEFAULT, Setting, Settings
 
 VERSION = "0.1.0"
 
@@ -31,12 +32,13 @@ class Config:
     weights: str = "auto"
     inputs: str = "auto"
     images: int | None = None  # None: 16, and 4 for the seed set
-    image_size: int = 224
+    image_size: int | None = None  # None: that of the weights
     also_sizes: tuple[int, ...] = ()  # more image sizes, each an input set of its own
     seed: int = 42069
     batch_sizes: tuple[int, ...] = (2, 3, 4, 8, 16)
     threads: tuple[int, ...] = ()
     isa: tuple[str, ...] = (NATIVE,)
+    isa_named: bool = False  # by the user, who then misses what is not to be had
     memory_format: tuple[str, ...] = ("contiguous",)
     position: tuple[int, ...] = (1,)  # by how many places batches are rotated
     neighbours: tuple[str, ...] = NEIGHBOURS[:1]  # what replaces the last image of every batch
@@ -131,7 +133,9 @@ def add_scope(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     )
     what.add_argument("--inputs", default="auto", help="auto, seed, digits, photos, a folder or FILE.npy")
     what.add_argument("--images", metavar="N", help="images per input set (default: 16, and 4 for the seed set)")
-    what.add_argument("--image-size", metavar="S", help="side in pixels, or a list: 224,192 (default: 224)")
+    what.add_argument(
+        "--image-size", metavar="S", help="side in pixels, or a list: 224,192 (default: auto, of the weights)"
+    )
     what.add_argument("--seed", default="42069", help="of the drawn input set (default: %(default)s)")
     conditions = parser.add_argument_group("conditions")
     conditions.add_argument("--batch-sizes", help="lists and ranges: 2,4,8 or 1-32; 1 means the repeat")
@@ -143,7 +147,7 @@ def read_config(arguments: argparse.Namespace) -> Config:
     """The validated configuration. Raises UsageError: what was asked, what is possible, what to do."""
     explicit = {axis: getattr(arguments, axis) for axis in AXES}
     axes = read_grid(arguments.grid, explicit)
-    image_size, *also = _sides(axes["image_size"])
+    image_size, also_sizes = _sides(axes["image_size"])
     return Config(
         variants=_variants(arguments.variants),
         model=arguments.model,
@@ -152,11 +156,12 @@ def read_config(arguments: argparse.Namespace) -> Config:
         inputs=arguments.inputs,
         images=None if arguments.images is None else _whole("--images", arguments.images, 1),
         image_size=image_size,
-        also_sizes=tuple(also),
+        also_sizes=also_sizes,
         seed=_whole("--seed", arguments.seed, 0),
         batch_sizes=tuple(n for n in _numbers("--batch-sizes", axes["batch_sizes"]) if n > 1),
         threads=_numbers("--threads", axes["threads"]),
         isa=words("--isa", axes["isa"], (NATIVE, *CAPS)),
+        isa_named=not only_wished(arguments.grid, explicit),
         memory_format=words("--memory-format", axes["memory_format"], MEMORY_FORMATS),
         position=_numbers("--position", axes["position"]),
         neighbours=words("--neighbours", axes["neighbours"], NEIGHBOURS),
@@ -167,6 +172,27 @@ def read_config(arguments: argparse.Namespace) -> Config:
         timeout_s=real_number("--timeout", arguments.timeout) or 600.0,
         **{name: getattr(arguments, name) for name in ("out", "fresh", "dry_run", "json", "quiet", "verbose", "debug")},
     )
+
+
+def effective(settings: Settings, config: Config) -> tuple[Setting, ...]:
+    """Every setting, those that nobody gave with what is in effect instead, where one value is.
+
+    Axes come from the grid, which is named as their origin unless it is the default.
+    """
+    arguments = settings.arguments
+    axes = read_grid(arguments.grid, {axis: getattr(arguments, axis) for axis in AXES})
+    grid = next(one.origin for one in settings.every if one.flag == "--grid")
+    origin = DEFAULT if arguments.grid == DEFAULT else f"--grid {arguments.grid} ({grid})"
+    policy = {"--policy": Policy().stability, "--objective": config.policy.objective}
+    found = []
+    for one in settings.every:
+        axis = one.flag.removeprefix("--").replace("-", "_")
+        if one.value is None and axis in axes:
+            one = replace(one, value=axes[axis], origin=origin)
+        elif one.value is None and one.flag in policy and not arguments.policy_file:
+            one = replace(one, value=policy[one.flag])
+        found.append(one)
+    return tuple(found)
 
 
 def _variants(text: str) -> tuple[str, ...]:
@@ -183,9 +209,12 @@ def _variants(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
-def _sides(text: str) -> list[int]:
-    """Image sizes in the order given, each once."""
-    return list(dict.fromkeys(_whole("--image-size", part.strip(), 32) for part in text.split(",")))
+def _sides(text: str) -> tuple[int | None, tuple[int, ...]]:
+    """The image size of the study, None for that of the weights, and the other ones, each once."""
+    first, *others = (part.strip() for part in text.split(","))
+    main = None if first == OWN_SIZE else _whole("--image-size", first, 32)
+    also = dict.fromkeys(_whole("--image-size", part, 32) for part in others)
+    return main, tuple(size for size in also if size != main)
 
 
 def _whole(flag: str, text: str, least: int) -> int:

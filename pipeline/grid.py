@@ -13,6 +13,9 @@ from pipeline.settings import read_toml
 
 MEMORY_FORMATS = ("contiguous", "channels_last")
 
+OWN_SIZE = "auto"
+"""In place of an image size: that of the weights."""
+
 AXES = ("batch_sizes", "threads", "isa", "memory_format", "image_size", "position", "neighbours")
 
 Axes = dict[str, str]
@@ -25,7 +28,7 @@ def _default() -> Axes:
         "threads": str(available_cores()),
         "isa": "native",
         "memory_format": "contiguous",
-        "image_size": "224",
+        "image_size": OWN_SIZE,
         "position": "1",
         "neighbours": "outlier",
     }
@@ -38,13 +41,18 @@ def _wide() -> Axes:
         "threads": ",".join(str(n) for n in sorted({1, min(2, cores), cores})),
         "isa": "native,avx2,avx512",
         "memory_format": ",".join(MEMORY_FORMATS),
-        "image_size": "224,192",
+        "image_size": f"{OWN_SIZE},192",
         "position": "1,2,3",
         "neighbours": ",".join(NEIGHBOURS),
     }
 
 
 PRESETS = {"default": _default, "wide": _wide}
+
+
+def only_wished(name: str, explicit: Mapping[str, str | None]) -> bool:
+    """Whether the ISA caps of this grid are the program's own wish: a machine may lack them, and nobody asked."""
+    return name in PRESETS and explicit.get("isa") is None
 
 
 def read_grid(name: str, explicit: Mapping[str, str | None]) -> Axes:

@@ -23,6 +23,7 @@ class PolicyFlags:
     max_size_mb: float | None = None
     min_throughput_img_s: float | None = None
     objective: str = "throughput"
+    equivalence_margin: float | None = None
 
 
 def add_policy(parser: argparse.ArgumentParser) -> None:
@@ -34,7 +35,20 @@ def add_policy(parser: argparse.ArgumentParser) -> None:
     policy.add_argument("--max-size-mb", metavar="MB", help="limit on the artifact's size")
     policy.add_argument("--min-throughput", metavar="R", help="images a second demanded at the best N")
     policy.add_argument("--objective", choices=_OBJECTIVES, help="(default: throughput)")
+    add_margin(policy)
     policy.add_argument("--policy-file", metavar="FILE", help="the same as TOML; a flag wins over the file")
+
+
+def add_margin(parser: argparse._ActionsContainer) -> None:
+    """Add the margin of equivalence, which ``render`` takes too."""
+    parser.add_argument(
+        "--equivalence-margin", metavar="P", help="points of top-1 by which it may change with N and count as the same"
+    )
+
+
+def read_margin(arguments: argparse.Namespace) -> float | None:
+    """The margin of equivalence in points. Raises UsageError where it is no number of at least 0."""
+    return real_number("--equivalence-margin", arguments.equivalence_margin)
 
 
 def read_policy(arguments: argparse.Namespace) -> PolicyFlags:
@@ -49,6 +63,7 @@ def read_policy(arguments: argparse.Namespace) -> PolicyFlags:
         "max_size_mb": real_number("--max-size-mb", arguments.max_size_mb),
         "min_throughput_img_s": real_number("--min-throughput", arguments.min_throughput),
         "objective": arguments.objective,
+        "equivalence_margin": read_margin(arguments),
     }
     stated = asdict(_read_file(Path(arguments.policy_file))) if arguments.policy_file else asdict(PolicyFlags())
     return PolicyFlags(**(stated | {name: value for name, value in flags.items() if value is not None}))

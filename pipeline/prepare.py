@@ -51,6 +51,7 @@ def prepare_weights(stages: Stages) -> dict[str, Any]:
         weights_sha256=found["sha256"],
         num_classes=found["num_classes"] or 0,
         onnx_path=config.onnx and str(Path(config.onnx).resolve()),
+        size=(found["view"]["size"], found["view"]["size"]),
     )
     stages.progress.line(f"weights: {found['source']}: {found['note']}")
     return found
@@ -64,19 +65,21 @@ def prepare_inputs(stages: Stages, weights: dict[str, Any]) -> None:
         "folder": str(stages.run.folder / "inputs"),
         "weights": weights["source"],
         "images": config.images,
-        "image_size": config.image_size,
+        "image_size": config.image_size or weights["view"]["size"],
+        "view": weights["view"],
         "seed": config.seed,
         "quick": config.quick,
         "class_names": weights["class_names"],
         "num_classes": weights["num_classes"],
     }
     try:
-        stages.sets = (*_other_sizes(stages, request), *prepare_apart(stages, request))
+        sets = (*_other_sizes(stages, request), *prepare_apart(stages, request))
     except WorkerError as error:
         if error.kind == "launcher":
             raise
         what = "" if error.code else "the images could not be read: "
         raise UsageError(error.code or "inputs", f"{what}{error.reason}") from error
+    stages.sets = _fitting(stages, sets)
     for prepared in stages.sets:
         record = prepared.record
         if record.n < len(prepared.evaluation):
@@ -88,6 +91,26 @@ def prepare_inputs(stages: Stages, weights: dict[str, Any]) -> None:
             stages.warn(
                 "skipped-images", f"{record.name}: {len(record.skipped)} files were skipped; the report lists them"
             )
+
+
+def _fitting(stages: Stages, sets: tuple[PreparedSet, ...]) -> tuple[PreparedSet, ...]:
+    """The sets whose images the network takes; the others are left out with a warning. Raises UsageError for none."""
+    network = stages.network
+    assert network is not None
+    sizes = list(dict.fromkeys(one.evaluation.shape[2:] for one in sets))
+    asked = {"onnx": network.onnx_path, "model": network.model, "num_classes": network.num_classes, "sizes": sizes}
+    refused = dict(zip(sizes, stages.call("pipeline.worker:refused_sizes", asked, "inputs"), strict=True))
+    told = {size: f"{network.model} takes no images of {size[0]} x {size[1]}: {why}" for size, why in refused.items()}
+    kept = tuple(one for one in sets if refused[one.evaluation.shape[2:]] is None)
+    if not kept:
+        why = next(iter(told.values()))
+        raise UsageError("unfit-size", f"{why}. Give --image-size {network.size[0]}, or images of a size that it takes")
+    for one in sets:
+        if one not in kept:
+            stages.warn("set-left-out", f"{one.record.name} is left out: {told[one.evaluation.shape[2:]]}")
+    if network.onnx_path:
+        stages.network = replace(network, size=kept[-1].evaluation.shape[2:])
+    return kept
 
 
 def _other_sizes(stages: Stages, request: dict[str, Any]) -> list[PreparedSet]:

@@ -196,6 +196,48 @@ class AccuracyDrop(Record):
     needed_n: int | None = None
 
 
+class AccuracyAtN(Record):
+    """Top-1 of the same ``n`` distinct labelled images, batched at one N and alone. Shares, not points.
+
+    ``changed``: images whose top-1 class is not that of their singles, right or wrong. ``change``: batched minus
+    singles, with its exact paired 95 % limits. ``mcnemar_p``: exact, two-sided; ``mcnemar_holm``: corrected over N.
+    """
+
+    batch_size: int = Field(ge=2)
+    n: int
+    top1: Real
+    changed: int
+    changed_upper95: Real
+    only_singles_right: int
+    only_batched_right: int
+    change: Real
+    change_low95: Real
+    change_high95: Real
+    mcnemar_p: Real
+    mcnemar_holm: Real
+
+
+Dependence = Literal["no", "equivalent", "not-equivalent", "undecided"]
+"""no: no top-1 changed at any N. Else whether the change of accuracy lies within the margin at every N."""
+
+
+class BatchAccuracy(Record):
+    """Does the accuracy of a variant depend on N, on one labelled set under one condition?
+
+    ``changed`` of ``singles.n`` distinct images have another top-1 at some N. ``depends`` is None where a top-1 changed
+    and no margin, in points of top-1, says what change would matter.
+    """
+
+    inputs: str
+    condition: Condition
+    singles: Accuracy
+    at: list[AccuracyAtN]
+    changed: int
+    changed_upper95: Real
+    margin_points: Real | None = None
+    depends: Dependence | None = None
+
+
 class Cost(Record):
     """What a variant costs here. Times are wall clock, measured on the input set ``inputs`` at ``image_size``."""
 
@@ -343,6 +385,7 @@ class VariantResult(Record):
     accuracy: Accuracy | None = None
     accuracy_drop: AccuracyDrop | None = None
     accuracy_note: str | None = None  # why there is no accuracy, where there is none
+    batch_accuracy: list[BatchAccuracy] | None = None  # None: no labelled set was run batched
     cost: Cost | None = Field(default=None, json_schema_extra=VOLATILE)
     not_run: list[NotRun] = []
     origins: list[Origin] | None = None
@@ -378,6 +421,7 @@ class Policy(Record):
     max_size_mb: Real | None = None
     min_throughput_img_s: Real | None = None
     objective: Literal["throughput", "latency", "size"] = "throughput"
+    equivalence_margin: Real | None = None  # points of top-1; demands nothing: see ``BatchAccuracy``
 
 
 class Rejected(Record):

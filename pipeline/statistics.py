@@ -56,6 +56,39 @@ def drop_lower(only_reference_right: float, only_variant_right: float, n: float,
     return -drop_upper(only_variant_right, only_reference_right, n, alpha)
 
 
+def change_interval(only_before: int, only_after: int, n: int, alpha: float = ALPHA) -> tuple[float, float]:
+    """The two-sided 1 - alpha interval of the change p_after - p_before of accuracy, from paired answers on n images.
+
+    ``only_before``: images right before and wrong after. Its limits are ``drop_upper``'s at alpha / 2 each.
+    """
+    return (
+        -drop_upper(only_before, only_after, n, alpha / 2),
+        drop_upper(only_after, only_before, n, alpha / 2),
+    )
+
+
+def mcnemar_p(only_before: int, only_after: int) -> float:
+    """The exact two-sided p of McNemar's test: were the discordant images as likely to go the one way as the other?
+
+    Twice the binomial tail at one half, at most 1 (McNemar, Psychometrika 12, 1947; the exact form after Cochran,
+    1950); 1 without a discordant image. A large p is no evidence of equality.
+    """
+    from scipy.special import bdtr
+
+    discordant = only_before + only_after
+    return min(1.0, 2 * float(bdtr(min(only_before, only_after), discordant, 0.5))) if discordant else 1.0
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """The p-values in their order, corrected for their number (Holm, Scand. J. Statist. 6, 1979)."""
+    found = [0.0] * len(p_values)
+    largest = 0.0
+    for rank, at in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[at]))
+        found[at] = largest
+    return found
+
+
 def drop_decision(only_reference_right: float, only_variant_right: float, n: float, limit: float) -> Decision:
     """Is the drop within ``limit`` (a share)? met: its upper bound is; not-met: not even its lower bound is."""
     if drop_upper(only_reference_right, only_variant_right, n) <= limit:

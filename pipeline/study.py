@@ -155,14 +155,14 @@ def exit_code(study: Study) -> Exit:
     """The contract's exit code of a finished study. Where no variant has a verdict, the policy was not decided.
 
     A difference that was to be explained and could not be looked into counts as a part not done, and so does an ISA
-    that no variant was run with.
+    that was named and that no variant was run with.
     """
     judged = [variant.verdict is not None for variant in study.variants if variant.role == "candidate"]
     codes = [Exit.DONE]
     if study.recommendation is not None and study.recommendation.chosen is None and any(judged):
         codes.append(Exit.NOT_MET)
     run = {one.condition.isa for variant in study.variants for one in variant.comparisons}
-    if not run.issuperset(study.config.get("isa", ())):
+    if study.config.get("isa_named", True) and not run.issuperset(study.config.get("isa", ())):
         codes.append(Exit.PARTIAL)
     if not judged or not all(judged) or any(variant.status != "measured" for variant in study.variants):
         codes.append(Exit.PARTIAL)

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from models.images import Images
+from models.images import Images, View
 from models.registry import load
 from pipeline.inputs import InputsRequest, PreparedSet, prepare
 from pipeline.inputs.request import Labelled
@@ -76,5 +76,9 @@ def _limited(request: dict[str, Any]) -> InputsRequest:
     limit = MEMORY_BYTES if hard == resource.RLIM_INFINITY else min(MEMORY_BYTES, hard)
     resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
     names = request["class_names"]
-    read = {"folder": Path(request["folder"]), "class_names": names and tuple(names)}
+    read = {
+        "folder": Path(request["folder"]),
+        "class_names": names and tuple(names),
+        "view": View.from_json(request["view"]),
+    }
     return InputsRequest(**request | read, draw=load("models.seed_inputs:draw"))

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from models.artifact_cache import ArtifactCache
-from models.images import Images
+from models.images import IMAGENET, Images, View
 from models.registry import find_variant, load
 from models.spec import Artifact, BuildRequest, Manifest, Network, Quantized, Runner, RunnerSettings
 from pipeline.evidence import Evidence, Pass
@@ -38,6 +38,7 @@ def check_onnx(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
     """The user's ONNX file, checked; in the shape of ``resolve_weights``'s answer."""
     path = Path(payload["onnx"])
     checked = load("models.onnx_check:check_onnx")(path)
+    size = checked.height if checked.height and checked.height == checked.width else IMAGENET.size
     return {
         "source": path.name,
         "model": path.name,
@@ -45,8 +46,17 @@ def check_onnx(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
         "sha256": checked.sha256,
         "num_classes": checked.num_classes,
         "class_names": None,
-        "note": "the user's ONNX file; variants of other runtimes cannot be made from it",
+        "note": "; ".join(["the user's ONNX file; variants of other runtimes cannot be made from it", *checked.notes]),
+        "view": asdict(View(size, IMAGENET.short_side(size))),
     }
+
+
+def refused_sizes(payload: dict[str, Any], emit: Emit) -> list[str | None]:
+    """For each [height, width] of ``sizes``: why the network takes no images of it, or None where it does."""
+    if onnx := payload["onnx"]:
+        return [load("models.onnx_export:refusal")(Path(onnx), height, width) for height, width in payload["sizes"]]
+    model, classes = payload["model"], payload["num_classes"]
+    return [load("models.networks:refusal")(model, classes, height, width) for height, width in payload["sizes"]]
 
 
 def build(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
@@ -55,7 +65,7 @@ def build(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
     cache = ArtifactCache(Path(payload["cache"]))
     calibration = payload["calibration"]
     request = BuildRequest(
-        network=Network(**payload["network"]),
+        network=Network(**payload["network"] | {"size": tuple(payload["network"]["size"])}),
         calibration=None if calibration is None else Images.from_json(calibration),
         cache=cache,
         say=lambda text: emit({"say": text}),

@@ -82,6 +82,17 @@ def points(share: float) -> str:
     return non_finite(share) or f"{100 * share + 0.0:.1f} points".replace("-0.0 ", "0.0 ")
 
 
+def signed_points(share: float) -> str:
+    """A change of a share in percentage points, without the unit: ``+0.4``, ``-1.2``, ``0.0``."""
+    text = non_finite(share) or f"{100 * share:+.1f}"
+    return "0.0" if text in ("+0.0", "-0.0") else text
+
+
+def margin(points_: float | None) -> str:
+    """A margin to both sides, in points: ``±0.5 points``."""
+    return "no margin" if points_ is None else f"±{points_:g} point{'' if points_ == 1 else 's'}"
+
+
 def events(found: int, n: int, upper95: float | None) -> str:
     """Events among n with their one-sided 95 % bound: ``0 of 16 (at most 18 %)``. Never a bare zero."""
     if upper95 is None:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
-from pipeline.settings import Settings
+from pipeline.settings import Setting
 from reports.escape import clean
 
 
-def settings_text(settings: Settings, *, as_json: bool) -> str:
+def settings_text(every: Sequence[Setting], *, as_json: bool) -> str:
     """A line a setting, or a JSON list of {flag, value, origin}."""
     if as_json:
-        return json.dumps([vars(one) for one in settings.every], indent=1)
-    rows = [(one.flag, clean(_shown(one.value)), clean(one.origin)) for one in settings.every]
+        return json.dumps([vars(one) for one in every], indent=1)
+    rows = [(one.flag, clean(_shown(one.value)), clean(one.origin)) for one in every]
     wide = [max(len(row[column]) for row in rows) for column in (0, 1)]
     return "\n".join(f"{flag:<{wide[0]}}  {value:<{wide[1]}}  {origin}" for flag, value, origin in rows)
 

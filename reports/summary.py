@@ -13,6 +13,7 @@ from reports import numbers, views
 from reports.blocks import Column, Line, Table, line
 from reports.rich_blocks import grid, prose
 from reports.sections.answer import headline, price, warnings
+from reports.sections.batch_accuracy import in_short as accuracy_by_n
 
 LINES = 40
 _FRAME = 5  # the rule above, two blank lines, the table's head of two
@@ -56,7 +57,10 @@ def _wrapped(words: Line, width: int, limit: int, style: str = "", indent: str =
 def _answer(study: Study, width: int) -> list[Text]:
     if (answer := study.answer) is None:
         return [Text("The study ended before its question was answered.")]
-    return _wrapped(line(answer.question), width, 2, "bold") + _wrapped(line(answer.sentence), width, 4)
+    found = _wrapped(line(answer.question), width, 2, "bold") + _wrapped(line(answer.sentence), width, 4)
+    if by_n := accuracy_by_n(study):
+        found += _wrapped(line(f"Does accuracy depend on N? {by_n}."), width, 1)
+    return found
 
 
 def _row(variant: VariantResult) -> tuple[str | None, ...]:

@@ -10,9 +10,11 @@ from pathlib import Path
 
 import jsonschema
 import numpy as np
+import onnx
 import pytest
 
 from tests.in_process import Commands
+from tests.models.small_onnx import classifier
 
 ROOT = Path(__file__).resolve().parent.parent
 SMALL = ["--model", "resnet18", "--weights", "random", "--image-size", "64", "--images", "4", "--inputs", "digits"]
@@ -168,6 +170,7 @@ def files(folder: Path) -> dict[str, Path]:
     (folder / "empty").mkdir()
     (folder / "junk.safetensors").write_bytes(b"junk" * 100)
     (folder / "junk.onnx").write_bytes(b"\xff" * 100)
+    onnx.save(classifier(("n", 3, 24, 32)), folder / "fixed.onnx")
     np.save(folder / "nan.npy", np.full((4, 3, 64, 64), np.nan, np.float32))
     (folder / "taken").write_text("a file")
     return {path.name: path for path in folder.iterdir()}
@@ -186,6 +189,7 @@ def files(folder: Path) -> dict[str, Path]:
         (["--weights", "{junk.safetensors}"], "junk.safetensors"),
         (["--weights", "no/such/file.pth"], "file.pth"),
         (["--onnx", "{junk.onnx}"], "junk.onnx"),
+        (["--onnx", "{fixed.onnx}"], "takes no images of 64 x 64: its input is fixed at 24 x 32"),
         (["--out", "{taken}"], "taken"),
         (["--out", "/proc/isobatch"], "/proc/isobatch"),
         (["recommend", "no/such/run"], "no/such/run"),
@@ -205,6 +209,16 @@ def test_bad_shared_input_ends_in_two_with_one_line(
     assert any(word in lines[0] for word in text.split("|")), lines[0]
     assert done.stdout == ""
     assert not list(tmp_path.rglob("report.*"))
+
+
+def test_a_set_that_the_network_cannot_take_is_left_out_and_the_others_are_run(tmp_path: Path) -> None:
+    onnx.save(classifier(("n", 3, 64, 64)), tmp_path / "square.onnx")
+    argv = ["--onnx", "square.onnx", "--variants", "ort-fp32", "--images", "2", "--batch-sizes", "2", "--no-explain"]
+    done = run(tmp_path, *argv, "--quiet")
+    assert done.returncode in (0, 1), done.stderr
+    found = report(tmp_path)
+    assert [(one["name"], one["shape"]) for one in found["inputs"]] == [("photos", [3, 64, 64])]  # type: ignore[attr-defined]
+    assert "seed is left out: square.onnx takes no images of 400 x 400" in done.stdout.replace("\n", " ")
 
 
 def test_a_variant_that_cannot_be_had_leaves_the_others(home: Path, commands: Commands) -> None:

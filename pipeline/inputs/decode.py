@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from models.images import IMAGENET, View
 from pipeline.inputs.choose import Unusable
 from pipeline.inputs.request import printable
 
@@ -21,11 +22,11 @@ MAX_PIXELS = 64_000_000
 MAX_FILE_BYTES = 256 << 20
 
 
-def decode(path: Path, size: int) -> NDArray[np.uint8]:
+def decode(path: Path, size: int, view: View = IMAGENET) -> NDArray[np.uint8]:
     """The picture as uint8 [size, size, 3]: upright (EXIF), RGB, and torchvision's evaluation transform.
 
-    That is: the short side resized to ``size * 256 / 224`` (bilinear, antialiased, by Pillow), then the centre cut
-    out. Transparency lies on white; colour profiles are ignored. Raises Unusable with the reason.
+    That is: the short side resized in the view's proportion (antialiased, by Pillow), then the centre cut out.
+    Transparency lies on white; colour profiles are ignored. Raises Unusable with the reason.
     """
     try:
         with open(path, "rb", opener=_open_at_once) as file, warnings.catch_warnings():
@@ -34,7 +35,7 @@ def decode(path: Path, size: int) -> NDArray[np.uint8]:
             _check_file(file)
             with Image.open(file, formats=FORMATS) as image:
                 _check_pixels(*image.size)
-                return _centre(_rgb(ImageOps.exif_transpose(image)), size)
+                return _centre(_rgb(ImageOps.exif_transpose(image)), size, view)
     except Unusable:
         raise
     except UnidentifiedImageError:
@@ -76,11 +77,11 @@ def _rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def _centre(image: Image.Image, size: int) -> NDArray[np.uint8]:
-    short = round(size * 256 / 224)
+def _centre(image: Image.Image, size: int, view: View) -> NDArray[np.uint8]:
+    short = view.short_side(size)
     long = int(short * max(image.size) / min(image.size))
     width, height = (short, long) if image.width <= image.height else (long, short)
     _check_pixels(width, height)  # one row of a million pixels would grow to 256 rows of 256 million
-    resized = image.resize((width, height), Image.Resampling.BILINEAR)
+    resized = image.resize((width, height), Image.Resampling[view.interpolation.upper()])
     left, top = round((width - size) / 2), round((height - size) / 2)
     return np.asarray(resized.crop((left, top, left + size, top + size)))

@@ -52,5 +52,5 @@ def _stored(request: InputsRequest, part: Part, indices: NDArray[np.int64], labe
         for index in indices:
             yield data.enlarge(pictures[index : index + 1], request.image_size)[0]
 
-    images = store_images(part_name("digits", part), request.folder / f"digits-{part}.u8", rows())
+    images = store_images(part_name("digits", part), request.folder / f"digits-{part}.u8", rows(), request.view)
     return replace(images, labels=tuple(labels[indices].tolist())) if labelled else images

@@ -13,6 +13,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from models.images import View
 from pipeline.inputs.choose import Candidates, Choice, Unusable
 from pipeline.inputs.decode import SUFFIXES, decode
 from pipeline.inputs.labels import class_index
@@ -30,9 +31,10 @@ class _Pictures:
     root: Path
     files: list[Path]
     size: int
+    view: View
 
     def read(self, index: int) -> NDArray[Any]:
-        return decode(self.files[index], self.size)
+        return decode(self.files[index], self.size, self.view)
 
     def name(self, index: int) -> str:
         return printable(self.files[index].relative_to(self.root))
@@ -61,15 +63,17 @@ def prepare_folder(request: InputsRequest, folder: Path) -> PreparedSet:
     """Pictures spread over the sorted list of those below ``folder``. Raises InputError when none is usable."""
     root = folder.resolve()
     files, skipped = list_pictures(root)
-    pictures = _Pictures(root, files, request.image_size)
+    pictures = _Pictures(root, files, request.image_size, request.view)
     candidates = Candidates(len(files), pictures.read, pictures.name)
     own = Own("folder", printable(root.name) or "folder", printable(folder), candidates, tuple(skipped))
     choice = choose_own(own, request)
+    size, view = request.image_size, request.view
+    cut = f"short side resized to {view.short_side(size)} pixels ({view.interpolation}), centre of {size} cut out"
     try:
         labels = pictures.labels(request)
     except LookupError as reason:
-        return store_own(own, request, choice, None, f"unlabelled: {reason}")
-    prepared = store_own(own, request, choice, labels, "")
+        return store_own(own, request, choice, None, f"{cut}; unlabelled: {reason}")
+    prepared = store_own(own, request, choice, labels, cut)
     return replace(prepared, labelled=partial(_labelled, own, request, choice, labels))
 
 
@@ -96,7 +100,8 @@ def _labelled(own: Own, request: InputsRequest, choice: Choice, labels: tuple[in
             kept.append(labels[index])
             yield row
 
-    images = store_images(part_name(own.name, "labelled"), request.folder / "folder-labelled.u8", rows())
+    path = request.folder / "folder-labelled.u8"
+    images = store_images(part_name(own.name, "labelled"), path, rows(), request.view)
     return Labelled(replace(images, labels=tuple(kept)), tuple(skipped))
 
 

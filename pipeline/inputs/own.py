@@ -43,7 +43,7 @@ def store_own(
 
     def stored(part: Part, chosen: dict[int, bytes]) -> Images:
         path = request.folder / f"{own.kind}-{part}.{suffix}"
-        return store_images(part_name(own.name, part), path, own.candidates.reread(chosen))
+        return store_images(part_name(own.name, part), path, own.candidates.reread(chosen), request.view)
 
     evaluation = stored("evaluation", choice.evaluation)
     if labels is not None:

@@ -50,7 +50,8 @@ def prepare_photos(request: InputsRequest) -> PreparedSet:
 
 def _stored(request: InputsRequest, part: Part, pictures: tuple[str, ...], count: int) -> Images:
     path = request.folder / f"photos-{part}.u8"
-    return store_images(part_name("photos", part), path, islice(crops(pictures, request.image_size), count))
+    rows = islice(crops(pictures, request.image_size), count)
+    return store_images(part_name("photos", part), path, rows, request.view)
 
 
 def crops(pictures: tuple[str, ...], size: int) -> Iterator[NDArray[np.uint8]]:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from models.images import Images
+from models.images import IMAGENET, Images, View
 from pipeline.records import InputSet
 
 Draw = Callable[[Path, int, int, int], str]
@@ -39,6 +39,7 @@ class InputsRequest:
     weights: str = "digits"  # digits | imagenet-v1 | imagenet-v2 | random | anything else: a file
     images: int | None = None
     image_size: int = 224
+    view: View = IMAGENET  # how pictures are resized and normalised; its own size is not asked
     seed: int = 42069
     quick: bool = False  # auto: the seed set only
     class_names: tuple[str, ...] | None = None

@@ -12,14 +12,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from models.images import Images
+from models.images import IMAGENET, Images, View
 from pipeline.inputs.request import InputError
 from pipeline.store import write_bytes
-
-MEAN = (0.485, 0.456, 0.406)
-STD = (0.229, 0.224, 0.225)
-"""ImageNet's normalisation of pixels scaled to 0..1, per channel (torchvision's constants)."""
-
 
 Part = Literal["evaluation", "calibration", "labelled"]
 
@@ -34,8 +29,8 @@ def digest(row: NDArray[Any]) -> bytes:
     return hashlib.sha256(row.tobytes()).digest()
 
 
-def store_images(name: str, path: Path, rows: Iterable[NDArray[Any]]) -> Images:
-    """Write images to ``path`` as they come, holding one at a time; returns the set, normalised where it is pixels.
+def store_images(name: str, path: Path, rows: Iterable[NDArray[Any]], view: View = IMAGENET) -> Images:
+    """Write images to ``path`` as they come, holding one at a time; returns the set, which pixels leave normalised.
 
     Rows are all uint8 [h, w, 3] or all float32 [3, h, w], of one shape (ValueError otherwise). Raises InputError when
     there are none.
@@ -57,7 +52,9 @@ def store_images(name: str, path: Path, rows: Iterable[NDArray[Any]]) -> Images:
     sha256 = write_bytes(path, chunks())
     if first.dtype == np.uint8:
         height, width, channels = first.shape
-        images = Images(name, str(path), "uint8", (count, channels, height, width), sha256, mean=MEAN, std=STD)
+        images = Images(
+            name, str(path), "uint8", (count, channels, height, width), sha256, mean=view.mean, std=view.std
+        )
     else:
         channels, height, width = first.shape
         images = Images(name, str(path), "float32", (count, channels, height, width), sha256)

@@ -19,6 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the new decision; the exit code says whether the policy is met."""
+    from pipeline.batch_accuracy import decided_again
     from pipeline.recommend import recommend
     from pipeline.study import complete_policy
     from reports.json_report import load_study
@@ -27,5 +28,7 @@ def run(arguments: argparse.Namespace) -> int:
     study = load_study(Path(arguments.run))
     n_labelled = max((variant.accuracy.n for variant in study.variants if variant.accuracy), default=0)
     policy, _ = complete_policy(read_policy(arguments), n_labelled)
+    if policy.equivalence_margin is not None:
+        study = decided_again(study, policy.equivalence_margin)
     study = study.model_copy(update={"recommendation": recommend(study.variants, policy)})
     return show(study, as_json=arguments.json)

@@ -5,25 +5,35 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from pipeline.policy_flags import add_margin, read_margin
+
 USAGE = "RUN"
 SUMMARY = "draw a run's reports again from its stored evidence; no model runs"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """A run."""
+    """A run, and a margin to decide against."""
     parser.add_argument("run", metavar="RUN", help="a run's folder, or its report.json")
+    add_margin(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Write the reports beside the records and print the summary; the exit code is that of the study."""
+    """Write the reports beside the records and print the summary; the exit code is that of the study.
+
+    With a margin of equivalence, "does the accuracy depend on N?" is decided against it, in the records too.
+    """
     from reports.charts import warm_up
 
+    margin = read_margin(arguments)
     warm_up()
+    from pipeline.batch_accuracy import decided_again
     from reports.json_report import load_study
     from reports.shown import show
     from reports.write import write_reports
 
     path = Path(arguments.run)
     study = load_study(path)
+    if margin is not None:
+        study = decided_again(study, margin)
     write_reports(study, path if path.is_dir() else path.parent)
     return show(study, as_json=arguments.json)

@@ -21,6 +21,7 @@ from reports.blocks import (
     line,
 )
 from reports.key_figures import key_figures, reason
+from reports.sections.batch_accuracy import sentence as accuracy_by_n
 
 ORDER = 10
 TITLE = "What to deploy"
@@ -151,7 +152,9 @@ def blocks(study: Study) -> list[Block]:
         standing = _standing(study)
         inside: tuple[Block, ...] = (Paragraph(_answered(answer)), *([standing] if standing else []))
         found.append(Callout("note", line(answer.question), inside))
-    found.append(Definitions((("Scope", line(scope(study))), ("Not measured", line(not_measured(study))))))
+    by_n = accuracy_by_n(study)
+    ends = ("Scope", line(scope(study))), ("Not measured", line(not_measured(study)))
+    found.append(Definitions((("Does accuracy depend on N?", by_n), *ends) if by_n else ends))
     if warned := warnings(study):
         found.append(Callout("caution", line(numbers.number_of(len(warned), "warning")), (Bullets(warned),)))
     return found

@@ -58,3 +58,19 @@ def test_the_tensors_read_lie_where_torch_aligns_them(tmp_path: Path) -> None:
 def test_an_onnx_file_is_no_torch_network() -> None:
     with pytest.raises(VariantUnavailable, match=r"^net\.onnx is an ONNX file, and torch cannot run one \(choose the"):
         networks.float_network(Network("", "", "", 10, onnx_path="/folder/net.onnx"))
+
+
+@pytest.mark.parametrize(
+    ("model", "size", "said"),
+    [
+        ("vit_b_16", 400, "Expected 224 but got 400"),
+        ("vit_b_16", 224, None),
+        ("inception_v3", 32, "size"),
+        ("resnet18", 400, None),
+        ("swin_t", 400, None),
+    ],
+)
+def test_a_network_says_which_sizes_it_takes(model: str, size: int, said: str | None) -> None:
+    found = networks.refusal(model, 10, size, size)
+    assert (found is None) == (said is None)
+    assert said is None or (said in str(found) and "\n" not in str(found))

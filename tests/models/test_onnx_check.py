@@ -165,6 +165,11 @@ def channels_last(model: onnx.ModelProto) -> None:
     model.graph.node[1].input[0] = "nchw"
 
 
+def grey(model: onnx.ModelProto) -> None:
+    model.graph.input[0].type.tensor_type.shape.dim[1].dim_value = 1
+    model.graph.initializer[0].CopyFrom(numpy_helper.from_array(np.ones((8, 1, 3, 3), np.float32), "a.weight"))
+
+
 def feature_maps(model: onnx.ModelProto) -> None:
     del model.graph.output[:]
     model.graph.output.append(helper.make_tensor_value_info("pool", TensorProto.FLOAT, ["n", 8, 1, 1]))
@@ -198,6 +203,7 @@ def dangling_input(model: onnx.ModelProto) -> None:
         (half_input, "FLOAT16"),
         (fixed_batch, "batch axis of 'images' is fixed at 1"),
         (channels_last, "NHWC"),
+        (grey, "is 1, but images come as NCHW with 3 channels; export it with 3 channels"),
         (feature_maps, "rank 4"),
         (custom_domain, "custom domain 'my.company'"),
         (unknown_operator, "nearest: 'Relu'"),
@@ -213,6 +219,15 @@ def test_a_model_that_is_no_classifier_is_refused(
     spoil(model)
     with pytest.raises(OnnxError, match=word):
         check_onnx(saved(tmp_path, model))
+
+
+def test_an_output_that_is_no_logits_is_told(tmp_path: Path) -> None:
+    model = classifier()
+    assert check_onnx(saved(tmp_path, model)).notes == ()
+    model.graph.node[-1].output[0] = "raw"
+    model.graph.node.append(helper.make_node("Softmax", ["raw"], ["logits"]))
+    (note,) = check_onnx(saved(tmp_path, model)).notes
+    assert "comes from Softmax" in note
 
 
 def test_an_operator_hidden_in_a_branch_is_found(tmp_path: Path) -> None:

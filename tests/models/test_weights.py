@@ -9,7 +9,9 @@ from safetensors.torch import load_file, save_file
 
 from models import weights
 from models.artifact_cache import file_sha256
-from models.networks import State
+from models.images import IMAGENET, View
+from models.networks import State, known_models
+from models.torchvision_compat import torchvision
 from models.weights import ResolvedWeights, WeightsError
 
 MODEL = "shufflenet_v2_x0_5"
@@ -36,8 +38,13 @@ def published(state: State, hub: Path, monkeypatch: pytest.MonkeyPatch, name: st
     def download(**options: Any) -> None:
         raise AssertionError("nothing may be downloaded")
 
+    view: dict[str, Any] = {"crop_size": 40, "resize_size": 50, "mean": (0.5,) * 3}
+    view["interpolation"] = torchvision.transforms.InterpolationMode.BICUBIC
     entry = SimpleNamespace(
-        url=f"https://example.org/{path.name}", get_state_dict=download, meta={"categories": ["a"] * 7}
+        url=f"https://example.org/{path.name}",
+        get_state_dict=download,
+        meta={"categories": ["a"] * 7},
+        transforms=lambda: torchvision.transforms._presets.ImageClassification(**view),
     )
     monkeypatch.setattr(weights, "_published", lambda wanted, model: entry if wanted == name else None)
     return path
@@ -99,6 +106,26 @@ def test_auto_takes_cached_imagenet_weights(
     published(small_state, hub, monkeypatch)
     found = resolve("auto", tmp_path, offline=True)
     assert found.source == "imagenet-v1" and found.class_names == ("a",) * 7
+    assert found.view == View(40, 50, "bicubic", (0.5, 0.5, 0.5), IMAGENET.std)
+
+
+@pytest.mark.parametrize(
+    ("model", "view"),
+    [
+        ("resnet18", IMAGENET),
+        ("efficientnet_b0", View(224, 256, "bicubic")),
+        ("inception_v3", View(299, 342)),
+        ("efficientnet_v2_l", View(480, 480, "bicubic", (0.5,) * 3, (0.5,) * 3)),
+    ],
+)
+def test_weights_of_the_users_own_see_what_torchvisions_first_entry_asks_for(model: str, view: View) -> None:
+    assert weights._view(weights._first_entry(model)) == view
+
+
+def test_every_classifier_has_a_view() -> None:
+    for model in known_models():
+        view = weights._view(weights._first_entry(model))
+        assert view.interpolation in ("bilinear", "bicubic") and view.resize >= view.size >= 224
 
 
 def test_auto_downloads_nothing_and_names_the_command_that_would(

@@ -4,7 +4,9 @@ import pytest
 
 from pipeline.conditions import Setting, base, settings
 from pipeline.config import Config, read_config, study_parser
-from pipeline.errors import UsageError
+from pipeline.errors import Exit, UsageError
+from pipeline.study import exit_code
+from tests.reports import studies
 
 
 def config(*argv: str) -> Config:
@@ -20,15 +22,32 @@ def test_the_default_grid_is_one_native_setting() -> None:
         (1,),
         ("outlier",),
     )
-    assert (found.image_size, found.also_sizes) == (224, ())
+    assert (found.image_size, found.also_sizes) == (None, ())  # that of the weights
 
 
 def test_an_explicit_flag_replaces_one_axis_of_a_grid() -> None:
     found = config("--grid", "wide", "--isa", "sse4", "--image-size", "64")
     assert found.isa == ("sse4",)
-    assert (found.image_size, found.also_sizes) == (64, ())
+    assert (found.image_size, found.also_sizes, found.isa_named) == (64, (), True)
     assert found.memory_format == ("contiguous", "channels_last")  # the grid's own
     assert found.neighbours == ("outlier", "zeros", "constant", "random", "worst")
+
+
+def test_what_a_preset_wishes_for_was_not_named(tmp_path: Path) -> None:
+    wide = config("--grid", "wide")
+    assert (wide.isa, wide.isa_named) == (("native", "avx2", "avx512"), False)
+    assert (wide.image_size, wide.also_sizes) == (None, (192,))
+    file = tmp_path / "mine.toml"
+    file.write_text('isa = "avx512"\n')
+    assert config("--grid", str(file)).isa_named and config("--isa", "native").isa_named
+
+
+@pytest.mark.parametrize(("named", "code"), [(True, Exit.PARTIAL), (False, Exit.DONE)])
+def test_only_a_cap_that_was_named_is_missed(named: bool, code: Exit) -> None:
+    study = studies.unasked()
+    complete = [v for v in study.variants if v.status == "measured"]
+    wide = {**study.config, "isa": ["native", "avx512"], "isa_named": named}
+    assert exit_code(study.model_copy(update={"variants": complete, "config": wide})) == code
 
 
 def test_a_grid_of_the_users_own(tmp_path: Path) -> None:

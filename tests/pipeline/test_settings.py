@@ -146,6 +146,19 @@ def test_show_config_prints_every_setting_and_runs_nothing(capsys: pytest.Captur
     assert {path.name for path in Path().iterdir()} == {"isobatch.toml"}
 
 
+def test_show_config_has_what_is_in_effect_where_nothing_was_set(capsys: pytest.CaptureFixture[str]) -> None:
+    def shown(*argv: str) -> dict[str, tuple[str, str]]:
+        assert run.main(["--show-config", "--json", *argv]) == 0
+        return {one["flag"]: (one["value"], one["origin"]) for one in json.loads(capsys.readouterr().out)}
+
+    plain = shown()
+    assert plain["--batch-sizes"] == ("2,3,4,8,16", "default") and plain["--image-size"] == ("auto", "default")
+    assert plain["--policy"] == ("batch-invariant", "default") and plain["--images"] == (None, "default")
+    wide = shown("--grid", "wide", "--threads", "1")
+    assert wide["--isa"] == ("native,avx2,avx512", "--grid wide (command line)")
+    assert wide["--threads"] == ("1", "command line")
+
+
 @pytest.mark.parametrize("flag", ["--list-variants", "--help"])
 def test_a_broken_file_does_not_keep_help_away(flag: str) -> None:
     Path("isobatch.toml").write_text("a = [")

@@ -7,9 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.statistics import (
+    change_interval,
     drop_decision,
     drop_lower,
     drop_upper,
+    holm,
+    mcnemar_p,
     median_interval,
     needed_n,
     rate_interval,
@@ -73,6 +76,44 @@ def test_the_bounds_of_a_drop_hold_it_between_them(b: int, c: int, more: int) ->
 def test_more_discordant_than_images_is_refused() -> None:
     with pytest.raises(ValueError, match="discordant"):
         drop_upper(3, 3, 5)
+
+
+@pytest.mark.parametrize("n", [1, 5, 14])
+def test_the_interval_of_a_change_covers_at_least_95_percent(n: int) -> None:
+    outcomes = [(b, c) for b in range(n + 1) for c in range(n + 1 - b)]
+    limits = {pair: change_interval(*pair, n) for pair in outcomes}
+    for p_b, p_c in [(0.0, 0.0), (0.1, 0.1), (0.5, 0.5), (0.3, 0.05), (0.0, 0.9), (1.0, 0.0)]:
+        covered = math.fsum(
+            math.comb(n, b) * math.comb(n - b, c) * p_b**b * p_c**c * max(0.0, 1 - p_b - p_c) ** (n - b - c)
+            for b, c in outcomes
+            if limits[b, c][0] <= p_c - p_b + 1e-12 and limits[b, c][1] >= p_c - p_b - 1e-12
+        )
+        assert covered >= 0.95 - 1e-9, (p_b, p_c)
+
+
+@pytest.mark.parametrize("pair", [(0, 0), (0, 1), (1, 0), (3, 3), (0, 5), (5, 0), (2, 9), (40, 60)])
+def test_mcnemar_is_the_share_of_coin_tosses_at_least_as_uneven(pair: tuple[int, int]) -> None:
+    n = sum(pair)
+    uneven = [k for k in range(n + 1) if min(k, n - k) <= min(pair)]
+    assert mcnemar_p(*pair) == pytest.approx(math.fsum(math.comb(n, k) for k in uneven) / 2**n)
+
+
+def rejected(p_values: list[float], alpha: float) -> set[int]:
+    """Holm's procedure as it is told: from the smallest p on, until one exceeds alpha over those that are left."""
+    found: set[int] = set()
+    for at in sorted(range(len(p_values)), key=p_values.__getitem__):
+        if p_values[at] > alpha / (len(p_values) - len(found)):
+            break
+        found.add(at)
+    return found
+
+
+@given(st.lists(st.floats(1e-6, 1.0), max_size=6))
+def test_holm_s_p_is_the_level_at_which_the_procedure_rejects(p_values: list[float]) -> None:
+    for at, corrected in enumerate(holm(p_values)):
+        assert p_values[at] <= corrected <= 1
+        assert corrected == 1 or at in rejected(p_values, corrected * (1 + 1e-9))
+        assert at not in rejected(p_values, corrected * (1 - 1e-9))
 
 
 def test_decisions() -> None:

@@ -32,7 +32,18 @@ PAYLOADS = (
 GROUPS = tuple(PAYLOADS[at : at + 5] for at in range(0, len(PAYLOADS), 5))
 """Several at a time, for what takes long to draw: what is escaped is escaped character by character."""
 
-_FIXED = {"kind", "status", "role", "verdict", "stability", "objective", "decided", "schema_version", "found_by"}
+_FIXED = {
+    "kind",
+    "status",
+    "role",
+    "verdict",
+    "stability",
+    "objective",
+    "decided",
+    "depends",
+    "schema_version",
+    "found_by",
+}
 """Keys whose values the records restrict to a few words."""
 
 

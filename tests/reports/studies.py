@@ -7,9 +7,13 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from pipeline import records as r
 from pipeline.answer import answer
+from pipeline.batch_accuracy import batch_accuracy
 from pipeline.recommend import recommend
+from tests.fakes import noise_by_size, run
 from tests.reports import explained
 
 CLASSES = 1000
@@ -189,10 +193,23 @@ def measured(row: Row) -> r.VariantResult:
             decided="not-met" if drop > 0.03 else "met",
             needed_n=None,
         ),
+        batch_accuracy=[by_n(row)],
         cost=cost(row),
         not_run=[r.NotRun(inputs="seed", what="N = 8, 16", why="the set has 4 images"), *unexplained(row)],
         **explained.explained(row.name),
     )
+
+
+def by_n(row: Row, margin: float | None = 2.0) -> r.BatchAccuracy:
+    """Accuracy by N on the digits: where noise is large, two of 16 answers change, one of them from right to wrong."""
+    labels = np.arange(16)
+    rows = np.eye(16, dtype=np.float32)
+    noise = {8: 2.0} if (row.noise or 0) > 1e-3 else {}
+    evidence = run(noise_by_size(rows, noise, images=[3, 5]), 15, DIGITS_NS, probes=False, inputs="digits")
+    labels[5] = 9
+    found = batch_accuracy(evidence, condition(224), labels, np.arange(16), margin)
+    assert found is not None
+    return found
 
 
 def unexplained(row: Row) -> list[r.NotRun]:

@@ -10,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from models.images import View
 from models.torchvision_compat import torchvision
 from pipeline.inputs import decode as module
 from pipeline.inputs.choose import Unusable
@@ -49,6 +50,20 @@ def test_the_transform_is_torchvisions(tmp_path: Path, shape: tuple[int, int], s
         [torchvision.transforms.Resize(round(size * 256 / 224)), torchvision.transforms.CenterCrop(size)]
     )
     assert np.array_equal(decode(tmp_path / "a.png", size), np.asarray(transform(image)))
+
+
+@pytest.mark.parametrize("shape", [(300, 200), (97, 64)])
+def test_the_view_of_other_weights(tmp_path: Path, shape: tuple[int, int]) -> None:
+    image = noise(1, *shape)
+    image.save(tmp_path / "a.png")
+    bicubic = torchvision.transforms.InterpolationMode.BICUBIC
+    preset = torchvision.transforms._presets.ImageClassification(
+        crop_size=60, resize_size=90, interpolation=bicubic, mean=(0, 0, 0), std=(1, 1, 1)
+    )
+    found = decode(tmp_path / "a.png", 60, View(60, 90, "bicubic"))
+    expected = (preset(image).numpy().transpose(1, 2, 0) * 255).round().astype(np.uint8)
+    assert np.array_equal(found, expected)
+    assert View(60, 90).short_side(120) == 180
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.bmp", "a.webp", "a.jpg"])

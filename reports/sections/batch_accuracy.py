@@ -1,0 +1,165 @@
+"""With labels: does the accuracy depend on the batch size?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pipeline.batch_accuracy import SEVERITY, worst_dependence
+from pipeline.records import AccuracyAtN, BatchAccuracy, Dependence, Study, VariantResult
+from reports import numbers, views
+from reports.blocks import Absent, Block, Column, Details, Line, Paragraph, Table, line
+
+ORDER = 100.5
+TITLE = "Accuracy and batch size"
+SHOW = "folded"
+
+_UNUSABLE = ("not-repeatable", "invalid")
+_ANSWERS: dict[Dependence | None, str] = {
+    "no": "no: no top-1 changed",
+    "equivalent": "within the margin",
+    None: "top-1 changed, no margin given",
+    "undecided": "undecided",
+    "not-equivalent": "yes, beyond the margin",
+}
+_COLUMNS = (
+    Column("Variant", "name"),
+    Column("On"),
+    Column("Depends on N?"),
+    Column("Top-1 changed at some N", "number"),
+    Column("Largest change of accuracy", "number"),
+)
+_COLUMNS_N = (
+    Column("Variant", "name"),
+    Column("On"),
+    Column("N", "number"),
+    Column("Top-1", "number"),
+    Column("Top-1 changed", "number"),
+    Column("Right only alone / batched", "number"),
+    Column("Change (95 %)", "number"),
+    Column("McNemar p, by Holm", "number"),
+)
+
+Judged = tuple[VariantResult, BatchAccuracy]
+
+
+def sentence(study: Study) -> Line | None:
+    """The answer for all variants in one go; None where nothing labelled was run batched."""
+    text = "; ".join(_said(depends, group) for depends, group in _groups(study))
+    return views.named(study, f"{text[:1].upper()}{text[1:]}.") if text else None
+
+
+def in_short(study: Study) -> str | None:
+    """The same on one line, without figures; None where nothing labelled was run batched."""
+    parts = []
+    for depends, group in _groups(study):
+        names = [variant.name for variant, _ in group]
+        some = names[0] if len(names) == 1 else f"{numbers.count(len(names))} variants"
+        margin = numbers.margin(group[0][1].margin_points)
+        begin = {"no": "no", "equivalent": f"within {margin}", "undecided": f"undecided against {margin}"}
+        parts.append(f"{begin.get(depends or '', 'yes' if depends else 'top-1 changed')} for {some}")
+    return "; ".join(parts) or None
+
+
+def _groups(study: Study) -> list[tuple[Dependence | None, list[Judged]]]:
+    """The variants that can be judged by their answer, the worst first."""
+    usable = [variant for variant in views.candidates(study) if variant.verdict not in _UNUSABLE]
+    judged = [(variant, found) for variant in usable if (found := worst_dependence(variant))]
+    every = [(depends, [one for one in judged if one[1].depends == depends]) for depends in reversed(SEVERITY)]
+    return [(depends, group) for depends, group in every if group]
+
+
+def _said(depends: Dependence | None, group: Sequence[Judged]) -> str:
+    names = views.listing((variant.name for variant, _ in group), 20)
+    if depends == "no":
+        fewest, most = (pick(found.singles.n for _, found in group) for pick in (min, max))
+        n = numbers.number_of(most, "labelled image")
+        bound = _bound(max(found.changed_upper95 for _, found in group))
+        of = n if fewest == most else f"{numbers.count(fewest)} to {n}"
+        return f"no for {names}: no top-1 of {of} changed at any tested N ({bound} do, 95 %)"
+    margin = numbers.margin(group[0][1].margin_points)
+    begin = {
+        "equivalent": f"within {margin} for {names}",
+        "undecided": f"undecided against {margin} for {names}",
+        "not-equivalent": f"yes, beyond {margin}, for {names}",
+        None: f"top-1 changed for {names}, and --equivalence-margin would say what matters",
+    }[depends]
+    return f"{begin} ({_worst(group)})"
+
+
+def _bound(upper95: float) -> str:
+    return f"at most {numbers.percent(upper95, 0 if upper95 >= 0.1 else 1)}"
+
+
+def _worst(group: Sequence[Judged]) -> str:
+    """The variant of the group whose accuracy changed most: how many top-1, and by how much."""
+    variant, found = max(group, key=lambda one: (abs(_farthest(one[1]).change), one[1].changed / one[1].singles.n))
+    at = (
+        f"with {variant.name} at N = {_farthest(found).batch_size}"
+        if len(group) > 1
+        else f"at N = {_farthest(found).batch_size}"
+    )
+    events = f"{numbers.count(found.changed)} of {numbers.count(found.singles.n)} top-1 changed"
+    return f"{events}, {_bound(found.changed_upper95)}; accuracy {_change(_farthest(found))} {at}"
+
+
+def _farthest(found: BatchAccuracy) -> AccuracyAtN:
+    """The N at which the limits of the change lie farthest from none."""
+    return max(found.at, key=lambda one: (abs(one.change), max(-one.change_low95, one.change_high95)))
+
+
+def _change(one: AccuracyAtN) -> str:
+    low, high = numbers.signed_points(one.change_low95), numbers.signed_points(one.change_high95)
+    return f"{numbers.signed_points(one.change)} points ({low} to {high})"
+
+
+def _on(found: BatchAccuracy) -> str:
+    return f"{found.inputs}, {views.condition(found.condition)}"
+
+
+def _row(variant: VariantResult, found: BatchAccuracy) -> tuple[str | None, ...]:
+    worst = _farthest(found)
+    unusable = f"not judged: {variant.verdict}" if variant.verdict in _UNUSABLE else None
+    return (
+        variant.name,
+        _on(found),
+        unusable or _ANSWERS[found.depends],
+        numbers.events(found.changed, found.singles.n, found.changed_upper95),
+        f"{_change(worst)} at N = {worst.batch_size}" if found.changed else "none at any N",
+    )
+
+
+def _row_n(variant: VariantResult, found: BatchAccuracy, one: AccuracyAtN) -> tuple[str | None, ...]:
+    return (
+        variant.name,
+        _on(found),
+        numbers.count(one.batch_size),
+        numbers.percent(one.top1),
+        numbers.events(one.changed, one.n, one.changed_upper95),
+        f"{numbers.count(one.only_singles_right)} / {numbers.count(one.only_batched_right)}",
+        _change(one),
+        numbers.real(one.mcnemar_holm),
+    )
+
+
+def blocks(study: Study) -> list[Block]:
+    """The answer, a row for each variant, labelled set and condition, and folded one for each N."""
+    every = [(variant, found) for variant in views.candidates(study) for found in variant.batch_accuracy or []]
+    if not every:
+        return [Absent(line("No labelled input set was run batched: --inputs with one folder a class gives labels."))]
+    answered = sentence(study)
+    margins = {found.margin_points for _, found in every if found.margin_points is not None}
+    against = f" Margin: {views.listing(map(numbers.margin, sorted(margins)))}." if margins else ""
+    caption = (
+        "The labelled images of the comparisons, batched against their own singles, paired. A share comes with its "
+        f"exact one-sided 95 % bound, a change with its exact paired 95 % limits.{against} More --images narrow both."
+    )
+    per_n = (
+        "McNemar's exact test, corrected over the N of one variant and condition (Holm), stands beside and decides "
+        "nothing: a large p is no evidence that nothing changed."
+    )
+    rows = tuple(_row_n(variant, found, one) for variant, found in every for one in found.at)
+    return [
+        *([Paragraph(answered)] if answered else []),
+        Table(caption, _COLUMNS, tuple(_row(variant, found) for variant, found in every)),
+        Details("Accuracy at each N", (Table(per_n, _COLUMNS_N, rows),)),
+    ]
