@@ -277,6 +277,7 @@ class Locating(Record):
     """
 
     inputs: str
+    search: Literal["default", "full"] = "default"  # as --explain asked
     batch_sizes: list[int]
     layers: int
     layers_not_replayable: list[str]

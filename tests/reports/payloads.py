@@ -29,7 +29,10 @@ PAYLOADS = (
     "[bold red]markup[/bold red] [link=https://example.com]x[/link] **b** _i_ ~~s~~ $x$ @someone",
 )
 
-_FIXED = {"kind", "status", "role", "verdict", "stability", "objective", "decided", "schema_version", "found_by"}
+_FIXED = {
+    *("kind", "status", "role", "verdict", "stability", "objective", "decided", "schema_version", "found_by"),
+    "search",
+}
 """Keys whose values the records restrict to a few words."""
 
 
