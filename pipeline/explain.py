@@ -15,7 +15,7 @@ from pipeline.environment import cpu_flags
 from pipeline.execute import WorkerError
 from pipeline.inputs import PreparedSet
 from pipeline.measure import artifact_json, cost
-from pipeline.records import Condition, Growth, Locating, Origin, VariantResult
+from pipeline.records import Condition, Growth, Locating, NeighbourEffect, Origin, VariantResult
 from pipeline.repair_records import repair_records
 from pipeline.stages import Stages, emulated
 from pipeline.store import StoreError, read_json, write_bytes
@@ -139,6 +139,7 @@ def records(explained: Explained) -> dict[str, Any]:
         "origins_complete": bool(named) and any(set(one["layers"]) == named for one in proofs),
         "locating": _locating(explained),
         "growth": [Growth(**one) for one in found["growth"]],
+        "neighbour_effect": NeighbourEffect(**found["neighbour_effect"]) if found["neighbour_effect"] else None,
         "repairs": repair_records(found["tried"]),
     }
 

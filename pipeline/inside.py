@@ -14,6 +14,7 @@ from pipeline.batch_shapes import measure_shapes
 from pipeline.ladder import Scope, climb, tried_json
 from pipeline.locate import Located, Watched, locate
 from pipeline.mechanisms import Explained, explain_origins
+from pipeline.neighbour_effect import neighbour_effect
 from pipeline.repairs import Bench
 from pipeline.reproducer import write_reproducers
 from pipeline.search import SEARCHES
@@ -44,6 +45,10 @@ def explain_and_repair(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
         scripts = write_reproducers(runner, located, captured, spec.name, folder, payload["seed"])
         answer = {"locatable": True, "batch_sizes": tried_at, **_as_json(located, explained)}
         answer["reproducers"] = {name: asdict(one) for name, one in scripts.items()}
+        named = [one.explanation.mechanism for one in explained.values()]
+        answer["neighbour_effect"] = neighbour_effect(
+            runner, named, captured, tried_at, folder, spec.name, payload["seed"]
+        )
         shapes = measure_shapes(runner, located, captured, count, payload["seed"])
         bench = Bench(runner, payload["settings"]["threads"], captured, tuple(sizes), located, shapes)
         sets = [images, *(Images.from_json(other) for other in payload["also"])]
