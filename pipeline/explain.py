@@ -17,6 +17,7 @@ from pipeline.inputs import PreparedSet
 from pipeline.measure import artifact_json, cost
 from pipeline.records import Condition, Growth, Locating, NeighbourEffect, Origin, VariantResult
 from pipeline.repair_records import repair_records
+from pipeline.reproducer import still_there
 from pipeline.stages import Stages, emulated
 from pipeline.store import StoreError, read_json, write_bytes
 
@@ -106,7 +107,7 @@ def _look_inside(
     with contextlib.suppress(StoreError):
         found: dict[str, Any] = read_json(kept)
         stages.kept_jobs += 1
-        return found
+        return still_there(found, stages.run.folder)
     found = stages.workers.call(
         setting.environment,
         "pipeline.inside:explain_and_repair",
