@@ -118,7 +118,8 @@ class _Node:
         limits = np.iinfo(self.values["y_zero"].dtype)
         if self.is_product:
             exact: tuple[NDArray[np.int64], ...] = (self._sums(inputs[0]),)
-            scales, zeros = (self.scalar("x_scale"),), (int(self.scalar("x_zero")),)
+            scales: tuple[float, ...] = (self.scalar("x_scale"),)
+            zeros: tuple[int, ...] = (int(self.scalar("x_zero")),)
             weight_scales = self.by_channel(np.broadcast_to(self.values["w_scale"].reshape(-1), self.bias.shape))
         elif len(inputs) != 2:
             return None
@@ -273,7 +274,7 @@ def _extremes(node: _Node, shape: tuple[int, ...], code: int) -> _Made | None:
     if np.abs(bias).max() > np.iinfo(np.int32).max:
         return None
     stored = weights.T if weights.ndim == 2 and not node.attributes.get("transB", 0) else weights
-    values = {"weight": np.ascontiguousarray(stored), "bias": bias.astype(np.int32)}
+    values: dict[str, NDArray[Any]] = {"weight": np.ascontiguousarray(stored), "bias": bias.astype(np.int32)}
     values |= _by_channel_scales(node, scales.astype(np.float32))
     return values, (np.full((1, *shape), code, np.uint8),)
 

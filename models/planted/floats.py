@@ -48,7 +48,7 @@ def _one_ulp(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 
 @torch.library.custom_op("isobatch_one_ulp::conv2d", mutates_args=())
 def _one_ulp_convolution(x: Tensor, weight: Tensor, stride: list[int], padding: list[int]) -> Tensor:
-    rows = [nn.functional.conv2d(row, weight, None, stride, padding) for row in x.split(1)]
+    rows = [nn.functional.conv2d(row, weight, None, stride, padding) for row in torch.split(x, 1)]
     result = torch.cat(rows)
     if len(x) > 1:
         result[:, 0] = torch.nextafter(result[:, 0], torch.full_like(result[:, 0], torch.inf))

@@ -239,6 +239,7 @@ def test_scripts_are_listed_once_with_their_layers_and_missing_ones_with_the_rea
 def test_the_posts_suspects_are_answered_with_their_evidence() -> None:
     told = text("suspects", studies.full())
     assert "BatchNorm is innocent in fp32" in told
+    assert "no output differed at any N, so that no layer can be guilty" in told
     assert "Execution out of order is no cause" in told and "repeat comparisons" in told
 
 
