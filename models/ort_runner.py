@@ -21,12 +21,25 @@ from models.ort_canonical import CanonicalOrtRunner, canonical_model
 from models.ort_clipping import WATCHED_FILE, clip_shares
 from models.ort_examined import ExaminedGraphRunner
 from models.ort_graph import optimised_graph, weight_layers
+from models.ort_integer import accumulators, crafted, provoked
 from models.ort_saturation import saturating_operators
 from models.ort_scales import rescaled
 from models.ort_session import CPU, MODEL_FILE, input_name, open_session
 from models.ort_watch import WatchedGraph
 from models.repairable import Scales
-from models.spec import Artifact, Canonical, Effective, Json, Layer, Rows, RunnerSettings, VariantUnavailable
+from models.spec import (
+    Accumulators,
+    Artifact,
+    Canonical,
+    Crafted,
+    Effective,
+    IntegerCall,
+    Json,
+    Layer,
+    Rows,
+    RunnerSettings,
+    VariantUnavailable,
+)
 from models.streams import Streamed
 
 _PROVIDERS = {"cpu": CPU, "cuda": "CUDAExecutionProvider"}
@@ -157,6 +170,22 @@ class OrtRunner(ExaminedGraphRunner):
 
 class QuantizedOrtRunner(OrtRunner):
     """A runner whose activations have fixed int8 scales."""
+
+    def accumulators(self, layer: str, inputs: Rows) -> Accumulators | None:
+        """The exact sums of an integer operator; None for other layers. Raises KeyError for an unknown layer."""
+        return accumulators(self._watched, layer, inputs)
+
+    def crafted(self, layer: str, batch: int, seed: int, how: Crafted) -> IntegerCall | None:
+        """Copies of one crafted image, alone and together; None before the first ``watch``. Raises as above."""
+        return crafted(self._watched, layer, batch, seed, how)
+
+    def provoke(self, layer: str, batch: int, seed: int) -> tuple[int, int]:
+        """(elements that differ, elements tried) on rounding ties of this layer; (0, 0) before the first ``watch``.
+
+        Constant channels, and other biases and weight scales of the same operator: within 2 ULP of a tie. Raises
+        KeyError for an unknown layer.
+        """
+        return provoked(self._watched, layer, batch, seed)
 
     def clip_shares(self, images: NDArray[np.float32]) -> dict[str, float]:
         """Per quantized layer the share (0 to 1) of its activations lost beyond the int8 range, over these images."""

@@ -37,6 +37,7 @@ class WatchedGraph:
         self._provider = provider
         self.types, rows = self._probe()
         self.layers = cut(model, rows)
+        self.shapes: dict[str, tuple[tuple[int, ...], ...]] = {}  # of one image's inputs of each layer watched
         self._alone = lru_cache(_SESSIONS)(lambda name: self._open([self.layers[name]]))
 
     def watch(self, images: NDArray[np.float32], see: Callable[[Layer, Rows, Rows], None]) -> NDArray[np.generic]:
@@ -54,6 +55,7 @@ class WatchedGraph:
             values |= _run(self._open(segment), values)
             for layer in segment:
                 inputs = tuple(values[name] for name in layer.inputs)
+                self.shapes[layer.name] = tuple(value.shape[1:] for value in inputs)
                 see(_described(layer, inputs), inputs, tuple(values[name] for name in layer.outputs))
             read_later = {logits}.union(*(layer.inputs for layer in later))
             values = {name: value for name, value in values.items() if name in read_later}

@@ -12,10 +12,11 @@ from torch.ao.nn.intrinsic import quantized as nniq
 from torch.ao.nn.quantized import dynamic as nnqd
 from torch.nn import functional
 
+from models.rounding_ties import TIE
 from models.spec import Accumulators, Crafted, IntegerCall, Rows
 from models.torch_calls import shallow_copy
 from models.torch_survey import Unit
-from models.torch_ties import TIE, ProvocableTorchRunner, Provoked, provocation, run_repeated
+from models.torch_ties import ProvocableTorchRunner, Provoked, provocation, run_repeated
 
 _HIGHEST = 255
 _LARGEST, _SMALLEST = 127, -128  # of int8 weights

@@ -14,6 +14,7 @@ from torch.ao.nn.quantized import dynamic as nnqd
 from torch.nn import functional
 
 from models.case import Case
+from models.rounding_ties import STEPS, TIE, nearby, pairs
 from models.spec import Rows
 from models.torch_calls import shallow_copy
 from models.torch_examined import ExaminedTorchRunner
@@ -21,10 +22,6 @@ from models.torch_reproducer import Made, rows_as_tensors, torch_case
 from models.torch_survey import Unit
 from models.torch_tensors import Form
 
-TIE = 0.5  # of a step
-_STEPS = (16, 112)  # output steps to put ties between: inside of the range also where it is reduced to 7 bits
-_NEAREST = 8  # pairs of inputs of an addition, of 65536, so within about 1e-4 of a step
-_ULPS = 2
 _SIDE = 32  # of an image that is as good as a larger one in its middle
 
 Provoked = tuple[Callable[..., Any], Rows]
@@ -82,25 +79,27 @@ def provocation(unit: Unit, draws: np.random.Generator, offset: float = TIE) -> 
         case nnq.Conv2d() | nnq.Linear():
             return _biased(module, forms[0], draws, offset)
         case nnq.Quantize():
-            steps = draws.integers(*_STEPS, forms[0].shape) + offset - float(module.zero_point)
-            return module, (_nearby(steps * float(module.scale), draws),)
+            steps = draws.integers(*STEPS, forms[0].shape) + offset - float(module.zero_point)
+            return module, (nearby(steps * float(module.scale), draws),)
         case nnq.QFunctional() if unit.layer.kind == "add" and len(forms) == 2 and forms[0].shape == forms[1].shape:
-            return unit.original, _pairs(module, forms, draws, offset)
+            output = float(module.scale), int(module.zero_point)
+            first, second = ((form.scale or 1.0, form.zero_point) for form in forms)
+            return unit.original, pairs(first, second, output, forms[0].shape, draws, offset)
     return None
 
 
 def _biased(module: Any, form: Form, draws: np.random.Generator, offset: float) -> Provoked:
     """Every channel ``offset`` behind a step of its own, by the bias that completes its sum in an image's middle."""
-    codes = draws.integers(0, _STEPS[1], (1, form.shape[1]) + (1,) * (len(form.shape) - 2))
+    codes = draws.integers(0, STEPS[1], (1, form.shape[1]) + (1,) * (len(form.shape) - 2))
     weight = module.weight()
     per_channel = weight.qscheme() != torch.per_tensor_affine
     scales = weight.q_per_channel_scales().numpy() if per_channel else weight.q_scale()
     sums = _sums(module, weight.int_repr().double(), torch.from_numpy(codes - float(form.zero_point)), form)
-    steps = draws.integers(*_STEPS, len(sums)) + offset - float(module.zero_point)
+    steps = draws.integers(*STEPS, len(sums)) + offset - float(module.zero_point)
     assert form.scale is not None
     exact = steps * float(module.scale) - sums * form.scale * np.asarray(scales, np.float64)
     twin: Any = shallow_copy(module, lambda path, original, copy: copy)
-    twin.set_weight_bias(weight, torch.from_numpy(_nearby(exact, draws)))
+    twin.set_weight_bias(weight, torch.from_numpy(nearby(exact, draws)))
     return twin, (np.broadcast_to(codes, form.shape).astype(np.uint8),)
 
 
@@ -112,22 +111,3 @@ def _sums(module: Any, weight: Tensor, values: Tensor, form: Form) -> NDArray[np
     given = values.expand(*values.shape[:2], *side)
     sums = functional.conv2d(given, weight, None, module.stride, module.padding, module.dilation, module.groups)
     return sums[0, :, sums.shape[2] // 2, sums.shape[3] // 2].numpy()
-
-
-def _pairs(module: Any, forms: list[Form], draws: np.random.Generator, offset: float) -> Rows:
-    """Codes drawn from the pairs whose exact sum, in output steps, lies nearest to a whole step plus ``offset``."""
-    first, second = (np.arange(256.0) - form.zero_point for form in forms)
-    a, b = first * (forms[0].scale or 1.0), second * (forms[1].scale or 1.0)
-    steps = np.add.outer(a, b) / float(module.scale) + float(module.zero_point)
-    distance = np.abs((steps - offset + 0.5) % 1 - 0.5)
-    distance[(steps < _STEPS[0]) | (steps > _STEPS[1])] = np.inf
-    nearest = np.argsort(distance, axis=None)[:_NEAREST]
-    chosen = draws.choice(nearest, forms[0].shape)
-    return (chosen // 256).astype(np.uint8), (chosen % 256).astype(np.uint8)
-
-
-def _nearby(exact: NDArray[np.floating], draws: np.random.Generator) -> NDArray[np.float32]:
-    """The nearest float32, moved by up to 2 units in the last place."""
-    rounded = exact.astype(np.float32)
-    moves = draws.integers(-_ULPS, _ULPS, exact.shape, endpoint=True)
-    return (rounded + moves * np.spacing(rounded)).astype(np.float32)

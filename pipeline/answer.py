@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from pipeline.records import Answer, Comparison, InvarianceAnswer, VariantResult
-from pipeline.wording import counted, listed, number, out_of, setting, sizes
+from pipeline.wording import FAR_APART_ULP, counted, listed, number, out_of, setting, sizes
 
 QUESTION = "Does fixed point make the results batch-invariant?"
 
@@ -85,7 +85,9 @@ def _largest(differing: Sequence[Comparison]) -> str:
     images = f"{out_of(one.n_images - one.n_images_equal, one.n_images, 'image')}"
     elements = f"{out_of(one.n_elements_differing, one.n_elements, 'element')}"
     extent = f", by up to {number(one.max_abs)}" if one.max_abs is not None else ""
-    steps = f" ({number(one.max_ulp)} steps of the output's type)" if one.max_ulp else ""
+    steps = (
+        f" ({number(one.max_ulp)} steps of the output's type)" if one.max_ulp and one.max_ulp < FAR_APART_ULP else ""
+    )
     where = f"{one.inputs}, N = {one.batch_size}, {setting(one.condition)}"
     return f"{images} and {elements} differ{extent}{steps} ({where})"
 

@@ -7,8 +7,9 @@ import difflib
 import hashlib
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 
 from models.registry import all_variants, find_variant
 from pipeline.errors import UsageError
@@ -20,6 +21,7 @@ from pipeline.records import NEIGHBOURS, Policy
 from pipeline.settings import DEFAULT, Setting, Settings
 
 VERSION = "0.1.0"
+Explain = Literal["default", "full", "none"]
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class Config:
     position: tuple[int, ...] = (1,)  # by how many places batches are rotated
     neighbours: tuple[str, ...] = NEIGHBOURS[:1]  # what replaces the last image of every batch
     quick: bool = False
-    explain: bool = True
+    explain: Explain = "default"  # how far origins are sought
     policy: PolicyFlags = field(default_factory=PolicyFlags)
     offline: bool = False
     timeout_s: float = 600.0
@@ -68,6 +70,11 @@ class Config:
 
 
 _TALK = ("out", "fresh", "dry_run", "json", "quiet", "verbose", "debug", "timeout_s", "offline")
+
+
+def explains(config: Mapping[str, Any]) -> bool:
+    """Whether a report's configuration asks for an explanation; reports of earlier versions say so by true or false."""
+    return config.get("explain", True) not in (False, "none")
 
 
 class Parser(argparse.ArgumentParser):
@@ -103,6 +110,9 @@ def study_parser(commands: str = "") -> argparse.ArgumentParser:
     )
     stages = parser.add_argument_group("stages")
     stages.add_argument("--quick", action="store_true", help="only the input set of the original question")
+    stages.add_argument(
+        "--explain", default="default", choices=("default", "full"), help="full: seek rare origins without a time limit"
+    )
     stages.add_argument("--no-explain", action="store_true", help="do not seek origins, nor repair what differs")
     stages.add_argument("--dry-run", action="store_true", help="print the jobs and stop")
     add_policy(parser)
@@ -166,7 +176,7 @@ def read_config(arguments: argparse.Namespace) -> Config:
         position=_numbers("--position", axes["position"]),
         neighbours=words("--neighbours", axes["neighbours"], NEIGHBOURS),
         quick=arguments.quick,
-        explain=not arguments.no_explain,
+        explain="none" if arguments.no_explain else arguments.explain,
         policy=read_policy(arguments),
         offline=arguments.offline,
         timeout_s=real_number("--timeout", arguments.timeout) or 600.0,

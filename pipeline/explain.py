@@ -10,12 +10,14 @@ from typing import Any
 from models.artifact_cache import key_of
 from models.registry import find_variant
 from pipeline.conditions import Setting
+from pipeline.config import Explain
 from pipeline.environment import cpu_flags
 from pipeline.execute import WorkerError
 from pipeline.inputs import PreparedSet
 from pipeline.measure import artifact_json, cost
-from pipeline.records import Condition, Growth, Locating, Origin, VariantResult
+from pipeline.records import Condition, Growth, Locating, NeighbourEffect, Origin, VariantResult
 from pipeline.repair_records import repair_records
+from pipeline.reproducer import still_there
 from pipeline.stages import Stages, emulated
 from pipeline.store import StoreError, read_json, write_bytes
 
@@ -31,6 +33,7 @@ class Explained:
     inputs: str
     condition: Condition
     found: dict[str, Any]
+    search: Explain
 
 
 def explain(stages: Stages, results: list[VariantResult]) -> list[VariantResult]:
@@ -72,7 +75,7 @@ def _explain(stages: Stages, result: VariantResult, prepared: PreparedSet, repai
         stages.skip(result.name, prepared.record.name, "origins and repair", found["why"])
         return result.model_copy(update={"not_run": stages.not_run[result.name]})
     condition = setting.at(prepared.evaluation.shape[2])
-    return result.model_copy(update=records(Explained(prepared.record.name, condition, found)))
+    return result.model_copy(update=records(Explained(prepared.record.name, condition, found, stages.config.explain)))
 
 
 def _deciding(stages: Stages, result: VariantResult, prepared: PreparedSet) -> Setting:
@@ -97,13 +100,14 @@ def _look_inside(
         "also": [other.evaluation.to_json() for other in _served(stages, variant, prepared)],
         "batch_sizes": [n for n in stages.config.batch_sizes if n <= len(images)],
         "seed": stages.config.seed,
+        "explain": stages.config.explain,
         "repair_s": repair_s,
     }
     kept = stages.run.evidence_file(variant, f"explanation-{key_of(payload)[:12]}.json")
     with contextlib.suppress(StoreError):
         found: dict[str, Any] = read_json(kept)
         stages.kept_jobs += 1
-        return found
+        return still_there(found, stages.run.folder)
     found = stages.workers.call(
         setting.environment,
         "pipeline.inside:explain_and_repair",
@@ -136,6 +140,7 @@ def records(explained: Explained) -> dict[str, Any]:
         "origins_complete": bool(named) and any(set(one["layers"]) == named for one in proofs),
         "locating": _locating(explained),
         "growth": [Growth(**one) for one in found["growth"]],
+        "neighbour_effect": NeighbourEffect(**found["neighbour_effect"]) if found["neighbour_effect"] else None,
         "repairs": repair_records(found["tried"]),
     }
 
@@ -169,6 +174,7 @@ def _locating(explained: Explained) -> Locating:
     guilty = {one["kind"] for one in findings if one["batch_sizes"]}
     return Locating(
         inputs=explained.inputs,
+        search="full" if explained.search == "full" else "default",
         batch_sizes=explained.found["batch_sizes"],
         layers=len(findings),
         layers_not_replayable=[one["layer"] for one in findings if not one["replayable"]],

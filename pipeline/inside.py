@@ -14,11 +14,11 @@ from pipeline.batch_shapes import measure_shapes
 from pipeline.ladder import Scope, climb, tried_json
 from pipeline.locate import Located, Watched, locate
 from pipeline.mechanisms import Explained, explain_origins
+from pipeline.neighbour_effect import neighbour_effect
 from pipeline.repairs import Bench
 from pipeline.reproducer import write_reproducers
+from pipeline.search import SEARCHES
 from pipeline.worker import Emit, read_artifact
-
-LOCATE_BATCH = 8  # captured rows a layer; more data comes from drawn inputs and provoked ties
 
 
 def explain_and_repair(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
@@ -36,14 +36,19 @@ def explain_and_repair(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
         def done(count: int) -> None:
             emit({"images": count})
 
-        count = min(len(images), max([n for n in sizes if n <= LOCATE_BATCH], default=LOCATE_BATCH))
-        captured = images.read(0, count)
-        located = locate(runner, captured, [n for n in sizes if n <= count], payload["seed"])
+        search = SEARCHES[payload["explain"]]
+        count = search.captured(sizes, len(images))
+        captured, tried_at = images.read(0, count), search.batch_sizes(sizes, count)
+        located = locate(runner, captured, tried_at, payload["seed"], search, lambda: done(0))
         explained = explain_origins(runner, located, captured, payload["settings"]["threads"], payload["seed"])
         folder = Path(payload["run_folder"])
         scripts = write_reproducers(runner, located, captured, spec.name, folder, payload["seed"])
-        answer = {"locatable": True, "batch_sizes": [n for n in sizes if n <= count], **_as_json(located, explained)}
+        answer = {"locatable": True, "batch_sizes": tried_at, **_as_json(located, explained)}
         answer["reproducers"] = {name: asdict(one) for name, one in scripts.items()}
+        named = [one.explanation.mechanism for one in explained.values()]
+        answer["neighbour_effect"] = neighbour_effect(
+            runner, named, captured, tried_at, folder, spec.name, payload["seed"]
+        )
         shapes = measure_shapes(runner, located, captured, count, payload["seed"])
         bench = Bench(runner, payload["settings"]["threads"], captured, tuple(sizes), located, shapes)
         sets = [images, *(Images.from_json(other) for other in payload["also"])]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from models.spec import Canonical, Inspectable, Layer, Provocable, Rows, Runner
 from pipeline.evidence import bits
 from pipeline.metrics import measure_all
+from pipeline.search import DEFAULT, Search
 
 _RELATIVE_SPREAD = 8  # drawn inputs are the captured ones, each element scaled by 2**-8 to 2**8
 
@@ -60,17 +61,26 @@ class Located:
     growth: list[tuple[str, float, float, int | None]]  # of the first image: layer, max_abs, relative L2, steps
 
 
-def locate(runner: Watched, images: NDArray[np.float32], batch_sizes: Sequence[int], seed: int) -> Located:
+def locate(
+    runner: Watched,
+    images: NDArray[np.float32],
+    batch_sizes: Sequence[int],
+    seed: int,
+    search: Search = DEFAULT,
+    alive: Callable[[], None] = lambda: None,
+) -> Located:
     """Replay each layer of the deployed run over ``images`` ([n, c, h, w], n the largest N): origins and carriers.
 
     For each layer the captured rows alone are compared with the captured batch's output, with batches of every other
     N, and both again on drawn inputs of wide dynamic range. Siblings of an origin (same kernels, same shapes) are
-    origins too: theirs happened not to show. Integer layers are also provoked on rounding ties.
+    origins too: theirs happened not to show. Integer layers are also provoked on rounding ties. ``search`` bounds the
+    drawn rows and the ties; ``alive`` is called now and then, for those who wait.
     """
     generator = np.random.Generator(np.random.PCG64(seed))
     findings: dict[str, LayerFinding] = {}
     alone: dict[str, Rows] = {}
     growth: list[tuple[str, float, float, int | None]] = []
+    guilty: set[str] = set()  # signatures: a sibling of an origin is one without further trials
 
     def remember(layer: Layer, inputs: Rows, outputs: Rows) -> None:
         alone[layer.name] = outputs
@@ -81,14 +91,21 @@ def locate(runner: Watched, images: NDArray[np.float32], batch_sizes: Sequence[i
             growth.append((layer.name, *_distance(alone.pop(layer.name), outputs)))
         try:
             _replay(runner, finding, inputs, outputs, batch_sizes, "captured")
-            _replay(runner, finding, drawn(inputs, generator), None, batch_sizes, "drawn")
+            for draw in range(search.draws):
+                if draw and (finding.tried >= search.elements or layer.signature in guilty):
+                    break
+                _replay(runner, finding, drawn(inputs, generator), None, batch_sizes, "drawn")
+                guilty.update([layer.signature] if finding.batch_sizes else [])
+                alive()
         except NotImplementedError:
             finding.replayable = False
 
     runner.watch(images[:1], remember)
     watched = runner.watch(images, examine)
     plain = runner.run(images)
-    _provoke(runner, findings, max(batch_sizes), seed)
+    for tie in range(search.ties):
+        _provoke(runner, findings, sorted(batch_sizes)[-1 - tie % len(batch_sizes)], seed + tie)
+        alive()
     _accuse_siblings(findings)
     return Located(findings, bool((bits(watched) == bits(plain)).all()), growth)
 

@@ -72,13 +72,21 @@ def representatives(origins: Sequence[LayerFinding]) -> dict[str, LayerFinding]:
 
 
 def _subject(runner: Watched, finding: LayerFinding, inputs: Rows, threads: int, seed: int) -> Subject:
-    """The captured rows at the smallest N that differs; drawn ones where only these show the difference."""
+    """The captured rows at the smallest N at which they differ; drawn ones where only these show the difference.
+
+    That N may be larger than the smallest of the finding, which drawn rows may have shown.
+    """
     count = max(len(part) for part in inputs if part.ndim)
-    batch = min((n for n in finding.batch_sizes if n <= count), default=count)
-    subject = Subject(runner, finding.layer, inputs, batch, threads, seed, finding.found_by or "sibling")
+    sizes = [n for n in finding.batch_sizes if n <= count] or [count]
+    how = finding.found_by or "sibling"
+    first = Subject(runner, finding.layer, inputs, sizes[0], threads, seed, how)
+    if how not in ("captured", "drawn"):
+        return first
     generator = np.random.Generator(np.random.PCG64(seed))
-    for _ in range(_DRAWS if finding.found_by == "drawn" else 0):
-        if subject.differing.any():
-            break
-        subject = Subject(runner, finding.layer, drawn(inputs, generator), batch, threads, seed, "drawn")
-    return subject
+    given = [(inputs, how)] if how == "captured" else []
+    for rows, kind in [*given, *((drawn(inputs, generator), "drawn") for _ in range(_DRAWS))]:
+        for batch in sizes:
+            subject = Subject(runner, finding.layer, rows, batch, threads, seed, kind)
+            if subject.differing.any():
+                return subject
+    return first

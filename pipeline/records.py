@@ -300,6 +300,29 @@ class Origin(Record):
     reproducer_note: str | None = None  # why there is none
 
 
+class BesideLogits(Record):
+    """One image's logits beside these neighbours: the largest |difference| from its logits alone, and its top-1."""
+
+    what: str
+    change: Real
+    top1_moved: bool
+
+
+class NeighbourEffect(Record):
+    """The logits of image ``victim`` at one N and its own place, as a function of what stands beside it.
+
+    ``seen``: natural and made neighbours, at last the worst of all ``tried``, some of them found by a search.
+    ``example``: a file in the run's folder with that batch, float32 [batch_size, 3, h, w].
+    """
+
+    victim: int
+    batch_size: int
+    tried: int
+    largest_logit: Real  # |value|, of the victim alone
+    seen: list[BesideLogits]
+    example: str
+
+
 class Growth(Record):
     """How far one image's output of a layer in the batch is from the same image's alone, as deployed.
 
@@ -319,6 +342,7 @@ class Locating(Record):
     """
 
     inputs: str
+    search: Literal["default", "full"] = "default"  # as --explain asked
     batch_sizes: list[int]
     layers: int
     layers_not_replayable: list[str]
@@ -392,6 +416,7 @@ class VariantResult(Record):
     origins_complete: bool | None = None  # proved: with exactly these layers in one shape the network is invariant
     locating: Locating | None = None
     growth: list[Growth] | None = None
+    neighbour_effect: NeighbourEffect | None = None  # where a scale of the batch or a leak couples its images
     repairs: list[Repair] | None = Field(default=None, json_schema_extra=VOLATILE)  # measured times choose among rungs
 
 

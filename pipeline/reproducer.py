@@ -6,7 +6,7 @@ import io
 import json
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -235,6 +235,18 @@ def _started(drafts: dict[str, _Draft], folder: Path) -> dict[str, Reproducer]:
             said = "did not end" if code is None else f"ended with {code}"
             found[signature] = Reproducer(None, f"no script: the one written {said} when started alone")
     return found
+
+
+def still_there(found: Mapping[str, Any], run_folder: Path) -> dict[str, Any]:
+    """What an interrupted study found out, without the files that were removed from its folder since."""
+    gone = {"path": None, "note": "no script: it was removed from the run's folder"}
+    scripts = {
+        layer: one if one["path"] is None or (run_folder / one["path"]).is_file() else gone
+        for layer, one in found.get("reproducers", {}).items()
+    }
+    effect = found.get("neighbour_effect")
+    kept = effect if effect and (run_folder / effect["example"]).is_file() else None
+    return {**found, "reproducers": scripts, "neighbour_effect": kept}
 
 
 def start_scripts(module: str, folder: Path, scripts: Sequence[str]) -> dict[str, int]:

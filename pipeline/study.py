@@ -12,7 +12,7 @@ from models.registry import find_variant
 from pipeline.answer import answer
 from pipeline.assess import Findings, Rounds, assess
 from pipeline.cache import in_use
-from pipeline.config import VERSION, Config, PolicyFlags
+from pipeline.config import VERSION, Config, PolicyFlags, explains
 from pipeline.cost import cost_of, fastest_batch
 from pipeline.environment import read_environment, worker_settings
 from pipeline.errors import Exit, worst
@@ -65,7 +65,7 @@ def run_study(config: Config, run: Run, progress: Progress, on_plan: PlanReader 
             policy = _policy(stages, config.policy, len(labelled.images) if labelled else 0)
             findings = Findings(rounds, references, costs, labelled, policy)
             results = [assess(stages, findings, name) for name in config.variants]
-        if config.explain:
+        if config.explain != "none":
             with stages.stage("explanation"):
                 results = explain(stages, results)
     return _record(stages, findings, results, time.monotonic() - begin, memory.peak_bytes)
@@ -166,6 +166,6 @@ def exit_code(study: Study) -> Exit:
         codes.append(Exit.PARTIAL)
     if not judged or not all(judged) or any(variant.status != "measured" for variant in study.variants):
         codes.append(Exit.PARTIAL)
-    if study.config.get("explain") and any(v.verdict in EXPLAINED and v.origins is None for v in study.variants):
+    if explains(study.config) and any(v.verdict in EXPLAINED and v.origins is None for v in study.variants):
         codes.append(Exit.PARTIAL)
     return worst(*codes)

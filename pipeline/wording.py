@@ -6,6 +6,9 @@ from collections.abc import Iterable
 
 from pipeline.records import Condition
 
+FAR_APART_ULP = 2**23
+"""From so many representable values on a distance is no rounding: so many lie between a float32 and its double."""
+
 
 def listed(items: Iterable[str]) -> str:
     """``a``, ``a and b``, ``a, b and c``."""

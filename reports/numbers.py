@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import overload
 
 from pipeline.records import Interval
+from pipeline.wording import FAR_APART_ULP
 
 _BYTE_UNITS = ("B", "kB", "MB", "GB", "TB")
 
@@ -63,6 +64,15 @@ def count(value: int | None) -> str | None: ...
 def count(value: int | None) -> str | None:
     """A whole number with thousands separated: ``1,797``."""
     return None if value is None else f"{value:,}"
+
+
+def ulp(value: float | None) -> str | None:
+    """A distance in representable values: ``974``. ``n/a`` from 2^23 on.
+
+    So many lie between a float32 number and its double, and more before one of the other sign: such a distance is no
+    rounding, and its size says nothing.
+    """
+    return "n/a" if value is not None and FAR_APART_ULP <= value < math.inf else real(value)
 
 
 def percent(share: float, digits: int = 1) -> str:

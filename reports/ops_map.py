@@ -134,7 +134,7 @@ def _figures(report: OpsReport) -> Table:
             numbers.count(at.elements_differing),
             numbers.count(at.elements),
             numbers.difference(at.max_abs),
-            numbers.real(at.max_ulp),
+            numbers.ulp(at.max_ulp),
         )
         for one in _looked_into(report)
         for op in one.operations

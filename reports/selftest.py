@@ -19,7 +19,7 @@ def blocks(test: SelfTest, verbose: bool) -> list[Block]:
     """The tables, and in ``verbose`` the evidence of every intervention."""
     found: list[Block] = []
     if test.outcomes:
-        caption = f"Faults planted in small networks, {test.threads} threads, seed {test.seed}"
+        caption = f"Faults planted in small networks and in ResNet50, {test.threads} threads, seed {test.seed}"
         found += [Table(caption, _FAULTS, tuple(map(_row, test.outcomes))), _confusion(test)]
     problems = [line(Code(one.fault.name), f": {one.why}.") for one in test.outcomes if one.why]
     found += [Bullets(tuple(problems))] if problems else []

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from pipeline.config import explains
 from pipeline.records import Comparison, ComparisonKind, Condition, Interval, NotRun, Repair, Study, VariantResult
 from pipeline.repaired import scaled
 from reports import numbers
@@ -148,7 +149,7 @@ def unexplained(study: Study) -> tuple[Line, ...]:
     differing = [v for v in candidates(study) if v.verdict in ("top1-stable", "batch-variant")]
     if not differing:
         return (line("Nothing to look into: no variant was found top1-stable or batch-variant."),)
-    if study.config.get("explain") is False and not any(v.origins for v in differing):
+    if not explains(study.config) and not any(v.origins for v in differing):
         return (line("Not run: the study was asked not to explain (--no-explain)."),)
     reasons: dict[str, list[str]] = {}
     for variant in differing:

@@ -1,7 +1,8 @@
-"""Faults planted in small real networks: the positive controls that ship with the tool. This loads no runtime.
+"""Faults planted in small real networks and in ResNet50: the positive controls that ship with the tool.
 
-Each says what it does, in which layer it stands and what an explanation must name. ``models.planted.networks`` opens
-the network that holds it, and ones of random design without any, in which no layer depends on N by construction.
+This loads no runtime. Each says what it does, in which layer it stands and what an explanation must name.
+``models.planted.networks`` opens the network that holds it, and ones of random design without any, in which no layer
+depends on N by construction.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import difflib
 from dataclasses import dataclass
 
-FLOAT, BFLOAT16, INT8 = "float", "bfloat16", "int8"
+FLOAT, BFLOAT16, INT8, RESNET50 = "float", "bfloat16", "int8", "resnet50"
 
 
 @dataclass(frozen=True)
@@ -110,6 +111,22 @@ FAULTS = (
         "models.planted.floats:CastSums",
         None,
         "cast",
+    ),
+    Fault(
+        "resnet50-one-ulp",
+        "in ResNet50 itself: one channel of a convolution is the next float when N > 1",
+        RESNET50,
+        "layer3.4.conv2",
+        "models.planted.floats:OneUlpConvolution",
+        "different-algorithm",
+    ),
+    Fault(
+        "resnet50-tree",
+        "in ResNet50 itself: the classifier adds one chain of 2048 up to N = 2, eight blocks of 256 above",
+        RESNET50,
+        "fc",
+        "models.planted.floats:OtherTree",
+        "rounding-order",
     ),
 )
 

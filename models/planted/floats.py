@@ -46,6 +46,15 @@ def _one_ulp(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     return result
 
 
+@torch.library.custom_op("isobatch_one_ulp::conv2d", mutates_args=())
+def _one_ulp_convolution(x: Tensor, weight: Tensor, stride: list[int], padding: list[int]) -> Tensor:
+    rows = [nn.functional.conv2d(row, weight, None, stride, padding) for row in torch.split(x, 1)]
+    result = torch.cat(rows)
+    if len(x) > 1:
+        result[:, 0] = torch.nextafter(result[:, 0], torch.full_like(result[:, 0], torch.inf))
+    return result
+
+
 @torch.library.custom_op("isobatch_other_tree::linear", mutates_args=())
 def _other_tree(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     return (blocks if len(x) > _THRESHOLD else chain)(x, weight, bias)
@@ -109,6 +118,20 @@ class OneUlp(_Linear):
     """Moves the first result of every row to the next float when N > 1."""
 
     kernel = staticmethod(_one_ulp)
+
+
+class OneUlpConvolution(nn.Conv2d):
+    """Moves the first channel of every row to the next float when N > 1; its rows are convolved one by one."""
+
+    def __init__(self, original: nn.Conv2d) -> None:
+        super().__init__(1, 1, 1)
+        self.__dict__.update(original.__dict__)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """What the kernel makes of these rows [n, channels, h, w]."""
+        geometry = list(self.stride), [int(length) for length in self.padding]
+        result: Tensor = _one_ulp_convolution(input, self.weight, *geometry)
+        return result
 
 
 class OtherTree(_Linear):

@@ -1,6 +1,7 @@
-"""Small real networks in which no layer depends on N, by construction: every layer runs its rows one by one.
+"""Real networks in which no layer depends on N, by construction: every layer runs its rows one by one.
 
-They hold one planted fault, or none. Weights and images come from a seed.
+They hold one planted fault, or none. Small ones, whose weights and images come from a seed, and ResNet50 itself with
+the embedded weights.
 """
 
 from __future__ import annotations
@@ -16,29 +17,34 @@ from torch import nn
 from torch.ao.quantization import DeQuantStub, MinMaxObserver, QuantStub, convert, fuse_modules
 
 from models.calibration import prepared
-from models.planted import BFLOAT16, INT8, Fault
+from models.digits.weights import state_dict
+from models.networks import skeleton, with_state
+from models.planted import BFLOAT16, INT8, RESNET50, Fault
 from models.quantized_modules import known_deprecations
 from models.registry import load
 from models.spec import RunnerSettings
+from models.torch_calls import shallow_copy
 from models.torch_canonical import InCanonicalShape
 from models.torch_int8 import StaticInt8Runner
 from models.torch_ties import ProvocableTorchRunner
 
 CLASSES = 10  # not a multiple of the lanes of any vector unit
-_SIDE = 16
+_SIDE, _RESNET50_SIDE = 16, 64
 _CALIBRATION = 16
 _REDUCED = {"quant_min": 0, "quant_max": 127}
+_LIFT = 0.0
 _FUSED = [["stem", "act1"], ["conv2", "act2"]]
 _ACTIVATIONS = (nn.ReLU, nn.Hardswish, nn.Sigmoid, nn.Tanh)
 
 
-def pixels(count: int, seed: int) -> NDArray[np.float32]:
-    """Images [count, 3, 16, 16] of normal noise."""
-    return np.random.Generator(np.random.PCG64(seed)).standard_normal((count, 3, _SIDE, _SIDE), np.float32)
+def pixels(count: int, seed: int, network: str = "") -> NDArray[np.float32]:
+    """Images [count, 3, 16, 16] of normal noise; [count, 3, 64, 64] for ResNet50."""
+    side = _RESNET50_SIDE if network == RESNET50 else _SIDE
+    return np.random.Generator(np.random.PCG64(seed)).standard_normal((count, 3, side, side), np.float32)
 
 
 def open_planted(fault: Fault, threads: int, seed: int) -> ProvocableTorchRunner:
-    """A runner of a small network with this fault in its layer, and none elsewhere. Enter it to use it.
+    """A runner of a network with this fault in its layer, and none elsewhere. Enter it to use it.
 
     Entering raises VariantUnavailable where torch lacks the engine of an int8 network.
     """
@@ -47,6 +53,8 @@ def open_planted(fault: Fault, threads: int, seed: int) -> ProvocableTorchRunner
     if fault.network == INT8:
         recipe = {"engine": "x86", "reduce_range": True}
         return StaticInt8Runner(lambda: _row_by_row(_int8_network(seed), fault.layer, plant), settings, recipe)
+    if fault.network == RESNET50:
+        return ProvocableTorchRunner(lambda: _planted_resnet50(fault.layer, plant), settings)
     dtype = torch.bfloat16 if fault.network == BFLOAT16 else torch.float32
     return ProvocableTorchRunner(lambda: _row_by_row(_float_network(seed), fault.layer, plant), settings, dtype)
 
@@ -69,6 +77,22 @@ def _row_by_row(net: nn.Module, layer: str = "", plant: Callable[[nn.Module], nn
     return nn.Sequential(layers).eval().requires_grad_(False)
 
 
+def _planted_resnet50(layer: str, plant: Callable[[nn.Module], nn.Module]) -> nn.Module:
+    """ResNet50 with its weight layers, BatchNorms and average in calls of one row; the named one is its faulty twin."""
+    net = with_state(
+        skeleton("resnet50", 1000),
+        {name: torch.from_numpy(np.array(values)) for name, values in state_dict().items()},
+    )
+    alone = (nn.Conv2d, nn.Linear, nn.BatchNorm2d, nn.AdaptiveAvgPool2d)
+
+    def changed(path: str, original: nn.Module, twin: nn.Module) -> nn.Module:
+        if path == layer:
+            return plant(original).eval().requires_grad_(False)
+        return InCanonicalShape(twin, size=1, up_to=0).eval() if isinstance(original, alone) else twin
+
+    return shallow_copy(net, changed)
+
+
 def _float_network(seed: int) -> nn.Module:
     with _seeded(seed):
         return nn.Sequential(
@@ -89,7 +113,7 @@ def _float_network(seed: int) -> nn.Module:
 
 def _int8_network(seed: int) -> nn.Module:
     """Two convolutions and a linear layer, quantized for the current engine."""
-    with _seeded(seed), known_deprecations():
+    with _seeded(seed), known_deprecations(), torch.no_grad():
         net: nn.Module = nn.Sequential(
             OrderedDict[str, nn.Module](
                 quant=QuantStub(),
@@ -103,6 +127,7 @@ def _int8_network(seed: int) -> nn.Module:
                 dequant=DeQuantStub(),
             )
         ).eval()
+        net.conv2.bias += _LIFT
         net = fuse_modules(net, _FUSED)  # type: ignore[no-untyped-call]
         net = prepared(net, MinMaxObserver, **_REDUCED)
         with torch.inference_mode():

@@ -27,6 +27,8 @@ class Beside:
     what: str
     change: float
     differing: int  # elements whose bytes are not those beside the natural neighbours
+    top_moved: bool  # whether the largest of its elements is another one than alone
+    rows: Rows  # of the whole call, the victim's own among them
 
 
 @dataclass(frozen=True)
@@ -69,10 +71,12 @@ def influence(subject: Subject) -> Influence:
     natural = subject.together[victim]
 
     def beside(what: str, neighbours: Rows) -> Beside:
-        row = subject.runner.replay(subject.layer.name, with_victim(subject, neighbours, victim))[0][victim]
+        rows = with_victim(subject, neighbours, victim)
+        row = subject.runner.replay(subject.layer.name, rows)[0][victim]
         with np.errstate(invalid="ignore", over="ignore"):
             change = float(np.nan_to_num(np.abs(row.astype(np.float64) - own), nan=np.inf).max(initial=0.0))
-        return Beside(what, change, int((bits(row) != bits(natural)).sum()))
+        moved = bool(row.argmax() != own.argmax())
+        return Beside(what, change, int((bits(row) != bits(natural)).sum()), moved, rows)
 
     kinds = {
         "zeros": _each(rows, np.zeros_like),

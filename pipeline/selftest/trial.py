@@ -24,7 +24,7 @@ def examine(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
     """
     start = time.monotonic()
     fault, threads, seed = find_fault(payload["fault"]), payload["threads"], payload["seed"]
-    images = load(f"{_NETWORKS}:pixels")(max(SIZES), seed)
+    images = load(f"{_NETWORKS}:pixels")(max(SIZES), seed, fault.network)
     with load(f"{_NETWORKS}:open_planted")(fault, threads, seed) as runner:
         located = locate(runner, images, SIZES, seed)
         explained = explain_origins(runner, located, images, threads, seed)

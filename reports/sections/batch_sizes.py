@@ -45,7 +45,7 @@ def _row(comparison: Comparison) -> tuple[str | None, ...]:
         f"{comparison.n_images_equal} of {comparison.n_images}",
         elements_differing(comparison),
         views.difference(comparison),
-        numbers.real(comparison.max_ulp),
+        numbers.ulp(comparison.max_ulp),
         views.flips(comparison),
         numbers.count(comparison.top5_changes),
     )

@@ -30,7 +30,8 @@ TERMS = {
     "surgical": "The repair that runs only the origins in one fixed shape and leaves every other layer as it is.",
     "reference": "Singles of the same weights in fp64: the ruler for numeric error.",
     "relative": "Divided by the largest |logit| of the same images.",
-    "ULP": "Unit in the last place: the distance between neighbouring floating-point numbers of the output's type.",
+    "ULP": "Unit in the last place: the distance between neighbouring floating-point numbers of the output's type. "
+    "n/a where values are as far apart as a number and its double.",
     "SQNR": "Signal to quantization noise ratio in decibel: higher is closer to fp64.",
     "margin": "Top-1 logit minus top-2 logit: how far an answer is from changing.",
     "Pareto set": "The variants that no other one beats in accuracy, cost and stability at once.",

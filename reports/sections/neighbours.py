@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from pipeline.records import Comparison, Study, VariantResult
+from pipeline.records import Comparison, NeighbourEffect, Study, VariantResult
 from reports import numbers, views
-from reports.blocks import Block, Column, Paragraph, Table, line
+from reports.blocks import Block, Bullets, Code, Column, Line, Paragraph, Table, line
 
 ORDER = 90
 TITLE = "Position and neighbours"
@@ -19,6 +19,15 @@ _COLUMNS = (
     Column("Top-1 flips", "number"),
     Column("Beside an outlier", "number"),
     Column("Top-1 flips", "number"),
+)
+
+_EFFECT_COLUMNS = (
+    Column("Variant", "name"),
+    Column("N", "number"),
+    Column("Beside"),
+    Column("Largest change", "number"),
+    Column("Of the largest logit", "number"),
+    Column("Top-1"),
 )
 
 _Key = tuple[str, str, int]
@@ -46,9 +55,45 @@ def blocks(study: Study) -> list[Block]:
     """One row for each variant, input set, condition and N."""
     rows = tuple(row for variant in study.variants for row in _rows(variant))
     if not rows:
-        return [Paragraph(line("Neither was measured."))]
+        return [Paragraph(line("Neither was measured.")), *_effects(study)]
     caption = (
         "Batched again with one thing changed, against plain batched at the same N: every batch rotated by one place, "
         "or its last image replaced by an outlier. Relative to the largest |logit|; bounds one-sided, exact, 95 %."
     )
-    return [Table(caption, _COLUMNS, rows)]
+    return [Table(caption, _COLUMNS, rows), *_effects(study)]
+
+
+def _effects(study: Study) -> list[Block]:
+    """One image's logits by what stands beside it, for each variant in which an origin couples images."""
+    found = [(v, v.neighbour_effect) for v in study.variants if v.neighbour_effect]
+    if not found:
+        return []
+    caption = (
+        "One image's logits at one N and its own place, against its logits alone, by what stands beside it. Last for "
+        "each variant: the worst of all tried, some of them made by a search that keeps what moves the image more."
+    )
+    rows = tuple(row for variant, effect in found for row in _effect_rows(variant, effect))
+    return [Table(caption, _EFFECT_COLUMNS, rows), Bullets(tuple(_example(v, effect) for v, effect in found))]
+
+
+def _effect_rows(variant: VariantResult, effect: NeighbourEffect) -> list[tuple[str | None, ...]]:
+    return [
+        (
+            variant.name,
+            numbers.count(effect.batch_size),
+            one.what,
+            numbers.difference(one.change),
+            numbers.percent(one.change / effect.largest_logit) if effect.largest_logit else None,
+            "another" if one.top1_moved else "the same",
+        )
+        for one in effect.seen
+    ]
+
+
+def _example(variant: VariantResult, effect: NeighbourEffect) -> Line:
+    return line(
+        Code(variant.name),
+        f": the batch with the worst of {numbers.count(effect.tried)} tried lies in the run's folder as ",
+        Code(effect.example),
+        f"; row {effect.victim} is the image.",
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from pipeline.records import Origin, Study, VariantResult
 from reports import numbers, views
@@ -29,7 +29,7 @@ _COLUMNS = (
     Column("Differs at N"),
     Column("Elements differing", "number"),
     Column("Largest", "number"),
-    Column("ULP", "number"),
+    Column("ULP or steps", "number"),
     Column("Given away by"),
 )
 
@@ -55,7 +55,17 @@ def _differing(group: Sequence[Origin]) -> str:
     return f"{numbers.count(found)} of {numbers.count(tried)}{share}"
 
 
-def _row(group: Sequence[Origin]) -> tuple[str | None, ...]:
+def _ulp(group: Sequence[Origin], integers: Collection[str]) -> str | None:
+    """The largest distance in ULP, of integer outputs in steps; where a scale changed neither means anything."""
+    largest = _largest(one.max_ulp for one in group)
+    if largest and any(one.mechanism == "dynamic-scale" for one in group):
+        return "n/a (scale changed)"
+    if largest and math.isfinite(largest) and all(one.layer in integers for one in group):
+        return numbers.number_of(int(largest), "step")
+    return numbers.ulp(largest)
+
+
+def _row(group: Sequence[Origin], integers: Collection[str]) -> tuple[str | None, ...]:
     return (
         views.listing((one.layer for one in group), 3),
         numbers.count(len(group)),
@@ -63,7 +73,7 @@ def _row(group: Sequence[Origin]) -> tuple[str | None, ...]:
         numbers.batch_sizes(group[0].batch_sizes) or None,
         _differing(group),
         numbers.difference(_largest(one.max_abs for one in group)),
-        numbers.real(_largest(one.max_ulp for one in group)),
+        _ulp(group, integers),
         FOUND_BY[group[0].found_by],
     )
 
@@ -91,10 +101,12 @@ def _scripts(origins: Sequence[Origin]) -> list[Block]:
 def _layers(variant: VariantResult) -> Details:
     caption = (
         f"{variant.name}: layers of the same kernels and shapes share a row. Largest difference and ULP: on the "
-        "study's own images; a dash where it showed on other data only. A sibling did not differ itself, but a layer "
-        "of the same kernels and shapes did."
+        "study's own images, elements below a thousandth of their row's largest left out; a dash where it showed on "
+        "other data only. A sibling did not differ itself, but a layer of the same kernels and shapes did."
     )
-    inside: list[Block] = [Table(caption, _COLUMNS, tuple(map(_row, condensed(variant.origins or []))))]
+    integers = {one.layer for one in variant.growth or [] if one.steps is not None}
+    rows = tuple(_row(group, integers) for group in condensed(variant.origins or []))
+    inside: list[Block] = [Table(caption, _COLUMNS, rows)]
     inside += _scripts(variant.origins or [])
     if variant.locating and variant.locating.innocent_kinds:
         innocent = ", ".join(variant.locating.innocent_kinds)

@@ -26,6 +26,13 @@ _COLUMNS = (
 _SAID = {"proved": "Proved complete", "incomplete": "Incomplete", "not proved": "Not proved complete"}
 
 
+_SEARCH = {
+    "default": "The search was the default one, which is bounded so that a study stays short; --explain full seeks on.",
+    "full": "The search was full (--explain full): at every N up to the images captured, with many drawn inputs and "
+    "placements on ties for each layer, without a time limit.",
+}
+
+
 def kinds(origins: Sequence[Origin]) -> str:
     """The kinds of layer with the number of origins of each, most first: ``conv2d (11), linear (1)``."""
     return ", ".join(f"{kind} ({n})" for kind, n in Counter(one.kind for one in origins).most_common())
@@ -118,6 +125,7 @@ def blocks(study: Study) -> list[Block]:
         "Tried: output elements compared. Smallest rate: a difference at least this frequent would have been seen in "
         "every layer with 95 % confidence, if elements were independent; they are not quite."
     )
+    searches = sorted({v.locating.search for v in looked if v.locating})
     limits = [words for v in looked if v.locating for words in _limits(v.name, v.locating)]
     seen = [v.locating.instrumented_bitwise_equal for v in looked if v.locating]
     unchanged = [Paragraph(line("Looking inside changed no bit of any output."), small=True)] if all(seen) else []
@@ -125,6 +133,7 @@ def blocks(study: Study) -> list[Block]:
         Table(caption, _COLUMNS, tuple(map(_row, looked))),
         _proofs(study, looked),
         *_innocent(looked),
+        *(Paragraph(line(_SEARCH[word]), small=True) for word in searches),
         *([Bullets(tuple(limits))] if limits else []),
         *unchanged,
         *absent,

@@ -39,6 +39,8 @@ def _batch_norm(study: Study) -> Iterator[Line]:
             "before them began."
         )
         yield views.named(study, text)
+    if looked and (invariant := [v.name for v in views.candidates(study) if v.verdict == "batch-invariant"]):
+        yield views.named(study, f"In {_names(invariant)} no output differed at any N, so that no layer can be guilty.")
     if without:
         text = f"In {_names(without)} none could be tried: it is folded into the convolution before it, or not there."
         yield views.named(study, text)

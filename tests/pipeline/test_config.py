@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from models.registry import all_variants
-from pipeline.config import Config, read_config, study_parser
+from pipeline.config import Config, explains, read_config, study_parser
 from pipeline.errors import Exit, UsageError, worst
 from pipeline.policy_flags import read_policy
 from reports.commands import find_command
@@ -98,3 +98,21 @@ def test_precedence_of_exit_codes() -> None:
     assert worst(Exit.NOT_MET, Exit.TOOL) == Exit.TOOL
     assert worst(Exit.USAGE, Exit.TOOL) == Exit.USAGE
     assert worst() == Exit.DONE
+
+
+@pytest.mark.parametrize(
+    ("argv", "expected"),
+    [
+        ([], "default"),
+        (["--explain", "full"], "full"),
+        (["--no-explain"], "none"),
+        (["--explain", "full", "--no-explain"], "none"),
+    ],
+)
+def test_how_far_origins_are_sought_is_one_setting(argv: list[str], expected: str) -> None:
+    assert config(*argv).explain == expected
+    assert explains(config(*argv).decisive()) is (expected != "none")
+
+
+def test_reports_of_earlier_versions_say_by_true_or_false_whether_they_explain() -> None:
+    assert explains({"explain": True}) and not explains({"explain": False})

@@ -16,6 +16,7 @@ from models.spec import Canonical, Effective, Layer, Rows
 from pipeline.ladder import Scope, Tried, best, climb
 from pipeline.locate import Located, locate
 from pipeline.repairs import Bench
+from pipeline.search import DEFAULT, FULL, Search
 from pipeline.store import write_bytes
 
 SIZES = [2, 3, 4]
@@ -104,6 +105,32 @@ def test_a_difference_above_a_threshold_gives_the_widest_safe_shape(images: Imag
     located = locate(Planted(lambda rows: last_bit(rows, above=3)), images.read(0, 4), SIZES, seed=7)
     assert located.findings["second"].batch_sizes == [4]
     assert located.findings["second"].rule() == Canonical(size=2, up_to=3)
+
+
+def test_a_rare_difference_that_one_draw_misses_is_found_by_a_longer_search(images: Images) -> None:
+    def rarely(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+        return np.where(rows.view(np.uint32) % 1024 == 0, last_bit(rows), rows)
+
+    longer = Search(rows=4, draws=256, elements=10**6, ties=1, every_n=True)
+    found = {
+        search: locate(Planted(rarely), images.read(0, 4), SIZES, 7, search).findings["second"]
+        for search in (DEFAULT, longer)
+    }
+    assert not found[DEFAULT].batch_sizes and found[longer].batch_sizes
+    assert found[longer].found_by == "drawn" and found[longer].tried > 2 * found[DEFAULT].tried
+
+
+def test_a_longer_search_tries_every_layer_on_as_many_elements_as_it_says(images: Images) -> None:
+    told: list[None] = []
+    longer = Search(rows=4, draws=1000, elements=5000, ties=1, every_n=True)
+    located = locate(Planted(lambda rows: rows), images.read(0, 4), SIZES, 7, longer, lambda: told.append(None))
+    assert all(5000 <= one.tried < 6000 for one in located.findings.values()) and len(told) > 100
+
+
+def test_which_n_are_tried_and_how_many_images_captured() -> None:
+    assert (DEFAULT.captured((2, 8, 16), 20), DEFAULT.batch_sizes((2, 8, 16), 8)) == (8, [2, 8])
+    assert (FULL.captured((2, 8, 16), 20), FULL.batch_sizes((2, 4), 4)) == (16, [2, 3, 4])
+    assert (DEFAULT.captured((16, 32), 4), DEFAULT.captured((), 20)) == (4, 8)
 
 
 def surgical(runner: Planted, located: Located, images: Images) -> list[Tried]:

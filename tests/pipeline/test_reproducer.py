@@ -19,7 +19,7 @@ from models.case import Case, Shrink, file_name, script
 from models.spec import Layer, Rows
 from models.templates import common
 from pipeline.locate import LayerFinding, Located
-from pipeline.reproducer import FOLDER, differing, reduce_data, start_scripts, write_reproducers
+from pipeline.reproducer import FOLDER, differing, reduce_data, start_scripts, still_there, write_reproducers
 from tests.models.torch_networks import OneUlpWhenBatched, opened, pixels, seeded, with_planted
 
 Arrays = dict[str, Any]
@@ -164,6 +164,21 @@ def test_scripts_are_started_alone_and_one_that_crashes_does_not_stop_the_next(t
     (tmp_path / "b.py").write_text("import sys\nprint('x')\nassert 'pipeline' not in sys.modules\nsys.exit(1)\n")
     (tmp_path / "c.py").write_text("raise ValueError\n")
     assert start_scripts("json", tmp_path, ["a.py", "b.py", "c.py"]) == {"a.py": -11, "b.py": 1, "c.py": 70}
+
+
+def test_a_study_that_goes_on_lists_no_file_that_was_removed(tmp_path: Path) -> None:
+    (tmp_path / "kept.py").touch()
+    listed = {
+        "a": {"path": "kept.py", "note": ""},
+        "b": {"path": "gone.py", "note": ""},
+        "c": {"path": None, "note": "-"},
+    }
+    found = {"locatable": True, "reproducers": listed, "neighbour_effect": {"example": "gone.npy"}}
+    again = still_there(found, tmp_path)
+    assert {layer: one["path"] for layer, one in again["reproducers"].items()} == {"a": "kept.py", "b": None, "c": None}
+    assert "removed" in again["reproducers"]["b"]["note"] and again["reproducers"]["c"]["note"] == "-"
+    assert again["neighbour_effect"] is None and again["locatable"]
+    assert still_there({"locatable": False, "why": "-"}, tmp_path)["why"] == "-"
 
 
 def test_drawn_data_is_the_same_everywhere_and_keeps_constants() -> None:

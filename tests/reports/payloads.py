@@ -43,6 +43,7 @@ _FIXED = {
     "depends",
     "schema_version",
     "found_by",
+    "search",
 }
 """Keys whose values the records restrict to a few words."""
 

@@ -56,6 +56,43 @@ def test_a_list_that_cannot_be_proved_says_why(changed: dict[str, object], expec
     assert expected in text("origins", with_fields(**changed))
 
 
+def test_the_report_says_which_search_it_was() -> None:
+    assert "The search was the default one" in text("origins", studies.full())
+    sought = next(v.locating for v in studies.full().variants if v.locating)
+    full = with_fields(origins=[], locating=sought.model_copy(update={"search": "full"}))
+    assert "The search was full (--explain full)" in text("origins", full)
+
+
+def test_ulp_of_a_layer_whose_scale_changed_means_nothing_and_integers_count_steps() -> None:
+    one = explained.origin("fc", "captured", 1.0).model_copy(update={"max_ulp": 2.05e9, "mechanism": "dynamic-scale"})
+    other = one.model_copy(update={"mechanism": "requantization", "max_ulp": 1.0})
+    steps = [r.Growth(layer="fc", max_abs=1.0, relative_l2=0.1, steps=3)]
+    for changed, expected in (
+        ({"origins": [one]}, "n/a (scale changed)"),
+        ({"origins": [other], "growth": steps}, "1 step"),
+        ({"origins": [other], "growth": []}, "1.0"),
+    ):
+        details = next(b for b in written("origin_layers", with_fields(**changed)) if isinstance(b, blocks.Details))
+        table = next(block for block in details.blocks if isinstance(block, blocks.Table))
+        assert table.rows[0][6] == expected
+
+
+def test_the_logits_by_what_stands_beside_and_where_the_worst_lies() -> None:
+    seen = [
+        r.BesideLogits(what="its neighbours", change=0.04, top1_moved=False),
+        r.BesideLogits(what="neighbours found by a search", change=5.0, top1_moved=True),
+    ]
+    effect = r.NeighbourEffect(
+        victim=1, batch_size=2, tried=20, largest_logit=10.0, seen=seen, example="neighbours/fp32-worst.npy"
+    )
+    study = with_fields(neighbour_effect=effect)
+    table = tables("neighbours", study)[-1]
+    assert table.rows[-1] == ("fp32", "2", "neighbours found by a search", "5.0", "50.0 %", "another")
+    assert "the batch with the worst of 20 tried lies in the run's folder as neighbours/fp32-worst.npy" in text(
+        "neighbours", study
+    )
+
+
 def test_innocence_and_the_limits_of_the_search_are_told() -> None:
     told = text("origins", studies.full())
     assert "Innocent: no layer of these kinds was an origin in any of them: add, average-pool, batch-norm" in told
@@ -202,6 +239,7 @@ def test_scripts_are_listed_once_with_their_layers_and_missing_ones_with_the_rea
 def test_the_posts_suspects_are_answered_with_their_evidence() -> None:
     told = text("suspects", studies.full())
     assert "BatchNorm is innocent in fp32" in told
+    assert "no output differed at any N, so that no layer can be guilty" in told
     assert "Execution out of order is no cause" in told and "repeat comparisons" in told
 
 

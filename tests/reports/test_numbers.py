@@ -37,6 +37,14 @@ def test_real(value: float, digits: int, text: str) -> None:
     assert numbers.real(value, digits) == text
 
 
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(None, None), (0.0, "0"), (974.0, "974"), (2**23 - 1, "8.4e+06"), (2.05e9, "n/a"), (INF, "infinite")],
+)
+def test_a_distance_beyond_all_rounding_is_not_counted_in_ulp(value: float | None, text: str | None) -> None:
+    assert numbers.ulp(value) == text
+
+
 def test_what_was_not_measured_stays_absent() -> None:
     assert numbers.real(None) is numbers.count(None) is numbers.size(None) is numbers.difference(None) is None
 

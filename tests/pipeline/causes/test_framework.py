@@ -48,6 +48,28 @@ def test_a_subject_shows_the_difference_between_alone_and_together() -> None:
     assert subject().differing.all()
 
 
+def test_the_n_of_the_captured_rows_is_one_at_which_they_differ() -> None:
+    """Drawn rows show it from N = 2 on, the captured ones from N = 3 on."""
+
+    def middle(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+        return last_bit(rows, above=1 if np.abs(rows).max() > 16 else 2)
+
+    asked: list[int] = []
+
+    def probe(subject: Subject) -> CauseFinding:
+        asked.append(subject.batch)
+        assert subject.differing.any()
+        return CauseFinding(name="a", verdict="supported", evidence="seen")
+
+    images = np.random.default_rng(5).uniform(-1, 1, (4, 3, 2, 2)).astype(np.float32)
+    runner = Planted(middle)
+    located = locate(runner, images, SIZES, seed=7)
+    assert located.findings["second"].batch_sizes == [2, 3, 4]
+    told = Cause("a", "mechanism", 1, "Is it?", "It is.", "It is not.", lambda subject: True, probe)
+    explain_origins(runner, located, images, 1, 7, [told])
+    assert asked == [3]
+
+
 def test_the_first_supported_mechanism_names_the_origin_and_ends_the_search_for_others() -> None:
     tried = [cause("a", "refuted"), cause("b", "supported"), cause("c", "supported")]
     found = explain_origin(subject(), tried)
