@@ -42,6 +42,7 @@ class Config:
     neighbours: tuple[str, ...] = NEIGHBOURS[:1]  # what replaces the last image of every batch
     quick: bool = False
     explain: bool = True
+    repair: bool = True
     policy: PolicyFlags = field(default_factory=PolicyFlags)
     offline: bool = False
     timeout_s: float = 600.0
@@ -102,6 +103,7 @@ def study_parser(commands: str = "") -> argparse.ArgumentParser:
     stages = parser.add_argument_group("stages")
     stages.add_argument("--quick", action="store_true", help="only the input set of the original question")
     stages.add_argument("--no-explain", action="store_true", help="do not seek origins, nor repair what differs")
+    stages.add_argument("--no-repair", action="store_true", help="seek origins, and repair nothing")
     stages.add_argument("--dry-run", action="store_true", help="print the jobs and stop")
     add_policy(parser)
     running = parser.add_argument_group("running")
@@ -162,6 +164,7 @@ def read_config(arguments: argparse.Namespace) -> Config:
         neighbours=words("--neighbours", axes["neighbours"], NEIGHBOURS),
         quick=arguments.quick,
         explain=not arguments.no_explain,
+        repair=not arguments.no_repair,
         policy=read_policy(arguments),
         offline=arguments.offline,
         timeout_s=real_number("--timeout", arguments.timeout) or 600.0,
