@@ -98,3 +98,9 @@ def test_precedence_of_exit_codes() -> None:
     assert worst(Exit.NOT_MET, Exit.TOOL) == Exit.TOOL
     assert worst(Exit.USAGE, Exit.TOOL) == Exit.USAGE
     assert worst() == Exit.DONE
+
+
+@pytest.mark.parametrize(("flags", "expected"), [([], (True, True)), (["--no-repair"], (True, False))])
+def test_repairs_are_skipped_on_request(flags: list[str], expected: tuple[bool, bool]) -> None:
+    found = read_config(study_parser().parse_args(["--variants", "fp32", *flags]))
+    assert (bool(found.explain), found.repair) == expected
