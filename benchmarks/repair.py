@@ -1,4 +1,4 @@
-"""What each repair costs: ``python -m benchmarks.repair [--variants fp32,int8-x86] [--threads 1,2] [--model M]``.
+"""What each repair costs: ``python -m benchmarks.repair [--variants fp32,int8-x86] [--threads 1,2] [--rungs NAME]``.
 
 One row a variant, rung, thread count and N: repaired over native, medians of alternating pairs of calls in one worker
 with 95 % limits; latency at N = 1, throughput above. Every rung that applies and holds over the N below is priced.
@@ -16,27 +16,25 @@ from typing import Any
 from models.images import Images
 from models.registry import find_variant, load
 from models.spec import RunnerSettings
-from pipeline.batch_shapes import measure_shapes
 from pipeline.config import Config
 from pipeline.environment import worker_settings
 from pipeline.execute import Workers
 from pipeline.ladder import Scope, climb, tried_json
-from pipeline.locate import locate
 from pipeline.measure import artifact_json
 from pipeline.prepare import build_artifacts, prepare_inputs, prepare_weights
 from pipeline.records import Interval
-from pipeline.repair import price
+from pipeline.repair import every_size, price
 from pipeline.repair_records import repair_records
 from pipeline.repairs import Bench, all_rungs
 from pipeline.runs import cache_root, open_run
 from pipeline.stages import Stages
 from pipeline.statistics import median_interval
+from pipeline.survey import survey
 from pipeline.worker import Emit, read_artifact
 from reports.progress import Progress
 
 SIZES = (1, 2, 8, 16, 32)
 PAIRS = 15
-LOCATED = 16
 
 
 def measured(payload: dict[str, Any], emit: Emit) -> list[dict[str, Any]]:
@@ -45,18 +43,17 @@ def measured(payload: dict[str, Any], emit: Emit) -> list[dict[str, Any]]:
     threads: int = payload["threads"]
     spec = find_variant(payload["variant"])
     with load(spec.open)(read_artifact(payload["artifact"]), RunnerSettings(threads)) as runner:
-        captured = images.read(0, LOCATED)
-        sizes = [n for n in SIZES if 1 < n <= LOCATED]
-        located = locate(runner, captured, sizes, 0)
-        shapes = measure_shapes(runner, located, captured, LOCATED, 0)
+        captured = images.read(0, max(SIZES))
+        located, shapes = survey(runner, captured, max(SIZES), 0, lambda n: emit({}))
         bench = Bench(runner, threads, captured, SIZES[1:], located, shapes)
+        scope = Scope([images], SIZES[1:], {}, priced=SIZES[:2], pairs=1, passes=every_size, stop_at_first=True)
         found = []
-        for rung in all_rungs():
-            for one in climb(bench, Scope([images], SIZES[1:], {}, 1), lambda n: emit({}), math.inf, [rung.name]):
+        for rung in payload["rungs"] or [rung.name for rung in all_rungs()]:
+            for one in climb(bench, scope, lambda n: emit({}), math.inf, [rung]):
                 ratios: dict[int, list[float]] = {}
                 if one.holds and one.candidate:
                     with one.candidate.build(runner) as repaired:
-                        ratios = price(runner, repaired, images, SIZES, lambda n: emit({}), PAIRS, math.inf)
+                        ratios = price(runner, repaired, images, SIZES, lambda n: emit({}), payload["pairs"], math.inf)
                 (told,) = tried_json([one])
                 found.append(told | {"ratios": {str(n): values for n, values in ratios.items()}})
         return found
@@ -74,6 +71,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--variants", default="fp32,int8-x86,int8-onednn,ort-int8-dynamic")
     parser.add_argument("--threads", default="1,2")
+    parser.add_argument("--rungs", default="", help="a list (default: every rung)")
+    parser.add_argument("--pairs", type=int, default=PAIRS, help="of calls for each N (default: %(default)s)")
     parser.add_argument("--model", default="resnet50")
     parser.add_argument("--weights", default="auto")
     arguments = parser.parse_args()
@@ -94,6 +93,8 @@ def main() -> None:
                         "artifact": artifact_json(stages.artifacts[name, prepared.record.name]),
                         "images": prepared.evaluation.to_json(),
                         "threads": threads,
+                        "rungs": [one for one in arguments.rungs.split(",") if one],
+                        "pairs": arguments.pairs,
                     }
                     tried = workers.call(worker_settings(threads), "benchmarks.repair:measured", payload)
                     show(name, threads, tried)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from onnx import AttributeProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
 from models.ort_layers import GraphLayer
-from models.ort_session import CPU, input_name, open_session
+from models.ort_session import input_name, open_session
 from models.ort_watch import WatchedGraph
 from models.spec import WHOLE, Canonical, Effective, Json, Runner, VariantUnavailable
 
@@ -100,19 +100,6 @@ def _whole(graph: WatchedGraph) -> GraphLayer:
     nodes = {id(node): node for layer in graph.layers.values() for node in layer.nodes}
     inner = graph.model.graph
     return GraphLayer(WHOLE, "network", "", tuple(nodes.values()), (inner.input[0].name,), (inner.output[0].name,))
-
-
-def per_sample_scales(model: ModelProto) -> ModelProto:
-    """A dynamically quantized graph in which every sample gets the activation scales it would get alone.
-
-    ``model`` as a user has it, before any optimisation: what comes back is as portable, and is opened in the same way.
-    Raises VariantUnavailable where nothing is quantized dynamically, or as ``canonical_model``.
-    """
-    graph = WatchedGraph(model, threads=1, provider=CPU)
-    rules = {name: Canonical(size=1) for name, layer in graph.layers.items() if layer.kind.startswith("dynamic-")}
-    if not rules:
-        raise VariantUnavailable("nothing in this graph is quantized dynamically", "choose another repair")
-    return canonical_model(graph, rules)
 
 
 class _Rewriting:

@@ -6,12 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, ValueInfoProto, helper, numpy_helper
 
-from models.ort_canonical import per_sample_scales
+from models.ort_per_sample import DYNAMIC, per_sample_scales
 from models.ort_session import input_name, open_session
 from models.repairable import Scales
 from models.spec import VariantUnavailable
 
-_DYNAMIC = "DynamicQuantizeLinear"
 _STEPS = 255
 
 
@@ -33,7 +32,7 @@ def static_scales(model: ModelProto, examples: NDArray[np.float32]) -> ModelProt
 
     Scale and zero point as the operator's specification has them: of the range that also holds 0, in 255 steps.
     """
-    dynamic = [node for node in model.graph.node if node.op_type == _DYNAMIC]
+    dynamic = [node for node in model.graph.node if node.op_type == DYNAMIC]
     if not dynamic:
         raise VariantUnavailable("nothing in this graph is quantized dynamically", "choose another repair")
     ranges = _ranges(model, [node.input[0] for node in dynamic], examples)
@@ -41,7 +40,7 @@ def static_scales(model: ModelProto, examples: NDArray[np.float32]) -> ModelProt
     found.CopyFrom(model)
     nodes: list[NodeProto] = []
     for node in found.graph.node:
-        if node.op_type != _DYNAMIC:
+        if node.op_type != DYNAMIC:
             nodes.append(node)
             continue
         low, high = ranges[node.input[0]]

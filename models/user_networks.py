@@ -36,6 +36,11 @@ class ModuleRunner(RewritableTorchRunner):
         settings = RunnerSettings(torch.get_num_threads(), "channels_last" if channels_last else "contiguous")
         super().__init__(lambda: module, settings, dtype=parameters[0].dtype if parameters else torch.float32)
 
+    @property
+    def threads(self) -> int:
+        """How many torch has inside operators."""
+        return self._settings.threads
+
     def _prepare(self, stack: ExitStack) -> None:
         """Leave torch's threads as the user set them."""
 
@@ -74,6 +79,7 @@ class GraphRunner(OrtRunner):
             self._folder.cleanup()
             raise
         super().__init__(Artifact("", folder, Manifest({}, 0)), RunnerSettings(threads))
+        self.threads = threads
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -10,11 +10,13 @@ import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.spec import Canonical, Layer, Provocable, Rows
+from pipeline.evidence import bits
 from pipeline.locate import Located, Watched, drawn
 
 _CHEAP = 1.05  # a rule that costs less than this over native, at every N, needs no rival
@@ -85,37 +87,94 @@ def measure_shapes(
 
     def examine(layer: Layer, inputs: Rows, outputs: Rows) -> None:
         if chosen.get(layer.signature) == layer.name and layer.signature not in found:
-            sets = [inputs, drawn(inputs, generator)]
-            found[layer.signature] = _measured(runner, layer.name, sets, min(largest, len(images)), seed)
+            count = min(largest, len(images))
+            rows = telling_rows(inputs, generator)
+            found[layer.signature] = measure_layer(runner, layer.name, rows, count, seed).shapes
 
     if chosen:
         runner.watch(images, examine)
     return found
 
 
-def _measured(runner: Watched, name: str, sets: Sequence[Rows], largest: int, seed: int) -> Shapes:
-    digests: dict[int, list[str]] = {n: [] for n in range(1, largest + 1)}
-    seconds: dict[int, float] = {}
-    for inputs in sets:
-        count = max(len(part) for part in inputs if part.ndim)
-        for n in range(1, largest + 1):
-            starts = range(largest) if n == 1 else range(1)
-            for start in starts:
-                rows = tuple(p[start : start + n] if p.ndim and len(p) == count else p for p in inputs)
-                begin = time.perf_counter()
-                outputs = runner.replay(name, rows)
-                seconds[n] = min(seconds.get(n, math.inf), time.perf_counter() - begin)
-                digests[n] += _digests(outputs, n)
+def telling_rows(inputs: Rows, generator: np.random.Generator) -> Rows:
+    """The captured rows and as many drawn ones in turn, those of small values first.
+
+    So every batch holds, beside its first row, one of larger values: a scale taken from the whole batch shows itself.
+    """
+    order = np.argsort([float(np.abs(row.astype(np.float64)).max(initial=0)) for row in inputs[0]], kind="stable")
+    mixed = []
+    for own, other in zip(inputs, drawn(inputs, generator), strict=True):
+        both = np.stack([own[order], other[order]], axis=1) if own.ndim else own
+        mixed.append(both.reshape(-1, *own.shape[1:]) if own.ndim else own)
+    return tuple(mixed)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A layer's shapes, and of how many output elements tried how many differed from N = 1, by N."""
+
+    shapes: Shapes
+    differing: Mapping[int, int]
+    tried: int
+
+
+def measure_layer(runner: Watched, name: str, rows: Rows, largest: int, seed: int) -> Measured:
+    """Replay one layer at N = 1 to ``largest`` on these rows, from the first again where an N is larger than their
+    number: it is the place of a row in a batch that matters here. Raises NotImplementedError as ``replay``.
+    """
+    count = max(len(part) for part in rows if part.ndim)
+    alone, spent = [], {1: math.inf}
+    for i in range(min(count, largest)):
+        begin = time.perf_counter()
+        alone.append(runner.replay(name, _rows(rows, np.array([i]), count)))
+        spent[1] = min(spent[1], time.perf_counter() - begin)
+    singles = [np.concatenate([np.atleast_1d(one[place]) for one in alone]) for place in range(len(alone[0]))]
     provoked = _provoked(runner, name, largest, seed)
-    per_set = len(sets)
-    classes: list[list[int]] = []
-    for n in sorted(digests):
-        home = next((one for one in classes if all(_agree(digests, n, m, per_set) for m in one)), None)
-        if n in provoked or home is None:
-            classes.append([n])
+    classes: list[list[int]] = [[1]]
+    marks: list[list[str]] = [[]]  # of each class but that of N = 1: digests of the rows of its largest N
+    differing: dict[int, int] = {}
+    for n in range(2, largest + 1):
+        which = np.arange(n) % count
+        begin = time.perf_counter()
+        outputs = runner.replay(name, _rows(rows, which, count))
+        spent[n] = time.perf_counter() - begin
+        differing[n] = sum(_differing(one, part, which) for one, part in zip(singles, outputs, strict=True))
+        if not differing[n] and n not in provoked:
+            classes[0].append(n)
+            continue
+        digests = [] if n in provoked else _digests(outputs, n)
+        homes = [at for at, mark in enumerate(marks) if mark and digests[: len(mark)] == mark]
+        if homes:
+            classes[homes[0]].append(n)
+            marks[homes[0]] = digests
         else:
-            home.append(n)
-    return Shapes(tuple(frozenset(one) for one in classes), seconds, isinstance(runner, Provocable))
+            classes.append([n])
+            marks.append(digests)
+    elements = sum(one.size // len(one) for one in singles) * sum(range(2, largest + 1))
+    for n in provoked:
+        differing[n] = max(1, differing[n])
+    shapes = Shapes(tuple(map(frozenset, classes)), _monotone(spent), isinstance(runner, Provocable))
+    return Measured(shapes, differing, elements)
+
+
+def _monotone(seconds: Mapping[int, float]) -> dict[int, float]:
+    """Fewer rows never cost more than more rows: a first call prepares its kernel, which is no cost of its shape."""
+    found, least = {}, math.inf
+    for n in sorted(seconds, reverse=True):
+        least = min(least, seconds[n])
+        found[n] = least
+    return found
+
+
+def _rows(inputs: Rows, which: NDArray[np.int64], count: int) -> Rows:
+    return tuple(part[which] if part.ndim and len(part) == count else part for part in inputs)
+
+
+def _differing(singles: NDArray[Any], batched: NDArray[Any], which: NDArray[np.int64]) -> int:
+    """How many elements of the rows differ from those alone; a value that all rows share belongs to each."""
+    together = bits(np.ascontiguousarray(batched) if batched.ndim else np.repeat(batched, len(which)))
+    one = bits(singles)
+    return sum(int(np.count_nonzero(one[i] != row)) for i, row in zip(which, together, strict=True))
 
 
 def _provoked(runner: Watched, name: str, largest: int, seed: int) -> set[int]:
@@ -135,18 +194,6 @@ def _digests(outputs: Rows, n: int) -> list[str]:
         ).hexdigest()
         for i in range(n)
     ]
-
-
-def _agree(digests: Mapping[int, list[str]], one: int, other: int, sets: int) -> bool:
-    """Whether the rows that both sizes hold are equal, in each of the sets of rows."""
-    shared = min(len(digests[one]), len(digests[other])) // sets
-    mine, yours = (_by_set(digests[n], sets) for n in (one, other))
-    return all(a[:shared] == b[:shared] for a, b in zip(mine, yours, strict=True))
-
-
-def _by_set(digests: list[str], sets: int) -> list[list[str]]:
-    length = len(digests) // sets
-    return [digests[at * length : (at + 1) * length] for at in range(sets)]
 
 
 def _runs(numbers: frozenset[int]) -> Iterator[tuple[int, int]]:

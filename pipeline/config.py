@@ -46,6 +46,7 @@ class Config:
     neighbours: tuple[str, ...] = NEIGHBOURS[:1]  # what replaces the last image of every batch
     quick: bool = False
     explain: Explain = "default"  # how far origins are sought
+    repair: bool = True
     policy: PolicyFlags = field(default_factory=PolicyFlags)
     offline: bool = False
     timeout_s: float = 600.0
@@ -114,6 +115,7 @@ def study_parser(commands: str = "") -> argparse.ArgumentParser:
         "--explain", default="default", choices=("default", "full"), help="full: seek rare origins without a time limit"
     )
     stages.add_argument("--no-explain", action="store_true", help="do not seek origins, nor repair what differs")
+    stages.add_argument("--no-repair", action="store_true", help="seek origins, and repair nothing")
     stages.add_argument("--dry-run", action="store_true", help="print the jobs and stop")
     add_policy(parser)
     running = parser.add_argument_group("running")
@@ -177,6 +179,7 @@ def read_config(arguments: argparse.Namespace) -> Config:
         neighbours=words("--neighbours", axes["neighbours"], NEIGHBOURS),
         quick=arguments.quick,
         explain="none" if arguments.no_explain else arguments.explain,
+        repair=not arguments.no_repair,
         policy=read_policy(arguments),
         offline=arguments.offline,
         timeout_s=real_number("--timeout", arguments.timeout) or 600.0,

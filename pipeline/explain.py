@@ -21,9 +21,26 @@ from pipeline.reproducer import still_there
 from pipeline.stages import Stages, emulated
 from pipeline.store import StoreError, read_json, write_bytes
 
-REPAIR_S = 180.0  # for the repairs of all variants together; after its share a variant tries no further rung
+REPAIR_S = 180.0  # for the repairs of all variants together
 EXPLAINED = ("batch-variant", "top1-stable")
 _PASSES_PER_IMAGE = 30  # roughly what locating, verifying and pricing cost, for the progress display
+
+
+@dataclass
+class Budget:
+    """The seconds left for repairs, and the variants that wait for them: what one does not use is the others'."""
+
+    left_s: float
+    waiting: int
+
+    def share_s(self) -> float:
+        """What the next variant may use; at least a moment."""
+        return max(1.0, self.left_s / max(1, self.waiting))
+
+    def spend(self, seconds: float) -> None:
+        """One variant has used so many."""
+        self.left_s -= seconds
+        self.waiting -= 1
 
 
 @dataclass(frozen=True)
@@ -49,10 +66,9 @@ def explain(stages: Stages, results: list[VariantResult]) -> list[VariantResult]
         if result.verdict in EXPLAINED
     }
     stages.progress.plan(sum(_cost(name, prepared) for name, prepared in chosen.items()))
-    share_s = REPAIR_S / max(1, len(chosen))
+    budget = Budget(REPAIR_S, len(chosen))
     return [
-        _explain(stages, result, chosen[result.name], share_s) if result.name in chosen else result
-        for result in results
+        _explain(stages, result, chosen[result.name], budget) if result.name in chosen else result for result in results
     ]
 
 
@@ -61,16 +77,18 @@ def _cost(variant: str, prepared: PreparedSet) -> float:
     return cost(find_variant(variant), _PASSES_PER_IMAGE * len(images), images.shape[2])
 
 
-def _explain(stages: Stages, result: VariantResult, prepared: PreparedSet, repair_s: float) -> VariantResult:
+def _explain(stages: Stages, result: VariantResult, prepared: PreparedSet, budget: Budget) -> VariantResult:
     if emulated(find_variant(result.name), cpu_flags()):
+        budget.spend(0.0)
         why = "its arithmetic is emulated here: replaying every layer would take too long"
         stages.skip(result.name, prepared.record.name, "origins and repair", why)
         return result.model_copy(update={"not_run": stages.not_run[result.name]})
     setting = _deciding(stages, result, prepared)
     try:
-        found = _look_inside(stages, result.name, prepared, setting, repair_s)
+        found = _look_inside(stages, result.name, prepared, setting, budget)
     except WorkerError as error:
         found = {"locatable": False, "why": error.reason}
+    budget.spend(found.get("repair_s", 0.0))
     if not found["locatable"]:
         stages.skip(result.name, prepared.record.name, "origins and repair", found["why"])
         return result.model_copy(update={"not_run": stages.not_run[result.name]})
@@ -85,7 +103,7 @@ def _deciding(stages: Stages, result: VariantResult, prepared: PreparedSet) -> S
 
 
 def _look_inside(
-    stages: Stages, variant: str, prepared: PreparedSet, setting: Setting, repair_s: float
+    stages: Stages, variant: str, prepared: PreparedSet, setting: Setting, budget: Budget
 ) -> dict[str, Any]:
     """What a worker finds, kept with the run's evidence so that an interrupted study does not look again."""
     spec, images = find_variant(variant), prepared.evaluation
@@ -101,7 +119,7 @@ def _look_inside(
         "batch_sizes": [n for n in stages.config.batch_sizes if n <= len(images)],
         "seed": stages.config.seed,
         "explain": stages.config.explain,
-        "repair_s": repair_s,
+        "repair": stages.config.repair,
     }
     kept = stages.run.evidence_file(variant, f"explanation-{key_of(payload)[:12]}.json")
     with contextlib.suppress(StoreError):
@@ -111,7 +129,8 @@ def _look_inside(
     found = stages.workers.call(
         setting.environment,
         "pipeline.inside:explain_and_repair",
-        payload | {"run_folder": str(stages.run.folder)},  # where it writes decides nothing: no part of the kept name
+        # where it writes, and what others leave of the time, are no part of the kept name
+        payload | {"run_folder": str(stages.run.folder), "repair_s": budget.share_s()},
         lambda event: stages.progress.step(label, cost(spec, event["images"], images.shape[2])),
     )
     write_bytes(kept, [json.dumps(found).encode()])  # may hold NaN and infinities, which only this file reads back
@@ -134,14 +153,17 @@ def records(explained: Explained) -> dict[str, Any]:
     found = explained.found
     origins = [one for one in found["findings"] if one["batch_sizes"]]
     named = {one["layer"] for one in origins}
-    proofs = [one for one in found["tried"] if one["name"] == "surgical" and one["holds"]]
+    tried = found["tried"]  # None: the study was asked not to repair
+    proofs = [one for one in tried or [] if one["name"] == "surgical" and one["holds"]]
     return {
         "origins": [_origin(one, explained.condition, found["reproducers"].get(one["layer"])) for one in origins],
-        "origins_complete": bool(named) and any(set(one["layers"]) == named for one in proofs),
+        "origins_complete": None
+        if tried is None
+        else bool(named) and any(set(one["layers"]) == named for one in proofs),
         "locating": _locating(explained),
         "growth": [Growth(**one) for one in found["growth"]],
         "neighbour_effect": NeighbourEffect(**found["neighbour_effect"]) if found["neighbour_effect"] else None,
-        "repairs": repair_records(found["tried"]),
+        "repairs": None if tried is None else repair_records(tried),
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -49,11 +50,15 @@ def explain_and_repair(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
         answer["neighbour_effect"] = neighbour_effect(
             runner, named, captured, tried_at, folder, spec.name, payload["seed"]
         )
+        if not payload["repair"]:
+            return answer | {"tried": None, "repair_s": 0.0}
+        begin = time.monotonic()
         shapes = measure_shapes(runner, located, captured, count, payload["seed"])
         bench = Bench(runner, payload["settings"]["threads"], captured, tuple(sizes), located, shapes)
         sets = [images, *(Images.from_json(other) for other in payload["also"])]
-        tried = climb(bench, Scope(sets, sizes, {}), done, payload["repair_s"])
-        return answer | {"tried": tried_json(tried)}
+        left_s = payload["repair_s"] - (time.monotonic() - begin)
+        tried = climb(bench, Scope(sets, sizes, {}, stop_at_first=True), done, left_s)
+        return answer | {"tried": tried_json(tried), "repair_s": time.monotonic() - begin}
 
 
 def _as_json(located: Located, explained: Mapping[str, Explained]) -> dict[str, Any]:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from models.images import Images
 from models.spec import Runner, VariantUnavailable
-from pipeline.repair import PAIRS, Verified, price, priced_sizes, verify
+from pipeline.repair import PAIRS, OutOfTime, Passes, Verified, every_image, price, priced_sizes, verify
 from pipeline.repair_records import FREE_LATENCY, FREE_THROUGHPUT, clearly_cheapest, objective_cost
 from pipeline.repairs import Bench, Candidate, Rung, all_rungs
+from pipeline.wording import counted
 
 _PROOF = "surgical"  # tried in any case: that it holds proves the list of origins
+_TIME_OVER = "not tried to the end: the time for repairs was over (the repair command has no such limit)"
 
 Openers = Mapping[int, Callable[[], AbstractContextManager[Runner]]]
 """By thread count: what opens the native network with so many threads."""
@@ -31,6 +34,7 @@ class Tried:
     verified: tuple[Verified, ...] = ()  # by input set and thread count
     ratios: Mapping[int, list[float]] | None = None
     recomputed: float | None = None
+    out_of_time: bool = False
 
     @property
     def holds(self) -> bool | None:
@@ -54,13 +58,23 @@ class Tried:
 
 @dataclass(frozen=True)
 class Scope:
-    """Over what a repair is verified, and on what it is priced (the first set). ``natives`` beside the bench's own."""
+    """Over what a repair is verified, and on what it is priced (the first set). ``natives`` beside the bench's own.
+
+    ``priced``: the N to price (None: see ``priced_sizes``), by ``least`` to ``pairs`` pairs of calls. ``begin`` is
+    called before every candidate, ``say`` told what is being done.
+    """
 
     sets: Sequence[Images]
     batch_sizes: Sequence[int]
     natives: Openers
     pairs: int = PAIRS
+    least: int = 3
+    priced: Sequence[int] | None = None
+    passes: Passes = every_image
     stop_at_first: bool = False  # at the first difference of a candidate that is to be bitwise
+    deadline: float = math.inf  # of time.monotonic: nothing is begun after it
+    begin: Callable[[], None] = lambda: None
+    say: Callable[[str], None] = lambda text: None
 
 
 def climb(
@@ -71,20 +85,22 @@ def climb(
     only: Sequence[str] | None = None,
     rungs: Sequence[Rung] | None = None,
 ) -> list[Tried]:
-    """Every candidate that was tried, in order, until one is cheap or ``seconds`` have passed.
+    """Every candidate that was tried, in order, until one is cheap; what ``seconds`` were too few for says so.
 
     ``only``: of these rungs. A rung that fails is reported with the reason, and the next is tried.
     """
-    deadline = time.monotonic() + seconds
+    scope = replace(scope, deadline=min(scope.deadline, time.monotonic() + seconds))
     found: list[Tried] = []
     for rung in all_rungs() if rungs is None else rungs:
         if only is not None and rung.name not in only:
             continue
-        enough = any(one.cheap for one in found) and rung.name != _PROOF
-        if enough or (found and time.monotonic() > deadline):
+        if any(one.cheap for one in found) and rung.name != _PROOF:
             continue
         if why := rung.applies_to(bench):
             found.append(Tried(rung.name, why))
+            continue
+        if time.monotonic() > scope.deadline:
+            found.append(Tried(rung.name, _TIME_OVER, out_of_time=True))
             continue
         try:
             found += _rung(rung, bench, scope, done)
@@ -106,6 +122,9 @@ def _rung(rung: Rung, bench: Bench, scope: Scope, done: Callable[[int], None]) -
             found.append(_tried(rung.name, candidate, bench, scope, done))
         except VariantUnavailable as error:  # another candidate may do without
             found.append(Tried(rung.name, error.reason, candidate))
+        except OutOfTime:
+            found.append(Tried(rung.name, _TIME_OVER, candidate, out_of_time=True))
+            break
         if found[-1].cheap:
             break
     return found
@@ -114,18 +133,35 @@ def _rung(rung: Rung, bench: Bench, scope: Scope, done: Callable[[int], None]) -
 def _tried(name: str, candidate: Candidate, bench: Bench, scope: Scope, done: Callable[[int], None]) -> Tried:
     verified: list[Verified] = []
     ratios: Mapping[int, list[float]] | None = None
-    with candidate.build(bench.runner) as repaired:
+    scope.begin()
+
+    def check(native: Any, repaired: Runner, threads: int) -> None:
         for images in scope.sets:
-            verified.append(_verify(candidate, bench.runner, repaired, images, scope, bench.threads, done))
+            if not verified or _all_hold(candidate, verified) or not scope.stop_at_first:
+                scope.say(f"{name}: verifying on {images.name}, {counted(threads, 'thread')}")
+                verified.append(_verify(candidate, native, repaired, images, scope, threads, done))
+
+    with candidate.build(bench.runner) as repaired:
+        check(bench.runner, repaired, bench.threads)
         recomputed = share(repaired)
         if _all_hold(candidate, verified):
-            sizes = priced_sizes(len(scope.sets[0]), scope.batch_sizes)
-            ratios = price(bench.runner, repaired, scope.sets[0], sizes, done, scope.pairs)
+            scope.say(f"{name}: timing it against the native network")
+            sizes = scope.priced or priced_sizes(len(scope.sets[0]), scope.batch_sizes)
+            ratios = price(
+                bench.runner,
+                repaired,
+                scope.sets[0],
+                sizes,
+                done,
+                scope.pairs,
+                least=scope.least,
+                deadline=scope.deadline,
+            )
     for threads, opens in scope.natives.items():
         if not _all_hold(candidate, verified):
             break
         with opens() as native, candidate.build(native) as repaired:
-            verified += [_verify(candidate, native, repaired, images, scope, threads, done) for images in scope.sets]
+            check(native, repaired, threads)
     return Tried(name, "", candidate, tuple(verified), ratios, recomputed)
 
 
@@ -138,7 +174,8 @@ def _verify(
     threads: int,
     done: Callable[[int], None],
 ) -> Verified:
-    found = verify(native, repaired, images, scope.batch_sizes, done, scope.stop_at_first and candidate.bitwise)
+    stop = scope.stop_at_first and candidate.bitwise
+    found = verify(native, repaired, images, scope.batch_sizes, done, stop, scope.passes, scope.deadline)
     found.threads = candidate.serving.get("threads", threads) * candidate.serving.get("streams", 1)
     return found
 
@@ -178,6 +215,7 @@ def tried_json(tried: Sequence[Tried]) -> list[dict[str, Any]]:
             ],
             "ratios": {str(n): found for n, found in (one.ratios or {}).items()},
             "recomputed": one.recomputed,
+            "out_of_time": one.out_of_time,
         }
         for one in tried
     ]

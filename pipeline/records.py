@@ -361,7 +361,8 @@ class Repair(Record):
     """
 
     name: str
-    batch_invariant: bool | None  # None: does not apply here (``note`` says why)
+    batch_invariant: bool | None  # None: does not apply here, or was not tried (``note`` says why)
+    out_of_time: bool = False  # not tried to the end: the time for repairs was over
     scope: str
     layers: int = 0
     top1_stable: bool | None = None
@@ -372,7 +373,7 @@ class Repair(Record):
     recomputed_share: Real | None = None
     throughput_ratio: dict[str, Interval] = Field(default={}, json_schema_extra=VOLATILE)
     latency_ratio: dict[str, Interval] = Field(default={}, json_schema_extra=VOLATILE)
-    memory_ratio: Real | None = None
+    memory_ratio: Real | None = None  # of processes that serve the two alone: of ``repair`` only
     note: str = ""
 
 

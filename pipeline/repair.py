@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -12,13 +13,41 @@ from numpy.typing import NDArray
 
 from models.images import Images
 from models.spec import Runner
-from pipeline.evidence import bits, differing_rows
+from pipeline.evidence import Pass, bits, differing_rows
 from pipeline.passes import call, run_pass
 from pipeline.plan import plan_passes
 
 PAIRS = 7  # alternating pairs of calls a price is the median of; the first pair warms up and is not counted
 _LEAST_PAIRS = 3
 _ENOUGH_S = 4.0  # spent on one N: fewer pairs then
+_PROBED = (2, 4, 8, 16, 32, 64)  # N at which a scope of every N is also rotated and given an outlier
+
+Passes = Callable[[int, Sequence[int]], tuple[Pass, ...]]
+"""The passes of a verification over so many images at these N."""
+
+
+class OutOfTime(Exception):
+    """The time that repairs were given is over."""
+
+
+def every_image(n_images: int, batch_sizes: Sequence[int]) -> tuple[Pass, ...]:
+    """Every image at every N, a rotation, an outlier neighbour: the study's own passes."""
+    return plan_passes(n_images, batch_sizes, probes=True)
+
+
+def every_size(n_images: int, batch_sizes: Sequence[int]) -> tuple[Pass, ...]:
+    """One batch of every N, from the set's front and end in turn; rotation and outlier neighbour at powers of two.
+
+    For scopes of many N, in which every image at every N would be many times the work: the N are what is proved.
+    """
+    tested = [n for n in batch_sizes if 1 < n <= n_images]
+    probed = [n for n in tested if n in (*_PROBED, tested[-1])]
+    found = [Pass("singles", 1, 0, n_images)]
+    for n in tested:
+        start = (n_images - n) * (n % 2)
+        found.append(Pass("batched", n, start, start + n))
+    found += [Pass("position", n, 0, n, rotation=n // 2) for n in probed]
+    return (*found, *(Pass("neighbours", n, n_images - n, n_images) for n in probed))
 
 
 @dataclass
@@ -52,21 +81,26 @@ def verify(
     batch_sizes: Sequence[int],
     done: Callable[[int], None],
     stop_at_first: bool = False,
+    passes_of: Passes = every_image,
+    deadline: float = math.inf,
 ) -> Verified:
-    """Run the repaired variant over the whole scope: singles, every N, one rotation, one outlier neighbour.
+    """Run the repaired variant over the whole scope, as ``passes_of`` has it.
 
-    ``stop_at_first``: no more than the first pass in which a row differs; what is left then was not run.
+    ``stop_at_first``: no more than the first pass in which a row differs; what is left then was not run. Raises
+    OutOfTime where ``deadline`` (of ``time.monotonic``) comes before the last pass.
     """
-    passes = plan_passes(len(images), batch_sizes, probes=True)
+    passes = passes_of(len(images), batch_sizes)
     found = Verified(images.name, n_images=len(images))
     singles, _ = run_pass(repaired, images, passes[0], done)
-    plain, _ = run_pass(native, images, passes[0], done)
+    plain = singles if native is repaired else run_pass(native, images, passes[0], done)[0]
     if singles.dtype == plain.dtype and singles.shape == plain.shape:
         found.singles_as_native = bool((bits(singles) == bits(plain)).all())
         found.top1_as_native = int((_top1(singles) == _top1(plain)).sum())
     else:
         found.singles_as_native = False
     for chosen in passes[1:]:
+        if time.monotonic() > deadline:
+            raise OutOfTime
         outputs, _ = run_pass(repaired, images, chosen, done)
         mine = singles[list(chosen.images)]
         n = chosen.batch_size
@@ -91,13 +125,18 @@ def price(
     done: Callable[[int], None],
     pairs: int = PAIRS,
     enough_s: float = _ENOUGH_S,
+    least: int = _LEAST_PAIRS,
+    deadline: float = math.inf,
 ) -> dict[int, list[float]]:
     """Time of the repaired call over time of the native call, by N: alternating calls on the same batch, one worker.
 
-    At most ``pairs`` for each N; after ``enough_s`` seconds no more than three.
+    At most ``pairs`` for each N; after ``enough_s`` seconds no more than ``least``. An N that would begin after
+    ``deadline`` (of ``time.monotonic``) is left out.
     """
     ratios: dict[int, list[float]] = {}
     for n in batch_sizes:
+        if time.monotonic() > deadline:
+            break
         batch = images.read(0, n)
         begin = time.perf_counter()
         for turn in range(pairs + 1):
@@ -106,12 +145,16 @@ def price(
             if turn:
                 ratios.setdefault(n, []).append(second / first)
             done(2 * n)
-            if turn >= _LEAST_PAIRS and time.perf_counter() - begin > enough_s:
+            if turn >= least and time.perf_counter() - begin > enough_s:
                 break
     return ratios
 
 
 def priced_sizes(n_images: int, batch_sizes: Sequence[int]) -> list[int]:
-    """The N to price: one image alone, and every tested N of at least 8 (else the largest) that the set can fill."""
+    """The N to price: one image alone, and of the tested N that the set can fill the powers of two from 8 on (where
+    there are none, all N from 8 on) and the largest.
+    """
     tested = [n for n in batch_sizes if 1 < n <= n_images]
-    return [1, *([n for n in tested if n >= 8] or tested[-1:])]
+    large = [n for n in tested if n >= 8]
+    even = [n for n in large if n & (n - 1) == 0]
+    return sorted({1, *(even or large), *tested[-1:]})

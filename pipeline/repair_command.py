@@ -16,6 +16,7 @@ import numpy as np
 from models.images import Images
 from models.registry import find_variant
 from models.spec import VariantSpec
+from pipeline.cache import in_use
 from pipeline.config import Config
 from pipeline.deployment import ARTIFACTS, serve_script
 from pipeline.environment import read_environment, worker_settings
@@ -25,6 +26,7 @@ from pipeline.inputs import PreparedSet
 from pipeline.measure import artifact_json, cost
 from pipeline.prepare import build_artifacts, prepare_inputs, prepare_weights
 from pipeline.records import Repair
+from pipeline.repair_plan import Work, work
 from pipeline.repair_records import repair_records
 from pipeline.runs import cache_root, open_run
 from pipeline.stages import Progress, Stages
@@ -36,11 +38,13 @@ from pipeline.verification import (
     ServeError,
     StoredInputs,
     VerificationRecord,
+    differing_sizes,
     run_served,
     sha256_of,
 )
+from pipeline.wording import counted
 
-_PASSES_PER_IMAGE = 80  # roughly, for the progress display
+NATIVE_FILE = "native"  # beside the artifact while both are compared; it is not kept
 
 
 class NoRepair(Exception):
@@ -71,7 +75,7 @@ def repair_variant(config: Config, rung: str | None, folder: Path, progress: Pro
     scratch = Path(tempfile.mkdtemp(prefix="isobatch-"))
     try:
         wanted = replace(config, out=str(scratch / "run"), images=config.images or max(config.batch_sizes, default=1))
-        with Workers(config.timeout_s) as workers:
+        with in_use(cache_root()), Workers(config.timeout_s) as workers:
             stages = Stages(wanted, open_run(wanted), cache_root(), workers, progress)
             prepare_inputs(stages, prepare_weights(stages))
             build_artifacts(stages)
@@ -107,8 +111,8 @@ def _search(
     stages: Stages, spec: VariantSpec, sets: Sequence[PreparedSet], rung: str | None, file: Path
 ) -> dict[str, Any]:
     images = sets[0].evaluation
-    label = f"repair of {spec.name}"
-    stages.progress.plan(cost(spec, _PASSES_PER_IMAGE * len(images), images.shape[2]))
+    planned = _work(stages, sets)
+    display = _Display(stages, spec, images.shape[2], planned)
     payload = {
         "variant": spec.name,
         "artifact": artifact_json(stages.artifacts[spec.name, sets[0].record.name]),
@@ -119,14 +123,42 @@ def _search(
         "rung": rung,
         "objective": stages.config.policy.objective,
         "file": str(file),
+        "native": str(file.with_name(NATIVE_FILE)),
     }
     found: dict[str, Any] = stages.workers.call(
-        worker_settings(stages.threads),
-        "pipeline.repair_inside:repair",
-        payload,
-        lambda event: stages.progress.step(label, cost(spec, event["images"], images.shape[2])),
+        worker_settings(stages.threads), "pipeline.repair_inside:repair", payload, display.told
     )
     return found
+
+
+def _work(stages: Stages, sets: Sequence[PreparedSet]) -> Work:
+    config = stages.config
+    return work([len(one.evaluation) for one in sets], config.batch_sizes, len(config.threads))
+
+
+class _Display:
+    """What a worker tells of its progress, shown; what another candidate costs is added when it begins."""
+
+    def __init__(self, stages: Stages, spec: VariantSpec, size: int, planned: Work) -> None:
+        self._stages, self._spec, self._size, self._planned = stages, spec, size, planned
+        self._label = f"repair of {spec.name}"
+        self._left = planned.least
+        self._candidates = 0
+        stages.progress.plan(self._cost(self._left))
+
+    def told(self, event: Any) -> None:
+        """One event of the worker."""
+        if "doing" in event:
+            self._label = f"{self._spec.name}: {event['doing']}"
+        if "more" in event:
+            self._candidates += 1
+            if self._candidates > 1:
+                left = self._planned.candidate + self._planned.serve
+                self._stages.progress.plan(self._cost(left))
+        self._stages.progress.step(self._label, self._cost(event.get("images", 0)))
+
+    def _cost(self, images: int) -> float:
+        return cost(self._spec, images, self._size)
 
 
 def _record(
@@ -139,22 +171,21 @@ def _record(
 ) -> VerificationRecord:
     chosen = found["tried"][found["chosen"]]
     serving = found["serving"]
-    artifact = ServedArtifact(
-        file=file.name,
-        sha256=sha256_of(file),
-        size_bytes=file.stat().st_size,
-        runtime=spec.runtime,
-        **{name: serving[name] for name in ("streams", "engine", "optimise") if name in serving},
-    )
+    artifact = _artifact(spec, file, serving)
     inputs = [_stored(one.evaluation, file.parent) for one in sets]
     threads = [serving["threads"]] if "threads" in serving else list(stages.config.threads)
     outputs = []
-    for images in inputs:
+    for images, one in zip(inputs, sets, strict=True):
         for count in threads:
-            stages.progress.step(f"{file.name} in a fresh process: {images.name}, {count} threads", 0.0)
-            outputs.append(_served(artifact, file.parent, images, count, stages.config.batch_sizes, repairs))
+            size = one.evaluation.shape[2]
+            outputs.append(_served(stages, spec, artifact, file.parent, images, size, count, repairs))
     assert stages.weights is not None
-    sizes = sorted({1, *(n for n in stages.config.batch_sizes)})
+    tested = sorted({1, *(n for n in stages.config.batch_sizes)})
+    repair = next(one for one in repairs if one.name == chosen["name"])
+    if found["native"] is not None:
+        native = _artifact(spec, file.with_name(NATIVE_FILE), found["native"])
+        ratio = _memory_ratio(stages, artifact, native, file.parent, inputs[0], max(threads))
+        repair = repair.model_copy(update={"memory_ratio": ratio})
     return VerificationRecord(
         created_utc=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         variant=spec.name,
@@ -162,11 +193,21 @@ def _record(
         weights_sha256=stages.weights.sha256,
         artifact=artifact,
         inputs=inputs,
-        batch_sizes=sizes,
+        batch_sizes=tested,
         outputs=outputs,
-        n_comparisons=2 * len(sizes) * len(outputs) + sum(one["n_comparisons"] for one in chosen["verified"]),
-        repair=next(one for one in repairs if one.name == chosen["name"]),
+        n_comparisons=2 * len(tested) * len(outputs) + sum(one["n_comparisons"] for one in chosen["verified"]),
+        repair=repair,
         environment=read_environment(stages.threads, {}, worker_settings(stages.threads)),
+    )
+
+
+def _artifact(spec: VariantSpec, file: Path, serving: Mapping[str, Any]) -> ServedArtifact:
+    return ServedArtifact(
+        file=file.name,
+        sha256=sha256_of(file),
+        size_bytes=file.stat().st_size,
+        runtime=spec.runtime,
+        **{name: serving[name] for name in ("streams", "engine", "optimise") if name in serving},
     )
 
 
@@ -180,24 +221,54 @@ def _stored(images: Images, folder: Path) -> StoredInputs:
 
 
 def _served(
+    stages: Stages,
+    spec: VariantSpec,
     artifact: ServedArtifact,
     folder: Path,
     images: StoredInputs,
+    size: int,
     threads: int,
-    batch_sizes: Sequence[int],
     repairs: Sequence[Repair],
 ) -> Output:
     """The one sum of all outputs, from a process without this project. Raises NoRepair where there are two."""
-    within = [n for n in batch_sizes if n <= images.n]
+    within = [n for n in stages.config.batch_sizes if n <= images.n]
+    label = f"{artifact.file} in a fresh process: {images.name}, {counted(threads, 'thread')}"
+    stages.progress.step(label, 0.0)
     try:
-        sums = run_served(artifact, folder, images.file, threads, within)
+        found = run_served(
+            artifact,
+            folder,
+            images.file,
+            threads,
+            within,
+            lambda n: stages.progress.step(label, cost(spec, images.n + n, size)),
+        )
     except ServeError as error:
         raise NoRepair(f"it holds here, but the file that was written does not serve: {error}", repairs) from error
-    differing = [n for n, both in sums.items() if set(both) != {sums[1][0]}]
-    if differing:
-        where = f"N = {', '.join(map(str, differing))}, {images.name}, {threads} threads"
+    if differing := differing_sizes(found):
+        where = f"N = {', '.join(map(str, differing))}, {images.name}, {counted(threads, 'thread')}"
         raise NoRepair(f"it holds here, but not in a fresh process, at {where}", repairs)
-    return Output(inputs=images.name, threads=threads, sha256=sums[1][0])
+    return Output(inputs=images.name, threads=threads, sha256=found[1].plain)
+
+
+def _memory_ratio(
+    stages: Stages,
+    artifact: ServedArtifact,
+    native: ServedArtifact,
+    folder: Path,
+    images: StoredInputs,
+    threads: int,
+) -> float | None:
+    """Peak memory of a fresh process that serves the repaired file over one that serves the native one, at the largest
+    N that the scope and the set have. None where one of them did not run.
+    """
+    largest = [max(n for n in (1, *stages.config.batch_sizes) if n <= images.n)]
+    stages.progress.step("memory, beside the native network", 0.0)
+    try:
+        peaks = [run_served(one, folder, images.file, threads, largest)[largest[0]] for one in (artifact, native)]
+    except ServeError:
+        return None
+    return peaks[0].peak_bytes / peaks[1].peak_bytes
 
 
 def _write(record: VerificationRecord, file: Path, folder: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,21 +16,26 @@ from models.images import Images
 from models.registry import find_variant, load
 from models.repairable import Deployable
 from models.spec import Artifact, Runner, RunnerSettings, VariantUnavailable
-from pipeline.batch_shapes import Shapes, measure_shapes
+from pipeline.batch_shapes import Shapes
 from pipeline.ladder import Scope, Tried, best, climb, tried_json
-from pipeline.locate import Located, Watched, locate
-from pipeline.repair import Verified, verify
+from pipeline.locate import Located, Watched
+from pipeline.repair import Verified, every_size, verify
+from pipeline.repair_plan import priced
 from pipeline.repairs import Bench, Candidate, all_rungs
+from pipeline.survey import survey
+from pipeline.wording import counted
 from pipeline.worker import Emit, read_artifact
 
 NATIVE = "native"
-_PAIRS = 15
+_PAIRS, _LEAST_PAIRS = 15, 6  # from six pairs on a median has a 95 % interval
 
 
 def repair(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
     """Find the cheapest rung that holds over the whole scope and can be written; write it to ``payload["file"]``.
 
-    Returns {"tried", "chosen": its index in tried or None, "serving", "unwritten": reasons}.
+    Returns {"tried", "chosen": its index in tried or None, "serving", "unwritten": reasons}, and "native": what has to
+    be set to serve the network as it is, from ``payload["native"]``, or None where it could not be written. Emits
+    {"images"}: work done; {"doing"}: what comes now; {"more"}: another candidate begins.
     """
     sets = [Images.from_json(one) for one in payload["sets"]]
     artifact = read_artifact(payload["artifact"])
@@ -40,19 +45,34 @@ def repair(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
     def done(count: int) -> None:
         emit({"images": count})
 
+    def say(text: str) -> None:
+        emit({"doing": text})
+
     main = max(threads)
     others = {count: opens[count] for count in threads if count != main}
-    scope = Scope(sets, payload["batch_sizes"], others, _PAIRS, stop_at_first=True)
+    scope = Scope(
+        sets,
+        payload["batch_sizes"],
+        others,
+        _PAIRS,
+        _LEAST_PAIRS,
+        priced(len(sets[0]), payload["batch_sizes"]),
+        passes=every_size,
+        stop_at_first=True,
+        begin=lambda: emit({"more": True}),
+        say=say,
+    )
     with opens[main]() as runner:
         if payload["rung"] in (None, NATIVE):
+            say("does it need a repair?")
             native = _as_it_is(runner, main, scope, done)
             if native.holds or payload["rung"] == NATIVE:
                 return _written(payload, [native], runner, sets[0])
         if not isinstance(runner, Watched):
             raise VariantUnavailable(f"the runner of {payload['variant']} cannot be looked into", "choose another")
-        count = min(len(sets[0]), max(payload["batch_sizes"]))
-        captured = sets[0].read(0, count)
-        located, shapes = look(opens, main, runner, captured, payload["batch_sizes"], payload["seed"])
+        largest = min(len(sets[0]), max(payload["batch_sizes"]))
+        captured = sets[0].read(0, largest)
+        located, shapes = _look(main, runner, captured, payload["seed"], scope, done)
         bench = Bench(runner, main, captured, tuple(payload["batch_sizes"]), located, shapes, payload["objective"])
         names = [payload["rung"]] if payload["rung"] else [rung.name for rung in all_rungs()]
         return _climbed(payload, names, bench, scope, done)
@@ -86,12 +106,17 @@ def _written(payload: dict[str, Any], tried: list[Tried], runner: Any, images: I
                 unwritten.append(f"{chosen.rung}: {error.reason}")
                 continue
         settings = serving | dict(chosen.candidate.serving)
-        return _answer(tried, tried.index(chosen), settings, unwritten)
+        answer = _answer(tried, tried.index(chosen), settings, unwritten)
+        with contextlib.suppress(VariantUnavailable):  # without it the memory of the two cannot be compared
+            if chosen.rung != NATIVE:
+                answer["native"] = runner.write(Path(payload["native"]), images.read(0, 1))
+        return answer
     return _answer(tried, None, {}, unwritten)
 
 
 def _answer(tried: list[Tried], chosen: int | None, serving: dict[str, Any], unwritten: list[str]) -> dict[str, Any]:
-    return {"tried": tried_json(tried), "chosen": chosen, "serving": serving, "unwritten": unwritten}
+    found = {"tried": tried_json(tried), "chosen": chosen, "serving": serving, "unwritten": unwritten}
+    return found | {"native": None}
 
 
 def _opened(variant: str, artifact: Artifact, threads: int) -> Runner:
@@ -106,7 +131,7 @@ def _as_it_is(runner: Runner, threads: int, scope: Scope, done: Callable[[int], 
     def check(native: Runner, count: int) -> None:
         for images in scope.sets:
             if all(one.batch_invariant for one in verified):
-                verified.append(verify(native, native, images, scope.batch_sizes, done, scope.stop_at_first))
+                verified.append(verify(native, native, images, scope.batch_sizes, done, True, scope.passes))
                 verified[-1].threads = count
 
     check(runner, threads)
@@ -118,36 +143,26 @@ def _as_it_is(runner: Runner, threads: int, scope: Scope, done: Callable[[int], 
     return Tried(NATIVE, "", Candidate(kept, "as it is"), tuple(verified))
 
 
-def look(
-    opens: dict[int, Any],
+def _look(
     main: int,
     runner: Watched,
     images: NDArray[np.float32],
-    batch_sizes: Sequence[int],
     seed: int,
+    scope: Scope,
+    done: Callable[[int], None],
 ) -> tuple[Located, dict[str, Shapes]]:
-    """The origins at any thread count, and the classes of N that hold at all of them."""
-    sizes = telling(batch_sizes, len(images))
-    located = locate(runner, images, sizes, seed)
-    shapes = measure_shapes(runner, located, images, len(images), seed)
-    for count, opened in opens.items():
-        if count == main:
-            continue
+    """The layers that depend on N at any thread count, and the classes of N that hold at all of them."""
+    scope.say(f"looking at every layer, {counted(main, 'thread')}")
+    located, shapes = survey(runner, images, len(images), seed, done)
+    for count, opened in scope.natives.items():
+        scope.say(f"looking at every layer, {counted(count, 'thread')}")
         with opened() as other:
-            elsewhere = locate(other, images, sizes, seed)
-            seen = measure_shapes(other, elsewhere, images, len(images), seed)
+            assert isinstance(other, Watched)
+            elsewhere, seen = survey(other, images, len(images), seed, done)
         for name, finding in elsewhere.findings.items():
             mine = located.findings.get(name)
             if mine is not None and finding.batch_sizes:
                 mine.inherited = tuple(sorted({*mine.inherited, *finding.batch_sizes}))
-                mine.found_by = mine.found_by or finding.found_by
         for signature, found in seen.items():
             shapes[signature] = shapes[signature].merged(found) if signature in shapes else found
     return located, shapes
-
-
-def telling(batch_sizes: Sequence[int], n_images: int) -> list[int]:
-    """The N to replay every layer at: powers of two and their neighbours, where kernels change; and the largest."""
-    near = {n + step for n in (2, 4, 8, 16, 32, 64, 128, 256) for step in (-1, 0, 1)}
-    able = [n for n in batch_sizes if 1 < n <= n_images]
-    return sorted({n for n in able if n in near} | {*able[-1:]})

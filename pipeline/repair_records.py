@@ -34,7 +34,10 @@ def repair_records(tried: Sequence[Found], objective: str = "throughput") -> lis
 def _record(name: str, tried: list[Found], objective: str) -> Repair:
     run = [one for one in tried if one["holds"] is not None]
     if not run:
-        return Repair(name=name, batch_invariant=None, scope="", note=tried[-1]["why"])
+        last = tried[-1]
+        return Repair(
+            name=name, batch_invariant=None, scope="", note=last["why"], out_of_time=last.get("out_of_time", False)
+        )
     held = [one for one in run if one["holds"]]
     chosen = clearly_cheapest(held, lambda one: _cost(one, objective)) if held else run[-1]
     verified = chosen["verified"]
@@ -53,7 +56,8 @@ def _record(name: str, tried: list[Found], objective: str) -> Repair:
         throughput_ratio={n: ratio for n, ratio in throughput.items() if n != "1"},
         latency_ratio={n: ratio for n, ratio in ratios.items() if n == "1"},
         recomputed_share=chosen["recomputed"],
-        note="; ".join(_notes(chosen, held)),
+        out_of_time=not held and any(one.get("out_of_time") for one in tried),
+        note="; ".join([*_notes(chosen, held), *(one["why"] for one in tried if one.get("out_of_time"))]),
     )
 
 

@@ -27,6 +27,7 @@ from pipeline.recommend import default_policy, recommend
 from pipeline.records import Cost, Policy, Study, Timing, Tool, VariantResult
 from pipeline.runs import Run, cache_root
 from pipeline.stages import Progress, Stages
+from pipeline.switch import with_switches
 
 PlanReader = Callable[[list[list[Job]], int | None], None]
 """``on_plan(groups, num_classes)``."""
@@ -67,7 +68,7 @@ def run_study(config: Config, run: Run, progress: Progress, on_plan: PlanReader 
             results = [assess(stages, findings, name) for name in config.variants]
         if config.explain != "none":
             with stages.stage("explanation"):
-                results = explain(stages, results)
+                results = with_switches(explain(stages, results), policy)
     return _record(stages, findings, results, time.monotonic() - begin, memory.peak_bytes)
 
 

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from models.images import Images
 from models.registry import load
 from models.spec import Runner
-from pipeline.batch_shapes import measure_shapes
 from pipeline.evidence import bits
 from pipeline.ladder import Scope, best, climb, tried_json
 from pipeline.locate import Located, Watched, locate
@@ -21,6 +20,7 @@ from pipeline.metrics import measure_all
 from pipeline.records import Repair
 from pipeline.repair_records import repair_records
 from pipeline.repairs import Bench
+from pipeline.survey import survey
 from pipeline.wording import counted, sizes
 
 RUNGS = ("per-sample-scale", "surgical", "pow2-scale", "pin-shape")
@@ -108,9 +108,10 @@ def make_batch_invariant(
     with _opened(network) as runner:
         if _compared(runner, given, scope).batch_invariant:
             return MadeInvariant(network, _already(len(given), scope))
-        bench = _bench(runner, given, scope, objective)
         examples = cast(Images, _InMemory("example", given))  # all that a repair asks of a stored set
-        tried = climb(bench, Scope([examples], scope, {}), lambda count: None, math.inf, rungs)
+        bench = _bench(runner, given, scope, objective)
+        trying = Scope([examples], scope, {}, stop_at_first=True)
+        tried = climb(bench, trying, lambda count: None, math.inf, rungs)
         chosen = best(tried, objective)
         records = repair_records(tried_json(tried), objective)
         if chosen is None or chosen.candidate is None:
@@ -192,10 +193,10 @@ def _located(runner: Runner, images: NDArray[np.float32], scope: Sequence[int]) 
 
 
 def _bench(runner: Any, images: NDArray[np.float32], scope: tuple[int, ...], objective: str) -> Bench:
-    located = _located(runner, images, scope)
-    few = images[: max([n for n in scope if n <= _LOCATED], default=_LOCATED)]
-    shapes = measure_shapes(runner, located, few, len(few), _SEED)
-    return Bench(runner, 1, few, scope, located, shapes, objective)
+    if not isinstance(runner, Watched):
+        raise CannotRepair("this network cannot be looked into")
+    located, shapes = survey(runner, images, scope[-1], _SEED, lambda done: None)
+    return Bench(runner, runner.threads, images, scope, located, shapes, objective)
 
 
 def _already(n_images: int, scope: Sequence[int]) -> Repair:

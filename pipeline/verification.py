@@ -13,7 +13,8 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -24,6 +25,7 @@ from pipeline.environment import worker_settings
 from pipeline.errors import UsageError
 from pipeline.records import Environment, Record, Repair
 from pipeline.store import read_json, write_bytes
+from pipeline.wording import counted, sizes
 
 RECORD_FILE = "record.json"
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$"
@@ -130,24 +132,24 @@ def check(record: VerificationRecord, folder: Path, hashes: bool, say: Callable[
     if unknown := {output.inputs for output in record.outputs} - stored.keys():
         raise UsageError("record", f"the record has outputs of {sorted(unknown)[0]!r}, and no such images")
     for output in record.outputs:
-        where = f"{output.inputs}, {output.threads} threads"
+        where = f"{output.inputs}, {counted(output.threads, 'thread')}"
         say(f"running {record.artifact.file} on {where}")
         try:
             images = stored[output.inputs]
             within = [n for n in record.batch_sizes if n <= images.n]
-            sums = run_served(record.artifact, folder, images.file, output.threads, within)
+            served = run_served(record.artifact, folder, images.file, output.threads, within)
         except ServeError as error:
             yield Claim(claim=f"it loads and runs ({where})", holds=False, found=str(error))
             continue
-        yield from _claims(sums, output, where)
+        yield from _claims(served, output, where)
 
 
-def _claims(sums: dict[int, tuple[str, str]], output: Output, where: str) -> Iterator[Claim]:
-    singles = sums[1][0]
-    differing = [n for n, both in sums.items() if set(both) != {singles}]
-    found = f"differs at N = {', '.join(map(str, differing))}" if differing else f"{2 * len(sums)} runs give one sum"
+def _claims(served: Mapping[int, Served], output: Output, where: str) -> Iterator[Claim]:
+    differing = differing_sizes(served)
+    alike = f"the same output bytes in {2 * len(served)} runs over {sizes(served)}"
+    found = f"differs at N = {', '.join(map(str, differing))}" if differing else alike
     yield Claim(claim=f"batch-invariant ({where})", holds=not differing, found=found)
-    same = singles == output.sha256
+    same = served[1].plain == output.sha256
     found = "no output changed" if same else "the outputs are others: other weights, another machine or other libraries"
     yield Claim(claim=f"the recorded outputs ({where})", holds=same, found=found)
 
@@ -156,14 +158,28 @@ class ServeError(Exception):
     """The artifact could not be loaded or run."""
 
 
-def run_served(
-    artifact: ServedArtifact, folder: Path, images: str, threads: int, batch_sizes: Iterable[int]
-) -> dict[int, tuple[str, str]]:
-    """By N the sums of the outputs, plain and rotated, of a fresh process that knows nothing of this project.
+@dataclass(frozen=True)
+class Served:
+    """What a fresh process made of all images at one N: SHA-256 of the outputs, plain and with a batch rotated."""
 
-    N = 1 is always among them. Raises ServeError with the process's last line.
+    plain: str
+    rotated: str
+    peak_bytes: int
+
+
+def run_served(
+    artifact: ServedArtifact,
+    folder: Path,
+    images: str,
+    threads: int,
+    batch_sizes: Iterable[int],
+    done: Callable[[int], None] = lambda n: None,
+) -> dict[int, Served]:
+    """By N the outputs' sums from a fresh process that knows nothing of this project. ``done`` is told of each N.
+
+    N = 1 is always among them, and the first. Raises ServeError with the process's last line.
     """
-    sizes = sorted({1, *batch_sizes})
+    order = sorted({1, *batch_sizes})
     script = serve_script(
         artifact.runtime,
         threads,
@@ -172,21 +188,34 @@ def run_served(
         artifact.optimise,
         str((folder / artifact.file).resolve()),
     )
-    with tempfile.TemporaryDirectory(prefix="isobatch-") as name:
+    found = {}
+    with tempfile.TemporaryDirectory(prefix="isobatch-") as name, open(Path(name) / "said", "w+") as said:
         write_bytes(Path(name) / "serve.py", [script.encode()])
-        done = subprocess.run(
-            [sys.executable, "-I", "-W", "ignore", "serve.py", str((folder / images).resolve()), *map(str, sizes)],
+        with subprocess.Popen(
+            [sys.executable, "-I", "-W", "ignore", "serve.py", str((folder / images).resolve()), *map(str, order)],
             cwd=name,
             env={**os.environ, **worker_settings(threads)},
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=said,
             text=True,
-            check=False,
-        )
-    if done.returncode:
-        said = done.stderr.strip().splitlines() or [f"it ended with {done.returncode}"]
-        raise ServeError(f"a fresh process could not run it: {said[-1][:300]}")
-    rows = [json.loads(line) for line in done.stdout.splitlines()]
-    return {row["n"]: (row["plain"], row["rotated"]) for row in rows}
+        ) as process:
+            assert process.stdout is not None
+            for line in process.stdout:
+                row = json.loads(line)
+                found[row["n"]] = Served(row["plain"], row["rotated"], row["peak_bytes"])
+                done(row["n"])
+        said.seek(0)
+        lines = said.read().strip().splitlines()
+    if process.returncode:
+        last = lines[-1][:300] if lines else f"it ended with {process.returncode}"
+        raise ServeError(f"a fresh process could not run it: {last}")
+    return found
+
+
+def differing_sizes(found: Mapping[int, Served]) -> list[int]:
+    """The N whose outputs, plain or rotated, are not those of the images alone."""
+    singles = found[1].plain
+    return [n for n, one in found.items() if {one.plain, one.rotated} != {singles}]
 
 
 def holding(claims: Sequence[Claim]) -> bool:

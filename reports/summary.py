@@ -96,7 +96,9 @@ def _table(study: Study, room: int) -> list[RenderableType]:
 def _repairs(study: Study, width: int) -> list[Text]:
     """What holds and what it costs, in a few words; nothing where no repair was tried."""
     held = [f"{one.name}{_mark(one)}" for one in views.repaired(study)]
-    failed = [v.name for v in study.variants for one in v.repairs or [] if one.batch_invariant is False]
+    mended = {one.variant.name for one in views.repaired(study)}
+    run = {v.name: [one for one in v.repairs or [] if one.batch_invariant is False] for v in study.variants}
+    failed = [name for name, tried in run.items() if tried and name not in mended]
     found = f"Repaired, batch-invariant: {', '.join(held)}." if held else ""
     parts = [found, f"No repair holds: {', '.join(failed)}." if failed else ""]
     return _wrapped(line(" ".join(filter(None, parts))), width, 3)

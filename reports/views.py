@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from pipeline.config import explains
 from pipeline.records import Comparison, ComparisonKind, Condition, Interval, NotRun, Repair, Study, VariantResult
-from pipeline.repaired import scaled
+from pipeline.repaired import SWITCH, scaled
 from reports import numbers
 from reports.blocks import Code, Line, line
 
@@ -53,8 +53,9 @@ class Repaired:
 
 
 def repaired(study: Study) -> tuple[Repaired, ...]:
-    """Every repair that holds, in table order."""
-    return tuple(Repaired(v, one) for v in study.variants for one in v.repairs or [] if one.batch_invariant)
+    """Every repair of a variant itself that holds, in table order."""
+    tried = [Repaired(variant, one) for variant in study.variants for one in variant.repairs or []]
+    return tuple(one for one in tried if one.repair.batch_invariant and one.repair.name != SWITCH)
 
 
 def choice(study: Study) -> VariantResult | Repaired | None:

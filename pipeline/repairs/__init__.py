@@ -7,6 +7,8 @@ A rung is a module with
 * ``applies_to(bench) -> str``: "" where it can be tried on this variant, else why not;
 * ``apply(bench) -> Iterator[Candidate]``: ways to repair it, the most promising first.
 
+One rung needs no live network and stands elsewhere: ``pipeline.switch``, to another variant of the study.
+
 A rung promises nothing: whether a candidate holds is decided by running it, bit by bit, over the stated scope.
 """
 
@@ -31,8 +33,7 @@ from pipeline.locate import Located
 class Bench:
     """A variant to be repaired: its live runner, what is known of it, and the scope asked for.
 
-    ``images``: examples [n, c, h, w], those on which the origins were located. ``switch_to``: opens a variant that is
-    batch-invariant already, by name.
+    ``images``: examples [n, c, h, w], those on which the origins were located.
     """
 
     runner: Any
@@ -42,7 +43,6 @@ class Bench:
     located: Located
     shapes: Mapping[str, Shapes] = field(default_factory=dict)
     objective: str = "throughput"
-    switch_to: Mapping[str, Callable[[], Runner]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

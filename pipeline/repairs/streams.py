@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
-from typing import Any
 
-from models.repairable import Streaming
-from models.spec import Runner
 from pipeline.repairs import Bench, Candidate
+from pipeline.repairs.rethreaded import NO_THREADS, on_streams, rethreadable
 from pipeline.wording import counted
 
 NAME = "streams"
@@ -20,16 +18,11 @@ def applies_to(bench: Bench) -> str:
     """Needs several threads to divide."""
     if bench.threads == 1:
         return "there is one thread, so one worker: that is pin-shape with one image"
-    return "" if isinstance(bench.runner, Streaming) else "its threads cannot be set"
+    return "" if rethreadable(bench.runner) else NO_THREADS
 
 
 def apply(bench: Bench) -> Iterator[Candidate]:
     """As many workers as threads."""
     how = f"{counted(bench.threads, 'worker')} of one thread, each with one image at a time"
     serving = {"threads": 1, "streams": bench.threads}
-    yield Candidate(partial(_streamed, bench.threads), how, serving=serving)
-
-
-def _streamed(streams: int, runner: Any) -> Runner:
-    found: Runner = runner.with_threads(1, streams)
-    return found
+    yield Candidate(partial(on_streams, bench.threads), how, serving=serving)

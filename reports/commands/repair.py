@@ -69,21 +69,39 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         for text in _told(found.record, found.repairs):
             print(clean(text))
-        print(f"{folder}/serve.py serves it; python run.py verify {folder}/record.json checks it again, anywhere")
+        shown = _short(folder)
+        print(f"{shown}/serve.py serves it without this project.")
+        print(f"python run.py verify {shown}/record.json checks it again, here or on another machine.")
     return Exit.DONE
 
 
+def _short(folder: Path) -> Path:
+    """The folder as a user here would write it."""
+    here = Path.cwd()
+    return folder.relative_to(here) if folder.is_relative_to(here) else folder
+
+
 def _told(record: VerificationRecord, repairs: Sequence[Repair]) -> Iterator[str]:
-    """What holds and what it costs, in a few lines."""
+    """What holds, over what, and what it costs, in a few lines; then what became of the other rungs."""
+    from pipeline.wording import counted, listed, sizes
     from reports import numbers
 
     chosen = record.repair
-    yield f"{record.variant} by {chosen.name}: batch-invariant. {chosen.note}."
-    made = f"{record.n_comparisons} comparisons"
-    yield f"Verified: {chosen.scope}; then {record.artifact.file} in fresh processes; {made}."
-    for n, ratio in (*chosen.latency_ratio.items(), *chosen.throughput_ratio.items()):
-        what = "Latency" if n == "1" else "Throughput"
-        yield f"{what} at N = {n}: {numbers.ratio(ratio.median)} the native one (n = {ratio.n})."
+    threads = listed(sorted({counted(one.threads, "thread") for one in record.outputs}))
+    yield f"{record.variant} is batch-invariant at {sizes(record.batch_sizes)} on {threads}, by {chosen.name}."
+    if chosen.note:
+        yield f"What was done: {chosen.note.rstrip('.')}."
+    made = counted(record.n_comparisons, "comparison")
+    yield f"Verified: {chosen.scope}; then {record.artifact.file} in fresh processes without this project; {made}."
+    same = "are, byte by byte, the native ones" if chosen.singles_as_native else "are not the native ones"
+    yield f"The outputs of single images {same}."
+    prices = [f"latency at N = 1: {numbers.ratio_interval(one)}" for one in chosen.latency_ratio.values()]
+    prices += [f"throughput at N = {n}: {numbers.ratio_interval(one)}" for n, one in chosen.throughput_ratio.items()]
+    if chosen.memory_ratio is not None:
+        prices.append(f"peak memory of a serving process: {numbers.ratio(chosen.memory_ratio)}")
+    if prices:
+        yield f"Price, over the native network (median, 95 % limits): {'; '.join(prices)}."
     for one in repairs:
         if one.name != chosen.name:
-            yield f"  {one.name}: {'does not apply, ' if one.batch_invariant is None else ''}{one.note}"
+            state = {True: "holds", False: "does not hold", None: "does not apply"}[one.batch_invariant]
+            yield f"  {one.name} {state}: {one.note}"

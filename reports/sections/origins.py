@@ -52,7 +52,10 @@ def _completeness(variant: VariantResult) -> tuple[str, str]:
         return "proved", "with exactly these layers in one fixed shape no output depended on N any more"
     if not variant.origins:
         return "incomplete", "no layer differed on its own, and yet the outputs do"
-    tried = next((one for one in variant.repairs or [] if one.batch_invariant is not None), None)
+    if variant.repairs is None:
+        return "not proved", "the proof is a repair, and the study was asked not to repair (--no-repair)"
+    proofs = (one for one in variant.repairs if one.name == "surgical" and one.batch_invariant is not None)
+    tried = next(proofs, None)
     if tried is None:
         return "not proved", "its layers could not be put in one fixed shape to see whether the difference goes"
     changed = numbers.number_of(tried.layers, "layer")

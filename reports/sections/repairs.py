@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pipeline.records import Interval, Repair, Study, VariantResult
+from pipeline.repaired import SWITCH
 from reports import numbers, views
 from reports.blocks import Absent, Block, Bullets, Code, Column, Line, Paragraph, Table, line
 
@@ -10,7 +11,13 @@ ORDER = 56
 TITLE = "What makes it batch-invariant, and what that costs"
 SHOW = "open"
 
-_HOLDS = {True: "holds", False: "does not hold", None: "does not apply"}
+
+def _held(repair: Repair) -> str:
+    if repair.top1_stable:
+        return "top-1 holds"
+    if repair.out_of_time:
+        return "not tried"
+    return {True: "holds", False: "does not hold", None: "does not apply"}[repair.batch_invariant]
 
 
 def _ratio(found: Interval | None) -> str | None:
@@ -28,7 +35,7 @@ def _row(variant: VariantResult, repair: Repair, sizes: list[str]) -> tuple[str 
     return (
         variant.name,
         repair.name,
-        _HOLDS[repair.batch_invariant],
+        _held(repair),
         _layers(variant, repair),
         _ratio(repair.latency_ratio.get("1")),
         *(_ratio(repair.throughput_ratio.get(n)) for n in sizes),
@@ -50,7 +57,7 @@ def _scopes(study: Study, tried: list[tuple[VariantResult, Repair]]) -> list[Blo
 def _remarks(study: Study, tried: list[tuple[VariantResult, Repair]]) -> list[Line]:
     found = [line(Code(f"{v.name}+{one.name}"), f": {one.note.rstrip('.')}.") for v, one in tried if one.note]
     for variant in study.variants:
-        if variant.repairs == []:
+        if variant.repairs is not None and all(one.name == SWITCH for one in variant.repairs):
             why = "it could not be put in one fixed shape" if variant.origins else "no origin was found"
             found.append(line(Code(variant.name), f": no repair was tried, because {why}."))
     return found
@@ -60,6 +67,8 @@ def blocks(study: Study) -> list[Block]:
     """One row for each variant and repair, the scopes they were verified over, and remarks."""
     tried = [(variant, one) for variant in study.variants for one in variant.repairs or []]
     absent: list[Block] = [Absent(why) for why in views.unexplained(study)]
+    if study.config.get("repair") is False and study.config.get("explain") is not False:
+        return [Absent(line("Not run: the study was asked not to repair (--no-repair)."))]
     found: list[Block] = []
     if tried:
         sizes = sorted({n for _, one in tried for n in one.throughput_ratio}, key=int)
@@ -74,7 +83,8 @@ def blocks(study: Study) -> list[Block]:
         caption = (
             "Bitwise: whether every output byte is that of the repaired variant's own singles. Latency and throughput: "
             "repaired over native, medians of alternating calls with 95 % limits; above 1 x a latency is worse and a "
-            "throughput better."
+            "throughput better. A study climbs the ladder until a repair costs next to nothing, within a time limit "
+            "for all variants together. Memory is measured by python run.py repair: in one worker the two share theirs."
         )
         found = [Table(caption, columns, tuple(_row(*one, sizes) for one in tried)), *_scopes(study, tried)]
     if remarks := _remarks(study, tried):

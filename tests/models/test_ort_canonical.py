@@ -6,7 +6,8 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from models.ort_canonical import canonical_model, per_sample_scales
+from models.ort_canonical import canonical_model
+from models.ort_per_sample import per_sample_scales
 from models.ort_runner import OrtRunner
 from models.ort_session import CPU, MODEL_FILE, open_session
 from models.ort_watch import WatchedGraph

@@ -63,8 +63,10 @@ def folder(tmp_path: Path) -> Path:
     artifact = ServedArtifact(
         file="network.onnx", sha256=sha256_of(tmp_path / "network.onnx"), size_bytes=1, runtime="onnxruntime"
     )
-    sums = run_served(artifact, tmp_path, "images.npy", 1, [2, 3])
-    assert len({one for both in sums.values() for one in both}) == 1 and sums.keys() == {1, 2, 3}
+    told: list[int] = []
+    served = run_served(artifact, tmp_path, "images.npy", 1, [2, 3], told.append)
+    assert told == [1, 2, 3] and len({text for one in served.values() for text in (one.plain, one.rotated)}) == 1
+    assert all(one.peak_bytes > 1e6 for one in served.values())
     record = VerificationRecord(
         created_utc="2026-01-01T00:00:00Z",
         variant="ort-fp32",
@@ -73,7 +75,7 @@ def folder(tmp_path: Path) -> Path:
         artifact=artifact,
         inputs=[StoredInputs(name="drawn", file="images.npy", sha256=sha256_of(tmp_path / "images.npy"), n=4)],
         batch_sizes=[1, 2, 3],
-        outputs=[Output(inputs="drawn", threads=1, sha256=sums[1][0])],
+        outputs=[Output(inputs="drawn", threads=1, sha256=served[1].plain)],
         n_comparisons=6,
         repair=Repair(name="native", batch_invariant=True, scope="4 images"),
         environment=read_environment(1, {}, {}),

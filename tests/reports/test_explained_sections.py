@@ -254,3 +254,26 @@ def test_a_guilty_suspect_is_called_guilty() -> None:
 
 def test_without_evidence_the_suspects_are_not_judged() -> None:
     assert "Neither can be answered" in text("suspects", with_fields(origins=None, locating=None, comparisons=[]))
+
+
+def test_a_study_that_was_asked_not_to_repair_says_so_and_claims_no_proof() -> None:
+    variant = studies.measured(studies.ROWS[0]).model_copy(update={"repairs": None, "origins_complete": None})
+    found = studies.study([variant])
+    found = found.model_copy(update={"config": {**found.config, "repair": False}})
+    assert text("repairs", found) == "Not run: the study was asked not to repair (--no-repair)."
+    assert "Not proved complete for fp32: the proof is a repair" in text("origins", found)
+
+
+@pytest.mark.parametrize(
+    ("changed", "state"),
+    [
+        ({"batch_invariant": None, "out_of_time": True}, "not tried"),
+        ({"batch_invariant": None}, "does not apply"),
+        ({"batch_invariant": False, "top1_stable": True}, "top-1 holds"),
+        ({"batch_invariant": False, "top1_stable": False}, "does not hold"),
+    ],
+)
+def test_a_repair_that_was_not_tried_is_not_called_one_that_fails(changed: dict[str, object], state: str) -> None:
+    repair = r.Repair(name="recheck", batch_invariant=True, scope="").model_copy(update=changed)
+    (table,) = tables("repairs", with_fields(repairs=[repair]))
+    assert table.rows[0][2] == state

@@ -1,0 +1,68 @@
+"""Which layers depend on N, and in which shapes each may run: every distinct shape is measured once, at every N.
+
+What a repair needs to know, and quicker than ``locate``, which replays every layer for what can be said about each.
+Layers of one signature run the same kernels on the same shapes, so one speaks for its siblings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.spec import Layer, Rows
+from pipeline.batch_shapes import Measured, Shapes, measure_layer, telling_rows
+from pipeline.evidence import bits
+from pipeline.locate import LayerFinding, Located, Watched
+
+CAPTURED = 8  # images whose rows are captured; as many drawn rows stand between them
+WORK = 0.5  # of a forward pass: what one row through each distinct shape costs, roughly
+
+
+def survey_images(largest: int) -> int:
+    """How many images' worth of work a survey up to this N is, roughly: for progress displays."""
+    return round(WORK * (2 * CAPTURED + largest * (largest + 1) // 2))
+
+
+def survey(
+    runner: Watched, images: NDArray[np.float32], largest: int, seed: int, done: Callable[[int], None]
+) -> tuple[Located, dict[str, Shapes]]:
+    """Findings for every layer, and the shapes of every signature that depends on N, for N = 1 to ``largest``.
+
+    ``images`` [n, c, h, w], n of at least 2. Of an N above their number the layers see rows several times: a layer
+    replayed alone shows its kernels, and no verdict rests on it. ``done`` is told of the work, ``survey_images`` in
+    all.
+    """
+    few = images[:CAPTURED]
+    signatures: set[str] = set()
+    runner.watch(few[:1], lambda layer, inputs, outputs: signatures.add(layer.signature))
+    each = survey_images(largest) / max(1, len(signatures))
+    generator = np.random.Generator(np.random.PCG64(seed))
+    findings: dict[str, LayerFinding] = {}
+    measured: dict[str, Measured | None] = {}  # by signature; None: not replayable
+    owed = 0.0
+
+    def examine(layer: Layer, inputs: Rows, outputs: Rows) -> None:
+        nonlocal owed
+        finding = findings[layer.name] = LayerFinding(layer)
+        if layer.signature not in measured:
+            try:
+                rows = telling_rows(inputs, generator)
+                found = measured[layer.signature] = measure_layer(runner, layer.name, rows, largest, seed)
+                finding.differing, finding.tried = dict(found.differing), found.tried
+            except NotImplementedError:
+                measured[layer.signature] = None
+            owed += each
+            done(int(owed))
+            owed -= int(owed)
+        elif (known := measured[layer.signature]) is not None:
+            finding.inherited = tuple(n for n, count in known.differing.items() if count)
+        finding.replayable = measured[layer.signature] is not None
+
+    watched = runner.watch(few, examine)
+    plain = runner.run(few)
+    shapes = {
+        signature: one.shapes for signature, one in measured.items() if one is not None and any(one.differing.values())
+    }
+    return Located(findings, bool((bits(watched) == bits(plain)).all()), []), shapes

@@ -1,0 +1,126 @@
+"""The survey of a repair against the slower twin, ``locate``; and what a scope of every N costs."""
+
+import math
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from models.images import Images
+from models.spec import Rows
+from pipeline.batch_shapes import measure_layer, telling_rows
+from pipeline.ladder import Scope, best, climb
+from pipeline.locate import locate
+from pipeline.repair import OutOfTime, every_size, price, priced_sizes, verify
+from pipeline.repair_plan import priced, served_images, work
+from pipeline.repairs import Bench
+from pipeline.store import write_bytes
+from pipeline.survey import survey, survey_images
+from tests.pipeline.test_locate import Planted, Step, last_bit
+
+
+def stored(folder: Path, count: int) -> Images:
+    values = np.random.Generator(np.random.PCG64(1)).standard_normal((count, 3, 2, 2)).astype("<f4")
+    return Images("drawn", str(folder / "i"), "float32", values.shape, write_bytes(folder / "i", [values.tobytes()]))
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Images:
+    return stored(tmp_path, 12)
+
+
+def by_batch(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    """A scale taken from the whole batch."""
+    return np.asarray(rows / np.abs(rows).max(), np.float32)
+
+
+@pytest.mark.parametrize(
+    "middle",
+    [last_bit, lambda rows: last_bit(rows, 3), lambda rows: last_bit(rows, 9), by_batch, lambda rows: rows * 2],
+)
+def test_the_survey_accuses_whom_the_slow_twin_accuses(middle: Step, images: Images) -> None:
+    sizes = range(2, 13)
+    told: list[int] = []
+    slow = locate(Planted(middle), images.read(0, 12), list(sizes), seed=7)
+    quick, shapes = survey(Planted(middle), images.read(0, 12), 12, 7, told.append)
+    assert {name: one.batch_sizes for name, one in quick.findings.items()} == {
+        name: one.batch_sizes for name, one in slow.findings.items()
+    }
+    assert quick.instrumented_bitwise_equal
+    assert shapes.keys() == ({"linear"} if slow.findings["second"].batch_sizes else set())
+    assert abs(sum(told) - survey_images(12)) <= 1
+
+
+def test_classes_are_those_of_rows_compared_pair_by_pair(images: Images) -> None:
+    def steps(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+        kernel = 0 if len(rows) in (1, 4, 5) else 1 if len(rows) < 9 else 2
+        return rows + np.float32(kernel)
+
+    rows = telling_rows((images.read(0, 6).reshape(6, -1),), np.random.default_rng(0))
+    found = measure_layer(Planted(steps), "second", rows, 12, 0)
+    assert sorted(map(sorted, found.shapes.classes)) == [[1, 4, 5], [2, 3, 6, 7, 8], [9, 10, 11, 12]]
+    assert [n for n, count in found.differing.items() if count] == [2, 3, 6, 7, 8, 9, 10, 11, 12]
+    seconds = [found.shapes.seconds[n] for n in range(1, 13)]
+    assert seconds == sorted(seconds)
+
+
+def test_telling_rows_stand_beside_larger_ones() -> None:
+    inputs: Rows = (np.array([[4.0], [1.0], [2.0]], np.float32), np.arange(3, dtype=np.uint8).reshape(3, 1))
+    values, codes = telling_rows(inputs, np.random.default_rng(0))
+    assert values[::2, 0].tolist() == [1.0, 2.0, 4.0] and codes[::2, 0].tolist() == [1, 2, 0]
+    assert values.shape == codes.shape == (6, 1)
+
+
+def test_a_repair_over_every_n_from_what_the_survey_saw(images: Images) -> None:
+    runner, sizes = Planted(lambda rows: last_bit(rows, 5)), tuple(range(2, 13))
+    located, shapes = survey(runner, images.read(0, 12), 12, 7, lambda count: None)
+    bench = Bench(runner, 1, images.read(0, 12), sizes, located, shapes)
+    scope = Scope([images], sizes, {}, passes=every_size, stop_at_first=True, priced=priced(12, sizes), least=2)
+    found = best(climb(bench, scope, lambda count: None, math.inf, ["surgical"]), "throughput")
+    assert found is not None and found.verified[0].differing.keys() == {*sizes} and found.ratios is not None
+    assert found.ratios.keys() == {1, 2, 4, 8, 12}
+
+
+def test_what_there_was_no_time_for_says_so(images: Images) -> None:
+    runner = Planted(last_bit)
+    located, shapes = survey(runner, images.read(0, 12), 4, 7, lambda count: None)
+    bench = Bench(runner, 1, images.read(0, 4), (2, 3, 4), located, shapes)
+    tried = climb(bench, Scope([images], (2, 3, 4), {}), lambda count: None, -1.0, ["surgical", "pin-shape"])
+    assert [(one.rung, one.out_of_time, one.holds) for one in tried] == [
+        ("surgical", True, None),
+        ("pin-shape", True, None),
+    ]
+    over = time.monotonic() - 1
+    with pytest.raises(OutOfTime):
+        verify(runner, runner, images, [2], lambda count: None, deadline=over)
+    assert price(runner, runner, images, [1, 2], lambda count: None, deadline=over) == {}
+
+
+@pytest.mark.parametrize(("n_images", "sizes"), [(12, range(1, 13)), (4, range(1, 33)), (16, (2, 3, 16)), (5, (2,))])
+def test_a_scope_of_every_n_runs_each_once_and_knows_its_work(n_images: int, sizes: Sequence[int]) -> None:
+    passes = every_size(n_images, sizes)
+    tested = [n for n in sizes if 1 < n <= n_images]
+    assert [one.batch_size for one in passes if one.kind == "batched"] == tested
+    assert {one.kind for one in passes} == {"singles", "batched", "position", "neighbours"}
+    for one in passes:
+        assert one.start >= 0 and one.stop <= n_images and (one.stop - one.start) % one.batch_size == 0
+        assert one.kind != "position" or one.rotation % one.batch_size
+    assert len({one.id for one in passes}) == len(passes)
+    assert work([n_images], sizes, 2).least > 2 * served_images(n_images, sizes)
+
+
+@pytest.mark.parametrize(
+    ("n_images", "sizes", "expected"),
+    [
+        (16, (2, 3, 4, 8, 16), [1, 8, 16]),
+        (32, range(2, 33), [1, 8, 16, 32]),
+        (12, range(2, 33), [1, 8, 12]),
+        (4, (2, 4), [1, 4]),
+        (32, (2, 10, 20), [1, 10, 20]),
+    ],
+)
+def test_a_price_is_measured_at_few_n(n_images: int, sizes: Sequence[int], expected: list[int]) -> None:
+    assert priced_sizes(n_images, sizes) == expected
