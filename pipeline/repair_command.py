@@ -18,6 +18,7 @@ from models.registry import find_variant
 from models.spec import VariantSpec
 from pipeline.config import Config
 from pipeline.deployment import ARTIFACTS, serve_script
+from pipeline.engines.local import LocalEngine
 from pipeline.environment import read_environment, worker_settings
 from pipeline.errors import UsageError
 from pipeline.execute import WorkerError, Workers
@@ -72,7 +73,7 @@ def repair_variant(config: Config, rung: str | None, folder: Path, progress: Pro
     try:
         wanted = replace(config, out=str(scratch / "run"), images=config.images or max(config.batch_sizes, default=1))
         with Workers(config.timeout_s) as workers:
-            stages = Stages(wanted, open_run(wanted), cache_root(), workers, progress)
+            stages = Stages(wanted, open_run(wanted), cache_root(), workers, progress, LocalEngine(workers, 1))
             prepare_inputs(stages, prepare_weights(stages))
             build_artifacts(stages)
             sets = _sets(stages, spec)
