@@ -60,8 +60,8 @@ def run_tasks(
 ) -> Iterator[tuple[Task, Callable[[], Any]]]:
     """Run the tasks, each as soon as it fits, earlier ones first; give each back as it ends, with its result.
 
-    ``unwanted``: asked before a task starts; it is then left out. A task that must be alone waits until nothing runs
-    and nothing that can run beside others is left, so all of those come last, in their order.
+    ``unwanted``: asked before a task starts; it is then left out. Later tasks overtake one that does not fit yet: the
+    order is that of the plan where nothing can run side by side, as with one worker.
     """
     waiting, running = list(tasks), list[Task]()
     while waiting or running:

@@ -28,6 +28,8 @@ from pipeline.errors import EngineError, UsageError
 from pipeline.store import StoreError, write_bytes
 
 ROOT = Path(__file__).resolve().parents[2]
+SENT = ("models", "pipeline")
+"""What a node needs of the program; it has the libraries itself."""
 RETRIES = 3  # of a task whose node or Ray process died
 INSTALL = "python -m pip install -r requirements-ray.txt"
 _POLL_S = 5.0
@@ -83,7 +85,7 @@ class RayEngine:
                 **({} if self._address else own),
                 log_to_driver=False,
                 logging_level=logging.CRITICAL,
-                runtime_env={"working_dir": str(ROOT), "excludes": ["/*", "!/models", "!/pipeline", "__pycache__"]},
+                runtime_env={"working_dir": str(ROOT), "excludes": _all_but(SENT)},
             )
         except Exception as error:
             text = " ".join(str(error).split())[:300]
@@ -113,7 +115,7 @@ class RayEngine:
             try:
                 said = self._ray.get(answer, timeout=0)
             except Exception as error:
-                self._leave_out(node, f"it did not answer: {type(error).__name__}")
+                self._leave_out(node, f"it did not answer: {_last_line(error)}")
                 continue
             if said != here:
                 self._leave_out(node, unlike(here, said))
@@ -133,7 +135,10 @@ class RayEngine:
         }
 
     def _count(self) -> None:
+        before = self._nodes
         self._nodes = {node: cpus for node, cpus in self._alive().items() if node not in self._others}
+        for _ in before.keys() - self._nodes.keys() - self._others:
+            self._say("a machine of the cluster is gone: what ran there runs again on another")
         self.machines = max(self.machines, len(self._nodes))
 
     def _leave_out(self, node: str, why: str) -> None:
@@ -229,6 +234,11 @@ class RayEngine:
         return answer["result"]
 
 
+def _all_but(names: Sequence[str]) -> list[str]:
+    """Patterns for everything else beside these folders."""
+    return ["__pycache__", *(f"/{one.name}" for one in ROOT.iterdir() if one.name not in names)]
+
+
 def unlike(here: str, there: str) -> str:
     """What one machine has that the other has not, in words."""
     mine, theirs = (set(text.replace("; ", ", ").split(", ")) for text in (here, there))
@@ -241,9 +251,15 @@ def _reason(error: Exception) -> str:
     return f"its machine or process died {RETRIES + 1} times: {type(cause).__name__}"
 
 
+def _last_line(error: Exception) -> str:
+    return next((line.strip() for line in reversed(str(error).splitlines()) if line.strip()), type(error).__name__)[
+        :300
+    ]
+
+
 def _environment(address: str | None) -> dict[str, str]:
     """No statistics to Ray's makers, no warnings, and a token: a cluster runs whatever it is sent."""
-    found = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+    found = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "error"}
     if address is None:
         return found | {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
     return found | {"RAY_AUTH_MODE": os.environ.get("RAY_AUTH_MODE", "token")}
