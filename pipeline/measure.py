@@ -42,25 +42,25 @@ def cost(spec: VariantSpec, images_passed: int, size: int) -> float:
 
 def run_references(stages: Stages) -> dict[str, Evidence]:
     """The fp64 singles of every input set: kept in the cache by weights, inputs and toolchain."""
-    jobs: list[Job] = []
+    jobs: dict[str, list[Job]] = {}
     for prepared in stages.sets:
-        name = prepared.record.name
+        name, count = prepared.record.name, len(prepared.evaluation)
         if (artifact := stages.artifacts.get((REFERENCE, name))) is None:
             continue
         condition = Setting(stages.threads).at(prepared.evaluation.shape[2])
-        count = len(prepared.evaluation)
         passes = (Pass("singles", 1, 0, count),)
         whole = Job(REFERENCE, name, condition, 0, passes, artifact.key, prepared.evaluation.sha256)
-        jobs += whole.cut(cut(count, ()))
-    files = {job: stages.cache / "references" / f"{job.id}.safetensors" for job in jobs}
-    missing = [job for job in jobs if _kept(job, files[job]) is None]
-    _run(stages, {job: files[job] for job in missing})
+        jobs[name] = whole.cut(cut(count, ()))
+    files = {job: stages.cache / "references" / f"{job.id}.safetensors" for parts in jobs.values() for job in parts}
+    _run(stages, {job: file for job, file in files.items() if _kept(job, file) is None})
     if failure := stages.failures.get(REFERENCE):
         stages.warn("no-ruler", f"{REFERENCE} failed, so no error is measured against it: {failure.reason}")
-    found: dict[str, list[Evidence | None]] = {}
-    for job in jobs:
-        found.setdefault(job.inputs, []).append(_kept(job, files[job]))
-    return {name: joined(whole) for name, parts in found.items() if (whole := [one for one in parts if one]) == parts}
+    found = {}
+    for name, parts in jobs.items():
+        kept = [one for job in parts if (one := _kept(job, files[job])) is not None]
+        if len(kept) == len(parts):
+            found[name] = joined(kept)
+    return found
 
 
 def run_evidence(stages: Stages, jobs: Sequence[Job]) -> Gathered:

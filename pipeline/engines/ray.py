@@ -259,7 +259,7 @@ def _last_line(error: Exception) -> str:
 
 def _environment(address: str | None) -> dict[str, str]:
     """No statistics to Ray's makers, no warnings, and a token: a cluster runs whatever it is sent."""
-    found = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "error"}
+    found = {"RAY_USAGE_STATS_ENABLED": "0"}
     if address is None:
         return found | {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
     return found | {"RAY_AUTH_MODE": os.environ.get("RAY_AUTH_MODE", "token")}
