@@ -89,6 +89,7 @@ def _cpu_name() -> str:
     return name or platform.processor() or platform.machine()
 
 
+@cache
 def _cpuinfo() -> list[str]:
     try:
         return Path("/proc/cpuinfo").read_text().splitlines()

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import asdict, astuple, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from models.images import Images
 from models.registry import find_variant
 from models.spec import Artifact, VariantSpec
 from pipeline.conditions import Setting, settings
@@ -124,7 +125,7 @@ def _task(stages: Stages, job: Job, file: Path, running: list[Job]) -> Task:
     """The job as a task. ``running``: it is added there when it starts; the oldest of them is what progress shows."""
     spec, setting = find_variant(job.variant), Setting.of(job.condition)
     (prepared,) = (one for one in stages.sets if one.record.name == job.inputs)
-    artifact = stages.artifacts[job.variant, job.inputs]
+    images, artifact = prepared.evaluation, stages.artifacts[job.variant, job.inputs]
     per_image = cost(spec, 1, job.condition.image_size)
 
     def begun() -> None:
@@ -135,31 +136,36 @@ def _task(stages: Stages, job: Job, file: Path, running: list[Job]) -> Task:
     def on_event(event: dict[str, Any]) -> None:
         stages.progress.step(_label(stages, running[0]), event["images"] * per_image, len(running) - 1)
 
-    payload = {
+    return Task(
+        environment=setting.environment,
+        function="pipeline.worker:measure",
+        payload=lambda: _payload(stages, job, file, images),
+        threads=setting.threads,
+        alone=spec.role == "candidate" and priced(stages, job),
+        reads={images.path: images.sha256, str(artifact.folder): artifact.key},
+        writes=(str(file),),
+        begun=begun,
+        on_event=on_event,
+    )
+
+
+def _payload(stages: Stages, job: Job, file: Path, images: Images) -> dict[str, Any]:
+    """What ``worker.measure`` is called with."""
+    spec, setting = find_variant(job.variant), Setting.of(job.condition)
+    return {
         "variant": spec.name,
         "settings": setting.runner,
         "isa": stages.caps.seen.get(setting.isa, {}),
         "inputs": job.inputs,
         "round": job.round,
-        "artifact": artifact_json(artifact),
-        "images": prepared.evaluation.to_json(),
+        "artifact": artifact_json(stages.artifacts[job.variant, job.inputs]),
+        "images": replace(images, labels=None).to_json(),
         "passes": [astuple(p) for p in job.in_order],
         "clips": spec.calibrated and job.round == 0,
         "timed": warmed(stages, job),
         "whole": job.whole,
         "file": str(file),
     }
-    return Task(
-        environment=setting.environment,
-        function="pipeline.worker:measure",
-        payload=payload,
-        threads=setting.threads,
-        alone=spec.role == "candidate" and priced(stages, job),
-        reads={prepared.evaluation.path: prepared.evaluation.sha256, str(artifact.folder): artifact.key},
-        writes=(str(file),),
-        begun=begun,
-        on_event=on_event,
-    )
 
 
 def _label(stages: Stages, job: Job) -> str:

@@ -11,7 +11,7 @@ from pipeline.call import OnEvent
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """One call in a worker, with what it needs.
+    """One call in a worker, with what it needs. A study may have many thousands: a payload is made when it is needed.
 
     ``threads``: how many its worker reserves; they are never halved to make room. ``alone``: its calls are timed, so
     nothing may run beside it. ``reads``: files and folders that the payload names, each with the hash of its content;
@@ -20,13 +20,16 @@ class Task:
 
     environment: Mapping[str, str]
     function: str
-    payload: Any
+    payload: Callable[[], Any]
     threads: int
     alone: bool
     reads: Mapping[str, str]
     writes: Sequence[str]
     begun: Callable[[], None]
     on_event: OnEvent
+
+
+_AHEAD = 1000  # so many waiting tasks are looked at for one that fits
 
 
 class Engine(Protocol):
@@ -65,9 +68,10 @@ def run_tasks(
     """
     waiting, running = list(tasks), list[Task]()
     while waiting or running:
-        waiting = [task for task in waiting if not unwanted(task)]
-        while (chosen := next((task for task in waiting if engine.fits(task, running)), None)) is not None:
+        while (chosen := next((one for one in waiting[:_AHEAD] if engine.fits(one, running)), None)) is not None:
             waiting.remove(chosen)
+            if unwanted(chosen):
+                continue
             running.append(chosen)
             chosen.begun()
             engine.start(chosen)

@@ -42,7 +42,7 @@ class LocalEngine:
     def start(self, task: Task) -> None:
         """Fork a worker for the task."""
         try:
-            call = self._workers.begin(task.environment, task.function, task.payload, task.on_event)
+            call = self._workers.begin(task.environment, task.function, task.payload(), task.on_event)
         except WorkerError as error:
             self._failed.append((task, error))
         else:

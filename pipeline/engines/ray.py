@@ -170,7 +170,7 @@ class RayEngine:
         request = {
             "environment": bit_settings() | dict(task.environment),
             "function": task.function,
-            "payload": task.payload,
+            "payload": task.payload(),
             "timeout_s": self._timeout_s,
             "machine": machine(task.environment),
             "writes": list(task.writes),

@@ -39,12 +39,13 @@ class Log:
         self.order: list[str] = []
         self.events: list[str] = []
         self.ran: dict[str, Any] = {}
+        self.names: dict[Task, str] = {}
 
     def task(self, name: str, threads: int = 1, alone: bool = False, fails: bool = False) -> Task:
-        return Task(
+        task = Task(
             environment={"OMP_NUM_THREADS": str(threads)},
             function=f"{HERE}:work",
-            payload={"name": name, "fails": fails},
+            payload=lambda: {"fails": fails},
             threads=threads,
             alone=alone,
             reads={},
@@ -52,13 +53,15 @@ class Log:
             begun=lambda: self.order.append(name),
             on_event=lambda event: self.events.append(f"{name} {event}"),
         )
+        self.names[task] = name
+        return task
 
     def run(self, engine: LocalEngine, *tasks: Task, unwanted: Any = lambda task: False) -> None:
         for task, result in run_tasks(engine, tasks, unwanted):
             try:
-                self.ran[task.payload["name"]] = result()
+                self.ran[self.names[task]] = result()
             except WorkerError as error:
-                self.ran[task.payload["name"]] = error.reason
+                self.ran[self.names[task]] = error.reason
 
     def overlap(self, one: str, other: str) -> bool:
         (begin, end), (start, stop) = self.ran[one], self.ran[other]
@@ -90,7 +93,7 @@ def test_what_is_no_longer_wanted_does_not_start(workers: Workers) -> None:
     log.run(
         LocalEngine(workers, 1),
         *tasks,
-        unwanted=lambda task: "broken" in log.ran and task.payload["name"] == "after",
+        unwanted=lambda task: "broken" in log.ran and log.names[task] == "after",
     )
     assert log.ran["broken"] == "as asked"
     assert list(log.ran) == ["broken", "other"]
