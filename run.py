@@ -10,7 +10,7 @@ import traceback
 from types import FrameType
 from typing import NoReturn
 
-from pipeline.errors import Exit, StoreError, UsageError
+from pipeline.errors import EngineError, Exit, StoreError, UsageError
 from reports.escape import clean
 
 
@@ -43,6 +43,8 @@ def main(argv: list[str]) -> int:
     except ModuleNotFoundError as error:
         text = f"{error}: install the packages in requirements.txt (make run), or use the environment's own Python"
         return _fail(Exit.TOOL, f"error [missing-package]: {text}", debug)
+    except EngineError as error:
+        return _fail(Exit.TOOL, f"error [engine]: {error}: the same command goes on where it stopped", debug)
     except StoreError as error:
         return _fail(Exit.TOOL, f"error [storage]: {error}", debug)
     except Exception as error:

@@ -17,6 +17,7 @@ from models.images import Images
 from models.registry import find_variant, load
 from models.spec import RunnerSettings
 from pipeline.config import Config
+from pipeline.engines.local import LocalEngine
 from pipeline.environment import worker_settings
 from pipeline.execute import Workers
 from pipeline.ladder import Scope, climb, tried_json
@@ -82,7 +83,8 @@ def main() -> None:
             names, arguments.model, None, arguments.weights, "digits", max(SIZES), threads=(2,), out=f"{folder}/run"
         )
         with Workers(3600) as workers:
-            stages = Stages(config, open_run(config), cache_root(), workers, progress)
+            engine = LocalEngine(workers, 1)
+            stages = Stages(config, open_run(config), cache_root(), workers, progress, engine)
             prepare_inputs(stages, prepare_weights(stages))
             build_artifacts(stages)
             prepared = stages.sets[-1]

@@ -17,12 +17,10 @@ from pipeline.compare import comparisons
 from pipeline.evidence import Evidence
 from pipeline.inputs import PreparedSet
 from pipeline.labelled import BASELINE_SINGLES, LabelledRun
+from pipeline.measure import Rounds
 from pipeline.records import BatchAccuracy, Condition, Cost, Effective, Policy, VariantResult
 from pipeline.stages import Stages
 from pipeline.verdict import Tested, inputs_verdict, repeatable, worst
-
-Rounds = dict[tuple[str, str, Condition], list[Evidence]]
-"""(variant, input set, condition) -> its evidence, one per round."""
 
 
 @dataclass(frozen=True)

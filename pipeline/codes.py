@@ -216,6 +216,21 @@ CODES: dict[str, Explained] = {
         "The disk is full or read-only, or the file was altered.",
         "Free space or choose another place; the same command goes on where it stopped.",
     ),
+    "ray-missing": _error(
+        "--engine ray was asked for, and the package ray is not installed.",
+        "Ray is an extra: a study on one machine does not need it.",
+        "python -m pip install -r requirements-ray.txt in the same environment; or leave --engine ray out.",
+    ),
+    "ray-cluster": _error(
+        "The Ray cluster cannot be used.",
+        "Nothing answers at --ray-address, the token or a version is another, or no machine of it is like this one.",
+        "Follow the message; the same study can be run on each machine and the runs compared: python run.py compare.",
+    ),
+    "engine": _error(
+        "The machines that the study ran on are gone.",
+        "Every node of the Ray cluster ended or was cut off.",
+        "Start nodes again; the same command goes on where it stopped.",
+    ),
     "internal": _error(
         "The program itself failed.",
         "This is a defect in it, or something in the machine that it did not expect.",
@@ -225,6 +240,11 @@ CODES: dict[str, Explained] = {
         "The policy sets no limit on the accuracy drop.",
         "Too few labelled images were evaluated for a default limit to be decidable.",
         "Give labelled images with --inputs DIR, or set --max-accuracy-drop.",
+    ),
+    "other-machine": _warning(
+        "A machine of the cluster took no part in the study.",
+        "Its processor, caps or library versions are other than here: its evidence would be of another condition.",
+        "Run the study there too, and python run.py compare the two runs: the difference is a result of its own.",
     ),
     "no-ruler": _warning(
         "Nothing is measured against the fp64 reference.",

@@ -22,6 +22,7 @@ from pipeline.settings import DEFAULT, Setting, Settings
 
 VERSION = "0.1.0"
 Explain = Literal["default", "full", "none"]
+ENGINES = ("local", "ray")
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,9 @@ class Config:
     repair: bool = True
     policy: PolicyFlags = field(default_factory=PolicyFlags)
     offline: bool = False
+    engine: str = "local"
+    ray_address: str | None = None
+    workers: int | None = None  # at most so many at once; None: as many as threads and memory allow
     timeout_s: float = 600.0
     out: str | None = None
     fresh: bool = False
@@ -71,6 +75,7 @@ class Config:
 
 
 _TALK = ("out", "fresh", "dry_run", "json", "quiet", "verbose", "debug", "timeout_s", "offline")
+_TALK = (*_TALK, "engine", "ray_address", "workers")  # the same evidence, wherever it is gathered
 
 
 def explains(config: Mapping[str, Any]) -> bool:
@@ -119,6 +124,9 @@ def study_parser(commands: str = "") -> argparse.ArgumentParser:
     stages.add_argument("--dry-run", action="store_true", help="print the jobs and stop")
     add_policy(parser)
     running = parser.add_argument_group("running")
+    running.add_argument("--engine", choices=ENGINES, default="local", help="this machine, or a Ray cluster")
+    running.add_argument("--ray-address", metavar="HOST:PORT", help="of a running cluster (default: one of its own)")
+    running.add_argument("--workers", metavar="N", help="at most N at a time (default: what cores and memory fit)")
     running.add_argument("--timeout", default="600", metavar="S", help="end a worker that is silent for S seconds")
     running.add_argument("--out", metavar="DIR", help="the run's folder (default: out/<time>-<configuration>)")
     running.add_argument("--fresh", action="store_true", help="start anew instead of resuming an unfinished run")
@@ -182,6 +190,9 @@ def read_config(arguments: argparse.Namespace) -> Config:
         repair=not arguments.no_repair,
         policy=read_policy(arguments),
         offline=arguments.offline,
+        engine=arguments.engine,
+        ray_address=_address(arguments),
+        workers=None if arguments.workers is None else _whole("--workers", arguments.workers, 1),
         timeout_s=real_number("--timeout", arguments.timeout) or 600.0,
         **{name: getattr(arguments, name) for name in ("out", "fresh", "dry_run", "json", "quiet", "verbose", "debug")},
     )
@@ -220,6 +231,13 @@ def _variants(text: str) -> tuple[str, ...]:
         except KeyError as error:
             raise UsageError("unknown-variant", error.args[0]) from None
     return tuple(dict.fromkeys(names))
+
+
+def _address(arguments: argparse.Namespace) -> str | None:
+    address: str | None = arguments.ray_address
+    if address is not None and arguments.engine != "ray":
+        raise UsageError("usage", f"--ray-address {address!r} needs --engine ray: add it, or leave the address out")
+    return address
 
 
 def _sides(text: str) -> tuple[int | None, tuple[int, ...]]:

@@ -56,14 +56,23 @@ def worker_settings(threads: int, isa: str = NATIVE) -> dict[str, str]:
     }
 
 
-def inherited_settings() -> dict[str, str]:
-    """The variables of ``INHERITED`` that are set; of a path only the file's name, as reports are sent around."""
-    return {name: Path(value).name for name in INHERITED if (value := os.environ.get(name))}
+def inherited_settings(settings: Mapping[str, str] = {}) -> dict[str, str]:
+    """The variables of ``INHERITED`` that are set; of a path only the file's name, as reports are sent around.
+
+    ``settings``: on top of this process's environment.
+    """
+    every = os.environ | dict(settings)
+    return {name: Path(value).name for name in INHERITED if (value := every.get(name))}
 
 
 def available_cores() -> int:
     """Processors this process may run on."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def memory_bytes() -> int:
+    """The memory of this machine."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 @cache
@@ -75,6 +84,12 @@ def cpu_flags() -> frozenset[str]:
     return frozenset()
 
 
+def _cpu_name() -> str:
+    name = next((line.partition(":")[2].strip() for line in _cpuinfo() if line.startswith("model name")), "")
+    return name or platform.processor() or platform.machine()
+
+
+@cache
 def _cpuinfo() -> list[str]:
     try:
         return Path("/proc/cpuinfo").read_text().splitlines()
@@ -89,11 +104,10 @@ def read_environment(
     by_cap: Mapping[str, Mapping[str, str]] = {},
 ) -> Environment:
     """The environment record. ``readback`` is what the workers' libraries say is in effect, ``by_cap`` under caps."""
-    name = next((line.partition(":")[2].strip() for line in _cpuinfo() if line.startswith("model name")), "")
     return Environment(
-        cpu=name or platform.processor() or platform.machine(),
+        cpu=_cpu_name(),
         cores=available_cores(),
-        memory_bytes=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        memory_bytes=memory_bytes(),
         os=f"{platform.system()} {platform.machine()}",
         python=platform.python_version(),
         isa_hardware=", ".join(text for flag, text in _FEATURES.items() if flag in cpu_flags()) or platform.machine(),
@@ -117,7 +131,22 @@ def toolchain() -> dict[str, str]:
     return {"python": ".".join(map(str, sys.version_info[:2])), **found}
 
 
-def machine_key() -> str:
+def bit_settings() -> dict[str, str]:
+    """The variables of ``INHERITED`` that are set and mean the same on every machine."""
+    return {name: os.environ[name] for name in INHERITED if name in os.environ and name != "LD_PRELOAD"}
+
+
+def machine(settings: Mapping[str, str] = {}) -> str:
+    """One line that is the same on two machines whose evidence may stand in one study, and on no others.
+
+    ``settings``: of the worker, on top of this process's environment. Kernels are chosen by features and by model (its
+    caches), and differ between versions.
+    """
+    versions = ", ".join(f"{name} {version}" for name, version in toolchain().items())
+    return f"{_cpu_name()}; {machine_key(settings)}; {versions}"
+
+
+def machine_key(settings: Mapping[str, str] = {}) -> str:
     """What decides bits on this machine: processor features, and the caps on them in the caller's environment."""
     features = "-".join(flag for flag in _FEATURES if flag in cpu_flags()) or platform.machine()
-    return "; ".join([features, *(f"{name}={value}" for name, value in inherited_settings().items())])
+    return "; ".join([features, *(f"{name}={value}" for name, value in inherited_settings(settings).items())])

@@ -36,6 +36,10 @@ class UsageError(Exception):
         self.code = code
 
 
+class EngineError(Exception):
+    """The machines that a study runs on are gone. The run stays unfinished: the same command goes on."""
+
+
 class StoreError(OSError):
     """A file could not be written or read back; the message says which, why and what to do."""
 

@@ -62,7 +62,7 @@ def differing_rows(reference: NDArray[Any], candidate: NDArray[Any]) -> NDArray[
 
 @dataclass(frozen=True)
 class Evidence:
-    """The outputs of one job: a variant on one input set under one condition, in one round.
+    """The outputs of one job: a variant on one input set, or a part of it, under one condition, in one round.
 
     ``singles`` is [n, classes] in the network's own type; ``rows`` maps a pass's id to (indices into ``Pass.images``
     of the rows whose bytes differ from the singles, those rows). ``call_s``: wall seconds of each call of a pass.
@@ -79,10 +79,18 @@ class Evidence:
     clip_shares: Mapping[str, float] | None
     peak_memory_bytes: int
     readback: Mapping[str, str]  # what the libraries say of the ISA, threads and settings in effect
+    machine: str = ""  # what decides bits where it ran: processor, caps, versions (``environment.machine``)
+    whole: str = ""  # of evidence of one part of a set: the id of the job that was cut
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """The images that were run: ``singles[0]`` is the row of the first of them."""
+        (singles,) = self.find("singles")
+        return singles.start, singles.stop
 
     def outputs(self, chosen: Pass) -> NDArray[Any]:
         """The rows [len(images), classes] of a pass, rebuilt exactly."""
-        whole = self.singles[list(chosen.images)]
+        whole = self.singles[np.asarray(chosen.images) - self.span[0]]
         if chosen.kind != "singles":
             index, values = self.rows[chosen.id]
             whole[index] = values

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import json
 import os
@@ -15,41 +14,27 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from pipeline.store import StoreError, read_json
+from pipeline.call import Call, OnEvent, tail
+from pipeline.call import WorkerError as WorkerError  # with the functions that raise it
 
 PRELOAD = "models.preload"
-_START_S = 300.0
-_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 _ROOT = Path(__file__).resolve().parent.parent
 
 
-class WorkerError(Exception):
-    """A call in a worker did not give a result. ``reason`` is one line; ``trace`` what the worker printed last."""
-
-    def __init__(
-        self, reason: str, kind: str = "", remedy: str | None = None, trace: str = "", code: str | None = None
-    ) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.kind = kind  # the exception's class name, "crash", "timeout" or "launcher" (no worker can start)
-        self.remedy = remedy
-        self.trace = trace
-        self.code = code
-
-
-@dataclass
+@dataclass(eq=False)
 class Launcher:
     """One launcher process with its environment. Started at once, so that libraries load while the parent plans."""
 
     environment: Mapping[str, str]
     folder: Path
-    _events: queue.SimpleQueue[dict[str, Any] | None] = field(default_factory=queue.SimpleQueue)
+    events: queue.SimpleQueue[tuple[Launcher, dict[str, Any] | None]]  # of all launchers; None: this one has ended
+    ended: bool = False
     _calls: int = 0
 
     def __post_init__(self) -> None:
@@ -70,68 +55,27 @@ class Launcher:
         assert self.process.stdout is not None
         with contextlib.suppress(ValueError, OSError):
             for line in self.process.stdout:
-                self._events.put(json.loads(line))
-        self._events.put(None)
+                self.events.put((self, json.loads(line)))
+        self.events.put((self, None))
 
-    def call(
-        self, function: str, payload: Any, timeout_s: float, on_event: Callable[[Any], None] = lambda event: None
-    ) -> Any:
-        """The JSON-ready result of ``function(payload, emit)`` in a fresh worker.
-
-        Raises WorkerError; StoreError where the worker could not write: the disk is everybody's, not this call's.
-        """
+    def begin(self, function: str, payload: Any, timeout_s: float, on_event: OnEvent) -> Call:
+        """Ask for ``function(payload, emit)`` in a fresh worker. Raises WorkerError where nobody listens."""
         self._calls += 1
-        name = f"{self._calls:04d}"
-        reply, log = self.folder / f"{name}.json", self.folder / f"{name}.log"
-        files = {"folder": os.getcwd(), "reply": str(reply), "log": str(log)}
-        request = {"id": name, "call": function, "payload": payload, **files}
+        call = Call(f"{self._calls:04d}", self.folder, timeout_s, on_event)
+        files = {"folder": os.getcwd(), "reply": str(call.reply), "log": str(call.log)}
+        request = {"id": call.name, "call": function, "payload": payload, **files}
         assert self.process.stdin is not None
         try:
             self.process.stdin.write(json.dumps(request).encode() + b"\n")
             self.process.stdin.flush()
         except BrokenPipeError:
-            said = _tail(self.folder / "launcher.log")
-            raise WorkerError(f"the launcher could not start: {said}", "launcher") from None
-        ended = self._follow(name, timeout_s, on_event)
-        if ended["signal"]:
-            what = signal.Signals(ended["signal"]).name
-            raise WorkerError(f"its worker was ended by {what}{_MEANING.get(what, '')}", "crash", trace=_tail(log))
-        if ended["exit"] or not reply.is_file():
-            raise WorkerError(f"its worker ended with code {ended['exit']}: {_tail(log)}", "crash", trace=_tail(log))
-        answer = read_json(reply)
-        if error := answer.get("error"):
-            if error["type"] == StoreError.__name__:
-                raise StoreError(error["text"])
-            if error["errno"] in _DISK:
-                raise StoreError(f"{error['text']}. Free space and run again, or set --out or XDG_CACHE_HOME")
-            reason = error["reason"] or " ".join(error["text"].split()) or error["type"]
-            raise WorkerError(reason, error["type"], error["remedy"], error["trace"], error["code"])
-        return answer["result"]
+            raise WorkerError(f"the launcher could not start: {self.said}", "launcher") from None
+        return call
 
-    def _follow(self, name: str, timeout_s: float, on_event: Callable[[Any], None]) -> dict[str, Any]:
-        """Pass on what the worker emits until it ends. A worker silent for ``timeout_s`` seconds is ended."""
-        pid, deadline = None, time.monotonic() + max(timeout_s, _START_S)  # libraries load before the first worker
-        while True:
-            try:
-                event = self._events.get(timeout=max(0.0, deadline - time.monotonic()))
-            except queue.Empty:
-                if pid:
-                    with contextlib.suppress(ProcessLookupError):  # it ended this moment
-                        os.killpg(pid, signal.SIGKILL)
-                raise WorkerError(
-                    f"its worker was silent for {timeout_s:g} s and was ended", "timeout", "give it more: --timeout S"
-                ) from None
-            if event is None:
-                self._events.put(None)  # for a call that comes before the end of the process is seen
-                raise WorkerError(f"the launcher ended: {_tail(self.folder / 'launcher.log')}", "launcher")
-            if event["id"] != name:
-                continue  # the end of a worker that was given up
-            pid = event.get("pid", pid)
-            if "exit" in event:
-                return event
-            deadline = time.monotonic() + timeout_s
-            if "event" in event:
-                on_event(event["event"])
+    @property
+    def said(self) -> str:
+        """The last line it printed."""
+        return tail(self.folder / "launcher.log")
 
     def close(self) -> None:
         """End the launcher and its workers."""
@@ -149,37 +93,31 @@ class Launcher:
         self._log.close()
 
 
-_MEANING = {"SIGKILL": " (often the kernel's answer to too little memory)", "SIGSEGV": " (a fault in native code)"}
-
-
-def _tail(log: Path) -> str:
-    try:
-        lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
-    except OSError:
-        return ""
-    return lines[-1][:300] if lines else "it printed nothing"
-
-
-_PREFIX, _LOCK = "isobatch-", ".lock"
+PREFIX, LOCK = "isobatch-", ".lock"
 
 
 def _sweep() -> None:
     """Remove the scratch folders of studies that were killed; that of a living one is locked, and stays."""
-    for lock in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*/{_LOCK}"):
+    for lock in Path(tempfile.gettempdir()).glob(f"{PREFIX}*/{LOCK}"):
         with contextlib.suppress(OSError), open(lock, "a") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             shutil.rmtree(lock.parent, ignore_errors=True)
 
 
 class Workers:
-    """All launchers of a study, one per distinct environment. A context manager; nothing survives it."""
+    """All launchers of a study, one per distinct environment, and the calls that run in them.
+
+    A context manager; nothing survives it. Everything it passes on, it passes on in the caller's own thread.
+    """
 
     def __init__(self, timeout_s: float) -> None:
         self.timeout_s = timeout_s
         self._launchers: dict[tuple[tuple[str, str], ...], Launcher] = {}
+        self._events: queue.SimpleQueue[tuple[Launcher, dict[str, Any] | None]] = queue.SimpleQueue()
+        self._open: dict[tuple[Launcher, str], Call] = {}
         _sweep()
-        self._folder = tempfile.TemporaryDirectory(prefix=_PREFIX)
-        self._lock = open(Path(self._folder.name, _LOCK), "w")  # noqa: SIM115 (held as long as the folder)
+        self._folder = tempfile.TemporaryDirectory(prefix=PREFIX)
+        self._lock = open(Path(self._folder.name, LOCK), "w")  # noqa: SIM115 (held as long as the folder)
         fcntl.flock(self._lock, fcntl.LOCK_EX)
 
     def __enter__(self) -> Self:
@@ -197,19 +135,51 @@ class Workers:
         """The launcher of this environment, started on first use and anew if it died."""
         key = tuple(sorted(environment.items()))
         found = self._launchers.get(key)
-        if found is None or found.process.poll() is not None:
+        if found is None or found.ended or found.process.poll() is not None:
             if found is not None:
                 found.close()
             folder = Path(tempfile.mkdtemp(dir=self._folder.name))
-            found = self._launchers[key] = Launcher(environment, folder)
+            found = self._launchers[key] = Launcher(environment, folder, self._events)
         return found
 
+    def begin(
+        self, environment: Mapping[str, str], function: str, payload: Any, on_event: OnEvent = lambda event: None
+    ) -> Call:
+        """Start a call in the launcher of this environment, with the study's time limit. Raises WorkerError."""
+        launcher = self.launcher(environment)
+        call = launcher.begin(function, payload, self.timeout_s, on_event)
+        self._open[launcher, call.name] = call
+        return call
+
+    def wait(self, calls: Sequence[Call]) -> Call:
+        """The first of these calls to end. Meanwhile what any worker emits is passed on, and silent ones are ended."""
+        while True:
+            if found := next((call for call in calls if call.ended), None):
+                return found
+            deadline = min(call.deadline for call in self._open.values())
+            try:
+                launcher, event = self._events.get(timeout=max(0.0, deadline - time.monotonic()))
+            except queue.Empty:
+                for call in self._open.values():
+                    if call.deadline <= time.monotonic():
+                        call.give_up()
+            else:
+                self._hear(launcher, event)
+            self._open = {key: call for key, call in self._open.items() if not call.ended}
+
+    def _hear(self, launcher: Launcher, event: dict[str, Any] | None) -> None:
+        if event is None:
+            launcher.ended = True
+            for (home, _), call in self._open.items():
+                if home is launcher:
+                    call.lose(launcher.said)
+            return
+        call = self._open.get((launcher, event["id"]))
+        if call is not None:  # else the end of a worker that was given up
+            call.tell(event)
+
     def call(
-        self,
-        environment: Mapping[str, str],
-        function: str,
-        payload: Any,
-        on_event: Callable[[Any], None] = lambda event: None,
+        self, environment: Mapping[str, str], function: str, payload: Any, on_event: OnEvent = lambda event: None
     ) -> Any:
-        """``Launcher.call`` in the launcher of this environment, with the study's time limit."""
-        return self.launcher(environment).call(function, payload, self.timeout_s, on_event)
+        """The JSON-ready result of ``function(payload, emit)`` in a fresh worker. Raises as ``Call.result`` does."""
+        return self.wait([self.begin(environment, function, payload, on_event)]).result()

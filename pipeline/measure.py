@@ -2,25 +2,38 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, astuple
+from collections.abc import Sequence
+from dataclasses import asdict, astuple, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from models.images import Images
 from models.registry import find_variant
 from models.spec import Artifact, VariantSpec
-from pipeline.conditions import Setting, probe_caps, settings, why_not
-from pipeline.environment import cpu_flags
+from pipeline.conditions import Setting, settings
+from pipeline.engines import Task, run_tasks
+from pipeline.environment import machine
 from pipeline.evidence import Evidence, Pass
 from pipeline.execute import WorkerError
-from pipeline.inputs import PreparedSet
-from pipeline.isa import flags_under
-from pipeline.plan import ROUNDS, Job, in_rounds, plan_passes, too_large
+from pipeline.jobs import priced, warmed
+from pipeline.parts import cut, joined
+from pipeline.plan import ROUNDS, Job
 from pipeline.prepare import REFERENCE
-from pipeline.records import Condition, NotRun
-from pipeline.stages import Stages, emulated, measured_images
+from pipeline.records import Condition
+from pipeline.stages import Stages
 from pipeline.store import StoreError, read_evidence
 
 _IMAGES_PER_SECOND = {"fp64": 6.0, "fp32": 15.0, "bf16": 28.0, "fp16": 10.0, "int8": 50.0}  # at 224 x 224, 2 cores
+Rounds = dict[tuple[str, str, Condition], list[Evidence]]
+"""(variant, input set, condition) -> its evidence, one per round."""
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """The evidence of a study. ``timed``: of each set's first part only, whose calls were timed with nothing beside."""
+
+    rounds: Rounds
+    timed: Rounds
 
 
 def cost(spec: VariantSpec, images_passed: int, size: int) -> float:
@@ -28,162 +41,138 @@ def cost(spec: VariantSpec, images_passed: int, size: int) -> float:
     return images_passed * (size / 224) ** 2 / _IMAGES_PER_SECOND.get(spec.precision, 20.0)
 
 
-def plan_jobs(stages: Stages) -> list[list[Job]]:
-    """The evidence jobs in the order they run, grouped by what one worker does: a variant and setting, a round.
-
-    What is not run (N above the set's size, too few images where arithmetic is emulated, a condition that cannot act
-    on a variant) is recorded with its reason.
-    """
-    groups = []
-    stages.caps = probe_caps(stages.config, stages.workers)
-    specs = [spec for spec in stages.specs if spec.role == "candidate"]
-    for setting in settings(stages.config):
-        reasons = {spec.name: why_not(spec, setting, stages.config, stages.caps) for spec in specs}
-        for name, reason in reasons.items():
-            if reason and NotRun(inputs="all", what=reason[0], why=reason[1]) not in stages.not_run.get(name, []):
-                stages.skip(name, "all", *reason)
-        for turn, name in in_rounds([spec.name for spec in specs if reasons[spec.name] is None]):
-            sets = [p for p in stages.sets if (name, p.record.name) in stages.artifacts]
-            groups.append([_job(stages, find_variant(name), prepared, setting, turn) for prepared in sets])
-    for spec in specs:
-        for prepared in stages.sets:
-            if (spec.name, prepared.record.name) in stages.artifacts:
-                _note_left_out(stages, spec, prepared, cpu_flags())
-    return groups
-
-
-def _job(stages: Stages, spec: VariantSpec, prepared: PreparedSet, setting: Setting, turn: int) -> Job:
-    config, name = stages.config, prepared.record.name
-    count = measured_images(spec, prepared.evaluation, flags_under(setting.isa, cpu_flags()))
-    return Job(
-        variant=spec.name,
-        inputs=name,
-        condition=setting.at(prepared.evaluation.shape[2]),
-        round=turn,
-        passes=plan_passes(
-            count,
-            config.batch_sizes,
-            probes=turn == 0,
-            timed=_timed(stages, spec, prepared),
-            rotations=config.position,
-            neighbours=config.neighbours,
-        ),
-        artifact_key=stages.artifacts[spec.name, name].key,
-        inputs_sha256=prepared.evaluation.sha256,
-    )
-
-
-def _timed(stages: Stages, spec: VariantSpec, prepared: PreparedSet) -> bool:
-    """Whether calls are run for good timings too: on the last set, and not where nobody would deploy what is timed."""
-    return prepared is stages.sets[-1] and not emulated(spec, cpu_flags())
-
-
-def _note_left_out(stages: Stages, spec: VariantSpec, prepared: PreparedSet, flags: frozenset[str]) -> None:
-    name, count = prepared.record.name, measured_images(spec, prepared.evaluation, flags)
-    if count < len(prepared.evaluation):
-        why = (
-            f"this processor has none of {', '.join(spec.native_isa)}: {spec.precision} arithmetic is emulated and slow"
-        )
-        stages.skip(spec.name, name, f"images beyond the first {count}", why)
-    if large := too_large(count, stages.config.batch_sizes):
-        text = ", ".join(f"N = {n}" for n in large)
-        stages.skip(spec.name, name, text, f"only {count} images: images are never repeated to fill a batch")
-
-
 def run_references(stages: Stages) -> dict[str, Evidence]:
     """The fp64 singles of every input set: kept in the cache by weights, inputs and toolchain."""
-    spec, found = find_variant(REFERENCE), {}
+    jobs: dict[str, list[Job]] = {}
     for prepared in stages.sets:
-        name = prepared.record.name
+        name, count = prepared.record.name, len(prepared.evaluation)
         if (artifact := stages.artifacts.get((REFERENCE, name))) is None:
             continue
         condition = Setting(stages.threads).at(prepared.evaluation.shape[2])
-        passes = (Pass("singles", 1, 0, len(prepared.evaluation)),)
-        job = Job(REFERENCE, name, condition, 0, passes, artifact.key, prepared.evaluation.sha256)
-        kept = stages.cache / "references" / f"{job.id}.safetensors"
-        if (evidence := _kept(kept)) is None:
-            try:
-                _measure(stages, spec, [(job, prepared, artifact, kept)])
-            except WorkerError as error:
-                stages.fail(REFERENCE, error)
-                stages.warn("no-ruler", f"{REFERENCE} failed, so no error is measured against it: {error}")
-                break
-            evidence = read_evidence(kept)
-        found[name] = evidence
+        passes = (Pass("singles", 1, 0, count),)
+        whole = Job(REFERENCE, name, condition, 0, passes, artifact.key, prepared.evaluation.sha256)
+        jobs[name] = whole.cut(cut(count, ()))
+    files = {job: stages.cache / "references" / f"{job.id}.safetensors" for parts in jobs.values() for job in parts}
+    _run(stages, {job: file for job, file in files.items() if _kept(job, file) is None})
+    if failure := stages.failures.get(REFERENCE):
+        stages.warn("no-ruler", f"{REFERENCE} failed, so no error is measured against it: {failure.reason}")
+    found = {}
+    for name, parts in jobs.items():
+        kept = [one for job in parts if (one := _kept(job, files[job])) is not None]
+        if len(kept) == len(parts):
+            found[name] = joined(kept)
     return found
 
 
-def run_evidence(stages: Stages, groups: list[list[Job]]) -> dict[tuple[str, str, Condition], list[Evidence]]:
-    """Run every job not kept from an interrupted start: (variant, input set, condition) -> evidence by round."""
-    sets = {prepared.record.name: prepared for prepared in stages.sets}
-    found: dict[tuple[str, str, Condition], list[Evidence]] = {}
-    for group in groups:
-        if not group or group[0].variant in stages.failures:
-            continue
-        spec = find_variant(group[0].variant)
-        todo = []
-        for job in group:
-            file = stages.run.evidence_file(job.variant, job.file_name)
-            if _kept(file) is None:
-                artifact = stages.artifacts[job.variant, job.inputs]
-                todo.append((job, sets[job.inputs], artifact, file))
-            else:
-                stages.kept_jobs += 1
-                stages.progress.step(f"{job.variant}, {job.inputs}: kept", _job_cost(spec, job))
-        try:
-            if todo:
-                _measure(stages, spec, todo)
-            for job in group:
-                evidence = read_evidence(stages.run.evidence_file(job.variant, job.file_name))
-                found.setdefault((job.variant, job.inputs, job.condition), []).append(evidence)
-        except WorkerError as error:
-            stages.fail(spec.name, error)
-    return {key: rounds for key, rounds in found.items() if key[0] not in stages.failures}
+def run_evidence(stages: Stages, jobs: Sequence[Job]) -> Gathered:
+    """Run every job not kept from an interrupted start, and read the evidence of all.
+
+    A file is there whole or not at all, so what is kept is known without reading it; what turns out to be damaged, or
+    of another machine, when it is read is run again.
+    """
+    files = {job: stages.run.evidence_file(job.variant, job.file_name) for job in jobs}
+    kept = [job for job in jobs if files[job].is_file()]
+    stages.kept_jobs += len(kept)
+    for job in kept:
+        stages.progress.step(f"{job.variant}, {job.inputs}: kept", _job_cost(job))
+    _run(stages, {job: files[job] for job in jobs if job not in set(kept)})
+    damaged = [job for job in kept if job.variant not in stages.failures and _kept(job, files[job]) is None]
+    stages.kept_jobs -= len(damaged)
+    _run(stages, {job: files[job] for job in damaged})
+    parts: dict[tuple[str, str, Condition, int], list[Evidence]] = {}
+    for job in jobs:
+        if job.variant not in stages.failures:
+            key = (job.variant, job.inputs, job.condition, job.round)
+            parts.setdefault(key, []).append(read_evidence(files[job]))
+    found = Gathered({}, {})
+    for (*key, _), evidence in parts.items():
+        found.rounds.setdefault(tuple(key), []).append(joined(evidence))
+        found.timed.setdefault(tuple(key), []).append(evidence[0])
+    return found
 
 
-def _job_cost(spec: VariantSpec, job: Job) -> float:
-    return cost(spec, job.images_passed, job.condition.image_size)
+def _job_cost(job: Job) -> float:
+    return cost(find_variant(job.variant), job.images_passed, job.condition.image_size)
 
 
-def _kept(file: Path) -> Evidence | None:
-    """Evidence already on disk and whole, or None."""
+def _kept(job: Job, file: Path) -> Evidence | None:
+    """Evidence already on disk and whole, or None; also where it is of another machine, as nothing may mix the two."""
     try:
-        return read_evidence(file) if file.is_file() else None
+        found = read_evidence(file) if file.is_file() else None
     except StoreError:
         return None
+    here = machine(Setting.of(job.condition).environment)
+    return found if found and found.machine in (here, "") else None  # older files do not tell
 
 
-def _measure(stages: Stages, spec: VariantSpec, todo: list[tuple[Job, PreparedSet, Artifact, Path]]) -> None:
-    """One worker runs these jobs of one variant and writes their evidence."""
-    setting = Setting.of(todo[0][0].condition)
-    per_image = {job.inputs: cost(spec, 1, job.condition.image_size) for job, *_ in todo}
-    where = f", {setting.words}" if len(settings(stages.config)) > 1 else ""
-    turn = f"{spec.name}, round {todo[0][0].round + 1} of {ROUNDS}{where}"
-    label = turn if spec.role == "candidate" else "fp64 reference"
-    stages.progress.step(label, 0.0)
+def _run(stages: Stages, files: dict[Job, Path]) -> None:
+    """Run these jobs in the study's engine; each worker writes its evidence to the job's file.
+
+    A variant that fails is recorded, and those of its jobs that have not started are left out.
+    """
+    running: list[Job] = []
+    jobs = {_task(stages, job, file, running): job for job, file in files.items()}
+    for task, result in run_tasks(stages.engine, list(jobs), lambda one: jobs[one].variant in stages.failures):
+        running.remove(jobs[task])
+        try:
+            result()
+        except WorkerError as error:
+            if jobs[task].variant not in stages.failures:
+                stages.fail(jobs[task].variant, error)
+
+
+def _task(stages: Stages, job: Job, file: Path, running: list[Job]) -> Task:
+    """The job as a task. ``running``: it is added there when it starts; the oldest of them is what progress shows."""
+    spec, setting = find_variant(job.variant), Setting.of(job.condition)
+    (prepared,) = (one for one in stages.sets if one.record.name == job.inputs)
+    images, artifact = prepared.evaluation, stages.artifacts[job.variant, job.inputs]
+    per_image = cost(spec, 1, job.condition.image_size)
+
+    def begun() -> None:
+        running.append(job)
+        stages.most_workers = max(stages.most_workers, len(running))
+        stages.progress.step(_label(stages, job), 0.0, len(running) - 1)
 
     def on_event(event: dict[str, Any]) -> None:
-        stages.progress.step(label, event["images"] * per_image[event["inputs"]])
+        stages.progress.step(_label(stages, running[0]), event["images"] * per_image, len(running) - 1)
 
-    payload = {
+    return Task(
+        environment=setting.environment,
+        function="pipeline.worker:measure",
+        payload=lambda: _payload(stages, job, file, images),
+        threads=setting.threads,
+        alone=spec.role == "candidate" and priced(stages, job),
+        reads={images.path: images.sha256, str(artifact.folder): artifact.key},
+        writes=(str(file),),
+        begun=begun,
+        on_event=on_event,
+    )
+
+
+def _payload(stages: Stages, job: Job, file: Path, images: Images) -> dict[str, Any]:
+    """What ``worker.measure`` is called with."""
+    spec, setting = find_variant(job.variant), Setting.of(job.condition)
+    return {
         "variant": spec.name,
         "settings": setting.runner,
         "isa": stages.caps.seen.get(setting.isa, {}),
-        "jobs": [
-            {
-                "inputs": job.inputs,
-                "round": job.round,
-                "artifact": artifact_json(artifact),
-                "images": prepared.evaluation.to_json(),
-                "passes": [astuple(p) for p in job.in_order],
-                "clips": spec.calibrated and job.round == 0,
-                "timed": spec.role == "candidate" and _timed(stages, spec, prepared),
-                "file": str(file),
-            }
-            for job, prepared, artifact, file in todo
-        ],
+        "inputs": job.inputs,
+        "round": job.round,
+        "artifact": artifact_json(stages.artifacts[job.variant, job.inputs]),
+        "images": replace(images, labels=None).to_json(),
+        "passes": [astuple(p) for p in job.in_order],
+        "clips": spec.calibrated and job.round == 0,
+        "timed": warmed(stages, job),
+        "whole": job.whole,
+        "file": str(file),
     }
-    stages.workers.call(setting.environment, "pipeline.worker:measure", payload, on_event)
+
+
+def _label(stages: Stages, job: Job) -> str:
+    if job.variant == REFERENCE:
+        return "fp64 reference"
+    where = f", {Setting.of(job.condition).words}" if len(settings(stages.config)) > 1 else ""
+    return f"{job.variant}, round {job.round + 1} of {ROUNDS}{where}"
 
 
 def artifact_json(artifact: Artifact) -> dict[str, Any]:

@@ -22,11 +22,12 @@ def run_passes(
 ) -> tuple[NDArray[Any], dict[str, tuple[NDArray[np.int64], NDArray[Any]]], dict[str, tuple[float, ...]]]:
     """Run the passes in order: (singles rows, rows that differ from them by pass id, wall seconds of each call).
 
+    The singles come first: the rows of the images that their pass goes through.
     ``timed``: one call of each N goes ahead unrecorded. Engines prepare kernels and memory at the first call of a
     shape, which would count as a quarter of the few calls of a large N.
     """
     singles: NDArray[Any] | None = None
-    rows, call_s = {}, {}
+    rows, call_s, first = {}, {}, 0
     warm: set[int] = set()
     for chosen in passes:
         if timed and chosen.batch_size not in warm:
@@ -35,9 +36,9 @@ def run_passes(
         outputs, seconds = run_pass(runner, images, chosen, done)
         call_s[chosen.id] = seconds
         if singles is None:
-            singles = outputs
+            singles, first = outputs, chosen.start
             continue
-        index = differing_rows(singles[list(chosen.images)], outputs)
+        index = differing_rows(singles[np.asarray(chosen.images) - first], outputs)
         rows[chosen.id] = (index, outputs[index])
     assert singles is not None
     return singles, rows, call_s
@@ -50,7 +51,7 @@ def run_pass(
     outputs, seconds = [], []
     replace = None
     if chosen.kind == "neighbours":
-        first = images.read(chosen.start, chosen.start + chosen.batch_size)
+        first = images.read(0, chosen.batch_size)  # of the set, in whatever parts it is run
         replace = find_replacement(chosen.neighbour, runner, first)
     for start in range(chosen.start, chosen.stop, chosen.batch_size):
         batch = images.read(start, start + chosen.batch_size)

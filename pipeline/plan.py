@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any
 
 from pipeline.evidence import Pass
+from pipeline.parts import passes_within
 from pipeline.records import NEIGHBOURS, Condition
 
 ROUNDS = 2
@@ -27,6 +28,7 @@ class Job:
     passes: tuple[Pass, ...]
     artifact_key: str
     inputs_sha256: str
+    whole: str = ""  # of a part of a set: the id of the job that was cut
 
     @property
     def id(self) -> str:
@@ -47,8 +49,15 @@ class Job:
         """The name of its evidence file: readable, unique by the hash, short whatever the user's folder is called."""
         at = self.condition
         unusual = [at.isa] * (at.isa != "native") + [at.memory_format] * (at.memory_format != "contiguous")
-        parts = [self.inputs[:40], f"t{at.threads}", *unusual, f"r{self.round}", self.id[:12]]
-        return f"{'-'.join(parts)}.safetensors"
+        part = [f"i{self.passes[0].start}"] if self.whole else []
+        words = [self.inputs[:40], f"t{at.threads}", *unusual, f"r{self.round}", *part, self.id[:12]]
+        return f"{'-'.join(words)}.safetensors"
+
+    def cut(self, ranges: Sequence[tuple[int, int]]) -> list[Job]:
+        """The jobs of these ranges of the images; itself where there is only one."""
+        if len(ranges) == 1:
+            return [self]
+        return [replace(self, passes=passes_within(self.passes, *part), whole=self.id) for part in ranges]
 
     @property
     def in_order(self) -> tuple[Pass, ...]:
@@ -115,6 +124,7 @@ def in_rounds(names: Sequence[str]) -> list[tuple[int, str]]:
 
 def describe(job: Job) -> dict[str, Any]:
     """The job as one row of ``--dry-run``."""
+    part = {"part": f"{job.passes[0].start}-{job.passes[0].stop}"} if job.whole else {}
     return {
         "variant": job.variant,
         "inputs": job.inputs,
@@ -125,4 +135,5 @@ def describe(job: Job) -> dict[str, Any]:
         "round": job.round + 1,
         "calls": job.calls,
         "images": job.images_passed,
+        **part,
     }

@@ -547,6 +547,9 @@ class Timing(Record):
     stages: dict[str, Real] = Field(json_schema_extra=VOLATILE)  # seconds
     kept_jobs: int = Field(default=0, json_schema_extra=VOLATILE)
     peak_memory_bytes: int | None = Field(default=None, json_schema_extra=VOLATILE)  # of the whole process tree
+    engine: str = Field(default="local", json_schema_extra=VOLATILE)
+    machines: int = Field(default=1, json_schema_extra=VOLATILE)
+    workers: int = Field(default=1, json_schema_extra=VOLATILE)  # the most that ran at once
 
 
 class Study(Record):

@@ -19,6 +19,7 @@ from models.spec import VariantSpec
 from pipeline.cache import in_use
 from pipeline.config import Config
 from pipeline.deployment import ARTIFACTS, serve_script
+from pipeline.engines.local import LocalEngine
 from pipeline.environment import read_environment, worker_settings
 from pipeline.errors import UsageError
 from pipeline.execute import WorkerError, Workers
@@ -76,7 +77,7 @@ def repair_variant(config: Config, rung: str | None, folder: Path, progress: Pro
     try:
         wanted = replace(config, out=str(scratch / "run"), images=config.images or max(config.batch_sizes, default=1))
         with in_use(cache_root()), Workers(config.timeout_s) as workers:
-            stages = Stages(wanted, open_run(wanted), cache_root(), workers, progress)
+            stages = Stages(wanted, open_run(wanted), cache_root(), workers, progress, LocalEngine(workers, 1))
             prepare_inputs(stages, prepare_weights(stages))
             build_artifacts(stages)
             sets = _sets(stages, spec)

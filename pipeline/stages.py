@@ -14,6 +14,7 @@ from models.registry import find_variant
 from models.spec import Artifact, Network, VariantSpec
 from pipeline.conditions import Caps, Setting, base
 from pipeline.config import Config
+from pipeline.engines import Engine
 from pipeline.environment import worker_settings
 from pipeline.execute import WorkerError, Workers
 from pipeline.inputs import PreparedSet
@@ -27,8 +28,8 @@ class Progress(Protocol):
     def plan(self, total_cost: float) -> None:
         """Announce the whole cost ahead; may be called again with a better estimate of what is left."""
 
-    def step(self, label: str, cost_done: float) -> None:
-        """Say what is being done, and how much of the cost has been done since the last step."""
+    def step(self, label: str, cost_done: float, beside: int = 0) -> None:
+        """Say what is being done, and how much of the cost since the last step. ``beside``: how much else is."""
 
     def line(self, text: str) -> None:
         """Say one thing worth keeping on the screen."""
@@ -52,6 +53,7 @@ class Stages:
     cache: Path
     workers: Workers
     progress: Progress
+    engine: Engine
     weights: Weights | None = None
     network: Network | None = None
     sets: tuple[PreparedSet, ...] = ()
@@ -61,6 +63,7 @@ class Stages:
     warnings: list[Warning_] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
     kept_jobs: int = 0
+    most_workers: int = 1  # at once
     caps: Caps = field(default_factory=Caps)
 
     @property

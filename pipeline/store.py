@@ -99,6 +99,8 @@ def write_evidence(path: Path, evidence: Evidence) -> None:
         "clip_shares": None if evidence.clip_shares is None else dict(evidence.clip_shares),
         "peak_memory_bytes": evidence.peak_memory_bytes,
         "readback": dict(evidence.readback),
+        "machine": evidence.machine,
+        "whole": evidence.whole,
     }
     text = json.dumps(facts, allow_nan=False)
     write_bytes(path, [save(arrays, {"evidence": text, "sha256": _digest(text, sorted(arrays.items()))})])
@@ -164,7 +166,7 @@ def read_evidence(path: Path) -> Evidence:
             stored, names = file.metadata() or {}, sorted(file.keys())
             if stored["sha256"] != _digest(stored["evidence"], ((name, file.get_tensor(name)) for name in names)):
                 raise ValueError("its bytes are not those that were written")
-        facts = json.loads(stored["evidence"])
+        facts = {"machine": "", "whole": ""} | json.loads(stored["evidence"])  # absent in older files
         kind = np.dtype(getattr(ml_dtypes, facts["dtype"], facts["dtype"]))
         if "singles" not in names:
             raise ValueError("it holds no singles")

@@ -14,12 +14,14 @@ from pipeline.assess import Findings, Rounds, assess
 from pipeline.cache import in_use
 from pipeline.config import VERSION, Config, PolicyFlags, explains
 from pipeline.cost import cost_of, fastest_batch
+from pipeline.engines.choose import open_engine
 from pipeline.environment import read_environment, worker_settings
 from pipeline.errors import Exit, worst
 from pipeline.execute import Workers
 from pipeline.explain import EXPLAINED, explain
+from pipeline.jobs import plan_jobs
 from pipeline.labelled import run_labelled
-from pipeline.measure import cost, plan_jobs, run_evidence, run_references
+from pipeline.measure import cost, run_evidence, run_references
 from pipeline.memory import PeakMemory
 from pipeline.plan import Job
 from pipeline.prepare import build_artifacts, prepare_inputs, prepare_weights
@@ -29,8 +31,8 @@ from pipeline.runs import Run, cache_root
 from pipeline.stages import Progress, Stages
 from pipeline.switch import with_switches
 
-PlanReader = Callable[[list[list[Job]], int | None], None]
-"""``on_plan(groups, num_classes)``."""
+PlanReader = Callable[[list[Job], int | None], None]
+"""``on_plan(jobs, num_classes)``."""
 
 
 def run_study(config: Config, run: Run, progress: Progress, on_plan: PlanReader | None = None) -> Study | None:
@@ -40,31 +42,38 @@ def run_study(config: Config, run: Run, progress: Progress, on_plan: PlanReader 
     variants share; a fault of one variant is recorded, and the others go on.
     """
     begin = time.monotonic()
-    with PeakMemory() as memory, in_use(cache_root()), Workers(config.timeout_s) as workers:
+    with (
+        PeakMemory() as memory,
+        in_use(cache_root()),
+        Workers(config.timeout_s) as workers,
+        open_engine(config, workers, progress.line) as engine,
+    ):
         workers.launcher(worker_settings(max(config.threads)))  # libraries load while the stages below plan
-        stages = Stages(config, run, cache_root(), workers, progress)
+        stages = Stages(config, run, cache_root(), workers, progress, engine)
         with stages.stage("weights"):
             weights = prepare_weights(stages)
         with stages.stage("inputs"):
             prepare_inputs(stages, weights)
         with stages.stage("artifacts"):
             build_artifacts(stages)
-        groups = plan_jobs(stages)
+        jobs = plan_jobs(stages)
         if on_plan is not None:
-            on_plan(groups, weights["num_classes"])
+            on_plan(jobs, weights["num_classes"])
             return None
         run.start()
-        progress.plan(sum(_cost(job) for group in groups for job in group))
+        progress.plan(sum(_cost(job) for job in jobs))
         with stages.stage("references"):
             references = run_references(stages)
         with stages.stage("evidence"):
-            rounds = run_evidence(stages, groups)
+            gathered = run_evidence(stages, jobs)
+            for text in engine.left_out:
+                stages.warn("other-machine", text)
         with stages.stage("accuracy"):
-            costs = _costs(stages, rounds)
+            costs = _costs(stages, gathered.timed)
             labelled = run_labelled(stages, {name: fastest_batch(found) for name, found in costs.items()})
         with stages.stage("comparison"):
             policy = _policy(stages, config.policy, len(labelled.images) if labelled else 0)
-            findings = Findings(rounds, references, costs, labelled, policy)
+            findings = Findings(gathered.rounds, references, costs, labelled, policy)
             results = [assess(stages, findings, name) for name in config.variants]
         if config.explain != "none":
             with stages.stage("explanation"):
@@ -77,7 +86,10 @@ def _cost(job: Job) -> float:
 
 
 def _costs(stages: Stages, rounds: Rounds) -> dict[str, Cost]:
-    """The cost of each variant on the main input set: the last one it was measured on, which fits the weights."""
+    """The cost of each variant on the main input set: the last one it was measured on, which fits the weights.
+
+    ``rounds``: the evidence whose calls were timed.
+    """
     found = {}
     for prepared in stages.sets:
         name = prepared.record.name
@@ -140,6 +152,9 @@ def _record(
             stages=stages.seconds,
             kept_jobs=stages.kept_jobs,
             peak_memory_bytes=peak_bytes,
+            engine=stages.engine.name,
+            machines=stages.engine.machines,
+            workers=stages.most_workers,
         ),
     )
 

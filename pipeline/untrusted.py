@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import resource
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from models.artifact_cache import file_sha256
 from models.images import Images, View
 from models.registry import load
 from pipeline.inputs import InputsRequest, PreparedSet, prepare
 from pipeline.inputs.request import Labelled
 from pipeline.records import InputSet
 from pipeline.stages import Stages
+from pipeline.store import read_json, write_json
 from pipeline.worker import Emit
 
 MEMORY_BYTES = 8 << 30
@@ -22,10 +25,27 @@ MEMORY_BYTES = 8 << 30
 def prepare_apart(stages: Stages, request: dict[str, Any]) -> tuple[PreparedSet, ...]:
     """``pipeline.inputs.prepare`` in a worker, for the fields of an ``InputsRequest``, all but ``draw``.
 
-    Raises WorkerError: with the code of the InputError where the images are refused, with none where reading failed.
+    A run that goes on keeps the images that it began with: they are neither read nor chosen again. Raises WorkerError:
+    with the code of the InputError where the images are refused, with none where reading failed.
     """
-    every = stages.call("pipeline.untrusted:read_sets", request, "inputs")
+    file = Path(request["folder"]) / "sets.json"
+    every = _stored(file, request) if stages.run.resumed else None
+    if every is None:
+        every = stages.call("pipeline.untrusted:read_sets", request, "inputs")
+        write_json(file, {"request": request, "sets": every})
     return tuple(_set(stages, request, found) for found in every)
+
+
+def _stored(file: Path, request: dict[str, Any]) -> list[dict[str, Any]] | None:
+    """What an earlier start of this run stored for the same request; None where any of it is absent or altered."""
+    try:
+        stored = read_json(file)
+        images = [one[part] for one in stored["sets"] for part in ("evaluation", "calibration") if one[part]]
+        same = stored["request"] == json.loads(json.dumps(request))
+        intact = same and all(file_sha256(Path(one["path"])) == one["sha256"] for one in images)
+    except (OSError, KeyError, TypeError):
+        return None
+    return stored["sets"] if intact else None
 
 
 def read_sets(request: dict[str, Any], emit: Emit) -> list[dict[str, Any]]:

@@ -14,6 +14,7 @@ from models.artifact_cache import ArtifactCache
 from models.images import IMAGENET, Images, View
 from models.registry import find_variant, load
 from models.spec import Artifact, BuildRequest, Manifest, Network, Quantized, Runner, RunnerSettings
+from pipeline.environment import machine
 from pipeline.evidence import Evidence, Pass
 from pipeline.passes import call, run_passes
 from pipeline.store import write_evidence
@@ -87,35 +88,36 @@ def _open(payload: dict[str, Any], artifact: dict[str, Any]) -> Runner:
 
 
 def measure(payload: dict[str, Any], emit: Emit) -> None:
-    """Run the jobs of one variant, one after the other, and write the evidence of each.
+    """Run one job and write its evidence.
 
     Raises RuntimeError where a library does not run with the ISA that was read back for this environment.
     """
-    for job in payload["jobs"]:
-        images = Images.from_json(job["images"])
-        passes = tuple(Pass(*fields) for fields in job["passes"])
-        with _open(payload, job["artifact"]) as runner:
-            report = partial(_report, emit, job["inputs"])
-            singles, rows, call_s = run_passes(runner, images, passes, report, timed=job["timed"])
-            effective = asdict(runner.effective())
-            clips = None
-            if job["clips"] and isinstance(runner, Quantized):
-                clips = clip_shares(runner, images, len(singles))
-        _check_isa(payload["isa"])
-        evidence = Evidence(
-            variant=payload["variant"],
-            inputs=job["inputs"],
-            round=job["round"],
-            singles=singles,
-            passes=passes,
-            rows=rows,
-            call_s=call_s,
-            effective=effective,
-            clip_shares=clips,
-            peak_memory_bytes=peak_memory_bytes(),
-            readback=load("models.readback:read")(),
-        )
-        write_evidence(Path(job["file"]), evidence)
+    images = Images.from_json(payload["images"])
+    passes = tuple(Pass(*fields) for fields in payload["passes"])
+    with _open(payload, payload["artifact"]) as runner:
+        report = partial(_report, emit)
+        singles, rows, call_s = run_passes(runner, images, passes, report, timed=payload["timed"])
+        effective = asdict(runner.effective())
+        clips = None
+        if payload["clips"] and isinstance(runner, Quantized):
+            clips = clip_shares(runner, images, passes[0].start, passes[0].stop)
+    _check_isa(payload["isa"])
+    evidence = Evidence(
+        variant=payload["variant"],
+        inputs=payload["inputs"],
+        round=payload["round"],
+        singles=singles,
+        passes=passes,
+        rows=rows,
+        call_s=call_s,
+        effective=effective,
+        clip_shares=clips,
+        peak_memory_bytes=peak_memory_bytes(),
+        readback=load("models.readback:read")(),
+        machine=machine(),
+        whole=payload["whole"],
+    )
+    write_evidence(Path(payload["file"]), evidence)
 
 
 def _check_isa(expected: dict[str, str]) -> None:
@@ -125,17 +127,17 @@ def _check_isa(expected: dict[str, str]) -> None:
             raise RuntimeError(f"{library} runs with {isa}, and {expected[library]} was asked for: nothing was kept")
 
 
-def _report(emit: Emit, inputs: str, count: int) -> None:
-    emit({"inputs": inputs, "images": count})
+def _report(emit: Emit, count: int) -> None:
+    emit({"images": count})
 
 
-def clip_shares(runner: Quantized, images: Images, count: int) -> dict[str, float]:
-    """Per quantized layer the share of activations at a clip limit, over the first ``count`` images."""
+def clip_shares(runner: Quantized, images: Images, first: int, last: int) -> dict[str, float]:
+    """Per quantized layer the share of activations at a clip limit, over the images ``first`` to ``last``."""
     total: dict[str, float] = {}
-    for start in range(0, count, _CLIP_BATCH):
-        stop = min(start + _CLIP_BATCH, count)
+    for start in range(first, last, _CLIP_BATCH):
+        stop = min(start + _CLIP_BATCH, last)
         for layer, share in runner.clip_shares(images.read(start, stop)).items():
-            total[layer] = total.get(layer, 0.0) + share * (stop - start) / count
+            total[layer] = total.get(layer, 0.0) + share * (stop - start) / (last - first)
     return total
 
 

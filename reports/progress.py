@@ -38,6 +38,7 @@ class Progress:
         self._plain = quiet or not self._console.is_terminal
         self._total = self._done = 0.0
         self._label = ""
+        self._said: set[str] = set()  # since the last plan
         self._begin = time.monotonic()
         self._live = Live(console=self._console, transient=True, refresh_per_second=4, get_renderable=self._draw)
 
@@ -55,14 +56,20 @@ class Progress:
     def plan(self, total_cost: float) -> None:
         """Announce the whole cost ahead, from now on."""
         self._total, self._done, self._begin = total_cost, 0.0, time.monotonic()
+        self._said.clear()
 
-    def step(self, label: str, cost_done: float) -> None:
-        """Say what is being done, and how much of the cost has been done since the last step."""
+    def step(self, label: str, cost_done: float, beside: int = 0) -> None:
+        """Say what is being done, and how much of the cost has been done since the last step.
+
+        ``beside``: how many other things are being done at the same time. Where lines are plain, each label is said
+        once, when it comes first, so that work done side by side does not fill the screen.
+        """
         self._done = min(self._total, self._done + cost_done)
         label = clean(label)
-        if self._plain and label != self._label:
+        if self._plain and label not in self._said:
             self._say(f"{label}{self._estimate(' (', ')')}")
-        self._label = label
+        self._said.add(label)
+        self._label = f"{label} (+{beside})" if beside else label
 
     def line(self, text: str) -> None:
         """Say one thing worth keeping on the screen."""

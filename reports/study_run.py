@@ -41,8 +41,7 @@ def study_run(config: Config) -> int:
         run.close()
 
 
-def _print_jobs(groups: list[list[Job]], num_classes: int | None) -> None:
-    jobs = [job for group in groups for job in group]
+def _print_jobs(jobs: list[Job], num_classes: int | None) -> None:
     for job in jobs:
         shown = describe(job) | {"about": numbers.seconds(estimate(job, num_classes).seconds)}
         print("  ".join(f"{name} {value}" for name, value in shown.items()))

@@ -181,6 +181,13 @@ def test_a_full_disk_ends_clearly_and_the_same_command_goes_on(home: Path, whole
     assert marks(report(home / "full")) == marks(whole)
 
 
+def test_workers_at_a_time_are_no_part_of_what_is_found(home: Path, whole: dict[str, Any]) -> None:
+    """The whole study ran as many side by side as fit; this one does not."""
+    assert study(home, "healthy ort-fp32", "--workers", "1", "--out", "one").code == 0
+    assert marks(report(home / "one")) == marks(whole)
+    assert report(home / "one")["timing"]["workers"] == 1
+
+
 def test_a_damaged_artifact_is_noticed_and_built_again(home: Path, whole: dict[str, Any]) -> None:
     artifacts = home / "out" / "cache" / "artifacts"
     before = {file: file.read_bytes() for file in artifacts.rglob("*.*") if file.suffix in (".f32", ".onnx")}

@@ -22,6 +22,9 @@ def blocks(study: Study) -> list[Block]:
     ]
     if timing.kept_jobs:
         facts.append(("Taken from an unfinished run", line(numbers.number_of(timing.kept_jobs, "job"))))
+    if timing.workers > 1 or timing.machines > 1:
+        where = numbers.number_of(timing.machines, "machine")
+        facts.append(("Side by side", line(f"up to {numbers.number_of(timing.workers, 'worker')} on {where}")))
     if timing.peak_memory_bytes is not None:
         facts.append(("Peak memory, all processes", line(numbers.size(timing.peak_memory_bytes))))
     found: list[Block] = [Definitions(tuple(facts))]

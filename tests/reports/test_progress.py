@@ -23,6 +23,15 @@ def test_a_pipe_gets_one_line_for_each_new_label() -> None:
     assert "\x1b" not in stream.getvalue()
 
 
+def test_work_done_side_by_side_is_said_once_each() -> None:
+    stream = io.StringIO()
+    with Progress(quiet=False, stream=stream) as progress:
+        progress.plan(10.0)
+        for label in ("fp32", "bf16", "fp32", "bf16", "fp32"):
+            progress.step(label, 1.0, beside=1)
+    assert [line.split(" (")[0] for line in stream.getvalue().splitlines()] == ["fp32", "bf16"]
+
+
 def test_the_time_left_scales_with_the_pace_so_far(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
@@ -67,11 +76,11 @@ def test_a_terminal_gets_one_line_redrawn_in_place(monkeypatch: pytest.MonkeyPat
     stream = Tty()
     with Progress(quiet=False, stream=stream) as progress:
         progress.plan(2.0)
-        progress.step("int8-x86, round 1 of 2", 1.0)
+        progress.step("int8-x86, round 1 of 2", 1.0, beside=3)
         progress.line("kept on the screen")
         progress.refresh()
     text = stream.getvalue()
-    assert "int8-x86, round 1 of 2" in text and "50 %" in text and "kept on the screen" in text
+    assert "int8-x86, round 1 of 2 (+3)" in text and "50 %" in text and "kept on the screen" in text
     assert text.rstrip().endswith("\x1b[2K") or "\x1b[?25h" in text, "the cursor comes back"
 
 

@@ -1,0 +1,227 @@
+"""How a study's time grows: ``python -m benchmarks.scale PART``. Real studies of resnet18 (random weights) at 64 px.
+
+``line``: seconds over 64, 128, 256 and 512 images, and the straight line through them. ``workers``: two workers against
+one, with one thread each. ``resume``: from the start of a killed study's second command to its first new job.
+``many``: 2,000 images, against what 128 of them say. ``model``: ImageNet's validation set, out of the measured speeds
+of the sample report (ResNet50 at 224 px); it runs nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline.plan import ROUNDS, plan_passes
+from pipeline.records import Cost
+from pipeline.store import read_evidence
+
+ROOT = Path(__file__).resolve().parent.parent
+SAMPLE = ROOT / "reports" / "sample" / "report.json"
+NETWORK = ("--model", "resnet18", "--weights", "random", "--image-size", "64", "--threads", "1", "--no-explain")
+SPARE = 64  # images for calibration
+SIZES = (2, 3, 4, 8, 16)
+NODES, CONDITIONS, IMAGENET = (1, 8, 64), 12, 50_000
+
+
+@dataclass(frozen=True)
+class Ran:
+    """One study. ``call_s`` and ``bytes_`` by variant; ``overhead_s``: what the evidence stage took beside calls."""
+
+    images: int
+    wall_s: float
+    evidence_s: float
+    peak_bytes: int
+    workers: int
+    call_s: dict[str, float]
+    bytes_: dict[str, int]
+    passed: dict[str, int]
+
+
+class Home:
+    """A folder with images to study and a cache of its own."""
+
+    def __init__(self, folder: Path, most: int) -> None:
+        self.folder, self._runs = folder, 0
+        pixels = np.random.default_rng(0).integers(0, 256, (most + SPARE, 64, 64, 3), dtype=np.uint8)
+        np.save(folder / "images.npy", pixels)
+        self.env = {**os.environ, "XDG_CACHE_HOME": str(folder / "cache")}
+
+    def command(self, images: int, variants: str, *argv: str) -> list[str]:
+        """The command of a study."""
+        what = ["--inputs", "images.npy", "--images", str(images), "--variants", variants]
+        return [sys.executable, str(ROOT / "run.py"), *NETWORK, *what, *argv]
+
+    def study(self, images: int, variants: str, *argv: str) -> Ran:
+        """Run a study to its end. Raises RuntimeError where it does not end as a finished study does."""
+        self._runs += 1
+        out = self.folder / f"run-{self._runs}"
+        command = self.command(images, variants, "--quiet", "--out", str(out), *argv)
+        done = subprocess.run(command, cwd=self.folder, env=self.env, capture_output=True, text=True)
+        if done.returncode not in (0, 1, 3):
+            raise RuntimeError(f"{' '.join(command)} ended with {done.returncode}: {done.stderr[-500:]}")
+        timing = json.loads((out / "report.json").read_text())["timing"]
+        call_s: dict[str, float] = defaultdict(float)
+        bytes_, passed = defaultdict[str, int](int), defaultdict[str, int](int)
+        for file in out.glob("evidence/*/*.safetensors"):
+            one = read_evidence(file)
+            call_s[one.variant] += sum(sum(spent) for spent in one.call_s.values())
+            bytes_[one.variant] += file.stat().st_size
+            passed[one.variant] += sum(p.stop - p.start for p in one.passes)
+        stage, peak = timing["stages"]["evidence"], timing["peak_memory_bytes"]
+        return Ran(images, timing["wall_s"], stage, peak, timing["workers"], dict(call_s), dict(bytes_), dict(passed))
+
+
+@contextmanager
+def home(most: int) -> Iterator[Home]:
+    """A home with so many images, removed at the end."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield Home(Path(folder), most)
+
+
+def line(variants: str) -> None:
+    """Seconds over the number of images."""
+    counts = (64, 128, 256, 512)
+    with home(counts[-1]) as here:
+        here.study(16, variants)  # builds and caches
+        runs = [here.study(count, variants, "--workers", "1") for count in counts]
+    for one in runs:
+        each = sum(one.bytes_.values()) / one.images
+        print(
+            f"{one.images:5} images: evidence {one.evidence_s:6.1f} s, study {one.wall_s:6.1f} s, "
+            f"peak {one.peak_bytes / 1e6:.0f} MB, {each:.0f} bytes of evidence an image"
+        )
+    for name in ("evidence_s", "wall_s"):
+        fit(name, counts, [getattr(one, name) for one in runs])
+
+
+def fit(name: str, counts: tuple[int, ...], seconds: list[float]) -> None:
+    """Print the least-squares line, its R2 and residuals."""
+    slope, start = np.polyfit(counts, seconds, 1)
+    residuals = np.asarray(seconds) - (slope * np.asarray(counts) + start)
+    r2 = 1 - (residuals**2).sum() / ((np.asarray(seconds) - np.mean(seconds)) ** 2).sum()
+    rest = ", ".join(f"{one:+.2f}" for one in residuals)
+    print(f"{name}: {slope:.4f} s an image, {start:+.2f} s at 0; R2 {r2:.5f}; residuals {rest} s")
+
+
+def workers(variants: str, images: int) -> None:
+    """Two workers against one, twice in turn."""
+    with home(images) as here:
+        here.study(16, variants)
+        runs = [here.study(images, variants, "--workers", str(n)) for n in (1, 2, 2, 1)]
+    for one in runs:
+        calls = sum(one.call_s.values())
+        print(
+            f"up to {one.workers} at once: evidence {one.evidence_s:6.1f} s (calls {calls:.1f} s), "
+            f"study {one.wall_s:6.1f} s, peak {one.peak_bytes / 1e6:.0f} MB"
+        )
+    for name in ("evidence_s", "wall_s"):
+        alone, both = (sum(getattr(one, name) for one in runs if one.workers == n) for n in (1, 2))
+        print(f"{name}: {alone / both:.2f} times as fast with two")
+
+
+def resume(variants: str, images: int) -> None:
+    """Kill a study after its first evidence, start it again, and time what passes before its next job starts."""
+    with home(images) as here:
+        here.study(16, variants)
+        for trial in range(3):
+            command = here.command(images, variants, "--out", f"killed-{trial}", "--workers", "1")
+            first = subprocess.Popen(command, cwd=here.folder, env=here.env, stderr=subprocess.DEVNULL)
+            while not list(here.folder.glob(f"killed-{trial}/evidence/*/*.safetensors")):
+                time.sleep(0.01)
+            first.kill()
+            first.wait()
+            begin = time.monotonic()
+            again = subprocess.Popen(
+                command, cwd=here.folder, env=here.env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+            )
+            assert again.stderr is not None
+            told = next(text for text in again.stderr if ", round " in text)
+            print(f"{time.monotonic() - begin:.2f} s to the first new job: {told.strip()}")
+            again.kill()
+            again.communicate()
+
+
+def many(variants: str, images: int) -> None:
+    """A study of many images: seconds and bytes an image, by variant; and how well the few say what the many take."""
+    few = 128
+    with home(images) as here:
+        here.study(16, variants)
+        small = here.study(few, variants, "--workers", "1")
+        large = here.study(images, variants, "--workers", "1")
+    print(f"{'variant':20} {'ms a pass and image':>20} {'foretold s':>11} {'measured s':>11} {'bytes an image':>15}")
+    for name, spent in large.call_s.items():
+        each = small.call_s[name] / small.passed[name]
+        foretold = each * large.passed[name]
+        print(f"{name:20} {1e3 * each:20.3f} {foretold:11.1f} {spent:11.1f} {large.bytes_[name] / images:15.0f}")
+    foretold = sum(small.call_s[name] / small.passed[name] * large.passed[name] for name in large.call_s)
+    calls = sum(large.call_s.values())
+    beside = [one.evidence_s - sum(one.call_s.values()) for one in (small, large)]
+    print(f"calls: {foretold:.1f} s foretold from {few} images, {calls:.1f} s measured")
+    rest = f"{beside[1]:.1f} s of it beside calls ({few} images: {beside[0]:.1f} s)"
+    print(f"evidence stage: {large.evidence_s:.1f} s, {rest}")
+    peaks = [f"{one.peak_bytes / 1e6:.0f} MB" for one in (small, large)]
+    print(f"study {large.wall_s:.1f} s, peak {peaks[1]} ({few} images: {peaks[0]})")
+
+
+def model() -> None:
+    """What ImageNet's validation set would cost, out of the sample report's speeds."""
+    total = 0.0
+    for one in json.loads(SAMPLE.read_text())["variants"]:
+        if one.get("cost") is None:
+            continue
+        cost = Cost.model_validate(one["cost"])
+        if len(cost.throughput_img_s) <= len(SIZES):
+            print(f"{one['name']:20} emulated: a few images only, whatever the set's size")
+            continue
+        total += image_seconds(cost)
+        print(f"{one['name']:20} {image_seconds(cost):8.3f} s an image and condition")
+    whole = total * IMAGENET * CONDITIONS / 86400
+    print(f"together {total:.2f} s an image and condition; {IMAGENET:,} images under {CONDITIONS} conditions:")
+    for nodes in NODES:
+        print(f"{nodes:3} nodes: {whole / nodes:8.2f} days")
+
+
+def image_seconds(cost: Cost) -> float:
+    """Seconds that one image costs a variant under one condition: its share of every pass of both rounds."""
+    passes = [one for turn in range(ROUNDS) for one in plan_passes(48, SIZES, probes=turn == 0)]
+    return sum(_each(cost, one.batch_size) * (one.stop - one.start) / 48 for one in passes)
+
+
+def _each(cost: Cost, n: int) -> float:
+    """Seconds an image at this N; of an N that was not timed, those at the nearest one."""
+    nearest = min(cost.throughput_img_s, key=lambda known: abs(int(known) - n))
+    return 1 / cost.throughput_img_s[nearest].median
+
+
+def main() -> None:
+    """Run one part."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("part", choices=("line", "workers", "resume", "many", "model"))
+    parser.add_argument("--variants", default="fp32,int8-x86,ort-fp32,ort-int8", help="'all', or a list")
+    parser.add_argument("--images", type=int)
+    asked = parser.parse_args()
+    parts: dict[str, Any] = {
+        "line": lambda: line(asked.variants),
+        "workers": lambda: workers(asked.variants, asked.images or 512),
+        "resume": lambda: resume(asked.variants, asked.images or 256),
+        "many": lambda: many(asked.variants, asked.images or 2000),
+        "model": model,
+    }
+    parts[asked.part]()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,96 @@
+"""The evidence jobs of a study: what is run of each variant, on which images, and which of it is timed."""
+
+from __future__ import annotations
+
+from models.registry import find_variant
+from models.spec import VariantSpec
+from pipeline.conditions import Setting, probe_caps, settings, why_not
+from pipeline.environment import cpu_flags
+from pipeline.inputs import PreparedSet
+from pipeline.isa import flags_under
+from pipeline.parts import cut
+from pipeline.plan import Job, in_rounds, plan_passes, too_large
+from pipeline.records import NotRun
+from pipeline.stages import Stages, emulated, measured_images
+
+
+def plan_jobs(stages: Stages) -> list[Job]:
+    """The evidence jobs, in the order in which one worker alone would run them.
+
+    What is not run (N above the set's size, too few images where arithmetic is emulated, a condition that cannot act
+    on a variant) is recorded with its reason.
+    """
+    jobs = []
+    stages.caps = probe_caps(stages.config, stages.workers)
+    specs = [spec for spec in stages.specs if spec.role == "candidate"]
+    for setting in settings(stages.config):
+        reasons = {spec.name: why_not(spec, setting, stages.config, stages.caps) for spec in specs}
+        for name, reason in reasons.items():
+            if reason and NotRun(inputs="all", what=reason[0], why=reason[1]) not in stages.not_run.get(name, []):
+                stages.skip(name, "all", *reason)
+        for turn, name in in_rounds([spec.name for spec in specs if reasons[spec.name] is None]):
+            for prepared in _sets(stages, name):
+                jobs += _jobs(stages, find_variant(name), prepared, setting, turn)
+    for spec in specs:
+        for prepared in _sets(stages, spec.name):
+            _note_left_out(stages, spec, prepared, cpu_flags())
+    return jobs
+
+
+def _sets(stages: Stages, variant: str) -> list[PreparedSet]:
+    """The sets that a variant can be run on."""
+    return [prepared for prepared in stages.sets if (variant, prepared.record.name) in stages.artifacts]
+
+
+def _jobs(stages: Stages, spec: VariantSpec, prepared: PreparedSet, setting: Setting, turn: int) -> list[Job]:
+    config, name = stages.config, prepared.record.name
+    count = measured_images(spec, prepared.evaluation, flags_under(setting.isa, cpu_flags()))
+    whole = Job(
+        variant=spec.name,
+        inputs=name,
+        condition=setting.at(prepared.evaluation.shape[2]),
+        round=turn,
+        passes=plan_passes(
+            count,
+            config.batch_sizes,
+            probes=turn == 0,
+            timed=_worth_timing(stages, spec, name),
+            rotations=config.position,
+            neighbours=config.neighbours,
+        ),
+        artifact_key=stages.artifacts[spec.name, name].key,
+        inputs_sha256=prepared.evaluation.sha256,
+    )
+    return whole.cut(cut(count, config.batch_sizes))
+
+
+def _worth_timing(stages: Stages, spec: VariantSpec, inputs: str) -> bool:
+    """Whether calls are run for good timings too: on the last set, and not where nobody would deploy what is timed."""
+    return inputs == _sets(stages, spec.name)[-1].record.name and not emulated(spec, cpu_flags())
+
+
+def priced(stages: Stages, job: Job) -> bool:
+    """Whether the wall times of this job's calls become the variant's cost, so that it must run alone.
+
+    They do on the last set that the variant is run on, under the study's base setting, in the set's first part.
+    """
+    main = _sets(stages, job.variant)[-1].record.name
+    return job.inputs == main and Setting.of(job.condition) == stages.base and job.passes[0].start == 0
+
+
+def warmed(stages: Stages, job: Job) -> bool:
+    """Whether one call of each N goes ahead unrecorded."""
+    spec = find_variant(job.variant)
+    return spec.role == "candidate" and priced(stages, job) and not emulated(spec, cpu_flags())
+
+
+def _note_left_out(stages: Stages, spec: VariantSpec, prepared: PreparedSet, flags: frozenset[str]) -> None:
+    name, count = prepared.record.name, measured_images(spec, prepared.evaluation, flags)
+    if count < len(prepared.evaluation):
+        why = (
+            f"this processor has none of {', '.join(spec.native_isa)}: {spec.precision} arithmetic is emulated and slow"
+        )
+        stages.skip(spec.name, name, f"images beyond the first {count}", why)
+    if large := too_large(count, stages.config.batch_sizes):
+        text = ", ".join(f"N = {n}" for n in large)
+        stages.skip(spec.name, name, text, f"only {count} images: images are never repeated to fill a batch")
