@@ -81,6 +81,7 @@ def locate(
     alone: dict[str, Rows] = {}
     growth: list[tuple[str, float, float, int | None]] = []
     guilty: set[str] = set()  # signatures: a sibling of an origin is one without further trials
+    drawn_for: set[str] = set()  # signatures: drawn rows ask what kernels do, and siblings run the same ones
 
     def remember(layer: Layer, inputs: Rows, outputs: Rows) -> None:
         alone[layer.name] = outputs
@@ -91,7 +92,8 @@ def locate(
             growth.append((layer.name, *_distance(alone.pop(layer.name), outputs)))
         try:
             _replay(runner, finding, inputs, outputs, batch_sizes, "captured")
-            for draw in range(search.draws):
+            for draw in range(search.draws if search.every_layer or layer.signature not in drawn_for else 0):
+                drawn_for.add(layer.signature)
                 if draw and (finding.tried >= search.elements or layer.signature in guilty):
                     break
                 _replay(runner, finding, drawn(inputs, generator), None, batch_sizes, "drawn")

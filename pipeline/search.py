@@ -11,13 +11,15 @@ class Search:
     """The bounds of one search. None is a time.
 
     ``rows``: images captured, at most. ``draws``: sets of drawn rows for each layer, at most; after the first, no
-    further one once a layer has been tried on ``elements`` output elements or is known to depend on N. ``ties``:
-    placements of an integer layer on rounding ties. ``every_n``: all N up to the images captured, not only the study's.
+    further one once a layer has been tried on ``elements`` output elements or is known to depend on N. ``every_layer``:
+    drawn rows for each layer, not only for one of each signature. ``ties``: placements of an integer layer on rounding
+    ties. ``every_n``: all N up to the images captured, not only the study's.
     """
 
     rows: int
     draws: int
     elements: int
+    every_layer: bool
     ties: int
     every_n: bool
 
@@ -31,8 +33,8 @@ class Search:
         return min(images, max([n for n in asked if n <= self.rows], default=self.rows))
 
 
-DEFAULT = Search(rows=8, draws=1, elements=0, ties=1, every_n=False)
+DEFAULT = Search(rows=8, draws=1, elements=0, every_layer=False, ties=1, every_n=False)
 # 3/n of 3e8 elements is a rate of 1e-8; 2,000 draws bound what a layer of ten outputs costs
-FULL = Search(rows=32, draws=2000, elements=300_000_000, ties=64, every_n=True)
+FULL = Search(rows=32, draws=2000, elements=300_000_000, every_layer=True, ties=64, every_n=True)
 SEARCHES = {"default": DEFAULT, "full": FULL}
 """By the value of ``--explain``."""
