@@ -1,14 +1,18 @@
 """``--full``: the campaigns at their whole length, as ``make test-full`` runs them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
+from pipeline.execute import Workers
 from tests.in_process import Commands
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--full", action="store_true", help="run the campaigns of tests/campaigns at their whole length")
+    parser.addoption(
+        "--part", default="1/1", help="of a full campaign that can be cut: 2/5 is the second of five parts"
+    )
 
 
 @pytest.fixture(scope="session")
@@ -18,8 +22,27 @@ def full(request: pytest.FixtureRequest) -> bool:
 
 
 @pytest.fixture(scope="session")
-def commands() -> Iterator[Commands]:
-    """Commands of ``run.py`` in this process; their launchers live as long as the session."""
-    found = Commands()
-    yield found
-    found.close()
+def launchers() -> Iterator[Workers]:
+    """Workers whose launchers live as long as the session: the libraries load once for all that borrow them."""
+    with Workers(300.0) as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def commands(launchers: Workers) -> Commands:
+    """Commands of ``run.py`` in this process."""
+    return Commands(launchers)
+
+
+@pytest.fixture(scope="session")
+def tell(request: pytest.FixtureRequest, full: bool) -> Callable[[str], None]:
+    """Print a line with what a full campaign counted, past pytest's capture."""
+    reporter = request.config.pluginmanager.get_plugin("terminalreporter")
+    return reporter.write_line if full and reporter else lambda text: None
+
+
+@pytest.fixture(scope="session")
+def part(request: pytest.FixtureRequest) -> Callable[[int], range]:
+    """From the number of a campaign's trials to those that this run is to make."""
+    number, of = map(int, str(request.config.getoption("--part")).split("/"))
+    return lambda trials: range(number - 1, trials, of)

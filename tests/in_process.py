@@ -8,7 +8,7 @@ import contextlib
 import io
 import os
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -30,14 +30,10 @@ class Ended:
 
 
 class Commands:
-    """Runs commands. Its launchers end with it."""
+    """Runs commands with these workers' launchers."""
 
-    def __init__(self) -> None:
-        self._shared = Workers(300.0)
-
-    def close(self) -> None:
-        """End the launchers."""
-        self._shared.__exit__(None, None, None)
+    def __init__(self, shared: Workers) -> None:
+        self._shared = shared
 
     def __call__(self, cwd: Path, *argv: str, **environment: str) -> Ended:
         """Run ``run.py`` with these arguments in that folder."""
@@ -45,7 +41,7 @@ class Commands:
         with (
             contextlib.chdir(cwd),
             mock.patch.dict(os.environ, environment),
-            mock.patch.object(study, "Workers", self._borrowed),
+            mock.patch.object(study, "Workers", lending(self._shared)),
             _signals_kept(),
             contextlib.redirect_stdout(said),
             contextlib.redirect_stderr(complained),
@@ -56,8 +52,10 @@ class Commands:
                 code = int(end.code or 0)
         return Ended(code, said.getvalue(), complained.getvalue())
 
-    def _borrowed(self, timeout_s: float) -> "_Borrowed":
-        return _Borrowed(self._shared, timeout_s)
+
+def lending(shared: Workers) -> Callable[[float], Workers]:
+    """What may stand in the place of ``Workers``, the class: workers in launchers that are there already, and stay."""
+    return lambda timeout_s: _Borrowed(shared, timeout_s)
 
 
 class _Borrowed(Workers):

@@ -23,6 +23,8 @@ from pipeline.doctor import (
     storage_findings,
     variant_findings,
 )
+from pipeline.execute import Workers
+from tests.in_process import lending
 
 ROOT = Path(__file__).resolve().parents[2]
 PINS = read_pins((ROOT / "requirements.txt").read_text())
@@ -152,8 +154,11 @@ def test_a_place_that_does_not_exist_yet_is_judged_by_where_it_would_be(tmp_path
     assert machine._place("out/", tmp_path / "file" / "out")[1] is False
 
 
-def test_this_machine_is_examined_by_real_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_this_machine_is_examined_by_real_workers(
+    launchers: Workers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(machine, "Workers", lending(launchers))
     said: list[str] = []
     begin = time.monotonic()
     found = machine.examine(said.append)

@@ -41,10 +41,10 @@ def fault(payload: str, emit: Any) -> None:
     raise ValueError("two\nlines")
 
 
-@pytest.fixture
-def workers(monkeypatch: pytest.MonkeyPatch) -> Iterator[Workers]:
-    monkeypatch.setattr(execute, "PRELOAD", "json")
-    with Workers(timeout_s=30) as found:
+@pytest.fixture(scope="module")
+def workers() -> Iterator[Workers]:
+    with pytest.MonkeyPatch.context() as patch, Workers(timeout_s=30) as found:
+        patch.setattr(execute, "PRELOAD", "json")
         yield found
 
 

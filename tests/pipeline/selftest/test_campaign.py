@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from models.planted import find_fault
+from pipeline.execute import Workers
+from pipeline.selftest import campaign
 from pipeline.selftest.campaign import run_selftest
+from tests.in_process import lending
 
 
 class Told:
@@ -24,7 +29,10 @@ class Told:
         self.labels.append(text)
 
 
-def test_a_fault_that_cannot_be_planted_is_not_checked_and_the_next_is_found() -> None:
+def test_a_fault_that_cannot_be_planted_is_not_checked_and_the_next_is_found(
+    launchers: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(campaign, "Workers", lending(launchers))
     fault, told = find_fault("swapped-rows"), Told()
     found = run_selftest([replace(fault, name="no-such-fault"), fault], trials=2, seed=3, progress=told)
     lost, good = found.outcomes

@@ -1,0 +1,261 @@
+"""Bad input that all variants share, through the command line: exit 2, one line, nothing written."""
+
+import os
+import pickle
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+
+from models.random_weights import random_state
+from pipeline.codes import CODES
+from tests.faulty.studies import report
+from tests.in_process import Commands, Ended
+from tests.models import test_onnx_check as graphs
+from tests.models.small_onnx import classifier
+from tests.pipeline.inputs.helpers import noise, pictures
+
+SMALL = ("--image-size", "64", "--images", "4", "--batch-sizes", "2", "--no-explain", "--quiet", "--out", "run")
+ONNX = ("--variants", "ort-fp32", *SMALL)
+TORCH = ("--model", "shufflenet_v2_x0_5", "--variants", "fp32", *SMALL)
+Spoil = Callable[[Path], Any]
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """A folder with a small network and pictures in which nothing is wrong."""
+    onnx.save(classifier(), tmp_path / "net.onnx")
+    pictures(tmp_path / "pictures", *(f"{number}.png" for number in range(4)))
+    return tmp_path
+
+
+def tree(folder: Path) -> dict[Path, int]:
+    """Everything below the folder, locks aside, with its time of change."""
+    return {path: path.lstat().st_mtime_ns for path in folder.rglob("*") if not path.name.startswith(".")}
+
+
+def refused(commands: Commands, home: Path, *argv: str) -> str:
+    """The one line of a command that ends in 2 and leaves everything as it was."""
+    before = tree(home)
+    ended = commands(home, *argv)
+    assert (ended.code, ended.stdout) == (2, ""), ended
+    (line,) = ended.stderr.splitlines()
+    code = line.removeprefix("error [").split("]: ")[0]
+    assert code in CODES, line
+    assert {path: at for path, at in tree(home).items() if path.is_file()} == {
+        path: at for path, at in before.items() if path.is_file()
+    }
+    assert not (home / "run").exists()
+    return line
+
+
+def cut(path: Path) -> None:
+    noise(1).save(path)
+    path.write_bytes(path.read_bytes()[:200])
+
+
+def bomb(path: Path) -> None:
+    Image.new("1", (12_000, 8_000)).save(path)
+
+
+def dangling(path: Path) -> None:
+    path.symlink_to("gone.png")
+
+
+PICTURES: dict[str, tuple[Spoil, str]] = {
+    "truncated": (cut, "damaged|truncated"),
+    "junk": (lambda path: path.write_bytes(b"junk"), "not a jpeg, png, webp or bmp"),
+    "zero bytes": (lambda path: path.write_bytes(b""), "empty file"),
+    "bomb": (bomb, "pixels"),
+    "FIFO": (os.mkfifo, "not a regular file"),
+    "dangling link": (dangling, "a link to nothing"),
+    "folder": (Path.mkdir, "no usable image"),
+    "nothing": (lambda path: None, "no usable image"),
+}
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_a_folder_without_a_usable_picture(home: Path, commands: Commands, name: str) -> None:
+    spoil, why = PICTURES[name]
+    (home / "bad").mkdir()
+    spoil(home / "bad" / "picture.png")
+    line = refused(commands, home, *ONNX, "--onnx", "net.onnx", "--inputs", "bad")
+    assert line.startswith("error [no-images]: ")
+    assert any(word in line for word in why.split("|")), line
+
+
+def modes(folder: Path) -> None:
+    """Pictures of every size and mode, a turned one, and a huge one that is legal."""
+    whole = noise(7, 90, 70)
+    for mode, name in (("L", "grey.png"), ("CMYK", "cmyk.jpg"), ("RGBA", "rgba.png"), ("P", "palette.png")):
+        whole.convert(mode).save(folder / name)
+    Image.fromarray(np.arange(80 * 70, dtype=np.uint16).reshape(70, 80) * 11).save(folder / "deep.png")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    noise(8, 90, 60).save(folder / "turned.jpg", exif=exif)
+    noise(9, 30, 200).save(folder / "tall.webp")
+    Image.new("L", (9_000, 7_000), 90).save(folder / "huge.png")
+
+
+def test_pictures_of_every_kind_are_used_and_bad_ones_and_duplicates_are_named(home: Path, commands: Commands) -> None:
+    folder = home / "mixed"
+    folder.mkdir()
+    modes(folder)
+    good = len(list(folder.iterdir()))
+    shutil.copy(folder / "grey.png", folder / "twin.png")
+    for name in ("truncated", "junk", "zero bytes", "bomb", "FIFO", "dangling link"):
+        PICTURES[name][0](folder / f"bad {name}.png")
+    ended = commands(home, *ONNX, "--onnx", "net.onnx", "--inputs", "mixed", "--images", "20")
+    assert ended.code in (0, 1), ended.stderr
+    found = report(home / "run")
+    (used,) = found["inputs"]
+    assert used["n"] == good
+    assert len(used["skipped"]) == 6 + 1  # the duplicate: one of the two names
+    assert {warning["code"] for warning in found["warnings"]} >= {"skipped-images"}
+
+
+class Malicious:
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> Any:
+        return os.mkdir, (str(self.mark),)
+
+
+def weights(path: Path, **changed: torch.Tensor | None) -> None:
+    state = {**random_state("shufflenet_v2_x0_5", 10), **changed}
+    save_file({name: tensor for name, tensor in state.items() if tensor is not None}, path)
+
+
+WEIGHTS: dict[str, tuple[str, Spoil, str]] = {
+    "truncated": ("w.pth", lambda path: (torch.save({"a": torch.ones(999)}, path), halve(path)), "damaged|cut short"),
+    "junk": ("w.pth", lambda path: path.write_bytes(b"junk" * 99), "w.pth"),
+    "malicious": ("w.pth", lambda path: path.write_bytes(pickle.dumps(Malicious(path.with_name("ran")))), "refused"),
+    "classes": (
+        "w.safetensors",
+        lambda path: weights(path, **{"fc.bias": torch.ones(11)}),
+        "fc.bias is [11], not [10]",
+    ),
+    "keys": ("w.safetensors", lambda path: weights(path, **{"fc.bias": None}), "missing fc.bias"),
+    "nan": ("w.safetensors", lambda path: weights(path, **{"fc.bias": torch.full((10,), torch.nan)}), "fc.bias (10 of"),
+    "inf": ("w.safetensors", lambda path: weights(path, **{"fc.bias": torch.full((10,), torch.inf)}), "fc.bias (10 of"),
+    "absent": ("w.pth", lambda path: None, "w.pth"),
+}
+
+
+def halve(path: Path) -> None:
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+
+
+@pytest.mark.parametrize("name", WEIGHTS)
+def test_weights_that_cannot_be_used(home: Path, commands: Commands, name: str) -> None:
+    file, spoil, why = WEIGHTS[name]
+    spoil(home / file)
+    line = refused(commands, home, *TORCH, "--weights", file, "--inputs", "pictures")
+    assert line.startswith("error [weights]: ")
+    assert any(word in line for word in why.split("|")), line
+    assert "weights_only" not in line and "trust" not in line
+    assert not (home / "ran").exists()
+
+
+def test_without_a_network_nothing_is_downloaded(home: Path, commands: Commands) -> None:
+    argv = ("--model", "resnet18", "--variants", "fp32", "--weights", "imagenet-v1", "--offline", *SMALL)
+    line = refused(commands, home, *argv)
+    assert "--offline" in line
+
+
+GRAPHS: dict[str, tuple[Spoil, str]] = {
+    "outside": (lambda folder: graphs.with_external(folder, "../secret.bin"), "relative path|outside"),
+    "symlink": (lambda folder: linked(folder, os.symlink), "a link"),
+    "hard link": (lambda folder: linked(folder, os.link), "hard link"),
+    "missing": (lambda folder: graphs.with_external(folder, "gone.bin"), "no such file"),
+    "truncated": (lambda folder: halve(graphs.saved(folder, classifier())), "net.onnx"),
+    "junk": (lambda folder: (folder / "net.onnx").write_bytes(b"\xff" * 99), "net.onnx"),
+    **{
+        spoil.__name__: (lambda folder, spoil=spoil: spoiled(folder, spoil), why)
+        for spoil, why in (
+            (graphs.unknown_operator, "nearest: 'Relu'"),
+            (graphs.custom_domain, "custom domain"),
+            (graphs.future_opset, "opset 9999"),
+            (graphs.fixed_batch, "batch axis of 'images' is fixed at 1"),
+            (graphs.half_input, "FLOAT16"),
+            (graphs.dangling_input, "nowhere"),
+            (graphs.channels_last, "NHWC"),
+        )
+    },
+}
+
+
+def linked(folder: Path, link: Callable[[Path, Path], None]) -> None:
+    secret = folder / "secret" / "secret.bin"
+    secret.parent.mkdir()
+    secret.write_bytes(bytes(classifier().graph.initializer[0].ByteSize()))
+    link(secret, folder / "data.bin")
+    graphs.with_external(folder, "data.bin")
+
+
+def spoiled(folder: Path, spoil: Callable[[onnx.ModelProto], None]) -> None:
+    model = classifier()
+    spoil(model)
+    graphs.saved(folder, model)
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+def test_a_network_that_cannot_be_used(home: Path, commands: Commands, name: str) -> None:
+    spoil, why = GRAPHS[name]
+    spoil(home)
+    line = refused(commands, home, *ONNX, "--onnx", "net.onnx", "--inputs", "pictures")
+    assert line.startswith("error [onnx]: ")
+    assert any(word in line for word in why.split("|")), line
+
+
+def test_a_report_of_a_newer_schema(home: Path, commands: Commands) -> None:
+    (home / "newer").mkdir()
+    (home / "newer" / "report.json").write_text('{"schema_version": 99}')
+    for argv in (("recommend", "newer"), ("render", "newer"), ("compare", "newer", "newer")):
+        line = refused(commands, home, *argv)
+        assert line.startswith("error [report]: ") and "schema version 99" in line and "newer" in line
+
+
+def ran(commands: Commands, home: Path, *argv: str) -> tuple[Ended, dict[str, Any]]:
+    ended = commands(home, *argv, "--onnx", "net.onnx", "--inputs", "pictures")
+    assert "Traceback" not in ended.stderr
+    return ended, report(home / "run")
+
+
+def test_more_than_there_is_of_anything_is_left_out_with_the_reason(home: Path, commands: Commands) -> None:
+    """N above the number of images; too few images to calibrate with: the others are measured, and the end is 3."""
+    argv = ("--variants", "ort-fp32,ort-int8", *SMALL, "--batch-sizes", "2,3,64")
+    ended, found = ran(commands, home, *argv)
+    assert ended.code == 3
+    fp32, int8 = found["variants"]
+    assert {one["batch_size"] for one in fp32["comparisons"] if one["kind"] == "batch-vs-singles"} == {2, 3}
+    assert ["N = 64" in one["what"] and "never repeated" in one["why"] for one in fp32["not_run"]] == [True]
+    assert fp32["verdict"] and int8["verdict"] is None
+    assert any("calibrat" in one["what"] + one["why"] for one in int8["not_run"])
+
+
+def test_constant_pictures_prove_nothing(home: Path, commands: Commands) -> None:
+    """All calibration and evaluation pictures of one colour: distinct bytes, and yet one output row, or nearly."""
+    shutil.rmtree(home / "pictures")
+    (home / "pictures").mkdir()
+    for number in range(12):
+        Image.new("RGB", (64, 64), (9, 9, 9 + number)).save(home / "pictures" / f"{number}.png")
+    ended, found = ran(commands, home, "--variants", "ort-fp32,ort-int8", *SMALL)
+    assert ended.code in (0, 1, 3)
+    assert [variant["status"] for variant in found["variants"]] == ["measured", "measured"]
+
+
+def test_an_instruction_set_that_acts_on_nothing_is_said(home: Path, commands: Commands) -> None:
+    ended, found = ran(commands, home, "--variants", "ort-fp32", *SMALL, "--isa", "native,sse4")
+    assert ended.code in (0, 1, 3)
+    seen = {one["condition"]["isa"] for one in found["variants"][0]["comparisons"]}
+    assert seen == {"native", "sse4"} or ended.code == 3
