@@ -8,7 +8,7 @@ import contextlib
 import io
 import os
 import signal
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -17,7 +17,7 @@ from unittest import mock
 
 import run
 from pipeline import study
-from pipeline.execute import Launcher, Workers
+from pipeline.execute import Workers
 
 
 @dataclass(frozen=True)
@@ -62,11 +62,7 @@ class _Borrowed(Workers):
     """The workers of one study, in launchers that belong to all."""
 
     def __init__(self, shared: Workers, timeout_s: float) -> None:
-        self.timeout_s = timeout_s
-        self._shared = shared
-
-    def launcher(self, environment: Mapping[str, str]) -> Launcher:
-        return self._shared.launcher(environment)
+        self.__dict__ |= shared.__dict__ | {"timeout_s": timeout_s, "_open": {}}
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
