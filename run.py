@@ -10,7 +10,7 @@ import traceback
 from types import FrameType
 from typing import NoReturn
 
-from pipeline.errors import EngineError, Exit, StoreError, UsageError
+from pipeline.errors import EngineError, Exit, StoreError, UsageError, WorkerError
 from reports.escape import clean
 
 
@@ -34,9 +34,9 @@ def main(argv: list[str]) -> int:
     except UsageError as error:
         return _fail(Exit.USAGE, f"error [{error.code}]: {error}", debug)
     except KeyboardInterrupt:
-        return _fail(Exit.INTERRUPTED, "interrupted: the same command goes on where it stopped", debug=False)
+        return _stopped(Exit.INTERRUPTED, "interrupted")
     except _Terminated:
-        return _fail(Exit.TERMINATED, "terminated: the same command goes on where it stopped", debug=False)
+        return _stopped(Exit.TERMINATED, "terminated")
     except BrokenPipeError:
         _silence(1)
         return Exit.TOOL
@@ -47,6 +47,9 @@ def main(argv: list[str]) -> int:
         return _fail(Exit.TOOL, f"error [engine]: {error}: the same command goes on where it stopped", debug)
     except StoreError as error:
         return _fail(Exit.TOOL, f"error [storage]: {error}", debug)
+    except WorkerError as error:
+        text = f"{error}: install the versions of requirements.txt (make run); run.py doctor shows what loads here"
+        return _fail(Exit.TOOL, f"error [libraries]: {text}", debug)
     except Exception as error:
         text = str(error) or type(error).__name__
         return _fail(Exit.TOOL, f"error [internal]: {type(error).__name__}: {text} (--debug shows where)", debug)
@@ -84,6 +87,12 @@ def _list_variants() -> int:
         mark = " (optional)" if row.optional else " (reference)" if row.role == "reference" else ""
         print(f"{row.name:<20} {row.summary}{mark}")
     return Exit.DONE
+
+
+def _stopped(code: Exit, word: str) -> int:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)  # who is impatient asks twice; it is ending already
+    return _fail(code, f"{word}: the same command goes on where it stopped", debug=False)
 
 
 def _fail(code: Exit, text: str, debug: bool) -> int:

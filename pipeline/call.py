@@ -12,25 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.store import StoreError, read_json
+from pipeline.errors import StoreError
+from pipeline.errors import WorkerError as WorkerError  # with the functions that raise it
+from pipeline.store import read_json
 
 _START_S = 300.0
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 OnEvent = Callable[[Any], None]
-
-
-class WorkerError(Exception):
-    """A call in a worker did not give a result. ``reason`` is one line; ``trace`` what the worker printed last."""
-
-    def __init__(
-        self, reason: str, kind: str = "", remedy: str | None = None, trace: str = "", code: str | None = None
-    ) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.kind = kind  # the exception's class name, "crash", "timeout" or "launcher" (no worker can start)
-        self.remedy = remedy
-        self.trace = trace
-        self.code = code
 
 
 @dataclass(eq=False)

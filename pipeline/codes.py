@@ -211,6 +211,12 @@ CODES: dict[str, Explained] = {
         "The program was started with another Python than that of its environment, or the environment is incomplete.",
         "make run creates the environment; then use .venv/bin/python run.py.",
     ),
+    "libraries": _error(
+        "No worker process can start.",
+        "torch or onnxruntime cannot be loaded: another version than the pinned one, or one that does not fit the "
+        "machine.",
+        "Install the versions of requirements.txt (make run creates the environment); doctor shows what loads here.",
+    ),
     "storage": _error(
         "A file of the run or the cache could not be written or read back.",
         "The disk is full or read-only, or the file was altered.",

@@ -44,6 +44,20 @@ class StoreError(OSError):
     """A file could not be written or read back; the message says which, why and what to do."""
 
 
+class WorkerError(Exception):
+    """A call in a worker did not give a result. ``reason`` is one line; ``trace`` what the worker printed last."""
+
+    def __init__(
+        self, reason: str, kind: str = "", remedy: str | None = None, trace: str = "", code: str | None = None
+    ) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.kind = kind  # the exception's class name, "crash", "timeout" or "launcher" (no worker can start)
+        self.remedy = remedy
+        self.trace = trace
+        self.code = code
+
+
 def worst(*codes: Exit) -> Exit:
     """The exit code that wins by the contract's precedence."""
     order = (Exit.USAGE, Exit.TOOL, Exit.NOT_MET, Exit.PARTIAL, Exit.DONE)

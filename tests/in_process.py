@@ -72,8 +72,9 @@ class _Borrowed(Workers):
 
 @contextlib.contextmanager
 def _signals_kept() -> Iterator[None]:
-    before: Any = signal.getsignal(signal.SIGTERM)
+    before: dict[int, Any] = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -2,7 +2,9 @@
 
 import os
 import shutil
+import time
 from pathlib import Path
+from signal import SIGINT, SIGTERM
 from typing import Any
 
 import pytest
@@ -16,6 +18,7 @@ FAILED = {
     "killed": "too little memory",
     "hang": "silent for 4 s",
     "memory": "MemoryError",
+    "allocator": "alloc",
     "raises": "two lines",
     "build-crash": "SIGSEGV",
     "no-module": "tests.no_such_module",
@@ -223,6 +226,33 @@ def test_two_studies_at_once_on_one_cache(home: Path, whole: dict[str, Any]) -> 
     assert [one.end(alone=False).code for one in both] == [0, 0]
     new = set((home / "out").glob("*Z*")) - before
     assert [marks(report(folder)) for folder in new] == [marks(whole)] * 2
+
+
+def test_a_stopped_study_ends_at_once_and_keeps_what_it_has(home: Path) -> None:
+    """Ctrl-C, Ctrl-C twice, SIGTERM, and SIGTERM after Ctrl-C, while one variant hangs."""
+    asked = {(SIGINT,): 130, (SIGINT, SIGINT): 130, (SIGTERM,): 143, (SIGINT, SIGTERM): 130}
+    argv = (*STUDY, *GRID, "--variants", "faulty-healthy,faulty-hang")
+    begun = {}
+    for number, signals in enumerate(asked):
+        own = home / f"tmp-{number}"
+        own.mkdir()
+        begun[signals] = start(home, *argv, "--out", f"stopped-{number}", env={"TMPDIR": str(own)})
+    for number, (signals, one) in enumerate(begun.items()):
+        evidence, deadline = home / f"stopped-{number}" / "evidence", time.monotonic() + 60
+        while not list(evidence.rglob("*.safetensors")) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        for each in signals:
+            one.process.send_signal(each)
+            time.sleep(0.02)
+        sent = time.monotonic()
+        ended = one.end(alone=False)
+        assert time.monotonic() - sent < 20
+        assert ended.code in ({130, 143} if len(set(signals)) == 2 else {asked[signals]})
+        assert ended.stderr.splitlines()[-1].endswith("the same command goes on where it stopped")
+        assert list((home / f"tmp-{number}").iterdir()) == []
+        assert not (home / f"stopped-{number}" / "report.json").exists()
+    ended = study(home, "healthy", "--out", "stopped-0", "--fresh")
+    assert ended.code == 0
 
 
 def test_nobody_listens(home: Path) -> None:

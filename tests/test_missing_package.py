@@ -10,6 +10,22 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 
 
+def test_libraries_of_another_version_are_one_line_that_says_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "torch.py").write_text("raise ImportError('libc10.so: undefined symbol: _ZN3c105ErrorC2')\n")
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "run.py"), "--variants", "fp32", "--quiet", "--out", "run"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+    )
+    assert done.returncode == 4
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("error [libraries]: ") and "undefined symbol" in line and "requirements.txt" in line
+    assert not list(tmp_path.rglob("report.*"))
+
+
 @pytest.mark.parametrize("argv", [["--list-variants"], ["doctor"]])
 def test_a_missing_package_is_one_line_that_says_what_to_do(tmp_path: Path, argv: list[str]) -> None:
     absent = "raise ModuleNotFoundError(\"No module named 'pydantic'\", name='pydantic')\n"

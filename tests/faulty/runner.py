@@ -75,6 +75,19 @@ def memory(rows: Rows) -> Rows:
     return np.frombuffer(bytes(1 << 62))
 
 
+def allocator(rows: Rows) -> Rows:
+    """Ask a runtime's own allocator for four terabytes."""
+    import onnxruntime
+    from onnx import TensorProto, helper
+
+    node = helper.make_node("ConstantOfShape", ["shape"], ["values"])
+    shape = helper.make_tensor_value_info("shape", TensorProto.INT64, [1])
+    values = helper.make_tensor_value_info("values", TensorProto.FLOAT, None)
+    made = helper.make_model(helper.make_graph([node], "", [shape], [values]), ir_version=8)
+    session = onnxruntime.InferenceSession(made.SerializeToString(), providers=["CPUExecutionProvider"])
+    return np.asarray(session.run(None, {"shape": np.array([1 << 40])})[0])
+
+
 def raises(rows: Rows) -> Rows:
     raise ValueError(HOSTILE)
 
@@ -95,6 +108,7 @@ FAULTS: dict[str, Callable[[Rows], Rows]] = {
     "killed": killed,
     "hang": hang,
     "memory": memory,
+    "allocator": allocator,
     "raises": raises,
     "nan": nan,
     "inf": lambda rows: rows * np.float32(np.inf if len(rows) > 1 else 1),
