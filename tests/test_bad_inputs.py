@@ -116,8 +116,10 @@ def test_pictures_of_every_kind_are_used_and_bad_ones_and_duplicates_are_named(h
     assert ended.code in (0, 1), ended.stderr
     found = report(home / "run")
     (used,) = found["inputs"]
-    assert used["n"] == good
-    assert len(used["skipped"]) == 6 + 1  # the duplicate: one of the two names
+    assert used["n"] == good - 2  # and two to calibrate with
+    why = {one["file"]: one["why"] for one in used["skipped"]}
+    assert len(why) == 6 + 1
+    assert [text for text in why.values() if text.startswith("same picture as")]
     assert {warning["code"] for warning in found["warnings"]} >= {"skipped-images"}
 
 
