@@ -1,14 +1,17 @@
-"""Peak memory of a whole process tree, shared pages counted once (the kernel's proportional set size)."""
+"""Peak memory of a process tree, shared pages counted once (the kernel's proportional set size); limits of one."""
 
 from __future__ import annotations
 
 import os
+import resource
 import threading
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 _PERIOD_S = 0.5
+UNTRUSTED_BYTES = 8 << 30
+"""Memory, libraries included, of a worker that reads files from outside: a picture of 64 million pixels fits."""
 
 
 class PeakMemory:
@@ -36,6 +39,19 @@ class PeakMemory:
                 self.peak_bytes = max(now, self.peak_bytes or 0)
             if self._stop.wait(_PERIOD_S):
                 return
+
+
+def limit_memory(kind: int, files: int = 0) -> None:
+    """Let this process have no more than ``UNTRUSTED_BYTES``, and eight times the bytes of the ``files`` it reads.
+
+    A small file that unfolds into a huge one then ends in a MemoryError here, not in the kernel's kill of whatever is
+    largest. Copies while reading and checking take a few times a file. ``kind``: ``RLIMIT_AS`` counts what is mapped,
+    ``RLIMIT_DATA`` what can be written, which is what remains fair where a library starts a thread for each core.
+    """
+    _, hard = resource.getrlimit(kind)
+    most = UNTRUSTED_BYTES + 8 * files
+    limit = most if hard == resource.RLIM_INFINITY else min(most, hard)
+    resource.setrlimit(kind, (limit, hard))
 
 
 def tree_bytes(pid: int) -> int:

@@ -13,13 +13,11 @@ from models.images import Images, View
 from models.registry import load
 from pipeline.inputs import InputsRequest, PreparedSet, prepare
 from pipeline.inputs.request import Labelled
+from pipeline.memory import limit_memory
 from pipeline.records import InputSet
 from pipeline.stages import Stages
 from pipeline.store import read_json, write_json
 from pipeline.worker import Emit
-
-MEMORY_BYTES = 8 << 30
-"""Address space of the worker that decodes images, its libraries included: a picture of 64 million pixels fits."""
 
 
 def prepare_apart(stages: Stages, request: dict[str, Any]) -> tuple[PreparedSet, ...]:
@@ -92,9 +90,7 @@ def _labelled(stages: Stages, request: dict[str, Any], name: str) -> Labelled:
 
 def _limited(request: dict[str, Any]) -> InputsRequest:
     """The request, once this process may use no more memory than decoding needs."""
-    _, hard = resource.getrlimit(resource.RLIMIT_AS)
-    limit = MEMORY_BYTES if hard == resource.RLIM_INFINITY else min(MEMORY_BYTES, hard)
-    resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
+    limit_memory(resource.RLIMIT_AS)
     names = request["class_names"]
     read = {
         "folder": Path(request["folder"]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
@@ -16,6 +17,7 @@ from models.registry import find_variant, load
 from models.spec import Artifact, BuildRequest, Manifest, Network, Quantized, Runner, RunnerSettings
 from pipeline.environment import machine
 from pipeline.evidence import Evidence, Pass
+from pipeline.memory import limit_memory
 from pipeline.passes import call, run_passes
 from pipeline.store import write_evidence
 
@@ -25,6 +27,7 @@ _CLIP_BATCH = 4
 
 def resolve_weights(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
     """The weights under study, verified and stored as one safetensors file. See ``models.weights.resolve``."""
+    limit_memory(resource.RLIMIT_DATA, _bytes(Path(payload["name"])))
     found = load("models.weights:resolve")(
         payload["name"],
         payload["model"],
@@ -38,6 +41,8 @@ def resolve_weights(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
 def check_onnx(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
     """The user's ONNX file, checked; in the shape of ``resolve_weights``'s answer."""
     path = Path(payload["onnx"])
+    beside = path.parent.iterdir() if path.parent.is_dir() else ()  # its weights may lie in files of their own
+    limit_memory(resource.RLIMIT_DATA, sum(map(_bytes, beside)))
     checked = load("models.onnx_check:check_onnx")(path)
     size = checked.height if checked.height and checked.height == checked.width else IMAGENET.size
     return {
@@ -50,6 +55,10 @@ def check_onnx(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
         "note": "; ".join(["the user's ONNX file; variants of other runtimes cannot be made from it", *checked.notes]),
         "view": asdict(View(size, IMAGENET.short_side(size))),
     }
+
+
+def _bytes(path: Path) -> int:
+    return path.stat().st_size if path.is_file() else 0
 
 
 def refused_sizes(payload: dict[str, Any], emit: Emit) -> list[str | None]:
