@@ -53,7 +53,8 @@ class _Node:
             return None
         attributes = {one.name: helper.get_attribute_value(one) for one in node.attribute}
         stored = {tensor.name: tensor for tensor in model.graph.initializer}
-        names = {role: node.input[at] for role, at in _PLACES[node.op_type].items() if node.input[at : at + 1] != [""]}
+        inputs = dict(enumerate(node.input))  # the last ones may be left out
+        names = {role: inputs[at] for role, at in _PLACES[node.op_type].items() if inputs.get(at)}
         names = {role: name for role, name in names.items() if name in stored and role not in _ROWS}
         needed = {role for role in _PLACES[node.op_type] if role not in (*_OPTIONAL, *_ROWS)}
         usual = (
