@@ -7,7 +7,7 @@ export ORT_DISABLE_TELEMETRY := 1
 
 PYTEST := $(BIN)/python -m pytest --durations=10
 # The long parts first: two run side by side, on two cores.
-PARTS := unit-rest unit-models unit-pipeline unit-reports type lint
+PARTS := unit-faults unit-models unit-pipeline unit-rest type unit-reports lint
 
 .PHONY: run test test-full unit bench clean $(PARTS)
 
@@ -43,8 +43,11 @@ unit-pipeline: .venv/.test-ready
 unit-reports: .venv/.test-ready
 	$(PYTEST) tests/reports tests/browser
 
+unit-faults: .venv/.test-ready
+	$(PYTEST) tests/test_faults.py tests/campaigns
+
 unit-rest: .venv/.test-ready
-	$(PYTEST) tests --ignore=tests/models --ignore=tests/pipeline --ignore=tests/reports --ignore=tests/browser
+	$(PYTEST) tests $(foreach part,models pipeline reports browser campaigns test_faults.py,--ignore=tests/$(part))
 
 bench: .venv/.test-ready
 	$(BIN)/python -m benchmarks.study
