@@ -18,6 +18,8 @@ from pipeline.statistics import median_interval
 from pipeline.wording import counted
 
 _PROOF = "surgical"  # tried in any case: that it holds proves the list of origins
+CHANGED = 1.25
+"""What other outputs for single images count as: nothing is known of the accuracy of these."""
 _ENOUGH = 6  # ratios, from which on the limits of their median need no assumption
 _TIME_OVER = "not tried to the end: the time for repairs was over (the repair command has no such limit)"
 
@@ -192,9 +194,16 @@ def share(runner: Any) -> float | None:
 
 
 def best(tried: Sequence[Tried], objective: str) -> Tried | None:
-    """Of those that hold bitwise the one of clearly least cost; None where none holds."""
+    """Of those that hold bitwise the one of clearly least cost; None where none holds.
+
+    What changes the singles, and so perhaps the accuracy, counts as ``CHANGED`` times as costly.
+    """
     held = [one for one in tried if one.holds and one.candidate and one.candidate.bitwise]
-    return clearly_cheapest(held, lambda one: one.cost(objective)) if held else None
+
+    def cost(one: Tried) -> float:
+        return one.cost(objective) * (1.0 if all(v.singles_as_native for v in one.verified) else CHANGED)
+
+    return clearly_cheapest(held, cost) if held else None
 
 
 def _near_end(ratios: Sequence[float]) -> float:
