@@ -11,7 +11,7 @@ ARTIFACTS = {"torch": "network.pt", "onnxruntime": "network.onnx"}
 _SERVE = {
     "torch": (
         "import torch",
-        "torch.set_num_threads(THREADS)",
+        "torch.set_num_threads({threads})",
         'network = torch.jit.load("{path}").eval()',
         "with torch.inference_mode():",
         "    logits = network(images)  # float32 [n, 3, height, width]",
@@ -19,21 +19,24 @@ _SERVE = {
     "onnxruntime": (
         "import onnxruntime",
         "options = onnxruntime.SessionOptions()",
-        "options.intra_op_num_threads = THREADS",
-        'session = onnxruntime.InferenceSession("{path}", options, providers=["CPUExecutionProvider"])',
+        "options.intra_op_num_threads = {threads}",
+        'providers = ["CPUExecutionProvider"]',
+        'session = onnxruntime.InferenceSession("{path}", options, providers)',
         "(logits,) = session.run(None, {{session.get_inputs()[0].name: images}})",
     ),
 }
 
 
-def deployment(name: str, runtime: str) -> str:
+def deployment(name: str, runtime: str, threads: int) -> str:
     """Shell commands, then Python, for a variant or a repaired variant such as ``fp32+surgical``.
 
-    The folder also gets a ``serve.py`` with the settings that the verification record names (threads, engine).
+    ``threads``: those it was measured with. The folder also gets a ``serve.py`` with the settings that the verification
+    record names (threads, engine).
     """
     variant, _, rung = name.partition("+")
     command = ["python", "run.py", "repair", "--variant", variant, *(["--rung", rung] if rung else []), "--out", FOLDER]
-    python = "\n".join(_SERVE[runtime]).format(path=f"{FOLDER}/{ARTIFACTS[runtime]}")
+    path = f"{FOLDER}/{ARTIFACTS[runtime]}"
+    python = "\n".join(_SERVE[runtime]).format(path=path, threads=threads)
     return f"{shlex.join(command)}\npython run.py verify {FOLDER}/record.json\n\n{python}\n"
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -15,9 +14,13 @@ from models.spec import Runner, VariantUnavailable
 from pipeline.repair import PAIRS, OutOfTime, Passes, Verified, every_image, price, priced_sizes, verify
 from pipeline.repair_records import FREE_LATENCY, FREE_THROUGHPUT, clearly_cheapest, objective_cost
 from pipeline.repairs import Bench, Candidate, Rung, all_rungs
+from pipeline.statistics import median_interval
 from pipeline.wording import counted
 
 _PROOF = "surgical"  # tried in any case: that it holds proves the list of origins
+CHANGED = 1.25
+"""What other outputs for single images count as: nothing is known of the accuracy of these."""
+_ENOUGH = 6  # ratios, from which on the limits of their median need no assumption
 _TIME_OVER = "not tried to the end: the time for repairs was over (the repair command has no such limit)"
 
 Openers = Mapping[int, Callable[[], AbstractContextManager[Runner]]]
@@ -45,11 +48,11 @@ class Tried:
 
     @property
     def cheap(self) -> bool:
-        """Whether it holds bitwise at next to no cost, by its medians."""
+        """Whether it holds bitwise at next to no cost, as far as its times can tell: see ``_near_end``."""
         if not self.holds or not self.ratios or self.candidate is None or not self.candidate.bitwise:
             return False
-        middle = {n: statistics.median(found) for n, found in self.ratios.items()}
-        return all(m <= (FREE_LATENCY if n == 1 else 1 / FREE_THROUGHPUT) for n, m in middle.items())
+        limits = {n: FREE_LATENCY if n == 1 else 1 / FREE_THROUGHPUT for n in self.ratios}
+        return all(_near_end(found) <= limits[n] for n, found in self.ratios.items())
 
     def cost(self, objective: str) -> float:
         """See ``objective_cost``."""
@@ -191,9 +194,23 @@ def share(runner: Any) -> float | None:
 
 
 def best(tried: Sequence[Tried], objective: str) -> Tried | None:
-    """Of those that hold bitwise the one of clearly least cost; None where none holds."""
+    """Of those that hold bitwise the one of clearly least cost; None where none holds.
+
+    What changes the singles, and so perhaps the accuracy, counts as ``CHANGED`` times as costly.
+    """
     held = [one for one in tried if one.holds and one.candidate and one.candidate.bitwise]
-    return clearly_cheapest(held, lambda one: one.cost(objective)) if held else None
+
+    def cost(one: Tried) -> float:
+        return one.cost(objective) * (1.0 if all(v.singles_as_native for v in one.verified) else CHANGED)
+
+    return clearly_cheapest(held, cost) if held else None
+
+
+def _near_end(ratios: Sequence[float]) -> float:
+    """The lower 95 % limit of the median; the median itself of ratios too few for one that is not wide beyond use."""
+    interval = median_interval(ratios)
+    few = interval.low95 is None or interval.n < _ENOUGH
+    return interval.median if few else float(interval.low95 or 0)
 
 
 def tried_json(tried: Sequence[Tried]) -> list[dict[str, Any]]:

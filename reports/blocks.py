@@ -58,6 +58,19 @@ class Bullets:
 
 
 @dataclass(frozen=True)
+class Listing:
+    """Lines to be copied as they stand: commands, or code, with its indentation."""
+
+    text: str
+
+    @property
+    def lines(self) -> tuple[tuple[int, str], ...]:
+        """By line the number of spaces before it, and the rest."""
+        found = self.text.splitlines()
+        return tuple((len(one) - len(one.lstrip(" ")), one.strip()) for one in found)
+
+
+@dataclass(frozen=True)
 class Definitions:
     """Pairs of a term and what is to be said about it."""
 
@@ -176,4 +189,4 @@ class Absent:
     why: Line
 
 
-Block = Heading | Paragraph | Bullets | Definitions | KeyFigures | Table | Figure | Callout | Details | Absent
+Block = Heading | Paragraph | Bullets | Listing | Definitions | KeyFigures | Table | Figure | Callout | Details | Absent

@@ -92,6 +92,7 @@ def _environment() -> jinja2.Environment:
     )
     environment.filters["kind"] = lambda block: type(block).__name__
     environment.globals["signs"] = STATE_SIGNS
+    environment.globals["spaces"] = lambda count: Markup(" " * count)  # escaped by nature; text would lose them
     environment.tests["code"] = lambda part: isinstance(part, Code)
     environment.tests["link"] = lambda part: isinstance(part, Link)
     return environment

@@ -112,6 +112,13 @@ def _(block: blocks.Bullets) -> str:
 
 
 @drawn.register
+def _(block: blocks.Listing) -> str:
+    lines = [f"{' ' * indent}{clean(text)}".rstrip() for indent, text in block.lines]
+    fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", block.text)), default=0))
+    return "\n".join([fence, *lines, fence])
+
+
+@drawn.register
 def _(block: blocks.Definitions) -> str:
     return "\n".join(f"- **{escaped(term)}**: {prose(words)}" for term, words in block.items)
 

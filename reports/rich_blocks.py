@@ -98,6 +98,11 @@ def _(block: blocks.Bullets) -> RenderableType:
 
 
 @drawn.register
+def _(block: blocks.Listing) -> RenderableType:
+    return Group(*(Text(f"  {' ' * indent}{clean(text)}", overflow="fold") for indent, text in block.lines))
+
+
+@drawn.register
 def _(block: blocks.Definitions) -> RenderableType:
     found = Grid.grid(padding=(0, 2))
     for term, words in block.items:

@@ -23,7 +23,7 @@ def run(arguments: argparse.Namespace) -> int:
     from pipeline.recommend import recommend
     from pipeline.study import complete_policy
     from reports.json_report import load_study
-    from reports.shown import show
+    from reports.shown import show_decision
 
     study = load_study(Path(arguments.run))
     n_labelled = max((variant.accuracy.n for variant in study.variants if variant.accuracy), default=0)
@@ -31,4 +31,4 @@ def run(arguments: argparse.Namespace) -> int:
     if policy.equivalence_margin is not None:
         study = decided_again(study, policy.equivalence_margin)
     study = study.model_copy(update={"recommendation": recommend(study.variants, policy)})
-    return show(study, as_json=arguments.json)
+    return show_decision(study, as_json=arguments.json)

@@ -64,3 +64,10 @@ def write_all(study: Study) -> tuple[Written, ...]:
     own = (section for section in all_sections() if section.show != "chapter")
     written = (Written(s.name, s.title, s.show, tuple(s.write(study))) for s in own)
     return tuple(section for section in written if section.blocks)
+
+
+def write_one(name: str, study: Study) -> Written:
+    """The section of this name. Raises KeyError where there is none."""
+    sections = {section.name: section for section in all_sections()}
+    found = sections[name]
+    return Written(found.name, found.title, found.show, tuple(found.write(study)))

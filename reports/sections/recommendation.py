@@ -5,7 +5,7 @@ from __future__ import annotations
 from pipeline.policy import describe
 from pipeline.records import ParetoPoint, Recommendation, Study
 from reports import numbers
-from reports.blocks import Block, Bullets, Code, Column, Heading, Paragraph, Table, line
+from reports.blocks import Block, Bullets, Column, Heading, Listing, Paragraph, Table, line
 from reports.linked import linked
 from reports.sections.answer import headline
 
@@ -61,8 +61,5 @@ def blocks(study: Study) -> list[Block]:
         changes = Bullets(tuple(linked(study, change) for change in decided.would_change))
         found += [Heading("What would change the choice"), changes]
     if decided.deploy:
-        found += [
-            Heading("Deploying it"),
-            Bullets(tuple((Code(text),) for text in decided.deploy.splitlines() if text)),
-        ]
+        found += [Heading("Deploying it"), Listing(decided.deploy)]
     return found

@@ -7,9 +7,8 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from models.ort_canonical import canonical_model
-from models.ort_per_sample import per_sample_scales
 from models.ort_runner import OrtRunner
-from models.ort_session import CPU, MODEL_FILE, open_session
+from models.ort_session import CPU, open_session
 from models.ort_watch import WatchedGraph
 from models.registry import find_variant, load
 from models.spec import Artifact, Canonical, Rewritable, Runner, RunnerSettings, VariantUnavailable
@@ -169,20 +168,3 @@ def test_a_layer_with_a_graph_of_its_own_is_refused() -> None:
     assert watched.layers["choice"].inputs == ("images",)
     with pytest.raises(VariantUnavailable, match="layer choice holds a graph of its own, in If"):
         canonical_model(watched, {"choice": Canonical(size=1)})
-
-
-def test_per_sample_scales_give_the_native_singles_at_every_n(
-    artifacts: dict[str, Artifact], dynamic: OrtRunner
-) -> None:
-    source = onnx.load_model(artifacts["ort-int8-dynamic"].folder / MODEL_FILE)
-    model = per_sample_scales(source)
-    onnx.checker.check_model(model)
-    session = open_session(model.SerializeToString(), THREADS)
-    expected = singles(dynamic)
-    for n in range(1, 10):
-        assert session.run(None, {"images": IMAGES[:n]})[0].tobytes() == expected[:n].tobytes(), n
-
-
-def test_per_sample_scales_need_dynamic_quantization(artifacts: dict[str, Artifact]) -> None:
-    with pytest.raises(VariantUnavailable, match="nothing in this graph is quantized dynamically"):
-        per_sample_scales(onnx.load_model(artifacts["ort-int8"].folder / MODEL_FILE))

@@ -24,6 +24,7 @@ TAGS = {
         "body",
         "a",
         "header",
+        "pre",
         "h1",
         "h2",
         "h3",

@@ -14,7 +14,7 @@ from tests.reports.page import Page, read
 from tests.reports.payloads import GROUPS, poisoned
 
 TAGS = {
-    *("h1", "h2", "h3", "p", "strong", "em", "code", "b", "sub", "ul", "li", "blockquote", "details", "summary"),
+    *("h1", "h2", "h3", "p", "strong", "em", "code", "pre", "b", "sub", "ul", "li", "blockquote", "details", "summary"),
     *("table", "thead", "tbody", "tr", "th", "td"),
 }
 

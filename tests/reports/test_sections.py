@@ -38,6 +38,8 @@ def said(block: Block) -> list[str]:
             return [words(prose)]
         case blocks.Bullets(items):
             return [words(item) for item in items]
+        case blocks.Listing(text):
+            return [one for one in text.splitlines() if one]
         case blocks.Definitions(items):
             return [text for term, prose in items for text in (term, words(prose))]
         case blocks.KeyFigures(items):

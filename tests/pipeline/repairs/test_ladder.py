@@ -60,10 +60,8 @@ def test_a_rung_that_fails_is_reported_and_the_next_is_tried(bench: Bench) -> No
         raise RuntimeError("two\nlines")
 
     rungs = [Rung("broken", 0, "Does it?", lambda bench: "", broken), *all_rungs()]
-    tried = climb(bench, scope(), lambda count: None, 0.0, rungs=rungs)
-    assert tried[0].why == "it failed: RuntimeError: two lines"
-    assert len(tried) == 1, "no time was left for another"
     tried = climb(bench, scope(), lambda count: None, math.inf, ["broken", "surgical"], rungs)
+    assert tried[0].why == "it failed: RuntimeError: two lines"
     chosen = best(tried, "throughput")
     assert chosen is not None and chosen.rung == "surgical"
 

@@ -1,0 +1,53 @@
+"""``repair`` and ``verify`` as a user meets them, on a small ONNX file that is quantized dynamically."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+
+import run
+from tests.models.small_onnx import classifier, pixels
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The user's folder, with what ``repair`` wrote in ``repaired``."""
+    home = tmp_path_factory.mktemp("user")
+    onnx.save(classifier(), home / "small.onnx")
+    np.save(
+        home / "images.npy", pixels(6, size=(32, 32)) * np.linspace(0.5, 3, 6, dtype=np.float32).reshape(6, 1, 1, 1)
+    )
+    return home
+
+
+def test_a_repaired_artifact_is_verified_and_a_changed_weight_is_noticed(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+    command = ["repair", "--variant", "ort-int8-dynamic", "--onnx", "small.onnx", "--inputs", "images.npy"]
+    command += ["--image-size", "32", "--batch-sizes", "1-6", "--threads", "1", "--out", "repaired"]
+    assert run.main(command) == 0
+    told = capsys.readouterr()
+    assert told.out.startswith("ort-int8-dynamic is batch-invariant at N = 1 to 6 on 1 thread, by ")
+    assert "peak memory of a serving process" in told.out and "Price, over the native network" in told.out
+    assert "looking at every layer, 1 thread" in told.err and "network.onnx in a fresh process" in told.err
+    record = json.loads((folder / "repaired" / "record.json").read_text())
+    assert record["batch_sizes"] == [1, 2, 3, 4, 5, 6] and record["repair"]["singles_as_native"] is True
+    assert {"latency_ratio", "throughput_ratio"} <= record["repair"].keys()
+    assert run.main(["verify", "repaired/record.json"]) == 0
+    assert run.main(command) == 2, "the folder is not empty now"
+
+    model = onnx.load_model(folder / "repaired" / "network.onnx")
+    bias = next(tensor for tensor in model.graph.initializer if tensor.name == "fc.bias")
+    bias.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(bias) + np.float32(1), bias.name))
+    onnx.save(model, folder / "repaired" / "network.onnx")
+    capsys.readouterr()
+    assert run.main(["verify", "repaired"]) == 1
+    assert "FAILS: network.onnx is the file that was verified" in capsys.readouterr().out
+    assert run.main(["verify", "repaired", "--no-hash-check"]) == 1
+    said = capsys.readouterr().out
+    assert "holds: batch-invariant" in said and "FAILS: the recorded outputs" in said
