@@ -119,7 +119,7 @@ def _other_sizes(stages: Stages, request: dict[str, Any]) -> list[PreparedSet]:
     They come first: the last set of a study is the one that cost and accuracy are measured on.
     """
     found = []
-    for size in stages.config.also_sizes:
+    for size in [size for size in stages.config.also_sizes if size != request["image_size"]]:
         other = request | {"image_size": size, "folder": str(Path(request["folder"]) / f"{size}px")}
         for one in prepare_apart(stages, other):
             if one.record.shape[1:] == [size, size] and one.record.name != "seed":
