@@ -53,9 +53,9 @@ class _Node:
             return None
         attributes = {one.name: helper.get_attribute_value(one) for one in node.attribute}
         stored = {tensor.name: tensor for tensor in model.graph.initializer}
-        inputs = dict(enumerate(node.input))  # the last ones may be left out
-        names = {role: inputs[at] for role, at in _PLACES[node.op_type].items() if inputs.get(at)}
-        names = {role: name for role, name in names.items() if name in stored and role not in _ROWS}
+        given = dict(enumerate(node.input))
+        names = {role: given.get(at, "") for role, at in _PLACES[node.op_type].items() if role not in _ROWS}
+        names = {role: name for role, name in names.items() if name in stored}
         needed = {role for role in _PLACES[node.op_type] if role not in (*_OPTIONAL, *_ROWS)}
         usual = (
             attributes.get("auto_pad", b"NOTSET") == b"NOTSET"
