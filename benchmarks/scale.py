@@ -38,7 +38,7 @@ NODES, CONDITIONS, IMAGENET = (1, 8, 64), 12, 50_000
 
 @dataclass(frozen=True)
 class Ran:
-    """One study: seconds of the whole and of stages; by variant the seconds of its calls, bytes of evidence, images passed."""
+    """One study: seconds of the whole and of stages; by variant seconds of calls, bytes of evidence, images passed."""
 
     images: int
     wall_s: float
