@@ -38,11 +38,12 @@ NODES, CONDITIONS, IMAGENET = (1, 8, 64), 12, 50_000
 
 @dataclass(frozen=True)
 class Ran:
-    """One study. ``call_s`` and ``bytes_`` by variant; ``overhead_s``: what the evidence stage took beside calls."""
+    """One study: seconds of the whole and of stages; by variant seconds of calls, bytes of evidence, images passed."""
 
     images: int
     wall_s: float
     evidence_s: float
+    comparison_s: float
     peak_bytes: int
     workers: int
     call_s: dict[str, float]
@@ -80,8 +81,17 @@ class Home:
             call_s[one.variant] += sum(sum(spent) for spent in one.call_s.values())
             bytes_[one.variant] += file.stat().st_size
             passed[one.variant] += sum(p.stop - p.start for p in one.passes)
-        stage, peak = timing["stages"]["evidence"], timing["peak_memory_bytes"]
-        return Ran(images, timing["wall_s"], stage, peak, timing["workers"], dict(call_s), dict(bytes_), dict(passed))
+        return Ran(
+            images,
+            timing["wall_s"],
+            timing["stages"]["evidence"],
+            timing["stages"]["comparison"],
+            timing["peak_memory_bytes"],
+            timing["workers"],
+            dict(call_s),
+            dict(bytes_),
+            dict(passed),
+        )
 
 
 @contextmanager
@@ -173,7 +183,9 @@ def many(variants: str, images: int) -> None:
     rest = f"{beside[1]:.1f} s of it beside calls ({few} images: {beside[0]:.1f} s)"
     print(f"evidence stage: {large.evidence_s:.1f} s, {rest}")
     peaks = [f"{one.peak_bytes / 1e6:.0f} MB" for one in (small, large)]
-    print(f"study {large.wall_s:.1f} s, peak {peaks[1]} ({few} images: {peaks[0]})")
+    print(
+        f"study {large.wall_s:.1f} s, {large.comparison_s:.1f} s of it comparing; peak {peaks[1]} ({few}: {peaks[0]})"
+    )
 
 
 def model() -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from models.artifact_cache import key_of
 from models.images import Images
 from models.registry import find_variant
 from models.spec import Artifact, VariantSpec
+from pipeline.engines import Task, run_tasks
 from pipeline.environment import cpu_flags, machine_key, toolchain
 from pipeline.execute import WorkerError
 from pipeline.isa import NATIVE
@@ -52,6 +54,7 @@ def run_labelled(stages: Stages, fastest: dict[str, int]) -> LabelledRun | None:
     turns = [(baseline(stages.config), 1, BASELINE_SINGLES)] + [(spec, n, spec) for spec, n in fastest.items()]
     height = labelled.images.shape[2]
     stages.progress.plan(sum(cost(find_variant(variant), len(labelled.images), height) for variant, _, _ in turns))
+    tasks: dict[Task, _Turn] = {}
     for variant, batch_size, key in turns:
         spec = find_variant(variant)
         artifact = stages.artifacts.get((variant, name))
@@ -61,41 +64,66 @@ def run_labelled(stages: Stages, fastest: dict[str, int]) -> LabelledRun | None:
             why = f"{spec.precision} arithmetic is emulated here: {len(labelled.images)} images would take too long"
             stages.skip(variant, name, "accuracy", why)
             continue
+        turn = _Turn(spec, key, batch_size, _file(stages, artifact, labelled.images, singles=key != variant))
+        if (known := _known(turn.kept)) is None:
+            tasks[_task(stages, turn, artifact, labelled.images)] = turn
+        else:
+            found[key] = known
+            stages.progress.step(f"accuracy of {variant}: kept", cost(spec, len(labelled.images), height))
+    for task, result in run_tasks(stages.engine, list(tasks), lambda one: False):
+        turn = tasks[task]
         try:
-            found[key] = _predict(stages, spec, artifact, labelled.images, batch_size, singles=key != variant)
+            found[turn.key] = Predictions(tuple(result()), turn.batch_size)
         except WorkerError as error:
-            stages.skip(variant, name, "accuracy", error.reason)
+            stages.skip(turn.spec.name, name, "accuracy", error.reason)
+            continue
+        stored = {"classes": found[turn.key].classes, "batch_size": turn.batch_size, "variant": turn.spec.name}
+        write_json(turn.kept, stored)
     return LabelledRun(name, labelled.images, found)
 
 
-def _predict(
-    stages: Stages, spec: VariantSpec, artifact: Artifact, images: Images, batch_size: int, *, singles: bool
-) -> Predictions:
+@dataclass(frozen=True)
+class _Turn:
+    """One variant through the labelled images at one N. ``kept``: where its predictions are kept."""
+
+    spec: VariantSpec
+    key: str
+    batch_size: int
+    kept: Path
+
+
+def _file(stages: Stages, artifact: Artifact, images: Images, *, singles: bool) -> Path:
     parts = [artifact.key, images.sha256, machine_key(), str(toolchain()), "singles" if singles else "batched"]
     if stages.base.isa != NATIVE or stages.base.memory_format != "contiguous":
         parts += [stages.base.isa, stages.base.memory_format]
-    kept = stages.cache / "accuracy" / f"{key_of({'parts': parts})[:32]}.json"
-    label = f"accuracy of {spec.name}"
-    per_image = cost(spec, 1, images.shape[2])
+    return stages.cache / "accuracy" / f"{key_of({'parts': parts})[:32]}.json"
+
+
+def _known(kept: Path) -> Predictions | None:
+    """What is kept; None where it was not computed yet, or is damaged."""
     try:
         stored = read_json(kept)
-        found = Predictions(tuple(int(c) for c in stored["classes"]), int(stored["batch_size"]))
-        stages.progress.step(f"{label}: kept", len(images) * per_image)
-        return found
+        return Predictions(tuple(int(c) for c in stored["classes"]), int(stored["batch_size"]))
     except (StoreError, KeyError, TypeError, ValueError):
-        pass  # not computed yet, or damaged: computed anew
-    payload = {
-        "variant": spec.name,
-        "settings": stages.base.runner,
-        "artifact": artifact_json(artifact),
-        "images": images.to_json(),
-        "batch_size": batch_size,
-    }
-    classes = stages.workers.call(
-        stages.base.environment,
-        "pipeline.worker:predict",
-        payload,
-        lambda event: stages.progress.step(label, event["images"] * per_image),
+        return None
+
+
+def _task(stages: Stages, turn: _Turn, artifact: Artifact, images: Images) -> Task:
+    label, per_image = f"accuracy of {turn.spec.name}", cost(turn.spec, 1, images.shape[2])
+    return Task(
+        environment=stages.base.environment,
+        function="pipeline.worker:predict",
+        payload=lambda: {
+            "variant": turn.spec.name,
+            "settings": stages.base.runner,
+            "artifact": artifact_json(artifact),
+            "images": images.to_json(),
+            "batch_size": turn.batch_size,
+        },
+        threads=stages.base.threads,
+        alone=False,
+        reads={images.path: images.sha256, str(artifact.folder): artifact.key},
+        writes=(),
+        begun=lambda: stages.progress.step(label, 0.0),
+        on_event=lambda event: stages.progress.step(label, event["images"] * per_image),
     )
-    write_json(kept, {"classes": classes, "batch_size": batch_size, "variant": spec.name})
-    return Predictions(tuple(classes), batch_size)
