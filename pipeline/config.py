@@ -74,8 +74,8 @@ class Config:
         return hashlib.sha256(json.dumps(self.decisive(), sort_keys=True).encode()).hexdigest()[:8]
 
 
-_TALK = ("out", "fresh", "dry_run", "json", "quiet", "verbose", "debug", "timeout_s", "offline")
-_TALK = (*_TALK, "engine", "ray_address", "workers")  # the same evidence, wherever it is gathered
+_ELSEWHERE = ("engine", "ray_address", "workers")  # the same evidence, wherever it is gathered
+_TALK = ("out", "fresh", "dry_run", "json", "quiet", "verbose", "debug", "timeout_s", "offline", *_ELSEWHERE)
 
 
 def explains(config: Mapping[str, Any]) -> bool:

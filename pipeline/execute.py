@@ -174,9 +174,8 @@ class Workers:
                 if home is launcher:
                     call.lose(launcher.said)
             return
-        call = self._open.get((launcher, event["id"]))
-        if call is not None:  # else the end of a worker that was given up
-            call.tell(event)
+        if (launcher, event["id"]) in self._open:  # else the end of a worker that was given up
+            self._open[launcher, event["id"]].tell(event)
 
     def call(
         self, environment: Mapping[str, str], function: str, payload: Any, on_event: OnEvent = lambda event: None

@@ -85,9 +85,9 @@ def run_evidence(stages: Stages, jobs: Sequence[Job]) -> Gathered:
             key = (job.variant, job.inputs, job.condition, job.round)
             parts.setdefault(key, []).append(read_evidence(files[job]))
     found = Gathered({}, {})
-    for (*key, _), evidence in parts.items():
-        found.rounds.setdefault(tuple(key), []).append(joined(evidence))
-        found.timed.setdefault(tuple(key), []).append(evidence[0])
+    for (variant, inputs, condition, _), evidence in parts.items():
+        found.rounds.setdefault((variant, inputs, condition), []).append(joined(evidence))
+        found.timed.setdefault((variant, inputs, condition), []).append(evidence[0])
     return found
 
 

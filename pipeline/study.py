@@ -10,7 +10,7 @@ from typing import Any
 
 from models.registry import find_variant
 from pipeline.answer import answer
-from pipeline.assess import Findings, Rounds, assess
+from pipeline.assess import Findings, assess
 from pipeline.cache import in_use
 from pipeline.config import VERSION, Config, PolicyFlags, explains
 from pipeline.cost import cost_of, fastest_batch
@@ -21,7 +21,7 @@ from pipeline.execute import Workers
 from pipeline.explain import EXPLAINED, explain
 from pipeline.jobs import plan_jobs
 from pipeline.labelled import run_labelled
-from pipeline.measure import cost, run_evidence, run_references
+from pipeline.measure import Rounds, cost, run_evidence, run_references
 from pipeline.memory import PeakMemory
 from pipeline.plan import Job
 from pipeline.prepare import build_artifacts, prepare_inputs, prepare_weights

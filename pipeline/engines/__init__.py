@@ -38,9 +38,14 @@ class Engine(Protocol):
     ``machines``: how many have a part in it. ``left_out``: a line for each that has not.
     """
 
-    name: str
-    machines: int
-    left_out: Sequence[str]
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def machines(self) -> int: ...
+
+    @property
+    def left_out(self) -> Sequence[str]: ...
 
     def fits(self, task: Task, running: Sequence[Task]) -> bool:
         """Whether the task can start beside those that are running; always, where none is."""
