@@ -33,19 +33,22 @@ _AHEAD = 1000  # so many waiting tasks are looked at for one that fits
 
 
 class Engine(Protocol):
-    """Where tasks run. Used by one thread; what a task emits is passed on inside ``wait``.
-
-    ``machines``: how many have a part in it. ``left_out``: a line for each that has not.
-    """
+    """Where tasks run. Used by one thread; what a task emits is passed on inside ``wait``."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """What ``--engine`` calls it."""
+        ...
 
     @property
-    def machines(self) -> int: ...
+    def machines(self) -> int:
+        """How many machines have a part in it."""
+        ...
 
     @property
-    def left_out(self) -> Sequence[str]: ...
+    def left_out(self) -> Sequence[str]:
+        """A line for each machine that has not."""
+        ...
 
     def fits(self, task: Task, running: Sequence[Task]) -> bool:
         """Whether the task can start beside those that are running; always, where none is."""
