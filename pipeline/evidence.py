@@ -90,7 +90,7 @@ class Evidence:
 
     def outputs(self, chosen: Pass) -> NDArray[Any]:
         """The rows [len(images), classes] of a pass, rebuilt exactly."""
-        whole = self.singles[np.asarray(chosen.images) - self.span[0]]
+        whole: NDArray[Any] = self.singles[np.asarray(chosen.images) - self.span[0]]
         if chosen.kind != "singles":
             index, values = self.rows[chosen.id]
             whole[index] = values
