@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import warnings
 from collections.abc import Callable
@@ -26,6 +27,7 @@ _SIZES: tuple[tuple[int, int], ...] = (
     (160, 192),
 )  # not one square only: a swapped height and width would go unnoticed
 _TOLERANCE = 1e-3  # of the largest |logit|: rounding stays below 1e-5 of it, a wrong graph is far off
+_TIMES, _MOST = 4.0, 0.25  # of a network that amplifies its own rounding: so many times that, and at most this
 _AXES = ({0: "n", 2: "height", 3: "width"}, {0: "n"})  # the second for networks bound to one image size
 
 
@@ -94,14 +96,19 @@ def _export(network: Network, say: Callable[[str], None], folder: Path) -> Manif
             model = _trace(net, axes, sizes[0])
             onnx.save(model, folder / MODEL_FILE)
             worst = max(_difference(folder / MODEL_FILE, net, size) for size in sizes)
+            own = 0.0 if worst <= _TOLERANCE else max(_own_error(net, size) for size in sizes)
         except (torch.onnx.errors.OnnxExporterError, OnnxError) as error:
             failure = error
             continue
-        if worst <= _TOLERANCE:
-            fixed = "" if len(axes) > 1 else f"the ONNX graph takes images of {sizes[0][0]} x {sizes[0][1]} only"
+        allowed = max(_TOLERANCE, min(_TIMES * own, _MOST))
+        if worst <= allowed:
+            notes = [f"the ONNX graph takes images of {sizes[0][0]} x {sizes[0][1]} only"] * (len(axes) == 1)
+            if worst > _TOLERANCE:
+                told = f"differs from torch by {worst:.0e} of the largest logit, and torch in float32 from float64 by"
+                notes.append(f"the network amplifies rounding: its ONNX graph {told} {own:.0e}")
             recipe = {"exporter": "torch.onnx, dynamo", "free_axes": [*axes.values()], "worst_difference": worst}
-            return _manifest(model, recipe, fixed)
-        failure = OnnxError(f"its logits differ from torch by {worst:.1e} of the largest, {_TOLERANCE:.0e} is allowed")
+            return _manifest(model, recipe, *notes)
+        failure = OnnxError(f"its logits differ from torch by {worst:.1e} of the largest, {allowed:.0e} is allowed")
     raise OnnxError(
         f"no correct ONNX graph of {network.model} could be made: {failure}; "
         "compare torch, onnx and onnxscript with requirements.txt"
@@ -156,13 +163,28 @@ def _difference(path: Path, net: torch.nn.Module, size: tuple[int, int]) -> floa
     return float(np.abs(np.stack([singles, batched]) - expected).max()) / scale
 
 
+def _own_error(net: torch.nn.Module, size: tuple[int, int]) -> float:
+    """The same of torch in float32 against float64: what rounding alone does in this network."""
+    import torch
+
+    images = torch.from_numpy(_random_images(size))
+    with torch.inference_mode():
+        exact = copy.deepcopy(net).double()(images.double())
+        own = torch.stack([net(images), torch.cat([net(images[i : i + 1]) for i in range(2)])])
+    return float((own.double() - exact).abs().max()) / (float(exact.abs().max()) or 1.0)
+
+
+def _random_images(size: tuple[int, int]) -> NDArray[np.float32]:
+    return np.random.default_rng(0).standard_normal((2, 3, *size), np.float32)
+
+
 def _run_alone_and_together(
     graph: Path | bytes, called: str, size: tuple[int, int]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
     """Two random images [2, 3, *size], and their logits [2, classes] from two calls with one, and from one with two."""
     session = open_session(graph, threads=len(os.sched_getaffinity(0)), quiet=True)
     name = input_name(session)
-    images = np.random.default_rng(0).standard_normal((2, 3, *size), np.float32)
+    images = _random_images(size)
     try:
         singles = np.concatenate([session.run(None, {name: images[i : i + 1]})[0] for i in range(2)])
         batched: NDArray[np.float32] = session.run(None, {name: images})[0]
@@ -178,11 +200,11 @@ def _run_alone_and_together(
     return images, singles, batched
 
 
-def _manifest(model: onnx.ModelProto, recipe: dict[str, Json], note: str = "") -> Manifest:
+def _manifest(model: onnx.ModelProto, recipe: dict[str, Json], *notes: str) -> Manifest:
     opset = next(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
     return Manifest(
         recipe={**recipe, "opset": opset},
         size_bytes=model.ByteSize(),
         weight_layers=len(weight_layers(model)),
-        notes=(note,) if note else (),
+        notes=notes,
     )

@@ -116,6 +116,25 @@ def test_a_network_bound_to_one_size_keeps_its_batch_axis_free(
     assert session.run(None, {"images": pixels(3, (224, 224))})[0].shape == (3, CLASSES)
 
 
+class Amplifying(Residual):
+    """Logits in which the last bits of the features are large."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return torch.sin(1e4 * super().forward(images))
+
+
+def test_a_network_that_amplifies_its_own_rounding_is_measured_by_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(models.networks, "float_network", lambda network: Amplifying())
+    network = Network("amplifying", "", "0" * 64, CLASSES)
+    artifact = exported(BuildRequest(network, None, ArtifactCache(tmp_path), say=lambda line: None))
+    worst = artifact.manifest.recipe["worst_difference"]
+    assert isinstance(worst, float) and onnx_export._TOLERANCE < worst < onnx_export._MOST
+    assert artifact.manifest.recipe["free_axes"] == ["n", "height", "width"]
+    assert "amplifies rounding" in artifact.manifest.notes[0]
+
+
 def test_a_file_of_the_user_is_used_as_it_is(tmp_path: Path) -> None:
     model = classifier()
     artifact = exported(request(tmp_path, model))
