@@ -7,6 +7,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -76,8 +77,11 @@ def repair_variant(config: Config, rung: str | None, folder: Path, progress: Pro
     scratch = Path(tempfile.mkdtemp(prefix="isobatch-"))
     try:
         wanted = replace(config, out=str(scratch / "run"), images=config.images or max(config.batch_sizes, default=1))
-        with in_use(cache_root()), Workers(config.timeout_s) as workers:
-            stages = Stages(wanted, open_run(wanted), cache_root(), workers, progress, LocalEngine(workers, 1))
+        with ExitStack() as stack:
+            stack.enter_context(in_use(cache_root()))
+            workers = stack.enter_context(Workers(config.timeout_s))
+            run = stack.enter_context(closing(open_run(wanted)))
+            stages = Stages(wanted, run, cache_root(), workers, progress, LocalEngine(workers, 1))
             prepare_inputs(stages, prepare_weights(stages))
             build_artifacts(stages)
             sets = _sets(stages, spec)
