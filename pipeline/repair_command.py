@@ -146,13 +146,14 @@ class _Display:
 
     def __init__(self, stages: Stages, spec: VariantSpec, size: int, planned: Work) -> None:
         self._stages, self._spec, self._size, self._planned = stages, spec, size, planned
-        self._label = f"repair of {spec.name}"
-        self._left = planned.least
+        self._label = ""
         self._candidates = 0
-        stages.progress.plan(self._cost(self._left))
+        stages.progress.step(f"opening {spec.name}", 0.0)
 
     def told(self, event: Any) -> None:
         """One event of the worker."""
+        if not self._label:  # only now is it at work: the pace is counted from here
+            self._stages.progress.plan(self._cost(self._planned.least))
         if "doing" in event:
             self._label = f"{self._spec.name}: {event['doing']}"
         if "more" in event:
