@@ -11,6 +11,7 @@ import argparse
 import math
 import sys
 import tempfile
+from contextlib import closing
 from typing import Any
 
 from models.images import Images
@@ -82,9 +83,8 @@ def main() -> None:
         config = Config(
             names, arguments.model, None, arguments.weights, "digits", max(SIZES), threads=(2,), out=f"{folder}/run"
         )
-        with Workers(3600) as workers:
-            engine = LocalEngine(workers, 1)
-            stages = Stages(config, open_run(config), cache_root(), workers, progress, engine)
+        with Workers(3600) as workers, closing(open_run(config)) as run:
+            stages = Stages(config, run, cache_root(), workers, progress, LocalEngine(workers, 1))
             prepare_inputs(stages, prepare_weights(stages))
             build_artifacts(stages)
             prepared = stages.sets[-1]

@@ -27,24 +27,27 @@ class Shapes:
     """What replaying one layer at every N showed. ``seconds``: of one call, by N.
 
     ``classes``: sets of N whose rows were bitwise equal, every two of them. ``alone_only``: rounding ties tell only
-    whether an N agrees with 1, so of a layer that can be put on ties no other class is sure.
+    whether an N agrees with 1, so of a layer that can be put on ties no other class is sure. ``placed``: N at which a
+    row's bytes depend on its place in the batch, so that no image may be run with so many others at all.
     """
 
     classes: tuple[frozenset[int], ...]
     seconds: Mapping[int, float]
     alone_only: bool = False
+    placed: frozenset[int] = frozenset()
 
     def merged(self, other: Shapes) -> Shapes:
         """The classes that hold here and there (another thread count); seconds as here."""
         both = [one & another for one in self.classes for another in other.classes]
         classes = tuple(one for one in both if one)
-        return replace(self, classes=classes, alone_only=self.alone_only or other.alone_only)
+        placed = self.placed | other.placed
+        return replace(self, classes=classes, alone_only=self.alone_only or other.alone_only, placed=placed)
 
     def rules(self) -> Iterator[Canonical]:
         """Every rule that keeps all calls in one class: that of N = 1 first, where nothing is padded."""
         for found in sorted(self.classes, key=min):
             for low, high in _runs(found):
-                if low == 1 or not self.alone_only:
+                if low == 1 or not (self.alone_only or self.placed & found):
                     yield Canonical(size=high, up_to=high, least=low)
                     if (even := 1 << (high.bit_length() - 1)) not in (low, high) and even > low:
                         yield Canonical(size=even, up_to=high, least=low)  # 16 images: 8 and 8, not 15 and 1
@@ -153,8 +156,23 @@ def measure_layer(runner: Watched, name: str, rows: Rows, largest: int, seed: in
     elements = sum(one.size // len(one) for one in singles) * sum(range(2, largest + 1))
     for n in provoked:
         differing[n] = max(1, differing[n])
-    shapes = Shapes(tuple(map(frozenset, classes)), _monotone(spent), isinstance(runner, Provocable))
+    placed = {
+        n for n, mark in zip(map(max, classes), marks, strict=True) if mark and _placed(runner, name, rows, n, mark)
+    }
+    of_class = frozenset(n for one in classes if placed & {*one} for n in one)
+    shapes = Shapes(tuple(map(frozenset, classes)), _monotone(spent), isinstance(runner, Provocable), of_class)
     return Measured(shapes, differing, elements)
+
+
+def _placed(runner: Watched, name: str, rows: Rows, n: int, mark: list[str]) -> bool:
+    """Whether some row has other bytes one place further in a batch of n; ``mark``: the digests of all in their places.
+
+    A batch equal to its rotation has equal rows in every two neighbouring places, and so in any two.
+    """
+    count = max(len(part) for part in rows if part.ndim)
+    turned = runner.replay(name, _rows(rows, np.roll(np.arange(n), 1) % count, count))
+    digests = _digests(turned, n)
+    return [*digests[1:], digests[0]] != mark
 
 
 def _monotone(seconds: Mapping[int, float]) -> dict[int, float]:

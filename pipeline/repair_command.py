@@ -7,6 +7,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -76,8 +77,11 @@ def repair_variant(config: Config, rung: str | None, folder: Path, progress: Pro
     scratch = Path(tempfile.mkdtemp(prefix="isobatch-"))
     try:
         wanted = replace(config, out=str(scratch / "run"), images=config.images or max(config.batch_sizes, default=1))
-        with in_use(cache_root()), Workers(config.timeout_s) as workers:
-            stages = Stages(wanted, open_run(wanted), cache_root(), workers, progress, LocalEngine(workers, 1))
+        with ExitStack() as stack:
+            stack.enter_context(in_use(cache_root()))
+            workers = stack.enter_context(Workers(config.timeout_s))
+            run = stack.enter_context(closing(open_run(wanted)))
+            stages = Stages(wanted, run, cache_root(), workers, progress, LocalEngine(workers, 1))
             prepare_inputs(stages, prepare_weights(stages))
             build_artifacts(stages)
             sets = _sets(stages, spec)
@@ -142,13 +146,14 @@ class _Display:
 
     def __init__(self, stages: Stages, spec: VariantSpec, size: int, planned: Work) -> None:
         self._stages, self._spec, self._size, self._planned = stages, spec, size, planned
-        self._label = f"repair of {spec.name}"
-        self._left = planned.least
+        self._label = ""
         self._candidates = 0
-        stages.progress.plan(self._cost(self._left))
+        stages.progress.step(f"opening {spec.name}", 0.0)
 
     def told(self, event: Any) -> None:
         """One event of the worker."""
+        if not self._label:  # only now is it at work: the pace is counted from here
+            self._stages.progress.plan(self._cost(self._planned.least))
         if "doing" in event:
             self._label = f"{self._spec.name}: {event['doing']}"
         if "more" in event:

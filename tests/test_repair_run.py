@@ -29,10 +29,21 @@ def test_a_repaired_artifact_is_verified_and_a_changed_weight_is_noticed(
     monkeypatch.chdir(folder)
     monkeypatch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
     command = ["repair", "--variant", "ort-int8-dynamic", "--onnx", "small.onnx", "--inputs", "images.npy"]
-    command += ["--image-size", "32", "--batch-sizes", "1-6", "--threads", "1", "--out", "repaired"]
+    command += [
+        "--rung",
+        "per-sample-scale",
+        "--image-size",
+        "32",
+        "--batch-sizes",
+        "1-6",
+        "--threads",
+        "1",
+        "--out",
+        "repaired",
+    ]
     assert run.main(command) == 0
     told = capsys.readouterr()
-    assert told.out.startswith("ort-int8-dynamic is batch-invariant at N = 1 to 6 on 1 thread, by ")
+    assert told.out.startswith("ort-int8-dynamic is batch-invariant at N = 1 to 6 on 1 thread, by per-sample-scale.")
     assert "peak memory of a serving process" in told.out and "Price, over the native network" in told.out
     assert "looking at every layer, 1 thread" in told.err and "network.onnx in a fresh process" in told.err
     record = json.loads((folder / "repaired" / "record.json").read_text())

@@ -124,3 +124,17 @@ def test_a_scope_of_every_n_runs_each_once_and_knows_its_work(n_images: int, siz
 )
 def test_a_price_is_measured_at_few_n(n_images: int, sizes: Sequence[int], expected: list[int]) -> None:
     assert priced_sizes(n_images, sizes) == expected
+
+
+def test_a_class_in_which_the_place_of_a_row_decides_is_not_padded_to(images: Images) -> None:
+    """As where a kernel works on blocks of rows, and on those left over in another order."""
+
+    def blocks(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+        left_over = (np.arange(len(rows)) % 4 == 3) | (len(rows) == 1)
+        return np.where(left_over[:, None], np.nextafter(rows, np.float32(np.inf)), rows)
+
+    rows = telling_rows((images.read(0, 6).reshape(6, -1),), np.random.default_rng(0))
+    found = measure_layer(Planted(blocks), "second", rows, 8, 0).shapes
+    assert sorted(map(sorted, found.classes)) == [[1], [2, 3, 4, 5, 6, 7, 8]] and found.placed == {*range(2, 9)}
+    assert [rule.least for rule in found.rules()] == [1]
+    assert found.merged(found).placed == found.placed
