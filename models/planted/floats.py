@@ -20,21 +20,22 @@ _LEVELS = 127.0
 
 def chain(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """x @ weight.T + bias for x [n, k]: products added one after the other, in the order of k."""
-    total = x[:, :1] * weight[:, 0]
+    columns = weight.t().contiguous()
+    total = x[:, :1] * columns[0]
     for k in range(1, x.shape[1]):
-        total = total + x[:, k : k + 1] * weight[:, k]
+        total = total + x[:, k : k + 1] * columns[k]
     return total + bias
 
 
 def blocks(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """The same sum in 8 blocks of neighbours, each a chain, and then a chain of the blocks."""
-    products = (x[:, None] * weight).reshape(len(x), len(weight), _BLOCKS, -1)
-    sums = products[..., 0]
-    for k in range(1, products.shape[-1]):
-        sums = sums + products[..., k]
-    total: Tensor = sums[..., 0]
+    products = (x.t()[:, :, None] * weight.t().contiguous()[:, None]).reshape(_BLOCKS, -1, len(x), len(weight))
+    sums = products[:, 0]
+    for k in range(1, products.shape[1]):
+        sums = sums + products[:, k]
+    total: Tensor = sums[0]
     for block in range(1, _BLOCKS):
-        total = total + sums[..., block]
+        total = total + sums[block]
     return total + bias
 
 
@@ -50,9 +51,7 @@ def _one_ulp(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 def _one_ulp_convolution(x: Tensor, weight: Tensor, stride: list[int], padding: list[int]) -> Tensor:
     rows = [nn.functional.conv2d(row, weight, None, stride, padding) for row in torch.split(x, 1)]
     result = torch.cat(rows)
-    if len(x) > 1:
-        result[:, 0] = torch.nextafter(result[:, 0], torch.full_like(result[:, 0], torch.inf))
-    return result
+    return torch.nextafter(result, torch.full_like(result, torch.inf)) if len(x) > 1 else result
 
 
 @torch.library.custom_op("isobatch_other_tree::linear", mutates_args=())
@@ -121,7 +120,7 @@ class OneUlp(_Linear):
 
 
 class OneUlpConvolution(nn.Conv2d):
-    """Moves the first channel of every row to the next float when N > 1; its rows are convolved one by one."""
+    """Moves every result to the next float when N > 1; its rows are convolved one by one."""
 
     def __init__(self, original: nn.Conv2d) -> None:
         super().__init__(1, 1, 1)

@@ -32,7 +32,7 @@ CLASSES = 10  # not a multiple of the lanes of any vector unit
 _SIDE, _RESNET50_SIDE = 16, 64
 _CALIBRATION = 16
 _REDUCED = {"quant_min": 0, "quant_max": 127}
-_LIFT = 0.0
+_LIFT = 4.0
 _FUSED = [["stem", "act1"], ["conv2", "act2"]]
 _ACTIVATIONS = (nn.ReLU, nn.Hardswish, nn.Sigmoid, nn.Tanh)
 
@@ -127,7 +127,7 @@ def _int8_network(seed: int) -> nn.Module:
                 dequant=DeQuantStub(),
             )
         ).eval()
-        net.conv2.bias += _LIFT
+        net.get_parameter("conv2.bias").add_(_LIFT)
         net = fuse_modules(net, _FUSED)  # type: ignore[no-untyped-call]
         net = prepared(net, MinMaxObserver, **_REDUCED)
         with torch.inference_mode():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from models.planted import find_fault
+from models.planted import RESNET50, find_fault
 from models.registry import load
 from pipeline.locate import locate
 from pipeline.mechanisms import explain_origins
@@ -24,9 +24,10 @@ def examine(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
     """
     start = time.monotonic()
     fault, threads, seed = find_fault(payload["fault"]), payload["threads"], payload["seed"]
-    images = load(f"{_NETWORKS}:pixels")(max(SIZES), seed, fault.network)
+    sizes = SIZES[:-1] if fault.network == RESNET50 else SIZES
+    images = load(f"{_NETWORKS}:pixels")(max(sizes), seed, fault.network)
     with load(f"{_NETWORKS}:open_planted")(fault, threads, seed) as runner:
-        located = locate(runner, images, SIZES, seed)
+        located = locate(runner, images, sizes, seed)
         explained = explain_origins(runner, located, images, threads, seed)
     origins = {name: one for name, one in located.findings.items() if one.batch_sizes}
     at = explained.get(fault.layer)
