@@ -124,7 +124,7 @@ def blocks(study: Study) -> list[Block]:
     caption = (
         "Origins: layers whose output for an image depends on N although their input, byte for byte, does not; all "
         f"others only carry it on. Every layer was replayed alone on identical bytes{' of ' if sets else ''}"
-        f"{views.listing(sets)}, on drawn data and, if an integer layer of torch, on rounding ties. "
+        f"{views.listing(sets)}, on drawn data and, if an integer layer, on rounding ties. "
         "Tried: output elements compared. Smallest rate: a difference at least this frequent would have been seen in "
         "every layer with 95 % confidence, if elements were independent; they are not quite."
     )
