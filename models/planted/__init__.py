@@ -56,7 +56,7 @@ FAULTS = (
     ),
     Fault(
         "off-by-one",
-        "another order of the epilogue's products when N > 1: about one code in 1,000,000",
+        "another order of the epilogue's products when N > 1: about one code in 100,000",
         INT8,
         "conv2",
         "models.planted.integers:OtherEpilogue",
