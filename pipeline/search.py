@@ -24,9 +24,9 @@ class Search:
     every_n: bool
 
     def batch_sizes(self, asked: Sequence[int], captured: int) -> list[int]:
-        """The N at which layers are replayed, ascending; none above the number of images captured."""
+        """The N at which layers are replayed, ascending: those asked for up to the images captured, or else all these."""
         sizes = range(2, captured + 1) if self.every_n else asked
-        return sorted(n for n in set(sizes) if n <= captured)
+        return sorted(n for n in set(sizes) if n <= captured) or [captured]
 
     def captured(self, asked: Sequence[int], images: int) -> int:
         """How many images are captured, of so many: as many as the largest N that is asked for and allowed."""

@@ -131,6 +131,7 @@ def test_which_n_are_tried_and_how_many_images_captured() -> None:
     assert (DEFAULT.captured((2, 8, 16), 20), DEFAULT.batch_sizes((2, 8, 16), 8)) == (8, [2, 8])
     assert (FULL.captured((2, 8, 16), 20), FULL.batch_sizes((2, 4), 4)) == (16, [2, 3, 4])
     assert (DEFAULT.captured((16, 32), 4), DEFAULT.captured((), 20)) == (4, 8)
+    assert DEFAULT.batch_sizes((16, 32), 8) == [8]
 
 
 def surgical(runner: Planted, located: Located, images: Images) -> list[Tried]:
