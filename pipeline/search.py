@@ -24,7 +24,7 @@ class Search:
     every_n: bool
 
     def batch_sizes(self, asked: Sequence[int], captured: int) -> list[int]:
-        """The N at which layers are replayed, ascending: those asked for up to the images captured, or else all these."""
+        """The N at which layers are replayed, ascending: those asked for, up to the images captured, or else these."""
         sizes = range(2, captured + 1) if self.every_n else asked
         return sorted(n for n in set(sizes) if n <= captured) or [captured]
 
