@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from models.planted import FAULTS, Fault, find_fault
+from models.planted import FAULTS, RESNET50, Fault, find_fault
 from pipeline.causes import all_causes
 from pipeline.errors import Exit
 from pipeline.selftest.campaign import THREADS
@@ -79,7 +79,14 @@ def test_200_trials_without_an_accusation_bound_the_rate_below_one_and_a_half_pe
     assert 0.014 < innocence({"accused": [], "layers": 9, "tried": 100}, 200).upper95 < 0.015
 
 
-@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+def _cases() -> list[Any]:
+    """Every fault of a small network, and one of ResNet50."""
+    small = [pytest.param(fault, id=fault.name) for fault in FAULTS if fault.network != RESNET50]
+    real = find_fault("resnet50-one-ulp")
+    return [*small, pytest.param(real, id=real.name, marks=pytest.mark.resnet50)]
+
+
+@pytest.mark.parametrize("fault", _cases())
 def test_every_fault_is_found_and_named_for_real(fault: Fault) -> None:
     said = examine({"fault": fault.name, "threads": THREADS, "seed": 5}, lambda event: None)
     built = {cause.name for cause in all_causes()}
