@@ -88,6 +88,13 @@ def allocator(rows: Rows) -> Rows:
     return np.asarray(session.run(None, {"shape": np.array([1 << 40])})[0])
 
 
+def device_memory(rows: Rows) -> Rows:
+    """As torch says it of a GPU; only with two threads, so that another part of the variant's plan can be done."""
+    if os.environ["OMP_NUM_THREADS"] == "2":
+        raise RuntimeError("CUDA out of memory. Tried to allocate 20.00 GiB. GPU 0 has a total capacity of 79.11 GiB")
+    return rows
+
+
 def raises(rows: Rows) -> Rows:
     raise ValueError(HOSTILE)
 
@@ -109,6 +116,7 @@ FAULTS: dict[str, Callable[[Rows], Rows]] = {
     "hang": hang,
     "memory": memory,
     "allocator": allocator,
+    "device-memory": device_memory,
     "raises": raises,
     "nan": nan,
     "inf": lambda rows: rows * np.float32(np.inf if len(rows) > 1 else 1),
