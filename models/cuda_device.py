@@ -47,7 +47,7 @@ class Cuda:
 
     def event(self) -> torch.cuda.Event:
         """A CUDA event with its time (resolution about 0.5 microseconds)."""
-        return torch.cuda.Event(enable_timing=True)
+        return torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
 
     def forget_peak(self) -> None:
         """Reset torch's counters of this device."""
@@ -59,7 +59,7 @@ class Cuda:
 
     def capture(self, function: Callable[[], None]) -> Callable[[], None]:
         """The function recorded as a CUDA graph."""
-        aside = torch.cuda.Stream()
+        aside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         aside.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(aside):
             for _ in range(_WARM_UP):
@@ -68,7 +68,7 @@ class Cuda:
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph):
             function()
-        return graph.replay  # type: ignore[no-any-return]  # untyped in torch's stubs
+        return graph.replay
 
 
 def why_not() -> tuple[str, str] | None:
@@ -87,7 +87,7 @@ def why_not() -> tuple[str, str] | None:
 def facts() -> dict[str, str]:
     """The GPU and what drives it, for the report. Needs a device that can be used."""
     found = torch.cuda.get_device_properties(torch.cuda.current_device())
-    cudnn = torch.backends.cudnn.version()
+    cudnn = torch.backends.cudnn.version()  # type: ignore[no-untyped-call]
     return {
         "GPU": torch.cuda.get_device_name(),
         "compute capability": f"{found.major}.{found.minor}",

@@ -122,7 +122,8 @@ class Recorded:
         return results[0].clone()
 
     def _record(self, given: Tensor) -> tuple[Tensor, Callable[[], None], list[Tensor]]:
-        held, results = given.clone(), []
+        held = given.clone()
+        results: list[Tensor] = []
 
         def once() -> None:
             results[:] = [self.net(held)]
