@@ -38,11 +38,9 @@ def ort_probe(payload: None, emit: Emit) -> dict[str, Any]:
     return {"providers": ort.get_available_providers(), "saturating": sorted(operators)}
 
 
-def device_probe(payload: str, emit: Emit) -> dict[str, Any]:
-    """Whether this device can be used: {"why", "remedy"} where it cannot, else its facts under "facts"."""
+def cuda_probe(payload: None, emit: Emit) -> dict[str, Any]:
+    """Whether a CUDA device can be used: {"why", "remedy"} where none can, else its facts under "facts"."""
     cuda = importlib.import_module("models.cuda_device")
-    if payload == "cpu":
-        return {"facts": {}}
     if missing := cuda.why_not():
         return {"why": missing[0], "remedy": missing[1]}
     return {"facts": cuda.facts()}

@@ -18,7 +18,7 @@ def ask_device(config: Config) -> dict[str, str]:
         return {}
     with Workers(config.timeout_s) as workers:
         settings = worker_settings(available_cores()) | {"PYTORCH_NVML_BASED_CUDA_CHECK": "1"}
-        found = workers.call(settings, "models.machine_probe:device_probe", config.device)
+        found = workers.call(settings, f"models.machine_probe:{config.device}_probe", None)
     if "why" in found:
         raise UsageError("no-device", f"--device {config.device}: {found['why']}: {found['remedy']}")
     return dict(found["facts"])

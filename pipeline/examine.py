@@ -81,7 +81,7 @@ def _probe(wanted: dict[str, str]) -> Probes:
 
         torch = ask("torch", "torch_probe", list(wanted)) or {}
         ort = ask("onnxruntime", "ort_probe", None) or {}
-        device = ask("GPU", "device_probe", "cuda") or {}
+        device = ask("GPU", "cuda_probe", None) or {}
         saturates = {name: ask(name, "engine_saturates", name) for name in engines if name in torch.get("engines", ())}
     return Probes(torch, ort, {name: found for name, found in saturates.items() if found is not None}, errors, device)
 

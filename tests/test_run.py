@@ -227,11 +227,13 @@ def test_a_set_that_the_network_cannot_take_is_left_out_and_the_others_are_run(t
     ("device", "text"),
     [("cuda", "error [no-device]: --device cuda: torch"), ("tpu", "error [unknown-device]: --device")],
 )
-def test_a_device_that_is_not_there_ends_in_two_and_nothing_is_written(tmp_path: Path, device: str, text: str) -> None:
+def test_a_device_that_is_not_there_ends_in_two_and_nothing_is_written(
+    tmp_path: Path, commands: Commands, device: str, text: str
+) -> None:
     if device == "cuda" and missing_gpu() is None:
         pytest.skip("there is a GPU here")
-    done = run(tmp_path, *SMALL, "--variants", "fp32", "--device", device, "--out", "there")
-    assert (done.returncode, done.stdout) == (2, "")
+    done = commands(tmp_path, *SMALL, "--variants", "fp32", "--device", device, "--out", "there")
+    assert (done.code, done.stdout) == (2, "")
     (line,) = done.stderr.splitlines()
     assert line.startswith(text) and ("--device cpu" in line or "Studies run on cpu and cuda" in line)
     assert list(tmp_path.iterdir()) == []

@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 STUDY = (
-    *("--model", "shufflenet_v2_x0_5", "--weights", "random", "--inputs", "photos", "--image-size", "32"),
+    *("--model", "shufflenet_v2_x0_5", "--weights", "random", "--inputs", "photos", "--image-size", "64"),
     *("--images", "4", "--batch-sizes", "2,4", "--threads", "1", "--variants", "fp32,int8-dynamic", "--quiet"),
 )
 GRID = 'deterministic = "on"\ncublas_workspace = ":4096:8"\ncuda_graphs = "on"\n'
@@ -79,6 +79,6 @@ def test_origins_are_sought_and_repaired_there_without_the_host_s_threads(report
         if repair["name"] in ("one-thread", "streams"):
             assert repair["batch_invariant"] is None
     for origin in fp32["origins"] or []:
-        (cause,) = [cause for cause in origin["causes"] if cause["name"] == "kernel-switch"]
-        assert "aten::" in cause["evidence"]  # from the profiler, not from oneDNN's log
+        named = [cause["evidence"] for cause in origin["causes"] if cause["name"] == "kernel-switch"]
+        assert all("aten::" in evidence for evidence in named)  # from the profiler, not from oneDNN's log
         assert origin["reproducer"] is None and "scripts show differences of the CPU" in origin["reproducer_note"]
