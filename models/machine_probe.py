@@ -36,3 +36,11 @@ def ort_probe(payload: None, emit: Emit) -> dict[str, Any]:
     ort = importlib.import_module("onnxruntime")
     operators = importlib.import_module("models.ort_saturation").saturating_operators()
     return {"providers": ort.get_available_providers(), "saturating": sorted(operators)}
+
+
+def cuda_probe(payload: None, emit: Emit) -> dict[str, Any]:
+    """Whether a CUDA device can be used: {"why", "remedy"} where none can, else its facts under "facts"."""
+    cuda = importlib.import_module("models.cuda_device")
+    if missing := cuda.why_not():
+        return {"why": missing[0], "remedy": missing[1]}
+    return {"facts": cuda.facts()}

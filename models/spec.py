@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, runtime_checkable
@@ -53,6 +53,7 @@ class VariantSpec:
     # Processor features (the kernel's words), one of which this arithmetic needs: without any it is emulated, too slow
     # for more than a few images, and the study measures only those.
     native_isa: tuple[str, ...] = ()
+    devices: tuple[str, ...] = ("cpu",)  # where it can run; under another ``--device`` it stays on the CPU
 
 
 @dataclass(frozen=True)
@@ -102,12 +103,41 @@ class Artifact:
 
 
 @dataclass(frozen=True)
+class CudaOptions:
+    """What decides on a CUDA device which kernels run. Each is ``off`` or ``on`` where nothing else is said.
+
+    ``tf32``: float32 products of 10-bit mantissas; ``default``: as torch has it (on in convolutions, off in matrix
+    products). ``cublas_workspace``: the value of CUBLAS_WORKSPACE_CONFIG, read when cuBLAS loads; ``default``: as the
+    caller's environment has it. ``deterministic``: torch.use_deterministic_algorithms, which for cuBLAS needs a
+    workspace. ``cuda_graphs``: the network recorded once for each N, and replayed.
+    """
+
+    tf32: str = "off"
+    cudnn_benchmark: str = "off"
+    deterministic: str = "off"
+    cublas_workspace: str = "default"
+    cuda_graphs: str = "off"
+
+    def __str__(self) -> str:
+        """What is not as it is by default, in words: ``tf32 on, cuda graphs on``; empty where all is."""
+        names = (one.name for one in fields(self) if getattr(self, one.name) != one.default)
+        return ", ".join(f"{name.replace('_', ' ')} {getattr(self, name)}" for name in names)
+
+
+@dataclass(frozen=True)
 class RunnerSettings:
-    """The part of a condition that an engine is opened with."""
+    """The part of a condition that an engine is opened with. ``cuda``: None on the CPU."""
 
     threads: int
     memory_format: str = "contiguous"
     device: str = "cpu"
+    cuda: CudaOptions | None = None
+
+    @classmethod
+    def of(cls, data: Mapping[str, Any]) -> RunnerSettings:
+        """The settings from their JSON-ready form."""
+        options = data.get("cuda")
+        return cls(**{**data, "cuda": None if options is None else CudaOptions(**options)})
 
 
 @dataclass(frozen=True)
@@ -145,6 +175,30 @@ class Runner(Protocol):
     def effective(self) -> Effective:
         """What really runs here."""
         ...
+
+
+@runtime_checkable
+class Clocked(Protocol):
+    """A runner whose device keeps its own time and counts its own memory, apart from the host's."""
+
+    def timed(self, images: NDArray[np.float32]) -> tuple[NDArray[Any], float]:
+        """``run``, and the seconds of the network by the device's clock: copies from and to the host are left out."""
+        ...
+
+    def device_memory(self) -> dict[str, int]:
+        """The most bytes held on the device since opening, by its own counters: ``allocated`` to tensors, ``reserved``.
+
+        Empty where the device has no counters.
+        """
+        ...
+
+
+class OutOfMemory(Exception):
+    """A device had too little memory for a call. ``reason`` is one line."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
 
 
 @runtime_checkable

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from models.networks import State, read_state, read_torch_weights, skeleton, weight_layers, with_state
 from models.spec import Artifact, BuildRequest, Manifest, RunnerSettings, VariantSpec
+from models.torch_device_runner import DeviceTorchRunner
 from models.torch_examined import ExaminedTorchRunner
 from models.torch_runner import NAMES
 
@@ -58,14 +59,15 @@ def build(spec: VariantSpec, request: BuildRequest, folder: Path) -> Manifest:
 
 
 def open_runner(artifact: Artifact, settings: RunnerSettings) -> ExaminedTorchRunner:
-    """A runner that computes in ``recipe["computed_in"]``. Raises VariantUnavailable without the device."""
+    """A runner that computes in ``recipe["computed_in"]``. Raises VariantUnavailable without the device.
+
+    The recipe's memory format is for the CPU; on other devices the condition's holds.
+    """
     recipe = artifact.manifest.recipe
-    return ExaminedTorchRunner(
-        partial(load_network, artifact.folder),
-        settings,
-        dtype=getattr(torch, recipe["computed_in"]),
-        memory_format=recipe.get("memory_format"),
-    )
+    load, dtype = partial(load_network, artifact.folder), getattr(torch, recipe["computed_in"])
+    if settings.device != "cpu":
+        return DeviceTorchRunner(load, settings, dtype)
+    return ExaminedTorchRunner(load, settings, dtype, recipe.get("memory_format"))
 
 
 def load_network(folder: Path) -> nn.Module:

@@ -26,16 +26,24 @@ def convolution_provider(dtype: torch.dtype, memory_format: torch.memory_format)
 
 def lacks_arithmetic(dtype: torch.dtype) -> bool:
     """Whether this CPU has no instructions for sums of products of this reduced type."""
-    capabilities = torch.cpu.get_capabilities()
+    asked = getattr(torch.cpu, "get_capabilities", None)  # not in every torch: what is not known is not claimed
+    if asked is None:
+        return False
+    capabilities = asked()
     return dtype in _NATIVE and not any(capabilities.get(name, False) for name in _NATIVE[dtype])
 
 
 @cache
 def rounding_error(dtype: torch.dtype, memory_format: torch.memory_format) -> float:
+    """``convolution_error`` on the CPU, where no switch can change it."""
+    return convolution_error(dtype, memory_format, torch.device("cpu"))
+
+
+def convolution_error(dtype: torch.dtype, memory_format: torch.memory_format, place: torch.device) -> float:
     """The largest error of a convolution over 576 products, in units in the last place of its result.
 
-    Close to 0.5: sums are kept wider than ``dtype`` and rounded once. Measured against float64 on fixed random values,
-    for results of at least 1.
+    Close to 0.5: sums are kept wider than ``dtype`` and rounded once; thousands for float32: its operands are rounded
+    to fewer bits before. Measured against float64 on fixed random values, for results of at least 1.
     """
     generator = torch.Generator().manual_seed(0)
     images = torch.randn((2, _CHANNELS, _SIDE, _SIDE), generator=generator).to(dtype)
@@ -43,8 +51,9 @@ def rounding_error(dtype: torch.dtype, memory_format: torch.memory_format) -> fl
     with torch.inference_mode():
         exact = nn.functional.conv2d(images.double(), kernel.double())
         result = nn.functional.conv2d(
-            images.to(memory_format=memory_format), kernel.to(memory_format=memory_format)
-        ).double()
+            images.to(place, memory_format=memory_format), kernel.to(place, memory_format=memory_format)
+        )
+        result = result.cpu().double()
     exponent = torch.floor(torch.log2(exact.abs().clamp_min(1)))
     errors = (result - exact).abs() / (torch.exp2(exponent) * torch.finfo(dtype).eps)
     return float(errors[exact.abs() >= 1].max())

@@ -14,8 +14,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from models.devices import Device, device_of
 from models.networks import weight_layers
-from models.spec import Effective, Json, RunnerSettings, VariantUnavailable
+from models.spec import Effective, Json, RunnerSettings
 from models.streams import Streamed
 from models.torch_deploy import scripted
 from models.torch_kernels import convolution_provider, lacks_arithmetic, rounding_error
@@ -28,7 +29,8 @@ _ROUNDED_ONCE = 0.75  # units in the last place: one rounding costs 0.5, sums ke
 class TorchRunner:
     """Runs the network that ``load`` gives, in eval mode. One at a time in a process, whose threads it sets.
 
-    ``memory_format``: the recipe's, which wins over the condition's. Raises VariantUnavailable without the device.
+    ``memory_format``: the recipe's, which wins over the condition's. ``device``: None for the one in the settings.
+    Raises VariantUnavailable where that is not to be had.
     """
 
     def __init__(
@@ -37,15 +39,15 @@ class TorchRunner:
         settings: RunnerSettings,
         dtype: torch.dtype = torch.float32,
         memory_format: str | None = None,
+        device: Device | None = None,
     ) -> None:
-        if settings.device == "cuda" and not torch.cuda.is_available():
-            raise VariantUnavailable("torch sees no CUDA device", "install torch's CUDA build, or use --device cpu")
+        self._device = device or device_of(settings.device)
+        self._place = self._device.place
         self._load = load
         self._settings = settings
         self._dtype = dtype
         self._format_name = memory_format or settings.memory_format
         self._format = _FORMATS[self._format_name]
-        self._device = torch.device(settings.device)
         self._net: nn.Module | None = None
         self._stack = ExitStack()
 
@@ -64,7 +66,7 @@ class TorchRunner:
 
     def _loaded(self) -> nn.Module:
         """The network that ``load`` gives, anew, in the type, format and place it is run in."""
-        net = self._load().to(self._device, self._dtype)
+        net = self._load().to(self._place, self._dtype)
         loaded: nn.Module = net.to(memory_format=self._format)  # type: ignore[call-overload]  # missing in torch's stubs
         return loaded
 
@@ -100,8 +102,6 @@ class TorchRunner:
         layers = weight_layers(self.net)
         kinds = {parameter.dtype for parameter in self.net.parameters()}
         precision = "+".join(sorted(NAMES.get(kind, str(kind)) for kind in kinds))
-        if self._device.type == "cuda":
-            return Effective(precision, f"CUDA, {torch.cuda.get_device_name()}", 0, layers)
         provider = convolution_provider(self._dtype, self._format)
         return Effective(precision, provider, 0, layers, self._note())
 
@@ -121,7 +121,7 @@ class TorchRunner:
     def _input(self, images: NDArray[np.float32]) -> Tensor:
         # copied into memory that torch aligned: where numpy's array lies must not decide which kernel runs
         given = torch.from_numpy(images)
-        return given.to(device=self._device, dtype=self._dtype, memory_format=self._format, copy=True)
+        return given.to(device=self._place, dtype=self._dtype, memory_format=self._format, copy=True)
 
 
 @contextmanager

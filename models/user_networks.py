@@ -35,6 +35,8 @@ class ModuleRunner(RewritableTorchRunner):
         )
         settings = RunnerSettings(torch.get_num_threads(), "channels_last" if channels_last else "contiguous")
         super().__init__(lambda: module, settings, dtype=parameters[0].dtype if parameters else torch.float32)
+        if parameters:
+            self._place = parameters[0].device  # images go where the user has put the module
 
     @property
     def threads(self) -> int:

@@ -14,6 +14,7 @@ from pipeline.accuracy import accuracy, accuracy_drop
 from pipeline.batch_accuracy import batch_accuracy, content_numbers
 from pipeline.batch_classes import batch_classes, fingerprints
 from pipeline.compare import comparisons
+from pipeline.conditions import device_of
 from pipeline.evidence import Evidence
 from pipeline.inputs import PreparedSet
 from pipeline.labelled import BASELINE_SINGLES, LabelledRun
@@ -47,6 +48,7 @@ def assess(stages: Stages, findings: Findings, name: str) -> VariantResult:
         reason=failure.reason if failure else None,
         remedy=failure.remedy if failure else None,
         role=spec.role,
+        device=device_of(stages.config, spec),
         summary=spec.summary,
         recipe=dict(manifests[-1].recipe if manifests else spec.recipe),
         notes=list(manifests[-1].notes if manifests else ()),

@@ -191,6 +191,16 @@ CODES: dict[str, Explained] = {
         "The word is misspelt, or belongs to another flag.",
         "Use one of the words that the message lists.",
     ),
+    "unknown-device": _error(
+        "--device names nothing that a study can run on.",
+        "The name is misspelt, or of a device that is not supported.",
+        "Give cpu or cuda.",
+    ),
+    "no-device": _error(
+        "The device asked for cannot be used here.",
+        "There is no GPU or no driver for it, or torch is built without support for it; the message says which.",
+        "Use a machine with an NVIDIA GPU and torch's CUDA build, or --device cpu. See python run.py doctor.",
+    ),
     "unknown-fault": _error(
         "The self-test has no such planted fault.",
         "The name is misspelt.",

@@ -25,7 +25,7 @@ from pipeline.wording import counted, sizes
 Outputs = Callable[[str, Fingerprint], tuple[NDArray[np.int64], NDArray[Any]] | None]
 """Of a variant and a fingerprint: image indices and output rows; None where they are not stored."""
 
-AXES = ("threads", "isa", "memory_format", "device")
+AXES = ("threads", "isa", "memory_format", "device", "cuda")
 """Parts of a condition in which whole runs may differ, and be compared all the same."""
 
 NO_EVIDENCE = "how far apart: not measured: evidence files absent"

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
-from models.spec import VariantSpec
+from models.spec import CudaOptions, VariantSpec
 from pipeline.config import Config
-from pipeline.environment import cpu_flags, worker_settings
+from pipeline.environment import cpu_flags, cuda_settings, worker_settings
 from pipeline.execute import WorkerError, Workers
 from pipeline.isa import NATIVE, missing_features, no_effect, reached
 from pipeline.records import Condition
@@ -20,25 +20,39 @@ class Setting:
     threads: int
     isa: str = NATIVE
     memory_format: str = "contiguous"
+    cuda: CudaOptions | None = None  # None: on the CPU
 
     @classmethod
     def of(cls, condition: Condition) -> Setting:
         """The setting of a condition."""
-        return cls(condition.threads, condition.isa, condition.memory_format)
+        return cls(condition.threads, condition.isa, condition.memory_format, condition.cuda)
+
+    @property
+    def device(self) -> str:
+        """Where its variants run."""
+        return "cpu" if self.cuda is None else "cuda"
 
     def at(self, image_size: int) -> Condition:
         """The condition of images of this size, in their natural order."""
-        return Condition(threads=self.threads, isa=self.isa, memory_format=self.memory_format, image_size=image_size)
+        return Condition(
+            threads=self.threads,
+            isa=self.isa,
+            memory_format=self.memory_format,
+            image_size=image_size,
+            device=self.device,
+            cuda=self.cuda,
+        )
 
     @property
     def environment(self) -> dict[str, str]:
         """The environment of its launcher."""
-        return worker_settings(self.threads, self.isa)
+        return worker_settings(self.threads, self.isa) | (cuda_settings(self.cuda) if self.cuda else {})
 
     @property
     def runner(self) -> dict[str, object]:
-        """What the engine is opened with (``RunnerSettings``)."""
-        return {"threads": self.threads, "memory_format": self.memory_format}
+        """What the engine is opened with (``RunnerSettings.of``)."""
+        on_device = {"device": self.device, "cuda": asdict(self.cuda)} if self.cuda else {}
+        return {"threads": self.threads, "memory_format": self.memory_format, **on_device}
 
     @property
     def words(self) -> str:
@@ -46,18 +60,31 @@ class Setting:
         unusual = [f"isa {self.isa}"] * (self.isa != NATIVE) + [self.memory_format] * (
             self.memory_format != "contiguous"
         )
-        return ", ".join([f"{self.threads} thread{'s' * (self.threads != 1)}", *unusual])
+        on_device = [part for part in ("cuda", str(self.cuda)) if part] if self.cuda else []
+        return ", ".join([f"{self.threads} thread{'s' * (self.threads != 1)}", *unusual, *on_device])
 
 
 def settings(config: Config) -> list[Setting]:
-    """Every setting of the grid."""
+    """Every setting of the grid: those of the CPU, then those of the study's device if it is another.
+
+    On a device neither the host's threads nor an ISA cap take part in the arithmetic: the most threads, no cap.
+    """
     axes = itertools.product(config.isa, config.memory_format, config.threads)
-    return [Setting(threads, isa, memory_format) for isa, memory_format, threads in axes]
+    found = [Setting(threads, isa, memory_format) for isa, memory_format, threads in axes]
+    on_device = itertools.product(config.memory_format, config.cuda)
+    return found + [Setting(max(config.threads), NATIVE, layout, options) for layout, options in on_device]
 
 
-def base(config: Config) -> Setting:
+def device_of(config: Config, spec: VariantSpec) -> str:
+    """Where a variant runs in this study: on its device if it can, else on the CPU."""
+    return config.device if config.device in spec.devices else "cpu"
+
+
+def base(config: Config, device: str = "cpu") -> Setting:
     """The setting of what is not itself measured over settings, accuracy and cost."""
-    return Setting(max(config.threads), config.isa[0], config.memory_format[0])
+    if device == "cpu":
+        return Setting(max(config.threads), config.isa[0], config.memory_format[0])
+    return Setting(max(config.threads), NATIVE, config.memory_format[0], config.cuda[0])
 
 
 @dataclass
@@ -106,12 +133,14 @@ def probe_caps(config: Config, workers: Workers) -> Caps:
 def why_not(spec: VariantSpec, setting: Setting, config: Config, caps: Caps) -> tuple[str, str] | None:
     """What of a setting keeps a variant from being run under it, and why; None where nothing does.
 
-    A memory format that cannot act is run once, under the study's first, never again under another name.
+    A memory format or an option that cannot act is run once, under the study's first, never again under another name.
     """
+    if setting.cuda and setting.cuda.tf32 != config.cuda[0].tf32 and spec.precision != "fp32":
+        return f"tf32 {setting.cuda.tf32}", "unavailable: no effect: TF32 is a way to multiply float32 values"
     if setting.memory_format != config.memory_format[0]:
         if spec.runtime == "onnxruntime":
             return setting.memory_format, "unavailable: no effect: onnxruntime chooses its own layouts"
-        if fixed := spec.recipe.get("memory_format"):
+        if setting.device == "cpu" and (fixed := spec.recipe.get("memory_format")):
             return setting.memory_format, f"unavailable: no effect: this variant runs in {fixed} by its recipe"
     reason = caps.why_not(setting.isa, spec.runtime)
     return (f"isa {setting.isa}", reason) if reason else None

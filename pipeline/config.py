@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import hashlib
+import itertools
 import json
 import re
 from collections.abc import Mapping
@@ -12,17 +13,20 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, NoReturn
 
 from models.registry import all_variants, find_variant
+from models.spec import CudaOptions
 from pipeline.errors import UsageError
-from pipeline.grid import AXES, MEMORY_FORMATS, OWN_SIZE, only_wished, read_grid, words
+from pipeline.grid import AXES, CUDA_AXES, MEMORY_FORMATS, OWN_SIZE, Axes, only_wished, read_grid, words
 from pipeline.isa import CAPS, NATIVE
 from pipeline.policy_flags import PolicyFlags as PolicyFlags  # part of the configuration
 from pipeline.policy_flags import add_policy, read_policy, real_number
 from pipeline.records import NEIGHBOURS, Policy
 from pipeline.settings import DEFAULT, Setting, Settings
+from pipeline.wording import listed
 
 VERSION = "0.1.0"
 Explain = Literal["default", "full", "none"]
 ENGINES = ("local", "ray")
+DEVICES = ("cpu", "cuda")
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,8 @@ class Config:
     memory_format: tuple[str, ...] = ("contiguous",)
     position: tuple[int, ...] = (1,)  # by how many places batches are rotated
     neighbours: tuple[str, ...] = NEIGHBOURS[:1]  # what replaces the last image of every batch
+    device: str = "cpu"
+    cuda: tuple[CudaOptions, ...] = ()  # the product of the axes that only --device cuda has
     quick: bool = False
     explain: Explain = "default"  # how far origins are sought
     repair: bool = True
@@ -114,6 +120,9 @@ def study_parser(commands: str = "") -> argparse.ArgumentParser:
     conditions.add_argument(
         "--neighbours", help=f"what replaces each batch's last image: {', '.join(NEIGHBOURS)} (default: outlier)"
     )
+    conditions.add_argument(
+        "--device", default="cpu", help="cpu, or cuda: torch's float variants run there (default: %(default)s)"
+    )
     stages = parser.add_argument_group("stages")
     stages.add_argument("--quick", action="store_true", help="only the input set of the original question")
     stages.add_argument(
@@ -166,7 +175,8 @@ def add_scope(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
 def read_config(arguments: argparse.Namespace) -> Config:
     """The validated configuration. Raises UsageError: what was asked, what is possible, what to do."""
     explicit = {axis: getattr(arguments, axis) for axis in AXES}
-    axes = read_grid(arguments.grid, explicit)
+    device = _device(arguments)
+    axes = read_grid(arguments.grid, explicit, device)
     image_size, also_sizes = _sides(axes["image_size"])
     return Config(
         variants=_variants(arguments.variants),
@@ -185,6 +195,8 @@ def read_config(arguments: argparse.Namespace) -> Config:
         memory_format=words("--memory-format", axes["memory_format"], MEMORY_FORMATS),
         position=_numbers("--position", axes["position"]),
         neighbours=words("--neighbours", axes["neighbours"], NEIGHBOURS),
+        device=device,
+        cuda=_cuda(axes) if device == "cuda" else (),
         quick=arguments.quick,
         explain="none" if arguments.no_explain else arguments.explain,
         repair=not arguments.no_repair,
@@ -204,7 +216,7 @@ def effective(settings: Settings, config: Config) -> tuple[Setting, ...]:
     Axes come from the grid, which is named as their origin unless it is the default.
     """
     arguments = settings.arguments
-    axes = read_grid(arguments.grid, {axis: getattr(arguments, axis) for axis in AXES})
+    axes = read_grid(arguments.grid, {axis: getattr(arguments, axis) for axis in AXES}, config.device)
     grid = next(one.origin for one in settings.every if one.flag == "--grid")
     origin = DEFAULT if arguments.grid == DEFAULT else f"--grid {arguments.grid} ({grid})"
     policy = {"--policy": Policy().stability, "--objective": config.policy.objective}
@@ -217,6 +229,29 @@ def effective(settings: Settings, config: Config) -> tuple[Setting, ...]:
             one = replace(one, value=policy[one.flag])
         found.append(one)
     return tuple(found)
+
+
+def _device(arguments: argparse.Namespace) -> str:
+    text: str = arguments.device
+    if text not in DEVICES:
+        near = difflib.get_close_matches(text, DEVICES, n=1, cutoff=0.0)[0]
+        known = listed(DEVICES)
+        raise UsageError("unknown-device", f"--device {text!r}: did you mean {near!r}? Studies run on {known}")
+    if text != "cpu" and arguments.engine == "ray":
+        raise UsageError("usage", f"--engine ray runs on processors only: --device {text} needs --engine local")
+    return text
+
+
+def _cuda(axes: Axes) -> tuple[CudaOptions, ...]:
+    """Every combination of the CUDA axes, without those in which cuBLAS refuses to work."""
+    values = [words(axis, axes[axis], known) for axis, known in CUDA_AXES.items()]
+    found = (CudaOptions(*one) for one in itertools.product(*values))
+    able = tuple(one for one in found if one.deterministic == "off" or one.cublas_workspace != "default")
+    if not able:
+        raise UsageError(
+            "bad-grid", "deterministic = on needs cublas_workspace = :4096:8 or :16:8: without, cuBLAS refuses to work"
+        )
+    return able
 
 
 def _variants(text: str) -> tuple[str, ...]:

@@ -1,14 +1,14 @@
-"""What a variant costs here, from the wall times of the evidence's own calls: nothing is run twice for a timing."""
+"""What a variant costs here, from the times of the evidence's own calls: nothing is run twice for a timing."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from models.spec import Artifact
 from pipeline.evidence import Evidence
-from pipeline.records import Cost, Interval
+from pipeline.records import Cost, DeviceMemory, Interval
 from pipeline.statistics import median_interval
 
 
@@ -31,8 +31,17 @@ def cost_of(rounds: Sequence[Evidence], artifact: Artifact, image_size: int) -> 
         throughput_img_s=throughput,
         size_bytes=artifact.manifest.size_bytes,
         peak_memory_bytes=max(one.peak_memory_bytes for one in rounds) or None,
+        device_memory=_most([one.device_memory for one in rounds if one.device_memory]),
         drift=float(np.median(singles[-1]) / np.median(singles[0]) - 1) if len(rounds) > 1 else None,
     )
+
+
+def _most(counted: Sequence[Mapping[str, int]]) -> DeviceMemory | None:
+    """The larger of what the rounds' counters said; None where the device has none."""
+    if not counted:
+        return None
+    most = {f"{name}_bytes": max(one[name] for one in counted) for name in counted[0]}
+    return DeviceMemory(**most)
 
 
 def _per_second(latency_ms: Interval) -> Interval:

@@ -27,18 +27,28 @@ _SERVE = {
 }
 
 
-def deployment(name: str, runtime: str, threads: int) -> str:
+def deployment(name: str, runtime: str, threads: int, device: str = "cpu") -> str:
     """Shell commands, then Python, for a variant or a repaired variant such as ``fp32+surgical``.
 
     ``threads``: those it was measured with. The folder also gets a ``serve.py`` with the settings that the verification
-    record names (threads, engine).
+    record names (threads, engine). What ran on another device is deployed from Python alone: ``repair`` and ``verify``
+    are commands of the CPU.
     """
     variant, _, rung = name.partition("+")
+    if device != "cpu":
+        return "\n".join(_ON_DEVICE if rung else _ON_DEVICE[:1]).format(device=device, type=_TYPES[variant]) + "\n"
     command = ["python", "run.py", "repair", "--variant", variant, *(["--rung", rung] if rung else []), "--out", FOLDER]
     path = f"{FOLDER}/{ARTIFACTS[runtime]}"
     python = "\n".join(_SERVE[runtime]).format(path=path, threads=threads)
     return f"{shlex.join(command)}\npython run.py verify {FOLDER}/record.json\n\n{python}\n"
 
+
+_TYPES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
+_ON_DEVICE = (
+    'network = network.eval().to("{device}", torch.{type})  # the switches of the study: see its conditions',
+    "from pipeline import make_batch_invariant",
+    "network = make_batch_invariant(network, images).network  # verified on these images, where the network is",
+)
 
 _COMMON = '''"""Serves {artifact} with the settings it was verified with. Needs numpy and {runtime}, and nothing else.
 

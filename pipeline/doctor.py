@@ -44,6 +44,17 @@ class Probes:
     ort: Mapping[str, Any] = field(default_factory=dict)
     saturates: Mapping[str, bool] = field(default_factory=dict)  # by torch's int8 engine
     errors: Mapping[str, str] = field(default_factory=dict)
+    device: Mapping[str, Any] = field(default_factory=dict)  # of a CUDA device: its facts, or why there is none
+
+
+def device_findings(probes: Probes, specs: Sequence[VariantSpec]) -> list[Finding]:
+    """The GPU: what it is, or why none can be used. Nothing needs one, so a machine without is in order."""
+    able = listed([spec.name for spec in specs if "cuda" in spec.devices])
+    if facts := probes.device.get("facts"):
+        text = ", ".join(f"{name} {value}" for name, value in facts.items())
+        return [Finding("machine", "GPU", "ok", f"{text}; --device cuda runs {able} on it")]
+    why = probes.device.get("why") or probes.errors.get("GPU") or "it was not asked for"
+    return [Finding("machine", "GPU", "ok", f"none is used, and none is needed: {why}; --device cuda would run {able}")]
 
 
 def read_pins(text: str) -> dict[str, str]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import platform
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib import metadata
 from pathlib import Path
 
+from models.spec import CudaOptions
 from pipeline.isa import NATIVE, cap_settings
 from pipeline.records import Environment
 
@@ -37,7 +38,29 @@ INHERITED = (
 )
 """Variables of the caller's own that move bits or time in the workers, which inherit them."""
 
+INHERITED_CUDA = (
+    "CUBLAS_WORKSPACE_CONFIG",
+    "CUBLASLT_WORKSPACE_SIZE",
+    "NVIDIA_TF32_OVERRIDE",
+    "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE",
+    "TORCH_BLAS_PREFER_CUBLASLT",
+    "PYTORCH_CUDA_ALLOC_CONF",
+    "CUDA_LAUNCH_BLOCKING",
+    "CUDA_VISIBLE_DEVICES",
+)
+"""More of them, which have a meaning on a CUDA device only."""
+
 _KEEP_PAGES = str(4 << 30)
+
+
+def cuda_settings(options: CudaOptions) -> dict[str, str]:
+    """What a worker's environment has in addition for a CUDA device.
+
+    cuBLAS reads its workspace when it loads. Where torch is asked whether there is a GPU at all, NVML answers: the
+    runtime's answer would leave a process whose children cannot use one.
+    """
+    workspace = {} if options.cublas_workspace == "default" else {"CUBLAS_WORKSPACE_CONFIG": options.cublas_workspace}
+    return {"PYTORCH_NVML_BASED_CUDA_CHECK": "1", **workspace}
 
 
 def worker_settings(threads: int, isa: str = NATIVE) -> dict[str, str]:
@@ -56,13 +79,13 @@ def worker_settings(threads: int, isa: str = NATIVE) -> dict[str, str]:
     }
 
 
-def inherited_settings(settings: Mapping[str, str] = {}) -> dict[str, str]:
-    """The variables of ``INHERITED`` that are set; of a path only the file's name, as reports are sent around.
+def inherited_settings(settings: Mapping[str, str] = {}, names: Iterable[str] = INHERITED) -> dict[str, str]:
+    """The variables of these names that are set; of a path only the file's name, as reports are sent around.
 
     ``settings``: on top of this process's environment.
     """
     every = os.environ | dict(settings)
-    return {name: Path(value).name for name in INHERITED if (value := every.get(name))}
+    return {name: Path(value).name for name in names if (value := every.get(name))}
 
 
 def available_cores() -> int:
@@ -102,8 +125,12 @@ def read_environment(
     readback: Mapping[str, str],
     settings: Mapping[str, str],
     by_cap: Mapping[str, Mapping[str, str]] = {},
+    device: Mapping[str, str] = {},
 ) -> Environment:
-    """The environment record. ``readback`` is what the workers' libraries say is in effect, ``by_cap`` under caps."""
+    """The environment record. ``readback`` is what the workers' libraries say is in effect, ``by_cap`` under caps.
+
+    ``device``: the facts of a GPU that was used.
+    """
     return Environment(
         cpu=_cpu_name(),
         cores=available_cores(),
@@ -115,7 +142,8 @@ def read_environment(
         isa_by_cap={isa: dict(seen) for isa, seen in by_cap.items()},
         threads=threads,
         packages=toolchain(),
-        settings=inherited_settings() | dict(settings),
+        settings=inherited_settings(names=(*INHERITED, *(INHERITED_CUDA if device else ()))) | dict(settings),
+        device=dict(device),
     )
 
 
@@ -136,14 +164,17 @@ def bit_settings() -> dict[str, str]:
     return {name: os.environ[name] for name in INHERITED if name in os.environ and name != "LD_PRELOAD"}
 
 
-def machine(settings: Mapping[str, str] = {}) -> str:
+def machine(settings: Mapping[str, str] = {}, device: Mapping[str, str] = {}) -> str:
     """One line that is the same on two machines whose evidence may stand in one study, and on no others.
 
-    ``settings``: of the worker, on top of this process's environment. Kernels are chosen by features and by model (its
-    caches), and differ between versions.
+    ``settings``: of the worker, on top of this process's environment. ``device``: the facts of the GPU that computed.
+    Kernels are chosen by features and by model (its caches), and differ between versions.
     """
     versions = ", ".join(f"{name} {version}" for name, version in toolchain().items())
-    return f"{_cpu_name()}; {machine_key(settings)}; {versions}"
+    there = {**device, **inherited_settings(settings, INHERITED_CUDA)} if device else {}
+    return "; ".join(
+        [_cpu_name(), machine_key(settings), versions, *(f"{name}={value}" for name, value in there.items())]
+    )
 
 
 def machine_key(settings: Mapping[str, str] = {}) -> str:

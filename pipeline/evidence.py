@@ -65,7 +65,8 @@ class Evidence:
     """The outputs of one job: a variant on one input set, or a part of it, under one condition, in one round.
 
     ``singles`` is [n, classes] in the network's own type; ``rows`` maps a pass's id to (indices into ``Pass.images``
-    of the rows whose bytes differ from the singles, those rows). ``call_s``: wall seconds of each call of a pass.
+    of the rows whose bytes differ from the singles, those rows). ``call_s``: seconds of each call of a pass, of the
+    wall clock or of the device's. ``device_memory``: bytes by the device's own counters (``Clocked``).
     """
 
     variant: str
@@ -81,6 +82,7 @@ class Evidence:
     readback: Mapping[str, str]  # what the libraries say of the ISA, threads and settings in effect
     machine: str = ""  # what decides bits where it ran: processor, caps, versions (``environment.machine``)
     whole: str = ""  # of evidence of one part of a set: the id of the job that was cut
+    device_memory: Mapping[str, int] | None = None
 
     @property
     def span(self) -> tuple[int, int]:

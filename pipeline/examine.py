@@ -14,6 +14,7 @@ from models.registry import all_variants
 from pipeline.doctor import (
     Finding,
     Probes,
+    device_findings,
     isa_findings,
     normalised,
     package_findings,
@@ -44,6 +45,7 @@ def examine(say: Callable[[str], None]) -> list[Finding]:
         Finding("machine", "processor", "ok", machine.cpu),
         *isa_findings(machine.isa_hardware, inherited_settings(), probes),
         *resource_findings(cores, _cpu_quota(), memory),
+        *device_findings(probes, all_variants()),
         *settings_findings(wanted, " ".join(platform.libc_ver()).strip(), probes),
         *package_findings(_pins(), installed),
         *variant_findings(all_variants(), cpu_flags(), installed, probes),
@@ -79,8 +81,9 @@ def _probe(wanted: dict[str, str]) -> Probes:
 
         torch = ask("torch", "torch_probe", list(wanted)) or {}
         ort = ask("onnxruntime", "ort_probe", None) or {}
+        device = ask("GPU", "cuda_probe", None) or {}
         saturates = {name: ask(name, "engine_saturates", name) for name in engines if name in torch.get("engines", ())}
-    return Probes(torch, ort, {name: found for name, found in saturates.items() if found is not None}, errors)
+    return Probes(torch, ort, {name: found for name, found in saturates.items() if found is not None}, errors, device)
 
 
 def _limit(name: str) -> list[int]:

@@ -11,14 +11,13 @@ from models.artifact_cache import key_of
 from models.registry import find_variant
 from pipeline.conditions import Setting
 from pipeline.config import Explain
-from pipeline.environment import cpu_flags
 from pipeline.execute import WorkerError
 from pipeline.inputs import PreparedSet
 from pipeline.measure import artifact_json, cost
 from pipeline.records import Condition, Growth, Locating, NeighbourEffect, Origin, VariantResult
 from pipeline.repair_records import repair_records
 from pipeline.reproducer import still_there
-from pipeline.stages import Stages, emulated
+from pipeline.stages import Stages
 from pipeline.store import StoreError, read_json, write_bytes
 
 REPAIR_S = 180.0  # for the repairs of all variants together
@@ -78,7 +77,7 @@ def _cost(variant: str, prepared: PreparedSet) -> float:
 
 
 def _explain(stages: Stages, result: VariantResult, prepared: PreparedSet, budget: Budget) -> VariantResult:
-    if emulated(find_variant(result.name), cpu_flags()):
+    if stages.emulated(find_variant(result.name)):
         budget.spend(0.0)
         why = "its arithmetic is emulated here: replaying every layer would take too long"
         stages.skip(result.name, prepared.record.name, "origins and repair", why)
@@ -99,7 +98,7 @@ def _explain(stages: Stages, result: VariantResult, prepared: PreparedSet, budge
 def _deciding(stages: Stages, result: VariantResult, prepared: PreparedSet) -> Setting:
     """The setting that decided the verdict on this set: what is to be explained happened there."""
     decided = next(one.decided_by.condition for one in result.by_inputs if one.inputs == prepared.record.name)
-    return Setting.of(decided) if decided else stages.base
+    return Setting.of(decided) if decided else stages.base_of(find_variant(result.name))
 
 
 def _look_inside(

@@ -18,6 +18,17 @@ OWN_SIZE = "auto"
 
 AXES = ("batch_sizes", "threads", "isa", "memory_format", "image_size", "position", "neighbours")
 
+CUDA_AXES: dict[str, tuple[str, ...]] = {
+    "tf32": ("off", "on", "default"),
+    "cudnn_benchmark": ("off", "on"),
+    "deterministic": ("off", "on"),
+    "cublas_workspace": ("default", ":4096:8", ":16:8"),
+    "cuda_graphs": ("off", "on"),
+}
+"""The axes that only a CUDA device has (see ``CudaOptions``), with their values: the first is the default grid's."""
+
+_WIDE_CUDA = {"tf32": "off,on", "deterministic": "off,on", "cublas_workspace": "default,:4096:8"}
+
 Axes = dict[str, str]
 """By axis: its values as the flag of that name takes them."""
 
@@ -55,15 +66,21 @@ def only_wished(name: str, explicit: Mapping[str, str | None]) -> bool:
     return name in PRESETS and explicit.get("isa") is None
 
 
-def read_grid(name: str, explicit: Mapping[str, str | None]) -> Axes:
+def read_grid(name: str, explicit: Mapping[str, str | None], device: str = "cpu") -> Axes:
     """Every axis of the grid called ``name``: a preset, or a TOML file that changes axes of the default.
 
-    Raises UsageError: no such grid, not TOML, an unknown axis, a value that is no number or word.
+    Those of ``CUDA_AXES`` are among them on that device only. Raises UsageError: no such grid, not TOML, an unknown
+    axis or one of another device, a value that is no number or word.
     """
+    own = {axis: values[0] for axis, values in CUDA_AXES.items()} if device == "cuda" else {}
     if name in PRESETS:
-        axes = PRESETS[name]()
+        axes = PRESETS[name]() | own | (_WIDE_CUDA if own and name == "wide" else {})
     elif name.endswith(".toml"):
-        axes = _default() | _read_toml(Path(name))
+        axes = _default() | own | _read_toml(Path(name))
+        if strange := [axis for axis in axes if axis in CUDA_AXES and axis not in own]:
+            raise UsageError(
+                "bad-grid", f"--grid {name}: {strange[0]} is an axis of --device cuda only: add that, or leave it out"
+            )
     else:
         raise UsageError("unknown-grid", f"--grid {name!r}: there are {', '.join(PRESETS)}, and files ending in .toml")
     return axes | {axis: text for axis, text in explicit.items() if text is not None}
@@ -73,9 +90,12 @@ def _read_toml(path: Path) -> Axes:
     stored, found = read_toml(path, "bad-grid"), {}
     for key, value in stored.items():
         axis = key.replace("-", "_")
-        if axis not in AXES:
-            near = difflib.get_close_matches(axis, AXES, n=1, cutoff=0.0)[0]
-            raise UsageError("bad-grid", f"--grid {path}: no axis {key!r}: did you mean {near}? All: {', '.join(AXES)}")
+        known = (*AXES, *CUDA_AXES)
+        if axis not in known:
+            near = difflib.get_close_matches(axis, known, n=1, cutoff=0.0)[0]
+            raise UsageError(
+                "bad-grid", f"--grid {path}: no axis {key!r}: did you mean {near}? All: {', '.join(known)}"
+            )
         values = value if isinstance(value, list) else [value]
         if not values or not all(type(one) in (int, str) for one in values):
             raise UsageError(

@@ -30,7 +30,7 @@ def explain_and_repair(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
     images = Images.from_json(payload["images"])
     sizes: list[int] = payload["batch_sizes"]
     spec = find_variant(payload["variant"])
-    with load(spec.open)(read_artifact(payload["artifact"]), RunnerSettings(**payload["settings"])) as runner:
+    with load(spec.open)(read_artifact(payload["artifact"]), RunnerSettings.of(payload["settings"])) as runner:
         if not isinstance(runner, Watched):
             return {"locatable": False, "why": f"the runner of {spec.name} cannot be looked into"}
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from models.registry import find_variant
 from models.spec import VariantSpec
-from pipeline.conditions import Setting, probe_caps, settings, why_not
+from pipeline.conditions import Setting, device_of, probe_caps, settings, why_not
 from pipeline.environment import cpu_flags
 from pipeline.inputs import PreparedSet
 from pipeline.isa import flags_under
 from pipeline.parts import cut
 from pipeline.plan import Job, in_rounds, plan_passes, too_large
 from pipeline.records import NotRun
-from pipeline.stages import Stages, emulated, measured_images
+from pipeline.stages import Stages, measured_images
 
 
 def plan_jobs(stages: Stages) -> list[Job]:
@@ -23,17 +23,23 @@ def plan_jobs(stages: Stages) -> list[Job]:
     jobs = []
     stages.caps = probe_caps(stages.config, stages.workers)
     specs = [spec for spec in stages.specs if spec.role == "candidate"]
+    for spec in specs:
+        if stages.config.device not in spec.devices:
+            why = f"its kernels run on the CPU only: every figure of {spec.name} is the CPU's"
+            stages.skip(spec.name, "all", f"device {stages.config.device}", why)
     for setting in settings(stages.config):
-        reasons = {spec.name: why_not(spec, setting, stages.config, stages.caps) for spec in specs}
+        there = [spec for spec in specs if device_of(stages.config, spec) == setting.device]
+        reasons = {spec.name: why_not(spec, setting, stages.config, stages.caps) for spec in there}
         for name, reason in reasons.items():
             if reason and NotRun(inputs="all", what=reason[0], why=reason[1]) not in stages.not_run.get(name, []):
                 stages.skip(name, "all", *reason)
-        for turn, name in in_rounds([spec.name for spec in specs if reasons[spec.name] is None]):
+        for turn, name in in_rounds([spec.name for spec in there if reasons[spec.name] is None]):
             for prepared in _sets(stages, name):
                 jobs += _jobs(stages, find_variant(name), prepared, setting, turn)
     for spec in specs:
         for prepared in _sets(stages, spec.name):
-            _note_left_out(stages, spec, prepared, cpu_flags())
+            on_cpu = device_of(stages.config, spec) == "cpu"
+            _note_left_out(stages, spec, prepared, cpu_flags() if on_cpu else None)
     return jobs
 
 
@@ -44,7 +50,8 @@ def _sets(stages: Stages, variant: str) -> list[PreparedSet]:
 
 def _jobs(stages: Stages, spec: VariantSpec, prepared: PreparedSet, setting: Setting, turn: int) -> list[Job]:
     config, name = stages.config, prepared.record.name
-    count = measured_images(spec, prepared.evaluation, flags_under(setting.isa, cpu_flags()))
+    flags = flags_under(setting.isa, cpu_flags()) if setting.device == "cpu" else None
+    count = measured_images(spec, prepared.evaluation, flags)
     whole = Job(
         variant=spec.name,
         inputs=name,
@@ -66,25 +73,26 @@ def _jobs(stages: Stages, spec: VariantSpec, prepared: PreparedSet, setting: Set
 
 def _worth_timing(stages: Stages, spec: VariantSpec, inputs: str) -> bool:
     """Whether calls are run for good timings too: on the last set, and not where nobody would deploy what is timed."""
-    return inputs == _sets(stages, spec.name)[-1].record.name and not emulated(spec, cpu_flags())
+    return inputs == _sets(stages, spec.name)[-1].record.name and not stages.emulated(spec)
 
 
 def priced(stages: Stages, job: Job) -> bool:
-    """Whether the wall times of this job's calls become the variant's cost, so that it must run alone.
+    """Whether the times of this job's calls become the variant's cost, so that it must run alone.
 
     They do on the last set that the variant is run on, under the study's base setting, in the set's first part.
     """
     main = _sets(stages, job.variant)[-1].record.name
-    return job.inputs == main and Setting.of(job.condition) == stages.base and job.passes[0].start == 0
+    base = stages.base_of(find_variant(job.variant))
+    return job.inputs == main and Setting.of(job.condition) == base and job.passes[0].start == 0
 
 
 def warmed(stages: Stages, job: Job) -> bool:
     """Whether one call of each N goes ahead unrecorded."""
     spec = find_variant(job.variant)
-    return spec.role == "candidate" and priced(stages, job) and not emulated(spec, cpu_flags())
+    return spec.role == "candidate" and priced(stages, job) and not stages.emulated(spec)
 
 
-def _note_left_out(stages: Stages, spec: VariantSpec, prepared: PreparedSet, flags: frozenset[str]) -> None:
+def _note_left_out(stages: Stages, spec: VariantSpec, prepared: PreparedSet, flags: frozenset[str] | None) -> None:
     name, count = prepared.record.name, measured_images(spec, prepared.evaluation, flags)
     if count < len(prepared.evaluation):
         why = (

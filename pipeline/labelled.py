@@ -10,12 +10,12 @@ from models.images import Images
 from models.registry import find_variant
 from models.spec import Artifact, VariantSpec
 from pipeline.engines import Task, run_tasks
-from pipeline.environment import cpu_flags, machine_key, toolchain
+from pipeline.environment import machine_key, toolchain
 from pipeline.execute import WorkerError
 from pipeline.isa import NATIVE
 from pipeline.measure import artifact_json, cost
 from pipeline.prepare import baseline
-from pipeline.stages import Stages, emulated
+from pipeline.stages import Stages
 from pipeline.store import StoreError, read_json, write_json
 
 BASELINE_SINGLES = "baseline singles"
@@ -50,7 +50,6 @@ def run_labelled(stages: Stages, fastest: dict[str, int]) -> LabelledRun | None:
     for skipped in labelled.skipped:
         stages.warn("skipped-images", f"{name}, labelled images: {skipped['file']}: {skipped['why']}")
     found: dict[str, Predictions] = {}
-    flags = cpu_flags()
     turns = [(baseline(stages.config), 1, BASELINE_SINGLES)] + [(spec, n, spec) for spec, n in fastest.items()]
     height = labelled.images.shape[2]
     stages.progress.plan(sum(cost(find_variant(variant), len(labelled.images), height) for variant, _, _ in turns))
@@ -60,11 +59,11 @@ def run_labelled(stages: Stages, fastest: dict[str, int]) -> LabelledRun | None:
         artifact = stages.artifacts.get((variant, name))
         if artifact is None or variant in stages.failures:
             continue
-        if emulated(spec, flags):
+        if stages.emulated(spec):
             why = f"{spec.precision} arithmetic is emulated here: {len(labelled.images)} images would take too long"
             stages.skip(variant, name, "accuracy", why)
             continue
-        turn = _Turn(spec, key, batch_size, _file(stages, artifact, labelled.images, singles=key != variant))
+        turn = _Turn(spec, key, batch_size, _file(stages, spec, artifact, labelled.images, singles=key != variant))
         if (known := _known(turn.kept)) is None:
             tasks[_task(stages, turn, artifact, labelled.images)] = turn
         else:
@@ -92,10 +91,13 @@ class _Turn:
     kept: Path
 
 
-def _file(stages: Stages, artifact: Artifact, images: Images, *, singles: bool) -> Path:
+def _file(stages: Stages, spec: VariantSpec, artifact: Artifact, images: Images, *, singles: bool) -> Path:
     parts = [artifact.key, images.sha256, machine_key(), str(toolchain()), "singles" if singles else "batched"]
-    if stages.base.isa != NATIVE or stages.base.memory_format != "contiguous":
-        parts += [stages.base.isa, stages.base.memory_format]
+    base = stages.base_of(spec)
+    if base.isa != NATIVE or base.memory_format != "contiguous":
+        parts += [base.isa, base.memory_format]
+    if base.cuda:
+        parts += [str(dict(stages.device)), str(base.cuda)]
     return stages.cache / "accuracy" / f"{key_of({'parts': parts})[:32]}.json"
 
 
@@ -109,19 +111,20 @@ def _known(kept: Path) -> Predictions | None:
 
 
 def _task(stages: Stages, turn: _Turn, artifact: Artifact, images: Images) -> Task:
+    base = stages.base_of(turn.spec)
     label, per_image = f"accuracy of {turn.spec.name}", cost(turn.spec, 1, images.shape[2])
     return Task(
-        environment=stages.base.environment,
+        environment=base.environment,
         function="pipeline.worker:predict",
         payload=lambda: {
             "variant": turn.spec.name,
-            "settings": stages.base.runner,
+            "settings": base.runner,
             "artifact": artifact_json(artifact),
             "images": images.to_json(),
             "batch_size": turn.batch_size,
         },
-        threads=stages.base.threads,
-        alone=False,
+        threads=base.threads,
+        alone=base.device != "cpu",
         reads={images.path: images.sha256, str(artifact.folder): artifact.key},
         writes=(),
         begun=lambda: stages.progress.step(label, 0.0),

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from models.images import Images
 from models.registry import find_variant
-from models.spec import Artifact, VariantSpec
+from models.spec import Artifact, OutOfMemory, VariantSpec
 from pipeline.conditions import Setting, settings
 from pipeline.engines import Task, run_tasks
 from pipeline.environment import machine
@@ -22,6 +22,7 @@ from pipeline.prepare import REFERENCE
 from pipeline.records import Condition
 from pipeline.stages import Stages
 from pipeline.store import StoreError, read_evidence
+from pipeline.wording import setting as words_of
 
 _IMAGES_PER_SECOND = {"fp64": 6.0, "fp32": 15.0, "bf16": 28.0, "fp16": 10.0, "int8": 50.0}  # at 224 x 224, 2 cores
 Rounds = dict[tuple[str, str, Condition], list[Evidence]]
@@ -42,7 +43,7 @@ def cost(spec: VariantSpec, images_passed: int, size: int) -> float:
 
 
 def run_references(stages: Stages) -> dict[str, Evidence]:
-    """The fp64 singles of every input set: kept in the cache by weights, inputs and toolchain."""
+    """The fp64 singles of every input set, on the CPU: kept in the cache by weights, inputs and toolchain."""
     jobs: dict[str, list[Job]] = {}
     for prepared in stages.sets:
         name, count = prepared.record.name, len(prepared.evaluation)
@@ -53,12 +54,14 @@ def run_references(stages: Stages) -> dict[str, Evidence]:
         whole = Job(REFERENCE, name, condition, 0, passes, artifact.key, prepared.evaluation.sha256)
         jobs[name] = whole.cut(cut(count, ()))
     files = {job: stages.cache / "references" / f"{job.id}.safetensors" for parts in jobs.values() for job in parts}
-    _run(stages, {job: file for job, file in files.items() if _kept(job, file) is None})
+    lost = _run(stages, {job: file for job, file in files.items() if _kept(stages, job, file) is None})
+    for reason in list(lost.values())[:1]:
+        stages.fail(REFERENCE, WorkerError(reason, OutOfMemory.__name__))
     if failure := stages.failures.get(REFERENCE):
         stages.warn("no-ruler", f"{REFERENCE} failed, so no error is measured against it: {failure.reason}")
     found = {}
     for name, parts in jobs.items():
-        kept = [one for job in parts if (one := _kept(job, files[job])) is not None]
+        kept = [one for job in parts if (one := _kept(stages, job, files[job])) is not None]
         if len(kept) == len(parts):
             found[name] = joined(kept)
     return found
@@ -68,20 +71,22 @@ def run_evidence(stages: Stages, jobs: Sequence[Job]) -> Gathered:
     """Run every job not kept from an interrupted start, and read the evidence of all.
 
     A file is there whole or not at all, so what is kept is known without reading it; what turns out to be damaged, or
-    of another machine, when it is read is run again.
+    of another machine, when it is read is run again. A job with too little memory is recorded as one that failed, with
+    its other parts and rounds, and all others go on.
     """
     files = {job: stages.run.evidence_file(job.variant, job.file_name) for job in jobs}
     kept = [job for job in jobs if files[job].is_file()]
     stages.kept_jobs += len(kept)
     for job in kept:
         stages.progress.step(f"{job.variant}, {job.inputs}: kept", _job_cost(job))
-    _run(stages, {job: files[job] for job in jobs if job not in set(kept)})
-    damaged = [job for job in kept if job.variant not in stages.failures and _kept(job, files[job]) is None]
+    lost = _run(stages, {job: files[job] for job in jobs if job not in set(kept)})
+    damaged = [job for job in kept if job.variant not in stages.failures and _kept(stages, job, files[job]) is None]
     stages.kept_jobs -= len(damaged)
-    _run(stages, {job: files[job] for job in damaged})
+    lost |= _run(stages, {job: files[job] for job in damaged}, lost)
+    _record_lost(stages, lost, {job.variant for job in jobs if _key(job) not in lost})
     parts: dict[tuple[str, str, Condition, int], list[Evidence]] = {}
     for job in jobs:
-        if job.variant not in stages.failures:
+        if job.variant not in stages.failures and _key(job) not in lost:
             key = (job.variant, job.inputs, job.condition, job.round)
             parts.setdefault(key, []).append(read_evidence(files[job]))
     found = Gathered({}, {})
@@ -91,34 +96,66 @@ def run_evidence(stages: Stages, jobs: Sequence[Job]) -> Gathered:
     return found
 
 
+Key = tuple[str, str, Condition]
+"""Variant, input set and condition: what a study compares as a whole."""
+
+
+def _key(job: Job) -> Key:
+    return job.variant, job.inputs, job.condition
+
+
+def _record_lost(stages: Stages, lost: Mapping[Key, str], left: Collection[str]) -> None:
+    """Each job that had too little memory; a variant of which nothing is ``left`` has failed."""
+    for (variant, inputs, condition), reason in lost.items():
+        if variant in left:
+            stages.skip(variant, inputs, words_of(condition), reason, failed=True)
+        elif variant not in stages.failures:
+            remedy = "smaller --batch-sizes or --image-size, or a device with more memory"
+            stages.fail(variant, WorkerError(reason, OutOfMemory.__name__, remedy))
+
+
 def _job_cost(job: Job) -> float:
     return cost(find_variant(job.variant), job.images_passed, job.condition.image_size)
 
 
-def _kept(job: Job, file: Path) -> Evidence | None:
+def _kept(stages: Stages, job: Job, file: Path) -> Evidence | None:
     """Evidence already on disk and whole, or None; also where it is of another machine, as nothing may mix the two."""
     try:
         found = read_evidence(file) if file.is_file() else None
     except StoreError:
         return None
-    here = machine(Setting.of(job.condition).environment)
+    here = machine(Setting.of(job.condition).environment, _device(stages, job))
     return found if found and found.machine in (here, "") else None  # older files do not tell
 
 
-def _run(stages: Stages, files: dict[Job, Path]) -> None:
+def _device(stages: Stages, job: Job) -> Mapping[str, str]:
+    """The facts of the device that the job runs on, if it is not the CPU."""
+    return {} if job.condition.device == "cpu" else stages.device
+
+
+def _run(stages: Stages, files: dict[Job, Path], known: Mapping[Key, str] = {}) -> dict[Key, str]:
     """Run these jobs in the study's engine; each worker writes its evidence to the job's file.
 
-    A variant that fails is recorded, and those of its jobs that have not started are left out.
+    A variant that fails is recorded, and those of its jobs that have not started are left out. Returns why jobs had too
+    little memory, those in ``known`` among them; others of the same key that have not started are left out.
     """
     running: list[Job] = []
+    lost = dict(known)
     jobs = {_task(stages, job, file, running): job for job, file in files.items()}
-    for task, result in run_tasks(stages.engine, list(jobs), lambda one: jobs[one].variant in stages.failures):
+
+    def unwanted(task: Task) -> bool:
+        return jobs[task].variant in stages.failures or _key(jobs[task]) in lost
+
+    for task, result in run_tasks(stages.engine, list(jobs), unwanted):
         running.remove(jobs[task])
         try:
             result()
         except WorkerError as error:
-            if jobs[task].variant not in stages.failures:
+            if error.kind == OutOfMemory.__name__:
+                lost.setdefault(_key(jobs[task]), error.reason)
+            elif jobs[task].variant not in stages.failures:
                 stages.fail(jobs[task].variant, error)
+    return lost
 
 
 def _task(stages: Stages, job: Job, file: Path, running: list[Job]) -> Task:
@@ -141,7 +178,8 @@ def _task(stages: Stages, job: Job, file: Path, running: list[Job]) -> Task:
         function="pipeline.worker:measure",
         payload=lambda: _payload(stages, job, file, images),
         threads=setting.threads,
-        alone=spec.role == "candidate" and priced(stages, job),
+        # a GPU's memory is not shared out as threads are: what runs there runs alone
+        alone=setting.device != "cpu" or (spec.role == "candidate" and priced(stages, job)),
         reads={images.path: images.sha256, str(artifact.folder): artifact.key},
         writes=(str(file),),
         begun=begun,
@@ -164,6 +202,7 @@ def _payload(stages: Stages, job: Job, file: Path, images: Images) -> dict[str, 
         "clips": spec.calibrated and job.round == 0,
         "timed": warmed(stages, job),
         "whole": job.whole,
+        "device": dict(_device(stages, job)),
         "file": str(file),
     }
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.images import Images
-from models.spec import Runner
+from models.spec import Clocked, Runner
 from pipeline.evidence import Pass, differing_rows
 from pipeline.neighbours import beside, find_replacement
 
@@ -20,7 +20,7 @@ _FLOATS = ("float16", "bfloat16", "float32", "float64")
 def run_passes(
     runner: Runner, images: Images, passes: tuple[Pass, ...], done: Callable[[int], None], *, timed: bool
 ) -> tuple[NDArray[Any], dict[str, tuple[NDArray[np.int64], NDArray[Any]]], dict[str, tuple[float, ...]]]:
-    """Run the passes in order: (singles rows, rows that differ from them by pass id, wall seconds of each call).
+    """Run the passes in order: (singles rows, rows that differ from them by pass id, seconds of each call).
 
     The singles come first: the rows of the images that their pass goes through.
     ``timed``: one call of each N goes ahead unrecorded. Engines prepare kernels and memory at the first call of a
@@ -47,7 +47,7 @@ def run_passes(
 def run_pass(
     runner: Runner, images: Images, chosen: Pass, done: Callable[[int], None]
 ) -> tuple[NDArray[Any], tuple[float, ...]]:
-    """The rows of ``chosen.images`` in order, and the wall seconds of each call."""
+    """The rows of ``chosen.images`` in order, and the seconds of each call."""
     outputs, seconds = [], []
     replace = None
     if chosen.kind == "neighbours":
@@ -70,11 +70,17 @@ def run_pass(
     return np.concatenate(outputs), tuple(seconds)
 
 
-def call(runner: Runner, batch: NDArray[np.float32]) -> tuple[NDArray[Any], float]:
-    """One call: the rows, and its wall seconds. Raises ValueError unless each image has one row of real numbers."""
-    begin = time.perf_counter()
-    logits = runner.run(batch)
-    spent = time.perf_counter() - begin
+def call(runner: Runner, batch: NDArray[np.float32], *, wall: bool = False) -> tuple[NDArray[Any], float]:
+    """One call: the rows, and its seconds, by the runner's own clock if it has one and ``wall`` is not asked for.
+
+    Raises ValueError unless each image has one row of real numbers.
+    """
+    if isinstance(runner, Clocked) and not wall:
+        logits, spent = runner.timed(batch)
+    else:
+        begin = time.perf_counter()
+        logits = runner.run(batch)
+        spent = time.perf_counter() - begin
     if logits.ndim != 2 or len(logits) != len(batch) or logits.size == 0:
         raise ValueError(
             f"shape-mismatch: {len(batch)} images gave an output of shape {list(logits.shape)}; "

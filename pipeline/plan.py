@@ -36,7 +36,7 @@ class Job:
         fields = [
             self.variant,
             self.inputs,
-            self.condition.model_dump(),
+            self.condition.model_dump(exclude_none=True),
             self.round,
             [p.id for p in self.passes],
             self.artifact_key,
@@ -48,7 +48,8 @@ class Job:
     def file_name(self) -> str:
         """The name of its evidence file: readable, unique by the hash, short whatever the user's folder is called."""
         at = self.condition
-        unusual = [at.isa] * (at.isa != "native") + [at.memory_format] * (at.memory_format != "contiguous")
+        fixed = ((at.device, "cpu"), (at.isa, "native"), (at.memory_format, "contiguous"))
+        unusual = [value for value, usual in fixed if value != usual]
         part = [f"i{self.passes[0].start}"] if self.whole else []
         words = [self.inputs[:40], f"t{at.threads}", *unusual, f"r{self.round}", *part, self.id[:12]]
         return f"{'-'.join(words)}.safetensors"
@@ -131,6 +132,7 @@ def describe(job: Job) -> dict[str, Any]:
         "threads": job.condition.threads,
         "isa": job.condition.isa,
         "memory_format": job.condition.memory_format,
+        "device": " ".join(part for part in (job.condition.device, str(job.condition.cuda or "")) if part),
         "image_size": job.condition.image_size,
         "round": job.round + 1,
         "calls": job.calls,

@@ -134,7 +134,7 @@ def _recommendation(
         pareto=pareto_set(variants, policy),
         warnings=warnings,
         would_change=_would_change(variants, policy, chosen.name) if chosen else [],
-        deploy=deployment(chosen.name, chosen.runtime, _threads(variants, chosen)) if chosen else "",
+        deploy=deployment(chosen.name, chosen.runtime, _threads(variants, chosen), chosen.device) if chosen else "",
     )
 
 

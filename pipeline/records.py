@@ -10,6 +10,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
+from models.spec import CudaOptions
+
 SCHEMA_VERSION = 1
 
 Verdict = Literal["batch-invariant", "top1-stable", "batch-variant", "not-repeatable", "invalid"]
@@ -62,6 +64,7 @@ class Condition(Record):
     image_size: int = Field(ge=1)
     memory_format: str = "contiguous"
     device: str = "cpu"
+    cuda: CudaOptions | None = None  # None on the CPU
     position: int = 0
     neighbours: str = "natural"
 
@@ -238,8 +241,19 @@ class BatchAccuracy(Record):
     depends: Dependence | None = None
 
 
+class DeviceMemory(Record):
+    """The most a device's own counters saw: memory given to tensors, and taken from the device to serve them."""
+
+    allocated_bytes: int
+    reserved_bytes: int
+
+
 class Cost(Record):
-    """What a variant costs here. Times are wall clock, measured on the input set ``inputs`` at ``image_size``."""
+    """What a variant costs here, on the input set ``inputs`` at ``image_size``.
+
+    Times are wall clock on the CPU; on a GPU they are the device's own, of the network alone: copies to and from the
+    host are left out. ``peak_memory_bytes`` is the host's.
+    """
 
     inputs: str
     image_size: int
@@ -247,6 +261,7 @@ class Cost(Record):
     throughput_img_s: dict[str, Interval]  # keyed by N
     size_bytes: int
     peak_memory_bytes: int | None
+    device_memory: DeviceMemory | None = None
     drift: Real | None = None  # median latency of the second round over the first, minus 1
 
 
@@ -378,11 +393,12 @@ class Repair(Record):
 
 
 class NotRun(Record):
-    """Something planned that was not run, and why."""
+    """Something planned that was not run, and why. ``failed``: it was begun and could not be done."""
 
     inputs: str
     what: str
     why: str
+    failed: bool = False
 
 
 class VariantResult(Record):
@@ -395,6 +411,7 @@ class VariantResult(Record):
     reason: str | None = None
     remedy: str | None = None
     role: Literal["candidate", "reference"] = "candidate"
+    device: str = "cpu"  # where it ran
     summary: str = ""
     recipe: dict[str, Any] = {}
     effective: Effective | None = None
@@ -535,6 +552,7 @@ class Environment(Record):
     threads: int
     packages: dict[str, str]
     settings: dict[str, str] = {}  # environment variables the workers ran with
+    device: dict[str, str] = {}  # the GPU and what drives it, by what they say; empty for a study of the CPU alone
 
 
 class Timing(Record):

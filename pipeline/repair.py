@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.images import Images
-from models.spec import Runner
+from models.spec import Clocked, Runner
 from pipeline.evidence import Pass, bits, differing_rows
 from pipeline.passes import call, run_pass
 from pipeline.plan import plan_passes
@@ -134,13 +134,15 @@ def price(
     ``deadline`` (of ``time.monotonic``) is left out.
     """
     ratios: dict[int, list[float]] = {}
+    wall = not (isinstance(native, Clocked) and isinstance(repaired, Clocked))  # both by one clock
     for n in batch_sizes:
         if time.monotonic() > deadline:
             break
         batch = images.read(0, n)
         begin = time.perf_counter()
         for turn in range(pairs + 1):
-            spent = [call(runner, batch)[1] for runner in ((native, repaired) if turn % 2 else (repaired, native))]
+            order = (native, repaired) if turn % 2 else (repaired, native)
+            spent = [call(runner, batch, wall=wall)[1] for runner in order]
             first, second = spent if turn % 2 else reversed(spent)
             if turn:
                 ratios.setdefault(n, []).append(second / first)

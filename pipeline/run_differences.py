@@ -21,6 +21,7 @@ def run_differences(a: Study, b: Study, across: Iterable[str]) -> list[Differenc
     found = [
         *_rows("environment", "", _machine(a), _machine(b)),
         *_rows("environment", "in effect: ", a.environment.isa_effective, b.environment.isa_effective),
+        *_rows("environment", "device: ", a.environment.device, b.environment.device),
         *_rows("environment", "version: ", a.environment.packages, b.environment.packages),
         *_rows("environment", "variable: ", a.environment.settings, b.environment.settings),
         *_rows("configuration", "", a.config, b.config),
@@ -44,7 +45,8 @@ def _policy(study: Study) -> dict[str, Any]:
 
 
 def _axis(study: Study, axis: str) -> str:
-    values = {str(getattr(mark.condition, axis)) for variant in study.variants for mark in variant.fingerprints}
+    marks = [mark for variant in study.variants for mark in variant.fingerprints]
+    values = {str(getattr(mark.condition, axis) or "") or "as by default" for mark in marks}
     return ", ".join(sorted(values))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,10 +12,10 @@ from typing import Any, Literal, Protocol
 from models.images import Images
 from models.registry import find_variant
 from models.spec import Artifact, Network, VariantSpec
-from pipeline.conditions import Caps, Setting, base
+from pipeline.conditions import Caps, Setting, base, device_of
 from pipeline.config import Config
 from pipeline.engines import Engine
-from pipeline.environment import worker_settings
+from pipeline.environment import cpu_flags, worker_settings
 from pipeline.execute import WorkerError, Workers
 from pipeline.inputs import PreparedSet
 from pipeline.records import NotRun, Warning_, Weights
@@ -65,6 +65,7 @@ class Stages:
     kept_jobs: int = 0
     most_workers: int = 1  # at once
     caps: Caps = field(default_factory=Caps)
+    device: Mapping[str, str] = field(default_factory=dict)  # the facts of the GPU; empty on the CPU
 
     @property
     def threads(self) -> int:
@@ -73,8 +74,16 @@ class Stages:
 
     @property
     def base(self) -> Setting:
-        """The setting of accuracy and cost."""
+        """The setting of accuracy and cost on the CPU."""
         return base(self.config)
+
+    def base_of(self, spec: VariantSpec) -> Setting:
+        """The setting of a variant's accuracy and cost, where it runs."""
+        return base(self.config, device_of(self.config, spec))
+
+    def emulated(self, spec: VariantSpec) -> bool:
+        """Whether a variant's arithmetic is emulated where it runs; see ``emulated``."""
+        return device_of(self.config, spec) == "cpu" and emulated(spec, cpu_flags())
 
     @property
     def specs(self) -> list[VariantSpec]:
@@ -107,9 +116,9 @@ class Stages:
         if self.config.debug and error.trace:
             self.progress.line(error.trace)
 
-    def skip(self, variant: str, inputs: str, what: str, why: str) -> None:
-        """Record that part of a variant's plan was not run, and why."""
-        self.not_run.setdefault(variant, []).append(NotRun(inputs=inputs, what=what, why=why))
+    def skip(self, variant: str, inputs: str, what: str, why: str, *, failed: bool = False) -> None:
+        """Record that part of a variant's plan was not run, and why; ``failed``: it was begun."""
+        self.not_run.setdefault(variant, []).append(NotRun(inputs=inputs, what=what, why=why, failed=failed))
 
     def warn(self, code: str, text: str) -> None:
         """Add a warning with its stable code."""
@@ -126,8 +135,11 @@ def emulated(spec: VariantSpec, flags: frozenset[str]) -> bool:
     return bool(spec.native_isa) and not flags.intersection(spec.native_isa)
 
 
-def measured_images(spec: VariantSpec, images: Images, flags: frozenset[str]) -> int:
-    """How many images of a set this variant is measured on: all, or a few where its arithmetic is emulated."""
+def measured_images(spec: VariantSpec, images: Images, flags: frozenset[str] | None) -> int:
+    """How many images of a set this variant is measured on: all, or a few where its arithmetic is emulated.
+
+    ``flags``: the processor's features; None where it is not the processor that computes.
+    """
     _, _, height, width = images.shape
     few = max(EMULATED_IMAGES, EMULATED_PIXELS // (height * width))
-    return min(len(images), few) if emulated(spec, flags) else len(images)
+    return min(len(images), few) if flags is not None and emulated(spec, flags) else len(images)

@@ -7,7 +7,7 @@ import json
 import os
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import astuple
+from dataclasses import MISSING, astuple
 from dataclasses import fields as dataclass_fields
 from pathlib import Path
 from typing import Any
@@ -102,6 +102,8 @@ def write_evidence(path: Path, evidence: Evidence) -> None:
         "machine": evidence.machine,
         "whole": evidence.whole,
     }
+    if evidence.device_memory is not None:
+        facts["device_memory"] = dict(evidence.device_memory)
     text = json.dumps(facts, allow_nan=False)
     write_bytes(path, [save(arrays, {"evidence": text, "sha256": _digest(text, sorted(arrays.items()))})])
 
@@ -138,9 +140,10 @@ class StoredEvidence(Evidence):
     """Evidence whose rows stay on disk: the evidence of a whole study is held at once, its rows never are."""
 
     def __init__(self, path: Path, kind: np.dtype[Any], **fields: Any) -> None:
-        known = {one.name for one in dataclass_fields(Evidence)} - {"singles"}
-        if fields.keys() != known:
-            raise TypeError(f"its facts are not those of evidence: {', '.join(sorted(fields.keys() ^ known))}")
+        known = {one.name: one.default is MISSING for one in dataclass_fields(Evidence) if one.name != "singles"}
+        needed = {name for name, required in known.items() if required}
+        if wrong := (fields.keys() - known.keys()) | (needed - fields.keys()):
+            raise TypeError(f"its facts are not those of evidence: {', '.join(sorted(wrong))}")
         for name, value in {"_path": path, "_kind": kind, **fields}.items():
             object.__setattr__(self, name, value)  # the record is frozen
 

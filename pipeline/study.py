@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from models.registry import find_variant
 from pipeline.answer import answer
 from pipeline.assess import Findings, assess
 from pipeline.cache import in_use
+from pipeline.conditions import base
 from pipeline.config import VERSION, Config, PolicyFlags, explains
 from pipeline.cost import cost_of, fastest_batch
 from pipeline.engines.choose import open_engine
@@ -35,8 +36,14 @@ PlanReader = Callable[[list[Job], int | None], None]
 """``on_plan(jobs, num_classes)``."""
 
 
-def run_study(config: Config, run: Run, progress: Progress, on_plan: PlanReader | None = None) -> Study | None:
-    """Run every stage in order and return the finished study.
+def run_study(
+    config: Config,
+    run: Run,
+    progress: Progress,
+    on_plan: PlanReader | None = None,
+    device: Mapping[str, str] | None = None,
+) -> Study | None:
+    """Run every stage in order and return the finished study. ``device``: what ``ask_device`` said.
 
     With ``on_plan``: give it the planned jobs and return None without measuring. Raises UsageError for input that all
     variants share; a fault of one variant is recorded, and the others go on.
@@ -49,7 +56,7 @@ def run_study(config: Config, run: Run, progress: Progress, on_plan: PlanReader 
         open_engine(config, workers, progress.line) as engine,
     ):
         workers.launcher(worker_settings(max(config.threads)))  # libraries load while the stages below plan
-        stages = Stages(config, run, cache_root(), workers, progress, engine)
+        stages = Stages(config, run, cache_root(), workers, progress, engine, device=device or {})
         with stages.stage("weights"):
             weights = prepare_weights(stages)
         with stages.stage("inputs"):
@@ -93,8 +100,8 @@ def _costs(stages: Stages, rounds: Rounds) -> dict[str, Cost]:
     found = {}
     for prepared in stages.sets:
         name = prepared.record.name
-        at = stages.base.at(prepared.evaluation.shape[2])
         for (variant, inputs, condition), seen in rounds.items():
+            at = stages.base_of(find_variant(variant)).at(prepared.evaluation.shape[2])
             if (inputs, condition) == (name, at):
                 found[variant] = cost_of(seen, stages.artifacts[variant, name], prepared.evaluation.shape[2])
     return found
@@ -129,13 +136,13 @@ def _record(
         for evidence in rounds
         for name, text in evidence.readback.items()
     }
-    settings = stages.base.environment
+    settings = base(stages.config, stages.config.device).environment
     assert stages.weights is not None
     return Study(
         run_id=stages.run.id,
         created_utc=stages.run.created_utc,
         tool=Tool(version=VERSION),
-        environment=read_environment(stages.threads, readback, settings, stages.caps.seen),
+        environment=read_environment(stages.threads, readback, settings, stages.caps.seen, stages.device),
         config=_portable(stages.config),
         weights=stages.weights,
         warnings=stages.warnings,
@@ -177,10 +184,12 @@ def exit_code(study: Study) -> Exit:
     codes = [Exit.DONE]
     if study.recommendation is not None and study.recommendation.chosen is None and any(judged):
         codes.append(Exit.NOT_MET)
-    run = {one.condition.isa for variant in study.variants for one in variant.comparisons}
-    if study.config.get("isa_named", True) and not run.issuperset(study.config.get("isa", ())):
+    run = {one.condition.isa for v in study.variants for one in v.comparisons if v.device == "cpu"}
+    on_cpu = any(v.device == "cpu" for v in study.variants if v.role == "candidate")
+    if on_cpu and study.config.get("isa_named", True) and not run.issuperset(study.config.get("isa", ())):
         codes.append(Exit.PARTIAL)
-    if not judged or not all(judged) or any(variant.status != "measured" for variant in study.variants):
+    lost = any(part.failed for variant in study.variants for part in variant.not_run)
+    if lost or not judged or not all(judged) or any(variant.status != "measured" for variant in study.variants):
         codes.append(Exit.PARTIAL)
     if explains(study.config) and any(v.verdict in EXPLAINED and v.origins is None for v in study.variants):
         codes.append(Exit.PARTIAL)

@@ -60,7 +60,7 @@ def setting(condition: Condition) -> str:
     if condition.memory_format != "contiguous":
         parts.append(condition.memory_format)
     if condition.device != "cpu":
-        parts.append(condition.device)
+        parts += [part for part in (condition.device, str(condition.cuda or "")) if part]
     if condition.position:
         parts.append(f"images rotated by {condition.position}")
     if condition.neighbours != "natural":

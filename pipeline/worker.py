@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 
 from models.artifact_cache import ArtifactCache
+from models.exhausted import out_of_memory
 from models.images import IMAGENET, Images, View
 from models.registry import find_variant, load
-from models.spec import Artifact, BuildRequest, Manifest, Network, Quantized, Runner, RunnerSettings
+from models.spec import Artifact, BuildRequest, Clocked, Manifest, Network, Quantized, Runner, RunnerSettings
 from pipeline.environment import machine
 from pipeline.evidence import Evidence, Pass
 from pipeline.memory import limit_memory
@@ -92,26 +93,38 @@ def read_artifact(data: dict[str, Any]) -> Artifact:
 
 def _open(payload: dict[str, Any], artifact: dict[str, Any]) -> Runner:
     spec = find_variant(payload["variant"])
-    runner: Runner = load(spec.open)(read_artifact(artifact), RunnerSettings(**payload["settings"]))
+    runner: Runner = load(spec.open)(read_artifact(artifact), RunnerSettings.of(payload["settings"]))
     return runner
 
 
 def measure(payload: dict[str, Any], emit: Emit) -> None:
     """Run one job and write its evidence.
 
-    Raises RuntimeError where a library does not run with the ISA that was read back for this environment.
+    Raises OutOfMemory, and RuntimeError where a library does not run with the ISA that was read back for this
+    environment.
     """
+    try:
+        evidence = _evidence(payload, emit)
+    except RuntimeError as error:
+        if exhausted := out_of_memory(error):
+            raise exhausted from error
+        raise
+    write_evidence(Path(payload["file"]), evidence)
+
+
+def _evidence(payload: dict[str, Any], emit: Emit) -> Evidence:
     images = Images.from_json(payload["images"])
     passes = tuple(Pass(*fields) for fields in payload["passes"])
     with _open(payload, payload["artifact"]) as runner:
         report = partial(_report, emit)
         singles, rows, call_s = run_passes(runner, images, passes, report, timed=payload["timed"])
+        device_memory = runner.device_memory() if isinstance(runner, Clocked) else {}
         effective = asdict(runner.effective())
         clips = None
         if payload["clips"] and isinstance(runner, Quantized):
             clips = clip_shares(runner, images, passes[0].start, passes[0].stop)
     _check_isa(payload["isa"])
-    evidence = Evidence(
+    return Evidence(
         variant=payload["variant"],
         inputs=payload["inputs"],
         round=payload["round"],
@@ -123,10 +136,10 @@ def measure(payload: dict[str, Any], emit: Emit) -> None:
         clip_shares=clips,
         peak_memory_bytes=peak_memory_bytes(),
         readback=load("models.readback:read")(),
-        machine=machine(),
+        machine=machine(device=payload["device"]),
         whole=payload["whole"],
+        device_memory=device_memory or None,
     )
-    write_evidence(Path(payload["file"]), evidence)
 
 
 def _check_isa(expected: dict[str, str]) -> None:

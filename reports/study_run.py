@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 
+from pipeline.ask_device import ask_device
 from pipeline.config import Config
 from pipeline.errors import Exit, UsageError
 from pipeline.estimate import estimate, total
@@ -19,12 +20,13 @@ from reports.write import write_reports
 
 def study_run(config: Config) -> int:
     """Run a study, write its reports, print the summary. Returns the exit code of the contract."""
+    device = ask_device(config)  # before anything is written
     run = open_run(config)
     try:
         with Progress(quiet=config.quiet, stream=sys.stderr) as progress:
             if run.resumed:
                 progress.line(f"resuming the unfinished run {run.id}: its finished jobs are kept")
-            study = run_study(config, run, progress, _print_jobs if config.dry_run else None)
+            study = run_study(config, run, progress, _print_jobs if config.dry_run else None, device)
         if study is None:
             run.discard()
             return Exit.DONE

@@ -176,7 +176,7 @@ def condition(fixed: Condition) -> str:
     unusual = (
         (fixed.isa, "native", f"isa {fixed.isa}"),
         (fixed.memory_format, "contiguous", fixed.memory_format),
-        (fixed.device, "cpu", fixed.device),
+        (fixed.device, "cpu", ", ".join(part for part in (fixed.device, str(fixed.cuda or "")) if part)),
         (fixed.position, 0, f"rotated by {fixed.position}"),
         (fixed.neighbours, "natural", f"neighbour: {fixed.neighbours}"),
     )

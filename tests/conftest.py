@@ -1,11 +1,26 @@
-"""``--full``: the campaigns at their whole length, as ``make test-full`` runs them."""
+"""``--full``: the campaigns at their whole length, as ``make test-full`` runs them. Tests of a GPU, where one is."""
 
 from collections.abc import Callable, Iterator
+from functools import cache
 
 import pytest
 
 from pipeline.execute import Workers
 from tests.in_process import Commands
+
+
+@cache
+def missing_gpu() -> str | None:
+    """Why tests marked ``gpu`` cannot run here; None where they can."""
+    from models.cuda_device import why_not  # torch is loaded only where such a test was chosen
+
+    missing = why_not()
+    return missing and missing[0]
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("gpu") and (reason := missing_gpu()):
+        pytest.skip(f"needs a GPU: {reason}")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -19,6 +19,7 @@ FAILED = {
     "hang": "silent for 4 s",
     "memory": "MemoryError",
     "allocator": "alloc",
+    "exhausted": "out of memory: CUDA out of memory. Tried to allocate 20.00 GiB",
     "raises": "two lines",
     "build-crash": "SIGSEGV",
     "no-module": "tests.no_such_module",
@@ -105,6 +106,20 @@ def test_what_would_help_is_said(faulty: tuple[Ended, dict[str, Any]]) -> None:
         "install the engine",
     )
     assert "--timeout" in found["hang"]["remedy"]
+    assert "--batch-sizes" in found["exhausted"]["remedy"]
+
+
+def test_too_little_memory_on_a_device_is_one_failed_job(home: Path) -> None:
+    ended = study(home, "healthy exhausted-by-two", "--threads", "1,2", "--out", "one-job")
+    found = by_name(report(home / "one-job"))
+    assert ended.code == 3
+    variant = found["exhausted-by-two"]
+    assert (variant["status"], variant["verdict"]) == ("measured", "batch-invariant")
+    assert {one["condition"]["threads"] for one in variant["comparisons"]} == {1}
+    (lost,) = [one for one in variant["not_run"] if one["failed"]]
+    assert lost["what"] == "2 threads, isa native"
+    assert lost["why"].startswith("out of memory: CUDA out of memory. Tried to allocate 20.00 GiB")
+    assert {one["condition"]["threads"] for one in found["healthy"]["comparisons"]} == {1, 2}
 
 
 def test_no_text_from_outside_steers_a_reader(home: Path, faulty: tuple[Ended, dict[str, Any]]) -> None:

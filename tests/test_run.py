@@ -13,6 +13,7 @@ import numpy as np
 import onnx
 import pytest
 
+from tests.conftest import missing_gpu
 from tests.in_process import Commands
 from tests.models.small_onnx import classifier
 
@@ -220,6 +221,22 @@ def test_a_set_that_the_network_cannot_take_is_left_out_and_the_others_are_run(t
     found = report(tmp_path)
     assert [(one["name"], one["shape"]) for one in found["inputs"]] == [("photos", [3, 64, 64])]  # type: ignore[attr-defined]
     assert "seed is left out: square.onnx takes no images of 400 x 400" in done.stdout.replace("\n", " ")
+
+
+@pytest.mark.parametrize(
+    ("device", "text"),
+    [("cuda", "error [no-device]: --device cuda: torch"), ("tpu", "error [unknown-device]: --device")],
+)
+def test_a_device_that_is_not_there_ends_in_two_and_nothing_is_written(
+    tmp_path: Path, commands: Commands, device: str, text: str
+) -> None:
+    if device == "cuda" and missing_gpu() is None:
+        pytest.skip("there is a GPU here")
+    done = commands(tmp_path, *SMALL, "--variants", "fp32", "--device", device, "--out", "there")
+    assert (done.code, done.stdout) == (2, "")
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(text) and ("--device cpu" in line or "Studies run on cpu and cuda" in line)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_variant_that_cannot_be_had_leaves_the_others(home: Path, commands: Commands) -> None:

@@ -6,6 +6,7 @@ ORDER = 10
 
 _BUILD = "models.torch_float:build"
 _OPEN = "models.torch_float:open_runner"
+_DEVICES = ("cpu", "cuda")  # the reference stays on the CPU: one ruler for every device
 
 VARIANTS = (
     VariantSpec(
@@ -26,6 +27,7 @@ VARIANTS = (
         build=_BUILD,
         open=_OPEN,
         recipe={"weights": {"type": "float32"}, "computed_in": "float32"},
+        devices=_DEVICES,
     ),
     VariantSpec(
         name="fp16",
@@ -38,6 +40,7 @@ VARIANTS = (
         # N = 1 and N = 8 alike; nobody would deploy the other.
         recipe={"weights": {"type": "float16"}, "computed_in": "float16", "memory_format": "channels_last"},
         native_isa=("avx512_fp16", "amx_fp16", "asimdhp"),
+        devices=_DEVICES,
     ),
     VariantSpec(
         name="bf16",
@@ -50,5 +53,6 @@ VARIANTS = (
         recipe={"weights": {"type": "bfloat16"}, "computed_in": "bfloat16", "memory_format": "channels_last"},
         # With AVX-512 alone oneDNN widens bf16 in its kernels; below that it converts whole tensors, ten times slower.
         native_isa=("avx512f", "avx512_bf16", "amx_bf16", "avx_ne_convert", "bf16"),
+        devices=_DEVICES,
     ),
 )

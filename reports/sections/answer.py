@@ -75,9 +75,18 @@ def scope(study: Study) -> str:
     made = sum(len(v.comparisons) for v in study.variants)
     return (
         f"{study.weights.model} with {study.weights.source} weights; {sets}; {tested}; "
-        f"{numbers.number_of(study.environment.threads, 'thread')}; {study.environment.cpu}; "
+        f"{numbers.number_of(study.environment.threads, 'thread')}; {study.environment.cpu}; {_device(study)}"
         f"{numbers.number_of(made, 'comparison')}. Evidence for this scope, not a proof beyond it."
     )
+
+
+def _device(study: Study) -> str:
+    """The GPU and what drives it, and which variants ran there; empty for a study of the CPU alone."""
+    if not (facts := study.environment.device):
+        return ""
+    versions = ", ".join(f"{name} {facts[name]}" for name in ("driver", "CUDA", "cuDNN") if name in facts)
+    there = views.listing(v.name for v in study.variants if v.device != "cpu") or "no variant"
+    return f"{facts.get('GPU', 'GPU')} ({versions}) for {there}; "
 
 
 def not_measured(study: Study) -> str:

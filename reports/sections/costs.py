@@ -12,6 +12,7 @@ SHOW = "folded"
 
 _COLUMNS = (
     Column("Variant", "name"),
+    Column("Runs on"),
     Column("Latency, N = 1", "number"),
     Column("Best throughput", "number"),
     Column("at N", "number"),
@@ -26,13 +27,15 @@ def _row(variant: VariantResult) -> tuple[str | None, ...]:
     cost, speed = variant.cost, views.best_throughput(variant)
     if cost is None:
         return (variant.name, *[None] * (len(_COLUMNS) - 1))
+    memory = cost.device_memory.reserved_bytes if cost.device_memory else cost.peak_memory_bytes
     return (
         variant.name,
+        variant.device,
         numbers.latency_interval(cost.latency_ms) if cost.latency_ms else None,
         numbers.throughput_interval(speed.interval) if speed else None,
         numbers.count(speed.batch_size) if speed else None,
         numbers.size(cost.size_bytes),
-        numbers.size(cost.peak_memory_bytes),
+        numbers.size(memory),
         None if cost.drift is None else numbers.percent(cost.drift),
     )
 
@@ -52,5 +55,12 @@ def blocks(study: Study) -> list[Block]:
         f"Wall clock on {views.listing(measured_on)}: medians with 95 % limits. Drift: the second round's median "
         "latency over the first's, minus 1."
     )
+    if any(variant.device != "cpu" for variant in priced):
+        caption += (
+            " On a GPU: the device's own time of the network, copies from and to the host left out, and the memory "
+            "that torch took from the device."
+        )
     per_n = Table("Images a second: medians with 95 % limits.", _PER_N, tuple(row for v in priced for row in _per_n(v)))
-    return [Table(caption, _COLUMNS, tuple(map(_row, priced))), Details("Throughput per N", (per_n,))]
+    kept = [at for at, column in enumerate(_COLUMNS) if column.title != "Runs on" or "GPU" in caption]
+    rows = tuple(tuple(row[at] for at in kept) for row in map(_row, priced))
+    return [Table(caption, tuple(_COLUMNS[at] for at in kept), rows), Details("Throughput per N", (per_n,))]

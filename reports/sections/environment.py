@@ -22,6 +22,7 @@ def blocks(study: Study) -> list[Block]:
     facts: tuple[tuple[str, Line], ...] = (
         ("Processor", line(f"{machine.cpu}, {numbers.number_of(machine.cores, 'core')}, {machine.isa_hardware}")),
         ("Memory", line(numbers.size(machine.memory_bytes))),
+        *((name[0].upper() + name[1:], line(value)) for name, value in machine.device.items()),
         ("System", line(f"{machine.os}, Python {machine.python}")),
         ("Threads", line(numbers.count(machine.threads))),
         ("Program", line(f"{study.tool.name} {study.tool.version}, run ", Code(study.run_id))),

@@ -88,6 +88,15 @@ def allocator(rows: Rows) -> Rows:
     return np.asarray(session.run(None, {"shape": np.array([1 << 40])})[0])
 
 
+def exhausted(rows: Rows) -> Rows:
+    raise RuntimeError("CUDA out of memory. Tried to allocate 20.00 GiB. GPU 0 has a total capacity of 79.11 GiB")
+
+
+def exhausted_by_two(rows: Rows) -> Rows:
+    """With two threads only, so that another part of the variant's plan can be done."""
+    return exhausted(rows) if os.environ["OMP_NUM_THREADS"] == "2" else rows
+
+
 def raises(rows: Rows) -> Rows:
     raise ValueError(HOSTILE)
 
@@ -109,6 +118,8 @@ FAULTS: dict[str, Callable[[Rows], Rows]] = {
     "hang": hang,
     "memory": memory,
     "allocator": allocator,
+    "exhausted": exhausted,
+    "exhausted-by-two": exhausted_by_two,
     "raises": raises,
     "nan": nan,
     "inf": lambda rows: rows * np.float32(np.inf if len(rows) > 1 else 1),

@@ -3,10 +3,17 @@ import sys
 from pathlib import Path
 
 PRELOAD_AND_FORK = """
-import os, sys, models.preload
+import os, sys, torch
+
+def touched(*args, **named):
+    raise AssertionError("a launcher that touches CUDA has children that cannot use it")
+
+for name in ("init", "_lazy_init", "is_available", "device_count", "current_device", "get_device_properties"):
+    assert hasattr(torch.cuda, name)
+    setattr(torch.cuda, name, touched)
+import models.preload
 print(*sorted({"torch", "onnxruntime", "models.torch_int8", "models.torchvision_compat"} & set(sys.modules)))
 sys.stdout.flush()
-import torch
 child = os.fork()
 if child == 0:
     torch.set_num_threads(2)

@@ -1,6 +1,9 @@
+from dataclasses import replace
+
 import pytest
 
 from models.registry import find_variant
+from models.spec import CudaOptions
 from pipeline.conditions import Caps, Setting, probe_caps, why_not
 from pipeline.config import Config
 from pipeline.environment import available_cores, cpu_flags
@@ -41,6 +44,16 @@ def test_a_memory_format_that_cannot_act_is_measured_once(variant: str, why: str
     refused = reason(variant, Setting(1, memory_format="channels_last"), Caps())
     assert refused is not None and why in refused[1]
     assert reason("fp32", Setting(1, memory_format="channels_last"), Caps()) is None
+
+
+def test_options_of_a_device_that_cannot_act_are_measured_once() -> None:
+    on = Setting(1, cuda=CudaOptions(tf32="on"))
+    grid = replace(GRID, device="cuda", cuda=(CudaOptions(), CudaOptions(tf32="on")))
+    refused = why_not(find_variant("bf16"), on, grid, Caps())
+    assert refused is not None and refused[0] == "tf32 on" and "no effect" in refused[1]
+    assert why_not(find_variant("fp32"), on, grid, Caps()) is None
+    last = Setting(1, memory_format="channels_last", cuda=CudaOptions())
+    assert why_not(find_variant("bf16"), last, grid, Caps()) is None  # its recipe's format is for the CPU
 
 
 def test_features_under_a_cap_are_those_below_it() -> None:

@@ -14,6 +14,7 @@ from pipeline import examine as machine
 from pipeline.doctor import (
     Finding,
     Probes,
+    device_findings,
     isa_findings,
     normalised,
     package_findings,
@@ -123,6 +124,17 @@ def test_a_cap_of_the_caller_is_told() -> None:
         ("ONEDNN_MAX_CPU_ISA", "limited"),
     ]
     assert isa_findings("aarch64", {}, HEALTHY)[0].state == "limited"
+
+
+def test_a_gpu_is_named_and_a_machine_without_one_is_in_order() -> None:
+    facts = {"GPU": "NVIDIA H100 80GB HBM3", "driver": "580.65"}
+    (there,) = device_findings(replace(HEALTHY, device={"facts": facts}), all_variants())
+    assert "NVIDIA H100" in there.text and "580.65" in there.text and "fp32, fp16 and bf16" in there.text
+    why = {"why": "torch is built without CUDA", "remedy": "use another build"}
+    (absent,) = device_findings(replace(HEALTHY, device=why), all_variants())
+    assert (there.state, absent.state) == ("ok", "ok") and "built without CUDA" in absent.text
+    (crashed,) = device_findings(replace(HEALTHY, errors={"GPU": "its worker was ended by SIGSEGV"}), all_variants())
+    assert "SIGSEGV" in crashed.text
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,14 @@
+import json
 from pathlib import Path
 
 import pytest
 
-from pipeline.conditions import Setting, base, settings
+from models.registry import find_variant
+from models.spec import CudaOptions, RunnerSettings
+from pipeline.conditions import Setting, base, device_of, settings
 from pipeline.config import Config, read_config, study_parser
 from pipeline.errors import Exit, UsageError
+from pipeline.records import Condition
 from pipeline.study import exit_code
 from tests.reports import studies
 
@@ -75,6 +79,46 @@ def test_a_cap_is_part_of_the_environment_its_launcher_starts_with() -> None:
     }
 
 
+def test_a_device_adds_its_own_settings_to_those_of_the_cpu() -> None:
+    found = config("--device", "cuda", "--threads", "1,2", "--isa", "native,avx2")
+    assert found.cuda == (CudaOptions(),)
+    on_cpu = settings(config("--threads", "1,2", "--isa", "native,avx2"))
+    assert settings(found) == [*on_cpu, Setting(2, cuda=CudaOptions())]  # neither threads nor caps act there
+    assert base(found, "cuda") in settings(found) and base(found) in settings(found)
+    assert {name: device_of(found, find_variant(name)) for name in ("fp64", "fp32", "int8-x86", "ort-fp32")} == {
+        "fp64": "cpu",  # one ruler for every device
+        "fp32": "cuda",
+        "int8-x86": "cpu",
+        "ort-fp32": "cpu",
+    }
+    assert device_of(config(), find_variant("fp32")) == "cpu"
+
+
+def test_a_grid_names_the_axes_that_only_a_device_has(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text('tf32 = ["off", "on"]\ndeterministic = ["off", "on"]\ncublas-workspace = ["default", ":4096:8"]\n')
+    found = config("--device", "cuda", "--grid", str(file))
+    assert len(found.cuda) == len(set(found.cuda)) == 6  # deterministic cuBLAS needs a workspace
+    assert all(one.cublas_workspace == ":4096:8" for one in found.cuda if one.deterministic == "on")
+    assert len(settings(config("--device", "cuda", "--grid", "wide"))) > len(settings(config("--grid", "wide")))
+    with pytest.raises(UsageError, match="tf32 is an axis of --device cuda only"):
+        config("--grid", str(file))
+
+
+def test_a_setting_of_a_device_reaches_its_launcher_its_runner_and_its_condition() -> None:
+    options = CudaOptions(tf32="on", cublas_workspace=":16:8")
+    setting = Setting(2, memory_format="channels_last", cuda=options)
+    assert setting.environment.items() >= {"CUBLAS_WORKSPACE_CONFIG": ":16:8", "OMP_NUM_THREADS": "2"}.items()
+    assert "CUBLAS_WORKSPACE_CONFIG" not in Setting(2, cuda=CudaOptions()).environment
+    assert Setting(2).environment.keys() & {"CUBLAS_WORKSPACE_CONFIG", "PYTORCH_NVML_BASED_CUDA_CHECK"} == set()
+    opened = RunnerSettings.of(json.loads(json.dumps(setting.runner)))
+    assert opened == RunnerSettings(2, "channels_last", "cuda", options)
+    assert RunnerSettings.of(Setting(1).runner) == RunnerSettings(1)
+    condition = Condition.model_validate_json(setting.at(64).model_dump_json())
+    assert (condition.device, condition.cuda) == ("cuda", options) and Setting.of(condition) == setting
+    assert setting.words == "2 threads, channels_last, cuda, tf32 on, cublas workspace :16:8"
+
+
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
@@ -104,6 +148,7 @@ def test_a_bad_grid_is_one_clear_line(tmp_path: Path, text: str, complaint: str)
         (["--memory-format", "channels-last"], "did you mean 'channels_last'"),
         (["--neighbours", "zero"], "did you mean 'zeros'"),
         (["--position", "0"], "must lie in 1 to"),
+        (["--device", "gpu"], "did you mean '[a-z]+'. Studies run on cpu and cuda"),
         (["--image-size", "224,12"], "at least 32"),
         (["--threads", ""], "is not a number"),
     ],

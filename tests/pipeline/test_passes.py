@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from models.images import Images
 from pipeline.passes import call, run_passes
 from pipeline.plan import plan_passes
+from pipeline.repair import price
 from pipeline.store import write_bytes
 
 
@@ -44,6 +45,26 @@ def test_a_timed_set_warms_every_size_once_and_keeps_nothing_of_it(
     )
     assert singles.shape == (6, 3)
     assert all(len(index) == 0 for index, _ in rows.values())
+
+
+class Clock(Spy):
+    """The same with a clock of its own."""
+
+    def timed(self, batch: NDArray[np.float32]) -> tuple[NDArray[Any], float]:
+        return self.run(batch), 123.0
+
+    def device_memory(self) -> dict[str, int]:
+        return {}
+
+
+def test_a_runner_s_own_clock_is_believed_unless_both_are_to_be_timed_alike(images: Images) -> None:
+    batch = images.read(0, 2)
+    assert call(Clock(), batch)[1] == 123.0  # type: ignore[arg-type]
+    assert 0 < call(Clock(), batch, wall=True)[1] < 60  # type: ignore[arg-type]
+    assert 0 < call(Spy(), batch)[1] < 60  # type: ignore[arg-type]
+    for native, repaired, own in ((Clock(), Clock(), True), (Clock(), Spy(), False), (Spy(), Clock(), False)):
+        found = price(native, repaired, images, [2], lambda count: None, pairs=3)  # type: ignore[arg-type]
+        assert (found[2] == [1.0] * 3) is own
 
 
 @pytest.mark.parametrize("outputs", [np.zeros((1, 3)), np.zeros((2, 3, 1)), np.zeros((2, 0)), np.zeros((2, 3), "U1")])

@@ -1,7 +1,9 @@
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
+from models.spec import CudaOptions
 from pipeline.evidence import Pass
 from pipeline.plan import Job, in_rounds, plan_passes, too_large
 from pipeline.records import Condition
@@ -38,6 +40,17 @@ def test_no_image_fills_a_batch_and_none_is_met_twice_in_a_pass(n_images: int) -
         assert 0 <= one.start < one.stop <= n_images
         assert (one.stop - one.start) % one.batch_size == 0
         assert max(Counter(one.images).values()) == 1
+
+
+def test_a_job_of_the_cpu_is_named_as_before_there_were_others() -> None:
+    passes = plan_passes(4, (2,), probes=False)
+    on_cpu = Job("fp32", "seed", Condition(threads=1, image_size=64), 0, passes, "a", "b")
+    assert on_cpu.file_name == "seed-t1-r0-f083126809dc.safetensors"
+    there = Condition(threads=1, image_size=64, device="cuda", cuda=CudaOptions())
+    on_gpu = replace(on_cpu, condition=there)
+    switched = replace(on_cpu, condition=there.model_copy(update={"cuda": CudaOptions(tf32="on")}))
+    assert len({one.id for one in (on_cpu, on_gpu, switched)}) == 3
+    assert on_gpu.file_name.startswith("seed-t1-cuda-r0-")
 
 
 def test_one_image_has_nothing_to_be_batched_with() -> None:

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.deployment import deployment
 from pipeline.policy import obstacles
 from pipeline.recommend import default_policy, pareto_set, recommend
 from pipeline.records import Policy, Recommendation, VariantResult, Verdict
@@ -250,3 +251,11 @@ def test_nothing_beats_a_member_of_the_pareto_set_and_something_beats_the_others
             assert not (one.throughput_img_s > other.throughput_img_s and one.accuracy >= other.accuracy)  # type: ignore[operator]
     valid = [row for row in rows if row.verdict not in ("invalid", "not-repeatable")]
     assert bool(kept) == bool(valid)
+
+
+def test_what_ran_on_a_gpu_is_deployed_from_python_alone() -> None:
+    chosen = recommend([result("fp16", device="cuda")], Policy(stability="none"))
+    assert chosen.chosen == "fp16" and 'to("cuda", torch.float16)' in chosen.deploy and "run.py" not in chosen.deploy
+    assert "make_batch_invariant" not in chosen.deploy
+    assert "make_batch_invariant(network, images)" in deployment("fp32+surgical", "torch", "cuda")
+    assert "run.py repair --variant fp32 --rung surgical" in deployment("fp32+surgical", "torch")

@@ -1,5 +1,6 @@
 import errno
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import ml_dtypes
@@ -46,6 +47,15 @@ def test_evidence_comes_back_bit_for_bit(tmp_path: Path, dtype: object) -> None:
     if stored.rows:
         assert found.outputs(PASSES[1]).tobytes() == stored.outputs(PASSES[1]).tobytes()
         assert found.outputs(PASSES[1]).tobytes() != stored.singles.tobytes()  # the zero's sign came back
+
+
+def test_what_a_device_counted_comes_back_and_may_be_absent(tmp_path: Path) -> None:
+    counted = {"allocated": 5, "reserved": 8}
+    write_evidence(tmp_path / "e", replace(evidence(np.float32), device_memory=counted))
+    assert read_evidence(tmp_path / "e").device_memory == counted
+    write_evidence(tmp_path / "e", evidence(np.float32))
+    assert b"device_memory" not in (tmp_path / "e").read_bytes()  # as evidence of older versions
+    assert read_evidence(tmp_path / "e").device_memory is None
 
 
 @pytest.mark.parametrize("keep", [0, 7, 8, 100, -1])

@@ -1,5 +1,6 @@
 import pytest
 
+from models.spec import CudaOptions
 from pipeline.wording import counted, listed, number, out_of, percent, points, setting, sizes
 from tests.fakes import CONDITION
 
@@ -51,9 +52,10 @@ def test_a_setting_names_what_is_particular() -> None:
         "threads": 1,
         "memory_format": "channels_last",
         "device": "cuda",
+        "cuda": CudaOptions(tf32="on"),
         "position": 1,
         "neighbours": "outlier",
     }
     assert setting(CONDITION.model_copy(update=particular)) == (
-        "1 thread, isa native, channels_last, cuda, images rotated by 1, beside an outlier"
+        "1 thread, isa native, channels_last, cuda, tf32 on, images rotated by 1, beside an outlier"
     )

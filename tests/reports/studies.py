@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from models.spec import CudaOptions
 from pipeline import records as r
 from pipeline.answer import answer
 from pipeline.batch_accuracy import batch_accuracy
@@ -323,6 +324,37 @@ def small() -> r.Study:
 
 
 @cache
+def on_gpu() -> r.Study:
+    """Two variants, the first of which ran on a GPU."""
+    on_cpu = small()
+    at = condition(224).model_copy(update={"device": "cuda", "cuda": CudaOptions(tf32="on")})
+    there = measured(ROWS[0])
+    priced = cost(ROWS[0]).model_copy(
+        update={"device_memory": r.DeviceMemory(allocated_bytes=400_000_000, reserved_bytes=512_000_000)}
+    )
+    there = there.model_copy(
+        update={
+            "device": "cuda",
+            "cost": priced,
+            "comparisons": [one.model_copy(update={"condition": at}) for one in there.comparisons],
+        }
+    )
+    facts = {
+        "GPU": "NVIDIA H100 80GB HBM3",
+        "GPU memory": "85.0 GB",
+        "driver": "580.65",
+        "CUDA": "13.0",
+        "cuDNN": "91301",
+    }
+    return on_cpu.model_copy(
+        update={
+            "variants": [there if one.name == there.name else one for one in on_cpu.variants],
+            "environment": on_cpu.environment.model_copy(update={"device": facts}),
+        }
+    )
+
+
+@cache
 def broken() -> r.Study:
     """Every variant failed."""
     variants = [
@@ -398,4 +430,12 @@ def mended() -> r.Study:
     return found.model_copy(update={"recommendation": decided})
 
 
-ALL = {"full": full, "broken": broken, "empty": empty, "strange": strange, "unasked": unasked, "mended": mended}
+ALL = {
+    "full": full,
+    "broken": broken,
+    "empty": empty,
+    "strange": strange,
+    "unasked": unasked,
+    "mended": mended,
+    "on_gpu": on_gpu,
+}

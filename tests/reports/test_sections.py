@@ -9,7 +9,7 @@ from pipeline.records import Study
 from reports import blocks
 from reports.blocks import Block, Code, Line, Link
 from reports.sections import Section, all_sections, write_all
-from reports.sections.answer import headline, not_measured, price
+from reports.sections.answer import headline, not_measured, price, scope
 from tests.reports import explained, studies
 
 SECTIONS = all_sections()
@@ -173,6 +173,21 @@ def test_a_strange_output_is_named_not_hidden() -> None:
     details = written("batch_sizes", studies.strange())
     cells = [cell for table in details if isinstance(table, blocks.Table) for row in table.rows for cell in row]
     assert "not comparable [shape-mismatch]" in cells and "infinite [inf, signed-zero]" in cells
+
+
+def test_a_gpu_is_part_of_the_scope_and_figures_say_whose_they_are() -> None:
+    study = studies.on_gpu()
+    assert "NVIDIA H100 80GB HBM3 (driver 580.65, CUDA 13.0, cuDNN 91301) for fp32" in scope(study)
+    table = next(b for b in written("costs", study) if isinstance(b, blocks.Table))
+    place = [column.title for column in table.columns].index("Runs on")
+    rows = {row[0]: row for row in table.rows}
+    assert rows["fp32"][place] == "cuda" and "512 MB" in rows["fp32"]
+    assert {row[place] for name, row in rows.items() if name != "fp32"} == {"cpu"}
+    assert "device's own time" in table.caption
+    facts = [block for block in written("environment", study) if isinstance(block, blocks.Definitions)]
+    assert ("GPU", "NVIDIA H100 80GB HBM3") in [(term, words(text)) for term, text in facts[0].items]
+    plain = next(b for b in written("costs", studies.full()) if isinstance(b, blocks.Table))
+    assert "Runs on" not in [column.title for column in plain.columns] and "GPU" not in plain.caption
 
 
 def test_every_failure_is_listed_with_its_remedy() -> None:

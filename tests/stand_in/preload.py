@@ -1,0 +1,35 @@
+"""What launchers import in place of ``models.preload``: the same, and a device that answers to the name of cuda."""
+
+from contextlib import AbstractContextManager
+
+import models.preload  # noqa: F401 (as a launcher does)
+from models import cuda_device, devices, torch_runner
+from models.spec import CudaOptions
+
+
+class StandIn(devices.Cpu):
+    """Computes on the CPU, with the switches of a GPU and counters that count nothing."""
+
+    def opened(self, options: CudaOptions | None) -> AbstractContextManager[None]:
+        return cuda_device.switched(options or CudaOptions())
+
+    def check(self, options: CudaOptions) -> None:
+        cuda_device.check(options)
+
+    def in_effect(self) -> str:
+        return cuda_device.Cuda().in_effect()
+
+    def words(self) -> str:
+        return "stand-in"
+
+    def peak_memory(self) -> dict[str, int]:
+        return {"allocated": 1_000_000, "reserved": 2_000_000}
+
+
+def device_of(kind: str) -> devices.Device:
+    return StandIn() if kind == "cuda" else devices.Cpu()
+
+
+torch_runner.device_of = device_of
+cuda_device.why_not = lambda: None
+cuda_device.facts = lambda: {"GPU": "stand-in", "driver": "0", "CUDA": "0", "cuDNN": "0"}
