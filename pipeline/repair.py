@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from models.images import Images
 from models.spec import Clocked, Runner
 from pipeline.evidence import Pass, bits, differing_rows
+from pipeline.memory import release_free
 from pipeline.passes import call, run_pass
 from pipeline.plan import plan_passes
 
@@ -102,6 +103,7 @@ def verify(
         if time.monotonic() > deadline:
             raise OutOfTime
         outputs, _ = run_pass(repaired, images, chosen, done)
+        release_free()
         mine = singles[list(chosen.images)]
         n = chosen.batch_size
         found.differing[n] = found.differing.get(n, 0) + len(differing_rows(mine, outputs))

@@ -15,6 +15,7 @@ from models.spec import Layer, Rows
 from pipeline.batch_shapes import Measured, Shapes, measure_layer, telling_rows
 from pipeline.evidence import bits
 from pipeline.locate import LayerFinding, Located, Watched
+from pipeline.memory import release_free
 
 CAPTURED = 8  # images whose rows are captured; as many drawn rows stand between them
 WORK = 0.5  # of a forward pass: what one row through each distinct shape costs, roughly
@@ -53,6 +54,7 @@ def survey(
                 finding.differing, finding.tried = dict(found.differing), found.tried
             except NotImplementedError:
                 measured[layer.signature] = None
+            release_free()
             owed += each
             done(int(owed))
             owed -= int(owed)
