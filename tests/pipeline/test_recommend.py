@@ -257,5 +257,5 @@ def test_what_ran_on_a_gpu_is_deployed_from_python_alone() -> None:
     chosen = recommend([result("fp16", device="cuda")], Policy(stability="none"))
     assert chosen.chosen == "fp16" and 'to("cuda", torch.float16)' in chosen.deploy and "run.py" not in chosen.deploy
     assert "make_batch_invariant" not in chosen.deploy
-    assert "make_batch_invariant(network, images)" in deployment("fp32+surgical", "torch", "cuda")
-    assert "run.py repair --variant fp32 --rung surgical" in deployment("fp32+surgical", "torch")
+    assert "make_batch_invariant(network, images)" in deployment("fp32+surgical", "torch", 2, "cuda")
+    assert "run.py repair --variant fp32 --rung surgical" in deployment("fp32+surgical", "torch", 2)
