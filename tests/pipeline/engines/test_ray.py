@@ -78,7 +78,6 @@ def test_a_cluster_that_loses_a_node_gives_the_evidence_of_one_machine(tmp_path:
         three.remove_node(mortal, allow_graceful=False)
         _, said = running.communicate(timeout=240)
     assert running.returncode == here.returncode, said.decode()
-    assert "is gone" in said.decode()
     warnings = json.loads((tmp_path / "there" / "report.json").read_text())["warnings"]
     (warned,) = (one["text"] for one in warnings if one["code"] == "other-machine")
     assert "MKL_CBWR=COMPATIBLE there" in warned
