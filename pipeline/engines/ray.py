@@ -52,8 +52,13 @@ class RayEngine:
         self._nodes: dict[str, float] = {}  # CPUs of each that takes part
         self._others: set[str] = set()
         self._put: dict[str, Shipped] = {}
-        self.machines = 0
+        self._used: set[str] = set()
         self.left_out: list[str] = []
+
+    @property
+    def machines(self) -> int:
+        """How many nodes have answered a call."""
+        return len(self._used)
 
     def __enter__(self) -> Self:
         self._stack.enter_context(_set(_environment(self._address)))
@@ -139,7 +144,6 @@ class RayEngine:
         self._nodes = {node: cpus for node, cpus in self._alive().items() if node not in self._others}
         for _ in before.keys() - self._nodes.keys() - self._others:
             self._say("a machine of the cluster is gone: what ran there runs again on another")
-        self.machines = max(self.machines, len(self._nodes))
 
     def _leave_out(self, node: str, why: str) -> None:
         self._others.add(node)
@@ -205,6 +209,7 @@ class RayEngine:
                     self._failed.append((task, WorkerError(_reason(error), "crash")))
                     break
                 if "unlike" not in answer:
+                    self._used.add(answer["node"])
                     return task, partial(self._result, task, answer)
                 self._leave_out(answer["node"], unlike(machine(task.environment), answer["unlike"]))
                 self._count()
@@ -242,7 +247,8 @@ def _all_but(names: Sequence[str]) -> list[str]:
 def unlike(here: str, there: str) -> str:
     """What one machine has that the other has not, in words."""
     mine, theirs = (set(text.replace("; ", ", ").split(", ")) for text in (here, there))
-    return f"{', '.join(sorted(theirs - mine)) or 'nothing more'} there, {', '.join(sorted(mine - theirs))} here"
+    more, less = (", ".join(sorted(part)) or "nothing more" for part in (theirs - mine, mine - theirs))
+    return f"{more} there, {less} here"
 
 
 def _reason(error: Exception) -> str:

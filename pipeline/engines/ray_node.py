@@ -23,13 +23,14 @@ def tell_machine() -> str:
 
 
 def answer_call(request: dict[str, Any], files: dict[str, Shipped]) -> dict[str, Any]:
-    """The result of one call, what it emitted, and the files it wrote.
+    """{"node", "result", "events", "files"}: of one call its result, what it emitted, and the files it wrote.
 
-    {"unlike", "node"} where this is not a machine of the study; {"error"} where its worker failed.
+    {"node", "unlike"} where this is not a machine of the study; {"node", "error"} where its worker failed.
     """
     ray = importlib.import_module("ray")
+    node = {"node": ray.get_runtime_context().get_node_id()}
     if (here := machine(request["environment"])) != request["machine"]:
-        return {"unlike": here, "node": ray.get_runtime_context().get_node_id()}
+        return node | {"unlike": here}
     if not _workers:  # one for as long as this process lives: its launcher has its libraries loaded
         _workers.append(Workers(request["timeout_s"]))
     events: list[Any] = []
@@ -42,10 +43,10 @@ def answer_call(request: dict[str, Any], files: dict[str, Shipped]) -> dict[str,
             written = [Path(places[path]).read_bytes() for path in request["writes"]]
     except WorkerError as error:
         fields = {name: getattr(error, name) for name in ("reason", "kind", "remedy", "trace", "code")}
-        return {"error": fields | {"storage": False}}
+        return node | {"error": fields | {"storage": False}}
     except (StoreError, OSError) as error:
-        return {"error": {"reason": str(error), "storage": True}}
-    return {"result": result, "events": events, "files": written}
+        return node | {"error": {"reason": str(error), "storage": True}}
+    return node | {"result": result, "events": events, "files": written}
 
 
 def moved(value: Any, places: Mapping[str, str]) -> Any:

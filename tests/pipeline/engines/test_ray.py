@@ -1,6 +1,7 @@
 """The same study on a real cluster of two nodes, one of them killed in the middle: the same evidence."""
 
 import importlib.util
+import json
 import os
 import secrets
 import subprocess
@@ -14,6 +15,8 @@ from typing import Any
 import pytest
 
 from pipeline.engines.ray import unlike
+from pipeline.engines.ray_files import Shipped
+from pipeline.engines.ray_node import moved
 from pipeline.store import read_evidence
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -41,8 +44,8 @@ def evidence(folder: Path) -> dict[str, Any]:
 
 
 @contextmanager
-def cluster() -> Iterator[Any]:
-    """A head and one more node, of one processor each, which ask for a token."""
+def cluster() -> Iterator[tuple[Any, Any]]:
+    """A head, a node like it (the second value) and one unlike it, of one processor each, which ask for a token."""
     from ray.cluster_utils import Cluster  # type: ignore[import-not-found, unused-ignore]
 
     before = dict(os.environ)
@@ -50,8 +53,9 @@ def cluster() -> Iterator[Any]:
     os.environ.update(token, RAY_USAGE_STATS_ENABLED="0")
     found = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
     try:
-        found.add_node(num_cpus=1)
-        yield found
+        mortal = found.add_node(num_cpus=1)
+        found.add_node(num_cpus=1, env_vars={"MKL_CBWR": "COMPATIBLE"})  # other bits: no machine of this study
+        yield found, mortal
     finally:
         found.shutdown()
         os.environ.clear()
@@ -62,19 +66,21 @@ def cluster() -> Iterator[Any]:
 def test_a_cluster_that_loses_a_node_gives_the_evidence_of_one_machine(tmp_path: Path) -> None:
     here = study(tmp_path, "here")
     assert here.returncode in (0, 1), here.stderr
-    with cluster() as two:
+    with cluster() as (three, mortal):
         command = [sys.executable, str(ROOT / "run.py"), *STUDY, "--out", "there", "--engine", "ray"]
         running = subprocess.Popen(
-            [*command, "--ray-address", two.address], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            [*command, "--ray-address", three.address], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
         deadline = time.monotonic() + 240
         while not list(tmp_path.glob("there/evidence/*/*.safetensors")) and time.monotonic() < deadline:
             time.sleep(0.05)
         assert running.poll() is None
-        two.remove_node(two.worker_nodes.copy().pop(), allow_graceful=False)
+        three.remove_node(mortal, allow_graceful=False)
         _, said = running.communicate(timeout=240)
     assert running.returncode == here.returncode, said.decode()
-    assert "is gone" in said.decode()
+    warnings = json.loads((tmp_path / "there" / "report.json").read_text())["warnings"]
+    (warned,) = (one["text"] for one in warnings if one["code"] == "other-machine")
+    assert "MKL_CBWR=COMPATIBLE there" in warned
     expected = evidence(tmp_path / "here")
     assert len(expected) == 2 * 2
     assert evidence(tmp_path / "there") == expected
@@ -97,6 +103,32 @@ def test_without_ray_one_line_says_what_to_install(tmp_path: Path) -> None:
     assert not (tmp_path / "none").exists()
 
 
+def test_files_are_read_in_place_where_they_are_the_same_and_copied_where_not(tmp_path: Path) -> None:
+    stored: dict[int, bytes] = {}
+
+    def put(content: bytes) -> int:
+        stored[len(stored)] = content
+        return len(stored) - 1
+
+    file, folder = tmp_path / "images", tmp_path / "artifact"
+    (folder / "inside").mkdir(parents=True)
+    for path, content in ((file, b"pixels"), (folder / "weights", b"1"), (folder / "inside" / "graph", b"2")):
+        path.write_bytes(content)
+    sent = [Shipped.of(path, secrets.token_hex(32), put) for path in (file, folder)]
+    assert [one.here(stored.__getitem__) for one in sent] == [str(file), str(folder)]
+    file.write_bytes(b"others")
+    (folder / "weights").unlink()
+    image, artifact = (Path(one.here(stored.__getitem__)) for one in sent)
+    assert image.read_bytes() == b"pixels"
+    assert {str(one.relative_to(artifact)): one.read_bytes() for one in artifact.rglob("*") if one.is_file()} == {
+        "weights": b"1",
+        "inside/graph": b"2",
+    }
+    payload = {"images": {"path": str(file), "n": 3}, "files": [str(folder)]}
+    assert moved(payload, {str(file): "/there/a"}) == {"images": {"path": "/there/a", "n": 3}, "files": [str(folder)]}
+
+
 def test_two_machines_are_told_apart_in_words() -> None:
     here, there = "Model A; avx2-fma; torch 2.13.0, numpy 2.4.6", "Model A; avx2-fma-avx512f; torch 2.13.0, numpy 2.4.6"
     assert unlike(here, there) == "avx2-fma-avx512f there, avx2-fma here"
+    assert unlike(here, f"{here}, scipy 1.17.1") == "scipy 1.17.1 there, nothing more here"
