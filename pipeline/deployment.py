@@ -55,8 +55,8 @@ _COMMON = '''"""Serves {artifact} with the settings it was verified with. Needs 
     python serve.py IMAGES.npy N [N ...]
 
 prints, for each N, the SHA-256 of the logits' bytes of all images (float32 [n, channels, height, width]) run N at a
-time, and of the same with the first batch rotated by one place (rows put back in order). Equal sums: batch-invariant.
-peak_bytes is the most memory that this process has had.
+time; where N is a power of two or the last one asked for, also with the first batch rotated by one place (rows put
+back in order). Equal sums: batch-invariant. peak_bytes is the most memory that this process has had.
 """
 
 import hashlib
@@ -80,8 +80,8 @@ def serve(images):
     return np.concatenate([*POOL.map(run, np.split(images, len(images)))])
 
 
-def digests(images, n):
-    """The SHA-256 of the rows of all images, in order, run n at a time, and with the first batch rotated.
+def digests(images, n, turn):
+    """The SHA-256 of the rows of all images, in order, run n at a time; with turn also with the first batch rotated.
 
     Images left over at the end run together.
     """
@@ -89,17 +89,18 @@ def digests(images, n):
     for start in range(0, len(images), n):
         rows = np.ascontiguousarray(serve(np.ascontiguousarray(images[start : start + n])))
         plain.update(rows.tobytes())
-        if start == 0:
+        if turn and start == 0:
             turned = serve(np.ascontiguousarray(np.roll(images[:n], 1, axis=0)))
             rows = np.ascontiguousarray(np.roll(turned, -1, axis=0))
         rotated.update(rows.tobytes())
-    return plain.hexdigest(), rotated.hexdigest()
+    return plain.hexdigest(), rotated.hexdigest() if turn else None
 
 
 if __name__ == "__main__":
     given = np.load(sys.argv[1], allow_pickle=False)
-    for n in map(int, sys.argv[2:]):
-        plain, rotated = digests(given, n)
+    asked = list(map(int, sys.argv[2:]))
+    for n in asked:
+        plain, rotated = digests(given, n, n > 1 and (n & (n - 1) == 0 or n == asked[-1]))
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
         print(json.dumps({{"n": n, "plain": plain, "rotated": rotated, "peak_bytes": peak}}), flush=True)
 '''

@@ -36,6 +36,7 @@ from pipeline.store import write_bytes, write_json
 from pipeline.verification import (
     RECORD_FILE,
     Output,
+    Served,
     ServedArtifact,
     ServeError,
     StoredInputs,
@@ -180,11 +181,13 @@ def _record(
     artifact = _artifact(spec, file, serving)
     inputs = [_stored(one.evaluation, file.parent) for one in sets]
     threads = [serving["threads"]] if "threads" in serving else list(stages.config.threads)
-    outputs = []
+    outputs, runs = [], 0
     for images, one in zip(inputs, sets, strict=True):
         for count in threads:
             size = one.evaluation.shape[2]
-            outputs.append(_served(stages, spec, artifact, file.parent, images, size, count, repairs))
+            served = _served(stages, spec, artifact, file.parent, images, size, count, repairs)
+            outputs.append(Output(inputs=images.name, threads=count, sha256=served[1].plain))
+            runs += sum(len(found.sums) for found in served.values())
     assert stages.weights is not None
     tested = sorted({1, *(n for n in stages.config.batch_sizes)})
     repair = next(one for one in repairs if one.name == chosen["name"])
@@ -201,7 +204,7 @@ def _record(
         inputs=inputs,
         batch_sizes=tested,
         outputs=outputs,
-        n_comparisons=2 * len(tested) * len(outputs) + sum(one["n_comparisons"] for one in chosen["verified"]),
+        n_comparisons=runs - len(outputs) + sum(one["n_comparisons"] for one in chosen["verified"]),
         repair=repair,
         environment=read_environment(stages.threads, {}, worker_settings(stages.threads)),
     )
@@ -235,8 +238,10 @@ def _served(
     size: int,
     threads: int,
     repairs: Sequence[Repair],
-) -> Output:
-    """The one sum of all outputs, from a process without this project. Raises NoRepair where there are two."""
+) -> dict[int, Served]:
+    """The sums of all outputs, from a process without this project. Raises NoRepair where they are not one and the
+    same.
+    """
     within = [n for n in stages.config.batch_sizes if n <= images.n]
     label = f"{artifact.file} in a fresh process: {images.name}, {counted(threads, 'thread')}"
     stages.progress.step(label, 0.0)
@@ -247,14 +252,14 @@ def _served(
             images.file,
             threads,
             within,
-            lambda n: stages.progress.step(label, cost(spec, images.n + n, size)),
+            lambda n: stages.progress.step(label, cost(spec, images.n, size)),
         )
     except ServeError as error:
         raise NoRepair(f"it holds here, but the file that was written does not serve: {error}", repairs) from error
     if differing := differing_sizes(found):
         where = f"N = {', '.join(map(str, differing))}, {images.name}, {counted(threads, 'thread')}"
         raise NoRepair(f"it holds here, but not in a fresh process, at {where}", repairs)
-    return Output(inputs=images.name, threads=threads, sha256=found[1].plain)
+    return found
 
 
 def _memory_ratio(

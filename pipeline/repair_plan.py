@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pipeline.repair import every_size
 from pipeline.survey import survey_images
 
+_PRICED = (2, 8)
 _PAIRS = 8  # of calls for each N, about
 
 
@@ -39,12 +40,11 @@ def work(n_images: Sequence[int], batch_sizes: Sequence[int], threads: int) -> W
 
 
 def served_images(n_images: int, batch_sizes: Sequence[int]) -> int:
-    """What a fresh process passes: every image at every N, and the first batch of each once more."""
-    within = {1, *(n for n in batch_sizes if n <= n_images)}
-    return sum(n_images + n for n in within)
+    """What a fresh process passes: every image at every N."""
+    return n_images * len({1, *(n for n in batch_sizes if n <= n_images)})
 
 
 def priced(n_images: int, batch_sizes: Sequence[int]) -> tuple[int, ...]:
-    """The N to price: one image alone, the powers of two and the largest that the scope and the set have."""
+    """The N to price: one image alone; of the scope that the set can fill 2, 8 and the largest."""
     tested = [n for n in batch_sizes if 1 < n <= n_images]
-    return tuple(sorted({1, *(n for n in tested if n & (n - 1) == 0), *tested[-1:]}))
+    return tuple(sorted({1, *(n for n in tested if n in _PRICED), *tested[-1:]}))

@@ -146,7 +146,8 @@ def check(record: VerificationRecord, folder: Path, hashes: bool, say: Callable[
 
 def _claims(served: Mapping[int, Served], output: Output, where: str) -> Iterator[Claim]:
     differing = differing_sizes(served)
-    alike = f"the same output bytes in {2 * len(served)} runs over {sizes(served)}"
+    runs = sum(len(one.sums) for one in served.values())
+    alike = f"the same output bytes in {runs} runs over {sizes(served)}"
     found = f"differs at N = {', '.join(map(str, differing))}" if differing else alike
     yield Claim(claim=f"batch-invariant ({where})", holds=not differing, found=found)
     same = served[1].plain == output.sha256
@@ -160,11 +161,19 @@ class ServeError(Exception):
 
 @dataclass(frozen=True)
 class Served:
-    """What a fresh process made of all images at one N: SHA-256 of the outputs, plain and with a batch rotated."""
+    """What a fresh process made of all images at one N: SHA-256 of the outputs, plain and with a batch rotated.
+
+    ``rotated``: None where that was not run, at N that are neither a power of two nor the largest.
+    """
 
     plain: str
-    rotated: str
+    rotated: str | None
     peak_bytes: int
+
+    @property
+    def sums(self) -> tuple[str, ...]:
+        """All that were made."""
+        return (self.plain,) if self.rotated is None else (self.plain, self.rotated)
 
 
 def run_served(
@@ -215,7 +224,7 @@ def run_served(
 def differing_sizes(found: Mapping[int, Served]) -> list[int]:
     """The N whose outputs, plain or rotated, are not those of the images alone."""
     singles = found[1].plain
-    return [n for n, one in found.items() if {one.plain, one.rotated} != {singles}]
+    return [n for n, one in found.items() if {*one.sums} != {singles}]
 
 
 def holding(claims: Sequence[Claim]) -> bool:

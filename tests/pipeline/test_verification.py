@@ -65,7 +65,8 @@ def folder(tmp_path: Path) -> Path:
     )
     told: list[int] = []
     served = run_served(artifact, tmp_path, "images.npy", 1, [2, 3], told.append)
-    assert told == [1, 2, 3] and len({text for one in served.values() for text in (one.plain, one.rotated)}) == 1
+    assert told == [1, 2, 3] and len({text for one in served.values() for text in one.sums}) == 1
+    assert [len(one.sums) for one in served.values()] == [1, 2, 2]
     assert all(one.peak_bytes > 1e6 for one in served.values())
     record = VerificationRecord(
         created_utc="2026-01-01T00:00:00Z",
