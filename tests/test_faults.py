@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.faulty.studies import GRID, STUDY, Ended, by_name, make_home, marks, report, start, study
+from tests.faulty.studies import GRID, STUDY, Ended, by_name, make_home, marks, report, served, start, study
 
 HOSTILE_FOLDER, HOSTILE_FILE = "<script>alert(1)<", "script>\x1b[31m\n.png"  # joined by "/" they are a whole script
 FAILED = {
@@ -129,7 +129,7 @@ def test_no_text_from_outside_steers_a_reader(home: Path, faulty: tuple[Ended, d
 def test_a_hostile_name_in_an_argument_stays_one_line(home: Path) -> None:
     name = os.fsdecode(b"a\n\x1b[31m<script>\xff.onnx")
     for argv in ([*STUDY, "--inputs", name], ["--variants", name], ["recommend", name]):
-        ended = start(home, *argv).end()
+        ended = served(home, *argv)
         assert ended.code == 2
         said = ended.stderr.splitlines()[-1]  # the last of perhaps some lines of progress
         assert said.startswith("error [")
