@@ -1,7 +1,6 @@
 """Bad input that all variants share, through the command line: exit 2, one line, nothing written."""
 
 import os
-import pickle
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -139,7 +138,7 @@ def weights(path: Path, **changed: torch.Tensor | None) -> None:
 WEIGHTS: dict[str, tuple[str, Spoil, str]] = {
     "truncated": ("w.pth", lambda path: (torch.save({"a": torch.ones(999)}, path), halve(path)), "damaged|cut short"),
     "junk": ("w.pth", lambda path: path.write_bytes(b"junk" * 99), "w.pth"),
-    "malicious": ("w.pth", lambda path: path.write_bytes(pickle.dumps(Malicious(path.with_name("ran")))), "refused"),
+    "malicious": ("w.pth", lambda path: torch.save({"w": Malicious(path.with_name("ran"))}, path), "wants to run"),
     "classes": (
         "w.safetensors",
         lambda path: weights(path, **{"fc.bias": torch.ones(11)}),
@@ -254,10 +253,3 @@ def test_constant_pictures_prove_nothing(home: Path, commands: Commands) -> None
     ended, found = ran(commands, home, "--variants", "ort-fp32,ort-int8", *SMALL)
     assert ended.code in (0, 1, 3)
     assert [variant["status"] for variant in found["variants"]] == ["measured", "measured"]
-
-
-def test_an_instruction_set_that_acts_on_nothing_is_said(home: Path, commands: Commands) -> None:
-    ended, found = ran(commands, home, "--variants", "ort-fp32", *SMALL, "--isa", "native,sse4")
-    assert ended.code in (0, 1, 3)
-    seen = {one["condition"]["isa"] for one in found["variants"][0]["comparisons"]}
-    assert seen == {"native", "sse4"} or ended.code == 3

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.faulty.studies import GRID, STUDY, Ended, by_name, make_home, marks, report, start, study
+from tests.faulty.studies import GRID, STUDY, Ended, by_name, make_home, marks, report, served, start, study
 
 HOSTILE_FOLDER, HOSTILE_FILE = "<script>alert(1)<", "script>\x1b[31m\n.png"  # joined by "/" they are a whole script
 FAILED = {
@@ -63,13 +63,6 @@ def faulty(home: Path) -> tuple[Ended, dict[str, Any]]:
     ended = study(home, names, "--timeout", "4", "--verbose", "--out", "faulty")
     shutil.rmtree(bad)
     return ended, report(home / "faulty")
-
-
-def test_labelled_pictures_say_whether_accuracy_depends_on_n(whole: dict[str, Any]) -> None:
-    for variant in by_name(whole).values():
-        (found,) = variant["batch_accuracy"]
-        assert (found["depends"], found["changed"], found["singles"]["n"]) == ("no", 0, 4)
-        assert [one["batch_size"] for one in found["at"]] == [2, 4]
 
 
 def test_faults_of_single_variants_end_in_three(faulty: tuple[Ended, dict[str, Any]]) -> None:
@@ -136,7 +129,7 @@ def test_no_text_from_outside_steers_a_reader(home: Path, faulty: tuple[Ended, d
 def test_a_hostile_name_in_an_argument_stays_one_line(home: Path) -> None:
     name = os.fsdecode(b"a\n\x1b[31m<script>\xff.onnx")
     for argv in ([*STUDY, "--inputs", name], ["--variants", name], ["recommend", name]):
-        ended = start(home, *argv).end()
+        ended = served(home, *argv)
         assert ended.code == 2
         said = ended.stderr.splitlines()[-1]  # the last of perhaps some lines of progress
         assert said.startswith("error [")
@@ -291,8 +284,14 @@ def test_a_terminal_that_knows_ascii_only(home: Path, faulty: tuple[Ended, dict[
 
 
 def test_without_asserts_a_study_says_the_same(home: Path, whole: dict[str, Any]) -> None:
-    argv = (*STUDY, *GRID, "--variants", "faulty-healthy,faulty-raises", "--max-latency-ms", "0", "--out", "bare")
+    names = "faulty-healthy,faulty-raises,faulty-rotated"
+    argv = (*STUDY, *GRID, "--variants", names, "--max-latency-ms", "0", "--out", "bare")
     assert start(home, *argv, optimised=True).end().code == 1  # "not met" was decided, on what could be measured
     found = report(home / "bare")
     assert marks(found)["healthy"] == marks(whole)["healthy"]
     assert by_name(found)["raises"]["status"] == "failed"
+    # and labelled pictures tell whether accuracy depends on N
+    (healthy,), (rotated,) = (by_name(found)[name]["batch_accuracy"] for name in ("healthy", "rotated"))
+    assert (healthy["depends"], healthy["changed"], healthy["singles"]["n"]) == ("no", 0, 4)
+    assert rotated["depends"] is None and rotated["changed"] > 0  # no margin was given
+    assert [one["batch_size"] for one in rotated["at"]] == [2, 4]

@@ -1,12 +1,15 @@
 """Studies as processes, and what must hold of every one of them, however it ends."""
 
+import atexit
 import itertools
 import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from subprocess import PIPE
 from typing import Any
@@ -16,6 +19,7 @@ import numpy as np
 import onnx
 from PIL import Image
 
+from tests.in_process import Ended
 from tests.models.small_onnx import classifier
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -37,15 +41,6 @@ def make_home(home: Path) -> Path:
             picture.save(home / "pictures" / label / f"{number}.png")
     (home / "tmp").mkdir()
     return home
-
-
-@dataclass(frozen=True)
-class Ended:
-    """How a process ended, and what it said."""
-
-    code: int
-    stdout: str
-    stderr: str
 
 
 @dataclass(frozen=True)
@@ -85,9 +80,46 @@ def start(
 
 
 def study(home: Path, variants: str, *argv: str, env: Mapping[str, str] = {}) -> Ended:
-    """A study of these variants, run to its end."""
+    """A study of these variants, run to its end; in a process of its own where its disk is to fail, else a warm one."""
     names = ",".join(name if name.startswith("ort-") else f"faulty-{name}" for name in variants.split())
-    return start(home, *STUDY, *GRID, "--variants", names, *argv, env=env).end()
+    whole = (*STUDY, *GRID, "--variants", names, *argv)
+    return start(home, *whole, env=env).end() if "FAULTY_DISK" in env else served(home, *whole, env=env)
+
+
+def served(home: Path, *argv: str, env: Mapping[str, str] = {}) -> Ended:
+    """``start(...).end()``, by a process that has its libraries, its drawing engine and its launchers already."""
+    server = _server()
+    assert server.stdin is not None and server.stdout is not None
+    asked = {"cwd": str(home), "argv": argv, "env": dict(env)}
+    with _one_at_a_time:
+        server.stdin.write(json.dumps(asked) + "\n")
+        server.stdin.flush()
+        answer = json.loads(server.stdout.readline())
+    ended = Ended(answer["code"], answer["stdout"], answer["stderr"])
+    assert "Traceback" not in ended.stdout + ended.stderr
+    assert answer["left"] == 0
+    assert {path.name for path in home.rglob(".*")} <= {".lock", ".in-use.lock"}
+    return ended
+
+
+_one_at_a_time = threading.Lock()
+
+
+@cache
+def _server() -> subprocess.Popen[str]:
+    argv = [sys.executable, "-m", "tests.faulty.serve"]
+    server = subprocess.Popen(
+        argv, cwd=ROOT, stdin=PIPE, stdout=PIPE, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}
+    )
+
+    def close() -> None:
+        assert server.stdin is not None and server.stdout is not None
+        server.stdin.close()
+        server.wait(20)
+        server.stdout.close()
+
+    atexit.register(close)
+    return server
 
 
 def alive(mark: str) -> list[str]:
