@@ -111,7 +111,7 @@ def test_a_rare_difference_that_one_draw_misses_is_found_by_a_longer_search(imag
     def rarely(rows: NDArray[np.float32]) -> NDArray[np.float32]:
         return np.where(rows.view(np.uint32) % 1024 == 0, last_bit(rows), rows)
 
-    longer = Search(rows=4, draws=256, elements=10**6, ties=1, every_n=True)
+    longer = Search(rows=4, draws=256, elements=10**6, every_layer=True, ties=1, every_n=True)
     found = {
         search: locate(Planted(rarely), images.read(0, 4), SIZES, 7, search).findings["second"]
         for search in (DEFAULT, longer)
@@ -122,7 +122,7 @@ def test_a_rare_difference_that_one_draw_misses_is_found_by_a_longer_search(imag
 
 def test_a_longer_search_tries_every_layer_on_as_many_elements_as_it_says(images: Images) -> None:
     told: list[None] = []
-    longer = Search(rows=4, draws=1000, elements=5000, ties=1, every_n=True)
+    longer = Search(rows=4, draws=1000, elements=5000, every_layer=True, ties=1, every_n=True)
     located = locate(Planted(lambda rows: rows), images.read(0, 4), SIZES, 7, longer, lambda: told.append(None))
     assert all(5000 <= one.tried < 6000 for one in located.findings.values()) and len(told) > 100
 
