@@ -47,6 +47,7 @@ from pipeline.verification import (
 )
 from pipeline.wording import counted
 
+_BESIDE = 4  # images of every set but the main one, where that many more pixels would be most of the work
 NATIVE_FILE = "native"  # beside the artifact while both are compared; it is not kept
 
 
@@ -110,7 +111,16 @@ def _sets(stages: Stages, spec: VariantSpec) -> list[PreparedSet]:
         failure = stages.failures[spec.name]
         raise WorkerError(failure.reason, failure.status, failure.remedy)
     able = [one for one in reversed(stages.sets) if (spec.name, one.record.name) in stages.artifacts]
-    return [*able[:1], *(one for one in reversed(stages.sets) if one is not able[0])]
+    return [*able[:1], *(_few(one) for one in reversed(stages.sets) if one is not able[0])]
+
+
+def _few(prepared: PreparedSet) -> PreparedSet:
+    """The first images of the set: so many were asked for to fill the largest N with the main set."""
+    images = prepared.evaluation
+    count = min(_BESIDE, len(images))
+    labels = None if images.labels is None else images.labels[:count]
+    few = replace(images, shape=(count, *images.shape[1:]), labels=labels, unique=None)
+    return replace(prepared, evaluation=few)
 
 
 def _search(
