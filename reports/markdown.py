@@ -54,26 +54,26 @@ def markdown_report(study: Study, written: tuple[Written, ...] | None = None) ->
     written for this study, where that was done already.
     """
     sections = list(write_all(study) if written is None else written)
-    lengths = {section.name: len(_section(section)) for section in sections if section.show == "folded"}
+    texts = {section.name: _section(section) for section in sections}
+    folded = {section.name for section in sections if section.show == "folded"}
+    title = f"{study.weights.model}: does the answer depend on the batch?"
+    made = f"{study.tool.name} {study.tool.version}, run {study.run_id}, {study.created_utc}"
     left_out: list[Written] = []
-    while len((text := _document(study, sections, left_out)).encode()) > MAX_BYTES and lengths:
-        longest = max(lengths, key=lengths.__getitem__)
-        del lengths[longest]
+    while len((text := _document(title, made, texts.values(), left_out)).encode()) > MAX_BYTES and folded:
+        longest = max(sorted(folded), key=lambda name: len(texts[name]))
+        folded.remove(longest)
+        del texts[longest]
         left_out += [section for section in sections if section.name == longest]
-        sections = [section for section in sections if section.name != longest]
     return text
 
 
-def _document(study: Study, sections: Iterable[Written], left_out: Iterable[Written]) -> str:
-    title = f"{study.weights.model}: does the answer depend on the batch?"
-    return document(
-        title, f"{study.tool.name} {study.tool.version}, run {study.run_id}, {study.created_utc}", sections, left_out
-    )
+def document(title: str, made: str, sections: Iterable[Written]) -> str:
+    """Sections as one Markdown document; ``made``: by what, when."""
+    return _document(title, made, map(_section, sections), ())
 
 
-def document(title: str, made: str, sections: Iterable[Written], left_out: Iterable[Written] = ()) -> str:
-    """Sections as one Markdown document, those left out by name; ``made``: by what, when."""
-    parts = [f"# {escaped(title)}", *map(_section, sections)]
+def _document(title: str, made: str, texts: Iterable[str], left_out: Iterable[Written]) -> str:
+    parts = [f"# {escaped(title)}", *texts]
     if titles := [section.title for section in left_out]:
         parts.append(f"*Only in report.html, for want of room here: {escaped('; '.join(titles))}.*")
     return "\n\n".join([*parts, f"<sub>{escaped(made)}</sub>"]) + "\n"
