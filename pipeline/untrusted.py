@@ -97,4 +97,10 @@ def _limited(request: dict[str, Any]) -> InputsRequest:
         "class_names": names and tuple(names),
         "view": View.from_json(request["view"]),
     }
-    return InputsRequest(**request | read, draw=load("models.seed_inputs:draw"))
+    return InputsRequest(**request | read, draw=_draw)
+
+
+def _draw(path: Path, seed: int, n: int, size: int) -> str:
+    """``models.seed_inputs.draw``, which loads torch: only where something is to be drawn."""
+    digest: str = load("models.seed_inputs:draw")(path, seed, n, size)
+    return digest

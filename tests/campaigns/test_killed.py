@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from pipeline.store import read_evidence
-from tests.faulty.studies import GRID, STUDY, alive, findings, make_home, marks, report, start, study
+from tests.faulty.studies import GRID, STUDY, alive, findings, make_home, marks, report, served, start, study
 
-SHORT, FULL = 2, 100
+FULL = 100
 AT_ONCE = 2
 VARIANTS = "healthy ort-fp32"
 ARGV = (*STUDY, *GRID, "--variants", "faulty-healthy,ort-fp32")
@@ -23,15 +23,6 @@ ARGV = (*STUDY, *GRID, "--variants", "faulty-healthy,ort-fp32")
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_home(tmp_path_factory.mktemp("killed"))
-
-
-@pytest.fixture(scope="module")
-def whole(home: Path) -> tuple[float, dict[str, Any]]:
-    """How long the study takes with artifacts cached, and its report."""
-    study(home, VARIANTS, "--out", "first")
-    begin = time.monotonic()
-    start(home, *ARGV, "--out", "whole").end()
-    return time.monotonic() - begin, report(home / "whole")
 
 
 def evidence(folder: Path) -> dict[str, tuple[bytes, dict[str, bytes]]]:
@@ -44,12 +35,19 @@ def evidence(folder: Path) -> dict[str, tuple[bytes, dict[str, bytes]]]:
     return found
 
 
-def trial(number: int, home: Path, length_s: float, expected: dict[str, Any]) -> bool:
-    """Kill a study at a random moment and start it again; whether the second start went on with the first."""
+def trial(number: int, home: Path, length_s: float | None, expected: dict[str, Any]) -> bool:
+    """Kill a study and start it again; whether the second start went on with the first.
+
+    ``length_s``: kill it at a random moment of so many seconds; None: as soon as it has some evidence.
+    """
     out, own = f"trial-{number}", home / f"tmp-{number}"
     own.mkdir()
     killed = start(home, *ARGV, "--out", out, env={"TMPDIR": str(own)})
-    time.sleep(random.Random(20261124 + number).uniform(0.1, length_s))
+    if length_s is not None:
+        time.sleep(random.Random(20261124 + number).uniform(0.1, length_s))
+    while length_s is None and not list((home / out / "evidence").rglob("*.safetensors")):
+        assert killed.process.poll() is None
+        time.sleep(0.01)
     os.kill(killed.process.pid, signal.SIGKILL)
     killed.process.communicate(timeout=60)
     deadline = time.monotonic() + 10
@@ -57,9 +55,11 @@ def trial(number: int, home: Path, length_s: float, expected: dict[str, Any]) ->
         time.sleep(0.05)
     assert alive(killed.mark) == [], f"trial {number}: a process outlived its study"
     fresh = ["--fresh"] * (home / out / "report.json").is_file()  # it was quicker than the signal
-    again = start(home, *ARGV, "--out", out, *fresh, env={"TMPDIR": str(own)}).end(alone=False)
+    argv = (*ARGV, "--out", out, *fresh)
+    alone = length_s is not None
+    again = start(home, *argv, env={"TMPDIR": str(own)}).end(alone=False) if alone else served(home, *argv)
     assert again.code == 0, f"trial {number}: {again.stderr}"
-    assert list(own.iterdir()) == [], f"trial {number}: a temporary file was left"
+    assert not alone or list(own.iterdir()) == [], f"trial {number}: a temporary file was left"
     assert findings(report(home / out)) == findings(expected), f"trial {number}"
     assert marks(report(home / out)) == marks(expected)
     assert evidence(home / out) == evidence(home / "whole"), f"trial {number}"
@@ -68,13 +68,18 @@ def trial(number: int, home: Path, length_s: float, expected: dict[str, Any]) ->
 
 def test_a_killed_study_goes_on_to_the_same_evidence(
     home: Path,
-    whole: tuple[float, dict[str, Any]],
     full: bool,
     part: Callable[[int], range],
     tell: Callable[[str], None],
 ) -> None:
-    length_s, expected = whole
-    numbers = part(FULL) if full else range(SHORT)
+    study(home, VARIANTS, "--out", "whole")
+    expected = report(home / "whole")
+    if not full:
+        assert trial(0, home, None, expected)
+        return
+    begin = time.monotonic()
+    start(home, *ARGV, "--out", "timed").end()
+    length_s, numbers = time.monotonic() - begin, part(FULL)
     with ThreadPoolExecutor(AT_ONCE) as pool:
         resumed = list(pool.map(lambda number: trial(number, home, length_s, expected), numbers))
     assert any(resumed)

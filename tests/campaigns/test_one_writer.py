@@ -14,7 +14,7 @@ import pytest
 
 from pipeline.store import StoreError, read_evidence, read_json, write_bytes, write_evidence, write_json
 from tests.fakes import faithful, run, table
-from tests.faulty.studies import GRID, STUDY, findings, make_home, report, start, study
+from tests.faulty.studies import GRID, STUDY, findings, make_home, report, served, start, study
 
 CALLS = ("open", "write", "fsync", "rename")
 ERRORS = (errno.ENOSPC, errno.EIO)
@@ -110,7 +110,7 @@ def test_whatever_fails_a_whole_file_stands(tmp_path: Path, kind: str, call: str
     assert read() != old
 
 
-def stopped(home: Path, call: str, number: int, code: str, expected: dict[str, Any]) -> bool:
+def stopped(home: Path, call: str, number: int, code: str, expected: dict[str, Any], warm: bool = False) -> bool:
     """A study in which that call of each process fails, then the same command again. False: there is no such call."""
     out, own = f"{call}-{number}-{code}", home / f"tmp-{call}-{number}"
     own.mkdir(exist_ok=True)
@@ -123,7 +123,8 @@ def stopped(home: Path, call: str, number: int, code: str, expected: dict[str, A
     if ended.code != 3:  # a variant whose own worker could not build fails alone
         assert ended.stderr.splitlines()[-1].startswith("error ["), (out, ended.stderr)
         assert not list((home / out).glob("report.json")) or call != "replace"
-    again = start(home, *argv, *(["--fresh"] if ended.code == 3 else []), env={"TMPDIR": str(own)}).end(alone=False)
+    argv += ("--fresh",) * (ended.code == 3)
+    again = served(home, *argv) if warm else start(home, *argv, env={"TMPDIR": str(own)}).end(alone=False)
     assert again.code == 0, (out, again.stderr)
     assert findings(report(home / out)) == expected, out
     assert list(own.iterdir()) == [], out
@@ -143,7 +144,7 @@ def test_a_study_whose_disk_fails_at_any_call_goes_on_where_it_stopped(
     assert study(home, "healthy ort-fp32", "--out", "whole").code == 0
     expected = findings(report(home / "whole"))
     if not full:
-        assert stopped(home, "replace", 2, "EIO", expected)
+        assert stopped(home, "replace", 2, "EIO", expected, warm=True)
         return
     kinds = [(call, code) for call in ("mkstemp", "fsync", "replace") for code in ("ENOSPC", "EIO")]
     chosen = [kinds[at] for at in part(len(kinds))]
