@@ -56,7 +56,7 @@ class Home:
 
     def __init__(self, folder: Path, most: int) -> None:
         self.folder, self._runs = folder, 0
-        pixels = np.random.default_rng(0).integers(0, 256, (most + SPARE, 64, 64, 3), dtype=np.uint8)
+        pixels = np.random.default_rng(0).integers(0, 256, (most + SPARE, 3, 64, 64), dtype=np.uint8)
         np.save(folder / "images.npy", pixels)
         self.env = {**os.environ, "XDG_CACHE_HOME": str(folder / "cache")}
 
@@ -106,13 +106,15 @@ def line(variants: str) -> None:
     counts = (64, 128, 256, 512)
     with home(counts[-1]) as here:
         here.study(16, variants)  # builds and caches
-        runs = [here.study(count, variants, "--workers", "1") for count in counts]
-    for one in runs:
-        each = sum(one.bytes_.values()) / one.images
-        print(
-            f"{one.images:5} images: evidence {one.evidence_s:6.1f} s, study {one.wall_s:6.1f} s, "
-            f"peak {one.peak_bytes / 1e6:.0f} MB, {each:.0f} bytes of evidence an image"
-        )
+        runs = []
+        for count in counts:
+            runs.append(one := here.study(count, variants, "--workers", "1"))
+            each = sum(one.bytes_.values()) / one.images
+            print(
+                f"{one.images:5} images: evidence {one.evidence_s:6.1f} s, study {one.wall_s:6.1f} s, "
+                f"peak {one.peak_bytes / 1e6:.0f} MB, {each:.0f} bytes of evidence an image",
+                flush=True,
+            )
     for name in ("evidence_s", "wall_s"):
         fit(name, counts, [getattr(one, name) for one in runs])
 
@@ -130,13 +132,14 @@ def workers(variants: str, images: int) -> None:
     """Two workers against one, twice in turn."""
     with home(images) as here:
         here.study(16, variants)
-        runs = [here.study(images, variants, "--workers", str(n)) for n in (1, 2, 2, 1)]
-    for one in runs:
-        calls = sum(one.call_s.values())
-        print(
-            f"up to {one.workers} at once: evidence {one.evidence_s:6.1f} s (calls {calls:.1f} s), "
-            f"study {one.wall_s:6.1f} s, peak {one.peak_bytes / 1e6:.0f} MB"
-        )
+        runs = []
+        for n in (1, 2, 2, 1):
+            runs.append(one := here.study(images, variants, "--workers", str(n)))
+            print(
+                f"up to {one.workers} at once: evidence {one.evidence_s:6.1f} s (calls {sum(one.call_s.values()):.1f} s), "
+                f"study {one.wall_s:6.1f} s, peak {one.peak_bytes / 1e6:.0f} MB",
+                flush=True,
+            )
     for name in ("evidence_s", "wall_s"):
         alone, both = (sum(getattr(one, name) for one in runs if one.workers == n) for n in (1, 2))
         print(f"{name}: {alone / both:.2f} times as fast with two")
@@ -159,7 +162,7 @@ def resume(variants: str, images: int) -> None:
             )
             assert again.stderr is not None
             told = next(text for text in again.stderr if ", round " in text)
-            print(f"{time.monotonic() - begin:.2f} s to the first new job: {told.strip()}")
+            print(f"{time.monotonic() - begin:.2f} s to the first new job: {told.strip()}", flush=True)
             again.kill()
             again.communicate()
 

@@ -6,7 +6,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from models.artifact_cache import ArtifactCache
+from models.artifact_cache import ArtifactCache, file_sha256
 from models.registry import find_variant
 from models.spec import Network, VariantSpec
 from pipeline.config import Config
@@ -16,6 +16,7 @@ from pipeline.execute import WorkerError
 from pipeline.inputs import PreparedSet
 from pipeline.records import Weights
 from pipeline.stages import Stages
+from pipeline.store import read_json, write_json
 from pipeline.untrusted import prepare_apart
 from pipeline.worker import read_artifact
 
@@ -28,7 +29,10 @@ def baseline(config: Config) -> str:
 
 
 def prepare_weights(stages: Stages) -> dict[str, Any]:
-    """Resolve and verify the weights, or the user's ONNX file. Raises UsageError."""
+    """Resolve and verify the weights, or the user's ONNX file. Raises UsageError.
+
+    A run that goes on keeps the weights that it began with, if their file is what it was.
+    """
     config = stages.config
     payload = {
         "name": config.weights,
@@ -37,13 +41,12 @@ def prepare_weights(stages: Stages) -> dict[str, Any]:
         "cache": str(stages.cache),
         "offline": config.offline,
     }
-    try:
-        call = "pipeline.worker:check_onnx" if config.onnx else "pipeline.worker:resolve_weights"
-        found: dict[str, Any] = stages.call(call, payload, "weights")
-    except WorkerError as error:
-        if error.kind == "launcher":
-            raise
-        raise UsageError(error.code or ("onnx" if config.onnx else "weights"), error.reason) from error
+    kept = stages.run.folder / "inputs" / "weights.json"
+    found = _stored(kept, payload) if stages.run.resumed else None
+    if found is None:
+        found = _resolve(stages, payload)
+        if not config.onnx:  # an ONNX file may lie in several; it is checked each time
+            write_json(kept, {"asked": payload, "found": found, "files": _digests(config.weights, found["path"])})
     stages.weights = Weights(**{name: found[name] for name in ("source", "model", "sha256", "note", "num_classes")})
     stages.network = Network(
         model=found["model"],
@@ -55,6 +58,33 @@ def prepare_weights(stages: Stages) -> dict[str, Any]:
     )
     stages.progress.line(f"weights: {found['source']}: {found['note']}")
     return found
+
+
+def _resolve(stages: Stages, payload: dict[str, Any]) -> dict[str, Any]:
+    call = "pipeline.worker:check_onnx" if payload["onnx"] else "pipeline.worker:resolve_weights"
+    try:
+        found: dict[str, Any] = stages.call(call, payload, "weights")
+    except WorkerError as error:
+        if error.kind == "launcher":
+            raise
+        raise UsageError(error.code or ("onnx" if payload["onnx"] else "weights"), error.reason) from error
+    return found
+
+
+def _digests(*paths: str) -> dict[str, str]:
+    """The SHA-256 of those that are files; a keyword is none."""
+    return {path: file_sha256(Path(path)) for path in paths if Path(path).is_file()}
+
+
+def _stored(file: Path, payload: dict[str, Any]) -> dict[str, Any] | None:
+    """What an earlier start of this run resolved for the same request; None where any file of it is another now."""
+    try:
+        stored = read_json(file)
+        found: dict[str, Any] = stored["found"]
+        same = stored["asked"] == payload and stored["files"] == _digests(payload["name"], found["path"])
+    except (OSError, KeyError, TypeError):
+        return None
+    return found if same and found["path"] in stored["files"] else None
 
 
 def prepare_inputs(stages: Stages, weights: dict[str, Any]) -> None:
