@@ -135,8 +135,9 @@ def workers(variants: str, images: int) -> None:
         runs = []
         for n in (1, 2, 2, 1):
             runs.append(one := here.study(images, variants, "--workers", str(n)))
+            calls = sum(one.call_s.values())
             print(
-                f"up to {one.workers} at once: evidence {one.evidence_s:6.1f} s (calls {sum(one.call_s.values()):.1f} s), "
+                f"up to {one.workers} at once: evidence {one.evidence_s:6.1f} s (calls {calls:.1f} s), "
                 f"study {one.wall_s:6.1f} s, peak {one.peak_bytes / 1e6:.0f} MB",
                 flush=True,
             )
