@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from pipeline.environment import available_cores
 from tests.faulty.studies import GRID, STUDY, Ended, by_name, make_home, marks, report, served, start, study
 
 HOSTILE_FOLDER, HOSTILE_FILE = "<script>alert(1)<", "script>\x1b[31m\n.png"  # joined by "/" they are a whole script
@@ -191,11 +192,16 @@ def test_a_full_disk_ends_clearly_and_the_same_command_goes_on(home: Path, whole
     assert marks(report(home / "full")) == marks(whole)
 
 
-def test_workers_at_a_time_are_no_part_of_what_is_found(home: Path, whole: dict[str, Any]) -> None:
-    """The whole study ran as many side by side as fit; this one does not."""
-    assert study(home, "healthy ort-fp32", "--workers", "1", "--out", "one").code == 0
-    assert marks(report(home / "one")) == marks(whole)
-    assert report(home / "one")["timing"]["workers"] == 1
+def test_workers_at_a_time_are_no_part_of_what_is_found(home: Path) -> None:
+    """Sets of other sizes are not timed, so their jobs run side by side."""
+    found = {}
+    for workers in ("1", "2"):
+        argv = ("--image-size", "64,32,48", "--workers", workers, "--out", f"workers-{workers}")
+        assert study(home, "healthy ort-fp32", *argv).code == 0
+        found[workers] = report(home / f"workers-{workers}")
+    assert marks(found["1"]) == marks(found["2"])
+    assert found["1"]["timing"]["workers"] == 1
+    assert found["2"]["timing"]["workers"] == min(2, available_cores())
 
 
 def test_a_damaged_artifact_is_noticed_and_built_again(home: Path, whole: dict[str, Any]) -> None:
