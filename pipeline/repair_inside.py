@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from pipeline.wording import counted
 from pipeline.worker import Emit, read_artifact
 
 NATIVE = "native"
+_ORIGINS = "surgical"  # the first rung that asks where the difference starts: those before it are tried without
 _PAIRS, _LEAST_PAIRS = 15, 6  # from six pairs on a median has a 95 % interval
 
 
@@ -72,24 +74,36 @@ def repair(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
             raise VariantUnavailable(f"the runner of {payload['variant']} cannot be looked into", "choose another")
         largest = min(len(sets[0]), max(payload["batch_sizes"]))
         captured = sets[0].read(0, largest)
-        located, shapes = _look(main, runner, captured, payload["seed"], scope, done)
-        bench = Bench(runner, main, captured, tuple(payload["batch_sizes"]), located, shapes, payload["objective"])
+        unseen = Located({}, True, [])
+        bench = Bench(runner, main, captured, tuple(payload["batch_sizes"]), unseen, {}, payload["objective"])
         names = [payload["rung"]] if payload["rung"] else [rung.name for rung in all_rungs()]
-        return _climbed(payload, names, bench, scope, done)
+        first = names.index(_ORIGINS) if _ORIGINS in names else len(names)
+        tried = climb(bench, scope, done, math.inf, names[:first])
+        if any(one.cheap for one in tried):
+            answer = _written(payload, tried, runner, sets[0])
+            if answer["chosen"] is not None:
+                return answer
+        if names[first:]:
+            located, shapes = _look(main, runner, captured, payload["seed"], scope, done)
+            bench = replace(bench, located=located, shapes=shapes)
+        return _climbed(payload, names[first:], tried, bench, scope, done)
 
 
 def _climbed(
-    payload: dict[str, Any], names: list[str], bench: Bench, scope: Scope, done: Callable[[int], None]
+    payload: dict[str, Any],
+    names: list[str],
+    tried: list[Tried],
+    bench: Bench,
+    scope: Scope,
+    done: Callable[[int], None],
 ) -> dict[str, Any]:
-    """What was tried; where what holds cannot be written to a file, the rungs not tried yet as well."""
-    tried: list[Tried] = []
-    while names:
-        tried += climb(bench, scope, done, math.inf, names)
+    """What was tried, these rungs too; where what holds cannot be written to a file, those that were passed over."""
+    while True:
+        tried = [*tried, *climb(bench, scope, done, math.inf, names)]
         answer = _written(payload, tried, bench.runner, scope.sets[0])
         names = [name for name in names if all(one.rung != name for one in tried)]
-        if answer["chosen"] is not None:
-            break
-    return answer
+        if answer["chosen"] is not None or not names:
+            return answer
 
 
 def _written(payload: dict[str, Any], tried: list[Tried], runner: Any, images: Images) -> dict[str, Any]:

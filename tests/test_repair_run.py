@@ -45,7 +45,8 @@ def test_a_repaired_artifact_is_verified_and_a_changed_weight_is_noticed(
     told = capsys.readouterr()
     assert told.out.startswith("ort-int8-dynamic is batch-invariant at N = 1 to 6 on 1 thread, by per-sample-scale.")
     assert "peak memory of a serving process" in told.out and "Price, over the native network" in told.out
-    assert "looking at every layer, 1 thread" in told.err and "network.onnx in a fresh process" in told.err
+    assert "per-sample-scale: verifying on" in told.err and "network.onnx in a fresh process" in told.err
+    assert "looking at every layer" not in told.err, "this rung does not ask where the difference starts"
     record = json.loads((folder / "repaired" / "record.json").read_text())
     assert record["batch_sizes"] == [1, 2, 3, 4, 5, 6] and record["repair"]["singles_as_native"] is True
     assert {"latency_ratio", "throughput_ratio"} <= record["repair"].keys()
