@@ -171,7 +171,8 @@ def _task(stages: Stages, job: Job, file: Path, running: list[Job]) -> Task:
         stages.progress.step(_label(stages, job), 0.0, len(running) - 1)
 
     def on_event(event: dict[str, Any]) -> None:
-        stages.progress.step(_label(stages, running[0]), event["images"] * per_image, len(running) - 1)
+        shown = running or [job]  # a cluster tells what a job said when it has ended
+        stages.progress.step(_label(stages, shown[0]), event["images"] * per_image, len(shown) - 1)
 
     return Task(
         environment=setting.environment,
