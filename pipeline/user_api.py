@@ -193,10 +193,11 @@ def _located(runner: Runner, images: NDArray[np.float32], scope: Sequence[int]) 
 
 
 def _bench(runner: Any, images: NDArray[np.float32], scope: tuple[int, ...], objective: str) -> Bench:
+    threads: int = runner.threads
     if not isinstance(runner, Watched):
         raise CannotRepair("this network cannot be looked into")
     located, shapes = survey(runner, images, scope[-1], _SEED, lambda done: None)
-    return Bench(runner, runner.threads, images, scope, located, shapes, objective)
+    return Bench(runner, threads, images, scope, located, shapes, objective)
 
 
 def _already(n_images: int, scope: Sequence[int]) -> Repair:
