@@ -157,13 +157,15 @@ class _Display:
 
     def __init__(self, stages: Stages, spec: VariantSpec, size: int, planned: Work) -> None:
         self._stages, self._spec, self._size, self._planned = stages, spec, size, planned
-        self._label = ""
+        self._label = f"opening {spec.name}"
+        self._working = False
         self._candidates = 0
-        stages.progress.step(f"opening {spec.name}", 0.0)
+        stages.progress.step(self._label, 0.0)
 
     def told(self, event: Any) -> None:
         """One event of the worker."""
-        if not self._label:  # only now is it at work: the pace is counted from here
+        if not self._working:  # the pace is counted from here
+            self._working = True
             self._stages.progress.plan(self._cost(self._planned.least))
         if "doing" in event:
             self._label = f"{self._spec.name}: {event['doing']}"
