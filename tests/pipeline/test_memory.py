@@ -16,12 +16,12 @@ from pipeline.memory import limit_memory, tree_bytes
 def test_what_unfolds_beyond_the_limit_is_a_memory_error(
     kind: int, files: int, fits: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
-    has = int(status["VmSize" if kind == resource.RLIMIT_AS else "VmData"].split()[0]) * 1024
-    monkeypatch.setattr(memory, "UNTRUSTED_BYTES", has + (1 << 26))
     if (child := os.fork()) == 0:
         code = 9
         try:
+            status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+            has = int(status["VmSize" if kind == resource.RLIMIT_AS else "VmData"].split()[0]) * 1024
+            monkeypatch.setattr(memory, "UNTRUSTED_BYTES", has + (1 << 26))
             limit_memory(kind, files)
             np.ones(1 << 27, np.uint8)
             code = 0
