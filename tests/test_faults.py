@@ -290,14 +290,14 @@ def test_a_terminal_that_knows_ascii_only(home: Path, faulty: tuple[Ended, dict[
 
 
 def test_without_asserts_a_study_says_the_same(home: Path, whole: dict[str, Any]) -> None:
-    names = "faulty-healthy,faulty-raises,faulty-rotated"
+    names = "faulty-healthy,faulty-raises,faulty-negated"
     argv = (*STUDY, *GRID, "--variants", names, "--max-latency-ms", "0", "--out", "bare")
     assert start(home, *argv, optimised=True).end().code == 1  # "not met" was decided, on what could be measured
     found = report(home / "bare")
     assert marks(found)["healthy"] == marks(whole)["healthy"]
     assert by_name(found)["raises"]["status"] == "failed"
     # and labelled pictures tell whether accuracy depends on N
-    (healthy,), (rotated,) = (by_name(found)[name]["batch_accuracy"] for name in ("healthy", "rotated"))
+    (healthy,), (negated,) = (by_name(found)[name]["batch_accuracy"] for name in ("healthy", "negated"))
     assert (healthy["depends"], healthy["changed"], healthy["singles"]["n"]) == ("no", 0, 4)
-    assert rotated["depends"] is None and rotated["changed"] > 0  # no margin was given
-    assert [one["batch_size"] for one in rotated["at"]] == [2, 4]
+    assert negated["depends"] is None and negated["changed"] > 0  # no margin was given
+    assert [one["batch_size"] for one in negated["at"]] == [2, 4]

@@ -14,6 +14,7 @@ import onnx
 import pytest
 
 from tests.conftest import missing_gpu
+from tests.faulty.studies import interruptible
 from tests.in_process import Commands
 from tests.models.small_onnx import classifier
 
@@ -124,6 +125,7 @@ def test_an_interrupted_study_goes_on_and_gives_the_same_evidence(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=interruptible,
     )
     evidence = tmp_path / "again" / "evidence"
     deadline = time.monotonic() + 280

@@ -125,6 +125,7 @@ FAULTS: dict[str, Callable[[Rows], Rows]] = {
     "inf": lambda rows: rows * np.float32(np.inf if len(rows) > 1 else 1),
     "constant": np.ones_like,
     "rotated": lambda rows: np.roll(rows, 1, axis=0),  # another image's row
+    "negated": lambda rows: rows if len(rows) == 1 else -rows,  # each image's top-1 changes with N
     "neighbours": lambda rows: rows + rows.sum(axis=0),
     "random": last_bit,
     "three-axes": lambda rows: rows[:, :, np.newaxis],

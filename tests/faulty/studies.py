@@ -4,6 +4,7 @@ import atexit
 import itertools
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -64,6 +65,11 @@ class Started:
         return ended
 
 
+def interruptible() -> None:
+    """In a child before it starts: hear SIGINT, which a shell lets its background jobs, such as this suite, ignore."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def start(
     home: Path, *argv: str, env: Mapping[str, str] = {}, optimised: bool = False, stdout: int = PIPE, stderr: int = PIPE
 ) -> Started:
@@ -75,6 +81,7 @@ def start(
         stdout=stdout,
         stderr=stderr,
         env={**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(home / "tmp"), _MARK: mark, **env},
+        preexec_fn=interruptible,
     )
     return Started(process, home, mark)
 
