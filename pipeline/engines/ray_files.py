@@ -83,13 +83,9 @@ def _scratch() -> Path:
     folder = Path(tempfile.gettempdir()) / f"{PREFIX}node-{name}"
     while True:
         folder.mkdir(exist_ok=True, mode=0o700)
-        lock = open(folder / LOCK, "w")  # noqa: SIM115 (held as long as this process)
+        lock = os.open(folder / LOCK, os.O_WRONLY | os.O_CREAT, 0o600)  # held as long as this process
         fcntl.flock(lock, fcntl.LOCK_SH)
         with contextlib.suppress(OSError):
-            if os.fstat(lock.fileno()).st_ino == os.stat(folder / LOCK).st_ino:
-                _held.append(lock)
+            if os.fstat(lock).st_ino == os.stat(folder / LOCK).st_ino:
                 return folder
-        lock.close()  # swept a moment ago
-
-
-_held: list[Any] = []
+        os.close(lock)  # swept a moment ago
