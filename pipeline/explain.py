@@ -191,7 +191,10 @@ def _origin(one: dict[str, Any], condition: Condition, script: dict[str, Any] | 
 def _locating(explained: Explained) -> Locating:
     findings = explained.found["findings"]
     trials = sum(one["tried"] for one in findings)
-    least = min((one["tried"] for one in findings if one["replayable"]), default=0)
+    replayed = [one for one in findings if one["replayable"]]
+    # an origin is found already: what might have escaped is a difference in the others
+    least = min((one["tried"] for one in replayed if not one["batch_sizes"]), default=0)
+    least = least or min((one["tried"] for one in replayed), default=0)
     guilty = {one["kind"] for one in findings if one["batch_sizes"]}
     return Locating(
         inputs=explained.inputs,

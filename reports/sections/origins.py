@@ -126,7 +126,7 @@ def blocks(study: Study) -> list[Block]:
         f"others only carry it on. Every layer was replayed alone on identical bytes{' of ' if sets else ''}"
         f"{views.listing(sets)}, on drawn data and, if an integer layer, on rounding ties. "
         "Tried: output elements compared. Smallest rate: a difference at least this frequent would have been seen in "
-        "every layer with 95 % confidence, if elements were independent; they are not quite."
+        "every layer that is none with 95 % confidence, if elements were independent; they are not quite."
     )
     searches = sorted({v.locating.search for v in looked if v.locating})
     limits = [words for v in looked if v.locating for words in _limits(v.name, v.locating)]
