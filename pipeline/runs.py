@@ -13,7 +13,7 @@ from typing import IO, Any
 
 from pipeline.config import Config
 from pipeline.errors import UsageError
-from pipeline.store import StoreError, read_json, write_json
+from pipeline.store import StoreError, read_json, sweep, write_json
 
 OUT = Path("out")
 _STATE = "run.json"
@@ -46,7 +46,11 @@ class Run:
         return self.folder / "evidence" / variant / name
 
     def start(self) -> None:
-        """Mark a new run as begun. With --fresh, what an older run left here is removed now and not before."""
+        """Mark a new run as begun. With --fresh, what an older run left here is removed now and not before.
+
+        In every case, half-written files of a study that was killed here are removed.
+        """
+        sweep(self.folder)
         if self.resumed:
             return
         for name in ("report.json", "report.html", "report.md"):

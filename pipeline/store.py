@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import MISSING, astuple
@@ -20,6 +21,9 @@ from safetensors.numpy import save
 
 from pipeline.errors import StoreError as StoreError  # with the functions that raise it
 from pipeline.evidence import Evidence, Pass, bits
+
+_TEMPORARY = re.compile(r"\..{1,40}-[a-z0-9_]{8}", re.DOTALL)
+"""What ``mkstemp`` makes of the prefix in ``write_bytes``."""
 
 
 def write_bytes(path: Path, chunks: Iterable[bytes]) -> str:
@@ -51,6 +55,13 @@ def write_bytes(path: Path, chunks: Iterable[bytes]) -> str:
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)
     return digest.hexdigest()
+
+
+def sweep(folder: Path) -> None:
+    """Remove what a process that was killed while it wrote here left behind. For the one writer of the folder alone."""
+    for below, _, names in os.walk(folder):
+        for name in filter(_TEMPORARY.fullmatch, names):
+            Path(below, name).unlink(missing_ok=True)
 
 
 def _umask() -> int:

@@ -121,3 +121,20 @@ def test_the_cache_follows_the_desktop_convention(tmp_path: Path, monkeypatch: p
     assert cache_root() == tmp_path / "out" / "cache"
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
     assert cache_root() == tmp_path / "xdg" / "isobatch"
+
+
+@pytest.mark.parametrize("fresh", [False, True], ids=["resumed", "fresh"])
+def test_half_written_files_of_a_killed_study_are_removed_and_no_others(tmp_path: Path, fresh: bool) -> None:
+    named = replace(CONFIG, out=str(tmp_path / "mine"), fresh=fresh)
+    run = open_run(named)
+    run.close()
+    left = [run.folder / ".report.md-jb0sg4iw", run.evidence_file("fp32", ".n-4.safetensors-abc_1234")]
+    kept = [run.folder / "notes.md", run.folder / ".notes-of-mine.md", run.folder / ".lock"]
+    for file in left + kept:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+    again = open_run(named)
+    again.start()
+    again.close()
+    assert not any(file.exists() for file in left)
+    assert all(file.exists() for file in kept)
