@@ -23,6 +23,7 @@ PARTS = {
     "references": "fp64 singles",
     "accuracy": "predicted labels",
     "weights": "resolved weights",
+    "drawings": "pictures of reports",
 }
 _IN_USE = ".in-use.lock"
 _OURS = re.compile(r"\.?[0-9a-f]{8,64}([.-].*)?")

@@ -10,12 +10,13 @@ import re
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from threading import Thread
+from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 from reports.blocks import Block, Callout, Details, Figure
 from reports.escape import clean
+from reports.kept import Kept
 
 _SVG = "http://www.w3.org/2000/svg"
 _DECIMALS = re.compile(r"-?\d+\.\d{3,}(?![\de])")
@@ -52,30 +53,24 @@ CONFIG: dict[str, Any] = {
 }
 
 
-def draw(figure: Figure) -> str:
+def draw(figure: Figure, kept: Kept | None = None) -> str:
     """The figure as one ``<svg>`` element. Each mark is named by its ``<title>``, which appears on hover too."""
-    import vl_convert  # starts a JavaScript engine: not paid for by commands that draw nothing
+    spec = _cleaned(figure.spec) | {"config": CONFIG}
 
-    return _finish(vl_convert.vegalite_to_svg(_cleaned(figure.spec) | {"config": CONFIG}), figure)
+    def drawn() -> bytes:
+        import vl_convert  # starts a JavaScript engine: paid for only where something is new
 
+        return vl_convert.vegalite_to_svg(spec).encode()
 
-def warm_up() -> None:
-    """Start the drawing engine beside the caller's work: it takes most of a second, and none of Python's time."""
-    empty = {"$schema": "https://vega.github.io/schema/vega-lite/v5.json", "data": {"values": [{}]}, "mark": "point"}
-
-    def start() -> None:
-        import vl_convert
-
-        vl_convert.vegalite_to_svg(empty)
-
-    Thread(target=start, daemon=True).start()
+    return _finish((kept or Kept(None)).get(spec, drawn).decode(), figure)
 
 
 class Drawings:
-    """The figures of a report, each drawn once, beside the caller's work."""
+    """The figures of a report, each drawn once, beside the caller's work. ``kept``: drawings of earlier reports."""
 
-    def __init__(self, pool: ThreadPoolExecutor, figures: Iterable[Figure]) -> None:
-        self._drawn = {id(figure): (figure, pool.submit(draw, figure)) for figure in figures}
+    def __init__(self, pool: ThreadPoolExecutor, figures: Iterable[Figure], kept: Kept) -> None:
+        self.kept = kept
+        self._drawn = {id(figure): (figure, pool.submit(draw, figure, kept)) for figure in figures}
 
     def svg(self, figure: Figure) -> str:
         """The figure as one ``<svg>`` element; KeyError for a figure that is not among these."""
@@ -83,11 +78,14 @@ class Drawings:
 
 
 @contextmanager
-def drawings(blocks: Iterable[Block]) -> Iterator[Drawings]:
-    """The figures of these blocks and of those within them; on leaving, what was not asked for is not drawn."""
+def drawings(blocks: Iterable[Block], kept_in: Path | None = None) -> Iterator[Drawings]:
+    """The figures of these blocks and of those within them; on leaving, what was not asked for is not drawn.
+
+    ``kept_in``: a folder for drawings, so that later reports need not draw them again.
+    """
     pool = ThreadPoolExecutor(1)
     try:
-        yield Drawings(pool, figures(blocks))
+        yield Drawings(pool, figures(blocks), Kept(kept_in))
     finally:
         pool.shutdown(cancel_futures=True)
 

@@ -20,8 +20,6 @@ _AT_ONCE = 2  # each takes a core for a tenth of a second, and none of Python's 
 
 def pictures(sections: tuple[Written, ...], drawn: Drawings) -> dict[str, bytes]:
     """File names with their contents: each section's own pictures, numbered where it has several."""
-    import vl_convert  # starts a JavaScript engine: not paid for by commands that draw nothing
-
     found: dict[str, str] = {}
     for section in sections:
         figures = [block for block in section.blocks if isinstance(block, Figure)]
@@ -29,10 +27,16 @@ def pictures(sections: tuple[Written, ...], drawn: Drawings) -> dict[str, bytes]
             stem = section.name.replace("_", "-") + (f"-{at}" if len(figures) > 1 else "")
             found[stem] = standalone(drawn.svg(figure))
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        pngs = pool.map(lambda svg: vl_convert.svg_to_png(svg, scale=_SCALE), found.values())
+        pngs = pool.map(lambda svg: drawn.kept.get([_SCALE, svg], lambda: _png(svg)), found.values())
         return {f"{stem}.png": png for stem, png in zip(found, pngs, strict=True)} | {
             f"{stem}.svg": svg.encode() for stem, svg in found.items()
         }
+
+
+def _png(svg: str) -> bytes:
+    import vl_convert  # starts a JavaScript engine: paid for only where something is new
+
+    return vl_convert.svg_to_png(svg, scale=_SCALE)
 
 
 def standalone(svg: str) -> str:

@@ -9,7 +9,7 @@ from pipeline.config import Config
 from pipeline.errors import Exit, UsageError
 from pipeline.estimate import estimate, total
 from pipeline.plan import Job, describe
-from pipeline.runs import open_run
+from pipeline.runs import cache_root, open_run
 from pipeline.study import exit_code, run_study
 from reports import numbers
 from reports.json_report import study_json
@@ -30,7 +30,7 @@ def study_run(config: Config) -> int:
         if study is None:
             run.discard()
             return Exit.DONE
-        paths = write_reports(study, run.folder)
+        paths = write_reports(study, run.folder, cache_root())
         run.finish()
         if config.json:
             print(study_json(study))

@@ -14,16 +14,17 @@ from reports.pictures import pictures
 from reports.sections import write_all
 
 
-def write_reports(study: Study, folder: Path) -> dict[str, Path]:
+def write_reports(study: Study, folder: Path, cache: Path | None = None) -> dict[str, Path]:
     """Write ``report.html``, ``report.md`` and ``report.json`` into ``folder``; their paths by format, in this order.
 
     ``report.json`` is written first: whatever becomes of the drawing, the others can be drawn again from it. The main
-    pictures are written beside them, in ``pictures/``. Raises StoreError where a file cannot be written.
+    pictures are written beside them, in ``pictures/``. Drawings are kept in ``cache``, if there is one, for later
+    reports. Raises StoreError where a file cannot be written.
     """
     paths = {"html": folder / "report.html", "markdown": folder / "report.md", "json": folder / json_report.FILE_NAME}
     write_bytes(paths["json"], [json_report.study_json(study).encode()])
-    sections = write_all(study)
-    with drawings(block for section in sections for block in section.blocks) as drawn:
+    sections, kept_in = write_all(study), cache and cache / "drawings"
+    with drawings((block for section in sections for block in section.blocks), kept_in) as drawn:
         write_bytes(paths["markdown"], [markdown_report(study, sections).encode()])
         write_bytes(paths["html"], [html_of(study, sections, drawn).encode()])
         for name, content in pictures(sections, drawn).items():

@@ -22,18 +22,15 @@ def run(arguments: argparse.Namespace) -> int:
 
     With a margin of equivalence, "does the accuracy depend on N?" is decided against it, in the records too.
     """
-    from reports.charts import warm_up
-
-    margin = read_margin(arguments)
-    warm_up()
     from pipeline.batch_accuracy import decided_again
+    from pipeline.runs import cache_root
     from reports.json_report import load_study
     from reports.shown import show
     from reports.write import write_reports
 
-    path = Path(arguments.run)
+    margin, path = read_margin(arguments), Path(arguments.run)
     study = load_study(path)
     if margin is not None:
         study = decided_again(study, margin)
-    write_reports(study, path if path.is_dir() else path.parent)
+    write_reports(study, path if path.is_dir() else path.parent, cache_root())
     return show(study, as_json=arguments.json)
