@@ -189,7 +189,7 @@ def read_config(arguments: argparse.Namespace) -> Config:
         also_sizes=also_sizes,
         seed=_whole("--seed", arguments.seed, 0),
         batch_sizes=tuple(n for n in _numbers("--batch-sizes", axes["batch_sizes"]) if n > 1),
-        threads=_numbers("--threads", axes["threads"]),
+        threads=_numbers("--threads", axes["threads"], _MOST_THREADS),
         isa=words("--isa", axes["isa"], (NATIVE, *CAPS)),
         isa_named=not only_wished(arguments.grid, explicit),
         memory_format=words("--memory-format", axes["memory_format"], MEMORY_FORMATS),
@@ -294,9 +294,10 @@ def _whole(flag: str, text: str, least: int) -> int:
 
 
 _LARGEST = 65536
+_MOST_THREADS = 1024  # of one process: beyond any CPU's, and a slip of the hand would start them all
 
 
-def _numbers(flag: str, text: str) -> tuple[int, ...]:
+def _numbers(flag: str, text: str, largest: int = _LARGEST) -> tuple[int, ...]:
     """``2,4,8`` or ``1-32`` as sorted distinct numbers."""
     found: set[int] = set()
     for part in text.split(","):
@@ -305,8 +306,8 @@ def _numbers(flag: str, text: str) -> tuple[int, ...]:
             first, last = int(low), int(high if dash else low)
         except ValueError:
             raise UsageError("bad-number", f"{flag} {text!r}: {part.strip()!r} is not a number or range") from None
-        if not 1 <= first <= last <= _LARGEST:
-            raise UsageError("bad-number", f"{flag} {text!r}: {part.strip()!r} must lie in 1 to {_LARGEST}, rising")
+        if not 1 <= first <= last <= largest:
+            raise UsageError("bad-number", f"{flag} {text!r}: {part.strip()!r} must lie in 1 to {largest}, rising")
         found.update(range(first, last + 1))
     return tuple(sorted(found))
 

@@ -38,6 +38,7 @@ def test_batch_sizes(asked: str, expected: tuple[int, ...]) -> None:
         (["--batch-sizes", "four"], "'four' is not a number"),
         (["--batch-sizes", "4-2"], "rising"),
         (["--batch-sizes", "1-999999999"], "must lie in 1 to"),
+        (["--threads", "4096"], "must lie in 1 to 1024"),
         (["--images", "0"], "at least 1"),
         (["--images", "1.5"], "not a whole number"),
         (["--max-accuracy-drop", "nan"], "not a number of at least 0"),
