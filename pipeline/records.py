@@ -431,7 +431,8 @@ class VariantResult(Record):
     cost: Cost | None = Field(default=None, json_schema_extra=VOLATILE)
     not_run: list[NotRun] = []
     origins: list[Origin] | None = None
-    origins_complete: bool | None = None  # proved: with exactly these layers in one shape the network is invariant
+    origins_complete: bool | None = Field(default=None, json_schema_extra=VOLATILE)
+    """Proved: with exactly these layers in one shape the network is invariant; by a repair, where time was enough."""
     locating: Locating | None = None
     growth: list[Growth] | None = None
     neighbour_effect: NeighbourEffect | None = None  # where a scale of the batch or a leak couples its images
