@@ -60,7 +60,8 @@ def _stability(choice: VariantResult | Repaired) -> KeyFigure:
     same = sum(one.bitwise_equal for one in made)
     sizes = numbers.batch_sizes(one.batch_size for one in made)
     n = sum(one.n_images for one in choice.by_inputs)
-    remark = f"{same} of {numbers.number_of(len(made), 'comparison')} bit-equal; n = {n} images, N = {sizes}"
+    compared = numbers.number_of(len(made), "batched comparison")
+    remark = f"{same} of {compared} bit-equal; n = {n} images, N = {sizes}"
     return KeyFigure(label, word, views.anchor(choice.name), line(remark), tone)
 
 
