@@ -21,6 +21,7 @@ from pipeline.stages import Stages
 from pipeline.store import StoreError, read_json, write_bytes
 
 REPAIR_S = 180.0  # for the repairs of all variants together
+QUICK_REPAIR_S = 60.0  # the same in a study that is to be quick
 EXPLAINED = ("batch-variant", "top1-stable")
 _PASSES_PER_IMAGE = 30  # roughly what locating, verifying and pricing cost, for the progress display
 
@@ -65,7 +66,7 @@ def explain(stages: Stages, results: list[VariantResult]) -> list[VariantResult]
         if result.verdict in EXPLAINED
     }
     stages.progress.plan(sum(_cost(name, prepared) for name, prepared in chosen.items()))
-    budget = Budget(REPAIR_S, len(chosen))
+    budget = Budget(QUICK_REPAIR_S if stages.config.quick else REPAIR_S, len(chosen))
     return [
         _explain(stages, result, chosen[result.name], budget) if result.name in chosen else result for result in results
     ]
