@@ -45,10 +45,11 @@ def study(folder: Path, cache: Path, argv: list[str]) -> tuple[float, str]:
     out = Path(tempfile.mkdtemp(dir=folder)) / "run"
     seconds = timed([*argv, "--quiet", "--out", str(out)], folder, cache)
     timing = json.loads((out / "report.json").read_text())["timing"]
-    rest = seconds - timing["forward_s"]
+    rest = seconds - timing["forward_s"] - timing["warm_up_s"]
     return seconds, (
-        f"forward {timing['forward_s']:.1f} s in {timing['forward_passes']} calls, other {rest:.1f}"
-        f" s; peak {timing['peak_memory_bytes'] / 1e9:.2f} GB"
+        f"forward {timing['forward_s']:.1f} s in {timing['forward_passes']} calls, "
+        f"ahead of them {timing['warm_up_s']:.1f} s, other {rest:.1f} s; "
+        f"peak {timing['peak_memory_bytes'] / 1e9:.2f} GB"
     )
 
 

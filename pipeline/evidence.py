@@ -66,7 +66,8 @@ class Evidence:
 
     ``singles`` is [n, classes] in the network's own type; ``rows`` maps a pass's id to (indices into ``Pass.images``
     of the rows whose bytes differ from the singles, those rows). ``call_s``: seconds of each call of a pass, of the
-    wall clock or of the device's. ``device_memory``: bytes by the device's own counters (``Clocked``).
+    wall clock or of the device's; ``warm_up_s``: of each call that went ahead unrecorded. ``device_memory``: bytes by
+    the device's own counters (``Clocked``).
     """
 
     variant: str
@@ -83,6 +84,7 @@ class Evidence:
     machine: str = ""  # what decides bits where it ran: processor, caps, versions (``environment.machine``)
     whole: str = ""  # of evidence of one part of a set: the id of the job that was cut
     device_memory: Mapping[str, int] | None = None
+    warm_up_s: tuple[float, ...] = ()
 
     @property
     def span(self) -> tuple[int, int]:

@@ -98,6 +98,7 @@ class _Joined(Evidence):
             "passes": tuple(pieces),
             "rows": _Rows(pieces),
             "call_s": {p.id: tuple(s for e, one in piece for s in e.call_s[one.id]) for p, piece in pieces.items()},
+            "warm_up_s": tuple(s for one in parts for s in one.warm_up_s),
             "clip_shares": _clip_shares(parts),
             "peak_memory_bytes": max(one.peak_memory_bytes for one in parts),
             "_parts": tuple(parts),

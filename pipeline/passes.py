@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,22 +17,34 @@ from pipeline.neighbours import beside, find_replacement
 _FLOATS = ("float16", "bfloat16", "float32", "float64")
 
 
+class Ran(NamedTuple):
+    """What passes gave: the singles' rows, by pass id the rows that differ from them and the seconds of each call.
+
+    ``warm_up_s``: the seconds of each call that went ahead.
+    """
+
+    singles: NDArray[Any]
+    rows: dict[str, tuple[NDArray[np.int64], NDArray[Any]]]
+    call_s: dict[str, tuple[float, ...]]
+    warm_up_s: tuple[float, ...]
+
+
 def run_passes(
     runner: Runner, images: Images, passes: tuple[Pass, ...], done: Callable[[int], None], *, timed: bool
-) -> tuple[NDArray[Any], dict[str, tuple[NDArray[np.int64], NDArray[Any]]], dict[str, tuple[float, ...]]]:
-    """Run the passes in order: (singles rows, rows that differ from them by pass id, seconds of each call).
+) -> Ran:
+    """Run the passes in order.
 
     The singles come first: the rows of the images that their pass goes through.
-    ``timed``: one call of each N goes ahead unrecorded. Engines prepare kernels and memory at the first call of a
+    ``timed``: one call of each N goes ahead, its rows unseen. Engines prepare kernels and memory at the first call of a
     shape, which would count as a quarter of the few calls of a large N.
     """
     singles: NDArray[Any] | None = None
     rows, call_s, first = {}, {}, 0
-    warm: set[int] = set()
+    warm: dict[int, float] = {}
     for chosen in passes:
         if timed and chosen.batch_size not in warm:
-            warm.add(chosen.batch_size)
-            call(runner, images.read(chosen.start, chosen.start + chosen.batch_size))
+            ahead = images.read(chosen.start, chosen.start + chosen.batch_size)
+            warm[chosen.batch_size] = call(runner, ahead)[1]
         outputs, seconds = run_pass(runner, images, chosen, done)
         call_s[chosen.id] = seconds
         if singles is None:
@@ -41,7 +53,7 @@ def run_passes(
         index = differing_rows(singles[np.asarray(chosen.images) - first], outputs)
         rows[chosen.id] = (index, outputs[index])
     assert singles is not None
-    return singles, rows, call_s
+    return Ran(singles, rows, call_s, tuple(warm.values()))
 
 
 def run_pass(

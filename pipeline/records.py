@@ -557,12 +557,16 @@ class Environment(Record):
 
 
 class Timing(Record):
-    """Where the time went, in seconds. ``forward_passes`` counts calls of a network, ``images_passed`` their images."""
+    """Where the time went, in seconds. ``forward_passes`` counts calls of a network, ``images_passed`` their images.
+
+    ``warm_up_s``: in calls that went ahead of what is timed, counted in none of the former.
+    """
 
     wall_s: Real = Field(json_schema_extra=VOLATILE)
     forward_s: Real = Field(json_schema_extra=VOLATILE)
     forward_passes: int
     images_passed: int
+    warm_up_s: Real = Field(default=0.0, json_schema_extra=VOLATILE)
     stages: dict[str, Real] = Field(json_schema_extra=VOLATILE)  # seconds
     kept_jobs: int = Field(default=0, json_schema_extra=VOLATILE)
     peak_memory_bytes: int | None = Field(default=None, json_schema_extra=VOLATILE)  # of the whole process tree

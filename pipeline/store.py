@@ -112,6 +112,7 @@ def write_evidence(path: Path, evidence: Evidence) -> None:
         "readback": dict(evidence.readback),
         "machine": evidence.machine,
         "whole": evidence.whole,
+        "warm_up_s": list(evidence.warm_up_s),
     }
     if evidence.device_memory is not None:
         facts["device_memory"] = dict(evidence.device_memory)
@@ -180,7 +181,7 @@ def read_evidence(path: Path) -> Evidence:
             stored, names = file.metadata() or {}, sorted(file.keys())
             if stored["sha256"] != _digest(stored["evidence"], ((name, file.get_tensor(name)) for name in names)):
                 raise ValueError("its bytes are not those that were written")
-        facts = {"machine": "", "whole": ""} | json.loads(stored["evidence"])  # absent in older files
+        facts = {"machine": "", "whole": "", "warm_up_s": ()} | json.loads(stored["evidence"])  # absent in older files
         kind = np.dtype(getattr(ml_dtypes, facts["dtype"], facts["dtype"]))
         if "singles" not in names:
             raise ValueError("it holds no singles")
@@ -190,6 +191,7 @@ def read_evidence(path: Path) -> Evidence:
             rows=_StoredRows(path, kind, names),
             passes=tuple(Pass(*fields) for fields in facts.pop("passes")),
             call_s={name: tuple(seconds) for name, seconds in facts.pop("call_s").items()},
+            warm_up_s=tuple(facts.pop("warm_up_s")),
             **{name: value for name, value in facts.items() if name != "dtype"},
         )
     except OSError as error:

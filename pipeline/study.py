@@ -156,6 +156,7 @@ def _record(
             forward_s=sum(calls),
             forward_passes=len(calls),
             images_passed=sum(images),
+            warm_up_s=sum(s for evidence in every for s in evidence.warm_up_s),
             stages=stages.seconds,
             kept_jobs=stages.kept_jobs,
             peak_memory_bytes=peak_bytes,

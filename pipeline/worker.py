@@ -117,7 +117,7 @@ def _evidence(payload: dict[str, Any], emit: Emit) -> Evidence:
     passes = tuple(Pass(*fields) for fields in payload["passes"])
     with _open(payload, payload["artifact"]) as runner:
         report = partial(_report, emit)
-        singles, rows, call_s = run_passes(runner, images, passes, report, timed=payload["timed"])
+        ran = run_passes(runner, images, passes, report, timed=payload["timed"])
         device_memory = runner.device_memory() if isinstance(runner, Clocked) else {}
         effective = asdict(runner.effective())
         clips = None
@@ -128,10 +128,11 @@ def _evidence(payload: dict[str, Any], emit: Emit) -> Evidence:
         variant=payload["variant"],
         inputs=payload["inputs"],
         round=payload["round"],
-        singles=singles,
+        singles=ran.singles,
         passes=passes,
-        rows=rows,
-        call_s=call_s,
+        rows=ran.rows,
+        call_s=ran.call_s,
+        warm_up_s=ran.warm_up_s,
         effective=effective,
         clip_shares=clips,
         peak_memory_bytes=peak_memory_bytes(),

@@ -20,6 +20,10 @@ def blocks(study: Study) -> list[Block]:
         ("Wall time", line(numbers.seconds(timing.wall_s))),
         ("In forward passes", line(f"{numbers.seconds(timing.forward_s)} ({passes})")),
     ]
+    if timing.warm_up_s:
+        facts.append(
+            ("In calls ahead of them", line(f"{numbers.seconds(timing.warm_up_s)}, of each N before it is timed"))
+        )
     if timing.kept_jobs:
         facts.append(("Taken from an unfinished run", line(numbers.number_of(timing.kept_jobs, "job"))))
     if timing.workers > 1 or timing.machines > 1:

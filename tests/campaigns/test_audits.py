@@ -62,7 +62,7 @@ def test_what_is_timed_is_what_is_compared(resnet18_artifact: Built, variant: st
     passes = plan_passes(8, SIZES, probes=False, timed=True)
     with opened(resnet18_artifact, variant) as runner:
         spy = Recorded(runner)
-        singles, rows, call_s = run_passes(spy, images, passes, lambda count: None, timed=True)  # type: ignore[arg-type]
+        singles, rows, call_s, _ = run_passes(spy, images, passes, lambda count: None, timed=True)  # type: ignore[arg-type]
     by_input: dict[str, set[bytes]] = {}
     for key, out in spy.calls:
         by_input.setdefault(key, set()).add(out.tobytes())

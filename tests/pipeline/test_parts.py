@@ -42,9 +42,25 @@ def images(tmp_path: Path) -> Images:
 
 
 def evidence(runner: Sensitive, images: Images, passes: tuple[Pass, ...], whole: str = "") -> Evidence:
-    singles, rows, call_s = run_passes(runner, images, passes, lambda count: None, timed=False)  # type: ignore[arg-type]
+    ran = run_passes(runner, images, passes, lambda count: None, timed=False)  # type: ignore[arg-type]
+    warm_up_s = (float(passes[0].start),)
     clips = {"layer": float(passes[0].stop)}
-    return Evidence("fake", "drawn", 0, singles, passes, rows, call_s, {}, clips, passes[0].stop, {}, "here", whole)
+    return Evidence(
+        variant="fake",
+        inputs="drawn",
+        round=0,
+        singles=ran.singles,
+        passes=passes,
+        rows=ran.rows,
+        call_s=ran.call_s,
+        effective={},
+        clip_shares=clips,
+        peak_memory_bytes=passes[0].stop,
+        readback={},
+        machine="here",
+        whole=whole,
+        warm_up_s=warm_up_s,
+    )
 
 
 def test_joined_parts_are_the_whole(images: Images, tmp_path: Path) -> None:
@@ -66,6 +82,7 @@ def test_joined_parts_are_the_whole(images: Images, tmp_path: Path) -> None:
     assert found.peak_memory_bytes == COUNT
     assert found.clip_shares == {"layer": pytest.approx((12 * 12 + 24 * 12 + COUNT * 5) / COUNT)}
     assert (found.machine, found.whole) == ("here", "whole")
+    assert found.warm_up_s == (0.0, 12.0, 24.0)
 
 
 def test_a_part_alone_gives_the_rows_of_its_own_images(images: Images) -> None:

@@ -38,11 +38,13 @@ def test_a_timed_set_warms_every_size_once_and_keeps_nothing_of_it(
     images: Images, timed: bool, extra: list[int]
 ) -> None:
     spy, passes = Spy(), plan_passes(6, (2, 3), probes=False)
-    singles, rows, call_s = run_passes(spy, images, passes, lambda count: None, timed=timed)  # type: ignore[arg-type]
+    ran = run_passes(spy, images, passes, lambda count: None, timed=timed)  # type: ignore[arg-type]
+    singles, rows, call_s, warm_up_s = ran
     assert sorted(spy.sizes) == sorted([1] * 6 + [2] * 3 + [3] * 2 + extra)
     assert {name: len(seconds) for name, seconds in call_s.items()} == dict(
         zip([p.id for p in passes], [6, 3, 2], strict=True)
     )
+    assert len(warm_up_s) == len(extra) and all(0 < seconds < 60 for seconds in warm_up_s)
     assert singles.shape == (6, 3)
     assert all(len(index) == 0 for index, _ in rows.values())
 

@@ -280,6 +280,7 @@ def study(
             forward_s=71.9,
             forward_passes=812,
             images_passed=2950,
+            warm_up_s=6.4,
             stages={"artifacts": 3.1, "outputs": 92.0, "compare": 4.4, "reports": 1.2},
             kept_jobs=0,
             peak_memory_bytes=2_310_000_000,
