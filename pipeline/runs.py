@@ -72,7 +72,7 @@ class Run:
 
     def discard(self) -> None:
         """Remove the folder of a run in which nothing was measured, if none was in it before."""
-        if self._first:
+        if self._first and not (self.folder / "evidence").exists():
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def close(self) -> None:

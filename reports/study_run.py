@@ -6,7 +6,7 @@ import sys
 
 from pipeline.ask_device import ask_device
 from pipeline.config import Config
-from pipeline.errors import Exit, UsageError
+from pipeline.errors import Exit, UsageError, WorkerError
 from pipeline.estimate import estimate, total
 from pipeline.plan import Job, describe
 from pipeline.runs import cache_root, open_run
@@ -36,7 +36,7 @@ def study_run(config: Config) -> int:
             print(study_json(study))
         print_summary(study, paths, stream=sys.stderr if config.json else sys.stdout, verbose=config.verbose)
         return exit_code(study)
-    except UsageError:
+    except (UsageError, WorkerError):  # a worker's that ends the study: the libraries do not load
         run.discard()
         raise
     finally:

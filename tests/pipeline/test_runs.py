@@ -94,6 +94,11 @@ def test_discard_removes_only_what_this_start_made() -> None:
     again.discard()
     again.close()
     assert again.folder.exists()
+    measured = open_run(replace(CONFIG, seed=7))
+    measured.evidence_file("fp32", "n-4.safetensors").parent.mkdir(parents=True)
+    measured.discard()
+    measured.close()
+    assert measured.folder.exists()
 
 
 def test_discard_leaves_an_older_run_alone(tmp_path: Path) -> None:
