@@ -25,7 +25,7 @@ from pipeline.ladder import Scope, climb, tried_json
 from pipeline.measure import artifact_json
 from pipeline.prepare import build_artifacts, prepare_inputs, prepare_weights
 from pipeline.records import Interval
-from pipeline.repair import every_size, price
+from pipeline.repair import every_size, price, verify
 from pipeline.repair_records import repair_records
 from pipeline.repairs import Bench, all_rungs
 from pipeline.runs import cache_root, open_run
@@ -45,6 +45,10 @@ def measured(payload: dict[str, Any], emit: Emit) -> list[dict[str, Any]]:
     threads: int = payload["threads"]
     spec = find_variant(payload["variant"])
     with load(spec.open)(read_artifact(payload["artifact"]), RunnerSettings(threads)) as runner:
+        if not payload["rungs"]:
+            native = verify(runner, runner, images, SIZES[1:], lambda n: emit({}), True, every_size)
+            if native.batch_invariant:
+                return [{"name": "none", "why": f"batch-invariant without a repair at N = {SIZES}", "ratios": {}}]
         captured = images.read(0, max(SIZES))
         located, shapes = survey(runner, captured, max(SIZES), 0, lambda n: emit({}))
         bench = Bench(runner, threads, captured, SIZES[1:], located, shapes)
@@ -73,7 +77,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--variants", default="fp32,int8-x86,int8-onednn,ort-int8-dynamic")
     parser.add_argument("--threads", default="1,2")
-    parser.add_argument("--rungs", default="", help="a list (default: every rung)")
+    parser.add_argument("--rungs", default="", help="a list, also where nothing needs repair (default: all)")
     parser.add_argument("--pairs", type=int, default=PAIRS, help="of calls for each N (default: %(default)s)")
     parser.add_argument("--model", default="resnet50")
     parser.add_argument("--weights", default="auto")
