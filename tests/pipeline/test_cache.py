@@ -11,7 +11,7 @@ import pytest
 
 from models.artifact_cache import ArtifactCache, key_of
 from models.spec import Manifest
-from pipeline.cache import clear, in_use, survey, used_by_a_study
+from pipeline.cache import PARTS, clear, in_use, survey, used_by_a_study
 from pipeline.errors import UsageError
 
 KEY = "0123456789abcdef" * 2
@@ -33,6 +33,7 @@ def root(tmp_path: Path) -> Path:
         ("references", f"{KEY[:24]}.safetensors", 30),
         ("accuracy", f"{KEY}.json", 20),
         ("weights", f"{KEY}{KEY}.safetensors", 10),
+        ("drawings", f"{KEY}{KEY}", 5),
     ):
         (root / part).mkdir()
         (root / part / name).write_bytes(b"x" * size)
@@ -51,6 +52,7 @@ def test_a_survey_counts_each_part_and_changes_nothing(root: Path) -> None:
         ("references", 1),
         ("accuracy", 1),
         ("weights", 1),
+        ("drawings", 1),
     ]
     assert found["artifacts"].size_bytes > 1500  # and its manifest
     assert (found["references"].size_bytes, found["weights"].size_bytes) == (30, 10)
@@ -60,7 +62,7 @@ def test_a_survey_counts_each_part_and_changes_nothing(root: Path) -> None:
 
 def test_an_absent_cache_is_empty_and_stays_absent(tmp_path: Path) -> None:
     absent = tmp_path / "none"
-    assert [part.entries for part in survey(absent)] == [0, 0, 0, 0]
+    assert [part.entries for part in survey(absent)] == [0] * len(PARTS)
     assert clear(absent).parts == ()
     assert not used_by_a_study(absent) and not absent.exists()
 
@@ -68,7 +70,7 @@ def test_an_absent_cache_is_empty_and_stays_absent(tmp_path: Path) -> None:
 def test_clearing_says_what_it_removed_and_leaves_empty_folders(root: Path) -> None:
     counted = survey(root)
     assert clear(root).parts == counted
-    assert everything(root) == {"artifacts", "references", "accuracy", "weights"}
+    assert everything(root) == set(PARTS)
     assert ArtifactCache(root / "artifacts").find({"variant": "fp32"}) is None
     ArtifactCache(root / "artifacts").get({"variant": "fp32"}, build)  # and it can be built again
 
@@ -117,7 +119,7 @@ def test_links_are_never_followed(root: Path, outside: Path) -> None:
     inner = next(path for path in (root / "artifacts").iterdir() if path.is_dir() and not path.is_symlink())
     (inner / "link").symlink_to(outside, target_is_directory=True)
     clear(root)
-    assert everything(root) == {"artifacts", "references", "accuracy", "weights"}
+    assert everything(root) == set(PARTS)
 
 
 def test_a_part_that_is_a_link_is_kept_and_said(root: Path, outside: Path) -> None:
@@ -125,7 +127,7 @@ def test_a_part_that_is_a_link_is_kept_and_said(root: Path, outside: Path) -> No
     (root / "weights").rmdir()
     (root / "weights").symlink_to(outside, target_is_directory=True)
     assert ("weights", "it is a link or no folder: not followed") in clear(root).kept
-    assert [part.entries for part in survey(root)] == [0, 0, 0, 0]
+    assert [part.entries for part in survey(root)] == [0] * len(PARTS)
 
 
 def test_a_cache_that_is_a_link_is_refused(root: Path, tmp_path: Path) -> None:
