@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,11 +17,16 @@ HERE = "tests.pipeline.engines.test_local"
 
 
 def work(payload: dict[str, Any], emit: Any) -> tuple[float, float]:
-    """When it ran."""
+    """When it ran. ``meets``: a file that it makes, and the one of another task that it waits for."""
     begin = time.monotonic()
     emit("working")
     if payload["fails"]:
         raise ValueError("as asked")
+    if payload["meets"]:
+        own, other = map(Path, payload["meets"])
+        own.touch()
+        while not other.exists() and time.monotonic() < begin + 20:
+            time.sleep(0.01)
     time.sleep(0.15)
     return begin, time.monotonic()
 
@@ -41,11 +47,11 @@ class Log:
         self.ran: dict[str, Any] = {}
         self.names: dict[Task, str] = {}
 
-    def task(self, name: str, threads: int = 1, alone: bool = False, fails: bool = False) -> Task:
+    def task(self, name: str, threads: int = 1, alone: bool = False, fails: bool = False, meets: Any = None) -> Task:
         task = Task(
             environment={"OMP_NUM_THREADS": str(threads)},
             function=f"{HERE}:work",
-            payload=lambda: {"fails": fails},
+            payload=lambda: {"fails": fails, "meets": meets},
             threads=threads,
             alone=alone,
             reads={},
@@ -68,9 +74,16 @@ class Log:
         return bool(begin < stop and start < end)
 
 
-def test_tasks_share_the_cores_and_timed_ones_have_them_alone(workers: Workers) -> None:
+def test_tasks_share_the_cores_and_timed_ones_have_them_alone(workers: Workers, tmp_path: Path) -> None:
     log = Log()
-    tasks = [log.task("a"), log.task("wide", threads=2), log.task("b"), log.task("timed", alone=True), log.task("c")]
+    a, b = str(tmp_path / "a"), str(tmp_path / "b")  # a busy machine may start the second late
+    tasks = [
+        log.task("a", meets=(a, b)),
+        log.task("wide", threads=2),
+        log.task("b", meets=(b, a)),
+        log.task("timed", alone=True),
+        log.task("c"),
+    ]
     log.run(LocalEngine(workers, None, cores=2), *tasks)
     assert log.order[:2] == ["a", "b"]  # "b" overtakes what does not fit beside "a"
     assert log.overlap("a", "b")
@@ -101,7 +114,7 @@ def test_what_is_no_longer_wanted_does_not_start(workers: Workers) -> None:
 
 def test_a_launcher_that_cannot_start_fails_its_tasks_only(workers: Workers, monkeypatch: pytest.MonkeyPatch) -> None:
     log = Log()
-    workers.call({"OMP_NUM_THREADS": "2"}, f"{HERE}:work", {"fails": False})
+    workers.call({"OMP_NUM_THREADS": "2"}, f"{HERE}:work", {"fails": False, "meets": None})
     monkeypatch.setattr(execute, "PRELOAD", "no_such_module")
     log.run(LocalEngine(workers, None, cores=3), log.task("lost", 1), log.task("fine", 2))
     assert "no_such_module" in log.ran["lost"]
