@@ -22,8 +22,8 @@ from safetensors.numpy import save
 from pipeline.errors import StoreError as StoreError  # with the functions that raise it
 from pipeline.evidence import Evidence, Pass, bits
 
-_TEMPORARY = re.compile(r"\..{1,40}-[a-z0-9_]{8}", re.DOTALL)
-"""What ``mkstemp`` makes of the prefix in ``write_bytes``."""
+_UNFINISHED = ".unfinished-"  # in the name of a file that is being written, as in no name that a user would choose
+_TEMPORARY = re.compile(rf"\..{{1,40}}{re.escape(_UNFINISHED)}[a-z0-9_]{{8}}", re.DOTALL)
 
 
 def write_bytes(path: Path, chunks: Iterable[bytes]) -> str:
@@ -35,7 +35,7 @@ def write_bytes(path: Path, chunks: Iterable[bytes]) -> str:
     temporary: str | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name[:40]}-", dir=path.parent)
+        descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name[:40]}{_UNFINISHED}", dir=path.parent)
         os.fchmod(descriptor, 0o666 & ~_umask())
         with os.fdopen(descriptor, "wb") as file:
             for chunk in chunks:

@@ -31,7 +31,7 @@ class Kept:
         """
         if self._folder is None:
             return draw()
-        named = json.dumps([_drawn_by(), source], sort_keys=True, default=str)
+        named = json.dumps([_drawn_by(), source], sort_keys=True)
         file = self._folder / hashlib.sha256(named.encode()).hexdigest()
         with contextlib.suppress(OSError):
             digest, _, drawing = file.read_bytes().partition(b"\n")

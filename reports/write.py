@@ -23,7 +23,8 @@ def write_reports(study: Study, folder: Path, cache: Path | None = None) -> dict
     """
     paths = {"html": folder / "report.html", "markdown": folder / "report.md", "json": folder / json_report.FILE_NAME}
     write_bytes(paths["json"], [json_report.study_json(study).encode()])
-    sections, kept_in = write_all(study), cache and cache / "drawings"
+    sections = write_all(study)
+    kept_in = cache and cache / "drawings"
     with drawings((block for section in sections for block in section.blocks), kept_in) as drawn:
         write_bytes(paths["markdown"], [markdown_report(study, sections).encode()])
         write_bytes(paths["html"], [html_of(study, sections, drawn).encode()])

@@ -133,8 +133,8 @@ def test_half_written_files_of_a_killed_study_are_removed_and_no_others(tmp_path
     named = replace(CONFIG, out=str(tmp_path / "mine"), fresh=fresh)
     run = open_run(named)
     run.close()
-    left = [run.folder / ".report.md-jb0sg4iw", run.evidence_file("fp32", ".n-4.safetensors-abc_1234")]
-    kept = [run.folder / "notes.md", run.folder / ".notes-of-mine.md", run.folder / ".lock"]
+    left = [run.evidence_file("fp32", f".n-4.safetensors.unfinished-{at}") for at in ("jb0sg4iw", "abc_1234")]
+    kept = [run.folder / "notes.md", run.folder / ".my-settings", run.folder / ".lock"]
     for file in left + kept:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.touch()

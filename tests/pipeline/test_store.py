@@ -1,5 +1,6 @@
 import errno
 import os
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 
 from pipeline.evidence import Evidence, Pass
-from pipeline.store import StoreError, read_evidence, read_json, write_bytes, write_evidence, write_json
+from pipeline.store import StoreError, read_evidence, read_json, sweep, write_bytes, write_evidence, write_json
 
 PASSES = (Pass("singles", 1, 0, 4), Pass("batched", 2, 0, 4))
 
@@ -100,3 +101,18 @@ def test_json_is_strict(tmp_path: Path) -> None:
     (tmp_path / "j").write_text("{")
     with pytest.raises(StoreError, match="damaged"):
         read_json(tmp_path / "j")
+
+
+@pytest.mark.parametrize("name", ["report.json", "x", "ü" * 90 + ".safetensors"])
+def test_what_a_killed_writer_leaves_is_swept(tmp_path: Path, name: str) -> None:
+    seen: list[str] = []
+
+    def chunks() -> Iterator[bytes]:
+        seen.extend(path.name for path in (tmp_path / "deep").iterdir())
+        yield b"x"
+
+    write_bytes(tmp_path / "deep" / name, chunks())
+    (unfinished,) = seen
+    (tmp_path / "deep" / unfinished).write_bytes(b"half")
+    sweep(tmp_path)
+    assert [path.name for path in (tmp_path / "deep").iterdir()] == [name]
