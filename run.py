@@ -56,7 +56,8 @@ def main(argv: list[str]) -> int:
 
 
 def _dispatch(argv: list[str]) -> int:
-    from pipeline.config import effective, read_config, study_parser
+    from pipeline.config import effective, read_config
+    from pipeline.flags import study_parser
     from pipeline.settings import read_settings
     from reports.commands import all_commands, described, find_command
     from reports.show_settings import settings_text

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from pipeline.errors import UsageError
+from pipeline.numbers import real_number
 from pipeline.settings import read_toml
 
 _STABILITY = ("batch-invariant", "top1-stable", "none")
@@ -83,16 +84,3 @@ def _read_file(path: Path) -> PolicyFlags:
         if not words:
             stated[name] = real_number(f"{path}: {name}", str(value))
     return PolicyFlags(**stated)
-
-
-def real_number(flag: str, text: str | None) -> float | None:
-    """The number of at least 0 that this flag was given, None without one. Raises UsageError for anything else."""
-    if text is None:
-        return None
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value < float("inf"):
-        raise UsageError("bad-number", f"{flag} {text!r} is not a number of at least 0")
-    return value

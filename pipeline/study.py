@@ -13,13 +13,14 @@ from pipeline.answer import answer
 from pipeline.assess import Findings, assess
 from pipeline.cache import in_use
 from pipeline.conditions import base
-from pipeline.config import VERSION, Config, PolicyFlags, explains
+from pipeline.config import Config, PolicyFlags, explains
 from pipeline.cost import cost_of, fastest_batch
 from pipeline.engines.choose import open_engine
 from pipeline.environment import read_environment, worker_settings
 from pipeline.errors import Exit, worst
 from pipeline.execute import Workers
 from pipeline.explain import EXPLAINED, explain
+from pipeline.flags import VERSION
 from pipeline.jobs import plan_jobs
 from pipeline.labelled import run_labelled
 from pipeline.measure import Rounds, cost, run_evidence, run_references

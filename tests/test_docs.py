@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import run
-from pipeline.config import study_parser
+from pipeline.flags import study_parser
 from reports.commands import find_command
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -19,8 +19,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 
-from pipeline.config import Parser
 from pipeline.errors import UsageError
+from pipeline.flags import Parser
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.config import VERSION, read_sizes, read_whole
 from pipeline.errors import UsageError
+from pipeline.flags import VERSION
+from pipeline.numbers import limited, whole
 
 if TYPE_CHECKING:
     from pipeline.ops import OpsReport
@@ -35,11 +36,11 @@ def run(arguments: argparse.Namespace) -> int:
     """Measure, print the map, write it where asked. DONE, or PARTIAL where an arithmetic could not be measured."""
     from pipeline.environment import available_cores
 
-    sizes = [n for n in read_sizes("--batch-sizes", arguments.batch_sizes, _LARGEST) if n > 1]
+    sizes = [n for n in limited("--batch-sizes", arguments.batch_sizes, _LARGEST) if n > 1]
     if not sizes:
         raise UsageError("bad-number", "--batch-sizes names only 1, the row alone: give one to compare it with, as 2,8")
-    threads = read_whole("--threads", arguments.threads, 1) if arguments.threads else available_cores()
-    seed, timeout_s = (read_whole(f"--{name}", getattr(arguments, name), 1) for name in ("seed", "timeout"))
+    threads = whole("--threads", arguments.threads, 1) if arguments.threads else available_cores()
+    seed, timeout_s = (whole(f"--{name}", getattr(arguments, name), 1) for name in ("seed", "timeout"))
     report = _measured(sizes, threads, seed, timeout_s, arguments.quiet)
     paths = _written(report, Path(arguments.out)) if arguments.out else []
     _print(report, paths, arguments)

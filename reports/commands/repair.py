@@ -9,8 +9,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.config import add_scope, read_config, study_parser
+from pipeline.config import read_config
 from pipeline.errors import Exit, UsageError
+from pipeline.flags import add_scope, study_parser
 
 if TYPE_CHECKING:
     from pipeline.records import Repair

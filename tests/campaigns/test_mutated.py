@@ -18,8 +18,9 @@ from torch import nn
 
 from models.checkpoint import WeightsError, fitted, read_checkpoint
 from models.onnx_check import OnnxError, check_onnx
-from pipeline.config import read_config, study_parser
+from pipeline.config import read_config
 from pipeline.errors import StoreError, UsageError
+from pipeline.flags import study_parser
 from pipeline.inputs import InputError, InputsRequest, prepare
 from pipeline.inputs.choose import Unusable
 from pipeline.inputs.decode import decode

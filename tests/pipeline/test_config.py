@@ -3,8 +3,9 @@ from pathlib import Path
 import pytest
 
 from models.registry import all_variants
-from pipeline.config import Config, explains, read_config, study_parser
+from pipeline.config import Config, explains, read_config
 from pipeline.errors import Exit, UsageError, worst
+from pipeline.flags import study_parser
 from pipeline.policy_flags import read_policy
 from reports.commands import find_command
 

@@ -6,8 +6,9 @@ import pytest
 from models.registry import find_variant
 from models.spec import CudaOptions, RunnerSettings
 from pipeline.conditions import Setting, base, device_of, settings
-from pipeline.config import Config, read_config, study_parser
+from pipeline.config import Config, read_config
 from pipeline.errors import Exit, UsageError
+from pipeline.flags import study_parser
 from pipeline.records import Condition
 from pipeline.study import exit_code
 from tests.reports import studies

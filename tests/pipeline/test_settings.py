@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 import run
-from pipeline.config import read_config, study_parser
+from pipeline.config import read_config
 from pipeline.errors import UsageError
+from pipeline.flags import study_parser
 from pipeline.settings import MAX_BYTES, Settings, read_settings, read_toml
 
 
