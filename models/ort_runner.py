@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 from models.case import Case
 from models.ort_canonical import CanonicalOrtRunner, canonical_model
 from models.ort_clipping import WATCHED_FILE, clip_shares
+from models.ort_crafted import crafted, provoked
 from models.ort_examined import ExaminedGraphRunner
 from models.ort_graph import optimised_graph, weight_layers
-from models.ort_integer import accumulators, crafted, provoked
+from models.ort_integer import accumulators
 from models.ort_saturation import saturating_operators
 from models.ort_scales import rescaled
 from models.ort_session import CPU, MODEL_FILE, input_name, open_session

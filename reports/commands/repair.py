@@ -40,7 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Write the artifact; 1 where no rung holds, 3 where the variant is not to be had here."""
     from pipeline.execute import WorkerError
-    from pipeline.repair_command import NoRepair, repair_variant
+    from pipeline.repair_command import repair_variant
+    from pipeline.repair_delivery import NoRepair
     from pipeline.repair_inside import NATIVE
     from pipeline.repairs import all_rungs
     from reports.escape import clean
