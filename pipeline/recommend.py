@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from pipeline.deployment import deployment
+from pipeline.pareto import pareto_set, size_of, top1_of
 from pipeline.policy import Price, describe, megabytes, obstacles, price
-from pipeline.records import VERDICTS, InputsVerdict, ParetoPoint, Policy, Recommendation, Rejected, VariantResult
+from pipeline.records import InputsVerdict, Policy, Recommendation, Rejected, VariantResult
 from pipeline.repaired import with_repairs
 from pipeline.wording import counted, listed, percent, points, sizes
 
@@ -65,7 +66,7 @@ def _cheapest(
     """The choice among candidates, and all that tie with the cheapest of them."""
     cheapest = min((prices[one.name] for one in candidates), key=lambda one: one.cost)
     tied = [variant for variant in candidates if prices[variant.name].overlaps(cheapest)]
-    return min(tied, key=lambda one: (-_top1(one), _size(one))), tied  # min keeps the first in table order
+    return min(tied, key=lambda one: (-top1_of(one), size_of(one))), tied  # min keeps the first in table order
 
 
 def _choice(variants: Sequence[VariantResult], policy: Policy) -> str | None:
@@ -73,40 +74,6 @@ def _choice(variants: Sequence[VariantResult], policy: Policy) -> str | None:
     prices = {one.name: paid for one in variants if not obstacles(one, policy) and (paid := price(one.cost, policy))}
     candidates = [one for one in variants if one.name in prices]
     return _cheapest(candidates, prices)[0].name if candidates else None
-
-
-def pareto_set(variants: Sequence[VariantResult], policy: Policy) -> list[ParetoPoint]:
-    """The measured, valid variants that no other beats: as good in accuracy, cost (the objective) and stability, and
-    better in one. Where only one of two has an accuracy, it is not shown to be as good, so it does not beat the other.
-    """
-    anything = Policy(stability="none", objective=policy.objective)
-    open_to = [(one, found) for one in variants if not obstacles(one, anything) and (found := price(one.cost, policy))]
-    return [
-        _point(one, paid)
-        for one, paid in open_to
-        if not any(_beats(other, other_paid, one, paid) for other, other_paid in open_to)
-    ]
-
-
-def _beats(one: VariantResult, paid: Price, other: VariantResult, other_paid: Price) -> bool:
-    if (one.accuracy is None) != (other.accuracy is None):
-        return False
-    mine = _top1(one), -paid.cost, -_rank(one)
-    yours = _top1(other), -other_paid.cost, -_rank(other)
-    return mine != yours and mine[0] >= yours[0] and mine[1] >= yours[1] and mine[2] >= yours[2]
-
-
-def _point(variant: VariantResult, paid: Price) -> ParetoPoint:
-    cost, verdict = variant.cost, variant.verdict
-    assert cost is not None and verdict is not None  # a variant with a price and no obstacle has both
-    return ParetoPoint(
-        variant=variant.name,
-        verdict=verdict,
-        throughput_img_s=max((one.median for one in cost.throughput_img_s.values()), default=None),
-        latency_ms=cost.latency_ms.median if cost.latency_ms else None,
-        size_bytes=cost.size_bytes,
-        accuracy=variant.accuracy.top1 if variant.accuracy else None,
-    )
 
 
 def _recommendation(
@@ -192,11 +159,11 @@ def _tie(chosen: VariantResult, other: VariantResult, prices: dict[str, Price]) 
 
 
 def _advantage(chosen: VariantResult, other: VariantResult) -> str:
-    if _top1(chosen) > _top1(other):
+    if top1_of(chosen) > top1_of(other):
         known = percent(other.accuracy.top1) if other.accuracy else "unknown"
-        return f"has the higher accuracy ({percent(_top1(chosen))} against {known})"
-    if _size(chosen) < _size(other):
-        return f"is the smaller artifact ({megabytes(_size(chosen))} against {megabytes(_size(other))})"
+        return f"has the higher accuracy ({percent(top1_of(chosen))} against {known})"
+    if size_of(chosen) < size_of(other):
+        return f"is the smaller artifact ({megabytes(size_of(chosen))} against {megabytes(size_of(other))})"
     return "comes first in the table, all else being equal"
 
 
@@ -243,15 +210,3 @@ def _threads(variants: Sequence[VariantResult], chosen: VariantResult) -> int:
     """The most threads that the variant, or the one it is the repaired self of, was compared with; 1 where none was."""
     native = chosen.name.partition("+")[0]
     return max((c.condition.threads for one in variants if one.name == native for c in one.comparisons), default=1)
-
-
-def _top1(variant: VariantResult) -> float:
-    return variant.accuracy.top1 if variant.accuracy else -1.0
-
-
-def _size(variant: VariantResult) -> int:
-    return variant.cost.size_bytes if variant.cost else 0
-
-
-def _rank(variant: VariantResult) -> int:
-    return VERDICTS.index(variant.verdict) if variant.verdict else len(VERDICTS)

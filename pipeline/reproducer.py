@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.case import Case, Shrink, file_name, script
+from models.case import Case, file_name, script
 from models.spec import Layer, Reproducible, ReproducibleTies, Rows
 from models.templates.common import EXISTS, digest
 from models.templates.common import drawn as redrawn
-from pipeline.evidence import bits
 from pipeline.locate import LayerFinding, Located, Watched, drawn
 from pipeline.mechanisms import representatives
+from pipeline.reduction import Arrays, differing, reduce_data
 from pipeline.store import write_bytes
 from pipeline.wording import listed
 
@@ -30,7 +30,6 @@ _SEEDS = (1, 2, 3)
 _TIMEOUT_S = 120.0
 _MODULES = {"torch": "torch", "ort": "onnxruntime"}
 _STARTER = Path(__file__).with_name("start_scripts.py")
-Arrays = dict[str, NDArray[Any]]
 
 
 @dataclass(frozen=True)
@@ -117,18 +116,6 @@ def _candidates(
             yield _reduced(tied, "chosen to lie on rounding ties")
 
 
-def differing(case: Case, arrays: Arrays) -> int:
-    """Output elements whose bytes differ between all images in one call and each in a call of its own."""
-    run = case.prepare(arrays)
-    count = len(arrays[case.rows[0]])
-    singles = [run({**arrays, **{name: arrays[name][i : i + 1] for name in case.rows}}) for i in range(count)]
-    together = run(arrays)
-    return sum(
-        int((bits(np.concatenate(alone)) != bits(batched)).sum())
-        for alone, batched in zip(zip(*singles, strict=True), together, strict=True)
-    )
-
-
 def _drawing(array: NDArray[Any]) -> dict[str, Any]:
     """How to draw an array like this one: uniform over as wide a range, of one sign where it has one, or constant."""
     low, high = (float(array.min()), float(array.max())) if array.size else (0.0, 0.0)
@@ -144,48 +131,6 @@ def _reduced(case: Case, words: str) -> tuple[Case, Arrays, str]:
     """The case with its data cut step by step, the difference looked for after each cut."""
     arrays, cuts = reduce_data(case)
     return case, arrays, f"{words}{f', without {listed(cuts)} that it does not need' if cuts else ''}"
-
-
-def reduce_data(case: Case) -> tuple[Arrays, list[str]]:
-    """(arrays of the fewest images, and of halves of every other axis, that still differ; what was left out)."""
-    arrays = dict(case.arrays)
-    cuts = []
-    if fewer := next(_fewer_images(case, arrays), None):
-        arrays = fewer
-        cuts.append("images")
-    left = list(case.shrinks)
-    while left:
-        for shrink in list(left):
-            half = next((half for half in _halves(shrink, arrays) if differing(case, half)), None)
-            if half is None:
-                left.remove(shrink)
-            else:
-                arrays = half
-                cuts += [shrink.what] if shrink.what not in cuts else []
-    return arrays, cuts
-
-
-def _fewer_images(case: Case, arrays: Arrays) -> Iterator[Arrays]:
-    count = len(arrays[case.rows[0]])
-    for n in range(2, count):
-        for start in range(count - n + 1):
-            part = {**arrays, **{name: arrays[name][start : start + n] for name in case.rows}}
-            if differing(case, part):
-                yield part
-
-
-def _halves(shrink: Shrink, arrays: Arrays) -> Iterator[Arrays]:
-    """The first and the second half along the axes of ``shrink``; nothing where that would be too short."""
-    length = min(arrays[name].shape[axis] for name, axis in shrink.axes)
-    keep = (length + 1) // 2
-    if keep < shrink.least or keep == length:
-        return
-    for start in (0, length - keep):
-        cut = {
-            name: np.ascontiguousarray(arrays[name].take(range(start, start + keep), axis))
-            for name, axis in shrink.axes
-        }
-        yield arrays | cut
 
 
 def _write(

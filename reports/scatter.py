@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
+from reports.frame import BAND_HEAD, BAND_ROW, NOISE_HEIGHT, WIDTH, Dot, Frame, pareto
 from reports.labels import Box, Label, place
 
-_WIDTH, _NOISE_HEIGHT, _BAND_HEAD, _BAND_ROW = 820, 300, 28, 25
-_TINIEST = 1e-290  # below it a decade further down is no longer a number
 _SHAPES = {
     "batch-invariant": "circle",
     "top1-stable": "diamond",
@@ -26,69 +24,6 @@ LOSSES = {
     "not measured": "var(--loss-unknown)",
 }
 """The words for the top-1 lost, each with its colour."""
-
-
-@dataclass(frozen=True)
-class Dot:
-    """A variant as drawn: ``speed`` in images a second; ``noise`` relative, 0 for equal bytes; ``words`` on hover.
-
-    ``native``: of a repaired variant the name of the dot to join it to. ``limits``: 95 % limits of the speed.
-    """
-
-    name: str
-    speed: float
-    noise: float
-    verdict: str
-    loss: str
-    chosen: bool
-    words: str
-    native: str | None = None
-    limits: tuple[float, float] | None = None
-
-
-@dataclass(frozen=True)
-class Frame:
-    """The scales: domains of both logarithmic axes. Below ``noise_low`` lies the band; ``height`` in pixels."""
-
-    slow: float
-    fast: float
-    noise_low: float
-    noise_high: float
-    height: float
-
-    @classmethod
-    def around(cls, dots: Sequence[Dot]) -> Frame:
-        """The frame that holds these dots: whole decades of noise, a row of the band for each dot of equal bytes."""
-        noises = [max(dot.noise, _TINIEST) for dot in dots if dot.noise > 0] or [1e-6]
-        speeds = [dot.speed for dot in dots]
-        low, high = math.floor(math.log10(min(noises)) - 0.1), math.ceil(math.log10(max(noises)) + 0.1)
-        band = _BAND_HEAD + _BAND_ROW * max(1, sum(dot.noise == 0 for dot in dots))
-        return cls(min(speeds) / 1.25, max(speeds) * 1.5, 10.0**low, 10.0**high, _NOISE_HEIGHT + band)
-
-    def x(self, speed: float) -> float:
-        """Pixels from the left."""
-        return _WIDTH * math.log(speed / self.slow) / math.log(self.fast / self.slow)
-
-    def speed(self, x: float) -> float:
-        """The speed that lies at so many pixels from the left."""
-        return float(self.slow * (self.fast / self.slow) ** (x / _WIDTH))
-
-    def y(self, noise: float) -> float:
-        """Pixels from the top."""
-        return _NOISE_HEIGHT * math.log(self.noise_high / noise) / math.log(self.noise_high / self.noise_low)
-
-    def noise(self, y: float) -> float:
-        """The noise that lies at so many pixels from the top."""
-        return float(self.noise_high * (self.noise_low / self.noise_high) ** (y / _NOISE_HEIGHT))
-
-
-def pareto(dots: Sequence[Dot]) -> list[Dot]:
-    """The dots that no other beats in speed and steadiness at once, fastest first."""
-    found: list[Dot] = []
-    for dot in sorted(dots, key=lambda dot: (-dot.speed, dot.noise)):
-        if not found or dot.noise < found[-1].noise:
-            found.append(dot)
-    return found
 
 
 def specification(dots: Sequence[Dot]) -> dict[str, Any]:
@@ -107,7 +42,7 @@ def specification(dots: Sequence[Dot]) -> dict[str, Any]:
     mark = {"type": "point", "size": 150, "stroke": "var(--paper)", "strokeWidth": 1, "opacity": 1}
     return {
         "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
-        "width": _WIDTH,
+        "width": WIDTH,
         "height": frame.height,
         "data": {"values": values},
         "layer": [
@@ -177,7 +112,7 @@ def _values(dots: Sequence[Dot], frame: Frame) -> list[dict[str, Any]]:
     levels = _levels(dots, frame)
     spots = [(frame.x(dot.speed), frame.y(level), dot.name) for dot, level in zip(dots, levels, strict=True)]
     line = [spot for dot, spot in zip(dots, spots, strict=True) if dot in pareto(dots)]
-    places = place(spots, _WIDTH, frame.height, _steps(line))
+    places = place(spots, WIDTH, frame.height, _steps(line))
     return [
         {
             "name": dot.name,
@@ -230,11 +165,11 @@ def _text_place(label: Label, frame: Frame) -> dict[str, Any]:
 
 def _levels(dots: Sequence[Dot], frame: Frame) -> list[float]:
     """Where each dot stands on the noise axis; those of equal bytes get a row each inside their band."""
-    row = _NOISE_HEIGHT + _BAND_HEAD + _BAND_ROW / 2 - 3.0
+    row = NOISE_HEIGHT + BAND_HEAD + BAND_ROW / 2 - 3.0
     levels = []
     for dot in dots:
         levels.append(max(dot.noise, frame.noise_low) if dot.noise else frame.noise(row))
-        row += 0 if dot.noise else _BAND_ROW
+        row += 0 if dot.noise else BAND_ROW
     return levels
 
 
@@ -254,7 +189,7 @@ def _band(frame: Frame, x: dict[str, Any], y: dict[str, Any], *, empty: bool) ->
         "fast": frame.fast,
         "top": frame.noise_low,
         "bottom": frame.noise(frame.height),
-        "words_at": frame.noise(_NOISE_HEIGHT + _BAND_HEAD / 2),
+        "words_at": frame.noise(NOISE_HEIGHT + BAND_HEAD / 2),
     }
     box = {"x": x | {"field": "slow"}, "x2": {"field": "fast"}, "y": y | {"field": "top"}, "y2": {"field": "bottom"}}
     words_at = {"x": x | {"field": "slow"}, "y": y | {"field": "words_at"}, "text": {"value": words}}

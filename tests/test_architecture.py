@@ -42,6 +42,11 @@ def test_no_runtime_outside_models(package: str) -> None:
         assert not imported(path) & {"torch", "torchvision", "onnxruntime", "onnx"}, path.relative_to(ROOT)
 
 
+def test_a_long_file_has_its_reason_in_the_architecture() -> None:
+    long = {path.name for package in ALLOWED for path in modules(package) if path.read_text().count("\n") > 250}
+    assert long == {"records.py", "spec.py", "codes.py"}  # docs/architecture.md says why
+
+
 def test_torchvision_enters_through_one_door() -> None:
     doors = [path.name for path in modules("models") if "torchvision" in imported(path)]
     assert doors == ["torchvision_compat.py"]

@@ -18,6 +18,7 @@ def open_engine(config: Config, workers: Workers, say: Callable[[str], None]) ->
         yield LocalEngine(workers, config.workers)
         return
     from pipeline.engines.ray import RayEngine
+    from pipeline.engines.ray_cluster import RayCluster
 
-    with RayEngine(config.ray_address, config.workers, config.timeout_s, say) as engine:
-        yield engine
+    with RayCluster(config.ray_address, say) as cluster:
+        yield RayEngine(cluster, config.workers, config.timeout_s)

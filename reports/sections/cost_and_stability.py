@@ -7,7 +7,8 @@ import math
 from pipeline.records import Study, VariantResult
 from reports import numbers, views
 from reports.blocks import Block, Column, Figure, Paragraph, Table, line
-from reports.scatter import Dot, pareto, specification
+from reports.frame import Dot, pareto
+from reports.scatter import specification
 from reports.views import Repaired, Speed
 
 ORDER = 20

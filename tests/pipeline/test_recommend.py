@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.deployment import deployment
+from pipeline.pareto import pareto_set
 from pipeline.policy import obstacles
-from pipeline.recommend import default_policy, pareto_set, recommend
+from pipeline.recommend import default_policy, recommend
 from pipeline.records import Policy, Recommendation, VariantResult, Verdict
 from tests.pipeline.results import integer, repair, result
 

@@ -19,7 +19,8 @@ from models.case import Case, Shrink, file_name, script
 from models.spec import Layer, Rows
 from models.templates import common
 from pipeline.locate import LayerFinding, Located
-from pipeline.reproducer import FOLDER, differing, reduce_data, start_scripts, still_there, write_reproducers
+from pipeline.reduction import differing, reduce_data
+from pipeline.reproducer import FOLDER, start_scripts, still_there, write_reproducers
 from tests.models.torch_networks import OneUlpWhenBatched, opened, pixels, seeded, with_planted
 
 Arrays = dict[str, Any]

@@ -6,8 +6,9 @@ import pytest
 
 from reports.blocks import Column, Figure, Table
 from reports.charts import draw
+from reports.frame import Dot, Frame, pareto
 from reports.labels import CHARACTER_PX, Label, place
-from reports.scatter import Dot, Frame, pareto, specification
+from reports.scatter import specification
 from reports.sections.cost_and_stability import blocks
 from tests.reports import studies
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.engines.ray import unlike
+from pipeline.engines.ray_cluster import unlike
 from pipeline.engines.ray_files import Shipped
 from pipeline.engines.ray_node import moved
 from pipeline.store import read_evidence
@@ -46,11 +46,11 @@ def evidence(folder: Path) -> dict[str, Any]:
 @contextmanager
 def cluster() -> Iterator[tuple[Any, Any]]:
     """A head, a node like it (the second value) and one unlike it, of one processor each, which ask for a token."""
-    from ray.cluster_utils import Cluster  # type: ignore[import-not-found, unused-ignore]
-
     before = dict(os.environ)
     token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
-    os.environ.update(token, RAY_USAGE_STATS_ENABLED="0")
+    os.environ.update(token, RAY_USAGE_STATS_ENABLED="0")  # before Ray is imported, which reads the mode once
+    from ray.cluster_utils import Cluster  # type: ignore[import-not-found, unused-ignore]
+
     found = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
     try:
         mortal = found.add_node(num_cpus=1)
@@ -91,7 +91,8 @@ def test_a_cluster_of_its_own_and_one_that_is_not_there(tmp_path: Path) -> None:
     assert study(tmp_path, "own", "--engine", "ray").returncode in (0, 1)
     ended = study(tmp_path, "none", "--engine", "ray", "--ray-address", "127.0.0.1:1")
     assert ended.returncode == 2
-    assert ended.stderr.splitlines()[-1].startswith("error [ray-cluster]: no Ray cluster at 127.0.0.1:1")
+    assert ended.stderr.splitlines()[-1].startswith("error [ray-cluster]: no Ray cluster at 127.0.0.1:1: ")
+    assert not (tmp_path / "none").exists()
 
 
 @pytest.mark.skipif(HAS_RAY, reason="ray is installed")
