@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from models.spec import Canonical, Inspectable, Layer, Provocable, Rows, Runner
 from pipeline.evidence import bits
-from pipeline.metrics import measure_all
+from pipeline.metrics import ulp
+from pipeline.rows import row_distance
 from pipeline.search import DEFAULT, Search
 
 _RELATIVE_SPREAD = 8  # drawn inputs are the captured ones, each element scaled by 2**-8 to 2**8
@@ -123,15 +124,18 @@ def _replay(
     """Compare the rows of ``inputs`` alone with the same rows in batches of each N; ``outputs``: of all, if known."""
     count = max(len(part) for part in inputs if part.ndim)
     name = finding.layer.name
-    singles = [runner.replay(name, _rows(inputs, i, i + 1, count)) for i in range(count)]
+    singles = [
+        np.concatenate([np.atleast_1d(row) for row in rows])
+        for rows in zip(*(runner.replay(name, _rows(inputs, i, i + 1, count)) for i in range(count)), strict=True)
+    ]
     for n in sorted({*batch_sizes, count}):
         if n > count:
             continue
         batched = outputs if n == count and outputs is not None else runner.replay(name, _rows(inputs, 0, n, count))
         for position, together in enumerate(batched):
-            one = np.concatenate([np.atleast_1d(single[position]) for single in singles[:n]])
+            one = singles[position]
             other = np.atleast_1d(together) if together.ndim else np.repeat(together, n)
-            _count(finding, n, one, other, how)
+            _count(finding, n, one[: len(one) // count * n], other, how)
 
 
 def _rows(inputs: Rows, start: int, stop: int, count: int) -> Rows:
@@ -145,10 +149,10 @@ def _count(finding: LayerFinding, n: int, singles: NDArray[Any], batched: NDArra
     finding.differing[n] = finding.differing.get(n, 0) + differing
     if differing:
         finding.found_by = finding.found_by or how
-        measured = measure_all(singles.reshape(len(singles), -1), batched.reshape(len(batched), -1))
         if how == "captured":  # sizes on drawn data say nothing about the network's own
-            finding.max_abs = max(finding.max_abs, float(measured["max_abs"]))  # type: ignore[arg-type]
-            finding.max_ulp = max(finding.max_ulp, float(measured["max_ulp"]))  # type: ignore[arg-type]
+            one, other = singles.reshape(len(singles), -1), batched.reshape(len(batched), -1)
+            finding.max_abs = max(finding.max_abs, float(row_distance(one, other).max()))
+            finding.max_ulp = max(finding.max_ulp, float(ulp.measure(one, other)["max_ulp"]))  # type: ignore[arg-type]
 
 
 def drawn(inputs: Rows, generator: np.random.Generator) -> Rows:

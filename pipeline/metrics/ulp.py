@@ -32,10 +32,13 @@ def measure(reference: NDArray[Any], candidate: NDArray[Any]) -> Values:
     for part in blocks(reference):
         first, second = reference[part], candidate[part]
         differs = ~same_bits(first, second)
-        counted = differs if _is_integer(second) else differs & ~_tiny(first, second)
+        counted = differs if _is_integer(second) or not differs.any() else differs & ~_tiny(first, second)
         excluded += int(differs.sum() - counted.sum())
-        distance = np.where(counted, steps(first, second), -1.0)
-        place = np.unravel_index(np.argmax(distance), distance.shape)  # the first NaN, where there is one
+        if not counted.any():
+            continue
+        first = first[counted]
+        distance = steps(first, second[counted])
+        place = np.argmax(distance)  # the first NaN, where there is one
         if distance[place] > largest or math.isnan(distance[place]):
             largest, at = float(distance[place]), float(first[place])
         if math.isnan(largest):
