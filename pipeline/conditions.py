@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 
 from models.spec import CudaOptions, VariantSpec
 from pipeline.config import Config
+from pipeline.emulation import emulated, why_emulated
 from pipeline.environment import cpu_flags, cuda_settings, worker_settings
 from pipeline.execute import WorkerError, Workers
 from pipeline.isa import NATIVE, missing_features, no_effect, reached
@@ -134,6 +135,7 @@ def why_not(spec: VariantSpec, setting: Setting, config: Config, caps: Caps) -> 
     """What of a setting keeps a variant from being run under it, and why; None where nothing does.
 
     A memory format or an option that cannot act is run once, under the study's first, never again under another name.
+    Arithmetic that the processor lacks even without a cap is run under the base setting only.
     """
     if setting.cuda and setting.cuda.tf32 != config.cuda[0].tf32 and spec.precision != "fp32":
         return f"tf32 {setting.cuda.tf32}", "unavailable: no effect: TF32 is a way to multiply float32 values"
@@ -142,5 +144,8 @@ def why_not(spec: VariantSpec, setting: Setting, config: Config, caps: Caps) -> 
             return setting.memory_format, "unavailable: no effect: onnxruntime chooses its own layouts"
         if setting.device == "cpu" and (fixed := spec.recipe.get("memory_format")):
             return setting.memory_format, f"unavailable: no effect: this variant runs in {fixed} by its recipe"
-    reason = caps.why_not(setting.isa, spec.runtime)
-    return (f"isa {setting.isa}", reason) if reason else None
+    if reason := caps.why_not(setting.isa, spec.runtime):
+        return f"isa {setting.isa}", reason
+    if setting.cuda is None and setting != base(config) and emulated(spec, cpu_flags()):
+        return setting.words, f"{why_emulated(spec)}; it is measured under {base(config).words}"
+    return None

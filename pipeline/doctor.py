@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from models.spec import VariantSpec
-from pipeline.stages import emulated
+from pipeline.emulation import emulated
 from pipeline.wording import counted, listed
 
 State = Literal["ok", "limited", "missing"]

@@ -5,13 +5,14 @@ from __future__ import annotations
 from models.registry import find_variant
 from models.spec import VariantSpec
 from pipeline.conditions import Setting, device_of, probe_caps, settings, why_not
+from pipeline.emulation import measured_images, why_emulated
 from pipeline.environment import cpu_flags
 from pipeline.inputs import PreparedSet
 from pipeline.isa import flags_under
 from pipeline.parts import cut
 from pipeline.plan import Job, in_rounds, plan_passes, too_large
 from pipeline.records import NotRun
-from pipeline.stages import Stages, measured_images
+from pipeline.stages import Stages
 
 
 def plan_jobs(stages: Stages) -> list[Job]:
@@ -95,10 +96,7 @@ def warmed(stages: Stages, job: Job) -> bool:
 def _note_left_out(stages: Stages, spec: VariantSpec, prepared: PreparedSet, flags: frozenset[str] | None) -> None:
     name, count = prepared.record.name, measured_images(spec, prepared.evaluation, flags)
     if count < len(prepared.evaluation):
-        why = (
-            f"this processor has none of {', '.join(spec.native_isa)}: {spec.precision} arithmetic is emulated and slow"
-        )
-        stages.skip(spec.name, name, f"images beyond the first {count}", why)
+        stages.skip(spec.name, name, f"images beyond the first {count}", why_emulated(spec))
     if large := too_large(count, stages.config.batch_sizes):
         text = ", ".join(f"N = {n}" for n in large)
         stages.skip(spec.name, name, text, f"only {count} images: images are never repeated to fill a batch")

@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 from models.operations import ARITHMETICS, OPERATIONS, Arithmetic, Kernel, Operation, draw_parameters, draw_rows
 from models.registry import find_variant, load
 from pipeline.batch_classes import classes_of, row_digests
+from pipeline.emulation import emulated
 from pipeline.environment import cpu_flags, worker_settings
 from pipeline.errors import Exit
 from pipeline.evidence import bits
 from pipeline.execute import WorkerError, Workers
 from pipeline.metrics.ulp import steps
 from pipeline.records import Environment, Real, Record, Tool
-from pipeline.stages import emulated
 from pipeline.worker import Emit
 
 SEED = 42069

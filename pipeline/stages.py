@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from models.images import Images
 from models.registry import find_variant
 from models.spec import Artifact, Network, VariantSpec
 from pipeline.conditions import Caps, Setting, base, device_of
 from pipeline.config import Config
+from pipeline.emulation import emulated
 from pipeline.engines import Engine
 from pipeline.environment import cpu_flags, worker_settings
 from pipeline.execute import WorkerError, Workers
@@ -82,7 +82,7 @@ class Stages:
         return base(self.config, device_of(self.config, spec))
 
     def emulated(self, spec: VariantSpec) -> bool:
-        """Whether a variant's arithmetic is emulated where it runs; see ``emulated``."""
+        """Whether a variant's arithmetic is emulated where it runs; see ``pipeline.emulation``."""
         return device_of(self.config, spec) == "cpu" and emulated(spec, cpu_flags())
 
     @property
@@ -124,22 +124,3 @@ class Stages:
         """Add a warning with its stable code."""
         if all(w.code != code or w.text != text for w in self.warnings):
             self.warnings.append(Warning_(code=code, text=text))
-
-
-EMULATED_PIXELS = 4 * 224 * 224
-EMULATED_IMAGES = 2  # at least
-
-
-def emulated(spec: VariantSpec, flags: frozenset[str]) -> bool:
-    """Whether this processor lacks the arithmetic of this variant, so that it is emulated and very slow."""
-    return bool(spec.native_isa) and not flags.intersection(spec.native_isa)
-
-
-def measured_images(spec: VariantSpec, images: Images, flags: frozenset[str] | None) -> int:
-    """How many images of a set this variant is measured on: all, or a few where its arithmetic is emulated.
-
-    ``flags``: the processor's features; None where it is not the processor that computes.
-    """
-    _, _, height, width = images.shape
-    few = max(EMULATED_IMAGES, EMULATED_PIXELS // (height * width))
-    return min(len(images), few) if flags is not None and emulated(spec, flags) else len(images)

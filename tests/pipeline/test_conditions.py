@@ -4,6 +4,7 @@ import pytest
 
 from models.registry import find_variant
 from models.spec import CudaOptions
+from pipeline import conditions
 from pipeline.conditions import Caps, Setting, probe_caps, why_not
 from pipeline.config import Config
 from pipeline.environment import available_cores, cpu_flags
@@ -44,6 +45,18 @@ def test_a_memory_format_that_cannot_act_is_measured_once(variant: str, why: str
     refused = reason(variant, Setting(1, memory_format="channels_last"), Caps())
     assert refused is not None and why in refused[1]
     assert reason("fp32", Setting(1, memory_format="channels_last"), Caps()) is None
+
+
+def test_emulated_arithmetic_is_measured_under_the_base_setting_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    grid = replace(GRID, threads=(1, 2))
+    monkeypatch.setattr(conditions, "cpu_flags", lambda: frozenset({"avx2"}))
+    assert why_not(find_variant("bf16"), Setting(2), grid, Caps()) is None
+    refused = why_not(find_variant("bf16"), Setting(1), grid, Caps())
+    assert refused is not None and refused[0] == "1 thread"
+    assert refused[1].endswith("bf16 arithmetic is emulated and slow; it is measured under 2 threads")
+    assert why_not(find_variant("fp32"), Setting(1), grid, Caps()) is None
+    monkeypatch.setattr(conditions, "cpu_flags", lambda: frozenset({"avx512_bf16"}))
+    assert why_not(find_variant("bf16"), Setting(1), grid, Caps()) is None
 
 
 def test_options_of_a_device_that_cannot_act_are_measured_once() -> None:
