@@ -23,6 +23,7 @@ test: .venv/.test-ready
 
 test-full: test
 	$(BIN)/python -m pytest tests/campaigns --full --durations=0
+	$(BIN)/python run.py selftest --trials 1000
 
 lint: .venv/.test-ready
 	$(BIN)/ruff check .
