@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from pipeline.neighbour_effect import neighbour_effect
 from pipeline.repairs import Bench
 from pipeline.reproducer import write_reproducers
 from pipeline.search import SEARCHES
+from pipeline.survey import CAPTURED, joined, of_other_sizes, survey
 from pipeline.worker import Emit, read_artifact
 
 
@@ -54,8 +55,18 @@ def explain_and_repair(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
             return answer | {"tried": None, "repair_s": 0.0}
         begin = time.monotonic()
         shapes = measure_shapes(runner, located, captured, count, payload["seed"])
-        bench = Bench(runner, payload["settings"]["threads"], captured, tuple(sizes), located, shapes)
         sets = [images, *(Images.from_json(other) for other in payload["also"])]
+
+        def elsewhere() -> Bench:
+            found, classes = located, shapes
+            for other in of_other_sizes(sets):
+                few = other.read(0, min(len(other), CAPTURED))
+                found, classes = joined(found, classes, *survey(runner, few, count, payload["seed"], lambda n: done(0)))
+            runner.watch(captured[:1], lambda layer, inputs, outputs: None)  # of the size that is priced
+            return replace(bench, located=found, shapes=classes, elsewhere=None)
+
+        bench = Bench(runner, payload["settings"]["threads"], captured, tuple(sizes), located, shapes)
+        bench = replace(bench, elsewhere=elsewhere if of_other_sizes(sets) else None)
         left_s = payload["repair_s"] - (time.monotonic() - begin)
         tried = climb(bench, Scope(sets, sizes, {}, stop_at_first=True), done, left_s)
         return answer | {"tried": tried_json(tried), "repair_s": time.monotonic() - begin}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -117,7 +117,9 @@ def climb(
 def _rung(rung: Rung, bench: Bench, scope: Scope, done: Callable[[int], None]) -> list[Tried]:
     """The candidates of one rung until one is cheap; none that changes more layers than one that holds."""
     found: list[Tried] = []
-    for candidate in rung.apply(bench):
+    candidates = rung.apply(bench)
+    candidate = next(candidates, None)
+    while candidate is not None:
         held = [len(one.candidate.layers) for one in found if one.holds and one.candidate]
         if held and len(candidate.layers) > min(held):
             break
@@ -130,7 +132,16 @@ def _rung(rung: Rung, bench: Bench, scope: Scope, done: Callable[[int], None]) -
             break
         if found[-1].cheap:
             break
+        candidate = _following(candidates, bool(found[-1].holds))
     return found
+
+
+def _following(candidates: Iterator[Candidate], held: bool) -> Candidate | None:
+    """The next candidate; a generator is told whether the last one held."""
+    try:
+        return candidates.send(held) if isinstance(candidates, Generator) else next(candidates)
+    except StopIteration:
+        return None
 
 
 def _tried(name: str, candidate: Candidate, bench: Bench, scope: Scope, done: Callable[[int], None]) -> Tried:

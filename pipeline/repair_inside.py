@@ -18,12 +18,12 @@ from models.registry import find_variant, load
 from models.repairable import Deployable
 from models.spec import Artifact, Runner, RunnerSettings, VariantUnavailable
 from pipeline.batch_shapes import Shapes
-from pipeline.ladder import Scope, Tried, best, climb, tried_json
+from pipeline.ladder import Openers, Scope, Tried, best, climb, tried_json
 from pipeline.locate import Located, Watched
 from pipeline.repair import Verified, every_size, verify
 from pipeline.repair_plan import priced
 from pipeline.repairs import Bench, Candidate, all_rungs
-from pipeline.survey import survey
+from pipeline.survey import CAPTURED, joined, of_other_sizes, survey
 from pipeline.wording import counted
 from pipeline.worker import Emit, read_artifact
 
@@ -86,6 +86,8 @@ def repair(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
         if names[first:]:
             located, shapes = _look(main, runner, captured, payload["seed"], scope, done)
             bench = replace(bench, located=located, shapes=shapes)
+            if of_other_sizes(sets):
+                bench = replace(bench, elsewhere=partial(_elsewhere, bench, scope, payload["seed"]))
         return _climbed(payload, names[first:], tried, bench, scope, done)
 
 
@@ -172,11 +174,21 @@ def _look(
         scope.say(f"looking at every layer, {counted(count, 'thread')}")
         with opened() as other:
             assert isinstance(other, Watched)
-            elsewhere, seen = survey(other, images, len(images), seed, done)
-        for name, finding in elsewhere.findings.items():
-            mine = located.findings.get(name)
-            if mine is not None and finding.batch_sizes:
-                mine.inherited = tuple(sorted({*mine.inherited, *finding.batch_sizes}))
-        for signature, found in seen.items():
-            shapes[signature] = shapes[signature].merged(found) if signature in shapes else found
+            located, shapes = joined(located, shapes, *survey(other, images, len(images), seed, done))
     return located, shapes
+
+
+def _elsewhere(bench: Bench, scope: Scope, seed: int) -> Bench:
+    """The bench with what images of the scope's other sizes show, at every thread count."""
+    located, shapes, largest = bench.located, dict(bench.shapes), len(bench.images)
+    opens: Openers = {bench.threads: lambda: contextlib.nullcontext(bench.runner), **scope.natives}
+    for images in of_other_sizes(scope.sets):
+        few = images.read(0, min(len(images), CAPTURED))
+        for count, opened in opens.items():
+            scope.say(f"looking at every layer on {images.name}, {counted(count, 'thread')}")
+            with opened() as runner:
+                assert isinstance(runner, Watched)
+                found = survey(runner, few, largest, seed, lambda n: None)
+            located, shapes = joined(located, shapes, *found)
+    bench.runner.watch(bench.images[:1], lambda layer, inputs, outputs: None)  # of the size that is priced
+    return replace(bench, located=located, shapes=shapes, elsewhere=None)

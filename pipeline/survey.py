@@ -6,11 +6,13 @@ Layers of one signature run the same kernels on the same shapes, so one speaks f
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from models.images import Images
 from models.spec import Layer, Rows
 from pipeline.batch_shapes import Measured, Shapes, measure_layer, telling_rows
 from pipeline.evidence import bits
@@ -68,3 +70,28 @@ def survey(
         signature: one.shapes for signature, one in measured.items() if one is not None and any(one.differing.values())
     }
     return Located(findings, bool((bits(watched) == bits(plain)).all()), []), shapes
+
+
+def joined(
+    located: Located, shapes: Mapping[str, Shapes], elsewhere: Located, seen: Mapping[str, Shapes]
+) -> tuple[Located, dict[str, Shapes]]:
+    """What holds here and elsewhere (another thread count, another image size), under the signatures of here."""
+    findings, classes = dict(located.findings), dict(shapes)
+    for name, other in elsewhere.findings.items():
+        mine = findings.get(name)
+        if mine is None or not other.batch_sizes:
+            continue
+        findings[name] = replace(mine, inherited=tuple(sorted({*mine.inherited, *other.batch_sizes})))
+        if (found := seen.get(other.layer.signature)) is not None:
+            known = classes.get(mine.layer.signature)
+            classes[mine.layer.signature] = known.merged(found) if known else found
+    return replace(located, findings=findings), classes
+
+
+def of_other_sizes(images: Sequence[Images]) -> list[Images]:
+    """The first set of each image size that is not that of the first set; a single image shows nothing."""
+    first = {images[0].shape[1:]: images[0]}
+    for one in images[1:]:
+        if len(one) > 1:
+            first.setdefault(one.shape[1:], one)
+    return [*first.values()][1:]

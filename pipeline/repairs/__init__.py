@@ -5,7 +5,8 @@ A rung is a module with
 * ``NAME``: its word in method.md, ``ORDER``: rungs are tried in this order;
 * ``QUESTION``: what it asks, in one plain sentence that reports print;
 * ``applies_to(bench) -> str``: "" where it can be tried on this variant, else why not;
-* ``apply(bench) -> Iterator[Candidate]``: ways to repair it, the most promising first.
+* ``apply(bench) -> Iterator[Candidate]``: ways to repair it, the most promising first. A generator may ask whether one
+  held before it goes on: ``held = yield candidate``.
 
 One rung needs no live network and stands elsewhere: ``pipeline.switch``, to another variant of the study.
 
@@ -33,7 +34,8 @@ from pipeline.locate import Located
 class Bench:
     """A variant to be repaired: its live runner, what is known of it, and the scope asked for.
 
-    ``images``: examples [n, c, h, w], those on which the origins were located.
+    ``images``: examples [n, c, h, w], those on which the origins were located. ``elsewhere``: looks at every layer on
+    the scope's images of other sizes too, where there are any, and gives the bench that knows of both.
     """
 
     runner: Any
@@ -43,6 +45,7 @@ class Bench:
     located: Located
     shapes: Mapping[str, Shapes] = field(default_factory=dict)
     objective: str = "throughput"
+    elsewhere: Callable[[], Bench] | None = None
 
 
 @dataclass(frozen=True)

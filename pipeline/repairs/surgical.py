@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -24,25 +24,46 @@ def applies_to(bench: Bench) -> str:
     return "" if any(one.replayable for one in bench.located.findings.values()) else "no layer could be replayed"
 
 
-def apply(bench: Bench) -> Iterator[Candidate]:
+def apply(bench: Bench) -> Generator[Candidate, bool | None]:
     """The origins, so that a single image pays nothing; so that most images a second pass, where that is another way.
 
-    Then every layer of the origins' kinds, and every layer: where an origin was overlooked.
+    Where neither holds, the same with those that images of other sizes show. Then every layer of the origins' kinds,
+    and every layer: where an origin was overlooked.
     """
-    every = [one for one in bench.located.findings.values() if one.replayable]
-    origins = [one for one in every if one.batch_sizes]
-    kinds = {one.layer.kind for one in origins}
-    alone, together = _rules(bench, origins, 0), _rules(bench, origins, 1)
     tried: list[Mapping[str, Canonical]] = [{}]
-    for rules, added in (
-        (alone, 0),
-        (together, 0),
-        (_rules(bench, [one for one in every if one.layer.kind in kinds], 0), len(origins)),
-        (_rules(bench, every, 0), len(origins)),
-    ):
-        if rules not in tried:
-            tried.append(rules)
-            yield Candidate(partial(_rewritten, rules, bench), _how(rules, added), tuple(rules))
+    held = yield from _origins(bench, tried)
+    if not held and bench.elsewhere is not None:
+        bench = bench.elsewhere()
+        yield from _origins(bench, tried)
+    every, origins = _replayable(bench), _guilty(bench)
+    kinds = {one.layer.kind for one in origins}
+    for chosen in ([one for one in every if one.layer.kind in kinds], every):
+        yield from _new(bench, _rules(bench, chosen, 0), tried, len(origins))
+
+
+def _origins(bench: Bench, tried: list[Mapping[str, Canonical]]) -> Generator[Candidate, bool | None, bool]:
+    """The origins in both ways; whether one of them held."""
+    alone = yield from _new(bench, _rules(bench, _guilty(bench), 0), tried)
+    together = yield from _new(bench, _rules(bench, _guilty(bench), 1), tried)
+    return alone or together
+
+
+def _new(
+    bench: Bench, rules: Mapping[str, Canonical], tried: list[Mapping[str, Canonical]], origins: int = 0
+) -> Generator[Candidate, bool | None, bool]:
+    """The candidate of these rules, unless they were tried; whether it held."""
+    if rules in tried:
+        return False
+    tried.append(rules)
+    return bool((yield Candidate(partial(_rewritten, rules, bench), _how(rules, origins), tuple(rules))))
+
+
+def _replayable(bench: Bench) -> list[LayerFinding]:
+    return [one for one in bench.located.findings.values() if one.replayable]
+
+
+def _guilty(bench: Bench) -> list[LayerFinding]:
+    return [one for one in _replayable(bench) if one.batch_sizes]
 
 
 def _rewritten(rules: Mapping[str, Canonical], bench: Bench, runner: Any) -> Runner:
