@@ -11,8 +11,9 @@ from models.images import Images
 from models.registry import find_variant
 from models.spec import Artifact, OutOfMemory, VariantSpec
 from pipeline.conditions import Setting, settings
+from pipeline.emulation import emulated
 from pipeline.engines import Task, run_tasks
-from pipeline.environment import machine
+from pipeline.environment import cpu_flags, machine
 from pipeline.evidence import Evidence, Pass
 from pipeline.execute import WorkerError
 from pipeline.jobs import priced, warmed
@@ -24,7 +25,8 @@ from pipeline.stages import Stages
 from pipeline.store import StoreError, read_evidence
 from pipeline.wording import setting as words_of
 
-_IMAGES_PER_SECOND = {"fp64": 6.0, "fp32": 15.0, "bf16": 28.0, "fp16": 10.0, "int8": 50.0}  # at 224 x 224, 2 cores
+_IMAGES_PER_SECOND = {"fp64": 6.0, "fp32": 15.0, "bf16": 28.0, "fp16": 18.0, "int8": 30.0}  # at 224 x 224, 2 cores
+_DYNAMIC, _EMULATED = 12.0, 1.5  # the same, of int8 with scales taken at run time, and of arithmetic that is emulated
 Rounds = dict[tuple[str, str, Condition], list[Evidence]]
 """(variant, input set, condition) -> its evidence, one per round."""
 
@@ -38,8 +40,13 @@ class Gathered:
 
 
 def cost(spec: VariantSpec, images_passed: int, size: int) -> float:
-    """Rough seconds for so many images of this size: only for the progress display."""
-    return images_passed * (size / 224) ** 2 / _IMAGES_PER_SECOND.get(spec.precision, 20.0)
+    """Rough seconds for so many images of this size: only for the progress display and the dry run."""
+    rate = _IMAGES_PER_SECOND.get(spec.precision, 20.0)
+    if emulated(spec, cpu_flags()):
+        rate = _EMULATED
+    elif spec.precision == "int8" and not spec.calibrated:
+        rate = _DYNAMIC
+    return images_passed * (size / 224) ** 2 / rate
 
 
 def run_references(stages: Stages) -> dict[str, Evidence]:
