@@ -1,7 +1,7 @@
 """Import this, and the process knows the faulty variants, and has a disk that is as full as ``FAULTY_DISK`` asks.
 
 ``FAULTY_DISK=replace:report.json``: ``os.replace`` fails where its last argument ends so. ``fsync#3#EIO``: the third
-``os.fsync`` of a process fails with that error. Parent and workers alike.
+``os.fsync`` of a process fails with that error, and the file ``FAULTY_DISK_TOLD`` is made. Parent and workers alike.
 """
 
 import errno
@@ -33,6 +33,8 @@ def fail_once(name: str, number: str, code: str) -> None:
 
     def failing(*arguments: Any, **named: Any) -> Any:
         if next(count) == int(number):
+            if told := os.environ.get("FAULTY_DISK_TOLD"):
+                Path(told).touch()
             raise OSError(error, os.strerror(error))
         return real(*arguments, **named)
 
