@@ -87,7 +87,7 @@ def test_a_repair_over_every_n_from_what_the_survey_saw(images: Images) -> None:
 
 
 @pytest.mark.parametrize(
-    ("guilty", "asked", "holds"), [({12, 27}, False, True), ({27}, True, True), ({48}, True, False)]
+    ("guilty", "asked", "named"), [({12, 27}, False, True), ({27}, True, True), ({48}, True, False)]
 )
 def test_images_of_another_size_are_asked_where_the_origins_of_the_first_do_not_suffice(
     guilty: set[int], asked: bool, named: bool, tmp_path: Path
