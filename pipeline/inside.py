@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from models.images import Images
 from models.registry import find_variant, load
 from models.spec import RunnerSettings
 from pipeline.batch_shapes import measure_shapes
+from pipeline.elsewhere import asking_elsewhere
 from pipeline.ladder import Scope, climb, tried_json
 from pipeline.locate import Located, Watched, locate
 from pipeline.mechanisms import Explained, explain_origins
@@ -19,7 +20,6 @@ from pipeline.neighbour_effect import neighbour_effect
 from pipeline.repairs import Bench
 from pipeline.reproducer import write_reproducers
 from pipeline.search import SEARCHES
-from pipeline.survey import CAPTURED, joined, of_other_sizes, survey
 from pipeline.worker import Emit, read_artifact
 
 
@@ -56,19 +56,11 @@ def explain_and_repair(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
         begin = time.monotonic()
         shapes = measure_shapes(runner, located, captured, count, payload["seed"])
         sets = [images, *(Images.from_json(other) for other in payload["also"])]
-
-        def elsewhere() -> Bench:
-            found, classes = located, shapes
-            for other in of_other_sizes(sets):
-                few = other.read(0, min(len(other), CAPTURED))
-                found, classes = joined(found, classes, *survey(runner, few, count, payload["seed"], lambda n: done(0)))
-            runner.watch(captured[:1], lambda layer, inputs, outputs: None)  # of the size that is priced
-            return replace(bench, located=found, shapes=classes, elsewhere=None)
-
+        scope = Scope(sets, sizes, {}, stop_at_first=True)
         bench = Bench(runner, payload["settings"]["threads"], captured, tuple(sizes), located, shapes)
-        bench = replace(bench, elsewhere=elsewhere if of_other_sizes(sets) else None)
+        bench = asking_elsewhere(bench, scope, payload["seed"], lambda: done(0))
         left_s = payload["repair_s"] - (time.monotonic() - begin)
-        tried = climb(bench, Scope(sets, sizes, {}, stop_at_first=True), done, left_s)
+        tried = climb(bench, scope, done, left_s)
         return answer | {"tried": tried_json(tried), "repair_s": time.monotonic() - begin}
 
 

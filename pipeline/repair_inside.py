@@ -18,12 +18,13 @@ from models.registry import find_variant, load
 from models.repairable import Deployable
 from models.spec import Artifact, Runner, RunnerSettings, VariantUnavailable
 from pipeline.batch_shapes import Shapes
-from pipeline.ladder import Openers, Scope, Tried, best, climb, tried_json
+from pipeline.elsewhere import asking_elsewhere
+from pipeline.ladder import Scope, Tried, best, climb, tried_json
 from pipeline.locate import Located, Watched
 from pipeline.repair import Verified, every_size, verify
 from pipeline.repair_plan import priced
 from pipeline.repairs import Bench, Candidate, all_rungs
-from pipeline.survey import CAPTURED, joined, of_other_sizes, survey
+from pipeline.survey import joined, survey
 from pipeline.wording import counted
 from pipeline.worker import Emit, read_artifact
 
@@ -86,8 +87,7 @@ def repair(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
         if names[first:]:
             located, shapes = _look(main, runner, captured, payload["seed"], scope, done)
             bench = replace(bench, located=located, shapes=shapes)
-            if of_other_sizes(sets):
-                bench = replace(bench, elsewhere=partial(_elsewhere, bench, scope, payload["seed"]))
+            bench = asking_elsewhere(bench, scope, payload["seed"], lambda: done(0))
         return _climbed(payload, names[first:], tried, bench, scope, done)
 
 
@@ -176,19 +176,3 @@ def _look(
             assert isinstance(other, Watched)
             located, shapes = joined(located, shapes, *survey(other, images, len(images), seed, done))
     return located, shapes
-
-
-def _elsewhere(bench: Bench, scope: Scope, seed: int) -> Bench:
-    """The bench with what images of the scope's other sizes show, at every thread count."""
-    located, shapes, largest = bench.located, dict(bench.shapes), len(bench.images)
-    opens: Openers = {bench.threads: lambda: contextlib.nullcontext(bench.runner), **scope.natives}
-    for images in of_other_sizes(scope.sets):
-        few = images.read(0, min(len(images), CAPTURED))
-        for count, opened in opens.items():
-            scope.say(f"looking at every layer on {images.name}, {counted(count, 'thread')}")
-            with opened() as runner:
-                assert isinstance(runner, Watched)
-                found = survey(runner, few, largest, seed, lambda n: None)
-            located, shapes = joined(located, shapes, *found)
-    bench.runner.watch(bench.images[:1], lambda layer, inputs, outputs: None)  # of the size that is priced
-    return replace(bench, located=located, shapes=shapes, elsewhere=None)

@@ -6,13 +6,12 @@ Layers of one signature run the same kernels on the same shapes, so one speaks f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.images import Images
 from models.spec import Layer, Rows
 from pipeline.batch_shapes import Measured, Shapes, measure_layer, telling_rows
 from pipeline.evidence import bits
@@ -86,12 +85,3 @@ def joined(
             known = classes.get(mine.layer.signature)
             classes[mine.layer.signature] = known.merged(found) if known else found
     return replace(located, findings=findings), classes
-
-
-def of_other_sizes(images: Sequence[Images]) -> list[Images]:
-    """The first set of each image size that is not that of the first set; a single image shows nothing."""
-    first = {images[0].shape[1:]: images[0]}
-    for one in images[1:]:
-        if len(one) > 1:
-            first.setdefault(one.shape[1:], one)
-    return [*first.values()][1:]

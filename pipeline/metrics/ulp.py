@@ -32,7 +32,9 @@ def measure(reference: NDArray[Any], candidate: NDArray[Any]) -> Values:
     for part in blocks(reference):
         first, second = reference[part], candidate[part]
         differs = ~same_bits(first, second)
-        counted = differs if _is_integer(second) or not differs.any() else differs & ~_tiny(first, second)
+        if not differs.any():
+            continue
+        counted = differs if _is_integer(second) else differs & ~_tiny(first, second)
         excluded += int(differs.sum() - counted.sum())
         if not counted.any():
             continue

@@ -3,7 +3,6 @@
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +12,14 @@ from numpy.typing import NDArray
 from models.images import Images
 from models.spec import Rows
 from pipeline.batch_shapes import measure_layer, telling_rows
+from pipeline.elsewhere import asking_elsewhere
 from pipeline.ladder import Scope, best, climb
 from pipeline.locate import locate
 from pipeline.repair import OutOfTime, every_size, price, priced_sizes, verify
 from pipeline.repair_plan import priced, served_images, work
 from pipeline.repairs import Bench
 from pipeline.store import write_bytes
-from pipeline.survey import joined, of_other_sizes, survey, survey_images
+from pipeline.survey import survey, survey_images
 from tests.pipeline.test_locate import Planted, Step, last_bit
 
 
@@ -86,31 +86,21 @@ def test_a_repair_over_every_n_from_what_the_survey_saw(images: Images) -> None:
     assert found.ratios.keys() == {1, 2, 8, 12}
 
 
-@pytest.mark.parametrize(
-    ("guilty", "asked", "named"), [({12, 27}, False, True), ({27}, True, True), ({48}, True, False)]
-)
-def test_images_of_another_size_are_asked_where_the_origins_of_the_first_do_not_suffice(
-    guilty: set[int], asked: bool, named: bool, tmp_path: Path
+@pytest.mark.parametrize(("guilty", "asked"), [({12, 27}, False), ({27}, True), ({27, 48}, True), ({48}, True)])
+def test_images_of_other_sizes_are_asked_where_the_origins_of_the_first_do_not_suffice(
+    guilty: set[int], asked: bool, tmp_path: Path
 ) -> None:
     """``guilty``: the pixels of an image (of 2, 3 and 4 on a side) with which the layer depends on N."""
     sets = [stored(tmp_path / str(side), 4, side) for side in (2, 3, 4)]
     runner = Planted(lambda rows: last_bit(rows) if rows.shape[1] in guilty else rows)
     bench = Bench(runner, 1, sets[0].read(0, 4), (2, 3, 4), *survey(runner, sets[0].read(0, 4), 4, 7, lambda n: None))
-    questions = []
-
-    def elsewhere() -> Bench:
-        (other, _), found = of_other_sizes(sets), (bench.located, bench.shapes)
-        questions.append(other)
-        located, shapes = joined(*found, *survey(runner, other.read(0, 4), 4, 7, lambda n: None))
-        return replace(bench, located=located, shapes=shapes, elsewhere=None)
-
-    scope = Scope(sets, (2, 3, 4), {}, stop_at_first=True)
-    tried = climb(replace(bench, elsewhere=elsewhere), scope, lambda count: None, math.inf, ["surgical"])
-    assert questions == [sets[1]] * asked
-    found = next((one for one in tried if one.holds and one.candidate), None)
-    assert found is not None and found.candidate is not None
-    assert ({*found.candidate.layers} == {"second", "twin"}) is named
-    assert not bench.located.findings["second"].batch_sizes or 12 in guilty  # what was known before stays as it was
+    said: list[str] = []
+    scope = Scope(sets, (2, 3, 4), {}, stop_at_first=True, say=said.append)
+    tried = climb(asking_elsewhere(bench, scope, 7, lambda: None), scope, lambda count: None, math.inf, ["surgical"])
+    assert any(text.startswith("looking at every layer") for text in said) is asked
+    (found,) = (one for one in tried if one.holds and one.candidate)
+    assert found.candidate is not None and {*found.candidate.layers} == {"second", "twin"}
+    assert bool(bench.located.findings["second"].batch_sizes) is (12 in guilty)  # what was known stays as it was
 
 
 def test_what_there_was_no_time_for_says_so(images: Images) -> None:
