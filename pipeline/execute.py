@@ -14,7 +14,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -93,6 +93,20 @@ class Launcher:
         self._log.close()
 
 
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """No signal to end stops the ending itself, which takes seconds at most. Signals reach the main thread only."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+
+
 PREFIX, LOCK = "isobatch-", ".lock"
 
 
@@ -126,10 +140,11 @@ class Workers:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for launcher in self._launchers.values():
-            launcher.close()
-        self._folder.cleanup()
-        self._lock.close()
+        with _undisturbed():
+            for launcher in self._launchers.values():
+                launcher.close()
+            self._folder.cleanup()
+            self._lock.close()
 
     def launcher(self, environment: Mapping[str, str]) -> Launcher:
         """The launcher of this environment, started on first use and anew if it died."""

@@ -90,8 +90,7 @@ def main() -> int:
                 continue
             chunk = os.read(0, 1 << 16)
             if not chunk:
-                for pid in workers:
-                    os.kill(pid, signal.SIGKILL)
+                _end(workers)
                 return 0
             *lines, pending = (pending + chunk).split(b"\n")
             for line in lines:
@@ -100,6 +99,14 @@ def main() -> int:
                     work(request)
                 workers[pid] = request["id"]
                 say({"id": request["id"], "pid": pid})
+
+
+def _end(workers: dict[int, str]) -> None:
+    """Kill every worker and wait until it is gone: taking down a gigabyte lasts longer than this process would."""
+    for pid in workers:
+        os.kill(pid, signal.SIGKILL)
+    for pid in workers:
+        os.waitpid(pid, 0)
 
 
 def _reap(workers: dict[int, str]) -> None:

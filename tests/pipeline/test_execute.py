@@ -36,6 +36,10 @@ def fault(payload: str, emit: Any) -> None:
         os._exit(7)
     if payload == "hang":
         time.sleep(60)
+    if payload == "fill":
+        kept = os.urandom(1 << 20) * 400  # taking it down lasts longer than a process's end
+        emit([os.getpid(), len(kept)])
+        time.sleep(60)
     if payload == "refuse":
         raise Refused("refused")
     raise ValueError("two\nlines")
@@ -110,6 +114,27 @@ def test_no_process_outlives_a_killed_parent() -> None:
     while time.monotonic() < deadline and any(_alive(int(pid)) for pid in [launcher, *pids]):
         time.sleep(0.05)
     assert not any(_alive(int(pid)) for pid in [launcher, *pids])
+
+
+def test_a_worker_is_gone_before_its_study_is_however_often_it_is_asked_to_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    close = execute.Launcher.close
+
+    def while_asked(launcher: execute.Launcher) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGTERM)
+        close(launcher)
+
+    monkeypatch.setattr(execute, "PRELOAD", "json")
+    monkeypatch.setattr(execute.Launcher, "close", while_asked)
+    pids: list[int] = []
+
+    def told(event: list[int]) -> None:
+        pids.append(event[0])
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), Workers(timeout_s=60) as workers:
+        workers.call({}, f"{HERE}:fault", "fill", told)
+    assert not Path(f"/proc/{pids[0]}").exists()
 
 
 def _alive(pid: int) -> bool:
