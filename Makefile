@@ -7,7 +7,7 @@ export ORT_DISABLE_TELEMETRY := 1
 
 PYTEST := $(BIN)/python -m pytest --durations=10
 # The long parts first: two run side by side, on two cores.
-PARTS := unit-faults unit-models unit-pipeline unit-rest type unit-reports lint
+PARTS := unit-rest unit-faults unit-pipeline unit-reports unit-models type lint
 
 .PHONY: run test test-full unit bench clean $(PARTS)
 

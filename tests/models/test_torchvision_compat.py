@@ -34,3 +34,34 @@ def test_stubbed_says_whether_torchvisions_own_operators_are_there() -> None:
 def test_without_the_extension_only_the_schemas_are_there() -> None:
     done = subprocess.run([sys.executable, "-c", FAILING_LOAD], capture_output=True, text=True, check=False)
     assert done.stdout.splitlines() == ["no kernel", "(1, 1000)"], done.stderr
+
+
+LATER = """
+import sys
+from models.torchvision_compat import torchvision
+from torchvision.ops import roi_align
+print([name for name in sys.modules if name.startswith(("torch._dynamo", "sympy"))])
+from torchvision.ops.roi_align import is_compile_supported
+print(is_compile_supported("cpu"), sys.modules["torch._dynamo.utils"].is_compile_supported("cpu"))
+"""
+
+WANTED_NOW = """
+import sys
+from models import torchvision_compat
+with torchvision_compat._compiler_later():
+    from torch._dynamo.utils import is_compile_supported
+    from torch._dynamo.utils import istype
+assert sys.modules["torch._dynamo.utils"].istype is istype
+import torch._dynamo
+print(torch._dynamo.utils.istype is istype)
+"""
+
+
+def test_torchs_compiler_is_loaded_when_it_is_asked_and_not_before() -> None:
+    done = subprocess.run([sys.executable, "-c", LATER], capture_output=True, text=True, check=False)
+    assert done.stdout.splitlines() == ["[]", "True True"], done.stderr
+
+
+def test_what_is_wanted_at_once_is_the_compilers_own() -> None:
+    done = subprocess.run([sys.executable, "-c", WANTED_NOW], capture_output=True, text=True, check=False)
+    assert done.stdout.splitlines() == ["True"], done.stderr
