@@ -5,12 +5,14 @@ from __future__ import annotations
 import difflib
 from collections import OrderedDict
 from functools import cache
+from inspect import isfunction
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from models.spec import Network, VariantUnavailable
 from models.torchvision_compat import torchvision
@@ -48,10 +50,30 @@ def architecture(model: str, num_classes: int) -> nn.Module:
 def skeleton(model: str, num_classes: int) -> nn.Module:
     """The float network whose values do not matter: without storage where possible. Raises as ``architecture``."""
     try:
-        with torch.device("meta"):
-            return architecture(model, num_classes)
+        return _shapes_of(model, num_classes)
     except NotImplementedError:  # RegNet computes its widths with tensors, which the meta device cannot
         return architecture(model, num_classes)
+
+
+def _shapes_of(model: str, num_classes: int) -> nn.Module:
+    with torch.device("meta"), _Unfilled():
+        return architecture(model, num_classes)
+
+
+_FILLS = frozenset(fill for name, fill in vars(nn.init).items() if isfunction(fill) and name[-1] == "_")
+
+
+class _Unfilled(TorchFunctionMode):
+    """Leaves initial values undrawn. Without storage there is nothing to fill, and asking loads torch's compiler.
+
+    For the meta device alone: elsewhere a sampler of torch may draw again until the values please it.
+    """
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if func in _FILLS or func is Tensor.normal_:
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **kwargs)
 
 
 def refusal(model: str, num_classes: int, height: int, width: int) -> str | None:
@@ -59,13 +81,11 @@ def refusal(model: str, num_classes: int, height: int, width: int) -> str | None
 
     Runs the shapes alone, without values.
     """
-    net = skeleton(model, num_classes)
-    if not all(parameter.is_meta for parameter in net.parameters()):
-        return None
     try:
+        net = _shapes_of(model, num_classes)
         with torch.inference_mode():
             net(torch.empty(1, 3, height, width, device="meta"))
-    except NotImplementedError:  # an operation whose shape cannot be computed without values
+    except NotImplementedError:  # RegNet's widths, or an operation whose shape cannot be computed without values
         return None
     except Exception as error:  # networks check their input with errors of any kind
         return " ".join(str(error).split()) or type(error).__name__
@@ -77,7 +97,7 @@ def quantizable_skeleton(model: str, num_classes: int) -> nn.Module | None:
     twin = f"quantized_{model}"
     if twin not in torchvision.models.list_models(torchvision.models.quantization):
         return None
-    with torch.device("meta"):
+    with torch.device("meta"), _Unfilled():
         return _build(twin, num_classes, {"quantize": False, **_OPTIONS.get(model, {})})
 
 

@@ -24,6 +24,7 @@ PARTS = {
     "accuracy": "predicted labels",
     "weights": "resolved weights",
     "drawings": "pictures of reports",
+    "sizes": "which image sizes networks take",
 }
 _IN_USE = ".in-use.lock"
 _OURS = re.compile(r"\.?[0-9a-f]{8,64}([.-].*)?")

@@ -13,6 +13,7 @@ from pipeline.config import Config
 from pipeline.environment import machine_key, toolchain
 from pipeline.errors import UsageError
 from pipeline.execute import WorkerError
+from pipeline.fitting import fitting
 from pipeline.inputs import PreparedSet
 from pipeline.records import Weights
 from pipeline.stages import Stages
@@ -109,7 +110,7 @@ def prepare_inputs(stages: Stages, weights: dict[str, Any]) -> None:
             raise
         what = "" if error.code else "the images could not be read: "
         raise UsageError(error.code or "inputs", f"{what}{error.reason}") from error
-    stages.sets = _fitting(stages, sets)
+    stages.sets = fitting(stages, sets)
     for prepared in stages.sets:
         record = prepared.record
         if record.n < len(prepared.evaluation):
@@ -121,26 +122,6 @@ def prepare_inputs(stages: Stages, weights: dict[str, Any]) -> None:
             stages.warn(
                 "skipped-images", f"{record.name}: {len(record.skipped)} files were skipped; the report lists them"
             )
-
-
-def _fitting(stages: Stages, sets: tuple[PreparedSet, ...]) -> tuple[PreparedSet, ...]:
-    """The sets whose images the network takes; the others are left out with a warning. Raises UsageError for none."""
-    network = stages.network
-    assert network is not None
-    sizes = list(dict.fromkeys(one.evaluation.shape[2:] for one in sets))
-    asked = {"onnx": network.onnx_path, "model": network.model, "num_classes": network.num_classes, "sizes": sizes}
-    refused = dict(zip(sizes, stages.call("pipeline.worker:refused_sizes", asked, "inputs"), strict=True))
-    told = {size: f"{network.model} takes no images of {size[0]} x {size[1]}: {why}" for size, why in refused.items()}
-    kept = tuple(one for one in sets if refused[one.evaluation.shape[2:]] is None)
-    if not kept:
-        why = next(iter(told.values()))
-        raise UsageError("unfit-size", f"{why}. Give --image-size {network.size[0]}, or images of a size that it takes")
-    for one in sets:
-        if one not in kept:
-            stages.warn("set-left-out", f"{one.record.name} is left out: {told[one.evaluation.shape[2:]]}")
-    if network.onnx_path:
-        stages.network = replace(network, size=kept[-1].evaluation.shape[2:])
-    return kept
 
 
 def _other_sizes(stages: Stages, request: dict[str, Any]) -> list[PreparedSet]:

@@ -15,7 +15,7 @@ import pytest
 
 from tests.conftest import missing_gpu
 from tests.faulty.studies import interruptible
-from tests.in_process import Commands
+from tests.in_process import Commands, Ended
 from tests.models.small_onnx import classifier
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -80,6 +80,20 @@ def test_evidence_rests_on_what_was_run(home: Path) -> None:
         assert variant["repeatable"] is True
     dynamic = variants["ort-int8-dynamic"]["comparisons"]
     assert not all(c["bitwise_equal"] for c in dynamic if c["kind"] == "neighbours")  # its scale sees the neighbour
+
+
+def test_which_sizes_a_network_takes_is_asked_once(tmp_path: Path, commands: Commands) -> None:
+    def planned() -> Ended:
+        return commands(tmp_path, *SMALL, "--variants", "fp32", "--dry-run")
+
+    assert planned().code == 0
+    (kept,) = (tmp_path / "out" / "cache" / "sizes").iterdir()
+    whole = kept.read_text()
+    kept.write_text(whole.replace("null", '"kept words"'))
+    refused = planned()
+    assert refused.code == 2 and "resnet18 takes no images of 64 x 64: kept words." in refused.stderr
+    kept.write_text(whole[:-3])
+    assert planned().code == 0 and kept.read_text() == whole
 
 
 def test_two_fresh_runs_agree_in_everything_not_volatile(

@@ -34,6 +34,7 @@ def root(tmp_path: Path) -> Path:
         ("accuracy", f"{KEY}.json", 20),
         ("weights", f"{KEY}{KEY}.safetensors", 10),
         ("drawings", f"{KEY}{KEY}", 5),
+        ("sizes", f"{KEY}.json", 5),
     ):
         (root / part).mkdir()
         (root / part / name).write_bytes(b"x" * size)
@@ -53,6 +54,7 @@ def test_a_survey_counts_each_part_and_changes_nothing(root: Path) -> None:
         ("accuracy", 1),
         ("weights", 1),
         ("drawings", 1),
+        ("sizes", 1),
     ]
     assert found["artifacts"].size_bytes > 1500  # and its manifest
     assert (found["references"].size_bytes, found["weights"].size_bytes) == (30, 10)
