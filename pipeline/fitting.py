@@ -45,9 +45,9 @@ def _refusals(stages: Stages, network: Network, sizes: Sequence[tuple[int, ...]]
         return ask()
     kept = stages.cache / "sizes" / f"{key_of({**asked, 'toolchain': toolchain()})[:32]}.json"
     try:
-        known: list[str | None] = read_json(kept)["refusals"]
-        if len(known) == len(sizes):
-            return known
+        known = read_json(kept)["refusals"]
+        if len(known) == len(sizes) and all(why is None or isinstance(why, str) for why in known):
+            return list(known)
     except (StoreError, KeyError, TypeError):  # not asked yet, or damaged
         pass
     write_json(kept, {"refusals": (found := ask())})
