@@ -59,8 +59,14 @@ def run_passes(
 def run_pass(
     runner: Runner, images: Images, chosen: Pass, done: Callable[[int], None]
 ) -> tuple[NDArray[Any], tuple[float, ...]]:
-    """The rows of ``chosen.images`` in order, and the seconds of each call."""
-    outputs, seconds = [], []
+    """The rows of ``chosen.images`` in order, and the seconds of each call.
+
+    Rows are copied out of each call's own memory: kept where they are, between the freed activations of this call and
+    the next, they leave holes in which no activation fits, and memory grows with the images.
+    """
+    outputs: NDArray[Any] | None = None
+    seconds: list[float] = []
+    done_rows = 0
     replace = None
     if chosen.kind == "neighbours":
         first = images.read(0, chosen.batch_size)  # of the set, in whatever parts it is run
@@ -76,10 +82,17 @@ def run_pass(
             logits = np.roll(logits, -chosen.rotation, axis=0)
         elif replace is not None:
             logits = logits[:-1]
-        outputs.append(logits)
+        if outputs is None:
+            outputs = np.empty((len(chosen.images), logits.shape[1]), logits.dtype)
+        if (logits.dtype, logits.shape[1]) != (outputs.dtype, outputs.shape[1]):
+            was, now = (f"{rows.dtype}, {rows.shape[1]} a row" for rows in (outputs, logits))
+            raise ValueError(f"shape-mismatch: outputs of one kind are expected, and after {was} came {now}")
+        outputs[done_rows : done_rows + len(logits)] = logits
+        done_rows += len(logits)
         seconds.append(spent)
         done(chosen.batch_size)
-    return np.concatenate(outputs), tuple(seconds)
+    assert outputs is not None and done_rows == len(outputs)
+    return outputs, tuple(seconds)
 
 
 def call(runner: Runner, batch: NDArray[np.float32], *, wall: bool = False) -> tuple[NDArray[Any], float]:

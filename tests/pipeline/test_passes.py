@@ -49,6 +49,35 @@ def test_a_timed_set_warms_every_size_once_and_keeps_nothing_of_it(
     assert all(len(index) == 0 for index, _ in rows.values())
 
 
+class Reusing(Spy):
+    """The same out of one buffer for each size, as engines with bound outputs have."""
+
+    def __init__(self, types: tuple[str, ...] = ("f4",)) -> None:
+        super().__init__()
+        self.types, self.buffers = types, dict[int, NDArray[Any]]()
+
+    def run(self, batch: NDArray[np.float32]) -> NDArray[Any]:
+        plain = super().run(batch).astype(self.types[len(self.sizes) % len(self.types)])
+        kept = self.buffers.setdefault(len(batch), plain)
+        if kept.dtype != plain.dtype:
+            return plain
+        kept[:] = plain
+        return kept
+
+
+def test_what_a_call_gave_stays_what_it_was_when_its_memory_is_used_again(images: Images) -> None:
+    passes = plan_passes(6, (2, 3), probes=True)
+    ran = run_passes(Reusing(), images, passes, lambda count: None, timed=False)  # type: ignore[arg-type]
+    assert (ran.singles == images.read(0, 6).reshape(6, -1)[:, :3]).all()
+    assert {name for name, (index, _) in ran.rows.items() if len(index)} == set()
+
+
+def test_calls_that_give_rows_of_other_kinds_are_refused_by_name(images: Images) -> None:
+    passes = plan_passes(6, (2,), probes=False)
+    with pytest.raises(ValueError, match="shape-mismatch: outputs of one kind are expected"):
+        run_passes(Reusing(("f4", "f8")), images, passes, lambda count: None, timed=False)  # type: ignore[arg-type]
+
+
 class Clock(Spy):
     """The same with a clock of its own."""
 
