@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 from models.artifact_cache import key_of
@@ -50,5 +51,7 @@ def _refusals(stages: Stages, network: Network, sizes: Sequence[tuple[int, ...]]
             return list(known)
     except (StoreError, KeyError, TypeError):  # not asked yet, or damaged
         pass
-    write_json(kept, {"refusals": (found := ask())})
+    found = ask()
+    with suppress(StoreError):  # a cache that cannot be written to is no reason to fail: it is asked again
+        write_json(kept, {"refusals": found})
     return found

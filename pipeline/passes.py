@@ -63,6 +63,8 @@ def run_pass(
 
     Rows are copied out of each call's own memory: kept where they are, between the freed activations of this call and
     the next, they leave holes in which no activation fits, and memory grows with the images.
+
+    Raises ValueError where a call's rows have another type or length than those before, and as ``call`` does.
     """
     outputs: NDArray[Any] | None = None
     seconds: list[float] = []
