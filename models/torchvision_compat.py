@@ -4,8 +4,8 @@ torchvision's wheel is built against CUDA's torch. With a CPU-only torch its ext
 dies with "operator torchvision::nms does not exist", because fake kernels are registered for operators that nobody
 defined. Defining the two schemas first cures it; calling them still fails, and no classifier does.
 
-It also loads torch's compiler, which takes nearly as long as torch itself, for one question that its detection operators
-ask when they are called. Here it is loaded when they ask.
+It also loads torch's compiler, which takes nearly as long as torch itself, for one question that its detection
+operators ask when they are called. Here it is loaded when they ask.
 """
 
 import importlib
