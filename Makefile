@@ -13,7 +13,7 @@ PARTS := unit-rest unit-faults unit-pipeline unit-reports unit-models type lint
 
 run: .venv/.run-ready
 	@status=0; $(BIN)/python run.py $(ARGS) || status=$$?; \
-	$(BIN)/python -c "import sys; from pipeline.errors import MEANING, Exit; code = int(sys.argv[1]); \
+	$(BIN)/python -c "import sys; from isobatch.pipeline.records.errors import MEANING, Exit; code = int(sys.argv[1]); \
 	print(f'run.py ended with {code}: {MEANING.get(code, \"unknown\")}')" $$status; \
 	case $$status in 0|1|3) exit 0;; *) exit $$status;; esac
 
@@ -30,7 +30,7 @@ lint: .venv/.test-ready
 	$(BIN)/ruff format --check .
 
 type: .venv/.test-ready
-	$(BIN)/mypy --strict run.py models pipeline reports
+	$(BIN)/mypy --strict -p isobatch -m run
 
 unit: .venv/.test-ready
 	$(PYTEST)

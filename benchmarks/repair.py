@@ -14,26 +14,28 @@ import tempfile
 from contextlib import closing
 from typing import Any
 
-from models.images import Images
-from models.registry import find_variant, load
-from models.spec import RunnerSettings
-from pipeline.config import Config
-from pipeline.engines.local import LocalEngine
-from pipeline.environment import worker_settings
-from pipeline.execute import Workers
-from pipeline.ladder import Scope, climb, tried_json
-from pipeline.measure import artifact_json
-from pipeline.prepare import build_artifacts, prepare_inputs, prepare_weights
-from pipeline.records import Interval
-from pipeline.repair import every_size, price, verify
-from pipeline.repair_records import repair_records
-from pipeline.repairs import Bench, all_rungs
-from pipeline.runs import cache_root, open_run
-from pipeline.stages import Stages
-from pipeline.statistics import median_interval
-from pipeline.survey import survey
-from pipeline.worker import Emit, read_artifact
-from reports.progress import Progress
+from isobatch.models.registry import find_variant, load
+from isobatch.models.spec.images import Images
+from isobatch.models.spec.words import RunnerSettings
+from isobatch.pipeline.compare.statistics import median_interval
+from isobatch.pipeline.config.config import Config
+from isobatch.pipeline.machine.environment import worker_settings
+from isobatch.pipeline.prepare.artifacts import build_artifacts
+from isobatch.pipeline.prepare.inputs import prepare_inputs
+from isobatch.pipeline.prepare.run_folder import open_run
+from isobatch.pipeline.prepare.state import Stages
+from isobatch.pipeline.prepare.weights import prepare_weights
+from isobatch.pipeline.records.study import Interval
+from isobatch.pipeline.repair.ladder import Scope, climb, tried_json
+from isobatch.pipeline.repair.layers import survey
+from isobatch.pipeline.repair.records import repair_records
+from isobatch.pipeline.repair.rungs import Bench, all_rungs
+from isobatch.pipeline.repair.verify import every_size, price, verify
+from isobatch.pipeline.storage.places import cache_root
+from isobatch.pipeline.workers.engines.local import LocalEngine
+from isobatch.pipeline.workers.pool import Workers
+from isobatch.pipeline.workers.wire import Emit, artifact_json, read_artifact
+from isobatch.reports.screen.progress import Progress
 
 SIZES = (1, 2, 8, 16, 32)
 PAIRS = 15

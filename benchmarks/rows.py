@@ -19,13 +19,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.batch_classes import batch_classes, fingerprints
-from pipeline.compare import comparisons
-from pipeline.evidence import Evidence, Pass
-from pipeline.records import Condition, Study, VariantResult
-from pipeline.store import read_evidence, write_evidence
-from pipeline.verdict import Tested, inputs_verdict
-from reports.write import write_reports
+from isobatch.pipeline.compare.batch_classes import batch_classes, fingerprints
+from isobatch.pipeline.compare.comparisons import comparisons
+from isobatch.pipeline.compare.verdict import Tested, inputs_verdict
+from isobatch.pipeline.evidence.evidence import Evidence, Pass
+from isobatch.pipeline.evidence.stored import read_evidence, write_evidence
+from isobatch.pipeline.records.study import Condition, Study, VariantResult
+from isobatch.reports.files.write_all import write_reports
 
 CLASSES, LIMIT_BYTES = 1000, 3_000_000_000
 SAMPLE = Path(__file__).resolve().parents[1] / "reports" / "sample" / "report.json"

@@ -24,9 +24,9 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.plan import ROUNDS, plan_passes
-from pipeline.records import Cost
-from pipeline.store import read_evidence
+from isobatch.pipeline.evidence.plan import ROUNDS, plan_passes
+from isobatch.pipeline.evidence.stored import read_evidence
+from isobatch.pipeline.records.study import Cost
 
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLE = ROOT / "reports" / "sample" / "report.json"

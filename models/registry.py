@@ -9,15 +9,15 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-import models.variants
-from models.spec import VariantSpec
+from isobatch.models import variants
+from isobatch.models.spec.words import VariantSpec
 
 
 @cache
 def all_variants() -> tuple[VariantSpec, ...]:
     """Every variant, in table order: the ``VARIANTS`` of each module in ``models.variants``, by its ``ORDER``."""
-    names = [name for _, name, _ in pkgutil.iter_modules(models.variants.__path__)]
-    tables = [importlib.import_module(f"models.variants.{name}") for name in names]
+    names = [name for _, name, _ in pkgutil.iter_modules(variants.__path__)]
+    tables = [importlib.import_module(f"{variants.__name__}.{name}") for name in names]
     tables = sorted((table for table in tables if hasattr(table, "VARIANTS")), key=lambda table: table.ORDER)
     rows = tuple(row for table in tables for row in table.VARIANTS)
     if len({row.name for row in rows}) != len(rows):

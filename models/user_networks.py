@@ -14,12 +14,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from models.onnx_check import check_onnx
-from models.ort_runner import OrtRunner
-from models.ort_session import MODEL_FILE
-from models.spec import Artifact, Manifest, Runner, RunnerSettings
-from models.torch_canonical import RewritableTorchRunner
-from models.torch_runner import to_numpy
+from isobatch.models.ort.check_user_file import check_onnx
+from isobatch.models.ort.runner import OrtRunner
+from isobatch.models.ort.session import MODEL_FILE
+from isobatch.models.pytorch.canonical import RewritableTorchRunner
+from isobatch.models.pytorch.runner import to_numpy
+from isobatch.models.spec.runner import Runner
+from isobatch.models.spec.words import Artifact, Manifest, RunnerSettings
 
 
 class ModuleRunner(RewritableTorchRunner):

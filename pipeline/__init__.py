@@ -1,6 +1,6 @@
 """From runners to a recommendation. Imports neither torch nor onnxruntime.
 
-For users' own code: ``from pipeline import compare_batch_invariance, make_batch_invariant``.
+For users' own code: ``from isobatch.pipeline import compare_batch_invariance, make_batch_invariant``.
 """
 
 from typing import Any
@@ -11,7 +11,7 @@ __all__ = ["BatchInvariance", "CannotRepair", "MadeInvariant", "compare_batch_in
 def __getattr__(name: str) -> Any:
     """What is for users is imported when it is asked for: the command line starts without it."""
     if name in __all__:
-        from pipeline import user_api
+        from isobatch.pipeline import api as user_api
 
         return getattr(user_api, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from pipeline.user_api import compare_batch_invariance, first_origin
+from isobatch.pipeline.api import compare_batch_invariance, first_origin
 
 
 def assert_batch_invariant(

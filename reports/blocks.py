@@ -190,3 +190,16 @@ class Absent:
 
 
 Block = Heading | Paragraph | Bullets | Listing | Definitions | KeyFigures | Table | Figure | Callout | Details | Absent
+
+
+@dataclass(frozen=True)
+class Written:
+    """A section as written for one study; ``name`` serves as its anchor."""
+
+    name: str
+    title: str
+    show: Show
+    blocks: tuple[Block, ...]
+
+
+Show = Literal["first", "open", "folded", "chapter"]

@@ -10,8 +10,8 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import overload
 
-from pipeline.records import Interval
-from pipeline.wording import FAR_APART_ULP
+from isobatch.pipeline.records.study import Interval
+from isobatch.pipeline.records.wording import FAR_APART_ULP
 
 _BYTE_UNITS = ("B", "kB", "MB", "GB", "TB")
 

@@ -7,11 +7,20 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from pipeline.config import explains
-from pipeline.records import Comparison, ComparisonKind, Condition, Interval, NotRun, Repair, Study, VariantResult
-from pipeline.repaired import SWITCH, scaled
-from reports import numbers
-from reports.blocks import Code, Line, line
+from isobatch.pipeline.config.config import explains
+from isobatch.pipeline.decide.repaired_variants import SWITCH, scaled
+from isobatch.pipeline.records.study import (
+    Comparison,
+    ComparisonKind,
+    Condition,
+    Interval,
+    NotRun,
+    Repair,
+    Study,
+    VariantResult,
+)
+from isobatch.reports import numbers
+from isobatch.reports.blocks import Code, Line, line
 
 
 def candidates(study: Study) -> tuple[VariantResult, ...]:

@@ -5,14 +5,14 @@ from functools import cache
 
 import pytest
 
-from pipeline.execute import Workers
+from isobatch.pipeline.workers.pool import Workers
 from tests.in_process import Commands
 
 
 @cache
 def missing_gpu() -> str | None:
     """Why tests marked ``gpu`` cannot run here; None where they can."""
-    from models.cuda_device import why_not  # torch is loaded only where such a test was chosen
+    from isobatch.models.pytorch.device.cuda import why_not  # torch is loaded only where such a test was chosen
 
     missing = why_not()
     return missing and missing[0]

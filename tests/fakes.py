@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.evidence import Evidence, Pass, differing_rows
-from pipeline.plan import plan_passes
-from pipeline.records import Condition
+from isobatch.pipeline.evidence.evidence import Evidence, Pass, differing_rows
+from isobatch.pipeline.evidence.plan import plan_passes
+from isobatch.pipeline.records.study import Condition
 
 OUTLIER = -1
 Network = Callable[[list[int], int], NDArray[Any]]

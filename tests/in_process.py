@@ -16,8 +16,8 @@ from typing import Any
 from unittest import mock
 
 import run
-from pipeline import study
-from pipeline.execute import Workers
+from isobatch.pipeline.study import study
+from isobatch.pipeline.workers.pool import Workers
 
 
 @dataclass(frozen=True)

@@ -13,12 +13,12 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from models.random_weights import random_state
-from pipeline.codes import CODES
+from isobatch.models.weights.random_weights import random_state
+from isobatch.pipeline.records.codes import CODES
 from tests.faulty.studies import report
 from tests.in_process import Commands, Ended
-from tests.models import test_onnx_check as graphs
-from tests.models.small_onnx import classifier
+from tests.models.ort import test_check_user_file as graphs
+from tests.models.ort.small_onnx import classifier
 from tests.pipeline.inputs.helpers import noise, pictures
 
 SMALL = ("--image-size", "64", "--images", "4", "--batch-sizes", "2", "--no-explain", "--quiet", "--out", "run")

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pipeline.causes import Cause, all_causes, explain_origin
-from pipeline.metrics import Metric, all_metrics, measure_all
-from pipeline.records import Comparison
-from tests.pipeline.causes.kernels import examined, last_bit
+from isobatch.pipeline.compare.metrics import Metric, all_metrics, measure_all
+from isobatch.pipeline.explain.causes import Cause, all_causes, explain_origin
+from isobatch.pipeline.records.study import Comparison
+from tests.pipeline.explain.causes.kernels import examined, last_bit
 
 TYPES = [np.float64, np.float32, np.float16, ml_dtypes.bfloat16, np.int8, np.int32]
 ROWS: dict[str, list[list[float]]] = {

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 import run
-from pipeline.flags import study_parser
-from reports.commands import find_command
+from isobatch.pipeline.config.flags import study_parser
+from isobatch.reports.commands import find_command
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("reports/**/README.md")])

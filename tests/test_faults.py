@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.environment import available_cores
+from isobatch.pipeline.machine.environment import available_cores
 from tests.faulty.studies import GRID, STUDY, Ended, by_name, make_home, marks, report, served, start, study
 
 HOSTILE_FOLDER, HOSTILE_FILE = "<script>alert(1)<", "script>\x1b[31m\n.png"  # joined by "/" they are a whole script

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 import torch
 
-from models.devices import device_of, timed
-from models.exhausted import out_of_memory
-from models.spec import CudaOptions, RunnerSettings
-from models.torch_device_runner import DeviceTorchRunner
-from tests.models.test_torch_device_runner import net
-from tests.models.torch_networks import pixels, seeded, watched
+from isobatch.models.machine.out_of_memory import out_of_memory
+from isobatch.models.pytorch.device.devices import device_of, timed
+from isobatch.models.pytorch.device_runner import DeviceTorchRunner
+from isobatch.models.spec.words import CudaOptions, RunnerSettings
+from tests.models.pytorch.small_networks import pixels, seeded, watched
+from tests.models.pytorch.test_device_runner import net
 from tests.test_run import ROOT, SMALL, run
 
 pytestmark = pytest.mark.gpu

@@ -9,7 +9,7 @@ import pytest
 from onnx import numpy_helper
 
 import run
-from tests.models.small_onnx import classifier, pixels
+from tests.models.ort.small_onnx import classifier, pixels
 
 
 @pytest.fixture(scope="module")

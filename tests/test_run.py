@@ -16,7 +16,7 @@ import pytest
 from tests.conftest import missing_gpu
 from tests.faulty.studies import interruptible
 from tests.in_process import Commands, Ended
-from tests.models.small_onnx import classifier
+from tests.models.ort.small_onnx import classifier
 
 ROOT = Path(__file__).resolve().parent.parent
 SMALL = ["--model", "resnet18", "--weights", "random", "--image-size", "64", "--images", "4", "--inputs", "digits"]

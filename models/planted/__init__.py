@@ -35,7 +35,7 @@ FAULTS = (
         "one result of every row is the next float when N > 1",
         FLOAT,
         "hidden",
-        "models.planted.floats:OneUlp",
+        "isobatch.models.planted.floats:OneUlp",
         "different-algorithm",
     ),
     Fault(
@@ -43,7 +43,7 @@ FAULTS = (
         "one chain of 64 up to N = 2, eight blocks of 8 above",
         FLOAT,
         "hidden",
-        "models.planted.floats:OtherTree",
+        "isobatch.models.planted.floats:OtherTree",
         "rounding-order",
     ),
     Fault(
@@ -51,7 +51,7 @@ FAULTS = (
         "a sigmoid in vectors of 8; what is left over goes another way",
         FLOAT,
         "scores",
-        "models.planted.floats:Tail",
+        "isobatch.models.planted.floats:Tail",
         "vector-tail",
     ),
     Fault(
@@ -59,7 +59,7 @@ FAULTS = (
         "another order of the epilogue's products when N > 1: about one code in 100,000",
         INT8,
         "conv2",
-        "models.planted.integers:OtherEpilogue",
+        "isobatch.models.planted.integers:OtherEpilogue",
         "requantization",
     ),
     Fault(
@@ -67,7 +67,7 @@ FAULTS = (
         "sums of two products clipped at 16 bits when N > 1",
         INT8,
         "conv2",
-        "models.planted.integers:Clipped",
+        "isobatch.models.planted.integers:Clipped",
         "saturation",
     ),
     Fault(
@@ -75,7 +75,7 @@ FAULTS = (
         "activations scaled by the largest value of the whole batch",
         FLOAT,
         "hidden",
-        "models.planted.floats:BatchScale",
+        "isobatch.models.planted.floats:BatchScale",
         "dynamic-scale",
     ),
     Fault(
@@ -83,7 +83,7 @@ FAULTS = (
         "a hundredth of the batch's mean added to every row",
         FLOAT,
         "act2",
-        "models.planted.floats:MeanLeak",
+        "isobatch.models.planted.floats:MeanLeak",
         "neighbour-leak",
     ),
     Fault(
@@ -91,7 +91,7 @@ FAULTS = (
         "the first two rows of a batch change places",
         FLOAT,
         "pool",
-        "models.planted.floats:Swapped",
+        "isobatch.models.planted.floats:Swapped",
         "wrong-row",
     ),
     Fault(
@@ -99,7 +99,7 @@ FAULTS = (
         "another summation tree when N > 1, and only with several threads",
         FLOAT,
         "hidden",
-        "models.planted.floats:OtherTreeInThreads",
+        "isobatch.models.planted.floats:OtherTreeInThreads",
         "rounding-order",
         "thread-partition",
     ),
@@ -108,7 +108,7 @@ FAULTS = (
         "every partial sum cast to bfloat16 when N > 1",
         BFLOAT16,
         "hidden",
-        "models.planted.floats:CastSums",
+        "isobatch.models.planted.floats:CastSums",
         None,
         "cast",
     ),
@@ -117,7 +117,7 @@ FAULTS = (
         "in ResNet50 itself: the results of one convolution are the next float when N > 1",
         RESNET50,
         "layer2.1.conv1",
-        "models.planted.floats:OneUlpConvolution",
+        "isobatch.models.planted.floats:OneUlpConvolution",
         "different-algorithm",
     ),
     Fault(
@@ -125,7 +125,7 @@ FAULTS = (
         "in ResNet50 itself: the classifier adds one chain of 2048 up to N = 2, eight blocks of 256 above",
         RESNET50,
         "fc",
-        "models.planted.floats:OtherTree",
+        "isobatch.models.planted.floats:OtherTree",
         "rounding-order",
     ),
 )

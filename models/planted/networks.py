@@ -16,17 +16,17 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.ao.quantization import DeQuantStub, MinMaxObserver, QuantStub, convert, fuse_modules
 
-from models.calibration import prepared
-from models.digits.weights import state_dict
-from models.networks import skeleton, with_state
-from models.planted import BFLOAT16, INT8, RESNET50, Fault
-from models.quantized_modules import known_deprecations
-from models.registry import load
-from models.spec import RunnerSettings
-from models.torch_calls import shallow_copy
-from models.torch_canonical import InCanonicalShape
-from models.torch_int8 import StaticInt8Runner
-from models.torch_ties import ProvocableTorchRunner
+from isobatch.models.planted import BFLOAT16, INT8, RESNET50, Fault
+from isobatch.models.pytorch.calls import shallow_copy
+from isobatch.models.pytorch.canonical import InCanonicalShape
+from isobatch.models.pytorch.int8.build import StaticInt8Runner
+from isobatch.models.pytorch.int8.calibration import prepared
+from isobatch.models.pytorch.int8.modules import known_deprecations
+from isobatch.models.pytorch.int8.ties import ProvocableTorchRunner
+from isobatch.models.registry import load
+from isobatch.models.spec.words import RunnerSettings
+from isobatch.models.weights.digits.weights import state_dict
+from isobatch.models.weights.networks import skeleton, with_state
 
 CLASSES = 10  # not a multiple of the lanes of any vector unit
 _SIDE, _RESNET50_SIDE = 16, 64

@@ -1,6 +1,6 @@
 """The onnxruntime variants: one exported graph, in five forms."""
 
-from models.spec import VariantSpec
+from isobatch.models.spec.words import VariantSpec
 
 ORDER = 30
 
@@ -15,16 +15,16 @@ VARIANTS = (
         runtime="onnxruntime",
         precision="fp32",
         summary="onnxruntime, float32",
-        build="models.ort_build:build_fp32",
-        open="models.ort_runner:open_runner",
+        build="isobatch.models.ort.build:build_fp32",
+        open="isobatch.models.ort.runner:open_runner",
     ),
     VariantSpec(
         name="ort-fp16",
         runtime="onnxruntime",
         precision="fp16",
         summary="onnxruntime, float16 weights, activations and logits",
-        build="models.ort_build:build_fp16",
-        open="models.ort_runner:open_runner",
+        build="isobatch.models.ort.build:build_fp16",
+        open="isobatch.models.ort.runner:open_runner",
         recipe={"weights": {"type": "float16"}, "activations": {"type": "float16"}, "logits": "float16"},
     ),
     VariantSpec(
@@ -32,8 +32,8 @@ VARIANTS = (
         runtime="onnxruntime",
         precision="int8",
         summary="onnxruntime, static int8 in QDQ format",
-        build="models.ort_build:build_static",
-        open="models.ort_runner:open_quantized",
+        build="isobatch.models.ort.build:build_static",
+        open="isobatch.models.ort.runner:open_quantized",
         recipe={**_STATIC, "format": "QDQ", "logits": "float32"},
         calibrated=True,
     ),
@@ -42,8 +42,8 @@ VARIANTS = (
         runtime="onnxruntime",
         precision="int8",
         summary="onnxruntime, static int8 in QOperator format",
-        build="models.ort_build:build_static",
-        open="models.ort_runner:open_quantized",
+        build="isobatch.models.ort.build:build_static",
+        open="isobatch.models.ort.runner:open_quantized",
         recipe={**_STATIC, "format": "QOperator", "logits": "uint8"},
         calibrated=True,
     ),
@@ -52,8 +52,8 @@ VARIANTS = (
         runtime="onnxruntime",
         precision="int8",
         summary="onnxruntime, dynamic int8, convolutions included",
-        build="models.ort_build:build_dynamic",
-        open="models.ort_runner:open_runner",
+        build="isobatch.models.ort.build:build_dynamic",
+        open="isobatch.models.ort.runner:open_runner",
         recipe={
             "observer": "min and max of the whole batch at run time",
             "format": "ConvInteger",

@@ -1,11 +1,11 @@
 """The float variants of torch: one set of weights in four types."""
 
-from models.spec import VariantSpec
+from isobatch.models.spec.words import VariantSpec
 
 ORDER = 10
 
-_BUILD = "models.torch_float:build"
-_OPEN = "models.torch_float:open_runner"
+_BUILD = "isobatch.models.pytorch.float:build"
+_OPEN = "isobatch.models.pytorch.float:open_runner"
 _DEVICES = ("cpu", "cuda")  # the reference stays on the CPU: one ruler for every device
 
 VARIANTS = (

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from models.spec import VariantSpec
+from isobatch.models.spec.words import VariantSpec
 
 ORDER = 20
 
@@ -19,8 +19,8 @@ def _static(engine: str, reduce_range: bool, summary: str) -> VariantSpec:
         runtime="torch",
         precision="int8",
         summary=summary,
-        build="models.torch_int8:build_static",
-        open="models.torch_int8:open_static",
+        build="isobatch.models.pytorch.int8.build:build_static",
+        open="isobatch.models.pytorch.int8.build:open_static",
         recipe={**_TENSORS, "engine": engine, "reduce_range": reduce_range, "logits": "float32"},
         calibrated=True,
     )
@@ -36,8 +36,8 @@ VARIANTS = (
         runtime="torch",
         precision="int8",
         summary="torch, dynamic int8: linear layers only",
-        build="models.torch_int8:build_dynamic",
-        open="models.torch_int8:open_dynamic",
+        build="isobatch.models.pytorch.int8.build:build_dynamic",
+        open="isobatch.models.pytorch.int8.build:open_dynamic",
         recipe={
             "observer": "min and max of the whole batch at run time",
             "weights": {"type": "int8", "granularity": "per-tensor", "symmetric": True},

@@ -1,6 +1,6 @@
 """torch's newer int8 path, which needs a package of its own."""
 
-from models.spec import VariantSpec
+from isobatch.models.spec.words import VariantSpec
 
 ORDER = 25
 
@@ -10,8 +10,8 @@ VARIANTS = (
         runtime="torch",
         precision="int8",
         summary="torch, static int8 by torchao's PT2E, lowered to oneDNN for each batch size",
-        build="models.torch_pt2e:build",
-        open="models.torch_pt2e:open_runner",
+        build="isobatch.models.pytorch.pt2e:build",
+        open="isobatch.models.pytorch.pt2e:open_runner",
         recipe={
             "weights": {"type": "int8", "granularity": "per-channel", "symmetric": True},
             "activations": {"type": "uint8", "granularity": "per-tensor", "symmetric": False},

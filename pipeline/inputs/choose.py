@@ -8,8 +8,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from pipeline.inputs.request import InputError
-from pipeline.inputs.storing import digest
+from isobatch.pipeline.inputs.request import InputError
+from isobatch.pipeline.inputs.storing import digest
 
 LEAST_CALIBRATION = 2
 

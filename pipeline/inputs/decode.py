@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from models.images import IMAGENET, View
-from pipeline.inputs.choose import Unusable
-from pipeline.inputs.request import printable
+from isobatch.models.spec.images import IMAGENET, View
+from isobatch.pipeline.inputs.choose import Unusable
+from isobatch.pipeline.inputs.request import printable
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP")
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")

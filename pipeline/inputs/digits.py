@@ -9,11 +9,11 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from models.digits import data
-from models.images import Images
-from pipeline.inputs.request import InputsRequest, Labelled, PreparedSet
-from pipeline.inputs.storing import Part, part_name, require_disjoint, store_images
-from pipeline.records import InputSet
+from isobatch.models.spec.images import Images
+from isobatch.models.weights.digits import data
+from isobatch.pipeline.inputs.request import InputsRequest, Labelled, PreparedSet
+from isobatch.pipeline.inputs.storing import Part, part_name, require_disjoint, store_images
+from isobatch.pipeline.records.study import InputSet
 
 
 def prepare_digits(request: InputsRequest) -> PreparedSet:

@@ -13,13 +13,13 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from models.images import View
-from pipeline.inputs.choose import Candidates, Choice, Unusable
-from pipeline.inputs.decode import SUFFIXES, decode
-from pipeline.inputs.labels import class_index
-from pipeline.inputs.own import Own, choose_own, store_own
-from pipeline.inputs.request import InputsRequest, Labelled, PreparedSet, printable
-from pipeline.inputs.storing import digest, part_name, store_images
+from isobatch.models.spec.images import View
+from isobatch.pipeline.inputs.choose import Candidates, Choice, Unusable
+from isobatch.pipeline.inputs.decode import SUFFIXES, decode
+from isobatch.pipeline.inputs.labels import class_index
+from isobatch.pipeline.inputs.own import Own, choose_own, store_own
+from isobatch.pipeline.inputs.request import InputsRequest, Labelled, PreparedSet, printable
+from isobatch.pipeline.inputs.storing import digest, part_name, store_images
 
 Skipped = list[dict[str, str]]
 

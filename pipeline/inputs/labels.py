@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pipeline.inputs.request import printable
+from isobatch.pipeline.inputs.request import printable
 
 
 def class_index(folder: str, class_names: Sequence[str] | None, num_classes: int | None) -> int:

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.inputs.choose import Candidates
-from pipeline.inputs.own import Own, choose_own, store_own
-from pipeline.inputs.request import InputError, InputsRequest, PreparedSet, printable
+from isobatch.pipeline.inputs.choose import Candidates
+from isobatch.pipeline.inputs.own import Own, choose_own, store_own
+from isobatch.pipeline.inputs.request import InputError, InputsRequest, PreparedSet, printable
 
 _USES = {
     np.dtype(np.float32): "used as they are, without normalisation",

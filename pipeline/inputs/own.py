@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from models.images import Images
-from pipeline.inputs.choose import LEAST_CALIBRATION, Candidates, Choice, choose
-from pipeline.inputs.request import InputError, InputsRequest, PreparedSet
-from pipeline.inputs.storing import Part, part_name, require_disjoint, store_images
-from pipeline.records import InputSet
+from isobatch.models.spec.images import Images
+from isobatch.pipeline.inputs.choose import LEAST_CALIBRATION, Candidates, Choice, choose
+from isobatch.pipeline.inputs.request import InputError, InputsRequest, PreparedSet
+from isobatch.pipeline.inputs.storing import Part, part_name, require_disjoint, store_images
+from isobatch.pipeline.records.study import InputSet
 
 ENOUGH = 3 * LEAST_CALIBRATION
 """Distinct images from which on a third of them suffices to calibrate."""

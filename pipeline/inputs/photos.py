@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-import models
-from models.images import Images
-from pipeline.inputs.request import InputsRequest, PreparedSet
-from pipeline.inputs.storing import Part, part_name, require_disjoint, store_images
-from pipeline.records import InputSet
+from isobatch import models
+from isobatch.models.spec.images import Images
+from isobatch.pipeline.inputs.request import InputsRequest, PreparedSet
+from isobatch.pipeline.inputs.storing import Part, part_name, require_disjoint, store_images
+from isobatch.pipeline.records.study import InputSet
 
 FOLDER = Path(models.__file__).with_name("photos")
 EVALUATION = ("cat.jpg", "coffee.jpg", "palace.jpg", "rocket.jpg")

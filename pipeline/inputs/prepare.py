@@ -7,12 +7,12 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from pipeline.inputs.digits import prepare_digits
-from pipeline.inputs.folder import prepare_folder
-from pipeline.inputs.npy import prepare_npy
-from pipeline.inputs.photos import prepare_photos
-from pipeline.inputs.request import InputError, InputsRequest, PreparedInputs, PreparedSet, printable
-from pipeline.inputs.seed import prepare_seed
+from isobatch.pipeline.inputs.digits import prepare_digits
+from isobatch.pipeline.inputs.folder import prepare_folder
+from isobatch.pipeline.inputs.npy import prepare_npy
+from isobatch.pipeline.inputs.photos import prepare_photos
+from isobatch.pipeline.inputs.request import InputError, InputsRequest, PreparedInputs, PreparedSet, printable
+from isobatch.pipeline.inputs.seed import prepare_seed
 
 SOURCES: dict[str, Callable[[InputsRequest], PreparedSet]] = {
     "seed": prepare_seed,

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from models.images import IMAGENET, Images, View
-from pipeline.records import InputSet
+from isobatch.models.spec.images import IMAGENET, Images, View
+from isobatch.pipeline.records.study import InputSet
 
 Draw = Callable[[Path, int, int, int], str]
 """``draw(path, seed, n, size)`` writes float32 [n, 3, size, size] as raw little-endian bytes; returns their SHA-256."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from models.images import Images
-from pipeline.inputs.request import InputsRequest, PreparedSet
-from pipeline.inputs.storing import Part, contents, part_name, require_disjoint
-from pipeline.records import InputSet
+from isobatch.models.spec.images import Images
+from isobatch.pipeline.inputs.request import InputsRequest, PreparedSet
+from isobatch.pipeline.inputs.storing import Part, contents, part_name, require_disjoint
+from isobatch.pipeline.records.study import InputSet
 
 SIZE = 400
 IMAGES = 4

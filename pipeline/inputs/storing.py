@@ -12,9 +12,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from models.images import IMAGENET, Images, View
-from pipeline.inputs.request import InputError
-from pipeline.store import write_bytes
+from isobatch.models.spec.images import IMAGENET, Images, View
+from isobatch.pipeline.inputs.request import InputError
+from isobatch.pipeline.storage.files import write_bytes
 
 Part = Literal["evaluation", "calibration", "labelled"]
 

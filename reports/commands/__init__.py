@@ -19,8 +19,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 
-from pipeline.errors import UsageError
-from pipeline.flags import Parser
+from isobatch.pipeline.config.flags import Parser
+from isobatch.pipeline.records.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,8 @@ def all_commands() -> dict[str, Command]:
     """Every command by name, in alphabetical order."""
     found = {}
     for _, name, _ in pkgutil.iter_modules(__path__):
+        if name.startswith("_"):
+            continue
         module = importlib.import_module(f"{__name__}.{name}")
         found[name] = Command(name, module.USAGE, module.SUMMARY, module.add_arguments, module.run)
     return found

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pipeline.cache import Part
+    from isobatch.pipeline.storage.cache import Part
 
 USAGE = "info|clear"
 SUMMARY = "what the cache holds, or remove all of it; it is built again when needed"
@@ -23,9 +23,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print what there is, or what was removed."""
-    from pipeline.cache import clear, survey, used_by_a_study
-    from pipeline.errors import Exit
-    from pipeline.runs import cache_root
+    from isobatch.pipeline.records.errors import Exit
+    from isobatch.pipeline.storage.cache import clear, survey, used_by_a_study
+    from isobatch.pipeline.storage.places import cache_root
 
     root = cache_root()
     if arguments.action == "info":
@@ -50,7 +50,7 @@ def _info(root: Path, parts: tuple[Part, ...], used: bool) -> str:
 
 
 def _rows(parts: tuple[Part, ...]) -> list[str]:
-    from reports.numbers import number_of, size
+    from isobatch.reports.numbers import number_of, size
 
     rows = [
         f"  {part.name:<11} {part.holds:<17} {number_of(part.entries, 'entry', 'entries'):>11} "

@@ -20,15 +20,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Compare, write the files asked for, print. Returns 1 where something got worse, else 0; no model runs."""
-    from pipeline.compare_runs import compare_runs
-    from pipeline.errors import Exit
-    from pipeline.store import write_bytes
-    from pipeline.stored_outputs import StoredOutputs
-    from reports.json_report import load_study
-    from reports.junit import junit_xml
-    from reports.rich_blocks import drawn
-    from reports.run_comparison import comparison_blocks, comparison_json, comparison_markdown
-    from reports.terminal import console_for
+    from isobatch.pipeline.records.errors import Exit
+    from isobatch.pipeline.storage.files import write_bytes
+    from isobatch.pipeline.tools.two_runs.compare import compare_runs
+    from isobatch.pipeline.tools.two_runs.stored_outputs import StoredOutputs
+    from isobatch.reports.files.json_report import load_study
+    from isobatch.reports.files.junit import junit_xml
+    from isobatch.reports.pages.run_comparison import comparison_blocks, comparison_json, comparison_markdown
+    from isobatch.reports.screen.rich_blocks import drawn
+    from isobatch.reports.screen.terminal import console_for
 
     paths = Path(arguments.run_a), Path(arguments.run_b)
     stored_a, stored_b = (StoredOutputs(path if path.is_dir() else path.parent) for path in paths)

@@ -9,8 +9,8 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pipeline.doctor import Finding
-    from reports.blocks import Block
+    from isobatch.pipeline.tools.doctor.findings import Finding
+    from isobatch.reports.blocks import Block
 
 USAGE = ""
 SUMMARY = "what runs here, what not, why, what to install; exit code 3 where something is missing"
@@ -24,10 +24,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Examine the machine and print the findings. Nothing is measured or written."""
-    from pipeline.errors import Exit
-    from pipeline.examine import examine
-    from reports.rich_blocks import drawn
-    from reports.terminal import console_for
+    from isobatch.pipeline.records.errors import Exit
+    from isobatch.pipeline.tools.doctor.examine import examine
+    from isobatch.reports.screen.rich_blocks import drawn
+    from isobatch.reports.screen.terminal import console_for
 
     findings = examine(lambda text: print(f"{text} ...", file=sys.stderr, flush=True))
     missing = [one for one in findings if one.state == "missing"]
@@ -41,7 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _blocks(findings: list[Finding]) -> list[Block]:
-    from reports.blocks import Bullets, Code, Column, Paragraph, Table, line
+    from isobatch.reports.blocks import Bullets, Code, Column, Paragraph, Table, line
 
     columns = (Column("What", "name"), Column("State"), Column("Found"))
     found: list[Block] = []

@@ -6,8 +6,8 @@ import argparse
 import json
 from dataclasses import asdict
 
-from pipeline.codes import CODES, Explained, explain_code
-from pipeline.errors import MEANING, Exit
+from isobatch.pipeline.records.codes import CODES, Explained, explain_code
+from isobatch.pipeline.records.errors import MEANING, Exit
 
 USAGE = "[CODE]"
 SUMMARY = "what an error's or warning's code means and what to do; without CODE, all codes"

@@ -8,12 +8,12 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.errors import UsageError
-from pipeline.flags import VERSION
-from pipeline.numbers import limited, whole
+from isobatch.pipeline.config.flags import VERSION
+from isobatch.pipeline.config.numbers import limited, whole
+from isobatch.pipeline.records.errors import UsageError
 
 if TYPE_CHECKING:
-    from pipeline.ops import OpsReport
+    from isobatch.pipeline.tools.ops.measure import OpsReport
 
 USAGE = ""
 SUMMARY = "single operations at ResNet50's shapes, N = 1 against N = k"
@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Measure, print the map, write it where asked. DONE, or PARTIAL where an arithmetic could not be measured."""
-    from pipeline.environment import available_cores
+    from isobatch.pipeline.machine.environment import available_cores
 
     sizes = [n for n in limited("--batch-sizes", arguments.batch_sizes, _LARGEST) if n > 1]
     if not sizes:
@@ -48,12 +48,12 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _measured(sizes: list[int], threads: int, seed: int, timeout_s: float, quiet: bool) -> OpsReport:
-    from models.operations import ARITHMETICS, OPERATIONS
-    from pipeline.environment import read_environment, worker_settings
-    from pipeline.execute import Workers
-    from pipeline.ops import OpsReport, measure_arithmetics
-    from pipeline.records import Tool
-    from reports.progress import Progress
+    from isobatch.models.operations.table import ARITHMETICS, OPERATIONS
+    from isobatch.pipeline.machine.environment import read_environment, worker_settings
+    from isobatch.pipeline.records.study import Tool
+    from isobatch.pipeline.tools.ops.measure import OpsReport, measure_arithmetics
+    from isobatch.pipeline.workers.pool import Workers
+    from isobatch.reports.screen.progress import Progress
 
     with Progress(quiet=quiet, stream=sys.stderr) as progress, Workers(timeout_s) as workers:
         progress.plan(len(ARITHMETICS) * len(OPERATIONS))
@@ -68,10 +68,10 @@ def _measured(sizes: list[int], threads: int, seed: int, timeout_s: float, quiet
 
 
 def _written(report: OpsReport, folder: Path) -> list[Path]:
-    from pipeline.store import write_bytes
-    from reports.html import page
-    from reports.markdown import document
-    from reports.ops_map import TITLE, sections
+    from isobatch.pipeline.storage.files import write_bytes
+    from isobatch.reports.files.html import page
+    from isobatch.reports.files.markdown import document
+    from isobatch.reports.pages.ops_map import TITLE, sections
 
     made = f"{report.tool.name} {report.tool.version}, {time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())}"
     found = sections(report)
@@ -83,8 +83,8 @@ def _written(report: OpsReport, folder: Path) -> list[Path]:
 
 
 def _print(report: OpsReport, paths: list[Path], arguments: argparse.Namespace) -> None:
-    from reports.ops_map import sections
-    from reports.terminal import print_sections
+    from isobatch.reports.pages.ops_map import sections
+    from isobatch.reports.screen.terminal import print_sections
 
     if arguments.json:
         print(report.model_dump_json(indent=1))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from pipeline.policy_flags import add_policy, read_policy
+from isobatch.pipeline.config.policy_flags import add_policy, read_policy
 
 USAGE = "RUN"
 SUMMARY = "decide again from a run's stored evidence, with the policy flags; no model runs"
@@ -19,11 +19,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the new decision; the exit code says whether the policy is met."""
-    from pipeline.batch_accuracy import decided_again
-    from pipeline.recommend import recommend
-    from pipeline.study import complete_policy
-    from reports.json_report import load_study
-    from reports.shown import show_decision
+    from isobatch.pipeline.compare.accuracy_by_batch_size import decided_again
+    from isobatch.pipeline.decide.recommend import recommend
+    from isobatch.pipeline.study.study import complete_policy
+    from isobatch.reports.files.json_report import load_study
+    from isobatch.reports.screen.shown import show_decision
 
     study = load_study(Path(arguments.run))
     n_labelled = max((variant.accuracy.n for variant in study.variants if variant.accuracy), default=0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from pipeline.policy_flags import add_margin, read_margin
+from isobatch.pipeline.config.policy_flags import add_margin, read_margin
 
 USAGE = "RUN"
 SUMMARY = "draw a run's reports again from its stored evidence; no model runs"
@@ -22,11 +22,11 @@ def run(arguments: argparse.Namespace) -> int:
 
     With a margin of equivalence, "does the accuracy depend on N?" is decided against it, in the records too.
     """
-    from pipeline.batch_accuracy import decided_again
-    from pipeline.runs import cache_root
-    from reports.json_report import load_study
-    from reports.shown import show
-    from reports.write import write_reports
+    from isobatch.pipeline.compare.accuracy_by_batch_size import decided_again
+    from isobatch.pipeline.storage.places import cache_root
+    from isobatch.reports.files.json_report import load_study
+    from isobatch.reports.files.write_all import write_reports
+    from isobatch.reports.screen.shown import show
 
     margin, path = read_margin(arguments), Path(arguments.run)
     study = load_study(path)

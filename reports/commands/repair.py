@@ -9,13 +9,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.config import read_config
-from pipeline.errors import Exit, UsageError
-from pipeline.flags import add_scope, study_parser
+from isobatch.pipeline.config.config import read_config
+from isobatch.pipeline.config.flags import add_scope, study_parser
+from isobatch.pipeline.records.errors import Exit, UsageError
 
 if TYPE_CHECKING:
-    from pipeline.records import Repair
-    from pipeline.verification import VerificationRecord
+    from isobatch.pipeline.records.study import Repair
+    from isobatch.pipeline.repair.verification_record import VerificationRecord
 
 USAGE = "--variant V"
 SUMMARY = "make a variant batch-invariant; write a deployable artifact and its verification record"
@@ -39,13 +39,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Write the artifact; 1 where no rung holds, 3 where the variant is not to be had here."""
-    from pipeline.execute import WorkerError
-    from pipeline.repair_command import repair_variant
-    from pipeline.repair_delivery import NoRepair
-    from pipeline.repair_inside import NATIVE
-    from pipeline.repairs import all_rungs
-    from reports.escape import clean
-    from reports.progress import Progress
+    from isobatch.pipeline.repair.command import repair_variant
+    from isobatch.pipeline.repair.deliver import NoRepair
+    from isobatch.pipeline.repair.in_worker import NATIVE
+    from isobatch.pipeline.repair.rungs import all_rungs
+    from isobatch.pipeline.workers.pool import WorkerError
+    from isobatch.reports.escape import clean
+    from isobatch.reports.screen.progress import Progress
 
     names = [NATIVE, *(rung.name for rung in all_rungs())]
     if arguments.rung not in (None, *names):
@@ -85,8 +85,8 @@ def _short(folder: Path) -> Path:
 
 def _told(record: VerificationRecord, repairs: Sequence[Repair]) -> Iterator[str]:
     """What holds, over what, and what it costs, in a few lines; then what became of the other rungs."""
-    from pipeline.wording import counted, listed, sizes
-    from reports import numbers
+    from isobatch.pipeline.records.wording import counted, listed, sizes
+    from isobatch.reports import numbers
 
     chosen = record.repair
     threads = listed(sorted({counted(one.threads, "thread") for one in record.outputs}))

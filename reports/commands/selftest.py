@@ -6,8 +6,8 @@ import argparse
 import json
 import sys
 
-from models.planted import FAULTS, Fault, find_fault
-from pipeline.errors import UsageError
+from isobatch.models.planted import FAULTS, Fault, find_fault
+from isobatch.pipeline.records.errors import UsageError
 
 USAGE = ""
 SUMMARY = "planted faults: each must be found in its layer and named; innocent networks must not be accused"
@@ -28,12 +28,12 @@ def run(arguments: argparse.Namespace) -> int:
     trials, seed = _whole("--trials", arguments.trials), _whole("--seed", arguments.seed)
     from rich.console import Group
 
-    from pipeline.selftest.campaign import run_selftest
-    from pipeline.selftest.judge import exit_code
-    from reports.progress import Progress
-    from reports.rich_blocks import drawn
-    from reports.selftest import blocks
-    from reports.terminal import console_for
+    from isobatch.pipeline.tools.selftest.campaign import run_selftest
+    from isobatch.pipeline.tools.selftest.judge import exit_code
+    from isobatch.reports.pages.selftest import blocks
+    from isobatch.reports.screen.progress import Progress
+    from isobatch.reports.screen.rich_blocks import drawn
+    from isobatch.reports.screen.terminal import console_for
 
     with Progress(quiet=arguments.quiet, stream=sys.stderr) as progress:
         found = run_selftest(faults, trials, seed, progress)

@@ -7,7 +7,7 @@ import json
 import sys
 from pathlib import Path
 
-from pipeline.errors import Exit
+from isobatch.pipeline.records.errors import Exit
 
 USAGE = "RECORD"
 SUMMARY = "run a repair's verification record again here, and say which claims hold"
@@ -25,8 +25,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print every claim; 1 where one fails."""
-    from pipeline.verification import check, holding, read_record
-    from reports.escape import clean
+    from isobatch.pipeline.repair.verification_record import check, holding, read_record
+    from isobatch.reports.escape import clean
 
     path = Path(arguments.record)
     record = read_record(path)

@@ -20,10 +20,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Literal
 
-from pipeline.records import Study
-from reports.blocks import Block
-
-Show = Literal["first", "open", "folded", "chapter"]
+from isobatch.pipeline.records.study import Study
+from isobatch.reports.blocks import Block, Show, Written
 
 
 @dataclass(frozen=True)
@@ -37,20 +35,14 @@ class Section:
     write: Callable[[Study], list[Block]]
 
 
-@dataclass(frozen=True)
-class Written:
-    """A section as written for one study; ``name`` serves as its anchor."""
-
-    name: str
-    title: str
-    show: Show
-    blocks: tuple[Block, ...]
-
-
 @cache
 def all_sections() -> tuple[Section, ...]:
     """Every section of this package, in order. Raises ValueError where two claim the same place."""
-    modules = {name: importlib.import_module(f"{__name__}.{name}") for _, name, _ in pkgutil.iter_modules(__path__)}
+    modules = {
+        name: importlib.import_module(f"{__name__}.{name}")
+        for _, name, _ in pkgutil.iter_modules(__path__)
+        if not name.startswith("_")
+    }
     found = [Section(name, m.ORDER, m.TITLE, m.SHOW, m.blocks) for name, m in modules.items()]
     found.sort(key=lambda section: section.order)
     for one, next_one in itertools.pairwise(found):

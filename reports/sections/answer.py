@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Literal
 
-from pipeline.records import Answer, Recommendation, Study
-from reports import numbers, views
-from reports.blocks import (
+from isobatch.pipeline.records.study import Answer, Recommendation, Study
+from isobatch.reports import numbers, views
+from isobatch.reports.blocks import (
     STATE_SIGNS,
     Block,
     Bullets,
@@ -20,8 +20,8 @@ from reports.blocks import (
     Paragraph,
     line,
 )
-from reports.key_figures import key_figures, reason
-from reports.sections.batch_accuracy import sentence as accuracy_by_n
+from isobatch.reports.sections._key_figures import key_figures, reason
+from isobatch.reports.sections.batch_accuracy import sentence as accuracy_by_n
 
 ORDER = 10
 TITLE = "What to deploy"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pipeline.batch_accuracy import SEVERITY, worst_dependence
-from pipeline.records import AccuracyAtN, BatchAccuracy, Dependence, Study, VariantResult
-from reports import numbers, views
-from reports.blocks import Absent, Block, Column, Details, Line, Paragraph, Table, line
+from isobatch.pipeline.compare.accuracy_by_batch_size import SEVERITY, worst_dependence
+from isobatch.pipeline.records.study import AccuracyAtN, BatchAccuracy, Dependence, Study, VariantResult
+from isobatch.reports import numbers, views
+from isobatch.reports.blocks import Absent, Block, Column, Details, Line, Paragraph, Table, line
 
 ORDER = 100.5
 TITLE = "Accuracy and batch size"

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from pipeline.records import Study, VariantResult
-from reports import views
-from reports.blocks import STATE_SIGNS, Absent, Block, Details, Heading, Paragraph, line
-from reports.sections import Section, all_sections
+from isobatch.pipeline.records.study import Study, VariantResult
+from isobatch.reports import views
+from isobatch.reports.blocks import STATE_SIGNS, Absent, Block, Details, Heading, Paragraph, line
+from isobatch.reports.sections import Section, all_sections
 
 ORDER = 66
 TITLE = "Variant by variant"

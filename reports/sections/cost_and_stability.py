@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 
-from pipeline.records import Study, VariantResult
-from reports import numbers, views
-from reports.blocks import Block, Column, Figure, Paragraph, Table, line
-from reports.frame import Dot, pareto
-from reports.scatter import specification
-from reports.views import Repaired, Speed
+from isobatch.pipeline.records.study import Study, VariantResult
+from isobatch.reports import numbers, views
+from isobatch.reports.blocks import Block, Column, Figure, Paragraph, Table, line
+from isobatch.reports.figures.frame import Dot, pareto
+from isobatch.reports.figures.scatter import specification
+from isobatch.reports.views import Repaired, Speed
 
 ORDER = 20
 TITLE = "Cost against stability"

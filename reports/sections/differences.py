@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from pipeline.records import Comparison, Study, VariantResult
-from reports import numbers, views
-from reports.blocks import Block, Column, Figure, Paragraph, Table, line
-from reports.ranges import Noise, Range, drawable, specification
+from isobatch.pipeline.records.study import Comparison, Study, VariantResult
+from isobatch.reports import numbers, views
+from isobatch.reports.blocks import Block, Column, Figure, Paragraph, Table, line
+from isobatch.reports.figures.ranges import Noise, Range, drawable, specification
 
 ORDER = 67
 TITLE = "How large the difference is"

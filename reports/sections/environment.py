@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from pipeline.records import Study
-from reports import numbers
-from reports.blocks import Block, Code, Column, Definitions, Details, Line, Paragraph, Table, line
+from isobatch.pipeline.records.study import Study
+from isobatch.reports import numbers
+from isobatch.reports.blocks import Block, Code, Column, Definitions, Details, Line, Paragraph, Table, line
 
 ORDER = 130
 TITLE = "Environment and scope"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from pipeline.records import Study
-from reports.blocks import Block, Column, Paragraph, Table, line
+from isobatch.pipeline.records.study import Study
+from isobatch.reports.blocks import Block, Column, Paragraph, Table, line
 
 ORDER = 50
 TITLE = "Does fixed point make it batch-invariant?"

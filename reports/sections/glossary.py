@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from pipeline.records import Study
-from reports.blocks import Block, Definitions, line
+from isobatch.pipeline.records.study import Study
+from isobatch.reports.blocks import Block, Definitions, line
 
 ORDER = 150
 TITLE = "Glossary"

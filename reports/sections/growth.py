@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from pipeline.records import Growth, Study, VariantResult
-from reports import numbers, views
-from reports.blocks import Absent, Block, Column, Figure, Paragraph, Table, line
-from reports.lines import Growing, drawable, specification
+from isobatch.pipeline.records.study import Growth, Study, VariantResult
+from isobatch.reports import numbers, views
+from isobatch.reports.blocks import Absent, Block, Column, Figure, Paragraph, Table, line
+from isobatch.reports.figures.lines import Growing, drawable, specification
 
 ORDER = 54
 TITLE = "How it grows"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from pipeline.records import InputSet, Study
-from reports import numbers
-from reports.blocks import Block, Code, Column, Definitions, Details, Line, Table, line
+from isobatch.pipeline.records.study import InputSet, Study
+from isobatch.reports import numbers
+from isobatch.reports.blocks import Block, Code, Column, Definitions, Details, Line, Table, line
 
 ORDER = 110
 TITLE = "Weights and inputs"

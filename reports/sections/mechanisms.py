@@ -4,10 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pipeline.causes import all_causes
-from pipeline.records import Origin, Study, VariantResult
-from reports import numbers, views
-from reports.blocks import Absent, Block, Bullets, Code, Column, Definitions, Details, Line, Paragraph, Table, line
+from isobatch.pipeline.explain.causes import all_causes
+from isobatch.pipeline.records.study import Origin, Study, VariantResult
+from isobatch.reports import numbers, views
+from isobatch.reports.blocks import (
+    Absent,
+    Block,
+    Bullets,
+    Code,
+    Column,
+    Definitions,
+    Details,
+    Line,
+    Paragraph,
+    Table,
+    line,
+)
 
 ORDER = 68
 TITLE = "Mechanism and evidence"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from pipeline.records import Comparison, NeighbourEffect, Study, VariantResult
-from reports import numbers, views
-from reports.blocks import Block, Bullets, Code, Column, Line, Paragraph, Table, line
+from isobatch.pipeline.records.study import Comparison, NeighbourEffect, Study, VariantResult
+from isobatch.reports import numbers, views
+from isobatch.reports.blocks import Block, Bullets, Code, Column, Line, Paragraph, Table, line
 
 ORDER = 90
 TITLE = "Position and neighbours"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from pipeline.records import Study
-from reports import views
-from reports.blocks import Block, Column, Paragraph, Table, line
+from isobatch.pipeline.records.study import Study
+from isobatch.reports import views
+from isobatch.reports.blocks import Block, Column, Paragraph, Table, line
 
 ORDER = 120
 TITLE = "Not run, unavailable, failed"

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterable, Sequence
 
-from pipeline.records import Origin, Study, VariantResult
-from reports import numbers, views
-from reports.blocks import Absent, Block, Bullets, Code, Column, Details, Paragraph, Table, line
-from reports.sections.origins import extent
+from isobatch.pipeline.records.study import Origin, Study, VariantResult
+from isobatch.reports import numbers, views
+from isobatch.reports.blocks import Absent, Block, Bullets, Code, Column, Details, Paragraph, Table, line
+from isobatch.reports.sections.origins import extent
 
 ORDER = 67.5
 TITLE = "Origins, layer by layer"

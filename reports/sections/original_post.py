@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from pipeline.records import Comparison, Study, VariantResult
-from reports import numbers, views
-from reports.blocks import Block, Column, Paragraph, Table, line
+from isobatch.pipeline.records.study import Comparison, Study, VariantResult
+from isobatch.reports import numbers, views
+from isobatch.reports.blocks import Block, Column, Paragraph, Table, line
 
 ORDER = 60
 TITLE = "The original post's own table"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from pipeline.records import Locating, Origin, Study, VariantResult
-from reports import numbers, views
-from reports.blocks import Absent, Block, Bullets, Code, Column, Line, Paragraph, Table, line
+from isobatch.pipeline.records.study import Locating, Origin, Study, VariantResult
+from isobatch.reports import numbers, views
+from isobatch.reports.blocks import Absent, Block, Bullets, Code, Column, Line, Paragraph, Table, line
 
 ORDER = 52
 TITLE = "Where the difference starts"

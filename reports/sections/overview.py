@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from pipeline.records import Study, VariantResult
-from reports import numbers, views
-from reports.blocks import Block, Code, Column, Paragraph, Table, line
-from reports.views import Repaired
+from isobatch.pipeline.records.study import Study, VariantResult
+from isobatch.reports import numbers, views
+from isobatch.reports.blocks import Block, Code, Column, Paragraph, Table, line
+from isobatch.reports.views import Repaired
 
 ORDER = 30
 TITLE = "All variants"

@@ -6,9 +6,9 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pipeline.records import Study, VariantResult
-from reports import numbers
-from reports.blocks import Block, Column, Paragraph, Table, line
+from isobatch.pipeline.records.study import Study, VariantResult
+from isobatch.reports import numbers
+from isobatch.reports.blocks import Block, Column, Paragraph, Table, line
 
 ORDER = 105
 TITLE = "Recipes, and what really ran"

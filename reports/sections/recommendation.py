@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from pipeline.policy import describe
-from pipeline.records import ParetoPoint, Recommendation, Study
-from reports import numbers
-from reports.blocks import Block, Bullets, Column, Heading, Listing, Paragraph, Table, line
-from reports.linked import linked
-from reports.sections.answer import headline
+from isobatch.pipeline.decide.policy import describe
+from isobatch.pipeline.records.study import ParetoPoint, Recommendation, Study
+from isobatch.reports import numbers
+from isobatch.reports.blocks import Block, Bullets, Column, Heading, Listing, Paragraph, Table, line
+from isobatch.reports.sections._linked import linked
+from isobatch.reports.sections.answer import headline
 
 ORDER = 40
 TITLE = "Why, and why not the others"

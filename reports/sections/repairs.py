@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from pipeline.records import Interval, Repair, Study, VariantResult
-from pipeline.repaired import SWITCH
-from reports import numbers, views
-from reports.blocks import Absent, Block, Bullets, Code, Column, Line, Paragraph, Table, line
+from isobatch.pipeline.decide.repaired_variants import SWITCH
+from isobatch.pipeline.records.study import Interval, Repair, Study, VariantResult
+from isobatch.reports import numbers, views
+from isobatch.reports.blocks import Absent, Block, Bullets, Code, Column, Line, Paragraph, Table, line
 
 ORDER = 56
 TITLE = "What makes it batch-invariant, and what that costs"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pipeline.records import Study
-from reports import numbers, views
-from reports.blocks import Block, Bullets, Line, Paragraph, line
+from isobatch.pipeline.records.study import Study
+from isobatch.reports import numbers, views
+from isobatch.reports.blocks import Block, Bullets, Line, Paragraph, line
 
 ORDER = 61
 TITLE = "The post's two suspects"

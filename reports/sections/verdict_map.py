@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from pipeline.records import Comparison, Condition, Study
-from reports import views
-from reports.blocks import Block, Column, Figure, Paragraph, Table, line
-from reports.cells import STATES, Cell, Group, State, specification, width
+from isobatch.pipeline.records.study import Comparison, Condition, Study
+from isobatch.reports import views
+from isobatch.reports.blocks import Block, Column, Figure, Paragraph, Table, line
+from isobatch.reports.figures.cells import STATES, Cell, Group, State, specification, width
 
 ORDER = 35
 TITLE = "Verdict map"

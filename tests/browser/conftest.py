@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from pipeline.records import Study
-from reports.html import html_report
-from reports.json_report import load_study
+from isobatch.pipeline.records.study import Study
+from isobatch.reports.files.html import html_report
+from isobatch.reports.files.json_report import load_study
 from tests.reports import studies
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")

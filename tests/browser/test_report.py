@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from reports.html import html_report
+from isobatch.reports.files.html import html_report
 from tests.reports import studies
 from tests.reports.payloads import PAYLOADS, poisoned
 

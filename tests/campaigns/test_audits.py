@@ -15,11 +15,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from models.images import Images
-from models.registry import all_variants, find_variant, load
-from models.spec import Artifact, Runner, RunnerSettings
-from pipeline.passes import run_passes
-from pipeline.plan import plan_passes
+from isobatch.models.registry import all_variants, find_variant, load
+from isobatch.models.spec.images import Images
+from isobatch.models.spec.runner import Runner
+from isobatch.models.spec.words import Artifact, RunnerSettings
+from isobatch.pipeline.evidence.passes import run_passes
+from isobatch.pipeline.evidence.plan import plan_passes
 from tests.models.conftest import stored_images
 
 EVERY = [row.name for row in all_variants() if not row.optional]

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.store import read_evidence
+from isobatch.pipeline.evidence.stored import read_evidence
 from tests.faulty.studies import GRID, STUDY, alive, findings, make_home, marks, report, served, start, study
 
 FULL = 100

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from models.registry import all_variants
-from pipeline.passes import run_passes
-from pipeline.plan import plan_passes
+from isobatch.models.registry import all_variants
+from isobatch.pipeline.evidence.passes import run_passes
+from isobatch.pipeline.evidence.plan import plan_passes
 from tests.faulty.studies import Started, make_home, report, start
 from tests.models.conftest import stored_images
 

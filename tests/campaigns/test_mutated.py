@@ -16,21 +16,21 @@ from PIL import Image
 from safetensors.torch import save_file
 from torch import nn
 
-from models.checkpoint import WeightsError, fitted, read_checkpoint
-from models.onnx_check import OnnxError, check_onnx
-from pipeline.config import read_config
-from pipeline.errors import StoreError, UsageError
-from pipeline.flags import study_parser
-from pipeline.inputs import InputError, InputsRequest, prepare
-from pipeline.inputs.choose import Unusable
-from pipeline.inputs.decode import decode
-from pipeline.inputs.folder import list_pictures
-from pipeline.settings import read_settings
-from pipeline.store import read_evidence, write_evidence
-from reports.json_report import load_study, study_json
+from isobatch.models.ort.check_user_file import OnnxError, check_onnx
+from isobatch.models.weights.checkpoint import WeightsError, fitted, read_checkpoint
+from isobatch.pipeline.config.config import read_config
+from isobatch.pipeline.config.flags import study_parser
+from isobatch.pipeline.config.sources import read_settings
+from isobatch.pipeline.evidence.stored import read_evidence, write_evidence
+from isobatch.pipeline.inputs import InputError, InputsRequest, prepare
+from isobatch.pipeline.inputs.choose import Unusable
+from isobatch.pipeline.inputs.decode import decode
+from isobatch.pipeline.inputs.folder import list_pictures
+from isobatch.pipeline.records.errors import StoreError, UsageError
+from isobatch.reports.files.json_report import load_study, study_json
 from tests.campaigns.mutations import damaged_copies, mutated, read_apart
 from tests.fakes import faithful, run, table
-from tests.models.small_onnx import classifier
+from tests.models.ort.small_onnx import classifier
 from tests.reports import studies
 
 SHORT, FULL = 20, 200

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.store import StoreError, read_evidence, read_json, write_bytes, write_evidence, write_json
+from isobatch.pipeline.evidence.stored import read_evidence, write_evidence
+from isobatch.pipeline.storage.files import StoreError, read_json, write_bytes, write_json
 from tests.fakes import faithful, run, table
 from tests.faulty.studies import GRID, STUDY, findings, make_home, report, served, start, study
 

@@ -14,15 +14,22 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from pipeline.batch_classes import classes_of
-from pipeline.metrics import measure_all
-from pipeline.metrics.allclose import ATOL, RTOL
-from pipeline.metrics.difference import POINTS
-from pipeline.metrics.ulp import TINY
-from pipeline.records import Condition, Study
-from pipeline.screen import Observation, margin_screen
-from pipeline.statistics import drop_decision, drop_lower, drop_upper, median_interval, rate_lower, rate_upper
-from reports.json_report import SCHEMA_FILE, study_json
+from isobatch.pipeline.compare.batch_classes import classes_of
+from isobatch.pipeline.compare.margins import Observation, margin_screen
+from isobatch.pipeline.compare.metrics import measure_all
+from isobatch.pipeline.compare.metrics.allclose import ATOL, RTOL
+from isobatch.pipeline.compare.metrics.difference import POINTS
+from isobatch.pipeline.compare.metrics.ulp import TINY
+from isobatch.pipeline.compare.statistics import (
+    drop_decision,
+    drop_lower,
+    drop_upper,
+    median_interval,
+    rate_lower,
+    rate_upper,
+)
+from isobatch.pipeline.records.study import Condition, Study
+from isobatch.reports.files.json_report import SCHEMA_FILE, study_json
 
 SHORT, FULL = 40, 2_000
 FLOATS = (np.float64, np.float32, np.float16, ml_dtypes.bfloat16)

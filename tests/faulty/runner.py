@@ -13,7 +13,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from models.spec import Artifact, BuildRequest, Effective, Manifest, RunnerSettings, VariantSpec, VariantUnavailable
+from isobatch.models.spec.artifact_cache import BuildRequest
+from isobatch.models.spec.words import Artifact, Effective, Manifest, RunnerSettings, VariantSpec, VariantUnavailable
 
 CLASSES, PATCHES = 10, 4
 WEIGHTS = "weights.f32"

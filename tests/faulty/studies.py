@@ -21,7 +21,7 @@ import onnx
 from PIL import Image
 
 from tests.in_process import Ended
-from tests.models.small_onnx import classifier
+from tests.models.ort.small_onnx import classifier
 
 ROOT = Path(__file__).resolve().parents[2]
 SCHEMA = json.loads((ROOT / "reports" / "schema.json").read_text())

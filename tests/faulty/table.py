@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import models.variants
+import isobatch.models.variants
 
 
 def fill_disk(name: str, end: str) -> None:
@@ -41,7 +41,7 @@ def fail_once(name: str, number: str, code: str) -> None:
     setattr(home, name, failing)
 
 
-models.variants.__path__.append(str(Path(__file__).with_name("variants")))
+isobatch.models.variants.__path__.append(str(Path(__file__).with_name("variants")))
 if asked := os.environ.get("FAULTY_DISK"):
     if ":" in asked:
         fill_disk(*asked.split(":"))

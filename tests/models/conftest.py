@@ -6,12 +6,12 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from models.artifact_cache import ArtifactCache, file_sha256
-from models.images import Images
-from models.networks import State
-from models.random_weights import random_state
-from models.registry import find_variant, load
-from models.spec import Artifact, BuildRequest, Network
+from isobatch.models.registry import find_variant, load
+from isobatch.models.spec.artifact_cache import ArtifactCache, BuildRequest, file_sha256
+from isobatch.models.spec.images import Images
+from isobatch.models.spec.words import Artifact, Network
+from isobatch.models.weights.networks import State
+from isobatch.models.weights.random_weights import random_state
 
 CLASSES = 7
 SIDE = 64

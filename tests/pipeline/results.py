@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.records import (
+from isobatch.pipeline.compare.statistics import drop_upper
+from isobatch.pipeline.records.study import (
     VERDICTS,
     Accuracy,
     AccuracyDrop,
@@ -18,7 +19,6 @@ from pipeline.records import (
     VariantResult,
     Verdict,
 )
-from pipeline.statistics import drop_upper
 from tests.fakes import CONDITION
 
 

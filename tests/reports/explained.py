@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pipeline import records as r
+from isobatch.pipeline.records import study as r
 
 SIZES = [2, 3, 4, 8]
 SCOPE = "16 images of digits at N = 2, 3, 4, 8, 16, a rotation and an outlier neighbour"

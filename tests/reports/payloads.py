@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.records import Study
+from isobatch.pipeline.records.study import Study
 
 PAYLOADS = (
     "<script>alert(1)</script>",

@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from models.spec import CudaOptions
-from pipeline import records as r
-from pipeline.answer import answer
-from pipeline.batch_accuracy import batch_accuracy
-from pipeline.recommend import recommend
+from isobatch.models.spec.words import CudaOptions
+from isobatch.pipeline.compare.accuracy_by_batch_size import batch_accuracy
+from isobatch.pipeline.decide.fixed_point import answer
+from isobatch.pipeline.decide.recommend import recommend
+from isobatch.pipeline.records import study as r
 from tests.fakes import noise_by_size, run
 from tests.reports import explained
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.records import Interval
-from reports import numbers
+from isobatch.pipeline.records.study import Interval
+from isobatch.reports import numbers
 
 NAN, INF = math.nan, math.inf
 

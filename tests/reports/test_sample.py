@@ -5,11 +5,11 @@ from pathlib import Path
 
 import jsonschema
 
-from pipeline.recommend import recommend
-from reports.html import html_report
-from reports.json_report import load_study
-from reports.markdown import markdown_report
-from reports.sections import write_all
+from isobatch.pipeline.decide.recommend import recommend
+from isobatch.reports.files.html import html_report
+from isobatch.reports.files.json_report import load_study
+from isobatch.reports.files.markdown import markdown_report
+from isobatch.reports.sections import write_all
 
 SAMPLE = Path(__file__).resolve().parents[2] / "reports" / "sample"
 

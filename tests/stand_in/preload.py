@@ -1,10 +1,12 @@
-"""What launchers import in place of ``models.preload``: the same, and a device that answers to the name of cuda."""
+"""What launchers import in place of ``models.machine.preload``: the same, and a device that answers to the name of cuda."""
 
 from contextlib import AbstractContextManager
 
-import models.preload  # noqa: F401 (as a launcher does)
-from models import cuda_device, devices, torch_runner
-from models.spec import CudaOptions
+import isobatch.models.machine.preload  # noqa: F401 (as a launcher does)
+from isobatch.models.pytorch import runner as torch_runner
+from isobatch.models.pytorch.device import cuda as cuda_device
+from isobatch.models.pytorch.device import devices
+from isobatch.models.spec.words import CudaOptions
 
 
 class StandIn(devices.Cpu):

@@ -1,6 +1,6 @@
 """One row a fault. They name the runtime that an ONNX file leaves open, and use none."""
 
-from models.spec import VariantSpec
+from isobatch.models.spec.words import VariantSpec
 from tests.faulty.runner import FAULTS
 
 ORDER = 90

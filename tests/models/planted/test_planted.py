@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from models.planted import FAULTS, RESNET50, Fault, find_fault
-from models.planted.networks import open_innocent, open_planted, pixels
-from tests.models.torch_networks import watched
+from isobatch.models.planted import FAULTS, RESNET50, Fault, find_fault
+from isobatch.models.planted.networks import open_innocent, open_planted, pixels
+from tests.models.pytorch.small_networks import watched
 
 SMALL = [fault for fault in FAULTS if fault.network != RESNET50]
 faults = pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from models.images import Images
-from pipeline.inputs import InputsRequest, PreparedSet, prepare
+from isobatch.models.spec.images import Images
+from isobatch.pipeline.inputs import InputsRequest, PreparedSet, prepare
 
 
 def draw(path: Path, seed: int, n: int, size: int) -> str:

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pipeline.inputs import InputError
-from pipeline.inputs.choose import Candidates, Unusable, choose, spread
-from pipeline.inputs.storing import digest
+from isobatch.pipeline.inputs import InputError
+from isobatch.pipeline.inputs.choose import Candidates, Unusable, choose, spread
+from isobatch.pipeline.inputs.storing import digest
 
 
 def candidates(values: list[int | None]) -> Candidates:

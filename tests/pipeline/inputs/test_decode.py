@@ -10,11 +10,11 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from models.images import View
-from models.torchvision_compat import torchvision
-from pipeline.inputs import decode as module
-from pipeline.inputs.choose import Unusable
-from pipeline.inputs.decode import decode
+from isobatch.models.spec.images import View
+from isobatch.models.weights.torchvision_compat import torchvision
+from isobatch.pipeline.inputs import decode as module
+from isobatch.pipeline.inputs.choose import Unusable
+from isobatch.pipeline.inputs.decode import decode
 
 from .helpers import noise
 

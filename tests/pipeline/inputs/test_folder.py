@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.inputs import InputError
-from pipeline.inputs.decode import decode
+from isobatch.pipeline.inputs import InputError
+from isobatch.pipeline.inputs.decode import decode
 
 from .helpers import noise, one, pictures, pixels, rows
 

@@ -1,6 +1,6 @@
 import pytest
 
-from pipeline.inputs.labels import class_index
+from isobatch.pipeline.inputs.labels import class_index
 
 NAMES = ("tench", "golden retriever", "crane", "T-shirt", "crane")
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pipeline.inputs import InputError, InputsRequest, npy
-from pipeline.inputs.choose import Choice
-from pipeline.inputs.own import Own, choose_own
+from isobatch.pipeline.inputs import InputError, InputsRequest, npy
+from isobatch.pipeline.inputs.choose import Choice
+from isobatch.pipeline.inputs.own import Own, choose_own
 
 from .helpers import noise, one
 

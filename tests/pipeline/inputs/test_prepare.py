@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.inputs import InputError, prepare
-from pipeline.store import StoreError
+from isobatch.pipeline.inputs import InputError, prepare
+from isobatch.pipeline.storage.files import StoreError
 
 from .helpers import ask, pictures
 
@@ -78,5 +78,5 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
 
 
 def test_neither_torch_nor_onnxruntime_is_imported() -> None:
-    script = "import sys, pipeline.inputs; print({'torch', 'onnxruntime', 'scipy'} & set(sys.modules))"
+    script = "import sys, isobatch.pipeline.inputs; print({'torch', 'onnxruntime', 'scipy'} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True).stdout.strip() == "set()"

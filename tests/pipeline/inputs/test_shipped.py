@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.artifact_cache import file_sha256
-from models.digits import data
-from pipeline.inputs import InputError
-from pipeline.inputs.photos import CALIBRATION, CROPS, EVALUATION, FOLDER
+from isobatch.models.spec.artifact_cache import file_sha256
+from isobatch.models.weights.digits import data
+from isobatch.pipeline.inputs import InputError
+from isobatch.pipeline.inputs.photos import CALIBRATION, CROPS, EVALUATION, FOLDER
 
 from .helpers import ask, draw, one, rows
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pipeline.inputs import InputError
-from pipeline.inputs.storing import require_disjoint, store_images
+from isobatch.pipeline.inputs import InputError
+from isobatch.pipeline.inputs.storing import require_disjoint, store_images
 
 ROWS = [np.full((4, 5, 3), value, np.uint8) for value in (1, 2, 1)]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import run
-from pipeline.cache import in_use
+from isobatch.pipeline.storage.cache import in_use
 
 KEY = "0123456789abcdef" * 2
 

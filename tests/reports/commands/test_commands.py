@@ -2,8 +2,8 @@
 
 import pytest
 
-from pipeline.errors import UsageError
-from reports.commands import Command, all_commands, described, find_command
+from isobatch.pipeline.records.errors import UsageError
+from isobatch.reports.commands import Command, all_commands, described, find_command
 
 commands = pytest.mark.parametrize("command", all_commands().values(), ids=lambda command: command.name)
 

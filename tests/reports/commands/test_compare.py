@@ -10,12 +10,12 @@ from xml.etree import ElementTree
 import pytest
 
 import run
-from pipeline.changes import Change, RunComparison, RunNamed, SetCompared
-from pipeline.records import Study
-from reports.json_report import study_json
-from reports.junit import junit_xml
-from reports.markdown import MAX_BYTES
-from reports.run_comparison import comparison_json, comparison_markdown
+from isobatch.pipeline.records.study import Study
+from isobatch.pipeline.tools.two_runs.records import Change, RunComparison, RunNamed, SetCompared
+from isobatch.reports.files.json_report import study_json
+from isobatch.reports.files.junit import junit_xml
+from isobatch.reports.files.markdown import MAX_BYTES
+from isobatch.reports.pages.run_comparison import comparison_json, comparison_markdown
 from tests.reports import studies
 from tests.reports.payloads import PAYLOADS
 

@@ -1,0 +1,1 @@
+"""Isobatch: which precision to deploy when the same image must give the same answer alone and in a batch."""

@@ -1,0 +1,120 @@
+"""Isobatch's command line: arguments -> config -> study -> reports -> exit code; nothing else."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import sys
+import traceback
+from types import FrameType
+from typing import NoReturn
+
+from isobatch.pipeline.records.errors import EngineError, Exit, StoreError, UsageError, WorkerError
+from isobatch.reports.escape import clean
+
+
+class _Terminated(BaseException):
+    """SIGTERM arrived."""
+
+
+def main(argv: list[str]) -> int:
+    """Run one command. Returns the exit code of the contract; every expected error is one line on stderr."""
+    debug = "--debug" in argv
+    _prepare_streams()
+
+    def terminate(number: int, frame: FrameType | None) -> NoReturn:
+        raise _Terminated
+
+    signal.signal(signal.SIGTERM, terminate)
+    try:
+        code = int(_dispatch(argv))
+        sys.stdout.flush()
+        return code
+    except UsageError as error:
+        return _fail(Exit.USAGE, f"error [{error.code}]: {error}", debug)
+    except KeyboardInterrupt:
+        return _stopped(Exit.INTERRUPTED, "interrupted")
+    except _Terminated:
+        return _stopped(Exit.TERMINATED, "terminated")
+    except BrokenPipeError:
+        _silence(1)
+        return Exit.TOOL
+    except ModuleNotFoundError as error:
+        text = f"{error}: install the packages in requirements.txt (make run), or use the environment's own Python"
+        return _fail(Exit.TOOL, f"error [missing-package]: {text}", debug)
+    except EngineError as error:
+        return _fail(Exit.TOOL, f"error [engine]: {error}: the same command goes on where it stopped", debug)
+    except StoreError as error:
+        return _fail(Exit.TOOL, f"error [storage]: {error}", debug)
+    except WorkerError as error:
+        text = f"{error}: install the versions of requirements.txt (make run); run.py doctor shows what loads here"
+        return _fail(Exit.TOOL, f"error [libraries]: {text}", debug)
+    except Exception as error:
+        text = str(error) or type(error).__name__
+        return _fail(Exit.TOOL, f"error [internal]: {type(error).__name__}: {text} (--debug shows where)", debug)
+
+
+def _dispatch(argv: list[str]) -> int:
+    from isobatch.pipeline.config.config import effective, read_config
+    from isobatch.pipeline.config.flags import study_parser
+    from isobatch.pipeline.config.sources import read_settings
+    from isobatch.reports.commands import all_commands, described, find_command
+    from isobatch.reports.screen.show_settings import settings_text
+
+    if argv and not argv[0].startswith("-"):
+        command = find_command(argv[0])
+        return command.run(command.parser().parse_args(argv[1:]))
+    settings = read_settings(study_parser(described(all_commands())), argv, os.environ)
+    arguments = settings.arguments
+    if arguments.list_variants:
+        return _list_variants()
+    with settings.naming_origins():
+        config = read_config(arguments)
+    if arguments.show_config:
+        print(settings_text(effective(settings, config), as_json=config.json))
+        return Exit.DONE
+    if (text := settings.announcement()) and not config.quiet:
+        print(clean(f"settings: {text}"), file=sys.stderr)
+    from isobatch.reports.screen.study_run import study_run
+
+    return study_run(config)
+
+
+def _list_variants() -> int:
+    from isobatch.models.registry import all_variants
+
+    for row in all_variants():
+        mark = " (optional)" if row.optional else " (reference)" if row.role == "reference" else ""
+        print(f"{row.name:<20} {row.summary}{mark}")
+    return Exit.DONE
+
+
+def _stopped(code: Exit, word: str) -> int:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)  # who is impatient asks twice; it is ending already
+    return _fail(code, f"{word}: the same command goes on where it stopped", debug=False)
+
+
+def _fail(code: Exit, text: str, debug: bool) -> int:
+    if debug:
+        traceback.print_exc()
+    try:
+        print(clean(text), file=sys.stderr)
+    except OSError:
+        _silence(2)
+    return code
+
+
+def _prepare_streams() -> None:
+    """What stdout cannot spell becomes "?"; a stream closed by the caller swallows what is said."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 (open to the end)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
+
+
+def _silence(descriptor: int) -> None:
+    """Nobody reads this stream any more: what is still to be flushed there must not fail at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)

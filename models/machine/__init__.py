@@ -1,0 +1,1 @@
+"""What this machine's libraries say of themselves: ISA, kernels, memory, what can be loaded."""

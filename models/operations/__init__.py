@@ -1,0 +1,1 @@
+"""Single operations at a network's shapes, in each runtime."""

@@ -1,0 +1,159 @@
+"""Single operations at the shapes they have in ResNet50, and the arithmetics to measure them in. Imports no runtime."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One operation. ``shape``: of one image's input, without the batch axis. ``outputs``: channels or features made.
+
+    ``kernel`` and ``stride`` of convolutions and pools, in pixels.
+    """
+
+    kind: str
+    shape: tuple[int, ...]
+    outputs: int = 0
+    kernel: int = 1
+    stride: int = 1
+
+    @property
+    def name(self) -> str:
+        """What it is called in tables, unique: ``conv2d 3x3/2 128 to 128, 56 px``."""
+        window = f" {self.kernel}x{self.kernel}{f'/{self.stride}' if self.stride > 1 else ''}" if self._windowed else ""
+        channels = f"{self.shape[0]} to {self.outputs}" if self.outputs else f"{self.shape[0]}"
+        return f"{self.kind}{window} {channels}{f', {self.shape[1]} px' if len(self.shape) == 3 else ''}"
+
+    @property
+    def _windowed(self) -> bool:
+        return self.kind in ("conv2d", "max-pool")
+
+    @property
+    def weight_shape(self) -> tuple[int, ...]:
+        """Of a convolution [outputs, channels, kernel, kernel], of a matrix product [outputs, features]."""
+        return (self.outputs, self.shape[0], *((self.kernel, self.kernel) if self.kind == "conv2d" else ()))
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Parameters in float32: ``weight`` as ``Operation.weight_shape``, ``bias`` [outputs]; of a batch norm per channel
+
+    ``scale``, ``shift``, ``mean`` and ``variance``. Empty arrays where an operation has none.
+    """
+
+    weight: NDArray[np.float32]
+    bias: NDArray[np.float32]
+    scale: NDArray[np.float32]
+    shift: NDArray[np.float32]
+    mean: NDArray[np.float32]
+    variance: NDArray[np.float32]
+
+
+def draw_parameters(operation: Operation, generator: np.random.Generator) -> Drawn:
+    """Normal values; weights divided by the square root of the number of summands, so that outputs are near 1."""
+    channels = operation.shape[0] if operation.kind == "batch-norm" else 0
+    weight = generator.standard_normal(operation.weight_shape, np.float32)
+    per_channel = generator.standard_normal((4, channels), np.float32)
+    return Drawn(
+        weight=weight / np.float32(math.sqrt(max(1, math.prod(operation.weight_shape[1:])))),
+        bias=generator.standard_normal(operation.outputs, np.float32),
+        scale=per_channel[0],
+        shift=per_channel[1],
+        mean=per_channel[2],
+        variance=np.square(per_channel[3]) + np.float32(0.1),
+    )
+
+
+def draw_rows(operation: Operation, count: int, generator: np.random.Generator) -> NDArray[np.float32]:
+    """Input rows [count, *shape] of normal values: windows into one drawn stretch, each begun a little further on.
+
+    Drawing every value anew would take longer than all kernels together.
+    """
+    size = math.prod(operation.shape)
+    stretch = generator.standard_normal(size + count * _SHIFT, np.float32)
+    rows = [stretch[i * _SHIFT : i * _SHIFT + size] for i in range(count)]
+    return np.stack(rows).reshape(count, *operation.shape)
+
+
+_SHIFT = 997  # prime, so that no window repeats another's alignment with channels or vector lanes
+
+Rows = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """One operation ready to run. ``run``: from input rows [n, *shape] to output rows [n, ...], integers if quantized.
+
+    ``given``: float32 rows as the operation takes them, such as quantized codes; made once, outside of what is tested.
+    """
+
+    run: Callable[[Rows], Rows]
+    given: Callable[[NDArray[np.float32]], Rows] = lambda rows: rows
+
+
+Prepare = Callable[[Operation, Drawn], Kernel | None]
+"""The kernel of an operation with these parameters; None where this arithmetic has no such operation."""
+
+Open = Callable[[str, int], AbstractContextManager[Prepare]]
+"""``open(arithmetic, threads)``: a runtime set up for one arithmetic. Raises VariantUnavailable where it cannot be."""
+
+
+@dataclass(frozen=True)
+class Arithmetic:
+    """One runtime and precision, by the name of the variant in it. ``open``: the dotted path of an ``Open``."""
+
+    name: str
+    open: str
+
+
+_TORCH = "isobatch.models.operations.pytorch:open_torch"
+_ORT = "isobatch.models.operations.ort:open_ort"
+
+ARITHMETICS = (
+    Arithmetic("fp64", _TORCH),
+    Arithmetic("fp32", _TORCH),
+    Arithmetic("fp16", _TORCH),
+    Arithmetic("bf16", _TORCH),
+    Arithmetic("int8-fbgemm", _TORCH),
+    Arithmetic("int8-x86", _TORCH),
+    Arithmetic("int8-onednn", _TORCH),
+    Arithmetic("ort-fp32", _ORT),
+    Arithmetic("ort-int8", _ORT),
+)
+
+_CONVOLUTIONS = (  # channels in, channels out, kernel, stride, side in pixels
+    (3, 64, 7, 2, 224),
+    (64, 64, 1, 1, 56),
+    (64, 64, 3, 1, 56),
+    (128, 128, 3, 2, 56),
+    (512, 128, 1, 1, 28),
+    (256, 256, 3, 1, 14),
+    (256, 1024, 1, 1, 14),
+    (1024, 2048, 1, 2, 14),
+    (512, 512, 3, 1, 7),
+    (2048, 512, 1, 1, 7),
+)
+
+OPERATIONS = (
+    *(Operation("conv2d", (i, side, side), o, kernel, stride) for i, o, kernel, stride, side in _CONVOLUTIONS),
+    Operation("linear", (2048,), 1000),
+    Operation("matmul", (2048,), 1000),
+    Operation("dynamic-linear", (2048,), 1000),
+    Operation("batch-norm", (256, 28, 28)),
+    Operation("batch-norm", (2048, 7, 7)),
+    Operation("relu", (512, 28, 28)),
+    Operation("add", (512, 28, 28)),
+    Operation("max-pool", (64, 112, 112), kernel=3, stride=2),
+    Operation("average-pool", (2048, 7, 7)),
+    Operation("softmax", (1000,)),
+    Operation("quantize", (3, 224, 224)),
+)
+"""The distinct convolutions of ResNet50 that span its sizes, and one or two of every other kind."""

@@ -1,0 +1,95 @@
+"""Static calibration for onnxruntime: one pass over the calibration images, shared by both static formats."""
+
+from __future__ import annotations
+
+import os
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnxruntime.quantization.calibrate import CalibrationMethod, TensorsData, save_tensors_data
+from onnxruntime.quantization.shape_inference import quant_pre_process
+
+from isobatch.models.ort.session import MODEL_FILE, input_name, open_session
+from isobatch.models.spec.artifact_cache import BuildRequest
+from isobatch.models.spec.images import Images
+from isobatch.models.spec.words import Artifact, Manifest
+
+RANGES_FILE = "ranges.json"
+OBSERVER = "min and max over the calibration images, one at a time"
+
+
+def prepared(request: BuildRequest, source: Artifact) -> Artifact:
+    """The folder with ``model.onnx``: the exported graph folded, shapes inferred, as the quantizers want it."""
+    fields = {"artifact": "onnx-prepared", "source": source.key, "onnxruntime": version("onnxruntime")}
+
+    def build(folder: Path) -> Manifest:
+        # symbolic shape inference is for transformers with computed shapes; it costs 3 s and adds nothing here
+        quant_pre_process(source.folder / MODEL_FILE, folder / MODEL_FILE, skip_symbolic_shape=True)
+        return Manifest(recipe={}, size_bytes=(folder / MODEL_FILE).stat().st_size)
+
+    return request.cache.get(fields, build)
+
+
+def calibrated(request: BuildRequest, graph: Artifact) -> Artifact:
+    """The folder with ``ranges.json``: the smallest and largest value of every float tensor of the prepared graph.
+
+    In the format of ``quantize_static(calibration_cache_path=...)``. Raises ValueError when a value is not finite.
+    """
+    images = request.calibration
+    if images is None:
+        raise ValueError("static quantization needs calibration images: mark the variant as calibrated")
+    fields = {
+        "artifact": "onnx-ranges",
+        "graph": graph.key,
+        "observer": OBSERVER,
+        "images": [images.sha256, *images.shape, images.dtype, *images.mean, *images.std],
+        "onnxruntime": version("onnxruntime"),
+    }
+
+    def build(folder: Path) -> Manifest:
+        request.say(f"calibrating onnxruntime on {len(images)} images of {images.name}")
+        ranges = observe(graph.folder / MODEL_FILE, images)
+        data = TensorsData(CalibrationMethod.MinMax, {name: (low, high) for name, (low, high) in ranges.items()})
+        save_tensors_data(data, folder / RANGES_FILE)
+        return Manifest(recipe={"observer": OBSERVER, "images": len(images)}, size_bytes=0)
+
+    return request.cache.get(fields, build)
+
+
+def observe(path: Path, images: Images) -> dict[str, tuple[NDArray[np.float32], NDArray[np.float32]]]:
+    """Per float tensor of this graph its smallest and largest value, each float32 [1], over all images.
+
+    One image at a time: the ranges are those of singles, and memory does not grow with the set.
+    """
+    model = onnx.load_model(path)
+    names = _tap(model)
+    session = open_session(model.SerializeToString(), threads=len(os.sched_getaffinity(0)))
+    feed = input_name(session)
+    outputs = [f"{name}/{end}" for end in ("min", "max") for name in names]
+    lows, highs = np.full(len(names), np.inf, np.float32), np.full(len(names), -np.inf, np.float32)
+    for index in range(len(images)):
+        seen = np.array(session.run(outputs, {feed: images.read(index, index + 1)}), np.float32).reshape(2, -1)
+        lows, highs = np.minimum(lows, seen[0]), np.maximum(highs, seen[1])  # both keep NaN
+        if not np.isfinite([lows, highs]).all():
+            worst = names[int(np.flatnonzero(~np.isfinite(lows + highs))[0])]
+            raise ValueError(
+                f"tensor {worst!r} is not finite for image {index} of {images.name!r}, so it has no int8 scale; "
+                "check the weights and the normalisation of the images"
+            )
+    return {name: (lows[i : i + 1], highs[i : i + 1]) for i, name in enumerate(names)}
+
+
+def _tap(model: onnx.ModelProto) -> list[str]:
+    """Add the extremes of every float tensor as outputs ``NAME/min`` and ``NAME/max``; the names."""
+    graph = model.graph
+    types = {value.name: value.type.tensor_type.elem_type for value in (*graph.input, *graph.value_info, *graph.output)}
+    tensors = [graph.input[0].name, *(name for node in graph.node for name in node.output)]
+    names = [name for name in tensors if types.get(name) == onnx.TensorProto.FLOAT]
+    for name in names:
+        for end, operator in (("min", "ReduceMin"), ("max", "ReduceMax")):
+            graph.node.append(onnx.helper.make_node(operator, [name], [f"{name}/{end}"], keepdims=0))
+            graph.output.append(onnx.helper.make_tensor_value_info(f"{name}/{end}", onnx.TensorProto.FLOAT, []))
+    return names

@@ -1,0 +1,142 @@
+"""Rows and constants crafted to show where one of onnxruntime's integer kernels leaves its exact sums."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isobatch.models.ort.integer import IntegerNode
+from isobatch.models.ort.watch import WatchedGraph
+from isobatch.models.shared.rounding_ties import STEPS, TIE, nearby, pairs
+from isobatch.models.spec.interventions import Crafted, IntegerCall
+from isobatch.models.spec.runner import Rows
+
+_LARGEST, _SMALLEST = 127, -128  # of int8 weights
+_CODES = {"extremes": 255, "tame": 127}
+_MOST_STEPS, _FEWEST_STEPS = 64, 16  # between zero and the result of crafted extremes: a clipped pair moves it by tens
+
+
+def crafted(graph: WatchedGraph, layer: str, batch: int, seed: int, how: Crafted) -> IntegerCall | None:
+    """As ``models.spec.interventions.Integer``, for a layer that was watched; other constants, the same operator and shapes."""
+    found = _run_crafted(graph, layer, batch, seed, how)
+    if found is None:
+        return None
+    twin, rows, singles, batched = found
+    exact = twin.accumulators(rows)
+    return None if exact is None else IntegerCall(np.broadcast_to(singles, batched.shape), batched, exact)
+
+
+def provoked(graph: WatchedGraph, layer: str, batch: int, seed: int) -> tuple[int, int]:
+    """(elements that differ between N = 1 and N = ``batch``, elements tried) on rounding ties; (0, 0) without any."""
+    found = _run_crafted(graph, layer, batch, seed, "ties")
+    if found is None:
+        return 0, 0
+    _, _, singles, batched = found
+    return int((singles != batched).sum()), batched.size
+
+
+def _run_crafted(
+    graph: WatchedGraph, layer: str, batch: int, seed: int, how: Crafted
+) -> tuple[IntegerNode, Rows, NDArray[Any], NDArray[Any]] | None:
+    """The layer with its crafted constants, one image's rows for it, and what it makes of one and of ``batch``."""
+    node, shapes = IntegerNode.of(graph.alone(layer)), graph.shapes.get(layer)
+    if node is None or shapes is None:
+        return None
+    draws = np.random.default_rng(seed)
+    offset = TIE if how == "ties" else 0.0
+    if how in _CODES:
+        made = _extremes(node, shapes[0], _CODES[how])
+    elif node.operator == "QuantizeLinear":
+        steps = draws.integers(*STEPS, (1, *shapes[0])) + offset - node.scalar("y_zero")
+        made = {}, (nearby(steps * node.scalar("y_scale"), draws),)
+    elif node.operator == "QLinearAdd":
+        made = _added(node, shapes, draws, offset)
+    else:
+        made = _on_ties(node, shapes[0], draws, offset)
+    if made is None:
+        return None
+    values, rows = made
+    twin = node.changed(values)
+    singles, batched = (
+        graph.run(twin.model, layer, tuple(np.repeat(row, count, axis=0) for row in rows))[0] for count in (1, batch)
+    )
+    return twin, rows, singles, batched
+
+
+_Made = tuple[dict[str, NDArray[Any]], Rows]
+"""Other constants by role, and one image's rows."""
+
+
+def _on_ties(node: IntegerNode, shape: tuple[int, ...], draws: np.random.Generator, offset: float) -> _Made | None:
+    """Constant channels; integer biases bring each sum near a step plus ``offset``, and weight scales the last bits."""
+    if "bias" not in node.values or node.values["bias"].ndim != 1:
+        return None
+    weight = node.weight
+    axis = len(shape) - 1 if node.channels_last else 0
+    channels = shape[axis]
+    codes = draws.integers(0, STEPS[1], channels)
+    centred = codes - int(node.scalar("x_zero"))
+    per_input = weight.reshape(*weight.shape[:2], -1).sum(axis=-1)
+    groups = channels // weight.shape[1]
+    inputs = centred.reshape(groups, 1, -1).repeat(len(weight) // groups, axis=1).reshape(len(weight), -1)
+    sums = (per_input * inputs).sum(axis=1)
+    steps = draws.integers(*STEPS, len(weight)) + offset - node.scalar("y_zero")
+    scales = np.broadcast_to(node.values["w_scale"].reshape(-1), sums.shape).astype(np.float64)
+    over = node.scalar("y_scale") / node.scalar("x_scale")
+    wanted = np.rint(steps * over / scales).astype(np.int64)
+    wanted[wanted == 0] = 1
+    fitted = nearby(steps * over / wanted, draws)
+    fitted = np.where((fitted > 0) & np.isfinite(fitted), fitted, scales).astype(np.float32)
+    bias = wanted - sums
+    if np.abs(bias).max() > np.iinfo(np.int32).max:
+        return None
+    rows = np.zeros((1, *shape), node.values["x_zero"].dtype if "x_zero" in node.values else np.uint8)
+    rows[...] = codes if axis == len(shape) - 1 else codes.reshape(-1, 1, 1)
+    return {"bias": bias.astype(np.int32), **_by_channel_scales(node, fitted)}, (rows,)
+
+
+def _by_channel_scales(node: IntegerNode, scales: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
+    """These scales, and as many zero points: operators want both in one shape."""
+    if "w_zero" not in node.values:
+        return {"w_scale": scales}
+    zeros = np.broadcast_to(node.values["w_zero"].reshape(-1), scales.shape)
+    return {"w_scale": scales, "w_zero": np.array(zeros)}
+
+
+def _added(
+    node: IntegerNode, shapes: tuple[tuple[int, ...], ...], draws: np.random.Generator, offset: float
+) -> _Made | None:
+    if len(shapes) != 2 or shapes[0] != shapes[1] or node.values["y_zero"].dtype != np.uint8:
+        return None
+    first, second, output = (
+        (node.scalar(f"{role}_scale"), int(node.scalar(f"{role}_zero"))) for role in ("x", "w", "y")
+    )
+    return {}, pairs(first, second, output, (1, *shapes[0]), draws, offset)
+
+
+def _extremes(node: IntegerNode, shape: tuple[int, ...], code: int) -> _Made | None:
+    """Inputs of this code; weights of 127 in every third channel, of -128 in the next, of both in turn in the last.
+
+    Scales and biases put every exact sum of the middle of an image well above zero, as ``models.pytorch.int8.integer`` does.
+    """
+    if not node.is_product or "bias" not in node.values or node.values["weight"].dtype != np.int8:
+        return None
+    if node.values["y_zero"].dtype != np.uint8 or np.asarray(node.values.get("x_zero", np.uint8(0))).dtype != np.uint8:
+        return None
+    steps = min(_MOST_STEPS, (255 - int(node.scalar("y_zero"))) // 2)
+    if steps < _FEWEST_STEPS or np.asarray(node.values.get("w_zero", 0)).any():
+        return None
+    weights = np.full(node.weight.shape, _LARGEST, np.int8)
+    weights[1::3] = _SMALLEST
+    weights[2::3, 1::2] = _SMALLEST
+    sums = weights.astype(np.int64).reshape(len(weights), -1).sum(1) * (code - int(node.scalar("x_zero")))
+    scales = steps * node.scalar("y_scale") / (np.maximum(np.abs(sums), 1) * node.scalar("x_scale"))
+    bias = np.where(sums < 0, -2 * sums, 0)
+    if np.abs(bias).max() > np.iinfo(np.int32).max:
+        return None
+    stored = weights.T if weights.ndim == 2 and not node.attributes.get("transB", 0) else weights
+    values: dict[str, NDArray[Any]] = {"weight": np.ascontiguousarray(stored), "bias": bias.astype(np.int32)}
+    values |= _by_channel_scales(node, scales.astype(np.float32))
+    return values, (np.full((1, *shape), code, np.uint8),)

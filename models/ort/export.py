@@ -1,0 +1,211 @@
+"""One float32 ONNX graph of the network, made once and shared by every onnxruntime variant."""
+
+from __future__ import annotations
+
+import copy
+import os
+import warnings
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from isobatch.models.ort.check_user_file import LIMIT_BYTES, CheckedModel, OnnxError, check_onnx
+from isobatch.models.ort.graph import weight_layers
+from isobatch.models.ort.session import MODEL_FILE, input_name, open_session
+from isobatch.models.spec.artifact_cache import BuildRequest
+from isobatch.models.spec.words import Artifact, Json, Manifest, Network, VariantUnavailable
+
+if TYPE_CHECKING:
+    import torch
+
+_SIZES: tuple[tuple[int, int], ...] = (
+    (224, 224),
+    (160, 192),
+)  # not one square only: a swapped height and width would go unnoticed
+_TOLERANCE = 1e-3  # of the largest |logit|: rounding stays below 1e-5 of it, a wrong graph is far off
+_TIMES, _MOST = 4.0, 0.25  # of a network that amplifies its own rounding: so many times that, and at most this
+_AXES = ({0: "n", 2: "height", 3: "width"}, {0: "n"})  # the second for networks bound to one image size
+
+
+def exported(request: BuildRequest) -> Artifact:
+    """The folder with ``model.onnx``: float32, self-contained, batch axis free, height and width if possible.
+
+    Exported from the network, or the user's own file after ``check_onnx``. Raises OnnxError, or VariantUnavailable
+    where the graph cannot be one ONNX file.
+    """
+    network = request.network
+    fields: dict[str, Json] = {name: version(name) for name in ("onnx", "onnxruntime")}
+    if network.onnx_path is not None:
+        checked = check_onnx(Path(network.onnx_path))
+        fields |= {"artifact": "onnx-file", "onnx_sha256": checked.sha256}
+        return request.cache.get(fields, lambda folder: _adopt(checked, network.size, folder))
+    fields |= {"artifact": "onnx-export", "model": network.model, "weights_sha256": network.weights_sha256}
+    fields |= {name: version(name) for name in ("torch", "torchvision", "onnxscript")}
+    return request.cache.get(fields, lambda folder: _export(network, request.say, folder))
+
+
+def refusal(path: Path, height: int, width: int) -> str | None:
+    """Why the user's graph gives no row each for images of that size, alone and together; None where it does.
+
+    Raises OnnxError where the file is not one to be run at all.
+    """
+    checked = check_onnx(path)
+    if (checked.height or height, checked.width or width) != (height, width):
+        return f"its input is fixed at {checked.height or 'any'} x {checked.width or 'any'}"
+    try:
+        _run_alone_and_together(checked.model.SerializeToString(), path.name, (height, width))
+    except OnnxError as error:
+        return str(error)
+    return None
+
+
+def _adopt(checked: CheckedModel, size: tuple[int, int], folder: Path) -> Manifest:
+    graph = checked.model.graph
+    weights = {tensor.name for tensor in graph.initializer}
+    for value in [value for value in graph.input if value.name in weights]:
+        graph.input.remove(value)  # files of IR version 3 list them; the converters take the first input for the images
+    checked.model.ir_version = max(checked.model.ir_version, 4)
+    onnx.save(checked.model, folder / MODEL_FILE)
+    height, width = size
+    tried = checked.height or height, checked.width or width
+    _run_alone_and_together(folder / MODEL_FILE, MODEL_FILE, tried)
+    return _manifest(checked.model, {"exporter": "the user's file"})
+
+
+def _export(network: Network, say: Callable[[str], None], folder: Path) -> Manifest:
+    import torch
+
+    from isobatch.models.weights.networks import float_network
+
+    say(f"exporting {network.model} to ONNX")
+    net = float_network(network)
+    size_bytes = sum(tensor.nbytes for tensor in net.state_dict().values())
+    if size_bytes > LIMIT_BYTES:
+        raise VariantUnavailable(
+            f"{network.model} has {size_bytes} bytes of weights, and one ONNX file holds at most {LIMIT_BYTES}",
+            "choose a smaller --model, or a torch variant",
+        )
+    failure: Exception | None = None
+    for axes in _AXES:
+        sizes = _SIZES if len(axes) > 1 else (network.size,)
+        try:
+            model = _trace(net, axes, sizes[0])
+            onnx.save(model, folder / MODEL_FILE)
+            worst = max(_difference(folder / MODEL_FILE, net, size) for size in sizes)
+            own = 0.0 if worst <= _TOLERANCE else max(_own_error(net, size) for size in sizes)
+        except (torch.onnx.errors.OnnxExporterError, OnnxError) as error:
+            failure = error
+            continue
+        allowed = max(_TOLERANCE, min(_TIMES * own, _MOST))
+        if worst <= allowed:
+            notes = [f"the ONNX graph takes images of {sizes[0][0]} x {sizes[0][1]} only"] * (len(axes) == 1)
+            if worst > _TOLERANCE:
+                told = f"differs from torch by {worst:.0e} of the largest logit, and torch in float32 from float64 by"
+                notes.append(f"the network amplifies rounding: its ONNX graph {told} {own:.0e}")
+            recipe = {"exporter": "torch.onnx, dynamo", "free_axes": [*axes.values()], "worst_difference": worst}
+            return _manifest(model, recipe, *notes)
+        failure = OnnxError(f"its logits differ from torch by {worst:.1e} of the largest, {allowed:.0e} is allowed")
+    raise OnnxError(
+        f"no correct ONNX graph of {network.model} could be made: {failure}; "
+        "compare torch, onnx and onnxscript with requirements.txt"
+    ) from failure
+
+
+def _trace(net: torch.nn.Module, axes: dict[int, str], size: tuple[int, int]) -> onnx.ModelProto:
+    """The graph of this network with these axes free, traced with images of that size."""
+    import torch
+
+    with warnings.catch_warnings():
+        # torch 2.13 warns of a class that it uses itself
+        warnings.filterwarnings("ignore", r"`isinstance\(treespec, LeafSpec\)`", FutureWarning)
+        program = torch.onnx.export(
+            net,
+            (torch.zeros(2, 3, *size),),
+            input_names=["images"],
+            output_names=["logits"],
+            dynamo=True,
+            dynamic_shapes=({axis: torch.export.Dim(name) for axis, name in axes.items()},),
+            verbose=False,
+        )
+    assert program is not None  # it is None only with dynamo=False
+    model = program.model_proto
+    _tidy(model)
+    onnx.checker.check_model(model, full_check=True)
+    return model
+
+
+def _tidy(model: onnx.ModelProto) -> None:
+    """Name the weight layers as torch does; drop the exporter's metadata, which holds this machine's paths."""
+    graph = model.graph
+    for part in (model, graph, *graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
+        del part.metadata_props[:]
+    weights = {tensor.name for tensor in graph.initializer}
+    taken = {node.name for node in graph.node}
+    for node in graph.node:
+        owners = [name.removesuffix(".weight") for name in node.input if name in weights and name.endswith(".weight")]
+        if len(owners) == 1 and owners[0] not in taken:
+            node.name = owners[0]
+            taken.add(owners[0])
+
+
+def _difference(path: Path, net: torch.nn.Module, size: tuple[int, int]) -> float:
+    """The largest |ONNX - torch| of two random images, each alone and both together, over the largest |torch|."""
+    import torch
+
+    images, singles, batched = _run_alone_and_together(path, path.name, size)
+    with torch.inference_mode():
+        expected = net(torch.from_numpy(images)).numpy().astype(np.float64)
+    scale = float(np.abs(expected).max()) or 1.0
+    return float(np.abs(np.stack([singles, batched]) - expected).max()) / scale
+
+
+def _own_error(net: torch.nn.Module, size: tuple[int, int]) -> float:
+    """The same of torch in float32 against float64: what rounding alone does in this network."""
+    import torch
+
+    images = torch.from_numpy(_random_images(size))
+    with torch.inference_mode():
+        exact = copy.deepcopy(net).double()(images.double())
+        own = torch.stack([net(images), torch.cat([net(images[i : i + 1]) for i in range(2)])])
+    return float((own.double() - exact).abs().max()) / (float(exact.abs().max()) or 1.0)
+
+
+def _random_images(size: tuple[int, int]) -> NDArray[np.float32]:
+    return np.random.default_rng(0).standard_normal((2, 3, *size), np.float32)
+
+
+def _run_alone_and_together(
+    graph: Path | bytes, called: str, size: tuple[int, int]
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+    """Two random images [2, 3, *size], and their logits [2, classes] from two calls with one, and from one with two."""
+    session = open_session(graph, threads=len(os.sched_getaffinity(0)), quiet=True)
+    name = input_name(session)
+    images = _random_images(size)
+    try:
+        singles = np.concatenate([session.run(None, {name: images[i : i + 1]})[0] for i in range(2)])
+        batched: NDArray[np.float32] = session.run(None, {name: images})[0]
+    except Exception as error:  # onnxruntime's exceptions share no public base class
+        raise OnnxError(
+            f"{called} loads but cannot run one and two images of {size[0]} x {size[1]} pixels: {error}; "
+            "a fixed number may be inside the graph: export it with free batch, height and width"
+        ) from error
+    if not len(singles) == len(batched) == 2:
+        raise OnnxError(
+            f"{called} gives {len(singles)} and {len(batched)} rows of logits for two images; it must give two"
+        )
+    return images, singles, batched
+
+
+def _manifest(model: onnx.ModelProto, recipe: dict[str, Json], *notes: str) -> Manifest:
+    opset = next(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
+    return Manifest(
+        recipe={**recipe, "opset": opset},
+        size_bytes=model.ByteSize(),
+        weight_layers=len(weight_layers(model)),
+        notes=notes,
+    )

@@ -1,0 +1,89 @@
+"""What the weight layers of an ONNX graph hold and compute in, and the graph that really runs."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx
+from onnx import ModelProto, NodeProto, TensorProto
+
+from isobatch.models.ort.session import open_session
+
+_TYPES = {
+    TensorProto.FLOAT: "fp32",
+    TensorProto.FLOAT16: "fp16",
+    TensorProto.BFLOAT16: "bf16",
+    TensorProto.DOUBLE: "fp64",
+    TensorProto.INT8: "int8",
+    TensorProto.UINT8: "int8",
+}
+_PASSES_ON = {"Transpose", "Reshape", "Identity", "Squeeze", "Unsqueeze", "Flatten"}
+_LAYER_WORDS = ("Conv", "Gemm", "MatMul")  # as in NhwcFusedConv, QGemm, DynamicQuantizeMatMul
+
+
+@dataclass(frozen=True)
+class WeightLayer:
+    """A convolution or matrix product with a stored weight: the type it is stored in, and the one computed in."""
+
+    name: str
+    stored: str
+    computed: str
+
+
+def weight_layers(model: ModelProto) -> list[WeightLayer]:
+    """The weight layers in graph order; of an optimised graph, ``computed`` is what its kernels really do.
+
+    A weight that passes through DequantizeLinear or Cast is computed in the type that comes out.
+    """
+    tensors = {tensor.name: tensor for tensor in model.graph.initializer}
+    producers = {name: node for node in model.graph.node for name in node.output}
+    found = []
+    for node in model.graph.node:
+        if not any(word in node.op_type for word in _LAYER_WORDS):
+            continue
+        for name in node.input:
+            path = list(_to_source(name, producers))
+            source = tensors.get(path[-1])
+            if source is not None and len(source.dims) >= 2:
+                computed = next(
+                    (kind for step in path if (kind := _written_type(step, tensors, producers))), source.data_type
+                )
+                found.append(WeightLayer(node.name, _name_of(source.data_type), _name_of(computed)))
+                break
+    return found
+
+
+def optimised_graph(path: Path, threads: int, provider: str) -> ModelProto:
+    """The graph that onnxruntime really runs here, weights included: fused, laid out and cast for this machine."""
+    with tempfile.TemporaryDirectory() as folder:
+        saved = Path(folder) / "optimised.onnx"
+        open_session(path, threads, provider=provider, save_to=saved, quiet=True)
+        return onnx.load_model(saved)
+
+
+def _to_source(name: str, producers: dict[str, NodeProto]) -> Iterator[str]:
+    """The tensor and those it was made from, one by one, as long as each is only its source in another form."""
+    yield name
+    while (node := producers.get(name)) and node.op_type in _PASSES_ON | {"DequantizeLinear", "Cast"}:
+        name = node.input[0]
+        yield name
+
+
+def _written_type(name: str, tensors: dict[str, TensorProto], producers: dict[str, NodeProto]) -> int | None:
+    """The type of this tensor where its own producer tells it."""
+    node = producers.get(name)
+    if node is None:
+        return None
+    if node.op_type == "Cast":
+        return int(next(attribute.i for attribute in node.attribute if attribute.name == "to"))
+    if node.op_type == "DequantizeLinear":
+        scale = tensors.get(node.input[1])
+        return int(TensorProto.FLOAT if scale is None else scale.data_type)
+    return None
+
+
+def _name_of(data_type: int) -> str:
+    return _TYPES.get(data_type) or TensorProto.DataType.Name(data_type).lower()

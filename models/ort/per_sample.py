@@ -1,0 +1,184 @@
+"""Dynamically quantized ONNX graphs in which every sample gets the activation scale that it would get alone.
+
+Where an activation cannot be negative its zero point is 0, and only its scale depends on the values: the largest of
+each sample is taken for that sample, and the integer convolution or matrix product runs on the whole batch as before.
+Elsewhere the zero points of samples differ, which the integer operators do not take: there a Scan runs image by image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
+
+from isobatch.models.ort.canonical import canonical_model
+from isobatch.models.ort.layers import GraphLayer
+from isobatch.models.ort.session import CPU
+from isobatch.models.ort.watch import WatchedGraph
+from isobatch.models.spec.runner import Canonical
+from isobatch.models.spec.words import VariantUnavailable
+
+DYNAMIC = "DynamicQuantizeLinear"
+_INTEGER = ("ConvInteger", "MatMulInteger")
+_STEPS = 255.0
+_AXES_AS_INPUT = 18  # the opset from which on ReduceMax takes its axes as an input
+_NOT_NEGATIVE = ("Relu", "Sigmoid", "HardSigmoid", "Softmax", "Abs")
+_KEEPS_SIGN = (  # not negative if no input is
+    "MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool", "ReduceMean", "ReduceMax", "ReduceSum", "Add",
+    "Mul", "Sum", "Max", "Concat", "Flatten", "Reshape", "Squeeze", "Unsqueeze", "Transpose", "Identity", "Dropout",
+)  # fmt: skip
+_SHAPED = ("Reshape", "Squeeze", "Unsqueeze", "ReduceMean", "ReduceMax", "ReduceSum")  # their second input is no value
+
+
+def per_sample_scales(model: ModelProto) -> ModelProto:
+    """The graph with scales of each sample; its singles are, bit by bit, those of the graph given.
+
+    ``model`` as a user has it, before any optimisation: what comes back is as portable, and is opened in the same way.
+    Raises VariantUnavailable where nothing is quantized dynamically, or as ``canonical_model``.
+    """
+    graph = WatchedGraph(model, threads=1, provider=CPU)
+    dynamic = {name: layer for name, layer in graph.layers.items() if layer.kind.startswith("dynamic-")}
+    if not dynamic:
+        raise VariantUnavailable("nothing in this graph is quantized dynamically", "choose another repair")
+    known = _Known.of(graph.model)
+    scaled = {name: found for name, layer in dynamic.items() if (found := _scaled(layer, known))}
+    apart = {name: Canonical(size=1) for name in dynamic if name not in scaled}
+    return _rewritten(canonical_model(graph, apart), scaled.values())
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What a graph's constants hold, and which node writes and which nodes read a value."""
+
+    constants: Mapping[str, TensorProto]
+    writer: Mapping[str, NodeProto]
+    readers: Mapping[str, list[NodeProto]]
+
+    @classmethod
+    def of(cls, model: ModelProto) -> _Known:
+        readers: dict[str, list[NodeProto]] = {}
+        for node in model.graph.node:
+            for name in dict.fromkeys(node.input):
+                readers.setdefault(name, []).append(node)
+        writer = {name: node for node in model.graph.node for name in node.output}
+        return cls({tensor.name: tensor for tensor in model.graph.initializer}, writer, readers)
+
+    def not_negative(self, name: str) -> bool:
+        """Whether no value of this name can be below 0, whatever the images hold."""
+        if (constant := self.constants.get(name)) is not None:
+            return bool((numpy_helper.to_array(constant) >= 0).all())
+        if (node := self.writer.get(name)) is None:
+            return False
+        if node.op_type == "Clip":
+            least = self.constants.get(node.input[1]) if len(node.input) > 1 else None
+            return least is not None and bool(numpy_helper.to_array(least) >= 0)
+        if node.op_type in _KEEPS_SIGN:
+            return all(map(self.not_negative, node.input[:1] if node.op_type in _SHAPED else node.input))
+        return node.op_type in _NOT_NEGATIVE
+
+    def single(self, name: str) -> bool:
+        """Whether this is a constant of one element."""
+        return name in self.constants and all(side == 1 for side in self.constants[name].dims)
+
+
+@dataclass(frozen=True)
+class _Scaled:
+    """Nodes of a layer to be given scales by sample: its quantization, and what multiplies sums by the scales."""
+
+    quantize: NodeProto
+    products: tuple[NodeProto, ...]  # of integer sums, as floats, with scales
+
+
+def _scaled(layer: GraphLayer, known: _Known) -> _Scaled | None:
+    """None where the layer is not of the form that quantizers write, or its input may be negative."""
+    quantizes = [node for node in layer.nodes if node.op_type == DYNAMIC]
+    if len(quantizes) != 1 or not known.not_negative(quantizes[0].input[0]):
+        return None
+    codes, scale, zero_point = quantizes[0].output
+    integer = known.readers.get(codes, [])
+    if not all(
+        node.op_type in _INTEGER and node.input[0] == codes and node.input[2:3] == [zero_point] for node in integer
+    ):
+        return None
+    if known.readers.get(zero_point, []) != integer:
+        return None
+    sums = {node.output[0] for node in integer}
+    products = []
+    for factor in known.readers.get(scale, []):  # with the weight's scale
+        if factor.op_type != "Mul" or not any(known.single(name) for name in factor.input):
+            return None
+        for product in known.readers.get(factor.output[0], []):
+            others = [name for name in product.input if name != factor.output[0]]
+            cast = known.writer.get(others[0]) if len(others) == 1 else None
+            if product.op_type != "Mul" or cast is None or cast.op_type != "Cast" or cast.input[0] not in sums:
+                return None
+            products.append(product)
+    return _Scaled(quantizes[0], tuple(products)) if len(products) == len(integer) else None
+
+
+def _rewritten(model: ModelProto, layers: Iterable[_Scaled]) -> ModelProto:
+    quantizes = {one.quantize.output[0]: one.quantize for one in layers}
+    products = {node.output[0] for one in layers for node in one.products}
+    scales = {one.output[1] for one in quantizes.values()}
+    writer = {name: node for node in model.graph.node for name in node.output}
+    opset = next(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
+    nodes: list[NodeProto] = []
+    for node in model.graph.node:
+        if node.output and node.output[0] in quantizes:
+            nodes += _quantized(node, opset)
+        elif node.output and node.output[0] in products:
+            cast, factor = node.input
+            if writer[cast].op_type != "Cast" or not scales.intersection(writer[factor].input):
+                cast, factor = factor, cast
+            nodes += _multiplied(node, cast, factor)
+        else:
+            nodes.append(node)
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    model.graph.initializer.extend(_constants(quantizes.values()))
+    return model
+
+
+def _quantized(node: NodeProto, opset: int) -> Iterator[NodeProto]:
+    """DynamicQuantizeLinear as the operator's specification has it for values of at least 0, for each sample.
+
+    The scale is [n] where it was one number; a sample of zeros has the scale 1, as the native kernel gives it.
+    """
+    (values,), (codes, scale, _) = node.input, node.output
+    flat, most, none = f"{codes}/flat", f"{codes}/most", f"{codes}/none"
+    yield _node("Flatten", [values], flat, axis=1)
+    if opset >= _AXES_AS_INPUT:
+        yield _node("ReduceMax", [flat, "per-sample/1"], most, keepdims=0)
+    else:
+        yield _node("ReduceMax", [flat], most, axes=[1], keepdims=0)
+    yield _node("Equal", [most, "per-sample/0"], none)
+    yield _node("Div", [most, "per-sample/steps"], f"{codes}/steps")
+    yield _node("Where", [none, "per-sample/one", f"{codes}/steps"], scale)
+    yield _node("QuantizeLinear", [values, scale], codes, axis=0)
+
+
+def _multiplied(node: NodeProto, sums: str, factor: str) -> Iterator[NodeProto]:
+    """Each sample's sums by its factor. As rows, whatever their rank: that also keeps onnxruntime from fusing a matrix
+    product with its scale and bias, which it does for a scale of one number, and wrongly for one of each row.
+    """
+    into = node.output[0]
+    yield _node("Flatten", [sums], f"{into}/rows", axis=1)
+    yield _node("Unsqueeze", [factor, "per-sample/1"], f"{into}/column")
+    yield _node("Mul", [f"{into}/rows", f"{into}/column"], f"{into}/products")
+    yield _node("Shape", [sums], f"{into}/shape")
+    yield _node("Reshape", [f"{into}/products", f"{into}/shape"], into)
+
+
+def _constants(quantizes: Iterable[NodeProto]) -> Iterator[TensorProto]:
+    found = list(quantizes)
+    if not found:
+        return
+    values = {"0": np.float32(0), "one": np.float32(1), "steps": np.float32(_STEPS), "1": np.array([1], np.int64)}
+    yield from (numpy_helper.from_array(np.asarray(value), f"per-sample/{name}") for name, value in values.items())
+    yield from (numpy_helper.from_array(np.asarray(np.uint8(0)), node.output[2]) for node in found)
+
+
+def _node(operator: str, inputs: list[str], output: str, **attributes: int | list[int]) -> NodeProto:
+    return helper.make_node(operator, inputs, [output], f"{output}/{operator}", **attributes)

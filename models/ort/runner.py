@@ -1,0 +1,184 @@
+"""A live onnxruntime session, what it really computes, and where its quantized activations hit their limits."""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from isobatch.models.ort.canonical import CanonicalOrtRunner, canonical_model
+from isobatch.models.ort.clipping import WATCHED_FILE, clip_shares
+from isobatch.models.ort.crafted import crafted, provoked
+from isobatch.models.ort.examined import ExaminedGraphRunner
+from isobatch.models.ort.graph import optimised_graph, weight_layers
+from isobatch.models.ort.integer import accumulators
+from isobatch.models.ort.saturation import saturating_operators
+from isobatch.models.ort.scales import rescaled
+from isobatch.models.ort.session import CPU, MODEL_FILE, input_name, open_session
+from isobatch.models.ort.watch import WatchedGraph
+from isobatch.models.shared.streams import Streamed
+from isobatch.models.spec.case import Case
+from isobatch.models.spec.interventions import Accumulators, Crafted, IntegerCall
+from isobatch.models.spec.repairable import Scales
+from isobatch.models.spec.runner import Canonical, Layer, Rows
+from isobatch.models.spec.words import Artifact, Effective, Json, RunnerSettings, VariantUnavailable
+
+_PROVIDERS = {"cpu": CPU, "cuda": "CUDAExecutionProvider"}
+
+
+def open_runner(artifact: Artifact, settings: RunnerSettings) -> OrtRunner:
+    """A runner of a float or dynamic int8 graph. Raises VariantUnavailable where the device has no provider."""
+    return OrtRunner(artifact, settings)
+
+
+def open_quantized(artifact: Artifact, settings: RunnerSettings) -> QuantizedOrtRunner:
+    """A runner of a statically quantized graph, whose activations can be watched. Raises as ``open_runner``."""
+    return QuantizedOrtRunner(artifact, settings)
+
+
+class OrtRunner(ExaminedGraphRunner):
+    """Runs ``model.onnx`` as a user would deploy it: all graph optimisations on, one sequential session."""
+
+    def __init__(self, artifact: Artifact, settings: RunnerSettings) -> None:
+        self._provider = _PROVIDERS[settings.device]
+        if self._provider not in ort.get_available_providers():
+            raise VariantUnavailable(
+                f"this onnxruntime has no {self._provider}, only {', '.join(ort.get_available_providers())}",
+                "install onnxruntime-gpu in place of onnxruntime, or use --device cpu",
+            )
+        self._artifact = artifact
+        self._path = artifact.folder / MODEL_FILE
+        self._recipe = artifact.manifest.recipe
+        self._settings = settings
+        self._session: ort.InferenceSession | None = None
+
+    def __enter__(self) -> Self:
+        self._session = open_session(self._path, self._settings.threads, provider=self._provider)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._session = None
+        self.__dict__.pop("_watched", None)  # and with it the sessions of its layers
+
+    def run(self, images: NDArray[np.float32]) -> NDArray[Any]:
+        """Logits [n, classes] of images [n, 3, h, w], in the graph's own output type."""
+        session = self._live()
+        (logits,) = session.run(None, {input_name(session): images})
+        return np.array(logits)  # onnxruntime's own array lives in memory that the session handed out
+
+    def effective(self) -> Effective:
+        """What the weight layers of the graph that runs here compute in.
+
+        Opens a second session, which saves that graph to be read: call it after measuring time and memory.
+        """
+        provider: str = self._live().get_providers()[0]
+        graph = optimised_graph(self._path, self._settings.threads, self._provider)
+        layers = weight_layers(graph)
+        computed = Counter(layer.computed for layer in layers)
+        return Effective(
+            precision="+".join(kind for kind, _ in computed.most_common()),
+            provider=provider,
+            int8_layers=computed["int8"],
+            weight_layers=len(layers),
+            note="; ".join(self._surprises(provider, computed, {node.op_type for node in graph.graph.node})),
+        )
+
+    def watch(self, images: NDArray[np.float32], see: Callable[[Layer, Rows, Rows], None]) -> NDArray[Any]:
+        """Logits [n, classes] of one run of the optimised graph; ``see`` gets every layer's arrays, read-only."""
+        return self._watched.watch(images, see)
+
+    def replay(self, layer: str, inputs: Rows) -> Rows:
+        """This layer's outputs on these inputs, read-only. Raises KeyError for an unknown layer."""
+        return self._watched.replay(layer, inputs)
+
+    def case(self, layer: str, inputs: Rows) -> Case:
+        """This layer on these rows as a reproducer script needs it. Raises KeyError for an unknown layer."""
+        return self._watched.case(layer, inputs)
+
+    def with_canonical(self, rules: Mapping[str, Canonical]) -> CanonicalOrtRunner:
+        """A runner of the optimised graph with these layers rewritten; its weights are loaded a second time.
+
+        Raises KeyError for an unknown layer, VariantUnavailable where one cannot be rewritten.
+        """
+        model = canonical_model(self._watched, rules)
+        return CanonicalOrtRunner(model, self, self._settings.threads, self._provider)
+
+    def with_scales(self, kind: Scales, examples: NDArray[np.float32]) -> CanonicalOrtRunner:
+        """A runner of the graph as built, with other activation scales. Raises VariantUnavailable where it has none."""
+        model = rescaled(onnx.load_model(self._path), kind, examples)
+        return CanonicalOrtRunner(model, self, self._settings.threads, self._provider, optimise=True)
+
+    def with_threads(self, threads: int, streams: int = 1) -> Streamed:
+        """A session of its own with so many threads, which runs several images at a time where ``streams`` asks."""
+        twin = OrtRunner(self._artifact, replace(self._settings, threads=threads))
+        return Streamed(twin, streams, twin)
+
+    def write(self, file: Path, examples: NDArray[np.float32]) -> dict[str, Json]:
+        """Copy the graph as built. It is to be optimised on loading, as it is here."""
+        shutil.copyfile(self._path, file)
+        return {"optimise": True}
+
+    def _surprises(self, provider: str, computed: Counter[str], operators: set[str]) -> Iterator[str]:
+        if provider != self._provider:
+            yield f"asked for {self._provider}, runs on {provider}"
+        stored = Counter(layer.stored for layer in weight_layers(onnx.load_model(self._path)))
+        for kind in ("fp16", "int8"):
+            if computed[kind] < stored[kind]:
+                rest = " and ".join(sorted(set(computed) - {kind}))
+                yield (
+                    f"{computed[kind]} of {stored[kind]} layers with {kind} weights compute in {kind}: "
+                    f"{provider} runs the others in {rest}"
+                )
+        clipping = saturating_operators() & operators
+        if clipping and not self._recipe.get("reduce_range"):
+            yield f"{', '.join(sorted(clipping))} clips sums at 16 bits on this machine, and reduce_range is off"
+        if self._settings.memory_format != "contiguous":
+            yield f"memory format {self._settings.memory_format} has no effect: onnxruntime chooses its own layouts"
+
+    @cached_property
+    def _watched(self) -> WatchedGraph:
+        self._live()
+        threads = self._settings.threads
+        return WatchedGraph(optimised_graph(self._path, threads, self._provider), threads, self._provider)
+
+    def _live(self) -> ort.InferenceSession:
+        if self._session is None:
+            raise RuntimeError("this runner has no session: use it inside its `with` block")
+        return self._session
+
+
+class QuantizedOrtRunner(OrtRunner):
+    """A runner whose activations have fixed int8 scales."""
+
+    def accumulators(self, layer: str, inputs: Rows) -> Accumulators | None:
+        """The exact sums of an integer operator; None for other layers. Raises KeyError for an unknown layer."""
+        return accumulators(self._watched, layer, inputs)
+
+    def crafted(self, layer: str, batch: int, seed: int, how: Crafted) -> IntegerCall | None:
+        """Copies of one crafted image, alone and together; None before the first ``watch``. Raises as above."""
+        return crafted(self._watched, layer, batch, seed, how)
+
+    def provoke(self, layer: str, batch: int, seed: int) -> tuple[int, int]:
+        """(elements that differ, elements tried) on rounding ties of this layer; (0, 0) before the first ``watch``.
+
+        Constant channels, and other biases and weight scales of the same operator: within 2 ULP of a tie. Raises
+        KeyError for an unknown layer.
+        """
+        return provoked(self._watched, layer, batch, seed)
+
+    def clip_shares(self, images: NDArray[np.float32]) -> dict[str, float]:
+        """Per quantized layer the share (0 to 1) of its activations lost beyond the int8 range, over these images."""
+        self._live()
+        return clip_shares(self._path.with_name(WATCHED_FILE), images, self._settings.threads)

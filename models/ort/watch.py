@@ -1,0 +1,157 @@
+"""Watching a deployed onnxruntime graph at work, and running its layers again alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+from onnx import ModelProto, ValueInfoProto, helper
+
+from isobatch.models.ort.layers import GraphLayer, cut, part
+from isobatch.models.ort.session import open_session
+from isobatch.models.spec.case import Case, Shrink
+from isobatch.models.spec.runner import Layer, Rows
+from isobatch.models.spec.templates import ort_part
+
+_SEGMENT = 8  # layers whose values are held at once: of ResNet50 with 16 images of 224 x 224, at most 400 MB
+_SESSIONS = 1  # of single layers, kept for the next call: each holds on to the memory of its largest one
+_COLOURS, _SIDE = 3, 224  # of the images that show which values have a batch axis, where the graph leaves them free
+
+Values = dict[str, NDArray[np.generic]]
+
+
+class WatchedGraph:
+    """A graph as onnxruntime optimised it, run in segments of a few layers or layer by layer.
+
+    Nothing is optimised a second time: every node runs as it does in the session that saved this graph.
+    """
+
+    def __init__(self, model: ModelProto, threads: int, provider: str) -> None:
+        self.model = model
+        self._threads = threads
+        self._provider = provider
+        self.types, rows = self._probe()
+        self.layers = cut(model, rows)
+        self.shapes: dict[str, tuple[tuple[int, ...], ...]] = {}  # of one image's inputs of each layer watched
+        self._alone = lru_cache(_SESSIONS)(lambda name: self._open([self.layers[name]]))
+
+    def watch(self, images: NDArray[np.float32], see: Callable[[Layer, Rows, Rows], None]) -> NDArray[np.generic]:
+        """Logits of one run. ``see`` gets read-only arrays that nothing writes to, layer by layer.
+
+        One segment after the other, each session closed before the next: memory holds the values of one segment and
+        those that later ones read.
+        """
+        graph = self.model.graph
+        logits = graph.output[0].name
+        values = _read_only({graph.input[0].name: images.copy()})
+        order = list(self.layers.values())
+        for start in range(0, len(order), _SEGMENT):
+            segment, later = order[start : start + _SEGMENT], order[start + _SEGMENT :]
+            values |= _run(self._open(segment), values)
+            for layer in segment:
+                inputs = tuple(values[name] for name in layer.inputs)
+                self.shapes[layer.name] = tuple(value.shape[1:] for value in inputs)
+                see(_described(layer, inputs), inputs, tuple(values[name] for name in layer.outputs))
+            read_later = {logits}.union(*(layer.inputs for layer in later))
+            values = {name: value for name, value in values.items() if name in read_later}
+        return values[logits]
+
+    def replay(self, name: str, inputs: Rows) -> Rows:
+        """This layer's outputs on these inputs, from a session of its own. Raises KeyError for an unknown layer."""
+        layer = self.layers[name]
+        values = _run(self._alone(name), dict(zip(layer.inputs, inputs, strict=True)))
+        return tuple(values[name] for name in layer.outputs)
+
+    def alone(self, name: str) -> ModelProto:
+        """A model of this layer alone, the caller's own. Raises KeyError for an unknown layer."""
+        return part(self.model, [self.layers[name]], self.types)
+
+    def run(self, model: ModelProto, name: str, inputs: Rows) -> Rows:
+        """What ``model``, made from ``alone(name)``, gives for these inputs."""
+        layer = self.layers[name]
+        values = _run(self._session(model), dict(zip(layer.inputs, inputs, strict=True)))
+        return tuple(values[output] for output in layer.outputs)
+
+    @contextmanager
+    def threads(self, count: int) -> Iterator[None]:
+        """Sessions opened inside this block have so many threads, and none of them is used after it."""
+        before = self._threads
+        self._threads = count
+        self._alone.cache_clear()
+        try:
+            yield
+        finally:
+            self._threads = before
+            self._alone.cache_clear()
+
+    def case(self, name: str, inputs: Rows) -> Case:
+        """This layer on these rows as a reproducer script needs it. Raises KeyError for an unknown layer."""
+        layer = self.layers[name]
+        arrays = {f"x{place}": value for place, value in enumerate(inputs)}
+        facts = {
+            "operation": ", ".join(node.op_type for node in layer.nodes),
+            "threads": self._threads,
+            "provider": self._provider,
+            "environment": ort_part.environment(),
+            "inputs": dict(zip(layer.inputs, arrays, strict=True)),
+            "outputs": list(layer.outputs),
+        }
+
+        def run(given: dict[str, Any]) -> list[np.ndarray[Any, Any]]:
+            return [*self.replay(name, tuple(given[array] for array in arrays))]
+
+        model = part(self.model, [layer], self.types).SerializeToString()
+        shrinks = [Shrink("rows of pixels", (("x0", 2),)), Shrink("columns of pixels", (("x0", 3),))]
+        square = len(inputs) == 1 and inputs[0].ndim == 4
+        return Case("ort", facts, arrays, tuple(arrays), lambda given: run, tuple(shrinks) if square else (), model)
+
+    def _open(self, layers: Sequence[GraphLayer]) -> ort.InferenceSession:
+        return self._session(part(self.model, layers, self.types))
+
+    def _session(self, model: ModelProto) -> ort.InferenceSession:
+        data = model.SerializeToString()
+        return open_session(data, self._threads, provider=self._provider, optimise=False, quiet=True)
+
+    def _probe(self) -> tuple[dict[str, int], frozenset[str]]:
+        """The type of every value, and the names of those whose first axis follows the number of images."""
+        tapped = ModelProto()
+        tapped.CopyFrom(self.model)
+        graph = tapped.graph
+        known = {value.name for value in graph.output}
+        written = [name for node in graph.node for name in node.output if name]
+        graph.output.extend(ValueInfoProto(name=name) for name in written if name not in known)
+        session = self._session(tapped)
+        _, colours, *sides = (axis.dim_value for axis in graph.input[0].type.tensor_type.shape.dim)
+        shape = (colours or _COLOURS, *(side or _SIDE for side in sides))
+        types: dict[str, int] = {}
+        rows: set[str] | None = None
+        for count in (1, 2):
+            feed: Values = {graph.input[0].name: np.zeros((count, *shape), np.float32)}
+            values = feed | _run(session, feed)
+            types = {name: helper.np_dtype_to_tensor_dtype(value.dtype) for name, value in values.items()}
+            following = {name for name, value in values.items() if value.shape[:1] == (count,)}
+            rows = following if rows is None else rows & following
+        return types, frozenset(rows or ())
+
+
+def _described(layer: GraphLayer, inputs: Rows) -> Layer:
+    shapes = " ".join(f"{value.dtype}{[*value.shape[1:]]}" for value in inputs)
+    return Layer(layer.name, layer.kind, f"{layer.signature} <- {shapes}")
+
+
+def _run(session: ort.InferenceSession, values: Mapping[str, NDArray[np.generic]]) -> Values:
+    """All outputs of this session by name, read-only; ``values`` may hold more than its inputs."""
+    outputs = [value.name for value in session.get_outputs()]
+    arrays = session.run(outputs, {value.name: values[value.name] for value in session.get_inputs()})
+    return _read_only(dict(zip(outputs, arrays, strict=True)))
+
+
+def _read_only(values: Values) -> Values:
+    for value in values.values():
+        value.flags.writeable = False
+    return values

@@ -1,0 +1,1 @@
+"""torch: building, opening, watching, examining and rewriting its networks."""

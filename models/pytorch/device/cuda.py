@@ -1,0 +1,207 @@
+"""A CUDA device: its switches, events, counters, graphs and facts. To be used in workers only."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from isobatch.models.spec.words import CudaOptions
+
+WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"
+_REMEDY = "use a machine with an NVIDIA GPU and torch's CUDA build, or --device cpu"
+_DRIVER = Path("/proc/driver/nvidia/version")
+_WARM_UP = 3  # calls before a graph is recorded, as torch's manual has it: libraries allocate at the first ones
+
+
+class Cuda:
+    """The current CUDA device of this process."""
+
+    kind = "cuda"
+    place = torch.device("cuda")
+
+    def opened(self, options: CudaOptions | None) -> Any:
+        """``switched``, on a device whose counters start anew."""
+        return switched(options or CudaOptions())
+
+    def check(self, options: CudaOptions) -> None:
+        """See ``check``."""
+        check(options)
+
+    def in_effect(self) -> str:
+        """torch's switches as they stand."""
+        return "; ".join(f"{name} {value}" for name, value in switches().items())
+
+    def words(self) -> str:
+        """The GPU's name."""
+        return f"CUDA, {torch.cuda.get_device_name()}"
+
+    def synchronize(self) -> None:
+        """Wait for all streams."""
+        torch.cuda.synchronize()
+
+    def event(self) -> torch.cuda.Event:
+        """A CUDA event with its time (resolution about 0.5 microseconds)."""
+        return torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
+
+    def forget_peak(self) -> None:
+        """Reset torch's counters of this device."""
+        torch.cuda.reset_peak_memory_stats()
+
+    def peak_memory(self) -> dict[str, int]:
+        """What torch's allocator gave to tensors, and what it took from the device, at most."""
+        return {"allocated": torch.cuda.max_memory_allocated(), "reserved": torch.cuda.max_memory_reserved()}
+
+    def capture(self, function: Callable[[], None]) -> Callable[[], None]:
+        """The function recorded as a CUDA graph."""
+        aside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        aside.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(aside):
+            for _ in range(_WARM_UP):
+                function()
+        torch.cuda.current_stream().wait_stream(aside)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            function()
+        return graph.replay
+
+
+def why_not() -> tuple[str, str] | None:
+    """Why no CUDA device can be used here, and what to do; None where one can. Initialises CUDA in this process."""
+    if torch.version.cuda is None:
+        built = f"for ROCm {torch.version.hip}" if torch.version.hip else "without CUDA"
+        return f"torch {torch.__version__} is built {built}", _REMEDY
+    try:
+        torch.cuda.init()  # type: ignore[no-untyped-call]
+        torch.ones(1, device="cuda").add(1).item()  # a build without kernels for this GPU fails only here
+    except (RuntimeError, AssertionError) as error:
+        return f"torch {torch.__version__} finds no usable GPU: {' '.join(str(error).split())[:200]}", _REMEDY
+    return None
+
+
+def facts() -> dict[str, str]:
+    """The GPU and what drives it, for the report. Needs a device that can be used."""
+    found = torch.cuda.get_device_properties(torch.cuda.current_device())
+    cudnn = torch.backends.cudnn.version()  # type: ignore[no-untyped-call]
+    return {
+        "GPU": torch.cuda.get_device_name(),
+        "compute capability": f"{found.major}.{found.minor}",
+        "multiprocessors": str(found.multi_processor_count),
+        "GPU memory": f"{found.total_memory / 1e9:.1f} GB",
+        "driver": driver_version(_DRIVER.read_text() if _DRIVER.is_file() else ""),
+        "CUDA": str(torch.version.cuda),
+        "cuDNN": "absent" if cudnn is None else str(cudnn),
+    }
+
+
+def driver_version(text: str) -> str:
+    """The driver's version from what the kernel module says of itself (/proc/driver/nvidia/version)."""
+    found = re.search(r"Kernel Module\b.*?\s(\d+(?:\.\d+)+)", text)
+    return found[1] if found else "unknown"
+
+
+@contextmanager
+def switched(options: CudaOptions) -> Iterator[None]:
+    """Within it torch's switches are as the options say; left, as before.
+
+    Raises RuntimeError where a switch reads back otherwise, or where the environment does not hold the workspace asked
+    for, which cuBLAS reads when it loads.
+    """
+    before = _state()
+    try:
+        if options.tf32 != "default":
+            _set_tf32(options.tf32 == "on", options.tf32 == "on")
+        torch.backends.cudnn.benchmark = options.cudnn_benchmark == "on"
+        torch.use_deterministic_algorithms(options.deterministic == "on")
+        check(options)
+        yield
+    finally:
+        _restore(before)
+
+
+def check(options: CudaOptions) -> None:
+    """Raises RuntimeError unless all that was asked for holds now."""
+    found = switches()
+    asked = {"cuDNN benchmark": options.cudnn_benchmark, "deterministic algorithms": options.deterministic}
+    if options.tf32 != "default":
+        asked |= {"TF32 in matrix products": options.tf32, "TF32 in convolutions": options.tf32}
+    if options.cublas_workspace != "default":
+        asked |= {WORKSPACE: options.cublas_workspace}
+    wrong = [
+        f"{name} is {found[name]}, and {value} was asked for" for name, value in asked.items() if found[name] != value
+    ]
+    if wrong:
+        raise RuntimeError(f"{'; '.join(wrong)}: nothing was kept")
+
+
+def switches() -> dict[str, str]:
+    """The switches as they stand, read back from torch and from the environment."""
+    matrix, convolutions = _tf32()
+    reduced = torch.backends.cuda.matmul
+    return {
+        "TF32 in matrix products": _word(matrix),
+        "TF32 in convolutions": _word(convolutions),
+        "cuDNN benchmark": _word(torch.backends.cudnn.benchmark),
+        "deterministic algorithms": _word(torch.are_deterministic_algorithms_enabled()),
+        "reduced-precision sums of fp16": _word(reduced.allow_fp16_reduced_precision_reduction),
+        "reduced-precision sums of bf16": _word(reduced.allow_bf16_reduced_precision_reduction),
+        WORKSPACE: os.environ.get(WORKSPACE, "not set"),
+    }
+
+
+def _word(on: bool) -> str:
+    return "on" if on else "off"
+
+
+def _has_precisions() -> bool:
+    """Whether torch has ``fp32_precision`` (2.9 and later): once it is used, the older switches must not be."""
+    return hasattr(torch.backends.cuda.matmul, "fp32_precision") and hasattr(torch.backends.cudnn, "conv")
+
+
+def _tf32() -> tuple[bool, bool]:
+    """Whether matrix products and convolutions may use TF32."""
+    if _has_precisions():
+        return torch.backends.cuda.matmul.fp32_precision == "tf32", torch.backends.cudnn.conv.fp32_precision == "tf32"  # type: ignore[attr-defined]
+    return bool(torch.backends.cuda.matmul.allow_tf32), bool(torch.backends.cudnn.allow_tf32)
+
+
+def _set_tf32(matrix: bool, convolutions: bool) -> None:
+    if _has_precisions():
+        torch.backends.cuda.matmul.fp32_precision = "tf32" if matrix else "ieee"
+        _set_cudnn("tf32" if convolutions else "ieee")
+    else:
+        torch.backends.cuda.matmul.allow_tf32 = matrix
+        torch.backends.cudnn.allow_tf32 = convolutions
+
+
+def _set_cudnn(precision: str) -> None:
+    """Of convolutions, and of recurrent layers too: torch refuses to tell of cuDNN as a whole where they differ."""
+    torch.backends.cudnn.conv.fp32_precision = precision  # type: ignore[attr-defined]
+    torch.backends.cudnn.rnn.fp32_precision = precision  # type: ignore[attr-defined]
+
+
+def _state() -> tuple[Any, ...]:
+    """All that ``switched`` may change, as ``_restore`` takes it."""
+    if _has_precisions():
+        tf32 = torch.backends.cuda.matmul.fp32_precision, torch.backends.cudnn.conv.fp32_precision  # type: ignore[attr-defined]
+    else:
+        tf32 = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+    deterministic = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    return tf32, torch.backends.cudnn.benchmark, deterministic
+
+
+def _restore(state: tuple[Any, ...]) -> None:
+    (matrix, convolutions), benchmark, (deterministic, warn_only) = state
+    if _has_precisions():
+        torch.backends.cuda.matmul.fp32_precision = matrix
+        _set_cudnn(convolutions)
+    else:
+        torch.backends.cuda.matmul.allow_tf32 = matrix
+        torch.backends.cudnn.allow_tf32 = convolutions
+    torch.backends.cudnn.benchmark = benchmark
+    torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)

@@ -1,0 +1,152 @@
+"""Which layers a torch network has: the calls whose rows are images, found by running one image and two."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch._ops import OpOverload
+from torch.utils._pytree import tree_leaves
+
+from isobatch.models.pytorch.calls import Call, Interceptor
+from isobatch.models.pytorch.tensors import Form, Slot
+from isobatch.models.spec.runner import Layer
+
+_KINDS = {
+    "_native_multi_head_attention": "attention",
+    "scaled_dot_product_attention": "attention",
+    "_transformer_encoder_layer_fwd": "transformer-layer",
+    "adaptive_avg_pool2d": "average-pool",
+    "avg_pool2d": "average-pool",
+    "max_pool2d": "max-pool",
+    "quantize_per_tensor": "quantize",
+    "linear_dynamic": "dynamic-linear",
+    "cat": "concat",
+}
+_SCALES = r"(, )?(scale|zero_point)=[^,]*"  # layers that differ in these run the same kernel
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A call that is watched, replayed and rewritten as one layer.
+
+    ``slots``: by position in the flattened arguments, None for whatever all images share. ``results``: of its tensors.
+    """
+
+    layer: Layer
+    original: Callable[..., Any]
+    slots: tuple[Slot | None, ...]
+    results: tuple[Slot, ...]
+
+
+@dataclass
+class _Seen:
+    """One call of one run. ``given``: its flattened arguments, the forms of tensors and other values as they are."""
+
+    call: Call
+    inner: list[str] = field(default_factory=list)
+    given: list[Any] = field(default_factory=list)
+    gave: list[Any] = field(default_factory=list)
+
+
+def survey(net: nn.Module, one: Tensor, two: Tensor) -> dict[str, Unit]:
+    """The layers by name, in execution order. ``one`` and ``two``: network inputs of one image and of two.
+
+    A module is one layer if it makes one computation. Where it makes several, each is a layer, and so is every
+    computation between modules; but a module inside of which images are not kept apart by one axis, or which makes
+    other calls for two images than for one, is one layer as a whole. What is left then cannot be divided by images.
+    """
+    first, second = _run(net, one), _run(net, two)
+    units, _ = _divided("", first, second)
+    return {unit.layer.name: unit for unit in units}
+
+
+def _run(net: nn.Module, batch: Tensor) -> dict[str, _Seen]:
+    seen: dict[str, _Seen] = {}
+    within: list[_Seen] = []
+
+    def note(call: Call, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if within:
+            within[-1].inner.append(call.name)
+        mine = seen[call.name] = _Seen(call, given=_forms((args, kwargs)))
+        within.append(mine)
+        result = function(*args, **kwargs)
+        within.pop()
+        mine.gave = [form for form in _forms(result) if isinstance(form, Form)]
+        return result
+
+    with torch.inference_mode():
+        Interceptor(net, note)(batch)
+    return seen
+
+
+def _forms(values: Any) -> list[Any]:
+    return [Form.of(leaf) if isinstance(leaf, Tensor) else leaf for leaf in tree_leaves(values)]
+
+
+def _divided(name: str, first: dict[str, _Seen], second: dict[str, _Seen]) -> tuple[list[Unit], bool]:
+    """The layers within this call, and whether all of it is in them."""
+    if name not in first or name not in second:
+        return [], False
+    mine = second[name]
+    parts = [_divided(inner, first, second) for inner in dict.fromkeys([*first[name].inner, *mine.inner])]
+    units = [unit for found, _ in parts for unit in found]
+    whole = all(complete for _, complete in parts)
+    own = sum(second[unit.layer.name].call.is_operation for unit in units)
+    if not mine.call.is_operation and (not name or (whole and (len(units), own) != (1, 1))):
+        return units, whole
+    slots, results = _slots(first[name].given, mine.given), _slots(first[name].gave, mine.gave)
+    if slots is None or results is None or not any(slots) or not results or None in results:
+        by_images = slots is None or any(slots)
+        return units, whole and not (mine.call.is_operation and by_images)
+    kind = _kind(units[0].original if own == len(units) == 1 else mine.call.original)
+    layer = Layer(name, kind, _signature(first[name]))
+    return [Unit(layer, mine.call.original, slots, tuple(slot for slot in results if slot))], True
+
+
+def _slots(one: list[Any], two: list[Any]) -> tuple[Slot | None, ...] | None:
+    """One for each value, or None where they differ in another way than by a number of images."""
+    if len(one) != len(two):
+        return None
+    found = []
+    for first, second in zip(one, two, strict=True):
+        if isinstance(first, Form) and isinstance(second, Form):
+            try:
+                found.append(Slot.between(first, second))
+            except ValueError:
+                return None
+        elif isinstance(second, (bool, int, float, str)) and first != second:
+            return None
+        else:
+            found.append(None)
+    return tuple(found)
+
+
+def _kind(original: Any) -> str:
+    """The operation, or the class of a module that makes several, in the words of ``Layer.kind``."""
+    if isinstance(original, nn.Module):
+        return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", type(original).__name__).lower()
+    called = original.overloadpacket if isinstance(original, OpOverload) else original
+    name: str = called.__name__.removesuffix("_").removesuffix("_relu")
+    return _KINDS.get(name, name.replace("_", "-"))
+
+
+def _signature(seen: _Seen) -> str:
+    """The call, its settings and the types and layouts of its tensors; for a quantized one without its scales."""
+    original = seen.call.original
+    module = getattr(original, "__self__", original)  # a FloatFunctional's method is called, not the module
+    parts = [str(original) if isinstance(original, OpOverload) else type(module).__name__]
+    if isinstance(module, nn.Module):
+        parts.append(re.sub(_SCALES, "", module.extra_repr()))
+        parts += [f"{tuple(parameter.shape)}" for parameter in module.parameters()]
+    for value in seen.given:
+        if isinstance(value, Form):
+            shift = "" if value.scale is None else f" zero point {'not ' * bool(value.zero_point)}0"
+            parts.append(f"{value.dtype}{list(value.shape)} by {list(value.stride)}{shift}")
+        elif isinstance(value, (int, float, str)):
+            parts.append(str(value))
+    return "; ".join(part for part in parts if part)

@@ -1,0 +1,120 @@
+"""torch in float64, float32, float16 and bfloat16: what the conversion loses is counted, then stored."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from isobatch.models.pytorch.device_runner import DeviceTorchRunner
+from isobatch.models.pytorch.examined import ExaminedTorchRunner
+from isobatch.models.pytorch.runner import NAMES
+from isobatch.models.spec.artifact_cache import BuildRequest
+from isobatch.models.spec.words import Artifact, Manifest, RunnerSettings, VariantSpec
+from isobatch.models.weights.networks import State, read_state, read_torch_weights, skeleton, weight_layers, with_state
+
+WEIGHTS_FILE = "weights.safetensors"
+NETWORK_FILE = "network.json"
+_ROUNDING_FILE = "rounding.json"
+_WORST = 3
+
+
+@dataclass(frozen=True)
+class Rounding:
+    """Finite values of one tensor that a conversion moved out of the normal range, and how many values it has."""
+
+    overflowed: int  # to infinity
+    vanished: int  # to zero
+    subnormal: int  # kept with fewer significant bits
+    values: int
+
+
+def build(spec: VariantSpec, request: BuildRequest, folder: Path) -> Manifest:
+    """Store the weights in ``spec.recipe["weights"]["type"]``; float32 is the file that all variants share.
+
+    Raises VariantUnavailable where the network is an ONNX file.
+    """
+    network = request.network
+    state = read_torch_weights(network)
+    dtype: torch.dtype = getattr(torch, spec.recipe["weights"]["type"])
+    path = folder / WEIGHTS_FILE
+    notes: tuple[str, ...] = ()
+    if dtype == torch.float32:
+        _share(Path(network.weights_path), path)
+    else:
+        roundings = {name: rounding(tensor, dtype) for name, tensor in state.items() if tensor.is_floating_point()}
+        notes = tuple(_notes(roundings, NAMES[dtype]))
+        stored = {name: asdict(lost) for name, lost in roundings.items()}
+        (folder / _ROUNDING_FILE).write_text(json.dumps(stored, indent=1))
+        save_file(converted(state, dtype), path)
+    (folder / NETWORK_FILE).write_text(json.dumps({"model": network.model, "num_classes": network.num_classes}))
+    layers = weight_layers(skeleton(network.model, network.num_classes))
+    return Manifest(recipe=spec.recipe, size_bytes=path.stat().st_size, weight_layers=layers, notes=notes)
+
+
+def open_runner(artifact: Artifact, settings: RunnerSettings) -> ExaminedTorchRunner:
+    """A runner that computes in ``recipe["computed_in"]``. Raises VariantUnavailable without the device.
+
+    The recipe's memory format is for the CPU; on other devices the condition's holds.
+    """
+    recipe = artifact.manifest.recipe
+    load, dtype = partial(load_network, artifact.folder), getattr(torch, recipe["computed_in"])
+    if settings.device != "cpu":
+        return DeviceTorchRunner(load, settings, dtype)
+    return ExaminedTorchRunner(load, settings, dtype, recipe.get("memory_format"))
+
+
+def load_network(folder: Path) -> nn.Module:
+    """The network of an artifact, in the type it is stored in."""
+    about = json.loads((folder / NETWORK_FILE).read_text())
+    return with_state(skeleton(about["model"], about["num_classes"]), read_state(folder / WEIGHTS_FILE))
+
+
+def converted(state: State, dtype: torch.dtype) -> State:
+    """The state with its floating-point tensors in ``dtype``, as ``Module.to`` would convert them."""
+    return {name: tensor.to(dtype) if tensor.is_floating_point() else tensor for name, tensor in state.items()}
+
+
+def rounding(tensor: Tensor, dtype: torch.dtype) -> Rounding:
+    """What becomes of a tensor's values in ``dtype``; a subnormal value counts only if it was not one before."""
+    rounded = tensor.to(dtype)
+    tiny = torch.finfo(dtype).tiny
+    small = (rounded != 0) & (rounded.abs() < tiny) & (tensor.abs() >= torch.finfo(tensor.dtype).tiny)
+    return Rounding(
+        overflowed=int((torch.isinf(rounded) & torch.isfinite(tensor)).sum()),
+        vanished=int(((rounded == 0) & (tensor != 0)).sum()),
+        subnormal=int(small.sum()),
+        values=tensor.numel(),
+    )
+
+
+def _notes(roundings: dict[str, Rounding], name: str) -> list[str]:
+    fates = {
+        "overflowed": "overflow to infinity, so its results are not to be trusted",
+        "vanished": "become zero",
+        "subnormal": "become subnormal and lose bits",
+    }
+    values = sum(lost.values for lost in roundings.values())
+    notes = []
+    for fate, words in fates.items():
+        counts = {tensor: getattr(lost, fate) for tensor, lost in roundings.items() if getattr(lost, fate)}
+        if counts:
+            worst = sorted(counts, key=lambda tensor: -counts[tensor])[:_WORST]
+            where = ", ".join(f"{tensor} {counts[tensor]}" for tensor in worst)
+            rest = f" and {len(counts) - _WORST} more" if len(counts) > _WORST else ""
+            notes.append(f"{sum(counts.values())} of {values} weights {words} in {name}: {where}{rest}")
+    return notes
+
+
+def _share(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target)  # fp32 and fp64 need no copy of their own
+    except OSError:  # another file system, or one without links
+        shutil.copyfile(source, target)

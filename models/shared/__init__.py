@@ -1,0 +1,1 @@
+"""What several runtimes' folders use: quantizing, rounding ties, streams."""

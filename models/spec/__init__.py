@@ -1,0 +1,1 @@
+"""The words: artifacts, runners, interventions, images, cases. No runtime is imported here."""

@@ -1,0 +1,112 @@
+"""Built artifacts on disk, found again by the hash of everything that made them; a damaged one is built anew."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from isobatch.models.spec.images import Images
+from isobatch.models.spec.words import Artifact, Manifest, Network
+
+_MANIFEST = "manifest.json"
+
+
+def key_of(fields: Mapping[str, Any]) -> str:
+    """64 hex digits that stand for these JSON values, whatever their order."""
+    return hashlib.sha256(json.dumps(fields, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def file_sha256(path: Path) -> str:
+    """The SHA-256 of a file's bytes, in hex."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+class ArtifactCache:
+    """A folder of artifacts. Several studies may share it: one builder per key, finished folders appear by rename."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def folder(self, key: str) -> Path:
+        """Where the artifact of this key stands or would stand."""
+        return self.root / key[:32]
+
+    def find(self, fields: Mapping[str, Any]) -> Artifact | None:
+        """The intact artifact made from these fields, or None. Every file is hashed: a damaged entry is not found."""
+        key = key_of(fields)
+        folder = self.folder(key)
+        try:
+            stored = json.loads((folder / _MANIFEST).read_text())
+            intact = stored["key"] == key and all(
+                file_sha256(folder / name) == digest for name, digest in stored["files"].items()
+            )
+            manifest = Manifest(**{**stored["manifest"], "notes": tuple(stored["manifest"]["notes"])})
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        return Artifact(key, folder, manifest) if intact else None
+
+    def get(self, fields: Mapping[str, Any], build: Callable[[Path], Manifest]) -> Artifact:
+        """The artifact of these fields: found, or built by ``build(folder)`` and kept.
+
+        Whatever ``build`` raises passes through, and leaves nothing behind.
+        """
+        if found := self.find(fields):
+            return found
+        key = key_of(fields)
+        with self._lock(key):
+            if found := self.find(fields):  # somebody built it while we waited
+                return found
+            work = Path(tempfile.mkdtemp(prefix=f".{key[:32]}-", dir=self.root))
+            try:
+                manifest = build(work)
+                files = {str(p.relative_to(work)): file_sha256(p) for p in sorted(work.rglob("*")) if p.is_file()}
+                stored = {"key": key, "fields": dict(fields), "manifest": asdict(manifest), "files": files}
+                (work / _MANIFEST).write_text(json.dumps(stored, indent=1, sort_keys=True))
+                _sync(work)
+                shutil.rmtree(self.folder(key), ignore_errors=True)
+                os.rename(work, self.folder(key))
+            finally:
+                shutil.rmtree(work, ignore_errors=True)
+        return Artifact(key, self.folder(key), manifest)
+
+    def sweep(self) -> None:
+        """Remove the unfinished work of builders that were killed; what a living one works on is locked, and stays."""
+        for left in self.root.glob(".*-*"):
+            with contextlib.suppress(BlockingIOError), self._lock(left.name[1:33], fcntl.LOCK_NB):
+                shutil.rmtree(left, ignore_errors=True)
+
+    @contextlib.contextmanager
+    def _lock(self, key: str, flags: int = 0) -> Iterator[None]:
+        self.root.mkdir(parents=True, exist_ok=True)
+        with open(self.root / f"{key[:32]}.lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | flags)  # released by the kernel whatever becomes of this process
+            yield
+
+
+def _sync(folder: Path) -> None:
+    for path in [*folder.rglob("*"), folder]:
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+@dataclass(frozen=True)
+class BuildRequest:
+    """What a builder may use. ``calibration`` is None for variants without static scales."""
+
+    network: Network
+    calibration: Images | None
+    cache: ArtifactCache
+    say: Callable[[str], None] = print  # one line of progress

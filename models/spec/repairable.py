@@ -1,0 +1,52 @@
+"""What a runner may offer to repairs besides ``Rewritable``: other scales, other threads, a file to deploy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isobatch.models.spec.runner import Runner
+from isobatch.models.spec.words import Json
+
+Scales = Literal["static", "per-sample", "power-of-two"]
+"""Activation scales that the batch has no part in: from example images, from each sample alone, rounded up to 2**k."""
+
+
+@runtime_checkable
+class Rescalable(Protocol):
+    """A runner of a quantized network whose activation scales can be replaced."""
+
+    def with_scales(self, kind: Scales, examples: NDArray[np.float32]) -> Runner:
+        """A second live runner with other activation scales, used inside this runner's with block.
+
+        ``examples`` [n, c, h, w] decide static ones. Raises VariantUnavailable where these scales cannot be had.
+        """
+        ...
+
+
+@runtime_checkable
+class Streaming(Protocol):
+    """A runner that can be run with other threads than it was opened with."""
+
+    def with_threads(self, threads: int, streams: int = 1) -> Runner:
+        """A second live runner with ``threads`` threads inside operators, used inside this runner's with block.
+
+        With several ``streams`` the images of a batch run each by itself, so many at a time.
+        """
+        ...
+
+
+@runtime_checkable
+class Deployable(Protocol):
+    """A runner that can be written as one file that serves without this project."""
+
+    def write(self, file: Path, examples: NDArray[np.float32]) -> dict[str, Json]:
+        """Write TorchScript or ONNX: float32 images [n, c, h, w] in, logits out, for any n.
+
+        Returns what has to be set for loading it: {"engine": torch's quantized engine} or {"optimise": whether
+        onnxruntime may}. Raises VariantUnavailable where this network cannot be written.
+        """
+        ...

@@ -1,0 +1,125 @@
+"""What a runner may be asked for: the protocols of live engines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Protocol, Self, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isobatch.models.spec.words import Effective
+
+
+@runtime_checkable
+class Runner(Protocol):
+    """A live engine. Use as a context manager; ``run`` only between enter and exit."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    def run(self, images: NDArray[np.float32]) -> NDArray[Any]:
+        """Logits [n, classes] for float32 NCHW images [n, c, h, w], in the network's own output type.
+
+        bfloat16 comes as ``ml_dtypes.bfloat16``. The array is owned by the caller.
+        """
+        ...
+
+    def effective(self) -> Effective:
+        """What really runs here."""
+        ...
+
+
+@runtime_checkable
+class Clocked(Protocol):
+    """A runner whose device keeps its own time and counts its own memory, apart from the host's."""
+
+    def timed(self, images: NDArray[np.float32]) -> tuple[NDArray[Any], float]:
+        """``run``, and the seconds of the network by the device's clock: copies from and to the host are left out."""
+        ...
+
+    def device_memory(self) -> dict[str, int]:
+        """The most bytes held on the device since opening, by its own counters: ``allocated`` to tensors, ``reserved``.
+
+        Empty where the device has no counters.
+        """
+        ...
+
+
+@runtime_checkable
+class Quantized(Protocol):
+    """A runner with quantized activations that can be watched."""
+
+    def clip_shares(self, images: NDArray[np.float32]) -> dict[str, float]:
+        """Per quantized layer the share (0 to 1) of activations at a clip limit that does not stand for real zero."""
+        ...
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One leaf of the deployed computation: a module, or a node of the optimised graph.
+
+    ``signature``: layers of one signature run the same kernels on the same shapes (kind, parameters' shapes, stride,
+    types, input shapes of one image); their weights differ.
+    """
+
+    name: str
+    kind: str  # conv2d, linear, batch-norm, add, relu, average-pool, max-pool, quantize, dequantize, flatten, ...
+    signature: str
+
+
+Rows = tuple[NDArray[Any], ...]
+"""The tensors of one call of a layer, batch axis first, in their own types (quantized ones as their integers)."""
+
+
+@runtime_checkable
+class Inspectable(Protocol):
+    """A runner whose layers can be watched as deployed and run again alone."""
+
+    def watch(self, images: NDArray[np.float32], see: Callable[[Layer, Rows, Rows], None]) -> NDArray[Any]:
+        """Logits of one deployed run; ``see(layer, inputs, outputs)`` gets copies for each layer, in execution order.
+
+        The logits are bit-equal to ``run``'s, or the caller finds out: nothing is de-optimised to look inside.
+        """
+        ...
+
+    def replay(self, layer: str, inputs: Rows) -> Rows:
+        """This layer alone on these inputs, with the kernels and settings of the deployed run."""
+        ...
+
+
+@dataclass(frozen=True)
+class Canonical:
+    """How a layer is run so that its rows cannot depend on N: in calls of exactly ``size`` rows, a last one padded.
+
+    ``up_to``: calls of ``least`` to so many rows are one class with ``size`` already: they go through unchanged, and a
+    last part of as many needs no padding (0: none). Fewer rows than ``least`` are padded to ``least``.
+    """
+
+    size: int
+    up_to: int = 0
+    least: int = 1
+
+
+WHOLE = ""
+"""In place of a layer's name: the network as a whole."""
+
+
+@runtime_checkable
+class Rewritable(Protocol):
+    """A runner that can run chosen layers in a canonical shape."""
+
+    def with_canonical(self, rules: Mapping[str, Canonical]) -> Runner:
+        """A second live runner of the same weights (shared, not copied) in which these layers follow their rules.
+
+        ``WHOLE``, alone, stands for the whole network.
+
+        Use it inside this runner's with block. Raises KeyError for an unknown layer, VariantUnavailable where a layer
+        cannot be rewritten (say why).
+        """
+        ...

@@ -1,0 +1,145 @@
+"""The words between a variant's description and a live engine: specs, artifacts, runners. Imports no runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    pass
+
+Json = Any  # JSON-ready values
+
+
+class VariantUnavailable(Exception):
+    """This variant cannot be had here. ``reason`` says why, ``remedy`` what would change that."""
+
+    def __init__(self, reason: str, remedy: str) -> None:
+        super().__init__(f"{reason} ({remedy})")
+        self.reason = reason
+        self.remedy = remedy
+
+
+@dataclass(frozen=True)
+class VariantSpec:
+    """One row of the table of variants.
+
+    ``build`` and ``open`` are dotted paths (``package.module:function``), imported only in a worker:
+    ``build(spec, request, folder) -> Manifest`` writes the artifact's files into ``folder``;
+    ``open(artifact, settings) -> Runner`` gives the engine, live between enter and exit.
+    """
+
+    name: str
+    runtime: Literal["torch", "onnxruntime"]
+    precision: str
+    summary: str
+    build: str
+    open: str
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+    role: Literal["candidate", "reference"] = "candidate"
+    optional: bool = False
+    calibrated: bool = False  # static scales: one artifact per input set, calibrated on that set's calibration part
+    requires: tuple[str, ...] = ()  # distributions beyond requirements.txt, e.g. ("torchao==0.18.0",)
+    # Processor features (the kernel's words), one of which this arithmetic needs: without any it is emulated, too slow
+    # for more than a few images, and the study measures only those.
+    native_isa: tuple[str, ...] = ()
+    devices: tuple[str, ...] = ("cpu",)  # where it can run; under another ``--device`` it stays on the CPU
+
+
+@dataclass(frozen=True)
+class Network:
+    """The network under study: an architecture by name with a complete, verified state dict, or an ONNX file."""
+
+    model: str
+    weights_path: str  # safetensors with the complete float32 state dict
+    weights_sha256: str
+    num_classes: int  # 0: an ONNX file that leaves it free
+    onnx_path: str | None = None
+    size: tuple[int, int] = (224, 224)  # height and width of images that it surely takes
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a builder says of what it built. ``size_bytes`` is what a deployment would ship (weights and graph).
+
+    ``recipe``: for int8 the observer, granularity, symmetry, reduce_range and types, as plain JSON values.
+    ``int8_layers`` of ``weight_layers`` hold int8 weights. ``notes``: surprises worth a line in the report.
+    """
+
+    recipe: Mapping[str, Any]
+    size_bytes: int
+    int8_layers: int = 0
+    weight_layers: int = 0
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A built variant on disk: ``folder`` holds only safetensors, JSON and ONNX files."""
+
+    key: str  # 64 hex: of spec, weights, calibration and toolchain
+    folder: Path
+    manifest: Manifest
+
+
+@dataclass(frozen=True)
+class CudaOptions:
+    """What decides on a CUDA device which kernels run. Each is ``off`` or ``on`` where nothing else is said.
+
+    ``tf32``: float32 products of 10-bit mantissas; ``default``: as torch has it (on in convolutions, off in matrix
+    products). ``cublas_workspace``: the value of CUBLAS_WORKSPACE_CONFIG, read when cuBLAS loads; ``default``: as the
+    caller's environment has it. ``deterministic``: torch.use_deterministic_algorithms, which for cuBLAS needs a
+    workspace. ``cuda_graphs``: the network recorded once for each N, and replayed.
+    """
+
+    tf32: str = "off"
+    cudnn_benchmark: str = "off"
+    deterministic: str = "off"
+    cublas_workspace: str = "default"
+    cuda_graphs: str = "off"
+
+    def __str__(self) -> str:
+        """What is not as it is by default, in words: ``tf32 on, cuda graphs on``; empty where all is."""
+        names = (one.name for one in fields(self) if getattr(self, one.name) != one.default)
+        return ", ".join(f"{name.replace('_', ' ')} {getattr(self, name)}" for name in names)
+
+
+@dataclass(frozen=True)
+class RunnerSettings:
+    """The part of a condition that an engine is opened with. ``cuda``: None on the CPU."""
+
+    threads: int
+    memory_format: str = "contiguous"
+    device: str = "cpu"
+    cuda: CudaOptions | None = None
+
+    @classmethod
+    def of(cls, data: Mapping[str, Any]) -> RunnerSettings:
+        """The settings from their JSON-ready form."""
+        options = data.get("cuda")
+        return cls(**{**data, "cuda": None if options is None else CudaOptions(**options)})
+
+
+@dataclass(frozen=True)
+class Effective:
+    """What really runs, measured after opening: not what was asked for.
+
+    ``precision``: the type the arithmetic is done in, e.g. ``fp32`` for an fp16 graph inside casts.
+    ``int8_layers``: weight layers computed by integer kernels, of ``weight_layers``. ``note``: one sentence or "".
+    """
+
+    precision: str
+    provider: str
+    int8_layers: int
+    weight_layers: int
+    note: str = ""
+
+
+class OutOfMemory(Exception):
+    """A device had too little memory for a call. ``reason`` is one line."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason

@@ -1,0 +1,141 @@
+"""torchvision's classifiers by name: as empty shapes, as float networks with weights, as quantizable twins."""
+
+from __future__ import annotations
+
+import difflib
+from collections import OrderedDict
+from functools import cache
+from inspect import isfunction
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from isobatch.models.spec.words import Network, VariantUnavailable
+from isobatch.models.weights.torchvision_compat import torchvision
+
+State = dict[str, Tensor]
+
+# As torchvision sets them itself when it loads its trained weights: the auxiliary heads serve training only.
+_WITHOUT_AUXILIARY = {"aux_logits": False, "init_weights": False, "transform_input": True}
+_OPTIONS = {"googlenet": _WITHOUT_AUXILIARY, "inception_v3": _WITHOUT_AUXILIARY}
+
+
+@cache
+def known_models() -> tuple[str, ...]:
+    """The names of torchvision's classifiers of NCHW images, sorted."""
+    return tuple(torchvision.models.list_models(torchvision.models))
+
+
+def check_known(model: str) -> None:
+    """Raise ValueError, with the nearest known name, unless torchvision has this classifier."""
+    if model not in known_models():
+        near = difflib.get_close_matches(model, known_models(), n=1, cutoff=0.0)
+        raise ValueError(f"unknown model {model!r}: did you mean {near[0]!r}? All: {', '.join(known_models())}")
+
+
+def architecture(model: str, num_classes: int) -> nn.Module:
+    """The float network of this name with torchvision's own initial values, in eval mode.
+
+    Raises ValueError for an unknown name, with the nearest known one. torch's random state is left as it was.
+    """
+    check_known(model)
+    with torch.random.fork_rng(devices=[]):
+        return _build(model, num_classes, _OPTIONS.get(model, {}))
+
+
+def skeleton(model: str, num_classes: int) -> nn.Module:
+    """The float network whose values do not matter: without storage where possible. Raises as ``architecture``."""
+    try:
+        return _shapes_of(model, num_classes)
+    except NotImplementedError:  # RegNet computes its widths with tensors, which the meta device cannot
+        return architecture(model, num_classes)
+
+
+def _shapes_of(model: str, num_classes: int) -> nn.Module:
+    with torch.device("meta"), _Unfilled():
+        return architecture(model, num_classes)
+
+
+_FILLS = frozenset(fill for name, fill in vars(nn.init).items() if isfunction(fill) and name[-1] == "_")
+
+
+class _Unfilled(TorchFunctionMode):
+    """Leaves initial values undrawn. Without storage there is nothing to fill, and asking loads torch's compiler.
+
+    For the meta device alone: elsewhere a sampler of torch may draw again until the values please it.
+    """
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if func in _FILLS or func is Tensor.normal_:
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **kwargs)
+
+
+def refusal(model: str, num_classes: int, height: int, width: int) -> str | None:
+    """Why this network takes no images of that size, in its own words; None where it takes them, or cannot be asked.
+
+    Runs the shapes alone, without values.
+    """
+    try:
+        net = _shapes_of(model, num_classes)
+        with torch.inference_mode():
+            net(torch.empty(1, 3, height, width, device="meta"))
+    except NotImplementedError:  # RegNet's widths, or an operation whose shape cannot be computed without values
+        return None
+    except Exception as error:  # networks check their input with errors of any kind
+        return " ".join(str(error).split()) or type(error).__name__
+    return None
+
+
+def quantizable_skeleton(model: str, num_classes: int) -> nn.Module | None:
+    """The twin from ``torchvision.models.quantization``, float and without storage; None where there is no twin."""
+    twin = f"quantized_{model}"
+    if twin not in torchvision.models.list_models(torchvision.models.quantization):
+        return None
+    with torch.device("meta"), _Unfilled():
+        return _build(twin, num_classes, {"quantize": False, **_OPTIONS.get(model, {})})
+
+
+def with_state(net: nn.Module, state: State) -> nn.Module:
+    """A skeleton that holds these very tensors, without gradients. Raises RuntimeError where they do not fit."""
+    named = OrderedDict(state)
+    # The versions of the modules, which a safetensors file does not carry: MNASNet refuses a state dict without.
+    named._metadata = net.state_dict()._metadata  # type: ignore[attr-defined]
+    net.load_state_dict(named, assign=True)
+    return net.eval().requires_grad_(False)
+
+
+def read_state(path: Path) -> State:
+    """The tensors of a safetensors file, in memory that torch aligned: addresses inside a mapped file are not."""
+    return {name: tensor.clone() for name, tensor in load_file(path).items()}
+
+
+def float_network(network: Network) -> nn.Module:
+    """The float32 network under study, in eval mode. Raises VariantUnavailable where it is an ONNX file."""
+    state = read_torch_weights(network)
+    return with_state(skeleton(network.model, network.num_classes), state)
+
+
+def read_torch_weights(network: Network) -> State:
+    """The complete float32 state dict. Raises VariantUnavailable where the network is an ONNX file."""
+    if network.onnx_path is not None:
+        raise VariantUnavailable(
+            f"{Path(network.onnx_path).name} is an ONNX file, and torch cannot run one",
+            "choose the ort- variants, or name the torchvision --model and its --weights in place of --onnx",
+        )
+    return read_state(Path(network.weights_path))
+
+
+def weight_layers(net: nn.Module) -> int:
+    """How many convolutions and linear layers hold float weights."""
+    return sum(isinstance(module, (nn.Conv2d, nn.Linear)) for module in net.modules())
+
+
+def _build(name: str, num_classes: int, options: dict[str, Any]) -> nn.Module:
+    net: nn.Module = torchvision.models.get_model(name, weights=None, num_classes=num_classes, **options)
+    return net.eval()

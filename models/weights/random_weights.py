@@ -1,0 +1,84 @@
+"""Untrained weights that are the same on every machine, with statistics under which activations keep their size."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from numpy.random import PCG64
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from isobatch.models.weights.networks import State, architecture
+
+SEED = 2015
+_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+_BIAS_BOUND = 0.1
+_BATCH = (4, 3, 224, 224)
+_PATCH = 32  # pixels: patches on top of pixel noise, for coarse structure like that of photographs
+_NOISE = 0.3  # of the patches' amplitude
+_KEPT_BITS = 8
+_COLOURS = 3
+
+
+def random_state(model: str, num_classes: int = 1000, seed: int = SEED) -> State:
+    """A complete float32 state dict: centred He-uniform weights, small biases, calibrated BatchNorm statistics.
+
+    The weights are exact functions of PCG64's raw integers (variance 2 / fan-in; He et al., 2015), each filter minus
+    its mean: behind a ReLU everything is positive, and a filter's mean would let images unlike the calibration batch
+    grow from layer to layer. The BatchNorm statistics come from one fixed batch in float64 and keep 8 significant
+    bits: another machine sums in another order, about 1e-14 apart, and rounds to the same statistics unless one lies
+    that close to a tie. Raises ValueError for an unknown model.
+    """
+    stream = PCG64(seed)
+    net = architecture(model, num_classes).requires_grad_(False)  # of torchvision's initial values only buffers stay
+    for name, parameter in net.named_parameters():
+        parameter.copy_(_initial(stream, name, parameter))
+    if any(isinstance(module, _NORMS) for module in net.modules()):
+        _calibrate(net.double(), stream)
+    return {name: _stored(tensor) for name, tensor in net.state_dict().items()}
+
+
+def _initial(stream: PCG64, name: str, parameter: Tensor) -> Tensor:
+    if parameter.ndim > 1:
+        weights = _uniform(stream, tuple(parameter.shape))
+        if parameter.shape[1] > _COLOURS:  # neither depthwise nor the first layer, which must see mean brightness
+            weights -= weights.mean(axis=tuple(range(1, weights.ndim)), keepdims=True)
+        return torch.from_numpy(weights * math.sqrt(6 / math.prod(parameter.shape[1:])))
+    if name.endswith("bias"):
+        return torch.from_numpy(_uniform(stream, tuple(parameter.shape)) * _BIAS_BOUND)
+    return torch.ones_like(parameter)  # the gain of a normalisation
+
+
+def _calibrate(net: nn.Module, stream: PCG64) -> None:
+    """Set the running statistics of every BatchNorm to those of one batch of patches and pixel noise."""
+    n, channels, height, width = _BATCH
+    patches = _uniform(stream, (n, channels, height // _PATCH, width // _PATCH))
+    images = patches.repeat(_PATCH, axis=2).repeat(_PATCH, axis=3) + _NOISE * _uniform(stream, _BATCH)
+    norms = [module for module in net.modules() if isinstance(module, _NORMS)]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # the plain mean over batches, of which there is one
+        norm.train()
+    with torch.inference_mode():
+        net(torch.from_numpy(images))
+    for norm in norms:
+        for statistic in (norm.running_mean, norm.running_var):
+            assert statistic is not None
+            statistic.copy_(_rounded(statistic))
+
+
+def _rounded(values: Tensor) -> Tensor:
+    mantissa, exponent = torch.frexp(values)
+    return torch.ldexp(torch.round(mantissa * 2**_KEPT_BITS), exponent - _KEPT_BITS)
+
+
+def _stored(tensor: Tensor) -> Tensor:
+    return tensor.float() if tensor.is_floating_point() else tensor
+
+
+def _uniform(stream: PCG64, shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """Multiples of 2^-23 from -1 to below 1: their sums are exact in float64, whatever the order."""
+    bits = np.asarray(stream.random_raw(math.prod(shape)), np.uint64) >> np.uint64(40)
+    return (bits.astype(np.float64) * 2.0**-23 - 1.0).reshape(shape)

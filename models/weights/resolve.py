@@ -1,0 +1,206 @@
+"""The weights under study: found or fetched, verified, and kept as one safetensors file named by its hash."""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save
+
+from isobatch.models.spec.artifact_cache import file_sha256
+from isobatch.models.spec.images import IMAGENET, View
+from isobatch.models.weights.checkpoint import WeightsError, fitted, read_checkpoint
+from isobatch.models.weights.digits import weights as digits
+from isobatch.models.weights.networks import State, check_known
+from isobatch.models.weights.random_weights import SEED, random_state
+from isobatch.models.weights.torchvision_compat import torchvision
+
+__all__ = ["ResolvedWeights", "WeightsError", "resolve"]
+
+KEYWORDS = ("auto", "digits", "imagenet-v2", "imagenet-v1", "random")
+_DIGITS_MODEL = "resnet50"
+_IMAGENET = {"imagenet-v2": "IMAGENET1K_V2", "imagenet-v1": "IMAGENET1K_V1"}  # in the order that `auto` prefers
+
+
+@dataclass(frozen=True)
+class ResolvedWeights:
+    """Complete, finite float32 weights of one architecture.
+
+    ``source``: a keyword, or a file's name without its folder. ``path``: the safetensors file in the cache.
+    ``sha256``: of sorted names, types, shapes and bytes (``isobatch.models.weights.digits.weights.fingerprint``).
+    ``class_names``: one per class, or nothing. ``note``: what the user should know, "" if nothing. ``view``: what
+    pictures are made into, as torchvision's entry for these weights says; of weights that are not torchvision's, as
+    its first entry for the model does.
+    """
+
+    source: str
+    model: str
+    path: Path
+    sha256: str
+    num_classes: int
+    note: str = ""
+    class_names: tuple[str, ...] = ()
+    view: View = IMAGENET
+
+
+@dataclass(frozen=True)
+class _Found:
+    source: str
+    state: State
+    note: str = ""
+    class_names: tuple[str, ...] = ()
+    entry: Any = None  # torchvision's, where the weights are
+
+
+def resolve(name: str, model: str, cache_root: Path, offline: bool, say: Callable[[str], None]) -> ResolvedWeights:
+    """The weights that ``name`` asks for: a keyword of KEYWORDS, or a weights file (a keyword wins over a path).
+
+    ``auto`` takes ImageNet weights that torch hub's cache already holds, else ``digits`` (ResNet50), else ``random``;
+    only ``imagenet-v1`` and ``imagenet-v2`` download, and not if ``offline``. ``say`` gets lines of progress.
+    Raises WeightsError where they cannot be had or do not fit; ValueError for an unknown model.
+    """
+    check_known(model)
+    found = _find(name, model, offline, say)
+    state, num_classes = fitted(found.state, model, found.source)
+    arrays: dict[str, NDArray[Any]] = {key: tensor.numpy() for key, tensor in state.items()}
+    sha256 = digits.fingerprint(arrays)
+    path = cache_root / "weights" / f"{sha256}.safetensors"
+    if not _is_intact(path, sha256):
+        _write_atomically(path, save(arrays))
+    view = IMAGENET if found.source == "digits" else _view(found.entry or _first_entry(model))
+    return ResolvedWeights(found.source, model, path, sha256, num_classes, found.note, found.class_names, view)
+
+
+def _find(name: str, model: str, offline: bool, say: Callable[[str], None]) -> _Found:
+    if name == "auto":
+        return _automatic(model, say)
+    if name in _IMAGENET:
+        return _imagenet(name, model, offline, say)
+    if name == "digits":
+        return _digits(model)
+    if name == "random":
+        return _random(model, say)
+    path = Path(name)
+    if path.is_file():
+        return _Found(path.name, read_checkpoint(path))
+    raise WeightsError(f"no weights {name!r}: it is neither a file nor one of {', '.join(KEYWORDS)}")
+
+
+def _automatic(model: str, say: Callable[[str], None]) -> _Found:
+    published = [name for name in _IMAGENET if _published(name, model) is not None]
+    for name in published:
+        if _hub_file(_published(name, model)).is_file():
+            return _imagenet(name, model, True, say)
+    found = _digits(model) if model == _DIGITS_MODEL else _random(model, say)
+    which = "" if model == _DIGITS_MODEL else f" --model {model}"
+    fetch = f"ImageNet weights: python run.py{which} --weights {published[0]}" if published else ""
+    return _Found(found.source, found.state, f"{found.note}; {fetch}" if fetch else found.note)
+
+
+def _digits(model: str) -> _Found:
+    if model != _DIGITS_MODEL:
+        raise WeightsError(
+            f"the digits weights are for {_DIGITS_MODEL}, not {model}: choose --weights random or a file"
+        )
+    state = {name: torch.from_numpy(array) for name, array in digits.state_dict().items()}
+    note = "the embedded digits weights: their margins and accuracy say nothing about other weights, the verdicts do"
+    return _Found("digits", state, note)
+
+
+def _random(model: str, say: Callable[[str], None]) -> _Found:
+    say(f"making random weights for {model}")
+    note = f"random weights (seed {SEED}), never trained: labels and accuracy mean nothing, the verdicts do"
+    return _Found("random", random_state(model), note)
+
+
+def _published(name: str, model: str) -> Any | None:
+    """torchvision's entry for these weights, or None where there are none."""
+    return getattr(torchvision.models.get_model_weights(model), _IMAGENET[name], None)
+
+
+def _first_entry(model: str) -> Any | None:
+    """torchvision's first entry for this model, the recipe of its authors; None where it has none."""
+    return next(iter(torchvision.models.get_model_weights(model)), None)
+
+
+def _view(entry: Any | None) -> View:
+    if entry is None:
+        return IMAGENET
+    preset = entry.transforms()
+    (size,), (resize,) = preset.crop_size, preset.resize_size
+    return View(size, resize, preset.interpolation.value, tuple(preset.mean), tuple(preset.std))
+
+
+def _hub_file(entry: Any) -> Path:
+    url: str = entry.url
+    return Path(torch.hub.get_dir()) / "checkpoints" / url.rpartition("/")[2]
+
+
+def _imagenet(name: str, model: str, offline: bool, say: Callable[[str], None]) -> _Found:
+    entry = _published(name, model)
+    if entry is None:
+        others = [other for other in _IMAGENET if _published(other, model) is not None]
+        raise WeightsError(f"torchvision has no {name} weights for {model}: choose {' or '.join([*others, 'random'])}")
+    path = _hub_file(entry)
+    if not path.is_file():
+        if offline:
+            raise WeightsError(
+                f"{name} of {model} is not in {path.parent}, and --offline forbids to download it: run once without "
+                f"--offline, put {entry.url} there, or choose --weights digits, random or a file"
+            )
+        _download(name, model, entry, say)
+    _verify(path)
+    return _Found(name, read_checkpoint(path), class_names=tuple(entry.meta["categories"]), entry=entry)
+
+
+def _download(name: str, model: str, entry: Any, say: Callable[[str], None]) -> None:
+    say(f"downloading {entry.url}")
+    try:
+        entry.get_state_dict(progress=True, check_hash=True, weights_only=True)
+    except (URLError, OSError, RuntimeError) as error:
+        raise WeightsError(
+            f"{name} of {model} could not be downloaded from {entry.url}: {error}; check the connection and proxy, "
+            f"put the file into {_hub_file(entry).parent} by hand, or choose --weights digits, random or a file"
+        ) from error
+
+
+def _verify(path: Path) -> None:
+    """Compare the file with the hash that ends its name: torch hub does so only while downloading."""
+    published = re.search(r"-([0-9a-f]{8,})\.", path.name)
+    if published is None:
+        raise WeightsError(f"{path} has no hash in its name that would show whether it is intact: give it as a FILE")
+    found = file_sha256(path)
+    if not found.startswith(published[1]):
+        raise WeightsError(
+            f"{path} is damaged or was altered: its SHA-256 begins with {found[:8]}, not {published[1]}; delete it "
+            "and fetch it again with the same command"
+        )
+
+
+def _is_intact(path: Path, sha256: str) -> bool:
+    try:
+        return digits.fingerprint(load_file(path)) == sha256
+    except (OSError, SafetensorError):
+        return False
+
+
+def _write_atomically(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name[:8]}-", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        Path(temporary).unlink(missing_ok=True)

@@ -1,0 +1,1 @@
+"""From outputs to comparisons, classes of N, margins, verdicts and accuracy: pure functions."""

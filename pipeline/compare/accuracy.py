@@ -1,0 +1,57 @@
+"""Accuracy on labelled images, and its paired drop against the fp32 singles."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isobatch.pipeline.compare.statistics import drop_decision, drop_upper, needed_n, rate_interval
+from isobatch.pipeline.records.study import Accuracy, AccuracyDrop
+
+Classes = NDArray[np.integer]
+
+
+def accuracy(predicted: Classes, labels: Classes, inputs: str, batch_size: int | None) -> Accuracy:
+    """Top-1 accuracy with its exact two-sided 95 % interval. Both arrays are [n] of class indices, n >= 1."""
+    right = _right(predicted, labels)
+    hits, n = int(right.sum()), len(right)
+    low, high = rate_interval(hits, n)
+    return Accuracy(top1=hits / n, low95=low, high95=high, n=n, inputs=inputs, batch_size=batch_size)
+
+
+def accuracy_drop(
+    reference_predicted: Classes, variant_predicted: Classes, labels: Classes, max_drop_points: float | None
+) -> AccuracyDrop:
+    """The drop from the reference (fp32 singles) to the variant on the same images, as a share, with its exact bound.
+
+    ``max_drop_points``: the limit in points of top-1 (2.0 is a share of 0.02) that ``decided`` answers to; None: no
+    limit, and ``decided`` is None.
+    """
+    reference_right, variant_right = _right(reference_predicted, labels), _right(variant_predicted, labels)
+    b, c, n = int((reference_right & ~variant_right).sum()), int((variant_right & ~reference_right).sum()), len(labels)
+    drop = AccuracyDrop(
+        value=(b - c) / n,
+        upper95=drop_upper(b, c, n),
+        n=n,
+        only_reference_right=b,
+        only_variant_right=c,
+        decided=None,
+    )
+    return drop if max_drop_points is None else decide(drop, max_drop_points)
+
+
+def decide(drop: AccuracyDrop, max_drop_points: float) -> AccuracyDrop:
+    """The same drop, decided against another limit (in points)."""
+    counts = drop.only_reference_right, drop.only_variant_right, drop.n
+    limit = max_drop_points / 100
+    decided = drop_decision(*counts, limit)
+    needed = needed_n(*counts, limit) if decided == "undecided" else None
+    return drop.model_copy(update={"decided": decided, "needed_n": needed})
+
+
+def _right(predicted: Classes, labels: Classes) -> NDArray[np.bool_]:
+    if predicted.shape != labels.shape or predicted.ndim != 1 or not len(labels):
+        raise ValueError(
+            f"{list(predicted.shape)} predictions for {list(labels.shape)} labels: give one of each for every image"
+        )
+    return np.asarray(predicted == labels)

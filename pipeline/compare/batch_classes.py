@@ -1,0 +1,80 @@
+"""Which batch sizes give the same bytes, and the fingerprints of those bytes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isobatch.pipeline.compare.comparisons import against_singles, batch_sizes
+from isobatch.pipeline.evidence.evidence import Evidence
+from isobatch.pipeline.records.study import BatchClasses, Condition, Fingerprint
+
+_DIGEST_BYTES = 16
+
+
+def batch_classes(evidence: Evidence, condition: Condition) -> BatchClasses:
+    """The classes of N, N = 1 (the singles) included.
+
+    Two sizes agree if they share images and each of those has the same bytes at both. Agreement need not carry over:
+    with ragged last batches 1 and 2 may agree on two images, 2 and 4 on two others, while 1 and 4 differ elsewhere.
+    So a class is a set in which *every two* agree. Sizes are placed in turn, those seen on more images first, then
+    the smaller; each joins the first class it wholly agrees with, or opens one. Every N is in exactly one class.
+    """
+    digests = {n: _digests(evidence, n) for n in [1, *batch_sizes(evidence, "batched")]}
+    return BatchClasses(inputs=evidence.inputs, condition=condition, classes=classes_of(digests))
+
+
+def classes_of(digests: Mapping[int, NDArray[Any]]) -> list[list[int]]:
+    """The classes by ``batch_classes``'s rule. ``digests``: by N one digest an image, empty where it was not seen."""
+    classes: list[list[int]] = []
+    for n in sorted(digests, key=lambda size: (-int(np.count_nonzero(digests[size])), size)):
+        home = next((one for one in classes if all(_agree(digests[n], digests[other]) for other in one)), None)
+        if home is None:
+            classes.append([n])
+        else:
+            home.append(n)
+    return sorted(sorted(one) for one in classes)
+
+
+def fingerprints(evidence: Evidence, condition: Condition) -> list[Fingerprint]:
+    """One fingerprint for each N: SHA-256 of the bytes of the rows seen at that N, in image order."""
+    found = []
+    for n in [1, *batch_sizes(evidence, "batched")]:
+        sha256 = digest_of(rows_seen(evidence, n)[1])
+        found.append(Fingerprint(inputs=evidence.inputs, condition=condition, batch_size=n, sha256=sha256))
+    return found
+
+
+def digest_of(rows: NDArray[Any]) -> str:
+    """The SHA-256 of the rows' bytes, in hex: what a fingerprint holds."""
+    return hashlib.sha256(np.ascontiguousarray(rows).tobytes()).hexdigest()
+
+
+def rows_seen(evidence: Evidence, n: int) -> tuple[NDArray[np.int64], NDArray[Any]]:
+    """The images seen at that N, int64 [images] rising, and their output rows [images, classes]."""
+    if n == 1:
+        return np.arange(len(evidence.singles)), evidence.singles
+    pairs = against_singles(evidence, n)
+    return pairs.images, pairs.candidate
+
+
+def _digests(evidence: Evidence, n: int) -> NDArray[Any]:
+    """One digest an image, [images] of bytes; empty where the image was not seen at that N."""
+    images, rows = rows_seen(evidence, n)
+    return row_digests(rows, images, len(evidence.singles))
+
+
+def row_digests(rows: NDArray[Any], images: NDArray[np.int64], count: int) -> NDArray[Any]:
+    """One digest for each of ``count`` images, [count] of bytes, of the row it has in ``rows``; empty without one."""
+    found = np.zeros(count, dtype=f"S{2 * _DIGEST_BYTES}")
+    found[images] = [hashlib.blake2b(row.tobytes(), digest_size=_DIGEST_BYTES).hexdigest() for row in rows]
+    return found
+
+
+def _agree(one: NDArray[Any], other: NDArray[Any]) -> bool:
+    shared = (one != b"") & (other != b"")
+    return bool(shared.any() and (one[shared] == other[shared]).all())

@@ -1,0 +1,179 @@
+"""From stored outputs to comparisons: batched against singles, round against round, variant against the ruler."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isobatch.pipeline.compare.metrics import Values, measure_all
+from isobatch.pipeline.evidence.evidence import Evidence, Pass, PassKind
+from isobatch.pipeline.evidence.rows import all_alike, blocks, row_distance, same_bits, top1
+from isobatch.pipeline.records.study import Comparison, ComparisonKind, Condition
+
+Rows = NDArray[Any]
+Images = NDArray[np.int64]
+PROBES: tuple[Literal["position", "neighbours"], ...] = ("position", "neighbours")
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """One row an image, in image order: ``reference`` and ``candidate`` are [len(images), classes]."""
+
+    images: Images
+    reference: Rows
+    candidate: Rows
+
+
+def comparisons(
+    first: Evidence, second: Evidence | None, reference: Evidence | None, condition: Condition
+) -> list[Comparison]:
+    """Every comparison of one variant on one input set under one condition.
+
+    ``first`` and ``second``: its rounds 0 and 1 (None: no second round was run); ``reference``: the fp64 singles.
+    Passes of the same N, a ragged last batch of N images among them, make one comparison over the union of their
+    images. What was not run is not compared, and nothing stands in for it.
+    """
+
+    def record(kind: ComparisonKind, batch_size: int, pairs: Pairs, at: Condition = condition) -> None:
+        if len(pairs.images):
+            found.append(_comparison(first.inputs, at, kind, batch_size, pairs.reference, pairs.candidate))
+
+    found: list[Comparison] = []
+    for n in batch_sizes(first, "batched"):
+        record("batch-vs-singles", n, against_singles(first, n))
+    if second is not None:
+        found.append(_comparison(first.inputs, condition, "repeat", 1, first.singles, second.singles))
+        if not _mismatch(first.singles, second.singles):
+            for n in batch_sizes(first, "batched"):
+                record("repeat", n, _against_repeat(first, second, n))
+    for kind in PROBES:
+        for passes in first.alike(kind):
+            n, pairs = passes[0].batch_size, _against_plain(first, passes)
+            record(kind, n, pairs, moved(condition, passes[0]))
+    if reference is not None:
+        singles = first.singles  # maybe of fewer images than the reference
+        ruler = reference.singles[: len(singles)]
+        found.append(_comparison(first.inputs, condition, "vs-reference", 1, ruler, singles))
+    return found
+
+
+def batch_sizes(evidence: Evidence, kind: PassKind) -> list[int]:
+    """The N of the passes of that kind, ascending."""
+    return sorted({chosen.batch_size for chosen in evidence.find(kind)})
+
+
+def moved(condition: Condition, chosen: Pass) -> Condition:
+    """The condition under which this pass ran."""
+    if chosen.kind == "position":
+        return condition.model_copy(update={"position": chosen.rotation})
+    return condition.model_copy(update={"neighbours": chosen.neighbour} if chosen.kind == "neighbours" else {})
+
+
+def against_singles(evidence: Evidence, n: int) -> Pairs:
+    """The plain batched rows of that N beside the same images' singles."""
+    parts = [
+        (_images(chosen), evidence.singles[list(chosen.images)], evidence.outputs(chosen))
+        for chosen in evidence.find("batched", n)
+    ]
+    return _one_row_an_image(parts)
+
+
+def _against_repeat(first: Evidence, second: Evidence, n: int) -> Pairs:
+    again = set(second.find("batched", n))
+    shared = [chosen for chosen in first.find("batched", n) if chosen in again]
+    parts = [(_images(chosen), first.outputs(chosen), second.outputs(chosen)) for chosen in shared]
+    for evidence in (first, second):  # and once more in the same process
+        for chosen in evidence.find("repeat", n):
+            plain = next(p for p in evidence.find("batched", n) if (p.start - chosen.start) % n == 0)
+            images = _images(chosen)
+            parts.append((images, evidence.outputs(plain)[images - plain.start], evidence.outputs(chosen)))
+    return _one_row_an_image(parts)
+
+
+def _against_plain(evidence: Evidence, passes: Sequence[Pass]) -> Pairs:
+    """The rows of passes rotated or beside another image, and the plain rows of the very same batches."""
+    parts = []
+    for chosen in passes:
+        n = chosen.batch_size
+        images, rows = _images(chosen), evidence.outputs(chosen)
+        for plain in evidence.find("batched", n):
+            if (plain.start - chosen.start) % n:
+                continue  # its batches hold other images together: two things would have changed at once
+            shared = np.flatnonzero((images >= plain.start) & (images < plain.stop))
+            parts.append((images[shared], evidence.outputs(plain)[images[shared] - plain.start], rows[shared]))
+    return _one_row_an_image(parts)
+
+
+def _images(chosen: Pass) -> Images:
+    return np.asarray(chosen.images, dtype=np.int64)
+
+
+def _one_row_an_image(parts: Iterable[tuple[Images, Rows, Rows]]) -> Pairs:
+    """The parts as one, in image order, so that n counts images.
+
+    An image met twice at one N keeps the row farthest from its reference: first by a changed top-1, then by largest
+    |difference| (NaN: infinitely far), then by unequal bytes.
+    """
+    columns = list(zip(*parts, strict=True))
+    if not columns:
+        return Pairs(np.empty(0, dtype=np.int64), np.empty((0, 1)), np.empty((0, 1)))
+    images, reference, candidate = (column[0] if len(column) == 1 else np.concatenate(column) for column in columns)
+    if (np.diff(images) > 0).all():
+        return Pairs(images, reference, candidate)
+    _, inverse, times = np.unique(images, return_inverse=True, return_counts=True)
+    keys = np.zeros((3, len(images)))  # of rows without a rival: all zero, as nothing is to be decided
+    rivals = np.flatnonzero(times[inverse] > 1)
+    one, other = reference[rivals], candidate[rivals]
+    keys[0, rivals] = ~same_bits(one, other).all(axis=1)
+    keys[1, rivals] = np.nan_to_num(row_distance(one, other), nan=np.inf, posinf=np.inf)
+    keys[2, rivals] = top1(one) != top1(other)
+    order = np.lexsort((*-keys, images))
+    kept = order[np.flatnonzero(np.diff(images[order], prepend=-1))]
+    return Pairs(images[kept], reference[kept], candidate[kept])
+
+
+def _comparison(
+    inputs: str, condition: Condition, kind: ComparisonKind, batch_size: int, reference: Rows, candidate: Rows
+) -> Comparison:
+    mismatch = _mismatch(reference, candidate)
+    measured: Values = {"n_images_equal": 0, "bitwise_equal": False}
+    if not mismatch:
+        measured = measure_all(reference, candidate)
+    return Comparison(
+        inputs=inputs,
+        condition=condition,
+        kind=kind,
+        batch_size=batch_size,
+        n_images=len(candidate),
+        issues=mismatch or issues(reference, candidate),
+        **measured,  # type: ignore[arg-type]  # keys of the discovered metrics; pydantic checks their values
+    )
+
+
+def _mismatch(reference: Rows, candidate: Rows) -> tuple[str, ...]:
+    named = []
+    if len(reference) != len(candidate):
+        named.append("count-mismatch")
+    if reference.shape[1:] != candidate.shape[1:]:
+        named.append("shape-mismatch")
+    return tuple(named)
+
+
+def issues(reference: Rows, candidate: Rows) -> tuple[str, ...]:
+    """What is wrong with the rows themselves, on either side: nan, inf, signed-zero, constant (see ``Comparison``)."""
+    named: set[str] = set()
+    for part in blocks(reference):
+        one, other = reference[part].astype(np.float64), candidate[part].astype(np.float64)
+        if np.isnan(one).any() or np.isnan(other).any():
+            named.add("nan")
+        if np.isinf(one).any() or np.isinf(other).any():
+            named.add("inf")
+        if ((one == 0) & (other == 0) & (np.signbit(one) != np.signbit(other))).any():
+            named.add("signed-zero")
+    if all_alike(reference) or all_alike(candidate):
+        named.add("constant")
+    return tuple(name for name in ("nan", "inf", "signed-zero", "constant") if name in named)

@@ -1,0 +1,59 @@
+"""What a variant costs here, from the times of the evidence's own calls: nothing is run twice for a timing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from isobatch.models.spec.words import Artifact
+from isobatch.pipeline.compare.statistics import median_interval
+from isobatch.pipeline.evidence.evidence import Evidence
+from isobatch.pipeline.records.study import Cost, DeviceMemory, Interval
+
+
+def cost_of(rounds: Sequence[Evidence], artifact: Artifact, image_size: int) -> Cost:
+    """The cost of one variant on one input set: medians over the calls of all rounds, with their intervals.
+
+    ``throughput_img_s`` holds N = 1 too. ``drift``: by how much the second round's median latency differs from the
+    first's, as a share.
+    """
+    singles = [[1e3 * s for p in one.find("singles") for s in one.call_s[p.id]] for one in rounds]
+    latency = median_interval([ms for part in singles for ms in part])
+    throughput = {"1": _per_second(latency)}
+    for n in sorted({p.batch_size for one in rounds for p in one.find("batched")}):
+        passes = [(one, p) for one in rounds for p in (*one.find("batched", n), *one.find("repeat", n))]
+        throughput[str(n)] = median_interval([n / s for one, p in passes for s in one.call_s[p.id]])
+    return Cost(
+        inputs=rounds[0].inputs,
+        image_size=image_size,
+        latency_ms=latency,
+        throughput_img_s=throughput,
+        size_bytes=artifact.manifest.size_bytes,
+        peak_memory_bytes=max(one.peak_memory_bytes for one in rounds) or None,
+        device_memory=_most([one.device_memory for one in rounds if one.device_memory]),
+        drift=float(np.median(singles[-1]) / np.median(singles[0]) - 1) if len(rounds) > 1 else None,
+    )
+
+
+def _most(counted: Sequence[Mapping[str, int]]) -> DeviceMemory | None:
+    """The larger of what the rounds' counters said; None where the device has none."""
+    if not counted:
+        return None
+    most = {f"{name}_bytes": max(one[name] for one in counted) for name in counted[0]}
+    return DeviceMemory(**most)
+
+
+def _per_second(latency_ms: Interval) -> Interval:
+    low, high = latency_ms.low95, latency_ms.high95
+    return Interval(
+        median=1e3 / latency_ms.median,
+        low95=None if high is None else 1e3 / high,
+        high95=None if low is None else 1e3 / low,
+        n=latency_ms.n,
+    )
+
+
+def fastest_batch(cost: Cost) -> int:
+    """The N of the highest median throughput."""
+    return int(max(cost.throughput_img_s, key=lambda n: cost.throughput_img_s[n].median))

@@ -1,0 +1,56 @@
+"""The metrics: one file each, found by looking into this package. None is known here by name.
+
+A metric module has two pure functions over arrays [n, classes] (n, classes >= 1) of one shape, in the network's own
+type: ``measure(reference, candidate)`` gives its values, computed in float64; ``ideal(rows)`` gives what
+``measure(rows, rows)`` would, without measuring. Its keys become keys of ``Comparison``.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from numpy.typing import NDArray
+
+from isobatch.pipeline.evidence.rows import blocks, same_bits
+
+Value = float | int | bool | dict[str, float] | None
+Values = dict[str, Value]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One module of this package."""
+
+    name: str
+    ideal: Callable[[NDArray[Any]], Values]
+    measure: Callable[[NDArray[Any], NDArray[Any]], Values]
+
+
+@cache
+def all_metrics() -> tuple[Metric, ...]:
+    """Every metric, by name."""
+    names = sorted(name for _, name, _ in pkgutil.iter_modules(__path__) if not name.startswith("_"))
+    modules = [importlib.import_module(f"{__name__}.{name}") for name in names]
+    return tuple(Metric(name, module.ideal, module.measure) for name, module in zip(names, modules, strict=True))
+
+
+def measure_all(reference: NDArray[Any], candidate: NDArray[Any]) -> Values:
+    """The values of every metric, by key; the ideal ones, without measuring, where all bytes are equal.
+
+    Raises ValueError where the shapes differ or hold no element: such arrays have no measure.
+    """
+    if reference.shape != candidate.shape or reference.ndim != 2 or reference.size == 0:
+        raise ValueError(
+            f"cannot measure {list(reference.shape)} against {list(candidate.shape)}: "
+            "give two non-empty arrays [n, classes] of one shape"
+        )
+    equal = all(bool(same_bits(reference[part], candidate[part]).all()) for part in blocks(reference))
+    values: Values = {}
+    for metric in all_metrics():
+        values |= metric.ideal(reference) if equal else metric.measure(reference, candidate)
+    return values

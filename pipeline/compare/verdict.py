@@ -1,0 +1,182 @@
+"""From comparisons to a verdict: one for each variant and input set, and the worst of them for the variant."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from isobatch.pipeline.compare.margins import Observation, leave_one_out, margin_screen, observations
+from isobatch.pipeline.compare.statistics import rate_upper
+from isobatch.pipeline.evidence.evidence import Evidence
+from isobatch.pipeline.evidence.rows import all_alike, non_finite_rows, top1_margin
+from isobatch.pipeline.records.study import VERDICTS, Comparison, Condition, DecidedBy, InputsVerdict, Margin, Verdict
+from isobatch.pipeline.records.wording import counted, number, out_of, percent, setting, sizes
+
+CLIP_LIMIT = 0.01
+"""Above this share of a quantized layer's activations at the clip limits the outputs are not worth comparing."""
+
+
+@dataclass(frozen=True)
+class Tested:
+    """One condition's evidence (round 0) of a variant on an input set, and the comparisons made of it.
+
+    All conditions of one set were run on the same images.
+    """
+
+    condition: Condition
+    evidence: Evidence
+    comparisons: Sequence[Comparison]
+
+
+def inputs_verdict(tested: Sequence[Tested], n_images: int) -> InputsVerdict | None:
+    """The verdict of one variant on one input set over all tested conditions; ``n_images``: distinct by content.
+
+    Not repeatable comes first, then invalid, then what batching did. None where no batch was run beside the singles:
+    nothing was compared, so nothing can be said.
+    """
+    seen = [one for item in tested for one in observations(item.evidence, item.condition)]
+    made = [one for item in tested for one in item.comparisons if one.kind != "vs-reference"]
+    margin = margin_screen((item.evidence.singles for item in tested), seen) if seen else None
+    decision = _not_repeatable(made) or _invalid(tested)
+    if decision is None and margin is not None:
+        decision = _batching(tested, seen, margin, len(made))
+    if decision is None:
+        return None
+    verdict, decided_by = decision
+    if repeatable(made) is None:
+        decided_by = decided_by.model_copy(update={"why": f"{decided_by.why} No call was repeated."})
+    flipped = np.any([one.flipped for one in seen], axis=0) if seen else np.zeros(0, dtype=np.bool_)
+    flips = min(int(flipped.sum()), n_images)
+    clip_layer, clip_share = _largest_clip(tested) or (None, None)
+    return InputsVerdict(
+        inputs=tested[0].evidence.inputs,
+        verdict=verdict,
+        decided_by=decided_by,
+        n_images=n_images,
+        n_comparisons=len(made),
+        top1_flips=flips,
+        top1_flip_upper95=rate_upper(flips, n_images),
+        margin=margin,
+        clip_share=clip_share,
+        clip_layer=clip_layer,
+    )
+
+
+def worst(by_inputs: Sequence[InputsVerdict]) -> InputsVerdict | None:
+    """The verdict that stands for the variant: the worst, then the one with more flips, then the first. None: none."""
+    return max(by_inputs, key=lambda one: (VERDICTS.index(one.verdict), one.top1_flips), default=None)
+
+
+def repeatable(comparisons: Sequence[Comparison]) -> bool | None:
+    """Whether every repeat gave the same bytes; None where no repeat was run."""
+    repeats = [one.bitwise_equal for one in comparisons if one.kind == "repeat"]
+    return all(repeats) if repeats else None
+
+
+Decision = tuple[Verdict, DecidedBy]
+
+
+def _not_repeatable(made: Sequence[Comparison]) -> Decision | None:
+    unequal = [one for one in made if one.kind == "repeat" and not one.bitwise_equal]
+    if not unequal:
+        return None
+    one = min(unequal, key=lambda item: item.n_images_equal / max(1, item.n_images))
+    why = f"The same call on the same bytes gave other bytes the second time at N = {one.batch_size}: "
+    if one.max_abs is None:
+        why += f"the outputs do not even match in number or shape ({', '.join(one.issues)})."
+    else:
+        differing = out_of(one.n_images - one.n_images_equal, one.n_images, "image")
+        why += f"{differing} differ, by up to {number(one.max_abs)}."
+    return "not-repeatable", _decided(one.inputs, one.condition, one.batch_size, why)
+
+
+def _invalid(tested: Sequence[Tested]) -> Decision | None:
+    for item in tested:
+        found = _non_finite(item) or _one_row(item)
+        if found:
+            batch_size, why = found
+            return "invalid", _decided(item.evidence.inputs, item.condition, batch_size, why)
+    clip = _largest_clip(tested)
+    if clip is None or clip[1] <= CLIP_LIMIT:
+        return None
+    why = (
+        f"Layer {clip[0]} has {percent(clip[1])} of its activations at the clip limits of its 8-bit range, "
+        f"more than {percent(CLIP_LIMIT)}: outputs this distorted say nothing about batching."
+    )
+    return "invalid", _decided(tested[0].evidence.inputs, None, None, why)
+
+
+def _non_finite(item: Tested) -> tuple[int, str] | None:
+    evidence = item.evidence
+    bad = len(non_finite_rows(evidence.singles))
+    if bad:
+        return 1, f"{out_of(bad, len(evidence.singles), 'image')} have NaN or infinite outputs run alone."
+    for chosen in evidence.passes:
+        bad = len(non_finite_rows(evidence.rows[chosen.id][1])) if chosen.kind != "singles" else 0
+        if bad:
+            where = setting(item.condition)
+            n = chosen.batch_size
+            return (
+                n,
+                f"{out_of(bad, len(chosen.images), 'image')} have NaN or infinite outputs at N = {n} ({where}).",
+            )
+    return None
+
+
+def _one_row(item: Tested) -> tuple[int, str] | None:
+    singles = item.evidence.singles
+    if not all_alike(singles):
+        return None
+    return 1, f"All {counted(len(singles), 'image')} have one and the same output row: a constant proves nothing."
+
+
+def _batching(tested: Sequence[Tested], seen: Sequence[Observation], margin: Margin, n_comparisons: int) -> Decision:
+    inputs = tested[0].evidence.inputs
+    tried = sizes(one.batch_size for one in seen)
+    n_images = counted(int(np.any([one.seen for one in seen], axis=0).sum()), "image")
+    changed = [one for one in seen if one.differs.any()]
+    if not changed:
+        why = f"All bytes of {n_images} are those of their singles at {tried} ({counted(n_comparisons, 'comparison')})."
+        return "batch-invariant", _decided(inputs, None, None, why)
+    one = max(changed, key=lambda item: (int(item.flipped.sum()), item.largest, int(item.differs.sum())))
+    total = int(one.seen.sum())
+    extent = (
+        f"{out_of(int(one.differs.sum()), total, 'image')} differ from their singles by up to {number(one.largest)}"
+    )
+    where = f"At N = {one.batch_size} ({setting(one.condition)})"
+    if one.flipped.any():
+        why = f"{where} the top-1 class of {out_of(int(one.flipped.sum()), total, 'image')} changed; {extent}."
+        return "batch-variant", _decided(inputs, one.condition, one.batch_size, why)
+    if margin.exposed_images:
+        why = f"{where} {extent}; no top-1 changed at {tried}, but {_exposure(tested, seen, margin)}."
+        return "batch-variant", _decided(inputs, one.condition, one.batch_size, why)
+    why = (
+        f"{where} {extent}, the most of any N or condition; no top-1 changed at {tried}, and every margin is more than "
+        "twice the noise seen on the other images."
+    )
+    return "top1-stable", _decided(inputs, one.condition, one.batch_size, why)
+
+
+def _exposure(tested: Sequence[Tested], seen: Sequence[Observation], margin: Margin) -> str:
+    """The exposed images, and the one of the smallest margin by number."""
+    exposed = np.asarray(margin.exposed_images)
+    margins = np.min([top1_margin(item.evidence.singles) for item in tested], axis=0)
+    image = int(exposed[np.argmin(margins[exposed])])
+    if len(margins) == 1:
+        return "with one image there are no others to estimate the noise from"
+    noise = float(leave_one_out(np.max([one.noise for one in seen], axis=0))[image])
+    return (
+        f"{out_of(len(exposed), len(margins), 'image')} could: the margin of image {image} is "
+        f"{number(float(margins[image]))}, within twice the {number(noise)} seen on the others"
+    )
+
+
+def _largest_clip(tested: Sequence[Tested]) -> tuple[str, float] | None:
+    shares = [pair for item in tested for pair in (item.evidence.clip_shares or {}).items()]
+    return max(shares, key=lambda pair: pair[1], default=None)
+
+
+def _decided(inputs: str, condition: Condition | None, batch_size: int | None, why: str) -> DecidedBy:
+    return DecidedBy(inputs=inputs, condition=condition, batch_size=batch_size, why=why)

@@ -1,0 +1,128 @@
+"""The conditions of a study: the product of its axes, and why one variant is not run under one of them."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import asdict, dataclass, field
+
+from isobatch.models.spec.words import CudaOptions, VariantSpec
+from isobatch.pipeline.config.config import Config
+from isobatch.pipeline.machine.emulation import emulated, why_emulated
+from isobatch.pipeline.machine.environment import cpu_flags, cuda_settings, worker_settings
+from isobatch.pipeline.machine.isa_caps import NATIVE, no_effect, reached
+from isobatch.pipeline.records.study import Condition
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a worker starts and opens its engine with: a condition without what the images bring."""
+
+    threads: int
+    isa: str = NATIVE
+    memory_format: str = "contiguous"
+    cuda: CudaOptions | None = None  # None: on the CPU
+
+    @classmethod
+    def of(cls, condition: Condition) -> Setting:
+        """The setting of a condition."""
+        return cls(condition.threads, condition.isa, condition.memory_format, condition.cuda)
+
+    @property
+    def device(self) -> str:
+        """Where its variants run."""
+        return "cpu" if self.cuda is None else "cuda"
+
+    def at(self, image_size: int) -> Condition:
+        """The condition of images of this size, in their natural order."""
+        return Condition(
+            threads=self.threads,
+            isa=self.isa,
+            memory_format=self.memory_format,
+            image_size=image_size,
+            device=self.device,
+            cuda=self.cuda,
+        )
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment of its launcher."""
+        return worker_settings(self.threads, self.isa) | (cuda_settings(self.cuda) if self.cuda else {})
+
+    @property
+    def runner(self) -> dict[str, object]:
+        """What the engine is opened with (``RunnerSettings.of``)."""
+        on_device = {"device": self.device, "cuda": asdict(self.cuda)} if self.cuda else {}
+        return {"threads": self.threads, "memory_format": self.memory_format, **on_device}
+
+    @property
+    def words(self) -> str:
+        """What is particular in it, for a line of progress: ``1 thread, isa avx2, channels_last``."""
+        unusual = [f"isa {self.isa}"] * (self.isa != NATIVE) + [self.memory_format] * (
+            self.memory_format != "contiguous"
+        )
+        on_device = [part for part in ("cuda", str(self.cuda)) if part] if self.cuda else []
+        return ", ".join([f"{self.threads} thread{'s' * (self.threads != 1)}", *unusual, *on_device])
+
+
+def settings(config: Config) -> list[Setting]:
+    """Every setting of the grid: those of the CPU, then those of the study's device if it is another.
+
+    On a device neither the host's threads nor an ISA cap take part in the arithmetic: the most threads, no cap.
+    """
+    axes = itertools.product(config.isa, config.memory_format, config.threads)
+    found = [Setting(threads, isa, memory_format) for isa, memory_format, threads in axes]
+    on_device = itertools.product(config.memory_format, config.cuda)
+    return found + [Setting(max(config.threads), NATIVE, layout, options) for layout, options in on_device]
+
+
+def device_of(config: Config, spec: VariantSpec) -> str:
+    """Where a variant runs in this study: on its device if it can, else on the CPU."""
+    return config.device if config.device in spec.devices else "cpu"
+
+
+def base(config: Config, device: str = "cpu") -> Setting:
+    """The setting of what is not itself measured over settings, accuracy and cost."""
+    if device == "cpu":
+        return Setting(max(config.threads), config.isa[0], config.memory_format[0])
+    return Setting(max(config.threads), NATIVE, config.memory_format[0], config.cuda[0])
+
+
+@dataclass
+class Caps:
+    """Which cap reaches which runtime, by what the libraries read back in a launcher started with it.
+
+    ``seen``: by cap, what each library said or showed, at the study's most threads.
+    """
+
+    seen: dict[str, dict[str, str]] = field(default_factory=dict)
+    reasons: dict[str, str] = field(default_factory=dict)  # by cap: why it cannot be asked for at all
+
+    def why_not(self, isa: str, runtime: str) -> str | None:
+        """Why a runtime is not measured under a cap: refused, or it reads back as without it."""
+        if isa == NATIVE:
+            return None
+        if isa in self.reasons:
+            return self.reasons[isa]
+        if reached(runtime, self.seen[NATIVE], self.seen[isa]):
+            return None
+        return no_effect(runtime, isa, self.seen[NATIVE])
+
+
+def why_not(spec: VariantSpec, setting: Setting, config: Config, caps: Caps) -> tuple[str, str] | None:
+    """What of a setting keeps a variant from being run under it, and why; None where nothing does.
+
+    A memory format or an option that cannot act is run once, under the study's first, never again under another name.
+    Arithmetic that the processor lacks even without a cap is run under the base setting only.
+    """
+    if setting.cuda and setting.cuda.tf32 != config.cuda[0].tf32 and spec.precision != "fp32":
+        return f"tf32 {setting.cuda.tf32}", "unavailable: no effect: TF32 is a way to multiply float32 values"
+    if setting.memory_format != config.memory_format[0]:
+        if spec.runtime == "onnxruntime":
+            return setting.memory_format, "unavailable: no effect: onnxruntime chooses its own layouts"
+        if setting.device == "cpu" and (fixed := spec.recipe.get("memory_format")):
+            return setting.memory_format, f"unavailable: no effect: this variant runs in {fixed} by its recipe"
+    if reason := caps.why_not(setting.isa, spec.runtime):
+        return f"isa {setting.isa}", reason
+    if setting.cuda is None and setting != base(config) and emulated(spec, cpu_flags()):
+        return setting.words, f"{why_emulated(spec)}; it is measured under {base(config).words}"
+    return None

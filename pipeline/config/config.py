@@ -1,0 +1,199 @@
+"""The study's configuration: from arguments to one validated, frozen record. Imports no numeric library."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import hashlib
+import itertools
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal
+
+from isobatch.models.registry import all_variants, find_variant
+from isobatch.models.spec.words import CudaOptions
+from isobatch.pipeline.config.grid import AXES, CUDA_AXES, MEMORY_FORMATS, OWN_SIZE, Axes, only_wished, read_grid, words
+from isobatch.pipeline.config.numbers import numbers, real_number, whole
+from isobatch.pipeline.config.policy_flags import PolicyFlags as PolicyFlags  # part of the configuration
+from isobatch.pipeline.config.policy_flags import read_policy
+from isobatch.pipeline.config.sources import DEFAULT, Setting, Settings
+from isobatch.pipeline.machine.isa_caps import CAPS, NATIVE
+from isobatch.pipeline.records.errors import UsageError
+from isobatch.pipeline.records.study import NEIGHBOURS, Policy
+from isobatch.pipeline.records.wording import listed
+
+Explain = Literal["default", "full", "none"]
+DEVICES = ("cpu", "cuda")
+_MOST_THREADS = 1024  # of one process: beyond any CPU's, and a slip of the hand would start them all
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything that decides a study. Fields of ``_TALK`` decide only how it is shown and where it is kept."""
+
+    variants: tuple[str, ...]
+    model: str = "resnet50"
+    onnx: str | None = None
+    weights: str = "auto"
+    inputs: str = "auto"
+    images: int | None = None  # None: 16, and 4 for the seed set
+    image_size: int | None = None  # None: that of the weights
+    also_sizes: tuple[int, ...] = ()  # more image sizes, each an input set of its own
+    seed: int = 42069
+    batch_sizes: tuple[int, ...] = (2, 3, 4, 8, 16)
+    threads: tuple[int, ...] = ()
+    isa: tuple[str, ...] = (NATIVE,)
+    isa_named: bool = False  # by the user, who then misses what is not to be had
+    memory_format: tuple[str, ...] = ("contiguous",)
+    position: tuple[int, ...] = (1,)  # by how many places batches are rotated
+    neighbours: tuple[str, ...] = NEIGHBOURS[:1]  # what replaces the last image of every batch
+    device: str = "cpu"
+    cuda: tuple[CudaOptions, ...] = ()  # the product of the axes that only --device cuda has
+    quick: bool = False
+    explain: Explain = "default"  # how far origins are sought
+    repair: bool = True
+    policy: PolicyFlags = field(default_factory=PolicyFlags)
+    offline: bool = False
+    engine: str = "local"
+    ray_address: str | None = None
+    workers: int | None = None  # at most so many at once; None: as many as threads and memory allow
+    timeout_s: float = 600.0
+    out: str | None = None
+    fresh: bool = False
+    dry_run: bool = False
+    json: bool = False
+    quiet: bool = False
+    verbose: bool = False
+    debug: bool = False
+
+    def decisive(self) -> dict[str, Any]:
+        """The fields that decide the evidence, as JSON-ready values."""
+        fields = asdict(self)
+        fields.pop("policy")
+        return {name: value for name, value in fields.items() if name not in _TALK}
+
+    @property
+    def digest(self) -> str:
+        """8 hex digits of what decides the evidence: the same for a command typed again."""
+        return hashlib.sha256(json.dumps(self.decisive(), sort_keys=True).encode()).hexdigest()[:8]
+
+
+_ELSEWHERE = ("engine", "ray_address", "workers")  # the same evidence, wherever it is gathered
+_TALK = ("out", "fresh", "dry_run", "json", "quiet", "verbose", "debug", "timeout_s", "offline", *_ELSEWHERE)
+
+
+def explains(config: Mapping[str, Any]) -> bool:
+    """Whether a report's configuration asks for an explanation; reports of earlier versions say so by true or false."""
+    return config.get("explain", True) not in (False, "none")
+
+
+def read_config(arguments: argparse.Namespace) -> Config:
+    """The validated configuration. Raises UsageError: what was asked, what is possible, what to do."""
+    explicit = {axis: getattr(arguments, axis) for axis in AXES}
+    device = _device(arguments)
+    axes = read_grid(arguments.grid, explicit, device)
+    image_size, also_sizes = _sides(axes["image_size"])
+    return Config(
+        variants=_variants(arguments.variants),
+        model=arguments.model,
+        onnx=arguments.onnx,
+        weights=arguments.weights,
+        inputs=arguments.inputs,
+        images=None if arguments.images is None else whole("--images", arguments.images, 1),
+        image_size=image_size,
+        also_sizes=also_sizes,
+        seed=whole("--seed", arguments.seed, 0),
+        batch_sizes=tuple(n for n in numbers("--batch-sizes", axes["batch_sizes"]) if n > 1),
+        threads=numbers("--threads", axes["threads"], _MOST_THREADS),
+        isa=words("--isa", axes["isa"], (NATIVE, *CAPS)),
+        isa_named=not only_wished(arguments.grid, explicit),
+        memory_format=words("--memory-format", axes["memory_format"], MEMORY_FORMATS),
+        position=numbers("--position", axes["position"]),
+        neighbours=words("--neighbours", axes["neighbours"], NEIGHBOURS),
+        device=device,
+        cuda=_cuda(axes) if device == "cuda" else (),
+        quick=arguments.quick,
+        explain="none" if arguments.no_explain else arguments.explain,
+        repair=not arguments.no_repair,
+        policy=read_policy(arguments),
+        offline=arguments.offline,
+        engine=arguments.engine,
+        ray_address=_address(arguments),
+        workers=None if arguments.workers is None else whole("--workers", arguments.workers, 1),
+        timeout_s=real_number("--timeout", arguments.timeout) or 600.0,
+        **{name: getattr(arguments, name) for name in ("out", "fresh", "dry_run", "json", "quiet", "verbose", "debug")},
+    )
+
+
+def effective(settings: Settings, config: Config) -> tuple[Setting, ...]:
+    """Every setting, those that nobody gave with what is in effect instead, where one value is.
+
+    Axes come from the grid, which is named as their origin unless it is the default.
+    """
+    arguments = settings.arguments
+    axes = read_grid(arguments.grid, {axis: getattr(arguments, axis) for axis in AXES}, config.device)
+    grid = next(one.origin for one in settings.every if one.flag == "--grid")
+    origin = DEFAULT if arguments.grid == DEFAULT else f"--grid {arguments.grid} ({grid})"
+    policy = {"--policy": Policy().stability, "--objective": config.policy.objective}
+    found = []
+    for one in settings.every:
+        axis = one.flag.removeprefix("--").replace("-", "_")
+        if one.value is None and axis in axes:
+            one = replace(one, value=axes[axis], origin=origin)
+        elif one.value is None and one.flag in policy and not arguments.policy_file:
+            one = replace(one, value=policy[one.flag])
+        found.append(one)
+    return tuple(found)
+
+
+def _device(arguments: argparse.Namespace) -> str:
+    text: str = arguments.device
+    if text not in DEVICES:
+        near = difflib.get_close_matches(text, DEVICES, n=1, cutoff=0.0)[0]
+        known = listed(DEVICES)
+        raise UsageError("unknown-device", f"--device {text!r}: did you mean {near!r}? Studies run on {known}")
+    if text != "cpu" and arguments.engine == "ray":
+        raise UsageError("usage", f"--engine ray runs on processors only: --device {text} needs --engine local")
+    return text
+
+
+def _cuda(axes: Axes) -> tuple[CudaOptions, ...]:
+    """Every combination of the CUDA axes, without those in which cuBLAS refuses to work."""
+    values = [words(axis, axes[axis], known) for axis, known in CUDA_AXES.items()]
+    found = (CudaOptions(*one) for one in itertools.product(*values))
+    able = tuple(one for one in found if one.deterministic == "off" or one.cublas_workspace != "default")
+    if not able:
+        raise UsageError(
+            "bad-grid", "deterministic = on needs cublas_workspace = :4096:8 or :16:8: without, cuBLAS refuses to work"
+        )
+    return able
+
+
+def _variants(text: str) -> tuple[str, ...]:
+    if text == "all":
+        return tuple(row.name for row in all_variants() if not row.optional)
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if not names:
+        raise UsageError("unknown-variant", "--variants names none: give 'all' or a list such as fp32,ort-int8")
+    for name in names:
+        try:
+            find_variant(name)
+        except KeyError as error:
+            raise UsageError("unknown-variant", error.args[0]) from None
+    return tuple(dict.fromkeys(names))
+
+
+def _address(arguments: argparse.Namespace) -> str | None:
+    address: str | None = arguments.ray_address
+    if address is not None and arguments.engine != "ray":
+        raise UsageError("usage", f"--ray-address {address!r} needs --engine ray: add it, or leave the address out")
+    return address
+
+
+def _sides(text: str) -> tuple[int | None, tuple[int, ...]]:
+    """The image size of the study, None for that of the weights, and the other ones, each once."""
+    first, *others = (part.strip() for part in text.split(","))
+    main = None if first == OWN_SIZE else whole("--image-size", first, 32)
+    also = dict.fromkeys(whole("--image-size", part, 32) for part in others)
+    return main, tuple(size for size in also if size != main)

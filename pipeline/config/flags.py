@@ -1,0 +1,100 @@
+"""The study's command line: its flags in groups, and what ``repair`` shares of them. Imports no numeric library."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import re
+from typing import NoReturn
+
+from isobatch.pipeline.config.grid import MEMORY_FORMATS
+from isobatch.pipeline.config.policy_flags import add_policy
+from isobatch.pipeline.machine.isa_caps import CAPS, NATIVE
+from isobatch.pipeline.records.errors import UsageError
+from isobatch.pipeline.records.study import NEIGHBOURS
+
+VERSION = "0.1.0"
+ENGINES = ("local", "ray")
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse whose complaints are the contract's: one line, exit code 2."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise UsageError, naming the nearest flag where one is unknown."""
+        unknown = re.match(r"unrecognized arguments: (--[a-z-]+)", message)
+        near = difflib.get_close_matches(unknown[1], self._option_string_actions, n=1) if unknown else []
+        hint = f": did you mean {near[0]}?" if near else "."
+        raise UsageError("usage", f"{message}{hint} See python run.py --help")
+
+
+def study_parser(commands: str = "") -> argparse.ArgumentParser:
+    """The parser of the study's own flags; ``commands`` says in its help what else run.py can do."""
+    parser = Parser(
+        prog="run.py",
+        description="Isobatch: does the answer depend on the batch, for which precision, and what should be deployed?",
+        epilog=f"{commands}exit codes:\n  0 policy met, 1 not met, 2 usage, 3 in part, 4 tool failed, 130 interrupted",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"isobatch {VERSION}")
+    parser.add_argument("--list-variants", action="store_true", help="list the variants and stop")
+    parser.add_argument("--variants", default="all", help="'all' (every variant not optional) or a list: fp32,ort-int8")
+    conditions = add_scope(parser)
+    conditions.add_argument("--grid", default="default", help="default, wide or FILE.toml; a flag replaces its axis")
+    conditions.add_argument("--isa", help=f"instruction sets, a list of {', '.join((NATIVE, *CAPS))} (default: native)")
+    conditions.add_argument("--memory-format", help=f"of torch, a list of {', '.join(MEMORY_FORMATS)}")
+    conditions.add_argument("--position", metavar="K", help="rotate batches by K places, a list (default: 1)")
+    conditions.add_argument(
+        "--neighbours", help=f"what replaces each batch's last image: {', '.join(NEIGHBOURS)} (default: outlier)"
+    )
+    conditions.add_argument(
+        "--device", default="cpu", help="cpu, or cuda: torch's float variants run there (default: %(default)s)"
+    )
+    stages = parser.add_argument_group("stages")
+    stages.add_argument("--quick", action="store_true", help="only the input set of the original question")
+    stages.add_argument(
+        "--explain", default="default", choices=("default", "full"), help="full: seek rare origins without a time limit"
+    )
+    stages.add_argument("--no-explain", action="store_true", help="do not seek origins, nor repair what differs")
+    stages.add_argument("--no-repair", action="store_true", help="seek origins, and repair nothing")
+    stages.add_argument("--dry-run", action="store_true", help="print the jobs and stop")
+    add_policy(parser)
+    running = parser.add_argument_group("running")
+    running.add_argument("--engine", choices=ENGINES, default="local", help="this machine, or a Ray cluster")
+    running.add_argument("--ray-address", metavar="HOST:PORT", help="of a running cluster (default: one of its own)")
+    running.add_argument("--workers", metavar="N", help="at most N at a time (default: what cores and memory fit)")
+    running.add_argument("--timeout", default="600", metavar="S", help="end a worker that is silent for S seconds")
+    running.add_argument("--out", metavar="DIR", help="the run's folder (default: out/<time>-<configuration>)")
+    running.add_argument("--fresh", action="store_true", help="start anew instead of resuming an unfinished run")
+    running.add_argument("--offline", action="store_true", help="never download, not even a named choice")
+    talk = parser.add_argument_group("talk")
+    talk.add_argument("--json", action="store_true", help="the report on stdout, all else on stderr")
+    talk.add_argument("--quiet", action="store_true", help="no progress")
+    talk.add_argument(
+        "--config", metavar="FILE", help="settings as TOML (default: isobatch.toml, where it stands here)"
+    )
+    talk.add_argument("--show-config", action="store_true", help="print each setting with its origin and stop")
+    talk.add_argument("--verbose", action="store_true", help="all tables on the terminal, not only the summary")
+    talk.add_argument("--debug", action="store_true", help="tracebacks of errors")
+    return parser
+
+
+def add_scope(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
+    """Add the flags of network, inputs, N and threads, shared by the study and ``repair``; the group of conditions."""
+    what = parser.add_argument_group("what")
+    what.add_argument("--model", default="resnet50", help="a torchvision classifier (default: %(default)s)")
+    what.add_argument("--onnx", metavar="FILE", help="the user's own ONNX classifier; ORT variants are made from it")
+    what.add_argument(
+        "--weights", default="auto", help="auto, digits, imagenet-v2, imagenet-v1, random or FILE (default: auto)"
+    )
+    what.add_argument("--inputs", default="auto", help="auto, seed, digits, photos, a folder or FILE.npy")
+    what.add_argument("--images", metavar="N", help="images per input set (default: 16, and 4 for the seed set)")
+    what.add_argument(
+        "--image-size", metavar="S", help="side in pixels, or a list: 224,192 (default: auto, of the weights)"
+    )
+    what.add_argument("--seed", default="42069", help="of the drawn input set (default: %(default)s)")
+    conditions = parser.add_argument_group("conditions")
+    conditions.add_argument("--batch-sizes", help="lists and ranges: 2,4,8 or 1-32; 1 means the repeat")
+    conditions.add_argument("--threads", help="thread counts, a list: 1,2 (default: all cores)")
+    return conditions

@@ -1,0 +1,54 @@
+"""Numbers that a flag was given as text. Each raises UsageError: which flag, what it was given, what it can be."""
+
+from __future__ import annotations
+
+from isobatch.pipeline.records.errors import UsageError
+
+_LARGEST = 65536
+
+
+def whole(flag: str, text: str, least: int) -> int:
+    """A whole number of at least ``least``."""
+    try:
+        value = int(text)
+    except ValueError:
+        value = least - 1
+    if value < least:
+        raise UsageError("bad-number", f"{flag} {text!r} is not a whole number of at least {least}")
+    return value
+
+
+def real_number(flag: str, text: str | None) -> float | None:
+    """A number of at least 0; None where the flag was not given."""
+    if text is None:
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < float("inf"):
+        raise UsageError("bad-number", f"{flag} {text!r} is not a number of at least 0")
+    return value
+
+
+def numbers(flag: str, text: str, largest: int = _LARGEST) -> tuple[int, ...]:
+    """``2,4,8`` or ``1-32`` as sorted distinct numbers."""
+    found: set[int] = set()
+    for part in text.split(","):
+        low, dash, high = part.strip().partition("-")
+        try:
+            first, last = int(low), int(high if dash else low)
+        except ValueError:
+            raise UsageError("bad-number", f"{flag} {text!r}: {part.strip()!r} is not a number or range") from None
+        if not 1 <= first <= last <= largest:
+            raise UsageError("bad-number", f"{flag} {text!r}: {part.strip()!r} must lie in 1 to {largest}, rising")
+        found.update(range(first, last + 1))
+    return tuple(sorted(found))
+
+
+def limited(flag: str, text: str, largest: int) -> tuple[int, ...]:
+    """As ``numbers``, of a command that runs ``largest`` at most."""
+    found = numbers(flag, text)
+    if found[-1] > largest:
+        raise UsageError("bad-number", f"{flag} {text!r}: {found[-1]} is above {largest}, the most this command runs")
+    return found

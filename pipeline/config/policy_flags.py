@@ -1,0 +1,86 @@
+"""The policy as a user states it: flags, a TOML file, or both."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from isobatch.pipeline.config.numbers import real_number
+from isobatch.pipeline.config.sources import read_toml
+from isobatch.pipeline.records.errors import UsageError
+
+_STABILITY = ("batch-invariant", "top1-stable", "none")
+_OBJECTIVES = ("throughput", "latency", "size")
+
+
+@dataclass(frozen=True)
+class PolicyFlags:
+    """The policy as asked for; None means the default, which depends on how many labelled images were evaluated."""
+
+    stability: str | None = None
+    max_accuracy_drop: float | None = None
+    max_latency_ms: float | None = None
+    max_size_mb: float | None = None
+    min_throughput_img_s: float | None = None
+    objective: str = "throughput"
+    equivalence_margin: float | None = None
+
+
+def add_policy(parser: argparse.ArgumentParser) -> None:
+    """Add the policy flags, shared by the study and ``recommend``."""
+    policy = parser.add_argument_group("policy")
+    policy.add_argument("--policy", choices=_STABILITY, help="stability demanded")
+    policy.add_argument("--max-accuracy-drop", metavar="P", help="in points of top-1 against fp32, e.g. 2")
+    policy.add_argument("--max-latency-ms", metavar="MS", help="limit on latency at N = 1")
+    policy.add_argument("--max-size-mb", metavar="MB", help="limit on the artifact's size")
+    policy.add_argument("--min-throughput", metavar="R", help="images a second demanded at the best N")
+    policy.add_argument("--objective", choices=_OBJECTIVES, help="(default: throughput)")
+    add_margin(policy)
+    policy.add_argument("--policy-file", metavar="FILE", help="the same as TOML; a flag wins over the file")
+
+
+def add_margin(parser: argparse._ActionsContainer) -> None:
+    """Add the margin of equivalence, which ``render`` takes too."""
+    parser.add_argument(
+        "--equivalence-margin", metavar="P", help="points of top-1 by which it may change with N and count as the same"
+    )
+
+
+def read_margin(arguments: argparse.Namespace) -> float | None:
+    """The margin of equivalence in points. Raises UsageError where it is no number of at least 0."""
+    return real_number("--equivalence-margin", arguments.equivalence_margin)
+
+
+def read_policy(arguments: argparse.Namespace) -> PolicyFlags:
+    """The policy of the file, if one is named, with the flags in place of what it says.
+
+    Raises UsageError for a limit that is not a number of at least 0, and for a file that is no policy.
+    """
+    flags = {
+        "stability": arguments.policy,
+        "max_accuracy_drop": real_number("--max-accuracy-drop", arguments.max_accuracy_drop),
+        "max_latency_ms": real_number("--max-latency-ms", arguments.max_latency_ms),
+        "max_size_mb": real_number("--max-size-mb", arguments.max_size_mb),
+        "min_throughput_img_s": real_number("--min-throughput", arguments.min_throughput),
+        "objective": arguments.objective,
+        "equivalence_margin": read_margin(arguments),
+    }
+    stated = asdict(_read_file(Path(arguments.policy_file))) if arguments.policy_file else asdict(PolicyFlags())
+    return PolicyFlags(**(stated | {name: value for name, value in flags.items() if value is not None}))
+
+
+def _read_file(path: Path) -> PolicyFlags:
+    stated = read_toml(path, "policy-file")
+    known = asdict(PolicyFlags())
+    for name, value in stated.items():
+        if name not in known:
+            raise UsageError("policy-file", f"{path} has {name!r}; a policy has {', '.join(known)}")
+        words = {"stability": _STABILITY, "objective": _OBJECTIVES}.get(name)
+        if words and value not in words:
+            raise UsageError("policy-file", f"{path}: {name} is {value!r}, and can be {', '.join(words)}")
+        if not words and (isinstance(value, bool) or not isinstance(value, (int, float))):
+            raise UsageError("policy-file", f"{path}: {name} is {value!r}, and must be a number")
+        if not words:
+            stated[name] = real_number(f"{path}: {name}", str(value))
+    return PolicyFlags(**stated)

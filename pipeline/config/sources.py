@@ -1,0 +1,164 @@
+"""Where each setting of a study comes from: the command line, over the environment, over a TOML file, over the default.
+
+A key of the file is a flag of the study without its dashes (``batch-sizes = [2, 4]``, ``quick = true``); a variable is
+``ISOBATCH_`` and the flag in capitals (``ISOBATCH_BATCH_SIZES=2,4``). Values are read as the command line reads them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from isobatch.pipeline.records.errors import UsageError
+
+FILE_NAME = "isobatch.toml"
+PREFIX = "ISOBATCH_"
+COMMAND_LINE, DEFAULT = "command line", "default"
+MAX_BYTES = 1_000_000
+_NO_SETTINGS = ("help", "version", "list_variants", "config", "show_config")
+_SWITCH = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+_UNSET = object()
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting: its flag, its value as the command line would give it, and where that comes from."""
+
+    flag: str
+    value: Any
+    origin: str
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The study's arguments, and every setting in the order of ``--help``."""
+
+    arguments: argparse.Namespace
+    every: tuple[Setting, ...]
+
+    @contextmanager
+    def naming_origins(self) -> Iterator[None]:
+        """Within it, a UsageError about a flag that nobody typed says where its value comes from."""
+        try:
+            yield
+        except UsageError as error:
+            origins = {one.flag: one.origin for one in self.every if one.origin not in (COMMAND_LINE, DEFAULT)}
+            named = [flag for flag in re.findall(r"--[a-z][a-z0-9-]*", str(error)) if flag in origins]
+            if not named:
+                raise
+            raise UsageError(error.code, f"{error} ({named[0]} is set by {origins[named[0]]})") from error
+
+    def announcement(self) -> str | None:
+        """One line on what is set by other means than the command line; None where nothing is."""
+        found: dict[str, list[str]] = {}
+        for one in self.every:
+            if one.origin not in (COMMAND_LINE, DEFAULT):
+                found.setdefault(one.origin, []).append(one.flag)
+        return "; ".join(f"{origin} sets {', '.join(flags)}" for origin, flags in found.items()) or None
+
+
+def read_settings(parser: argparse.ArgumentParser, argv: list[str], environment: Mapping[str, str]) -> Settings:
+    """The arguments from every source. Raises UsageError for an unknown key or a value that its flag cannot take."""
+    actions = {key: action for action in parser._actions if (key := _key(action))}
+    unset = argparse.Namespace(**{action.dest: _UNSET for action in actions.values()})
+    typed = parser.parse_args(argv, unset)
+    if typed.list_variants:
+        return Settings(parser.parse_args(argv), ())
+    stated = _from_file(parser, actions, typed.config, environment)
+    for key, value in _from_environment(actions, environment).items():
+        name = _variable(key)
+        stated[key] = name, _tokens(parser, actions[key], value, name)
+    arguments = parser.parse_args([*(token for _, tokens in stated.values() for token in tokens), *argv])
+    every = []
+    for key, action in actions.items():
+        given = getattr(typed, action.dest) is not _UNSET
+        origin = COMMAND_LINE if given else stated[key][0] if key in stated else DEFAULT
+        every.append(Setting(f"--{key}", getattr(arguments, action.dest), origin))
+    return Settings(arguments, tuple(every))
+
+
+def read_toml(path: Path, code: str) -> dict[str, Any]:
+    """The table in a TOML file of at most a megabyte. Raises UsageError with this code: which file, why, what to do."""
+    try:
+        if not path.is_file():
+            raise UsageError(code, f"no file {path}: give a TOML file")
+        if path.stat().st_size > MAX_BYTES:
+            raise UsageError(code, f"{path} is larger than {MAX_BYTES:,} bytes: that is no file of settings")
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(code, f"cannot read {path}: {error.strerror or error}. Give a readable TOML file") from error
+    except (ValueError, RecursionError) as error:
+        raise UsageError(code, f"{path} is not TOML: {error or 'nested too deeply'}") from error
+
+
+def _key(action: argparse.Action) -> str | None:
+    """The setting's name: its flag without the dashes."""
+    long = [text for text in action.option_strings if text.startswith("--")]
+    return long[0][2:] if long and action.dest not in _NO_SETTINGS else None
+
+
+def _variable(key: str) -> str:
+    return PREFIX + key.upper().replace("-", "_")
+
+
+def _from_file(
+    parser: argparse.ArgumentParser,
+    actions: Mapping[str, argparse.Action],
+    typed: str | None,
+    environment: Mapping[str, str],
+) -> dict[str, tuple[str, list[str]]]:
+    """Of each key in the file: the file's name and the tokens a command line would have. An empty name: no file."""
+    asked = typed if typed is not None else environment.get(f"{PREFIX}CONFIG")
+    path = Path(FILE_NAME if asked is None else asked)
+    if asked == "" or (asked is None and not path.exists()):
+        return {}
+    found = {}
+    for key, value in read_toml(path, "settings").items():
+        if key not in actions:
+            raise UsageError("unknown-setting", f"{path}: no setting {key!r}: did you mean {_nearest(key, actions)!r}?")
+        found[key] = str(path), _tokens(parser, actions[key], value, str(path))
+    return found
+
+
+def _from_environment(actions: Mapping[str, argparse.Action], environment: Mapping[str, str]) -> dict[str, Any]:
+    """The value of each key that a variable sets."""
+    known = {_variable(key): key for key in actions}
+    found: dict[str, Any] = {}
+    for name in sorted(environment):
+        if not name.startswith(PREFIX) or name == f"{PREFIX}CONFIG":
+            continue
+        if name not in known:
+            near = _nearest(name, known)
+            raise UsageError("unknown-setting", f"no setting for the variable {name}: did you mean {near}? Or unset it")
+        key, value = known[name], environment[name]
+        found[key] = _SWITCH.get(value.lower(), value) if actions[key].nargs == 0 else value
+    return found
+
+
+def _nearest(name: str, known: Mapping[str, Any]) -> str:
+    return str(difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0])
+
+
+def _tokens(parser: argparse.ArgumentParser, action: argparse.Action, value: Any, origin: str) -> list[str]:
+    """The value as a command line has it. Raises UsageError, naming the origin, where the flag cannot take it."""
+    flag = f"--{_key(action)}"
+    if action.nargs == 0:
+        if not isinstance(value, bool):
+            raise UsageError("settings", f"{origin}: {flag} is {value!r}: a switch is true or false")
+        return [flag] if value else []
+    parts = value if isinstance(value, list) else [value]
+    if not all(isinstance(part, str | int | float) and not isinstance(part, bool) for part in parts):
+        raise UsageError("settings", f"{origin}: {flag} is {value!r}: give a text, a number or a list of them")
+    tokens = [f"{flag}={','.join(map(str, parts))}"]
+    try:
+        parser.parse_args(tokens)
+    except UsageError as error:
+        raise UsageError(error.code, f"{origin}: {error}") from error
+    return tokens

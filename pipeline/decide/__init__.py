@@ -1,0 +1,1 @@
+"""From records and a policy to a recommendation: pure functions."""

@@ -1,0 +1,102 @@
+"""Does fixed point make the results batch-invariant? Answered from what the int8 variants did, not from theory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from isobatch.pipeline.records.study import Answer, Comparison, InvarianceAnswer, VariantResult
+from isobatch.pipeline.records.wording import FAR_APART_ULP, counted, listed, number, out_of, setting, sizes
+
+QUESTION = "Does fixed point make the results batch-invariant?"
+
+
+def answer(variants: Sequence[VariantResult]) -> Answer:
+    """The answer over the int8 variants (precision ``int8...``) of a study, with the evidence of each.
+
+    yes: all that could be judged are invariant; no: none is; depends: some are. None: no int8 variant could be judged.
+    """
+    asked = [variant for variant in variants if variant.precision.startswith("int8")]
+    parts = [_judge(variant) for variant in asked]
+    verdict, claim = _claim(parts)
+    judged = {part.variant for part in parts if part.invariant is not None}
+    scope = [one for variant in asked if variant.name in judged for one in _batched(variant)]
+    unjudged = [part.variant for part in parts if part.invariant is None]
+    sentence = f"{claim} ({_scope(scope)})." if scope else f"{claim}."
+    if unjudged and judged:
+        sentence += f" Not judged: {listed(unjudged)}."
+    return Answer(question=QUESTION, verdict=verdict, sentence=sentence, by_variant=parts)
+
+
+def _claim(parts: Sequence[InvarianceAnswer]) -> tuple[Literal["yes", "no", "depends"] | None, str]:
+    same = [part.variant for part in parts if part.invariant is True]
+    other = [part.variant for part in parts if part.invariant is False]
+    kept, changed = "gave every image the bytes of its singles", "changed output bytes with the batch"
+    if same and other:
+        return "depends", f"It depends on the implementation: {listed(same)} {kept}, {listed(other)} {changed}"
+    if same:
+        return "yes", f"Yes, as far as tested: {listed(same)} {kept}"
+    if other:
+        return "no", f"No: {listed(other)} {changed}"
+    if parts:
+        return None, f"No answer: of {listed(part.variant for part in parts)} none could be judged"
+    return None, "No answer: no int8 variant was asked for"
+
+
+def _judge(variant: VariantResult) -> InvarianceAnswer:
+    """A difference counts on every input set of a repeatable variant; equality only where the outputs were valid."""
+
+    def judged(invariant: bool | None, why: str) -> InvarianceAnswer:
+        return InvarianceAnswer(variant=variant.name, invariant=invariant, why=why)
+
+    if variant.status != "measured":
+        return judged(None, f"Not measured ({variant.status}): {variant.reason}.")
+    effective = variant.effective
+    layers = f"; {effective.int8_layers} of {effective.weight_layers} weight layers ran in int8." if effective else "."
+    if effective is not None and effective.int8_layers == 0:
+        return judged(None, f"Not fixed point at all: 0 of {effective.weight_layers} weight layers ran in int8.")
+    said = {one.verdict: one.decided_by.why for one in variant.by_inputs}
+    if "not-repeatable" in said:
+        return judged(None, said["not-repeatable"])
+    compared = _batched(variant)
+    differing = [one for one in compared if not one.bitwise_equal]
+    if differing:
+        return judged(False, f"{_largest(differing)}{layers}")
+    for verdict in ("batch-variant", "top1-stable"):
+        if verdict in said:
+            return judged(False, said[verdict])
+    valid = {one.inputs for one in variant.by_inputs if one.verdict == "batch-invariant"}
+    equal = [one for one in compared if one.inputs in valid]
+    if not equal:
+        return judged(None, said.get("invalid", "No batch was run beside the singles."))
+    invalid = [one.inputs for one in variant.by_inputs if one.verdict == "invalid"]
+    left = f"; {listed(invalid)} not counted, its outputs are invalid" if invalid else ""
+    elements = sum(one.n_elements for one in equal)
+    why = f"None of {counted(elements, 'element')} differs in {counted(len(equal), 'comparison')} ({_scope(equal)})"
+    return judged(True, f"{why}{left}{layers}")
+
+
+def _batched(variant: VariantResult) -> list[Comparison]:
+    return [one for one in variant.comparisons if one.kind in ("batch-vs-singles", "position", "neighbours")]
+
+
+def _largest(differing: Sequence[Comparison]) -> str:
+    one = max(differing, key=lambda item: item.max_abs or 0.0)
+    images = f"{out_of(one.n_images - one.n_images_equal, one.n_images, 'image')}"
+    elements = f"{out_of(one.n_elements_differing, one.n_elements, 'element')}"
+    extent = f", by up to {number(one.max_abs)}" if one.max_abs is not None else ""
+    steps = (
+        f" ({number(one.max_ulp)} steps of the output's type)" if one.max_ulp and one.max_ulp < FAR_APART_ULP else ""
+    )
+    where = f"{one.inputs}, N = {one.batch_size}, {setting(one.condition)}"
+    return f"{images} and {elements} differ{extent}{steps} ({where})"
+
+
+def _scope(compared: Sequence[Comparison]) -> str:
+    """``seed (4 images) and photos (40 images) at N = 2, 4 and 8; 2 threads, isa native``."""
+    n_images = {one.inputs: 0 for one in compared}
+    for one in compared:
+        n_images[one.inputs] = max(n_images[one.inputs], one.n_images)
+    sets = listed(f"{name} ({counted(n, 'image')})" for name, n in n_images.items())
+    settings = dict.fromkeys(setting(one.condition) for one in compared if one.kind == "batch-vs-singles")
+    return "; ".join([f"{sets} at {sizes(one.batch_size for one in compared)}", *settings])

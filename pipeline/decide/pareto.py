@@ -1,0 +1,56 @@
+"""The variants that no other beats, and the two figures besides cost by which variants are ranked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from isobatch.pipeline.decide.policy import Price, obstacles, price
+from isobatch.pipeline.records.study import VERDICTS, ParetoPoint, Policy, VariantResult
+
+
+def pareto_set(variants: Sequence[VariantResult], policy: Policy) -> list[ParetoPoint]:
+    """The measured, valid variants that no other beats: as good in accuracy, cost (the objective) and stability, and
+    better in one. Where only one of two has an accuracy, it is not shown to be as good, so it does not beat the other.
+    """
+    anything = Policy(stability="none", objective=policy.objective)
+    open_to = [(one, found) for one in variants if not obstacles(one, anything) and (found := price(one.cost, policy))]
+    return [
+        _point(one, paid)
+        for one, paid in open_to
+        if not any(_beats(other, other_paid, one, paid) for other, other_paid in open_to)
+    ]
+
+
+def _beats(one: VariantResult, paid: Price, other: VariantResult, other_paid: Price) -> bool:
+    if (one.accuracy is None) != (other.accuracy is None):
+        return False
+    mine = top1_of(one), -paid.cost, -_rank(one)
+    yours = top1_of(other), -other_paid.cost, -_rank(other)
+    return mine != yours and mine[0] >= yours[0] and mine[1] >= yours[1] and mine[2] >= yours[2]
+
+
+def _point(variant: VariantResult, paid: Price) -> ParetoPoint:
+    cost, verdict = variant.cost, variant.verdict
+    assert cost is not None and verdict is not None  # a variant with a price and no obstacle has both
+    return ParetoPoint(
+        variant=variant.name,
+        verdict=verdict,
+        throughput_img_s=max((one.median for one in cost.throughput_img_s.values()), default=None),
+        latency_ms=cost.latency_ms.median if cost.latency_ms else None,
+        size_bytes=cost.size_bytes,
+        accuracy=variant.accuracy.top1 if variant.accuracy else None,
+    )
+
+
+def top1_of(variant: VariantResult) -> float:
+    """Its top-1, below every real one where it was not evaluated."""
+    return variant.accuracy.top1 if variant.accuracy else -1.0
+
+
+def size_of(variant: VariantResult) -> int:
+    """Bytes of its artifact, 0 where it has no cost."""
+    return variant.cost.size_bytes if variant.cost else 0
+
+
+def _rank(variant: VariantResult) -> int:
+    return VERDICTS.index(variant.verdict) if variant.verdict else len(VERDICTS)

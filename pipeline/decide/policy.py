@@ -1,0 +1,159 @@
+"""What a policy asks of a variant, what stands in its way, and what it costs under the objective."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from isobatch.pipeline.compare.accuracy import decide
+from isobatch.pipeline.records.study import Cost, Interval, Policy, VariantResult
+from isobatch.pipeline.records.wording import counted, number, points
+
+_ALLOWED = {
+    "batch-invariant": ("batch-invariant",),
+    "top1-stable": ("batch-invariant", "top1-stable"),
+    "none": ("batch-invariant", "top1-stable", "batch-variant"),
+}
+
+
+def describe(policy: Policy) -> str:
+    """The policy's demands in words: ``batch-invariant, top-1 drop at most 2 points, most images a second``."""
+    parts: list[str] = ["any stability" if policy.stability == "none" else policy.stability]
+    if policy.max_accuracy_drop is not None:
+        parts.append(f"top-1 drop at most {points(policy.max_accuracy_drop / 100)}")
+    if policy.max_latency_ms is not None:
+        parts.append(f"at most {number(policy.max_latency_ms)} ms for one image")
+    if policy.max_size_mb is not None:
+        parts.append(f"at most {number(policy.max_size_mb)} MB")
+    if policy.min_throughput_img_s is not None:
+        parts.append(f"at least {number(policy.min_throughput_img_s)} images/s")
+    wish = {"throughput": "most images a second", "latency": "lowest latency", "size": "smallest artifact"}
+    return ", ".join([*parts, wish[policy.objective]])
+
+
+def obstacles(variant: VariantResult, policy: Policy) -> list[str]:
+    """All that keeps the variant from being a candidate under the policy; empty for a candidate.
+
+    What could not be measured stands in the way like what was measured and failed: nothing unknown counts as good.
+    """
+    barred = _barred(variant)
+    if barred:
+        return [barred]
+    found = []
+    if variant.verdict not in _ALLOWED[policy.stability]:
+        why = f" ({variant.decided_by.inputs}: {variant.decided_by.why.rstrip('.')})" if variant.decided_by else ""
+        found.append(f"{variant.verdict}, where the policy asks for {policy.stability}{why}")
+    found += _accuracy_obstacle(variant, policy)
+    found += _cost_obstacles(variant.cost, policy)
+    return found
+
+
+def _barred(variant: VariantResult) -> str | None:
+    """Why the variant is no candidate under any policy."""
+    if variant.role == "reference":
+        return "the ruler for numeric error, never a candidate"
+    if variant.status != "measured":
+        remedy = f" ({variant.remedy})" if variant.remedy else ""
+        return f"{variant.status}: {variant.reason or 'no reason was recorded'}{remedy}"
+    if variant.verdict is None:
+        return "no verdict: nothing was compared"
+    if variant.verdict in ("invalid", "not-repeatable"):
+        decided = variant.decided_by
+        return f"{variant.verdict}{f' on {decided.inputs}: {decided.why}' if decided else ''}"
+    return None
+
+
+def _accuracy_obstacle(variant: VariantResult, policy: Policy) -> list[str]:
+    limit = policy.max_accuracy_drop
+    if limit is None:
+        return []
+    asked = f"the limit of {points(limit / 100)}"
+    if variant.accuracy_drop is None:
+        return [f"accuracy unknown against {asked}: {variant.accuracy_note or 'it was not measured'}"]
+    drop = decide(variant.accuracy_drop, limit)
+    measured = f"{points(drop.value)}, 95 % bound {points(drop.upper95)}, {counted(drop.n, 'image')}"
+    if drop.decided == "met":
+        return []
+    if drop.decided == "not-met":
+        return [f"accuracy drop beyond {asked} ({measured})"]
+    enough = "no feasible number of images" if drop.needed_n is None else f"about {drop.needed_n:,} images"
+    return [f"accuracy drop undecided against {asked} ({measured}); {enough} would decide at these rates"]
+
+
+def _cost_obstacles(cost: Cost | None, policy: Policy) -> list[str]:
+    found = []
+    if policy.max_latency_ms is not None:
+        latency = cost.latency_ms.median if cost and cost.latency_ms else None
+        if latency is None:
+            found.append("latency not measured")
+        elif latency > policy.max_latency_ms:
+            found.append(f"latency {number(latency)} ms above the limit of {number(policy.max_latency_ms)} ms")
+    if policy.max_size_mb is not None:
+        if cost is None:
+            found.append("size not measured")
+        elif cost.size_bytes > policy.max_size_mb * 1e6:
+            found.append(f"size {megabytes(cost.size_bytes)} above the limit of {number(policy.max_size_mb)} MB")
+    if policy.min_throughput_img_s is not None:
+        best = max((one.median for one in cost.throughput_img_s.values()), default=None) if cost else None
+        if best is None:
+            found.append("throughput not measured")
+        elif best < policy.min_throughput_img_s:
+            asked = number(policy.min_throughput_img_s)
+            found.append(f"throughput {number(best)} images/s below the {asked} images/s demanded")
+    if price(cost, policy) is None:
+        found.append(f"{policy.objective} not measured")
+    return found
+
+
+@dataclass(frozen=True)
+class Price:
+    """What the objective minimises, with its 95 % limits; both are the cost itself where it was timed only once."""
+
+    cost: float  # seconds an image, milliseconds a call, or bytes
+    low: float
+    high: float
+    batch_size: int | None
+    text: str
+    timed_once: bool = False
+
+    def overlaps(self, other: Price) -> bool:
+        """Whether the intervals meet, so that neither is shown to be cheaper."""
+        return self.low <= other.high and other.low <= self.high
+
+
+def price(cost: Cost | None, policy: Policy) -> Price | None:
+    """What the variant costs under the policy's objective, at its best N for throughput; None: not measured."""
+    if cost is None:
+        return None
+    if policy.objective == "size":
+        return Price(cost.size_bytes, cost.size_bytes, cost.size_bytes, None, megabytes(cost.size_bytes))
+    if policy.objective == "latency":
+        if cost.latency_ms is None:
+            return None
+        timed = cost.latency_ms
+        return Price(timed.median, *_limits(timed), 1, f"{_interval(timed)} ms for one image", timed.n == 1)
+    if not cost.throughput_img_s:
+        return None
+    best = max(cost.throughput_img_s, key=lambda n: cost.throughput_img_s[n].median)
+    timed = cost.throughput_img_s[best]
+    low, high = _limits(timed)
+    return Price(
+        1 / timed.median, 1 / high, 1 / low, int(best), f"{_interval(timed)} images/s at N = {best}", timed.n == 1
+    )
+
+
+def megabytes(size_bytes: int) -> str:
+    """A size in units of a million bytes: ``25.6 MB``."""
+    return f"{number(size_bytes / 1e6)} MB"
+
+
+def _limits(timed: Interval) -> tuple[float, float]:
+    return (
+        timed.median if timed.low95 is None else timed.low95,
+        timed.median if timed.high95 is None else timed.high95,
+    )
+
+
+def _interval(timed: Interval) -> str:
+    if timed.low95 is None or timed.high95 is None:
+        return f"{number(timed.median)} (timed once)"
+    return f"{number(timed.median)} ({number(timed.low95)} to {number(timed.high95)})"

@@ -1,0 +1,67 @@
+"""A variant with a repair that holds, as a candidate of its own: ``fp32+surgical``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from isobatch.pipeline.records.study import Cost, DecidedBy, Interval, Repair, VariantResult
+from isobatch.pipeline.records.wording import counted
+
+SWITCH = "switch"
+"""The rung that leads to another variant, which is a candidate anyway."""
+
+
+def with_repairs(variants: Sequence[VariantResult]) -> list[VariantResult]:
+    """Every variant, behind each its repaired selves, in the order of the ladder."""
+    found = []
+    for variant in variants:
+        repairs = [one for one in variant.repairs or () if (one.batch_invariant or one.top1_stable)]
+        found += [variant, *(repaired_variant(variant, one) for one in repairs if one.name != SWITCH)]
+    return found
+
+
+def repaired_variant(variant: VariantResult, repair: Repair) -> VariantResult:
+    """The record of the variant as repaired. Its costs are the native ones times the measured ratios.
+
+    Accuracy is the native one where the singles are, byte by byte, the native singles; else it is unknown: close is
+    not measured.
+    """
+    as_native = repair.singles_as_native is True
+    inputs = variant.cost.inputs if variant.cost else variant.decided_by.inputs if variant.decided_by else ""
+    made = f" ({counted(repair.n_comparisons, 'comparison')})" if repair.n_comparisons else ""
+    what = "all bytes" if repair.batch_invariant else "every top-1"
+    unknown = f"the {repair.name} repair changes its singles, and the accuracy of these was not measured"
+    return variant.model_copy(
+        update={
+            "name": f"{variant.name}+{repair.name}",
+            "verdict": "batch-invariant" if repair.batch_invariant else "top1-stable",
+            "decided_by": DecidedBy(inputs=inputs, why=f"{what} of {repair.scope} are those of its own singles{made}"),
+            "by_inputs": [],
+            "comparisons": [],
+            "cost": variant.cost and _cost(variant.cost, repair),
+            "accuracy": variant.accuracy if as_native else None,
+            "accuracy_drop": variant.accuracy_drop if as_native else None,
+            "accuracy_note": variant.accuracy_note if as_native else unknown,
+            "repairs": None,
+        }
+    )
+
+
+def _cost(native: Cost, repair: Repair) -> Cost:
+    latency, ratio = native.latency_ms, repair.latency_ratio.get("1")
+    priced = {n: ratio for n, ratio in repair.throughput_ratio.items() if n in native.throughput_img_s}
+    return native.model_copy(
+        update={
+            "latency_ms": scaled(latency, ratio) if latency and ratio else None,
+            "throughput_img_s": {n: scaled(native.throughput_img_s[n], ratio) for n, ratio in priced.items()},
+        }
+    )
+
+
+def scaled(native: Interval, ratio: Interval) -> Interval:
+    """A native measurement times a ratio; its limits are those of both multiplied, which is on the wide side."""
+    low, high = (
+        None if one is None or other is None else one * other
+        for one, other in ((native.low95, ratio.low95), (native.high95, ratio.high95))
+    )
+    return Interval(median=native.median * ratio.median, low95=low, high95=high, n=min(native.n, ratio.n))

@@ -1,0 +1,81 @@
+"""The last rung of the ladder: another variant of the study, which is batch-invariant as it is.
+
+Nothing is run for it: its verdict and its costs are the study's own evidence. So the two did not alternate call by call
+as a repair and its native self do, and the drift between rounds is in the ratio.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from isobatch.pipeline.decide.policy import Price, price
+from isobatch.pipeline.decide.repaired_variants import SWITCH
+from isobatch.pipeline.records.study import Cost, Interval, Policy, Repair, VariantResult
+from isobatch.pipeline.records.wording import counted, listed
+
+
+def with_switches(variants: Sequence[VariantResult], policy: Policy) -> list[VariantResult]:
+    """The variants, behind the repairs of each that were tried the one of changing to another variant."""
+    steady = [one for one in variants if one.verdict == "batch-invariant" and one.role == "candidate"]
+    return [
+        one if one.repairs is None else one.model_copy(update={"repairs": [*one.repairs, _switch(one, steady, policy)]})
+        for one in variants
+    ]
+
+
+def _switch(variant: VariantResult, steady: Sequence[VariantResult], policy: Policy) -> Repair:
+    prices = [(found, one) for one in steady if _comparable(variant, one) and (found := price(one.cost, policy))]
+    if not prices:
+        why = "no variant of this study is batch-invariant and timed on the same images"
+        return Repair(name=SWITCH, batch_invariant=None, scope="", note=why)
+    _, chosen = min(prices, key=_cost)
+    assert variant.cost is not None and chosen.cost is not None
+    verdicts = chosen.by_inputs
+    images = listed(f"{counted(one.n_images, 'image')} of {one.inputs}" for one in verdicts)
+    return Repair(
+        name=SWITCH,
+        batch_invariant=True,
+        scope=f"the whole study ({images})" if verdicts else "the whole study",
+        singles_as_native=False,
+        n_images=sum(one.n_images for one in verdicts),
+        n_comparisons=sum(one.n_comparisons for one in verdicts),
+        throughput_ratio=_throughput(variant.cost, chosen.cost),
+        latency_ratio=_latency(variant.cost, chosen.cost),
+        memory_ratio=_memory(variant.cost, chosen.cost),
+        note=f"{chosen.name} in its place, which is a candidate of its own; priced by the study's own calls of both",
+    )
+
+
+def _cost(found: tuple[Price, VariantResult]) -> float:
+    return found[0].cost
+
+
+def _comparable(variant: VariantResult, other: VariantResult) -> bool:
+    """Whether both were timed on the same images."""
+    mine, yours = variant.cost, other.cost
+    return bool(mine and yours and (mine.inputs, mine.image_size) == (yours.inputs, yours.image_size))
+
+
+def _throughput(native: Cost, other: Cost) -> dict[str, Interval]:
+    both = [n for n in native.throughput_img_s if n != "1" and n in other.throughput_img_s]
+    return {n: ratio(other.throughput_img_s[n], native.throughput_img_s[n]) for n in both}
+
+
+def _latency(native: Cost, other: Cost) -> dict[str, Interval]:
+    if native.latency_ms is None or other.latency_ms is None:
+        return {}
+    return {"1": ratio(other.latency_ms, native.latency_ms)}
+
+
+def _memory(native: Cost, other: Cost) -> float | None:
+    """Of the peaks of their workers, each of which ran one variant alone."""
+    if not native.peak_memory_bytes or not other.peak_memory_bytes:
+        return None
+    return other.peak_memory_bytes / native.peak_memory_bytes
+
+
+def ratio(one: Interval, other: Interval) -> Interval:
+    """One measurement over another; its limits are the farthest that both limits allow, which is on the wide side."""
+    low = None if one.low95 is None or other.high95 is None else one.low95 / other.high95
+    high = None if one.high95 is None or other.low95 is None else one.high95 / other.low95
+    return Interval(median=one.median / other.median, low95=low, high95=high, n=min(one.n, other.n))

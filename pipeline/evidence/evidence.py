@@ -1,0 +1,112 @@
+"""What a worker brings back: the output rows of every pass, kept as differences from the singles."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isobatch.pipeline.records.study import NEIGHBOURS
+
+PassKind = Literal["singles", "batched", "position", "neighbours", "repeat"]
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One way through the images ``start`` to ``stop`` of a set, ``batch_size`` at a time.
+
+    ``position``: every batch rotated by ``rotation`` places (rows are kept in the images' own order). ``neighbours``:
+    the last image of every batch replaced by ``neighbour`` (its row is not kept). ``repeat``: batches already run, once
+    more in the same process. ``stop - start`` is a multiple of batch_size.
+    """
+
+    kind: PassKind
+    batch_size: int
+    start: int
+    stop: int
+    rotation: int = 1
+    neighbour: str = NEIGHBOURS[0]
+
+    @property
+    def id(self) -> str:
+        """A name that is unique within a job."""
+        name = f"{self.kind}-{self.batch_size}-{self.start}-{self.stop}"
+        if self.kind == "position" and self.rotation != 1:
+            return f"{name}-{self.rotation}"
+        return f"{name}-{self.neighbour}" if self.kind == "neighbours" and self.neighbour != NEIGHBOURS[0] else name
+
+    @property
+    def images(self) -> tuple[int, ...]:
+        """The images whose rows are evidence of this pass, in order."""
+        every = range(self.start, self.stop)
+        if self.kind != "neighbours":
+            return tuple(every)
+        return tuple(i for i in every if (i - self.start) % self.batch_size != self.batch_size - 1)
+
+
+def bits(rows: NDArray[Any]) -> NDArray[Any]:
+    """The rows as unsigned integers of the same width: what is compared when bytes are compared."""
+    return np.ascontiguousarray(rows).view(f"u{rows.dtype.itemsize}")
+
+
+def differing_rows(reference: NDArray[Any], candidate: NDArray[Any]) -> NDArray[np.int64]:
+    """Indices of the rows whose bytes differ. Both arrays are [n, classes] of one type; ValueError otherwise."""
+    if reference.shape != candidate.shape or reference.dtype != candidate.dtype:
+        first, second = (f"{rows.dtype}{list(rows.shape)}" for rows in (reference, candidate))
+        raise ValueError(f"shape-mismatch: rows of {first} against {second}")
+    return np.flatnonzero((bits(reference) != bits(candidate)).any(axis=1))
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """The outputs of one job: a variant on one input set, or a part of it, under one condition, in one round.
+
+    ``singles`` is [n, classes] in the network's own type; ``rows`` maps a pass's id to (indices into ``Pass.images``
+    of the rows whose bytes differ from the singles, those rows). ``call_s``: seconds of each call of a pass, of the
+    wall clock or of the device's; ``warm_up_s``: of each call that went ahead unrecorded. ``device_memory``: bytes by
+    the device's own counters (``Clocked``).
+    """
+
+    variant: str
+    inputs: str
+    round: int
+    singles: NDArray[Any]
+    passes: tuple[Pass, ...]
+    rows: Mapping[str, tuple[NDArray[np.int64], NDArray[Any]]]
+    call_s: Mapping[str, tuple[float, ...]]
+    effective: Mapping[str, Any]
+    clip_shares: Mapping[str, float] | None
+    peak_memory_bytes: int
+    readback: Mapping[str, str]  # what the libraries say of the ISA, threads and settings in effect
+    machine: str = ""  # what decides bits where it ran: processor, caps, versions (``environment.machine``)
+    whole: str = ""  # of evidence of one part of a set: the id of the job that was cut
+    device_memory: Mapping[str, int] | None = None
+    warm_up_s: tuple[float, ...] = ()
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """The images that were run: ``singles[0]`` is the row of the first of them."""
+        (singles,) = self.find("singles")
+        return singles.start, singles.stop
+
+    def outputs(self, chosen: Pass) -> NDArray[Any]:
+        """The rows [len(images), classes] of a pass, rebuilt exactly."""
+        whole: NDArray[Any] = self.singles[np.asarray(chosen.images) - self.span[0]]
+        if chosen.kind != "singles":
+            index, values = self.rows[chosen.id]
+            whole[index] = values
+        return whole
+
+    def find(self, kind: PassKind, batch_size: int | None = None) -> tuple[Pass, ...]:
+        """The passes of that kind, and of that N if given, in the order they were run."""
+        return tuple(p for p in self.passes if p.kind == kind and batch_size in (None, p.batch_size))
+
+    def alike(self, kind: PassKind) -> list[tuple[Pass, ...]]:
+        """The passes of that kind, those of one N, rotation and neighbour together, by ascending N."""
+        groups: dict[tuple[int, int, str], list[Pass]] = {}
+        for chosen in self.find(kind):
+            groups.setdefault((chosen.batch_size, chosen.rotation, chosen.neighbour), []).append(chosen)
+        return [tuple(group) for _, group in sorted(groups.items(), key=lambda item: item[0][0])]

@@ -1,0 +1,73 @@
+"""What stands beside an image in place of its natural neighbour, made from the image replaced: everywhere the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isobatch.models.spec.runner import Runner
+from isobatch.pipeline.evidence.evidence import bits
+from isobatch.pipeline.evidence.rows import row_distance
+
+Image = NDArray[np.float32]
+
+OUTLIER_FACTOR = np.float32(32)  # a power of two: the outlier neighbour is the image itself, exactly scaled
+_SEED = 5
+
+
+def _constant(image: Image) -> Image:
+    return np.full_like(image, image.max())
+
+
+def _random(image: Image) -> Image:
+    """Uniform noise as large as the image: from raw integers, so the same bytes on every machine."""
+    drawn = np.random.Generator(np.random.PCG64(_SEED)).random(image.shape, np.float32)
+    return np.asarray((drawn * np.float32(2) - np.float32(1)) * np.abs(image).max(), np.float32)
+
+
+def _one_pixel(image: Image) -> Image:
+    spot = np.zeros_like(image)
+    spot[:, image.shape[1] // 2, image.shape[2] // 2] = np.abs(image).max() * OUTLIER_FACTOR
+    return spot
+
+
+REPLACEMENTS: Mapping[str, Callable[[Image], Image]] = {
+    "outlier": lambda image: image * OUTLIER_FACTOR,
+    "zeros": np.zeros_like,
+    "constant": _constant,
+    "random": _random,
+}
+_MORE: Mapping[str, Callable[[Image], Image]] = {
+    "larger": lambda image: image * np.float32(2**10),
+    "smaller": lambda image: image * np.float32(2**-10),
+    "negative outlier": lambda image: image * -OUTLIER_FACTOR,
+    "one bright pixel": _one_pixel,
+}
+
+
+def beside(batch: Image, replacement: Callable[[Image], Image]) -> Image:
+    """The batch [n, c, h, w] with its last image replaced by what ``replacement`` makes of it."""
+    changed = batch.copy()
+    changed[-1] = replacement(batch[-1])
+    return changed
+
+
+def find_replacement(name: str, runner: Runner, batch: Image) -> Callable[[Image], Image]:
+    """The replacement of that name; ``worst``: of all known, what moves the other rows of this batch most.
+
+    Most: by elements whose bytes differ from the plain batch, then by the largest difference; the first of equals.
+    """
+    if name in REPLACEMENTS:
+        return REPLACEMENTS[name]
+    plain = runner.run(batch)[:-1]
+    tried = {**REPLACEMENTS, **_MORE}
+    return max(tried.values(), key=lambda one: _moved(plain, runner.run(beside(batch, one))[:-1]))
+
+
+def _moved(plain: NDArray[Any], rows: NDArray[Any]) -> tuple[int, float]:
+    if plain.shape != rows.shape or plain.dtype != rows.dtype:
+        return plain.size, np.inf
+    return int((bits(plain) != bits(rows)).sum()), float(np.nan_to_num(row_distance(plain, rows), nan=np.inf).max())

@@ -1,0 +1,121 @@
+"""Large sets in parts: where they are cut, and the evidence of the parts as that of the whole.
+
+A part is what one worker runs, and what is lost where it is interrupted. Cuts lie only where a batch of every N ends,
+so which images share a batch does not depend on them; where sizes have no common end in reach, a set is not cut.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isobatch.pipeline.evidence.evidence import Evidence, Pass
+
+FIRST_IMAGES = 64
+"""At least so many images are in the first part: the one that is timed, and so runs alone."""
+PART_IMAGES = 256
+
+Rows = tuple[NDArray[np.int64], NDArray[Any]]
+
+
+def cut(n_images: int, batch_sizes: Sequence[int]) -> list[tuple[int, int]]:
+    """The ranges of images, in order, that a set is run in. The first holds every N at least twice."""
+    tested = [n for n in batch_sizes if 1 < n <= n_images]
+    step = math.lcm(*tested)
+    first = _up_to(step, max(FIRST_IMAGES, 2 * max(tested, default=1)))
+    later = _up_to(step, PART_IMAGES)
+    bounds = [0, *range(first, n_images - later // 4, later), n_images]  # a small rest belongs to the part before
+    return list(itertools.pairwise(bounds))
+
+
+def _up_to(step: int, least: int) -> int:
+    return -(-least // step) * step
+
+
+def passes_within(passes: Sequence[Pass], start: int, stop: int) -> tuple[Pass, ...]:
+    """The passes as far as they go through the images ``start`` to ``stop``."""
+    clipped = (replace(one, start=max(one.start, start), stop=min(one.stop, stop)) for one in passes)
+    return tuple(one for one in clipped if one.start < one.stop)
+
+
+def joined(parts: Sequence[Evidence]) -> Evidence:
+    """The evidence of adjacent parts, in order, as that of the images of all. Rows are read when they are asked for."""
+    return parts[0] if len(parts) == 1 else _Joined(parts)
+
+
+Pieces = dict[Pass, list[tuple[Evidence, Pass]]]
+
+
+def _pieces(parts: Sequence[Evidence]) -> Pieces:
+    """By pass through the whole: the passes through the parts that make it up."""
+    found: list[list[tuple[Evidence, Pass]]] = []
+    for evidence in parts:
+        for one in evidence.passes:
+            home = next((piece for piece in found if _goes_on(piece[-1][1], one)), None)
+            if home is None:
+                found.append([(evidence, one)])
+            else:
+                home.append((evidence, one))
+    return {replace(piece[0][1], stop=piece[-1][1].stop): piece for piece in found}
+
+
+def _goes_on(before: Pass, after: Pass) -> bool:
+    return replace(before, start=before.stop, stop=after.stop) == after
+
+
+class _Rows(Mapping[str, Rows]):
+    def __init__(self, pieces: Pieces) -> None:
+        self._pieces = {whole.id: piece for whole, piece in pieces.items() if whole.kind != "singles"}
+
+    def __getitem__(self, name: str) -> Rows:
+        index, values, before = [], [], 0
+        for evidence, one in self._pieces[name]:
+            rows = evidence.rows[one.id]
+            index.append(rows[0] + before)
+            values.append(rows[1])
+            before += len(one.images)
+        return np.concatenate(index), np.concatenate(values)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._pieces)
+
+    def __len__(self) -> int:
+        return len(self._pieces)
+
+
+class _Joined(Evidence):
+    def __init__(self, parts: Sequence[Evidence]) -> None:
+        pieces = _pieces(parts)
+        first = parts[0]
+        known: dict[str, Any] = {one.name: getattr(first, one.name) for one in fields(first) if one.name != "singles"}
+        known |= {
+            "passes": tuple(pieces),
+            "rows": _Rows(pieces),
+            "call_s": {p.id: tuple(s for e, one in piece for s in e.call_s[one.id]) for p, piece in pieces.items()},
+            "warm_up_s": tuple(s for one in parts for s in one.warm_up_s),
+            "clip_shares": _clip_shares(parts),
+            "peak_memory_bytes": max(one.peak_memory_bytes for one in parts),
+            "_parts": tuple(parts),
+        }
+        for name, value in known.items():
+            object.__setattr__(self, name, value)  # the record is frozen
+
+    @property
+    def singles(self) -> NDArray[Any]:
+        """The singles rows [n, classes] of all parts, read anew."""
+        return np.concatenate([one.singles for one in self._parts])  # type: ignore[attr-defined]
+
+
+def _clip_shares(parts: Sequence[Evidence]) -> dict[str, float] | None:
+    """The mean over the parts, each as heavy as it has images."""
+    if any(one.clip_shares is None for one in parts):
+        return None
+    heavy = [(one.clip_shares or {}, one.span[1] - one.span[0]) for one in parts]
+    total = sum(count for _, count in heavy)
+    return {layer: sum(found[layer] * count / total for found, count in heavy) for layer in heavy[0][0]}

@@ -1,0 +1,86 @@
+"""Output rows: what several stages ask of arrays [n, classes] of logits in the network's own type."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isobatch.pipeline.evidence.evidence import bits
+
+_BLOCK_ELEMENTS = 2**20
+
+
+def blocks(rows: NDArray[Any]) -> Iterator[slice]:
+    """Slices of about a million elements that cover all rows: float64 temporaries stay near 8 MB each."""
+    step = max(1, _BLOCK_ELEMENTS // max(1, rows.shape[1]))
+    for start in range(0, len(rows), step):
+        yield slice(start, start + step)
+
+
+def same_bits(reference: NDArray[Any], candidate: NDArray[Any]) -> NDArray[np.bool_]:
+    """A mask [n, classes] of the elements whose bytes are equal; values of two types never have equal bytes."""
+    if reference.dtype != candidate.dtype:
+        return np.zeros(reference.shape, dtype=np.bool_)
+    return np.asarray(bits(reference) == bits(candidate))
+
+
+def absolute_difference(reference: NDArray[Any], candidate: NDArray[Any]) -> NDArray[np.float64]:
+    """|candidate - reference| as float64 [n, classes]: exactly 0 where the bytes or the values (inf) are equal.
+
+    NaN where only one side is NaN, or both are with other bytes.
+    """
+    first, second = reference.astype(np.float64), candidate.astype(np.float64)
+    with np.errstate(invalid="ignore", over="ignore"):
+        apart = np.abs(second - first)
+    apart[same_bits(reference, candidate) | (first == second)] = 0.0
+    return apart
+
+
+def row_distance(reference: NDArray[Any], candidate: NDArray[Any]) -> NDArray[np.float64]:
+    """The largest |candidate - reference| of each row, float64 [n]."""
+    found = np.zeros(len(reference))
+    for part in blocks(reference):
+        found[part] = absolute_difference(reference[part], candidate[part]).max(axis=1, initial=0.0)
+    return found
+
+
+def ranked(rows: NDArray[Any]) -> NDArray[np.float64]:
+    """The rows as float64 with NaN in the place of +inf, so that every row has an order."""
+    values = rows.astype(np.float64)
+    return np.where(np.isnan(values), np.inf, values)
+
+
+def top1(rows: NDArray[Any]) -> NDArray[np.int64]:
+    """The class of the largest logit of each row, int64 [n]; equal logits: the lowest class. NaN ranks as +inf."""
+    found = np.zeros(len(rows), dtype=np.int64)
+    for part in blocks(rows):
+        found[part] = ranked(rows[part]).argmax(axis=1)
+    return found
+
+
+def top1_margin(rows: NDArray[Any]) -> NDArray[np.float64]:
+    """The largest logit minus the second largest of each row, float64 [n]; inf where there is one class only."""
+    found = np.full(len(rows), np.inf)
+    if rows.shape[1] < 2:
+        return found
+    for part in blocks(rows):
+        best = np.partition(rows[part].astype(np.float64), -2, axis=1)[:, -2:]
+        with np.errstate(invalid="ignore"):
+            found[part] = best[:, 1] - best[:, 0]
+    return found
+
+
+def non_finite_rows(rows: NDArray[Any]) -> NDArray[np.int64]:
+    """Indices of the rows that hold a NaN or an infinity."""
+    bad = np.zeros(len(rows), dtype=np.bool_)
+    for part in blocks(rows):
+        bad[part] = ~np.isfinite(rows[part].astype(np.float64)).all(axis=1)
+    return np.flatnonzero(bad)
+
+
+def all_alike(rows: NDArray[Any]) -> bool:
+    """Whether two or more rows are all one row, byte for byte."""
+    return len(rows) > 1 and all(bool((bits(rows[part]) == bits(rows[:1])).all()) for part in blocks(rows))

@@ -1,0 +1,1 @@
+"""Which layers start a difference, by which cause, and scripts that show it."""

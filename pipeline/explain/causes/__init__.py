@@ -1,0 +1,141 @@
+"""Why a layer's rows depend on the batch: one file an intervention, found by looking into this package.
+
+A cause is a module with
+
+* ``NAME``: its word in the table of method.md, ``ROLE``: ``mechanism`` or ``trigger``, ``ORDER``: mechanisms are tried
+  in this order, and the first that is supported names the origin;
+* ``QUESTION``, ``IF_SUPPORTED``, ``IF_REFUTED``: what is asked and both answers, each one plain sentence; report and
+  docs print these same strings;
+* ``applies_to(subject) -> bool``: whether the runner can do what the intervention needs, at this kind of layer;
+* ``probe(subject) -> CauseFinding``: change one thing at that layer, and see whether *the difference between N = 1 and
+  N = k* vanishes. Supported only then; the evidence says what was done, on how many elements, and what it gave.
+
+A probe must leave the runner as it found it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cache, cached_property
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isobatch.models.spec.runner import Layer, Rows
+from isobatch.pipeline.evidence.evidence import bits
+from isobatch.pipeline.records.study import CauseFinding
+
+UNEXPLAINED = "unexplained"
+
+
+@dataclass(frozen=True)
+class Subject:
+    """An origin under examination: a live runner, its layer, and rows on which N = 1 and N = ``batch`` differ.
+
+    ``inputs``: the layer's input rows, batch axis first, ``batch`` or more: the bytes that both calls are given.
+    ``found_by``: what gave the layer away; after ``provoked`` or ``sibling`` these rows need not show the difference.
+    """
+
+    runner: Any
+    layer: Layer
+    inputs: Rows
+    batch: int
+    threads: int
+    seed: int
+    found_by: str = "captured"
+    memo: dict[str, Any] = field(default_factory=dict, repr=False)  # what several interventions find out only once
+
+    def rows(self, start: int, stop: int) -> Rows:
+        """The input rows ``start`` to ``stop``; what all rows share is passed as it is."""
+        count = max(len(part) for part in self.inputs if part.ndim)
+        return tuple(part[start:stop] if part.ndim and len(part) == count else part for part in self.inputs)
+
+    @cached_property
+    def alone(self) -> NDArray[Any]:
+        """The first output [batch, ...] with every row replayed by itself."""
+        return alone(self.runner, self.layer.name, self.rows(0, self.batch), self.batch)
+
+    @cached_property
+    def together(self) -> NDArray[Any]:
+        """The first output [batch, ...] of all rows replayed in one call."""
+        return np.atleast_1d(self.runner.replay(self.layer.name, self.rows(0, self.batch))[0])
+
+    @cached_property
+    def differing(self) -> NDArray[np.bool_]:
+        """A mask [batch, ...] of the output elements whose bytes depend on N."""
+        return np.asarray(bits(self.alone) != bits(self.together))
+
+
+def alone(runner: Any, layer: str, inputs: Rows, batch: int) -> NDArray[Any]:
+    """The first output [batch, ...] of a layer with every row of ``inputs`` replayed by itself."""
+    found = []
+    for i in range(batch):
+        row = tuple(part[i : i + 1] if part.ndim and len(part) == batch else part for part in inputs)
+        found.append(np.atleast_1d(runner.replay(layer, row)[0]))
+    return np.concatenate(found)
+
+
+@dataclass(frozen=True)
+class Cause:
+    """One discovered cause."""
+
+    name: str
+    role: Literal["mechanism", "trigger"]
+    order: float
+    question: str
+    if_supported: str
+    if_refuted: str
+    applies_to: Callable[[Subject], bool]
+    probe: Callable[[Subject], CauseFinding]
+
+
+@cache
+def all_causes() -> tuple[Cause, ...]:
+    """Every cause, in order."""
+    modules = [
+        importlib.import_module(f"{__name__}.{name}")
+        for _, name, _ in pkgutil.iter_modules(__path__)
+        if not name.startswith("_")
+    ]
+    found = [
+        Cause(m.NAME, m.ROLE, m.ORDER, m.QUESTION, m.IF_SUPPORTED, m.IF_REFUTED, m.applies_to, m.probe) for m in modules
+    ]
+    return tuple(sorted(found, key=lambda cause: (cause.order, cause.name)))
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What the interventions at one origin showed. ``mechanism`` is ``unexplained`` where none was supported."""
+
+    mechanism: str
+    triggers: tuple[str, ...]
+    findings: tuple[CauseFinding, ...]
+
+
+def explain_origin(subject: Subject, causes: Sequence[Cause] | None = None) -> Explanation:
+    """Try every cause that applies. An intervention that fails is inconclusive, with the reason, and the others go on.
+
+    Mechanisms are tried until one is supported; triggers are all tried.
+    """
+    mechanism, triggers, findings = UNEXPLAINED, [], []
+    for cause in all_causes() if causes is None else causes:
+        if cause.role == "mechanism" and mechanism != UNEXPLAINED:
+            continue
+        try:
+            if not cause.applies_to(subject):
+                continue
+            finding = cause.probe(subject)
+        except Exception as error:
+            text = f"The intervention could not be made: {type(error).__name__}: {error}"
+            finding = CauseFinding(name=cause.name, verdict="inconclusive", evidence=" ".join(text.split()))
+        findings.append(finding)
+        if finding.verdict == "supported":
+            if cause.role == "mechanism":
+                mechanism = cause.name
+            else:
+                triggers.append(cause.name)
+    return Explanation(mechanism, tuple(triggers), tuple(findings))

@@ -1,0 +1,144 @@
+"""One image's row at a fixed N and position, as a function of what stands beside it; the worst found by search."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isobatch.models.spec.runner import Rows
+from isobatch.pipeline.evidence.evidence import bits
+from isobatch.pipeline.explain.causes import Subject
+from isobatch.pipeline.explain.locate import drawn
+from isobatch.pipeline.records.wording import number
+
+FACTORS = (4, 64, 1024)
+_STEPS = 12  # of the search for the worst neighbours
+_CHANGED_SHARE = 0.25  # of a neighbour's elements, in one step of the search
+
+
+@dataclass(frozen=True)
+class Beside:
+    """The victim's row beside these neighbours. ``change``: its largest |difference| from its row alone, float64."""
+
+    what: str
+    change: float
+    differing: int  # elements whose bytes are not those beside the natural neighbours
+    top_moved: bool  # whether the largest of its elements is another one than alone
+    rows: Rows  # of the whole call, the victim's own among them
+
+
+@dataclass(frozen=True)
+class Influence:
+    """What stood beside the victim (image ``victim`` of a batch of ``batch``), the worst last, and its row's size."""
+
+    victim: int
+    batch: int
+    tried: int
+    largest: float  # |value| of the victim's row alone
+    seen: tuple[Beside, ...]
+
+    @property
+    def moves(self) -> bool:
+        """Whether some neighbours changed a bit of the victim's row."""
+        return any(one.differing for one in self.seen)
+
+    @property
+    def worst(self) -> Beside:
+        """What changed the victim most."""
+        return max(self.seen, key=lambda one: one.change)
+
+    def text(self) -> str:
+        """The change by what stands beside, and the worst of all that was tried, as an example."""
+        named = ", ".join(f"{one.what} {number(one.change)}" for one in self.seen[:-1])
+        share = f" ({self.worst.change / self.largest:.2g} of its largest value)" if self.largest else ""
+        return (
+            f"Largest change of image {self.victim}'s row, at N = {self.batch} and its own place, against its row "
+            f"alone, by what stands beside it: {named}. The worst of {self.tried} tried: {self.worst.what}, by "
+            f"{number(self.worst.change)}{share}."
+        )
+
+
+def influence(subject: Subject) -> Influence:
+    """The row of the image that differs most, beside natural, equal, random and outlying neighbours."""
+    victim = most_differing(subject)
+    rows = subject.rows(0, subject.batch)
+    draws = np.random.Generator(np.random.PCG64(subject.seed))
+    own = subject.alone[victim].astype(np.float64)
+    natural = subject.together[victim]
+
+    def beside(what: str, neighbours: Rows) -> Beside:
+        rows = with_victim(subject, neighbours, victim)
+        row = subject.runner.replay(subject.layer.name, rows)[0][victim]
+        with np.errstate(invalid="ignore", over="ignore"):
+            change = float(np.nan_to_num(np.abs(row.astype(np.float64) - own), nan=np.inf).max(initial=0.0))
+        moved = bool(row.argmax() != own.argmax())
+        return Beside(what, change, int((bits(row) != bits(natural)).sum()), moved, rows)
+
+    kinds = {
+        "zeros": _each(rows, np.zeros_like),
+        "copies of itself": _each(rows, lambda part: np.repeat(part[victim : victim + 1], len(part), axis=0)),
+        "random values": drawn(rows, draws),
+    }
+    outliers = {f"its neighbours times {factor}": _each(rows, partial(_times, factor=factor)) for factor in FACTORS}
+    seen = [beside("its neighbours", rows), *(beside(what, made) for what, made in (kinds | outliers).items())]
+    worst, best = _search(rows, draws, beside)
+    largest = float(np.abs(own).max(initial=0.0))
+    return Influence(victim, subject.batch, len(seen) + _STEPS, largest, (*seen, best if worst else seen[-1]))
+
+
+def most_differing(subject: Subject) -> int:
+    """The image whose row has most differing elements."""
+    return int(subject.differing.reshape(subject.batch, -1).sum(axis=1).argmax())
+
+
+def with_victim(subject: Subject, neighbours: Rows, victim: int) -> Rows:
+    """These neighbours with the victim's own row at its place; what all rows share is passed as it is."""
+    found = []
+    for part, own in zip(neighbours, subject.rows(0, subject.batch), strict=True):
+        if own.ndim and len(own) == subject.batch:
+            part = part.copy()
+            part[victim] = own[victim]
+        found.append(part)
+    return tuple(found)
+
+
+def _each(rows: Rows, change: Callable[..., NDArray[np.generic]]) -> Rows:
+    count = max(len(part) for part in rows if part.ndim)
+    return tuple(change(part) if part.ndim and len(part) == count else part for part in rows)
+
+
+def _times(part: NDArray[np.generic], factor: float, limit: float = np.inf) -> NDArray[np.generic]:
+    values = np.clip(part.astype(np.float64) * factor, -limit, limit)
+    if np.issubdtype(part.dtype, np.integer):
+        limits = np.iinfo(part.dtype)  # type: ignore[type-var]
+        values = np.clip(values, limits.min, limits.max)
+    with np.errstate(over="ignore"):
+        return np.asarray(values.astype(part.dtype))
+
+
+def _search(rows: Rows, draws: np.random.Generator, beside: Callable[[str, Rows], Beside]) -> tuple[bool, Beside]:
+    """Climb from the natural neighbours: keep a random change of a part of their elements if the victim moves more."""
+    current, best = rows, beside("its neighbours", rows)
+    found = False
+    limit = FACTORS[-1] * _largest(rows)
+    for step in range(_STEPS):
+        factor = float(2.0 ** draws.uniform(-2, 10)) * (1 if step % 2 else -1)
+
+        def changed(part: NDArray[np.generic], by: float = factor) -> NDArray[np.generic]:
+            mask = draws.random(part.shape) < _CHANGED_SHARE
+            return np.where(mask, _times(part, by, limit), part)
+
+        candidate = _each(current, changed)
+        tried = beside(f"neighbours found by a search, with values up to {number(_largest(candidate))}", candidate)
+        if tried.change > best.change:
+            current, best, found = candidate, tried, True
+    return found, best
+
+
+def _largest(rows: Rows) -> float:
+    """The largest |value| of all tensors, float64."""
+    return max(float(np.abs(part.astype(np.float64)).max(initial=0.0)) for part in rows)

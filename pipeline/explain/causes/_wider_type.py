@@ -1,0 +1,78 @@
+"""What the interventions on rounding share: the same layer in a wider type."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isobatch.models.spec.interventions import Widened
+from isobatch.models.spec.runner import Rows
+from isobatch.pipeline.explain.causes import Subject, alone
+from isobatch.pipeline.records.wording import counted, number
+
+_GONE = 2.0**-20  # of the difference; float64 rounds 2**29 times finer than float32
+_TOLERANCE = 0.05  # of the largest output, between the layer and the same in a wider type: is it the same operation?
+
+
+@dataclass(frozen=True)
+class Wide:
+    """The layer in a wider type. ``gone``: the difference between N = 1 and N = k vanished at the layer's precision.
+
+    None: it cannot be said, and ``text`` says why.
+    """
+
+    gone: bool | None
+    text: str
+
+
+def widened(subject: Subject, kind: Literal["float32", "float64"]) -> Wide:
+    """The same rows alone and together, computed in ``kind``.
+
+    float64 rounds as well, so bits may still differ there; gone is a difference below 2**-20 of the layer's own.
+    """
+    if kind not in subject.memo:
+        subject.memo[kind] = _widened(subject, kind)
+    found: Wide = subject.memo[kind]
+    return found
+
+
+def _widened(subject: Subject, kind: Literal["float32", "float64"]) -> Wide:
+    runner: Widened = subject.runner
+    name, rows, batch = subject.layer.name, subject.rows(0, subject.batch), subject.batch
+    try:
+        together = runner.widened(name, rows, kind)[0].astype(np.float64)
+        single = alone(Wider(runner, kind), name, rows, batch).astype(np.float64)
+    except NotImplementedError as error:
+        return Wide(None, f"It has no form in {kind}: {error}.")
+    before = _largest(subject.alone.astype(np.float64) - subject.together.astype(np.float64))
+    if not before:
+        return Wide(None, f"These rows show no difference that {kind} could remove.")
+    scale = _largest(together)
+    if not _largest(subject.together.astype(np.float64) - together) <= _TOLERANCE * scale:
+        return Wide(None, f"In {kind} the layer gives other results altogether, so that it cannot be compared.")
+    after = _largest(single - together)
+    text = (
+        f"In {kind} the largest difference between N = 1 and N = {batch} is {number(after)}, against {number(before)}"
+    )
+    if after:
+        text += f" before: {number(before / after)} times smaller" if after < before else " before"
+    return Wide(after <= _GONE * before, f"{text} ({counted(together.size, 'output element')}).")
+
+
+def _largest(values: NDArray[np.float64]) -> float:
+    return float(np.abs(values).max(initial=0.0)) if np.isfinite(values).all() else math.inf
+
+
+class Wider:
+    """A runner whose replay is in another type, for ``alone``."""
+
+    def __init__(self, runner: Widened, kind: Literal["float32", "float64"]) -> None:
+        self._runner, self._kind = runner, kind
+
+    def replay(self, layer: str, inputs: Rows) -> Rows:
+        """The layer on these rows in that type."""
+        return self._runner.widened(layer, inputs, self._kind)

@@ -1,0 +1,31 @@
+"""Whether an image's row depends on the values beside it, in any way but a common scale."""
+
+from __future__ import annotations
+
+from isobatch.pipeline.explain.causes import Subject
+from isobatch.pipeline.explain.causes._influence import influence
+from isobatch.pipeline.records.study import CauseFinding
+
+NAME = "neighbour-leak"
+ROLE = "mechanism"
+ORDER = 80
+QUESTION = "At one N and one place in the batch, does an image's row change with its neighbours' values?"
+IF_SUPPORTED = "Yes: what else is in the batch reaches this image's row."
+IF_REFUTED = "No: whatever stands beside it, at a fixed N and place the row keeps its bytes."
+
+
+def applies_to(subject: Subject) -> bool:
+    """Where these rows show the difference."""
+    return subject.batch > 1 and bool(subject.differing.any())
+
+
+def probe(subject: Subject) -> CauseFinding:
+    """Replace the neighbours, by search too, and watch the row of the image that differs most."""
+    found = influence(subject)
+    if found.moves:
+        return CauseFinding(name=NAME, verdict="supported", evidence=found.text())
+    text = (
+        f"Beside {found.tried} sets of neighbours (zeros, copies of itself, random ones, outliers, a search) image "
+        f"{found.victim}'s row at N = {found.batch} kept every bit."
+    )
+    return CauseFinding(name=NAME, verdict="refuted", evidence=text)

@@ -1,0 +1,135 @@
+"""Whether equal integer sums are made into codes by two float formulas, which part ways at rounding ties."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isobatch.models.spec.interventions import Crafted, Integer, IntegerCall
+from isobatch.pipeline.explain.causes import Subject
+from isobatch.pipeline.explain.causes._epilogues import Formula, Terms, reproducing, tie_distance
+from isobatch.pipeline.records.study import CauseFinding
+from isobatch.pipeline.records.wording import counted, number
+
+NAME = "requantization"
+ROLE = "mechanism"
+ORDER = 20
+QUESTION = "Do the same exact integer sums, next to a rounding tie, become other codes by another float formula?"
+IF_SUPPORTED = "Yes: equal sums, results one step apart at ties, and one float formula for each side that gives them."
+IF_REFUTED = "No: results differ by more than a step, or away from ties, where no float formula can part them."
+_TIE_ULPS = 8  # a few roundings of the largest intermediate value
+_MOST = 65536  # distinct elements of a call that the formulas are tried on
+_DRAWS = 8  # of biases and inputs on ties: constant channels hold few distinct values
+
+
+def applies_to(subject: Subject) -> bool:
+    """At an integer layer with fixed scales whose exact sums can be had."""
+    runner = subject.runner
+    one = subject.rows(0, 1)
+    return isinstance(runner, Integer) and runner.accumulators(subject.layer.name, one) is not None
+
+
+def probe(subject: Subject) -> CauseFinding:
+    """Recompute the sums exactly, measure the distance to the nearest tie, and search the formula of each side.
+
+    On the subject's own rows where they show the difference. If these do not prove it, as where the kernel clips their
+    sums, on rows that lie on ties and are too small to be clipped.
+    """
+    findings = []
+    for rows, calls in _attempts(subject):
+        findings.append(_examined(subject, rows, calls))
+        if findings[-1].verdict == "supported":
+            return findings[-1]
+    return findings[0]
+
+
+def _examined(subject: Subject, rows: str, calls: Sequence[IntegerCall]) -> CauseFinding:
+    masks = [np.asarray(call.singles != call.batched) for call in calls]
+    count, size = sum(int(mask.sum()) for mask in masks), sum(mask.size for mask in masks)
+    if not count:
+        text = f"On {rows} none of {size} elements differs between N = 1 and N = {subject.batch}."
+        return CauseFinding(name=NAME, verdict="inconclusive", evidence=text)
+    seen = [_Differing.of(call, mask) for call, mask in zip(calls, masks, strict=True) if mask.any()]
+    steps = max(one.steps for one in seen)
+    distance, ulps = max(one.distance for one in seen), max(one.ulps for one in seen)
+    distinct = sum(len(one.terms.bias) for one in seen)
+    text = (
+        f"On {rows} {count} of {size} elements differ, {distinct} of them distinct, by {counted(steps, 'step')} at "
+        f"most. Their sums, recomputed exactly from the same bytes, are the same for both calls; the unrounded values "
+        f"lie within {number(distance)} of a step of a rounding tie, at most {number(ulps)} float32 ULP of the largest "
+        f"intermediate (limit {_TIE_ULPS})."
+    )
+    if steps > 1 or ulps > _TIE_ULPS:
+        return CauseFinding(name=NAME, verdict="refuted", evidence=text)
+    found = {
+        "N = 1": reproducing([(one.terms, one.singles) for one in seen]),
+        f"N = {subject.batch}": reproducing([(one.terms, one.batched) for one in seen]),
+    }
+    text += "".join(f" {side}: {_named(formulas)}." for side, formulas in found.items())
+    apart = _away_from_ties(subject)
+    text += "" if apart is None else f" Half a step away from every tie {apart[0]} of {apart[1]} elements differ."
+    proved = all(found.values()) and (apart is None or apart[0] == 0)
+    return CauseFinding(name=NAME, verdict="supported" if proved else "inconclusive", evidence=text)
+
+
+@dataclass(frozen=True)
+class _Differing:
+    """The distinct elements of one call that differ: what they are made from, and the codes of both sides."""
+
+    terms: Terms
+    singles: NDArray[np.int64]
+    batched: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, call: IntegerCall, mask: NDArray[np.bool_]) -> _Differing:
+        terms = Terms.of(call.accumulators, mask)
+        sides = [side[mask].astype(np.int64) for side in (call.singles, call.batched)]
+        columns: list[NDArray[Any]] = [*terms.exact, terms.weight_scales, terms.bias, *sides]
+        _, index = np.unique(np.stack([part.astype(np.float64) for part in columns]), axis=1, return_index=True)
+        return cls(terms.at(index[:_MOST]), sides[0][index[:_MOST]], sides[1][index[:_MOST]])
+
+    @property
+    def steps(self) -> int:
+        return int(np.abs(self.batched - self.singles).max())
+
+    @property
+    def distance(self) -> float:
+        return float(tie_distance(self.terms.steps).max())
+
+    @property
+    def ulps(self) -> float:
+        return float((tie_distance(self.terms.steps) / self.terms.ulp).max())
+
+
+def _attempts(subject: Subject) -> Iterator[tuple[str, list[IntegerCall]]]:
+    """The subject's own rows, then this layer placed on ties by several draws."""
+    own = subject.differing.any()
+    if own:
+        numbers = subject.runner.accumulators(subject.layer.name, subject.rows(0, subject.batch))
+        yield f"{subject.found_by} rows", [IntegerCall(subject.alone, subject.together, numbers)]
+    drawn = [_crafted(subject, subject.seed + draw, "ties") for draw in range(_DRAWS)]
+    calls = [call for call in drawn if call is not None]
+    if calls or not own:
+        yield f"rows placed on rounding ties, with biases moved to fit ({len(calls)} draws),", calls
+
+
+def _crafted(subject: Subject, seed: int, how: Crafted) -> IntegerCall | None:
+    call: IntegerCall | None = subject.runner.crafted(subject.layer.name, subject.batch, seed, how)
+    return call
+
+
+def _away_from_ties(subject: Subject) -> tuple[int, int] | None:
+    """(elements that differ, of so many) where every value lies in the middle between two ties."""
+    call = _crafted(subject, subject.seed, "middles")
+    return None if call is None else (int((call.singles != call.batched).sum()), call.batched.size)
+
+
+def _named(formulas: Sequence[Formula]) -> str:
+    if not formulas:
+        return "no formula of the family gives all its codes"
+    others = f" (and {len(formulas) - 1} others that agree here)" if len(formulas) > 1 else ""
+    return f"all its codes are {formulas[0]}{others}"

@@ -1,0 +1,41 @@
+"""How the work is shared between threads: gone with one thread."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from isobatch.models.spec.interventions import Threaded
+from isobatch.pipeline.evidence.evidence import bits
+from isobatch.pipeline.explain.causes import Subject, alone
+from isobatch.pipeline.records.study import CauseFinding
+from isobatch.pipeline.records.wording import out_of
+
+NAME = "thread-partition"
+ROLE = "trigger"
+ORDER = 120
+QUESTION = "Is the difference gone when the layer runs with one thread?"
+IF_SUPPORTED = "Yes: with one thread N = 1 and N = k give the same bytes, with the study's threads they do not."
+IF_REFUTED = "No: with one thread they differ as well."
+
+
+def applies_to(subject: Subject) -> bool:
+    """Runs with several threads, in runners that can do with one."""
+    return subject.threads > 1 and isinstance(subject.runner, Threaded)
+
+
+def probe(subject: Subject) -> CauseFinding:
+    """Replay the same rows alone and together with one thread."""
+    before = int(subject.differing.sum())
+    if not before:
+        return CauseFinding(name=NAME, verdict="inconclusive", evidence="These rows show no difference.")
+    runner: Threaded = subject.runner
+    rows = subject.rows(0, subject.batch)
+    with runner.one_thread():
+        single = alone(subject.runner, subject.layer.name, rows, subject.batch)
+        together = np.atleast_1d(subject.runner.replay(subject.layer.name, rows)[0])
+    after = int((bits(single) != bits(together)).sum())
+    evidence = (
+        f"With one thread {out_of(after, together.size, 'output element')} differ between N = 1 and "
+        f"N = {subject.batch}, with {subject.threads} threads {before:,}."
+    )
+    return CauseFinding(name=NAME, verdict="refuted" if after else "supported", evidence=evidence)

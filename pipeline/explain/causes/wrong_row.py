@@ -1,0 +1,39 @@
+"""Whether the batch gives an image's row to another image."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from isobatch.pipeline.evidence.evidence import bits
+from isobatch.pipeline.explain.causes import Subject
+from isobatch.pipeline.records.study import CauseFinding
+from isobatch.pipeline.records.wording import listed
+
+NAME = "wrong-row"
+ROLE = "mechanism"
+ORDER = 5
+QUESTION = "Is the row that an image gets in the batch the row that another image gets alone?"
+IF_SUPPORTED = "Yes: rows change places, and each, given back to its image, has the bytes of the single image."
+IF_REFUTED = "No: the differing rows belong to no other image of the batch."
+_SHOWN = 4
+
+
+def applies_to(subject: Subject) -> bool:
+    """Where these rows show the difference."""
+    return subject.batch > 1 and bool(subject.differing.any())
+
+
+def probe(subject: Subject) -> CauseFinding:
+    """Look for every differing row among the rows that the other images have alone."""
+    alone = bits(subject.alone).reshape(subject.batch, -1)
+    together = bits(subject.together).reshape(subject.batch, -1)
+    wrong = np.flatnonzero((alone != together).any(axis=1))
+    owners = {int(i): np.flatnonzero((alone == together[i]).all(axis=1)) for i in wrong}
+    strangers = {i: int(found[0]) for i, found in owners.items() if len(found)}
+    share = f"{len(strangers)} of the {len(wrong)} rows that differ at N = {subject.batch}"
+    if len(strangers) < len(wrong):
+        text = f"{share} are, in all their {alone.shape[1]} elements, what another image gives alone."
+        return CauseFinding(name=NAME, verdict="inconclusive" if strangers else "refuted", evidence=text)
+    shown = listed([f"row {i} is image {j}'s" for i, j in list(strangers.items())[:_SHOWN]])
+    text = f"{share} are, byte for byte in {alone.shape[1]} elements, what another image gives alone: {shown}."
+    return CauseFinding(name=NAME, verdict="supported", evidence=text)

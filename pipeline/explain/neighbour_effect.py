@@ -1,0 +1,69 @@
+"""An image's logits as a function of what stands beside it, where a scale of the batch or a leak couples them."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isobatch.models.spec.runner import WHOLE, Layer, Rows, Runner
+from isobatch.pipeline.explain.causes import Subject
+from isobatch.pipeline.explain.causes._influence import influence
+from isobatch.pipeline.storage.files import write_bytes
+
+COUPLING = frozenset({"dynamic-scale", "neighbour-leak"})
+"""The mechanisms by which neighbours' values reach an image's row."""
+
+
+@dataclass(frozen=True)
+class _Whole:
+    """The network as one layer."""
+
+    runner: Runner
+
+    def replay(self, layer: str, inputs: Rows) -> Rows:
+        """The logits of these images."""
+        return (self.runner.run(inputs[0]),)
+
+
+def neighbour_effect(
+    runner: Runner,
+    mechanisms: Iterable[str],
+    images: NDArray[np.float32],
+    batch_sizes: Sequence[int],
+    folder: Path,
+    variant: str,
+    seed: int,
+) -> dict[str, Any] | None:
+    """The fields of a NeighbourEffect record; None where no origin couples images, or these do not show it.
+
+    About 20 runs at the smallest N at which logits differ. Writes the batch with the worst neighbours into ``folder``.
+    """
+    if COUPLING.isdisjoint(mechanisms):
+        return None
+    for batch in sorted(n for n in batch_sizes if n <= len(images)):
+        subject = Subject(_Whole(runner), Layer(WHOLE, "network", ""), (images[:batch],), batch, 1, seed)
+        if subject.differing.any():
+            break
+    else:
+        return None
+    found = influence(subject)
+    example = Path("neighbours") / f"{variant}-worst.npy"
+    packed = io.BytesIO()
+    np.save(packed, found.worst.rows[0], allow_pickle=False)
+    write_bytes(folder / example, [packed.getvalue()])
+    others = {one.what: one for one in found.seen if one.what != found.worst.what}
+    seen = [*others.values(), found.worst]
+    return {
+        "victim": found.victim,
+        "batch_size": batch,
+        "tried": found.tried,
+        "largest_logit": found.largest,
+        "seen": [{"what": one.what, "change": one.change, "top1_moved": one.top_moved} for one in seen],
+        "example": example.as_posix(),
+    }

@@ -1,0 +1,92 @@
+"""Interventions at the origins: one layer of each signature is examined, and speaks for its siblings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isobatch.models.spec.runner import Layer, Rows
+from isobatch.pipeline.explain.causes import Cause, Explanation, Subject, explain_origin
+from isobatch.pipeline.explain.locate import LayerFinding, Located, Watched, drawn
+
+_DRAWS = 4  # sets of drawn rows to try where the captured ones do not show the difference
+_TELLING = ("captured", "drawn", "provoked", "sibling")
+
+
+@dataclass(frozen=True)
+class Explained:
+    """What was found out at the layer ``at``, for every origin of its signature."""
+
+    at: str
+    explanation: Explanation
+
+    def to_json(self) -> dict[str, Any]:
+        """As fields of an origin's record."""
+        found = self.explanation
+        return {
+            "mechanism": found.mechanism,
+            "triggers": list(found.triggers),
+            "causes": [finding.model_dump() for finding in found.findings],
+            "explained_by": self.at,
+        }
+
+
+def explain_origins(
+    runner: Watched,
+    located: Located,
+    images: NDArray[np.float32],
+    threads: int,
+    seed: int,
+    causes: Sequence[Cause] | None = None,
+) -> dict[str, Explained]:
+    """The explanation of every origin, by layer. ``images``: those that the origins were located on.
+
+    Layers of one signature run the same kernels on the same shapes, so one of them is examined: where there is a
+    choice, one whose difference the study's own images show.
+    """
+    origins = [finding for finding in located.findings.values() if finding.batch_sizes]
+    examined = representatives(origins)
+    found: dict[str, Explained] = {}
+
+    def examine(layer: Layer, inputs: Rows, outputs: Rows) -> None:
+        finding = examined.get(layer.signature)
+        if finding is not None and finding.layer.name == layer.name:
+            subject = _subject(runner, finding, inputs, threads, seed)
+            found[layer.signature] = Explained(layer.name, explain_origin(subject, causes))
+
+    if origins:
+        runner.watch(images, examine)
+    return {one.layer.name: found[one.layer.signature] for one in origins if one.layer.signature in found}
+
+
+def representatives(origins: Sequence[LayerFinding]) -> dict[str, LayerFinding]:
+    """By signature the origin that shows most: seen on captured rows before drawn ones before provoked ties."""
+    chosen: dict[str, LayerFinding] = {}
+    for finding in sorted(origins, key=lambda one: (_TELLING.index(one.found_by or "sibling"), -one.max_abs)):
+        chosen.setdefault(finding.layer.signature, finding)
+    return chosen
+
+
+def _subject(runner: Watched, finding: LayerFinding, inputs: Rows, threads: int, seed: int) -> Subject:
+    """The captured rows at the smallest N at which they differ; drawn ones where only these show the difference.
+
+    That N may be larger than the smallest of the finding, which drawn rows may have shown.
+    """
+    count = max(len(part) for part in inputs if part.ndim)
+    sizes = [n for n in finding.batch_sizes if n <= count] or [count]
+    how = finding.found_by or "sibling"
+    first = Subject(runner, finding.layer, inputs, sizes[0], threads, seed, how)
+    if how not in ("captured", "drawn"):
+        return first
+    generator = np.random.Generator(np.random.PCG64(seed))
+    given = [(inputs, how)] if how == "captured" else []
+    for rows, kind in [*given, *((drawn(inputs, generator), "drawn") for _ in range(_DRAWS))]:
+        for batch in sizes:
+            subject = Subject(runner, finding.layer, rows, batch, threads, seed, kind)
+            if subject.differing.any():
+                return subject
+    return first

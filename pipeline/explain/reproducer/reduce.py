@@ -1,0 +1,68 @@
+"""A layer's data cut down to the least that still shows the difference between singles and batched."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isobatch.models.spec.case import Case, Shrink
+from isobatch.pipeline.evidence.evidence import bits
+
+Arrays = dict[str, NDArray[Any]]
+
+
+def differing(case: Case, arrays: Arrays) -> int:
+    """Output elements whose bytes differ between all images in one call and each in a call of its own."""
+    run = case.prepare(arrays)
+    count = len(arrays[case.rows[0]])
+    singles = [run({**arrays, **{name: arrays[name][i : i + 1] for name in case.rows}}) for i in range(count)]
+    together = run(arrays)
+    return sum(
+        int((bits(np.concatenate(alone)) != bits(batched)).sum())
+        for alone, batched in zip(zip(*singles, strict=True), together, strict=True)
+    )
+
+
+def reduce_data(case: Case) -> tuple[Arrays, list[str]]:
+    """(arrays of the fewest images, and of halves of every other axis, that still differ; what was left out)."""
+    arrays = dict(case.arrays)
+    cuts = []
+    if fewer := next(_fewer_images(case, arrays), None):
+        arrays = fewer
+        cuts.append("images")
+    left = list(case.shrinks)
+    while left:
+        for shrink in list(left):
+            half = next((half for half in _halves(shrink, arrays) if differing(case, half)), None)
+            if half is None:
+                left.remove(shrink)
+            else:
+                arrays = half
+                cuts += [shrink.what] if shrink.what not in cuts else []
+    return arrays, cuts
+
+
+def _fewer_images(case: Case, arrays: Arrays) -> Iterator[Arrays]:
+    count = len(arrays[case.rows[0]])
+    for n in range(2, count):
+        for start in range(count - n + 1):
+            part = {**arrays, **{name: arrays[name][start : start + n] for name in case.rows}}
+            if differing(case, part):
+                yield part
+
+
+def _halves(shrink: Shrink, arrays: Arrays) -> Iterator[Arrays]:
+    """The first and the second half along the axes of ``shrink``; nothing where that would be too short."""
+    length = min(arrays[name].shape[axis] for name, axis in shrink.axes)
+    keep = (length + 1) // 2
+    if keep < shrink.least or keep == length:
+        return
+    for start in (0, length - keep):
+        cut = {
+            name: np.ascontiguousarray(arrays[name].take(range(start, start + keep), axis))
+            for name, axis in shrink.axes
+        }
+        yield arrays | cut

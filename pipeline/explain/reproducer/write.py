@@ -1,0 +1,209 @@
+"""One script for each kind of origin that shows its difference alone: data found, reduced, written, and started."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isobatch.models.spec.case import Case, Reproducible, ReproducibleTies, file_name, script
+from isobatch.models.spec.runner import Layer, Rows
+from isobatch.models.spec.templates.common import EXISTS, digest
+from isobatch.models.spec.templates.common import drawn as redrawn
+from isobatch.pipeline.explain.locate import LayerFinding, Located, Watched, drawn
+from isobatch.pipeline.explain.origins import representatives
+from isobatch.pipeline.explain.reproducer.reduce import Arrays, differing, reduce_data
+from isobatch.pipeline.records.wording import listed
+from isobatch.pipeline.storage.files import write_bytes
+
+FOLDER = "reproducers"
+MAX_BYTES = 25_000_000
+_SEEDS = (1, 2, 3)
+_TIMEOUT_S = 120.0
+_MODULES = {"torch": "torch", "ort": "onnxruntime"}
+_STARTER = Path(__file__).with_name("start_scripts.py")
+
+
+@dataclass(frozen=True)
+class Reproducer:
+    """A script's path within the run's folder, or None and why there is none."""
+
+    path: str | None
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class _Draft:
+    """What was written for a layer, before it has been started. ``files`` lie in the folder of the reproducers."""
+
+    template: str
+    files: tuple[str, ...]  # the script first
+
+
+def write_reproducers(
+    runner: Watched, located: Located, images: NDArray[np.float32], variant: str, run_folder: Path, seed: int
+) -> dict[str, Reproducer]:
+    """A script for one origin of each signature, by the names of all origins of that signature.
+
+    ``images``: those the origins were located on. Each script is started in a process of its own before it is listed;
+    one that does not show its difference there is removed again. Raises StoreError where nothing can be written.
+    """
+    origins = [finding for finding in located.findings.values() if finding.batch_sizes]
+    chosen = representatives(origins)
+    folder = run_folder / FOLDER
+    drafts: dict[str, _Draft | Reproducer] = {}
+
+    def examine(layer: Layer, inputs: Rows, outputs: Rows) -> None:
+        finding = chosen.get(layer.signature)
+        if finding is not None and finding.layer.name == layer.name:
+            names = [file_name(variant, layer.name), str(len(drafts) + 1)]
+            taken = {draft.files[0] for draft in drafts.values() if isinstance(draft, _Draft)}
+            name = names[0] if f"{names[0]}.py" not in taken else "-".join(names)
+            drafts[layer.signature] = _draft(runner, finding, inputs, name, folder, seed)
+
+    if origins:
+        runner.watch(images, examine)
+    listed_ = {signature: draft for signature, draft in drafts.items() if isinstance(draft, Reproducer)}
+    listed_ |= _started({signature: draft for signature, draft in drafts.items() if isinstance(draft, _Draft)}, folder)
+    return {one.layer.name: listed_[one.layer.signature] for one in origins if one.layer.signature in listed_}
+
+
+def _draft(
+    runner: Watched, finding: LayerFinding, inputs: Rows, name: str, folder: Path, seed: int
+) -> _Draft | Reproducer:
+    try:
+        for case, arrays, words in _candidates(runner, finding, inputs, seed):
+            return _write(case, arrays, words, finding, name, folder)
+    except NotImplementedError as error:
+        return Reproducer(None, f"no script: {error}")
+    return Reproducer(None, "no script: no data was found that shows the difference in this layer alone")
+
+
+def _candidates(
+    runner: Watched, finding: LayerFinding, inputs: Rows, seed: int
+) -> Iterator[tuple[Case, Arrays | dict[str, Any], str]]:
+    """Cases that show the difference: with drawn data first (as its recipe), else with data cut as small as it goes."""
+    if not isinstance(runner, Reproducible):
+        raise NotImplementedError("its runner's layers cannot be taken out")
+    name = finding.layer.name
+    count = max(len(part) for part in inputs if part.ndim)
+    batch = min((n for n in finding.batch_sizes if n <= count), default=count)
+    rows = tuple(part[:batch] for part in inputs)
+    case = runner.case(name, rows)
+    for number in _SEEDS:
+        recipe = {"seed": number, "arrays": {one: _drawing(array) for one, array in case.arrays.items()}}
+        if case.template == "ort" and any(array.dtype.kind not in "fiu" for array in case.arrays.values()):
+            break
+        if differing(case, redrawn(recipe)):
+            yield case, recipe, f"drawn from seed {number}, of the sizes that the layer's own data have"
+    if differing(case, dict(case.arrays)):
+        yield _reduced(case, "captured from the network")
+    generator = np.random.Generator(np.random.PCG64(seed))
+    other = runner.case(name, drawn(rows, generator))
+    if differing(other, dict(other.arrays)):
+        yield _reduced(other, "captured, and spread over a wide range")
+    if isinstance(runner, ReproducibleTies):
+        tied = runner.provoked_case(name, batch, seed)
+        if tied is not None and differing(tied, dict(tied.arrays)):
+            yield _reduced(tied, "chosen to lie on rounding ties")
+
+
+def _drawing(array: NDArray[Any]) -> dict[str, Any]:
+    """How to draw an array like this one: uniform over as wide a range, of one sign where it has one, or constant."""
+    low, high = (float(array.min()), float(array.max())) if array.size else (0.0, 0.0)
+    if array.dtype.kind in "iu":
+        return {"shape": list(array.shape), "type": array.dtype.name, "low": int(low), "high": int(high)}
+    if low != high:
+        spread = float(f"{np.sqrt(3 * np.mean(np.square(array, dtype=np.float64))):.2g}")
+        low, high = (0.0 if low >= 0 else -spread), (0.0 if high <= 0 else spread)
+    return {"shape": list(array.shape), "type": array.dtype.name, "low": low, "high": high}
+
+
+def _reduced(case: Case, words: str) -> tuple[Case, Arrays, str]:
+    """The case with its data cut step by step, the difference looked for after each cut."""
+    arrays, cuts = reduce_data(case)
+    return case, arrays, f"{words}{f', without {listed(cuts)} that it does not need' if cuts else ''}"
+
+
+def _write(
+    case: Case, data: dict[str, Any], words: str, finding: LayerFinding, name: str, folder: Path
+) -> _Draft | Reproducer:
+    """Write the script and what lies beside it; a note instead where that would be too large."""
+    seeded = "seed" in data
+    arrays: Arrays = redrawn(data) if seeded else data
+    facts: dict[str, Any] = {
+        "title": "one layer gives an image other bytes alone than in a batch",
+        "layer": finding.layer.name,
+        **case.facts,
+        "batch size": len(arrays[case.rows[0]]),
+        "rows": list(case.rows),
+        "data": {"words": words, "sha256": digest(arrays), **(data if seeded else {"file": f"{name}.npz"})},
+    }
+    files = {}
+    if case.model is not None:
+        facts["model"] = f"{name}.onnx"
+        files[facts["model"]] = case.model
+    if not seeded:
+        stored = io.BytesIO()
+        np.savez_compressed(stored, **arrays)  # type: ignore[arg-type]  # its keys are ours
+        files[f"{name}.npz"] = stored.getvalue()
+    size = sum(map(len, files.values()))
+    if size > MAX_BYTES:
+        return Reproducer(None, f"no script: its data, cut as far as it goes, take {size / 1e6:.0f} MB")
+    texts = {f"{name}.py": script(case.template, facts).encode()} | files
+    for file, content in texts.items():
+        write_bytes(folder / file, [content])
+    return _Draft(case.template, tuple(texts))
+
+
+def _started(drafts: dict[str, _Draft], folder: Path) -> dict[str, Reproducer]:
+    """Each script's verdict on itself, from a process that knows nothing of this project but its environment."""
+    found = {}
+    for template, module in _MODULES.items():
+        some = {signature: draft for signature, draft in drafts.items() if draft.template == template}
+        codes = start_scripts(module, folder, [draft.files[0] for draft in some.values()]) if some else {}
+        for signature, draft in some.items():
+            code = codes.get(draft.files[0])
+            if code == EXISTS:
+                found[signature] = Reproducer(f"{FOLDER}/{draft.files[0]}")
+                continue
+            for file in draft.files:
+                (folder / file).unlink(missing_ok=True)
+            said = "did not end" if code is None else f"ended with {code}"
+            found[signature] = Reproducer(None, f"no script: the one written {said} when started alone")
+    return found
+
+
+def still_there(found: Mapping[str, Any], run_folder: Path) -> dict[str, Any]:
+    """What an interrupted study found out, without the files that were removed from its folder since."""
+    gone = {"path": None, "note": "no script: it was removed from the run's folder"}
+    scripts = {
+        layer: one if one["path"] is None or (run_folder / one["path"]).is_file() else gone
+        for layer, one in found.get("reproducers", {}).items()
+    }
+    effect = found.get("neighbour_effect")
+    kept = effect if effect and (run_folder / effect["example"]).is_file() else None
+    return {**found, "reproducers": scripts, "neighbour_effect": kept}
+
+
+def start_scripts(module: str, folder: Path, scripts: Sequence[str]) -> dict[str, int]:
+    """The exit code of each script that ended, each in a process of its own. ``module``: what all of them import."""
+    command = [sys.executable, "-I", str(_STARTER), module, str(folder), *scripts]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S * len(scripts), check=False)
+    except subprocess.TimeoutExpired as late:
+        text = late.stdout or b""
+        return _codes(text.decode() if isinstance(text, bytes) else text)
+    return _codes(done.stdout)
+
+
+def _codes(text: str) -> dict[str, int]:
+    return {found["script"]: found["code"] for found in map(json.loads, text.splitlines())}

@@ -1,0 +1,1 @@
+"""What this machine is and is allowed: environment, ISA caps, emulation, memory."""

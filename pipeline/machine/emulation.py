@@ -1,0 +1,29 @@
+"""Arithmetic that a processor lacks: computed by other instructions, tens of times slower, and measured on less."""
+
+from __future__ import annotations
+
+from isobatch.models.spec.images import Images
+from isobatch.models.spec.words import VariantSpec
+
+_PIXELS = 4 * 224 * 224
+_IMAGES = 2  # at least
+
+
+def emulated(spec: VariantSpec, flags: frozenset[str]) -> bool:
+    """Whether this processor lacks the arithmetic of this variant, so that it is emulated and very slow."""
+    return bool(spec.native_isa) and not flags.intersection(spec.native_isa)
+
+
+def measured_images(spec: VariantSpec, images: Images, flags: frozenset[str] | None) -> int:
+    """How many images of a set this variant is measured on: all, or a few where its arithmetic is emulated.
+
+    ``flags``: the processor's features; None where it is not the processor that computes.
+    """
+    _, _, height, width = images.shape
+    few = max(_IMAGES, _PIXELS // (height * width))
+    return min(len(images), few) if flags is not None and emulated(spec, flags) else len(images)
+
+
+def why_emulated(spec: VariantSpec) -> str:
+    """Why less is measured, as the report says it."""
+    return f"this processor has none of {', '.join(spec.native_isa)}: {spec.precision} arithmetic is emulated and slow"

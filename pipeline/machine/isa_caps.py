@@ -1,0 +1,80 @@
+"""ISA caps: what they are called, which variables ask each library for them, and whether a library obeyed."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+NATIVE = "native"
+
+
+@dataclass(frozen=True)
+class Cap:
+    """One cap. ``needs``: processor features without which it cannot be asked for (a library may trust it blindly).
+
+    ``hides``: features, in the kernel's words, that code under the cap does not use. ``variables``: read by a library
+    only before its first operation, so they belong to the environment a launcher starts with.
+    """
+
+    needs: tuple[str, ...]
+    hides: tuple[str, ...]
+    variables: Mapping[str, str]
+
+
+_AMX = ("amx_int8", "amx_bf16", "amx_fp16")
+_AVX512_MORE = ("avx512_bf16", "avx512_fp16", *_AMX)
+_AVX512 = ("avx512f", "avx512_vnni", *_AVX512_MORE)
+
+
+def _variables(aten: str, onednn: str, mkl: str, fbgemm: str | None) -> dict[str, str]:
+    asked = {"ATEN_CPU_CAPABILITY": aten, "ONEDNN_MAX_CPU_ISA": onednn, "MKL_ENABLE_INSTRUCTIONS": mkl}
+    return asked if fbgemm is None else asked | {"FBGEMM_ENABLE_INSTRUCTIONS": fbgemm}
+
+
+# Values: ATen's DispatchStub.cpp; oneDNN's developer guide, "CPU Dispatcher Control"; MKL's developer guide,
+# "MKL_ENABLE_INSTRUCTIONS"; FBGEMM's Utils.cc. FBGEMM has no kernels below AVX2; nothing is known for onnxruntime.
+CAPS: dict[str, Cap] = {
+    "sse4": Cap(("sse4_2",), ("avx2", "avx_vnni", *_AVX512), _variables("default", "SSE41", "SSE4_2", None)),
+    "avx2": Cap(("avx2",), ("avx_vnni", *_AVX512), _variables("avx2", "AVX2", "AVX2", "AVX2")),
+    "avx512": Cap(
+        ("avx512f", "avx512bw", "avx512vl", "avx512dq"),
+        ("avx512_vnni", *_AVX512_MORE),
+        _variables("avx512", "AVX512_CORE", "AVX512", "AVX512"),
+    ),
+    "avx512_vnni": Cap(
+        ("avx512_vnni",), _AVX512_MORE, _variables("avx512", "AVX512_CORE_VNNI", "AVX512_E1", "AVX512_E1")
+    ),
+}
+
+
+def cap_settings(isa: str) -> dict[str, str]:
+    """The environment variables of a cap; none for ``native``."""
+    return {} if isa == NATIVE else dict(CAPS[isa].variables)
+
+
+def missing_features(isa: str, flags: Collection[str]) -> list[str]:
+    """The features that this cap asks for and the processor lacks."""
+    return [] if isa == NATIVE else [name for name in CAPS[isa].needs if name not in flags]
+
+
+def flags_under(isa: str, flags: frozenset[str]) -> frozenset[str]:
+    """The processor features that code under the cap still uses."""
+    return flags if isa == NATIVE else flags.difference(CAPS[isa].hides)
+
+
+LIBRARIES = {
+    "torch": ("torch", "oneDNN", "MKL", "FBGEMM"),
+    "onnxruntime": ("onnxruntime",),
+}
+"""By runtime: the libraries, as ``models.machine.isa_probe.probe`` names them, whose kernels a variant of that runtime may run."""
+
+
+def reached(runtime: str, native: Mapping[str, str], capped: Mapping[str, str]) -> list[str]:
+    """The libraries of this runtime that read back otherwise under the cap than without it."""
+    return [name for name in LIBRARIES[runtime] if name in capped and capped[name] != native.get(name)]
+
+
+def no_effect(runtime: str, isa: str, native: Mapping[str, str]) -> str:
+    """Why a variant of this runtime is not measured under a cap that reached none of its libraries."""
+    said = "; ".join(f"{name}: {native[name]}" for name in LIBRARIES[runtime] if name in native)
+    return f"unavailable: the cap {isa} has no effect on {runtime}, which reads back as without it ({said})"

@@ -1,0 +1,90 @@
+"""Peak memory of a process tree, shared pages counted once (the kernel's proportional set size); limits of one."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import resource
+import threading
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+_PERIOD_S = 0.5
+UNTRUSTED_BYTES = 8 << 30
+"""Memory, libraries included, of a worker that reads files from outside: a picture of 64 million pixels fits."""
+
+
+class PeakMemory:
+    """Samples this process and its descendants twice a second while entered. ``peak_bytes`` is None off Linux."""
+
+    def __init__(self) -> None:
+        self.peak_bytes: int | None = None
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while True:
+            now = tree_bytes(os.getpid())
+            if now:
+                self.peak_bytes = max(now, self.peak_bytes or 0)
+            if self._stop.wait(_PERIOD_S):
+                return
+
+
+def limit_memory(kind: int, files: int = 0) -> None:
+    """Let this process have no more than ``UNTRUSTED_BYTES``, and eight times the bytes of the ``files`` it reads.
+
+    A small file that unfolds into a huge one then ends in a MemoryError here, not in the kernel's kill of whatever is
+    largest. Copies while reading and checking take a few times a file. ``kind``: ``RLIMIT_AS`` counts what is mapped,
+    ``RLIMIT_DATA`` what can be written, which is what remains fair where a library starts a thread for each core.
+    """
+    _, hard = resource.getrlimit(kind)
+    most = UNTRUSTED_BYTES + 8 * files
+    limit = most if hard == resource.RLIM_INFINITY else min(most, hard)
+    resource.setrlimit(kind, (limit, hard))
+
+
+def release_free() -> None:
+    """Give memory that is free inside this process back to the system, where the C library can (glibc's malloc_trim).
+
+    Workers keep freed memory, as fresh pages cost time on every call. Where one layer or network is run at many N, each
+    of them leaves holes too small for the next, and what is kept grows to many times what is used.
+    """
+    with contextlib.suppress(AttributeError, OSError):
+        ctypes.CDLL(None).malloc_trim(0)
+
+
+def tree_bytes(pid: int) -> int:
+    """Proportional set size, in bytes, of a process and its descendants; 0 where the kernel does not tell."""
+    try:
+        rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+        children = [
+            int(child)
+            for task in Path(f"/proc/{pid}/task").iterdir()
+            for child in (task / "children").read_text().split()
+        ]
+    except OSError:  # it ended meanwhile, or this is not Linux
+        return 0
+    own = next((int(line.split()[1]) * 1024 for line in rollup.splitlines() if line.startswith("Pss:")), 0)
+    return own + sum(tree_bytes(child) for child in children)
+
+
+def peak_memory_bytes() -> int:
+    """The largest resident set of this process so far, libraries included; 0 where the kernel does not tell."""
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM")), 0)

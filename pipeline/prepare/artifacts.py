@@ -1,0 +1,95 @@
+"""The first stages: weights, input sets, artifacts. What all variants share must be sound, or nothing is measured."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from isobatch.models.registry import find_variant
+from isobatch.models.spec.artifact_cache import ArtifactCache
+from isobatch.models.spec.words import VariantSpec
+from isobatch.pipeline.config.config import Config
+from isobatch.pipeline.inputs import PreparedSet
+from isobatch.pipeline.machine.environment import machine_key, toolchain
+from isobatch.pipeline.prepare.state import Stages
+from isobatch.pipeline.workers.pool import WorkerError
+from isobatch.pipeline.workers.wire import read_artifact
+
+REFERENCE = "fp64"  # the ruler of numeric error
+
+
+def baseline(config: Config) -> str:
+    """The variant whose singles accuracy drops are measured against: fp32, in the only runtime an ONNX file has."""
+    return "ort-fp32" if config.onnx else "fp32"
+
+
+def build_artifacts(stages: Stages) -> None:
+    """Build, or find in the cache, the artifact of every variant and input set; and of the baseline and reference.
+
+    A variant that cannot be built is recorded and left out; one that lacks calibration images on one set is left out
+    there.
+    """
+    helpers = [find_variant(name) for name in (baseline(stages.config), REFERENCE)]
+    helpers = [spec for spec in helpers if spec.name not in stages.config.variants]
+    for spec in [*stages.specs, *helpers]:
+        if stages.config.onnx and spec.runtime != "onnxruntime":
+            reason = f"{spec.name} is made from a torch network, and an ONNX file was given"
+            remedy = "use --model and --weights, or measure the ort- variants"
+            if spec not in helpers:
+                stages.fail(spec.name, WorkerError(reason, "VariantUnavailable", remedy))
+            continue
+        for prepared in stages.sets:
+            if spec.calibrated and prepared.calibration is None:
+                stages.skip(spec.name, prepared.record.name, "static calibration", prepared.calibration_note)
+                continue
+            try:
+                _build(stages, spec, prepared)
+            except WorkerError as error:
+                if spec not in helpers:
+                    stages.fail(spec.name, error)
+                else:
+                    stages.warn(
+                        "no-ruler", f"{spec.name} could not be built, so nothing is measured against it: {error}"
+                    )
+                break
+        else:
+            missing = [p for p in stages.sets if p.calibration is None]
+            if spec.calibrated and len(missing) == len(stages.sets):
+                first = missing[0]
+                kind = "VariantUnavailable"
+                stages.fail(spec.name, WorkerError(first.calibration_note, kind, first.calibration_remedy))
+    ArtifactCache(stages.cache / "artifacts").sweep()  # a worker that crashed could not tidy up
+
+
+def _build(stages: Stages, spec: VariantSpec, prepared: PreparedSet) -> None:
+    network = stages.network
+    assert network is not None
+    calibration = prepared.calibration if spec.calibrated else None
+    name = prepared.record.name
+    fields = {
+        "variant": spec.name,
+        "recipe": dict(spec.recipe),
+        "model": network.model,
+        "weights": network.weights_sha256,
+        "calibration": calibration and calibration.sha256,
+        "toolchain": toolchain(),
+        "machine": machine_key(),
+    }
+    known = ArtifactCache(stages.cache / "artifacts")
+    if not spec.calibrated:  # one artifact serves every set
+        for (variant, _), artifact in stages.artifacts.items():
+            if variant == spec.name:
+                stages.artifacts[spec.name, name] = artifact
+                return
+    if found := known.find(fields):
+        stages.artifacts[spec.name, name] = found
+        return
+    stages.progress.step(f"build {spec.name}", 0.0)
+    payload = {
+        "variant": spec.name,
+        "fields": fields,
+        "network": asdict(network),
+        "calibration": calibration and calibration.to_json(),
+        "cache": str(known.root),
+    }
+    built = stages.call("isobatch.pipeline.prepare.in_worker:build", payload, spec.name)
+    stages.artifacts[spec.name, name] = read_artifact(built)

@@ -1,0 +1,79 @@
+"""What runs inside a worker: checking weights and ONNX files, asking sizes, building. Called by dotted name."""
+
+from __future__ import annotations
+
+import resource
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from isobatch.models.registry import find_variant, load
+from isobatch.models.spec.artifact_cache import ArtifactCache, BuildRequest
+from isobatch.models.spec.images import IMAGENET, Images, View
+from isobatch.models.spec.words import Network
+from isobatch.pipeline.machine.memory import limit_memory
+from isobatch.pipeline.workers.wire import Emit
+
+
+def resolve_weights(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
+    """The weights under study, verified and stored as one safetensors file. See ``models.weights.resolve.resolve``."""
+    limit_memory(resource.RLIMIT_DATA, _bytes(Path(payload["name"])))
+    found = load("isobatch.models.weights.resolve:resolve")(
+        payload["name"],
+        payload["model"],
+        Path(payload["cache"]),
+        payload["offline"],
+        lambda text: emit({"say": text}),
+    )
+    return asdict(found) | {"path": str(found.path)}
+
+
+def check_onnx(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
+    """The user's ONNX file, checked; in the shape of ``resolve_weights``'s answer."""
+    path = Path(payload["onnx"])
+    beside = path.parent.iterdir() if path.parent.is_dir() else ()  # its weights may lie in files of their own
+    limit_memory(resource.RLIMIT_DATA, sum(map(_bytes, beside)))
+    checked = load("isobatch.models.ort.check_user_file:check_onnx")(path)
+    size = checked.height if checked.height and checked.height == checked.width else IMAGENET.size
+    return {
+        "source": path.name,
+        "model": path.name,
+        "path": "",
+        "sha256": checked.sha256,
+        "num_classes": checked.num_classes,
+        "class_names": None,
+        "note": "; ".join(["the user's ONNX file; variants of other runtimes cannot be made from it", *checked.notes]),
+        "view": asdict(View(size, IMAGENET.short_side(size))),
+    }
+
+
+def _bytes(path: Path) -> int:
+    return path.stat().st_size if path.is_file() else 0
+
+
+def refused_sizes(payload: dict[str, Any], emit: Emit) -> list[str | None]:
+    """For each [height, width] of ``sizes``: why the network takes no images of it, or None where it does."""
+    if onnx := payload["onnx"]:
+        return [
+            load("isobatch.models.ort.export:refusal")(Path(onnx), height, width) for height, width in payload["sizes"]
+        ]
+    model, classes = payload["model"], payload["num_classes"]
+    return [
+        load("isobatch.models.weights.networks:refusal")(model, classes, height, width)
+        for height, width in payload["sizes"]
+    ]
+
+
+def build(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
+    """Build one variant's artifact, or find it in the cache. Returns its key, folder and manifest."""
+    spec = find_variant(payload["variant"])
+    cache = ArtifactCache(Path(payload["cache"]))
+    calibration = payload["calibration"]
+    request = BuildRequest(
+        network=Network(**payload["network"] | {"size": tuple(payload["network"]["size"])}),
+        calibration=None if calibration is None else Images.from_json(calibration),
+        cache=cache,
+        say=lambda text: emit({"say": text}),
+    )
+    artifact = cache.get(payload["fields"], lambda folder: load(spec.build)(spec, request, folder))
+    return {"key": artifact.key, "folder": str(artifact.folder), "manifest": asdict(artifact.manifest)}

@@ -1,0 +1,120 @@
+"""Reading the user's images, in a worker: a file that crashes or starves its decoder takes nothing else with it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from isobatch.models.spec.artifact_cache import file_sha256
+from isobatch.models.spec.images import Images
+from isobatch.pipeline.inputs import PreparedSet
+from isobatch.pipeline.inputs.request import Labelled
+from isobatch.pipeline.prepare.sizes import fitting
+from isobatch.pipeline.prepare.state import Stages
+from isobatch.pipeline.records.errors import UsageError
+from isobatch.pipeline.records.study import InputSet
+from isobatch.pipeline.storage.files import read_json, write_json
+from isobatch.pipeline.workers.pool import WorkerError
+
+
+def prepare_apart(stages: Stages, request: dict[str, Any]) -> tuple[PreparedSet, ...]:
+    """``isobatch.pipeline.inputs.prepare`` in a worker, for the fields of an ``InputsRequest``, all but ``draw``.
+
+    A run that goes on keeps the images that it began with: they are neither read nor chosen again. Raises WorkerError:
+    with the code of the InputError where the images are refused, with none where reading failed.
+    """
+    file = Path(request["folder"]) / "sets.json"
+    every = _stored(file, request) if stages.run.resumed else None
+    if every is None:
+        every = stages.call("isobatch.pipeline.inputs.in_worker:read_sets", request, "inputs")
+        write_json(file, {"request": request, "sets": every})
+    return tuple(_set(stages, request, found) for found in every)
+
+
+def _stored(file: Path, request: dict[str, Any]) -> list[dict[str, Any]] | None:
+    """What an earlier start of this run stored for the same request; None where any of it is absent or altered."""
+    try:
+        stored = read_json(file)
+        images = [one[part] for one in stored["sets"] for part in ("evaluation", "calibration") if one[part]]
+        same = stored["request"] == json.loads(json.dumps(request))
+        intact = same and all(file_sha256(Path(one["path"])) == one["sha256"] for one in images)
+    except (OSError, KeyError, TypeError):
+        return None
+    return stored["sets"] if intact else None
+
+
+def _set(stages: Stages, request: dict[str, Any], found: dict[str, Any]) -> PreparedSet:
+    record = InputSet(**found["record"])
+    return PreparedSet(
+        record,
+        Images.from_json(found["evaluation"]),
+        None if found["calibration"] is None else Images.from_json(found["calibration"]),
+        found["calibration_note"],
+        found["calibration_remedy"],
+        partial(_labelled, stages, request, record.name) if found["has_labelled"] else None,
+    )
+
+
+def _labelled(stages: Stages, request: dict[str, Any], name: str) -> Labelled:
+    asked = name if request["asked"] == "auto" else request["asked"]  # the seed set need not be drawn again
+    payload = {"request": request | {"asked": asked}, "set": name}
+    found = stages.call("isobatch.pipeline.inputs.in_worker:read_labelled", payload, "inputs")
+    return Labelled(Images.from_json(found["images"]), tuple(found["skipped"]))
+
+
+def prepare_inputs(stages: Stages, weights: dict[str, Any]) -> None:
+    """Store and hash the input sets. Raises UsageError."""
+    config = stages.config
+    request = {
+        "asked": config.inputs,
+        "folder": str(stages.run.folder / "inputs"),
+        "weights": weights["source"],
+        "images": config.images,
+        "image_size": config.image_size or weights["view"]["size"],
+        "view": weights["view"],
+        "seed": config.seed,
+        "quick": config.quick,
+        "class_names": weights["class_names"],
+        "num_classes": weights["num_classes"],
+    }
+    try:
+        sets = (*_other_sizes(stages, request), *prepare_apart(stages, request))
+    except WorkerError as error:
+        if error.kind == "launcher":
+            raise
+        what = "" if error.code else "the images could not be read: "
+        raise UsageError(error.code or "inputs", f"{what}{error.reason}") from error
+    stages.sets = fitting(stages, sets)
+    for prepared in stages.sets:
+        record = prepared.record
+        if record.n < len(prepared.evaluation):
+            stages.warn(
+                "duplicate-images",
+                f"{record.name}: {len(prepared.evaluation)} images, {record.n} distinct by content: n is {record.n}",
+            )
+        if record.skipped:
+            stages.warn(
+                "skipped-images", f"{record.name}: {len(record.skipped)} files were skipped; the report lists them"
+            )
+
+
+def _other_sizes(stages: Stages, request: dict[str, Any]) -> list[PreparedSet]:
+    """The sets again at every other size of the study, named by it; a set whose size is its own is left out.
+
+    They come first: the last set of a study is the one that cost and accuracy are measured on.
+    """
+    found = []
+    for size in [size for size in stages.config.also_sizes if size != request["image_size"]]:
+        other = request | {"image_size": size, "folder": str(Path(request["folder"]) / f"{size}px")}
+        for one in prepare_apart(stages, other):
+            if one.record.shape[1:] == [size, size] and one.record.name != "seed":
+                name = f"{one.record.name}-{size}px"
+                images = replace(one.evaluation, name=name)
+                record = one.record.model_copy(update={"name": name})
+                found.append(replace(one, record=record, evaluation=images, labelled=None))
+            else:
+                stages.warn("own-size", f"{one.record.name} has a size of its own: not run at {size} pixels")
+    return found

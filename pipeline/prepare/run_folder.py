@@ -1,0 +1,168 @@
+"""Runs on disk: a folder each, resumed while unfinished, never reused when finished, never shared by two studies."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from isobatch.pipeline.config.config import Config
+from isobatch.pipeline.records.errors import UsageError
+from isobatch.pipeline.storage.files import StoreError, read_json, sweep, write_json
+from isobatch.pipeline.storage.places import OUT
+
+_STATE = "run.json"
+
+
+@dataclass
+class Run:
+    """One run's folder, locked to this process. ``resumed``: an unfinished run of the same configuration goes on."""
+
+    folder: Path
+    digest: str
+    created_utc: str
+    resumed: bool
+    _lock: IO[str]
+    _first: bool = False  # no run was in the folder before
+
+    @property
+    def id(self) -> str:
+        """The folder's name."""
+        return self.folder.name
+
+    def evidence_file(self, variant: str, name: str) -> Path:
+        """Where the evidence of a job is kept."""
+        return self.folder / "evidence" / variant / name
+
+    def start(self) -> None:
+        """Mark a new run as begun. With --fresh, what an older run left here is removed now and not before.
+
+        In every case, half-written files of a study that was killed here are removed.
+        """
+        sweep(self.folder)
+        if self.resumed:
+            return
+        for name in ("report.json", "report.html", "report.md"):
+            (self.folder / name).unlink(missing_ok=True)
+        for name in ("evidence", "reproducers"):
+            shutil.rmtree(self.folder / name, ignore_errors=True)
+        self._write("running", {})
+
+    def finish(self, **facts: Any) -> None:
+        """Mark the run finished and, in the usual place, point ``latest`` to it."""
+        self._write("finished", facts)
+        if self.folder.parent == OUT.resolve():
+            link = OUT / "latest"
+            temporary = OUT / f".latest-{os.getpid()}"
+            with contextlib.suppress(OSError):  # a convenience: no reason to fail a finished study
+                temporary.symlink_to(self.folder.name)
+                temporary.replace(link)
+        self.close()
+
+    def discard(self) -> None:
+        """Remove the folder of a run in which nothing was measured, if none was in it before."""
+        if self._first and not (self.folder / "evidence").exists():
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def close(self) -> None:
+        """Give up the lock; an unfinished run can then be resumed."""
+        self._lock.close()
+
+    def _write(self, state: str, facts: dict[str, Any]) -> None:
+        write_json(
+            self.folder / _STATE,
+            {"state": state, "configuration": self.digest, "created_utc": self.created_utc, **facts},
+        )
+
+
+def open_run(config: Config) -> Run:
+    """The run's folder: the newest unfinished one of this configuration, or a new one.
+
+    Raises UsageError when the folder cannot be used: not writable, another run's, or in use by another study.
+    """
+    try:
+        if config.out is not None:
+            return _open_named(Path(config.out).resolve(), config)
+        if not config.fresh:
+            for folder in sorted(OUT.resolve().glob(f"*-{config.digest}"), reverse=True):
+                if _state(folder).get("state") == "running" and (run := _claim(folder, config.digest)):
+                    return run
+        return _open_new(config.digest)
+    except StoreError as error:
+        raise UsageError("out-unusable", str(error)) from error
+    except OSError as error:
+        text = f"cannot write to {config.out or OUT}: {error.strerror}. Choose another place with --out"
+        raise UsageError("out-unusable", text) from error
+
+
+def _open_new(digest: str) -> Run:
+    begin, again = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()), ""
+    while True:
+        folder = OUT.resolve() / f"{begin}{again}-{digest}"
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            again = str(int(again or 1) + 1)
+        else:
+            return _create(folder, digest)
+
+
+def _open_named(folder: Path, config: Config) -> Run:
+    state = _state(folder)
+    if state.get("state") == "finished" and not config.fresh:
+        raise UsageError(
+            "out-finished",
+            f"{folder} holds a finished run, which is never reused: choose another --out, or add --fresh",
+        )
+    if state.get("state") == "running" and state.get("configuration") == config.digest and not config.fresh:
+        if run := _claim(folder, config.digest):
+            return run
+        raise UsageError("out-in-use", f"{folder} is in use by another study: wait for it or choose another --out")
+    if not state and folder.exists() and (not folder.is_dir() or _holds_files(folder)):
+        raise UsageError("out-not-empty", f"{folder} exists and is not a run's folder: choose another --out")
+    if state and not config.fresh:
+        raise UsageError(
+            "out-other-run",
+            f"{folder} holds an unfinished run of another configuration: choose another --out, or --fresh",
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    return _create(folder, config.digest)
+
+
+def _holds_files(folder: Path) -> bool:
+    """Hidden files aside: a lock and a temporary file are what a start killed at once leaves behind."""
+    return any(not path.name.startswith(".") for path in folder.iterdir())
+
+
+def _state(folder: Path) -> dict[str, Any]:
+    try:
+        state = read_json(folder / _STATE)
+    except StoreError:
+        return {}
+    return state if isinstance(state, dict) else {}
+
+
+def _claim(folder: Path, digest: str) -> Run | None:
+    lock = open(folder / ".lock", "w")  # noqa: SIM115 (held until the run is closed)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        lock.close()
+        return None
+    return Run(folder, digest, str(_state(folder).get("created_utc", "")), True, lock)
+
+
+def _create(folder: Path, digest: str) -> Run:
+    run = _claim(folder, digest)
+    if run is None:
+        raise UsageError("out-in-use", f"{folder} is in use by another study: wait for it or choose another --out")
+    run.resumed, run._first = False, not _state(folder)
+    run.created_utc = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    if run._first:
+        run.start()
+    return run

@@ -1,0 +1,126 @@
+"""What the stages of a study share: the configuration, the run, the workers, and what has gone wrong so far."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from isobatch.models.registry import find_variant
+from isobatch.models.spec.words import Artifact, Network, VariantSpec
+from isobatch.pipeline.config.conditions import Caps, Setting, base, device_of
+from isobatch.pipeline.config.config import Config
+from isobatch.pipeline.inputs import PreparedSet
+from isobatch.pipeline.machine.emulation import emulated
+from isobatch.pipeline.machine.environment import cpu_flags, worker_settings
+from isobatch.pipeline.prepare.run_folder import Run
+from isobatch.pipeline.records.study import NotRun, Warning_, Weights
+from isobatch.pipeline.workers.engines import Engine
+from isobatch.pipeline.workers.pool import WorkerError, Workers
+
+
+class Progress(Protocol):
+    """Where a study tells how far it is. Costs are rough seconds."""
+
+    def plan(self, total_cost: float) -> None:
+        """Announce the whole cost ahead; may be called again with a better estimate of what is left."""
+
+    def step(self, label: str, cost_done: float, beside: int = 0) -> None:
+        """Say what is being done, and how much of the cost since the last step. ``beside``: how much else is."""
+
+    def line(self, text: str) -> None:
+        """Say one thing worth keeping on the screen."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a variant has no result."""
+
+    status: Literal["unavailable", "failed"]
+    reason: str
+    remedy: str | None
+
+
+@dataclass
+class Stages:
+    """The state of a running study. Stages read it and add to it; ``study.py`` knows their order."""
+
+    config: Config
+    run: Run
+    cache: Path
+    workers: Workers
+    progress: Progress
+    engine: Engine
+    weights: Weights | None = None
+    network: Network | None = None
+    sets: tuple[PreparedSet, ...] = ()
+    artifacts: dict[tuple[str, str], Artifact] = field(default_factory=dict)  # (variant, input set)
+    failures: dict[str, Failure] = field(default_factory=dict)
+    not_run: dict[str, list[NotRun]] = field(default_factory=dict)
+    warnings: list[Warning_] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
+    kept_jobs: int = 0
+    most_workers: int = 1  # at once
+    caps: Caps = field(default_factory=Caps)
+    device: Mapping[str, str] = field(default_factory=dict)  # the facts of the GPU; empty on the CPU
+
+    @property
+    def threads(self) -> int:
+        """The thread count of everything that is not itself measured over thread counts."""
+        return max(self.config.threads)
+
+    @property
+    def base(self) -> Setting:
+        """The setting of accuracy and cost on the CPU."""
+        return base(self.config)
+
+    def base_of(self, spec: VariantSpec) -> Setting:
+        """The setting of a variant's accuracy and cost, where it runs."""
+        return base(self.config, device_of(self.config, spec))
+
+    def emulated(self, spec: VariantSpec) -> bool:
+        """Whether a variant's arithmetic is emulated where it runs; see ``isobatch.pipeline.machine.emulation``."""
+        return device_of(self.config, spec) == "cpu" and emulated(spec, cpu_flags())
+
+    @property
+    def specs(self) -> list[VariantSpec]:
+        """The variants asked for that have not failed, in table order."""
+        return [find_variant(name) for name in self.config.variants if name not in self.failures]
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Account the wall time of a stage."""
+        begin = time.monotonic()
+        try:
+            yield
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - begin
+
+    def call(self, function: str, payload: Any, label: str) -> Any:
+        """A call in a worker of the study's environment; what it says goes to the progress display."""
+
+        def on_event(event: Any) -> None:
+            if "say" in event:
+                self.progress.line(f"{label}: {event['say']}")
+
+        return self.workers.call(worker_settings(self.threads), function, payload, on_event)
+
+    def fail(self, variant: str, error: WorkerError) -> None:
+        """Record that a variant cannot go on; the others do."""
+        failure = Failure("unavailable" if error.kind == "VariantUnavailable" else "failed", error.reason, error.remedy)
+        self.failures[variant] = failure
+        self.progress.line(f"{variant}: {failure.status}: {error.reason}")
+        if self.config.debug and error.trace:
+            self.progress.line(error.trace)
+
+    def skip(self, variant: str, inputs: str, what: str, why: str, *, failed: bool = False) -> None:
+        """Record that part of a variant's plan was not run, and why; ``failed``: it was begun."""
+        self.not_run.setdefault(variant, []).append(NotRun(inputs=inputs, what=what, why=why, failed=failed))
+
+    def warn(self, code: str, text: str) -> None:
+        """Add a warning with its stable code."""
+        if all(w.code != code or w.text != text for w in self.warnings):
+            self.warnings.append(Warning_(code=code, text=text))

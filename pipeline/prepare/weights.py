@@ -1,0 +1,77 @@
+"""The weights under study: verified, stored and recorded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from isobatch.models.spec.artifact_cache import file_sha256
+from isobatch.models.spec.words import Network
+from isobatch.pipeline.prepare.state import Stages
+from isobatch.pipeline.records.errors import UsageError
+from isobatch.pipeline.records.study import Weights
+from isobatch.pipeline.storage.files import read_json, write_json
+from isobatch.pipeline.workers.pool import WorkerError
+
+
+def prepare_weights(stages: Stages) -> dict[str, Any]:
+    """Resolve and verify the weights, or the user's ONNX file. Raises UsageError.
+
+    A run that goes on keeps the weights that it began with, if their file is what it was.
+    """
+    config = stages.config
+    payload = {
+        "name": config.weights,
+        "model": config.model,
+        "onnx": config.onnx,
+        "cache": str(stages.cache),
+        "offline": config.offline,
+    }
+    kept = stages.run.folder / "inputs" / "weights.json"
+    found = _stored(kept, payload) if stages.run.resumed else None
+    if found is None:
+        found = _resolve(stages, payload)
+        if not config.onnx:  # an ONNX file may lie in several; it is checked each time
+            write_json(kept, {"asked": payload, "found": found, "files": _digests(config.weights, found["path"])})
+    stages.weights = Weights(**{name: found[name] for name in ("source", "model", "sha256", "note", "num_classes")})
+    stages.network = Network(
+        model=found["model"],
+        weights_path=found["path"],
+        weights_sha256=found["sha256"],
+        num_classes=found["num_classes"] or 0,
+        onnx_path=config.onnx and str(Path(config.onnx).resolve()),
+        size=(found["view"]["size"], found["view"]["size"]),
+    )
+    stages.progress.line(f"weights: {found['source']}: {found['note']}")
+    return found
+
+
+def _resolve(stages: Stages, payload: dict[str, Any]) -> dict[str, Any]:
+    call = (
+        "isobatch.pipeline.prepare.in_worker:check_onnx"
+        if payload["onnx"]
+        else "isobatch.pipeline.prepare.in_worker:resolve_weights"
+    )
+    try:
+        found: dict[str, Any] = stages.call(call, payload, "weights")
+    except WorkerError as error:
+        if error.kind == "launcher":
+            raise
+        raise UsageError(error.code or ("onnx" if payload["onnx"] else "weights"), error.reason) from error
+    return found
+
+
+def _digests(*paths: str) -> dict[str, str]:
+    """The SHA-256 of those that are files; a keyword is none."""
+    return {path: file_sha256(Path(path)) for path in paths if Path(path).is_file()}
+
+
+def _stored(file: Path, payload: dict[str, Any]) -> dict[str, Any] | None:
+    """What an earlier start of this run resolved for the same request; None where any file of it is another now."""
+    try:
+        stored = read_json(file)
+        found: dict[str, Any] = stored["found"]
+        same = stored["asked"] == payload and stored["files"] == _digests(payload["name"], found["path"])
+    except (OSError, KeyError, TypeError):
+        return None
+    return found if same and found["path"] in stored["files"] else None

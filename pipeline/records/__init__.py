@@ -1,0 +1,1 @@
+"""The glossary in code: records, errors and their codes, wording."""

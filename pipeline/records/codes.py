@@ -1,0 +1,305 @@
+"""Every code of an error or warning: what it means, why it happens, what to do. The one place that explains them.
+
+Codes are stable: a script may rely on them. A test reads the sources and fails where one is used and not explained.
+"""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from typing import Literal
+
+from isobatch.pipeline.records.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Explained:
+    """One code. An error ends the command; a warning stands in the report and changes no exit code."""
+
+    kind: Literal["error", "warning"]
+    means: str
+    why: str
+    todo: str
+
+
+def _error(means: str, why: str, todo: str) -> Explained:
+    return Explained("error", means, why, todo)
+
+
+def _warning(means: str, why: str, todo: str) -> Explained:
+    return Explained("warning", means, why, todo)
+
+
+CODES: dict[str, Explained] = {
+    "usage": _error(
+        "The command line could not be read.",
+        "A flag is unknown, has no value, or has a value outside its choices.",
+        "Compare with python run.py --help, or python run.py COMMAND --help.",
+    ),
+    "unknown-command": _error(
+        "The first word is no command.",
+        "Words without dashes in front are taken for a command.",
+        "Use the name that the message suggests; a study needs no command word.",
+    ),
+    "unknown-variant": _error(
+        "A name in --variants is no variant.",
+        "It is misspelt, or belongs to another version of the program.",
+        "See python run.py --list-variants.",
+    ),
+    "unknown-rung": _error(
+        "A name in --rung is no rung of the ladder of repairs.",
+        "It is misspelt, or belongs to another version of the program.",
+        "Use one of the names in the message, or leave --rung out.",
+    ),
+    "policy-file": _error(
+        "The policy file cannot be used.",
+        "It cannot be read, is not TOML, or has a name or value that a policy does not have.",
+        "Correct what the message names; a policy has the same parts as the policy flags.",
+    ),
+    "record": _error(
+        "The verification record cannot be used.",
+        "It is damaged, or names files that do not lie beside it as plain files.",
+        "Give the record.json that repair wrote, with all files of its folder.",
+    ),
+    "unknown-code": _error(
+        "There is no such code to explain.",
+        "It is misspelt, or belongs to another version of the program.",
+        "See python run.py help for all codes.",
+    ),
+    "bad-number": _error(
+        "A number is missing, malformed or outside its range.",
+        "Lists are written 2,4,8 and ranges 1-32; limits are numbers of at least 0.",
+        "Correct the flag that the message names.",
+    ),
+    "settings": _error(
+        "The configuration file cannot be used.",
+        "It is absent, unreadable, too large, not TOML, or a value in it is of the wrong kind.",
+        "Correct it; python run.py --show-config prints what each setting is and where it comes from.",
+    ),
+    "unknown-setting": _error(
+        "A key of the configuration file, or an ISOBATCH_ variable, is no setting.",
+        "It is misspelt: a key is a flag of the study without its dashes, a variable ISOBATCH_ and the flag.",
+        "Use the name that the message suggests, or remove it.",
+    ),
+    "weights": _error(
+        "The weights cannot be had, or do not fit the model.",
+        "The file is absent or damaged, holds code or non-finite values, fits another model; or there is no network.",
+        "Follow the message; --weights digits (ResNet50) and --weights random need neither a file nor a network.",
+    ),
+    "onnx": _error(
+        "The ONNX file is not one that can be studied.",
+        "It is damaged, refers outside its folder, has custom operators, or is no classifier of NCHW float images.",
+        "Follow the message; most often: export it again with a free batch axis.",
+    ),
+    "inputs": _error(
+        "The images of the original question could not be drawn.",
+        "The worker that draws them with torch's generator failed.",
+        "Run python run.py doctor; the images of --inputs digits need no drawing.",
+    ),
+    "unknown-inputs": _error(
+        "--inputs is neither a keyword, nor a folder, nor a .npy file.",
+        "A path is misspelt, or a file of another kind was given.",
+        "Give seed, digits, photos, a folder of images or FILE.npy; ./digits is a folder, digits the keyword.",
+    ),
+    "bad-request": _error(
+        "A number that describes the inputs is too small.",
+        "At least one image, and two to calibrate with, are needed.",
+        "Raise --images or --image-size.",
+    ),
+    "no-images": _error(
+        "No usable image is left.",
+        "The folder is empty, or no file in it can be read as an image.",
+        "Give a folder with jpeg, png, webp or bmp files.",
+    ),
+    "changed": _error(
+        "An image changed while it was read.",
+        "Another program writes into the folder.",
+        "Run again when the files are at rest.",
+    ),
+    "npy-format": _error(
+        "The .npy file cannot be read as an array.",
+        "It is damaged, cut short, or holds Python objects, which are never loaded.",
+        "Save a plain array with numpy.save.",
+    ),
+    "npy-dtype": _error(
+        "The array's type is not one of images.",
+        "float32, float64 and uint8 are taken.",
+        "Convert it with .astype and save it again.",
+    ),
+    "npy-shape": _error(
+        "The array's shape is not that of images.",
+        "[n, 3, height, width] is needed, channels before height and width.",
+        "Save it again in that order: array.transpose(0, 3, 1, 2) for channels last.",
+    ),
+    "npy-not-finite": _error(
+        "The array holds NaN or an infinity.",
+        "No comparison of outputs means anything after that.",
+        "Clean the data, or leave the image out.",
+    ),
+    "calibration-overlap": _error(
+        "An image is both evaluated and used to calibrate.",
+        "Scales fitted to the images they are judged on would prove little.",
+        "Give other images to one of the two.",
+    ),
+    "out-unusable": _error(
+        "The run's folder cannot be written.",
+        "No permission, no space, a read-only disk, or a file stands in its place.",
+        "Choose another place with --out.",
+    ),
+    "out-finished": _error(
+        "The folder given with --out holds a finished run.",
+        "A finished run is never reused: its report would no longer be what it was.",
+        "Choose another --out, or add --fresh to replace it.",
+    ),
+    "out-other-run": _error(
+        "The folder given with --out holds an unfinished run of another configuration.",
+        "Evidence of two configurations must not mix.",
+        "Choose another --out, or add --fresh to replace it.",
+    ),
+    "out-in-use": _error(
+        "Another study works in this folder.",
+        "A run's folder is locked while its study lives; the lock goes with the process.",
+        "Wait for it, or choose another --out.",
+    ),
+    "out-not-empty": _error(
+        "The folder given with --out exists and is no run's.",
+        "The program does not write among files that are not its own.",
+        "Choose another --out.",
+    ),
+    "report": _error(
+        "There is no readable report where one was named.",
+        "The run is unfinished, the file is damaged or no report, or a newer version of the program wrote it.",
+        "Name a finished run's folder or its report.json; run the study again, or use the newer version.",
+    ),
+    "incomparable-runs": _error(
+        "Nothing in the two runs can be compared.",
+        "They used other weights, or share no input set of equal content.",
+        "Run both with the same model, weights and inputs.",
+    ),
+    "unknown-grid": _error(
+        "There is no such grid of conditions.",
+        "--grid names neither a preset nor a file that ends in .toml.",
+        "Give default, wide, or a TOML file of axes.",
+    ),
+    "bad-grid": _error(
+        "A file of the grid cannot be used.",
+        "It is no TOML, names an axis that does not exist, or gives one a value of another kind.",
+        "Correct what the message names; axes are those of the flags, such as threads = [1, 2].",
+    ),
+    "bad-word": _error(
+        "A flag was given a word that it does not know.",
+        "The word is misspelt, or belongs to another flag.",
+        "Use one of the words that the message lists.",
+    ),
+    "unknown-device": _error(
+        "--device names nothing that a study can run on.",
+        "The name is misspelt, or of a device that is not supported.",
+        "Give cpu or cuda.",
+    ),
+    "no-device": _error(
+        "The device asked for cannot be used here.",
+        "There is no GPU or no driver for it, or torch is built without support for it; the message says which.",
+        "Use a machine with an NVIDIA GPU and torch's CUDA build, or --device cpu. See python run.py doctor.",
+    ),
+    "unknown-fault": _error(
+        "The self-test has no such planted fault.",
+        "The name is misspelt.",
+        "Use one of the names that the message lists.",
+    ),
+    "cache-in-use": _error(
+        "The cache cannot be cleared now.",
+        "A study that uses it is running; the lock goes with the process.",
+        "Wait for the study, or end it.",
+    ),
+    "cache-unusable": _error(
+        "The cache cannot be cleared as it stands.",
+        "Its folder is a symbolic link, which is never followed, or it cannot be written.",
+        "Remove by hand what the message names.",
+    ),
+    "missing-package": _error(
+        "A Python package that the program needs is not installed.",
+        "The program was started with another Python than that of its environment, or the environment is incomplete.",
+        "make run creates the environment; then use .venv/bin/python run.py.",
+    ),
+    "libraries": _error(
+        "No worker process can start.",
+        "torch or onnxruntime cannot be loaded: another version than the pinned one, or one that does not fit the "
+        "machine.",
+        "Install the versions of requirements.txt (make run creates the environment); doctor shows what loads here.",
+    ),
+    "storage": _error(
+        "A file of the run or the cache could not be written or read back.",
+        "The disk is full or read-only, or the file was altered.",
+        "Free space or choose another place; the same command goes on where it stopped.",
+    ),
+    "ray-missing": _error(
+        "--engine ray was asked for, and the package ray is not installed.",
+        "Ray is an extra: a study on one machine does not need it.",
+        "python -m pip install -r requirements-ray.txt in the same environment; or leave --engine ray out.",
+    ),
+    "ray-cluster": _error(
+        "The Ray cluster cannot be used.",
+        "Nothing answers at --ray-address, the token or a version is another, or no machine of it is like this one.",
+        "Follow the message; the same study can be run on each machine and the runs compared: python run.py compare.",
+    ),
+    "engine": _error(
+        "The machines that the study ran on are gone.",
+        "Every node of the Ray cluster ended or was cut off.",
+        "Start nodes again; the same command goes on where it stopped.",
+    ),
+    "internal": _error(
+        "The program itself failed.",
+        "This is a defect in it, or something in the machine that it did not expect.",
+        "Run again with --debug and report what it prints.",
+    ),
+    "no-accuracy-limit": _warning(
+        "The policy sets no limit on the accuracy drop.",
+        "Too few labelled images were evaluated for a default limit to be decidable.",
+        "Give labelled images with --inputs DIR, or set --max-accuracy-drop.",
+    ),
+    "other-machine": _warning(
+        "A machine of the cluster took no part in the study.",
+        "Its processor, caps or library versions are other than here: its evidence would be of another condition.",
+        "Run the study there too, and python run.py compare the two runs: the difference is a result of its own.",
+    ),
+    "no-ruler": _warning(
+        "Nothing is measured against the fp64 reference.",
+        "The reference, or the variant that accuracy is measured against, could not be built or run.",
+        "See the reason in the text; batch against singles is measured all the same.",
+    ),
+    "unfit-size": _error(
+        "The network takes no images of this size.",
+        "Some networks are bound to one size; others shrink small images to nothing.",
+        "Leave --image-size out, which is then that of the weights, or give images of a size that the network takes.",
+    ),
+    "set-left-out": _warning(
+        "An input set was not run at all.",
+        "The network takes no images of its size; the seed set has a size of its own by its recipe.",
+        "Nothing: the verdicts rest on the other sets.",
+    ),
+    "own-size": _warning(
+        "An input set was not run at one of the image sizes asked for.",
+        "Its images have a size of their own: the seed set by its recipe, an array by its shape.",
+        "Nothing, or give images in a folder, which are cut to any size.",
+    ),
+    "duplicate-images": _warning(
+        "Some images have the same content.",
+        "n counts distinct images: a copy is no further evidence.",
+        "Give other images if n is too small.",
+    ),
+    "skipped-images": _warning(
+        "Some files were left out.",
+        "They could not be read as images, or repeat others; the report lists each with its reason.",
+        "Repair or remove them.",
+    ),
+}
+
+
+def explain_code(code: str) -> Explained:
+    """What a code means. Raises UsageError ("unknown-code") naming the nearest known one."""
+    if code in CODES:
+        return CODES[code]
+    near = difflib.get_close_matches(code, CODES, n=1, cutoff=0.0)
+    raise UsageError(
+        "unknown-code", f"unknown code {code!r}: did you mean {near[0]!r}? python run.py help lists them all"
+    )

@@ -1,0 +1,594 @@
+"""The frozen records of a study: the project's glossary in code, and the shape of ``report.json``.
+
+Every record is validated at birth. Numbers carry their unit in the name. A stage that has not run leaves ``None``.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
+
+from isobatch.models.spec.words import CudaOptions
+
+SCHEMA_VERSION = 1
+
+Verdict = Literal["batch-invariant", "top1-stable", "batch-variant", "not-repeatable", "invalid"]
+VERDICTS: tuple[Verdict, ...] = ("batch-invariant", "top1-stable", "batch-variant", "not-repeatable", "invalid")
+"""From best to worst: a variant's own verdict is the worst over its input sets."""
+
+_NON_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
+
+
+def _read_real(value: object) -> object:
+    return _NON_FINITE.get(value, value) if isinstance(value, str) else value
+
+
+def _write_real(value: float) -> float | str:
+    if math.isnan(value):
+        return "nan"
+    return value if math.isfinite(value) else ("inf" if value > 0 else "-inf")
+
+
+Real = Annotated[
+    float,
+    BeforeValidator(_read_real),
+    PlainSerializer(_write_real, when_used="json"),
+    WithJsonSchema({"anyOf": [{"type": "number"}, {"enum": list(_NON_FINITE)}]}),
+]
+"""A float64 whose non-finite values are written as the strings "nan", "inf" and "-inf", never as null."""
+
+VOLATILE: dict[str, Any] = {"volatile": True}
+"""Marks, in the JSON Schema, a key that depends on the clock or on measured time."""
+
+
+class Record(BaseModel):
+    """Base of all records: frozen, and strict about its keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+NEIGHBOURS = ("outlier", "zeros", "constant", "random", "worst")
+"""What may replace the last image of every batch; ``worst``: of several tried, what moved the others most."""
+
+
+class Condition(Record):
+    """What is fixed while N changes. ``position``: by how many places the images of a batch are rotated.
+
+    ``neighbours``: ``natural`` (the images that follow in the set) or what replaced the last image of each batch.
+    """
+
+    threads: int = Field(ge=1)
+    isa: str = "native"
+    image_size: int = Field(ge=1)
+    memory_format: str = "contiguous"
+    device: str = "cpu"
+    cuda: CudaOptions | None = None  # None on the CPU
+    position: int = 0
+    neighbours: str = "natural"
+
+
+class Interval(Record):
+    """A median of ``n`` timings with its two-sided 95 % confidence limits; limits are None where n = 1."""
+
+    median: Real
+    low95: Real | None
+    high95: Real | None
+    n: int
+
+
+ComparisonKind = Literal["batch-vs-singles", "repeat", "position", "neighbours", "vs-reference"]
+
+
+class Comparison(Record):
+    """Two sets of output rows of the same images, measured in float64.
+
+    ``reference`` rows against ``candidate`` rows: singles against batched (batch-vs-singles); the first against the
+    second run of the same calls (repeat; batch_size 1: singles); plain batched against rotated batched (position);
+    plain batched against batched beside an outlier (neighbours); fp64 singles against this variant's singles
+    (vs-reference). ``issues`` names what is wrong with the rows themselves: "nan", "inf", "shape-mismatch",
+    "count-mismatch", "signed-zero" (unequal bytes whose difference is 0), "constant". A measure that cannot be taken
+    is None (mismatch) or NaN; it is never 0.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="allow")  # a new metric adds its keys without touching this file
+
+    inputs: str
+    condition: Condition
+    kind: ComparisonKind
+    batch_size: int = Field(ge=1)
+    n_images: int
+    n_images_equal: int
+    bitwise_equal: bool
+    issues: tuple[str, ...] = ()
+    n_elements: int = 0
+    n_elements_differing: int = 0
+    max_abs: Real | None = None
+    max_abs_relative: Real | None = None  # max_abs over the largest |logit| of the reference rows
+    percentiles: dict[str, Real] | None = None  # p50 p85 p90 p95 p99 p100 of |difference|, pooled over images x classes
+    max_ulp: Real | None = None  # in the output's own type, tiny elements excluded (see n_ulp_excluded)
+    ulp_at: Real | None = None  # the reference value at which max_ulp occurs
+    n_ulp_excluded: int | None = None
+    relative_l2: Real | None = None
+    sqnr_db: Real | None = None
+    cosine_min: Real | None = None
+    allclose: bool | None = None  # at allclose_tolerance
+    allclose_tolerance: dict[str, Real] | None = None  # {"rtol": ..., "atol": ...}
+    top1_flips: int | None = None
+    top1_flip_upper95: Real | None = None  # one-sided exact bound on the share of images whose top-1 changes
+    top5_changes: int | None = None
+
+
+class BatchClasses(Record):
+    """Batch sizes whose output bytes are equal to one another, over the images they share."""
+
+    inputs: str
+    condition: Condition
+    classes: list[list[int]]
+
+
+class Fingerprint(Record):
+    """SHA-256 of the output bytes of all images of a set, in order, for one variant, condition and N."""
+
+    inputs: str
+    condition: Condition
+    batch_size: int
+    sha256: str
+
+
+class Margin(Record):
+    """The margin screen: an estimate from observation. ``observed_noise``: largest |batched - singles| in logits.
+
+    ``exposed_images``: indices of images whose top-1 margin does not exceed twice the noise seen on the *other* images.
+    """
+
+    observed_noise: Real
+    screened_share: Real
+    exposed_images: list[int]
+    median_margin: Real | None = None
+
+
+class DecidedBy(Record):
+    """What decided a verdict."""
+
+    inputs: str
+    condition: Condition | None = None
+    batch_size: int | None = None
+    why: str
+
+
+class InputsVerdict(Record):
+    """The verdict of one variant on one input set."""
+
+    inputs: str
+    verdict: Verdict
+    decided_by: DecidedBy
+    n_images: int
+    n_comparisons: int
+    top1_flips: int  # images flipped by any tested condition
+    top1_flip_upper95: Real
+    margin: Margin | None = None
+    clip_share: Real | None = None  # largest share of a quantized layer's activations at the clip limits
+    clip_layer: str | None = None
+
+
+class Accuracy(Record):
+    """Top-1 accuracy as a share, with its exact two-sided 95 % interval over n labelled images."""
+
+    top1: Real
+    low95: Real
+    high95: Real
+    n: int
+    inputs: str = ""
+    batch_size: int | None = Field(default=None, json_schema_extra=VOLATILE)  # the fastest N of this machine
+
+
+class AccuracyDrop(Record):
+    """fp32 singles minus this variant on the same images, as a share (0.02 = 2 points), with the exact paired bound.
+
+    ``needed_n``: how many images would decide at the observed rates, where undecided.
+    """
+
+    value: Real
+    upper95: Real
+    n: int
+    only_reference_right: int
+    only_variant_right: int
+    decided: Literal["met", "not-met", "undecided"] | None  # None: no limit was set
+    needed_n: int | None = None
+
+
+class AccuracyAtN(Record):
+    """Top-1 of the same ``n`` distinct labelled images, batched at one N and alone. Shares, not points.
+
+    ``changed``: images whose top-1 class is not that of their singles, right or wrong. ``change``: batched minus
+    singles, with its exact paired 95 % limits. ``mcnemar_p``: exact, two-sided; ``mcnemar_holm``: corrected over N.
+    """
+
+    batch_size: int = Field(ge=2)
+    n: int
+    top1: Real
+    changed: int
+    changed_upper95: Real
+    only_singles_right: int
+    only_batched_right: int
+    change: Real
+    change_low95: Real
+    change_high95: Real
+    mcnemar_p: Real
+    mcnemar_holm: Real
+
+
+Dependence = Literal["no", "equivalent", "not-equivalent", "undecided"]
+"""no: no top-1 changed at any N. Else whether the change of accuracy lies within the margin at every N."""
+
+
+class BatchAccuracy(Record):
+    """Does the accuracy of a variant depend on N, on one labelled set under one condition?
+
+    ``changed`` of ``singles.n`` distinct images have another top-1 at some N. ``depends`` is None where a top-1 changed
+    and no margin, in points of top-1, says what change would matter.
+    """
+
+    inputs: str
+    condition: Condition
+    singles: Accuracy
+    at: list[AccuracyAtN]
+    changed: int
+    changed_upper95: Real
+    margin_points: Real | None = None
+    depends: Dependence | None = None
+
+
+class DeviceMemory(Record):
+    """The most a device's own counters saw: memory given to tensors, and taken from the device to serve them."""
+
+    allocated_bytes: int
+    reserved_bytes: int
+
+
+class Cost(Record):
+    """What a variant costs here, on the input set ``inputs`` at ``image_size``.
+
+    Times are wall clock on the CPU; on a GPU they are the device's own, of the network alone: copies to and from the
+    host are left out. ``peak_memory_bytes`` is the host's.
+    """
+
+    inputs: str
+    image_size: int
+    latency_ms: Interval | None
+    throughput_img_s: dict[str, Interval]  # keyed by N
+    size_bytes: int
+    peak_memory_bytes: int | None
+    device_memory: DeviceMemory | None = None
+    drift: Real | None = None  # median latency of the second round over the first, minus 1
+
+
+class Effective(Record):
+    """What really ran, as read back from the engine."""
+
+    precision: str
+    provider: str
+    int8_layers: int
+    weight_layers: int
+    note: str = ""
+
+
+CauseVerdict = Literal["supported", "refuted", "inconclusive"]
+
+
+class CauseFinding(Record):
+    """One intervention at an origin, and what it showed. ``trees``: orders of summation in words, by N."""
+
+    name: str
+    verdict: CauseVerdict
+    evidence: str
+    trees: dict[str, str] = {}
+
+
+class Origin(Record):
+    """A layer whose output row for an image depends on N although its input row does not.
+
+    ``elements_differing`` of ``elements_tried`` output elements differed between N = 1 and some N = k, over captured
+    and drawn data; 0 where only a sibling (a layer of the same kernels and shapes) or provoked rounding ties gave it
+    away, as ``found_by`` says. ``classes``: batch sizes whose rows were bitwise equal in this layer.
+    """
+
+    layer: str
+    kind: str
+    signature: str
+    condition: Condition
+    batch_sizes: list[int]
+    elements_differing: int
+    elements_tried: int
+    share: Real
+    max_abs: Real
+    max_ulp: Real | None
+    found_by: Literal["captured", "drawn", "provoked", "sibling"]
+    classes: list[list[int]]
+    mechanism: str | None = None
+    triggers: list[str] = []
+    causes: list[CauseFinding] = []
+    explained_by: str | None = None  # the layer of the same kernels and shapes at which the interventions were made
+    reproducer: str | None = None  # a script in the run's folder that shows it at a layer of this signature
+    reproducer_note: str | None = None  # why there is none
+
+
+class BesideLogits(Record):
+    """One image's logits beside these neighbours: the largest |difference| from its logits alone, and its top-1."""
+
+    what: str
+    change: Real
+    top1_moved: bool
+
+
+class NeighbourEffect(Record):
+    """The logits of image ``victim`` at one N and its own place, as a function of what stands beside it.
+
+    ``seen``: natural and made neighbours, at last the worst of all ``tried``, some of them found by a search.
+    ``example``: a file in the run's folder with that batch, float32 [batch_size, 3, h, w].
+    """
+
+    victim: int
+    batch_size: int
+    tried: int
+    largest_logit: Real  # |value|, of the victim alone
+    seen: list[BesideLogits]
+    example: str
+
+
+class Growth(Record):
+    """How far one image's output of a layer in the batch is from the same image's alone, as deployed.
+
+    ``steps``: of an integer output, how many of its values are another step; ``max_abs`` then counts steps too.
+    """
+
+    layer: str
+    max_abs: Real
+    relative_l2: Real
+    steps: int | None = None
+
+
+class Locating(Record):
+    """How the origins were sought: what was tried, and the smallest rate it would have found in *every* layer.
+
+    ``smallest_rate``: 3/n of the layer least tried (95 %, if its elements were independent, which they are not).
+    """
+
+    inputs: str
+    search: Literal["default", "full"] = "default"  # as --explain asked
+    batch_sizes: list[int]
+    layers: int
+    layers_not_replayable: list[str]
+    trials: int  # output elements compared
+    smallest_rate: Real
+    instrumented_bitwise_equal: bool  # looking inside changed no output bit
+    innocent_kinds: list[str]  # kinds of layer that were never an origin here
+    note: str = ""
+
+
+class Repair(Record):
+    """One rung of the ladder applied to a variant: verified bitwise over ``scope``, priced against the native variant.
+
+    Ratios are repaired over native, medians of alternating calls, keyed by N. ``top1_stable``: no bit-equality, but in
+    the scope no top-1 differs from the singles'. ``recomputed_share``: of the images that were run a second time.
+    """
+
+    name: str
+    batch_invariant: bool | None  # None: does not apply here, or was not tried (``note`` says why)
+    out_of_time: bool = False  # not tried to the end: the time for repairs was over
+    scope: str
+    layers: int = 0
+    top1_stable: bool | None = None
+    singles_as_native: bool | None = None  # its singles are, byte by byte, those of the unrepaired variant
+    top1_as_native: int | None = None  # images whose singles top-1 is the native one, where the singles are not
+    n_images: int = 0
+    n_comparisons: int = 0
+    recomputed_share: Real | None = None
+    throughput_ratio: dict[str, Interval] = Field(default={}, json_schema_extra=VOLATILE)
+    latency_ratio: dict[str, Interval] = Field(default={}, json_schema_extra=VOLATILE)
+    memory_ratio: Real | None = None  # of processes that serve the two alone: of ``repair`` only
+    note: str = ""
+
+
+class NotRun(Record):
+    """Something planned that was not run, and why. ``failed``: it was begun and could not be done."""
+
+    inputs: str
+    what: str
+    why: str
+    failed: bool = False
+
+
+class VariantResult(Record):
+    """Everything known of one variant. ``status``: measured, or why not (``reason``, ``remedy``)."""
+
+    name: str
+    runtime: str
+    precision: str
+    status: Literal["measured", "unavailable", "failed"]
+    reason: str | None = None
+    remedy: str | None = None
+    role: Literal["candidate", "reference"] = "candidate"
+    device: str = "cpu"  # where it ran
+    summary: str = ""
+    recipe: dict[str, Any] = {}
+    effective: Effective | None = None
+    notes: list[str] = []
+    verdict: Verdict | None = None
+    decided_by: DecidedBy | None = None
+    by_inputs: list[InputsVerdict] = []
+    repeatable: bool | None = None
+    comparisons: list[Comparison] = []
+    classes: list[BatchClasses] = []
+    fingerprints: list[Fingerprint] = []
+    margin: Margin | None = None
+    accuracy: Accuracy | None = None
+    accuracy_drop: AccuracyDrop | None = None
+    accuracy_note: str | None = None  # why there is no accuracy, where there is none
+    batch_accuracy: list[BatchAccuracy] | None = None  # None: no labelled set was run batched
+    cost: Cost | None = Field(default=None, json_schema_extra=VOLATILE)
+    not_run: list[NotRun] = []
+    origins: list[Origin] | None = None
+    origins_complete: bool | None = Field(default=None, json_schema_extra=VOLATILE)
+    """Proved: with exactly these layers in one shape the network is invariant; by a repair, where time was enough."""
+    locating: Locating | None = None
+    growth: list[Growth] | None = None
+    neighbour_effect: NeighbourEffect | None = None  # where a scale of the batch or a leak couples its images
+    repairs: list[Repair] | None = Field(default=None, json_schema_extra=VOLATILE)  # measured times choose among rungs
+
+
+class InvarianceAnswer(Record):
+    """One variant's part of the answer. ``invariant`` is None where it could not be measured."""
+
+    variant: str
+    invariant: bool | None
+    why: str
+
+
+class Answer(Record):
+    """Does fixed point make the results batch-invariant? For this scope, on this machine."""
+
+    question: str
+    verdict: Literal["yes", "no", "depends"] | None  # None: no int8 variant could be measured
+    sentence: str
+    by_variant: list[InvarianceAnswer]
+
+
+class Policy(Record):
+    """What the user demands and prefers. ``max_accuracy_drop`` is in absolute points of top-1 (2.0 = 0.02)."""
+
+    stability: Literal["batch-invariant", "top1-stable", "none"] = "batch-invariant"
+    max_accuracy_drop: Real | None = None  # None: no limit
+    max_latency_ms: Real | None = None
+    max_size_mb: Real | None = None
+    min_throughput_img_s: Real | None = None
+    objective: Literal["throughput", "latency", "size"] = "throughput"
+    equivalence_margin: Real | None = None  # points of top-1; demands nothing: see ``BatchAccuracy``
+
+
+class Rejected(Record):
+    """Why a variant was not chosen."""
+
+    variant: str
+    why: str
+
+
+class ParetoPoint(Record):
+    """A variant that no other beats in accuracy, cost and stability at once."""
+
+    variant: str
+    verdict: Verdict
+    throughput_img_s: Real | None
+    latency_ms: Real | None
+    size_bytes: int
+    accuracy: Real | None
+
+
+class Recommendation(Record):
+    """The choice under the policy. ``chosen`` is None when no candidate meets it."""
+
+    policy: Policy
+    chosen: str | None
+    batch_size: int | None = None  # the N at which the objective is best
+    because: list[str]
+    rejected: list[Rejected]
+    ties: list[str]
+    pareto: list[ParetoPoint]
+    warnings: list[str] = []
+    would_change: list[str] = []  # what, asked differently, would lead to another choice, and to which
+    deploy: str = ""  # the commands and the Python lines that deploy the choice
+
+
+class InputSet(Record):
+    """One set of images. ``n``: distinct by content; ``skipped``: files left out, with the reason."""
+
+    name: str
+    source: str
+    n: int
+    n_files: int = 0
+    shape: list[int]  # of one image: channels, height, width
+    labelled: bool
+    sha256: str
+    skipped: list[dict[str, str]] = []
+    note: str = ""
+
+
+class Weights(Record):
+    """The weights under study."""
+
+    source: str
+    model: str
+    sha256: str
+    note: str
+    num_classes: int | None  # None: an ONNX file that leaves it free
+
+
+class Warning_(Record):
+    """A warning with a stable code."""
+
+    code: str
+    text: str
+
+
+class Tool(Record):
+    """This program."""
+
+    name: str = "isobatch"
+    version: str
+
+
+class Environment(Record):
+    """The machine and its libraries: part of every verdict's scope."""
+
+    cpu: str
+    cores: int
+    memory_bytes: int
+    os: str
+    python: str
+    isa_hardware: str
+    isa_effective: dict[str, str]  # per library, as read back by a worker
+    isa_by_cap: dict[str, dict[str, str]] = {}  # of each cap, ``native`` among them: what each library read back
+    threads: int
+    packages: dict[str, str]
+    settings: dict[str, str] = {}  # environment variables the workers ran with
+    device: dict[str, str] = {}  # the GPU and what drives it, by what they say; empty for a study of the CPU alone
+
+
+class Timing(Record):
+    """Where the time went, in seconds. ``forward_passes`` counts calls of a network, ``images_passed`` their images.
+
+    ``warm_up_s``: in calls that went ahead of what is timed, counted in none of the former.
+    """
+
+    wall_s: Real = Field(json_schema_extra=VOLATILE)
+    forward_s: Real = Field(json_schema_extra=VOLATILE)
+    forward_passes: int
+    images_passed: int
+    warm_up_s: Real = Field(default=0.0, json_schema_extra=VOLATILE)
+    stages: dict[str, Real] = Field(json_schema_extra=VOLATILE)  # seconds
+    kept_jobs: int = Field(default=0, json_schema_extra=VOLATILE)
+    peak_memory_bytes: int | None = Field(default=None, json_schema_extra=VOLATILE)  # of the whole process tree
+    engine: str = Field(default="local", json_schema_extra=VOLATILE)
+    machines: int = Field(default=1, json_schema_extra=VOLATILE)
+    workers: int = Field(default=1, json_schema_extra=VOLATILE)  # the most that ran at once
+
+
+class Study(Record):
+    """The whole study: ``report.json``."""
+
+    schema_version: int = SCHEMA_VERSION
+    run_id: str = Field(json_schema_extra=VOLATILE)
+    created_utc: str = Field(json_schema_extra=VOLATILE)
+    tool: Tool
+    environment: Environment
+    config: dict[str, Any]
+    weights: Weights
+    warnings: list[Warning_] = []
+    inputs: list[InputSet]
+    reference: str | None = None  # the variant that is the ruler
+    variants: list[VariantResult]
+    answer: Answer | None = None
+    recommendation: Recommendation | None = Field(default=None, json_schema_extra=VOLATILE)
+    timing: Timing | None = None

@@ -1,0 +1,1 @@
+"""Making a variant batch-invariant: layer shapes, the ladder, verifying, pricing, delivering."""

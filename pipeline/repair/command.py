@@ -1,0 +1,158 @@
+"""The ``repair`` command: one variant made batch-invariant over a scope, written, and verified in a fresh process."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from isobatch.models.registry import find_variant
+from isobatch.models.spec.words import VariantSpec
+from isobatch.pipeline.config.config import Config
+from isobatch.pipeline.decide.deployment import ARTIFACTS
+from isobatch.pipeline.inputs import PreparedSet
+from isobatch.pipeline.machine.environment import worker_settings
+from isobatch.pipeline.prepare.artifacts import build_artifacts
+from isobatch.pipeline.prepare.inputs import prepare_inputs
+from isobatch.pipeline.prepare.pace import cost
+from isobatch.pipeline.prepare.run_folder import open_run
+from isobatch.pipeline.prepare.state import Progress, Stages
+from isobatch.pipeline.prepare.weights import prepare_weights
+from isobatch.pipeline.records.errors import UsageError
+from isobatch.pipeline.records.study import Repair
+from isobatch.pipeline.repair.deliver import NATIVE_FILE, NoRepair, deliver, prove
+from isobatch.pipeline.repair.estimate import Work, work
+from isobatch.pipeline.repair.records import repair_records
+from isobatch.pipeline.repair.verification_record import VerificationRecord
+from isobatch.pipeline.storage.cache import in_use
+from isobatch.pipeline.storage.places import cache_root
+from isobatch.pipeline.workers.engines.local import LocalEngine
+from isobatch.pipeline.workers.pool import WorkerError, Workers
+from isobatch.pipeline.workers.wire import artifact_json
+
+_BESIDE = 4  # images of every set but the main one, where that many more pixels would be most of the work
+
+
+@dataclass(frozen=True)
+class Repaired:
+    """What was written, and every rung that was tried for it."""
+
+    record: VerificationRecord
+    repairs: Sequence[Repair]
+    folder: Path
+
+
+def repair_variant(config: Config, rung: str | None, folder: Path, progress: Progress) -> Repaired:
+    """Repair the only variant of ``config`` over its N and thread counts, and write artifact and record to ``folder``.
+
+    Raises UsageError for input or a folder that cannot be used, NoRepair where nothing holds, WorkerError where the
+    variant cannot be built or run here.
+    """
+    _check_folder(folder)
+    spec = find_variant(config.variants[0])
+    scratch = Path(tempfile.mkdtemp(prefix="isobatch-"))
+    try:
+        wanted = replace(config, out=str(scratch / "run"), images=config.images or max(config.batch_sizes, default=1))
+        with ExitStack() as stack:
+            stack.enter_context(in_use(cache_root()))
+            workers = stack.enter_context(Workers(config.timeout_s))
+            run = stack.enter_context(closing(open_run(wanted)))
+            stages = Stages(wanted, run, cache_root(), workers, progress, LocalEngine(workers, 1))
+            prepare_inputs(stages, prepare_weights(stages))
+            build_artifacts(stages)
+            sets = _sets(stages, spec)
+            name = ARTIFACTS[spec.runtime]
+            found = _search(stages, spec, sets, rung, scratch / name)
+            repairs = repair_records(found["tried"], config.policy.objective)
+            if found["chosen"] is None:
+                why = "; ".join([*(f"{one.name}: {one.note}" for one in repairs), *found["unwritten"]])
+                raise NoRepair(f"no rung makes {spec.name} batch-invariant over the scope. {why}", repairs)
+            record = prove(stages, spec, sets, found, repairs, scratch / name)
+            deliver(record, scratch / name, folder)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return Repaired(record, repairs, folder)
+
+
+def _check_folder(folder: Path) -> None:
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UsageError("out-not-empty", f"{folder} exists and is not an empty folder: choose another --out")
+
+
+def _sets(stages: Stages, spec: VariantSpec) -> list[PreparedSet]:
+    """The sets to verify on, the one first whose artifact is repaired: the last, which fits the weights."""
+    if spec.name in stages.failures:
+        failure = stages.failures[spec.name]
+        raise WorkerError(failure.reason, failure.status, failure.remedy)
+    able = [one for one in reversed(stages.sets) if (spec.name, one.record.name) in stages.artifacts]
+    return [*able[:1], *(_few(one) for one in reversed(stages.sets) if one is not able[0])]
+
+
+def _few(prepared: PreparedSet) -> PreparedSet:
+    """The first images of the set: so many were asked for to fill the largest N with the main set."""
+    images = prepared.evaluation
+    count = min(_BESIDE, len(images))
+    labels = None if images.labels is None else images.labels[:count]
+    few = replace(images, shape=(count, *images.shape[1:]), labels=labels, unique=None)
+    return replace(prepared, evaluation=few)
+
+
+def _search(
+    stages: Stages, spec: VariantSpec, sets: Sequence[PreparedSet], rung: str | None, file: Path
+) -> dict[str, Any]:
+    images = sets[0].evaluation
+    planned = _work(stages, sets)
+    display = _Display(stages, spec, images.shape[2], planned)
+    payload = {
+        "variant": spec.name,
+        "artifact": artifact_json(stages.artifacts[spec.name, sets[0].record.name]),
+        "sets": [one.evaluation.to_json() for one in sets],
+        "threads": list(stages.config.threads),
+        "batch_sizes": list(stages.config.batch_sizes),
+        "seed": stages.config.seed,
+        "rung": rung,
+        "objective": stages.config.policy.objective,
+        "file": str(file),
+        "native": str(file.with_name(NATIVE_FILE)),
+    }
+    found: dict[str, Any] = stages.workers.call(
+        worker_settings(stages.threads), "isobatch.pipeline.repair.in_worker:repair", payload, display.told
+    )
+    return found
+
+
+def _work(stages: Stages, sets: Sequence[PreparedSet]) -> Work:
+    config = stages.config
+    return work([len(one.evaluation) for one in sets], config.batch_sizes, len(config.threads))
+
+
+class _Display:
+    """What a worker tells of its progress, shown; what another candidate costs is added when it begins."""
+
+    def __init__(self, stages: Stages, spec: VariantSpec, size: int, planned: Work) -> None:
+        self._stages, self._spec, self._size, self._planned = stages, spec, size, planned
+        self._label = f"opening {spec.name}"
+        self._working = False
+        self._candidates = 0
+        stages.progress.step(self._label, 0.0)
+
+    def told(self, event: Any) -> None:
+        """One event of the worker."""
+        if not self._working:  # the pace is counted from here
+            self._working = True
+            self._stages.progress.plan(self._cost(self._planned.least))
+        if "doing" in event:
+            self._label = f"{self._spec.name}: {event['doing']}"
+        if "more" in event:
+            self._candidates += 1
+            if self._candidates > 1:
+                left = self._planned.candidate + self._planned.serve
+                self._stages.progress.plan(self._cost(left))
+        self._stages.progress.step(self._label, self._cost(event.get("images", 0)))
+
+    def _cost(self, images: int) -> float:
+        return cost(self._spec, images, self._size)

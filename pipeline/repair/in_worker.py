@@ -1,0 +1,179 @@
+"""What runs inside a worker for the ``repair`` command: locate at every thread count, climb the ladder, write."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isobatch.models.registry import find_variant, load
+from isobatch.models.spec.images import Images
+from isobatch.models.spec.repairable import Deployable
+from isobatch.models.spec.runner import Runner
+from isobatch.models.spec.words import Artifact, RunnerSettings, VariantUnavailable
+from isobatch.pipeline.explain.locate import Located, Watched
+from isobatch.pipeline.records.wording import counted
+from isobatch.pipeline.repair.estimate import priced
+from isobatch.pipeline.repair.ladder import Scope, Tried, best, climb, tried_json
+from isobatch.pipeline.repair.layers import joined, survey
+from isobatch.pipeline.repair.other_sizes import asking_elsewhere
+from isobatch.pipeline.repair.rungs import Bench, Candidate, all_rungs
+from isobatch.pipeline.repair.shapes import Shapes
+from isobatch.pipeline.repair.verify import Verified, every_size, verify
+from isobatch.pipeline.workers.wire import Emit, read_artifact
+
+NATIVE = "native"
+_ORIGINS = "surgical"  # the first rung that asks where the difference starts: those before it are tried without
+_PAIRS, _LEAST_PAIRS = 15, 6  # from six pairs on a median has a 95 % interval
+
+
+def repair(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
+    """Find the cheapest rung that holds over the whole scope and can be written; write it to ``payload["file"]``.
+
+    Returns {"tried", "chosen": its index in tried or None, "serving", "unwritten": reasons}, and "native": what has to
+    be set to serve the network as it is, from ``payload["native"]``, or None where it could not be written. Emits
+    {"images"}: work done; {"doing"}: what comes now; {"more"}: another candidate begins.
+    """
+    sets = [Images.from_json(one) for one in payload["sets"]]
+    artifact = read_artifact(payload["artifact"])
+    threads: list[int] = payload["threads"]
+    opens = {count: partial(_opened, payload["variant"], artifact, count) for count in threads}
+
+    def done(count: int) -> None:
+        emit({"images": count})
+
+    def say(text: str) -> None:
+        emit({"doing": text})
+
+    main = max(threads)
+    others = {count: opens[count] for count in threads if count != main}
+    scope = Scope(
+        sets,
+        payload["batch_sizes"],
+        others,
+        _PAIRS,
+        _LEAST_PAIRS,
+        priced(len(sets[0]), payload["batch_sizes"]),
+        passes=every_size,
+        stop_at_first=True,
+        begin=lambda: emit({"more": True}),
+        say=say,
+    )
+    with opens[main]() as runner:
+        if payload["rung"] in (None, NATIVE):
+            say("does it need a repair?")
+            native = _as_it_is(runner, main, scope, done)
+            if native.holds or payload["rung"] == NATIVE:
+                return _written(payload, [native], runner, sets[0])
+        if not isinstance(runner, Watched):
+            raise VariantUnavailable(f"the runner of {payload['variant']} cannot be looked into", "choose another")
+        largest = min(len(sets[0]), max(payload["batch_sizes"]))
+        captured = sets[0].read(0, largest)
+        unseen = Located({}, True, [])
+        bench = Bench(runner, main, captured, tuple(payload["batch_sizes"]), unseen, {}, payload["objective"])
+        names = [payload["rung"]] if payload["rung"] else [rung.name for rung in all_rungs()]
+        first = names.index(_ORIGINS) if _ORIGINS in names else len(names)
+        tried = climb(bench, scope, done, math.inf, names[:first])
+        if any(one.cheap for one in tried):
+            answer = _written(payload, tried, runner, sets[0])
+            if answer["chosen"] is not None:
+                return answer
+        if names[first:]:
+            located, shapes = _look(main, runner, captured, payload["seed"], scope, done)
+            bench = replace(bench, located=located, shapes=shapes)
+            bench = asking_elsewhere(bench, scope, payload["seed"], lambda: done(0))
+        return _climbed(payload, names[first:], tried, bench, scope, done)
+
+
+def _climbed(
+    payload: dict[str, Any],
+    names: list[str],
+    tried: list[Tried],
+    bench: Bench,
+    scope: Scope,
+    done: Callable[[int], None],
+) -> dict[str, Any]:
+    """What was tried, these rungs too; where what holds cannot be written to a file, those that were passed over."""
+    while True:
+        tried = [*tried, *climb(bench, scope, done, math.inf, names)]
+        answer = _written(payload, tried, bench.runner, scope.sets[0])
+        names = [name for name in names if all(one.rung != name for one in tried)]
+        if answer["chosen"] is not None or not names:
+            return answer
+
+
+def _written(payload: dict[str, Any], tried: list[Tried], runner: Any, images: Images) -> dict[str, Any]:
+    """The candidate of least cost that holds and can be written; the reasons of those that could not."""
+    left, unwritten = list(tried), []
+    while (chosen := best(left, payload["objective"])) and chosen.candidate:
+        left.remove(chosen)
+        with chosen.candidate.build(runner) as repaired:
+            try:
+                if not isinstance(repaired, Deployable):
+                    raise VariantUnavailable("no file can be written of it", "")
+                serving = repaired.write(Path(payload["file"]), images.read(0, 1))
+            except VariantUnavailable as error:
+                unwritten.append(f"{chosen.rung}: {error.reason}")
+                continue
+        settings = serving | dict(chosen.candidate.serving)
+        answer = _answer(tried, tried.index(chosen), settings, unwritten)
+        with contextlib.suppress(VariantUnavailable):  # without it the memory of the two cannot be compared
+            if chosen.rung != NATIVE:
+                answer["native"] = runner.write(Path(payload["native"]), images.read(0, 1))
+        return answer
+    return _answer(tried, None, {}, unwritten)
+
+
+def _answer(tried: list[Tried], chosen: int | None, serving: dict[str, Any], unwritten: list[str]) -> dict[str, Any]:
+    found = {"tried": tried_json(tried), "chosen": chosen, "serving": serving, "unwritten": unwritten}
+    return found | {"native": None}
+
+
+def _opened(variant: str, artifact: Artifact, threads: int) -> Runner:
+    runner: Runner = load(find_variant(variant).open)(artifact, RunnerSettings(threads))
+    return runner
+
+
+def _as_it_is(runner: Runner, threads: int, scope: Scope, done: Callable[[int], None]) -> Tried:
+    """The native network verified over the scope, as the rung below all others."""
+    verified: list[Verified] = []
+
+    def check(native: Runner, count: int) -> None:
+        for images in scope.sets:
+            if all(one.batch_invariant for one in verified):
+                verified.append(verify(native, native, images, scope.batch_sizes, done, True, scope.passes))
+                verified[-1].threads = count
+
+    check(runner, threads)
+    for count, opens in scope.natives.items():
+        if all(one.batch_invariant for one in verified):
+            with opens() as native:
+                check(native, count)
+    kept: Callable[[Any], Any] = contextlib.nullcontext
+    return Tried(NATIVE, "", Candidate(kept, "as it is"), tuple(verified))
+
+
+def _look(
+    main: int,
+    runner: Watched,
+    images: NDArray[np.float32],
+    seed: int,
+    scope: Scope,
+    done: Callable[[int], None],
+) -> tuple[Located, dict[str, Shapes]]:
+    """The layers that depend on N at any thread count, and the classes of N that hold at all of them."""
+    scope.say(f"looking at every layer, {counted(main, 'thread')}")
+    located, shapes = survey(runner, images, len(images), seed, done)
+    for count, opened in scope.natives.items():
+        scope.say(f"looking at every layer, {counted(count, 'thread')}")
+        with opened() as other:
+            assert isinstance(other, Watched)
+            located, shapes = joined(located, shapes, *survey(other, images, len(images), seed, done))
+    return located, shapes

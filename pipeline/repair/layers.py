@@ -1,0 +1,87 @@
+"""Which layers depend on N, and in which shapes each may run: every distinct shape is measured once, at every N.
+
+What a repair needs to know, and quicker than ``locate``, which replays every layer for what can be said about each.
+Layers of one signature run the same kernels on the same shapes, so one speaks for its siblings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isobatch.models.spec.runner import Layer, Rows
+from isobatch.pipeline.evidence.evidence import bits
+from isobatch.pipeline.explain.locate import LayerFinding, Located, Watched
+from isobatch.pipeline.machine.memory import release_free
+from isobatch.pipeline.repair.shapes import Measured, Shapes, measure_layer, telling_rows
+
+CAPTURED = 8  # images whose rows are captured; as many drawn rows stand between them
+WORK = 0.5  # of a forward pass: what one row through each distinct shape costs, roughly
+
+
+def survey_images(largest: int) -> int:
+    """How many images' worth of work a survey up to this N is, roughly: for progress displays."""
+    return round(WORK * (2 * CAPTURED + largest * (largest + 1) // 2))
+
+
+def survey(
+    runner: Watched, images: NDArray[np.float32], largest: int, seed: int, done: Callable[[int], None]
+) -> tuple[Located, dict[str, Shapes]]:
+    """Findings for every layer, and the shapes of every signature that depends on N, for N = 1 to ``largest``.
+
+    ``images`` [n, c, h, w], n of at least 2. Of an N above their number the layers see rows several times: a layer
+    replayed alone shows its kernels, and no verdict rests on it. ``done`` is told of the work, ``survey_images`` in
+    all.
+    """
+    few = images[:CAPTURED]
+    signatures: set[str] = set()
+    runner.watch(few[:1], lambda layer, inputs, outputs: signatures.add(layer.signature))
+    each = survey_images(largest) / max(1, len(signatures))
+    generator = np.random.Generator(np.random.PCG64(seed))
+    findings: dict[str, LayerFinding] = {}
+    measured: dict[str, Measured | None] = {}  # by signature; None: not replayable
+    owed = 0.0
+
+    def examine(layer: Layer, inputs: Rows, outputs: Rows) -> None:
+        nonlocal owed
+        finding = findings[layer.name] = LayerFinding(layer)
+        if layer.signature not in measured:
+            try:
+                rows = telling_rows(inputs, generator)
+                found = measured[layer.signature] = measure_layer(runner, layer.name, rows, largest, seed)
+                finding.differing, finding.tried = dict(found.differing), found.tried
+            except NotImplementedError:
+                measured[layer.signature] = None
+            release_free()
+            owed += each
+            done(int(owed))
+            owed -= int(owed)
+        elif (known := measured[layer.signature]) is not None:
+            finding.inherited = tuple(n for n, count in known.differing.items() if count)
+        finding.replayable = measured[layer.signature] is not None
+
+    watched = runner.watch(few, examine)
+    plain = runner.run(few)
+    shapes = {
+        signature: one.shapes for signature, one in measured.items() if one is not None and any(one.differing.values())
+    }
+    return Located(findings, bool((bits(watched) == bits(plain)).all()), []), shapes
+
+
+def joined(
+    located: Located, shapes: Mapping[str, Shapes], elsewhere: Located, seen: Mapping[str, Shapes]
+) -> tuple[Located, dict[str, Shapes]]:
+    """What holds here and elsewhere (another thread count, another image size), under the signatures of here."""
+    findings, classes = dict(located.findings), dict(shapes)
+    for name, other in elsewhere.findings.items():
+        mine = findings.get(name)
+        if mine is None or not other.batch_sizes:
+            continue
+        findings[name] = replace(mine, inherited=tuple(sorted({*mine.inherited, *other.batch_sizes})))
+        if (found := seen.get(other.layer.signature)) is not None:
+            known = classes.get(mine.layer.signature)
+            classes[mine.layer.signature] = known.merged(found) if known else found
+    return replace(located, findings=findings), classes

@@ -1,0 +1,49 @@
+"""Images of other sizes than those on which origins were located: which layers depend on N there too."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import replace
+
+from isobatch.models.spec.images import Images
+from isobatch.pipeline.explain.locate import Watched
+from isobatch.pipeline.records.wording import counted
+from isobatch.pipeline.repair.ladder import Openers, Scope
+from isobatch.pipeline.repair.layers import CAPTURED, joined, survey
+from isobatch.pipeline.repair.rungs import Bench
+
+
+def asking_elsewhere(bench: Bench, scope: Scope, seed: int, alive: Callable[[], None]) -> Bench:
+    """The bench, which can ask the scope's images of other sizes where there are any, at every thread count.
+
+    ``alive`` is called now and then while they are asked, for those who wait.
+    """
+    others = of_other_sizes(scope.sets)
+    if not others:
+        return bench
+
+    def ask() -> Bench:
+        located, shapes, largest = bench.located, dict(bench.shapes), len(bench.images)
+        opens: Openers = {bench.threads: lambda: nullcontext(bench.runner), **scope.natives}
+        for images in others:
+            few = images.read(0, min(len(images), CAPTURED))
+            for count, opened in opens.items():
+                scope.say(f"looking at every layer on {images.name}, {counted(count, 'thread')}")
+                with opened() as runner:
+                    assert isinstance(runner, Watched)
+                    found = survey(runner, few, largest, seed, lambda count: alive())
+                located, shapes = joined(located, shapes, *found)
+        bench.runner.watch(bench.images[:1], lambda layer, inputs, outputs: None)  # of the size that is priced
+        return replace(bench, located=located, shapes=shapes)
+
+    return replace(bench, elsewhere=ask)
+
+
+def of_other_sizes(images: Sequence[Images]) -> list[Images]:
+    """The first set of each image size that is not that of the first set; a single image shows nothing."""
+    first = {images[0].shape[1:]: images[0]}
+    for one in images[1:]:
+        if len(one) > 1:
+            first.setdefault(one.shape[1:], one)
+    return [*first.values()][1:]

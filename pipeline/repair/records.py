@@ -1,0 +1,134 @@
+"""From what a worker tried to the records of repairs: one for each rung, the best of its candidates."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import groupby
+from typing import Any, TypeVar
+
+from isobatch.pipeline.compare.statistics import median_interval
+from isobatch.pipeline.records.study import Repair
+from isobatch.pipeline.records.wording import counted, listed, number, sizes
+
+T = TypeVar("T")
+
+FREE_THROUGHPUT, FREE_LATENCY = 0.95, 1.10
+"""What passes for no cost: the targets of the project. A repair within both needs no rival."""
+
+_CLEARLY = 0.95
+
+Found = Mapping[str, Any]
+"""One candidate as ``ladder.tried_json`` gives it."""
+
+
+def repair_records(tried: Sequence[Found], objective: str = "throughput") -> list[Repair]:
+    """One record a rung, in the order of the ladder."""
+    found = []
+    for name, group in groupby(tried, key=lambda one: str(one["name"])):
+        found.append(_record(name, list(group), objective))
+    return found
+
+
+def _record(name: str, tried: list[Found], objective: str) -> Repair:
+    run = [one for one in tried if one["holds"] is not None]
+    if not run:
+        last = tried[-1]
+        return Repair(
+            name=name, batch_invariant=None, scope="", note=last["why"], out_of_time=last.get("out_of_time", False)
+        )
+    held = [one for one in run if one["holds"]]
+    chosen = clearly_cheapest(held, lambda one: _cost(one, objective)) if held else run[-1]
+    verified = chosen["verified"]
+    ratios = {n: median_interval(found) for n, found in chosen["ratios"].items()}
+    throughput = {n: median_interval([1 / ratio for ratio in found]) for n, found in chosen["ratios"].items()}
+    return Repair(
+        name=name,
+        batch_invariant=bool(chosen["holds"]) and chosen["bitwise"],
+        top1_stable=None if chosen["bitwise"] else bool(chosen["holds"]),
+        scope=scope(verified),
+        layers=len(chosen["layers"]),
+        singles_as_native=all(one["singles_as_native"] for one in verified),
+        top1_as_native=sum(one["top1_as_native"] for one in verified),
+        n_images=sum(one["n_images"] for one in verified),
+        n_comparisons=sum(one["n_comparisons"] for one in verified),
+        throughput_ratio={n: ratio for n, ratio in throughput.items() if n != "1"},
+        latency_ratio={n: ratio for n, ratio in ratios.items() if n == "1"},
+        recomputed_share=chosen["recomputed"],
+        out_of_time=not held and any(one.get("out_of_time") for one in tried),
+        note="; ".join([*_notes(chosen, held), *(one["why"] for one in tried if one.get("out_of_time"))]),
+    )
+
+
+def clearly_cheapest(held: Sequence[T], cost: Callable[[T], float]) -> T:
+    """The first, unless a later one costs less by more than what passes for noise here."""
+    chosen = held[0]
+    for one in held[1:]:
+        if cost(one) < _CLEARLY * cost(chosen):
+            chosen = one
+    return chosen
+
+
+def scope(verified: Iterable[Found]) -> str:
+    """Over what it was verified, in words."""
+    parts: dict[str, list[str]] = {}
+    for one in verified:
+        what = f"{one['n_images']} images of {one['inputs']} at {sizes(map(int, one['differing']))}"
+        parts.setdefault(f"{counted(one['threads'], 'thread')}", []).append(what)
+    texts = [f"{listed(found)} on {threads}" for threads, found in parts.items()]
+    return f"{listed(texts)}, with a rotation and an outlier neighbour"
+
+
+def _notes(chosen: Found, held: list[Found]) -> list[str]:
+    notes = [str(chosen["how"])]
+    if not chosen["holds"]:
+        kind = "differing" if chosen["bitwise"] else "flipped"
+        still = [(count, n, one) for one in chosen["verified"] for n, count in one[kind].items()]
+        count, n, one = max(still, key=lambda item: item[0])
+        notes.append(
+            f"it does not hold: {counted(count, 'row')} of {one['n_images']} images of {one['inputs']} still differ "
+            f"at N = {n}, rotated and beside an outlier included"
+        )
+    elif not all(one["singles_as_native"] for one in chosen["verified"]):
+        same = sum(one["top1_as_native"] for one in chosen["verified"])
+        every = sum(one["n_images"] for one in chosen["verified"])
+        notes.append(
+            "its singles are not the native singles: the outputs change once, on deployment "
+            f"(top-1 is the native one on {same} of {every} images)"
+        )
+    if chosen["recomputed"] is not None:
+        notes.append(f"{chosen['recomputed']:.1%} of the images were run again")
+    others = [one for one in held if one is not chosen and one["ratios"]]
+    notes += [f"also holds: {other['how']}, at {_price(other)}" for other in others]
+    if others:
+        notes.append(f"this one costs {_price(chosen)}")
+    return notes
+
+
+def _price(one: Found) -> str:
+    """The medians in words, the frontier's coordinates."""
+    middle = {int(n): statistics.median(found) for n, found in one["ratios"].items()}
+    parts = [f"{number(middle[1])} x the latency of a single image"] if 1 in middle else []
+    parts += [f"{number(1 / ratio)} x the throughput at N = {n}" for n, ratio in middle.items() if n > 1]
+    return listed(parts)
+
+
+def _cost(one: Found, objective: str) -> float:
+    return objective_cost({int(n): found for n, found in one["ratios"].items()}, objective)
+
+
+def objective_cost(ratios: Mapping[int, Sequence[float]], objective: str) -> float:
+    """What the objective asks of a repair priced so (seconds over native, by N): lower is better, inf where unpriced.
+
+    For latency that of a single image; else the geometric mean over larger N, times what a single image pays beyond
+    ``FREE_LATENCY``: it is not to pay for the batch.
+    """
+    middle = {n: statistics.median(found) for n, found in ratios.items()}
+    if not middle:
+        return math.inf
+    larger = [ratio for n, ratio in middle.items() if n > 1]
+    single = middle.get(1, 1.0)
+    if objective == "latency" or not larger:
+        return middle[min(middle)]
+    return statistics.geometric_mean(larger) * max(1.0, single / FREE_LATENCY)

@@ -1,0 +1,86 @@
+"""The ladder: one file a rung, found by looking into this package. Each makes a variant batch-invariant in its own way.
+
+A rung is a module with
+
+* ``NAME``: its word in method.md, ``ORDER``: rungs are tried in this order;
+* ``QUESTION``: what it asks, in one plain sentence that reports print;
+* ``applies_to(bench) -> str``: "" where it can be tried on this variant, else why not;
+* ``apply(bench) -> Iterator[Candidate]``: ways to repair it, the most promising first. A generator may ask whether one
+  held before it goes on: ``held = yield candidate``.
+
+One rung needs no live network and stands elsewhere: ``pipeline.decide.switch_variant``, to another variant of the study.
+
+A rung promises nothing: whether a candidate holds is decided by running it, bit by bit, over the stated scope.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isobatch.models.spec.runner import Runner
+from isobatch.pipeline.explain.locate import Located
+from isobatch.pipeline.repair.shapes import Shapes
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A variant to be repaired: its live runner, what is known of it, and the scope asked for.
+
+    ``images``: examples [n, c, h, w], those on which the origins were located. ``elsewhere``: looks at every layer on
+    the scope's images of other sizes too, where there are any, and gives the bench that knows of both.
+    """
+
+    runner: Any
+    threads: int
+    images: NDArray[np.float32]
+    batch_sizes: tuple[int, ...]
+    located: Located
+    shapes: Mapping[str, Shapes] = field(default_factory=dict)
+    objective: str = "throughput"
+    elsewhere: Callable[[], Bench] | None = None
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One way to repair. ``build``: from a live native runner, of any thread count, to the repaired one.
+
+    ``layers``: how many it changes. ``serving``: what a deployment must do besides loading the artifact. ``bitwise``:
+    False where only top-1 is to be kept.
+    """
+
+    build: Callable[[Any], Runner]
+    how: str
+    layers: tuple[str, ...] = ()
+    serving: Mapping[str, int] = field(default_factory=dict)
+    bitwise: bool = True
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One discovered rung."""
+
+    name: str
+    order: float
+    question: str
+    applies_to: Callable[[Bench], str]
+    apply: Callable[[Bench], Iterator[Candidate]]
+
+
+@cache
+def all_rungs() -> tuple[Rung, ...]:
+    """Every rung, in order."""
+    modules = [
+        importlib.import_module(f"{__name__}.{name}")
+        for _, name, _ in pkgutil.iter_modules(__path__)
+        if not name.startswith("_")
+    ]
+    found = [Rung(m.NAME, m.ORDER, m.QUESTION, m.applies_to, m.apply) for m in modules]
+    return tuple(sorted(found, key=lambda rung: (rung.order, rung.name)))

@@ -1,0 +1,17 @@
+"""What the rungs that change activation scales share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isobatch.models.spec.repairable import Scales
+from isobatch.models.spec.runner import Runner
+
+
+def rescaled(kind: Scales, examples: NDArray[np.float32], runner: Any) -> Runner:
+    """The runner with these scales. Raises VariantUnavailable where it has none to change."""
+    found: Runner = runner.with_scales(kind, examples)
+    return found

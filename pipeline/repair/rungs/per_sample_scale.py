@@ -1,0 +1,24 @@
+"""Dynamic quantization with one scale for each sample in place of one for the batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+
+from isobatch.models.spec.repairable import Rescalable
+from isobatch.pipeline.repair.rungs import Bench, Candidate
+from isobatch.pipeline.repair.rungs._scales import rescaled
+
+NAME = "per-sample-scale"
+ORDER = 10
+QUESTION = "Is the network batch-invariant if every sample is quantized as it would be alone?"
+
+
+def applies_to(bench: Bench) -> str:
+    """Needs quantized activations."""
+    return "" if isinstance(bench.runner, Rescalable) else "it has no activation scales"
+
+
+def apply(bench: Bench) -> Iterator[Candidate]:
+    """The one way."""
+    yield Candidate(partial(rescaled, "per-sample", bench.images), "activation scales of each sample alone")

@@ -1,0 +1,47 @@
+"""Every call of the whole network padded to one N, or cut into calls of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from isobatch.models.spec.runner import WHOLE, Canonical, Rewritable, Runner
+from isobatch.pipeline.records.wording import counted
+from isobatch.pipeline.repair.rungs import Bench, Candidate
+
+NAME = "pin-shape"
+ORDER = 50
+QUESTION = "Is the network batch-invariant if every call has the same number of images?"
+_FEW = 4  # images of a call beyond which a single one, padded, is hardly bearable
+
+
+def applies_to(bench: Bench) -> str:
+    """Needs a runner that can be wrapped as a whole."""
+    return "" if isinstance(bench.runner, Rewritable) else "its calls cannot be put in one shape"
+
+
+def apply(bench: Bench) -> Iterator[Candidate]:
+    """One image at a time, which is free for single images; then the small N of most images a second."""
+    sizes = [1, *(n for n in bench.batch_sizes if 1 < n <= min(_FEW, len(bench.images)))]
+    seconds = {n: _seconds(bench, n) / n for n in sizes}
+    for size in dict.fromkeys([1, min(seconds, key=lambda n: seconds[n])]):
+        yield Candidate(partial(_pinned, size), f"every call of the network has {counted(size, 'image')}")
+
+
+def _pinned(size: int, runner: Any) -> Runner:
+    found: Runner = runner.with_canonical({WHOLE: Canonical(size=size)})
+    return found
+
+
+def _seconds(bench: Bench, n: int) -> float:
+    spent = []
+    batch = np.ascontiguousarray(bench.images[:n])
+    for _ in range(3):
+        begin = time.perf_counter()
+        bench.runner.run(batch)
+        spent.append(time.perf_counter() - begin)
+    return min(spent)

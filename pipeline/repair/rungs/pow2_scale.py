@@ -1,0 +1,24 @@
+"""Static activation scales rounded up to powers of two, which make the multiplications of the epilogue exact."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+
+from isobatch.models.spec.repairable import Rescalable
+from isobatch.pipeline.repair.rungs import Bench, Candidate
+from isobatch.pipeline.repair.rungs._scales import rescaled
+
+NAME = "pow2-scale"
+ORDER = 30
+QUESTION = "Is the network batch-invariant with activation scales that are powers of two?"
+
+
+def applies_to(bench: Bench) -> str:
+    """Needs quantized activations."""
+    return "" if isinstance(bench.runner, Rescalable) else "it has no activation scales"
+
+
+def apply(bench: Bench) -> Iterator[Candidate]:
+    """The one way."""
+    yield Candidate(partial(rescaled, "power-of-two", bench.images), "activation scales rounded up to powers of two")

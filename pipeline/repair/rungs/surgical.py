@@ -1,0 +1,98 @@
+"""Only the layers where divergence starts run in one shape; the rest of the network stays as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from isobatch.models.spec.runner import Canonical, Rewritable, Runner
+from isobatch.pipeline.explain.locate import LayerFinding
+from isobatch.pipeline.records.wording import counted
+from isobatch.pipeline.repair.rungs import Bench, Candidate
+from isobatch.pipeline.repair.shapes import best_rules
+
+NAME = "surgical"
+ORDER = 20
+QUESTION = "Is the network batch-invariant with only its origin layers run in one shape?"
+
+
+def applies_to(bench: Bench) -> str:
+    """Needs a runner whose layers can be put in one shape, and a layer to start with."""
+    if not isinstance(bench.runner, Rewritable):
+        return "its layers cannot be put in one shape"
+    return "" if any(one.replayable for one in bench.located.findings.values()) else "no layer could be replayed"
+
+
+def apply(bench: Bench) -> Generator[Candidate, bool | None]:
+    """The origins, so that a single image pays nothing; so that most images a second pass, where that is another way.
+
+    Where neither holds, the same with those that images of other sizes show. Then every layer of the origins' kinds,
+    and every layer: where an origin was overlooked.
+    """
+    tried: list[Mapping[str, Canonical]] = [{}]
+    held = yield from _origins(bench, tried)
+    if not held and bench.elsewhere is not None:
+        bench = bench.elsewhere()
+        yield from _origins(bench, tried)
+    every, origins = _replayable(bench), _guilty(bench)
+    kinds = {one.layer.kind for one in origins}
+    for chosen in ([one for one in every if one.layer.kind in kinds], every):
+        yield from _new(bench, _rules(bench, chosen, 0), tried, len(origins))
+
+
+def _origins(bench: Bench, tried: list[Mapping[str, Canonical]]) -> Generator[Candidate, bool | None, bool]:
+    """The origins in both ways; whether one of them held."""
+    alone = yield from _new(bench, _rules(bench, _guilty(bench), 0), tried)
+    together = yield from _new(bench, _rules(bench, _guilty(bench), 1), tried)
+    return alone or together
+
+
+def _new(
+    bench: Bench, rules: Mapping[str, Canonical], tried: list[Mapping[str, Canonical]], origins: int = 0
+) -> Generator[Candidate, bool | None, bool]:
+    """The candidate of these rules, unless they were tried; whether it held."""
+    if rules in tried:
+        return False
+    tried.append(rules)
+    return bool((yield Candidate(partial(_rewritten, rules, bench), _how(rules, origins), tuple(rules))))
+
+
+def _replayable(bench: Bench) -> list[LayerFinding]:
+    return [one for one in bench.located.findings.values() if one.replayable]
+
+
+def _guilty(bench: Bench) -> list[LayerFinding]:
+    return [one for one in _replayable(bench) if one.batch_sizes]
+
+
+def _rewritten(rules: Mapping[str, Canonical], bench: Bench, runner: Any) -> Runner:
+    if runner is not bench.runner:  # of another thread count: it has not seen its own layers yet
+        runner.watch(bench.images[:1], lambda layer, inputs, outputs: None)
+    found: Runner = runner.with_canonical(rules)
+    return found
+
+
+def _rules(bench: Bench, findings: Sequence[LayerFinding], which: int) -> dict[str, Canonical]:
+    """``which``: 0 for the rules under which a single image pays nothing, 1 for those of least cost over all N."""
+    rules = {}
+    for one in findings:
+        shapes = bench.shapes.get(one.layer.signature)
+        if not one.batch_sizes:
+            rules[one.layer.name] = Canonical(size=1)
+        else:
+            rules[one.layer.name] = best_rules(shapes, bench.batch_sizes)[which] if shapes else one.rule()
+    return rules
+
+
+def _how(rules: Mapping[str, Canonical], origins: int) -> str:
+    padded = sum(rule.least > 1 for rule in rules.values())
+    single = sum(rule.size == 1 for rule in rules.values())
+    parts = [f"{counted(len(rules), 'layer')} in one shape"]
+    if padded:
+        parts.append(f"{padded} of them with small batches padded")
+    if single:
+        parts.append(f"{single} of them image by image")
+    if origins:
+        parts.append(f"{len(rules) - origins} of them beyond the origins that were found")
+    return ", ".join(parts)

@@ -1,0 +1,164 @@
+"""Making a variant batch-invariant, inside a worker: verified bitwise over a scope, priced against its native self."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isobatch.models.spec.images import Images
+from isobatch.models.spec.runner import Clocked, Runner
+from isobatch.pipeline.evidence.evidence import Pass, bits, differing_rows
+from isobatch.pipeline.evidence.passes import call, run_pass
+from isobatch.pipeline.evidence.plan import plan_passes
+from isobatch.pipeline.machine.memory import release_free
+
+PAIRS = 7  # alternating pairs of calls a price is the median of; the first pair warms up and is not counted
+_LEAST_PAIRS = 3
+_ENOUGH_S = 4.0  # spent on one N: fewer pairs then
+_PROBED = (2, 4, 8, 16, 32, 64)  # N at which a scope of every N is also rotated and given an outlier
+
+Passes = Callable[[int, Sequence[int]], tuple[Pass, ...]]
+"""The passes of a verification over so many images at these N."""
+
+
+class OutOfTime(Exception):
+    """The time that repairs were given is over."""
+
+
+def every_image(n_images: int, batch_sizes: Sequence[int]) -> tuple[Pass, ...]:
+    """Every image at every N, a rotation, an outlier neighbour: the study's own passes."""
+    return plan_passes(n_images, batch_sizes, probes=True)
+
+
+def every_size(n_images: int, batch_sizes: Sequence[int]) -> tuple[Pass, ...]:
+    """One batch of every N, from the set's front and end in turn; rotation and outlier neighbour at powers of two.
+
+    For scopes of many N, in which every image at every N would be many times the work: the N are what is proved.
+    """
+    tested = [n for n in batch_sizes if 1 < n <= n_images]
+    probed = [n for n in tested if n in (*_PROBED, tested[-1])]
+    found = [Pass("singles", 1, 0, n_images)]
+    for n in tested:
+        start = (n_images - n) * (n % 2)
+        found.append(Pass("batched", n, start, start + n))
+    found += [Pass("position", n, 0, n, rotation=n // 2) for n in probed]
+    return (*found, *(Pass("neighbours", n, n_images - n, n_images) for n in probed))
+
+
+@dataclass
+class Verified:
+    """Whether the repaired rows are those of its own singles at every N, and whether those are the native singles."""
+
+    inputs: str
+    differing: dict[int, int] = field(default_factory=dict)  # rows of all passes whose bytes differ, by N
+    flipped: dict[int, int] = field(default_factory=dict)  # rows of all passes whose top-1 differs, by N
+    n_images: int = 0
+    n_comparisons: int = 0
+    singles_as_native: bool = True
+    top1_as_native: int = 0
+    threads: int = 0
+
+    @property
+    def batch_invariant(self) -> bool:
+        """No image differed at any N."""
+        return self.n_comparisons > 0 and not any(self.differing.values())
+
+    @property
+    def top1_stable(self) -> bool:
+        """No image changed its top-1 at any N."""
+        return self.n_comparisons > 0 and not any(self.flipped.values())
+
+
+def verify(
+    native: Runner,
+    repaired: Runner,
+    images: Images,
+    batch_sizes: Sequence[int],
+    done: Callable[[int], None],
+    stop_at_first: bool = False,
+    passes_of: Passes = every_image,
+    deadline: float = math.inf,
+) -> Verified:
+    """Run the repaired variant over the whole scope, as ``passes_of`` has it.
+
+    ``stop_at_first``: no more than the first pass in which a row differs; what is left then was not run. Raises
+    OutOfTime where ``deadline`` (of ``time.monotonic``) comes before the last pass.
+    """
+    passes = passes_of(len(images), batch_sizes)
+    found = Verified(images.name, n_images=len(images))
+    singles, _ = run_pass(repaired, images, passes[0], done)
+    plain = singles if native is repaired else run_pass(native, images, passes[0], done)[0]
+    if singles.dtype == plain.dtype and singles.shape == plain.shape:
+        found.singles_as_native = bool((bits(singles) == bits(plain)).all())
+        found.top1_as_native = int((_top1(singles) == _top1(plain)).sum())
+    else:
+        found.singles_as_native = False
+    for chosen in passes[1:]:
+        if time.monotonic() > deadline:
+            raise OutOfTime
+        outputs, _ = run_pass(repaired, images, chosen, done)
+        release_free()
+        mine = singles[list(chosen.images)]
+        n = chosen.batch_size
+        found.differing[n] = found.differing.get(n, 0) + len(differing_rows(mine, outputs))
+        found.flipped[n] = found.flipped.get(n, 0) + int((_top1(mine) != _top1(outputs)).sum())
+        found.n_comparisons += 1
+        if stop_at_first and found.differing[n]:
+            break
+    return found
+
+
+def _top1(rows: NDArray[Any]) -> NDArray[np.int64]:
+    found: NDArray[np.int64] = np.argmax(rows.astype(np.float64), axis=1)
+    return found
+
+
+def price(
+    native: Runner,
+    repaired: Runner,
+    images: Images,
+    batch_sizes: Sequence[int],
+    done: Callable[[int], None],
+    pairs: int = PAIRS,
+    enough_s: float = _ENOUGH_S,
+    least: int = _LEAST_PAIRS,
+    deadline: float = math.inf,
+) -> dict[int, list[float]]:
+    """Time of the repaired call over time of the native call, by N: alternating calls on the same batch, one worker.
+
+    At most ``pairs`` for each N; after ``enough_s`` seconds no more than ``least``. An N that would begin after
+    ``deadline`` (of ``time.monotonic``) is left out.
+    """
+    ratios: dict[int, list[float]] = {}
+    wall = not (isinstance(native, Clocked) and isinstance(repaired, Clocked))  # both by one clock
+    for n in batch_sizes:
+        if time.monotonic() > deadline:
+            break
+        batch = images.read(0, n)
+        begin = time.perf_counter()
+        for turn in range(pairs + 1):
+            order = (native, repaired) if turn % 2 else (repaired, native)
+            spent = [call(runner, batch, wall=wall)[1] for runner in order]
+            first, second = spent if turn % 2 else reversed(spent)
+            if turn:
+                ratios.setdefault(n, []).append(second / first)
+            done(2 * n)
+            if turn >= least and time.perf_counter() - begin > enough_s:
+                break
+    return ratios
+
+
+def priced_sizes(n_images: int, batch_sizes: Sequence[int]) -> list[int]:
+    """The N to price: one image alone, and of the tested N that the set can fill the powers of two from 8 on (where
+    there are none, all N from 8 on) and the largest.
+    """
+    tested = [n for n in batch_sizes if 1 < n <= n_images]
+    large = [n for n in tested if n >= 8]
+    even = [n for n in large if n & (n - 1) == 0]
+    return sorted({1, *(even or large), *tested[-1:]})

@@ -1,0 +1,184 @@
+"""The cache as a whole: what it holds, the lock of a study that uses it, and clearing it.
+
+Nothing outside the cache's folder is ever removed: folders are opened without following links, and inside them only
+what the program itself names (by hash) is touched.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import re
+import shutil
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from isobatch.pipeline.records.errors import UsageError
+
+PARTS = {
+    "artifacts": "built variants",
+    "references": "fp64 singles",
+    "accuracy": "predicted labels",
+    "weights": "resolved weights",
+    "drawings": "pictures of reports",
+    "sizes": "which image sizes networks take",
+}
+_IN_USE = ".in-use.lock"
+_OURS = re.compile(r"\.?[0-9a-f]{8,64}([.-].*)?")
+"""A key in hex, with a suffix; a dot in front where it is unfinished work."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One kind of thing in the cache. Times are seconds since the epoch of an entry's last change; None: no entry."""
+
+    name: str
+    holds: str
+    entries: int
+    size_bytes: int
+    oldest: float | None
+
+
+@dataclass(frozen=True)
+class Cleared:
+    """What was removed, and what was kept, with the reason."""
+
+    parts: tuple[Part, ...]
+    kept: tuple[tuple[str, str], ...]
+
+
+@contextlib.contextmanager
+def in_use(root: Path) -> Iterator[None]:
+    """While entered, the cache is not cleared. Any number of studies may use it at once.
+
+    Where the lock file cannot be made, there is nothing that could be cleared either: the study goes on without.
+    """
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        lock = open(root / _IN_USE, "w")  # noqa: SIM115 (closed below)
+    except OSError:
+        yield
+        return
+    with lock:
+        fcntl.flock(lock, fcntl.LOCK_SH)  # a clearing that has begun is short
+        yield
+
+
+def survey(root: Path) -> tuple[Part, ...]:
+    """What each part of the cache holds; nothing is followed, changed or created."""
+    return tuple(_part(root / name, name) for name in PARTS)
+
+
+def used_by_a_study(root: Path) -> bool:
+    """Whether a study that uses the cache is running now."""
+    try:
+        with open(root / _IN_USE) as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def clear(root: Path) -> Cleared:
+    """Remove every entry of the cache, except what somebody is building now.
+
+    Raises UsageError: "cache-in-use" while a study uses it, "cache-unusable" where its folder is a link or read-only.
+    """
+    if root.is_symlink():
+        text = f"{root} is a symbolic link, which is not followed: remove what is in {os.readlink(root)} by hand"
+        raise UsageError("cache-unusable", text)
+    if not root.is_dir():
+        return Cleared((), ())
+    try:
+        with open(root / _IN_USE, "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return _clear(root)
+    except BlockingIOError:
+        text = f"a running study uses the cache in {root}: wait for it, or end it, and clear again"
+        raise UsageError("cache-in-use", text) from None
+    except OSError as error:
+        raise UsageError("cache-unusable", f"cannot clear {root}: {error.strerror or error}") from error
+
+
+def _clear(root: Path) -> Cleared:
+    parts, kept = [], []
+    for name, holds in PARTS.items():
+        removed: list[tuple[int, float]] = []
+        try:
+            folder = os.open(root / name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        except FileNotFoundError:
+            continue
+        except OSError:
+            kept.append((name, "it is a link or no folder: not followed"))
+            continue
+        try:
+            for entry in sorted(os.listdir(folder)):
+                if entry.endswith(".lock"):
+                    continue  # empty, and somebody may be waiting at it
+                why = "" if _OURS.fullmatch(entry) else "not made by this program"
+                if why or (why := _being_built(folder, entry)):
+                    kept.append((f"{name}/{entry}", why))
+                    continue
+                weighed = _weigh(root / name / entry)
+                _remove(folder, entry)
+                removed.append(weighed)
+        finally:
+            os.close(folder)
+        parts.append(_summed(name, holds, removed))
+    return Cleared(tuple(parts), tuple(kept))
+
+
+def _being_built(folder: int, entry: str) -> str:
+    """Why an entry stays: its builder holds its lock. Empty where nobody does."""
+    try:
+        lock = os.open(f"{entry.lstrip('.')[:32]}.lock", os.O_RDONLY | os.O_NOFOLLOW, dir_fd=folder)
+    except OSError:
+        return ""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return "it is being built"
+    finally:
+        os.close(lock)
+    return ""
+
+
+def _remove(folder: int, entry: str) -> None:
+    """Remove one entry of an open folder: a folder with all in it, of a link the link itself."""
+    if stat.S_ISDIR(os.stat(entry, dir_fd=folder, follow_symlinks=False).st_mode):
+        shutil.rmtree(entry, dir_fd=folder)  # follows no link either
+    else:
+        os.unlink(entry, dir_fd=folder)
+
+
+def _part(folder: Path, name: str) -> Part:
+    if folder.is_symlink() or not folder.is_dir():
+        return _summed(name, PARTS[name], [])
+    entries = [entry for entry in os.listdir(folder) if not entry.endswith(".lock") and _OURS.fullmatch(entry)]
+    return _summed(name, PARTS[name], [_weigh(folder / entry) for entry in entries])
+
+
+def _summed(name: str, holds: str, weighed: list[tuple[int, float]]) -> Part:
+    size = sum(size for size, _ in weighed)
+    return Part(name, holds, len(weighed), size, min((changed for _, changed in weighed), default=None))
+
+
+def _weigh(path: Path) -> tuple[int, float]:
+    """Bytes in the files below, and when the entry last changed; links count as themselves. Vanished: nothing."""
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return 0, 0.0
+    if not stat.S_ISDIR(found.st_mode):
+        return found.st_size, found.st_mtime
+    size = 0
+    for folder, _, names in os.walk(path):
+        for name in names:
+            with contextlib.suppress(OSError):
+                size += os.lstat(os.path.join(folder, name)).st_size
+    return size, found.st_mtime

@@ -1,0 +1,144 @@
+"""The stage that reads the evidence: comparisons, classes, verdict, cost and accuracy of every variant."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isobatch.models.registry import find_variant
+from isobatch.pipeline.compare.accuracy import accuracy, accuracy_drop
+from isobatch.pipeline.compare.accuracy_by_batch_size import batch_accuracy, content_numbers
+from isobatch.pipeline.compare.batch_classes import batch_classes, fingerprints
+from isobatch.pipeline.compare.comparisons import comparisons
+from isobatch.pipeline.compare.verdict import Tested, inputs_verdict, repeatable, worst
+from isobatch.pipeline.config.conditions import device_of
+from isobatch.pipeline.evidence.evidence import Evidence
+from isobatch.pipeline.inputs import PreparedSet
+from isobatch.pipeline.prepare.state import Stages
+from isobatch.pipeline.records.study import BatchAccuracy, Condition, Cost, Effective, Policy, VariantResult
+from isobatch.pipeline.study.labelled import BASELINE_SINGLES, LabelledRun
+from isobatch.pipeline.study.measure import Rounds
+
+
+@dataclass(frozen=True)
+class Findings:
+    """Everything the running stages brought back."""
+
+    rounds: Rounds
+    references: dict[str, Evidence]  # the fp64 singles by input set
+    costs: dict[str, Cost]  # by variant
+    labelled: LabelledRun | None
+    policy: Policy
+
+
+def assess(stages: Stages, findings: Findings, name: str) -> VariantResult:
+    """The record of one variant: measured, or why not."""
+    spec = find_variant(name)
+    manifests = [artifact.manifest for (variant, _), artifact in stages.artifacts.items() if variant == name]
+    failure = stages.failures.get(name)
+    result = VariantResult(
+        name=name,
+        runtime=spec.runtime,
+        precision=spec.precision,
+        status=failure.status if failure else "measured",
+        reason=failure.reason if failure else None,
+        remedy=failure.remedy if failure else None,
+        role=spec.role,
+        device=device_of(stages.config, spec),
+        summary=spec.summary,
+        recipe=dict(manifests[-1].recipe if manifests else spec.recipe),
+        notes=list(manifests[-1].notes if manifests else ()),
+        not_run=stages.not_run.get(name, []),
+    )
+    if failure:
+        return result
+    if spec.role == "reference":
+        effective = [Effective(**evidence.effective) for evidence in findings.references.values()]
+        return result.model_copy(update={"effective": effective[-1] if effective else None})
+    measured = _compared(stages, findings, name) | _accuracy(findings, name)
+    measured["batch_accuracy"] = _batch_accuracy(stages, findings, name)
+    return result.model_copy(update=measured | {"cost": findings.costs.get(name)})
+
+
+def _compared(stages: Stages, findings: Findings, name: str) -> dict[str, Any]:
+    """What the comparisons say, as fields of VariantResult."""
+    every, verdicts = [], []
+    for prepared in stages.sets:
+        tested = [
+            _tested(condition, rounds, findings.references.get(prepared.record.name))
+            for (variant, inputs, condition), rounds in findings.rounds.items()
+            if (variant, inputs) == (name, prepared.record.name)
+        ]
+        every += tested
+        if tested and (verdict := inputs_verdict(tested, _distinct(prepared, tested[0].evidence))):
+            verdicts.append(verdict)
+    deciding = worst(verdicts)
+    made = [comparison for one in every for comparison in one.comparisons]
+    return {
+        "effective": Effective(**every[-1].evidence.effective) if every else None,
+        "verdict": deciding and deciding.verdict,
+        "decided_by": deciding and deciding.decided_by,
+        "by_inputs": verdicts,
+        "repeatable": repeatable(made),
+        "comparisons": made,
+        "classes": [batch_classes(one.evidence, one.condition) for one in every],
+        "fingerprints": [mark for one in every for mark in fingerprints(one.evidence, one.condition)],
+        "margin": deciding and deciding.margin,
+    }
+
+
+def _tested(condition: Condition, rounds: list[Evidence], reference: Evidence | None) -> Tested:
+    first, second = rounds[0], rounds[1] if len(rounds) > 1 else None
+    return Tested(condition, first, comparisons(first, second, reference, condition))
+
+
+def _distinct(prepared: PreparedSet, evidence: Evidence) -> int:
+    """How many of the images that were run differ by content."""
+    run = len(evidence.singles)
+    if run == len(prepared.evaluation):
+        return prepared.record.n
+    return len({prepared.evaluation.read(i, i + 1).tobytes() for i in range(run)})
+
+
+def _batch_accuracy(stages: Stages, findings: Findings, name: str) -> list[BatchAccuracy] | None:
+    """The accuracy by N on every labelled set, from the rows that the comparisons were made of."""
+    found = []
+    for prepared in stages.sets:
+        if prepared.evaluation.labels is None:
+            continue
+        labels, contents = np.asarray(prepared.evaluation.labels), _contents(prepared)
+        for (variant, inputs, condition), rounds in findings.rounds.items():
+            if (variant, inputs) == (name, prepared.record.name):
+                found.append(batch_accuracy(rounds[0], condition, labels, contents, findings.policy.equivalence_margin))
+    return [one for one in found if one is not None] or None
+
+
+def _contents(prepared: PreparedSet) -> NDArray[np.int64]:
+    """A number for each image that its copies share."""
+    images = prepared.evaluation
+    if prepared.record.n == len(images):
+        return np.arange(len(images))
+    return content_numbers(hashlib.sha256(images.read(i, i + 1).tobytes()).digest() for i in range(len(images)))
+
+
+def _accuracy(findings: Findings, name: str) -> dict[str, Any]:
+    """Accuracy and its drop against the baseline's singles, as fields of VariantResult."""
+    run = findings.labelled
+    if run is None or run.images.labels is None:
+        return {"accuracy_note": "no input set of this study has labels"}
+    if (predicted := run.predictions.get(name)) is None:
+        return {"accuracy_note": f"not measured on {len(run.images)} labelled images: see what was not run"}
+    labels = np.asarray(run.images.labels)
+    found: dict[str, Any] = {
+        "accuracy": accuracy(np.asarray(predicted.classes), labels, run.inputs, predicted.batch_size)
+    }
+    if baseline := run.predictions.get(BASELINE_SINGLES):
+        limit = findings.policy.max_accuracy_drop
+        found["accuracy_drop"] = accuracy_drop(
+            np.asarray(baseline.classes), np.asarray(predicted.classes), labels, limit
+        )
+    return found

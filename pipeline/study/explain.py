@@ -1,0 +1,211 @@
+"""The stage that explains and repairs: for each variant that is not batch-invariant, its origins and its repair."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from isobatch.models.registry import find_variant
+from isobatch.models.spec.artifact_cache import key_of
+from isobatch.pipeline.config.conditions import Setting
+from isobatch.pipeline.config.config import Explain
+from isobatch.pipeline.explain.reproducer.write import still_there
+from isobatch.pipeline.inputs import PreparedSet
+from isobatch.pipeline.prepare.pace import cost
+from isobatch.pipeline.prepare.state import Stages
+from isobatch.pipeline.records.study import Condition, Growth, Locating, NeighbourEffect, Origin, VariantResult
+from isobatch.pipeline.repair.records import repair_records
+from isobatch.pipeline.storage.files import StoreError, read_json, write_bytes
+from isobatch.pipeline.workers.pool import WorkerError
+from isobatch.pipeline.workers.wire import artifact_json
+
+REPAIR_S = 180.0  # for the repairs of all variants together
+QUICK_REPAIR_S = 60.0  # the same in a study that is to be quick
+EXPLAINED = ("batch-variant", "top1-stable")
+_PASSES_PER_IMAGE = 30  # roughly what locating, verifying and pricing cost, for the progress display
+
+
+@dataclass
+class Budget:
+    """The seconds left for repairs, and the variants that wait for them: what one does not use is the others'."""
+
+    left_s: float
+    waiting: int
+
+    def share_s(self) -> float:
+        """What the next variant may use; at least a moment."""
+        return max(1.0, self.left_s / max(1, self.waiting))
+
+    def spend(self, seconds: float) -> None:
+        """One variant has used so many."""
+        self.left_s -= seconds
+        self.waiting -= 1
+
+
+@dataclass(frozen=True)
+class Explained:
+    """What one worker found out about one variant on one input set."""
+
+    inputs: str
+    condition: Condition
+    found: dict[str, Any]
+    search: Explain
+
+
+def explain(stages: Stages, results: list[VariantResult]) -> list[VariantResult]:
+    """The results with origins, growth and repairs added where a variant is not batch-invariant.
+
+    Origins are sought on the last input set (the one that fits the weights, if it is among them) on which its outputs
+    depend on the batch; the repair is priced there, and verified on every set that the same artifact serves.
+    """
+    sets = {prepared.record.name: prepared for prepared in stages.sets}
+    chosen = {
+        result.name: sets[[one.inputs for one in result.by_inputs if one.verdict in EXPLAINED][-1]]
+        for result in results
+        if result.verdict in EXPLAINED
+    }
+    stages.progress.plan(sum(_cost(name, prepared) for name, prepared in chosen.items()))
+    budget = Budget(QUICK_REPAIR_S if stages.config.quick else REPAIR_S, len(chosen))
+    return [
+        _explain(stages, result, chosen[result.name], budget) if result.name in chosen else result for result in results
+    ]
+
+
+def _cost(variant: str, prepared: PreparedSet) -> float:
+    images = prepared.evaluation
+    return cost(find_variant(variant), _PASSES_PER_IMAGE * len(images), images.shape[2])
+
+
+def _explain(stages: Stages, result: VariantResult, prepared: PreparedSet, budget: Budget) -> VariantResult:
+    if stages.emulated(find_variant(result.name)):
+        budget.spend(0.0)
+        why = "its arithmetic is emulated here: replaying every layer would take too long"
+        stages.skip(result.name, prepared.record.name, "origins and repair", why)
+        return result.model_copy(update={"not_run": stages.not_run[result.name]})
+    setting = _deciding(stages, result, prepared)
+    try:
+        found = _look_inside(stages, result.name, prepared, setting, budget)
+    except WorkerError as error:
+        found = {"locatable": False, "why": error.reason}
+    budget.spend(found.get("repair_s", 0.0))
+    if not found["locatable"]:
+        stages.skip(result.name, prepared.record.name, "origins and repair", found["why"])
+        return result.model_copy(update={"not_run": stages.not_run[result.name]})
+    condition = setting.at(prepared.evaluation.shape[2])
+    return result.model_copy(update=records(Explained(prepared.record.name, condition, found, stages.config.explain)))
+
+
+def _deciding(stages: Stages, result: VariantResult, prepared: PreparedSet) -> Setting:
+    """The setting that decided the verdict on this set: what is to be explained happened there."""
+    decided = next(one.decided_by.condition for one in result.by_inputs if one.inputs == prepared.record.name)
+    return Setting.of(decided) if decided else stages.base_of(find_variant(result.name))
+
+
+def _look_inside(
+    stages: Stages, variant: str, prepared: PreparedSet, setting: Setting, budget: Budget
+) -> dict[str, Any]:
+    """What a worker finds, kept with the run's evidence so that an interrupted study does not look again."""
+    spec, images = find_variant(variant), prepared.evaluation
+    label = f"origins and repair of {variant}"
+    stages.progress.step(label, 0.0)
+    payload = {
+        "variant": variant,
+        "settings": setting.runner,
+        "isa": setting.isa,
+        "artifact": artifact_json(stages.artifacts[variant, prepared.record.name]),
+        "images": images.to_json(),
+        "also": [other.evaluation.to_json() for other in _served(stages, variant, prepared)],
+        "batch_sizes": [n for n in stages.config.batch_sizes if n <= len(images)],
+        "seed": stages.config.seed,
+        "explain": stages.config.explain,
+        "repair": stages.config.repair,
+    }
+    kept = stages.run.evidence_file(variant, f"explanation-{key_of(payload)[:12]}.json")
+    with contextlib.suppress(StoreError):
+        found: dict[str, Any] = read_json(kept)
+        stages.kept_jobs += 1
+        return still_there(found, stages.run.folder)
+    found = stages.workers.call(
+        setting.environment,
+        "isobatch.pipeline.study.explain_in_worker:explain_and_repair",
+        # where it writes, and what others leave of the time, are no part of the kept name
+        payload | {"run_folder": str(stages.run.folder), "repair_s": budget.share_s()},
+        lambda event: stages.progress.step(label, cost(spec, event["images"], images.shape[2])),
+    )
+    write_bytes(kept, [json.dumps(found).encode()])  # may hold NaN and infinities, which only this file reads back
+    return found
+
+
+def _served(stages: Stages, variant: str, prepared: PreparedSet) -> list[PreparedSet]:
+    """The other input sets that run the very same artifact."""
+    key = stages.artifacts[variant, prepared.record.name].key
+    others = [other for other in stages.sets if other is not prepared]
+    return [
+        one
+        for one in others
+        if (variant, one.record.name) in stages.artifacts and stages.artifacts[variant, one.record.name].key == key
+    ]
+
+
+def records(explained: Explained) -> dict[str, Any]:
+    """What was found, as fields of VariantResult."""
+    found = explained.found
+    origins = [one for one in found["findings"] if one["batch_sizes"]]
+    named = {one["layer"] for one in origins}
+    tried = found["tried"]  # None: the study was asked not to repair
+    proofs = [one for one in tried or [] if one["name"] == "surgical" and one["holds"]]
+    return {
+        "origins": [_origin(one, explained.condition, found["reproducers"].get(one["layer"])) for one in origins],
+        "origins_complete": None
+        if tried is None
+        else bool(named) and any(set(one["layers"]) == named for one in proofs),
+        "locating": _locating(explained),
+        "growth": [Growth(**one) for one in found["growth"]],
+        "neighbour_effect": NeighbourEffect(**found["neighbour_effect"]) if found["neighbour_effect"] else None,
+        "repairs": None if tried is None else repair_records(tried),
+    }
+
+
+def _origin(one: dict[str, Any], condition: Condition, script: dict[str, Any] | None) -> Origin:
+    differing = sum(one["differing"].values())
+    same = [1, *(int(n) for n, count in one["differing"].items() if not count)]
+    return Origin(
+        layer=one["layer"],
+        kind=one["kind"],
+        signature=one["signature"],
+        condition=condition,
+        batch_sizes=one["batch_sizes"],
+        elements_differing=differing,
+        elements_tried=one["tried"],
+        share=differing / one["tried"] if one["tried"] else 0.0,
+        max_abs=one["max_abs"],
+        max_ulp=one["max_ulp"],
+        found_by=one["found_by"],
+        classes=[sorted(same), sorted(one["batch_sizes"])],
+        **one["explained"],
+        reproducer=script["path"] if script else None,
+        reproducer_note=(script["note"] or None) if script else None,
+    )
+
+
+def _locating(explained: Explained) -> Locating:
+    findings = explained.found["findings"]
+    trials = sum(one["tried"] for one in findings)
+    replayed = [one for one in findings if one["replayable"]]
+    # an origin is found already: what might have escaped is a difference in the others
+    least = min((one["tried"] for one in replayed if not one["batch_sizes"]), default=0)
+    least = least or min((one["tried"] for one in replayed), default=0)
+    guilty = {one["kind"] for one in findings if one["batch_sizes"]}
+    return Locating(
+        inputs=explained.inputs,
+        search="full" if explained.search == "full" else "default",
+        batch_sizes=explained.found["batch_sizes"],
+        layers=len(findings),
+        layers_not_replayable=[one["layer"] for one in findings if not one["replayable"]],
+        trials=trials,
+        smallest_rate=3 / least if least else 1.0,
+        instrumented_bitwise_equal=explained.found["instrumented_equal"],
+        innocent_kinds=sorted({one["kind"] for one in findings if one["replayable"]} - guilty),
+    )

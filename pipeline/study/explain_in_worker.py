@@ -1,0 +1,88 @@
+"""What runs inside a worker to explain and repair one variant on one input set: locate, prove complete, price."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from isobatch.models.registry import find_variant, load
+from isobatch.models.spec.images import Images
+from isobatch.models.spec.words import RunnerSettings
+from isobatch.pipeline.explain.locate import Located, Watched, locate
+from isobatch.pipeline.explain.neighbour_effect import neighbour_effect
+from isobatch.pipeline.explain.origins import Explained, explain_origins
+from isobatch.pipeline.explain.reproducer.write import write_reproducers
+from isobatch.pipeline.explain.search_bounds import SEARCHES
+from isobatch.pipeline.repair.ladder import Scope, climb, tried_json
+from isobatch.pipeline.repair.other_sizes import asking_elsewhere
+from isobatch.pipeline.repair.rungs import Bench
+from isobatch.pipeline.repair.shapes import measure_shapes
+from isobatch.pipeline.workers.wire import Emit, read_artifact
+
+
+def explain_and_repair(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
+    """Locate the origins, prove the list complete by repairing exactly those layers, and climb the ladder of repairs.
+
+    Returns {"locatable": false, "why"} for a runner that cannot be looked into, else the findings as JSON values.
+    """
+    images = Images.from_json(payload["images"])
+    sizes: list[int] = payload["batch_sizes"]
+    spec = find_variant(payload["variant"])
+    with load(spec.open)(read_artifact(payload["artifact"]), RunnerSettings.of(payload["settings"])) as runner:
+        if not isinstance(runner, Watched):
+            return {"locatable": False, "why": f"the runner of {spec.name} cannot be looked into"}
+
+        def done(count: int) -> None:
+            emit({"images": count})
+
+        search = SEARCHES[payload["explain"]]
+        count = search.captured(sizes, len(images))
+        captured, tried_at = images.read(0, count), search.batch_sizes(sizes, count)
+        located = locate(runner, captured, tried_at, payload["seed"], search, lambda: done(0))
+        explained = explain_origins(runner, located, captured, payload["settings"]["threads"], payload["seed"])
+        folder = Path(payload["run_folder"])
+        scripts = write_reproducers(runner, located, captured, spec.name, folder, payload["seed"])
+        answer = {"locatable": True, "batch_sizes": tried_at, **_as_json(located, explained)}
+        answer["reproducers"] = {name: asdict(one) for name, one in scripts.items()}
+        named = [one.explanation.mechanism for one in explained.values()]
+        answer["neighbour_effect"] = neighbour_effect(
+            runner, named, captured, tried_at, folder, spec.name, payload["seed"]
+        )
+        if not payload["repair"]:
+            return answer | {"tried": None, "repair_s": 0.0}
+        begin = time.monotonic()
+        shapes = measure_shapes(runner, located, captured, count, payload["seed"])
+        sets = [images, *(Images.from_json(other) for other in payload["also"])]
+        scope = Scope(sets, sizes, {}, stop_at_first=True)
+        bench = Bench(runner, payload["settings"]["threads"], captured, tuple(sizes), located, shapes)
+        bench = asking_elsewhere(bench, scope, payload["seed"], lambda: done(0))
+        left_s = payload["repair_s"] - (time.monotonic() - begin)
+        tried = climb(bench, scope, done, left_s)
+        return answer | {"tried": tried_json(tried), "repair_s": time.monotonic() - begin}
+
+
+def _as_json(located: Located, explained: Mapping[str, Explained]) -> dict[str, Any]:
+    findings = [
+        {
+            "layer": f.layer.name,
+            "kind": f.layer.kind,
+            "signature": f.layer.signature,
+            "differing": {str(n): count for n, count in f.differing.items()},
+            "batch_sizes": f.batch_sizes,
+            "tried": f.tried,
+            "max_abs": f.max_abs,
+            "max_ulp": f.max_ulp,
+            "found_by": f.found_by,
+            "replayable": f.replayable,
+            "explained": explained[f.layer.name].to_json() if f.layer.name in explained else {},
+        }
+        for f in located.findings.values()
+    ]
+    growth = [
+        {"layer": layer, "max_abs": largest, "relative_l2": share, "steps": steps}
+        for layer, largest, share, steps in located.growth
+    ]
+    return {"findings": findings, "growth": growth, "instrumented_equal": located.instrumented_bitwise_equal}

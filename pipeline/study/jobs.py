@@ -1,0 +1,103 @@
+"""The evidence jobs of a study: what is run of each variant, on which images, and which of it is timed."""
+
+from __future__ import annotations
+
+from isobatch.models.registry import find_variant
+from isobatch.models.spec.words import VariantSpec
+from isobatch.pipeline.config.conditions import Setting, device_of, settings, why_not
+from isobatch.pipeline.evidence.parts import cut
+from isobatch.pipeline.evidence.plan import Job, in_rounds, plan_passes, too_large
+from isobatch.pipeline.inputs import PreparedSet
+from isobatch.pipeline.machine.emulation import measured_images, why_emulated
+from isobatch.pipeline.machine.environment import cpu_flags
+from isobatch.pipeline.machine.isa_caps import flags_under
+from isobatch.pipeline.prepare.caps import probe_caps
+from isobatch.pipeline.prepare.state import Stages
+from isobatch.pipeline.records.study import NotRun
+
+
+def plan_jobs(stages: Stages) -> list[Job]:
+    """The evidence jobs, in the order in which one worker alone would run them.
+
+    What is not run (N above the set's size, too few images where arithmetic is emulated, a condition that cannot act
+    on a variant) is recorded with its reason.
+    """
+    jobs = []
+    stages.caps = probe_caps(stages.config, stages.workers)
+    specs = [spec for spec in stages.specs if spec.role == "candidate"]
+    for spec in specs:
+        if stages.config.device not in spec.devices:
+            why = f"its kernels run on the CPU only: every figure of {spec.name} is the CPU's"
+            stages.skip(spec.name, "all", f"device {stages.config.device}", why)
+    for setting in settings(stages.config):
+        there = [spec for spec in specs if device_of(stages.config, spec) == setting.device]
+        reasons = {spec.name: why_not(spec, setting, stages.config, stages.caps) for spec in there}
+        for name, reason in reasons.items():
+            if reason and NotRun(inputs="all", what=reason[0], why=reason[1]) not in stages.not_run.get(name, []):
+                stages.skip(name, "all", *reason)
+        for turn, name in in_rounds([spec.name for spec in there if reasons[spec.name] is None]):
+            for prepared in _sets(stages, name):
+                jobs += _jobs(stages, find_variant(name), prepared, setting, turn)
+    for spec in specs:
+        for prepared in _sets(stages, spec.name):
+            on_cpu = device_of(stages.config, spec) == "cpu"
+            _note_left_out(stages, spec, prepared, cpu_flags() if on_cpu else None)
+    return jobs
+
+
+def _sets(stages: Stages, variant: str) -> list[PreparedSet]:
+    """The sets that a variant can be run on."""
+    return [prepared for prepared in stages.sets if (variant, prepared.record.name) in stages.artifacts]
+
+
+def _jobs(stages: Stages, spec: VariantSpec, prepared: PreparedSet, setting: Setting, turn: int) -> list[Job]:
+    config, name = stages.config, prepared.record.name
+    flags = flags_under(setting.isa, cpu_flags()) if setting.device == "cpu" else None
+    count = measured_images(spec, prepared.evaluation, flags)
+    whole = Job(
+        variant=spec.name,
+        inputs=name,
+        condition=setting.at(prepared.evaluation.shape[2]),
+        round=turn,
+        passes=plan_passes(
+            count,
+            config.batch_sizes,
+            probes=turn == 0,
+            timed=_worth_timing(stages, spec, name),
+            rotations=config.position,
+            neighbours=config.neighbours,
+        ),
+        artifact_key=stages.artifacts[spec.name, name].key,
+        inputs_sha256=prepared.evaluation.sha256,
+    )
+    return whole.cut(cut(count, config.batch_sizes))
+
+
+def _worth_timing(stages: Stages, spec: VariantSpec, inputs: str) -> bool:
+    """Whether calls are run for good timings too: on the last set, and not where nobody would deploy what is timed."""
+    return inputs == _sets(stages, spec.name)[-1].record.name and not stages.emulated(spec)
+
+
+def priced(stages: Stages, job: Job) -> bool:
+    """Whether the times of this job's calls become the variant's cost, so that it must run alone.
+
+    They do on the last set that the variant is run on, under the study's base setting, in the set's first part.
+    """
+    main = _sets(stages, job.variant)[-1].record.name
+    base = stages.base_of(find_variant(job.variant))
+    return job.inputs == main and Setting.of(job.condition) == base and job.passes[0].start == 0
+
+
+def warmed(stages: Stages, job: Job) -> bool:
+    """Whether one call of each N goes ahead unrecorded."""
+    spec = find_variant(job.variant)
+    return spec.role == "candidate" and priced(stages, job) and not stages.emulated(spec)
+
+
+def _note_left_out(stages: Stages, spec: VariantSpec, prepared: PreparedSet, flags: frozenset[str] | None) -> None:
+    name, count = prepared.record.name, measured_images(spec, prepared.evaluation, flags)
+    if count < len(prepared.evaluation):
+        stages.skip(spec.name, name, f"images beyond the first {count}", why_emulated(spec))
+    if large := too_large(count, stages.config.batch_sizes):
+        text = ", ".join(f"N = {n}" for n in large)
+        stages.skip(spec.name, name, text, f"only {count} images: images are never repeated to fill a batch")

@@ -1,0 +1,202 @@
+"""The order of the stages of a study, and the only file that knows it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from isobatch.models.registry import find_variant
+from isobatch.pipeline.compare.cost import cost_of, fastest_batch
+from isobatch.pipeline.config.conditions import base
+from isobatch.pipeline.config.config import Config, PolicyFlags, explains
+from isobatch.pipeline.config.flags import VERSION
+from isobatch.pipeline.decide.fixed_point import answer
+from isobatch.pipeline.decide.recommend import default_policy, recommend
+from isobatch.pipeline.decide.switch_variant import with_switches
+from isobatch.pipeline.evidence.plan import Job
+from isobatch.pipeline.machine.environment import read_environment, worker_settings
+from isobatch.pipeline.machine.memory import PeakMemory
+from isobatch.pipeline.prepare.artifacts import build_artifacts
+from isobatch.pipeline.prepare.inputs import prepare_inputs
+from isobatch.pipeline.prepare.pace import cost
+from isobatch.pipeline.prepare.run_folder import Run
+from isobatch.pipeline.prepare.state import Progress, Stages
+from isobatch.pipeline.prepare.weights import prepare_weights
+from isobatch.pipeline.records.errors import Exit, worst
+from isobatch.pipeline.records.study import Cost, Policy, Study, Timing, Tool, VariantResult
+from isobatch.pipeline.storage.cache import in_use
+from isobatch.pipeline.storage.places import cache_root
+from isobatch.pipeline.study.assess import Findings, assess
+from isobatch.pipeline.study.engine import open_engine
+from isobatch.pipeline.study.explain import EXPLAINED, explain
+from isobatch.pipeline.study.jobs import plan_jobs
+from isobatch.pipeline.study.labelled import run_labelled
+from isobatch.pipeline.study.measure import Rounds, run_evidence, run_references
+from isobatch.pipeline.workers.pool import Workers
+
+PlanReader = Callable[[list[Job], int | None], None]
+"""``on_plan(jobs, num_classes)``."""
+
+
+def run_study(
+    config: Config,
+    run: Run,
+    progress: Progress,
+    on_plan: PlanReader | None = None,
+    device: Mapping[str, str] | None = None,
+) -> Study | None:
+    """Run every stage in order and return the finished study. ``device``: what ``ask_device`` said.
+
+    With ``on_plan``: give it the planned jobs and return None without measuring. Raises UsageError for input that all
+    variants share; a fault of one variant is recorded, and the others go on.
+    """
+    begin = time.monotonic()
+    with (
+        PeakMemory() as memory,
+        in_use(cache_root()),
+        Workers(config.timeout_s) as workers,
+        open_engine(config, workers, progress.line) as engine,
+    ):
+        workers.launcher(worker_settings(max(config.threads)))  # libraries load while the stages below plan
+        stages = Stages(config, run, cache_root(), workers, progress, engine, device=device or {})
+        with stages.stage("weights"):
+            weights = prepare_weights(stages)
+        with stages.stage("inputs"):
+            prepare_inputs(stages, weights)
+        with stages.stage("artifacts"):
+            build_artifacts(stages)
+        jobs = plan_jobs(stages)
+        if on_plan is not None:
+            on_plan(jobs, weights["num_classes"])
+            return None
+        run.start()
+        progress.plan(sum(_cost(job) for job in jobs))
+        with stages.stage("references"):
+            references = run_references(stages)
+        with stages.stage("evidence"):
+            gathered = run_evidence(stages, jobs)
+            for text in engine.left_out:
+                stages.warn("other-machine", text)
+        with stages.stage("accuracy"):
+            costs = _costs(stages, gathered.timed)
+            labelled = run_labelled(stages, {name: fastest_batch(found) for name, found in costs.items()})
+        with stages.stage("comparison"):
+            policy = _policy(stages, config.policy, len(labelled.images) if labelled else 0)
+            findings = Findings(gathered.rounds, references, costs, labelled, policy)
+            results = [assess(stages, findings, name) for name in config.variants]
+        if config.explain != "none":
+            with stages.stage("explanation"):
+                results = with_switches(explain(stages, results), policy)
+    return _record(stages, findings, results, time.monotonic() - begin, memory.peak_bytes)
+
+
+def _cost(job: Job) -> float:
+    return cost(find_variant(job.variant), job.images_passed, job.condition.image_size)
+
+
+def _costs(stages: Stages, rounds: Rounds) -> dict[str, Cost]:
+    """The cost of each variant on the main input set: the last one it was measured on, which fits the weights.
+
+    ``rounds``: the evidence whose calls were timed.
+    """
+    found = {}
+    for prepared in stages.sets:
+        name = prepared.record.name
+        for (variant, inputs, condition), seen in rounds.items():
+            at = stages.base_of(find_variant(variant)).at(prepared.evaluation.shape[2])
+            if (inputs, condition) == (name, at):
+                found[variant] = cost_of(seen, stages.artifacts[variant, name], prepared.evaluation.shape[2])
+    return found
+
+
+def _policy(stages: Stages, flags: PolicyFlags, n_labelled: int) -> Policy:
+    policy, warning = complete_policy(flags, n_labelled)
+    if warning:
+        stages.warn("no-accuracy-limit", warning)
+    return policy
+
+
+def complete_policy(flags: PolicyFlags, n_labelled: int) -> tuple[Policy, str | None]:
+    """The policy from the flags, with the default where nothing was asked; and the default's warning, if it has one."""
+    policy, warning = default_policy(n_labelled)
+    if flags.max_accuracy_drop is not None:
+        warning = None
+    asked = {name: value for name, value in asdict(flags).items() if value is not None}
+    return policy.model_copy(update=asked), warning
+
+
+def _record(
+    stages: Stages, findings: Findings, results: list[VariantResult], wall_s: float, peak_bytes: int | None
+) -> Study:
+    every = [evidence for rounds in findings.rounds.values() for evidence in rounds]
+    calls = [seconds for evidence in every for spent in evidence.call_s.values() for seconds in spent]
+    images = [p.stop - p.start for evidence in every for p in evidence.passes]
+    readback = {
+        name: text
+        for (_, _, condition), rounds in findings.rounds.items()
+        if condition.isa == stages.base.isa
+        for evidence in rounds
+        for name, text in evidence.readback.items()
+    }
+    settings = base(stages.config, stages.config.device).environment
+    assert stages.weights is not None
+    return Study(
+        run_id=stages.run.id,
+        created_utc=stages.run.created_utc,
+        tool=Tool(version=VERSION),
+        environment=read_environment(stages.threads, readback, settings, stages.caps.seen, stages.device),
+        config=_portable(stages.config),
+        weights=stages.weights,
+        warnings=stages.warnings,
+        inputs=[prepared.record for prepared in stages.sets],
+        reference="fp64" if findings.references else None,
+        variants=results,
+        answer=answer(results),
+        recommendation=recommend(results, findings.policy),
+        timing=Timing(
+            wall_s=wall_s,
+            forward_s=sum(calls),
+            forward_passes=len(calls),
+            images_passed=sum(images),
+            warm_up_s=sum(s for evidence in every for s in evidence.warm_up_s),
+            stages=stages.seconds,
+            kept_jobs=stages.kept_jobs,
+            peak_memory_bytes=peak_bytes,
+            engine=stages.engine.name,
+            machines=stages.engine.machines,
+            workers=stages.most_workers,
+        ),
+    )
+
+
+def _portable(config: Config) -> dict[str, Any]:
+    """The configuration for the report: paths by file name only, so that it can be sent around."""
+    shown = asdict(config)
+    for name in ("onnx", "weights", "inputs"):
+        shown[name] = shown[name] and (Path(shown[name]).name or shown[name])
+    return {name: shown[name] for name in (*config.decisive(), "policy")}
+
+
+def exit_code(study: Study) -> Exit:
+    """The contract's exit code of a finished study. Where no variant has a verdict, the policy was not decided.
+
+    A difference that was to be explained and could not be looked into counts as a part not done, and so does an ISA
+    that was named and that no variant was run with.
+    """
+    judged = [variant.verdict is not None for variant in study.variants if variant.role == "candidate"]
+    codes = [Exit.DONE]
+    if study.recommendation is not None and study.recommendation.chosen is None and any(judged):
+        codes.append(Exit.NOT_MET)
+    run = {one.condition.isa for v in study.variants for one in v.comparisons if v.device == "cpu"}
+    on_cpu = any(v.device == "cpu" for v in study.variants if v.role == "candidate")
+    if on_cpu and study.config.get("isa_named", True) and not run.issuperset(study.config.get("isa", ())):
+        codes.append(Exit.PARTIAL)
+    lost = any(part.failed for variant in study.variants for part in variant.not_run)
+    if lost or not judged or not all(judged) or any(variant.status != "measured" for variant in study.variants):
+        codes.append(Exit.PARTIAL)
+    if explains(study.config) and any(v.verdict in EXPLAINED and v.origins is None for v in study.variants):
+        codes.append(Exit.PARTIAL)
+    return worst(*codes)

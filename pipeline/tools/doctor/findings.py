@@ -1,0 +1,204 @@
+"""What runs on this machine, what does not, why, and what to do: findings from what was read and probed. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from isobatch.models.spec.words import VariantSpec
+from isobatch.pipeline.machine.emulation import emulated
+from isobatch.pipeline.records.wording import counted, listed
+
+State = Literal["ok", "limited", "missing"]
+
+LITTLE_MEMORY_BYTES = 4_000_000_000
+"""A study of all variants of ResNet50 peaks at 2 to 3 GB."""
+LITTLE_DISK_BYTES = 3_000_000_000
+"""The artifacts of all variants of ResNet50 take about 1 GB for each set of weights, a run's folder far less."""
+
+_BUILT_WITH = {
+    "torch": ("torch", "torchvision", "safetensors"),
+    "onnxruntime": ("onnxruntime", "onnx", "onnxscript", "torch", "torchvision"),
+}
+_OPERATORS = {"QDQ": "QLinearConv", "QOperator": "QLinearConv", "ConvInteger": "ConvInteger"}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at. ``limited``: it works, with the reservation that ``text`` states."""
+
+    topic: str
+    name: str
+    state: State
+    text: str
+    remedy: str = ""
+
+
+@dataclass(frozen=True)
+class Probes:
+    """What workers found. ``errors``: why a runtime or an int8 engine could not be asked, by its name."""
+
+    torch: Mapping[str, Any] = field(default_factory=dict)
+    ort: Mapping[str, Any] = field(default_factory=dict)
+    saturates: Mapping[str, bool] = field(default_factory=dict)  # by torch's int8 engine
+    errors: Mapping[str, str] = field(default_factory=dict)
+    device: Mapping[str, Any] = field(default_factory=dict)  # of a CUDA device: its facts, or why there is none
+
+
+def device_findings(probes: Probes, specs: Sequence[VariantSpec]) -> list[Finding]:
+    """The GPU: what it is, or why none can be used. Nothing needs one, so a machine without is in order."""
+    able = listed([spec.name for spec in specs if "cuda" in spec.devices])
+    if facts := probes.device.get("facts"):
+        text = ", ".join(f"{name} {value}" for name, value in facts.items())
+        return [Finding("machine", "GPU", "ok", f"{text}; --device cuda runs {able} on it")]
+    why = probes.device.get("why") or probes.errors.get("GPU") or "it was not asked for"
+    return [Finding("machine", "GPU", "ok", f"none is used, and none is needed: {why}; --device cuda would run {able}")]
+
+
+def read_pins(text: str) -> dict[str, str]:
+    """The versions that a requirements file pins, by normalised name."""
+    found = {}
+    for line in text.splitlines():
+        name, pinned, version = line.partition("#")[0].strip().partition("==")
+        if pinned:
+            found[normalised(name)] = version.strip()
+    return found
+
+
+def normalised(distribution: str) -> str:
+    """The name by which indexes know a distribution (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", distribution.strip()).lower()
+
+
+def same_version(installed: str, pinned: str) -> bool:
+    """Whether this version meets the pin: what a build adds after "+" does not count (PEP 440)."""
+    return installed.partition("+")[0] == pinned.partition("+")[0]
+
+
+def package_findings(pins: Mapping[str, str], installed: Mapping[str, str]) -> list[Finding]:
+    """Each pinned package: there, in another version, or absent. Names in both are normalised."""
+    if not pins:
+        text = "requirements.txt is not beside the program: versions cannot be checked"
+        return [Finding("packages", "all", "limited", text)]
+    remedy = "pip install -r requirements.txt, in the environment that runs this"
+    found = []
+    for name, pinned in pins.items():
+        version = installed.get(name)
+        if version is None:
+            found.append(Finding("packages", name, "missing", f"not installed; {pinned} is asked for", remedy))
+        elif not same_version(version, pinned):
+            text = (
+                f"{version}; requirements.txt asks for {pinned}: other versions may give other bytes, and are untested"
+            )
+            found.append(Finding("packages", name, "missing", text, remedy))
+    if not found:
+        found.append(Finding("packages", "all", "ok", f"{counted(len(pins), 'package')} as in requirements.txt"))
+    return found
+
+
+def variant_findings(
+    specs: Sequence[VariantSpec], flags: frozenset[str], installed: Mapping[str, str], probes: Probes
+) -> list[Finding]:
+    """Each variant: whether it can be built and run here, and with what reservation. Names as in package_findings."""
+    return [_variant(spec, flags, installed, probes) for spec in specs]
+
+
+def _variant(spec: VariantSpec, flags: frozenset[str], installed: Mapping[str, str], probes: Probes) -> Finding:
+    absent = [name for name in _BUILT_WITH[spec.runtime] if name not in installed]
+    if absent:
+        return _finding(spec, "missing", f"needs {listed(absent)}", f"pip install {' '.join(absent)}")
+    for required in spec.requires:
+        name, _, version = required.partition("==")
+        has = installed.get(normalised(name), "not installed")
+        if not same_version(has, version):
+            state: State = "limited" if spec.optional else "missing"
+            text = f"{'optional: ' if spec.optional else ''}needs {required} ({has})"
+            return _finding(spec, state, text, f"pip install {required}")
+    if error := probes.errors.get(spec.runtime):
+        return _finding(spec, "missing", f"{spec.runtime} does not work here: {error}", "see the packages above")
+    engine = spec.recipe.get("engine")
+    if engine and probes.torch and engine not in probes.torch["engines"]:
+        has = listed(probes.torch["engines"])
+        return _finding(spec, "missing", f"torch has no int8 engine {engine} here (it has {has})", "use an x86 machine")
+    if engine and (error := probes.errors.get(engine)):
+        return _finding(spec, "missing", f"its engine {engine} does not work here: {error}", "measure other variants")
+    if emulated(spec, flags):
+        text = f"runs, emulated: this processor has none of {', '.join(spec.native_isa)}; measured on few images"
+        return _finding(spec, "limited", text)
+    if text := _saturation(spec, probes):
+        return _finding(spec, "limited", text)
+    return _finding(spec, "ok", spec.summary)
+
+
+def _saturation(spec: VariantSpec, probes: Probes) -> str:
+    """That sums clip here, or "". A pair of products fits 16 bits up to activations of 129: 2 x 129 x 127 = 32766."""
+    engine = spec.recipe.get("engine")
+    operator = _OPERATORS.get(str(spec.recipe.get("format")))
+    if engine and probes.saturates.get(engine):
+        known = "runs; its engine clips sums of extreme values at 16 bits here"
+        return known + ("; reduce_range keeps most activations clear of it" if spec.recipe.get("reduce_range") else "")
+    if spec.runtime == "onnxruntime" and operator in probes.ort.get("saturating", ()):
+        return f"runs; {operator} clips sums of extreme values at 16 bits here"
+    return ""
+
+
+def _finding(spec: VariantSpec, state: State, text: str, remedy: str = "") -> Finding:
+    return Finding("variants", spec.name, state, text, remedy)
+
+
+def isa_findings(hardware: str, inherited: Mapping[str, str], probes: Probes) -> list[Finding]:
+    """The processor's features, what the libraries use of them, and caps that the caller's environment sets."""
+    found = [Finding("machine", "instruction sets", "ok", hardware)]
+    if "AVX2" not in hardware:
+        text = f"{hardware}: no AVX2, so the int8 engines run slowly or not at all"
+        found = [Finding("machine", "instruction sets", "limited", text)]
+    for library, effective in probes.torch.get("readback", {}).items():
+        found.append(Finding("machine", library, "ok", effective))
+    for name, value in inherited.items():
+        text = f"is set to {value}: every worker inherits it, and other kernels may run"
+        found.append(Finding("machine", name, "limited", text, f"unset {name}, unless it is meant"))
+    return found
+
+
+def settings_findings(wanted: Mapping[str, str], libc: str, probes: Probes) -> list[Finding]:
+    """Whether the settings of workers arrive there, and whether the allocator's have a meaning in this C library."""
+    if not probes.torch:
+        return []
+    seen = probes.torch["settings"]
+    lost = [name for name, value in wanted.items() if seen.get(name) != value]
+    if lost:
+        return [Finding("machine", "worker settings", "missing", f"{listed(lost)} did not reach a worker")]
+    if not libc.startswith("glibc"):
+        text = f"MALLOC_ settings have no effect with {libc or 'this C library'}: batched timings may be slower"
+        return [Finding("machine", "allocator", "limited", text)]
+    return [Finding("machine", "allocator", "ok", f"{libc}; keeps its pages, as set in every worker")]
+
+
+def resource_findings(cores: int, quota: float | None, memory_bytes: int) -> list[Finding]:
+    """Processors and memory, the container's limits included."""
+    found = [Finding("machine", "threads", "ok", f"{counted(cores, 'core')} to run on; --threads takes other counts")]
+    if quota is not None and quota < cores:
+        text = f"{counted(cores, 'core')}, but a quota of {quota:g}: workers are throttled, and timings unsteady"
+        found = [Finding("machine", "threads", "limited", text, f"--threads {max(1, int(quota))}")]
+    text = f"{memory_bytes / 1e9:.1f} GB"
+    if memory_bytes < LITTLE_MEMORY_BYTES:
+        more = f"{text}: little for ResNet50, whose study peaks at 2 to 3 GB"
+        return [*found, Finding("machine", "memory", "limited", more, "choose a smaller --model or fewer --variants")]
+    return [*found, Finding("machine", "memory", "ok", text)]
+
+
+def storage_findings(places: Iterable[tuple[str, bool, int]]) -> list[Finding]:
+    """Each place to write: (its name, whether it can be written, free bytes)."""
+    found = []
+    for name, writable, free in places:
+        text = f"{free / 1e9:.1f} GB free"
+        if not writable:
+            found.append(Finding("storage", name, "missing", "cannot be written", "set --out, or XDG_CACHE_HOME"))
+        elif free < LITTLE_DISK_BYTES:
+            remedy = "free space, or set --out and XDG_CACHE_HOME elsewhere"
+            found.append(Finding("storage", name, "limited", f"{text}: little for all variants of ResNet50", remedy))
+        else:
+            found.append(Finding("storage", name, "ok", text))
+    return found

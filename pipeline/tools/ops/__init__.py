@@ -1,0 +1,1 @@
+"""Single operations, N = 1 against N = k."""

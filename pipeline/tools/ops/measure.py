@@ -1,0 +1,174 @@
+"""Single operations, N = 1 against N = k: what each runtime and precision does at ResNet50's own shapes.
+
+A plain measurement: seeded data, bytes compared as bytes, each arithmetic in a worker of its own. No cause is sought.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isobatch.models.operations.table import (
+    ARITHMETICS,
+    OPERATIONS,
+    Arithmetic,
+    Kernel,
+    Operation,
+    draw_parameters,
+    draw_rows,
+)
+from isobatch.models.registry import find_variant, load
+from isobatch.pipeline.compare.batch_classes import classes_of, row_digests
+from isobatch.pipeline.compare.metrics.ulp import steps
+from isobatch.pipeline.evidence.evidence import bits
+from isobatch.pipeline.machine.emulation import emulated
+from isobatch.pipeline.machine.environment import cpu_flags, worker_settings
+from isobatch.pipeline.records.errors import Exit
+from isobatch.pipeline.records.study import Environment, Real, Record, Tool
+from isobatch.pipeline.workers.pool import WorkerError, Workers
+from isobatch.pipeline.workers.wire import Emit
+
+SEED = 42069
+BATCH_SIZES = (2, 3, 4, 8, 16, 32)
+EMULATED_WITHOUT = "conv2d"  # what is left out where an arithmetic is emulated: minutes of work that nobody deploys
+
+
+class AtSize(Record):
+    """The rows of one operation at N = ``batch_size`` against the same rows alone.
+
+    ``max_abs``: largest |difference|, of integer results in steps; ``max_ulp``: in the result's own type.
+    """
+
+    batch_size: int
+    elements: int
+    elements_differing: int
+    max_abs: Real
+    max_ulp: Real
+
+
+class Measured(Record):
+    """One operation in one arithmetic. ``classes``: batch sizes whose rows are equal, byte for byte.
+
+    ``repeatable``: the first row alone and the smallest batch gave the same bytes again after all other N had run.
+    """
+
+    operation: str
+    kind: str
+    repeatable: bool
+    sizes: list[AtSize]
+    classes: list[list[int]]
+
+
+class InArithmetic(Record):
+    """All operations in one arithmetic, or why there are none. ``note``: what was left out, or ""."""
+
+    arithmetic: str
+    status: Literal["measured", "unavailable", "failed"]
+    reason: str | None = None
+    remedy: str | None = None
+    note: str = ""
+    operations: tuple[Measured, ...] = ()
+
+
+class OpsReport(Record):
+    """The whole map: what ``run.py ops --json`` prints."""
+
+    schema_version: int = 1
+    tool: Tool
+    environment: Environment
+    seed: int
+    batch_sizes: list[int]
+    results: list[InArithmetic]
+
+    def exit_code(self) -> Exit:
+        """DONE, or PARTIAL where an arithmetic could not be measured."""
+        return Exit.DONE if all(one.status == "measured" for one in self.results) else Exit.PARTIAL
+
+
+def measure_arithmetics(
+    workers: Workers, threads: int, batch_sizes: Sequence[int], seed: int, say: Callable[[str, int], None]
+) -> list[InArithmetic]:
+    """Every arithmetic in turn, each in a fresh worker. ``say(name, 1)`` after each of its operations."""
+    return [_in_worker(workers, one, threads, batch_sizes, seed, say) for one in ARITHMETICS]
+
+
+def _in_worker(
+    workers: Workers,
+    arithmetic: Arithmetic,
+    threads: int,
+    batch_sizes: Sequence[int],
+    seed: int,
+    say: Callable[[str, int], None],
+) -> InArithmetic:
+    left_out = EMULATED_WITHOUT if emulated(find_variant(arithmetic.name), cpu_flags()) else ""
+    payload = {
+        "arithmetic": asdict(arithmetic),
+        "threads": threads,
+        "batch_sizes": list(batch_sizes),
+        "seed": seed,
+        "left_out": left_out,
+    }
+    name = arithmetic.name
+    try:
+        found = workers.call(
+            worker_settings(threads),
+            "isobatch.pipeline.tools.ops.measure:measure",
+            payload,
+            lambda event: say(name, event["operations"]),
+        )
+    except WorkerError as error:
+        status: Literal["unavailable", "failed"] = "unavailable" if error.kind == "VariantUnavailable" else "failed"
+        return InArithmetic(arithmetic=name, status=status, reason=error.reason, remedy=error.remedy)
+    note = f"{name} arithmetic is emulated on this processor: {left_out} is left out as too slow" if left_out else ""
+    return InArithmetic(
+        arithmetic=name, status="measured", note=note, operations=tuple(Measured(**one) for one in found)
+    )
+
+
+def measure(payload: dict[str, Any], emit: Emit) -> list[dict[str, Any]]:
+    """In a worker: every operation that this arithmetic has, as JSON values of ``Measured``."""
+    found = []
+    arithmetic = Arithmetic(**payload["arithmetic"])
+    with load(arithmetic.open)(arithmetic.name, payload["threads"]) as prepare:
+        for number, operation in enumerate(OPERATIONS):
+            generator = np.random.Generator(np.random.PCG64([payload["seed"], number]))
+            parameters = draw_parameters(operation, generator)
+            kernel = None if operation.kind == payload["left_out"] else prepare(operation, parameters)
+            if kernel is not None:
+                rows = draw_rows(operation, max(payload["batch_sizes"]), generator)
+                found.append(measured(operation, kernel, rows, payload["batch_sizes"]).model_dump(mode="json"))
+            emit({"operations": 1})
+    return found
+
+
+def measured(operation: Operation, kernel: Kernel, drawn: NDArray[np.float32], batch_sizes: Sequence[int]) -> Measured:
+    """This kernel on the first N of the drawn rows for each N, against the same rows alone."""
+    count = max(batch_sizes)
+    rows = kernel.given(drawn)
+    singles = np.concatenate([kernel.run(rows[i : i + 1]) for i in range(count)])
+    outputs = {n: kernel.run(rows[:n]) for n in batch_sizes}
+    sizes = [_at_size(singles[:n], batched) for n, batched in outputs.items()]
+    classes = [[1, *batch_sizes]]
+    if any(at.elements_differing for at in sizes):
+        seen = {1: singles, **outputs}
+        classes = classes_of({n: row_digests(part, np.arange(len(part)), count) for n, part in seen.items()})
+    first = {1: singles, **{n: outputs[n] for n in batch_sizes[:1]}}
+    again = all(np.array_equal(bits(kernel.run(rows[:n])), bits(part[:n])) for n, part in first.items())
+    return Measured(operation=operation.name, kind=operation.kind, repeatable=again, sizes=sizes, classes=classes)
+
+
+def _at_size(singles: NDArray[Any], batched: NDArray[Any]) -> AtSize:
+    differs = bits(singles) != bits(batched)
+    one, other = singles[differs], batched[differs]
+    distance = np.abs(one.astype(np.float64) - other.astype(np.float64))
+    return AtSize(
+        batch_size=len(batched),
+        elements=singles.size,
+        elements_differing=int(differs.sum()),
+        max_abs=float(distance.max(initial=0.0)),
+        max_ulp=float(steps(one, other).max(initial=0.0)),
+    )

@@ -1,0 +1,65 @@
+"""The self-test from its faults to its outcomes: each looked into by a fresh worker, as a study's variants are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+from isobatch.models.planted import Fault
+from isobatch.pipeline.explain.causes import all_causes
+from isobatch.pipeline.machine.environment import worker_settings
+from isobatch.pipeline.prepare.state import Progress
+from isobatch.pipeline.tools.selftest.judge import Innocence, Outcome, SelfTest, innocence, judged
+from isobatch.pipeline.workers.pool import WorkerError, Workers
+
+THREADS = 2
+"""Threads of every search for a fault: one of them shows only with several. Innocent networks are given one."""
+
+TRIALS = 200
+SEED = 42069
+_TIMEOUT_S = 300.0
+_FAULT_COST, _TRIAL_COST = 3.0, 0.1  # rough seconds, for the progress display
+
+
+def run_selftest(faults: Sequence[Fault], trials: int, seed: int, progress: Progress) -> SelfTest:
+    """Look for these faults, and for none in ``trials`` innocent networks. A worker that fails leaves one unchecked."""
+    progress.plan(_FAULT_COST * len(faults) + _TRIAL_COST * trials)
+    progress.step("starting workers", 0.0)
+    with Workers(_TIMEOUT_S) as workers:
+        outcomes = tuple(_outcome(workers, fault, seed, progress) for fault in faults)
+        acquitted, failed = _innocence(workers, trials, seed, progress) if trials else (None, None)
+    return SelfTest(outcomes, acquitted, failed, THREADS, seed)
+
+
+def _outcome(workers: Workers, fault: Fault, seed: int, progress: Progress) -> Outcome:
+    label = f"looking for {fault.name} in {fault.layer}"
+    progress.step(label, 0.0)
+    payload = {"fault": fault.name, "threads": THREADS, "seed": seed}
+    try:
+        found = workers.call(worker_settings(THREADS), "isobatch.pipeline.tools.selftest.in_worker:examine", payload)
+    except WorkerError as error:
+        return Outcome(fault, "not checked", error.reason)
+    finally:
+        progress.step(label, _FAULT_COST)
+    return judged(fault, found, {cause.name for cause in all_causes()})
+
+
+def _innocence(workers: Workers, trials: int, seed: int, progress: Progress) -> tuple[Innocence | None, str | None]:
+    label = f"{trials} networks without a fault"
+    progress.step(label, 0.0)
+    payload = {"trials": trials, "threads": 1, "seed": seed}
+    try:
+        found = workers.call(
+            worker_settings(THREADS),
+            "isobatch.pipeline.tools.selftest.in_worker:innocents",
+            payload,
+            partial(_count, progress, label),
+        )
+    except WorkerError as error:
+        return None, error.reason
+    return innocence(found, trials), None
+
+
+def _count(progress: Progress, label: str, event: Any) -> None:
+    progress.step(label, _TRIAL_COST * event["trials"])

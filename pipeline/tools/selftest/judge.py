@@ -1,0 +1,127 @@
+"""From what the self-test found to what it says: pure functions."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from isobatch.models.planted import Fault
+from isobatch.pipeline.compare.statistics import rate_upper
+from isobatch.pipeline.records.errors import Exit, worst
+from isobatch.pipeline.records.wording import listed
+
+State = Literal["found", "missed", "not checked"]
+NOTHING = "unexplained"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one planted fault. ``found``: as ``trial.examine`` returns it; None where it could not run."""
+
+    fault: Fault
+    state: State
+    why: str
+    found: dict[str, Any] | None = None
+
+    @property
+    def mechanism(self) -> str:
+        """The mechanism named at the fault's layer."""
+        explained = self.found and self.found["explained"]
+        return explained["mechanism"] if explained else NOTHING
+
+    @property
+    def triggers(self) -> tuple[str, ...]:
+        """The triggers named at the fault's layer."""
+        explained = self.found and self.found["explained"]
+        return tuple(explained["triggers"]) if explained else ()
+
+
+@dataclass(frozen=True)
+class Innocence:
+    """Of ``trials`` networks in which no layer depends on N, those that were accused all the same.
+
+    ``upper95``: exact one-sided bound on the rate of false accusations.
+    """
+
+    trials: int
+    accused: tuple[dict[str, Any], ...]
+    layers: int
+    tried: int
+    upper95: float
+
+
+@dataclass(frozen=True)
+class SelfTest:
+    """Everything the self-test says."""
+
+    outcomes: tuple[Outcome, ...]
+    innocence: Innocence | None
+    innocence_failed: str | None  # why it could not be checked
+    threads: int
+    seed: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Strict JSON values."""
+        return {
+            "outcomes": [
+                asdict(one) | {"mechanism": one.mechanism, "triggers": list(one.triggers)} for one in self.outcomes
+            ],
+            "confusion": [
+                {"planted": planted, "named": named, "count": count}
+                for (planted, named), count in sorted(confusion(self.outcomes).items())
+            ],
+            "innocence": self.innocence and asdict(self.innocence),
+            "innocence_failed": self.innocence_failed,
+            "threads": self.threads,
+            "seed": self.seed,
+        }
+
+
+def judged(fault: Fault, found: dict[str, Any], built: Collection[str]) -> Outcome:
+    """Whether this fault was found in its layer, nowhere else, and named. ``built``: the causes that exist."""
+    expected = [word for word in (fault.mechanism, fault.trigger) if word]
+    named = found["named"]
+    if fault.layer not in named:
+        return Outcome(fault, "missed", f"no difference was found in {fault.layer}", found)
+    if others := [name for name in named if name != fault.layer]:
+        return Outcome(fault, "missed", f"{listed(others)} was named as well, and depends on nothing", found)
+    outcome = Outcome(fault, "found", "", found)
+    given = {outcome.mechanism if fault.mechanism else "", *outcome.triggers}
+    if not (lacking := [word for word in expected if word not in given]):
+        return outcome
+    if unbuilt := [word for word in lacking if word not in built]:
+        return Outcome(fault, "not checked", f"no cause named {listed(unbuilt)} is built in", found)
+    instead = listed([outcome.mechanism, *outcome.triggers])
+    return Outcome(fault, "missed", f"{listed(lacking)} was expected, and {instead} named", found)
+
+
+def innocence(found: dict[str, Any], trials: int) -> Innocence:
+    """The rate of false accusations with its bound."""
+    accused = tuple(found["accused"])
+    return Innocence(trials, accused, found["layers"], found["tried"], rate_upper(len(accused), trials))
+
+
+def confusion(outcomes: Sequence[Outcome]) -> Counter[tuple[str, str]]:
+    """How often each planted word was given each name; what could not be checked is left out."""
+    counts: Counter[tuple[str, str]] = Counter()
+    for one in outcomes:
+        if one.state == "not checked":
+            continue
+        if one.fault.mechanism:
+            counts[one.fault.mechanism, one.mechanism] += 1
+        if one.fault.trigger:
+            named = one.fault.trigger if one.fault.trigger in one.triggers else listed(one.triggers or [NOTHING])
+            counts[one.fault.trigger, named] += 1
+    return counts
+
+
+def exit_code(test: SelfTest) -> Exit:
+    """Done; not met where a fault was missed or an innocent network accused; partial where something did not run."""
+    codes = [Exit.DONE]
+    if any(one.state == "missed" for one in test.outcomes) or (test.innocence and test.innocence.accused):
+        codes.append(Exit.NOT_MET)
+    if any(one.state == "not checked" for one in test.outcomes) or test.innocence_failed:
+        codes.append(Exit.PARTIAL)
+    return worst(*codes)

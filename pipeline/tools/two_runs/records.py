@@ -1,0 +1,99 @@
+"""The frozen records of a comparison of two runs: ``a`` is relied on so far, ``b`` may replace it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from isobatch.pipeline.records.study import Condition, Real, Record, Verdict
+
+
+class RunNamed(Record):
+    """One of the two runs, as the reader knows it."""
+
+    run_id: str
+    created_utc: str
+    tool_version: str
+
+
+class Difference(Record):
+    """Something in which the two runs differ before any output is looked at."""
+
+    group: Literal["environment", "configuration"]
+    what: str
+    a: str
+    b: str
+
+
+class Apart(Record):
+    """Output rows of run ``a`` (reference) against those of run ``b`` (candidate), measured in float64.
+
+    The same images at the same ``batch_size``; ``condition`` is that of run ``a``.
+    """
+
+    condition: Condition
+    batch_size: int
+    n_images: int
+    n_images_equal: int
+    n_elements: int
+    n_elements_differing: int
+    max_abs: Real
+    max_abs_relative: Real | None
+    max_ulp: Real | None
+    top1_flips: int | None
+
+
+class SetCompared(Record):
+    """One variant on one input set that both runs share.
+
+    ``n_outputs`` counts the outputs (a condition and an N each) that both runs have, ``n_equal`` those of equal bytes,
+    ``n_undecided`` those of which it cannot be said. ``apart``: the farthest of those that were measured.
+    ``same_bytes`` is True where all of them are equal, False where one differs, else None.
+    """
+
+    variant: str
+    inputs: str
+    verdict_a: Verdict | None
+    verdict_b: Verdict | None
+    same_bytes: bool | None
+    n_outputs: int
+    n_equal: int
+    n_undecided: int = 0
+    apart: Apart | None = None
+    notes: tuple[str, ...] = ()
+
+
+class Change(Record):
+    """What one run says and the other does not. ``variant`` None: of the whole run; ``inputs`` None: of all sets."""
+
+    kind: Literal["regression", "improvement", "other"]
+    what: str
+    a: str
+    b: str
+    variant: str | None = None
+    inputs: str | None = None
+    note: str = ""
+
+
+class RunComparison(Record):
+    """Two runs compared: what differs around them, then which bytes are equal, then what changed."""
+
+    schema_version: int = 1
+    a: RunNamed
+    b: RunNamed
+    differences: list[Difference]
+    left_out: list[str]  # what could not be compared, and why
+    sets: list[SetCompared]
+    changes: list[Change]
+
+    @property
+    def regressions(self) -> list[Change]:
+        """What got worse, by the rules of the gate."""
+        return [change for change in self.changes if change.kind == "regression"]
+
+    @property
+    def portable(self) -> list[str]:
+        """The variants whose bytes are equal in everything that both runs have, in table order."""
+        found: dict[str, list[bool | None]] = {}
+        for one in self.sets:
+            found.setdefault(one.variant, []).append(one.same_bytes)
+        return [name for name, same in found.items() if all(same)]

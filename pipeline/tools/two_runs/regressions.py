@@ -1,0 +1,137 @@
+"""What changed from one run to another, and which changes are regressions: the rules of the gate."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from isobatch.pipeline.records.study import VERDICTS, Cost, DecidedBy, Interval, Study, VariantResult
+from isobatch.pipeline.records.wording import counted, number, percent, setting
+from isobatch.pipeline.tools.two_runs.records import Change, SetCompared
+
+Kind = Literal["regression", "improvement", "other"]
+
+
+def run_changes(a: Study, b: Study) -> list[Change]:
+    """Changes of the runs as wholes: whether the policy is met, what is recommended, the answer."""
+    found = []
+    if a.answer and b.answer and a.answer.verdict != b.answer.verdict:
+        found.append(_change("other", "answer", a.answer.verdict or "none", b.answer.verdict or "none"))
+    if a.recommendation is None or b.recommendation is None:
+        return found
+    chosen = [study.recommendation.chosen if study.recommendation else None for study in (a, b)]
+    if a.recommendation.policy != b.recommendation.policy:
+        note = "the policies differ, so meeting them is not compared"
+        if chosen[0] != chosen[1]:
+            found.append(_change("other", "recommended", chosen[0] or "nothing", chosen[1] or "nothing", note=note))
+    elif (chosen[0] is None) != (chosen[1] is None):
+        kind: Kind = "regression" if chosen[1] is None else "improvement"
+        met = [f"met by {name}" if name else "not met" for name in chosen]
+        found.append(_change(kind, "policy", *met))
+    elif chosen[0] != chosen[1]:
+        found.append(_change("other", "recommended", str(chosen[0]), str(chosen[1])))
+    return found
+
+
+def variant_changes(a: VariantResult, b: VariantResult, inputs: Mapping[str, str]) -> list[Change]:
+    """Changes of a variant that are not bound to one input set: its status, accuracy, repairs and cost.
+
+    ``inputs``: the shared sets, by their names in run ``a`` to those in run ``b``; accuracy and cost count only there.
+    """
+    if a.status != b.status:
+        kind: Kind = "other"
+        if "measured" in (a.status, b.status):
+            kind = "regression" if a.status == "measured" else "improvement"
+        note = (b.reason if kind != "improvement" else a.reason) or ""
+        return [_change(kind, "status", a.status, b.status, a.name, note=note)]
+    return [*_accuracy(a, b, inputs), *_repairs(a, b), *_cost(a, b, inputs)]
+
+
+def set_changes(a: VariantResult, b: VariantResult, compared: SetCompared, inputs_b: str) -> list[Change]:
+    """Whether the verdict on one shared set (``inputs_b`` in run ``b``) changed, with what decided the worse one.
+
+    Where the scopes differ, the note says so; a worse verdict over a wider scope is a regression all the same.
+    """
+    before, after = compared.verdict_a, compared.verdict_b
+    if before == after or before is None or b.status != a.status:
+        return []
+    worse = after is None or VERDICTS.index(after) > VERDICTS.index(before)
+    side, inputs = (b, inputs_b) if worse else (a, compared.inputs)
+    decided = next((one.decided_by for one in side.by_inputs if one.inputs == inputs), None)
+    scope = [note for note in compared.notes if "only in run" in note]
+    note = "; ".join([*([_why(decided)] if decided else []), *scope])
+    kind: Kind = "regression" if worse else "improvement"
+    return [_change(kind, "verdict", before, after or "none", a.name, compared.inputs, note)]
+
+
+def _why(decided: DecidedBy) -> str:
+    where = [f"N = {decided.batch_size}"] if decided.batch_size else []
+    where += [setting(decided.condition)] if decided.condition else []
+    return f"{decided.why.rstrip('.')} ({', '.join(where)})" if where else decided.why
+
+
+def _accuracy(a: VariantResult, b: VariantResult, inputs: Mapping[str, str]) -> list[Change]:
+    if a.accuracy is None or b.accuracy is None or inputs.get(a.accuracy.inputs) != b.accuracy.inputs:
+        return []
+    found = []
+    if a.accuracy_drop and b.accuracy_drop and a.accuracy_drop.decided != b.accuracy_drop.decided:
+        decided = a.accuracy_drop.decided or "no limit", b.accuracy_drop.decided or "no limit"
+        kinds: dict[tuple[str, str], Kind] = {("met", "not-met"): "regression", ("not-met", "met"): "improvement"}
+        note = f"drop {percent(a.accuracy_drop.value)} and {percent(b.accuracy_drop.value)}"
+        kind = kinds.get(decided, "other")
+        found.append(_change(kind, "accuracy drop", decided[0], decided[1], a.name, note=note))
+    if a.accuracy.n == b.accuracy.n and a.accuracy.top1 != b.accuracy.top1:
+        before, after = percent(a.accuracy.top1), percent(b.accuracy.top1)
+        found.append(_change("other", "top-1", before, after, a.name, note=counted(a.accuracy.n, "labelled image")))
+    return found
+
+
+def _repairs(a: VariantResult, b: VariantResult) -> list[Change]:
+    """Repairs that hold in one run and were tried without success in the other. They do not gate: the policy does."""
+    theirs = {repair.name: repair.batch_invariant for repair in b.repairs or []}
+    words = {True: "holds", False: "does not hold", None: "does not apply"}
+    return [
+        _change("other", f"repair {repair.name}", words[repair.batch_invariant], words[theirs[repair.name]], a.name)
+        for repair in a.repairs or []
+        if repair.name in theirs and theirs[repair.name] != repair.batch_invariant
+    ]
+
+
+def _cost(a: VariantResult, b: VariantResult, inputs: Mapping[str, str]) -> list[Change]:
+    """Latency and throughput whose 95 % intervals do not meet. They do not gate: a limit in the policy does."""
+    mine, theirs = a.cost, b.cost
+    if mine is None or theirs is None or inputs.get(mine.inputs) != theirs.inputs:
+        return []
+    found = []
+    for what, one, other, unit in _priced(mine, theirs):
+        if _disjoint(one, other):
+            ratio = f"{number(other.median / one.median)} x; " if one.median else ""
+            note = f"{ratio}the 95 % intervals do not meet"
+            values = f"{number(one.median)} {unit}", f"{number(other.median)} {unit}"
+            found.append(_change("other", what, *values, a.name, note=note))
+    if mine.size_bytes != theirs.size_bytes:
+        found.append(_change("other", "size", f"{mine.size_bytes:,} bytes", f"{theirs.size_bytes:,} bytes", a.name))
+    return found
+
+
+def _priced(a: Cost, b: Cost) -> list[tuple[str, Interval, Interval, str]]:
+    pairs: list[tuple[str, Interval, Interval, str]] = []
+    if a.latency_ms and b.latency_ms:
+        pairs.append(("latency at N = 1", a.latency_ms, b.latency_ms, "ms"))
+    shared = [n for n in a.throughput_img_s if n in b.throughput_img_s and n != "1"]
+    if shared:
+        n = max(shared, key=int)
+        pairs.append((f"throughput at N = {n}", a.throughput_img_s[n], b.throughput_img_s[n], "images/s"))
+    return pairs
+
+
+def _disjoint(a: Interval, b: Interval) -> bool:
+    if a.low95 is None or a.high95 is None or b.low95 is None or b.high95 is None:
+        return False  # timed once: nothing can be said
+    return a.high95 < b.low95 or b.high95 < a.low95
+
+
+def _change(
+    kind: Kind, what: str, a: str, b: str, variant: str | None = None, inputs: str | None = None, note: str = ""
+) -> Change:
+    return Change(kind=kind, what=what, a=a, b=b, variant=variant, inputs=inputs, note=note)

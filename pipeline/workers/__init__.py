@@ -1,0 +1,1 @@
+"""Processes: a launcher for each environment, a forked worker for each call, and what crosses the wall."""

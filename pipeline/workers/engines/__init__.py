@@ -1,0 +1,89 @@
+"""Engines: where the calls of a study run side by side, and the order in which they start."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from isobatch.pipeline.workers.call import OnEvent
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """One call in a worker, with what it needs. A study may have many thousands: a payload is made when it is needed.
+
+    ``threads``: how many its worker reserves; they are never halved to make room. ``alone``: its calls are timed, so
+    nothing may run beside it. ``reads``: files and folders that the payload names, each with the hash of its content;
+    ``writes``: the files that its worker writes.
+    """
+
+    environment: Mapping[str, str]
+    function: str
+    payload: Callable[[], Any]
+    threads: int
+    alone: bool
+    reads: Mapping[str, str]
+    writes: Sequence[str]
+    begun: Callable[[], None]
+    on_event: OnEvent
+
+
+_AHEAD = 1000  # so many waiting tasks are looked at for one that fits
+
+
+class Engine(Protocol):
+    """Where tasks run. Used by one thread; what a task emits is passed on inside ``wait``."""
+
+    @property
+    def name(self) -> str:
+        """What ``--engine`` calls it."""
+        ...
+
+    @property
+    def machines(self) -> int:
+        """How many machines have a part in it."""
+        ...
+
+    @property
+    def left_out(self) -> Sequence[str]:
+        """A line for each machine that has not."""
+        ...
+
+    def fits(self, task: Task, running: Sequence[Task]) -> bool:
+        """Whether the task can start beside those that are running; always, where none is."""
+        ...
+
+    def start(self, task: Task) -> None:
+        """Start the task."""
+        ...
+
+    def wait(self) -> tuple[Task, Callable[[], Any]]:
+        """The first started task to end, and a function that gives its result.
+
+        The function raises WorkerError where the worker failed, StoreError where it could not write.
+        """
+        ...
+
+
+def run_tasks(
+    engine: Engine, tasks: Sequence[Task], unwanted: Callable[[Task], bool]
+) -> Iterator[tuple[Task, Callable[[], Any]]]:
+    """Run the tasks, each as soon as it fits, earlier ones first; give each back as it ends, with its result.
+
+    ``unwanted``: asked before a task starts; it is then left out. Later tasks overtake one that does not fit yet: the
+    order is that of the plan where nothing can run side by side, as with one worker.
+    """
+    waiting, running = list(tasks), list[Task]()
+    while waiting or running:
+        while (chosen := next((one for one in waiting[:_AHEAD] if engine.fits(one, running)), None)) is not None:
+            waiting.remove(chosen)
+            if unwanted(chosen):
+                continue
+            running.append(chosen)
+            chosen.begun()
+            engine.start(chosen)
+        if running:
+            task, result = engine.wait()
+            running.remove(task)
+            yield task, result

@@ -1,0 +1,61 @@
+"""The engine of one machine: workers side by side as far as their threads fit its cores."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from isobatch.pipeline.machine.environment import available_cores, memory_bytes
+from isobatch.pipeline.workers.call import Call, WorkerError
+from isobatch.pipeline.workers.engines import Task
+from isobatch.pipeline.workers.pool import Workers
+
+WORKER_BYTES = 2 << 30
+"""What a worker is reckoned to need, libraries included, where the user does not say how many there may be."""
+
+
+class LocalEngine:
+    """Forks of this machine's launchers, at most ``limit`` at a time, their threads together at most ``cores``.
+
+    Without a limit memory is one, without cores those that this process may use.
+    """
+
+    name = "local"
+    machines = 1
+    left_out = ()
+
+    def __init__(self, workers: Workers, limit: int | None, cores: int | None = None) -> None:
+        self._workers = workers
+        self._limit = limit or max(1, memory_bytes() // WORKER_BYTES)
+        self._cores = cores or available_cores()
+        self._calls: dict[Call, Task] = {}
+        self._failed: list[tuple[Task, WorkerError]] = []
+
+    def fits(self, task: Task, running: Sequence[Task]) -> bool:
+        """Whether the task can start beside those that are running."""
+        if not running:
+            return True
+        if task.alone or any(one.alone for one in running) or len(running) >= self._limit:
+            return False
+        return task.threads + sum(one.threads for one in running) <= self._cores
+
+    def start(self, task: Task) -> None:
+        """Fork a worker for the task."""
+        try:
+            call = self._workers.begin(task.environment, task.function, task.payload(), task.on_event)
+        except WorkerError as error:
+            self._failed.append((task, error))
+        else:
+            self._calls[call] = task
+
+    def wait(self) -> tuple[Task, Callable[[], Any]]:
+        """The first started task to end, and its result."""
+        if self._failed:
+            task, error = self._failed.pop()
+
+            def failed() -> Any:
+                raise error
+
+            return task, failed
+        call = self._workers.wait(list(self._calls))
+        return self._calls.pop(call), call.result

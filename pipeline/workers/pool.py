@@ -1,0 +1,206 @@
+"""Calls in isolated workers: a crash, a hang or a missing library of one is an answer, and the others go on."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import queue
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import isobatch
+from isobatch.pipeline.workers.call import Call, OnEvent, tail
+from isobatch.pipeline.workers.call import WorkerError as WorkerError  # with the functions that raise it
+
+PRELOAD = "isobatch.models.machine.preload"
+_HOME = Path(isobatch.__file__).resolve().parent.parent
+
+
+@dataclass(eq=False)
+class Launcher:
+    """One launcher process with its environment. Started at once, so that libraries load while the parent plans."""
+
+    environment: Mapping[str, str]
+    folder: Path
+    events: queue.SimpleQueue[tuple[Launcher, dict[str, Any] | None]]  # of all launchers; None: this one has ended
+    ended: bool = False
+    _calls: int = 0
+
+    def __post_init__(self) -> None:
+        self._log = open(self.folder / "launcher.log", "ab")  # noqa: SIM115 (closed with the launcher)
+        self.process = subprocess.Popen(
+            [
+                sys.executable,
+                *(["-O"] if sys.flags.optimize else []),
+                "-m",
+                "isobatch.pipeline.workers.launcher",
+                PRELOAD,
+            ],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            cwd=_HOME,
+            env={**os.environ, **self.environment},
+            start_new_session=True,  # Ctrl-C reaches only the parent, which ends the workers in order
+        )
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._listener.start()
+
+    def _listen(self) -> None:
+        assert self.process.stdout is not None
+        with contextlib.suppress(ValueError, OSError):
+            for line in self.process.stdout:
+                self.events.put((self, json.loads(line)))
+        self.events.put((self, None))
+
+    def begin(self, function: str, payload: Any, timeout_s: float, on_event: OnEvent) -> Call:
+        """Ask for ``function(payload, emit)`` in a fresh worker. Raises WorkerError where nobody listens."""
+        self._calls += 1
+        call = Call(f"{self._calls:04d}", self.folder, timeout_s, on_event)
+        files = {"folder": os.getcwd(), "reply": str(call.reply), "log": str(call.log)}
+        request = {"id": call.name, "call": function, "payload": payload, **files}
+        assert self.process.stdin is not None
+        try:
+            self.process.stdin.write(json.dumps(request).encode() + b"\n")
+            self.process.stdin.flush()
+        except BrokenPipeError:
+            raise WorkerError(f"the launcher could not start: {self.said}", "launcher") from None
+        return call
+
+    @property
+    def said(self) -> str:
+        """The last line it printed."""
+        return tail(self.folder / "launcher.log")
+
+    def close(self) -> None:
+        """End the launcher and its workers."""
+        with contextlib.suppress(OSError):
+            assert self.process.stdin is not None
+            self.process.stdin.close()
+        try:
+            self.process.wait(5)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+        self._listener.join(5)
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+        self._log.close()
+
+
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """No signal to end stops the ending itself, which takes seconds at most. Signals reach the main thread only."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+
+
+PREFIX, LOCK = "isobatch-", ".lock"
+
+
+def _sweep() -> None:
+    """Remove the scratch folders of studies that were killed; that of a living one is locked, and stays."""
+    for lock in Path(tempfile.gettempdir()).glob(f"{PREFIX}*/{LOCK}"):
+        with contextlib.suppress(OSError), open(lock, "a") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(lock.parent, ignore_errors=True)
+
+
+class Workers:
+    """All launchers of a study, one per distinct environment, and the calls that run in them.
+
+    A context manager; nothing survives it. Everything it passes on, it passes on in the caller's own thread.
+    """
+
+    def __init__(self, timeout_s: float) -> None:
+        self.timeout_s = timeout_s
+        self._launchers: dict[tuple[tuple[str, str], ...], Launcher] = {}
+        self._events: queue.SimpleQueue[tuple[Launcher, dict[str, Any] | None]] = queue.SimpleQueue()
+        self._open: dict[tuple[Launcher, str], Call] = {}
+        _sweep()
+        self._folder = tempfile.TemporaryDirectory(prefix=PREFIX)
+        self._lock = open(Path(self._folder.name, LOCK), "w")  # noqa: SIM115 (held as long as the folder)
+        fcntl.flock(self._lock, fcntl.LOCK_EX)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with _undisturbed():
+            for launcher in self._launchers.values():
+                launcher.close()
+            self._folder.cleanup()
+            self._lock.close()
+
+    def launcher(self, environment: Mapping[str, str]) -> Launcher:
+        """The launcher of this environment, started on first use and anew if it died."""
+        key = tuple(sorted(environment.items()))
+        found = self._launchers.get(key)
+        if found is None or found.ended or found.process.poll() is not None:
+            if found is not None:
+                found.close()
+            folder = Path(tempfile.mkdtemp(dir=self._folder.name))
+            found = self._launchers[key] = Launcher(environment, folder, self._events)
+        return found
+
+    def begin(
+        self, environment: Mapping[str, str], function: str, payload: Any, on_event: OnEvent = lambda event: None
+    ) -> Call:
+        """Start a call in the launcher of this environment, with the study's time limit. Raises WorkerError."""
+        launcher = self.launcher(environment)
+        call = launcher.begin(function, payload, self.timeout_s, on_event)
+        self._open[launcher, call.name] = call
+        return call
+
+    def wait(self, calls: Sequence[Call]) -> Call:
+        """The first of these calls to end. Meanwhile what any worker emits is passed on, and silent ones are ended."""
+        while True:
+            if found := next((call for call in calls if call.ended), None):
+                return found
+            deadline = min(call.deadline for call in self._open.values())
+            try:
+                launcher, event = self._events.get(timeout=max(0.0, deadline - time.monotonic()))
+            except queue.Empty:
+                for call in self._open.values():
+                    if call.deadline <= time.monotonic():
+                        call.give_up()
+            else:
+                self._hear(launcher, event)
+            self._open = {key: call for key, call in self._open.items() if not call.ended}
+
+    def _hear(self, launcher: Launcher, event: dict[str, Any] | None) -> None:
+        if event is None:
+            launcher.ended = True
+            for (home, _), call in self._open.items():
+                if home is launcher:
+                    call.lose(launcher.said)
+            return
+        if (launcher, event["id"]) in self._open:  # else the end of a worker that was given up
+            self._open[launcher, event["id"]].tell(event)
+
+    def call(
+        self, environment: Mapping[str, str], function: str, payload: Any, on_event: OnEvent = lambda event: None
+    ) -> Any:
+        """The JSON-ready result of ``function(payload, emit)`` in a fresh worker. Raises as ``Call.result`` does."""
+        return self.wait([self.begin(environment, function, payload, on_event)]).result()

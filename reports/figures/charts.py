@@ -1,0 +1,129 @@
+"""From a figure's Vega-Lite specification to an SVG that lives in a page: themed, labelled, free of styles and scripts.
+
+Colours are CSS custom properties of the page (``var(--ink)``), written as attributes, so that one picture serves light
+and dark and obeys a content policy that allows no inline style.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+from isobatch.reports.blocks import Block, Callout, Details, Figure
+from isobatch.reports.escape import clean
+from isobatch.reports.figures.kept import Kept
+
+_SVG = "http://www.w3.org/2000/svg"
+_DECIMALS = re.compile(r"-?\d+\.\d{3,}(?![\de])")
+_INK, _MUTED, _RULE = "var(--ink)", "var(--muted)", "var(--rule)"
+
+CONFIG: dict[str, Any] = {
+    "background": None,
+    "font": "Liberation Sans",
+    "view": {"stroke": None},
+    "axis": {
+        "labelColor": _MUTED,
+        "titleColor": _INK,
+        "gridColor": _RULE,
+        "tickColor": _RULE,
+        "domainColor": _MUTED,
+        "labelFontSize": 12,
+        "titleFontSize": 13,
+        "titleFontWeight": 600,
+        "titlePadding": 10,
+        "labelPadding": 6,
+    },
+    "legend": {
+        "labelColor": _INK,
+        "titleColor": _MUTED,
+        "labelFontSize": 12,
+        "titleFontSize": 12,
+        "titleFontWeight": 600,
+        "titleOrient": "left",
+        "titlePadding": 34,  # a reader's font may be wider than the one that was measured
+        "labelLimit": 420,
+        "columnPadding": 36,
+        "layout": {"top": {"direction": "vertical", "anchor": "start", "margin": 6}},
+    },
+}
+
+
+def draw(figure: Figure, kept: Kept | None = None) -> str:
+    """The figure as one ``<svg>`` element. Each mark is named by its ``<title>``, which appears on hover too."""
+    spec = _cleaned(figure.spec) | {"config": CONFIG}
+
+    def drawn() -> bytes:
+        import vl_convert  # starts a JavaScript engine: paid for only where something is new
+
+        return vl_convert.vegalite_to_svg(spec).encode()
+
+    return _finish((kept or Kept(None)).get(spec, drawn).decode(), figure)
+
+
+class Drawings:
+    """The figures of a report, each drawn once, beside the caller's work. ``kept``: drawings of earlier reports."""
+
+    def __init__(self, pool: ThreadPoolExecutor, figures: Iterable[Figure], kept: Kept) -> None:
+        self.kept = kept
+        self._drawn = {id(figure): (figure, pool.submit(draw, figure, kept)) for figure in figures}
+
+    def svg(self, figure: Figure) -> str:
+        """The figure as one ``<svg>`` element; KeyError for a figure that is not among these."""
+        return self._drawn[id(figure)][1].result()
+
+
+@contextmanager
+def drawings(blocks: Iterable[Block], kept_in: Path | None = None) -> Iterator[Drawings]:
+    """The figures of these blocks and of those within them; on leaving, what was not asked for is not drawn.
+
+    ``kept_in``: a folder for drawings, so that later reports need not draw them again.
+    """
+    pool = ThreadPoolExecutor(1)
+    try:
+        yield Drawings(pool, figures(blocks), Kept(kept_in))
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def figures(blocks: Iterable[Block]) -> Iterator[Figure]:
+    """Every figure among the blocks and within them, in order."""
+    for block in blocks:
+        if isinstance(block, Figure):
+            yield block
+        elif isinstance(block, Callout | Details):
+            yield from figures(block.blocks)
+
+
+def _cleaned(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _cleaned(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_cleaned(part) for part in value]
+    return clean(value) if isinstance(value, str) else value
+
+
+def _rounded(found: re.Match[str]) -> str:
+    """A coordinate to a hundredth of a pixel: what is finer nobody sees, and every reader downloads."""
+    return f"{float(found[0]):.2f}".rstrip("0").rstrip(".")
+
+
+def _finish(svg: str, figure: Figure) -> str:
+    ElementTree.register_namespace("", _SVG)
+    root = ElementTree.fromstring(svg)
+    root.set("role", "group")
+    root.set("aria-label", clean(figure.title))
+    for element in root.iter():
+        if "-mark" in element.get("class", "") or element.get("role") != "graphics-symbol":
+            continue
+        if (label := element.get("aria-label")) and element.tag == f"{{{_SVG}}}path":
+            element.attrib = {k: v for k, v in element.attrib.items() if not k.startswith("aria-")} | {"role": "img"}
+            ElementTree.SubElement(element, f"{{{_SVG}}}title").text = label
+    for element in root.iter():
+        for name in {"d", "transform"} & element.attrib.keys():
+            element.set(name, _DECIMALS.sub(_rounded, element.attrib[name]))
+    return ElementTree.tostring(root, encoding="unicode")

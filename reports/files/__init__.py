@@ -1,0 +1,1 @@
+"""The report as files: HTML, Markdown, JSON, JUnit, pictures."""

@@ -1,0 +1,105 @@
+"""``report.html``: one file that loads nothing, runs nothing, and is drawn by a template."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from isobatch.pipeline.records.study import Study
+from isobatch.reports import views
+from isobatch.reports.blocks import STATE_SIGNS, Block, Code, Details, Link, Written
+from isobatch.reports.escape import clean
+from isobatch.reports.figures.charts import Drawings, drawings
+from isobatch.reports.sections import write_all
+
+_BREAKABLE = re.compile(
+    r"(?<=\d) (?=(?:%|s|ms|µs|B|kB|MB|GB|dB|x|img/s|points)(?!\w))|(?<=\b[Nn]) (?==)|(?<=\b[Nn] =) (?=\d)"
+)
+_TEMPLATES = Path(__file__).with_name("templates")
+
+
+def html_report(study: Study) -> str:
+    """The report of a study as one HTML document: ``html_of`` with everything written and drawn for it."""
+    sections = write_all(study)
+    with drawings(block for section in sections for block in section.blocks) as drawn:
+        return html_of(study, sections, drawn)
+
+
+def html_of(study: Study, sections: Sequence[Written], drawn: Drawings) -> str:
+    """The report of a study, from its sections as written and its figures as drawn."""
+    made = f"{study.tool.name} {study.tool.version} · {study.created_utc} · run {study.run_id}"
+    title = f"{study.weights.model}: does the answer depend on the batch?"
+    return page(title, made, sections, drawn, _places(study))
+
+
+def page(
+    title: str, made: str, sections: Sequence[Written], drawn: Drawings | None = None, places: Mapping[str, str] = {}
+) -> str:
+    """Sections as one HTML document; ``made``: by what, when. ``drawn``: their figures, if they have any.
+
+    ``places``: by the name at the head of a table's row, the anchor where more is said of it.
+
+    Its content policy allows its own style, named by hash, and nothing else: no script, no network, no inline style.
+    """
+    style = (_TEMPLATES / "style.css").read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    anchors = {section.name for section in sections} | set(_anchors(b for s in sections for b in s.blocks))
+    return (
+        _environment()
+        .get_template("report.html")
+        .render(
+            title=title,
+            made=made,
+            sections=sections,
+            anchors=anchors,
+            places={name: anchor for name, anchor in places.items() if anchor in anchors},
+            svg=lambda figure: Markup(drawn.svg(figure) if drawn else ""),  # escaped by its library, read back as XML
+            style=Markup(style),
+            style_hash=f"sha256-{digest}",
+        )
+    )
+
+
+def _anchors(blocks: Iterable[Block]) -> Iterator[str]:
+    for block in blocks:
+        if isinstance(block, Details):
+            yield from ([block.anchor] if block.anchor else [])
+            yield from _anchors(block.blocks)
+
+
+def _places(study: Study) -> dict[str, str]:
+    """Where in the page more is said of a name at the head of a table's row."""
+    return {v.name: views.anchor(v.name) for v in study.variants} | {r.name: "repairs" for r in views.repaired(study)}
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        finalize=_cleaned,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["kind"] = lambda block: type(block).__name__
+    environment.globals["signs"] = STATE_SIGNS
+    environment.globals["spaces"] = lambda count: Markup(" " * count)  # escaped by nature; text would lose them
+    environment.tests["code"] = lambda part: isinstance(part, Code)
+    environment.tests["link"] = lambda part: isinstance(part, Link)
+    return environment
+
+
+def _cleaned(value: Any) -> Any:
+    """Every value that enters the page passes here, before it is escaped; a number and its unit stay on one line."""
+    if not isinstance(value, str) or isinstance(value, Markup):
+        return value
+    return _BREAKABLE.sub("\N{NO-BREAK SPACE}", clean(value))

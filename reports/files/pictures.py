@@ -1,0 +1,58 @@
+"""The main pictures as files of their own, for a slide or a ticket: SVG and PNG, on white paper."""
+
+from __future__ import annotations
+
+import re
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from pathlib import Path
+from xml.etree import ElementTree
+
+from isobatch.reports.blocks import Figure, Written
+from isobatch.reports.figures.charts import Drawings
+
+_STYLE = Path(__file__).with_name("templates") / "style.css"
+_SCALE = 2.0  # pixels of the PNG for each unit of the SVG
+_MARGIN = 16.0
+_AT_ONCE = 2  # each takes a core for a tenth of a second, and none of Python's time
+
+
+def pictures(sections: tuple[Written, ...], drawn: Drawings) -> dict[str, bytes]:
+    """File names with their contents: each section's own pictures, numbered where it has several."""
+    found: dict[str, str] = {}
+    for section in sections:
+        figures = [block for block in section.blocks if isinstance(block, Figure)]
+        for at, figure in enumerate(figures, 1):
+            stem = section.name.replace("_", "-") + (f"-{at}" if len(figures) > 1 else "")
+            found[stem] = standalone(drawn.svg(figure))
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        pngs = pool.map(lambda svg: drawn.kept.get([_SCALE, svg], lambda: _png(svg)), found.values())
+        return {f"{stem}.png": png for stem, png in zip(found, pngs, strict=True)} | {
+            f"{stem}.svg": svg.encode() for stem, svg in found.items()
+        }
+
+
+def _png(svg: str) -> bytes:
+    import vl_convert  # starts a JavaScript engine: paid for only where something is new
+
+    return vl_convert.svg_to_png(svg, scale=_SCALE)
+
+
+def standalone(svg: str) -> str:
+    """The picture without the page around it: its colours written out as those of the light page, with a margin."""
+    colours = _light_colours()
+    root = ElementTree.fromstring(re.sub(r"var\((--[\w-]+)\)", lambda found: colours[found[1]], svg))
+    left, top, width, height = map(float, root.attrib["viewBox"].split())
+    box = (left - _MARGIN, top - _MARGIN, width + 2 * _MARGIN, height + 2 * _MARGIN)
+    root.attrib |= {"viewBox": " ".join(map(str, box)), "width": str(box[2]), "height": str(box[3])}
+    names = ("x", "y", "width", "height")
+    paper = {name: str(value) for name, value in zip(names, box, strict=True)} | {"fill": colours["--paper"]}
+    root.insert(0, ElementTree.Element("{http://www.w3.org/2000/svg}rect", paper))
+    return ElementTree.tostring(root, encoding="unicode")
+
+
+@cache
+def _light_colours() -> dict[str, str]:
+    """The page's light colours by name: the first block of the style sheet."""
+    block = _STYLE.read_text(encoding="utf-8").partition("}")[0]
+    return dict(re.findall(r"(--[\w-]+):\s*(#[0-9a-f]{6})", block))

@@ -1,0 +1,143 @@
+"""What ``run.py ops`` found, in blocks: the map of operation x arithmetic x N, its classes of N, and its scope."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from isobatch.pipeline.tools.ops.measure import InArithmetic, Measured, OpsReport
+from isobatch.reports import numbers, views
+from isobatch.reports.blocks import STATE_SIGNS, Block, Bullets, Code, Column, Line, Paragraph, Table, Written, line
+
+TITLE = "Single operations: does a row depend on the batch?"
+_EQUAL, _DIFFERS = STATE_SIGNS["yes"], STATE_SIGNS["no"]
+_ROOM = 66  # columns of a terminal of 100 that the operations' names leave
+
+
+def sections(report: OpsReport) -> tuple[Written, ...]:
+    """The map, what it says in classes of N, and every figure behind it."""
+    return (
+        Written("map", "Operation by arithmetic by N", "first", tuple(_map(report))),
+        Written("classes", "Where rows differ: classes of N", "open", tuple(_classes(report))),
+        Written("scope", "Scope", "open", tuple(_scope(report))),
+        Written("figures", "Every operation that differs", "folded", (_figures(report),)),
+    )
+
+
+def _looked_into(report: OpsReport) -> list[InArithmetic]:
+    return [one for one in report.results if one.status == "measured"]
+
+
+def _map(report: OpsReport) -> Iterator[Block]:
+    """As many tables as the signs, one for each N, need to stand side by side on a terminal."""
+    found = _looked_into(report)
+    parts: list[list[InArithmetic]] = []
+    room = 0
+    for one in found:
+        width = max(len(one.arithmetic), len(report.batch_sizes)) + 1
+        if not parts or width > room:
+            parts.append([])
+            room = _ROOM
+        parts[-1].append(one)
+        room -= width
+    yield from (_table(report, part) for part in parts)
+    for one in report.results:
+        if one.status != "measured":
+            remedy = f" ({one.remedy})" if one.remedy else ""
+            yield Paragraph(line(Code(one.arithmetic), f" {one.status}: {one.reason}{remedy}."))
+    if notes := [one.note for one in found if one.note]:
+        yield Bullets(tuple(line(f"{note}.") for note in notes))
+
+
+def _table(report: OpsReport, found: list[InArithmetic]) -> Table:
+    names = list(dict.fromkeys(op.operation for one in found for op in one.operations))
+    by_name = [{op.operation: op for op in one.operations} for one in found]
+    sizes = ", ".join(map(str, report.batch_sizes))
+    caption = (
+        f"One sign for each N, in the order {sizes}: {_EQUAL} every row has, byte for byte, the bytes it has alone; "
+        f"{_DIFFERS} some row has not. A dash: there is no such operation in that arithmetic."
+    )
+    columns = (Column("Operation", "name"), *(Column(one.arithmetic) for one in found))
+    rows = ((name, *(_signs(operations.get(name)) for operations in by_name)) for name in names)
+    return Table(caption, columns, tuple(rows))
+
+
+def _signs(one: Measured | None) -> str | None:
+    return None if one is None else "".join(_DIFFERS if at.elements_differing else _EQUAL for at in one.sizes)
+
+
+def _classes(report: OpsReport) -> Iterator[Block]:
+    """Operations of one arithmetic that fall into the same classes of N share a line."""
+    alike: dict[tuple[str, str], list[str]] = {}
+    for one in _looked_into(report):
+        for op in one.operations:
+            if len(op.classes) > 1:
+                alike.setdefault((one.arithmetic, numbers.batch_classes(op.classes)), []).append(op.operation)
+    if not alike:
+        yield Paragraph(line("No row of any operation depended on N."))
+        return
+    caption = "Batch sizes within one pair of braces gave the same bytes. Every operation not named: one class."
+    columns = (Column("Arithmetic", "name"), Column("Classes of N"), Column("Operations"))
+    yield Table(caption, columns, tuple((*key, "; ".join(names)) for key, names in alike.items()))
+
+
+def _scope(report: OpsReport) -> Iterator[Block]:
+    found = _looked_into(report)
+    yield Bullets(tuple(_trials(one) for one in found if one.operations))
+    odd = [(one.arithmetic, op.operation) for one in found for op in one.operations if not op.repeatable]
+    repeats = "Every operation gave the same bytes again after all other N had run."
+    if odd:
+        which = views.listing(f"{operation} in {arithmetic}" for arithmetic, operation in odd)
+        repeats = f"Not repeatable, so that nothing can be said of N: {which}."
+    yield Paragraph(line(repeats))
+    machine = report.environment
+    yield Paragraph(
+        line(
+            f"{machine.cpu}, {machine.isa_hardware}, {numbers.number_of(machine.threads, 'thread')}; "
+            f"{', '.join(f'{name} {version}' for name, version in machine.packages.items())}. "
+            f"Normal values from seed {report.seed} at the shapes of ResNet50 at 224 x 224. "
+            "It holds for this machine, these versions and these values, and names no cause. Smallest rate: a "
+            "difference at least this frequent would have been seen in every operation with 95 % confidence, if "
+            "elements were independent; they are not quite."
+        ),
+        small=True,
+    )
+
+
+def _trials(one: InArithmetic) -> Line:
+    compared = [sum(at.elements for at in op.sizes) for op in one.operations]
+    differing = [op for op in one.operations if len(op.classes) > 1]
+    comparisons = sum(len(op.sizes) for op in one.operations)
+    return line(
+        Code(one.arithmetic),
+        f": {len(differing)} of {numbers.number_of(len(one.operations), 'operation')} differ; "
+        f"{numbers.number_of(comparisons, 'comparison')} of {numbers.count(sum(compared))} elements; "
+        f"smallest rate {numbers.one_in(3 / min(compared))}",
+    )
+
+
+def _figures(report: OpsReport) -> Table:
+    columns = (
+        Column("Arithmetic", "name"),
+        Column("Operation"),
+        Column("N", "number"),
+        Column("Elements differing", "number"),
+        Column("Of", "number"),
+        Column("Largest", "number"),
+        Column("ULP or steps", "number"),
+    )
+    rows = (
+        (
+            one.arithmetic,
+            op.operation,
+            str(at.batch_size),
+            numbers.count(at.elements_differing),
+            numbers.count(at.elements),
+            numbers.difference(at.max_abs),
+            numbers.ulp(at.max_ulp),
+        )
+        for one in _looked_into(report)
+        for op in one.operations
+        for at in op.sizes
+        if at.elements_differing
+    )
+    return Table("Largest: of |batched - singles|, of integer results in steps.", columns, tuple(rows))

@@ -1,0 +1,133 @@
+"""Two compared runs as blocks: what differs around them, which bytes are equal, what changed. Gate first."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from isobatch.pipeline.records.wording import counted
+from isobatch.pipeline.tools.two_runs.records import Apart, Change, Difference, RunComparison, SetCompared
+from isobatch.reports import numbers
+from isobatch.reports.blocks import Block, Bullets, Callout, Code, Column, Line, Paragraph, Table, line
+from isobatch.reports.files.json_report import strict
+from isobatch.reports.files.markdown import MAX_BYTES, drawn, escaped
+
+TITLE = "Two runs compared"
+MAX_ROWS = 40
+"""Rows of one table in Markdown: a comment on a pull request has an end."""
+
+
+def comparison_json(found: RunComparison) -> str:
+    """The comparison as strict JSON, with the gate's answer beside the records."""
+    record = found.model_dump() | {"portable": found.portable, "regressed": bool(found.regressions)}
+    return json.dumps(strict(record), indent=1, allow_nan=False)
+
+
+def comparison_blocks(found: RunComparison, max_rows: int | None = None) -> list[Block]:
+    """The gate, the differences around the runs, the outputs, the changes. ``max_rows`` a table, the rest counted."""
+    runs = line("A: ", Code(found.a.run_id), f" of {found.a.created_utc}. B: ", Code(found.b.run_id))
+    blocks: list[Block] = [
+        _gate(found),
+        Paragraph((*runs, f" of {found.b.created_utc}."), small=True),
+        _table("Differences around the runs", _DIFFERENCE, [_difference(one) for one in found.differences], max_rows)
+        if found.differences
+        else Paragraph(line("Environment and configuration are the same in both runs.")),
+    ]
+    if found.left_out:
+        blocks.append(Paragraph(line("Not compared: " + "; ".join(found.left_out) + ".")))
+    if found.sets:
+        caption = "Output bytes of B against A. |difference|: largest over the outputs whose rows both runs still have"
+        blocks.append(_table(caption, _SET, [_set(one) for one in found.sets], max_rows))
+        remarks = tuple(words for one in found.sets if (words := _remark(one)))
+        blocks += [Bullets(remarks[:max_rows])] if remarks else []
+    if found.changes:
+        worst_first = sorted(found.changes, key=lambda one: ("regression", "improvement", "other").index(one.kind))
+        blocks.append(_table("What changed", _CHANGE, [_change(one) for one in worst_first], max_rows))
+    else:
+        blocks.append(Paragraph(line("No verdict, status, accuracy or cost changed.")))
+    return blocks
+
+
+def comparison_markdown(found: RunComparison) -> str:
+    """The comparison for a pull request's comment: at most 60,000 bytes, tables cut where it would be longer."""
+    rows = MAX_ROWS
+    while True:
+        parts = [f"## {escaped(TITLE)}", *map(drawn, comparison_blocks(found, rows))]
+        text = "\n\n".join(parts) + "\n"
+        if len(text.encode()) <= MAX_BYTES or rows == 1:
+            return text
+        rows = max(1, rows // 2)
+
+
+def _gate(found: RunComparison) -> Callout:
+    same, variants = found.portable, {one.variant for one in found.sets}
+    words: Line = line(f"Same bytes in both runs: {len(same)} of {counted(len(variants), 'variant')}")
+    words = (*words, *_names(same), ".")
+    if not found.regressions:
+        return Callout("good", line("No regression"), (Paragraph(words),))
+    named = [f"{one.variant or 'the run'}: {one.what} {one.a} → {one.b}" for one in found.regressions[:5]]
+    more = len(found.regressions) - len(named)
+    text = "; ".join(named) + (f"; and {more} more" if more > 0 else "")
+    title = line(f"{counted(len(found.regressions), 'regression')}: {text}")
+    return Callout("bad", title, (Paragraph(words),))
+
+
+def _names(names: Sequence[str]) -> Line:
+    return (": ", *(part for name in names for part in (Code(name), ", ")))[:-1] if names else ()
+
+
+_DIFFERENCE = (Column("What", "name"), Column("Of the"), Column("A"), Column("B"))
+_SET = (
+    Column("Variant", "name"),
+    Column("Inputs"),
+    Column("Verdict A", "state"),
+    Column("Verdict B", "state"),
+    Column("Outputs equal", "number"),
+    Column("Max |difference|", "number"),
+)
+_CHANGE = (Column("Kind"), Column("Variant", "name"), Column("What"), Column("A"), Column("B"), Column("Note"))
+
+
+def _difference(one: Difference) -> tuple[str | None, ...]:
+    return one.what, one.group, one.a, one.b
+
+
+def _set(one: SetCompared) -> tuple[str | None, ...]:
+    equal = numbers.events(one.n_equal, one.n_outputs, None) if one.n_outputs else None
+    if equal and one.n_undecided:
+        equal += f", {one.n_undecided} unknown"
+    return (
+        one.variant,
+        one.inputs,
+        one.verdict_a,
+        one.verdict_b,
+        equal,
+        numbers.difference(one.apart.max_abs) if one.apart else None,
+    )
+
+
+def _remark(one: SetCompared) -> Line:
+    """Where the largest difference is, and what stands in the way of more; empty where there is nothing to say."""
+    said = [_where(one.apart)] if one.apart else []
+    said += one.notes
+    return line(Code(one.variant), f", {one.inputs}: {'; '.join(said)}") if said else ()
+
+
+def _where(apart: Apart) -> str:
+    flips = f", {counted(apart.top1_flips, 'top-1 flip')}" if apart.top1_flips is not None else ""
+    rows = f"{apart.n_images - apart.n_images_equal} of {counted(apart.n_images, 'image')} differ"
+    return f"farthest at N = {apart.batch_size}, where {rows}{flips}"
+
+
+def _change(one: Change) -> tuple[str | None, ...]:
+    kind = {"regression": "× regression", "improvement": "✓ improvement", "other": "· change"}[one.kind]
+    what = f"{one.what} on {one.inputs}" if one.inputs else one.what
+    return kind, one.variant or "(run)", what, one.a, one.b, one.note or None
+
+
+def _table(
+    caption: str, columns: tuple[Column, ...], rows: list[tuple[str | None, ...]], max_rows: int | None
+) -> Table:
+    shown = rows[:max_rows]
+    more = f"; {len(rows) - len(shown):,} more rows only in --json" if len(shown) < len(rows) else ""
+    return Table(f"{caption}{more}.", columns, tuple(shown))

@@ -1,0 +1,81 @@
+"""The self-test in blocks: every planted fault, what was named against what was planted, and the innocent."""
+
+from __future__ import annotations
+
+from isobatch.pipeline.tools.selftest.judge import Outcome, SelfTest, confusion
+from isobatch.reports import numbers
+from isobatch.reports.blocks import Block, Bullets, Code, Column, Line, Paragraph, Table, line
+
+_FAULTS = (
+    Column("Planted", "name"),
+    Column("In", "name"),
+    Column("Must be named"),
+    Column("Named there"),
+    Column("State", "state"),
+)
+
+
+def blocks(test: SelfTest, verbose: bool) -> list[Block]:
+    """The tables, and in ``verbose`` the evidence of every intervention."""
+    found: list[Block] = []
+    if test.outcomes:
+        caption = f"Faults planted in small networks and in ResNet50, {test.threads} threads, seed {test.seed}"
+        found += [Table(caption, _FAULTS, tuple(map(_row, test.outcomes))), _confusion(test)]
+    problems = [line(Code(one.fault.name), f": {one.why}.") for one in test.outcomes if one.why]
+    found += [Bullets(tuple(problems))] if problems else []
+    if verbose:
+        found += [Bullets(tuple(evidence)) for one in test.outcomes if (evidence := _evidence(one))]
+    return [*found, *_innocence(test), Paragraph(_summary(test))]
+
+
+def _row(one: Outcome) -> tuple[str | None, ...]:
+    expected = [word for word in (one.fault.mechanism, one.fault.trigger) if word]
+    named = one.found is not None and one.fault.layer in one.found["named"]
+    words = ", ".join([one.mechanism, *one.triggers]) if named else None
+    return one.fault.name, one.fault.layer, ", ".join(expected), words, one.state
+
+
+def _confusion(test: SelfTest) -> Table:
+    """Planted against named; names are numbered, as nine of them are wider than a terminal."""
+    counts = confusion(test.outcomes)
+    planted = list(
+        dict.fromkeys(word for one in test.outcomes for word in (one.fault.mechanism, one.fault.trigger) if word)
+    )
+    names = [*planted, *sorted({named for _, named in counts} - set(planted))]
+    columns = (Column("Planted"), *(Column(str(i), "number") for i in range(1, len(names) + 1)))
+    rows = [
+        (f"{i} {word}", *(numbers.count(counts[word, name]) if counts[word, name] else None for name in names))
+        for i, word in enumerate(planted, 1)
+    ]
+    rest = "".join(f"; column {i}: {name}" for i, name in enumerate(names, 1) if name not in planted)
+    return Table(f"Planted (rows) against named (columns, by the rows' numbers{rest})", columns, tuple(rows))
+
+
+def _evidence(one: Outcome) -> list[Line]:
+    explained = one.found and one.found["explained"]
+    causes = explained["causes"] if explained else []
+    return [
+        line(Code(one.fault.name), f", {cause['name']} {cause['verdict']}: {cause['evidence']}") for cause in causes
+    ]
+
+
+def _innocence(test: SelfTest) -> list[Block]:
+    if test.innocence_failed:
+        return [Paragraph(line(f"The networks without a fault could not be checked: {test.innocence_failed}."))]
+    if test.innocence is None:
+        return []
+    innocent = test.innocence
+    said = (
+        f"Of {numbers.count(innocent.trials)} networks without a fault ({numbers.count(innocent.layers)} layers of "
+        f"random design, {numbers.count(innocent.tried)} elements compared) {numbers.count(len(innocent.accused))} "
+        f"were accused: at most {numbers.percent(innocent.upper95, 2)} of such networks would be, with 95 % confidence."
+    )
+    accused = [line(f"seed {one['seed']}: {', '.join(one['layers'])}") for one in innocent.accused]
+    return [Paragraph(line(said)), *([Bullets(tuple(accused))] if accused else [])]
+
+
+def _summary(test: SelfTest) -> Line:
+    states = [one.state for one in test.outcomes]
+    parts = [f"{states.count('found')} of {len(states)} planted faults found and named"]
+    parts += [f"{states.count(state)} {state}" for state in ("missed", "not checked") if state in states]
+    return line(f"{', '.join(parts)}.")

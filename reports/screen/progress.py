@@ -1,0 +1,112 @@
+"""How far a study is: one live line on a terminal, plain lines in a pipe, silence on request."""
+
+from __future__ import annotations
+
+import os
+import time
+from types import TracebackType
+from typing import TextIO
+
+from rich.console import Console
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from isobatch.reports import numbers
+from isobatch.reports.escape import clean
+
+_LABEL_COLUMNS, _BAR_COLUMNS = 34, 14  # with the estimate they fit 80
+_PRIOR_S = 10.0  # so many seconds at the announced pace count beside what was seen: the first steps mislead alone
+
+
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        self.quiet = True  # nobody watches any more: no reason to end the study
+        os.dup2(os.open(os.devnull, os.O_WRONLY), self.file.fileno())
+
+
+class Progress:
+    """Progress of a study on ``stream``: what is being done, the share done, an estimate of the time left.
+
+    Costs are rough seconds; what remains is scaled by how long the part already done has really taken. On a terminal
+    one line is redrawn in place; elsewhere each new label is a line of its own; ``quiet`` says nothing.
+    """
+
+    def __init__(self, quiet: bool, stream: TextIO) -> None:
+        self._console = _Console(file=stream, quiet=quiet, highlight=False, markup=False, emoji=False)
+        self._plain = quiet or not self._console.is_terminal
+        self._total = self._done = 0.0
+        self._label = ""
+        self._said: set[str] = set()  # since the last plan
+        self._begin = time.monotonic()
+        self._live = Live(console=self._console, transient=True, refresh_per_second=4, get_renderable=self._draw)
+
+    def __enter__(self) -> Progress:
+        if not self._plain:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if not self._plain:
+            self._live.stop()
+
+    def plan(self, total_cost: float) -> None:
+        """Announce the whole cost ahead, from now on."""
+        self._total, self._done, self._begin = total_cost, 0.0, time.monotonic()
+        self._said.clear()
+
+    def step(self, label: str, cost_done: float, beside: int = 0) -> None:
+        """Say what is being done, and how much of the cost has been done since the last step.
+
+        ``beside``: how many other things are being done at the same time. Where lines are plain, each label is said
+        once, when it comes first, so that work done side by side does not fill the screen.
+        """
+        self._done = min(self._total, self._done + cost_done)
+        label = clean(label)
+        if self._plain and label not in self._said:
+            self._say(f"{label}{self._estimate(' (', ')')}")
+        self._said.add(label)
+        self._label = f"{label} (+{beside})" if beside else label
+
+    def line(self, text: str) -> None:
+        """Say one thing worth keeping on the screen."""
+        for part in text.splitlines():
+            self._say(clean(part))
+
+    def refresh(self) -> None:
+        """Draw the live line now, not at its next turn."""
+        if not self._plain:
+            self._live.refresh()
+
+    def _say(self, text: str) -> None:
+        self._console.print(Text(text), soft_wrap=True)
+
+    @property
+    def share_done(self) -> float:
+        """The share of the announced cost that is done, 0 to 1."""
+        return self._done / self._total if self._total > 0 else 0.0
+
+    @property
+    def left_s(self) -> float | None:
+        """Seconds left at the pace so far; None before anything is done."""
+        if self._done <= 0:
+            return None
+        pace = (time.monotonic() - self._begin + _PRIOR_S) / (self._done + _PRIOR_S)
+        return (self._total - self._done) * pace
+
+    def _estimate(self, before: str = "", after: str = "") -> str:
+        left_s = self.left_s
+        if left_s is None:
+            return ""
+        return f"{before}{numbers.percent(self.share_done, 0)}, about {numbers.seconds(left_s)} left{after}"
+
+    def _draw(self) -> Table:
+        row = Table.grid(padding=(0, 1))
+        row.add_column(width=_LABEL_COLUMNS, no_wrap=True, overflow="ellipsis")
+        row.add_column(width=_BAR_COLUMNS)
+        row.add_column(no_wrap=True)
+        row.add_row(Text(self._label), ProgressBar(total=1.0, completed=self.share_done), Text(self._estimate()))
+        return row

@@ -1,0 +1,144 @@
+"""Blocks as rich draws them on a terminal."""
+
+from __future__ import annotations
+
+from functools import singledispatch
+
+import rich.box
+from rich.console import Group, JustifyMethod, RenderableType
+from rich.padding import Padding
+from rich.table import Table as Grid
+from rich.text import Text
+
+from isobatch.reports import blocks
+from isobatch.reports.blocks import STATE_SIGNS, Block, Code, Column, Line, Link
+from isobatch.reports.escape import clean
+
+ABSENT = "–"
+CHOSEN = " ◀"
+_MIN_COLUMN = 4
+_STYLES = {
+    "batch-invariant": "green",
+    "top1-stable": "cyan",
+    "batch-variant": "yellow",
+    "not-repeatable": "red",
+    "invalid": "red",
+    "failed": "red",
+    "yes": "green",
+    "no": "yellow",
+    "proved": "green",
+    "holds": "green",
+    "not proved": "yellow",
+    "incomplete": "yellow",
+    "does not hold": "red",
+    "found": "green",
+    "missed": "red",
+    "not checked": "yellow",
+    "good": "green",
+    "caution": "yellow",
+    "bad": "red",
+}
+
+
+def prose(words: Line, style: str = "") -> Text:
+    """A line of prose; names stand out in bold."""
+    text = Text(style=style)
+    for part in words:
+        if isinstance(part, Code):
+            text.append(clean(part.text), "bold")
+        else:
+            text.append(clean(part.text if isinstance(part, Link) else part))
+    return text
+
+
+def cell(text: str | None, column: Column) -> Text:
+    """A cell of a table: a state with its sign, an absent value as a dash."""
+    if text is None:
+        return Text(ABSENT, "dim")
+    shown = clean(text)
+    if column.kind == "state":
+        return Text(f"{STATE_SIGNS.get(shown, ' ')} {shown}", _STYLES.get(shown, ""))
+    return Text(shown, "bold" if column.kind == "name" else "")
+
+
+def grid(table: blocks.Table, no_wrap: bool = False) -> Grid:
+    """The table in rich's terms, without its caption."""
+    found = Grid(box=rich.box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0), header_style="dim")
+    for column in table.columns:
+        keep = no_wrap or column.kind != "text"
+        justify: JustifyMethod = "right" if column.kind == "number" else "left"
+        found.add_column(clean(column.title), justify=justify, no_wrap=keep, min_width=_MIN_COLUMN)
+    for number, row in enumerate(table.rows):
+        cells = [cell(text, column) for text, column in zip(row, table.columns, strict=True)]
+        if number == table.chosen:
+            cells[0].append(CHOSEN)
+        found.add_row(*cells, style="bold" if number == table.chosen else "")
+    return found
+
+
+@singledispatch
+def drawn(block: Block) -> RenderableType:
+    """A block as rich draws it."""
+    raise TypeError(f"no terminal form for {type(block).__name__}")
+
+
+@drawn.register
+def _(block: blocks.Heading) -> RenderableType:
+    return Text(f"\n{clean(block.text)}", "bold")
+
+
+@drawn.register
+def _(block: blocks.Paragraph) -> RenderableType:
+    return prose(block.prose, "dim" if block.small else "")
+
+
+@drawn.register
+def _(block: blocks.Bullets) -> RenderableType:
+    return Group(*(Padding(Text("- ").append_text(prose(item)), (0, 0, 0, 2)) for item in block.items))
+
+
+@drawn.register
+def _(block: blocks.Listing) -> RenderableType:
+    return Group(*(Text(f"  {' ' * indent}{clean(text)}", overflow="fold") for indent, text in block.lines))
+
+
+@drawn.register
+def _(block: blocks.Definitions) -> RenderableType:
+    found = Grid.grid(padding=(0, 2))
+    for term, words in block.items:
+        found.add_row(Text(clean(term), "bold"), prose(words))
+    return found
+
+
+@drawn.register
+def _(block: blocks.KeyFigures) -> RenderableType:
+    found = Grid.grid(padding=(0, 2))
+    for one in block.items:
+        found.add_row(Text(clean(one.label)), Text(clean(one.value), f"bold {_STYLES.get(one.tone, '')}".strip()))
+        found.add_row(Text(), prose(one.remark, "dim"))
+    return found
+
+
+@drawn.register
+def _(block: blocks.Table) -> RenderableType:
+    return Group(prose((block.caption,), "dim"), grid(block))
+
+
+@drawn.register
+def _(block: blocks.Figure) -> RenderableType:
+    return drawn(block.table)
+
+
+@drawn.register
+def _(block: blocks.Callout) -> RenderableType:
+    return Group(prose(block.title, _STYLES.get(block.kind, "bold")), *map(drawn, block.blocks))
+
+
+@drawn.register
+def _(block: blocks.Details) -> RenderableType:
+    return Group(Text(f"\n{clean(block.summary)}", "bold"), *map(drawn, block.blocks))
+
+
+@drawn.register
+def _(block: blocks.Absent) -> RenderableType:
+    return prose(block.why, "dim")

@@ -1,0 +1,24 @@
+"""``--show-config``: every setting with its value and where it comes from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from isobatch.pipeline.config.sources import Setting
+from isobatch.reports.escape import clean
+
+
+def settings_text(every: Sequence[Setting], *, as_json: bool) -> str:
+    """A line a setting, or a JSON list of {flag, value, origin}."""
+    if as_json:
+        return json.dumps([vars(one) for one in every], indent=1)
+    rows = [(one.flag, clean(_shown(one.value)), clean(one.origin)) for one in every]
+    wide = [max(len(row[column]) for row in rows) for column in (0, 1)]
+    return "\n".join(f"{flag:<{wide[0]}}  {value:<{wide[1]}}  {origin}" for flag, value, origin in rows)
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return "not set" if value in (None, "") else str(value)

@@ -1,0 +1,29 @@
+"""A finished study on stdout, and the exit code that it means."""
+
+from __future__ import annotations
+
+import sys
+
+from isobatch.pipeline.records.study import Study
+from isobatch.pipeline.study.study import exit_code
+from isobatch.reports.files.json_report import study_json
+from isobatch.reports.screen.terminal import print_sections, print_summary
+from isobatch.reports.sections import write_one
+
+
+def show(study: Study, *, as_json: bool) -> int:
+    """Print the study as JSON or as its closing summary. Returns the exit code of the contract."""
+    if as_json:
+        print(study_json(study))
+    else:
+        print_summary(study, {}, stream=sys.stdout, verbose=False)
+    return exit_code(study)
+
+
+def show_decision(study: Study, *, as_json: bool) -> int:
+    """As ``show``, but of the whole study only what was decided and why: for a decision made again."""
+    if as_json:
+        print(study_json(study))
+    else:
+        print_sections([write_one("recommendation", study)], sys.stdout)
+    return exit_code(study)

@@ -1,0 +1,56 @@
+"""What run.py does without a command: run the study, write its reports, print the summary."""
+
+from __future__ import annotations
+
+import sys
+
+from isobatch.pipeline.config.config import Config
+from isobatch.pipeline.evidence.plan import Job, describe
+from isobatch.pipeline.prepare.device import ask_device
+from isobatch.pipeline.prepare.run_folder import open_run
+from isobatch.pipeline.records.errors import Exit, UsageError, WorkerError
+from isobatch.pipeline.storage.places import cache_root
+from isobatch.pipeline.study.estimate import estimate, total
+from isobatch.pipeline.study.study import exit_code, run_study
+from isobatch.reports import numbers
+from isobatch.reports.files.json_report import study_json
+from isobatch.reports.files.write_all import write_reports
+from isobatch.reports.screen.progress import Progress
+from isobatch.reports.screen.terminal import print_summary
+
+
+def study_run(config: Config) -> int:
+    """Run a study, write its reports, print the summary. Returns the exit code of the contract."""
+    device = ask_device(config)  # before anything is written
+    run = open_run(config)
+    try:
+        with Progress(quiet=config.quiet, stream=sys.stderr) as progress:
+            if run.resumed:
+                progress.line(f"resuming the unfinished run {run.id}: its finished jobs are kept")
+            study = run_study(config, run, progress, _print_jobs if config.dry_run else None, device)
+        if study is None:
+            run.discard()
+            return Exit.DONE
+        paths = write_reports(study, run.folder, cache_root())
+        run.finish()
+        if config.json:
+            print(study_json(study))
+        print_summary(study, paths, stream=sys.stderr if config.json else sys.stdout, verbose=config.verbose)
+        return exit_code(study)
+    except (UsageError, WorkerError):  # a worker's that ends the study: the libraries do not load
+        run.discard()
+        raise
+    finally:
+        run.close()
+
+
+def _print_jobs(jobs: list[Job], num_classes: int | None) -> None:
+    for job in jobs:
+        shown = describe(job) | {"about": numbers.seconds(estimate(job, num_classes).seconds)}
+        print("  ".join(f"{name} {value}" for name, value in shown.items()))
+    whole = total(jobs, num_classes)
+    print(
+        f"{numbers.number_of(len(jobs), 'job')}, about {numbers.seconds(whole.seconds)} (rough: on two cores, without "
+        f"building, accuracy and explaining); {numbers.size(whole.least_bytes)} of evidence if no output depends on "
+        f"the batch, {numbers.size(whole.most_bytes)} if all do"
+    )

@@ -1,0 +1,142 @@
+"""The closing summary: the answer, one row a variant, the choice and why, warnings, paths. It fits one screen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from rich.console import Console, RenderableType
+from rich.text import Text
+
+from isobatch.pipeline.records.study import Study, VariantResult
+from isobatch.reports import numbers, views
+from isobatch.reports.blocks import Column, Line, Table, line
+from isobatch.reports.screen.rich_blocks import grid, prose
+from isobatch.reports.sections.answer import headline, price, warnings
+from isobatch.reports.sections.batch_accuracy import in_short as accuracy_by_n
+
+LINES = 40
+_FRAME = 5  # the rule above, two blank lines, the table's head of two
+_LEAST_ROWS = 14
+_LEAST_WARNINGS = 3
+_COLUMNS = (
+    Column("Variant", "name"),
+    Column("Verdict", "state"),
+    Column("Noise", "number"),
+    Column("fp64 err.", "number"),
+    Column("N=1, ms", "number"),
+    Column("img/s", "number"),
+    Column("at N", "number"),
+    Column("Size", "number"),
+    Column("Top-1", "number"),
+)
+
+
+def summary(study: Study, paths: Mapping[str, Path], width: int) -> list[RenderableType]:
+    """What to print, at most 40 lines of ``width`` columns; where the variants do not fit, the rest is counted."""
+    answer, choice, last = _answer(study, width), _choice(study, width), _paths(paths, width)
+    mended = _repairs(study, width)
+    room = LINES - _FRAME - len(answer) - len(mended) - len(choice) - len(last)
+    warned = _warnings(study, width, max(_LEAST_WARNINGS, room - min(_LEAST_ROWS, len(study.variants))))
+    return [*answer, Text(), *_table(study, room - len(warned)), *mended, Text(), *choice, *warned, *last]
+
+
+def _wrapped(words: Line, width: int, limit: int, style: str = "", indent: str = "") -> list[Text]:
+    """Prose on at most ``limit`` lines, the last one ending in an ellipsis where it was cut."""
+    console = Console(width=width)
+    found = prose(words, style).wrap(console, width - len(indent))
+    kept = list(found[:limit])
+    for text in kept:
+        text.rstrip()
+    if len(found) > limit:
+        kept[-1].truncate(width - len(indent) - 2)
+        kept[-1].append(" …")
+    return [Text(indent).append_text(text) for text in kept]
+
+
+def _answer(study: Study, width: int) -> list[Text]:
+    if (answer := study.answer) is None:
+        return [Text("The study ended before its question was answered.")]
+    found = _wrapped(line(answer.question), width, 2, "bold") + _wrapped(line(answer.sentence), width, 4)
+    if by_n := accuracy_by_n(study):
+        found += _wrapped(line(f"Does accuracy depend on N? {by_n}."), width, 1)
+    return found
+
+
+def _row(variant: VariantResult) -> tuple[str | None, ...]:
+    speed, cost = views.best_throughput(variant), variant.cost
+    return (
+        variant.name,
+        views.state(variant),
+        views.difference(views.batch_noise(variant)),
+        views.difference(views.fp64_error(variant)),
+        numbers.real(cost.latency_ms.median, 3) if cost and cost.latency_ms else None,
+        numbers.real(speed.interval.median, 3) if speed else None,
+        numbers.count(speed.batch_size) if speed else None,
+        numbers.size(cost.size_bytes) if cost else None,
+        numbers.percent(variant.accuracy.top1) if variant.accuracy else None,
+    )
+
+
+def _table(study: Study, room: int) -> list[RenderableType]:
+    shown = study.variants if len(study.variants) <= room else study.variants[: room - 1]
+    left_out = len(study.variants) - len(shown)
+    chosen = views.chosen(study)
+    names = [variant.name for variant in shown]
+    table = Table(
+        "All variants.",
+        _COLUMNS,
+        tuple(map(_row, shown)),
+        names.index(chosen.name) if chosen and chosen.name in names else None,
+    )
+    more = [Text(f"... and {numbers.number_of(left_out, 'variant')} more: see the report")] if left_out else []
+    return [grid(table, no_wrap=True), *more]
+
+
+def _repairs(study: Study, width: int) -> list[Text]:
+    """What holds and what it costs, in a few words; nothing where no repair was tried."""
+    held = [f"{one.name}{_mark(one)}" for one in views.repaired(study)]
+    mended = {one.variant.name for one in views.repaired(study)}
+    run = {v.name: [one for one in v.repairs or [] if one.batch_invariant is False] for v in study.variants}
+    failed = [name for name, tried in run.items() if tried and name not in mended]
+    found = f"Repaired, batch-invariant: {', '.join(held)}." if held else ""
+    parts = [found, f"No repair holds: {', '.join(failed)}." if failed else ""]
+    return _wrapped(line(" ".join(filter(None, parts))), width, 3)
+
+
+def _mark(found: views.Repaired) -> str:
+    """Its throughput over native at its best N, in brackets."""
+    if (speed := views.best_throughput(found)) is None:
+        return ""
+    n = str(speed.batch_size)
+    return f" ({numbers.ratio(found.repair.throughput_ratio[n].median)} at N = {n})"
+
+
+def _choice(study: Study, width: int) -> list[Text]:
+    decided = study.recommendation
+    found = _wrapped(headline(decided), width, 2, "bold")
+    if decided is None:
+        return found
+    found += _wrapped(line("Why: ", " ".join(decided.because)), width, 4, indent="  ")
+    if decided.chosen is not None:
+        found += _wrapped(line("Price: ", *price(study)), width, 2, indent="  ")
+    return found
+
+
+def _warnings(study: Study, width: int, room: int) -> list[Text]:
+    """What is missing and every warning, as far as they fit into so many lines; the rest is counted."""
+    warned = [line("Warning: ", *words) for words in warnings(study)]
+    if absent := [v for v in study.variants if v.status != "measured"]:
+        names = views.listing((f"{v.name} ({v.status}: {v.reason or 'no reason given'})" for v in absent), 3)
+        warned.insert(0, line(f"Not measured: {names}"))
+    found: list[Text] = []
+    for at, words in enumerate(warned):
+        text = _wrapped(words, width, 3, "yellow")
+        if len(found) + len(text) + (at + 1 < len(warned)) > room:
+            return [*found, Text(f"... and {numbers.number_of(len(warned) - at, 'warning')} more: see the report")]
+        found += text
+    return found
+
+
+def _paths(paths: Mapping[str, Path], width: int) -> list[Text]:
+    return [text for path in paths.values() for text in _wrapped(line(str(path)), width, 2)]

@@ -1,0 +1,52 @@
+"""The study on a terminal: its open sections as tables, then the closing summary."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TextIO
+
+from rich.console import Console, Group
+from rich.text import Text
+
+from isobatch.pipeline.records.study import Study
+from isobatch.reports.blocks import Absent, Written
+from isobatch.reports.screen.rich_blocks import drawn
+from isobatch.reports.screen.summary import summary
+from isobatch.reports.sections import write_all
+
+WIDTH = 100
+"""Columns where the stream is no terminal, and the most the closing summary uses."""
+
+
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError("nobody reads this output any more")  # rich would exit with 1, which has a meaning here
+
+
+def console_for(stream: TextIO) -> Console:
+    """A console on the stream. In a pipe: 100 columns, no colour. No colour either where NO_COLOR is set."""
+    console = _Console(file=stream, highlight=False, markup=False, emoji=False)
+    if console.is_terminal:
+        return console
+    return _Console(file=stream, highlight=False, markup=False, emoji=False, width=WIDTH, color_system=None)
+
+
+def print_summary(study: Study, paths: Mapping[str, Path], stream: TextIO, verbose: bool) -> None:
+    """Print the open sections (the folded ones too if ``verbose``), then the closing summary with the paths last."""
+    console = console_for(stream)
+    asked = ("open", "folded") if verbose else ("open",)
+    print_sections([section for section in write_all(study) if section.show in asked], stream)
+    console.rule(Text("Summary", "bold"), align="left", style="dim")
+    for part in summary(study, paths, min(console.width, WIDTH)):
+        console.print(part)
+
+
+def print_sections(sections: Iterable[Written], stream: TextIO) -> None:
+    """Print these sections under their titles, but for those that have nothing to show."""
+    console = console_for(stream)
+    for section in sections:
+        if not all(isinstance(block, Absent) for block in section.blocks):
+            console.rule(Text(section.title, "bold"), align="left", style="dim")
+            console.print(Group(*map(drawn, section.blocks)))
+            console.print()

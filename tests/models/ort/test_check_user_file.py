@@ -1,0 +1,260 @@
+import hashlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from isobatch.models.ort.check_user_file import OnnxError, check_onnx
+from tests.models.ort.small_onnx import classifier
+
+
+def saved(folder: Path, model: onnx.ModelProto) -> Path:
+    path = folder / "net.onnx"
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+def with_external(folder: Path, location: str = "weights.bin", **entries: str) -> Path:
+    """The small classifier whose first weight lies outside, at ``location``."""
+    model = classifier()
+    tensor = model.graph.initializer[0]
+    (folder / "weights.bin").write_bytes(tensor.raw_data)
+    tensor.ClearField("raw_data")
+    tensor.data_location = TensorProto.EXTERNAL
+    for key, value in {"location": location, **entries}.items():
+        tensor.external_data.add(key=key, value=value)
+    return saved(folder, model)
+
+
+def test_an_intact_model_passes_with_the_digest_of_its_file(tmp_path: Path) -> None:
+    path = saved(tmp_path, classifier())
+    checked = check_onnx(path)
+    assert checked.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert (checked.height, checked.width) == (None, None)
+    assert checked.model.SerializeToString() == path.read_bytes()
+
+
+def test_fixed_height_and_width_are_reported(tmp_path: Path) -> None:
+    checked = check_onnx(saved(tmp_path, classifier(("n", 3, 24, 32))))
+    assert (checked.height, checked.width) == (24, 32)
+
+
+def test_external_data_inside_the_folder_is_read_and_hashed(tmp_path: Path) -> None:
+    path = with_external(tmp_path)
+    first = check_onnx(path)
+    expected = numpy_helper.to_array(classifier().graph.initializer[0])
+    assert np.array_equal(numpy_helper.to_array(first.model.graph.initializer[0]), expected)
+    data = tmp_path / "weights.bin"
+    data.write_bytes(bytes(len(data.read_bytes())))
+    assert check_onnx(path).sha256 != first.sha256
+
+
+def test_the_check_writes_nothing(tmp_path: Path) -> None:
+    path = with_external(tmp_path)
+    before = {file: file.read_bytes() for file in tmp_path.rglob("*")}
+    check_onnx(path)
+    assert {file: file.read_bytes() for file in tmp_path.rglob("*")} == before
+
+
+def test_every_truncation_is_refused(tmp_path: Path) -> None:
+    whole = classifier().SerializeToString()
+    path = tmp_path / "net.onnx"
+    for size in range(0, len(whole), 37):
+        path.write_bytes(whole[:size])
+        with pytest.raises(OnnxError):
+            check_onnx(path)
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"import os\n" * 100, b"\x80\x04\x95"])
+def test_other_files_are_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "net.onnx"
+    path.write_bytes(content)
+    with pytest.raises(OnnxError, match=r"net\.onnx"):
+        check_onnx(path)
+
+
+@pytest.mark.parametrize("name", ["missing.onnx", "."])
+def test_what_is_no_file_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(OnnxError, match="not a file"):
+        check_onnx(tmp_path / name)
+
+
+def outside(folder: Path) -> Path:
+    """A file that the model must not reach, of the right size."""
+    secret = folder.parent / f"{folder.name}-secret.bin"
+    secret.write_bytes(bytes(classifier().graph.initializer[0].ByteSize()))
+    return secret
+
+
+@pytest.mark.parametrize("location", ["../{name}", "sub/../../{name}", "{path}", "", "..\\{name}", "C:/{name}", "a\0b"])
+def test_a_location_outside_the_folder_is_refused(tmp_path: Path, location: str) -> None:
+    secret = outside(tmp_path)
+    path = with_external(tmp_path, location.format(name=secret.name, path=secret))
+    with pytest.raises(OnnxError, match=r"relative path|outside the model's folder"):
+        check_onnx(path)
+
+
+def symlink(folder: Path, secret: Path) -> None:
+    (folder / "data.bin").symlink_to(secret)
+
+
+def symlinked_folder(folder: Path, secret: Path) -> None:
+    (folder / "sub").symlink_to(secret.parent)
+
+
+def hard_link(folder: Path, secret: Path) -> None:
+    os.link(secret, folder / "data.bin")
+
+
+@pytest.mark.parametrize(
+    ("plant", "location", "word"),
+    [(symlink, "data.bin", "a link"), (symlinked_folder, "sub/{name}", "a link"), (hard_link, "data.bin", "hard link")],
+)
+def test_a_link_to_the_outside_is_refused(
+    tmp_path: Path, plant: Callable[[Path, Path], None], location: str, word: str
+) -> None:
+    secret = outside(tmp_path)
+    plant(tmp_path, secret)
+    with pytest.raises(OnnxError, match=word):
+        check_onnx(with_external(tmp_path, location.format(name=secret.name)))
+
+
+@pytest.mark.parametrize(
+    ("entries", "word"),
+    [
+        ({"location": "gone.bin"}, "no such file"),
+        ({"offset": "8"}, None),  # the rest is too short for the tensor
+        ({"offset": "100000"}, "cut short"),
+        ({"length": "100000"}, "cut short"),
+        ({"offset": "-1"}, "cut short"),
+        ({"length": "many"}, "no number"),
+        ({"surprise": "1"}, "unknown external-data keys"),
+    ],
+)
+def test_external_data_that_does_not_fit_is_refused(tmp_path: Path, entries: dict[str, str], word: str | None) -> None:
+    path = with_external(tmp_path, **entries)
+    with pytest.raises(OnnxError, match=word):
+        check_onnx(path)
+
+
+def second_input(model: onnx.ModelProto) -> None:
+    model.graph.input.append(helper.make_tensor_value_info("mask", TensorProto.FLOAT, ["n"]))
+
+
+def half_input(model: onnx.ModelProto) -> None:
+    model.graph.input[0].type.tensor_type.elem_type = TensorProto.FLOAT16
+    model.graph.node.insert(0, helper.make_node("Cast", ["images"], ["cast"], to=TensorProto.FLOAT))
+    model.graph.node[1].input[0] = "cast"
+
+
+def fixed_batch(model: onnx.ModelProto) -> None:
+    model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
+
+
+def channels_last(model: onnx.ModelProto) -> None:
+    for axis, size in enumerate(("n", 24, 32, 3)):
+        dim = model.graph.input[0].type.tensor_type.shape.dim[axis]
+        dim.ParseFromString(b"")
+        if isinstance(size, int):
+            dim.dim_value = size
+    model.graph.node.insert(0, helper.make_node("Transpose", ["images"], ["nchw"], perm=[0, 3, 1, 2]))
+    model.graph.node[1].input[0] = "nchw"
+
+
+def grey(model: onnx.ModelProto) -> None:
+    model.graph.input[0].type.tensor_type.shape.dim[1].dim_value = 1
+    model.graph.initializer[0].CopyFrom(numpy_helper.from_array(np.ones((8, 1, 3, 3), np.float32), "a.weight"))
+
+
+def feature_maps(model: onnx.ModelProto) -> None:
+    del model.graph.output[:]
+    model.graph.output.append(helper.make_tensor_value_info("pool", TensorProto.FLOAT, ["n", 8, 1, 1]))
+
+
+def custom_domain(model: onnx.ModelProto) -> None:
+    model.graph.node[1].domain = "my.company"
+    model.opset_import.append(helper.make_opsetid("my.company", 1))
+
+
+def unknown_operator(model: onnx.ModelProto) -> None:
+    model.graph.node[1].op_type = "Rely"
+
+
+def future_opset(model: onnx.ModelProto) -> None:
+    model.opset_import[0].version = 9999
+
+
+def no_opset(model: onnx.ModelProto) -> None:
+    del model.opset_import[:]
+
+
+def dangling_input(model: onnx.ModelProto) -> None:
+    model.graph.node[1].input[0] = "nowhere"
+
+
+@pytest.mark.parametrize(
+    ("spoil", "word"),
+    [
+        (second_input, "one each"),
+        (half_input, "FLOAT16"),
+        (fixed_batch, "batch axis of 'images' is fixed at 1"),
+        (channels_last, "NHWC"),
+        (grey, "is 1, but images come as NCHW with 3 channels; export it with 3 channels"),
+        (feature_maps, "rank 4"),
+        (custom_domain, "custom domain 'my.company'"),
+        (unknown_operator, "nearest: 'Relu'"),
+        (future_opset, "opset 9999"),
+        (no_opset, "opset 0"),
+        (dangling_input, "nowhere"),
+    ],
+)
+def test_a_model_that_is_no_classifier_is_refused(
+    tmp_path: Path, spoil: Callable[[onnx.ModelProto], None], word: str
+) -> None:
+    model = classifier()
+    spoil(model)
+    with pytest.raises(OnnxError, match=word):
+        check_onnx(saved(tmp_path, model))
+
+
+def test_an_output_that_is_no_logits_is_told(tmp_path: Path) -> None:
+    model = classifier()
+    assert check_onnx(saved(tmp_path, model)).notes == ()
+    model.graph.node[-1].output[0] = "raw"
+    model.graph.node.append(helper.make_node("Softmax", ["raw"], ["logits"]))
+    (note,) = check_onnx(saved(tmp_path, model)).notes
+    assert "comes from Softmax" in note
+
+
+def test_an_operator_hidden_in_a_branch_is_found(tmp_path: Path) -> None:
+    model = classifier()
+    branch = helper.make_graph(
+        [helper.make_node("Exploit", [], ["out"], domain="my.company")],
+        "branch",
+        [],
+        [helper.make_tensor_value_info("out", TensorProto.FLOAT, None)],
+    )
+    model.graph.initializer.append(numpy_helper.from_array(np.array(True), "yes"))
+    model.graph.node.append(helper.make_node("If", ["yes"], ["unused"], then_branch=branch, else_branch=branch))
+    with pytest.raises(OnnxError, match="Exploit"):
+        check_onnx(saved(tmp_path, model))
+
+
+def test_flipped_bytes_pass_or_are_refused_but_never_escape(tmp_path: Path) -> None:
+    whole = classifier().SerializeToString()
+    draws = np.random.default_rng(1)
+    refused = 0
+    for _ in range(100):
+        content = bytearray(whole)
+        for place in draws.integers(len(content), size=3):
+            content[place] = draws.integers(256)
+        (tmp_path / "net.onnx").write_bytes(content)
+        try:
+            check_onnx(tmp_path / "net.onnx")
+        except OnnxError:
+            refused += 1
+    assert refused > 0

@@ -1,0 +1,229 @@
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from torch import Tensor, nn
+
+import isobatch.models.weights.networks
+from isobatch.models.ort import export as onnx_export
+from isobatch.models.ort.check_user_file import OnnxError, check_onnx
+from isobatch.models.ort.export import exported, refusal
+from isobatch.models.ort.session import MODEL_FILE, open_session
+from isobatch.models.spec.artifact_cache import ArtifactCache, BuildRequest
+from isobatch.models.spec.words import Artifact, Network, VariantUnavailable
+from tests.models.ort.small_onnx import CLASSES, build, classifier, pixels, request
+
+
+class Residual(nn.Module):
+    """Convolution and batch normalisation, a skip connection, a pool over any size, a classifier."""
+
+    def __init__(self, seed: int = 0) -> None:
+        super().__init__()
+        torch.manual_seed(seed)
+        self.stem = nn.Conv2d(3, 8, 3, stride=2, padding=1, bias=False)
+        self.norm = nn.BatchNorm2d(8)
+        self.body = nn.Sequential(nn.Conv2d(8, 8, 3, padding=1), nn.ReLU())
+        self.pool = nn.AdaptiveAvgPool2d(1)
+        self.fc = nn.Linear(8, CLASSES)
+        self.eval()
+
+    def forward(self, images: Tensor) -> Tensor:
+        features = torch.relu(self.norm(self.stem(images)))
+        logits: Tensor = self.fc(self.pool(features + self.body(features)).flatten(1))
+        return logits
+
+
+@pytest.fixture(scope="module")
+def export(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[BuildRequest, Artifact]]:
+    network = Network("residual", "", "0" * 64, CLASSES)
+    cache = ArtifactCache(tmp_path_factory.mktemp("cache"))
+    made_of = BuildRequest(network, None, cache, say=lambda line: None)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(isobatch.models.weights.networks, "float_network", lambda network: Residual())
+        yield made_of, exported(made_of)
+
+
+@pytest.mark.parametrize(("count", "size"), [(1, (64, 64)), (3, (64, 64)), (2, (96, 70)), (5, (33, 80))])
+def test_any_batch_height_and_width_agree_with_torch(
+    export: tuple[BuildRequest, Artifact], count: int, size: tuple[int, int]
+) -> None:
+    _, artifact = export
+    images = pixels(count, size)
+    logits = open_session(artifact.folder / MODEL_FILE, 1).run(None, {"images": images})[0]
+    with torch.inference_mode():
+        expected = Residual()(torch.from_numpy(images)).numpy()
+    assert logits.shape == (count, CLASSES)
+    np.testing.assert_allclose(logits, expected, atol=1e-4 * np.abs(expected).max())
+
+
+def test_one_export_serves_all(export: tuple[BuildRequest, Artifact], monkeypatch: pytest.MonkeyPatch) -> None:
+    made_of, artifact = export
+    monkeypatch.setattr(onnx_export, "_export", lambda *_: pytest.fail("exported twice"))
+    assert exported(made_of) == artifact
+
+
+def test_the_file_passes_the_check_for_files_from_outside(export: tuple[BuildRequest, Artifact]) -> None:
+    checked = check_onnx(export[1].folder / MODEL_FILE)
+    assert (checked.height, checked.width) == (None, None)
+
+
+def test_layers_have_torch_names_and_no_path_of_this_machine_is_inside(
+    export: tuple[BuildRequest, Artifact],
+) -> None:
+    _, artifact = export
+    content = (artifact.folder / MODEL_FILE).read_bytes()
+    weighted = {name for name, layer in Residual().named_modules() if isinstance(layer, nn.Conv2d | nn.Linear)}
+    nodes = [node.name for node in onnx.load_model_from_string(content).graph.node]
+    assert weighted <= set(nodes) and len(set(nodes)) == len(nodes)
+    assert b"site-packages" not in content and str(Path.home()).encode() not in content
+    assert artifact.manifest.weight_layers == len(weighted)
+
+
+def test_another_networks_graph_is_told_apart(export: tuple[BuildRequest, Artifact]) -> None:
+    path = export[1].folder / MODEL_FILE
+    assert onnx_export._difference(path, Residual(), (64, 48)) < onnx_export._TOLERANCE / 10
+    assert onnx_export._difference(path, Residual(seed=1), (64, 48)) > 10 * onnx_export._TOLERANCE
+
+
+class Bound(nn.Module):
+    """A network whose classifier fits one image size, 224 x 224, only."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 2, 32, stride=32)
+        self.fc = nn.Linear(2 * 7 * 7, CLASSES)
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.fc(self.conv(images).flatten(1))
+        return logits
+
+
+def test_a_network_bound_to_one_size_keeps_its_batch_axis_free(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(isobatch.models.weights.networks, "float_network", lambda network: Bound().eval())
+    artifact = exported(
+        BuildRequest(Network("bound", "", "0" * 64, CLASSES), None, ArtifactCache(tmp_path), say=lambda line: None)
+    )
+    assert capfd.readouterr() == ("", "")
+    assert artifact.manifest.recipe["free_axes"] == ["n"]
+    assert artifact.manifest.notes == ("the ONNX graph takes images of 224 x 224 only",)
+    session = open_session(artifact.folder / MODEL_FILE, 1)
+    assert session.run(None, {"images": pixels(3, (224, 224))})[0].shape == (3, CLASSES)
+
+
+class Amplifying(Residual):
+    """Logits in which the last bits of the features are large."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return torch.sin(1e5 * super().forward(images))
+
+
+def test_a_network_that_amplifies_its_own_rounding_is_measured_by_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(isobatch.models.weights.networks, "float_network", lambda network: Amplifying())
+    network = Network("amplifying", "", "0" * 64, CLASSES)
+    artifact = exported(BuildRequest(network, None, ArtifactCache(tmp_path), say=lambda line: None))
+    worst = artifact.manifest.recipe["worst_difference"]
+    assert isinstance(worst, float) and onnx_export._TOLERANCE < worst < onnx_export._MOST
+    assert artifact.manifest.recipe["free_axes"] == ["n", "height", "width"]
+    assert "amplifies rounding" in artifact.manifest.notes[0]
+
+
+def test_a_file_of_the_user_is_used_as_it_is(tmp_path: Path) -> None:
+    model = classifier()
+    artifact = exported(request(tmp_path, model))
+    assert onnx.load_model(artifact.folder / MODEL_FILE) == model
+    assert artifact.manifest.weight_layers == 4
+
+
+def test_weights_listed_as_inputs_are_no_inputs(tmp_path: Path) -> None:
+    model = classifier()
+    for tensor in model.graph.initializer:
+        model.graph.input.insert(0, onnx.helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims))
+    model.ir_version = 3
+    images = pixels(2)
+    plain = open_session(classifier().SerializeToString(), 1).run(None, {"images": images})[0]
+    for name in ("ort-fp32", "ort-fp16", "ort-int8"):
+        artifact = build(name, request(tmp_path, model, calibration=images), tmp_path)
+        logits = open_session(artifact.folder / MODEL_FILE, 1).run(None, {"images": images})[0]
+        np.testing.assert_allclose(logits, plain, atol=0.1 * np.abs(plain).max())
+
+
+def test_another_file_of_the_same_name_is_another_artifact(tmp_path: Path) -> None:
+    first = exported(request(tmp_path, classifier()))
+    second = exported(request(tmp_path, classifier(activation="Clip")))
+    assert first.key != second.key
+
+
+def test_a_batch_size_baked_into_the_graph_is_found(tmp_path: Path) -> None:
+    model = classifier()
+    flatten = next(node for node in model.graph.node if node.op_type == "Flatten")
+    flatten.op_type = "Reshape"
+    flatten.input.append("baked")
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.array([1, 8]), "baked"))
+    with pytest.raises(OnnxError, match="one and two images"):
+        exported(request(tmp_path, model))
+
+
+def baked(model: onnx.ModelProto) -> None:
+    """Replace the pool over any size by a product with the pixels of 24 x 32 images, flattened."""
+    graph = model.graph
+    del graph.node[-3]
+    graph.node[-2].input[0] = "sum_act"
+    weight = np.ones((CLASSES, 8 * 12 * 16), np.float32)
+    graph.initializer[3].CopyFrom(onnx.numpy_helper.from_array(weight, "fc.weight"))
+
+
+def test_a_graph_is_asked_which_sizes_it_takes(tmp_path: Path) -> None:
+    path = tmp_path / "net.onnx"
+    onnx.save(classifier(), path)
+    assert refusal(path, 24, 32) is None and refusal(path, 400, 400) is None
+    onnx.save(classifier(("n", 3, 24, 32)), path)
+    assert refusal(path, 24, 32) is None and refusal(path, 400, 400) == "its input is fixed at 24 x 32"
+    model = classifier()
+    baked(model)
+    onnx.save(model, path)
+    assert refusal(path, 24, 32) is None and "cannot run one and two images" in str(refusal(path, 64, 64))
+
+
+def test_a_file_is_tried_at_a_size_that_it_takes(tmp_path: Path) -> None:
+    model = classifier()
+    baked(model)
+    made_of = request(tmp_path, model)
+    with pytest.raises(OnnxError, match="224 x 224"):
+        exported(made_of)
+    exported(replace(made_of, network=replace(made_of.network, size=(24, 32))))
+
+
+def quantized_already(folder: Path) -> onnx.ModelProto:
+    artifact = build("ort-int8", request(folder, classifier(), calibration=pixels(2)), folder)
+    return onnx.load_model(artifact.folder / MODEL_FILE)
+
+
+@pytest.mark.parametrize("name", ["ort-fp16", "ort-int8", "ort-int8-qoperator", "ort-int8-dynamic"])
+def test_what_needs_a_float_graph_says_so(name: str, tmp_path: Path) -> None:
+    (tmp_path / "first").mkdir()
+    again = request(tmp_path, quantized_already(tmp_path / "first"), calibration=pixels(2))
+    with pytest.raises(VariantUnavailable, match=f"holds int8 weights already, and {name} is made from") as found:
+        build(name, again, tmp_path)
+    assert "float32 file" in found.value.remedy
+    assert build("ort-fp32", again, tmp_path).manifest.int8_layers == 4
+
+
+@pytest.mark.parametrize(("name", "needed"), [("ort-int8", 13), ("ort-int8-dynamic", 11)])
+def test_an_old_opset_is_named_with_the_one_that_is_needed(name: str, needed: int, tmp_path: Path) -> None:
+    model = classifier()
+    model.opset_import[0].version, model.ir_version = needed - 1, 7
+    made_of = request(tmp_path, model, calibration=pixels(2))
+    with pytest.raises(VariantUnavailable, match=rf"opset {needed - 1}, and the quantizer of {name} needs {needed}"):
+        build(name, made_of, tmp_path)
+    build("ort-fp32", made_of, tmp_path)
+    model.opset_import[0].version = needed
+    (tmp_path / "newer").mkdir()
+    assert build(name, request(tmp_path / "newer", model, pixels(2)), tmp_path / "newer").manifest.int8_layers == 4

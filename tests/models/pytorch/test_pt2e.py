@@ -1,0 +1,70 @@
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from isobatch.models.pytorch import pt2e as torch_pt2e
+from isobatch.models.pytorch.pt2e import LoweredPerShape, build, integer_layers, load_network, open_runner
+from isobatch.models.registry import find_variant
+from isobatch.models.spec.artifact_cache import BuildRequest
+from isobatch.models.spec.runner import Quantized
+from isobatch.models.spec.words import Artifact, RunnerSettings, VariantUnavailable
+
+SPEC = find_variant("int8-pt2e")
+Built = Callable[[str], Artifact]
+needs_torchao = pytest.mark.skipif(find_spec("torchao") is None, reason="torchao is not installed")
+
+
+@pytest.mark.skipif(find_spec("torchao") is not None, reason="torchao is installed")
+def test_without_torchao_the_variant_is_unavailable(resnet18_request: BuildRequest, tmp_path: Path) -> None:
+    with pytest.raises(VariantUnavailable, match=r"torchao is not installed \(pip install torchao==0\.18\.0\)"):
+        build(SPEC, resnet18_request, tmp_path)
+
+
+def test_a_graph_without_integer_kernels_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("isobatch.models.pytorch.pt2e._lowering", lambda: lambda graph, example: graph)
+    float_graph = torch.fx.symbolic_trace(torch.nn.Linear(3, 2))
+    with pytest.raises(RuntimeError, match=r"lowering for \[4, 3\] left no integer kernel"):
+        LoweredPerShape(float_graph)(torch.zeros(4, 3))
+
+
+@needs_torchao
+def test_every_shape_runs_on_integer_kernels(resnet18_artifact: Built, images5: np.ndarray) -> None:
+    artifact = resnet18_artifact("int8-pt2e")
+    assert {path.suffix for path in artifact.folder.iterdir()} == {".json", ".safetensors"}
+    assert (artifact.manifest.int8_layers, artifact.manifest.weight_layers) == (21, 21)
+    with open_runner(artifact, RunnerSettings(threads=1)) as runner:
+        with pytest.raises(RuntimeError, match="nothing was run yet"):
+            runner.effective()
+        batched, single = runner.run(images5), runner.run(images5[:1])
+        effective = runner.effective()
+        assert isinstance(runner, Quantized)
+        calm, wild = runner.clip_shares(images5), runner.clip_shares(images5 * np.float32(100))
+    assert batched.shape == (5, 7) and single.shape == (1, 7)
+    assert np.abs(batched[:1] - single).max() < 0.2 * np.abs(batched).max()
+    assert (effective.precision, effective.int8_layers, effective.weight_layers) == ("int8", 21, 21)
+    assert max(calm.values()) < 0.2 < max(wild.values()) and len(calm) > 20
+
+
+@needs_torchao
+def test_the_stored_graph_gives_the_bytes_of_the_graph_that_was_converted(
+    resnet18_request: BuildRequest, images5: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept: list[torch.fx.GraphModule] = []
+    converted = torch_pt2e._converted
+
+    def keeping(observed: torch.fx.GraphModule) -> torch.fx.GraphModule:
+        kept.append(converted(observed))
+        return kept[-1]
+
+    monkeypatch.setattr(torch_pt2e, "_converted", keeping)
+    build(SPEC, resnet18_request, tmp_path)
+    with torch.inference_mode():
+        expected = LoweredPerShape(kept[0])(torch.from_numpy(images5))
+        restored = load_network(tmp_path)
+        found = restored(torch.from_numpy(images5))
+    assert torch.equal(found, expected) and len(set(found.flatten().tolist())) > 10
+    assert [integer_layers(graph) for graph in restored.lowered.values()] == [21]

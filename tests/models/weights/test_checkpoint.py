@@ -1,0 +1,149 @@
+import os
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from isobatch.models.weights.checkpoint import WeightsError, fitted, read_checkpoint
+from isobatch.models.weights.networks import State, architecture
+
+
+class Attack:
+    def __init__(self, marker: Path) -> None:
+        self.marker = marker
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.mkdir, (str(self.marker),)
+
+
+@pytest.fixture
+def state(resnet18_state: State) -> State:
+    return dict(resnet18_state)
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        dict,
+        OrderedDict,
+        lambda state: {"state_dict": state, "epoch": 3},
+        lambda state: {"model": OrderedDict(state), "optimizer": {"lr": 0.1}},
+        lambda state: {"state_dict": {f"module.{name}": tensor for name, tensor in state.items()}},
+    ],
+)
+def test_a_state_dict_is_found_in_its_usual_wrappings(wrap: Any, tmp_path: Path) -> None:
+    tensors = {"a": torch.arange(3.0), "b.c": torch.ones(2, 2)}
+    torch.save(wrap(tensors), tmp_path / "file.pth")
+    found = read_checkpoint(tmp_path / "file.pth")
+    assert list(found) == ["a", "b.c"]
+    assert torch.equal(found["a"], tensors["a"])
+
+
+def test_a_safetensors_file_is_read(tmp_path: Path) -> None:
+    save_file({"module.a": torch.arange(3.0)}, tmp_path / "file.safetensors")
+    assert torch.equal(read_checkpoint(tmp_path / "file.safetensors")["a"], torch.arange(3.0))
+
+
+def test_code_in_a_checkpoint_is_refused_and_not_run(tmp_path: Path) -> None:
+    torch.save({"state_dict": {"a": torch.ones(1)}, "extra": Attack(tmp_path / "marker")}, tmp_path / "file.pth")
+    with pytest.raises(WeightsError, match=r"file\.pth wants to run (posix|os)\.mkdir while it loads") as refusal:
+        read_checkpoint(tmp_path / "file.pth")
+    assert not (tmp_path / "marker").exists()
+    assert "weights_only" not in str(refusal.value) and refusal.value.__suppress_context__
+
+
+def test_a_whole_pickled_module_is_refused_with_the_way_out(tmp_path: Path) -> None:
+    torch.save(torch.nn.Linear(2, 2), tmp_path / "net.pt")
+    with pytest.raises(
+        WeightsError, match=r"run torch\.nn\.modules\.linear\.Linear while .*save_file\(model.state_dict"
+    ):
+        read_checkpoint(tmp_path / "net.pt")
+
+
+@pytest.mark.parametrize("name", ["file.pth", "file.safetensors"])
+@pytest.mark.parametrize("kept", [0, 9, 0.5, 0.999])
+def test_a_truncated_file_is_called_damaged(name: str, kept: float, tmp_path: Path) -> None:
+    path = tmp_path / name
+    tensors = {"a": torch.arange(1000.0)}
+    save_file(tensors, path) if path.suffix == ".safetensors" else torch.save(tensors, path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(kept if kept >= 1 else kept * len(whole))])
+    with pytest.raises(WeightsError, match=r"cannot be read as weights .*: it is damaged, cut short or another kind"):
+        read_checkpoint(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        ([torch.ones(1)], "holds a list, not a state dict: save model.state_dict"),
+        ({}, "holds a dict, not a state dict"),
+        ({"a": torch.ones(1), "epoch": 3}, "not a state dict, of its 2 entries epoch are not named tensors"),
+        ({1: torch.ones(1)}, "of its 1 entries 1 are not named tensors"),
+        (torch.ones(3), "holds a Tensor, not a state dict"),
+    ],
+)
+def test_other_contents_are_not_taken_for_weights(content: Any, complaint: str, tmp_path: Path) -> None:
+    torch.save(content, tmp_path / "file.pth")
+    with pytest.raises(WeightsError, match=complaint):
+        read_checkpoint(tmp_path / "file.pth")
+
+
+def test_fitting_converts_to_float32_and_finds_the_number_of_classes(state: State) -> None:
+    halves = {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in state.items()}
+    found, classes = fitted(halves, "resnet18", "file.pth")
+    assert classes == 7
+    assert found["conv1.weight"].dtype == torch.float32
+    assert torch.equal(found["conv1.weight"], state["conv1.weight"].half().float())
+    assert list(found) == sorted(state)
+
+
+def test_batch_counters_may_be_missing_and_training_heads_are_dropped(state: State) -> None:
+    old = {name: tensor for name, tensor in state.items() if not name.endswith("num_batches_tracked")}
+    found, _ = fitted(old | {"aux1.fc.weight": torch.ones(1)}, "resnet18", "file.pth")
+    assert found["bn1.num_batches_tracked"] == 0
+    assert set(found) == set(state)
+
+
+def spoiled(state: State, name: str, tensor: torch.Tensor | None) -> State:
+    rest = {key: value for key, value in state.items() if key != name}
+    return rest if tensor is None else rest | {name: tensor}
+
+
+@pytest.mark.parametrize(
+    ("name", "tensor", "complaint"),
+    [
+        ("fc.bias", None, r"file does not fit resnet18: missing fc\.bias; choose the --model"),
+        ("head", torch.ones(1), r"unknown head"),
+        ("fc.bias", torch.ones(8), r"fc\.bias is \[8\], not \[7\]"),
+        ("conv1.weight", torch.ones(64, 3, 3, 3), r"conv1\.weight is \[64, 3, 3, 3\], not \[64, 3, 7, 7\]"),
+        ("fc.bias", torch.ones(7, dtype=torch.int64), r"fc\.bias is torch\.int64, not torch\.float32"),
+        ("fc.bias", torch.ones(7, dtype=torch.complex64), r"fc\.bias is not a plain dense tensor"),
+        ("fc.bias", torch.tensor([1, 2, torch.nan, 4, torch.inf, 6, 7]), r"weights in 1 tensors: fc\.bias \(2 of"),
+        ("fc.bias", torch.full((7,), 1e300, dtype=torch.float64), r"fc\.bias \(7 of 7\)"),
+    ],
+)  # fmt: skip
+def test_what_does_not_fit_is_named(state: State, name: str, tensor: torch.Tensor | None, complaint: str) -> None:
+    with pytest.raises(WeightsError, match=complaint):
+        fitted(spoiled(state, name, tensor), "resnet18", "file")
+
+
+def test_a_long_list_of_problems_is_cut(state: State) -> None:
+    with pytest.raises(WeightsError, match=r"missing (\S+, ){2}\S+ and \d\d more"):
+        fitted({name: state[name] for name in state if name.startswith("fc")}, "resnet18", "file")
+
+
+def test_one_class_is_no_classifier(state: State) -> None:
+    single = state | {"fc.weight": state["fc.weight"][:1], "fc.bias": state["fc.bias"][:1]}
+    with pytest.raises(WeightsError, match="has 1 class: a classifier needs at least 2"):
+        fitted(single, "resnet18", "file")
+
+
+def test_integer_buffers_of_transformers_stay_integers() -> None:
+    state = dict(architecture("swin_t", 3).state_dict())
+    found, classes = fitted(state, "swin_t", "file")
+    assert classes == 3
+    index = "features.1.0.attn.relative_position_index"
+    assert found[index].dtype == torch.int64 and torch.equal(found[index], state[index])

@@ -1,0 +1,172 @@
+import os
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from isobatch.models.spec.artifact_cache import file_sha256
+from isobatch.models.spec.images import IMAGENET, View
+from isobatch.models.weights import resolve as weights
+from isobatch.models.weights.networks import State, known_models
+from isobatch.models.weights.resolve import ResolvedWeights, WeightsError
+from isobatch.models.weights.torchvision_compat import torchvision
+
+MODEL = "shufflenet_v2_x0_5"
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty torch hub folder."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    folder = tmp_path / "torch" / "hub" / "checkpoints"
+    folder.mkdir(parents=True)
+    return folder
+
+
+def resolve(name: str, cache: Path, model: str = MODEL, offline: bool = False) -> ResolvedWeights:
+    return weights.resolve(name, model, cache, offline, lambda text: None)
+
+
+def published(state: State, hub: Path, monkeypatch: pytest.MonkeyPatch, name: str = "imagenet-v1") -> Path:
+    """A cached checkpoint under torchvision's name for these weights, with a hash that fits, as of torchvision."""
+    torch.save(state, hub / "net.pth")
+    path = (hub / "net.pth").rename(hub / f"net-{file_sha256(hub / 'net.pth')[:8]}.pth")
+
+    def download(**options: Any) -> None:
+        raise AssertionError("nothing may be downloaded")
+
+    view: dict[str, Any] = {"crop_size": 40, "resize_size": 50, "mean": (0.5,) * 3}
+    view["interpolation"] = torchvision.transforms.InterpolationMode.BICUBIC
+    entry = SimpleNamespace(
+        url=f"https://example.org/{path.name}",
+        get_state_dict=download,
+        meta={"categories": ["a"] * 7},
+        transforms=lambda: torchvision.transforms._presets.ImageClassification(**view),
+    )
+    monkeypatch.setattr(weights, "_published", lambda wanted, model: entry if wanted == name else None)
+    return path
+
+
+def test_a_file_is_resolved_to_the_cache_by_its_content(small_state: State, tmp_path: Path) -> None:
+    torch.save({"state_dict": small_state}, tmp_path / "mine.pth")
+    save_file(small_state, tmp_path / "same.safetensors")
+    found = resolve(str(tmp_path / "mine.pth"), tmp_path)
+    assert (found.source, found.num_classes, found.note) == ("mine.pth", 7, "")
+    assert found.path == tmp_path / "weights" / f"{found.sha256}.safetensors"
+    assert torch.equal(load_file(found.path)["fc.weight"], small_state["fc.weight"])
+    assert resolve(str(tmp_path / "same.safetensors"), tmp_path).sha256 == found.sha256
+    assert [path.name for path in (tmp_path / "weights").iterdir()] == [found.path.name]
+
+
+def test_an_intact_cache_file_is_kept_and_a_damaged_one_written_anew(small_state: State, tmp_path: Path) -> None:
+    save_file(small_state, tmp_path / "mine.safetensors")
+    found = resolve(str(tmp_path / "mine.safetensors"), tmp_path)
+    inode = os.stat(found.path).st_ino
+    resolve(str(tmp_path / "mine.safetensors"), tmp_path)
+    assert os.stat(found.path).st_ino == inode
+    damaged = bytearray(found.path.read_bytes())
+    damaged[-1] ^= 1
+    found.path.write_bytes(damaged)
+    resolve(str(tmp_path / "mine.safetensors"), tmp_path)
+    assert torch.equal(load_file(found.path)["conv5.0.weight"], small_state["conv5.0.weight"])
+
+
+def test_a_keyword_wins_over_a_file_of_that_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("random").write_text("not weights")
+    assert resolve("random", tmp_path, MODEL).source == "random"
+    with pytest.raises(WeightsError, match="random cannot be read as weights"):
+        resolve("./random", tmp_path, MODEL)
+
+
+@pytest.mark.parametrize(
+    ("name", "model", "complaint"),
+    [
+        ("imagenet", "resnet18", "no weights 'imagenet': it is neither a file nor one of auto, digits, imagenet-v2"),
+        ("digits", "resnet18", "the digits weights are for resnet50, not resnet18: choose --weights random or a file"),
+        (
+            "imagenet-v2",
+            "resnet18",
+            "torchvision has no imagenet-v2 weights for resnet18: choose imagenet-v1 or random",
+        ),
+        ("auto", "resnet81", "did you mean 'resnet18'"),
+    ],
+)
+def test_what_cannot_be_had_is_answered_with_what_can(name: str, model: str, complaint: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        resolve(name, tmp_path, model)
+
+
+def test_auto_takes_cached_imagenet_weights(
+    small_state: State, hub: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    published(small_state, hub, monkeypatch)
+    found = resolve("auto", tmp_path, offline=True)
+    assert found.source == "imagenet-v1" and found.class_names == ("a",) * 7
+    assert found.view == View(40, 50, "bicubic", (0.5, 0.5, 0.5), IMAGENET.std)
+
+
+@pytest.mark.parametrize(
+    ("model", "view"),
+    [
+        ("resnet18", IMAGENET),
+        ("efficientnet_b0", View(224, 256, "bicubic")),
+        ("inception_v3", View(299, 342)),
+        ("efficientnet_v2_l", View(480, 480, "bicubic", (0.5,) * 3, (0.5,) * 3)),
+    ],
+)
+def test_weights_of_the_users_own_see_what_torchvisions_first_entry_asks_for(model: str, view: View) -> None:
+    assert weights._view(weights._first_entry(model)) == view
+
+
+def test_every_classifier_has_a_view() -> None:
+    for model in known_models():
+        view = weights._view(weights._first_entry(model))
+        assert view.interpolation in ("bilinear", "bicubic") and view.resize >= view.size >= 224
+
+
+def test_auto_downloads_nothing_and_names_the_command_that_would(
+    hub: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(weights, "_download", lambda *given: pytest.fail("auto must not download"))
+    found = resolve("auto", tmp_path, MODEL)
+    assert found.source == "random"
+    assert found.note.endswith("ImageNet weights: python run.py --model shufflenet_v2_x0_5 --weights imagenet-v1")
+
+
+def test_a_damaged_hub_file_is_refused_though_torch_would_load_it(
+    small_state: State, hub: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = published(small_state, hub, monkeypatch)
+    torch.save(small_state | {"fc.bias": torch.zeros(7)}, path)
+    for name in ("imagenet-v1", "auto"):
+        with pytest.raises(
+            WeightsError, match=r"is damaged or was altered: its SHA-256 begins with .{8}, not .{8}; delete"
+        ):
+            resolve(name, tmp_path)
+
+
+def test_offline_downloads_nothing(hub: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(weights, "_download", lambda *given: pytest.fail("--offline must not download"))
+    with pytest.raises(WeightsError, match=r"imagenet-v1 of shufflenet_v2_x0_5 is not in .*, and --offline forbids"):
+        resolve("imagenet-v1", tmp_path, offline=True)
+
+
+def test_a_failed_download_says_from_where_and_what_else_there_is(
+    hub: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unreachable(*given: Any, **options: Any) -> None:
+        raise OSError("network is unreachable")
+
+    monkeypatch.setattr(torch.hub, "download_url_to_file", unreachable)
+    with pytest.raises(WeightsError, match=r"could not be downloaded from https://.*: network is unreachable; check"):
+        resolve("imagenet-v1", tmp_path)
+
+
+def test_the_embedded_digits_are_the_default_for_resnet50(hub: Path, tmp_path: Path) -> None:
+    found = resolve("auto", tmp_path, "resnet50")
+    assert (found.source, found.num_classes) == ("digits", 1000)
+    assert found.note.endswith("ImageNet weights: python run.py --weights imagenet-v2")

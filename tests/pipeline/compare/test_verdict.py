@@ -1,0 +1,169 @@
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from isobatch.pipeline.compare.comparisons import comparisons
+from isobatch.pipeline.compare.margins import leave_one_out, margin_screen, observations
+from isobatch.pipeline.compare.verdict import Tested as OneCondition  # pytest would collect a class named Test...
+from isobatch.pipeline.compare.verdict import inputs_verdict, repeatable, worst
+from isobatch.pipeline.records.study import InputsVerdict
+from tests import fakes
+from tests.fakes import CONDITION, Network, run, table
+
+ROWS = table()
+
+
+def judged(
+    network: Network,
+    n_images: int = 6,
+    batch_sizes: Sequence[int] = (2, 4),
+    clip_shares: Mapping[str, float] | None = None,
+    inputs: str = "seed",
+) -> InputsVerdict | None:
+    first = run(network, n_images, batch_sizes, clip_shares=clip_shares, inputs=inputs)
+    second = run(network, n_images, batch_sizes, round_=1, clip_shares=clip_shares, inputs=inputs)
+    return inputs_verdict([OneCondition(CONDITION, first, comparisons(first, second, None, CONDITION))], n_images)
+
+
+def verdict_of(network: Network) -> InputsVerdict:
+    found = judged(network)
+    assert found is not None
+    return found
+
+
+def test_batch_invariant_states_its_scope() -> None:
+    found = verdict_of(fakes.faithful(ROWS))
+    assert found.verdict == "batch-invariant"
+    assert found.decided_by.why == "All bytes of 6 images are those of their singles at N = 2 and 4 (7 comparisons)."
+    assert (found.top1_flips, found.n_comparisons) == (0, 7)
+    assert found.top1_flip_upper95 == pytest.approx(1 - 0.05 ** (1 / 6))
+    assert found.margin is not None and found.margin.exposed_images == []
+
+
+def test_a_small_difference_under_wide_margins_is_top1_stable() -> None:
+    found = verdict_of(fakes.noise_by_size(ROWS, {2: 0.125, 4: 0.25}))
+    assert found.verdict == "top1-stable"
+    assert (found.decided_by.inputs, found.decided_by.batch_size) == ("seed", 4)
+    assert found.decided_by.why.startswith(
+        "At N = 4 (2 threads, isa native) 4 of 4 images differ from their singles by up to 0.25"
+    )
+
+
+def test_an_exposed_image_makes_it_batch_variant_without_any_flip() -> None:
+    close = ROWS.copy()
+    close[3, 5] = close[3, 3] - np.float32(0.125)  # margin 1/8, noise of the others 1/8
+    found = verdict_of(fakes.noise_by_size(close, {2: 0.125}))
+    assert found.verdict == "batch-variant"
+    assert (found.top1_flips, found.margin and found.margin.exposed_images) == (0, [3])
+    assert "1 of 6 images could: the margin of image 3 is 0.125, within twice the 0.125" in found.decided_by.why
+
+
+def test_a_flip_makes_it_batch_variant_and_counts_images_once() -> None:
+    found = verdict_of(fakes.swapped_rows(ROWS))
+    assert (found.verdict, found.top1_flips) == ("batch-variant", 6)
+    assert found.decided_by.batch_size == 2
+    assert "the top-1 class of 6 of 6 images changed" in found.decided_by.why
+
+
+def test_a_difference_seen_only_beside_an_outlier_counts() -> None:
+    found = verdict_of(fakes.neighbour_leak(ROWS))
+    assert found.verdict == "batch-variant"
+    assert found.decided_by.condition is not None and found.decided_by.condition.neighbours == "outlier"
+    assert "beside an outlier" in found.decided_by.why
+
+
+def test_not_repeatable_comes_first() -> None:
+    found = verdict_of(fakes.unrepeatable(ROWS))
+    assert found.verdict == "not-repeatable"
+    assert "other bytes the second time at N = 2: 6 of 6 images differ, by up to 1." in found.decided_by.why
+
+
+@pytest.mark.parametrize(
+    ("network", "clip_shares", "says"),
+    [
+        (fakes.with_nan(ROWS, from_size=1), None, "6 of 6 images have NaN or infinite outputs run alone"),
+        (fakes.with_nan(ROWS, from_size=4), None, "4 of 4 images have NaN or infinite outputs at N = 4"),
+        (fakes.constant(ROWS), None, "All 6 images have one and the same output row"),
+        (fakes.faithful(ROWS), {"conv1": 0.002, "fc": 0.034}, "Layer fc has 3.4 % of its activations at the clip"),
+    ],
+)
+def test_invalid_outputs_are_named(network: Network, clip_shares: Mapping[str, float] | None, says: str) -> None:
+    found = judged(network, clip_shares=clip_shares)
+    assert found is not None
+    assert found.verdict == "invalid"
+    assert says in found.decided_by.why
+
+
+def test_one_percent_at_the_limits_is_still_valid() -> None:
+    found = judged(fakes.faithful(ROWS), clip_shares={"fc": 0.01})
+    assert found is not None
+    assert (found.verdict, found.clip_layer, found.clip_share) == ("batch-invariant", "fc", 0.01)
+
+
+def test_a_verdict_without_a_repeat_says_so() -> None:
+    evidence = run(fakes.faithful(ROWS))
+    found = inputs_verdict([OneCondition(CONDITION, evidence, comparisons(evidence, None, None, CONDITION))], 6)
+    assert found is not None
+    assert found.decided_by.why.endswith("(4 comparisons). No call was repeated.")
+
+
+def test_without_a_batch_there_is_no_verdict() -> None:
+    assert judged(fakes.faithful(ROWS), n_images=1) is None
+
+
+def test_flips_are_united_over_conditions() -> None:
+    def flips(image: int) -> Network:
+        return fakes.noise_by_size(ROWS, {2: 9.0}, images=[image])
+
+    tested = []
+    for threads, network in [(1, flips(0)), (2, flips(1))]:
+        condition = CONDITION.model_copy(update={"threads": threads})
+        evidence = run(network)
+        tested.append(OneCondition(condition, evidence, comparisons(evidence, None, None, condition)))
+    found = inputs_verdict(tested, 6)
+    assert found is not None
+    assert found.top1_flips == 2
+
+
+def test_the_worst_set_stands_for_the_variant() -> None:
+    good = judged(fakes.faithful(ROWS), inputs="digits")
+    bad = judged(fakes.swapped_rows(ROWS), inputs="photos")
+    assert good is not None and bad is not None
+    assert worst([good, bad]) is bad
+    assert worst([good, good.model_copy()]) is good
+    assert worst([]) is None
+
+
+def test_repeatable_is_unknown_where_nothing_was_repeated() -> None:
+    first = run(fakes.faithful(ROWS))
+    assert repeatable(comparisons(first, None, None, CONDITION)) is None
+    assert repeatable(comparisons(first, first, None, CONDITION)) is True
+    assert repeatable(comparisons(first, run(fakes.unrepeatable(ROWS), round_=1), None, CONDITION)) is False
+
+
+@given(st.lists(st.floats(0, 10), min_size=2, max_size=9))
+def test_leave_one_out_is_the_largest_of_the_others(noise: list[float]) -> None:
+    others = leave_one_out(np.array(noise))
+    assert others.tolist() == [max(noise[:i] + noise[i + 1 :]) for i in range(len(noise))]
+
+
+def test_the_screen_uses_the_noise_of_the_other_images() -> None:
+    evidence = run(fakes.noise_by_size(ROWS, {2: 4.0}, images=[6 - 1]), batch_sizes=(2,), probes=False)
+    margin = margin_screen([evidence.singles], observations(evidence, CONDITION))
+    # Image 5 alone is noisy: the others must exceed twice 4, it must only exceed 0.
+    assert margin.exposed_images == [0, 1, 2, 3, 4]
+    assert margin.observed_noise == pytest.approx(4.0)
+    assert margin.screened_share == pytest.approx(1 / 6)
+
+
+def test_a_single_image_or_a_nan_is_exposed() -> None:
+    evidence = run(fakes.noise_by_size(ROWS, {}), batch_sizes=(2,), probes=False)
+    seen = observations(evidence, CONDITION)
+    assert margin_screen([evidence.singles], seen).exposed_images == []
+    seen[0].noise[2] = math.nan
+    assert margin_screen([evidence.singles], seen).exposed_images == [0, 1, 3, 4, 5]
+    assert leave_one_out(np.array([1.0])).tolist() == [math.inf]

@@ -1,0 +1,102 @@
+from typing import Any
+
+import pytest
+
+from isobatch.pipeline.decide.policy import describe, obstacles, price
+from isobatch.pipeline.records.study import Policy, VariantResult
+from tests.pipeline.results import result
+
+
+@pytest.mark.parametrize(
+    ("variant", "policy", "says"),
+    [
+        (result("v"), {}, []),
+        (result("v", "top1-stable"), {"stability": "top1-stable"}, []),
+        (result("v", "batch-variant"), {"stability": "none"}, []),
+        (
+            result("v", "top1-stable"),
+            {},
+            ["top1-stable, where the policy asks for batch-invariant (seed: What v did)"],
+        ),
+        (result("v", "invalid"), {"stability": "none"}, ["invalid on seed: What v did."]),
+        (result("v", "not-repeatable"), {"stability": "none"}, ["not-repeatable on seed: What v did."]),
+        (result("v", None), {"stability": "none"}, ["no verdict: nothing was compared"]),
+        (result("v", role="reference"), {}, ["the ruler for numeric error, never a candidate"]),
+        (
+            result("v", None, status="unavailable", reason="no AMX", remedy="another machine"),
+            {},
+            ["unavailable: no AMX (another machine)"],
+        ),
+        (result("v", None, status="failed", reason="out of memory"), {}, ["failed: out of memory"]),
+        (
+            result("v", accuracy_note="no labels"),
+            {"max_accuracy_drop": 2.0},
+            ["accuracy unknown against the limit of 2 points: no labels"],
+        ),
+        (result("v", discordant=(0, 0, 400)), {"max_accuracy_drop": 2.0}, []),
+        (
+            result("v", discordant=(40, 0, 400)),
+            {"max_accuracy_drop": 2.0},
+            ["accuracy drop beyond the limit of 2 points (10 points, 95 % bound 13.4 points, 400 images)"],
+        ),
+        (
+            result("v", discordant=(0, 0, 100)),
+            {"max_accuracy_drop": 2.0},
+            [
+                "accuracy drop undecided against the limit of 2 points (0 points, 95 % bound 3.62 points, 100 images); "
+                "about 183 images would decide at these rates"
+            ],
+        ),
+        (
+            result("v", discordant=(8, 0, 400)),
+            {"max_accuracy_drop": 2.0},
+            [
+                "accuracy drop undecided against the limit of 2 points (2 points, 95 % bound 3.9 points, 400 images); "
+                "no feasible number of images would decide at these rates"
+            ],
+        ),
+        (result("v"), {"max_latency_ms": 9.0}, ["latency 10 ms above the limit of 9 ms"]),
+        (result("v"), {"max_size_mb": 99.0}, ["size 100 MB above the limit of 99 MB"]),
+        (
+            result("v", cost=None),
+            {"max_latency_ms": 9.0, "max_size_mb": 9.0},
+            ["latency not measured", "size not measured", "throughput not measured"],
+        ),
+    ],
+)
+def test_what_stands_in_the_way(variant: VariantResult, policy: dict[str, Any], says: list[str]) -> None:
+    assert obstacles(variant, Policy(**policy)) == says
+
+
+@pytest.mark.parametrize(
+    ("objective", "cost", "batch_size", "text"),
+    [
+        ("throughput", 0.01, 8, "100 (98 to 102) images/s at N = 8"),
+        ("latency", 10.0, 1, "10 (9.8 to 10.2) ms for one image"),
+        ("size", 100e6, None, "100 MB"),
+    ],
+)
+def test_the_price_under_each_objective(objective: Any, cost: float, batch_size: int | None, text: str) -> None:
+    found = price(result("v").cost, Policy(objective=objective))
+    assert found is not None
+    assert found.cost == pytest.approx(cost)
+    assert (found.batch_size, found.text) == (batch_size, text)
+    assert found.low <= found.cost <= found.high
+
+
+def test_prices_overlap_where_their_intervals_meet() -> None:
+    def paid(per_second: float, spread: float | None) -> Any:
+        return price(result("v", per_second=per_second, spread=spread).cost, Policy())
+
+    assert paid(100, 0.05).overlaps(paid(108, 0.05))
+    assert not paid(100, 0.01).overlaps(paid(108, 0.01))
+    assert not paid(100, None).overlaps(paid(108, None))
+    assert paid(100, None).text == "100 (timed once) images/s at N = 8"
+
+
+def test_a_policy_in_words() -> None:
+    policy = Policy(max_accuracy_drop=0.5, max_latency_ms=20, max_size_mb=30, objective="latency")
+    assert describe(policy) == (
+        "batch-invariant, top-1 drop at most 0.5 points, at most 20 ms for one image, at most 30 MB, lowest latency"
+    )
+    assert describe(Policy(stability="none")) == "any stability, most images a second"

@@ -1,0 +1,262 @@
+import itertools
+from typing import Any, get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from isobatch.pipeline.decide.deployment import deployment
+from isobatch.pipeline.decide.pareto import pareto_set
+from isobatch.pipeline.decide.policy import obstacles
+from isobatch.pipeline.decide.recommend import default_policy, recommend
+from isobatch.pipeline.records.study import Policy, Recommendation, VariantResult, Verdict
+from tests.pipeline.results import integer, repair, result
+
+UNAVAILABLE = result("gone", None, status="unavailable", reason="no such engine", remedy="install it")
+
+
+def reasons(found: Recommendation) -> dict[str, str]:
+    return {one.variant: one.why for one in found.rejected}
+
+
+def test_the_cheapest_that_meets_the_policy() -> None:
+    ruler = result("fp64", None, role="reference")
+    variants = [ruler, result("slow", per_second=50), result("fast"), result("faster", "batch-variant", per_second=900)]
+    found = recommend([*variants, UNAVAILABLE], Policy())
+    assert (found.chosen, found.batch_size, found.ties) == ("fast", 8, [])
+    assert found.because == [
+        "It is batch-invariant: on seed, what fast did.",
+        "Of 2 that meet the policy it has the most images a second: 100 (98 to 102) images/s at N = 8.",
+    ]
+    assert reasons(found) == {
+        "fp64": "the ruler for numeric error, never a candidate",
+        "slow": "meets the policy, but 50 (49 to 51) images/s at N = 8 "
+        "against 100 (98 to 102) images/s at N = 8 of fast",
+        "faster": "batch-variant, where the policy asks for batch-invariant (seed: What faster did)",
+        "gone": "unavailable: no such engine (install it)",
+    }
+
+
+def test_the_stability_of_the_choice_is_one_sentence_with_the_evidence_of_the_largest_set_first() -> None:
+    both = integer("v", {"seed": "batch-invariant", "digits": "batch-invariant"}, repeatable=True)
+    few, many = both.by_inputs
+    some = both.model_copy(update={"by_inputs": [few.model_copy(update={"n_images": 4}), many]})
+    assert recommend([some], Policy()).because[0] == (
+        "It is batch-invariant: all bytes of 40 digits images are those of their singles at N = 8, "
+        "and those of 4 seed images at N = 8 (2 comparisons)."
+    )
+    once = some.model_copy(update={"by_inputs": [many], "repeatable": None})
+    assert recommend([once], Policy()).because[0].endswith("at N = 8 (1 comparison). No call was repeated.")
+
+
+@pytest.mark.parametrize(
+    ("rival", "chosen", "why"),
+    [
+        ({"top1": 0.91}, "rival", "has the higher accuracy (91 % against 90 %)"),
+        ({"top1": 0.9, "size_mb": 50.0}, "rival", "is the smaller artifact (50 MB against 100 MB)"),
+        ({"top1": 0.9}, "first", "comes first in the table, all else being equal"),
+        ({"top1": None}, "first", "has the higher accuracy (90 % against unknown)"),
+    ],
+)
+def test_ties_are_broken_in_order_and_named(rival: dict[str, float], chosen: str, why: str) -> None:
+    found = recommend([result("first", top1=0.9), result("rival", per_second=101, **rival)], Policy())  # type: ignore[arg-type]
+    other = {"first": "rival", "rival": "first"}[chosen]
+    assert found.chosen == chosen
+    assert len(found.ties) == 1 and found.ties[0].endswith(f"cannot be told apart; {chosen} {why}.")
+    assert reasons(found)[other] == f"meets the policy and ties with {chosen}, which {why}"
+
+
+def test_only_those_that_tie_with_the_cheapest_are_tied() -> None:
+    """a overlaps b and b overlaps c, but c does not reach a: it is not chosen for its accuracy."""
+    variants = [result("a", per_second=100), result("b", per_second=97), result("c", per_second=94, top1=0.99)]
+    found = recommend(variants, Policy())
+    assert found.chosen == "a"
+    assert reasons(found)["c"].startswith("meets the policy, but 94")
+
+
+def test_the_objective_decides() -> None:
+    variants = [
+        result("quick", latency_ms=2.0),
+        result("small", size_mb=10.0),
+        result("busy", per_second=500.0),
+    ]
+    chosen = {
+        one: recommend(variants, Policy(objective=one)) for one in get_args(Policy.model_fields["objective"].annotation)
+    }
+    assert {name: found.chosen for name, found in chosen.items()} == {
+        "throughput": "busy",
+        "latency": "quick",
+        "size": "small",
+    }
+    assert [found.batch_size for found in chosen.values()] == [8, 1, None]
+
+
+def test_the_drop_of_the_choice_is_stated_with_its_bound() -> None:
+    found = recommend([result("v", top1=0.9, discordant=(2, 1, 400))], Policy(max_accuracy_drop=2.0))
+    assert found.because[1] == (
+        "Its top-1 drop is 0.25 points on 400 images, at most 1.79 points with 95 % confidence, "
+        "within the limit of 2 points."
+    )
+    assert found.because[2].startswith("It is the only variant that meets the policy: 100")
+    assert found.warnings == []
+
+
+def test_no_candidate_says_what_would_have_to_change() -> None:
+    found = recommend([result("a", "top1-stable"), result("b", "batch-variant"), UNAVAILABLE], Policy())
+    assert (found.chosen, found.batch_size) == (None, None)
+    assert found.because == [
+        "No variant meets the policy: batch-invariant, most images a second.",
+        "With --policy top1-stable, a would meet it.",
+        "With --policy none, a and b would meet it.",
+    ]
+    assert list(reasons(found)) == ["a", "b", "gone"]
+
+
+def test_where_no_single_change_helps_it_says_so() -> None:
+    found = recommend([result("a", "batch-variant")], Policy(max_latency_ms=1.0))
+    assert found.because[1].startswith("No single demand given up would leave a candidate")
+    assert recommend([UNAVAILABLE], Policy()).chosen is None
+
+
+def test_warnings_name_what_the_choice_cannot_rest_on() -> None:
+    found = recommend([result("a", spread=None)], Policy())
+    assert [warning.split(":")[0] for warning in found.warnings] == [
+        "The policy sets no limit on the accuracy drop",
+        "The cost of a was measured by a single call",
+    ]
+
+
+def test_a_repair_that_holds_is_a_candidate_of_its_own() -> None:
+    mended = result("fast", "batch-variant", per_second=200, top1=0.9, repairs=[repair(ratio=0.9)])
+    found = recommend([result("steady", per_second=100, top1=0.9), mended], Policy())
+    assert (found.chosen, found.batch_size) == ("fast+surgical", 8)
+    assert found.because[0] == (
+        "It is batch-invariant: on seed, all bytes of 40 images of seed at N = 8 are those of its own singles "
+        "(1 comparison)."
+    )
+    assert found.because[1].endswith("the most images a second: 180 (175 to 185) images/s at N = 8.")
+    assert reasons(found).keys() == {"steady", "fast"}
+    assert {one.variant for one in found.pareto} == {"fast", "fast+surgical"}
+    assert "--variant fast --rung surgical" in found.deploy and "torch.jit.load" in found.deploy
+
+
+@pytest.mark.parametrize(
+    "spoilt",
+    [
+        {"batch_invariant": False},
+        {"batch_invariant": None},
+        {"name": "switch"},
+        {"throughput_ratio": {}},
+        {"batch_invariant": False, "top1_stable": True},
+    ],
+)
+def test_a_repair_that_does_not_hold_or_was_not_priced_is_none(spoilt: dict[str, Any]) -> None:
+    mended = result("fast", "batch-variant", per_second=200, repairs=[repair(**({"name": "surgical"} | spoilt))])
+    assert recommend([result("steady"), mended], Policy()).chosen == "steady"
+
+
+def test_a_top1_stable_repair_meets_the_policy_that_asks_for_no_more() -> None:
+    rechecked = repair("recheck", batch_invariant=False, top1_stable=True)
+    mended = result("fast", "batch-variant", per_second=200, repairs=[rechecked])
+    assert recommend([mended], Policy(stability="top1-stable")).chosen == "fast+recheck"
+
+
+@pytest.mark.parametrize(("as_native", "chosen"), [(True, "fast+surgical"), (False, "steady"), (None, "steady")])
+def test_accuracy_is_the_native_one_only_where_the_singles_are(as_native: bool | None, chosen: str) -> None:
+    mended = repair(singles_as_native=as_native)
+    fast = result("fast", "batch-variant", per_second=200, top1=0.9, discordant=(0, 0, 400), repairs=[mended])
+    steady = result("steady", top1=0.9, discordant=(0, 0, 400))
+    found = recommend([steady, fast], Policy(max_accuracy_drop=2.0))
+    assert found.chosen == chosen
+    if chosen == "steady":
+        assert "changes its singles, and the accuracy of these was not measured" in reasons(found)["fast+surgical"]
+
+
+def test_what_would_change_the_choice_names_the_other_one() -> None:
+    variants = [
+        result("fast", "batch-variant", per_second=200),
+        result("steady", latency_ms=20.0),
+        result("quick", per_second=50, latency_ms=5.0, size_mb=50.0),
+    ]
+    assert recommend(variants, Policy()).would_change == [
+        "With --policy none, fast would be chosen.",
+        "With --objective latency, quick would be chosen.",
+        "With --objective size, quick would be chosen.",
+    ]
+    demanding = recommend(variants, Policy(min_throughput_img_s=80.0))
+    assert reasons(demanding)["quick"] == "throughput 50 images/s below the 80 images/s demanded"
+    assert recommend(variants, Policy(min_throughput_img_s=500.0)).because[1] == (
+        "Without --min-throughput, steady and quick would meet it."
+    )
+
+
+def test_the_pareto_set_keeps_what_nothing_beats() -> None:
+    variants = [
+        result("balanced", top1=0.90),
+        result("beaten", per_second=90, top1=0.90),
+        result("accurate", per_second=50, top1=0.95),
+        result("wild", "batch-variant", per_second=400, top1=0.90),
+        result("broken", "invalid", per_second=999, top1=0.99),
+        result("unknown", per_second=80, top1=None),
+    ]
+    assert [one.variant for one in pareto_set(variants, Policy())] == ["balanced", "accurate", "wild", "unknown"]
+
+
+def test_the_default_limits_accuracy_only_where_it_can_be_shown() -> None:
+    enough, none = default_policy(300)
+    assert (enough.stability, enough.max_accuracy_drop, none) == ("batch-invariant", 2.0, None)
+    assert obstacles(result("v", discordant=(0, 0, 300)), enough) == []
+    few, warning = default_policy(299)
+    assert (few.stability, few.max_accuracy_drop) == ("batch-invariant", None)
+    assert warning is not None and "299 labelled images" in warning
+
+
+variants = st.lists(
+    st.builds(
+        lambda verdict, speed, accuracy, discordant: (verdict, speed, accuracy, discordant),
+        st.sampled_from(get_args(Verdict)),
+        st.sampled_from([50.0, 99.0, 100.0, 101.0, 200.0]),
+        st.sampled_from([None, 0.8, 0.9]),
+        st.sampled_from([None, (0, 0, 400), (8, 0, 400), (40, 0, 400)]),
+    ),
+    max_size=6,
+).map(
+    lambda rows: [
+        result(f"v{i}", verdict, per_second=speed, top1=top1, discordant=drop)
+        for i, (verdict, speed, top1, drop) in enumerate(rows)
+    ]
+)
+policies = st.builds(
+    Policy,
+    stability=st.sampled_from(["batch-invariant", "top1-stable", "none"]),
+    max_accuracy_drop=st.sampled_from([None, 2.0]),
+)
+
+
+@given(variants, policies)
+def test_every_variant_is_chosen_or_rejected_with_a_reason(rows: list[VariantResult], policy: Policy) -> None:
+    found = recommend(rows, policy)
+    named = [one.variant for one in found.rejected] + ([found.chosen] if found.chosen else [])
+    assert sorted(named) == sorted(row.name for row in rows)
+    assert all(one.why for one in found.rejected)
+    meeting = [row for row in rows if not obstacles(row, policy)]
+    assert (found.chosen is None) == (not meeting)
+    assert found.chosen is None or found.chosen in [row.name for row in meeting]
+
+
+@given(variants)
+def test_nothing_beats_a_member_of_the_pareto_set_and_something_beats_the_others(rows: list[VariantResult]) -> None:
+    kept = pareto_set(rows, Policy())
+    for one, other in itertools.permutations(kept, 2):
+        if (one.accuracy is None) == (other.accuracy is None) and one.verdict == other.verdict:
+            assert not (one.throughput_img_s > other.throughput_img_s and one.accuracy >= other.accuracy)  # type: ignore[operator]
+    valid = [row for row in rows if row.verdict not in ("invalid", "not-repeatable")]
+    assert bool(kept) == bool(valid)
+
+
+def test_what_ran_on_a_gpu_is_deployed_from_python_alone() -> None:
+    chosen = recommend([result("fp16", device="cuda")], Policy(stability="none"))
+    assert chosen.chosen == "fp16" and 'to("cuda", torch.float16)' in chosen.deploy and "run.py" not in chosen.deploy
+    assert "make_batch_invariant" not in chosen.deploy
+    assert "make_batch_invariant(network, images)" in deployment("fp32+surgical", "torch", 2, "cuda")
+    assert "run.py repair --variant fp32 --rung surgical" in deployment("fp32+surgical", "torch", 2)

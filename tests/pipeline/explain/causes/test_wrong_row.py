@@ -1,0 +1,40 @@
+"""Rows that belong to another image."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isobatch.pipeline.explain.causes import wrong_row
+from tests.pipeline.explain.causes.kernels import examined, last_bit, mean_leak, swapped
+
+
+def test_swapped_rows_are_named_with_their_owners() -> None:
+    found = wrong_row.probe(examined(swapped))
+    assert found.verdict == "supported"
+    assert "2 of the 2 rows" in found.evidence
+    assert "row 0 is image 1's and row 1 is image 0's" in found.evidence
+
+
+def test_other_differences_are_no_wrong_rows() -> None:
+    for kernel in (last_bit, mean_leak):
+        assert wrong_row.probe(examined(kernel)).verdict == "refuted"
+
+
+def test_a_swap_beside_another_fault_does_not_explain_all() -> None:
+    def both(rows: NDArray[Any]) -> NDArray[Any]:
+        out = swapped(rows)
+        if len(rows) > 2:
+            out[2] = np.nextafter(out[2], np.float32(np.inf))
+        return out
+
+    found = wrong_row.probe(examined(both))
+    assert found.verdict == "inconclusive"
+    assert found.evidence.startswith("2 of the 3 rows")
+
+
+def test_it_needs_rows_that_differ() -> None:
+    assert wrong_row.applies_to(examined(swapped))
+    assert not wrong_row.applies_to(examined(lambda rows: rows.copy()))

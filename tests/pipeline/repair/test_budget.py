@@ -1,0 +1,12 @@
+from isobatch.pipeline.study.explain import REPAIR_S, Budget
+
+
+def test_what_one_variant_does_not_use_of_the_time_is_the_others() -> None:
+    budget = Budget(REPAIR_S, 3)
+    assert budget.share_s() == 60
+    budget.spend(10)
+    assert budget.share_s() == 85
+    budget.spend(200)
+    assert budget.share_s() == 1, "the last one is given a moment, and says that there was no time"
+    budget.spend(1)
+    assert budget.share_s() == 1

@@ -1,0 +1,193 @@
+"""The doctor's findings on machines that are not this one, and once on this one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from isobatch.models.registry import all_variants
+from isobatch.pipeline.tools.doctor import examine as machine
+from isobatch.pipeline.tools.doctor.findings import (
+    Finding,
+    Probes,
+    device_findings,
+    isa_findings,
+    normalised,
+    package_findings,
+    read_pins,
+    resource_findings,
+    settings_findings,
+    storage_findings,
+    variant_findings,
+)
+from isobatch.pipeline.workers.pool import Workers
+from tests.in_process import lending
+
+ROOT = Path(__file__).resolve().parents[4]
+PINS = read_pins((ROOT / "requirements.txt").read_text())
+INSTALLED = {**PINS, "torch": f"{PINS['torch']}+cpu", "torchao": "0.18.0"}
+FLAGS = frozenset({"avx2", *(feature for row in all_variants() for feature in row.native_isa)})
+HEALTHY = Probes(
+    torch={"readback": {"torch": "AVX512"}, "engines": ["fbgemm", "onednn", "x86"], "settings": {"A": "1"}},
+    ort={"providers": ["CPUExecutionProvider"], "saturating": []},
+    saturates={"fbgemm": False, "onednn": False, "x86": False},
+)
+
+
+def variants(
+    probes: Probes = HEALTHY, flags: frozenset[str] = FLAGS, installed: Mapping[str, str] = INSTALLED
+) -> dict[str, Finding]:
+    return {one.name: one for one in variant_findings(all_variants(), flags, installed, probes)}
+
+
+def states(found: Mapping[str, Finding], state: str) -> set[str]:
+    return {name for name, one in found.items() if one.state == state}
+
+
+def test_on_a_whole_machine_every_variant_is_in_order() -> None:
+    found = variants()
+    assert states(found, "ok") == {row.name for row in all_variants()} and len(found) > 10
+
+
+def test_an_optional_variant_without_its_package_is_no_fault() -> None:
+    found = variants(installed={name: version for name, version in INSTALLED.items() if name != "torchao"})
+    assert states(found, "limited") == {"int8-pt2e"} and not states(found, "missing")
+    assert found["int8-pt2e"].remedy == "pip install torchao==0.18.0"
+    older = variants(installed=INSTALLED | {"torchao": "0.17.0"})["int8-pt2e"]
+    assert older.state == "limited" and "0.17.0" in older.text
+    required = [replace(row, optional=False) for row in all_variants() if row.optional]
+    assert variant_findings(required, FLAGS, PINS, HEALTHY)[0].state == "missing"
+
+
+def test_a_missing_runtime_takes_its_variants_and_no_others() -> None:
+    found = variants(installed={name: version for name, version in INSTALLED.items() if name != "onnxruntime"})
+    assert states(found, "missing") == {row.name for row in all_variants() if row.runtime == "onnxruntime"}
+    assert found["ort-int8"].remedy == "pip install onnxruntime"
+
+
+def test_a_runtime_that_dies_is_named_with_its_reason() -> None:
+    found = variants(replace(HEALTHY, ort={}, errors={"onnxruntime": "its worker was ended by SIGILL"}))
+    assert states(found, "missing") == {row.name for row in all_variants() if row.runtime == "onnxruntime"}
+    assert "SIGILL" in found["ort-fp32"].text
+
+
+def test_engines_that_torch_lacks_or_that_crash() -> None:
+    without = {**HEALTHY.torch, "engines": ["qnnpack"]}
+    named = {row.name for row in all_variants() if "engine" in row.recipe}
+    found = variants(replace(HEALTHY, torch=without))
+    assert states(found, "missing") == named and "it has qnnpack" in found["int8-x86"].text
+    crashed = variants(replace(HEALTHY, errors={"fbgemm": "its worker was ended by SIGSEGV"}))
+    assert states(crashed, "missing") == {"int8-fbgemm"}
+
+
+def test_emulated_and_saturating_arithmetic_is_a_reservation() -> None:
+    emulated = variants(flags=frozenset({"avx2"}))
+    assert states(emulated, "limited") == {row.name for row in all_variants() if row.native_isa}
+    assert "fp16" in states(emulated, "limited") and not states(emulated, "missing")
+    clipping = replace(HEALTHY, saturates=dict.fromkeys(HEALTHY.saturates, True), ort={"saturating": ["QLinearConv"]})
+    found = variants(clipping)
+    assert states(found, "limited") == {
+        "int8-fbgemm",
+        "int8-x86",
+        "int8-onednn",
+        "int8-dynamic",
+        "ort-int8",
+        "ort-int8-qoperator",
+    }
+    assert "reduce_range" in found["int8-fbgemm"].text and "reduce_range" not in found["int8-onednn"].text
+
+
+def test_pins_are_compared_without_the_build_s_suffix() -> None:
+    assert [one.state for one in package_findings(PINS, INSTALLED)] == ["ok"]
+    other = package_findings(PINS, {**INSTALLED, "torch": "2.12.0+cpu"})
+    assert [(one.name, one.state) for one in other] == [("torch", "missing")]
+    assert "2.12.0+cpu" in other[0].text and PINS["torch"] in other[0].text
+    absent = package_findings(PINS, {})
+    assert {one.name for one in absent} == set(PINS)
+    assert [one.state for one in package_findings({}, INSTALLED)] == ["limited"]
+
+
+def test_pins_are_read_from_requirements() -> None:
+    assert read_pins("# a\nml_dtypes == 1.0 # why\n\nfree\nTorch==2\n") == {"ml-dtypes": "1.0", "torch": "2"}
+    assert normalised("Vl.Convert__Python") == "vl-convert-python"
+
+
+def test_a_cap_of_the_caller_is_told() -> None:
+    found = isa_findings("AVX2, FMA", {"ONEDNN_MAX_CPU_ISA": "SSE41"}, HEALTHY)
+    assert [(one.name, one.state) for one in found] == [
+        ("instruction sets", "ok"),
+        ("torch", "ok"),
+        ("ONEDNN_MAX_CPU_ISA", "limited"),
+    ]
+    assert isa_findings("aarch64", {}, HEALTHY)[0].state == "limited"
+
+
+def test_a_gpu_is_named_and_a_machine_without_one_is_in_order() -> None:
+    facts = {"GPU": "NVIDIA H100 80GB HBM3", "driver": "580.65"}
+    (there,) = device_findings(replace(HEALTHY, device={"facts": facts}), all_variants())
+    assert "NVIDIA H100" in there.text and "580.65" in there.text and "fp32, fp16 and bf16" in there.text
+    why = {"why": "torch is built without CUDA", "remedy": "use another build"}
+    (absent,) = device_findings(replace(HEALTHY, device=why), all_variants())
+    assert (there.state, absent.state) == ("ok", "ok") and "built without CUDA" in absent.text
+    (crashed,) = device_findings(replace(HEALTHY, errors={"GPU": "its worker was ended by SIGSEGV"}), all_variants())
+    assert "SIGSEGV" in crashed.text
+
+
+@pytest.mark.parametrize(
+    ("wanted", "libc", "state"),
+    [({"A": "1"}, "glibc 2.36", "ok"), ({"A": "2"}, "glibc 2.36", "missing"), ({"A": "1"}, "", "limited")],
+)
+def test_settings_of_workers(wanted: dict[str, str], libc: str, state: str) -> None:
+    assert [one.state for one in settings_findings(wanted, libc, HEALTHY)] == [state]
+    assert settings_findings(wanted, libc, Probes()) == []
+
+
+@pytest.mark.parametrize(
+    ("quota", "memory", "expected"),
+    [(None, 16 << 30, ["ok", "ok"]), (1.5, 16 << 30, ["limited", "ok"]), (4.0, 1 << 30, ["ok", "limited"])],
+)
+def test_resources(quota: float | None, memory: int, expected: list[str]) -> None:
+    assert [one.state for one in resource_findings(2, quota, memory)] == expected
+
+
+def test_storage() -> None:
+    found = storage_findings([("a", True, 10**12), ("b", True, 10**6), ("c", False, 10**12)])
+    assert [one.state for one in found] == ["ok", "limited", "missing"]
+
+
+def test_a_place_that_does_not_exist_yet_is_judged_by_where_it_would_be(tmp_path: Path) -> None:
+    name, writable, free = machine._place("out/", tmp_path / "not" / "yet")
+    assert writable and free > 0 and "not/yet" in name and not (tmp_path / "not").exists()
+    (tmp_path / "file").write_text("")
+    assert machine._place("out/", tmp_path / "file" / "out")[1] is False
+
+
+def test_this_machine_is_examined_by_real_workers(
+    launchers: Workers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(machine, "Workers", lending(launchers))
+    said: list[str] = []
+    begin = time.monotonic()
+    found = machine.examine(said.append)
+    assert time.monotonic() - begin < 120  # 15 on an idle machine; a launcher that hung would take 300
+    assert said and not list(tmp_path.iterdir())
+    by_name = {one.name: one for one in found}
+    assert {row.name for row in all_variants()} <= set(by_name)
+    assert by_name["fp32"].state == "ok" and by_name["torch"].state == "ok"
+    assert all(one.text for one in found)
+
+
+def test_a_torch_that_cannot_be_imported_is_an_answer_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "torch.py").write_text("raise ImportError('no torch here')\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))  # the launcher's children look there first
+    begin = time.monotonic()
+    probes = machine._probe({"OMP_NUM_THREADS": "1"})
+    assert time.monotonic() - begin < 60  # and not the time that a launcher may take to start
+    assert "no torch here" in probes.errors["torch"] and probes.errors["onnxruntime"]
+    found = variants(probes)
+    assert states(found, "missing") >= {"fp32", "int8-x86", "ort-fp32"}

@@ -1,0 +1,320 @@
+"""Two runs compared, from real comparisons and fingerprints of fake networks to the gate's answer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from isobatch.pipeline.compare.batch_classes import fingerprints
+from isobatch.pipeline.compare.comparisons import comparisons
+from isobatch.pipeline.decide.policy import describe
+from isobatch.pipeline.evidence.evidence import Evidence
+from isobatch.pipeline.evidence.stored import write_evidence
+from isobatch.pipeline.records.errors import UsageError
+from isobatch.pipeline.records.study import (
+    VERDICTS,
+    AccuracyDrop,
+    Condition,
+    DecidedBy,
+    Fingerprint,
+    InputsVerdict,
+    Recommendation,
+    Study,
+    VariantResult,
+    Verdict,
+)
+from isobatch.pipeline.tools.two_runs.compare import NO_EVIDENCE, Outputs, compare_runs
+from isobatch.pipeline.tools.two_runs.records import RunComparison, SetCompared
+from isobatch.pipeline.tools.two_runs.stored_outputs import StoredOutputs
+from tests.fakes import CONDITION, Network, faithful, one_ulp_when_batched, run, table
+from tests.pipeline.results import interval, result
+from tests.reports import studies
+
+SEED = studies.INPUTS[0]
+ROWS = table()
+
+
+def nothing(variant: str, mark: Fingerprint) -> None:
+    return None
+
+
+def variant(
+    name: str = "fp32",
+    network: Network | None = None,
+    verdict: Verdict = "batch-invariant",
+    condition: Condition = CONDITION,
+    evidence: Evidence | None = None,
+    **more: Any,
+) -> VariantResult:
+    """A measured variant with the fingerprints and comparisons of a fake network."""
+    found = evidence or run(network or faithful(ROWS))
+    decided = DecidedBy(inputs="seed", condition=condition, batch_size=4, why="what was seen.")
+    by_inputs = InputsVerdict(
+        inputs="seed",
+        verdict=verdict,
+        decided_by=decided,
+        n_images=6,
+        n_comparisons=2,
+        top1_flips=0,
+        top1_flip_upper95=0.4,
+    )
+    fields: dict[str, Any] = {
+        "by_inputs": [by_inputs],
+        "fingerprints": fingerprints(found, condition),
+        "comparisons": comparisons(found, found, None, condition),
+    }
+    return result(name, verdict, **(fields | more))
+
+
+def study(*variants: VariantResult, **changed: Any) -> Study:
+    return studies.study(list(variants), inputs=[SEED]).model_copy(update=changed)
+
+
+def compared(a: Study, b: Study, rows_a: Outputs = nothing, rows_b: Outputs = nothing) -> RunComparison:
+    return compare_runs(a, b, rows_a, rows_b)
+
+
+def only_set(found: RunComparison) -> SetCompared:
+    (one,) = found.sets
+    return one
+
+
+def stored(folder: Path, evidence: Evidence, name: str = "fp32") -> Outputs:
+    write_evidence(folder / "evidence" / name / "any-name.safetensors", evidence)
+    return StoredOutputs(folder).rows
+
+
+def test_a_run_agrees_with_itself() -> None:
+    one = study(variant(), variant("bf16", one_ulp_when_batched(ROWS), "batch-variant"))
+    found = compared(one, one)
+    assert found.portable == ["fp32", "bf16"]  # batch-variant, yet the same everywhere
+    assert not found.differences and not found.changes and not found.left_out
+    assert [(one.n_outputs, one.n_equal) for one in found.sets] == [(3, 3), (3, 3)]
+
+
+def test_other_bytes_are_measured_where_both_runs_kept_their_rows(tmp_path: Path) -> None:
+    moved = ROWS.copy()
+    moved[2, 1] += np.float32(0.5)
+    before, after = run(faithful(ROWS)), run(faithful(moved))
+    a, b = study(variant(evidence=before)), study(variant(evidence=after))
+    found = only_set(compared(a, b, stored(tmp_path / "a", before), stored(tmp_path / "b", after)))
+    assert (found.same_bytes, found.n_equal, found.n_outputs) == (False, 0, 3)
+    assert found.apart is not None
+    assert (found.apart.n_images, found.apart.n_images_equal, found.apart.n_elements_differing) == (6, 5, 1)
+    assert found.apart.max_abs == float(np.abs(np.float64(moved[2, 1]) - np.float64(ROWS[2, 1])))
+    assert NO_EVIDENCE not in found.notes
+
+
+@pytest.mark.parametrize("which", ["absent", "damaged", "of another run"])
+def test_without_trusted_evidence_the_distance_is_not_made_up(tmp_path: Path, which: str) -> None:
+    before, after = run(faithful(ROWS)), run(faithful(-ROWS))
+    rows_b = stored(tmp_path / "b", after)
+    file = tmp_path / "b" / "evidence" / "fp32" / "any-name.safetensors"
+    if which == "absent":
+        file.unlink()
+    elif which == "damaged":
+        file.write_bytes(file.read_bytes()[:-9])
+    else:
+        write_evidence(file, run(faithful(2 * ROWS)))
+    a, b = study(variant(evidence=before)), study(variant(evidence=after))
+    found = only_set(compared(a, b, stored(tmp_path / "a", before), rows_b))
+    assert (found.same_bytes, found.apart, found.notes) == (False, None, (NO_EVIDENCE,))
+
+
+def test_a_name_in_a_report_opens_no_folder_elsewhere(tmp_path: Path) -> None:
+    evidence = run(faithful(ROWS))
+    stored(tmp_path / "elsewhere", evidence)
+    mark = fingerprints(evidence, CONDITION)[0]
+    here = StoredOutputs(tmp_path / "here")
+    assert here.rows("../../elsewhere/evidence/fp32", mark) is None
+    assert StoredOutputs(tmp_path / "elsewhere").rows("fp32", mark) is not None
+
+
+def test_rows_of_other_numbers_of_images_are_compared_on_those_both_have(tmp_path: Path) -> None:
+    few, many = run(faithful(ROWS), 4, (2,)), run(faithful(ROWS), 6, (2,))
+    a, b = study(variant(evidence=few)), study(variant(evidence=many))
+    unknown = only_set(compared(a, b))
+    assert (unknown.same_bytes, unknown.n_equal, unknown.n_undecided) == (None, 0, 2)
+    known = only_set(compared(a, b, stored(tmp_path / "a", few), stored(tmp_path / "b", many)))
+    assert (known.same_bytes, known.n_equal, known.n_undecided) == (True, 2, 0)
+    assert any("compared on 4" in note for note in known.notes)
+
+
+def test_runs_that_differ_as_wholes_in_threads_are_matched_across_them() -> None:
+    one, two = (Condition(threads=n, image_size=8) for n in (1, 2))
+    found = compared(study(variant(condition=one)), study(variant(condition=two)))
+    assert only_set(found).same_bytes is True
+    assert [(d.what, d.a, d.b) for d in found.differences] == [("threads", "1", "2")]
+
+
+def test_conditions_that_one_run_has_alone_are_named_and_not_matched() -> None:
+    one, two, three = (Condition(threads=n, image_size=8) for n in (1, 2, 3))
+    marks = [*fingerprints(run(faithful(ROWS)), one), *fingerprints(run(faithful(ROWS)), two)]
+    others = [*fingerprints(run(faithful(ROWS)), one), *fingerprints(run(faithful(-ROWS)), three)]
+    found = only_set(compared(study(variant(fingerprints=marks)), study(variant(fingerprints=others))))
+    assert (found.same_bytes, found.n_outputs) == (True, 3)
+    assert found.notes == ("1 condition only in run A", "1 condition only in run B")
+
+
+def test_a_variant_without_outputs_in_one_run_says_so() -> None:
+    found = only_set(compared(study(variant()), study(variant(fingerprints=[]))))
+    assert (found.same_bytes, found.n_outputs, found.notes) == (None, 0, ("outputs only in run A",))
+
+
+def test_another_scope_is_said_beside_the_verdict() -> None:
+    wide = run(faithful(ROWS), batch_sizes=(2, 3, 4))
+    found = compared(study(variant()), study(variant(evidence=wide, verdict="batch-variant")))
+    assert "N = 3 only in run B" in only_set(found).notes
+    assert "N = 3 only in run B" in found.regressions[0].note
+
+
+@pytest.mark.parametrize("before", VERDICTS)
+@pytest.mark.parametrize("after", VERDICTS)
+def test_a_verdict_that_got_worse_is_a_regression_and_nothing_else_is(before: Verdict, after: Verdict) -> None:
+    found = compared(study(variant(verdict=before)), study(variant(verdict=after)))
+    verdicts = [change for change in found.changes if change.what == "verdict"]
+    worse = VERDICTS.index(after) > VERDICTS.index(before)
+    assert [(c.a, c.b, c.kind) for c in verdicts] == (
+        [] if before == after else [(before, after, "regression" if worse else "improvement")]
+    )
+    if worse:
+        assert "N = 4, 2 threads" in verdicts[0].note
+
+
+@pytest.mark.parametrize("status", ["unavailable", "failed"])
+def test_a_variant_that_can_no_longer_be_had_is_a_regression(status: str) -> None:
+    gone = VariantResult(name="fp32", runtime="torch", precision="fp32", status=status, reason="no engine")  # type: ignore[arg-type]
+    found = compared(study(variant()), study(gone))
+    (change,) = [c for c in found.changes if c.what == "status"]
+    assert (change.kind, change.a, change.b, change.note) == ("regression", "measured", status, "no engine")
+    back = compared(study(gone), study(variant()))
+    assert [c.kind for c in back.changes if c.what == "status"] == ["improvement"]
+
+
+def drop(decided: str | None) -> AccuracyDrop:
+    return AccuracyDrop(
+        value=0.01,
+        upper95=0.02,
+        n=400,
+        only_reference_right=4,
+        only_variant_right=0,
+        decided=decided,  # type: ignore[arg-type]
+    )
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "kind"),
+    [
+        ("met", "not-met", "regression"),
+        ("not-met", "met", "improvement"),
+        ("met", "undecided", "other"),
+        ("undecided", "not-met", "other"),
+        (None, "not-met", "other"),
+    ],
+)
+def test_an_accuracy_drop_regresses_only_from_met_to_not_met(before: str | None, after: str, kind: str) -> None:
+    accuracy = studies.measured(studies.ROWS[0]).accuracy
+    assert accuracy is not None
+    same_set = accuracy.model_copy(update={"inputs": "seed"})
+    a, b = (study(variant(accuracy=same_set, accuracy_drop=drop(one))) for one in (before, after))
+    (change,) = [c for c in compared(a, b).changes if c.what == "accuracy drop"]
+    assert change.kind == kind
+    other_set = study(variant(accuracy=accuracy, accuracy_drop=drop(after)))
+    assert not [c for c in compared(a, other_set).changes if c.what == "accuracy drop"]
+
+
+def decided(one: Study, chosen: str | None, **policy: Any) -> Study:
+    assert one.recommendation is not None
+    asked = one.recommendation.policy.model_copy(update=policy)
+    made = Recommendation(policy=asked, chosen=chosen, because=[describe(asked)], rejected=[], ties=[], pareto=[])
+    return one.model_copy(update={"recommendation": made})
+
+
+def test_a_policy_no_longer_met_is_a_regression_under_the_same_policy_only() -> None:
+    one = study(variant())
+    lost = compared(decided(one, "fp32"), decided(one, None))
+    assert [(c.what, c.kind) for c in lost.changes] == [("policy", "regression")]
+    assert [(c.what, c.kind) for c in compared(decided(one, None), decided(one, "fp32")).changes] == [
+        ("policy", "improvement")
+    ]
+    stricter = compared(decided(one, "fp32"), decided(one, None, max_latency_ms=1.0))
+    assert not stricter.regressions
+    assert "the policies differ" in stricter.changes[0].note
+    assert ("policy: max_latency_ms", "null", "1.0") in [(d.what, d.a, d.b) for d in stricter.differences]
+
+
+def test_cost_is_listed_where_intervals_do_not_meet_and_never_gates() -> None:
+    slow, slower = variant(per_second=100, latency_ms=10), variant(per_second=50, latency_ms=10.1)
+    found = compared(study(slow), study(slower))
+    assert [(c.what, c.kind) for c in found.changes] == [("throughput at N = 8", "other")]
+    once = slower.model_copy(
+        update={"cost": slower.cost and slower.cost.model_copy(update={"latency_ms": interval(99, None)})}
+    )
+    assert "latency at N = 1" not in [c.what for c in compared(study(slow), study(once)).changes]
+
+
+def test_environment_comes_before_configuration() -> None:
+    a = study(variant())
+    b = study(
+        variant(),
+        environment=a.environment.model_copy(update={"cpu": "other", "packages": {"torch": "2.14.0"}}),
+        config={**a.config, "batch_sizes": [2]},
+    )
+    found = [(d.group, d.what, d.a, d.b) for d in compared(a, b).differences]
+    assert found == [
+        ("environment", "cpu", "AMD EPYC 9R14", "other"),
+        ("environment", "version: torch", "2.13.0+cpu", "2.14.0"),
+        ("environment", "version: onnxruntime", "1.32.0", "absent"),
+        ("configuration", "batch_sizes", "2, 3, 4, 8, 16", "2"),
+    ]
+
+
+def test_runs_of_other_weights_are_refused() -> None:
+    a = study(variant())
+    other = a.model_copy(update={"weights": a.weights.model_copy(update={"sha256": "ff" * 32})})
+    with pytest.raises(UsageError, match=r"other weights .* --weights") as error:
+        compared(a, other)
+    assert error.value.code == "incomparable-runs"
+
+
+def test_runs_without_a_common_input_set_are_refused_and_others_restricted() -> None:
+    a = study(variant())
+    other = SEED.model_copy(update={"sha256": "00" * 32})
+    with pytest.raises(UsageError, match="share no input set"):
+        compared(a, a.model_copy(update={"inputs": [other]}))
+    more = SEED.model_copy(update={"name": "mine", "sha256": "11" * 32})
+    found = compared(a, a.model_copy(update={"inputs": [SEED, more]}))
+    assert found.left_out == ["inputs mine: no set of the same content in run A"]
+    assert [one.inputs for one in found.sets] == ["seed"]
+
+
+def test_a_set_is_known_by_its_content_not_by_its_name() -> None:
+    renamed = SEED.model_copy(update={"name": "folder"})
+    there = variant(evidence=run(faithful(ROWS), inputs="folder"))
+    moved = there.model_copy(
+        update={"by_inputs": [one.model_copy(update={"inputs": "folder"}) for one in there.by_inputs]}
+    )
+    found = compared(study(variant()), study(moved, inputs=[renamed]))
+    assert (only_set(found).same_bytes, only_set(found).verdict_b) == (True, "batch-invariant")
+
+
+def test_variants_of_one_run_only_are_named() -> None:
+    found = compared(study(variant(), variant("bf16")), study(variant(), variant("fp16")))
+    assert found.left_out == ["bf16: only in run A", "fp16: only in run B"]
+    assert not found.regressions
+
+
+def test_nan_is_farther_than_any_number(tmp_path: Path) -> None:
+    def spoilt(batch: list[int], _: int) -> NDArray[Any]:
+        out = ROWS[batch].copy()
+        out[:, 0] += np.float32(np.nan if len(batch) == 2 else 100)
+        return out
+
+    before, after = run(faithful(ROWS)), run(spoilt)
+    a, b = study(variant(evidence=before)), study(variant(evidence=after))
+    found = only_set(compared(a, b, stored(tmp_path / "a", before), stored(tmp_path / "b", after)))
+    assert found.apart is not None and np.isnan(found.apart.max_abs) and found.apart.batch_size == 2

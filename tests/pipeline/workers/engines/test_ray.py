@@ -1,0 +1,135 @@
+"""The same study on a real cluster of two nodes, one of them killed in the middle: the same evidence."""
+
+import importlib.util
+import json
+import os
+import secrets
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from isobatch.pipeline.evidence.stored import read_evidence
+from isobatch.pipeline.workers.engines.ray_cluster import unlike
+from isobatch.pipeline.workers.engines.ray_files import Shipped
+from isobatch.pipeline.workers.engines.ray_node import moved
+
+ROOT = Path(__file__).resolve().parents[4]
+HAS_RAY = importlib.util.find_spec("ray") is not None
+needs_ray = pytest.mark.skipif(not HAS_RAY, reason="ray is not installed: requirements-ray.txt")
+STUDY = (
+    *("--model", "resnet18", "--weights", "random", "--inputs", "photos", "--image-size", "32", "--images", "4"),
+    *("--batch-sizes", "2,4", "--threads", "1", "--variants", "fp32,ort-int8", "--no-explain"),
+)
+
+
+def study(home: Path, out: str, *argv: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(ROOT / "run.py"), *STUDY, "--out", out, *argv]
+    return subprocess.run(command, cwd=home, capture_output=True, text=True, timeout=300)
+
+
+def evidence(folder: Path) -> dict[str, Any]:
+    """All that must be the same wherever it was gathered: every row of every pass, by file."""
+    found = {}
+    for file in sorted(folder.glob("evidence/*/*.safetensors")):
+        one = read_evidence(file)
+        rows = {p.id: one.outputs(p).tobytes() for p in one.passes}
+        found[f"{file.parent.name}/{file.name}"] = (one.machine, one.singles.dtype, rows)
+    return found
+
+
+@contextmanager
+def cluster() -> Iterator[tuple[Any, Any]]:
+    """A head, a node like it (the second value) and one unlike it, of one processor each, which ask for a token."""
+    before = dict(os.environ)
+    token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    os.environ.update(token, RAY_USAGE_STATS_ENABLED="0")  # before Ray is imported, which reads the mode once
+    from ray.cluster_utils import Cluster  # type: ignore[import-not-found, unused-ignore]
+
+    found = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    try:
+        mortal = found.add_node(num_cpus=1)
+        found.add_node(num_cpus=1, env_vars={"MKL_CBWR": "COMPATIBLE"})  # other bits: no machine of this study
+        yield found, mortal
+    finally:
+        found.shutdown()
+        os.environ.clear()
+        os.environ.update(before)
+
+
+@needs_ray
+def test_a_cluster_that_loses_a_node_gives_the_evidence_of_one_machine(tmp_path: Path) -> None:
+    here = study(tmp_path, "here")
+    assert here.returncode in (0, 1), here.stderr
+    with cluster() as (three, mortal):
+        command = [sys.executable, str(ROOT / "run.py"), *STUDY, "--out", "there", "--engine", "ray"]
+        running = subprocess.Popen(
+            [*command, "--ray-address", three.address], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        deadline = time.monotonic() + 240
+        while not list(tmp_path.glob("there/evidence/*/*.safetensors")) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert running.poll() is None
+        three.remove_node(mortal, allow_graceful=False)
+        _, said = running.communicate(timeout=240)
+    assert running.returncode == here.returncode, said.decode()
+    warnings = json.loads((tmp_path / "there" / "report.json").read_text())["warnings"]
+    (warned,) = (one["text"] for one in warnings if one["code"] == "other-machine")
+    assert "MKL_CBWR=COMPATIBLE there" in warned
+    expected = evidence(tmp_path / "here")
+    assert len(expected) == 2 * 2
+    assert evidence(tmp_path / "there") == expected
+
+
+@needs_ray
+def test_a_cluster_of_its_own_and_one_that_is_not_there(tmp_path: Path) -> None:
+    assert study(tmp_path, "own", "--engine", "ray").returncode in (0, 1)
+    ended = study(tmp_path, "none", "--engine", "ray", "--ray-address", "127.0.0.1:1")
+    assert ended.returncode == 2
+    assert ended.stderr.splitlines()[-1].startswith("error [ray-cluster]: no Ray cluster at 127.0.0.1:1: ")
+    assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.skipif(HAS_RAY, reason="ray is installed")
+def test_without_ray_one_line_says_what_to_install(tmp_path: Path) -> None:
+    ended = study(tmp_path, "none", "--engine", "ray", "--quiet")
+    assert (ended.returncode, ended.stdout, ended.stderr.count("\n")) == (2, "", 1)
+    assert ended.stderr.startswith("error [ray-missing]: ")
+    assert "pip install -r requirements-ray.txt" in ended.stderr
+    assert not (tmp_path / "none").exists()
+
+
+def test_files_are_read_in_place_where_they_are_the_same_and_copied_where_not(tmp_path: Path) -> None:
+    stored: dict[int, bytes] = {}
+
+    def put(content: bytes) -> int:
+        stored[len(stored)] = content
+        return len(stored) - 1
+
+    file, folder = tmp_path / "images", tmp_path / "artifact"
+    (folder / "inside").mkdir(parents=True)
+    for path, content in ((file, b"pixels"), (folder / "weights", b"1"), (folder / "inside" / "graph", b"2")):
+        path.write_bytes(content)
+    sent = [Shipped.of(path, secrets.token_hex(32), put) for path in (file, folder)]
+    assert [one.here(stored.__getitem__) for one in sent] == [str(file), str(folder)]
+    file.write_bytes(b"others")
+    (folder / "weights").unlink()
+    image, artifact = (Path(one.here(stored.__getitem__)) for one in sent)
+    assert image.read_bytes() == b"pixels"
+    assert {str(one.relative_to(artifact)): one.read_bytes() for one in artifact.rglob("*") if one.is_file()} == {
+        "weights": b"1",
+        "inside/graph": b"2",
+    }
+    payload = {"images": {"path": str(file), "n": 3}, "files": [str(folder)]}
+    assert moved(payload, {str(file): "/there/a"}) == {"images": {"path": "/there/a", "n": 3}, "files": [str(folder)]}
+
+
+def test_two_machines_are_told_apart_in_words() -> None:
+    here, there = "Model A; avx2-fma; torch 2.13.0, numpy 2.4.6", "Model A; avx2-fma-avx512f; torch 2.13.0, numpy 2.4.6"
+    assert unlike(here, there) == "avx2-fma-avx512f there, avx2-fma here"
+    assert unlike(here, f"{here}, scipy 1.17.1") == "scipy 1.17.1 there, nothing more here"

@@ -1,0 +1,144 @@
+"""Faults of a worker are answers: each is named, and the next call works. The workers are real processes."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from isobatch.pipeline.workers import pool as execute
+from isobatch.pipeline.workers.pool import WorkerError, Workers
+
+HERE = "tests.pipeline.workers.test_pool"
+
+
+class Refused(Exception):
+    reason = "no such engine"
+    remedy = "install it"
+    code = "engine"
+
+
+def echo(payload: Any, emit: Any) -> Any:
+    emit({"half": 1})
+    sys.stdout.write("libraries print things")
+    return {"payload": payload, "threads": os.environ.get("OMP_NUM_THREADS")}
+
+
+def fault(payload: str, emit: Any) -> None:
+    if payload == "crash":
+        os.kill(os.getpid(), signal.SIGSEGV)
+    if payload == "exit":
+        os._exit(7)
+    if payload == "hang":
+        time.sleep(60)
+    if payload == "fill":
+        kept = os.urandom(1 << 20) * 400  # taking it down lasts longer than a process's end
+        emit([os.getpid(), len(kept)])
+        time.sleep(60)
+    if payload == "refuse":
+        raise Refused("refused")
+    raise ValueError("two\nlines")
+
+
+@pytest.fixture(scope="module")
+def workers() -> Iterator[Workers]:
+    with pytest.MonkeyPatch.context() as patch, Workers(timeout_s=30) as found:
+        patch.setattr(execute, "PRELOAD", "json")
+        yield found
+
+
+def test_a_result_comes_back_and_events_on_the_way(workers: Workers) -> None:
+    events: list[Any] = []
+    found = workers.call({"OMP_NUM_THREADS": "3"}, f"{HERE}:echo", [1, "ü"], events.append)
+    assert found == {"payload": [1, "ü"], "threads": "3"}
+    assert events == [{"half": 1}]
+
+
+@pytest.mark.parametrize(
+    ("what", "kind", "text"),
+    [
+        ("crash", "crash", "SIGSEGV"),
+        ("exit", "crash", "code 7"),
+        ("error", "ValueError", "two lines"),
+        ("refuse", "Refused", "no such engine"),
+    ],
+)
+def test_a_fault_is_named_and_the_next_call_works(workers: Workers, what: str, kind: str, text: str) -> None:
+    with pytest.raises(WorkerError, match=text) as found:
+        workers.call({}, f"{HERE}:fault", what)
+    assert found.value.kind == kind
+    assert found.value.remedy == ("install it" if what == "refuse" else None)
+    assert workers.call({}, f"{HERE}:echo", 5)["payload"] == 5
+
+
+def test_a_silent_worker_is_ended(workers: Workers) -> None:
+    workers.call({}, f"{HERE}:echo", 0)
+    workers.timeout_s = 0.5
+    with pytest.raises(WorkerError, match="silent for") as found:
+        workers.call({}, f"{HERE}:fault", "hang")
+    assert found.value.kind == "timeout"
+    workers.timeout_s = 30
+    assert workers.call({}, f"{HERE}:echo", 1)["payload"] == 1
+
+
+def test_a_launcher_that_cannot_start_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(execute, "PRELOAD", "no_such_module")
+    with Workers(timeout_s=30) as found, pytest.raises(WorkerError, match="no_such_module"):
+        found.call({}, f"{HERE}:echo", 0)
+
+
+def test_no_process_outlives_a_killed_parent() -> None:
+    code = (
+        "import sys\nfrom pipeline import execute\nexecute.PRELOAD = 'json'\n"
+        "workers = execute.Workers(60)\n"
+        "print(workers.launcher({}).process.pid, flush=True)\n"
+        f"workers.call({{}}, '{HERE}:fault', 'hang')\n"
+    )
+    root = Path(__file__).resolve().parents[3]
+    parent = subprocess.Popen([sys.executable, "-c", code], cwd=root, stdout=subprocess.PIPE)
+    assert parent.stdout is not None
+    launcher = int(parent.stdout.readline())
+    children = Path(f"/proc/{launcher}/task/{launcher}/children")
+    deadline = time.monotonic() + 20
+    while not (pids := children.read_text().split()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert len(pids) == 1
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+    while time.monotonic() < deadline and any(_alive(int(pid)) for pid in [launcher, *pids]):
+        time.sleep(0.05)
+    assert not any(_alive(int(pid)) for pid in [launcher, *pids])
+
+
+def test_a_worker_is_gone_before_its_study_is_however_often_it_is_asked_to_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    close = execute.Launcher.close
+
+    def while_asked(launcher: execute.Launcher) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGTERM)
+        close(launcher)
+
+    monkeypatch.setattr(execute, "PRELOAD", "json")
+    monkeypatch.setattr(execute.Launcher, "close", while_asked)
+    pids: list[int] = []
+
+    def told(event: list[int]) -> None:
+        pids.append(event[0])
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), Workers(timeout_s=60) as workers:
+        workers.call({}, f"{HERE}:fault", "fill", told)
+    assert not Path(f"/proc/{pids[0]}").exists()
+
+
+def _alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False

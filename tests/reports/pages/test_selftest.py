@@ -1,0 +1,92 @@
+"""How the self-test is shown, and the command that runs it."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+
+import pytest
+from rich.console import Group
+
+import isobatch.reports.commands.selftest as command
+from isobatch.models.planted import find_fault
+from isobatch.pipeline.records.errors import UsageError
+from isobatch.pipeline.tools.selftest.judge import Outcome, SelfTest, innocence, judged
+from isobatch.reports.pages.selftest import blocks
+from isobatch.reports.screen.rich_blocks import drawn
+from isobatch.reports.screen.terminal import WIDTH, console_for
+
+
+def outcome(name: str, layer: str, mechanism: str, *triggers: str) -> Outcome:
+    causes = [{"name": mechanism, "verdict": "supported", "evidence": f"seen in {layer}"}]
+    explained = {"mechanism": mechanism, "triggers": list(triggers), "causes": causes}
+    built = {"wrong-row", "rounding-order", "thread-partition", "dynamic-scale"}
+    return judged(find_fault(name), {"named": [layer], "explained": explained}, built)
+
+
+def selftest() -> SelfTest:
+    outcomes = (
+        outcome("swapped-rows", "pool", "wrong-row"),
+        outcome("threads", "hidden", "rounding-order", "thread-partition"),
+        outcome("batch-scale", "hidden", "unexplained"),
+        Outcome(find_fault("cast"), "not checked", "its worker was ended by SIGKILL"),
+    )
+    accused = {"accused": [{"seed": 7, "layers": ["fc"]}], "layers": 1800, "tried": 10**6}
+    return SelfTest(outcomes, innocence(accused, 200), None, 2, 42069)
+
+
+def shown(verbose: bool) -> str:
+    stream = io.StringIO()
+    console_for(stream).print(Group(*map(drawn, blocks(selftest(), verbose))))
+    return stream.getvalue()
+
+
+def test_every_fault_has_a_row_a_state_and_a_reason() -> None:
+    text = shown(verbose=False)
+    assert max(map(len, text.splitlines())) <= WIDTH
+    rows = {line.split()[0]: line for line in text.splitlines() if line.strip()}
+    assert "✓ found" in rows["swapped-rows"]
+    assert "✓ found" in rows["threads"]
+    assert "× missed" in rows["batch-scale"] and "? not checked" in rows["cast"]
+    assert "dynamic-scale was expected, and unexplained named" in text
+    assert "its worker was ended by SIGKILL" in text
+    assert "2 of 4 planted faults found and named, 1 missed, 1 not checked." in text
+    assert "seen in pool" not in text
+
+
+def test_the_confusion_table_has_what_was_named_wrongly_in_a_column_of_its_own() -> None:
+    text = " ".join(shown(verbose=False).split())
+    assert "column 6: unexplained" in text
+    assert "4 dynamic-scale – – – – – 1" in text
+
+
+def test_accusations_are_listed_with_the_bound() -> None:
+    text = " ".join(shown(verbose=False).split())
+    assert "1 were accused" in text
+    assert "95 % confidence" in text and "seed 7: fc" in text
+
+
+def test_verbose_shows_the_evidence() -> None:
+    assert "wrong-row supported: seen in pool" in shown(verbose=True)
+
+
+def test_the_json_is_strict_and_carries_the_confusion() -> None:
+    said = json.loads(json.dumps(selftest().to_json(), allow_nan=False))
+    assert {"planted": "dynamic-scale", "named": "unexplained", "count": 1} in said["confusion"]
+    assert said["innocence"]["trials"] == 200
+
+
+@pytest.mark.parametrize(
+    "flags, text",
+    [
+        (["--faults", "one-ulps"], "did you mean 'one-ulp'"),
+        (["--trials", "-1"], "give a whole number"),
+        (["--seed", "x"], "give a whole number"),
+    ],
+)
+def test_bad_flags_are_one_clear_line(flags: list[str], text: str) -> None:
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    with pytest.raises(UsageError, match=text):
+        command.run(parser.parse_args(flags))

@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import io
+import time
+
+import pytest
+
+from isobatch.reports.screen.progress import Progress
+from tests.reports.screen.test_terminal import Tty
+
+
+def test_a_pipe_gets_one_line_for_each_new_label() -> None:
+    stream = io.StringIO()
+    with Progress(quiet=False, stream=stream) as progress:
+        progress.plan(10.0)
+        for _ in range(3):
+            progress.step("fp32, round 1 of 2", 1.0)
+        progress.step("int8-x86, round 1 of 2", 0.0)
+    lines = stream.getvalue().splitlines()
+    assert len(lines) == 2
+    assert lines[0].startswith("fp32, round 1 of 2 (10 %, about ")
+    assert lines[1].startswith("int8-x86, round 1 of 2 (30 %, about ")
+    assert "\x1b" not in stream.getvalue()
+
+
+def test_work_done_side_by_side_is_said_once_each() -> None:
+    stream = io.StringIO()
+    with Progress(quiet=False, stream=stream) as progress:
+        progress.plan(10.0)
+        for label in ("fp32", "bf16", "fp32", "bf16", "fp32"):
+            progress.step(label, 1.0, beside=1)
+    assert [line.split(" (")[0] for line in stream.getvalue().splitlines()] == ["fp32", "bf16"]
+
+
+def test_the_time_left_scales_with_the_pace_so_far(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    progress = Progress(quiet=True, stream=io.StringIO())
+    progress.plan(40.0)
+    assert (progress.left_s, progress.share_done) == (None, 0.0)
+    now[0] += 20.0
+    progress.step("a", 10.0)
+    assert (progress.left_s, progress.share_done) == (45.0, 0.25)
+    progress.step("b", 99.0)
+    assert (progress.left_s, progress.share_done) == (0.0, 1.0)
+    progress.plan(5.0)
+    assert progress.left_s is None
+
+
+def test_a_step_before_any_plan_makes_no_estimate() -> None:
+    stream = io.StringIO()
+    with Progress(quiet=False, stream=stream) as progress:
+        progress.step("build fp32", 0.0)
+        progress.step("read", 3.0)
+    assert stream.getvalue() == "build fp32\nread\n"
+
+
+def test_quiet_says_nothing() -> None:
+    for stream in (io.StringIO(), Tty()):
+        with Progress(quiet=True, stream=stream) as progress:
+            progress.plan(1.0)
+            progress.step("fp32", 1.0)
+            progress.line("a warning")
+        assert stream.getvalue() == ""
+
+
+def test_lines_are_kept_and_cleaned() -> None:
+    stream = io.StringIO()
+    with Progress(quiet=False, stream=stream) as progress:
+        progress.line("first\nsecond \x1b[31m[bold]red[/bold] " + "x" * 200)
+    assert stream.getvalue() == f"first\nsecond \N{REPLACEMENT CHARACTER}[31m[bold]red[/bold] {'x' * 200}\n"
+
+
+def test_a_terminal_gets_one_line_redrawn_in_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    stream = Tty()
+    with Progress(quiet=False, stream=stream) as progress:
+        progress.plan(2.0)
+        progress.step("int8-x86, round 1 of 2", 1.0, beside=3)
+        progress.line("kept on the screen")
+        progress.refresh()
+    text = stream.getvalue()
+    assert "int8-x86, round 1 of 2 (+3)" in text and "50 %" in text and "kept on the screen" in text
+    assert text.rstrip().endswith("\x1b[2K") or "\x1b[?25h" in text, "the cursor comes back"
+
+
+def test_the_display_ends_when_the_work_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    stream = Tty()
+    with pytest.raises(KeyboardInterrupt), Progress(quiet=False, stream=stream):
+        raise KeyboardInterrupt
+    assert "\x1b[?25h" in stream.getvalue()

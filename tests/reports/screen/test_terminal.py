@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import io
+import re
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from isobatch.pipeline.records.study import Study
+from isobatch.reports.screen.summary import LINES
+from isobatch.reports.screen.terminal import WIDTH, console_for, print_summary
+from tests.reports import studies
+from tests.reports.payloads import GROUPS, poisoned
+
+PATHS = {name: Path(f"out/20260314T092653Z-1a2b3c4d/report.{name}") for name in ("html", "md", "json")}
+
+
+class Tty(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def printed(study: Study, stream: io.StringIO, verbose: bool = False) -> str:
+    print_summary(study, PATHS, stream, verbose)
+    return stream.getvalue()
+
+
+@cache
+def piped(name: str, verbose: bool = False) -> str:
+    return printed(studies.ALL[name](), io.StringIO(), verbose)
+
+
+def closing(text: str) -> list[str]:
+    lines = text.splitlines()
+    start = max(at for at, one in enumerate(lines) if one.startswith("Summary "))
+    return lines[start:]
+
+
+def crowded() -> Study:
+    study = studies.full()
+    many = [v.model_copy(update={"name": f"{v.name}-{i}"}) for i in range(6) for v in study.variants]
+    warnings = [w.model_copy(update={"text": f"{i} {w.text * 9}"}) for i in range(9) for w in study.warnings]
+    assert study.answer is not None
+    told = study.answer.model_copy(update={"sentence": study.answer.sentence * 9})
+    return study.model_copy(update={"variants": many, "warnings": warnings, "answer": told})
+
+
+@cache
+def crowded_text() -> str:
+    return printed(crowded(), io.StringIO())
+
+
+@pytest.mark.parametrize("name", [*studies.ALL, "crowded"])
+def test_the_closing_summary_fits(name: str) -> None:
+    lines = closing(crowded_text() if name == "crowded" else piped(name))
+    assert len(lines) <= LINES
+    assert max(map(len, lines)) <= WIDTH
+
+
+def test_the_summary_has_all_it_should() -> None:
+    lines = closing(piped("full"))
+    text = "\n".join(lines)
+    for variant in studies.full().variants:
+        assert sum(one.startswith(variant.name + " ") for one in lines) == 1
+    assert "It depends on the implementation" in text
+    assert "Deploy ort-int8, 8 images at a time" in text
+    assert "Why: It is batch-invariant" in text
+    assert "Price: 39 % less throughput than the fastest, int8-x86" in text
+    assert "Warning: no cached ImageNet weights" in text
+    assert "Not measured: int8-pt2e (unavailable: torchao is not installed)" in text
+    assert lines[-3:] == [str(path) for path in PATHS.values()]
+    assert "…" not in text, "a cell was cut"
+
+
+def test_repairs_have_a_short_mark_and_a_stage_that_has_not_run_has_none() -> None:
+    told = " ".join(closing(piped("full")))
+    assert "Repaired, batch-invariant: fp32+surgical (0.99 x at N = 8), bf16+surgical (0.97 x at N = 8)" in told
+    assert "No repair holds: ort-int8-dynamic." in told
+    silent = piped("unasked", verbose=True)
+    for title in ("Where the difference starts", "What makes it batch-invariant", "How it grows", "Repaired"):
+        assert title not in silent
+
+
+def test_rows_that_do_not_fit_are_counted() -> None:
+    text = crowded_text()
+    assert re.search(r"\.\.\. and \d+ variants more", text) and re.search(r"\.\.\. and \d+ warnings more", text)
+
+
+@pytest.mark.parametrize("name", list(studies.ALL))
+@pytest.mark.parametrize("verbose", [False, True])
+def test_a_pipe_gets_plain_text(name: str, verbose: bool) -> None:
+    text = piped(name, verbose)
+    assert "\x1b" not in text
+    assert max(map(len, text.splitlines())) <= WIDTH
+
+
+def test_a_terminal_gets_colour_unless_told_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    assert "\x1b[32m" in printed(studies.full(), Tty())
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert not re.search(r"\x1b\[[0-9;]*3[0-9]", printed(studies.full(), Tty()))
+
+
+def test_verbose_prints_the_folded_sections_too() -> None:
+    plain, verbose = (piped("full", verbose) for verbose in (False, True))
+    assert "The original post's own table" in plain and "Glossary" not in plain
+    assert "Glossary" in verbose
+
+
+@pytest.mark.parametrize("payloads", GROUPS)
+def test_no_string_steers_the_terminal(payloads: tuple[str, ...]) -> None:
+    text = printed(poisoned(studies.small(), " ".join(payloads)), io.StringIO(), verbose=True)
+    assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200f\u202e\u2066]", text)
+
+
+def test_markup_is_shown_not_obeyed() -> None:
+    text = printed(poisoned(studies.small(), "[bold]x[/bold] :smile:"), io.StringIO())
+    assert "[bold]x[/bold] :smile:" in text
+
+
+def test_a_narrow_terminal_is_respected(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "60")
+    stream = Tty()
+    assert console_for(stream).width == 60
+    assert max(map(len, re.sub(r"\x1b\[[0-9;]*m", "", printed(studies.full(), stream)).splitlines())) <= 60

@@ -1,0 +1,65 @@
+"""What is said of accuracy and batch size, on the terminal, in the section, and again from a stored run."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+
+import run
+from isobatch.pipeline.compare.accuracy_by_batch_size import decided_again
+from isobatch.reports.blocks import Absent, Table
+from isobatch.reports.files.json_report import load_study, study_json
+from isobatch.reports.screen.terminal import print_summary
+from isobatch.reports.sections.batch_accuracy import in_short, sentence
+from tests.reports import studies
+from tests.reports.sections.test_sections import words, written
+
+
+def test_the_sentence_gives_a_bound_even_where_nothing_changed_and_the_worst_first() -> None:
+    said = words(sentence(studies.full()) or ())
+    assert said.startswith("Undecided against ±2 points for bf16, int8-x86")
+    assert "(2 of 15 top-1 changed, at most 36 %; accuracy -12.5 points (-57.5 to +42.0) with bf16 at N = 8)" in said
+    assert (
+        "; no for fp32, fp16" in said and "no top-1 of 15 labelled images changed at any tested N (at most 18 %" in said
+    )
+
+
+def test_one_line_of_it() -> None:
+    assert in_short(studies.full()) == "undecided against ±2 points for 5 variants; no for 7 variants"
+    assert in_short(decided_again(studies.full(), 60.0)) == "within ±60 points for 5 variants; no for 7 variants"
+
+
+@pytest.mark.parametrize(("margin", "begin"), [(0.5, "Undecided against ±0.5 points"), (60.0, "Within ±60 points for")])
+def test_a_stored_study_is_decided_again(margin: float, begin: str) -> None:
+    again = decided_again(studies.full(), margin)
+    assert words(sentence(again) or ()).startswith(begin)
+    assert again.recommendation is not None and again.recommendation.policy.equivalence_margin == margin
+
+
+def test_render_takes_a_margin_and_writes_the_decision(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "report.json").write_text(study_json(studies.small()))
+    run.main(["render", str(tmp_path), "--equivalence-margin", "3"])
+    assert "Does accuracy depend on N? no for 2 variants." in capsys.readouterr().out
+    (found,) = load_study(tmp_path).variants[1].batch_accuracy or ()
+    assert (found.margin_points, found.depends) == (3.0, "no")
+
+
+def test_what_cannot_be_used_is_not_judged() -> None:
+    assert "not judged: invalid" in [
+        row[2] for row in next(b for b in written("batch_accuracy", studies.strange()) if isinstance(b, Table)).rows
+    ]
+    usable = words(sentence(studies.strange()) or ())
+    assert "poisoned" not in usable and "shaky" not in usable
+
+
+def test_without_labels_nothing_is_said() -> None:
+    study = studies.full()
+    bare = study.model_copy(
+        update={"variants": [v.model_copy(update={"batch_accuracy": None}) for v in study.variants]}
+    )
+    assert sentence(bare) is None and isinstance(written("batch_accuracy", bare)[0], Absent)
+    stream = io.StringIO()
+    print_summary(bare, {}, stream, verbose=False)
+    assert "Does accuracy depend" not in stream.getvalue()

@@ -1,0 +1,201 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from isobatch.pipeline.records import study as r
+from isobatch.pipeline.records.study import Study
+from isobatch.reports import blocks
+from isobatch.reports.blocks import Block, Code, Line, Link
+from isobatch.reports.sections import Section, all_sections, write_all
+from isobatch.reports.sections.answer import headline, not_measured, price, scope
+from tests.reports import explained, studies
+
+SECTIONS = all_sections()
+STUDIES = list(studies.ALL)
+
+
+def flat(found: Iterator[Block] | tuple[Block, ...] | list[Block]) -> Iterator[Block]:
+    for block in found:
+        yield block
+        if isinstance(block, blocks.Callout | blocks.Details):
+            yield from flat(block.blocks)
+        if isinstance(block, blocks.Figure):
+            yield block.table
+
+
+def words(prose: Line) -> str:
+    return "".join(part.text if isinstance(part, Code | Link) else part for part in prose)
+
+
+def said(block: Block) -> list[str]:
+    """Every text of one block, those of nested blocks left out."""
+    match block:
+        case blocks.Heading(text):
+            return [text]
+        case blocks.Paragraph(prose):
+            return [words(prose)]
+        case blocks.Bullets(items):
+            return [words(item) for item in items]
+        case blocks.Listing(text):
+            return [one for one in text.splitlines() if one]
+        case blocks.Definitions(items):
+            return [text for term, prose in items for text in (term, words(prose))]
+        case blocks.KeyFigures(items):
+            return [
+                text for one in items for text in (one.label, one.value, *([words(one.remark)] if one.remark else []))
+            ]
+        case blocks.Table():
+            cells = [cell for row in block.rows for cell in row if cell is not None]
+            return [block.caption, *(column.title for column in block.columns), *cells]
+        case blocks.Figure():
+            return [block.title, block.description]
+        case blocks.Callout():
+            return [words(block.title)]
+        case blocks.Details():
+            return [block.summary]
+        case blocks.Absent(why):
+            return [words(why)]
+
+
+def written(name: str, study: Study) -> list[Block]:
+    return list(flat(next(s for s in SECTIONS if s.name == name).write(study)))
+
+
+@pytest.mark.parametrize("study", STUDIES)
+@pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.name)
+def test_every_section_says_something_on_every_study(section: Section, study: str) -> None:
+    texts = [text for block in flat(section.write(studies.ALL[study]())) for text in said(block)]
+    assert texts
+    for text in texts:
+        assert text.strip(), "an empty text"
+        assert text != "None", f"an absent value was written as a word: {text}"
+        assert text != "nan", f"a number was not given its words: {text}"
+
+
+def test_sections_have_places_titles_and_names_of_their_own() -> None:
+    assert [s.order for s in SECTIONS] == sorted({s.order for s in SECTIONS})
+    assert len({s.title for s in SECTIONS}) == len(SECTIONS)
+    assert {s.show for s in SECTIONS} == {"first", "open", "folded", "chapter"}
+
+
+def test_the_answer_comes_first() -> None:
+    assert write_all(studies.full())[0].name == "answer"
+
+
+def test_the_choice_is_the_headline_and_marked_in_the_overview() -> None:
+    study = studies.full()
+    assert study.recommendation is not None and study.recommendation.chosen is not None
+    chosen = study.recommendation.chosen
+    assert words(headline(study.recommendation)) == f"Deploy {chosen}, 8 images at a time"
+    (table,) = [b for b in written("overview", study) if isinstance(b, blocks.Table)]
+    assert table.chosen is not None and table.rows[table.chosen][0] == chosen
+
+
+def test_the_price_is_told_against_the_fastest_and_fp32() -> None:
+    text = words(price(studies.full()))
+    assert "39 % less throughput than the fastest, int8-x86, which is batch-variant" in text
+    assert "106 img/s against 174 img/s" in text
+    assert "5.4 x the throughput of fp32" in text
+
+
+def test_a_repaired_choice_has_its_price_too() -> None:
+    study = studies.mended()
+    assert study.recommendation is not None
+    assert words(headline(study.recommendation)) == "Deploy int8-x86+surgical, 8 images at a time"
+    text = words(price(study))
+    assert "6 % less throughput than the fastest, int8-x86, which is batch-variant: 164 img/s against 174 img/s" in text
+    assert "8.3 x the throughput of fp32" in text
+    (figures,) = [b for b in written("answer", study) if isinstance(b, blocks.KeyFigures)]
+    assert (figures.items[-1].label, figures.items[-1].value) == ("Price of stability", "6 % slower")
+
+
+def test_a_repaired_choice_is_marked_in_the_overview_and_joined_in_the_picture() -> None:
+    (table,) = [b for b in written("overview", studies.mended()) if isinstance(b, blocks.Table)]
+    assert table.chosen is not None
+    row = table.rows[table.chosen]
+    assert row[:2] == ("int8-x86+surgical", "batch-invariant") and row[7:10] == ("23.4", "164", "8")
+    (figure,) = [b for b in written("cost_and_stability", studies.mended()) if isinstance(b, blocks.Figure)]
+    (rings,) = [layer for layer in figure.spec["layer"] if layer.get("transform") == [{"filter": "datum.chosen"}]]
+    assert rings["mark"]["type"] == "point"
+    assert [value["name"] for value in figure.spec["data"]["values"] if value["chosen"]] == ["int8-x86+surgical"]
+
+
+def test_a_repair_that_loses_nothing_has_no_price() -> None:
+    row = studies.ROWS[0]
+    repair = r.Repair(name="surgical", batch_invariant=True, scope="", throughput_ratio={"8": explained.ratio(1.02)})
+    study = studies.study([studies.measured(row).model_copy(update={"repairs": [repair]})])
+    assert study.recommendation is not None
+    decided = study.recommendation.model_copy(update={"chosen": "fp32+surgical"})
+    text = words(price(study.model_copy(update={"recommendation": decided})))
+    assert text == "Nothing: the fastest, fp32, is no faster than its 20.2 img/s at N = 8."
+
+
+def test_the_fastest_has_no_price() -> None:
+    study = studies.study([studies.measured(studies.ROWS[9])])
+    assert words(price(study)).startswith("Nothing: it is the fastest of 1 measured variant, 106 img/s at N = 8.")
+
+
+def test_what_was_not_measured_is_named() -> None:
+    text = not_measured(studies.full())
+    assert "int8-pt2e (unavailable)" in text and "N = 8, 16 on seed, because the set has 4 images" in text
+
+
+@pytest.mark.parametrize("name", [v.name for v in studies.full().variants])
+def test_the_overview_has_a_row_for_each_variant(name: str) -> None:
+    (table,) = [b for b in written("overview", studies.full()) if isinstance(b, blocks.Table)]
+    assert [row[0] for row in table.rows].count(name) == 1
+
+
+def test_the_original_post_stands_beside_the_variants() -> None:
+    table = next(b for b in written("original_post", studies.full()) if isinstance(b, blocks.Table))
+    assert table.rows[0][4:8] == ("1.5e-06", "1.9e-06", "1.9e-06", "3.8e-06")
+    rows = {row[0]: row for row in table.rows}
+    assert rows["fp32"][1:4] == ("bit-equal", "bit-equal", "close")
+    assert rows["bf16"][3] == "not close"
+    assert rows["ort-int8"][4:] == ("0", "0", "0", "0", "bit-equal")
+    assert "N = 4" in table.caption and "rtol = 1e-05" in table.caption
+
+
+def test_flips_are_never_a_bare_zero() -> None:
+    for name in ("batch_sizes", "neighbours"):
+        for table in written(name, studies.full()):
+            if isinstance(table, blocks.Table):
+                at = [i for i, column in enumerate(table.columns) if column.title == "Top-1 flips"]
+                assert all("at most" in (row[i] or "") for row in table.rows for i in at)
+
+
+def test_a_strange_output_is_named_not_hidden() -> None:
+    (table,) = [b for b in written("overview", studies.strange()) if isinstance(b, blocks.Table)]
+    rows = {row[0]: row for row in table.rows}
+    assert rows["poisoned"][5] == "NaN [nan]"
+    details = written("batch_sizes", studies.strange())
+    cells = [cell for table in details if isinstance(table, blocks.Table) for row in table.rows for cell in row]
+    assert "not comparable [shape-mismatch]" in cells and "infinite [inf, signed-zero]" in cells
+
+
+def test_a_gpu_is_part_of_the_scope_and_figures_say_whose_they_are() -> None:
+    study = studies.on_gpu()
+    assert "NVIDIA H100 80GB HBM3 (driver 580.65, CUDA 13.0, cuDNN 91301) for fp32" in scope(study)
+    table = next(b for b in written("costs", study) if isinstance(b, blocks.Table))
+    place = [column.title for column in table.columns].index("Runs on")
+    rows = {row[0]: row for row in table.rows}
+    assert rows["fp32"][place] == "cuda" and "512 MB" in rows["fp32"]
+    assert {row[place] for name, row in rows.items() if name != "fp32"} == {"cpu"}
+    assert "device's own time" in table.caption
+    facts = [block for block in written("environment", study) if isinstance(block, blocks.Definitions)]
+    assert ("GPU", "NVIDIA H100 80GB HBM3") in [(term, words(text)) for term, text in facts[0].items]
+    plain = next(b for b in written("costs", studies.full()) if isinstance(b, blocks.Table))
+    assert "Runs on" not in [column.title for column in plain.columns] and "GPU" not in plain.caption
+
+
+def test_every_failure_is_listed_with_its_remedy() -> None:
+    table = next(b for b in written("not_run", studies.broken()) if isinstance(b, blocks.Table))
+    assert len(table.rows) == len(studies.broken().variants)
+    assert all(reason and remedy for _, _, reason, remedy in table.rows)
+
+
+def test_a_table_refuses_a_row_of_another_length() -> None:
+    with pytest.raises(ValueError, match="2 columns, but a row of 1"):
+        blocks.Table("t", (blocks.Column("a"), blocks.Column("b")), (("x",),))
