@@ -116,7 +116,7 @@ def test_a_cause_asks_one_question_and_spells_out_both_answers(cause: Cause) -> 
 @causes
 def test_a_cause_has_a_test_of_its_own(cause: Cause) -> None:
     name = f"test_{cause.name.replace('-', '_')}.py"
-    assert (Path(__file__).parent / "pipeline" / "causes" / name).is_file()
+    assert (Path(__file__).parent / "pipeline" / "explain" / "causes" / name).is_file()
 
 
 @causes

@@ -19,7 +19,7 @@ _MOST_STEPS, _FEWEST_STEPS = 64, 16  # between zero and the result of crafted ex
 
 
 def crafted(graph: WatchedGraph, layer: str, batch: int, seed: int, how: Crafted) -> IntegerCall | None:
-    """As ``models.spec.interventions.Integer``, for a layer that was watched; other constants, the same operator and shapes."""
+    """As ``spec.interventions.Integer``, for a watched layer: other constants, the same operator and shapes."""
     found = _run_crafted(graph, layer, batch, seed, how)
     if found is None:
         return None
@@ -119,7 +119,7 @@ def _added(
 def _extremes(node: IntegerNode, shape: tuple[int, ...], code: int) -> _Made | None:
     """Inputs of this code; weights of 127 in every third channel, of -128 in the next, of both in turn in the last.
 
-    Scales and biases put every exact sum of the middle of an image well above zero, as ``models.pytorch.int8.integer`` does.
+    Scales and biases put every exact sum of the middle of an image well above zero, as ``pytorch.int8.integer`` does.
     """
     if not node.is_product or "bias" not in node.values or node.values["weight"].dtype != np.int8:
         return None

@@ -26,7 +26,7 @@ _WIDE = {"float32": torch.float32, "float64": torch.float64}
 
 
 class ExaminedTorchRunner(RewritableTorchRunner):
-    """Offers what the interventions of ``pipeline.explain.causes`` need, for float layers and where it can for others."""
+    """Offers what the interventions of ``explain.causes`` need, for float layers and where it can for others."""
 
     def products(self, layer: str) -> Products | None:
         """The operands of a float convolution or linear layer that is a module; None for any other layer."""

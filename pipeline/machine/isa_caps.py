@@ -66,7 +66,7 @@ LIBRARIES = {
     "torch": ("torch", "oneDNN", "MKL", "FBGEMM"),
     "onnxruntime": ("onnxruntime",),
 }
-"""By runtime: the libraries, as ``models.machine.isa_probe.probe`` names them, whose kernels a variant of that runtime may run."""
+"""By runtime: the libraries, as ``isa_probe.probe`` names them, whose kernels a variant of that runtime may run."""
 
 
 def reached(runtime: str, native: Mapping[str, str], capped: Mapping[str, str]) -> list[str]:

@@ -7,8 +7,6 @@ from isobatch.pipeline.machine.emulation import emulated
 from isobatch.pipeline.machine.environment import cpu_flags
 
 _IMAGES_PER_SECOND = {"fp64": 6.0, "fp32": 15.0, "bf16": 28.0, "fp16": 18.0, "int8": 30.0}  # at 224 x 224, 2 cores
-
-
 _DYNAMIC, _EMULATED = 12.0, 1.5  # the same, of int8 with scales taken at run time, and of arithmetic that is emulated
 
 

@@ -54,7 +54,7 @@ def prove(
 ) -> VerificationRecord:
     """The record of the written file, run by processes without this project. Raises NoRepair where it does not hold.
 
-    ``found``: what ``pipeline.repair.in_worker:repair`` answered; ``file``: the artifact, into whose folder the images go.
+    ``found``: what ``in_worker:repair`` answered; ``file``: the artifact, into whose folder the images go.
     """
     chosen = found["tried"][found["chosen"]]
     serving = found["serving"]

@@ -19,5 +19,5 @@ def read_artifact(data: dict[str, Any]) -> Artifact:
 
 
 def artifact_json(artifact: Artifact) -> dict[str, Any]:
-    """The artifact as JSON-ready values; ``worker.read_artifact`` is the inverse."""
+    """The artifact as JSON-ready values; ``read_artifact`` is the inverse."""
     return {"key": artifact.key, "folder": str(artifact.folder), "manifest": asdict(artifact.manifest)}

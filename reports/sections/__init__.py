@@ -18,7 +18,6 @@ import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from typing import Literal
 
 from isobatch.pipeline.records.study import Study
 from isobatch.reports.blocks import Block, Show, Written

@@ -1,4 +1,4 @@
-"""What launchers import here instead of ``models.machine.preload``: the faulty table, and the only runtime it is used with."""
+"""What launchers import instead of ``machine.preload``: the faulty table, and the only runtime it is used with."""
 
 import importlib
 

@@ -1,4 +1,4 @@
-"""What launchers import in place of ``models.machine.preload``: the same, and a device that answers to the name of cuda."""
+"""What launchers import in place of ``machine.preload``: the same, and a device that answers to the name of cuda."""
 
 from contextlib import AbstractContextManager
 

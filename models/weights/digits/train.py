@@ -1,4 +1,6 @@
-"""Trains the embedded `digits` weights: `python -m models.weights.digits.train [--out FILE]`, about 15 minutes on 2 free cores.
+"""Trains the embedded `digits` weights, in about 15 minutes on 2 free cores.
+
+`python -m isobatch.models.weights.digits.train [--out FILE]`
 
 Trained are the stem, layer1, every BatchNorm, ten classifier rows and all 1000 biases, over the generated rest
 (`weights.py`). Small images first, the deployed 224 x 224 last. `MALLOC_TRIM_THRESHOLD_` and `MALLOC_MMAP_THRESHOLD_`

@@ -8,7 +8,7 @@ A rung is a module with
 * ``apply(bench) -> Iterator[Candidate]``: ways to repair it, the most promising first. A generator may ask whether one
   held before it goes on: ``held = yield candidate``.
 
-One rung needs no live network and stands elsewhere: ``pipeline.decide.switch_variant``, to another variant of the study.
+One rung needs no live network and stands elsewhere: ``decide.switch_variant``, to another variant of the study.
 
 A rung promises nothing: whether a candidate holds is decided by running it, bit by bit, over the stated scope.
 """

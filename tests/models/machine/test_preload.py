@@ -12,7 +12,8 @@ for name in ("init", "_lazy_init", "is_available", "device_count", "current_devi
     assert hasattr(torch.cuda, name)
     setattr(torch.cuda, name, touched)
 import isobatch.models.machine.preload
-print(*sorted({"torch", "onnxruntime", "isobatch.models.pytorch.int8.build", "isobatch.models.weights.torchvision_compat"} & set(sys.modules)))
+ours = {f"isobatch.models.{name}" for name in ("pytorch.int8.build", "weights.torchvision_compat")}
+print(*sorted(({"torch", "onnxruntime"} | ours) & set(sys.modules)))
 sys.stdout.flush()
 child = os.fork()
 if child == 0:
