@@ -55,6 +55,11 @@ def main(argv: list[str]) -> int:
         return _fail(Exit.TOOL, f"error [internal]: {type(error).__name__}: {text} (--debug shows where)", debug)
 
 
+def command() -> NoReturn:
+    """The installed command ``isobatch``."""
+    sys.exit(main(sys.argv[1:]))
+
+
 def _dispatch(argv: list[str]) -> int:
     from isobatch.pipeline.config.config import effective, read_config
     from isobatch.pipeline.config.flags import study_parser

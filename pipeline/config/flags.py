@@ -7,13 +7,14 @@ import difflib
 import re
 from typing import NoReturn
 
+import isobatch
 from isobatch.pipeline.config.grid import MEMORY_FORMATS
 from isobatch.pipeline.config.policy_flags import add_policy
 from isobatch.pipeline.machine.isa_caps import CAPS, NATIVE
 from isobatch.pipeline.records.errors import UsageError
 from isobatch.pipeline.records.study import NEIGHBOURS
 
-VERSION = "0.1.0"
+VERSION = isobatch.__version__
 ENGINES = ("local", "ray")
 
 

@@ -1,7 +1,8 @@
 """Where each setting of a study comes from: the command line, over the environment, over a TOML file, over the default.
 
-A key of the file is a flag of the study without its dashes (``batch-sizes = [2, 4]``, ``quick = true``); a variable is
-``ISOBATCH_`` and the flag in capitals (``ISOBATCH_BATCH_SIZES=2,4``). Values are read as the command line reads them.
+The file is ``--config FILE``, else ``isobatch.toml``, else the table ``[tool.isobatch]`` of ``pyproject.toml``. A key
+is a flag of the study without its dashes (``batch-sizes = [2, 4]``, ``quick = true``); a variable is ``ISOBATCH_`` and
+the flag in capitals (``ISOBATCH_BATCH_SIZES=2,4``). Values are read as the command line reads them.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Any
 from isobatch.pipeline.records.errors import UsageError
 
 FILE_NAME = "isobatch.toml"
+PROJECT_FILE = "pyproject.toml"
 PREFIX = "ISOBATCH_"
 COMMAND_LINE, DEFAULT = "command line", "default"
 MAX_BYTES = 1_000_000
@@ -116,15 +118,30 @@ def _from_file(
 ) -> dict[str, tuple[str, list[str]]]:
     """Of each key in the file: the file's name and the tokens a command line would have. An empty name: no file."""
     asked = typed if typed is not None else environment.get(f"{PREFIX}CONFIG")
-    path = Path(FILE_NAME if asked is None else asked)
-    if asked == "" or (asked is None and not path.exists()):
+    if asked == "":
         return {}
+    path, table = _table(asked)
     found = {}
-    for key, value in read_toml(path, "settings").items():
+    for key, value in table.items():
         if key not in actions:
             raise UsageError("unknown-setting", f"{path}: no setting {key!r}: did you mean {_nearest(key, actions)!r}?")
         found[key] = str(path), _tokens(parser, actions[key], value, str(path))
     return found
+
+
+def _table(asked: str | None) -> tuple[Path, dict[str, Any]]:
+    """The file that holds the settings, and what it says; an empty table where no file does."""
+    path = Path(FILE_NAME if asked is None else asked)
+    if asked is not None or path.exists():
+        return path, read_toml(path, "settings")
+    project = Path(PROJECT_FILE)
+    if not project.is_file():
+        return path, {}
+    table = read_toml(project, "settings").get("tool", {})
+    ours = table.get("isobatch", {}) if isinstance(table, dict) else {}
+    if not isinstance(ours, dict):
+        raise UsageError("settings", f"{project}: tool.isobatch is {ours!r}: make it a table, [tool.isobatch]")
+    return project, ours
 
 
 def _from_environment(actions: Mapping[str, argparse.Action], environment: Mapping[str, str]) -> dict[str, Any]:

@@ -68,6 +68,11 @@ def page(
     )
 
 
+def table_html(caption: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table alone, every text escaped: for places that bring their own style, such as a notebook."""
+    return _environment().get_template("table.html").render(caption=caption, headings=headings, rows=rows)
+
+
 def _anchors(blocks: Iterable[Block]) -> Iterator[str]:
     for block in blocks:
         if isinstance(block, Details):
