@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import importlib
 import pkgutil
 from collections.abc import Callable
 from functools import cache
+from importlib import metadata
 from typing import Any
 
 from isobatch.models import variants
@@ -32,6 +34,21 @@ def find_variant(name: str) -> VariantSpec:
         return rows[name]
     near = difflib.get_close_matches(name, rows, n=1, cutoff=0.0)
     raise KeyError(f"unknown variant {name!r}: did you mean {near[0]!r}? Known: {', '.join(rows)}")
+
+
+def installed(spec: VariantSpec) -> bool:
+    """Whether the distributions that this variant requires are there, of whichever version; nothing is imported."""
+    return set(versions(spec)) == {required.partition("==")[0] for required in spec.requires}
+
+
+def versions(spec: VariantSpec) -> dict[str, str]:
+    """The installed version of each distribution that this variant requires; those that are missing are left out."""
+    there = {}
+    for required in spec.requires:
+        name = required.partition("==")[0]
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            there[name] = metadata.version(name)
+    return there
 
 
 def load(dotted: str) -> Callable[..., Any]:

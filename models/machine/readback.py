@@ -17,4 +17,6 @@ def read() -> dict[str, str]:
         found["torchvision"] = "extension not loaded (schemas stubbed)" if compat.STUBBED else "extension loaded"
     if ort := sys.modules.get("onnxruntime"):
         found["onnxruntime"] = ", ".join(ort.get_available_providers())
+    if (openvino := sys.modules.get("openvino")) and hasattr(openvino, "__version__"):
+        found["openvino"] = openvino.__version__
     return found

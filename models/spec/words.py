@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
-
-if TYPE_CHECKING:
-    pass
+from typing import Any, Literal
 
 Json = Any  # JSON-ready values
 
@@ -32,14 +29,15 @@ class VariantSpec:
     """
 
     name: str
-    runtime: Literal["torch", "onnxruntime"]
+    runtime: Literal["torch", "onnxruntime", "openvino"]
     precision: str
     summary: str
     build: str
     open: str
     recipe: Mapping[str, Any] = field(default_factory=dict)
     role: Literal["candidate", "reference"] = "candidate"
-    optional: bool = False
+    optional: bool = False  # not among ``all``
+    extra: str = ""  # the extra that brings ``requires``; among ``all`` where it is installed
     calibrated: bool = False  # static scales: one artifact per input set, calibrated on that set's calibration part
     requires: tuple[str, ...] = ()  # distributions beyond requirements.txt, e.g. ("torchao==0.18.0",)
     # Processor features (the kernel's words), one of which this arithmetic needs: without any it is emulated, too slow

@@ -117,8 +117,8 @@ def why_not(spec: VariantSpec, setting: Setting, config: Config, caps: Caps) -> 
     if setting.cuda and setting.cuda.tf32 != config.cuda[0].tf32 and spec.precision != "fp32":
         return f"tf32 {setting.cuda.tf32}", "unavailable: no effect: TF32 is a way to multiply float32 values"
     if setting.memory_format != config.memory_format[0]:
-        if spec.runtime == "onnxruntime":
-            return setting.memory_format, "unavailable: no effect: onnxruntime chooses its own layouts"
+        if spec.runtime != "torch":
+            return setting.memory_format, f"unavailable: no effect: {spec.runtime} chooses its own layouts"
         if setting.device == "cpu" and (fixed := spec.recipe.get("memory_format")):
             return setting.memory_format, f"unavailable: no effect: this variant runs in {fixed} by its recipe"
     if reason := caps.why_not(setting.isa, spec.runtime):

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
-from isobatch.models.registry import all_variants, find_variant
+from isobatch.models.registry import all_variants, find_variant, installed
 from isobatch.models.spec.words import CudaOptions
 from isobatch.pipeline.config.grid import AXES, CUDA_AXES, MEMORY_FORMATS, OWN_SIZE, Axes, only_wished, read_grid, words
 from isobatch.pipeline.config.numbers import numbers, real_number, whole
@@ -172,7 +172,7 @@ def _cuda(axes: Axes) -> tuple[CudaOptions, ...]:
 
 def _variants(text: str) -> tuple[str, ...]:
     if text == "all":
-        return tuple(row.name for row in all_variants() if not row.optional)
+        return tuple(row.name for row in all_variants() if not row.optional and (not row.extra or installed(row)))
     names = [name.strip() for name in text.split(",") if name.strip()]
     if not names:
         raise UsageError("unknown-variant", "--variants names none: give 'all' or a list such as fp32,ort-int8")

@@ -65,6 +65,7 @@ def flags_under(isa: str, flags: frozenset[str]) -> frozenset[str]:
 LIBRARIES = {
     "torch": ("torch", "oneDNN", "MKL", "FBGEMM"),
     "onnxruntime": ("onnxruntime",),
+    "openvino": (),  # none of these variables is known to reach it
 }
 """By runtime: the libraries, as ``isa_probe.probe`` names them, whose kernels a variant of that runtime may run."""
 
@@ -77,4 +78,5 @@ def reached(runtime: str, native: Mapping[str, str], capped: Mapping[str, str]) 
 def no_effect(runtime: str, isa: str, native: Mapping[str, str]) -> str:
     """Why a variant of this runtime is not measured under a cap that reached none of its libraries."""
     said = "; ".join(f"{name}: {native[name]}" for name in LIBRARIES[runtime] if name in native)
-    return f"unavailable: the cap {isa} has no effect on {runtime}, which reads back as without it ({said})"
+    read = f", which reads back as without it ({said})" if said else ": none of its variables is known to reach it"
+    return f"unavailable: the cap {isa} has no effect on {runtime}{read}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from isobatch.models.registry import find_variant
+from isobatch.models.registry import find_variant, versions
 from isobatch.models.spec.artifact_cache import ArtifactCache
 from isobatch.models.spec.words import VariantSpec
 from isobatch.pipeline.config.config import Config
@@ -31,9 +31,9 @@ def build_artifacts(stages: Stages) -> None:
     helpers = [find_variant(name) for name in (baseline(stages.config), REFERENCE)]
     helpers = [spec for spec in helpers if spec.name not in stages.config.variants]
     for spec in [*stages.specs, *helpers]:
-        if stages.config.onnx and spec.runtime != "onnxruntime":
+        if stages.config.onnx and spec.runtime == "torch":
             reason = f"{spec.name} is made from a torch network, and an ONNX file was given"
-            remedy = "use --model and --weights, or measure the ort- variants"
+            remedy = "use --model and --weights, or measure the ort- and ov- variants"
             if spec not in helpers:
                 stages.fail(spec.name, WorkerError(reason, "VariantUnavailable", remedy))
             continue
@@ -71,7 +71,7 @@ def _build(stages: Stages, spec: VariantSpec, prepared: PreparedSet) -> None:
         "model": network.model,
         "weights": network.weights_sha256,
         "calibration": calibration and calibration.sha256,
-        "toolchain": toolchain(),
+        "toolchain": toolchain() | versions(spec),
         "machine": machine_key(),
     }
     known = ArtifactCache(stages.cache / "artifacts")

@@ -39,7 +39,7 @@ class ServedArtifact(Record):
     file: str = Field(pattern=_NAME)
     sha256: str = Field(pattern=_SHA)
     size_bytes: int
-    runtime: Literal["torch", "onnxruntime"]
+    runtime: Literal["torch", "onnxruntime", "openvino"]
     streams: int = Field(default=1, ge=1, le=1024)
     engine: str = Field(default="x86", pattern=r"^[a-z0-9]{1,20}$")
     optimise: bool = True

@@ -21,6 +21,7 @@ LITTLE_DISK_BYTES = 3_000_000_000
 _BUILT_WITH = {
     "torch": ("torch", "torchvision", "safetensors"),
     "onnxruntime": ("onnxruntime", "onnx", "onnxscript", "torch", "torchvision"),
+    "openvino": ("onnxruntime", "onnx", "onnxscript", "torch", "torchvision"),
 }
 _OPERATORS = {"QDQ": "QLinearConv", "QOperator": "QLinearConv", "ConvInteger": "ConvInteger"}
 
@@ -113,8 +114,8 @@ def _variant(spec: VariantSpec, flags: frozenset[str], installed: Mapping[str, s
         name, _, version = required.partition("==")
         has = installed.get(normalised(name), "not installed")
         if not same_version(has, version):
-            state: State = "limited" if spec.optional else "missing"
-            text = f"{'optional: ' if spec.optional else ''}needs {required} ({has})"
+            state: State = "limited" if spec.optional or spec.extra else "missing"
+            text = f"{'optional: ' if spec.optional or spec.extra else ''}needs {required} ({has})"
             return _finding(spec, state, text, f"pip install {required}")
     if error := probes.errors.get(spec.runtime):
         return _finding(spec, "missing", f"{spec.runtime} does not work here: {error}", "see the packages above")

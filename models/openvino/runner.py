@@ -1,0 +1,94 @@
+"""A live OpenVINO model, and what it really computes.
+
+Its compiled graph cannot be taken apart layer by layer without changing what is fused, so it is not ``Inspectable``.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isobatch.models.openvino.graph import in_effect, weight_layers
+from isobatch.models.openvino.session import compile_model, graph_file
+from isobatch.models.shared.padded import Padded
+from isobatch.models.shared.streams import Streamed
+from isobatch.models.spec.runner import WHOLE, Canonical, Runner
+from isobatch.models.spec.words import Artifact, Effective, RunnerSettings
+
+_HINTS = {"f32": "fp32", "bf16": "bf16"}
+
+
+def open_runner(artifact: Artifact, settings: RunnerSettings) -> OpenVinoRunner:
+    """A runner of an artifact's graph. Raises VariantUnavailable where OpenVINO is missing."""
+    return OpenVinoRunner(artifact, settings)
+
+
+class OpenVinoRunner:
+    """Runs the graph as deployed: compiled for latency, one stream, the condition's threads."""
+
+    def __init__(self, artifact: Artifact, settings: RunnerSettings) -> None:
+        self._artifact = artifact
+        self._settings = settings
+        self._compiled: Any = None
+
+    def __enter__(self) -> Self:
+        hint = self._artifact.manifest.recipe["hint"]
+        self._compiled = compile_model(graph_file(self._artifact.folder), self._settings.threads, hint)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._compiled = None
+
+    def run(self, images: NDArray[np.float32]) -> NDArray[Any]:
+        """Logits [n, classes] of images [n, 3, h, w], float32."""
+        (logits,) = self._live()([images], share_inputs=False, share_outputs=False).values()
+        return np.array(logits)
+
+    def effective(self) -> Effective:
+        """What the weight layers of the compiled graph compute in, and what was read back of the settings."""
+        compiled = self._live()
+        layers = weight_layers(compiled)
+        computed = Counter(layer.computed for layer in layers)
+        return Effective(
+            precision="+".join(kind for kind, _ in computed.most_common()),
+            provider="OpenVINO CPU",
+            int8_layers=computed["int8"],
+            weight_layers=len(layers),
+            note="; ".join(self._surprises(in_effect(compiled), computed)),
+        )
+
+    def with_canonical(self, rules: Mapping[str, Canonical]) -> Runner:
+        """The whole network in calls of one size. Raises KeyError for a layer: this graph is not taken apart."""
+        if set(rules) != {WHOLE}:
+            raise KeyError(f"no layer {min(rules)!r}: an OpenVINO graph is rewritten as a whole only")
+        return Padded(self, rules[WHOLE])
+
+    def with_threads(self, threads: int, streams: int = 1) -> Streamed:
+        """A compiled model of its own with so many threads, running several images at a time where asked."""
+        twin = OpenVinoRunner(self._artifact, replace(self._settings, threads=threads))
+        return Streamed(twin, streams, twin)
+
+    def _surprises(self, read: Mapping[str, str], computed: Counter[str]) -> Iterator[str]:
+        hint = _HINTS[self._artifact.manifest.recipe["hint"]]
+        others = sorted(set(computed) - {hint, "int8"})
+        if others:
+            yield f"asked for {hint}, {' and '.join(f'{computed[kind]} layers run in {kind}' for kind in others)}"
+        if read["INFERENCE_NUM_THREADS"] != str(self._settings.threads):
+            yield f"asked for {self._settings.threads} threads, OpenVINO uses {read['INFERENCE_NUM_THREADS']}"
+        if read["isa"]:
+            yield f"kernels: {read['isa']}"
+        if self._settings.memory_format != "contiguous":
+            yield f"memory format {self._settings.memory_format} has no effect: OpenVINO chooses its own layouts"
+
+    def _live(self) -> Any:
+        if self._compiled is None:
+            raise RuntimeError("this runner has no model: use it inside its `with` block")
+        return self._compiled

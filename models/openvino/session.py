@@ -1,0 +1,49 @@
+"""The one place that opens an OpenVINO model: every option it is given, and nothing hidden in defaults."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+from typing import Any
+
+from isobatch.models.spec.words import VariantUnavailable
+
+ONNX_FILE, IR_FILE = "model.onnx", "model.xml"
+"""The graph's name in an artifact's folder: as exported, or OpenVINO's own form with its weights beside it."""
+
+REMEDY = "make run EXTRAS=openvino, or pip install openvino==2026.4.1 nncf==3.4.0"
+_TELEMETRY = "openvino_telemetry"
+
+
+def library(name: str = "openvino") -> Any:
+    """The module of that name, loaded without the telemetry that it brings. Raises VariantUnavailable where missing.
+
+    Both libraries report on their use where that package can be imported, and do without where it cannot.
+    """
+    sys.modules.setdefault(_TELEMETRY, None)  # type: ignore[arg-type]  # "this module cannot be imported"
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise VariantUnavailable(f"{name} is not installed ({error})", REMEDY) from error
+
+
+def graph_file(folder: Path) -> Path:
+    """The graph in an artifact's folder."""
+    return folder / IR_FILE if (folder / IR_FILE).exists() else folder / ONNX_FILE
+
+
+def compile_model(model: Path | Any, threads: int, hint: str) -> Any:
+    """The compiled model of one stream, with ``threads`` threads and this precision (``f32``, ``bf16``) asked for.
+
+    What is asked for need not be what runs: read it back from the compiled model (``graph.py``).
+    """
+    core = library().Core()
+    graph = core.read_model(model) if isinstance(model, Path) else model
+    options = {
+        "INFERENCE_NUM_THREADS": threads,
+        "NUM_STREAMS": 1,
+        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_PRECISION_HINT": hint,
+    }
+    return core.compile_model(graph, "CPU", options)

@@ -1,0 +1,85 @@
+"""The variants against OpenVINO used directly, in a few lines; the verdict of both must be the same."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from isobatch.models.openvino.runner import OpenVinoRunner, open_runner
+from isobatch.models.openvino.session import ONNX_FILE, graph_file
+from isobatch.models.spec.runner import WHOLE, Canonical
+from isobatch.models.spec.words import Artifact, RunnerSettings, VariantUnavailable
+from tests.models.ort.small_onnx import LAYERS, build, classifier, pixels, request
+
+openvino = pytest.importorskip("openvino")
+SETTINGS = RunnerSettings(threads=1)
+
+
+def artifact_of(name: str, folder: Path) -> Artifact:
+    return build(name, request(folder, classifier(), calibration=pixels(4)), folder)
+
+
+def direct(file: Path, hint: str) -> "openvino.CompiledModel":
+    options = {"INFERENCE_NUM_THREADS": 1, "NUM_STREAMS": 1, "INFERENCE_PRECISION_HINT": hint}
+    return openvino.Core().compile_model(str(file), "CPU", options)
+
+
+@pytest.mark.parametrize("name", ["ov-fp32", "ov-int8"])
+def test_the_rows_and_the_verdict_are_those_of_a_direct_script(name: str, tmp_path: Path) -> None:
+    artifact = artifact_of(name, tmp_path)
+    images = np.random.default_rng(0).standard_normal((5, 3, 64, 64), np.float32)
+    script = direct(graph_file(artifact.folder), "f32")
+    alone = np.concatenate([script([images[i : i + 1]])[0].copy() for i in range(5)])
+    together = script([images])[0].copy()
+    with open_runner(artifact, SETTINGS) as runner:
+        ours_alone = np.concatenate([runner.run(images[i : i + 1]) for i in range(5)])
+        ours_together = runner.run(images)
+    assert ours_alone.tobytes() == alone.tobytes() and ours_together.tobytes() == together.tobytes()
+    assert (ours_alone.tobytes() == ours_together.tobytes()) == (alone.tobytes() == together.tobytes())
+
+
+def test_fp32_is_close_to_onnxruntime(tmp_path: Path) -> None:
+    import onnxruntime
+
+    artifact = artifact_of("ov-fp32", tmp_path)
+    images = np.random.default_rng(1).standard_normal((2, 3, 64, 64), np.float32)
+    session = onnxruntime.InferenceSession(artifact.folder / ONNX_FILE, providers=["CPUExecutionProvider"])
+    (expected,) = session.run(None, {session.get_inputs()[0].name: images})
+    with open_runner(artifact, SETTINGS) as runner:
+        rows = runner.run(images)
+        effective = runner.effective()
+    assert np.abs(rows - expected).max() <= 1e-4 * np.abs(expected).max()
+    assert (effective.precision, effective.weight_layers, effective.int8_layers) == ("fp32", LAYERS, 0)
+
+
+def test_int8_counts_the_layers_that_really_run_in_integers(tmp_path: Path) -> None:
+    artifact = artifact_of("ov-int8", tmp_path)
+    with open_runner(artifact, SETTINGS) as runner:
+        effective = runner.effective()
+    assert 0 < effective.int8_layers <= effective.weight_layers == LAYERS
+    assert artifact.manifest.int8_layers == effective.int8_layers
+
+
+def test_bf16_is_had_or_refused_by_what_is_read_back(tmp_path: Path) -> None:
+    try:
+        artifact = artifact_of("ov-bf16", tmp_path)
+    except VariantUnavailable as missing:
+        assert "reads back" in missing.reason
+        return
+    with open_runner(artifact, SETTINGS) as runner:
+        assert "bf16" in runner.effective().precision
+
+
+def test_calls_of_one_size_give_rows_that_do_not_know_the_batch(tmp_path: Path) -> None:
+    artifact = artifact_of("ov-fp32", tmp_path)
+    images = np.random.default_rng(2).standard_normal((5, 3, 64, 64), np.float32)
+    with open_runner(artifact, SETTINGS) as runner, runner.with_canonical({WHOLE: Canonical(size=2)}) as pinned:
+        alone = np.concatenate([pinned.run(images[i : i + 1]) for i in range(5)])
+        together = pinned.run(images)
+        first = runner.run(np.repeat(images[:1], 2, axis=0))[:1]
+    assert alone.tobytes() == together.tobytes() and alone[:1].tobytes() == first.tobytes()
+
+
+def test_a_layer_cannot_be_rewritten_alone(tmp_path: Path) -> None:
+    with OpenVinoRunner(artifact_of("ov-fp32", tmp_path), SETTINGS) as runner, pytest.raises(KeyError, match="whole"):
+        runner.with_canonical({"a": Canonical(size=1)})
