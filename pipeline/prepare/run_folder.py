@@ -14,7 +14,7 @@ from typing import IO, Any
 from isobatch.pipeline.config.config import Config
 from isobatch.pipeline.records.errors import UsageError
 from isobatch.pipeline.storage.files import StoreError, read_json, sweep, write_json
-from isobatch.pipeline.storage.places import OUT
+from isobatch.pipeline.storage import places
 
 _STATE = "run.json"
 
@@ -56,9 +56,9 @@ class Run:
     def finish(self, **facts: Any) -> None:
         """Mark the run finished and, in the usual place, point ``latest`` to it."""
         self._write("finished", facts)
-        if self.folder.parent == OUT.resolve():
-            link = OUT / "latest"
-            temporary = OUT / f".latest-{os.getpid()}"
+        if self.folder.parent == places.OUT.resolve():
+            link = places.OUT / "latest"
+            temporary = places.OUT / f".latest-{os.getpid()}"
             with contextlib.suppress(OSError):  # a convenience: no reason to fail a finished study
                 temporary.symlink_to(self.folder.name)
                 temporary.replace(link)
@@ -89,21 +89,21 @@ def open_run(config: Config) -> Run:
         if config.out is not None:
             return _open_named(Path(config.out).resolve(), config)
         if not config.fresh:
-            for folder in sorted(OUT.resolve().glob(f"*-{config.digest}"), reverse=True):
+            for folder in sorted(places.OUT.resolve().glob(f"*-{config.digest}"), reverse=True):
                 if _state(folder).get("state") == "running" and (run := _claim(folder, config.digest)):
                     return run
         return _open_new(config.digest)
     except StoreError as error:
         raise UsageError("out-unusable", str(error)) from error
     except OSError as error:
-        text = f"cannot write to {config.out or OUT}: {error.strerror}. Choose another place with --out"
+        text = f"cannot write to {config.out or places.OUT}: {error.strerror}. Choose another place with --out"
         raise UsageError("out-unusable", text) from error
 
 
 def _open_new(digest: str) -> Run:
     begin, again = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()), ""
     while True:
-        folder = OUT.resolve() / f"{begin}{again}-{digest}"
+        folder = places.OUT.resolve() / f"{begin}{again}-{digest}"
         try:
             folder.mkdir(parents=True)
         except FileExistsError:

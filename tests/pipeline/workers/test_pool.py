@@ -94,7 +94,7 @@ def test_a_launcher_that_cannot_start_says_why(monkeypatch: pytest.MonkeyPatch) 
 
 def test_no_process_outlives_a_killed_parent() -> None:
     code = (
-        "import sys\nfrom pipeline import execute\nexecute.PRELOAD = 'json'\n"
+        "import sys\nfrom isobatch.pipeline.workers import pool as execute\nexecute.PRELOAD = 'json'\n"
         "workers = execute.Workers(60)\n"
         "print(workers.launcher({}).process.pid, flush=True)\n"
         f"workers.call({{}}, '{HERE}:fault', 'hang')\n"
