@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,9 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from isobatch.models.weights.random_weights import random_state
+from isobatch.pipeline.inputs import InputsRequest
 from isobatch.pipeline.records.codes import CODES
+from isobatch.pipeline.workers.pool import Workers
 from tests.faulty.studies import report
 from tests.in_process import Commands, Ended
 from tests.models.ort import test_check_user_file as graphs
@@ -253,3 +256,76 @@ def test_constant_pictures_prove_nothing(home: Path, commands: Commands) -> None
     ended, found = ran(commands, home, "--variants", "ort-fp32,ort-int8", *SMALL)
     assert ended.code in (0, 1, 3)
     assert [variant["status"] for variant in found["variants"]] == ["measured", "measured"]
+
+
+def greedy(path: Path) -> None:
+    """A classifier that takes 12 GB for a tensor of ones, whatever its images."""
+    model = classifier()
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.array([3_000_000_000]), "many"))
+    one = onnx.helper.make_tensor("value", onnx.TensorProto.FLOAT, [1], [1.0])
+    model.graph.node[-1].output[0] = "plain"
+    model.graph.node.extend(
+        [
+            onnx.helper.make_node("ConstantOfShape", ["many"], ["ones"], value=one),
+            onnx.helper.make_node("ReduceMax", ["ones"], ["most"], keepdims=0),
+            onnx.helper.make_node("Mul", ["plain", "most"], ["logits"]),
+        ]
+    )
+    onnx.save(model, path)
+
+
+def endless(path: Path) -> None:
+    """A classifier that adds nothing to its logits, 2^62 times."""
+    model = classifier()
+    scalar = onnx.helper.make_tensor_value_info
+    body = onnx.helper.make_graph(
+        [
+            onnx.helper.make_node("Identity", ["going"], ["goes"]),
+            onnx.helper.make_node("Abs", ["sum"], ["next"]),
+        ],
+        "body",
+        [
+            scalar("turn", onnx.TensorProto.INT64, []),
+            scalar("going", onnx.TensorProto.BOOL, []),
+            scalar("sum", onnx.TensorProto.FLOAT, None),
+        ],
+        [scalar("goes", onnx.TensorProto.BOOL, []), scalar("next", onnx.TensorProto.FLOAT, None)],
+    )
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.array(2**62), "turns"))
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.array(True), "yes"))
+    model.graph.node[-1].output[0] = "plain"
+    model.graph.node.append(onnx.helper.make_node("Loop", ["turns", "yes", "plain"], ["logits"], body=body))
+    onnx.save(model, path)
+
+
+@pytest.mark.parametrize(("make", "why"), [(greedy, "memory|alloc"), (endless, "silent for 10 s")])
+def test_a_graph_without_bounds_is_refused_by_name(
+    home: Path, commands: Commands, make: Callable[[Path], None], why: str
+) -> None:
+    make(home / "wild.onnx")
+    line = refused(commands, home, *ONNX, "--onnx", "wild.onnx", "--inputs", "pictures", "--timeout", "10")
+    assert "wild.onnx" in line
+    assert any(word in line.lower() for word in why.split("|")), line
+
+
+def test_a_file_that_is_no_regular_one_is_not_replaced(home: Path, commands: Commands) -> None:
+    (home / "link.md").symlink_to("letter.txt")
+    os.mkfifo(home / "pipe.xml")
+    for flag, name in (("--markdown", "link.md"), ("--junit", "pipe.xml"), ("--markdown", "/dev/null")):
+        assert "out-unusable" in refused(commands, home, "compare", "a", "b", flag, name)
+    assert (home / "link.md").is_symlink() and not (home / "letter.txt").exists()
+
+
+def test_a_large_array_is_mapped_and_measured(tmp_path: Path, launchers: Workers) -> None:
+    """12 GB, most of them holes: more than a reader of images may take, and no more than a few images are in memory."""
+    shape = (1000, 3, 1000, 1000)
+    array = np.lib.format.open_memmap(tmp_path / "large.npy", "w+", np.float32, shape)
+    array[:, 0, 0, 0] = np.arange(shape[0])
+    array.flush()
+    del array
+    request = asdict(InputsRequest(str(tmp_path / "large.npy"), tmp_path / "stored", draw=lambda *asked: "", images=2))
+    request |= {"folder": str(request["folder"])}
+    (found,) = launchers.call(
+        {}, "isobatch.pipeline.inputs.in_worker:read_sets", {k: v for k, v in request.items() if k != "draw"}
+    )
+    assert found["evaluation"]["shape"] == [2, 3, 1000, 1000]

@@ -1,16 +1,17 @@
 """Real studies in which something breaks: variants in their workers, the disk, stored files, the streams, names."""
 
+import json
 import os
 import shutil
 import time
 from pathlib import Path
-from signal import SIGINT, SIGTERM
+from signal import SIGINT, SIGKILL, SIGTERM
 from typing import Any
 
 import pytest
 
 from isobatch.pipeline.machine.environment import available_cores
-from tests.faulty.studies import GRID, STUDY, Ended, by_name, make_home, marks, report, served, start, study
+from tests.faulty.studies import GRID, STUDY, Ended, Started, by_name, make_home, marks, report, served, start, study
 
 HOSTILE_FOLDER, HOSTILE_FILE = "<script>alert(1)<", "script>\x1b[31m\n.png"  # joined by "/" they are a whole script
 FAILED = {
@@ -266,6 +267,46 @@ def test_a_stopped_study_ends_at_once_and_keeps_what_it_has(home: Path) -> None:
         assert not (home / f"stopped-{number}" / "report.json").exists()
     ended = study(home, "healthy", "--out", "stopped-0", "--fresh")
     assert ended.code == 0
+
+
+def begun(home: Path, out: str, **env: str) -> tuple[Started, tuple[str, ...]]:
+    """A study that has its first evidence, while one of its variants hangs; and its command."""
+    argv = (*STUDY, *GRID, "--variants", "faulty-healthy,faulty-hang", "--timeout", "20", "--out", out)
+    (home / f"tmp-{out}").mkdir()
+    started = start(home, *argv, env={"TMPDIR": str(home / f"tmp-{out}"), **env})
+    deadline = time.monotonic() + 120
+    while not list((home / out / "evidence").rglob("*.safetensors")) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return started, argv
+
+
+def unfinished(home: Path, out: str, started: Started, code: str) -> None:
+    """The study ends in 4 without a report, and its run can go on."""
+    ended = started.end(alone=False)
+    assert ended.code == 4, ended
+    assert f"error [{code}]" in ended.stderr
+    assert not (home / out / "report.json").exists()
+    assert json.loads((home / out / "run.json").read_text())["state"] == "running"
+    assert list((home / f"tmp-{out}").iterdir()) == []
+
+
+def test_a_killed_launcher_leaves_a_run_that_the_same_command_finishes(home: Path) -> None:
+    started, argv = begun(home, "launcher-killed")
+    parent = started.process.pid
+    for launcher in Path(f"/proc/{parent}/task/{parent}/children").read_text().split():
+        os.kill(int(launcher), SIGKILL)
+    unfinished(home, "launcher-killed", started, "engine")
+    again = start(home, *argv).end(alone=False)
+    assert (again.code, "resuming" in again.stderr) == (3, True)  # the variant that hangs has failed
+
+
+def test_artifacts_that_vanish_leave_a_run_that_the_same_command_finishes(home: Path) -> None:
+    cache = {"XDG_CACHE_HOME": str(home / "vanishing")}
+    started, argv = begun(home, "vanished", **cache)
+    shutil.rmtree(home / "vanishing" / "isobatch" / "artifacts")
+    unfinished(home, "vanished", started, "storage")
+    again = start(home, *argv, env=cache).end(alone=False)
+    assert (again.code, "resuming" in again.stderr) == (3, True)
 
 
 def test_nobody_listens(home: Path) -> None:

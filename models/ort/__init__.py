@@ -1,1 +1,1 @@
-"""onnxruntime: building, opening, watching, examining and rewriting its graphs. The only place that knows it."""
+"""onnxruntime: building, opening, running and looking inside."""

@@ -4,28 +4,20 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import Any
+from pathlib import Path
 
 import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
+from isobatch.models.ort.external_data import LIMIT_BYTES as LIMIT_BYTES
+from isobatch.models.ort.external_data import OnnxError as OnnxError  # with the check that raises it
+from isobatch.models.ort.external_data import find_messages, take_in
 from isobatch.models.ort.session import open_session
-from isobatch.models.spec.artifact_cache import file_sha256
+from isobatch.models.shared.regular_files import Altered, read_regular
 
-LIMIT_BYTES = 2**31 - 1  # protobuf's own limit for one message
-_EXTERNAL_KEYS = {"location", "offset", "length", "checksum"}
 _BUILT_IN_DOMAINS = {"", "ai.onnx", "ai.onnx.ml", "com.microsoft"}
 _RE_EXPORT = "export it again with torch.onnx.export(..., dynamic_shapes=({0: 'n', 2: 'h', 3: 'w'},))"
-
-
-class OnnxError(ValueError):
-    """This ONNX file cannot be studied. The message says in one line what is wrong, why it matters and what to do."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__(" ".join(text.split()))  # the checkers' own messages span several lines
 
 
 @dataclass(frozen=True)
@@ -45,26 +37,27 @@ class CheckedModel:
         return classes or None
 
 
-def check_onnx(path: Path) -> CheckedModel:
+def check_onnx(path: Path, sha256: str | None = None) -> CheckedModel:
     """The model in this file, if it is an intact image classifier that needs nothing from outside its folder.
 
-    Reads the file and its external data, and writes nothing. Raises OnnxError on anything else.
+    Reads the file and its external data once: what is hashed is what is in the model. Writes nothing. Raises OnnxError
+    on anything else; Altered where the file does not have the given ``sha256``, that of an earlier check.
     """
-    model = _parse(path)
-    external = _check_external_data(model, path)
-    try:
-        onnx.load_external_data_for_model(model, str(path.parent))
-    except (OSError, ValueError, onnx.checker.ValidationError) as error:
-        raise OnnxError(f"{path}: its external data cannot be read: {error}; copy the whole folder again") from error
+    content = _read(path)
+    digest = hashlib.sha256(content).hexdigest()
+    if sha256 not in (None, digest):
+        raise Altered(f"{path} is not the file that was checked (SHA-256 {digest[:8]}, not {str(sha256)[:8]})")
+    model = _parse(content, path)
+    external = take_in(model, path)
     _check_operators(model, path)
     _check_validity(model, path)
     height, width = _check_interface(model, path)
-    digests = [file_sha256(file) for file in (path, *external)]
-    digest = digests[0] if not external else hashlib.sha256("".join(digests).encode()).hexdigest()
+    if external:
+        digest = hashlib.sha256("".join([digest, *external]).encode()).hexdigest()
     return CheckedModel(model, digest, height, width, _notes(model))
 
 
-def _parse(path: Path) -> onnx.ModelProto:
+def _read(path: Path) -> bytes:
     if not path.is_file():
         raise OnnxError(f"{path} is not a file; give the path of an .onnx file")
     size_bytes = path.stat().st_size
@@ -73,9 +66,16 @@ def _parse(path: Path) -> onnx.ModelProto:
             f"{path} has {size_bytes} bytes, and an ONNX graph has 1 to {LIMIT_BYTES}; "
             "copy it again if it is empty, or store its weights as external data if it is too large"
         )
+    try:
+        return read_regular(path, LIMIT_BYTES)
+    except (OSError, ValueError) as error:
+        raise OnnxError(f"{path} cannot be read: {error}; run again when it is at rest") from error
+
+
+def _parse(content: bytes, path: Path) -> onnx.ModelProto:
     model = onnx.ModelProto()
     try:
-        model.ParseFromString(path.read_bytes())
+        model.ParseFromString(content)
     except DecodeError as error:
         raise OnnxError(
             f"{path} is not an ONNX file or was cut short ({error}); compare its size with the original and copy again"
@@ -83,64 +83,6 @@ def _parse(path: Path) -> onnx.ModelProto:
     if not model.graph.node or not model.graph.output:
         raise OnnxError(f"{path} holds no graph: it was cut short or is not an ONNX model; copy or export it again")
     return model
-
-
-def _check_external_data(model: onnx.ModelProto, path: Path) -> list[Path]:
-    """The files that hold this model's external tensors, in order of first use; each is inside the model's folder."""
-    files: dict[str, Path] = {}
-    total_bytes = model.ByteSize()
-    for tensor in _find(model, onnx.TensorProto):
-        if tensor.data_location != onnx.TensorProto.EXTERNAL:
-            continue
-        entries = {entry.key: entry.value for entry in tensor.external_data}
-        if unknown := sorted(set(entries) - _EXTERNAL_KEYS):
-            raise OnnxError(
-                f"{path}: tensor {tensor.name!r} has unknown external-data keys {unknown}; "
-                f"ONNX knows {sorted(_EXTERNAL_KEYS)}: save the model again with the onnx package"
-            )
-        location = entries.get("location", "")
-        if location not in files:
-            files[location] = _inside(path, location, tensor.name)
-        total_bytes += _slice_bytes(entries, files[location], f"{path}: tensor {tensor.name!r}")
-    if total_bytes > LIMIT_BYTES:
-        raise OnnxError(f"{path}: its tensors sum to {total_bytes} bytes; at most {LIMIT_BYTES} can be studied")
-    return list(files.values())
-
-
-def _inside(path: Path, location: str, tensor: str) -> Path:
-    """The file a location names, if it is a plain file of its own below the model's folder."""
-    what = f"{path}: the data of tensor {tensor!r} is at {location!r}"
-    remedy = f"put the data file beside {path.name} and save the model with a relative location"
-    parts = PurePosixPath(location).parts
-    if not location or "\0" in location or "\\" in location or PureWindowsPath(location).drive:
-        raise OnnxError(f"{what}, which is no relative path; {remedy}")
-    if PurePosixPath(location).is_absolute() or ".." in parts:
-        raise OnnxError(f"{what}, outside the model's folder, where a model may not reach; {remedy}")
-    folder = path.parent.resolve()
-    file = folder / location
-    if not file.exists():
-        raise OnnxError(f"{what}, and there is no such file; copy it there from where the model came from")
-    if file.resolve() != file or not file.is_file():
-        raise OnnxError(f"{what}, a link or no plain file, through which a model could reach elsewhere; {remedy}")
-    if file.stat().st_nlink != 1:
-        raise OnnxError(f"{what}, a hard link, which may be a file from elsewhere; replace it by a copy")
-    return file
-
-
-def _slice_bytes(entries: dict[str, str], file: Path, what: str) -> int:
-    """How many bytes of the file a tensor takes."""
-    size_bytes = file.stat().st_size
-    try:
-        offset = int(entries.get("offset", "0"))
-        length = int(entries.get("length", size_bytes - offset))
-    except ValueError as error:
-        raise OnnxError(f"{what} has an offset or length that is no number; save the model again") from error
-    if offset < 0 or length < 0 or offset + length > size_bytes:
-        raise OnnxError(
-            f"{what} takes bytes {offset} to {offset + length} of {file.name}, which has {size_bytes}: "
-            "the data file was cut short or belongs to another model; copy both again"
-        )
-    return length
 
 
 def _check_operators(model: onnx.ModelProto, path: Path) -> None:
@@ -152,7 +94,7 @@ def _check_operators(model: onnx.ModelProto, path: Path) -> None:
     schemas = onnx.defs.get_all_schemas_with_history()
     names = {schema.name for schema in schemas if schema.domain == "" and schema.since_version <= version}
     own = {(function.domain, function.name) for function in model.functions}
-    for node in _find(model, onnx.NodeProto):
+    for node in find_messages(model, onnx.NodeProto):
         if (node.domain, node.op_type) in own:
             continue
         if node.domain not in _BUILT_IN_DOMAINS:
@@ -224,13 +166,3 @@ def _notes(model: onnx.ModelProto) -> tuple[str, ...]:
     if last.op_type not in ("Softmax", "LogSoftmax"):
         return ()
     return (f"its output comes from {last.op_type}, so margins and noise are not those of logits",)
-
-
-def _find(message: Any, kind: type[Any]) -> Iterator[Any]:
-    """Every message of this kind, at any depth: sub-graphs, functions and attributes included."""
-    if isinstance(message, kind):
-        yield message
-    for field, value in message.ListFields():
-        if field.message_type is not None:
-            for part in value if field.is_repeated else (value,):
-                yield from _find(part, kind)

@@ -18,7 +18,7 @@ from isobatch.models.ort.check_user_file import LIMIT_BYTES, CheckedModel, OnnxE
 from isobatch.models.ort.graph import weight_layers
 from isobatch.models.ort.session import MODEL_FILE, input_name, open_session
 from isobatch.models.spec.artifact_cache import BuildRequest
-from isobatch.models.spec.words import Artifact, Json, Manifest, Network, VariantUnavailable
+from isobatch.models.spec.words import USERS_FILE, Artifact, Json, Manifest, Network, VariantUnavailable
 
 if TYPE_CHECKING:
     import torch
@@ -41,7 +41,7 @@ def exported(request: BuildRequest) -> Artifact:
     network = request.network
     fields: dict[str, Json] = {name: version(name) for name in ("onnx", "onnxruntime")}
     if network.onnx_path is not None:
-        checked = check_onnx(Path(network.onnx_path))
+        checked = check_onnx(Path(network.onnx_path), network.onnx_sha256)
         fields |= {"artifact": "onnx-file", "onnx_sha256": checked.sha256}
         return request.cache.get(fields, lambda folder: _adopt(checked, network.size, folder))
     fields |= {"artifact": "onnx-export", "model": network.model, "weights_sha256": network.weights_sha256}
@@ -49,16 +49,17 @@ def exported(request: BuildRequest) -> Artifact:
     return request.cache.get(fields, lambda folder: _export(network, request.say, folder))
 
 
-def refusal(path: Path, height: int, width: int) -> str | None:
+def refusal(path: Path, height: int, width: int, sha256: str | None = None, called: str | None = None) -> str | None:
     """Why the user's graph gives no row each for images of that size, alone and together; None where it does.
 
-    Raises OnnxError where the file is not one to be run at all.
+    ``sha256``: of the file when it was checked; ``called``: its name for the user. Raises OnnxError where the file is
+    not one to be run at all, Altered where it is another one than was checked.
     """
-    checked = check_onnx(path)
+    checked = check_onnx(path, sha256)
     if (checked.height or height, checked.width or width) != (height, width):
         return f"its input is fixed at {checked.height or 'any'} x {checked.width or 'any'}"
     try:
-        _run_alone_and_together(checked.model.SerializeToString(), path.name, (height, width))
+        _run_alone_and_together(checked.model.SerializeToString(), called or path.name, (height, width))
     except OnnxError as error:
         return str(error)
     return None
@@ -74,7 +75,7 @@ def _adopt(checked: CheckedModel, size: tuple[int, int], folder: Path) -> Manife
     height, width = size
     tried = checked.height or height, checked.width or width
     _run_alone_and_together(folder / MODEL_FILE, MODEL_FILE, tried)
-    return _manifest(checked.model, {"exporter": "the user's file"})
+    return _manifest(checked.model, {"exporter": USERS_FILE})
 
 
 def _export(network: Network, say: Callable[[str], None], folder: Path) -> Manifest:

@@ -18,7 +18,15 @@ from isobatch.models.pytorch.examined import ExaminedTorchRunner
 from isobatch.models.pytorch.runner import NAMES
 from isobatch.models.spec.artifact_cache import BuildRequest
 from isobatch.models.spec.words import Artifact, Manifest, RunnerSettings, VariantSpec
-from isobatch.models.weights.networks import State, read_state, read_torch_weights, skeleton, weight_layers, with_state
+from isobatch.models.weights.networks import (
+    State,
+    read_checked,
+    read_state,
+    read_torch_weights,
+    skeleton,
+    weight_layers,
+    with_state,
+)
 
 WEIGHTS_FILE = "weights.safetensors"
 NETWORK_FILE = "network.json"
@@ -48,6 +56,7 @@ def build(spec: VariantSpec, request: BuildRequest, folder: Path) -> Manifest:
     notes: tuple[str, ...] = ()
     if dtype == torch.float32:
         _share(Path(network.weights_path), path)
+        read_checked(path, network.weights_sha256)  # what stands here now, whatever was there a moment ago
     else:
         roundings = {name: rounding(tensor, dtype) for name, tensor in state.items() if tensor.is_floating_point()}
         notes = tuple(_notes(roundings, NAMES[dtype]))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
-import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
+
+from isobatch.models.shared.regular_files import write_whole
 
 _AT_ONCE = 4
 
@@ -19,20 +19,10 @@ def draw(path: Path, seed: int, n: int, size: int) -> str:
     torch fills in blocks of 16 values. The file appears whole or not at all. Returns its SHA-256; the bytes depend on
     the ISA that torch uses.
     """
-    digest = hashlib.sha256()
     generator = torch.Generator().manual_seed(seed)  # the stream of torch.manual_seed, without touching the global one
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            for start in range(0, n, _AT_ONCE):
-                images = torch.randn((min(_AT_ONCE, n - start), 3, size, size), generator=generator) * 10
-                chunk = images.numpy().tobytes()
-                digest.update(chunk)
-                file.write(chunk)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        Path(temporary).unlink(missing_ok=True)
-    return digest.hexdigest()
+
+    def chunks() -> Iterator[bytes]:
+        for start in range(0, n, _AT_ONCE):
+            yield (torch.randn((min(_AT_ONCE, n - start), 3, size, size), generator=generator) * 10).numpy().tobytes()
+
+    return write_whole(path, chunks())

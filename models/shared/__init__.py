@@ -1,1 +1,1 @@
-"""What several runtimes' folders use: quantizing, rounding ties, streams."""
+"""What several runtimes need, and files as they come from anywhere."""

@@ -14,6 +14,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from isobatch.models.shared.regular_files import Altered, open_lock, read_object
+from isobatch.models.shared.regular_files import file_sha256 as file_sha256  # with the cache that hashes by it
 from isobatch.models.spec.images import Images
 from isobatch.models.spec.words import Artifact, Manifest, Network
 
@@ -25,10 +27,38 @@ def key_of(fields: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(fields, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
-def file_sha256(path: Path) -> str:
-    """The SHA-256 of a file's bytes, in hex."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def require_unaltered(*images: Images) -> None:
+    """Raise Altered unless these sets are on disk as they were stored and hashed."""
+    for one in images:
+        try:
+            same = file_sha256(Path(one.path)) == one.sha256
+        except OSError as error:
+            raise Altered(f"the stored images of {one.name} went away: {error}. Run again") from error
+        if not same:
+            raise Altered(f"the stored images of {one.name} were altered while they were used: run again")
+
+
+def require_intact(artifact: Artifact) -> None:
+    """Raise Altered unless the artifact is on disk as it was built."""
+    try:
+        files = read_object(artifact.folder / _MANIFEST)["files"]
+        same = bool(files) and all(file_sha256(artifact.folder / name) == digest for name, digest in files.items())
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise Altered(f"the artifact in {artifact.folder} went away while it was used: {error}. Run again") from error
+    if not same:
+        raise Altered(f"the artifact in {artifact.folder} was altered while it was used: run again")
+
+
+@contextlib.contextmanager
+def unaltered(artifact: Artifact, *images: Images) -> Iterator[None]:
+    """What is computed inside counts only if the files that it is computed from are, at the end, those that were
+    checked. Raises Altered, also in the place of an error that may come from another file.
+    """
+    try:
+        yield
+    finally:
+        require_intact(artifact)
+        require_unaltered(*images)
 
 
 class ArtifactCache:
@@ -46,12 +76,12 @@ class ArtifactCache:
         key = key_of(fields)
         folder = self.folder(key)
         try:
-            stored = json.loads((folder / _MANIFEST).read_text())
+            stored = read_object(folder / _MANIFEST)
             intact = stored["key"] == key and all(
                 file_sha256(folder / name) == digest for name, digest in stored["files"].items()
             )
             manifest = Manifest(**{**stored["manifest"], "notes": tuple(stored["manifest"]["notes"])})
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
         return Artifact(key, folder, manifest) if intact else None
 
@@ -88,7 +118,7 @@ class ArtifactCache:
     @contextlib.contextmanager
     def _lock(self, key: str, flags: int = 0) -> Iterator[None]:
         self.root.mkdir(parents=True, exist_ok=True)
-        with open(self.root / f"{key[:32]}.lock", "w") as lock:
+        with os.fdopen(open_lock(self.root / f"{key[:32]}.lock"), "r+b") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | flags)  # released by the kernel whatever becomes of this process
             yield
 

@@ -46,6 +46,10 @@ class VariantSpec:
     devices: tuple[str, ...] = ("cpu",)  # where it can run; under another ``--device`` it stays on the CPU
 
 
+USERS_FILE = "the user's file"
+"""In the recipe of an artifact, the exporter of a graph that came from outside."""
+
+
 @dataclass(frozen=True)
 class Network:
     """The network under study: an architecture by name with a complete, verified state dict, or an ONNX file."""
@@ -55,6 +59,7 @@ class Network:
     weights_sha256: str
     num_classes: int  # 0: an ONNX file that leaves it free
     onnx_path: str | None = None
+    onnx_sha256: str | None = None  # of the checked copy at ``onnx_path``; None where nobody has checked it yet
     size: tuple[int, int] = (224, 224)  # height and width of images that it surely takes
 
 

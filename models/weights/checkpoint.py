@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import pickle
 import re
 from collections.abc import Iterable, Mapping
@@ -14,11 +15,14 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from isobatch.models.shared.regular_files import open_regular
 from isobatch.models.weights.networks import State, skeleton
 
 _NESTED_UNDER = ("state_dict", "model_state_dict", "model")
 _AUXILIARY = ("aux1.", "aux2.", "AuxLogits.")  # heads of GoogLeNet and Inception that serve training only
 _SHOWN = 3
+_MOST_WRAPPINGS = 8
+_SOLID_BYTES = 1 << 30  # smaller files may be held compressed by their file system
 
 
 class WeightsError(ValueError):
@@ -32,6 +36,7 @@ def read_checkpoint(path: Path) -> State:
     A state dict is also found under "state_dict" or "model", and a "module." before every name is dropped.
     Raises WeightsError for a damaged file, one that holds code, or one that holds no state dict.
     """
+    _require_solid(path)
     if path.suffix == ".safetensors":
         try:
             return _unwrapped(load_file(path), path)
@@ -50,6 +55,24 @@ def read_checkpoint(path: Path) -> State:
         raise _damaged(path, error) from None
     except Exception as error:  # a damaged file can make the unpickler raise anything
         raise _damaged(path, error) from None
+
+
+def _require_solid(path: Path) -> None:
+    """Raise WeightsError for a file that is no regular one, larger than memory, or mostly holes."""
+    try:
+        descriptor = open_regular(path)
+    except OSError as error:
+        raise WeightsError(f"{path.name} cannot be read: {error.strerror}; give a file of weights") from error
+    about = os.fstat(descriptor)
+    os.close(descriptor)
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if about.st_size > memory:
+        raise WeightsError(f"{path.name} has {about.st_size} bytes, and this machine {memory} of memory")
+    if about.st_size > _SOLID_BYTES and about.st_blocks * 512 < about.st_size // 2:
+        raise WeightsError(
+            f"{path.name} has {about.st_size} bytes and only {about.st_blocks * 512} of them on disk: it was not "
+            "copied whole; copy or download it again"
+        )
 
 
 def fitted(state: State, model: str, origin: str) -> tuple[State, int]:
@@ -77,11 +100,17 @@ def fitted(state: State, model: str, origin: str) -> tuple[State, int]:
 
 
 def _unwrapped(content: Any, path: Path) -> State:
-    while isinstance(content, Mapping):
+    for _ in range(_MOST_WRAPPINGS):
+        if not isinstance(content, Mapping):
+            break
         inner = next((content[key] for key in _NESTED_UNDER if isinstance(content.get(key), Mapping)), None)
         if inner is None:
             break
         content = inner
+    else:
+        raise WeightsError(
+            f"{path.name} holds a state dict within itself or more than {_MOST_WRAPPINGS} deep: save model.state_dict()"
+        )
     if not isinstance(content, Mapping) or not content:
         raise WeightsError(f"{path.name} holds a {type(content).__name__}, not a state dict: save model.state_dict()")
     strangers = [str(key) for key, value in content.items() if not (isinstance(key, str) and isinstance(value, Tensor))]

@@ -14,7 +14,9 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from isobatch.models.shared.regular_files import Altered
 from isobatch.models.spec.words import Network, VariantUnavailable
+from isobatch.models.weights.digits.weights import fingerprint
 from isobatch.models.weights.torchvision_compat import torchvision
 
 State = dict[str, Tensor]
@@ -128,7 +130,15 @@ def read_torch_weights(network: Network) -> State:
             f"{Path(network.onnx_path).name} is an ONNX file, and torch cannot run one",
             "choose the ort- variants, or name the torchvision --model and its --weights in place of --onnx",
         )
-    return read_state(Path(network.weights_path))
+    return read_checked(Path(network.weights_path), network.weights_sha256)
+
+
+def read_checked(path: Path, sha256: str) -> State:
+    """The tensors of a file of resolved weights. Raises Altered where they are not those of this fingerprint."""
+    state = read_state(path)
+    if sha256 and (found := fingerprint({name: tensor.numpy() for name, tensor in state.items()})) != sha256:
+        raise Altered(f"{path} is not the file that was checked (its tensors have SHA-256 {found[:8]}): run again")
+    return state
 
 
 def weight_layers(net: nn.Module) -> int:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +14,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
+from isobatch.models.shared.regular_files import write_whole
 from isobatch.models.spec.artifact_cache import file_sha256
 from isobatch.models.spec.images import IMAGENET, View
 from isobatch.models.weights.checkpoint import WeightsError, fitted, read_checkpoint
@@ -75,7 +74,7 @@ def resolve(name: str, model: str, cache_root: Path, offline: bool, say: Callabl
     sha256 = digits.fingerprint(arrays)
     path = cache_root / "weights" / f"{sha256}.safetensors"
     if not _is_intact(path, sha256):
-        _write_atomically(path, save(arrays))
+        write_whole(path, [save(arrays)])
     view = IMAGENET if found.source == "digits" else _view(found.entry or _first_entry(model))
     return ResolvedWeights(found.source, model, path, sha256, num_classes, found.note, found.class_names, view)
 
@@ -191,16 +190,3 @@ def _is_intact(path: Path, sha256: str) -> bool:
         return digits.fingerprint(load_file(path)) == sha256
     except (OSError, SafetensorError):
         return False
-
-
-def _write_atomically(path: Path, data: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name[:8]}-", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        Path(temporary).unlink(missing_ok=True)

@@ -38,7 +38,7 @@ def read_labelled(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
 
 def _limited(request: dict[str, Any]) -> InputsRequest:
     """The request, once this process may use no more memory than decoding needs."""
-    limit_memory(resource.RLIMIT_AS)
+    limit_memory(resource.RLIMIT_DATA)  # an array of any size may be mapped
     names = request["class_names"]
     read = {
         "folder": Path(request["folder"]),

@@ -15,6 +15,8 @@ _PERIOD_S = 0.5
 UNTRUSTED_BYTES = 8 << 30
 """Memory, libraries included, of a worker that reads files from outside: a picture of 64 million pixels fits."""
 
+_PIXEL_BYTES = 8 << 10
+
 
 class PeakMemory:
     """Samples this process and its descendants twice a second while entered. ``peak_bytes`` is None off Linux."""
@@ -54,6 +56,15 @@ def limit_memory(kind: int, files: int = 0) -> None:
     most = UNTRUSTED_BYTES + 8 * files
     limit = most if hard == resource.RLIM_INFINITY else min(most, hard)
     resource.setrlimit(kind, (limit, hard))
+
+
+def limit_graph(files: int, pixels: int) -> None:
+    """Let this process have no more memory than a network from outside needs, and what it makes of so many pixels.
+
+    ``files``: bytes of its files; ``pixels``: of all images that it is given at once. ResNet50 keeps some 900 bytes a
+    pixel where every layer's output is looked at; nine times that is allowed.
+    """
+    limit_memory(resource.RLIMIT_DATA, files + pixels * _PIXEL_BYTES // 8)
 
 
 def release_free() -> None:

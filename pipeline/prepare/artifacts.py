@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 
 from isobatch.models.registry import find_variant, versions
 from isobatch.models.spec.artifact_cache import ArtifactCache
@@ -58,6 +59,8 @@ def build_artifacts(stages: Stages) -> None:
                 kind = "VariantUnavailable"
                 stages.fail(spec.name, WorkerError(first.calibration_note, kind, first.calibration_remedy))
     ArtifactCache(stages.cache / "artifacts").sweep()  # a worker that crashed could not tidy up
+    if stages.network is not None and stages.network.onnx_path:
+        Path(stages.network.onnx_path).unlink(missing_ok=True)  # the checked copy: all that is built of it is built
 
 
 def _build(stages: Stages, spec: VariantSpec, prepared: PreparedSet) -> None:

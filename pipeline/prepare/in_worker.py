@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from isobatch.models.registry import find_variant, load
-from isobatch.models.spec.artifact_cache import ArtifactCache, BuildRequest
+from isobatch.models.spec.artifact_cache import ArtifactCache, BuildRequest, require_unaltered
 from isobatch.models.spec.images import IMAGENET, Images, View
-from isobatch.models.spec.words import Network
-from isobatch.pipeline.machine.memory import limit_memory
+from isobatch.models.spec.words import Manifest, Network
+from isobatch.pipeline.machine.memory import limit_graph, limit_memory
+from isobatch.pipeline.study.in_worker import _MOST_ONNX_BYTES, _copied
 from isobatch.pipeline.workers.wire import Emit
 
 
@@ -32,13 +33,16 @@ def check_onnx(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
     """The user's ONNX file, checked; in the shape of ``resolve_weights``'s answer."""
     path = Path(payload["onnx"])
     beside = path.parent.iterdir() if path.parent.is_dir() else ()  # its weights may lie in files of their own
-    limit_memory(resource.RLIMIT_DATA, sum(map(_bytes, beside)))
+    limit_memory(resource.RLIMIT_DATA, min(sum(map(_bytes, beside)), _MOST_ONNX_BYTES))
     checked = load("isobatch.models.ort.check_user_file:check_onnx")(path)
+    copy, copied = _copied(checked.model.SerializeToString(), Path(payload["folder"]))
     size = checked.height if checked.height and checked.height == checked.width else IMAGENET.size
     return {
         "source": path.name,
         "model": path.name,
         "path": "",
+        "onnx_path": str(copy),
+        "onnx_sha256": copied,
         "sha256": checked.sha256,
         "num_classes": checked.num_classes,
         "class_names": None,
@@ -54,9 +58,9 @@ def _bytes(path: Path) -> int:
 def refused_sizes(payload: dict[str, Any], emit: Emit) -> list[str | None]:
     """For each [height, width] of ``sizes``: why the network takes no images of it, or None where it does."""
     if onnx := payload["onnx"]:
-        return [
-            load("isobatch.models.ort.export:refusal")(Path(onnx), height, width) for height, width in payload["sizes"]
-        ]
+        limit_graph(_bytes(Path(onnx)), 2 * max(height * width for height, width in payload["sizes"]))
+        refusal, known = load("isobatch.models.ort.export:refusal"), (payload["onnx_sha256"], payload["model"])
+        return [refusal(Path(onnx), height, width, *known) for height, width in payload["sizes"]]
     model, classes = payload["model"], payload["num_classes"]
     return [
         load("isobatch.models.weights.networks:refusal")(model, classes, height, width)
@@ -75,5 +79,15 @@ def build(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
         cache=cache,
         say=lambda text: emit({"say": text}),
     )
-    artifact = cache.get(payload["fields"], lambda folder: load(spec.build)(spec, request, folder))
+
+    def made(folder: Path) -> Manifest:
+        manifest: Manifest = load(spec.build)(spec, request, folder)
+        if request.calibration is not None:
+            require_unaltered(request.calibration)
+        return manifest
+
+    if onnx := request.network.onnx_path:
+        count, _, height, width = request.calibration.shape if request.calibration else (2, 3, *request.network.size)
+        limit_graph(_bytes(Path(onnx)), count * height * width)
+    artifact = cache.get(payload["fields"], made)
     return {"key": artifact.key, "folder": str(artifact.folder), "manifest": asdict(artifact.manifest)}

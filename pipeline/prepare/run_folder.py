@@ -5,18 +5,29 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import re
 import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from isobatch.models.shared.regular_files import open_lock
 from isobatch.pipeline.config.config import Config
 from isobatch.pipeline.records.errors import UsageError
 from isobatch.pipeline.storage.files import StoreError, read_json, sweep, write_json
 from isobatch.pipeline.storage import places
 
 _STATE = "run.json"
+_KIND = "isobatch-run"
+_FORM = {
+    "kind": re.compile(_KIND),
+    "state": re.compile("running|finished"),
+    "configuration": re.compile("[0-9a-f]{8}"),
+    "created_utc": re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"),
+}
+"""The fields by which a run.json of this program is known."""
+_MOST_BYTES = 1 << 20
 
 
 @dataclass
@@ -27,7 +38,7 @@ class Run:
     digest: str
     created_utc: str
     resumed: bool
-    _lock: IO[str]
+    _lock: IO[bytes]
     _first: bool = False  # no run was in the folder before
 
     @property
@@ -76,7 +87,7 @@ class Run:
     def _write(self, state: str, facts: dict[str, Any]) -> None:
         write_json(
             self.folder / _STATE,
-            {"state": state, "configuration": self.digest, "created_utc": self.created_utc, **facts},
+            {"kind": _KIND, "state": state, "configuration": self.digest, "created_utc": self.created_utc, **facts},
         )
 
 
@@ -140,15 +151,17 @@ def _holds_files(folder: Path) -> bool:
 
 
 def _state(folder: Path) -> dict[str, Any]:
+    """What a run's folder says of itself; nothing where it is none: another program may call its file ``run.json``."""
     try:
-        state = read_json(folder / _STATE)
+        state = read_json(folder / _STATE, _MOST_BYTES)
     except StoreError:
         return {}
-    return state if isinstance(state, dict) else {}
+    said = all(isinstance(state.get(name), str) and form.fullmatch(state[name]) for name, form in _FORM.items())
+    return state if said else {}
 
 
 def _claim(folder: Path, digest: str) -> Run | None:
-    lock = open(folder / ".lock", "w")  # noqa: SIM115 (held until the run is closed)
+    lock = os.fdopen(open_lock(folder / ".lock"), "r+b")  # held until the run is closed
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

@@ -11,7 +11,7 @@ from isobatch.models.spec.words import Network
 from isobatch.pipeline.inputs import PreparedSet
 from isobatch.pipeline.machine.environment import toolchain
 from isobatch.pipeline.prepare.state import Stages
-from isobatch.pipeline.records.errors import StoreError, UsageError
+from isobatch.pipeline.records.errors import StoreError, UsageError, WorkerError
 from isobatch.pipeline.storage.files import read_json, write_json
 
 
@@ -37,9 +37,21 @@ def fitting(stages: Stages, sets: tuple[PreparedSet, ...]) -> tuple[PreparedSet,
 def _refusals(stages: Stages, network: Network, sizes: Sequence[tuple[int, ...]]) -> list[str | None]:
     """For each size why the network takes no images of it, or None. What torch answers, after seconds, is kept."""
     asked = {"model": network.model, "num_classes": network.num_classes, "sizes": sizes, "onnx": network.onnx_path}
+    checked = {"onnx_sha256": network.onnx_sha256}
 
     def ask() -> list[str | None]:
-        found: list[str | None] = stages.call("isobatch.pipeline.prepare.in_worker:refused_sizes", asked, "inputs")
+        try:
+            return answered()
+        except WorkerError as error:
+            if error.kind == "launcher":
+                raise
+            text = f"{network.model} cannot be run on images of {sizes[0][0]} x {sizes[0][1]}: {error.reason}"
+            raise UsageError("onnx" if network.onnx_path else "weights", text) from error
+
+    def answered() -> list[str | None]:
+        found: list[str | None] = stages.call(
+            "isobatch.pipeline.prepare.in_worker:refused_sizes", asked | checked, "inputs"
+        )
         return found
 
     if network.onnx_path:  # its weights may lie in several files; it answers at once

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from isobatch.models.registry import find_variant
+from isobatch.models.shared.regular_files import Altered
+from isobatch.models.spec.artifact_cache import require_intact
 from isobatch.models.spec.words import Artifact, Network, VariantSpec
 from isobatch.pipeline.config.conditions import Caps, Setting, base, device_of
 from isobatch.pipeline.config.config import Config
@@ -17,6 +19,7 @@ from isobatch.pipeline.inputs import PreparedSet
 from isobatch.pipeline.machine.emulation import emulated
 from isobatch.pipeline.machine.environment import cpu_flags, worker_settings
 from isobatch.pipeline.prepare.run_folder import Run
+from isobatch.pipeline.records.errors import StoreError
 from isobatch.pipeline.records.study import NotRun, Warning_, Weights
 from isobatch.pipeline.workers.engines import Engine
 from isobatch.pipeline.workers.pool import WorkerError, Workers
@@ -109,7 +112,17 @@ class Stages:
         return self.workers.call(worker_settings(self.threads), function, payload, on_event)
 
     def fail(self, variant: str, error: WorkerError) -> None:
-        """Record that a variant cannot go on; the others do."""
+        """Record that a variant cannot go on; the others do.
+
+        Raises StoreError where its artifact is no longer what was built: that is no fault of the variant, and the run
+        stays unfinished.
+        """
+        if error.kind != "VariantUnavailable":
+            for artifact in {one.folder: one for (name, _), one in self.artifacts.items() if name == variant}.values():
+                try:
+                    require_intact(artifact)
+                except Altered as altered:
+                    raise StoreError(str(altered)) from altered
         failure = Failure("unavailable" if error.kind == "VariantUnavailable" else "failed", error.reason, error.remedy)
         self.failures[variant] = failure
         self.progress.line(f"{variant}: {failure.status}: {error.reason}")

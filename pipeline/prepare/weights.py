@@ -27,10 +27,11 @@ def prepare_weights(stages: Stages) -> dict[str, Any]:
         "cache": str(stages.cache),
         "offline": config.offline,
     }
-    kept = stages.run.folder / "inputs" / "weights.json"
+    folder = stages.run.folder / "inputs"
+    kept = folder / "weights.json"
     found = _stored(kept, payload) if stages.run.resumed else None
     if found is None:
-        found = _resolve(stages, payload)
+        found = _resolve(stages, payload, folder)
         if not config.onnx:  # an ONNX file may lie in several; it is checked each time
             write_json(kept, {"asked": payload, "found": found, "files": _digests(config.weights, found["path"])})
     stages.weights = Weights(**{name: found[name] for name in ("source", "model", "sha256", "note", "num_classes")})
@@ -39,25 +40,28 @@ def prepare_weights(stages: Stages) -> dict[str, Any]:
         weights_path=found["path"],
         weights_sha256=found["sha256"],
         num_classes=found["num_classes"] or 0,
-        onnx_path=config.onnx and str(Path(config.onnx).resolve()),
+        onnx_path=found.get("onnx_path"),
+        onnx_sha256=found.get("onnx_sha256"),
         size=(found["view"]["size"], found["view"]["size"]),
     )
     stages.progress.line(f"weights: {found['source']}: {found['note']}")
     return found
 
 
-def _resolve(stages: Stages, payload: dict[str, Any]) -> dict[str, Any]:
+def _resolve(stages: Stages, payload: dict[str, Any], folder: Path) -> dict[str, Any]:
     call = (
         "isobatch.pipeline.prepare.in_worker:check_onnx"
         if payload["onnx"]
         else "isobatch.pipeline.prepare.in_worker:resolve_weights"
     )
     try:
-        found: dict[str, Any] = stages.call(call, payload, "weights")
+        found: dict[str, Any] = stages.call(call, payload | {"folder": str(folder)}, "weights")
     except WorkerError as error:
         if error.kind == "launcher":
             raise
-        raise UsageError(error.code or ("onnx" if payload["onnx"] else "weights"), error.reason) from error
+        what = payload["onnx"] or payload["name"]
+        text = error.reason if error.kind not in ("timeout", "crash", "MemoryError") else f"{what}: {error.reason}"
+        raise UsageError(error.code or ("onnx" if payload["onnx"] else "weights"), text) from error
     return found
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
@@ -30,6 +28,7 @@ from isobatch.pipeline.repair.records import repair_records
 from isobatch.pipeline.repair.verification_record import VerificationRecord
 from isobatch.pipeline.storage.cache import in_use
 from isobatch.pipeline.storage.places import cache_root
+from isobatch.pipeline.storage.scratch import Scratch
 from isobatch.pipeline.workers.engines.local import LocalEngine
 from isobatch.pipeline.workers.pool import WorkerError, Workers
 from isobatch.pipeline.workers.wire import artifact_json
@@ -54,27 +53,24 @@ def repair_variant(config: Config, rung: str | None, folder: Path, progress: Pro
     """
     _check_folder(folder)
     spec = find_variant(config.variants[0])
-    scratch = Path(tempfile.mkdtemp(prefix="isobatch-"))
-    try:
+    with ExitStack() as stack:
+        scratch = stack.enter_context(Scratch()).path
         wanted = replace(config, out=str(scratch / "run"), images=config.images or max(config.batch_sizes, default=1))
-        with ExitStack() as stack:
-            stack.enter_context(in_use(cache_root()))
-            workers = stack.enter_context(Workers(config.timeout_s))
-            run = stack.enter_context(closing(open_run(wanted)))
-            stages = Stages(wanted, run, cache_root(), workers, progress, LocalEngine(workers, 1))
-            prepare_inputs(stages, prepare_weights(stages))
-            build_artifacts(stages)
-            sets = _sets(stages, spec)
-            name = ARTIFACTS[spec.runtime]
-            found = _search(stages, spec, sets, rung, scratch / name)
-            repairs = repair_records(found["tried"], config.policy.objective)
-            if found["chosen"] is None:
-                why = "; ".join([*(f"{one.name}: {one.note}" for one in repairs), *found["unwritten"]])
-                raise NoRepair(f"no rung makes {spec.name} batch-invariant over the scope. {why}", repairs)
-            record = prove(stages, spec, sets, found, repairs, scratch / name)
-            deliver(record, scratch / name, folder)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+        stack.enter_context(in_use(cache_root()))
+        workers = stack.enter_context(Workers(config.timeout_s))
+        run = stack.enter_context(closing(open_run(wanted)))
+        stages = Stages(wanted, run, cache_root(), workers, progress, LocalEngine(workers, 1))
+        prepare_inputs(stages, prepare_weights(stages))
+        build_artifacts(stages)
+        sets = _sets(stages, spec)
+        name = ARTIFACTS[spec.runtime]
+        found = _search(stages, spec, sets, rung, scratch / name)
+        repairs = repair_records(found["tried"], config.policy.objective)
+        if found["chosen"] is None:
+            why = "; ".join([*(f"{one.name}: {one.note}" for one in repairs), *found["unwritten"]])
+            raise NoRepair(f"no rung makes {spec.name} batch-invariant over the scope. {why}", repairs)
+        record = prove(stages, spec, sets, found, repairs, scratch / name)
+        deliver(record, scratch / name, folder)
     return Repaired(record, repairs, folder)
 
 

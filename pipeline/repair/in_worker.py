@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isobatch.models.registry import find_variant, load
+from isobatch.models.spec.artifact_cache import unaltered
 from isobatch.models.spec.images import Images
 from isobatch.models.spec.repairable import Deployable
 from isobatch.models.spec.runner import Runner
@@ -43,6 +44,11 @@ def repair(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
     """
     sets = [Images.from_json(one) for one in payload["sets"]]
     artifact = read_artifact(payload["artifact"])
+    with unaltered(artifact, *sets):
+        return _repaired(payload, artifact, sets, emit)
+
+
+def _repaired(payload: dict[str, Any], artifact: Artifact, sets: list[Images], emit: Emit) -> dict[str, Any]:
     threads: list[int] = payload["threads"]
     opens = {count: partial(_opened, payload["variant"], artifact, count) for count in threads}
 

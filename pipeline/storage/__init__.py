@@ -1,1 +1,1 @@
-"""The only writer to disk, its places, and what is kept between runs."""
+"""What is kept on disk: scratch folders."""

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from isobatch.models.shared.regular_files import open_lock, open_regular
 from isobatch.pipeline.records.errors import UsageError
 
 PARTS = {
@@ -58,7 +59,7 @@ def in_use(root: Path) -> Iterator[None]:
     """
     try:
         root.mkdir(parents=True, exist_ok=True)
-        lock = open(root / _IN_USE, "w")  # noqa: SIM115 (closed below)
+        lock = os.fdopen(open_lock(root / _IN_USE), "r+b")
     except OSError:
         yield
         return
@@ -75,7 +76,7 @@ def survey(root: Path) -> tuple[Part, ...]:
 def used_by_a_study(root: Path) -> bool:
     """Whether a study that uses the cache is running now."""
     try:
-        with open(root / _IN_USE) as lock:
+        with os.fdopen(open_regular(root / _IN_USE, os.O_RDONLY | os.O_NOFOLLOW), "rb") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
@@ -95,7 +96,7 @@ def clear(root: Path) -> Cleared:
     if not root.is_dir():
         return Cleared((), ())
     try:
-        with open(root / _IN_USE, "w") as lock:
+        with os.fdopen(open_lock(root / _IN_USE), "r+b") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return _clear(root)
     except BlockingIOError:
@@ -136,7 +137,7 @@ def _clear(root: Path) -> Cleared:
 def _being_built(folder: int, entry: str) -> str:
     """Why an entry stays: its builder holds its lock. Empty where nobody does."""
     try:
-        lock = os.open(f"{entry.lstrip('.')[:32]}.lock", os.O_RDONLY | os.O_NOFOLLOW, dir_fd=folder)
+        lock = open_regular(f"{entry.lstrip('.')[:32]}.lock", os.O_RDONLY | os.O_NOFOLLOW, dir_fd=folder)
     except OSError:
         return ""
     try:

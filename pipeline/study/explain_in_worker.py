@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from isobatch.models.registry import find_variant, load
+from isobatch.models.spec.artifact_cache import unaltered
 from isobatch.models.spec.images import Images
-from isobatch.models.spec.words import RunnerSettings
+from isobatch.models.spec.words import Artifact, RunnerSettings
 from isobatch.pipeline.explain.locate import Located, Watched, locate
 from isobatch.pipeline.explain.neighbour_effect import neighbour_effect
 from isobatch.pipeline.explain.origins import Explained, explain_origins
@@ -28,10 +29,15 @@ def explain_and_repair(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
 
     Returns {"locatable": false, "why"} for a runner that cannot be looked into, else the findings as JSON values.
     """
-    images = Images.from_json(payload["images"])
+    images, artifact = Images.from_json(payload["images"]), read_artifact(payload["artifact"])
+    with unaltered(artifact, images):
+        return _explained(payload, artifact, images, emit)
+
+
+def _explained(payload: dict[str, Any], artifact: Artifact, images: Images, emit: Emit) -> dict[str, Any]:
     sizes: list[int] = payload["batch_sizes"]
     spec = find_variant(payload["variant"])
-    with load(spec.open)(read_artifact(payload["artifact"]), RunnerSettings.of(payload["settings"])) as runner:
+    with load(spec.open)(artifact, RunnerSettings.of(payload["settings"])) as runner:
         if not isinstance(runner, Watched):
             return {"locatable": False, "why": f"the runner of {spec.name} cannot be looked into"}
 

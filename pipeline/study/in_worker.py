@@ -11,22 +11,34 @@ import numpy as np
 
 from isobatch.models.machine.out_of_memory import out_of_memory
 from isobatch.models.registry import find_variant, load
+from isobatch.models.spec.artifact_cache import unaltered
 from isobatch.models.spec.images import Images
 from isobatch.models.spec.runner import Clocked, Quantized, Runner
-from isobatch.models.spec.words import RunnerSettings
+from isobatch.models.spec.words import USERS_FILE, RunnerSettings
 from isobatch.pipeline.evidence.evidence import Evidence, Pass
 from isobatch.pipeline.evidence.passes import call, run_passes
 from isobatch.pipeline.evidence.stored import write_evidence
 from isobatch.pipeline.machine.environment import machine
-from isobatch.pipeline.machine.memory import peak_memory_bytes
+from isobatch.pipeline.machine.memory import limit_graph, peak_memory_bytes
+from isobatch.pipeline.storage.files import write_bytes
 from isobatch.pipeline.workers.wire import Emit, read_artifact
 
 _CLIP_BATCH = 4
+_MOST_ONNX_BYTES = 1 << 31  # with its external data: more is refused
 
 
-def _open(payload: dict[str, Any], artifact: dict[str, Any]) -> Runner:
-    spec = find_variant(payload["variant"])
-    runner: Runner = load(spec.open)(read_artifact(artifact), RunnerSettings.of(payload["settings"]))
+def _copied(content: bytes, folder: Path) -> tuple[Path, str]:
+    """The checked graph with its weights, and its SHA-256: all is built from this, whatever becomes of the file."""
+    path = folder / "checked.onnx"
+    return path, write_bytes(path, [content])
+
+
+def _open(payload: dict[str, Any], images: Images, batch_size: int) -> Runner:
+    """The runner; of a network from outside, with no more memory than it needs for so many images at once."""
+    spec, artifact = find_variant(payload["variant"]), read_artifact(payload["artifact"])
+    if artifact.manifest.recipe.get("exporter") == USERS_FILE:
+        limit_graph(artifact.manifest.size_bytes, batch_size * images.shape[2] * images.shape[3])
+    runner: Runner = load(spec.open)(artifact, RunnerSettings.of(payload["settings"]))
     return runner
 
 
@@ -46,9 +58,14 @@ def measure(payload: dict[str, Any], emit: Emit) -> None:
 
 
 def _evidence(payload: dict[str, Any], emit: Emit) -> Evidence:
-    images = Images.from_json(payload["images"])
+    images, artifact = Images.from_json(payload["images"]), read_artifact(payload["artifact"])
+    with unaltered(artifact, images):
+        return _measured(payload, images, emit)
+
+
+def _measured(payload: dict[str, Any], images: Images, emit: Emit) -> Evidence:
     passes = tuple(Pass(*fields) for fields in payload["passes"])
-    with _open(payload, payload["artifact"]) as runner:
+    with _open(payload, images, max(p.batch_size for p in passes)) as runner:
         report = partial(_report, emit)
         ran = run_passes(runner, images, passes, report, timed=payload["timed"])
         device_memory = runner.device_memory() if isinstance(runner, Clocked) else {}
@@ -102,7 +119,7 @@ def predict(payload: dict[str, Any], emit: Emit) -> list[int]:
     images = Images.from_json(payload["images"])
     size = payload["batch_size"]
     found: list[int] = []
-    with _open(payload, payload["artifact"]) as runner:
+    with unaltered(read_artifact(payload["artifact"]), images), _open(payload, images, size) as runner:
         for start in range(0, len(images), size):
             stop = min(start + size, len(images))
             logits, _ = call(runner, images.read(start, stop))

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from isobatch.pipeline.records.errors import StoreError
+from isobatch.models.shared.regular_files import Altered
+from isobatch.pipeline.records.errors import EngineError, StoreError
 from isobatch.pipeline.records.errors import WorkerError as WorkerError  # with the functions that raise it
 from isobatch.pipeline.storage.files import read_json
 
@@ -31,7 +32,7 @@ class Call:
     on_event: OnEvent
     _pid: int | None = None
     _exit: dict[str, Any] | None = None
-    _error: WorkerError | None = None
+    _error: WorkerError | EngineError | None = None
 
     def __post_init__(self) -> None:
         self.deadline = time.monotonic() + max(self.timeout_s, _START_S)  # libraries load before the first worker
@@ -59,14 +60,15 @@ class Call:
         text = f"its worker was silent for {self.timeout_s:g} s and was ended"
         self._error = WorkerError(text, "timeout", "give it more: --timeout S")
 
-    def lose(self, said: str) -> None:
-        """Its launcher is gone; ``said``: its last words."""
-        self._error = WorkerError(f"the launcher ended: {said}", "launcher")
+    def lose(self, said: str, killed: str | None) -> None:
+        """Its launcher is gone; ``said``: its last words, ``killed``: the signal by which somebody ended it."""
+        self._error = lost(said, killed)
 
     def result(self) -> Any:
         """The JSON-ready result of a call that has ended.
 
-        Raises WorkerError; StoreError where the worker could not write: the disk is everybody's, not this call's.
+        Raises WorkerError; StoreError where the worker could not write or its files were altered, EngineError where its
+        launcher was killed: neither says anything about this call.
         """
         if self._error is not None:
             raise self._error
@@ -80,13 +82,20 @@ class Call:
             raise WorkerError(f"its worker ended with code {self._exit['exit']}: {said}", "crash", trace=said)
         answer = read_json(self.reply)
         if error := answer.get("error"):
-            if error["type"] == StoreError.__name__:
+            if error["type"] in (StoreError.__name__, Altered.__name__):
                 raise StoreError(error["text"])
             if error["errno"] in _DISK:
                 raise StoreError(f"{error['text']}. Free space and run again, or set --out or XDG_CACHE_HOME")
             reason = error["reason"] or " ".join(error["text"].split()) or error["type"]
             raise WorkerError(reason, error["type"], error["remedy"], error["trace"], error["code"])
         return answer["result"]
+
+
+def lost(said: str, killed: str | None) -> WorkerError | EngineError:
+    """What the end of a launcher means: by a signal from outside, nothing for the variant that it served."""
+    if killed:
+        return EngineError(f"the process that starts workers was ended by {killed}")
+    return WorkerError(f"the launcher ended: {said}", "launcher")
 
 
 _MEANING = {"SIGKILL": " (often the kernel's answer to too little memory)", "SIGSEGV": " (a fault in native code)"}

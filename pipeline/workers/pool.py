@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import queue
-import shutil
 import signal
 import subprocess
 import sys
@@ -21,10 +19,12 @@ from types import TracebackType
 from typing import Any, Self
 
 import isobatch
-from isobatch.pipeline.workers.call import Call, OnEvent, tail
+from isobatch.pipeline.storage.scratch import Scratch
+from isobatch.pipeline.workers.call import Call, OnEvent, lost, tail
 from isobatch.pipeline.workers.call import WorkerError as WorkerError  # with the functions that raise it
 
 PRELOAD = "isobatch.models.machine.preload"
+_FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT)
 _HOME = Path(isobatch.__file__).resolve().parent.parent
 
 
@@ -52,7 +52,8 @@ class Launcher:
             stdout=subprocess.PIPE,
             stderr=self._log,
             cwd=_HOME,
-            env={**os.environ, **self.environment},
+            # what a library of a worker that is killed leaves lies in the scratch folder, and goes with it
+            env={**os.environ, **self.environment, "TMPDIR": str(self.folder)},
             start_new_session=True,  # Ctrl-C reaches only the parent, which ends the workers in order
         )
         self._listener = threading.Thread(target=self._listen, daemon=True)
@@ -66,7 +67,10 @@ class Launcher:
         self.events.put((self, None))
 
     def begin(self, function: str, payload: Any, timeout_s: float, on_event: OnEvent) -> Call:
-        """Ask for ``function(payload, emit)`` in a fresh worker. Raises WorkerError where nobody listens."""
+        """Ask for ``function(payload, emit)`` in a fresh worker.
+
+        Raises WorkerError where nobody listens, EngineError where somebody has killed the launcher.
+        """
         self._calls += 1
         call = Call(f"{self._calls:04d}", self.folder, timeout_s, on_event)
         files = {"folder": os.getcwd(), "reply": str(call.reply), "log": str(call.log)}
@@ -76,13 +80,21 @@ class Launcher:
             self.process.stdin.write(json.dumps(request).encode() + b"\n")
             self.process.stdin.flush()
         except BrokenPipeError:
-            raise WorkerError(f"the launcher could not start: {self.said}", "launcher") from None
+            raise lost(self.said, self.killed) from None
         return call
 
     @property
     def said(self) -> str:
         """The last line it printed."""
         return tail(self.folder / "launcher.log")
+
+    @property
+    def killed(self) -> str | None:
+        """The signal by which somebody ended it; None where it ended by itself, or by a fault of its own."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            if (number := -self.process.wait(5)) in _FROM_OUTSIDE:
+                return signal.Signals(number).name
+        return None
 
     def close(self) -> None:
         """End the launcher and its workers."""
@@ -114,17 +126,6 @@ def _undisturbed() -> Iterator[None]:
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
 
-PREFIX, LOCK = "isobatch-", ".lock"
-
-
-def _sweep() -> None:
-    """Remove the scratch folders of studies that were killed; that of a living one is locked, and stays."""
-    for lock in Path(tempfile.gettempdir()).glob(f"{PREFIX}*/{LOCK}"):
-        with contextlib.suppress(OSError), open(lock, "a") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(lock.parent, ignore_errors=True)
-
-
 class Workers:
     """All launchers of a study, one per distinct environment, and the calls that run in them.
 
@@ -136,10 +137,7 @@ class Workers:
         self._launchers: dict[tuple[tuple[str, str], ...], Launcher] = {}
         self._events: queue.SimpleQueue[tuple[Launcher, dict[str, Any] | None]] = queue.SimpleQueue()
         self._open: dict[tuple[Launcher, str], Call] = {}
-        _sweep()
-        self._folder = tempfile.TemporaryDirectory(prefix=PREFIX)
-        self._lock = open(Path(self._folder.name, LOCK), "w")  # noqa: SIM115 (held as long as the folder)
-        fcntl.flock(self._lock, fcntl.LOCK_EX)
+        self._scratch = Scratch()
 
     def __enter__(self) -> Self:
         return self
@@ -150,8 +148,7 @@ class Workers:
         with _undisturbed():
             for launcher in self._launchers.values():
                 launcher.close()
-            self._folder.cleanup()
-            self._lock.close()
+            self._scratch.remove()
 
     def launcher(self, environment: Mapping[str, str]) -> Launcher:
         """The launcher of this environment, started on first use and anew if it died."""
@@ -160,7 +157,7 @@ class Workers:
         if found is None or found.ended or found.process.poll() is not None:
             if found is not None:
                 found.close()
-            folder = Path(tempfile.mkdtemp(dir=self._folder.name))
+            folder = Path(tempfile.mkdtemp(dir=self._scratch.path))
             found = self._launchers[key] = Launcher(environment, folder, self._events)
         return found
 
@@ -194,7 +191,7 @@ class Workers:
             launcher.ended = True
             for (home, _), call in self._open.items():
                 if home is launcher:
-                    call.lose(launcher.said)
+                    call.lose(launcher.said, launcher.killed)
             return
         if (launcher, event["id"]) in self._open:  # else the end of a worker that was given up
             self._open[launcher, event["id"]].tell(event)

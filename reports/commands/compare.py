@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Compare, write the files asked for, print. Returns 1 where something got worse, else 0; no model runs."""
     from isobatch.pipeline.records.errors import Exit
-    from isobatch.pipeline.storage.files import write_bytes
+    from isobatch.pipeline.storage.files import asked_file, write_bytes
     from isobatch.pipeline.tools.two_runs.compare import compare_runs
     from isobatch.pipeline.tools.two_runs.stored_outputs import StoredOutputs
     from isobatch.reports.files.json_report import load_study
@@ -30,13 +30,14 @@ def run(arguments: argparse.Namespace) -> int:
     from isobatch.reports.screen.rich_blocks import drawn
     from isobatch.reports.screen.terminal import console_for
 
+    wanted = {name: asked_file(text) for name in ("junit", "markdown") if (text := getattr(arguments, name))}
     paths = Path(arguments.run_a), Path(arguments.run_b)
     stored_a, stored_b = (StoredOutputs(path if path.is_dir() else path.parent) for path in paths)
     found = compare_runs(load_study(paths[0]), load_study(paths[1]), stored_a.rows, stored_b.rows)
-    if arguments.junit:
-        write_bytes(Path(arguments.junit), [junit_xml(found)])
-    if arguments.markdown:
-        write_bytes(Path(arguments.markdown), [comparison_markdown(found).encode()])
+    if "junit" in wanted:
+        write_bytes(wanted["junit"], [junit_xml(found)])
+    if "markdown" in wanted:
+        write_bytes(wanted["markdown"], [comparison_markdown(found).encode()])
     if arguments.json:
         print(comparison_json(found))
     else:

@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from isobatch.models.shared.regular_files import read_object
 from isobatch.pipeline.records.errors import UsageError
 from isobatch.pipeline.records.study import SCHEMA_VERSION, Study
 
@@ -51,14 +52,14 @@ def load_study(path: Path) -> Study:
     """
     file = path / FILE_NAME if path.is_dir() else path
     try:
-        found = json.loads(file.read_bytes())
+        found = read_object(file)
     except FileNotFoundError as error:
         raise UsageError("report", f"no report at {file}: give a finished run's folder or its {FILE_NAME}") from error
     except OSError as error:
         raise UsageError("report", f"cannot read {file}: {error.strerror or error}") from error
-    except (ValueError, RecursionError) as error:
-        raise UsageError("report", f"{file} is damaged, it is not JSON: {error}. Run the study again") from error
-    version = found.get("schema_version") if isinstance(found, dict) else None
+    except ValueError as error:
+        raise UsageError("report", f"{file} is damaged, it is no report: {error}. Run the study again") from error
+    version = found.get("schema_version")
     if isinstance(version, int) and version > SCHEMA_VERSION:
         raise UsageError(
             "report",

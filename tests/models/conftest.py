@@ -10,6 +10,7 @@ from isobatch.models.registry import find_variant, load
 from isobatch.models.spec.artifact_cache import ArtifactCache, BuildRequest, file_sha256
 from isobatch.models.spec.images import Images
 from isobatch.models.spec.words import Artifact, Network
+from isobatch.models.weights.digits.weights import fingerprint
 from isobatch.models.weights.networks import State
 from isobatch.models.weights.random_weights import random_state
 
@@ -46,7 +47,8 @@ def resnet18_request(resnet18_state: State, tmp_path_factory: pytest.TempPathFac
     """ResNet18 with seven classes and twelve calibration images of 64 x 64; one cache for the session."""
     folder = tmp_path_factory.mktemp("resnet18")
     save_file(resnet18_state, folder / "weights.safetensors")
-    network = Network("resnet18", str(folder / "weights.safetensors"), "resnet18 of the tests", CLASSES)
+    sha256 = fingerprint({name: tensor.numpy() for name, tensor in resnet18_state.items()})
+    network = Network("resnet18", str(folder / "weights.safetensors"), sha256, CLASSES)
     images = stored_images(folder, count=12, seed=0)
     return BuildRequest(network, images, ArtifactCache(folder / "cache"), say=lambda text: None)
 

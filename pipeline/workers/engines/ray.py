@@ -6,6 +6,7 @@ again; a node or process of Ray that dies is, elsewhere.
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -36,6 +37,7 @@ class RayEngine:
         self._call = self._ray.remote(answer_call)
         self._running: dict[Any, Task] = {}
         self._failed: list[tuple[Task, Exception]] = []
+        self._token = secrets.token_hex(16)  # nobody else can guess where the study keeps files on a node
         self._put: dict[str, Shipped] = {}
         self._used: set[str] = set()
 
@@ -73,6 +75,7 @@ class RayEngine:
             "timeout_s": self._timeout_s,
             "machine": machine(task.environment),
             "writes": list(task.writes),
+            "scratch": self._token,
         }
         files = {path: self._shipped(path, content) for path, content in task.reads.items()}
         call = self._call.options(
@@ -125,6 +128,8 @@ class RayEngine:
         if error := answer.get("error"):
             if error.pop("storage"):
                 raise StoreError(f"on a machine of the cluster: {error['reason']}")
+            if error["kind"] == "killed":
+                raise EngineError(f"on a machine of the cluster: {error['reason']}")
             raise WorkerError(**error)
         for path, content in zip(task.writes, answer["files"], strict=True):
             write_bytes(Path(path), [content])

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
-import getpass
 import hashlib
-import os
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from isobatch.models.spec.artifact_cache import file_sha256
-from isobatch.pipeline.storage.files import write_bytes
-from isobatch.pipeline.workers.pool import LOCK, PREFIX
+from isobatch.pipeline.storage.files import StoreError, write_bytes
+from isobatch.pipeline.storage.scratch import shared
 
 CHUNK_BYTES = 64 << 20
 
@@ -31,61 +26,49 @@ class Shipped:
 
     @classmethod
     def of(cls, path: Path, content: str, put: Callable[[bytes], Any]) -> Shipped:
-        """Put every file into the object store, a chunk at a time."""
+        """Put every file into the object store, a chunk at a time; the hashes are of the bytes that were put."""
         inside = [path] if path.is_file() else sorted(one for one in path.rglob("*") if one.is_file())
-        return cls(
-            str(path),
-            content,
-            tuple((str(one.relative_to(path)), file_sha256(one), tuple(_chunks(one, put))) for one in inside),
-        )
+        return cls(str(path), content, tuple((str(one.relative_to(path)), *_put(one, put)) for one in inside))
 
-    def here(self, get: Callable[[Any], bytes]) -> str:
-        """Where it lies on this machine: in its own place where that holds the same bytes, else in a folder of ours."""
-        if _same(self):
+    def here(self, get: Callable[[Any], bytes], token: str) -> str:
+        """Where it lies on this machine: in its own place where that holds the same bytes, else in a folder of ours.
+
+        ``token``: the study's, known to its own processes alone. Raises StoreError where something else arrives.
+        """
+        if _same(self, Path(self.path)):
             return self.path
-        home = _scratch() / self.content[:32]
-        if not _same(self, home):
-            for name, _, chunks in self.files:
-                write_bytes(home / name if name != "." else home, (get(one) for one in chunks))
+        home = shared_scratch(token) / self.content[:32]
+        if home not in _written and not _same(self, home):
+            for name, sha256, chunks in self.files:
+                if write_bytes(home / name if name != "." else home, (get(one) for one in chunks)) != sha256:
+                    raise StoreError(f"{self.path} did not arrive as it was sent: run again")
+        _written.add(home)
         return str(home)
 
 
-def _chunks(path: Path, put: Callable[[bytes], Any]) -> Iterator[Any]:
+_written: set[Path] = set()
+"""What this process has written, or hashed, in a folder that nobody else can write to."""
+
+
+def _put(path: Path, put: Callable[[bytes], Any]) -> tuple[str, tuple[Any, ...]]:
+    """The SHA-256 of the file's bytes, and references to its chunks."""
+    digest, chunks = hashlib.sha256(), []
     with open(path, "rb") as file:
         while chunk := file.read(CHUNK_BYTES):
-            yield put(chunk)
+            digest.update(chunk)
+            chunks.append(put(chunk))
+    return digest.hexdigest(), tuple(chunks)
 
 
-def _same(shipped: Shipped, home: Path | None = None) -> bool:
-    base = home or Path(shipped.path)
-    return all(_digest(str(base / name)) == sha256 for name, sha256, _ in shipped.files)
-
-
-_known: dict[tuple[str, int, int], str] = {}
-
-
-def _digest(path: str) -> str:
-    """The SHA-256 of a file, computed once a process while its size and time stay what they are; "" without one."""
+def _same(shipped: Shipped, base: Path) -> bool:
+    """Whether these very bytes lie there. They are hashed each time: size and time of a file can be made up."""
     try:
-        status = os.stat(path)
-        key = (path, status.st_size, status.st_mtime_ns)
-        if key not in _known:
-            _known[key] = file_sha256(Path(path))
-        return _known[key]
+        return all(file_sha256(base / name) == sha256 for name, sha256, _ in shipped.files)
     except OSError:
-        return ""
+        return False
 
 
 @cache
-def _scratch() -> Path:
-    """One folder for all processes of this user on this machine; locked by each, and swept when none is left."""
-    name = hashlib.sha256(getpass.getuser().encode()).hexdigest()[:8]
-    folder = Path(tempfile.gettempdir()) / f"{PREFIX}node-{name}"
-    while True:
-        folder.mkdir(exist_ok=True, mode=0o700)
-        lock = os.open(folder / LOCK, os.O_WRONLY | os.O_CREAT, 0o600)  # held as long as this process
-        fcntl.flock(lock, fcntl.LOCK_SH)
-        with contextlib.suppress(OSError):
-            if os.fstat(lock).st_ino == os.stat(folder / LOCK).st_ino:
-                return folder
-        os.close(lock)  # swept a moment ago
+def shared_scratch(token: str) -> Path:
+    """The folder of all processes of the study on this machine; locked by each, and swept when none is left."""
+    return shared(token)

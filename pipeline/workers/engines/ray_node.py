@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from isobatch.pipeline.machine.environment import machine
+from isobatch.pipeline.records.errors import EngineError
 from isobatch.pipeline.storage.files import StoreError
 from isobatch.pipeline.workers.call import WorkerError
-from isobatch.pipeline.workers.engines.ray_files import Shipped
+from isobatch.pipeline.workers.engines.ray_files import Shipped, shared_scratch
 from isobatch.pipeline.workers.pool import Workers
 
 _workers: list[Workers] = []
@@ -35,8 +36,8 @@ def answer_call(request: dict[str, Any], files: dict[str, Shipped]) -> dict[str,
         _workers.append(Workers(request["timeout_s"]))
     events: list[Any] = []
     try:
-        with tempfile.TemporaryDirectory() as scratch:
-            places = {path: shipped.here(ray.get) for path, shipped in files.items()}
+        with tempfile.TemporaryDirectory(dir=shared_scratch(request["scratch"])) as scratch:
+            places = {path: shipped.here(ray.get, request["scratch"]) for path, shipped in files.items()}
             places |= {path: str(Path(scratch, str(at))) for at, path in enumerate(request["writes"])}
             payload = moved(request["payload"], places)
             result = _workers[0].call(request["environment"], request["function"], payload, events.append)
@@ -44,6 +45,8 @@ def answer_call(request: dict[str, Any], files: dict[str, Shipped]) -> dict[str,
     except WorkerError as error:
         fields = {name: getattr(error, name) for name in ("reason", "kind", "remedy", "trace", "code")}
         return node | {"error": fields | {"storage": False}}
+    except EngineError as error:
+        return node | {"error": {"reason": str(error), "storage": False, "kind": "killed"}}
     except (StoreError, OSError) as error:
         return node | {"error": {"reason": str(error), "storage": True}}
     return node | {"result": result, "events": events, "files": written}

@@ -9,6 +9,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from isobatch.models.ort.check_user_file import OnnxError, check_onnx
+from isobatch.models.shared.regular_files import Altered
 from tests.models.ort.small_onnx import classifier
 
 
@@ -139,6 +140,19 @@ def test_external_data_that_does_not_fit_is_refused(tmp_path: Path, entries: dic
     path = with_external(tmp_path, **entries)
     with pytest.raises(OnnxError, match=word):
         check_onnx(path)
+
+
+def test_external_data_of_fifty_gigabytes_is_refused_without_being_read(tmp_path: Path) -> None:
+    path = with_external(tmp_path)
+    os.truncate(tmp_path / "weights.bin", 50 << 30)
+    with pytest.raises(OnnxError, match=f"{50 << 30} bytes; at most"):
+        check_onnx(path)
+
+
+def test_a_file_that_is_not_the_one_that_was_checked_is_refused(tmp_path: Path) -> None:
+    path = with_external(tmp_path)
+    with pytest.raises(Altered, match="not the file that was checked"):
+        check_onnx(path, "0" * 64)
 
 
 def second_input(model: onnx.ModelProto) -> None:

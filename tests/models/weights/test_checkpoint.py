@@ -91,6 +91,27 @@ def test_other_contents_are_not_taken_for_weights(content: Any, complaint: str, 
         read_checkpoint(tmp_path / "file.pth")
 
 
+def test_a_state_dict_within_itself_is_refused(tmp_path: Path) -> None:
+    content: dict[str, Any] = {"a": torch.ones(1)}
+    content["state_dict"] = content
+    torch.save(content, tmp_path / "file.pth")
+    with pytest.raises(WeightsError, match="a state dict within itself"):
+        read_checkpoint(tmp_path / "file.pth")
+
+
+@pytest.mark.parametrize("name", ["file.pth", "file.safetensors"])
+def test_a_huge_file_of_holes_and_a_pipe_are_refused_at_once(name: str, tmp_path: Path) -> None:
+    for size in (2 << 30, 1 << 42):  # less than memory, and more
+        with open(tmp_path / name, "wb") as file:
+            file.truncate(size)
+        with pytest.raises(WeightsError, match=r"copied whole|of memory"):
+            read_checkpoint(tmp_path / name)
+    (tmp_path / name).unlink()
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(WeightsError, match="no regular file"):
+        read_checkpoint(tmp_path / name)
+
+
 def test_fitting_converts_to_float32_and_finds_the_number_of_classes(state: State) -> None:
     halves = {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in state.items()}
     found, classes = fitted(halves, "resnet18", "file.pth")

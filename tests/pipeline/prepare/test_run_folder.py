@@ -1,3 +1,4 @@
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -144,3 +145,31 @@ def test_half_written_files_of_a_killed_study_are_removed_and_no_others(tmp_path
     again.close()
     assert not any(file.exists() for file in left)
     assert all(file.exists() for file in kept)
+
+
+@pytest.mark.parametrize(
+    "said", ['{"state": "finished"}', '{"state": "finished", "configuration": "0123abcd"}', "[1]", "[" * 100_000]
+)
+@pytest.mark.parametrize("fresh", [False, True], ids=["resumed", "fresh"])
+def test_a_run_json_of_another_program_makes_no_run(tmp_path: Path, said: str, fresh: bool) -> None:
+    kept = tmp_path / "theirs" / "evidence" / "photo.jpg"
+    kept.parent.mkdir(parents=True)
+    kept.write_bytes(b"x")
+    (tmp_path / "theirs" / "run.json").write_text(said)
+    with pytest.raises(UsageError, match="not a run's folder"):
+        open_run(replace(CONFIG, out=str(tmp_path / "theirs"), fresh=fresh))
+    assert kept.read_bytes() == b"x"
+
+
+def test_a_lock_that_is_a_pipe_or_a_link_is_neither_waited_for_nor_emptied(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "letter").write_text("dear")
+    named = replace(CONFIG, out=str(tmp_path / "mine"))
+    os.mkfifo(tmp_path / "mine" / ".lock")
+    with pytest.raises(UsageError, match="cannot write"):
+        open_run(named)
+    (tmp_path / "mine" / ".lock").unlink()
+    (tmp_path / "mine" / ".lock").symlink_to(tmp_path / "letter")
+    with pytest.raises(UsageError, match="cannot write"):
+        open_run(named)
+    assert (tmp_path / "letter").read_text() == "dear"

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from pathlib import Path
 from typing import Any
 
@@ -71,10 +72,11 @@ def test_any_string_survives(payload: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"{", "is damaged, it is not JSON"),
-        (b"\xff\xfe", "is damaged, it is not JSON"),
-        (b"[" * 100_000, "is damaged, it is not JSON"),
-        (b"[]", "is not a report"),
+        (b"{", "is damaged, it is no report"),
+        (b"\xff\xfe", "is damaged, it is no report"),
+        (b"[" * 100_000, "is damaged, it is no report"),
+        (b'{"a":' * 100 + b"1" + b"}" * 100, "nested more than 64 deep"),
+        (b"[]", "it holds no JSON object"),
         (b"{}", "run_id: Field required"),
         (b'{"schema_version": 999, "anything": 1}', "schema version 999, this program reads up to"),
     ],
@@ -91,3 +93,10 @@ def test_a_missing_report_says_what_to_give(tmp_path: Path) -> None:
         load_study(tmp_path / "nowhere")
     with pytest.raises(UsageError, match="no report at"):
         load_study(tmp_path)
+
+
+def test_a_pipe_or_a_device_in_the_place_of_a_report_is_not_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "report.json")  # would be waited for
+    for path in (tmp_path, Path("/dev/zero")):
+        with pytest.raises(UsageError, match="it is no regular file"):
+            load_study(path)

@@ -81,7 +81,7 @@ def test_other_architectures_are_rebuilt_as_well(
     model: str, resnet18_request: BuildRequest, images5: np.ndarray, tmp_path: Path
 ) -> None:
     save_file(random_state(model, CLASSES), tmp_path / "weights.safetensors")
-    network = Network(model, str(tmp_path / "weights.safetensors"), model, CLASSES)
+    network = Network(model, str(tmp_path / "weights.safetensors"), "", CLASSES)
     request = replace(resnet18_request, network=network)
     spec = find_variant("int8-x86")
     artifact = request.cache.get({"model": model}, lambda folder: build_static(spec, request, folder))

@@ -6,6 +6,7 @@ import os
 import secrets
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 
 from isobatch.pipeline.evidence.stored import read_evidence
+from isobatch.pipeline.storage.files import StoreError
 from isobatch.pipeline.workers.engines.ray_cluster import unlike
 from isobatch.pipeline.workers.engines.ray_files import Shipped
 from isobatch.pipeline.workers.engines.ray_node import moved
@@ -104,7 +106,11 @@ def test_without_ray_one_line_says_what_to_install(tmp_path: Path) -> None:
     assert not (tmp_path / "none").exists()
 
 
-def test_files_are_read_in_place_where_they_are_the_same_and_copied_where_not(tmp_path: Path) -> None:
+def test_files_are_read_in_place_where_they_are_the_same_and_copied_where_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    token = secrets.token_hex(16)
     stored: dict[int, bytes] = {}
 
     def put(content: bytes) -> int:
@@ -116,10 +122,10 @@ def test_files_are_read_in_place_where_they_are_the_same_and_copied_where_not(tm
     for path, content in ((file, b"pixels"), (folder / "weights", b"1"), (folder / "inside" / "graph", b"2")):
         path.write_bytes(content)
     sent = [Shipped.of(path, secrets.token_hex(32), put) for path in (file, folder)]
-    assert [one.here(stored.__getitem__) for one in sent] == [str(file), str(folder)]
+    assert [one.here(stored.__getitem__, token) for one in sent] == [str(file), str(folder)]
     file.write_bytes(b"others")
     (folder / "weights").unlink()
-    image, artifact = (Path(one.here(stored.__getitem__)) for one in sent)
+    image, artifact = (Path(one.here(stored.__getitem__, token)) for one in sent)
     assert image.read_bytes() == b"pixels"
     assert {str(one.relative_to(artifact)): one.read_bytes() for one in artifact.rglob("*") if one.is_file()} == {
         "weights": b"1",
@@ -127,6 +133,33 @@ def test_files_are_read_in_place_where_they_are_the_same_and_copied_where_not(tm
     }
     payload = {"images": {"path": str(file), "n": 3}, "files": [str(folder)]}
     assert moved(payload, {str(file): "/there/a"}) == {"images": {"path": "/there/a", "n": 3}, "files": [str(folder)]}
+
+
+def test_a_file_of_the_same_size_and_time_is_not_taken_for_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    stored: dict[int, bytes] = {}
+    file, token = tmp_path / "images", secrets.token_hex(16)
+    file.write_bytes(b"pixels")
+    sent = Shipped.of(file, "0" * 64, lambda content: stored.setdefault(0, content) and 0)
+    assert sent.here(stored.__getitem__, token) == str(file)
+    before = file.stat()
+    file.write_bytes(b"forged")
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    copied = Path(sent.here(stored.__getitem__, token))
+    assert copied != file
+    assert copied.read_bytes() == b"pixels"
+    assert copied.parent.stat().st_mode & 0o077 == 0
+
+
+def test_what_arrives_as_something_else_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    (tmp_path / "images").write_bytes(b"pixels")
+    sent = Shipped.of(tmp_path / "images", "1" * 64, lambda content: 0)
+    (tmp_path / "images").unlink()
+    with pytest.raises(StoreError, match="did not arrive"):
+        sent.here(lambda reference: b"forged", secrets.token_hex(16))
 
 
 def test_two_machines_are_told_apart_in_words() -> None:
