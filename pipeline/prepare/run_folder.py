@@ -15,8 +15,8 @@ from typing import IO, Any
 from isobatch.models.shared.regular_files import open_lock
 from isobatch.pipeline.config.config import Config
 from isobatch.pipeline.records.errors import UsageError
-from isobatch.pipeline.storage.files import StoreError, read_json, sweep, write_json
 from isobatch.pipeline.storage import places
+from isobatch.pipeline.storage.files import StoreError, read_json, sweep, write_json
 
 _STATE = "run.json"
 _KIND = "isobatch-run"

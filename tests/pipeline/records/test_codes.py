@@ -40,7 +40,10 @@ def codes_in(tree: ast.AST) -> set[str]:
 
 
 def sources() -> list[Path]:
-    return [ROOT / "isobatch" / "program.py", *(p for name in ("models", "pipeline", "reports") for p in (ROOT / name).rglob("*.py"))]
+    return [
+        ROOT / "isobatch" / "program.py",
+        *(p for name in ("models", "pipeline", "reports") for p in (ROOT / name).rglob("*.py")),
+    ]
 
 
 def used() -> dict[str, Path]:
