@@ -24,7 +24,7 @@ from isobatch.pipeline.records.errors import UsageError
 from isobatch.pipeline.workers.engines.ray_node import tell_machine
 
 ROOT = Path(isobatch.__file__).resolve().parent.parent
-SENT = ("models", "pipeline")
+SENT = ("isobatch",)
 """What a node needs of the program; it has the libraries itself."""
 INSTALL = "python -m pip install -r requirements-ray.txt"
 _PROBE_S = 120.0
