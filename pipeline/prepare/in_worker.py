@@ -4,122 +4,18 @@ from __future__ import annotations
 
 import resource
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from isobatch.models.machine.out_of_memory import out_of_memory
 from isobatch.models.registry import find_variant, load
-from isobatch.models.spec.artifact_cache import ArtifactCache, BuildRequest, require_unaltered, unaltered
+from isobatch.models.spec.artifact_cache import ArtifactCache, BuildRequest, require_unaltered
 from isobatch.models.spec.images import IMAGENET, Images, View
-from isobatch.models.spec.runner import Clocked, Quantized, Runner
-from isobatch.models.spec.words import USERS_FILE, Manifest, Network, RunnerSettings
-from isobatch.pipeline.evidence.evidence import Evidence, Pass
-from isobatch.pipeline.evidence.passes import call, run_passes
-from isobatch.pipeline.evidence.stored import write_evidence
-from isobatch.pipeline.machine.environment import machine
-from isobatch.pipeline.machine.memory import limit_graph, limit_memory, peak_memory_bytes
+from isobatch.models.spec.words import Manifest, Network
+from isobatch.pipeline.machine.memory import limit_graph, limit_memory
 from isobatch.pipeline.storage.files import write_bytes
-from isobatch.pipeline.workers.wire import Emit, read_artifact
+from isobatch.pipeline.workers.wire import Emit
 
 _MOST_ONNX_BYTES = 1 << 31  # with its external data: more is refused
-
-
-def _open(payload: dict[str, Any], images: Images, batch_size: int) -> Runner:
-    """The runner; of a network from outside, with no more memory than it needs for so many images at once."""
-    spec, artifact = find_variant(payload["variant"]), read_artifact(payload["artifact"])
-    if artifact.manifest.recipe.get("exporter") == USERS_FILE:
-        limit_graph(artifact.manifest.size_bytes, batch_size * images.shape[2] * images.shape[3])
-    runner: Runner = load(spec.open)(artifact, RunnerSettings.of(payload["settings"]))
-    return runner
-
-
-def measure(payload: dict[str, Any], emit: Emit) -> None:
-    """Run one job and write its evidence.
-
-    Raises OutOfMemory, and RuntimeError where a library does not run with the ISA that was read back for this
-    environment.
-    """
-    try:
-        evidence = _evidence(payload, emit)
-    except RuntimeError as error:
-        if exhausted := out_of_memory(error):
-            raise exhausted from error
-        raise
-    write_evidence(Path(payload["file"]), evidence)
-
-
-def _evidence(payload: dict[str, Any], emit: Emit) -> Evidence:
-    images, artifact = Images.from_json(payload["images"]), read_artifact(payload["artifact"])
-    with unaltered(artifact, images):
-        return _measured(payload, images, emit)
-
-
-def _measured(payload: dict[str, Any], images: Images, emit: Emit) -> Evidence:
-    passes = tuple(Pass(*fields) for fields in payload["passes"])
-    with _open(payload, images, max(p.batch_size for p in passes)) as runner:
-        report = partial(_report, emit)
-        ran = run_passes(runner, images, passes, report, timed=payload["timed"])
-        device_memory = runner.device_memory() if isinstance(runner, Clocked) else {}
-        effective = asdict(runner.effective())
-        clips = None
-        if payload["clips"] and isinstance(runner, Quantized):
-            clips = clip_shares(runner, images, passes[0].start, passes[0].stop)
-    _check_isa(payload["isa"])
-    return Evidence(
-        variant=payload["variant"],
-        inputs=payload["inputs"],
-        round=payload["round"],
-        singles=ran.singles,
-        passes=passes,
-        rows=ran.rows,
-        call_s=ran.call_s,
-        warm_up_s=ran.warm_up_s,
-        effective=effective,
-        clip_shares=clips,
-        peak_memory_bytes=peak_memory_bytes(),
-        readback=load("isobatch.models.machine.readback:read")(),
-        machine=machine(device=payload["device"]),
-        whole=payload["whole"],
-        device_memory=device_memory or None,
-    )
-
-
-def _check_isa(expected: dict[str, str]) -> None:
-    found = load("isobatch.models.machine.isa_probe:quick")() if expected else {}
-    for library, isa in found.items():
-        if isa != expected[library]:
-            raise RuntimeError(f"{library} runs with {isa}, and {expected[library]} was asked for: nothing was kept")
-
-
-def _report(emit: Emit, count: int) -> None:
-    emit({"images": count})
-
-
-def clip_shares(runner: Quantized, images: Images, first: int, last: int) -> dict[str, float]:
-    """Per quantized layer the share of activations at a clip limit, over the images ``first`` to ``last``."""
-    total: dict[str, float] = {}
-    for start in range(first, last, _CLIP_BATCH):
-        stop = min(start + _CLIP_BATCH, last)
-        for layer, share in runner.clip_shares(images.read(start, stop)).items():
-            total[layer] = total.get(layer, 0.0) + share * (stop - start) / (last - first)
-    return total
-
-
-def predict(payload: dict[str, Any], emit: Emit) -> list[int]:
-    """The predicted class of every labelled image, ``batch_size`` at a time (the first of equal logits wins)."""
-    images = Images.from_json(payload["images"])
-    size = payload["batch_size"]
-    found: list[int] = []
-    with unaltered(read_artifact(payload["artifact"]), images), _open(payload, images, size) as runner:
-        for start in range(0, len(images), size):
-            stop = min(start + size, len(images))
-            logits, _ = call(runner, images.read(start, stop))
-            found.extend(int(i) for i in np.argmax(logits.astype(np.float32), axis=1))
-            emit({"images": stop - start})
-    return found
 
 
 def resolve_weights(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
@@ -155,6 +51,12 @@ def check_onnx(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
         "note": "; ".join(["the user's ONNX file; variants of other runtimes cannot be made from it", *checked.notes]),
         "view": asdict(View(size, IMAGENET.short_side(size))),
     }
+
+
+def _copied(content: bytes, folder: Path) -> tuple[Path, str]:
+    """The checked graph with its weights, and its SHA-256: all is built from this, whatever becomes of the file."""
+    path = folder / "checked.onnx"
+    return path, write_bytes(path, [content])
 
 
 def _bytes(path: Path) -> int:
@@ -197,9 +99,3 @@ def build(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
         limit_graph(_bytes(Path(onnx)), count * height * width)
     artifact = cache.get(payload["fields"], made)
     return {"key": artifact.key, "folder": str(artifact.folder), "manifest": asdict(artifact.manifest)}
-
-
-def _copied(content: bytes, folder: Path) -> tuple[Path, str]:
-    """The checked graph with its weights, and its SHA-256: all is built from this, whatever becomes of the file."""
-    path = folder / "checked.onnx"
-    return path, write_bytes(path, [content])

@@ -14,7 +14,7 @@ from isobatch.models.spec.artifact_cache import ArtifactCache, require_intact, r
 from isobatch.models.spec.words import Artifact, Manifest, Network
 from isobatch.models.weights.digits.weights import fingerprint
 from isobatch.models.weights.networks import read_torch_weights
-from isobatch.pipeline.study import in_worker as worker
+from isobatch.pipeline.prepare import in_worker as worker
 from tests.models.ort.small_onnx import classifier, pixels, stored
 
 
