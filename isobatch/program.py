@@ -10,7 +10,7 @@ import traceback
 from types import FrameType
 from typing import NoReturn
 
-from isobatch.pipeline.records.errors import EngineError, Exit, StoreError, UsageError, WorkerError
+from isobatch.pipeline.records.errors import EngineError, Exit, StoreError, UsageError, WorkerError, no_room
 from isobatch.reports.escape import clean
 
 
@@ -33,10 +33,10 @@ def main(argv: list[str]) -> int:
         return code
     except UsageError as error:
         return _fail(Exit.USAGE, f"error [{error.code}]: {error}", debug)
-    except KeyboardInterrupt:
-        return _stopped(Exit.INTERRUPTED, "interrupted")
-    except _Terminated:
-        return _stopped(Exit.TERMINATED, "terminated")
+    except KeyboardInterrupt as stop:
+        return _stopped(Exit.INTERRUPTED, "interrupted", stop)
+    except _Terminated as stop:
+        return _stopped(Exit.TERMINATED, "terminated", stop)
     except BrokenPipeError:
         _silence(1)
         return Exit.TOOL
@@ -44,13 +44,16 @@ def main(argv: list[str]) -> int:
         text = f"{error}: install the packages in requirements.txt (make run), or use the environment's own Python"
         return _fail(Exit.TOOL, f"error [missing-package]: {text}", debug)
     except EngineError as error:
-        return _fail(Exit.TOOL, f"error [engine]: {error}: the same command goes on where it stopped", debug)
+        again = getattr(error, "__notes__", ["start it again"])[0]
+        return _fail(Exit.TOOL, f"error [engine]: {error}: {again}", debug)
     except StoreError as error:
         return _fail(Exit.TOOL, f"error [storage]: {error}", debug)
     except WorkerError as error:
         text = f"{error}: install the versions of requirements.txt (make run); run.py doctor shows what loads here"
         return _fail(Exit.TOOL, f"error [libraries]: {text}", debug)
     except Exception as error:
+        if isinstance(error, OSError) and (where := no_room(error)):
+            return _fail(Exit.TOOL, f"error [storage]: {where}", debug)
         text = str(error) or type(error).__name__
         return _fail(Exit.TOOL, f"error [internal]: {type(error).__name__}: {text} (--debug shows where)", debug)
 
@@ -97,10 +100,11 @@ def _list_variants() -> int:
     return Exit.DONE
 
 
-def _stopped(code: Exit, word: str) -> int:
+def _stopped(code: Exit, word: str, stop: BaseException) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # who is impatient asks twice; it is ending already
-    return _fail(code, f"{word}: the same command goes on where it stopped", debug=False)
+    again = getattr(stop, "__notes__", ["the same command starts anew"])[0]  # a study that keeps its evidence says so
+    return _fail(code, f"{word}: {again}", debug=False)
 
 
 def _fail(code: Exit, text: str, debug: bool) -> int:

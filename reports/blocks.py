@@ -200,6 +200,7 @@ class Written:
     title: str
     show: Show
     blocks: tuple[Block, ...]
+    lost: str | None = None  # why it could not be written; its blocks say so
 
 
 Show = Literal["first", "open", "folded", "chapter"]

@@ -119,12 +119,13 @@ def run(
 ) -> Evidence:
     """The evidence of a fake network, run as a worker runs a real one."""
     planned = tuple(passes) if passes is not None else plan_passes(n_images, batch_sizes, probes=probes)
-    singles = np.concatenate([network([image], round_) for image in range(n_images)])
+    alone = next((chosen.images for chosen in planned if chosen.kind == "singles"), range(n_images))
+    singles = np.concatenate([network([image], round_) for image in alone])
     rows = {}
     for chosen in planned:
         if chosen.kind != "singles":
             outputs = _through(network, chosen, round_)
-            index = differing_rows(singles[list(chosen.images)], outputs)
+            index = differing_rows(singles[np.asarray(chosen.images) - alone[0]], outputs)
             rows[chosen.id] = (index, outputs[index])
     call_s = {chosen.id: (0.01,) * ((chosen.stop - chosen.start) // chosen.batch_size) for chosen in planned}
     return Evidence("fake", inputs, round_, singles, planned, rows, call_s, {}, clip_shares, 0, {})

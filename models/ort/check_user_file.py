@@ -131,6 +131,12 @@ def _check_interface(model: onnx.ModelProto, path: Path) -> tuple[int | None, in
             f"{[value.name for value in model.graph.output]}; a classifier has one each: images in, logits out"
         )
     image, logits = inputs[0], model.graph.output[0]
+    if not any(logits.name in node.output for node in model.graph.node):
+        kind = "the input itself" if logits.name == image.name else "a stored tensor"
+        raise OnnxError(
+            f"{path}: the output {logits.name!r} is {kind}: no operator computes it, so it tells nothing of an image; "
+            "export the network again with its logits as output"
+        )
     for value, role, rank in ((image, "input [n, 3, height, width]", 4), (logits, "output [n, classes]", 2)):
         tensor = value.type.tensor_type
         if tensor.elem_type != onnx.TensorProto.FLOAT:

@@ -32,10 +32,8 @@ def batch_accuracy(
     sizes = batch_sizes(evidence, "batched")
     if not sizes:
         return None
-    n_run = len(evidence.singles)
-    labels, contents = labels[:n_run], contents[:n_run]
-    alone = top1(evidence.singles)
-    changed_anywhere = np.zeros(n_run, dtype=np.bool_)
+    run, alone = evidence.images, top1(evidence.singles)
+    changed_anywhere = np.zeros(len(labels), dtype=np.bool_)
     found = []
     for n in sizes:
         pairs = against_singles(evidence, n)
@@ -44,13 +42,13 @@ def batch_accuracy(
         kept = _one_of_each(contents[pairs.images], before != after)
         found.append(_at(n, before[kept], after[kept], labels[pairs.images[kept]]))
     corrected = holm([one.mcnemar_p for one in found])
-    kept = _one_of_each(contents, changed_anywhere)
-    changed = int(changed_anywhere[kept].sum())
+    kept = _one_of_each(contents[run], changed_anywhere[run])
+    changed = int(changed_anywhere[run[kept]].sum())
     return decide_dependence(
         BatchAccuracy(
             inputs=evidence.inputs,
             condition=condition,
-            singles=accuracy(alone[kept], labels[kept], evidence.inputs, 1),
+            singles=accuracy(alone[kept], labels[run[kept]], evidence.inputs, 1),
             at=[one.model_copy(update={"mcnemar_holm": p}) for one, p in zip(found, corrected, strict=True)],
             changed=changed,
             changed_upper95=rate_upper(changed, len(kept)),

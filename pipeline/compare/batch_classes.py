@@ -57,7 +57,7 @@ def digest_of(rows: NDArray[Any]) -> str:
 def rows_seen(evidence: Evidence, n: int) -> tuple[NDArray[np.int64], NDArray[Any]]:
     """The images seen at that N, int64 [images] rising, and their output rows [images, classes]."""
     if n == 1:
-        return np.arange(len(evidence.singles)), evidence.singles
+        return evidence.images, evidence.singles
     pairs = against_singles(evidence, n)
     return pairs.images, pairs.candidate
 
@@ -65,7 +65,7 @@ def rows_seen(evidence: Evidence, n: int) -> tuple[NDArray[np.int64], NDArray[An
 def _digests(evidence: Evidence, n: int) -> NDArray[Any]:
     """One digest an image, [images] of bytes; empty where the image was not seen at that N."""
     images, rows = rows_seen(evidence, n)
-    return row_digests(rows, images, len(evidence.singles))
+    return row_digests(rows, images, evidence.span[1])
 
 
 def row_digests(rows: NDArray[Any], images: NDArray[np.int64], count: int) -> NDArray[Any]:

@@ -55,8 +55,8 @@ def comparisons(
             n, pairs = passes[0].batch_size, _against_plain(first, passes)
             record(kind, n, pairs, moved(condition, passes[0]))
     if reference is not None:
-        singles = first.singles  # maybe of fewer images than the reference
-        ruler = reference.singles[: len(singles)]
+        singles, start = first.singles, first.span[0] - reference.span[0]  # the reference may have seen more images
+        ruler = reference.singles[start : start + len(singles)]
         found.append(_comparison(first.inputs, condition, "vs-reference", 1, ruler, singles))
     return found
 
@@ -76,7 +76,7 @@ def moved(condition: Condition, chosen: Pass) -> Condition:
 def against_singles(evidence: Evidence, n: int) -> Pairs:
     """The plain batched rows of that N beside the same images' singles."""
     parts = [
-        (_images(chosen), evidence.singles[list(chosen.images)], evidence.outputs(chosen))
+        (_images(chosen), evidence.alone(chosen.images), evidence.outputs(chosen))
         for chosen in evidence.find("batched", n)
     ]
     return _one_row_an_image(parts)

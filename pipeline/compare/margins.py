@@ -14,19 +14,22 @@ from isobatch.pipeline.evidence.evidence import Evidence, Pass, PassKind
 from isobatch.pipeline.evidence.rows import row_distance, top1, top1_margin
 from isobatch.pipeline.records.study import Condition, Margin
 
+Images = NDArray[np.int64]
 _BATCHED: tuple[PassKind, ...] = ("batched", *PROBES)
 
 
 @dataclass(frozen=True)
 class Observation:
-    """What one N under one condition did to each image, against its singles. Arrays are [images of the set].
+    """What one N under one condition did to each image, against its singles. Arrays are [images].
 
-    ``seen``: the image was run at this N. ``differs``: other bytes. ``flipped``: another top-1 class. ``noise``: the
-    largest |batched - singles| in logits, 0 where unseen. An image seen twice has the worse of both.
+    ``images``: which images of the set were run under this condition, rising; conditions of one set may have run
+    different ones. ``seen``: the image was run at this N. ``differs``: other bytes. ``flipped``: another top-1 class.
+    ``noise``: the largest |batched - singles| in logits, 0 where unseen. An image seen twice has the worse of both.
     """
 
     condition: Condition
     batch_size: int
+    images: Images
     seen: NDArray[np.bool_]
     differs: NDArray[np.bool_]
     flipped: NDArray[np.bool_]
@@ -38,42 +41,75 @@ class Observation:
         return float(self.noise.max())
 
 
+def united(parts: Iterable[tuple[Images, NDArray[Any]]], worst: np.ufunc) -> tuple[Images, NDArray[Any]]:
+    """The images of all parts, rising, and for each the ``worst`` of its values: those of the parts that ran it.
+
+    A part is (images, one value for each). ``worst``: a ufunc of two values such as ``np.maximum``.
+    """
+    every = list(parts)
+    images = np.unique(np.concatenate([part for part, _ in every]))
+    values: NDArray[Any] | None = None
+    known = np.zeros(len(images), dtype=np.bool_)
+    for part, own in every:
+        at = np.searchsorted(images, part)
+        if values is None:
+            values = np.zeros(len(images), dtype=own.dtype)
+        values[at] = np.where(known[at], worst(values[at], own), own)
+        known[at] = True
+    assert values is not None
+    return images, values
+
+
 def observations(evidence: Evidence, condition: Condition) -> list[Observation]:
     """One observation for each N, of the plain and the probing passes; linear in the rows that differ."""
     return [_observe(evidence, condition, passes) for kind in _BATCHED for passes in evidence.alike(kind)]
 
 
 def _observe(evidence: Evidence, condition: Condition, passes: Sequence[Pass]) -> Observation:
-    size = len(evidence.singles)
+    ran = evidence.images
+    size, first = len(ran), evidence.span[0]
     seen, differs, flipped = (np.zeros(size, dtype=np.bool_) for _ in range(3))
     noise = np.zeros(size)
     for chosen in passes:
         images = np.asarray(chosen.images, dtype=np.int64)
         index, rows = evidence.rows[chosen.id]
-        singles = evidence.singles[images[index]]
-        seen[images] = True
-        differs[images[index]] = True
-        flipped[images[index]] |= top1(singles) != top1(rows)
-        noise[images[index]] = np.maximum(noise[images[index]], row_distance(singles, rows))
-    return Observation(moved(condition, passes[0]), passes[0].batch_size, seen, differs, flipped, noise)
+        singles = evidence.alone(images[index])
+        at = images[index] - first
+        seen[images - first] = True
+        differs[at] = True
+        flipped[at] |= top1(singles) != top1(rows)
+        noise[at] = np.maximum(noise[at], row_distance(singles, rows))
+    return Observation(moved(condition, passes[0]), passes[0].batch_size, ran, seen, differs, flipped, noise)
 
 
-def margin_screen(singles: Iterable[NDArray[Any]], seen: Sequence[Observation]) -> Margin:
+def margin_screen(alone: Iterable[tuple[Images, NDArray[Any]]], seen: Sequence[Observation]) -> Margin:
     """The screen of method.md: an image is exposed unless its margin exceeds 2 d.
 
-    ``singles``: one array [n, classes] for each condition, taken in turn; an image's margin is its smallest. d: the
-    largest noise in ``seen`` of the *other* images. A single image has no others, so it is exposed.
+    ``alone``: for each condition the images it ran and their singles [images, classes], taken in turn. An image's
+    margin is its smallest, over the conditions that ran it. d: the largest noise in ``seen`` of the *other* images. A
+    single image has no others, so it is exposed.
     """
-    margins = np.min([top1_margin(rows) for rows in singles], axis=0)
-    noise = np.max([one.noise for one in seen], axis=0)
+    images, margins = smallest_margins(alone)
+    noise = largest_noise(images, seen)
     others = leave_one_out(noise)
-    exposed = np.flatnonzero(~(margins > 2 * others))  # so written that a NaN exposes
+    exposed = images[~(margins > 2 * others)]  # so written that a NaN exposes
     return Margin(
         observed_noise=float(noise.max()),
         screened_share=1 - len(exposed) / len(margins),
         exposed_images=exposed.tolist(),
         median_margin=float(np.median(margins)),
     )
+
+
+def smallest_margins(alone: Iterable[tuple[Images, NDArray[Any]]]) -> tuple[Images, NDArray[np.float64]]:
+    """The images of all conditions, rising, and the smallest top-1 margin of each (see ``margin_screen``)."""
+    return united(((images, top1_margin(rows)) for images, rows in alone), np.minimum)
+
+
+def largest_noise(images: Images, seen: Sequence[Observation]) -> NDArray[np.float64]:
+    """For each of these images the largest noise of any observation, float64 [images]; 0 where none saw it."""
+    nothing = (images, np.zeros(len(images)))
+    return united([nothing, *((one.images, one.noise) for one in seen)], np.maximum)[1]
 
 
 def leave_one_out(noise: NDArray[np.float64]) -> NDArray[np.float64]:

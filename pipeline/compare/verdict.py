@@ -2,16 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from isobatch.pipeline.compare.margins import Observation, leave_one_out, margin_screen, observations
+from isobatch.pipeline.compare.margins import (
+    Images,
+    Observation,
+    largest_noise,
+    leave_one_out,
+    margin_screen,
+    observations,
+    smallest_margins,
+    united,
+)
 from isobatch.pipeline.compare.statistics import rate_upper
 from isobatch.pipeline.evidence.evidence import Evidence
-from isobatch.pipeline.evidence.rows import all_alike, non_finite_rows, top1_margin
-from isobatch.pipeline.records.study import VERDICTS, Comparison, Condition, DecidedBy, InputsVerdict, Margin, Verdict
+from isobatch.pipeline.evidence.rows import all_alike, non_finite_rows
+from isobatch.pipeline.records.study import (
+    VERDICTS,
+    Comparison,
+    Condition,
+    DecidedBy,
+    ImagesRun,
+    InputsVerdict,
+    Margin,
+    Verdict,
+)
 from isobatch.pipeline.records.wording import counted, number, out_of, percent, setting, sizes
 
 CLIP_LIMIT = 0.01
@@ -22,7 +42,7 @@ CLIP_LIMIT = 0.01
 class Tested:
     """One condition's evidence (round 0) of a variant on an input set, and the comparisons made of it.
 
-    All conditions of one set were run on the same images.
+    Which images a condition ran is a fact of its evidence (``Evidence.images``); conditions may differ in it.
     """
 
     condition: Condition
@@ -38,7 +58,7 @@ def inputs_verdict(tested: Sequence[Tested], n_images: int) -> InputsVerdict | N
     """
     seen = [one for item in tested for one in observations(item.evidence, item.condition)]
     made = [one for item in tested for one in item.comparisons if one.kind != "vs-reference"]
-    margin = margin_screen((item.evidence.singles for item in tested), seen) if seen else None
+    margin = margin_screen(_alone(tested), seen) if seen else None
     decision = _not_repeatable(made) or _invalid(tested)
     if decision is None and margin is not None:
         decision = _batching(tested, seen, margin, len(made))
@@ -47,7 +67,9 @@ def inputs_verdict(tested: Sequence[Tested], n_images: int) -> InputsVerdict | N
     verdict, decided_by = decision
     if repeatable(made) is None:
         decided_by = decided_by.model_copy(update={"why": f"{decided_by.why} No call was repeated."})
-    flipped = np.any([one.flipped for one in seen], axis=0) if seen else np.zeros(0, dtype=np.bool_)
+    if fewer := _on_fewer(tested):
+        decided_by = decided_by.model_copy(update={"why": f"{decided_by.why} {fewer}"})
+    flipped = united(((one.images, one.flipped) for one in seen), np.logical_or)[1] if seen else np.zeros(0)
     flips = min(int(flipped.sum()), n_images)
     clip_layer, clip_share = _largest_clip(tested) or (None, None)
     return InputsVerdict(
@@ -61,6 +83,34 @@ def inputs_verdict(tested: Sequence[Tested], n_images: int) -> InputsVerdict | N
         margin=margin,
         clip_share=clip_share,
         clip_layer=clip_layer,
+        images_run=_images_run(tested),
+    )
+
+
+def images_run(tested: Sequence[Tested]) -> Images:
+    """The images of the set that any condition ran, rising."""
+    return np.unique(np.concatenate([one.evidence.images for one in tested]))
+
+
+def _images_run(tested: Sequence[Tested]) -> list[ImagesRun]:
+    spans = [(one.condition, *one.evidence.span) for one in tested]
+    return [ImagesRun(condition=condition, first=first, stop=stop) for condition, first, stop in spans]
+
+
+def _alone(tested: Sequence[Tested]) -> Iterator[tuple[Images, NDArray[Any]]]:
+    """The images of each condition and their singles, read in turn."""
+    return ((one.evidence.images, one.evidence.singles) for one in tested)
+
+
+def _on_fewer(tested: Sequence[Tested]) -> str:
+    """Which conditions ran fewer images than the others, as a sentence; empty where all ran the same."""
+    every = images_run(tested)
+    fewer: dict[int, list[str]] = {}
+    for one in tested:
+        if (count := len(one.evidence.images)) < len(every):
+            fewer.setdefault(count, []).append(setting(one.condition))
+    return " ".join(
+        f"Only {out_of(count, len(every), 'image')} were run with {'; '.join(names)}." for count, names in fewer.items()
     )
 
 
@@ -135,7 +185,7 @@ def _one_row(item: Tested) -> tuple[int, str] | None:
 def _batching(tested: Sequence[Tested], seen: Sequence[Observation], margin: Margin, n_comparisons: int) -> Decision:
     inputs = tested[0].evidence.inputs
     tried = sizes(one.batch_size for one in seen)
-    n_images = counted(int(np.any([one.seen for one in seen], axis=0).sum()), "image")
+    n_images = counted(int(united(((one.images, one.seen) for one in seen), np.logical_or)[1].sum()), "image")
     changed = [one for one in seen if one.differs.any()]
     if not changed:
         why = f"All bytes of {n_images} are those of their singles at {tried} ({counted(n_comparisons, 'comparison')})."
@@ -161,15 +211,15 @@ def _batching(tested: Sequence[Tested], seen: Sequence[Observation], margin: Mar
 
 def _exposure(tested: Sequence[Tested], seen: Sequence[Observation], margin: Margin) -> str:
     """The exposed images, and the one of the smallest margin by number."""
-    exposed = np.asarray(margin.exposed_images)
-    margins = np.min([top1_margin(item.evidence.singles) for item in tested], axis=0)
-    image = int(exposed[np.argmin(margins[exposed])])
+    images, margins = smallest_margins(_alone(tested))
     if len(margins) == 1:
         return "with one image there are no others to estimate the noise from"
-    noise = float(leave_one_out(np.max([one.noise for one in seen], axis=0))[image])
+    exposed = np.searchsorted(images, margin.exposed_images)
+    at = int(exposed[np.argmin(margins[exposed])])
+    noise = float(leave_one_out(largest_noise(images, seen))[at])
     return (
-        f"{out_of(len(exposed), len(margins), 'image')} could: the margin of image {image} is "
-        f"{number(float(margins[image]))}, within twice the {number(noise)} seen on the others"
+        f"{out_of(len(exposed), len(margins), 'image')} could: the margin of image {images[at]} is "
+        f"{number(float(margins[at]))}, within twice the {number(noise)} seen on the others"
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 
 from isobatch.models.spec.words import CudaOptions, VariantSpec
 from isobatch.pipeline.config.config import Config
@@ -108,6 +108,15 @@ class Caps:
         return no_effect(runtime, isa, self.seen[NATIVE])
 
 
+def base_of(config: Config, spec: VariantSpec, caps: Caps) -> Setting:
+    """As ``base``, of one variant: under the first ISA of the study that acts on its runtime."""
+    found = base(config, device_of(config, spec))
+    if found.device != "cpu" or not caps.seen:
+        return found
+    able = (isa for isa in config.isa if caps.why_not(isa, spec.runtime) is None)
+    return replace(found, isa=next(able, found.isa))
+
+
 def why_not(spec: VariantSpec, setting: Setting, config: Config, caps: Caps) -> tuple[str, str] | None:
     """What of a setting keeps a variant from being run under it, and why; None where nothing does.
 
@@ -122,7 +131,8 @@ def why_not(spec: VariantSpec, setting: Setting, config: Config, caps: Caps) -> 
         if setting.device == "cpu" and (fixed := spec.recipe.get("memory_format")):
             return setting.memory_format, f"unavailable: no effect: this variant runs in {fixed} by its recipe"
     if reason := caps.why_not(setting.isa, spec.runtime):
-        return f"isa {setting.isa}", reason
-    if setting.cuda is None and setting != base(config) and emulated(spec, cpu_flags()):
-        return setting.words, f"{why_emulated(spec)}; it is measured under {base(config).words}"
+        more = "" if NATIVE in config.isa else f"; with --isa native,{setting.isa} it is measured without the cap too"
+        return f"isa {setting.isa}", f"{reason}{more}"
+    if setting.cuda is None and emulated(spec, cpu_flags()) and setting != (only := base_of(config, spec, caps)):
+        return setting.words, f"{why_emulated(spec)}; it is measured under {only.words}"
     return None

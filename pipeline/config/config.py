@@ -14,7 +14,7 @@ from typing import Any, Literal
 from isobatch.models.registry import all_variants, find_variant, installed
 from isobatch.models.spec.words import CudaOptions
 from isobatch.pipeline.config.grid import AXES, CUDA_AXES, MEMORY_FORMATS, OWN_SIZE, Axes, only_wished, read_grid, words
-from isobatch.pipeline.config.numbers import numbers, real_number, whole
+from isobatch.pipeline.config.numbers import LARGEST_SEED, numbers, seconds, whole
 from isobatch.pipeline.config.policy_flags import PolicyFlags as PolicyFlags  # part of the configuration
 from isobatch.pipeline.config.policy_flags import read_policy
 from isobatch.pipeline.config.sources import DEFAULT, Setting, Settings
@@ -90,6 +90,7 @@ def explains(config: Mapping[str, Any]) -> bool:
 
 def read_config(arguments: argparse.Namespace) -> Config:
     """The validated configuration. Raises UsageError: what was asked, what is possible, what to do."""
+    _check_paths(arguments)
     explicit = {axis: getattr(arguments, axis) for axis in AXES}
     device = _device(arguments)
     axes = read_grid(arguments.grid, explicit, device)
@@ -103,7 +104,7 @@ def read_config(arguments: argparse.Namespace) -> Config:
         images=None if arguments.images is None else whole("--images", arguments.images, 1),
         image_size=image_size,
         also_sizes=also_sizes,
-        seed=whole("--seed", arguments.seed, 0),
+        seed=whole("--seed", arguments.seed, 0, LARGEST_SEED),
         batch_sizes=tuple(n for n in numbers("--batch-sizes", axes["batch_sizes"]) if n > 1),
         threads=numbers("--threads", axes["threads"], _MOST_THREADS),
         isa=words("--isa", axes["isa"], (NATIVE, *CAPS)),
@@ -121,7 +122,7 @@ def read_config(arguments: argparse.Namespace) -> Config:
         engine=arguments.engine,
         ray_address=_address(arguments),
         workers=None if arguments.workers is None else whole("--workers", arguments.workers, 1),
-        timeout_s=real_number("--timeout", arguments.timeout) or 600.0,
+        timeout_s=seconds("--timeout", arguments.timeout),
         **{name: getattr(arguments, name) for name in ("out", "fresh", "dry_run", "json", "quiet", "verbose", "debug")},
     )
 
@@ -145,6 +146,24 @@ def effective(settings: Settings, config: Config) -> tuple[Setting, ...]:
             one = replace(one, value=policy[one.flag])
         found.append(one)
     return tuple(found)
+
+
+_TEXTS = ("model", "onnx", "weights", "inputs", "out", "policy_file", "ray_address")
+_OF_TORCH = {"model": "resnet50", "weights": "auto"}  # with their defaults
+
+
+def _check_paths(arguments: argparse.Namespace) -> None:
+    """Refuse a name that is empty (most often a variable of a script that is not set), and two networks at once."""
+    for name in _TEXTS:
+        text = getattr(arguments, name)
+        if text is not None and not text.strip():
+            flag = f"--{name.replace('_', '-')}"
+            raise UsageError("usage", f"{flag} is empty: give it a value, or leave the flag out")
+    for name, default in _OF_TORCH.items() if arguments.onnx is not None else ():
+        if (text := getattr(arguments, name)) != default:
+            raise UsageError(
+                "usage", f"--{name} {text!r} beside --onnx: the file brings its network and weights; leave one flag out"
+            )
 
 
 def _device(arguments: argparse.Namespace) -> str:

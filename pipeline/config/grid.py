@@ -96,6 +96,8 @@ def _read_toml(path: Path) -> Axes:
             raise UsageError(
                 "bad-grid", f"--grid {path}: no axis {key!r}: did you mean {near}? All: {', '.join(known)}"
             )
+        if axis in found:
+            raise UsageError("bad-grid", f"--grid {path} has {axis} twice, with '-' and with '_': keep one of them")
         values = value if isinstance(value, list) else [value]
         if not values or not all(type(one) in (int, str) for one in values):
             raise UsageError(

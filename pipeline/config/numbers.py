@@ -7,14 +7,31 @@ from isobatch.pipeline.records.errors import UsageError
 _LARGEST = 65536
 
 
-def whole(flag: str, text: str, least: int) -> int:
-    """A whole number of at least ``least``."""
+LARGEST_SEED = 2**63 - 1
+"""The largest that every generator of random numbers here takes."""
+_MOST = 2**31 - 1
+_WEEK_S = 7 * 24 * 3600.0
+
+
+def whole(flag: str, text: str, least: int, most: int = _MOST) -> int:
+    """A whole number from ``least`` to ``most``."""
     try:
         value = int(text)
     except ValueError:
         value = least - 1
     if value < least:
         raise UsageError("bad-number", f"{flag} {text!r} is not a whole number of at least {least}")
+    if value > most:
+        shown = text if len(text) <= 40 else f"{text[:20]}... ({len(text)} digits)"
+        raise UsageError("bad-number", f"{flag} {shown!r} is above {most}, the most it can be: give a smaller one")
+    return value
+
+
+def seconds(flag: str, text: str) -> float:
+    """A time in seconds, above 0 and at most a week."""
+    value = real_number(flag, text) or 0.0
+    if not 0 < value <= _WEEK_S:
+        raise UsageError("bad-number", f"{flag} {text!r} must be above 0 and at most {_WEEK_S:.0f} seconds, a week")
     return value
 
 

@@ -93,7 +93,7 @@ def read_toml(path: Path, code: str) -> dict[str, Any]:
             raise UsageError(code, f"no file {path}: give a TOML file")
         if path.stat().st_size > MAX_BYTES:
             raise UsageError(code, f"{path} is larger than {MAX_BYTES:,} bytes: that is no file of settings")
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))  # some editors mark UTF-8
     except OSError as error:
         raise UsageError(code, f"cannot read {path}: {error.strerror or error}. Give a readable TOML file") from error
     except (ValueError, RecursionError) as error:

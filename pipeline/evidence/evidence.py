@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -92,9 +92,19 @@ class Evidence:
         (singles,) = self.find("singles")
         return singles.start, singles.stop
 
+    @property
+    def images(self) -> NDArray[np.int64]:
+        """Which images of the set were run, rising, int64 [n]: those whose rows ``singles`` holds."""
+        return np.arange(*self.span, dtype=np.int64)
+
+    def alone(self, images: Sequence[int] | NDArray[np.int64]) -> NDArray[Any]:
+        """The singles rows [len(images), classes] of these images of the set, which must be among those run."""
+        rows: NDArray[Any] = self.singles[np.asarray(images, dtype=np.int64) - self.span[0]]
+        return rows
+
     def outputs(self, chosen: Pass) -> NDArray[Any]:
         """The rows [len(images), classes] of a pass, rebuilt exactly."""
-        whole: NDArray[Any] = self.singles[np.asarray(chosen.images) - self.span[0]]
+        whole = self.alone(chosen.images)
         if chosen.kind != "singles":
             index, values = self.rows[chosen.id]
             whole[index] = values

@@ -108,7 +108,8 @@ def _labelled(own: Own, request: InputsRequest, choice: Choice, labels: tuple[in
 def list_pictures(root: Path) -> tuple[list[Path], Skipped]:
     """The regular files below ``root`` with a picture's suffix, sorted by path, and what was left out and why.
 
-    No file is opened. Links to folders are not followed; links to files count where they stay below ``root``.
+    No file is opened. What is hidden (its name begins with a dot) is left out: thumbnails, and what macOS puts beside
+    each file. Links to folders are not followed; links to files count where they stay below ``root``.
     """
     files: list[Path] = []
     skipped: Skipped = []
@@ -122,11 +123,16 @@ def list_pictures(root: Path) -> tuple[list[Path], Skipped]:
 
     for folder, subfolders, names in os.walk(root, onerror=unreadable):
         for path in (Path(folder, name) for name in sorted(subfolders)):
-            if path.is_symlink():
+            if path.name.startswith("."):
+                leave_out(path, "a hidden folder")
+            elif os.path.islink(path):
                 leave_out(path, "a link to a folder: not followed")
+        subfolders[:] = [name for name in subfolders if not name.startswith(".")]
         for path in (Path(folder, name) for name in names):
             if path.suffix.lower() not in SUFFIXES:
                 others[path.suffix.lower()] += 1
+            elif path.name.startswith("."):
+                leave_out(path, "a hidden file: rename it if it is meant")
             elif why := _refused(path, root):
                 leave_out(path, why)
             else:
@@ -137,7 +143,10 @@ def list_pictures(root: Path) -> tuple[list[Path], Skipped]:
 
 
 def _refused(path: Path, root: Path) -> str | None:
-    mode = path.lstat().st_mode
+    try:
+        mode = path.lstat().st_mode
+    except OSError as error:  # a path too long for the system, or a file that is gone
+        return f"unreadable: {error.strerror}"
     if stat.S_ISLNK(mode):
         try:
             target = path.resolve(strict=True)

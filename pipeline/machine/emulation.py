@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from isobatch.models.spec.images import Images
 from isobatch.models.spec.words import VariantSpec
+from isobatch.pipeline.machine.isa_caps import NATIVE
 
 _PIXELS = 4 * 224 * 224
 _IMAGES = 2  # at least
@@ -24,6 +25,9 @@ def measured_images(spec: VariantSpec, images: Images, flags: frozenset[str] | N
     return min(len(images), few) if flags is not None and emulated(spec, flags) else len(images)
 
 
-def why_emulated(spec: VariantSpec) -> str:
-    """Why less is measured, as the report says it."""
+def why_emulated(spec: VariantSpec, isa: str = NATIVE) -> str:
+    """Why less is measured, as the report says it: for what the processor lacks, or what the cap ``isa`` hides."""
+    if isa != NATIVE:
+        hidden = ", ".join(spec.native_isa)
+        return f"the cap {isa} hides {hidden} from the libraries: {spec.precision} arithmetic is emulated and slow"
     return f"this processor has none of {', '.join(spec.native_isa)}: {spec.precision} arithmetic is emulated and slow"

@@ -13,11 +13,12 @@ from isobatch.models.registry import find_variant
 from isobatch.models.shared.regular_files import Altered
 from isobatch.models.spec.artifact_cache import require_intact
 from isobatch.models.spec.words import Artifact, Network, VariantSpec
-from isobatch.pipeline.config.conditions import Caps, Setting, base, device_of
+from isobatch.pipeline.config.conditions import Caps, Setting, base, base_of
 from isobatch.pipeline.config.config import Config
 from isobatch.pipeline.inputs import PreparedSet
 from isobatch.pipeline.machine.emulation import emulated
 from isobatch.pipeline.machine.environment import cpu_flags, worker_settings
+from isobatch.pipeline.machine.isa_caps import flags_under
 from isobatch.pipeline.prepare.run_folder import Run
 from isobatch.pipeline.records.errors import StoreError
 from isobatch.pipeline.records.study import NotRun, Warning_, Weights
@@ -81,12 +82,16 @@ class Stages:
         return base(self.config)
 
     def base_of(self, spec: VariantSpec) -> Setting:
-        """The setting of a variant's accuracy and cost, where it runs."""
-        return base(self.config, device_of(self.config, spec))
+        """The setting of a variant's accuracy and cost, where it runs: under the first ISA that acts on its runtime."""
+        return base_of(self.config, spec, self.caps)
 
     def emulated(self, spec: VariantSpec) -> bool:
-        """Whether a variant's arithmetic is emulated where it runs; see ``isobatch.pipeline.machine.emulation``."""
-        return device_of(self.config, spec) == "cpu" and emulated(spec, cpu_flags())
+        """Whether a variant's arithmetic is emulated under its base setting; see ``pipeline.machine.emulation``."""
+        return self.emulated_under(spec, self.base_of(spec))
+
+    def emulated_under(self, spec: VariantSpec, setting: Setting) -> bool:
+        """Whether a variant's arithmetic is emulated under this setting, for what its cap hides."""
+        return setting.device == "cpu" and emulated(spec, flags_under(setting.isa, cpu_flags()))
 
     @property
     def specs(self) -> list[VariantSpec]:

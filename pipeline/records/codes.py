@@ -230,7 +230,7 @@ CODES: dict[str, Explained] = {
     "storage": _error(
         "A file of the run or the cache could not be written or read back.",
         "The disk is full or read-only, or the file was altered.",
-        "Free space or choose another place; the same command goes on where it stopped.",
+        "Free space or choose another place (--out, XDG_CACHE_HOME, TMPDIR); a study given again goes on.",
     ),
     "ray-missing": _error(
         "--engine ray was asked for, and the package ray is not installed.",
@@ -245,7 +245,7 @@ CODES: dict[str, Explained] = {
     "engine": _error(
         "The machines that the study ran on are gone.",
         "Every node of the Ray cluster ended or was cut off.",
-        "Start nodes again; the same command goes on where it stopped.",
+        "Start nodes again; the study, given again, goes on where it stopped.",
     ),
     "internal": _error(
         "The program itself failed.",
@@ -256,6 +256,11 @@ CODES: dict[str, Explained] = {
         "The policy sets no limit on the accuracy drop.",
         "Too few labelled images were evaluated for a default limit to be decidable.",
         "Give labelled images with --inputs DIR, or set --max-accuracy-drop.",
+    ),
+    "lost-part": _warning(
+        "A part of the study or of its report is missing.",
+        "The program failed while it decided, wrote or drew that part; all other parts are as they should be.",
+        "python run.py render RUN draws the reports again; with --debug a study prints what went wrong: report that.",
     ),
     "other-machine": _warning(
         "A machine of the cluster took no part in the study.",

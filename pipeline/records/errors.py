@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from enum import IntEnum
 
 
@@ -23,8 +24,8 @@ MEANING = {
     Exit.USAGE: "usage or shared-input error: nothing was measured",
     Exit.PARTIAL: "done in part: something named was unavailable, failed, skipped or could not be checked",
     Exit.TOOL: "the tool itself failed",
-    Exit.INTERRUPTED: "interrupted: the same command goes on where it stopped",
-    Exit.TERMINATED: "terminated: the same command goes on where it stopped",
+    Exit.INTERRUPTED: "interrupted: given again, a study goes on where it stopped",
+    Exit.TERMINATED: "terminated: given again, a study goes on where it stopped",
 }
 
 
@@ -38,6 +39,24 @@ class UsageError(Exception):
 
 class EngineError(Exception):
     """The machines that a study runs on are gone. The run stays unfinished: the same command goes on."""
+
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+"""What the system answers where a disk is full, a quota is used up, or nothing may be written."""
+
+
+UNANSWERED = 74
+"""What a worker ends with where it had no room for its answer (EX_IOERR of sysexits.h)."""
+
+
+def no_room(error: OSError) -> str | None:
+    """That there is no room for a file, where that is what went wrong: where, why and what to do. None: it is not."""
+    if error.errno in NO_ROOM:
+        where = f"cannot write {error.filename}" if error.filename else "cannot write a file"
+        return f"{where}: {error.strerror}. Free space and run again, or set TMPDIR, --out or XDG_CACHE_HOME elsewhere"
+    if isinstance(error, FileNotFoundError) and "usable temporary" in str(error):  # what tempfile says of a full one
+        return f"{error.strerror or error}: no room there. Free space, or set TMPDIR to a folder that has some"
+    return None
 
 
 class StoreError(OSError):

@@ -158,6 +158,14 @@ class DecidedBy(Record):
     why: str
 
 
+class ImagesRun(Record):
+    """Which images of an input set were run under a condition: those from ``first`` to before ``stop``."""
+
+    condition: Condition
+    first: int
+    stop: int
+
+
 class InputsVerdict(Record):
     """The verdict of one variant on one input set."""
 
@@ -171,6 +179,7 @@ class InputsVerdict(Record):
     margin: Margin | None = None
     clip_share: Real | None = None  # largest share of a quantized layer's activations at the clip limits
     clip_layer: str | None = None
+    images_run: list[ImagesRun] = []  # by condition; arithmetic that a cap makes slow is measured on fewer
 
 
 class Accuracy(Record):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import re
 import time
+import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -59,7 +61,7 @@ def prove(
     chosen = found["tried"][found["chosen"]]
     serving = found["serving"]
     artifact = _artifact(spec, file, serving)
-    inputs = [_stored(one.evaluation, file.parent) for one in sets]
+    inputs = [_stored(one.evaluation, file.parent, number) for number, one in enumerate(sets, 1)]
     threads = [serving["threads"]] if "threads" in serving else list(stages.config.threads)
     outputs, runs = [], 0
     for images, one in zip(inputs, sets, strict=True):
@@ -100,11 +102,17 @@ def _artifact(spec: VariantSpec, file: Path, serving: Mapping[str, Any]) -> Serv
     )
 
 
-def _stored(images: Images, folder: Path) -> StoredInputs:
-    """The images as float32 in an .npy file of the folder."""
+def _stored(images: Images, folder: Path, number: int) -> StoredInputs:
+    """The images as float32 in an .npy file of the folder, named by the set as far as a file's name should go.
+
+    ``number``: of the set, so that two sets have two files.
+    """
     memory = io.BytesIO()
     np.save(memory, images.read(0, len(images)), allow_pickle=False)
-    name = f"images-{images.name}.npy"
+    plain = re.sub(
+        r"[^A-Za-z0-9_.-]+", "-", unicodedata.normalize("NFKD", images.name).encode("ascii", "ignore").decode()
+    )
+    name = f"images-{number}-{plain[:60]}.npy" if plain != images.name else f"images-{plain[:60]}.npy"
     sha256 = write_bytes(folder / name, [memory.getbuffer().tobytes()])
     return StoredInputs(name=images.name, file=name, sha256=sha256, n=len(images))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +15,7 @@ from isobatch.pipeline.compare.accuracy import accuracy, accuracy_drop
 from isobatch.pipeline.compare.accuracy_by_batch_size import batch_accuracy, content_numbers
 from isobatch.pipeline.compare.batch_classes import batch_classes, fingerprints
 from isobatch.pipeline.compare.comparisons import comparisons
-from isobatch.pipeline.compare.verdict import Tested, inputs_verdict, repeatable, worst
+from isobatch.pipeline.compare.verdict import Tested, images_run, inputs_verdict, repeatable, worst
 from isobatch.pipeline.config.conditions import device_of
 from isobatch.pipeline.evidence.evidence import Evidence
 from isobatch.pipeline.inputs import PreparedSet
@@ -74,7 +75,7 @@ def _compared(stages: Stages, findings: Findings, name: str) -> dict[str, Any]:
             if (variant, inputs) == (name, prepared.record.name)
         ]
         every += tested
-        if tested and (verdict := inputs_verdict(tested, _distinct(prepared, tested[0].evidence))):
+        if tested and (verdict := inputs_verdict(tested, _distinct(prepared, tested))):
             verdicts.append(verdict)
     deciding = worst(verdicts)
     made = [comparison for one in every for comparison in one.comparisons]
@@ -96,12 +97,12 @@ def _tested(condition: Condition, rounds: list[Evidence], reference: Evidence | 
     return Tested(condition, first, comparisons(first, second, reference, condition))
 
 
-def _distinct(prepared: PreparedSet, evidence: Evidence) -> int:
-    """How many of the images that were run differ by content."""
-    run = len(evidence.singles)
-    if run == len(prepared.evaluation):
+def _distinct(prepared: PreparedSet, tested: Sequence[Tested]) -> int:
+    """How many of the images that were run under any condition differ by content."""
+    run = images_run(tested)
+    if len(run) == len(prepared.evaluation):
         return prepared.record.n
-    return len({prepared.evaluation.read(i, i + 1).tobytes() for i in range(run)})
+    return len({prepared.evaluation.read(i, i + 1).tobytes() for i in map(int, run)})
 
 
 def _batch_accuracy(stages: Stages, findings: Findings, name: str) -> list[BatchAccuracy] | None:

@@ -18,6 +18,7 @@ from isobatch.pipeline.prepare.state import Stages
 from isobatch.pipeline.records.study import Condition, Growth, Locating, NeighbourEffect, Origin, VariantResult
 from isobatch.pipeline.repair.records import repair_records
 from isobatch.pipeline.storage.files import StoreError, read_json, write_bytes
+from isobatch.pipeline.study.isolated import EVERYBODYS, fault
 from isobatch.pipeline.workers.pool import WorkerError
 from isobatch.pipeline.workers.wire import artifact_json
 
@@ -69,8 +70,24 @@ def explain(stages: Stages, results: list[VariantResult]) -> list[VariantResult]
     stages.progress.plan(sum(_cost(name, prepared) for name, prepared in chosen.items()))
     budget = Budget(QUICK_REPAIR_S if stages.config.quick else REPAIR_S, len(chosen))
     return [
-        _explain(stages, result, chosen[result.name], budget) if result.name in chosen else result for result in results
+        _explained(stages, result, chosen[result.name], budget) if result.name in chosen else result
+        for result in results
     ]
+
+
+def _explained(stages: Stages, result: VariantResult, prepared: PreparedSet, budget: Budget) -> VariantResult:
+    """``_explain``; where it fails, the verdict stands, and what is missing is told as a part that failed."""
+    try:
+        return _explain(stages, result, prepared, budget)
+    except EVERYBODYS:
+        raise
+    except Exception as error:
+        lost = fault("seeking its origins and repair", error)
+        why = f"{lost.reason} ({lost.remedy})" if lost.remedy else lost.reason
+        if stages.config.debug and lost.trace:
+            stages.progress.line(lost.trace)
+        stages.skip(result.name, prepared.record.name, "origins and repair", why, failed=True)
+        return result.model_copy(update={"not_run": stages.not_run[result.name]})
 
 
 def _cost(variant: str, prepared: PreparedSet) -> float:
@@ -79,16 +96,16 @@ def _cost(variant: str, prepared: PreparedSet) -> float:
 
 
 def _explain(stages: Stages, result: VariantResult, prepared: PreparedSet, budget: Budget) -> VariantResult:
-    if stages.emulated(find_variant(result.name)):
+    if (setting := _deciding(stages, result, prepared)) is None:
         budget.spend(0.0)
-        why = "its arithmetic is emulated here: replaying every layer would take too long"
+        why = "its outputs depend on the batch where its arithmetic is emulated: replaying every layer takes too long"
         stages.skip(result.name, prepared.record.name, "origins and repair", why)
         return result.model_copy(update={"not_run": stages.not_run[result.name]})
-    setting = _deciding(stages, result, prepared)
     try:
         found = _look_inside(stages, result.name, prepared, setting, budget)
-    except WorkerError as error:
-        found = {"locatable": False, "why": error.reason}
+    except WorkerError:
+        budget.spend(0.0)
+        raise
     budget.spend(found.get("repair_s", 0.0))
     if not found["locatable"]:
         stages.skip(result.name, prepared.record.name, "origins and repair", found["why"])
@@ -97,10 +114,21 @@ def _explain(stages: Stages, result: VariantResult, prepared: PreparedSet, budge
     return result.model_copy(update=records(Explained(prepared.record.name, condition, found, stages.config.explain)))
 
 
-def _deciding(stages: Stages, result: VariantResult, prepared: PreparedSet) -> Setting:
-    """The setting that decided the verdict on this set: what is to be explained happened there."""
-    decided = next(one.decided_by.condition for one in result.by_inputs if one.inputs == prepared.record.name)
-    return Setting.of(decided) if decided else stages.base_of(find_variant(result.name))
+def _deciding(stages: Stages, result: VariantResult, prepared: PreparedSet) -> Setting | None:
+    """The setting that decided the verdict on this set: what is to be explained happened there.
+
+    Where a cap makes the arithmetic slow there, another under which the outputs depend on the batch; None without one.
+    """
+    spec, name = find_variant(result.name), prepared.record.name
+    decided = next(one.decided_by.condition for one in result.by_inputs if one.inputs == name)
+    differing = [
+        one.condition
+        for one in result.comparisons
+        if one.inputs == name and one.kind != "vs-reference" and not one.bitwise_equal
+    ]
+    first = stages.base_of(spec) if decided is None else Setting.of(decided)
+    found = [first, *map(Setting.of, differing)]
+    return next((one for one in found if not stages.emulated_under(spec, one)), None)
 
 
 def _look_inside(

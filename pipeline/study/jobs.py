@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from isobatch.models.registry import find_variant
 from isobatch.models.spec.words import VariantSpec
 from isobatch.pipeline.config.conditions import Setting, device_of, settings, why_not
 from isobatch.pipeline.evidence.parts import cut
 from isobatch.pipeline.evidence.plan import Job, in_rounds, plan_passes, too_large
 from isobatch.pipeline.inputs import PreparedSet
-from isobatch.pipeline.machine.emulation import measured_images, why_emulated
+from isobatch.pipeline.machine.emulation import emulated, measured_images, why_emulated
 from isobatch.pipeline.machine.environment import cpu_flags
-from isobatch.pipeline.machine.isa_caps import flags_under
+from isobatch.pipeline.machine.isa_caps import NATIVE, flags_under
 from isobatch.pipeline.prepare.caps import probe_caps
 from isobatch.pipeline.prepare.state import Stages
 from isobatch.pipeline.records.study import NotRun
@@ -29,6 +31,7 @@ def plan_jobs(stages: Stages) -> list[Job]:
         if stages.config.device not in spec.devices:
             why = f"its kernels run on the CPU only: every figure of {spec.name} is the CPU's"
             stages.skip(spec.name, "all", f"device {stages.config.device}", why)
+    ran: dict[str, list[Setting]] = {}  # by variant
     for setting in settings(stages.config):
         there = [spec for spec in specs if device_of(stages.config, spec) == setting.device]
         reasons = {spec.name: why_not(spec, setting, stages.config, stages.caps) for spec in there}
@@ -36,12 +39,12 @@ def plan_jobs(stages: Stages) -> list[Job]:
             if reason and NotRun(inputs="all", what=reason[0], why=reason[1]) not in stages.not_run.get(name, []):
                 stages.skip(name, "all", *reason)
         for turn, name in in_rounds([spec.name for spec in there if reasons[spec.name] is None]):
+            ran.setdefault(name, []).append(setting)
             for prepared in _sets(stages, name):
                 jobs += _jobs(stages, find_variant(name), prepared, setting, turn)
     for spec in specs:
         for prepared in _sets(stages, spec.name):
-            on_cpu = device_of(stages.config, spec) == "cpu"
-            _note_left_out(stages, spec, prepared, cpu_flags() if on_cpu else None)
+            _note_left_out(stages, spec, prepared, ran.get(spec.name, []))
     return jobs
 
 
@@ -52,8 +55,7 @@ def _sets(stages: Stages, variant: str) -> list[PreparedSet]:
 
 def _jobs(stages: Stages, spec: VariantSpec, prepared: PreparedSet, setting: Setting, turn: int) -> list[Job]:
     config, name = stages.config, prepared.record.name
-    flags = flags_under(setting.isa, cpu_flags()) if setting.device == "cpu" else None
-    count = measured_images(spec, prepared.evaluation, flags)
+    count = measured_images(spec, prepared.evaluation, _flags(setting))
     whole = Job(
         variant=spec.name,
         inputs=name,
@@ -71,6 +73,11 @@ def _jobs(stages: Stages, spec: VariantSpec, prepared: PreparedSet, setting: Set
         inputs_sha256=prepared.evaluation.sha256,
     )
     return whole.cut(cut(count, config.batch_sizes))
+
+
+def _flags(setting: Setting) -> frozenset[str] | None:
+    """The features of the processor under a setting; None where it is not the processor that computes."""
+    return flags_under(setting.isa, cpu_flags()) if setting.device == "cpu" else None
 
 
 def _worth_timing(stages: Stages, spec: VariantSpec, inputs: str) -> bool:
@@ -94,10 +101,26 @@ def warmed(stages: Stages, job: Job) -> bool:
     return spec.role == "candidate" and priced(stages, job) and not stages.emulated(spec)
 
 
-def _note_left_out(stages: Stages, spec: VariantSpec, prepared: PreparedSet, flags: frozenset[str] | None) -> None:
-    name, count = prepared.record.name, measured_images(spec, prepared.evaluation, flags)
-    if count < len(prepared.evaluation):
-        stages.skip(spec.name, name, f"images beyond the first {count}", why_emulated(spec))
-    if large := too_large(count, stages.config.batch_sizes):
-        text = ", ".join(f"N = {n}" for n in large)
-        stages.skip(spec.name, name, text, f"only {count} images: images are never repeated to fill a batch")
+def _note_left_out(stages: Stages, spec: VariantSpec, prepared: PreparedSet, ran: Sequence[Setting]) -> None:
+    """What of a set is not run under any of the settings, and what under some caps only, each said once."""
+    name, whole = prepared.record.name, len(prepared.evaluation)
+    counts = {one.isa: measured_images(spec, prepared.evaluation, _flags(one)) for one in ran}
+    most = max(counts.values(), default=whole)
+    for isa, count in counts.items():
+        under = "" if count == most else f" under isa {isa}"
+        if count < whole:
+            text = f"images beyond the first {count}{under}"
+            _skip_once(
+                stages,
+                spec.name,
+                NotRun(inputs=name, what=text, why=why_emulated(spec, NATIVE if emulated(spec, cpu_flags()) else isa)),
+            )
+        if large := too_large(count, stages.config.batch_sizes):
+            text = ", ".join(f"N = {n}" for n in large) + under
+            why = f"only {count} images: images are never repeated to fill a batch"
+            _skip_once(stages, spec.name, NotRun(inputs=name, what=text, why=why))
+
+
+def _skip_once(stages: Stages, variant: str, left_out: NotRun) -> None:
+    if left_out not in stages.not_run.get(variant, []):
+        stages.skip(variant, left_out.inputs, left_out.what, left_out.why)

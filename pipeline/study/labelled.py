@@ -75,7 +75,7 @@ def run_labelled(stages: Stages, fastest: dict[str, int]) -> LabelledRun | None:
         try:
             found[turn.key] = Predictions(tuple(result()), turn.batch_size)
         except WorkerError as error:
-            stages.skip(turn.spec.name, name, "accuracy", error.reason)
+            stages.skip(turn.spec.name, name, "accuracy", error.reason, failed=True)
             continue
         stored = {"classes": found[turn.key].classes, "batch_size": turn.batch_size, "variant": turn.spec.name}
         write_json(turn.kept, stored)

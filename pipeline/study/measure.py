@@ -22,6 +22,7 @@ from isobatch.pipeline.prepare.state import Stages
 from isobatch.pipeline.records.study import Condition
 from isobatch.pipeline.records.wording import setting as words_of
 from isobatch.pipeline.storage.files import StoreError
+from isobatch.pipeline.study.isolated import EVERYBODYS, fault
 from isobatch.pipeline.study.jobs import priced, warmed
 from isobatch.pipeline.workers.engines import Task, run_tasks
 from isobatch.pipeline.workers.pool import WorkerError
@@ -88,7 +89,16 @@ def run_evidence(stages: Stages, jobs: Sequence[Job]) -> Gathered:
             parts.setdefault(key, []).append(read_evidence(files[job]))
     found = Gathered({}, {})
     for (variant, inputs, condition, _), evidence in parts.items():
-        found.rounds.setdefault((variant, inputs, condition), []).append(joined(evidence))
+        if variant in stages.failures:
+            continue
+        try:
+            whole = joined(evidence)
+        except EVERYBODYS:
+            raise
+        except Exception as error:
+            stages.fail(variant, fault("joining its evidence", error))
+            continue
+        found.rounds.setdefault((variant, inputs, condition), []).append(whole)
         found.timed.setdefault((variant, inputs, condition), []).append(evidence[0])
     return found
 

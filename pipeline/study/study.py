@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ from isobatch.pipeline.storage.places import cache_root
 from isobatch.pipeline.study.assess import Findings, assess
 from isobatch.pipeline.study.engine import open_engine
 from isobatch.pipeline.study.explain import EXPLAINED, explain
+from isobatch.pipeline.study.isolated import decided, fault, for_each
 from isobatch.pipeline.study.jobs import plan_jobs
 from isobatch.pipeline.study.labelled import run_labelled
 from isobatch.pipeline.study.measure import Rounds, run_evidence, run_references
@@ -86,11 +88,17 @@ def run_study(
         with stages.stage("comparison"):
             policy = _policy(stages, config.policy, len(labelled.images) if labelled else 0)
             findings = Findings(gathered.rounds, references, costs, labelled, policy)
-            results = [assess(stages, findings, name) for name in config.variants]
+            look = partial(assess, stages, findings)
+            results = for_each(stages, config.variants, "comparing its outputs", look, look)  # a failure has no outputs
         if config.explain != "none":
             with stages.stage("explanation"):
-                results = with_switches(explain(stages, results), policy)
+                explained = explain(stages, results)
+                results = decided(stages, explained, "repair by a switch", _switches(policy))[0] or explained
     return _record(stages, findings, results, time.monotonic() - begin, memory.peak_bytes)
+
+
+def _switches(policy: Policy) -> Callable[[list[VariantResult]], list[VariantResult]]:
+    return lambda results: with_switches(results, policy)
 
 
 def _cost(job: Job) -> float:
@@ -107,8 +115,11 @@ def _costs(stages: Stages, rounds: Rounds) -> dict[str, Cost]:
         name = prepared.record.name
         for (variant, inputs, condition), seen in rounds.items():
             at = stages.base_of(find_variant(variant)).at(prepared.evaluation.shape[2])
-            if (inputs, condition) == (name, at):
-                found[variant] = cost_of(seen, stages.artifacts[variant, name], prepared.evaluation.shape[2])
+            if (inputs, condition) == (name, at) and variant not in stages.failures:
+                try:
+                    found[variant] = cost_of(seen, stages.artifacts[variant, name], prepared.evaluation.shape[2])
+                except Exception as error:
+                    stages.fail(variant, fault("reading its times", error))
     return found
 
 
@@ -143,6 +154,8 @@ def _record(
     }
     settings = base(stages.config, stages.config.device).environment
     assert stages.weights is not None
+    said, results = decided(stages, results, "answering the question", answer)
+    choice, results = decided(stages, results, "recommending", lambda every: recommend(every, findings.policy))
     return Study(
         run_id=stages.run.id,
         created_utc=stages.run.created_utc,
@@ -154,8 +167,8 @@ def _record(
         inputs=[prepared.record for prepared in stages.sets],
         reference="fp64" if findings.references else None,
         variants=results,
-        answer=answer(results),
-        recommendation=recommend(results, findings.policy),
+        answer=said,
+        recommendation=choice,
         timing=Timing(
             wall_s=wall_s,
             forward_s=sum(calls),
@@ -195,6 +208,8 @@ def exit_code(study: Study) -> Exit:
     if on_cpu and study.config.get("isa_named", True) and not run.issuperset(study.config.get("isa", ())):
         codes.append(Exit.PARTIAL)
     lost = any(part.failed for variant in study.variants for part in variant.not_run)
+    if any(one.code == "lost-part" for one in study.warnings):
+        codes.append(Exit.PARTIAL)
     if lost or not judged or not all(judged) or any(variant.status != "measured" for variant in study.variants):
         codes.append(Exit.PARTIAL)
     if explains(study.config) and any(v.verdict in EXPLAINED and v.origins is None for v in study.variants):

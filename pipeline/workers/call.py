@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import signal
 import time
@@ -13,12 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from isobatch.models.shared.regular_files import Altered
-from isobatch.pipeline.records.errors import EngineError, StoreError
+from isobatch.pipeline.records.errors import NO_ROOM, UNANSWERED, EngineError, StoreError
 from isobatch.pipeline.records.errors import WorkerError as WorkerError  # with the functions that raise it
 from isobatch.pipeline.storage.files import read_json
 
 _START_S = 300.0
-_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 OnEvent = Callable[[Any], None]
 
 
@@ -77,6 +75,9 @@ class Call:
             what = signal.Signals(self._exit["signal"]).name
             text = f"its worker was ended by {what}{_MEANING.get(what, '')}"
             raise WorkerError(text, "crash", trace=tail(self.log))
+        if self._exit["exit"] == UNANSWERED:
+            where = f"the temporary folder {self.folder.parent.parent} takes no more files"
+            raise StoreError(f"{where}. Free space there and run again, or set TMPDIR to a folder that has some")
         if self._exit["exit"] or not self.reply.is_file():
             said = tail(self.log)
             raise WorkerError(f"its worker ended with code {self._exit['exit']}: {said}", "crash", trace=said)
@@ -84,8 +85,8 @@ class Call:
         if error := answer.get("error"):
             if error["type"] in (StoreError.__name__, Altered.__name__):
                 raise StoreError(error["text"])
-            if error["errno"] in _DISK:
-                raise StoreError(f"{error['text']}. Free space and run again, or set --out or XDG_CACHE_HOME")
+            if error["errno"] in NO_ROOM:
+                raise StoreError(f"{error['text']}. Free space and run again, or set --out, XDG_CACHE_HOME or TMPDIR")
             reason = error["reason"] or " ".join(error["text"].split()) or error["type"]
             raise WorkerError(reason, error["type"], error["remedy"], error["trace"], error["code"])
         return answer["result"]

@@ -23,6 +23,8 @@ import traceback
 from pathlib import Path
 from typing import Any
 
+from isobatch.pipeline.records.errors import NO_ROOM, UNANSWERED
+
 _PR_SET_PDEATHSIG = 1
 
 
@@ -52,6 +54,9 @@ def work(request: dict[str, Any]) -> None:
         reply = _call(request)
         Path(request["reply"]).write_text(json.dumps(reply))
         status = 0
+    except OSError as error:  # of its log or its answer
+        traceback.print_exc()
+        status = UNANSWERED if error.errno in NO_ROOM else 1
     except BaseException:
         traceback.print_exc()
     finally:

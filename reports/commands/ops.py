@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from isobatch.pipeline.config.flags import VERSION
-from isobatch.pipeline.config.numbers import limited, whole
+from isobatch.pipeline.config.numbers import limited, seconds, whole
 from isobatch.pipeline.records.errors import UsageError
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
     if not sizes:
         raise UsageError("bad-number", "--batch-sizes names only 1, the row alone: give one to compare it with, as 2,8")
     threads = whole("--threads", arguments.threads, 1) if arguments.threads else available_cores()
-    seed, timeout_s = (whole(f"--{name}", getattr(arguments, name), 1) for name in ("seed", "timeout"))
+    seed, timeout_s = whole("--seed", arguments.seed, 1), seconds("--timeout", arguments.timeout)
     report = _measured(sizes, threads, seed, timeout_s, arguments.quiet)
     paths = _written(report, Path(arguments.out)) if arguments.out else []
     _print(report, paths, arguments)

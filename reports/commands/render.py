@@ -23,14 +23,15 @@ def run(arguments: argparse.Namespace) -> int:
     With a margin of equivalence, "does the accuracy depend on N?" is decided against it, in the records too.
     """
     from isobatch.pipeline.compare.accuracy_by_batch_size import decided_again
+    from isobatch.pipeline.records.errors import Exit, worst
     from isobatch.pipeline.storage.places import cache_root
     from isobatch.reports.files.json_report import load_study
     from isobatch.reports.files.write_all import write_reports
-    from isobatch.reports.screen.shown import show
+    from isobatch.reports.screen.shown import show, tell_missing
 
     margin, path = read_margin(arguments), Path(arguments.run)
     study = load_study(path)
     if margin is not None:
         study = decided_again(study, margin)
-    write_reports(study, path if path.is_dir() else path.parent, cache_root())
-    return show(study, as_json=arguments.json)
+    written = write_reports(study, path if path.is_dir() else path.parent, cache_root())
+    return worst(Exit(show(study, as_json=arguments.json)), tell_missing(written))

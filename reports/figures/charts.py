@@ -16,7 +16,9 @@ from xml.etree import ElementTree
 
 from isobatch.reports.blocks import Block, Callout, Details, Figure
 from isobatch.reports.escape import clean
+from isobatch.reports.figures.drawing_engine import engine
 from isobatch.reports.figures.kept import Kept
+from isobatch.reports.missing import told
 
 _SVG = "http://www.w3.org/2000/svg"
 _DECIMALS = re.compile(r"-?\d+\.\d{3,}(?![\de])")
@@ -54,15 +56,13 @@ CONFIG: dict[str, Any] = {
 
 
 def draw(figure: Figure, kept: Kept | None = None) -> str:
-    """The figure as one ``<svg>`` element. Each mark is named by its ``<title>``, which appears on hover too."""
+    """The figure as one ``<svg>`` element. Each mark is named by its ``<title>``, which appears on hover too.
+
+    Raises DrawingError where it cannot be drawn.
+    """
     spec = _cleaned(figure.spec) | {"config": CONFIG}
-
-    def drawn() -> bytes:
-        import vl_convert  # starts a JavaScript engine: paid for only where something is new
-
-        return vl_convert.vegalite_to_svg(spec).encode()
-
-    return _finish((kept or Kept(None)).get(spec, drawn).decode(), figure)
+    found = (kept or Kept(None)).get(spec, lambda: engine().make({"spec": spec}))
+    return _finish(found.decode(), figure)
 
 
 class Drawings:
@@ -73,8 +73,13 @@ class Drawings:
         self._drawn = {id(figure): (figure, pool.submit(draw, figure, kept)) for figure in figures}
 
     def svg(self, figure: Figure) -> str:
-        """The figure as one ``<svg>`` element; KeyError for a figure that is not among these."""
+        """The figure as one ``<svg>`` element; KeyError for a figure that is not among these. Raises as ``draw``."""
         return self._drawn[id(figure)][1].result()
+
+    def why_not(self, figure: Figure) -> str | None:
+        """Why there is no drawing of this figure; None where there is one."""
+        error = self._drawn[id(figure)][1].exception()
+        return None if error is None else told(error)
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from isobatch.reports import views
 from isobatch.reports.blocks import STATE_SIGNS, Block, Code, Details, Link, Written
 from isobatch.reports.escape import clean
 from isobatch.reports.figures.charts import Drawings, drawings
-from isobatch.reports.sections import write_all
+from isobatch.reports.sections import unwritten, write_all
 
 _BREAKABLE = re.compile(
     r"(?<=\d) (?=(?:%|s|ms|µs|B|kB|MB|GB|dB|x|img/s|points)(?!\w))|(?<=\b[Nn]) (?==)|(?<=\b[Nn] =) (?=\d)"
@@ -37,7 +37,19 @@ def html_of(study: Study, sections: Sequence[Written], drawn: Drawings) -> str:
     """The report of a study, from its sections as written and its figures as drawn."""
     made = f"{study.tool.name} {study.tool.version} · {study.created_utc} · run {study.run_id}"
     title = f"{study.weights.model}: does the answer depend on the batch?"
-    return page(title, made, sections, drawn, _places(study))
+    try:
+        return page(title, made, sections, drawn, _places(study))
+    except Exception:
+        return page(title, made, [_or_why_not(one, drawn) for one in sections], drawn, _places(study))
+
+
+def _or_why_not(section: Written, drawn: Drawings) -> Written:
+    """The section, or what stands in its place where the template cannot take it."""
+    try:
+        page("", "", [section], drawn)
+    except Exception as error:
+        return unwritten(section, error)
+    return section
 
 
 def page(

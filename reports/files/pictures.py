@@ -3,39 +3,37 @@
 from __future__ import annotations
 
 import re
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from xml.etree import ElementTree
 
 from isobatch.reports.blocks import Figure, Written
 from isobatch.reports.figures.charts import Drawings
+from isobatch.reports.figures.drawing_engine import engine
 
 _STYLE = Path(__file__).with_name("templates") / "style.css"
 _SCALE = 2.0  # pixels of the PNG for each unit of the SVG
 _MARGIN = 16.0
-_AT_ONCE = 2  # each takes a core for a tenth of a second, and none of Python's time
 
 
 def pictures(sections: tuple[Written, ...], drawn: Drawings) -> dict[str, bytes]:
-    """File names with their contents: each section's own pictures, numbered where it has several."""
+    """File names with their contents: each section's own pictures, numbered where it has several.
+
+    A figure without a drawing has none. Raises DrawingError where a drawing cannot be made a PNG.
+    """
     found: dict[str, str] = {}
     for section in sections:
         figures = [block for block in section.blocks if isinstance(block, Figure)]
         for at, figure in enumerate(figures, 1):
             stem = section.name.replace("_", "-") + (f"-{at}" if len(figures) > 1 else "")
-            found[stem] = standalone(drawn.svg(figure))
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        pngs = pool.map(lambda svg: drawn.kept.get([_SCALE, svg], lambda: _png(svg)), found.values())
-        return {f"{stem}.png": png for stem, png in zip(found, pngs, strict=True)} | {
-            f"{stem}.svg": svg.encode() for stem, svg in found.items()
-        }
+            if drawn.why_not(figure) is None:
+                found[stem] = standalone(drawn.svg(figure))
+    pngs = {f"{stem}.png": drawn.kept.get([_SCALE, svg], partial(_png, svg)) for stem, svg in found.items()}
+    return pngs | {f"{stem}.svg": svg.encode() for stem, svg in found.items()}
 
 
 def _png(svg: str) -> bytes:
-    import vl_convert  # starts a JavaScript engine: paid for only where something is new
-
-    return vl_convert.svg_to_png(svg, scale=_SCALE)
+    return engine().make({"svg": svg, "scale": _SCALE})
 
 
 def standalone(svg: str) -> str:

@@ -1,33 +1,69 @@
-"""All reports of a study, each written whole or not at all."""
+"""All reports of a study, each written whole or not at all; a part that cannot be written costs no other part."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from isobatch.pipeline.records.errors import StoreError
 from isobatch.pipeline.records.study import Study
 from isobatch.pipeline.storage.files import write_bytes
-from isobatch.reports.figures.charts import drawings
+from isobatch.reports.blocks import Written
+from isobatch.reports.figures.charts import Drawings, drawings
 from isobatch.reports.files import json_report
 from isobatch.reports.files.html import html_of
 from isobatch.reports.files.markdown import markdown_report
 from isobatch.reports.files.pictures import pictures
+from isobatch.reports.missing import Lost, listed_once, told, without_pictures
 from isobatch.reports.sections import write_all
 
 
-def write_reports(study: Study, folder: Path, cache: Path | None = None) -> dict[str, Path]:
-    """Write ``report.html``, ``report.md`` and ``report.json`` into ``folder``; their paths by format, in this order.
+@dataclass(frozen=True)
+class Reports:
+    """The reports' paths by format (html, markdown, json, in this order), and what is missing of them, a line each."""
+
+    paths: dict[str, Path]
+    missing: tuple[str, ...] = ()
+
+
+def write_reports(study: Study, folder: Path, cache: Path | None = None) -> Reports:
+    """Write ``report.html``, ``report.md`` and ``report.json`` into ``folder``.
 
     ``report.json`` is written first: whatever becomes of the drawing, the others can be drawn again from it. The main
     pictures are written beside them, in ``pictures/``. Drawings are kept in ``cache``, if there is one, for later
-    reports. Raises StoreError where a file cannot be written.
+    reports. What cannot be written or drawn says so in its place. Raises StoreError where a file cannot be written.
     """
     paths = {"html": folder / "report.html", "markdown": folder / "report.md", "json": folder / json_report.FILE_NAME}
     write_bytes(paths["json"], [json_report.study_json(study).encode()])
     sections = write_all(study)
+    lost = [Lost(f"the section {one.title!r}", one.lost) for one in sections if one.lost]
     kept_in = cache and cache / "drawings"
     with drawings((block for section in sections for block in section.blocks), kept_in) as drawn:
-        write_bytes(paths["markdown"], [markdown_report(study, sections).encode()])
-        write_bytes(paths["html"], [html_of(study, sections, drawn).encode()])
-        for name, content in pictures(sections, drawn).items():
-            write_bytes(folder / "pictures" / name, [content])
-    return paths
+        _attempt("report.md", lost, lambda: _write(paths["markdown"], markdown_report(study, sections)))
+        shown = _with_drawings(sections, drawn, lost)
+        _attempt("report.html", lost, lambda: _write(paths["html"], html_of(study, shown, drawn)))
+        _attempt("the files of the pictures", lost, lambda: _write_pictures(sections, drawn, folder / "pictures"))
+    return Reports(paths, tuple(listed_once(lost)))
+
+
+def _with_drawings(sections: Sequence[Written], drawn: Drawings, lost: list[Lost]) -> list[Written]:
+    return [replace(one, blocks=without_pictures(one.blocks, drawn.why_not, lost)) for one in sections]
+
+
+def _attempt(what: str, lost: list[Lost], write: Callable[[], None]) -> None:
+    try:
+        write()
+    except StoreError:  # the disk is everybody's
+        raise
+    except Exception as error:
+        lost.append(Lost(what, told(error)))
+
+
+def _write(path: Path, text: str) -> None:
+    write_bytes(path, [text.encode()])
+
+
+def _write_pictures(sections: tuple[Written, ...], drawn: Drawings, folder: Path) -> None:
+    for name, content in pictures(sections, drawn).items():
+        write_bytes(folder / name, [content])

@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import sys
 
+from isobatch.pipeline.records.errors import Exit
 from isobatch.pipeline.records.study import Study
 from isobatch.pipeline.study.study import exit_code
+from isobatch.reports.escape import clean
 from isobatch.reports.files.json_report import study_json
+from isobatch.reports.files.write_all import Reports
 from isobatch.reports.screen.terminal import print_sections, print_summary
 from isobatch.reports.sections import write_one
+
+
+def tell_missing(written: Reports) -> Exit:
+    """Say on stderr what is missing of the reports. Returns PARTIAL where anything is, else DONE."""
+    for text in written.missing:
+        print(clean(f"warning [lost-part]: {text}"), file=sys.stderr)
+    return Exit.PARTIAL if written.missing else Exit.DONE
 
 
 def show(study: Study, *, as_json: bool) -> int:

@@ -8,7 +8,7 @@ from isobatch.pipeline.config.config import Config
 from isobatch.pipeline.evidence.plan import Job, describe
 from isobatch.pipeline.prepare.device import ask_device
 from isobatch.pipeline.prepare.run_folder import open_run
-from isobatch.pipeline.records.errors import Exit, UsageError, WorkerError
+from isobatch.pipeline.records.errors import Exit, UsageError, WorkerError, worst
 from isobatch.pipeline.storage.places import cache_root
 from isobatch.pipeline.study.estimate import estimate, total
 from isobatch.pipeline.study.study import exit_code, run_study
@@ -16,13 +16,14 @@ from isobatch.reports import numbers
 from isobatch.reports.files.json_report import study_json
 from isobatch.reports.files.write_all import write_reports
 from isobatch.reports.screen.progress import Progress
+from isobatch.reports.screen.shown import tell_missing
 from isobatch.reports.screen.terminal import print_summary
 
 
 def study_run(config: Config) -> int:
     """Run a study, write its reports, print the summary. Returns the exit code of the contract."""
     device = ask_device(config)  # before anything is written
-    run = open_run(config)
+    run, finished = open_run(config), False
     try:
         with Progress(quiet=config.quiet, stream=sys.stderr) as progress:
             if run.resumed:
@@ -31,17 +32,31 @@ def study_run(config: Config) -> int:
         if study is None:
             run.discard()
             return Exit.DONE
-        paths = write_reports(study, run.folder, cache_root())
+        written = write_reports(study, run.folder, cache_root())
         run.finish()
+        finished = True
         if config.json:
             print(study_json(study))
-        print_summary(study, paths, stream=sys.stderr if config.json else sys.stdout, verbose=config.verbose)
-        return exit_code(study)
+        stream = sys.stderr if config.json else sys.stdout
+        print_summary(study, written.paths, stream=stream, verbose=config.verbose)
+        return worst(exit_code(study), tell_missing(written))
     except (UsageError, WorkerError):  # a worker's that ends the study: the libraries do not load
         run.discard()
         raise
+    except BaseException as stop:  # a signal among them, or the machines are gone
+        stop.add_note(f"the run had finished: {run.folder}" if finished else _again(config))
+        raise
     finally:
         run.close()
+
+
+def _again(config: Config) -> str:
+    """What the same command does after this one was stopped."""
+    if config.dry_run:
+        return "the same command starts anew"
+    if config.fresh:
+        return "the same command starts anew; without --fresh an unfinished run goes on where it stopped"
+    return "the same command goes on where it stopped"
 
 
 def _print_jobs(jobs: list[Job], num_classes: int | None) -> None:

@@ -6,14 +6,15 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TextIO
 
-from rich.console import Console, Group
+from rich.console import Console, Group, RenderableType
 from rich.text import Text
 
 from isobatch.pipeline.records.study import Study
 from isobatch.reports.blocks import Absent, Written
+from isobatch.reports.missing import in_place_of
 from isobatch.reports.screen.rich_blocks import drawn
 from isobatch.reports.screen.summary import summary
-from isobatch.reports.sections import write_all
+from isobatch.reports.sections import unwritten, write_all
 
 WIDTH = 100
 """Columns where the stream is no terminal, and the most the closing summary uses."""
@@ -38,7 +39,7 @@ def print_summary(study: Study, paths: Mapping[str, Path], stream: TextIO, verbo
     asked = ("open", "folded") if verbose else ("open",)
     print_sections([section for section in write_all(study) if section.show in asked], stream)
     console.rule(Text("Summary", "bold"), align="left", style="dim")
-    for part in summary(study, paths, min(console.width, WIDTH)):
+    for part in _summary(study, paths, min(console.width, WIDTH)):
         console.print(part)
 
 
@@ -48,5 +49,20 @@ def print_sections(sections: Iterable[Written], stream: TextIO) -> None:
     for section in sections:
         if not all(isinstance(block, Absent) for block in section.blocks):
             console.rule(Text(section.title, "bold"), align="left", style="dim")
-            console.print(Group(*map(drawn, section.blocks)))
+            console.print(_drawn(section))
             console.print()
+
+
+def _drawn(section: Written) -> Group:
+    try:
+        return Group(*map(drawn, section.blocks))
+    except Exception as error:
+        return Group(*map(drawn, unwritten(section, error).blocks))
+
+
+def _summary(study: Study, paths: Mapping[str, Path], width: int) -> list[RenderableType]:
+    """The closing summary; where it cannot be written, the reason and the paths all the same."""
+    try:
+        return summary(study, paths, width)
+    except Exception as error:
+        return [*map(drawn, [in_place_of("Summary", error)]), *(Text(str(path)) for path in paths.values())]

@@ -16,11 +16,12 @@ import importlib
 import itertools
 import pkgutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 from isobatch.pipeline.records.study import Study
 from isobatch.reports.blocks import Block, Show, Written
+from isobatch.reports.missing import in_place_of, told
 
 
 @dataclass(frozen=True)
@@ -51,14 +52,28 @@ def all_sections() -> tuple[Section, ...]:
 
 
 def write_all(study: Study) -> tuple[Written, ...]:
-    """All sections written for this study, in order; a section with nothing to say is left out."""
-    own = (section for section in all_sections() if section.show != "chapter")
-    written = (Written(s.name, s.title, s.show, tuple(s.write(study))) for s in own)
+    """All sections written for this study, in order; a section with nothing to say is left out.
+
+    One that cannot be written says so in its place.
+    """
+    written = (_written(section, study) for section in all_sections() if section.show != "chapter")
     return tuple(section for section in written if section.blocks)
+
+
+def _written(section: Section, study: Study) -> Written:
+    plain = Written(section.name, section.title, section.show, ())
+    try:
+        return replace(plain, blocks=tuple(section.write(study)))
+    except Exception as error:
+        return unwritten(plain, error)
+
+
+def unwritten(section: Written, error: Exception) -> Written:
+    """The section as it stands where it could not be written, or not in this format."""
+    return replace(section, blocks=(in_place_of(section.title, error),), lost=told(error))
 
 
 def write_one(name: str, study: Study) -> Written:
     """The section of this name. Raises KeyError where there is none."""
     sections = {section.name: section for section in all_sections()}
-    found = sections[name]
-    return Written(found.name, found.title, found.show, tuple(found.write(study)))
+    return _written(sections[name], study)

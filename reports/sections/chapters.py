@@ -5,6 +5,7 @@ from __future__ import annotations
 from isobatch.pipeline.records.study import Study, VariantResult
 from isobatch.reports import views
 from isobatch.reports.blocks import STATE_SIGNS, Absent, Block, Details, Heading, Paragraph, line
+from isobatch.reports.missing import in_place_of
 from isobatch.reports.sections import Section, all_sections
 
 ORDER = 66
@@ -35,13 +36,20 @@ def _told(alone: Study) -> list[Block]:
     found: list[Block] = []
     absent: list[Absent] = []
     for part in _parts():
-        written = part.write(alone)
+        written = _part(part, alone)
         reasons = [block for block in written if isinstance(block, Absent)]
         if len(reasons) < len(written):
             found += [Heading(part.title), *written]
         else:
             absent += [why for why in reasons if why not in absent]
     return found + absent
+
+
+def _part(part: Section, alone: Study) -> list[Block]:
+    try:
+        return part.write(alone)
+    except Exception as error:  # one part of one variant's chapter
+        return [in_place_of(part.title, error)]
 
 
 def _chapter(study: Study, variant: VariantResult) -> Details:

@@ -205,8 +205,9 @@ def the_margin_screen(data: st.DataObject) -> None:
     rows = [np.array(data.draw(st.lists(NEAR, min_size=3 * n, max_size=3 * n))).reshape(n, 3) for _ in range(2)]
     noises = [np.array(data.draw(st.lists(st.floats(0, 2), min_size=n, max_size=n))) for _ in range(2)]
     nothing = np.zeros(n, dtype=np.bool_)
-    seen = [Observation(Condition(threads=1, image_size=8), 2, nothing, nothing, nothing, noise) for noise in noises]
-    found = margin_screen(rows, seen)
+    images, at = np.arange(n), Condition(threads=1, image_size=8)
+    seen = [Observation(at, 2, images, nothing, nothing, nothing, noise) for noise in noises]
+    found = margin_screen([(images, one) for one in rows], seen)
     exposed = []
     for image in range(n):
         margin = min(sorted(one[image])[-1] - sorted(one[image])[-2] for one in rows)

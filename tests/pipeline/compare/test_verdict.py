@@ -10,6 +10,7 @@ from isobatch.pipeline.compare.comparisons import comparisons
 from isobatch.pipeline.compare.margins import leave_one_out, margin_screen, observations
 from isobatch.pipeline.compare.verdict import Tested as OneCondition  # pytest would collect a class named Test...
 from isobatch.pipeline.compare.verdict import inputs_verdict, repeatable, worst
+from isobatch.pipeline.evidence.evidence import Pass
 from isobatch.pipeline.records.study import InputsVerdict
 from tests import fakes
 from tests.fakes import CONDITION, Network, run, table
@@ -129,6 +130,59 @@ def test_flips_are_united_over_conditions() -> None:
     assert found.top1_flips == 2
 
 
+def with_a_cap(first: int, stop: int, network: Network, isa: str = "avx2") -> OneCondition:
+    """A condition under which only some images were run."""
+    passes = (Pass("singles", 1, first, stop), Pass("batched", 2, first, stop - (stop - first) % 2))
+    condition = CONDITION.model_copy(update={"isa": isa})
+    evidence = run(network, passes=passes)
+    return OneCondition(condition, evidence, comparisons(evidence, None, None, condition))
+
+
+@pytest.mark.parametrize(("first", "stop"), [(0, 2), (2, 5), (4, 6)])
+def test_conditions_may_have_run_different_images(first: int, stop: int) -> None:
+    whole = run(fakes.faithful(ROWS))
+    plain = OneCondition(CONDITION, whole, comparisons(whole, None, None, CONDITION))
+    found = inputs_verdict([plain, with_a_cap(first, stop, fakes.faithful(ROWS))], 6)
+    assert found is not None
+    assert found.verdict == "batch-invariant"
+    assert found.decided_by.why.startswith("All bytes of 6 images are those of their singles")
+    assert f"Only {stop - first} of 6 images were run with 2 threads, isa avx2." in found.decided_by.why
+    assert [(one.condition.isa, one.first, one.stop) for one in found.images_run] == [
+        ("native", 0, 6),
+        ("avx2", first, stop),
+    ]
+
+
+def test_margins_and_flips_are_combined_by_image_whichever_condition_comes_first() -> None:
+    """Image 4 flips and image 5 comes close under the cap, which ran images 3 to 5 only."""
+    close = ROWS.copy()
+    close[5, 3] = close[5, 5] - np.float32(0.125)
+
+    def flip(batch: list[int], _: int) -> np.ndarray:
+        out = close[batch].copy()
+        if len(batch) > 1 and 4 in batch:
+            out[batch.index(4), 0] += np.float32(99)
+        return out
+
+    whole = run(fakes.faithful(ROWS))
+    plain = OneCondition(CONDITION, whole, comparisons(whole, None, None, CONDITION))
+    capped = with_a_cap(3, 6, flip)
+    for tested in ([plain, capped], [capped, plain]):
+        found = inputs_verdict(tested, 6)
+        assert found is not None and found.margin is not None
+        assert (found.verdict, found.top1_flips, found.n_images) == ("batch-variant", 1, 6)
+        assert set(found.margin.exposed_images) == {0, 1, 2, 3, 5}  # only image 4 has quiet neighbours
+
+
+def test_an_exposed_image_is_named_by_its_place_in_the_set() -> None:
+    close = ROWS.copy()
+    close[4, 5] = close[4, 4] - np.float32(0.125)
+    found = inputs_verdict([with_a_cap(2, 6, fakes.noise_by_size(close, {2: 0.125}))], 4)
+    assert found is not None and found.margin is not None
+    assert found.margin.exposed_images == [4]
+    assert "the margin of image 4 is 0.125" in found.decided_by.why
+
+
 def test_the_worst_set_stands_for_the_variant() -> None:
     good = judged(fakes.faithful(ROWS), inputs="digits")
     bad = judged(fakes.swapped_rows(ROWS), inputs="photos")
@@ -153,7 +207,7 @@ def test_leave_one_out_is_the_largest_of_the_others(noise: list[float]) -> None:
 
 def test_the_screen_uses_the_noise_of_the_other_images() -> None:
     evidence = run(fakes.noise_by_size(ROWS, {2: 4.0}, images=[6 - 1]), batch_sizes=(2,), probes=False)
-    margin = margin_screen([evidence.singles], observations(evidence, CONDITION))
+    margin = margin_screen([(evidence.images, evidence.singles)], observations(evidence, CONDITION))
     # Image 5 alone is noisy: the others must exceed twice 4, it must only exceed 0.
     assert margin.exposed_images == [0, 1, 2, 3, 4]
     assert margin.observed_noise == pytest.approx(4.0)
@@ -163,7 +217,7 @@ def test_the_screen_uses_the_noise_of_the_other_images() -> None:
 def test_a_single_image_or_a_nan_is_exposed() -> None:
     evidence = run(fakes.noise_by_size(ROWS, {}), batch_sizes=(2,), probes=False)
     seen = observations(evidence, CONDITION)
-    assert margin_screen([evidence.singles], seen).exposed_images == []
+    assert margin_screen([(evidence.images, evidence.singles)], seen).exposed_images == []
     seen[0].noise[2] = math.nan
-    assert margin_screen([evidence.singles], seen).exposed_images == [0, 1, 3, 4, 5]
+    assert margin_screen([(evidence.images, evidence.singles)], seen).exposed_images == [0, 1, 3, 4, 5]
     assert leave_one_out(np.array([1.0])).tolist() == [math.inf]

@@ -5,7 +5,7 @@ import pytest
 from isobatch.models.registry import find_variant
 from isobatch.models.spec.words import CudaOptions
 from isobatch.pipeline.config import conditions
-from isobatch.pipeline.config.conditions import Caps, Setting, why_not
+from isobatch.pipeline.config.conditions import Caps, Setting, base_of, why_not
 from isobatch.pipeline.config.config import Config
 from isobatch.pipeline.machine.environment import available_cores, cpu_flags
 from isobatch.pipeline.machine.isa_caps import CAPS, flags_under
@@ -33,6 +33,29 @@ def test_a_cap_that_moves_only_bits_counts_as_reached() -> None:
     caps = Caps({"native": READ, "sse4": READ | {"onnxruntime": "bits c"}})
     assert reason("ort-int8", Setting(1, "sse4"), caps) is None
     assert reason("fp32", Setting(1, "sse4"), caps) is not None
+
+
+def test_where_a_cap_comes_first_what_it_does_not_reach_is_priced_without_it() -> None:
+    grid = replace(GRID, isa=("sse4", "native"))
+    caps = Caps({"native": READ, "sse4": READ | {"oneDNN": "Intel SSE4.1, jit:sse41"}})
+    assert base_of(grid, find_variant("fp32"), caps).isa == "sse4"
+    assert base_of(grid, find_variant("ort-fp32"), caps).isa == "native"
+    assert base_of(grid, find_variant("ort-fp32"), Caps()).isa == "sse4"  # nothing was asked yet
+
+
+def test_emulated_arithmetic_is_measured_where_the_first_cap_has_no_effect(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(conditions, "cpu_flags", lambda: frozenset({"avx2"}))
+    grid = replace(GRID, isa=("avx2", "native"))
+    caps = Caps({"native": READ, "avx2": READ})
+    refused = why_not(find_variant("bf16"), Setting(1, "avx2"), grid, caps)
+    assert refused is not None and "no effect" in refused[1]
+    assert why_not(find_variant("bf16"), Setting(1), grid, caps) is None
+
+
+def test_a_cap_alone_that_does_not_reach_a_runtime_says_what_would() -> None:
+    grid = replace(GRID, isa=("sse4",))
+    refused = why_not(find_variant("ort-fp32"), Setting(1, "sse4"), grid, Caps({"native": READ, "sse4": READ}))
+    assert refused is not None and refused[1].endswith("with --isa native,sse4 it is measured without the cap too")
 
 
 def test_a_cap_above_the_processor_is_never_asked_for() -> None:

@@ -1,8 +1,8 @@
 from pathlib import Path
 
 import pytest
-import vl_convert
 
+from isobatch.reports.figures.drawing_engine import Engine
 from isobatch.reports.figures.kept import Kept
 from isobatch.reports.files.write_all import write_reports
 from tests.reports import studies
@@ -21,8 +21,7 @@ def test_a_report_drawn_before_is_written_again_without_drawing(
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("drawn again")
 
-    monkeypatch.setattr(vl_convert, "vegalite_to_svg", refuse)
-    monkeypatch.setattr(vl_convert, "svg_to_png", refuse)
+    monkeypatch.setattr(Engine, "make", refuse)
     write_reports(studies.full(), tmp_path / "again", tmp_path / "cache")
     monkeypatch.undo()
     write_reports(studies.full(), tmp_path / "anew")

@@ -1,27 +1,112 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from isobatch.pipeline.storage.files import StoreError
+from isobatch.reports import sections
+from isobatch.reports.blocks import Column, Table, Written
+from isobatch.reports.figures import charts, drawing_engine
+from isobatch.reports.figures.charts import drawings
+from isobatch.reports.files import pictures
+from isobatch.reports.files import write_all as write
+from isobatch.reports.files.html import html_of
 from isobatch.reports.files.json_report import load_study, study_json
+from isobatch.reports.files.markdown import markdown_report
 from isobatch.reports.files.write_all import write_reports
+from isobatch.reports.sections import all_sections, write_all
 from tests.reports import studies
 
 
 @pytest.mark.parametrize("name", list(studies.ALL))
 def test_all_reports_are_written_and_named(name: str, tmp_path: Path) -> None:
-    paths = write_reports(studies.ALL[name](), tmp_path / "run")
+    written = write_reports(studies.ALL[name](), tmp_path / "run")
+    assert written.missing == ()
+    paths = written.paths
     assert [path.name for path in paths.values()] == ["report.html", "report.md", "report.json"]
     names = {p.name for p in (tmp_path / "run").iterdir()}
     assert names - {"pictures"} == {"report.html", "report.json", "report.md"}
     assert study_json(load_study(tmp_path / "run")) == study_json(studies.ALL[name]())
 
 
+def broken(*arguments: object, **named: object) -> Any:
+    raise KeyError("planted")
+
+
+@pytest.mark.parametrize("name", ["overview", "answer", "origins", "chapters", "cost_and_stability"])
+def test_a_section_that_cannot_be_written_says_so_and_the_others_stand(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = write_all(studies.full())
+    section = {one.name: one for one in all_sections()}[name]
+    monkeypatch.setattr(
+        sections, "all_sections", lambda: tuple(replace(s, write=broken) if s is section else s for s in all_sections())
+    )
+    written = write_reports(studies.full(), tmp_path / "run")
+    assert written.missing == (f"missing: the section {section.title!r}: KeyError: 'planted'",)
+    for path in (written.paths["html"], written.paths["markdown"]):
+        text = path.read_text()
+        assert text.count("could not be written") == 1
+        assert all(other.title.partition(" ")[0] in text for other in whole)
+
+
+@pytest.mark.parametrize(("place", "gone"), [("markdown_report", "report.md"), ("html_of", "report.html")])
+def test_a_format_that_fails_costs_no_other(
+    place: str, gone: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(write, place, broken)
+    written = write_reports(studies.small(), tmp_path / "run")
+    assert written.missing == (f"missing: {gone}: KeyError: 'planted'",)
+    assert {"report.html", "report.md", "report.json"} - {p.name for p in (tmp_path / "run").iterdir()} == {gone}
+
+
+def test_a_block_that_a_format_cannot_draw_costs_its_section_only(tmp_path: Path) -> None:
+    study = studies.small()
+    odd = Written("odd", "Odd", "open", (Table("of no text", (Column("a"),), ((3,),)),))  # type: ignore[arg-type]
+    every = (*write_all(study), odd)
+    assert "Odd: this part could not be written" in markdown_report(study, every)
+    with drawings(block for section in every for block in section.blocks) as drawn:
+        assert html_of(study, every, drawn).count("<section") == len(every)
+
+
+def test_where_the_engine_dies_the_reports_are_written_without_pictures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As under a limit of address space that its JavaScript cannot live with."""
+    monkeypatch.setattr(drawing_engine, "_SCRIPT", tmp_path / "dies.py")
+    (tmp_path / "dies.py").write_text("import os; os.abort()")
+    dead = drawing_engine.Engine()
+    for place in (charts, pictures):
+        monkeypatch.setattr(place, "engine", lambda: dead)
+    written = write_reports(studies.full(), tmp_path / "run")
+    assert all(path.stat().st_size > 1000 for path in written.paths.values())
+    assert written.missing and all("SIGABRT" in one and "render RUN" in one for one in written.missing)
+    page = written.paths["html"].read_text()
+    assert "could not be drawn" in page and "<svg" not in page
+    assert page.count("The values of this picture") >= 1
+    assert not (tmp_path / "run" / "pictures").exists()
+
+
+def test_the_engine_starts_again_after_one_death_and_says_what_it_refuses() -> None:
+    engine = drawing_engine.Engine()
+    svg = "<svg xmlns='http://www.w3.org/2000/svg' width='2' height='2'/>"
+    assert engine.make({"svg": svg, "scale": 1.0}).startswith(b"\x89PNG")
+    with pytest.raises(drawing_engine.DrawingError, match="refuses it"):
+        engine.make({"svg": "no svg", "scale": 1.0})
+    assert engine._process is not None
+    engine._process.kill()
+    with pytest.raises(drawing_engine.DrawingError, match="SIGKILL"):
+        engine.make({"svg": svg, "scale": 1.0})
+    assert engine.make({"svg": svg, "scale": 1.0}).startswith(b"\x89PNG")
+    assert engine.close() == 0
+
+
 def test_drawing_again_gives_the_same_bytes(tmp_path: Path) -> None:
-    first = write_reports(studies.small(), tmp_path / "a")
-    again = write_reports(load_study(tmp_path / "a"), tmp_path / "b")
+    first = write_reports(studies.small(), tmp_path / "a").paths
+    again = write_reports(load_study(tmp_path / "a"), tmp_path / "b").paths
     assert [path.read_bytes() for path in first.values()] == [path.read_bytes() for path in again.values()]
 
 

@@ -1,0 +1,92 @@
+"""A fault while one variant is looked at is that variant's failure: it is told, and the others go on."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from isobatch.pipeline.prepare.state import Stages
+from isobatch.pipeline.records.errors import EngineError, StoreError, UsageError, WorkerError
+from isobatch.pipeline.records.study import VariantResult
+
+T = TypeVar("T")
+
+EVERYBODYS = (UsageError, StoreError, EngineError)
+"""What ends a study whatever is being looked at: its input, its disk and its machines are shared by all variants."""
+
+REMEDY = "run the study again with --debug and report what it prints; the other variants are not concerned"
+
+
+def fault(doing: str, error: Exception) -> WorkerError:
+    """What went wrong in this process while ``doing`` something for one variant, as what went wrong in a worker."""
+    if isinstance(error, WorkerError):
+        return error
+    text = " ".join(str(error).split())
+    trace = "".join(traceback.format_exception(error))
+    return WorkerError(f"{doing} failed: {type(error).__name__}: {text}", type(error).__name__, REMEDY, trace)
+
+
+def for_each(
+    stages: Stages, names: Sequence[str], doing: str, look: Callable[[str], T], failed: Callable[[str], T]
+) -> list[T]:
+    """``look(name)`` for each variant; where it raises, the variant has failed and ``failed(name)`` stands for it."""
+    found = []
+    for name in names:
+        try:
+            found.append(look(name))
+        except EVERYBODYS:
+            raise
+        except Exception as error:
+            stages.fail(name, fault(doing, error))
+            found.append(failed(name))
+    return found
+
+
+def decided(
+    stages: Stages, results: list[VariantResult], doing: str, decide: Callable[[list[VariantResult]], T]
+) -> tuple[T | None, list[VariantResult]]:
+    """``decide(results)``, and the results that it was decided over.
+
+    Where it raises, a variant for which it raises alone too has failed, and the others are decided over. Where it
+    raises all the same there is no decision, and a warning says so.
+    """
+    try:
+        return decide(results), results
+    except Exception:
+        results = [_alone(stages, one, doing, decide) for one in results]
+    try:
+        return decide(results), results
+    except Exception as error:
+        stages.warn("lost-part", f"{fault(doing, error)}; the variants' own results stand")
+        return None, results
+
+
+def _alone(
+    stages: Stages, result: VariantResult, doing: str, decide: Callable[[list[VariantResult]], object]
+) -> VariantResult:
+    try:
+        decide([result])
+    except Exception as error:
+        stages.fail(result.name, fault(doing, error))
+        return without_results(stages, result)
+    return result
+
+
+def without_results(stages: Stages, result: VariantResult) -> VariantResult:
+    """The record of a variant that has failed: what it is, and why there is no more."""
+    failure = stages.failures[result.name]
+    return VariantResult(
+        name=result.name,
+        runtime=result.runtime,
+        precision=result.precision,
+        status=failure.status,
+        reason=failure.reason,
+        remedy=failure.remedy,
+        role=result.role,
+        device=result.device,
+        summary=result.summary,
+        recipe=result.recipe,
+        notes=result.notes,
+        not_run=result.not_run,
+    )

@@ -1,0 +1,100 @@
+"""Which jobs are planned where a cap takes away what a variant's arithmetic needs; whatever this processor has."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import numpy as np
+import pytest
+
+from isobatch.models.registry import find_variant
+from isobatch.models.spec.images import Images
+from isobatch.pipeline.config import conditions
+from isobatch.pipeline.config.conditions import Caps, Setting
+from isobatch.pipeline.config.config import Config
+from isobatch.pipeline.prepare import state as stages
+from isobatch.pipeline.prepare.state import Stages
+from isobatch.pipeline.records.study import Comparison, DecidedBy, InputsVerdict, NotRun, VariantResult
+from isobatch.pipeline.study import explain, jobs
+
+FLAGS = frozenset({"avx2", "avx512f", "avx512_bf16"})
+CONFIG = Config(("bf16",), threads=(1,), isa=("native", "avx2"), batch_sizes=(2, 8))
+READ = {"torch": "AVX512", "oneDNN": "a", "MKL": "a", "FBGEMM": "a"}
+
+
+@pytest.fixture(autouse=True)
+def processor(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (conditions, jobs, stages):
+        monkeypatch.setattr(module, "cpu_flags", lambda: FLAGS)
+    monkeypatch.setattr(jobs, "probe_caps", lambda *_: Caps({"native": READ, "avx2": READ | {"torch": "AVX2"}}))
+
+
+def study(tmp_path: Path, config: Config = CONFIG) -> Stages:
+    """The stages of a study of 12 images, whose artifact is built."""
+    images = Images("digits", tmp_path / "images", "0" * 64, (12, 3, 224, 224), np.dtype("float32"))
+    prepared: Any = SimpleNamespace(record=SimpleNamespace(name="digits"), evaluation=images)
+    run: Any = None
+    found = Stages(config, run, tmp_path, run, run, run, sets=(prepared,))
+    found.artifacts["bf16", "digits"] = cast(Any, SimpleNamespace(key="key"))
+    return found
+
+
+def test_under_a_cap_that_emulates_fewer_images_are_planned_and_it_is_said(tmp_path: Path) -> None:
+    planned = study(tmp_path)
+    found = jobs.plan_jobs(planned)
+    images = {one.condition.isa: one.passes[0].stop for one in found}
+    assert images == {"native": 12, "avx2": 4}
+    why = "the cap avx2 hides avx512_bf16"
+    left_out = planned.not_run["bf16"]
+    assert [one.what for one in left_out] == ["images beyond the first 4 under isa avx2", "N = 8 under isa avx2"]
+    assert left_out[0].why.startswith(why[:17])
+    assert not any(one.failed for one in left_out)
+    assert all(isinstance(one, NotRun) for one in left_out)
+
+
+def result(*isas: str) -> VariantResult:
+    """bf16, whose outputs depend on the batch under these caps; the first decided."""
+    at = [Setting(1, isa).at(224) for isa in isas]
+    made = [
+        Comparison(
+            inputs="digits",
+            condition=one,
+            kind="batch-vs-singles",
+            batch_size=2,
+            n_images=4,
+            n_images_equal=0,
+            bitwise_equal=False,
+        )
+        for one in at
+    ]
+    decided = DecidedBy(inputs="digits", condition=at[0], batch_size=2, why="planted")
+    verdict = InputsVerdict(
+        inputs="digits",
+        verdict="top1-stable",
+        decided_by=decided,
+        n_images=12,
+        n_comparisons=2,
+        top1_flips=0,
+        top1_flip_upper95=0.2,
+    )
+    spec = find_variant("bf16")
+    return VariantResult(
+        name="bf16",
+        runtime=spec.runtime,
+        precision="bf16",
+        status="measured",
+        verdict="top1-stable",
+        comparisons=made,
+        by_inputs=[verdict],
+    )
+
+
+@pytest.mark.parametrize(
+    ("isas", "chosen"), [(("native", "avx2"), "native"), (("avx2", "native"), "native"), (("avx2",), None)]
+)
+def test_what_a_cap_emulates_is_explained_under_another_setting(
+    tmp_path: Path, isas: tuple[str, ...], chosen: str | None
+) -> None:
+    planned = study(tmp_path)
+    setting = explain._deciding(planned, result(*isas), planned.sets[0])
+    assert (setting and setting.isa) == chosen
