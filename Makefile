@@ -1,4 +1,4 @@
-# Two commands, each enough alone on a fresh machine with Python 3.11: make run, make test.
+# Each enough alone on a fresh machine with Python 3.11: make run, make test, make test-extras.
 PYTHON ?= python3.11
 BIN := .venv/bin
 ARGS ?= --variants all
@@ -9,7 +9,10 @@ PYTEST := $(BIN)/python -m pytest --durations=10
 # The long parts first: two run side by side, on two cores.
 PARTS := unit-rest unit-faults unit-pipeline unit-reports unit-models type lint
 
-.PHONY: run test test-full unit bench clean $(PARTS)
+# The tests read and write UTF-8, whatever their user's locale.
+export LC_ALL := C.UTF-8
+
+.PHONY: run test test-extras test-full unit bench clean $(PARTS)
 
 run: .venv/.run-ready
 	@status=0; $(BIN)/python run.py $(ARGS) || status=$$?; \
@@ -20,6 +23,10 @@ run: .venv/.run-ready
 # Without spinning, a thread that waits leaves its core to the other part.
 test: .venv/.test-ready
 	@GOMP_SPINCOUNT=0 $(MAKE) --no-print-directory --keep-going --jobs=2 --output-sync=target $(PARTS)
+
+# The tests of optional packages, which take a gigabyte more; an environment that has them passes `make test` too.
+test-extras: .venv/.extras-ready
+	$(PYTEST) --extras
 
 test-full: test
 	$(BIN)/python -m pytest tests/campaigns --full --durations=0
@@ -64,6 +71,12 @@ bench: .venv/.test-ready
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -r requirements-test.txt
 	touch .venv/.run-ready $@
+
+# Compiled, unlike the others: Ray starts processes by the dozen.
+.venv/.extras-ready: requirements.txt requirements-test.txt requirements-ray.txt requirements-extras.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-extras.txt
+	touch .venv/.run-ready .venv/.test-ready $@
 
 clean:
 	rm -rf .venv out .mypy_cache .ruff_cache

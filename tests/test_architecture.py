@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.waiting import ENDS_S
+
 ROOT = Path(__file__).resolve().parent.parent
 ALLOWED = {
     "models": {"models"},
@@ -73,5 +75,5 @@ def test_a_cold_start_loads_no_numeric_library(flag: str) -> None:
         "heavy = {'torch', 'onnx', 'onnxruntime', 'scipy', 'rich'} & set(sys.modules)\n"
         "print('loaded', sorted(heavy), 'code', code)\n"
     )
-    done = subprocess.run([sys.executable, "-c", code, flag], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code, flag], cwd=ROOT, capture_output=True, text=True, timeout=ENDS_S)
     assert done.stdout.splitlines()[-1] == "loaded [] code 0", done.stdout + done.stderr
