@@ -6,9 +6,10 @@ Every record is validated at birth. Numbers carry their unit in the name. A stag
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema, model_validator
 
 from isobatch.models.spec.words import CudaOptions
 
@@ -301,7 +302,8 @@ class Origin(Record):
 
     ``elements_differing`` of ``elements_tried`` output elements differed between N = 1 and some N = k, over captured
     and drawn data; 0 where only a sibling (a layer of the same kernels and shapes) or provoked rounding ties gave it
-    away, as ``found_by`` says. ``classes``: batch sizes whose rows were bitwise equal in this layer.
+    away, as ``found_by`` says. ``classes``: batch sizes whose rows were bitwise equal to one another in this layer;
+    what only rounding ties told apart from N = 1 is one class.
     """
 
     layer: str
@@ -359,10 +361,25 @@ class Growth(Record):
     steps: int | None = None
 
 
+class BeyondLook(Record):
+    """One look at layers beyond what was studied: which of them depend on N with so many threads, at this N.
+
+    ``shapes`` distinct layers (kernels and shapes) of ``of_shapes`` were replayed, each on few rows.
+    """
+
+    threads: int
+    batch_size: int
+    shapes: int
+    of_shapes: int
+    layers: list[str]
+
+
 class Locating(Record):
     """How the origins were sought: what was tried, and the smallest rate it would have found in *every* layer.
 
     ``smallest_rate``: 3/n of the layer least tried (95 %, if its elements were independent, which they are not).
+    ``condition``, with ``batch_sizes``: what the origins, the innocent kinds and their proof hold for; ``beyond``: what
+    a quick look showed elsewhere.
     """
 
     inputs: str
@@ -374,7 +391,12 @@ class Locating(Record):
     smallest_rate: Real
     instrumented_bitwise_equal: bool  # looking inside changed no output bit
     innocent_kinds: list[str]  # kinds of layer that were never an origin here
+    condition: Condition | None = None
+    beyond: list[BeyondLook] = Field(default=[], json_schema_extra=VOLATILE)  # time bounds it
     note: str = ""
+
+
+RepairState = Literal["holds", "holds-top1", "fails", "out-of-time", "does-not-apply"]
 
 
 class Repair(Record):
@@ -382,9 +404,12 @@ class Repair(Record):
 
     Ratios are repaired over native, medians of alternating calls, keyed by N. ``top1_stable``: no bit-equality, but in
     the scope no top-1 differs from the singles'. ``recomputed_share``: of the images that were run a second time.
+    ``state``: all of that in one word, from the other fields where none is given; ``fails`` also where it could not be
+    carried out.
     """
 
     name: str
+    state: RepairState = "does-not-apply"
     batch_invariant: bool | None  # None: does not apply here, or was not tried (``note`` says why)
     out_of_time: bool = False  # not tried to the end: the time for repairs was over
     scope: str
@@ -399,6 +424,20 @@ class Repair(Record):
     latency_ratio: dict[str, Interval] = Field(default={}, json_schema_extra=VOLATILE)
     memory_ratio: Real | None = None  # of processes that serve the two alone: of ``repair`` only
     note: str = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _in_one_word(cls, data: Any) -> Any:
+        return {"state": _repair_state(data)} | data if isinstance(data, dict) else data
+
+
+def _repair_state(given: Mapping[str, Any]) -> RepairState:
+    invariant = given.get("batch_invariant")
+    if invariant or given.get("top1_stable"):
+        return "holds" if invariant else "holds-top1"
+    if given.get("out_of_time"):
+        return "out-of-time"
+    return "does-not-apply" if invariant is None else "fails"
 
 
 class NotRun(Record):

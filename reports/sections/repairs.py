@@ -4,20 +4,13 @@ from __future__ import annotations
 
 from isobatch.pipeline.decide.repaired_variants import SWITCH
 from isobatch.pipeline.records.study import Interval, Repair, Study, VariantResult
+from isobatch.pipeline.records.wording import held
 from isobatch.reports import numbers, views
 from isobatch.reports.blocks import Absent, Block, Bullets, Code, Column, Line, Paragraph, Table, line
 
 ORDER = 56
 TITLE = "What makes it batch-invariant, and what that costs"
 SHOW = "open"
-
-
-def _held(repair: Repair) -> str:
-    if repair.top1_stable:
-        return "top-1 holds"
-    if repair.out_of_time:
-        return "not tried"
-    return {True: "holds", False: "does not hold", None: "does not apply"}[repair.batch_invariant]
 
 
 def _ratio(found: Interval | None) -> str | None:
@@ -35,7 +28,7 @@ def _row(variant: VariantResult, repair: Repair, sizes: list[str]) -> tuple[str 
     return (
         variant.name,
         repair.name,
-        _held(repair),
+        held(repair),
         _layers(variant, repair),
         _ratio(repair.latency_ratio.get("1")),
         *(_ratio(repair.throughput_ratio.get(n)) for n in sizes),
