@@ -13,13 +13,15 @@ from isobatch.pipeline.compare.cost import cost_of, fastest_batch
 from isobatch.pipeline.config.conditions import base
 from isobatch.pipeline.config.config import Config, PolicyFlags, explains
 from isobatch.pipeline.config.flags import VERSION
+from isobatch.pipeline.decide.demands import held_back
 from isobatch.pipeline.decide.fixed_point import answer
+from isobatch.pipeline.decide.mixing import without_repairs
 from isobatch.pipeline.decide.recommend import default_policy, recommend
 from isobatch.pipeline.decide.switch_variant import with_switches
 from isobatch.pipeline.evidence.plan import Job
 from isobatch.pipeline.machine.environment import read_environment, worker_settings
 from isobatch.pipeline.machine.memory import PeakMemory
-from isobatch.pipeline.prepare.artifacts import build_artifacts
+from isobatch.pipeline.prepare.artifacts import build_artifacts, ruler
 from isobatch.pipeline.prepare.inputs import prepare_inputs
 from isobatch.pipeline.prepare.pace import cost
 from isobatch.pipeline.prepare.run_folder import Run
@@ -33,8 +35,9 @@ from isobatch.pipeline.study.assess import Findings, assess
 from isobatch.pipeline.study.engine import open_engine
 from isobatch.pipeline.study.explain import EXPLAINED, explain
 from isobatch.pipeline.study.jobs import plan_jobs
-from isobatch.pipeline.study.labelled import run_labelled
+from isobatch.pipeline.study.labelled import labelled_images, run_labelled
 from isobatch.pipeline.study.measure import Rounds, run_evidence, run_references
+from isobatch.pipeline.study.soundness import Sound, float_error, judge_baseline, judge_mixing
 from isobatch.pipeline.workers.pool import Workers
 
 PlanReader = Callable[[list[Job], int | None], None]
@@ -82,15 +85,21 @@ def run_study(
                 stages.warn("other-machine", text)
         with stages.stage("accuracy"):
             costs = _costs(stages, gathered.timed)
-            labelled = run_labelled(stages, {name: fastest_batch(found) for name, found in costs.items()})
+            known = labelled_images(stages)
+            policy = _policy(stages, config.policy, len(known[1]) if known else 0)
+            fastest = {name: fastest_batch(found) for name, found in costs.items()}
+            error, limit = float_error(stages, gathered.rounds, references), policy.max_accuracy_drop
+            labelled = run_labelled(stages, *known, fastest, limit, error) if known else None
         with stages.stage("comparison"):
-            policy = _policy(stages, config.policy, len(labelled.images) if labelled else 0)
             findings = Findings(gathered.rounds, references, costs, labelled, policy)
             results = [assess(stages, findings, name) for name in config.variants]
         if config.explain != "none":
             with stages.stage("explanation"):
                 results = with_switches(explain(stages, results), policy)
-    return _record(stages, findings, results, time.monotonic() - begin, memory.peak_bytes)
+        with stages.stage("network"):
+            sound = Sound(judge_baseline(stages, labelled), judge_mixing(stages, results))
+            results = without_repairs(results, sound.mixing)
+    return _record(stages, findings, results, sound, time.monotonic() - begin, memory.peak_bytes)
 
 
 def _cost(job: Job) -> float:
@@ -129,7 +138,12 @@ def complete_policy(flags: PolicyFlags, n_labelled: int) -> tuple[Policy, str | 
 
 
 def _record(
-    stages: Stages, findings: Findings, results: list[VariantResult], wall_s: float, peak_bytes: int | None
+    stages: Stages,
+    findings: Findings,
+    results: list[VariantResult],
+    sound: Sound,
+    wall_s: float,
+    peak_bytes: int | None,
 ) -> Study:
     every = [evidence for rounds in findings.rounds.values() for evidence in rounds]
     calls = [seconds for evidence in every for spent in evidence.call_s.values() for seconds in spent]
@@ -152,10 +166,12 @@ def _record(
         weights=stages.weights,
         warnings=stages.warnings,
         inputs=[prepared.record for prepared in stages.sets],
-        reference="fp64" if findings.references else None,
+        reference=ruler(stages.config) if findings.references else None,
         variants=results,
+        baseline=sound.baseline,
+        mixing=sound.mixing,
         answer=answer(results),
-        recommendation=recommend(results, findings.policy),
+        recommendation=held_back(recommend(results, findings.policy), results, sound.baseline, sound.mixing),
         timing=Timing(
             wall_s=wall_s,
             forward_s=sum(calls),
