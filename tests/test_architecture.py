@@ -41,7 +41,7 @@ FLOORS = {  # from the upper floor to the lowest; a module imports from its own 
         "pages screen finished",
         "files",
         "sections",
-        "views",
+        "views agreed",
         "figures",
         "blocks numbers escape missing",
     ],

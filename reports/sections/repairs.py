@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from isobatch.pipeline.decide.demands import MIXES
 from isobatch.pipeline.decide.repaired_variants import SWITCH
 from isobatch.pipeline.records.study import Interval, Repair, Study, VariantResult
 from isobatch.pipeline.records.wording import held
@@ -59,6 +60,9 @@ def _remarks(study: Study, tried: list[tuple[VariantResult, Repair]]) -> list[Li
 def blocks(study: Study) -> list[Block]:
     """One row for each variant and repair, the scopes they were verified over, and remarks."""
     tried = [(variant, one) for variant in study.variants for one in variant.repairs or []]
+    if study.mixing is not None and study.mixing.mixes:
+        why = "a fixed shape gives stable bytes, and the answers would depend on the others in the batch all the same"
+        return [Absent(line(f"Not repaired: {MIXES}; {why}."))]
     absent: list[Block] = [Absent(why) for why in views.unexplained(study)]
     if study.config.get("repair") is False and study.config.get("explain") is not False:
         return [Absent(line("Not run: the study was asked not to repair (--no-repair)."))]
