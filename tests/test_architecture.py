@@ -21,8 +21,10 @@ FLOORS = {  # from the upper floor to the lowest; a module imports from its own 
     "pipeline": [
         "testing",
         "api",
+        "user",
         "study",
         "repair",
+        "deploy",
         "tools",
         "prepare",
         "decide",

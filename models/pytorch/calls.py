@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -38,6 +38,18 @@ Handler = Callable[[Call, Callable[..., Any], tuple[Any, ...], dict[str, Any]], 
 """``handler(call, function, args, kwargs)`` makes the call by ``function(*args, **kwargs)`` and returns its result."""
 
 
+class Arguments(NamedTuple):
+    """What a network is called with, where that is not one tensor."""
+
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+
+
+def called(network: Callable[..., Any], given: Any) -> Any:
+    """The network's result for one tensor, or for ``Arguments``."""
+    return network(*given.args, **given.kwargs) if isinstance(given, Arguments) else network(given)
+
+
 class Interceptor(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """A network whose calls go through a handler, outer before inner; weights are shared, the network is unchanged.
 
@@ -59,6 +71,11 @@ class Interceptor(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._counts.clear()
         with self:
             return self._twin(*args, **kwargs)
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """No: to mark this for torch's compiler would load that, for seconds, at the first call."""
+        return False
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Hand one operation to the handler."""

@@ -77,6 +77,7 @@ class InCanonicalShape(nn.Module):
     def __init__(self, inner: nn.Module, size: int, up_to: int, least: int = 1) -> None:
         super().__init__()
         self.inner = inner
+        self.training = inner.training
         self.size = size
         self.up_to = up_to
         self.least = least
@@ -128,6 +129,8 @@ class _Cut:
     def __call__(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """As ``InCanonicalShape``, for any number of tensors. One that is given twice stays one."""
         values, spec = tree_flatten((args, kwargs))
+        if len(values) != len(self.given):  # called otherwise than it was found: verification tells what comes of it
+            return function(*args, **kwargs)
         size, up_to, least = self.rule.size, self.rule.up_to, self.rule.least
         images = next(value.shape[0] // rows for value, rows in zip(values, self.given, strict=True) if rows)
         if least <= images <= up_to or images == size:
@@ -154,12 +157,13 @@ class _Intercepted(nn.Module):
     def __init__(self, net: nn.Module, operations: Mapping[str, _Cut]) -> None:
         super().__init__()
         self.net = net
+        self.training = net.training
         self._operations = operations
         self._run = Interceptor(net, self._handle)
 
-    def forward(self, x: Tensor) -> Any:
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
         """The network's result."""
-        return self._run(x)
+        return self._run(*args, **kwargs)
 
     def _handle(self, call: Call, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         cut = self._operations.get(call.name)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch._ops import OpOverload
 from torch.utils._pytree import tree_leaves
 
-from isobatch.models.pytorch.calls import Call, Interceptor
+from isobatch.models.pytorch.calls import Arguments, Call, Interceptor, called
 from isobatch.models.pytorch.tensors import Form, Slot
 from isobatch.models.spec.runner import Layer
 
@@ -87,7 +87,7 @@ class _Seen:
     gave: list[Any] = field(default_factory=list)
 
 
-def survey(net: nn.Module, one: Tensor, two: Tensor) -> Surveyed:
+def survey(net: nn.Module, one: Tensor | Arguments, two: Tensor | Arguments) -> Surveyed:
     """What the network consists of. ``one`` and ``two``: network inputs of one image and of two.
 
     A module is one layer if it makes one computation. Where it makes several, each is a layer, and so is every
@@ -108,7 +108,7 @@ def survey(net: nn.Module, one: Tensor, two: Tensor) -> Surveyed:
     return Surveyed(layers, around)
 
 
-def _run(net: nn.Module, batch: Tensor) -> dict[str, _Seen]:
+def _run(net: nn.Module, batch: Tensor | Arguments) -> dict[str, _Seen]:
     seen: dict[str, _Seen] = {}
     within: list[_Seen] = []
 
@@ -123,7 +123,7 @@ def _run(net: nn.Module, batch: Tensor) -> dict[str, _Seen]:
         return result
 
     with torch.inference_mode():
-        Interceptor(net, note)(batch)
+        called(Interceptor(net, note), batch)
     return seen
 
 

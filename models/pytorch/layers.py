@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils._pytree import TreeSpec, tree_flatten, tree_leaves, tree_unflatten
 
-from isobatch.models.pytorch.calls import Call, Interceptor
+from isobatch.models.pytorch.calls import Call, Interceptor, called
 from isobatch.models.pytorch.control_flow import different_calls
 from isobatch.models.pytorch.find_layers import OWN, Unit, survey
 from isobatch.models.pytorch.reproducer import Made, rows_as_tensors, torch_case
@@ -78,7 +78,7 @@ class InspectableTorchRunner(TorchRunner):
             return result
 
         with torch.inference_mode():
-            return to_numpy(Interceptor(self.net, show)(self._input(images)))
+            return self._rows(called(Interceptor(self.net, show), self._input(images)))
 
     def reaches(self, layer: str, images: NDArray[np.float32]) -> bool:
         """Whether the network's result follows from what this layer gives: True for one whose images have rows.
@@ -114,7 +114,7 @@ class InspectableTorchRunner(TorchRunner):
             return tree_unflatten(leaves, spec)
 
         with torch.inference_mode():
-            return to_numpy(Interceptor(self.net, change)(self._input(images))), given
+            return self._rows(called(Interceptor(self.net, change), self._input(images))), given
 
     def other_calls(self, layer: str, inputs: Rows) -> str:
         """How the calls inside of this layer for all of these rows differ from those for the first alone, in words.

@@ -4,97 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from isobatch.models.spec.interventions import Provocable
-from isobatch.models.spec.runner import Canonical, Inspectable, Layer, Reaching, Rows, Runner
-from isobatch.pipeline.compare.batch_classes import classes_of
+from isobatch.models.spec.runner import Layer, Reaching, Rows
 from isobatch.pipeline.compare.metrics import ulp
 from isobatch.pipeline.evidence.evidence import bits
 from isobatch.pipeline.evidence.row_digests import joined_digests, row_digests
 from isobatch.pipeline.evidence.rows import first_row_distance, largest_value, row_distance, rows_between
+from isobatch.pipeline.explain.findings import LayerFinding, Located, Watched
 from isobatch.pipeline.explain.outside_layers import outside
 from isobatch.pipeline.explain.search_bounds import DEFAULT, Search
 
 _RELATIVE_SPREAD = 8  # drawn inputs are the captured ones, each element scaled by 2**-8 to 2**8
-
-
-@runtime_checkable
-class Watched(Runner, Inspectable, Protocol):
-    """A runner that can be looked into."""
-
-
-@dataclass
-class LayerFinding:
-    """What replaying one layer showed. ``differing``: output elements whose bytes depend on N, by batch size.
-
-    ``largest``: |value| of the rows alone. ``digests``: by N one for each row, over all that was tried.
-    """
-
-    layer: Layer
-    differing: dict[int, int] = field(default_factory=dict)
-    tried: int = 0
-    max_abs: float = 0.0
-    max_ulp: float = 0.0
-    found_by: str | None = None
-    replayable: bool = True
-    inherited: tuple[int, ...] = ()  # batch sizes at which only a sibling differed
-    largest: float = 0.0
-    matters: bool = True  # False: nothing of the network's result follows from it
-    digests: dict[int, NDArray[Any]] = field(default_factory=dict)
-
-    @property
-    def batch_sizes(self) -> list[int]:
-        """The N at which some row differed from N = 1, here or in a sibling."""
-        return sorted({*self.inherited, *(n for n, count in self.differing.items() if count)})
-
-    @property
-    def size(self) -> float:
-        """The largest difference on the network's own data, over the largest value; NaN counts as infinite."""
-        share = self.max_abs / self.largest if self.largest else self.max_abs
-        return math.inf if math.isnan(share) else share
-
-    @property
-    def classes(self) -> list[list[int]]:
-        """The N tried in sets whose rows are bitwise equal to one another; what only ties showed is one set."""
-        apart = self.batch_sizes
-        if not self.digests:
-            return [part for part in (sorted({1, *self.differing} - {*apart}), apart) if part]
-        sets = classes_of(self.digests)
-        alone = next(one for one in sets if 1 in one)
-        ties = [n for n in apart if n in alone or not any(n in one for one in sets)]
-        kept = [[n for n in one if n not in ties] for one in sets]
-        return sorted([*kept, *([ties] if ties else [])])
-
-    def rule(self) -> Canonical:
-        """The shape that is sure to give N = 1's bytes and costs a single image nothing.
-
-        Up to the largest N below which every N was tried and none differed, calls go through; more rows are cut into
-        the largest power of two below that.
-        """
-        up_to = 1
-        while up_to + 1 in self.differing and up_to + 1 not in self.batch_sizes:
-            up_to += 1
-        return Canonical(size=1 << (up_to.bit_length() - 1), up_to=up_to)
-
-
-@dataclass
-class Located:
-    """All layers in execution order, and whether looking inside changed the output."""
-
-    findings: dict[str, LayerFinding]
-    instrumented_bitwise_equal: bool
-    growth: list[tuple[str, float, float, int | None]]  # of the first image: layer, max_abs, relative L2, steps
-
-    @property
-    def origins(self) -> list[LayerFinding]:
-        """What depends on N of itself, the largest difference on the network's own data first."""
-        guilty = [finding for finding in self.findings.values() if finding.batch_sizes]
-        return sorted(guilty, key=lambda finding: -finding.size)
 
 
 def locate(
@@ -137,7 +62,7 @@ def locate(
                 replay(runner, finding, drawn(inputs, generator), None, batch_sizes, "drawn")
                 guilty.update([layer.signature] if finding.batch_sizes else [])
                 alive()
-        except NotImplementedError:
+        except Exception:  # a layer that does not take such rows alone; the others go on
             finding.replayable = False
 
     runner.watch(images[:1], remember)
@@ -216,11 +141,16 @@ def _count(finding: LayerFinding, n: int, singles: NDArray[Any], batched: NDArra
 
 
 def drawn(inputs: Rows, generator: np.random.Generator) -> Rows:
-    """Other rows of the same shapes and types: floats of wide dynamic range, integers over all their values."""
+    """Other rows of the same shapes and types: floats of wide dynamic range, codes of 8 bits over all their values.
+
+    Wider integers may be numbers of rows in a table: those captured, each column in another order.
+    """
     found = []
     for part in inputs:
         if part.ndim == 0 or part.size <= 1:
             found.append(part)
+        elif part.dtype.kind in "iub" and part.dtype not in (np.int8, np.uint8):
+            found.append(generator.permuted(part, axis=0))
         elif np.issubdtype(part.dtype, np.integer):
             limits = np.iinfo(part.dtype)
             found.append(generator.integers(limits.min, limits.max, part.shape, part.dtype, endpoint=True))

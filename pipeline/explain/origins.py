@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from isobatch.models.spec.runner import Layer, Nested, Rows
 from isobatch.pipeline.explain.causes import Cause, Explanation, Subject, explain_origin
-from isobatch.pipeline.explain.locate import LayerFinding, Located, Watched, drawn
+from isobatch.pipeline.explain.findings import LayerFinding, Located, Watched
+from isobatch.pipeline.explain.locate import drawn
 
 _DRAWS = 4  # sets of drawn rows to try where the captured ones do not show the difference
 _TELLING = ("captured", "drawn", "provoked", "sibling")

@@ -17,7 +17,7 @@ from isobatch.models.spec.runner import Branching, Layer, Nested, Rows
 from isobatch.pipeline.evidence.evidence import bits
 
 if TYPE_CHECKING:
-    from isobatch.pipeline.explain.locate import Located
+    from isobatch.pipeline.explain.findings import Located
 
 _OUTLIER = 32
 

@@ -13,16 +13,18 @@ from isobatch.models.spec.artifact_cache import unaltered
 from isobatch.models.spec.images import Images
 from isobatch.models.spec.words import Artifact, RunnerSettings
 from isobatch.pipeline.compare.batch_classes import finer_classes
-from isobatch.pipeline.explain.locate import Located, Watched, locate
+from isobatch.pipeline.explain.findings import Located, Watched
+from isobatch.pipeline.explain.locate import locate
 from isobatch.pipeline.explain.neighbour_effect import neighbour_effect
 from isobatch.pipeline.explain.origins import Explained, explain_origins
 from isobatch.pipeline.explain.reproducer.write import write_reproducers
 from isobatch.pipeline.explain.search_bounds import SEARCHES
 from isobatch.pipeline.repair.beyond_scope import look_beyond
-from isobatch.pipeline.repair.ladder import Scope, climb, tried_json
+from isobatch.pipeline.repair.ladder import Scope, climb
 from isobatch.pipeline.repair.other_sizes import asking_elsewhere
 from isobatch.pipeline.repair.rungs import Bench
 from isobatch.pipeline.repair.shapes import measure_shapes
+from isobatch.pipeline.repair.tried import tried_json
 from isobatch.pipeline.workers.wire import Emit, read_artifact
 
 

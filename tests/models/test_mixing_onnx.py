@@ -6,7 +6,8 @@ import pytest
 from numpy.typing import NDArray
 
 from isobatch.models.user_networks import open_network
-from isobatch.pipeline.explain.locate import Located, locate
+from isobatch.pipeline.explain.findings import Located
+from isobatch.pipeline.explain.locate import locate
 from isobatch.pipeline.explain.origins import Explained, explain_origins
 from tests.models.ort.mixing_onnx import GRAPHS
 

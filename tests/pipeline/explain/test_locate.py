@@ -14,10 +14,12 @@ from numpy.typing import NDArray
 from isobatch.models.spec.images import Images
 from isobatch.models.spec.runner import Canonical, Layer, Rows
 from isobatch.models.spec.words import Effective
-from isobatch.pipeline.explain.locate import Located, locate
+from isobatch.pipeline.explain.findings import Located
+from isobatch.pipeline.explain.locate import locate
 from isobatch.pipeline.explain.search_bounds import DEFAULT, FULL, Search
-from isobatch.pipeline.repair.ladder import Scope, Tried, best, climb
+from isobatch.pipeline.repair.ladder import Scope, best, climb
 from isobatch.pipeline.repair.rungs import Bench
+from isobatch.pipeline.repair.tried import Tried
 from isobatch.pipeline.storage.files import write_bytes
 
 SIZES = [2, 3, 4]

@@ -4,7 +4,8 @@ import pytest
 from torch import nn
 
 from isobatch.models.user_networks import open_network
-from isobatch.pipeline.explain.locate import Located, locate
+from isobatch.pipeline.explain.findings import Located
+from isobatch.pipeline.explain.locate import locate
 from isobatch.pipeline.explain.origins import Explained, explain_origins
 from tests.models.pytorch.mixing_networks import NETWORKS, Own
 from tests.models.pytorch.small_networks import OneUlpWhenBatched, pixels, seeded

@@ -7,12 +7,13 @@ import pytest
 from torch import nn
 
 from isobatch.models.spec.runner import Canonical
-from isobatch.pipeline.api import _InMemory
 from isobatch.pipeline.explain.locate import locate
-from isobatch.pipeline.repair.ladder import Scope, best, climb, tried_json
+from isobatch.pipeline.repair.ladder import Scope, best, climb
 from isobatch.pipeline.repair.records import objective_cost, repair_records
 from isobatch.pipeline.repair.rungs import Bench, Candidate, Rung, all_rungs
 from isobatch.pipeline.repair.shapes import Shapes, best_rules, measure_shapes
+from isobatch.pipeline.repair.tried import tried_json
+from isobatch.pipeline.user.asked import Examples
 from tests.models.pytorch.small_networks import OneUlpWhenBatched, opened, pixels, with_planted
 
 IMAGES = pixels(4)
@@ -20,7 +21,7 @@ SIZES = (2, 3, 4)
 
 
 def scope(**more: Any) -> Scope:
-    return Scope([_InMemory("drawn", IMAGES)], SIZES, {}, **more)  # type: ignore[list-item]
+    return Scope([Examples("drawn", IMAGES)], SIZES, {}, **more)  # type: ignore[list-item]
 
 
 @pytest.fixture
