@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from isobatch.models.spec.images import Images
+from isobatch.models.spec.repairable import Digested
 from isobatch.models.spec.runner import Runner
 from isobatch.models.spec.words import VariantUnavailable
 from isobatch.pipeline.compare.statistics import median_interval
@@ -39,6 +40,7 @@ class Tried:
     ratios: Mapping[int, list[float]] | None = None
     recomputed: float | None = None
     out_of_time: bool = False
+    digest: str = ""  # SHA-256 of the rewritten graph, where the repair is one
 
     @property
     def holds(self) -> bool | None:
@@ -159,25 +161,18 @@ def _tried(name: str, candidate: Candidate, bench: Bench, scope: Scope, done: Ca
     with candidate.build(bench.runner) as repaired:
         check(bench.runner, repaired, bench.threads)
         recomputed = share(repaired)
+        digest = repaired.digest() if isinstance(repaired, Digested) else ""
         if _all_hold(candidate, verified):
             scope.say(f"{name}: timing it against the native network")
             sizes = scope.priced or priced_sizes(len(scope.sets[0]), scope.batch_sizes)
-            ratios = price(
-                bench.runner,
-                repaired,
-                scope.sets[0],
-                sizes,
-                done,
-                scope.pairs,
-                least=scope.least,
-                deadline=scope.deadline,
-            )
+            main, least, end = scope.sets[0], scope.least, scope.deadline
+            ratios = price(bench.runner, repaired, main, sizes, done, scope.pairs, least=least, deadline=end)
     for threads, opens in scope.natives.items():
         if not _all_hold(candidate, verified):
             break
         with opens() as native, candidate.build(native) as repaired:
             check(native, repaired, threads)
-    return Tried(name, "", candidate, tuple(verified), ratios, recomputed)
+    return Tried(name, "", candidate, tuple(verified), ratios, recomputed, digest=digest)
 
 
 def _verify(
@@ -235,11 +230,11 @@ def tried_json(tried: Sequence[Tried]) -> list[dict[str, Any]]:
             "bitwise": one.candidate.bitwise if one.candidate else True,
             "layers": list(one.candidate.layers) if one.candidate else [],
             "serving": dict(one.candidate.serving) if one.candidate else {},
+            "delivery": {"change": dict(one.candidate.change) if one.candidate else {}, "sha256": one.digest or None},
             "holds": one.holds,
             "verified": [
                 asdict(v)
-                | {"differing": {str(n): c for n, c in v.differing.items()}}
-                | {"flipped": {str(n): c for n, c in v.flipped.items()}}
+                | {kind: {str(n): c for n, c in getattr(v, kind).items()} for kind in ("differing", "flipped")}
                 for v in one.verified
             ],
             "ratios": {str(n): found for n, found in (one.ratios or {}).items()},

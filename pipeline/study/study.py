@@ -13,9 +13,11 @@ from isobatch.pipeline.compare.cost import cost_of, fastest_batch
 from isobatch.pipeline.config.conditions import base
 from isobatch.pipeline.config.config import Config, PolicyFlags, explains
 from isobatch.pipeline.config.flags import VERSION
+from isobatch.pipeline.decide.deployment import from_run
 from isobatch.pipeline.decide.fixed_point import answer
 from isobatch.pipeline.decide.recommend import default_policy, recommend
 from isobatch.pipeline.decide.switch_variant import with_switches
+from isobatch.pipeline.deploy.keep import keep_artifacts
 from isobatch.pipeline.evidence.plan import Job
 from isobatch.pipeline.machine.environment import read_environment, worker_settings
 from isobatch.pipeline.machine.memory import PeakMemory
@@ -67,12 +69,13 @@ def run_study(
         with stages.stage("inputs"):
             prepare_inputs(stages, weights)
         with stages.stage("artifacts"):
-            build_artifacts(stages)
+            asked = build_artifacts(stages)
         jobs = plan_jobs(stages)
         if on_plan is not None:
             on_plan(jobs, weights["num_classes"])
             return None
         run.start()
+        keep_artifacts(stages, asked, weights["view"])
         progress.plan(sum(_cost(job) for job in jobs))
         with stages.stage("references"):
             references = run_references(stages)
@@ -155,7 +158,7 @@ def _record(
         reference="fp64" if findings.references else None,
         variants=results,
         answer=answer(results),
-        recommendation=recommend(results, findings.policy),
+        recommendation=from_run(recommend(results, findings.policy), stages.run.folder),
         timing=Timing(
             wall_s=wall_s,
             forward_s=sum(calls),
