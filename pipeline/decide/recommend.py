@@ -103,7 +103,7 @@ def _recommendation(
         pareto=pareto_set(variants, policy),
         warnings=warnings,
         would_change=_would_change(variants, policy, chosen.name) if chosen else [],
-        deploy=deployment(chosen.name, chosen.runtime, _threads(variants, chosen), chosen.device) if chosen else "",
+        deploy=deployment(chosen.name, chosen.device) if chosen else "",
     )
 
 
@@ -208,9 +208,3 @@ def _would_change(variants: Sequence[VariantResult], policy: Policy, chosen: str
         if name != chosen:
             found.append(f"{change}, {name} would be chosen." if name else f"{change}, nothing would be left.")
     return found
-
-
-def _threads(variants: Sequence[VariantResult], chosen: VariantResult) -> int:
-    """The most threads that the variant, or the one it is the repaired self of, was compared with; 1 where none was."""
-    native = chosen.name.partition("+")[0]
-    return max((c.condition.threads for one in variants if one.name == native for c in one.comparisons), default=1)

@@ -418,6 +418,18 @@ class Locating(Record):
 RepairState = Literal["holds", "holds-top1", "fails", "out-of-time", "does-not-apply"]
 
 
+class Delivery(Record):
+    """What ``deploy`` needs to make a repaired network again: see ``isobatch.pipeline.repair.rungs.Candidate``.
+
+    ``inputs``: the set whose first images were the examples. ``sha256``: of the rewritten graph, where it is one.
+    """
+
+    inputs: str
+    change: dict[str, Any]
+    serving: dict[str, int] = {}
+    sha256: str | None = None
+
+
 class Repair(Record):
     """One rung of the ladder applied to a variant: verified bitwise over ``scope``, priced against the native variant.
 
@@ -442,6 +454,7 @@ class Repair(Record):
     throughput_ratio: dict[str, Interval] = Field(default={}, json_schema_extra=VOLATILE)
     latency_ratio: dict[str, Interval] = Field(default={}, json_schema_extra=VOLATILE)
     memory_ratio: Real | None = None  # of processes that serve the two alone: of ``repair`` only
+    delivery: Delivery | None = None  # None: it is not bitwise, or of a run before deliveries
     note: str = ""
 
     @model_validator(mode="before")

@@ -15,10 +15,12 @@ from isobatch.pipeline.config.conditions import base
 from isobatch.pipeline.config.config import Config, PolicyFlags, explains
 from isobatch.pipeline.config.flags import VERSION
 from isobatch.pipeline.decide.demands import held_back
+from isobatch.pipeline.decide.deployment import from_run
 from isobatch.pipeline.decide.fixed_point import answer
 from isobatch.pipeline.decide.mixing import without_repairs
 from isobatch.pipeline.decide.recommend import default_policy, recommend
 from isobatch.pipeline.decide.switch_variant import with_switches
+from isobatch.pipeline.deploy.keep import keep_artifacts
 from isobatch.pipeline.evidence.plan import Job
 from isobatch.pipeline.machine.environment import read_environment, worker_settings
 from isobatch.pipeline.machine.memory import PeakMemory
@@ -72,12 +74,13 @@ def run_study(
         with stages.stage("inputs"):
             prepare_inputs(stages, weights)
         with stages.stage("artifacts"):
-            build_artifacts(stages)
+            asked = build_artifacts(stages)
         jobs = plan_jobs(stages)
         if on_plan is not None:
             on_plan(jobs, weights["num_classes"])
             return None
         run.start()
+        keep_artifacts(stages, asked, weights["view"])
         progress.plan(sum(_cost(job) for job in jobs))
         with stages.stage("references"):
             references = run_references(stages)
@@ -148,8 +151,8 @@ def complete_policy(flags: PolicyFlags, n_labelled: int) -> tuple[Policy, str | 
     return policy.model_copy(update=asked), warning
 
 
-def _recommended(policy: Policy, sound: Sound, results: list[VariantResult]) -> Recommendation:
-    return held_back(recommend(results, policy), results, sound.baseline, sound.mixing)
+def _recommended(policy: Policy, sound: Sound, folder: Path, results: list[VariantResult]) -> Recommendation:
+    return held_back(from_run(recommend(results, policy), folder), results, sound.baseline, sound.mixing)
 
 
 def _record(
@@ -173,7 +176,9 @@ def _record(
     settings = base(stages.config, stages.config.device).environment
     assert stages.weights is not None
     said, results = decided(stages, results, "answering the question", answer)
-    choice, results = decided(stages, results, "recommending", partial(_recommended, findings.policy, sound))
+    choice, results = decided(
+        stages, results, "recommending", partial(_recommended, findings.policy, sound, stages.run.folder)
+    )
     return Study(
         run_id=stages.run.id,
         created_utc=stages.run.created_utc,

@@ -1,11 +1,12 @@
 import itertools
+from pathlib import Path
 from typing import Any, get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isobatch.pipeline.decide.deployment import deployment
+from isobatch.pipeline.decide.deployment import deployment, from_run
 from isobatch.pipeline.decide.pareto import pareto_set
 from isobatch.pipeline.decide.policy import obstacles
 from isobatch.pipeline.decide.recommend import default_policy, recommend
@@ -138,7 +139,11 @@ def test_a_repair_that_holds_is_a_candidate_of_its_own() -> None:
     assert found.because[1].endswith("the most images a second: 180 (175 to 185) images/s at N = 8.")
     assert reasons(found).keys() == {"steady", "fast"}
     assert {one.variant for one in found.pareto} == {"fast", "fast+surgical"}
-    assert "--variant fast --rung surgical" in found.deploy and "torch.jit.load" in found.deploy
+    assert found.deploy == (
+        "python run.py deploy RUN --variant fast+surgical --out deployed\npython run.py verify deployed\n"
+    )
+    named = from_run(found, Path("some where")).deploy
+    assert named.startswith("python run.py deploy 'some where' --variant fast+surgical")
 
 
 @pytest.mark.parametrize(
@@ -259,5 +264,4 @@ def test_what_ran_on_a_gpu_is_deployed_from_python_alone() -> None:
     chosen = recommend([result("fp16", device="cuda")], Policy(stability="none"))
     assert chosen.chosen == "fp16" and 'to("cuda", torch.float16)' in chosen.deploy and "run.py" not in chosen.deploy
     assert "make_batch_invariant" not in chosen.deploy
-    assert "make_batch_invariant(network, images)" in deployment("fp32+surgical", "torch", 2, "cuda")
-    assert "run.py repair --variant fp32 --rung surgical" in deployment("fp32+surgical", "torch", 2)
+    assert "make_batch_invariant(network, images)" in deployment("fp32+surgical", "cuda")
