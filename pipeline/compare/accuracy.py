@@ -16,7 +16,21 @@ def accuracy(predicted: Classes, labels: Classes, inputs: str, batch_size: int |
     right = _right(predicted, labels)
     hits, n = int(right.sum()), len(right)
     low, high = rate_interval(hits, n)
-    return Accuracy(top1=hits / n, low95=low, high95=high, n=n, inputs=inputs, batch_size=batch_size)
+    return Accuracy(
+        top1=hits / n, low95=low, high95=high, n=n, inputs=inputs, batch_size=batch_size, right=_packed(right)
+    )
+
+
+def unpacked(found: Accuracy) -> NDArray[np.bool_] | None:
+    """Which images were answered rightly, in their order; None where the record does not tell."""
+    if found.right is None:
+        return None
+    bits = np.unpackbits(np.frombuffer(bytes.fromhex(found.right), np.uint8))
+    return bits[: found.n].astype(np.bool_)
+
+
+def _packed(right: NDArray[np.bool_]) -> str:
+    return np.packbits(right).tobytes().hex()
 
 
 def accuracy_drop(

@@ -235,6 +235,7 @@ def tried_json(tried: Sequence[Tried]) -> list[dict[str, Any]]:
             "bitwise": one.candidate.bitwise if one.candidate else True,
             "layers": list(one.candidate.layers) if one.candidate else [],
             "serving": dict(one.candidate.serving) if one.candidate else {},
+            "recipe": dict(one.candidate.recipe) if one.candidate else {},
             "holds": one.holds,
             "verified": [
                 asdict(v)

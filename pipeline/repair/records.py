@@ -56,6 +56,7 @@ def _record(name: str, tried: list[Found], objective: str) -> Repair:
         throughput_ratio={n: ratio for n, ratio in throughput.items() if n != "1"},
         latency_ratio={n: ratio for n, ratio in ratios.items() if n == "1"},
         recomputed_share=chosen["recomputed"],
+        recipe=chosen.get("recipe", {}),
         out_of_time=not held and any(one.get("out_of_time") for one in tried),
         note="; ".join([*_notes(chosen, held), *(one["why"] for one in tried if one.get("out_of_time"))]),
     )

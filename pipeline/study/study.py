@@ -25,8 +25,9 @@ from isobatch.pipeline.prepare.pace import cost
 from isobatch.pipeline.prepare.run_folder import Run
 from isobatch.pipeline.prepare.state import Progress, Stages
 from isobatch.pipeline.prepare.weights import prepare_weights
+from isobatch.pipeline.race.stage import run_race
 from isobatch.pipeline.records.errors import Exit, worst
-from isobatch.pipeline.records.study import Cost, Policy, Study, Timing, Tool, VariantResult
+from isobatch.pipeline.records.study import Cost, Policy, Race, Study, Timing, Tool, VariantResult
 from isobatch.pipeline.storage.cache import in_use
 from isobatch.pipeline.storage.places import cache_root
 from isobatch.pipeline.study.assess import Findings, assess
@@ -90,7 +91,10 @@ def run_study(
         if config.explain != "none":
             with stages.stage("explanation"):
                 results = with_switches(explain(stages, results), policy)
-    return _record(stages, findings, results, time.monotonic() - begin, memory.peak_bytes)
+        with stages.stage("race"):
+            raced = run_race(stages, results, policy)
+        wall_s = time.monotonic() - begin
+    return _record(stages, findings, results, raced, wall_s, memory.peak_bytes)
 
 
 def _cost(job: Job) -> float:
@@ -129,7 +133,12 @@ def complete_policy(flags: PolicyFlags, n_labelled: int) -> tuple[Policy, str | 
 
 
 def _record(
-    stages: Stages, findings: Findings, results: list[VariantResult], wall_s: float, peak_bytes: int | None
+    stages: Stages,
+    findings: Findings,
+    results: list[VariantResult],
+    race: Race | None,
+    wall_s: float,
+    peak_bytes: int | None,
 ) -> Study:
     every = [evidence for rounds in findings.rounds.values() for evidence in rounds]
     calls = [seconds for evidence in every for spent in evidence.call_s.values() for seconds in spent]
@@ -155,7 +164,8 @@ def _record(
         reference="fp64" if findings.references else None,
         variants=results,
         answer=answer(results),
-        recommendation=recommend(results, findings.policy),
+        race=race,
+        recommendation=recommend(results, findings.policy, race),
         timing=Timing(
             wall_s=wall_s,
             forward_s=sum(calls),

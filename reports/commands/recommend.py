@@ -30,5 +30,5 @@ def run(arguments: argparse.Namespace) -> int:
     policy, _ = complete_policy(read_policy(arguments), n_labelled)
     if policy.equivalence_margin is not None:
         study = decided_again(study, policy.equivalence_margin)
-    study = study.model_copy(update={"recommendation": recommend(study.variants, policy)})
+    study = study.model_copy(update={"recommendation": recommend(study.variants, policy, study.race)})
     return show_decision(study, as_json=arguments.json)

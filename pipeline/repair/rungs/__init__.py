@@ -53,7 +53,7 @@ class Candidate:
     """One way to repair. ``build``: from a live native runner, of any thread count, to the repaired one.
 
     ``layers``: how many it changes. ``serving``: what a deployment must do besides loading the artifact. ``bitwise``:
-    False where only top-1 is to be kept.
+    False where only top-1 is to be kept. ``recipe``: the same as JSON values, from which another process can build it.
     """
 
     build: Callable[[Any], Runner]
@@ -61,6 +61,7 @@ class Candidate:
     layers: tuple[str, ...] = ()
     serving: Mapping[str, int] = field(default_factory=dict)
     bitwise: bool = True
+    recipe: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

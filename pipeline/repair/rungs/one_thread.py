@@ -22,4 +22,6 @@ def applies_to(bench: Bench) -> str:
 
 def apply(bench: Bench) -> Iterator[Candidate]:
     """The one way."""
-    yield Candidate(partial(on_streams, 1), "one thread", serving={"threads": 1})
+    yield Candidate(
+        partial(on_streams, 1), "one thread", serving={"threads": 1}, recipe={"how": "threads", "streams": 1}
+    )

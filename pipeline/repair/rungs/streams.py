@@ -25,4 +25,5 @@ def apply(bench: Bench) -> Iterator[Candidate]:
     """As many workers as threads."""
     how = f"{counted(bench.threads, 'worker')} of one thread, each with one image at a time"
     serving = {"threads": 1, "streams": bench.threads}
-    yield Candidate(partial(on_streams, bench.threads), how, serving=serving)
+    recipe = {"how": "threads", "streams": bench.threads}
+    yield Candidate(partial(on_streams, bench.threads), how, serving=serving, recipe=recipe)

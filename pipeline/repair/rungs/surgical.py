@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
+from dataclasses import astuple
 from functools import partial
 from typing import Any
 
@@ -55,7 +56,9 @@ def _new(
     if rules in tried:
         return False
     tried.append(rules)
-    return bool((yield Candidate(partial(_rewritten, rules, bench), _how(rules, origins), tuple(rules))))
+    recipe = {"how": "canonical", "rules": {name: list(astuple(rule)) for name, rule in rules.items()}}
+    built = partial(_rewritten, rules, bench)
+    return bool((yield Candidate(built, _how(rules, origins), tuple(rules), recipe=recipe)))
 
 
 def _replayable(bench: Bench) -> list[LayerFinding]:

@@ -19,7 +19,7 @@ def test_an_unknown_model_is_answered_with_the_nearest() -> None:
 def test_a_skeleton_takes_no_memory_and_does_not_wake_torchs_compiler() -> None:
     code = (
         "import sys\n"
-        "from isobatch.models import networks\n"
+        "from isobatch.models.weights import networks\n"
         "net = networks.skeleton('resnet50', 1000)\n"
         "assert all(tensor.is_meta for tensor in net.state_dict().values())\n"
         "networks.skeleton('vgg11', 1000), networks.quantizable_skeleton('mobilenet_v3_large', 1000)\n"

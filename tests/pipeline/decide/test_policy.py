@@ -97,6 +97,6 @@ def test_prices_overlap_where_their_intervals_meet() -> None:
 def test_a_policy_in_words() -> None:
     policy = Policy(max_accuracy_drop=0.5, max_latency_ms=20, max_size_mb=30, objective="latency")
     assert describe(policy) == (
-        "batch-invariant, top-1 drop at most 0.5 points, at most 20 ms for one image, at most 30 MB, lowest latency"
+        "batch-invariant, top-1 drop at most 0.5 points, at most 20 ms for a call, at most 30 MB, lowest latency"
     )
     assert describe(Policy(stability="none")) == "any stability, most images a second"

@@ -25,6 +25,7 @@ needs_ray = pytest.mark.skipif(not HAS_RAY, reason="ray is not installed: requir
 STUDY = (
     *("--model", "resnet18", "--weights", "random", "--inputs", "photos", "--image-size", "32", "--images", "4"),
     *("--batch-sizes", "2,4", "--threads", "1", "--variants", "fp32,ort-int8", "--no-explain"),
+    *("--race-seconds", "0"),
 )
 
 
