@@ -42,7 +42,7 @@ def asked_for(study: Study, run: Path, variant: str | None, timeout_s: float) ->
     if native.device != "cpu":
         raise UsageError("not-deployable", f"{name} was measured on {native.device}: deploy ships what ran on the CPU")
     repair = next((one for one in native.repairs or () if one.name == rung), None) if rung else None
-    if rung and (repair is None or repair.delivery is None):
+    if rung and (repair is None or repair.delivery is None or "recheck" in repair.delivery.change):
         text = f"how {name} was made is not in {run}: its repair keeps top-1 only, or an earlier version measured it"
         raise UsageError("not-deployable", f"{text}. python run.py repair --variant {native_name} writes one")
     return Asked(study, run, name, native, every[name], repair, timeout_s)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from isobatch.models.registry import find_variant, load
 from isobatch.models.spec.images import Images
 from isobatch.models.spec.repairable import Deployable, Digested
-from isobatch.models.spec.runner import Canonical, Runner
+from isobatch.models.spec.runner import WHOLE, Canonical, Runner
 from isobatch.models.spec.words import RunnerSettings, VariantUnavailable
 from isobatch.pipeline.workers.wire import Emit, read_artifact
 
@@ -42,7 +42,8 @@ def write(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
 def changed(runner: Any, change: dict[str, Any], examples: NDArray[np.float32]) -> Runner:
     """The runner with a change of ``rungs.Candidate`` made again; the runner itself where there is none."""
     if rules := change.get("canonical"):
-        runner.watch(examples[:1], lambda layer, inputs, outputs: None)  # finds the layers
+        if set(rules) != {WHOLE}:
+            runner.watch(examples[:1], lambda layer, inputs, outputs: None)  # finds the layers
         found: Runner = runner.with_canonical({name: Canonical(**rule) for name, rule in rules.items()})
         return found
     if kind := change.get("scales"):

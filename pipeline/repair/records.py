@@ -85,7 +85,7 @@ def _record(tried: list[Found], chosen: Found | None) -> Repair:
         throughput_ratio={n: ratio for n, ratio in throughput.items() if n != "1"},
         latency_ratio={n: ratio for n, ratio in ratios.items() if n == "1"},
         recomputed_share=chosen["recomputed"],
-        delivery=_delivery(chosen) if chosen["holds"] and chosen["bitwise"] else None,
+        delivery=_delivery(chosen) if chosen["holds"] else None,
         out_of_time=not held and any(one.get("out_of_time") for one in tried),
         note="; ".join([*_notes(chosen, held), *(one["why"] for one in tried if one.get("out_of_time"))]),
     )

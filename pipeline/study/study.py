@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from isobatch.pipeline.compare.cost import cost_of, fastest_batch
 from isobatch.pipeline.config.conditions import base
 from isobatch.pipeline.config.config import Config, PolicyFlags, explains
 from isobatch.pipeline.config.flags import VERSION
-from isobatch.pipeline.decide.demands import held_back
+from isobatch.pipeline.decide.demands import held_back, withheld
 from isobatch.pipeline.decide.deployment import from_run
 from isobatch.pipeline.decide.fixed_point import answer
 from isobatch.pipeline.decide.mixing import without_repairs
@@ -30,8 +30,9 @@ from isobatch.pipeline.prepare.pace import cost
 from isobatch.pipeline.prepare.run_folder import Run
 from isobatch.pipeline.prepare.state import Progress, Stages
 from isobatch.pipeline.prepare.weights import prepare_weights
+from isobatch.pipeline.race.stage import run_race
 from isobatch.pipeline.records.errors import Exit, worst
-from isobatch.pipeline.records.study import Cost, Policy, Recommendation, Study, Timing, Tool, VariantResult
+from isobatch.pipeline.records.study import Cost, Policy, Race, Recommendation, Study, Timing, Tool, VariantResult
 from isobatch.pipeline.storage.cache import in_use
 from isobatch.pipeline.storage.places import cache_root
 from isobatch.pipeline.study.assess import Findings, assess
@@ -106,7 +107,10 @@ def run_study(
         with stages.stage("network"):
             sound = Sound(judge_baseline(stages, labelled), judge_mixing(stages, results))
             results = without_repairs(results, sound.mixing)
-    return _record(stages, findings, results, sound, time.monotonic() - begin, memory.peak_bytes)
+        with stages.stage("race"):
+            raced = None if withheld(sound.baseline, sound.mixing) else run_race(stages, results, policy)
+        wall_s = time.monotonic() - begin
+    return _record(stages, findings, results, Grounds(sound, raced), wall_s, memory.peak_bytes)
 
 
 def _switches(policy: Policy) -> Callable[[list[VariantResult]], list[VariantResult]]:
@@ -151,15 +155,24 @@ def complete_policy(flags: PolicyFlags, n_labelled: int) -> tuple[Policy, str | 
     return policy.model_copy(update=asked), warning
 
 
-def _recommended(policy: Policy, sound: Sound, folder: Path, results: list[VariantResult]) -> Recommendation:
-    return held_back(from_run(recommend(results, policy), folder), results, sound.baseline, sound.mixing)
+@dataclass(frozen=True)
+class Grounds:
+    """What a decision rests on beside the variants' records."""
+
+    sound: Sound
+    race: Race | None
+
+
+def _recommended(policy: Policy, grounds: Grounds, folder: Path, results: list[VariantResult]) -> Recommendation:
+    found = from_run(recommend(results, policy, grounds.race), folder)
+    return held_back(found, results, grounds.sound.baseline, grounds.sound.mixing)
 
 
 def _record(
     stages: Stages,
     findings: Findings,
     results: list[VariantResult],
-    sound: Sound,
+    grounds: Grounds,
     wall_s: float,
     peak_bytes: int | None,
 ) -> Study:
@@ -177,7 +190,7 @@ def _record(
     assert stages.weights is not None
     said, results = decided(stages, results, "answering the question", answer)
     choice, results = decided(
-        stages, results, "recommending", partial(_recommended, findings.policy, sound, stages.run.folder)
+        stages, results, "recommending", partial(_recommended, findings.policy, grounds, stages.run.folder)
     )
     return Study(
         run_id=stages.run.id,
@@ -190,9 +203,10 @@ def _record(
         inputs=[prepared.record for prepared in stages.sets],
         reference=ruler(stages.config) if findings.references else None,
         variants=results,
-        baseline=sound.baseline,
-        mixing=sound.mixing,
+        baseline=grounds.sound.baseline,
+        mixing=grounds.sound.mixing,
         answer=said,
+        race=grounds.race,
         recommendation=choice,
         timing=Timing(
             wall_s=wall_s,

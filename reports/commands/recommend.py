@@ -33,7 +33,7 @@ def run(arguments: argparse.Namespace) -> int:
     if policy.equivalence_margin is not None:
         study = decided_again(study, policy.equivalence_margin)
     path = Path(arguments.run)
-    chosen = from_run(recommend(study.variants, policy), path if path.is_dir() else path.parent)
+    chosen = from_run(recommend(study.variants, policy, study.race), path if path.is_dir() else path.parent)
     decided = held_back(chosen, study.variants, study.baseline, study.mixing)
     study = study.model_copy(update={"recommendation": decided})
     return show_decision(study, as_json=arguments.json)
