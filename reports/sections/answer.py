@@ -6,7 +6,7 @@ from collections.abc import Collection
 from typing import Literal
 
 from isobatch.pipeline.records.study import Answer, Recommendation, Study
-from isobatch.reports import agreed, numbers, views
+from isobatch.reports import agreed, numbers, speeds, views
 from isobatch.reports.blocks import (
     STATE_SIGNS,
     Block,
@@ -45,12 +45,12 @@ def headline(recommendation: Recommendation | None) -> Line:
 
 def price(study: Study) -> Line:
     """What the choice costs against the fastest candidate, and what it gains over the reference precision."""
-    chosen = views.chosen_throughput(study)
+    chosen = speeds.chosen_throughput(study)
     decided = study.recommendation
     if decided is not None and decided.decided_by is not None and chosen is not None:
         return price_words(study, decided, f"{numbers.throughput(chosen.interval)} at N = {chosen.batch_size}")
-    fastest = views.best_throughput(views.fastest(study))
-    fp32 = views.best_throughput(views.find(study, "fp32"))
+    fastest = speeds.best_throughput(speeds.fastest(study))
+    fp32 = speeds.best_throughput(views.find(study, "fp32"))
     if chosen is None or fastest is None:
         return line("Unknown: the throughput of the chosen variant was not measured.")
     own = numbers.throughput(chosen.interval)

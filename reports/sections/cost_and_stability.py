@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 
 from isobatch.pipeline.records.study import Study, VariantResult
-from isobatch.reports import numbers, views
+from isobatch.reports import numbers, speeds, views
 from isobatch.reports.blocks import Block, Column, Figure, Paragraph, Table, line
 from isobatch.reports.figures.frame import Dot, pareto
 from isobatch.reports.figures.scatter import specification
-from isobatch.reports.views import Repaired, Speed
+from isobatch.reports.speeds import Speed
+from isobatch.reports.views import Repaired
 
 ORDER = 20
 TITLE = "Cost against stability"
@@ -47,7 +48,7 @@ def _loss(study: Study, variant: VariantResult) -> str:
 
 
 def _dot(study: Study, variant: VariantResult) -> tuple[Dot, Speed] | None:
-    speed, noise = views.best_throughput(variant), _noise(variant)
+    speed, noise = speeds.best_throughput(variant), _noise(variant)
     if speed is None or noise is None:
         return None
     top1 = f", top-1 {numbers.percent(variant.accuracy.top1)}" if variant.accuracy else ""
@@ -67,7 +68,7 @@ def _dot(study: Study, variant: VariantResult) -> tuple[Dot, Speed] | None:
 
 def _repaired_dot(study: Study, found: Repaired) -> tuple[Dot, Speed] | None:
     """A repair keeps the weights; where its singles are not the native ones its accuracy was not measured again."""
-    if (speed := views.best_throughput(found)) is None:
+    if (speed := speeds.best_throughput(found)) is None:
         return None
     dot = Dot(
         name=found.name,

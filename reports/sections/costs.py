@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from isobatch.pipeline.records.study import Study, VariantResult
-from isobatch.reports import numbers, views
+from isobatch.reports import numbers, speeds, views
 from isobatch.reports.blocks import Block, Column, Details, Paragraph, Table, line
 
 ORDER = 95
@@ -24,7 +24,7 @@ _PER_N = (Column("Variant", "name"), Column("N", "number"), Column("Throughput",
 
 
 def _row(variant: VariantResult) -> tuple[str | None, ...]:
-    cost, speed = variant.cost, views.best_throughput(variant)
+    cost, speed = variant.cost, speeds.best_throughput(variant)
     if cost is None:
         return (variant.name, *[None] * (len(_COLUMNS) - 1))
     memory = cost.device_memory.reserved_bytes if cost.device_memory else cost.peak_memory_bytes

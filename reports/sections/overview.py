@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from isobatch.pipeline.decide import agreement
 from isobatch.pipeline.records.study import Study, VariantResult
-from isobatch.reports import agreed, numbers, views
+from isobatch.reports import agreed, numbers, speeds, views
 from isobatch.reports.blocks import Block, Code, Column, Paragraph, Table, line
 from isobatch.reports.views import Repaired
 
@@ -39,7 +39,7 @@ def _int8_layers(variant: VariantResult) -> str | None:
 
 
 def _row(study: Study, variant: VariantResult) -> tuple[str | None, ...]:
-    speed, cost, drop = views.best_throughput(variant), variant.cost, variant.accuracy_drop
+    speed, cost, drop = speeds.best_throughput(variant), variant.cost, variant.accuracy_drop
     return (
         variant.name,
         views.state(variant),
@@ -66,7 +66,7 @@ def _agreement(study: Study, variant: VariantResult) -> str | None:
 
 
 def _repaired_row(study: Study, found: Repaired) -> tuple[str | None, ...]:
-    speed, cost, variant = views.best_throughput(found), found.variant.cost, found.variant
+    speed, cost, variant = speeds.best_throughput(found), found.variant.cost, found.variant
     native, ratio = cost.latency_ms if cost else None, found.repair.latency_ratio.get("1")
     return (
         found.name,
