@@ -20,13 +20,10 @@ from isobatch.reports.blocks import (
     Paragraph,
     line,
 )
+from isobatch.reports.sections import Section
 from isobatch.reports.sections._key_figures import key_figures, reason
 from isobatch.reports.sections.batch_accuracy import sentence as accuracy_by_n
 from isobatch.reports.sections.race import as_good, in_short, price_words
-
-ORDER = 10
-TITLE = "What to deploy"
-SHOW = "first"
 
 
 def headline(recommendation: Recommendation | None) -> Line:
@@ -176,3 +173,12 @@ def blocks(study: Study) -> list[Block]:
     if warned := warnings(study):
         found.append(Callout("caution", line(numbers.number_of(len(warned), "warning")), (Bullets(warned),)))
     return found
+
+
+SECTION = Section(
+    name="answer",
+    order=10,
+    title="What to deploy",
+    show="first",
+    write=blocks,
+)

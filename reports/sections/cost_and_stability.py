@@ -9,12 +9,11 @@ from isobatch.reports import numbers, speeds, views
 from isobatch.reports.blocks import Block, Column, Figure, Paragraph, Table, line
 from isobatch.reports.figures.frame import Dot, pareto
 from isobatch.reports.figures.scatter import specification
+from isobatch.reports.sections import Section
 from isobatch.reports.speeds import Speed
 from isobatch.reports.views import Repaired
 
-ORDER = 20
 TITLE = "Cost against stability"
-SHOW = "folded"
 
 _SOME_LOSS, _MUCH_LOSS = 0.005, 0.02
 _COLUMNS = (
@@ -131,3 +130,12 @@ def blocks(study: Study) -> list[Block]:
         f"{_line(best)} Ringed: the choice."
     )
     return [Figure(TITLE, words + left_out, specification(dots), table)]
+
+
+SECTION = Section(
+    name="cost_and_stability",
+    order=20,
+    title=TITLE,
+    show="folded",
+    write=blocks,
+)

@@ -6,11 +6,8 @@ from isobatch.pipeline.decide import agreement
 from isobatch.pipeline.records.study import Study, VariantResult
 from isobatch.reports import agreed, numbers, speeds, views
 from isobatch.reports.blocks import Block, Code, Column, Paragraph, Table, line
+from isobatch.reports.sections import Section
 from isobatch.reports.views import Repaired
-
-ORDER = 30
-TITLE = "All variants"
-SHOW = "first"
 
 _COLUMNS = (
     Column("Variant", "name"),
@@ -108,3 +105,12 @@ def blocks(study: Study) -> list[Block]:
     remarks = {v.name: v.effective.note for v in study.variants if v.effective and v.effective.note}
     found += [Paragraph(line(Code(name), f": {note}."), small=True) for name, note in remarks.items()]
     return found
+
+
+SECTION = Section(
+    name="overview",
+    order=30,
+    title="All variants",
+    show="first",
+    write=blocks,
+)
