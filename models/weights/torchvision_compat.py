@@ -41,6 +41,8 @@ if STUBBED:
     # The definitions live as long as this object: dropping it would take the operators away again.
     _LIBRARY = torch.library.Library("torchvision", "FRAGMENT")  # type: ignore[no-untyped-call]
     for _operator in ("nms", "qnms"):
+        if hasattr(torch.ops.torchvision, _operator):  # another program in this process has done the same before
+            continue
         _schema = f"{_operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
         _LIBRARY.define(_schema)  # type: ignore[no-untyped-call]
 

@@ -36,6 +36,7 @@ class Config:
     model: str = "resnet50"
     onnx: str | None = None
     weights: str = "auto"
+    state_dict: str | None = None  # which of the state dicts in a weights file
     inputs: str = "auto"
     images: int | None = None  # None: 16, and 4 for the seed set
     image_size: int | None = None  # None: that of the weights
@@ -100,6 +101,7 @@ def read_config(arguments: argparse.Namespace) -> Config:
         model=arguments.model,
         onnx=arguments.onnx,
         weights=arguments.weights,
+        state_dict=arguments.state_dict,
         inputs=arguments.inputs,
         images=None if arguments.images is None else whole("--images", arguments.images, 1),
         image_size=image_size,
@@ -148,8 +150,8 @@ def effective(settings: Settings, config: Config) -> tuple[Setting, ...]:
     return tuple(found)
 
 
-_TEXTS = ("model", "onnx", "weights", "inputs", "out", "policy_file", "ray_address")
-_OF_TORCH = {"model": "resnet50", "weights": "auto"}  # with their defaults
+_TEXTS = ("model", "onnx", "weights", "state_dict", "inputs", "out", "policy_file", "ray_address")
+_OF_TORCH = {"model": "resnet50", "weights": "auto", "state_dict": None}  # with their defaults
 
 
 def _check_paths(arguments: argparse.Namespace) -> None:

@@ -89,6 +89,7 @@ def add_scope(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     what.add_argument(
         "--weights", default="auto", help="auto, digits, imagenet-v2, imagenet-v1, random or FILE (default: auto)"
     )
+    what.add_argument("--state-dict", metavar="KEY", help="which of the state dicts in FILE, such as state_dict_ema")
     what.add_argument("--inputs", default="auto", help="auto, seed, digits, photos, a folder or FILE.npy")
     what.add_argument("--images", metavar="N", help="images per input set (default: 16, and 4 for the seed set)")
     what.add_argument(

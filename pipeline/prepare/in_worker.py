@@ -27,6 +27,7 @@ def resolve_weights(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
         Path(payload["cache"]),
         payload["offline"],
         lambda text: emit({"say": text}),
+        payload["state_dict"],
     )
     return asdict(found) | {"path": str(found.path)}
 

@@ -26,6 +26,7 @@ def prepare_weights(stages: Stages) -> dict[str, Any]:
         "onnx": config.onnx,
         "cache": str(stages.cache),
         "offline": config.offline,
+        "state_dict": config.state_dict,
     }
     folder = stages.run.folder / "inputs"
     kept = folder / "weights.json"
@@ -44,7 +45,11 @@ def prepare_weights(stages: Stages) -> dict[str, Any]:
         onnx_sha256=found.get("onnx_sha256"),
         size=(found["view"]["size"], found["view"]["size"]),
     )
-    stages.progress.line(f"weights: {found['source']}: {found['note']}")
+    stages.progress.line(
+        f"weights: {found['source']}: {found['note']}" if found["note"] else f"weights: {found['source']}"
+    )
+    for code, text in found.get("warnings", ()):
+        stages.warn(code, text)
     return found
 
 

@@ -292,6 +292,16 @@ CODES: dict[str, Explained] = {
         "n counts distinct images: a copy is no further evidence.",
         "Give other images if n is too small.",
     ),
+    "other-weights": _warning(
+        "The weights file holds more than one set of weights of this network.",
+        "Training programs keep a moving average beside the raw weights, or a teacher beside its student.",
+        "Choose with --state-dict KEY; the text names the one that is used and the others.",
+    ),
+    "weights-left-out": _warning(
+        "Tensors of the weights file are not used.",
+        "They belong to the loss, or stand outside the network whose names the others have.",
+        "Nothing, where they serve training only; else export the whole network to ONNX and give --onnx.",
+    ),
     "skipped-images": _warning(
         "Some files were left out.",
         "They could not be read as images, or repeat others; the report lists each with its reason.",
