@@ -34,15 +34,7 @@ FLOORS = {  # from the upper floor to the lowest; a module imports from its own 
         "storage",
         "records",
     ],
-    "reports": [
-        "commands",
-        "pages screen finished",
-        "files",
-        "sections",
-        "views",
-        "figures",
-        "blocks numbers escape missing",
-    ],
+    "reports": ["commands", "pages screen finished", "files", "sections", "views", "figures", "blocks numbers escape missing"],
 }
 DOTTED = re.compile(r"isobatch\.(?:models|pipeline|reports)(?:\.[a-z_0-9]+)+(?::[A-Za-z_]+)?")
 BARE = re.compile(r"(?:models|pipeline|reports)(?:\.[a-z_0-9]+)+(?::[A-Za-z_]+)?")

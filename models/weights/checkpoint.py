@@ -51,7 +51,7 @@ def open_checkpoint(path: Path, asked: str | None = None) -> Chosen:
     if kind := other_kind(path):
         raise WeightsError(f"{path.name} is {kind.what}, not a state dict: {kind.todo}")
     try:
-        with torch.serialization.safe_globals(_PLAIN_RECORDS):  # type: ignore[no-untyped-call]
+        with torch.serialization.safe_globals(_PLAIN_RECORDS):
             content = torch.load(path, map_location="cpu", weights_only=True)
         return choose(content, path.name, asked)
     except WeightsError:
