@@ -122,11 +122,11 @@ def make_batch_invariant(
 
 
 def first_origin(network: Any, images: Any, batch_sizes: Iterable[int] | None = None) -> str | None:
-    """The first layer whose rows depend on N although its inputs do not, in words; None where none shows it."""
+    """The layer with the largest difference although its inputs do not differ, in words; None where none shows it."""
     given = _as_images(images)
     with _opened(network) as runner:
         located = _located(runner, given, _scope(batch_sizes, len(given)))
-    origins = [one for one in located.findings.values() if one.batch_sizes]
+    origins = located.origins
     if not origins:
         return None
     first, rest = origins[0], len(origins) - 1

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import jsonschema
@@ -17,6 +16,7 @@ from tests.conftest import missing_gpu
 from tests.faulty.studies import interruptible
 from tests.in_process import Commands, Ended
 from tests.models.ort.small_onnx import classifier
+from tests.waiting import ENDS_S, until
 
 ROOT = Path(__file__).resolve().parent.parent
 SMALL = ["--model", "resnet18", "--weights", "random", "--image-size", "64", "--images", "4", "--inputs", "digits"]
@@ -28,7 +28,7 @@ def run(cwd: Path, *argv: str, **environment: str) -> subprocess.CompletedProces
         cwd=cwd,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=ENDS_S,
         env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
     )
 
@@ -142,11 +142,9 @@ def test_an_interrupted_study_goes_on_and_gives_the_same_evidence(
         preexec_fn=interruptible,
     )
     evidence = tmp_path / "again" / "evidence"
-    deadline = time.monotonic() + 280
-    while not list(evidence.rglob("*.safetensors")) and time.monotonic() < deadline:
-        time.sleep(0.02)
+    until(lambda: list(evidence.rglob("*.safetensors")), process)
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=300)
+    _, said = process.communicate(timeout=ENDS_S)
     assert process.returncode == 130, said
     assert "goes on where it stopped" in said
     assert not (tmp_path / "again" / "report.json").exists()
@@ -171,7 +169,7 @@ def test_recommend_and_render_need_no_runtime(home: Path) -> None:
         cwd=home,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=ENDS_S,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
     assert done.returncode in (0, 1, 3), done.stderr

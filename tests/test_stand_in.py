@@ -10,6 +10,8 @@ from typing import Any
 import jsonschema
 import pytest
 
+from tests.waiting import ENDS_S
+
 ROOT = Path(__file__).resolve().parent.parent
 STUDY = (
     *("--model", "shufflenet_v2_x0_5", "--weights", "random", "--inputs", "photos", "--image-size", "64"),
@@ -28,7 +30,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         cwd=home,
         capture_output=True,
         text=True,
-        timeout=200,
+        timeout=ENDS_S,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
     assert done.returncode in (0, 1), done.stderr

@@ -118,11 +118,11 @@ def _int8_network(seed: int) -> nn.Module:
                 quant=QuantStub(),
                 stem=nn.Conv2d(3, 16, 3, padding=1),
                 act1=nn.ReLU(),
-                conv2=nn.Conv2d(16, 16, 3, padding=1),
+                conv2=nn.Conv2d(16, 64, 3, padding=1),
                 act2=nn.ReLU(),
                 pool=nn.MaxPool2d(4),
                 flat=nn.Flatten(),
-                fc=nn.Linear(256, CLASSES),
+                fc=nn.Linear(1024, CLASSES),
                 dequant=DeQuantStub(),
             )
         ).eval()

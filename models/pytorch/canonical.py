@@ -15,7 +15,7 @@ from torch._ops import OpOverload
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from isobatch.models.pytorch.calls import Call, Interceptor, entrances, shallow_copy
-from isobatch.models.pytorch.find_layers import Unit
+from isobatch.models.pytorch.find_layers import OWN, Unit
 from isobatch.models.pytorch.layers import InspectableTorchRunner
 from isobatch.models.spec.runner import WHOLE, Canonical
 from isobatch.models.spec.words import VariantUnavailable
@@ -31,10 +31,14 @@ class RewritableTorchRunner(InspectableTorchRunner):
         find, and VariantUnavailable for one whose batch axis is not the first, or that one module makes in several
         calls with different rules.
         """
-        if whole := rules.get(WHOLE):
+        if whole := rules.get(WHOLE) or rules.get(OWN):
             return self.twin(InCanonicalShape(self.net, whole.size, whole.up_to, whole.least))
-        units = self.known_layers()
-        return self.twin(canonical_network(self.net, [(units[name], rule) for name, rule in rules.items()]))
+        units = {**self.known_layers(), **self._around}
+        inside = [
+            name for name in rules if any(name.startswith(f"{around}.") for around in rules.keys() & self._around)
+        ]
+        chosen = [(units[name], rule) for name, rule in rules.items() if name not in inside]
+        return self.twin(canonical_network(self.net, chosen))
 
     def twin(self, net: nn.Module) -> Self:
         """A live runner of another network with the settings of this one, inside this one's with block."""
@@ -107,6 +111,11 @@ class _Cut:
 
     @classmethod
     def of(cls, unit: Unit, rule: Canonical) -> _Cut:
+        if unit.crosses:
+            raise VariantUnavailable(
+                f"{unit.layer.name} reads across the images of a batch: in parts it is another network",
+                "serve images one at a time, or mend the network",
+            )
         for slot in (*unit.slots, *unit.results):
             if slot is not None and slot.axis != 0:
                 raise VariantUnavailable(
@@ -114,7 +123,7 @@ class _Cut:
                     "choose a repair of the whole network",
                 )
         given = tuple(slot.per_image if slot else None for slot in unit.slots)
-        return cls(rule, given, tuple(slot.per_image for slot in unit.results))
+        return cls(rule, given, tuple(slot.per_image for slot in unit.results if slot))
 
     def __call__(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """As ``InCanonicalShape``, for any number of tensors. One that is given twice stays one."""

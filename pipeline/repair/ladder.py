@@ -19,8 +19,7 @@ from isobatch.pipeline.repair.rungs import Bench, Candidate, Rung, all_rungs
 from isobatch.pipeline.repair.verify import PAIRS, OutOfTime, Passes, Verified, every_image, price, priced_sizes, verify
 
 _PROOF = "surgical"  # tried in any case: that it holds proves the list of origins
-CHANGED = 1.25
-"""What other outputs for single images count as: nothing is known of the accuracy of these."""
+CHANGED = 1.25  # what other outputs for single images count as: nothing is known of the accuracy of these
 _ENOUGH = 6  # ratios, from which on the limits of their median need no assumption
 _TIME_OVER = "not tried to the end: the time for repairs was over (the repair command has no such limit)"
 
@@ -39,6 +38,7 @@ class Tried:
     ratios: Mapping[int, list[float]] | None = None
     recomputed: float | None = None
     out_of_time: bool = False
+    failed: bool = False  # it could not be carried out, as ``why`` says
 
     @property
     def holds(self) -> bool | None:
@@ -111,7 +111,7 @@ def climb(
         except VariantUnavailable as error:
             found.append(Tried(rung.name, error.reason))
         except Exception as error:  # of one rung; the others go on
-            found.append(Tried(rung.name, " ".join(f"it failed: {type(error).__name__}: {error}".split())))
+            found.append(Tried(rung.name, " ".join(f"it failed: {type(error).__name__}: {error}".split()), failed=True))
     return found
 
 
@@ -245,6 +245,7 @@ def tried_json(tried: Sequence[Tried]) -> list[dict[str, Any]]:
             "ratios": {str(n): found for n, found in (one.ratios or {}).items()},
             "recomputed": one.recomputed,
             "out_of_time": one.out_of_time,
+            "failed": one.failed,
         }
         for one in tried
     ]

@@ -9,7 +9,7 @@ from itertools import groupby
 from typing import Any, TypeVar
 
 from isobatch.pipeline.compare.statistics import median_interval
-from isobatch.pipeline.records.study import Repair
+from isobatch.pipeline.records.study import Repair, RepairState
 from isobatch.pipeline.records.wording import counted, listed, number, sizes
 
 T = TypeVar("T")
@@ -35,9 +35,9 @@ def _record(name: str, tried: list[Found], objective: str) -> Repair:
     run = [one for one in tried if one["holds"] is not None]
     if not run:
         last = tried[-1]
-        return Repair(
-            name=name, batch_invariant=None, scope="", note=last["why"], out_of_time=last.get("out_of_time", False)
-        )
+        late = last.get("out_of_time", False)
+        state: RepairState = "fails" if last.get("failed") else "out-of-time" if late else "does-not-apply"
+        return Repair(name=name, batch_invariant=None, scope="", note=last["why"], out_of_time=late, state=state)
     held = [one for one in run if one["holds"]]
     chosen = clearly_cheapest(held, lambda one: _cost(one, objective)) if held else run[-1]
     verified = chosen["verified"]

@@ -143,3 +143,19 @@ def test_padding_small_batches_keeps_the_class_of_the_large_ones() -> None:
 )
 def test_the_cost_of_a_repair(ratios: dict[int, list[float]], objective: str, cost: float) -> None:
     assert objective_cost(ratios, objective) == pytest.approx(cost)
+
+
+def test_a_rung_that_breaks_is_said_to_fail_and_one_without_work_not_to_apply() -> None:
+    def breaks(bench: Bench) -> Iterator[Candidate]:
+        raise RuntimeError("two nodes with same node name")
+
+    rungs = [
+        Rung("broken", 1, "?", lambda bench: "", breaks),
+        Rung("idle", 2, "?", lambda bench: "it has no activation scales", breaks),
+    ]
+    with opened(with_planted(OneUlpWhenBatched())) as runner:
+        bench = Bench(runner, 1, pixels(2), (2,), locate(runner, pixels(2), [2], 0))
+        tried = climb(bench, Scope([], [2], {}), lambda count: None, math.inf, rungs=rungs)
+    records = repair_records(tried_json(tried))
+    assert [(one.state, one.batch_invariant) for one in records] == [("fails", None), ("does-not-apply", None)]
+    assert records[0].note == "it failed: RuntimeError: two nodes with same node name"
