@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from isobatch.models.spec.artifact_cache import file_sha256
+from isobatch.models.spec.images import sides
 from isobatch.models.spec.words import Network
+from isobatch.pipeline.prepare.preprocessing import chosen_view
 from isobatch.pipeline.prepare.state import Stages
 from isobatch.pipeline.records.errors import UsageError
 from isobatch.pipeline.records.study import Weights
@@ -35,7 +38,10 @@ def prepare_weights(stages: Stages) -> dict[str, Any]:
         found = _resolve(stages, payload, folder)
         if not config.onnx:  # an ONNX file may lie in several; it is checked each time
             write_json(kept, {"asked": payload, "found": found, "files": _digests(config.weights, found["path"])})
-    stages.weights = Weights(**{name: found[name] for name in ("source", "model", "sha256", "note", "num_classes")})
+    facts = {name: found[name] for name in ("source", "model", "sha256", "note", "num_classes")}
+    view, size, record = chosen_view(config, found)
+    found = found | {"chosen_view": asdict(view), "image_size": size}
+    stages.weights = Weights(**facts, preprocessing=record)
     stages.network = Network(
         model=found["model"],
         weights_path=found["path"],
@@ -43,7 +49,7 @@ def prepare_weights(stages: Stages) -> dict[str, Any]:
         num_classes=found["num_classes"] or 0,
         onnx_path=found.get("onnx_path"),
         onnx_sha256=found.get("onnx_sha256"),
-        size=(found["view"]["size"], found["view"]["size"]),
+        size=sides(size),
     )
     stages.progress.line(
         f"weights: {found['source']}: {found['note']}" if found["note"] else f"weights: {found['source']}"

@@ -12,6 +12,7 @@ from isobatch.models.spec.artifact_cache import file_sha256
 from isobatch.models.spec.images import IMAGENET, View
 from isobatch.models.weights import resolve as weights
 from isobatch.models.weights.networks import State, architecture, known_models
+from isobatch.models.weights.published import first_entry, view_of
 from isobatch.models.weights.resolve import ResolvedWeights, WeightsError
 from isobatch.models.weights.torchvision_compat import torchvision
 
@@ -47,7 +48,7 @@ def published(state: State, hub: Path, monkeypatch: pytest.MonkeyPatch, name: st
         meta={"categories": ["a"] * 7},
         transforms=lambda: torchvision.transforms._presets.ImageClassification(**view),
     )
-    monkeypatch.setattr(weights, "_published", lambda wanted, model: entry if wanted == name else None)
+    monkeypatch.setattr(weights, "published", lambda wanted, model: entry if wanted == name else None)
     return path
 
 
@@ -108,7 +109,8 @@ def test_auto_takes_cached_imagenet_weights(
     published(small_state, hub, monkeypatch)
     found = resolve("auto", tmp_path, offline=True)
     assert found.source == "imagenet-v1" and found.class_names == ("a",) * 7
-    assert found.view == View(40, 50, "bicubic", (0.5, 0.5, 0.5), IMAGENET.std)
+    assert found.view == View(40, 50, "bicubic", (0.5, 0.5, 0.5), IMAGENET.std, forced=True)
+    assert (found.view_from, found.view_assumed) == ("torchvision's entry for imagenet-v1", False)
 
 
 @pytest.mark.parametrize(
@@ -121,12 +123,12 @@ def test_auto_takes_cached_imagenet_weights(
     ],
 )
 def test_weights_of_the_users_own_see_what_torchvisions_first_entry_asks_for(model: str, view: View) -> None:
-    assert weights._view(weights._first_entry(model)) == view
+    assert view_of(first_entry(model)) == view
 
 
 def test_every_classifier_has_a_view() -> None:
     for model in known_models():
-        view = weights._view(weights._first_entry(model))
+        view = view_of(first_entry(model))
         assert view.interpolation in ("bilinear", "bicubic") and view.resize >= view.size >= 224
 
 
