@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -87,6 +88,14 @@ class Images:
         """Bytes of one stored image."""
         _, channels, height, width = self.shape
         return channels * height * width * np.dtype(self.dtype).itemsize
+
+    @property
+    def seen_sha256(self) -> str:
+        """Of what the network sees: the stored bytes, and for pixels what is made of them."""
+        if self.dtype == "float32":
+            return self.sha256
+        made = repr((self.sha256, self.mean, self.std, self.scale))
+        return hashlib.sha256(made.encode()).hexdigest()
 
     def read(self, start: int, stop: int) -> NDArray[np.float32]:
         """Images ``start`` to ``stop`` as float32 [stop - start, channels, height, width], ready for the network.

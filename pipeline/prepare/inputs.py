@@ -118,7 +118,10 @@ def _say_assumed(stages: Stages) -> None:
     seen = stages.weights.preprocessing if stages.weights else None
     pixels = any(one.evaluation.dtype == "uint8" for one in stages.sets)
     if seen is not None and seen.assumed and pixels and stages.config.inputs not in ("auto", *SOURCES):
-        stages.warn("assumed-preprocessing", f"The preprocessing is {seen.source}: {seen.text}")
+        stages.warn(
+            "assumed-preprocessing",
+            f"The preprocessing is {seen.source}: {seen.text}; say what the network takes with --mean, --std, --scale",
+        )
 
 
 def _other_sizes(stages: Stages, request: dict[str, Any]) -> list[PreparedSet]:
