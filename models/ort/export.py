@@ -119,7 +119,7 @@ def _export(network: Network, say: Callable[[str], None], folder: Path) -> Manif
     ) from failure
 
 
-def _trace(net: torch.nn.Module, axes: dict[int, str], size: tuple[int, int], channels: int) -> onnx.ModelProto:
+def _trace(net: torch.nn.Module, axes: dict[int, str], size: tuple[int, int], channels: int = 3) -> onnx.ModelProto:
     """The graph of this network with these axes free, traced with images of that size."""
     import torch
 
