@@ -156,7 +156,7 @@ def _tidy(model: onnx.ModelProto) -> None:
             taken.add(owners[0])
 
 
-def _difference(path: Path, net: torch.nn.Module, size: tuple[int, int], channels: int) -> float:
+def _difference(path: Path, net: torch.nn.Module, size: tuple[int, int], channels: int = 3) -> float:
     """The largest |ONNX - torch| of two random images, each alone and both together, over the largest |torch|."""
     import torch
 
