@@ -81,7 +81,7 @@ def _build(stages: Stages, spec: VariantSpec, prepared: PreparedSet) -> dict[str
         "recipe": dict(spec.recipe),
         "model": network.model,
         "weights": network.weights_sha256,
-        "calibration": calibration and calibration.sha256,
+        "calibration": calibration and calibration.seen_sha256,
         "toolchain": toolchain() | versions(spec),
         "machine": machine_key(),
     }

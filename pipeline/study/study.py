@@ -139,15 +139,16 @@ def _costs(stages: Stages, rounds: Rounds) -> dict[str, Cost]:
 
 
 def _policy(stages: Stages, flags: PolicyFlags, n_labelled: int) -> Policy:
-    policy, warning = complete_policy(flags, n_labelled)
+    unused = any(one.code == "labels-unused" for one in stages.warnings)
+    policy, warning = complete_policy(flags, n_labelled, unused)
     if warning:
         stages.warn("no-accuracy-limit", warning)
     return policy
 
 
-def complete_policy(flags: PolicyFlags, n_labelled: int) -> tuple[Policy, str | None]:
+def complete_policy(flags: PolicyFlags, n_labelled: int, unused: bool = False) -> tuple[Policy, str | None]:
     """The policy from the flags, with the default where nothing was asked; and the default's warning, if it has one."""
-    policy, warning = default_policy(n_labelled)
+    policy, warning = default_policy(n_labelled, unused)
     if flags.max_accuracy_drop is not None:
         warning = None
     asked = {name: value for name, value in asdict(flags).items() if value is not None}

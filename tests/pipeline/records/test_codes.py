@@ -15,7 +15,7 @@ from isobatch.pipeline.records.codes import CODES, explain_code
 from isobatch.pipeline.records.errors import UsageError
 
 ROOT = Path(__file__).resolve().parents[3]
-CARRIERS = {"UsageError", "InputError", "warn", "Warning_"}
+CARRIERS = {"UsageError", "InputError", "warn", "Warning_", "Remark"}
 """What takes a code as its first argument, or as ``code``."""
 
 
