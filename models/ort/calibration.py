@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from onnxruntime.quantization.calibrate import CalibrationMethod, TensorsData, save_tensors_data
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
-from isobatch.models.ort.session import MODEL_FILE, input_name, open_session
+from isobatch.models.ort.calls import feed
+from isobatch.models.ort.session import MODEL_FILE, open_session
 from isobatch.models.spec.artifact_cache import BuildRequest
 from isobatch.models.spec.images import Images
 from isobatch.models.spec.words import Artifact, Manifest
@@ -67,11 +68,11 @@ def observe(path: Path, images: Images) -> dict[str, tuple[NDArray[np.float32], 
     model = onnx.load_model(path)
     names = _tap(model)
     session = open_session(model.SerializeToString(), threads=len(os.sched_getaffinity(0)))
-    feed = input_name(session)
+    names_in = [value.name for value in session.get_inputs()]
     outputs = [f"{name}/{end}" for end in ("min", "max") for name in names]
     lows, highs = np.full(len(names), np.inf, np.float32), np.full(len(names), -np.inf, np.float32)
     for index in range(len(images)):
-        seen = np.array(session.run(outputs, {feed: images.read(index, index + 1)}), np.float32).reshape(2, -1)
+        seen = np.array(session.run(outputs, feed(names_in, images.read(index, index + 1))), np.float32).reshape(2, -1)
         lows, highs = np.minimum(lows, seen[0]), np.maximum(highs, seen[1])  # both keep NaN
         if not np.isfinite([lows, highs]).all():
             worst = names[int(np.flatnonzero(~np.isfinite(lows + highs))[0])]

@@ -16,6 +16,7 @@ import onnx
 import onnxruntime as ort
 from numpy.typing import NDArray
 
+from isobatch.models.ort.calls import call
 from isobatch.models.ort.canonical import CanonicalOrtRunner, canonical_model
 from isobatch.models.ort.clipping import WATCHED_FILE, clip_shares
 from isobatch.models.ort.crafted import crafted, provoked
@@ -24,7 +25,7 @@ from isobatch.models.ort.graph import optimised_graph, weight_layers
 from isobatch.models.ort.integer import accumulators
 from isobatch.models.ort.saturation import saturating_operators
 from isobatch.models.ort.scales import rescaled
-from isobatch.models.ort.session import CPU, MODEL_FILE, input_name, open_session
+from isobatch.models.ort.session import CPU, MODEL_FILE, open_session
 from isobatch.models.ort.watch import WatchedGraph
 from isobatch.models.shared.streams import Streamed
 from isobatch.models.spec.case import Case
@@ -73,10 +74,8 @@ class OrtRunner(ExaminedGraphRunner):
         self.__dict__.pop("_watched", None)  # and with it the sessions of its layers
 
     def run(self, images: NDArray[np.float32]) -> NDArray[Any]:
-        """Logits [n, classes] of images [n, 3, h, w], in the graph's own output type."""
-        session = self._live()
-        (logits,) = session.run(None, {input_name(session): images})
-        return np.array(logits)  # onnxruntime's own array lives in memory that the session handed out
+        """One row of outputs an image (``calls.side_by_side``), in the graph's own output type."""
+        return call(self._live(), images)
 
     def effective(self) -> Effective:
         """What the weight layers of the graph that runs here compute in.

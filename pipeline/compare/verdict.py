@@ -58,7 +58,7 @@ def inputs_verdict(tested: Sequence[Tested], n_images: int) -> InputsVerdict | N
     """
     seen = [one for item in tested for one in observations(item.evidence, item.condition)]
     made = [one for item in tested for one in item.comparisons if one.kind != "vs-reference"]
-    margin = margin_screen(_alone(tested), seen) if seen else None
+    margin = margin_screen(_alone(tested), seen, tested[0].evidence.outcome) if seen else None
     decision = _not_repeatable(made) or _invalid(tested)
     if decision is None and margin is not None:
         decision = _batching(tested, seen, margin, len(made))
@@ -196,22 +196,24 @@ def _batching(tested: Sequence[Tested], seen: Sequence[Observation], margin: Mar
         f"{out_of(int(one.differs.sum()), total, 'image')} differ from their singles by up to {number(one.largest)}"
     )
     where = f"At N = {one.batch_size} ({setting(one.condition)})"
+    word = tested[0].evidence.outcome.word
+    short = "top-1" if word == "top-1 class" else word
     if one.flipped.any():
-        why = f"{where} the top-1 class of {out_of(int(one.flipped.sum()), total, 'image')} changed; {extent}."
+        why = f"{where} the {word} of {out_of(int(one.flipped.sum()), total, 'image')} changed; {extent}."
         return "batch-variant", _decided(inputs, one.condition, one.batch_size, why)
     if margin.exposed_images:
-        why = f"{where} {extent}; no top-1 changed at {tried}, but {_exposure(tested, seen, margin)}."
+        why = f"{where} {extent}; no {short} changed at {tried}, but {_exposure(tested, seen, margin)}."
         return "batch-variant", _decided(inputs, one.condition, one.batch_size, why)
     why = (
-        f"{where} {extent}, the most of any N or condition; no top-1 changed at {tried}, and every margin is more than "
-        "twice the noise seen on the other images."
+        f"{where} {extent}, the most of any N or condition; no {short} changed at {tried}, and every margin is more "
+        "than twice the noise seen on the other images."
     )
     return "top1-stable", _decided(inputs, one.condition, one.batch_size, why)
 
 
 def _exposure(tested: Sequence[Tested], seen: Sequence[Observation], margin: Margin) -> str:
     """The exposed images, and the one of the smallest margin by number."""
-    images, margins = smallest_margins(_alone(tested))
+    images, margins = smallest_margins(_alone(tested), tested[0].evidence.outcome)
     if len(margins) == 1:
         return "with one image there are no others to estimate the noise from"
     exposed = np.searchsorted(images, margin.exposed_images)

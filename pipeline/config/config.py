@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from isobatch.models.registry import all_variants, find_variant, installed
+from isobatch.models.spec.outcome import KINDS
 from isobatch.models.spec.words import CudaOptions
 from isobatch.pipeline.config.grid import AXES, CUDA_AXES, MEMORY_FORMATS, OWN_SIZE, Axes, only_wished, read_grid, words
 from isobatch.pipeline.config.numbers import LARGEST_SEED, numbers, seconds, whole
@@ -37,6 +38,7 @@ class Config:
     onnx: str | None = None
     weights: str = "auto"
     inputs: str = "auto"
+    outcome: str = "auto"  # of an ONNX file: what is read from its outputs
     images: int | None = None  # None: 16, and 4 for the seed set
     image_size: int | None = None  # None: that of the weights
     also_sizes: tuple[int, ...] = ()  # more image sizes, each an input set of its own
@@ -96,11 +98,12 @@ def read_config(arguments: argparse.Namespace) -> Config:
     axes = read_grid(arguments.grid, explicit, device)
     image_size, also_sizes = _sides(axes["image_size"])
     return Config(
-        variants=_variants(arguments.variants),
+        variants=_variants(arguments.variants, arguments.onnx is not None),
         model=arguments.model,
         onnx=arguments.onnx,
         weights=arguments.weights,
         inputs=arguments.inputs,
+        outcome=_outcome(arguments),
         images=None if arguments.images is None else whole("--images", arguments.images, 1),
         image_size=image_size,
         also_sizes=also_sizes,
@@ -189,9 +192,22 @@ def _cuda(axes: Axes) -> tuple[CudaOptions, ...]:
     return able
 
 
-def _variants(text: str) -> tuple[str, ...]:
+def _outcome(arguments: argparse.Namespace) -> str:
+    text: str = arguments.outcome
+    known = ("auto", *KINDS)
+    if text not in known:
+        near = difflib.get_close_matches(text, known, n=1, cutoff=0.0)[0]
+        raise UsageError("usage", f"--outcome {text!r}: did you mean {near!r}? There are {listed(known)}")
+    if text != "auto" and arguments.onnx is None:
+        raise UsageError("usage", f"--outcome {text!r} needs --onnx FILE: torchvision's networks are classifiers")
+    return text
+
+
+def _variants(text: str, onnx: bool) -> tuple[str, ...]:
+    """The names; ``all``, of an ONNX file, are those that can be made from one."""
     if text == "all":
-        return tuple(row.name for row in all_variants() if not row.optional and (not row.extra or installed(row)))
+        rows = [row for row in all_variants() if not row.optional and (not row.extra or installed(row))]
+        return tuple(row.name for row in rows if not onnx or row.runtime != "torch")
     names = [name.strip() for name in text.split(",") if name.strip()]
     if not names:
         raise UsageError("unknown-variant", "--variants names none: give 'all' or a list such as fp32,ort-int8")

@@ -8,6 +8,7 @@ import re
 from typing import NoReturn
 
 import isobatch
+from isobatch.models.spec.outcome import KINDS
 from isobatch.pipeline.config.grid import MEMORY_FORMATS
 from isobatch.pipeline.config.policy_flags import add_policy
 from isobatch.pipeline.machine.isa_caps import CAPS, NATIVE
@@ -89,7 +90,10 @@ def add_scope(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     what.add_argument(
         "--weights", default="auto", help="auto, digits, imagenet-v2, imagenet-v1, random or FILE (default: auto)"
     )
-    what.add_argument("--inputs", default="auto", help="auto, seed, digits, photos, a folder or FILE.npy")
+    what.add_argument(
+        "--inputs", default="auto", help="auto, seed, digits, photos, a folder, FILE.npy, FILE.npz or FILE.safetensors"
+    )
+    what.add_argument("--outcome", default="auto", help=f"of --onnx: auto or {', '.join(KINDS)} (default: auto)")
     what.add_argument("--images", metavar="N", help="images per input set (default: 16, and 4 for the seed set)")
     what.add_argument(
         "--image-size", metavar="S", help="side in pixels, or a list: 224,192 (default: auto, of the weights)"

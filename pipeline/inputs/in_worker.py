@@ -8,6 +8,7 @@ from typing import Any
 
 from isobatch.models.registry import load
 from isobatch.models.spec.images import View
+from isobatch.models.spec.interface import Input
 from isobatch.pipeline.inputs import InputsRequest, prepare
 from isobatch.pipeline.machine.memory import limit_memory
 from isobatch.pipeline.workers.wire import Emit
@@ -44,6 +45,7 @@ def _limited(request: dict[str, Any]) -> InputsRequest:
         "folder": Path(request["folder"]),
         "class_names": names and tuple(names),
         "view": View.from_json(request["view"]),
+        "interface": tuple(Input.of(one) for one in request.get("interface") or ()),
     }
     return InputsRequest(**request | read, draw=_draw)
 

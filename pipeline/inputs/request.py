@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from isobatch.models.spec.images import IMAGENET, Images, View
+from isobatch.models.spec.interface import Input
 from isobatch.pipeline.records.study import InputSet
 
 Draw = Callable[[Path, int, int, int], str]
@@ -46,6 +47,7 @@ class InputsRequest:
     num_classes: int | None = None
     calibration_images: int = 32
     labelled_images: int = 400  # at most so many of the digits' held-out images
+    interface: tuple[Input, ...] = ()  # what the network takes, where its file tells: else pictures
 
     def __post_init__(self) -> None:
         for name, least in (("images", 1), ("image_size", 1), ("calibration_images", 2), ("labelled_images", 1)):

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from isobatch.models.spec.images import IMAGENET, Images, View
+from isobatch.models.spec.images import IMAGENET, Field, Images, View
 from isobatch.pipeline.inputs.request import InputError
 from isobatch.pipeline.storage.files import write_bytes
 
@@ -32,8 +32,8 @@ def digest(row: NDArray[Any]) -> bytes:
 def store_images(name: str, path: Path, rows: Iterable[NDArray[Any]], view: View = IMAGENET) -> Images:
     """Write images to ``path`` as they come, holding one at a time; returns the set, which pixels leave normalised.
 
-    Rows are all uint8 [h, w, 3] or all float32 [3, h, w], of one shape (ValueError otherwise). Raises InputError when
-    there are none.
+    Rows are all uint8 [h, w, 3], all float32 [3, h, w], or all records of arrays that are used as they are; of one
+    shape (ValueError otherwise). Raises InputError when there are none.
     """
     rows = iter(rows)
     first = next(rows, None)
@@ -50,7 +50,10 @@ def store_images(name: str, path: Path, rows: Iterable[NDArray[Any]], view: View
             yield row.tobytes()
 
     sha256 = write_bytes(path, chunks())
-    if first.dtype == np.uint8:
+    if first.dtype.names is not None:
+        fields = tuple(Field(key, first.dtype[key].base.name, first.dtype[key].shape) for key in first.dtype.names)
+        images = Images(name, str(path), "arrays", (count, *fields[0].shape), sha256, fields=fields)
+    elif first.dtype == np.uint8:
         height, width, channels = first.shape
         images = Images(
             name, str(path), "uint8", (count, channels, height, width), sha256, mean=view.mean, std=view.std

@@ -66,7 +66,7 @@ def prove(
     outputs, runs = [], 0
     for images, one in zip(inputs, sets, strict=True):
         for count in threads:
-            size = one.evaluation.shape[2]
+            size = one.evaluation.side
             served = _served(stages, spec, artifact, file.parent, images, size, count, repairs)
             outputs.append(Output(inputs=images.name, threads=count, sha256=served[1].plain))
             runs += sum(len(found.sums) for found in served.values())

@@ -7,15 +7,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from isobatch.models.machine.out_of_memory import out_of_memory
 from isobatch.models.registry import find_variant, load
 from isobatch.models.spec.artifact_cache import unaltered
 from isobatch.models.spec.images import Images
+from isobatch.models.spec.outcome import Outcome
 from isobatch.models.spec.runner import Clocked, Quantized, Runner
 from isobatch.models.spec.words import USERS_FILE, RunnerSettings
 from isobatch.pipeline.evidence.evidence import Evidence, Pass
+from isobatch.pipeline.evidence.outcomes import decided
 from isobatch.pipeline.evidence.passes import call, run_passes
 from isobatch.pipeline.evidence.stored import write_evidence
 from isobatch.pipeline.machine.environment import machine
@@ -29,7 +29,7 @@ def _open(payload: dict[str, Any], images: Images, batch_size: int) -> Runner:
     """The runner; of a network from outside, with no more memory than it needs for so many images at once."""
     spec, artifact = find_variant(payload["variant"]), read_artifact(payload["artifact"])
     if artifact.manifest.recipe.get("exporter") == USERS_FILE:
-        limit_graph(artifact.manifest.size_bytes, batch_size * images.shape[2] * images.shape[3])
+        limit_graph(artifact.manifest.size_bytes, batch_size * images.values)
     runner: Runner = load(spec.open)(artifact, RunnerSettings.of(payload["settings"]))
     return runner
 
@@ -82,6 +82,7 @@ def _measured(payload: dict[str, Any], images: Images, emit: Emit) -> Evidence:
         machine=machine(device=payload["device"]),
         whole=payload["whole"],
         device_memory=device_memory or None,
+        outcome=Outcome.of(payload.get("outcome")),
     )
 
 
@@ -115,6 +116,6 @@ def predict(payload: dict[str, Any], emit: Emit) -> list[int]:
         for start in range(0, len(images), size):
             stop = min(start + size, len(images))
             logits, _ = call(runner, images.read(start, stop))
-            found.extend(int(i) for i in np.argmax(logits.astype(np.float32), axis=1))
+            found.extend(int(i) for i in decided(logits, Outcome.of(payload.get("outcome"))))
             emit({"images": stop - start})
     return found

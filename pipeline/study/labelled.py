@@ -52,7 +52,7 @@ def run_labelled(stages: Stages, fastest: dict[str, int]) -> LabelledRun | None:
         stages.warn("skipped-images", f"{name}, labelled images: {skipped['file']}: {skipped['why']}")
     found: dict[str, Predictions] = {}
     turns = [(baseline(stages.config), 1, BASELINE_SINGLES)] + [(spec, n, spec) for spec, n in fastest.items()]
-    height = labelled.images.shape[2]
+    height = labelled.images.side
     stages.progress.plan(sum(cost(find_variant(variant), len(labelled.images), height) for variant, _, _ in turns))
     tasks: dict[Task, _Turn] = {}
     for variant, batch_size, key in turns:
@@ -113,7 +113,7 @@ def _known(kept: Path) -> Predictions | None:
 
 def _task(stages: Stages, turn: _Turn, artifact: Artifact, images: Images) -> Task:
     base = stages.base_of(turn.spec)
-    label, per_image = f"accuracy of {turn.spec.name}", cost(turn.spec, 1, images.shape[2])
+    label, per_image = f"accuracy of {turn.spec.name}", cost(turn.spec, 1, images.side)
     return Task(
         environment=base.environment,
         function="isobatch.pipeline.study.in_worker:predict",

@@ -47,7 +47,7 @@ def run_references(stages: Stages) -> dict[str, Evidence]:
         name, count = prepared.record.name, len(prepared.evaluation)
         if (artifact := stages.artifacts.get((REFERENCE, name))) is None:
             continue
-        condition = Setting(stages.threads).at(prepared.evaluation.shape[2])
+        condition = Setting(stages.threads).at(prepared.evaluation.side)
         passes = (Pass("singles", 1, 0, count),)
         whole = Job(REFERENCE, name, condition, 0, passes, artifact.key, prepared.evaluation.sha256)
         jobs[name] = whole.cut(cut(count, ()))
@@ -211,6 +211,7 @@ def _payload(stages: Stages, job: Job, file: Path, images: Images) -> dict[str, 
         "timed": warmed(stages, job),
         "whole": job.whole,
         "device": dict(_device(stages, job)),
+        "outcome": stages.outcome.to_json(),
         "file": str(file),
     }
 

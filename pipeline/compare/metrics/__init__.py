@@ -8,6 +8,7 @@ type: ``measure(reference, candidate)`` gives its values, computed in float64; `
 from __future__ import annotations
 
 import importlib
+import inspect
 import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from isobatch.models.spec.outcome import CLASSES, Outcome
 from isobatch.pipeline.evidence.rows import blocks, same_bits
 
 Value = float | int | bool | dict[str, float] | None
@@ -28,7 +30,8 @@ class Metric:
 
     name: str
     ideal: Callable[[NDArray[Any]], Values]
-    measure: Callable[[NDArray[Any], NDArray[Any]], Values]
+    measure: Callable[..., Values]
+    of_outcome: bool = False
 
 
 @cache
@@ -36,11 +39,16 @@ def all_metrics() -> tuple[Metric, ...]:
     """Every metric, by name."""
     names = sorted(name for _, name, _ in pkgutil.iter_modules(__path__) if not name.startswith("_"))
     modules = [importlib.import_module(f"{__name__}.{name}") for name in names]
-    return tuple(Metric(name, module.ideal, module.measure) for name, module in zip(names, modules, strict=True))
+    return tuple(
+        Metric(name, module.ideal, module.measure, "outcome" in inspect.signature(module.measure).parameters)
+        for name, module in zip(names, modules, strict=True)
+    )
 
 
-def measure_all(reference: NDArray[Any], candidate: NDArray[Any]) -> Values:
+def measure_all(reference: NDArray[Any], candidate: NDArray[Any], outcome: Outcome = CLASSES) -> Values:
     """The values of every metric, by key; the ideal ones, without measuring, where all bytes are equal.
+
+    A metric whose ``measure`` takes ``outcome`` is told it.
 
     Raises ValueError where the shapes differ or hold no element: such arrays have no measure.
     """
@@ -52,5 +60,10 @@ def measure_all(reference: NDArray[Any], candidate: NDArray[Any]) -> Values:
     equal = all(bool(same_bits(reference[part], candidate[part]).all()) for part in blocks(reference))
     values: Values = {}
     for metric in all_metrics():
-        values |= metric.ideal(reference) if equal else metric.measure(reference, candidate)
+        if equal:
+            values |= metric.ideal(reference)
+        elif metric.of_outcome:
+            values |= metric.measure(reference, candidate, outcome)
+        else:
+            values |= metric.measure(reference, candidate)
     return values
