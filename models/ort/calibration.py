@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnx.version_converter
 from numpy.typing import NDArray
 from onnxruntime.quantization.calibrate import CalibrationMethod, TensorsData, save_tensors_data
 from onnxruntime.quantization.shape_inference import quant_pre_process
@@ -18,6 +19,7 @@ from isobatch.models.spec.artifact_cache import BuildRequest
 from isobatch.models.spec.images import Images
 from isobatch.models.spec.words import Artifact, Manifest
 
+QUANTIZED_OPSET, ADVISED_OPSET = 13, 17
 RANGES_FILE = "ranges.json"
 OBSERVER = "min and max over the calibration images, one at a time"
 
@@ -27,9 +29,19 @@ def prepared(request: BuildRequest, source: Artifact) -> Artifact:
     fields = {"artifact": "onnx-prepared", "source": source.key, "onnxruntime": version("onnxruntime")}
 
     def build(folder: Path) -> Manifest:
+        model = onnx.load_model(source.folder / MODEL_FILE)
+        opset = next(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
+        notes: tuple[str, ...] = ()
+        if opset < QUANTIZED_OPSET:  # below it DequantizeLinear has no axis
+            model = onnx.version_converter.convert_version(model, ADVISED_OPSET)
+            notes = (
+                f"raised from opset {opset} to {ADVISED_OPSET} (onnx.version_converter), as the quantizers need it",
+            )
+        onnx.save(model, folder / "raised.onnx")
         # symbolic shape inference is for transformers with computed shapes; it costs 3 s and adds nothing here
-        quant_pre_process(source.folder / MODEL_FILE, folder / MODEL_FILE, skip_symbolic_shape=True)
-        return Manifest(recipe={}, size_bytes=(folder / MODEL_FILE).stat().st_size)
+        quant_pre_process(folder / "raised.onnx", folder / MODEL_FILE, skip_symbolic_shape=True)
+        (folder / "raised.onnx").unlink()
+        return Manifest(recipe={}, size_bytes=(folder / MODEL_FILE).stat().st_size, notes=notes)
 
     return request.cache.get(fields, build)
 
@@ -46,7 +58,7 @@ def calibrated(request: BuildRequest, graph: Artifact) -> Artifact:
         "artifact": "onnx-ranges",
         "graph": graph.key,
         "observer": OBSERVER,
-        "images": [images.sha256, *images.shape, images.dtype, *images.mean, *images.std],
+        "images": [images.sha256, *images.shape, images.dtype, *images.mean, *images.std, images.fed],
         "onnxruntime": version("onnxruntime"),
     }
 
@@ -87,7 +99,7 @@ def _tap(model: onnx.ModelProto) -> list[str]:
     """Add the extremes of every float tensor as outputs ``NAME/min`` and ``NAME/max``; the names."""
     graph = model.graph
     types = {value.name: value.type.tensor_type.elem_type for value in (*graph.input, *graph.value_info, *graph.output)}
-    tensors = [graph.input[0].name, *(name for node in graph.node for name in node.output)]
+    tensors = [*(value.name for value in graph.input), *(name for node in graph.node for name in node.output)]
     names = [name for name in tensors if types.get(name) == onnx.TensorProto.FLOAT]
     for name in names:
         for end, operator in (("min", "ReduceMin"), ("max", "ReduceMax")):

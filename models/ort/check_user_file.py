@@ -13,7 +13,7 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from isobatch.models.ort.external_data import LIMIT_BYTES as LIMIT_BYTES
 from isobatch.models.ort.external_data import OnnxError as OnnxError  # with the check that raises it
 from isobatch.models.ort.external_data import find_messages, take_in
-from isobatch.models.ort.freed import same_when_freed
+from isobatch.models.ort.freed import same_when_freed, shapes_of_a_call
 from isobatch.models.ort.interface import (
     fixed_batch,
     free_batch,
@@ -70,6 +70,7 @@ def check_onnx(path: Path, sha256: str | None = None) -> CheckedModel:
             "axis.Clear(), for each value of model.graph.input and model.graph.output"
         )
     _check_interface(model, path)
+    learnt = _learn_output_shapes(model)
     _check_validity(model, path)
     unread = _drop_unread(model)
     model, freed = _with_free_batch(model, path)
@@ -77,7 +78,7 @@ def check_onnx(path: Path, sha256: str | None = None) -> CheckedModel:
         digest = hashlib.sha256("".join([digest, *external]).encode()).hexdigest()
     inputs = tuple(inputs_of(model))
     height, width = inputs[0].sides
-    return CheckedModel(model, digest, height, width, (*unread, *freed, *_notes(model)), inputs)
+    return CheckedModel(model, digest, height, width, (*learnt, *unread, *freed, *_notes(model)), inputs)
 
 
 def _read(path: Path) -> bytes:
@@ -142,6 +143,23 @@ def _check_validity(model: onnx.ModelProto, path: Path) -> None:
         open_session(model.SerializeToString(), threads=1, optimise=False, quiet=True)
     except Exception as error:  # onnxruntime's exceptions share no public base class
         raise OnnxError(f"onnxruntime cannot run {path}: {error}; export it for an older opset") from error
+
+
+def _learn_output_shapes(model: onnx.ModelProto) -> tuple[str, ...]:
+    """Give outputs without a shape the one that a call has, the batch free; a note where there were any."""
+    bare = [value for value in model.graph.output if not value.type.tensor_type.HasField("shape")]
+    if not bare:
+        return ()
+    try:
+        shapes = shapes_of_a_call(model)
+    except Exception:  # what is wrong with the graph is said by the checks that follow
+        return ()
+    for value in bare:
+        for number, length in enumerate(shapes[value.name]):
+            axis = value.type.tensor_type.shape.dim.add()
+            if number:
+                axis.dim_value = length
+    return (f"the shape of its output {', '.join(repr(value.name) for value in bare)} was learnt from a call",)
 
 
 def _check_interface(model: onnx.ModelProto, path: Path) -> None:

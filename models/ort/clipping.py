@@ -33,8 +33,8 @@ class _Watched:
     high: float
 
 
-def clip_shares(path: Path, images: NDArray[np.float32], threads: int) -> dict[str, float]:
-    """Per quantized layer of this watched graph the share (0 to 1) of its activations lost beyond the int8 range.
+def clip_counts(path: Path, images: NDArray[np.float32], threads: int) -> dict[str, tuple[int, int]]:
+    """Per quantized layer of this watched graph how many activations are lost beyond the int8 range, of how many.
 
     Lost: more than one step outside. A value at a limit is not lost, for the limits are values that the calibration
     saw, such as a white background; nor is one that ReLU or Clip replaces anyway.
@@ -53,7 +53,7 @@ def clip_shares(path: Path, images: NDArray[np.float32], threads: int) -> dict[s
         for item, value in zip(watched, values, strict=True):
             lost[item.layer] += int(np.count_nonzero((value < item.low) | (value > item.high)))
             total[item.layer] += value.size
-    return {layer: lost[layer] / total[layer] for layer in total}
+    return {layer: (lost[layer], total[layer]) for layer in total}
 
 
 def _watched(model: ModelProto) -> list[_Watched]:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto
 
-from isobatch.models.ort.interface import inputs_of
+from isobatch.models.ort.interface import fixed_batch, inputs_of
 from isobatch.models.ort.session import open_session
 from isobatch.models.spec.interface import Input
 
@@ -33,6 +33,14 @@ def same_when_freed(model: ModelProto, freed: ModelProto, size: int) -> bool:
         if n <= size and not all(_close(row, whole[:n]) for row, whole in zip(rows, want, strict=True)):
             return False
     return True
+
+
+def shapes_of_a_call(model: ModelProto) -> dict[str, tuple[int, ...]]:
+    """The shape of each output of one call with as many images as the inputs say, or one. Raises as onnxruntime."""
+    count = fixed_batch(model) or 1
+    session = open_session(model.SerializeToString(), 1, optimise=False, quiet=True)
+    values = session.run(None, {one.name: _made_up(one, count) for one in inputs_of(model)})
+    return {output.name: value.shape for output, value in zip(session.get_outputs(), values, strict=True)}
 
 
 def _made_up(one: Input, count: int) -> NDArray[np.generic]:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from isobatch.models.ort.calls import call
 from isobatch.models.ort.canonical import CanonicalOrtRunner, canonical_model
-from isobatch.models.ort.clipping import WATCHED_FILE, clip_shares
+from isobatch.models.ort.clipping import WATCHED_FILE, clip_counts
 from isobatch.models.ort.crafted import crafted, provoked
 from isobatch.models.ort.examined import ExaminedGraphRunner
 from isobatch.models.ort.graph import optimised_graph, weight_layers
@@ -177,7 +177,7 @@ class QuantizedOrtRunner(OrtRunner):
         """
         return provoked(self._watched, layer, batch, seed)
 
-    def clip_shares(self, images: NDArray[np.float32]) -> dict[str, float]:
-        """Per quantized layer the share (0 to 1) of its activations lost beyond the int8 range, over these images."""
+    def clip_counts(self, images: NDArray[np.float32]) -> dict[str, tuple[int, int]]:
+        """Per quantized layer how many of its activations are lost beyond the int8 range, of how many."""
         self._live()
-        return clip_shares(self._path.with_name(WATCHED_FILE), images, self._settings.threads)
+        return clip_counts(self._path.with_name(WATCHED_FILE), images, self._settings.threads)

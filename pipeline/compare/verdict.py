@@ -19,7 +19,7 @@ from isobatch.pipeline.compare.margins import (
     smallest_margins,
     united,
 )
-from isobatch.pipeline.compare.statistics import rate_upper
+from isobatch.pipeline.compare.statistics import rate_lower, rate_upper
 from isobatch.pipeline.evidence.evidence import Evidence
 from isobatch.pipeline.evidence.rows import all_alike, non_finite_rows
 from isobatch.pipeline.records.study import (
@@ -34,8 +34,9 @@ from isobatch.pipeline.records.study import (
 )
 from isobatch.pipeline.records.wording import counted, number, out_of, percent, setting, sizes
 
-CLIP_LIMIT = 0.01
-"""Above this share of a quantized layer's activations at the clip limits the outputs are not worth comparing."""
+CLIP_LIMIT, CLIP_SEEN, CLIPPED = 0.01, 1000, 20
+"""Outputs are not worth comparing where a quantized layer surely has more than this share of its activations at the
+clip limits: of at least so many values seen, at least so many clipped, and a 95 % lower bound above the share."""
 
 
 @dataclass(frozen=True)
@@ -148,11 +149,12 @@ def _invalid(tested: Sequence[Tested]) -> Decision | None:
         if found:
             batch_size, why = found
             return "invalid", _decided(item.evidence.inputs, item.condition, batch_size, why)
-    clip = _largest_clip(tested)
-    if clip is None or clip[1] <= CLIP_LIMIT:
+    sure = [one for one in _clips(tested) if _is_clipping(*one[1:])]
+    if not sure:
         return None
+    layer, share, _ = max(sure, key=lambda one: one[1])
     why = (
-        f"Layer {clip[0]} has {percent(clip[1])} of its activations at the clip limits of its 8-bit range, "
+        f"Layer {layer} has {percent(share)} of its activations at the clip limits of its 8-bit range, "
         f"more than {percent(CLIP_LIMIT)}: outputs this distorted say nothing about batching."
     )
     return "invalid", _decided(tested[0].evidence.inputs, None, None, why)
@@ -225,8 +227,37 @@ def _exposure(tested: Sequence[Tested], seen: Sequence[Observation], margin: Mar
     )
 
 
+def clip_notes(tested: Sequence[Tested]) -> list[str]:
+    """What is to be said of layers that clip more than the limit on too few values to reject a variant for it."""
+    unsure = {
+        layer: (share, seen)
+        for layer, share, seen in _clips(tested)
+        if share > CLIP_LIMIT and seen is not None and not _is_clipping(share, seen)
+    }
+    return [
+        f"layer {layer} has {percent(share)} of {counted(seen, 'activation')} at the clip limits of its 8-bit range: "
+        "too few to say that it clips; more images would tell"
+        for layer, (share, seen) in unsure.items()
+    ]
+
+
+def _is_clipping(share: float, seen: int | None) -> bool:
+    """Whether a layer surely clips more than the limit; older evidence does not tell on how many values."""
+    if seen is None:
+        return share > CLIP_LIMIT
+    lost = round(share * seen)
+    return seen >= CLIP_SEEN and lost >= CLIPPED and rate_lower(lost, seen) > CLIP_LIMIT
+
+
+def _clips(tested: Sequence[Tested]) -> Iterator[tuple[str, float, int | None]]:
+    """Each quantized layer of each condition: its name, the share at the limits, and on how many values."""
+    for item in tested:
+        seen = item.evidence.clip_seen or {}
+        yield from ((layer, share, seen.get(layer)) for layer, share in (item.evidence.clip_shares or {}).items())
+
+
 def _largest_clip(tested: Sequence[Tested]) -> tuple[str, float] | None:
-    shares = [pair for item in tested for pair in (item.evidence.clip_shares or {}).items()]
+    shares = [(layer, share) for layer, share, _ in _clips(tested)]
     return max(shares, key=lambda pair: pair[1], default=None)
 
 

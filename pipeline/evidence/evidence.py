@@ -87,6 +87,7 @@ class Evidence:
     device_memory: Mapping[str, int] | None = None
     warm_up_s: tuple[float, ...] = ()
     outcome: Outcome = CLASSES  # what is read from a row
+    clip_seen: Mapping[str, int] | None = None  # by layer how many values ``clip_shares`` rests on
 
     @property
     def span(self) -> tuple[int, int]:

@@ -43,6 +43,8 @@ def write_evidence(path: Path, evidence: Evidence) -> None:
         "whole": evidence.whole,
         "warm_up_s": list(evidence.warm_up_s),
     }
+    if evidence.clip_seen is not None:
+        facts["clip_seen"] = dict(evidence.clip_seen)
     if evidence.outcome != CLASSES:
         facts["outcome"] = evidence.outcome.to_json()
     if evidence.device_memory is not None:

@@ -88,7 +88,7 @@ def prepare_inputs(stages: Stages, weights: dict[str, Any]) -> None:
             raise
         what = "" if error.code else "the images could not be read: "
         raise UsageError(error.code or "inputs", f"{what}{error.reason}") from error
-    stages.sets = fitting(stages, sets)
+    stages.sets = tuple(_judged(stages, one) for one in fitting(stages, sets))
     for prepared in stages.sets:
         record = prepared.record
         if record.n < len(prepared.evaluation):
@@ -100,6 +100,19 @@ def prepare_inputs(stages: Stages, weights: dict[str, Any]) -> None:
             stages.warn(
                 "skipped-images", f"{record.name}: {len(record.skipped)} files were skipped; the report lists them"
             )
+
+
+def _judged(stages: Stages, prepared: PreparedSet) -> PreparedSet:
+    """The set; without labels where the outcome is no class that they could be compared with."""
+    if prepared.evaluation.labels is None or stages.outcome.kind in ("classes", "binary"):
+        return prepared
+    stages.warn(
+        "labels-unused",
+        f"{prepared.record.name}: its labels are not used: one class an image is no answer to compare with an outcome "
+        f"of kind {stages.outcome.kind} (--outcome classes where it is one)",
+    )
+    record = prepared.record.model_copy(update={"labelled": False})
+    return replace(prepared, record=record, evaluation=replace(prepared.evaluation, labels=None), labelled=None)
 
 
 def _other_sizes(stages: Stages, request: dict[str, Any]) -> list[PreparedSet]:

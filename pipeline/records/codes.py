@@ -287,6 +287,11 @@ CODES: dict[str, Explained] = {
         "Its images have a size of their own: the seed set by its recipe, an array by its shape.",
         "Nothing, or give images in a folder, which are cut to any size.",
     ),
+    "labels-unused": _warning(
+        "The labels of a set are not used.",
+        "One class an image is no answer to compare with sets of labels, embeddings or raw outputs.",
+        "--outcome classes, where its largest value is the answer.",
+    ),
     "duplicate-images": _warning(
         "Some images have the same content.",
         "n counts distinct images: a copy is no further evidence.",

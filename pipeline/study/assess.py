@@ -15,7 +15,7 @@ from isobatch.pipeline.compare.accuracy import accuracy, accuracy_drop
 from isobatch.pipeline.compare.accuracy_by_batch_size import batch_accuracy, content_numbers
 from isobatch.pipeline.compare.batch_classes import batch_classes, fingerprints
 from isobatch.pipeline.compare.comparisons import comparisons
-from isobatch.pipeline.compare.verdict import Tested, images_run, inputs_verdict, repeatable, worst
+from isobatch.pipeline.compare.verdict import Tested, clip_notes, images_run, inputs_verdict, repeatable, worst
 from isobatch.pipeline.config.conditions import device_of
 from isobatch.pipeline.evidence.evidence import Evidence
 from isobatch.pipeline.inputs import PreparedSet
@@ -62,12 +62,13 @@ def assess(stages: Stages, findings: Findings, name: str) -> VariantResult:
         return result.model_copy(update={"effective": effective[-1] if effective else None})
     measured = _compared(stages, findings, name) | _accuracy(findings, name)
     measured["batch_accuracy"] = _batch_accuracy(stages, findings, name)
+    measured["notes"] = [*result.notes, *measured.pop("clip_notes")]
     return result.model_copy(update=measured | {"cost": findings.costs.get(name)})
 
 
 def _compared(stages: Stages, findings: Findings, name: str) -> dict[str, Any]:
     """What the comparisons say, as fields of VariantResult."""
-    every, verdicts = [], []
+    every, verdicts, notes = [], [], []
     for prepared in stages.sets:
         tested = [
             _tested(condition, rounds, findings.references.get(prepared.record.name))
@@ -75,11 +76,13 @@ def _compared(stages: Stages, findings: Findings, name: str) -> dict[str, Any]:
             if (variant, inputs) == (name, prepared.record.name)
         ]
         every += tested
+        notes += [f"{prepared.record.name}: {note}" for note in clip_notes(tested)]
         if tested and (verdict := inputs_verdict(tested, _distinct(prepared, tested))):
             verdicts.append(verdict)
     deciding = worst(verdicts)
     made = [comparison for one in every for comparison in one.comparisons]
     return {
+        "clip_notes": notes,
         "effective": Effective(**every[-1].evidence.effective) if every else None,
         "verdict": deciding and deciding.verdict,
         "decided_by": deciding and deciding.decided_by,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -62,9 +63,9 @@ def _measured(payload: dict[str, Any], images: Images, emit: Emit) -> Evidence:
         ran = run_passes(runner, images, passes, report, timed=payload["timed"])
         device_memory = runner.device_memory() if isinstance(runner, Clocked) else {}
         effective = asdict(runner.effective())
-        clips = None
+        clips: dict[str, tuple[int, int]] | None = None
         if payload["clips"] and isinstance(runner, Quantized):
-            clips = clip_shares(runner, images, passes[0].start, passes[0].stop)
+            clips = clip_counts(runner, images, passes[0].start, passes[0].stop)
     _check_isa(payload["isa"])
     return Evidence(
         variant=payload["variant"],
@@ -76,7 +77,8 @@ def _measured(payload: dict[str, Any], images: Images, emit: Emit) -> Evidence:
         call_s=ran.call_s,
         warm_up_s=ran.warm_up_s,
         effective=effective,
-        clip_shares=clips,
+        clip_shares=None if clips is None else {layer: lost / seen for layer, (lost, seen) in clips.items()},
+        clip_seen=None if clips is None else {layer: seen for layer, (_, seen) in clips.items()},
         peak_memory_bytes=peak_memory_bytes(),
         readback=load("isobatch.models.machine.readback:read")(),
         machine=machine(device=payload["device"]),
@@ -97,14 +99,15 @@ def _report(emit: Emit, count: int) -> None:
     emit({"images": count})
 
 
-def clip_shares(runner: Quantized, images: Images, first: int, last: int) -> dict[str, float]:
-    """Per quantized layer the share of activations at a clip limit, over the images ``first`` to ``last``."""
-    total: dict[str, float] = {}
+def clip_counts(runner: Quantized, images: Images, first: int, last: int) -> dict[str, tuple[int, int]]:
+    """Per quantized layer how many activations are at a clip limit, of how many, over the images of the range."""
+    lost, seen = Counter[str](), Counter[str]()
     for start in range(first, last, _CLIP_BATCH):
         stop = min(start + _CLIP_BATCH, last)
-        for layer, share in runner.clip_shares(images.read(start, stop)).items():
-            total[layer] = total.get(layer, 0.0) + share * (stop - start) / (last - first)
-    return total
+        for layer, (clipped, size) in runner.clip_counts(images.read(start, stop)).items():
+            lost[layer] += clipped
+            seen[layer] += size
+    return {layer: (lost[layer], seen[layer]) for layer in seen}
 
 
 def predict(payload: dict[str, Any], emit: Emit) -> list[int]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from isobatch.models.registry import find_variant
 from isobatch.models.spec.artifact_cache import key_of
 from isobatch.models.spec.images import Images
+from isobatch.models.spec.outcome import CLASSES
 from isobatch.models.spec.words import Artifact, VariantSpec
 from isobatch.pipeline.machine.environment import machine_key, toolchain
 from isobatch.pipeline.machine.isa_caps import NATIVE
@@ -94,6 +95,8 @@ class _Turn:
 
 def _file(stages: Stages, spec: VariantSpec, artifact: Artifact, images: Images, *, singles: bool) -> Path:
     parts = [artifact.key, images.sha256, machine_key(), str(toolchain()), "singles" if singles else "batched"]
+    if stages.outcome != CLASSES:
+        parts.append(str(stages.outcome.to_json()))
     base = stages.base_of(spec)
     if base.isa != NATIVE or base.memory_format != "contiguous":
         parts += [base.isa, base.memory_format]
@@ -123,6 +126,7 @@ def _task(stages: Stages, turn: _Turn, artifact: Artifact, images: Images) -> Ta
             "artifact": artifact_json(artifact),
             "images": images.to_json(),
             "batch_size": turn.batch_size,
+            "outcome": stages.outcome.to_json(),
         },
         threads=base.threads,
         alone=base.device != "cpu",

@@ -66,7 +66,12 @@ def _tolerance(study: Study) -> str:
 
 
 def blocks(study: Study) -> list[Block]:
-    """The post's figures, and below them each variant's on the same recipe of inputs at the largest N."""
+    """The post's figures, and below them each variant's on the same recipe of inputs at the largest N.
+
+    Nothing in a study that did not take the post's inputs.
+    """
+    if not any(one.name == INPUTS for one in study.inputs):
+        return []
     rows = tuple(row for v in study.variants if (row := _row(v)) is not None)
     if not rows:
         return [Paragraph(line(f"Not taken: no variant was compared on the {INPUTS} inputs."))]

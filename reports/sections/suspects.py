@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from isobatch.pipeline.records.study import Study
 from isobatch.reports import numbers, views
 from isobatch.reports.blocks import Block, Bullets, Line, Paragraph, line
+from isobatch.reports.sections.original_post import INPUTS
 
 ORDER = 61
 TITLE = "The post's two suspects"
@@ -16,7 +17,12 @@ _SUSPECT = "batch-norm"
 
 
 def blocks(study: Study) -> list[Block]:
-    """BatchNorm, then the order of execution: guilty or not, in which variants, on how much evidence."""
+    """BatchNorm, then the order of execution: guilty or not, in which variants, on how much evidence.
+
+    Nothing in a study that did not take the post's inputs.
+    """
+    if not any(one.name == INPUTS for one in study.inputs):
+        return []
     found = [*_batch_norm(study), *_order(study)]
     if not found:
         return [Paragraph(line("Neither can be answered: no layer was replayed alone and no pass was repeated."))]
