@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -81,11 +81,12 @@ def build_static(spec: VariantSpec, request: BuildRequest, folder: Path) -> Mani
                 per_channel=True,
                 reduce_range=reduce_range,
                 calibration_cache_path=ranges.folder / RANGES_FILE,
-                nodes_to_exclude=_squashing(model),
+                nodes_to_exclude=_in_float(model, ranges.manifest.recipe["masks"]),
                 extra_options=options,
             )
         open_session(folder / MODEL_FILE, 1, quiet=True)
-    recipe = {**spec.recipe, **ranges.manifest.recipe, "reduce_range": reduce_range}
+    found = {name: value for name, value in ranges.manifest.recipe.items() if name != "masks" or value}
+    recipe = {**spec.recipe, **found, "reduce_range": reduce_range}
     return _manifest(source, folder, recipe, (*graph.manifest.notes, *_calibration_notes(request)))
 
 
@@ -122,9 +123,13 @@ def _in_one_sentence(spec: VariantSpec, what: str) -> Iterator[None]:
         ) from error
 
 
-def _squashing(model: onnx.ModelProto) -> list[str]:
-    """The Softmax and Sigmoid nodes that make the outputs: left in float, as answers on a grid of 1/256 say little."""
-    return [node.name for node in last_nodes(model).values() if node.op_type in ("Softmax", "LogSoftmax", "Sigmoid")]
+def _in_float(model: onnx.ModelProto, masks: Sequence[str]) -> list[str]:
+    """The nodes that stay in float: Softmax and Sigmoid that make the outputs, and what reads or writes a mask.
+
+    Answers on a grid of 1/256 say little; a tensor with -infinity has no scale.
+    """
+    last = [node.name for node in last_nodes(model).values() if node.op_type in ("Softmax", "LogSoftmax", "Sigmoid")]
+    return last + [node.name for node in model.graph.node if {*node.input, *node.output}.intersection(masks)]
 
 
 def _calibration_notes(request: BuildRequest) -> tuple[str, ...]:

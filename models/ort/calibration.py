@@ -65,15 +65,18 @@ def calibrated(request: BuildRequest, graph: Artifact) -> Artifact:
     def build(folder: Path) -> Manifest:
         request.say(f"calibrating onnxruntime on {len(images)} images of {images.name}")
         ranges = observe(graph.folder / MODEL_FILE, images)
+        apart = sorted(masks_of(onnx.load_model(graph.folder / MODEL_FILE)) - ranges.keys())
         data = TensorsData(CalibrationMethod.MinMax, {name: (low, high) for name, (low, high) in ranges.items()})
         save_tensors_data(data, folder / RANGES_FILE)
-        return Manifest(recipe={"observer": OBSERVER, "images": len(images)}, size_bytes=0)
+        return Manifest(recipe={"observer": OBSERVER, "images": len(images), "masks": apart}, size_bytes=0)
 
     return request.cache.get(fields, build)
 
 
 def observe(path: Path, images: Images) -> dict[str, tuple[NDArray[np.float32], NDArray[np.float32]]]:
     """Per float tensor of this graph its smallest and largest value, each float32 [1], over all images.
+
+    Tensors in which a mask holds -infinity are left out: they stay in float.
 
     One image at a time: the ranges are those of singles, and memory does not grow with the set.
     """
@@ -82,17 +85,31 @@ def observe(path: Path, images: Images) -> dict[str, tuple[NDArray[np.float32], 
     session = open_session(model.SerializeToString(), threads=len(os.sched_getaffinity(0)))
     names_in = [value.name for value in session.get_inputs()]
     outputs = [f"{name}/{end}" for end in ("min", "max") for name in names]
+    masks = masks_of(model)
+    masked = np.array([name in masks for name in names])
     lows, highs = np.full(len(names), np.inf, np.float32), np.full(len(names), -np.inf, np.float32)
     for index in range(len(images)):
         seen = np.array(session.run(outputs, feed(names_in, images.read(index, index + 1))), np.float32).reshape(2, -1)
         lows, highs = np.minimum(lows, seen[0]), np.maximum(highs, seen[1])  # both keep NaN
-        if not np.isfinite([lows, highs]).all():
-            worst = names[int(np.flatnonzero(~np.isfinite(lows + highs))[0])]
+        infinite = np.isneginf(lows) & masked & ~np.isnan(highs)  # what a mask hides has no scale, and needs none
+        if not (np.isfinite([lows, highs]).all(axis=0) | infinite).all():
+            worst = names[int(np.flatnonzero(~np.isfinite(lows + highs) & ~infinite)[0])]
             raise ValueError(
                 f"tensor {worst!r} is not finite for image {index} of {images.name!r}, so it has no int8 scale; "
                 "check the weights and the normalisation of the images"
             )
-    return {name: (lows[i : i + 1], highs[i : i + 1]) for i, name in enumerate(names)}
+    seen_finite = np.isfinite(lows) & np.isfinite(highs)
+    return {name: (lows[i : i + 1], highs[i : i + 1]) for i, name in enumerate(names) if seen_finite[i]}
+
+
+def masks_of(model: onnx.ModelProto) -> set[str]:
+    """The tensors that an attention mask may fill with -infinity: what Where gives, and sums and shapes made of it."""
+    found: set[str] = set()
+    for node in model.graph.node:
+        carries = node.op_type in ("Add", "Unsqueeze", "Expand", "Reshape", "Identity", "Transpose", "Squeeze")
+        if node.op_type == "Where" or (carries and found.intersection(node.input)):
+            found.update(node.output)
+    return found
 
 
 def _tap(model: onnx.ModelProto) -> list[str]:

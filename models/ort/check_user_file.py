@@ -69,10 +69,10 @@ def check_onnx(path: Path, sha256: str | None = None) -> CheckedModel:
             "for axis in value.type.tensor_type.shape.dim: axis.HasField('dim_value') and axis.dim_value == 0 and "
             "axis.Clear(), for each value of model.graph.input and model.graph.output"
         )
+    unread = _drop_unread(model)
     _check_interface(model, path)
     learnt = _learn_output_shapes(model)
     _check_validity(model, path)
-    unread = _drop_unread(model)
     model, freed = _with_free_batch(model, path)
     if external:
         digest = hashlib.sha256("".join([digest, *external]).encode()).hexdigest()
@@ -217,7 +217,7 @@ def _with_free_batch(model: onnx.ModelProto, path: Path) -> tuple[onnx.ModelProt
         try:
             freed = free_batch(model, reshapes)
             if same_when_freed(model, freed, size):
-                how = "its axis and the Reshape nodes that held the number" if reshapes else "its axis"
+                how = "its axis, and what Reshape nodes hold of it," if reshapes else "its axis"
                 return freed, (
                     f"its batch was fixed at {size}: {how} was freed (onnx.tools.update_model_dims), and it gives the "
                     f"bytes of the file at N = {size}",

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+import numpy as np
 import onnx
-from onnx import ModelProto, TypeProto, ValueInfoProto, helper
+from numpy.typing import NDArray
+from onnx import ModelProto, NodeProto, TypeProto, ValueInfoProto, helper, numpy_helper
 
 from isobatch.models.spec.interface import Input
 
@@ -103,10 +107,22 @@ def free_batch(model: ModelProto, reshapes: bool = False) -> ModelProto:
     return update_model_dims.update_inputs_outputs_dims(freed, inputs, outputs)
 
 
+def first_axes(model: ModelProto) -> list[int]:
+    """The first numbers of the constant shapes that Reshape nodes are given, each once: one may be the batch."""
+    return sorted({int(shape[0]) for _, shape in _reshapes(model) if shape.size > 1 and shape[0] > 0})
+
+
 def copy_first_axis(model: ModelProto, size: int) -> None:
     """Let Reshape nodes to a first axis of ``size`` copy the first axis of what they reshape."""
-    from onnx import numpy_helper
+    for node, shape in list(_reshapes(model)):
+        if shape.size and shape[0] == size:
+            copied = np.array([0, *shape[1:]], np.int64)  # 0: the same length as that axis of what is reshaped
+            model.graph.initializer.append(numpy_helper.from_array(copied, f"{node.output[0]}/shape"))
+            node.input[1] = f"{node.output[0]}/shape"
 
+
+def _reshapes(model: ModelProto) -> Iterator[tuple[NodeProto, NDArray[np.int64]]]:
+    """The Reshape nodes of a constant shape, and that shape."""
     constants = {tensor.name: tensor for tensor in model.graph.initializer}
     constants |= {
         node.output[0]: attribute.t
@@ -117,18 +133,14 @@ def copy_first_axis(model: ModelProto, size: int) -> None:
     }
     for node in model.graph.node:
         if node.op_type == "Reshape" and (stored := constants.get(node.input[1])) is not None:
-            shape = numpy_helper.to_array(stored).copy()
-            if shape.size and shape[0] == size:
-                shape[0] = 0  # the same length as the first axis of what is reshaped
-                model.graph.initializer.append(numpy_helper.from_array(shape, f"{node.output[0]}/shape"))
-                node.input[1] = f"{node.output[0]}/shape"
+            yield node, numpy_helper.to_array(stored)
 
 
 _SHOWN_THROUGH = {"Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Cast", "Transpose", "DequantizeLinear",
                   "QuantizeLinear", "Dropout"}  # fmt: skip
 
 
-def last_nodes(model: ModelProto) -> dict[str, onnx.NodeProto]:
+def last_nodes(model: ModelProto) -> dict[str, NodeProto]:
     """By output the node that computes it, seen through nodes that only reshape, convert or round."""
     producers = {name: node for node in model.graph.node for name in node.output}
     found = {}

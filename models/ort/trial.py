@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,12 +15,16 @@ from numpy.typing import NDArray
 
 from isobatch.models.ort.calls import feed, leaves_of, side_by_side
 from isobatch.models.ort.check_user_file import OnnxError, check_onnx
-from isobatch.models.ort.interface import copy_first_axis, last_operators
+from isobatch.models.ort.interface import copy_first_axis, first_axes, last_operators
 from isobatch.models.ort.session import open_session
 from isobatch.models.spec.images import Images
 from isobatch.models.spec.interface import Input
 from isobatch.models.spec.outcome import Leaf, Outcome
 
+_FREE_BATCH = (
+    "export it again with a free batch: x.flatten(1) in place of x.view(1, -1), and "
+    "torch.onnx.export(..., dynamic_shapes=({0: 'n'},))"
+)
 _SEEN = 8  # images whose rows tell the kind of outcome
 _UNIT = 1e-3  # how far from 1 the length of a normalised row may be
 
@@ -37,7 +41,7 @@ class Tried:
 def tried(path: Path, images: Images, sha256: str | None, called: str, asked: str = "auto") -> Tried:
     """What came of one and two images of this set alone and together.
 
-    A Reshape that keeps a batch of 1 is made to copy the axis instead, where that gives two rows for two images.
+    Reshape nodes that hold a batch size are made to copy the axis instead, where that gives two rows for two images.
     Raises OnnxError where the file is not one to be run at all or has not the outcome ``asked``; Altered where it is
     another one than was checked.
     """
@@ -47,26 +51,10 @@ def tried(path: Path, images: Images, sha256: str | None, called: str, asked: st
     few = images.read(0, min(len(images), _SEEN))
     pair = few[:2] if len(few) > 1 else np.concatenate([few, few])
     model, rewritten = checked.model, None
-    try:
-        single = _outputs(model, pair[:1])
-    except Exception as error:  # onnxruntime's exceptions share no public base class
-        return Tried(f"{called} loads but cannot run one of these images: {_first_line(error)}; give others")
-    try:
-        _two_rows(_outputs(model, pair), called)
-    except Exception as error:
-        rewritten = onnx.ModelProto()
-        rewritten.CopyFrom(model)
-        copy_first_axis(rewritten, 1)
-        try:
-            _two_rows(_outputs(rewritten, pair), called)
-            if side_by_side(_outputs(rewritten, pair[:1]), 1).tobytes() != side_by_side(single, 1).tobytes():
-                raise OnnxError("its outputs change")
-        except Exception:
-            return Tried(
-                f"{called} takes one image and not two: its batch of 1 is baked into the graph ({_first_line(error)}); "
-                "export it again with a free batch: x.flatten(1) in place of x.view(1, -1), and "
-                "torch.onnx.export(..., dynamic_shapes=({0: 'n'},))"
-            )
+    if (failure := _failure(model, pair)) is not None:
+        rewritten = _with_copied_batch(model, pair)
+        if rewritten is None:
+            return Tried(f"{called} {failure}")
         model = rewritten
     outputs = _outputs(model, few)
     try:
@@ -106,14 +94,47 @@ def _outputs(model: onnx.ModelProto, images: NDArray[Any]) -> dict[str, NDArray[
     return dict(zip([value.name for value in session.get_outputs()], values, strict=True))
 
 
-def _two_rows(outputs: Mapping[str, NDArray[Any]], called: str) -> None:
-    for name, value in outputs.items():
-        if np.asarray(value).shape[:1] != (2,):
-            raise OnnxError(f"{called} gives {name!r} of shape {list(np.asarray(value).shape)} for two images")
+def _failure(model: onnx.ModelProto, pair: NDArray[Any]) -> str | None:
+    """What goes wrong with one image or two, and what to do; None where each gets its row."""
+    for count in (1, 2):
+        try:
+            outputs = _outputs(model, pair[:count])
+            wrong = next((name for name, value in outputs.items() if np.shape(value)[:1] != (count,)), None)
+            why = wrong and f"gives {wrong!r} of shape {list(np.shape(outputs[wrong]))} for {count}"
+        except Exception as error:  # onnxruntime's exceptions share no public base class
+            why = _in_words(error)
+        if why and count == 1:
+            return f"loads but cannot run one of these images: {why}; its batch may be baked in: {_FREE_BATCH}"
+        if why:
+            return f"takes one image and not two, so its batch of 1 is baked into the graph: {why}; {_FREE_BATCH}"
+    return None
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0][:300]
+def _with_copied_batch(model: onnx.ModelProto, pair: NDArray[Any]) -> onnx.ModelProto | None:
+    """The graph whose Reshape nodes copy the batch where they held its size; None where that does not cure it.
+
+    Cured: one and two images get their rows, and as many as the size get the bytes that the graph gave them.
+    """
+    for size in first_axes(model):
+        found = onnx.ModelProto()
+        found.CopyFrom(model)
+        copy_first_axis(found, size)
+        images = np.resize(pair, (size, *pair.shape[1:]))
+        try:
+            before, after = (side_by_side(_outputs(one, images), size) for one in (model, found))
+        except Exception:  # another size, or a number elsewhere in the graph
+            continue
+        if before.tobytes() == after.tobytes() and _failure(found, pair) is None:
+            return found
+    return None
+
+
+def _in_words(error: Exception) -> str:
+    """What onnxruntime raised, without its inner codes."""
+    text = " ".join(str(error).split())
+    if where := re.search(r"running (\w+) node\. Name:'([^']*)'", text):
+        return f"its {where[1]} node {where[2]!r} fails"
+    return re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", text)[:300]
 
 
 def choose(model: onnx.ModelProto, leaves: tuple[Leaf, ...], rows: NDArray[Any], asked: str = "auto") -> Outcome:

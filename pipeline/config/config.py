@@ -98,7 +98,7 @@ def read_config(arguments: argparse.Namespace) -> Config:
     axes = read_grid(arguments.grid, explicit, device)
     image_size, also_sizes = _sides(axes["image_size"])
     return Config(
-        variants=_variants(arguments.variants, arguments.onnx is not None),
+        variants=variants_of(arguments.variants, arguments.onnx is not None),
         model=arguments.model,
         onnx=arguments.onnx,
         weights=arguments.weights,
@@ -203,7 +203,7 @@ def _outcome(arguments: argparse.Namespace) -> str:
     return text
 
 
-def _variants(text: str, onnx: bool) -> tuple[str, ...]:
+def variants_of(text: str, onnx: bool) -> tuple[str, ...]:
     """The names; ``all``, of an ONNX file, are those that can be made from one."""
     if text == "all":
         rows = [row for row in all_variants() if not row.optional and (not row.extra or installed(row))]

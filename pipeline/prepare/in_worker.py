@@ -52,6 +52,7 @@ def check_onnx(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
         "note": "; ".join(["the user's ONNX file; variants of other runtimes cannot be made from it", *checked.notes]),
         "view": asdict(View(size, IMAGENET.short_side(size))),
         "interface": [asdict(one) for one in checked.inputs],
+        "quantized": load("isobatch.models.ort.graph:quantized_nodes")(checked.model),
     }
 
 

@@ -88,7 +88,7 @@ def _tried(stages: Stages, network: Network, sets: tuple[PreparedSet, ...]) -> d
         stages.progress.line(stages.outcome.why)
     if any(one["rewritten"] for one in answers):
         stages.network = replace(network, onnx_sha256=answers[-1]["onnx_sha256"])
-        notes.append("a Reshape in it kept a batch of 1: it now copies the batch, which gives the same bytes for one")
+        notes.append("its Reshape nodes held a batch size: they copy the batch now, with the same bytes at that size")
     if stages.weights is not None:
         stages.weights = stages.weights.model_copy(update={"note": "; ".join(notes)})
     return {one.record.name: answer["refusal"] for one, answer in zip(sets, answers, strict=True)}

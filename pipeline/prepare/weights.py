@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from isobatch.models.spec.artifact_cache import file_sha256
 from isobatch.models.spec.words import Network
+from isobatch.pipeline.config.config import variants_of
+from isobatch.pipeline.prepare.artifacts import baseline
 from isobatch.pipeline.prepare.state import Stages
 from isobatch.pipeline.records.errors import UsageError
 from isobatch.pipeline.records.study import Weights
@@ -45,7 +48,23 @@ def prepare_weights(stages: Stages) -> dict[str, Any]:
         size=(found["view"]["size"], found["view"]["size"]),
     )
     stages.progress.line(f"weights: {found['source']}: {found['note']}")
+    if found.get("quantized"):
+        _as_given(stages)
     return found
+
+
+def _as_given(stages: Stages) -> None:
+    """Of a file that is quantized already, all there is to measure is the file, where nothing else was named."""
+    if stages.config.variants != variants_of("all", onnx=True):
+        return
+    (left, *others) = (name for name in stages.config.variants if name != baseline(stages.config))
+    stages.warn(
+        "as-given",
+        f"the file is quantized already and runs as {baseline(stages.config)}, int8 as given: {left}"
+        f"{''.join(f', {name}' for name in others)} are made from a float32 file and are left out; give that file with "
+        "--onnx to measure them",
+    )
+    stages.config = replace(stages.config, variants=(baseline(stages.config),))
 
 
 def _resolve(stages: Stages, payload: dict[str, Any], folder: Path) -> dict[str, Any]:

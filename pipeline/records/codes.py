@@ -287,6 +287,11 @@ CODES: dict[str, Explained] = {
         "Its images have a size of their own: the seed set by its recipe, an array by its shape.",
         "Nothing, or give images in a folder, which are cut to any size.",
     ),
+    "as-given": _warning(
+        "The ONNX file is quantized already: it is measured as it is, and nothing is made from it.",
+        "Other precisions are made from float32 weights, which such a file no longer holds.",
+        "Give the float32 file that it was made from, to measure them.",
+    ),
     "labels-unused": _warning(
         "The labels of a set are not used.",
         "One class an image is no answer to compare with sets of labels, embeddings or raw outputs.",

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isobatch.models.registry import find_variant
+from isobatch.models.spec.words import Manifest, VariantSpec
 from isobatch.pipeline.compare.accuracy import accuracy, accuracy_drop
 from isobatch.pipeline.compare.accuracy_by_batch_size import batch_accuracy, content_numbers
 from isobatch.pipeline.compare.batch_classes import batch_classes, fingerprints
@@ -44,7 +45,7 @@ def assess(stages: Stages, findings: Findings, name: str) -> VariantResult:
     result = VariantResult(
         name=name,
         runtime=spec.runtime,
-        precision=spec.precision,
+        precision=_precision(spec, manifests),
         status=failure.status if failure else "measured",
         reason=failure.reason if failure else None,
         remedy=failure.remedy if failure else None,
@@ -64,6 +65,12 @@ def assess(stages: Stages, findings: Findings, name: str) -> VariantResult:
     measured["batch_accuracy"] = _batch_accuracy(stages, findings, name)
     measured["notes"] = [*result.notes, *measured.pop("clip_notes")]
     return result.model_copy(update=measured | {"cost": findings.costs.get(name)})
+
+
+def _precision(spec: VariantSpec, manifests: Sequence[Manifest]) -> str:
+    """The variant's own; of a file that was quantized already what it brings: ``int8 as given``."""
+    given = manifests[-1].recipe.get("as_given") if manifests else None
+    return f"{given} as given" if given else spec.precision
 
 
 def _compared(stages: Stages, findings: Findings, name: str) -> dict[str, Any]:

@@ -89,7 +89,9 @@ def run_study(
             policy = _policy(stages, config.policy, len(labelled.images) if labelled else 0)
             findings = Findings(gathered.rounds, references, costs, labelled, policy)
             look = partial(assess, stages, findings)
-            results = for_each(stages, config.variants, "comparing its outputs", look, look)  # a failure has no outputs
+            results = for_each(
+                stages, stages.config.variants, "comparing its outputs", look, look
+            )  # a failure has no outputs
         if config.explain != "none":
             with stages.stage("explanation"):
                 explained = explain(stages, results)
