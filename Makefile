@@ -1,7 +1,11 @@
-# Two commands, each enough alone on a fresh machine with Python 3.11: make run, make test.
+# Each enough alone on a fresh machine with Python 3.11: make run, make test, make test-extras.
 PYTHON ?= python3.11
 BIN := .venv/bin
 ARGS ?= --variants all
+# make run EXTRAS=openvino,ray installs the optional packages of requirements-openvino.txt and requirements-ray.txt too.
+EXTRAS ?=
+comma := ,
+EXTRA_FILES := $(foreach extra,$(subst $(comma), ,$(EXTRAS)),requirements-$(extra).txt)
 # onnxruntime 1.32 reports on its use by default.
 export ORT_DISABLE_TELEMETRY := 1
 
@@ -9,9 +13,12 @@ PYTEST := $(BIN)/python -m pytest --durations=10
 # The long parts first: two run side by side, on two cores.
 PARTS := unit-rest unit-faults unit-pipeline unit-reports unit-models type lint
 
-.PHONY: run test test-full unit bench clean $(PARTS)
+# The tests read and write UTF-8, whatever their user's locale.
+export LC_ALL := C.UTF-8
 
-run: .venv/.run-ready
+.PHONY: run test test-extras test-full unit bench clean $(PARTS)
+
+run: .venv/.run-ready $(if $(EXTRAS),.venv/.with-$(EXTRAS))
 	@status=0; $(BIN)/python run.py $(ARGS) || status=$$?; \
 	$(BIN)/python -c "import sys; from isobatch.pipeline.records.errors import MEANING, Exit; code = int(sys.argv[1]); \
 	print(f'run.py ended with {code}: {MEANING.get(code, \"unknown\")}')" $$status; \
@@ -20,6 +27,10 @@ run: .venv/.run-ready
 # Without spinning, a thread that waits leaves its core to the other part.
 test: .venv/.test-ready
 	@GOMP_SPINCOUNT=0 $(MAKE) --no-print-directory --keep-going --jobs=2 --output-sync=target $(PARTS)
+
+# The tests of optional packages, which take a gigabyte more; an environment that has them passes `make test` too.
+test-extras: .venv/.extras-ready
+	$(PYTEST) --extras
 
 test-full: test
 	$(BIN)/python -m pytest tests/campaigns --full --durations=0
@@ -64,6 +75,18 @@ bench: .venv/.test-ready
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -r requirements-test.txt
 	touch .venv/.run-ready $@
+
+# Compiled, unlike the others: Ray starts processes by the dozen.
+.venv/.extras-ready: requirements.txt requirements-test.txt requirements-ray.txt requirements-openvino.txt requirements-extras.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-extras.txt
+	touch .venv/.run-ready .venv/.test-ready $@
+
+# The optional packages that EXTRAS names, beside those of requirements.txt, whose versions they leave alone.
+.venv/.with-$(EXTRAS): .venv/.run-ready $(EXTRA_FILES)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.txt \
+	  $(foreach file,$(EXTRA_FILES),-r $(file))
+	touch $@
 
 clean:
 	rm -rf .venv out .mypy_cache .ruff_cache

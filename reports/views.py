@@ -105,8 +105,8 @@ def batch_noise(variant: VariantResult) -> Comparison | None:
     return worst(comparisons(variant, "batch-vs-singles"))
 
 
-def fp64_error(variant: VariantResult) -> Comparison | None:
-    """The worst comparison with the fp64 reference over all input sets."""
+def reference_error(variant: VariantResult) -> Comparison | None:
+    """The worst comparison with the reference (fp64; of an ONNX file ort-fp32) over all input sets."""
     return worst(comparisons(variant, "vs-reference"))
 
 
@@ -142,8 +142,13 @@ def _repaired_times(found: Repaired) -> dict[str, Interval]:
 
 
 def chosen_throughput(study: Study) -> Speed | None:
-    """The throughput of what is recommended, be it a variant or a repaired one."""
-    return best_throughput(choice(study))
+    """The throughput of what is recommended, be it a variant or a repaired one: by the race, if it was raced."""
+    chosen = choice(study)
+    work = study.recommendation.at_work if study.recommendation else None
+    if chosen is None or work is None:
+        return best_throughput(chosen)
+    variant = chosen.variant if isinstance(chosen, Repaired) else chosen
+    return Speed(chosen.name, variant, work.batch_size, work.throughput_img_s)
 
 
 def fastest(study: Study) -> VariantResult | None:

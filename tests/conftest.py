@@ -1,12 +1,24 @@
-"""``--full``: the campaigns at their whole length, as ``make test-full`` runs them. Tests of a GPU, where one is."""
+"""What all tests share: places of their own, and which of them a run takes.
 
+``--full``: the campaigns at their whole length, as ``make test-full`` runs them. ``--extras``: the tests marked so and
+no others, as ``make test-extras`` runs them. Tests of a GPU run where one is.
+"""
+
+import locale
+import os
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from functools import cache
+from pathlib import Path
+from unittest import mock
 
 import pytest
 
 from isobatch.pipeline.workers.pool import Workers
 from tests.in_process import Commands
+from tests.waiting import ENDS_S
 
 
 @cache
@@ -18,6 +30,56 @@ def missing_gpu() -> str | None:
     return missing and missing[0]
 
 
+OWN = {"HOME": "home", "TMPDIR": "tmp"}
+"""Variables that name a folder, and the name of the tests' own."""
+USERS = ("XDG_", "TORCH_HOME", "LC_", "LANG", "PYTHONIOENCODING", "PYTHONUTF8", "COLUMNS", "NO_COLOR", "FORCE_COLOR")
+"""How the names of variables begin that belong to whoever starts the tests, and say nothing to them."""
+
+
+@contextmanager
+def own_places() -> Iterator[None]:
+    """The tests, and all processes that they start, have a home, a temporary folder, a cache and a locale of their own.
+
+    Without ``XDG_CACHE_HOME`` a study keeps its cache in the folder that it is started in. The path is short, for the
+    names of sockets, and the folder of ``tmp_path`` stays where pytest keeps it.
+    """
+    root = Path(tempfile.mkdtemp(prefix="tests-"))
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(USERS)}
+    for name, folder in OWN.items():
+        (root / folder).mkdir()
+        kept[name] = str(root / folder)
+    pytests = {"PYTEST_DEBUG_TEMPROOT": tempfile.gettempdir()}
+    spoken = locale.setlocale(locale.LC_ALL)
+    with (
+        mock.patch.dict(os.environ, {**kept, "LC_ALL": "C.UTF-8", **pytests}, clear=True),
+        mock.patch.object(tempfile, "tempdir", None),
+    ):
+        locale.setlocale(locale.LC_ALL, "C.UTF-8")
+        yield
+    locale.setlocale(locale.LC_ALL, spoken)
+    shutil.rmtree(root, ignore_errors=True)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Before a test is imported: some libraries write when they are."""
+    stack = ExitStack()
+    stack.enter_context(own_places())
+    config.add_cleanup(stack.close)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what belongs to another run: a test that is not chosen is not counted as skipped."""
+    extras, full = bool(config.getoption("--extras")), bool(config.getoption("--full"))
+
+    def belongs(item: pytest.Item) -> bool:
+        marks = {mark.name for mark in item.iter_markers()}
+        return ("extras" in marks) == extras and ("full" not in marks or full)
+
+    left_out = [item for item in items if not belongs(item)]
+    items[:] = [item for item in items if belongs(item)]
+    config.hook.pytest_deselected(items=left_out)
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if item.get_closest_marker("gpu") and (reason := missing_gpu()):
         pytest.skip(f"needs a GPU: {reason}")
@@ -25,6 +87,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--full", action="store_true", help="run the campaigns of tests/campaigns at their whole length")
+    parser.addoption("--extras", action="store_true", help="run the tests of optional packages, and no others")
     parser.addoption(
         "--part", default="1/1", help="of a full campaign that can be cut: 2/5 is the second of five parts"
     )
@@ -39,7 +102,7 @@ def full(request: pytest.FixtureRequest) -> bool:
 @pytest.fixture(scope="session")
 def launchers() -> Iterator[Workers]:
     """Workers whose launchers live as long as the session: the libraries load once for all that borrow them."""
-    with Workers(300.0) as found:
+    with Workers(ENDS_S) as found:
         yield found
 
 

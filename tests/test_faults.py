@@ -12,13 +12,14 @@ import pytest
 
 from isobatch.pipeline.machine.environment import available_cores
 from tests.faulty.studies import GRID, STUDY, Ended, Started, by_name, make_home, marks, report, served, start, study
+from tests.waiting import ENDS_S, until
 
 HOSTILE_FOLDER, HOSTILE_FILE = "<script>alert(1)<", "script>\x1b[31m\n.png"  # joined by "/" they are a whole script
 FAILED = {
     "segfault": "SIGSEGV",
     "exit": "code 7",
     "killed": "too little memory",
-    "hang": "silent for 4 s",
+    "hang": "silent for 20 s",
     "memory": "MemoryError",
     "allocator": "alloc",
     "exhausted": "out of memory: CUDA out of memory. Tried to allocate 20.00 GiB",
@@ -62,7 +63,7 @@ def faulty(home: Path) -> tuple[Ended, dict[str, Any]]:
     bad.mkdir()
     (bad / HOSTILE_FILE).write_bytes(b"junk")
     names = " ".join(["unavailable", *FAILED, *JUDGED])
-    ended = study(home, names, "--timeout", "4", "--verbose", "--out", "faulty")
+    ended = study(home, names, "--timeout", "20", "--verbose", "--out", "faulty")
     shutil.rmtree(bad)
     return ended, report(home / "faulty")
 
@@ -245,22 +246,19 @@ def test_two_studies_at_once_on_one_cache(home: Path, whole: dict[str, Any]) -> 
 def test_a_stopped_study_ends_at_once_and_keeps_what_it_has(home: Path) -> None:
     """Ctrl-C, Ctrl-C twice, SIGTERM, and SIGTERM after Ctrl-C, while one variant hangs."""
     asked = {(SIGINT,): 130, (SIGINT, SIGINT): 130, (SIGTERM,): 143, (SIGINT, SIGTERM): 130}
-    argv = (*STUDY, *GRID, "--variants", "faulty-healthy,faulty-hang")
+    argv = (*STUDY, *GRID, "--variants", "faulty-healthy,faulty-hang", "--timeout", str(2 * ENDS_S))
     begun = {}
     for number, signals in enumerate(asked):
         own = home / f"tmp-{number}"
         own.mkdir()
         begun[signals] = start(home, *argv, "--out", f"stopped-{number}", env={"TMPDIR": str(own)})
     for number, (signals, one) in enumerate(begun.items()):
-        evidence, deadline = home / f"stopped-{number}" / "evidence", time.monotonic() + 60
-        while not list(evidence.rglob("*.safetensors")) and time.monotonic() < deadline:
-            time.sleep(0.02)
+        evidence = home / f"stopped-{number}" / "evidence"
+        until(lambda: list(evidence.rglob("*.safetensors")), one.process)  # noqa: B023 (called at once)
         for each in signals:
             one.process.send_signal(each)
             time.sleep(0.02)
-        sent = time.monotonic()
-        ended = one.end(alone=False)
-        assert time.monotonic() - sent < 20
+        ended = one.end(alone=False)  # which waits less long than the variant hangs
         assert ended.code in ({130, 143} if len(set(signals)) == 2 else {asked[signals]})
         assert ended.stderr.splitlines()[-1].endswith("the same command goes on where it stopped")
         assert list((home / f"tmp-{number}").iterdir()) == []

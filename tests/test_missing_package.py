@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.waiting import ENDS_S
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -17,7 +19,7 @@ def test_libraries_of_another_version_are_one_line_that_says_what_to_do(tmp_path
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=ENDS_S,
         env={**os.environ, "PYTHONPATH": str(tmp_path)},
     )
     assert done.returncode == 4
@@ -35,7 +37,7 @@ def test_a_missing_package_is_one_line_that_says_what_to_do(tmp_path: Path, argv
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=ENDS_S,
         env={**os.environ, "PYTHONPATH": str(tmp_path)},
     )
     assert done.returncode == 4

@@ -10,10 +10,13 @@ from typing import Any
 import jsonschema
 import pytest
 
+from tests.waiting import ENDS_S
+
 ROOT = Path(__file__).resolve().parent.parent
 STUDY = (
     *("--model", "shufflenet_v2_x0_5", "--weights", "random", "--inputs", "photos", "--image-size", "64"),
     *("--images", "2", "--batch-sizes", "2", "--threads", "1", "--variants", "fp32,int8-dynamic", "--quiet"),
+    *("--race-seconds", "0"),
 )
 GRID = 'deterministic = "on"\ncublas_workspace = ":4096:8"\ncuda_graphs = "on"\n'
 
@@ -28,7 +31,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         cwd=home,
         capture_output=True,
         text=True,
-        timeout=200,
+        timeout=ENDS_S,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
     assert done.returncode in (0, 1), done.stderr

@@ -18,12 +18,12 @@ from torch.ao.quantization import DeQuantStub, MinMaxObserver, QuantStub, conver
 
 from isobatch.models.planted import BFLOAT16, INT8, RESNET50, Fault
 from isobatch.models.pytorch.calls import shallow_copy
-from isobatch.models.pytorch.canonical import InCanonicalShape
 from isobatch.models.pytorch.int8.build import StaticInt8Runner
 from isobatch.models.pytorch.int8.calibration import prepared
 from isobatch.models.pytorch.int8.modules import known_deprecations
 from isobatch.models.pytorch.int8.ties import ProvocableTorchRunner
 from isobatch.models.registry import load
+from isobatch.models.spec.templates.network_canonical import InCanonicalShape
 from isobatch.models.spec.words import RunnerSettings
 from isobatch.models.weights.digits.weights import state_dict
 from isobatch.models.weights.networks import skeleton, with_state
@@ -118,11 +118,11 @@ def _int8_network(seed: int) -> nn.Module:
                 quant=QuantStub(),
                 stem=nn.Conv2d(3, 16, 3, padding=1),
                 act1=nn.ReLU(),
-                conv2=nn.Conv2d(16, 16, 3, padding=1),
+                conv2=nn.Conv2d(16, 64, 3, padding=1),
                 act2=nn.ReLU(),
                 pool=nn.MaxPool2d(4),
                 flat=nn.Flatten(),
-                fc=nn.Linear(256, CLASSES),
+                fc=nn.Linear(1024, CLASSES),
                 dequant=DeQuantStub(),
             )
         ).eval()

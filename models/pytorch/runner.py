@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -14,11 +16,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from isobatch.models.pytorch.deploy import scripted
+from isobatch.models.pytorch.calls import called
 from isobatch.models.pytorch.device.devices import Device, device_of
 from isobatch.models.pytorch.kernels import convolution_provider, lacks_arithmetic, rounding_error
 from isobatch.models.shared.streams import Streamed
-from isobatch.models.spec.words import Effective, Json, RunnerSettings
+from isobatch.models.spec.deployed import REPAIR_FILE
+from isobatch.models.spec.words import Effective, Json, RunnerSettings, VariantUnavailable
 from isobatch.models.weights.networks import weight_layers
 
 NAMES = {torch.float64: "fp64", torch.float32: "fp32", torch.float16: "fp16", torch.bfloat16: "bf16"}
@@ -50,6 +53,9 @@ class TorchRunner:
         self._format = _FORMATS[self._format_name]
         self._net: nn.Module | None = None
         self._stack = ExitStack()
+        self.files: tuple[Path, ...] = ()  # of the artifact, from which a deployment makes this network again
+        self.change: Json = {}  # what a repair changed of it, as repair.json of a deployment has it
+        self.unwritten = "its code is the user's own"  # why there is no deployment, where there are no files
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
@@ -85,17 +91,22 @@ class TorchRunner:
         """Logits [n, classes] of images [n, c, h, w], in the network's output type."""
         net = self.net
         with torch.inference_mode():
-            return to_numpy(net(self._input(images)))
+            return self._rows(called(net, self._input(images)))
 
     def with_threads(self, threads: int, streams: int = 1) -> Streamed:
         """This very network with so many threads while the other runner is open; see ``Streamed``."""
         return Streamed(self, streams, torch_threads(threads))
 
-    def write(self, file: Path, examples: NDArray[np.float32]) -> dict[str, Json]:
-        """Write TorchScript that takes float32 images. Raises VariantUnavailable where none can be made."""
-        script = scripted(self.net, self._dtype, self._format)
-        script.save(str(file))
-        return {"engine": torch.backends.quantized.engine}
+    def write(self, folder: Path, examples: NDArray[np.float32]) -> dict[str, Json]:
+        """Copy the artifact's files as they are, and what a repair changes beside them. Raises VariantUnavailable."""
+        if not self.files:
+            raise VariantUnavailable(f"no deployment can be written: {self.unwritten}", "serve it from Python")
+        for file in self.files:
+            shutil.copyfile(file, folder / file.name)
+        if self.change:
+            (folder / REPAIR_FILE).write_text(json.dumps(self.change, indent=1, sort_keys=True))
+        kind = str(self._dtype).removeprefix("torch.")
+        return {"type": kind, "memory_format": self._format_name, "engine": torch.backends.quantized.engine}
 
     def effective(self) -> Effective:
         """Types of the parameters really there, who computes the convolutions, and how a reduced type is summed."""
@@ -118,7 +129,11 @@ class TorchRunner:
             notes.append(f"sums are kept {width} (largest error of a test convolution: {error:.2f} ULP)")
         return "; ".join(notes)
 
-    def _input(self, images: NDArray[np.float32]) -> Tensor:
+    def _rows(self, result: Any) -> NDArray[Any]:
+        """What the network gave, as rows."""
+        return to_numpy(result)
+
+    def _input(self, images: NDArray[np.float32]) -> Any:
         # copied into memory that torch aligned: where numpy's array lies must not decide which kernel runs
         given = torch.from_numpy(images)
         return given.to(device=self._place, dtype=self._dtype, memory_format=self._format, copy=True)

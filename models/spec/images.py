@@ -73,6 +73,7 @@ class Images:
     unique: int | None = None  # distinct images by content
     fields: tuple[Field, ...] = ()  # of a set of arrays
     fed: str = ""  # how pictures are handed over where not as "NCHW float32": "NHWC uint8"
+    groups: tuple[int, ...] | None = None  # by image the photograph that it is a crop of, where some share one
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -141,7 +142,7 @@ class Images:
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Images:
         """The inverse of ``to_json``."""
-        labels = data.get("labels")
+        labels, groups = data.get("labels"), data.get("groups")
         return cls(
             **{
                 **data,
@@ -150,6 +151,7 @@ class Images:
                 "std": tuple(data["std"]),
                 "labels": None if labels is None else tuple(labels),
                 "fields": tuple(Field(f["name"], f["dtype"], tuple(f["shape"])) for f in data.get("fields", ())),
+                "groups": None if groups is None else tuple(groups),
             }
         )
 

@@ -15,7 +15,7 @@ from isobatch.models.registry import all_variants, find_variant, installed
 from isobatch.models.spec.outcome import KINDS
 from isobatch.models.spec.words import CudaOptions
 from isobatch.pipeline.config.grid import AXES, CUDA_AXES, MEMORY_FORMATS, OWN_SIZE, Axes, only_wished, read_grid, words
-from isobatch.pipeline.config.numbers import LARGEST_SEED, numbers, seconds, whole
+from isobatch.pipeline.config.numbers import LARGEST_SEED, numbers, real_number, seconds, whole
 from isobatch.pipeline.config.policy_flags import PolicyFlags as PolicyFlags  # part of the configuration
 from isobatch.pipeline.config.policy_flags import read_policy
 from isobatch.pipeline.config.sources import DEFAULT, Setting, Settings
@@ -26,6 +26,7 @@ from isobatch.pipeline.records.wording import listed
 
 Explain = Literal["default", "full", "none"]
 DEVICES = ("cpu", "cuda")
+RACE_S, QUICK_RACE_S = 60.0, 20.0
 _MOST_THREADS = 1024  # of one process: beyond any CPU's, and a slip of the hand would start them all
 
 
@@ -39,6 +40,7 @@ class Config:
     weights: str = "auto"
     inputs: str = "auto"
     outcome: str = "auto"  # of an ONNX file: what is read from its outputs
+    class_order: str | None = None  # of labelled folders: "text" or "number"; None: by what they are called
     images: int | None = None  # None: 16, and 4 for the seed set
     image_size: int | None = None  # None: that of the weights
     also_sizes: tuple[int, ...] = ()  # more image sizes, each an input set of its own
@@ -55,6 +57,7 @@ class Config:
     quick: bool = False
     explain: Explain = "default"  # how far origins are sought
     repair: bool = True
+    race_s: float = 60.0  # 0: no race
     policy: PolicyFlags = field(default_factory=PolicyFlags)
     offline: bool = False
     engine: str = "local"
@@ -104,6 +107,7 @@ def read_config(arguments: argparse.Namespace) -> Config:
         weights=arguments.weights,
         inputs=arguments.inputs,
         outcome=_outcome(arguments),
+        class_order=arguments.class_order,
         images=None if arguments.images is None else whole("--images", arguments.images, 1),
         image_size=image_size,
         also_sizes=also_sizes,
@@ -120,6 +124,7 @@ def read_config(arguments: argparse.Namespace) -> Config:
         quick=arguments.quick,
         explain="none" if arguments.no_explain else arguments.explain,
         repair=not arguments.no_repair,
+        race_s=_race_seconds(arguments),
         policy=read_policy(arguments),
         offline=arguments.offline,
         engine=arguments.engine,
@@ -201,6 +206,11 @@ def _outcome(arguments: argparse.Namespace) -> str:
     if text != "auto" and arguments.onnx is None:
         raise UsageError("usage", f"--outcome {text!r} needs --onnx FILE: torchvision's networks are classifiers")
     return text
+
+
+def _race_seconds(arguments: argparse.Namespace) -> float:
+    asked = real_number("--race-seconds", arguments.race_seconds)
+    return (QUICK_RACE_S if arguments.quick else RACE_S) if asked is None else asked
 
 
 def variants_of(text: str, onnx: bool) -> tuple[str, ...]:

@@ -41,6 +41,11 @@ def study_parser(commands: str = "") -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"isobatch {VERSION}")
     parser.add_argument("--list-variants", action="store_true", help="list the variants and stop")
+    parser.add_argument(
+        "--class-order",
+        choices=("text", "number"),
+        help="labels by the order of the folders: as text (torchvision's ImageFolder) or as numbers",
+    )
     parser.add_argument("--variants", default="all", help="'all' (every variant not optional) or a list: fp32,ort-int8")
     conditions = add_scope(parser)
     conditions.add_argument("--grid", default="default", help="default, wide or FILE.toml; a flag replaces its axis")
@@ -60,6 +65,7 @@ def study_parser(commands: str = "") -> argparse.ArgumentParser:
     )
     stages.add_argument("--no-explain", action="store_true", help="do not seek origins, nor repair what differs")
     stages.add_argument("--no-repair", action="store_true", help="seek origins, and repair nothing")
+    stages.add_argument("--race-seconds", metavar="S", help="of the race; 0: none (default: 60, and 20 with --quick)")
     stages.add_argument("--dry-run", action="store_true", help="print the jobs and stop")
     add_policy(parser)
     running = parser.add_argument_group("running")

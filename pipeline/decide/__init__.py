@@ -1,1 +1,1 @@
-"""From records and a policy to a recommendation: pure functions."""
+"""From records to a decision: demands, cost, choice. Pure functions."""

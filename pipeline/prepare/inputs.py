@@ -80,6 +80,7 @@ def prepare_inputs(stages: Stages, weights: dict[str, Any]) -> None:
         "class_names": weights["class_names"],
         "num_classes": weights["num_classes"],
         "interface": weights.get("interface"),
+        "class_order": config.class_order,
     }
     try:
         sets = (*_other_sizes(stages, request), *prepare_apart(stages, request))

@@ -6,9 +6,10 @@ Every record is validated at birth. Numbers carry their unit in the name. A stag
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema, model_validator
 
 from isobatch.models.spec.words import CudaOptions
 
@@ -123,6 +124,7 @@ class Comparison(Record):
     ulp_at: Real | None = None  # the reference value at which max_ulp occurs
     n_ulp_excluded: int | None = None
     relative_l2: Real | None = None
+    relative_error_median: Real | None = None  # over images: ||difference|| / ||reference|| of one image
     sqnr_db: Real | None = None
     cosine_min: Real | None = None
     allclose: bool | None = None  # at allclose_tolerance
@@ -204,6 +206,24 @@ class Accuracy(Record):
     n: int
     inputs: str = ""
     batch_size: int | None = Field(default=None, json_schema_extra=VOLATILE)  # the fastest N of this machine
+    right: str | None = None  # "1" or "0" of each of the n images, in the study's one drawn order: for paired tests
+
+
+class Agreement(Record):
+    """How often a variant gives the reference's top-1 answer, as a share, with exact one-sided 95 % bounds.
+
+    Counted over every image at hand that is no drawn noise, its singles, and the labelled images as they were run.
+    ``n`` clusters: copies of one image, and crops of one photograph, are one cluster and count as the share of their
+    ``n_answers`` answers that agree. ``reference``: the variant whose singles are the ruler.
+    """
+
+    share: Real
+    low95: Real
+    high95: Real
+    n: int
+    n_answers: int
+    reference: str
+    counted: str = ""  # in words: which images, and how they were counted
 
 
 class AccuracyDrop(Record):
@@ -213,12 +233,13 @@ class AccuracyDrop(Record):
     """
 
     value: Real
-    upper95: Real
+    upper95: Real  # over all looks together
     n: int
     only_reference_right: int
     only_variant_right: int
     decided: Literal["met", "not-met", "undecided"] | None  # None: no limit was set
     needed_n: int | None = None
+    looks: int = 1  # how often it was to be looked at while images were added: each look has 5 % divided by it
 
 
 class AccuracyAtN(Record):
@@ -243,14 +264,14 @@ class AccuracyAtN(Record):
 
 
 Dependence = Literal["no", "equivalent", "not-equivalent", "undecided"]
-"""no: no top-1 changed at any N. Else whether the change of accuracy lies within the margin at every N."""
+"""no: no top-1 changed at any N, of enough images for the margin. Else whether the change lies within it."""
 
 
 class BatchAccuracy(Record):
     """Does the accuracy of a variant depend on N, on one labelled set under one condition?
 
-    ``changed`` of ``singles.n`` distinct images have another top-1 at some N. ``depends`` is None where a top-1 changed
-    and no margin, in points of top-1, says what change would matter.
+    ``changed`` of ``singles.n`` distinct images have another top-1 at some N. ``depends`` is None where no margin, in
+    points of top-1, says what change would matter.
     """
 
     inputs: str
@@ -314,7 +335,8 @@ class Origin(Record):
 
     ``elements_differing`` of ``elements_tried`` output elements differed between N = 1 and some N = k, over captured
     and drawn data; 0 where only a sibling (a layer of the same kernels and shapes) or provoked rounding ties gave it
-    away, as ``found_by`` says. ``classes``: batch sizes whose rows were bitwise equal in this layer.
+    away, as ``found_by`` says. ``classes``: batch sizes whose rows were bitwise equal to one another in this layer;
+    what only rounding ties told apart from N = 1 is one class.
     """
 
     layer: str
@@ -372,10 +394,25 @@ class Growth(Record):
     steps: int | None = None
 
 
+class BeyondLook(Record):
+    """One look at layers beyond what was studied: which of them depend on N with so many threads, at this N.
+
+    ``shapes`` distinct layers (kernels and shapes) of ``of_shapes`` were replayed, each on few rows.
+    """
+
+    threads: int
+    batch_size: int
+    shapes: int
+    of_shapes: int
+    layers: list[str]
+
+
 class Locating(Record):
     """How the origins were sought: what was tried, and the smallest rate it would have found in *every* layer.
 
     ``smallest_rate``: 3/n of the layer least tried (95 %, if its elements were independent, which they are not).
+    ``condition``, with ``batch_sizes``: what the origins, the innocent kinds and their proof hold for; ``beyond``: what
+    a quick look showed elsewhere.
     """
 
     inputs: str
@@ -387,7 +424,24 @@ class Locating(Record):
     smallest_rate: Real
     instrumented_bitwise_equal: bool  # looking inside changed no output bit
     innocent_kinds: list[str]  # kinds of layer that were never an origin here
+    condition: Condition | None = None
+    beyond: list[BeyondLook] = Field(default=[], json_schema_extra=VOLATILE)  # time bounds it
     note: str = ""
+
+
+RepairState = Literal["holds", "holds-top1", "fails", "out-of-time", "does-not-apply"]
+
+
+class Delivery(Record):
+    """What ``deploy`` needs to make a repaired network again: see ``isobatch.pipeline.repair.rungs.Candidate``.
+
+    ``inputs``: the set whose first images were the examples. ``sha256``: of the rewritten graph, where it is one.
+    """
+
+    inputs: str
+    change: dict[str, Any]
+    serving: dict[str, int] = {}
+    sha256: str | None = None
 
 
 class Repair(Record):
@@ -395,9 +449,12 @@ class Repair(Record):
 
     Ratios are repaired over native, medians of alternating calls, keyed by N. ``top1_stable``: no bit-equality, but in
     the scope no top-1 differs from the singles'. ``recomputed_share``: of the images that were run a second time.
+    ``state``: all of that in one word, from the other fields where none is given; ``fails`` also where it could not be
+    carried out.
     """
 
     name: str
+    state: RepairState = "does-not-apply"
     batch_invariant: bool | None  # None: does not apply here, or was not tried (``note`` says why)
     out_of_time: bool = False  # not tried to the end: the time for repairs was over
     scope: str
@@ -411,7 +468,22 @@ class Repair(Record):
     throughput_ratio: dict[str, Interval] = Field(default={}, json_schema_extra=VOLATILE)
     latency_ratio: dict[str, Interval] = Field(default={}, json_schema_extra=VOLATILE)
     memory_ratio: Real | None = None  # of processes that serve the two alone: of ``repair`` only
+    delivery: Delivery | None = None  # how to make it again; None: it does not hold, or an older run
     note: str = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _in_one_word(cls, data: Any) -> Any:
+        return {"state": _repair_state(data)} | data if isinstance(data, dict) else data
+
+
+def _repair_state(given: Mapping[str, Any]) -> RepairState:
+    invariant = given.get("batch_invariant")
+    if invariant or given.get("top1_stable"):
+        return "holds" if invariant else "holds-top1"
+    if given.get("out_of_time"):
+        return "out-of-time"
+    return "does-not-apply" if invariant is None else "fails"
 
 
 class NotRun(Record):
@@ -449,6 +521,9 @@ class VariantResult(Record):
     accuracy: Accuracy | None = None
     accuracy_drop: AccuracyDrop | None = None
     accuracy_note: str | None = None  # why there is no accuracy, where there is none
+    baseline: bool = False  # its singles are what accuracy drops are measured against: it cannot fail against itself
+    agreement: Agreement | None = None  # None: no image at hand but drawn noise, or ``agreement_note``
+    agreement_note: str | None = None  # why it is unknown although there are images to tell by
     batch_accuracy: list[BatchAccuracy] | None = None  # None: no labelled set was run batched
     cost: Cost | None = Field(default=None, json_schema_extra=VOLATILE)
     not_run: list[NotRun] = []
@@ -478,16 +553,92 @@ class Answer(Record):
     by_variant: list[InvarianceAnswer]
 
 
+class ClassOrder(Record):
+    """How many of the ``n`` labelled images the reference gets right if the classes are numbered in another order."""
+
+    name: str
+    right: int
+    mcnemar_p: Real  # against the labels as they are: exact, two-sided, corrected over the orders (Holm)
+
+
+class Baseline(Record):
+    """The reference's own top-1 on the labelled images: whether a drop against it means anything.
+
+    ``failed``: why nothing can be recommended on these labels; None where the reference is sound.
+    """
+
+    variant: str
+    top1: Real
+    low95: Real  # two-sided
+    high95: Real
+    n: int
+    classes: int
+    least: Real  # a one-sided 95 % upper bound below this is no better than chance
+    orders: list[ClassOrder] = []
+    failed: str | None = None
+    reasons: list[str] = []
+
+
+class Mixing(Record):
+    """Whether the network itself lets one image's row depend on the others' values, as its float variant shows.
+
+    At one N and one place the neighbours were replaced while two outliers in the batch held the range of values.
+    ``mixes`` is None where it could not be told (``evidence`` says why).
+    """
+
+    variant: str
+    mixes: bool | None
+    batch_size: int
+    tried: int  # batches whose row was compared
+    change: Real  # the largest |difference| of the row at fixed N and place, in logits
+    largest_logit: Real
+    evidence: str
+
+
 class Policy(Record):
     """What the user demands and prefers. ``max_accuracy_drop`` is in absolute points of top-1 (2.0 = 0.02)."""
 
     stability: Literal["batch-invariant", "top1-stable", "none"] = "batch-invariant"
     max_accuracy_drop: Real | None = None  # None: no limit
-    max_latency_ms: Real | None = None
+    min_agreement: Real = 90.0  # percent of the images with the reference's answer
+    max_latency_ms: Real | None = None  # of the median call at the recommended N
     max_size_mb: Real | None = None
     min_throughput_img_s: Real | None = None
     objective: Literal["throughput", "latency", "size"] = "throughput"
     equivalence_margin: Real | None = None  # points of top-1; demands nothing: see ``BatchAccuracy``
+    max_latency_p99_ms: Real | None = None
+    cost_margin: Real = 5.0  # per cent of cost within which two count as equal
+
+
+class UpperLimit(Record):
+    """A percentile of calls with its one-sided, distribution-free 95 % upper limit; None: too few calls to say."""
+
+    value: Real | None
+    upper95: Real | None
+
+
+class CallTime(Record):
+    """How long a call takes, in milliseconds, over ``n`` calls at one N."""
+
+    n: int
+    median: UpperLimit
+    p95: UpperLimit
+    p99: UpperLimit
+
+
+class Contestant(Record):
+    """One contestant of the race at one N. ``call_s``: seconds of its call in each round that counts, in their order.
+
+    ``more_s``: of calls of it alone, after the race. ``dropped``: why it did not run to the end.
+    """
+
+    variant: str
+    batch_size: int
+    call_s: list[Real] = []
+    more_s: list[Real] = []
+    load_s: Real | None = None
+    peak_memory_bytes: int | None = None
+    dropped: str | None = None
 
 
 class Rejected(Record):
@@ -495,6 +646,62 @@ class Rejected(Record):
 
     variant: str
     why: str
+
+
+class Race(Record):
+    """Calls made in turn, all other contestants stopped: a round is one call of each, in random order.
+
+    ``disturbed``: rounds in which a call waited for a core, or the host took time; each was repeated until the patience
+    was used up (``waited_s``), then kept. ``unsteady``: too many were. ``left_out``: who was not raced, and why.
+    """
+
+    inputs: str
+    condition: Condition
+    objective: Literal["throughput", "latency", "size"]
+    seconds: Real
+    rounds: int
+    disturbed: int
+    unsteady: bool
+    waited_s: Real = 0.0
+    contestants: list[Contestant]
+    against_reference: list[Contestant] = []  # rounds of their own: the chosen one, and one of reference precision
+    left_out: list[Rejected] = []
+
+
+class RaceShown(Record):
+    """What the race shows under the policy: cost over the leader's, by variant; ``standings`` say what follows."""
+
+    seconds: Real
+    rounds: int
+    disturbed: int
+    unsteady: bool
+    ratios: dict[str, Interval] = {}
+    standings: dict[str, Literal["leader", "as-fast", "undecided", "slower"]] = {}
+
+
+class Sureness(Record):
+    """The share of ``resamples`` of the race's rounds in which the same candidate is chosen."""
+
+    share: Real
+    resamples: int
+
+
+class AtWork(Record):
+    """What the chosen one does at the recommended N, by the race's own calls."""
+
+    batch_size: int
+    call_ms: CallTime
+    throughput_img_s: Interval
+    peak_memory_bytes: int | None
+    load_s: Real | None
+
+
+class Against(Record):
+    """The chosen one against another: images a second over those of the other. ``raced``: in one race, else roughly."""
+
+    variant: str
+    ratio: Interval
+    raced: bool
 
 
 class ParetoPoint(Record):
@@ -521,6 +728,14 @@ class Recommendation(Record):
     warnings: list[str] = []
     would_change: list[str] = []  # what, asked differently, would lead to another choice, and to which
     deploy: str = ""  # the commands and the Python lines that deploy the choice
+    withheld: str | None = None  # why nothing can be recommended, whatever the policy: of the whole study
+    runner_up: str | None = None
+    sureness: Sureness | None = None  # None: no race decided
+    decided_by: Literal["only-candidate", "speed", "stability", "accuracy", "error", "size", "passes"] | None = None
+    race: RaceShown | None = None  # None: no race was run
+    at_work: AtWork | None = None
+    price_of_stability: Against | None = None  # None: it is itself the fastest that meets every other demand
+    speed_up: Against | None = None  # over the fastest variant of the reference precision
 
 
 class InputSet(Record):
@@ -532,6 +747,7 @@ class InputSet(Record):
     n_files: int = 0
     shape: list[int]  # of one image: channels, height, width
     labelled: bool
+    drawn: bool = False  # noise, no natural image: its top-1 say nothing
     sha256: str
     skipped: list[dict[str, str]] = []
     note: str = ""
@@ -611,6 +827,9 @@ class Study(Record):
     inputs: list[InputSet]
     reference: str | None = None  # the variant that is the ruler
     variants: list[VariantResult]
+    baseline: Baseline | None = None  # None: no labels, or accuracy is not judged
+    mixing: Mixing | None = None  # None: it was not looked into
     answer: Answer | None = None
+    race: Race | None = Field(default=None, json_schema_extra=VOLATILE)  # None: none was run
     recommendation: Recommendation | None = Field(default=None, json_schema_extra=VOLATILE)
     timing: Timing | None = None

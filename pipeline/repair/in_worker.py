@@ -19,14 +19,15 @@ from isobatch.models.spec.images import Images
 from isobatch.models.spec.repairable import Deployable
 from isobatch.models.spec.runner import Runner
 from isobatch.models.spec.words import Artifact, RunnerSettings, VariantUnavailable
-from isobatch.pipeline.explain.locate import Located, Watched
+from isobatch.pipeline.explain.findings import Located, Watched
 from isobatch.pipeline.records.wording import counted
 from isobatch.pipeline.repair.estimate import priced
-from isobatch.pipeline.repair.ladder import Scope, Tried, best, climb, tried_json
+from isobatch.pipeline.repair.ladder import Scope, best, climb
 from isobatch.pipeline.repair.layers import joined, survey
 from isobatch.pipeline.repair.other_sizes import asking_elsewhere
 from isobatch.pipeline.repair.rungs import Bench, Candidate, all_rungs
 from isobatch.pipeline.repair.shapes import Shapes
+from isobatch.pipeline.repair.tried import Tried, tried_json
 from isobatch.pipeline.repair.verify import Verified, every_size, verify
 from isobatch.pipeline.workers.wire import Emit, read_artifact
 
@@ -36,7 +37,7 @@ _PAIRS, _LEAST_PAIRS = 15, 6  # from six pairs on a median has a 95 % interval
 
 
 def repair(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
-    """Find the cheapest rung that holds over the whole scope and can be written; write it to ``payload["file"]``.
+    """Find the cheapest rung that holds over the whole scope and can be written; write it to ``payload["folder"]``.
 
     Returns {"tried", "chosen": its index in tried or None, "serving", "unwritten": reasons}, and "native": what has to
     be set to serve the network as it is, from ``payload["native"]``, or None where it could not be written. Emits
@@ -124,7 +125,7 @@ def _written(payload: dict[str, Any], tried: list[Tried], runner: Any, images: I
             try:
                 if not isinstance(repaired, Deployable):
                     raise VariantUnavailable("no file can be written of it", "")
-                serving = repaired.write(Path(payload["file"]), images.read(0, 1))
+                serving = repaired.write(Path(payload["folder"]), images.read(0, 1))
             except VariantUnavailable as error:
                 unwritten.append(f"{chosen.rung}: {error.reason}")
                 continue

@@ -14,11 +14,11 @@ from isobatch.pipeline.config.flags import add_scope, study_parser
 from isobatch.pipeline.records.errors import Exit, UsageError
 
 if TYPE_CHECKING:
+    from isobatch.pipeline.deploy.record import VerificationRecord
     from isobatch.pipeline.records.study import Repair
-    from isobatch.pipeline.repair.verification_record import VerificationRecord
 
 USAGE = "--variant V"
-SUMMARY = "make a variant batch-invariant; write a deployable artifact and its verification record"
+SUMMARY = "make a variant batch-invariant; write what to deploy and its verification record"
 _DEFAULT_N = "1-32"
 
 
@@ -72,8 +72,8 @@ def run(arguments: argparse.Namespace) -> int:
         for text in _told(found.record, found.repairs):
             print(clean(text))
         shown = _short(folder)
-        print(f"{shown}/serve.py serves it without this project.")
-        print(f"python run.py verify {shown}/record.json checks it again, here or on another machine.")
+        print(f"{shown}/infer.py serves it without this project.")
+        print(f"python run.py verify {shown} checks it again, here or on another machine.")
     return Exit.DONE
 
 
@@ -85,16 +85,18 @@ def _short(folder: Path) -> Path:
 
 def _told(record: VerificationRecord, repairs: Sequence[Repair]) -> Iterator[str]:
     """What holds, over what, and what it costs, in a few lines; then what became of the other rungs."""
-    from isobatch.pipeline.records.wording import counted, listed, sizes
+    from isobatch.pipeline.records.wording import counted, held, listed, sizes
     from isobatch.reports import numbers
 
     chosen = record.repair
-    threads = listed(sorted({counted(one.threads, "thread") for one in record.outputs}))
-    yield f"{record.variant} is batch-invariant at {sizes(record.batch_sizes)} on {threads}, by {chosen.name}."
+    assert chosen is not None
+    native = record.variant.partition("+")[0]
+    threads = listed(counted(count, "thread") for count in record.threads)
+    yield f"{native} is batch-invariant at {sizes(record.batch_sizes)} on {threads}, by {chosen.name}."
     if chosen.note:
         yield f"What was done: {chosen.note.rstrip('.')}."
     made = counted(record.n_comparisons, "comparison")
-    yield f"Verified: {chosen.scope}; then {record.artifact.file} in fresh processes without this project; {made}."
+    yield f"Verified: {chosen.scope}; then the written files in fresh processes without this project; {made}."
     same = "are, byte by byte, the native ones" if chosen.singles_as_native else "are not the native ones"
     yield f"The outputs of single images {same}."
     prices = [f"latency at N = 1: {numbers.ratio_interval(one)}" for one in chosen.latency_ratio.values()]
@@ -105,5 +107,4 @@ def _told(record: VerificationRecord, repairs: Sequence[Repair]) -> Iterator[str
         yield f"Price, over the native network (median, 95 % limits): {'; '.join(prices)}."
     for one in repairs:
         if one.name != chosen.name:
-            state = {True: "holds", False: "does not hold", None: "does not apply"}[one.batch_invariant]
-            yield f"  {one.name} {state}: {one.note}"
+            yield f"  {one.name} {held(one)}: {one.note}"

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from typing import Literal
 
 from isobatch.pipeline.records.study import Answer, Recommendation, Study
-from isobatch.reports import numbers, views
+from isobatch.reports import agreed, numbers, views
 from isobatch.reports.blocks import (
     STATE_SIGNS,
     Block,
@@ -22,6 +22,7 @@ from isobatch.reports.blocks import (
 )
 from isobatch.reports.sections._key_figures import key_figures, reason
 from isobatch.reports.sections.batch_accuracy import sentence as accuracy_by_n
+from isobatch.reports.sections.race import as_good, in_short, price_words
 
 ORDER = 10
 TITLE = "What to deploy"
@@ -32,17 +33,22 @@ def headline(recommendation: Recommendation | None) -> Line:
     """The recommendation as one imperative sentence."""
     if recommendation is None:
         return line("No recommendation was made")
+    if recommendation.withheld is not None:
+        return line(f"Nothing is recommended: {recommendation.withheld}")
     if recommendation.chosen is None:
         return line("No variant meets the policy")
-    n = recommendation.batch_size
+    n, good = recommendation.batch_size, as_good(recommendation)
     if n is None:
-        return line("Deploy ", Code(recommendation.chosen))
-    return line("Deploy ", Code(recommendation.chosen), f", {numbers.number_of(n, 'image')} at a time")
+        return line("Deploy ", Code(recommendation.chosen), *([good] if good else []))
+    return line("Deploy ", Code(recommendation.chosen), f", {numbers.number_of(n, 'image')} at a time{good}")
 
 
 def price(study: Study) -> Line:
-    """What the choice costs against the fastest candidate, and what it gains over fp32."""
+    """What the choice costs against the fastest candidate, and what it gains over the reference precision."""
     chosen = views.chosen_throughput(study)
+    decided = study.recommendation
+    if decided is not None and decided.decided_by is not None and chosen is not None:
+        return price_words(study, decided, f"{numbers.throughput(chosen.interval)} at N = {chosen.batch_size}")
     fastest = views.best_throughput(views.fastest(study))
     fp32 = views.best_throughput(views.find(study, "fp32"))
     if chosen is None or fastest is None:
@@ -113,7 +119,8 @@ def _choice(study: Study) -> Callout:
         return Callout("note", headline(None))
     kind: Literal["good", "bad"] = "good" if recommendation.chosen else "bad"
     reasons = reason(study) if recommendation.chosen else views.named(study, " ".join(recommendation.because))
-    return Callout(kind, headline(recommendation), (Paragraph(reasons),) if reasons else ())
+    raced = views.named(study, in_short(study))
+    return Callout(kind, headline(recommendation), tuple(Paragraph(one) for one in (reasons, raced) if one))
 
 
 def _answered(answer: Answer) -> Line:
@@ -155,6 +162,8 @@ def _standing(study: Study) -> Definitions | None:
 def blocks(study: Study) -> list[Block]:
     """The choice with its reason and key figures, the answer, where each variant stands, scope, gaps, warnings."""
     found: list[Block] = [_choice(study)]
+    if other := agreed.other_answers(study):
+        found.append(Callout("caution", views.named(study, other)))
     if figures := key_figures(study):
         found.append(KeyFigures(figures))
     if (answer := study.answer) is not None:

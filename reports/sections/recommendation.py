@@ -8,6 +8,7 @@ from isobatch.reports import numbers
 from isobatch.reports.blocks import Block, Bullets, Column, Heading, Listing, Paragraph, Table, line
 from isobatch.reports.sections._linked import linked
 from isobatch.reports.sections.answer import headline
+from isobatch.reports.sections.race import in_short
 
 ORDER = 40
 TITLE = "Why, and why not the others"
@@ -49,6 +50,8 @@ def blocks(study: Study) -> list[Block]:
     if decided is None:
         return [Paragraph(line("No recommendation was made: the study ended before it."))]
     found: list[Block] = [Paragraph((*headline(decided), f". Policy: {describe(decided.policy)}."))]
+    if raced := in_short(study):
+        found.append(Paragraph(linked(study, raced)))
     if decided.because:
         found.append(Bullets(tuple(linked(study, reason) for reason in decided.because)))
     found += [Paragraph(linked(study, f"Tie: {tie}")) for tie in decided.ties]

@@ -1,4 +1,4 @@
-"""A real Chromium, headless; where there is none, these tests are skipped and say so."""
+"""A real Chromium, headless; where there is none, these tests fail and say so."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import sync_playwright
 
 from isobatch.pipeline.records.study import Study
 from isobatch.reports.files.html import html_report
@@ -27,11 +28,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Any]:
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     path = next(filter(None, map(shutil.which, NAMES)), None)
     if path is None:
-        pytest.skip(f"no browser: none of {', '.join(NAMES)} is on the path")
-    with playwright.sync_playwright() as started:
+        pytest.fail(f"no browser: install chromium (none of {', '.join(NAMES)} is on the path)")
+    with sync_playwright() as started:
         found = started.chromium.launch(executable_path=path, args=ARGUMENTS)
         yield found
         found.close()

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 
 from isobatch.reports.files.html import html_report
 from tests.reports import studies
@@ -98,8 +99,7 @@ def test_links_inside_lead_to_something_that_is_seen(browser: Any, report: Any, 
 
 def serious(page: Any) -> list[str]:
     """What axe calls a serious or critical violation on the page as it stands, each with its first example."""
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
-    found = axe.Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]
+    found = Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]
     return [f"{v['id']}: {v['nodes'][0]['html'][:200]}" for v in found if v["impact"] in ("serious", "critical")]
 
 

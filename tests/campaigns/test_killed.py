@@ -13,6 +13,7 @@ import pytest
 
 from isobatch.pipeline.evidence.stored import read_evidence
 from tests.faulty.studies import GRID, STUDY, alive, findings, make_home, marks, report, served, start, study
+from tests.waiting import ENDS_S, until
 
 FULL = 100
 AT_ONCE = 2
@@ -45,15 +46,11 @@ def trial(number: int, home: Path, length_s: float | None, expected: dict[str, A
     killed = start(home, *ARGV, "--out", out, env={"TMPDIR": str(own)})
     if length_s is not None:
         time.sleep(random.Random(20261124 + number).uniform(0.1, length_s))
-    while length_s is None and not list((home / out / "evidence").rglob("*.safetensors")):
-        assert killed.process.poll() is None
-        time.sleep(0.01)
+    else:
+        until(lambda: list((home / out / "evidence").rglob("*.safetensors")), killed.process)
     os.kill(killed.process.pid, signal.SIGKILL)
-    killed.process.communicate(timeout=60)
-    deadline = time.monotonic() + 10
-    while alive(killed.mark) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert alive(killed.mark) == [], f"trial {number}: a process outlived its study"
+    killed.process.communicate(timeout=ENDS_S)
+    until(lambda: not alive(killed.mark))  # no process outlives its study
     fresh = ["--fresh"] * (home / out / "report.json").is_file()  # it was quicker than the signal
     argv = (*ARGV, "--out", out, *fresh)
     alone = length_s is not None

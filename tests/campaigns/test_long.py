@@ -123,12 +123,9 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("variant", EVERY)
-def test_memory_files_and_processes_stay_flat(
-    variant: str, full: bool, home: Path, tell: Callable[[str], None]
-) -> None:
-    if not full:
-        pytest.skip("only in a full campaign (--full)")
+def test_memory_files_and_processes_stay_flat(variant: str, home: Path, tell: Callable[[str], None]) -> None:
     network = ("--model", "resnet18", "--weights", "random", "--image-size", "64")
     argv = (*network, "--inputs", "many.npy", "--images", str(COUNT), "--variants", variant, "--batch-sizes", "8")
     started = start(home, *argv, "--threads", "2", "--no-explain", "--workers", "1", "--quiet", "--out", variant)

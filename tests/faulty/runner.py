@@ -68,7 +68,7 @@ def killed(rows: Rows) -> Rows:
 
 
 def hang(rows: Rows) -> Rows:
-    time.sleep(3600)
+    time.sleep(2 * 3600)
     return rows
 
 

@@ -12,6 +12,7 @@ import tests.faulty.table  # noqa: F401 (imported for what it does)
 from isobatch.pipeline.workers import pool as execute
 from isobatch.pipeline.workers.pool import Workers
 from tests.in_process import Commands
+from tests.waiting import ENDS_S
 
 
 def left(workers: Workers) -> int:
@@ -23,7 +24,7 @@ def left(workers: Workers) -> int:
 def main() -> None:
     """Serve until stdin closes."""
     execute.PRELOAD = "tests.faulty.preload"
-    with Workers(300.0) as workers:
+    with Workers(ENDS_S) as workers:
         commands = Commands(workers)
         for line in sys.stdin:
             asked = json.loads(line)

@@ -22,11 +22,12 @@ from PIL import Image
 
 from tests.in_process import Ended
 from tests.models.ort.small_onnx import classifier
+from tests.waiting import ENDS_S
 
 ROOT = Path(__file__).resolve().parents[2]
 SCHEMA = json.loads((ROOT / "reports" / "schema.json").read_text())
 STUDY = ("--onnx", "small.onnx", "--inputs", "pictures", "--image-size", "64", "--images", "4")
-GRID = ("--batch-sizes", "2,4", "--threads", "1")
+GRID = ("--batch-sizes", "2,4", "--threads", "1", "--race-seconds", "0")
 _MARK = "TEST_OF_FAULTS"
 _count = itertools.count()
 
@@ -54,7 +55,7 @@ class Started:
 
     def end(self, alone: bool = True) -> Ended:
         """Wait, and check that it left no process, no temporary file (if ``alone`` in its home) and no traceback."""
-        stdout, stderr = self.process.communicate(timeout=120)
+        stdout, stderr = self.process.communicate(timeout=ENDS_S)
         ended = Ended(self.process.returncode, (stdout or b"").decode(), (stderr or b"").decode())
         assert "Traceback" not in ended.stdout + ended.stderr
         assert alive(self.mark) == []
@@ -122,7 +123,7 @@ def _server() -> subprocess.Popen[str]:
     def close() -> None:
         assert server.stdin is not None and server.stdout is not None
         server.stdin.close()
-        server.wait(20)
+        server.wait(ENDS_S)
         server.stdout.close()
 
     atexit.register(close)

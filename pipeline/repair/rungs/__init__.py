@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isobatch.models.spec.runner import Runner
-from isobatch.pipeline.explain.locate import Located
+from isobatch.pipeline.explain.findings import Located
 from isobatch.pipeline.repair.shapes import Shapes
 
 
@@ -53,7 +53,9 @@ class Candidate:
     """One way to repair. ``build``: from a live native runner, of any thread count, to the repaired one.
 
     ``layers``: how many it changes. ``serving``: what a deployment must do besides loading the artifact. ``bitwise``:
-    False where only top-1 is to be kept.
+    False where only top-1 is to be kept. ``change``: what ``build`` does to the network, as plain values from which
+    ``pipeline.deploy.in_worker`` does it again: {"canonical": rules by layer}, {"scales": kind, "examples": count} or
+    {"recheck": margin}.
     """
 
     build: Callable[[Any], Runner]
@@ -61,6 +63,7 @@ class Candidate:
     layers: tuple[str, ...] = ()
     serving: Mapping[str, int] = field(default_factory=dict)
     bitwise: bool = True
+    change: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

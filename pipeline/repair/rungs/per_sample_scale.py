@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
 
 from isobatch.models.spec.repairable import Rescalable
 from isobatch.pipeline.repair.rungs import Bench, Candidate
-from isobatch.pipeline.repair.rungs._scales import rescaled
+from isobatch.pipeline.repair.rungs._scales import with_scales
 
 NAME = "per-sample-scale"
 ORDER = 10
@@ -21,4 +20,4 @@ def applies_to(bench: Bench) -> str:
 
 def apply(bench: Bench) -> Iterator[Candidate]:
     """The one way."""
-    yield Candidate(partial(rescaled, "per-sample", bench.images), "activation scales of each sample alone")
+    yield with_scales("per-sample", bench, "activation scales of each sample alone")

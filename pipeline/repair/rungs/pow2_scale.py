@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
 
 from isobatch.models.spec.repairable import Rescalable
 from isobatch.pipeline.repair.rungs import Bench, Candidate
-from isobatch.pipeline.repair.rungs._scales import rescaled
+from isobatch.pipeline.repair.rungs._scales import with_scales
 
 NAME = "pow2-scale"
 ORDER = 30
@@ -21,4 +20,4 @@ def applies_to(bench: Bench) -> str:
 
 def apply(bench: Bench) -> Iterator[Candidate]:
     """The one way."""
-    yield Candidate(partial(rescaled, "power-of-two", bench.images), "activation scales rounded up to powers of two")
+    yield with_scales("power-of-two", bench, "activation scales rounded up to powers of two")

@@ -32,7 +32,8 @@ def apply(bench: Bench) -> Iterator[Candidate]:
     batched = bench.runner.run(bench.images).astype(np.float64)
     noise = float(np.abs(batched - singles).max(initial=0.0))
     how = f"images of a margin up to {number(_TIMES_NOISE * noise)} run again alone"
-    yield Candidate(partial(Rechecked, margin=_TIMES_NOISE * noise), how, bitwise=False)
+    change = {"recheck": _TIMES_NOISE * noise}
+    yield Candidate(partial(Rechecked, margin=_TIMES_NOISE * noise), how, bitwise=False, change=change)
 
 
 class Rechecked:

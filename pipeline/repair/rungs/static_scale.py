@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
 
 from isobatch.models.spec.repairable import Rescalable
 from isobatch.pipeline.repair.rungs import Bench, Candidate
-from isobatch.pipeline.repair.rungs._scales import rescaled
+from isobatch.pipeline.repair.rungs._scales import with_scales
 
 NAME = "static-scale"
 ORDER = 15
@@ -21,4 +20,4 @@ def applies_to(bench: Bench) -> str:
 
 def apply(bench: Bench) -> Iterator[Candidate]:
     """The one way."""
-    yield Candidate(partial(rescaled, "static", bench.images), "activation scales fixed over example images")
+    yield with_scales("static", bench, "activation scales fixed over example images")

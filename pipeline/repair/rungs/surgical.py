@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
+from dataclasses import asdict
 from functools import partial
 from typing import Any
 
 from isobatch.models.spec.runner import Canonical, Rewritable, Runner
-from isobatch.pipeline.explain.locate import LayerFinding
+from isobatch.pipeline.explain.findings import LayerFinding
 from isobatch.pipeline.records.wording import counted
 from isobatch.pipeline.repair.rungs import Bench, Candidate
 from isobatch.pipeline.repair.shapes import best_rules
@@ -55,7 +56,9 @@ def _new(
     if rules in tried:
         return False
     tried.append(rules)
-    return bool((yield Candidate(partial(_rewritten, rules, bench), _how(rules, origins), tuple(rules))))
+    change = {"canonical": {name: asdict(rule) for name, rule in rules.items()}}
+    candidate = Candidate(partial(_rewritten, rules, bench), _how(rules, origins), tuple(rules), change=change)
+    return bool((yield candidate))
 
 
 def _replayable(bench: Bench) -> list[LayerFinding]:

@@ -2,6 +2,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.waiting import ENDS_S
+
 PRELOAD_AND_FORK = """
 import os, sys, torch
 
@@ -29,7 +31,7 @@ def test_a_forked_child_computes_on_threads_of_its_own() -> None:
         [sys.executable, "-W", "error", "-c", PRELOAD_AND_FORK],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=ENDS_S,
         cwd=Path(__file__).parents[3],
     )
     assert done.stdout.splitlines() == [

@@ -1,6 +1,7 @@
 """The variants against OpenVINO used directly, in a few lines; the verdict of both must be the same."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from isobatch.models.spec.runner import WHOLE, Canonical
 from isobatch.models.spec.words import Artifact, RunnerSettings, VariantUnavailable
 from tests.models.ort.small_onnx import LAYERS, build, classifier, pixels, request
 
-openvino = pytest.importorskip("openvino")
+pytestmark = pytest.mark.extras
 SETTINGS = RunnerSettings(threads=1)
 
 
@@ -19,7 +20,9 @@ def artifact_of(name: str, folder: Path) -> Artifact:
     return build(name, request(folder, classifier(), calibration=pixels(4)), folder)
 
 
-def direct(file: Path, hint: str) -> "openvino.CompiledModel":
+def direct(file: Path, hint: str) -> Any:
+    import openvino
+
     options = {"INFERENCE_NUM_THREADS": 1, "NUM_STREAMS": 1, "INFERENCE_PRECISION_HINT": hint}
     return openvino.Core().compile_model(str(file), "CPU", options)
 

@@ -11,6 +11,7 @@ from isobatch.models.spec.words import RunnerSettings
 from isobatch.pipeline.explain.locate import locate
 from isobatch.pipeline.explain.reproducer.write import write_reproducers
 from tests.models.ort.small_onnx import build, classifier, pixels, request
+from tests.waiting import ENDS_S
 
 SETTINGS = RunnerSettings(threads=1)
 
@@ -42,8 +43,8 @@ def test_the_dynamic_layers_scripts_show_their_scale_at_work(tmp_path: Path) -> 
     assert origins and set(found) == origins
     assert all(one.path for one in found.values()), found
     script = run_folder / str(next(iter(found.values())).path)
-    done = subprocess.run([sys.executable, "-I", str(script)], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-I", str(script)], capture_output=True, text=True, timeout=ENDS_S)
     assert done.returncode == 1 and "DynamicQuantizeLinear" in done.stdout, done.stdout + done.stderr
     script.with_suffix(".onnx").unlink()
-    done = subprocess.run([sys.executable, "-I", str(script)], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-I", str(script)], capture_output=True, text=True, timeout=ENDS_S)
     assert done.returncode == 2 and "could not be run" in done.stdout

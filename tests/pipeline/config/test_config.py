@@ -124,3 +124,17 @@ def test_reports_of_earlier_versions_say_by_true_or_false_whether_they_explain()
 def test_repairs_are_skipped_on_request(flags: list[str], expected: tuple[bool, bool]) -> None:
     found = read_config(study_parser().parse_args(["--variants", "fp32", *flags]))
     assert (explains(found.decisive()), found.repair) == expected
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [([], 60.0), (["--quick"], 20.0), (["--quick", "--race-seconds", "5"], 5.0), (["--race-seconds", "0"], 0.0)],
+)
+def test_the_race_has_a_minute_unless_told_otherwise(flags: list[str], expected: float) -> None:
+    assert config("--variants", "fp32", *flags).race_s == expected
+
+
+def test_margins_and_limits_of_cost_are_part_of_the_policy() -> None:
+    found = config("--cost-margin", "3", "--max-latency-p99-ms", "20").policy
+    assert (found.cost_margin, found.max_latency_p99_ms) == (3.0, 20.0)
+    assert config().policy.cost_margin is None  # the policy's own default

@@ -13,6 +13,7 @@ import pytest
 
 from isobatch.pipeline.workers import pool as execute
 from isobatch.pipeline.workers.pool import WorkerError, Workers
+from tests.waiting import ENDS_S, until
 
 HERE = "tests.pipeline.workers.test_pool"
 
@@ -35,11 +36,11 @@ def fault(payload: str, emit: Any) -> None:
     if payload == "exit":
         os._exit(7)
     if payload == "hang":
-        time.sleep(60)
+        time.sleep(2 * ENDS_S)
     if payload == "fill":
         kept = os.urandom(1 << 20) * 400  # taking it down lasts longer than a process's end
         emit([os.getpid(), len(kept)])
-        time.sleep(60)
+        time.sleep(2 * ENDS_S)
     if payload == "refuse":
         raise Refused("refused")
     raise ValueError("two\nlines")
@@ -47,7 +48,7 @@ def fault(payload: str, emit: Any) -> None:
 
 @pytest.fixture(scope="module")
 def workers() -> Iterator[Workers]:
-    with pytest.MonkeyPatch.context() as patch, Workers(timeout_s=30) as found:
+    with pytest.MonkeyPatch.context() as patch, Workers(timeout_s=ENDS_S) as found:
         patch.setattr(execute, "PRELOAD", "json")
         yield found
 
@@ -82,20 +83,20 @@ def test_a_silent_worker_is_ended(workers: Workers) -> None:
     with pytest.raises(WorkerError, match="silent for") as found:
         workers.call({}, f"{HERE}:fault", "hang")
     assert found.value.kind == "timeout"
-    workers.timeout_s = 30
+    workers.timeout_s = ENDS_S
     assert workers.call({}, f"{HERE}:echo", 1)["payload"] == 1
 
 
 def test_a_launcher_that_cannot_start_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(execute, "PRELOAD", "no_such_module")
-    with Workers(timeout_s=30) as found, pytest.raises(WorkerError, match="no_such_module"):
+    with Workers(timeout_s=ENDS_S) as found, pytest.raises(WorkerError, match="no_such_module"):
         found.call({}, f"{HERE}:echo", 0)
 
 
 def test_no_process_outlives_a_killed_parent() -> None:
     code = (
         "import sys\nfrom isobatch.pipeline.workers import pool as execute\nexecute.PRELOAD = 'json'\n"
-        "workers = execute.Workers(60)\n"
+        f"workers = execute.Workers({ENDS_S})\n"
         "print(workers.launcher({}).process.pid, flush=True)\n"
         f"workers.call({{}}, '{HERE}:fault', 'hang')\n"
     )
@@ -104,16 +105,12 @@ def test_no_process_outlives_a_killed_parent() -> None:
     assert parent.stdout is not None
     launcher = int(parent.stdout.readline())
     children = Path(f"/proc/{launcher}/task/{launcher}/children")
-    deadline = time.monotonic() + 20
-    while not (pids := children.read_text().split()) and time.monotonic() < deadline:
-        time.sleep(0.05)
+    pids = until(lambda: children.read_text().split(), parent)
     assert len(pids) == 1
     parent.kill()
     parent.wait()
     parent.stdout.close()
-    while time.monotonic() < deadline and any(_alive(int(pid)) for pid in [launcher, *pids]):
-        time.sleep(0.05)
-    assert not any(_alive(int(pid)) for pid in [launcher, *pids])
+    until(lambda: not any(_alive(int(pid)) for pid in [launcher, *pids]))
 
 
 def test_a_worker_is_gone_before_its_study_is_however_often_it_is_asked_to_end(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,7 +129,7 @@ def test_a_worker_is_gone_before_its_study_is_however_often_it_is_asked_to_end(m
         pids.append(event[0])
         raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt), Workers(timeout_s=60) as workers:
+    with pytest.raises(KeyboardInterrupt), Workers(timeout_s=ENDS_S) as workers:
         workers.call({}, f"{HERE}:fault", "fill", told)
     assert not Path(f"/proc/{pids[0]}").exists()
 

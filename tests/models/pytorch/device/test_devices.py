@@ -54,12 +54,14 @@ def queue() -> Iterator[Queue]:
 
 
 def test_the_host_s_clock_times_the_call() -> None:
+    begin = time.perf_counter()
     result, seconds = timed(Cpu(), lambda: time.sleep(BUSY_S) or "done")
-    assert result == "done" and BUSY_S <= seconds < 20 * BUSY_S
+    assert result == "done" and BUSY_S <= seconds <= time.perf_counter() - begin
 
 
 def test_a_device_s_clock_times_its_own_work_and_none_from_before(queue: Queue) -> None:
     queue.work.submit(time.sleep, 4 * BUSY_S)  # not yet done when the call is made
+    free = queue.work.submit(time.perf_counter)
     given = threading.Event()
 
     def call() -> str:
@@ -69,7 +71,7 @@ def test_a_device_s_clock_times_its_own_work_and_none_from_before(queue: Queue) 
 
     result, seconds = timed(queue, call)
     assert result == "given" and given.is_set()
-    assert BUSY_S <= seconds < 3 * BUSY_S
+    assert BUSY_S <= seconds <= time.perf_counter() - free.result()
 
 
 def test_the_cpu_runs_again_what_a_gpu_would_play_back() -> None:

@@ -18,10 +18,11 @@ from torch import Tensor, nn
 from isobatch.models.spec.case import Case, Shrink, file_name, script
 from isobatch.models.spec.runner import Layer, Rows
 from isobatch.models.spec.templates import common
-from isobatch.pipeline.explain.locate import LayerFinding, Located
+from isobatch.pipeline.explain.findings import LayerFinding, Located
 from isobatch.pipeline.explain.reproducer.reduce import differing, reduce_data
 from isobatch.pipeline.explain.reproducer.write import FOLDER, start_scripts, still_there, write_reproducers
 from tests.models.pytorch.small_networks import OneUlpWhenBatched, opened, pixels, seeded, with_planted
+from tests.waiting import ENDS_S
 
 Arrays = dict[str, Any]
 
@@ -91,10 +92,8 @@ def write(net: nn.Module, folder: Path, kind: str = "conv2d", found_by: str = "c
 
 
 def run(path: Path, *flags: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    given = {name: value for name, value in os.environ.items() if name not in common.CAPS}
-    return subprocess.run(
-        [sys.executable, "-I", str(path), *flags], capture_output=True, text=True, timeout=120, env=given | environment
-    )
+    argv, env = [sys.executable, "-I", str(path), *flags], os.environ | environment
+    return subprocess.run(argv, capture_output=True, text=True, timeout=ENDS_S, env=env)
 
 
 SEVERAL = """
@@ -122,10 +121,9 @@ for path, flags, environment in json.loads(sys.argv[1]):
 
 def run_several(*jobs: tuple[Path, list[str], dict[str, str]]) -> list[tuple[int, str]]:
     """(exit code, what was printed) of each script with its flags and environment."""
-    given = {name: value for name, value in os.environ.items() if name not in common.CAPS}
     asked = json.dumps([(str(path), flags, environment) for path, flags, environment in jobs])
     argv = [sys.executable, "-I", "-c", SEVERAL, asked]
-    done = subprocess.run(argv, stdout=subprocess.PIPE, text=True, timeout=120, env=given, check=True)
+    done = subprocess.run(argv, stdout=subprocess.PIPE, text=True, timeout=ENDS_S, check=True)
     return [(code, text) for code, text in map(json.loads, done.stdout.splitlines())]
 
 

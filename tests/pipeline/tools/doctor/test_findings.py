@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -172,9 +171,7 @@ def test_this_machine_is_examined_by_real_workers(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(machine, "Workers", lending(launchers))
     said: list[str] = []
-    begin = time.monotonic()
     found = machine.examine(said.append)
-    assert time.monotonic() - begin < 120  # 15 on an idle machine; a launcher that hung would take 300
     assert said and not list(tmp_path.iterdir())
     by_name = {one.name: one for one in found}
     assert {row.name for row in all_variants()} <= set(by_name)
@@ -185,9 +182,7 @@ def test_this_machine_is_examined_by_real_workers(
 def test_a_torch_that_cannot_be_imported_is_an_answer_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "torch.py").write_text("raise ImportError('no torch here')\n")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))  # the launcher's children look there first
-    begin = time.monotonic()
     probes = machine._probe({"OMP_NUM_THREADS": "1"})
-    assert time.monotonic() - begin < 60  # and not the time that a launcher may take to start
     assert "no torch here" in probes.errors["torch"] and probes.errors["onnxruntime"]
     found = variants(probes)
     assert states(found, "missing") >= {"fp32", "int8-x86", "ort-fp32"}

@@ -28,6 +28,7 @@ from isobatch.reports.blocks import Paragraph, Table
 from isobatch.reports.files.html import page
 from isobatch.reports.files.markdown import document
 from isobatch.reports.pages.ops_map import TITLE, sections
+from tests.waiting import ENDS_S
 
 SMALL = Operation("linear", (8,), 4)
 ROWS = np.random.default_rng(0).standard_normal((4, 8), np.float32)
@@ -121,7 +122,7 @@ def crash(payload: Any, emit: Any) -> None:
 def test_an_arithmetic_whose_worker_ends_is_recorded_and_the_report_is_partial(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(execute, "PRELOAD", "json")
     monkeypatch.setattr(ops, "ARITHMETICS", (Arithmetic("fp32", "no.such:thing"),))
-    with Workers(timeout_s=30) as workers:
+    with Workers(timeout_s=ENDS_S) as workers:
         (found,) = measure_arithmetics(workers, 1, [2], 1, lambda name, cost: None)
     assert found.status == "failed" and found.reason and "no" in found.reason
     assert report(found).exit_code() == 3

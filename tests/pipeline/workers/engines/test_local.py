@@ -12,6 +12,7 @@ from isobatch.pipeline.workers.call import WorkerError
 from isobatch.pipeline.workers.engines import Task, run_tasks
 from isobatch.pipeline.workers.engines.local import LocalEngine
 from isobatch.pipeline.workers.pool import Workers
+from tests.waiting import ENDS_S, until
 
 HERE = "tests.pipeline.workers.engines.test_local"
 
@@ -25,8 +26,7 @@ def work(payload: dict[str, Any], emit: Any) -> tuple[float, float]:
     if payload["meets"]:
         own, other = map(Path, payload["meets"])
         own.touch()
-        while not other.exists() and time.monotonic() < begin + 20:
-            time.sleep(0.01)
+        until(other.exists)
     time.sleep(0.15)
     return begin, time.monotonic()
 
@@ -34,7 +34,7 @@ def work(payload: dict[str, Any], emit: Any) -> tuple[float, float]:
 @pytest.fixture
 def workers(monkeypatch: pytest.MonkeyPatch) -> Iterator[Workers]:
     monkeypatch.setattr(execute, "PRELOAD", "json")
-    with Workers(timeout_s=30) as found:
+    with Workers(timeout_s=ENDS_S) as found:
         yield found
 
 

@@ -1,13 +1,11 @@
 """The same study on a real cluster of two nodes, one of them killed in the middle: the same evidence."""
 
-import importlib.util
 import json
 import os
 import secrets
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,19 +18,19 @@ from isobatch.pipeline.storage.files import StoreError
 from isobatch.pipeline.workers.engines.ray_cluster import unlike
 from isobatch.pipeline.workers.engines.ray_files import Shipped
 from isobatch.pipeline.workers.engines.ray_node import moved
+from tests.waiting import ENDS_S, until
 
 ROOT = Path(__file__).resolve().parents[4]
-HAS_RAY = importlib.util.find_spec("ray") is not None
-needs_ray = pytest.mark.skipif(not HAS_RAY, reason="ray is not installed: requirements-ray.txt")
 STUDY = (
     *("--model", "resnet18", "--weights", "random", "--inputs", "photos", "--image-size", "32", "--images", "4"),
     *("--batch-sizes", "2,4", "--threads", "1", "--variants", "fp32,ort-int8", "--no-explain"),
+    *("--race-seconds", "0"),
 )
 
 
 def study(home: Path, out: str, *argv: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(ROOT / "run.py"), *STUDY, "--out", out, *argv]
-    return subprocess.run(command, cwd=home, capture_output=True, text=True, timeout=300)
+    return subprocess.run(command, cwd=home, capture_output=True, text=True, timeout=ENDS_S)
 
 
 def evidence(folder: Path) -> dict[str, Any]:
@@ -64,7 +62,7 @@ def cluster() -> Iterator[tuple[Any, Any]]:
         os.environ.update(before)
 
 
-@needs_ray
+@pytest.mark.extras
 def test_a_cluster_that_loses_a_node_gives_the_evidence_of_one_machine(tmp_path: Path) -> None:
     here = study(tmp_path, "here")
     assert here.returncode in (0, 1), here.stderr
@@ -73,12 +71,10 @@ def test_a_cluster_that_loses_a_node_gives_the_evidence_of_one_machine(tmp_path:
         running = subprocess.Popen(
             [*command, "--ray-address", three.address], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
-        deadline = time.monotonic() + 240
-        while not list(tmp_path.glob("there/evidence/*/*.safetensors")) and time.monotonic() < deadline:
-            time.sleep(0.05)
+        until(lambda: list(tmp_path.glob("there/evidence/*/*.safetensors")), running)
         assert running.poll() is None
         three.remove_node(mortal, allow_graceful=False)
-        _, said = running.communicate(timeout=240)
+        _, said = running.communicate(timeout=ENDS_S)
     assert running.returncode == here.returncode, said.decode()
     warnings = json.loads((tmp_path / "there" / "report.json").read_text())["warnings"]
     (warned,) = (one["text"] for one in warnings if one["code"] == "other-machine")
@@ -88,7 +84,7 @@ def test_a_cluster_that_loses_a_node_gives_the_evidence_of_one_machine(tmp_path:
     assert evidence(tmp_path / "there") == expected
 
 
-@needs_ray
+@pytest.mark.extras
 def test_a_cluster_of_its_own_and_one_that_is_not_there(tmp_path: Path) -> None:
     assert study(tmp_path, "own", "--engine", "ray").returncode in (0, 1)
     ended = study(tmp_path, "none", "--engine", "ray", "--ray-address", "127.0.0.1:1")
@@ -97,8 +93,10 @@ def test_a_cluster_of_its_own_and_one_that_is_not_there(tmp_path: Path) -> None:
     assert not (tmp_path / "none").exists()
 
 
-@pytest.mark.skipif(HAS_RAY, reason="ray is installed")
-def test_without_ray_one_line_says_what_to_install(tmp_path: Path) -> None:
+def test_without_ray_one_line_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    absent = "raise ModuleNotFoundError(\"No module named 'ray'\", name='ray')\n"
+    (tmp_path / "ray.py").write_text(absent)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     ended = study(tmp_path, "none", "--engine", "ray", "--quiet")
     assert (ended.returncode, ended.stdout, ended.stderr.count("\n")) == (2, "", 1)
     assert ended.stderr.startswith("error [ray-missing]: ")
