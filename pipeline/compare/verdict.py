@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from isobatch.pipeline.compare.clipping import clipping, largest_clip
 from isobatch.pipeline.compare.margins import (
     Images,
     Observation,
@@ -19,7 +20,7 @@ from isobatch.pipeline.compare.margins import (
     smallest_margins,
     united,
 )
-from isobatch.pipeline.compare.statistics import rate_lower, rate_upper
+from isobatch.pipeline.compare.statistics import rate_upper
 from isobatch.pipeline.evidence.evidence import Evidence
 from isobatch.pipeline.evidence.rows import all_alike, non_finite_rows
 from isobatch.pipeline.records.study import (
@@ -32,11 +33,7 @@ from isobatch.pipeline.records.study import (
     Margin,
     Verdict,
 )
-from isobatch.pipeline.records.wording import counted, number, out_of, percent, setting, sizes
-
-CLIP_LIMIT, CLIP_SEEN, CLIPPED = 0.01, 1000, 20
-"""Outputs are not worth comparing where a quantized layer surely has more than this share of its activations at the
-clip limits: of at least so many values seen, at least so many clipped, and a 95 % lower bound above the share."""
+from isobatch.pipeline.records.wording import counted, number, out_of, setting, sizes
 
 
 @dataclass(frozen=True)
@@ -72,7 +69,7 @@ def inputs_verdict(tested: Sequence[Tested], n_images: int) -> InputsVerdict | N
         decided_by = decided_by.model_copy(update={"why": f"{decided_by.why} {fewer}"})
     flipped = united(((one.images, one.flipped) for one in seen), np.logical_or)[1] if seen else np.zeros(0)
     flips = min(int(flipped.sum()), n_images)
-    clip_layer, clip_share = _largest_clip(tested) or (None, None)
+    clip_layer, clip_share = largest_clip(item.evidence for item in tested) or (None, None)
     return InputsVerdict(
         inputs=tested[0].evidence.inputs,
         verdict=verdict,
@@ -149,15 +146,8 @@ def _invalid(tested: Sequence[Tested]) -> Decision | None:
         if found:
             batch_size, why = found
             return "invalid", _decided(item.evidence.inputs, item.condition, batch_size, why)
-    sure = [one for one in _clips(tested) if _is_clipping(*one[1:])]
-    if not sure:
-        return None
-    layer, share, _ = max(sure, key=lambda one: one[1])
-    why = (
-        f"Layer {layer} has {percent(share)} of its activations at the clip limits of its 8-bit range, "
-        f"more than {percent(CLIP_LIMIT)}: outputs this distorted say nothing about batching."
-    )
-    return "invalid", _decided(tested[0].evidence.inputs, None, None, why)
+    clips = clipping(item.evidence for item in tested)
+    return None if clips is None else ("invalid", _decided(tested[0].evidence.inputs, None, None, clips))
 
 
 def _non_finite(item: Tested) -> tuple[int, str] | None:
@@ -225,40 +215,6 @@ def _exposure(tested: Sequence[Tested], seen: Sequence[Observation], margin: Mar
         f"{out_of(len(exposed), len(margins), 'image')} could: the margin of image {images[at]} is "
         f"{number(float(margins[at]))}, within twice the {number(noise)} seen on the others"
     )
-
-
-def clip_notes(tested: Sequence[Tested]) -> list[str]:
-    """What is to be said of layers that clip more than the limit on too few values to reject a variant for it."""
-    unsure = {
-        layer: (share, seen)
-        for layer, share, seen in _clips(tested)
-        if share > CLIP_LIMIT and seen is not None and not _is_clipping(share, seen)
-    }
-    return [
-        f"layer {layer} has {percent(share)} of {counted(seen, 'activation')} at the clip limits of its 8-bit range: "
-        "too few to say that it clips; more images would tell"
-        for layer, (share, seen) in unsure.items()
-    ]
-
-
-def _is_clipping(share: float, seen: int | None) -> bool:
-    """Whether a layer surely clips more than the limit; older evidence does not tell on how many values."""
-    if seen is None:
-        return share > CLIP_LIMIT
-    lost = round(share * seen)
-    return seen >= CLIP_SEEN and lost >= CLIPPED and rate_lower(lost, seen) > CLIP_LIMIT
-
-
-def _clips(tested: Sequence[Tested]) -> Iterator[tuple[str, float, int | None]]:
-    """Each quantized layer of each condition: its name, the share at the limits, and on how many values."""
-    for item in tested:
-        seen = item.evidence.clip_seen or {}
-        yield from ((layer, share, seen.get(layer)) for layer, share in (item.evidence.clip_shares or {}).items())
-
-
-def _largest_clip(tested: Sequence[Tested]) -> tuple[str, float] | None:
-    shares = [(layer, share) for layer, share, _ in _clips(tested)]
-    return max(shares, key=lambda pair: pair[1], default=None)
 
 
 def _decided(inputs: str, condition: Condition | None, batch_size: int | None, why: str) -> DecidedBy:

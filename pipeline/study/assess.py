@@ -16,8 +16,9 @@ from isobatch.models.spec.words import Manifest, VariantSpec
 from isobatch.pipeline.compare.accuracy import accuracy, accuracy_drop
 from isobatch.pipeline.compare.accuracy_by_batch_size import batch_accuracy, content_numbers
 from isobatch.pipeline.compare.batch_classes import batch_classes, fingerprints
+from isobatch.pipeline.compare.clipping import clip_notes
 from isobatch.pipeline.compare.comparisons import comparisons
-from isobatch.pipeline.compare.verdict import Tested, clip_notes, images_run, inputs_verdict, repeatable, worst
+from isobatch.pipeline.compare.verdict import Tested, images_run, inputs_verdict, repeatable, worst
 from isobatch.pipeline.config.conditions import device_of
 from isobatch.pipeline.decide.agreement import Answers
 from isobatch.pipeline.evidence.evidence import Evidence
@@ -92,7 +93,7 @@ def _compared(stages: Stages, findings: Findings, name: str) -> dict[str, Any]:
             if (variant, inputs) == (name, prepared.record.name)
         ]
         every += tested
-        notes += [f"{prepared.record.name}: {note}" for note in clip_notes(tested)]
+        notes += [f"{prepared.record.name}: {note}" for note in clip_notes(one.evidence for one in tested)]
         if tested and (verdict := inputs_verdict(tested, _distinct(prepared, tested))):
             verdicts.append(verdict)
     deciding = worst(verdicts)
