@@ -26,6 +26,7 @@ _FREE_BATCH = (
     "torch.onnx.export(..., dynamic_shapes=({0: 'n'},))"
 )
 _SEEN = 8  # images whose rows tell the kind of outcome
+_ANSWERS = ("logit", "prob", "score", "class", "label")
 _UNIT = 1e-3  # how far from 1 the length of a normalised row may be
 
 
@@ -140,10 +141,13 @@ def _in_words(error: Exception) -> str:
 def choose(model: onnx.ModelProto, leaves: tuple[Leaf, ...], rows: NDArray[Any], asked: str = "auto") -> Outcome:
     """The outcome in rows of these outputs: the kind ``asked``, or by shape, last operator and values.
 
-    Of several outputs the first with one row of values an image, else the first. Raises OnnxError where the outputs do
+    Of several outputs the first with one row of values an image, one that is called logits or the like before others,
+    else the first. Raises OnnxError where the outputs do
     not have the kind asked for.
     """
-    leaf = next((one for one in leaves if _axes(one) == 1 and one.dtype.startswith("float")), leaves[0])
+    rows_of_values = [one for one in leaves if _axes(one) == 1 and one.dtype.startswith("float")]
+    called = [one for one in rows_of_values if any(word in one.name.lower() for word in _ANSWERS)]
+    leaf = (called or rows_of_values or list(leaves))[0]
     last = last_operators(model).get(leaf.name, "")
     values = rows[:, leaf.start : leaf.stop].astype(np.float64)
     kind, why = _kind(leaf, last, values)

@@ -24,10 +24,11 @@ _PICTURES = Input("images", "float32", (3, None, None))
 
 def as_pictures(path: Path, interface: Sequence[Input]) -> bool:
     """Whether this .npy goes the way of pictures: NCHW for the usual input, or pixels to be normalised for floats."""
-    if not interface or interface[0].usual:
-        array = _loaded(path, mapped=True)[""]
-        return not interface or array.ndim != 4 or array.shape[1] == 3 or array.shape[3] != 3
-    array = _loaded(path, mapped=True)[""]
+    if not interface:
+        return True
+    array = _loaded(path)[""]
+    if interface[0].usual:
+        return array.ndim != 4 or array.shape[1] == 3 or array.shape[3] != 3
     return interface[0].dtype != "uint8" and array.dtype == np.uint8 and array.ndim == 4 and array.shape[1] == 3
 
 
@@ -63,7 +64,7 @@ def prepare_arrays(request: InputsRequest, path: Path) -> PreparedSet:
     return store_own(own, request, choose_own(own, request), labels, "; ".join(said))
 
 
-def _loaded(path: Path, mapped: bool = False) -> dict[str, NDArray[Any]]:
+def _loaded(path: Path) -> dict[str, NDArray[Any]]:
     """The arrays of the file by name; "" for the one of a .npy file. Nothing is unpickled."""
     try:
         with warnings.catch_warnings():

@@ -18,7 +18,7 @@ class InputError(ValueError):
     """The inputs cannot be had. The message is one line: what was asked, what exists, what to do next.
 
     ``code`` is stable: ``unknown-inputs`` ``bad-request`` ``unreadable`` ``no-images`` ``changed`` ``npy-format``
-    ``npy-dtype`` ``npy-shape`` ``npy-not-finite`` ``calibration-overlap``.
+    ``npy-dtype`` ``npy-shape`` ``npy-not-finite`` ``no-pictures`` ``calibration-overlap``.
     """
 
     def __init__(self, code: str, message: str) -> None:

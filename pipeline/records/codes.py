@@ -147,9 +147,14 @@ CODES: dict[str, Explained] = {
         "Convert it with .astype and save it again.",
     ),
     "npy-shape": _error(
-        "The array's shape is not that of images.",
-        "[n, 3, height, width] is needed, channels before height and width.",
+        "The array's shape is not that of images, or not what the ONNX file takes.",
+        "Pictures are [n, 3, height, width], channels before height and width; an ONNX file says what it takes.",
         "Save it again in that order: array.transpose(0, 3, 1, 2) for channels last.",
+    ),
+    "no-pictures": _error(
+        "Pictures were asked for, and the ONNX file takes none.",
+        "Its inputs are features, tokens, grey images or several arrays.",
+        "Give --inputs FILE.npz with an array for each input, by name, or leave --inputs out to draw some.",
     ),
     "npy-not-finite": _error(
         "The array holds NaN or an infinity.",

@@ -107,5 +107,5 @@ def test_arrays_that_do_not_fit_are_refused_with_a_remedy(
 
 
 def test_pictures_are_refused_for_a_network_that_takes_none(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="give --inputs FILE.npz with an array for each input"):
+    with pytest.raises(InputError, match=r"give --inputs FILE\.npz with an array for each input"):
         prepared(tmp_path, "digits", TOKENS)
