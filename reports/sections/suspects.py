@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from isobatch.pipeline.records.study import Study
 from isobatch.reports import numbers, views
 from isobatch.reports.blocks import Block, Bullets, Line, Paragraph, line
-from isobatch.reports.sections.original_post import INPUTS
+from isobatch.reports.sections.original_post import is_another_story
 from isobatch.reports.sections.origins import holds_for
 
 ORDER = 61
@@ -20,9 +20,9 @@ _SUSPECT = "batch-norm"
 def blocks(study: Study) -> list[Block]:
     """BatchNorm, then the order of execution: guilty or not, in which variants, on how much evidence.
 
-    Nothing in a study that did not take the post's inputs.
+    Nothing in a study of a user's file on the user's inputs, which is another story.
     """
-    if not any(one.name == INPUTS for one in study.inputs):
+    if is_another_story(study):
         return []
     found = [*_batch_norm(study), *_order(study)]
     if not found:
