@@ -105,7 +105,10 @@ def _failure(model: onnx.ModelProto, pair: NDArray[Any]) -> str | None:
         except Exception as error:  # onnxruntime's exceptions share no public base class
             why = _in_words(error)
         if why and count == 1:
-            return f"loads but cannot run one of these images: {why}; its batch may be baked in: {_FREE_BATCH}"
+            return (
+                f"loads but cannot run one of these images: {why}; it may take another size, or hold its batch inside: "
+                f"{_FREE_BATCH}"
+            )
         if why:
             return f"takes one image and not two, so its batch of 1 is baked into the graph: {why}; {_FREE_BATCH}"
     return None
@@ -133,6 +136,8 @@ def _with_copied_batch(model: onnx.ModelProto, pair: NDArray[Any]) -> onnx.Model
 def _in_words(error: Exception) -> str:
     """What onnxruntime raised, without its inner codes."""
     text = " ".join(str(error).split())
+    if "alloc" in text.lower():
+        return "it asks for more memory than such images need"
     if where := re.search(r"running (\w+) node\. Name:'([^']*)'", text):
         return f"its {where[1]} node {where[2]!r} fails"
     return re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", text)[:300]
