@@ -98,12 +98,16 @@ def _outputs(model: onnx.ModelProto, images: NDArray[Any]) -> dict[str, NDArray[
 def _failure(model: onnx.ModelProto, pair: NDArray[Any]) -> str | None:
     """What goes wrong with one image or two, and what to do; None where each gets its row."""
     for count in (1, 2):
+        ran = False
         try:
             outputs = _outputs(model, pair[:count])
+            ran = True
             wrong = next((name for name, value in outputs.items() if np.shape(value)[:1] != (count,)), None)
             why = wrong and f"gives {wrong!r} of shape {list(np.shape(outputs[wrong]))} for {count}"
         except Exception as error:  # onnxruntime's exceptions share no public base class
             why = _in_words(error)
+        if why and count == 1 and ran:
+            return f"{why} image, so a batch is baked in: {_FREE_BATCH}"
         if why and count == 1:
             return (
                 f"loads but cannot run one of these images: {why}; it may take another size, or hold its batch inside: "
