@@ -15,8 +15,8 @@ import onnx
 from numpy.typing import NDArray
 
 from isobatch.models.ort.check_user_file import LIMIT_BYTES, CheckedModel, OnnxError, check_onnx
-from isobatch.models.ort.graph import weight_layers
-from isobatch.models.ort.session import MODEL_FILE, input_name, open_session
+from isobatch.models.ort.graph import quantized_nodes, weight_layers
+from isobatch.models.ort.session import MODEL_FILE, open_session
 from isobatch.models.spec.artifact_cache import BuildRequest
 from isobatch.models.spec.words import USERS_FILE, Artifact, Json, Manifest, Network, VariantUnavailable
 from isobatch.models.weights.model_name import channels_of
@@ -44,39 +44,22 @@ def exported(request: BuildRequest) -> Artifact:
     if network.onnx_path is not None:
         checked = check_onnx(Path(network.onnx_path), network.onnx_sha256)
         fields |= {"artifact": "onnx-file", "onnx_sha256": checked.sha256}
-        return request.cache.get(fields, lambda folder: _adopt(checked, network.size, folder))
+        return request.cache.get(fields, lambda folder: _adopt(checked, folder))
     fields |= {"artifact": "onnx-export", "model": network.model, "weights_sha256": network.weights_sha256}
     fields |= {name: version(name) for name in ("torch", "torchvision", "onnxscript")}
     return request.cache.get(fields, lambda folder: _export(network, request.say, folder))
 
 
-def refusal(path: Path, height: int, width: int, sha256: str | None = None, called: str | None = None) -> str | None:
-    """Why the user's graph gives no row each for images of that size, alone and together; None where it does.
-
-    ``sha256``: of the file when it was checked; ``called``: its name for the user. Raises OnnxError where the file is
-    not one to be run at all, Altered where it is another one than was checked.
-    """
-    checked = check_onnx(path, sha256)
-    if (checked.height or height, checked.width or width) != (height, width):
-        return f"its input is fixed at {checked.height or 'any'} x {checked.width or 'any'}"
-    try:
-        _run_alone_and_together(checked.model.SerializeToString(), called or path.name, (height, width))
-    except OnnxError as error:
-        return str(error)
-    return None
-
-
-def _adopt(checked: CheckedModel, size: tuple[int, int], folder: Path) -> Manifest:
+def _adopt(checked: CheckedModel, folder: Path) -> Manifest:
     graph = checked.model.graph
     weights = {tensor.name for tensor in graph.initializer}
     for value in [value for value in graph.input if value.name in weights]:
         graph.input.remove(value)  # files of IR version 3 list them; the converters take the first input for the images
     checked.model.ir_version = max(checked.model.ir_version, 4)
     onnx.save(checked.model, folder / MODEL_FILE)
-    height, width = size
-    tried = checked.height or height, checked.width or width
-    _run_alone_and_together(folder / MODEL_FILE, MODEL_FILE, tried)
-    return _manifest(checked.model, {"exporter": USERS_FILE})
+    quantized = quantized_nodes(checked.model)
+    notes = [f"int8 as given: the file holds {quantized} quantizing nodes, and runs as it is"] if quantized else []
+    return _manifest(checked.model, {"exporter": USERS_FILE} | ({"as_given": "int8"} if quantized else {}), *notes)
 
 
 def _export(network: Network, say: Callable[[str], None], folder: Path) -> Manifest:
@@ -187,7 +170,7 @@ def _run_alone_and_together(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
     """Two random images [2, channels, *size], and their logits [2, classes]: each alone, and both together."""
     session = open_session(graph, threads=len(os.sched_getaffinity(0)), quiet=True)
-    name = input_name(session)
+    name = session.get_inputs()[0].name
     images = _random_images(size, channels)
     try:
         singles = np.concatenate([session.run(None, {name: images[i : i + 1]})[0] for i in range(2)])

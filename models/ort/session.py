@@ -42,9 +42,3 @@ def open_session(
     if quiet:
         options.log_severity_level = _FATAL
     return ort.InferenceSession(os.fspath(model) if isinstance(model, Path) else model, options, providers=[provider])
-
-
-def input_name(session: ort.InferenceSession) -> str:
-    """The name of the graph's only input."""
-    name: str = session.get_inputs()[0].name
-    return name

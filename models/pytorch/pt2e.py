@@ -133,8 +133,8 @@ class Pt2eRunner(TorchRunner):
         note = "the first call of each shape lowers a graph of its own"
         return Effective(precision, "oneDNN (lowered PT2E graph)", integer, layers, note)
 
-    def clip_shares(self, images: NDArray[np.float32]) -> dict[str, float]:
-        """Per quantized activation, by its node, the share (0 to 1) at a limit other than real zero.
+    def clip_counts(self, images: NDArray[np.float32]) -> dict[str, tuple[int, int]]:
+        """Per quantized activation, by its node, how many values are at a limit other than real zero, of how many.
 
         Taken from the graph before it is lowered, whose rounding steps are visible.
         """
@@ -142,13 +142,13 @@ class Pt2eRunner(TorchRunner):
         watch = _ClipCounter(net.graph_module)
         with torch.inference_mode():
             watch.run(self._input(images))
-        return watch.shares
+        return watch.counts
 
 
 class _ClipCounter(fx.Interpreter):
     def __init__(self, graph: fx.GraphModule) -> None:
         super().__init__(graph)
-        self.shares: dict[str, float] = {}
+        self.counts: dict[str, tuple[int, int]] = {}
 
     def run_node(self, n: fx.Node) -> Any:
         result = super().run_node(n)
@@ -156,7 +156,7 @@ class _ClipCounter(fx.Interpreter):
             source, _, zero_point, *limits = n.args[:5]
             values = result.numpy()
             clipped = sum(int(np.count_nonzero(values == limit)) for limit in limits if limit != zero_point)
-            self.shares[str(source)] = clipped / values.size
+            self.counts[str(source)] = (clipped, values.size)
         return result
 
 

@@ -9,9 +9,12 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from isobatch.pipeline.compare.metrics import Values, measure_all
+from isobatch.models.spec.outcome import Outcome
+from isobatch.pipeline.compare.leaves import measure_leaves
+from isobatch.pipeline.compare.metrics import Values
 from isobatch.pipeline.evidence.evidence import Evidence, Pass, PassKind
-from isobatch.pipeline.evidence.rows import all_alike, blocks, row_distance, same_bits, top1
+from isobatch.pipeline.evidence.outcomes import changed
+from isobatch.pipeline.evidence.rows import all_alike, blocks, row_distance, same_bits
 from isobatch.pipeline.records.study import Comparison, ComparisonKind, Condition
 
 Rows = NDArray[Any]
@@ -40,13 +43,13 @@ def comparisons(
 
     def record(kind: ComparisonKind, batch_size: int, pairs: Pairs, at: Condition = condition) -> None:
         if len(pairs.images):
-            found.append(_comparison(first.inputs, at, kind, batch_size, pairs.reference, pairs.candidate))
+            found.append(_comparison(first, at, kind, batch_size, pairs.reference, pairs.candidate))
 
     found: list[Comparison] = []
     for n in batch_sizes(first, "batched"):
         record("batch-vs-singles", n, against_singles(first, n))
     if second is not None:
-        found.append(_comparison(first.inputs, condition, "repeat", 1, first.singles, second.singles))
+        found.append(_comparison(first, condition, "repeat", 1, first.singles, second.singles))
         if not _mismatch(first.singles, second.singles):
             for n in batch_sizes(first, "batched"):
                 record("repeat", n, _against_repeat(first, second, n))
@@ -57,7 +60,7 @@ def comparisons(
     if reference is not None:
         singles, start = first.singles, first.span[0] - reference.span[0]  # the reference may have seen more images
         ruler = reference.singles[start : start + len(singles)]
-        found.append(_comparison(first.inputs, condition, "vs-reference", 1, ruler, singles))
+        found.append(_comparison(first, condition, "vs-reference", 1, ruler, singles))
     return found
 
 
@@ -79,7 +82,7 @@ def against_singles(evidence: Evidence, n: int) -> Pairs:
         (_images(chosen), evidence.alone(chosen.images), evidence.outputs(chosen))
         for chosen in evidence.find("batched", n)
     ]
-    return _one_row_an_image(parts)
+    return _one_row_an_image(parts, evidence.outcome)
 
 
 def _against_repeat(first: Evidence, second: Evidence, n: int) -> Pairs:
@@ -91,7 +94,7 @@ def _against_repeat(first: Evidence, second: Evidence, n: int) -> Pairs:
             plain = next(p for p in evidence.find("batched", n) if (p.start - chosen.start) % n == 0)
             images = _images(chosen)
             parts.append((images, evidence.outputs(plain)[images - plain.start], evidence.outputs(chosen)))
-    return _one_row_an_image(parts)
+    return _one_row_an_image(parts, first.outcome)
 
 
 def _against_plain(evidence: Evidence, passes: Sequence[Pass]) -> Pairs:
@@ -105,17 +108,17 @@ def _against_plain(evidence: Evidence, passes: Sequence[Pass]) -> Pairs:
                 continue  # its batches hold other images together: two things would have changed at once
             shared = np.flatnonzero((images >= plain.start) & (images < plain.stop))
             parts.append((images[shared], evidence.outputs(plain)[images[shared] - plain.start], rows[shared]))
-    return _one_row_an_image(parts)
+    return _one_row_an_image(parts, evidence.outcome)
 
 
 def _images(chosen: Pass) -> Images:
     return np.asarray(chosen.images, dtype=np.int64)
 
 
-def _one_row_an_image(parts: Iterable[tuple[Images, Rows, Rows]]) -> Pairs:
+def _one_row_an_image(parts: Iterable[tuple[Images, Rows, Rows]], outcome: Outcome) -> Pairs:
     """The parts as one, in image order, so that n counts images.
 
-    An image met twice at one N keeps the row farthest from its reference: first by a changed top-1, then by largest
+    An image met twice at one N keeps the row farthest from its reference: first by a changed outcome, then by largest
     |difference| (NaN: infinitely far), then by unequal bytes.
     """
     columns = list(zip(*parts, strict=True))
@@ -130,21 +133,21 @@ def _one_row_an_image(parts: Iterable[tuple[Images, Rows, Rows]]) -> Pairs:
     one, other = reference[rivals], candidate[rivals]
     keys[0, rivals] = ~same_bits(one, other).all(axis=1)
     keys[1, rivals] = np.nan_to_num(row_distance(one, other), nan=np.inf, posinf=np.inf)
-    keys[2, rivals] = top1(one) != top1(other)
+    keys[2, rivals] = changed(one, other, outcome) if outcome.kind != "embedding" else False
     order = np.lexsort((*-keys, images))
     kept = order[np.flatnonzero(np.diff(images[order], prepend=-1))]
     return Pairs(images[kept], reference[kept], candidate[kept])
 
 
 def _comparison(
-    inputs: str, condition: Condition, kind: ComparisonKind, batch_size: int, reference: Rows, candidate: Rows
+    evidence: Evidence, condition: Condition, kind: ComparisonKind, batch_size: int, reference: Rows, candidate: Rows
 ) -> Comparison:
     mismatch = _mismatch(reference, candidate)
     measured: Values = {"n_images_equal": 0, "bitwise_equal": False}
     if not mismatch:
-        measured = measure_all(reference, candidate)
+        measured = measure_leaves(reference, candidate, evidence.outcome)
     return Comparison(
-        inputs=inputs,
+        inputs=evidence.inputs,
         condition=condition,
         kind=kind,
         batch_size=batch_size,

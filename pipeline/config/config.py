@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
-from isobatch.models.registry import all_variants, find_variant, installed
 from isobatch.models.spec.images import Size
+from isobatch.models.spec.outcome import KINDS
 from isobatch.models.spec.words import CudaOptions
 from isobatch.pipeline.config.grid import AXES, CUDA_AXES, MEMORY_FORMATS, OWN_SIZE, Axes, only_wished, read_grid, words
 from isobatch.pipeline.config.numbers import LARGEST_SEED, numbers, real_number, seconds, whole
@@ -20,6 +20,7 @@ from isobatch.pipeline.config.policy_flags import PolicyFlags as PolicyFlags  # 
 from isobatch.pipeline.config.policy_flags import read_policy
 from isobatch.pipeline.config.preprocessing import Preprocessing, read_preprocessing, read_size
 from isobatch.pipeline.config.sources import DEFAULT, Setting, Settings
+from isobatch.pipeline.config.variants import variants_of
 from isobatch.pipeline.machine.isa_caps import CAPS, NATIVE
 from isobatch.pipeline.records.errors import UsageError
 from isobatch.pipeline.records.study import NEIGHBOURS, Policy
@@ -41,6 +42,7 @@ class Config:
     weights: str = "auto"
     state_dict: str | None = None  # which of the state dicts in a weights file
     inputs: str = "auto"
+    outcome: str = "auto"  # of an ONNX file: what is read from its outputs
     class_order: str | None = None  # of labelled folders: "text" or "number"; None: by what they are called
     classes: str | None = None  # a file with the names of the classes
     labels: str | None = None  # a file with the labels of the images
@@ -105,12 +107,13 @@ def read_config(arguments: argparse.Namespace) -> Config:
     axes = read_grid(arguments.grid, explicit, device)
     image_size, also_sizes = _sides(axes["image_size"])
     return Config(
-        variants=_variants(arguments.variants),
+        variants=variants_of(arguments.variants, arguments.onnx is not None),
         model=arguments.model,
         onnx=arguments.onnx,
         weights=arguments.weights,
         state_dict=arguments.state_dict,
         inputs=arguments.inputs,
+        outcome=_outcome(arguments),
         class_order=arguments.class_order,
         classes=arguments.classes,
         labels=arguments.labels,
@@ -204,23 +207,20 @@ def _cuda(axes: Axes) -> tuple[CudaOptions, ...]:
     return able
 
 
+def _outcome(arguments: argparse.Namespace) -> str:
+    text: str = arguments.outcome
+    known = ("auto", *KINDS)
+    if text not in known:
+        near = difflib.get_close_matches(text, known, n=1, cutoff=0.0)[0]
+        raise UsageError("usage", f"--outcome {text!r}: did you mean {near!r}? There are {listed(known)}")
+    if text != "auto" and arguments.onnx is None:
+        raise UsageError("usage", f"--outcome {text!r} needs --onnx FILE: torchvision's networks are classifiers")
+    return text
+
+
 def _race_seconds(arguments: argparse.Namespace) -> float:
     asked = real_number("--race-seconds", arguments.race_seconds)
     return (QUICK_RACE_S if arguments.quick else RACE_S) if asked is None else asked
-
-
-def _variants(text: str) -> tuple[str, ...]:
-    if text == "all":
-        return tuple(row.name for row in all_variants() if not row.optional and (not row.extra or installed(row)))
-    names = [name.strip() for name in text.split(",") if name.strip()]
-    if not names:
-        raise UsageError("unknown-variant", "--variants names none: give 'all' or a list such as fp32,ort-int8")
-    for name in names:
-        try:
-            find_variant(name)
-        except KeyError as error:
-            raise UsageError("unknown-variant", error.args[0]) from None
-    return tuple(dict.fromkeys(names))
 
 
 def _address(arguments: argparse.Namespace) -> str | None:

@@ -8,6 +8,7 @@ import re
 from typing import NoReturn
 
 import isobatch
+from isobatch.models.spec.outcome import KINDS
 from isobatch.pipeline.config.grid import MEMORY_FORMATS
 from isobatch.pipeline.config.policy_flags import add_policy
 from isobatch.pipeline.config.preprocessing import add_preprocessing
@@ -92,7 +93,10 @@ def add_scope(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
         "--weights", default="auto", help="auto, digits, imagenet-v2, imagenet-v1, random or FILE (default: auto)"
     )
     what.add_argument("--state-dict", metavar="KEY", help="which of the state dicts in FILE, such as state_dict_ema")
-    what.add_argument("--inputs", default="auto", help="auto, seed, digits, photos, a folder, FILE.npy or FILE.npz")
+    what.add_argument(
+        "--inputs", default="auto", help="auto, seed, digits, photos, a folder, FILE.npy, FILE.npz or FILE.safetensors"
+    )
+    what.add_argument("--outcome", default="auto", help=f"of --onnx: auto or {', '.join(KINDS)} (default: auto)")
     what.add_argument(
         "--class-order",
         choices=("text", "number"),

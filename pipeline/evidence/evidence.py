@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from isobatch.models.spec.outcome import CLASSES, Outcome
 from isobatch.pipeline.records.study import NEIGHBOURS
 
 PassKind = Literal["singles", "batched", "position", "neighbours", "repeat"]
@@ -85,6 +86,8 @@ class Evidence:
     whole: str = ""  # of evidence of one part of a set: the id of the job that was cut
     device_memory: Mapping[str, int] | None = None
     warm_up_s: tuple[float, ...] = ()
+    outcome: Outcome = CLASSES  # what is read from a row
+    clip_seen: Mapping[str, int] | None = None  # by layer how many values ``clip_shares`` rests on
 
     @property
     def span(self) -> tuple[int, int]:

@@ -111,7 +111,7 @@ def call(runner: Runner, batch: NDArray[np.float32], *, wall: bool = False) -> t
     if logits.ndim != 2 or len(logits) != len(batch) or logits.size == 0:
         raise ValueError(
             f"shape-mismatch: {len(batch)} images gave an output of shape {list(logits.shape)}; "
-            "one row of logits per image is expected: [images, classes]"
+            "one row of values per image is expected: [images, values]"
         )
     if logits.dtype.name not in _FLOATS and not np.issubdtype(logits.dtype, np.integer):
         raise ValueError(f"type-mismatch: an output of {logits.dtype}; {', '.join(_FLOATS)} or integers are expected")

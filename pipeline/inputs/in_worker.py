@@ -9,6 +9,7 @@ from typing import Any
 
 from isobatch.models.registry import load
 from isobatch.models.spec.images import View
+from isobatch.models.spec.interface import Input
 from isobatch.pipeline.inputs import InputsRequest, prepare
 from isobatch.pipeline.inputs.labels_file import read_classes
 from isobatch.pipeline.machine.memory import limit_memory
@@ -52,6 +53,7 @@ def _limited(request: dict[str, Any]) -> InputsRequest:
         "folder": Path(request["folder"]),
         "class_names": names and tuple(names),
         "view": View.from_json(request["view"]),
+        "interface": tuple(Input.of(one) for one in request.get("interface") or ()),
     }
     return InputsRequest(**request | read, draw=partial(_draw, channels=request["channels"]))
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from isobatch.models.spec.images import IMAGENET, Images, Size, View
+from isobatch.models.spec.interface import Input
 from isobatch.models.spec.words import Remark
 from isobatch.pipeline.records.study import InputSet
 
@@ -18,7 +19,8 @@ class InputError(ValueError):
     """The inputs cannot be had. The message is one line: what was asked, what exists, what to do next.
 
     ``code`` is stable: ``unknown-inputs`` ``bad-request`` ``unreadable`` ``no-images`` ``changed`` ``npy-format``
-    ``npy-dtype`` ``npy-shape`` ``npy-not-finite`` ``calibration-overlap`` ``labels-file`` ``classes-file``.
+    ``npy-dtype`` ``npy-shape`` ``npy-not-finite`` ``no-pictures`` ``calibration-overlap`` ``labels-file``
+    ``classes-file``.
     """
 
     def __init__(self, code: str, message: str) -> None:
@@ -51,6 +53,7 @@ class InputsRequest:
     labels_file: str | None = None  # of labels beside the images
     calibration_images: int = 32
     labelled_images: int = 400  # at most so many of the digits' held-out images
+    interface: tuple[Input, ...] = ()  # what the network takes, where its file tells: else pictures
 
     def __post_init__(self) -> None:
         for name, least in (("images", 1), ("image_size", 1), ("calibration_images", 2), ("labelled_images", 1)):

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from isobatch.models.spec.images import IMAGENET, Images, View
+from isobatch.models.spec.images import IMAGENET, Field, Images, View
 from isobatch.pipeline.inputs.request import InputError
 from isobatch.pipeline.storage.files import write_bytes
 
@@ -33,8 +33,8 @@ def digest(row: NDArray[Any]) -> bytes:
 def store_images(name: str, path: Path, rows: Iterable[NDArray[Any]], view: View = IMAGENET) -> Images:
     """Write images to ``path`` as they come, holding one at a time; returns the set, which pixels leave normalised.
 
-    Rows are all uint8 [h, w, c], red first, or all float32 [c, h, w], of one shape (ValueError otherwise). Raises
-    InputError when there are none.
+    Rows are all uint8 [h, w, c], red first, all float32 [c, h, w], or all records of arrays that are used as they are;
+    of one shape (ValueError otherwise). Raises InputError when there are none.
     """
     rows = iter(rows)
     first = next(rows, None)
@@ -52,7 +52,10 @@ def store_images(name: str, path: Path, rows: Iterable[NDArray[Any]], view: View
             yield (row[..., ::-1] if swapped else row).tobytes()
 
     sha256 = write_bytes(path, chunks())
-    if first.dtype == np.uint8:
+    if first.dtype.names is not None:
+        fields = tuple(Field(key, first.dtype[key].base.name, first.dtype[key].shape) for key in first.dtype.names)
+        images = Images(name, str(path), "arrays", (count, *fields[0].shape), sha256, fields=fields)
+    elif first.dtype == np.uint8:
         height, width, channels = first.shape
         images = Images(
             name,

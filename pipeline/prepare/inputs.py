@@ -85,6 +85,7 @@ def prepare_inputs(stages: Stages, weights: dict[str, Any]) -> None:
         "quick": config.quick,
         "class_names": weights["class_names"],
         "num_classes": weights["num_classes"],
+        "interface": weights.get("interface"),
         "class_order": config.class_order,
         "classes_file": config.classes,
         "labels_file": config.labels,
@@ -96,7 +97,7 @@ def prepare_inputs(stages: Stages, weights: dict[str, Any]) -> None:
             raise
         what = "" if error.code else "the images could not be read: "
         raise UsageError(error.code or "inputs", f"{what}{error.reason}") from error
-    stages.sets = fitting(stages, sets)
+    stages.sets = tuple(_judged(stages, one) for one in fitting(stages, sets))
     _say_assumed(stages)
     for prepared in stages.sets:
         record = prepared.record
@@ -122,6 +123,19 @@ def _say_assumed(stages: Stages) -> None:
             "assumed-preprocessing",
             f"The preprocessing is {seen.source}: {seen.text}; say what the network takes with --mean, --std, --scale",
         )
+
+
+def _judged(stages: Stages, prepared: PreparedSet) -> PreparedSet:
+    """The set; without labels where the outcome is no class that they could be compared with."""
+    if prepared.evaluation.labels is None or stages.outcome.kind in ("classes", "binary"):
+        return prepared
+    stages.warn(
+        "labels-unused",
+        f"{prepared.record.name}: its labels are not used: one class an image is no answer to compare with an outcome "
+        f"of kind {stages.outcome.kind} (--outcome classes where it is one)",
+    )
+    record = prepared.record.model_copy(update={"labelled": False})
+    return replace(prepared, record=record, evaluation=replace(prepared.evaluation, labels=None), labelled=None)
 
 
 def _other_sizes(stages: Stages, request: dict[str, Any]) -> list[PreparedSet]:

@@ -12,6 +12,7 @@ from typing import Any, Literal, Protocol
 from isobatch.models.registry import find_variant
 from isobatch.models.shared.regular_files import Altered
 from isobatch.models.spec.artifact_cache import require_intact
+from isobatch.models.spec.outcome import CLASSES, Outcome
 from isobatch.models.spec.words import Artifact, Network, VariantSpec
 from isobatch.pipeline.config.conditions import Caps, Setting, base, base_of
 from isobatch.pipeline.config.config import Config
@@ -60,6 +61,7 @@ class Stages:
     engine: Engine
     weights: Weights | None = None
     network: Network | None = None
+    outcome: Outcome = CLASSES
     sets: tuple[PreparedSet, ...] = ()
     artifacts: dict[tuple[str, str], Artifact] = field(default_factory=dict)  # (variant, input set)
     failures: dict[str, Failure] = field(default_factory=dict)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from isobatch.models.spec.artifact_cache import file_sha256
 from isobatch.models.spec.images import sides
 from isobatch.models.spec.words import Network
+from isobatch.pipeline.config.variants import variants_of
+from isobatch.pipeline.prepare.artifacts import baseline
 from isobatch.pipeline.prepare.preprocessing import chosen_view
 from isobatch.pipeline.prepare.state import Stages
 from isobatch.pipeline.records.errors import UsageError
@@ -56,7 +58,23 @@ def prepare_weights(stages: Stages) -> dict[str, Any]:
     )
     for code, text in found.get("warnings", ()):
         stages.warn(code, text)
+    if found.get("quantized"):
+        _as_given(stages)
     return found
+
+
+def _as_given(stages: Stages) -> None:
+    """Of a file that is quantized already, all there is to measure is the file, where nothing else was named."""
+    if stages.config.variants != variants_of("all", onnx=True):
+        return
+    (left, *others) = (name for name in stages.config.variants if name != baseline(stages.config))
+    stages.warn(
+        "as-given",
+        f"the file is quantized already and runs as {baseline(stages.config)}, int8 as given: {left}"
+        f"{''.join(f', {name}' for name in others)} are made from a float32 file and are left out; give that file with "
+        "--onnx to measure them",
+    )
+    stages.config = replace(stages.config, variants=(baseline(stages.config),))
 
 
 def _resolve(stages: Stages, payload: dict[str, Any], folder: Path) -> dict[str, Any]:

@@ -147,9 +147,14 @@ CODES: dict[str, Explained] = {
         "Convert it with .astype and save it again.",
     ),
     "npy-shape": _error(
-        "The array's shape is not that of images.",
-        "[n, 3, height, width] is needed, channels before height and width.",
+        "The array's shape is not that of images, or not what the ONNX file takes.",
+        "Pictures are [n, 3, height, width], channels before height and width; an ONNX file says what it takes.",
         "Save it again in that order: array.transpose(0, 3, 1, 2) for channels last.",
+    ),
+    "no-pictures": _error(
+        "Pictures were asked for, and the ONNX file takes none.",
+        "Its inputs are features, tokens, grey images or several arrays.",
+        "Give --inputs FILE.npz with an array for each input, by name, or leave --inputs out to draw some.",
     ),
     "npy-not-finite": _error(
         "The array holds NaN or an infinity.",
@@ -322,6 +327,11 @@ CODES: dict[str, Explained] = {
         "Its images have a size of their own: the seed set by its recipe, an array by its shape.",
         "Nothing, or give images in a folder, which are cut to any size.",
     ),
+    "as-given": _warning(
+        "The ONNX file is quantized already: it is measured as it is, and nothing is made from it.",
+        "Other precisions are made from float32 weights, which such a file no longer holds.",
+        "Give the float32 file that it was made from, to measure them.",
+    ),
     "duplicate-images": _warning(
         "Some images have the same content.",
         "n counts distinct images: a copy is no further evidence.",
@@ -348,8 +358,9 @@ CODES: dict[str, Explained] = {
         "Say it with --mean, --std, --scale, --resize, --crop, or put preprocessor_config.json beside the file.",
     ),
     "labels-unused": _warning(
-        "Folders were given, and their names were not used as labels.",
-        "A picture lies beside the folders, or a folder's name is neither a class index nor the name of a class.",
+        "Labels were given, and are not used.",
+        "A picture lies beside the folders, a folder's name is neither a class index nor the name of a class, or the "
+        "outcome of the network is no class.",
         "Use --class-order text for folders in torchvision's order, or --classes FILE; the text says what was wrong.",
     ),
     "mixed-splits": _warning(

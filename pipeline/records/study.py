@@ -82,6 +82,18 @@ class Interval(Record):
 ComparisonKind = Literal["batch-vs-singles", "repeat", "position", "neighbours", "vs-reference"]
 
 
+class OutputComparison(Record):
+    """One output of a network that has several, compared alone, in its own type."""
+
+    name: str
+    n_images_equal: int
+    bitwise_equal: bool
+    max_abs: Real
+    max_abs_relative: Real
+    max_ulp: Real
+    cosine_min: Real
+
+
 class Comparison(Record):
     """Two sets of output rows of the same images, measured in float64.
 
@@ -120,6 +132,7 @@ class Comparison(Record):
     top1_flips: int | None = None
     top1_flip_upper95: Real | None = None  # one-sided exact bound on the share of images whose top-1 changes
     top5_changes: int | None = None
+    outputs: list[OutputComparison] = []  # of a network with several outputs: each alone
 
 
 class BatchClasses(Record):

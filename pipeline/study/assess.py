@@ -12,15 +12,17 @@ from numpy.typing import NDArray
 
 from isobatch.models.registry import find_variant
 from isobatch.models.spec.images import Images
+from isobatch.models.spec.words import Manifest, VariantSpec
 from isobatch.pipeline.compare.accuracy import accuracy, accuracy_drop
 from isobatch.pipeline.compare.accuracy_by_batch_size import batch_accuracy, content_numbers
 from isobatch.pipeline.compare.batch_classes import batch_classes, fingerprints
+from isobatch.pipeline.compare.clipping import clip_notes
 from isobatch.pipeline.compare.comparisons import comparisons
 from isobatch.pipeline.compare.verdict import Tested, images_run, inputs_verdict, repeatable, worst
 from isobatch.pipeline.config.conditions import device_of
 from isobatch.pipeline.decide.agreement import Answers
 from isobatch.pipeline.evidence.evidence import Evidence
-from isobatch.pipeline.evidence.rows import top1
+from isobatch.pipeline.evidence.outcomes import changed
 from isobatch.pipeline.inputs import PreparedSet
 from isobatch.pipeline.prepare.artifacts import baseline, ruler
 from isobatch.pipeline.prepare.state import Stages
@@ -50,7 +52,7 @@ def assess(stages: Stages, findings: Findings, name: str) -> VariantResult:
     result = VariantResult(
         name=name,
         runtime=spec.runtime,
-        precision=spec.precision,
+        precision=_precision(spec, manifests),
         status=failure.status if failure else "measured",
         reason=failure.reason if failure else None,
         remedy=failure.remedy if failure else None,
@@ -69,13 +71,20 @@ def assess(stages: Stages, findings: Findings, name: str) -> VariantResult:
         return result.model_copy(update={"effective": effective[-1] if effective else None})
     measured = _compared(stages, findings, name) | _accuracy(stages, findings, name)
     measured["batch_accuracy"] = _batch_accuracy(stages, findings, name)
+    measured["notes"] = [*result.notes, *measured.pop("clip_notes")]
     measured |= _agreement(stages, findings, name)
     return result.model_copy(update=measured | {"cost": findings.costs.get(name)})
 
 
+def _precision(spec: VariantSpec, manifests: Sequence[Manifest]) -> str:
+    """The variant's own; of a file that was quantized already what it brings: ``int8 as given``."""
+    given = manifests[-1].recipe.get("as_given") if manifests else None
+    return f"{given} as given" if given else spec.precision
+
+
 def _compared(stages: Stages, findings: Findings, name: str) -> dict[str, Any]:
     """What the comparisons say, as fields of VariantResult."""
-    every, verdicts = [], []
+    every, verdicts, notes = [], [], []
     for prepared in stages.sets:
         tested = [
             # the ruler against itself says nothing
@@ -84,11 +93,13 @@ def _compared(stages: Stages, findings: Findings, name: str) -> dict[str, Any]:
             if (variant, inputs) == (name, prepared.record.name)
         ]
         every += tested
+        notes += [f"{prepared.record.name}: {note}" for note in clip_notes(one.evidence for one in tested)]
         if tested and (verdict := inputs_verdict(tested, _distinct(prepared, tested))):
             verdicts.append(verdict)
     deciding = worst(verdicts)
     made = [comparison for one in every for comparison in one.comparisons]
     return {
+        "clip_notes": notes,
         "effective": Effective(**every[-1].evidence.effective) if every else None,
         "verdict": deciding and deciding.verdict,
         "decided_by": deciding and deciding.decided_by,
@@ -160,10 +171,12 @@ def _agreement(stages: Stages, findings: Findings, name: str) -> dict[str, Any]:
 
     Left out: drawn noise, and the same pictures at another size.
     """
+    if stages.outcome.kind == "raw":  # its bytes are all there is, and no other precision has the same ones
+        return {"agreement": None, "agreement_note": None}
     reference = ruler(stages.config)
     answers, natural = Answers(reference), False
     for prepared in stages.sets:
-        inputs, size = prepared.record.name, prepared.evaluation.shape[2]
+        inputs, size = prepared.record.name, prepared.evaluation.side
         if prepared.record.drawn or inputs.endswith(tuple(f"-{side}px" for side in stages.config.also_sizes)):
             continue
         natural = True
@@ -174,8 +187,8 @@ def _agreement(stages: Stages, findings: Findings, name: str) -> dict[str, Any]:
         answers.add(
             f"{counted(len(rows), 'image')} of {inputs}",
             _pictures(prepared.evaluation),
-            top1(ruled.singles[: len(rows)]),
-            top1(rows),
+            np.zeros(len(rows), np.int64),
+            changed(ruled.singles[: len(rows)], rows, stages.outcome).astype(np.int64),
         )
     run = findings.labelled
     if run is not None and run.reference is not None and (predicted := run.predictions.get(name)):

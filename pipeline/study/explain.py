@@ -100,7 +100,7 @@ def _explained(stages: Stages, result: VariantResult, prepared: PreparedSet, bud
 
 def _cost(variant: str, prepared: PreparedSet) -> float:
     images = prepared.evaluation
-    return cost(find_variant(variant), _PASSES_PER_IMAGE * len(images), images.shape[2])
+    return cost(find_variant(variant), _PASSES_PER_IMAGE * len(images), images.side)
 
 
 def _explain(stages: Stages, result: VariantResult, prepared: PreparedSet, budget: Budget) -> VariantResult:
@@ -118,7 +118,7 @@ def _explain(stages: Stages, result: VariantResult, prepared: PreparedSet, budge
     if not found["locatable"]:
         stages.skip(result.name, prepared.record.name, "origins and repair", found["why"])
         return result.model_copy(update={"not_run": stages.not_run[result.name]})
-    condition = setting.at(prepared.evaluation.shape[2])
+    condition = setting.at(prepared.evaluation.side)
     return result.model_copy(update=records(Explained(prepared.record.name, condition, found, stages.config.explain)))
 
 
@@ -169,7 +169,7 @@ def _look_inside(
         "isobatch.pipeline.study.explain_in_worker:explain_and_repair",
         # where it writes, and what others leave of the time, are no part of the kept name
         payload | {"run_folder": str(stages.run.folder), "repair_s": budget.share_s()},
-        lambda event: stages.progress.step(label, cost(spec, event["images"], images.shape[2])),
+        lambda event: stages.progress.step(label, cost(spec, event["images"], images.side)),
     )
     write_bytes(kept, [json.dumps(found).encode()])  # may hold NaN and infinities, which only this file reads back
     return found

@@ -59,7 +59,7 @@ def _jobs(stages: Stages, spec: VariantSpec, prepared: PreparedSet, setting: Set
     whole = Job(
         variant=spec.name,
         inputs=name,
-        condition=setting.at(prepared.evaluation.shape[2]),
+        condition=setting.at(prepared.evaluation.side),
         round=turn,
         passes=plan_passes(
             count,

@@ -51,7 +51,7 @@ def run_references(stages: Stages) -> dict[str, Evidence]:
         name, count = prepared.record.name, len(prepared.evaluation)
         if (artifact := stages.artifacts.get((reference, name))) is None:
             continue
-        condition = Setting(stages.threads).at(prepared.evaluation.shape[2])
+        condition = Setting(stages.threads).at(prepared.evaluation.side)
         passes = (Pass("singles", 1, 0, count),)
         whole = Job(reference, name, condition, 0, passes, artifact.key, prepared.evaluation.seen_sha256)
         jobs[name] = whole.cut(cut(count, ()))
@@ -215,6 +215,7 @@ def _payload(stages: Stages, job: Job, file: Path, images: Images) -> dict[str, 
         "timed": warmed(stages, job),
         "whole": job.whole,
         "device": dict(_device(stages, job)),
+        "outcome": stages.outcome.to_json(),
         "file": str(file),
     }
 

@@ -98,7 +98,9 @@ def run_study(
         with stages.stage("comparison"):
             findings = Findings(gathered.rounds, references, costs, labelled, policy)
             look = partial(assess, stages, findings)
-            results = for_each(stages, config.variants, "comparing its outputs", look, look)  # a failure has no outputs
+            results = for_each(
+                stages, stages.config.variants, "comparing its outputs", look, look
+            )  # a failure has no outputs
         if config.explain != "none":
             with stages.stage("explanation"):
                 explained = explain(stages, results)
@@ -129,10 +131,10 @@ def _costs(stages: Stages, rounds: Rounds) -> dict[str, Cost]:
     for prepared in stages.sets:
         name = prepared.record.name
         for (variant, inputs, condition), seen in rounds.items():
-            at = stages.base_of(find_variant(variant)).at(prepared.evaluation.shape[2])
+            at = stages.base_of(find_variant(variant)).at(prepared.evaluation.side)
             if (inputs, condition) == (name, at) and variant not in stages.failures:
                 try:
-                    found[variant] = cost_of(seen, stages.artifacts[variant, name], prepared.evaluation.shape[2])
+                    found[variant] = cost_of(seen, stages.artifacts[variant, name], prepared.evaluation.side)
                 except Exception as error:
                     stages.fail(variant, fault("reading its times", error))
     return found

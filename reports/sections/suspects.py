@@ -8,13 +8,19 @@ from isobatch.pipeline.records.study import Study
 from isobatch.reports import numbers, views
 from isobatch.reports.blocks import Block, Bullets, Line, Paragraph, line
 from isobatch.reports.sections import Section
+from isobatch.reports.sections.original_post import is_another_story
 from isobatch.reports.sections.origins import holds_for
 
 _SUSPECT = "batch-norm"
 
 
 def blocks(study: Study) -> list[Block]:
-    """BatchNorm, then the order of execution: guilty or not, in which variants, on how much evidence."""
+    """BatchNorm, then the order of execution: guilty or not, in which variants, on how much evidence.
+
+    Nothing in a study of a user's file on the user's inputs, which is another story.
+    """
+    if is_another_story(study):
+        return []
     found = [*_batch_norm(study), *_order(study)]
     if not found:
         return [Paragraph(line("Neither can be answered: no layer was replayed alone and no pass was repeated."))]
