@@ -15,7 +15,7 @@ from isobatch.pipeline.evidence.rows import row_distance, top1, top1_margin
 from isobatch.pipeline.records.study import Condition, Margin
 
 Images = NDArray[np.int64]
-_BATCHED: tuple[PassKind, ...] = ("batched", *PROBES)
+_BATCHED: tuple[PassKind, ...] = ("batched", *PROBES, "copies")
 
 
 @dataclass(frozen=True)
@@ -77,8 +77,9 @@ def _observe(evidence: Evidence, condition: Condition, passes: Sequence[Pass]) -
         at = images[index] - first
         seen[images - first] = True
         differs[at] = True
-        flipped[at] |= top1(singles) != top1(rows)
-        noise[at] = np.maximum(noise[at], row_distance(singles, rows))
+        np.logical_or.at(flipped, at, top1(singles) != top1(rows))  # of copies one image has many rows
+        with np.errstate(invalid="ignore"):  # a NaN stays one
+            np.maximum.at(noise, at, row_distance(singles, rows))
     return Observation(moved(condition, passes[0]), passes[0].batch_size, ran, seen, differs, flipped, noise)
 
 

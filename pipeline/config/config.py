@@ -51,6 +51,7 @@ class Config:
     device: str = "cpu"
     cuda: tuple[CudaOptions, ...] = ()  # the product of the axes that only --device cuda has
     quick: bool = False
+    thorough: bool = False  # all images at every N, in both processes
     explain: Explain = "default"  # how far origins are sought
     repair: bool = True
     policy: PolicyFlags = field(default_factory=PolicyFlags)
@@ -115,6 +116,7 @@ def read_config(arguments: argparse.Namespace) -> Config:
         device=device,
         cuda=_cuda(axes) if device == "cuda" else (),
         quick=arguments.quick,
+        thorough=arguments.thorough,
         explain="none" if arguments.no_explain else arguments.explain,
         repair=not arguments.no_repair,
         policy=read_policy(arguments),

@@ -13,7 +13,7 @@ _STABLE: dict[str, tuple[str, Tone]] = {
     "top1-stable": ("≈ same top-1, other bytes", "caution"),
     "batch-variant": ("≠ no", "bad"),
 }
-_BATCHED = ("batch-vs-singles", "position", "neighbours")
+_BATCHED = ("batch-vs-singles", "position", "neighbours", "copies")
 
 
 def key_figures(study: Study) -> tuple[KeyFigure, ...]:

@@ -42,7 +42,7 @@ def study(tmp_path: Path, config: Config = CONFIG) -> Stages:
 def test_under_a_cap_that_emulates_fewer_images_are_planned_and_it_is_said(tmp_path: Path) -> None:
     planned = study(tmp_path)
     found = jobs.plan_jobs(planned)
-    images = {one.condition.isa: one.passes[0].stop for one in found}
+    images = {one.condition.isa: one.passes[0].stop for one in found if one.round == 0}
     assert images == {"native": 12, "avx2": 4}
     why = "the cap avx2 hides avx512_bf16"
     left_out = planned.not_run["bf16"]
