@@ -26,10 +26,11 @@ from isobatch.pipeline.prepare.run_folder import open_run
 from isobatch.pipeline.prepare.state import Stages
 from isobatch.pipeline.prepare.weights import prepare_weights
 from isobatch.pipeline.records.study import Interval
-from isobatch.pipeline.repair.ladder import Scope, climb, tried_json
+from isobatch.pipeline.repair.ladder import Scope, climb
 from isobatch.pipeline.repair.layers import survey
 from isobatch.pipeline.repair.records import repair_records
 from isobatch.pipeline.repair.rungs import Bench, all_rungs
+from isobatch.pipeline.repair.tried import tried_json
 from isobatch.pipeline.repair.verify import every_size, price, verify
 from isobatch.pipeline.storage.places import cache_root
 from isobatch.pipeline.workers.engines.local import LocalEngine

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import onnx
@@ -17,18 +18,28 @@ from torch import Tensor, nn
 from isobatch.models.ort.check_user_file import check_onnx
 from isobatch.models.ort.runner import OrtRunner
 from isobatch.models.ort.session import MODEL_FILE
+from isobatch.models.pytorch.calls import called
 from isobatch.models.pytorch.canonical import RewritableTorchRunner
-from isobatch.models.pytorch.runner import to_numpy
-from isobatch.models.spec.runner import Runner
+from isobatch.models.spec.runner import WHOLE, Canonical
 from isobatch.models.spec.words import Artifact, Manifest, RunnerSettings
+from isobatch.models.user_copy import check_parameters, not_made_yet, private_copy
+from isobatch.models.user_inputs import as_arguments
+from isobatch.models.user_outputs import Leaves, arrays, joined, with_rows
+from isobatch.models.user_whole import WholeInParts
 
 
 class ModuleRunner(RewritableTorchRunner):
-    """Runs a user's module as it stands: in its own type and memory format, on the threads that torch has now."""
+    """Runs a user's module as it stands: in its own type and memory format, on the threads that torch has now.
 
-    def __init__(self, module: nn.Module) -> None:
-        if module.training:
-            raise ValueError("the network is in training mode, where its outputs depend on the batch: call .eval()")
+    ``kept``: it goes on living when this runner is closed, so nothing that it makes for itself may be an inference
+    tensor. Raises TypeError for a module with parameters that it has not made yet.
+    """
+
+    _places: tuple[str, ...] | None = None  # of the outputs that have rows
+
+    def __init__(self, module: nn.Module, kept: bool = False) -> None:
+        check_parameters(module)
+        self._mode: Any = torch.no_grad if kept else torch.inference_mode
         parameters = [p for p in module.parameters() if p.is_floating_point()]
         channels_last = any(
             p.dim() == 4 and p.is_contiguous(memory_format=torch.channels_last) and not p.is_contiguous()
@@ -44,20 +55,88 @@ class ModuleRunner(RewritableTorchRunner):
         """How many torch has inside operators."""
         return self._settings.threads
 
+    def learn(self, pair: NDArray[Any]) -> None:
+        """Find out, on two examples, which outputs have rows. Raises TypeError where none can be compared.
+
+        The first call of a network that makes its caches, or its parameters, then; the latter is a TypeError too.
+        """
+        before = {name for name, _ in self.net.named_parameters()}
+        one, two = self._tried(pair[:1]), self._tried(pair)
+        if made := sorted({name for name, _ in self.net.named_parameters()} - before):
+            raise TypeError(not_made_yet(made))
+        self._places = with_rows(one, two)
+
+    def leaves(self, rows: NDArray[Any]) -> Leaves:
+        """The outputs with rows by their places, each [n, ...] in its own type."""
+        if self._places is None:
+            self.learn(np.repeat(rows[:1], 2, axis=0))
+        with self._mode():
+            found = arrays(self._called(rows))
+        return {place: found[place] for place in self._places or ()}
+
+    def run(self, images: NDArray[Any]) -> NDArray[Any]:
+        """All outputs as rows [n, values]: see ``joined``."""
+        return joined(self.leaves(images), self._places or ())
+
+    def with_canonical(self, rules: Mapping[str, Canonical]) -> Self:
+        """As of every torch runner; the network as a whole with all that it takes and gives."""
+        whole = rules.get(WHOLE)
+        return self.twin(WholeInParts(self.net, whole)) if whole else super().with_canonical(rules)
+
+    def _called(self, rows: NDArray[Any]) -> Any:
+        return called(self.net, self._input(rows))
+
+    def _tried(self, rows: NDArray[Any]) -> Leaves:
+        try:
+            with self._mode():
+                return arrays(self._called(rows))
+        except (TypeError, ValueError, RuntimeError, IndexError, KeyError, AttributeError, AssertionError) as error:
+            said = " ".join(f"{type(error).__name__}: {error}".split())
+            raise TypeError(
+                f"the network cannot be run on {len(rows)} of these examples ({described(rows)}): {said[:300]}"
+            ) from error
+
+    def _rows(self, result: Any) -> NDArray[Any]:
+        found = arrays(result)
+        return joined(found, self._places or tuple(found))
+
+    def _input(self, images: NDArray[Any]) -> Any:
+        return as_arguments(images, self._tensor)
+
+    def _tensor(self, values: NDArray[Any]) -> Tensor:
+        given = torch.from_numpy(np.ascontiguousarray(values))
+        memory_format = self._format if given.dim() == 4 else torch.contiguous_format
+        dtype = self._dtype if given.is_floating_point() else given.dtype
+        return given.to(device=self._place, dtype=dtype, memory_format=memory_format, copy=True)
+
     def _prepare(self, stack: ExitStack) -> None:
-        """Leave torch's threads as the user set them."""
+        """Leave torch's threads as the user set them, and its random numbers as they were."""
+        stack.enter_context(torch.random.fork_rng(devices=[]))
 
     def _loaded(self) -> nn.Module:
         return self._load()  # neither moved nor converted: it is the user's
 
 
-def open_network(network: Any, threads: int | None = None) -> Runner:
+def described(rows: NDArray[Any]) -> str:
+    """The inputs of one example in words: ``float32 [3, 224, 224]``, ``ids int64 [12] and mask bool [12]``."""
+    if not rows.dtype.names:
+        return f"{rows.dtype} {list(rows.shape[1:])}"
+    parts = []
+    for name in rows.dtype.names:
+        kind, shape = rows.dtype[name].base, list(rows.dtype[name].shape)
+        parts.append(f"{f'input {name}' if name.isdigit() else name} {kind} {shape}")
+    return " and ".join(parts)
+
+
+def open_network(network: Any, threads: int | None = None, *, as_it_is: bool = False) -> Any:
     """A runner of a torch module, or of an ONNX file's path, bytes or ModelProto; nothing of it is changed.
 
-    Raises ValueError for a module in training mode or an ONNX file that is no classifier, TypeError for anything else.
+    A module is run as a copy on the same parameters; ``as_it_is``: itself. Raises ValueError for an ONNX file that is
+    no classifier, TypeError for parameters that are not made yet and for anything else.
     """
     if isinstance(network, nn.Module):
-        return ModuleRunner(network)
+        check_parameters(network)
+        return ModuleRunner(network, kept=True) if as_it_is else ModuleRunner(private_copy(network))
     if isinstance(network, onnx.ModelProto):
         network = network.SerializeToString()
     if isinstance(network, (bytes, str, Path)):
@@ -84,6 +163,18 @@ class GraphRunner(OrtRunner):
         super().__init__(Artifact("", folder, Manifest({}, 0)), RunnerSettings(threads))
         self.threads = threads
 
+    def learn(self, pair: NDArray[Any]) -> None:
+        """Raise TypeError for examples that no ONNX classifier takes: one float32 array of images is expected."""
+        if pair.dtype.names or pair.dtype != np.float32 or pair.ndim != 4:
+            raise TypeError(
+                f"examples of {described(pair)} for an ONNX file: one float32 array "
+                "[n, channels, height, width] is expected"
+            )
+
+    def leaves(self, rows: NDArray[Any]) -> Leaves:
+        """The logits."""
+        return {"": self.run(rows)}
+
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
@@ -93,16 +184,4 @@ class GraphRunner(OrtRunner):
 
 def network_of(runner: Any) -> Any:
     """What a user gets back of a repaired runner: the torch module, or the ONNX ModelProto."""
-    return runner.model if hasattr(runner, "model") else runner.net.eval()
-
-
-def as_images(images: Any) -> NDArray[np.float32]:
-    """Float32 images [n, c, h, w] from an array or a tensor. Raises ValueError for another shape, or fewer than two."""
-    if isinstance(images, Tensor):
-        images = to_numpy(images.detach().float())
-    found = np.ascontiguousarray(images, np.float32)
-    if found.ndim != 4 or len(found) < 2:
-        raise ValueError(
-            f"example images of shape {list(found.shape)}: give at least two, [n, channels, height, width]"
-        )
-    return found
+    return runner.model if hasattr(runner, "model") else runner.net

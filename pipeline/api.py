@@ -2,211 +2,146 @@
 
 from __future__ import annotations
 
-import math
+import time
+import warnings
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from isobatch.models.registry import load
-from isobatch.models.spec.images import Images
-from isobatch.models.spec.runner import Runner
-from isobatch.pipeline.compare.metrics import measure_all
-from isobatch.pipeline.evidence.evidence import bits
-from isobatch.pipeline.explain.locate import Located, Watched, locate
-from isobatch.pipeline.records.study import Repair
-from isobatch.pipeline.records.wording import counted, sizes
-from isobatch.pipeline.repair.ladder import Scope, best, climb, tried_json
-from isobatch.pipeline.repair.layers import survey
-from isobatch.pipeline.repair.records import repair_records
-from isobatch.pipeline.repair.rungs import Bench
+from isobatch.pipeline.records.wording import counted, listed
+from isobatch.pipeline.user.asked import Asked
+from isobatch.pipeline.user.checks import compared
+from isobatch.pipeline.user.make import repaired
+from isobatch.pipeline.user.origins import Origin, main_origin
+from isobatch.pipeline.user.progress import Progress
+from isobatch.pipeline.user.results import BatchInvariance, BatchSize, CannotRepair, MadeInvariant
+
+__all__ = [
+    "RUNGS",
+    "BatchInvariance",
+    "BatchSize",
+    "CannotRepair",
+    "MadeInvariant",
+    "compare_batch_invariance",
+    "first_origin",
+    "make_batch_invariant",
+]
 
 RUNGS = ("per-sample-scale", "surgical", "pow2-scale", "pin-shape")
 """Those whose result is a network; the others are ways to serve one."""
 
-_SEED = 0
-_LOCATED = 8  # images that the origins are located on, at most
+SECONDS = 120.0
+"""What ``make_batch_invariant`` takes at most, roughly: a step that was begun is ended."""
 
 
-class CannotRepair(Exception):
-    """No rung of the ladder makes this network batch-invariant over the scope. The message says what each one did."""
+def compare_batch_invariance(network: Any, inputs: Any, batch_sizes: Iterable[int] | None = None) -> BatchInvariance:
+    """Singles against batches of each N (2 to the number of examples by default), byte by byte, output by output.
 
-
-@dataclass(frozen=True)
-class BatchSize:
-    """The rows of one N against the singles. ``max_abs_relative``: over the largest |output| of the singles."""
-
-    batch_size: int
-    n_images: int
-    n_images_equal: int
-    max_abs: float
-    max_abs_relative: float
-
-
-@dataclass(frozen=True)
-class BatchInvariance:
-    """Whether every image's output bytes are those it gives alone, for every N of the scope."""
-
-    batch_sizes: tuple[BatchSize, ...]
-
-    @property
-    def batch_invariant(self) -> bool:
-        """All bytes are equal, at every N."""
-        return all(one.n_images_equal == one.n_images for one in self.batch_sizes)
-
-    def __str__(self) -> str:
-        differing = [one for one in self.batch_sizes if one.n_images_equal < one.n_images]
-        scope = sizes(one.batch_size for one in self.batch_sizes)
-        if not differing:
-            return f"batch-invariant at {scope}: every output byte is that of the image alone"
-        worst = max(differing, key=lambda one: one.max_abs)
-        return (
-            f"not batch-invariant at {sizes(one.batch_size for one in differing)} (tried {scope}): "
-            f"at N = {worst.batch_size} "
-            f"{worst.n_images - worst.n_images_equal} of {counted(worst.n_images, 'image')} differ from their "
-            f"singles, by up to {worst.max_abs:.3g} ({worst.max_abs_relative:.2g} of the largest output)"
-        )
-
-
-@dataclass(frozen=True)
-class MadeInvariant:
-    """A repaired network (torch module or ONNX ModelProto) and the record of how it was verified and what it costs."""
-
-    network: Any
-    repair: Repair
-
-
-def compare_batch_invariance(network: Any, images: Any, batch_sizes: Iterable[int] | None = None) -> BatchInvariance:
-    """Singles against batches of each N (2 to the number of images by default), byte by byte.
-
-    ``network``: a torch module in eval mode, or an ONNX file's path, bytes or ModelProto. ``images``: an array or
-    tensor [n, c, h, w] with n of at least 2. Raises ValueError or TypeError where one of them cannot be used.
+    ``network``: a torch module, or an ONNX file's path, bytes or ModelProto. A module is run as a copy; one with a
+    submodule in training mode as it stands, with a warning. ``inputs``: an array or tensor [n, ...] with n of at least
+    2, a tuple of such (positional) or a dict (by keyword). Outputs: a tensor [n, ...], or tuples, dicts and dataclasses
+    of such. Raises ValueError or TypeError where one of them cannot be used.
     """
-    given = _as_images(images)
-    with _opened(network) as runner:
-        return _compared(runner, given, _scope(batch_sizes, len(given)))
+    rows, scope = _examples(inputs, batch_sizes)
+    _warn_of_training(network)
+    progress = Progress()
+    try:
+        with load("isobatch.models.user_networks:open_network")(network) as runner:
+            return compared(runner, rows, scope, say=progress).result
+    finally:
+        progress.end()
 
 
 def make_batch_invariant(
     network: Any,
-    images: Any,
+    inputs: Any,
     batch_sizes: Iterable[int] | None = None,
     *,
     objective: str = "throughput",
     rungs: Sequence[str] = RUNGS,
+    seconds: float = SECONDS,
 ) -> MadeInvariant:
-    """The network repaired by the cheapest rung that holds over the scope, on these images, this machine, this thread
+    """The network repaired by the cheapest rung that holds over the scope, on these inputs, this machine, this thread
     count; and the record that says so. A network that is invariant there already comes back with a record of that.
 
-    Arguments as of ``compare_batch_invariance``. Torch weights are shared with the original, which is not changed.
-    Raises CannotRepair where no rung holds.
+    Arguments as of ``compare_batch_invariance``. Torch weights are shared with the original, which is not changed. What
+    is handed back is itself verified. Within about ``seconds``: what they were too few for is said in ``not_tried``.
+    Raises CannotRepair where no rung holds or the network is not repeatable or gives NaN, and ValueError for one with a
+    submodule in training mode.
     """
-    given = _as_images(images)
-    scope = _scope(batch_sizes, len(given))
-    with _opened(network) as runner:
-        if _compared(runner, given, scope).batch_invariant:
-            return MadeInvariant(network, _already(len(given), scope))
-        examples = cast(Images, _InMemory("example", given))  # all that a repair asks of a stored set
-        bench = _bench(runner, given, scope, objective)
-        trying = Scope([examples], scope, {}, stop_at_first=True)
-        tried = climb(bench, trying, lambda count: None, math.inf, rungs)
-        chosen = best(tried, objective)
-        records = repair_records(tried_json(tried), objective)
-        if chosen is None or chosen.candidate is None:
-            reasons = "; ".join(f"{one.name}: {one.note}" for one in records)
-            raise CannotRepair(f"no repair holds for N = {', '.join(map(str, scope))}: {reasons}")
-        repaired = load("isobatch.models.user_networks:network_of")(chosen.candidate.build(runner))
-        return MadeInvariant(repaired, next(one for one in records if one.name == chosen.rung))
+    rows, scope = _examples(inputs, batch_sizes)
+    if training := _in_training(network):
+        raise ValueError(
+            f"{_named(training)} in training mode, where outputs depend on the batch or on chance: call .eval() on the "
+            "network, then make it batch-invariant"
+        )
+    progress = Progress()
+    try:
+        deadline = time.monotonic() + seconds
+        return repaired(network, Asked(rows, scope, objective, rungs, seconds, deadline, progress))
+    finally:
+        progress.end()
 
 
-def first_origin(network: Any, images: Any, batch_sizes: Iterable[int] | None = None) -> str | None:
-    """The first layer whose rows depend on N although its inputs do not, in words; None where none shows it."""
-    given = _as_images(images)
-    with _opened(network) as runner:
-        located = _located(runner, given, _scope(batch_sizes, len(given)))
-    origins = [one for one in located.findings.values() if one.batch_sizes]
-    if not origins:
-        return None
-    first, rest = origins[0], len(origins) - 1
-    more = f"; {counted(rest, 'further origin')}" if rest else ""
-    return f"{first.layer.name} ({first.layer.kind}), at {sizes(first.batch_sizes)}{more}"
+def first_origin(network: Any, inputs: Any, batch_sizes: Iterable[int] | None = None) -> str | None:
+    """The layer where a difference starts, in words: the largest of them, and how many more; None where none shows it.
+
+    None too for a network that is not repeatable or gives NaN: no difference between layers means anything then.
+    """
+    rows, scope = _examples(inputs, batch_sizes)
+    with load("isobatch.models.user_networks:open_network")(network) as runner:
+        origin = main_origin(runner, rows, compared(runner, rows, scope).result)
+    return None if origin is None else str(origin)
 
 
-@dataclass(frozen=True)
-class _InMemory:
-    """Example images in the shape of ``isobatch.models.spec.images.Images``, as far as a repair asks."""
-
-    name: str
-    rows: NDArray[np.float32]
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def read(self, start: int, stop: int) -> NDArray[np.float32]:
-        """A copy of the images ``start`` to ``stop``."""
-        return self.rows[start:stop].copy()
+def compared_with_origin(
+    network: Any, inputs: Any, batch_sizes: Iterable[int] | None, tolerance: float
+) -> tuple[BatchInvariance, Origin | None]:
+    """The comparison, and of one that is batch-variant beyond ``tolerance`` (relative) its origin."""
+    rows, scope = _examples(inputs, batch_sizes)
+    _warn_of_training(network)
+    with load("isobatch.models.user_networks:open_network")(network) as runner:
+        result = compared(runner, rows, scope).result
+        if result.verdict != "batch-variant" or within(result, tolerance):
+            return result, None
+        return result, main_origin(runner, rows, result)
 
 
-def _as_images(images: Any) -> NDArray[np.float32]:
-    found: NDArray[np.float32] = load("isobatch.models.user_networks:as_images")(images)
+def within(result: BatchInvariance, tolerance: float) -> bool:
+    """Whether every difference is at most this, over the largest |output|. NaN is not."""
+    return tolerance > 0 and all(one.max_abs_relative <= tolerance for one in result.batch_sizes)
+
+
+def _examples(inputs: Any, batch_sizes: Iterable[int] | None) -> tuple[NDArray[Any], tuple[int, ...]]:
+    rows: NDArray[Any] = load("isobatch.models.user_inputs:as_rows")(inputs)
+    scope = tuple(sorted({n for n in (batch_sizes or range(2, len(rows) + 1)) if n > 1}))
+    if not scope or scope[-1] > len(rows):
+        raise ValueError(
+            f"batch sizes {list(scope)} with {counted(len(rows), 'example')}: give numbers from 2 to the number of "
+            "examples, which are never repeated to fill a batch"
+        )
+    return rows, scope
+
+
+def _in_training(network: Any) -> tuple[str, ...]:
+    found: tuple[str, ...] = load("isobatch.models.user_copy:in_training")(network)
     return found
 
 
-def _opened(network: Any) -> Runner:
-    runner: Runner = load("isobatch.models.user_networks:open_network")(network)
-    return runner
-
-
-def _scope(batch_sizes: Iterable[int] | None, n_images: int) -> tuple[int, ...]:
-    scope = tuple(sorted({n for n in (batch_sizes or range(2, n_images + 1)) if n > 1}))
-    if not scope or scope[-1] > n_images:
-        raise ValueError(
-            f"batch sizes {list(scope)} with {counted(n_images, 'image')}: give numbers from 2 to the number of "
-            "images, which are never repeated to fill a batch"
-        )
-    return scope
-
-
-def _compared(runner: Runner, images: NDArray[np.float32], scope: Sequence[int]) -> BatchInvariance:
-    singles = np.concatenate([runner.run(images[i : i + 1]) for i in range(len(images))])
-    if (bits(singles) == bits(singles[:1])).all() and (images != images[:1]).any():
-        raise ValueError("every image gives the same output row, which proves nothing: give the network real weights")
-    found = []
-    for n in scope:
-        whole = len(images) - len(images) % n
-        rows = np.concatenate([runner.run(images[i : i + n].copy()) for i in range(0, whole, n)])
-        alone = singles[:whole].reshape(whole, -1)
-        rows = rows.reshape(whole, -1)
-        equal = int((bits(alone) == bits(rows)).all(axis=1).sum())
-        measured: Any = measure_all(alone, rows)
-        found.append(BatchSize(n, whole, equal, measured["max_abs"], measured["max_abs_relative"]))
-    return BatchInvariance(tuple(found))
-
-
-def _located(runner: Runner, images: NDArray[np.float32], scope: Sequence[int]) -> Located:
-    if not isinstance(runner, Watched):
-        raise CannotRepair("this network cannot be looked into")
-    few = images[: max([n for n in scope if n <= _LOCATED], default=_LOCATED)]
-    return locate(runner, few, [n for n in scope if n <= len(few)] or [len(few)], _SEED)
-
-
-def _bench(runner: Any, images: NDArray[np.float32], scope: tuple[int, ...], objective: str) -> Bench:
-    threads: int = runner.threads
-    if not isinstance(runner, Watched):
-        raise CannotRepair("this network cannot be looked into")
-    located, shapes = survey(runner, images, scope[-1], _SEED, lambda done: None)
-    return Bench(runner, threads, images, scope, located, shapes, objective)
-
-
-def _already(n_images: int, scope: Sequence[int]) -> Repair:
-    return Repair(
-        name="native",
-        batch_invariant=True,
-        scope=f"{n_images} example images at {sizes(scope)}",
-        singles_as_native=True,
-        n_images=n_images,
-        n_comparisons=len(scope),
-        note="it is batch-invariant as it is",
+def _named(training: Sequence[str]) -> str:
+    more = f" and {len(training) - 3} more" if len(training) > 3 else ""
+    return (
+        f"{listed(training[:3]) if not more else ', '.join(training[:3])}{more} {'is' if len(training) == 1 else 'are'}"
     )
+
+
+def _warn_of_training(network: Any) -> None:
+    if training := _in_training(network):
+        warnings.warn(
+            f"{_named(training)} in training mode, where outputs depend on the batch or on chance: a copy is measured "
+            "as it stands; call .eval() to measure what is deployed",
+            UserWarning,
+            stacklevel=3,
+        )

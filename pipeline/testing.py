@@ -5,25 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from isobatch.pipeline.api import compare_batch_invariance, first_origin
+from isobatch.pipeline.api import compared_with_origin, within
 
 
 def assert_batch_invariant(
-    network: Any, images: Any, batch_sizes: Iterable[int] | None = None, *, relative_tolerance: float = 0.0
+    network: Any, inputs: Any, batch_sizes: Iterable[int] | None = None, *, relative_tolerance: float = 0.0
 ) -> None:
-    """Fail unless every image's output is, byte by byte, the one it gives alone, for N = 2 to the number of images.
+    """Fail unless every example's output is, byte by byte, the one it gives alone, for N = 2 to their number.
 
     Arguments as of ``pipeline.compare_batch_invariance``. ``relative_tolerance``: a difference to let pass, over the
-    largest |output|; 0 means bit-exact. AssertionError names N, how many images differ, by how much, and the first
-    layer where the difference starts.
+    largest |output|; 0 means bit-exact. AssertionError names N, how many examples differ, by how much, and the layer
+    where the difference starts; or that the network is not repeatable, or gives NaN or the same row for all.
     """
-    scope = None if batch_sizes is None else tuple(batch_sizes)
-    found = compare_batch_invariance(network, images, scope)
-    if relative_tolerance > 0:
-        if all(one.max_abs_relative <= relative_tolerance for one in found.batch_sizes):  # NaN is not
-            return
-    elif found.batch_invariant:
+    result, origin = compared_with_origin(network, inputs, batch_sizes, relative_tolerance)
+    if result.batch_invariant or (result.verdict == "batch-variant" and within(result, relative_tolerance)):
         return
-    origin = first_origin(network, images, scope)
+    if result.verdict != "batch-variant":
+        raise AssertionError(str(result))
     where = f"it starts in {origin}" if origin else "no layer replayed alone shows where it starts"
-    raise AssertionError(f"{found}; {where}")
+    raise AssertionError(f"{result}; {where}")

@@ -87,6 +87,11 @@ def percent(share: float, digits: int = 1) -> str:
     return f"{text} %"
 
 
+def short_percent(share: float) -> str:
+    """A share in as few characters as a narrow table has: ``100 %``, ``98.2 %``. Never rounded up to 100."""
+    return "100 %" if share == 1 else percent(share) if share < 0.999 else "99.9 %"
+
+
 def points(share: float) -> str:
     """A difference of two shares in percentage points: ``0.4 points``."""
     return non_finite(share) or f"{100 * share + 0.0:.1f} points".replace("-0.0 ", "0.0 ")

@@ -105,8 +105,8 @@ def batch_noise(variant: VariantResult) -> Comparison | None:
     return worst(comparisons(variant, "batch-vs-singles"))
 
 
-def fp64_error(variant: VariantResult) -> Comparison | None:
-    """The worst comparison with the fp64 reference over all input sets."""
+def reference_error(variant: VariantResult) -> Comparison | None:
+    """The worst comparison with the reference (fp64; of an ONNX file ort-fp32) over all input sets."""
     return worst(comparisons(variant, "vs-reference"))
 
 

@@ -38,6 +38,9 @@ WORDS = {
         "dynamic-scale",
         "neighbour-leak",
         "wrong-row",
+        "not-repeatable",
+        "different-branch",
+        "signed-zero",
     },
     "trigger": {"kernel-switch", "thread-partition", "cast"},
 }

@@ -108,6 +108,7 @@ class _Rewriting:
 
     def __init__(self, graph: WatchedGraph) -> None:
         self._types = graph.types
+        self._ranks = graph.ranks
         self._images = graph.model.graph.input[0].name
         self.shared: dict[str, NodeProto] = {}  # by output, each behind those it reads from
         self.constants: dict[str, TensorProto] = {}
@@ -119,10 +120,11 @@ class _Rewriting:
             _renamed(layer),
             "part",
             self._typed(layer.inputs, _inside(layer, "part", layer.inputs)),
-            self._typed(layer.outputs, _inside(layer, "part", layer.outputs)),
+            self._typed(layer.outputs, _inside(layer, "part", layer.outputs), ranks=self._ranks),
         )
         nodes = [self._cut(name, into, rule) for name, into in zip(layer.inputs, cut, strict=True)]
-        nodes.append(helper.make_node("Scan", cut, stacked, layer.name, body=body, num_scan_inputs=len(cut)))
+        name = f"{layer.outputs[0]}/Scan"
+        nodes.append(helper.make_node("Scan", cut, stacked, name, body=body, num_scan_inputs=len(cut)))
         for name, into in zip(stacked, layer.outputs, strict=True):
             nodes += self._joined(name, into, rule)
         return nodes
@@ -174,13 +176,23 @@ class _Rewriting:
         self.constants.setdefault(name, numpy_helper.from_array(np.array(value, np.int64), name))
         return name
 
-    def _typed(self, names: Sequence[str], renamed: Sequence[str]) -> list[ValueInfoProto]:
+    def _typed(
+        self, names: Sequence[str], renamed: Sequence[str], ranks: Mapping[str, int] | None = None
+    ) -> list[ValueInfoProto]:
+        """``ranks``: by name, for what a Scan gives: where it cannot infer how many axes that has, it must be told."""
         pairs = zip(names, renamed, strict=True)
-        return [helper.make_tensor_value_info(new, self._types[name], None) for name, new in pairs]
+        axes = {name: [None] * rank for name, rank in (ranks or {}).items()}
+        return [helper.make_tensor_value_info(new, self._types[name], axes.get(name)) for name, new in pairs]
 
 
 def _inside(layer: GraphLayer, word: str, names: Iterable[str]) -> list[str]:
     return [f"{layer.name}/{word}/{name}" for name in names]
+
+
+def _written(node: NodeProto) -> str:
+    """The first value that this node writes: no other node writes it."""
+    written: str = next(name for name in node.output if name)
+    return written
 
 
 def _renamed(layer: GraphLayer) -> list[NodeProto]:
@@ -196,7 +208,7 @@ def _renamed(layer: GraphLayer) -> list[NodeProto]:
             )
         twin = NodeProto()
         twin.CopyFrom(node)
-        twin.name = f"{layer.name}/part/{node.name}"
+        twin.name = f"{layer.name}/part/{_written(node)}"  # its own name may be missing or given twice
         twin.input[:] = [new.get(name, name) for name in node.input]
         twin.output[:] = [new.get(name, name) for name in node.output]
         nodes.append(twin)

@@ -91,6 +91,23 @@ class ExaminedGraphRunner:
         """The operators of the optimised graph, which are the same for every N: onnxruntime logs nothing below them."""
         return tuple(f"onnxruntime {_domain(node)}{node.op_type}" for node in self._watched.layers[layer].nodes)
 
+    def other_calls(self, layer: str, inputs: Rows) -> str:
+        """Which conditions of this layer's If and Loop nodes are others for all of these rows than for the first."""
+        control = [node for node in self._watched.layers[layer].nodes if node.op_type in ("If", "Loop")]
+        written = {name for node in self._watched.layers[layer].nodes for name in node.output}
+        conditions = {node.input[0]: node for node in control if node.input[0] in written}
+        if not conditions:
+            return ""
+        first = tuple(part[:1] if part.ndim and len(part) == len(inputs[0]) else part for part in inputs)
+        one, many = (self._watched.values(layer, rows, tuple(conditions)) for rows in (first, inputs))
+        for name, node in conditions.items():
+            if one[name].tobytes() != many[name].tobytes():
+                return (
+                    f"where {name} is {one[name].ravel()[:1]} for one image it is {many[name].ravel()[:1]} for "
+                    f"{len(inputs[0])}: {node.op_type} {node.name or node.output[0]} goes another way"
+                )
+        return ""
+
     @contextmanager
     def one_thread(self) -> Iterator[None]:
         """Sessions of single layers have one thread until the end of the block."""

@@ -42,6 +42,7 @@ KINDS = {
 """Layer kinds by operator, the telling ones first: a layer of several nodes is named for its first in this order."""
 
 _ROWS_APART = ("Shape", "Size")  # read no element, so what they give is the same whatever the rows hold
+_MOVING = ("Cast", "Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze")  # values, unchanged
 _OWNER = re.compile(r"(?:FusedBack_)?(.+?)\.(?:weight|bias)")
 
 
@@ -61,11 +62,13 @@ class GraphLayer:
     outputs: tuple[str, ...]
 
 
-def cut(model: ModelProto, rows: frozenset[str]) -> dict[str, GraphLayer]:
-    """The layers by name, in an order of execution. ``rows``: the values whose first axis is the batch.
+def cut(model: ModelProto, rows: frozenset[str], shared: frozenset[str] = frozenset()) -> dict[str, GraphLayer]:
+    """The layers by name, in an order of execution. ``rows``: the values whose first axis is the batch; ``shared``:
+    those whose shape is the same for every number of images.
 
     A value without batch axis, such as the scale of a whole batch, never leaves its layer: the layers are the strongly
-    connected components of the graph in which such a value ties its reader to its writer in both directions.
+    connected components of the graph in which such a value ties its reader to its writer in both directions. A layer
+    with a node that makes a shared value of rows is named for the first such node: it reads across images.
     """
     graph = model.graph
     constants = {tensor.name: tensor for tensor in graph.initializer}
@@ -82,8 +85,10 @@ def cut(model: ModelProto, rows: frozenset[str]) -> dict[str, GraphLayer]:
         inside = tuple(_with_repeated([nodes[index] for index in group], repeated))
         written = [name for index in group for name in nodes[index].output]
         read = dict.fromkeys(name for index in group for name in reads[index])
-        kind = _kind([nodes[index] for index in group])
-        name = _name(inside, kind, constants, layers)
+        crossing = _crossing([nodes[index] for index in sorted(group)], rows, shared)
+        telling = [crossing] if crossing else [nodes[index] for index in group]
+        kind = _operator(crossing) if crossing else _kind(telling)
+        name = _name(telling if crossing else inside, kind, () if crossing else constants, layers)
         layers[name] = GraphLayer(
             name,
             kind,
@@ -172,10 +177,27 @@ def _reads(node: NodeProto) -> Iterator[str]:
             yield from (name for child in graph.node for name in _reads(child) if name not in inner)
 
 
+def _crossing(nodes: Sequence[NodeProto], rows: frozenset[str], shared: frozenset[str]) -> NodeProto | None:
+    """The first of these nodes that reads rows and gives nothing but what all images share."""
+    carrying = set(rows)
+    for node in nodes:
+        if carrying.intersection(_reads(node)):
+            if node.op_type in _MOVING:
+                carrying.update(node.output)
+            elif all(name in shared for name in node.output if name):
+                return node
+    return None
+
+
+def _operator(node: NodeProto) -> str:
+    """Its operator in the form of a kind: ``reduce-mean``."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "-", node.op_type).lower()
+
+
 def _kind(nodes: Sequence[NodeProto]) -> str:
     operators = {node.op_type for node in nodes}
     telling = next((kind for operator, kind in KINDS.items() if operator in operators), None)
-    kind = telling or re.sub(r"(?<=[a-z])(?=[A-Z])", "-", nodes[0].op_type).lower()
+    kind = telling or _operator(nodes[0])
     return f"dynamic-{kind}" if any(operator.startswith("DynamicQuantize") for operator in operators) else kind
 
 

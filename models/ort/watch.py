@@ -35,8 +35,8 @@ class WatchedGraph:
         self.model = model
         self._threads = threads
         self._provider = provider
-        self.types, rows = self._probe()
-        self.layers = cut(model, rows)
+        self.types, self.ranks, rows, shared = self._probe()
+        self.layers = cut(model, rows, shared)
         self.shapes: dict[str, tuple[tuple[int, ...], ...]] = {}  # of one image's inputs of each layer watched
         self._alone = lru_cache(_SESSIONS)(lambda name: self._open([self.layers[name]]))
 
@@ -76,6 +76,12 @@ class WatchedGraph:
         layer = self.layers[name]
         values = _run(self._session(model), dict(zip(layer.inputs, inputs, strict=True)))
         return tuple(values[output] for output in layer.outputs)
+
+    def values(self, name: str, inputs: Rows, inside: Sequence[str]) -> Values:
+        """These values from inside of a layer, on these inputs. Raises KeyError for an unknown layer."""
+        model = self.alone(name)
+        model.graph.output.extend(ValueInfoProto(name=value) for value in inside)
+        return _run(self._session(model), dict(zip(self.layers[name].inputs, inputs, strict=True)))
 
     @contextmanager
     def threads(self, count: int) -> Iterator[None]:
@@ -117,8 +123,10 @@ class WatchedGraph:
         data = model.SerializeToString()
         return open_session(data, self._threads, provider=self._provider, optimise=False, quiet=True)
 
-    def _probe(self) -> tuple[dict[str, int], frozenset[str]]:
-        """The type of every value, and the names of those whose first axis follows the number of images."""
+    def _probe(self) -> tuple[dict[str, int], dict[str, int], frozenset[str], frozenset[str]]:
+        """By name the type and the rank of every value; the values whose first axis follows the number of images, and
+        those whose shape is the same for one image and for two.
+        """
         tapped = ModelProto()
         tapped.CopyFrom(self.model)
         graph = tapped.graph
@@ -129,14 +137,19 @@ class WatchedGraph:
         _, colours, *sides = (axis.dim_value for axis in graph.input[0].type.tensor_type.shape.dim)
         shape = (colours or _COLOURS, *(side or _SIDE for side in sides))
         types: dict[str, int] = {}
+        ranks: dict[str, int] = {}
         rows: set[str] | None = None
+        shapes: list[dict[str, tuple[int, ...]]] = []
         for count in (1, 2):
             feed: Values = {graph.input[0].name: np.zeros((count, *shape), np.float32)}
             values = feed | _run(session, feed)
             types = {name: helper.np_dtype_to_tensor_dtype(value.dtype) for name, value in values.items()}
+            ranks = {name: value.ndim for name, value in values.items()}
+            shapes.append({name: value.shape for name, value in values.items()})
             following = {name for name, value in values.items() if value.shape[:1] == (count,)}
             rows = following if rows is None else rows & following
-        return types, frozenset(rows or ())
+        shared = frozenset(name for name, shape in shapes[0].items() if shape == shapes[1][name])
+        return types, ranks, frozenset(rows or ()), shared
 
 
 def _described(layer: GraphLayer, inputs: Rows) -> Layer:

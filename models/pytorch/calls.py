@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch._ops import OpOverload
 from torch.ao.nn.quantized import FloatFunctional, QFunctional
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -38,6 +38,18 @@ Handler = Callable[[Call, Callable[..., Any], tuple[Any, ...], dict[str, Any]], 
 """``handler(call, function, args, kwargs)`` makes the call by ``function(*args, **kwargs)`` and returns its result."""
 
 
+class Arguments(NamedTuple):
+    """What a network is called with, where that is not one tensor."""
+
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+
+
+def called(network: Callable[..., Any], given: Any) -> Any:
+    """The network's result for one tensor, or for ``Arguments``."""
+    return network(*given.args, **given.kwargs) if isinstance(given, Arguments) else network(given)
+
+
 class Interceptor(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """A network whose calls go through a handler, outer before inner; weights are shared, the network is unchanged.
 
@@ -54,11 +66,16 @@ class Interceptor(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._open = True
         self._twin = shallow_copy(net, self._watch)
 
-    def __call__(self, batch: Tensor) -> Any:
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """The network's result. Call it in the mode (inference or not) that is deployed."""
         self._counts.clear()
         with self:
-            return self._twin(batch)
+            return self._twin(*args, **kwargs)
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """No: to mark this for torch's compiler would load that, for seconds, at the first call."""
+        return False
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Hand one operation to the handler."""
@@ -124,10 +141,11 @@ def shallow_copy(net: nn.Module, change: Callable[[str, nn.Module, nn.Module], n
 
 
 def computes(operation: OpOverload, args: Sequence[Any]) -> bool:
-    """Whether values can change here: not in views and their like, factories, or dropout outside of training."""
+    """Whether values can change here: not in views and their like, factories, or dropout that is turned off."""
     name = operation.overloadpacket.__name__
     if name == "to":
         return any(isinstance(value, torch.dtype) and value != args[0].dtype for value in args)
     looks = any(result.alias_info and not result.alias_info.is_write for result in operation._schema.returns)
     creates = name.startswith(("new_", "_assert")) or name.endswith("_like")
-    return not (looks or creates or "dropout" in name)
+    idle = "dropout" in name and True not in args[1:]
+    return not (looks or creates or idle)

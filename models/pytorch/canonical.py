@@ -15,7 +15,7 @@ from torch._ops import OpOverload
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from isobatch.models.pytorch.calls import Call, Interceptor, entrances, shallow_copy
-from isobatch.models.pytorch.find_layers import Unit
+from isobatch.models.pytorch.find_layers import OWN, Unit
 from isobatch.models.pytorch.layers import InspectableTorchRunner
 from isobatch.models.spec.runner import WHOLE, Canonical
 from isobatch.models.spec.words import VariantUnavailable
@@ -31,10 +31,14 @@ class RewritableTorchRunner(InspectableTorchRunner):
         find, and VariantUnavailable for one whose batch axis is not the first, or that one module makes in several
         calls with different rules.
         """
-        if whole := rules.get(WHOLE):
+        if whole := rules.get(WHOLE) or rules.get(OWN):
             return self.twin(InCanonicalShape(self.net, whole.size, whole.up_to, whole.least))
-        units = self.known_layers()
-        return self.twin(canonical_network(self.net, [(units[name], rule) for name, rule in rules.items()]))
+        units = {**self.known_layers(), **self._around}
+        inside = [
+            name for name in rules if any(name.startswith(f"{around}.") for around in rules.keys() & self._around)
+        ]
+        chosen = [(units[name], rule) for name, rule in rules.items() if name not in inside]
+        return self.twin(canonical_network(self.net, chosen))
 
     def twin(self, net: nn.Module) -> Self:
         """A live runner of another network with the settings of this one, inside this one's with block."""
@@ -73,6 +77,7 @@ class InCanonicalShape(nn.Module):
     def __init__(self, inner: nn.Module, size: int, up_to: int, least: int = 1) -> None:
         super().__init__()
         self.inner = inner
+        self.training = inner.training
         self.size = size
         self.up_to = up_to
         self.least = least
@@ -107,6 +112,11 @@ class _Cut:
 
     @classmethod
     def of(cls, unit: Unit, rule: Canonical) -> _Cut:
+        if unit.crosses:
+            raise VariantUnavailable(
+                f"{unit.layer.name} reads across the images of a batch: in parts it is another network",
+                "serve images one at a time, or mend the network",
+            )
         for slot in (*unit.slots, *unit.results):
             if slot is not None and slot.axis != 0:
                 raise VariantUnavailable(
@@ -114,11 +124,13 @@ class _Cut:
                     "choose a repair of the whole network",
                 )
         given = tuple(slot.per_image if slot else None for slot in unit.slots)
-        return cls(rule, given, tuple(slot.per_image for slot in unit.results))
+        return cls(rule, given, tuple(slot.per_image for slot in unit.results if slot))
 
     def __call__(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """As ``InCanonicalShape``, for any number of tensors. One that is given twice stays one."""
         values, spec = tree_flatten((args, kwargs))
+        if len(values) != len(self.given):  # called otherwise than it was found: verification tells what comes of it
+            return function(*args, **kwargs)
         size, up_to, least = self.rule.size, self.rule.up_to, self.rule.least
         images = next(value.shape[0] // rows for value, rows in zip(values, self.given, strict=True) if rows)
         if least <= images <= up_to or images == size:
@@ -145,12 +157,13 @@ class _Intercepted(nn.Module):
     def __init__(self, net: nn.Module, operations: Mapping[str, _Cut]) -> None:
         super().__init__()
         self.net = net
+        self.training = net.training
         self._operations = operations
         self._run = Interceptor(net, self._handle)
 
-    def forward(self, x: Tensor) -> Any:
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
         """The network's result."""
-        return self._run(x)
+        return self._run(*args, **kwargs)
 
     def _handle(self, call: Call, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         cut = self._operations.get(call.name)

@@ -60,7 +60,7 @@ class ExaminedTorchRunner(RewritableTorchRunner):
                 )
                 twin._parameters[name] = nn.Parameter(given, requires_grad=False)
         with torch.inference_mode():
-            return gave(unit, twin(*args, **kwargs))
+            return gave(unit, twin(*args, **kwargs), len(inputs[0]))
 
     def widened(self, layer: str, inputs: Rows, kind: Literal["float32", "float64"]) -> Rows:
         """This layer with its weights and inputs in a wider type. Raises NotImplementedError for quantized layers."""
@@ -73,7 +73,7 @@ class ExaminedTorchRunner(RewritableTorchRunner):
             function = copy.deepcopy(function).to(wide)
         with torch.inference_mode():
             given, named = tree_map(lambda value: _converted(value, wide), (args, kwargs))
-            return gave(unit, function(*given, **named))
+            return gave(unit, function(*given, **named), len(inputs[0]))
 
     def kernels(self, layer: str, inputs: Rows) -> tuple[str, ...]:
         """What oneDNN and MKL say that they run for this call; for a convolution also which of them torch chose."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch._ops import OpOverload
 from torch.utils._pytree import tree_leaves
 
-from isobatch.models.pytorch.calls import Call, Interceptor
+from isobatch.models.pytorch.calls import Arguments, Call, Interceptor, called
 from isobatch.models.pytorch.tensors import Form, Slot
 from isobatch.models.spec.runner import Layer
 
@@ -34,13 +34,47 @@ _SCALES = r"(, )?(scale|zero_point)=[^,]*"  # layers that differ in these run th
 class Unit:
     """A call that is watched, replayed and rewritten as one layer.
 
-    ``slots``: by position in the flattened arguments, None for whatever all images share. ``results``: of its tensors.
+    ``slots``: by position in the flattened arguments, None for whatever all images share. ``results``: of its tensors;
+    None for one in which no image has a row of its own: the call has read across them. ``settings``: by position the
+    whole numbers, switches and words among the arguments; numbers with a fraction may follow from the images.
     """
 
     layer: Layer
     original: Callable[..., Any]
     slots: tuple[Slot | None, ...]
-    results: tuple[Slot, ...]
+    results: tuple[Slot | None, ...]
+    settings: tuple[int | str | None, ...]
+
+    @property
+    def crosses(self) -> bool:
+        """Whether it gives something that belongs to no image."""
+        return None in self.results
+
+    def fits(self, values: Sequence[Any]) -> bool:
+        """Whether these flattened arguments are those of this call for some number of images, and not of another."""
+        if len(values) != len(self.slots):
+            return False
+        images = set()
+        for slot, setting, value in zip(self.slots, self.settings, values, strict=True):
+            if slot is None and setting != _setting(value):
+                return False
+            if slot is not None:
+                if not isinstance(value, Tensor) or not slot.fits(value):
+                    return False
+                images.add(value.shape[slot.axis] // slot.per_image)
+        return len(images) == 1
+
+
+OWN = "forward()"
+"""The name of the network's own forward, as a layer around all others."""
+
+
+@dataclass(frozen=True)
+class Surveyed:
+    """``layers``: by name, in execution order. ``around``: modules that are divided into layers, and the network."""
+
+    layers: dict[str, Unit]
+    around: dict[str, Unit]
 
 
 @dataclass
@@ -53,19 +87,28 @@ class _Seen:
     gave: list[Any] = field(default_factory=list)
 
 
-def survey(net: nn.Module, one: Tensor, two: Tensor) -> dict[str, Unit]:
-    """The layers by name, in execution order. ``one`` and ``two``: network inputs of one image and of two.
+def survey(net: nn.Module, one: Tensor | Arguments, two: Tensor | Arguments) -> Surveyed:
+    """What the network consists of. ``one`` and ``two``: network inputs of one image and of two.
 
     A module is one layer if it makes one computation. Where it makes several, each is a layer, and so is every
-    computation between modules; but a module inside of which images are not kept apart by one axis, or which makes
-    other calls for two images than for one, is one layer as a whole. What is left then cannot be divided by images.
+    computation between modules. But a module that calls no other and inside of which images are not kept apart by one
+    axis, or which makes other calls for two images than for one, is one layer as a whole; of a module that calls
+    others, a computation that reads across images is a layer. What is left then cannot be divided by images.
     """
     first, second = _run(net, one), _run(net, two)
     units, _ = _divided("", first, second)
-    return {unit.layer.name: unit for unit in units}
+    layers = {unit.layer.name: unit for unit in units}
+    around = {}
+    for name, seen in second.items():
+        if seen.call.is_operation or name in layers or name not in first:
+            continue
+        unit = _unit(name, first[name], seen, seen.call.original)
+        if unit is not None and any(unit.results):
+            around[unit.layer.name] = unit
+    return Surveyed(layers, around)
 
 
-def _run(net: nn.Module, batch: Tensor) -> dict[str, _Seen]:
+def _run(net: nn.Module, batch: Tensor | Arguments) -> dict[str, _Seen]:
     seen: dict[str, _Seen] = {}
     within: list[_Seen] = []
 
@@ -80,7 +123,7 @@ def _run(net: nn.Module, batch: Tensor) -> dict[str, _Seen]:
         return result
 
     with torch.inference_mode():
-        Interceptor(net, note)(batch)
+        called(Interceptor(net, note), batch)
     return seen
 
 
@@ -97,15 +140,34 @@ def _divided(name: str, first: dict[str, _Seen], second: dict[str, _Seen]) -> tu
     units = [unit for found, _ in parts for unit in found]
     whole = all(complete for _, complete in parts)
     own = sum(second[unit.layer.name].call.is_operation for unit in units)
-    if not mine.call.is_operation and (not name or (whole and (len(units), own) != (1, 1))):
-        return units, whole
-    slots, results = _slots(first[name].given, mine.given), _slots(first[name].gave, mine.gave)
-    if slots is None or results is None or not any(slots) or not results or None in results:
-        by_images = slots is None or any(slots)
+    if not mine.call.is_operation:
+        alone = all(second[inner].call.is_operation for inner in mine.inner)  # it calls no other module
+        apart = whole and not (alone and any(unit.crosses for unit in units))
+        if not name or (apart and (len(units), own) != (1, 1)):
+            return units, whole
+    unit = _unit(name, first[name], mine, units[0].original if own == len(units) == 1 else mine.call.original)
+    if unit is None or (not mine.call.is_operation and not any(unit.results)):
+        by_images = any(isinstance(value, Form) for value in mine.given) and _reads_images(first[name], mine)
         return units, whole and not (mine.call.is_operation and by_images)
-    kind = _kind(units[0].original if own == len(units) == 1 else mine.call.original)
-    layer = Layer(name, kind, _signature(first[name]))
-    return [Unit(layer, mine.call.original, slots, tuple(slot for slot in results if slot))], True
+    return [unit], True
+
+
+def _unit(name: str, first: _Seen, second: _Seen, telling: Any) -> Unit | None:
+    """This call as a layer; None where its images cannot be told apart. ``telling``: what its kind is named for."""
+    slots, results = _slots(first.given, second.given), _slots(first.gave, second.gave)
+    if slots is None or results is None or not any(slots) or not results:
+        return None
+    layer = Layer(name or OWN, _kind(telling), _signature(first))
+    return Unit(layer, second.call.original, slots, results, tuple(map(_setting, second.given)))
+
+
+def _setting(value: Any) -> int | str | None:
+    return value if isinstance(value, (int, str)) else None
+
+
+def _reads_images(first: _Seen, second: _Seen) -> bool:
+    slots = _slots(first.given, second.given)
+    return slots is None or any(slots)
 
 
 def _slots(one: list[Any], two: list[Any]) -> tuple[Slot | None, ...] | None:

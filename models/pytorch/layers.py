@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils._pytree import TreeSpec, tree_flatten, tree_leaves, tree_unflatten
 
-from isobatch.models.pytorch.calls import Call, Interceptor
-from isobatch.models.pytorch.find_layers import Unit, survey
+from isobatch.models.pytorch.calls import Call, Interceptor, called
+from isobatch.models.pytorch.control_flow import different_calls
+from isobatch.models.pytorch.find_layers import OWN, Unit, survey
 from isobatch.models.pytorch.reproducer import Made, rows_as_tensors, torch_case
 from isobatch.models.pytorch.runner import TorchRunner, to_numpy
+from isobatch.models.pytorch.tensors import shared_rows
 from isobatch.models.spec.case import Case
 from isobatch.models.spec.runner import Layer, Rows
 
@@ -32,14 +34,16 @@ class _Template:
 class InspectableTorchRunner(TorchRunner):
     """Finds the layers of its network by itself, once per image size."""
 
-    _units: dict[str, Unit] | None = None
+    _units: dict[str, Unit] | None = None  # the layers
+    _around: Mapping[str, Unit] = {}  # modules around them, and the network
     _image_shape: tuple[int, ...] = ()
 
     def layers(self, images: NDArray[np.float32]) -> dict[str, Unit]:
         """The layers by name in execution order, for images of this shape."""
         if self._units is None or self._image_shape != images.shape[1:]:
             single, pair = (self._input(np.repeat(images[:1], count, axis=0)) for count in (1, 2))
-            self._units, self._image_shape = survey(self.net, single, pair), images.shape[1:]
+            found = survey(self.net, single, pair)
+            self._units, self._around, self._image_shape = found.layers, found.around, images.shape[1:]
             self._templates: dict[str, _Template] = {}
         return self._units
 
@@ -54,19 +58,75 @@ class InspectableTorchRunner(TorchRunner):
 
         Quantized rows are their integers. ``see`` may replay, also the layer that it is told of.
         """
-        units = self.layers(images)
+        return self._watch(self.layers(images), images, see)
 
+    def watch_around(self, images: NDArray[np.float32], see: Callable[[Layer, Rows, Rows], None]) -> NDArray[Any]:
+        """As ``watch``, of the modules that are divided into layers and of the network's own forward, inner first."""
+        self.layers(images)
+        return self._watch(self._around, images, see)
+
+    def _watch(
+        self, units: Mapping[str, Unit], images: NDArray[np.float32], see: Callable[[Layer, Rows, Rows], None]
+    ) -> NDArray[Any]:
         def show(call: Call, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-            unit = units.get(call.name)
-            if unit is None:
-                return function(*args, **kwargs)
+            unit = units.get(call.name or OWN)
+            if unit is None or not unit.fits(tree_leaves((args, kwargs))):
+                return function(*args, **kwargs)  # another call of that name: control flow is not what it was
             inputs = self._given(unit, args, kwargs)
             result = function(*args, **kwargs)
-            see(unit.layer, inputs, gave(unit, result))
+            see(unit.layer, inputs, gave(unit, result, len(inputs[0])))
             return result
 
         with torch.inference_mode():
-            return to_numpy(Interceptor(self.net, show)(self._input(images)))
+            return self._rows(called(Interceptor(self.net, show), self._input(images)))
+
+    def reaches(self, layer: str, images: NDArray[np.float32]) -> bool:
+        """Whether the network's result follows from what this layer gives: True for one whose images have rows.
+
+        Else the layer is made to give what it gives for one image alone, and the result looked at.
+        """
+        unit = self.known_layers().get(layer)
+        if unit is None or any(unit.results):
+            return True
+        plain, kept = self._given_instead(layer, images, None)
+        for image in (images[:1], images[-1:]):
+            _, other = self._given_instead(layer, image, None)
+            if [to_numpy(part).tobytes() for part in other] == [to_numpy(part).tobytes() for part in kept]:
+                continue
+            if self._given_instead(layer, images, other)[0].tobytes() != plain.tobytes():
+                return True
+        return False
+
+    def _given_instead(
+        self, layer: str, images: NDArray[np.float32], instead: list[Tensor] | None
+    ) -> tuple[NDArray[Any], list[Tensor]]:
+        """The result of a run, and the tensors that this layer gave in it, or that were put in the place of these."""
+        given: list[Tensor] = []
+
+        def change(call: Call, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+            result = function(*args, **kwargs)
+            if call.name != layer:
+                return result
+            leaves, spec = tree_flatten(result)
+            left = iter(instead or [leaf for leaf in leaves if isinstance(leaf, Tensor)])
+            leaves = [next(left).clone() if isinstance(leaf, Tensor) else leaf for leaf in leaves]
+            given.extend(leaf for leaf in leaves if isinstance(leaf, Tensor))
+            return tree_unflatten(leaves, spec)
+
+        with torch.inference_mode():
+            return self._rows(called(Interceptor(self.net, change), self._input(images))), given
+
+    def other_calls(self, layer: str, inputs: Rows) -> str:
+        """How the calls inside of this layer for all of these rows differ from those for the first alone, in words.
+
+        Empty where they do not, and for a layer that is one operation.
+        """
+        unit, args, kwargs = self._arguments(layer, inputs)
+        if not isinstance(unit.original, nn.Module):
+            return ""
+        _, one, named = self._arguments(layer, tuple(part[:1] for part in inputs))
+        with torch.inference_mode():
+            return different_calls(unit.original, (one, named), (args, kwargs), len(inputs[0]))
 
     def replay(self, layer: str, inputs: Rows) -> Rows:
         """What this layer makes of these rows: any number of images, as ``watch`` showed them. Inputs are not changed.
@@ -75,20 +135,23 @@ class InspectableTorchRunner(TorchRunner):
         """
         unit, args, kwargs = self._arguments(layer, inputs)
         with torch.inference_mode():
-            return gave(unit, unit.original(*args, **kwargs))
+            return gave(unit, unit.original(*args, **kwargs), len(inputs[0]))
 
     def case(self, layer: str, inputs: Rows) -> Case:
         """This layer on these rows as a reproducer script needs it. Raises NotImplementedError, also as ``replay``."""
         unit, args, kwargs = self._arguments(layer, inputs)
+        results = tuple(slot for slot in unit.results if slot)
+        if unit.crosses or layer in self._around:
+            raise NotImplementedError("it reads across images or calls other layers, and a script shows one operation")
         rows = rows_as_tensors(unit.slots, tree_leaves((args, kwargs)))
         with torch.inference_mode():
-            return torch_case(Made(unit.original, args, kwargs, rows, unit.results), inputs, torch.get_num_threads())
+            return torch_case(Made(unit.original, args, kwargs, rows, results), inputs, torch.get_num_threads())
 
     def _arguments(self, layer: str, inputs: Rows) -> tuple[Unit, tuple[Any, ...], dict[str, Any]]:
         """The layer and its arguments, with these rows in the place of those that were watched."""
         if self._units is None or layer not in self._templates:
             raise NotImplementedError(f"{layer!r} was not watched yet, or its images cannot be told apart")
-        unit, template = self._units[layer], self._templates[layer]
+        unit, template = self._units.get(layer) or self._around[layer], self._templates[layer]
         values = list(template.values)
         made: dict[int, Tensor] = {}
         for position, row in template.images.items():
@@ -114,7 +177,8 @@ class InspectableTorchRunner(TorchRunner):
         return tuple(rows.values())
 
 
-def gave(unit: Unit, result: Any) -> Rows:
-    """The rows of a call's tensors."""
+def gave(unit: Unit, result: Any, images: int) -> Rows:
+    """The rows of a call's tensors, [images, ...] each."""
     tensors = (leaf for leaf in tree_leaves(result) if isinstance(leaf, Tensor))
-    return tuple(slot.rows(tensor) for slot, tensor in zip(unit.results, tensors, strict=True))
+    pairs = zip(unit.results, tensors, strict=True)
+    return tuple(slot.rows(tensor) if slot else shared_rows(tensor, images) for slot, tensor in pairs)

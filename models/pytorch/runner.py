@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from isobatch.models.pytorch.calls import called
 from isobatch.models.pytorch.deploy import scripted
 from isobatch.models.pytorch.device.devices import Device, device_of
 from isobatch.models.pytorch.kernels import convolution_provider, lacks_arithmetic, rounding_error
@@ -85,7 +86,7 @@ class TorchRunner:
         """Logits [n, classes] of images [n, c, h, w], in the network's output type."""
         net = self.net
         with torch.inference_mode():
-            return to_numpy(net(self._input(images)))
+            return self._rows(called(net, self._input(images)))
 
     def with_threads(self, threads: int, streams: int = 1) -> Streamed:
         """This very network with so many threads while the other runner is open; see ``Streamed``."""
@@ -118,7 +119,11 @@ class TorchRunner:
             notes.append(f"sums are kept {width} (largest error of a test convolution: {error:.2f} ULP)")
         return "; ".join(notes)
 
-    def _input(self, images: NDArray[np.float32]) -> Tensor:
+    def _rows(self, result: Any) -> NDArray[Any]:
+        """What the network gave, as rows."""
+        return to_numpy(result)
+
+    def _input(self, images: NDArray[np.float32]) -> Any:
         # copied into memory that torch aligned: where numpy's array lies must not decide which kernel runs
         given = torch.from_numpy(images)
         return given.to(device=self._place, dtype=self._dtype, memory_format=self._format, copy=True)

@@ -65,6 +65,14 @@ class Slot:
                 return cls(axis, single, one, two)
         raise ValueError(f"shape {one.shape} for one image and {two.shape} for two")
 
+    def fits(self, tensor: Tensor) -> bool:
+        """Whether this is a tensor of this slot, for some number of images."""
+        lengths = list(tensor.shape)
+        if len(lengths) != len(self.one.shape) or tensor.dtype != self.one.dtype or lengths[self.axis] % self.per_image:
+            return False
+        lengths[self.axis] = self.per_image
+        return tuple(lengths) == self.one.shape
+
     def rows(self, tensor: Tensor) -> NDArray[Any]:
         """A copy of the tensor's values, [n, ...] for n images; of a quantized one its integers."""
         values = np.moveaxis(to_numpy(tensor.int_repr() if tensor.is_quantized else tensor), self.axis, 0)
@@ -92,6 +100,12 @@ class Slot:
             return known.stride, known.offset
         inner = known.stride[self.axis]  # axes outside of the batch axis step over more with every image
         return tuple(step * images // 2 if step > inner else step for step in known.stride), known.offset
+
+
+def shared_rows(tensor: Tensor, images: int) -> NDArray[Any]:
+    """The values of a tensor in which no image has a row of its own, [n, ...]: each of the n images sees all of it."""
+    values = to_numpy(tensor.int_repr() if tensor.is_quantized else tensor)
+    return np.repeat(values[None], images, axis=0)
 
 
 def memory_like(form: Form, values: Tensor) -> Tensor:

@@ -54,6 +54,7 @@ class Images:
     std: tuple[float, float, float] = (1.0, 1.0, 1.0)
     labels: tuple[int, ...] | None = None
     unique: int | None = None  # distinct images by content
+    groups: tuple[int, ...] | None = None  # by image the photograph that it is a crop of, where some share one
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -89,7 +90,7 @@ class Images:
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Images:
         """The inverse of ``to_json``."""
-        labels = data.get("labels")
+        labels, groups = data.get("labels"), data.get("groups")
         return cls(
             **{
                 **data,
@@ -97,6 +98,7 @@ class Images:
                 "mean": tuple(data["mean"]),
                 "std": tuple(data["std"]),
                 "labels": None if labels is None else tuple(labels),
+                "groups": None if groups is None else tuple(groups),
             }
         )
 

@@ -123,3 +123,32 @@ class Rewritable(Protocol):
         cannot be rewritten (say why).
         """
         ...
+
+
+@runtime_checkable
+class Nested(Protocol):
+    """A runner that can watch what stands around its layers too."""
+
+    def watch_around(self, images: NDArray[np.float32], see: Callable[[Layer, Rows, Rows], None]) -> NDArray[Any]:
+        """As ``Inspectable.watch``, of the modules that consist of layers and of the network's own forward; inner
+        ones first. ``replay`` knows them afterwards.
+        """
+        ...
+
+
+@runtime_checkable
+class Reaching(Protocol):
+    """A runner that can tell whether what a layer gives matters."""
+
+    def reaches(self, layer: str, images: NDArray[np.float32]) -> bool:
+        """Whether the network's result follows from it; True for a layer in which every image has its own rows."""
+        ...
+
+
+@runtime_checkable
+class Branching(Protocol):
+    """A runner that can tell which way control flow went."""
+
+    def other_calls(self, layer: str, inputs: Rows) -> str:
+        """How what this layer does for all of these rows differs from what it does for the first alone, in words."""
+        ...

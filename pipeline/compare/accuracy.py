@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from isobatch.pipeline.compare.statistics import drop_decision, drop_upper, needed_n, rate_interval
+from isobatch.pipeline.compare.statistics import ALPHA, drop_decision, drop_upper, needed_n, rate_interval
 from isobatch.pipeline.records.study import Accuracy, AccuracyDrop
 
 Classes = NDArray[np.integer]
@@ -16,26 +16,32 @@ def accuracy(predicted: Classes, labels: Classes, inputs: str, batch_size: int |
     right = _right(predicted, labels)
     hits, n = int(right.sum()), len(right)
     low, high = rate_interval(hits, n)
-    return Accuracy(top1=hits / n, low95=low, high95=high, n=n, inputs=inputs, batch_size=batch_size)
+    marks = "".join("01"[one] for one in right.tolist())
+    return Accuracy(top1=hits / n, low95=low, high95=high, n=n, inputs=inputs, batch_size=batch_size, right=marks)
 
 
 def accuracy_drop(
-    reference_predicted: Classes, variant_predicted: Classes, labels: Classes, max_drop_points: float | None
+    reference_predicted: Classes,
+    variant_predicted: Classes,
+    labels: Classes,
+    max_drop_points: float | None,
+    looks: int = 1,
 ) -> AccuracyDrop:
     """The drop from the reference (fp32 singles) to the variant on the same images, as a share, with its exact bound.
 
     ``max_drop_points``: the limit in points of top-1 (2.0 is a share of 0.02) that ``decided`` answers to; None: no
-    limit, and ``decided`` is None.
+    limit, and ``decided`` is None. ``looks``: see ``AccuracyDrop``.
     """
     reference_right, variant_right = _right(reference_predicted, labels), _right(variant_predicted, labels)
     b, c, n = int((reference_right & ~variant_right).sum()), int((variant_right & ~reference_right).sum()), len(labels)
     drop = AccuracyDrop(
         value=(b - c) / n,
-        upper95=drop_upper(b, c, n),
+        upper95=drop_upper(b, c, n, ALPHA / looks),
         n=n,
         only_reference_right=b,
         only_variant_right=c,
         decided=None,
+        looks=looks,
     )
     return drop if max_drop_points is None else decide(drop, max_drop_points)
 
@@ -44,8 +50,9 @@ def decide(drop: AccuracyDrop, max_drop_points: float) -> AccuracyDrop:
     """The same drop, decided against another limit (in points)."""
     counts = drop.only_reference_right, drop.only_variant_right, drop.n
     limit = max_drop_points / 100
-    decided = drop_decision(*counts, limit)
-    needed = needed_n(*counts, limit) if decided == "undecided" else None
+    alpha = ALPHA / drop.looks
+    decided = drop_decision(*counts, limit, alpha)
+    needed = needed_n(*counts, limit, alpha) if decided == "undecided" else None
     return drop.model_copy(update={"decided": decided, "needed_n": needed})
 
 

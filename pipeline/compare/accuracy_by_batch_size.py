@@ -60,15 +60,16 @@ def batch_accuracy(
 def decide_dependence(found: BatchAccuracy, margin_points: float | None) -> BatchAccuracy:
     """The same counts, decided against a margin in points of top-1.
 
-    no: no top-1 changed, whatever the margin. equivalent: at every N the 95 % interval of the change lies within the
+    no: no top-1 changed, and the 95 % bound on the share that would lies within the margin.
+    equivalent: at every N the 95 % interval of the change lies within the
     margin (every one must, so their number needs no correction). not-equivalent: at some N the interval lies wholly
     beyond it, its level corrected for the number of N (Bonferroni). A p-value decides nothing.
     """
     depends: Dependence | None
-    if not found.changed:
-        depends = "no"
-    elif margin_points is None:
+    if margin_points is None:
         depends = None
+    elif not found.changed:
+        depends = "no" if found.changed_upper95 <= margin_points / 100 else "undecided"
     else:
         margin = margin_points / 100
         strict = [

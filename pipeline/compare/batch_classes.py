@@ -40,6 +40,13 @@ def classes_of(digests: Mapping[int, NDArray[Any]]) -> list[list[int]]:
     return sorted(sorted(one) for one in classes)
 
 
+def finer_classes(tried: list[list[int]], measured: list[list[int]]) -> list[list[int]]:
+    """``measured``, which holds more N, where it says the same of those that were tried; else ``tried``."""
+    known = {n for one in tried for n in one}
+    same = sorted(sorted(kept) for one in measured if (kept := known.intersection(one)))
+    return measured if same == sorted(tried) else tried
+
+
 def fingerprints(evidence: Evidence, condition: Condition) -> list[Fingerprint]:
     """One fingerprint for each N: SHA-256 of the bytes of the rows seen at that N, in image order."""
     found = []

@@ -89,19 +89,23 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return found
 
 
-def drop_decision(only_reference_right: float, only_variant_right: float, n: float, limit: float) -> Decision:
+def drop_decision(
+    only_reference_right: float, only_variant_right: float, n: float, limit: float, alpha: float = ALPHA
+) -> Decision:
     """Is the drop within ``limit`` (a share)? met: its upper bound is; not-met: not even its lower bound is."""
-    if drop_upper(only_reference_right, only_variant_right, n) <= limit:
+    if drop_upper(only_reference_right, only_variant_right, n, alpha) <= limit:
         return "met"
-    return "not-met" if drop_lower(only_reference_right, only_variant_right, n) > limit else "undecided"
+    return "not-met" if drop_lower(only_reference_right, only_variant_right, n, alpha) > limit else "undecided"
 
 
-def needed_n(only_reference_right: int, only_variant_right: int, n: int, limit: float) -> int | None:
+def needed_n(
+    only_reference_right: int, only_variant_right: int, n: int, limit: float, alpha: float = ALPHA
+) -> int | None:
     """About how many images would decide, at the rates seen on these n. None: not even ten million would."""
     rate_b, rate_c = only_reference_right / n, only_variant_right / n
 
     def decided(images: int) -> bool:
-        return drop_decision(rate_b * images, rate_c * images, images, limit) != "undecided"
+        return drop_decision(rate_b * images, rate_c * images, images, limit, alpha) != "undecided"
 
     low, high = 0, n
     while not decided(high):

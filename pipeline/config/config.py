@@ -37,6 +37,7 @@ class Config:
     onnx: str | None = None
     weights: str = "auto"
     inputs: str = "auto"
+    class_order: str | None = None  # of labelled folders: "text" or "number"; None: by what they are called
     images: int | None = None  # None: 16, and 4 for the seed set
     image_size: int | None = None  # None: that of the weights
     also_sizes: tuple[int, ...] = ()  # more image sizes, each an input set of its own
@@ -102,6 +103,7 @@ def read_config(arguments: argparse.Namespace) -> Config:
         onnx=arguments.onnx,
         weights=arguments.weights,
         inputs=arguments.inputs,
+        class_order=arguments.class_order,
         images=None if arguments.images is None else whole("--images", arguments.images, 1),
         image_size=image_size,
         also_sizes=also_sizes,

@@ -40,6 +40,11 @@ def study_parser(commands: str = "") -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"isobatch {VERSION}")
     parser.add_argument("--list-variants", action="store_true", help="list the variants and stop")
+    parser.add_argument(
+        "--class-order",
+        choices=("text", "number"),
+        help="labels by the order of the folders: as text (torchvision's ImageFolder) or as numbers",
+    )
     parser.add_argument("--variants", default="all", help="'all' (every variant not optional) or a list: fp32,ort-int8")
     conditions = add_scope(parser)
     conditions.add_argument("--grid", default="default", help="default, wide or FILE.toml; a flag replaces its axis")

@@ -20,6 +20,7 @@ class PolicyFlags:
 
     stability: str | None = None
     max_accuracy_drop: float | None = None
+    min_agreement: float | None = None
     max_latency_ms: float | None = None
     max_size_mb: float | None = None
     min_throughput_img_s: float | None = None
@@ -32,6 +33,9 @@ def add_policy(parser: argparse.ArgumentParser) -> None:
     policy = parser.add_argument_group("policy")
     policy.add_argument("--policy", choices=_STABILITY, help="stability demanded")
     policy.add_argument("--max-accuracy-drop", metavar="P", help="in points of top-1 against fp32, e.g. 2")
+    policy.add_argument(
+        "--min-agreement", metavar="P", help="percent of images with the reference's answer (default: 90)"
+    )
     policy.add_argument("--max-latency-ms", metavar="MS", help="limit on latency at N = 1")
     policy.add_argument("--max-size-mb", metavar="MB", help="limit on the artifact's size")
     policy.add_argument("--min-throughput", metavar="R", help="images a second demanded at the best N")
@@ -60,6 +64,7 @@ def read_policy(arguments: argparse.Namespace) -> PolicyFlags:
     flags = {
         "stability": arguments.policy,
         "max_accuracy_drop": real_number("--max-accuracy-drop", arguments.max_accuracy_drop),
+        "min_agreement": _percent("--min-agreement", arguments.min_agreement),
         "max_latency_ms": real_number("--max-latency-ms", arguments.max_latency_ms),
         "max_size_mb": real_number("--max-size-mb", arguments.max_size_mb),
         "min_throughput_img_s": real_number("--min-throughput", arguments.min_throughput),
@@ -68,6 +73,13 @@ def read_policy(arguments: argparse.Namespace) -> PolicyFlags:
     }
     stated = asdict(_read_file(Path(arguments.policy_file))) if arguments.policy_file else asdict(PolicyFlags())
     return PolicyFlags(**(stated | {name: value for name, value in flags.items() if value is not None}))
+
+
+def _percent(flag: str, text: str | None) -> float | None:
+    value = real_number(flag, text)
+    if value is not None and value > 100:
+        raise UsageError("usage", f"{flag} is {text}: it is in percent, 0 to 100")
+    return value
 
 
 def _read_file(path: Path) -> PolicyFlags:
@@ -82,5 +94,6 @@ def _read_file(path: Path) -> PolicyFlags:
         if not words and (isinstance(value, bool) or not isinstance(value, (int, float))):
             raise UsageError("policy-file", f"{path}: {name} is {value!r}, and must be a number")
         if not words:
-            stated[name] = real_number(f"{path}: {name}", str(value))
+            read = _percent if name == "min_agreement" else real_number
+            stated[name] = read(f"{path}: {name}", str(value))
     return PolicyFlags(**stated)

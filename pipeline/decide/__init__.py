@@ -1,1 +1,1 @@
-"""From records and a policy to a recommendation: pure functions."""
+"""What decides: demands, the reference they are measured by, and the choice."""

@@ -5,8 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from isobatch.pipeline.compare.accuracy import decide
-from isobatch.pipeline.records.study import Cost, Interval, Policy, VariantResult
+from isobatch.pipeline.decide import agreement
+from isobatch.pipeline.records.study import AccuracyDrop, Cost, Interval, Policy, VariantResult
 from isobatch.pipeline.records.wording import counted, number, points
+
+DEFAULT_MAX_DROP_POINTS = 2.0
+"""Where no limit is asked for: a drop that certainly exceeds it is an obstacle, one that only might is none."""
 
 _ALLOWED = {
     "batch-invariant": ("batch-invariant",),
@@ -20,6 +24,7 @@ def describe(policy: Policy) -> str:
     parts: list[str] = ["any stability" if policy.stability == "none" else policy.stability]
     if policy.max_accuracy_drop is not None:
         parts.append(f"top-1 drop at most {points(policy.max_accuracy_drop / 100)}")
+    parts.append(f"the reference's answer on at least {number(policy.min_agreement)} % of the images")
     if policy.max_latency_ms is not None:
         parts.append(f"at most {number(policy.max_latency_ms)} ms for one image")
     if policy.max_size_mb is not None:
@@ -42,7 +47,7 @@ def obstacles(variant: VariantResult, policy: Policy) -> list[str]:
     if variant.verdict not in _ALLOWED[policy.stability]:
         why = f" ({variant.decided_by.inputs}: {variant.decided_by.why.rstrip('.')})" if variant.decided_by else ""
         found.append(f"{variant.verdict}, where the policy asks for {policy.stability}{why}")
-    found += _accuracy_obstacle(variant, policy)
+    found += answer_obstacles(variant, policy)
     found += _cost_obstacles(variant.cost, policy)
     return found
 
@@ -62,14 +67,29 @@ def _barred(variant: VariantResult) -> str | None:
     return None
 
 
-def _accuracy_obstacle(variant: VariantResult, policy: Policy) -> list[str]:
-    limit = policy.max_accuracy_drop
-    if limit is None:
+def answer_obstacles(variant: VariantResult, policy: Policy) -> list[str]:
+    """What its accuracy and, where no drop of it is decided, its agreement with the reference put in its way.
+
+    The baseline that drops are measured against has none: nothing fails against itself. Without a limit on the drop,
+    one that certainly exceeds the default is an obstacle all the same, at any number of labels.
+    """
+    if variant.baseline:
         return []
-    asked = f"the limit of {points(limit / 100)}"
-    if variant.accuracy_drop is None:
+    limit, drop = policy.max_accuracy_drop, variant.accuracy_drop
+    if drop is not None:
+        drop = decide(drop, DEFAULT_MAX_DROP_POINTS if limit is None else limit)
+        if drop.decided != "undecided":
+            return _accuracy_obstacle(variant, drop, limit)
+    lacking = _accuracy_obstacle(variant, drop, limit) if limit is not None else []
+    return [*lacking, *agreement.obstacles(variant, policy)]
+
+
+def _accuracy_obstacle(variant: VariantResult, drop: AccuracyDrop | None, limit: float | None) -> list[str]:
+    """``drop`` is decided, against the default where ``limit`` is None."""
+    default = "" if limit is not None else " that holds where none is set"
+    asked = f"the limit of {points((DEFAULT_MAX_DROP_POINTS if limit is None else limit) / 100)}{default}"
+    if drop is None:
         return [f"accuracy unknown against {asked}: {variant.accuracy_note or 'it was not measured'}"]
-    drop = decide(variant.accuracy_drop, limit)
     measured = f"{points(drop.value)}, 95 % bound {points(drop.upper95)}, {counted(drop.n, 'image')}"
     if drop.decided == "met":
         return []

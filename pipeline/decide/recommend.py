@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from isobatch.pipeline.decide.agreement import sentence
 from isobatch.pipeline.decide.deployment import deployment
 from isobatch.pipeline.decide.pareto import pareto_set, size_of, top1_of
-from isobatch.pipeline.decide.policy import Price, describe, megabytes, obstacles, price
+from isobatch.pipeline.decide.policy import DEFAULT_MAX_DROP_POINTS, Price, describe, megabytes, obstacles, price
 from isobatch.pipeline.decide.repaired_variants import with_repairs
 from isobatch.pipeline.records.study import InputsVerdict, Policy, Recommendation, Rejected, VariantResult
 from isobatch.pipeline.records.wording import counted, listed, percent, points, sizes
 
-DEFAULT_MAX_DROP_POINTS = 2.0
 ENOUGH_LABELLED = 300
-"""At 300 images without one changed answer the exact bound on the drop is 1.2 points: a limit of 2 can be met."""
+"""At 300 images without one changed answer the exact bound on the drop is 1.6 points: a limit of 2 can be met."""
 
 
 def default_policy(n_labelled: int) -> tuple[Policy, str | None]:
@@ -26,7 +26,8 @@ def default_policy(n_labelled: int) -> tuple[Policy, str | None]:
         return Policy(max_accuracy_drop=DEFAULT_MAX_DROP_POINTS), None
     warning = (
         f"No limit on accuracy is applied: {counted(n_labelled, 'labelled image')} evaluated, and fewer than "
-        f"{ENOUGH_LABELLED} can hardly show a drop below {points(DEFAULT_MAX_DROP_POINTS / 100)}. "
+        f"{ENOUGH_LABELLED} can hardly show a drop below {points(DEFAULT_MAX_DROP_POINTS / 100)}; one that certainly "
+        "exceeds it counts all the same. "
         "Give labelled images with --inputs DIR, or set a limit with --max-accuracy-drop."
     )
     return Policy(), warning
@@ -87,7 +88,8 @@ def _recommendation(
 ) -> Recommendation:
     warnings = []
     if policy.max_accuracy_drop is None:
-        warnings.append("The policy sets no limit on the accuracy drop: it plays no part but between ties.")
+        limit = points(DEFAULT_MAX_DROP_POINTS / 100)
+        warnings.append(f"No limit on the accuracy drop is set: only one that certainly exceeds {limit} counts.")
     if chosen and paid and paid.timed_once:
         warnings.append(f"The cost of {chosen.name} was measured by a single call: ties with it cannot be seen.")
     order = [variant.name for variant in variants]
@@ -109,7 +111,9 @@ def _because(chosen: VariantResult, paid: Price, cheapest: str, n_candidates: in
     """Stability, accuracy and cost of the choice, one sentence each."""
     because = [_stability(chosen)]
     drop = chosen.accuracy_drop
-    if drop is not None:
+    if chosen.agreement and chosen.agreement.reference != chosen.name:
+        because.append(f"It {sentence(chosen.agreement)}.")
+    if drop is not None and not chosen.baseline:
         limit = policy.max_accuracy_drop
         asked = f"within the limit of {points(limit / 100)}" if limit is not None else "and no limit is set"
         because.append(

@@ -31,6 +31,7 @@ def repaired_variant(variant: VariantResult, repair: Repair) -> VariantResult:
     made = f" ({counted(repair.n_comparisons, 'comparison')})" if repair.n_comparisons else ""
     what = "all bytes" if repair.batch_invariant else "every top-1"
     unknown = f"the {repair.name} repair changes its singles, and the accuracy of these was not measured"
+    unseen = f"the {repair.name} repair changes its singles, and these were not compared with it"
     return variant.model_copy(
         update={
             "name": f"{variant.name}+{repair.name}",
@@ -42,6 +43,9 @@ def repaired_variant(variant: VariantResult, repair: Repair) -> VariantResult:
             "accuracy": variant.accuracy if as_native else None,
             "accuracy_drop": variant.accuracy_drop if as_native else None,
             "accuracy_note": variant.accuracy_note if as_native else unknown,
+            "baseline": variant.baseline and as_native,
+            "agreement": variant.agreement if as_native else None,
+            "agreement_note": None if as_native or not variant.agreement else unseen,
             "repairs": None,
         }
     )

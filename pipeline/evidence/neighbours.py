@@ -34,8 +34,27 @@ def _one_pixel(image: Image) -> Image:
     return spot
 
 
+def scaled(factor: np.float32) -> Callable[[Image], Image]:
+    """What multiplies an image by ``factor``. Pixels of 8 bits become the image's largest, other integers stay.
+
+    They may be numbers of rows in tables of any length. Of several inputs (a structured array), each is changed so.
+    """
+
+    def change(image: Any) -> Any:
+        if image.dtype.names:
+            changed = image.copy()
+            for name in image.dtype.names:
+                changed[name] = change(image[name])
+            return changed
+        if image.dtype.kind == "f":
+            return image * image.dtype.type(factor)
+        return np.full_like(image, image.max()) if image.dtype == np.uint8 else image
+
+    return change
+
+
 REPLACEMENTS: Mapping[str, Callable[[Image], Image]] = {
-    "outlier": lambda image: image * OUTLIER_FACTOR,
+    "outlier": scaled(OUTLIER_FACTOR),
     "zeros": np.zeros_like,
     "constant": _constant,
     "random": _random,

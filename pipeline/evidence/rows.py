@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from isobatch.models.spec.runner import Rows
 from isobatch.pipeline.evidence.evidence import bits
 
 _BLOCK_ELEMENTS = 2**20
@@ -84,3 +85,25 @@ def non_finite_rows(rows: NDArray[Any]) -> NDArray[np.int64]:
 def all_alike(rows: NDArray[Any]) -> bool:
     """Whether two or more rows are all one row, byte for byte."""
     return len(rows) > 1 and all(bool((bits(rows[part]) == bits(rows[:1])).all()) for part in blocks(rows))
+
+
+def first_row_distance(alone: Rows, together: Rows) -> tuple[float, float, int | None]:
+    """(largest |difference|, relative L2, of integers how many differ) of the first row of the first output."""
+    first, second = np.atleast_1d(alone[0]), np.atleast_1d(together[0])
+    one, other = first.astype(np.float64), second.astype(np.float64)[: len(first)]
+    difference = np.abs(other - one)
+    norm = float(np.sqrt(np.square(one).sum()))
+    share = float(np.sqrt(np.square(difference).sum())) / norm if norm else 0.0
+    steps = int((difference > 0).sum()) if np.issubdtype(first.dtype, np.integer) else None
+    return float(difference.max(initial=0.0)), share, steps
+
+
+def largest_value(values: NDArray[Any]) -> float:
+    """The largest finite |value|, as float64."""
+    finite = np.nan_to_num(np.abs(values.astype(np.float64)), nan=0.0, posinf=0.0)
+    return float(finite.max(initial=0.0))
+
+
+def rows_between(inputs: Rows, start: int, stop: int, count: int) -> Rows:
+    """The rows of each tensor that has a batch axis; a value shared by the whole batch is passed as it is."""
+    return tuple(part[start:stop] if part.ndim and len(part) == count else part for part in inputs)

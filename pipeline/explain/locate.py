@@ -2,65 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from isobatch.models.spec.interventions import Provocable
-from isobatch.models.spec.runner import Canonical, Inspectable, Layer, Rows, Runner
+from isobatch.models.spec.runner import Layer, Reaching, Rows
 from isobatch.pipeline.compare.metrics import ulp
 from isobatch.pipeline.evidence.evidence import bits
-from isobatch.pipeline.evidence.rows import row_distance
+from isobatch.pipeline.evidence.row_digests import joined_digests, row_digests
+from isobatch.pipeline.evidence.rows import first_row_distance, largest_value, row_distance, rows_between
+from isobatch.pipeline.explain.findings import LayerFinding, Located, Watched
+from isobatch.pipeline.explain.outside_layers import outside
 from isobatch.pipeline.explain.search_bounds import DEFAULT, Search
 
 _RELATIVE_SPREAD = 8  # drawn inputs are the captured ones, each element scaled by 2**-8 to 2**8
-
-
-@runtime_checkable
-class Watched(Runner, Inspectable, Protocol):
-    """A runner that can be looked into."""
-
-
-@dataclass
-class LayerFinding:
-    """What replaying one layer showed. ``differing``: output elements whose bytes depend on N, by batch size."""
-
-    layer: Layer
-    differing: dict[int, int] = field(default_factory=dict)
-    tried: int = 0
-    max_abs: float = 0.0
-    max_ulp: float = 0.0
-    found_by: str | None = None
-    replayable: bool = True
-    inherited: tuple[int, ...] = ()  # batch sizes at which only a sibling differed
-
-    @property
-    def batch_sizes(self) -> list[int]:
-        """The N at which some row differed from N = 1, here or in a sibling."""
-        return sorted({*self.inherited, *(n for n, count in self.differing.items() if count)})
-
-    def rule(self) -> Canonical:
-        """The shape that is sure to give N = 1's bytes and costs a single image nothing.
-
-        Up to the largest N below which every N was tried and none differed, calls go through; more rows are cut into
-        the largest power of two below that.
-        """
-        up_to = 1
-        while up_to + 1 in self.differing and up_to + 1 not in self.batch_sizes:
-            up_to += 1
-        return Canonical(size=1 << (up_to.bit_length() - 1), up_to=up_to)
-
-
-@dataclass
-class Located:
-    """All layers in execution order, and whether looking inside changed the output."""
-
-    findings: dict[str, LayerFinding]
-    instrumented_bitwise_equal: bool
-    growth: list[tuple[str, float, float, int | None]]  # of the first image: layer, max_abs, relative L2, steps
 
 
 def locate(
@@ -77,6 +36,8 @@ def locate(
     N, and both again on drawn inputs of wide dynamic range. Siblings of an origin (same kernels, same shapes) are
     origins too: theirs happened not to show. Integer layers are also provoked on rounding ties. ``search`` bounds the
     drawn rows and the ties; ``alive`` is called now and then, for those who wait.
+    What reads across images and reaches no output is no origin. Where layers do not account for what the outputs show,
+    the modules around them are replayed too: see ``isobatch.pipeline.explain.outside_layers``.
     """
     generator = np.random.Generator(np.random.PCG64(seed))
     findings: dict[str, LayerFinding] = {}
@@ -91,30 +52,40 @@ def locate(
     def examine(layer: Layer, inputs: Rows, outputs: Rows) -> None:
         finding = findings.setdefault(layer.name, LayerFinding(layer))
         if layer.name in alone:
-            growth.append((layer.name, *_distance(alone.pop(layer.name), outputs)))
+            growth.append((layer.name, *first_row_distance(alone.pop(layer.name), outputs)))
         try:
-            _replay(runner, finding, inputs, outputs, batch_sizes, "captured")
+            replay(runner, finding, inputs, outputs, batch_sizes, "captured")
             for draw in range(search.draws if search.every_layer or layer.signature not in drawn_for else 0):
                 drawn_for.add(layer.signature)
                 if draw and (finding.tried >= search.elements or layer.signature in guilty):
                     break
-                _replay(runner, finding, drawn(inputs, generator), None, batch_sizes, "drawn")
+                replay(runner, finding, drawn(inputs, generator), None, batch_sizes, "drawn")
                 guilty.update([layer.signature] if finding.batch_sizes else [])
                 alive()
-        except NotImplementedError:
+        except Exception:  # a layer that does not take such rows alone; the others go on
             finding.replayable = False
 
     runner.watch(images[:1], remember)
     watched = runner.watch(images, examine)
     plain = runner.run(images)
+    for name, finding in findings.items():
+        if finding.batch_sizes and isinstance(runner, Reaching) and not runner.reaches(name, images):
+            finding.differing, finding.digests, finding.found_by = dict.fromkeys(finding.differing, 0), {}, None
+            finding.max_abs, finding.max_ulp, finding.matters = 0.0, 0.0, False
     for tie in range(search.ties):
         _provoke(runner, findings, sorted(batch_sizes)[-1 - tie % len(batch_sizes)], seed + tie)
         alive()
     _accuse_siblings(findings)
-    return Located(findings, bool((bits(watched) == bits(plain)).all()), growth)
+    located = Located(findings, bool((bits(watched) == bits(plain)).all()), growth)
+    for around in outside(runner, located, images, batch_sizes):
+        finding = findings[around.layer.name] = LayerFinding(around.layer)
+        replay(runner, finding, around.inputs, None, batch_sizes, "captured")
+        if not finding.batch_sizes:  # it shows beside made neighbours only
+            finding.differing[len(images)], finding.found_by = around.moved, "drawn"
+    return located
 
 
-def _replay(
+def replay(
     runner: Watched,
     finding: LayerFinding,
     inputs: Rows,
@@ -127,24 +98,35 @@ def _replay(
     name = finding.layer.name
     singles = [
         np.concatenate([np.atleast_1d(row) for row in rows])
-        for rows in zip(*(runner.replay(name, _rows(inputs, i, i + 1, count)) for i in range(count)), strict=True)
+        for rows in zip(
+            *(runner.replay(name, rows_between(inputs, i, i + 1, count)) for i in range(count)), strict=True
+        )
     ]
-    for n in sorted({*batch_sizes, count}):
-        if n > count:
-            continue
-        batched = outputs if n == count and outputs is not None else runner.replay(name, _rows(inputs, 0, n, count))
-        for position, together in enumerate(batched):
-            one = singles[position]
-            other = np.atleast_1d(together) if together.ndim else np.repeat(together, n)
-            _count(finding, n, one[: len(one) // count * n], other, how)
+    apart: dict[int, NDArray[Any] | None] = {1: None}
+    for n in sorted(n for n in {*batch_sizes, count} if n <= count):
+        batched = (
+            outputs if n == count and outputs is not None else runner.replay(name, rows_between(inputs, 0, n, count))
+        )
+        whole = [np.atleast_1d(part) if part.ndim else np.repeat(part, n) for part in batched]
+        pairs = zip((one[: len(one) // count * n] for one in singles), whole, strict=True)
+        differing = sum(_count(finding, n, one, other, how) for one, other in pairs)
+        apart[n] = row_digests(whole, n) if differing else None
+    if any(made is not None for made in apart.values()):  # else this trial tells no two N apart
+        own = row_digests(singles, count)
+        for n, made in apart.items():
+            rows = made if made is not None else own[:n] if n > 1 else own
+            finding.digests[n] = joined_digests(finding.digests.get(n), rows, count)
 
 
-def _rows(inputs: Rows, start: int, stop: int, count: int) -> Rows:
-    """The rows of each tensor that has a batch axis; a value shared by the whole batch is passed as it is."""
-    return tuple(part[start:stop] if part.ndim and len(part) == count else part for part in inputs)
-
-
-def _count(finding: LayerFinding, n: int, singles: NDArray[Any], batched: NDArray[Any], how: str) -> None:
+def _count(finding: LayerFinding, n: int, singles: NDArray[Any], batched: NDArray[Any], how: str) -> int:
+    if singles.shape != batched.shape or singles.dtype != batched.dtype:  # another branch gave another thing
+        finding.differing[n] = finding.differing.get(n, 0) + batched.size
+        finding.tried, finding.found_by, finding.max_abs = (
+            finding.tried + batched.size,
+            finding.found_by or how,
+            math.inf,
+        )
+        return batched.size
     differing = int((bits(singles) != bits(batched)).sum())
     finding.tried += singles.size
     finding.differing[n] = finding.differing.get(n, 0) + differing
@@ -152,16 +134,23 @@ def _count(finding: LayerFinding, n: int, singles: NDArray[Any], batched: NDArra
         finding.found_by = finding.found_by or how
         if how == "captured":  # sizes on drawn data say nothing about the network's own
             one, other = singles.reshape(len(singles), -1), batched.reshape(len(batched), -1)
+            finding.largest = max(finding.largest, largest_value(one))
             finding.max_abs = max(finding.max_abs, float(row_distance(one, other).max()))
             finding.max_ulp = max(finding.max_ulp, float(ulp.measure(one, other)["max_ulp"]))  # type: ignore[arg-type]
+    return differing
 
 
 def drawn(inputs: Rows, generator: np.random.Generator) -> Rows:
-    """Other rows of the same shapes and types: floats of wide dynamic range, integers over all their values."""
+    """Other rows of the same shapes and types: floats of wide dynamic range, codes of 8 bits over all their values.
+
+    Wider integers may be numbers of rows in a table: those captured, each column in another order.
+    """
     found = []
     for part in inputs:
         if part.ndim == 0 or part.size <= 1:
             found.append(part)
+        elif part.dtype.kind in "iub" and part.dtype not in (np.int8, np.uint8):
+            found.append(generator.permuted(part, axis=0))
         elif np.issubdtype(part.dtype, np.integer):
             limits = np.iinfo(part.dtype)
             found.append(generator.integers(limits.min, limits.max, part.shape, part.dtype, endpoint=True))
@@ -186,17 +175,6 @@ def _provoke(runner: Watched, findings: dict[str, LayerFinding], batch: int, see
 def _accuse_siblings(findings: dict[str, LayerFinding]) -> None:
     guilty = {f.layer.signature: f for f in findings.values() if f.batch_sizes}
     for finding in findings.values():
-        if not finding.batch_sizes and (sibling := guilty.get(finding.layer.signature)):
+        if finding.matters and not finding.batch_sizes and (sibling := guilty.get(finding.layer.signature)):
             finding.found_by = "sibling"
-            finding.inherited = tuple(sibling.batch_sizes)
-
-
-def _distance(alone: Rows, together: Rows) -> tuple[float, float, int | None]:
-    """(largest |difference|, relative L2, of integers how many differ) of the first row of the first output."""
-    first, second = np.atleast_1d(alone[0]), np.atleast_1d(together[0])
-    one, other = first.astype(np.float64), second.astype(np.float64)[: len(first)]
-    difference = np.abs(other - one)
-    norm = float(np.sqrt(np.square(one).sum()))
-    share = float(np.sqrt(np.square(difference).sum())) / norm if norm else 0.0
-    steps = int((difference > 0).sum()) if np.issubdtype(first.dtype, np.integer) else None
-    return float(difference.max(initial=0.0)), share, steps
+            finding.inherited, finding.digests = tuple(sibling.batch_sizes), sibling.digests

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from isobatch.models.spec.runner import Layer, Rows
+from isobatch.models.spec.runner import Layer, Nested, Rows
 from isobatch.pipeline.explain.causes import Cause, Explanation, Subject, explain_origin
-from isobatch.pipeline.explain.locate import LayerFinding, Located, Watched, drawn
+from isobatch.pipeline.explain.findings import LayerFinding, Located, Watched
+from isobatch.pipeline.explain.locate import drawn
 
 _DRAWS = 4  # sets of drawn rows to try where the captured ones do not show the difference
 _TELLING = ("captured", "drawn", "provoked", "sibling")
@@ -60,6 +61,8 @@ def explain_origins(
 
     if origins:
         runner.watch(images, examine)
+        if isinstance(runner, Nested) and examined.keys() - found.keys():
+            runner.watch_around(images, examine)
     return {one.layer.name: found[one.layer.signature] for one in origins if one.layer.signature in found}
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from isobatch.models.spec.images import View
 from isobatch.pipeline.inputs.choose import Candidates, Choice, Unusable
 from isobatch.pipeline.inputs.decode import SUFFIXES, decode
-from isobatch.pipeline.inputs.labels import class_index
+from isobatch.pipeline.inputs.labels import class_index, class_order, one_more
 from isobatch.pipeline.inputs.own import Own, choose_own, store_own
 from isobatch.pipeline.inputs.request import InputsRequest, Labelled, PreparedSet, printable
 from isobatch.pipeline.inputs.storing import digest, part_name, store_images
@@ -55,7 +55,12 @@ class _Pictures:
         if picture := next((self.name(index) for index in loose if self.usable(index)), None):
             raise LookupError(f"{picture} lies in no sub-folder")
         parents = {file.parent for file in self.files} - {self.root}
-        classes = {parent: class_index(parent.name, request.class_names, request.num_classes) for parent in parents}
+        if request.class_order is not None:
+            order = class_order(_folders(self.root, self.files), request.class_order, request.num_classes)
+            classes = {parent: order[parent.relative_to(self.root).parts[0]] for parent in parents}
+        else:
+            limit = one_more(parents, request.num_classes)
+            classes = {parent: class_index(parent.name, request.class_names, limit) for parent in parents}
         return tuple(classes.get(file.parent, -1) for file in self.files)
 
 
@@ -140,6 +145,12 @@ def list_pictures(root: Path) -> tuple[list[Path], Skipped]:
     for suffix, count in others.items():
         skipped.append({"file": printable(f"*{suffix}"), "why": f"{count} not named as jpeg, png, webp or bmp"})
     return sorted(files, key=os.fsencode), sorted(skipped, key=lambda entry: entry["file"])
+
+
+def _folders(root: Path, files: list[Path]) -> list[str]:
+    """The names of the folders directly in the root, hidden ones left out unless a picture lies in them."""
+    used = {file.relative_to(root).parts[0] for file in files if file.parent != root}
+    return sorted(used | {one.name for one in root.iterdir() if one.is_dir() and one.name[0] not in "._"})
 
 
 def _refused(path: Path, root: Path) -> str | None:

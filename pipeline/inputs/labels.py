@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from isobatch.pipeline.inputs.request import printable
 
@@ -25,6 +26,31 @@ def class_index(folder: str, class_names: Sequence[str] | None, num_classes: int
     if len(found) > 1:
         raise LookupError(f"the folder {printable(folder)!r} names the classes {found}: use one of these indices")
     return found[0]
+
+
+def class_order(folders: Sequence[str], order: str, num_classes: int | None) -> dict[str, int]:
+    """The class of each folder by its place among all: ``text``, as torchvision's ImageFolder sorts, or ``number``.
+
+    Raises LookupError with the reason where they are no numbers, or more than the network has classes.
+    """
+    if order == "number" and (words := [name for name in folders if not (name.isascii() and name.isdigit())]):
+        raise LookupError(f"--class-order number, and the folder {printable(words[0])!r} is no number")
+    if num_classes and len(folders) > num_classes:
+        raise LookupError(f"--class-order {order}: {len(folders)} folders, and the network has {num_classes} classes")
+    key = int if order == "number" else str
+    return {name: place for place, name in enumerate(sorted(folders, key=key))}
+
+
+def one_more(folders: Iterable[Path], num_classes: int | None) -> int | None:
+    """The classes to expect of folders that are numbers: one more where they are 1 to ``num_classes``.
+
+    Such labels are kept as they are, so that the study can say which order the network has.
+    """
+    names = [one.name for one in folders]
+    numbered = num_classes is not None and all(name.isascii() and name.isdigit() for name in names)
+    if numbered and num_classes is not None and {min(map(int, names)), max(map(int, names))} == {1, num_classes}:
+        return num_classes + 1
+    return num_classes
 
 
 def _plain(name: str) -> str:

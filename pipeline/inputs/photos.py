@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -51,7 +52,8 @@ def prepare_photos(request: InputsRequest) -> PreparedSet:
 def _stored(request: InputsRequest, part: Part, pictures: tuple[str, ...], count: int) -> Images:
     path = request.folder / f"photos-{part}.u8"
     rows = islice(crops(pictures, request.image_size), count)
-    return store_images(part_name("photos", part), path, rows, request.view)
+    images = store_images(part_name("photos", part), path, rows, request.view)
+    return replace(images, groups=tuple(i % len(pictures) for i in range(len(images))))
 
 
 def crops(pictures: tuple[str, ...], size: int) -> Iterator[NDArray[np.uint8]]:

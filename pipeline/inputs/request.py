@@ -44,6 +44,7 @@ class InputsRequest:
     quick: bool = False  # auto: the seed set only
     class_names: tuple[str, ...] | None = None
     num_classes: int | None = None
+    class_order: str | None = None  # "text" or "number": labels by the folders' order, not by what they are called
     calibration_images: int = 32
     labelled_images: int = 400  # at most so many of the digits' held-out images
 

@@ -29,6 +29,7 @@ def prepare_seed(request: InputsRequest) -> PreparedSet:
         n=evaluation.unique or 0,
         shape=list(evaluation.shape[1:]),
         labelled=False,
+        drawn=True,
         sha256=evaluation.sha256,
         note=f"noise, not pictures: its margins and top-1 say nothing about real images; calibration: {note}",
     )

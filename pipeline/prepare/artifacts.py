@@ -23,6 +23,11 @@ def baseline(config: Config) -> str:
     return "ort-fp32" if config.onnx else "fp32"
 
 
+def ruler(config: Config) -> str:
+    """The variant whose singles numeric error and agreement are measured by: fp64; of an ONNX file, as it is given."""
+    return "ort-fp32" if config.onnx else REFERENCE
+
+
 def build_artifacts(stages: Stages) -> None:
     """Build, or find in the cache, the artifact of every variant and input set; and of the baseline and reference.
 

@@ -79,6 +79,7 @@ def prepare_inputs(stages: Stages, weights: dict[str, Any]) -> None:
         "quick": config.quick,
         "class_names": weights["class_names"],
         "num_classes": weights["num_classes"],
+        "class_order": config.class_order,
     }
     try:
         sets = (*_other_sizes(stages, request), *prepare_apart(stages, request))

@@ -267,8 +267,13 @@ CODES: dict[str, Explained] = {
         "Its processor, caps or library versions are other than here: its evidence would be of another condition.",
         "Run the study there too, and python run.py compare the two runs: the difference is a result of its own.",
     ),
+    "mixing-unknown": _warning(
+        "Whether the network itself mixes images is not known.",
+        "The control could not be run, or its two calls on the same bytes gave other bytes.",
+        "See the reason in the text; a network that is not repeatable has to be mended first.",
+    ),
     "no-ruler": _warning(
-        "Nothing is measured against the fp64 reference.",
+        "Nothing is measured against the reference.",
         "The reference, or the variant that accuracy is measured against, could not be built or run.",
         "See the reason in the text; batch against singles is measured all the same.",
     ),

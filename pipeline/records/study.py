@@ -6,9 +6,10 @@ Every record is validated at birth. Numbers carry their unit in the name. A stag
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema, model_validator
 
 from isobatch.models.spec.words import CudaOptions
 
@@ -195,6 +196,24 @@ class Accuracy(Record):
     n: int
     inputs: str = ""
     batch_size: int | None = Field(default=None, json_schema_extra=VOLATILE)  # the fastest N of this machine
+    right: str | None = None  # "1" or "0" of each of the n images, in the study's one drawn order: for paired tests
+
+
+class Agreement(Record):
+    """How often a variant gives the reference's top-1 answer, as a share, with exact one-sided 95 % bounds.
+
+    Counted over every image at hand that is no drawn noise, its singles, and the labelled images as they were run.
+    ``n`` clusters: copies of one image, and crops of one photograph, are one cluster and count as the share of their
+    ``n_answers`` answers that agree. ``reference``: the variant whose singles are the ruler.
+    """
+
+    share: Real
+    low95: Real
+    high95: Real
+    n: int
+    n_answers: int
+    reference: str
+    counted: str = ""  # in words: which images, and how they were counted
 
 
 class AccuracyDrop(Record):
@@ -204,12 +223,13 @@ class AccuracyDrop(Record):
     """
 
     value: Real
-    upper95: Real
+    upper95: Real  # over all looks together
     n: int
     only_reference_right: int
     only_variant_right: int
     decided: Literal["met", "not-met", "undecided"] | None  # None: no limit was set
     needed_n: int | None = None
+    looks: int = 1  # how often it was to be looked at while images were added: each look has 5 % divided by it
 
 
 class AccuracyAtN(Record):
@@ -234,14 +254,14 @@ class AccuracyAtN(Record):
 
 
 Dependence = Literal["no", "equivalent", "not-equivalent", "undecided"]
-"""no: no top-1 changed at any N. Else whether the change of accuracy lies within the margin at every N."""
+"""no: no top-1 changed at any N, of enough images for the margin. Else whether the change lies within it."""
 
 
 class BatchAccuracy(Record):
     """Does the accuracy of a variant depend on N, on one labelled set under one condition?
 
-    ``changed`` of ``singles.n`` distinct images have another top-1 at some N. ``depends`` is None where a top-1 changed
-    and no margin, in points of top-1, says what change would matter.
+    ``changed`` of ``singles.n`` distinct images have another top-1 at some N. ``depends`` is None where no margin, in
+    points of top-1, says what change would matter.
     """
 
     inputs: str
@@ -305,7 +325,8 @@ class Origin(Record):
 
     ``elements_differing`` of ``elements_tried`` output elements differed between N = 1 and some N = k, over captured
     and drawn data; 0 where only a sibling (a layer of the same kernels and shapes) or provoked rounding ties gave it
-    away, as ``found_by`` says. ``classes``: batch sizes whose rows were bitwise equal in this layer.
+    away, as ``found_by`` says. ``classes``: batch sizes whose rows were bitwise equal to one another in this layer;
+    what only rounding ties told apart from N = 1 is one class.
     """
 
     layer: str
@@ -363,10 +384,25 @@ class Growth(Record):
     steps: int | None = None
 
 
+class BeyondLook(Record):
+    """One look at layers beyond what was studied: which of them depend on N with so many threads, at this N.
+
+    ``shapes`` distinct layers (kernels and shapes) of ``of_shapes`` were replayed, each on few rows.
+    """
+
+    threads: int
+    batch_size: int
+    shapes: int
+    of_shapes: int
+    layers: list[str]
+
+
 class Locating(Record):
     """How the origins were sought: what was tried, and the smallest rate it would have found in *every* layer.
 
     ``smallest_rate``: 3/n of the layer least tried (95 %, if its elements were independent, which they are not).
+    ``condition``, with ``batch_sizes``: what the origins, the innocent kinds and their proof hold for; ``beyond``: what
+    a quick look showed elsewhere.
     """
 
     inputs: str
@@ -378,7 +414,12 @@ class Locating(Record):
     smallest_rate: Real
     instrumented_bitwise_equal: bool  # looking inside changed no output bit
     innocent_kinds: list[str]  # kinds of layer that were never an origin here
+    condition: Condition | None = None
+    beyond: list[BeyondLook] = Field(default=[], json_schema_extra=VOLATILE)  # time bounds it
     note: str = ""
+
+
+RepairState = Literal["holds", "holds-top1", "fails", "out-of-time", "does-not-apply"]
 
 
 class Repair(Record):
@@ -386,9 +427,12 @@ class Repair(Record):
 
     Ratios are repaired over native, medians of alternating calls, keyed by N. ``top1_stable``: no bit-equality, but in
     the scope no top-1 differs from the singles'. ``recomputed_share``: of the images that were run a second time.
+    ``state``: all of that in one word, from the other fields where none is given; ``fails`` also where it could not be
+    carried out.
     """
 
     name: str
+    state: RepairState = "does-not-apply"
     batch_invariant: bool | None  # None: does not apply here, or was not tried (``note`` says why)
     out_of_time: bool = False  # not tried to the end: the time for repairs was over
     scope: str
@@ -403,6 +447,20 @@ class Repair(Record):
     latency_ratio: dict[str, Interval] = Field(default={}, json_schema_extra=VOLATILE)
     memory_ratio: Real | None = None  # of processes that serve the two alone: of ``repair`` only
     note: str = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _in_one_word(cls, data: Any) -> Any:
+        return {"state": _repair_state(data)} | data if isinstance(data, dict) else data
+
+
+def _repair_state(given: Mapping[str, Any]) -> RepairState:
+    invariant = given.get("batch_invariant")
+    if invariant or given.get("top1_stable"):
+        return "holds" if invariant else "holds-top1"
+    if given.get("out_of_time"):
+        return "out-of-time"
+    return "does-not-apply" if invariant is None else "fails"
 
 
 class NotRun(Record):
@@ -440,6 +498,9 @@ class VariantResult(Record):
     accuracy: Accuracy | None = None
     accuracy_drop: AccuracyDrop | None = None
     accuracy_note: str | None = None  # why there is no accuracy, where there is none
+    baseline: bool = False  # its singles are what accuracy drops are measured against: it cannot fail against itself
+    agreement: Agreement | None = None  # None: no image at hand but drawn noise, or ``agreement_note``
+    agreement_note: str | None = None  # why it is unknown although there are images to tell by
     batch_accuracy: list[BatchAccuracy] | None = None  # None: no labelled set was run batched
     cost: Cost | None = Field(default=None, json_schema_extra=VOLATILE)
     not_run: list[NotRun] = []
@@ -469,11 +530,54 @@ class Answer(Record):
     by_variant: list[InvarianceAnswer]
 
 
+class ClassOrder(Record):
+    """How many of the ``n`` labelled images the reference gets right if the classes are numbered in another order."""
+
+    name: str
+    right: int
+    mcnemar_p: Real  # against the labels as they are: exact, two-sided, corrected over the orders (Holm)
+
+
+class Baseline(Record):
+    """The reference's own top-1 on the labelled images: whether a drop against it means anything.
+
+    ``failed``: why nothing can be recommended on these labels; None where the reference is sound.
+    """
+
+    variant: str
+    top1: Real
+    low95: Real  # two-sided
+    high95: Real
+    n: int
+    classes: int
+    least: Real  # a one-sided 95 % upper bound below this is no better than chance
+    orders: list[ClassOrder] = []
+    failed: str | None = None
+    reasons: list[str] = []
+
+
+class Mixing(Record):
+    """Whether the network itself lets one image's row depend on the others' values, as its float variant shows.
+
+    At one N and one place the neighbours were replaced while two outliers in the batch held the range of values.
+    ``mixes`` is None where it could not be told (``evidence`` says why).
+    """
+
+    variant: str
+    mixes: bool | None
+    batch_size: int
+    tried: int  # batches whose row was compared
+    change: Real  # the largest |difference| of the row at fixed N and place, in logits
+    largest_logit: Real
+    evidence: str
+
+
 class Policy(Record):
     """What the user demands and prefers. ``max_accuracy_drop`` is in absolute points of top-1 (2.0 = 0.02)."""
 
     stability: Literal["batch-invariant", "top1-stable", "none"] = "batch-invariant"
     max_accuracy_drop: Real | None = None  # None: no limit
+    min_agreement: Real = 90.0  # percent of the images with the reference's answer
     max_latency_ms: Real | None = None
     max_size_mb: Real | None = None
     min_throughput_img_s: Real | None = None
@@ -512,6 +616,7 @@ class Recommendation(Record):
     warnings: list[str] = []
     would_change: list[str] = []  # what, asked differently, would lead to another choice, and to which
     deploy: str = ""  # the commands and the Python lines that deploy the choice
+    withheld: str | None = None  # why nothing can be recommended, whatever the policy: of the whole study
 
 
 class InputSet(Record):
@@ -523,6 +628,7 @@ class InputSet(Record):
     n_files: int = 0
     shape: list[int]  # of one image: channels, height, width
     labelled: bool
+    drawn: bool = False  # noise, no natural image: its top-1 say nothing
     sha256: str
     skipped: list[dict[str, str]] = []
     note: str = ""
@@ -602,6 +708,8 @@ class Study(Record):
     inputs: list[InputSet]
     reference: str | None = None  # the variant that is the ruler
     variants: list[VariantResult]
+    baseline: Baseline | None = None  # None: no labels, or accuracy is not judged
+    mixing: Mixing | None = None  # None: it was not looked into
     answer: Answer | None = None
     recommendation: Recommendation | None = Field(default=None, json_schema_extra=VOLATILE)
     timing: Timing | None = None

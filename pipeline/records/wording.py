@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from isobatch.pipeline.records.study import COPIES, Condition
+from isobatch.pipeline.records.study import COPIES, Condition, Repair
 
 FAR_APART_ULP = 2**23
 """From so many representable values on a distance is no rounding: so many lie between a float32 and its double."""
@@ -70,3 +70,16 @@ def setting(condition: Condition) -> str:
             f"beside an {condition.neighbours}" if condition.neighbours[0] in "aeiou" else condition.neighbours
         )
     return ", ".join(parts)
+
+
+def held(repair: Repair) -> str:
+    """What became of a rung of the ladder. ``failed``: it could not be carried out; that is not "does not apply"."""
+    if repair.state == "fails" and repair.batch_invariant is None and repair.top1_stable is None:
+        return "failed"
+    return {
+        "holds": "holds",
+        "holds-top1": "top-1 holds",
+        "fails": "does not hold",
+        "out-of-time": "not tried",
+        "does-not-apply": "does not apply",
+    }[repair.state]

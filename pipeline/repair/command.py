@@ -65,7 +65,7 @@ def repair_variant(config: Config, rung: str | None, folder: Path, progress: Pro
         sets = _sets(stages, spec)
         name = ARTIFACTS[spec.runtime]
         found = _search(stages, spec, sets, rung, scratch / name)
-        repairs = repair_records(found["tried"], config.policy.objective)
+        repairs = repair_records(found["tried"], config.policy.objective, found["chosen"])
         if found["chosen"] is None:
             why = "; ".join([*(f"{one.name}: {one.note}" for one in repairs), *found["unwritten"]])
             raise NoRepair(f"no rung makes {spec.name} batch-invariant over the scope. {why}", repairs)

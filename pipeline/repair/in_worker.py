@@ -19,14 +19,15 @@ from isobatch.models.spec.images import Images
 from isobatch.models.spec.repairable import Deployable
 from isobatch.models.spec.runner import Runner
 from isobatch.models.spec.words import Artifact, RunnerSettings, VariantUnavailable
-from isobatch.pipeline.explain.locate import Located, Watched
+from isobatch.pipeline.explain.findings import Located, Watched
 from isobatch.pipeline.records.wording import counted
 from isobatch.pipeline.repair.estimate import priced
-from isobatch.pipeline.repair.ladder import Scope, Tried, best, climb, tried_json
+from isobatch.pipeline.repair.ladder import Scope, best, climb
 from isobatch.pipeline.repair.layers import joined, survey
 from isobatch.pipeline.repair.other_sizes import asking_elsewhere
 from isobatch.pipeline.repair.rungs import Bench, Candidate, all_rungs
 from isobatch.pipeline.repair.shapes import Shapes
+from isobatch.pipeline.repair.tried import Tried, tried_json
 from isobatch.pipeline.repair.verify import Verified, every_size, verify
 from isobatch.pipeline.workers.wire import Emit, read_artifact
 

@@ -6,22 +6,30 @@ import math
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from isobatch.models.spec.images import Images
 from isobatch.models.spec.runner import Runner
 from isobatch.models.spec.words import VariantUnavailable
-from isobatch.pipeline.compare.statistics import median_interval
-from isobatch.pipeline.records.wording import counted
-from isobatch.pipeline.repair.records import FREE_LATENCY, FREE_THROUGHPUT, clearly_cheapest, objective_cost
+from isobatch.pipeline.records.wording import counted, number
+from isobatch.pipeline.repair.records import choose, objective_cost
 from isobatch.pipeline.repair.rungs import Bench, Candidate, Rung, all_rungs
-from isobatch.pipeline.repair.verify import PAIRS, OutOfTime, Passes, Verified, every_image, price, priced_sizes, verify
+from isobatch.pipeline.repair.tried import Tried, tried_json
+from isobatch.pipeline.repair.verify import (
+    ENOUGH_S,
+    PAIRS,
+    OutOfTime,
+    Passes,
+    Verified,
+    every_image,
+    price,
+    priced_sizes,
+    verify,
+)
 
 _PROOF = "surgical"  # tried in any case: that it holds proves the list of origins
-CHANGED = 1.25
-"""What other outputs for single images count as: nothing is known of the accuracy of these."""
-_ENOUGH = 6  # ratios, from which on the limits of their median need no assumption
+_HOPELESS = 1.25  # times the cost of one that holds: a few timed calls are no exact price
 _TIME_OVER = "not tried to the end: the time for repairs was over (the repair command has no such limit)"
 
 Openers = Mapping[int, Callable[[], AbstractContextManager[Runner]]]
@@ -29,43 +37,13 @@ Openers = Mapping[int, Callable[[], AbstractContextManager[Runner]]]
 
 
 @dataclass(frozen=True)
-class Tried:
-    """One candidate of a rung, or why the rung was none. ``ratios``: seconds repaired over native, by N."""
-
-    rung: str
-    why: str = ""
-    candidate: Candidate | None = None
-    verified: tuple[Verified, ...] = ()  # by input set and thread count
-    ratios: Mapping[int, list[float]] | None = None
-    recomputed: float | None = None
-    out_of_time: bool = False
-
-    @property
-    def holds(self) -> bool | None:
-        """Whether it kept what it is to keep, over all of the scope. None: it was not run."""
-        if self.candidate is None or not self.verified:
-            return None
-        return all(one.batch_invariant if self.candidate.bitwise else one.top1_stable for one in self.verified)
-
-    @property
-    def cheap(self) -> bool:
-        """Whether it holds bitwise at next to no cost, as far as its times can tell: see ``_near_end``."""
-        if not self.holds or not self.ratios or self.candidate is None or not self.candidate.bitwise:
-            return False
-        limits = {n: FREE_LATENCY if n == 1 else 1 / FREE_THROUGHPUT for n in self.ratios}
-        return all(_near_end(found) <= limits[n] for n, found in self.ratios.items())
-
-    def cost(self, objective: str) -> float:
-        """See ``objective_cost``."""
-        return objective_cost(self.ratios or {}, objective)
-
-
-@dataclass(frozen=True)
 class Scope:
     """Over what a repair is verified, and on what it is priced (the first set). ``natives`` beside the bench's own.
 
-    ``priced``: the N to price (None: see ``priced_sizes``), by ``least`` to ``pairs`` pairs of calls. ``begin`` is
-    called before every candidate, ``say`` told what is being done.
+    ``priced``: the N to price (None: see ``priced_sizes``), by ``least`` to ``pairs`` pairs of calls, for
+    ``enough_s`` seconds each. ``screen``: so many pairs at a single image and at the largest N come before a candidate
+    is verified, once another one holds; what cannot win by these is not. ``begin`` is called before every candidate,
+    ``say`` told what is being done.
     """
 
     sets: Sequence[Images]
@@ -77,6 +55,8 @@ class Scope:
     passes: Passes = every_image
     stop_at_first: bool = False  # at the first difference of a candidate that is to be bitwise
     deadline: float = math.inf  # of time.monotonic: nothing is begun after it
+    screen: int = 0
+    enough_s: float = ENOUGH_S
     begin: Callable[[], None] = lambda: None
     say: Callable[[str], None] = lambda text: None
 
@@ -107,15 +87,15 @@ def climb(
             found.append(Tried(rung.name, _TIME_OVER, out_of_time=True))
             continue
         try:
-            found += _rung(rung, bench, scope, done)
+            found += _rung(rung, bench, scope, done, [one for one in found if one.holds and one.ratios])
         except VariantUnavailable as error:
             found.append(Tried(rung.name, error.reason))
         except Exception as error:  # of one rung; the others go on
-            found.append(Tried(rung.name, " ".join(f"it failed: {type(error).__name__}: {error}".split())))
+            found.append(Tried(rung.name, " ".join(f"it failed: {type(error).__name__}: {error}".split()), failed=True))
     return found
 
 
-def _rung(rung: Rung, bench: Bench, scope: Scope, done: Callable[[int], None]) -> list[Tried]:
+def _rung(rung: Rung, bench: Bench, scope: Scope, done: Callable[[int], None], rivals: Sequence[Tried]) -> list[Tried]:
     """The candidates of one rung until one is cheap; none that changes more layers than one that holds."""
     found: list[Tried] = []
     candidates = rung.apply(bench)
@@ -125,7 +105,11 @@ def _rung(rung: Rung, bench: Bench, scope: Scope, done: Callable[[int], None]) -
         if held and len(candidate.layers) > min(held):
             break
         try:
-            found.append(_tried(rung.name, candidate, bench, scope, done))
+            rivals = [*rivals, *(one for one in found[-1:] if one.holds and one.ratios)]
+            found.append(
+                _too_dear(rung.name, candidate, bench, scope, rivals)
+                or _tried(rung.name, candidate, bench, scope, done)
+            )
         except VariantUnavailable as error:  # another candidate may do without
             found.append(Tried(rung.name, error.reason, candidate))
         except OutOfTime:
@@ -143,6 +127,30 @@ def _following(candidates: Iterator[Candidate], held: bool) -> Candidate | None:
         return candidates.send(held) if isinstance(candidates, Generator) else next(candidates)
     except StopIteration:
         return None
+
+
+def _too_dear(name: str, candidate: Candidate, bench: Bench, scope: Scope, rivals: Sequence[Tried]) -> Tried | None:
+    """That the candidate cannot win, by a few timed calls of it and of the native network; None where it may."""
+    rivals = [one for one in rivals if one.candidate and one.candidate.bitwise]
+    if not scope.screen or not rivals or not candidate.bitwise:
+        return None
+    scope.say(f"{name}: timing a few calls")
+    images = scope.sets[0]
+    largest = max(n for one in rivals for n in one.ratios or {})
+    with candidate.build(bench.runner) as repaired:
+        ratios = price(
+            bench.runner, repaired, images, sorted({1, largest}), lambda count: None, scope.screen, least=1, enough_s=0
+        )
+    mine = objective_cost({n: [min(found)] for n, found in ratios.items()}, bench.objective)
+
+    def known(one: Tried) -> float:
+        return objective_cost({n: found for n, found in (one.ratios or {}).items() if n in ratios}, bench.objective)
+
+    rival = min(rivals, key=known)
+    if mine <= _HOPELESS * known(rival):
+        return None
+    why = f"not verified: by a few timed calls it costs {number(mine / known(rival))} x what {rival.rung} does"
+    return Tried(name, why, candidate, too_dear=True)
 
 
 def _tried(name: str, candidate: Candidate, bench: Bench, scope: Scope, done: Callable[[int], None]) -> Tried:
@@ -169,6 +177,7 @@ def _tried(name: str, candidate: Candidate, bench: Bench, scope: Scope, done: Ca
                 sizes,
                 done,
                 scope.pairs,
+                enough_s=scope.enough_s,
                 least=scope.least,
                 deadline=scope.deadline,
             )
@@ -206,45 +215,6 @@ def share(runner: Any) -> float | None:
 
 
 def best(tried: Sequence[Tried], objective: str) -> Tried | None:
-    """Of those that hold bitwise the one of clearly least cost; None where none holds.
-
-    What changes the singles, and so perhaps the accuracy, counts as ``CHANGED`` times as costly.
-    """
-    held = [one for one in tried if one.holds and one.candidate and one.candidate.bitwise]
-
-    def cost(one: Tried) -> float:
-        return one.cost(objective) * (1.0 if all(v.singles_as_native for v in one.verified) else CHANGED)
-
-    return clearly_cheapest(held, cost) if held else None
-
-
-def _near_end(ratios: Sequence[float]) -> float:
-    """The lower 95 % limit of the median; the median itself of ratios too few for one that is not wide beyond use."""
-    interval = median_interval(ratios)
-    few = interval.low95 is None or interval.n < _ENOUGH
-    return interval.median if few else float(interval.low95 or 0)
-
-
-def tried_json(tried: Sequence[Tried]) -> list[dict[str, Any]]:
-    """As JSON values, for the parent process."""
-    return [
-        {
-            "name": one.rung,
-            "why": one.why,
-            "how": one.candidate.how if one.candidate else "",
-            "bitwise": one.candidate.bitwise if one.candidate else True,
-            "layers": list(one.candidate.layers) if one.candidate else [],
-            "serving": dict(one.candidate.serving) if one.candidate else {},
-            "holds": one.holds,
-            "verified": [
-                asdict(v)
-                | {"differing": {str(n): c for n, c in v.differing.items()}}
-                | {"flipped": {str(n): c for n, c in v.flipped.items()}}
-                for v in one.verified
-            ],
-            "ratios": {str(n): found for n, found in (one.ratios or {}).items()},
-            "recomputed": one.recomputed,
-            "out_of_time": one.out_of_time,
-        }
-        for one in tried
-    ]
+    """The candidate that ``repair_records.choose`` takes of all of them; None where none holds bitwise."""
+    chosen = choose(tried_json(tried), objective)
+    return None if chosen is None else tried[chosen]

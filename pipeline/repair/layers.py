@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from isobatch.models.spec.runner import Layer, Rows
 from isobatch.pipeline.evidence.evidence import bits
-from isobatch.pipeline.explain.locate import LayerFinding, Located, Watched
+from isobatch.pipeline.explain.findings import LayerFinding, Located, Watched
 from isobatch.pipeline.machine.memory import release_free
 from isobatch.pipeline.repair.shapes import Measured, Shapes, measure_layer, telling_rows
 
@@ -53,7 +53,7 @@ def survey(
                 rows = telling_rows(inputs, generator)
                 found = measured[layer.signature] = measure_layer(runner, layer.name, rows, largest, seed)
                 finding.differing, finding.tried = dict(found.differing), found.tried
-            except NotImplementedError:
+            except Exception:  # a layer that does not take such rows alone; the others go on
                 measured[layer.signature] = None
             release_free()
             owed += each

@@ -7,7 +7,7 @@ from contextlib import nullcontext
 from dataclasses import replace
 
 from isobatch.models.spec.images import Images
-from isobatch.pipeline.explain.locate import Watched
+from isobatch.pipeline.explain.findings import Watched
 from isobatch.pipeline.records.wording import counted
 from isobatch.pipeline.repair.ladder import Openers, Scope
 from isobatch.pipeline.repair.layers import CAPTURED, joined, survey

@@ -9,7 +9,7 @@ from itertools import groupby
 from typing import Any, TypeVar
 
 from isobatch.pipeline.compare.statistics import median_interval
-from isobatch.pipeline.records.study import Repair
+from isobatch.pipeline.records.study import Repair, RepairState
 from isobatch.pipeline.records.wording import counted, listed, number, sizes
 
 T = TypeVar("T")
@@ -17,29 +17,58 @@ T = TypeVar("T")
 FREE_THROUGHPUT, FREE_LATENCY = 0.95, 1.10
 """What passes for no cost: the targets of the project. A repair within both needs no rival."""
 
+CHANGED = 1.25
+"""What other outputs for single images count as: nothing is known of the accuracy of these."""
+
 _CLEARLY = 0.95
 
 Found = Mapping[str, Any]
 """One candidate as ``ladder.tried_json`` gives it."""
 
 
-def repair_records(tried: Sequence[Found], objective: str = "throughput") -> list[Repair]:
-    """One record a rung, in the order of the ladder."""
+def choose(tried: Sequence[Found], objective: str = "throughput") -> int | None:
+    """The number of the candidate to take: of those that hold bitwise the one of clearly least cost, or None.
+
+    First one of each rung, then one of these, so that a rung's record is of the candidate that is taken of it.
+    """
+    held = [one for one in (_of_rung(group, objective) for group in _by_rung(tried)) if one and one["bitwise"]]
+    if not held:
+        return None
+    chosen = clearly_cheapest(held, lambda one: _cost(one, objective))
+    return next(place for place, one in enumerate(tried) if one is chosen)
+
+
+def repair_records(tried: Sequence[Found], objective: str = "throughput", chosen: int | None = None) -> list[Repair]:
+    """One record a rung, in the order of the ladder; of the rung of ``chosen`` that of this very candidate."""
+    taken = None if chosen is None else tried[chosen]
     found = []
-    for name, group in groupby(tried, key=lambda one: str(one["name"])):
-        found.append(_record(name, list(group), objective))
+    for group in _by_rung(tried):
+        mine = taken if any(one is taken for one in group) else _of_rung(group, objective)
+        found.append(_record(group, mine))
     return found
 
 
-def _record(name: str, tried: list[Found], objective: str) -> Repair:
+def _by_rung(tried: Sequence[Found]) -> list[list[Found]]:
+    return [list(group) for _, group in groupby(tried, key=lambda one: str(one["name"]))]
+
+
+def _of_rung(tried: Sequence[Found], objective: str) -> Found | None:
+    """Of the candidates of one rung that hold the one of clearly least cost."""
+    held = [one for one in tried if one["holds"]]
+    return clearly_cheapest(held, lambda one: _cost(one, objective)) if held else None
+
+
+def _record(tried: list[Found], chosen: Found | None) -> Repair:
+    name = tried[0]["name"]
     run = [one for one in tried if one["holds"] is not None]
     if not run:
         last = tried[-1]
-        return Repair(
-            name=name, batch_invariant=None, scope="", note=last["why"], out_of_time=last.get("out_of_time", False)
-        )
+        late = last.get("out_of_time", False)
+        untried = late or last.get("too_dear", False)
+        state: RepairState = "fails" if last.get("failed") else "out-of-time" if untried else "does-not-apply"
+        return Repair(name=name, batch_invariant=None, scope="", note=last["why"], out_of_time=late, state=state)
     held = [one for one in run if one["holds"]]
-    chosen = clearly_cheapest(held, lambda one: _cost(one, objective)) if held else run[-1]
+    chosen = chosen or run[-1]
     verified = chosen["verified"]
     ratios = {n: median_interval(found) for n, found in chosen["ratios"].items()}
     throughput = {n: median_interval([1 / ratio for ratio in found]) for n, found in chosen["ratios"].items()}
@@ -115,7 +144,10 @@ def _price(one: Found) -> str:
 
 
 def _cost(one: Found, objective: str) -> float:
-    return objective_cost({int(n): found for n, found in one["ratios"].items()}, objective)
+    """What the objective asks; ``CHANGED`` times that where the singles, and so perhaps the accuracy, change."""
+    as_native = all(verified["singles_as_native"] for verified in one["verified"])
+    ratios = {int(n): found for n, found in one["ratios"].items()}
+    return objective_cost(ratios, objective) * (1.0 if as_native else CHANGED)
 
 
 def objective_cost(ratios: Mapping[int, Sequence[float]], objective: str) -> float:

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from isobatch.models.spec.interventions import Provocable
 from isobatch.models.spec.runner import Canonical, Layer, Rows
 from isobatch.pipeline.evidence.evidence import bits
-from isobatch.pipeline.explain.locate import Located, Watched, drawn
+from isobatch.pipeline.explain.findings import Located, Watched
+from isobatch.pipeline.explain.locate import drawn
 
 _CHEAP = 1.05  # a rule that costs less than this over native, at every N, needs no rival
 

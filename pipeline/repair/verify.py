@@ -20,7 +20,7 @@ from isobatch.pipeline.machine.memory import release_free
 
 PAIRS = 7  # alternating pairs of calls a price is the median of; the first pair warms up and is not counted
 _LEAST_PAIRS = 3
-_ENOUGH_S = 4.0  # spent on one N: fewer pairs then
+ENOUGH_S = 4.0  # spent on one N: fewer pairs then
 _PROBED = (2, 4, 8, 16, 32, 64)  # N at which a scope of every N is also rotated and given an outlier
 
 Passes = Callable[[int, Sequence[int]], tuple[Pass, ...]]
@@ -126,7 +126,7 @@ def price(
     batch_sizes: Sequence[int],
     done: Callable[[int], None],
     pairs: int = PAIRS,
-    enough_s: float = _ENOUGH_S,
+    enough_s: float = ENOUGH_S,
     least: int = _LEAST_PAIRS,
     deadline: float = math.inf,
 ) -> dict[int, list[float]]:

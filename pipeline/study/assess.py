@@ -11,17 +11,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isobatch.models.registry import find_variant
+from isobatch.models.spec.images import Images
 from isobatch.pipeline.compare.accuracy import accuracy, accuracy_drop
 from isobatch.pipeline.compare.accuracy_by_batch_size import batch_accuracy, content_numbers
 from isobatch.pipeline.compare.batch_classes import batch_classes, fingerprints
 from isobatch.pipeline.compare.comparisons import comparisons
 from isobatch.pipeline.compare.verdict import Tested, images_run, inputs_verdict, repeatable, worst
 from isobatch.pipeline.config.conditions import device_of
+from isobatch.pipeline.decide.agreement import Answers
 from isobatch.pipeline.evidence.evidence import Evidence
+from isobatch.pipeline.evidence.rows import top1
 from isobatch.pipeline.inputs import PreparedSet
+from isobatch.pipeline.prepare.artifacts import baseline, ruler
 from isobatch.pipeline.prepare.state import Stages
 from isobatch.pipeline.records.study import BatchAccuracy, Condition, Cost, Effective, Policy, VariantResult
-from isobatch.pipeline.study.labelled import BASELINE_SINGLES, LabelledRun
+from isobatch.pipeline.records.wording import counted
+from isobatch.pipeline.study.labelled import random_weights
+from isobatch.pipeline.study.labelled_run import BASELINE_SINGLES, LabelledRun
 from isobatch.pipeline.study.measure import Rounds
 
 
@@ -57,11 +63,13 @@ def assess(stages: Stages, findings: Findings, name: str) -> VariantResult:
     )
     if failure:
         return result
+    result = result.model_copy(update={"baseline": name == baseline(stages.config)})
     if spec.role == "reference":
         effective = [Effective(**evidence.effective) for evidence in findings.references.values()]
         return result.model_copy(update={"effective": effective[-1] if effective else None})
-    measured = _compared(stages, findings, name) | _accuracy(findings, name)
+    measured = _compared(stages, findings, name) | _accuracy(stages, findings, name)
     measured["batch_accuracy"] = _batch_accuracy(stages, findings, name)
+    measured |= _agreement(stages, findings, name)
     return result.model_copy(update=measured | {"cost": findings.costs.get(name)})
 
 
@@ -70,7 +78,8 @@ def _compared(stages: Stages, findings: Findings, name: str) -> dict[str, Any]:
     every, verdicts = [], []
     for prepared in stages.sets:
         tested = [
-            _tested(condition, rounds, findings.references.get(prepared.record.name))
+            # the ruler against itself says nothing
+            _tested(condition, rounds, None if name == ruler(stages.config) else findings.references.get(inputs))
             for (variant, inputs, condition), rounds in findings.rounds.items()
             if (variant, inputs) == (name, prepared.record.name)
         ]
@@ -126,20 +135,61 @@ def _contents(prepared: PreparedSet) -> NDArray[np.int64]:
     return content_numbers(hashlib.sha256(images.read(i, i + 1).tobytes()).digest() for i in range(len(images)))
 
 
-def _accuracy(findings: Findings, name: str) -> dict[str, Any]:
+def _accuracy(stages: Stages, findings: Findings, name: str) -> dict[str, Any]:
     """Accuracy and its drop against the baseline's singles, as fields of VariantResult."""
     run = findings.labelled
+    if random_weights(stages):
+        return {"accuracy_note": "the weights are random: their accuracy is not judged"}
     if run is None or run.images.labels is None:
         return {"accuracy_note": "no input set of this study has labels"}
     if (predicted := run.predictions.get(name)) is None:
         return {"accuracy_note": f"not measured on {len(run.images)} labelled images: see what was not run"}
-    labels = np.asarray(run.images.labels)
+    labels = run.labels(len(predicted.classes))
     found: dict[str, Any] = {
         "accuracy": accuracy(np.asarray(predicted.classes), labels, run.inputs, predicted.batch_size)
     }
-    if baseline := run.predictions.get(BASELINE_SINGLES):
-        limit = findings.policy.max_accuracy_drop
-        found["accuracy_drop"] = accuracy_drop(
-            np.asarray(baseline.classes), np.asarray(predicted.classes), labels, limit
-        )
+    if singles := run.predictions.get(BASELINE_SINGLES):
+        limit, count = findings.policy.max_accuracy_drop, min(len(singles.classes), len(labels))
+        both = np.asarray(singles.classes[:count]), np.asarray(predicted.classes[:count])
+        found["accuracy_drop"] = accuracy_drop(*both, labels[:count], limit, run.looks)
     return found
+
+
+def _agreement(stages: Stages, findings: Findings, name: str) -> dict[str, Any]:
+    """How often the variant gives the ruler's answer on the images at hand, as fields of VariantResult.
+
+    Left out: drawn noise, and the same pictures at another size.
+    """
+    reference = ruler(stages.config)
+    answers, natural = Answers(reference), False
+    for prepared in stages.sets:
+        inputs, size = prepared.record.name, prepared.evaluation.shape[2]
+        if prepared.record.drawn or inputs.endswith(tuple(f"-{side}px" for side in stages.config.also_sizes)):
+            continue
+        natural = True
+        rounds = findings.rounds.get((name, inputs, stages.base_of(find_variant(name)).at(size)))
+        if rounds is None or (ruled := findings.references.get(inputs)) is None:
+            continue
+        rows = rounds[0].singles
+        answers.add(
+            f"{counted(len(rows), 'image')} of {inputs}",
+            _pictures(prepared.evaluation),
+            top1(ruled.singles[: len(rows)]),
+            top1(rows),
+        )
+    run = findings.labelled
+    if run is not None and run.reference is not None and (predicted := run.predictions.get(name)):
+        natural, ruled_classes = True, np.asarray(run.reference[: len(predicted.classes)])
+        pictures = _pictures(run.images)
+        where = f"{counted(len(ruled_classes), 'labelled image')} of {run.inputs}"
+        answers.add(where, [pictures[i] for i in run.order], ruled_classes, np.asarray(predicted.classes))
+    found = answers.record()
+    note = f"{reference} gave no answer to compare with" if natural and found is None else None
+    return {"agreement": found, "agreement_note": note}
+
+
+def _pictures(images: Images) -> list[bytes | tuple[str, int]]:
+    """For each image what it is a picture of: its content, or the photograph that it is a crop of."""
+    if images.groups is not None:
+        return [(images.name, group) for group in images.groups]
+    return [hashlib.sha256(images.read(i, i + 1).tobytes()).digest() for i in range(len(images))]

@@ -15,7 +15,15 @@ from isobatch.pipeline.explain.reproducer.write import still_there
 from isobatch.pipeline.inputs import PreparedSet
 from isobatch.pipeline.prepare.pace import cost
 from isobatch.pipeline.prepare.state import Stages
-from isobatch.pipeline.records.study import Condition, Growth, Locating, NeighbourEffect, Origin, VariantResult
+from isobatch.pipeline.records.study import (
+    BeyondLook,
+    Condition,
+    Growth,
+    Locating,
+    NeighbourEffect,
+    Origin,
+    VariantResult,
+)
 from isobatch.pipeline.repair.records import repair_records
 from isobatch.pipeline.storage.files import StoreError, read_json, write_bytes
 from isobatch.pipeline.study.isolated import EVERYBODYS, fault
@@ -149,6 +157,7 @@ def _look_inside(
         "seed": stages.config.seed,
         "explain": stages.config.explain,
         "repair": stages.config.repair,
+        "beyond": not spec.precision.startswith("int8") and not stages.config.quick,
     }
     kept = stages.run.evidence_file(variant, f"explanation-{key_of(payload)[:12]}.json")
     with contextlib.suppress(StoreError):
@@ -198,7 +207,6 @@ def records(explained: Explained) -> dict[str, Any]:
 
 def _origin(one: dict[str, Any], condition: Condition, script: dict[str, Any] | None) -> Origin:
     differing = sum(one["differing"].values())
-    same = [1, *(int(n) for n, count in one["differing"].items() if not count)]
     return Origin(
         layer=one["layer"],
         kind=one["kind"],
@@ -211,7 +219,7 @@ def _origin(one: dict[str, Any], condition: Condition, script: dict[str, Any] | 
         max_abs=one["max_abs"],
         max_ulp=one["max_ulp"],
         found_by=one["found_by"],
-        classes=[sorted(same), sorted(one["batch_sizes"])],
+        classes=one["classes"],
         **one["explained"],
         reproducer=script["path"] if script else None,
         reproducer_note=(script["note"] or None) if script else None,
@@ -236,4 +244,6 @@ def _locating(explained: Explained) -> Locating:
         smallest_rate=3 / least if least else 1.0,
         instrumented_bitwise_equal=explained.found["instrumented_equal"],
         innocent_kinds=sorted({one["kind"] for one in findings if one["replayable"]} - guilty),
+        condition=explained.condition,
+        beyond=[BeyondLook(**one) for one in explained.found.get("beyond", [])],
     )

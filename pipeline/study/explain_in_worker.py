@@ -12,15 +12,19 @@ from isobatch.models.registry import find_variant, load
 from isobatch.models.spec.artifact_cache import unaltered
 from isobatch.models.spec.images import Images
 from isobatch.models.spec.words import Artifact, RunnerSettings
-from isobatch.pipeline.explain.locate import Located, Watched, locate
+from isobatch.pipeline.compare.batch_classes import finer_classes
+from isobatch.pipeline.explain.findings import Located, Watched
+from isobatch.pipeline.explain.locate import locate
 from isobatch.pipeline.explain.neighbour_effect import neighbour_effect
 from isobatch.pipeline.explain.origins import Explained, explain_origins
 from isobatch.pipeline.explain.reproducer.write import write_reproducers
 from isobatch.pipeline.explain.search_bounds import SEARCHES
-from isobatch.pipeline.repair.ladder import Scope, climb, tried_json
+from isobatch.pipeline.repair.beyond_scope import look_beyond
+from isobatch.pipeline.repair.ladder import Scope, climb
 from isobatch.pipeline.repair.other_sizes import asking_elsewhere
 from isobatch.pipeline.repair.rungs import Bench
 from isobatch.pipeline.repair.shapes import measure_shapes
+from isobatch.pipeline.repair.tried import tried_json
 from isobatch.pipeline.workers.wire import Emit, read_artifact
 
 
@@ -57,10 +61,17 @@ def _explained(payload: dict[str, Any], artifact: Artifact, images: Images, emit
         answer["neighbour_effect"] = neighbour_effect(
             runner, named, captured, tried_at, folder, spec.name, payload["seed"]
         )
+        if payload["beyond"]:
+            answer["beyond"] = look_beyond(
+                runner, captured, payload["settings"]["threads"], tried_at, payload["seed"], lambda: done(0)
+            )
         if not payload["repair"]:
             return answer | {"tried": None, "repair_s": 0.0}
         begin = time.monotonic()
         shapes = measure_shapes(runner, located, captured, count, payload["seed"])
+        for found in answer["findings"]:
+            if (known := shapes.get(found["signature"])) is not None:
+                found["classes"] = finer_classes(found["classes"], sorted(map(sorted, known.classes)))
         sets = [images, *(Images.from_json(other) for other in payload["also"])]
         scope = Scope(sets, sizes, {}, stop_at_first=True)
         bench = Bench(runner, payload["settings"]["threads"], captured, tuple(sizes), located, shapes)
@@ -78,6 +89,7 @@ def _as_json(located: Located, explained: Mapping[str, Explained]) -> dict[str, 
             "signature": f.layer.signature,
             "differing": {str(n): count for n, count in f.differing.items()},
             "batch_sizes": f.batch_sizes,
+            "classes": f.classes,
             "tried": f.tried,
             "max_abs": f.max_abs,
             "max_ulp": f.max_ulp,

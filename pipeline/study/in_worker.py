@@ -15,8 +15,10 @@ from isobatch.models.spec.artifact_cache import unaltered
 from isobatch.models.spec.images import Images
 from isobatch.models.spec.runner import Clocked, Quantized, Runner
 from isobatch.models.spec.words import USERS_FILE, RunnerSettings
+from isobatch.pipeline.decide.mixing import IMAGES, control
 from isobatch.pipeline.evidence.evidence import Evidence, Pass
 from isobatch.pipeline.evidence.passes import call, run_passes
+from isobatch.pipeline.evidence.rows import top1, top1_margin
 from isobatch.pipeline.evidence.stored import write_evidence
 from isobatch.pipeline.machine.environment import machine
 from isobatch.pipeline.machine.memory import limit_graph, peak_memory_bytes
@@ -106,15 +108,31 @@ def clip_shares(runner: Quantized, images: Images, first: int, last: int) -> dic
     return total
 
 
-def predict(payload: dict[str, Any], emit: Emit) -> list[int]:
-    """The predicted class of every labelled image, ``batch_size`` at a time (the first of equal logits wins)."""
-    images = Images.from_json(payload["images"])
-    size = payload["batch_size"]
-    found: list[int] = []
+def predict(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
+    """The predicted class of the images ``indices``, in that order, ``batch_size`` at a time; and how clear each is.
+
+    ``classes``: the first of equal logits wins. ``margins``: the largest logit minus the second, over the row's largest
+    |logit|; 0 where that is no number. ``outputs``: how many classes there are.
+    """
+    images, indices, size = Images.from_json(payload["images"]), payload["indices"], payload["batch_size"]
+    classes: list[int] = []
+    margins: list[float] = []
+    outputs = 0
     with unaltered(read_artifact(payload["artifact"]), images), _open(payload, images, size) as runner:
-        for start in range(0, len(images), size):
-            stop = min(start + size, len(images))
-            logits, _ = call(runner, images.read(start, stop))
-            found.extend(int(i) for i in np.argmax(logits.astype(np.float32), axis=1))
-            emit({"images": stop - start})
-    return found
+        for start in range(0, len(indices), size):
+            chosen = indices[start : start + size]
+            logits, _ = call(runner, np.concatenate([images.read(i, i + 1) for i in chosen]))
+            classes += top1(logits).tolist()
+            with np.errstate(invalid="ignore", divide="ignore"):
+                margin = top1_margin(logits) / np.abs(logits.astype(np.float64)).max(axis=1)
+            margins += np.where(np.isfinite(margin), margin, 0.0).tolist()
+            outputs = logits.shape[1]
+            emit({"images": len(chosen)})
+    return {"classes": classes, "margins": margins, "outputs": outputs}
+
+
+def mixes(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
+    """The control of ``isobatch.pipeline.decide.mixing`` on the first images of a set."""
+    images = Images.from_json(payload["images"])
+    with unaltered(read_artifact(payload["artifact"]), images), _open(payload, images, IMAGES) as runner:
+        return asdict(control(runner, images.read(0, min(IMAGES, len(images)))))

@@ -1,99 +1,186 @@
-"""The stage of the labelled images: what each variant predicts, computed once per artifact and machine."""
+"""The stage of the labelled images: what each variant predicts, in steps, computed once per artifact and machine."""
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from isobatch.models.registry import find_variant
 from isobatch.models.spec.artifact_cache import key_of
 from isobatch.models.spec.images import Images
 from isobatch.models.spec.words import Artifact, VariantSpec
+from isobatch.pipeline.compare.accuracy import accuracy_drop
+from isobatch.pipeline.decide.looks import look_sizes, stratified_order
+from isobatch.pipeline.decide.policy import DEFAULT_MAX_DROP_POINTS
 from isobatch.pipeline.machine.environment import machine_key, toolchain
 from isobatch.pipeline.machine.isa_caps import NATIVE
-from isobatch.pipeline.prepare.artifacts import baseline
+from isobatch.pipeline.prepare.artifacts import REFERENCE, baseline, ruler
 from isobatch.pipeline.prepare.pace import cost
 from isobatch.pipeline.prepare.state import Stages
 from isobatch.pipeline.storage.files import StoreError, read_json, write_json
+from isobatch.pipeline.study.labelled_run import BASELINE_SINGLES, LabelledRun, Predictions
 from isobatch.pipeline.workers.engines import Task, run_tasks
 from isobatch.pipeline.workers.pool import WorkerError
 from isobatch.pipeline.workers.wire import artifact_json
 
-BASELINE_SINGLES = "baseline singles"
+CLEAR = 0.01
+"""A margin of this share of the largest logit cannot be turned by float32's rounding, of 1e-3 of it at the most."""
+_ORDER_SEED = 1
 
 
-@dataclass(frozen=True)
-class Predictions:
-    """The predicted class of every labelled image, and the N they were computed at."""
-
-    classes: tuple[int, ...]
-    batch_size: int
-
-
-@dataclass(frozen=True)
-class LabelledRun:
-    """The labelled images of an input set, and what each variant predicts for them."""
-
-    inputs: str
-    images: Images
-    predictions: dict[str, Predictions]  # by variant, and BASELINE_SINGLES
-
-
-def run_labelled(stages: Stages, fastest: dict[str, int]) -> LabelledRun | None:
-    """Predict the labelled images: the baseline's singles (under ``BASELINE_SINGLES``), each variant at its fastest N.
-
-    Predictions are kept with the artifact, by machine, so they are computed once. None where no set has labels.
-    """
+def labelled_images(stages: Stages) -> tuple[str, Images] | None:
+    """The input set that has labels, and its labelled images; None where none has, and of random weights."""
+    if random_weights(stages):
+        return None
     prepared = next((p for p in stages.sets if p.labelled is not None), None)
     if prepared is None or prepared.labelled is None:
         return None
     labelled, name = prepared.labelled(), prepared.record.name
     for skipped in labelled.skipped:
         stages.warn("skipped-images", f"{name}, labelled images: {skipped['file']}: {skipped['why']}")
-    found: dict[str, Predictions] = {}
-    turns = [(baseline(stages.config), 1, BASELINE_SINGLES)] + [(spec, n, spec) for spec, n in fastest.items()]
-    height = labelled.images.shape[2]
-    stages.progress.plan(sum(cost(find_variant(variant), len(labelled.images), height) for variant, _, _ in turns))
-    tasks: dict[Task, _Turn] = {}
-    for variant, batch_size, key in turns:
-        spec = find_variant(variant)
-        artifact = stages.artifacts.get((variant, name))
-        if artifact is None or variant in stages.failures:
-            continue
-        if stages.emulated(spec):
-            why = f"{spec.precision} arithmetic is emulated here: {len(labelled.images)} images would take too long"
+    return name, labelled.images
+
+
+def run_labelled(
+    stages: Stages, name: str, images: Images, fastest: dict[str, int], limit: float | None, float_error: float | None
+) -> LabelledRun:
+    """Predict the labelled images, in steps: the baseline's singles, and each variant at its fastest N.
+
+    After each look a variant whose drop is decided against ``limit`` (points; None: the default) goes no further.
+    ``float_error``: how far the baseline's singles are from the ruler's on other images, over the largest logit;
+    where it is known to be small, the ruler runs only the images whose answer rounding might turn. Predictions are
+    kept with the artifact, by machine, so they are computed once.
+    """
+    ends = look_sizes(len(images))
+    run = LabelledRun(name, images, stratified_order(images.labels or (), _ORDER_SEED), len(ends))
+    turns = {BASELINE_SINGLES: (baseline(stages.config), 1), **{one: (one, n) for one, n in fastest.items()}}
+    for variant in fastest:
+        if stages.emulated(spec := find_variant(variant)):
+            why = f"{spec.precision} arithmetic is emulated here: {len(images)} images would take too long"
             stages.skip(variant, name, "accuracy", why)
-            continue
-        turn = _Turn(spec, key, batch_size, _file(stages, spec, artifact, labelled.images, singles=key != variant))
-        if (known := _known(turn.kept)) is None:
-            tasks[_task(stages, turn, artifact, labelled.images)] = turn
-        else:
-            found[key] = known
-            stages.progress.step(f"accuracy of {variant}: kept", cost(spec, len(labelled.images), height))
-    for task, result in run_tasks(stages.engine, list(tasks), lambda one: False):
-        turn = tasks[task]
-        try:
-            found[turn.key] = Predictions(tuple(result()), turn.batch_size)
-        except WorkerError as error:
-            stages.skip(turn.spec.name, name, "accuracy", error.reason, failed=True)
-            continue
-        stored = {"classes": found[turn.key].classes, "batch_size": turn.batch_size, "variant": turn.spec.name}
-        write_json(turn.kept, stored)
-    return LabelledRun(name, labelled.images, found)
+            del turns[variant]
+    height = images.shape[2]
+    stages.progress.plan(sum(cost(find_variant(variant), len(images), height) for variant, _ in turns.values()))
+    start = 0
+    for end in ends:
+        asked = [_turn(stages, run, key, *turns[key], range(start, end)) for key in turns]
+        lost = _predict(stages, run, [one for one in asked if one is not None])
+        decided = {key for key in turns if key != BASELINE_SINGLES and _decided(run, key, limit)}
+        for key in {*lost, *decided, *(key for key in turns if key not in run.predictions)}:
+            turns.pop(key, None)
+        start = end
+        if not set(turns) - {BASELINE_SINGLES}:
+            break
+    return _with_reference(stages, run, float_error)
+
+
+def random_weights(stages: Stages) -> bool:
+    """Whether the weights are drawn ones, whose accuracy says nothing."""
+    return stages.weights is not None and stages.weights.source == "random"
 
 
 @dataclass(frozen=True)
 class _Turn:
-    """One variant through the labelled images at one N. ``kept``: where its predictions are kept."""
+    """One variant through some of the labelled images at one N. ``kept``: where its predictions are kept."""
 
     spec: VariantSpec
+    artifact: Artifact
     key: str
     batch_size: int
+    indices: tuple[int, ...]
     kept: Path
 
 
-def _file(stages: Stages, spec: VariantSpec, artifact: Artifact, images: Images, *, singles: bool) -> Path:
+def _turn(
+    stages: Stages, run: LabelledRun, key: str, variant: str, batch_size: int, places: Iterable[int]
+) -> _Turn | None:
+    """A turn through the images at these places of the order; None where the variant has no artifact."""
+    spec, artifact = find_variant(variant), stages.artifacts.get((variant, run.inputs))
+    if artifact is None or variant in stages.failures:
+        return None
+    indices = tuple(int(run.order[place]) for place in places)
+    kept = _file(stages, spec, artifact, run.images, indices, singles=key != variant)
+    return _Turn(spec, artifact, key, batch_size, indices, kept)
+
+
+def _predict(stages: Stages, run: LabelledRun, turns: Sequence[_Turn]) -> list[str]:
+    """Make the turns that are not kept; their predictions follow those of the run. Returns the keys that were lost."""
+    height, lost, tasks = run.images.shape[2], [], {}
+    for turn in turns:
+        if (known := _known(turn.kept)) is None:
+            tasks[_task(stages, turn, run.images)] = turn
+        else:
+            _add(run, turn.key, known)
+            label = f"accuracy of {turn.spec.name}: kept"
+            stages.progress.step(label, cost(turn.spec, len(turn.indices), height))
+    for task, result in run_tasks(stages.engine, list(tasks), lambda one: False):
+        turn = tasks[task]
+        try:
+            found = result()
+        except WorkerError as error:
+            stages.skip(turn.spec.name, run.inputs, "accuracy", error.reason, failed=True)
+            lost.append(turn.key)
+            continue
+        made = Predictions(tuple(found["classes"]), turn.batch_size, tuple(found["margins"]), found["outputs"])
+        _add(run, turn.key, made)
+        write_json(turn.kept, found | {"batch_size": turn.batch_size, "variant": turn.spec.name})
+    return lost
+
+
+def _add(run: LabelledRun, key: str, made: Predictions) -> None:
+    before = run.predictions.get(key)
+    run.predictions[key] = before.and_then(made) if before else made
+
+
+def _decided(run: LabelledRun, key: str, limit: float | None) -> bool:
+    """Whether the drop of a variant is decided by the images that it and the baseline have seen."""
+    reference, variant = run.predictions.get(BASELINE_SINGLES), run.predictions.get(key)
+    if reference is None or variant is None:
+        return False
+    count = min(len(reference.classes), len(variant.classes))
+    drop = accuracy_drop(
+        np.asarray(reference.classes[:count]),
+        np.asarray(variant.classes[:count]),
+        run.labels(count),
+        DEFAULT_MAX_DROP_POINTS if limit is None else limit,
+        run.looks,
+    )
+    return drop.decided != "undecided"
+
+
+def _with_reference(stages: Stages, run: LabelledRun, float_error: float | None) -> LabelledRun:
+    """The run with the ruler's answers: of an ONNX file the baseline's own, else fp64's."""
+    plain = run.predictions.get(BASELINE_SINGLES)
+    if ruler(stages.config) == baseline(stages.config):
+        return LabelledRun(**vars(run) | {"reference": plain.classes if plain else None})
+    seen = max((len(one.classes) for one in run.predictions.values()), default=0)
+    trusted = plain is not None and float_error is not None and float_error <= CLEAR / 10
+    clear = {i for i, margin in enumerate(plain.margins) if margin >= CLEAR} if plain and trusted else set[int]()
+    places = [i for i in range(seen) if i not in clear]
+    answers = dict(enumerate(plain.classes)) if plain else {}
+    if places:
+        turn = _turn(stages, run, "reference", REFERENCE, 1, places)
+        if turn is None or _predict(stages, run, [turn]):
+            return run
+        answers |= dict(zip(places, run.predictions.pop("reference").classes, strict=True))
+    return LabelledRun(**vars(run) | {"reference": tuple(answers[i] for i in range(seen))})
+
+
+def _file(
+    stages: Stages,
+    spec: VariantSpec,
+    artifact: Artifact,
+    images: Images,
+    indices: Collection[int],
+    *,
+    singles: bool,
+) -> Path:
     parts = [artifact.key, images.sha256, machine_key(), str(toolchain()), "singles" if singles else "batched"]
+    parts.append(str(indices))
     base = stages.base_of(spec)
     if base.isa != NATIVE or base.memory_format != "contiguous":
         parts += [base.isa, base.memory_format]
@@ -106,27 +193,33 @@ def _known(kept: Path) -> Predictions | None:
     """What is kept; None where it was not computed yet, or is damaged."""
     try:
         stored = read_json(kept)
-        return Predictions(tuple(int(c) for c in stored["classes"]), int(stored["batch_size"]))
+        classes, margins = tuple(map(int, stored["classes"])), tuple(map(float, stored["margins"]))
+        return Predictions(classes, int(stored["batch_size"]), margins, int(stored["outputs"]))
     except (StoreError, KeyError, TypeError, ValueError):
         return None
 
 
-def _task(stages: Stages, turn: _Turn, artifact: Artifact, images: Images) -> Task:
+def _task(stages: Stages, turn: _Turn, images: Images) -> Task:
     base = stages.base_of(turn.spec)
     label, per_image = f"accuracy of {turn.spec.name}", cost(turn.spec, 1, images.shape[2])
+
+    def payload() -> dict[str, Any]:
+        return {
+            "variant": turn.spec.name,
+            "settings": base.runner,
+            "artifact": artifact_json(turn.artifact),
+            "images": images.to_json(),
+            "indices": list(turn.indices),
+            "batch_size": turn.batch_size,
+        }
+
     return Task(
         environment=base.environment,
         function="isobatch.pipeline.study.in_worker:predict",
-        payload=lambda: {
-            "variant": turn.spec.name,
-            "settings": base.runner,
-            "artifact": artifact_json(artifact),
-            "images": images.to_json(),
-            "batch_size": turn.batch_size,
-        },
+        payload=payload,
         threads=base.threads,
         alone=base.device != "cpu",
-        reads={images.path: images.sha256, str(artifact.folder): artifact.key},
+        reads={images.path: images.sha256, str(turn.artifact.folder): turn.artifact.key},
         writes=(),
         begun=lambda: stages.progress.step(label, 0.0),
         on_event=lambda event: stages.progress.step(label, event["images"] * per_image),

@@ -16,7 +16,7 @@ from isobatch.pipeline.evidence.parts import cut, joined
 from isobatch.pipeline.evidence.plan import ROUNDS, Job
 from isobatch.pipeline.evidence.stored import read_evidence
 from isobatch.pipeline.machine.environment import machine
-from isobatch.pipeline.prepare.artifacts import REFERENCE
+from isobatch.pipeline.prepare.artifacts import REFERENCE, ruler
 from isobatch.pipeline.prepare.pace import cost
 from isobatch.pipeline.prepare.state import Stages
 from isobatch.pipeline.records.study import Condition
@@ -41,22 +41,26 @@ class Gathered:
 
 
 def run_references(stages: Stages) -> dict[str, Evidence]:
-    """The fp64 singles of every input set, on the CPU: kept in the cache by weights, inputs and toolchain."""
+    """The ruler's singles of every input set, on the CPU: kept in the cache by weights, inputs and toolchain.
+
+    fp64; of an ONNX file those of the file as it is, whether or not that variant was asked for.
+    """
     jobs: dict[str, list[Job]] = {}
+    reference = ruler(stages.config)
     for prepared in stages.sets:
         name, count = prepared.record.name, len(prepared.evaluation)
-        if (artifact := stages.artifacts.get((REFERENCE, name))) is None:
+        if (artifact := stages.artifacts.get((reference, name))) is None:
             continue
         condition = Setting(stages.threads).at(prepared.evaluation.shape[2])
         passes = (Pass("singles", 1, 0, count),)
-        whole = Job(REFERENCE, name, condition, 0, passes, artifact.key, prepared.evaluation.sha256)
+        whole = Job(reference, name, condition, 0, passes, artifact.key, prepared.evaluation.sha256)
         jobs[name] = whole.cut(cut(count, ()))
     files = {job: stages.cache / "references" / f"{job.id}.safetensors" for parts in jobs.values() for job in parts}
     lost = _run(stages, {job: file for job, file in files.items() if _kept(stages, job, file) is None})
     for reason in list(lost.values())[:1]:
-        stages.fail(REFERENCE, WorkerError(reason, OutOfMemory.__name__))
-    if failure := stages.failures.get(REFERENCE):
-        stages.warn("no-ruler", f"{REFERENCE} failed, so no error is measured against it: {failure.reason}")
+        stages.fail(reference, WorkerError(reason, OutOfMemory.__name__))
+    if failure := stages.failures.get(reference):
+        stages.warn("no-ruler", f"{reference} failed, so no error is measured against it: {failure.reason}")
     found = {}
     for name, parts in jobs.items():
         kept = [one for job in parts if (one := _kept(stages, job, files[job])) is not None]

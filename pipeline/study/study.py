@@ -14,20 +14,22 @@ from isobatch.pipeline.compare.cost import cost_of, fastest_batch
 from isobatch.pipeline.config.conditions import base
 from isobatch.pipeline.config.config import Config, PolicyFlags, explains
 from isobatch.pipeline.config.flags import VERSION
+from isobatch.pipeline.decide.demands import held_back
 from isobatch.pipeline.decide.fixed_point import answer
+from isobatch.pipeline.decide.mixing import without_repairs
 from isobatch.pipeline.decide.recommend import default_policy, recommend
 from isobatch.pipeline.decide.switch_variant import with_switches
 from isobatch.pipeline.evidence.plan import Job
 from isobatch.pipeline.machine.environment import read_environment, worker_settings
 from isobatch.pipeline.machine.memory import PeakMemory
-from isobatch.pipeline.prepare.artifacts import build_artifacts
+from isobatch.pipeline.prepare.artifacts import build_artifacts, ruler
 from isobatch.pipeline.prepare.inputs import prepare_inputs
 from isobatch.pipeline.prepare.pace import cost
 from isobatch.pipeline.prepare.run_folder import Run
 from isobatch.pipeline.prepare.state import Progress, Stages
 from isobatch.pipeline.prepare.weights import prepare_weights
 from isobatch.pipeline.records.errors import Exit, worst
-from isobatch.pipeline.records.study import Cost, Policy, Study, Timing, Tool, VariantResult
+from isobatch.pipeline.records.study import Cost, Policy, Recommendation, Study, Timing, Tool, VariantResult
 from isobatch.pipeline.storage.cache import in_use
 from isobatch.pipeline.storage.places import cache_root
 from isobatch.pipeline.study.assess import Findings, assess
@@ -35,8 +37,9 @@ from isobatch.pipeline.study.engine import open_engine
 from isobatch.pipeline.study.explain import EXPLAINED, explain
 from isobatch.pipeline.study.isolated import decided, fault, for_each
 from isobatch.pipeline.study.jobs import plan_jobs
-from isobatch.pipeline.study.labelled import run_labelled
+from isobatch.pipeline.study.labelled import labelled_images, run_labelled
 from isobatch.pipeline.study.measure import Rounds, run_evidence, run_references
+from isobatch.pipeline.study.soundness import Sound, float_error, judge_baseline, judge_mixing
 from isobatch.pipeline.workers.pool import Workers
 
 PlanReader = Callable[[list[Job], int | None], None]
@@ -84,9 +87,12 @@ def run_study(
                 stages.warn("other-machine", text)
         with stages.stage("accuracy"):
             costs = _costs(stages, gathered.timed)
-            labelled = run_labelled(stages, {name: fastest_batch(found) for name, found in costs.items()})
+            known = labelled_images(stages)
+            policy = _policy(stages, config.policy, len(known[1]) if known else 0)
+            fastest = {name: fastest_batch(found) for name, found in costs.items()}
+            error, limit = float_error(stages, gathered.rounds, references), policy.max_accuracy_drop
+            labelled = run_labelled(stages, *known, fastest, limit, error) if known else None
         with stages.stage("comparison"):
-            policy = _policy(stages, config.policy, len(labelled.images) if labelled else 0)
             findings = Findings(gathered.rounds, references, costs, labelled, policy)
             look = partial(assess, stages, findings)
             results = for_each(stages, config.variants, "comparing its outputs", look, look)  # a failure has no outputs
@@ -94,7 +100,10 @@ def run_study(
             with stages.stage("explanation"):
                 explained = explain(stages, results)
                 results = decided(stages, explained, "repair by a switch", _switches(policy))[0] or explained
-    return _record(stages, findings, results, time.monotonic() - begin, memory.peak_bytes)
+        with stages.stage("network"):
+            sound = Sound(judge_baseline(stages, labelled), judge_mixing(stages, results))
+            results = without_repairs(results, sound.mixing)
+    return _record(stages, findings, results, sound, time.monotonic() - begin, memory.peak_bytes)
 
 
 def _switches(policy: Policy) -> Callable[[list[VariantResult]], list[VariantResult]]:
@@ -139,8 +148,17 @@ def complete_policy(flags: PolicyFlags, n_labelled: int) -> tuple[Policy, str | 
     return policy.model_copy(update=asked), warning
 
 
+def _recommended(policy: Policy, sound: Sound, results: list[VariantResult]) -> Recommendation:
+    return held_back(recommend(results, policy), results, sound.baseline, sound.mixing)
+
+
 def _record(
-    stages: Stages, findings: Findings, results: list[VariantResult], wall_s: float, peak_bytes: int | None
+    stages: Stages,
+    findings: Findings,
+    results: list[VariantResult],
+    sound: Sound,
+    wall_s: float,
+    peak_bytes: int | None,
 ) -> Study:
     every = [evidence for rounds in findings.rounds.values() for evidence in rounds]
     calls = [seconds for evidence in every for spent in evidence.call_s.values() for seconds in spent]
@@ -155,7 +173,7 @@ def _record(
     settings = base(stages.config, stages.config.device).environment
     assert stages.weights is not None
     said, results = decided(stages, results, "answering the question", answer)
-    choice, results = decided(stages, results, "recommending", lambda every: recommend(every, findings.policy))
+    choice, results = decided(stages, results, "recommending", partial(_recommended, findings.policy, sound))
     return Study(
         run_id=stages.run.id,
         created_utc=stages.run.created_utc,
@@ -165,8 +183,10 @@ def _record(
         weights=stages.weights,
         warnings=stages.warnings,
         inputs=[prepared.record for prepared in stages.sets],
-        reference="fp64" if findings.references else None,
+        reference=ruler(stages.config) if findings.references else None,
         variants=results,
+        baseline=sound.baseline,
+        mixing=sound.mixing,
         answer=said,
         recommendation=choice,
         timing=Timing(

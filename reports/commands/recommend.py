@@ -20,6 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print the new decision; the exit code says whether the policy is met."""
     from isobatch.pipeline.compare.accuracy_by_batch_size import decided_again
+    from isobatch.pipeline.decide.demands import held_back
     from isobatch.pipeline.decide.recommend import recommend
     from isobatch.pipeline.study.study import complete_policy
     from isobatch.reports.files.json_report import load_study
@@ -30,5 +31,6 @@ def run(arguments: argparse.Namespace) -> int:
     policy, _ = complete_policy(read_policy(arguments), n_labelled)
     if policy.equivalence_margin is not None:
         study = decided_again(study, policy.equivalence_margin)
-    study = study.model_copy(update={"recommendation": recommend(study.variants, policy)})
+    decided = held_back(recommend(study.variants, policy), study.variants, study.baseline, study.mixing)
+    study = study.model_copy(update={"recommendation": decided})
     return show_decision(study, as_json=arguments.json)

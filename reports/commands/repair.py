@@ -85,7 +85,7 @@ def _short(folder: Path) -> Path:
 
 def _told(record: VerificationRecord, repairs: Sequence[Repair]) -> Iterator[str]:
     """What holds, over what, and what it costs, in a few lines; then what became of the other rungs."""
-    from isobatch.pipeline.records.wording import counted, listed, sizes
+    from isobatch.pipeline.records.wording import counted, held, listed, sizes
     from isobatch.reports import numbers
 
     chosen = record.repair
@@ -105,5 +105,4 @@ def _told(record: VerificationRecord, repairs: Sequence[Repair]) -> Iterator[str
         yield f"Price, over the native network (median, 95 % limits): {'; '.join(prices)}."
     for one in repairs:
         if one.name != chosen.name:
-            state = {True: "holds", False: "does not hold", None: "does not apply"}[one.batch_invariant]
-            yield f"  {one.name} {state}: {one.note}"
+            yield f"  {one.name} {held(one)}: {one.note}"

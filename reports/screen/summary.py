@@ -9,7 +9,7 @@ from rich.console import Console, RenderableType
 from rich.text import Text
 
 from isobatch.pipeline.records.study import Study, VariantResult
-from isobatch.reports import numbers, views
+from isobatch.reports import agreed, numbers, views
 from isobatch.reports.blocks import Column, Line, Table, line
 from isobatch.reports.screen.rich_blocks import grid, prose
 from isobatch.reports.sections.answer import headline, price, warnings
@@ -23,10 +23,10 @@ _COLUMNS = (
     Column("Variant", "name"),
     Column("Verdict", "state"),
     Column("Noise", "number"),
-    Column("fp64 err.", "number"),
-    Column("N=1, ms", "number"),
-    Column("img/s", "number"),
-    Column("at N", "number"),
+    Column("Error", "number"),
+    Column("Agrees", "number"),
+    Column("ms, 1", "number"),
+    Column("img/s @ N", "number"),
     Column("Size", "number"),
     Column("Top-1", "number"),
 )
@@ -35,7 +35,7 @@ _COLUMNS = (
 def summary(study: Study, paths: Mapping[str, Path], width: int) -> list[RenderableType]:
     """What to print, at most 40 lines of ``width`` columns; where the variants do not fit, the rest is counted."""
     answer, choice, last = _answer(study, width), _choice(study, width), _paths(paths, width)
-    mended = _repairs(study, width)
+    mended = [*_other_answers(study, width), *_repairs(study, width)]
     room = LINES - _FRAME - len(answer) - len(mended) - len(choice) - len(last)
     warned = _warnings(study, width, max(_LEAST_WARNINGS, room - min(_LEAST_ROWS, len(study.variants))))
     return [*answer, Text(), *_table(study, room - len(warned)), *mended, Text(), *choice, *warned, *last]
@@ -63,19 +63,25 @@ def _answer(study: Study, width: int) -> list[Text]:
     return found
 
 
-def _row(variant: VariantResult) -> tuple[str | None, ...]:
+def _row(study: Study, variant: VariantResult) -> tuple[str | None, ...]:
     speed, cost = views.best_throughput(variant), variant.cost
     return (
         variant.name,
         views.state(variant),
-        views.difference(views.batch_noise(variant)),
-        views.difference(views.fp64_error(variant)),
+        _noise(variant),
+        agreed.error(study, variant),
+        agreed.agrees(study, variant),
         numbers.real(cost.latency_ms.median, 3) if cost and cost.latency_ms else None,
-        numbers.real(speed.interval.median, 3) if speed else None,
-        numbers.count(speed.batch_size) if speed else None,
+        f"{numbers.real(speed.interval.median, 3)} @ {speed.batch_size}" if speed else None,
         numbers.size(cost.size_bytes) if cost else None,
-        numbers.percent(variant.accuracy.top1) if variant.accuracy else None,
+        numbers.short_percent(variant.accuracy.top1) if variant.accuracy else None,
     )
+
+
+def _noise(variant: VariantResult) -> str | None:
+    """The batch noise, in a word short enough for a terminal."""
+    found = views.batch_noise(variant)
+    return "none" if found is not None and found.bitwise_equal and not found.issues else views.difference(found)
 
 
 def _table(study: Study, room: int) -> list[RenderableType]:
@@ -86,7 +92,7 @@ def _table(study: Study, room: int) -> list[RenderableType]:
     table = Table(
         "All variants.",
         _COLUMNS,
-        tuple(map(_row, shown)),
+        tuple(_row(study, variant) for variant in shown),
         names.index(chosen.name) if chosen and chosen.name in names else None,
     )
     more = [Text(f"... and {numbers.number_of(left_out, 'variant')} more: see the report")] if left_out else []
@@ -104,6 +110,12 @@ def _repairs(study: Study, width: int) -> list[Text]:
     return _wrapped(line(" ".join(filter(None, parts))), width, 3)
 
 
+def _other_answers(study: Study, width: int) -> list[Text]:
+    """Which variants give another answer than the reference too often to be chosen; nothing where none does."""
+    words = agreed.other_answers(study)
+    return _wrapped(line(words), width, 3, "yellow") if words else []
+
+
 def _mark(found: views.Repaired) -> str:
     """Its throughput over native at its best N, in brackets."""
     if (speed := views.best_throughput(found)) is None:
@@ -117,7 +129,7 @@ def _choice(study: Study, width: int) -> list[Text]:
     found = _wrapped(headline(decided), width, 2, "bold")
     if decided is None:
         return found
-    found += _wrapped(line("Why: ", " ".join(decided.because)), width, 4, indent="  ")
+    found += _wrapped(line("Why: ", " ".join(decided.because)), width, 8 if decided.withheld else 4, indent="  ")
     if decided.chosen is not None:
         found += _wrapped(line("Price: ", *price(study)), width, 2, indent="  ")
     return found

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from isobatch.pipeline.decide import agreement
 from isobatch.pipeline.decide.policy import describe
-from isobatch.pipeline.records.study import Comparison, Study, VariantResult
-from isobatch.reports import numbers, views
+from isobatch.pipeline.records.study import Comparison, Policy, Study, VariantResult
+from isobatch.reports import agreed, numbers, views
 from isobatch.reports.blocks import Code, KeyFigure, Line, Link, Tone, line
 from isobatch.reports.views import Repaired, Speed
 
@@ -13,15 +14,17 @@ _STABLE: dict[str, tuple[str, Tone]] = {
     "top1-stable": ("≈ same top-1, other bytes", "caution"),
     "batch-variant": ("≠ no", "bad"),
 }
+_AGREES: dict[agreement.Decision, Tone] = {"met": "good", "undecided": "caution", "missed": "bad"}
 _BATCHED = ("batch-vs-singles", "position", "neighbours", "copies")
 
 
 def key_figures(study: Study) -> tuple[KeyFigure, ...]:
-    """Stability, speed, accuracy and price of what is recommended; empty where nothing is."""
+    """Stability, speed, agreement, accuracy and price of what is recommended; empty where nothing is."""
     choice = views.choice(study)
     if choice is None:
         return ()
-    return (_stability(choice), _speed(study, choice), _accuracy(choice), _price(study))
+    found = (_stability(choice), _speed(study, choice), _agreement(study, choice), _accuracy(choice), _price(study))
+    return tuple(one for one in found if one is not None)
 
 
 def reason(study: Study) -> Line:
@@ -80,6 +83,20 @@ def _speed(study: Study, choice: VariantResult | Repaired) -> KeyFigure:
     if fp32 is not None and fp32.name != speed.name:
         remark += f"; {numbers.ratio(interval.median / fp32.interval.median)} that of fp32"
     return KeyFigure("Speed", numbers.throughput(interval), "costs", line(remark))
+
+
+def _agreement(study: Study, choice: VariantResult | Repaired) -> KeyFigure | None:
+    """How often it gives the reference's answer; None for the reference itself."""
+    variant = choice.variant if isinstance(choice, Repaired) else choice
+    label = f"Same answer as {agreed.ruler(study)}?"
+    if variant.name == study.reference:
+        return None
+    if (found := variant.agreement) is None:
+        return KeyFigure(label, "not measured", "overview", line(variant.agreement_note or "no natural image at hand"))
+    asked = study.recommendation.policy.min_agreement if study.recommendation else Policy().min_agreement
+    tone = _AGREES[agreement.decide(found, asked)]
+    remark = line(f"{agreement.bound(found)} (95 %); {found.counted}")
+    return KeyFigure(label, agreement.count(found), "overview", remark, tone)
 
 
 def _accuracy(choice: VariantResult | Repaired) -> KeyFigure:

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from typing import Literal
 
 from isobatch.pipeline.records.study import Answer, Recommendation, Study
-from isobatch.reports import numbers, views
+from isobatch.reports import agreed, numbers, views
 from isobatch.reports.blocks import (
     STATE_SIGNS,
     Block,
@@ -32,6 +32,8 @@ def headline(recommendation: Recommendation | None) -> Line:
     """The recommendation as one imperative sentence."""
     if recommendation is None:
         return line("No recommendation was made")
+    if recommendation.withheld is not None:
+        return line(f"Nothing is recommended: {recommendation.withheld}")
     if recommendation.chosen is None:
         return line("No variant meets the policy")
     n = recommendation.batch_size
@@ -155,6 +157,8 @@ def _standing(study: Study) -> Definitions | None:
 def blocks(study: Study) -> list[Block]:
     """The choice with its reason and key figures, the answer, where each variant stands, scope, gaps, warnings."""
     found: list[Block] = [_choice(study)]
+    if other := agreed.other_answers(study):
+        found.append(Callout("caution", views.named(study, other)))
     if figures := key_figures(study):
         found.append(KeyFigures(figures))
     if (answer := study.answer) is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from isobatch.pipeline.compare.accuracy_by_batch_size import SEVERITY, worst_dependence
+from isobatch.pipeline.decide.policy import DEFAULT_MAX_DROP_POINTS
 from isobatch.pipeline.records.study import AccuracyAtN, BatchAccuracy, Dependence, Study, VariantResult
 from isobatch.reports import numbers, views
 from isobatch.reports.blocks import Absent, Block, Column, Details, Line, Paragraph, Table, line
@@ -13,11 +14,12 @@ ORDER = 100.5
 TITLE = "Accuracy and batch size"
 SHOW = "folded"
 
+_UNSEEN = "unseen"
 _UNUSABLE = ("not-repeatable", "invalid")
 _ANSWERS: dict[Dependence | None, str] = {
     "no": "no: no top-1 changed",
     "equivalent": "within the margin",
-    None: "top-1 changed, no margin given",
+    None: "no margin given",
     "undecided": "undecided",
     "not-equivalent": "yes, beyond the margin",
 }
@@ -50,32 +52,58 @@ def sentence(study: Study) -> Line | None:
 
 def in_short(study: Study) -> str | None:
     """The same on one line, without figures; None where nothing labelled was run batched."""
-    parts = []
+    parts: list[str] = []
     for depends, group in _groups(study):
-        names = [variant.name for variant, _ in group]
-        some = names[0] if len(names) == 1 else f"{numbers.count(len(names))} variants"
+        many = f"{numbers.count(len(group))}{'' if any('variants' in part for part in parts) else ' variants'}"
         margin = numbers.margin(group[0][1].margin_points)
-        begin = {"no": "no", "equivalent": f"within {margin}", "undecided": f"undecided against {margin}"}
-        parts.append(f"{begin.get(depends or '', 'yes' if depends else 'top-1 changed')} for {some}")
+        said = {
+            "no": "no",
+            _UNSEEN: _unseen(group),
+            "equivalent": f"within {margin}",
+            "undecided": "undecided",
+            "not-equivalent": f"yes, beyond {margin}",
+        }
+        parts.append(f"{group[0][0].name if len(group) == 1 else many}: {said.get(depends or '', 'top-1 changed')}")
     return "; ".join(parts) or None
 
 
-def _groups(study: Study) -> list[tuple[Dependence | None, list[Judged]]]:
+def _groups(study: Study) -> list[tuple[str | None, list[Judged]]]:
     """The variants that can be judged by their answer, the worst first."""
     usable = [variant for variant in views.candidates(study) if variant.verdict not in _UNUSABLE]
     judged = [(variant, found) for variant in usable if (found := worst_dependence(variant))]
-    every = [(depends, [one for one in judged if one[1].depends == depends]) for depends in reversed(SEVERITY)]
+    order = (*reversed(SEVERITY[1:]), _UNSEEN, "no")
+    every = [(depends, [one for one in judged if _answer(one[1]) == depends]) for depends in order]
     return [(depends, group) for depends, group in every if group]
 
 
-def _said(depends: Dependence | None, group: Sequence[Judged]) -> str:
+def _answer(found: BatchAccuracy) -> str | None:
+    """The answer in a word: that no change was seen says "no" only where the bound does, for the margin asked."""
+    if found.changed:
+        return found.depends
+    said = found.margin_points is not None and found.changed_upper95 <= found.margin_points / 100
+    return "no" if said else _UNSEEN
+
+
+def _unseen(group: Sequence[Judged]) -> str:
+    """``no change seen in 16 images, too few to say``: the last where nothing else than many changes is ruled out."""
+    fewest, most = (pick(found.singles.n for _, found in group) for pick in (min, max))
+    n = numbers.number_of(most, "image")
+    asked = [found.margin_points for _, found in group if found.margin_points is not None]
+    limit = min(asked, default=DEFAULT_MAX_DROP_POINTS) / 100
+    few = ", too few to say" if max(found.changed_upper95 for _, found in group) > limit else ""
+    return f"no change seen in {n if fewest == most else f'{numbers.count(fewest)} to {n}'}{few}"
+
+
+def _said(depends: str | None, group: Sequence[Judged]) -> str:
     names = views.listing((variant.name for variant, _ in group), 20)
+    bound = _bound(max(found.changed_upper95 for _, found in group))
     if depends == "no":
         fewest, most = (pick(found.singles.n for _, found in group) for pick in (min, max))
         n = numbers.number_of(most, "labelled image")
-        bound = _bound(max(found.changed_upper95 for _, found in group))
         of = n if fewest == most else f"{numbers.count(fewest)} to {n}"
         return f"no for {names}: no top-1 of {of} changed at any tested N ({bound} do, 95 %)"
+    if depends == _UNSEEN:
+        return f"{_unseen(group)}, for {names} ({bound} change at some tested N, 95 %)"
     margin = numbers.margin(group[0][1].margin_points)
     begin = {
         "equivalent": f"within {margin} for {names}",
@@ -122,7 +150,7 @@ def _row(variant: VariantResult, found: BatchAccuracy) -> tuple[str | None, ...]
     return (
         variant.name,
         _on(found),
-        unusable or _ANSWERS[found.depends],
+        unusable or (_unseen([(variant, found)]) if _answer(found) == _UNSEEN else _ANSWERS[found.depends]),
         numbers.events(found.changed, found.singles.n, found.changed_upper95),
         f"{_change(worst)} at N = {worst.batch_size}" if found.changed else "none at any N",
     )

@@ -32,14 +32,14 @@ def _made(variant: VariantResult) -> list[Comparison]:
 
 def _words(comparison: Comparison) -> str:
     if comparison.kind == "vs-reference":
-        return "precision error (singles against fp64)"
+        return "precision error (singles against the reference)"
     return f"batch noise at N = {comparison.batch_size}"
 
 
 def _range(name: str, comparison: Comparison, told: bool) -> Range:
     """``told``: whether the condition is part of the row's name."""
     found = comparison.percentiles or {}
-    label = "vs fp64" if comparison.kind == "vs-reference" else f"N = {comparison.batch_size}"
+    label = "vs reference" if comparison.kind == "vs-reference" else f"N = {comparison.batch_size}"
     median, high, largest = (float(found.get(key, 0.0)) for key in ("p50", "p95", "p100"))
     said = (
         f"{name}, {comparison.inputs}, {_words(comparison)}: median {numbers.difference(median)}, 95th percentile "

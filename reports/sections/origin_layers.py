@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterable, Sequence
+from typing import Any
 
 from isobatch.pipeline.records.study import Origin, Study, VariantResult
 from isobatch.reports import numbers, views
@@ -31,14 +32,16 @@ _COLUMNS = (
     Column("Largest", "number"),
     Column("ULP or steps", "number"),
     Column("Given away by"),
+    Column("Classes of N"),
 )
 
 
 def condensed(origins: Iterable[Origin]) -> list[list[Origin]]:
-    """The origins in groups of one signature, same N and same way of being found, in order of their first layer."""
-    groups: dict[tuple[str, str, str, tuple[int, ...]], list[Origin]] = {}
+    """The origins in groups of one signature, same classes of N and way of being found, in order of the first layer."""
+    groups: dict[tuple[Any, ...], list[Origin]] = {}
     for one in origins:
-        groups.setdefault((one.kind, one.signature, one.found_by, tuple(one.batch_sizes)), []).append(one)
+        alike = one.kind, one.signature, one.found_by, tuple(one.batch_sizes), tuple(map(tuple, one.classes))
+        groups.setdefault(alike, []).append(one)
     return list(groups.values())
 
 
@@ -75,6 +78,7 @@ def _row(group: Sequence[Origin], integers: Collection[str]) -> tuple[str | None
         numbers.difference(_largest(one.max_abs for one in group)),
         _ulp(group, integers),
         FOUND_BY[group[0].found_by],
+        numbers.batch_classes(group[0].classes),
     )
 
 
@@ -102,7 +106,8 @@ def _layers(variant: VariantResult) -> Details:
     caption = (
         f"{variant.name}: layers of the same kernels and shapes share a row. Largest difference and ULP: on the "
         "study's own images, elements below a thousandth of their row's largest left out; a dash where it showed on "
-        "other data only. A sibling did not differ itself, but a layer of the same kernels and shapes did."
+        "other data only. A sibling did not differ itself, but a layer of the same kernels and shapes did. Classes: N "
+        "tried at this layer whose rows have the same bytes as one another."
     )
     integers = {one.layer for one in variant.growth or [] if one.steps is not None}
     rows = tuple(_row(group, integers) for group in condensed(variant.origins or []))

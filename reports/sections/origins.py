@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from isobatch.pipeline.records.study import Locating, Origin, Study, VariantResult
+from isobatch.pipeline.records.study import BeyondLook, Locating, Origin, Study, VariantResult
 from isobatch.reports import numbers, views
 from isobatch.reports.blocks import Absent, Block, Bullets, Code, Column, Line, Paragraph, Table, line
 
@@ -49,7 +49,9 @@ def extent(variant: VariantResult) -> str | None:
 def _completeness(variant: VariantResult) -> tuple[str, str]:
     """Whether the list of origins is complete, in a word, and why one may say so."""
     if variant.origins_complete:
-        return "proved", "with exactly these layers in one fixed shape no output depended on N any more"
+        proof = next((one for one in variant.repairs or [] if one.name == "surgical"), None)
+        over = f", over {proof.scope}" if proof and proof.scope else ""
+        return "proved", f"with exactly these layers in one fixed shape no output depended on N any more{over}"
     if not variant.origins:
         return "incomplete", "no layer differed on its own, and yet the outputs do"
     if variant.repairs is None:
@@ -101,9 +103,35 @@ def _limits(name: str, sought: Locating) -> list[Line]:
         found.append(
             line(Code(name), ": looking inside changed its output, so that what was seen may not be what is deployed.")
         )
+    found += [line(Code(name), f": {words}.") for words in map(_beyond, sought.beyond)]
     if sought.note:
         found.append(line(Code(name), f": {sought.note.rstrip('.')}."))
     return found
+
+
+def _beyond(look: BeyondLook) -> str:
+    """What a look beyond the study's threads and N showed."""
+    where = f"with {numbers.number_of(look.threads, 'thread')} at N = {look.batch_size}"
+    if look.shapes < look.of_shapes:
+        where += f" (of {look.of_shapes} distinct layers {look.shapes} were reached in time)"
+    if not look.layers:
+        return f"{where} no layer was seen to depend on N, on few rows each"
+    layers = f"{numbers.number_of(len(look.layers), 'layer')} ({views.listing(look.layers, 4)})"
+    return f"{where}, outside of all that is said here, rows differ from those of one image in {layers}"
+
+
+def holds_for(variants: Iterable[VariantResult]) -> str:
+    """The N, threads and image sizes that what was found out by replaying layers holds for, in words."""
+    sought = [v.locating for v in variants if v.locating]
+    sizes = sorted({n for one in sought for n in one.batch_sizes})
+    at = [one.condition for one in sought if one.condition]
+    threads = sorted({one.threads for one in at})
+    pixels = sorted({one.image_size for one in at})
+    parts = [numbers.batch_sizes(sizes) and f"N = {numbers.batch_sizes(sizes)}"]
+    if at:
+        parts.append(f"{views.listing(map(str, threads))} {'thread' if threads == [1] else 'threads'}")
+        parts.append(f"{views.listing(map(str, pixels))} pixels")
+    return ", ".join(part for part in parts if part)
 
 
 def _innocent(looked: Sequence[VariantResult]) -> list[Block]:
@@ -111,7 +139,10 @@ def _innocent(looked: Sequence[VariantResult]) -> list[Block]:
     innocent = sorted({kind for v in looked if v.locating for kind in v.locating.innocent_kinds} - guilty)
     if not innocent:
         return []
-    return [Paragraph(line(f"Innocent: no layer of these kinds was an origin in any of them: {', '.join(innocent)}."))]
+    text = (
+        f"Innocent at {holds_for(looked)}: no layer of these kinds was an origin in any of them: {', '.join(innocent)}."
+    )
+    return [Paragraph(line(text))]
 
 
 def blocks(study: Study) -> list[Block]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from isobatch.pipeline.decide import agreement
 from isobatch.pipeline.records.study import Study, VariantResult
-from isobatch.reports import numbers, views
+from isobatch.reports import agreed, numbers, views
 from isobatch.reports.blocks import Block, Code, Column, Paragraph, Table, line
 from isobatch.reports.views import Repaired
 
@@ -18,7 +19,8 @@ _COLUMNS = (
     Column("Runs as"),
     Column("int8 layers", "number"),
     Column("Batch noise", "number"),
-    Column("fp64 error", "number"),
+    Column("Error", "number"),
+    Column("Agrees (95 %)", "number"),
     Column("ms at N = 1", "number"),
     Column("img/s", "number"),
     Column("at N", "number"),
@@ -36,7 +38,7 @@ def _int8_layers(variant: VariantResult) -> str | None:
     return f"{found.int8_layers} of {found.weight_layers}"
 
 
-def _row(variant: VariantResult) -> tuple[str | None, ...]:
+def _row(study: Study, variant: VariantResult) -> tuple[str | None, ...]:
     speed, cost, drop = views.best_throughput(variant), variant.cost, variant.accuracy_drop
     return (
         variant.name,
@@ -45,7 +47,8 @@ def _row(variant: VariantResult) -> tuple[str | None, ...]:
         variant.effective.precision if variant.effective else None,
         _int8_layers(variant),
         views.difference(views.batch_noise(variant)),
-        views.difference(views.fp64_error(variant)),
+        agreed.error(study, variant),
+        _agreement(study, variant),
         numbers.real(cost.latency_ms.median, 3) if cost and cost.latency_ms else None,
         numbers.real(speed.interval.median, 3) if speed else None,
         numbers.count(speed.batch_size) if speed else None,
@@ -55,7 +58,14 @@ def _row(variant: VariantResult) -> tuple[str | None, ...]:
     )
 
 
-def _repaired_row(found: Repaired) -> tuple[str | None, ...]:
+def _agreement(study: Study, variant: VariantResult) -> str | None:
+    """``16 of 16 (at least 82 %)``: how often it gives the reference's answer."""
+    if variant.name == study.reference or variant.agreement is None:
+        return agreed.agrees(study, variant)
+    return f"{agreement.count(variant.agreement)} ({agreement.bound(variant.agreement)})"
+
+
+def _repaired_row(study: Study, found: Repaired) -> tuple[str | None, ...]:
     speed, cost, variant = views.best_throughput(found), found.variant.cost, found.variant
     native, ratio = cost.latency_ms if cost else None, found.repair.latency_ratio.get("1")
     return (
@@ -66,6 +76,7 @@ def _repaired_row(found: Repaired) -> tuple[str | None, ...]:
         _int8_layers(variant),
         "bit-equal",
         None,
+        _agreement(study, variant) if found.repair.singles_as_native else None,
         numbers.real(native.median * ratio.median, 3) if native and ratio else None,
         numbers.real(speed.interval.median, 3) if speed else None,
         numbers.count(speed.batch_size) if speed else None,
@@ -79,12 +90,16 @@ def blocks(study: Study) -> list[Block]:
         return [Paragraph(line("The study holds no variant."))]
     mended = views.repaired(study)
     rows = [
-        row for v in study.variants for row in (_row(v), *(_repaired_row(one) for one in mended if one.variant is v))
+        row
+        for v in study.variants
+        for row in (_row(study, v), *(_repaired_row(study, one) for one in mended if one.variant is v))
     ]
+    ruler = agreed.ruler(study)
     chosen = next((at for at, row in enumerate(rows) if views.is_chosen(study, row[0] or "")), None)
     caption = (
-        "Batch noise: the largest |batched - singles|; fp64 error: the largest |singles - fp64 singles|. Both over all "
-        "input sets and N, relative to the largest |logit|. Throughput (img/s) at the N where it is highest. "
+        f"Batch noise: the largest |batched - singles|; error: the largest |singles - {ruler} singles|. Both over all "
+        f"input sets and N, relative to the largest |logit|. Agrees: its top-1 is that of {ruler}; drawn noise left "
+        "out. Throughput (img/s) at the N where it is highest. "
         "Lost: top-1 lost to fp32 on the same images."
     )
     if mended:

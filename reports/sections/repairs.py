@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
+from isobatch.pipeline.decide.demands import MIXES
 from isobatch.pipeline.decide.repaired_variants import SWITCH
 from isobatch.pipeline.records.study import Interval, Repair, Study, VariantResult
+from isobatch.pipeline.records.wording import held
 from isobatch.reports import numbers, views
 from isobatch.reports.blocks import Absent, Block, Bullets, Code, Column, Line, Paragraph, Table, line
 
 ORDER = 56
 TITLE = "What makes it batch-invariant, and what that costs"
 SHOW = "open"
-
-
-def _held(repair: Repair) -> str:
-    if repair.top1_stable:
-        return "top-1 holds"
-    if repair.out_of_time:
-        return "not tried"
-    return {True: "holds", False: "does not hold", None: "does not apply"}[repair.batch_invariant]
 
 
 def _ratio(found: Interval | None) -> str | None:
@@ -35,7 +29,7 @@ def _row(variant: VariantResult, repair: Repair, sizes: list[str]) -> tuple[str 
     return (
         variant.name,
         repair.name,
-        _held(repair),
+        held(repair),
         _layers(variant, repair),
         _ratio(repair.latency_ratio.get("1")),
         *(_ratio(repair.throughput_ratio.get(n)) for n in sizes),
@@ -66,6 +60,9 @@ def _remarks(study: Study, tried: list[tuple[VariantResult, Repair]]) -> list[Li
 def blocks(study: Study) -> list[Block]:
     """One row for each variant and repair, the scopes they were verified over, and remarks."""
     tried = [(variant, one) for variant in study.variants for one in variant.repairs or []]
+    if study.mixing is not None and study.mixing.mixes:
+        why = "a fixed shape gives stable bytes, and the answers would depend on the others in the batch all the same"
+        return [Absent(line(f"Not repaired: {MIXES}; {why}."))]
     absent: list[Block] = [Absent(why) for why in views.unexplained(study)]
     if study.config.get("repair") is False and study.config.get("explain") is not False:
         return [Absent(line("Not run: the study was asked not to repair (--no-repair)."))]

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from isobatch.pipeline.records.study import Study
 from isobatch.reports import numbers, views
 from isobatch.reports.blocks import Block, Bullets, Line, Paragraph, line
+from isobatch.reports.sections.origins import holds_for
 
 ORDER = 61
 TITLE = "The post's two suspects"
@@ -33,10 +34,11 @@ def _batch_norm(study: Study) -> Iterator[Line]:
         layers = numbers.number_of(sum(one.kind == _SUSPECT for v in looked for one in v.origins or []), "such layer")
         yield views.named(study, f"BatchNorm is guilty in {_names(guilty)}: {layers} differ on equal input.")
     if innocent:
+        scope = holds_for(v for v in looked if v.name in innocent)
         text = (
-            f"BatchNorm is innocent in {_names(innocent)}: replayed alone on identical bytes, none of its layers gave "
-            "an image other bytes in the batch. Those that differ in the deployed run only carry on what a layer "
-            "before them began."
+            f"BatchNorm is innocent in {_names(innocent)} ({scope}): replayed alone on identical bytes, none of its "
+            "layers gave an image other bytes in the batch. Those that differ in the deployed run only carry on what "
+            "a layer before them began."
         )
         yield views.named(study, text)
     if looked and (invariant := [v.name for v in views.candidates(study) if v.verdict == "batch-invariant"]):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from isobatch.pipeline.records.study import Comparison, Study, VariantResult
-from isobatch.reports import numbers, views
+from isobatch.reports import agreed, numbers, views
 from isobatch.reports.blocks import Block, Column, Paragraph, Table, line
 
 ORDER = 80
@@ -14,9 +14,9 @@ _COLUMNS = (
     Column("Variant", "name"),
     Column("Inputs"),
     Column("Batch noise", "number"),
-    Column("fp64 error", "number"),
+    Column("Error", "number"),
     Column("Noise / error", "number"),
-    Column("SQNR against fp64", "number"),
+    Column("SQNR", "number"),
     Column("1 - cosine", "number"),
 )
 
@@ -52,7 +52,8 @@ def blocks(study: Study) -> list[Block]:
     if not rows:
         return [Paragraph(line("Neither was measured."))]
     caption = (
-        "Largest differences over N, relative to the largest |logit|: batched - singles, and singles - fp64 singles."
+        "Largest differences over N, relative to the largest |logit|: batched - singles, and singles - singles of "
+        f"{agreed.ruler(study)}, the reference."
     )
     remark = "A ratio well below 1: what the batch changes drowns in what the precision itself costs."
     return [Table(caption, _COLUMNS, rows), Paragraph(line(remark), small=True)]

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from isobatch.pipeline.compare.statistics import drop_upper
+from isobatch.pipeline.decide.agreement import agreement
 from isobatch.pipeline.records.study import (
     VERDICTS,
     Accuracy,
     AccuracyDrop,
+    Agreement,
     Comparison,
     Cost,
     DecidedBy,
@@ -70,6 +72,12 @@ def result(
         "accuracy_drop": drop,
     }
     return VariantResult(**(fields | more))
+
+
+def agreed(same: int, n: int, reference: str = "fp64") -> Agreement:
+    """The agreement of so many of ``n`` images, each a cluster of its own."""
+    found = agreement([i < same for i in range(n)], range(n), reference)
+    return found.model_copy(update={"counted": f"{n} answers"})
 
 
 def integer(name: str, verdicts: dict[str, Verdict], differing: int = 0, **more: Any) -> VariantResult:

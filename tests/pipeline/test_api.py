@@ -1,16 +1,36 @@
 import copy
+import time
+import warnings
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
+import numpy as np
 import onnx
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from isobatch.pipeline import CannotRepair, compare_batch_invariance, make_batch_invariant
+from isobatch.models.pytorch.runner import torch_threads
+from isobatch.pipeline import CannotRepair, compare_batch_invariance
+from isobatch.pipeline import make_batch_invariant as make
+from isobatch.pipeline.api import first_origin
 from isobatch.pipeline.testing import assert_batch_invariant
 from tests.models.pytorch.small_networks import Functional, Leak, OneUlpWhenBatched, pixels, seeded, with_planted
 
 IMAGES = pixels(5)
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """So that a loaded machine costs no more than its share."""
+    with torch_threads(1):
+        yield
+
+
+make_batch_invariant = partial(make, seconds=3600)  # what holds must not depend on the load
 
 
 def planted() -> nn.Module:
@@ -26,7 +46,7 @@ def test_a_planted_difference_is_found_repaired_and_the_original_left_alone() ->
     network = planted()
     before = copy.deepcopy(network.state_dict()), outputs(network, 5)
     found = compare_batch_invariance(network, IMAGES)
-    assert not found.batch_invariant
+    assert not found.batch_invariant and found.verdict == "batch-variant"
     assert str(found).startswith("not batch-invariant at N = 2 to 5 (tried N = 2 to 5): ")
     made = make_batch_invariant(network, torch.tensor(IMAGES))
     assert (made.repair.name, made.repair.batch_invariant) == ("surgical", True)
@@ -40,6 +60,14 @@ def test_a_planted_difference_is_found_repaired_and_the_original_left_alone() ->
     assert (network.state_dict().keys(), outputs(network, 5)) == (before[0].keys(), before[1])
 
 
+def test_the_record_says_what_was_run_and_no_more() -> None:
+    made = make_batch_invariant(planted(), IMAGES, [2, 4])
+    assert made.verified.tested.batch_sizes == (2, 4) and made.verified.tested.n_images == 5
+    threads = f"{torch.get_num_threads()} thread"
+    assert made.repair.scope.startswith(f"N = 2 and 4: 5 examples of float32 [3, 16, 16], {threads}")
+    assert all(one.n_images == one.n_images_equal == 5 for one in made.verified.batch_sizes)
+
+
 def test_a_functional_network_and_one_that_needs_nothing() -> None:
     made = make_batch_invariant(seeded(Functional), IMAGES)
     assert compare_batch_invariance(made.network, IMAGES).batch_invariant
@@ -47,47 +75,202 @@ def test_a_functional_network_and_one_that_needs_nothing() -> None:
     assert make_batch_invariant(steady.eval(), IMAGES).repair.name == "native"
 
 
-def test_a_leak_between_images_is_cured_by_running_that_layer_alone() -> None:
-    made = make_batch_invariant(with_planted(Leak()).eval(), IMAGES, rungs=["surgical"])
-    assert made.repair.name == "surgical"
-    assert compare_batch_invariance(made.network, IMAGES).batch_invariant
+def test_a_network_that_mixes_examples_is_not_repaired_by_shapes() -> None:
+    with pytest.raises(CannotRepair, match=r"neighbour-leak: the network itself mixes examples"):
+        make_batch_invariant(with_planted(Leak()).eval(), IMAGES)
 
 
 def test_what_no_rung_can_do_says_what_each_one_did() -> None:
-    with pytest.raises(CannotRepair, match=r"no repair holds for N = 2, 3, 4, 5: pow2-scale: it has no"):
+    with pytest.raises(CannotRepair, match=r"no repair holds for N = 2 to 5: pow2-scale: it has no"):
         make_batch_invariant(planted(), IMAGES, rungs=["pow2-scale"])
+
+
+def test_without_time_it_says_so() -> None:
+    begin = time.monotonic()
+    with pytest.raises(CannotRepair, match=r"time was over \(seconds=0\)"):
+        make_batch_invariant(planted(), IMAGES, seconds=0)
+    assert time.monotonic() - begin < 30
+    steady = make_batch_invariant(nn.Sequential(nn.MaxPool2d(4), nn.Flatten()).eval(), IMAGES, seconds=0)
+    assert steady.not_tried == ("N = 3 to 5 not tried: the time was over (seconds=0)",)
+    assert steady.verified.tested.batch_sizes == (2,) and steady.repair.scope.startswith("N = 2: ")
 
 
 @pytest.mark.parametrize(
     ("network", "images", "sizes", "error", "text"),
     [
-        (lambda: planted().train(), IMAGES, None, ValueError, r"training mode.*call .eval\(\)"),
         (planted, IMAGES[:1], None, ValueError, "at least two"),
-        (planted, IMAGES[0], None, ValueError, "at least two"),
         (planted, IMAGES, [9], ValueError, "never repeated to fill a batch"),
+        (planted, "pictures", None, TypeError, "is a str: give an array"),
+        (planted, {"x": IMAGES, "y": IMAGES[:3]}, None, ValueError, "different lengths"),
+        (planted, {"pictures": IMAGES}, None, TypeError, "cannot be run on 1 of these examples .*unexpected keyword"),
         (lambda: 3, IMAGES, None, TypeError, "cannot open a int"),
         (lambda: b"no graph", IMAGES, None, ValueError, "not an ONNX file"),
-        (lambda: nn.Sequential(nn.Flatten(), nn.Linear(768, 2)).apply(zeroed), IMAGES, None, ValueError, "same output"),
+        (
+            lambda: nn.Sequential(nn.Flatten(), nn.LazyLinear(3)).eval(),
+            IMAGES,
+            None,
+            TypeError,
+            "1.weight.*call it once",
+        ),
+        (lambda: MadeLater().eval(), IMAGES, None, TypeError, "made by the network's first call .weight."),
+        (lambda: Turned().eval(), IMAGES, None, TypeError, r"\[16, n\], with the examples on axis 1: .* \[n, ...\]"),
+        (lambda: Averaged().eval(), IMAGES, None, TypeError, r"one row for each example is expected, \[n, ...\]"),
+        (lambda: Nothing().eval(), IMAGES, None, TypeError, "no output has one row for each example"),
     ],
 )
 def test_what_cannot_be_used_is_one_clear_line(
     network: Any, images: Any, sizes: Any, error: type[Exception], text: str
 ) -> None:
     with pytest.raises(error, match=text):
-        made = network()
-        compare_batch_invariance(made.eval() if text == "same output" else made, images, sizes)
+        compare_batch_invariance(network(), images, sizes)
 
 
-def zeroed(module: nn.Module) -> None:
-    if isinstance(module, nn.Linear):
-        nn.init.zeros_(module.weight)
+class MadeLater(nn.Module):
+    """Makes its weight when it is called first."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not hasattr(self, "weight"):
+            self.weight = nn.Parameter(torch.randn(768, 3))
+        return x.flatten(1) @ self.weight
 
 
-def test_the_assertion_names_the_first_origin() -> None:
-    assert_batch_invariant(nn.Sequential(nn.MaxPool2d(4), nn.Flatten()).eval(), IMAGES)
+class Turned(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x.amax((1, 2)).T
+
+
+class Averaged(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x.mean(0)
+
+
+class Nothing(nn.Module):
+    def forward(self, x: Tensor) -> dict[str, Any]:
+        return {"loss": None, "text": "none"}
+
+
+def test_a_row_that_is_the_same_for_every_example_proves_nothing() -> None:
+    network = nn.Sequential(nn.Flatten(), nn.Linear(768, 2)).eval()
+    nn.init.zeros_(network[1].weight)  # type: ignore[arg-type]
+    found = compare_batch_invariance(network, IMAGES)
+    assert found.verdict == "invalid" and "same output row" in str(found)
+    with pytest.raises(AssertionError, match="proves nothing"):
+        assert_batch_invariant(network, IMAGES)
+    assert "all examples are the same" in str(compare_batch_invariance(planted_steady(), np.repeat(IMAGES[:1], 3, 0)))
+
+
+def planted_steady() -> nn.Module:
+    return nn.Sequential(nn.MaxPool2d(4), nn.Flatten()).eval()
+
+
+def test_the_assertion_names_the_origin_of_the_largest_difference() -> None:
+    assert_batch_invariant(planted_steady(), IMAGES)
     assert_batch_invariant(planted(), IMAGES, relative_tolerance=1e-3)
     with pytest.raises(AssertionError, match=r"at N = .* differ from their singles, .*; it starts in 1 \("):
         assert_batch_invariant(planted(), IMAGES)
+    small_then_large = nn.Sequential(OneUlpWhenBatched(), nn.MaxPool2d(4), Leak(), nn.Flatten()).eval()
+    assert str(first_origin(small_then_large, IMAGES)).startswith("2 (")
+
+
+class Eventful(nn.Module):
+    """Parameters, buffers, hooks, a counter and a memory: everything that a run could change in a user's module."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3)
+        self.norm = nn.BatchNorm2d(4)
+        self.register_buffer("calls", torch.zeros(1))
+        self.seen: list[int] = []
+        self.count = 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.calls += 1
+        self.count += 1
+        self.seen.append(len(x))
+        return self.norm(self.conv(x)).mean((2, 3))
+
+
+def state(network: Eventful) -> Any:
+    values = {name: value.detach().numpy().tobytes() for name, value in network.state_dict().items()}
+    modes = [module.training for module in network.modules()]
+    hooks = [(len(m._forward_hooks), len(m._forward_pre_hooks), sorted(vars(m))) for m in network.modules()]
+    grads = [(parameter.requires_grad, parameter.grad is None, id(parameter)) for parameter in network.parameters()]
+    return values, modes, hooks, grads, network.count, list(network.seen), torch.get_rng_state().tolist()
+
+
+@pytest.mark.parametrize("training", [(), ("norm",), ("", "conv", "norm")])
+def test_the_users_object_is_never_changed(training: tuple[str, ...]) -> None:
+    network = Eventful().eval()
+    network.norm.register_forward_hook(lambda module, inputs, output: output * 2)
+    for name in training:
+        network.get_submodule(name).training = True
+    before = state(network)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        compare_batch_invariance(network, IMAGES)
+        first_origin(network, IMAGES)
+        try:
+            assert_batch_invariant(network, IMAGES)
+        except AssertionError as error:
+            assert "it starts in" in str(error)
+    try:
+        made = make_batch_invariant(network, IMAGES)
+    except ValueError as error:
+        assert training and "training mode" in str(error)
+    else:
+        assert not training and not made.network.training
+    assert state(network) == before
+
+
+def test_a_submodule_in_training_mode_is_named() -> None:
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten()).eval()
+    network[1].train()
+    with pytest.raises(ValueError, match=r"^1 is in training mode.*call .eval\(\)"):
+        make_batch_invariant(network, IMAGES)
+    with pytest.warns(UserWarning, match=r"^1 is in training mode"):
+        assert not compare_batch_invariance(network, IMAGES).batch_invariant
+    with pytest.warns(UserWarning), pytest.raises(AssertionError, match=r"it starts in 1 \(batch-norm\)"):
+        assert_batch_invariant(network, IMAGES)
+
+
+@dataclass
+class Answer:
+    logits: Tensor
+    boxes: tuple[Tensor, Tensor]
+
+
+class Many(nn.Module):
+    """Two inputs, and outputs in a dict, a tuple or a dataclass, one of which depends on N."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self.kind = kind
+        self.table = nn.Embedding(7, 3)
+        self.planted = OneUlpWhenBatched()
+
+    def forward(self, image: Tensor, words: Tensor) -> Any:
+        logits = self.planted(image.amax((2, 3)))
+        boxes = self.table(words), words
+        if self.kind == "dict":
+            return OrderedDict(loss=None, logits=logits, boxes=boxes)
+        return (logits, boxes) if self.kind == "tuple" else Answer(logits, boxes)
+
+
+@pytest.mark.parametrize(("kind", "place"), [("dict", "logits"), ("tuple", "0"), ("dataclass", "logits")])
+@pytest.mark.parametrize("rungs", [("surgical",), ("pin-shape",)])
+def test_several_inputs_and_outputs_are_compared_one_by_one_and_repaired(
+    kind: str, place: str, rungs: tuple[str, ...]
+) -> None:
+    words = np.random.default_rng(0).integers(0, 7, (5, 4))
+    inputs = {"image": IMAGES, "words": words} if kind == "dict" else (IMAGES, words)
+    found = compare_batch_invariance(seeded(lambda: Many(kind)), inputs)
+    assert f"in output '{place}'" in str(found) and len(found.outputs) == 3
+    assert found.tested.inputs.endswith("int64 [4]")
+    made = make_batch_invariant(seeded(lambda: Many(kind)), inputs, rungs=rungs)
+    assert (made.repair.name, made.repair.singles_as_native) == (rungs[0], True)
+    result = made.network(torch.tensor(IMAGES), torch.tensor(words))
+    assert type(result) is {"dict": OrderedDict, "tuple": tuple, "dataclass": Answer}[kind]
+    assert compare_batch_invariance(made.network, (IMAGES, words)).batch_invariant
 
 
 def test_an_onnx_graph_with_dynamic_quantization(tmp_path: Any) -> None:

@@ -44,6 +44,7 @@ _FIXED = {
     "schema_version",
     "found_by",
     "search",
+    "state",
 }
 """Keys whose values the records restrict to a few words."""
 

@@ -58,7 +58,9 @@ class ProvocableTorchRunner(ExaminedTorchRunner):
             inputs = tuple(np.repeat(row, batch, axis=0) for row in rows)
             slots = [slot for slot in unit.slots if slot]
             tensors = tuple(slot.tensor(values) for slot, values in zip(slots, inputs, strict=True))
-            made = Made(function, tensors, {}, rows_as_tensors(slots, tensors), unit.results)
+            made = Made(
+                function, tensors, {}, rows_as_tensors(slots, tensors), tuple(slot for slot in unit.results if slot)
+            )
             return torch_case(made, inputs, torch.get_num_threads())
 
 
@@ -66,7 +68,9 @@ def run_repeated(unit: Unit, function: Callable[..., Any], inputs: Rows, count: 
     """The rows [count, ...] that ``function`` makes of so many copies of one image's inputs of this layer."""
     slots = [slot for slot in unit.slots if slot]
     tensors = [slot.tensor(np.repeat(rows, count, axis=0)) for slot, rows in zip(slots, inputs, strict=True)]
-    return unit.results[0].rows(function(*tensors))
+    slot = unit.results[0]
+    assert slot is not None
+    return slot.rows(function(*tensors))
 
 
 def provocation(unit: Unit, draws: np.random.Generator, offset: float = TIE) -> Provoked | None:

@@ -55,14 +55,29 @@ class Subject:
         return tuple(part[start:stop] if part.ndim and len(part) == count else part for part in self.inputs)
 
     @cached_property
+    def place(self) -> int:
+        """Which of the layer's outputs is looked at: the first that shows the difference."""
+        rows = self.rows(0, self.batch)
+        together = self.runner.replay(self.layer.name, rows)
+        if len(together) == 1:
+            return 0
+        singles = (alone(self.runner, self.layer.name, rows, self.batch, place) for place in range(len(together)))
+        pairs = enumerate(zip(singles, map(np.atleast_1d, together), strict=True))
+        return next((place for place, (one, other) in pairs if (bits(one) != bits(other)).any()), 0)
+
+    def replay(self, rows: Rows) -> NDArray[Any]:
+        """The output that is looked at, [n, ...], of the layer called with these rows."""
+        return np.atleast_1d(self.runner.replay(self.layer.name, rows)[self.place])
+
+    @cached_property
     def alone(self) -> NDArray[Any]:
-        """The first output [batch, ...] with every row replayed by itself."""
-        return alone(self.runner, self.layer.name, self.rows(0, self.batch), self.batch)
+        """The output [batch, ...] with every row replayed by itself."""
+        return alone(self.runner, self.layer.name, self.rows(0, self.batch), self.batch, self.place)
 
     @cached_property
     def together(self) -> NDArray[Any]:
-        """The first output [batch, ...] of all rows replayed in one call."""
-        return np.atleast_1d(self.runner.replay(self.layer.name, self.rows(0, self.batch))[0])
+        """The output [batch, ...] of all rows replayed in one call."""
+        return self.replay(self.rows(0, self.batch))
 
     @cached_property
     def differing(self) -> NDArray[np.bool_]:
@@ -70,12 +85,12 @@ class Subject:
         return np.asarray(bits(self.alone) != bits(self.together))
 
 
-def alone(runner: Any, layer: str, inputs: Rows, batch: int) -> NDArray[Any]:
-    """The first output [batch, ...] of a layer with every row of ``inputs`` replayed by itself."""
+def alone(runner: Any, layer: str, inputs: Rows, batch: int, place: int = 0) -> NDArray[Any]:
+    """One output [batch, ...] of a layer, the first by default, with every row of ``inputs`` replayed by itself."""
     found = []
     for i in range(batch):
         row = tuple(part[i : i + 1] if part.ndim and len(part) == batch else part for part in inputs)
-        found.append(np.atleast_1d(runner.replay(layer, row)[0]))
+        found.append(np.atleast_1d(runner.replay(layer, row)[place]))
     return np.concatenate(found)
 
 

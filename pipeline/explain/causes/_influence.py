@@ -72,7 +72,7 @@ def influence(subject: Subject) -> Influence:
 
     def beside(what: str, neighbours: Rows) -> Beside:
         rows = with_victim(subject, neighbours, victim)
-        row = subject.runner.replay(subject.layer.name, rows)[0][victim]
+        row = subject.replay(rows)[victim]
         with np.errstate(invalid="ignore", over="ignore"):
             change = float(np.nan_to_num(np.abs(row.astype(np.float64) - own), nan=np.inf).max(initial=0.0))
         moved = bool(row.argmax() != own.argmax())

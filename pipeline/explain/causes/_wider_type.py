@@ -44,8 +44,8 @@ def _widened(subject: Subject, kind: Literal["float32", "float64"]) -> Wide:
     runner: Widened = subject.runner
     name, rows, batch = subject.layer.name, subject.rows(0, subject.batch), subject.batch
     try:
-        together = runner.widened(name, rows, kind)[0].astype(np.float64)
-        single = alone(Wider(runner, kind), name, rows, batch).astype(np.float64)
+        together = runner.widened(name, rows, kind)[subject.place].astype(np.float64)
+        single = alone(Wider(runner, kind), name, rows, batch, subject.place).astype(np.float64)
     except NotImplementedError as error:
         return Wide(None, f"It has no form in {kind}: {error}.")
     before = _largest(subject.alone.astype(np.float64) - subject.together.astype(np.float64))

@@ -31,7 +31,8 @@ def probe(subject: Subject) -> CauseFinding:
         return CauseFinding(name=NAME, verdict="inconclusive", evidence="These rows show no difference.")
     rows, name = subject.rows(0, subject.batch), subject.layer.name
     wider = Wider(subject.runner, "float32")
-    single, together = alone(wider, name, rows, subject.batch), np.atleast_1d(wider.replay(name, rows)[0])
+    single = alone(wider, name, rows, subject.batch, subject.place)
+    together = np.atleast_1d(wider.replay(name, rows)[subject.place])
     after = int((bits(single) != bits(together)).sum())
     evidence = (
         f"In float32 {out_of(after, together.size, 'output element')} differ between N = 1 and N = {subject.batch}, "

@@ -41,8 +41,8 @@ def probe(subject: Subject) -> CauseFinding:
         text = f"A neighbour {_OUTLIER} times as large changed no bit of a row at N = {batch}."
         return CauseFinding(name=NAME, verdict="refuted", evidence=text)
     pinned = tuple(_pinned(part, batch) for part in rows)
-    together = _replay(subject, pinned)[:batch]
-    frozen = [_replay(subject, tuple(_beside_pin(part, i, batch) for part in pinned))[:1] for i in range(batch)]
+    together = subject.replay(pinned)[:batch]
+    frozen = [subject.replay(tuple(_beside_pin(part, i, batch) for part in pinned))[:1] for i in range(batch)]
     alone = np.concatenate(frozen)
     left = int((bits(alone) != bits(together)).sum())
     before, size = int(subject.differing.sum()), subject.differing.size
@@ -83,7 +83,7 @@ def _moved_by_an_outlier(subject: Subject, rows: Rows) -> int:
     victim = most_differing(subject)
     with np.errstate(over="ignore"):
         grown = tuple(part * part.dtype.type(_OUTLIER) if _has_range(part, subject.batch) else part for part in rows)
-    row = _replay(subject, with_victim(subject, grown, victim))[victim]
+    row = subject.replay(with_victim(subject, grown, victim))[victim]
     return int((bits(row) != bits(subject.together[victim])).sum())
 
 
@@ -95,8 +95,4 @@ def _moved_within_range(subject: Subject, pinned: Rows) -> int:
             part = part.copy()
             part[[i for i in range(subject.batch) if i != victim]] = 0
         emptied.append(part)
-    return int((bits(_replay(subject, tuple(emptied))[victim]) != bits(_replay(subject, pinned)[victim])).sum())
-
-
-def _replay(subject: Subject, inputs: Rows) -> NDArray[Any]:
-    return np.atleast_1d(subject.runner.replay(subject.layer.name, inputs)[0])
+    return int((bits(subject.replay(tuple(emptied))[victim]) != bits(subject.replay(pinned)[victim])).sum())

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from isobatch.pipeline.explain.causes import Subject
+from isobatch.pipeline.explain.causes import Subject, not_repeatable
 from isobatch.pipeline.explain.causes._influence import influence
 from isobatch.pipeline.records.study import CauseFinding
+from isobatch.pipeline.records.wording import counted
 
 NAME = "neighbour-leak"
 ROLE = "mechanism"
@@ -20,10 +21,16 @@ def applies_to(subject: Subject) -> bool:
 
 
 def probe(subject: Subject) -> CauseFinding:
-    """Replace the neighbours, by search too, and watch the row of the image that differs most."""
+    """Replace the neighbours, by search too, and watch the row of the image that differs most. Before that the control:
+    the same call twice gives the same bytes, for else a change says nothing about neighbours.
+    """
+    if unsteady := not_repeatable.differing(subject):
+        text = f"The same call, made again, gave other bytes in {counted(unsteady, 'element')}: nothing follows."
+        return CauseFinding(name=NAME, verdict="inconclusive", evidence=text)
     found = influence(subject)
     if found.moves:
-        return CauseFinding(name=NAME, verdict="supported", evidence=found.text())
+        control = "The same call, made twice, gave the same bytes."
+        return CauseFinding(name=NAME, verdict="supported", evidence=f"{control} {found.text()}")
     text = (
         f"Beside {found.tried} sets of neighbours (zeros, copies of itself, random ones, outliers, a search) image "
         f"{found.victim}'s row at N = {found.batch} kept every bit."

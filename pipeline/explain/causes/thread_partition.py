@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from isobatch.models.spec.interventions import Threaded
 from isobatch.pipeline.evidence.evidence import bits
 from isobatch.pipeline.explain.causes import Subject, alone
@@ -31,8 +29,8 @@ def probe(subject: Subject) -> CauseFinding:
     runner: Threaded = subject.runner
     rows = subject.rows(0, subject.batch)
     with runner.one_thread():
-        single = alone(subject.runner, subject.layer.name, rows, subject.batch)
-        together = np.atleast_1d(subject.runner.replay(subject.layer.name, rows)[0])
+        single = alone(subject.runner, subject.layer.name, rows, subject.batch, subject.place)
+        together = subject.replay(rows)
     after = int((bits(single) != bits(together)).sum())
     evidence = (
         f"With one thread {out_of(after, together.size, 'output element')} differ between N = 1 and "

@@ -61,7 +61,7 @@ def _replayed(subject: Subject, count: int) -> NDArray[np.unsignedinteger]:
     order = np.arange(count) % subject.batch
     rows = subject.rows(0, subject.batch)
     inputs: Rows = tuple(part[order] if part.ndim and len(part) == subject.batch else part for part in rows)
-    outputs = np.atleast_1d(subject.runner.replay(subject.layer.name, inputs)[0])
+    outputs = subject.replay(inputs)
     return bits(outputs).reshape(count, -1)
 
 

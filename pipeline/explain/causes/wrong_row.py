@@ -34,6 +34,9 @@ def probe(subject: Subject) -> CauseFinding:
     if len(strangers) < len(wrong):
         text = f"{share} are, in all their {alone.shape[1]} elements, what another image gives alone."
         return CauseFinding(name=NAME, verdict="inconclusive" if strangers else "refuted", evidence=text)
+    if len(set(strangers.values())) < len(strangers) or (set(strangers.values()) - strangers.keys()):
+        text = f"{share} are what another image gives alone, but rows do not change places: several images get one row."
+        return CauseFinding(name=NAME, verdict="refuted", evidence=text)
     shown = listed([f"row {i} is image {j}'s" for i, j in list(strangers.items())[:_SHOWN]])
     text = f"{share} are, byte for byte in {alone.shape[1]} elements, what another image gives alone: {shown}."
     return CauseFinding(name=NAME, verdict="supported", evidence=text)

@@ -18,7 +18,8 @@ from isobatch.models.spec.case import Case, Reproducible, ReproducibleTies, file
 from isobatch.models.spec.runner import Layer, Rows
 from isobatch.models.spec.templates.common import EXISTS, digest
 from isobatch.models.spec.templates.common import drawn as redrawn
-from isobatch.pipeline.explain.locate import LayerFinding, Located, Watched, drawn
+from isobatch.pipeline.explain.findings import LayerFinding, Located, Watched
+from isobatch.pipeline.explain.locate import drawn
 from isobatch.pipeline.explain.origins import representatives
 from isobatch.pipeline.explain.reproducer.reduce import Arrays, differing, reduce_data
 from isobatch.pipeline.records.wording import listed

@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isobatch.models.spec.runner import Runner
-from isobatch.pipeline.explain.locate import Located
+from isobatch.pipeline.explain.findings import Located
 from isobatch.pipeline.repair.shapes import Shapes
 
 

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from isobatch.models.spec.runner import Canonical, Rewritable, Runner
-from isobatch.pipeline.explain.locate import LayerFinding
+from isobatch.pipeline.explain.findings import LayerFinding
 from isobatch.pipeline.records.wording import counted
 from isobatch.pipeline.repair.rungs import Bench, Candidate
 from isobatch.pipeline.repair.shapes import best_rules

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 from isobatch.pipeline.records.study import VERDICTS, Cost, DecidedBy, Interval, Study, VariantResult
-from isobatch.pipeline.records.wording import counted, number, percent, setting
+from isobatch.pipeline.records.wording import counted, held, number, percent, setting
 from isobatch.pipeline.tools.two_runs.records import Change, SetCompared
 
 Kind = Literal["regression", "improvement", "other"]
@@ -88,12 +88,11 @@ def _accuracy(a: VariantResult, b: VariantResult, inputs: Mapping[str, str]) -> 
 
 def _repairs(a: VariantResult, b: VariantResult) -> list[Change]:
     """Repairs that hold in one run and were tried without success in the other. They do not gate: the policy does."""
-    theirs = {repair.name: repair.batch_invariant for repair in b.repairs or []}
-    words = {True: "holds", False: "does not hold", None: "does not apply"}
+    theirs = {repair.name: repair for repair in b.repairs or []}
     return [
-        _change("other", f"repair {repair.name}", words[repair.batch_invariant], words[theirs[repair.name]], a.name)
+        _change("other", f"repair {repair.name}", held(repair), held(theirs[repair.name]), a.name)
         for repair in a.repairs or []
-        if repair.name in theirs and theirs[repair.name] != repair.batch_invariant
+        if repair.name in theirs and theirs[repair.name].state != repair.state
     ]
 
 

@@ -8,10 +8,10 @@ from onnx import TensorProto, helper, numpy_helper
 
 from isobatch.models.ort.canonical import canonical_model
 from isobatch.models.ort.runner import OrtRunner
-from isobatch.models.ort.session import CPU, open_session
+from isobatch.models.ort.session import CPU, MODEL_FILE, open_session
 from isobatch.models.ort.watch import WatchedGraph
 from isobatch.models.registry import find_variant, load
-from isobatch.models.spec.runner import Canonical, Rewritable, Runner
+from isobatch.models.spec.runner import WHOLE, Canonical, Rewritable, Runner
 from isobatch.models.spec.words import Artifact, RunnerSettings, VariantUnavailable
 from tests.models.ort.small_onnx import build, classifier, pixels, request
 
@@ -129,6 +129,66 @@ def test_the_native_graph_is_left_as_it_was(dynamic: OrtRunner) -> None:
     assert dynamic.run(IMAGES).tobytes() == before.tobytes()
     assert dynamic.watch(IMAGES, lambda layer, inputs, outputs: None).tobytes() == before.tobytes()
     assert every_layer(dynamic) == names
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_nodes_need_no_names(artifacts: dict[str, Artifact], whole: bool) -> None:
+    """They are optional in ONNX, and several exporters write none: names here come from what nodes write."""
+    model = onnx.load_model(artifacts["ort-int8-dynamic"].folder / MODEL_FILE)
+    for node in model.graph.node:
+        node.name = ""
+    watched = WatchedGraph(model, threads=THREADS, provider=CPU)
+    expected = singles_of(model)
+    rules = {WHOLE: Canonical(size=1)} if whole else dict.fromkeys(watched.layers, Canonical(size=1))
+    session = open_session(canonical_model(watched, rules).SerializeToString(), THREADS)
+    assert session.run(None, {"images": IMAGES})[0].tobytes() == expected.tobytes()
+
+
+@pytest.mark.parametrize("rule", [Canonical(size=1), Canonical(size=4)])
+@pytest.mark.parametrize("layer", [WHOLE, "flat", "twice", "logits"])
+def test_what_a_scan_gives_has_a_shape_where_none_can_be_inferred(layer: str, rule: Canonical) -> None:
+    model = shapeless()
+    expected = open_session(model.SerializeToString(), 1, optimise=False).run(None, {"images": IMAGES})[0]
+    watched = WatchedGraph(model, threads=1, provider=CPU)
+    session = open_session(canonical_model(watched, {layer: rule}).SerializeToString(), 1, optimise=False)
+    np.testing.assert_allclose(session.run(None, {"images": IMAGES})[0], expected, rtol=1e-4)
+
+
+def singles_of(model: onnx.ModelProto) -> NDArray[np.generic]:
+    session = open_session(model.SerializeToString(), THREADS)
+    return np.concatenate([session.run(None, {"images": IMAGES[i : i + 1]})[0] for i in range(len(IMAGES))])
+
+
+def shapeless() -> onnx.ModelProto:
+    """A reshape to what NonZero finds, which no shape inference follows."""
+    width = IMAGES[0].size
+    weight = np.random.default_rng(0).standard_normal((width, 5), np.float32)
+    constants = {
+        "w": weight,
+        "two": np.float32(2),
+        "0": np.array([0]),
+        "1": np.array([1]),
+        "mask": np.eye(1, width + 1, width) > 0,
+    }
+    nodes = [
+        helper.make_node("Shape", ["images"], ["shape"]),
+        helper.make_node("Slice", ["shape", "0", "1"], ["rows"]),
+        helper.make_node("Squeeze", ["mask", "0"], ["at"]),
+        helper.make_node("NonZero", ["at"], ["places"]),
+        helper.make_node("Squeeze", ["places", "0"], ["width"]),
+        helper.make_node("Concat", ["rows", "width"], ["wanted"], axis=0),
+        helper.make_node("Reshape", ["images", "wanted"], ["flat"]),
+        helper.make_node("Mul", ["flat", "two"], ["twice"]),
+        helper.make_node("MatMul", ["twice", "w"], ["logits"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "shapeless",
+        [helper.make_tensor_value_info("images", TensorProto.FLOAT, ["n", *IMAGES.shape[1:]])],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["n", 5])],
+        [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
 
 
 def test_an_unknown_layer_is_named_beside_the_known(dynamic: OrtRunner) -> None:

@@ -52,6 +52,14 @@ def test_every_n_gives_the_native_singles(tmp_path: Path, activation: str, opset
     assert logits(model, IMAGES, optimise=False).tobytes() == expected.tobytes()
 
 
+def test_nodes_need_no_names(tmp_path: Path) -> None:
+    source = dynamic(tmp_path, "HardSwish")
+    for node in source.graph.node:
+        node.name = ""
+    expected = np.concatenate([logits(source, IMAGES[i : i + 1]) for i in range(3)])
+    assert logits(per_sample_scales(source), IMAGES[:3]).tobytes() == expected.tobytes()
+
+
 def test_a_form_that_is_not_known_is_run_image_by_image(tmp_path: Path) -> None:
     """Here the scale is read once more: what such a reader makes of one scale for each sample is not known."""
     source = dynamic(tmp_path, "Relu")

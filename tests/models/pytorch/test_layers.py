@@ -119,13 +119,51 @@ def test_a_module_that_mixes_images_or_does_other_things_when_batched_is_one_lay
             assert (np.concatenate(alone).tobytes() == outputs[0].tobytes()) == (name != "1"), name
 
 
-def test_what_cannot_be_divided_by_images_is_left_out() -> None:
+def test_what_reads_across_images_is_a_layer_in_which_every_image_sees_the_same() -> None:
     class Root(nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return (x - x.mean(0)).relu().flatten(1)
 
     with opened(Root()) as runner:
-        assert list(watched(runner, pixels(3))) == ["sub()", "relu()"]
+        seen = watched(runner, pixels(3))
+        assert list(seen) == ["mean()", "sub()", "relu()"]
+        (mean,) = seen["mean()"][2]
+        assert mean.shape == (3, 3, 16, 16) and (mean == mean[:1]).all()
+        assert same(runner.replay("mean()", seen["mean()"][1]), (mean,))
+        assert runner.reaches("mean()", pixels(3)) and runner.reaches("sub()", pixels(3))
+
+
+def test_what_is_only_looked_at_reaches_no_output() -> None:
+    class Watching(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            self.largest = float(x.abs().max())
+            return x.flatten(1)
+
+    with opened(Watching()) as runner:
+        assert list(watched(runner, pixels(3))) == ["abs()", "max()"]
+        assert not runner.reaches("max()", pixels(3))
+
+
+def test_what_cannot_be_divided_by_images_is_left_out() -> None:
+    class Root(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            rows = x.flatten(1)
+            return (rows @ rows.t()) @ rows.relu()
+
+    with opened(Root()) as runner:
+        assert list(watched(runner, pixels(3))) == ["relu()"]
+
+
+def test_another_call_of_the_same_name_is_not_taken_for_the_layer() -> None:
+    class Branching(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return (x.mean((1, 2)) if len(x) > 2 else x.mean((2, 3))).relu()
+
+    with opened(Branching()) as runner:
+        assert list(watched(runner, pixels(2))) == ["mean()", "relu()"]
+        assert list(watched(runner, pixels(3))) == []
+        with pytest.raises(NotImplementedError):
+            runner.replay("forward()", (pixels(3),))
 
 
 @pytest.mark.parametrize("memory_format", ["contiguous", "channels_last"])

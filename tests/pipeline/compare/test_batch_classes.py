@@ -3,7 +3,7 @@ import hashlib
 import numpy as np
 import pytest
 
-from isobatch.pipeline.compare.batch_classes import batch_classes, fingerprints
+from isobatch.pipeline.compare.batch_classes import batch_classes, finer_classes, fingerprints
 from isobatch.pipeline.evidence.evidence import Pass
 from tests import fakes
 from tests.fakes import CONDITION, run, table
@@ -67,3 +67,10 @@ def test_fingerprints_hash_the_rows_in_image_order() -> None:
     assert [(mark.batch_size, mark.sha256) for mark in marks] == [(1, expected), (2, expected)]
     moved = fingerprints(run(fakes.one_ulp_when_batched(ROWS), 8, passes=passes), CONDITION)
     assert moved[0].sha256 == expected != moved[1].sha256
+
+
+def test_classes_with_more_n_are_taken_where_they_say_the_same_of_those_tried() -> None:
+    more = [[1], [2, 3], [4, 5, 6]]
+    assert finer_classes([[1], [2], [4]], more) == more
+    assert finer_classes([[1], [2, 4]], more) == [[1], [2, 4]]
+    assert finer_classes([[1, 2], [4]], more) == [[1, 2], [4]]

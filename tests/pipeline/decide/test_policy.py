@@ -4,7 +4,7 @@ import pytest
 
 from isobatch.pipeline.decide.policy import describe, obstacles, price
 from isobatch.pipeline.records.study import Policy, VariantResult
-from tests.pipeline.results import result
+from tests.pipeline.results import agreed, result
 
 
 @pytest.mark.parametrize(
@@ -55,6 +55,30 @@ from tests.pipeline.results import result
                 "no feasible number of images would decide at these rates"
             ],
         ),
+        (
+            result("v", discordant=(100, 0, 168)),  # no limit asked for, few labels: certain all the same
+            {},
+            [
+                "accuracy drop beyond the limit of 2 points that holds where none is set "
+                "(59.5 points, 95 % bound 67 points, 168 images)"
+            ],
+        ),
+        (result("v", discordant=(3, 0, 168)), {}, []),  # undecided, and no limit asked for
+        (result("v", baseline=True, discordant=(0, 0, 100)), {"max_accuracy_drop": 2.0}, []),
+        (result("v", baseline=True), {"max_accuracy_drop": 2.0}, []),
+        (
+            result("v", agreement=agreed(3, 16)),
+            {},
+            ["agrees with fp64 on 3 of 16, at most 42 % (16 answers), where 90 % are demanded"],
+        ),
+        (result("v", agreement=agreed(16, 16)), {}, []),  # undecided: at least 83 %, still a candidate
+        (result("v", agreement=agreed(3, 16)), {"min_agreement": 10.0}, []),
+        (result("v", agreement=agreed(300, 400), discordant=(0, 0, 400)), {"max_accuracy_drop": 2.0}, []),
+        (
+            result("v", agreement_note="these were not compared"),
+            {},
+            ["agreement with the reference unknown: these were not compared"],
+        ),
         (result("v"), {"max_latency_ms": 9.0}, ["latency 10 ms above the limit of 9 ms"]),
         (result("v"), {"max_size_mb": 99.0}, ["size 100 MB above the limit of 99 MB"]),
         (
@@ -97,6 +121,9 @@ def test_prices_overlap_where_their_intervals_meet() -> None:
 def test_a_policy_in_words() -> None:
     policy = Policy(max_accuracy_drop=0.5, max_latency_ms=20, max_size_mb=30, objective="latency")
     assert describe(policy) == (
-        "batch-invariant, top-1 drop at most 0.5 points, at most 20 ms for one image, at most 30 MB, lowest latency"
+        "batch-invariant, top-1 drop at most 0.5 points, the reference's answer on at least 90 % of the images, "
+        "at most 20 ms for one image, at most 30 MB, lowest latency"
     )
-    assert describe(Policy(stability="none")) == "any stability, most images a second"
+    assert describe(Policy(stability="none", min_agreement=75)) == (
+        "any stability, the reference's answer on at least 75 % of the images, most images a second"
+    )

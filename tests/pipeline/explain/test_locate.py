@@ -14,10 +14,12 @@ from numpy.typing import NDArray
 from isobatch.models.spec.images import Images
 from isobatch.models.spec.runner import Canonical, Layer, Rows
 from isobatch.models.spec.words import Effective
-from isobatch.pipeline.explain.locate import Located, locate
+from isobatch.pipeline.explain.findings import Located
+from isobatch.pipeline.explain.locate import locate
 from isobatch.pipeline.explain.search_bounds import DEFAULT, FULL, Search
-from isobatch.pipeline.repair.ladder import Scope, Tried, best, climb
+from isobatch.pipeline.repair.ladder import Scope, best, climb
 from isobatch.pipeline.repair.rungs import Bench
+from isobatch.pipeline.repair.tried import Tried
 from isobatch.pipeline.storage.files import write_bytes
 
 SIZES = [2, 3, 4]
@@ -164,3 +166,26 @@ def test_a_difference_that_no_layer_shows_alone_is_not_repaired(images: Images) 
     tried = surgical(runner, located, images)
     assert tried and best(tried, "throughput") is None
     assert all(one.holds is False and one.ratios is None for one in tried)
+
+
+def test_classes_say_which_n_agree_with_one_another(images: Images) -> None:
+    """One value alone, a second for two and three rows, a third from four on."""
+
+    def steps(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+        return last_bit(last_bit(rows, above=1), above=3)
+
+    located = locate(Planted(steps), images.read(0, 4), SIZES, seed=7)
+    second, twin = located.findings["second"], located.findings["twin"]
+    assert second.classes == [[1], [2, 3], [4]] == twin.classes and twin.found_by == "sibling"
+    assert located.findings["last"].classes == [[1, 2, 3, 4]]
+
+
+def test_the_largest_difference_is_named_first(images: Images) -> None:
+    class Two(Planted):
+        def __init__(self) -> None:
+            super().__init__(last_bit)
+            large = Layer("last", "relu", "relu"), lambda rows: rows * np.float32(1 + 0.1 * (len(rows) > 1))
+            self.steps["last"] = large
+
+    located = locate(Two(), images.read(0, 4), SIZES, seed=7)
+    assert [one.layer.name for one in located.origins] == ["last", "second", "twin"]

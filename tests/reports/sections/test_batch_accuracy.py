@@ -22,13 +22,14 @@ def test_the_sentence_gives_a_bound_even_where_nothing_changed_and_the_worst_fir
     assert said.startswith("Undecided against ±2 points for bf16, int8-x86")
     assert "(2 of 15 top-1 changed, at most 36 %; accuracy -12.5 points (-57.5 to +42.0) with bf16 at N = 8)" in said
     assert (
-        "; no for fp32, fp16" in said and "no top-1 of 15 labelled images changed at any tested N (at most 18 %" in said
+        "; no change seen in 15 images, too few to say, for fp32, fp16" in said
+        and "(at most 18 % change at some tested N, 95 %)" in said
     )
 
 
 def test_one_line_of_it() -> None:
-    assert in_short(studies.full()) == "undecided against ±2 points for 5 variants; no for 7 variants"
-    assert in_short(decided_again(studies.full(), 60.0)) == "within ±60 points for 5 variants; no for 7 variants"
+    assert in_short(studies.full()) == ("5 variants: undecided; 7: no change seen in 15 images, too few to say")
+    assert in_short(decided_again(studies.full(), 60.0)) == "5 variants: within ±60 points; 7: no"
 
 
 @pytest.mark.parametrize(("margin", "begin"), [(0.5, "Undecided against ±0.5 points"), (60.0, "Within ±60 points for")])
@@ -41,9 +42,10 @@ def test_a_stored_study_is_decided_again(margin: float, begin: str) -> None:
 def test_render_takes_a_margin_and_writes_the_decision(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "report.json").write_text(study_json(studies.small()))
     run.main(["render", str(tmp_path), "--equivalence-margin", "3"])
-    assert "Does accuracy depend on N? no for 2 variants." in capsys.readouterr().out
+    said = " ".join(capsys.readouterr().out.split())
+    assert "Does accuracy depend on N? 2 variants: no change seen in 15 images, too few to say." in said
     (found,) = load_study(tmp_path).variants[1].batch_accuracy or ()
-    assert (found.margin_points, found.depends) == (3.0, "no")
+    assert (found.margin_points, found.depends) == (3.0, "undecided")
 
 
 def test_what_cannot_be_used_is_not_judged() -> None:

@@ -95,7 +95,8 @@ def test_the_logits_by_what_stands_beside_and_where_the_worst_lies() -> None:
 
 def test_innocence_and_the_limits_of_the_search_are_told() -> None:
     told = text("origins", studies.full())
-    assert "Innocent: no layer of these kinds was an origin in any of them: add, average-pool, batch-norm" in told
+    assert ": no layer of these kinds was an origin in any of them: add, average-pool, batch-norm" in told
+    assert "Innocent at N = " in told
     assert "int8-dynamic: 1 layer could not be replayed alone (flatten)" in told
     assert "ort-int8-dynamic: looking inside changed its output" in told
     assert "changed no bit" not in told and "changed no bit" in text("origins", with_fields())
@@ -115,7 +116,12 @@ def test_layers_of_the_same_kernels_share_a_row() -> None:
     assert sum(map(len, groups)) == len(found) and len(groups) < len(found)
     table = tables("origin_layers", studies.full())[0]
     assert [row[1] for row in table.rows] == [str(len(group)) for group in groups]
-    assert table.rows[0][:4] == ("conv1", "1", "conv2d", "4, 8") and table.rows[0][5:] == (None, None, "drawn data")
+    assert table.rows[0][:4] == ("conv1", "1", "conv2d", "4, 8") and table.rows[0][5:] == (
+        None,
+        None,
+        "drawn data",
+        "{1-3} {4, 8}",
+    )
     siblings = [row for row in table.rows if row[7] == "a sibling"]
     assert siblings and all((row[4] or "").startswith("0 of ") for row in siblings)
 
@@ -269,11 +275,34 @@ def test_a_study_that_was_asked_not_to_repair_says_so_and_claims_no_proof() -> N
     [
         ({"batch_invariant": None, "out_of_time": True}, "not tried"),
         ({"batch_invariant": None}, "does not apply"),
+        ({"batch_invariant": None, "state": "fails"}, "failed"),
         ({"batch_invariant": False, "top1_stable": True}, "top-1 holds"),
         ({"batch_invariant": False, "top1_stable": False}, "does not hold"),
     ],
 )
 def test_a_repair_that_was_not_tried_is_not_called_one_that_fails(changed: dict[str, object], state: str) -> None:
-    repair = r.Repair(name="recheck", batch_invariant=True, scope="").model_copy(update=changed)
+    repair = r.Repair.model_validate({"name": "recheck", "batch_invariant": True, "scope": ""} | changed)
     (table,) = tables("repairs", with_fields(repairs=[repair]))
     assert table.rows[0][2] == state
+
+
+def test_scope_stands_beside_what_is_claimed_and_what_lies_beyond_is_told() -> None:
+    one = studies.measured(studies.ROWS[0])
+    assert one.locating is not None and one.origins
+    condition = one.origins[0].condition.model_copy(update={"threads": 2, "image_size": 64})
+    beyond = [
+        r.BeyondLook(threads=1, batch_size=17, shapes=19, of_shapes=20, layers=["conv1", "fc"]),
+        r.BeyondLook(threads=2, batch_size=17, shapes=20, of_shapes=20, layers=[]),
+    ]
+    update = {"condition": condition, "beyond": beyond, "batch_sizes": [2, 3, 8], "innocent_kinds": ["batch-norm"]}
+    study = studies.study([one.model_copy(update={"locating": one.locating.model_copy(update=update)})])
+    told = text("origins", study)
+    assert "Innocent at N = 2, 3, 8, 2 threads, 64 pixels: " in told
+    assert "with 1 thread at N = 17 (of 20 distinct layers 19 were reached in time), outside of all that is" in told
+    assert "2 layers (conv1 and fc)" in told
+    assert "with 2 threads at N = 17 no layer was seen to depend on N, on few rows each" in told
+    assert "(N = 2, 3, 8, 2 threads, 64 pixels): replayed alone" in text("suspects", study)
+
+
+def test_a_list_proved_complete_says_over_what() -> None:
+    assert "no output depended on N any more, over " in text("origins", with_fields())

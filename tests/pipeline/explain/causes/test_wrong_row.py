@@ -38,3 +38,11 @@ def test_a_swap_beside_another_fault_does_not_explain_all() -> None:
 def test_it_needs_rows_that_differ() -> None:
     assert wrong_row.applies_to(examined(swapped))
     assert not wrong_row.applies_to(examined(lambda rows: rows.copy()))
+
+
+def test_one_row_given_to_all_images_is_no_exchange() -> None:
+    """The largest of a batch is a row of one of its images, and yet nobody's place was changed."""
+    found = wrong_row.probe(examined(lambda rows: np.repeat(rows.max(axis=0, keepdims=True), len(rows), axis=0)))
+    assert found.verdict == "refuted"
+    first = wrong_row.probe(examined(lambda rows: np.repeat(rows[:1], len(rows), axis=0)))
+    assert first.verdict == "refuted" and "several images get one row" in first.evidence

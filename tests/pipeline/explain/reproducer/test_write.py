@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from isobatch.models.spec.case import Case, Shrink, file_name, script
 from isobatch.models.spec.runner import Layer, Rows
 from isobatch.models.spec.templates import common
-from isobatch.pipeline.explain.locate import LayerFinding, Located
+from isobatch.pipeline.explain.findings import LayerFinding, Located
 from isobatch.pipeline.explain.reproducer.reduce import differing, reduce_data
 from isobatch.pipeline.explain.reproducer.write import FOLDER, start_scripts, still_there, write_reproducers
 from tests.models.pytorch.small_networks import OneUlpWhenBatched, opened, pixels, seeded, with_planted

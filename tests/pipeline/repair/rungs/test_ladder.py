@@ -7,12 +7,13 @@ import pytest
 from torch import nn
 
 from isobatch.models.spec.runner import Canonical
-from isobatch.pipeline.api import _InMemory
 from isobatch.pipeline.explain.locate import locate
-from isobatch.pipeline.repair.ladder import Scope, best, climb, tried_json
+from isobatch.pipeline.repair.ladder import Scope, best, climb
 from isobatch.pipeline.repair.records import objective_cost, repair_records
 from isobatch.pipeline.repair.rungs import Bench, Candidate, Rung, all_rungs
 from isobatch.pipeline.repair.shapes import Shapes, best_rules, measure_shapes
+from isobatch.pipeline.repair.tried import tried_json
+from isobatch.pipeline.user.asked import Examples
 from tests.models.pytorch.small_networks import OneUlpWhenBatched, opened, pixels, with_planted
 
 IMAGES = pixels(4)
@@ -20,7 +21,7 @@ SIZES = (2, 3, 4)
 
 
 def scope(**more: Any) -> Scope:
-    return Scope([_InMemory("drawn", IMAGES)], SIZES, {}, **more)  # type: ignore[list-item]
+    return Scope([Examples("drawn", IMAGES)], SIZES, {}, **more)  # type: ignore[list-item]
 
 
 @pytest.fixture
@@ -143,3 +144,19 @@ def test_padding_small_batches_keeps_the_class_of_the_large_ones() -> None:
 )
 def test_the_cost_of_a_repair(ratios: dict[int, list[float]], objective: str, cost: float) -> None:
     assert objective_cost(ratios, objective) == pytest.approx(cost)
+
+
+def test_a_rung_that_breaks_is_said_to_fail_and_one_without_work_not_to_apply() -> None:
+    def breaks(bench: Bench) -> Iterator[Candidate]:
+        raise RuntimeError("two nodes with same node name")
+
+    rungs = [
+        Rung("broken", 1, "?", lambda bench: "", breaks),
+        Rung("idle", 2, "?", lambda bench: "it has no activation scales", breaks),
+    ]
+    with opened(with_planted(OneUlpWhenBatched())) as runner:
+        bench = Bench(runner, 1, pixels(2), (2,), locate(runner, pixels(2), [2], 0))
+        tried = climb(bench, Scope([], [2], {}), lambda count: None, math.inf, rungs=rungs)
+    records = repair_records(tried_json(tried))
+    assert [(one.state, one.batch_invariant) for one in records] == [("fails", None), ("does-not-apply", None)]
+    assert records[0].note == "it failed: RuntimeError: two nodes with same node name"

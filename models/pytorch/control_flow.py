@@ -1,0 +1,73 @@
+"""Whether a torch module makes the same calls for a batch as for one image: control flow that looks at the batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import Tensor, nn
+from torch._ops import OpOverload
+from torch.utils._pytree import tree_leaves
+
+from isobatch.models.pytorch.calls import Call, Interceptor
+
+Arguments = tuple[tuple[Any, ...], dict[str, Any]]
+
+Place = tuple[str, str]  # the name of calls, without their number, and what is called
+Shapes = tuple[tuple[int, ...], ...]  # of one call; a whole number counts as a shape of one length
+
+_MOVING = ("cat", "clone", "contiguous", "copy", "copy_", "empty", "empty_strided", "select_copy", "stack")
+"""Operations that only move values: a loop over the images makes them where one image needs none."""
+
+
+def different_calls(module: nn.Module, one: Arguments, many: Arguments, images: int) -> str:
+    """What a run of ``images`` images calls otherwise than a run of one, in words; empty if nothing.
+
+    A loop over the images, which makes the calls of one image for each, is no difference.
+    """
+    single, batched = _calls(module, one), _calls(module, many)
+    for place in dict.fromkeys([*single, *batched]):
+        first, second = single.get(place, []), batched.get(place, [])
+        if len(second) not in (len(first), images * len(first)):
+            counts = f"{_times(len(first))} for one image and {_times(len(second))} for {images}"
+            return f"{place[0]} is called {counts}"
+        for shapes in second:
+            if not any(_of_more_images(alone, shapes, images) for alone in first):
+                return f"{place[0]} is given {_said(first[0])} for one image and {_said(shapes)} for {images}"
+    return ""
+
+
+def _calls(module: nn.Module, given: Arguments) -> dict[Place, list[Shapes]]:
+    """The shapes given in every call of a place, by place."""
+    made: dict[Place, list[Shapes]] = {}
+
+    def note(call: Call, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if not (isinstance(call.original, OpOverload) and call.original.overloadpacket.__name__ in _MOVING):
+            leaves = tree_leaves((args, kwargs))
+            shapes = tuple(
+                tuple(leaf.shape) if isinstance(leaf, Tensor) else (int(leaf),)
+                for leaf in leaves
+                if isinstance(leaf, (Tensor, int))
+            )
+            called = str(call.original) if call.is_operation else type(call.original).__name__
+            made.setdefault((call.name.partition("#")[0] or "the whole", called), []).append(shapes)
+        return function(*args, **kwargs)
+
+    Interceptor(module, note)(*given[0], **given[1])
+    return made
+
+
+def _of_more_images(single: tuple[tuple[int, ...], ...], batched: tuple[tuple[int, ...], ...], images: int) -> bool:
+    """Whether these shapes differ in nothing but lengths that grow with the number of images."""
+    if [len(shape) for shape in single] != [len(shape) for shape in batched]:
+        return False
+    pairs = [pair for shapes in zip(single, batched, strict=True) for pair in zip(*shapes, strict=True)]
+    return all(many in (one, images * one) for one, many in pairs)
+
+
+def _said(shapes: Shapes) -> str:
+    return " and ".join(str([*shape]) for shape in shapes) or "no tensor"
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times" if count else "never"

@@ -1,0 +1,57 @@
+"""A copy of a user's module that can be run without leaving a trace in the original."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
+
+from isobatch.models.pytorch.calls import shallow_copy
+
+
+def private_copy(module: nn.Module) -> nn.Module:
+    """The same network on the same parameters, with buffers, hooks, mode and attributes of its own.
+
+    What it remembers, counts or switches while it runs stays in the copy.
+    """
+    memo: dict[int, Any] = {id(parameter): parameter for parameter in module.parameters()}
+    try:
+        return copy.deepcopy(module, memo)
+    except Exception:  # something in it cannot be copied (a lock, a generator): it is shared, tensors are not
+        return shallow_copy(module, lambda path, original, twin: _own(twin))
+
+
+def _own(twin: nn.Module) -> nn.Module:
+    state = twin.__dict__
+    for name, value in state.items():
+        if isinstance(value, (dict, list, set)):
+            state[name] = copy.copy(value)
+        elif isinstance(value, Tensor) and not isinstance(value, nn.Parameter):
+            state[name] = value.clone()
+    state["_buffers"] = {name: buffer if buffer is None else buffer.clone() for name, buffer in twin._buffers.items()}
+    return twin
+
+
+def in_training(network: Any) -> tuple[str, ...]:
+    """The submodules in training mode by their paths, the innermost only; empty for what is no torch module."""
+    if not isinstance(network, nn.Module):
+        return ()
+    training = [(path, module) for path, module in network.named_modules() if module.training]
+    inner = [path for path, module in training if not any(child.training for child in module.children())]
+    return tuple(path or type(network).__name__ for path in inner)
+
+
+def check_parameters(module: nn.Module) -> None:
+    """Raise TypeError for parameters that the network has not made yet."""
+    if lazy := [name for name, parameter in module.named_parameters() if is_lazy(parameter)]:
+        raise TypeError(not_made_yet(lazy))
+
+
+def not_made_yet(names: list[str]) -> str:
+    """What is said of these parameters."""
+    return (
+        f"parameters that are made by the network's first call ({', '.join(names[:3])}): a network whose parameters "
+        "are there is expected; call it once on an example (and load its weights), then give it"
+    )

@@ -1,0 +1,111 @@
+"""How often a variant gives the reference's answer: with labels or without, so that no destroyed answer goes unseen."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isobatch.pipeline.compare.statistics import rate_lower, rate_upper
+from isobatch.pipeline.records.study import Agreement, Policy, VariantResult
+from isobatch.pipeline.records.wording import counted, listed, number
+
+Decision = Literal["met", "missed", "undecided"]
+
+
+@dataclass
+class Answers:
+    """The answers of one variant beside the reference's, as they are gathered image by image."""
+
+    reference: str
+    same: list[bool] = field(default_factory=list)
+    clusters: list[Hashable] = field(default_factory=list)
+    sources: list[str] = field(default_factory=list)
+
+    def add(
+        self, source: str, clusters: Iterable[Hashable], reference: NDArray[np.integer], variant: NDArray[np.integer]
+    ) -> None:
+        """Add the top-1 classes [n] of both on the images of one source; ``clusters``: one of each image."""
+        self.same += (reference == variant).tolist()
+        self.clusters += list(clusters)[: len(variant)]
+        self.sources.append(source)
+
+    def record(self) -> Agreement | None:
+        """What they come to; None where there is not one answer."""
+        if not self.same:
+            return None
+        found = agreement(self.same, self.clusters, self.reference)
+        how = f"{counted(found.n_answers, 'answer')} on {listed(self.sources)}"
+        alike = "" if found.n == found.n_answers else f", copies and crops of one picture as one: n = {found.n:,}"
+        return found.model_copy(update={"counted": how + alike})
+
+
+def agreement(same: Sequence[bool], clusters: Sequence[Hashable], reference: str) -> Agreement:
+    """The share of agreeing images with its exact one-sided 95 % bounds. One of ``clusters`` for each of ``same``.
+
+    Images of a cluster are no independent evidence: each cluster counts once, as the share of its answers that agree,
+    which takes them to be wholly dependent. So the bounds (Clopper and Pearson 1934, at a number of events that need
+    not be whole) are on the wide side where they are not. Raises ValueError where there is no image.
+    """
+    if not same or len(same) != len(clusters):
+        raise ValueError(f"{len(same)} answers in {len(clusters)} clusters: give one of each, at least one")
+    answers: dict[Hashable, list[bool]] = {}
+    for cluster, agrees in zip(clusters, same, strict=True):
+        answers.setdefault(cluster, []).append(agrees)
+    n = len(answers)
+    events = sum(float(sum(one) / len(one)) for one in answers.values())
+    events = float(round(events)) if abs(events - round(events)) < 1e-9 else events
+    return Agreement(
+        share=events / n,
+        low95=rate_lower(events, n),
+        high95=rate_upper(events, n),
+        n=n,
+        n_answers=len(same),
+        reference=reference,
+    )
+
+
+def decide(found: Agreement, limit_percent: float) -> Decision:
+    """Whether the demand is met: missed where the estimate lies below, met where the 95 % lower bound reaches it."""
+    if found.share < limit_percent / 100:
+        return "missed"
+    return "met" if found.low95 >= limit_percent / 100 else "undecided"
+
+
+def obstacles(variant: VariantResult, policy: Policy) -> list[str]:
+    """What its agreement puts in the variant's way: an answer too often another, or one that nobody compared."""
+    if variant.agreement is None:
+        return [f"agreement with the reference unknown: {variant.agreement_note}"] if variant.agreement_note else []
+    if variant.name == variant.agreement.reference or decide(variant.agreement, policy.min_agreement) != "missed":
+        return []
+    demanded = f"where {number(policy.min_agreement)} % are demanded"
+    return [f"{sentence(variant.agreement)} ({variant.agreement.counted}), {demanded}"]
+
+
+def sentence(found: Agreement) -> str:
+    """``agrees with fp64 on 16 of 16, at least 83 %``: the count, and the bound that matters."""
+    return f"agrees with {found.reference} on {count(found)}, {bound(found)}"
+
+
+def count(found: Agreement) -> str:
+    """``16 of 16``; a share where clusters agree in part: ``95.2 % of 4``."""
+    events = found.share * found.n
+    whole = abs(events - round(events)) < 1e-6
+    return f"{round(events):,} of {found.n:,}" if whole else f"{100 * found.share:.3g} % of {found.n:,}"
+
+
+def bound(found: Agreement) -> str:
+    """The 95 % bound towards the limit that is asked: ``at least 83 %``, or ``at most 20 %`` where few agree."""
+    if found.share < 0.5:
+        return f"at most {_percent(found.high95)} %"
+    return f"at least {_percent(found.low95)} %"
+
+
+def _percent(share: float) -> str:
+    """Whole percents, and a digit more near either end: never rounded to 0 or 100."""
+    if share in (0.0, 1.0):
+        return f"{100 * share:g}"
+    return f"{100 * share:.0f}" if 0.01 < share < 0.985 else f"{min(max(100 * share, 0.1), 99.9):.1f}"

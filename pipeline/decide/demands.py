@@ -1,0 +1,52 @@
+"""What must hold of the whole study before anything is recommended, whatever the policy."""
+
+from __future__ import annotations
+
+from isobatch.pipeline.records.study import Baseline, Mixing, Recommendation, Rejected, VariantResult
+
+MIXES = "the network itself mixes images"
+
+
+def withheld(baseline: Baseline | None, mixing: Mixing | None) -> tuple[str, list[str]] | None:
+    """Why nothing can be recommended, in a few words and then sentence by sentence; None where nothing forbids it."""
+    if mixing is not None and mixing.mixes:
+        return MIXES, [
+            mixing.evidence,
+            "No precision, thread count or fixed shape cures that: an image's answer depends on which others it is "
+            "sent with.",
+            "Likely: statistics taken over the batch (BatchNorm in training mode, a mean over every axis), or a layer "
+            "that reads the batch axis as time. Mend the network, and export it in evaluation mode.",
+        ]
+    if baseline is not None and baseline.failed:
+        return baseline.failed, [*baseline.reasons, "Until that is put right, no accuracy drop says anything."]
+    return None
+
+
+def held_back(
+    found: Recommendation, variants: list[VariantResult], baseline: Baseline | None, mixing: Mixing | None
+) -> Recommendation:
+    """The recommendation, or none where the study forbids one: each candidate then has that reason before its own."""
+    reason = withheld(baseline, mixing)
+    if reason is None:
+        return found
+    words, because = reason
+    own = {one.variant: one.why for one in found.rejected}
+    rejected = [
+        Rejected(variant=one.name, why=own[one.name] if one.status != "measured" or one.role == "reference" else words)
+        for one in variants
+        if one.name in own or one.name == found.chosen
+    ]
+    return found.model_copy(
+        update={
+            "chosen": None,
+            "batch_size": None,
+            "withheld": words,
+            "because": because,
+            "rejected": rejected,
+            "ties": [],
+            "pareto": [],
+            "would_change": [],
+            "warnings": [],
+            "deploy": "",
+        }
+    )

@@ -1,0 +1,32 @@
+"""Whether control flow looks at the batch: other calls are made for N = k than for N = 1."""
+
+from __future__ import annotations
+
+from isobatch.models.spec.runner import Branching
+from isobatch.pipeline.explain.causes import Subject
+from isobatch.pipeline.records.study import CauseFinding
+
+NAME = "different-branch"
+ROLE = "mechanism"
+ORDER = 6
+QUESTION = "Does this module make other calls for N = k than for N = 1?"
+IF_SUPPORTED = "Yes: its control flow looks at the batch, and from there on other operations give the image's row."
+IF_REFUTED = "No: it makes the same calls for every N."
+
+
+def applies_to(subject: Subject) -> bool:
+    """Where these rows show the difference, and the runner can follow control flow."""
+    return isinstance(subject.runner, Branching) and subject.batch > 1 and bool(subject.differing.any())
+
+
+def probe(subject: Subject) -> CauseFinding:
+    """Compare the calls made for all rows with those made for the first alone."""
+    runner: Branching = subject.runner
+    said = runner.other_calls(subject.layer.name, subject.rows(0, subject.batch))
+    if not said:
+        text = f"One image and {subject.batch} are given the same calls."
+        return CauseFinding(name=NAME, verdict="refuted", evidence=text)
+    for n in range(subject.batch - 1, 1, -1):
+        if not runner.other_calls(subject.layer.name, subject.rows(0, n)):
+            return CauseFinding(name=NAME, verdict="supported", evidence=f"From N = {n + 1} on: {said}.")
+    return CauseFinding(name=NAME, verdict="supported", evidence=f"From N = 2 on: {said}.")

@@ -1,0 +1,31 @@
+"""Whether all that differs is the sign of zeros, which no difference of values shows."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from isobatch.pipeline.explain.causes import Subject
+from isobatch.pipeline.records.study import CauseFinding
+from isobatch.pipeline.records.wording import counted
+
+NAME = "signed-zero"
+ROLE = "mechanism"
+ORDER = 90
+QUESTION = "Are all elements that differ zeros, of another sign alone than in the batch?"
+IF_SUPPORTED = (
+    "Yes: 0.0 against -0.0: bytes differ and values do not, until something divides by them or asks the sign."
+)
+IF_REFUTED = "No: values differ."
+
+
+def applies_to(subject: Subject) -> bool:
+    """Where these rows show the difference, and are floats."""
+    return subject.together.dtype.kind not in "iub" and bool(subject.differing.any())
+
+
+def probe(subject: Subject) -> CauseFinding:
+    """Look at the values of the elements whose bytes differ."""
+    alone, together = (side[subject.differing].astype(np.float64) for side in (subject.alone, subject.together))
+    zeros = int(((alone == 0) & (together == 0)).sum())
+    text = f"Of {counted(len(alone), 'differing element')} {zeros} are 0.0 in one call and -0.0 in the other."
+    return CauseFinding(name=NAME, verdict="supported" if zeros == len(alone) else "refuted", evidence=text)

@@ -1,0 +1,186 @@
+"""What the layers do not account for: control flow, state and what is read across images between and around them.
+
+A module that consists of layers, or the network's own forward, is an origin itself where it does something else for a
+batch than for one image, or where its rows follow their neighbours and those of none of its layers do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isobatch.models.spec.runner import Branching, Layer, Nested, Rows
+from isobatch.pipeline.evidence.evidence import bits
+
+if TYPE_CHECKING:
+    from isobatch.pipeline.explain.findings import Located
+
+_OUTLIER = 32
+
+Replay = Callable[[Rows], Rows]
+
+
+@dataclass(frozen=True)
+class Around:
+    """A module to be called an origin. ``moved``: elements of a row that other neighbours changed at one N."""
+
+    layer: Layer
+    inputs: Rows
+    moved: int
+
+
+def outside(runner: Any, located: Located, images: NDArray[np.float32], batch_sizes: Sequence[int]) -> list[Around]:
+    """The innermost modules that show what no layer does, in the order in which they end; usually none.
+
+    ``images``: as ``locate`` has them. Costs a few runs of the network where nothing is amiss.
+    """
+    if not isinstance(runner, Nested):
+        return []
+
+    def whole(inputs: Rows) -> Rows:
+        return (runner.run(np.ascontiguousarray(inputs[0])),)  # type: ignore[attr-defined]
+
+    sizes = [n for n in batch_sizes if n <= len(images)]
+    coupled = moved_by_neighbours(whole, (images,)) and repeats(whole, (images,))
+    origins = [finding.layer.name for finding in located.origins]
+    if coupled and not _any_coupled(runner, origins, images):
+        return _innermost(runner, images, lambda layer, inputs: _moved(runner, layer, inputs))
+    if branching := _branching(runner, origins, images, sizes):
+        return branching
+    if origins or not any(_differs(whole, (images[:n],)) for n in sizes):
+        return []
+    return _innermost(runner, images, lambda layer, inputs: int(_differs(_alone(runner, layer), inputs)))
+
+
+def repeats(replay: Replay, inputs: Rows) -> bool:
+    """Whether the same call gives the same bytes again, also after a call with other rows."""
+    first = replay(inputs)
+    again = replay(inputs)
+    replay(_but(0, inputs, lambda part: np.roll(part, 1, axis=0)))
+    return _count(first, again) == _count(first, replay(inputs)) == 0
+
+
+def moved_by_neighbours(replay: Replay, inputs: Rows) -> int:
+    """Elements of the first or the last row that change, at one N and in its place, when the rows beside it do."""
+    plain = replay(inputs)
+    changes: list[Callable[[NDArray[Any]], NDArray[Any]]] = [
+        lambda part: np.roll(part[::-1], 1, axis=0),
+        lambda part: part * part.dtype.type(_OUTLIER) if part.dtype.kind == "f" else part[::-1],
+    ]
+    with np.errstate(over="ignore"):
+        return max(_count(plain, replay(_but(at, inputs, change)), at) for change in changes for at in (0, -1))
+
+
+def _but(at: int, inputs: Rows, change: Callable[[NDArray[Any]], NDArray[Any]]) -> Rows:
+    """The rows changed, the one at this place kept; what all rows share stays as it is."""
+    count = max(len(part) for part in inputs if part.ndim)
+    made = []
+    for part in inputs:
+        if part.ndim and len(part) == count > 1:
+            other = np.array(change(part), part.dtype)
+            other[at] = part[at]
+            part = other
+        made.append(part)
+    return tuple(made)
+
+
+def _count(first: Rows, second: Rows, at: int | None = None) -> int:
+    """Elements of the row at this place (of all by default) whose bytes differ."""
+    pairs = [(np.atleast_1d(a), np.atleast_1d(b)) for a, b in zip(first, second, strict=True)]
+    if any(a.shape != b.shape for a, b in pairs):
+        return max(a.size for a, _ in pairs)
+    looked = slice(None) if at is None else at
+    return sum(int((bits(np.atleast_1d(a[looked])) != bits(np.atleast_1d(b[looked]))).sum()) for a, b in pairs)
+
+
+def _differs(replay: Replay, inputs: Rows) -> bool:
+    """Whether some row is another one alone than in this batch."""
+    count = max(len(part) for part in inputs if part.ndim)
+    together = replay(inputs)
+    for i in range(count):
+        one = replay(tuple(part[i : i + 1] if part.ndim and len(part) == count else part for part in inputs))
+        if _count(tuple(part[:1] for part in one), tuple(part[i : i + 1] for part in together)):
+            return True
+    return False
+
+
+def _alone(runner: Any, layer: Layer) -> Replay:
+    return lambda inputs: tuple(runner.replay(layer.name, inputs))
+
+
+def _moved(runner: Any, layer: Layer, inputs: Rows) -> int:
+    replay = _alone(runner, layer)
+    moved = moved_by_neighbours(replay, inputs)
+    return moved if moved and repeats(replay, inputs) else 0
+
+
+def _any_coupled(runner: Any, origins: Collection[str], images: NDArray[np.float32]) -> bool:
+    """Whether the rows of one of these layers follow their neighbours."""
+    seen: list[bool] = []
+
+    def examine(layer: Layer, inputs: Rows, outputs: Rows) -> None:
+        if layer.name in origins and True not in seen:
+            seen.append(bool(_moved(runner, layer, inputs)))
+
+    if origins:
+        runner.watch(images, examine)
+    return True in seen
+
+
+def _branching(
+    runner: Any, origins: Collection[str], images: NDArray[np.float32], sizes: Sequence[int]
+) -> list[Around]:
+    """The innermost modules that make other calls for some N than for one image, and give other rows there, unless a
+    layer inside of them does, which is an origin already.
+    """
+    if not isinstance(runner, Branching):
+        return []
+    network: list[tuple[Layer, Rows]] = []
+
+    def last(layer: Layer, inputs: Rows, outputs: Rows) -> None:
+        network[:] = [(layer, inputs)]
+
+    runner.watch_around(images, last)  # type: ignore[attr-defined]
+    if not network or not any(_turns(runner, *network[-1], (n,)) for n in sizes):
+        return []
+    known: list[str] = []
+
+    def examine(layer: Layer, inputs: Rows, outputs: Rows) -> None:
+        if layer.name in origins and _turns(runner, layer, inputs, sizes):
+            known.append(layer.name)
+
+    runner.watch(images, examine)  # type: ignore[attr-defined]
+    return _innermost(runner, images, lambda layer, inputs: int(_turns(runner, layer, inputs, sizes)), known)
+
+
+def _turns(runner: Any, layer: Layer, inputs: Rows, sizes: Sequence[int]) -> bool:
+    count = max(len(part) for part in inputs if part.ndim)
+    for n in sizes:
+        some = tuple(part[:n] if part.ndim and len(part) == count else part for part in inputs)
+        if runner.other_calls(layer.name, some) and _differs(_alone(runner, layer), some):
+            return True
+    return False
+
+
+def _innermost(
+    runner: Any, images: NDArray[np.float32], shows: Callable[[Layer, Rows], int], known: Sequence[str] = ()
+) -> list[Around]:
+    """The modules that show it and hold none that does; ``known``: layers that do."""
+    found: list[Around] = []
+
+    def examine(layer: Layer, inputs: Rows, outputs: Rows) -> None:
+        names = [*known, *(one.layer.name for one in found)]
+        if not any(_holds(layer.name, name) for name in names) and (moved := shows(layer, inputs)):
+            found.append(Around(layer, inputs, moved))
+
+    runner.watch_around(images, examine)
+    return found
+
+
+def _holds(outer: str, inner: str) -> bool:
+    """Whether one module is inside of the other; everything is inside of the network's own forward."""
+    return inner.startswith(f"{outer}.") or "(" in outer

@@ -1,0 +1,82 @@
+"""What became of one candidate of a rung, in a worker and as JSON for its parent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from isobatch.pipeline.compare.statistics import median_interval
+from isobatch.pipeline.repair.records import FREE_LATENCY, FREE_THROUGHPUT, objective_cost
+from isobatch.pipeline.repair.rungs import Candidate
+from isobatch.pipeline.repair.verify import Verified
+
+_ENOUGH = 6  # ratios, from which on the limits of their median need no assumption
+
+
+@dataclass(frozen=True)
+class Tried:
+    """One candidate of a rung, or why the rung was none. ``ratios``: seconds repaired over native, by N."""
+
+    rung: str
+    why: str = ""
+    candidate: Candidate | None = None
+    verified: tuple[Verified, ...] = ()  # by input set and thread count
+    ratios: Mapping[int, list[float]] | None = None
+    recomputed: float | None = None
+    out_of_time: bool = False
+    too_dear: bool = False  # not verified: by a few timed calls it cannot win
+    failed: bool = False  # it could not be carried out, as ``why`` says
+
+    @property
+    def holds(self) -> bool | None:
+        """Whether it kept what it is to keep, over all of the scope. None: it was not run."""
+        if self.candidate is None or not self.verified:
+            return None
+        return all(one.batch_invariant if self.candidate.bitwise else one.top1_stable for one in self.verified)
+
+    @property
+    def cheap(self) -> bool:
+        """Whether it holds bitwise at next to no cost, as far as its times can tell: see ``_near_end``."""
+        if not self.holds or not self.ratios or self.candidate is None or not self.candidate.bitwise:
+            return False
+        limits = {n: FREE_LATENCY if n == 1 else 1 / FREE_THROUGHPUT for n in self.ratios}
+        return all(_near_end(found) <= limits[n] for n, found in self.ratios.items())
+
+    def cost(self, objective: str) -> float:
+        """See ``objective_cost``."""
+        return objective_cost(self.ratios or {}, objective)
+
+
+def _near_end(ratios: Sequence[float]) -> float:
+    """The lower 95 % limit of the median; the median itself of ratios too few for one that is not wide beyond use."""
+    interval = median_interval(ratios)
+    few = interval.low95 is None or interval.n < _ENOUGH
+    return interval.median if few else float(interval.low95 or 0)
+
+
+def tried_json(tried: Sequence[Tried]) -> list[dict[str, Any]]:
+    """As JSON values, for the parent process."""
+    return [
+        {
+            "name": one.rung,
+            "why": one.why,
+            "how": one.candidate.how if one.candidate else "",
+            "bitwise": one.candidate.bitwise if one.candidate else True,
+            "layers": list(one.candidate.layers) if one.candidate else [],
+            "serving": dict(one.candidate.serving) if one.candidate else {},
+            "holds": one.holds,
+            "verified": [
+                asdict(v)
+                | {"differing": {str(n): c for n, c in v.differing.items()}}
+                | {"flipped": {str(n): c for n, c in v.flipped.items()}}
+                for v in one.verified
+            ],
+            "ratios": {str(n): found for n, found in (one.ratios or {}).items()},
+            "recomputed": one.recomputed,
+            "out_of_time": one.out_of_time,
+            "too_dear": one.too_dear,
+            "failed": one.failed,
+        }
+        for one in tried
+    ]

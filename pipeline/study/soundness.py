@@ -1,0 +1,85 @@
+"""The stage that asks whether anything can be recommended at all: a sound reference, and a network that mixes none."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from isobatch.pipeline.config.conditions import Setting
+from isobatch.pipeline.decide.baseline import check_baseline
+from isobatch.pipeline.decide.mixing import Control, decide
+from isobatch.pipeline.evidence.evidence import Evidence
+from isobatch.pipeline.evidence.rows import row_distance
+from isobatch.pipeline.prepare.artifacts import baseline
+from isobatch.pipeline.prepare.state import Stages
+from isobatch.pipeline.records.study import Baseline, Mixing, VariantResult
+from isobatch.pipeline.study.labelled_run import BASELINE_SINGLES, LabelledRun
+from isobatch.pipeline.study.measure import Rounds
+from isobatch.pipeline.workers.pool import WorkerError
+from isobatch.pipeline.workers.wire import artifact_json
+
+
+@dataclass(frozen=True)
+class Sound:
+    """What was found of the reference and of the network; None where there was nothing to look at."""
+
+    baseline: Baseline | None
+    mixing: Mixing | None
+
+
+def judge_baseline(stages: Stages, run: LabelledRun | None) -> Baseline | None:
+    """The reference's own top-1, from the singles that were predicted; None without labels, or with random weights."""
+    if run is None or (singles := run.predictions.get(BASELINE_SINGLES)) is None:
+        return None
+    predicted = np.asarray(singles.classes, dtype=np.int64)
+    return check_baseline(baseline(stages.config), predicted, run.labels(len(predicted)), singles.outputs)
+
+
+def judge_mixing(stages: Stages, results: Sequence[VariantResult]) -> Mixing | None:
+    """Whether the network mixes images: asked where some variant's rows depend on the batch and the float's may.
+
+    The control runs on the float variant on the last set, whether or not that variant was asked for.
+    """
+    name = baseline(stages.config)
+    own = next((one for one in results if one.name == name), None)
+    differ = [one for one in results if one.verdict in ("top1-stable", "batch-variant", "invalid", "not-repeatable")]
+    if not differ or (own is not None and own.verdict == "batch-invariant"):
+        return None
+    prepared = stages.sets[-1]
+    artifact = stages.artifacts.get((name, prepared.record.name))
+    if artifact is None or name in stages.failures:
+        return None
+    payload = {
+        "variant": name,
+        "settings": Setting(stages.threads).runner,
+        "artifact": artifact_json(artifact),
+        "images": prepared.evaluation.to_json(),
+    }
+    stages.progress.step(f"other neighbours for {name}", 0.0)
+    try:
+        found = stages.call("isobatch.pipeline.study.in_worker:mixes", payload, name)
+    except WorkerError as error:
+        stages.warn("mixing-unknown", f"Whether the network itself mixes images could not be looked at: {error.reason}")
+        return None
+    mixing = decide(name, Control(**found), own)
+    if mixing.mixes is None:
+        stages.warn("mixing-unknown", f"Whether the network itself mixes images is not known. {mixing.evidence}")
+    return mixing
+
+
+def float_error(stages: Stages, rounds: Rounds, references: Mapping[str, Evidence]) -> float | None:
+    """How far the baseline's singles are from the ruler's, over the row's largest |logit|: the largest of all images.
+
+    None where the baseline was not measured beside the ruler.
+    """
+    largest = None
+    for (variant, inputs, _), found in rounds.items():
+        if variant == baseline(stages.config) and inputs in references:
+            rows = found[0].singles
+            ruled = references[inputs].singles[: len(rows)]
+            with np.errstate(invalid="ignore", divide="ignore"):
+                apart = row_distance(ruled, rows) / np.abs(ruled.astype(np.float64)).max(axis=1)
+            largest = max(largest or 0.0, float(np.nan_to_num(apart, nan=np.inf).max(initial=0.0)))
+    return largest

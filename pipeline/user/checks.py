@@ -1,0 +1,225 @@
+"""Singles against batches of each N, output by output, and what must hold before that means anything."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isobatch.models.registry import load
+from isobatch.pipeline.evidence.neighbours import OUTLIER_FACTOR, beside, scaled
+from isobatch.pipeline.records.wording import counted
+from isobatch.pipeline.user.batches import LARGER, batches
+from isobatch.pipeline.user.results import NATURAL, BatchInvariance, BatchSize, Tested
+
+Rows = NDArray[Any]
+Leaves = Mapping[str, Rows]
+
+_REPEAT = "the same call on the same examples gives other bytes the second time"
+_CAUSES = "dropout, a random number, a counter, or something kept from earlier calls"
+_EQUAL = "every example gives the same output row, which proves nothing: give the network real weights"
+_ONE = "all examples are the same, which proves nothing: give different ones"
+
+
+class Network(Protocol):
+    """What a network is asked here."""
+
+    threads: int
+
+    def learn(self, pair: Rows) -> None:
+        """Find out on two examples what can be compared."""
+        ...
+
+    def leaves(self, rows: Rows) -> Leaves:
+        """The outputs by their places, [n, ...] each."""
+        ...
+
+
+class Compared(NamedTuple):
+    """The result, and the rows of every example alone."""
+
+    result: BatchInvariance
+    singles: Leaves
+
+
+@dataclass
+class _Seen:
+    """What one N showed. ``differing``: examples by number. ``size``: (|difference|, of the largest output, place)."""
+
+    images: set[int] = field(default_factory=set)
+    differing: set[int] = field(default_factory=set)
+    size: tuple[float, float, str] = (0.0, 0.0, "")
+    seen: dict[str, None] = field(default_factory=dict)
+
+
+def compared(
+    runner: Network,
+    rows: Rows,
+    scope: Sequence[int],
+    *,
+    stop_at_first: bool = False,
+    deadline: float = math.inf,
+    say: Callable[[str], None] = lambda text: None,
+) -> Compared:
+    """The verdict over these N; ``stop_at_first``: no further N once a row differs.
+
+    First the same calls twice, with other calls between, and once more at the end. N that would begin after
+    ``deadline`` (of ``time.monotonic``) are named as not tried, and the claim is made of the others. Raises TypeError
+    for a network whose outputs cannot be compared.
+    """
+    runner.learn(rows[:2])
+    inputs = load("isobatch.models.user_networks:described")(rows)
+    largest = max(scope)
+    first = rows[:1].copy(), rows[:largest].copy()
+    before = [_copied(runner.leaves(batch)) for batch in first]
+
+    def result(verdict: Any, seen: Mapping[int, _Seen], reason: str = "") -> BatchInvariance:
+        sizes = tuple(_batch_size(n, seen[n]) for n in sorted(seen))
+        left = () if verdict == "batch-variant" and stop_at_first else tuple(n for n in scope if n not in seen)
+        probed = tuple(n for n in sorted(seen) if n in _probed(scope))
+        tested = Tested(inputs, len(rows), runner.threads, tuple(sorted(seen)), probed, left if not reason else ())
+        return BatchInvariance(verdict, sizes, tested, reason, tuple(before[0]))
+
+    if not _repeats(runner, first, before, rows):
+        return Compared(result("not-repeatable", {}, f"{_REPEAT}, so no difference means anything ({_CAUSES})"), {})
+    say("every example alone")
+    singles = _all_alone(runner, rows)
+    if reason := _not_finite(singles):
+        return Compared(result("invalid", {}, reason), singles)
+    seen: dict[int, _Seen] = {}
+    for n in _in_order(scope):
+        if seen and time.monotonic() > deadline:
+            break
+        say(f"batches of {n}")
+        probes = 0 if n not in _probed(scope) else 2 if n == largest else 1
+        seen[n] = _at(runner, rows, n, singles, probes)
+        if stop_at_first and seen[n].differing:
+            break
+    if not all(same_rows(one, runner.leaves(batch)) for one, batch in zip(before, first, strict=True)):
+        return Compared(result("not-repeatable", {}, f"{_REPEAT}, after other calls ({_CAUSES})"), singles)
+    if any(one.differing for one in seen.values()):
+        return Compared(result("batch-variant", seen), singles)
+    if all((_bytes(values) == _bytes(values[:1])).all() for values in singles.values()):
+        alike = all(row.tobytes() == rows[0].tobytes() for row in rows)
+        return Compared(result("invalid", {}, _ONE if alike else _EQUAL), singles)
+    return Compared(result("batch-invariant", seen), singles)
+
+
+def mixes(runner: Network, rows: Rows, n: int) -> bool:
+    """Whether other neighbours change the bytes of an example's row in a batch of n: no matter of its shape, then."""
+    batch = rows[:n].copy()
+    plain = _copied(runner.leaves(batch))
+    changed = [beside(batch, scaled(factor)) for factor in (OUTLIER_FACTOR, LARGER)]
+    changed.append(beside(batch, lambda last: batch[0]))
+    changed.append(np.concatenate([batch[:1], batch[:0:-1]]))
+    kept = [slice(0, n - 1)] * 3 + [slice(0, 1)]
+    return any(
+        not same_rows(_part(plain, part), _part(runner.leaves(other), part))
+        for part, other in zip(kept, changed, strict=True)
+    )
+
+
+def _part(leaves: Leaves, part: slice) -> Leaves:
+    return {place: values[part] for place, values in leaves.items()}
+
+
+def _probed(scope: Sequence[int]) -> set[int]:
+    """Powers of two and the largest N."""
+    return {n for n in scope if n & (n - 1) == 0} | {max(scope)}
+
+
+def _in_order(scope: Sequence[int]) -> list[int]:
+    """Those that are probed first: they show most."""
+    probed = _probed(scope)
+    return [*sorted(probed), *(n for n in scope if n not in probed)]
+
+
+def _repeats(runner: Network, batches: Sequence[Rows], before: Sequence[Leaves], rows: Rows) -> bool:
+    """Whether one example and a batch give the same bytes again, right away and after other examples."""
+    again = [same_rows(one, runner.leaves(batch)) for one, batch in zip(before, batches, strict=True)]
+    runner.leaves(rows[-1:].copy())
+    return all(again) and all(same_rows(one, runner.leaves(batch)) for one, batch in zip(before, batches, strict=True))
+
+
+def _all_alone(runner: Network, rows: Rows) -> Leaves:
+    parts = [runner.leaves(rows[i : i + 1].copy()) for i in range(len(rows))]
+    shapes = {tuple((place, part[place].shape, part[place].dtype) for place in part) for part in parts}
+    if len(shapes) > 1:
+        raise TypeError("single examples give outputs of different shapes: rows of one shape are expected")
+    return {place: np.concatenate([part[place] for part in parts]) for place in parts[0]}
+
+
+def _not_finite(singles: Leaves) -> str:
+    for place, values in singles.items():
+        if values.dtype.kind in "fcV":
+            finite = np.isfinite(values if values.dtype.kind != "V" else values.astype(np.float32))
+            bad = int((~finite.reshape(len(values), -1).all(axis=1)).sum())
+            if bad:
+                where = f" in output {place!r}" if place else ""
+                return f"{bad} of {counted(len(values), 'example')} give NaN or infinite values{where}, alone"
+    return ""
+
+
+def _at(runner: Network, rows: Rows, n: int, singles: Leaves, probes: int) -> _Seen:
+    found = _Seen()
+    for what, which, batch in batches(rows, n, probes):
+        leaves = runner.leaves(batch)
+        found.images.update(i for i in which if i is not None)
+        places = [place for place, i in enumerate(which) if i is not None]
+        alone = [i for i in which if i is not None]
+        for name, values in leaves.items():
+            _note(found, name, what, singles[name], values, places, alone)
+    return found
+
+
+def _note(
+    found: _Seen, name: str, what: str, singles: Rows, values: Rows, places: Sequence[int], alone: Sequence[int]
+) -> None:
+    if (values.shape[1:], values.dtype) != (singles.shape[1:], singles.dtype) or len(values) <= max(places):
+        found.differing.update(alone)
+        found.size = (math.nan, math.nan, name)
+        found.seen[what] = None
+        return
+    mine, other = singles[list(alone)], values[list(places)]
+    differing = (_bytes(mine) != _bytes(other)).any(axis=1)
+    if not differing.any():
+        return
+    found.differing.update(i for i, differs in zip(alone, differing, strict=True) if differs)
+    found.seen[what] = None
+    one, two = (
+        part[differing].astype(np.complex128 if part.dtype.kind == "c" else np.float64) for part in (mine, other)
+    )
+    with np.errstate(invalid="ignore"):
+        largest = float(np.abs(one - two).max(initial=0.0))
+    scale = float(np.abs(singles.astype(one.dtype)).max(initial=0.0))
+    share = largest / scale if scale else (math.inf if largest else 0.0)
+    if math.isnan(largest) or share >= found.size[1]:
+        found.size = (largest, share, name)
+
+
+def _batch_size(n: int, seen: _Seen) -> BatchSize:
+    order = sorted(seen.seen, key=lambda what: what != NATURAL)
+    return BatchSize(n, len(seen.images), len(seen.images - seen.differing), *seen.size, tuple(order))
+
+
+def _copied(leaves: Leaves) -> Leaves:
+    return {place: values.copy() for place, values in leaves.items()}
+
+
+def same_rows(one: Leaves, two: Leaves) -> bool:
+    """Whether these are the same outputs, byte by byte."""
+    return one.keys() == two.keys() and all(
+        (one[place].shape, one[place].dtype, one[place].tobytes())
+        == (two[place].shape, two[place].dtype, two[place].tobytes())
+        for place in one
+    )
+
+
+def _bytes(values: Rows) -> NDArray[np.uint8]:
+    rows = np.ascontiguousarray(values).reshape(len(values), -1)
+    return rows.view(np.uint8).reshape(len(values), -1)

@@ -1,0 +1,118 @@
+"""What the functions for users return, and the errors that they raise."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from isobatch.pipeline.records.study import Repair
+from isobatch.pipeline.records.wording import counted, number, sizes
+
+Verdict = Literal["batch-invariant", "batch-variant", "not-repeatable", "invalid"]
+
+
+class CannotRepair(Exception):
+    """No rung of the ladder makes this network batch-invariant over the scope. The message says what each one did."""
+
+
+@dataclass(frozen=True)
+class Tested:
+    """What a verdict was reached on. ``inputs``: of one example, in words. ``probed``: the N at which batches were also
+    rotated, given an outlier neighbour at either end, and filled with copies of one example.
+    """
+
+    inputs: str
+    n_images: int
+    threads: int
+    batch_sizes: tuple[int, ...]
+    probed: tuple[int, ...] = ()
+    not_tried: tuple[int, ...] = ()  # N of the scope that the time was too short for
+
+    def __str__(self) -> str:
+        texts = [f"{counted(self.n_images, 'example')} of {self.inputs}", counted(self.threads, "thread")]
+        if self.probed:
+            texts.append(f"at {sizes(self.probed)} also rotated, beside outliers and as copies of one")
+        if self.not_tried:
+            texts.append(f"not tried for want of time: {sizes(self.not_tried)}")
+        return ", ".join(texts)
+
+
+@dataclass(frozen=True)
+class BatchSize:
+    """The rows of one N against the singles. ``max_abs_relative``: over the largest |output| of the singles.
+
+    ``output``: the place of the output that differs most. ``seen``: the surroundings in which a row differed.
+    """
+
+    batch_size: int
+    n_images: int
+    n_images_equal: int
+    max_abs: float
+    max_abs_relative: float
+    output: str = ""
+    seen: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class BatchInvariance:
+    """Whether every example's output bytes are those it gives alone, for every N that was run (``tested``).
+
+    ``reason``: of a verdict that is about no N. ``outputs``: the places of the outputs compared.
+    """
+
+    verdict: Verdict
+    batch_sizes: tuple[BatchSize, ...]
+    tested: Tested
+    reason: str = ""
+    outputs: tuple[str, ...] = ("",)
+
+    @property
+    def batch_invariant(self) -> bool:
+        """All bytes are equal, at every N."""
+        return self.verdict == "batch-invariant"
+
+    def __str__(self) -> str:
+        if self.reason:
+            return f"{self.verdict}: {self.reason}"
+        scope = sizes(one.batch_size for one in self.batch_sizes)
+        if self.batch_invariant:
+            return f"batch-invariant at {scope}: every output byte is that of the image alone ({self.tested})"
+        differing = [one for one in self.batch_sizes if one.n_images_equal < one.n_images]
+        worst = max(differing, key=_size)
+        return (
+            f"not batch-invariant at {sizes(one.batch_size for one in differing)} (tried {scope}): "
+            f"at N = {worst.batch_size} "
+            f"{worst.n_images - worst.n_images_equal} of {counted(worst.n_images, 'image')} differ from their "
+            f"singles, {self._how_far(worst)}"
+        )
+
+    def _how_far(self, worst: BatchSize) -> str:
+        where = f" in output {worst.output!r}" if len(self.outputs) > 1 else ""
+        if worst.max_abs == 0:
+            size = f"by their bytes only: 0.0 against -0.0{where}"
+        else:
+            share = f"{worst.max_abs_relative:.2g} of the largest output"
+            size = f"by up to {number(worst.max_abs)}{where} ({share})"
+        natural = any(one.seen and one.seen[0] == NATURAL for one in self.batch_sizes)
+        seen = dict.fromkeys(what for one in self.batch_sizes for what in one.seen)
+        return size if natural else f"{size}; only {' or '.join(seen)}"
+
+
+NATURAL = "among the others"
+
+
+def _size(one: BatchSize) -> float:
+    return one.max_abs if one.max_abs == one.max_abs else float("inf")  # NaN is beyond all
+
+
+@dataclass(frozen=True)
+class MadeInvariant:
+    """A repaired network (torch module or ONNX ModelProto) and the record of what it is and costs.
+
+    ``verified``: what this very object gave, over what. ``not_tried``: repairs that were left out, and why.
+    """
+
+    network: Any
+    repair: Repair
+    verified: BatchInvariance
+    not_tried: tuple[str, ...] = ()

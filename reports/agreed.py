@@ -1,0 +1,35 @@
+"""How far a variant is from the reference, in error and in answers: asked by several sections, answered once."""
+
+from __future__ import annotations
+
+from isobatch.pipeline.decide import agreement
+from isobatch.pipeline.records.study import Policy, Study, VariantResult
+from isobatch.reports import numbers, views
+
+
+def error(study: Study, variant: VariantResult) -> str | None:
+    """Its largest error against the reference in words; ``ruler`` for the reference itself."""
+    return "ruler" if variant.name == study.reference else views.difference(views.reference_error(variant))
+
+
+def agrees(study: Study, variant: VariantResult) -> str | None:
+    """The share of images with the reference's answer: ``94.1 %``; ``ruler`` for the reference itself."""
+    if variant.name == study.reference:
+        return "ruler"
+    return numbers.short_percent(variant.agreement.share) if variant.agreement else None
+
+
+def other_answers(study: Study) -> str:
+    """The candidates whose answers are too often not the reference's, each with its count; empty where none is."""
+    policy = study.recommendation.policy if study.recommendation else Policy()
+    missed = [
+        f"{one.name} ({agreement.count(one.agreement)} agree, {agreement.bound(one.agreement)})"
+        for one in views.candidates(study)
+        if one.agreement and not one.baseline and agreement.decide(one.agreement, policy.min_agreement) == "missed"
+    ]
+    return f"Other answers than {ruler(study)}: {views.listing(missed, 5)}." if missed else ""
+
+
+def ruler(study: Study) -> str:
+    """The reference's name; fp64 in a report that has none."""
+    return study.reference or "fp64"

@@ -1,0 +1,76 @@
+"""One choice of a candidate: what the ladder takes is what the record describes, over drawn ladders."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from isobatch.pipeline.repair.ladder import best
+from isobatch.pipeline.repair.records import choose, repair_records
+from isobatch.pipeline.repair.rungs import Candidate
+from isobatch.pipeline.repair.tried import Tried, tried_json
+from isobatch.pipeline.repair.verify import Verified
+
+RUNGS = ("per-sample-scale", "surgical", "pin-shape", "recheck")
+
+
+def drawn_ladder(draws: np.random.Generator) -> list[Tried]:
+    """Up to three candidates a rung, of costs so near to one another that the order of comparing decides."""
+    found = []
+    for rung in RUNGS:
+        for place in range(int(draws.integers(0, 4))):
+            found.append(_drawn(rung, f"{rung} {place}", draws))
+    return found
+
+
+def _drawn(rung: str, how: str, draws: np.random.Generator) -> Tried:
+    if draws.random() < 0.2:
+        return Tried(rung, "does not apply")
+    holds = bool(draws.random() < 0.8)
+    verified = Verified("drawn", {2: 0 if holds else 3}, {2: 0}, 5, 1, bool(draws.random() < 0.5), 5, 1)
+    cost = 1 + 0.02 * int(draws.integers(0, 20))
+    ratios = {n: [cost * (1 + 0.01 * float(draws.random())) for _ in range(3)] for n in (1, 8)} if holds else None
+    candidate = Candidate(lambda runner: runner, how, ("layer",), bitwise=rung != "recheck")
+    return Tried(rung, "", candidate, (verified,), ratios)
+
+
+@pytest.mark.parametrize("objective", ["throughput", "latency"])
+def test_the_record_describes_the_candidate_that_is_taken(objective: str) -> None:
+    draws = np.random.Generator(np.random.PCG64(15))
+    taken = 0
+    for _ in range(400):
+        tried = drawn_ladder(draws)
+        chosen = best(tried, objective)
+        assert (chosen is None) == (not any(one.holds and one.candidate and one.candidate.bitwise for one in tried))
+        if chosen is None or chosen.candidate is None:
+            continue
+        taken += 1
+        (record,) = [one for one in repair_records(tried_json(tried), objective) if one.name == chosen.rung]
+        assert described(record, chosen)
+    assert taken > 200
+
+
+def test_another_candidate_that_is_taken_is_the_one_described() -> None:
+    """The cheapest may not be writable: the choice is passed on."""
+    draws = np.random.Generator(np.random.PCG64(16))
+    others = 0
+    for _ in range(200):
+        tried = drawn_ladder(draws)
+        held = [place for place, one in enumerate(tried) if one.holds and one.candidate and one.candidate.bitwise]
+        for place in held:
+            records = repair_records(tried_json(tried), "throughput", place)
+            (record,) = [one for one in records if one.name == tried[place].rung]
+            assert described(record, tried[place])
+            others += place != choose(tried_json(tried))
+    assert others > 50
+
+
+def described(record: Any, chosen: Tried) -> bool:
+    assert chosen.candidate is not None and chosen.ratios is not None
+    as_native = all(one.singles_as_native for one in chosen.verified)
+    median = float(np.median(chosen.ratios[1]))
+    return bool(
+        record.note.startswith(chosen.candidate.how)
+        and record.singles_as_native == as_native
+        and record.latency_ratio["1"].median == median
+    )
