@@ -80,7 +80,8 @@ class Evidence:
     """The outputs of one job: a variant on one input set, or a part of it, under one condition, in one round.
 
     ``singles`` is [n, classes] in the network's own type; ``rows`` maps a pass's id to (indices into ``Pass.images``
-    of the rows whose bytes differ from the singles, or whose image was not run alone; those rows). ``call_s``: seconds of each call of a pass, of the
+    of the rows whose bytes differ from the singles, or whose image was not run alone; those rows). ``call_s``: seconds
+    of each call of a pass, of the
     wall clock or of the device's; ``warm_up_s``: of each call that went ahead unrecorded. ``device_memory``: bytes by
     the device's own counters (``Clocked``).
     """

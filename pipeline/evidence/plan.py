@@ -120,7 +120,7 @@ def too_large(n_images: int, batch_sizes: Sequence[int]) -> list[int]:
 
 
 def in_rounds(names: Sequence[str]) -> list[tuple[int, str]]:
-    """For ``--thorough``: every name once a round, reversed in the second, so that slow drift of the machine cancels."""
+    """For ``--thorough``: every name once a round, reversed in the second, so that slow drift cancels."""
     return [(r, name) for r in range(ROUNDS) for name in (names if r % 2 == 0 else list(reversed(names)))]
 
 

@@ -21,7 +21,7 @@ from isobatch.pipeline.machine.environment import cpu_flags, worker_settings
 from isobatch.pipeline.machine.isa_caps import flags_under
 from isobatch.pipeline.prepare.run_folder import Run
 from isobatch.pipeline.records.errors import StoreError
-from isobatch.pipeline.records.study import NotRun, Warning_, Weights
+from isobatch.pipeline.records.study import NotRun, VariantResult, Warning_, Weights
 from isobatch.pipeline.workers.engines import Engine
 from isobatch.pipeline.workers.pool import WorkerError, Workers
 
@@ -37,6 +37,9 @@ class Progress(Protocol):
 
     def line(self, text: str) -> None:
         """Say one thing worth keeping on the screen."""
+
+    def verdict(self, result: VariantResult) -> None:
+        """Show one variant's verdict, as soon as it is known."""
 
 
 @dataclass(frozen=True)

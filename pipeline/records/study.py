@@ -92,9 +92,9 @@ class Comparison(Record):
     ``reference`` rows against ``candidate`` rows: singles against batched (batch-vs-singles); the first against the
     second run of the same calls (repeat; batch_size 1: singles); plain batched against rotated batched (position);
     plain batched against batched beside an outlier (neighbours); the first against every other row of N copies of one
-    image (copies); fp64 singles against this variant's singles (vs-reference). ``issues`` names what is wrong with the rows themselves: "nan", "inf", "shape-mismatch",
-    "count-mismatch", "signed-zero" (unequal bytes whose difference is 0), "constant". A measure that cannot be taken
-    is None (mismatch) or NaN; it is never 0.
+    image (copies); fp64 singles against this variant's singles (vs-reference). ``issues`` names what is wrong with the
+    rows themselves: "nan", "inf", "shape-mismatch", "count-mismatch", "signed-zero" (unequal bytes whose difference is
+    0), "constant". A measure that cannot be taken is None (mismatch) or NaN; it is never 0.
     """
 
     model_config = ConfigDict(frozen=True, extra="allow")  # a new metric adds its keys without touching this file
@@ -704,6 +704,7 @@ class Study(Record):
     environment: Environment
     config: dict[str, Any]
     weights: Weights
+    pending: list[str] = []  # what is still to come, of a report written before the end
     warnings: list[Warning_] = []
     inputs: list[InputSet]
     reference: str | None = None  # the variant that is the ruler

@@ -69,7 +69,8 @@ def blocks(study: Study) -> list[Block]:
     caption = (
         "Batched again with one thing changed, against plain batched at the same N: every batch rotated by one place, "
         "or its last image replaced by an outlier. Copies: of N copies of one image, the first row against the row "
-        "farthest from it, which tells the place in the batch from the size of the batch. Relative to the largest |logit|; bounds one-sided, exact, 95 %."
+        "farthest from it, which tells the place in the batch from the size of the batch. Relative to the "
+        "largest |logit|; bounds one-sided, exact, 95 %."
     )
     return [Table(caption, _COLUMNS, rows), *_effects(study)]
 
