@@ -71,6 +71,7 @@ class Stages:
     seconds: dict[str, float] = field(default_factory=dict)
     kept_jobs: int = 0
     most_workers: int = 1  # at once
+    no_export: WorkerError | None = None  # why no ONNX graph can be made of the network, once that was tried
     caps: Caps = field(default_factory=Caps)
     device: Mapping[str, str] = field(default_factory=dict)  # the facts of the GPU; empty on the CPU
 

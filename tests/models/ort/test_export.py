@@ -227,3 +227,31 @@ def test_an_old_opset_is_named_with_the_one_that_is_needed(name: str, needed: in
     model.opset_import[0].version = needed
     (tmp_path / "newer").mkdir()
     assert build(name, request(tmp_path / "newer", model, pixels(2)), tmp_path / "newer").manifest.int8_layers == 4
+
+
+@pytest.mark.parametrize("both", [False, True])
+def test_an_export_without_an_end_is_ended_and_fixed_sizes_are_tried(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, both: bool
+) -> None:
+    real, said = onnx_export._trace, list[str]()
+
+    def endless(net: nn.Module, axes: dict[int, str], size: tuple[int, int]) -> onnx.ModelProto:
+        while both or len(axes) > 1:
+            sum(range(100))
+        return real(net, axes, size)
+
+    monkeypatch.setattr(isobatch.models.weights.networks, "float_network", lambda network: Residual())
+    monkeypatch.setattr(onnx_export, "_trace", endless)
+    monkeypatch.setattr(onnx_export, "_LIMITS_S", (0.1, 0.1 if both else 300.0))
+    made_of = BuildRequest(
+        Network("residual", "", "0" * 64, CLASSES, size=(64, 48)), None, ArtifactCache(tmp_path), said.append
+    )
+    if both:
+        with pytest.raises(onnx_export.ExportError, match=r"at 64 x 48 only: not done after 0\.1 s"):
+            exported(made_of)
+    else:
+        assert exported(made_of).manifest.notes == ("the ONNX graph takes images of 64 x 48 only",)
+    assert said[1:3] == [
+        "with free height and width, for at most 0.1 s",
+        "with free height and width: failed (with free height and width: not done after 0.1 s)",
+    ]
