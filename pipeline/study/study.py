@@ -104,7 +104,7 @@ def run_study(
         answers.so_far(results, _EXPLAINING[config.explain != "none"])
         if config.explain != "none":
             with stages.stage("explanation"):
-                explained = explain(stages, results)
+                explained = explain(stages, results, policy)
                 results = decided(stages, explained, "repair by a switch", _switches(policy))[0] or explained
         with stages.stage("network"):
             sound = Sound(judge_baseline(stages, labelled), judge_mixing(stages, results))
