@@ -8,8 +8,8 @@ from typing import Any
 from torch import Tensor, nn
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
-from isobatch.models.pytorch.canonical import InCanonicalShape, part, put, room
 from isobatch.models.spec.runner import Canonical
+from isobatch.models.spec.templates.network_canonical import InCanonicalShape, part, put, room
 from isobatch.models.user_outputs import mapped
 
 

@@ -16,6 +16,7 @@ from typing import Any
 from unittest import mock
 
 import run
+from isobatch.pipeline.deploy import command
 from isobatch.pipeline.study import study
 from isobatch.pipeline.workers.pool import Workers
 
@@ -42,6 +43,7 @@ class Commands:
             contextlib.chdir(cwd),
             mock.patch.dict(os.environ, environment),
             mock.patch.object(study, "Workers", lending(self._shared)),
+            mock.patch.object(command, "Workers", lending(self._shared)),
             _signals_kept(),
             contextlib.redirect_stdout(said),
             contextlib.redirect_stderr(complained),

@@ -24,7 +24,10 @@ from tests.models.ort import test_check_user_file as graphs
 from tests.models.ort.small_onnx import classifier
 from tests.pipeline.inputs.helpers import noise, pictures
 
-SMALL = ("--image-size", "64", "--images", "4", "--batch-sizes", "2", "--no-explain", "--quiet", "--out", "run")
+SMALL = (
+    *("--image-size", "64", "--images", "4", "--batch-sizes", "2", "--no-explain", "--race-seconds", "0"),
+    *("--quiet", "--out", "run"),
+)
 ONNX = ("--variants", "ort-fp32", *SMALL)
 TORCH = ("--model", "shufflenet_v2_x0_5", "--variants", "fp32", *SMALL)
 Spoil = Callable[[Path], Any]

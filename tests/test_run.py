@@ -20,6 +20,7 @@ from tests.waiting import ENDS_S, until
 
 ROOT = Path(__file__).resolve().parent.parent
 SMALL = ["--model", "resnet18", "--weights", "random", "--image-size", "64", "--images", "4", "--inputs", "digits"]
+SMALL += ["--race-seconds", "0"]
 
 
 def run(cwd: Path, *argv: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -37,7 +38,8 @@ def run(cwd: Path, *argv: str, **environment: str) -> subprocess.CompletedProces
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder whose out/ holds one finished study."""
     folder = tmp_path_factory.mktemp("home")
-    done = run(folder, *SMALL, "--variants", "fp32,ort-int8,ort-int8-dynamic", "--batch-sizes", "2,4")
+    variants = "fp32,ort-int8,ort-int8-dynamic"
+    done = run(folder, *SMALL, "--variants", variants, "--batch-sizes", "2,4", "--race-seconds", "3")
     assert done.returncode in (0, 1), done.stderr
     (folder / "stdout.txt").write_text(done.stdout)
     return folder
@@ -69,6 +71,18 @@ def test_the_report_validates_and_counts_its_passes(home: Path) -> None:
     jsonschema.validate(found, json.loads((ROOT / "reports" / "schema.json").read_text()))
     # per variant: 4 singles, 2 calls of N = 2, 1 of N = 4 and once more for timing, in two rounds; two probes in one
     assert found["timing"]["forward_passes"] == 3 * (2 * (4 + 2 + 1 + 1) + 2)  # type: ignore[index]
+
+
+def test_the_candidates_were_raced_and_the_race_is_kept(home: Path, commands: Commands) -> None:
+    found = report(home)
+    race, decided = found["race"], found["recommendation"]
+    assert race["rounds"] >= 1 and race["seconds"] > 0  # type: ignore[index]
+    whole = [one for one in race["contestants"] if one["dropped"] is None]  # type: ignore[index]
+    assert decided["chosen"] in [one["variant"] for one in whole]  # type: ignore[index]
+    assert all(len(one["call_s"]) == race["rounds"] and one["load_s"] > 0 for one in whole)  # type: ignore[index]
+    assert decided["at_work"]["call_ms"]["n"] == race["rounds"]  # type: ignore[index]
+    again = commands(home, "recommend", "out/latest", "--json")
+    assert json.loads(again.stdout)["recommendation"]["chosen"] == decided["chosen"]  # type: ignore[index]
 
 
 def test_evidence_rests_on_what_was_run(home: Path) -> None:

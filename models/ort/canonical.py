@@ -7,6 +7,7 @@ Gemm on weights that are not packed gives other bits; so there is no If around t
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 from onnx import AttributeProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
 from isobatch.models.ort.layers import GraphLayer
-from isobatch.models.ort.session import input_name, open_session
+from isobatch.models.ort.session import MODEL_FILE, input_name, open_session
 from isobatch.models.ort.watch import WatchedGraph
 from isobatch.models.spec.runner import WHOLE, Canonical, Runner
 from isobatch.models.spec.words import Effective, Json, VariantUnavailable
@@ -58,10 +59,14 @@ class CanonicalOrtRunner:
         (logits,) = self._session.run(None, {input_name(self._session): images})
         return np.array(logits)
 
-    def write(self, file: Path, examples: NDArray[np.float32]) -> dict[str, Json]:
+    def write(self, folder: Path, examples: NDArray[np.float32]) -> dict[str, Json]:
         """Write the graph as an ONNX file, and say whether it is to be optimised on loading."""
-        file.write_bytes(self.model.SerializeToString())
+        (folder / MODEL_FILE).write_bytes(self.model.SerializeToString(deterministic=True))
         return {"optimise": self._optimise}
+
+    def digest(self) -> str:
+        """The SHA-256 of the file that ``write`` makes."""
+        return hashlib.sha256(self.model.SerializeToString(deterministic=True)).hexdigest()
 
     def effective(self) -> Effective:
         """What the native runner says: the kernels are the same, only the shapes they are called with are not."""

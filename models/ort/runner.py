@@ -125,9 +125,9 @@ class OrtRunner(ExaminedGraphRunner):
         twin = OrtRunner(self._artifact, replace(self._settings, threads=threads))
         return Streamed(twin, streams, twin)
 
-    def write(self, file: Path, examples: NDArray[np.float32]) -> dict[str, Json]:
+    def write(self, folder: Path, examples: NDArray[np.float32]) -> dict[str, Json]:
         """Copy the graph as built. It is to be optimised on loading, as it is here."""
-        shutil.copyfile(self._path, file)
+        shutil.copyfile(self._path, folder / MODEL_FILE)
         return {"optimise": True}
 
     def _surprises(self, provider: str, computed: Counter[str], operators: set[str]) -> Iterator[str]:

@@ -18,12 +18,12 @@ from torch.ao.quantization import DeQuantStub, MinMaxObserver, QuantStub, conver
 
 from isobatch.models.planted import BFLOAT16, INT8, RESNET50, Fault
 from isobatch.models.pytorch.calls import shallow_copy
-from isobatch.models.pytorch.canonical import InCanonicalShape
 from isobatch.models.pytorch.int8.build import StaticInt8Runner
 from isobatch.models.pytorch.int8.calibration import prepared
 from isobatch.models.pytorch.int8.modules import known_deprecations
 from isobatch.models.pytorch.int8.ties import ProvocableTorchRunner
 from isobatch.models.registry import load
+from isobatch.models.spec.templates.network_canonical import InCanonicalShape
 from isobatch.models.spec.words import RunnerSettings
 from isobatch.models.weights.digits.weights import state_dict
 from isobatch.models.weights.networks import skeleton, with_state

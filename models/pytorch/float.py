@@ -77,7 +77,9 @@ def open_runner(artifact: Artifact, settings: RunnerSettings) -> ExaminedTorchRu
     load, dtype = partial(load_network, artifact.folder), getattr(torch, recipe["computed_in"])
     if settings.device != "cpu":
         return DeviceTorchRunner(load, settings, dtype)
-    return ExaminedTorchRunner(load, settings, dtype, recipe.get("memory_format"))
+    runner = ExaminedTorchRunner(load, settings, dtype, recipe.get("memory_format"))
+    runner.files = (artifact.folder / WEIGHTS_FILE, artifact.folder / NETWORK_FILE)
+    return runner
 
 
 def load_network(folder: Path) -> nn.Module:

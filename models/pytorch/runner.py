@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -15,11 +17,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from isobatch.models.pytorch.calls import called
-from isobatch.models.pytorch.deploy import scripted
 from isobatch.models.pytorch.device.devices import Device, device_of
 from isobatch.models.pytorch.kernels import convolution_provider, lacks_arithmetic, rounding_error
 from isobatch.models.shared.streams import Streamed
-from isobatch.models.spec.words import Effective, Json, RunnerSettings
+from isobatch.models.spec.deployed import REPAIR_FILE
+from isobatch.models.spec.words import Effective, Json, RunnerSettings, VariantUnavailable
 from isobatch.models.weights.networks import weight_layers
 
 NAMES = {torch.float64: "fp64", torch.float32: "fp32", torch.float16: "fp16", torch.bfloat16: "bf16"}
@@ -51,6 +53,9 @@ class TorchRunner:
         self._format = _FORMATS[self._format_name]
         self._net: nn.Module | None = None
         self._stack = ExitStack()
+        self.files: tuple[Path, ...] = ()  # of the artifact, from which a deployment makes this network again
+        self.change: Json = {}  # what a repair changed of it, as repair.json of a deployment has it
+        self.unwritten = "its code is the user's own"  # why there is no deployment, where there are no files
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
@@ -92,11 +97,16 @@ class TorchRunner:
         """This very network with so many threads while the other runner is open; see ``Streamed``."""
         return Streamed(self, streams, torch_threads(threads))
 
-    def write(self, file: Path, examples: NDArray[np.float32]) -> dict[str, Json]:
-        """Write TorchScript that takes float32 images. Raises VariantUnavailable where none can be made."""
-        script = scripted(self.net, self._dtype, self._format)
-        script.save(str(file))
-        return {"engine": torch.backends.quantized.engine}
+    def write(self, folder: Path, examples: NDArray[np.float32]) -> dict[str, Json]:
+        """Copy the artifact's files as they are, and what a repair changes beside them. Raises VariantUnavailable."""
+        if not self.files:
+            raise VariantUnavailable(f"no deployment can be written: {self.unwritten}", "serve it from Python")
+        for file in self.files:
+            shutil.copyfile(file, folder / file.name)
+        if self.change:
+            (folder / REPAIR_FILE).write_text(json.dumps(self.change, indent=1, sort_keys=True))
+        kind = str(self._dtype).removeprefix("torch.")
+        return {"type": kind, "memory_format": self._format_name, "engine": torch.backends.quantized.engine}
 
     def effective(self) -> Effective:
         """Types of the parameters really there, who computes the convolutions, and how a reduced type is summed."""

@@ -53,8 +53,8 @@ class Streamed:
         """What the runner behind says."""
         return self._runner.effective()
 
-    def write(self, file: Path, examples: NDArray[np.float32]) -> dict[str, Json]:
+    def write(self, folder: Path, examples: NDArray[np.float32]) -> dict[str, Json]:
         """Write the runner behind. Raises VariantUnavailable where that cannot be."""
         if not isinstance(self._runner, Deployable):
-            raise VariantUnavailable("this network cannot be written to a file", "serve it from this project")
-        return self._runner.write(file, examples)
+            raise VariantUnavailable("this network cannot be written to files", "serve it from this project")
+        return self._runner.write(folder, examples)

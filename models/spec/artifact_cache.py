@@ -85,6 +85,11 @@ class ArtifactCache:
             return None
         return Artifact(key, folder, manifest) if intact else None
 
+    def digests(self, artifact: Artifact) -> dict[str, str]:
+        """The SHA-256 of each of the artifact's files by name, as they were built."""
+        stored: dict[str, str] = json.loads((artifact.folder / _MANIFEST).read_text())["files"]
+        return stored
+
     def get(self, fields: Mapping[str, Any], build: Callable[[Path], Manifest]) -> Artifact:
         """The artifact of these fields: found, or built by ``build(folder)`` and kept.
 

@@ -1,4 +1,4 @@
-"""What a runner may offer to repairs besides ``Rewritable``: other scales, other threads, a file to deploy."""
+"""What a runner may offer to repairs besides ``Rewritable``: other scales, other threads, files to deploy."""
 
 from __future__ import annotations
 
@@ -41,12 +41,21 @@ class Streaming(Protocol):
 
 @runtime_checkable
 class Deployable(Protocol):
-    """A runner that can be written as one file that serves without this project."""
+    """A runner that can be written as files that serve without this project."""
 
-    def write(self, file: Path, examples: NDArray[np.float32]) -> dict[str, Json]:
-        """Write TorchScript or ONNX: float32 images [n, c, h, w] in, logits out, for any n.
+    def write(self, folder: Path, examples: NDArray[np.float32]) -> dict[str, Json]:
+        """Write plain numbers or ONNX: float32 images [n, c, h, w] in, outputs out, for any n.
 
-        Returns what has to be set for loading it: {"engine": torch's quantized engine} or {"optimise": whether
-        onnxruntime may}. Raises VariantUnavailable where this network cannot be written.
+        Returns what has to be set for running it: of torch {"type", "memory_format", "engine"}, of onnxruntime
+        {"optimise": whether it may}. Raises VariantUnavailable where this network cannot be written.
         """
+        ...
+
+
+@runtime_checkable
+class Digested(Protocol):
+    """A runner of a rewritten graph, which is a file of its own."""
+
+    def digest(self) -> str:
+        """The SHA-256 of the file that ``write`` makes, in hex."""
         ...

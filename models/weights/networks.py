@@ -15,15 +15,12 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from isobatch.models.shared.regular_files import Altered
+from isobatch.models.spec.templates.network_torchvision import OPTIONS
 from isobatch.models.spec.words import Network, VariantUnavailable
 from isobatch.models.weights.digits.weights import fingerprint
 from isobatch.models.weights.torchvision_compat import torchvision
 
 State = dict[str, Tensor]
-
-# As torchvision sets them itself when it loads its trained weights: the auxiliary heads serve training only.
-_WITHOUT_AUXILIARY = {"aux_logits": False, "init_weights": False, "transform_input": True}
-_OPTIONS = {"googlenet": _WITHOUT_AUXILIARY, "inception_v3": _WITHOUT_AUXILIARY}
 
 
 @cache
@@ -46,7 +43,7 @@ def architecture(model: str, num_classes: int) -> nn.Module:
     """
     check_known(model)
     with torch.random.fork_rng(devices=[]):
-        return _build(model, num_classes, _OPTIONS.get(model, {}))
+        return _build(model, num_classes, OPTIONS.get(model, {}))
 
 
 def skeleton(model: str, num_classes: int) -> nn.Module:
@@ -100,7 +97,7 @@ def quantizable_skeleton(model: str, num_classes: int) -> nn.Module | None:
     if twin not in torchvision.models.list_models(torchvision.models.quantization):
         return None
     with torch.device("meta"), _Unfilled():
-        return _build(twin, num_classes, {"quantize": False, **_OPTIONS.get(model, {})})
+        return _build(twin, num_classes, {"quantize": False, **OPTIONS.get(model, {})})
 
 
 def with_state(net: nn.Module, state: State) -> nn.Module:

@@ -9,40 +9,19 @@ operators ask when they are called. Here it is loaded when they ask.
 """
 
 import importlib
-import importlib.util
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import torch
+from isobatch.models.spec.templates.network_torchvision import operators_defined
 
+# The definitions live as long as this object: dropping it would take the operators away again.
+_LIBRARY = operators_defined()
 
-def _extension_loads() -> bool:
-    """Whether torchvision's own operators can be loaded here; they stay loaded if so."""
-    spec = importlib.util.find_spec("torchvision")
-    if spec is None or spec.origin is None:
-        raise ImportError("torchvision is not installed; install the packages named in requirements.txt")
-    try:
-        # the suffix differs between platforms and wheels: _C.so, _C.pyd, _C.cpython-311-x86_64-linux-gnu.so
-        for library in sorted(Path(spec.origin).parent.glob("_C.*")):
-            torch.ops.load_library(library)  # type: ignore[no-untyped-call]
-    except OSError:
-        return False
-    return hasattr(torch.ops.torchvision, "nms")
-
-
-STUBBED: bool = not _extension_loads()
+STUBBED: bool = _LIBRARY is not None
 """True where torchvision's extension could not load and the schemas of `nms` and `qnms` were defined in its place."""
-
-if STUBBED:
-    # The definitions live as long as this object: dropping it would take the operators away again.
-    _LIBRARY = torch.library.Library("torchvision", "FRAGMENT")  # type: ignore[no-untyped-call]
-    for _operator in ("nms", "qnms"):
-        _schema = f"{_operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
-        _LIBRARY.define(_schema)  # type: ignore[no-untyped-call]
 
 _COMPILER = "torch._dynamo.utils"
 

@@ -20,6 +20,11 @@ def accuracy(predicted: Classes, labels: Classes, inputs: str, batch_size: int |
     return Accuracy(top1=hits / n, low95=low, high95=high, n=n, inputs=inputs, batch_size=batch_size, right=marks)
 
 
+def unpacked(found: Accuracy) -> NDArray[np.bool_] | None:
+    """Which images were answered rightly, in the study's drawn order; None where the record does not tell."""
+    return None if found.right is None else np.array([mark == "1" for mark in found.right], dtype=np.bool_)
+
+
 def accuracy_drop(
     reference_predicted: Classes,
     variant_predicted: Classes,

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from isobatch.models.registry import all_variants, find_variant, installed
 from isobatch.models.spec.words import CudaOptions
 from isobatch.pipeline.config.grid import AXES, CUDA_AXES, MEMORY_FORMATS, OWN_SIZE, Axes, only_wished, read_grid, words
-from isobatch.pipeline.config.numbers import LARGEST_SEED, numbers, seconds, whole
+from isobatch.pipeline.config.numbers import LARGEST_SEED, numbers, real_number, seconds, whole
 from isobatch.pipeline.config.policy_flags import PolicyFlags as PolicyFlags  # part of the configuration
 from isobatch.pipeline.config.policy_flags import read_policy
 from isobatch.pipeline.config.sources import DEFAULT, Setting, Settings
@@ -25,6 +25,7 @@ from isobatch.pipeline.records.wording import listed
 
 Explain = Literal["default", "full", "none"]
 DEVICES = ("cpu", "cuda")
+RACE_S, QUICK_RACE_S = 60.0, 20.0
 _MOST_THREADS = 1024  # of one process: beyond any CPU's, and a slip of the hand would start them all
 
 
@@ -55,6 +56,7 @@ class Config:
     thorough: bool = False  # all images at every N, in both processes
     explain: Explain = "default"  # how far origins are sought
     repair: bool = True
+    race_s: float = 60.0  # 0: no race
     policy: PolicyFlags = field(default_factory=PolicyFlags)
     offline: bool = False
     engine: str = "local"
@@ -121,6 +123,7 @@ def read_config(arguments: argparse.Namespace) -> Config:
         thorough=arguments.thorough,
         explain="none" if arguments.no_explain else arguments.explain,
         repair=not arguments.no_repair,
+        race_s=_race_seconds(arguments),
         policy=read_policy(arguments),
         offline=arguments.offline,
         engine=arguments.engine,
@@ -191,6 +194,11 @@ def _cuda(axes: Axes) -> tuple[CudaOptions, ...]:
             "bad-grid", "deterministic = on needs cublas_workspace = :4096:8 or :16:8: without, cuBLAS refuses to work"
         )
     return able
+
+
+def _race_seconds(arguments: argparse.Namespace) -> float:
+    asked = real_number("--race-seconds", arguments.race_seconds)
+    return (QUICK_RACE_S if arguments.quick else RACE_S) if asked is None else asked
 
 
 def _variants(text: str) -> tuple[str, ...]:

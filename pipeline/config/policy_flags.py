@@ -22,10 +22,12 @@ class PolicyFlags:
     max_accuracy_drop: float | None = None
     min_agreement: float | None = None
     max_latency_ms: float | None = None
+    max_latency_p99_ms: float | None = None
     max_size_mb: float | None = None
     min_throughput_img_s: float | None = None
     objective: str = "throughput"
     equivalence_margin: float | None = None
+    cost_margin: float | None = None
 
 
 def add_policy(parser: argparse.ArgumentParser) -> None:
@@ -36,10 +38,12 @@ def add_policy(parser: argparse.ArgumentParser) -> None:
     policy.add_argument(
         "--min-agreement", metavar="P", help="percent of images with the reference's answer (default: 90)"
     )
-    policy.add_argument("--max-latency-ms", metavar="MS", help="limit on latency at N = 1")
+    policy.add_argument("--max-latency-ms", metavar="MS", help="limit on a call's median at the N recommended")
+    policy.add_argument("--max-latency-p99-ms", metavar="MS", help="limit on its 99th percentile; adds 300 calls")
     policy.add_argument("--max-size-mb", metavar="MB", help="limit on the artifact's size")
     policy.add_argument("--min-throughput", metavar="R", help="images a second demanded at the best N")
     policy.add_argument("--objective", choices=_OBJECTIVES, help="(default: throughput)")
+    policy.add_argument("--cost-margin", metavar="P", help="per cent of cost within which two are equal (default: 5)")
     add_margin(policy)
     policy.add_argument("--policy-file", metavar="FILE", help="the same as TOML; a flag wins over the file")
 
@@ -66,10 +70,12 @@ def read_policy(arguments: argparse.Namespace) -> PolicyFlags:
         "max_accuracy_drop": real_number("--max-accuracy-drop", arguments.max_accuracy_drop),
         "min_agreement": _percent("--min-agreement", arguments.min_agreement),
         "max_latency_ms": real_number("--max-latency-ms", arguments.max_latency_ms),
+        "max_latency_p99_ms": real_number("--max-latency-p99-ms", arguments.max_latency_p99_ms),
         "max_size_mb": real_number("--max-size-mb", arguments.max_size_mb),
         "min_throughput_img_s": real_number("--min-throughput", arguments.min_throughput),
         "objective": arguments.objective,
         "equivalence_margin": read_margin(arguments),
+        "cost_margin": real_number("--cost-margin", arguments.cost_margin),
     }
     stated = asdict(_read_file(Path(arguments.policy_file))) if arguments.policy_file else asdict(PolicyFlags())
     return PolicyFlags(**(stated | {name: value for name, value in flags.items() if value is not None}))

@@ -1,1 +1,1 @@
-"""What decides: demands, the reference they are measured by, and the choice."""
+"""From records to a decision: demands, cost, choice. Pure functions."""

@@ -48,5 +48,12 @@ def held_back(
             "would_change": [],
             "warnings": [],
             "deploy": "",
+            "runner_up": None,
+            "sureness": None,
+            "decided_by": None,
+            "race": None,
+            "at_work": None,
+            "price_of_stability": None,
+            "speed_up": None,
         }
     )

@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from isobatch.pipeline.decide.policy import Price, obstacles, price
-from isobatch.pipeline.records.study import VERDICTS, ParetoPoint, Policy, VariantResult
+from isobatch.pipeline.records.study import VERDICTS, Contestant, ParetoPoint, Policy, VariantResult
 
 
-def pareto_set(variants: Sequence[VariantResult], policy: Policy) -> list[ParetoPoint]:
+def pareto_set(
+    variants: Sequence[VariantResult], policy: Policy, race: Mapping[str, Contestant] = {}
+) -> list[ParetoPoint]:
     """The measured, valid variants that no other beats: as good in accuracy, cost (the objective) and stability, and
     better in one. Where only one of two has an accuracy, it is not shown to be as good, so it does not beat the other.
+
+    What nothing is known of, neither accuracy nor agreement with the reference, is left out: its answers may be
+    anything. ``race``: the contestants whose calls price the objective; others have the times of the passes.
     """
     anything = Policy(stability="none", objective=policy.objective)
-    open_to = [(one, found) for one in variants if not obstacles(one, anything) and (found := price(one.cost, policy))]
+    open_to = [
+        (one, _raced(found, race.get(one.name), policy))
+        for one in variants
+        if _known(one) and not obstacles(one, anything) and (found := price(one.cost, policy))
+    ]
     return [
-        _point(one, paid)
+        _point(one, paid, race.get(one.name))
         for one, paid in open_to
         if not any(_beats(other, other_paid, one, paid) for other, other_paid in open_to)
     ]
@@ -29,13 +40,28 @@ def _beats(one: VariantResult, paid: Price, other: VariantResult, other_paid: Pr
     return mine != yours and mine[0] >= yours[0] and mine[1] >= yours[1] and mine[2] >= yours[2]
 
 
-def _point(variant: VariantResult, paid: Price) -> ParetoPoint:
+def _known(variant: VariantResult) -> bool:
+    return variant.accuracy is not None or variant.agreement is not None
+
+
+def _raced(paid: Price, contestant: Contestant | None, policy: Policy) -> Price:
+    """The price by the race's calls, where there are some."""
+    if contestant is None or not contestant.call_s or policy.objective == "size":
+        return paid
+    return replace(paid, cost=statistics.median(contestant.call_s) / contestant.batch_size)
+
+
+def _point(variant: VariantResult, paid: Price, contestant: Contestant | None) -> ParetoPoint:
     cost, verdict = variant.cost, variant.verdict
     assert cost is not None and verdict is not None  # a variant with a price and no obstacle has both
+    if contestant is not None and contestant.call_s:
+        seen = contestant.batch_size / statistics.median(contestant.call_s)
+    else:
+        seen = max((one.median for one in cost.throughput_img_s.values()), default=0.0)
     return ParetoPoint(
         variant=variant.name,
         verdict=verdict,
-        throughput_img_s=max((one.median for one in cost.throughput_img_s.values()), default=None),
+        throughput_img_s=seen or None,
         latency_ms=cost.latency_ms.median if cost.latency_ms else None,
         size_bytes=cost.size_bytes,
         accuracy=variant.accuracy.top1 if variant.accuracy else None,

@@ -26,7 +26,9 @@ def describe(policy: Policy) -> str:
         parts.append(f"top-1 drop at most {points(policy.max_accuracy_drop / 100)}")
     parts.append(f"the reference's answer on at least {number(policy.min_agreement)} % of the images")
     if policy.max_latency_ms is not None:
-        parts.append(f"at most {number(policy.max_latency_ms)} ms for one image")
+        parts.append(f"at most {number(policy.max_latency_ms)} ms for a call")
+    if policy.max_latency_p99_ms is not None:
+        parts.append(f"at most {number(policy.max_latency_p99_ms)} ms for 99 % of calls")
     if policy.max_size_mb is not None:
         parts.append(f"at most {number(policy.max_size_mb)} MB")
     if policy.min_throughput_img_s is not None:

@@ -1,20 +1,41 @@
-"""The recommendation: a pure function of the variants' records and a policy."""
+"""The recommendation: a pure function of the variants' records, the race and a policy."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
-from isobatch.pipeline.decide.agreement import sentence
+from isobatch.pipeline.decide.batch_size import roughly
+from isobatch.pipeline.decide.choice import Choice, choose
+from isobatch.pipeline.decide.contenders import Standings, standings
 from isobatch.pipeline.decide.deployment import deployment
-from isobatch.pipeline.decide.pareto import pareto_set, size_of, top1_of
-from isobatch.pipeline.decide.policy import DEFAULT_MAX_DROP_POINTS, Price, describe, megabytes, obstacles, price
-from isobatch.pipeline.decide.repaired_variants import with_repairs
-from isobatch.pipeline.records.study import InputsVerdict, Policy, Recommendation, Rejected, VariantResult
-from isobatch.pipeline.records.wording import counted, listed, percent, points, sizes
+from isobatch.pipeline.decide.pareto import pareto_set
+from isobatch.pipeline.decide.policy import DEFAULT_MAX_DROP_POINTS, price
+from isobatch.pipeline.decide.prices import at_work, price_of_stability, speed_up
+from isobatch.pipeline.decide.reasons import advantage, because, nothing, once, ratio_text, why_not
+from isobatch.pipeline.records.study import (
+    AtWork,
+    Interval,
+    Policy,
+    Race,
+    RaceShown,
+    Recommendation,
+    Rejected,
+    Sureness,
+    VariantResult,
+)
+from isobatch.pipeline.records.wording import counted, listed, points
 
 ENOUGH_LABELLED = 300
 """At 300 images without one changed answer the exact bound on the drop is 1.6 points: a limit of 2 can be met."""
+
+SURE = 0.8
+"""The share of resamples below which the runner-up is called as good."""
+
+NO_RACE = (
+    "No race was run: the times are those seen while evidence was gathered, which are not comparable closely. "
+    "Which of the fastest is the fastest is not known."
+)
 
 
 def default_policy(n_labelled: int) -> tuple[Policy, str | None]:
@@ -33,142 +54,144 @@ def default_policy(n_labelled: int) -> tuple[Policy, str | None]:
     return Policy(), warning
 
 
-def recommend(variants: Sequence[VariantResult], policy: Policy) -> Recommendation:
+def recommend(variants: Sequence[VariantResult], policy: Policy, race: Race | None = None) -> Recommendation:
     """The cheapest variant or repaired variant that meets the policy, why, and why each other one is not it.
 
-    Candidates whose intervals overlap the cheapest's are tied with it: higher accuracy, then the smaller artifact,
-    then the order of ``variants`` decides. ``chosen`` is None where nothing meets the policy.
+    ``race``: what prices them; None where none was run: the times of the passes decide then, and a warning says so.
+    ``chosen`` is None where nothing meets the policy.
     """
-    every = with_repairs(variants)
-    failing = {variant.name: obstacles(variant, policy) for variant in every}
-    prices = {one.name: found for one in every if not failing[one.name] and (found := price(one.cost, policy))}
-    candidates = [variant for variant in every if variant.name in prices]
-    rejected = {name: "; ".join(why) for name, why in failing.items() if why}
-    if not candidates:
-        because = [f"No variant meets the policy: {describe(policy)}.", *_what_would_help(every, policy)]
-        return _recommendation(every, policy, None, None, because, rejected, [])
-    chosen, tied = _cheapest(candidates, prices)
-    ties = [_tie(chosen, other, prices) for other in tied if other is not chosen]
-    for other in candidates:
-        if other not in tied:
-            rejected[other.name] = (
-                f"meets the policy, but {prices[other.name].text} against {prices[chosen.name].text} of {chosen.name}"
-            )
-        elif other is not chosen:
-            rejected[other.name] = f"meets the policy and ties with {chosen.name}, which {_advantage(chosen, other)}"
-    cheapest = min(tied, key=lambda one: prices[one.name].cost)
-    because = _because(chosen, prices[chosen.name], cheapest.name, len(candidates), policy)
-    return _recommendation(every, policy, chosen, prices[chosen.name], because, rejected, ties)
-
-
-def _cheapest(
-    candidates: Sequence[VariantResult], prices: dict[str, Price]
-) -> tuple[VariantResult, list[VariantResult]]:
-    """The choice among candidates, and all that tie with the cheapest of them."""
-    cheapest = min((prices[one.name] for one in candidates), key=lambda one: one.cost)
-    tied = [variant for variant in candidates if prices[variant.name].overlaps(cheapest)]
-    return min(tied, key=lambda one: (-top1_of(one), size_of(one))), tied  # min keeps the first in table order
-
-
-def _choice(variants: Sequence[VariantResult], policy: Policy) -> str | None:
-    """The name of the choice under a policy."""
-    prices = {one.name: paid for one in variants if not obstacles(one, policy) and (paid := price(one.cost, policy))}
-    candidates = [one for one in variants if one.name in prices]
-    return _cheapest(candidates, prices)[0].name if candidates else None
-
-
-def _recommendation(
-    variants: Sequence[VariantResult],
-    policy: Policy,
-    chosen: VariantResult | None,
-    paid: Price | None,
-    because: list[str],
-    rejected: dict[str, str],
-    ties: list[str],
-) -> Recommendation:
-    warnings = []
-    if policy.max_accuracy_drop is None:
-        limit = points(DEFAULT_MAX_DROP_POINTS / 100)
-        warnings.append(f"No limit on the accuracy drop is set: only one that certainly exceeds {limit} counts.")
-    if chosen and paid and paid.timed_once:
-        warnings.append(f"The cost of {chosen.name} was measured by a single call: ties with it cannot be seen.")
-    order = [variant.name for variant in variants]
+    found = standings(variants, policy, race)
+    rejected = {name: "; ".join(why) for name, why in found.failing.items() if why}
+    if not found.contenders:
+        reasons = [nothing(policy), *_what_would_help(variants, policy, race)]
+        return _unchosen(found, policy, reasons, rejected, race)
+    choice = _choice(found, policy)
+    chosen = found.find(choice.chosen)
+    work = at_work(found.race.get(chosen.name))
+    best = roughly(chosen.cost, policy)
+    n = work.batch_size if work else best[0] if best else None
+    rejected |= {
+        one.name: why_not(one.name, found, choice, race, policy) for one in found.contenders if one.name != chosen.name
+    }
     return Recommendation(
         policy=policy,
-        chosen=chosen.name if chosen else None,
-        batch_size=paid.batch_size if paid else None,
-        because=because,
-        rejected=[Rejected(variant=name, why=rejected[name]) for name in order if name in rejected],
-        ties=ties,
-        pareto=pareto_set(variants, policy),
-        warnings=warnings,
-        would_change=_would_change(variants, policy, chosen.name) if chosen else [],
-        deploy=deployment(chosen.name, chosen.runtime, _threads(variants, chosen), chosen.device) if chosen else "",
+        chosen=chosen.name,
+        batch_size=n,
+        because=because(chosen, found, choice, work, policy),
+        rejected=_in_order(found, rejected),
+        ties=_ties(found, choice),
+        pareto=pareto_set(found.every, policy, found.race),
+        warnings=_warnings(chosen, choice, work, policy, race),
+        would_change=_would_change(variants, policy, race, chosen.name),
+        deploy=deployment(chosen.name, chosen.device),
+        runner_up=choice.runner_up,
+        sureness=None if choice.share is None else Sureness(share=choice.share, resamples=choice.resamples),
+        decided_by=choice.decided_by,
+        race=_shown(race, choice),
+        at_work=work,
+        price_of_stability=price_of_stability(found, chosen.name, policy),
+        speed_up=speed_up(found, chosen.name, policy, race),
     )
 
 
-def _because(chosen: VariantResult, paid: Price, cheapest: str, n_candidates: int, policy: Policy) -> list[str]:
-    """Stability, accuracy and cost of the choice, one sentence each."""
-    because = [_stability(chosen)]
-    drop = chosen.accuracy_drop
-    if chosen.agreement and chosen.agreement.reference != chosen.name:
-        because.append(f"It {sentence(chosen.agreement)}.")
-    if drop is not None and not chosen.baseline:
-        limit = policy.max_accuracy_drop
-        asked = f"within the limit of {points(limit / 100)}" if limit is not None else "and no limit is set"
-        because.append(
-            f"Its top-1 drop is {points(drop.value)} on {counted(drop.n, 'image')}, at most "
-            f"{points(drop.upper95)} with 95 % confidence, {asked}."
-        )
-    best = {"throughput": "the most images a second", "latency": "the lowest latency", "size": "the smallest artifact"}
-    if n_candidates == 1:
-        return [*because, f"It is the only variant that meets the policy: {paid.text}."]
-    has = "has" if chosen.name == cheapest else "ties for"
+def chosen_name(
+    variants: Sequence[VariantResult], policy: Policy, race: Race | None, without: Collection[str] = ()
+) -> str | None:
+    """The name of the choice, without reasons; None where nothing meets the policy."""
+    found = standings(variants, policy, race, without)
+    return _choice(found, policy).chosen if found.contenders else None
+
+
+def _choice(found: Standings, policy: Policy) -> Choice:
+    return choose(found.contenders, policy.cost_margin / 100, by_size=policy.objective == "size")
+
+
+def _unchosen(
+    found: Standings, policy: Policy, reasons: list[str], rejected: dict[str, str], race: Race | None
+) -> Recommendation:
+    return Recommendation(
+        policy=policy,
+        chosen=None,
+        because=reasons,
+        rejected=_in_order(found, rejected),
+        ties=[],
+        pareto=pareto_set(found.every, policy, found.race),
+        warnings=_no_limit(policy),
+        race=_shown(race, None),
+    )
+
+
+def _in_order(found: Standings, rejected: dict[str, str]) -> list[Rejected]:
+    names = [one.name for one in found.every if one.name in rejected]
+    return [Rejected(variant=name, why=rejected[name]) for name in names]
+
+
+def _ties(found: Standings, choice: Choice) -> list[str]:
+    """Everyone shown to be as fast as the choice."""
+    tied = [name for name, one in choice.standings.items() if one in ("leader", "as-fast") and name != choice.chosen]
+    chosen = found.find(choice.chosen)
+    if choice.standings.get(choice.chosen) not in ("leader", "as-fast"):
+        return []
     return [
-        *because,
-        f"Of {n_candidates} that meet the policy it {has} {best[policy.objective]}: {paid.text}.",
+        f"{choice.chosen} ({ratio_text(choice, choice.chosen)}) and {name} ({ratio_text(choice, name)}) are as fast; "
+        f"{choice.chosen} {advantage(chosen, found.find(name), choice, found)}."
+        for name in tied
     ]
 
 
-def _stability(chosen: VariantResult) -> str:
-    """The verdict with its evidence, that of the largest set first, as one sentence."""
-    if chosen.verdict == "batch-invariant" and chosen.by_inputs:
-        largest, *others = sorted(chosen.by_inputs, key=lambda one: -one.n_images)
-        evidence = f"{_images(largest)} are those of their singles at {_tried(chosen, largest)}"
-        if others:
-            evidence += f", and those of {listed(f'{_images(one)} at {_tried(chosen, one)}' for one in others)}"
-        made = counted(sum(one.n_comparisons for one in chosen.by_inputs), "comparison")
-        repeated = " No call was repeated." if chosen.repeatable is None else ""
-        return f"It is batch-invariant: all bytes of {evidence} ({made}).{repeated}"
-    if chosen.decided_by is None:
-        return f"It is {chosen.verdict}."
-    why = chosen.decided_by.why.rstrip(".")
-    return f"It is {chosen.verdict}: on {chosen.decided_by.inputs}, {why[:1].lower()}{why[1:]}."
+def _no_limit(policy: Policy) -> list[str]:
+    if policy.max_accuracy_drop is not None:
+        return []
+    limit = points(DEFAULT_MAX_DROP_POINTS / 100)
+    return [f"No limit on the accuracy drop is set: only one that certainly exceeds {limit} counts."]
 
 
-def _images(verdict: InputsVerdict) -> str:
-    return counted(verdict.n_images, f"{verdict.inputs} image")
+def _warnings(
+    chosen: VariantResult, choice: Choice, work: AtWork | None, policy: Policy, race: Race | None
+) -> list[str]:
+    found = _no_limit(policy)
+    if choice.decided_by == "passes":
+        found.append(NO_RACE if race is None else _OTHER_RACE)
+    if choice.ratios is None:
+        found += once(price(chosen.cost, policy), chosen.name)
+    if race is not None and race.unsteady:
+        found.append(
+            f"Timings are unsteady: other programs took time from {race.disturbed} rounds of the race. "
+            "The choice may be another one on a quiet machine."
+        )
+    if choice.ratios is not None and choice.ratios.resampled is None and len(choice.raced) > 1:
+        few = counted(choice.ratios.rounds, "round")
+        found.append(f"The race had {few} only, too few to say who is faster: give it more with --race-seconds.")
+    return found
 
 
-def _tried(chosen: VariantResult, verdict: InputsVerdict) -> str:
-    kinds = ("batch-vs-singles", "position", "neighbours")
-    return sizes(one.batch_size for one in chosen.comparisons if one.kind in kinds and one.inputs == verdict.inputs)
+_OTHER_RACE = (
+    "The race of this run does not price this policy: its calls were at another N. The times are those seen while "
+    "evidence was gathered."
+)
 
 
-def _tie(chosen: VariantResult, other: VariantResult, prices: dict[str, Price]) -> str:
-    return (
-        f"{chosen.name} ({prices[chosen.name].text}) and {other.name} ({prices[other.name].text}) cannot be told "
-        f"apart; {chosen.name} {_advantage(chosen, other)}."
+def _shown(race: Race | None, choice: Choice | None) -> RaceShown | None:
+    if race is None:
+        return None
+    shown = RaceShown(seconds=race.seconds, rounds=race.rounds, disturbed=race.disturbed, unsteady=race.unsteady)
+    if choice is None or choice.ratios is None:
+        return shown
+    found = choice.ratios
+    return shown.model_copy(
+        update={
+            "standings": choice.standings,
+            "ratios": {
+                name: Interval(
+                    median=float(found.ratio[at]),
+                    low95=None if found.low is None else float(found.low[at]),
+                    high95=None if found.high is None else float(found.high[at]),
+                    n=found.rounds,
+                )
+                for at, name in enumerate(choice.raced)
+            },
+        }
     )
-
-
-def _advantage(chosen: VariantResult, other: VariantResult) -> str:
-    if top1_of(chosen) > top1_of(other):
-        known = percent(other.accuracy.top1) if other.accuracy else "unknown"
-        return f"has the higher accuracy ({percent(top1_of(chosen))} against {known})"
-    if size_of(chosen) < size_of(other):
-        return f"is the smaller artifact ({megabytes(size_of(chosen))} against {megabytes(size_of(other))})"
-    return "comes first in the table, all else being equal"
 
 
 _RELAXED: dict[str, dict[str, Any]] = {
@@ -176,6 +199,7 @@ _RELAXED: dict[str, dict[str, Any]] = {
     "With --policy none": {"stability": "none"},
     "Without --max-accuracy-drop": {"max_accuracy_drop": None},
     "Without --max-latency-ms": {"max_latency_ms": None},
+    "Without --max-latency-p99-ms": {"max_latency_p99_ms": None},
     "Without --max-size-mb": {"max_size_mb": None},
     "Without --min-throughput": {"min_throughput_img_s": None},
 }
@@ -186,12 +210,12 @@ _OTHERWISE: dict[str, dict[str, Any]] = {
 }
 
 
-def _what_would_help(variants: Sequence[VariantResult], policy: Policy) -> list[str]:
+def _what_would_help(variants: Sequence[VariantResult], policy: Policy, race: Race | None) -> list[str]:
     """Each single demand that, given up, would leave a candidate; else that no single one would."""
     found = []
     for change, update in _RELAXED.items():
         relaxed = policy.model_copy(update=update)
-        names = [variant.name for variant in variants if relaxed != policy and not obstacles(variant, relaxed)]
+        names = [one.name for one in standings(variants, relaxed, race).contenders] if relaxed != policy else []
         if names:
             found.append(f"{change}, {listed(names)} would meet it.")
     return found or [
@@ -199,18 +223,12 @@ def _what_would_help(variants: Sequence[VariantResult], policy: Policy) -> list[
     ]
 
 
-def _would_change(variants: Sequence[VariantResult], policy: Policy, chosen: str) -> list[str]:
+def _would_change(variants: Sequence[VariantResult], policy: Policy, race: Race | None, chosen: str) -> list[str]:
     """Each single demand or wish that, stated otherwise, would lead to another choice; and to which."""
     found = []
     for change, update in _OTHERWISE.items():
         other = policy.model_copy(update=update)
-        name = _choice(variants, other) if other != policy else chosen
+        name = chosen_name(variants, other, race) if other != policy else chosen
         if name != chosen:
             found.append(f"{change}, {name} would be chosen." if name else f"{change}, nothing would be left.")
     return found
-
-
-def _threads(variants: Sequence[VariantResult], chosen: VariantResult) -> int:
-    """The most threads that the variant, or the one it is the repaired self of, was compared with; 1 where none was."""
-    native = chosen.name.partition("+")[0]
-    return max((c.condition.threads for one in variants if one.name == native for c in one.comparisons), default=1)

@@ -51,6 +51,11 @@ def repaired_variant(variant: VariantResult, repair: Repair) -> VariantResult:
     )
 
 
+def native_name(name: str) -> str:
+    """The variant of which one of this name is the repaired self; the name itself where it is no repaired self."""
+    return name.partition("+")[0]
+
+
 def _cost(native: Cost, repair: Repair) -> Cost:
     latency, ratio = native.latency_ms, repair.latency_ratio.get("1")
     priced = {n: ratio for n, ratio in repair.throughput_ratio.items() if n in native.throughput_img_s}

@@ -1,1 +1,1 @@
-"""What this machine is and is allowed: environment, ISA caps, emulation, memory."""
+"""What is known of this machine, and what other programs on it take away."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from isobatch.models.registry import find_variant, versions
 from isobatch.models.spec.artifact_cache import ArtifactCache
@@ -31,12 +32,13 @@ def ruler(config: Config) -> str:
     return "ort-fp32" if config.onnx else REFERENCE
 
 
-def build_artifacts(stages: Stages) -> None:
+def build_artifacts(stages: Stages) -> dict[tuple[str, str], dict[str, Any]]:
     """Build, or find in the cache, the artifact of every variant and input set; and of the baseline and reference.
 
     A variant that cannot be built is recorded and left out; one that lacks calibration images on one set is left out
-    there.
+    there. Returns what a worker is asked for each of those that were built or found, by variant and set.
     """
+    asked: dict[tuple[str, str], dict[str, Any]] = {}
     helpers = [find_variant(name) for name in (baseline(stages.config), REFERENCE)]
     helpers = [spec for spec in helpers if spec.name not in stages.config.variants]
     for spec in [*stages.specs, *helpers]:
@@ -51,7 +53,7 @@ def build_artifacts(stages: Stages) -> None:
                 stages.skip(spec.name, prepared.record.name, "static calibration", prepared.calibration_note)
                 continue
             try:
-                _build(stages, spec, prepared)
+                asked[spec.name, prepared.record.name] = _build(stages, spec, prepared)
             except WorkerError as error:
                 if spec not in helpers:
                     stages.fail(spec.name, error)
@@ -69,9 +71,10 @@ def build_artifacts(stages: Stages) -> None:
     ArtifactCache(stages.cache / "artifacts").sweep()  # a worker that crashed could not tidy up
     if stages.network is not None and stages.network.onnx_path:
         Path(stages.network.onnx_path).unlink(missing_ok=True)  # the checked copy: all that is built of it is built
+    return asked
 
 
-def _build(stages: Stages, spec: VariantSpec, prepared: PreparedSet) -> None:
+def _build(stages: Stages, spec: VariantSpec, prepared: PreparedSet) -> dict[str, Any]:
     network = stages.network
     assert network is not None
     calibration = prepared.calibration if spec.calibrated else None
@@ -86,17 +89,6 @@ def _build(stages: Stages, spec: VariantSpec, prepared: PreparedSet) -> None:
         "machine": machine_key(),
     }
     known = ArtifactCache(stages.cache / "artifacts")
-    if not spec.calibrated:  # one artifact serves every set
-        for (variant, _), artifact in stages.artifacts.items():
-            if variant == spec.name:
-                stages.artifacts[spec.name, name] = artifact
-                return
-    if found := known.find(fields):
-        stages.artifacts[spec.name, name] = found
-        return
-    if stages.no_export is not None and spec.runtime != "torch":
-        raise stages.no_export  # it was tried for another variant of this network: it takes minutes, and fails again
-    stages.progress.step(f"build {spec.name}", 0.0)
     payload = {
         "variant": spec.name,
         "fields": fields,
@@ -104,6 +96,17 @@ def _build(stages: Stages, spec: VariantSpec, prepared: PreparedSet) -> None:
         "calibration": calibration and calibration.to_json(),
         "cache": str(known.root),
     }
+    if not spec.calibrated:  # one artifact serves every set
+        for (variant, _), artifact in stages.artifacts.items():
+            if variant == spec.name:
+                stages.artifacts[spec.name, name] = artifact
+                return payload
+    if found := known.find(fields):
+        stages.artifacts[spec.name, name] = found
+        return payload
+    if stages.no_export is not None and spec.runtime != "torch":
+        raise stages.no_export  # it was tried for another variant of this network: it takes minutes, and fails again
+    stages.progress.step(f"build {spec.name}", 0.0)
     try:
         built = stages.call("isobatch.pipeline.prepare.in_worker:build", payload, spec.name)
     except WorkerError as error:
@@ -111,3 +114,4 @@ def _build(stages: Stages, spec: VariantSpec, prepared: PreparedSet) -> None:
             stages.no_export = error
         raise
     stages.artifacts[spec.name, name] = read_artifact(built)
+    return payload

@@ -69,7 +69,27 @@ CODES: dict[str, Explained] = {
     "record": _error(
         "The verification record cannot be used.",
         "It is damaged, or names files that do not lie beside it as plain files.",
-        "Give the record.json that repair wrote, with all files of its folder.",
+        "Give the folder that deploy or repair wrote, with all of its files.",
+    ),
+    "not-trusted": _error(
+        "The artifact of a verification record is a program, and was not run.",
+        "Records of earlier versions hold TorchScript, which runs with your rights when it is loaded.",
+        "Ask for a folder written by this version, which holds numbers only; SECURITY.md says when --trust is right.",
+    ),
+    "nothing-chosen": _error(
+        "There is nothing to ship: the run recommends no variant.",
+        "No variant met its policy, or it was not decided.",
+        "Name one with --variant, or decide anew with python run.py recommend RUN and other demands.",
+    ),
+    "not-deployable": _error(
+        "This variant cannot be shipped as files.",
+        "It ran on another device, or how it was repaired is not in the run.",
+        "Ship another variant, or write a repaired one with python run.py repair.",
+    ),
+    "artifact-gone": _error(
+        "The very artifact that was measured is no longer to be had.",
+        "The cache was cleared, the run is of an earlier version, or what it was built from changed since.",
+        "Run the study again, and deploy that run.",
     ),
     "unknown-code": _error(
         "There is no such code to explain.",

@@ -116,6 +116,7 @@ class Comparison(Record):
     ulp_at: Real | None = None  # the reference value at which max_ulp occurs
     n_ulp_excluded: int | None = None
     relative_l2: Real | None = None
+    relative_error_median: Real | None = None  # over images: ||difference|| / ||reference|| of one image
     sqnr_db: Real | None = None
     cosine_min: Real | None = None
     allclose: bool | None = None  # at allclose_tolerance
@@ -422,6 +423,18 @@ class Locating(Record):
 RepairState = Literal["holds", "holds-top1", "fails", "out-of-time", "does-not-apply"]
 
 
+class Delivery(Record):
+    """What ``deploy`` needs to make a repaired network again: see ``isobatch.pipeline.repair.rungs.Candidate``.
+
+    ``inputs``: the set whose first images were the examples. ``sha256``: of the rewritten graph, where it is one.
+    """
+
+    inputs: str
+    change: dict[str, Any]
+    serving: dict[str, int] = {}
+    sha256: str | None = None
+
+
 class Repair(Record):
     """One rung of the ladder applied to a variant: verified bitwise over ``scope``, priced against the native variant.
 
@@ -446,6 +459,7 @@ class Repair(Record):
     throughput_ratio: dict[str, Interval] = Field(default={}, json_schema_extra=VOLATILE)
     latency_ratio: dict[str, Interval] = Field(default={}, json_schema_extra=VOLATILE)
     memory_ratio: Real | None = None  # of processes that serve the two alone: of ``repair`` only
+    delivery: Delivery | None = None  # how to make it again; None: it does not hold, or an older run
     note: str = ""
 
     @model_validator(mode="before")
@@ -578,11 +592,44 @@ class Policy(Record):
     stability: Literal["batch-invariant", "top1-stable", "none"] = "batch-invariant"
     max_accuracy_drop: Real | None = None  # None: no limit
     min_agreement: Real = 90.0  # percent of the images with the reference's answer
-    max_latency_ms: Real | None = None
+    max_latency_ms: Real | None = None  # of the median call at the recommended N
     max_size_mb: Real | None = None
     min_throughput_img_s: Real | None = None
     objective: Literal["throughput", "latency", "size"] = "throughput"
     equivalence_margin: Real | None = None  # points of top-1; demands nothing: see ``BatchAccuracy``
+    max_latency_p99_ms: Real | None = None
+    cost_margin: Real = 5.0  # per cent of cost within which two count as equal
+
+
+class UpperLimit(Record):
+    """A percentile of calls with its one-sided, distribution-free 95 % upper limit; None: too few calls to say."""
+
+    value: Real | None
+    upper95: Real | None
+
+
+class CallTime(Record):
+    """How long a call takes, in milliseconds, over ``n`` calls at one N."""
+
+    n: int
+    median: UpperLimit
+    p95: UpperLimit
+    p99: UpperLimit
+
+
+class Contestant(Record):
+    """One contestant of the race at one N. ``call_s``: seconds of its call in each round that counts, in their order.
+
+    ``more_s``: of calls of it alone, after the race. ``dropped``: why it did not run to the end.
+    """
+
+    variant: str
+    batch_size: int
+    call_s: list[Real] = []
+    more_s: list[Real] = []
+    load_s: Real | None = None
+    peak_memory_bytes: int | None = None
+    dropped: str | None = None
 
 
 class Rejected(Record):
@@ -590,6 +637,62 @@ class Rejected(Record):
 
     variant: str
     why: str
+
+
+class Race(Record):
+    """Calls made in turn, all other contestants stopped: a round is one call of each, in random order.
+
+    ``disturbed``: rounds in which a call waited for a core, or the host took time; each was repeated until the patience
+    was used up (``waited_s``), then kept. ``unsteady``: too many were. ``left_out``: who was not raced, and why.
+    """
+
+    inputs: str
+    condition: Condition
+    objective: Literal["throughput", "latency", "size"]
+    seconds: Real
+    rounds: int
+    disturbed: int
+    unsteady: bool
+    waited_s: Real = 0.0
+    contestants: list[Contestant]
+    against_reference: list[Contestant] = []  # rounds of their own: the chosen one, and one of reference precision
+    left_out: list[Rejected] = []
+
+
+class RaceShown(Record):
+    """What the race shows under the policy: cost over the leader's, by variant; ``standings`` say what follows."""
+
+    seconds: Real
+    rounds: int
+    disturbed: int
+    unsteady: bool
+    ratios: dict[str, Interval] = {}
+    standings: dict[str, Literal["leader", "as-fast", "undecided", "slower"]] = {}
+
+
+class Sureness(Record):
+    """The share of ``resamples`` of the race's rounds in which the same candidate is chosen."""
+
+    share: Real
+    resamples: int
+
+
+class AtWork(Record):
+    """What the chosen one does at the recommended N, by the race's own calls."""
+
+    batch_size: int
+    call_ms: CallTime
+    throughput_img_s: Interval
+    peak_memory_bytes: int | None
+    load_s: Real | None
+
+
+class Against(Record):
+    """The chosen one against another: images a second over those of the other. ``raced``: in one race, else roughly."""
+
+    variant: str
+    ratio: Interval
+    raced: bool
 
 
 class ParetoPoint(Record):
@@ -617,6 +720,13 @@ class Recommendation(Record):
     would_change: list[str] = []  # what, asked differently, would lead to another choice, and to which
     deploy: str = ""  # the commands and the Python lines that deploy the choice
     withheld: str | None = None  # why nothing can be recommended, whatever the policy: of the whole study
+    runner_up: str | None = None
+    sureness: Sureness | None = None  # None: no race decided
+    decided_by: Literal["only-candidate", "speed", "stability", "accuracy", "error", "size", "passes"] | None = None
+    race: RaceShown | None = None  # None: no race was run
+    at_work: AtWork | None = None
+    price_of_stability: Against | None = None  # None: it is itself the fastest that meets every other demand
+    speed_up: Against | None = None  # over the fastest variant of the reference precision
 
 
 class InputSet(Record):
@@ -712,5 +822,6 @@ class Study(Record):
     baseline: Baseline | None = None  # None: no labels, or accuracy is not judged
     mixing: Mixing | None = None  # None: it was not looked into
     answer: Answer | None = None
+    race: Race | None = Field(default=None, json_schema_extra=VOLATILE)  # None: none was run
     recommendation: Recommendation | None = Field(default=None, json_schema_extra=VOLATILE)
     timing: Timing | None = None

@@ -11,7 +11,7 @@ from typing import Any
 from isobatch.models.registry import find_variant
 from isobatch.models.spec.words import VariantSpec
 from isobatch.pipeline.config.config import Config
-from isobatch.pipeline.decide.deployment import ARTIFACTS
+from isobatch.pipeline.deploy.record import VerificationRecord
 from isobatch.pipeline.inputs import PreparedSet
 from isobatch.pipeline.machine.environment import worker_settings
 from isobatch.pipeline.prepare.artifacts import build_artifacts
@@ -22,10 +22,9 @@ from isobatch.pipeline.prepare.state import Progress, Stages
 from isobatch.pipeline.prepare.weights import prepare_weights
 from isobatch.pipeline.records.errors import UsageError
 from isobatch.pipeline.records.study import Repair
-from isobatch.pipeline.repair.deliver import NATIVE_FILE, NoRepair, deliver, prove
+from isobatch.pipeline.repair.deliver import MODEL, NATIVE, Found, NoRepair, prove_and_deliver
 from isobatch.pipeline.repair.estimate import Work, work
 from isobatch.pipeline.repair.records import repair_records
-from isobatch.pipeline.repair.verification_record import VerificationRecord
 from isobatch.pipeline.storage.cache import in_use
 from isobatch.pipeline.storage.places import cache_root
 from isobatch.pipeline.storage.scratch import Scratch
@@ -60,17 +59,19 @@ def repair_variant(config: Config, rung: str | None, folder: Path, progress: Pro
         workers = stack.enter_context(Workers(config.timeout_s))
         run = stack.enter_context(closing(open_run(wanted)))
         stages = Stages(wanted, run, cache_root(), workers, progress, LocalEngine(workers, 1))
-        prepare_inputs(stages, prepare_weights(stages))
+        weights = prepare_weights(stages)
+        prepare_inputs(stages, weights)
         build_artifacts(stages)
         sets = _sets(stages, spec)
-        name = ARTIFACTS[spec.runtime]
-        found = _search(stages, spec, sets, rung, scratch / name)
+        for name in (MODEL, NATIVE):
+            (scratch / name).mkdir()
+        found = _search(stages, spec, sets, rung, scratch)
         repairs = repair_records(found["tried"], config.policy.objective, found["chosen"])
         if found["chosen"] is None:
             why = "; ".join([*(f"{one.name}: {one.note}" for one in repairs), *found["unwritten"]])
             raise NoRepair(f"no rung makes {spec.name} batch-invariant over the scope. {why}", repairs)
-        record = prove(stages, spec, sets, found, repairs, scratch / name)
-        deliver(record, scratch / name, folder)
+        tried = Found(spec, sets, found, repairs, weights["view"])
+        record = prove_and_deliver(stages, tried, scratch, folder)
     return Repaired(record, repairs, folder)
 
 
@@ -98,7 +99,7 @@ def _few(prepared: PreparedSet) -> PreparedSet:
 
 
 def _search(
-    stages: Stages, spec: VariantSpec, sets: Sequence[PreparedSet], rung: str | None, file: Path
+    stages: Stages, spec: VariantSpec, sets: Sequence[PreparedSet], rung: str | None, scratch: Path
 ) -> dict[str, Any]:
     images = sets[0].evaluation
     planned = _work(stages, sets)
@@ -112,8 +113,8 @@ def _search(
         "seed": stages.config.seed,
         "rung": rung,
         "objective": stages.config.policy.objective,
-        "file": str(file),
-        "native": str(file.with_name(NATIVE_FILE)),
+        "folder": str(scratch / MODEL),
+        "native": str(scratch / NATIVE),
     }
     found: dict[str, Any] = stages.workers.call(
         worker_settings(stages.threads), "isobatch.pipeline.repair.in_worker:repair", payload, display.told

@@ -1,41 +1,30 @@
-"""What a repair hands over: the artifact, its images and script, and the record of fresh processes that ran them."""
+"""What a repair hands over: the folder that ``deploy`` writes too, and the record of fresh processes that ran it."""
 
 from __future__ import annotations
 
-import io
 import re
 import time
 import unicodedata
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from isobatch.models.spec.images import Images
 from isobatch.models.spec.words import VariantSpec
-from isobatch.pipeline.decide.deployment import serve_script
+from isobatch.pipeline.config.flags import VERSION
+from isobatch.pipeline.deploy.folder import deliver, model_files, serving, store_images, stored_files
+from isobatch.pipeline.deploy.record import Output, Serving, StoredInputs, VerificationRecord
+from isobatch.pipeline.deploy.serve import Files, Served, ServeError, differing_sizes, run_served
 from isobatch.pipeline.inputs import PreparedSet
 from isobatch.pipeline.machine.environment import read_environment, worker_settings
 from isobatch.pipeline.prepare.pace import cost
 from isobatch.pipeline.prepare.state import Stages
 from isobatch.pipeline.records.study import Repair
 from isobatch.pipeline.records.wording import counted
-from isobatch.pipeline.repair.verification_record import (
-    RECORD_FILE,
-    Output,
-    Served,
-    ServedArtifact,
-    ServeError,
-    StoredInputs,
-    VerificationRecord,
-    differing_sizes,
-    run_served,
-    sha256_of,
-)
-from isobatch.pipeline.storage.files import write_bytes, write_json
 
-NATIVE_FILE = "native"  # beside the artifact while both are compared; it is not kept
+MODEL, NATIVE = "model", "native"
+"""Folders below the scratch folder: the repaired files, and beside them the native ones, which are not kept."""
 
 
 class NoRepair(Exception):
@@ -46,137 +35,132 @@ class NoRepair(Exception):
         self.repairs = repairs
 
 
-def prove(
-    stages: Stages,
-    spec: VariantSpec,
-    sets: Sequence[PreparedSet],
-    found: Mapping[str, Any],
-    repairs: Sequence[Repair],
-    file: Path,
-) -> VerificationRecord:
-    """The record of the written file, run by processes without this project. Raises NoRepair where it does not hold.
+@dataclass(frozen=True)
+class Found:
+    """What ``pipeline.repair.in_worker:repair`` answered for a variant on these sets, and how pictures are read."""
 
-    ``found``: what ``in_worker:repair`` answered; ``file``: the artifact, into whose folder the images go.
+    spec: VariantSpec
+    sets: Sequence[PreparedSet]
+    answer: Mapping[str, Any]
+    repairs: Sequence[Repair]
+    view: Mapping[str, Any]
+
+    @property
+    def chosen(self) -> Mapping[str, Any]:
+        """The candidate that was written."""
+        one: Mapping[str, Any] = self.answer["tried"][self.answer["chosen"]]
+        return one
+
+
+def prove_and_deliver(stages: Stages, found: Found, scratch: Path, folder: Path) -> VerificationRecord:
+    """The record of the written files, run by processes without this project, and everything in ``folder``.
+
+    Raises NoRepair where it does not hold there.
     """
-    chosen = found["tried"][found["chosen"]]
-    serving = found["serving"]
-    artifact = _artifact(spec, file, serving)
-    inputs = [_stored(one.evaluation, file.parent, number) for number, one in enumerate(sets, 1)]
-    threads = [serving["threads"]] if "threads" in serving else list(stages.config.threads)
+    settings = dict(found.answer["serving"])
+    threads = [settings.pop("threads")] if "threads" in settings else list(stages.config.threads)
+    files = Files(_serving(stages, found, settings, max(threads)), model_files(scratch / MODEL))
+    names = [one.evaluation.name for one in found.sets]
+    paths = {name: scratch / _file_name(name, number) for number, name in enumerate(names, 1)}
+    inputs = [_stored(one.evaluation, paths[one.evaluation.name]) for one in found.sets]
     outputs, runs = [], 0
-    for images, one in zip(inputs, sets, strict=True):
+    for one, images in zip(inputs, found.sets, strict=True):
         for count in threads:
-            size = one.evaluation.shape[2]
-            served = _served(stages, spec, artifact, file.parent, images, size, count, repairs)
-            outputs.append(Output(inputs=images.name, threads=count, sha256=served[1].plain))
-            runs += sum(len(found.sums) for found in served.values())
-    assert stages.weights is not None
-    most = max(images.n for images in inputs)  # a larger N was not run
-    tested = sorted({1, *(n for n in stages.config.batch_sizes if n <= most)})
-    repair = next(one for one in repairs if one.name == chosen["name"])
-    if found["native"] is not None:
-        native = _artifact(spec, file.with_name(NATIVE_FILE), found["native"])
-        ratio = _memory_ratio(stages, artifact, native, file.parent, inputs[0], max(threads))
+            served = _served(stages, found, files, paths[one.name], images.evaluation, count)
+            outputs += [
+                Output(inputs=one.name, threads=count, batch_size=n, sha256=row.plain) for n, row in served.items()
+            ]
+            runs += sum(len(row.sums) for row in served.values()) - 1
+    repair = next(one for one in found.repairs if one.name == found.chosen["name"])
+    if found.answer["native"] is not None:
+        native = Files(_serving(stages, found, found.answer["native"], max(threads)), model_files(scratch / NATIVE))
+        first = found.sets[0].evaluation
+        ratio = _memory_ratio(stages, files, native, paths[first.name], len(first), max(threads))
         repair = repair.model_copy(update={"memory_ratio": ratio})
-    return VerificationRecord(
+    assert stages.weights is not None
+    record = VerificationRecord(
+        tool_version=VERSION,
         created_utc=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        variant=spec.name,
+        variant=found.spec.name if repair.name == NATIVE else f"{found.spec.name}+{repair.name}",
         model=stages.weights.model,
         weights_sha256=stages.weights.sha256,
-        artifact=artifact,
+        files=stored_files(files.model),
+        serving=files.serving,
         inputs=inputs,
-        batch_sizes=tested,
+        batch_invariant=True,
         outputs=outputs,
-        n_comparisons=runs - len(outputs) + sum(one["n_comparisons"] for one in chosen["verified"]),
+        n_comparisons=runs + sum(one["n_comparisons"] for one in found.chosen["verified"]),
         repair=repair,
         environment=read_environment(stages.threads, {}, worker_settings(stages.threads)),
     )
+    deliver(record, files, {path.name: path for path in paths.values()}, folder, _facts(repair))
+    return record
 
 
-def _artifact(spec: VariantSpec, file: Path, serving: Mapping[str, Any]) -> ServedArtifact:
-    return ServedArtifact(
-        file=file.name,
-        sha256=sha256_of(file),
-        size_bytes=file.stat().st_size,
-        runtime=spec.runtime,
-        **{name: serving[name] for name in ("streams", "engine", "optimise") if name in serving},
-    )
+def _facts(repair: Repair) -> list[str]:
+    how = [f"What was done: {repair.note.rstrip('.')}."] if repair.note else []
+    return [*how, f"Verified before it was written, too: {repair.scope}."] if repair.scope else how
 
 
-def _stored(images: Images, folder: Path, number: int) -> StoredInputs:
-    """The images as float32 in an .npy file of the folder, named by the set as far as a file's name should go.
-
-    ``number``: of the set, so that two sets have two files.
-    """
-    memory = io.BytesIO()
-    np.save(memory, images.read(0, len(images)), allow_pickle=False)
-    plain = re.sub(
-        r"[^A-Za-z0-9_.-]+", "-", unicodedata.normalize("NFKD", images.name).encode("ascii", "ignore").decode()
-    )
-    name = f"images-{number}-{plain[:60]}.npy" if plain != images.name else f"images-{plain[:60]}.npy"
-    sha256 = write_bytes(folder / name, [memory.getbuffer().tobytes()])
-    return StoredInputs(name=images.name, file=name, sha256=sha256, n=len(images))
+def _serving(stages: Stages, found: Found, settings: Mapping[str, Any], threads: int) -> Serving:
+    most = max(len(one.evaluation) for one in found.sets)
+    largest = max((1, *(n for n in stages.config.batch_sizes if n <= most)))
+    main = found.sets[0].evaluation
+    shape = main.shape[1:]
+    return serving(found.spec.runtime, settings, threads, largest, _best(found), shape, found.view, main.name)
 
 
-def _served(
-    stages: Stages,
-    spec: VariantSpec,
-    artifact: ServedArtifact,
-    folder: Path,
-    images: StoredInputs,
-    size: int,
-    threads: int,
-    repairs: Sequence[Repair],
-) -> dict[int, Served]:
+def _best(found: Found) -> int:
+    """The N at which a second makes the most images beside the native network's own, as far as it was priced."""
+    return max((int(n) for n in found.chosen["ratios"]), default=1)
+
+
+def _file_name(name: str, number: int) -> str:
+    """The file of a set's images: the set's name as far as a file's name should go; ``number`` tells sets apart."""
+    ascii_only = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    plain = re.sub(r"[^A-Za-z0-9_.-]+", "-", ascii_only)[:60]
+    return f"images-{plain}.npy" if plain == name else f"images-{number}-{plain}.npy"
+
+
+def _stored(images: Images, file: Path) -> StoredInputs:
+    return store_images(images.read(0, len(images)), images.name, file)
+
+
+def _served(stages: Stages, found: Found, files: Files, file: Path, images: Images, threads: int) -> dict[int, Served]:
     """The sums of all outputs, from a process without this project. Raises NoRepair where they are not one and the
     same.
     """
-    within = [n for n in stages.config.batch_sizes if n <= images.n]
-    label = f"{artifact.file} in a fresh process: {images.name}, {counted(threads, 'thread')}"
+    within = [n for n in stages.config.batch_sizes if n <= len(images)]
+    label = f"{next(iter(files.model))} in a fresh process: {images.name}, {counted(threads, 'thread')}"
     stages.progress.step(label, 0.0)
+    price = cost(found.spec, len(images), images.shape[2])
     try:
-        found = run_served(
-            artifact,
-            folder,
-            images.file,
+        served = run_served(
+            files,
+            file,
             threads,
             within,
-            lambda n: stages.progress.step(label, cost(spec, images.n, size)),
+            lambda n: stages.progress.step(label, price),
+            timeout_s=stages.config.timeout_s,
         )
     except ServeError as error:
-        raise NoRepair(f"it holds here, but the file that was written does not serve: {error}", repairs) from error
-    if differing := differing_sizes(found):
+        raise NoRepair(
+            f"it holds here, but the files that were written do not serve: {error}", found.repairs
+        ) from error
+    if differing := differing_sizes(served):
         where = f"N = {', '.join(map(str, differing))}, {images.name}, {counted(threads, 'thread')}"
-        raise NoRepair(f"it holds here, but not in a fresh process, at {where}", repairs)
-    return found
+        raise NoRepair(f"it holds here, but not in a fresh process, at {where}", found.repairs)
+    return served
 
 
-def _memory_ratio(
-    stages: Stages,
-    artifact: ServedArtifact,
-    native: ServedArtifact,
-    folder: Path,
-    images: StoredInputs,
-    threads: int,
-) -> float | None:
-    """Peak memory of a fresh process that serves the repaired file over one that serves the native one, at the largest
-    N that the scope and the set have. None where one of them did not run.
+def _memory_ratio(stages: Stages, files: Files, native: Files, images: Path, count: int, threads: int) -> float | None:
+    """Peak memory of a fresh process that serves the repaired files over one that serves the native ones, at the
+    largest N that the scope and the set have. None where one of them did not run.
     """
-    largest = [max(n for n in (1, *stages.config.batch_sizes) if n <= images.n)]
+    largest = [max(n for n in (1, *stages.config.batch_sizes) if n <= count)]
     stages.progress.step("memory, beside the native network", 0.0)
     try:
-        peaks = [run_served(one, folder, images.file, threads, largest)[largest[0]] for one in (artifact, native)]
+        peaks = [run_served(one, images, threads, largest)[largest[0]] for one in (files, native)]
     except ServeError:
         return None
     return peaks[0].peak_bytes / peaks[1].peak_bytes
-
-
-def deliver(record: VerificationRecord, file: Path, folder: Path) -> None:
-    """All files into the folder, the record last: where it is, the rest is."""
-    artifact = record.artifact
-    threads = max(one.threads for one in record.outputs)
-    script = serve_script(artifact.runtime, threads, artifact.streams, artifact.engine, artifact.optimise, None)
-    for name in (artifact.file, *(one.file for one in record.inputs)):
-        write_bytes(folder / name, [(file.parent / name).read_bytes()])
-    write_bytes(folder / "serve.py", [script.encode()])
-    write_json(folder / RECORD_FILE, record.model_dump(mode="json"))

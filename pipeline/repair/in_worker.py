@@ -37,7 +37,7 @@ _PAIRS, _LEAST_PAIRS = 15, 6  # from six pairs on a median has a 95 % interval
 
 
 def repair(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
-    """Find the cheapest rung that holds over the whole scope and can be written; write it to ``payload["file"]``.
+    """Find the cheapest rung that holds over the whole scope and can be written; write it to ``payload["folder"]``.
 
     Returns {"tried", "chosen": its index in tried or None, "serving", "unwritten": reasons}, and "native": what has to
     be set to serve the network as it is, from ``payload["native"]``, or None where it could not be written. Emits
@@ -125,7 +125,7 @@ def _written(payload: dict[str, Any], tried: list[Tried], runner: Any, images: I
             try:
                 if not isinstance(repaired, Deployable):
                     raise VariantUnavailable("no file can be written of it", "")
-                serving = repaired.write(Path(payload["file"]), images.read(0, 1))
+                serving = repaired.write(Path(payload["folder"]), images.read(0, 1))
             except VariantUnavailable as error:
                 unwritten.append(f"{chosen.rung}: {error.reason}")
                 continue

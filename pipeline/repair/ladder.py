@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from isobatch.models.spec.images import Images
+from isobatch.models.spec.repairable import Digested
 from isobatch.models.spec.runner import Runner
 from isobatch.models.spec.words import VariantUnavailable
 from isobatch.pipeline.records.wording import counted, number
@@ -167,6 +168,7 @@ def _tried(name: str, candidate: Candidate, bench: Bench, scope: Scope, done: Ca
     with candidate.build(bench.runner) as repaired:
         check(bench.runner, repaired, bench.threads)
         recomputed = share(repaired)
+        digest = repaired.digest() if isinstance(repaired, Digested) else ""
         if _all_hold(candidate, verified):
             scope.say(f"{name}: timing it against the native network")
             sizes = priced_sizes(len(scope.sets[0]), scope.batch_sizes) if scope.priced is None else scope.priced
@@ -186,7 +188,7 @@ def _tried(name: str, candidate: Candidate, bench: Bench, scope: Scope, done: Ca
             break
         with opens() as native, candidate.build(native) as repaired:
             check(native, repaired, threads)
-    return Tried(name, "", candidate, tuple(verified), ratios, recomputed)
+    return Tried(name, "", candidate, tuple(verified), ratios, recomputed, digest=digest)
 
 
 def _verify(

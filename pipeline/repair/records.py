@@ -9,7 +9,7 @@ from itertools import groupby
 from typing import Any, TypeVar
 
 from isobatch.pipeline.compare.statistics import median_interval
-from isobatch.pipeline.records.study import Repair, RepairState
+from isobatch.pipeline.records.study import Delivery, Repair, RepairState
 from isobatch.pipeline.records.wording import counted, listed, number, sizes
 
 T = TypeVar("T")
@@ -85,9 +85,17 @@ def _record(tried: list[Found], chosen: Found | None) -> Repair:
         throughput_ratio={n: ratio for n, ratio in throughput.items() if n != "1"},
         latency_ratio={n: ratio for n, ratio in ratios.items() if n == "1"},
         recomputed_share=chosen["recomputed"],
+        delivery=_delivery(chosen) if chosen["holds"] else None,
         out_of_time=not held and any(one.get("out_of_time") for one in tried),
         note="; ".join([*_notes(chosen, held), *(one["why"] for one in tried if one.get("out_of_time"))]),
     )
+
+
+def _delivery(chosen: Found) -> Delivery | None:
+    """How it is made again; None for one that an earlier version found."""
+    if "delivery" not in chosen:
+        return None
+    return Delivery(inputs=chosen["verified"][0]["inputs"], serving=chosen["serving"], **chosen["delivery"])
 
 
 def clearly_cheapest(held: Sequence[T], cost: Callable[[T], float]) -> T:

@@ -26,6 +26,7 @@ class Tried:
     recomputed: float | None = None
     out_of_time: bool = False
     too_dear: bool = False  # not verified: by a few timed calls it cannot win
+    digest: str = ""  # SHA-256 of the rewritten graph, where the repair is one
     failed: bool = False  # it could not be carried out, as ``why`` says
 
     @property
@@ -65,6 +66,7 @@ def tried_json(tried: Sequence[Tried]) -> list[dict[str, Any]]:
             "bitwise": one.candidate.bitwise if one.candidate else True,
             "layers": list(one.candidate.layers) if one.candidate else [],
             "serving": dict(one.candidate.serving) if one.candidate else {},
+            "delivery": {"change": dict(one.candidate.change) if one.candidate else {}, "sha256": one.digest or None},
             "holds": one.holds,
             "verified": [
                 asdict(v)

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import partial
+from pathlib import Path
 
 from isobatch.models.registry import find_variant
 from isobatch.pipeline.compare.cost import cost_of, fastest_batch
-from isobatch.pipeline.config.config import Config, PolicyFlags, explains
-from isobatch.pipeline.decide.demands import held_back
+from isobatch.pipeline.config.config import Config, PolicyFlags
+from isobatch.pipeline.decide.demands import held_back, withheld
+from isobatch.pipeline.decide.deployment import from_run
 from isobatch.pipeline.decide.fixed_point import answer
 from isobatch.pipeline.decide.mixing import without_repairs
 from isobatch.pipeline.decide.recommend import default_policy, recommend
 from isobatch.pipeline.decide.switch_variant import with_switches
+from isobatch.pipeline.deploy.keep import keep_artifacts
 from isobatch.pipeline.evidence.plan import Job
 from isobatch.pipeline.machine.environment import worker_settings
 from isobatch.pipeline.machine.memory import PeakMemory
@@ -24,14 +27,14 @@ from isobatch.pipeline.prepare.pace import cost
 from isobatch.pipeline.prepare.run_folder import Run
 from isobatch.pipeline.prepare.state import Progress, Stages
 from isobatch.pipeline.prepare.weights import prepare_weights
-from isobatch.pipeline.records.errors import Exit, worst
-from isobatch.pipeline.records.study import Cost, Policy, Recommendation, Study, VariantResult
+from isobatch.pipeline.race.stage import run_race
+from isobatch.pipeline.records.study import Cost, Policy, Race, Recommendation, Study, VariantResult
 from isobatch.pipeline.storage.cache import in_use
 from isobatch.pipeline.storage.places import cache_root
 from isobatch.pipeline.study.as_record import Answers, as_record
 from isobatch.pipeline.study.assess import Findings, completed
 from isobatch.pipeline.study.engine import open_engine
-from isobatch.pipeline.study.explain import EXPLAINED, explain
+from isobatch.pipeline.study.explain import explain
 from isobatch.pipeline.study.isolated import decided, fault, for_each, without_results
 from isobatch.pipeline.study.jobs import plan_jobs
 from isobatch.pipeline.study.labelled import labelled_images, run_labelled
@@ -73,12 +76,13 @@ def run_study(
         with stages.stage("inputs"):
             prepare_inputs(stages, weights)
         with stages.stage("artifacts"):
-            build_artifacts(stages)
+            asked = build_artifacts(stages)
         jobs = plan_jobs(stages)
         if on_plan is not None:
             on_plan(jobs, weights["num_classes"])
             return None
         run.start()
+        keep_artifacts(stages, asked, weights["view"])
         progress.plan(sum(_cost(job) for job in jobs))
         with stages.stage("references"):
             references = run_references(stages)
@@ -109,10 +113,14 @@ def run_study(
         with stages.stage("network"):
             sound = Sound(judge_baseline(stages, labelled), judge_mixing(stages, results))
             results = without_repairs(results, sound.mixing)
-    return _record(stages, findings, results, sound, time.monotonic() - begin, memory.peak_bytes)
+        answers.so_far(results, ["race", "recommendation"])
+        with stages.stage("race"):
+            raced = None if withheld(sound.baseline, sound.mixing) else run_race(stages, results, policy)
+        wall_s = time.monotonic() - begin
+    return _record(stages, findings, results, Grounds(sound, raced), wall_s, memory.peak_bytes)
 
 
-_EXPLAINING = {True: ["origins and repairs", "recommendation"], False: ["recommendation"]}
+_EXPLAINING = {True: ["origins and repairs", "race", "recommendation"], False: ["race", "recommendation"]}
 """What is still to come after accuracy, by whether differences are explained."""
 
 
@@ -169,43 +177,30 @@ def complete_policy(flags: PolicyFlags, n_labelled: int) -> tuple[Policy, str | 
     return policy.model_copy(update=asked), warning
 
 
-def _recommended(policy: Policy, sound: Sound, results: list[VariantResult]) -> Recommendation:
-    return held_back(recommend(results, policy), results, sound.baseline, sound.mixing)
+@dataclass(frozen=True)
+class Grounds:
+    """What a decision rests on beside the variants' records."""
+
+    sound: Sound
+    race: Race | None
+
+
+def _recommended(policy: Policy, grounds: Grounds, folder: Path, results: list[VariantResult]) -> Recommendation:
+    found = from_run(recommend(results, policy, grounds.race), folder)
+    return held_back(found, results, grounds.sound.baseline, grounds.sound.mixing)
 
 
 def _record(
     stages: Stages,
     findings: Findings,
     results: list[VariantResult],
-    sound: Sound,
+    grounds: Grounds,
     wall_s: float,
     peak_bytes: int | None,
 ) -> Study:
     said, results = decided(stages, results, "answering the question", answer)
-    choice, results = decided(stages, results, "recommending", partial(_recommended, findings.policy, sound))
-    found = as_record(stages, findings, results, sound, wall_s, peak_bytes)
-    return found.model_copy(update={"answer": said, "recommendation": choice})
-
-
-def exit_code(study: Study) -> Exit:
-    """The contract's exit code of a finished study. Where no variant has a verdict, the policy was not decided.
-
-    A difference that was to be explained and could not be looked into counts as a part not done, and so does an ISA
-    that was named and that no variant was run with.
-    """
-    judged = [variant.verdict is not None for variant in study.variants if variant.role == "candidate"]
-    codes = [Exit.DONE]
-    if study.recommendation is not None and study.recommendation.chosen is None and any(judged):
-        codes.append(Exit.NOT_MET)
-    run = {one.condition.isa for v in study.variants for one in v.comparisons if v.device == "cpu"}
-    on_cpu = any(v.device == "cpu" for v in study.variants if v.role == "candidate")
-    if on_cpu and study.config.get("isa_named", True) and not run.issuperset(study.config.get("isa", ())):
-        codes.append(Exit.PARTIAL)
-    lost = any(part.failed for variant in study.variants for part in variant.not_run)
-    if any(one.code == "lost-part" for one in study.warnings):
-        codes.append(Exit.PARTIAL)
-    if lost or not judged or not all(judged) or any(variant.status != "measured" for variant in study.variants):
-        codes.append(Exit.PARTIAL)
-    if explains(study.config) and any(v.verdict in EXPLAINED and v.origins is None for v in study.variants):
-        codes.append(Exit.PARTIAL)
-    return worst(*codes)
+    choice, results = decided(
+        stages, results, "recommending", partial(_recommended, findings.policy, grounds, stages.run.folder)
+    )
+    found = as_record(stages, findings, results, grounds.sound, wall_s, peak_bytes)
+    return found.model_copy(update={"answer": said, "race": grounds.race, "recommendation": choice})

@@ -162,11 +162,19 @@ class Workers:
         return found
 
     def begin(
-        self, environment: Mapping[str, str], function: str, payload: Any, on_event: OnEvent = lambda event: None
+        self,
+        environment: Mapping[str, str],
+        function: str,
+        payload: Any,
+        on_event: OnEvent = lambda event: None,
+        timeout_s: float | None = None,
     ) -> Call:
-        """Start a call in the launcher of this environment, with the study's time limit. Raises WorkerError."""
+        """Start a call in the launcher of this environment. Raises WorkerError.
+
+        ``timeout_s``: how long it may be silent, in place of the study's own limit.
+        """
         launcher = self.launcher(environment)
-        call = launcher.begin(function, payload, self.timeout_s, on_event)
+        call = launcher.begin(function, payload, timeout_s or self.timeout_s, on_event)
         self._open[launcher, call.name] = call
         return call
 
@@ -185,6 +193,13 @@ class Workers:
             else:
                 self._hear(launcher, event)
             self._open = {key: call for key, call in self._open.items() if not call.ended}
+
+    def poll(self) -> None:
+        """Pass on what workers have said so far, without waiting for more."""
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self._hear(*self._events.get_nowait())
+        self._open = {key: call for key, call in self._open.items() if not call.ended}
 
     def _hear(self, launcher: Launcher, event: dict[str, Any] | None) -> None:
         if event is None:

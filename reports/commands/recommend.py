@@ -6,9 +6,7 @@ import argparse
 from pathlib import Path
 
 from isobatch.pipeline.config.policy_flags import add_policy, read_policy
-
-USAGE = "RUN"
-SUMMARY = "decide again from a run's stored evidence, with the policy flags; no model runs"
+from isobatch.reports.commands import Command
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,6 +19,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Print the new decision; the exit code says whether the policy is met."""
     from isobatch.pipeline.compare.accuracy_by_batch_size import decided_again
     from isobatch.pipeline.decide.demands import held_back
+    from isobatch.pipeline.decide.deployment import from_run
     from isobatch.pipeline.decide.recommend import recommend
     from isobatch.pipeline.study.study import complete_policy
     from isobatch.reports.files.json_report import load_finished
@@ -31,6 +30,17 @@ def run(arguments: argparse.Namespace) -> int:
     policy, _ = complete_policy(read_policy(arguments), n_labelled)
     if policy.equivalence_margin is not None:
         study = decided_again(study, policy.equivalence_margin)
-    decided = held_back(recommend(study.variants, policy), study.variants, study.baseline, study.mixing)
+    path = Path(arguments.run)
+    chosen = from_run(recommend(study.variants, policy, study.race), path if path.is_dir() else path.parent)
+    decided = held_back(chosen, study.variants, study.baseline, study.mixing)
     study = study.model_copy(update={"recommendation": decided})
     return show_decision(study, as_json=arguments.json)
+
+
+COMMAND = Command(
+    name="recommend",
+    usage="RUN",
+    summary="decide again from a run's stored evidence, with the policy flags; no model runs",
+    add_arguments=add_arguments,
+    run=run,
+)

@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING
 from isobatch.pipeline.config.config import read_config
 from isobatch.pipeline.config.flags import add_scope, study_parser
 from isobatch.pipeline.records.errors import Exit, UsageError
+from isobatch.reports.commands import Command
 
 if TYPE_CHECKING:
+    from isobatch.pipeline.deploy.record import VerificationRecord
     from isobatch.pipeline.records.study import Repair
-    from isobatch.pipeline.repair.verification_record import VerificationRecord
 
-USAGE = "--variant V"
-SUMMARY = "make a variant batch-invariant; write a deployable artifact and its verification record"
 _DEFAULT_N = "1-32"
 
 
@@ -72,8 +71,8 @@ def run(arguments: argparse.Namespace) -> int:
         for text in _told(found.record, found.repairs):
             print(clean(text))
         shown = _short(folder)
-        print(f"{shown}/serve.py serves it without this project.")
-        print(f"python run.py verify {shown}/record.json checks it again, here or on another machine.")
+        print(f"{shown}/infer.py serves it without this project.")
+        print(f"python run.py verify {shown} checks it again, here or on another machine.")
     return Exit.DONE
 
 
@@ -89,12 +88,14 @@ def _told(record: VerificationRecord, repairs: Sequence[Repair]) -> Iterator[str
     from isobatch.reports import numbers
 
     chosen = record.repair
-    threads = listed(sorted({counted(one.threads, "thread") for one in record.outputs}))
-    yield f"{record.variant} is batch-invariant at {sizes(record.batch_sizes)} on {threads}, by {chosen.name}."
+    assert chosen is not None
+    native = record.variant.partition("+")[0]
+    threads = listed(counted(count, "thread") for count in record.threads)
+    yield f"{native} is batch-invariant at {sizes(record.batch_sizes)} on {threads}, by {chosen.name}."
     if chosen.note:
         yield f"What was done: {chosen.note.rstrip('.')}."
     made = counted(record.n_comparisons, "comparison")
-    yield f"Verified: {chosen.scope}; then {record.artifact.file} in fresh processes without this project; {made}."
+    yield f"Verified: {chosen.scope}; then the written files in fresh processes without this project; {made}."
     same = "are, byte by byte, the native ones" if chosen.singles_as_native else "are not the native ones"
     yield f"The outputs of single images {same}."
     prices = [f"latency at N = 1: {numbers.ratio_interval(one)}" for one in chosen.latency_ratio.values()]
@@ -106,3 +107,12 @@ def _told(record: VerificationRecord, repairs: Sequence[Repair]) -> Iterator[str
     for one in repairs:
         if one.name != chosen.name:
             yield f"  {one.name} {held(one)}: {one.note}"
+
+
+COMMAND = Command(
+    name="repair",
+    usage="--variant V",
+    summary="make a variant batch-invariant; write what to deploy and its verification record",
+    add_arguments=add_arguments,
+    run=run,
+)

@@ -1,4 +1,4 @@
-"""``verify RECORD``: run a verification record again on this machine, and say which of its claims hold."""
+"""``verify DIR``: run a shipped folder's verification record again on this machine, and say which claims hold."""
 
 from __future__ import annotations
 
@@ -7,42 +7,51 @@ import json
 import sys
 from pathlib import Path
 
+from isobatch.pipeline.config.numbers import real_number
 from isobatch.pipeline.records.errors import Exit
-
-USAGE = "RECORD"
-SUMMARY = "run a repair's verification record again here, and say which claims hold"
+from isobatch.reports.commands import Command
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """A record."""
-    parser.add_argument("record", metavar="RECORD", help="a record.json, or the folder that repair wrote")
+    """A record, and whether its code is trusted."""
+    parser.add_argument("record", metavar="RECORD", help="the folder that deploy or repair wrote, or its record.json")
     parser.add_argument(
-        "--no-hash-check",
+        "--trust",
         action="store_true",
-        help="run the artifact whatever its hash is, and let its outputs tell (TorchScript is code: trust its source)",
+        help="run the folder's own code and files whatever they are, with your rights (SECURITY.md says when)",
     )
+    parser.add_argument("--timeout", default="600", metavar="S", help="end a process that is silent for S seconds")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print every claim; 1 where one fails."""
-    from isobatch.pipeline.repair.verification_record import check, holding, read_record
+    from isobatch.pipeline.deploy.check import Checking, holding
+    from isobatch.pipeline.deploy.older import check_any
     from isobatch.reports.escape import clean
 
     path = Path(arguments.record)
-    record = read_record(path)
-    folder = path if path.is_dir() else path.parent
-    claims = []
 
     def say(text: str) -> None:
         print(clean(text), file=sys.stderr, flush=True)
 
-    for claim in check(record, folder, not arguments.no_hash_check, say):
+    timeout_s = real_number("--timeout", arguments.timeout) or 600.0
+    claims = []
+    for claim in check_any(path, Checking(arguments.trust, timeout_s, say)):
         claims.append(claim)
         if not arguments.json:
             print(clean(f"{'holds' if claim.holds else 'FAILS'}: {claim.claim}: {claim.found}"), flush=True)
     met = holding(claims)
     if arguments.json:
         print(json.dumps({"holds": met, "claims": [claim.model_dump() for claim in claims]}, indent=1))
-    elif not met and not arguments.no_hash_check and not any("batch-invariant" in one.claim for one in claims):
-        print("Nothing was run: --no-hash-check runs the files as they are.")
+    elif not met and not any(one.ran for one in claims):
+        print("Nothing of the folder was run. Get it again from where it was made.")
     return Exit.DONE if met else Exit.NOT_MET
+
+
+COMMAND = Command(
+    name="verify",
+    usage="RECORD",
+    summary="run a verification record again here, and say which of its claims hold",
+    add_arguments=add_arguments,
+    run=run,
+)

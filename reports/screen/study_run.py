@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 
 from isobatch.pipeline.config.config import Config
@@ -13,7 +14,8 @@ from isobatch.pipeline.records.errors import Exit, UsageError, WorkerError, wors
 from isobatch.pipeline.records.study import Study, Warning_
 from isobatch.pipeline.storage.places import cache_root
 from isobatch.pipeline.study.estimate import estimate, total
-from isobatch.pipeline.study.study import exit_code, run_study
+from isobatch.pipeline.study.exit_code import exit_code
+from isobatch.pipeline.study.study import run_study
 from isobatch.reports import numbers
 from isobatch.reports.files.json_report import study_json
 from isobatch.reports.files.write_all import write_reports
@@ -31,7 +33,8 @@ def study_run(config: Config) -> int:
         with Progress(quiet=config.quiet, stream=sys.stderr) as progress:
             if run.resumed:
                 progress.line(f"resuming the unfinished run {run.id}: its finished jobs are kept")
-            study = run_study(config, run, progress, _print_jobs if config.dry_run else None, device, so_far.write)
+            on_plan = partial(_print_jobs, config) if config.dry_run else None
+            study = run_study(config, run, progress, on_plan, device, so_far.write)
         if study is None:
             run.discard()
             return Exit.DONE
@@ -81,13 +84,17 @@ def _next(config: Config) -> str:
     return "the same command goes on where it stopped"
 
 
-def _print_jobs(jobs: list[Job], num_classes: int | None) -> None:
+def _print_jobs(config: Config, jobs: list[Job], num_classes: int | None) -> None:
     for job in jobs:
         shown = describe(job) | {"about": numbers.seconds(estimate(job, num_classes).seconds)}
         print("  ".join(f"{name} {value}" for name, value in shown.items()))
     whole = total(jobs, num_classes)
     print(
         f"{numbers.number_of(len(jobs), 'job')}, about {numbers.seconds(whole.seconds)} (rough: on two cores, without "
-        f"building, accuracy and explaining); {numbers.size(whole.least_bytes)} of evidence if no output depends on "
-        f"the batch, {numbers.size(whole.most_bytes)} if all do"
+        f"building, accuracy and explaining{_race(config)}); {numbers.size(whole.least_bytes)} of evidence if no "
+        f"output depends on the batch, {numbers.size(whole.most_bytes)} if all do"
     )
+
+
+def _race(config: Config) -> str:
+    return f", and up to {numbers.seconds(config.race_s)} of a race to come" if config.race_s else ""

@@ -9,15 +9,17 @@ from rich.console import Console, RenderableType
 from rich.text import Text
 
 from isobatch.pipeline.records.study import Study, VariantResult
-from isobatch.reports import agreed, numbers, views
+from isobatch.reports import agreed, numbers, speeds, views
 from isobatch.reports.blocks import Column, Line, Table, line
 from isobatch.reports.screen.rich_blocks import grid, prose
 from isobatch.reports.sections.answer import headline, price, warnings
 from isobatch.reports.sections.batch_accuracy import in_short as accuracy_by_n
+from isobatch.reports.sections.race import in_short
 
 LINES = 40
 _FRAME = 5  # the rule above, two blank lines, the table's head of two
 _LEAST_ROWS = 14
+_REASONS = 2  # stability, and accuracy where it is known: what it costs stands in lines of its own
 _LEAST_WARNINGS = 3
 _COLUMNS = (
     Column("Variant", "name"),
@@ -64,7 +66,7 @@ def _answer(study: Study, width: int) -> list[Text]:
 
 
 def _row(study: Study, variant: VariantResult) -> tuple[str | None, ...]:
-    speed, cost = views.best_throughput(variant), variant.cost
+    speed, cost = speeds.best_throughput(variant), variant.cost
     return (
         variant.name,
         views.state(variant),
@@ -118,7 +120,7 @@ def _other_answers(study: Study, width: int) -> list[Text]:
 
 def _mark(found: views.Repaired) -> str:
     """Its throughput over native at its best N, in brackets."""
-    if (speed := views.best_throughput(found)) is None:
+    if (speed := speeds.best_throughput(found)) is None:
         return ""
     n = str(speed.batch_size)
     return f" ({numbers.ratio(found.repair.throughput_ratio[n].median)} at N = {n})"
@@ -129,7 +131,10 @@ def _choice(study: Study, width: int) -> list[Text]:
     found = _wrapped(headline(decided), width, 2, "bold")
     if decided is None:
         return found
-    found += _wrapped(line("Why: ", " ".join(decided.because)), width, 8 if decided.withheld else 4, indent="  ")
+    reasons, indent = (decided.because, 8) if decided.withheld else (decided.because[:_REASONS], 4)
+    found += _wrapped(line("Why: ", " ".join(reasons)), width, indent, indent="  ")
+    if raced := in_short(study):
+        found += _wrapped(line(raced), width, 2, indent="  ")
     if decided.chosen is not None:
         found += _wrapped(line("Price: ", *price(study)), width, 2, indent="  ")
     return found

@@ -5,9 +5,9 @@ from __future__ import annotations
 from isobatch.pipeline.decide import agreement
 from isobatch.pipeline.decide.policy import describe
 from isobatch.pipeline.records.study import Comparison, Policy, Study, VariantResult
-from isobatch.reports import agreed, numbers, views
+from isobatch.reports import agreed, numbers, speeds, views
 from isobatch.reports.blocks import Code, KeyFigure, Line, Link, Tone, line
-from isobatch.reports.views import Repaired, Speed
+from isobatch.reports.views import Repaired
 
 _STABLE: dict[str, tuple[str, Tone]] = {
     "batch-invariant": ("= yes, byte for byte", "good"),
@@ -46,7 +46,7 @@ def _ties(ties: list[str]) -> str:
     if not ties:
         return ""
     tied = "1 other ties" if len(ties) == 1 else f"{len(ties)} others tie"
-    return f" {tied} with it in cost; accuracy, then size, then table order decided."
+    return f" {tied} with it in cost; accuracy, then error, then size decided."
 
 
 def _batched(variant: VariantResult) -> list[Comparison]:
@@ -69,7 +69,7 @@ def _stability(choice: VariantResult | Repaired) -> KeyFigure:
 
 
 def _speed(study: Study, choice: VariantResult | Repaired) -> KeyFigure:
-    speed = views.best_throughput(choice)
+    speed, decided = speeds.chosen_throughput(study), study.recommendation
     if speed is None:
         return KeyFigure("Speed", "not measured", "costs", ())
     interval = speed.interval
@@ -79,9 +79,9 @@ def _speed(study: Study, choice: VariantResult | Repaired) -> KeyFigure:
         if limits
         else f"at N = {speed.batch_size}, timed once"
     )
-    fp32 = views.best_throughput(views.find(study, "fp32"))
-    if fp32 is not None and fp32.name != speed.name:
-        remark += f"; {numbers.ratio(interval.median / fp32.interval.median)} that of fp32"
+    if decided and (gained := decided.speed_up):
+        about = "" if gained.raced else "about "
+        remark += f"; {about}{numbers.ratio(gained.ratio.median)} that of {gained.variant}"
     return KeyFigure("Speed", numbers.throughput(interval), "costs", line(remark))
 
 
@@ -114,26 +114,18 @@ def _accuracy(choice: VariantResult | Repaired) -> KeyFigure:
 
 
 def _price(study: Study) -> KeyFigure:
-    label, target = "Price of stability", "cost_and_stability"
-    chosen, fastest = views.chosen_throughput(study), views.best_throughput(views.fastest(study))
-    if chosen is None or fastest is None:
-        return KeyFigure(label, "not known", target, line("the throughput was not measured"))
-    if fastest.name == chosen.name:
-        n = numbers.number_of(len(views.candidates(study)), "measured variant")
-        return KeyFigure(label, "none", target, line(f"it is the fastest of {n}"), "good")
-    lost = 1 - chosen.interval.median / fastest.interval.median
-    against = line(
-        "against ", Code(fastest.name), f", {numbers.throughput(fastest.interval)}, {views.state(fastest.variant)}"
-    )
-    if lost <= 0:
-        return KeyFigure(label, "none", target, (*against, "; it is no faster"), "good")
-    tie = "; their 95 % limits overlap, so it is not shown to be slower" if _overlap(chosen, fastest) else ""
-    return KeyFigure(label, f"{numbers.percent(lost, 0)} slower", target, (*against, tie), "caution")
-
-
-def _overlap(one: Speed, other: Speed) -> bool:
-    limits = (one.interval.low95, one.interval.high95, other.interval.low95, other.interval.high95)
-    low, high, other_low, other_high = limits
-    if low is None or high is None or other_low is None or other_high is None:
-        return False
-    return low <= other_high and other_low <= high
+    label, target, decided = "Price of stability", "cost_and_stability", study.recommendation
+    if decided is None or decided.decided_by is None or speeds.chosen_throughput(study) is None:
+        return KeyFigure(label, "not known", target, line("it was not measured"))
+    paid = decided.price_of_stability
+    if paid is None:
+        faster = "none that meets every other demand is shown to be faster"
+        return KeyFigure(label, "none", target, line(faster), "good")
+    against = views.find(study, paid.variant)
+    kind = f", {views.state(against)}" if against else ""
+    low, high = paid.ratio.low95, paid.ratio.high95
+    if low is not None and high is not None and high >= 1:
+        return KeyFigure(label, "none shown", target, line("against ", Code(paid.variant), f"{kind}"), "good")
+    about = "" if paid.raced else "; by times that were not taken in turn"
+    lost = numbers.percent(1 - paid.ratio.median, 0)
+    return KeyFigure(label, f"{lost} slower", target, line("against ", Code(paid.variant), f"{kind}{about}"), "caution")

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from typing import Literal
 
 from isobatch.pipeline.records.study import Answer, Recommendation, Study
-from isobatch.reports import agreed, numbers, views
+from isobatch.reports import agreed, numbers, speeds, views
 from isobatch.reports.blocks import (
     STATE_SIGNS,
     Block,
@@ -20,12 +20,10 @@ from isobatch.reports.blocks import (
     Paragraph,
     line,
 )
+from isobatch.reports.sections import Section
 from isobatch.reports.sections._key_figures import key_figures, reason
 from isobatch.reports.sections.batch_accuracy import sentence as accuracy_by_n
-
-ORDER = 10
-TITLE = "What to deploy"
-SHOW = "first"
+from isobatch.reports.sections.race import as_good, in_short, price_words
 
 
 def headline(recommendation: Recommendation | None) -> Line:
@@ -36,17 +34,20 @@ def headline(recommendation: Recommendation | None) -> Line:
         return line(f"Nothing is recommended: {recommendation.withheld}")
     if recommendation.chosen is None:
         return line("No variant meets the policy")
-    n = recommendation.batch_size
+    n, good = recommendation.batch_size, as_good(recommendation)
     if n is None:
-        return line("Deploy ", Code(recommendation.chosen))
-    return line("Deploy ", Code(recommendation.chosen), f", {numbers.number_of(n, 'image')} at a time")
+        return line("Deploy ", Code(recommendation.chosen), *([good] if good else []))
+    return line("Deploy ", Code(recommendation.chosen), f", {numbers.number_of(n, 'image')} at a time{good}")
 
 
 def price(study: Study) -> Line:
-    """What the choice costs against the fastest candidate, and what it gains over fp32."""
-    chosen = views.chosen_throughput(study)
-    fastest = views.best_throughput(views.fastest(study))
-    fp32 = views.best_throughput(views.find(study, "fp32"))
+    """What the choice costs against the fastest candidate, and what it gains over the reference precision."""
+    chosen = speeds.chosen_throughput(study)
+    decided = study.recommendation
+    if decided is not None and decided.decided_by is not None and chosen is not None:
+        return price_words(study, decided, f"{numbers.throughput(chosen.interval)} at N = {chosen.batch_size}")
+    fastest = speeds.best_throughput(speeds.fastest(study))
+    fp32 = speeds.best_throughput(views.find(study, "fp32"))
     if chosen is None or fastest is None:
         return line("Unknown: the throughput of the chosen variant was not measured.")
     own = numbers.throughput(chosen.interval)
@@ -115,7 +116,8 @@ def _choice(study: Study) -> Callout:
         return Callout("note", headline(None))
     kind: Literal["good", "bad"] = "good" if recommendation.chosen else "bad"
     reasons = reason(study) if recommendation.chosen else views.named(study, " ".join(recommendation.because))
-    return Callout(kind, headline(recommendation), (Paragraph(reasons),) if reasons else ())
+    raced = views.named(study, in_short(study))
+    return Callout(kind, headline(recommendation), tuple(Paragraph(one) for one in (reasons, raced) if one))
 
 
 def _answered(answer: Answer) -> Line:
@@ -171,3 +173,12 @@ def blocks(study: Study) -> list[Block]:
     if warned := warnings(study):
         found.append(Callout("caution", line(numbers.number_of(len(warned), "warning")), (Bullets(warned),)))
     return found
+
+
+SECTION = Section(
+    name="answer",
+    order=10,
+    title="What to deploy",
+    show="first",
+    write=blocks,
+)

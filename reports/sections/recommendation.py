@@ -6,12 +6,10 @@ from isobatch.pipeline.decide.policy import describe
 from isobatch.pipeline.records.study import ParetoPoint, Recommendation, Study
 from isobatch.reports import numbers
 from isobatch.reports.blocks import Block, Bullets, Column, Heading, Listing, Paragraph, Table, line
+from isobatch.reports.sections import Section
 from isobatch.reports.sections._linked import linked
 from isobatch.reports.sections.answer import headline
-
-ORDER = 40
-TITLE = "Why, and why not the others"
-SHOW = "first"
+from isobatch.reports.sections.race import in_short
 
 
 def _pareto_row(point: ParetoPoint) -> tuple[str | None, ...]:
@@ -49,6 +47,8 @@ def blocks(study: Study) -> list[Block]:
     if decided is None:
         return [Paragraph(line("No recommendation was made: the study ended before it."))]
     found: list[Block] = [Paragraph((*headline(decided), f". Policy: {describe(decided.policy)}."))]
+    if raced := in_short(study):
+        found.append(Paragraph(linked(study, raced)))
     if decided.because:
         found.append(Bullets(tuple(linked(study, reason) for reason in decided.because)))
     found += [Paragraph(linked(study, f"Tie: {tie}")) for tie in decided.ties]
@@ -63,3 +63,12 @@ def blocks(study: Study) -> list[Block]:
     if decided.deploy:
         found += [Heading("Deploying it"), Listing(decided.deploy)]
     return found
+
+
+SECTION = Section(
+    name="recommendation",
+    order=40,
+    title="Why, and why not the others",
+    show="first",
+    write=blocks,
+)

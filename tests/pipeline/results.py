@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from isobatch.pipeline.compare.statistics import drop_upper
 from isobatch.pipeline.decide.agreement import agreement
 from isobatch.pipeline.records.study import (
@@ -12,11 +14,13 @@ from isobatch.pipeline.records.study import (
     AccuracyDrop,
     Agreement,
     Comparison,
+    Contestant,
     Cost,
     DecidedBy,
     Effective,
     InputsVerdict,
     Interval,
+    Race,
     Repair,
     VariantResult,
     Verdict,
@@ -128,3 +132,26 @@ def repair(name: str = "surgical", ratio: float = 1.0, **more: Any) -> Repair:
         "throughput_ratio": {"8": interval(ratio, 0.01)},
     }
     return Repair(**(fields | more))
+
+
+def race(rounds: int = 40, *, spread: float = 0.004, **per_second: float) -> Race:
+    """A steady race of calls at N = 8, by images a second; underscores in names stand for dashes, "__" for plus."""
+    drawn = np.random.default_rng(7)
+
+    def calls(speed: float) -> list[float]:
+        return [float(one) for one in 8 / speed * np.exp(drawn.normal(0, spread, rounds))]
+
+    names = {name: name.replace("__", "+").replace("_", "-") for name in per_second}
+    return Race(
+        inputs="seed",
+        condition=CONDITION,
+        objective="throughput",
+        seconds=12.5,
+        rounds=rounds,
+        disturbed=1,
+        unsteady=False,
+        contestants=[
+            Contestant(variant=names[name], batch_size=8, call_s=calls(speed), load_s=0.5, peak_memory_bytes=300)
+            for name, speed in per_second.items()
+        ],
+    )

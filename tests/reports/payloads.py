@@ -45,6 +45,7 @@ _FIXED = {
     "found_by",
     "search",
     "state",
+    "decided_by",
 }
 """Keys whose values the records restrict to a few words."""
 
@@ -57,7 +58,9 @@ def poisoned(study: Study, payload: str) -> Study:
 def _poison(value: Any, payload: str, key: str = "") -> Any:
     if isinstance(value, dict):
         numbered = key in ("throughput_img_s", "percentiles", "allclose_tolerance")
-        free = key in ("packages", "settings", "isa_effective", "recipe", "config", "stages")
+        free = key in ("packages", "settings", "isa_effective", "recipe", "config", "stages", "ratios", "standings")
+        if key == "standings":
+            return {f"{name} {payload}": standing for name, standing in value.items()}
         return {
             (f"{name} {payload}" if free and not numbered else name): _poison(part, payload, name)
             for name, part in value.items()

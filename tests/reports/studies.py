@@ -15,6 +15,7 @@ from isobatch.pipeline.decide.fixed_point import answer
 from isobatch.pipeline.decide.recommend import recommend
 from isobatch.pipeline.records import study as r
 from tests.fakes import noise_by_size, run
+from tests.pipeline.results import race
 from tests.reports import explained
 
 CLASSES = 1000
@@ -239,6 +240,18 @@ MISSING = r.VariantResult(
 )
 
 
+def raced(variants: Sequence[r.VariantResult]) -> r.Race | None:
+    """A race of those of the fast variants that are in the study and measured."""
+    names = [one.name for one in variants if one.status == "measured"]
+    speeds = {"ort-int8": 106.0, "ort-int8-qoperator": 104.0, "int8-x86": 174.0}
+    entered = {name: speed for name, speed in speeds.items() if name in names}
+    if not entered:
+        return None
+    found = race(**{name.replace("-", "_"): speed for name, speed in entered.items()})
+    slow = [r.Rejected(variant=name, why="clearly slower") for name in names if name == "fp32"]
+    return found.model_copy(update={"left_out": slow})
+
+
 def study(
     variants: list[r.VariantResult],
     decided: bool = True,
@@ -274,7 +287,8 @@ def study(
         reference="fp64",
         variants=variants,
         answer=answer(variants) if decided else None,
-        recommendation=recommend(variants, r.Policy(max_accuracy_drop=2.0)) if decided else None,
+        race=raced(variants) if decided else None,
+        recommendation=recommend(variants, r.Policy(max_accuracy_drop=2.0), raced(variants)) if decided else None,
         timing=r.Timing(
             wall_s=104.2,
             forward_s=71.9,
@@ -427,7 +441,10 @@ def mended() -> r.Study:
     """The study in which a repaired variant is recommended."""
     found = full()
     assert found.recommendation is not None
-    decided = found.recommendation.model_copy(update={"chosen": "int8-x86+surgical", "batch_size": 8})
+    paid = r.Against(variant="int8-x86", ratio=interval(0.94), raced=False)
+    decided = found.recommendation.model_copy(
+        update={"chosen": "int8-x86+surgical", "batch_size": 8, "at_work": None, "price_of_stability": paid}
+    )
     return found.model_copy(update={"recommendation": decided})
 
 

@@ -20,11 +20,11 @@ from torch.ao.quantization import MinMaxObserver, convert, quantize_dynamic
 from isobatch.models.pytorch.int8.calibration import Ranges, activation_ranges, fused_network, prepared
 from isobatch.models.pytorch.int8.integer import IntegerTorchRunner
 from isobatch.models.pytorch.int8.modules import described, int8_layers, known_deprecations, quantized_engine, rebuilt
-from isobatch.models.pytorch.int8.scales import round_scales
 from isobatch.models.pytorch.kernels import sums_saturate
 from isobatch.models.spec.artifact_cache import BuildRequest
 from isobatch.models.spec.repairable import Scales
 from isobatch.models.spec.runner import Canonical
+from isobatch.models.spec.templates.network_int8 import round_scales
 from isobatch.models.spec.words import (
     Artifact,
     Effective,
@@ -91,12 +91,20 @@ def quantized(fused: nn.Module, ranges: Ranges, reduce_range: bool) -> nn.Module
 
 def open_static(artifact: Artifact, settings: RunnerSettings) -> StaticInt8Runner:
     """A runner whose activations can be watched. Raises VariantUnavailable on other devices than the CPU."""
-    return StaticInt8Runner(partial(load_network, artifact.folder), settings, artifact.manifest.recipe)
+    runner = StaticInt8Runner(partial(load_network, artifact.folder), settings, artifact.manifest.recipe)
+    runner.files = _files(artifact)
+    return runner
 
 
 def open_dynamic(artifact: Artifact, settings: RunnerSettings) -> Int8Runner:
     """A runner of a dynamically quantized network. Raises VariantUnavailable on other devices than the CPU."""
-    return Int8Runner(partial(load_network, artifact.folder), settings, artifact.manifest.recipe)
+    runner = Int8Runner(partial(load_network, artifact.folder), settings, artifact.manifest.recipe)
+    runner.files = _files(artifact)
+    return runner
+
+
+def _files(artifact: Artifact) -> tuple[Path, ...]:
+    return artifact.folder / WEIGHTS_FILE, artifact.folder / LAYERS_FILE
 
 
 def load_network(folder: Path) -> nn.Module:
@@ -137,7 +145,9 @@ class Int8Runner(IntegerTorchRunner):
         if kind == "power-of-two":
             net = self._loaded()  # packed anew: oneDNN keeps what it prepared for the scales first seen
             if round_scales(net):
-                return self.twin(net)
+                twin = self.twin(net)
+                twin.change = {"power_of_two_scales": True}
+                return twin
         raise VariantUnavailable(
             f"torch's int8 modules here know no {kind} scales", "choose another repair of this variant"
         )

@@ -3,49 +3,26 @@
 from __future__ import annotations
 
 import itertools
-import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.ao.nn import quantized as nnq
-from torch.ao.nn.intrinsic import quantized as nniq
-from torch.ao.nn.quantized import dynamic as nnqd
 
+from isobatch.models.spec.templates.network_int8 import MODULES, inside
+from isobatch.models.spec.templates.network_int8 import (
+    known_deprecations as known_deprecations,  # with the modules that need them
+)
+from isobatch.models.spec.templates.network_int8 import rebuilt as rebuilt  # beside what it takes, see described
 from isobatch.models.spec.words import Json, VariantUnavailable
 from isobatch.models.weights.networks import State
 
 Layers = dict[str, dict[str, Json]]
 """By module name: its type and what it needs besides tensors (scale, zero point, type of the values)."""
 
-_TYPES: dict[str, Any] = {
-    "Conv2d": nnq.Conv2d,
-    "ConvReLU2d": nniq.ConvReLU2d,
-    "Linear": nnq.Linear,
-    "LinearReLU": nniq.LinearReLU,
-    "LinearDynamic": nnqd.Linear,
-    "QFunctional": nnq.QFunctional,
-    "Hardswish": nnq.Hardswish,
-    "Quantize": nnq.Quantize,
-    "DeQuantize": nnq.DeQuantize,
-    "Dropout": nnq.Dropout,
-    "Identity": nn.Identity,  # what was fused into its neighbour
-}
-_SCALED = ("Conv2d", "ConvReLU2d", "Linear", "LinearReLU", "QFunctional")  # by a plain attribute
-_NAMES = {kind: name for name, kind in _TYPES.items()}
-
-
-@contextmanager
-def known_deprecations() -> Iterator[None]:
-    """Silence the three warnings that the eager quantization of torch 2.13 cannot be used without, and no others."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", r"torch\.ao\.quantization is deprecated", DeprecationWarning)
-        warnings.filterwarnings("ignore", r"torch\.quantize_per_tensor, torch\.quantize_per_channel and", UserWarning)
-        # of operators that the network never calls: a QFunctional without an addition
-        warnings.filterwarnings("ignore", r"must run observer before calling calculate_qparams", UserWarning)
-        yield
+_NAMES = {kind: name for name, kind in MODULES.items()}
 
 
 @contextmanager
@@ -82,7 +59,7 @@ def described(net: nn.Module, original: nn.Module) -> tuple[Layers, State]:
     state: State = {}
     before = dict(original.named_modules())
     for name, module in net.named_modules():
-        if _is_inside(name, layers):
+        if inside(name, layers):
             continue
         if type(module) in _NAMES and type(before.get(name)) is not type(module):
             layers[name] = _about(module)
@@ -93,30 +70,6 @@ def described(net: nn.Module, original: nn.Module) -> tuple[Layers, State]:
             own = itertools.chain(module.named_parameters(name, False), module.named_buffers(name, False))
             state |= {key: tensor.detach().contiguous() for key, tensor in own}
     return layers, state
-
-
-def rebuilt(net: nn.Module, layers: Mapping[str, Mapping[str, Json]], state: State) -> nn.Module:
-    """``net``, a skeleton, with its modules replaced by the quantized ones described. Packs for the current engine.
-
-    Raises KeyError where the state lacks a tensor.
-    """
-    plain = {name: tensor for name, tensor in state.items() if not _is_inside(name, layers)}
-    net.load_state_dict(plain, strict=False, assign=True)
-    with known_deprecations():
-        for name, about in layers.items():
-            parent, _, child = name.rpartition(".")
-            replaced = net.get_submodule(name)
-            tensors = {key: state.get(f"{name}.{key}") for key in ("weight", "scales", "zero_points", "bias")}
-            setattr(net.get_submodule(parent), child, _made(about, replaced, tensors))
-    for name, tensor in itertools.chain(net.named_parameters(), net.named_buffers()):
-        if tensor.is_meta:
-            raise KeyError(f"the stored network has no {name}")
-    return net.eval().requires_grad_(False)
-
-
-def _is_inside(name: str, layers: Mapping[str, Any]) -> bool:
-    parents = itertools.accumulate(name.split("."), lambda path, part: f"{path}.{part}")
-    return any(parent in layers for parent in parents)
 
 
 def _about(module: Any) -> dict[str, Json]:
@@ -140,38 +93,3 @@ def _tensors(module: Any) -> State:
     else:
         tensors |= {"scales": weight.q_per_channel_scales(), "zero_points": weight.q_per_channel_zero_points()}
     return tensors if bias is None else tensors | {"bias": bias.detach()}
-
-
-def _made(about: Mapping[str, Json], replaced: Any, tensors: Mapping[str, Tensor | None]) -> nn.Module:
-    kind = about["type"]
-    made: Any
-    match kind:
-        case "Conv2d" | "ConvReLU2d":
-            window = (replaced.kernel_size, replaced.stride, replaced.padding, replaced.dilation)
-            # 1 x 1 channels, since the constructor packs weights of zeros; set_weight_bias brings the real shape
-            made = _TYPES[kind](1, 1, *window, groups=1, bias=False, padding_mode=replaced.padding_mode)
-            made.in_channels, made.out_channels = replaced.in_channels, replaced.out_channels
-            made.groups = replaced.groups
-        case "Linear" | "LinearReLU" | "LinearDynamic":
-            made = _TYPES[kind](1, 1)
-            made.in_features, made.out_features = replaced.in_features, replaced.out_features
-        case "Quantize":
-            made = _TYPES[kind](about["scale"], about["zero_point"], getattr(torch, about["dtype"]))
-        case "Hardswish":
-            made = _TYPES[kind](about["scale"], about["zero_point"])
-        case _:
-            made = _TYPES[kind]()
-    if kind in _SCALED:
-        made.scale, made.zero_point = about["scale"], about["zero_point"]
-    if tensors["weight"] is not None:
-        made.set_weight_bias(_quantized(tensors), tensors["bias"])
-    module: nn.Module = made
-    return module
-
-
-def _quantized(tensors: Mapping[str, Tensor | None]) -> Tensor:
-    weight, scales, zero_points = tensors["weight"], tensors["scales"], tensors["zero_points"]
-    assert weight is not None and scales is not None and zero_points is not None
-    if scales.ndim == 0:
-        return torch._make_per_tensor_quantized_tensor(weight, scales.item(), int(zero_points))
-    return torch._make_per_channel_quantized_tensor(weight, scales, zero_points, 0)

@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
 
 from isobatch.models.spec.repairable import Rescalable
-from isobatch.pipeline.repair.rungs import Bench, Candidate
-from isobatch.pipeline.repair.rungs._scales import rescaled
-
-NAME = "per-sample-scale"
-ORDER = 10
-QUESTION = "Is the network batch-invariant if every sample is quantized as it would be alone?"
+from isobatch.pipeline.repair.rungs import Bench, Candidate, Rung
+from isobatch.pipeline.repair.rungs._scales import with_scales
 
 
 def applies_to(bench: Bench) -> str:
@@ -21,4 +16,13 @@ def applies_to(bench: Bench) -> str:
 
 def apply(bench: Bench) -> Iterator[Candidate]:
     """The one way."""
-    yield Candidate(partial(rescaled, "per-sample", bench.images), "activation scales of each sample alone")
+    yield with_scales("per-sample", bench, "activation scales of each sample alone")
+
+
+RUNG = Rung(
+    name="per-sample-scale",
+    order=10,
+    question="Is the network batch-invariant if every sample is quantized as it would be alone?",
+    applies_to=applies_to,
+    apply=apply,
+)

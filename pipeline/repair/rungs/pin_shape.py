@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import asdict
 from functools import partial
 from typing import Any
 
@@ -11,11 +12,8 @@ import numpy as np
 
 from isobatch.models.spec.runner import WHOLE, Canonical, Rewritable, Runner
 from isobatch.pipeline.records.wording import counted
-from isobatch.pipeline.repair.rungs import Bench, Candidate
+from isobatch.pipeline.repair.rungs import Bench, Candidate, Rung
 
-NAME = "pin-shape"
-ORDER = 50
-QUESTION = "Is the network batch-invariant if every call has the same number of images?"
 _FEW = 4  # images of a call beyond which a single one, padded, is hardly bearable
 
 
@@ -29,7 +27,9 @@ def apply(bench: Bench) -> Iterator[Candidate]:
     sizes = [1, *(n for n in bench.batch_sizes if 1 < n <= min(_FEW, len(bench.images)))]
     seconds = {n: _seconds(bench, n) / n for n in sizes}
     for size in dict.fromkeys([1, min(seconds, key=lambda n: seconds[n])]):
-        yield Candidate(partial(_pinned, size), f"every call of the network has {counted(size, 'image')}")
+        change = {"canonical": {WHOLE: asdict(Canonical(size=size))}}
+        how = f"every call of the network has {counted(size, 'image')}"
+        yield Candidate(partial(_pinned, size), how, change=change)
 
 
 def _pinned(size: int, runner: Any) -> Runner:
@@ -45,3 +45,12 @@ def _seconds(bench: Bench, n: int) -> float:
         bench.runner.run(batch)
         spent.append(time.perf_counter() - begin)
     return min(spent)
+
+
+RUNG = Rung(
+    name="pin-shape",
+    order=50,
+    question="Is the network batch-invariant if every call has the same number of images?",
+    applies_to=applies_to,
+    apply=apply,
+)

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor, nn
 
 from isobatch.models.pytorch import device_runner as torch_device_runner
-from isobatch.models.pytorch.canonical import InCanonicalShape
 from isobatch.models.pytorch.device.devices import Cpu
 from isobatch.models.pytorch.device_runner import DeviceTorchRunner
 from isobatch.models.pytorch.examined import ExaminedTorchRunner
@@ -17,6 +16,7 @@ from isobatch.models.pytorch.tensors import Form, memory_like
 from isobatch.models.spec.interventions import Logged, Probed, Threaded, Widened
 from isobatch.models.spec.repairable import Streaming
 from isobatch.models.spec.runner import WHOLE, Canonical, Clocked, Inspectable, Rewritable
+from isobatch.models.spec.templates.network_canonical import InCanonicalShape
 from isobatch.models.spec.words import CudaOptions, RunnerSettings
 from isobatch.models.user_networks import ModuleRunner
 from tests.models.pytorch.small_networks import pixels, seeded, watched

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from isobatch.models.registry import all_variants
+from isobatch.models.registry import all_variants, installed
 from isobatch.pipeline.config.config import Config, explains, read_config
 from isobatch.pipeline.config.flags import study_parser
 from isobatch.pipeline.config.policy_flags import read_policy
@@ -14,8 +14,10 @@ def config(*argv: str) -> Config:
     return read_config(study_parser().parse_args(argv))
 
 
-def test_all_is_every_variant_not_marked_optional() -> None:
-    assert config().variants == tuple(row.name for row in all_variants() if not row.optional)
+def test_all_is_every_variant_not_marked_optional_whose_extra_is_installed() -> None:
+    rows = [row for row in all_variants() if not row.optional]
+    assert config().variants == tuple(row.name for row in rows if not row.extra or installed(row))
+    assert {row.name for row in rows if not row.extra} <= set(config().variants)
 
 
 def test_named_variants_keep_their_order_once() -> None:
@@ -124,3 +126,17 @@ def test_reports_of_earlier_versions_say_by_true_or_false_whether_they_explain()
 def test_repairs_are_skipped_on_request(flags: list[str], expected: tuple[bool, bool]) -> None:
     found = read_config(study_parser().parse_args(["--variants", "fp32", *flags]))
     assert (explains(found.decisive()), found.repair) == expected
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [([], 60.0), (["--quick"], 20.0), (["--quick", "--race-seconds", "5"], 5.0), (["--race-seconds", "0"], 0.0)],
+)
+def test_the_race_has_a_minute_unless_told_otherwise(flags: list[str], expected: float) -> None:
+    assert config("--variants", "fp32", *flags).race_s == expected
+
+
+def test_margins_and_limits_of_cost_are_part_of_the_policy() -> None:
+    found = config("--cost-margin", "3", "--max-latency-p99-ms", "20").policy
+    assert (found.cost_margin, found.max_latency_p99_ms) == (3.0, 20.0)
+    assert config().policy.cost_margin is None  # the policy's own default

@@ -122,7 +122,7 @@ def test_a_policy_in_words() -> None:
     policy = Policy(max_accuracy_drop=0.5, max_latency_ms=20, max_size_mb=30, objective="latency")
     assert describe(policy) == (
         "batch-invariant, top-1 drop at most 0.5 points, the reference's answer on at least 90 % of the images, "
-        "at most 20 ms for one image, at most 30 MB, lowest latency"
+        "at most 20 ms for a call, at most 30 MB, lowest latency"
     )
     assert describe(Policy(stability="none", min_agreement=75)) == (
         "any stability, the reference's answer on at least 75 % of the images, most images a second"

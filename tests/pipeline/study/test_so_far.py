@@ -31,7 +31,7 @@ def test_a_study_that_is_stopped_leaves_what_it_knows(
     assert "ort-int8-dynamic: batch-variant: " in ended.stderr
     assert "report.html" in ended.stderr
     found = report(tmp_path / "run")
-    assert found["pending"] == ["origins and repairs", "recommendation"]
+    assert found["pending"] == ["origins and repairs", "race", "recommendation"]
     assert [one["verdict"] is not None for one in found["variants"]] == [True, True]
     assert found["answer"] and found["recommendation"] is None
     assert all(one["cost"] for one in found["variants"])

@@ -4,13 +4,15 @@ from collections.abc import Iterator
 
 import pytest
 
+from isobatch.pipeline.decide.recommend import recommend
 from isobatch.pipeline.records import study as r
 from isobatch.pipeline.records.study import Study
 from isobatch.reports import blocks
 from isobatch.reports.blocks import Block, Code, Line, Link
 from isobatch.reports.sections import Section, all_sections, write_all
 from isobatch.reports.sections.answer import headline, not_measured, price, scope
-from tests.reports import explained, studies
+from isobatch.reports.sections.race import in_short
+from tests.reports import studies
 
 SECTIONS = all_sections()
 STUDIES = list(studies.ALL)
@@ -94,10 +96,12 @@ def test_the_choice_is_the_headline_and_marked_in_the_overview() -> None:
 
 
 def test_the_price_is_told_against_the_fastest_and_fp32() -> None:
-    text = words(price(studies.full()))
+    accurate = studies.measured(studies.ROWS[4]._replace(top1=0.976))
+    found = [accurate if one.name == accurate.name else one for one in studies.full().variants]
+    text = words(price(studies.study(found)))
     assert "39 % less throughput than the fastest, int8-x86, which is batch-variant" in text
-    assert "106 img/s against 174 img/s" in text
-    assert "5.4 x the throughput of fp32" in text
+    assert "batch-variant: 106 img/s at N = 8" in text
+    assert "About 2.8 x the throughput of ort-fp32" in text
 
 
 def test_a_repaired_choice_has_its_price_too() -> None:
@@ -105,8 +109,7 @@ def test_a_repaired_choice_has_its_price_too() -> None:
     assert study.recommendation is not None
     assert words(headline(study.recommendation)) == "Deploy int8-x86+surgical, 8 images at a time"
     text = words(price(study))
-    assert "6 % less throughput than the fastest, int8-x86, which is batch-variant: 164 img/s against 174 img/s" in text
-    assert "8.3 x the throughput of fp32" in text
+    assert "About 6 % less throughput than the fastest, int8-x86, which is batch-variant: 164 img/s at N = 8" in text
     (figures,) = [b for b in written("answer", study) if isinstance(b, blocks.KeyFigures)]
     assert (figures.items[-1].label, figures.items[-1].value) == ("Price of stability", "6 % slower")
 
@@ -122,19 +125,45 @@ def test_a_repaired_choice_is_marked_in_the_overview_and_joined_in_the_picture()
     assert [value["name"] for value in figure.spec["data"]["values"] if value["chosen"]] == ["int8-x86+surgical"]
 
 
-def test_a_repair_that_loses_nothing_has_no_price() -> None:
-    row = studies.ROWS[0]
-    repair = r.Repair(name="surgical", batch_invariant=True, scope="", throughput_ratio={"8": explained.ratio(1.02)})
-    study = studies.study([studies.measured(row).model_copy(update={"repairs": [repair]})])
-    assert study.recommendation is not None
-    decided = study.recommendation.model_copy(update={"chosen": "fp32+surgical"})
-    text = words(price(study.model_copy(update={"recommendation": decided})))
-    assert text == "Nothing: the fastest, fp32, is no faster than its 20.2 img/s at N = 8."
-
-
 def test_the_fastest_has_no_price() -> None:
     study = studies.study([studies.measured(studies.ROWS[9])])
-    assert words(price(study)).startswith("Nothing: it is the fastest of 1 measured variant, 106 img/s at N = 8.")
+    text = words(price(study))
+    assert text == "Nothing: none that meets every other demand is faster, 106 img/s at N = 8."
+
+
+def decided(study: Study) -> r.Recommendation:
+    assert study.recommendation is not None
+    return study.recommendation
+
+
+def test_the_first_screen_says_what_decided_the_runner_up_and_how_sure_that_is() -> None:
+    study = studies.full()
+    text = in_short(study)
+    told = "runner-up ort-int8-qoperator, 1.02 x the time; sureness 100 %; 40 rounds."
+    assert text == f"Decided by speed; {told}"
+    unsure = decided(study).model_copy(update={"sureness": r.Sureness(share=0.79, resamples=4000)})
+    assert words(headline(unsure)) == "Deploy ort-int8, 8 images at a time; ort-int8-qoperator is as good"
+
+
+def test_an_unsteady_race_and_none_at_all_are_said() -> None:
+    study = studies.full()
+    shaky = decided(study).race.model_copy(update={"unsteady": True})  # type: ignore[union-attr]
+    found = study.model_copy(update={"recommendation": decided(study).model_copy(update={"race": shaky})})
+    assert in_short(found).endswith("40 rounds, timings are unsteady.")
+    none = recommend(study.variants, decided(study).policy)
+    assert in_short(study.model_copy(update={"recommendation": none})).endswith("no race was run.")
+    older = decided(study).model_copy(update={"decided_by": None})
+    assert in_short(study.model_copy(update={"recommendation": older})) == ""
+
+
+def test_the_race_is_one_row_a_contestant() -> None:
+    (table,) = [block for block in written("race", studies.full()) if isinstance(block, blocks.Table)]
+    rows = {row[0]: row for row in table.rows}
+    assert rows["ort-int8"][1:4] == ("8", "1.00, 1.00 to 1.00", "the fastest")
+    assert rows["ort-int8-qoperator"][3] == "as fast" and rows["int8-x86"][3] == "no candidate"
+    assert rows["ort-int8"][5:8] == ("undecided", "undecided", "40")
+    (told,) = [block for block in written("race", studies.full()) if isinstance(block, blocks.Bullets)]
+    assert [words(item) for item in told.items] == ["Not raced: fp32: clearly slower."]
 
 
 def test_what_was_not_measured_is_named() -> None:

@@ -1,0 +1,237 @@
+"""How often the choice is right: ``python -m benchmarks.decision record|replay|studies ...``.
+
+``record OUT.json --seconds S``: races the int8 variants of a network for so long, all rounds kept.
+``replay RACE.json TRUTH.json``: decisions replayed from the rounds of one recording, drawn again with replacement, with
+a share of disturbed rounds planted among them; what is true comes from the rounds of the other recording (200 or more).
+A table of coverage, choices within 5 % of the fastest, dominated choices, widths, and false decisions at a ratio of
+exactly the margin.
+``studies -- ARGS``: five whole quick studies in a row, the last one beside a busy process; what each of them chose.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isobatch.models.registry import find_variant
+from isobatch.pipeline.config.config import Config
+from isobatch.pipeline.decide.choice import Contender, choose
+from isobatch.pipeline.decide.race import LOOKS, ratios
+from isobatch.pipeline.prepare.artifacts import build_artifacts
+from isobatch.pipeline.prepare.inputs import prepare_inputs
+from isobatch.pipeline.prepare.run_folder import open_run
+from isobatch.pipeline.prepare.state import Stages
+from isobatch.pipeline.prepare.weights import prepare_weights
+from isobatch.pipeline.race.contestant import Contestant
+from isobatch.pipeline.race.rounds import Entry, Tally, race
+from isobatch.pipeline.storage.places import cache_root
+from isobatch.pipeline.workers.engines.local import LocalEngine
+from isobatch.pipeline.workers.pool import Workers
+from isobatch.pipeline.workers.wire import artifact_json
+from isobatch.reports.screen.progress import Progress
+
+MARGIN = 0.05
+VARIANTS = "int8-fbgemm,int8-x86,int8-onednn,ort-int8,ort-int8-qoperator"
+STUDIES = 5
+_PLANTED = 0.1  # of the rounds of a replayed race: one call of them takes up to three times as long
+
+
+def record(arguments: argparse.Namespace) -> None:
+    """Race for a time, and write each contestant's seconds an image, round by round."""
+    names, n = tuple(arguments.variants.split(",")), arguments.n
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as opened:
+        progress = opened.enter_context(Progress(quiet=False, stream=sys.stderr))
+        config = Config(
+            names,
+            arguments.model,
+            None,
+            arguments.weights,
+            "digits",
+            max(8, n),
+            image_size=arguments.image_size,
+            threads=(2,),
+            out=f"{folder}/run",
+        )
+        workers = opened.enter_context(Workers(600))
+        run = opened.enter_context(closing(open_run(config)))
+        stages = Stages(config, run, cache_root(), workers, progress, LocalEngine(workers, 1))
+        prepare_inputs(stages, prepare_weights(stages))
+        build_artifacts(stages)
+        entries = [_entry(stages, spec.name, n, opened) for spec in stages.specs if spec.role == "candidate"]
+
+        def told(tally: Tally) -> None:
+            progress.step(f"round {tally.run}, {tally.disturbed} disturbed", 0.0)
+
+        tally = race(entries, arguments.seconds, lambda tally: tally.rounds >= arguments.rounds, told)
+        stages.run.discard()
+    found = {
+        "n": n,
+        "rounds": tally.rounds,
+        "disturbed": tally.disturbed,
+        "unsteady": tally.unsteady,
+        "seconds": {one.name: [s / n for s in one.call_s] for one in entries if one.dropped is None},
+        "dropped": {one.name: one.dropped for one in entries if one.dropped},
+    }
+    arguments.file.write_text(json.dumps(found))
+    print(f"{arguments.file}: {tally.rounds} rounds, {tally.disturbed} disturbed, {tally.seconds:.0f} s")
+
+
+def _entry(stages: Stages, name: str, n: int, opened: ExitStack) -> Entry:
+    prepared = stages.sets[-1]
+    setting = stages.base_of(find_variant(name))
+    payload = {
+        "variant": name,
+        "settings": setting.runner,
+        "artifact": artifact_json(stages.artifacts[name, prepared.record.name]),
+        "images": prepared.evaluation.to_json(),
+        "recipe": {},
+        "examples": {},
+    }
+    contestant = opened.enter_context(Contestant(stages.workers, setting.environment, payload))
+    entry = Entry(name, contestant, n, 60.0, 300.0)
+    entry.open()
+    return entry
+
+
+def replay(arguments: argparse.Namespace) -> None:
+    """Decide again and again from resampled rounds, and compare with the truth of another race."""
+    recorded, truth = (json.loads(path.read_text()) for path in (arguments.race, arguments.truth))
+    names = [name for name in recorded["seconds"] if name in truth["seconds"]]
+    times, true = (_table(one, names) for one in (recorded, truth))
+    real = ratios(true).ratio
+    drawn = np.random.default_rng(arguments.seed)
+    print(f"truth, {len(true)} rounds: {', '.join(f'{n} {r:.3f}' for n, r in zip(names, real, strict=True))}")
+    print(f"recording: {len(times)} rounds, {recorded['disturbed']} disturbed beside them")
+    rows = [_decision(_planted(times, drawn, arguments.planted), names, real) for _ in range(arguments.decisions)]
+    print(f"{arguments.decisions} decisions, {arguments.planted:.0%} of the rounds disturbed:")
+    print(f"  chosen within 5 % of the fastest   {_share(rows, 'near')}")
+    print(f"  dominated choices                  {_share(rows, 'dominated')}")
+    print(f"  intervals that cover               {np.mean([c for row in rows for c in row['covers']]):.1%}")
+    print(f"  false standings                    {_share(rows, 'false')}")
+    print(f"  median width of an interval        {np.median([w for row in rows for w in row['widths']]):.3f}")
+    print(f"  median rounds                      {np.median([row['rounds'] for row in rows]):.0f}")
+    print(f"  median sureness                    {np.median([row['share'] for row in rows]):.2f}")
+    null = [_null(times[:, 0], drawn, arguments.planted) for _ in range(arguments.decisions)]
+    print(f"null, a true ratio of 1.05: false decisions {np.mean(null):.1%}")
+
+
+def _table(recorded: dict[str, Any], names: Sequence[str]) -> NDArray[np.float64]:
+    return np.array([recorded["seconds"][name] for name in names]).T
+
+
+def _planted(times: NDArray[np.float64], drawn: np.random.Generator, share: float) -> NDArray[np.float64]:
+    """As many rounds as the last look needs, drawn with replacement; in some of them one call is disturbed."""
+    found = times[drawn.integers(0, len(times), LOOKS[-1])].copy()
+    for row in np.flatnonzero(drawn.random(len(found)) < share):
+        found[row, drawn.integers(0, found.shape[1])] *= drawn.uniform(1.1, 3.0)
+    return found
+
+
+def _looked(times: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The rounds after which a race would have ended."""
+    for look in LOOKS:
+        if ratios(times[:look], resamples=1000).decided(MARGIN):
+            return times[:look]
+    return times
+
+
+def _decision(times: NDArray[np.float64], names: Sequence[str], real: NDArray[np.float64]) -> dict[str, Any]:
+    """One race as it would have ended: what was chosen, and whether what it said is true."""
+    ended = _looked(times)
+    found = choose([Contender(name, tuple(ended[:, at])) for at, name in enumerate(names)], MARGIN)
+    chosen, seen = names.index(found.chosen), found.ratios
+    assert seen is not None and seen.low is not None and seen.high is not None
+    covers = [bool(seen.low[at] <= real[at] <= seen.high[at]) for at in range(len(names)) if at != seen.leader]
+    slower = [found.standings[name] == "slower" and real[at] < 1 + MARGIN for at, name in enumerate(names)]
+    as_fast = [found.standings[name] == "as-fast" and real[at] > 1 + MARGIN for at, name in enumerate(names)]
+    return {
+        "near": bool(real[chosen] <= 1 + MARGIN),
+        "dominated": bool(real[chosen] > 1 + MARGIN and found.standings[found.chosen] != "leader"),
+        "covers": covers,
+        "false": any(slower) or any(as_fast),
+        "widths": [float(seen.high[at] - seen.low[at]) for at in range(len(names)) if at != seen.leader],
+        "rounds": len(ended),
+        "share": found.share,
+    }
+
+
+def _null(column: NDArray[np.float64], drawn: np.random.Generator, planted: float) -> bool:
+    """Two contestants of one contestant's own noise, the second slower by exactly the margin: is anything decided?
+
+    The two calls of a round are those of two rounds close to one another, either way round, never the same: each has
+    noise of its own, and the drift of the recording is in both.
+    """
+    rows = drawn.integers(3, len(column) - 3, LOOKS[-1])
+    apart = drawn.integers(1, 4, len(rows)) * drawn.choice([-1, 1], len(rows))
+    times = np.stack([column[rows], column[rows + apart] * (1 + MARGIN)], axis=1)
+    for row in np.flatnonzero(drawn.random(len(times)) < planted):
+        times[row, drawn.integers(0, 2)] *= drawn.uniform(1.1, 3.0)
+    return any(ratios(times[:look], resamples=1000).decided(MARGIN) for look in LOOKS)
+
+
+def _share(rows: Sequence[dict[str, Any]], name: str) -> str:
+    return f"{np.mean([row[name] for row in rows]):.1%}"
+
+
+def studies(arguments: argparse.Namespace) -> None:
+    """Five quick studies in a row; beside the last one a process that keeps a core busy."""
+    for at in range(STUDIES):
+        busy = subprocess.Popen([sys.executable, "-c", "while True: pass"]) if at == STUDIES - 1 else None
+        with tempfile.TemporaryDirectory() as folder:
+            command = [sys.executable, "run.py", "--quick", "--quiet", "--out", f"{folder}/run", *arguments.rest]
+            subprocess.run(command, stdout=subprocess.DEVNULL)
+            if busy is not None:
+                busy.kill()
+                busy.wait()
+            decided = json.loads(Path(folder, "run", "report.json").read_text())["recommendation"]
+        shown = decided["race"] or {"ratios": {}, "rounds": 0, "unsteady": None}
+        ratio = shown["ratios"].get(decided["chosen"], {}).get("median")
+        sure = (decided["sureness"] or {}).get("share")
+        beside = " (a core was busy)" if busy is not None else ""
+        print(
+            f"{at + 1}: {decided['chosen']}, ratio to the fastest {ratio}, runner-up {decided['runner_up']}, sureness "
+            f"{sure}, {shown['rounds']} rounds, unsteady: {shown['unsteady']}{beside}",
+            flush=True,
+        )
+
+
+def main() -> None:
+    """Run one of the three."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(required=True)
+    recording = commands.add_parser("record")
+    recording.add_argument("file", type=Path)
+    recording.add_argument("--variants", default=VARIANTS)
+    recording.add_argument("--model", default="resnet50")
+    recording.add_argument("--weights", default="auto")
+    recording.add_argument("--image-size", type=int)
+    recording.add_argument("--n", type=int, default=8)
+    recording.add_argument("--rounds", type=int, default=200)
+    recording.add_argument("--seconds", type=float, default=600.0)
+    recording.set_defaults(run=record)
+    replaying = commands.add_parser("replay")
+    replaying.add_argument("race", type=Path)
+    replaying.add_argument("truth", type=Path)
+    replaying.add_argument("--decisions", type=int, default=1000)
+    replaying.add_argument("--planted", type=float, default=_PLANTED)
+    replaying.add_argument("--seed", type=int, default=0)
+    replaying.set_defaults(run=replay)
+    whole = commands.add_parser("studies")
+    whole.add_argument("rest", nargs="*")
+    whole.set_defaults(run=studies)
+    arguments = parser.parse_args()
+    arguments.run(arguments)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,151 @@
+"""The last part of every shipped network.py for torch: the stored numbers read, the network built, repaired and run."""
+
+from __future__ import annotations
+
+import json
+from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from isobatch.models.spec.templates.network_canonical import Cut, InCanonicalShape
+from isobatch.models.spec.templates.network_int8 import rebuilt, round_scales
+from isobatch.models.spec.templates.network_torchvision import OPTIONS, operators_defined
+
+# -- from here on: part of every script --
+
+FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
+TYPES = {
+    "F64": torch.float64,
+    "F32": torch.float32,
+    "F16": torch.float16,
+    "BF16": torch.bfloat16,
+    "I64": torch.int64,
+    "I32": torch.int32,
+    "I8": torch.int8,
+    "U8": torch.uint8,
+    "BOOL": torch.bool,
+}
+COMPUTED_IN = {
+    "float64": torch.float64,
+    "float32": torch.float32,
+    "float16": torch.float16,
+    "bfloat16": torch.bfloat16,
+}
+
+
+def tensors_of(path: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file by name, each in memory that torch aligned: the format read by plain code."""
+    data = path.read_bytes()
+    start = 8 + int.from_bytes(data[:8], "little")
+    found = {}
+    for name, about in json.loads(data[8:start]).items():
+        if name != "__metadata__":
+            first, last = about["data_offsets"]
+            kind = TYPES[about["dtype"]]
+            values = torch.empty(0, dtype=kind)
+            if last > first:
+                values = torch.frombuffer(bytearray(data[start + first : start + last]), dtype=kind)
+            found[name] = values.reshape(about["shape"]).clone()
+    return found
+
+
+def float_network(about: dict[str, Any], state: dict[str, Tensor]) -> nn.Module:
+    """torchvision's network of that name with these tensors."""
+    net = skeleton(about["model"], about)
+    named = OrderedDict(state)
+    # The versions of the modules, which a safetensors file does not carry: MNASNet refuses a state dict without.
+    named._metadata = net.state_dict()._metadata  # type: ignore[attr-defined]
+    net.load_state_dict(named, assign=True)
+    return net.eval().requires_grad_(False)
+
+
+def quantized_network(about: dict[str, Any], state: dict[str, Tensor]) -> nn.Module:
+    """The network with its int8 layers, packed for the current engine."""
+    if about["quantizable"]:
+        net = skeleton(f"quantized_{about['model']}", about, quantize=False)
+    else:
+        net = skeleton(about["model"], about)
+    return rebuilt(net, about["layers"], state)
+
+
+def skeleton(name: str, about: dict[str, Any], **options: Any) -> nn.Module:
+    """The network whose values do not matter yet."""
+    from torchvision.models import get_model
+
+    with torch.random.fork_rng(devices=[]):
+        options |= OPTIONS.get(about["model"], {})
+        net: nn.Module = get_model(name, weights=None, num_classes=about["num_classes"], **options)
+    return net.eval()
+
+
+def repaired(net: nn.Module, repair: dict[str, Any]) -> nn.Module:
+    """The network with what its repair changes: its scales, or the shapes in which some of its layers run."""
+    if repair.get("power_of_two_scales"):
+        round_scales(net)
+    for cut in repair.get("layers", ()):
+        given, gave = tuple(cut["given"]), tuple(cut["gave"])
+        in_shape(net, cut["module"], cut["methods"], Cut(cut["size"], cut["up_to"], cut["least"], given, gave))
+    if whole := repair.get("whole"):
+        return InCanonicalShape(net, whole["size"], whole["up_to"], whole["least"]).eval()
+    return net
+
+
+def in_shape(net: nn.Module, path: str, methods: list[str], cut: Cut) -> None:
+    """Let one module, wherever it stands in the network, be called in the shapes of a cut."""
+    module = net.get_submodule(path)
+    if methods == ["forward"] and cut.of_one_tensor:
+        places = [(parent, name) for parent in net.modules() for name, child in parent._modules.items()]
+        instead = cut.around(module)
+        for parent, name in places:
+            if parent._modules[name] is module:
+                parent._modules[name] = instead
+        return
+    for name in methods:
+        module.__dict__[name] = called_in_parts(cut, getattr(module, name))
+
+
+def called_in_parts(cut: Cut, function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function, called with parts of its rows."""
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        return cut(function, *args, **kwargs)
+
+    return call
+
+
+def opened(folder: Path, settings: dict[str, Any], threads: int) -> Callable[[NDArray[np.float32]], NDArray[Any]]:
+    """A function from float32 images [n, channels, height, width] to the network's outputs [n, ...].
+
+    Sets torch's threads and quantized engine for the process. Outputs of bfloat16 come as their bits, uint16.
+    """
+    if torch.get_num_interop_threads() != 1:
+        torch.set_num_interop_threads(1)  # only once in a process
+    torch.set_num_threads(threads)
+    torch.backends.quantized.engine = settings["engine"]
+    definitions = operators_defined()
+    state = tensors_of(folder / "weights.safetensors")
+    if (folder / "layers.json").is_file():
+        net = quantized_network(json.loads((folder / "layers.json").read_text(encoding="utf-8")), state)
+    else:
+        net = float_network(json.loads((folder / "network.json").read_text(encoding="utf-8")), state)
+    kind, layout = COMPUTED_IN[settings["type"]], FORMATS[settings["memory_format"]]
+    net = net.to(kind).to(memory_format=layout)  # type: ignore[call-overload]  # missing in torch's stubs
+    if (folder / "repair.json").is_file():
+        net = repaired(net, json.loads((folder / "repair.json").read_text(encoding="utf-8")))
+
+    def run(images: NDArray[np.float32]) -> NDArray[Any]:
+        # copied into memory that torch aligned: where numpy's array lies must not decide which kernel runs
+        given = torch.from_numpy(images).to(dtype=kind, memory_format=layout, copy=True)
+        with torch.inference_mode():
+            outputs = net(given)
+        values = outputs.view(torch.uint16) if outputs.dtype == torch.bfloat16 else outputs
+        return np.array(values.numpy())
+
+    run.definitions = definitions  # type: ignore[attr-defined]  # dropped, they would take the operators away again
+    return run

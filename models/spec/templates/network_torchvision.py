@@ -1,0 +1,40 @@
+"""A part of every shipped network.py: what torchvision needs before it can be imported, and how it is asked."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import torch
+
+# -- from here on: part of every script --
+
+# As torchvision sets them itself when it loads its trained weights: the auxiliary heads serve training only.
+WITHOUT_AUXILIARY = {"aux_logits": False, "init_weights": False, "transform_input": True}
+OPTIONS = {"googlenet": WITHOUT_AUXILIARY, "inception_v3": WITHOUT_AUXILIARY}
+
+
+def operators_defined() -> Any:
+    """None where torchvision's own operators can be loaded here; else what defines two of them as long as it lives.
+
+    torchvision's wheel is built against CUDA's torch. With a CPU-only torch its extension cannot load, and the import
+    then dies with "operator torchvision::nms does not exist": fake kernels are registered for operators that nobody
+    defined. Defining the two schemas first cures it; calling them still fails, and no classifier does.
+    """
+    spec = importlib.util.find_spec("torchvision")
+    if spec is None or spec.origin is None:
+        raise ImportError("torchvision is not installed; install it beside torch")
+    try:
+        # the suffix differs between platforms and wheels: _C.so, _C.pyd, _C.cpython-311-x86_64-linux-gnu.so
+        for library in sorted(Path(spec.origin).parent.glob("_C.*")):
+            torch.ops.load_library(library)  # type: ignore[no-untyped-call]
+    except OSError:
+        pass
+    if hasattr(torch.ops.torchvision, "nms"):
+        return None
+    definitions = torch.library.Library("torchvision", "FRAGMENT")  # type: ignore[no-untyped-call]
+    for operator in ("nms", "qnms"):
+        schema = f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
+        definitions.define(schema)  # type: ignore[no-untyped-call]
+    return definitions

@@ -1,0 +1,47 @@
+"""At which N a variant may be run under a policy, and what it costs there as far as the evidence's passes tell."""
+
+from __future__ import annotations
+
+from isobatch.pipeline.records.study import Cost, Policy
+
+_SAFELY = 0.95  # of the limit: what a preliminary time has to keep, so that the race's own limit keeps it too
+
+
+def call_seconds(cost: Cost) -> dict[int, float]:
+    """By N: the median seconds of a call in the passes, for orientation."""
+    found = {int(n): int(n) / one.median for n, one in cost.throughput_img_s.items() if one.median > 0}
+    if cost.latency_ms is not None:
+        found.setdefault(1, cost.latency_ms.median / 1e3)
+    return dict(sorted(found.items()))
+
+
+def admissible(cost: Cost, policy: Policy) -> dict[int, float]:
+    """By N: the seconds of a call, at those N that the objective and the limit on latency leave open.
+
+    N that keep the limit safely, if there are any; else those that keep it at all.
+    """
+    found = call_seconds(cost)
+    if policy.objective == "latency":
+        found = {1: cost.latency_ms.median / 1e3} if cost.latency_ms else {}
+    if policy.max_latency_ms is None:
+        return found
+    limit = policy.max_latency_ms / 1e3
+    safe = {n: seconds for n, seconds in found.items() if seconds <= _SAFELY * limit}
+    return safe or {n: seconds for n, seconds in found.items() if seconds <= limit}
+
+
+def roughly(cost: Cost | None, policy: Policy) -> tuple[int, float] | None:
+    """The best open N and seconds an image there, by the passes; None where nothing was timed or no N is open."""
+    open_to = admissible(cost, policy) if cost else {}
+    if not open_to:
+        return None
+    best = min(open_to, key=lambda n: open_to[n] / n)
+    return best, open_to[best] / best
+
+
+def promising(cost: Cost, policy: Policy, most: int = 3, within: float = 1.15) -> list[int]:
+    """The N worth a preliminary: the best of the passes, and up to ``most`` in all that are nearly as good there."""
+    open_to = admissible(cost, policy)
+    order = sorted(open_to, key=lambda n: open_to[n] / n)
+    best = open_to[order[0]] / order[0] if order else 0.0
+    return [n for n in order[:most] if open_to[n] / n <= within * best]

@@ -1,0 +1,196 @@
+"""The choice among candidates, a pure function: the cheapest, then what is better among those shown to be as cheap."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isobatch.pipeline.compare.statistics import ALPHA, holm, mcnemar_p
+from isobatch.pipeline.decide.race import Ratios, Standing, ratios
+
+CLEARLY_LESS_ERROR = 0.9
+"""An error is clearly smaller than another below so much of it."""
+
+Criterion = Literal["only-candidate", "speed", "stability", "accuracy", "error", "size", "passes"]
+
+
+@dataclass(frozen=True, eq=False)
+class Contender:
+    """A candidate that meets every demand but cost, by what it is chosen.
+
+    ``seconds``: one a round of the race; empty where it was not raced. ``roughly``: the same as the passes had it.
+    ``rank``: of its stability, 0 is best. ``right``: which labelled images it answers rightly; None: not known.
+    ``error``: the median relative error against the reference; None: not known.
+    """
+
+    name: str
+    seconds: tuple[float, ...] = ()
+    roughly: float | None = None
+    rank: int = 0
+    right: NDArray[np.bool_] | None = None
+    error: float | None = None
+    size: int = 0
+
+    @property
+    def hits(self) -> int | None:
+        """How many labelled images it answers rightly."""
+        return None if self.right is None else int(self.right.sum())
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What is chosen, by what, and how sure that is. ``standings``: of all that were raced, towards ``leader``.
+
+    ``share``: of the resamples in which the same one is chosen; None without a race of enough rounds.
+    """
+
+    chosen: str
+    leader: str
+    decided_by: Criterion
+    runner_up: str | None
+    standings: dict[str, Standing]
+    ratios: Ratios | None
+    raced: tuple[str, ...]
+    share: float | None = None
+    resamples: int = 0
+
+
+def choose(contenders: Sequence[Contender], margin: float, by_size: bool = False) -> Choice:
+    """The choice among at least one contender; ``margin``: the share of cost (0.05) within which two count as equal.
+
+    ``by_size``: only the smallest and those within the margin of it are eligible; among these, cost decides as ever.
+    Those that were raced go before those that were not. Raises ValueError without a contender.
+    """
+    if not contenders:
+        raise ValueError("there is nothing to choose from")
+    if by_size:
+        smallest = min(one.size for one in contenders)
+        contenders = [one for one in contenders if one.size <= smallest * (1 + margin)]
+    rounds = max(len(one.seconds) for one in contenders)
+    raced = [one for one in contenders if rounds and len(one.seconds) == rounds]
+    if not raced:
+        return _by_passes(contenders)
+    found = ratios(np.array([one.seconds for one in raced]).T)
+    decide = _decider(raced, found, margin)
+    names = tuple(one.name for one in raced)
+    standings = {name: found.standing(at, margin) for at, name in enumerate(names)}
+    chosen, criterion = decide(found.leader, _tied(found, found.ratio, margin))
+    share, resamples, others = None, 0, Counter[int]()
+    if found.resampled is not None and len(contenders) > 1:
+        resamples = len(found.resampled)
+        others = Counter(decide(int(row.argmin()), _tied(found, row, margin))[0] for row in found.resampled)
+        share = others.pop(chosen, 0) / resamples
+    second = others.most_common(1)[0][0] if others else _second(found, chosen)
+    if len(contenders) == 1:
+        criterion = "only-candidate"
+    return Choice(
+        chosen=names[chosen],
+        leader=names[found.leader],
+        decided_by=criterion,
+        runner_up=None if second is None else names[second],
+        standings=standings,
+        ratios=found,
+        raced=names,
+        share=share,
+        resamples=resamples,
+    )
+
+
+def _by_passes(contenders: Sequence[Contender]) -> Choice:
+    """Without a race: the cheapest in the passes, for orientation; ties are not shown, so none is broken."""
+    order = sorted(contenders, key=lambda one: np.inf if one.roughly is None else one.roughly)
+    only: Criterion = "only-candidate" if len(order) == 1 else "passes"
+    second = order[1].name if len(order) > 1 else None
+    return Choice(order[0].name, order[0].name, only, second, {}, None, ())
+
+
+def _second(found: Ratios, chosen: int) -> int | None:
+    """Of the others the cheapest."""
+    others = [at for at in range(len(found.ratio)) if at != chosen]
+    return min(others, key=lambda at: float(found.ratio[at]), default=None)
+
+
+def _tied(found: Ratios, ratio: NDArray[np.float64], margin: float) -> frozenset[int]:
+    """Those shown to be as fast as the leader of these ratios: by their intervals, and in this resample too."""
+    shown = [found.standing(at, margin) in ("leader", "as-fast") for at in range(len(ratio))]
+    return frozenset(at for at, one in enumerate(ratio) if shown[at] and one <= 1 + margin)
+
+
+def _decider(
+    raced: Sequence[Contender], found: Ratios, margin: float
+) -> Callable[[int, frozenset[int]], tuple[int, Criterion]]:
+    """From the leader and those as fast to the one chosen and what decided: remembered, as resamples ask the same."""
+
+    @cache
+    def decide(leader: int, tied: frozenset[int]) -> tuple[int, Criterion]:
+        left, first = set(tied | {leader}), leader
+        while True:
+            chosen, criterion = _best(raced, first, sorted(left), margin)
+            if len(left) == 1 or not dominated(chosen, tied):
+                return chosen, "stability" if criterion == "speed" and first != leader else criterion
+            left.remove(chosen)
+            first = min(left, key=lambda at: float(found.ratio[at])) if chosen == first else first
+
+    def dominated(at: int, tied: frozenset[int]) -> bool:
+        no_dearer = [other for other in range(len(raced)) if other in tied or found.ratio[other] <= found.ratio[at]]
+        rivals = [raced[other] for other in no_dearer if other != at]
+        return any(dominates(one, raced[at], margin, ALPHA / len(rivals)) for one in rivals)
+
+    return decide
+
+
+def dominates(one: Contender, other: Contender, margin: float, alpha: float = ALPHA) -> bool:
+    """Whether one that costs no more equals or beats another in stability, accuracy, error and size, and clearly in
+    one of them. What is not known of one and known of the other neither equals nor beats. ``alpha``: of the accuracy.
+    """
+    if (one.hits is None) != (other.hits is None) or (one.error is None) != (other.error is None):
+        return False
+    equals = (
+        one.rank <= other.rank
+        and (one.hits or 0) >= (other.hits or 0)
+        and (one.error or 0.0) <= (other.error or 0.0)
+        and one.size <= other.size
+    )
+    clearly = (
+        one.rank < other.rank
+        or _p_more_accurate(one, other) <= alpha
+        or _clearly_less_error(one, other)
+        or one.size * (1 + margin) < other.size
+    )
+    return equals and clearly
+
+
+def _best(raced: Sequence[Contender], leader: int, tied: Sequence[int], margin: float) -> tuple[int, Criterion]:
+    """Accuracy against the leader, else error, else size, else the leader itself."""
+    first = raced[leader]
+    others = [at for at in sorted(tied) if at != leader]
+    better = holm([_p_more_accurate(raced[at], first) for at in others])
+    worse = holm([_p_more_accurate(first, raced[at]) for at in others])
+    if winners := [at for at, p in zip(others, better, strict=True) if p <= ALPHA]:
+        return max(winners, key=lambda at: (raced[at].hits or 0, -raced[at].size)), "accuracy"
+    # one that is significantly less accurate wins nothing by its error, nor one of more error by its size
+    equal = [at for at, p in zip(others, worse, strict=True) if p > ALPHA]
+    if winners := [at for at in equal if _clearly_less_error(raced[at], first)]:
+        return min(winners, key=lambda at: raced[at].error or 0.0), "error"
+    equal = [at for at in equal if not _clearly_less_error(first, raced[at])]
+    if winners := [at for at in equal if raced[at].size * (1 + margin) < first.size]:
+        return min(winners, key=lambda at: (raced[at].size, raced[at].error or 0.0)), "size"
+    return leader, "speed"
+
+
+def _p_more_accurate(one: Contender, other: Contender) -> float:
+    """McNemar's exact p where ``one`` is right more often than ``other`` on the same images; else 1."""
+    if one.right is None or other.right is None or len(one.right) != len(other.right):
+        return 1.0
+    gained, lost = int((one.right & ~other.right).sum()), int((other.right & ~one.right).sum())
+    return mcnemar_p(lost, gained) if gained > lost else 1.0
+
+
+def _clearly_less_error(one: Contender, other: Contender) -> bool:
+    return one.error is not None and other.error is not None and one.error < CLEARLY_LESS_ERROR * other.error

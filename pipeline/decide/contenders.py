@@ -1,0 +1,124 @@
+"""From records to contenders: who meets every demand under a policy, and by what the choice is made among them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from isobatch.pipeline.compare.accuracy import unpacked
+from isobatch.pipeline.decide.batch_size import roughly
+from isobatch.pipeline.decide.choice import Contender
+from isobatch.pipeline.decide.policy import obstacles
+from isobatch.pipeline.decide.repaired_variants import native_name, with_repairs
+from isobatch.pipeline.decide.tails import call_time
+from isobatch.pipeline.records.study import VERDICTS, Contestant, Policy, Race, UpperLimit, VariantResult
+from isobatch.pipeline.records.wording import counted, number
+
+
+@dataclass(frozen=True)
+class Standings:
+    """Every variant and repaired self under a policy. ``failing``: what stands in its way, by name; empty for none.
+
+    ``race``: the contestants whose calls price what the policy's objective asks for, by name.
+    """
+
+    every: Sequence[VariantResult]
+    failing: Mapping[str, list[str]]
+    contenders: Sequence[Contender]
+    race: Mapping[str, Contestant]
+
+    def find(self, name: str) -> VariantResult:
+        """The variant or repaired self of that name."""
+        return next(one for one in self.every if one.name == name)
+
+
+def standings(
+    variants: Sequence[VariantResult], policy: Policy, race: Race | None, without: Collection[str] = ()
+) -> Standings:
+    """Who stands in the way of what. ``without``: these names are no candidates, for a reason the caller knows."""
+    every = with_repairs(variants)
+    raced = usable(race, policy)
+    failing = {one.name: _failing(one, policy, raced.get(one.name)) for one in every}
+    natives = {one.name: one for one in variants}
+    contenders = [
+        contender(one, natives, policy, raced.get(one.name))
+        for one in every
+        if not failing[one.name] and one.name not in without
+    ]
+    return Standings(every, failing, contenders, raced)
+
+
+def usable(race: Race | None, policy: Policy) -> dict[str, Contestant]:
+    """The contestants of a race, where it was run at the N that this objective asks for."""
+    if race is None or (race.objective == "latency") != (policy.objective == "latency"):
+        return {}
+    return {one.variant: one for one in race.contestants}
+
+
+def contender(
+    one: VariantResult, natives: Mapping[str, VariantResult], policy: Policy, raced: Contestant | None
+) -> Contender:
+    """The record as the choice sees it. A repaired self has its native's error and answers where its singles are."""
+    native = natives.get(native_name(one.name), one)
+    same = native is one or any(
+        f"{native.name}+{r.name}" == one.name and r.singles_as_native for r in native.repairs or ()
+    )
+    best = roughly(one.cost, policy)
+    return Contender(
+        name=one.name,
+        seconds=tuple(s / raced.batch_size for s in raced.call_s) if raced and not raced.dropped else (),
+        roughly=best[1] if best else None,
+        rank=VERDICTS.index(one.verdict) if one.verdict else len(VERDICTS),
+        right=unpacked(one.accuracy) if one.accuracy else None,
+        error=_error(native) if same else None,
+        size=one.cost.size_bytes if one.cost else 0,
+    )
+
+
+def _error(variant: VariantResult) -> float | None:
+    """The largest over the input sets of the median relative error against the reference; None: not known."""
+    found = []
+    for one in variant.comparisons:
+        if one.kind == "vs-reference":
+            value = one.relative_l2 if one.relative_error_median is None else one.relative_error_median
+            if value is not None and math.isfinite(value):
+                found.append(value)
+    return max(found, default=None)
+
+
+def _failing(one: VariantResult, policy: Policy, raced: Contestant | None) -> list[str]:
+    """What keeps it from being a candidate. Latency is judged at the N that is recommended, not at N = 1."""
+    found = obstacles(one, policy.model_copy(update={"max_latency_ms": None}))
+    if found:
+        return found
+    if raced is not None and raced.dropped:
+        return [f"it dropped out of the race: {raced.dropped}"]
+    if roughly(one.cost, policy) is None:
+        limit = "" if policy.max_latency_ms is None else f" within {number(policy.max_latency_ms)} ms"
+        return [f"latency: no tested N has a call{limit}"]
+    timed = call_time(raced.more_s or raced.call_s) if raced else None
+    if raced is None or timed is None:
+        return _untimed(policy)
+    at = f"at N = {raced.batch_size}"
+    return [
+        *_limit(timed.median, timed.n, policy.max_latency_ms, f"the median call {at}"),
+        *_limit(timed.p99, timed.n, policy.max_latency_p99_ms, f"p99 of a call {at}"),
+    ]
+
+
+def _untimed(policy: Policy) -> list[str]:
+    """A limit of the tail is met by calls, and nobody made them."""
+    return [] if policy.max_latency_p99_ms is None else ["latency: p99 undecided, no call of a race was timed"]
+
+
+def _limit(seen: UpperLimit, n: int, limit_ms: float | None, what: str) -> list[str]:
+    """Met by the upper limit; missed by the value itself; else undecided, with what would decide."""
+    if limit_ms is None or (seen.upper95 is not None and seen.upper95 <= limit_ms):
+        return []
+    asked = f"the limit is {number(limit_ms)} ms"
+    if seen.upper95 is None:
+        return [f"latency: {what} undecided: {counted(n, 'call')}, and 299 are needed; {asked}"]
+    if seen.value is not None and seen.value > limit_ms:
+        return [f"latency: {what} takes {number(seen.value)} ms, {asked}"]
+    return [f"latency: {what} undecided: at most {number(seen.upper95)} ms with 95 % confidence, {asked}"]

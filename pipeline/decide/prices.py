@@ -1,0 +1,85 @@
+"""What the choice does at its N, and what it costs or gains against another, by the race where both were in it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from isobatch.pipeline.compare.statistics import median_interval
+from isobatch.pipeline.decide.batch_size import roughly
+from isobatch.pipeline.decide.contenders import Standings
+from isobatch.pipeline.decide.policy import obstacles
+from isobatch.pipeline.decide.tails import call_time
+from isobatch.pipeline.records.study import Against, AtWork, Contestant, Interval, Policy, Race, VariantResult
+
+REFERENCE_PRECISION = "fp32"
+
+
+def at_work(raced: Contestant | None) -> AtWork | None:
+    """What a contestant did at its N; None where it was not raced to the end."""
+    if raced is None or raced.dropped or not raced.call_s:
+        return None
+    timed = call_time(raced.more_s or raced.call_s)
+    assert timed is not None
+    return AtWork(
+        batch_size=raced.batch_size,
+        call_ms=timed,
+        throughput_img_s=median_interval([raced.batch_size / seconds for seconds in raced.call_s]),
+        peak_memory_bytes=raced.peak_memory_bytes,
+        load_s=raced.load_s,
+    )
+
+
+def price_of_stability(found: Standings, chosen: str, policy: Policy) -> Against | None:
+    """The chosen one against the fastest that meets every demand except stability; None where that is itself."""
+    anything = policy.model_copy(update={"stability": "none", "max_latency_ms": None})
+    others = [one for one in found.every if not obstacles(one, anything)]
+    if (mine := found.race.get(chosen)) and _whole(mine):
+        against = _raced(mine, [found.race[one.name] for one in others if one.name in found.race])
+    else:
+        against = _by_passes(found.find(chosen), others, policy)
+    return against if against and against.ratio.median < 1 else None
+
+
+def speed_up(found: Standings, chosen: str, policy: Policy, race: Race | None) -> Against | None:
+    """The chosen one against the fastest variant of the reference precision; None where it is of that itself."""
+    mine = found.find(chosen)
+    if mine.precision == REFERENCE_PRECISION:
+        return None
+    others = [one for one in found.every if one.precision == REFERENCE_PRECISION and _usable(one)]
+    pair = {one.variant: one for one in race.against_reference} if race else {}
+    raced = pair if chosen in pair else found.race
+    rivals = [raced[one.name] for one in others if one.name in raced]
+    against = _raced(raced[chosen], rivals) if chosen in raced and _whole(raced[chosen]) else None
+    return against or _by_passes(mine, others, policy)
+
+
+def _usable(one: VariantResult) -> bool:
+    return one.role == "candidate" and one.verdict not in (None, "invalid", "not-repeatable")
+
+
+def _whole(one: Contestant) -> bool:
+    return bool(one.call_s) and one.dropped is None
+
+
+def _raced(mine: Contestant, rivals: Sequence[Contestant]) -> Against | None:
+    """Against the fastest of these in the same race; None where none of them ran to its end."""
+    whole = [one for one in rivals if one is not mine and _whole(one) and len(one.call_s) == len(mine.call_s)]
+    found = [Against(variant=one.variant, ratio=_ratio(mine, one), raced=True) for one in whole]
+    return min(found, key=lambda one: one.ratio.median, default=None)
+
+
+def _ratio(one: Contestant, other: Contestant) -> Interval:
+    """Images a second of one over those of the other, round by round."""
+    pairs = zip(one.call_s, other.call_s, strict=True)
+    return median_interval([(b / other.batch_size) / (a / one.batch_size) for a, b in pairs])
+
+
+def _by_passes(chosen: VariantResult, others: Sequence[VariantResult], policy: Policy) -> Against | None:
+    """Roughly, as the times of the passes have it, which were not taken in turn."""
+    mine = roughly(chosen.cost, policy)
+    timed = {one.name: best[1] for one in others if one is not chosen and (best := roughly(one.cost, policy))}
+    if mine is None or not timed:
+        return None
+    fastest = min(timed, key=lambda name: timed[name])
+    ratio = Interval(median=timed[fastest] / mine[1], low95=None, high95=None, n=1)
+    return Against(variant=fastest, ratio=ratio, raced=False)

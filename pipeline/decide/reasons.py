@@ -1,0 +1,168 @@
+"""The sentences of a recommendation: why this one, and why not each other one."""
+
+from __future__ import annotations
+
+from isobatch.pipeline.decide.agreement import sentence
+from isobatch.pipeline.decide.choice import Choice
+from isobatch.pipeline.decide.contenders import Standings
+from isobatch.pipeline.decide.pareto import size_of, top1_of
+from isobatch.pipeline.decide.policy import Price, describe, megabytes, price
+from isobatch.pipeline.records.study import AtWork, InputsVerdict, Policy, Race, VariantResult
+from isobatch.pipeline.records.wording import counted, listed, number, percent, points, sizes
+
+_BEST = {
+    "throughput": "the most images a second",
+    "latency": "the lowest latency",
+    "size": "the smallest artifact or one as small",
+}
+
+
+def because(chosen: VariantResult, found: Standings, choice: Choice, work: AtWork | None, policy: Policy) -> list[str]:
+    """Stability, accuracy and cost of the choice, one sentence each; then who may be as fast."""
+    said = [_stability(chosen), *_agrees(chosen), *_drop(chosen, policy)]
+    cost = cost_text(chosen, work, policy)
+    if len(found.contenders) == 1:
+        return [*said, f"It is the only variant that meets the policy: {cost}."]
+    of = f"Of {len(found.contenders)} that meet the policy"
+    if choice.chosen == choice.leader:
+        return [*said, f"{of} it has {_BEST[policy.objective]}: {cost}.", *undecided(choice)]
+    leader = found.find(choice.leader)
+    return [
+        *said,
+        f"{of} {leader.name} is the fastest; it is shown to be as fast: {cost}.",
+        f"It {advantage(chosen, leader, choice, found)}.",
+        *undecided(choice),
+    ]
+
+
+def undecided(choice: Choice) -> list[str]:
+    """Who may be as fast as the leader, and is not shown to be."""
+    names = [f"{name} ({ratio_text(choice, name)})" for name, one in choice.standings.items() if one == "undecided"]
+    return [f"May be as fast, which the race does not decide: {listed(names)}."] if names else []
+
+
+def cost_text(one: VariantResult, work: AtWork | None, policy: Policy) -> str:
+    """What it costs: by the race at its N, else by the passes."""
+    if work is None or policy.objective == "size":
+        paid = price(one.cost, policy)
+        return paid.text if paid else "its cost was not measured"
+    if policy.objective == "latency":
+        return f"{_limits(work)} ms for one image, in {counted(work.call_ms.n, 'call')} of the race"
+    speed = work.throughput_img_s
+    limits = (
+        "" if speed.low95 is None or speed.high95 is None else f" ({number(speed.low95)} to {number(speed.high95)})"
+    )
+    rounds = counted(speed.n, "round")
+    return f"{number(speed.median)}{limits} images/s at N = {work.batch_size}, in {rounds} of the race"
+
+
+def _limits(work: AtWork) -> str:
+    median = work.call_ms.median
+    high = "" if median.upper95 is None else f" (at most {number(median.upper95)})"
+    return f"{number(median.value or 0.0)}{high}"
+
+
+def why_not(name: str, found: Standings, choice: Choice, race: Race | None, policy: Policy) -> str:
+    """Why a candidate that meets every demand was not chosen."""
+    standing = choice.standings.get(name)
+    if standing is None:
+        return _unraced(name, found, choice, race, policy)
+    ratio = ratio_text(choice, name)
+    if standing == "slower":
+        return f"meets the policy, but takes {ratio} times as long as {choice.leader}"
+    if standing == "undecided":
+        return f"meets the policy and may be as fast as {choice.leader}, which is not shown ({ratio} times its time)"
+    better = advantage(found.find(choice.chosen), found.find(name), choice, found)
+    if standing == "leader":
+        return f"meets the policy and is the fastest, but {choice.chosen} is as fast and {better}"
+    return f"meets the policy and is as fast ({ratio} times the time of {choice.leader}), but {choice.chosen} {better}"
+
+
+def _unraced(name: str, found: Standings, choice: Choice, race: Race | None, policy: Policy) -> str:
+    if race is not None and choice.ratios is not None:
+        told = {one.variant: one.why for one in race.left_out}
+        return f"meets the policy, but was not raced: {told.get(name, 'it was no candidate when the race was run')}"
+    mine, best = (price(found.find(one).cost, policy) for one in (name, choice.chosen))
+    texts = [one.text if one else "not measured" for one in (mine, best)]
+    return f"meets the policy, but {texts[0]} against {texts[1]} of {choice.chosen}"
+
+
+def advantage(chosen: VariantResult, other: VariantResult, choice: Choice, found: Standings) -> str:
+    """What the choice has over another that is as fast, as a clause without its subject."""
+    by = {one.name: one for one in found.contenders}
+    mine, yours = by[chosen.name], by[other.name]
+    match choice.decided_by:
+        case "accuracy":
+            known = percent(other.accuracy.top1) if other.accuracy else "unknown"
+            return f"has the significantly higher accuracy ({percent(top1_of(chosen))} against {known})"
+        case "error" if mine.error is not None and yours.error is not None and mine.error < yours.error:
+            return f"has less error against the reference ({number(mine.error)} against {number(yours.error)})"
+        case "size" if mine.size < yours.size:
+            return f"is the smaller artifact ({megabytes(size_of(chosen))} against {megabytes(size_of(other))})"
+        case "stability":
+            return f"is {chosen.verdict}, which the other is not, and loses nothing"
+    return "is the leader of the race, all else being equal"
+
+
+def ratio_text(choice: Choice, name: str) -> str:
+    """A contestant's time over the leader's, with its limits."""
+    assert choice.ratios is not None
+    at = choice.raced.index(name)
+    middle = f"{choice.ratios.ratio[at]:.2f}"
+    if choice.ratios.low is None or choice.ratios.high is None:
+        return middle
+    return f"{middle} ({choice.ratios.low[at]:.2f} to {choice.ratios.high[at]:.2f})"
+
+
+def nothing(policy: Policy) -> str:
+    """No candidate is left."""
+    return f"No variant meets the policy: {describe(policy)}."
+
+
+def once(paid: Price | None, name: str) -> list[str]:
+    """A warning where the cost rests on one call."""
+    if paid is None or not paid.timed_once:
+        return []
+    return [f"The cost of {name} was measured by a single call: ties with it cannot be seen."]
+
+
+def _agrees(chosen: VariantResult) -> list[str]:
+    if chosen.agreement is None or chosen.agreement.reference == chosen.name:
+        return []
+    return [f"It {sentence(chosen.agreement)}."]
+
+
+def _drop(chosen: VariantResult, policy: Policy) -> list[str]:
+    drop, limit = chosen.accuracy_drop, policy.max_accuracy_drop
+    if drop is None or chosen.baseline:
+        return []
+    asked = f"within the limit of {points(limit / 100)}" if limit is not None else "and no limit is set"
+    return [
+        f"Its top-1 drop is {points(drop.value)} on {counted(drop.n, 'image')}, at most "
+        f"{points(drop.upper95)} with 95 % confidence, {asked}."
+    ]
+
+
+def _stability(chosen: VariantResult) -> str:
+    """The verdict with its evidence, that of the largest set first, as one sentence."""
+    if chosen.verdict == "batch-invariant" and chosen.by_inputs:
+        largest, *others = sorted(chosen.by_inputs, key=lambda one: -one.n_images)
+        evidence = f"{_images(largest)} are those of their singles at {_tried(chosen, largest)}"
+        if others:
+            evidence += f", and those of {listed(f'{_images(one)} at {_tried(chosen, one)}' for one in others)}"
+        made = counted(sum(one.n_comparisons for one in chosen.by_inputs), "comparison")
+        repeated = " No call was repeated." if chosen.repeatable is None else ""
+        return f"It is batch-invariant: all bytes of {evidence} ({made}).{repeated}"
+    if chosen.decided_by is None:
+        return f"It is {chosen.verdict}."
+    why = chosen.decided_by.why.rstrip(".")
+    return f"It is {chosen.verdict}: on {chosen.decided_by.inputs}, {why[:1].lower()}{why[1:]}."
+
+
+def _images(verdict: InputsVerdict) -> str:
+    return counted(verdict.n_images, f"{verdict.inputs} image")
+
+
+def _tried(chosen: VariantResult, verdict: InputsVerdict) -> str:
+    kinds = ("batch-vs-singles", "position", "neighbours")
+    return sizes(one.batch_size for one in chosen.comparisons if one.kind in kinds and one.inputs == verdict.inputs)

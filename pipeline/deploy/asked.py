@@ -1,0 +1,55 @@
+"""Which variant of a study is to be shipped: its choice or a named one, native or repaired."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from isobatch.pipeline.decide.repaired_variants import with_repairs
+from isobatch.pipeline.records.errors import UsageError
+from isobatch.pipeline.records.study import Delivery, Repair, Study, VariantResult
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is to be shipped: ``native``, or with a repair its repaired self ``shown``."""
+
+    study: Study
+    run: Path
+    name: str
+    native: VariantResult
+    shown: VariantResult
+    repair: Repair | None
+    timeout_s: float
+
+    @property
+    def delivery(self) -> Delivery | None:
+        """How its repair is made again; None for a native one."""
+        return self.repair.delivery if self.repair else None
+
+
+def asked_for(study: Study, run: Path, variant: str | None, timeout_s: float) -> Asked:
+    """The variant of that name; None: the study's choice. Raises UsageError where it cannot be shipped."""
+    name = variant or (study.recommendation.chosen if study.recommendation else None)
+    every = {one.name: one for one in with_repairs(study.variants)}
+    known = ", ".join(one.name for one in every.values() if one.status == "measured")
+    if name is None:
+        raise UsageError("nothing-chosen", f"{run} recommends nothing: name what to ship with --variant: {known}")
+    if name not in every or every[name].status != "measured":
+        raise UsageError("unknown-variant", f"{run} measured no {name!r}: it has {known}")
+    native_name, _, rung = name.partition("+")
+    native = next(one for one in study.variants if one.name == native_name)
+    if native.device != "cpu":
+        raise UsageError("not-deployable", f"{name} was measured on {native.device}: deploy ships what ran on the CPU")
+    repair = next((one for one in native.repairs or () if one.name == rung), None) if rung else None
+    if rung and (repair is None or repair.delivery is None or "recheck" in repair.delivery.change):
+        text = f"how {name} was made is not in {run}: its repair keeps top-1 only, or an earlier version measured it"
+        raise UsageError("not-deployable", f"{text}. python run.py repair --variant {native_name} writes one")
+    return Asked(study, run, name, native, every[name], repair, timeout_s)
+
+
+def main_set(variant: VariantResult) -> str:
+    """The input set that it was timed on, else the last that it has a verdict on."""
+    if variant.cost is not None:
+        return variant.cost.inputs
+    return variant.by_inputs[-1].inputs if variant.by_inputs else ""

@@ -1,0 +1,90 @@
+"""``MODEL_CARD.md``: what is in a shipped folder, how to run it, what was verified and where."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from isobatch.pipeline.deploy.record import RECORD_FILE, SETTINGS_FILE, VerificationRecord
+from isobatch.pipeline.records.wording import counted, listed, sizes
+
+_NEEDS = {"torch": "torch, torchvision and numpy", "onnxruntime": "onnxruntime and numpy"}
+
+
+def model_card(record: VerificationRecord, facts: Sequence[str]) -> str:
+    """The card as Markdown. ``facts``: what a study found out about it, one sentence each."""
+    serving = record.serving
+    view = serving.preprocessing
+    read = (
+        "measured on pictures read so"
+        if serving.preprocessing_measured
+        else ("not measured: the images at hand were no pictures, so check it against your own training")
+    )
+    packages = record.environment.packages
+    named = ("torch", "torchvision") if serving.runtime == "torch" else ("onnxruntime",)
+    versions = listed(f"{name} {packages[name]}" for name in named if name in packages)
+    threads = listed(counted(count, "thread") for count in record.threads)
+    claim = (
+        "every image has the same output bytes alone and in a batch"
+        if record.batch_invariant
+        else ("the outputs of an image depend on its batch; those of each batch size are recorded")
+    )
+    lines = [
+        f"# {_plain(record.model)}, {record.variant}",
+        "",
+        f"Written by Isobatch {record.tool_version} on {record.created_utc}. It runs without Isobatch.",
+        "",
+        "## How to run it",
+        "",
+        "```sh",
+        "python infer.py picture.jpg",
+        "python infer.py images.npy --out outputs.npy",
+        "```",
+        "",
+        f"* Needs Python 3.11 or newer, {_NEEDS[serving.runtime]}; Pillow for pictures. Verified with {versions}.",
+        f"* {counted(serving.threads, 'thread')}"
+        + (f", on {serving.streams} images at a time, each alone" * (serving.streams > 1))
+        + f"; batches of {serving.batch_size} are recommended; calls of more than {serving.largest_batch} images "
+        "are split.",
+        f"* Pictures: RGB, the short side resized to {view.short_side} pixels ({view.interpolation}), centre of "
+        f"{view.size} x {view.size} cut out, (pixel / 255 - mean) / std with mean {_numbers(view.mean)} and std "
+        f"{_numbers(view.std)} ({read}).",
+        f"* Images: float32 [n, {', '.join(map(str, serving.shape))}]; other sizes were not verified.",
+        f"* All of this stands in `{SETTINGS_FILE}`.",
+        "",
+        "## What was verified",
+        "",
+        f"* At {sizes(record.batch_sizes)}, on {threads}: {claim}. {counted(record.n_comparisons, 'comparison')} on "
+        f"{listed(_images(one.name, one.n, one.drawn) for one in record.inputs)}.",
+        f"* On {_plain(record.environment.cpu)} ({_plain(record.environment.isa_hardware)}). Another machine or other "
+        "library versions may compute other bytes; the command below tells.",
+        "* It is evidence for that scope, not a proof beyond it.",
+        *(f"* {_plain(fact)}" for fact in facts),
+        "",
+        "```sh",
+        f"python run.py verify .        # with Isobatch: runs {RECORD_FILE} again on this machine",
+        "```",
+        "",
+        "## Files",
+        "",
+        *(f"* `{one.file}`: {one.size_bytes:,} bytes, SHA-256 `{one.sha256}`" for one in record.files),
+        f"* weights: SHA-256 `{record.weights_sha256}`",
+        "",
+        "The licence is that of the weights, which this program does not know.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _images(name: str, n: int, drawn: int) -> str:
+    noise = f" ({drawn} of them drawn at random)" if drawn else ""
+    return f"{counted(n, 'image')} of {_plain(name)}{noise}"
+
+
+def _numbers(values: Sequence[float]) -> str:
+    return ", ".join(f"{value:g}" for value in values)
+
+
+def _plain(text: str) -> str:
+    """Text from outside on one line, without what Markdown takes for markup."""
+    return re.sub(r"[\\`*_\[\]<>#|]", lambda found: f"\\{found[0]}", " ".join(text.split()))

@@ -1,0 +1,120 @@
+"""The claims of a verification record, run again here. Nothing of the folder runs that is not what Isobatch writes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from isobatch.models.spec.deployed import code_files
+from isobatch.pipeline.deploy.record import SETTINGS_FILE, VerificationRecord, sha256_of
+from isobatch.pipeline.deploy.serve import TIMEOUT_S, Files, Served, ServeError, differing_sizes, run_served
+from isobatch.pipeline.records.errors import UsageError
+from isobatch.pipeline.records.study import Record
+from isobatch.pipeline.records.wording import counted, sizes
+
+_MOST_CODE = 1 << 20  # bytes of a code file
+
+
+class Claim(Record):
+    """One claim of a record, and whether it holds here. ``ran``: whether files of the folder were run for it."""
+
+    claim: str
+    holds: bool
+    found: str
+    ran: bool = True
+
+
+@dataclass(frozen=True)
+class Checking:
+    """How to check: ``trust``: run what the folder brings, code too, even where it is not what the record names."""
+
+    trust: bool = False
+    timeout_s: float = TIMEOUT_S
+    say: Callable[[str], None] = lambda text: None
+
+
+def check(record: VerificationRecord, folder: Path, how: Checking) -> Iterator[Claim]:
+    """Every claim of the record. Where a file is not what it should be the rest is not run, unless it is trusted."""
+    files = Files(
+        record.serving,
+        {one.file: folder / one.file for one in record.files},
+        digests=None if how.trust else _digests(record, folder),
+    )
+    if how.trust:
+        files = Files(record.serving, files.model, code=_code_beside(record, folder))
+        how.say("--trust: the files of the folder run as they are, with your rights")
+    else:
+        sound = True
+        for claim in _file_claims(record, folder):
+            sound &= claim.holds
+            yield claim
+        if not sound:
+            return
+    for inputs in record.inputs:
+        for threads in record.threads:
+            expected = record.of(inputs.name, threads)
+            if not expected:
+                continue
+            where = f"{inputs.name}, {counted(threads, 'thread')}"
+            how.say(f"running {record.variant} on {where}")
+            turn = record.batch_invariant
+            try:
+                served = run_served(files, folder / inputs.file, threads, expected, turn=turn, timeout_s=how.timeout_s)
+            except ServeError as error:
+                yield Claim(claim=f"it loads and runs ({where})", holds=False, found=str(error))
+                continue
+            yield from output_claims(record.batch_invariant, served, expected, where)
+
+
+def _digests(record: VerificationRecord, folder: Path) -> dict[Path, str]:
+    model = {folder / one.file: one.sha256 for one in record.files}
+    return model | {folder / one.file: one.sha256 for one in record.inputs}
+
+
+def _file_claims(record: VerificationRecord, folder: Path) -> Iterator[Claim]:
+    for file, digest in _digests(record, folder).items():
+        seen = sha256_of(file)
+        claim = f"{file.name} is the file that was verified"
+        yield Claim(claim=claim, holds=seen == digest, found=f"sha256 {seen[:16]}", ran=False)
+    expected = {**code_files(record.serving.runtime), SETTINGS_FILE: record.serving.text()}
+    for name, data in expected.items():
+        same = _bytes(folder / name) == data
+        other = f"it is not: made by Isobatch {record.tool_version}, or changed since. It is code, so it is not run"
+        found = "byte by byte" if same else other if name.endswith(".py") else "it has other settings than the record"
+        yield Claim(claim=f"{name} is what Isobatch writes for this record", holds=same, found=found, ran=False)
+
+
+def _code_beside(record: VerificationRecord, folder: Path) -> dict[str, bytes]:
+    found = {name: _bytes(folder / name) for name in code_files(record.serving.runtime)}
+    if missing := [name for name, data in found.items() if data is None]:
+        raise UsageError("record", f"there is no plain file {missing[0]} beside the record: copy it there")
+    return {name: data for name, data in found.items() if data is not None}
+
+
+def _bytes(path: Path) -> bytes | None:
+    """The content of a plain file of moderate size, else None."""
+    if path.is_symlink() or not path.is_file() or path.stat().st_size > _MOST_CODE:
+        return None
+    return path.read_bytes()
+
+
+def output_claims(
+    invariant: bool, served: Mapping[int, Served], expected: Mapping[int, str], where: str
+) -> Iterator[Claim]:
+    """Whether the outputs are the same at every N, where that is claimed, and whether they are those expected by N."""
+    if invariant:
+        differing = differing_sizes(served)
+        runs = sum(len(one.sums) for one in served.values())
+        alike = f"the same output bytes in {runs} runs over {sizes(served)}"
+        found = f"differs at N = {', '.join(map(str, differing))}" if differing else alike
+        yield Claim(claim=f"batch-invariant ({where})", holds=not differing, found=found)
+    changed = [n for n, digest in expected.items() if served[n].plain != digest]
+    others = f"others at {sizes(changed)}: another machine, other libraries or other weights"
+    found = others if changed else "no output changed"
+    yield Claim(claim=f"the recorded outputs ({where})", holds=not changed, found=found)
+
+
+def holding(claims: Sequence[Claim]) -> bool:
+    """Whether every claim holds, and there is one."""
+    return bool(claims) and all(one.holds for one in claims)

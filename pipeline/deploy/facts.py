@@ -1,0 +1,56 @@
+"""What a study knows of a variant that its deployment needs: range of N, sum of its singles, a few sentences."""
+
+from __future__ import annotations
+
+from isobatch.pipeline.deploy.keep import Kept
+from isobatch.pipeline.records.study import Study, VariantResult
+from isobatch.pipeline.records.wording import counted, percent, points
+
+_NATURAL = "natural"
+
+
+def largest_tested(native: VariantResult, inputs: str) -> int:
+    """The largest N that was compared with the singles on this set; 1 where none was."""
+    tested = [one.batch_size for one in native.comparisons if one.kind == "batch-vs-singles" and one.inputs == inputs]
+    return max(tested, default=1)
+
+
+def recommended_batch(study: Study, variant: VariantResult, largest: int) -> int:
+    """The N that the study recommends for it, else the one of most images a second; 1 where nothing is known."""
+    decided = study.recommendation
+    if decided and decided.chosen == variant.name and decided.batch_size:
+        return min(decided.batch_size, largest)
+    timed = variant.cost.throughput_img_s if variant.cost else {}
+    within = {int(n): found.median for n, found in timed.items() if int(n) <= largest}
+    return max(within, key=lambda n: within[n], default=1)
+
+
+def fingerprint(native: VariantResult, kept: Kept) -> str | None:
+    """The SHA-256 of its singles' output bytes on this set, under the setting that is shipped; None: not kept."""
+    runner, found = kept.setting["runner"], None
+    for one in native.fingerprints:
+        at = one.condition
+        same = (at.threads, at.memory_format) == (runner["threads"], runner["memory_format"])
+        plain = at.position == 0 and at.neighbours == _NATURAL and at.isa == kept.setting["isa"]
+        if one.inputs == kept.inputs and one.batch_size == 1 and same and plain:
+            found = one.sha256
+    return found
+
+
+def facts_of(variant: VariantResult, study: Study) -> list[str]:
+    """What the study found out about it, one sentence each, for the model card."""
+    facts = [f"The study {study.run_id} called it {variant.verdict}."] if variant.verdict else []
+    if variant.accuracy is not None:
+        limits = f"{percent(variant.accuracy.low95)} to {percent(variant.accuracy.high95)}"
+        facts.append(
+            f"Top-1 accuracy {percent(variant.accuracy.top1)} (95 % limits {limits}) on "
+            f"{counted(variant.accuracy.n, 'labelled image')} of {variant.accuracy.inputs or 'the study'}."
+        )
+    if variant.accuracy_drop is not None:
+        drop = variant.accuracy_drop
+        facts.append(
+            f"Its top-1 is {points(drop.value)} below float32's on the same images, at most {points(drop.upper95)}."
+        )
+    if variant.accuracy is None and variant.accuracy_note:
+        facts.append(f"Accuracy is unknown: {variant.accuracy_note.rstrip('.')}.")
+    return facts

@@ -1,0 +1,161 @@
+"""Records of the first kind, whose torch artifacts were TorchScript: code, which runs only where the user trusts it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError
+
+from isobatch.pipeline.deploy.check import Checking, Claim, check, output_claims
+from isobatch.pipeline.deploy.record import (
+    RECORD_FILE,
+    SHA,
+    Preprocessing,
+    Serving,
+    check_beside,
+    read_json_file,
+    read_record,
+    sha256_of,
+)
+from isobatch.pipeline.deploy.serve import Files, ServeError, run_served
+from isobatch.pipeline.records.errors import UsageError
+from isobatch.pipeline.records.study import Record
+from isobatch.pipeline.records.wording import counted
+
+_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$"
+_TORCHSCRIPT = b'''"""Loads a TorchScript file, which is code: for those who trust it."""
+
+import torch
+
+
+def opened(folder, settings, threads):
+    torch.set_num_threads(threads)
+    torch.backends.quantized.engine = settings["engine"]
+    network = torch.jit.load(str(folder / "network.pt"), map_location="cpu").eval()
+
+    def run(images):
+        with torch.inference_mode():
+            outputs = network(torch.from_numpy(images))
+        return (outputs.view(torch.uint16) if outputs.dtype == torch.bfloat16 else outputs).numpy()
+
+    return run
+'''
+
+
+class _Artifact(Record):
+    file: str = Field(pattern=_NAME)
+    sha256: str = Field(pattern=SHA)
+    size_bytes: int
+    runtime: Literal["torch", "onnxruntime"]
+    streams: int = Field(default=1, ge=1, le=1024)
+    engine: str = Field(default="x86", pattern=r"^[a-z0-9]{1,20}$")
+    optimise: bool = True
+
+
+class _Inputs(Record):
+    name: str
+    file: str = Field(pattern=_NAME)
+    sha256: str = Field(pattern=SHA)
+    n: int = Field(ge=1)
+
+
+class _Output(Record):
+    inputs: str
+    threads: int = Field(ge=1, le=1024)
+    sha256: str = Field(pattern=SHA)
+
+
+class OlderRecord(Record):
+    """A record of schema version 1: all outputs of a set are one sum, whatever N."""
+
+    kind: Literal["isobatch-verification"]
+    schema_version: Literal[1]
+    created_utc: str
+    variant: str
+    model: str
+    weights_sha256: str
+    artifact: _Artifact
+    inputs: list[_Inputs] = Field(min_length=1, max_length=64)
+    batch_sizes: list[int] = Field(min_length=1, max_length=4096)
+    outputs: list[_Output] = Field(min_length=1)
+    n_comparisons: int
+    repair: dict[str, Any]
+    environment: dict[str, Any]
+
+
+def check_any(path: Path, how: Checking) -> Iterator[Claim]:
+    """The claims of a folder's record, or of a record.json, of either kind. Raises UsageError as ``read_record``."""
+    file = path / RECORD_FILE if path.is_dir() else path
+    found = read_json_file(file, "the record.json that deploy or repair wrote")
+    if isinstance(found, dict) and found.get("schema_version") == 1:
+        yield from _check_older(_older(file, found), file.parent, how)
+    else:
+        yield from check(read_record(path), file.parent, how)
+
+
+def _older(file: Path, found: object) -> OlderRecord:
+    try:
+        record = OlderRecord.model_validate(found)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "it"
+        raise UsageError("record", f"{file} is no verification record: {where}: {first['msg']}") from error
+    check_beside(file, [record.artifact.file, *(one.file for one in record.inputs)])
+    if unknown := {output.inputs for output in record.outputs} - {one.name for one in record.inputs}:
+        raise UsageError("record", f"the record has outputs of {sorted(unknown)[0]!r}, and no such images")
+    return record
+
+
+def _check_older(record: OlderRecord, folder: Path, how: Checking) -> Iterator[Claim]:
+    artifact = record.artifact
+    if artifact.runtime == "torch" and not how.trust:
+        raise UsageError(
+            "not-trusted",
+            f"{artifact.file} is TorchScript, as earlier versions wrote it: a program, which would run with your "
+            "rights. Nothing was run. Ask its maker for a folder written by this version; SECURITY.md says more",
+        )
+    digests = {folder / artifact.file: artifact.sha256} | {folder / one.file: one.sha256 for one in record.inputs}
+    wrong = []
+    for path, digest in digests.items() if not how.trust else ():
+        seen = sha256_of(path)
+        wrong += [path.name] * (seen != digest)
+        claim = f"{path.name} is the file that was verified"
+        yield Claim(claim=claim, holds=seen == digest, found=f"sha256 {seen[:16]}", ran=False)
+    if wrong:
+        return
+    name = "network.pt" if artifact.runtime == "torch" else "model.onnx"
+    files = Files(_serving(record), {name: folder / artifact.file}, digests=None if how.trust else digests)
+    if artifact.runtime == "torch":
+        files = Files(files.serving, files.model, code={**files.loader(), "network.py": _TORCHSCRIPT})
+    stored = {one.name: one for one in record.inputs}
+    for output in record.outputs:
+        inputs = stored[output.inputs]
+        where = f"{output.inputs}, {counted(output.threads, 'thread')}"
+        how.say(f"running {artifact.file} on {where}")
+        within = sorted({1, *(n for n in record.batch_sizes if n <= inputs.n)})
+        try:
+            served = run_served(files, folder / inputs.file, output.threads, within, timeout_s=how.timeout_s)
+        except ServeError as error:
+            yield Claim(claim=f"it loads and runs ({where})", holds=False, found=str(error))
+            continue
+        yield from output_claims(True, served, dict.fromkeys(within, output.sha256), where)
+
+
+def _serving(record: OlderRecord) -> Serving:
+    artifact = record.artifact
+    return Serving(
+        runtime=artifact.runtime,
+        threads=max(one.threads for one in record.outputs),
+        streams=artifact.streams,
+        largest_batch=max(1, *record.batch_sizes),
+        batch_size=1,
+        shape=(3, 1, 1),
+        engine=artifact.engine,
+        optimise=artifact.optimise,
+        preprocessing=Preprocessing(
+            size=1, short_side=1, interpolation="bilinear", mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0)
+        ),
+        preprocessing_measured=False,
+    )

@@ -1,0 +1,195 @@
+"""The verification record of a deployment and its settings: what a shipped folder promises, as data."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import stat
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, ValidationError
+
+from isobatch.pipeline.records.errors import UsageError
+from isobatch.pipeline.records.study import Environment, Real, Record, Repair
+
+RECORD_FILE, SETTINGS_FILE, CARD_FILE, INPUTS_FILE = "record.json", "settings.json", "MODEL_CARD.md", "images.npy"
+MODEL_FILES = ("weights.safetensors", "network.json", "layers.json", "repair.json", "model.onnx")
+"""All that an artifact may consist of: numbers and graphs, no code."""
+
+SHA = r"^[0-9a-f]{64}$"
+_IMAGES = r"^images(-[A-Za-z0-9_-]{1,60})?\.npy$"
+_MOST_BYTES = 4 << 20  # of a record
+_CAP = r"^[A-Za-z0-9_,:]{1,40}$"
+
+
+class StoredFile(Record):
+    """A file of the folder by its content."""
+
+    file: Literal["weights.safetensors", "network.json", "layers.json", "repair.json", "model.onnx"]
+    sha256: str = Field(pattern=SHA)
+    size_bytes: int = Field(ge=0)
+
+
+class Preprocessing(Record):
+    """From a picture to the network's input: short side resized, centre cut out, (pixel / 255 - mean) / std."""
+
+    size: int = Field(ge=1, le=65536)
+    short_side: int = Field(ge=1, le=65536)
+    interpolation: Literal["bilinear", "bicubic", "nearest"]
+    mean: tuple[Real, Real, Real]
+    std: tuple[Real, Real, Real]
+
+
+class Serving(Record):
+    """``settings.json``: what the loader sets. ``shape``: of one image, as verified: channels, height, width.
+
+    ``largest_batch``: larger calls are split. ``batch_size``: at which it is cheapest here. ``environment``: caps on
+    instruction sets that it was measured under.
+    """
+
+    runtime: Literal["torch", "onnxruntime"]
+    threads: int = Field(ge=1, le=1024)
+    streams: int = Field(default=1, ge=1, le=1024)
+    largest_batch: int = Field(ge=1, le=4096)
+    batch_size: int = Field(ge=1, le=4096)
+    shape: tuple[int, int, int]
+    type: Literal["float64", "float32", "float16", "bfloat16"] = "float32"
+    memory_format: Literal["contiguous", "channels_last"] = "contiguous"
+    engine: str = Field(default="x86", pattern=r"^[a-z0-9]{1,20}$")
+    optimise: bool = True
+    environment: dict[
+        Literal[
+            "ATEN_CPU_CAPABILITY",
+            "ONEDNN_MAX_CPU_ISA",
+            "DNNL_MAX_CPU_ISA",
+            "MKL_ENABLE_INSTRUCTIONS",
+            "MKL_CBWR",
+            "FBGEMM_ENABLE_INSTRUCTIONS",
+        ],
+        Annotated[str, Field(pattern=_CAP)],
+    ] = Field(default={})
+    preprocessing: Preprocessing
+    preprocessing_measured: bool  # False: the images of the study came as an array, and pictures were never read
+
+    def text(self) -> bytes:
+        """The bytes of ``settings.json``."""
+        return (json.dumps(self.model_dump(mode="json"), indent=1, sort_keys=True) + "\n").encode()
+
+
+class StoredInputs(Record):
+    """The images that the claims were checked on: an .npy file of float32 [n, channels, height, width].
+
+    ``drawn``: so many of them, the last ones, are no images but noise: the set had too few to fill the largest batch.
+    """
+
+    name: str = Field(max_length=200)
+    file: str = Field(pattern=_IMAGES)
+    sha256: str = Field(pattern=SHA)
+    n: int = Field(ge=1)
+    drawn: int = Field(default=0, ge=0)
+
+
+class Output(Record):
+    """The SHA-256 of the output bytes of all images of a set, in order, run ``batch_size`` at a time."""
+
+    inputs: str
+    threads: int = Field(ge=1, le=1024)
+    batch_size: int = Field(ge=1, le=4096)
+    sha256: str = Field(pattern=SHA)
+
+
+class VerificationRecord(Record):
+    """What was verified of a deployment, where, and at what price.
+
+    ``batch_invariant``: claimed over every N of ``outputs``. ``run``: the study it was shipped from.
+    """
+
+    kind: Literal["isobatch-verification"] = "isobatch-verification"
+    schema_version: Literal[2] = 2
+    tool_version: str
+    created_utc: str
+    variant: str
+    model: str
+    weights_sha256: str
+    run: str | None = None
+    files: list[StoredFile] = Field(min_length=1)
+    serving: Serving
+    inputs: list[StoredInputs] = Field(min_length=1, max_length=64)
+    batch_invariant: bool
+    outputs: list[Output] = Field(min_length=1, max_length=65536)
+    n_comparisons: int
+    repair: Repair | None = None
+    environment: Environment
+
+    @property
+    def batch_sizes(self) -> list[int]:
+        """Every N of the outputs."""
+        return sorted({one.batch_size for one in self.outputs})
+
+    @property
+    def threads(self) -> list[int]:
+        """Every thread count of the outputs."""
+        return sorted({one.threads for one in self.outputs})
+
+    def of(self, inputs: str, threads: int) -> dict[int, str]:
+        """The outputs' sums by N."""
+        return {one.batch_size: one.sha256 for one in self.outputs if (one.inputs, one.threads) == (inputs, threads)}
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file's bytes, in hex."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_json_file(path: Path, what: str) -> object:
+    """The JSON value of a small regular file from outside. Raises UsageError with the reason."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        with os.fdopen(descriptor, "rb") as file:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                raise UsageError("record", f"{path} is not a regular file: give {what}")
+            if status.st_size > _MOST_BYTES:
+                raise UsageError("record", f"{path} is larger than any record: give {what}")
+            found: object = json.loads(file.read(_MOST_BYTES + 1))
+            return found
+    except OSError as error:
+        raise UsageError("record", f"cannot read {path}: {error.strerror or error}") from error
+    except (ValueError, RecursionError) as error:
+        raise UsageError("record", f"{path} is damaged, it is not JSON: {error}. Give {what}") from error
+
+
+def read_record(path: Path) -> VerificationRecord:
+    """A record from outside. Raises UsageError for one that is damaged, or names files that are not beside it."""
+    file = path / RECORD_FILE if path.is_dir() else path
+    try:
+        record = VerificationRecord.model_validate(read_json_file(file, "the record.json that deploy or repair wrote"))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "it"
+        raise UsageError("record", f"{file} is no verification record: {where}: {first['msg']}") from error
+    check_beside(file, [*(one.file for one in record.files), *(one.file for one in record.inputs)])
+    known = {one.name for one in record.inputs}
+    if unknown := {output.inputs for output in record.outputs} - known:
+        raise UsageError("record", f"the record has outputs of {sorted(unknown)[0]!r}, and no such images")
+    if record.batch_sizes[-1] > record.serving.largest_batch:
+        raise UsageError("record", f"{file} has outputs of N = {record.batch_sizes[-1]}, which its loader splits")
+    for one in record.inputs:
+        for threads in record.threads:
+            if (sums := record.of(one.name, threads)) and 1 not in sums:
+                raise UsageError("record", f"the record has no outputs of single images of {one.name!r}")
+    return record
+
+
+def check_beside(record: Path, names: Sequence[str]) -> None:
+    """Raise UsageError unless these are plain files beside the record."""
+    for name in names:
+        file = record.parent / name
+        if not file.is_file() or file.is_symlink():
+            raise UsageError(
+                "record", f"{record} names {name}, and there is no such plain file beside it: copy it there"
+            )

@@ -1,0 +1,185 @@
+"""Running a deployment's files in a fresh process that knows nothing of this project, bound in time and memory.
+
+The files are copied into a folder of our own first: what was checked is what runs, and nothing else lies beside it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import Field, ValidationError
+
+from isobatch.models.spec.deployed import code_files
+from isobatch.pipeline.deploy.record import SETTINGS_FILE, SHA, Serving
+from isobatch.pipeline.machine.environment import worker_settings
+from isobatch.pipeline.machine.memory import UNTRUSTED_BYTES
+from isobatch.pipeline.records.study import Record
+from isobatch.pipeline.storage.files import write_bytes
+from isobatch.pipeline.storage.scratch import Scratch
+
+TIMEOUT_S = 600.0
+_DRIVER = Path(__file__).with_name("driver.py")
+_LONGEST_ROW = 1000
+_CHUNK = 1 << 20
+_IMAGES = "images.npy"
+
+
+class ServeError(Exception):
+    """The files could not be loaded or run."""
+
+
+class Served(Record):
+    """What a fresh process made of all images at one N: SHA-256 of the outputs, plain and with a batch rotated.
+
+    ``rotated``: None where that was not run, at N that are neither a power of two nor the largest.
+    """
+
+    n: int
+    plain: str = Field(pattern=SHA)
+    rotated: str | None = Field(pattern=SHA)
+    peak_bytes: int
+
+    @property
+    def sums(self) -> tuple[str, ...]:
+        """All that were made."""
+        return (self.plain,) if self.rotated is None else (self.plain, self.rotated)
+
+
+@dataclass(frozen=True)
+class Files:
+    """What runs: ``model`` by name, and the code beside it (None: our own templates).
+
+    ``digests``: of the model's files and of the images, which are copied only if they are these.
+    """
+
+    serving: Serving
+    model: Mapping[str, Path]
+    code: Mapping[str, bytes] | None = None
+    digests: Mapping[Path, str] | None = None
+
+    def copied(self, folder: Path, images: Path) -> None:
+        """Put everything into the folder. Raises ServeError where a file is no longer what it was."""
+        for name, data in {
+            **(self.code or code_files(self.serving.runtime)),
+            SETTINGS_FILE: self.serving.text(),
+        }.items():
+            write_bytes(folder / name, [data])
+        for name, source in {**self.model, _IMAGES: images}.items():
+            digest = write_bytes(folder / name, _chunks(source))
+            if self.digests is not None and self.digests[source] != digest:
+                raise ServeError(f"{source.name} was changed while it was read")
+
+    def loader(self) -> Mapping[str, bytes]:
+        """The code that runs, by file name."""
+        return self.code or code_files(self.serving.runtime)
+
+    @property
+    def size_bytes(self) -> int:
+        """Of the model."""
+        return sum(path.stat().st_size for path in self.model.values())
+
+
+def run_served(
+    files: Files,
+    images: Path,
+    threads: int,
+    batch_sizes: Iterable[int],
+    done: Callable[[int], None] = lambda n: None,
+    *,
+    turn: bool = True,
+    timeout_s: float = TIMEOUT_S,
+) -> dict[int, Served]:
+    """By N the outputs' sums of the images of an .npy file, from a fresh process. ``done`` is told of each N.
+
+    N = 1 is always among them, and the first. The process has a group of its own, which ends with this call, dies with
+    this thread, may use no more memory than untrusted files are given, and may be silent for ``timeout_s``. Raises
+    ServeError with its last line.
+    """
+    order = sorted({1, *batch_sizes})
+    with Scratch() as scratch, open(scratch.path / "said", "w+") as said:
+        folder = scratch.path / "files"
+        files.copied(folder, images)
+        limit = UNTRUSTED_BYTES + 8 * files.size_bytes + 8 * images.stat().st_size
+        listening, telling = os.pipe()
+        facts = [str(folder), telling, os.getpid(), limit, threads, int(turn), str(folder / _IMAGES), *order]
+        try:
+            process = subprocess.Popen(
+                [sys.executable, "-I", "-B", "-W", "ignore", str(_DRIVER), *map(str, facts)],
+                cwd=folder,
+                env={**os.environ, **worker_settings(threads)},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=said,
+                pass_fds=(telling,),
+                start_new_session=True,
+            )
+        finally:
+            os.close(telling)
+        try:
+            found = _heard(listening, order, done, timeout_s)
+            process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            raise ServeError("it did not end after its last answer") from None
+        finally:
+            os.close(listening)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)  # with its threads and whatever it started
+            process.wait()
+        said.seek(0)
+        lines = said.read(1 << 20).strip().splitlines()
+    if process.returncode or len(found) != len(order):
+        last = lines[-1][:300] if lines else f"it ended with {process.returncode}"
+        raise ServeError(f"a fresh process could not run it: {last}")
+    return found
+
+
+def _heard(listening: int, order: Sequence[int], done: Callable[[int], None], timeout_s: float) -> dict[int, Served]:
+    found: dict[int, Served] = {}
+    for line in _lines(listening, timeout_s):
+        try:
+            row = Served.model_validate_json(line)
+        except ValidationError as error:
+            raise ServeError("a fresh process answered what is no answer") from error
+        if len(found) == len(order) or row.n != order[len(found)]:
+            raise ServeError(f"a fresh process answered for N = {row.n}, which was not asked")
+        found[row.n] = row
+        done(row.n)
+    return found
+
+
+def _lines(listening: int, timeout_s: float) -> Iterator[bytes]:
+    waiting, deadline = b"", time.monotonic() + timeout_s
+    while True:
+        ready, _, _ = select.select([listening], [], [], max(0.0, deadline - time.monotonic()))
+        if not ready:
+            raise ServeError(f"a fresh process was silent for {timeout_s:g} s and was ended")
+        more = os.read(listening, _LONGEST_ROW)
+        if not more:
+            return
+        *lines, waiting = (waiting + more).split(b"\n")
+        if len(waiting) > _LONGEST_ROW:
+            raise ServeError("a fresh process answered what is no answer")
+        for line in lines:
+            deadline = time.monotonic() + timeout_s
+            yield line
+
+
+def _chunks(path: Path) -> Iterator[bytes]:
+    with open(path, "rb") as file:
+        while chunk := file.read(_CHUNK):
+            yield chunk
+
+
+def differing_sizes(found: Mapping[int, Served]) -> list[int]:
+    """The N whose outputs, plain or rotated, are not those of the images alone."""
+    singles = found[1].plain
+    return [n for n, one in found.items() if {*one.sums} != {singles}]

@@ -1,0 +1,170 @@
+"""One contestant of the race: a long-lived call in a worker of its own, stopped unless it is its turn."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from isobatch.pipeline.workers.call import Call
+from isobatch.pipeline.workers.pool import WorkerError, Workers
+
+SILENCE_S = 86_400.0  # a stopped contestant says nothing for as long as the race lasts
+_POLL_S = 0.2
+_ENDING_S = 10.0  # from hanging up to the end of the process
+CONTEST = "isobatch.pipeline.race.in_worker:contest"
+
+
+@dataclass(frozen=True)
+class Turn:
+    """The timed calls of one turn: seconds of each, and how long its threads waited (None: the kernel does not tell).
+
+    ``peak_memory_bytes``: the most that the worker has held so far; 0 where the kernel does not tell.
+    """
+
+    seconds: tuple[float, ...]
+    waited_s: tuple[float | None, ...]
+    peak_memory_bytes: int
+
+
+class Missed(Exception):
+    """A contestant did not answer within the limit of its turn."""
+
+
+class Contestant:
+    """A context manager around the worker. It is stopped (SIGSTOP to its process group) except in ``turn``.
+
+    ``start`` raises WorkerError where it cannot be opened; ``turn`` raises it where the worker has ended, and Missed
+    where it is late.
+    """
+
+    def __init__(
+        self, workers: Workers, environment: Mapping[str, str], payload: Mapping[str, Any], function: str = CONTEST
+    ) -> None:
+        self.load_s = 0.0
+        self.pid: int | None = None
+        self._function = function
+        self._workers, self._environment, self._payload = workers, environment, payload
+        self._call: Call | None = None
+        self._line: socket.socket | None = None
+        self._heard = b""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.end()
+
+    def start(self, limit_s: float) -> None:
+        """Open the contestant, within ``limit_s`` seconds, and stop it."""
+        self.end()
+        folder = self._workers.launcher(self._environment).folder
+        with tempfile.TemporaryDirectory(dir=folder) as place, socket.socket(socket.AF_UNIX) as listener:
+            with _in_folder(Path(place)) as short:
+                listener.bind(f"{short}/race")
+            listener.listen(1)
+            payload = {**self._payload, "socket": f"{place}/race"}
+            self._call = self._workers.begin(self._environment, self._function, payload, timeout_s=SILENCE_S)
+            deadline = time.monotonic() + limit_s
+            self._line = self._accepted(listener, deadline)
+            first = self._answer(deadline)
+        self.pid, self.load_s = first["pid"], first["load_s"]
+        self._signal(signal.SIGSTOP)
+
+    def turn(self, n: int, limit_s: float, calls: int = 1) -> Turn:
+        """One untimed call of ``n`` images, then the timed ones, while it alone of all contestants runs."""
+        assert self._line is not None
+        deadline = time.monotonic() + limit_s
+        self._signal(signal.SIGCONT)
+        try:
+            self._line.sendall(json.dumps({"n": n, "calls": calls}).encode() + b"\n")
+            said = self._answer(deadline)
+        except ConnectionError:
+            raise self._why() from None
+        finally:
+            self._signal(signal.SIGSTOP)
+        return Turn(tuple(said["seconds"]), tuple(said["waited_s"]), said["peak_memory_bytes"])
+
+    def end(self) -> None:
+        """End the worker, if there is one."""
+        if self._line is not None:
+            self._line.close()
+        if self._call is not None:
+            self._workers.poll()  # so that its process is known
+        if self._call is not None and not self._call.ended:
+            self._call.give_up()  # killed, not asked: it may be stopped, or hang
+        self._signal(signal.SIGKILL)
+        self._line, self._call, self.pid, self._heard = None, None, None, b""
+
+    def _accepted(self, listener: socket.socket, deadline: float) -> socket.socket:
+        listener.settimeout(_POLL_S)
+        while True:
+            with contextlib.suppress(TimeoutError):
+                return listener.accept()[0]
+            self._check(deadline)
+
+    def _answer(self, deadline: float) -> Any:
+        """The next line of the worker. Raises WorkerError where it has ended, Missed after ``deadline``."""
+        assert self._line is not None
+        while b"\n" not in self._heard:
+            self._line.settimeout(max(0.001, min(_POLL_S, deadline - time.monotonic())))
+            try:
+                chunk = self._line.recv(1 << 16)
+            except TimeoutError:
+                self._check(deadline)
+                continue
+            except ConnectionResetError:
+                chunk = b""
+            if not chunk:
+                raise self._why()
+            self._heard += chunk
+        text, self._heard = self._heard.split(b"\n", 1)
+        return json.loads(text)
+
+    def _check(self, deadline: float) -> None:
+        assert self._call is not None
+        self._workers.poll()
+        if self._call.ended:
+            raise self._why()
+        if time.monotonic() > deadline:
+            raise Missed
+
+    def _why(self) -> WorkerError:
+        """Why the worker ended, as its launcher tells."""
+        assert self._call is not None
+        end = time.monotonic() + _ENDING_S
+        while not self._call.ended and time.monotonic() < end:
+            self._workers.poll()
+            time.sleep(_POLL_S / 10)
+        try:
+            if self._call.ended:
+                self._call.result()
+        except WorkerError as error:
+            return error
+        return WorkerError("its worker hung up before the race was over", "crash")
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self.pid is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.pid, number)
+
+
+@contextlib.contextmanager
+def _in_folder(folder: Path) -> Iterator[str]:
+    """A short path to a folder, inside this block: a socket's own path may have 107 bytes at most."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        yield f"/proc/self/fd/{descriptor}"
+    finally:
+        os.close(descriptor)

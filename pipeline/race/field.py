@@ -1,0 +1,99 @@
+"""Who enters the race: the candidates that the passes do not show to be clearly slower, as many as may be live."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from isobatch.pipeline.decide.batch_size import promising, roughly
+from isobatch.pipeline.decide.policy import obstacles
+from isobatch.pipeline.decide.repaired_variants import native_name, with_repairs
+from isobatch.pipeline.records.study import Policy, Rejected, VariantResult
+from isobatch.pipeline.records.wording import number
+
+MOST = 6
+NEAR = 2.0
+"""Who takes longer than so many times the fastest in the passes is clearly slower."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """One to be raced: its record, the N to try, seconds an image as the passes had it, bytes as the passes had them.
+
+    ``admissible``: it meets every demand; else it is there for the price of stability.
+    """
+
+    variant: VariantResult
+    sizes: tuple[int, ...]
+    seconds: float
+    memory_bytes: int
+    admissible: bool
+
+
+def field(
+    variants: Sequence[VariantResult], policy: Policy, free_bytes: int | None
+) -> tuple[list[Wanted], list[Rejected]]:
+    """Who is raced, the fastest first, and who meets every demand and is not, with the reason.
+
+    Of the repaired selves of one variant the cheapest enters. ``free_bytes``: memory that may be taken.
+    """
+    known = _best_repaired([wanted for one in with_repairs(variants) if (wanted := _wanted(one, policy))])
+    open_to = sorted((one for one in known if one.admissible), key=lambda one: one.seconds)
+    if policy.objective == "size" and open_to:
+        smallest = min(_size(one) for one in open_to)
+        open_to = [one for one in open_to if _size(one) <= smallest * (1 + policy.cost_margin / 100)]
+    if not open_to:
+        return [], []
+    first, taken, chosen, left_out = open_to[0], 0, list[Wanted](), list[Rejected]()
+    rivals = sorted((one for one in known if not one.admissible), key=lambda one: one.seconds)
+    for one in [*open_to, *(rival for rival in rivals[:1] if rival.seconds <= first.seconds * NEAR)]:
+        why = _why_not(one, first, len(chosen), taken, free_bytes)
+        if not why:
+            chosen.append(one)
+            taken += one.memory_bytes
+        elif one.admissible:
+            left_out.append(Rejected(variant=one.variant.name, why=why))
+    return chosen, left_out
+
+
+def _why_not(one: Wanted, first: Wanted, entered: int, taken: int, free_bytes: int | None) -> str:
+    times = one.seconds / first.seconds
+    if times > NEAR:
+        return f"clearly slower: in the passes it took {number(times)} times as long as {first.variant.name}"
+    if entered >= MOST:
+        return f"{MOST} that were faster in the passes were raced, and no more can be at once"
+    if free_bytes is not None and entered and taken + one.memory_bytes > free_bytes:
+        return "memory is too small to keep it beside those that were faster in the passes"
+    return ""
+
+
+def _wanted(variant: VariantResult, policy: Policy) -> Wanted | None:
+    """The variant as one that may be raced; None where it meets no policy but for stability, or has no open N."""
+    demands = policy.model_copy(update={"max_latency_ms": None})  # by N here, not at N = 1
+    admissible = not obstacles(variant, demands)
+    if not admissible and obstacles(variant, demands.model_copy(update={"stability": "none"})):
+        return None
+    if variant.cost is None or (best := roughly(variant.cost, policy)) is None:
+        return None
+    memory = variant.cost.peak_memory_bytes or 0
+    return Wanted(variant, tuple(promising(variant.cost, policy)), best[1], memory, admissible)
+
+
+def _size(one: Wanted) -> int:
+    return one.variant.cost.size_bytes if one.variant.cost else 0
+
+
+def _best_repaired(known: Sequence[Wanted]) -> list[Wanted]:
+    """All natives, and of each one's repaired selves that of least time, those that meet every demand before others."""
+    best: dict[str, Wanted] = {}
+    for one in sorted(known, key=lambda one: (not one.admissible, one.seconds)):
+        name = one.variant.name
+        best.setdefault(name if native_name(name) == name else f"{native_name(name)}+", one)
+    return list(best.values())
+
+
+def fastest_of(variants: Sequence[VariantResult], policy: Policy, precision: str) -> Wanted | None:
+    """The fastest in the passes of a precision, repaired selves left out; None where none was timed."""
+    anything = policy.model_copy(update={"stability": "none", "max_latency_ms": None, "max_accuracy_drop": None})
+    known = [wanted for one in variants if one.precision == precision and (wanted := _wanted(one, anything))]
+    return min(known, key=lambda one: one.seconds, default=None)

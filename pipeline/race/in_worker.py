@@ -1,0 +1,83 @@
+"""What runs inside a contestant's worker: open it, and make a call whenever the race says so."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import time
+from contextlib import ExitStack
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isobatch.models.registry import find_variant, load
+from isobatch.models.spec.images import Images
+from isobatch.models.spec.runner import Runner
+from isobatch.models.spec.words import RunnerSettings
+from isobatch.pipeline.evidence.passes import call
+from isobatch.pipeline.machine.disturbance import waited_s, waits
+from isobatch.pipeline.machine.memory import peak_memory_bytes
+from isobatch.pipeline.race.rebuild import rebuilt
+from isobatch.pipeline.workers.wire import Emit, read_artifact
+
+
+def contest(payload: dict[str, Any], emit: Emit) -> dict[str, int]:
+    """Open the contestant and answer requests on the race's socket, a JSON line each, until the race hangs up.
+
+    The first line sent is {"pid", "load_s"}. A request {"n", "calls"} is one untimed call of n images and so many timed
+    ones; its answer {"seconds": [...], "waited_s": [...] or null}. Returns {"peak_memory_bytes"}.
+    """
+    with ExitStack() as opened:
+        line = opened.enter_context(connected(Path(payload["socket"])))
+        begin = time.perf_counter()
+        runner = _opened(payload, opened)
+        _send(line, {"pid": os.getpid(), "load_s": time.perf_counter() - begin})
+        images = Images.from_json(payload["images"])
+
+        @cache
+        def batch(n: int) -> NDArray[np.float32]:
+            return images.read(0, n)
+
+        for text in line.makefile("r"):
+            request = json.loads(text)
+            _send(line, _turn(runner, batch(request["n"]), request["calls"]))
+    return {"peak_memory_bytes": peak_memory_bytes()}
+
+
+def connected(path: Path) -> socket.socket:
+    """A socket to the listener at ``path``, by way of its folder: a socket's own path may have 107 bytes at most."""
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        line = socket.socket(socket.AF_UNIX)
+        line.connect(f"/proc/self/fd/{folder}/{path.name}")
+        return line
+    finally:
+        os.close(folder)
+
+
+def _opened(payload: dict[str, Any], opened: ExitStack) -> Runner:
+    spec = find_variant(payload["variant"])
+    settings = RunnerSettings.of(payload["settings"])
+    runner: Runner = opened.enter_context(load(spec.open)(read_artifact(payload["artifact"]), settings))
+    if payload["delivery"]:
+        runner = opened.enter_context(rebuilt(payload["delivery"], runner, Images.from_json(payload["examples"])))
+    return runner
+
+
+def _turn(runner: Runner, images: NDArray[np.float32], calls: int) -> dict[str, Any]:
+    """One untimed call, then the timed ones."""
+    call(runner, images)
+    seconds, waited = [], []
+    for _ in range(calls):
+        before = waits()
+        seconds.append(call(runner, images)[1])
+        waited.append(waited_s(before, waits()))
+    return {"seconds": seconds, "waited_s": waited, "peak_memory_bytes": peak_memory_bytes()}
+
+
+def _send(line: socket.socket, said: dict[str, Any]) -> None:
+    line.sendall(json.dumps(said).encode() + b"\n")

@@ -1,0 +1,173 @@
+"""The rounds of a race: one call of each contestant in random order; a disturbed round is repeated as a whole."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from isobatch.pipeline.machine.disturbance import UNSTEADY, is_disturbed, stolen_ticks
+from isobatch.pipeline.race.contestant import Missed, Turn
+from isobatch.pipeline.records.errors import WorkerError
+
+PATIENCE_S = 15.0  # waited at most for other programs to be done
+_PAUSE_S = 1.0
+_JUDGED = 5  # rounds, from which on the share of disturbed ones is taken seriously
+_TRIED = 3  # turns at each N of the preliminary
+
+
+class Called(Protocol):
+    """What a round asks of a contestant: see ``Contestant``."""
+
+    load_s: float
+
+    def start(self, limit_s: float) -> None:
+        """Open it."""
+
+    def turn(self, n: int, limit_s: float, calls: int = 1) -> Turn:
+        """One untimed call, then the timed ones."""
+        ...
+
+
+@dataclass(eq=False)
+class Entry:
+    """A contestant in the race, its N, and what became of it. ``limit_s``: of one turn; ``open_s``: of opening it."""
+
+    name: str
+    contestant: Called
+    batch_size: int
+    limit_s: float
+    open_s: float
+    call_s: list[float] = field(default_factory=list)
+    peak_memory_bytes: int = 0
+    dropped: str | None = None
+    restarted: bool = False
+
+    def turn(self, n: int | None = None, calls: int = 1) -> Turn | None:
+        """Its turn, at its N unless told otherwise. None where it gave no time: dropped, or started again (once)."""
+        limit_s = self.limit_s * (1 + calls) / 2
+        try:
+            turn = self.contestant.turn(n or self.batch_size, limit_s, calls)
+        except WorkerError as error:
+            self.dropped = error.reason
+            return None
+        except Missed:
+            self._again(f"no answer within {limit_s:.3g} s, the limit of its turn")
+            return None
+        self.peak_memory_bytes = max(self.peak_memory_bytes, turn.peak_memory_bytes)
+        return turn
+
+    def open(self) -> None:
+        """Start it; it is dropped where it cannot be."""
+        try:
+            self.contestant.start(self.open_s)
+        except WorkerError as error:
+            self.dropped = error.reason
+        except Missed:
+            self.dropped = f"not open within {self.open_s:.3g} s"
+
+    def _again(self, why: str) -> None:
+        if self.restarted:
+            self.dropped = f"{why}, twice"
+        else:
+            self.restarted = True
+            self.open()
+
+
+@dataclass
+class Tally:
+    """How the rounds went. ``rounds``: those that count; ``disturbed``: those that were, of ``run`` in all."""
+
+    rounds: int = 0
+    run: int = 0
+    disturbed: int = 0
+    waited_s: float = 0.0
+    seconds: float = 0.0
+
+    @property
+    def unsteady(self) -> bool:
+        """Whether too many rounds were disturbed."""
+        return self.run >= _JUDGED and self.disturbed > UNSTEADY * self.run
+
+
+def preliminary(entry: Entry, sizes: Sequence[int]) -> None:
+    """Give the entry the best of these N, by calls that price nothing. A single N is only warmed up."""
+    per_image: dict[int, float] = {}
+    for n in sizes:
+        for _ in range(_TRIED if len(sizes) > 1 else 1):
+            turn = None if entry.dropped else entry.turn(n)
+            if turn is not None:
+                per_image.setdefault(n, 0.0)
+                per_image[n] = min(per_image[n] or turn.seconds[0] / n, turn.seconds[0] / n)
+    if per_image:
+        entry.batch_size = min(per_image, key=lambda n: per_image[n])
+
+
+def race(
+    entries: Sequence[Entry],
+    seconds: float,
+    ended: Callable[[Tally], bool],
+    told: Callable[[Tally], None] = lambda tally: None,
+    stolen: Callable[[], int | None] = stolen_ticks,
+    pause: Callable[[float], None] = time.sleep,
+    seed: int = 0,
+    patience_s: float = PATIENCE_S,
+) -> Tally:
+    """Run rounds until ``ended`` says so or ``seconds`` are over, and append each counted call to its entry.
+
+    A disturbed round is repeated. Where too many are, other programs are waited for, ``patience_s`` at most and on top
+    of ``seconds``; after that disturbed rounds count, those put aside before them too.
+    """
+    order, tally, aside = random.Random(seed), Tally(), list[dict[str, float]]()
+    begin = time.monotonic()
+    while time.monotonic() - begin < seconds + tally.waited_s:
+        running = [entry for entry in entries if entry.dropped is None]
+        if not running:
+            break
+        order.shuffle(running)
+        seen, disturbed = _round(running, stolen)
+        if seen is None:
+            continue
+        tally.run += 1
+        tally.disturbed += disturbed
+        if disturbed and tally.waited_s < patience_s:
+            aside.append(seen)
+            if tally.unsteady:
+                pause(_PAUSE_S)
+                tally.waited_s += _PAUSE_S
+            told(tally)
+            continue
+        if tally.waited_s >= patience_s:
+            _count(entries, aside, tally)
+        _count(entries, [seen], tally)
+        told(tally)
+        if ended(tally):
+            break
+    if tally.unsteady or not tally.rounds:
+        _count(entries, aside, tally)
+    tally.seconds = time.monotonic() - begin
+    return tally
+
+
+def _round(running: Sequence[Entry], stolen: Callable[[], int | None]) -> tuple[dict[str, float] | None, bool]:
+    """The seconds of each entry's call, and whether the round was disturbed; None where one of them gave no time."""
+    before, seen, disturbed = stolen(), dict[str, float](), False
+    for entry in running:
+        turn = entry.turn()
+        if turn is None:
+            return None, False
+        seen[entry.name] = turn.seconds[0]
+        disturbed |= is_disturbed(turn.waited_s[0], turn.seconds[0])
+    return seen, disturbed or before != stolen()
+
+
+def _count(entries: Sequence[Entry], rounds: list[dict[str, float]], tally: Tally) -> None:
+    """Add these rounds, and forget them."""
+    for seen in rounds:
+        tally.rounds += 1
+        for entry in entries:
+            if entry.name in seen:
+                entry.call_s.append(seen[entry.name])
+    rounds.clear()

@@ -1,0 +1,193 @@
+"""The stage of the race: open the contestants, find the best N of each, run the rounds, time the tail of the choice."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from isobatch.models.registry import find_variant
+from isobatch.pipeline.decide.prices import REFERENCE_PRECISION
+from isobatch.pipeline.decide.race import LOOKS, looks_due, ratios, table
+from isobatch.pipeline.decide.recommend import chosen_name
+from isobatch.pipeline.decide.repaired_variants import SWITCH, native_name
+from isobatch.pipeline.prepare.state import Stages
+from isobatch.pipeline.race.contestant import Contestant
+from isobatch.pipeline.race.field import Wanted, fastest_of, field
+from isobatch.pipeline.race.rounds import Entry, Tally, preliminary, race
+from isobatch.pipeline.records.study import Contestant as Raced
+from isobatch.pipeline.records.study import Delivery, Policy, Race, Rejected, VariantResult
+from isobatch.pipeline.workers.wire import artifact_json
+
+TAIL_CALLS = 300
+"""Calls of the chosen one for p99: from 299 on its upper limit exists."""
+
+_TAIL_TURN = 25  # calls of one turn
+_REFERENCE_ROUNDS, _REFERENCE_SHARE = LOOKS[0], 0.25
+_LEAST_LIMIT_S, _SLOWER = 10.0, 20.0
+_FREE_SHARE = 0.8  # of the memory that is free
+
+
+def run_race(stages: Stages, results: Sequence[VariantResult], policy: Policy) -> Race | None:
+    """The race of those that meet every demand but cost; None where none was asked for, or nobody is to be raced."""
+    if not stages.config.race_s:
+        return None
+    wanted, left_out = field(results, policy, _free_bytes())
+    if not wanted:
+        return None
+    return _Race(stages, results, policy, wanted).run(left_out)
+
+
+class _Race:
+    """One race: who is in it, and what is known while it runs."""
+
+    def __init__(
+        self, stages: Stages, results: Sequence[VariantResult], policy: Policy, wanted: Sequence[Wanted]
+    ) -> None:
+        self.stages, self.results, self.policy, self.wanted = stages, results, policy, wanted
+        self.sets = {prepared.record.name: prepared for prepared in stages.sets}
+        self.admissible = {one.variant.name for one in wanted if one.admissible}
+        self.looked = 0  # of the looks that were due
+
+    def run(self, left_out: list[Rejected]) -> Race:
+        """Everything in order; what was started is ended, whatever happens."""
+        seconds = self.stages.config.race_s
+        self.stages.progress.plan(seconds)
+        with ExitStack() as opened:
+            entries = [self._entry(one, opened) for one in self.wanted]
+            for one, entry in zip(self.wanted, entries, strict=True):
+                self.stages.progress.step(f"race: opening {entry.name}", 0.0)
+                entry.open()
+                preliminary(entry, one.sizes)
+            done = [0.0]
+
+            def told(tally: Tally) -> None:
+                self.stages.progress.step(f"race of {len(entries)}: round {tally.run}", tally.seconds - done[0])
+                done[0] = tally.seconds
+
+            tally = race(entries, seconds, lambda tally: self._decided(entries, tally), told)
+            found = self._record(entries, tally, left_out)
+            found = self._tails(entries, found)
+            return self._reference(entries, found, opened)
+
+    def _entry(self, one: Wanted, opened: ExitStack) -> Entry:
+        name, stages = native_name(one.variant.name), self.stages
+        assert one.variant.cost is not None
+        setting, inputs = stages.base_of(find_variant(name)), one.variant.cost.inputs
+        delivery = self._delivery(one.variant.name)
+        payload: dict[str, Any] = {
+            "variant": name,
+            "settings": setting.runner,
+            "artifact": artifact_json(stages.artifacts[name, inputs]),
+            "images": self.sets[inputs].evaluation.to_json(),
+            "delivery": delivery and delivery.model_dump(),
+            "examples": self.sets[delivery.inputs if delivery else inputs].evaluation.to_json(),
+        }
+        contestant = opened.enter_context(Contestant(stages.workers, setting.environment, payload))
+        limit_s = max(_LEAST_LIMIT_S, _SLOWER * 2 * one.seconds * max(one.sizes))
+        return Entry(one.variant.name, contestant, one.sizes[0], limit_s, max(limit_s, stages.config.timeout_s))
+
+    def _delivery(self, name: str) -> Delivery | None:
+        """How a repaired self is made; None for a native."""
+        for one in self.results:
+            for repair in one.repairs or ():
+                if f"{one.name}+{repair.name}" == name and repair.name != SWITCH:
+                    return repair.delivery
+        return None
+
+    def _decided(self, entries: Sequence[Entry], tally: Tally) -> bool:
+        """At a look: whether all candidates are decided. The last look ends the race."""
+        due = looks_due(tally.rounds)
+        if due == self.looked:
+            return False
+        self.looked = due
+        running = [one for one in entries if one.name in self.admissible and one.dropped is None]
+        if tally.rounds >= LOOKS[-1] or not running:
+            return True
+        times = table([one.call_s for one in running], [one.batch_size for one in running])
+        return ratios(times).decided(self.policy.cost_margin / 100)
+
+    def _record(self, entries: Sequence[Entry], tally: Tally, left_out: list[Rejected]) -> Race:
+        first = self.wanted[0].variant
+        assert first.cost is not None
+        return Race(
+            inputs=first.cost.inputs,
+            condition=self.stages.base_of(find_variant(native_name(first.name))).at(first.cost.image_size),
+            objective=self.policy.objective,
+            seconds=tally.seconds,
+            rounds=tally.rounds,
+            disturbed=tally.disturbed,
+            unsteady=tally.unsteady,
+            waited_s=tally.waited_s,
+            contestants=[_raced(one) for one in entries],
+            left_out=left_out,
+        )
+
+    def _tails(self, entries: Sequence[Entry], found: Race) -> Race:
+        """With a limit on p99: calls of the chosen one alone, and of the next where it misses the limit."""
+        if self.policy.max_latency_p99_ms is None:
+            return found
+        without_limit = self.policy.model_copy(update={"max_latency_p99_ms": None})
+        missed: set[str] = set()
+        more: dict[str, list[float]] = {}
+        while (name := chosen_name(self.results, without_limit, found, missed)) is not None:
+            entry = next((one for one in entries if one.name == name), None)
+            if entry is None:
+                break
+            self.stages.progress.step(f"race: {TAIL_CALLS} calls of {name}", 0.0)
+            more[name] = _calls(entry, TAIL_CALLS)
+            timed = [one.model_copy(update={"more_s": more.get(one.variant, [])}) for one in found.contestants]
+            found = found.model_copy(update={"contestants": timed})
+            if chosen_name(self.results, self.policy, found, missed) == name:
+                break
+            missed.add(name)
+        return found
+
+    def _reference(self, entries: Sequence[Entry], found: Race, opened: ExitStack) -> Race:
+        """A few rounds of the chosen one against the fastest of the reference precision, where that was not raced."""
+        name = chosen_name(self.results, self.policy, found)
+        chosen = next((one for one in entries if one.name == name and one.dropped is None), None)
+        rival = fastest_of(self.results, self.policy, REFERENCE_PRECISION)
+        if chosen is None or rival is None or any(one.variant == rival.variant.name for one in found.contestants):
+            return found
+        if find_variant(native_name(chosen.name)).precision == REFERENCE_PRECISION:
+            return found
+        self.stages.progress.step(f"race: {chosen.name} against {rival.variant.name}", 0.0)
+        other = self._entry(rival, opened)
+        mine = Entry(chosen.name, chosen.contestant, chosen.batch_size, chosen.limit_s, chosen.open_s)
+        other.open()
+        preliminary(other, rival.sizes[:1])
+        seconds = _REFERENCE_SHARE * self.stages.config.race_s
+        race([mine, other], seconds, lambda tally: tally.rounds >= _REFERENCE_ROUNDS, patience_s=0.0)
+        return found.model_copy(update={"against_reference": [_raced(mine), _raced(other)]})
+
+
+def _raced(entry: Entry) -> Raced:
+    return Raced(
+        variant=entry.name,
+        batch_size=entry.batch_size,
+        call_s=entry.call_s,
+        load_s=entry.contestant.load_s or None,
+        peak_memory_bytes=entry.peak_memory_bytes or None,
+        dropped=entry.dropped,
+    )
+
+
+def _calls(entry: Entry, count: int) -> list[float]:
+    """So many calls of one entry alone; fewer where it drops out."""
+    found: list[float] = []
+    while len(found) < count and entry.dropped is None:
+        turn = entry.turn(calls=min(_TAIL_TURN, count - len(found)))
+        found += turn.seconds if turn else ()
+    return found
+
+
+def _free_bytes() -> int | None:
+    """Memory that may be taken; None where the kernel does not tell."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        (free,) = (int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
+    except (OSError, ValueError):
+        return None
+    return int(free * _FREE_SHARE)

@@ -1,0 +1,163 @@
+"""The race that priced the candidates: who was how fast, what is shown by it, and how steady the machine was."""
+
+from __future__ import annotations
+
+from isobatch.pipeline.decide.recommend import SURE
+from isobatch.pipeline.decide.tails import call_time
+from isobatch.pipeline.records.study import Against, CallTime, Contestant, Interval, Recommendation, Study, UpperLimit
+from isobatch.reports import numbers, views
+from isobatch.reports.blocks import Absent, Block, Bullets, Code, Column, Line, Paragraph, Table, line
+from isobatch.reports.sections import Section
+
+_COLUMNS = (
+    Column("Contestant", "name"),
+    Column("N", "number"),
+    Column("Time over the fastest's", "number"),
+    Column("It is"),
+    Column("A call: median", "number"),
+    Column("p95", "number"),
+    Column("p99", "number"),
+    Column("Calls", "number"),
+    Column("Peak memory", "number"),
+    Column("Time to load", "number"),
+)
+_STANDING = {
+    "leader": "the fastest",
+    "as-fast": "as fast",
+    "undecided": "undecided",
+    "slower": "slower",
+}
+_BY = {
+    "only-candidate": "the demands, which no other meets",
+    "speed": "speed",
+    "stability": "stability, among the fastest",
+    "accuracy": "accuracy, among the fastest",
+    "error": "error against the reference, among the fastest",
+    "size": "size, among the fastest",
+    "passes": "times that were not taken in turn: no race priced this",
+}
+
+
+def as_good(decided: Recommendation) -> str:
+    """What the headline adds where the choice is not sure; empty where it is."""
+    unsure = decided.sureness is not None and decided.sureness.share < SURE
+    return f"; {decided.runner_up} is as good" if unsure and decided.runner_up else ""
+
+
+def in_short(study: Study) -> str:
+    """What decided, the runner-up, how sure it is and how the race went, on one line; empty for older reports."""
+    decided = study.recommendation
+    if decided is None or decided.chosen is None or decided.decided_by is None:
+        return ""
+    parts = [f"Decided by {_BY[decided.decided_by]}"]
+    if decided.runner_up:
+        parts.append(f"runner-up {decided.runner_up}{_ratio(decided)}")
+    if decided.sureness:
+        parts.append(f"sureness {numbers.percent(decided.sureness.share, 0)}")
+    if (race := decided.race) is not None:
+        parts.append(numbers.number_of(race.rounds, "round") + (", timings are unsteady" if race.unsteady else ""))
+    else:
+        parts.append("no race was run")
+    return "; ".join(parts) + "."
+
+
+def _ratio(decided: Recommendation) -> str:
+    """The runner-up's time over that of the fastest."""
+    found = decided.race.ratios.get(decided.runner_up or "") if decided.race else None
+    return "" if found is None else f", {found.median:.2f} x the time"
+
+
+def _limits(found: Interval) -> str:
+    if found.low95 is None or found.high95 is None:
+        return f"{found.median:.2f}"
+    return f"{found.median:.2f}, {found.low95:.2f} to {found.high95:.2f}"
+
+
+def _steady(disturbed: int, unsteady: bool) -> str:
+    return "timings are unsteady" if unsteady else f"{disturbed} disturbed"
+
+
+def price_words(study: Study, decided: Recommendation, own: str) -> Line:
+    """The price of stability, and the speed-up over the reference precision. ``own``: the choice's throughput."""
+    paid, gained = decided.price_of_stability, decided.speed_up
+    if paid is None:
+        text = line(f"Nothing: none that meets every other demand is faster, {own}.")
+    else:
+        verdict = views.find(study, paid.variant)
+        kind = f", which is {views.state(verdict)}" if verdict else ""
+        lost = numbers.percent(1 - paid.ratio.median, 0)
+        text = line(f"{_about(paid)}{lost} less throughput than the fastest, ", Code(paid.variant), f"{kind}: {own}.")
+    if gained is None:
+        return text
+    times = numbers.ratio(gained.ratio.median)
+    return text + line(f" {_about(gained)}{times} the throughput of ", Code(gained.variant), ".")
+
+
+def _about(against: Against) -> str:
+    return "" if against.raced else "About "
+
+
+def _row(one: Contestant, decided: Recommendation) -> tuple[str | None, ...]:
+    shown = decided.race
+    standing = shown.standings.get(one.variant) if shown else None
+    ratio = shown.ratios.get(one.variant) if shown else None
+    timed = call_time(one.more_s or one.call_s)
+    return (
+        one.variant,
+        numbers.count(one.batch_size),
+        _limits(ratio) if ratio else None,
+        f"dropped: {one.dropped}" if one.dropped else _STANDING[standing] if standing else "no candidate",
+        *([None] * 4 if timed is None else _calls(timed)),
+        numbers.size(one.peak_memory_bytes),
+        None if one.load_s is None else numbers.seconds(one.load_s),
+    )
+
+
+def _calls(timed: CallTime) -> list[str | None]:
+    return [*(_upper(one) for one in (timed.median, timed.p95, timed.p99)), numbers.count(timed.n)]
+
+
+def _upper(seen: UpperLimit) -> str | None:
+    if seen.value is None or seen.upper95 is None:
+        return "undecided"
+    return f"{numbers.milliseconds(seen.value)} (at most {numbers.milliseconds(seen.upper95)})"
+
+
+def _sure(decided: Recommendation) -> str:
+    assert decided.sureness is not None
+    share, made = numbers.percent(decided.sureness.share, 0), f"{decided.sureness.resamples:,}"
+    return f" Of {made} resamples of the rounds {share} lead to the same choice."
+
+
+def blocks(study: Study) -> list[Block]:
+    """How it was run, one row a contestant, and who was left out."""
+    race, decided = study.race, study.recommendation
+    if race is None or decided is None:
+        return [Absent(line("No race was run: costs are the times seen while evidence was gathered, for orientation."))]
+    sure = "" if decided.sureness is None else _sure(decided)
+    rounds = f"{numbers.number_of(race.rounds, 'round')} in {numbers.seconds(race.seconds)}"
+    how = (
+        f"{rounds}, {_steady(race.disturbed, race.unsteady)}.{sure} A round is one call of each contestant, in random "
+        "order, at the N that was best for it in a preliminary; all others are stopped meanwhile. A disturbed round is "
+        "one in which threads waited for a core for more than 5 % of a call, or the host took time; it is repeated."
+    )
+    caption = (
+        "Time an image over that of the fastest candidate, with limits that hold at all looks together with 95 %. "
+        "Percentiles of calls with distribution-free 95 % upper limits; p95 needs 59 calls and p99 needs 299."
+    )
+    found: list[Block] = [
+        Paragraph(line(how)),
+        Table(caption, _COLUMNS, tuple(_row(one, decided) for one in race.contestants)),
+    ]
+    if race.left_out:
+        found.append(Bullets(tuple(line(f"Not raced: {one.variant}: {one.why}.") for one in race.left_out)))
+    return found
+
+
+SECTION = Section(
+    name="race",
+    order=41,
+    title="The race",
+    show="folded",
+    write=blocks,
+)

@@ -1,0 +1,71 @@
+import numpy as np
+import pytest
+
+from isobatch.pipeline.decide.race import ALPHA, LOOKS, expanded_tail, looks_due, ratios, table
+
+
+def made(true: list[float], rounds: int, seed: int, spread: float = 0.03, drift: float = 0.3) -> np.ndarray:
+    """Times with noise of each call, rounds that drift as a whole, and now and then a call that takes twice as long."""
+    drawn = np.random.default_rng(seed)
+    calls = drawn.normal(0, spread, (rounds, len(true))) + np.log(2) * (drawn.random((rounds, len(true))) < 0.03)
+    return np.array(true) * np.exp(calls + drift * np.sin(np.arange(rounds) / 7)[:, None])
+
+
+def test_the_looks_share_five_per_cent() -> None:
+    assert pytest.approx(0.05) == ALPHA * len(LOOKS)
+    assert [looks_due(n) for n in (0, 9, 10, 19, 20, 40, 79, 80, 200)] == [0, 0, 1, 1, 2, 3, 3, 4, 4]
+
+
+def test_exact_ratios_of_times_without_noise() -> None:
+    times = table([[4.0] * 12, [1.1] * 12, [2.0] * 12], [4, 1, 1])
+    found = ratios(times)
+    assert found.leader == 0
+    assert found.ratio == pytest.approx([1.0, 1.1, 2.0])
+    assert found.low is not None and found.high is not None
+    assert [found.low[1], found.high[1]] == pytest.approx([1.1, 1.1])
+    assert [found.standing(at, 0.05) for at in range(3)] == ["leader", "slower", "slower"]
+    assert found.decided(0.05)
+
+
+def test_under_ten_rounds_nothing_is_decided() -> None:
+    found = ratios(made([1.0, 3.0], 9, seed=0))
+    assert (found.low, found.high, found.resampled) == (None, None, None)
+    assert found.standing(1, 0.05) == "undecided" and not found.decided(0.05)
+
+
+def test_a_drift_of_all_widens_no_interval() -> None:
+    still, moving = (ratios(made([1.0, 1.2], 40, seed=3, drift=drift)) for drift in (0.0, 2.0))
+    for one in (still, moving):
+        assert one.low is not None and one.high is not None and one.standing(1, 0.05) == "slower"
+    assert moving.ratio == pytest.approx(still.ratio)
+    assert moving.high == pytest.approx(still.high)
+
+
+def test_a_tie_is_shown_where_it_is_one_and_never_assumed() -> None:
+    tie = ratios(made([1.0, 1.0], 80, seed=1))
+    assert tie.standing(1 - tie.leader, 0.05) == "as-fast"
+    noisy = ratios(made([1.0, 1.0], 10, seed=1, spread=0.3))
+    assert noisy.standing(1 - noisy.leader, 0.05) == "undecided"
+
+
+@pytest.mark.parametrize("rounds", LOOKS[:2])
+def test_coverage_and_false_decisions_at_the_margin(rounds: int) -> None:
+    """At a true ratio of exactly the margin, both "slower" and "as fast" are errors: each look may make 1.25 %."""
+    found = [ratios(made([1.0, 1.05], rounds, seed), resamples=800) for seed in range(400)]
+    false = sum(one.standing(1, 0.05) in ("slower", "as-fast") for one in found if one.leader == 0)
+    false += sum(one.leader == 1 and one.decided(0.05) for one in found)
+    assert false <= 0.05 * len(found)
+    covered = sum(bool(one.low[1] <= 1.05 <= one.high[1]) for one in found)  # type: ignore[index]
+    assert covered >= 0.93 * len(found)
+
+
+@pytest.mark.parametrize("times", [np.ones(3), np.empty((0, 2)), np.array([[1.0, 0.0]]), np.array([[1.0, np.nan]])])
+def test_what_is_no_table_of_times_is_refused(times: np.ndarray) -> None:
+    with pytest.raises(ValueError, match="positive, finite times"):
+        ratios(times)
+
+
+def test_the_tails_of_few_rounds_lie_further_out() -> None:
+    tails = [expanded_tail(n) for n in (*LOOKS, 100_000)]
+    assert tails == sorted(tails) and tails[0] < ALPHA / 10
+    assert tails[-1] == pytest.approx(ALPHA / 2, rel=1e-3)

@@ -1,0 +1,152 @@
+"""Shipped files in a process of their own: what it may do, and what becomes of it."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from isobatch.models.spec.deployed import code_files
+from isobatch.pipeline.deploy.record import INPUTS_FILE
+from isobatch.pipeline.deploy.serve import Files, ServeError, run_served
+from tests.pipeline.deploy.small import IMAGES, small_files
+
+ROOT = Path(__file__).resolve().parents[3]
+ROW = '{"n": %d, "plain": "' + "0" * 64 + '", "rotated": null, "peak_bytes": 1}'
+
+
+def with_network(files: Files, network: str) -> Files:
+    return replace(files, code={**code_files("onnxruntime"), "network.py": network.encode()})
+
+
+def test_every_n_is_told_as_it_comes_singles_first(tmp_path: Path) -> None:
+    told: list[int] = []
+    served = run_served(small_files(tmp_path), tmp_path / INPUTS_FILE, 1, [2, 3], told.append)
+    assert told == [1, 2, 3] and len({text for one in served.values() for text in one.sums}) == 1
+    assert [len(one.sums) for one in served.values()] == [1, 2, 2]
+    assert all(one.peak_bytes > 1e6 for one in served.values())
+
+
+def test_what_is_printed_is_no_outcome(tmp_path: Path) -> None:
+    printing = f"def opened(*given):\n    print({ROW % 1!r}, flush=True)\n    raise RuntimeError('that was all')\n"
+    with pytest.raises(ServeError, match="that was all"):
+        run_served(with_network(small_files(tmp_path), printing), tmp_path / INPUTS_FILE, 1, [])
+
+
+@pytest.mark.parametrize("row", [ROW % 7, '{"n": 1}', "x" * 3000])
+def test_rows_that_are_no_answers_end_it(tmp_path: Path, row: str) -> None:
+    """The descriptor's number can be guessed by code that the user trusts; what it writes there is validated."""
+    writing = f"import os, sys\ndef opened(*given):\n    os.write(int(sys.argv[2]), {row!r}.encode() + b'\\n')\n"
+    with pytest.raises(ServeError, match=r"which was not asked|what is no answer"):
+        run_served(with_network(small_files(tmp_path), writing), tmp_path / INPUTS_FILE, 1, [])
+
+
+def test_a_silent_process_is_ended_with_all_that_it_started(tmp_path: Path) -> None:
+    started = tmp_path / "started"
+    hanging = (
+        "import subprocess, time\n"
+        "def opened(*given):\n"
+        "    child = subprocess.Popen(['sleep', '600'])\n"
+        f"    open({str(started)!r}, 'w').write(str(child.pid))\n"
+        "    time.sleep(600)\n"
+    )
+    with pytest.raises(ServeError, match="silent for 8 s"):
+        run_served(with_network(small_files(tmp_path), hanging), tmp_path / INPUTS_FILE, 1, [], timeout_s=8)
+    assert ended(int(started.read_text()))
+
+
+def test_memory_is_limited(tmp_path: Path) -> None:
+    greedy = "def opened(*given):\n    return bytearray(1 << 40)\n"
+    with pytest.raises(ServeError, match="MemoryError"):
+        run_served(with_network(small_files(tmp_path), greedy), tmp_path / INPUTS_FILE, 1, [])
+
+
+def test_it_dies_with_its_parent(tmp_path: Path) -> None:
+    started = tmp_path / "started"
+    small_files(tmp_path)
+    waiting = (
+        "import os, time\n"
+        f"def opened(*given):\n    open({str(started)!r}, 'w').write(str(os.getpid()))\n    time.sleep(600)\n"
+    )
+    code = (
+        "import sys\nfrom pathlib import Path\n"
+        "from isobatch.pipeline.deploy.serve import run_served\n"
+        "from tests.pipeline.deploy.small import small_files\n"
+        "from tests.pipeline.deploy.test_serve import with_network\n"
+        "folder = Path(sys.argv[1])\n"
+        "run_served(with_network(small_files(folder), sys.argv[2]), folder / 'images.npy', 1, [])\n"
+    )
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    parent = subprocess.Popen([sys.executable, "-c", code, str(tmp_path), waiting], cwd=ROOT, env=environment)
+    try:
+        while not started.is_file() or not started.read_text():
+            assert parent.poll() is None
+            time.sleep(0.05)
+    finally:
+        parent.send_signal(signal.SIGKILL)
+        parent.wait()
+    assert ended(int(started.read_text()))
+
+
+def ended(pid: int) -> bool:
+    """Wait until this process is gone, or a zombie that nobody has waited for."""
+    for _ in range(600):
+        try:
+            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        except OSError:
+            return True
+        if state == "Z":
+            return True
+        time.sleep(0.1)
+    return False
+
+
+def test_a_file_that_changes_between_check_and_run_is_not_run(tmp_path: Path) -> None:
+    files = small_files(tmp_path)
+    images = tmp_path / INPUTS_FILE
+    digests = dict.fromkeys([*files.model.values(), images], "0" * 64)
+    with pytest.raises(ServeError, match=r"model.onnx was changed while it was read"):
+        run_served(replace(files, digests=digests), images, 1, [])
+
+
+def test_the_loader_splits_larger_calls_into_the_verified_range(tmp_path: Path) -> None:
+    files = small_files(tmp_path)
+    counting = (
+        "import numpy as np\n"
+        "def opened(*given):\n"
+        "    return lambda images: np.full((len(images), 1), len(images), np.float32)\n"
+    )
+    with_network(files, counting).copied(tmp_path / "copy", tmp_path / INPUTS_FILE)
+    code = "import numpy as np, infer; print(infer.Network()(np.zeros((7, 3, 4, 4), np.float32)).ravel().tolist())"
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path / "copy", capture_output=True, text=True)
+    assert done.stdout.strip() == "[3.0, 3.0, 3.0, 3.0, 3.0, 3.0, 1.0]", done.stderr
+    assert len(IMAGES) == 4
+
+
+def test_pictures_become_what_the_study_would_have_made_of_them(tmp_path: Path) -> None:
+    """The loader has its own copy of the decoder: the pixels are the same."""
+    from PIL import Image
+
+    from isobatch.models.spec.images import View, normalise
+    from isobatch.pipeline.inputs.decode import decode
+
+    view = View(size=24, resize=28, mean=(0.4, 0.5, 0.6), std=(0.2, 0.25, 0.3))
+    draws = np.random.default_rng(3)
+    Image.fromarray(draws.integers(0, 256, (50, 37, 3), np.uint8)).save(tmp_path / "plain.png")
+    Image.fromarray(draws.integers(0, 256, (31, 64, 4), np.uint8)).save(tmp_path / "transparent.png")
+    Image.fromarray(draws.integers(0, 65536, (40, 40), np.uint16)).save(tmp_path / "grey16.png")
+    namespace: dict[str, object] = {"__name__": "infer", "__file__": str(tmp_path / "infer.py")}
+    exec(compile(code_files("torch")["infer.py"], "infer.py", "exec"), namespace)
+    settings = {"size": 24, "short_side": view.short_side(24), "interpolation": view.interpolation}
+    for name in ("plain", "transparent", "grey16"):
+        path = tmp_path / f"{name}.png"
+        expected = decode(path, 24, view)
+        assert (namespace["decoded"](path, settings) == expected).all(), name  # type: ignore[operator]
+        network = object.__new__(namespace["Network"])  # type: ignore[call-overload]
+        network.settings = {"preprocessing": settings | {"mean": view.mean, "std": view.std}}
+        assert (network.prepared([path]) == normalise(expected[None], view.mean, view.std)).all()

@@ -1,0 +1,91 @@
+"""Real workers behind the race's sockets: stopped while they wait, dropped with a reason when they crash or hang."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from isobatch.pipeline.race.contestant import Contestant, Missed
+from isobatch.pipeline.records.errors import WorkerError
+from isobatch.pipeline.workers.pool import Workers
+from tests.pipeline.race import served
+
+
+@pytest.fixture(scope="module")
+def workers() -> Iterator[Workers]:
+    with Workers(60) as found:
+        yield found
+
+
+def contestant(workers: Workers, **payload: Any) -> Contestant:
+    return Contestant(workers, {"OMP_NUM_THREADS": "1"}, payload, function="tests.pipeline.race.served:contest")
+
+
+def state(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+
+
+def waiting(pid: int, wanted: str) -> bool:
+    end = time.monotonic() + 20
+    while state(pid) != wanted and time.monotonic() < end:
+        time.sleep(0.01)
+    return state(pid) == wanted
+
+
+def test_a_contestant_is_stopped_but_in_its_turn(workers: Workers) -> None:
+    with contestant(workers) as one, contestant(workers) as two:
+        for each in (one, two):
+            each.start(60)
+            assert each.pid is not None and waiting(each.pid, "T")
+        turn = one.turn(3, 20)
+        assert (turn.seconds, turn.waited_s, turn.peak_memory_bytes) == ((3.0,), (None,), 7)
+        assert one.turn(2, 20, calls=4).seconds == (2.0,) * 4
+        pid = one.pid
+    assert pid is not None
+    with pytest.raises(ProcessLookupError):
+        end = time.monotonic() + 20
+        while time.monotonic() < end:
+            os.kill(pid, 0)
+            time.sleep(0.01)
+
+
+def test_a_crash_is_told_with_its_signal_and_the_contestant_can_be_started_again(workers: Workers) -> None:
+    with contestant(workers) as one:
+        one.start(60)
+        with pytest.raises(WorkerError, match="SIGSEGV"):
+            one.turn(served.CRASH, 20)
+        one.start(60)
+        assert one.turn(1, 20).seconds == (1.0,)
+        with pytest.raises(WorkerError, match="no such n"):
+            one.turn(served.RAISE, 20)
+
+
+def test_who_does_not_answer_has_missed_its_turn(workers: Workers) -> None:
+    with contestant(workers) as one:
+        one.start(60)
+        with pytest.raises(Missed):
+            one.turn(served.HANG, 0.3)
+        one.start(60)
+        assert one.turn(5, 20).seconds == (5.0,)
+
+
+def test_what_cannot_be_opened_says_why(workers: Workers) -> None:
+    with contestant(workers, broken=True) as one, pytest.raises(WorkerError, match="cannot be opened"):
+        one.start(60)
+
+
+def test_a_stopped_worker_is_not_silent_for_too_long(workers: Workers) -> None:
+    """Other calls are waited for meanwhile, with a limit of silence that the stopped one would break."""
+    with contestant(workers) as one:
+        one.start(60)
+        quick = Workers.begin(workers, {"OMP_NUM_THREADS": "1"}, "tests.pipeline.race.served:nothing", {})
+        assert workers.wait([quick]).result() == {}
+        assert one.turn(1, 20).seconds == (1.0,)
+        assert one.pid is not None
+        os.kill(one.pid, signal.SIGKILL)
+        with pytest.raises(WorkerError, match="SIGKILL"):
+            one.turn(1, 20)

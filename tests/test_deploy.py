@@ -1,0 +1,230 @@
+"""``deploy`` and ``verify`` as the report names them, followed to the letter; then the folder without this project."""
+
+import json
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from safetensors.torch import save_file
+
+from isobatch.models.registry import find_variant
+from isobatch.models.weights.random_weights import random_state
+from isobatch.pipeline.decide.repaired_variants import with_repairs
+from isobatch.reports.files.json_report import load_study, study_json
+from tests.in_process import Commands, Ended
+from tests.models.ort.small_onnx import classifier, pixels
+
+SIDE, COUNT = 32, 4
+OURS = ("isobatch", "pipeline", "models", "reports", "run")
+BLOCKED = f"import sys; sys.modules.update(dict.fromkeys({OURS!r}))\n"  # none of them can be imported
+PROMISED = """
+import hashlib, json
+import numpy as np
+from infer import Network
+network, images = Network(), np.load("images.npy", allow_pickle=False)
+for n in map(int, sys.argv[1:]):
+    rows = [network(images[start : start + n]) for start in range(0, len(images), n)]
+    print(hashlib.sha256(np.concatenate(rows).tobytes()).hexdigest())
+"""
+AS_A_SCRIPT = """
+import runpy
+sys.argv[0] = "infer.py"
+runpy.run_path("infer.py", run_name="__main__")
+"""
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A user's folder: weights of ResNet18 of their own, an ONNX file of their own, images."""
+    folder = tmp_path_factory.mktemp("user")
+    save_file(random_state("resnet18", 7), folder / "own.safetensors")
+    onnx.save(classifier(), folder / "small.onnx")
+    spread = np.linspace(0.5, 3, 3 * COUNT, dtype=np.float32).reshape(-1, 1, 1, 1)
+    np.save(folder / "images.npy", pixels(3 * COUNT, (SIDE, SIDE)) * spread)  # some to measure, the rest to calibrate
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run_here(home: Path, commands: Commands) -> Callable[..., Ended]:
+    def run(*argv: str) -> Ended:
+        return commands(home, *argv, XDG_CACHE_HOME=str(home / "cache"))
+
+    return run
+
+
+def study(run_here: Callable[..., Ended], out: str, *what: str) -> None:
+    common = [
+        "--inputs",
+        "images.npy",
+        "--images",
+        str(COUNT),
+        "--batch-sizes",
+        "2-3",
+        "--threads",
+        "1",
+        "--no-explain",
+        "--policy",
+        "none",
+    ]
+    ended = run_here(*what, *common, "--out", out, "--quiet")
+    assert ended.code == 0, ended.stderr
+
+
+@pytest.fixture(scope="module")
+def torch_run(home: Path, run_here: Callable[..., Ended]) -> Path:
+    """A study of ResNet18, to whose fp32 a repair was added: every convolution, BatchNorm and the end row by row."""
+    weights = ("--model", "resnet18", "--weights", "own.safetensors")
+    study(run_here, "torch-run", *weights, "--variants", "fp32,int8-x86")
+    report = home / "torch-run" / "report.json"
+    found = json.loads(report.read_text())
+    fp32 = next(one for one in found["variants"] if one["name"] == "fp32")
+    row_by_row = {name: {"size": 1, "up_to": 0, "least": 1} for name in _layers()}
+    delivery = {"inputs": fp32["cost"]["inputs"], "change": {"canonical": row_by_row}, "serving": {}, "sha256": None}
+    fp32["repairs"] = [{"name": "surgical", "batch_invariant": True, "scope": "four images", "delivery": delivery}]
+    report.write_text(json.dumps(found))
+    return home / "torch-run"
+
+
+def _layers() -> list[str]:
+    from isobatch.models.weights.networks import skeleton
+
+    kinds = ("Conv2d", "BatchNorm2d", "Linear", "AdaptiveAvgPool2d")
+    return [name for name, one in skeleton("resnet18", 7).named_modules() if type(one).__name__ in kinds]
+
+
+@pytest.fixture(scope="module")
+def onnx_run(home: Path, run_here: Callable[..., Ended]) -> Path:
+    study(run_here, "onnx-run", "--onnx", "small.onnx", "--variants", "ort-fp32,ort-int8-dynamic")
+    return home / "onnx-run"
+
+
+def alone(folder: Path, code: str, *argv: str) -> list[str]:
+    """The lines printed by code that is run in the shipped folder where nothing of this project can be imported."""
+    command = [sys.executable, "-c", BLOCKED + code, *argv]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+def record_of(folder: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((folder / "record.json").read_text())
+    return found
+
+
+def promised(folder: Path) -> None:
+    """In an empty folder that holds the shipped one alone the loader gives the recorded bytes at every N."""
+    outputs = record_of(folder)["outputs"]
+    sums = alone(folder, PROMISED, *(str(one["batch_size"]) for one in outputs))
+    assert sums == [one["sha256"] for one in outputs]
+
+
+def elsewhere(shipped: Path, tmp_path: Path) -> Path:
+    """The shipped folder, and nothing else, in an empty place."""
+    moved = tmp_path / "elsewhere" / "network"
+    shutil.copytree(shipped, moved)
+    return moved
+
+
+def test_the_lines_of_the_report_followed_literally_give_the_measured_network(
+    home: Path, run_here: Callable[..., Ended], torch_run: Path, tmp_path: Path
+) -> None:
+    chosen = load_study(torch_run).recommendation
+    assert chosen is not None and chosen.chosen in ("fp32", "int8-x86")
+    text = (torch_run / "report.md").read_text()
+    lines = [line for line in text.splitlines() if line.startswith("python run.py ") and "deployed" in line]
+    assert [shlex.split(line)[2] for line in lines] == ["deploy", "verify"]
+    for line in lines:
+        ended = run_here(*shlex.split(line)[2:])
+        assert ended.code == 0, ended.stdout + ended.stderr
+    assert "from the cache, unchanged" not in ended.stdout and "no output changed" in ended.stdout
+    assert record_of(home / "deployed")["variant"] == chosen.chosen
+    moved = elsewhere(home / "deployed", tmp_path)
+    told = alone(moved, AS_A_SCRIPT, "images.npy", "--out", "outputs.npy")
+    assert len(told) == COUNT and all("class " in line for line in told)
+    assert np.load(moved / "outputs.npy").shape == (COUNT, 7)
+
+
+@pytest.mark.parametrize("variant", ["fp32", "int8-x86", "fp32+surgical"])
+def test_a_torchvision_network_with_own_weights(
+    home: Path, run_here: Callable[..., Ended], torch_run: Path, tmp_path: Path, variant: str
+) -> None:
+    out = f"shipped-{variant}"
+    ended = run_here("deploy", "torch-run", "--variant", variant, "--out", out)
+    assert ended.code == 0 and "from the cache, unchanged" in ended.stdout, ended.stderr
+    record = record_of(home / out)
+    kept = json.loads((torch_run / "artifacts.json").read_text())["artifacts"]
+    native = next(one for one in kept if one["variant"] == variant.partition("+")[0])
+    measured = [one for one in record["files"] if one["file"] != "repair.json"]
+    assert measured and all(native["digests"][one["file"]] == one["sha256"] for one in measured)
+    assert (len(record["files"]) > len(measured)) == (variant == "fp32+surgical")
+    assert record["batch_invariant"] == (load_verdict(torch_run, variant) == "batch-invariant")
+    promised(elsewhere(home / out, tmp_path))
+    assert run_here("verify", out).code == 0
+
+
+def load_verdict(run: Path, variant: str) -> str | None:
+    return next(one.verdict for one in with_repairs(load_study(run).variants) if one.name == variant)
+
+
+@pytest.mark.parametrize("variant", ["ort-fp32", "ort-int8-dynamic"])
+def test_a_users_onnx_file(
+    home: Path, run_here: Callable[..., Ended], onnx_run: Path, tmp_path: Path, variant: str
+) -> None:
+    ended = run_here("deploy", "onnx-run", "--variant", variant, "--out", f"shipped-{variant}")
+    assert ended.code == 0, ended.stderr
+    assert record_of(home / f"shipped-{variant}")["model"] == "small.onnx"
+    promised(elsewhere(home / f"shipped-{variant}", tmp_path))
+    assert run_here("verify", f"shipped-{variant}/record.json").code == 0
+
+
+def test_an_artifact_that_left_the_cache_is_built_again_to_the_byte_or_refused(
+    home: Path, run_here: Callable[..., Ended], onnx_run: Path
+) -> None:
+    kept = json.loads((onnx_run / "artifacts.json").read_text())["artifacts"]
+    folder = Path(next(one["artifact"]["folder"] for one in kept if one["variant"] == "ort-fp32"))
+    shutil.rmtree(folder)
+    ended = run_here("deploy", "onnx-run", "--variant", "ort-fp32", "--out", "again")
+    assert ended.code == 0 and "built again, byte by byte as it was measured" in ended.stdout, ended.stderr
+    changed = classifier()
+    changed.graph.initializer[0].raw_data = bytes(len(changed.graph.initializer[0].raw_data))
+    before = (home / "small.onnx").read_bytes()
+    try:
+        onnx.save(changed, home / "small.onnx")
+        ended = run_here("deploy", "onnx-run", "--variant", "ort-fp32", "--out", "other")
+    finally:
+        (home / "small.onnx").write_bytes(before)
+    assert (
+        ended.code == 2 and "[artifact-gone]" in ended.stderr and "has other bytes than were measured" in ended.stderr
+    )
+    assert not (home / "other").exists()
+
+
+def test_what_cannot_be_shipped_is_one_clear_line(
+    home: Path, run_here: Callable[..., Ended], torch_run: Path, tmp_path: Path
+) -> None:
+    for argv, text in [
+        (["torch-run", "--variant", "fp33", "--out", "x"], "[unknown-variant]"),
+        (["torch-run", "--variant", "fp32", "--out", "torch-run"], "[out-not-empty]"),
+        (["nowhere", "--out", "x"], "[report]"),
+    ]:
+        ended = run_here("deploy", *argv)
+        assert ended.code == 2 and text in ended.stderr and ended.stderr.count("\n") == 1
+    older = tmp_path / "older"
+    older.mkdir()
+    shutil.copy(torch_run / "report.json", older)
+    ended = run_here("deploy", str(older), "--variant", "fp32", "--out", "x")
+    assert ended.code == 2 and "[artifact-gone]" in ended.stderr and "run the study again" in ended.stderr
+    found = load_study(torch_run)
+    assert found.recommendation is not None
+    nothing = found.model_copy(update={"recommendation": found.recommendation.model_copy(update={"chosen": None})})
+    (older / "report.json").write_text(study_json(nothing))
+    ended = run_here("deploy", str(older), "--out", "x")
+    assert ended.code == 2 and "[nothing-chosen]" in ended.stderr
+    assert find_variant("fp32").runtime == "torch" and not (home / "x").exists()
