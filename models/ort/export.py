@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from isobatch.models.ort.check_user_file import LIMIT_BYTES, CheckedModel, OnnxError, check_onnx
 from isobatch.models.ort.graph import quantized_nodes, weight_layers
 from isobatch.models.ort.session import MODEL_FILE, open_session
+from isobatch.models.shared.time_limit import TimeLimit, time_limit
 from isobatch.models.spec.artifact_cache import BuildRequest
 from isobatch.models.spec.words import USERS_FILE, Artifact, Json, Manifest, Network, VariantUnavailable
 from isobatch.models.weights.model_name import channels_of
@@ -31,6 +32,11 @@ _SIZES: tuple[tuple[int, int], ...] = (
 _TOLERANCE = 1e-3  # of the largest |logit|: rounding stays below 1e-5 of it, a wrong graph is far off
 _TIMES, _MOST = 4.0, 0.25  # of a network that amplifies its own rounding: so many times that, and at most this
 _AXES = ({0: "n", 2: "height", 3: "width"}, {0: "n"})  # the second for networks bound to one image size
+_LIMITS_S = (90.0, 300.0)  # for either: of some networks torch seeks free sizes without an end
+
+
+class ExportError(OnnxError):
+    """No correct ONNX graph could be made of a network: what another variant would try is the same."""
 
 
 def exported(request: BuildRequest) -> Artifact:
@@ -76,16 +82,20 @@ def _export(network: Network, say: Callable[[str], None], folder: Path) -> Manif
             f"{network.model} has {size_bytes} bytes of weights, and one ONNX file holds at most {LIMIT_BYTES}",
             "choose a smaller --model, or a torch variant",
         )
-    failure: Exception | None = None
-    for axes in _AXES:
+    failures: list[Exception] = []
+    for axes, limit_s in zip(_AXES, _LIMITS_S, strict=True):
         sizes = _SIZES if len(axes) > 1 else (network.size,)
+        way = "with free height and width" if len(axes) > 1 else f"at {sizes[0][0]} x {sizes[0][1]} only"
+        say(f"{way}, for at most {limit_s:g} s")
         try:
-            model = _trace(net, axes, sizes[0], channels)
+            with time_limit(limit_s):
+                model = _trace(net, axes, sizes[0], channels)
             onnx.save(model, folder / MODEL_FILE)
             worst = max(_difference(folder / MODEL_FILE, net, size, channels) for size in sizes)
             own = 0.0 if worst <= _TOLERANCE else max(_own_error(net, size, channels) for size in sizes)
-        except (torch.onnx.errors.OnnxExporterError, OnnxError) as error:
-            failure = error
+        except (torch.onnx.errors.OnnxExporterError, OnnxError, TimeLimit) as error:
+            failures.append(OnnxError(f"{way}: {error}") if isinstance(error, TimeLimit) else error)
+            say(f"{way}: failed ({' '.join(str(failures[-1]).split())[:200]})")
             continue
         allowed = max(_TOLERANCE, min(_TIMES * own, _MOST))
         if worst <= allowed:
@@ -95,11 +105,13 @@ def _export(network: Network, say: Callable[[str], None], folder: Path) -> Manif
                 notes.append(f"the network amplifies rounding: its ONNX graph {told} {own:.0e}")
             recipe = {"exporter": "torch.onnx, dynamo", "free_axes": [*axes.values()], "worst_difference": worst}
             return _manifest(model, recipe, *notes)
-        failure = OnnxError(f"its logits differ from torch by {worst:.1e} of the largest, {allowed:.0e} is allowed")
-    raise OnnxError(
-        f"no correct ONNX graph of {network.model} could be made: {failure}; "
+        failures.append(
+            OnnxError(f"its logits differ from torch by {worst:.1e} of the largest, {allowed:.0e} is allowed")
+        )
+    raise ExportError(
+        f"no correct ONNX graph of {network.model} could be made: {failures[-1]}; "
         "compare torch, onnx and onnxscript with requirements.txt"
-    ) from failure
+    ) from failures[-1]
 
 
 def _trace(net: torch.nn.Module, axes: dict[int, str], size: tuple[int, int], channels: int = 3) -> onnx.ModelProto:

@@ -17,7 +17,7 @@ from isobatch.pipeline.evidence.rows import row_distance
 from isobatch.pipeline.records.study import Condition, Margin
 
 Images = NDArray[np.int64]
-_BATCHED: tuple[PassKind, ...] = ("batched", *PROBES)
+_BATCHED: tuple[PassKind, ...] = ("batched", *PROBES, "copies")
 
 
 @dataclass(frozen=True)
@@ -81,9 +81,11 @@ def _observe(evidence: Evidence, condition: Condition, passes: Sequence[Pass]) -
         seen[images - first] = True
         differs[at] = True
         whole = evidence.singles if evidence.outcome.kind == "embedding" else None
-        flipped[at] |= changed(singles, rows, evidence.outcome, whole, at)
+        turned = changed(singles, rows, evidence.outcome, whole, at)
+        np.logical_or.at(flipped, at, turned)  # of copies one image has many rows
         apart = row_distance(outcome_columns(singles, evidence.outcome), outcome_columns(rows, evidence.outcome))
-        noise[at] = np.maximum(noise[at], apart)
+        with np.errstate(invalid="ignore"):  # a NaN stays one
+            np.maximum.at(noise, at, apart)
     return Observation(moved(condition, passes[0]), passes[0].batch_size, ran, seen, differs, flipped, noise)
 
 

@@ -61,6 +61,7 @@ class Config:
     device: str = "cpu"
     cuda: tuple[CudaOptions, ...] = ()  # the product of the axes that only --device cuda has
     quick: bool = False
+    thorough: bool = False  # all images at every N, in both processes
     explain: Explain = "default"  # how far origins are sought
     repair: bool = True
     race_s: float = 60.0  # 0: no race
@@ -132,6 +133,7 @@ def read_config(arguments: argparse.Namespace) -> Config:
         device=device,
         cuda=_cuda(axes) if device == "cuda" else (),
         quick=arguments.quick,
+        thorough=arguments.thorough,
         explain="none" if arguments.no_explain else arguments.explain,
         repair=not arguments.no_repair,
         race_s=_race_seconds(arguments),

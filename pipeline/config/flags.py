@@ -57,6 +57,9 @@ def study_parser(commands: str = "") -> argparse.ArgumentParser:
     stages = parser.add_argument_group("stages")
     stages.add_argument("--quick", action="store_true", help="only the input set of the original question")
     stages.add_argument(
+        "--thorough", action="store_true", help="all images at every batch size, and all of it in a second process too"
+    )
+    stages.add_argument(
         "--explain", default="default", choices=("default", "full"), help="full: seek rare origins without a time limit"
     )
     stages.add_argument("--no-explain", action="store_true", help="do not seek origins, nor repair what differs")

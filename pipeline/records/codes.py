@@ -46,6 +46,16 @@ CODES: dict[str, Explained] = {
         "It is misspelt, or belongs to another version of the program.",
         "See python run.py --list-variants.",
     ),
+    "unfinished-report": _error(
+        "The report was written before its study ended.",
+        "A study writes what it knows after each stage; it is still running, or was stopped.",
+        "Run the same command again: it goes on where it stopped. render draws the report as it is.",
+    ),
+    "pending": _warning(
+        "The report was written before its study ended: parts are still to come.",
+        "A study writes what it knows after each stage.",
+        "Wait for its end, or run the same command again: it goes on where it stopped.",
+    ),
     "unknown-rung": _error(
         "A name in --rung is no rung of the ladder of repairs.",
         "It is misspelt, or belongs to another version of the program.",

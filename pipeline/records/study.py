@@ -54,10 +54,14 @@ NEIGHBOURS = ("outlier", "zeros", "constant", "random", "worst")
 """What may replace the last image of every batch; ``worst``: of several tried, what moved the others most."""
 
 
+COPIES = "copies"
+
+
 class Condition(Record):
     """What is fixed while N changes. ``position``: by how many places the images of a batch are rotated.
 
-    ``neighbours``: ``natural`` (the images that follow in the set) or what replaced the last image of each batch.
+    ``neighbours``: ``natural`` (the images that follow in the set), what replaced the last image of each batch, or
+    ``copies`` (the batch holds one image only).
     """
 
     threads: int = Field(ge=1)
@@ -79,7 +83,7 @@ class Interval(Record):
     n: int
 
 
-ComparisonKind = Literal["batch-vs-singles", "repeat", "position", "neighbours", "vs-reference"]
+ComparisonKind = Literal["batch-vs-singles", "repeat", "position", "neighbours", "copies", "vs-reference"]
 
 
 class OutputComparison(Record):
@@ -99,10 +103,10 @@ class Comparison(Record):
 
     ``reference`` rows against ``candidate`` rows: singles against batched (batch-vs-singles); the first against the
     second run of the same calls (repeat; batch_size 1: singles); plain batched against rotated batched (position);
-    plain batched against batched beside an outlier (neighbours); fp64 singles against this variant's singles
-    (vs-reference). ``issues`` names what is wrong with the rows themselves: "nan", "inf", "shape-mismatch",
-    "count-mismatch", "signed-zero" (unequal bytes whose difference is 0), "constant". A measure that cannot be taken
-    is None (mismatch) or NaN; it is never 0.
+    plain batched against batched beside an outlier (neighbours); the first against every other row of N copies of one
+    image (copies); fp64 singles against this variant's singles (vs-reference). ``issues`` names what is wrong with the
+    rows themselves: "nan", "inf", "shape-mismatch", "count-mismatch", "signed-zero" (unequal bytes whose difference is
+    0), "constant". A measure that cannot be taken is None (mismatch) or NaN; it is never 0.
     """
 
     model_config = ConfigDict(frozen=True, extra="allow")  # a new metric adds its keys without touching this file
@@ -843,6 +847,7 @@ class Study(Record):
     environment: Environment
     config: dict[str, Any]
     weights: Weights
+    pending: list[str] = []  # what is still to come, of a report written before the end
     warnings: list[Warning_] = []
     inputs: list[InputSet]
     reference: str | None = None  # the variant that is the ruler

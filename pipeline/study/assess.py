@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +28,7 @@ from isobatch.pipeline.prepare.artifacts import baseline, ruler
 from isobatch.pipeline.prepare.state import Stages
 from isobatch.pipeline.records.study import BatchAccuracy, Condition, Cost, Effective, Policy, VariantResult
 from isobatch.pipeline.records.wording import counted
+from isobatch.pipeline.study.isolated import without_results
 from isobatch.pipeline.study.labelled import random_weights
 from isobatch.pipeline.study.labelled_run import BASELINE_SINGLES, LabelledRun
 from isobatch.pipeline.study.measure import Rounds
@@ -44,8 +45,8 @@ class Findings:
     policy: Policy
 
 
-def assess(stages: Stages, findings: Findings, name: str) -> VariantResult:
-    """The record of one variant: measured, or why not."""
+def compared(stages: Stages, rounds: Rounds, references: Mapping[str, Evidence], name: str) -> VariantResult:
+    """The record of one variant as far as its outputs tell: measured, with its verdict; or why not."""
     spec = find_variant(name)
     manifests = [artifact.manifest for (variant, _), artifact in stages.artifacts.items() if variant == name]
     failure = stages.failures.get(name)
@@ -67,13 +68,11 @@ def assess(stages: Stages, findings: Findings, name: str) -> VariantResult:
         return result
     result = result.model_copy(update={"baseline": name == baseline(stages.config)})
     if spec.role == "reference":
-        effective = [Effective(**evidence.effective) for evidence in findings.references.values()]
+        effective = [Effective(**evidence.effective) for evidence in references.values()]
         return result.model_copy(update={"effective": effective[-1] if effective else None})
-    measured = _compared(stages, findings, name) | _accuracy(stages, findings, name)
-    measured["batch_accuracy"] = _batch_accuracy(stages, findings, name)
-    measured["notes"] = [*result.notes, *measured.pop("clip_notes")]
-    measured |= _agreement(stages, findings, name)
-    return result.model_copy(update=measured | {"cost": findings.costs.get(name)})
+    measured = _compared(stages, rounds, references, name)
+    notes = [*result.notes, *measured.pop("clip_notes")]
+    return result.model_copy(update=measured | {"notes": notes})
 
 
 def _precision(spec: VariantSpec, manifests: Sequence[Manifest]) -> str:
@@ -82,14 +81,27 @@ def _precision(spec: VariantSpec, manifests: Sequence[Manifest]) -> str:
     return f"{given} as given" if given else spec.precision
 
 
-def _compared(stages: Stages, findings: Findings, name: str) -> dict[str, Any]:
+def completed(stages: Stages, findings: Findings, result: VariantResult) -> VariantResult:
+    """The record with cost, accuracy and agreement; without any result where the variant has failed meanwhile."""
+    name = result.name
+    if name in stages.failures:
+        return without_results(stages, result)
+    if result.role == "reference":
+        return result
+    found = _accuracy(stages, findings, name) | _agreement(stages, findings, name)
+    found["batch_accuracy"] = _batch_accuracy(stages, findings, name)
+    found |= {"cost": findings.costs.get(name), "not_run": stages.not_run.get(name, [])}
+    return result.model_copy(update=found)
+
+
+def _compared(stages: Stages, found: Rounds, references: Mapping[str, Evidence], name: str) -> dict[str, Any]:
     """What the comparisons say, as fields of VariantResult."""
     every, verdicts, notes = [], [], []
     for prepared in stages.sets:
         tested = [
             # the ruler against itself says nothing
-            _tested(condition, rounds, None if name == ruler(stages.config) else findings.references.get(inputs))
-            for (variant, inputs, condition), rounds in findings.rounds.items()
+            _tested(condition, rounds, None if name == ruler(stages.config) else references.get(inputs))
+            for (variant, inputs, condition), rounds in found.items()
             if (variant, inputs) == (name, prepared.record.name)
         ]
         every += tested

@@ -198,3 +198,31 @@ def test_what_makes_the_outputs_of_probabilities_stays_in_float(tmp_path: Path) 
     artifact = build("ort-int8", request(tmp_path, model, calibration=pixels(4)), tmp_path)
     built = onnx.load_model(artifact.folder / MODEL_FILE)
     assert next(node for node in built.graph.node if "logits" in node.output).op_type == "Sigmoid"
+
+
+@pytest.mark.parametrize("both", [False, True])
+def test_an_export_without_an_end_is_ended_and_fixed_sizes_are_tried(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, both: bool
+) -> None:
+    real, said = onnx_export._trace, list[str]()
+
+    def endless(net: nn.Module, axes: dict[int, str], size: tuple[int, int]) -> onnx.ModelProto:
+        while both or len(axes) > 1:
+            sum(range(100))
+        return real(net, axes, size)
+
+    monkeypatch.setattr(isobatch.models.weights.networks, "float_network", lambda network: Residual())
+    monkeypatch.setattr(onnx_export, "_trace", endless)
+    monkeypatch.setattr(onnx_export, "_LIMITS_S", (0.1, 0.1 if both else 300.0))
+    made_of = BuildRequest(
+        Network("residual", "", "0" * 64, CLASSES, size=(64, 48)), None, ArtifactCache(tmp_path), said.append
+    )
+    if both:
+        with pytest.raises(onnx_export.ExportError, match=r"at 64 x 48 only: not done after 0\.1 s"):
+            exported(made_of)
+    else:
+        assert exported(made_of).manifest.notes == ("the ONNX graph takes images of 64 x 48 only",)
+    assert said[1:3] == [
+        "with free height and width, for at most 0.1 s",
+        "with free height and width: failed (with free height and width: not done after 0.1 s)",
+    ]
