@@ -12,7 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isobatch.models.registry import load
+from isobatch.pipeline.compare.batch_classes import classes_of
 from isobatch.pipeline.evidence.neighbours import OUTLIER_FACTOR, beside, scaled
+from isobatch.pipeline.evidence.row_digests import row_digests
 from isobatch.pipeline.records.wording import counted
 from isobatch.pipeline.user.batches import LARGER, batches
 from isobatch.pipeline.user.results import NATURAL, BatchInvariance, BatchSize, Tested
@@ -49,11 +51,17 @@ class Compared(NamedTuple):
 
 @dataclass
 class _Seen:
-    """What one N showed. ``differing``: examples by number. ``size``: (|difference|, of the largest output, place)."""
+    """What one N showed. ``differing``, ``flipped``: examples by number. ``elements``: (that differ, compared).
+
+    ``size``: (|difference|, of the largest output, place). ``digests``: of each example's row among the others.
+    """
 
     images: set[int] = field(default_factory=set)
     differing: set[int] = field(default_factory=set)
+    flipped: set[int] | None = None  # None: no output is an answer
     size: tuple[float, float, str] = (0.0, 0.0, "")
+    elements: tuple[int, int] = (0, 0)
+    digests: dict[int, bytes] = field(default_factory=dict)
     seen: dict[str, None] = field(default_factory=dict)
 
 
@@ -77,13 +85,15 @@ def compared(
     largest = max(scope)
     first = rows[:1].copy(), rows[:largest].copy()
     before = [_copied(runner.leaves(batch)) for batch in first]
+    singles: Leaves = {}
 
     def result(verdict: Any, seen: Mapping[int, _Seen], reason: str = "") -> BatchInvariance:
         sizes = tuple(_batch_size(n, seen[n]) for n in sorted(seen))
         left = () if verdict == "batch-variant" and stop_at_first else tuple(n for n in scope if n not in seen)
         probed = tuple(n for n in sorted(seen) if n in _probed(scope))
         tested = Tested(inputs, len(rows), runner.threads, tuple(sorted(seen)), probed, left if not reason else ())
-        return BatchInvariance(verdict, sizes, tested, reason, tuple(before[0]))
+        apart = _classes(singles, seen) if verdict == "batch-variant" else ()
+        return BatchInvariance(verdict, sizes, tested, reason, tuple(before[0]), apart)
 
     if not _repeats(runner, first, before, rows):
         return Compared(result("not-repeatable", {}, f"{_REPEAT}, so no difference means anything ({_CAUSES})"), {})
@@ -174,7 +184,21 @@ def _at(runner: Network, rows: Rows, n: int, singles: Leaves, probes: int) -> _S
         alone = [i for i in which if i is not None]
         for name, values in leaves.items():
             _note(found, name, what, singles[name], values, places, alone)
+        if what == NATURAL:
+            found.digests |= dict(zip(alone, row_digests([*leaves.values()], len(batch)), strict=True))
     return found
+
+
+def _classes(singles: Leaves, seen: Mapping[int, _Seen]) -> tuple[tuple[int, ...], ...]:
+    """The N whose rows are equal, byte for byte, each image among the others; N = 1 with them."""
+    count = len(next(iter(singles.values())))
+    alone = row_digests([*singles.values()], count)
+    digests = {1: alone}
+    for n, one in seen.items():
+        digests[n] = np.zeros(count, alone.dtype)
+        for i, digest in one.digests.items():
+            digests[n][i] = digest
+    return tuple(tuple(same) for same in classes_of(digests))
 
 
 def _note(
@@ -183,12 +207,19 @@ def _note(
     if (values.shape[1:], values.dtype) != (singles.shape[1:], singles.dtype) or len(values) <= max(places):
         found.differing.update(alone)
         found.size = (math.nan, math.nan, name)
+        found.elements = (found.elements[0] + values.size, found.elements[1] + values.size)
         found.seen[what] = None
         return
     mine, other = singles[list(alone)], values[list(places)]
-    differing = (_bytes(mine) != _bytes(other)).any(axis=1)
-    if not differing.any():
+    apart = (_bytes(mine) != _bytes(other)).reshape(mine.size, mine.dtype.itemsize).any(axis=1)
+    found.elements = (found.elements[0] + int(apart.sum()), found.elements[1] + mine.size)
+    answers = [_answers(part) for part in (mine, other)]
+    if answers[0] is not None:
+        changed = np.asarray(answers[0] != answers[1])
+        found.flipped = (found.flipped or set()) | {i for i, flips in zip(alone, changed, strict=True) if flips}
+    if not apart.any():
         return
+    differing = apart.reshape(len(mine), -1).any(axis=1)
     found.differing.update(i for i, differs in zip(alone, differing, strict=True) if differs)
     found.seen[what] = None
     one, two = (
@@ -202,9 +233,19 @@ def _note(
         found.size = (largest, share, name)
 
 
+def _answers(values: Rows) -> NDArray[Any] | None:
+    """The place of the largest value in each row of [n, k]; None where that is no answer."""
+    if values.ndim != 2 or values.shape[1] < 2 or values.dtype.kind not in "fV":
+        return None
+    places: NDArray[Any] = (values if values.dtype.kind == "f" else values.astype(np.float32)).argmax(axis=1)
+    return places
+
+
 def _batch_size(n: int, seen: _Seen) -> BatchSize:
     order = sorted(seen.seen, key=lambda what: what != NATURAL)
-    return BatchSize(n, len(seen.images), len(seen.images - seen.differing), *seen.size, tuple(order))
+    flips = None if seen.flipped is None else len(seen.flipped)
+    equal = len(seen.images - seen.differing)
+    return BatchSize(n, len(seen.images), equal, *seen.size, tuple(order), *seen.elements, flips)
 
 
 def _copied(leaves: Leaves) -> Leaves:
