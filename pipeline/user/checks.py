@@ -5,22 +5,17 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from isobatch.models.registry import load
-from isobatch.pipeline.compare.batch_classes import classes_of
 from isobatch.pipeline.evidence.neighbours import OUTLIER_FACTOR, beside, scaled
 from isobatch.pipeline.evidence.row_digests import row_digests
 from isobatch.pipeline.records.wording import counted
 from isobatch.pipeline.user.batches import LARGER, batches
-from isobatch.pipeline.user.results import NATURAL, BatchInvariance, BatchSize, Tested
-
-Rows = NDArray[Any]
-Leaves = Mapping[str, Rows]
+from isobatch.pipeline.user.noted import Leaves, Rows, Seen, batch_size, bytes_of, classes_over, note
+from isobatch.pipeline.user.results import NATURAL, BatchInvariance, Tested
 
 _REPEAT = "the same call on the same examples gives other bytes the second time"
 _CAUSES = "dropout, a random number, a counter, or something kept from earlier calls"
@@ -49,22 +44,6 @@ class Compared(NamedTuple):
     singles: Leaves
 
 
-@dataclass
-class _Seen:
-    """What one N showed. ``differing``, ``flipped``: examples by number. ``elements``: (that differ, compared).
-
-    ``size``: (|difference|, of the largest output, place). ``digests``: of each example's row among the others.
-    """
-
-    images: set[int] = field(default_factory=set)
-    differing: set[int] = field(default_factory=set)
-    flipped: set[int] | None = None  # None: no output is an answer
-    size: tuple[float, float, str] = (0.0, 0.0, "")
-    elements: tuple[int, int] = (0, 0)
-    digests: dict[int, bytes] = field(default_factory=dict)
-    seen: dict[str, None] = field(default_factory=dict)
-
-
 def compared(
     runner: Network,
     rows: Rows,
@@ -87,12 +66,12 @@ def compared(
     before = [_copied(runner.leaves(batch)) for batch in first]
     singles: Leaves = {}
 
-    def result(verdict: Any, seen: Mapping[int, _Seen], reason: str = "") -> BatchInvariance:
-        sizes = tuple(_batch_size(n, seen[n]) for n in sorted(seen))
+    def result(verdict: Any, seen: Mapping[int, Seen], reason: str = "") -> BatchInvariance:
+        sizes = tuple(batch_size(n, seen[n]) for n in sorted(seen))
         left = () if verdict == "batch-variant" and stop_at_first else tuple(n for n in scope if n not in seen)
         probed = tuple(n for n in sorted(seen) if n in _probed(scope))
         tested = Tested(inputs, len(rows), runner.threads, tuple(sorted(seen)), probed, left if not reason else ())
-        apart = _classes(singles, seen) if verdict == "batch-variant" else ()
+        apart = classes_over(singles, seen) if verdict == "batch-variant" else ()
         return BatchInvariance(verdict, sizes, tested, reason, tuple(before[0]), apart)
 
     if not _repeats(runner, first, before, rows):
@@ -101,7 +80,7 @@ def compared(
     singles = _all_alone(runner, rows)
     if reason := _not_finite(singles):
         return Compared(result("invalid", {}, reason), singles)
-    seen: dict[int, _Seen] = {}
+    seen: dict[int, Seen] = {}
     for n in _in_order(scope):
         if seen and time.monotonic() > deadline:
             break
@@ -114,7 +93,7 @@ def compared(
         return Compared(result("not-repeatable", {}, f"{_REPEAT}, after other calls ({_CAUSES})"), singles)
     if any(one.differing for one in seen.values()):
         return Compared(result("batch-variant", seen), singles)
-    if all((_bytes(values) == _bytes(values[:1])).all() for values in singles.values()):
+    if all((bytes_of(values) == bytes_of(values[:1])).all() for values in singles.values()):
         alike = all(row.tobytes() == rows[0].tobytes() for row in rows)
         return Compared(result("invalid", {}, _ONE if alike else _EQUAL), singles)
     return Compared(result("batch-invariant", seen), singles)
@@ -175,77 +154,18 @@ def _not_finite(singles: Leaves) -> str:
     return ""
 
 
-def _at(runner: Network, rows: Rows, n: int, singles: Leaves, probes: int) -> _Seen:
-    found = _Seen()
+def _at(runner: Network, rows: Rows, n: int, singles: Leaves, probes: int) -> Seen:
+    found = Seen()
     for what, which, batch in batches(rows, n, probes):
         leaves = runner.leaves(batch)
         found.images.update(i for i in which if i is not None)
         places = [place for place, i in enumerate(which) if i is not None]
         alone = [i for i in which if i is not None]
         for name, values in leaves.items():
-            _note(found, name, what, singles[name], values, places, alone)
+            note(found, name, what, singles[name], values, places, alone)
         if what == NATURAL:
             found.digests |= dict(zip(alone, row_digests([*leaves.values()], len(batch)), strict=True))
     return found
-
-
-def _classes(singles: Leaves, seen: Mapping[int, _Seen]) -> tuple[tuple[int, ...], ...]:
-    """The N whose rows are equal, byte for byte, each image among the others; N = 1 with them."""
-    count = len(next(iter(singles.values())))
-    alone = row_digests([*singles.values()], count)
-    digests = {1: alone}
-    for n, one in seen.items():
-        digests[n] = np.zeros(count, alone.dtype)
-        for i, digest in one.digests.items():
-            digests[n][i] = digest
-    return tuple(tuple(same) for same in classes_of(digests))
-
-
-def _note(
-    found: _Seen, name: str, what: str, singles: Rows, values: Rows, places: Sequence[int], alone: Sequence[int]
-) -> None:
-    if (values.shape[1:], values.dtype) != (singles.shape[1:], singles.dtype) or len(values) <= max(places):
-        found.differing.update(alone)
-        found.size = (math.nan, math.nan, name)
-        found.elements = (found.elements[0] + values.size, found.elements[1] + values.size)
-        found.seen[what] = None
-        return
-    mine, other = singles[list(alone)], values[list(places)]
-    apart = (_bytes(mine) != _bytes(other)).reshape(mine.size, mine.dtype.itemsize).any(axis=1)
-    found.elements = (found.elements[0] + int(apart.sum()), found.elements[1] + mine.size)
-    answers = [_answers(part) for part in (mine, other)]
-    if answers[0] is not None:
-        changed = np.asarray(answers[0] != answers[1])
-        found.flipped = (found.flipped or set()) | {i for i, flips in zip(alone, changed, strict=True) if flips}
-    if not apart.any():
-        return
-    differing = apart.reshape(len(mine), -1).any(axis=1)
-    found.differing.update(i for i, differs in zip(alone, differing, strict=True) if differs)
-    found.seen[what] = None
-    one, two = (
-        part[differing].astype(np.complex128 if part.dtype.kind == "c" else np.float64) for part in (mine, other)
-    )
-    with np.errstate(invalid="ignore"):
-        largest = float(np.abs(one - two).max(initial=0.0))
-    scale = float(np.abs(singles.astype(one.dtype)).max(initial=0.0))
-    share = largest / scale if scale else (math.inf if largest else 0.0)
-    if math.isnan(largest) or share >= found.size[1]:
-        found.size = (largest, share, name)
-
-
-def _answers(values: Rows) -> NDArray[Any] | None:
-    """The place of the largest value in each row of [n, k]; None where that is no answer."""
-    if values.ndim != 2 or values.shape[1] < 2 or values.dtype.kind not in "fV":
-        return None
-    places: NDArray[Any] = (values if values.dtype.kind == "f" else values.astype(np.float32)).argmax(axis=1)
-    return places
-
-
-def _batch_size(n: int, seen: _Seen) -> BatchSize:
-    order = sorted(seen.seen, key=lambda what: what != NATURAL)
-    flips = None if seen.flipped is None else len(seen.flipped)
-    equal = len(seen.images - seen.differing)
-    return BatchSize(n, len(seen.images), equal, *seen.size, tuple(order), *seen.elements, flips)
 
 
 def _copied(leaves: Leaves) -> Leaves:
@@ -259,8 +179,3 @@ def same_rows(one: Leaves, two: Leaves) -> bool:
         == (two[place].shape, two[place].dtype, two[place].tobytes())
         for place in one
     )
-
-
-def _bytes(values: Rows) -> NDArray[np.uint8]:
-    rows = np.ascontiguousarray(values).reshape(len(values), -1)
-    return rows.view(np.uint8).reshape(len(values), -1)

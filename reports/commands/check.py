@@ -37,16 +37,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Check, print, and say it by the exit code."""
     from isobatch.pipeline.machine.environment import available_cores
-    from isobatch.pipeline.storage.cache import in_use
     from isobatch.pipeline.storage.files import write_bytes
-    from isobatch.pipeline.storage.places import cache_root
     from isobatch.pipeline.tools.check.asked import CheckRequest, shapes_of, target_of, variants_of
     from isobatch.pipeline.tools.check.run import check_network
     from isobatch.pipeline.user.progress import Progress
-    from isobatch.pipeline.workers.pool import Workers
-    from isobatch.reports.escape import clean
     from isobatch.reports.files.check_junit import check_junit
-    from isobatch.reports.pages.checked import screen
+    from isobatch.reports.pages.checked import lines_of, screen
 
     target = target_of(arguments.network, arguments.model, arguments.weights)
     sizes = tuple(n for n in limited("--batch-sizes", arguments.batch_sizes, _LARGEST) if n > 1)
@@ -65,19 +61,17 @@ def run(arguments: argparse.Namespace) -> int:
         seconds=seconds("--seconds", arguments.seconds) if arguments.seconds else 0.0,
     )
     progress = Progress()
-    with Workers(seconds("--timeout", arguments.timeout)) as workers, in_use(cache_root()):
-        try:
-            report = check_network(asked, workers, cache_root(), (lambda text: None) if arguments.quiet else progress)
-        finally:
-            progress.end()
+    timeout_s = seconds("--timeout", arguments.timeout)
+    try:
+        report = check_network(asked, timeout_s, (lambda text: None) if arguments.quiet else progress)
+    finally:
+        progress.end()
     if arguments.junit:
-        said = {
-            one.variant: "\n".join(screen(report.model_copy(update={"variants": [one]}))) for one in report.variants
-        }
+        said = {one.variant: "\n".join(lines_of(report, one)) for one in report.variants}
         write_bytes(Path(arguments.junit), [check_junit(report, said)])
     if arguments.json:
         print(report.model_dump_json(indent=1))
     else:
         for text in screen(report):
-            print(text[: len(text) - len(text.lstrip())] + clean(text.lstrip()))
+            print(text)
     return report.exit_code

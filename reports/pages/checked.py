@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from isobatch.pipeline.records.errors import Exit
 from isobatch.pipeline.records.wording import counted, number, out_of, percent, sizes
 from isobatch.pipeline.tools.check.records import AtN, CheckReport, OriginFound, VariantChecked
+from isobatch.reports.escape import clean
 
 WIDTH = 100
 _LABEL = 12
@@ -24,17 +25,22 @@ _SIGNS = {Exit.DONE: "✓", Exit.NOT_MET: "×", Exit.PARTIAL: "?"}
 def screen(report: CheckReport) -> Iterator[str]:
     """The lines: each variant's verdict with its scope, how far, where it starts; then what to do next."""
     for one in report.variants:
-        yield f"{_SIGNS[one.exit_code]} {report.network}, {one.variant}: {headline(one)}"
-        for label, text in _facts(one, report.cpu):
-            yield from textwrap.wrap(
-                text,
-                WIDTH,
-                initial_indent=f"  {label:<{_LABEL}}",
-                subsequent_indent=" " * (_LABEL + 2),
-                break_long_words=False,
-                break_on_hyphens=False,
-            )
-    yield f"  {'next':<{_LABEL}}{report.next}"
+        yield from lines_of(report, one)
+    yield f"  {'next':<{_LABEL}}{clean(report.next)}"
+
+
+def lines_of(report: CheckReport, one: VariantChecked) -> Iterator[str]:
+    """The lines of one variant."""
+    yield clean(f"{_SIGNS[one.exit_code]} {report.network}, {one.variant}: {headline(one)}")
+    for label, text in _facts(one, report.cpu):
+        yield from textwrap.wrap(
+            clean(text),
+            WIDTH,
+            initial_indent=f"  {label:<{_LABEL}}",
+            subsequent_indent=" " * (_LABEL + 2),
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
 
 
 def headline(one: VariantChecked) -> str:
@@ -79,7 +85,8 @@ def _differences(one: VariantChecked, differing: Sequence[AtN]) -> Iterator[tupl
     flips = [at.flips for at in differing if at.flips is not None]
     if flips:
         changed = out_of(max(flips), worst.n_images, "image")
-        yield "answers", f"the largest output changes its place in {changed}" if max(flips) else "none changes here"
+        moved = f"the largest output stands in another place in {changed}"
+        yield "answers", moved if max(flips) else "the largest output stays in its place in every image"
     if one.first:
         yield "starts in", _starts(one, one.first)
     else:

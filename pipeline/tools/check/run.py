@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import Literal
 
 import isobatch
 from isobatch.pipeline.machine.environment import cpu_name, worker_settings
 from isobatch.pipeline.records.errors import Exit, UsageError
 from isobatch.pipeline.records.study import Tool
+from isobatch.pipeline.storage.cache import in_use
+from isobatch.pipeline.storage.places import cache_root
 from isobatch.pipeline.tools.check.asked import CheckRequest
 from isobatch.pipeline.tools.check.in_worker import request_json
 from isobatch.pipeline.tools.check.next_step import next_step
@@ -18,9 +19,13 @@ from isobatch.pipeline.tools.check.records import CheckReport, VariantChecked
 from isobatch.pipeline.workers.pool import WorkerError, Workers
 
 
-def check_network(asked: CheckRequest, workers: Workers, cache: Path, say: Callable[[str], None]) -> CheckReport:
-    """Every variant in turn. Raises UsageError where the network or its inputs cannot be had."""
-    checked = [_variant(asked, variant, workers, cache, say) for variant in asked.variants]
+def check_network(asked: CheckRequest, timeout_s: float, say: Callable[[str], None]) -> CheckReport:
+    """Every variant in turn. Raises UsageError where the network or its inputs cannot be had.
+
+    ``timeout_s``: how long a worker may be silent.
+    """
+    with Workers(timeout_s) as workers, in_use(cache_root()):
+        checked = [_variant(asked, variant, workers, say) for variant in asked.variants]
     code = max((one.exit_code for one in checked), key=[Exit.DONE, Exit.PARTIAL, Exit.NOT_MET].index)
     return CheckReport(
         tool=Tool(version=isobatch.__version__),
@@ -33,10 +38,8 @@ def check_network(asked: CheckRequest, workers: Workers, cache: Path, say: Calla
     )
 
 
-def _variant(
-    asked: CheckRequest, variant: str, workers: Workers, cache: Path, say: Callable[[str], None]
-) -> VariantChecked:
-    payload = {"asked": request_json(asked), "variant": variant, "cache": str(cache), "folder": os.getcwd()}
+def _variant(asked: CheckRequest, variant: str, workers: Workers, say: Callable[[str], None]) -> VariantChecked:
+    payload = {"asked": request_json(asked), "variant": variant, "cache": str(cache_root()), "folder": os.getcwd()}
     settings = worker_settings(asked.threads)
     try:
         found = workers.call(
