@@ -50,10 +50,12 @@ def compared(
     scope: Sequence[int],
     *,
     stop_at_first: bool = False,
+    sparing: bool = False,
     deadline: float = math.inf,
     say: Callable[[str], None] = lambda text: None,
 ) -> Compared:
-    """The verdict over these N; ``stop_at_first``: no further N once a row differs.
+    """The verdict over these N; ``stop_at_first``: no further N once a row differs; ``sparing``: at an N whose rows
+    differ among the others, no other surroundings.
 
     First the same calls twice, with other calls between, and once more at the end. N that would begin after
     ``deadline`` (of ``time.monotonic``) are named as not tried, and the claim is made of the others. Raises TypeError
@@ -69,7 +71,7 @@ def compared(
     def result(verdict: Any, seen: Mapping[int, Seen], reason: str = "") -> BatchInvariance:
         sizes = tuple(batch_size(n, seen[n]) for n in sorted(seen))
         left = () if verdict == "batch-variant" and stop_at_first else tuple(n for n in scope if n not in seen)
-        probed = tuple(n for n in sorted(seen) if n in _probed(scope))
+        probed = tuple(n for n in sorted(seen) if seen[n].probed)
         tested = Tested(inputs, len(rows), runner.threads, tuple(sorted(seen)), probed, left if not reason else ())
         apart = classes_over(singles, seen) if verdict == "batch-variant" else ()
         return BatchInvariance(verdict, sizes, tested, reason, tuple(before[0]), apart)
@@ -86,7 +88,7 @@ def compared(
             break
         say(f"batches of {n}")
         probes = 0 if n not in _probed(scope) else 2 if n == largest else 1
-        seen[n] = _at(runner, rows, n, singles, probes)
+        seen[n] = _at(runner, rows, n, singles, probes, sparing)
         if stop_at_first and seen[n].differing:
             break
     if not all(same_rows(one, runner.leaves(batch)) for one, batch in zip(before, first, strict=True)):
@@ -154,9 +156,13 @@ def _not_finite(singles: Leaves) -> str:
     return ""
 
 
-def _at(runner: Network, rows: Rows, n: int, singles: Leaves, probes: int) -> Seen:
+def _at(runner: Network, rows: Rows, n: int, singles: Leaves, probes: int, sparing: bool) -> Seen:
     found = Seen()
     for what, which, batch in batches(rows, n, probes):
+        if what != NATURAL:
+            if sparing and NATURAL in found.seen:
+                break
+            found.probed = True
         leaves = runner.leaves(batch)
         found.images.update(i for i in which if i is not None)
         places = [place for place, i in enumerate(which) if i is not None]

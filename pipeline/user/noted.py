@@ -23,6 +23,7 @@ class Seen:
     """What one N showed. ``differing``, ``flipped``: examples by number. ``elements``: (that differ, compared).
 
     ``size``: (|difference|, of the largest output, place). ``digests``: of each example's row among the others.
+    ``probed``: other surroundings were tried too.
     """
 
     images: set[int] = field(default_factory=set)
@@ -31,6 +32,7 @@ class Seen:
     size: tuple[float, float, str] = (0.0, 0.0, "")
     elements: tuple[int, int] = (0, 0)
     digests: dict[int, bytes] = field(default_factory=dict)
+    probed: bool = False
     seen: dict[str, None] = field(default_factory=dict)
 
 
