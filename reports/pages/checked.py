@@ -26,21 +26,36 @@ def screen(report: CheckReport) -> Iterator[str]:
     """The lines: each variant's verdict with its scope, how far, where it starts; then what to do next."""
     for one in report.variants:
         yield from lines_of(report, one)
+    for label, text in _shared(report):
+        yield from _wrapped(label, text)
     yield f"  {'next':<{_LABEL}}{clean(report.next)}"
 
 
 def lines_of(report: CheckReport, one: VariantChecked) -> Iterator[str]:
     """The lines of one variant."""
     yield clean(f"{_SIGNS[one.exit_code]} {report.network}, {one.variant}: {headline(one)}")
-    for label, text in _facts(one, report.cpu):
-        yield from textwrap.wrap(
-            clean(text),
-            WIDTH,
-            initial_indent=f"  {label:<{_LABEL}}",
-            subsequent_indent=" " * (_LABEL + 2),
-            break_long_words=False,
-            break_on_hyphens=False,
-        )
+    for label, text in _facts(one):
+        yield from _wrapped(label, text)
+
+
+def _wrapped(label: str, text: str) -> list[str]:
+    return textwrap.wrap(
+        clean(text),
+        WIDTH,
+        initial_indent=f"  {label:<{_LABEL}}",
+        subsequent_indent=" " * (_LABEL + 2),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def _shared(report: CheckReport) -> Iterator[tuple[str, str]]:
+    """What all variants that ran have in common."""
+    one = next((one for one in report.variants if one.status == "measured"), None)
+    if one is not None:
+        sides = f"each alone and in batches of {sizes(report.batch_sizes)}"
+        yield "tried", f"{one.inputs}, {sides}; {counted(one.threads, 'thread')}; {report.cpu}"
+        yield "weights", one.weights
 
 
 def headline(one: VariantChecked) -> str:
@@ -54,21 +69,16 @@ def headline(one: VariantChecked) -> str:
     return one.status
 
 
-def _facts(one: VariantChecked, cpu: str) -> Iterator[tuple[str, str]]:
+def _facts(one: VariantChecked) -> Iterator[tuple[str, str]]:
     if one.reason:
         yield "why", one.reason
     if differing := _differing(one):
         yield from _differences(one, differing)
     elif one.verdict == "batch-invariant":
-        yield "how", "every output byte of every image is the one that it gives alone"
-    if one.verdict in ("batch-invariant", "batch-variant"):
-        yield "tried", _scope(one)
+        more = f"; at {sizes(one.probed)} also in other places, beside outliers and among copies of itself"
+        yield "how", f"every output byte of every image is the one that it gives alone{more if one.probed else ''}"
     if one.not_tried:
         yield "not tried", f"{sizes(one.not_tried)}: too few examples, or no time"
-    if one.inputs:
-        yield "on", f"{one.inputs}; {counted(one.threads, 'thread')}; {cpu}"
-    if one.weights:
-        yield "weights", one.weights
     for note in one.notes:
         yield "note", note
 
@@ -112,15 +122,6 @@ def _cause(one: VariantChecked) -> str:
             "attention over the batch)"
         )
     return "the size of the batch alone: other images in a batch of the same size change nothing (the control)"
-
-
-def _scope(one: VariantChecked) -> str:
-    text = (
-        f"{counted(one.n_images, 'example')}, each alone and in batches of {sizes(at.batch_size for at in one.sizes)}"
-    )
-    if one.probed:
-        text += f"; at {sizes(one.probed)} also in other places, beside outliers and among copies of itself"
-    return text
 
 
 def _differing(one: VariantChecked) -> list[AtN]:

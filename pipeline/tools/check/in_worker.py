@@ -74,7 +74,7 @@ def _checked(network: Opened, examples: Examples, scope: list[int], deadline: fl
         verdict="unverified" if result.verdict == "invalid" else result.verdict,
         reason=result.reason,
         weights=network.weights,
-        inputs=f"{examples.source}, each {load('isobatch.models.user_networks:described')(rows)}",
+        inputs=f"{examples.source} of {load('isobatch.models.user_networks:described')(rows)}",
         n_images=len(rows),
         threads=result.tested.threads,
         sizes=tuple(_sizes(result)),

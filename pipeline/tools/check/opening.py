@@ -116,7 +116,7 @@ def _torchvision(asked: CheckRequest, spec: VariantSpec, cache: Path, say: Calla
     network = Network(
         found.model, str(found.path), found.sha256, found.num_classes, size=(shapes[0][-2], shapes[0][-1])
     )
-    weights = f"{found.source} ({found.note})" if found.note else found.source
+    weights = f"{found.source}: {found.note.partition('; ImageNet weights')[0]}" if found.note else found.source
     if spec.name == "fp32":
         runner = load("isobatch.models.user_networks:open_network")(
             load("isobatch.models.weights.networks:float_network")(network)
