@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 from tests.in_process import Commands
@@ -137,3 +138,14 @@ def _state(model: str) -> dict[str, torch.Tensor]:
 
     net: nn.Module = architecture(model, 10)
     return net.state_dict()
+
+
+def test_pictures_are_cut_to_the_shape(commands: Commands, tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (3, 12, 9, 3), dtype=np.uint8)
+    for number, pixels in enumerate([*noise, noise[0]]):
+        Image.fromarray(pixels).save(tmp_path / f"{number}.png")
+    flags = "--inputs", str(tmp_path), "--batch-sizes", "2-4", "--threads", "1"
+    ended = commands(ROOT, "check", f"{HERE}:steady", "--input-shape", "3x8x8", *flags)
+    assert ended.code == 0 and "3 examples of" in " ".join(ended.stdout.split()), ended.stderr
+    grey = commands(ROOT, "check", f"{HERE}:steady", "--input-shape", "1x8x8", *flags)
+    assert grey.code == 2 and "give an array of its inputs" in grey.stderr
