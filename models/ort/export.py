@@ -19,6 +19,7 @@ from isobatch.models.ort.graph import weight_layers
 from isobatch.models.ort.session import MODEL_FILE, input_name, open_session
 from isobatch.models.spec.artifact_cache import BuildRequest
 from isobatch.models.spec.words import USERS_FILE, Artifact, Json, Manifest, Network, VariantUnavailable
+from isobatch.models.weights.model_name import channels_of
 
 if TYPE_CHECKING:
     import torch
@@ -85,6 +86,7 @@ def _export(network: Network, say: Callable[[str], None], folder: Path) -> Manif
 
     say(f"exporting {network.model} to ONNX")
     net = float_network(network)
+    channels = channels_of(network.model)
     size_bytes = sum(tensor.nbytes for tensor in net.state_dict().values())
     if size_bytes > LIMIT_BYTES:
         raise VariantUnavailable(
@@ -95,10 +97,10 @@ def _export(network: Network, say: Callable[[str], None], folder: Path) -> Manif
     for axes in _AXES:
         sizes = _SIZES if len(axes) > 1 else (network.size,)
         try:
-            model = _trace(net, axes, sizes[0])
+            model = _trace(net, axes, sizes[0], channels)
             onnx.save(model, folder / MODEL_FILE)
-            worst = max(_difference(folder / MODEL_FILE, net, size) for size in sizes)
-            own = 0.0 if worst <= _TOLERANCE else max(_own_error(net, size) for size in sizes)
+            worst = max(_difference(folder / MODEL_FILE, net, size, channels) for size in sizes)
+            own = 0.0 if worst <= _TOLERANCE else max(_own_error(net, size, channels) for size in sizes)
         except (torch.onnx.errors.OnnxExporterError, OnnxError) as error:
             failure = error
             continue
@@ -117,7 +119,7 @@ def _export(network: Network, say: Callable[[str], None], folder: Path) -> Manif
     ) from failure
 
 
-def _trace(net: torch.nn.Module, axes: dict[int, str], size: tuple[int, int]) -> onnx.ModelProto:
+def _trace(net: torch.nn.Module, axes: dict[int, str], size: tuple[int, int], channels: int = 3) -> onnx.ModelProto:
     """The graph of this network with these axes free, traced with images of that size."""
     import torch
 
@@ -126,7 +128,7 @@ def _trace(net: torch.nn.Module, axes: dict[int, str], size: tuple[int, int]) ->
         warnings.filterwarnings("ignore", r"`isinstance\(treespec, LeafSpec\)`", FutureWarning)
         program = torch.onnx.export(
             net,
-            (torch.zeros(2, 3, *size),),
+            (torch.zeros(2, channels, *size),),
             input_names=["images"],
             output_names=["logits"],
             dynamo=True,
@@ -154,39 +156,39 @@ def _tidy(model: onnx.ModelProto) -> None:
             taken.add(owners[0])
 
 
-def _difference(path: Path, net: torch.nn.Module, size: tuple[int, int]) -> float:
+def _difference(path: Path, net: torch.nn.Module, size: tuple[int, int], channels: int = 3) -> float:
     """The largest |ONNX - torch| of two random images, each alone and both together, over the largest |torch|."""
     import torch
 
-    images, singles, batched = _run_alone_and_together(path, path.name, size)
+    images, singles, batched = _run_alone_and_together(path, path.name, size, channels)
     with torch.inference_mode():
         expected = net(torch.from_numpy(images)).numpy().astype(np.float64)
     scale = float(np.abs(expected).max()) or 1.0
     return float(np.abs(np.stack([singles, batched]) - expected).max()) / scale
 
 
-def _own_error(net: torch.nn.Module, size: tuple[int, int]) -> float:
+def _own_error(net: torch.nn.Module, size: tuple[int, int], channels: int) -> float:
     """The same of torch in float32 against float64: what rounding alone does in this network."""
     import torch
 
-    images = torch.from_numpy(_random_images(size))
+    images = torch.from_numpy(_random_images(size, channels))
     with torch.inference_mode():
         exact = copy.deepcopy(net).double()(images.double())
         own = torch.stack([net(images), torch.cat([net(images[i : i + 1]) for i in range(2)])])
     return float((own.double() - exact).abs().max()) / (float(exact.abs().max()) or 1.0)
 
 
-def _random_images(size: tuple[int, int]) -> NDArray[np.float32]:
-    return np.random.default_rng(0).standard_normal((2, 3, *size), np.float32)
+def _random_images(size: tuple[int, int], channels: int) -> NDArray[np.float32]:
+    return np.random.default_rng(0).standard_normal((2, channels, *size), np.float32)
 
 
 def _run_alone_and_together(
-    graph: Path | bytes, called: str, size: tuple[int, int]
+    graph: Path | bytes, called: str, size: tuple[int, int], channels: int = 3
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-    """Two random images [2, 3, *size], and their logits [2, classes] from two calls with one, and from one with two."""
+    """Two random images [2, channels, *size], and their logits [2, classes]: each alone, and both together."""
     session = open_session(graph, threads=len(os.sched_getaffinity(0)), quiet=True)
     name = input_name(session)
-    images = _random_images(size)
+    images = _random_images(size, channels)
     try:
         singles = np.concatenate([session.run(None, {name: images[i : i + 1]})[0] for i in range(2)])
         batched: NDArray[np.float32] = session.run(None, {name: images})[0]

@@ -28,7 +28,8 @@ from isobatch.models.spec.words import (
     VariantSpec,
     VariantUnavailable,
 )
-from isobatch.models.weights.networks import State, float_network, read_state, skeleton, weight_layers
+from isobatch.models.weights.model_name import channels_of
+from isobatch.models.weights.networks import State, float_network, read_state, skeleton, stem, weight_layers
 
 WEIGHTS_FILE = "weights.safetensors"
 GRAPH_FILE = "graph.json"
@@ -80,7 +81,9 @@ def load_network(folder: Path) -> LoweredPerShape:
         tensor.zero_()
     with _quiet(), torch.no_grad():
         observed = _observed(empty)
-        observed(torch.zeros(1, 3, _SIDE, _SIDE))  # observers learn their shapes from a first call
+        observed(
+            torch.zeros(1, channels_of(about["model"]), _SIDE, _SIDE)
+        )  # observers learn their shapes from a first call
         graph = _converted(observed)
         stored = read_state(folder / WEIGHTS_FILE)
         if stored.keys() != _used(graph).keys():
@@ -188,7 +191,8 @@ def _observed(net: nn.Module) -> fx.GraphModule:
     from torchao.quantization.pt2e.quantizer import x86_inductor_quantizer as x86
 
     free = torch.export.Dim.AUTO
-    example = torch.zeros(2, 3, _SIDE, _SIDE)
+    first = stem(net)
+    example = torch.zeros(2, first[1].in_channels if first else 3, _SIDE, _SIDE)
     # strict: the quantizer finds its patterns by the sources that only a strict export records
     program = torch.export.export(net, (example,), dynamic_shapes=({0: free, 2: free, 3: free},), strict=True)
     quantizer = x86.X86InductorQuantizer()

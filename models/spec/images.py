@@ -2,26 +2,47 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+Size = int | tuple[int, int]
+"""The side of a square in pixels, or height and width."""
+
+UNIT = 1 / 255
+"""What makes values of 0 to 1 of pixels."""
+
+
+def sides(size: Size | list[int]) -> tuple[int, int]:
+    """Height and width."""
+    if isinstance(size, int):
+        return size, size
+    height, width = size
+    return height, width
+
 
 @dataclass(frozen=True)
 class View:
-    """How pixels become what a network was trained on: torchvision's evaluation transform.
+    """How pixels become what a network was trained on: torchvision's evaluation transform, unless said otherwise.
 
-    The short side is resized to ``resize`` pixels, a centre of ``size`` x ``size`` is cut out, and values of 0 to 1
-    are normalised by ``mean`` and ``std`` per channel. The defaults are those of ``IMAGENET``.
+    The short side is resized to ``resize`` pixels, or the picture to the (height, width) of ``resize_to``; a centre of
+    ``size`` x ``size`` is cut out; and pixels of 0 to 255 times ``scale`` are normalised by ``mean`` and ``std``, one
+    for each channel in the network's order. ``forced``: a picture that has the size already is resized and cut all the
+    same. The defaults are those of ``IMAGENET``.
     """
 
     size: int = 224
     resize: int = 256
     interpolation: Literal["bilinear", "bicubic", "nearest"] = "bilinear"
-    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
-    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    mean: tuple[float, ...] = (0.485, 0.456, 0.406)
+    std: tuple[float, ...] = (0.229, 0.224, 0.225)
+    scale: float = UNIT
+    channel_order: Literal["rgb", "bgr"] = "rgb"
+    resize_to: tuple[int, int] | None = None
+    forced: bool = False
 
     def short_side(self, size: int) -> int:
         """The short side in pixels before a centre of ``size`` is cut out: in the proportion of this view."""
@@ -30,7 +51,9 @@ class View:
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> View:
         """The inverse of ``dataclasses.asdict``, also after a way through JSON."""
-        return cls(**{**data, "mean": tuple(data["mean"]), "std": tuple(data["std"])})
+        exact = data.get("resize_to")
+        tuples = {"mean": tuple(data["mean"]), "std": tuple(data["std"]), "resize_to": exact and tuple(exact)}
+        return cls(**{**data, **tuples})
 
 
 IMAGENET = View()
@@ -50,8 +73,9 @@ class Images:
     dtype: Literal["uint8", "float32"]
     shape: tuple[int, int, int, int]  # (n, channels, height, width) as the network sees it, whatever the storage
     sha256: str
-    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    std: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    mean: tuple[float, ...] = (0.0, 0.0, 0.0)
+    std: tuple[float, ...] = (1.0, 1.0, 1.0)
+    scale: float = UNIT  # of pixels, before mean and std
     labels: tuple[int, ...] | None = None
     unique: int | None = None  # distinct images by content
     groups: tuple[int, ...] | None = None  # by image the photograph that it is a crop of, where some share one
@@ -64,6 +88,14 @@ class Images:
         """Bytes of one stored image."""
         _, channels, height, width = self.shape
         return channels * height * width * np.dtype(self.dtype).itemsize
+
+    @property
+    def seen_sha256(self) -> str:
+        """Of what the network sees: the stored bytes, and for pixels what is made of them."""
+        if self.dtype == "float32":
+            return self.sha256
+        made = repr((self.sha256, self.mean, self.std, self.scale))
+        return hashlib.sha256(made.encode()).hexdigest()
 
     def read(self, start: int, stop: int) -> NDArray[np.float32]:
         """Images ``start`` to ``stop`` as float32 [stop - start, channels, height, width], ready for the network.
@@ -81,7 +113,7 @@ class Images:
         if self.dtype == "float32":
             return np.frombuffer(raw, "<f4").reshape(stop - start, channels, height, width).astype(np.float32)
         pixels = np.frombuffer(raw, np.uint8).reshape(stop - start, height, width, channels)
-        return normalise(pixels, self.mean, self.std)
+        return normalise(pixels, self.mean, self.std, self.scale)
 
     def to_json(self) -> dict[str, Any]:
         """The set as JSON-ready values."""
@@ -104,12 +136,15 @@ class Images:
 
 
 def normalise(
-    pixels: NDArray[np.uint8], mean: tuple[float, float, float], std: tuple[float, float, float]
+    pixels: NDArray[np.uint8], mean: tuple[float, ...], std: tuple[float, ...], scale: float = UNIT
 ) -> NDArray[np.float32]:
-    """uint8 [n, h, w, c] pixels to contiguous float32 [n, c, h, w]: ``(pixel / 255 - mean) / std``, in that order.
+    """uint8 [n, h, w, c] pixels to contiguous float32 [n, c, h, w]: ``(pixel * scale - mean) / std``, in that order.
+
+    A scale of ``UNIT`` is a division by 255, as torchvision's, whose rounding is another one.
 
     Each step is one IEEE float32 operation per element, so every machine gives the same bytes.
     """
-    scaled = pixels.astype(np.float32) / np.float32(255)
+    values = pixels.astype(np.float32)
+    scaled = values / np.float32(255) if scale == UNIT else values * np.float32(scale)
     centred = (scaled - np.asarray(mean, np.float32)) / np.asarray(std, np.float32)
     return np.ascontiguousarray(centred.transpose(0, 3, 1, 2))

@@ -12,11 +12,13 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from isobatch.models.registry import all_variants, find_variant, installed
+from isobatch.models.spec.images import Size
 from isobatch.models.spec.words import CudaOptions
 from isobatch.pipeline.config.grid import AXES, CUDA_AXES, MEMORY_FORMATS, OWN_SIZE, Axes, only_wished, read_grid, words
 from isobatch.pipeline.config.numbers import LARGEST_SEED, numbers, real_number, seconds, whole
 from isobatch.pipeline.config.policy_flags import PolicyFlags as PolicyFlags  # part of the configuration
 from isobatch.pipeline.config.policy_flags import read_policy
+from isobatch.pipeline.config.preprocessing import Preprocessing, read_preprocessing, read_size
 from isobatch.pipeline.config.sources import DEFAULT, Setting, Settings
 from isobatch.pipeline.machine.isa_caps import CAPS, NATIVE
 from isobatch.pipeline.records.errors import UsageError
@@ -37,11 +39,15 @@ class Config:
     model: str = "resnet50"
     onnx: str | None = None
     weights: str = "auto"
+    state_dict: str | None = None  # which of the state dicts in a weights file
     inputs: str = "auto"
     class_order: str | None = None  # of labelled folders: "text" or "number"; None: by what they are called
+    classes: str | None = None  # a file with the names of the classes
+    labels: str | None = None  # a file with the labels of the images
     images: int | None = None  # None: 16, and 4 for the seed set
-    image_size: int | None = None  # None: that of the weights
-    also_sizes: tuple[int, ...] = ()  # more image sizes, each an input set of its own
+    preprocessing: Preprocessing = field(default_factory=Preprocessing)
+    image_size: Size | None = None  # None: that of the weights
+    also_sizes: tuple[Size, ...] = ()  # more image sizes, each an input set of its own
     seed: int = 42069
     batch_sizes: tuple[int, ...] = (2, 3, 4, 8, 16)
     threads: tuple[int, ...] = ()
@@ -103,9 +109,13 @@ def read_config(arguments: argparse.Namespace) -> Config:
         model=arguments.model,
         onnx=arguments.onnx,
         weights=arguments.weights,
+        state_dict=arguments.state_dict,
         inputs=arguments.inputs,
         class_order=arguments.class_order,
+        classes=arguments.classes,
+        labels=arguments.labels,
         images=None if arguments.images is None else whole("--images", arguments.images, 1),
+        preprocessing=read_preprocessing(arguments),
         image_size=image_size,
         also_sizes=also_sizes,
         seed=whole("--seed", arguments.seed, 0, LARGEST_SEED),
@@ -153,8 +163,8 @@ def effective(settings: Settings, config: Config) -> tuple[Setting, ...]:
     return tuple(found)
 
 
-_TEXTS = ("model", "onnx", "weights", "inputs", "out", "policy_file", "ray_address")
-_OF_TORCH = {"model": "resnet50", "weights": "auto"}  # with their defaults
+_TEXTS = ("model", "onnx", "weights", "state_dict", "inputs", "classes", "labels", "out", "policy_file", "ray_address")
+_OF_TORCH = {"model": "resnet50", "weights": "auto", "state_dict": None}  # with their defaults
 
 
 def _check_paths(arguments: argparse.Namespace) -> None:
@@ -220,9 +230,9 @@ def _address(arguments: argparse.Namespace) -> str | None:
     return address
 
 
-def _sides(text: str) -> tuple[int | None, tuple[int, ...]]:
+def _sides(text: str) -> tuple[Size | None, tuple[Size, ...]]:
     """The image size of the study, None for that of the weights, and the other ones, each once."""
     first, *others = (part.strip() for part in text.split(","))
-    main = None if first == OWN_SIZE else whole("--image-size", first, 32)
-    also = dict.fromkeys(whole("--image-size", part, 32) for part in others)
+    main = None if first == OWN_SIZE else read_size("--image-size", first, 32)
+    also = dict.fromkeys(read_size("--image-size", part, 32) for part in others)
     return main, tuple(size for size in also if size != main)

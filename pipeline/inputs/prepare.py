@@ -9,7 +9,7 @@ from pathlib import Path
 
 from isobatch.pipeline.inputs.digits import prepare_digits
 from isobatch.pipeline.inputs.folder import prepare_folder
-from isobatch.pipeline.inputs.npy import prepare_npy
+from isobatch.pipeline.inputs.npy import prepare_npy, prepare_npz
 from isobatch.pipeline.inputs.photos import prepare_photos
 from isobatch.pipeline.inputs.request import InputError, InputsRequest, PreparedInputs, PreparedSet, printable
 from isobatch.pipeline.inputs.seed import prepare_seed
@@ -38,16 +38,18 @@ def prepare(request: InputsRequest) -> PreparedInputs:
         return PreparedInputs((prepare_folder(request, path),))
     if os.path.isfile(request.asked) and path.suffix.lower() == ".npy":
         return PreparedInputs((prepare_npy(request, path),))
+    if os.path.isfile(request.asked) and path.suffix.lower() == ".npz":
+        return PreparedInputs((prepare_npz(request, path),))
     raise InputError("unknown-inputs", _unknown(request.asked))
 
 
 def _unknown(asked: str) -> str:
     keywords = ("auto", *SOURCES)
     if os.path.isfile(asked):
-        return f"{printable(asked)} is a file but no .npy: give the folder it lies in, or an array saved as .npy"
+        return f"{printable(asked)} is no .npy or .npz: give the folder it lies in, or an array saved as .npy"
     near = difflib.get_close_matches(asked, keywords, n=1)
     hint = f"did you mean {near[0]!r}? " if near else ""
     return (
-        f"no inputs {printable(asked)!r}: {hint}There are {', '.join(keywords)}, a folder of pictures or a .npy file, "
-        "and no folder or regular file of that name exists"
+        f"no inputs {printable(asked)!r}: {hint}There are {', '.join(keywords)}, a folder of pictures, a .npy or .npz "
+        "file, and no folder or regular file of that name exists"
     )

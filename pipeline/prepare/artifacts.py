@@ -79,7 +79,7 @@ def artifact_fields(spec: VariantSpec, network: Network, calibration: Images | N
         "recipe": dict(spec.recipe),
         "model": network.model,
         "weights": network.weights_sha256,
-        "calibration": calibration and calibration.sha256,
+        "calibration": calibration and calibration.seen_sha256,
         "toolchain": toolchain() | versions(spec),
         "machine": machine_key(),
     }

@@ -9,7 +9,7 @@ from typing import Any
 
 from isobatch.models.registry import find_variant, load
 from isobatch.models.spec.artifact_cache import ArtifactCache, BuildRequest, require_unaltered
-from isobatch.models.spec.images import IMAGENET, Images, View
+from isobatch.models.spec.images import IMAGENET, Images
 from isobatch.models.spec.words import Manifest, Network
 from isobatch.pipeline.machine.memory import limit_graph, limit_memory
 from isobatch.pipeline.storage.files import write_bytes
@@ -27,6 +27,7 @@ def resolve_weights(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
         Path(payload["cache"]),
         payload["offline"],
         lambda text: emit({"say": text}),
+        payload["state_dict"],
     )
     return asdict(found) | {"path": str(found.path)}
 
@@ -38,7 +39,8 @@ def check_onnx(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
     limit_memory(resource.RLIMIT_DATA, min(sum(map(_bytes, beside)), _MOST_ONNX_BYTES))
     checked = load("isobatch.models.ort.check_user_file:check_onnx")(path)
     copy, copied = _copied(checked.model.SerializeToString(), Path(payload["folder"]))
-    size = checked.height if checked.height and checked.height == checked.width else IMAGENET.size
+    beside = load("isobatch.models.weights.beside:read_beside")(path)
+    fixed = [checked.height, checked.width] if checked.height and checked.width else None
     return {
         "source": path.name,
         "model": path.name,
@@ -49,7 +51,10 @@ def check_onnx(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
         "num_classes": checked.num_classes,
         "class_names": None,
         "note": "; ".join(["the user's ONNX file; variants of other runtimes cannot be made from it", *checked.notes]),
-        "view": asdict(View(size, IMAGENET.short_side(size))),
+        "view": asdict(beside.view or IMAGENET),
+        "view_from": beside.said if beside.view else f"assumed: ImageNet's{f' ({beside.said})' if beside.said else ''}",
+        "view_assumed": beside.view is None,
+        "fixed_size": fixed,
     }
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from isobatch.models.spec.artifact_cache import file_sha256
+from isobatch.models.spec.images import sides
 from isobatch.models.spec.words import Network
+from isobatch.pipeline.prepare.preprocessing import chosen_view
 from isobatch.pipeline.prepare.state import Stages
 from isobatch.pipeline.records.errors import UsageError
 from isobatch.pipeline.records.study import Weights
@@ -26,6 +29,7 @@ def prepare_weights(stages: Stages) -> dict[str, Any]:
         "onnx": config.onnx,
         "cache": str(stages.cache),
         "offline": config.offline,
+        "state_dict": config.state_dict,
     }
     folder = stages.run.folder / "inputs"
     kept = folder / "weights.json"
@@ -34,7 +38,10 @@ def prepare_weights(stages: Stages) -> dict[str, Any]:
         found = _resolve(stages, payload, folder)
         if not config.onnx:  # an ONNX file may lie in several; it is checked each time
             write_json(kept, {"asked": payload, "found": found, "files": _digests(config.weights, found["path"])})
-    stages.weights = Weights(**{name: found[name] for name in ("source", "model", "sha256", "note", "num_classes")})
+    facts = {name: found[name] for name in ("source", "model", "sha256", "note", "num_classes")}
+    view, size, record = chosen_view(config, found)
+    found = found | {"chosen_view": asdict(view), "image_size": size}
+    stages.weights = Weights(**facts, preprocessing=record)
     stages.network = Network(
         model=found["model"],
         weights_path=found["path"],
@@ -42,9 +49,13 @@ def prepare_weights(stages: Stages) -> dict[str, Any]:
         num_classes=found["num_classes"] or 0,
         onnx_path=found.get("onnx_path"),
         onnx_sha256=found.get("onnx_sha256"),
-        size=(found["view"]["size"], found["view"]["size"]),
+        size=sides(size),
     )
-    stages.progress.line(f"weights: {found['source']}: {found['note']}")
+    stages.progress.line(
+        f"weights: {found['source']}: {found['note']}" if found["note"] else f"weights: {found['source']}"
+    )
+    for code, text in found.get("warnings", ()):
+        stages.warn(code, text)
     return found
 
 

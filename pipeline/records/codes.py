@@ -171,6 +171,16 @@ CODES: dict[str, Explained] = {
         "No comparison of outputs means anything after that.",
         "Clean the data, or leave the image out.",
     ),
+    "labels-file": _error(
+        "The labels beside the images cannot be used.",
+        "The file is no CSV or array of integers, has another number of rows than there are images, or names no class.",
+        "Give a row for each image: file,class for a folder, the class alone in order for an array.",
+    ),
+    "classes-file": _error(
+        "The names of the classes cannot be used.",
+        "The file given with --classes cannot be read, or names another number of classes than the network has.",
+        "Give a text file with the name of a class on each line, in the network's order, or a JSON list.",
+    ),
     "calibration-overlap": _error(
         "An image is both evaluated and used to calibrate.",
         "Scales fitted to the images they are judged on would prove little.",
@@ -331,6 +341,36 @@ CODES: dict[str, Explained] = {
         "Some images have the same content.",
         "n counts distinct images: a copy is no further evidence.",
         "Give other images if n is too small.",
+    ),
+    "other-weights": _warning(
+        "The weights file holds more than one set of weights of this network.",
+        "Training programs keep a moving average beside the raw weights, or a teacher beside its student.",
+        "Choose with --state-dict KEY; the text names the one that is used and the others.",
+    ),
+    "weights-left-out": _warning(
+        "Tensors of the weights file are not used.",
+        "They belong to the loss, or stand outside the network whose names the others have.",
+        "Nothing, where they serve training only; else export the whole network to ONNX and give --onnx.",
+    ),
+    "enlarged-pictures": _warning(
+        "Pictures are smaller than what the network is given, and are enlarged.",
+        "The size comes from the weights or from --image-size; what enlarging adds was in no picture.",
+        "Give --image-size with the pictures' own size, where the network takes it.",
+    ),
+    "assumed-preprocessing": _warning(
+        "What pictures are made into is not known of this network, and ImageNet's recipe is assumed.",
+        "A file of weights or a graph does not say what pixels it was trained on, and nothing beside it does.",
+        "Say it with --mean, --std, --scale, --resize, --crop, or put preprocessor_config.json beside the file.",
+    ),
+    "labels-unused": _warning(
+        "Folders were given, and their names were not used as labels.",
+        "A picture lies beside the folders, or a folder's name is neither a class index nor the name of a class.",
+        "Use --class-order text for folders in torchvision's order, or --classes FILE; the text says what was wrong.",
+    ),
+    "mixed-splits": _warning(
+        "Pictures of training and of testing are measured together.",
+        "The folder holds both parts of a data set side by side.",
+        "Give the folder of one of them with --inputs.",
     ),
     "skipped-images": _warning(
         "Some files were left out.",

@@ -740,6 +740,25 @@ class InputSet(Record):
     note: str = ""
 
 
+class Preprocessing(Record):
+    """From a picture to the network's input: resized, the centre cut out, then (pixel x scale - mean) / std.
+
+    ``size``: height and width of what is cut out; ``resize``: of the short side, or height and width. ``source``: where
+    it is from; ``assumed``: nothing known of the network says it. ``text``: the same in words.
+    """
+
+    size: list[int]
+    resize: int | list[int]
+    interpolation: str
+    mean: list[float]
+    std: list[float]
+    scale: float
+    channel_order: str
+    source: str
+    assumed: bool
+    text: str
+
+
 class Weights(Record):
     """The weights under study."""
 
@@ -748,6 +767,7 @@ class Weights(Record):
     sha256: str
     note: str
     num_classes: int | None  # None: an ONNX file that leaves it free
+    preprocessing: Preprocessing | None = None
 
 
 class Warning_(Record):

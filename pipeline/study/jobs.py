@@ -70,7 +70,7 @@ def _jobs(stages: Stages, spec: VariantSpec, prepared: PreparedSet, setting: Set
             neighbours=config.neighbours,
         ),
         artifact_key=stages.artifacts[spec.name, name].key,
-        inputs_sha256=prepared.evaluation.sha256,
+        inputs_sha256=prepared.evaluation.seen_sha256,
     )
     return whole.cut(cut(count, config.batch_sizes))
 

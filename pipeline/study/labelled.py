@@ -179,7 +179,7 @@ def _file(
     *,
     singles: bool,
 ) -> Path:
-    parts = [artifact.key, images.sha256, machine_key(), str(toolchain()), "singles" if singles else "batched"]
+    parts = [artifact.key, images.seen_sha256, machine_key(), str(toolchain()), "singles" if singles else "batched"]
     parts.append(str(indices))
     base = stages.base_of(spec)
     if base.isa != NATIVE or base.memory_format != "contiguous":

@@ -53,7 +53,7 @@ def run_references(stages: Stages) -> dict[str, Evidence]:
             continue
         condition = Setting(stages.threads).at(prepared.evaluation.shape[2])
         passes = (Pass("singles", 1, 0, count),)
-        whole = Job(reference, name, condition, 0, passes, artifact.key, prepared.evaluation.sha256)
+        whole = Job(reference, name, condition, 0, passes, artifact.key, prepared.evaluation.seen_sha256)
         jobs[name] = whole.cut(cut(count, ()))
     files = {job: stages.cache / "references" / f"{job.id}.safetensors" for parts in jobs.values() for job in parts}
     lost = _run(stages, {job: file for job, file in files.items() if _kept(stages, job, file) is None})

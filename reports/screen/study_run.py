@@ -12,7 +12,8 @@ from isobatch.pipeline.prepare.run_folder import open_run
 from isobatch.pipeline.records.errors import Exit, UsageError, WorkerError, worst
 from isobatch.pipeline.storage.places import cache_root
 from isobatch.pipeline.study.estimate import estimate, total
-from isobatch.pipeline.study.study import exit_code, run_study
+from isobatch.pipeline.study.exit_code import exit_code
+from isobatch.pipeline.study.study import run_study
 from isobatch.reports import numbers
 from isobatch.reports.files.json_report import study_json
 from isobatch.reports.files.write_all import write_reports
