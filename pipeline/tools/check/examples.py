@@ -13,7 +13,7 @@ from isobatch.models.registry import load
 from isobatch.models.spec.images import View, normalise
 from isobatch.pipeline.inputs.choose import Unusable
 from isobatch.pipeline.inputs.decode import SUFFIXES, decode
-from isobatch.pipeline.inputs.folder import list_pictures
+from isobatch.pipeline.inputs.listing import list_pictures
 from isobatch.pipeline.records.errors import UsageError
 from isobatch.pipeline.records.wording import counted
 from isobatch.pipeline.tools.check.asked import Shapes
@@ -75,14 +75,14 @@ def _values(part: Rows, view: View) -> Rows:
 
 
 def _pictures(path: Path, count: int, shapes: Shapes, view: View) -> Rows:
-    if len(shapes) != 1 or len(shapes[0]) != 3 or shapes[0][0] != 3 or shapes[0][1] != shapes[0][2]:
+    if len(shapes) != 1 or len(shapes[0]) != 3 or shapes[0][0] != 3:
         raise _error(f"{path} holds pictures, and the network takes {list(shapes)}: give an array of its inputs (.npy)")
     files = list_pictures(path.resolve())[0] if path.is_dir() else [path]
     made: list[Rows] = []
     seen: set[bytes] = set()
     for file in files:
         try:
-            picture = decode(file, shapes[0][1], view)
+            picture = decode(file, (shapes[0][1], shapes[0][2]), view)
         except Unusable:
             continue
         if (content := picture.tobytes()) not in seen:

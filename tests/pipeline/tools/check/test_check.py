@@ -145,7 +145,7 @@ def test_pictures_are_cut_to_the_shape(commands: Commands, tmp_path: Path) -> No
     for number, pixels in enumerate([*noise, noise[0]]):
         Image.fromarray(pixels).save(tmp_path / f"{number}.png")
     flags = "--inputs", str(tmp_path), "--batch-sizes", "2-4", "--threads", "1"
-    ended = commands(ROOT, "check", f"{HERE}:steady", "--input-shape", "3x8x8", *flags)
+    ended = commands(ROOT, "check", f"{HERE}:steady", "--input-shape", "3x8x6", *flags)
     assert ended.code == 0 and "3 examples of" in " ".join(ended.stdout.split()), ended.stderr
     grey = commands(ROOT, "check", f"{HERE}:steady", "--input-shape", "1x8x8", *flags)
     assert grey.code == 2 and "give an array of its inputs" in grey.stderr
