@@ -7,9 +7,8 @@ from pathlib import Path
 
 from isobatch.pipeline.config.numbers import limited, seconds, whole
 from isobatch.pipeline.records.errors import UsageError
+from isobatch.reports.commands import Command
 
-USAGE = "NETWORK"
-SUMMARY = "is this network batch-invariant? An answer in under half a minute; exit code 0, 1, or 3 for unverified"
 _LARGEST = 256
 
 
@@ -75,3 +74,12 @@ def run(arguments: argparse.Namespace) -> int:
         for text in screen(report):
             print(text)
     return report.exit_code
+
+
+COMMAND = Command(
+    name="check",
+    usage="NETWORK",
+    summary="is this network batch-invariant? An answer in under half a minute, and as the exit code: 0, 1 or 3",
+    add_arguments=add_arguments,
+    run=run,
+)
