@@ -18,6 +18,7 @@ from unittest import mock
 import run
 from isobatch.pipeline.deploy import command
 from isobatch.pipeline.study import study
+from isobatch.pipeline.tools.check import run as check
 from isobatch.pipeline.workers.pool import Workers
 
 
@@ -44,6 +45,7 @@ class Commands:
             mock.patch.dict(os.environ, environment),
             mock.patch.object(study, "Workers", lending(self._shared)),
             mock.patch.object(command, "Workers", lending(self._shared)),
+            mock.patch.object(check, "Workers", lending(self._shared)),
             _signals_kept(),
             contextlib.redirect_stdout(said),
             contextlib.redirect_stderr(complained),

@@ -21,12 +21,12 @@ FLOORS = {  # from the upper floor to the lowest; a module imports from its own 
     "pipeline": [
         "testing",
         "api",
+        "tools",
         "user",
         "study",
         "race",
         "repair",
         "deploy",
-        "tools",
         "prepare",
         "decide",
         "explain",

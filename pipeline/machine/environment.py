@@ -107,7 +107,8 @@ def cpu_flags() -> frozenset[str]:
     return frozenset()
 
 
-def _cpu_name() -> str:
+def cpu_name() -> str:
+    """The processor's name, as the kernel tells it."""
     name = next((line.partition(":")[2].strip() for line in _cpuinfo() if line.startswith("model name")), "")
     return name or platform.processor() or platform.machine()
 
@@ -132,7 +133,7 @@ def read_environment(
     ``device``: the facts of a GPU that was used.
     """
     return Environment(
-        cpu=_cpu_name(),
+        cpu=cpu_name(),
         cores=available_cores(),
         memory_bytes=memory_bytes(),
         os=f"{platform.system()} {platform.machine()}",
@@ -173,7 +174,7 @@ def machine(settings: Mapping[str, str] = {}, device: Mapping[str, str] = {}) ->
     versions = ", ".join(f"{name} {version}" for name, version in toolchain().items())
     there = {**device, **inherited_settings(settings, INHERITED_CUDA)} if device else {}
     return "; ".join(
-        [_cpu_name(), machine_key(settings), versions, *(f"{name}={value}" for name, value in there.items())]
+        [cpu_name(), machine_key(settings), versions, *(f"{name}={value}" for name, value in there.items())]
     )
 
 

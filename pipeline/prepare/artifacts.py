@@ -8,7 +8,8 @@ from typing import Any
 
 from isobatch.models.registry import find_variant, versions
 from isobatch.models.spec.artifact_cache import ArtifactCache
-from isobatch.models.spec.words import VariantSpec
+from isobatch.models.spec.images import Images
+from isobatch.models.spec.words import Network, VariantSpec
 from isobatch.pipeline.config.config import Config
 from isobatch.pipeline.inputs import PreparedSet
 from isobatch.pipeline.machine.environment import machine_key, toolchain
@@ -74,12 +75,9 @@ def build_artifacts(stages: Stages) -> dict[tuple[str, str], dict[str, Any]]:
     return asked
 
 
-def _build(stages: Stages, spec: VariantSpec, prepared: PreparedSet) -> dict[str, Any]:
-    network = stages.network
-    assert network is not None
-    calibration = prepared.calibration if spec.calibrated else None
-    name = prepared.record.name
-    fields = {
+def artifact_fields(spec: VariantSpec, network: Network, calibration: Images | None) -> dict[str, Any]:
+    """All that decides a variant's artifact: what it is kept under."""
+    return {
         "variant": spec.name,
         "recipe": dict(spec.recipe),
         "model": network.model,
@@ -88,6 +86,14 @@ def _build(stages: Stages, spec: VariantSpec, prepared: PreparedSet) -> dict[str
         "toolchain": toolchain() | versions(spec),
         "machine": machine_key(),
     }
+
+
+def _build(stages: Stages, spec: VariantSpec, prepared: PreparedSet) -> dict[str, Any]:
+    network = stages.network
+    assert network is not None
+    calibration = prepared.calibration if spec.calibrated else None
+    name = prepared.record.name
+    fields = artifact_fields(spec, network, calibration)
     known = ArtifactCache(stages.cache / "artifacts")
     payload = {
         "variant": spec.name,

@@ -116,6 +116,21 @@ CODES: dict[str, Explained] = {
         "The file is absent or damaged, holds code or non-finite values, fits another model; or there is no network.",
         "Follow the message; --weights digits (ResNet50) and --weights random need neither a file nor a network.",
     ),
+    "network": _error(
+        "The network that check was given cannot be had.",
+        "No such name, file or factory; the factory raised; or a flag does not go with this kind of network.",
+        "NETWORK is a torchvision name, package.module:factory, an ONNX file, or a file of weights with --model.",
+    ),
+    "input-shape": _error(
+        "--input-shape is missing, malformed, or does not fit the network.",
+        "An ONNX file fixes its sizes, or leaves some free; shapes are those of one example, without the batch axis.",
+        "Write 3x224x224; for several inputs 3x32x32,12.",
+    ),
+    "check-inputs": _error(
+        "The examples that check was given cannot be used.",
+        "The file cannot be read, holds fewer than two examples, or pictures where the network takes no images.",
+        "Give a .npy or .npz file with one example a row, a picture, or a folder of pictures; or leave --inputs out.",
+    ),
     "onnx": _error(
         "The ONNX file is not one that can be studied.",
         "It is damaged, refers outside its folder, has custom operators, or is no classifier of NCHW float images.",

@@ -5,20 +5,17 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from isobatch.models.registry import load
 from isobatch.pipeline.evidence.neighbours import OUTLIER_FACTOR, beside, scaled
+from isobatch.pipeline.evidence.row_digests import row_digests
 from isobatch.pipeline.records.wording import counted
 from isobatch.pipeline.user.batches import LARGER, batches
-from isobatch.pipeline.user.results import NATURAL, BatchInvariance, BatchSize, Tested
-
-Rows = NDArray[Any]
-Leaves = Mapping[str, Rows]
+from isobatch.pipeline.user.noted import Leaves, Rows, Seen, batch_size, bytes_of, classes_over, note
+from isobatch.pipeline.user.results import NATURAL, BatchInvariance, Tested
 
 _REPEAT = "the same call on the same examples gives other bytes the second time"
 _CAUSES = "dropout, a random number, a counter, or something kept from earlier calls"
@@ -47,26 +44,18 @@ class Compared(NamedTuple):
     singles: Leaves
 
 
-@dataclass
-class _Seen:
-    """What one N showed. ``differing``: examples by number. ``size``: (|difference|, of the largest output, place)."""
-
-    images: set[int] = field(default_factory=set)
-    differing: set[int] = field(default_factory=set)
-    size: tuple[float, float, str] = (0.0, 0.0, "")
-    seen: dict[str, None] = field(default_factory=dict)
-
-
 def compared(
     runner: Network,
     rows: Rows,
     scope: Sequence[int],
     *,
     stop_at_first: bool = False,
+    sparing: bool = False,
     deadline: float = math.inf,
     say: Callable[[str], None] = lambda text: None,
 ) -> Compared:
-    """The verdict over these N; ``stop_at_first``: no further N once a row differs.
+    """The verdict over these N; ``stop_at_first``: no further N once a row differs; ``sparing``: at an N whose rows
+    differ among the others, no other surroundings.
 
     First the same calls twice, with other calls between, and once more at the end. N that would begin after
     ``deadline`` (of ``time.monotonic``) are named as not tried, and the claim is made of the others. Raises TypeError
@@ -77,13 +66,15 @@ def compared(
     largest = max(scope)
     first = rows[:1].copy(), rows[:largest].copy()
     before = [_copied(runner.leaves(batch)) for batch in first]
+    singles: Leaves = {}
 
-    def result(verdict: Any, seen: Mapping[int, _Seen], reason: str = "") -> BatchInvariance:
-        sizes = tuple(_batch_size(n, seen[n]) for n in sorted(seen))
+    def result(verdict: Any, seen: Mapping[int, Seen], reason: str = "") -> BatchInvariance:
+        sizes = tuple(batch_size(n, seen[n]) for n in sorted(seen))
         left = () if verdict == "batch-variant" and stop_at_first else tuple(n for n in scope if n not in seen)
-        probed = tuple(n for n in sorted(seen) if n in _probed(scope))
+        probed = tuple(n for n in sorted(seen) if seen[n].probed)
         tested = Tested(inputs, len(rows), runner.threads, tuple(sorted(seen)), probed, left if not reason else ())
-        return BatchInvariance(verdict, sizes, tested, reason, tuple(before[0]))
+        apart = classes_over(singles, seen) if verdict == "batch-variant" else ()
+        return BatchInvariance(verdict, sizes, tested, reason, tuple(before[0]), apart)
 
     if not _repeats(runner, first, before, rows):
         return Compared(result("not-repeatable", {}, f"{_REPEAT}, so no difference means anything ({_CAUSES})"), {})
@@ -91,20 +82,20 @@ def compared(
     singles = _all_alone(runner, rows)
     if reason := _not_finite(singles):
         return Compared(result("invalid", {}, reason), singles)
-    seen: dict[int, _Seen] = {}
+    seen: dict[int, Seen] = {}
     for n in _in_order(scope):
         if seen and time.monotonic() > deadline:
             break
         say(f"batches of {n}")
         probes = 0 if n not in _probed(scope) else 2 if n == largest else 1
-        seen[n] = _at(runner, rows, n, singles, probes)
+        seen[n] = _at(runner, rows, n, singles, probes, sparing)
         if stop_at_first and seen[n].differing:
             break
     if not all(same_rows(one, runner.leaves(batch)) for one, batch in zip(before, first, strict=True)):
         return Compared(result("not-repeatable", {}, f"{_REPEAT}, after other calls ({_CAUSES})"), singles)
     if any(one.differing for one in seen.values()):
         return Compared(result("batch-variant", seen), singles)
-    if all((_bytes(values) == _bytes(values[:1])).all() for values in singles.values()):
+    if all((bytes_of(values) == bytes_of(values[:1])).all() for values in singles.values()):
         alike = all(row.tobytes() == rows[0].tobytes() for row in rows)
         return Compared(result("invalid", {}, _ONE if alike else _EQUAL), singles)
     return Compared(result("batch-invariant", seen), singles)
@@ -165,46 +156,22 @@ def _not_finite(singles: Leaves) -> str:
     return ""
 
 
-def _at(runner: Network, rows: Rows, n: int, singles: Leaves, probes: int) -> _Seen:
-    found = _Seen()
+def _at(runner: Network, rows: Rows, n: int, singles: Leaves, probes: int, sparing: bool) -> Seen:
+    found = Seen()
     for what, which, batch in batches(rows, n, probes):
+        if what != NATURAL:
+            if sparing and NATURAL in found.seen:
+                break
+            found.probed = True
         leaves = runner.leaves(batch)
         found.images.update(i for i in which if i is not None)
         places = [place for place, i in enumerate(which) if i is not None]
         alone = [i for i in which if i is not None]
         for name, values in leaves.items():
-            _note(found, name, what, singles[name], values, places, alone)
+            note(found, name, what, singles[name], values, places, alone)
+        if what == NATURAL:
+            found.digests |= dict(zip(alone, row_digests([*leaves.values()], len(batch)), strict=True))
     return found
-
-
-def _note(
-    found: _Seen, name: str, what: str, singles: Rows, values: Rows, places: Sequence[int], alone: Sequence[int]
-) -> None:
-    if (values.shape[1:], values.dtype) != (singles.shape[1:], singles.dtype) or len(values) <= max(places):
-        found.differing.update(alone)
-        found.size = (math.nan, math.nan, name)
-        found.seen[what] = None
-        return
-    mine, other = singles[list(alone)], values[list(places)]
-    differing = (_bytes(mine) != _bytes(other)).any(axis=1)
-    if not differing.any():
-        return
-    found.differing.update(i for i, differs in zip(alone, differing, strict=True) if differs)
-    found.seen[what] = None
-    one, two = (
-        part[differing].astype(np.complex128 if part.dtype.kind == "c" else np.float64) for part in (mine, other)
-    )
-    with np.errstate(invalid="ignore"):
-        largest = float(np.abs(one - two).max(initial=0.0))
-    scale = float(np.abs(singles.astype(one.dtype)).max(initial=0.0))
-    share = largest / scale if scale else (math.inf if largest else 0.0)
-    if math.isnan(largest) or share >= found.size[1]:
-        found.size = (largest, share, name)
-
-
-def _batch_size(n: int, seen: _Seen) -> BatchSize:
-    order = sorted(seen.seen, key=lambda what: what != NATURAL)
-    return BatchSize(n, len(seen.images), len(seen.images - seen.differing), *seen.size, tuple(order))
 
 
 def _copied(leaves: Leaves) -> Leaves:
@@ -218,8 +185,3 @@ def same_rows(one: Leaves, two: Leaves) -> bool:
         == (two[place].shape, two[place].dtype, two[place].tobytes())
         for place in one
     )
-
-
-def _bytes(values: Rows) -> NDArray[np.uint8]:
-    rows = np.ascontiguousarray(values).reshape(len(values), -1)
-    return rows.view(np.uint8).reshape(len(values), -1)

@@ -42,6 +42,8 @@ class BatchSize:
     """The rows of one N against the singles. ``max_abs_relative``: over the largest |output| of the singles.
 
     ``output``: the place of the output that differs most. ``seen``: the surroundings in which a row differed.
+    ``elements_differing`` of ``elements``: in all batches of this N, by their bytes. ``flips``: images whose largest
+    value stands in another place; None where no output is [n, k] of floats.
     """
 
     batch_size: int
@@ -51,13 +53,17 @@ class BatchSize:
     max_abs_relative: float
     output: str = ""
     seen: tuple[str, ...] = ()
+    elements_differing: int = 0
+    elements: int = 0
+    flips: int | None = None
 
 
 @dataclass(frozen=True)
 class BatchInvariance:
     """Whether every example's output bytes are those it gives alone, for every N that was run (``tested``).
 
-    ``reason``: of a verdict that is about no N. ``outputs``: the places of the outputs compared.
+    ``reason``: of a verdict that is about no N. ``outputs``: the places of the outputs compared. ``classes``: of a
+    batch-variant network the N whose rows are equal to one another, N = 1 among them.
     """
 
     verdict: Verdict
@@ -65,6 +71,7 @@ class BatchInvariance:
     tested: Tested
     reason: str = ""
     outputs: tuple[str, ...] = ("",)
+    classes: tuple[tuple[int, ...], ...] = ()
 
     @property
     def batch_invariant(self) -> bool:

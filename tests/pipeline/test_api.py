@@ -284,3 +284,19 @@ def test_an_onnx_graph_with_dynamic_quantization(tmp_path: Any) -> None:
     assert isinstance(made.network, onnx.ModelProto)
     assert made.repair.singles_as_native
     assert compare_batch_invariance(made.network, varied).batch_invariant
+
+
+def test_how_many_elements_and_answers_change_and_which_sizes_agree() -> None:
+    found = compare_batch_invariance(planted(), IMAGES)
+    one = found.batch_sizes[0]
+    assert 0 < one.elements_differing <= one.elements and one.flips == 0
+    assert found.classes == ((1,), (2, 3, 4, 5))
+    assert compare_batch_invariance(Reversing().eval(), IMAGES).batch_sizes[0].flips == 5
+
+
+class Reversing(nn.Module):
+    """In a batch of two each row is turned round: so is its largest value."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        rows = images.flatten(1)[:, :3].cumsum(1).abs().cumsum(1)
+        return rows.flip(1) if len(images) == 2 else rows

@@ -1,0 +1,111 @@
+"""What is asked of ``check``: which network, on which examples, over which scope. Pure."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from isobatch.models.registry import find_variant
+from isobatch.pipeline.records.errors import UsageError
+
+Kind = Literal["torchvision", "checkpoint", "onnx", "factory"]
+Shapes = tuple[tuple[int, ...], ...]
+
+_FACTORY = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
+_MOST_VALUES = 1 << 28
+
+
+@dataclass(frozen=True)
+class Target:
+    """The network: a torchvision classifier, one with the weights of a file, an ONNX file, or what a factory makes.
+
+    ``name``: as given. ``model`` and ``weights``: of torchvision's.
+    """
+
+    kind: Kind
+    name: str
+    model: str = ""
+    weights: str = "auto"
+
+
+@dataclass(frozen=True)
+class CheckRequest:
+    """One check. ``shapes``: of one example, by input; none where the network says so. ``seconds``: 0 for no limit."""
+
+    target: Target
+    variants: tuple[str, ...]
+    batch_sizes: tuple[int, ...]
+    threads: int
+    inputs: str = ""  # a file or folder; "": drawn
+    shapes: Shapes = ()
+    seed: int = 0
+    seconds: float = 0.0
+
+
+def target_of(network: str, model: str | None, weights: str | None) -> Target:
+    """What NETWORK names. Raises UsageError where it is nothing known, or a flag does not go with it."""
+    if _FACTORY.fullmatch(network):
+        return _without_flags(Target("factory", network), model, weights)
+    path = Path(network)
+    if path.suffix.lower() == ".onnx":
+        _require_file(path)
+        return _without_flags(Target("onnx", network), model, weights)
+    if path.is_file() or path.suffix or "/" in network:
+        _require_file(path)
+        if weights:
+            raise UsageError("network", f"{network} is a file of weights, and --weights names others: give one of them")
+        if not model:
+            raise UsageError("network", f"{network} is a file of weights: say of which torchvision network, --model M")
+        return Target("checkpoint", network, model, network)
+    if model:
+        raise UsageError("network", f"--model goes with a file of weights, and {network!r} is none")
+    return Target("torchvision", network, network, weights or "auto")
+
+
+def variants_of(target: Target, text: str | None) -> tuple[str, ...]:
+    """The variants asked for, by default the float32 one. Raises UsageError for an unknown name."""
+    names = [name.strip() for name in text.split(",") if name.strip()] if text else []
+    if text and not names:
+        raise UsageError("unknown-variant", "--variants names none: give a list such as fp32,ort-int8")
+    for name in names:
+        try:
+            find_variant(name)
+        except KeyError as error:
+            raise UsageError("unknown-variant", error.args[0]) from None
+    return tuple(dict.fromkeys(names)) or (("ort-fp32",) if target.kind == "onnx" else ("fp32",))
+
+
+def shapes_of(text: str | None) -> Shapes:
+    """``3x224x224``, or several inputs, ``3x32x32,12``. Raises UsageError."""
+    if not text:
+        return ()
+    found = []
+    for part in text.split(","):
+        if not re.fullmatch(r"[1-9]\d{0,8}(x[1-9]\d{0,8})*", part.strip()):
+            raise UsageError(
+                "input-shape", f"--input-shape {text!r}: {part.strip()!r} is no shape of one example: write 3x224x224"
+            )
+        found.append(tuple(map(int, part.strip().split("x"))))
+        values = 1
+        for size in found[-1]:
+            values *= size
+        if values > _MOST_VALUES:
+            raise UsageError("input-shape", f"--input-shape {text!r}: one example of {values:,} values is too large")
+    return tuple(found)
+
+
+def _without_flags(target: Target, model: str | None, weights: str | None) -> Target:
+    flag = "--model" if model else "--weights" if weights else ""
+    if flag:
+        raise UsageError("network", f"{flag} is for torchvision's networks, and {target.name} brings its own: leave it")
+    return target
+
+
+def _require_file(path: Path) -> None:
+    if not path.is_file():
+        raise UsageError(
+            "network",
+            f"no file {path}: NETWORK is a torchvision name, package.module:factory, an ONNX file or a file of weights",
+        )

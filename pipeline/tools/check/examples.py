@@ -1,0 +1,99 @@
+"""The examples that a network is checked on: drawn, or the user's. Runs in a worker."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isobatch.models.registry import load
+from isobatch.models.spec.images import View, normalise
+from isobatch.pipeline.inputs.choose import Unusable
+from isobatch.pipeline.inputs.decode import SUFFIXES, decode
+from isobatch.pipeline.inputs.listing import list_pictures
+from isobatch.pipeline.records.errors import UsageError
+from isobatch.pipeline.records.wording import counted
+from isobatch.pipeline.tools.check.asked import Shapes
+
+Rows = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Rows [n, ...] as ``isobatch.models.user_inputs`` has them, and where they come from, in words."""
+
+    rows: Rows
+    source: str
+
+
+def drawn(shapes: Shapes, count: int, seed: int) -> Examples:
+    """``count`` examples of normal values, of these shapes; several inputs are positional."""
+    generator = np.random.Generator(np.random.PCG64(seed))
+    parts = tuple(generator.standard_normal((count, *shape), np.float32) for shape in shapes)
+    rows = load("isobatch.models.user_inputs:as_rows")(parts if len(parts) > 1 else parts[0])
+    return Examples(rows, f"{counted(count, 'example')}, normal values (seed {seed})")
+
+
+def read(path: Path, count: int, shapes: Shapes, view: View) -> Examples:
+    """At most ``count`` examples of a .npy or .npz file, a picture, or a folder of pictures. Raises UsageError.
+
+    Pictures are cut to the shape's pixels and normalised as ``view`` says; so are arrays of uint8 [n, 3, h, w]. The
+    arrays of a .npz file are inputs by keyword.
+    """
+    if path.suffix.lower() in (".npy", ".npz"):
+        rows = _arrays(path, count, view)
+    elif path.is_dir() or path.suffix.lower() in SUFFIXES:
+        rows = _pictures(path, count, shapes, view)
+    else:
+        raise _error(f"{path} is no .npy or .npz file, picture or folder")
+    if len(rows) < 2:
+        raise _error(f"{path} holds {counted(len(rows), 'example')}: two are needed at least, to have a batch")
+    return Examples(rows, f"{counted(len(rows), 'example')} of {path}")
+
+
+def _arrays(path: Path, count: int, view: View) -> Rows:
+    try:
+        found = np.load(path, mmap_mode="r", allow_pickle=False)
+        parts = {name: found[name] for name in found.files} if hasattr(found, "files") else {"": found}
+        cut = {name: _values(part[:count], view) for name, part in parts.items()}
+    except Exception as error:  # a hostile header may raise anything in its parser
+        raise _error(f"{path} is no array of numbers that can be read ({error})") from error
+    try:
+        rows: Rows = load("isobatch.models.user_inputs:as_rows")(cut.get("", cut))
+    except (TypeError, ValueError) as error:
+        raise _error(f"{path}: {error}") from error
+    return rows
+
+
+def _values(part: Rows, view: View) -> Rows:
+    if part.dtype == np.uint8 and part.ndim == 4 and part.shape[1] == 3:
+        return normalise(np.ascontiguousarray(part.transpose(0, 2, 3, 1)), view.mean, view.std)
+    return np.array(part)
+
+
+def _pictures(path: Path, count: int, shapes: Shapes, view: View) -> Rows:
+    if len(shapes) != 1 or len(shapes[0]) != 3 or shapes[0][0] != 3:
+        raise _error(f"{path} holds pictures, and the network takes {list(shapes)}: give an array of its inputs (.npy)")
+    files = list_pictures(path.resolve())[0] if path.is_dir() else [path]
+    made: list[Rows] = []
+    seen: set[bytes] = set()
+    for file in files:
+        try:
+            picture = decode(file, (shapes[0][1], shapes[0][2]), view)
+        except Unusable:
+            continue
+        if (content := picture.tobytes()) not in seen:
+            seen.add(content)
+            made.append(picture)
+        if len(made) == count:
+            break
+    if not made:
+        raise _error(f"{path} holds no picture that can be used (jpeg, png, webp or bmp)")
+    return normalise(np.stack(made), view.mean, view.std)
+
+
+def _error(text: str) -> UsageError:
+    return UsageError("check-inputs", text)

@@ -1,0 +1,107 @@
+"""One variant of a network checked, in a worker: its crash or hang is the caller's answer. Called by dotted name."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from isobatch.models.registry import load
+from isobatch.pipeline.records.wording import sizes
+from isobatch.pipeline.tools.check.asked import CheckRequest, Target
+from isobatch.pipeline.tools.check.examples import Examples, drawn, read
+from isobatch.pipeline.tools.check.opening import Opened, Unverified, opened
+from isobatch.pipeline.tools.check.records import AtN, OriginFound, VariantChecked
+from isobatch.pipeline.user.checks import compared, mixes
+from isobatch.pipeline.user.origins import Origin, first_and_main
+from isobatch.pipeline.user.results import BatchInvariance
+from isobatch.pipeline.workers.wire import Emit
+
+
+def request_json(asked: CheckRequest) -> dict[str, Any]:
+    """The request as JSON-ready values."""
+    return asdict(asked)
+
+
+def _request(data: dict[str, Any]) -> CheckRequest:
+    lists = {name: tuple(data[name]) for name in ("variants", "batch_sizes")}
+    shapes = tuple(tuple(shape) for shape in data["shapes"])
+    return CheckRequest(**{**data, **lists, "shapes": shapes, "target": Target(**data["target"])})
+
+
+def check(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
+    """The record of one variant, as JSON values of ``VariantChecked``.
+
+    Raises UsageError, VariantUnavailable, Unverified.
+    """
+    begin = time.monotonic()
+    asked, variant = _request(payload["asked"]), payload["variant"]
+
+    def say(text: str) -> None:
+        emit({"say": f"{variant}: {text}"})
+
+    say("opening")
+    network = opened(asked, variant, Path(payload["cache"]), payload["folder"], say)
+    examples = _examples(asked, network)
+    scope = [n for n in asked.batch_sizes if n <= len(examples.rows)]
+    if not scope:
+        raise Unverified(f"there are {examples.source}, and {sizes(asked.batch_sizes)} needs more")
+    with network.watched:
+        found = _checked(network, examples, scope, begin + asked.seconds if asked.seconds else math.inf, say)
+    left = tuple(sorted({*found.not_tried, *(n for n in asked.batch_sizes if n not in scope)}))
+    return found.model_copy(update={"variant": variant, "not_tried": left}).model_dump(mode="json")
+
+
+def _examples(asked: CheckRequest, network: Opened) -> Examples:
+    count = max(asked.batch_sizes)
+    if asked.inputs:
+        return read(Path(asked.inputs), count, network.shapes, network.view)
+    return drawn(network.shapes, count, asked.seed)
+
+
+def _checked(network: Opened, examples: Examples, scope: list[int], deadline: float, say: Any) -> VariantChecked:
+    rows = examples.rows
+    try:
+        result = compared(network.compared, rows, scope, sparing=True, deadline=deadline, say=say).result
+    except TypeError as error:  # of outputs that cannot be compared, in the comparison's own words
+        remedy = "say what it takes: --input-shape 3x224x224, or --inputs FILE.npy" if "be run on" in str(error) else ""
+        raise Unverified(str(error), remedy) from error
+    found = VariantChecked(
+        variant="",
+        status="measured",
+        verdict="unverified" if result.verdict == "invalid" else result.verdict,
+        reason=result.reason,
+        weights=network.weights,
+        inputs=f"{examples.source} of {load('isobatch.models.user_networks:described')(rows)}",
+        n_images=len(rows),
+        threads=result.tested.threads,
+        sizes=tuple(_sizes(result)),
+        probed=result.tested.probed,
+        not_tried=result.tested.not_tried,
+        classes=result.classes,
+        notes=network.notes,
+    )
+    if result.verdict != "batch-variant":
+        return found
+    differing = [one.batch_size for one in result.batch_sizes if one.n_images_equal < one.n_images]
+    say("the control: other neighbours at the same N")
+    update: dict[str, Any] = {"mixes": mixes(network.compared, rows, min((n for n in differing if n > 2), default=2))}
+    say("where it starts")
+    if origins := first_and_main(network.watched, rows, result):
+        first, largest = origins
+        update |= {"first": _origin(first), "largest": _origin(largest), "origins": first.others + 1}
+    return found.model_copy(update=update)
+
+
+def _sizes(result: BatchInvariance) -> list[AtN]:
+    names = AtN.model_fields
+    return [
+        AtN(**{name: value for name, value in asdict(one).items() if name in names} | {"seen": [*one.seen]})
+        for one in result.batch_sizes
+    ]
+
+
+def _origin(one: Origin) -> OriginFound:
+    return OriginFound(layer=one.layer, kind=one.kind, batch_sizes=[*one.batch_sizes])

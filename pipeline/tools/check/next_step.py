@@ -1,0 +1,54 @@
+"""The one command, or line of Python, that comes after a check."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+
+from isobatch.pipeline.records.errors import Exit
+from isobatch.pipeline.tools.check.asked import CheckRequest
+from isobatch.pipeline.tools.check.records import VariantChecked
+
+
+def next_step(asked: CheckRequest, checked: Sequence[VariantChecked], code: Exit) -> str:
+    """Repair what differs, correct what cannot be repaired, or study what holds."""
+    if code == Exit.PARTIAL:
+        return next((one.remedy for one in checked if one.remedy), "correct what is named above, then check again")
+    if code == Exit.DONE:
+        return _study(asked)
+    broken = next(one for one in checked if one.exit_code == Exit.NOT_MET)
+    if broken.verdict == "not-repeatable":
+        return "make it repeatable first (.eval(), fixed seeds, no state between calls), then check again"
+    scope = _ranges(asked.batch_sizes)
+    flags = _flags(asked)
+    if flags is None:
+        return f"in Python: isobatch.make_batch_invariant(network, inputs, range(2, {max(asked.batch_sizes) + 1}))"
+    return f"isobatch repair {flags} --variant {broken.variant} --batch-sizes {scope} --threads {asked.threads}"
+
+
+def _study(asked: CheckRequest) -> str:
+    flags = _flags(asked)
+    if flags is None:
+        return "in your tests: isobatch.assert_batch_invariant(network, inputs)"
+    return f"isobatch {flags} --variants all, to see which precision to deploy"
+
+
+def _flags(asked: CheckRequest) -> str | None:
+    target = asked.target
+    if target.kind == "factory":
+        return None
+    if target.kind == "onnx":
+        return f"--onnx {shlex.quote(target.name)}"
+    weights = "" if target.weights == "auto" else f" --weights {shlex.quote(target.weights)}"
+    return f"--model {target.model}{weights}"
+
+
+def _ranges(batch_sizes: Sequence[int]) -> str:
+    """``1-8`` or ``2,4-6``, as the flag is written."""
+    runs: list[list[int]] = []
+    for n in batch_sizes:
+        if runs and runs[-1][-1] == n - 1:
+            runs[-1].append(n)
+        else:
+            runs.append([n])
+    return ",".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs)

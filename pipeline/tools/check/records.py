@@ -1,0 +1,87 @@
+"""What ``check`` found: the shape of its ``--json``."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from isobatch.pipeline.records.errors import Exit, worst
+from isobatch.pipeline.records.study import Real, Record, Tool
+
+Verdict = Literal["batch-invariant", "batch-variant", "not-repeatable", "unverified"]
+
+
+class AtN(Record):
+    """The rows of one N against the singles. ``flips``: images whose largest value moved; None: no such output.
+
+    ``max_abs_relative``: over the largest |output| of the singles. ``seen``: the surroundings in which a row differed.
+    """
+
+    batch_size: int
+    n_images: int
+    n_images_equal: int
+    elements: int
+    elements_differing: int
+    max_abs: Real
+    max_abs_relative: Real
+    flips: int | None
+    seen: list[str]
+
+
+class OriginFound(Record):
+    """A layer whose rows depend on N although its inputs do not."""
+
+    layer: str
+    kind: str
+    batch_sizes: list[int]
+
+
+class VariantChecked(Record):
+    """One variant. ``verdict`` is None where nothing ran; ``reason`` then says why, ``remedy`` what would change that.
+
+    ``mixes``: whether other neighbours at the same N change an image's row, of a batch-variant one. ``origins``: how
+    many there are; ``first`` runs first, ``largest`` differs most. ``classes``: N whose rows are equal.
+    """
+
+    variant: str
+    status: Literal["measured", "unavailable", "failed"]
+    verdict: Verdict | None = None
+    reason: str = ""
+    remedy: str = ""
+    weights: str = ""
+    inputs: str = ""
+    n_images: int = 0
+    threads: int = 0
+    sizes: tuple[AtN, ...] = ()
+    probed: tuple[int, ...] = ()
+    not_tried: tuple[int, ...] = ()
+    classes: tuple[tuple[int, ...], ...] = ()
+    origins: int = 0
+    first: OriginFound | None = None
+    largest: OriginFound | None = None
+    mixes: bool | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def exit_code(self) -> Exit:
+        """DONE only for a verdict that bytes were compared for."""
+        if self.verdict == "batch-invariant":
+            return Exit.DONE
+        return Exit.NOT_MET if self.verdict in ("batch-variant", "not-repeatable") else Exit.PARTIAL
+
+
+class CheckReport(Record):
+    """The whole check."""
+
+    schema_version: int = 1
+    tool: Tool
+    cpu: str
+    network: str
+    kind: str
+    batch_sizes: list[int]
+    variants: list[VariantChecked]
+    next: str
+
+    @property
+    def exit_code(self) -> Exit:
+        """0 where every variant is batch-invariant, 1 where one is not, else 3."""
+        return worst(*(one.exit_code for one in self.variants))

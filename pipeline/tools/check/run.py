@@ -1,0 +1,62 @@
+"""The check of every variant asked for, each in a worker of its own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Literal
+
+import isobatch
+from isobatch.pipeline.machine.environment import cpu_name, worker_settings
+from isobatch.pipeline.records.errors import Exit, UsageError
+from isobatch.pipeline.records.study import Tool
+from isobatch.pipeline.storage.cache import in_use
+from isobatch.pipeline.storage.places import cache_root
+from isobatch.pipeline.tools.check.asked import CheckRequest
+from isobatch.pipeline.tools.check.in_worker import request_json
+from isobatch.pipeline.tools.check.next_step import next_step
+from isobatch.pipeline.tools.check.records import CheckReport, VariantChecked
+from isobatch.pipeline.workers.pool import WorkerError, Workers
+
+
+def check_network(asked: CheckRequest, timeout_s: float, say: Callable[[str], None]) -> CheckReport:
+    """Every variant in turn. Raises UsageError where the network or its inputs cannot be had.
+
+    ``timeout_s``: how long a worker may be silent.
+    """
+    with Workers(timeout_s) as workers, in_use(cache_root()):
+        checked = [_variant(asked, variant, workers, say) for variant in asked.variants]
+    code = max((one.exit_code for one in checked), key=[Exit.DONE, Exit.PARTIAL, Exit.NOT_MET].index)
+    return CheckReport(
+        tool=Tool(version=isobatch.__version__),
+        cpu=cpu_name(),
+        network=asked.target.name,
+        kind=asked.target.kind,
+        batch_sizes=[*asked.batch_sizes],
+        variants=checked,
+        next=next_step(asked, checked, code),
+    )
+
+
+def _variant(asked: CheckRequest, variant: str, workers: Workers, say: Callable[[str], None]) -> VariantChecked:
+    payload = {"asked": request_json(asked), "variant": variant, "cache": str(cache_root()), "folder": os.getcwd()}
+    settings = worker_settings(asked.threads)
+    try:
+        found = workers.call(
+            settings, "isobatch.pipeline.tools.check.in_worker:check", payload, lambda event: say(event["say"])
+        )
+    except WorkerError as error:
+        if error.kind == "UsageError":
+            raise UsageError(error.code or "network", error.reason) from error
+        if error.kind == "launcher":
+            raise
+        return _not_measured(variant, error)
+    return VariantChecked(**found)
+
+
+def _not_measured(variant: str, error: WorkerError) -> VariantChecked:
+    status: Literal["unavailable", "failed"] = "unavailable" if error.kind == "VariantUnavailable" else "failed"
+    verdict: Literal["unverified"] | None = "unverified" if error.kind == "Unverified" else None
+    known = ("Unverified", "VariantUnavailable", "crash", "timeout")
+    reason = error.reason if error.kind in known else f"{error.kind}: {error.reason}"
+    return VariantChecked(variant=variant, status=status, verdict=verdict, reason=reason, remedy=error.remedy or "")

@@ -1,0 +1,85 @@
+"""``check NETWORK``: one network in under half a minute: batch-invariant or not, how far, where it starts."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from isobatch.pipeline.config.numbers import limited, seconds, whole
+from isobatch.pipeline.records.errors import UsageError
+from isobatch.reports.commands import Command
+
+_LARGEST = 256
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The network, its inputs, and the scope."""
+    parser.add_argument(
+        "network", metavar="NETWORK", help="a torchvision name, package.module:factory, an ONNX file, or a checkpoint"
+    )
+    parser.add_argument("--model", help="of a checkpoint: the torchvision network that it is for")
+    parser.add_argument(
+        "--weights", help="of a torchvision name: auto, digits, imagenet-v2, imagenet-v1, random or FILE"
+    )
+    parser.add_argument("--variants", help="a list: fp32,ort-int8 (default: fp32; of an ONNX file ort-fp32)")
+    parser.add_argument("--batch-sizes", default="1-8", help="lists and ranges (default: %(default)s)")
+    parser.add_argument("--threads", metavar="T", help="threads inside an operation (default: all cores)")
+    parser.add_argument("--inputs", metavar="FILE|DIR", help="an array (.npy, .npz), a picture or a folder of them")
+    parser.add_argument("--input-shape", metavar="CxHxW", help="of one example: 3x224x224; several inputs: 3x32x32,12")
+    parser.add_argument("--seed", default="42069", help="of drawn inputs (default: %(default)s)")
+    parser.add_argument("--seconds", metavar="S", help="begin no further batch size after S seconds; says which")
+    parser.add_argument("--timeout", default="120", metavar="S", help="end a network that is silent for S seconds")
+    parser.add_argument("--junit", metavar="FILE", help="also write the verdicts as JUnit XML")
+    parser.add_argument("--quiet", action="store_true", help="no progress")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Check, print, and say it by the exit code."""
+    from isobatch.pipeline.machine.environment import available_cores
+    from isobatch.pipeline.storage.files import write_bytes
+    from isobatch.pipeline.tools.check.asked import CheckRequest, shapes_of, target_of, variants_of
+    from isobatch.pipeline.tools.check.run import check_network
+    from isobatch.pipeline.user.progress import Progress
+    from isobatch.reports.files.check_junit import check_junit
+    from isobatch.reports.pages.checked import lines_of, screen
+
+    target = target_of(arguments.network, arguments.model, arguments.weights)
+    sizes = tuple(n for n in limited("--batch-sizes", arguments.batch_sizes, _LARGEST) if n > 1)
+    if not sizes:
+        raise UsageError("bad-number", "--batch-sizes names only 1, the image alone: give one to compare it with")
+    if arguments.inputs and not Path(arguments.inputs).exists():
+        raise UsageError("check-inputs", f"--inputs {arguments.inputs}: there is no such file or folder")
+    asked = CheckRequest(
+        target=target,
+        variants=variants_of(target, arguments.variants),
+        batch_sizes=sizes,
+        threads=whole("--threads", arguments.threads, 1, 1024) if arguments.threads else available_cores(),
+        inputs=arguments.inputs or "",
+        shapes=shapes_of(arguments.input_shape),
+        seed=whole("--seed", arguments.seed, 0),
+        seconds=seconds("--seconds", arguments.seconds) if arguments.seconds else 0.0,
+    )
+    progress = Progress()
+    timeout_s = seconds("--timeout", arguments.timeout)
+    try:
+        report = check_network(asked, timeout_s, (lambda text: None) if arguments.quiet else progress)
+    finally:
+        progress.end()
+    if arguments.junit:
+        said = {one.variant: "\n".join(lines_of(report, one)) for one in report.variants}
+        write_bytes(Path(arguments.junit), [check_junit(report, said)])
+    if arguments.json:
+        print(report.model_dump_json(indent=1))
+    else:
+        for text in screen(report):
+            print(text)
+    return report.exit_code
+
+
+COMMAND = Command(
+    name="check",
+    usage="NETWORK",
+    summary="is this network batch-invariant? An answer in under half a minute, and as the exit code: 0, 1 or 3",
+    add_arguments=add_arguments,
+    run=run,
+)

@@ -1,0 +1,128 @@
+"""What ``check`` found, on one screen."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Sequence
+
+from isobatch.pipeline.records.errors import Exit
+from isobatch.pipeline.records.wording import counted, number, out_of, percent, sizes
+from isobatch.pipeline.tools.check.records import AtN, CheckReport, OriginFound, VariantChecked
+from isobatch.reports.escape import clean
+
+WIDTH = 100
+_LABEL = 12
+
+VERDICTS = {
+    "batch-invariant": "batch-invariant",
+    "batch-variant": "NOT batch-invariant",
+    "not-repeatable": "NOT repeatable",
+    "unverified": "unverified",
+}
+_SIGNS = {Exit.DONE: "✓", Exit.NOT_MET: "×", Exit.PARTIAL: "?"}
+
+
+def screen(report: CheckReport) -> Iterator[str]:
+    """The lines: each variant's verdict with its scope, how far, where it starts; then what to do next."""
+    for one in report.variants:
+        yield from lines_of(report, one)
+    for label, text in _shared(report):
+        yield from _wrapped(label, text)
+    yield f"  {'next':<{_LABEL}}{clean(report.next)}"
+
+
+def lines_of(report: CheckReport, one: VariantChecked) -> Iterator[str]:
+    """The lines of one variant."""
+    yield clean(f"{_SIGNS[one.exit_code]} {report.network}, {one.variant}: {headline(one)}")
+    for label, text in _facts(one):
+        yield from _wrapped(label, text)
+
+
+def _wrapped(label: str, text: str) -> list[str]:
+    return textwrap.wrap(
+        clean(text),
+        WIDTH,
+        initial_indent=f"  {label:<{_LABEL}}",
+        subsequent_indent=" " * (_LABEL + 2),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def _shared(report: CheckReport) -> Iterator[tuple[str, str]]:
+    """What all variants that ran have in common."""
+    one = next((one for one in report.variants if one.status == "measured"), None)
+    if one is not None:
+        sides = f"each alone and in batches of {sizes(report.batch_sizes)}"
+        yield "tried", f"{one.inputs}, {sides}; {counted(one.threads, 'thread')}; {report.cpu}"
+        yield "weights", one.weights
+
+
+def headline(one: VariantChecked) -> str:
+    """The verdict in a few words, with the N that it is about."""
+    if one.verdict == "batch-invariant":
+        return f"batch-invariant at {sizes(at.batch_size for at in one.sizes)}"
+    if one.verdict == "batch-variant":
+        return f"NOT batch-invariant at {sizes(at.batch_size for at in _differing(one))}"
+    if one.verdict:
+        return VERDICTS[one.verdict]
+    return one.status
+
+
+def _facts(one: VariantChecked) -> Iterator[tuple[str, str]]:
+    if one.reason:
+        yield "why", one.reason
+    if differing := _differing(one):
+        yield from _differences(one, differing)
+    elif one.verdict == "batch-invariant":
+        more = f"; at {sizes(one.probed)} also in other places, beside outliers and among copies of itself"
+        yield "how", f"every output byte of every image is the one that it gives alone{more if one.probed else ''}"
+    if one.not_tried:
+        yield "not tried", f"{sizes(one.not_tried)}: too few examples, or no time"
+    for note in one.notes:
+        yield "note", note
+
+
+def _differences(one: VariantChecked, differing: Sequence[AtN]) -> Iterator[tuple[str, str]]:
+    worst = max(differing, key=lambda at: at.max_abs if at.max_abs == at.max_abs else float("inf"))
+    images = out_of(worst.n_images - worst.n_images_equal, worst.n_images, "image")
+    share = worst.elements_differing / worst.elements if worst.elements else 0.0
+    far = f"up to {number(worst.max_abs)}, {number(worst.max_abs_relative)} of the largest output"
+    if not worst.max_abs:
+        far = "by their bytes only: 0.0 against -0.0"
+    elements = f"{out_of(worst.elements_differing, worst.elements, 'element')} ({percent(share)})"
+    yield "how far", f"{far}; at N = {worst.batch_size} {images} and {elements} differ"
+    flips = [at.flips for at in differing if at.flips is not None]
+    if flips:
+        changed = out_of(max(flips), worst.n_images, "image")
+        moved = f"the largest output stands in another place in {changed}"
+        yield "answers", moved if max(flips) else "the largest output stays in its place in every image"
+    if one.first:
+        yield "starts in", _starts(one, one.first)
+    else:
+        yield "starts in", "no layer that differs when it is run again alone: between layers, or in the whole"
+    yield "cause", _cause(one)
+    if len(one.classes) > 1:
+        yield "classes", " ".join("{" + sizes(part).removeprefix("N = ") + "}" for part in one.classes)
+
+
+def _starts(one: VariantChecked, first: OriginFound) -> str:
+    text = f"{first.layer} ({first.kind})"
+    if one.origins > 1:
+        text += f", the first of {one.origins} origins"
+        if one.largest and one.largest.layer != first.layer:
+            text += f"; the largest difference starts in {one.largest.layer} ({one.largest.kind})"
+    return text
+
+
+def _cause(one: VariantChecked) -> str:
+    if one.mixes:
+        return (
+            "neighbour-leak: other images in a batch of the same size change an image's row (statistics, a scale or "
+            "attention over the batch)"
+        )
+    return "the size of the batch alone: other images in a batch of the same size change nothing (the control)"
+
+
+def _differing(one: VariantChecked) -> list[AtN]:
+    return [at for at in one.sizes if at.n_images_equal < at.n_images] if one.verdict == "batch-variant" else []

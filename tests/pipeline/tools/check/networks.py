@@ -1,0 +1,112 @@
+"""Networks as a user's package makes them, for ``check tests.pipeline.tools.check.networks:NAME``."""
+
+import os
+import signal
+import time
+
+import torch
+from torch import Tensor, nn
+
+
+class Steady(nn.Module):
+    """Rows that cannot depend on others: exact sums of small integers."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Counts of values above each of three limits."""
+        return torch.stack([(images > limit).flatten(1).sum(1).float() for limit in (-1, 0, 1)], 1)
+
+
+class Mixing(Steady):
+    """Takes the mean of the batch."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        """As before, less the batch's mean."""
+        rows = super().forward(images)
+        return rows - rows.mean(0, keepdim=True)
+
+
+class Constant(nn.Module):
+    """The same row for every image."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Ones."""
+        return torch.ones(len(images), 3)
+
+
+class Whole(nn.Module):
+    """One value for the whole batch."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        """The mean of all."""
+        return images.mean()
+
+
+class NotANumber(Steady):
+    """NaN."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        """NaN in every row."""
+        return super().forward(images) * float("nan")
+
+
+class Crash(nn.Module):
+    """Ends its process when it is run."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Never returns."""
+        os.kill(os.getpid(), signal.SIGSEGV)
+        return images
+
+
+class Hang(nn.Module):
+    """Never answers."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Sleeps."""
+        time.sleep(3600)
+        return images
+
+
+def steady() -> nn.Module:
+    """Batch-invariant by construction."""
+    return Steady().eval()
+
+
+def mixing() -> nn.Module:
+    """The same, mixing its images."""
+    return Mixing().eval()
+
+
+def dropout() -> nn.Module:
+    """Left in training mode."""
+    return nn.Sequential(Steady(), nn.Dropout(0.5))
+
+
+def constant() -> nn.Module:
+    """All rows equal."""
+    return Constant().eval()
+
+
+def whole() -> nn.Module:
+    """No batch axis."""
+    return Whole().eval()
+
+
+def not_a_number() -> nn.Module:
+    """NaN."""
+    return NotANumber().eval()
+
+
+def crash() -> nn.Module:
+    """A fault in native code."""
+    return Crash().eval()
+
+
+def hang() -> nn.Module:
+    """Silent for ever."""
+    return Hang().eval()
+
+
+def refuses() -> nn.Module:
+    """A factory that raises."""
+    raise OSError("no such weights here")

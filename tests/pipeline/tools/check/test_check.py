@@ -1,0 +1,151 @@
+"""``check`` from its command line, on networks whose answer is known."""
+
+import json
+import sys
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+from tests.in_process import Commands
+from tests.models.ort.small_onnx import classifier
+
+HERE = "tests.pipeline.tools.check.networks"
+ROOT = Path(__file__).resolve().parents[4]
+SMALL = ("--input-shape", "3x4x4", "--threads", "1", "--batch-sizes", "1-4")
+
+
+def test_an_invariant_network_and_its_mixing_twin(commands: Commands) -> None:
+    steady = commands(ROOT, "check", f"{HERE}:steady", *SMALL)
+    assert (steady.code, steady.stdout.splitlines()[0]) == (
+        0,
+        f"✓ {HERE}:steady, fp32: batch-invariant at N = 2 to 4",
+    )
+    assert "at N = 2 and 4 also in other places" in " ".join(steady.stdout.split())
+    mixing = commands(ROOT, "check", f"{HERE}:mixing", *SMALL)
+    assert mixing.code == 1 and "NOT batch-invariant at N = 2 to 4" in mixing.stdout.splitlines()[0]
+    assert "neighbour-leak" in mixing.stdout and "make_batch_invariant" in mixing.stdout.splitlines()[-1]
+    assert len(mixing.stdout.splitlines()) <= 24 and max(map(len, mixing.stdout.splitlines())) <= 100
+
+
+def test_json_and_junit_say_the_same(commands: Commands, tmp_path: Path) -> None:
+    junit = tmp_path / "check.xml"
+    ended = commands(
+        ROOT, "check", f"{HERE}:mixing", *SMALL, "--variants", "fp32,ort-int8", "--json", "--junit", str(junit)
+    )
+    report = json.loads(ended.stdout)
+    fp32, int8 = report["variants"]
+    assert ended.code == 1 and fp32["verdict"] == "batch-variant" and fp32["mixes"] is True
+    assert (int8["status"], int8["verdict"]) == ("unavailable", None) and "ONNX" in int8["remedy"]
+    at = fp32["sizes"][0]
+    assert at["batch_size"] == 2 and 0 < at["elements_differing"] <= at["elements"] and at["flips"] is not None
+    assert [1] in fp32["classes"] and fp32["origins"] >= 1
+    suite = ElementTree.parse(junit).getroot()[0]
+    assert (suite.get("tests"), suite.get("failures"), suite.get("skipped")) == ("2", "1", "1")
+
+
+@pytest.mark.parametrize(
+    ("factory", "code", "said"),
+    [
+        ("dropout", 1, "NOT repeatable"),
+        ("constant", 3, "every example gives the same output row"),
+        ("whole", 3, "unverified"),
+        ("not_a_number", 3, "NaN"),
+        ("crash", 3, "SIGSEGV"),
+    ],
+)
+def test_what_proves_nothing_is_never_zero(commands: Commands, factory: str, code: int, said: str) -> None:
+    ended = commands(ROOT, "check", f"{HERE}:{factory}", *SMALL)
+    assert (ended.code, said in ended.stdout) == (code, True), ended.stdout
+
+
+def test_training_mode_is_named(commands: Commands) -> None:
+    assert ".eval() in the factory" in commands(ROOT, "check", f"{HERE}:dropout", *SMALL).stdout
+
+
+def test_a_network_that_hangs_is_ended(commands: Commands) -> None:
+    ended = commands(ROOT, "check", f"{HERE}:hang", *SMALL, "--timeout", "3")
+    assert ended.code == 3 and "silent for 3 s" in ended.stdout
+
+
+@pytest.mark.parametrize(
+    ("network", "said"),
+    [
+        (f"{HERE}:refuses", "no such weights here"),
+        (f"{HERE}:nothing", "has no 'nothing'"),
+        (f"{HERE}:HERE.none", "has no"),
+        ("no.such.package:net", "cannot be imported"),
+        ("resnet19", "did you mean 'resnet18'"),
+    ],
+)
+def test_no_network_is_a_usage_error(commands: Commands, network: str, said: str) -> None:
+    ended = commands(ROOT, "check", network, *SMALL)
+    assert (ended.code, ended.stdout) == (2, "") and said in ended.stderr
+
+
+def test_the_users_folder_is_found_for_this_call_only(commands: Commands, tmp_path: Path) -> None:
+    (tmp_path / "models").with_suffix(".py").write_text(
+        "from torch import nn\ndef net():\n    return nn.Sequential(nn.Flatten(), nn.ReLU()).eval()\n"
+    )
+    ended = commands(tmp_path, "check", "models:net", *SMALL)
+    assert ended.code == 0 and str(tmp_path) not in sys.path
+    assert commands(ROOT / "tests", "check", "models:net", *SMALL).code == 2
+
+
+def test_an_onnx_file_brings_its_shape(commands: Commands, tmp_path: Path) -> None:
+    onnx.save(classifier(("n", 3, 8, 8)), tmp_path / "net.onnx")
+    ended = commands(tmp_path, "check", "net.onnx", "--batch-sizes", "2,3", "--threads", "1", "--json")
+    (found,) = json.loads(ended.stdout)["variants"]
+    assert (found["variant"], found["status"]) == ("ort-fp32", "measured") and "float32 [3, 8, 8]" in found["inputs"]
+    assert ended.code == (0 if found["verdict"] == "batch-invariant" else 1)
+    wrong = commands(tmp_path, "check", "net.onnx", "--input-shape", "3x9x9")
+    assert wrong.code == 2 and "images [n, 3, 8, 8]" in wrong.stderr
+    onnx.save(classifier((1, 3, 8, 8)), tmp_path / "one.onnx")
+    fixed = commands(tmp_path, "check", "one.onnx")
+    assert fixed.code == 3 and "fixed at 1" in fixed.stdout and "free batch axis" in fixed.stdout.splitlines()[-1]
+
+
+def test_own_arrays_are_the_examples(commands: Commands, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(f"import sys\nsys.path.insert(0, {str(ROOT)!r})\nfrom {HERE} import steady\n")
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).standard_normal((3, 3, 4, 4)))
+    ended = commands(tmp_path, "check", "mine:steady", "--inputs", "x.npy", "--threads", "1", "--batch-sizes", "2-5")
+    assert ended.code == 0 and "N = 4 and 5: too few examples" in ended.stdout
+    np.save(tmp_path / "x.npy", np.zeros((3, 3, 4, 4), np.float32))
+    alike = commands(tmp_path, "check", "mine:steady", "--inputs", "x.npy", "--threads", "1", "--batch-sizes", "2-3")
+    assert alike.code == 3 and "all examples are the same" in alike.stdout
+    np.save(tmp_path / "x.npy", np.zeros((1, 3, 4, 4), np.float32))
+    assert commands(tmp_path, "check", "mine:steady", "--inputs", "x.npy").code == 2
+
+
+def test_a_torchvision_name_and_a_checkpoint_in_two_precisions(commands: Commands, tmp_path: Path) -> None:
+    size = ("--input-shape", "3x32x32", "--threads", "1", "--batch-sizes", "2")
+    named = commands(tmp_path, "check", "squeezenet1_1", *size, "--variants", "fp32,bf16", "--json")
+    fp32, bf16 = json.loads(named.stdout)["variants"]
+    assert {fp32["status"], bf16["status"]} == {"measured"} and "random" in fp32["weights"]
+    torch.save(_state("squeezenet1_1"), tmp_path / "net.pth")
+    file = commands(tmp_path, "check", "net.pth", "--model", "squeezenet1_1", *size, "--json")
+    (found,) = json.loads(file.stdout)["variants"]
+    assert found["weights"].startswith("net.pth")
+
+
+def _state(model: str) -> dict[str, torch.Tensor]:
+    from isobatch.models.weights.networks import architecture
+
+    net: nn.Module = architecture(model, 10)
+    return net.state_dict()
+
+
+def test_pictures_are_cut_to_the_shape(commands: Commands, tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (3, 12, 9, 3), dtype=np.uint8)
+    for number, pixels in enumerate([*noise, noise[0]]):
+        Image.fromarray(pixels).save(tmp_path / f"{number}.png")
+    flags = "--inputs", str(tmp_path), "--batch-sizes", "2-4", "--threads", "1"
+    ended = commands(ROOT, "check", f"{HERE}:steady", "--input-shape", "3x8x6", *flags)
+    assert ended.code == 0 and "3 examples of" in " ".join(ended.stdout.split()), ended.stderr
+    grey = commands(ROOT, "check", f"{HERE}:steady", "--input-shape", "1x8x8", *flags)
+    assert grey.code == 2 and "give an array of its inputs" in grey.stderr
