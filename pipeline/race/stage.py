@@ -63,7 +63,7 @@ class _Race:
             done = [0.0]
 
             def told(tally: Tally) -> None:
-                self.stages.progress.step(f"race of {len(entries)}: round {tally.run}", tally.seconds - done[0])
+                self.stages.progress.step(f"race of {len(entries)}", tally.seconds - done[0])
                 done[0] = tally.seconds
 
             tally = race(entries, seconds, lambda tally: self._decided(entries, tally), told)

@@ -1,0 +1,93 @@
+"""The package as a user sees it: public names, the pytest plugin, a finished study, settings of a project."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import isobatch
+from isobatch.pipeline.config.flags import study_parser
+from isobatch.pipeline.config.sources import read_settings
+from isobatch.pipeline.records.errors import UsageError
+from tests.waiting import ENDS_S
+
+ROOT = Path(__file__).resolve().parent.parent
+SAMPLE = ROOT / "reports" / "sample" / "report.json"
+
+
+def test_the_public_names_are_there_and_load_nothing_before_they_are_used() -> None:
+    code = (
+        "import sys, isobatch\n"
+        "heavy = {'torch', 'onnxruntime', 'numpy', 'scipy'}\n"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
+        "print(*[getattr(isobatch, name).__name__ for name in isobatch.__all__])\n"
+        "assert not {'torch', 'onnxruntime'} & set(sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=ENDS_S)
+    names = "assert_batch_invariant compare_batch_invariance load make_batch_invariant"
+    assert done.stdout.strip() == names, done.stderr
+
+
+def test_an_unknown_name_says_which_there_are() -> None:
+    with pytest.raises(AttributeError, match="it has assert_batch_invariant, compare, load, make_batch_invariant"):
+        isobatch.comparre  # noqa: B018
+
+
+def test_a_finished_study_is_rows_and_a_table() -> None:
+    study = isobatch.load(SAMPLE)
+    rows = {row["variant"]: row for row in study.rows()}
+    assert rows["fp32"]["verdict"] == study["fp32"].verdict == "top1-stable"
+    assert study.chosen in rows and rows["fp32"]["max_abs_relative"] > 0
+    page = study._repr_html_()
+    assert page.count("<tr>") == len(rows) + 1 and "<script" not in page and "top1-stable" in page
+    with pytest.raises(KeyError, match="no variant 'fp33'"):
+        study["fp33"]
+
+
+def test_the_plugin_hands_its_options_to_the_assertion(tmp_path: Path) -> None:
+    (tmp_path / "test_it.py").write_text(
+        "import sys\n"
+        "def test_one(assert_batch_invariant):\n"
+        "    assert 'torch' not in sys.modules\n"
+        "    import torch\n"
+        "    class Mean(torch.nn.Module):\n"
+        "        def forward(self, x):\n"
+        "            return x + x.mean(dim=0)\n"
+        "    torch.manual_seed(0)\n"
+        "    assert_batch_invariant(torch.nn.Sequential(Mean()).eval(), torch.randn(6, 3))\n"
+    )
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "isobatch.pytest_plugin", "-p", "no:cacheprovider"]
+    options = ["--isobatch-batch-sizes", "3"]
+    done = subprocess.run(
+        [*command, *options, "test_it.py"],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=ENDS_S,
+    )
+    assert done.returncode == 1 and "N = 3" in done.stdout and "N = 2" not in done.stdout, done.stdout + done.stderr
+    done = subprocess.run(
+        [*command, "--isobatch-tolerance", "10", "test_it.py"],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=ENDS_S,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_project_file_holds_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pyproject.toml").write_text('[tool.isobatch]\nbatch-sizes = "2-4"\nquick = true\n')
+    settings = read_settings(study_parser(""), [], {})
+    assert settings.arguments.batch_sizes == "2-4" and settings.arguments.quick
+    assert str(settings.announcement()).startswith("pyproject.toml sets ")
+    (tmp_path / "isobatch.toml").write_text('batch-sizes = "2"\n')
+    assert read_settings(study_parser(""), [], {}).arguments.batch_sizes == "2"
+    (tmp_path / "isobatch.toml").unlink()
+    (tmp_path / "pyproject.toml").write_text("[tool]\nisobatch = 3\n")
+    with pytest.raises(UsageError, match="make it a table"):
+        read_settings(study_parser(""), [], {})
