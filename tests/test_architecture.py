@@ -23,6 +23,7 @@ FLOORS = {  # from the upper floor to the lowest; a module imports from its own 
         "api",
         "user",
         "study",
+        "certify",
         "race",
         "repair",
         "deploy",

@@ -107,7 +107,7 @@ def _proved(
         own = dict(asked.delivery.serving)
         threads = own.pop("threads", threads)
         settings |= own
-    largest = largest_tested(asked.native, kept.inputs)
+    largest = largest_tested(asked.native, kept.inputs, asked.shown.range)
     shown = serving(
         find_variant(asked.native.name).runtime,
         settings,
