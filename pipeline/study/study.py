@@ -13,7 +13,7 @@ from isobatch.models.registry import find_variant
 from isobatch.pipeline.certify.stage import certify
 from isobatch.pipeline.compare.cost import cost_of, fastest_batch
 from isobatch.pipeline.config.conditions import base
-from isobatch.pipeline.config.config import Config, PolicyFlags, explains
+from isobatch.pipeline.config.config import Config, PolicyFlags
 from isobatch.pipeline.config.flags import VERSION
 from isobatch.pipeline.decide.demands import held_back, withheld
 from isobatch.pipeline.decide.deployment import from_run
@@ -32,13 +32,12 @@ from isobatch.pipeline.prepare.run_folder import Run
 from isobatch.pipeline.prepare.state import Progress, Stages
 from isobatch.pipeline.prepare.weights import prepare_weights
 from isobatch.pipeline.race.stage import run_race
-from isobatch.pipeline.records.errors import Exit, worst
 from isobatch.pipeline.records.study import Cost, Policy, Race, Recommendation, Study, Timing, Tool, VariantResult
 from isobatch.pipeline.storage.cache import in_use
 from isobatch.pipeline.storage.places import cache_root
 from isobatch.pipeline.study.assess import Findings, assess
 from isobatch.pipeline.study.engine import open_engine
-from isobatch.pipeline.study.explain import EXPLAINED, explain
+from isobatch.pipeline.study.explain import explain
 from isobatch.pipeline.study.isolated import decided, fault, for_each
 from isobatch.pipeline.study.jobs import plan_jobs
 from isobatch.pipeline.study.labelled import labelled_images, run_labelled
@@ -234,27 +233,3 @@ def _portable(config: Config) -> dict[str, Any]:
     for name in ("onnx", "weights", "inputs"):
         shown[name] = shown[name] and (Path(shown[name]).name or shown[name])
     return {name: shown[name] for name in (*config.decisive(), "policy")}
-
-
-def exit_code(study: Study) -> Exit:
-    """The contract's exit code of a finished study. Where no variant has a verdict, the policy was not decided.
-
-    A difference that was to be explained and could not be looked into counts as a part not done, and so does an ISA
-    that was named and that no variant was run with.
-    """
-    judged = [variant.verdict is not None for variant in study.variants if variant.role == "candidate"]
-    codes = [Exit.DONE]
-    if study.recommendation is not None and study.recommendation.chosen is None and any(judged):
-        codes.append(Exit.NOT_MET)
-    run = {one.condition.isa for v in study.variants for one in v.comparisons if v.device == "cpu"}
-    on_cpu = any(v.device == "cpu" for v in study.variants if v.role == "candidate")
-    if on_cpu and study.config.get("isa_named", True) and not run.issuperset(study.config.get("isa", ())):
-        codes.append(Exit.PARTIAL)
-    lost = any(part.failed for variant in study.variants for part in variant.not_run)
-    if any(one.code == "lost-part" for one in study.warnings):
-        codes.append(Exit.PARTIAL)
-    if lost or not judged or not all(judged) or any(variant.status != "measured" for variant in study.variants):
-        codes.append(Exit.PARTIAL)
-    if explains(study.config) and any(v.verdict in EXPLAINED and v.origins is None for v in study.variants):
-        codes.append(Exit.PARTIAL)
-    return worst(*codes)

@@ -1,8 +1,8 @@
 """The commands of run.py, one file each, found by looking into this package: ``python run.py COMMAND ...``.
 
-A command is a module of that name with
+A command is a module that holds one ``COMMAND = Command(...)``:
 
-* ``USAGE``: its arguments in a word or two, such as ``RUN``, and ``SUMMARY``: what it does, in one line;
+* ``name``: the module's; ``usage``: its arguments in a word or two, such as ``RUN``; ``summary``: one line;
 * ``add_arguments(parser)``: its flags (``--json`` and ``--debug`` are there for all);
 * ``run(arguments) -> int``: the exit code of the contract. Errors a user can act on are raised as UsageError.
 
@@ -13,12 +13,11 @@ from __future__ import annotations
 
 import argparse
 import difflib
-import importlib
-import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 
+from isobatch.models.spec.discover import discover
 from isobatch.pipeline.config.flags import Parser
 from isobatch.pipeline.records.errors import UsageError
 
@@ -45,13 +44,7 @@ class Command:
 @cache
 def all_commands() -> dict[str, Command]:
     """Every command by name, in alphabetical order."""
-    found = {}
-    for _, name, _ in pkgutil.iter_modules(__path__):
-        if name.startswith("_"):
-            continue
-        module = importlib.import_module(f"{__name__}.{name}")
-        found[name] = Command(name, module.USAGE, module.SUMMARY, module.add_arguments, module.run)
-    return found
+    return {command.name: command for command in discover(__name__, Command)}
 
 
 def find_command(name: str) -> Command:

@@ -9,11 +9,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from isobatch.reports.commands import Command
+
 if TYPE_CHECKING:
     from isobatch.pipeline.storage.cache import Part
-
-USAGE = "info|clear"
-SUMMARY = "what the cache holds, or remove all of it; it is built again when needed"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -65,3 +64,12 @@ def _rows(parts: tuple[Part, ...]) -> list[str]:
 
 def _since(oldest: float | None) -> str:
     return "" if oldest is None else time.strftime("  oldest %Y-%m-%d %H:%M UTC", time.gmtime(oldest))
+
+
+COMMAND = Command(
+    name="cache",
+    usage="info|clear",
+    summary="what the cache holds, or remove all of it; it is built again when needed",
+    add_arguments=add_arguments,
+    run=run,
+)

@@ -6,8 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-USAGE = "RUN_A RUN_B"
-SUMMARY = "two runs: which variants give the same bytes, what changed, what regressed (then exit code 1)"
+from isobatch.reports.commands import Command
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,3 +44,12 @@ def run(arguments: argparse.Namespace) -> int:
         for block in comparison_blocks(found):
             console.print(drawn(block))
     return Exit.NOT_MET if found.regressions else Exit.DONE
+
+
+COMMAND = Command(
+    name="compare",
+    usage="RUN_A RUN_B",
+    summary="two runs: which variants give the same bytes, what changed, what regressed (then exit code 1)",
+    add_arguments=add_arguments,
+    run=run,
+)

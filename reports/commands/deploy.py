@@ -8,9 +8,7 @@ from pathlib import Path
 
 from isobatch.pipeline.config.numbers import real_number
 from isobatch.pipeline.records.errors import Exit, WorkerError
-
-USAGE = "RUN"
-SUMMARY = "ship the chosen or named variant of a run: artifact, loader, model card, verification record"
+from isobatch.reports.commands import Command
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -64,3 +62,12 @@ def run(arguments: argparse.Namespace) -> int:
     print(clean(f"python {shown}/infer.py PICTURE serves it; MODEL_CARD.md says the rest."))
     print(clean(f"python run.py verify {shown} checks it, here or on another machine."))
     return Exit.DONE
+
+
+COMMAND = Command(
+    name="deploy",
+    usage="RUN",
+    summary="ship the chosen or named variant of a run: artifact, loader, model card, verification record",
+    add_arguments=add_arguments,
+    run=run,
+)

@@ -8,12 +8,12 @@ import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from isobatch.reports.commands import Command
+
 if TYPE_CHECKING:
     from isobatch.pipeline.tools.doctor.findings import Finding
     from isobatch.reports.blocks import Block
 
-USAGE = ""
-SUMMARY = "what runs here, what not, why, what to install; exit code 3 where something is missing"
 
 _STATES = {"ok": "✓ ok", "limited": "! limited", "missing": "× missing"}
 
@@ -54,3 +54,12 @@ def _blocks(findings: list[Finding]) -> list[Block]:
     text = f"{missing} missing, {limited} limited, {len(findings) - missing - limited} in order."
     found.append(Paragraph(line(text + (" What to do:" if todo else ""))))
     return [*found, Bullets(todo)] if todo else found
+
+
+COMMAND = Command(
+    name="doctor",
+    usage="",
+    summary="what runs here, what not, why, what to install; exit code 3 where something is missing",
+    add_arguments=add_arguments,
+    run=run,
+)

@@ -8,9 +8,7 @@ from dataclasses import asdict
 
 from isobatch.pipeline.records.codes import CODES, Explained, explain_code
 from isobatch.pipeline.records.errors import MEANING, Exit
-
-USAGE = "[CODE]"
-SUMMARY = "what an error's or warning's code means and what to do; without CODE, all codes"
+from isobatch.reports.commands import Command
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,3 +43,12 @@ def _listing() -> str:
 def _all_as_json() -> str:
     codes = {code: asdict(found) for code, found in CODES.items()}
     return json.dumps({"codes": codes, "exit_codes": {int(code): text for code, text in MEANING.items()}}, indent=1)
+
+
+COMMAND = Command(
+    name="help",
+    usage="[CODE]",
+    summary="what an error's or warning's code means and what to do; without CODE, all codes",
+    add_arguments=add_arguments,
+    run=run,
+)

@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING
 from isobatch.pipeline.config.flags import VERSION
 from isobatch.pipeline.config.numbers import limited, seconds, whole
 from isobatch.pipeline.records.errors import UsageError
+from isobatch.reports.commands import Command
 
 if TYPE_CHECKING:
     from isobatch.pipeline.tools.ops.measure import OpsReport
 
-USAGE = ""
-SUMMARY = "single operations at ResNet50's shapes, N = 1 against N = k"
 _LARGEST = 128  # images of the widest operation, as float64 results: 800 MB
 _FILES = ("ops.json", "ops.html", "ops.md")
 
@@ -93,3 +92,12 @@ def _print(report: OpsReport, paths: list[Path], arguments: argparse.Namespace) 
         print_sections(shown, sys.stdout)
     for path in paths:
         print(path, file=sys.stderr if arguments.json else sys.stdout)
+
+
+COMMAND = Command(
+    name="ops",
+    usage="",
+    summary="single operations at ResNet50's shapes, N = 1 against N = k",
+    add_arguments=add_arguments,
+    run=run,
+)

@@ -6,9 +6,7 @@ import argparse
 from pathlib import Path
 
 from isobatch.pipeline.config.policy_flags import add_policy, read_policy
-
-USAGE = "RUN"
-SUMMARY = "decide again from a run's stored evidence, with the policy flags; no model runs"
+from isobatch.reports.commands import Command
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,3 +35,12 @@ def run(arguments: argparse.Namespace) -> int:
     decided = held_back(chosen, study.variants, study.baseline, study.mixing)
     study = study.model_copy(update={"recommendation": decided})
     return show_decision(study, as_json=arguments.json)
+
+
+COMMAND = Command(
+    name="recommend",
+    usage="RUN",
+    summary="decide again from a run's stored evidence, with the policy flags; no model runs",
+    add_arguments=add_arguments,
+    run=run,
+)

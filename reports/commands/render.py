@@ -6,9 +6,7 @@ import argparse
 from pathlib import Path
 
 from isobatch.pipeline.config.policy_flags import add_margin, read_margin
-
-USAGE = "RUN"
-SUMMARY = "draw a run's reports again from its stored evidence; no model runs"
+from isobatch.reports.commands import Command
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,3 +33,12 @@ def run(arguments: argparse.Namespace) -> int:
         study = decided_again(study, margin)
     written = write_reports(study, path if path.is_dir() else path.parent, cache_root())
     return worst(Exit(show(study, as_json=arguments.json)), tell_missing(written))
+
+
+COMMAND = Command(
+    name="render",
+    usage="RUN",
+    summary="draw a run's reports again from its stored evidence; no model runs",
+    add_arguments=add_arguments,
+    run=run,
+)

@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING
 from isobatch.pipeline.config.config import read_config
 from isobatch.pipeline.config.flags import add_scope, study_parser
 from isobatch.pipeline.records.errors import Exit, UsageError
+from isobatch.reports.commands import Command
 
 if TYPE_CHECKING:
     from isobatch.pipeline.deploy.record import VerificationRecord
     from isobatch.pipeline.records.study import Repair
 
-USAGE = "--variant V"
-SUMMARY = "make a variant batch-invariant; write what to deploy and its verification record"
 _DEFAULT_N = "1-32"
 
 
@@ -108,3 +107,12 @@ def _told(record: VerificationRecord, repairs: Sequence[Repair]) -> Iterator[str
     for one in repairs:
         if one.name != chosen.name:
             yield f"  {one.name} {held(one)}: {one.note}"
+
+
+COMMAND = Command(
+    name="repair",
+    usage="--variant V",
+    summary="make a variant batch-invariant; write what to deploy and its verification record",
+    add_arguments=add_arguments,
+    run=run,
+)

@@ -8,9 +8,7 @@ import sys
 
 from isobatch.models.planted import FAULTS, Fault, find_fault
 from isobatch.pipeline.records.errors import UsageError
-
-USAGE = ""
-SUMMARY = "planted faults: each must be found in its layer and named; innocent networks must not be accused"
+from isobatch.reports.commands import Command
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -57,3 +55,12 @@ def _whole(flag: str, text: str) -> int:
     if not text.isascii() or not text.isdecimal() or int(text) >= 2**31:
         raise UsageError("usage", f"{flag} {text!r}: give a whole number from 0 to {2**31 - 1}")
     return int(text)
+
+
+COMMAND = Command(
+    name="selftest",
+    usage="",
+    summary="planted faults: each must be found in its layer and named; innocent networks must not be accused",
+    add_arguments=add_arguments,
+    run=run,
+)

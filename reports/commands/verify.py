@@ -9,9 +9,7 @@ from pathlib import Path
 
 from isobatch.pipeline.config.numbers import real_number
 from isobatch.pipeline.records.errors import Exit
-
-USAGE = "RECORD"
-SUMMARY = "run a verification record again here, and say which of its claims hold"
+from isobatch.reports.commands import Command
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,3 +46,12 @@ def run(arguments: argparse.Namespace) -> int:
     elif not met and not any(one.ran for one in claims):
         print("Nothing of the folder was run. Get it again from where it was made.")
     return Exit.DONE if met else Exit.NOT_MET
+
+
+COMMAND = Command(
+    name="verify",
+    usage="RECORD",
+    summary="run a verification record again here, and say which of its claims hold",
+    add_arguments=add_arguments,
+    run=run,
+)

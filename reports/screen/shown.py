@@ -6,7 +6,7 @@ import sys
 
 from isobatch.pipeline.records.errors import Exit
 from isobatch.pipeline.records.study import Study
-from isobatch.pipeline.study.study import exit_code
+from isobatch.pipeline.study.exit_code import exit_code
 from isobatch.reports.escape import clean
 from isobatch.reports.files.json_report import study_json
 from isobatch.reports.files.write_all import Reports

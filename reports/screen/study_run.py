@@ -14,7 +14,8 @@ from isobatch.pipeline.records.errors import Exit, UsageError, WorkerError, wors
 from isobatch.pipeline.records.wording import sizes
 from isobatch.pipeline.storage.places import cache_root
 from isobatch.pipeline.study.estimate import estimate, total
-from isobatch.pipeline.study.study import exit_code, run_study
+from isobatch.pipeline.study.exit_code import exit_code
+from isobatch.pipeline.study.study import run_study
 from isobatch.reports import numbers
 from isobatch.reports.files.json_report import study_json
 from isobatch.reports.files.write_all import write_reports

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from isobatch.pipeline.decide.ranges import range_words
 from isobatch.pipeline.records.study import Study, VariantResult
-from isobatch.reports import agreed, numbers, views
+from isobatch.reports import agreed, numbers, speeds, views
 from isobatch.reports.blocks import Column, Line, Table, line
 from isobatch.reports.screen.rich_blocks import grid, prose
 from isobatch.reports.sections.answer import headline, price, warnings
@@ -67,7 +67,7 @@ def _answer(study: Study, width: int) -> list[Text]:
 
 
 def _row(study: Study, variant: VariantResult) -> tuple[str | None, ...]:
-    speed, cost = views.best_throughput(variant), variant.cost
+    speed, cost = speeds.best_throughput(variant), variant.cost
     return (
         variant.name,
         views.state(variant),
@@ -121,7 +121,7 @@ def _other_answers(study: Study, width: int) -> list[Text]:
 
 def _mark(found: views.Repaired) -> str:
     """Its throughput over native at its best N, in brackets."""
-    if (speed := views.best_throughput(found)) is None:
+    if (speed := speeds.best_throughput(found)) is None:
         return ""
     n = str(speed.batch_size)
     return f" ({numbers.ratio(found.repair.throughput_ratio[n].median)} at N = {n})"

@@ -1,24 +1,22 @@
 """One file a section, written once, drawn in every format; found by looking into this package.
 
-A section is a module with
+A section is a module that holds one ``SECTION = Section(...)``:
 
-* ``ORDER``: its place among the sections (a float, all different),
-* ``TITLE``: its heading,
-* ``SHOW``: ``first`` (on the first screen, and in the words of the terminal's closing summary), ``open`` (printed in
+* ``name``: the module's, ``order``: its place among the sections (a float, all different), ``title``: its heading,
+* ``show``: ``first`` (on the first screen, and in the words of the terminal's closing summary), ``open`` (printed in
   the terminal, unfolded in Markdown), ``folded`` (in the terminal on request only, folded in Markdown) or ``chapter``
   (no section of its own: written for one variant at a time, as a part of that variant's chapter),
-* ``blocks(study)``: what it has to say. It must work on a study in which every variant failed.
+* ``write(study)``: what it has to say, in blocks. It must work on a study in which every variant failed.
 """
 
 from __future__ import annotations
 
-import importlib
 import itertools
-import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
 
+from isobatch.models.spec.discover import discover
 from isobatch.pipeline.records.study import Study
 from isobatch.reports.blocks import Block, Show, Written
 from isobatch.reports.missing import in_place_of, told
@@ -26,7 +24,7 @@ from isobatch.reports.missing import in_place_of, told
 
 @dataclass(frozen=True)
 class Section:
-    """A section's fixed part: its module's name, its place, and the function that writes it."""
+    """A part of the report: its name, its place, and the function that writes it."""
 
     name: str
     order: float
@@ -38,16 +36,10 @@ class Section:
 @cache
 def all_sections() -> tuple[Section, ...]:
     """Every section of this package, in order. Raises ValueError where two claim the same place."""
-    modules = {
-        name: importlib.import_module(f"{__name__}.{name}")
-        for _, name, _ in pkgutil.iter_modules(__path__)
-        if not name.startswith("_")
-    }
-    found = [Section(name, m.ORDER, m.TITLE, m.SHOW, m.blocks) for name, m in modules.items()]
-    found.sort(key=lambda section: section.order)
+    found = sorted(discover(__name__, Section), key=lambda section: section.order)
     for one, next_one in itertools.pairwise(found):
         if one.order == next_one.order:
-            raise ValueError(f"sections {one.name!r} and {next_one.name!r} share ORDER = {one.order}")
+            raise ValueError(f"sections {one.name!r} and {next_one.name!r} share order={one.order}")
     return tuple(found)
 
 

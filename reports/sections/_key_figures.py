@@ -6,7 +6,7 @@ from isobatch.pipeline.decide import agreement
 from isobatch.pipeline.decide.policy import describe
 from isobatch.pipeline.decide.ranges import range_words
 from isobatch.pipeline.records.study import Comparison, Policy, Study, VariantResult
-from isobatch.reports import agreed, numbers, views
+from isobatch.reports import agreed, numbers, speeds, views
 from isobatch.reports.blocks import Code, KeyFigure, Line, Link, Tone, line
 from isobatch.reports.views import Repaired
 
@@ -83,7 +83,7 @@ def _stability(choice: VariantResult | Repaired, verified: str) -> KeyFigure:
 
 
 def _speed(study: Study, choice: VariantResult | Repaired) -> KeyFigure:
-    speed, decided = views.chosen_throughput(study), study.recommendation
+    speed, decided = speeds.chosen_throughput(study), study.recommendation
     if speed is None:
         return KeyFigure("Speed", "not measured", "costs", ())
     interval = speed.interval
@@ -129,7 +129,7 @@ def _accuracy(choice: VariantResult | Repaired) -> KeyFigure:
 
 def _price(study: Study) -> KeyFigure:
     label, target, decided = "Price of stability", "cost_and_stability", study.recommendation
-    if decided is None or decided.decided_by is None or views.chosen_throughput(study) is None:
+    if decided is None or decided.decided_by is None or speeds.chosen_throughput(study) is None:
         return KeyFigure(label, "not known", target, line("it was not measured"))
     paid = decided.price_of_stability
     if paid is None:

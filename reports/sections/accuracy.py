@@ -5,10 +5,7 @@ from __future__ import annotations
 from isobatch.pipeline.records.study import AccuracyDrop, Study, VariantResult
 from isobatch.reports import numbers, views
 from isobatch.reports.blocks import Block, Column, Paragraph, Table, line
-
-ORDER = 100
-TITLE = "Accuracy"
-SHOW = "folded"
+from isobatch.reports.sections import Section
 
 _COLUMNS = (
     Column("Variant", "name"),
@@ -55,3 +52,12 @@ def blocks(study: Study) -> list[Block]:
         "Intervals: exact, two-sided. Drop: paired on the same images, bound exact and one-sided."
     )
     return [Table(caption, _COLUMNS, rows)]
+
+
+SECTION = Section(
+    name="accuracy",
+    order=100,
+    title="Accuracy",
+    show="folded",
+    write=blocks,
+)

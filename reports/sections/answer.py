@@ -6,7 +6,7 @@ from collections.abc import Collection
 from typing import Literal
 
 from isobatch.pipeline.records.study import Answer, Recommendation, Study
-from isobatch.reports import agreed, numbers, views
+from isobatch.reports import agreed, numbers, speeds, views
 from isobatch.reports.blocks import (
     STATE_SIGNS,
     Block,
@@ -20,13 +20,10 @@ from isobatch.reports.blocks import (
     Paragraph,
     line,
 )
+from isobatch.reports.sections import Section
 from isobatch.reports.sections._key_figures import key_figures, reason
 from isobatch.reports.sections.batch_accuracy import sentence as accuracy_by_n
 from isobatch.reports.sections.race import as_good, in_short, price_words
-
-ORDER = 10
-TITLE = "What to deploy"
-SHOW = "first"
 
 
 def headline(recommendation: Recommendation | None) -> Line:
@@ -45,12 +42,12 @@ def headline(recommendation: Recommendation | None) -> Line:
 
 def price(study: Study) -> Line:
     """What the choice costs against the fastest candidate, and what it gains over the reference precision."""
-    chosen = views.chosen_throughput(study)
+    chosen = speeds.chosen_throughput(study)
     decided = study.recommendation
     if decided is not None and decided.decided_by is not None and chosen is not None:
         return price_words(study, decided, f"{numbers.throughput(chosen.interval)} at N = {chosen.batch_size}")
-    fastest = views.best_throughput(views.fastest(study))
-    fp32 = views.best_throughput(views.find(study, "fp32"))
+    fastest = speeds.best_throughput(speeds.fastest(study))
+    fp32 = speeds.best_throughput(views.find(study, "fp32"))
     if chosen is None or fastest is None:
         return line("Unknown: the throughput of the chosen variant was not measured.")
     own = numbers.throughput(chosen.interval)
@@ -176,3 +173,12 @@ def blocks(study: Study) -> list[Block]:
     if warned := warnings(study):
         found.append(Callout("caution", line(numbers.number_of(len(warned), "warning")), (Bullets(warned),)))
     return found
+
+
+SECTION = Section(
+    name="answer",
+    order=10,
+    title="What to deploy",
+    show="first",
+    write=blocks,
+)

@@ -9,10 +9,7 @@ from isobatch.pipeline.decide.policy import DEFAULT_MAX_DROP_POINTS
 from isobatch.pipeline.records.study import AccuracyAtN, BatchAccuracy, Dependence, Study, VariantResult
 from isobatch.reports import numbers, views
 from isobatch.reports.blocks import Absent, Block, Column, Details, Line, Paragraph, Table, line
-
-ORDER = 100.5
-TITLE = "Accuracy and batch size"
-SHOW = "folded"
+from isobatch.reports.sections import Section
 
 _UNSEEN = "unseen"
 _UNUSABLE = ("not-repeatable", "invalid")
@@ -191,3 +188,12 @@ def blocks(study: Study) -> list[Block]:
         Table(caption, _COLUMNS, tuple(_row(variant, found) for variant, found in every)),
         Details("Accuracy at each N", (Table(per_n, _COLUMNS_N, rows),)),
     ]
+
+
+SECTION = Section(
+    name="batch_accuracy",
+    order=100.5,
+    title="Accuracy and batch size",
+    show="folded",
+    write=blocks,
+)

@@ -5,10 +5,7 @@ from __future__ import annotations
 from isobatch.pipeline.records.study import BatchClasses, Comparison, Study, VariantResult
 from isobatch.reports import numbers, views
 from isobatch.reports.blocks import Block, Column, Paragraph, Table, line
-
-ORDER = 67.2
-TITLE = "Classes of N, and every N"
-SHOW = "chapter"
+from isobatch.reports.sections import Section
 
 _CLASS_COLUMNS = (Column("Variant", "name"), Column("Inputs"), Column("Condition"), Column("Classes of N"))
 _COLUMNS = (
@@ -63,3 +60,12 @@ def blocks(study: Study) -> list[Block]:
         return [Paragraph(line("It was not compared at any N."))]
     caption = "Batch sizes within one pair of braces gave the same bytes; {1} stands for the singles."
     return [Table(caption, _CLASS_COLUMNS, classes), *tables]
+
+
+SECTION = Section(
+    name="batch_sizes",
+    order=67.2,
+    title="Classes of N, and every N",
+    show="chapter",
+    write=blocks,
+)

@@ -8,10 +8,6 @@ from isobatch.reports.blocks import STATE_SIGNS, Absent, Block, Details, Heading
 from isobatch.reports.missing import in_place_of
 from isobatch.reports.sections import Section, all_sections
 
-ORDER = 66
-TITLE = "Variant by variant"
-SHOW = "folded"
-
 _FIRST, _LAST = "verdicts", "repairs"
 """Sections of the whole study that a chapter repeats for its variant, because they belong to its story."""
 
@@ -67,3 +63,12 @@ def blocks(study: Study) -> list[Block]:
     if not study.variants:
         return [Paragraph(line("The study holds no variant."))]
     return [_chapter(study, variant) for variant in study.variants]
+
+
+SECTION = Section(
+    name="chapters",
+    order=66,
+    title="Variant by variant",
+    show="folded",
+    write=blocks,
+)

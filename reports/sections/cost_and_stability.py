@@ -5,15 +5,15 @@ from __future__ import annotations
 import math
 
 from isobatch.pipeline.records.study import Study, VariantResult
-from isobatch.reports import numbers, views
+from isobatch.reports import numbers, speeds, views
 from isobatch.reports.blocks import Block, Column, Figure, Paragraph, Table, line
 from isobatch.reports.figures.frame import Dot, pareto
 from isobatch.reports.figures.scatter import specification
-from isobatch.reports.views import Repaired, Speed
+from isobatch.reports.sections import Section
+from isobatch.reports.speeds import Speed
+from isobatch.reports.views import Repaired
 
-ORDER = 20
 TITLE = "Cost against stability"
-SHOW = "folded"
 
 _SOME_LOSS, _MUCH_LOSS = 0.005, 0.02
 _COLUMNS = (
@@ -47,7 +47,7 @@ def _loss(study: Study, variant: VariantResult) -> str:
 
 
 def _dot(study: Study, variant: VariantResult) -> tuple[Dot, Speed] | None:
-    speed, noise = views.best_throughput(variant), _noise(variant)
+    speed, noise = speeds.best_throughput(variant), _noise(variant)
     if speed is None or noise is None:
         return None
     top1 = f", top-1 {numbers.percent(variant.accuracy.top1)}" if variant.accuracy else ""
@@ -67,7 +67,7 @@ def _dot(study: Study, variant: VariantResult) -> tuple[Dot, Speed] | None:
 
 def _repaired_dot(study: Study, found: Repaired) -> tuple[Dot, Speed] | None:
     """A repair keeps the weights; where its singles are not the native ones its accuracy was not measured again."""
-    if (speed := views.best_throughput(found)) is None:
+    if (speed := speeds.best_throughput(found)) is None:
         return None
     dot = Dot(
         name=found.name,
@@ -130,3 +130,12 @@ def blocks(study: Study) -> list[Block]:
         f"{_line(best)} Ringed: the choice."
     )
     return [Figure(TITLE, words + left_out, specification(dots), table)]
+
+
+SECTION = Section(
+    name="cost_and_stability",
+    order=20,
+    title=TITLE,
+    show="folded",
+    write=blocks,
+)

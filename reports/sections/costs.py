@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from isobatch.pipeline.records.study import Study, VariantResult
-from isobatch.reports import numbers, views
+from isobatch.reports import numbers, speeds, views
 from isobatch.reports.blocks import Block, Column, Details, Paragraph, Table, line
-
-ORDER = 95
-TITLE = "Cost"
-SHOW = "folded"
+from isobatch.reports.sections import Section
 
 _COLUMNS = (
     Column("Variant", "name"),
@@ -24,7 +21,7 @@ _PER_N = (Column("Variant", "name"), Column("N", "number"), Column("Throughput",
 
 
 def _row(variant: VariantResult) -> tuple[str | None, ...]:
-    cost, speed = variant.cost, views.best_throughput(variant)
+    cost, speed = variant.cost, speeds.best_throughput(variant)
     if cost is None:
         return (variant.name, *[None] * (len(_COLUMNS) - 1))
     memory = cost.device_memory.reserved_bytes if cost.device_memory else cost.peak_memory_bytes
@@ -64,3 +61,12 @@ def blocks(study: Study) -> list[Block]:
     kept = [at for at, column in enumerate(_COLUMNS) if column.title != "Runs on" or "GPU" in caption]
     rows = tuple(tuple(row[at] for at in kept) for row in map(_row, priced))
     return [Table(caption, tuple(_COLUMNS[at] for at in kept), rows), Details("Throughput per N", (per_n,))]
+
+
+SECTION = Section(
+    name="costs",
+    order=95,
+    title="Cost",
+    show="folded",
+    write=blocks,
+)

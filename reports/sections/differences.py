@@ -6,10 +6,7 @@ from isobatch.pipeline.records.study import Comparison, Study, VariantResult
 from isobatch.reports import numbers, views
 from isobatch.reports.blocks import Block, Column, Figure, Paragraph, Table, line
 from isobatch.reports.figures.ranges import Noise, Range, drawable, specification
-
-ORDER = 67
-TITLE = "How large the difference is"
-SHOW = "chapter"
+from isobatch.reports.sections import Section
 
 _KEYS = ("p50", "p95", "p99", "p100")
 _COLUMNS = (
@@ -81,3 +78,12 @@ def blocks(study: Study) -> list[Block]:
     """The picture with its table, for each measured candidate."""
     found = [block for variant in views.candidates(study) for block in _one(variant)]
     return found or [Paragraph(line("No difference was measured."))]
+
+
+SECTION = Section(
+    name="differences",
+    order=67,
+    title="How large the difference is",
+    show="chapter",
+    write=blocks,
+)

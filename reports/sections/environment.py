@@ -5,10 +5,7 @@ from __future__ import annotations
 from isobatch.pipeline.records.study import Study
 from isobatch.reports import numbers
 from isobatch.reports.blocks import Block, Code, Column, Definitions, Details, Line, Paragraph, Table, line
-
-ORDER = 130
-TITLE = "Environment and scope"
-SHOW = "folded"
+from isobatch.reports.sections import Section
 
 
 def _pairs(caption: str, title: str, found: dict[str, str]) -> list[Block]:
@@ -39,3 +36,12 @@ def blocks(study: Study) -> list[Block]:
     ]
     found: list[Block] = [Paragraph(line(scope)), Definitions(facts)]
     return [*found, Details("Instruction sets, versions, settings, configuration", tuple(tables))] if tables else found
+
+
+SECTION = Section(
+    name="environment",
+    order=130,
+    title="Environment and scope",
+    show="folded",
+    write=blocks,
+)

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from isobatch.pipeline.records.study import Study
 from isobatch.reports.blocks import Block, Column, Paragraph, Table, line
-
-ORDER = 50
-TITLE = "Does fixed point make it batch-invariant?"
-SHOW = "open"
+from isobatch.reports.sections import Section
 
 _WORDS = {True: "yes", False: "no", None: "not known"}
 
@@ -25,3 +22,12 @@ def blocks(study: Study) -> list[Block]:
     if not rows:
         return [Paragraph(line(answer.sentence))]
     return [Table("Each int8 variant on this machine, in this scope.", columns, rows)]
+
+
+SECTION = Section(
+    name="fixed_point",
+    order=50,
+    title="Does fixed point make it batch-invariant?",
+    show="open",
+    write=blocks,
+)

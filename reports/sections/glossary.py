@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from isobatch.pipeline.records.study import Study
 from isobatch.reports.blocks import Block, Definitions, line
-
-ORDER = 150
-TITLE = "Glossary"
-SHOW = "folded"
+from isobatch.reports.sections import Section
 
 TERMS = {
     "variant": "One way to run the network: a runtime, a precision and a recipe.",
@@ -43,3 +40,12 @@ TERMS = {
 def blocks(study: Study) -> list[Block]:
     """All terms; the same for every study."""
     return [Definitions(tuple((term, line(meaning)) for term, meaning in TERMS.items()))]
+
+
+SECTION = Section(
+    name="glossary",
+    order=150,
+    title="Glossary",
+    show="folded",
+    write=blocks,
+)

@@ -6,10 +6,9 @@ from isobatch.pipeline.records.study import Growth, Study, VariantResult
 from isobatch.reports import numbers, views
 from isobatch.reports.blocks import Absent, Block, Column, Figure, Paragraph, Table, line
 from isobatch.reports.figures.lines import Growing, drawable, specification
+from isobatch.reports.sections import Section
 
-ORDER = 54
 TITLE = "How it grows"
-SHOW = "folded"
 
 _COLUMNS = (
     Column("Variant", "name"),
@@ -87,3 +86,12 @@ def blocks(study: Study) -> list[Block]:
         f"origin. A line begins where the values begin to differ, and is interrupted where they are equal.{left_out}"
     )
     return [Figure(TITLE, words, specification(drawn), table)]
+
+
+SECTION = Section(
+    name="growth",
+    order=54,
+    title=TITLE,
+    show="folded",
+    write=blocks,
+)

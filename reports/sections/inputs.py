@@ -5,10 +5,7 @@ from __future__ import annotations
 from isobatch.pipeline.records.study import InputSet, Study
 from isobatch.reports import numbers
 from isobatch.reports.blocks import Block, Code, Column, Definitions, Details, Line, Table, line
-
-ORDER = 110
-TITLE = "Weights and inputs"
-SHOW = "folded"
+from isobatch.reports.sections import Section
 
 
 def _row(found: InputSet) -> tuple[str | None, ...]:
@@ -63,3 +60,12 @@ def blocks(study: Study) -> list[Block]:
     if study.inputs:
         found.append(Table(caption, columns, tuple(map(_row, study.inputs))))
     return found + _skipped(study)
+
+
+SECTION = Section(
+    name="inputs",
+    order=110,
+    title="Weights and inputs",
+    show="folded",
+    write=blocks,
+)

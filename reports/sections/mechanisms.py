@@ -20,10 +20,7 @@ from isobatch.reports.blocks import (
     Table,
     line,
 )
-
-ORDER = 68
-TITLE = "Mechanism and evidence"
-SHOW = "chapter"
+from isobatch.reports.sections import Section
 
 _COLUMNS = (
     Column("Variant", "name"),
@@ -113,3 +110,12 @@ def blocks(study: Study) -> list[Block]:
     if asked := _asked([variant for variant, _ in explained]):
         found.append(Details("What each intervention asks, and what its answers mean", (asked,)))
     return found
+
+
+SECTION = Section(
+    name="mechanisms",
+    order=68,
+    title="Mechanism and evidence",
+    show="chapter",
+    write=blocks,
+)

@@ -5,10 +5,7 @@ from __future__ import annotations
 from isobatch.pipeline.records.study import Comparison, NeighbourEffect, Study, VariantResult
 from isobatch.reports import numbers, views
 from isobatch.reports.blocks import Block, Bullets, Code, Column, Line, Paragraph, Table, line
-
-ORDER = 90
-TITLE = "Position and neighbours"
-SHOW = "folded"
+from isobatch.reports.sections import Section
 
 _COLUMNS = (
     Column("Variant", "name"),
@@ -97,3 +94,12 @@ def _example(variant: VariantResult, effect: NeighbourEffect) -> Line:
         Code(effect.example),
         f"; row {effect.victim} is the image.",
     )
+
+
+SECTION = Section(
+    name="neighbours",
+    order=90,
+    title="Position and neighbours",
+    show="folded",
+    write=blocks,
+)

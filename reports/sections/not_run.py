@@ -5,10 +5,7 @@ from __future__ import annotations
 from isobatch.pipeline.records.study import Study
 from isobatch.reports import views
 from isobatch.reports.blocks import Block, Column, Paragraph, Table, line
-
-ORDER = 120
-TITLE = "Not run, unavailable, failed"
-SHOW = "folded"
+from isobatch.reports.sections import Section
 
 
 def blocks(study: Study) -> list[Block]:
@@ -23,3 +20,12 @@ def blocks(study: Study) -> list[Block]:
         columns = (Column("Inputs"), Column("What"), Column("Why"), Column("Variants"))
         found.append(Table("Planned comparisons that were not run.", columns, left_out))
     return found or [Paragraph(line("Everything that was planned was run."))]
+
+
+SECTION = Section(
+    name="not_run",
+    order=120,
+    title="Not run, unavailable, failed",
+    show="folded",
+    write=blocks,
+)

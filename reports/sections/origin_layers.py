@@ -9,11 +9,8 @@ from typing import Any
 from isobatch.pipeline.records.study import Origin, Study, VariantResult
 from isobatch.reports import numbers, views
 from isobatch.reports.blocks import Absent, Block, Bullets, Code, Column, Details, Paragraph, Table, line
+from isobatch.reports.sections import Section
 from isobatch.reports.sections.origins import extent
-
-ORDER = 67.5
-TITLE = "Origins, layer by layer"
-SHOW = "chapter"
 
 FOUND_BY = {
     "captured": "the study's images",
@@ -127,3 +124,12 @@ def blocks(study: Study) -> list[Block]:
     if any(variant.origins is not None for variant in study.variants):
         return [Paragraph(line("No layer was found to be one."))]
     return [Absent(why) for why in views.unexplained(study)]
+
+
+SECTION = Section(
+    name="origin_layers",
+    order=67.5,
+    title="Origins, layer by layer",
+    show="chapter",
+    write=blocks,
+)

@@ -5,10 +5,7 @@ from __future__ import annotations
 from isobatch.pipeline.records.study import Comparison, Study, VariantResult
 from isobatch.reports import numbers, views
 from isobatch.reports.blocks import Block, Column, Paragraph, Table, line
-
-ORDER = 60
-TITLE = "The original post's own table"
-SHOW = "open"
+from isobatch.reports.sections import Section
 
 INPUTS = "seed"
 PERCENTILES = ("p85", "p90", "p95", "p99")
@@ -82,3 +79,12 @@ def blocks(study: Study) -> list[Block]:
         "relative ones are comparable between the variants."
     )
     return [Table(caption, _COLUMNS, (THE_POST, *rows)), Paragraph(line(remark), small=True)]
+
+
+SECTION = Section(
+    name="original_post",
+    order=60,
+    title="The original post's own table",
+    show="open",
+    write=blocks,
+)

@@ -8,10 +8,7 @@ from collections.abc import Iterable, Sequence
 from isobatch.pipeline.records.study import BeyondLook, Locating, Origin, Study, VariantResult
 from isobatch.reports import numbers, views
 from isobatch.reports.blocks import Absent, Block, Bullets, Code, Column, Line, Paragraph, Table, line
-
-ORDER = 52
-TITLE = "Where the difference starts"
-SHOW = "open"
+from isobatch.reports.sections import Section
 
 _COLUMNS = (
     Column("Variant", "name"),
@@ -172,3 +169,12 @@ def blocks(study: Study) -> list[Block]:
         *unchanged,
         *absent,
     ]
+
+
+SECTION = Section(
+    name="origins",
+    order=52,
+    title="Where the difference starts",
+    show="open",
+    write=blocks,
+)

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from isobatch.pipeline.decide import agreement
 from isobatch.pipeline.records.study import Study, VariantResult
-from isobatch.reports import agreed, numbers, views
+from isobatch.reports import agreed, numbers, speeds, views
 from isobatch.reports.blocks import Block, Code, Column, Paragraph, Table, line
+from isobatch.reports.sections import Section
 from isobatch.reports.views import Repaired
-
-ORDER = 30
-TITLE = "All variants"
-SHOW = "first"
 
 _COLUMNS = (
     Column("Variant", "name"),
@@ -39,7 +36,7 @@ def _int8_layers(variant: VariantResult) -> str | None:
 
 
 def _row(study: Study, variant: VariantResult) -> tuple[str | None, ...]:
-    speed, cost, drop = views.best_throughput(variant), variant.cost, variant.accuracy_drop
+    speed, cost, drop = speeds.best_throughput(variant), variant.cost, variant.accuracy_drop
     return (
         variant.name,
         views.state(variant),
@@ -66,7 +63,7 @@ def _agreement(study: Study, variant: VariantResult) -> str | None:
 
 
 def _repaired_row(study: Study, found: Repaired) -> tuple[str | None, ...]:
-    speed, cost, variant = views.best_throughput(found), found.variant.cost, found.variant
+    speed, cost, variant = speeds.best_throughput(found), found.variant.cost, found.variant
     native, ratio = cost.latency_ms if cost else None, found.repair.latency_ratio.get("1")
     return (
         found.name,
@@ -108,3 +105,12 @@ def blocks(study: Study) -> list[Block]:
     remarks = {v.name: v.effective.note for v in study.variants if v.effective and v.effective.note}
     found += [Paragraph(line(Code(name), f": {note}."), small=True) for name, note in remarks.items()]
     return found
+
+
+SECTION = Section(
+    name="overview",
+    order=30,
+    title="All variants",
+    show="first",
+    write=blocks,
+)

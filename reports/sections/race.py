@@ -7,10 +7,7 @@ from isobatch.pipeline.decide.tails import call_time
 from isobatch.pipeline.records.study import Against, CallTime, Contestant, Interval, Recommendation, Study, UpperLimit
 from isobatch.reports import numbers, views
 from isobatch.reports.blocks import Absent, Block, Bullets, Code, Column, Line, Paragraph, Table, line
-
-ORDER = 41
-TITLE = "The race"
-SHOW = "folded"
+from isobatch.reports.sections import Section
 
 _COLUMNS = (
     Column("Contestant", "name"),
@@ -155,3 +152,12 @@ def blocks(study: Study) -> list[Block]:
     if race.left_out:
         found.append(Bullets(tuple(line(f"Not raced: {one.variant}: {one.why}.") for one in race.left_out)))
     return found
+
+
+SECTION = Section(
+    name="race",
+    order=41,
+    title="The race",
+    show="folded",
+    write=blocks,
+)

@@ -9,10 +9,7 @@ from typing import Any
 from isobatch.pipeline.records.study import Study, VariantResult
 from isobatch.reports import numbers
 from isobatch.reports.blocks import Block, Column, Paragraph, Table, line
-
-ORDER = 105
-TITLE = "Recipes, and what really ran"
-SHOW = "folded"
+from isobatch.reports.sections import Section
 
 _COLUMNS = (
     Column("Variant", "name"),
@@ -53,3 +50,12 @@ def blocks(study: Study) -> list[Block]:
     if not rows:
         return [Paragraph(line("No variant could be built."))]
     return [Table("Ran as, provider: as read back from the engine.", _COLUMNS, rows)]
+
+
+SECTION = Section(
+    name="recipes",
+    order=105,
+    title="Recipes, and what really ran",
+    show="folded",
+    write=blocks,
+)

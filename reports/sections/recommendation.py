@@ -7,13 +7,10 @@ from isobatch.pipeline.decide.ranges import range_details, range_words
 from isobatch.pipeline.records.study import ParetoPoint, Recommendation, Study
 from isobatch.reports import numbers
 from isobatch.reports.blocks import Block, Bullets, Column, Heading, Listing, Paragraph, Table, line
+from isobatch.reports.sections import Section
 from isobatch.reports.sections._linked import linked
 from isobatch.reports.sections.answer import headline
 from isobatch.reports.sections.race import in_short
-
-ORDER = 40
-TITLE = "Why, and why not the others"
-SHOW = "first"
 
 
 def _pareto_row(point: ParetoPoint) -> tuple[str | None, ...]:
@@ -69,3 +66,12 @@ def blocks(study: Study) -> list[Block]:
     if decided.deploy:
         found += [Heading("Deploying it"), Listing(decided.deploy)]
     return found
+
+
+SECTION = Section(
+    name="recommendation",
+    order=40,
+    title="Why, and why not the others",
+    show="first",
+    write=blocks,
+)

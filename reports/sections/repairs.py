@@ -8,10 +8,7 @@ from isobatch.pipeline.records.study import Interval, Repair, Study, VariantResu
 from isobatch.pipeline.records.wording import held
 from isobatch.reports import numbers, views
 from isobatch.reports.blocks import Absent, Block, Bullets, Code, Column, Line, Paragraph, Table, line
-
-ORDER = 56
-TITLE = "What makes it batch-invariant, and what that costs"
-SHOW = "open"
+from isobatch.reports.sections import Section
 
 
 def _ratio(found: Interval | None) -> str | None:
@@ -87,3 +84,12 @@ def blocks(study: Study) -> list[Block]:
     if remarks := _remarks(study, tried):
         found.append(Bullets(tuple(remarks)))
     return found + absent
+
+
+SECTION = Section(
+    name="repairs",
+    order=56,
+    title="What makes it batch-invariant, and what that costs",
+    show="open",
+    write=blocks,
+)

@@ -7,11 +7,8 @@ from collections.abc import Iterator
 from isobatch.pipeline.records.study import Study
 from isobatch.reports import numbers, views
 from isobatch.reports.blocks import Block, Bullets, Line, Paragraph, line
+from isobatch.reports.sections import Section
 from isobatch.reports.sections.origins import holds_for
-
-ORDER = 61
-TITLE = "The post's two suspects"
-SHOW = "open"
 
 _SUSPECT = "batch-norm"
 
@@ -76,3 +73,12 @@ def _order(study: Study) -> Iterator[Line]:
 
 def _names(names: list[str]) -> str:
     return views.listing(names, 20)
+
+
+SECTION = Section(
+    name="suspects",
+    order=61,
+    title="The post's two suspects",
+    show="open",
+    write=blocks,
+)

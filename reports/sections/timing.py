@@ -5,10 +5,7 @@ from __future__ import annotations
 from isobatch.pipeline.records.study import Study
 from isobatch.reports import numbers
 from isobatch.reports.blocks import Block, Column, Definitions, Line, Paragraph, Table, line
-
-ORDER = 140
-TITLE = "Where the time went"
-SHOW = "folded"
+from isobatch.reports.sections import Section
 
 
 def blocks(study: Study) -> list[Block]:
@@ -37,3 +34,12 @@ def blocks(study: Study) -> list[Block]:
         rows = tuple((stage, numbers.seconds(spent)) for stage, spent in timing.stages.items())
         found.append(Table("Stages of the study.", columns, rows))
     return found
+
+
+SECTION = Section(
+    name="timing",
+    order=140,
+    title="Where the time went",
+    show="folded",
+    write=blocks,
+)

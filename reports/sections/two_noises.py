@@ -5,10 +5,7 @@ from __future__ import annotations
 from isobatch.pipeline.records.study import Comparison, Study, VariantResult
 from isobatch.reports import agreed, numbers, views
 from isobatch.reports.blocks import Block, Column, Paragraph, Table, line
-
-ORDER = 80
-TITLE = "Batch noise beside precision error"
-SHOW = "folded"
+from isobatch.reports.sections import Section
 
 _COLUMNS = (
     Column("Variant", "name"),
@@ -57,3 +54,12 @@ def blocks(study: Study) -> list[Block]:
     )
     remark = "A ratio well below 1: what the batch changes drowns in what the precision itself costs."
     return [Table(caption, _COLUMNS, rows), Paragraph(line(remark), small=True)]
+
+
+SECTION = Section(
+    name="two_noises",
+    order=80,
+    title="Batch noise beside precision error",
+    show="folded",
+    write=blocks,
+)

@@ -9,10 +9,9 @@ from isobatch.pipeline.records.study import Comparison, Condition, Study
 from isobatch.reports import views
 from isobatch.reports.blocks import Block, Column, Figure, Paragraph, Table, line
 from isobatch.reports.figures.cells import STATES, Cell, Group, State, specification, width
+from isobatch.reports.sections import Section
 
-ORDER = 35
 TITLE = "Verdict map"
-SHOW = "folded"
 
 _WIDEST = 980.0  # pixels of columns in one picture: more of them, and it is drawn in several
 _KINDS = ("batch-vs-singles", "position", "neighbours")
@@ -132,3 +131,12 @@ def blocks(study: Study) -> list[Block]:
         _figure(names, run, groups, made, f", part {at} of {len(runs)}" if len(runs) > 1 else "")
         for at, run in enumerate(runs, 1)
     ]
+
+
+SECTION = Section(
+    name="verdict_map",
+    order=35,
+    title=TITLE,
+    show="folded",
+    write=blocks,
+)

@@ -5,10 +5,7 @@ from __future__ import annotations
 from isobatch.pipeline.records.study import InputsVerdict, Margin, Study, VariantResult
 from isobatch.reports import numbers, views
 from isobatch.reports.blocks import Block, Column, Paragraph, Table, line
-
-ORDER = 65
-TITLE = "Verdicts, input set by input set"
-SHOW = "folded"
+from isobatch.reports.sections import Section
 
 _COLUMNS = (
     Column("Variant", "name"),
@@ -60,3 +57,12 @@ def blocks(study: Study) -> list[Block]:
         "layer's activations at their limits."
     )
     return [Table(caption, _COLUMNS, rows)]
+
+
+SECTION = Section(
+    name="verdicts",
+    order=65,
+    title="Verdicts, input set by input set",
+    show="folded",
+    write=blocks,
+)

@@ -1,14 +1,12 @@
 """The metrics: one file each, found by looking into this package. None is known here by name.
 
-A metric module has two pure functions over arrays [n, classes] (n, classes >= 1) of one shape, in the network's own
-type: ``measure(reference, candidate)`` gives its values, computed in float64; ``ideal(rows)`` gives what
-``measure(rows, rows)`` would, without measuring. Its keys become keys of ``Comparison``.
+A metric module holds one ``METRIC = Metric(...)`` of two pure functions over arrays [n, classes] (n, classes >= 1) of
+one shape, in the network's own type: ``measure(reference, candidate)`` gives its values, computed in float64;
+``ideal(rows)`` gives what ``measure(rows, rows)`` would, without measuring. Its keys become keys of ``Comparison``.
 """
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -16,6 +14,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from isobatch.models.spec.discover import discover
 from isobatch.pipeline.evidence.rows import blocks, same_bits
 
 Value = float | int | bool | dict[str, float] | None
@@ -24,7 +23,7 @@ Values = dict[str, Value]
 
 @dataclass(frozen=True)
 class Metric:
-    """One module of this package."""
+    """A family of measures."""
 
     name: str
     ideal: Callable[[NDArray[Any]], Values]
@@ -34,9 +33,7 @@ class Metric:
 @cache
 def all_metrics() -> tuple[Metric, ...]:
     """Every metric, by name."""
-    names = sorted(name for _, name, _ in pkgutil.iter_modules(__path__) if not name.startswith("_"))
-    modules = [importlib.import_module(f"{__name__}.{name}") for name in names]
-    return tuple(Metric(name, module.ideal, module.measure) for name, module in zip(names, modules, strict=True))
+    return discover(__name__, Metric)
 
 
 def measure_all(reference: NDArray[Any], candidate: NDArray[Any]) -> Values:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from isobatch.pipeline.compare.metrics import Values
+from isobatch.pipeline.compare.metrics import Metric, Values
 from isobatch.pipeline.evidence.rows import absolute_difference, blocks
 
 RTOL, ATOL = 1e-5, 1e-8
@@ -33,3 +33,10 @@ def measure(reference: NDArray[Any], candidate: NDArray[Any]) -> Values:
 
 def _values(close: bool) -> Values:
     return {"allclose": close, "allclose_tolerance": {"rtol": RTOL, "atol": ATOL}}
+
+
+METRIC = Metric(
+    name="allclose",
+    ideal=ideal,
+    measure=measure,
+)

@@ -6,7 +6,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from isobatch.pipeline.compare.metrics import Values
+from isobatch.pipeline.compare.metrics import Metric, Values
 from isobatch.pipeline.evidence.rows import blocks, same_bits
 
 
@@ -28,3 +28,10 @@ def measure(reference: NDArray[Any], candidate: NDArray[Any]) -> Values:
         "n_images_equal": len(reference) - images,
         "bitwise_equal": elements == 0,
     }
+
+
+METRIC = Metric(
+    name="counts",
+    ideal=ideal,
+    measure=measure,
+)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from isobatch.pipeline.compare.metrics import Values
+from isobatch.pipeline.compare.metrics import Metric, Values
 from isobatch.pipeline.evidence.rows import absolute_difference, blocks
 
 POINTS = (50, 85, 90, 95, 99, 100)
@@ -56,3 +56,10 @@ def _ratio(part: float, whole: float) -> float:
         return 0.0
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         return float(np.float64(part) / np.float64(whole))
+
+
+METRIC = Metric(
+    name="difference",
+    ideal=ideal,
+    measure=measure,
+)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from isobatch.pipeline.compare.metrics import Values
+from isobatch.pipeline.compare.metrics import Metric, Values
 from isobatch.pipeline.evidence.rows import absolute_difference, blocks
 
 
@@ -31,3 +31,10 @@ def measure(reference: NDArray[Any], candidate: NDArray[Any]) -> Values:
         errors.append(np.where((noise == 0).all(axis=1), 0.0, ratio))
     found = np.concatenate(errors)
     return {"relative_error_median": float(np.median(found)) if np.isfinite(found).all() else float("nan")}
+
+
+METRIC = Metric(
+    name="per_image",
+    ideal=ideal,
+    measure=measure,
+)

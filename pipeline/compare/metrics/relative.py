@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from isobatch.pipeline.compare.metrics import Values
+from isobatch.pipeline.compare.metrics import Metric, Values
 from isobatch.pipeline.evidence.rows import absolute_difference, blocks
 
 
@@ -71,3 +71,10 @@ def _divide(noise: float, signal: float) -> float:
 def _decibels(relative: float) -> float:
     with np.errstate(divide="ignore"):
         return float(-20.0 * np.log10(relative))
+
+
+METRIC = Metric(
+    name="relative",
+    ideal=ideal,
+    measure=measure,
+)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from isobatch.pipeline.compare.metrics import Values
+from isobatch.pipeline.compare.metrics import Metric, Values
 from isobatch.pipeline.compare.statistics import rate_upper
 from isobatch.pipeline.evidence.rows import blocks, ranked, top1
 
@@ -44,3 +44,10 @@ def best(rows: NDArray[Any]) -> NDArray[np.bool_]:
 
 def _values(flips: int, changes: int, n: int) -> Values:
     return {"top1_flips": flips, "top1_flip_upper95": rate_upper(flips, n), "top5_changes": changes}
+
+
+METRIC = Metric(
+    name="top",
+    ideal=ideal,
+    measure=measure,
+)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from isobatch.pipeline.compare.metrics import Values
+from isobatch.pipeline.compare.metrics import Metric, Values
 from isobatch.pipeline.evidence.evidence import bits
 from isobatch.pipeline.evidence.rows import blocks, same_bits
 
@@ -91,3 +91,10 @@ def _tiny(reference: NDArray[Any], candidate: NDArray[Any]) -> NDArray[np.bool_]
 
 def _is_integer(values: NDArray[Any]) -> bool:
     return bool(np.issubdtype(values.dtype, np.integer))
+
+
+METRIC = Metric(
+    name="ulp",
+    ideal=ideal,
+    measure=measure,
+)

@@ -1,10 +1,10 @@
 """Why a layer's rows depend on the batch: one file an intervention, found by looking into this package.
 
-A cause is a module with
+A cause is a module that holds one ``CAUSE = Cause(...)``:
 
-* ``NAME``: its word in the table of method.md, ``ROLE``: ``mechanism`` or ``trigger``, ``ORDER``: mechanisms are tried
+* ``name``: its word in the table of mechanisms, ``role``: ``mechanism`` or ``trigger``, ``order``: mechanisms are tried
   in this order, and the first that is supported names the origin;
-* ``QUESTION``, ``IF_SUPPORTED``, ``IF_REFUTED``: what is asked and both answers, each one plain sentence; report and
+* ``question``, ``if_supported``, ``if_refuted``: what is asked and both answers, each one plain sentence; report and
   docs print these same strings;
 * ``applies_to(subject) -> bool``: whether the runner can do what the intervention needs, at this kind of layer;
 * ``probe(subject) -> CauseFinding``: change one thing at that layer, and see whether *the difference between N = 1 and
@@ -15,8 +15,6 @@ A probe must leave the runner as it found it.
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
@@ -25,6 +23,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from isobatch.models.spec.discover import discover
 from isobatch.models.spec.runner import Layer, Rows
 from isobatch.pipeline.evidence.evidence import bits
 from isobatch.pipeline.records.study import CauseFinding
@@ -111,15 +110,7 @@ class Cause:
 @cache
 def all_causes() -> tuple[Cause, ...]:
     """Every cause, in order."""
-    modules = [
-        importlib.import_module(f"{__name__}.{name}")
-        for _, name, _ in pkgutil.iter_modules(__path__)
-        if not name.startswith("_")
-    ]
-    found = [
-        Cause(m.NAME, m.ROLE, m.ORDER, m.QUESTION, m.IF_SUPPORTED, m.IF_REFUTED, m.applies_to, m.probe) for m in modules
-    ]
-    return tuple(sorted(found, key=lambda cause: (cause.order, cause.name)))
+    return tuple(sorted(discover(__name__, Cause), key=lambda cause: (cause.order, cause.name)))
 
 
 @dataclass(frozen=True)

@@ -6,17 +6,12 @@ import numpy as np
 
 from isobatch.models.spec.interventions import Widened
 from isobatch.pipeline.evidence.evidence import bits
-from isobatch.pipeline.explain.causes import Subject, alone
+from isobatch.pipeline.explain.causes import Cause, Subject, alone
 from isobatch.pipeline.explain.causes._wider_type import Wider
 from isobatch.pipeline.records.study import CauseFinding
 from isobatch.pipeline.records.wording import out_of
 
 NAME = "cast"
-ROLE = "trigger"
-ORDER = 130
-QUESTION = "Is the difference gone when the layer runs in float32, so that nothing is cast from and to 16 bits?"
-IF_SUPPORTED = "Yes: without the casts N = 1 and N = k give the same bytes."
-IF_REFUTED = "No: in float32 they differ as well, and the cast only makes the difference coarser."
 
 
 def applies_to(subject: Subject) -> bool:
@@ -39,3 +34,15 @@ def probe(subject: Subject) -> CauseFinding:
         f"in {subject.together.dtype.name} {before:,}."
     )
     return CauseFinding(name=NAME, verdict="refuted" if after else "supported", evidence=evidence)
+
+
+CAUSE = Cause(
+    name=NAME,
+    role="trigger",
+    order=130,
+    question="Is the difference gone when the layer runs in float32, so that nothing is cast from and to 16 bits?",
+    if_supported="Yes: without the casts N = 1 and N = k give the same bytes.",
+    if_refuted="No: in float32 they differ as well, and the cast only makes the difference coarser.",
+    applies_to=applies_to,
+    probe=probe,
+)

@@ -3,20 +3,12 @@
 from __future__ import annotations
 
 from isobatch.models.spec.interventions import Widened
-from isobatch.pipeline.explain.causes import Subject
+from isobatch.pipeline.explain.causes import Cause, Subject
 from isobatch.pipeline.explain.causes._orders import Orders, can_be_probed, orders
 from isobatch.pipeline.explain.causes._wider_type import widened
 from isobatch.pipeline.records.study import CauseFinding, CauseVerdict
 
 NAME = "different-algorithm"
-ROLE = "mechanism"
-ORDER = 60
-QUESTION = "Is it rounding, although there are no two plain trees of additions that differ?"
-IF_SUPPORTED = (
-    "Yes: float64 removes the difference, and the kernel has no plain tree of additions, or the same one at both N but "
-    "rounds in other places."
-)
-IF_REFUTED = "No: float64 does not remove the difference, or two different trees explain it."
 
 
 def applies_to(subject: Subject) -> bool:
@@ -50,3 +42,18 @@ def _other_arithmetic(found: Orders) -> tuple[bool, str]:
     if first.how != second.how:
         return True, f"Both add in the same order, one by {first.how}, the other by {second.how}."
     return False, "Both add in the same order and in the same way at every output sampled."
+
+
+CAUSE = Cause(
+    name=NAME,
+    role="mechanism",
+    order=60,
+    question="Is it rounding, although there are no two plain trees of additions that differ?",
+    if_supported=(
+        "Yes: float64 removes the difference, and the kernel has no plain tree of additions, or the same one at "
+        "both N but rounds in other places."
+    ),
+    if_refuted="No: float64 does not remove the difference, or two different trees explain it.",
+    applies_to=applies_to,
+    probe=probe,
+)

@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 from isobatch.models.spec.runner import Branching
-from isobatch.pipeline.explain.causes import Subject
+from isobatch.pipeline.explain.causes import Cause, Subject
 from isobatch.pipeline.records.study import CauseFinding
 
 NAME = "different-branch"
-ROLE = "mechanism"
-ORDER = 6
-QUESTION = "Does this module make other calls for N = k than for N = 1?"
-IF_SUPPORTED = "Yes: its control flow looks at the batch, and from there on other operations give the image's row."
-IF_REFUTED = "No: it makes the same calls for every N."
 
 
 def applies_to(subject: Subject) -> bool:
@@ -30,3 +25,15 @@ def probe(subject: Subject) -> CauseFinding:
         if not runner.other_calls(subject.layer.name, subject.rows(0, n)):
             return CauseFinding(name=NAME, verdict="supported", evidence=f"From N = {n + 1} on: {said}.")
     return CauseFinding(name=NAME, verdict="supported", evidence=f"From N = 2 on: {said}.")
+
+
+CAUSE = Cause(
+    name=NAME,
+    role="mechanism",
+    order=6,
+    question="Does this module make other calls for N = k than for N = 1?",
+    if_supported="Yes: its control flow looks at the batch, and from there on other operations give the image's row.",
+    if_refuted="No: it makes the same calls for every N.",
+    applies_to=applies_to,
+    probe=probe,
+)

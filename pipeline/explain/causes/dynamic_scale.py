@@ -13,16 +13,11 @@ from numpy.typing import NDArray
 
 from isobatch.models.spec.runner import Rows
 from isobatch.pipeline.evidence.evidence import bits
-from isobatch.pipeline.explain.causes import Subject
+from isobatch.pipeline.explain.causes import Cause, Subject
 from isobatch.pipeline.explain.causes._influence import influence, most_differing, with_victim
 from isobatch.pipeline.records.study import CauseFinding
 
 NAME = "dynamic-scale"
-ROLE = "mechanism"
-ORDER = 10
-QUESTION = "Is the difference gone once every call has the same range of activations?"
-IF_SUPPORTED = "Yes: the scale comes from the whole batch: frozen, N makes no difference; a neighbour's range moves it."
-IF_REFUTED = "No: with the range held fixed the difference is still there, or no neighbour's range moves the row."
 _OUTLIER = 16
 
 
@@ -96,3 +91,17 @@ def _moved_within_range(subject: Subject, pinned: Rows) -> int:
             part[[i for i in range(subject.batch) if i != victim]] = 0
         emptied.append(part)
     return int((bits(subject.replay(tuple(emptied))[victim]) != bits(subject.replay(pinned)[victim])).sum())
+
+
+CAUSE = Cause(
+    name=NAME,
+    role="mechanism",
+    order=10,
+    question="Is the difference gone once every call has the same range of activations?",
+    if_supported=(
+        "Yes: the scale comes from the whole batch: frozen, N makes no difference; a neighbour's range moves it."
+    ),
+    if_refuted="No: with the range held fixed the difference is still there, or no neighbour's range moves the row.",
+    applies_to=applies_to,
+    probe=probe,
+)

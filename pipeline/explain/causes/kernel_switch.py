@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 from isobatch.models.spec.interventions import Logged
-from isobatch.pipeline.explain.causes import Subject
+from isobatch.pipeline.explain.causes import Cause, Subject
 from isobatch.pipeline.records.study import CauseFinding
 from isobatch.pipeline.records.wording import listed
 
 NAME = "kernel-switch"
-ROLE = "trigger"
-ORDER = 110
-QUESTION = "Do the libraries say that they run another implementation at N = k than at N = 1?"
-IF_SUPPORTED = "Yes: their own logs name another one."
-IF_REFUTED = "No: they name the same one, which may still compute differently: tiles and tails change with the shape."
 
 
 def applies_to(subject: Subject) -> bool:
@@ -39,3 +34,17 @@ def probe(subject: Subject) -> CauseFinding:
 
 def _said(kernels: tuple[str, ...]) -> str:
     return listed([f"[{kernel}]" for kernel in kernels]) if kernels else "nothing"
+
+
+CAUSE = Cause(
+    name=NAME,
+    role="trigger",
+    order=110,
+    question="Do the libraries say that they run another implementation at N = k than at N = 1?",
+    if_supported="Yes: their own logs name another one.",
+    if_refuted=(
+        "No: they name the same one, which may still compute differently: tiles and tails change with the shape."
+    ),
+    applies_to=applies_to,
+    probe=probe,
+)

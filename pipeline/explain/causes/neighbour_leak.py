@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from isobatch.pipeline.explain.causes import Subject, not_repeatable
+from isobatch.pipeline.explain.causes import Cause, Subject, not_repeatable
 from isobatch.pipeline.explain.causes._influence import influence
 from isobatch.pipeline.records.study import CauseFinding
 from isobatch.pipeline.records.wording import counted
 
 NAME = "neighbour-leak"
-ROLE = "mechanism"
-ORDER = 80
-QUESTION = "At one N and one place in the batch, does an image's row change with its neighbours' values?"
-IF_SUPPORTED = "Yes: what else is in the batch reaches this image's row."
-IF_REFUTED = "No: whatever stands beside it, at a fixed N and place the row keeps its bytes."
 
 
 def applies_to(subject: Subject) -> bool:
@@ -36,3 +31,15 @@ def probe(subject: Subject) -> CauseFinding:
         f"{found.victim}'s row at N = {found.batch} kept every bit."
     )
     return CauseFinding(name=NAME, verdict="refuted", evidence=text)
+
+
+CAUSE = Cause(
+    name=NAME,
+    role="mechanism",
+    order=80,
+    question="At one N and one place in the batch, does an image's row change with its neighbours' values?",
+    if_supported="Yes: what else is in the batch reaches this image's row.",
+    if_refuted="No: whatever stands beside it, at a fixed N and place the row keeps its bytes.",
+    applies_to=applies_to,
+    probe=probe,
+)

@@ -5,16 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from isobatch.pipeline.evidence.evidence import bits
-from isobatch.pipeline.explain.causes import Subject
+from isobatch.pipeline.explain.causes import Cause, Subject
 from isobatch.pipeline.records.study import CauseFinding
 from isobatch.pipeline.records.wording import counted
 
 NAME = "not-repeatable"
-ROLE = "mechanism"
-ORDER = 1
-QUESTION = "Does the same call, made again, give other bytes: right away, or after a call with other rows?"
-IF_SUPPORTED = "Yes: the layer draws random numbers or remembers earlier calls; that it depends on N is not shown."
-IF_REFUTED = "No: the same call gives the same bytes, whatever came before it."
 
 
 def applies_to(subject: Subject) -> bool:
@@ -48,3 +43,15 @@ def differing(subject: Subject) -> int:
             subject.memo["unsteady"] = int(np.count_nonzero(other))
     found: int = subject.memo["unsteady"]
     return found
+
+
+CAUSE = Cause(
+    name=NAME,
+    role="mechanism",
+    order=1,
+    question="Does the same call, made again, give other bytes: right away, or after a call with other rows?",
+    if_supported="Yes: the layer draws random numbers or remembers earlier calls; that it depends on N is not shown.",
+    if_refuted="No: the same call gives the same bytes, whatever came before it.",
+    applies_to=applies_to,
+    probe=probe,
+)

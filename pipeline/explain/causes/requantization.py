@@ -10,17 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isobatch.models.spec.interventions import Crafted, Integer, IntegerCall
-from isobatch.pipeline.explain.causes import Subject
+from isobatch.pipeline.explain.causes import Cause, Subject
 from isobatch.pipeline.explain.causes._epilogues import Formula, Terms, reproducing, tie_distance
 from isobatch.pipeline.records.study import CauseFinding
 from isobatch.pipeline.records.wording import counted, number
 
 NAME = "requantization"
-ROLE = "mechanism"
-ORDER = 20
-QUESTION = "Do the same exact integer sums, next to a rounding tie, become other codes by another float formula?"
-IF_SUPPORTED = "Yes: equal sums, results one step apart at ties, and one float formula for each side that gives them."
-IF_REFUTED = "No: results differ by more than a step, or away from ties, where no float formula can part them."
 _TIE_ULPS = 8  # a few roundings of the largest intermediate value
 _MOST = 65536  # distinct elements of a call that the formulas are tried on
 _DRAWS = 8  # of biases and inputs on ties: constant channels hold few distinct values
@@ -133,3 +128,17 @@ def _named(formulas: Sequence[Formula]) -> str:
         return "no formula of the family gives all its codes"
     others = f" (and {len(formulas) - 1} others that agree here)" if len(formulas) > 1 else ""
     return f"all its codes are {formulas[0]}{others}"
+
+
+CAUSE = Cause(
+    name=NAME,
+    role="mechanism",
+    order=20,
+    question="Do the same exact integer sums, next to a rounding tie, become other codes by another float formula?",
+    if_supported=(
+        "Yes: equal sums, results one step apart at ties, and one float formula for each side that gives them."
+    ),
+    if_refuted="No: results differ by more than a step, or away from ties, where no float formula can part them.",
+    applies_to=applies_to,
+    probe=probe,
+)

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 from isobatch.models.spec.interventions import Widened
-from isobatch.pipeline.explain.causes import Subject
+from isobatch.pipeline.explain.causes import Cause, Subject
 from isobatch.pipeline.explain.causes._orders import can_be_probed, orders
 from isobatch.pipeline.explain.causes._wider_type import widened
 from isobatch.pipeline.records.study import CauseFinding, CauseVerdict
 
 NAME = "rounding-order"
-ROLE = "mechanism"
-ORDER = 40
-QUESTION = "Does the layer add the same products in another order at N = k, and does only rounding make that show?"
-IF_SUPPORTED = "Yes: in float64 the difference is gone, and the kernel's trees of additions at N = 1 and N = k differ."
-IF_REFUTED = "No: either float64 does not remove the difference, or both calls add in one and the same order."
 
 
 def applies_to(subject: Subject) -> bool:
@@ -35,3 +30,17 @@ def probe(subject: Subject) -> CauseFinding:
     if found.two_trees and wide.gone:
         verdict = "supported"
     return CauseFinding(name=NAME, verdict=verdict, evidence=evidence, trees=found.words)
+
+
+CAUSE = Cause(
+    name=NAME,
+    role="mechanism",
+    order=40,
+    question="Does the layer add the same products in another order at N = k, and does only rounding make that show?",
+    if_supported=(
+        "Yes: in float64 the difference is gone, and the kernel's trees of additions at N = 1 and N = k differ."
+    ),
+    if_refuted="No: either float64 does not remove the difference, or both calls add in one and the same order.",
+    applies_to=applies_to,
+    probe=probe,
+)

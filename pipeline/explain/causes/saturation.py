@@ -12,17 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isobatch.models.spec.interventions import Accumulators, Integer, IntegerCall
-from isobatch.pipeline.explain.causes import Subject
+from isobatch.pipeline.explain.causes import Cause, Subject
 from isobatch.pipeline.explain.causes._epilogues import Terms
 from isobatch.pipeline.machine.environment import cpu_flags
 from isobatch.pipeline.records.study import CauseFinding
 
 NAME = "saturation"
-ROLE = "mechanism"
-ORDER = 15
-QUESTION = "Do crafted extremes, at this layer's shape, leave the exact int32 sums in one of the two calls only?"
-IF_SUPPORTED = "Yes: one call clips sums of two products at 16 bits, the other does not; with tame inputs they agree."
-IF_REFUTED = "No: for crafted extremes both calls are exact, or both clip alike."
 _EXACT_STEPS = 0.501  # from the unrounded value: rounding costs half a step
 _VNNI = ("avx512_vnni", "avx_vnni")
 
@@ -75,3 +70,17 @@ def _about_vnni() -> str:
     if any(flag in cpu_flags() for flag in _VNNI):
         return " This processor has VNNI, which does not clip; a run under an ISA cap without it was not tried."
     return ""
+
+
+CAUSE = Cause(
+    name=NAME,
+    role="mechanism",
+    order=15,
+    question="Do crafted extremes, at this layer's shape, leave the exact int32 sums in one of the two calls only?",
+    if_supported=(
+        "Yes: one call clips sums of two products at 16 bits, the other does not; with tame inputs they agree."
+    ),
+    if_refuted="No: for crafted extremes both calls are exact, or both clip alike.",
+    applies_to=applies_to,
+    probe=probe,
+)

@@ -4,18 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from isobatch.pipeline.explain.causes import Subject
+from isobatch.pipeline.explain.causes import Cause, Subject
 from isobatch.pipeline.records.study import CauseFinding
 from isobatch.pipeline.records.wording import counted
 
 NAME = "signed-zero"
-ROLE = "mechanism"
-ORDER = 90
-QUESTION = "Are all elements that differ zeros, of another sign alone than in the batch?"
-IF_SUPPORTED = (
-    "Yes: 0.0 against -0.0: bytes differ and values do not, until something divides by them or asks the sign."
-)
-IF_REFUTED = "No: values differ."
 
 
 def applies_to(subject: Subject) -> bool:
@@ -29,3 +22,17 @@ def probe(subject: Subject) -> CauseFinding:
     zeros = int(((alone == 0) & (together == 0)).sum())
     text = f"Of {counted(len(alone), 'differing element')} {zeros} are 0.0 in one call and -0.0 in the other."
     return CauseFinding(name=NAME, verdict="supported" if zeros == len(alone) else "refuted", evidence=text)
+
+
+CAUSE = Cause(
+    name=NAME,
+    role="mechanism",
+    order=90,
+    question="Are all elements that differ zeros, of another sign alone than in the batch?",
+    if_supported=(
+        "Yes: 0.0 against -0.0: bytes differ and values do not, until something divides by them or asks the sign."
+    ),
+    if_refuted="No: values differ.",
+    applies_to=applies_to,
+    probe=probe,
+)

@@ -4,16 +4,11 @@ from __future__ import annotations
 
 from isobatch.models.spec.interventions import Threaded
 from isobatch.pipeline.evidence.evidence import bits
-from isobatch.pipeline.explain.causes import Subject, alone
+from isobatch.pipeline.explain.causes import Cause, Subject, alone
 from isobatch.pipeline.records.study import CauseFinding
 from isobatch.pipeline.records.wording import out_of
 
 NAME = "thread-partition"
-ROLE = "trigger"
-ORDER = 120
-QUESTION = "Is the difference gone when the layer runs with one thread?"
-IF_SUPPORTED = "Yes: with one thread N = 1 and N = k give the same bytes, with the study's threads they do not."
-IF_REFUTED = "No: with one thread they differ as well."
 
 
 def applies_to(subject: Subject) -> bool:
@@ -37,3 +32,15 @@ def probe(subject: Subject) -> CauseFinding:
         f"N = {subject.batch}, with {subject.threads} threads {before:,}."
     )
     return CauseFinding(name=NAME, verdict="refuted" if after else "supported", evidence=evidence)
+
+
+CAUSE = Cause(
+    name=NAME,
+    role="trigger",
+    order=120,
+    question="Is the difference gone when the layer runs with one thread?",
+    if_supported="Yes: with one thread N = 1 and N = k give the same bytes, with the study's threads they do not.",
+    if_refuted="No: with one thread they differ as well.",
+    applies_to=applies_to,
+    probe=probe,
+)

@@ -7,22 +7,12 @@ from numpy.typing import NDArray
 
 from isobatch.models.spec.runner import Rows
 from isobatch.pipeline.evidence.evidence import bits
-from isobatch.pipeline.explain.causes import Subject
+from isobatch.pipeline.explain.causes import Cause, Subject
 from isobatch.pipeline.explain.causes._orders import can_be_probed
 from isobatch.pipeline.records.study import CauseFinding
 from isobatch.pipeline.records.wording import counted, listed
 
 NAME = "vector-tail"
-ROLE = "mechanism"
-ORDER = 30
-QUESTION = (
-    "Does an element's value depend only on whether it stands in the part of the call that fills no whole vector?"
-)
-IF_SUPPORTED = (
-    "Yes: moved in and out of the tail by calls of other lengths, every element has one value in whole vectors and one "
-    "in the tail."
-)
-IF_REFUTED = "No: no vector width sorts the values that the elements take."
 
 _WIDTHS = (2, 4, 8, 16, 32, 64)  # elements
 _CALLS = 9  # lengths tried, in rows
@@ -81,3 +71,20 @@ def _sorted_by_tail(calls: dict[int, NDArray[np.unsignedinteger]], batch: int, l
                 value[side, row][here] = found[place][here]
                 known[side, row] |= here
     return bool((known.all(axis=0) & (value[0] != value[1])).any())
+
+
+CAUSE = Cause(
+    name=NAME,
+    role="mechanism",
+    order=30,
+    question=(
+        "Does an element's value depend only on whether it stands in the part of the call that fills no whole vector?"
+    ),
+    if_supported=(
+        "Yes: moved in and out of the tail by calls of other lengths, every element has one value in whole vectors"
+        " and one in the tail."
+    ),
+    if_refuted="No: no vector width sorts the values that the elements take.",
+    applies_to=applies_to,
+    probe=probe,
+)

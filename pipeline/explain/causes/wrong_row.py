@@ -5,16 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from isobatch.pipeline.evidence.evidence import bits
-from isobatch.pipeline.explain.causes import Subject
+from isobatch.pipeline.explain.causes import Cause, Subject
 from isobatch.pipeline.records.study import CauseFinding
 from isobatch.pipeline.records.wording import listed
 
 NAME = "wrong-row"
-ROLE = "mechanism"
-ORDER = 5
-QUESTION = "Is the row that an image gets in the batch the row that another image gets alone?"
-IF_SUPPORTED = "Yes: rows change places, and each, given back to its image, has the bytes of the single image."
-IF_REFUTED = "No: the differing rows belong to no other image of the batch."
 _SHOWN = 4
 
 
@@ -40,3 +35,15 @@ def probe(subject: Subject) -> CauseFinding:
     shown = listed([f"row {i} is image {j}'s" for i, j in list(strangers.items())[:_SHOWN]])
     text = f"{share} are, byte for byte in {alone.shape[1]} elements, what another image gives alone: {shown}."
     return CauseFinding(name=NAME, verdict="supported", evidence=text)
+
+
+CAUSE = Cause(
+    name=NAME,
+    role="mechanism",
+    order=5,
+    question="Is the row that an image gets in the batch the row that another image gets alone?",
+    if_supported="Yes: rows change places, and each, given back to its image, has the bytes of the single image.",
+    if_refuted="No: the differing rows belong to no other image of the batch.",
+    applies_to=applies_to,
+    probe=probe,
+)

@@ -1,9 +1,9 @@
 """The ladder: one file a rung, found by looking into this package. Each makes a variant batch-invariant in its own way.
 
-A rung is a module with
+A rung is a module that holds one ``RUNG = Rung(...)``:
 
-* ``NAME``: its word in method.md, ``ORDER``: rungs are tried in this order;
-* ``QUESTION``: what it asks, in one plain sentence that reports print;
+* ``name``: its word in reports, ``order``: rungs are tried in this order;
+* ``question``: what it asks, in one plain sentence that reports print;
 * ``applies_to(bench) -> str``: "" where it can be tried on this variant, else why not;
 * ``apply(bench) -> Iterator[Candidate]``: ways to repair it, the most promising first. A generator may ask whether one
   held before it goes on: ``held = yield candidate``.
@@ -15,8 +15,6 @@ A rung promises nothing: whether a candidate holds is decided by running it, bit
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -25,6 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from isobatch.models.spec.discover import discover
 from isobatch.models.spec.runner import Runner
 from isobatch.pipeline.explain.findings import Located
 from isobatch.pipeline.repair.shapes import Shapes
@@ -68,7 +67,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Rung:
-    """One discovered rung."""
+    """One way to repair a variant."""
 
     name: str
     order: float
@@ -80,10 +79,4 @@ class Rung:
 @cache
 def all_rungs() -> tuple[Rung, ...]:
     """Every rung, in order."""
-    modules = [
-        importlib.import_module(f"{__name__}.{name}")
-        for _, name, _ in pkgutil.iter_modules(__path__)
-        if not name.startswith("_")
-    ]
-    found = [Rung(m.NAME, m.ORDER, m.QUESTION, m.applies_to, m.apply) for m in modules]
-    return tuple(sorted(found, key=lambda rung: (rung.order, rung.name)))
+    return tuple(sorted(discover(__name__, Rung), key=lambda rung: (rung.order, rung.name)))

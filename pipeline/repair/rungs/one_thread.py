@@ -5,12 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 
-from isobatch.pipeline.repair.rungs import Bench, Candidate
+from isobatch.pipeline.repair.rungs import Bench, Candidate, Rung
 from isobatch.pipeline.repair.rungs._threads import NO_THREADS, on_streams, rethreadable
-
-NAME = "one-thread"
-ORDER = 40
-QUESTION = "Is the network batch-invariant with one thread?"
 
 
 def applies_to(bench: Bench) -> str:
@@ -23,3 +19,12 @@ def applies_to(bench: Bench) -> str:
 def apply(bench: Bench) -> Iterator[Candidate]:
     """The one way."""
     yield Candidate(partial(on_streams, 1), "one thread", serving={"threads": 1})
+
+
+RUNG = Rung(
+    name="one-thread",
+    order=40,
+    question="Is the network batch-invariant with one thread?",
+    applies_to=applies_to,
+    apply=apply,
+)

@@ -5,12 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from isobatch.models.spec.repairable import Rescalable
-from isobatch.pipeline.repair.rungs import Bench, Candidate
+from isobatch.pipeline.repair.rungs import Bench, Candidate, Rung
 from isobatch.pipeline.repair.rungs._scales import with_scales
-
-NAME = "per-sample-scale"
-ORDER = 10
-QUESTION = "Is the network batch-invariant if every sample is quantized as it would be alone?"
 
 
 def applies_to(bench: Bench) -> str:
@@ -21,3 +17,12 @@ def applies_to(bench: Bench) -> str:
 def apply(bench: Bench) -> Iterator[Candidate]:
     """The one way."""
     yield with_scales("per-sample", bench, "activation scales of each sample alone")
+
+
+RUNG = Rung(
+    name="per-sample-scale",
+    order=10,
+    question="Is the network batch-invariant if every sample is quantized as it would be alone?",
+    applies_to=applies_to,
+    apply=apply,
+)

@@ -12,11 +12,8 @@ import numpy as np
 
 from isobatch.models.spec.runner import WHOLE, Canonical, Rewritable, Runner
 from isobatch.pipeline.records.wording import counted
-from isobatch.pipeline.repair.rungs import Bench, Candidate
+from isobatch.pipeline.repair.rungs import Bench, Candidate, Rung
 
-NAME = "pin-shape"
-ORDER = 50
-QUESTION = "Is the network batch-invariant if every call has the same number of images?"
 _FEW = 4  # images of a call beyond which a single one, padded, is hardly bearable
 
 
@@ -48,3 +45,12 @@ def _seconds(bench: Bench, n: int) -> float:
         bench.runner.run(batch)
         spent.append(time.perf_counter() - begin)
     return min(spent)
+
+
+RUNG = Rung(
+    name="pin-shape",
+    order=50,
+    question="Is the network batch-invariant if every call has the same number of images?",
+    applies_to=applies_to,
+    apply=apply,
+)

@@ -5,12 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from isobatch.models.spec.repairable import Rescalable
-from isobatch.pipeline.repair.rungs import Bench, Candidate
+from isobatch.pipeline.repair.rungs import Bench, Candidate, Rung
 from isobatch.pipeline.repair.rungs._scales import with_scales
-
-NAME = "pow2-scale"
-ORDER = 30
-QUESTION = "Is the network batch-invariant with activation scales that are powers of two?"
 
 
 def applies_to(bench: Bench) -> str:
@@ -21,3 +17,12 @@ def applies_to(bench: Bench) -> str:
 def apply(bench: Bench) -> Iterator[Candidate]:
     """The one way."""
     yield with_scales("power-of-two", bench, "activation scales rounded up to powers of two")
+
+
+RUNG = Rung(
+    name="pow2-scale",
+    order=30,
+    question="Is the network batch-invariant with activation scales that are powers of two?",
+    applies_to=applies_to,
+    apply=apply,
+)

@@ -13,11 +13,8 @@ from numpy.typing import NDArray
 from isobatch.models.spec.runner import Runner
 from isobatch.models.spec.words import Effective
 from isobatch.pipeline.records.wording import number
-from isobatch.pipeline.repair.rungs import Bench, Candidate
+from isobatch.pipeline.repair.rungs import Bench, Candidate, Rung
 
-NAME = "recheck"
-ORDER = 70
-QUESTION = "Does top-1 stay that of the singles if only images of small margin are run again alone?"
 _TIMES_NOISE = 2  # two logits that move apart by d each change their difference by 2 d
 
 
@@ -72,3 +69,12 @@ class Rechecked:
             return np.array([], np.int64)
         second, first = np.sort(rows.astype(np.float64), axis=1)[:, -2:].T
         return np.flatnonzero(~(first - second > self._margin))  # NaN is exposed
+
+
+RUNG = Rung(
+    name="recheck",
+    order=70,
+    question="Does top-1 stay that of the singles if only images of small margin are run again alone?",
+    applies_to=applies_to,
+    apply=apply,
+)

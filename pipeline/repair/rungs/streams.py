@@ -6,12 +6,8 @@ from collections.abc import Iterator
 from functools import partial
 
 from isobatch.pipeline.records.wording import counted
-from isobatch.pipeline.repair.rungs import Bench, Candidate
+from isobatch.pipeline.repair.rungs import Bench, Candidate, Rung
 from isobatch.pipeline.repair.rungs._threads import NO_THREADS, on_streams, rethreadable
-
-NAME = "streams"
-ORDER = 60
-QUESTION = "Is it enough to run every image alone, on several workers of one thread each?"
 
 
 def applies_to(bench: Bench) -> str:
@@ -26,3 +22,12 @@ def apply(bench: Bench) -> Iterator[Candidate]:
     how = f"{counted(bench.threads, 'worker')} of one thread, each with one image at a time"
     serving = {"threads": 1, "streams": bench.threads}
     yield Candidate(partial(on_streams, bench.threads), how, serving=serving)
+
+
+RUNG = Rung(
+    name="streams",
+    order=60,
+    question="Is it enough to run every image alone, on several workers of one thread each?",
+    applies_to=applies_to,
+    apply=apply,
+)

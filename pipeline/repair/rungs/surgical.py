@@ -10,12 +10,8 @@ from typing import Any
 from isobatch.models.spec.runner import Canonical, Rewritable, Runner
 from isobatch.pipeline.explain.findings import LayerFinding
 from isobatch.pipeline.records.wording import counted
-from isobatch.pipeline.repair.rungs import Bench, Candidate
+from isobatch.pipeline.repair.rungs import Bench, Candidate, Rung
 from isobatch.pipeline.repair.shapes import best_rules
-
-NAME = "surgical"
-ORDER = 20
-QUESTION = "Is the network batch-invariant with only its origin layers run in one shape?"
 
 
 def applies_to(bench: Bench) -> str:
@@ -99,3 +95,12 @@ def _how(rules: Mapping[str, Canonical], origins: int) -> str:
     if origins:
         parts.append(f"{len(rules) - origins} of them beyond the origins that were found")
     return ", ".join(parts)
+
+
+RUNG = Rung(
+    name="surgical",
+    order=20,
+    question="Is the network batch-invariant with only its origin layers run in one shape?",
+    applies_to=applies_to,
+    apply=apply,
+)

@@ -10,7 +10,7 @@ from isobatch.pipeline.config.config import Config, read_config
 from isobatch.pipeline.config.flags import study_parser
 from isobatch.pipeline.records.errors import Exit, UsageError
 from isobatch.pipeline.records.study import Condition
-from isobatch.pipeline.study.study import exit_code
+from isobatch.pipeline.study.exit_code import exit_code
 from tests.reports import studies
 
 

@@ -1,4 +1,4 @@
-"""What a recipe builds again is, byte for byte, what the rung built."""
+"""What is made again from a repair's delivery is, byte for byte, what the rung built."""
 
 import json
 import math
@@ -6,17 +6,18 @@ from typing import Any
 
 import pytest
 
-from isobatch.pipeline.api import _InMemory
 from isobatch.pipeline.explain.locate import locate
 from isobatch.pipeline.race.rebuild import rebuilt
-from isobatch.pipeline.repair.ladder import Scope, climb, tried_json
+from isobatch.pipeline.repair.ladder import Scope, climb
 from isobatch.pipeline.repair.records import repair_records
 from isobatch.pipeline.repair.rungs import Bench, Rung, all_rungs
+from isobatch.pipeline.repair.tried import tried_json
+from isobatch.pipeline.user.asked import Examples
 from tests.models.pytorch.small_networks import OneUlpWhenBatched, opened, pixels, with_planted
 
 IMAGES = pixels(4)
 SIZES = (2, 3, 4)
-DRAWN: Any = _InMemory("drawn", IMAGES)
+DRAWN: Any = Examples("drawn", IMAGES)
 
 
 @pytest.mark.parametrize("rung", all_rungs(), ids=lambda rung: rung.name)
@@ -26,16 +27,13 @@ def test_a_repair_is_built_again_from_its_record(rung: Rung) -> None:
         bench = Bench(runner, 2, IMAGES, SIZES, locate(runner, IMAGES, list(SIZES), 0))
         tried = climb(bench, Scope([DRAWN], SIZES, {}), lambda count: None, math.inf, [rung.name])
         (record,) = repair_records(json.loads(json.dumps(tried_json(tried))))
-        if record.batch_invariant is None:
-            assert record.recipe == {}
+        if record.state not in ("holds", "holds-top1"):
+            assert record.delivery is None
             return
-        candidate = next(one.candidate for one in tried if one.candidate and one.candidate.recipe == record.recipe)
+        assert record.delivery is not None
+        made = record.delivery.change
+        candidate = next(one.candidate for one in tried if one.candidate and one.candidate.change == made)
         with candidate.build(runner) as built:
             expected = built.run(IMAGES).tobytes()
-    with opened(network) as fresh, rebuilt(record.recipe, fresh, DRAWN) as again:
+    with opened(network) as fresh, rebuilt(record.delivery.model_dump(), fresh, DRAWN) as again:
         assert again.run(IMAGES).tobytes() == expected
-
-
-def test_a_recipe_of_another_version_is_refused() -> None:
-    with pytest.raises(KeyError, match="no repair is built by 'magic'"):
-        rebuilt({"how": "magic"}, None, DRAWN)

@@ -1,0 +1,38 @@
+"""The exit code of a finished study."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from isobatch.pipeline.config.config import explains
+from isobatch.pipeline.evidence.plan import Job
+from isobatch.pipeline.records.errors import Exit, worst
+from isobatch.pipeline.records.study import Study
+from isobatch.pipeline.study.explain import EXPLAINED
+
+PlanReader = Callable[[list[Job], int | None], None]
+"""``on_plan(jobs, num_classes)``."""
+
+
+def exit_code(study: Study) -> Exit:
+    """The contract's exit code of a finished study. Where no variant has a verdict, the policy was not decided.
+
+    A difference that was to be explained and could not be looked into counts as a part not done, and so does an ISA
+    that was named and that no variant was run with.
+    """
+    judged = [variant.verdict is not None for variant in study.variants if variant.role == "candidate"]
+    codes = [Exit.DONE]
+    if study.recommendation is not None and study.recommendation.chosen is None and any(judged):
+        codes.append(Exit.NOT_MET)
+    run = {one.condition.isa for v in study.variants for one in v.comparisons if v.device == "cpu"}
+    on_cpu = any(v.device == "cpu" for v in study.variants if v.role == "candidate")
+    if on_cpu and study.config.get("isa_named", True) and not run.issuperset(study.config.get("isa", ())):
+        codes.append(Exit.PARTIAL)
+    lost = any(part.failed for variant in study.variants for part in variant.not_run)
+    if any(one.code == "lost-part" for one in study.warnings):
+        codes.append(Exit.PARTIAL)
+    if lost or not judged or not all(judged) or any(variant.status != "measured" for variant in study.variants):
+        codes.append(Exit.PARTIAL)
+    if explains(study.config) and any(v.verdict in EXPLAINED and v.origins is None for v in study.variants):
+        codes.append(Exit.PARTIAL)
+    return worst(*codes)
