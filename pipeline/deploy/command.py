@@ -30,7 +30,7 @@ from isobatch.pipeline.workers.pool import Workers
 
 FEWEST_IMAGES = 4
 _COMPARED = 256  # images of a set up to which all of its singles are run again
-_ALL_IMAGES = "all-images.npy"
+_ALL_IMAGES = "images-all.npy"
 _SEED = 42069
 
 Say = Callable[[str], None]
