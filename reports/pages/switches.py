@@ -82,6 +82,6 @@ def _scope(report: SwitchesReport) -> str:
     )
     return (
         f"{report.model} with {report.weights} weights; N = {numbers.batch_sizes(report.batch_sizes)}; "
-        f"{numbers.number_of(report.threads, 'thread')}; {report.environment.cpu}; {versions}. Evidence for this scope, "
-        "not a proof beyond it."
+        f"{numbers.number_of(report.threads, 'thread')}; {report.environment.cpu}; {versions}. Evidence for this "
+        "scope, not a proof beyond it."
     )

@@ -36,7 +36,7 @@ from isobatch.pipeline.workers.wire import artifact_json
 _HOLD = "isobatch.pipeline.tools.switches.in_worker:hold"
 _CONTEST = "isobatch.pipeline.tools.switches.in_worker:contest_switched"
 _ROUNDS = LOOKS[0]  # of calls in turn, at each N
-_PRICE_S = 20.0  # for each switch and N
+_PRICE_S = 10.0  # for each switch and N
 _TURN_S = 60.0
 AS_SHIPPED = Switch("as shipped", ())
 
