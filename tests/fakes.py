@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from isobatch.pipeline.evidence.evidence import Evidence, Pass, differing_rows
+from isobatch.pipeline.evidence.evidence import Evidence, Pass, kept_rows
 from isobatch.pipeline.evidence.plan import plan_passes
 from isobatch.pipeline.records.study import Condition
 
@@ -124,9 +124,7 @@ def run(
     rows = {}
     for chosen in planned:
         if chosen.kind != "singles":
-            outputs = _through(network, chosen, round_)
-            index = differing_rows(singles[np.asarray(chosen.images) - alone[0]], outputs)
-            rows[chosen.id] = (index, outputs[index])
+            rows[chosen.id] = kept_rows(singles, alone[0], chosen, _through(network, chosen, round_))
     call_s = {chosen.id: (0.01,) * ((chosen.stop - chosen.start) // chosen.batch_size) for chosen in planned}
     return Evidence("fake", inputs, round_, singles, planned, rows, call_s, {}, clip_shares, 0, {})
 
@@ -137,6 +135,8 @@ def _through(network: Network, chosen: Pass, round_: int) -> NDArray[Any]:
         batch = list(range(start, start + chosen.batch_size))
         if chosen.kind == "position":
             kept.append(np.roll(network([*batch[-1:], *batch[:-1]], round_), -1, axis=0))
+        elif chosen.kind == "copies":
+            kept.append(network(batch[:1] * chosen.batch_size, round_))
         elif chosen.kind == "neighbours":
             kept.append(network([*batch[:-1], OUTLIER], round_)[:-1])
         else:

@@ -204,10 +204,10 @@ GRAPHS: dict[str, tuple[Spoil, str]] = {
             (graphs.unknown_operator, "nearest: 'Relu'"),
             (graphs.custom_domain, "custom domain"),
             (graphs.future_opset, "opset 9999"),
-            (graphs.fixed_batch, "batch axis of 'images' is fixed at 1"),
-            (graphs.half_input, "FLOAT16"),
+            (graphs.switch, "a switch for all images"),
+            (graphs.text, "is STRING"),
             (graphs.dangling_input, "nowhere"),
-            (graphs.channels_last, "NHWC"),
+            (graphs.zero_axis, "has length 0"),
         )
     },
 }

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -13,15 +15,20 @@ from onnxruntime.quantization import QuantFormat, QuantType, quantize_dynamic, q
 from onnxruntime.transformers.float16 import convert_float_to_float16
 
 from isobatch.models.ort.calibration import RANGES_FILE, calibrated, prepared
+from isobatch.models.ort.check_user_file import OnnxError
 from isobatch.models.ort.clipping import WATCHED_FILE
 from isobatch.models.ort.export import exported
-from isobatch.models.ort.graph import weight_layers
+from isobatch.models.ort.graph import quantized_nodes, weight_layers
+from isobatch.models.ort.interface import last_nodes
 from isobatch.models.ort.saturation import saturating_operators
-from isobatch.models.ort.session import MODEL_FILE
+from isobatch.models.ort.session import MODEL_FILE, open_session
+from isobatch.models.shared.regular_files import Altered
 from isobatch.models.spec.artifact_cache import BuildRequest
 from isobatch.models.spec.words import Artifact, Json, Manifest, VariantSpec, VariantUnavailable
 
-_PER_CHANNEL_OPSET, _DYNAMIC_OPSET, _ADVISED_OPSET = 13, 11, 17  # below 13 DequantizeLinear has no axis
+ENOUGH_IMAGES = 32
+"""Calibration images from which on nobody is asked for more: as many as a study takes of a large set."""
+
 _FP16_TINIEST, _FP16_LARGEST = 5.96e-08, 65504.0  # the converter's own limits
 
 
@@ -38,7 +45,9 @@ def build_fp16(spec: VariantSpec, request: BuildRequest, folder: Path) -> Manife
     model = onnx.load_model(source.folder / MODEL_FILE)
     _require_float(model, spec)
     notes = _clamped(model)
-    half = convert_float_to_float16(model, keep_io_types=[model.graph.input[0].name])
+    with _in_one_sentence(spec, "onnxruntime's float16 converter"):
+        half = convert_float_to_float16(model, keep_io_types=[value.name for value in model.graph.input])
+        open_session(half.SerializeToString(), 1, quiet=True)
     onnx.save(half, folder / MODEL_FILE)
     return _manifest(source, folder, spec.recipe, notes)
 
@@ -49,8 +58,9 @@ def build_static(spec: VariantSpec, request: BuildRequest, folder: Path) -> Mani
     Beside ``model.onnx`` stands its watched twin, which is not deployed; see ``ort_clipping``.
     """
     source = exported(request)
-    _require_float(onnx.load_model(source.folder / MODEL_FILE), spec, _PER_CHANNEL_OPSET)
-    graph = prepared(request, source)
+    _require_float(onnx.load_model(source.folder / MODEL_FILE), spec)
+    with _in_one_sentence(spec, "onnxruntime's preparation for quantizing"):
+        graph = prepared(request, source)
     ranges = calibrated(request, graph)
     reduce_range = "QLinearConv" in saturating_operators()
     float_logits = {"OpTypesToExcludeOutputQuantization": ["Gemm"]} if spec.recipe["logits"] == "float32" else {}
@@ -59,19 +69,25 @@ def build_static(spec: VariantSpec, request: BuildRequest, folder: Path) -> Mani
         WATCHED_FILE: (QuantFormat.QDQ, {**float_logits, "QDQKeepRemovableActivations": True}),
     }
     request.say(f"quantizing {spec.name}")
-    for name, (form, options) in twins.items():
-        quantize_static(
-            onnx.load_model(graph.folder / MODEL_FILE),  # anew: the quantizers change it
-            folder / name,
-            quant_format=form,
-            activation_type=QuantType.QUInt8,
-            weight_type=QuantType.QInt8,
-            per_channel=True,
-            reduce_range=reduce_range,
-            calibration_cache_path=ranges.folder / RANGES_FILE,
-            extra_options=options,
-        )
-    return _manifest(source, folder, {**spec.recipe, **ranges.manifest.recipe, "reduce_range": reduce_range})
+    with _in_one_sentence(spec, "onnxruntime's static quantizer"):
+        for name, (form, options) in twins.items():
+            model = onnx.load_model(graph.folder / MODEL_FILE)  # anew: the quantizers change it
+            quantize_static(
+                model,
+                folder / name,
+                quant_format=form,
+                activation_type=QuantType.QUInt8,
+                weight_type=QuantType.QInt8,
+                per_channel=True,
+                reduce_range=reduce_range,
+                calibration_cache_path=ranges.folder / RANGES_FILE,
+                nodes_to_exclude=_in_float(model, ranges.manifest.recipe["masks"]),
+                extra_options=options,
+            )
+        open_session(folder / MODEL_FILE, 1, quiet=True)
+    found = {name: value for name, value in ranges.manifest.recipe.items() if name != "masks" or value}
+    recipe = {**spec.recipe, **found, "reduce_range": reduce_range}
+    return _manifest(source, folder, recipe, (*graph.manifest.notes, *_calibration_notes(request)))
 
 
 def build_dynamic(spec: VariantSpec, request: BuildRequest, folder: Path) -> Manifest:
@@ -80,27 +96,62 @@ def build_dynamic(spec: VariantSpec, request: BuildRequest, folder: Path) -> Man
     Weights are uint8: onnxruntime 1.32 runs ConvInteger with int8 weights at half that speed here.
     """
     source = exported(request)
-    _require_float(onnx.load_model(source.folder / MODEL_FILE), spec, _DYNAMIC_OPSET)
-    model = onnx.load_model(prepared(request, source).folder / MODEL_FILE)
+    _require_float(onnx.load_model(source.folder / MODEL_FILE), spec)
     reduce_range = "ConvInteger" in saturating_operators()
-    request.say(f"quantizing {spec.name}")
-    quantize_dynamic(model, folder / MODEL_FILE, weight_type=QuantType.QUInt8, reduce_range=reduce_range)
-    return _manifest(source, folder, {**spec.recipe, "reduce_range": reduce_range})
+    with _in_one_sentence(spec, "onnxruntime's dynamic quantizer"):
+        graph = prepared(request, source)
+        request.say(f"quantizing {spec.name}")
+        model = onnx.load_model(graph.folder / MODEL_FILE)
+        quantize_dynamic(model, folder / MODEL_FILE, weight_type=QuantType.QUInt8, reduce_range=reduce_range)
+        open_session(folder / MODEL_FILE, 1, quiet=True)
+    return _manifest(source, folder, {**spec.recipe, "reduce_range": reduce_range}, graph.manifest.notes)
 
 
-def _require_float(model: onnx.ModelProto, spec: VariantSpec, opset: int = 1) -> None:
-    """Raise VariantUnavailable unless the weight layers are float32 and the graph's opset is at least that."""
+@contextmanager
+def _in_one_sentence(spec: VariantSpec, what: str) -> Iterator[None]:
+    """Say in one sentence why a converter of onnxruntime cannot make this variant, whatever it raised."""
+    try:
+        yield
+    except (VariantUnavailable, OnnxError, Altered, MemoryError):
+        raise
+    except Exception as error:  # the converters' exceptions share no base class, and a session's name inner codes
+        why = " ".join(str(error).split())
+        where = next((f" at {name!r}" for name in re.findall(r"[Nn]ode:? ?\(?'?([\w./:-]+)", why)), "")
+        raise VariantUnavailable(
+            f"{what} cannot make {spec.name} from this graph{where} ({type(error).__name__})",
+            "measure the file as it is with --variants ort-fp32, or export the network again with a newer exporter",
+        ) from error
+
+
+def _in_float(model: onnx.ModelProto, masks: Sequence[str]) -> list[str]:
+    """The nodes that stay in float: Softmax and Sigmoid that make the outputs, and what reads or writes a mask.
+
+    Answers on a grid of 1/256 say little; a tensor with -infinity has no scale.
+    """
+    last = [node.name for node in last_nodes(model).values() if node.op_type in ("Softmax", "LogSoftmax", "Sigmoid")]
+    return last + [node.name for node in model.graph.node if {*node.input, *node.output}.intersection(masks)]
+
+
+def _calibration_notes(request: BuildRequest) -> tuple[str, ...]:
+    images = request.calibration
+    if images is None:
+        return ()
+    few = f": few, and {ENOUGH_IMAGES} or more would be better" if len(images) < ENOUGH_IMAGES else ""
+    return (f"its scales rest on {len(images)} calibration images of {images.name}{few}",)
+
+
+def _require_float(model: onnx.ModelProto, spec: VariantSpec) -> None:
+    """Raise VariantUnavailable unless nothing is quantized and the weight layers are float32."""
+    if count := quantized_nodes(model):
+        raise VariantUnavailable(
+            f"the file is quantized already ({count} quantizing nodes), and {spec.name} is made from a float32 graph",
+            "give the float32 file that it was made from; ort-fp32 runs this one as it is, int8 as given",
+        )
     other = sorted({layer.stored for layer in weight_layers(model)} - {"fp32"})
     if other:
         raise VariantUnavailable(
             f"the graph holds {' and '.join(other)} weights already, and {spec.name} is made from a float32 graph",
             "give the float32 file that it was made from; ort-fp32 runs this one as it is",
-        )
-    found = next(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
-    if found < opset:
-        raise VariantUnavailable(
-            f"the graph has opset {found}, and the quantizer of {spec.name} needs {opset}",
-            f"export it with opset_version={max(opset, _ADVISED_OPSET)}, or raise it with onnx.version_converter",
         )
 
 

@@ -8,15 +8,18 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnx.version_converter
 from numpy.typing import NDArray
 from onnxruntime.quantization.calibrate import CalibrationMethod, TensorsData, save_tensors_data
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
-from isobatch.models.ort.session import MODEL_FILE, input_name, open_session
+from isobatch.models.ort.calls import feed
+from isobatch.models.ort.session import MODEL_FILE, open_session
 from isobatch.models.spec.artifact_cache import BuildRequest
 from isobatch.models.spec.images import Images
 from isobatch.models.spec.words import Artifact, Manifest
 
+QUANTIZED_OPSET, ADVISED_OPSET = 13, 17
 RANGES_FILE = "ranges.json"
 OBSERVER = "min and max over the calibration images, one at a time"
 
@@ -26,9 +29,19 @@ def prepared(request: BuildRequest, source: Artifact) -> Artifact:
     fields = {"artifact": "onnx-prepared", "source": source.key, "onnxruntime": version("onnxruntime")}
 
     def build(folder: Path) -> Manifest:
+        model = onnx.load_model(source.folder / MODEL_FILE)
+        opset = next(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
+        notes: tuple[str, ...] = ()
+        if opset < QUANTIZED_OPSET:  # below it DequantizeLinear has no axis
+            model = onnx.version_converter.convert_version(model, ADVISED_OPSET)
+            notes = (
+                f"raised from opset {opset} to {ADVISED_OPSET} (onnx.version_converter), as the quantizers need it",
+            )
+        onnx.save(model, folder / "raised.onnx")
         # symbolic shape inference is for transformers with computed shapes; it costs 3 s and adds nothing here
-        quant_pre_process(source.folder / MODEL_FILE, folder / MODEL_FILE, skip_symbolic_shape=True)
-        return Manifest(recipe={}, size_bytes=(folder / MODEL_FILE).stat().st_size)
+        quant_pre_process(folder / "raised.onnx", folder / MODEL_FILE, skip_symbolic_shape=True)
+        (folder / "raised.onnx").unlink()
+        return Manifest(recipe={}, size_bytes=(folder / MODEL_FILE).stat().st_size, notes=notes)
 
     return request.cache.get(fields, build)
 
@@ -45,16 +58,17 @@ def calibrated(request: BuildRequest, graph: Artifact) -> Artifact:
         "artifact": "onnx-ranges",
         "graph": graph.key,
         "observer": OBSERVER,
-        "images": [images.sha256, *images.shape, images.dtype, *images.mean, *images.std],
+        "images": [images.seen_sha256, *images.shape, images.dtype],
         "onnxruntime": version("onnxruntime"),
     }
 
     def build(folder: Path) -> Manifest:
         request.say(f"calibrating onnxruntime on {len(images)} images of {images.name}")
         ranges = observe(graph.folder / MODEL_FILE, images)
+        apart = sorted(masks_of(onnx.load_model(graph.folder / MODEL_FILE)) - ranges.keys())
         data = TensorsData(CalibrationMethod.MinMax, {name: (low, high) for name, (low, high) in ranges.items()})
         save_tensors_data(data, folder / RANGES_FILE)
-        return Manifest(recipe={"observer": OBSERVER, "images": len(images)}, size_bytes=0)
+        return Manifest(recipe={"observer": OBSERVER, "images": len(images), "masks": apart}, size_bytes=0)
 
     return request.cache.get(fields, build)
 
@@ -62,31 +76,47 @@ def calibrated(request: BuildRequest, graph: Artifact) -> Artifact:
 def observe(path: Path, images: Images) -> dict[str, tuple[NDArray[np.float32], NDArray[np.float32]]]:
     """Per float tensor of this graph its smallest and largest value, each float32 [1], over all images.
 
+    Tensors in which a mask holds -infinity are left out: they stay in float.
+
     One image at a time: the ranges are those of singles, and memory does not grow with the set.
     """
     model = onnx.load_model(path)
     names = _tap(model)
     session = open_session(model.SerializeToString(), threads=len(os.sched_getaffinity(0)))
-    feed = input_name(session)
+    names_in = [value.name for value in session.get_inputs()]
     outputs = [f"{name}/{end}" for end in ("min", "max") for name in names]
+    masks = masks_of(model)
+    masked = np.array([name in masks for name in names])
     lows, highs = np.full(len(names), np.inf, np.float32), np.full(len(names), -np.inf, np.float32)
     for index in range(len(images)):
-        seen = np.array(session.run(outputs, {feed: images.read(index, index + 1)}), np.float32).reshape(2, -1)
+        seen = np.array(session.run(outputs, feed(names_in, images.read(index, index + 1))), np.float32).reshape(2, -1)
         lows, highs = np.minimum(lows, seen[0]), np.maximum(highs, seen[1])  # both keep NaN
-        if not np.isfinite([lows, highs]).all():
-            worst = names[int(np.flatnonzero(~np.isfinite(lows + highs))[0])]
+        infinite = np.isneginf(lows) & masked & ~np.isnan(highs)  # what a mask hides has no scale, and needs none
+        if not (np.isfinite([lows, highs]).all(axis=0) | infinite).all():
+            worst = names[int(np.flatnonzero(~np.isfinite(lows + highs) & ~infinite)[0])]
             raise ValueError(
                 f"tensor {worst!r} is not finite for image {index} of {images.name!r}, so it has no int8 scale; "
                 "check the weights and the normalisation of the images"
             )
-    return {name: (lows[i : i + 1], highs[i : i + 1]) for i, name in enumerate(names)}
+    seen_finite = np.isfinite(lows) & np.isfinite(highs)
+    return {name: (lows[i : i + 1], highs[i : i + 1]) for i, name in enumerate(names) if seen_finite[i]}
+
+
+def masks_of(model: onnx.ModelProto) -> set[str]:
+    """The tensors that an attention mask may fill with -infinity: what Where gives, and sums and shapes made of it."""
+    found: set[str] = set()
+    for node in model.graph.node:
+        carries = node.op_type in ("Add", "Unsqueeze", "Expand", "Reshape", "Identity", "Transpose", "Squeeze")
+        if node.op_type == "Where" or (carries and found.intersection(node.input)):
+            found.update(node.output)
+    return found
 
 
 def _tap(model: onnx.ModelProto) -> list[str]:
     """Add the extremes of every float tensor as outputs ``NAME/min`` and ``NAME/max``; the names."""
     graph = model.graph
     types = {value.name: value.type.tensor_type.elem_type for value in (*graph.input, *graph.value_info, *graph.output)}
-    tensors = [graph.input[0].name, *(name for node in graph.node for name in node.output)]
+    tensors = [*(value.name for value in graph.input), *(name for node in graph.node for name in node.output)]
     names = [name for name in tensors if types.get(name) == onnx.TensorProto.FLOAT]
     for name in names:
         for end, operator in (("min", "ReduceMin"), ("max", "ReduceMax")):

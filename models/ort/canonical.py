@@ -18,8 +18,9 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 from onnx import AttributeProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
+from isobatch.models.ort.calls import call
 from isobatch.models.ort.layers import GraphLayer
-from isobatch.models.ort.session import MODEL_FILE, input_name, open_session
+from isobatch.models.ort.session import MODEL_FILE, open_session
 from isobatch.models.ort.watch import WatchedGraph
 from isobatch.models.spec.runner import WHOLE, Canonical, Runner
 from isobatch.models.spec.words import Effective, Json, VariantUnavailable
@@ -53,11 +54,10 @@ class CanonicalOrtRunner:
         self._session = None
 
     def run(self, images: NDArray[np.float32]) -> NDArray[Any]:
-        """Logits [n, classes] of images [n, 3, h, w], in the graph's own output type."""
+        """One row of outputs an image (``calls.side_by_side``), in the graph's own output type."""
         if self._session is None:
             raise RuntimeError("this runner has no session: use it inside its `with` block")
-        (logits,) = self._session.run(None, {input_name(self._session): images})
-        return np.array(logits)
+        return call(self._session, images)
 
     def write(self, folder: Path, examples: NDArray[np.float32]) -> dict[str, Json]:
         """Write the graph as an ONNX file, and say whether it is to be optimised on loading."""

@@ -13,11 +13,22 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from isobatch.models.ort.external_data import LIMIT_BYTES as LIMIT_BYTES
 from isobatch.models.ort.external_data import OnnxError as OnnxError  # with the check that raises it
 from isobatch.models.ort.external_data import find_messages, take_in
+from isobatch.models.ort.freed import same_when_freed, shapes_of_a_call
+from isobatch.models.ort.interface import (
+    fixed_batch,
+    free_batch,
+    inputs_of,
+    last_operators,
+    real_inputs,
+    tidy_free_axes,
+)
 from isobatch.models.ort.session import open_session
 from isobatch.models.shared.regular_files import Altered, read_regular
+from isobatch.models.spec.interface import Input
 
 _BUILT_IN_DOMAINS = {"", "ai.onnx", "ai.onnx.ml", "com.microsoft"}
 _RE_EXPORT = "export it again with torch.onnx.export(..., dynamic_shapes=({0: 'n', 2: 'h', 3: 'w'},))"
+_TYPES = ("FLOAT", "FLOAT16", "DOUBLE", "UINT8", "INT8", "UINT16", "INT16", "INT32", "INT64", "BOOL")
 
 
 @dataclass(frozen=True)
@@ -29,16 +40,18 @@ class CheckedModel:
     height: int | None
     width: int | None
     notes: tuple[str, ...] = ()  # what the user should know of it
+    inputs: tuple[Input, ...] = ()
 
     @property
     def num_classes(self) -> int | None:
-        """The length of a row of logits, None where the graph leaves it free."""
-        classes: int = self.model.graph.output[0].type.tensor_type.shape.dim[1].dim_value
-        return classes or None
+        """The length of a row of logits, None where the graph does not say it, or where the output is no such row."""
+        tensor = self.model.graph.output[0].type.tensor_type
+        rest = [axis.dim_value for axis in tensor.shape.dim[1:]] if tensor.HasField("shape") else []
+        return (rest[0] or None) if len(rest) == 1 else None
 
 
 def check_onnx(path: Path, sha256: str | None = None) -> CheckedModel:
-    """The model in this file, if it is an intact image classifier that needs nothing from outside its folder.
+    """The model in this file, if it is intact, takes a batch and needs nothing from outside its folder.
 
     Reads the file and its external data once: what is hashed is what is in the model. Writes nothing. Raises OnnxError
     on anything else; Altered where the file does not have the given ``sha256``, that of an earlier check.
@@ -50,11 +63,22 @@ def check_onnx(path: Path, sha256: str | None = None) -> CheckedModel:
     model = _parse(content, path)
     external = take_in(model, path)
     _check_operators(model, path)
+    if zero := tidy_free_axes(model):
+        raise OnnxError(
+            f"{path}: an axis of {zero[0]!r} has length 0, which holds nothing; a free axis is left unset: "
+            "for axis in value.type.tensor_type.shape.dim: axis.HasField('dim_value') and axis.dim_value == 0 and "
+            "axis.Clear(), for each value of model.graph.input and model.graph.output"
+        )
+    unread = _drop_unread(model)
+    _check_interface(model, path)
+    learnt = _learn_output_shapes(model)
     _check_validity(model, path)
-    height, width = _check_interface(model, path)
+    model, freed = _with_free_batch(model, path)
     if external:
         digest = hashlib.sha256("".join([digest, *external]).encode()).hexdigest()
-    return CheckedModel(model, digest, height, width, _notes(model))
+    inputs = tuple(inputs_of(model))
+    height, width = inputs[0].sides
+    return CheckedModel(model, digest, height, width, (*learnt, *unread, *freed, *_notes(model)), inputs)
 
 
 def _read(path: Path) -> bytes:
@@ -121,54 +145,94 @@ def _check_validity(model: onnx.ModelProto, path: Path) -> None:
         raise OnnxError(f"onnxruntime cannot run {path}: {error}; export it for an older opset") from error
 
 
-def _check_interface(model: onnx.ModelProto, path: Path) -> tuple[int | None, int | None]:
-    """The fixed height and width of the input, None where free."""
-    weights = {tensor.name for tensor in model.graph.initializer}
-    inputs = [value for value in model.graph.input if value.name not in weights]
-    if len(inputs) != 1 or len(model.graph.output) != 1:
-        raise OnnxError(
-            f"{path} has inputs {[value.name for value in inputs]} and outputs "
-            f"{[value.name for value in model.graph.output]}; a classifier has one each: images in, logits out"
-        )
-    image, logits = inputs[0], model.graph.output[0]
-    if not any(logits.name in node.output for node in model.graph.node):
-        kind = "the input itself" if logits.name == image.name else "a stored tensor"
-        raise OnnxError(
-            f"{path}: the output {logits.name!r} is {kind}: no operator computes it, so it tells nothing of an image; "
-            "export the network again with its logits as output"
-        )
-    for value, role, rank in ((image, "input [n, 3, height, width]", 4), (logits, "output [n, classes]", 2)):
+def _learn_output_shapes(model: onnx.ModelProto) -> tuple[str, ...]:
+    """Give outputs without a shape the one that a call has, the batch free; a note where there were any."""
+    bare = [value for value in model.graph.output if not value.type.tensor_type.HasField("shape")]
+    if not bare:
+        return ()
+    try:
+        shapes = shapes_of_a_call(model)
+    except Exception:  # what is wrong with the graph is said by the checks that follow
+        return ()
+    for value in bare:
+        for number, length in enumerate(shapes[value.name]):
+            axis = value.type.tensor_type.shape.dim.add()
+            if number:
+                axis.dim_value = length
+    return (f"the shape of its output {', '.join(repr(value.name) for value in bare)} was learnt from a call",)
+
+
+def _check_interface(model: onnx.ModelProto, path: Path) -> None:
+    """Raise OnnxError unless arrays go in, with the batch on their first axis, and something computed comes out."""
+    inputs = real_inputs(model)
+    if not inputs:
+        raise OnnxError(f"{path} has no input, so it tells nothing of an image: export it with its input")
+    for value in model.graph.output:
+        if not any(value.name in node.output for node in model.graph.node):
+            kind = "the input itself" if value.name in {one.name for one in inputs} else "a stored tensor"
+            raise OnnxError(
+                f"{path}: the output {value.name!r} is {kind}: no operator computes it, so it tells nothing of an "
+                "image; export the network again with its logits as output"
+            )
+    for value in inputs:
         tensor = value.type.tensor_type
-        if tensor.elem_type != onnx.TensorProto.FLOAT:
-            kind = onnx.TensorProto.DataType.Name(tensor.elem_type)
-            raise OnnxError(f"{path}: {value.name!r} is {kind}, but the {role} must be FLOAT; export it in float32")
-        if not tensor.HasField("shape") or len(tensor.shape.dim) != rank:
-            found = len(tensor.shape.dim) if tensor.HasField("shape") else "unknown"
+        kind = onnx.TensorProto.DataType.Name(tensor.elem_type) if value.type.HasField("tensor_type") else "no tensor"
+        if kind not in _TYPES:
+            raise OnnxError(f"{path}: {value.name!r} is {kind}; inputs are {', '.join(_TYPES)}: export it as one")
+        if not tensor.HasField("shape"):
             raise OnnxError(
-                f"{path}: {value.name!r} has rank {found}, but the {role} has {rank}; export the logits alone"
+                f"{path}: the shape of {value.name!r} is unknown, and the batch is its first axis; export it again "
+                "with shapes, or set it with onnx.helper.make_tensor_value_info"
             )
-        if fixed := tensor.shape.dim[0].dim_value:
+        if not tensor.shape.dim:
             raise OnnxError(
-                f"{path}: the batch axis of {value.name!r} is fixed at {fixed}, and batch sizes are what is "
-                f"compared; {_RE_EXPORT}"
+                f"{path}: {value.name!r} is one value without a batch axis, a switch for all images; store it in the "
+                "graph: model.graph.initializer.append(onnx.numpy_helper.from_array(numpy.array(False), "
+                f"{value.name!r}))"
             )
-    _, channels, height, width = (dim.dim_value or None for dim in image.type.tensor_type.shape.dim)
-    if channels != 3:
-        layout = " (the 3 at the end looks like NHWC)" if width == 3 else ""
-        remedy = (
-            "add a Transpose in front or export it in that layout"
-            if width == 3
-            else "export it with 3 channels; of a network for grey images, repeat its first weight over 3 and divide it"
-        )
-        raise OnnxError(
-            f"{path}: axis 1 of {image.name!r} is {channels or 'free'}{layout}, but images come as NCHW with 3 "
-            f"channels; {remedy}"
-        )
-    return height, width
+
+
+def _drop_unread(model: onnx.ModelProto) -> tuple[str, ...]:
+    """Take out inputs that no node reads, as long as one is left; a note where there were any."""
+    read = {name for node in find_messages(model, onnx.NodeProto) for name in node.input}
+    unread = [value for value in real_inputs(model) if value.name not in read]
+    if not unread or len(unread) == len(real_inputs(model)):
+        return ()
+    for value in unread:
+        model.graph.input.remove(value)
+    return (f"nothing reads its input {', '.join(repr(value.name) for value in unread)}, which is left out",)
+
+
+def _with_free_batch(model: onnx.ModelProto, path: Path) -> tuple[onnx.ModelProto, tuple[str, ...]]:
+    """The model with a free first axis, proved by running it where it was fixed; a note where it was.
+
+    Raises OnnxError where the number is inside the graph as well.
+    """
+    size = fixed_batch(model)
+    freed = free_batch(model)
+    if size is None:
+        return freed, ()
+    failure: Exception | None = None
+    for reshapes in (False, True):
+        try:
+            freed = free_batch(model, reshapes)
+            if same_when_freed(model, freed, size):
+                how = "its axis, and what Reshape nodes hold of it," if reshapes else "its axis"
+                return freed, (
+                    f"its batch was fixed at {size}: {how} was freed (onnx.tools.update_model_dims), and it gives the "
+                    f"bytes of the file at N = {size}",
+                )
+        except Exception as error:  # onnxruntime's exceptions share no public base class
+            failure = failure or error
+    raise OnnxError(
+        f"{path}: its batch of {size} is baked into the graph, and batch sizes are what is compared; freeing the axis "
+        f"does not help ({failure or 'the outputs change'}): {_RE_EXPORT}"
+    )
 
 
 def _notes(model: onnx.ModelProto) -> tuple[str, ...]:
-    last = next(node for node in reversed(model.graph.node) if model.graph.output[0].name in node.output)
-    if last.op_type not in ("Softmax", "LogSoftmax"):
+    last = last_operators(model)
+    squashed = [kind for kind in last.values() if kind in ("Softmax", "LogSoftmax", "Sigmoid")]
+    if not squashed:
         return ()
-    return (f"its output comes from {last.op_type}, so margins and noise are not those of logits",)
+    return (f"its output comes from {squashed[0]}, so margins and noise are not those of logits",)

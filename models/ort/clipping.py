@@ -12,7 +12,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, numpy_helper
 
-from isobatch.models.ort.session import input_name, open_session
+from isobatch.models.ort.calls import feed
+from isobatch.models.ort.session import open_session
 
 WATCHED_FILE = "watched.onnx"
 """The QDQ form of a static quantization with its ReLU and Clip nodes kept, beside the deployed ``model.onnx``.
@@ -32,8 +33,8 @@ class _Watched:
     high: float
 
 
-def clip_shares(path: Path, images: NDArray[np.float32], threads: int) -> dict[str, float]:
-    """Per quantized layer of this watched graph the share (0 to 1) of its activations lost beyond the int8 range.
+def clip_counts(path: Path, images: NDArray[np.float32], threads: int) -> dict[str, tuple[int, int]]:
+    """Per quantized layer of this watched graph how many activations are lost beyond the int8 range, of how many.
 
     Lost: more than one step outside. A value at a limit is not lost, for the limits are values that the calibration
     saw, such as a white background; nor is one that ReLU or Clip replaces anyway.
@@ -45,14 +46,14 @@ def clip_shares(path: Path, images: NDArray[np.float32], threads: int) -> dict[s
         if item.tensor not in seen:
             model.graph.output.append(onnx.helper.make_tensor_value_info(item.tensor, onnx.TensorProto.FLOAT, None))
     session = open_session(model.SerializeToString(), threads)
-    feed, outputs = input_name(session), [item.tensor for item in watched]
+    names, outputs = [value.name for value in session.get_inputs()], [item.tensor for item in watched]
     lost, total = Counter[str](), Counter[str]()
     for index in range(len(images)):
-        values = session.run(outputs, {feed: images[index : index + 1]})
+        values = session.run(outputs, feed(names, images[index : index + 1]))
         for item, value in zip(watched, values, strict=True):
             lost[item.layer] += int(np.count_nonzero((value < item.low) | (value > item.high)))
             total[item.layer] += value.size
-    return {layer: lost[layer] / total[layer] for layer in total}
+    return {layer: (lost[layer], total[layer]) for layer in total}
 
 
 def _watched(model: ModelProto) -> list[_Watched]:

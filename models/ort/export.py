@@ -15,10 +15,12 @@ import onnx
 from numpy.typing import NDArray
 
 from isobatch.models.ort.check_user_file import LIMIT_BYTES, CheckedModel, OnnxError, check_onnx
-from isobatch.models.ort.graph import weight_layers
-from isobatch.models.ort.session import MODEL_FILE, input_name, open_session
+from isobatch.models.ort.graph import quantized_nodes, weight_layers
+from isobatch.models.ort.session import MODEL_FILE, open_session
+from isobatch.models.shared.time_limit import TimeLimit, time_limit
 from isobatch.models.spec.artifact_cache import BuildRequest
 from isobatch.models.spec.words import USERS_FILE, Artifact, Json, Manifest, Network, VariantUnavailable
+from isobatch.models.weights.model_name import channels_of
 
 if TYPE_CHECKING:
     import torch
@@ -30,6 +32,11 @@ _SIZES: tuple[tuple[int, int], ...] = (
 _TOLERANCE = 1e-3  # of the largest |logit|: rounding stays below 1e-5 of it, a wrong graph is far off
 _TIMES, _MOST = 4.0, 0.25  # of a network that amplifies its own rounding: so many times that, and at most this
 _AXES = ({0: "n", 2: "height", 3: "width"}, {0: "n"})  # the second for networks bound to one image size
+_LIMITS_S = (90.0, 300.0)  # for either: of some networks torch seeks free sizes without an end
+
+
+class ExportError(OnnxError):
+    """No correct ONNX graph could be made of a network: what another variant would try is the same."""
 
 
 def exported(request: BuildRequest) -> Artifact:
@@ -43,39 +50,22 @@ def exported(request: BuildRequest) -> Artifact:
     if network.onnx_path is not None:
         checked = check_onnx(Path(network.onnx_path), network.onnx_sha256)
         fields |= {"artifact": "onnx-file", "onnx_sha256": checked.sha256}
-        return request.cache.get(fields, lambda folder: _adopt(checked, network.size, folder))
+        return request.cache.get(fields, lambda folder: _adopt(checked, folder))
     fields |= {"artifact": "onnx-export", "model": network.model, "weights_sha256": network.weights_sha256}
     fields |= {name: version(name) for name in ("torch", "torchvision", "onnxscript")}
     return request.cache.get(fields, lambda folder: _export(network, request.say, folder))
 
 
-def refusal(path: Path, height: int, width: int, sha256: str | None = None, called: str | None = None) -> str | None:
-    """Why the user's graph gives no row each for images of that size, alone and together; None where it does.
-
-    ``sha256``: of the file when it was checked; ``called``: its name for the user. Raises OnnxError where the file is
-    not one to be run at all, Altered where it is another one than was checked.
-    """
-    checked = check_onnx(path, sha256)
-    if (checked.height or height, checked.width or width) != (height, width):
-        return f"its input is fixed at {checked.height or 'any'} x {checked.width or 'any'}"
-    try:
-        _run_alone_and_together(checked.model.SerializeToString(), called or path.name, (height, width))
-    except OnnxError as error:
-        return str(error)
-    return None
-
-
-def _adopt(checked: CheckedModel, size: tuple[int, int], folder: Path) -> Manifest:
+def _adopt(checked: CheckedModel, folder: Path) -> Manifest:
     graph = checked.model.graph
     weights = {tensor.name for tensor in graph.initializer}
     for value in [value for value in graph.input if value.name in weights]:
         graph.input.remove(value)  # files of IR version 3 list them; the converters take the first input for the images
     checked.model.ir_version = max(checked.model.ir_version, 4)
     onnx.save(checked.model, folder / MODEL_FILE)
-    height, width = size
-    tried = checked.height or height, checked.width or width
-    _run_alone_and_together(folder / MODEL_FILE, MODEL_FILE, tried)
-    return _manifest(checked.model, {"exporter": USERS_FILE})
+    quantized = quantized_nodes(checked.model)
+    notes = [f"int8 as given: the file holds {quantized} quantizing nodes, and runs as it is"] if quantized else []
+    return _manifest(checked.model, {"exporter": USERS_FILE} | ({"as_given": "int8"} if quantized else {}), *notes)
 
 
 def _export(network: Network, say: Callable[[str], None], folder: Path) -> Manifest:
@@ -85,22 +75,27 @@ def _export(network: Network, say: Callable[[str], None], folder: Path) -> Manif
 
     say(f"exporting {network.model} to ONNX")
     net = float_network(network)
+    channels = channels_of(network.model)
     size_bytes = sum(tensor.nbytes for tensor in net.state_dict().values())
     if size_bytes > LIMIT_BYTES:
         raise VariantUnavailable(
             f"{network.model} has {size_bytes} bytes of weights, and one ONNX file holds at most {LIMIT_BYTES}",
             "choose a smaller --model, or a torch variant",
         )
-    failure: Exception | None = None
-    for axes in _AXES:
+    failures: list[Exception] = []
+    for axes, limit_s in zip(_AXES, _LIMITS_S, strict=True):
         sizes = _SIZES if len(axes) > 1 else (network.size,)
+        way = "with free height and width" if len(axes) > 1 else f"at {sizes[0][0]} x {sizes[0][1]} only"
+        say(f"{way}, for at most {limit_s:g} s")
         try:
-            model = _trace(net, axes, sizes[0])
+            with time_limit(limit_s):
+                model = _trace(net, axes, sizes[0], channels)
             onnx.save(model, folder / MODEL_FILE)
-            worst = max(_difference(folder / MODEL_FILE, net, size) for size in sizes)
-            own = 0.0 if worst <= _TOLERANCE else max(_own_error(net, size) for size in sizes)
-        except (torch.onnx.errors.OnnxExporterError, OnnxError) as error:
-            failure = error
+            worst = max(_difference(folder / MODEL_FILE, net, size, channels) for size in sizes)
+            own = 0.0 if worst <= _TOLERANCE else max(_own_error(net, size, channels) for size in sizes)
+        except (torch.onnx.errors.OnnxExporterError, OnnxError, TimeLimit) as error:
+            failures.append(OnnxError(f"{way}: {error}") if isinstance(error, TimeLimit) else error)
+            say(f"{way}: failed ({' '.join(str(failures[-1]).split())[:200]})")
             continue
         allowed = max(_TOLERANCE, min(_TIMES * own, _MOST))
         if worst <= allowed:
@@ -110,14 +105,16 @@ def _export(network: Network, say: Callable[[str], None], folder: Path) -> Manif
                 notes.append(f"the network amplifies rounding: its ONNX graph {told} {own:.0e}")
             recipe = {"exporter": "torch.onnx, dynamo", "free_axes": [*axes.values()], "worst_difference": worst}
             return _manifest(model, recipe, *notes)
-        failure = OnnxError(f"its logits differ from torch by {worst:.1e} of the largest, {allowed:.0e} is allowed")
-    raise OnnxError(
-        f"no correct ONNX graph of {network.model} could be made: {failure}; "
+        failures.append(
+            OnnxError(f"its logits differ from torch by {worst:.1e} of the largest, {allowed:.0e} is allowed")
+        )
+    raise ExportError(
+        f"no correct ONNX graph of {network.model} could be made: {failures[-1]}; "
         "compare torch, onnx and onnxscript with requirements.txt"
-    ) from failure
+    ) from failures[-1]
 
 
-def _trace(net: torch.nn.Module, axes: dict[int, str], size: tuple[int, int]) -> onnx.ModelProto:
+def _trace(net: torch.nn.Module, axes: dict[int, str], size: tuple[int, int], channels: int = 3) -> onnx.ModelProto:
     """The graph of this network with these axes free, traced with images of that size."""
     import torch
 
@@ -126,7 +123,7 @@ def _trace(net: torch.nn.Module, axes: dict[int, str], size: tuple[int, int]) ->
         warnings.filterwarnings("ignore", r"`isinstance\(treespec, LeafSpec\)`", FutureWarning)
         program = torch.onnx.export(
             net,
-            (torch.zeros(2, 3, *size),),
+            (torch.zeros(2, channels, *size),),
             input_names=["images"],
             output_names=["logits"],
             dynamo=True,
@@ -154,39 +151,39 @@ def _tidy(model: onnx.ModelProto) -> None:
             taken.add(owners[0])
 
 
-def _difference(path: Path, net: torch.nn.Module, size: tuple[int, int]) -> float:
+def _difference(path: Path, net: torch.nn.Module, size: tuple[int, int], channels: int = 3) -> float:
     """The largest |ONNX - torch| of two random images, each alone and both together, over the largest |torch|."""
     import torch
 
-    images, singles, batched = _run_alone_and_together(path, path.name, size)
+    images, singles, batched = _run_alone_and_together(path, path.name, size, channels)
     with torch.inference_mode():
         expected = net(torch.from_numpy(images)).numpy().astype(np.float64)
     scale = float(np.abs(expected).max()) or 1.0
     return float(np.abs(np.stack([singles, batched]) - expected).max()) / scale
 
 
-def _own_error(net: torch.nn.Module, size: tuple[int, int]) -> float:
+def _own_error(net: torch.nn.Module, size: tuple[int, int], channels: int) -> float:
     """The same of torch in float32 against float64: what rounding alone does in this network."""
     import torch
 
-    images = torch.from_numpy(_random_images(size))
+    images = torch.from_numpy(_random_images(size, channels))
     with torch.inference_mode():
         exact = copy.deepcopy(net).double()(images.double())
         own = torch.stack([net(images), torch.cat([net(images[i : i + 1]) for i in range(2)])])
     return float((own.double() - exact).abs().max()) / (float(exact.abs().max()) or 1.0)
 
 
-def _random_images(size: tuple[int, int]) -> NDArray[np.float32]:
-    return np.random.default_rng(0).standard_normal((2, 3, *size), np.float32)
+def _random_images(size: tuple[int, int], channels: int) -> NDArray[np.float32]:
+    return np.random.default_rng(0).standard_normal((2, channels, *size), np.float32)
 
 
 def _run_alone_and_together(
-    graph: Path | bytes, called: str, size: tuple[int, int]
+    graph: Path | bytes, called: str, size: tuple[int, int], channels: int = 3
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-    """Two random images [2, 3, *size], and their logits [2, classes] from two calls with one, and from one with two."""
+    """Two random images [2, channels, *size], and their logits [2, classes]: each alone, and both together."""
     session = open_session(graph, threads=len(os.sched_getaffinity(0)), quiet=True)
-    name = input_name(session)
-    images = _random_images(size)
+    name = session.get_inputs()[0].name
+    images = _random_images(size, channels)
     try:
         singles = np.concatenate([session.run(None, {name: images[i : i + 1]})[0] for i in range(2)])
         batched: NDArray[np.float32] = session.run(None, {name: images})[0]

@@ -69,7 +69,10 @@ def _external_files(model: onnx.ModelProto, path: Path) -> dict[str, Path]:
 
 
 def _inside(path: Path, location: str, tensor: str) -> Path:
-    """The file a location names, if it is a plain file of its own below the model's folder."""
+    """The file a location names, if it is a plain file of its own below the model's folder.
+
+    A link counts where the model is one as well and both lead into one folder: the store of a hub's cache.
+    """
     what = f"{path}: the data of tensor {tensor!r} is at {location!r}"
     remedy = f"put the data file beside {path.name} and save the model with a relative location"
     parts = PurePosixPath(location).parts
@@ -81,13 +84,25 @@ def _inside(path: Path, location: str, tensor: str) -> Path:
     file = folder / location
     if not file.exists():
         raise OnnxError(f"{what}, and there is no such file; copy it there from where the model came from")
-    if file.resolve() != file or not file.is_file():
-        raise OnnxError(f"{what}, a link or no plain file, through which a model could reach elsewhere; {remedy}")
+    target = file.resolve()
+    if target != file and not _same_cache(path, target):
+        raise OnnxError(
+            f"{what}, a link, through which a model could reach elsewhere; copy what it points to: "
+            f"cp -rL {path.parent} COPY, and give COPY/{path.name}"
+        )
+    file = target
+    if not file.is_file():
+        raise OnnxError(f"{what}, which is no plain file; {remedy}")
     if file.stat().st_size > LIMIT_BYTES:
         raise OnnxError(f"{what}, which has {file.stat().st_size} bytes; at most {LIMIT_BYTES} are read: {remedy}")
     if file.stat().st_nlink != 1:
         raise OnnxError(f"{what}, a hard link, which may be a file from elsewhere; replace it by a copy")
     return file
+
+
+def _same_cache(path: Path, target: Path) -> bool:
+    """Whether the model itself is a link into the folder that holds the target: how a hub's cache keeps its files."""
+    return path.is_symlink() and path.resolve().parent == target.parent and target.is_file()
 
 
 def _slice_bytes(entries: dict[str, str], file: Path, what: str) -> int:

@@ -56,6 +56,12 @@ def weight_layers(model: ModelProto) -> list[WeightLayer]:
     return found
 
 
+def quantized_nodes(model: ModelProto) -> int:
+    """How many nodes quantize, or compute in integers: a float graph has none."""
+    words = ("QuantizeLinear", "QLinear", "ConvInteger", "MatMulInteger", "QGemm")
+    return sum(any(word in node.op_type for word in words) for node in model.graph.node)
+
+
 def optimised_graph(path: Path, threads: int, provider: str) -> ModelProto:
     """The graph that onnxruntime really runs here, weights included: fused, laid out and cast for this machine."""
     with tempfile.TemporaryDirectory() as folder:

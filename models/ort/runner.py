@@ -16,15 +16,16 @@ import onnx
 import onnxruntime as ort
 from numpy.typing import NDArray
 
+from isobatch.models.ort.calls import call
 from isobatch.models.ort.canonical import CanonicalOrtRunner, canonical_model
-from isobatch.models.ort.clipping import WATCHED_FILE, clip_shares
+from isobatch.models.ort.clipping import WATCHED_FILE, clip_counts
 from isobatch.models.ort.crafted import crafted, provoked
 from isobatch.models.ort.examined import ExaminedGraphRunner
 from isobatch.models.ort.graph import optimised_graph, weight_layers
 from isobatch.models.ort.integer import accumulators
 from isobatch.models.ort.saturation import saturating_operators
 from isobatch.models.ort.scales import rescaled
-from isobatch.models.ort.session import CPU, MODEL_FILE, input_name, open_session
+from isobatch.models.ort.session import CPU, MODEL_FILE, open_session
 from isobatch.models.ort.watch import WatchedGraph
 from isobatch.models.shared.streams import Streamed
 from isobatch.models.spec.case import Case
@@ -73,10 +74,8 @@ class OrtRunner(ExaminedGraphRunner):
         self.__dict__.pop("_watched", None)  # and with it the sessions of its layers
 
     def run(self, images: NDArray[np.float32]) -> NDArray[Any]:
-        """Logits [n, classes] of images [n, 3, h, w], in the graph's own output type."""
-        session = self._live()
-        (logits,) = session.run(None, {input_name(session): images})
-        return np.array(logits)  # onnxruntime's own array lives in memory that the session handed out
+        """One row of outputs an image (``calls.side_by_side``), in the graph's own output type."""
+        return call(self._live(), images)
 
     def effective(self) -> Effective:
         """What the weight layers of the graph that runs here compute in.
@@ -182,7 +181,7 @@ class QuantizedOrtRunner(OrtRunner):
         """
         return provoked(self._watched, layer, batch, seed)
 
-    def clip_shares(self, images: NDArray[np.float32]) -> dict[str, float]:
-        """Per quantized layer the share (0 to 1) of its activations lost beyond the int8 range, over these images."""
+    def clip_counts(self, images: NDArray[np.float32]) -> dict[str, tuple[int, int]]:
+        """Per quantized layer how many of its activations are lost beyond the int8 range, of how many."""
         self._live()
-        return clip_shares(self._path.with_name(WATCHED_FILE), images, self._settings.threads)
+        return clip_counts(self._path.with_name(WATCHED_FILE), images, self._settings.threads)

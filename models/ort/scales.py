@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, ValueInfoProto, helper, numpy_helper
 
+from isobatch.models.ort.calls import feed
 from isobatch.models.ort.per_sample import DYNAMIC, per_sample_scales
-from isobatch.models.ort.session import input_name, open_session
+from isobatch.models.ort.session import open_session
 from isobatch.models.spec.repairable import Scales
 from isobatch.models.spec.words import VariantUnavailable
 
@@ -61,14 +62,14 @@ def _ranges(model: ModelProto, names: list[str], examples: NDArray[np.float32]) 
     """Least and largest value of each of these, 0 included, over the examples one at a time."""
     tapped = ModelProto()
     tapped.CopyFrom(model)
-    taps = [name for name in dict.fromkeys(names) if name != model.graph.input[0].name]
+    given = [value.name for value in model.graph.input]
+    taps = [name for name in dict.fromkeys(names) if name not in given]
     tapped.graph.output.extend(ValueInfoProto(name=name) for name in taps)
     session = open_session(tapped.SerializeToString(), 1, quiet=True)
     ranges = dict.fromkeys(names, (0.0, 0.0))
     for start in range(len(examples)):
-        image = examples[start : start + 1]
-        values = dict(zip(taps, session.run(taps, {input_name(session): image}), strict=True))
-        values[model.graph.input[0].name] = image
+        image = feed(given, examples[start : start + 1])
+        values = dict(zip(taps, session.run(taps, image), strict=True)) | image
         for name, (low, high) in ranges.items():
             ranges[name] = min(low, float(values[name].min())), max(high, float(values[name].max()))
     return ranges

@@ -73,9 +73,3 @@ def _switch(options: ort.SessionOptions, asked: Mapping[str, Any]) -> None:
         options.graph_optimization_level = getattr(ort.GraphOptimizationLevel, asked["level"])
     if "spinning" in asked:
         options.add_session_config_entry(SPINNING, str(int(asked["spinning"])))
-
-
-def input_name(session: ort.InferenceSession) -> str:
-    """The name of the graph's only input."""
-    name: str = session.get_inputs()[0].name
-    return name

@@ -12,6 +12,8 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 from onnx import ModelProto, ValueInfoProto, helper
 
+from isobatch.models.ort.calls import feed, side_by_side
+from isobatch.models.ort.interface import inputs_of
 from isobatch.models.ort.layers import GraphLayer, cut, part
 from isobatch.models.ort.session import open_session
 from isobatch.models.spec.case import Case, Shrink
@@ -20,8 +22,6 @@ from isobatch.models.spec.templates import ort_part
 
 _SEGMENT = 8  # layers whose values are held at once: of ResNet50 with 16 images of 224 x 224, at most 400 MB
 _SESSIONS = 1  # of single layers, kept for the next call: each holds on to the memory of its largest one
-_COLOURS, _SIDE = 3, 224  # of the images that show which values have a batch axis, where the graph leaves them free
-
 Values = dict[str, NDArray[np.generic]]
 
 
@@ -41,14 +41,14 @@ class WatchedGraph:
         self._alone = lru_cache(_SESSIONS)(lambda name: self._open([self.layers[name]]))
 
     def watch(self, images: NDArray[np.float32], see: Callable[[Layer, Rows, Rows], None]) -> NDArray[np.generic]:
-        """Logits of one run. ``see`` gets read-only arrays that nothing writes to, layer by layer.
+        """The rows of one run. ``see`` gets read-only arrays that nothing writes to, layer by layer.
 
         One segment after the other, each session closed before the next: memory holds the values of one segment and
         those that later ones read.
         """
         graph = self.model.graph
-        logits = graph.output[0].name
-        values = _read_only({graph.input[0].name: images.copy()})
+        answers = [value.name for value in graph.output]
+        values = _read_only(feed([value.name for value in graph.input], images.copy()))
         order = list(self.layers.values())
         for start in range(0, len(order), _SEGMENT):
             segment, later = order[start : start + _SEGMENT], order[start + _SEGMENT :]
@@ -57,9 +57,9 @@ class WatchedGraph:
                 inputs = tuple(values[name] for name in layer.inputs)
                 self.shapes[layer.name] = tuple(value.shape[1:] for value in inputs)
                 see(_described(layer, inputs), inputs, tuple(values[name] for name in layer.outputs))
-            read_later = {logits}.union(*(layer.inputs for layer in later))
+            read_later = set(answers).union(*(layer.inputs for layer in later))
             values = {name: value for name, value in values.items() if name in read_later}
-        return values[logits]
+        return side_by_side({name: values[name] for name in answers}, len(images))
 
     def replay(self, name: str, inputs: Rows) -> Rows:
         """This layer's outputs on these inputs, from a session of its own. Raises KeyError for an unknown layer."""
@@ -134,15 +134,14 @@ class WatchedGraph:
         written = [name for node in graph.node for name in node.output if name]
         graph.output.extend(ValueInfoProto(name=name) for name in written if name not in known)
         session = self._session(tapped)
-        _, colours, *sides = (axis.dim_value for axis in graph.input[0].type.tensor_type.shape.dim)
-        shape = (colours or _COLOURS, *(side or _SIDE for side in sides))
         types: dict[str, int] = {}
         ranks: dict[str, int] = {}
         rows: set[str] | None = None
+        inputs = inputs_of(self.model)
         shapes: list[dict[str, tuple[int, ...]]] = []
         for count in (1, 2):
-            feed: Values = {graph.input[0].name: np.zeros((count, *shape), np.float32)}
-            values = feed | _run(session, feed)
+            given: Values = {one.name: np.zeros((count, *one.example_shape), one.dtype) for one in inputs}
+            values = given | _run(session, given)
             types = {name: helper.np_dtype_to_tensor_dtype(value.dtype) for name, value in values.items()}
             ranks = {name: value.ndim for name, value in values.items()}
             shapes.append({name: value.shape for name, value in values.items()})

@@ -16,8 +16,24 @@ Arguments = tuple[tuple[Any, ...], dict[str, Any]]
 Place = tuple[str, str]  # the name of calls, without their number, and what is called
 Shapes = tuple[tuple[int, ...], ...]  # of one call; a whole number counts as a shape of one length
 
-_MOVING = ("cat", "clone", "contiguous", "copy", "copy_", "empty", "empty_strided", "select_copy", "stack")
+_MOVING = (
+    "_empty_affine_quantized",
+    "cat",
+    "clone",
+    "contiguous",
+    "copy",
+    "copy_",
+    "empty",
+    "empty_strided",
+    "select_copy",
+    "stack",
+)
 """Operations that only move values: a loop over the images makes them where one image needs none."""
+
+_ASKING = ("q_scale", "q_zero_point", "qscheme", "q_per_channel_scales", "q_per_channel_zero_points")
+"""Operations that only ask a quantized tensor for its scale."""
+
+_PASSED_OVER = frozenset({*_MOVING, *_ASKING})
 
 
 def different_calls(module: nn.Module, one: Arguments, many: Arguments, images: int) -> str:
@@ -42,7 +58,7 @@ def _calls(module: nn.Module, given: Arguments) -> dict[Place, list[Shapes]]:
     made: dict[Place, list[Shapes]] = {}
 
     def note(call: Call, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        if not (isinstance(call.original, OpOverload) and call.original.overloadpacket.__name__ in _MOVING):
+        if not (isinstance(call.original, OpOverload) and call.original.overloadpacket.__name__ in _PASSED_OVER):
             leaves = tree_leaves((args, kwargs))
             shapes = tuple(
                 tuple(leaf.shape) if isinstance(leaf, Tensor) else (int(leaf),)

@@ -28,7 +28,8 @@ from isobatch.models.spec.words import (
     VariantSpec,
     VariantUnavailable,
 )
-from isobatch.models.weights.networks import State, float_network, read_state, skeleton, weight_layers
+from isobatch.models.weights.model_name import channels_of
+from isobatch.models.weights.networks import State, float_network, read_state, skeleton, stem, weight_layers
 
 WEIGHTS_FILE = "weights.safetensors"
 GRAPH_FILE = "graph.json"
@@ -80,7 +81,9 @@ def load_network(folder: Path) -> LoweredPerShape:
         tensor.zero_()
     with _quiet(), torch.no_grad():
         observed = _observed(empty)
-        observed(torch.zeros(1, 3, _SIDE, _SIDE))  # observers learn their shapes from a first call
+        observed(
+            torch.zeros(1, channels_of(about["model"]), _SIDE, _SIDE)
+        )  # observers learn their shapes from a first call
         graph = _converted(observed)
         stored = read_state(folder / WEIGHTS_FILE)
         if stored.keys() != _used(graph).keys():
@@ -130,8 +133,8 @@ class Pt2eRunner(TorchRunner):
         note = "the first call of each shape lowers a graph of its own"
         return Effective(precision, "oneDNN (lowered PT2E graph)", integer, layers, note)
 
-    def clip_shares(self, images: NDArray[np.float32]) -> dict[str, float]:
-        """Per quantized activation, by its node, the share (0 to 1) at a limit other than real zero.
+    def clip_counts(self, images: NDArray[np.float32]) -> dict[str, tuple[int, int]]:
+        """Per quantized activation, by its node, how many values are at a limit other than real zero, of how many.
 
         Taken from the graph before it is lowered, whose rounding steps are visible.
         """
@@ -139,13 +142,13 @@ class Pt2eRunner(TorchRunner):
         watch = _ClipCounter(net.graph_module)
         with torch.inference_mode():
             watch.run(self._input(images))
-        return watch.shares
+        return watch.counts
 
 
 class _ClipCounter(fx.Interpreter):
     def __init__(self, graph: fx.GraphModule) -> None:
         super().__init__(graph)
-        self.shares: dict[str, float] = {}
+        self.counts: dict[str, tuple[int, int]] = {}
 
     def run_node(self, n: fx.Node) -> Any:
         result = super().run_node(n)
@@ -153,7 +156,7 @@ class _ClipCounter(fx.Interpreter):
             source, _, zero_point, *limits = n.args[:5]
             values = result.numpy()
             clipped = sum(int(np.count_nonzero(values == limit)) for limit in limits if limit != zero_point)
-            self.shares[str(source)] = clipped / values.size
+            self.counts[str(source)] = (clipped, values.size)
         return result
 
 
@@ -188,7 +191,8 @@ def _observed(net: nn.Module) -> fx.GraphModule:
     from torchao.quantization.pt2e.quantizer import x86_inductor_quantizer as x86
 
     free = torch.export.Dim.AUTO
-    example = torch.zeros(2, 3, _SIDE, _SIDE)
+    first = stem(net)
+    example = torch.zeros(2, first[1].in_channels if first else 3, _SIDE, _SIDE)
     # strict: the quantizer finds its patterns by the sources that only a strict export records
     program = torch.export.export(net, (example,), dynamic_shapes=({0: free, 2: free, 3: free},), strict=True)
     quantizer = x86.X86InductorQuantizer()

@@ -55,8 +55,8 @@ class Clocked(Protocol):
 class Quantized(Protocol):
     """A runner with quantized activations that can be watched."""
 
-    def clip_shares(self, images: NDArray[np.float32]) -> dict[str, float]:
-        """Per quantized layer the share (0 to 1) of activations at a clip limit that does not stand for real zero."""
+    def clip_counts(self, images: NDArray[np.float32]) -> dict[str, tuple[int, int]]:
+        """Per quantized layer how many activations are at a clip limit other than real zero, of how many."""
         ...
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 Json = Any  # JSON-ready values
 
@@ -44,6 +44,13 @@ class VariantSpec:
     # for more than a few images, and the study measures only those.
     native_isa: tuple[str, ...] = ()
     devices: tuple[str, ...] = ("cpu",)  # where it can run; under another ``--device`` it stays on the CPU
+
+
+class Remark(NamedTuple):
+    """A warning that a report carries: its code, and its text for the user."""
+
+    code: str
+    text: str
 
 
 USERS_FILE = "the user's file"

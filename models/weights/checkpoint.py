@@ -6,44 +6,54 @@ import math
 import os
 import pickle
 import re
-from collections.abc import Iterable, Mapping
-from pathlib import Path
+from argparse import Namespace
+from collections.abc import Mapping
+from pathlib import Path, PosixPath
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
 from isobatch.models.shared.regular_files import open_regular
+from isobatch.models.weights.file_kinds import other_kind
 from isobatch.models.weights.networks import State, skeleton
+from isobatch.models.weights.state_dicts import Chosen, choose, some
+from isobatch.models.weights.state_dicts import WeightsError as WeightsError  # with what raises it first
+from isobatch.models.weights.tensor_names import as_named
 
-_NESTED_UNDER = ("state_dict", "model_state_dict", "model")
 _AUXILIARY = ("aux1.", "aux2.", "AuxLogits.")  # heads of GoogLeNet and Inception that serve training only
-_SHOWN = 3
-_MOST_WRAPPINGS = 8
 _SOLID_BYTES = 1 << 30  # smaller files may be held compressed by their file system
 
 
-class WeightsError(ValueError):
-    """Weights that cannot be used. The text says what was asked, what was found and what to do."""
+_PLAIN_RECORDS: list[Any] = [Namespace, PosixPath, np.dtype, type(np.dtype(np.float64)), type(np.dtype(np.float32))]
+_PLAIN_RECORDS += [(np.float64(0).__reduce__()[0], "numpy.core.multiarray.scalar")]
+_PLAIN_RECORDS += [np.float64(0).__reduce__()[0]]
+"""What training programs store beside the tensors: settings, paths, a number of numpy. None of them runs anything."""
 
 
-def read_checkpoint(path: Path) -> State:
-    """The tensors of a safetensors file or of a PyTorch checkpoint, by name, as they are stored.
+def open_checkpoint(path: Path, asked: str | None = None) -> Chosen:
+    """The tensors of a safetensors file or of a PyTorch checkpoint, by name, as they are stored, and where they lay.
 
-    Nothing in the file is executed: checkpoints go through ``torch.load(weights_only=True)``, with no other way in.
-    A state dict is also found under "state_dict" or "model", and a "module." before every name is dropped.
-    Raises WeightsError for a damaged file, one that holds code, or one that holds no state dict.
+    Nothing in the file is executed: checkpoints go through ``torch.load(weights_only=True)``, with no other way in; of
+    other classes than tensors only plain records of numbers and settings are made. ``asked``: the place of a state dict
+    in the file, or what its tensors' names begin with. Raises WeightsError for a damaged file, one that holds code, or
+    one that holds no state dict.
     """
     _require_solid(path)
     if path.suffix == ".safetensors":
         try:
-            return _unwrapped(load_file(path), path)
+            return choose(load_file(path), path.name, asked)
         except (OSError, SafetensorError) as error:
             raise _damaged(path, error) from error
+    if kind := other_kind(path):
+        raise WeightsError(f"{path.name} is {kind.what}, not a state dict: {kind.todo}")
     try:
-        return _unwrapped(torch.load(path, map_location="cpu", weights_only=True), path)
+        with torch.serialization.safe_globals(_PLAIN_RECORDS):
+            content = torch.load(path, map_location="cpu", weights_only=True)
+        return choose(content, path.name, asked)
     except WeightsError:
         raise
     except pickle.UnpicklingError as error:
@@ -55,6 +65,11 @@ def read_checkpoint(path: Path) -> State:
         raise _damaged(path, error) from None
     except Exception as error:  # a damaged file can make the unpickler raise anything
         raise _damaged(path, error) from None
+
+
+def read_checkpoint(path: Path) -> State:
+    """The tensors that ``open_checkpoint`` finds, without one of the usual prefixes before every name."""
+    return as_named(open_checkpoint(path).state, ()).state
 
 
 def _require_solid(path: Path) -> None:
@@ -90,6 +105,7 @@ def fitted(state: State, model: str, origin: str) -> tuple[State, int]:
     for name in shapes:
         if name.endswith("num_batches_tracked"):
             kept.setdefault(name, torch.tensor(0))
+    _check_head(kept, shapes, heads, f"{origin} does not fit {model}")
     _check_names(kept, shapes, f"{origin} does not fit {model}")
     _check_shapes(kept, shapes, f"{origin} does not fit {model}")
     if classes < 2:
@@ -99,34 +115,34 @@ def fitted(state: State, model: str, origin: str) -> tuple[State, int]:
     return finished, classes
 
 
-def _unwrapped(content: Any, path: Path) -> State:
-    for _ in range(_MOST_WRAPPINGS):
-        if not isinstance(content, Mapping):
-            break
-        inner = next((content[key] for key in _NESTED_UNDER if isinstance(content.get(key), Mapping)), None)
-        if inner is None:
-            break
-        content = inner
-    else:
-        raise WeightsError(
-            f"{path.name} holds a state dict within itself or more than {_MOST_WRAPPINGS} deep: save model.state_dict()"
+def _check_head(state: State, expected: Mapping[str, torch.Size], heads: list[str], problem: str) -> None:
+    """Name a head of another build, with both shapes, where all the rest fits."""
+    missing = [name for name in expected if name not in state]
+    unknown = [name for name in state if name not in expected]
+    places = {name.split(".")[0] for name in heads}
+    if not missing or not unknown or not set(missing) <= set(heads):
+        return
+    if not all(name.split(".")[0] in places for name in unknown):
+        return
+    held = ", ".join(f"{name} {list(state[name].shape)}" for name in unknown)
+    wanted = ", ".join(f"{name} {['classes', *expected[name][1:]]}".replace("'", "") for name in missing)
+    weight = next(name for name in heads if name.endswith("weight"))
+    others = [name.removesuffix("weight") for name in unknown if name.endswith(".weight")]
+    remedy = "export the network to ONNX and give --onnx FILE"
+    if len(others) == 1 and state[f"{others[0]}weight"].shape[1:] == expected[weight][1:]:
+        plain = weight.removesuffix("weight")
+        remedy = (
+            "where only dropout stands beside that layer in its Sequential, save it under the plain name: "
+            f"torch.save({{k.replace({others[0]!r}, {plain!r}): v for k, v in net.state_dict().items()}}, "
+            f"'weights.pth'); else {remedy}"
         )
-    if not isinstance(content, Mapping) or not content:
-        raise WeightsError(f"{path.name} holds a {type(content).__name__}, not a state dict: save model.state_dict()")
-    strangers = [str(key) for key, value in content.items() if not (isinstance(key, str) and isinstance(value, Tensor))]
-    if strangers:
-        raise WeightsError(
-            f"{path.name} is not a state dict, of its {len(content)} entries {_some(strangers)} are not named tensors: "
-            "save model.state_dict()"
-        )
-    prefixed = all(name.startswith("module.") for name in content)
-    return {name.removeprefix("module.") if prefixed else name: tensor for name, tensor in content.items()}
+    raise WeightsError(f"{problem}: its head is another one: it has {held}, where {wanted} is expected; {remedy}")
 
 
 def _check_names(state: State, expected: Mapping[str, torch.Size], problem: str) -> None:
     missing = [name for name in expected if name not in state]
     unknown = [name for name in state if name not in expected]
-    parts = [f"missing {_some(missing)}"] * bool(missing) + [f"unknown {_some(unknown)}"] * bool(unknown)
+    parts = [f"missing {some(missing)}"] * bool(missing) + [f"unknown {some(unknown)}"] * bool(unknown)
     if parts:
         raise WeightsError(f"{problem}: {'; '.join(parts)}; choose the --model that they were trained for")
 
@@ -138,7 +154,7 @@ def _check_shapes(state: State, expected: Mapping[str, torch.Size], problem: str
         if state[name].shape != shape
     ]
     if wrong:
-        raise WeightsError(f"{problem}: {_some(wrong, '; ')}; choose the --model that they were trained for")
+        raise WeightsError(f"{problem}: {some(wrong, '; ')}; choose the --model that they were trained for")
 
 
 def _converted(name: str, tensor: Tensor, wanted: torch.dtype, origin: str) -> Tensor:
@@ -154,7 +170,7 @@ def _check_finite(state: State, origin: str) -> None:
     bad = [f"{name} ({count} of {math.prod(state[name].shape)})" for name, count in counts.items() if count]
     if bad:
         raise WeightsError(
-            f"{origin} holds NaN or infinite weights in {len(bad)} tensors: {_some(bad)}; "
+            f"{origin} holds NaN or infinite weights in {len(bad)} tensors: {some(bad)}; "
             "such a network computes nothing that could be compared: give weights that are finite in float32"
         )
 
@@ -164,9 +180,3 @@ def _damaged(path: Path, error: Exception) -> WeightsError:
         f"{path.name} cannot be read as weights ({type(error).__name__}): it is damaged, cut short or another kind of "
         "file; copy or download it again"
     )
-
-
-def _some(names: Iterable[str], separator: str = ", ") -> str:
-    found = list(names)
-    rest = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
-    return separator.join(found[:_SHOWN]) + rest

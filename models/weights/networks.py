@@ -15,9 +15,10 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from isobatch.models.shared.regular_files import Altered
-from isobatch.models.spec.templates.network_torchvision import OPTIONS
+from isobatch.models.spec.templates.network_torchvision import WITHOUT_AUXILIARY
 from isobatch.models.spec.words import Network, VariantUnavailable
 from isobatch.models.weights.digits.weights import fingerprint
+from isobatch.models.weights.model_name import TRANSFORMING, channels_of, read_name
 from isobatch.models.weights.torchvision_compat import torchvision
 
 State = dict[str, Tensor]
@@ -30,7 +31,11 @@ def known_models() -> tuple[str, ...]:
 
 
 def check_known(model: str) -> None:
-    """Raise ValueError, with the nearest known name, unless torchvision has this classifier."""
+    """Raise ValueError, with the nearest known name, unless torchvision has this classifier.
+
+    Facts may follow the name in brackets; see ``isobatch.models.weights.model_name``.
+    """
+    model = read_name(model).architecture
     if model not in known_models():
         near = difflib.get_close_matches(model, known_models(), n=1, cutoff=0.0)
         raise ValueError(f"unknown model {model!r}: did you mean {near[0]!r}? All: {', '.join(known_models())}")
@@ -43,7 +48,7 @@ def architecture(model: str, num_classes: int) -> nn.Module:
     """
     check_known(model)
     with torch.random.fork_rng(devices=[]):
-        return _build(model, num_classes, OPTIONS.get(model, {}))
+        return _build(model, num_classes)
 
 
 def skeleton(model: str, num_classes: int) -> nn.Module:
@@ -83,7 +88,7 @@ def refusal(model: str, num_classes: int, height: int, width: int) -> str | None
     try:
         net = _shapes_of(model, num_classes)
         with torch.inference_mode():
-            net(torch.empty(1, 3, height, width, device="meta"))
+            net(torch.empty(1, channels_of(model), height, width, device="meta"))
     except NotImplementedError:  # RegNet's widths, or an operation whose shape cannot be computed without values
         return None
     except Exception as error:  # networks check their input with errors of any kind
@@ -93,11 +98,11 @@ def refusal(model: str, num_classes: int, height: int, width: int) -> str | None
 
 def quantizable_skeleton(model: str, num_classes: int) -> nn.Module | None:
     """The twin from ``torchvision.models.quantization``, float and without storage; None where there is no twin."""
-    twin = f"quantized_{model}"
+    twin = f"quantized_{read_name(model).architecture}"
     if twin not in torchvision.models.list_models(torchvision.models.quantization):
         return None
     with torch.device("meta"), _Unfilled():
-        return _build(twin, num_classes, {"quantize": False, **OPTIONS.get(model, {})})
+        return _build(model, num_classes, "quantized_", quantize=False)
 
 
 def with_state(net: nn.Module, state: State) -> nn.Module:
@@ -143,6 +148,23 @@ def weight_layers(net: nn.Module) -> int:
     return sum(isinstance(module, (nn.Conv2d, nn.Linear)) for module in net.modules())
 
 
-def _build(name: str, num_classes: int, options: dict[str, Any]) -> nn.Module:
-    net: nn.Module = torchvision.models.get_model(name, weights=None, num_classes=num_classes, **options)
+def stem(net: nn.Module) -> tuple[str, nn.Conv2d] | None:
+    """The convolution that sees the images, by name: the first of the network; None where there is none."""
+    return next(((name, module) for name, module in net.named_modules() if isinstance(module, nn.Conv2d)), None)
+
+
+def _build(model: str, num_classes: int, kind: str = "", **options: Any) -> nn.Module:
+    """torchvision's network with the facts of its name; ``kind``: what torchvision puts before the name."""
+    name = read_name(model)
+    if name.architecture in TRANSFORMING:
+        options |= WITHOUT_AUXILIARY | {"transform_input": name.transform_input is not False}
+    net: nn.Module = torchvision.models.get_model(
+        kind + name.architecture, weights=None, num_classes=num_classes, **options
+    )
+    first = stem(net)
+    if first is not None and name.channels != first[1].in_channels:
+        conv = first[1]
+        conv.in_channels = name.channels
+        conv.weight = nn.Parameter(conv.weight.new_zeros((conv.out_channels, name.channels, *conv.kernel_size)))
+        nn.init.kaiming_uniform_(conv.weight)
     return net.eval()

@@ -10,12 +10,13 @@ from numpy.random import PCG64
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from isobatch.models.weights.model_name import channels_of
 from isobatch.models.weights.networks import State, architecture
 
 SEED = 2015
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 _BIAS_BOUND = 0.1
-_BATCH = (4, 3, 224, 224)
+_BATCH = (4, 224, 224)  # images, height, width
 _PATCH = 32  # pixels: patches on top of pixel noise, for coarse structure like that of photographs
 _NOISE = 0.3  # of the patches' amplitude
 _KEPT_BITS = 8
@@ -36,7 +37,7 @@ def random_state(model: str, num_classes: int = 1000, seed: int = SEED) -> State
     for name, parameter in net.named_parameters():
         parameter.copy_(_initial(stream, name, parameter))
     if any(isinstance(module, _NORMS) for module in net.modules()):
-        _calibrate(net.double(), stream)
+        _calibrate(net.double(), stream, channels_of(model))
     return {name: _stored(tensor) for name, tensor in net.state_dict().items()}
 
 
@@ -51,11 +52,13 @@ def _initial(stream: PCG64, name: str, parameter: Tensor) -> Tensor:
     return torch.ones_like(parameter)  # the gain of a normalisation
 
 
-def _calibrate(net: nn.Module, stream: PCG64) -> None:
+def _calibrate(net: nn.Module, stream: PCG64, channels: int) -> None:
     """Set the running statistics of every BatchNorm to those of one batch of patches and pixel noise."""
-    n, channels, height, width = _BATCH
+    n, height, width = _BATCH
     patches = _uniform(stream, (n, channels, height // _PATCH, width // _PATCH))
-    images = patches.repeat(_PATCH, axis=2).repeat(_PATCH, axis=3) + _NOISE * _uniform(stream, _BATCH)
+    images = patches.repeat(_PATCH, axis=2).repeat(_PATCH, axis=3) + _NOISE * _uniform(
+        stream, (n, channels, height, width)
+    )
     norms = [module for module in net.modules() if isinstance(module, _NORMS)]
     for norm in norms:
         norm.reset_running_stats()

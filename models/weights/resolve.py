@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
@@ -17,17 +17,20 @@ from safetensors.numpy import load_file, save
 from isobatch.models.shared.regular_files import write_whole
 from isobatch.models.spec.artifact_cache import file_sha256
 from isobatch.models.spec.images import IMAGENET, View
-from isobatch.models.weights.checkpoint import WeightsError, fitted, read_checkpoint
+from isobatch.models.spec.words import Remark
+from isobatch.models.weights.beside import read_beside
+from isobatch.models.weights.checkpoint import WeightsError, fitted, open_checkpoint
 from isobatch.models.weights.digits import weights as digits
-from isobatch.models.weights.networks import State, check_known
+from isobatch.models.weights.found import Found, find_in_file, remarks, with_facts
+from isobatch.models.weights.networks import check_known, skeleton
+from isobatch.models.weights.published import IMAGENET_NAMES, first_entry, published, view_of
 from isobatch.models.weights.random_weights import SEED, random_state
-from isobatch.models.weights.torchvision_compat import torchvision
+from isobatch.models.weights.tensor_names import as_named
 
 __all__ = ["ResolvedWeights", "WeightsError", "resolve"]
 
 KEYWORDS = ("auto", "digits", "imagenet-v2", "imagenet-v1", "random")
 _DIGITS_MODEL = "resnet50"
-_IMAGENET = {"imagenet-v2": "IMAGENET1K_V2", "imagenet-v1": "IMAGENET1K_V1"}  # in the order that `auto` prefers
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,9 @@ class ResolvedWeights:
     ``sha256``: of sorted names, types, shapes and bytes (``isobatch.models.weights.digits.weights.fingerprint``).
     ``class_names``: one per class, or nothing. ``note``: what the user should know, "" if nothing. ``view``: what
     pictures are made into, as torchvision's entry for these weights says; of weights that are not torchvision's, as
-    its first entry for the model does.
+    its first entry for the model does, unless a file beside them says it; ``view_from`` says which, ``view_assumed``
+    that nothing did. ``model``: with the facts that the weights show, such as another number of
+    channels. ``warnings``: code and text.
     """
 
     source: str
@@ -49,40 +54,66 @@ class ResolvedWeights:
     note: str = ""
     class_names: tuple[str, ...] = ()
     view: View = IMAGENET
+    view_from: str = ""
+    view_assumed: bool = False
+    warnings: tuple[Remark, ...] = ()
 
 
-@dataclass(frozen=True)
-class _Found:
-    source: str
-    state: State
-    note: str = ""
-    class_names: tuple[str, ...] = ()
-    entry: Any = None  # torchvision's, where the weights are
-
-
-def resolve(name: str, model: str, cache_root: Path, offline: bool, say: Callable[[str], None]) -> ResolvedWeights:
+def resolve(
+    name: str,
+    model: str,
+    cache_root: Path,
+    offline: bool,
+    say: Callable[[str], None],
+    state_dict: str | None = None,
+) -> ResolvedWeights:
     """The weights that ``name`` asks for: a keyword of KEYWORDS, or a weights file (a keyword wins over a path).
 
     ``auto`` takes ImageNet weights that torch hub's cache already holds, else ``digits`` (ResNet50), else ``random``;
     only ``imagenet-v1`` and ``imagenet-v2`` download, and not if ``offline``. ``say`` gets lines of progress.
+    ``state_dict``: which of the state dicts in a file is meant.
     Raises WeightsError where they cannot be had or do not fit; ValueError for an unknown model.
     """
     check_known(model)
-    found = _find(name, model, offline, say)
-    state, num_classes = fitted(found.state, model, found.source)
+    found = _find(name, model, offline, say, state_dict)
+    named = as_named(found.state, skeleton(model, 2).state_dict().keys(), found.prefix)
+    model, told = with_facts(model, named.state, found)
+    state, num_classes = fitted(named.state, model, found.source)
     arrays: dict[str, NDArray[Any]] = {key: tensor.numpy() for key, tensor in state.items()}
     sha256 = digits.fingerprint(arrays)
     path = cache_root / "weights" / f"{sha256}.safetensors"
     if not _is_intact(path, sha256):
         write_whole(path, [save(arrays)])
-    view = IMAGENET if found.source == "digits" else _view(found.entry or _first_entry(model))
-    return ResolvedWeights(found.source, model, path, sha256, num_classes, found.note, found.class_names, view)
+    view = _seen(found, model, Path(name))
+    note = "; ".join(text for text in (found.note, *named.notes, *told) if text)
+    warnings = (*found.warnings, *remarks(found.source, named))
+    return ResolvedWeights(
+        found.source, model, path, sha256, num_classes, note, found.class_names, *view, warnings=warnings
+    )
 
 
-def _find(name: str, model: str, offline: bool, say: Callable[[str], None]) -> _Found:
+def _seen(found: Found, model: str, file: Path) -> tuple[View, str, bool]:
+    """What pictures are made into, where that is from, and whether nothing says it."""
+    if found.entry is not None:
+        return replace(view_of(found.entry), forced=True), f"torchvision's entry for {found.source}", False
+    if found.source == "digits":
+        return IMAGENET, "as the digits weights were trained", False
+    usual = view_of(first_entry(model))
+    if not found.own:
+        return usual, "torchvision's first entry for the model", False
+    beside = read_beside(file)
+    if beside.view is not None:
+        return beside.view, beside.said, False
+    assumed = "assumed: that of torchvision's first entry for the model"
+    return usual, f"{assumed} ({beside.said})" if beside.said else assumed, True
+
+
+def _find(name: str, model: str, offline: bool, say: Callable[[str], None], state_dict: str | None) -> Found:
+    if state_dict is not None and name in KEYWORDS:
+        raise WeightsError(f"--state-dict {state_dict!r} belongs to a file, and --weights {name} is none: leave it out")
     if name == "auto":
         return _automatic(model, say)
-    if name in _IMAGENET:
+    if name in IMAGENET_NAMES:
         return _imagenet(name, model, offline, say)
     if name == "digits":
         return _digits(model)
@@ -90,53 +121,35 @@ def _find(name: str, model: str, offline: bool, say: Callable[[str], None]) -> _
         return _random(model, say)
     path = Path(name)
     if path.is_file():
-        return _Found(path.name, read_checkpoint(path))
+        return find_in_file(path, state_dict)
     raise WeightsError(f"no weights {name!r}: it is neither a file nor one of {', '.join(KEYWORDS)}")
 
 
-def _automatic(model: str, say: Callable[[str], None]) -> _Found:
-    published = [name for name in _IMAGENET if _published(name, model) is not None]
-    for name in published:
-        if _hub_file(_published(name, model)).is_file():
+def _automatic(model: str, say: Callable[[str], None]) -> Found:
+    known = [name for name in IMAGENET_NAMES if published(name, model) is not None]
+    for name in known:
+        if _hub_file(published(name, model)).is_file():
             return _imagenet(name, model, True, say)
     found = _digits(model) if model == _DIGITS_MODEL else _random(model, say)
     which = "" if model == _DIGITS_MODEL else f" --model {model}"
-    fetch = f"ImageNet weights: python run.py{which} --weights {published[0]}" if published else ""
-    return _Found(found.source, found.state, f"{found.note}; {fetch}" if fetch else found.note)
+    fetch = f"ImageNet weights: python run.py{which} --weights {known[0]}" if known else ""
+    return Found(found.source, found.state, f"{found.note}; {fetch}" if fetch else found.note)
 
 
-def _digits(model: str) -> _Found:
+def _digits(model: str) -> Found:
     if model != _DIGITS_MODEL:
         raise WeightsError(
             f"the digits weights are for {_DIGITS_MODEL}, not {model}: choose --weights random or a file"
         )
     state = {name: torch.from_numpy(array) for name, array in digits.state_dict().items()}
     note = "the embedded digits weights: their margins and accuracy say nothing about other weights, the verdicts do"
-    return _Found("digits", state, note)
+    return Found("digits", state, note)
 
 
-def _random(model: str, say: Callable[[str], None]) -> _Found:
+def _random(model: str, say: Callable[[str], None]) -> Found:
     say(f"making random weights for {model}")
     note = f"random weights (seed {SEED}), never trained: labels and accuracy mean nothing, the verdicts do"
-    return _Found("random", random_state(model), note)
-
-
-def _published(name: str, model: str) -> Any | None:
-    """torchvision's entry for these weights, or None where there are none."""
-    return getattr(torchvision.models.get_model_weights(model), _IMAGENET[name], None)
-
-
-def _first_entry(model: str) -> Any | None:
-    """torchvision's first entry for this model, the recipe of its authors; None where it has none."""
-    return next(iter(torchvision.models.get_model_weights(model)), None)
-
-
-def _view(entry: Any | None) -> View:
-    if entry is None:
-        return IMAGENET
-    preset = entry.transforms()
-    (size,), (resize,) = preset.crop_size, preset.resize_size
-    return View(size, resize, preset.interpolation.value, tuple(preset.mean), tuple(preset.std))
+    return Found("random", random_state(model), note)
 
 
 def _hub_file(entry: Any) -> Path:
@@ -144,10 +157,10 @@ def _hub_file(entry: Any) -> Path:
     return Path(torch.hub.get_dir()) / "checkpoints" / url.rpartition("/")[2]
 
 
-def _imagenet(name: str, model: str, offline: bool, say: Callable[[str], None]) -> _Found:
-    entry = _published(name, model)
+def _imagenet(name: str, model: str, offline: bool, say: Callable[[str], None]) -> Found:
+    entry = published(name, model)
     if entry is None:
-        others = [other for other in _IMAGENET if _published(other, model) is not None]
+        others = [other for other in IMAGENET_NAMES if published(other, model) is not None]
         raise WeightsError(f"torchvision has no {name} weights for {model}: choose {' or '.join([*others, 'random'])}")
     path = _hub_file(entry)
     if not path.is_file():
@@ -158,7 +171,7 @@ def _imagenet(name: str, model: str, offline: bool, say: Callable[[str], None]) 
             )
         _download(name, model, entry, say)
     _verify(path)
-    return _Found(name, read_checkpoint(path), class_names=tuple(entry.meta["categories"]), entry=entry)
+    return Found(name, open_checkpoint(path).state, class_names=tuple(entry.meta["categories"]), entry=entry)
 
 
 def _download(name: str, model: str, entry: Any, say: Callable[[str], None]) -> None:
@@ -174,13 +187,13 @@ def _download(name: str, model: str, entry: Any, say: Callable[[str], None]) -> 
 
 def _verify(path: Path) -> None:
     """Compare the file with the hash that ends its name: torch hub does so only while downloading."""
-    published = re.search(r"-([0-9a-f]{8,})\.", path.name)
-    if published is None:
+    ending = re.search(r"-([0-9a-f]{8,})\.", path.name)
+    if ending is None:
         raise WeightsError(f"{path} has no hash in its name that would show whether it is intact: give it as a FILE")
     found = file_sha256(path)
-    if not found.startswith(published[1]):
+    if not found.startswith(ending[1]):
         raise WeightsError(
-            f"{path} is damaged or was altered: its SHA-256 begins with {found[:8]}, not {published[1]}; delete it "
+            f"{path} is damaged or was altered: its SHA-256 begins with {found[:8]}, not {ending[1]}; delete it "
             "and fetch it again with the same command"
         )
 

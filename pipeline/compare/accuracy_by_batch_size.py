@@ -11,7 +11,7 @@ from isobatch.pipeline.compare.accuracy import accuracy
 from isobatch.pipeline.compare.comparisons import against_singles, batch_sizes
 from isobatch.pipeline.compare.statistics import ALPHA, change_interval, holm, mcnemar_p, rate_upper
 from isobatch.pipeline.evidence.evidence import Evidence
-from isobatch.pipeline.evidence.rows import top1
+from isobatch.pipeline.evidence.outcomes import decided
 from isobatch.pipeline.records.study import AccuracyAtN, BatchAccuracy, Condition, Dependence, Study, VariantResult
 
 Indices = NDArray[np.int64]
@@ -32,12 +32,12 @@ def batch_accuracy(
     sizes = batch_sizes(evidence, "batched")
     if not sizes:
         return None
-    run, alone = evidence.images, top1(evidence.singles)
+    run, alone = evidence.images, decided(evidence.singles, evidence.outcome)
     changed_anywhere = np.zeros(len(labels), dtype=np.bool_)
     found = []
     for n in sizes:
         pairs = against_singles(evidence, n)
-        before, after = top1(pairs.reference), top1(pairs.candidate)
+        before, after = (decided(rows, evidence.outcome) for rows in (pairs.reference, pairs.candidate))
         changed_anywhere[pairs.images] |= before != after
         kept = _one_of_each(contents[pairs.images], before != after)
         found.append(_at(n, before[kept], after[kept], labels[pairs.images[kept]]))

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from isobatch.pipeline.compare.metrics import Values, measure_all
+from isobatch.models.spec.outcome import Outcome
+from isobatch.pipeline.compare.leaves import measure_leaves
+from isobatch.pipeline.compare.metrics import Values
 from isobatch.pipeline.evidence.evidence import Evidence, Pass, PassKind
-from isobatch.pipeline.evidence.rows import all_alike, blocks, row_distance, same_bits, top1
-from isobatch.pipeline.records.study import Comparison, ComparisonKind, Condition
+from isobatch.pipeline.evidence.outcomes import changed
+from isobatch.pipeline.evidence.rows import all_alike, blocks, row_distance, same_bits
+from isobatch.pipeline.records.study import COPIES, Comparison, ComparisonKind, Condition
 
 Rows = NDArray[Any]
 Images = NDArray[np.int64]
@@ -40,24 +43,28 @@ def comparisons(
 
     def record(kind: ComparisonKind, batch_size: int, pairs: Pairs, at: Condition = condition) -> None:
         if len(pairs.images):
-            found.append(_comparison(first.inputs, at, kind, batch_size, pairs.reference, pairs.candidate))
+            found.append(_comparison(first, at, kind, batch_size, pairs.reference, pairs.candidate))
 
     found: list[Comparison] = []
     for n in batch_sizes(first, "batched"):
         record("batch-vs-singles", n, against_singles(first, n))
     if second is not None:
-        found.append(_comparison(first.inputs, condition, "repeat", 1, first.singles, second.singles))
-        if not _mismatch(first.singles, second.singles):
+        alone = _alone_as_in(second, first)
+        found.append(_comparison(first, condition, "repeat", 1, alone, second.singles))
+        if not _mismatch(alone, second.singles):
             for n in batch_sizes(first, "batched"):
                 record("repeat", n, _against_repeat(first, second, n))
     for kind in PROBES:
         for passes in first.alike(kind):
             n, pairs = passes[0].batch_size, _against_plain(first, passes)
             record(kind, n, pairs, moved(condition, passes[0]))
+    for passes in first.alike("copies"):
+        n, pairs = passes[0].batch_size, _against_first_copy(first, passes)
+        record("copies", n, pairs, moved(condition, passes[0]))
     if reference is not None:
         singles, start = first.singles, first.span[0] - reference.span[0]  # the reference may have seen more images
         ruler = reference.singles[start : start + len(singles)]
-        found.append(_comparison(first.inputs, condition, "vs-reference", 1, ruler, singles))
+        found.append(_comparison(first, condition, "vs-reference", 1, ruler, singles))
     return found
 
 
@@ -70,6 +77,8 @@ def moved(condition: Condition, chosen: Pass) -> Condition:
     """The condition under which this pass ran."""
     if chosen.kind == "position":
         return condition.model_copy(update={"position": chosen.rotation})
+    if chosen.kind == "copies":
+        return condition.model_copy(update={"neighbours": COPIES})
     return condition.model_copy(update={"neighbours": chosen.neighbour} if chosen.kind == "neighbours" else {})
 
 
@@ -79,43 +88,55 @@ def against_singles(evidence: Evidence, n: int) -> Pairs:
         (_images(chosen), evidence.alone(chosen.images), evidence.outputs(chosen))
         for chosen in evidence.find("batched", n)
     ]
-    return _one_row_an_image(parts)
+    return _one_row_an_image(parts, evidence.outcome)
+
+
+def _alone_as_in(second: Evidence, first: Evidence) -> Rows:
+    """The singles of the images that the second round ran alone, as the first round has them; else all it has."""
+    here, there = first.span, second.span
+    return first.alone(second.images) if here[0] <= there[0] and there[1] <= here[1] else first.singles
 
 
 def _against_repeat(first: Evidence, second: Evidence, n: int) -> Pairs:
-    again = set(second.find("batched", n))
-    shared = [chosen for chosen in first.find("batched", n) if chosen in again]
-    parts = [(_images(chosen), first.outputs(chosen), second.outputs(chosen)) for chosen in shared]
+    again = [(first, second, chosen) for chosen in second.find("batched", n)]
     for evidence in (first, second):  # and once more in the same process
-        for chosen in evidence.find("repeat", n):
-            plain = next(p for p in evidence.find("batched", n) if (p.start - chosen.start) % n == 0)
-            images = _images(chosen)
-            parts.append((images, evidence.outputs(plain)[images - plain.start], evidence.outputs(chosen)))
-    return _one_row_an_image(parts)
+        again += [(evidence, evidence, chosen) for chosen in evidence.find("repeat", n)]
+    return _one_row_an_image((part for one in again for part in _same_batches(*one)), first.outcome)
 
 
 def _against_plain(evidence: Evidence, passes: Sequence[Pass]) -> Pairs:
     """The rows of passes rotated or beside another image, and the plain rows of the very same batches."""
+    parts = (part for chosen in passes for part in _same_batches(evidence, evidence, chosen))
+    return _one_row_an_image(parts, evidence.outcome)
+
+
+def _against_first_copy(evidence: Evidence, passes: Sequence[Pass]) -> Pairs:
+    """Every row of a batch of copies beside the first row of that batch."""
     parts = []
     for chosen in passes:
-        n = chosen.batch_size
-        images, rows = _images(chosen), evidence.outputs(chosen)
-        for plain in evidence.find("batched", n):
-            if (plain.start - chosen.start) % n:
-                continue  # its batches hold other images together: two things would have changed at once
-            shared = np.flatnonzero((images >= plain.start) & (images < plain.stop))
-            parts.append((images[shared], evidence.outputs(plain)[images[shared] - plain.start], rows[shared]))
-    return _one_row_an_image(parts)
+        rows = evidence.outputs(chosen)
+        parts.append((_images(chosen), np.repeat(rows[:: chosen.batch_size], chosen.batch_size, axis=0), rows))
+    return _one_row_an_image(parts, evidence.outcome)
+
+
+def _same_batches(first: Evidence, second: Evidence, chosen: Pass) -> Iterator[tuple[Images, Rows, Rows]]:
+    """The rows of a pass of ``second``, and those of the very same batches in the plain passes of ``first``."""
+    images, rows = _images(chosen), second.outputs(chosen)
+    for plain in first.find("batched", chosen.batch_size):
+        if (plain.start - chosen.start) % chosen.batch_size:
+            continue  # its batches hold other images together: two things would have changed at once
+        shared = np.flatnonzero((images >= plain.start) & (images < plain.stop))
+        yield images[shared], first.outputs(plain)[images[shared] - plain.start], rows[shared]
 
 
 def _images(chosen: Pass) -> Images:
     return np.asarray(chosen.images, dtype=np.int64)
 
 
-def _one_row_an_image(parts: Iterable[tuple[Images, Rows, Rows]]) -> Pairs:
+def _one_row_an_image(parts: Iterable[tuple[Images, Rows, Rows]], outcome: Outcome) -> Pairs:
     """The parts as one, in image order, so that n counts images.
 
-    An image met twice at one N keeps the row farthest from its reference: first by a changed top-1, then by largest
+    An image met twice at one N keeps the row farthest from its reference: first by a changed outcome, then by largest
     |difference| (NaN: infinitely far), then by unequal bytes.
     """
     columns = list(zip(*parts, strict=True))
@@ -130,21 +151,21 @@ def _one_row_an_image(parts: Iterable[tuple[Images, Rows, Rows]]) -> Pairs:
     one, other = reference[rivals], candidate[rivals]
     keys[0, rivals] = ~same_bits(one, other).all(axis=1)
     keys[1, rivals] = np.nan_to_num(row_distance(one, other), nan=np.inf, posinf=np.inf)
-    keys[2, rivals] = top1(one) != top1(other)
+    keys[2, rivals] = changed(one, other, outcome) if outcome.kind != "embedding" else False
     order = np.lexsort((*-keys, images))
     kept = order[np.flatnonzero(np.diff(images[order], prepend=-1))]
     return Pairs(images[kept], reference[kept], candidate[kept])
 
 
 def _comparison(
-    inputs: str, condition: Condition, kind: ComparisonKind, batch_size: int, reference: Rows, candidate: Rows
+    evidence: Evidence, condition: Condition, kind: ComparisonKind, batch_size: int, reference: Rows, candidate: Rows
 ) -> Comparison:
     mismatch = _mismatch(reference, candidate)
     measured: Values = {"n_images_equal": 0, "bitwise_equal": False}
     if not mismatch:
-        measured = measure_all(reference, candidate)
+        measured = measure_leaves(reference, candidate, evidence.outcome)
     return Comparison(
-        inputs=inputs,
+        inputs=evidence.inputs,
         condition=condition,
         kind=kind,
         batch_size=batch_size,

@@ -15,15 +15,15 @@ from isobatch.pipeline.records.study import Cost, DeviceMemory, Interval
 def cost_of(rounds: Sequence[Evidence], artifact: Artifact, image_size: int) -> Cost:
     """The cost of one variant on one input set: medians over the calls of all rounds, with their intervals.
 
-    ``throughput_img_s`` holds N = 1 too. ``drift``: by how much the second round's median latency differs from the
-    first's, as a share.
+    Engines prepare kernels and memory at the first call of a shape. Where no call went ahead, the first of each N in
+    each process prices nothing, unless an N has no others. ``throughput_img_s`` holds N = 1 too. ``drift``: by how much
+    the second round's median latency differs from the first's, as a share.
     """
-    singles = [[1e3 * s for p in one.find("singles") for s in one.call_s[p.id]] for one in rounds]
-    latency = median_interval([ms for part in singles for ms in part])
+    singles = _calls(rounds, 1)
+    latency = median_interval([1e3 * s for part in singles for s in part])
     throughput = {"1": _per_second(latency)}
     for n in sorted({p.batch_size for one in rounds for p in one.find("batched")}):
-        passes = [(one, p) for one in rounds for p in (*one.find("batched", n), *one.find("repeat", n))]
-        throughput[str(n)] = median_interval([n / s for one, p in passes for s in one.call_s[p.id]])
+        throughput[str(n)] = median_interval([n / s for part in _calls(rounds, n) for s in part])
     return Cost(
         inputs=rounds[0].inputs,
         image_size=image_size,
@@ -32,8 +32,15 @@ def cost_of(rounds: Sequence[Evidence], artifact: Artifact, image_size: int) -> 
         size_bytes=artifact.manifest.size_bytes,
         peak_memory_bytes=max(one.peak_memory_bytes for one in rounds) or None,
         device_memory=_most([one.device_memory for one in rounds if one.device_memory]),
-        drift=float(np.median(singles[-1]) / np.median(singles[0]) - 1) if len(rounds) > 1 else None,
+        drift=float(np.median(singles[-1]) / np.median(singles[0]) - 1) if len(singles) > 1 else None,
     )
+
+
+def _calls(rounds: Sequence[Evidence], n: int) -> list[list[float]]:
+    """The seconds of the calls of that N that price, by round; rounds without any are left out."""
+    every = [[s for p in one.passes if p.batch_size == n for s in one.call_s[p.id]] for one in rounds]
+    later = [calls if one.warm_up_s else calls[1:] for one, calls in zip(rounds, every, strict=True)]
+    return [calls for calls in later if calls] or [calls for calls in every if calls]
 
 
 def _most(counted: Sequence[Mapping[str, int]]) -> DeviceMemory | None:

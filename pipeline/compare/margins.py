@@ -9,13 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from isobatch.models.spec.outcome import CLASSES, Outcome
 from isobatch.pipeline.compare.comparisons import PROBES, moved
 from isobatch.pipeline.evidence.evidence import Evidence, Pass, PassKind
-from isobatch.pipeline.evidence.rows import row_distance, top1, top1_margin
+from isobatch.pipeline.evidence.outcomes import changed, outcome_columns, outcome_margin
+from isobatch.pipeline.evidence.rows import row_distance
 from isobatch.pipeline.records.study import Condition, Margin
 
 Images = NDArray[np.int64]
-_BATCHED: tuple[PassKind, ...] = ("batched", *PROBES)
+_BATCHED: tuple[PassKind, ...] = ("batched", *PROBES, "copies")
 
 
 @dataclass(frozen=True)
@@ -23,8 +25,9 @@ class Observation:
     """What one N under one condition did to each image, against its singles. Arrays are [images].
 
     ``images``: which images of the set were run under this condition, rising; conditions of one set may have run
-    different ones. ``seen``: the image was run at this N. ``differs``: other bytes. ``flipped``: another top-1 class.
-    ``noise``: the largest |batched - singles| in logits, 0 where unseen. An image seen twice has the worse of both.
+    different ones. ``seen``: the image was run at this N. ``differs``: other bytes. ``flipped``: another outcome.
+    ``noise``: the largest |batched - singles| in the columns of the outcome, 0 where unseen. An image seen twice has
+    the worse of both.
     """
 
     condition: Condition
@@ -77,19 +80,25 @@ def _observe(evidence: Evidence, condition: Condition, passes: Sequence[Pass]) -
         at = images[index] - first
         seen[images - first] = True
         differs[at] = True
-        flipped[at] |= top1(singles) != top1(rows)
-        noise[at] = np.maximum(noise[at], row_distance(singles, rows))
+        whole = evidence.singles if evidence.outcome.kind == "embedding" else None
+        turned = changed(singles, rows, evidence.outcome, whole, at)
+        np.logical_or.at(flipped, at, turned)  # of copies one image has many rows
+        apart = row_distance(outcome_columns(singles, evidence.outcome), outcome_columns(rows, evidence.outcome))
+        with np.errstate(invalid="ignore"):  # a NaN stays one
+            np.maximum.at(noise, at, apart)
     return Observation(moved(condition, passes[0]), passes[0].batch_size, ran, seen, differs, flipped, noise)
 
 
-def margin_screen(alone: Iterable[tuple[Images, NDArray[Any]]], seen: Sequence[Observation]) -> Margin:
+def margin_screen(
+    alone: Iterable[tuple[Images, NDArray[Any]]], seen: Sequence[Observation], outcome: Outcome = CLASSES
+) -> Margin:
     """The screen of method.md: an image is exposed unless its margin exceeds 2 d.
 
     ``alone``: for each condition the images it ran and their singles [images, classes], taken in turn. An image's
     margin is its smallest, over the conditions that ran it. d: the largest noise in ``seen`` of the *other* images. A
     single image has no others, so it is exposed.
     """
-    images, margins = smallest_margins(alone)
+    images, margins = smallest_margins(alone, outcome)
     noise = largest_noise(images, seen)
     others = leave_one_out(noise)
     exposed = images[~(margins > 2 * others)]  # so written that a NaN exposes
@@ -101,9 +110,11 @@ def margin_screen(alone: Iterable[tuple[Images, NDArray[Any]]], seen: Sequence[O
     )
 
 
-def smallest_margins(alone: Iterable[tuple[Images, NDArray[Any]]]) -> tuple[Images, NDArray[np.float64]]:
-    """The images of all conditions, rising, and the smallest top-1 margin of each (see ``margin_screen``)."""
-    return united(((images, top1_margin(rows)) for images, rows in alone), np.minimum)
+def smallest_margins(
+    alone: Iterable[tuple[Images, NDArray[Any]]], outcome: Outcome = CLASSES
+) -> tuple[Images, NDArray[np.float64]]:
+    """The images of all conditions, rising, and the smallest margin of each (``outcomes.outcome_margin``)."""
+    return united(((images, outcome_margin(rows, outcome)) for images, rows in alone), np.minimum)
 
 
 def largest_noise(images: Images, seen: Sequence[Observation]) -> NDArray[np.float64]:

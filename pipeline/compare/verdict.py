@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from isobatch.pipeline.compare.clipping import clipping, largest_clip
 from isobatch.pipeline.compare.margins import (
     Images,
     Observation,
@@ -32,10 +33,7 @@ from isobatch.pipeline.records.study import (
     Margin,
     Verdict,
 )
-from isobatch.pipeline.records.wording import counted, number, out_of, percent, setting, sizes
-
-CLIP_LIMIT = 0.01
-"""Above this share of a quantized layer's activations at the clip limits the outputs are not worth comparing."""
+from isobatch.pipeline.records.wording import counted, number, out_of, setting, sizes
 
 
 @dataclass(frozen=True)
@@ -58,7 +56,7 @@ def inputs_verdict(tested: Sequence[Tested], n_images: int) -> InputsVerdict | N
     """
     seen = [one for item in tested for one in observations(item.evidence, item.condition)]
     made = [one for item in tested for one in item.comparisons if one.kind != "vs-reference"]
-    margin = margin_screen(_alone(tested), seen) if seen else None
+    margin = margin_screen(_alone(tested), seen, tested[0].evidence.outcome) if seen else None
     decision = _not_repeatable(made) or _invalid(tested)
     if decision is None and margin is not None:
         decision = _batching(tested, seen, margin, len(made))
@@ -71,7 +69,7 @@ def inputs_verdict(tested: Sequence[Tested], n_images: int) -> InputsVerdict | N
         decided_by = decided_by.model_copy(update={"why": f"{decided_by.why} {fewer}"})
     flipped = united(((one.images, one.flipped) for one in seen), np.logical_or)[1] if seen else np.zeros(0)
     flips = min(int(flipped.sum()), n_images)
-    clip_layer, clip_share = _largest_clip(tested) or (None, None)
+    clip_layer, clip_share = largest_clip(item.evidence for item in tested) or (None, None)
     return InputsVerdict(
         inputs=tested[0].evidence.inputs,
         verdict=verdict,
@@ -148,14 +146,8 @@ def _invalid(tested: Sequence[Tested]) -> Decision | None:
         if found:
             batch_size, why = found
             return "invalid", _decided(item.evidence.inputs, item.condition, batch_size, why)
-    clip = _largest_clip(tested)
-    if clip is None or clip[1] <= CLIP_LIMIT:
-        return None
-    why = (
-        f"Layer {clip[0]} has {percent(clip[1])} of its activations at the clip limits of its 8-bit range, "
-        f"more than {percent(CLIP_LIMIT)}: outputs this distorted say nothing about batching."
-    )
-    return "invalid", _decided(tested[0].evidence.inputs, None, None, why)
+    clips = clipping(item.evidence for item in tested)
+    return None if clips is None else ("invalid", _decided(tested[0].evidence.inputs, None, None, clips))
 
 
 def _non_finite(item: Tested) -> tuple[int, str] | None:
@@ -196,22 +188,24 @@ def _batching(tested: Sequence[Tested], seen: Sequence[Observation], margin: Mar
         f"{out_of(int(one.differs.sum()), total, 'image')} differ from their singles by up to {number(one.largest)}"
     )
     where = f"At N = {one.batch_size} ({setting(one.condition)})"
+    word = tested[0].evidence.outcome.word
+    short = "top-1" if word == "top-1 class" else word
     if one.flipped.any():
-        why = f"{where} the top-1 class of {out_of(int(one.flipped.sum()), total, 'image')} changed; {extent}."
+        why = f"{where} the {word} of {out_of(int(one.flipped.sum()), total, 'image')} changed; {extent}."
         return "batch-variant", _decided(inputs, one.condition, one.batch_size, why)
     if margin.exposed_images:
-        why = f"{where} {extent}; no top-1 changed at {tried}, but {_exposure(tested, seen, margin)}."
+        why = f"{where} {extent}; no {short} changed at {tried}, but {_exposure(tested, seen, margin)}."
         return "batch-variant", _decided(inputs, one.condition, one.batch_size, why)
     why = (
-        f"{where} {extent}, the most of any N or condition; no top-1 changed at {tried}, and every margin is more than "
-        "twice the noise seen on the other images."
+        f"{where} {extent}, the most of any N or condition; no {short} changed at {tried}, and every margin is more "
+        "than twice the noise seen on the other images."
     )
     return "top1-stable", _decided(inputs, one.condition, one.batch_size, why)
 
 
 def _exposure(tested: Sequence[Tested], seen: Sequence[Observation], margin: Margin) -> str:
     """The exposed images, and the one of the smallest margin by number."""
-    images, margins = smallest_margins(_alone(tested))
+    images, margins = smallest_margins(_alone(tested), tested[0].evidence.outcome)
     if len(margins) == 1:
         return "with one image there are no others to estimate the noise from"
     exposed = np.searchsorted(images, margin.exposed_images)
@@ -221,11 +215,6 @@ def _exposure(tested: Sequence[Tested], seen: Sequence[Observation], margin: Mar
         f"{out_of(len(exposed), len(margins), 'image')} could: the margin of image {images[at]} is "
         f"{number(float(margins[at]))}, within twice the {number(noise)} seen on the others"
     )
-
-
-def _largest_clip(tested: Sequence[Tested]) -> tuple[str, float] | None:
-    shares = [pair for item in tested for pair in (item.evidence.clip_shares or {}).items()]
-    return max(shares, key=lambda pair: pair[1], default=None)
 
 
 def _decided(inputs: str, condition: Condition | None, batch_size: int | None, why: str) -> DecidedBy:

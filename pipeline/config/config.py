@@ -11,13 +11,16 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
-from isobatch.models.registry import all_variants, find_variant, installed
+from isobatch.models.spec.images import Size
+from isobatch.models.spec.outcome import KINDS
 from isobatch.models.spec.words import CudaOptions
 from isobatch.pipeline.config.grid import AXES, CUDA_AXES, MEMORY_FORMATS, OWN_SIZE, Axes, only_wished, read_grid, words
 from isobatch.pipeline.config.numbers import LARGEST_SEED, numbers, real_number, seconds, whole
 from isobatch.pipeline.config.policy_flags import PolicyFlags as PolicyFlags  # part of the configuration
 from isobatch.pipeline.config.policy_flags import read_policy
+from isobatch.pipeline.config.preprocessing import Preprocessing, read_preprocessing, read_size
 from isobatch.pipeline.config.sources import DEFAULT, Setting, Settings
+from isobatch.pipeline.config.variants import variants_of
 from isobatch.pipeline.machine.isa_caps import CAPS, NATIVE
 from isobatch.pipeline.records.errors import UsageError
 from isobatch.pipeline.records.study import NEIGHBOURS, Policy
@@ -38,11 +41,16 @@ class Config:
     model: str = "resnet50"
     onnx: str | None = None
     weights: str = "auto"
+    state_dict: str | None = None  # which of the state dicts in a weights file
     inputs: str = "auto"
+    outcome: str = "auto"  # of an ONNX file: what is read from its outputs
     class_order: str | None = None  # of labelled folders: "text" or "number"; None: by what they are called
+    classes: str | None = None  # a file with the names of the classes
+    labels: str | None = None  # a file with the labels of the images
     images: int | None = None  # None: 16, and 4 for the seed set
-    image_size: int | None = None  # None: that of the weights
-    also_sizes: tuple[int, ...] = ()  # more image sizes, each an input set of its own
+    preprocessing: Preprocessing = field(default_factory=Preprocessing)
+    image_size: Size | None = None  # None: that of the weights
+    also_sizes: tuple[Size, ...] = ()  # more image sizes, each an input set of its own
     seed: int = 42069
     batch_sizes: tuple[int, ...] = (2, 3, 4, 8, 16)
     threads: tuple[int, ...] = ()
@@ -54,6 +62,7 @@ class Config:
     device: str = "cpu"
     cuda: tuple[CudaOptions, ...] = ()  # the product of the axes that only --device cuda has
     quick: bool = False
+    thorough: bool = False  # all images at every N, in both processes
     explain: Explain = "default"  # how far origins are sought
     repair: bool = True
     race_s: float = 60.0  # 0: no race
@@ -101,13 +110,18 @@ def read_config(arguments: argparse.Namespace) -> Config:
     axes = read_grid(arguments.grid, explicit, device)
     image_size, also_sizes = _sides(axes["image_size"])
     return Config(
-        variants=_variants(arguments.variants),
+        variants=variants_of(arguments.variants, arguments.onnx is not None),
         model=arguments.model,
         onnx=arguments.onnx,
         weights=arguments.weights,
+        state_dict=arguments.state_dict,
         inputs=arguments.inputs,
+        outcome=_outcome(arguments),
         class_order=arguments.class_order,
+        classes=arguments.classes,
+        labels=arguments.labels,
         images=None if arguments.images is None else whole("--images", arguments.images, 1),
+        preprocessing=read_preprocessing(arguments),
         image_size=image_size,
         also_sizes=also_sizes,
         seed=whole("--seed", arguments.seed, 0, LARGEST_SEED),
@@ -121,6 +135,7 @@ def read_config(arguments: argparse.Namespace) -> Config:
         device=device,
         cuda=_cuda(axes) if device == "cuda" else (),
         quick=arguments.quick,
+        thorough=arguments.thorough,
         explain="none" if arguments.no_explain else arguments.explain,
         repair=not arguments.no_repair,
         race_s=_race_seconds(arguments),
@@ -156,8 +171,8 @@ def effective(settings: Settings, config: Config) -> tuple[Setting, ...]:
     return tuple(found)
 
 
-_TEXTS = ("model", "onnx", "weights", "inputs", "out", "policy_file", "ray_address")
-_OF_TORCH = {"model": "resnet50", "weights": "auto"}  # with their defaults
+_TEXTS = ("model", "onnx", "weights", "state_dict", "inputs", "classes", "labels", "out", "policy_file", "ray_address")
+_OF_TORCH = {"model": "resnet50", "weights": "auto", "state_dict": None}  # with their defaults
 
 
 def _check_paths(arguments: argparse.Namespace) -> None:
@@ -197,6 +212,17 @@ def _cuda(axes: Axes) -> tuple[CudaOptions, ...]:
     return able
 
 
+def _outcome(arguments: argparse.Namespace) -> str:
+    text: str = arguments.outcome
+    known = ("auto", *KINDS)
+    if text not in known:
+        near = difflib.get_close_matches(text, known, n=1, cutoff=0.0)[0]
+        raise UsageError("usage", f"--outcome {text!r}: did you mean {near!r}? There are {listed(known)}")
+    if text != "auto" and arguments.onnx is None:
+        raise UsageError("usage", f"--outcome {text!r} needs --onnx FILE: torchvision's networks are classifiers")
+    return text
+
+
 def _race_seconds(arguments: argparse.Namespace) -> float:
     asked = real_number("--race-seconds", arguments.race_seconds)
     return (QUICK_RACE_S if arguments.quick else RACE_S) if asked is None else asked
@@ -207,20 +233,6 @@ def _certified(arguments: argparse.Namespace) -> tuple[int, ...]:
     return () if text == UNCERTIFIED else tuple(n for n in numbers("--certify", text) if n > 1)
 
 
-def _variants(text: str) -> tuple[str, ...]:
-    if text == "all":
-        return tuple(row.name for row in all_variants() if not row.optional and (not row.extra or installed(row)))
-    names = [name.strip() for name in text.split(",") if name.strip()]
-    if not names:
-        raise UsageError("unknown-variant", "--variants names none: give 'all' or a list such as fp32,ort-int8")
-    for name in names:
-        try:
-            find_variant(name)
-        except KeyError as error:
-            raise UsageError("unknown-variant", error.args[0]) from None
-    return tuple(dict.fromkeys(names))
-
-
 def _address(arguments: argparse.Namespace) -> str | None:
     address: str | None = arguments.ray_address
     if address is not None and arguments.engine != "ray":
@@ -228,9 +240,9 @@ def _address(arguments: argparse.Namespace) -> str | None:
     return address
 
 
-def _sides(text: str) -> tuple[int | None, tuple[int, ...]]:
+def _sides(text: str) -> tuple[Size | None, tuple[Size, ...]]:
     """The image size of the study, None for that of the weights, and the other ones, each once."""
     first, *others = (part.strip() for part in text.split(","))
-    main = None if first == OWN_SIZE else whole("--image-size", first, 32)
-    also = dict.fromkeys(whole("--image-size", part, 32) for part in others)
+    main = None if first == OWN_SIZE else read_size("--image-size", first, 32)
+    also = dict.fromkeys(read_size("--image-size", part, 32) for part in others)
     return main, tuple(size for size in also if size != main)

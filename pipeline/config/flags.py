@@ -8,8 +8,10 @@ import re
 from typing import NoReturn
 
 import isobatch
+from isobatch.models.spec.outcome import KINDS
 from isobatch.pipeline.config.grid import MEMORY_FORMATS
 from isobatch.pipeline.config.policy_flags import add_policy
+from isobatch.pipeline.config.preprocessing import add_preprocessing
 from isobatch.pipeline.machine.isa_caps import CAPS, NATIVE
 from isobatch.pipeline.records.errors import UsageError
 from isobatch.pipeline.records.study import NEIGHBOURS
@@ -40,11 +42,6 @@ def study_parser(commands: str = "") -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"isobatch {VERSION}")
     parser.add_argument("--list-variants", action="store_true", help="list the variants and stop")
-    parser.add_argument(
-        "--class-order",
-        choices=("text", "number"),
-        help="labels by the order of the folders: as text (torchvision's ImageFolder) or as numbers",
-    )
     parser.add_argument("--variants", default="all", help="'all' (every variant not optional) or a list: fp32,ort-int8")
     conditions = add_scope(parser)
     conditions.add_argument("--grid", default="default", help="default, wide or FILE.toml; a flag replaces its axis")
@@ -59,6 +56,9 @@ def study_parser(commands: str = "") -> argparse.ArgumentParser:
     )
     stages = parser.add_argument_group("stages")
     stages.add_argument("--quick", action="store_true", help="only the input set of the original question")
+    stages.add_argument(
+        "--thorough", action="store_true", help="all images at every batch size, and all of it in a second process too"
+    )
     stages.add_argument(
         "--explain", default="default", choices=("default", "full"), help="full: seek rare origins without a time limit"
     )
@@ -98,12 +98,24 @@ def add_scope(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     what.add_argument(
         "--weights", default="auto", help="auto, digits, imagenet-v2, imagenet-v1, random or FILE (default: auto)"
     )
-    what.add_argument("--inputs", default="auto", help="auto, seed, digits, photos, a folder or FILE.npy")
+    what.add_argument("--state-dict", metavar="KEY", help="which of the state dicts in FILE, such as state_dict_ema")
+    what.add_argument(
+        "--inputs", default="auto", help="auto, seed, digits, photos, a folder, FILE.npy, FILE.npz or FILE.safetensors"
+    )
+    what.add_argument("--outcome", default="auto", help=f"of --onnx: auto or {', '.join(KINDS)} (default: auto)")
+    what.add_argument(
+        "--class-order",
+        choices=("text", "number"),
+        help="labels by the order of the folders: as text (torchvision's ImageFolder) or as numbers",
+    )
+    what.add_argument("--classes", metavar="FILE", help="the names of the classes: a line each in order, or JSON")
+    what.add_argument("--labels", metavar="FILE", help="labels of --inputs: a CSV of file,class or of classes in order")
     what.add_argument("--images", metavar="N", help="images per input set (default: 16, and 4 for the seed set)")
     what.add_argument(
-        "--image-size", metavar="S", help="side in pixels, or a list: 224,192 (default: auto, of the weights)"
+        "--image-size", metavar="S", help="side in pixels or 64x128, or a list: 224,192 (default: auto, of the weights)"
     )
     what.add_argument("--seed", default="42069", help="of the drawn input set (default: %(default)s)")
+    add_preprocessing(parser)
     conditions = parser.add_argument_group("conditions")
     conditions.add_argument("--batch-sizes", help="lists and ranges: 2,4,8 or 1-32; 1 means the repeat")
     conditions.add_argument("--threads", help="thread counts, a list: 1,2 (default: all cores)")

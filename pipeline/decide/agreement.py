@@ -28,7 +28,7 @@ class Answers:
     def add(
         self, source: str, clusters: Iterable[Hashable], reference: NDArray[np.integer], variant: NDArray[np.integer]
     ) -> None:
-        """Add the top-1 classes [n] of both on the images of one source; ``clusters``: one of each image."""
+        """Add the answers [n] of both, as numbers, on the images of one source; ``clusters``: one of each image."""
         self.same += (reference == variant).tolist()
         self.clusters += list(clusters)[: len(variant)]
         self.sources.append(source)

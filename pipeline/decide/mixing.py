@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from isobatch.models.spec.runner import Runner
 from isobatch.pipeline.evidence.evidence import bits
-from isobatch.pipeline.evidence.neighbours import OUTLIER_FACTOR
+from isobatch.pipeline.evidence.neighbours import OUTLIER_FACTOR, REPLACEMENTS, beside
 from isobatch.pipeline.records.study import Mixing, VariantResult
 from isobatch.pipeline.records.wording import counted, listed, number
 
@@ -45,7 +45,7 @@ def control(runner: Runner, images: Batch) -> Control:
     The image is once the first, once the last of the batch: what reads a batch in order may look one way only.
     """
     victim, others = images[:1], _neighbours(images)
-    high, low = victim * OUTLIER_FACTOR, victim * -OUTLIER_FACTOR
+    high, low = beside(victim, REPLACEMENTS["outlier"]), beside(victim, lambda image: image * -OUTLIER_FACTOR)
 
     def row(parts: Sequence[Batch], place: int) -> NDArray[Any]:
         logits: NDArray[Any] = runner.run(np.concatenate(parts))[place]
@@ -70,7 +70,7 @@ def control(runner: Runner, images: Batch) -> Control:
 
 def _neighbours(images: Batch) -> list[Batch]:
     """What stands beside the first image in turn: the others, itself, and nothing at all."""
-    return [*(images[i : i + 1] for i in range(1, len(images))), images[:1], np.zeros_like(images[:1])]
+    return [*(images[i : i + 1] for i in range(1, len(images))), images[:1], beside(images[:1], np.zeros_like)]
 
 
 def decide(variant: str, found: Control, explained: VariantResult | None) -> Mixing:

@@ -41,6 +41,9 @@ def asked_for(study: Study, run: Path, variant: str | None, timeout_s: float) ->
     native = next(one for one in study.variants if one.name == native_name)
     if native.device != "cpu":
         raise UsageError("not-deployable", f"{name} was measured on {native.device}: deploy ships what ran on the CPU")
+    if "[" in study.weights.model and native.runtime == "torch":
+        text = f"{study.weights.model} has facts in its name, which the shipped code cannot build"
+        raise UsageError("not-deployable", f"{text}: ship an ort- variant of it")
     repair = next((one for one in native.repairs or () if one.name == rung), None) if rung else None
     if rung and (repair is None or repair.delivery is None or "recheck" in repair.delivery.change):
         text = f"how {name} was made is not in {run}: its repair keeps top-1 only, or an earlier version measured it"

@@ -5,10 +5,21 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from isobatch.pipeline.deploy.record import RECORD_FILE, SETTINGS_FILE, VerificationRecord
+from isobatch.pipeline.deploy.record import RECORD_FILE, SETTINGS_FILE, Preprocessing, VerificationRecord
 from isobatch.pipeline.records.wording import counted, listed, sizes
 
 _NEEDS = {"torch": "torch, torchvision and numpy", "onnxruntime": "onnxruntime and numpy"}
+
+
+def _resized(view: Preprocessing) -> str:
+    if view.resize_to is not None:
+        return f"resized to {view.resize_to[0]} x {view.resize_to[1]}"
+    kept = "" if view.forced else ", unless they have the size already"
+    return f"the short side resized to {view.short_sides[0]} pixels{kept}"
+
+
+def _scaled(view: Preprocessing) -> str:
+    return "pixel / 255" if view.scale is None else f"pixel x {view.scale:g}"
 
 
 def model_card(record: VerificationRecord, facts: Sequence[str]) -> str:
@@ -46,8 +57,8 @@ def model_card(record: VerificationRecord, facts: Sequence[str]) -> str:
         + (f", on {serving.streams} images at a time, each alone" * (serving.streams > 1))
         + f"; batches of {serving.batch_size} are recommended; calls of more than {serving.largest_batch} images "
         "are split.",
-        f"* Pictures: RGB, the short side resized to {view.short_side} pixels ({view.interpolation}), centre of "
-        f"{view.size} x {view.size} cut out, (pixel / 255 - mean) / std with mean {_numbers(view.mean)} and std "
+        f"* Pictures: {_resized(view)} ({view.interpolation}), the centre of {view.height} x {view.width} cut out, "
+        f"{view.channel_order.upper()}, ({_scaled(view)} - mean) / std with mean {_numbers(view.mean)} and std "
         f"{_numbers(view.std)} ({read}).",
         f"* Images: float32 [n, {', '.join(map(str, serving.shape))}]; other sizes were not verified.",
         f"* All of this stands in `{SETTINGS_FILE}`.",

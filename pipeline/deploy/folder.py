@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isobatch.models.spec.deployed import code_files
-from isobatch.models.spec.images import View
+from isobatch.models.spec.images import UNIT, View
 from isobatch.pipeline.deploy.card import model_card
 from isobatch.pipeline.deploy.record import (
     CARD_FILE,
@@ -76,7 +76,7 @@ def serving(
 ) -> Serving:
     """The settings of a loader. ``written``: what the runner's ``write`` said, and a repair's own settings."""
     seen = View.from_json(dict(view))
-    side = min(shape[1:])
+    height, width = shape[1:]
     values = {
         "runtime": runtime,
         "threads": threads,
@@ -84,11 +84,16 @@ def serving(
         "batch_size": min(batch_size, largest),
         "shape": tuple(shape),
         "preprocessing": Preprocessing(
-            size=side,
-            short_side=seen.short_side(side),
+            height=height,
+            width=width,
+            short_sides=(seen.short_side(height), seen.short_side(width)),
+            resize_to=seen.resize_to,
+            forced=seen.forced,
             interpolation=seen.interpolation,
             mean=seen.mean,
             std=seen.std,
+            scale=None if seen.scale == UNIT else seen.scale,
+            channel_order=seen.channel_order,
         ),
         "preprocessing_measured": inputs == _PICTURES,
     }

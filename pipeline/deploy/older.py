@@ -155,7 +155,7 @@ def _serving(record: OlderRecord) -> Serving:
         engine=artifact.engine,
         optimise=artifact.optimise,
         preprocessing=Preprocessing(
-            size=1, short_side=1, interpolation="bilinear", mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0)
+            height=1, width=1, short_sides=(1, 1), interpolation="bilinear", mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0)
         ),
         preprocessing_measured=False,
     )

@@ -34,13 +34,22 @@ class StoredFile(Record):
 
 
 class Preprocessing(Record):
-    """From a picture to the network's input: short side resized, centre cut out, (pixel / 255 - mean) / std."""
+    """From a picture to the network's input, as ``isobatch.models.spec.images.View`` says it at one height and width.
 
-    size: int = Field(ge=1, le=65536)
-    short_side: int = Field(ge=1, le=65536)
+    The picture is resized so that its short side has ``short_sides`` pixels (of height and width), or to the (height,
+    width) of ``resize_to``; the centre is cut out; then (pixel x scale - mean) / std. ``scale`` None: pixel / 255.
+    """
+
+    height: int = Field(ge=1, le=65536)
+    width: int = Field(ge=1, le=65536)
+    short_sides: tuple[int, int]
+    resize_to: tuple[int, int] | None = None
+    forced: bool = False  # a picture that has the size already is resized and cut all the same
     interpolation: Literal["bilinear", "bicubic", "nearest"]
-    mean: tuple[Real, Real, Real]
-    std: tuple[Real, Real, Real]
+    mean: tuple[Real, ...]
+    std: tuple[Real, ...]
+    scale: Real | None = None
+    channel_order: Literal["rgb", "bgr"] = "rgb"
 
 
 class Serving(Record):

@@ -9,9 +9,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from isobatch.models.spec.outcome import CLASSES, Outcome
 from isobatch.pipeline.records.study import NEIGHBOURS
 
-PassKind = Literal["singles", "batched", "position", "neighbours", "repeat"]
+PassKind = Literal["singles", "batched", "position", "neighbours", "copies", "repeat"]
 
 
 @dataclass(frozen=True)
@@ -19,8 +20,9 @@ class Pass:
     """One way through the images ``start`` to ``stop`` of a set, ``batch_size`` at a time.
 
     ``position``: every batch rotated by ``rotation`` places (rows are kept in the images' own order). ``neighbours``:
-    the last image of every batch replaced by ``neighbour`` (its row is not kept). ``repeat``: batches already run, once
-    more in the same process. ``stop - start`` is a multiple of batch_size.
+    the last image of every batch replaced by ``neighbour`` (its row is not kept). ``copies``: every batch filled with
+    copies of its first image. ``repeat``: batches already run, once more in the same process. ``stop - start`` is a
+    multiple of batch_size.
     """
 
     kind: PassKind
@@ -40,11 +42,25 @@ class Pass:
 
     @property
     def images(self) -> tuple[int, ...]:
-        """The images whose rows are evidence of this pass, in order."""
+        """The images whose rows are evidence of this pass, in order; of copies one for each row."""
         every = range(self.start, self.stop)
+        if self.kind == "copies":
+            return tuple(i - (i - self.start) % self.batch_size for i in every)
         if self.kind != "neighbours":
             return tuple(every)
         return tuple(i for i in every if (i - self.start) % self.batch_size != self.batch_size - 1)
+
+
+def kept_rows(
+    singles: NDArray[Any], first: int, chosen: Pass, outputs: NDArray[Any]
+) -> tuple[NDArray[np.int64], NDArray[Any]]:
+    """What ``Evidence.rows`` keeps of a pass's ``outputs``; ``first``: the image whose row ``singles[0]`` is."""
+    at = np.asarray(chosen.images) - first
+    known = np.flatnonzero(at < len(singles))
+    kept = at >= len(singles)
+    kept[known[differing_rows(singles[at[known]], outputs[known])]] = True
+    index = np.flatnonzero(kept)
+    return index, outputs[index]
 
 
 def bits(rows: NDArray[Any]) -> NDArray[Any]:
@@ -65,7 +81,8 @@ class Evidence:
     """The outputs of one job: a variant on one input set, or a part of it, under one condition, in one round.
 
     ``singles`` is [n, classes] in the network's own type; ``rows`` maps a pass's id to (indices into ``Pass.images``
-    of the rows whose bytes differ from the singles, those rows). ``call_s``: seconds of each call of a pass, of the
+    of the rows whose bytes differ from the singles, or whose image was not run alone; those rows). ``call_s``: seconds
+    of each call of a pass, of the
     wall clock or of the device's; ``warm_up_s``: of each call that went ahead unrecorded. ``device_memory``: bytes by
     the device's own counters (``Clocked``).
     """
@@ -85,6 +102,8 @@ class Evidence:
     whole: str = ""  # of evidence of one part of a set: the id of the job that was cut
     device_memory: Mapping[str, int] | None = None
     warm_up_s: tuple[float, ...] = ()
+    outcome: Outcome = CLASSES  # what is read from a row
+    clip_seen: Mapping[str, int] | None = None  # by layer how many values ``clip_shares`` rests on
 
     @property
     def span(self) -> tuple[int, int]:
@@ -104,7 +123,9 @@ class Evidence:
 
     def outputs(self, chosen: Pass) -> NDArray[Any]:
         """The rows [len(images), classes] of a pass, rebuilt exactly."""
-        whole = self.alone(chosen.images)
+        singles, first = self.singles, self.span[0]
+        # an image that was not run alone has its row among those that are kept, and any other in its place until then
+        whole: NDArray[Any] = singles[np.clip(np.asarray(chosen.images) - first, 0, len(singles) - 1)]
         if chosen.kind != "singles":
             index, values = self.rows[chosen.id]
             whole[index] = values

@@ -30,7 +30,10 @@ def _random(image: Image) -> Image:
 
 def _one_pixel(image: Image) -> Image:
     spot = np.zeros_like(image)
-    spot[:, image.shape[1] // 2, image.shape[2] // 2] = np.abs(image).max() * OUTLIER_FACTOR
+    if image.ndim == 3:
+        spot[:, image.shape[1] // 2, image.shape[2] // 2] = np.abs(image).max() * OUTLIER_FACTOR
+    else:
+        spot.reshape(-1)[image.size // 2] = np.abs(image).max() * OUTLIER_FACTOR
     return spot
 
 
@@ -68,10 +71,37 @@ _MORE: Mapping[str, Callable[[Image], Image]] = {
 
 
 def beside(batch: Image, replacement: Callable[[Image], Image]) -> Image:
-    """The batch [n, c, h, w] with its last image replaced by what ``replacement`` makes of it."""
+    """The batch, images on its first axis, with its last image replaced by what ``replacement`` makes of it."""
     changed = batch.copy()
-    changed[-1] = replacement(batch[-1])
+    if batch.dtype.names is None:
+        changed[-1] = _replaced(batch[-1], replacement)
+        return changed
+    records: NDArray[Any] = changed
+    for name in batch.dtype.names:
+        records[name][-1] = _replaced(records[name][-1], replacement)
     return changed
+
+
+def _replaced(values: NDArray[Any], replacement: Callable[[Image], Image]) -> NDArray[Any]:
+    """What the replacement makes of one array, in its own type.
+
+    Whole numbers may be rows of a table or switches: they take only values that they have already, in reverse order or
+    in that of what is made of their places.
+    """
+    values = np.asarray(values)
+    if values.dtype.kind == "f":
+        with np.errstate(over="ignore", invalid="ignore"):
+            made = replacement(values.astype(np.float32))
+            limits = np.finfo(values.dtype)
+            return np.asarray(np.clip(made, limits.min, limits.max).astype(values.dtype))
+    if replacement is _constant:
+        return np.full_like(values, values.max())
+    if replacement is _random:
+        order = np.random.Generator(np.random.PCG64(_SEED)).permutation(values.size)
+        return values.reshape(-1)[order].reshape(values.shape)
+    if replacement is np.zeros_like:
+        return np.full_like(values, values.min())
+    return values[..., ::-1].copy() if values.ndim else values.copy()
 
 
 def find_replacement(name: str, runner: Runner, batch: Image) -> Callable[[Image], Image]:

@@ -100,6 +100,7 @@ class _Joined(Evidence):
             "call_s": {p.id: tuple(s for e, one in piece for s in e.call_s[one.id]) for p, piece in pieces.items()},
             "warm_up_s": tuple(s for one in parts for s in one.warm_up_s),
             "clip_shares": _clip_shares(parts),
+            "clip_seen": _clip_seen(parts),
             "peak_memory_bytes": max(one.peak_memory_bytes for one in parts),
             "_parts": tuple(parts),
         }
@@ -119,3 +120,9 @@ def _clip_shares(parts: Sequence[Evidence]) -> dict[str, float] | None:
     heavy = [(one.clip_shares or {}, one.span[1] - one.span[0]) for one in parts]
     total = sum(count for _, count in heavy)
     return {layer: sum(found[layer] * count / total for found, count in heavy) for layer in heavy[0][0]}
+
+
+def _clip_seen(parts: Sequence[Evidence]) -> dict[str, int] | None:
+    if any(one.clip_seen is None for one in parts):
+        return None
+    return {layer: sum((one.clip_seen or {})[layer] for one in parts) for layer in parts[0].clip_seen or {}}

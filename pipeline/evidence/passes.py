@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from isobatch.models.spec.images import Images
 from isobatch.models.spec.runner import Clocked, Runner
-from isobatch.pipeline.evidence.evidence import Pass, differing_rows
+from isobatch.pipeline.evidence.evidence import Pass, kept_rows
 from isobatch.pipeline.evidence.neighbours import beside, find_replacement
 
 _FLOATS = ("float16", "bfloat16", "float32", "float64")
@@ -50,8 +50,7 @@ def run_passes(
         if singles is None:
             singles, first = outputs, chosen.start
             continue
-        index = differing_rows(singles[np.asarray(chosen.images) - first], outputs)
-        rows[chosen.id] = (index, outputs[index])
+        rows[chosen.id] = kept_rows(singles, first, chosen, outputs)
     assert singles is not None
     return Ran(singles, rows, call_s, tuple(warm.values()))
 
@@ -77,6 +76,8 @@ def run_pass(
         batch = images.read(start, start + chosen.batch_size)
         if chosen.kind == "position":
             batch = np.roll(batch, chosen.rotation, axis=0)
+        elif chosen.kind == "copies":
+            batch = np.repeat(batch[:1], chosen.batch_size, axis=0)
         elif replace is not None:
             batch = beside(batch, replace)
         logits, spent = call(runner, batch)
@@ -111,7 +112,7 @@ def call(runner: Runner, batch: NDArray[np.float32], *, wall: bool = False) -> t
     if logits.ndim != 2 or len(logits) != len(batch) or logits.size == 0:
         raise ValueError(
             f"shape-mismatch: {len(batch)} images gave an output of shape {list(logits.shape)}; "
-            "one row of logits per image is expected: [images, classes]"
+            "one row of values per image is expected: [images, values]"
         )
     if logits.dtype.name not in _FLOATS and not np.issubdtype(logits.dtype, np.integer):
         raise ValueError(f"type-mismatch: an output of {logits.dtype}; {', '.join(_FLOATS)} or integers are expected")

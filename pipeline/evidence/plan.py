@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any
 
+from isobatch.pipeline.evidence.by_value import PROBE_BATCH
 from isobatch.pipeline.evidence.evidence import Pass
 from isobatch.pipeline.evidence.parts import passes_within
 from isobatch.pipeline.records.study import NEIGHBOURS, Condition
 
 ROUNDS = 2
 TIMED_CALLS = 2  # at least so many calls of each N a round, where a set is timed: from one call nothing can be said
-PROBE_BATCH = 4  # position and neighbours are probed at this N, or at the largest N tested below it
 
 
 @dataclass(frozen=True)
@@ -55,10 +55,11 @@ class Job:
         return f"{'-'.join(words)}.safetensors"
 
     def cut(self, ranges: Sequence[tuple[int, int]]) -> list[Job]:
-        """The jobs of these ranges of the images; itself where there is only one."""
+        """The jobs of those of these ranges of the images in which it runs any; itself where there is one range."""
         if len(ranges) == 1:
             return [self]
-        return [replace(self, passes=passes_within(self.passes, *part), whole=self.id) for part in ranges]
+        within = [passes_within(self.passes, *part) for part in ranges]
+        return [replace(self, passes=passes, whole=self.id) for passes in within if passes]
 
     @property
     def in_order(self) -> tuple[Pass, ...]:
@@ -88,7 +89,7 @@ def plan_passes(
     rotations: Sequence[int] = (1,),
     neighbours: Sequence[str] = NEIGHBOURS[:1],
 ) -> tuple[Pass, ...]:
-    """The passes of one job over ``n_images``: singles, then each N as far as the set goes, then the probes.
+    """The plan of ``--thorough``: singles, then each N as far as the set goes, then the probes.
 
     ``timed``: where an N has fewer than ``TIMED_CALLS`` calls, its first batch is run again.
 
@@ -119,8 +120,13 @@ def too_large(n_images: int, batch_sizes: Sequence[int]) -> list[int]:
 
 
 def in_rounds(names: Sequence[str]) -> list[tuple[int, str]]:
-    """Every name once a round, the order reversed in the second, so that slow drift of the machine cancels."""
+    """For ``--thorough``: every name once a round, reversed in the second, so that slow drift cancels."""
     return [(r, name) for r in range(ROUNDS) for name in (names if r % 2 == 0 else list(reversed(names)))]
+
+
+def in_turn(names: Sequence[str]) -> list[tuple[int, str]]:
+    """Both rounds of each name together, so that its verdict need not wait for the others."""
+    return [(r, name) for name in names for r in range(ROUNDS)]
 
 
 def describe(job: Job) -> dict[str, Any]:

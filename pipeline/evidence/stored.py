@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from isobatch.models.spec.outcome import CLASSES, Outcome
 from isobatch.pipeline.evidence.evidence import Evidence, Pass, bits
 from isobatch.pipeline.records.errors import StoreError as StoreError  # with the functions that raise it
 from isobatch.pipeline.storage.files import write_bytes
@@ -42,6 +43,10 @@ def write_evidence(path: Path, evidence: Evidence) -> None:
         "whole": evidence.whole,
         "warm_up_s": list(evidence.warm_up_s),
     }
+    if evidence.clip_seen is not None:
+        facts["clip_seen"] = dict(evidence.clip_seen)
+    if evidence.outcome != CLASSES:
+        facts["outcome"] = evidence.outcome.to_json()
     if evidence.device_memory is not None:
         facts["device_memory"] = dict(evidence.device_memory)
     text = json.dumps(facts, allow_nan=False)
@@ -120,6 +125,7 @@ def read_evidence(path: Path) -> Evidence:
             passes=tuple(Pass(*fields) for fields in facts.pop("passes")),
             call_s={name: tuple(seconds) for name, seconds in facts.pop("call_s").items()},
             warm_up_s=tuple(facts.pop("warm_up_s")),
+            outcome=Outcome.of(facts.pop("outcome", None)),
             **{name: value for name, value in facts.items() if name != "dtype"},
         )
     except OSError as error:

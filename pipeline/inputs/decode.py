@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from isobatch.models.spec.images import IMAGENET, View
+from isobatch.models.spec.images import IMAGENET, Size, View, sides
 from isobatch.pipeline.inputs.choose import Unusable
 from isobatch.pipeline.inputs.request import printable
 
@@ -22,10 +22,11 @@ MAX_PIXELS = 64_000_000
 MAX_FILE_BYTES = 256 << 20
 
 
-def decode(path: Path, size: int, view: View = IMAGENET) -> NDArray[np.uint8]:
-    """The picture as uint8 [size, size, 3]: upright (EXIF), RGB, and torchvision's evaluation transform.
+def decode(path: Path, size: Size, view: View = IMAGENET) -> NDArray[np.uint8]:
+    """The picture as uint8 [height, width, 3]: upright (EXIF), RGB, and torchvision's evaluation transform.
 
-    That is: the short side resized in the view's proportion (antialiased, by Pillow), then the centre cut out.
+    That is: the short side resized in the view's proportion (antialiased, by Pillow), then the centre cut out. A
+    picture that has the size already stays as it is, unless the view is forced.
     Transparency lies on white; colour profiles are ignored. Raises Unusable with the reason.
     """
     try:
@@ -35,7 +36,7 @@ def decode(path: Path, size: int, view: View = IMAGENET) -> NDArray[np.uint8]:
             _check_file(file)
             with Image.open(file, formats=FORMATS) as image:
                 _check_pixels(*image.size)
-                return _centre(_rgb(ImageOps.exif_transpose(image)), size, view)
+                return _centre(_rgb(ImageOps.exif_transpose(image)), sides(size), view)
     except Unusable:
         raise
     except UnidentifiedImageError:
@@ -77,11 +78,36 @@ def _rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def _centre(image: Image.Image, size: int, view: View) -> NDArray[np.uint8]:
-    short = view.short_side(size)
-    long = int(short * max(image.size) / min(image.size))
-    width, height = (short, long) if image.width <= image.height else (long, short)
-    _check_pixels(width, height)  # one row of a million pixels would grow to 256 rows of 256 million
-    resized = image.resize((width, height), Image.Resampling[view.interpolation.upper()])
-    left, top = round((width - size) / 2), round((height - size) / 2)
-    return np.asarray(resized.crop((left, top, left + size, top + size)))
+def smaller(path: Path, size: Size) -> tuple[int, int] | None:
+    """Width and height of a picture that must be enlarged to be cut to this size; None of another, or of no picture."""
+    height, width = sides(size)
+    try:
+        with open(path, "rb", opener=_open_at_once) as file, Image.open(file, formats=FORMATS) as image:
+            wide, high = ImageOps.exif_transpose(image).size if image.getexif().get(0x0112, 1) > 4 else image.size
+    except Exception:  # it is refused, with its reason, where it is decoded
+        return None
+    return (wide, high) if wide < width or high < height else None
+
+
+def _centre(image: Image.Image, size: tuple[int, int], view: View) -> NDArray[np.uint8]:
+    height, width = size
+    if image.size == (width, height) and not view.forced:
+        return np.asarray(image)
+    wide, high = _resized(image.size, size, view)
+    _check_pixels(wide, high)  # one row of a million pixels would grow to 256 rows of 256 million
+    resized = image.resize((wide, high), Image.Resampling[view.interpolation.upper()])
+    left, top = round((wide - width) / 2), round((high - height) / 2)
+    return np.asarray(resized.crop((left, top, left + width, top + height)))
+
+
+def _resized(picture: tuple[int, int], size: tuple[int, int], view: View) -> tuple[int, int]:
+    """Width and height that a picture is resized to before its centre of ``size`` is cut out."""
+    if view.resize_to is not None:
+        return view.resize_to[1], view.resize_to[0]
+    height, width = size
+    if height == width:
+        short = view.short_side(height)
+        long = int(short * max(picture) / min(picture))
+        return (short, long) if picture[0] <= picture[1] else (long, short)
+    factor = max(view.short_side(width) / picture[0], view.short_side(height) / picture[1])
+    return max(width, round(picture[0] * factor)), max(height, round(picture[1] * factor))

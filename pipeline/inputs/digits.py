@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from isobatch.models.spec.images import Images
 from isobatch.models.weights.digits import data
 from isobatch.pipeline.inputs.request import InputsRequest, Labelled, PreparedSet
-from isobatch.pipeline.inputs.storing import Part, part_name, require_disjoint, store_images
+from isobatch.pipeline.inputs.storing import Part, in_channels, part_name, require_disjoint, store_images
 from isobatch.pipeline.records.study import InputSet
 
 
@@ -50,7 +50,8 @@ def _stored(request: InputsRequest, part: Part, indices: NDArray[np.int64], labe
 
     def rows() -> Iterator[NDArray[np.uint8]]:
         for index in indices:
-            yield data.enlarge(pictures[index : index + 1], request.image_size)[0]
+            picture = data.enlarge(pictures[index : index + 1], request.image_size)[0]
+            yield in_channels(picture, request.channels)
 
     images = store_images(part_name("digits", part), request.folder / f"digits-{part}.u8", rows(), request.view)
     return replace(images, labels=tuple(labels[indices].tolist())) if labelled else images

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import stat
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -13,15 +10,17 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from isobatch.models.spec.images import View
-from isobatch.pipeline.inputs.choose import Candidates, Choice, Unusable
-from isobatch.pipeline.inputs.decode import SUFFIXES, decode
-from isobatch.pipeline.inputs.labels import class_index, class_order, one_more
-from isobatch.pipeline.inputs.own import Own, choose_own, store_own
-from isobatch.pipeline.inputs.request import InputsRequest, Labelled, PreparedSet, printable
-from isobatch.pipeline.inputs.storing import digest, part_name, store_images
-
-Skipped = list[dict[str, str]]
+from isobatch.models.spec.images import Size, View, sides
+from isobatch.models.spec.words import Remark
+from isobatch.pipeline.inputs.choose import Candidates, Unusable
+from isobatch.pipeline.inputs.decode import decode, smaller
+from isobatch.pipeline.inputs.labels import Labels, labels_of_folders, mixed_splits
+from isobatch.pipeline.inputs.labels_file import labels_by_name
+from isobatch.pipeline.inputs.listing import list_pictures
+from isobatch.pipeline.inputs.own import Own, choose_own, labelled_images, store_own
+from isobatch.pipeline.inputs.pixels import in_words
+from isobatch.pipeline.inputs.request import InputsRequest, PreparedSet, printable
+from isobatch.pipeline.inputs.storing import in_channels
 
 
 @dataclass(frozen=True)
@@ -30,11 +29,12 @@ class _Pictures:
 
     root: Path
     files: list[Path]
-    size: int
+    size: Size
     view: View
+    channels: int = 3
 
     def read(self, index: int) -> NDArray[Any]:
-        return decode(self.files[index], self.size, self.view)
+        return in_channels(decode(self.files[index], self.size, self.view), self.channels)
 
     def name(self, index: int) -> str:
         return printable(self.files[index].relative_to(self.root))
@@ -46,124 +46,56 @@ class _Pictures:
             return False
         return True
 
-    def labels(self, request: InputsRequest) -> tuple[int, ...]:
-        """One label per file: the class named by the folder it lies in. Raises LookupError with the reason why not.
+    def labels(self, request: InputsRequest) -> Labels:
+        """One label per file: that of a labels file, or the class named by the folder it lies in.
 
         A file directly in the root counts only where it is a usable picture; its label is never used where it is not.
+        Raises LookupError with the reason where there are folders, and their names do not label.
         """
+        if request.labels_file is not None:
+            names = [self.files[index].relative_to(self.root).as_posix() for index in range(len(self.files))]
+            return labels_by_name(Path(request.labels_file), names, request.class_names, request.num_classes)
         loose = [index for index, file in enumerate(self.files) if file.parent == self.root]
         if picture := next((self.name(index) for index in loose if self.usable(index)), None):
             raise LookupError(f"{picture} lies in no sub-folder")
-        parents = {file.parent for file in self.files} - {self.root}
-        if request.class_order is not None:
-            order = class_order(_folders(self.root, self.files), request.class_order, request.num_classes)
-            classes = {parent: order[parent.relative_to(self.root).parts[0]] for parent in parents}
-        else:
-            limit = one_more(parents, request.num_classes)
-            classes = {parent: class_index(parent.name, request.class_names, limit) for parent in parents}
-        return tuple(classes.get(file.parent, -1) for file in self.files)
+        return labels_of_folders(self.root, self.files, request)
 
 
 def prepare_folder(request: InputsRequest, folder: Path) -> PreparedSet:
     """Pictures spread over the sorted list of those below ``folder``. Raises InputError when none is usable."""
     root = folder.resolve()
     files, skipped = list_pictures(root)
-    pictures = _Pictures(root, files, request.image_size, request.view)
+    pictures = _Pictures(root, files, request.image_size, request.view, request.channels)
     candidates = Candidates(len(files), pictures.read, pictures.name)
     own = Own("folder", printable(root.name) or "folder", printable(folder), candidates, tuple(skipped))
     choice = choose_own(own, request)
-    size, view = request.image_size, request.view
-    cut = f"short side resized to {view.short_side(size)} pixels ({view.interpolation}), centre of {size} cut out"
+    cut = in_words(request.view, request.image_size)
+    mixed = mixed_splits(root, files)
+    warnings = [Remark("mixed-splits", f"{printable(folder)} {mixed}")] if mixed else []
+    warnings += _enlarged(printable(folder), [files[index] for index in sorted(choice.evaluation)], request)
     try:
         labels = pictures.labels(request)
     except LookupError as reason:
-        return store_own(own, request, choice, None, f"{cut}; unlabelled: {reason}")
-    prepared = store_own(own, request, choice, labels, cut)
-    return replace(prepared, labelled=partial(_labelled, own, request, choice, labels))
+        prepared = store_own(own, request, choice, None, f"{cut}; unlabelled: {reason}")
+        if any(file.parent != root for file in files):
+            warnings.append(Remark("labels-unused", f"the folders of {printable(folder)} do not label: {reason}"))
+        return replace(prepared, warnings=tuple(warnings))
+    prepared = store_own(own, request, choice, labels.classes, cut, labels.how)
+    larger = partial(labelled_images, own, request, choice, labels.classes)
+    return replace(prepared, labelled=larger, warnings=tuple(warnings))
 
 
-def _labelled(own: Own, request: InputsRequest, choice: Choice, labels: tuple[int, ...]) -> Labelled:
-    """All usable pictures that do not calibrate, distinct by content."""
-    kept: list[int] = []
-    skipped: Skipped = []
-    seen = set(choice.calibration.values())
-
-    def rows() -> Iterator[NDArray[Any]]:
-        for index in range(own.candidates.count):
-            if index in choice.calibration:
-                continue
-            try:
-                row = own.candidates.read(index)
-            except Unusable as error:
-                skipped.append({"file": own.candidates.name(index), "why": str(error)})
-                continue
-            content = digest(row)
-            if content in seen:
-                skipped.append({"file": own.candidates.name(index), "why": "same picture as one already used"})
-                continue
-            seen.add(content)
-            kept.append(labels[index])
-            yield row
-
-    path = request.folder / "folder-labelled.u8"
-    images = store_images(part_name(own.name, "labelled"), path, rows(), request.view)
-    return Labelled(replace(images, labels=tuple(kept)), tuple(skipped))
-
-
-def list_pictures(root: Path) -> tuple[list[Path], Skipped]:
-    """The regular files below ``root`` with a picture's suffix, sorted by path, and what was left out and why.
-
-    No file is opened. What is hidden (its name begins with a dot) is left out: thumbnails, and what macOS puts beside
-    each file. Links to folders are not followed; links to files count where they stay below ``root``.
-    """
-    files: list[Path] = []
-    skipped: Skipped = []
-    others: Counter[str] = Counter()
-
-    def leave_out(path: str | Path, why: str) -> None:
-        skipped.append({"file": printable(os.path.relpath(path, root)), "why": why})
-
-    def unreadable(error: OSError) -> None:
-        leave_out(error.filename, f"unreadable folder: {error.strerror}")
-
-    for folder, subfolders, names in os.walk(root, onerror=unreadable):
-        for path in (Path(folder, name) for name in sorted(subfolders)):
-            if path.name.startswith("."):
-                leave_out(path, "a hidden folder")
-            elif os.path.islink(path):
-                leave_out(path, "a link to a folder: not followed")
-        subfolders[:] = [name for name in subfolders if not name.startswith(".")]
-        for path in (Path(folder, name) for name in names):
-            if path.suffix.lower() not in SUFFIXES:
-                others[path.suffix.lower()] += 1
-            elif path.name.startswith("."):
-                leave_out(path, "a hidden file: rename it if it is meant")
-            elif why := _refused(path, root):
-                leave_out(path, why)
-            else:
-                files.append(path)
-    for suffix, count in others.items():
-        skipped.append({"file": printable(f"*{suffix}"), "why": f"{count} not named as jpeg, png, webp or bmp"})
-    return sorted(files, key=os.fsencode), sorted(skipped, key=lambda entry: entry["file"])
-
-
-def _folders(root: Path, files: list[Path]) -> list[str]:
-    """The names of the folders directly in the root, hidden ones left out unless a picture lies in them."""
-    used = {file.relative_to(root).parts[0] for file in files if file.parent != root}
-    return sorted(used | {one.name for one in root.iterdir() if one.is_dir() and one.name[0] not in "._"})
-
-
-def _refused(path: Path, root: Path) -> str | None:
-    try:
-        mode = path.lstat().st_mode
-    except OSError as error:  # a path too long for the system, or a file that is gone
-        return f"unreadable: {error.strerror}"
-    if stat.S_ISLNK(mode):
-        try:
-            target = path.resolve(strict=True)
-        except (OSError, RuntimeError):  # RuntimeError: links in a circle
-            return "a link to nothing"
-        if not target.is_relative_to(root):
-            return "a link that leaves the folder"
-        mode = target.stat().st_mode
-    return None if stat.S_ISREG(mode) else "not a regular file"
+def _enlarged(called: str, files: Sequence[Path], request: InputsRequest) -> list[Remark]:
+    """The warning that pictures are enlarged; nothing where none is."""
+    small = [found for found in (smaller(file, request.image_size) for file in files) if found]
+    if not small:
+        return []
+    height, width = sides(request.image_size)
+    wide, high = small[0]
+    own_size = str(high) if high == wide else f"{high}x{wide}"
+    text = (
+        f"{len(small)} of the {len(files)} measured pictures of {called} are smaller than {width} x {height} pixels, "
+        f"such as {wide} x {high}, and are enlarged; --image-size {own_size} takes those as they are, where the "
+        "network takes that size"
+    )
+    return [Remark("enlarged-pictures", text)]

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import resource
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from isobatch.models.registry import load
 from isobatch.models.spec.images import View
+from isobatch.models.spec.interface import Input
 from isobatch.pipeline.inputs import InputsRequest, prepare
+from isobatch.pipeline.inputs.labels_file import read_classes
 from isobatch.pipeline.machine.memory import limit_memory
 from isobatch.pipeline.workers.wire import Emit
 
@@ -23,6 +26,7 @@ def read_sets(request: dict[str, Any], emit: Emit) -> list[dict[str, Any]]:
             "calibration_note": found.calibration_note,
             "calibration_remedy": found.calibration_remedy,
             "has_labelled": found.labelled is not None,
+            "warnings": found.warnings,
         }
         for found in prepare(_limited(request)).sets
     ]
@@ -38,17 +42,23 @@ def read_labelled(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
 
 def _limited(request: dict[str, Any]) -> InputsRequest:
     """The request, once this process may use no more memory than decoding needs."""
+    request = dict(request)
     limit_memory(resource.RLIMIT_DATA)  # an array of any size may be mapped
     names = request["class_names"]
+    if classes := request.pop("classes_file", None):
+        names = read_classes(Path(classes), request["num_classes"])
+    size = request["image_size"]
     read = {
+        "image_size": size if isinstance(size, int) else tuple(size),
         "folder": Path(request["folder"]),
         "class_names": names and tuple(names),
         "view": View.from_json(request["view"]),
+        "interface": tuple(Input.of(one) for one in request.get("interface") or ()),
     }
-    return InputsRequest(**request | read, draw=_draw)
+    return InputsRequest(**request | read, draw=partial(_draw, channels=request["channels"]))
 
 
-def _draw(path: Path, seed: int, n: int, size: int) -> str:
+def _draw(path: Path, seed: int, n: int, size: int, channels: int = 3) -> str:
     """``isobatch.models.pytorch.seed_images.draw``, which loads torch: only where something is to be drawn."""
-    digest: str = load("isobatch.models.pytorch.seed_images:draw")(path, seed, n, size)
+    digest: str = load("isobatch.models.pytorch.seed_images:draw")(path, seed, n, size, channels)
     return digest

@@ -1,8 +1,15 @@
-"""A .npy file of images [n, 3, h, w]: float32 or float64 used as they are, uint8 as pixels. Never unpickled."""
+"""Images in a .npy or .npz file: float32 or float64 used as they are, uint8 as pixels. Never unpickled.
+
+NCHW or NHWC, which the place of the channels shows.
+"""
 
 from __future__ import annotations
 
+import io
 import warnings
+import zipfile
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,26 +17,75 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isobatch.pipeline.inputs.choose import Candidates
-from isobatch.pipeline.inputs.own import Own, choose_own, store_own
+from isobatch.pipeline.inputs.labels_file import array_labels, labels_in_order
+from isobatch.pipeline.inputs.own import Own, choose_own, labelled_images, store_own
+from isobatch.pipeline.inputs.pixels import scaling
 from isobatch.pipeline.inputs.request import InputError, InputsRequest, PreparedSet, printable
+from isobatch.pipeline.storage.files import write_bytes
 
 _USES = {
     np.dtype(np.float32): "used as they are, without normalisation",
     np.dtype(np.float64): "rounded to float32, without normalisation",
-    np.dtype(np.uint8): "pixels 0 to 255, normalised as ImageNet's",
+    np.dtype(np.uint8): "pixels 0 to 255",
 }
+_AT_ONCE_BYTES = 1 << 20
+_IMAGES = ("images", "image", "x", "inputs", "input", "data", "pixels")
+_LABELS = ("labels", "label", "y", "targets", "target", "classes")
 
 
-def prepare_npy(request: InputsRequest, path: Path) -> PreparedSet:
-    """Images spread over the array, in the array's own size. Raises InputError for anything but finite [n, 3, h, w]."""
-    array = _mapped(path)
+def prepare_npz(request: InputsRequest, path: Path) -> PreparedSet:
+    """The images of an .npz file and the labels beside them, if it holds any. Raises InputError."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = {name.removesuffix(".npy"): name for name in archive.namelist() if name.endswith(".npy")}
+            labels = next((name for name in _LABELS if name in names), None)
+            images = next((name for name in _IMAGES if name in names), None)
+            others = [name for name in names if name != labels]
+            if images is None and len(others) == 1:
+                images = others[0]
+            if images is None:
+                raise InputError(
+                    "npy-format",
+                    f"{printable(path)} holds {printable(', '.join(names)) or 'nothing'}: call the images 'images' and "
+                    "their classes 'labels'",
+                )
+            copy = request.folder / "npz-images.npy"
+            with archive.open(names[images]) as member:
+                write_bytes(copy, iter(lambda: member.read(_AT_ONCE_BYTES), b""))
+            told = None
+            if labels is not None:
+                with archive.open(names[labels]) as member:
+                    told = np.lib.format.read_array(io.BytesIO(member.read()), allow_pickle=False)
+    except (zipfile.BadZipFile, OSError, ValueError, RuntimeError, NotImplementedError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(
+            "npy-format", f"{printable(path)} is no readable .npz file ({printable(error)}): write it with numpy.savez"
+        ) from error
+    return prepare_npy(request, copy, path, told)
+
+
+def prepare_npy(
+    request: InputsRequest, path: Path, source: Path | None = None, labels: NDArray[Any] | None = None
+) -> PreparedSet:
+    """Images spread over the array, in the array's own size. ``source``: the file of the user's; ``labels``: beside it.
+
+    Raises InputError for anything but finite [n, c, h, w] or [n, h, w, c] of the network's channels.
+    """
+    source, channels, layout = source or path, request.channels, request.layout
+    array, last = _mapped(path, channels, layout)
     shape, dtype = array.shape, array.dtype
+    told = None
+    if request.labels_file is not None:
+        told = labels_in_order(Path(request.labels_file), shape[0], request.class_names, request.num_classes)
+    elif labels is not None:
+        told = array_labels(labels, shape[0], request.num_classes, printable(source.name))
 
     def read(index: int) -> NDArray[Any]:
-        again = _mapped(path)  # a mapping kept for all images would hold every page that was read
+        again, _ = _mapped(path, channels, layout)  # a mapping kept for all images would hold every page that was read
         if (again.shape, again.dtype) != (shape, dtype):
             raise InputError("changed", f"{printable(path)} changed while it was read: run again when it is at rest")
-        row: NDArray[Any] = again[index]
+        row: NDArray[Any] = again[index].transpose(2, 0, 1) if last else again[index]
         if row.dtype == np.uint8:
             return np.ascontiguousarray(row.transpose(1, 2, 0))
         with np.errstate(over="ignore", invalid="ignore"):
@@ -41,12 +97,19 @@ def prepare_npy(request: InputsRequest, path: Path) -> PreparedSet:
             )
         return row
 
-    own = Own("npy", printable(path.stem), printable(path), Candidates(shape[0], read, lambda i: f"image {i}"))
+    own = Own("npy", printable(source.stem), printable(source), Candidates(shape[0], read, lambda i: f"image {i}"))
     remark = f"{dtype} values {_USES[dtype.newbyteorder('=')]}"
-    return store_own(own, request, choose_own(own, request), None, remark)
+    remark += f", {scaling(request.view)}" if dtype == np.uint8 else ""
+    remark += "; the channels come last (NHWC), and are put first" if last else ""
+    choice = choose_own(own, request)
+    if told is None:
+        return store_own(own, request, choice, None, remark)
+    prepared = store_own(own, request, choice, told.classes, remark, told.how)
+    return replace(prepared, labelled=partial(labelled_images, own, request, choice, told.classes))
 
 
-def _mapped(path: Path) -> NDArray[Any]:
+def _mapped(path: Path, channels: int, layout: str | None) -> tuple[NDArray[Any], bool]:
+    """The array, and whether its channels come last."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # remarks on headers by Python 2
@@ -60,8 +123,10 @@ def _mapped(path: Path) -> NDArray[Any]:
     found = f"{printable(path)} holds {array.dtype} {list(array.shape)}"
     if array.dtype.newbyteorder("=") not in _USES:
         raise InputError("npy-dtype", f"{found}: float32, float64 or uint8 is needed; convert it with .astype")
-    if array.ndim == 4 and array.shape[1] != 3 and array.shape[3] == 3:
-        raise InputError("npy-shape", f"{found}, channels last: save array.transpose(0, 3, 1, 2) instead")
-    if array.ndim != 4 or array.shape[1] != 3 or 0 in array.shape:
-        raise InputError("npy-shape", f"{found}: [n, 3, height, width] is needed, none of them 0")
-    return array
+    last = array.ndim == 4 and (
+        layout == "nhwc" or (layout is None and array.shape[1] != channels and array.shape[3] == channels)
+    )
+    if array.ndim != 4 or array.shape[3 if last else 1] != channels or 0 in array.shape:
+        wanted = f"[n, {channels}, height, width]" if layout != "nhwc" else f"[n, height, width, {channels}]"
+        raise InputError("npy-shape", f"{found}: {wanted} is needed, none of them 0")
+    return array, last

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
+
+from numpy.typing import NDArray
 
 from isobatch.models.spec.images import Images
-from isobatch.pipeline.inputs.choose import LEAST_CALIBRATION, Candidates, Choice, choose
-from isobatch.pipeline.inputs.request import InputError, InputsRequest, PreparedSet
-from isobatch.pipeline.inputs.storing import Part, part_name, require_disjoint, store_images
+from isobatch.pipeline.inputs.choose import LEAST_CALIBRATION, Candidates, Choice, Unusable, choose
+from isobatch.pipeline.inputs.request import InputError, InputsRequest, Labelled, PreparedSet
+from isobatch.pipeline.inputs.storing import Part, digest, part_name, require_disjoint, store_images
 from isobatch.pipeline.records.study import InputSet
 
 ENOUGH = 3 * LEAST_CALIBRATION
 """Distinct images from which on a third of them suffices to calibrate."""
+
+
+_SUFFIXES = {"folder": "u8", "npy": "raw"}
 
 
 @dataclass(frozen=True)
@@ -36,13 +43,15 @@ def choose_own(own: Own, request: InputsRequest) -> Choice:
 
 
 def store_own(
-    own: Own, request: InputsRequest, choice: Choice, labels: tuple[int, ...] | None, remark: str
+    own: Own, request: InputsRequest, choice: Choice, labels: tuple[int, ...] | None, remark: str, how: str = ""
 ) -> PreparedSet:
-    """Both parts on disk and their record. ``labels``: one per candidate, or None; ``remark`` goes into the note."""
-    suffix = {"folder": "u8", "npy": "raw"}[own.kind]
+    """Both parts on disk and their record. ``labels``: one per candidate, or None; ``remark`` goes into the note.
+
+    ``how``: where the labels are from.
+    """
 
     def stored(part: Part, chosen: dict[int, bytes]) -> Images:
-        path = request.folder / f"{own.kind}-{part}.{suffix}"
+        path = request.folder / f"{own.kind}-{part}.{_SUFFIXES[own.kind]}"
         return store_images(part_name(own.name, part), path, own.candidates.reread(chosen), request.view)
 
     evaluation = stored("evaluation", choice.evaluation)
@@ -66,6 +75,34 @@ def store_own(
         labelled=labels is not None,
         sha256=evaluation.sha256,
         skipped=list(choice.skipped),
-        note="; ".join(text for text in (used + few, f"calibration: {note}", remark) if text),
+        note="; ".join(text for text in (used + few, f"calibration: {note}", remark, how and f"labels: {how}") if text),
     )
     return PreparedSet(record, evaluation, calibration, note, remedy)
+
+
+def labelled_images(own: Own, request: InputsRequest, choice: Choice, labels: tuple[int, ...]) -> Labelled:
+    """All usable images that do not calibrate, distinct by content."""
+    kept: list[int] = []
+    skipped: list[dict[str, str]] = []
+    seen = set(choice.calibration.values())
+
+    def rows() -> Iterator[NDArray[Any]]:
+        for index in range(own.candidates.count):
+            if index in choice.calibration:
+                continue
+            try:
+                row = own.candidates.read(index)
+            except Unusable as error:
+                skipped.append({"file": own.candidates.name(index), "why": str(error)})
+                continue
+            content = digest(row)
+            if content in seen:
+                skipped.append({"file": own.candidates.name(index), "why": "same picture as one already used"})
+                continue
+            seen.add(content)
+            kept.append(labels[index])
+            yield row
+
+    path = request.folder / f"{own.kind}-labelled.{_SUFFIXES[own.kind]}"
+    images = store_images(part_name(own.name, "labelled"), path, rows(), request.view)
+    return Labelled(replace(images, labels=tuple(kept)), tuple(skipped))

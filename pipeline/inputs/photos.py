@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from isobatch import models
-from isobatch.models.spec.images import Images
+from isobatch.models.spec.images import Images, Size, sides
 from isobatch.pipeline.inputs.request import InputsRequest, PreparedSet
-from isobatch.pipeline.inputs.storing import Part, part_name, require_disjoint, store_images
+from isobatch.pipeline.inputs.storing import Part, in_channels, part_name, require_disjoint, store_images
 from isobatch.pipeline.records.study import InputSet
 
 FOLDER = Path(models.__file__).with_name("photos")
@@ -51,17 +51,20 @@ def prepare_photos(request: InputsRequest) -> PreparedSet:
 
 def _stored(request: InputsRequest, part: Part, pictures: tuple[str, ...], count: int) -> Images:
     path = request.folder / f"photos-{part}.u8"
-    rows = islice(crops(pictures, request.image_size), count)
+    found = islice(crops(pictures, request.image_size), count)
+    rows = (in_channels(row, request.channels) for row in found)
     images = store_images(part_name("photos", part), path, rows, request.view)
     return replace(images, groups=tuple(i % len(pictures) for i in range(len(images))))
 
 
-def crops(pictures: tuple[str, ...], size: int) -> Iterator[NDArray[np.uint8]]:
-    """uint8 [size, size, 3]: the first crop of every picture, then the second of every picture, and so on."""
+def crops(pictures: tuple[str, ...], size: Size) -> Iterator[NDArray[np.uint8]]:
+    """uint8 [height, width, 3]: the first crop of every picture, then the second of every picture, and so on."""
+    high, wide = sides(size)
     for side, x, y in CROPS:
         for picture in pictures:
             with Image.open(FOLDER / picture, formats=["JPEG"]) as image:
                 edge = round(side * min(image.size))
-                left, top = round(x * (image.width - edge)), round(y * (image.height - edge))
-                box = (left, top, left + edge, top + edge)
-                yield np.asarray(image.resize((size, size), Image.Resampling.BILINEAR, box=box))
+                across, down = round(edge * min(1, wide / high)), round(edge * min(1, high / wide))
+                left, top = round(x * (image.width - across)), round(y * (image.height - down))
+                box = (left, top, left + across, top + down)
+                yield np.asarray(image.resize((wide, high), Image.Resampling.BILINEAR, box=box))

@@ -7,12 +7,15 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from isobatch.pipeline.inputs.arrays import ARRAYS, as_pictures, prepare_arrays
 from isobatch.pipeline.inputs.digits import prepare_digits
+from isobatch.pipeline.inputs.drawn import prepare_drawn
 from isobatch.pipeline.inputs.folder import prepare_folder
-from isobatch.pipeline.inputs.npy import prepare_npy
+from isobatch.pipeline.inputs.npy import prepare_npy, prepare_npz
 from isobatch.pipeline.inputs.photos import prepare_photos
 from isobatch.pipeline.inputs.request import InputError, InputsRequest, PreparedInputs, PreparedSet, printable
 from isobatch.pipeline.inputs.seed import prepare_seed
+from isobatch.pipeline.inputs.taken import as_taken
 
 SOURCES: dict[str, Callable[[InputsRequest], PreparedSet]] = {
     "seed": prepare_seed,
@@ -27,27 +30,45 @@ def prepare(request: InputsRequest) -> PreparedInputs:
     ``auto`` is the seed set and the one that fits the weights: digits for digits and random weights, else photos.
     Raises InputError; StoreError where the folder cannot be written.
     """
+    pictures = not request.interface or (len(request.interface) == 1 and request.interface[0].channels in (3, None))
+    pictures = pictures and (not request.interface or request.interface[0].layout != "")
+    if request.asked == "auto" and not pictures:
+        return PreparedInputs((prepare_drawn(request),))
     if request.asked == "auto":
         fitting = "digits" if request.weights in ("digits", "random") else "photos"
         names = ["seed"] if request.quick else ["seed", fitting]
-        return PreparedInputs(tuple(SOURCES[name](request) for name in names))
-    if request.asked in SOURCES:
-        return PreparedInputs((SOURCES[request.asked](request),))
+        return PreparedInputs(tuple(as_taken(SOURCES[name](request), request.interface) for name in names))
     path = Path(request.asked)
-    if os.path.isdir(request.asked):
-        return PreparedInputs((prepare_folder(request, path),))
-    if os.path.isfile(request.asked) and path.suffix.lower() == ".npy":
-        return PreparedInputs((prepare_npy(request, path),))
+    if request.asked in SOURCES or os.path.isdir(request.asked):
+        if not pictures:
+            takes = "; ".join(map(str, request.interface))
+            raise InputError(
+                "no-pictures",
+                f"the network takes {takes}, and pictures are colour images: give --inputs FILE.npz with an array for "
+                "each input by name, or leave --inputs out to draw some",
+            )
+        source = SOURCES.get(request.asked)
+        found = source(request) if source else prepare_folder(request, path)
+        return PreparedInputs((as_taken(found, request.interface),))
+    if os.path.isfile(request.asked) and path.suffix.lower() in ARRAYS:
+        if path.suffix.lower() == ".npz" and not request.interface:
+            return PreparedInputs((prepare_npz(request, path),))
+        if path.suffix.lower() == ".npy" and (pictures and as_pictures(path, request.interface)):
+            return PreparedInputs((as_taken(prepare_npy(request, path), request.interface),))
+        return PreparedInputs((prepare_arrays(request, path),))
     raise InputError("unknown-inputs", _unknown(request.asked))
 
 
 def _unknown(asked: str) -> str:
     keywords = ("auto", *SOURCES)
     if os.path.isfile(asked):
-        return f"{printable(asked)} is a file but no .npy: give the folder it lies in, or an array saved as .npy"
+        return (
+            f"{printable(asked)} is a file but no .npy, .npz or .safetensors: give the folder it lies in, or an array "
+            "saved as .npy"
+        )
     near = difflib.get_close_matches(asked, keywords, n=1)
     hint = f"did you mean {near[0]!r}? " if near else ""
     return (
-        f"no inputs {printable(asked)!r}: {hint}There are {', '.join(keywords)}, a folder of pictures or a .npy file, "
-        "and no folder or regular file of that name exists"
+        f"no inputs {printable(asked)!r}: {hint}There are {', '.join(keywords)}, a folder of pictures, or a .npy, "
+        ".npz or .safetensors file, and no folder or regular file of that name exists"
     )

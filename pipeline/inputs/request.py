@@ -6,7 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from isobatch.models.spec.images import IMAGENET, Images, View
+from isobatch.models.spec.images import IMAGENET, Images, Size, View
+from isobatch.models.spec.interface import Input
+from isobatch.models.spec.words import Remark
 from isobatch.pipeline.records.study import InputSet
 
 Draw = Callable[[Path, int, int, int], str]
@@ -17,7 +19,8 @@ class InputError(ValueError):
     """The inputs cannot be had. The message is one line: what was asked, what exists, what to do next.
 
     ``code`` is stable: ``unknown-inputs`` ``bad-request`` ``unreadable`` ``no-images`` ``changed`` ``npy-format``
-    ``npy-dtype`` ``npy-shape`` ``npy-not-finite`` ``calibration-overlap``.
+    ``npy-dtype`` ``npy-shape`` ``npy-not-finite`` ``no-pictures`` ``calibration-overlap`` ``labels-file``
+    ``classes-file``.
     """
 
     def __init__(self, code: str, message: str) -> None:
@@ -38,20 +41,24 @@ class InputsRequest:
     draw: Draw
     weights: str = "digits"  # digits | imagenet-v1 | imagenet-v2 | random | anything else: a file
     images: int | None = None
-    image_size: int = 224
+    image_size: Size = 224
+    channels: int = 3  # of the network's images
     view: View = IMAGENET  # how pictures are resized and normalised; its own size is not asked
+    layout: str | None = None  # of arrays: "nchw" or "nhwc"; None: as their shape says
     seed: int = 42069
     quick: bool = False  # auto: the seed set only
     class_names: tuple[str, ...] | None = None
     num_classes: int | None = None
     class_order: str | None = None  # "text" or "number": labels by the folders' order, not by what they are called
+    labels_file: str | None = None  # of labels beside the images
     calibration_images: int = 32
     labelled_images: int = 400  # at most so many of the digits' held-out images
+    interface: tuple[Input, ...] = ()  # what the network takes, where its file tells: else pictures
 
     def __post_init__(self) -> None:
         for name, least in (("images", 1), ("image_size", 1), ("calibration_images", 2), ("labelled_images", 1)):
             value = getattr(self, name)
-            if value is not None and value < least:
+            if value is not None and min(value if isinstance(value, tuple) else (value,)) < least:
                 raise InputError("bad-request", f"{name} is {value}: it must be {least} or more")
 
     @property
@@ -82,6 +89,7 @@ class PreparedSet:
     calibration_note: str
     calibration_remedy: str = ""
     labelled: Callable[[], Labelled] | None = None
+    warnings: tuple[Remark, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -39,5 +39,5 @@ def prepare_seed(request: InputsRequest) -> PreparedSet:
 def _drawn(request: InputsRequest, part: Part, seed: int, count: int) -> Images:
     path = request.folder / f"seed-{part}.f32"
     sha256 = request.draw(path, seed, count, SIZE)
-    images = Images(part_name("seed", part), str(path), "float32", (count, 3, SIZE, SIZE), sha256)
+    images = Images(part_name("seed", part), str(path), "float32", (count, request.channels, SIZE, SIZE), sha256)
     return replace(images, unique=len(contents(images)))

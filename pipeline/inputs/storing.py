@@ -11,8 +11,9 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
-from isobatch.models.spec.images import IMAGENET, Images, View
+from isobatch.models.spec.images import IMAGENET, Field, Images, View
 from isobatch.pipeline.inputs.request import InputError
 from isobatch.pipeline.storage.files import write_bytes
 
@@ -32,8 +33,8 @@ def digest(row: NDArray[Any]) -> bytes:
 def store_images(name: str, path: Path, rows: Iterable[NDArray[Any]], view: View = IMAGENET) -> Images:
     """Write images to ``path`` as they come, holding one at a time; returns the set, which pixels leave normalised.
 
-    Rows are all uint8 [h, w, 3] or all float32 [3, h, w], of one shape (ValueError otherwise). Raises InputError when
-    there are none.
+    Rows are all uint8 [h, w, c], red first, all float32 [c, h, w], or all records of arrays that are used as they are;
+    of one shape (ValueError otherwise). Raises InputError when there are none.
     """
     rows = iter(rows)
     first = next(rows, None)
@@ -47,18 +48,42 @@ def store_images(name: str, path: Path, rows: Iterable[NDArray[Any]], view: View
             if (row.dtype, row.shape) != (first.dtype, first.shape):
                 raise ValueError(f"image {count} of {name!r} is {row.dtype} {row.shape}, others {first.shape}")
             count += 1
-            yield row.tobytes()
+            swapped = row.dtype == np.uint8 and view.channel_order == "bgr"
+            yield (row[..., ::-1] if swapped else row).tobytes()
 
     sha256 = write_bytes(path, chunks())
-    if first.dtype == np.uint8:
+    if first.dtype.names is not None:
+        fields = tuple(Field(key, first.dtype[key].base.name, first.dtype[key].shape) for key in first.dtype.names)
+        images = Images(name, str(path), "arrays", (count, *fields[0].shape), sha256, fields=fields)
+    elif first.dtype == np.uint8:
         height, width, channels = first.shape
         images = Images(
-            name, str(path), "uint8", (count, channels, height, width), sha256, mean=view.mean, std=view.std
+            name,
+            str(path),
+            "uint8",
+            (count, channels, height, width),
+            sha256,
+            mean=view.mean,
+            std=view.std,
+            scale=view.scale,
         )
     else:
         channels, height, width = first.shape
         images = Images(name, str(path), "float32", (count, channels, height, width), sha256)
     return replace(images, unique=len(contents(images)))
+
+
+def in_channels(pixels: NDArray[np.uint8], channels: int) -> NDArray[np.uint8]:
+    """uint8 [h, w, 3] as the network sees colours: [h, w, 3], or grey [h, w, 1]. Raises InputError for other counts."""
+    if channels == 3:
+        return pixels
+    if channels == 1:
+        return np.asarray(Image.fromarray(pixels).convert("L"))[:, :, np.newaxis]
+    raise InputError(
+        "npy-shape",
+        f"pictures have 3 channels, or 1 where they are grey, and the network takes {channels}: "
+        f"give --inputs FILE.npy [n, {channels}, height, width]",
+    )
 
 
 def contents(images: Images) -> set[bytes]:

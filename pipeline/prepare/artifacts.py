@@ -19,6 +19,9 @@ from isobatch.pipeline.workers.wire import read_artifact
 REFERENCE = "fp64"  # the ruler of numeric error
 
 
+_NO_EXPORT = "ExportError"  # of ``isobatch.models.ort.export``, which loads its runtime
+
+
 def baseline(config: Config) -> str:
     """The variant whose singles accuracy drops are measured against: fp32, in the only runtime an ONNX file has."""
     return "ort-fp32" if config.onnx else "fp32"
@@ -81,7 +84,7 @@ def _build(stages: Stages, spec: VariantSpec, prepared: PreparedSet) -> dict[str
         "recipe": dict(spec.recipe),
         "model": network.model,
         "weights": network.weights_sha256,
-        "calibration": calibration and calibration.sha256,
+        "calibration": calibration and calibration.seen_sha256,
         "toolchain": toolchain() | versions(spec),
         "machine": machine_key(),
     }
@@ -101,7 +104,14 @@ def _build(stages: Stages, spec: VariantSpec, prepared: PreparedSet) -> dict[str
     if found := known.find(fields):
         stages.artifacts[spec.name, name] = found
         return payload
+    if stages.no_export is not None and spec.runtime != "torch":
+        raise stages.no_export  # it was tried for another variant of this network: it takes minutes, and fails again
     stages.progress.step(f"build {spec.name}", 0.0)
-    built = stages.call("isobatch.pipeline.prepare.in_worker:build", payload, spec.name)
+    try:
+        built = stages.call("isobatch.pipeline.prepare.in_worker:build", payload, spec.name)
+    except WorkerError as error:
+        if error.kind == _NO_EXPORT:
+            stages.no_export = error
+        raise
     stages.artifacts[spec.name, name] = read_artifact(built)
     return payload

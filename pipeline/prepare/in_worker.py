@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import resource
 from dataclasses import asdict
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 from isobatch.models.registry import find_variant, load
 from isobatch.models.spec.artifact_cache import ArtifactCache, BuildRequest, require_unaltered
-from isobatch.models.spec.images import IMAGENET, Images, View
+from isobatch.models.spec.images import IMAGENET, Images
 from isobatch.models.spec.words import Manifest, Network
 from isobatch.pipeline.machine.memory import limit_graph, limit_memory
 from isobatch.pipeline.storage.files import write_bytes
@@ -27,6 +28,7 @@ def resolve_weights(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
         Path(payload["cache"]),
         payload["offline"],
         lambda text: emit({"say": text}),
+        payload["state_dict"],
     )
     return asdict(found) | {"path": str(found.path)}
 
@@ -38,7 +40,8 @@ def check_onnx(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
     limit_memory(resource.RLIMIT_DATA, min(sum(map(_bytes, beside)), _MOST_ONNX_BYTES))
     checked = load("isobatch.models.ort.check_user_file:check_onnx")(path)
     copy, copied = _copied(checked.model.SerializeToString(), Path(payload["folder"]))
-    size = checked.height if checked.height and checked.height == checked.width else IMAGENET.size
+    beside = load("isobatch.models.weights.beside:read_beside")(path)
+    fixed = [checked.height, checked.width] if checked.height and checked.width else None
     return {
         "source": path.name,
         "model": path.name,
@@ -49,7 +52,12 @@ def check_onnx(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
         "num_classes": checked.num_classes,
         "class_names": None,
         "note": "; ".join(["the user's ONNX file; variants of other runtimes cannot be made from it", *checked.notes]),
-        "view": asdict(View(size, IMAGENET.short_side(size))),
+        "view": asdict(beside.view or IMAGENET),
+        "view_from": beside.said if beside.view else f"assumed: ImageNet's{f' ({beside.said})' if beside.said else ''}",
+        "view_assumed": beside.view is None,
+        "fixed_size": fixed,
+        "interface": [asdict(one) for one in checked.inputs],
+        "quantized": load("isobatch.models.ort.graph:quantized_nodes")(checked.model),
     }
 
 
@@ -63,12 +71,26 @@ def _bytes(path: Path) -> int:
     return path.stat().st_size if path.is_file() else 0
 
 
+def try_graph(payload: dict[str, Any], emit: Emit) -> list[dict[str, Any]]:
+    """For each set of ``images``: why the user's graph takes none of it, or None, and its outcome. See ``trial``.
+
+    Where the graph had to be rewritten, its checked copy is written anew, and ``onnx_sha256`` is that of the new one.
+    """
+    path, sha256 = Path(payload["onnx"]), payload["onnx_sha256"]
+    sets = [Images.from_json(one) for one in payload["images"]]
+    limit_graph(_bytes(path), 2 * max(one.values for one in sets))
+    answers = []
+    for images in sets:
+        tried = load("isobatch.models.ort.trial:tried")(path, images, sha256, payload["model"], payload["outcome"])
+        if tried.rewritten is not None:
+            path, sha256 = _copied(tried.rewritten.SerializeToString(), path.parent)
+        outcome = None if tried.outcome is None else tried.outcome.to_json()
+        answers.append({"refusal": tried.refusal, "outcome": outcome, "rewritten": tried.rewritten is not None})
+    return [one | {"onnx_sha256": sha256} for one in answers]
+
+
 def refused_sizes(payload: dict[str, Any], emit: Emit) -> list[str | None]:
     """For each [height, width] of ``sizes``: why the network takes no images of it, or None where it does."""
-    if onnx := payload["onnx"]:
-        limit_graph(_bytes(Path(onnx)), 2 * max(height * width for height, width in payload["sizes"]))
-        refusal, known = load("isobatch.models.ort.export:refusal"), (payload["onnx_sha256"], payload["model"])
-        return [refusal(Path(onnx), height, width, *known) for height, width in payload["sizes"]]
     model, classes = payload["model"], payload["num_classes"]
     return [
         load("isobatch.models.weights.networks:refusal")(model, classes, height, width)
@@ -95,7 +117,7 @@ def build(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
         return manifest
 
     if onnx := request.network.onnx_path:
-        count, _, height, width = request.calibration.shape if request.calibration else (2, 3, *request.network.size)
-        limit_graph(_bytes(Path(onnx)), count * height * width)
+        images = request.calibration
+        limit_graph(_bytes(Path(onnx)), len(images) * images.values if images else 6 * math.prod(request.network.size))
     artifact = cache.get(payload["fields"], made)
     return {"key": artifact.key, "folder": str(artifact.folder), "manifest": asdict(artifact.manifest)}

@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from isobatch.models.spec.artifact_cache import file_sha256
-from isobatch.models.spec.images import Images
+from isobatch.models.spec.images import Images, sides
+from isobatch.models.spec.words import Remark
 from isobatch.pipeline.inputs import PreparedSet
+from isobatch.pipeline.inputs.prepare import SOURCES
 from isobatch.pipeline.inputs.request import Labelled
+from isobatch.pipeline.prepare.preprocessing import channels_of
 from isobatch.pipeline.prepare.sizes import fitting
 from isobatch.pipeline.prepare.state import Stages
 from isobatch.pipeline.records.errors import UsageError
@@ -55,6 +58,7 @@ def _set(stages: Stages, request: dict[str, Any], found: dict[str, Any]) -> Prep
         found["calibration_note"],
         found["calibration_remedy"],
         partial(_labelled, stages, request, record.name) if found["has_labelled"] else None,
+        tuple(Remark(*one) for one in found["warnings"]),
     )
 
 
@@ -73,13 +77,18 @@ def prepare_inputs(stages: Stages, weights: dict[str, Any]) -> None:
         "folder": str(stages.run.folder / "inputs"),
         "weights": weights["source"],
         "images": config.images,
-        "image_size": config.image_size or weights["view"]["size"],
-        "view": weights["view"],
+        "image_size": weights["image_size"],
+        "view": weights["chosen_view"],
+        "channels": channels_of(weights),
+        "layout": config.preprocessing.layout,
         "seed": config.seed,
         "quick": config.quick,
         "class_names": weights["class_names"],
         "num_classes": weights["num_classes"],
+        "interface": weights.get("interface"),
         "class_order": config.class_order,
+        "classes_file": config.classes,
+        "labels_file": config.labels,
     }
     try:
         sets = (*_other_sizes(stages, request), *prepare_apart(stages, request))
@@ -88,9 +97,12 @@ def prepare_inputs(stages: Stages, weights: dict[str, Any]) -> None:
             raise
         what = "" if error.code else "the images could not be read: "
         raise UsageError(error.code or "inputs", f"{what}{error.reason}") from error
-    stages.sets = fitting(stages, sets)
+    stages.sets = tuple(_judged(stages, one) for one in fitting(stages, sets))
+    _say_assumed(stages)
     for prepared in stages.sets:
         record = prepared.record
+        for code, text in prepared.warnings:
+            stages.warn(code, text)
         if record.n < len(prepared.evaluation):
             stages.warn(
                 "duplicate-images",
@@ -102,6 +114,30 @@ def prepare_inputs(stages: Stages, weights: dict[str, Any]) -> None:
             )
 
 
+def _say_assumed(stages: Stages) -> None:
+    """Warn where the user's own pictures are made into what nothing says that the network takes."""
+    seen = stages.weights.preprocessing if stages.weights else None
+    pixels = any(one.evaluation.dtype == "uint8" for one in stages.sets)
+    if seen is not None and seen.assumed and pixels and stages.config.inputs not in ("auto", *SOURCES):
+        stages.warn(
+            "assumed-preprocessing",
+            f"The preprocessing is {seen.source}: {seen.text}; say what the network takes with --mean, --std, --scale",
+        )
+
+
+def _judged(stages: Stages, prepared: PreparedSet) -> PreparedSet:
+    """The set; without labels where the outcome is no class that they could be compared with."""
+    if prepared.evaluation.labels is None or stages.outcome.kind in ("classes", "binary"):
+        return prepared
+    stages.warn(
+        "labels-unused",
+        f"{prepared.record.name}: its labels are not used: one class an image is no answer to compare with an outcome "
+        f"of kind {stages.outcome.kind} (--outcome classes where it is one)",
+    )
+    record = prepared.record.model_copy(update={"labelled": False})
+    return replace(prepared, record=record, evaluation=replace(prepared.evaluation, labels=None), labelled=None)
+
+
 def _other_sizes(stages: Stages, request: dict[str, Any]) -> list[PreparedSet]:
     """The sets again at every other size of the study, named by it; a set whose size is its own is left out.
 
@@ -109,13 +145,14 @@ def _other_sizes(stages: Stages, request: dict[str, Any]) -> list[PreparedSet]:
     """
     found = []
     for size in [size for size in stages.config.also_sizes if size != request["image_size"]]:
-        other = request | {"image_size": size, "folder": str(Path(request["folder"]) / f"{size}px")}
+        called = f"{size}px" if isinstance(size, int) else f"{size[0]}x{size[1]}px"
+        other = request | {"image_size": size, "folder": str(Path(request["folder"]) / called)}
         for one in prepare_apart(stages, other):
-            if one.record.shape[1:] == [size, size] and one.record.name != "seed":
-                name = f"{one.record.name}-{size}px"
+            if one.record.shape[1:] == list(sides(size)) and one.record.name != "seed":
+                name = f"{one.record.name}-{called}"
                 images = replace(one.evaluation, name=name)
                 record = one.record.model_copy(update={"name": name})
                 found.append(replace(one, record=record, evaluation=images, labelled=None))
             else:
-                stages.warn("own-size", f"{one.record.name} has a size of its own: not run at {size} pixels")
+                stages.warn("own-size", f"{one.record.name} has a size of its own: not run at {called}")
     return found

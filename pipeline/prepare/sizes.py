@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from isobatch.models.spec.artifact_cache import key_of
+from isobatch.models.spec.outcome import Outcome
 from isobatch.models.spec.words import Network
 from isobatch.pipeline.inputs import PreparedSet
 from isobatch.pipeline.machine.environment import toolchain
@@ -19,25 +20,83 @@ def fitting(stages: Stages, sets: tuple[PreparedSet, ...]) -> tuple[PreparedSet,
     """The sets whose images the network takes; the others are left out with a warning. Raises UsageError for none."""
     network = stages.network
     assert network is not None
+    refused = _tried(stages, network, sets) if network.onnx_path else _refused(stages, network, sets)
+    told = {
+        name: f"{network.model} takes no {_named(one)}: {refused[name]}"
+        for one in sets
+        if refused[name := one.record.name] is not None
+    }
+    kept = tuple(one for one in sets if one.record.name not in told)
+    if not kept:
+        raise UsageError("unfit-size", f"{told[sets[0].record.name]}. {_remedy(network, sets[0])}")
+    for name, text in told.items():
+        stages.warn("set-left-out", f"{name} is left out: {text}")
+    if network.onnx_path and len(kept[-1].evaluation.shape) == 4:
+        assert stages.network is not None
+        stages.network = replace(stages.network, size=kept[-1].evaluation.shape[2:])
+    return kept
+
+
+def _named(one: PreparedSet) -> str:
+    shape = one.evaluation.shape[1:]
+    if one.evaluation.fields:
+        return "arrays of this set"
+    return f"images of {shape[1]} x {shape[2]}"
+
+
+def _remedy(network: Network, one: PreparedSet) -> str:
+    if one.evaluation.fields:
+        return "Give --inputs FILE.npz or FILE.npy with what it takes"
+    if network.onnx_path and network.size[0] != network.size[1]:
+        return f"Give images of {network.size[0]} x {network.size[1]} as --inputs FILE.npy"
+    return f"Give --image-size {network.size[0]}, or images of a size that it takes"
+
+
+def _refused(stages: Stages, network: Network, sets: tuple[PreparedSet, ...]) -> dict[str, str | None]:
+    """By set why a torch network takes none of its images, or None."""
     sizes = list(dict.fromkeys(one.evaluation.shape[2:] for one in sets))
     refused = dict(zip(sizes, _refusals(stages, network, sizes), strict=True))
-    told = {size: f"{network.model} takes no images of {size[0]} x {size[1]}: {why}" for size, why in refused.items()}
-    kept = tuple(one for one in sets if refused[one.evaluation.shape[2:]] is None)
-    if not kept:
-        why = next(iter(told.values()))
-        raise UsageError("unfit-size", f"{why}. Give --image-size {network.size[0]}, or images of a size that it takes")
-    for one in sets:
-        if one not in kept:
-            stages.warn("set-left-out", f"{one.record.name} is left out: {told[one.evaluation.shape[2:]]}")
-    if network.onnx_path:
-        stages.network = replace(network, size=kept[-1].evaluation.shape[2:])
-    return kept
+    return {one.record.name: refused[one.evaluation.shape[2:]] for one in sets}
+
+
+def _tried(stages: Stages, network: Network, sets: tuple[PreparedSet, ...]) -> dict[str, str | None]:
+    """By set why the user's graph takes none of its images, or None; the outcome is set, and the graph where rewritten.
+
+    Raises UsageError where the graph cannot be run at all, or has not the outcome that was asked for.
+    """
+    payload = {
+        "onnx": network.onnx_path,
+        "onnx_sha256": network.onnx_sha256,
+        "model": network.model,
+        "images": [one.evaluation.to_json() for one in sets],
+        "outcome": stages.config.outcome,
+    }
+    try:
+        answers = stages.call("isobatch.pipeline.prepare.in_worker:try_graph", payload, "inputs")
+    except WorkerError as error:
+        if error.kind == "launcher":
+            raise
+        text = error.reason
+        if error.kind in ("timeout", "crash", "MemoryError"):
+            text = f"{network.model} cannot be run on {_named(sets[0])}: {text}"
+        raise UsageError("onnx", text) from error
+    outcomes = [one["outcome"] for one in answers if one["outcome"] is not None]
+    notes = [] if stages.weights is None else [stages.weights.note]
+    if outcomes:
+        stages.outcome = Outcome.of(outcomes[-1])
+        notes.append(stages.outcome.why)
+        stages.progress.line(stages.outcome.why)
+    if any(one["rewritten"] for one in answers):
+        stages.network = replace(network, onnx_sha256=answers[-1]["onnx_sha256"])
+        notes.append("its Reshape nodes held a batch size: they copy the batch now, with the same bytes at that size")
+    if stages.weights is not None:
+        stages.weights = stages.weights.model_copy(update={"note": "; ".join(notes)})
+    return {one.record.name: answer["refusal"] for one, answer in zip(sets, answers, strict=True)}
 
 
 def _refusals(stages: Stages, network: Network, sizes: Sequence[tuple[int, ...]]) -> list[str | None]:
     """For each size why the network takes no images of it, or None. What torch answers, after seconds, is kept."""
     asked = {"model": network.model, "num_classes": network.num_classes, "sizes": sizes, "onnx": network.onnx_path}
-    checked = {"onnx_sha256": network.onnx_sha256}
 
     def ask() -> list[str | None]:
         try:
@@ -46,16 +105,12 @@ def _refusals(stages: Stages, network: Network, sizes: Sequence[tuple[int, ...]]
             if error.kind == "launcher":
                 raise
             text = f"{network.model} cannot be run on images of {sizes[0][0]} x {sizes[0][1]}: {error.reason}"
-            raise UsageError("onnx" if network.onnx_path else "weights", text) from error
+            raise UsageError("weights", text) from error
 
     def answered() -> list[str | None]:
-        found: list[str | None] = stages.call(
-            "isobatch.pipeline.prepare.in_worker:refused_sizes", asked | checked, "inputs"
-        )
+        found: list[str | None] = stages.call("isobatch.pipeline.prepare.in_worker:refused_sizes", asked, "inputs")
         return found
 
-    if network.onnx_path:  # its weights may lie in several files; it answers at once
-        return ask()
     kept = stages.cache / "sizes" / f"{key_of({**asked, 'toolchain': toolchain()})[:32]}.json"
     try:
         known = read_json(kept)["refusals"]

@@ -12,6 +12,7 @@ from typing import Any, Literal, Protocol
 from isobatch.models.registry import find_variant
 from isobatch.models.shared.regular_files import Altered
 from isobatch.models.spec.artifact_cache import require_intact
+from isobatch.models.spec.outcome import CLASSES, Outcome
 from isobatch.models.spec.words import Artifact, Network, VariantSpec
 from isobatch.pipeline.config.conditions import Caps, Setting, base, base_of
 from isobatch.pipeline.config.config import Config
@@ -21,7 +22,7 @@ from isobatch.pipeline.machine.environment import cpu_flags, worker_settings
 from isobatch.pipeline.machine.isa_caps import flags_under
 from isobatch.pipeline.prepare.run_folder import Run
 from isobatch.pipeline.records.errors import StoreError
-from isobatch.pipeline.records.study import NotRun, Warning_, Weights
+from isobatch.pipeline.records.study import NotRun, VariantResult, Warning_, Weights
 from isobatch.pipeline.workers.engines import Engine
 from isobatch.pipeline.workers.pool import WorkerError, Workers
 
@@ -37,6 +38,9 @@ class Progress(Protocol):
 
     def line(self, text: str) -> None:
         """Say one thing worth keeping on the screen."""
+
+    def verdict(self, result: VariantResult) -> None:
+        """Show one variant's verdict, as soon as it is known."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,7 @@ class Stages:
     engine: Engine
     weights: Weights | None = None
     network: Network | None = None
+    outcome: Outcome = CLASSES
     sets: tuple[PreparedSet, ...] = ()
     artifacts: dict[tuple[str, str], Artifact] = field(default_factory=dict)  # (variant, input set)
     failures: dict[str, Failure] = field(default_factory=dict)
@@ -68,6 +73,7 @@ class Stages:
     seconds: dict[str, float] = field(default_factory=dict)
     kept_jobs: int = 0
     most_workers: int = 1  # at once
+    no_export: WorkerError | None = None  # why no ONNX graph can be made of the network, once that was tried
     caps: Caps = field(default_factory=Caps)
     device: Mapping[str, str] = field(default_factory=dict)  # the facts of the GPU; empty on the CPU
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from isobatch.models.spec.artifact_cache import file_sha256
+from isobatch.models.spec.images import sides
 from isobatch.models.spec.words import Network
+from isobatch.pipeline.config.variants import variants_of
+from isobatch.pipeline.prepare.artifacts import baseline
+from isobatch.pipeline.prepare.preprocessing import chosen_view
 from isobatch.pipeline.prepare.state import Stages
 from isobatch.pipeline.records.errors import UsageError
 from isobatch.pipeline.records.study import Weights
@@ -26,6 +31,7 @@ def prepare_weights(stages: Stages) -> dict[str, Any]:
         "onnx": config.onnx,
         "cache": str(stages.cache),
         "offline": config.offline,
+        "state_dict": config.state_dict,
     }
     folder = stages.run.folder / "inputs"
     kept = folder / "weights.json"
@@ -34,7 +40,10 @@ def prepare_weights(stages: Stages) -> dict[str, Any]:
         found = _resolve(stages, payload, folder)
         if not config.onnx:  # an ONNX file may lie in several; it is checked each time
             write_json(kept, {"asked": payload, "found": found, "files": _digests(config.weights, found["path"])})
-    stages.weights = Weights(**{name: found[name] for name in ("source", "model", "sha256", "note", "num_classes")})
+    facts = {name: found[name] for name in ("source", "model", "sha256", "note", "num_classes")}
+    view, size, record = chosen_view(config, found)
+    found = found | {"chosen_view": asdict(view), "image_size": size}
+    stages.weights = Weights(**facts, preprocessing=record)
     stages.network = Network(
         model=found["model"],
         weights_path=found["path"],
@@ -42,10 +51,30 @@ def prepare_weights(stages: Stages) -> dict[str, Any]:
         num_classes=found["num_classes"] or 0,
         onnx_path=found.get("onnx_path"),
         onnx_sha256=found.get("onnx_sha256"),
-        size=(found["view"]["size"], found["view"]["size"]),
+        size=sides(size),
     )
-    stages.progress.line(f"weights: {found['source']}: {found['note']}")
+    stages.progress.line(
+        f"weights: {found['source']}: {found['note']}" if found["note"] else f"weights: {found['source']}"
+    )
+    for code, text in found.get("warnings", ()):
+        stages.warn(code, text)
+    if found.get("quantized"):
+        _as_given(stages)
     return found
+
+
+def _as_given(stages: Stages) -> None:
+    """Of a file that is quantized already, all there is to measure is the file, where nothing else was named."""
+    if stages.config.variants != variants_of("all", onnx=True):
+        return
+    (left, *others) = (name for name in stages.config.variants if name != baseline(stages.config))
+    stages.warn(
+        "as-given",
+        f"the file is quantized already and runs as {baseline(stages.config)}, int8 as given: {left}"
+        f"{''.join(f', {name}' for name in others)} are made from a float32 file and are left out; give that file with "
+        "--onnx to measure them",
+    )
+    stages.config = replace(stages.config, variants=(baseline(stages.config),))
 
 
 def _resolve(stages: Stages, payload: dict[str, Any], folder: Path) -> dict[str, Any]:

@@ -46,6 +46,16 @@ CODES: dict[str, Explained] = {
         "It is misspelt, or belongs to another version of the program.",
         "See python run.py --list-variants.",
     ),
+    "unfinished-report": _error(
+        "The report was written before its study ended.",
+        "A study writes what it knows after each stage; it is still running, or was stopped.",
+        "Run the same command again: it goes on where it stopped. render draws the report as it is.",
+    ),
+    "pending": _warning(
+        "The report was written before its study ended: parts are still to come.",
+        "A study writes what it knows after each stage.",
+        "Wait for its end, or run the same command again: it goes on where it stopped.",
+    ),
     "unknown-rung": _error(
         "A name in --rung is no rung of the ladder of repairs.",
         "It is misspelt, or belongs to another version of the program.",
@@ -147,14 +157,29 @@ CODES: dict[str, Explained] = {
         "Convert it with .astype and save it again.",
     ),
     "npy-shape": _error(
-        "The array's shape is not that of images.",
-        "[n, 3, height, width] is needed, channels before height and width.",
+        "The array's shape is not that of images, or not what the ONNX file takes.",
+        "Pictures are [n, 3, height, width], channels before height and width; an ONNX file says what it takes.",
         "Save it again in that order: array.transpose(0, 3, 1, 2) for channels last.",
+    ),
+    "no-pictures": _error(
+        "Pictures were asked for, and the ONNX file takes none.",
+        "Its inputs are features, tokens, grey images or several arrays.",
+        "Give --inputs FILE.npz with an array for each input, by name, or leave --inputs out to draw some.",
     ),
     "npy-not-finite": _error(
         "The array holds NaN or an infinity.",
         "No comparison of outputs means anything after that.",
         "Clean the data, or leave the image out.",
+    ),
+    "labels-file": _error(
+        "The labels beside the images cannot be used.",
+        "The file is no CSV or array of integers, has another number of rows than there are images, or names no class.",
+        "Give a row for each image: file,class for a folder, the class alone in order for an array.",
+    ),
+    "classes-file": _error(
+        "The names of the classes cannot be used.",
+        "The file given with --classes cannot be read, or names another number of classes than the network has.",
+        "Give a text file with the name of a class on each line, in the network's order, or a JSON list.",
     ),
     "calibration-overlap": _error(
         "An image is both evaluated and used to calibrate.",
@@ -312,10 +337,46 @@ CODES: dict[str, Explained] = {
         "Its images have a size of their own: the seed set by its recipe, an array by its shape.",
         "Nothing, or give images in a folder, which are cut to any size.",
     ),
+    "as-given": _warning(
+        "The ONNX file is quantized already: it is measured as it is, and nothing is made from it.",
+        "Other precisions are made from float32 weights, which such a file no longer holds.",
+        "Give the float32 file that it was made from, to measure them.",
+    ),
     "duplicate-images": _warning(
         "Some images have the same content.",
         "n counts distinct images: a copy is no further evidence.",
         "Give other images if n is too small.",
+    ),
+    "other-weights": _warning(
+        "The weights file holds more than one set of weights of this network.",
+        "Training programs keep a moving average beside the raw weights, or a teacher beside its student.",
+        "Choose with --state-dict KEY; the text names the one that is used and the others.",
+    ),
+    "weights-left-out": _warning(
+        "Tensors of the weights file are not used.",
+        "They belong to the loss, or stand outside the network whose names the others have.",
+        "Nothing, where they serve training only; else export the whole network to ONNX and give --onnx.",
+    ),
+    "enlarged-pictures": _warning(
+        "Pictures are smaller than what the network is given, and are enlarged.",
+        "The size comes from the weights or from --image-size; what enlarging adds was in no picture.",
+        "Give --image-size with the pictures' own size, where the network takes it.",
+    ),
+    "assumed-preprocessing": _warning(
+        "What pictures are made into is not known of this network, and ImageNet's recipe is assumed.",
+        "A file of weights or a graph does not say what pixels it was trained on, and nothing beside it does.",
+        "Say it with --mean, --std, --scale, --resize, --crop, or put preprocessor_config.json beside the file.",
+    ),
+    "labels-unused": _warning(
+        "Labels were given, and are not used.",
+        "A picture lies beside the folders, a folder's name is neither a class index nor the name of a class, or the "
+        "outcome of the network is no class.",
+        "Use --class-order text for folders in torchvision's order, or --classes FILE; the text says what was wrong.",
+    ),
+    "mixed-splits": _warning(
+        "Pictures of training and of testing are measured together.",
+        "The folder holds both parts of a data set side by side.",
+        "Give the folder of one of them with --inputs.",
     ),
     "skipped-images": _warning(
         "Some files were left out.",

@@ -54,10 +54,14 @@ NEIGHBOURS = ("outlier", "zeros", "constant", "random", "worst")
 """What may replace the last image of every batch; ``worst``: of several tried, what moved the others most."""
 
 
+COPIES = "copies"
+
+
 class Condition(Record):
     """What is fixed while N changes. ``position``: by how many places the images of a batch are rotated.
 
-    ``neighbours``: ``natural`` (the images that follow in the set) or what replaced the last image of each batch.
+    ``neighbours``: ``natural`` (the images that follow in the set), what replaced the last image of each batch, or
+    ``copies`` (the batch holds one image only).
     """
 
     threads: int = Field(ge=1)
@@ -79,7 +83,19 @@ class Interval(Record):
     n: int
 
 
-ComparisonKind = Literal["batch-vs-singles", "repeat", "position", "neighbours", "vs-reference"]
+ComparisonKind = Literal["batch-vs-singles", "repeat", "position", "neighbours", "copies", "vs-reference"]
+
+
+class OutputComparison(Record):
+    """One output of a network that has several, compared alone, in its own type."""
+
+    name: str
+    n_images_equal: int
+    bitwise_equal: bool
+    max_abs: Real
+    max_abs_relative: Real
+    max_ulp: Real
+    cosine_min: Real
 
 
 class Comparison(Record):
@@ -87,10 +103,10 @@ class Comparison(Record):
 
     ``reference`` rows against ``candidate`` rows: singles against batched (batch-vs-singles); the first against the
     second run of the same calls (repeat; batch_size 1: singles); plain batched against rotated batched (position);
-    plain batched against batched beside an outlier (neighbours); fp64 singles against this variant's singles
-    (vs-reference). ``issues`` names what is wrong with the rows themselves: "nan", "inf", "shape-mismatch",
-    "count-mismatch", "signed-zero" (unequal bytes whose difference is 0), "constant". A measure that cannot be taken
-    is None (mismatch) or NaN; it is never 0.
+    plain batched against batched beside an outlier (neighbours); the first against every other row of N copies of one
+    image (copies); fp64 singles against this variant's singles (vs-reference). ``issues`` names what is wrong with the
+    rows themselves: "nan", "inf", "shape-mismatch", "count-mismatch", "signed-zero" (unequal bytes whose difference is
+    0), "constant". A measure that cannot be taken is None (mismatch) or NaN; it is never 0.
     """
 
     model_config = ConfigDict(frozen=True, extra="allow")  # a new metric adds its keys without touching this file
@@ -120,6 +136,7 @@ class Comparison(Record):
     top1_flips: int | None = None
     top1_flip_upper95: Real | None = None  # one-sided exact bound on the share of images whose top-1 changes
     top5_changes: int | None = None
+    outputs: list[OutputComparison] = []  # of a network with several outputs: each alone
 
 
 class BatchClasses(Record):
@@ -794,6 +811,25 @@ class InputSet(Record):
     note: str = ""
 
 
+class Preprocessing(Record):
+    """From a picture to the network's input: resized, the centre cut out, then (pixel x scale - mean) / std.
+
+    ``size``: height and width of what is cut out; ``resize``: of the short side, or height and width. ``source``: where
+    it is from; ``assumed``: nothing known of the network says it. ``text``: the same in words.
+    """
+
+    size: list[int]
+    resize: int | list[int]
+    interpolation: str
+    mean: list[float]
+    std: list[float]
+    scale: float
+    channel_order: str
+    source: str
+    assumed: bool
+    text: str
+
+
 class Weights(Record):
     """The weights under study."""
 
@@ -802,6 +838,7 @@ class Weights(Record):
     sha256: str
     note: str
     num_classes: int | None  # None: an ONNX file that leaves it free
+    preprocessing: Preprocessing | None = None
 
 
 class Warning_(Record):
@@ -864,6 +901,7 @@ class Study(Record):
     environment: Environment
     config: dict[str, Any]
     weights: Weights
+    pending: list[str] = []  # what is still to come, of a report written before the end
     warnings: list[Warning_] = []
     inputs: list[InputSet]
     reference: str | None = None  # the variant that is the ruler

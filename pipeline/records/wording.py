@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from isobatch.pipeline.records.study import Condition, Repair
+from isobatch.pipeline.records.study import COPIES, Condition, Repair
 
 FAR_APART_ULP = 2**23
 """From so many representable values on a distance is no rounding: so many lie between a float32 and its double."""
@@ -63,7 +63,9 @@ def setting(condition: Condition) -> str:
         parts += [part for part in (condition.device, str(condition.cuda or "")) if part]
     if condition.position:
         parts.append(f"images rotated by {condition.position}")
-    if condition.neighbours != "natural":
+    if condition.neighbours == COPIES:
+        parts.append("copies of one image")
+    elif condition.neighbours != "natural":
         parts.append(
             f"beside an {condition.neighbours}" if condition.neighbours[0] in "aeiou" else condition.neighbours
         )

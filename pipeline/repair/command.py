@@ -103,7 +103,7 @@ def _search(
 ) -> dict[str, Any]:
     images = sets[0].evaluation
     planned = _work(stages, sets)
-    display = _Display(stages, spec, images.shape[2], planned)
+    display = _Display(stages, spec, images.side, planned)
     payload = {
         "variant": spec.name,
         "artifact": artifact_json(stages.artifacts[spec.name, sets[0].record.name]),

@@ -133,7 +133,7 @@ def _served(stages: Stages, found: Found, files: Files, file: Path, images: Imag
     within = [n for n in stages.config.batch_sizes if n <= len(images)]
     label = f"{next(iter(files.model))} in a fresh process: {images.name}, {counted(threads, 'thread')}"
     stages.progress.step(label, 0.0)
-    price = cost(found.spec, len(images), images.shape[2])
+    price = cost(found.spec, len(images), images.side)
     try:
         served = run_served(
             files,

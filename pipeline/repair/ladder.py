@@ -41,10 +41,10 @@ Openers = Mapping[int, Callable[[], AbstractContextManager[Runner]]]
 class Scope:
     """Over what a repair is verified, and on what it is priced (the first set). ``natives`` beside the bench's own.
 
-    ``priced``: the N to price (None: see ``priced_sizes``), by ``least`` to ``pairs`` pairs of calls, for
-    ``enough_s`` seconds each. ``screen``: so many pairs at a single image and at the largest N come before a candidate
-    is verified, once another one holds; what cannot win by these is not. ``begin`` is called before every candidate,
-    ``say`` told what is being done.
+    ``priced``: the N to price (None: see ``priced_sizes``; empty: none is), by ``least`` to ``pairs`` pairs of
+    calls, for ``enough_s`` seconds each. ``screen``: so many pairs at a single image and at the largest N come before a
+    candidate is verified, once another one holds; what cannot win by these is not. ``begin`` is called before every
+    candidate, ``say`` told what is being done.
     """
 
     sets: Sequence[Images]
@@ -116,8 +116,8 @@ def _rung(rung: Rung, bench: Bench, scope: Scope, done: Callable[[int], None], r
         except OutOfTime:
             found.append(Tried(rung.name, _TIME_OVER, candidate, out_of_time=True))
             break
-        if found[-1].cheap:
-            break
+        if found[-1].cheap or (found[-1].holds and scope.priced is not None and not scope.priced):
+            break  # it costs next to nothing, or nobody asks what it costs
         candidate = _following(candidates, bool(found[-1].holds))
     return found
 
@@ -171,7 +171,7 @@ def _tried(name: str, candidate: Candidate, bench: Bench, scope: Scope, done: Ca
         digest = repaired.digest() if isinstance(repaired, Digested) else ""
         if _all_hold(candidate, verified):
             scope.say(f"{name}: timing it against the native network")
-            sizes = scope.priced or priced_sizes(len(scope.sets[0]), scope.batch_sizes)
+            sizes = priced_sizes(len(scope.sets[0]), scope.batch_sizes) if scope.priced is None else scope.priced
             ratios = price(
                 bench.runner,
                 repaired,

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from isobatch.models.spec.images import Images
 from isobatch.models.spec.runner import Clocked, Runner
+from isobatch.pipeline.evidence.by_value import first_round
 from isobatch.pipeline.evidence.evidence import Pass, bits, differing_rows
 from isobatch.pipeline.evidence.passes import call, run_pass
 from isobatch.pipeline.evidence.plan import plan_passes
@@ -33,8 +34,13 @@ class OutOfTime(Exception):
 
 
 def every_image(n_images: int, batch_sizes: Sequence[int]) -> tuple[Pass, ...]:
-    """Every image at every N, a rotation, an outlier neighbour: the study's own passes."""
+    """Every image at every N, a rotation, an outlier neighbour: the passes of a thorough study."""
     return plan_passes(n_images, batch_sizes, probes=True)
+
+
+def by_value(n_images: int, batch_sizes: Sequence[int]) -> tuple[Pass, ...]:
+    """Every image alone and in a batch, some batches of every N: the study's own passes unless it is thorough."""
+    return first_round(n_images, batch_sizes)
 
 
 def every_size(n_images: int, batch_sizes: Sequence[int]) -> tuple[Pass, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,20 +12,23 @@ from numpy.typing import NDArray
 
 from isobatch.models.registry import find_variant
 from isobatch.models.spec.images import Images
+from isobatch.models.spec.words import Manifest, VariantSpec
 from isobatch.pipeline.compare.accuracy import accuracy, accuracy_drop
 from isobatch.pipeline.compare.accuracy_by_batch_size import batch_accuracy, content_numbers
 from isobatch.pipeline.compare.batch_classes import batch_classes, fingerprints
+from isobatch.pipeline.compare.clipping import clip_notes
 from isobatch.pipeline.compare.comparisons import comparisons
 from isobatch.pipeline.compare.verdict import Tested, images_run, inputs_verdict, repeatable, worst
 from isobatch.pipeline.config.conditions import device_of
 from isobatch.pipeline.decide.agreement import Answers
 from isobatch.pipeline.evidence.evidence import Evidence
-from isobatch.pipeline.evidence.rows import top1
+from isobatch.pipeline.evidence.outcomes import changed
 from isobatch.pipeline.inputs import PreparedSet
 from isobatch.pipeline.prepare.artifacts import baseline, ruler
 from isobatch.pipeline.prepare.state import Stages
 from isobatch.pipeline.records.study import BatchAccuracy, Condition, Cost, Effective, Policy, VariantResult
 from isobatch.pipeline.records.wording import counted
+from isobatch.pipeline.study.isolated import without_results
 from isobatch.pipeline.study.labelled import random_weights
 from isobatch.pipeline.study.labelled_run import BASELINE_SINGLES, LabelledRun
 from isobatch.pipeline.study.measure import Rounds
@@ -42,15 +45,15 @@ class Findings:
     policy: Policy
 
 
-def assess(stages: Stages, findings: Findings, name: str) -> VariantResult:
-    """The record of one variant: measured, or why not."""
+def compared(stages: Stages, rounds: Rounds, references: Mapping[str, Evidence], name: str) -> VariantResult:
+    """The record of one variant as far as its outputs tell: measured, with its verdict; or why not."""
     spec = find_variant(name)
     manifests = [artifact.manifest for (variant, _), artifact in stages.artifacts.items() if variant == name]
     failure = stages.failures.get(name)
     result = VariantResult(
         name=name,
         runtime=spec.runtime,
-        precision=spec.precision,
+        precision=_precision(spec, manifests),
         status=failure.status if failure else "measured",
         reason=failure.reason if failure else None,
         remedy=failure.remedy if failure else None,
@@ -65,30 +68,50 @@ def assess(stages: Stages, findings: Findings, name: str) -> VariantResult:
         return result
     result = result.model_copy(update={"baseline": name == baseline(stages.config)})
     if spec.role == "reference":
-        effective = [Effective(**evidence.effective) for evidence in findings.references.values()]
+        effective = [Effective(**evidence.effective) for evidence in references.values()]
         return result.model_copy(update={"effective": effective[-1] if effective else None})
-    measured = _compared(stages, findings, name) | _accuracy(stages, findings, name)
-    measured["batch_accuracy"] = _batch_accuracy(stages, findings, name)
-    measured |= _agreement(stages, findings, name)
-    return result.model_copy(update=measured | {"cost": findings.costs.get(name)})
+    measured = _compared(stages, rounds, references, name)
+    notes = [*result.notes, *measured.pop("clip_notes")]
+    return result.model_copy(update=measured | {"notes": notes})
 
 
-def _compared(stages: Stages, findings: Findings, name: str) -> dict[str, Any]:
+def _precision(spec: VariantSpec, manifests: Sequence[Manifest]) -> str:
+    """The variant's own; of a file that was quantized already what it brings: ``int8 as given``."""
+    given = manifests[-1].recipe.get("as_given") if manifests else None
+    return f"{given} as given" if given else spec.precision
+
+
+def completed(stages: Stages, findings: Findings, result: VariantResult) -> VariantResult:
+    """The record with cost, accuracy and agreement; without any result where the variant has failed meanwhile."""
+    name = result.name
+    if name in stages.failures:
+        return without_results(stages, result)
+    if result.role == "reference":
+        return result
+    found = _accuracy(stages, findings, name) | _agreement(stages, findings, name)
+    found["batch_accuracy"] = _batch_accuracy(stages, findings, name)
+    found |= {"cost": findings.costs.get(name), "not_run": stages.not_run.get(name, [])}
+    return result.model_copy(update=found)
+
+
+def _compared(stages: Stages, found: Rounds, references: Mapping[str, Evidence], name: str) -> dict[str, Any]:
     """What the comparisons say, as fields of VariantResult."""
-    every, verdicts = [], []
+    every, verdicts, notes = [], [], []
     for prepared in stages.sets:
         tested = [
             # the ruler against itself says nothing
-            _tested(condition, rounds, None if name == ruler(stages.config) else findings.references.get(inputs))
-            for (variant, inputs, condition), rounds in findings.rounds.items()
+            _tested(condition, rounds, None if name == ruler(stages.config) else references.get(inputs))
+            for (variant, inputs, condition), rounds in found.items()
             if (variant, inputs) == (name, prepared.record.name)
         ]
         every += tested
+        notes += [f"{prepared.record.name}: {note}" for note in clip_notes(one.evidence for one in tested)]
         if tested and (verdict := inputs_verdict(tested, _distinct(prepared, tested))):
             verdicts.append(verdict)
     deciding = worst(verdicts)
     made = [comparison for one in every for comparison in one.comparisons]
     return {
+        "clip_notes": notes,
         "effective": Effective(**every[-1].evidence.effective) if every else None,
         "verdict": deciding and deciding.verdict,
         "decided_by": deciding and deciding.decided_by,
@@ -160,10 +183,12 @@ def _agreement(stages: Stages, findings: Findings, name: str) -> dict[str, Any]:
 
     Left out: drawn noise, and the same pictures at another size.
     """
+    if stages.outcome.kind == "raw":  # its bytes are all there is, and no other precision has the same ones
+        return {"agreement": None, "agreement_note": None}
     reference = ruler(stages.config)
     answers, natural = Answers(reference), False
     for prepared in stages.sets:
-        inputs, size = prepared.record.name, prepared.evaluation.shape[2]
+        inputs, size = prepared.record.name, prepared.evaluation.side
         if prepared.record.drawn or inputs.endswith(tuple(f"-{side}px" for side in stages.config.also_sizes)):
             continue
         natural = True
@@ -174,8 +199,8 @@ def _agreement(stages: Stages, findings: Findings, name: str) -> dict[str, Any]:
         answers.add(
             f"{counted(len(rows), 'image')} of {inputs}",
             _pictures(prepared.evaluation),
-            top1(ruled.singles[: len(rows)]),
-            top1(rows),
+            np.zeros(len(rows), np.int64),
+            changed(ruled.singles[: len(rows)], rows, stages.outcome).astype(np.int64),
         )
     run = findings.labelled
     if run is not None and run.reference is not None and (predicted := run.predictions.get(name)):

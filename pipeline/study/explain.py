@@ -22,35 +22,20 @@ from isobatch.pipeline.records.study import (
     Locating,
     NeighbourEffect,
     Origin,
+    Policy,
     VariantResult,
 )
 from isobatch.pipeline.repair.records import repair_records
 from isobatch.pipeline.storage.files import StoreError, read_json, write_bytes
 from isobatch.pipeline.study.isolated import EVERYBODYS, fault
+from isobatch.pipeline.study.worth_repairing import Budget, cannot_win
 from isobatch.pipeline.workers.pool import WorkerError
 from isobatch.pipeline.workers.wire import artifact_json
 
-REPAIR_S = 180.0  # for the repairs of all variants together
+REPAIR_S = 90.0  # for the repairs of all variants together
 QUICK_REPAIR_S = 60.0  # the same in a study that is to be quick
 EXPLAINED = ("batch-variant", "top1-stable")
 _PASSES_PER_IMAGE = 30  # roughly what locating, verifying and pricing cost, for the progress display
-
-
-@dataclass
-class Budget:
-    """The seconds left for repairs, and the variants that wait for them: what one does not use is the others'."""
-
-    left_s: float
-    waiting: int
-
-    def share_s(self) -> float:
-        """What the next variant may use; at least a moment."""
-        return max(1.0, self.left_s / max(1, self.waiting))
-
-    def spend(self, seconds: float) -> None:
-        """One variant has used so many."""
-        self.left_s -= seconds
-        self.waiting -= 1
 
 
 @dataclass(frozen=True)
@@ -63,7 +48,7 @@ class Explained:
     search: Explain
 
 
-def explain(stages: Stages, results: list[VariantResult]) -> list[VariantResult]:
+def explain(stages: Stages, results: list[VariantResult], policy: Policy) -> list[VariantResult]:
     """The results with origins, growth and repairs added where a variant is not batch-invariant.
 
     Origins are sought on the last input set (the one that fits the weights, if it is among them) on which its outputs
@@ -76,7 +61,7 @@ def explain(stages: Stages, results: list[VariantResult]) -> list[VariantResult]
         if result.verdict in EXPLAINED
     }
     stages.progress.plan(sum(_cost(name, prepared) for name, prepared in chosen.items()))
-    budget = Budget(QUICK_REPAIR_S if stages.config.quick else REPAIR_S, len(chosen))
+    budget = Budget(QUICK_REPAIR_S if stages.config.quick else REPAIR_S, len(chosen), cannot_win(results, policy))
     return [
         _explained(stages, result, chosen[result.name], budget) if result.name in chosen else result
         for result in results
@@ -100,7 +85,7 @@ def _explained(stages: Stages, result: VariantResult, prepared: PreparedSet, bud
 
 def _cost(variant: str, prepared: PreparedSet) -> float:
     images = prepared.evaluation
-    return cost(find_variant(variant), _PASSES_PER_IMAGE * len(images), images.shape[2])
+    return cost(find_variant(variant), _PASSES_PER_IMAGE * len(images), images.side)
 
 
 def _explain(stages: Stages, result: VariantResult, prepared: PreparedSet, budget: Budget) -> VariantResult:
@@ -118,7 +103,7 @@ def _explain(stages: Stages, result: VariantResult, prepared: PreparedSet, budge
     if not found["locatable"]:
         stages.skip(result.name, prepared.record.name, "origins and repair", found["why"])
         return result.model_copy(update={"not_run": stages.not_run[result.name]})
-    condition = setting.at(prepared.evaluation.shape[2])
+    condition = setting.at(prepared.evaluation.side)
     return result.model_copy(update=records(Explained(prepared.record.name, condition, found, stages.config.explain)))
 
 
@@ -157,6 +142,8 @@ def _look_inside(
         "seed": stages.config.seed,
         "explain": stages.config.explain,
         "repair": stages.config.repair,
+        "thorough": stages.config.thorough,
+        "cannot_win": budget.hopeless.get(variant, ""),
         "beyond": not spec.precision.startswith("int8") and not stages.config.quick,
     }
     kept = stages.run.evidence_file(variant, f"explanation-{key_of(payload)[:12]}.json")
@@ -169,7 +156,7 @@ def _look_inside(
         "isobatch.pipeline.study.explain_in_worker:explain_and_repair",
         # where it writes, and what others leave of the time, are no part of the kept name
         payload | {"run_folder": str(stages.run.folder), "repair_s": budget.share_s()},
-        lambda event: stages.progress.step(label, cost(spec, event["images"], images.shape[2])),
+        lambda event: stages.progress.step(label, cost(spec, event["images"], images.side)),
     )
     write_bytes(kept, [json.dumps(found).encode()])  # may hold NaN and infinities, which only this file reads back
     return found

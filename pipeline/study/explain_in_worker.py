@@ -22,10 +22,14 @@ from isobatch.pipeline.explain.search_bounds import SEARCHES
 from isobatch.pipeline.repair.beyond_scope import look_beyond
 from isobatch.pipeline.repair.ladder import Scope, climb
 from isobatch.pipeline.repair.other_sizes import asking_elsewhere
-from isobatch.pipeline.repair.rungs import Bench
+from isobatch.pipeline.repair.rungs import Bench, all_rungs
 from isobatch.pipeline.repair.shapes import measure_shapes
-from isobatch.pipeline.repair.tried import tried_json
+from isobatch.pipeline.repair.tried import Tried, tried_json
+from isobatch.pipeline.repair.verify import by_value, every_image
 from isobatch.pipeline.workers.wire import Emit, read_artifact
+
+_PROOF = "surgical"  # that it holds proves the list of origins
+_SCREEN = 2  # timed calls, by which a further rung that cannot win is known
 
 
 def explain_and_repair(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
@@ -73,11 +77,22 @@ def _explained(payload: dict[str, Any], artifact: Artifact, images: Images, emit
             if (known := shapes.get(found["signature"])) is not None:
                 found["classes"] = finer_classes(found["classes"], sorted(map(sorted, known.classes)))
         sets = [images, *(Images.from_json(other) for other in payload["also"])]
-        scope = Scope(sets, sizes, {}, stop_at_first=True)
+        why = payload["cannot_win"]
+        scope = Scope(
+            sets,
+            sizes,
+            {},
+            passes=every_image if payload["thorough"] else by_value,
+            priced=() if why else None,
+            stop_at_first=True,
+            screen=_SCREEN,
+        )
         bench = Bench(runner, payload["settings"]["threads"], captured, tuple(sizes), located, shapes)
         bench = asking_elsewhere(bench, scope, payload["seed"], lambda: done(0))
         left_s = payload["repair_s"] - (time.monotonic() - begin)
-        tried = climb(bench, scope, done, left_s)
+        rungs = sorted(all_rungs(), key=lambda rung: rung.name != _PROOF)  # that the list is complete comes first
+        tried = climb(bench, scope, done, left_s, only=(_PROOF,) if why else None, rungs=rungs)
+        tried += [Tried(rung.name, why, too_dear=True) for rung in rungs if why and rung.name != _PROOF]
         return answer | {"tried": tried_json(tried), "repair_s": time.monotonic() - begin}
 
 

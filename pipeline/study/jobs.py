@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from isobatch.models.registry import find_variant
 from isobatch.models.spec.words import VariantSpec
 from isobatch.pipeline.config.conditions import Setting, device_of, settings, why_not
+from isobatch.pipeline.config.config import Config
+from isobatch.pipeline.evidence.by_value import first_round, second_round
+from isobatch.pipeline.evidence.evidence import Pass
 from isobatch.pipeline.evidence.parts import cut
-from isobatch.pipeline.evidence.plan import Job, in_rounds, plan_passes, too_large
+from isobatch.pipeline.evidence.plan import Job, in_rounds, in_turn, plan_passes, too_large
 from isobatch.pipeline.inputs import PreparedSet
 from isobatch.pipeline.machine.emulation import emulated, measured_images, why_emulated
 from isobatch.pipeline.machine.environment import cpu_flags
@@ -38,7 +42,8 @@ def plan_jobs(stages: Stages) -> list[Job]:
         for name, reason in reasons.items():
             if reason and NotRun(inputs="all", what=reason[0], why=reason[1]) not in stages.not_run.get(name, []):
                 stages.skip(name, "all", *reason)
-        for turn, name in in_rounds([spec.name for spec in there if reasons[spec.name] is None]):
+        order = in_rounds if stages.config.thorough else in_turn
+        for turn, name in order([spec.name for spec in there if reasons[spec.name] is None]):
             ran.setdefault(name, []).append(setting)
             for prepared in _sets(stages, name):
                 jobs += _jobs(stages, find_variant(name), prepared, setting, turn)
@@ -59,20 +64,20 @@ def _jobs(stages: Stages, spec: VariantSpec, prepared: PreparedSet, setting: Set
     whole = Job(
         variant=spec.name,
         inputs=name,
-        condition=setting.at(prepared.evaluation.shape[2]),
+        condition=setting.at(prepared.evaluation.side),
         round=turn,
-        passes=plan_passes(
-            count,
-            config.batch_sizes,
-            probes=turn == 0,
-            timed=_worth_timing(stages, spec, name),
-            rotations=config.position,
-            neighbours=config.neighbours,
-        ),
+        passes=_passes(config, count, turn, timed=_worth_timing(stages, spec, name)),
         artifact_key=stages.artifacts[spec.name, name].key,
-        inputs_sha256=prepared.evaluation.sha256,
+        inputs_sha256=prepared.evaluation.seen_sha256,
     )
     return whole.cut(cut(count, config.batch_sizes))
+
+
+def _passes(config: Config, count: int, turn: int, *, timed: bool) -> tuple[Pass, ...]:
+    probes: dict[str, Any] = {"timed": timed, "rotations": config.position, "neighbours": config.neighbours}
+    if config.thorough:
+        return plan_passes(count, config.batch_sizes, probes=turn == 0, **probes)
+    return second_round(count, config.batch_sizes) if turn else first_round(count, config.batch_sizes, **probes)
 
 
 def _flags(setting: Setting) -> frozenset[str] | None:
@@ -96,9 +101,9 @@ def priced(stages: Stages, job: Job) -> bool:
 
 
 def warmed(stages: Stages, job: Job) -> bool:
-    """Whether one call of each N goes ahead unrecorded."""
+    """Whether one call of each N goes ahead unrecorded; else the first recorded one of each N prices nothing."""
     spec = find_variant(job.variant)
-    return spec.role == "candidate" and priced(stages, job) and not stages.emulated(spec)
+    return stages.config.thorough and spec.role == "candidate" and priced(stages, job) and not stages.emulated(spec)
 
 
 def _note_left_out(stages: Stages, spec: VariantSpec, prepared: PreparedSet, ran: Sequence[Setting]) -> None:

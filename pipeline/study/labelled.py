@@ -12,6 +12,7 @@ import numpy as np
 from isobatch.models.registry import find_variant
 from isobatch.models.spec.artifact_cache import key_of
 from isobatch.models.spec.images import Images
+from isobatch.models.spec.outcome import CLASSES
 from isobatch.models.spec.words import Artifact, VariantSpec
 from isobatch.pipeline.compare.accuracy import accuracy_drop
 from isobatch.pipeline.decide.looks import look_sizes, stratified_order
@@ -63,7 +64,7 @@ def run_labelled(
             why = f"{spec.precision} arithmetic is emulated here: {len(images)} images would take too long"
             stages.skip(variant, name, "accuracy", why)
             del turns[variant]
-    height = images.shape[2]
+    height = images.side
     stages.progress.plan(sum(cost(find_variant(variant), len(images), height) for variant, _ in turns.values()))
     start = 0
     for end in ends:
@@ -109,7 +110,7 @@ def _turn(
 
 def _predict(stages: Stages, run: LabelledRun, turns: Sequence[_Turn]) -> list[str]:
     """Make the turns that are not kept; their predictions follow those of the run. Returns the keys that were lost."""
-    height, lost, tasks = run.images.shape[2], [], {}
+    height, lost, tasks = run.images.side, [], {}
     for turn in turns:
         if (known := _known(turn.kept)) is None:
             tasks[_task(stages, turn, run.images)] = turn
@@ -179,8 +180,10 @@ def _file(
     *,
     singles: bool,
 ) -> Path:
-    parts = [artifact.key, images.sha256, machine_key(), str(toolchain()), "singles" if singles else "batched"]
+    parts = [artifact.key, images.seen_sha256, machine_key(), str(toolchain()), "singles" if singles else "batched"]
     parts.append(str(indices))
+    if stages.outcome != CLASSES:
+        parts.append(str(stages.outcome.to_json()))
     base = stages.base_of(spec)
     if base.isa != NATIVE or base.memory_format != "contiguous":
         parts += [base.isa, base.memory_format]
@@ -201,7 +204,7 @@ def _known(kept: Path) -> Predictions | None:
 
 def _task(stages: Stages, turn: _Turn, images: Images) -> Task:
     base = stages.base_of(turn.spec)
-    label, per_image = f"accuracy of {turn.spec.name}", cost(turn.spec, 1, images.shape[2])
+    label, per_image = f"accuracy of {turn.spec.name}", cost(turn.spec, 1, images.side)
 
     def payload() -> dict[str, Any]:
         return {
@@ -211,6 +214,7 @@ def _task(stages: Stages, turn: _Turn, images: Images) -> Task:
             "images": images.to_json(),
             "indices": list(turn.indices),
             "batch_size": turn.batch_size,
+            "outcome": stages.outcome.to_json(),
         }
 
     return Task(

@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import astuple, dataclass, replace
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from isobatch.models.registry import find_variant
-from isobatch.models.spec.images import Images
 from isobatch.models.spec.words import OutOfMemory
-from isobatch.pipeline.config.conditions import Setting, settings
+from isobatch.pipeline.config.conditions import Setting
 from isobatch.pipeline.evidence.evidence import Evidence, Pass
 from isobatch.pipeline.evidence.parts import cut, joined
-from isobatch.pipeline.evidence.plan import ROUNDS, Job
+from isobatch.pipeline.evidence.plan import Job
 from isobatch.pipeline.evidence.stored import read_evidence
 from isobatch.pipeline.machine.environment import machine
-from isobatch.pipeline.prepare.artifacts import REFERENCE, ruler
-from isobatch.pipeline.prepare.pace import cost
+from isobatch.pipeline.prepare.artifacts import ruler
 from isobatch.pipeline.prepare.state import Stages
 from isobatch.pipeline.records.study import Condition
 from isobatch.pipeline.records.wording import setting as words_of
 from isobatch.pipeline.storage.files import StoreError
 from isobatch.pipeline.study.isolated import EVERYBODYS, fault
-from isobatch.pipeline.study.jobs import priced, warmed
+from isobatch.pipeline.study.tasks import device_facts, job_cost, task_of, together
 from isobatch.pipeline.workers.engines import Task, run_tasks
 from isobatch.pipeline.workers.pool import WorkerError
-from isobatch.pipeline.workers.wire import artifact_json
 
 Rounds = dict[tuple[str, str, Condition], list[Evidence]]
 """(variant, input set, condition) -> its evidence, one per round."""
@@ -51,9 +47,9 @@ def run_references(stages: Stages) -> dict[str, Evidence]:
         name, count = prepared.record.name, len(prepared.evaluation)
         if (artifact := stages.artifacts.get((reference, name))) is None:
             continue
-        condition = Setting(stages.threads).at(prepared.evaluation.shape[2])
+        condition = Setting(stages.threads).at(prepared.evaluation.side)
         passes = (Pass("singles", 1, 0, count),)
-        whole = Job(reference, name, condition, 0, passes, artifact.key, prepared.evaluation.sha256)
+        whole = Job(reference, name, condition, 0, passes, artifact.key, prepared.evaluation.seen_sha256)
         jobs[name] = whole.cut(cut(count, ()))
     files = {job: stages.cache / "references" / f"{job.id}.safetensors" for parts in jobs.values() for job in parts}
     lost = _run(stages, {job: file for job, file in files.items() if _kept(stages, job, file) is None})
@@ -69,39 +65,55 @@ def run_references(stages: Stages) -> dict[str, Evidence]:
     return found
 
 
-def run_evidence(stages: Stages, jobs: Sequence[Job]) -> Gathered:
-    """Run every job not kept from an interrupted start, and read the evidence of all.
+def run_evidence(stages: Stages, jobs: Sequence[Job], ready: Callable[[str, Rounds], None]) -> Gathered:
+    """Run every job not kept from an interrupted start; read the evidence of each variant as soon as it has all of it.
 
-    A file is there whole or not at all, so what is kept is known without reading it; what turns out to be damaged, or
-    of another machine, when it is read is run again. A job with too little memory is recorded as one that failed, with
-    its other parts and rounds, and all others go on.
+    What is kept and turns out to be damaged, or of another machine, is run again. A job with too little memory is
+    recorded as one that failed, with its other parts and rounds, and all others go on. ``ready(variant, rounds)`` is
+    called once for every variant, in the order in which they end; of one that failed there are no rounds.
     """
     files = {job: stages.run.evidence_file(job.variant, job.file_name) for job in jobs}
-    kept = [job for job in jobs if files[job].is_file()]
+    kept = {job for job in jobs if _kept(stages, job, files[job]) is not None}
     stages.kept_jobs += len(kept)
-    for job in kept:
-        stages.progress.step(f"{job.variant}, {job.inputs}: kept", _job_cost(job))
-    lost = _run(stages, {job: files[job] for job in jobs if job not in set(kept)})
-    damaged = [job for job in kept if job.variant not in stages.failures and _kept(stages, job, files[job]) is None]
-    stages.kept_jobs -= len(damaged)
-    lost |= _run(stages, {job: files[job] for job in damaged}, lost)
-    _record_lost(stages, lost, {job.variant for job in jobs if _key(job) not in lost})
+    for job in sorted(kept, key=jobs.index):
+        stages.progress.step(f"{job.variant}, {job.inputs}: kept", job_cost(job))
+    found = Gathered({}, {})
+
+    def ended(variant: str, lost: Mapping[Key, str]) -> None:
+        own = [job for job in jobs if job.variant == variant]
+        _record_lost(
+            stages,
+            {key: why for key, why in lost.items() if key[0] == variant},
+            {variant for job in own if _key(job) not in lost},
+        )
+        gathered = _gather(stages, {job: files[job] for job in own if _key(job) not in lost})
+        found.rounds.update(gathered.rounds)
+        found.timed.update(gathered.timed)
+        ready(variant, gathered.rounds)
+
+    left = {job: files[job] for job in jobs if job not in kept}
+    whole = dict.fromkeys(job.variant for job in jobs)
+    for variant in whole.keys() - {job.variant for job in left}:
+        ended(variant, {})
+    _run(stages, left, ended)
+    return found
+
+
+def _gather(stages: Stages, files: Mapping[Job, Path]) -> Gathered:
+    """The evidence of one variant, its parts joined; nothing where it has failed."""
     parts: dict[tuple[str, str, Condition, int], list[Evidence]] = {}
-    for job in jobs:
-        if job.variant not in stages.failures and _key(job) not in lost:
-            key = (job.variant, job.inputs, job.condition, job.round)
-            parts.setdefault(key, []).append(read_evidence(files[job]))
+    for job, file in files.items():
+        if job.variant not in stages.failures:
+            parts.setdefault((*_key(job), job.round), []).append(read_evidence(file))
     found = Gathered({}, {})
     for (variant, inputs, condition, _), evidence in parts.items():
-        if variant in stages.failures:
-            continue
         try:
             whole = joined(evidence)
         except EVERYBODYS:
             raise
         except Exception as error:
             stages.fail(variant, fault("joining its evidence", error))
-            continue
+            return Gathered({}, {})
         found.rounds.setdefault((variant, inputs, condition), []).append(whole)
         found.timed.setdefault((variant, inputs, condition), []).append(evidence[0])
     return found
@@ -125,102 +137,51 @@ def _record_lost(stages: Stages, lost: Mapping[Key, str], left: Collection[str])
             stages.fail(variant, WorkerError(reason, OutOfMemory.__name__, remedy))
 
 
-def _job_cost(job: Job) -> float:
-    return cost(find_variant(job.variant), job.images_passed, job.condition.image_size)
-
-
 def _kept(stages: Stages, job: Job, file: Path) -> Evidence | None:
     """Evidence already on disk and whole, or None; also where it is of another machine, as nothing may mix the two."""
     try:
         found = read_evidence(file) if file.is_file() else None
     except StoreError:
         return None
-    here = machine(Setting.of(job.condition).environment, _device(stages, job))
+    here = machine(Setting.of(job.condition).environment, device_facts(stages, job))
     return found if found and found.machine in (here, "") else None  # older files do not tell
 
 
-def _device(stages: Stages, job: Job) -> Mapping[str, str]:
-    """The facts of the device that the job runs on, if it is not the CPU."""
-    return {} if job.condition.device == "cpu" else stages.device
-
-
-def _run(stages: Stages, files: dict[Job, Path], known: Mapping[Key, str] = {}) -> dict[Key, str]:
-    """Run these jobs in the study's engine; each worker writes its evidence to the job's file.
+def _run(
+    stages: Stages, files: Mapping[Job, Path], ended: Callable[[str, Mapping[Key, str]], None] = lambda *_: None
+) -> dict[Key, str]:
+    """Run these jobs in the study's engine; each worker writes its evidence to the jobs' files.
 
     A variant that fails is recorded, and those of its jobs that have not started are left out. Returns why jobs had too
-    little memory, those in ``known`` among them; others of the same key that have not started are left out.
+    little memory; others of the same key that have not started are left out. ``ended``: called for each variant when
+    its last job has ended or was left out, with what was lost so far.
     """
     running: list[Job] = []
-    lost = dict(known)
-    jobs = {_task(stages, job, file, running): job for job, file in files.items()}
+    lost: dict[Key, str] = {}
+    groups = {task_of(stages, group, files, running): group for group in together(stages, files)}
+    left = Counter(group[0].variant for group in groups.values())
+
+    def over(variant: str) -> None:
+        left[variant] -= 1
+        if not left[variant]:
+            ended(variant, lost)
 
     def unwanted(task: Task) -> bool:
-        return jobs[task].variant in stages.failures or _key(jobs[task]) in lost
+        group = groups[task]
+        if group[0].variant in stages.failures or all(_key(job) in lost for job in group):
+            over(group[0].variant)
+            return True
+        return False
 
-    for task, result in run_tasks(stages.engine, list(jobs), unwanted):
-        running.remove(jobs[task])
+    for task, result in run_tasks(stages.engine, list(groups), unwanted):
+        group = groups[task]
+        running.remove(group[0])
         try:
-            result()
+            for job, reason in zip(group, result(), strict=True):
+                if reason is not None:
+                    lost.setdefault(_key(job), reason)
         except WorkerError as error:
-            if error.kind == OutOfMemory.__name__:
-                lost.setdefault(_key(jobs[task]), error.reason)
-            elif jobs[task].variant not in stages.failures:
-                stages.fail(jobs[task].variant, error)
+            if group[0].variant not in stages.failures:
+                stages.fail(group[0].variant, error)
+        over(group[0].variant)
     return lost
-
-
-def _task(stages: Stages, job: Job, file: Path, running: list[Job]) -> Task:
-    """The job as a task. ``running``: it is added there when it starts; the oldest of them is what progress shows."""
-    spec, setting = find_variant(job.variant), Setting.of(job.condition)
-    (prepared,) = (one for one in stages.sets if one.record.name == job.inputs)
-    images, artifact = prepared.evaluation, stages.artifacts[job.variant, job.inputs]
-    per_image = cost(spec, 1, job.condition.image_size)
-
-    def begun() -> None:
-        running.append(job)
-        stages.most_workers = max(stages.most_workers, len(running))
-        stages.progress.step(_label(stages, job), 0.0, len(running) - 1)
-
-    def on_event(event: dict[str, Any]) -> None:
-        shown = running or [job]  # a cluster tells what a job said when it has ended
-        stages.progress.step(_label(stages, shown[0]), event["images"] * per_image, len(shown) - 1)
-
-    return Task(
-        environment=setting.environment,
-        function="isobatch.pipeline.study.in_worker:measure",
-        payload=lambda: _payload(stages, job, file, images),
-        threads=setting.threads,
-        # a GPU's memory is not shared out as threads are: what runs there runs alone
-        alone=setting.device != "cpu" or (spec.role == "candidate" and priced(stages, job)),
-        reads={images.path: images.sha256, str(artifact.folder): artifact.key},
-        writes=(str(file),),
-        begun=begun,
-        on_event=on_event,
-    )
-
-
-def _payload(stages: Stages, job: Job, file: Path, images: Images) -> dict[str, Any]:
-    """What ``worker.measure`` is called with."""
-    spec, setting = find_variant(job.variant), Setting.of(job.condition)
-    return {
-        "variant": spec.name,
-        "settings": setting.runner,
-        "isa": stages.caps.seen.get(setting.isa, {}),
-        "inputs": job.inputs,
-        "round": job.round,
-        "artifact": artifact_json(stages.artifacts[job.variant, job.inputs]),
-        "images": replace(images, labels=None).to_json(),
-        "passes": [astuple(p) for p in job.in_order],
-        "clips": spec.calibrated and job.round == 0,
-        "timed": warmed(stages, job),
-        "whole": job.whole,
-        "device": dict(_device(stages, job)),
-        "file": str(file),
-    }
-
-
-def _label(stages: Stages, job: Job) -> str:
-    if job.variant == REFERENCE:
-        return "fp64 reference"
-    where = f", {Setting.of(job.condition).words}" if len(settings(stages.config)) > 1 else ""
-    return f"{job.variant}, round {job.round + 1} of {ROUNDS}{where}"

@@ -7,14 +7,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from isobatch.models.registry import find_variant
 from isobatch.pipeline.certify.stage import certify
 from isobatch.pipeline.compare.cost import cost_of, fastest_batch
-from isobatch.pipeline.config.conditions import base
 from isobatch.pipeline.config.config import Config, PolicyFlags
-from isobatch.pipeline.config.flags import VERSION
 from isobatch.pipeline.decide.demands import held_back, withheld
 from isobatch.pipeline.decide.deployment import from_run
 from isobatch.pipeline.decide.fixed_point import answer
@@ -23,26 +20,28 @@ from isobatch.pipeline.decide.recommend import default_policy, recommend
 from isobatch.pipeline.decide.switch_variant import with_switches
 from isobatch.pipeline.deploy.keep import keep_artifacts
 from isobatch.pipeline.evidence.plan import Job
-from isobatch.pipeline.machine.environment import read_environment, worker_settings
+from isobatch.pipeline.machine.environment import worker_settings
 from isobatch.pipeline.machine.memory import PeakMemory
-from isobatch.pipeline.prepare.artifacts import build_artifacts, ruler
+from isobatch.pipeline.prepare.artifacts import build_artifacts
 from isobatch.pipeline.prepare.inputs import prepare_inputs
 from isobatch.pipeline.prepare.pace import cost
 from isobatch.pipeline.prepare.run_folder import Run
 from isobatch.pipeline.prepare.state import Progress, Stages
 from isobatch.pipeline.prepare.weights import prepare_weights
 from isobatch.pipeline.race.stage import run_race
-from isobatch.pipeline.records.study import Cost, Policy, Race, Recommendation, Study, Timing, Tool, VariantResult
+from isobatch.pipeline.records.study import Cost, Policy, Race, Recommendation, Study, VariantResult
 from isobatch.pipeline.storage.cache import in_use
 from isobatch.pipeline.storage.places import cache_root
-from isobatch.pipeline.study.assess import Findings, assess
+from isobatch.pipeline.study.as_record import Answers, as_record
+from isobatch.pipeline.study.assess import Findings, completed
 from isobatch.pipeline.study.engine import open_engine
 from isobatch.pipeline.study.explain import explain
-from isobatch.pipeline.study.isolated import decided, fault, for_each
+from isobatch.pipeline.study.isolated import decided, fault, for_each, without_results
 from isobatch.pipeline.study.jobs import plan_jobs
 from isobatch.pipeline.study.labelled import labelled_images, run_labelled
 from isobatch.pipeline.study.measure import Rounds, run_evidence, run_references
 from isobatch.pipeline.study.soundness import Sound, float_error, judge_baseline, judge_mixing
+from isobatch.pipeline.study.verdicts import Verdicts
 from isobatch.pipeline.workers.pool import Workers
 
 PlanReader = Callable[[list[Job], int | None], None]
@@ -55,8 +54,11 @@ def run_study(
     progress: Progress,
     on_plan: PlanReader | None = None,
     device: Mapping[str, str] | None = None,
+    on_study: Callable[[Study], None] | None = None,
 ) -> Study | None:
     """Run every stage in order and return the finished study. ``device``: what ``ask_device`` said.
+
+    ``on_study`` is given what is known after each stage, from the first verdicts on, with ``pending`` naming the rest.
 
     With ``on_plan``: give it the planned jobs and return None without measuring. Raises UsageError for input that all
     variants share; a fault of one variant is recorded, and the others go on.
@@ -86,9 +88,14 @@ def run_study(
         with stages.stage("references"):
             references = run_references(stages)
         with stages.stage("evidence"):
-            gathered = run_evidence(stages, jobs)
+            verdicts = Verdicts(stages, references)
+            gathered = run_evidence(stages, jobs, verdicts.add)
             for text in engine.left_out:
                 stages.warn("other-machine", text)
+            results = verdicts.of_all()
+        findings = Findings(gathered.rounds, references, {}, None, complete_policy(config.policy, 0)[0])
+        answers = Answers(stages, findings, on_study or (lambda study: None), begin)
+        answers.so_far(results, ["accuracy and agreement", *_EXPLAINING[config.explain != "none"]])
         with stages.stage("accuracy"):
             costs = _costs(stages, gathered.timed)
             known = labelled_images(stages)
@@ -98,15 +105,16 @@ def run_study(
             labelled = run_labelled(stages, *known, fastest, limit, error) if known else None
         with stages.stage("comparison"):
             findings = Findings(gathered.rounds, references, costs, labelled, policy)
-            look = partial(assess, stages, findings)
-            results = for_each(stages, config.variants, "comparing its outputs", look, look)  # a failure has no outputs
+            results = _completed(stages, findings, results)
+        answers.so_far(results, _EXPLAINING[config.explain != "none"])
         if config.explain != "none":
             with stages.stage("explanation"):
-                explained = explain(stages, results)
+                explained = explain(stages, results, policy)
                 results = decided(stages, explained, "repair by a switch", _switches(policy))[0] or explained
         with stages.stage("network"):
             sound = Sound(judge_baseline(stages, labelled), judge_mixing(stages, results))
             results = without_repairs(results, sound.mixing)
+        answers.so_far(results, ["race", "recommendation"])
         with stages.stage("race"):
             barred = withheld(sound.baseline, sound.mixing) is not None
             raced = None if barred else run_race(stages, results, policy)
@@ -114,6 +122,21 @@ def run_study(
             results = certify(stages, results, policy, raced, known[1] if known else None)
         wall_s = time.monotonic() - begin
     return _record(stages, findings, results, Grounds(sound, raced), wall_s, memory.peak_bytes)
+
+
+_EXPLAINING = {True: ["origins and repairs", "race", "recommendation"], False: ["race", "recommendation"]}
+"""What is still to come after accuracy, by whether differences are explained."""
+
+
+def _completed(stages: Stages, findings: Findings, results: list[VariantResult]) -> list[VariantResult]:
+    known = {one.name: one for one in results}
+    return for_each(
+        stages,
+        list(known),
+        "comparing its outputs",
+        lambda name: completed(stages, findings, known[name]),
+        lambda name: without_results(stages, known[name]),
+    )
 
 
 def _switches(policy: Policy) -> Callable[[list[VariantResult]], list[VariantResult]]:
@@ -133,25 +156,26 @@ def _costs(stages: Stages, rounds: Rounds) -> dict[str, Cost]:
     for prepared in stages.sets:
         name = prepared.record.name
         for (variant, inputs, condition), seen in rounds.items():
-            at = stages.base_of(find_variant(variant)).at(prepared.evaluation.shape[2])
+            at = stages.base_of(find_variant(variant)).at(prepared.evaluation.side)
             if (inputs, condition) == (name, at) and variant not in stages.failures:
                 try:
-                    found[variant] = cost_of(seen, stages.artifacts[variant, name], prepared.evaluation.shape[2])
+                    found[variant] = cost_of(seen, stages.artifacts[variant, name], prepared.evaluation.side)
                 except Exception as error:
                     stages.fail(variant, fault("reading its times", error))
     return found
 
 
 def _policy(stages: Stages, flags: PolicyFlags, n_labelled: int) -> Policy:
-    policy, warning = complete_policy(flags, n_labelled)
+    unused = any(one.code == "labels-unused" for one in stages.warnings)
+    policy, warning = complete_policy(flags, n_labelled, unused)
     if warning:
         stages.warn("no-accuracy-limit", warning)
     return policy
 
 
-def complete_policy(flags: PolicyFlags, n_labelled: int) -> tuple[Policy, str | None]:
+def complete_policy(flags: PolicyFlags, n_labelled: int, unused: bool = False) -> tuple[Policy, str | None]:
     """The policy from the flags, with the default where nothing was asked; and the default's warning, if it has one."""
-    policy, warning = default_policy(n_labelled)
+    policy, warning = default_policy(n_labelled, unused)
     if flags.max_accuracy_drop is not None:
         warning = None
     asked = {name: value for name, value in asdict(flags).items() if value is not None}
@@ -179,57 +203,9 @@ def _record(
     wall_s: float,
     peak_bytes: int | None,
 ) -> Study:
-    every = [evidence for rounds in findings.rounds.values() for evidence in rounds]
-    calls = [seconds for evidence in every for spent in evidence.call_s.values() for seconds in spent]
-    images = [p.stop - p.start for evidence in every for p in evidence.passes]
-    readback = {
-        name: text
-        for (_, _, condition), rounds in findings.rounds.items()
-        if condition.isa == stages.base.isa
-        for evidence in rounds
-        for name, text in evidence.readback.items()
-    }
-    settings = base(stages.config, stages.config.device).environment
-    assert stages.weights is not None
     said, results = decided(stages, results, "answering the question", answer)
     choice, results = decided(
         stages, results, "recommending", partial(_recommended, findings.policy, grounds, stages.run.folder)
     )
-    return Study(
-        run_id=stages.run.id,
-        created_utc=stages.run.created_utc,
-        tool=Tool(version=VERSION),
-        environment=read_environment(stages.threads, readback, settings, stages.caps.seen, stages.device),
-        config=_portable(stages.config),
-        weights=stages.weights,
-        warnings=stages.warnings,
-        inputs=[prepared.record for prepared in stages.sets],
-        reference=ruler(stages.config) if findings.references else None,
-        variants=results,
-        baseline=grounds.sound.baseline,
-        mixing=grounds.sound.mixing,
-        answer=said,
-        race=grounds.race,
-        recommendation=choice,
-        timing=Timing(
-            wall_s=wall_s,
-            forward_s=sum(calls),
-            forward_passes=len(calls),
-            images_passed=sum(images),
-            warm_up_s=sum(s for evidence in every for s in evidence.warm_up_s),
-            stages=stages.seconds,
-            kept_jobs=stages.kept_jobs,
-            peak_memory_bytes=peak_bytes,
-            engine=stages.engine.name,
-            machines=stages.engine.machines,
-            workers=stages.most_workers,
-        ),
-    )
-
-
-def _portable(config: Config) -> dict[str, Any]:
-    """The configuration for the report: paths by file name only, so that it can be sent around."""
-    shown = asdict(config)
-    for name in ("onnx", "weights", "inputs"):
-        shown[name] = shown[name] and (Path(shown[name]).name or shown[name])
-    return {name: shown[name] for name in (*config.decisive(), "policy")}
+    found = as_record(stages, findings, results, grounds.sound, wall_s, peak_bytes)
+    return found.model_copy(update={"answer": said, "race": grounds.race, "recommendation": choice})

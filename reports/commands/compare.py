@@ -23,7 +23,7 @@ def run(arguments: argparse.Namespace) -> int:
     from isobatch.pipeline.storage.files import asked_file, write_bytes
     from isobatch.pipeline.tools.two_runs.compare import compare_runs
     from isobatch.pipeline.tools.two_runs.stored_outputs import StoredOutputs
-    from isobatch.reports.files.json_report import load_study
+    from isobatch.reports.files.json_report import load_finished
     from isobatch.reports.files.junit import junit_xml
     from isobatch.reports.pages.run_comparison import comparison_blocks, comparison_json, comparison_markdown
     from isobatch.reports.screen.rich_blocks import drawn
@@ -32,7 +32,7 @@ def run(arguments: argparse.Namespace) -> int:
     wanted = {name: asked_file(text) for name in ("junit", "markdown") if (text := getattr(arguments, name))}
     paths = Path(arguments.run_a), Path(arguments.run_b)
     stored_a, stored_b = (StoredOutputs(path if path.is_dir() else path.parent) for path in paths)
-    found = compare_runs(load_study(paths[0]), load_study(paths[1]), stored_a.rows, stored_b.rows)
+    found = compare_runs(load_finished(paths[0]), load_finished(paths[1]), stored_a.rows, stored_b.rows)
     if "junit" in wanted:
         write_bytes(wanted["junit"], [junit_xml(found)])
     if "markdown" in wanted:

@@ -22,10 +22,10 @@ def run(arguments: argparse.Namespace) -> int:
     from isobatch.pipeline.decide.deployment import from_run
     from isobatch.pipeline.decide.recommend import recommend
     from isobatch.pipeline.study.study import complete_policy
-    from isobatch.reports.files.json_report import load_study
+    from isobatch.reports.files.json_report import load_finished
     from isobatch.reports.screen.shown import show_decision
 
-    study = load_study(Path(arguments.run))
+    study = load_finished(Path(arguments.run))
     n_labelled = max((variant.accuracy.n for variant in study.variants if variant.accuracy), default=0)
     policy, _ = complete_policy(read_policy(arguments), n_labelled)
     if policy.equivalence_margin is not None:

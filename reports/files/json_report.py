@@ -45,6 +45,18 @@ def schema_json() -> str:
     return json.dumps(schema, indent=1) + "\n"
 
 
+def load_finished(path: Path) -> Study:
+    """As ``load_study``; raises UsageError (code "unfinished-report") too, where the study was not at its end."""
+    study = load_study(path)
+    if study.pending:
+        raise UsageError(
+            "unfinished-report",
+            f"the report of {study.run_id} was written before its study ended: {', '.join(study.pending)} are still to "
+            "come. Run the study's command again, which goes on where it stopped",
+        )
+    return study
+
+
 def load_study(path: Path) -> Study:
     """The study in a ``report.json``, or in a run's folder that holds one.
 

@@ -7,12 +7,13 @@ import time
 from types import TracebackType
 from typing import TextIO
 
-from rich.console import Console
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from isobatch.pipeline.records.study import VariantResult
 from isobatch.reports import numbers
 from isobatch.reports.escape import clean
 
@@ -40,6 +41,7 @@ class Progress:
         self._label = ""
         self._said: set[str] = set()  # since the last plan
         self._begin = time.monotonic()
+        self._verdicts = _table()
         self._live = Live(console=self._console, transient=True, refresh_per_second=4, get_renderable=self._draw)
 
     def __enter__(self) -> Progress:
@@ -47,11 +49,21 @@ class Progress:
             self._live.start()
         return self
 
+    def verdict(self, result: VariantResult) -> None:
+        """Show one variant's verdict: as a row of the table on a terminal, elsewhere as a line."""
+        cells = _cells(result)
+        if self._plain:
+            self._say(": ".join(cell for cell in cells if cell))
+        else:
+            self._verdicts.add_row(*map(Text, cells))
+
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if not self._plain:
             self._live.stop()
+            if self._verdicts.row_count and kind is not None:
+                self._console.print(self._verdicts)  # the closing summary will not come
 
     def plan(self, total_cost: float) -> None:
         """Announce the whole cost ahead, from now on."""
@@ -103,10 +115,24 @@ class Progress:
             return ""
         return f"{before}{numbers.percent(self.share_done, 0)}, about {numbers.seconds(left_s)} left{after}"
 
-    def _draw(self) -> Table:
+    def _draw(self) -> RenderableType:
         row = Table.grid(padding=(0, 1))
         row.add_column(width=_LABEL_COLUMNS, no_wrap=True, overflow="ellipsis")
         row.add_column(width=_BAR_COLUMNS)
         row.add_column(no_wrap=True)
         row.add_row(Text(self._label), ProgressBar(total=1.0, completed=self.share_done), Text(self._estimate()))
-        return row
+        return Group(self._verdicts, row) if self._verdicts.row_count else row
+
+
+def _table() -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for title in ("Variant", "Verdict", "Why"):
+        table.add_column(title, no_wrap=title != "Why", overflow="ellipsis")
+    return table
+
+
+def _cells(result: VariantResult) -> tuple[str, str, str]:
+    """Name, verdict and the reason of one variant, for one line."""
+    if result.verdict is None:
+        return result.name, "no verdict" if result.status == "measured" else result.status, clean(result.reason or "")
+    return result.name, result.verdict, clean(result.decided_by.why) if result.decided_by else ""

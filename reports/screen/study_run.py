@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from functools import partial
+from pathlib import Path
 
 from isobatch.pipeline.certify.stage import CERTIFY_S, QUICK_CERTIFY_S
 from isobatch.pipeline.config.config import Config
@@ -11,6 +12,7 @@ from isobatch.pipeline.evidence.plan import Job, describe
 from isobatch.pipeline.prepare.device import ask_device
 from isobatch.pipeline.prepare.run_folder import open_run
 from isobatch.pipeline.records.errors import Exit, UsageError, WorkerError, worst
+from isobatch.pipeline.records.study import Study, Warning_
 from isobatch.pipeline.records.wording import sizes
 from isobatch.pipeline.storage.places import cache_root
 from isobatch.pipeline.study.estimate import estimate, total
@@ -28,11 +30,13 @@ def study_run(config: Config) -> int:
     """Run a study, write its reports, print the summary. Returns the exit code of the contract."""
     device = ask_device(config)  # before anything is written
     run, finished = open_run(config), False
+    so_far = SoFar(run.folder)
     try:
         with Progress(quiet=config.quiet, stream=sys.stderr) as progress:
             if run.resumed:
                 progress.line(f"resuming the unfinished run {run.id}: its finished jobs are kept")
-            study = run_study(config, run, progress, partial(_print_jobs, config) if config.dry_run else None, device)
+            on_plan = partial(_print_jobs, config) if config.dry_run else None
+            study = run_study(config, run, progress, on_plan, device, so_far.write)
         if study is None:
             run.discard()
             return Exit.DONE
@@ -48,14 +52,33 @@ def study_run(config: Config) -> int:
         run.discard()
         raise
     except BaseException as stop:  # a signal among them, or the machines are gone
-        stop.add_note(f"the run had finished: {run.folder}" if finished else _again(config))
+        stop.add_note(f"the run had finished: {run.folder}" if finished else _again(config, so_far.path))
         raise
     finally:
         run.close()
 
 
-def _again(config: Config) -> str:
-    """What the same command does after this one was stopped."""
+class SoFar:
+    """The report before the end: rewritten after each stage."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.path: Path | None = None  # None: nothing was written yet
+
+    def write(self, study: Study) -> None:
+        """Write what is known so far, with a warning that names what is still to come."""
+        text = f"written before the end of the study; still to come: {', '.join(study.pending)}"
+        warned = study.model_copy(update={"warnings": [Warning_(code="pending", text=text), *study.warnings]})
+        self.path = write_reports(warned, self._folder, cache_root()).paths["html"]
+
+
+def _again(config: Config, so_far: Path | None) -> str:
+    """What is there of a command that was stopped, and what the same command does then."""
+    known = f"; what is known so far: {so_far}" if so_far else ""
+    return f"{_next(config)}{known}"
+
+
+def _next(config: Config) -> str:
     if config.dry_run:
         return "the same command starts anew"
     if config.fresh:

@@ -16,7 +16,7 @@ _STABLE: dict[str, tuple[str, Tone]] = {
     "batch-variant": ("≠ no", "bad"),
 }
 _AGREES: dict[agreement.Decision, Tone] = {"met": "good", "undecided": "caution", "missed": "bad"}
-_BATCHED = ("batch-vs-singles", "position", "neighbours")
+_BATCHED = ("batch-vs-singles", "position", "neighbours", "copies")
 
 
 def key_figures(study: Study) -> tuple[KeyFigure, ...]:

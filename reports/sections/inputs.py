@@ -42,6 +42,7 @@ def blocks(study: Study) -> list[Block]:
     known: tuple[tuple[str, Line], ...] = (
         ("Network", line(f"{weights.model}, {classes}")),
         ("Weights", line(weights.source, f": {weights.note}" if weights.note else "")),
+        ("Preprocessing", line(f"{seen.text} ({seen.source})" if (seen := weights.preprocessing) else "not recorded")),
         ("SHA-256", line(Code(weights.sha256))),
     )
     columns = (

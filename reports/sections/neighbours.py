@@ -16,6 +16,7 @@ _COLUMNS = (
     Column("Top-1 flips", "number"),
     Column("Beside an outlier", "number"),
     Column("Top-1 flips", "number"),
+    Column("Copies", "number"),
 )
 
 _EFFECT_COLUMNS = (
@@ -42,9 +43,18 @@ def _cells(comparison: Comparison | None) -> tuple[str | None, str | None]:
 def _rows(variant: VariantResult) -> list[tuple[str | None, ...]]:
     rotated = {_key(c): c for c in views.comparisons(variant, "position")}
     beside = {_key(c): c for c in views.comparisons(variant, "neighbours")}
+    copies = {_key(c): c for c in views.comparisons(variant, "copies")}
     return [
-        (variant.name, key[0], key[1], numbers.count(key[2]), *_cells(rotated.get(key)), *_cells(beside.get(key)))
-        for key in dict.fromkeys([*rotated, *beside])
+        (
+            variant.name,
+            key[0],
+            key[1],
+            numbers.count(key[2]),
+            *_cells(rotated.get(key)),
+            *_cells(beside.get(key)),
+            _cells(copies.get(key))[0],
+        )
+        for key in dict.fromkeys([*rotated, *beside, *copies])
     ]
 
 
@@ -55,7 +65,9 @@ def blocks(study: Study) -> list[Block]:
         return [Paragraph(line("Neither was measured.")), *_effects(study)]
     caption = (
         "Batched again with one thing changed, against plain batched at the same N: every batch rotated by one place, "
-        "or its last image replaced by an outlier. Relative to the largest |logit|; bounds one-sided, exact, 95 %."
+        "or its last image replaced by an outlier. Copies: of N copies of one image, the first row against the row "
+        "farthest from it, which tells the place in the batch from the size of the batch. Relative to the "
+        "largest |logit|; bounds one-sided, exact, 95 %."
     )
     return [Table(caption, _COLUMNS, rows), *_effects(study)]
 

@@ -62,8 +62,18 @@ def _tolerance(study: Study) -> str:
     return ", ".join(f"{name} = {numbers.real(value, 1)}" for name, value in tolerance.items())
 
 
+def is_another_story(study: Study) -> bool:
+    """Whether neither the network nor the inputs are the post's."""
+    return bool(study.config.get("onnx")) and not any(one.name == INPUTS for one in study.inputs)
+
+
 def blocks(study: Study) -> list[Block]:
-    """The post's figures, and below them each variant's on the same recipe of inputs at the largest N."""
+    """The post's figures, and below them each variant's on the same recipe of inputs at the largest N.
+
+    Nothing in a study of a user's file on the user's inputs, which is another story.
+    """
+    if is_another_story(study):
+        return []
     rows = tuple(row for v in study.variants if (row := _row(v)) is not None)
     if not rows:
         return [Paragraph(line(f"Not taken: no variant was compared on the {INPUTS} inputs."))]

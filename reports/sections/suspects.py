@@ -8,13 +8,19 @@ from isobatch.pipeline.records.study import Study
 from isobatch.reports import numbers, views
 from isobatch.reports.blocks import Block, Bullets, Line, Paragraph, line
 from isobatch.reports.sections import Section
+from isobatch.reports.sections.original_post import is_another_story
 from isobatch.reports.sections.origins import holds_for
 
 _SUSPECT = "batch-norm"
 
 
 def blocks(study: Study) -> list[Block]:
-    """BatchNorm, then the order of execution: guilty or not, in which variants, on how much evidence."""
+    """BatchNorm, then the order of execution: guilty or not, in which variants, on how much evidence.
+
+    Nothing in a study of a user's file on the user's inputs, which is another story.
+    """
+    if is_another_story(study):
+        return []
     found = [*_batch_norm(study), *_order(study)]
     if not found:
         return [Paragraph(line("Neither can be answered: no layer was replayed alone and no pass was repeated."))]
@@ -45,6 +51,19 @@ def _batch_norm(study: Study) -> Iterator[Line]:
         yield views.named(study, text)
 
 
+_HOW = {
+    True: (
+        "Every N was run again in a fresh process that ran the sizes in the opposite order, so that other batch sizes "
+        "came before it, and where a size has few calls once more in the same process after the others"
+    ),
+    False: (
+        "Some images alone and the first batch of the largest N were run again in a fresh process in which no other "
+        "batch size came before (--thorough repeats every N)"
+    ),
+}
+"""How calls were repeated, by whether the study was thorough."""
+
+
 def _order(study: Study) -> Iterator[Line]:
     """Equal repeats: an order of summation that changed from run to run would show in them."""
     repeated = {v.name: views.comparisons(v, "repeat") for v in views.candidates(study)}
@@ -57,10 +76,7 @@ def _order(study: Study) -> Iterator[Line]:
         f"{numbers.count(equal)} of the {numbers.number_of(len(made), 'repeat comparison')} of "
         f"{numbers.number_of(len(repeated), 'variant')} bit-equal"
     )
-    how = (
-        "Every N was run again in a fresh process that ran the sizes in the opposite order, so that other batch sizes "
-        "came before it, and where a size has few calls once more in the same process after the others"
-    )
+    how = _HOW[bool(study.config.get("thorough", True))]  # earlier versions had one plan
     if unequal:
         yield views.named(study, f"Execution out of order cannot be ruled out for {_names(unequal)}: {scope}. {how}.")
         return

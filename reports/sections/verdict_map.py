@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from isobatch.pipeline.records.study import Comparison, Condition, Study
+from isobatch.pipeline.records.study import COPIES, Comparison, Condition, Study
 from isobatch.reports import views
 from isobatch.reports.blocks import Block, Column, Figure, Paragraph, Table, line
 from isobatch.reports.figures.cells import STATES, Cell, Group, State, specification, width
@@ -14,7 +14,7 @@ from isobatch.reports.sections import Section
 TITLE = "Verdict map"
 
 _WIDEST = 980.0  # pixels of columns in one picture: more of them, and it is drawn in several
-_KINDS = ("batch-vs-singles", "position", "neighbours")
+_KINDS = ("batch-vs-singles", "position", "neighbours", "copies")
 _Place = tuple[str, Condition, str]
 
 
@@ -43,7 +43,8 @@ def _made(study: Study) -> dict[_Place, dict[tuple[str, int], Comparison]]:
 def _words(place: _Place) -> tuple[str, str]:
     inputs, fixed, _ = place
     plain = fixed.model_copy(update={"position": 0, "neighbours": "natural"})
-    beside = "outlier beside" if fixed.neighbours == "outlier" else f"beside {fixed.neighbours}"
+    said = {"outlier": "outlier beside", COPIES: "copies of one image"}
+    beside = said.get(fixed.neighbours, f"beside {fixed.neighbours}")
     special = [f"rotated by {fixed.position}"] if fixed.position else []
     special += [beside] if fixed.neighbours != "natural" else []
     return f"{inputs}{': ' if special else ''}{', '.join(special)}", views.condition(plain)

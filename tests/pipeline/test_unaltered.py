@@ -79,7 +79,7 @@ def test_the_kept_copy_replaced_after_the_check_is_refused(tmp_path: Path, check
     onnx.save(other(), checked["onnx_path"])
     asked = {"onnx": checked["onnx_path"], "onnx_sha256": checked["onnx_sha256"], "model": "net.onnx"}
     with pytest.raises(Altered, match="not the file that was checked"):
-        worker.refused_sizes(asked | {"sizes": [[32, 32]], "num_classes": 10}, heard)
+        worker.try_graph(asked | {"images": [stored(tmp_path, pixels(2)).to_json()], "outcome": "auto"}, heard)
     with pytest.raises(Altered, match="not the file that was checked"):
         built(checked, tmp_path / "artifacts")
     assert not list((tmp_path / "artifacts").glob("*/manifest.json"))

@@ -163,8 +163,8 @@ class Int8Runner(IntegerTorchRunner):
 class StaticInt8Runner(Int8Runner):
     """Watches the activations of a statically quantized network."""
 
-    def clip_shares(self, images: NDArray[np.float32]) -> dict[str, float]:
-        """Per quantized layer the share (0 to 1) of values at 0 or 255, real zero excepted.
+    def clip_counts(self, images: NDArray[np.float32]) -> dict[str, tuple[int, int]]:
+        """Per quantized layer how many values are at 0 or 255, real zero excepted, of how many.
 
         Of the network's input the real values are at hand: there only those count that lose more than one step. A
         constant background, black or white, lies exactly on the calibrated limit and loses nothing.
@@ -183,7 +183,7 @@ class StaticInt8Runner(Int8Runner):
 
         with _hooks(_quantizing(self.net), count):
             self.run(images)
-        return {name: clipped[name] / seen[name] for name in seen}
+        return {name: (clipped[name], seen[name]) for name in seen}
 
 
 def _quantizing(net: nn.Module) -> Iterator[tuple[str, nn.Module]]:

@@ -63,26 +63,41 @@ class Network:
         return np.concatenate([*self._pool.map(self._run, np.split(images, len(images)))])
 
     def prepared(self, pictures: Sequence[str | Path]) -> NDArray[np.float32]:
-        """Pictures as the network sees them: float32 [n, 3, size, size]."""
+        """Pictures as the network sees them: float32 [n, 3, height, width]."""
         view = self.settings["preprocessing"]
-        pixels = np.stack([decoded(Path(picture), view) for picture in pictures])
-        scaled = pixels.astype(np.float32) / np.float32(255)
+        pixels = np.stack([decoded(Path(picture), view) for picture in pictures]).astype(np.float32)
+        if view["channel_order"] == "bgr":
+            pixels = pixels[..., ::-1]
+        scaled = pixels / np.float32(255) if view["scale"] is None else pixels * np.float32(view["scale"])
         centred = (scaled - np.asarray(view["mean"], np.float32)) / np.asarray(view["std"], np.float32)
         return np.ascontiguousarray(centred.transpose(0, 3, 1, 2))
 
 
 def decoded(path: Path, view: dict[str, Any]) -> NDArray[np.uint8]:
-    """A picture as uint8 [size, size, 3]: upright, RGB, transparency on white, the short side resized, centre cut."""
+    """A picture as uint8 [height, width, 3]: upright, RGB, transparency on white, resized, the centre cut out."""
     from PIL import Image, ImageOps
 
     with Image.open(path) as opened_image:
         image = rgb(ImageOps.exif_transpose(opened_image))
-    size, short = view["size"], view["short_side"]
-    long = int(short * max(image.size) / min(image.size))
-    width, height = (short, long) if image.width <= image.height else (long, short)
-    resized = image.resize((width, height), Image.Resampling[view["interpolation"].upper()])
-    left, top = round((width - size) / 2), round((height - size) / 2)
-    return np.asarray(resized.crop((left, top, left + size, top + size)))
+    height, width = view["height"], view["width"]
+    if image.size == (width, height) and not view["forced"]:
+        return np.asarray(image)
+    wide, high = resized(image.size, view)
+    scaled = image.resize((wide, high), Image.Resampling[view["interpolation"].upper()])
+    left, top = round((wide - width) / 2), round((high - height) / 2)
+    return np.asarray(scaled.crop((left, top, left + width, top + height)))
+
+
+def resized(picture: tuple[int, int], view: dict[str, Any]) -> tuple[int, int]:
+    """Width and height that a picture is resized to before its centre is cut out."""
+    if view["resize_to"] is not None:
+        return view["resize_to"][1], view["resize_to"][0]
+    (height, width), (tall, broad) = (view["height"], view["width"]), view["short_sides"]
+    if height == width:
+        long = int(tall * max(picture) / min(picture))
+        return (tall, long) if picture[0] <= picture[1] else (long, tall)
+    factor = max(broad / picture[0], tall / picture[1])
+    return max(width, round(picture[0] * factor)), max(height, round(picture[1] * factor))
 
 
 def rgb(image: Any) -> Any:

@@ -35,6 +35,8 @@ def operators_defined() -> Any:
         return None
     definitions = torch.library.Library("torchvision", "FRAGMENT")  # type: ignore[no-untyped-call]
     for operator in ("nms", "qnms"):
+        if hasattr(torch.ops.torchvision, operator):  # another program in this process has done the same before
+            continue
         schema = f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
         definitions.define(schema)  # type: ignore[no-untyped-call]
     return definitions

@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from isobatch.models.spec.images import Size, sides
+
 FILE = Path(__file__).with_name("digits.npz")
 
 MEAN = np.array([0.485, 0.456, 0.406], dtype=np.float32)
@@ -46,15 +48,16 @@ def split(name: Split) -> NDArray[np.int64]:
     return index[np.isin(index % PERIOD, SPLITS[name])]
 
 
-def enlarge(images: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
-    """Return images of ink 0..16 ([n, 8, 8]) as grey pixels 0..255: uint8, [n, size, size, 3].
+def enlarge(images: NDArray[np.uint8], size: Size) -> NDArray[np.uint8]:
+    """Return images of ink 0..16 ([n, 8, 8]) as grey pixels 0..255: uint8, [n, height, width, 3].
 
     Bilinear by Pillow, whose resampling of 8-bit images is fixed-point.
     """
     pixels = ((images.astype(np.uint16) * 255 + 8) // 16).astype(np.uint8)
-    enlarged = np.empty((len(images), size, size, 3), dtype=np.uint8)
+    height, width = sides(size)
+    enlarged = np.empty((len(images), height, width, 3), dtype=np.uint8)
     for row, image in enumerate(pixels):
-        grey = Image.fromarray(image).resize((size, size), Image.Resampling.BILINEAR)
+        grey = Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR)
         enlarged[row] = np.asarray(grey)[:, :, np.newaxis]
     return enlarged
 

@@ -15,6 +15,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from isobatch.models.spec.discover import discover
+from isobatch.models.spec.outcome import CLASSES, Outcome
 from isobatch.pipeline.evidence.rows import blocks, same_bits
 
 Value = float | int | bool | dict[str, float] | None
@@ -27,7 +28,8 @@ class Metric:
 
     name: str
     ideal: Callable[[NDArray[Any]], Values]
-    measure: Callable[[NDArray[Any], NDArray[Any]], Values]
+    measure: Callable[..., Values]
+    of_outcome: bool = False
 
 
 @cache
@@ -36,8 +38,10 @@ def all_metrics() -> tuple[Metric, ...]:
     return discover(__name__, Metric)
 
 
-def measure_all(reference: NDArray[Any], candidate: NDArray[Any]) -> Values:
+def measure_all(reference: NDArray[Any], candidate: NDArray[Any], outcome: Outcome = CLASSES) -> Values:
     """The values of every metric, by key; the ideal ones, without measuring, where all bytes are equal.
+
+    A metric that is ``of_outcome`` is told the outcome.
 
     Raises ValueError where the shapes differ or hold no element: such arrays have no measure.
     """
@@ -49,5 +53,10 @@ def measure_all(reference: NDArray[Any], candidate: NDArray[Any]) -> Values:
     equal = all(bool(same_bits(reference[part], candidate[part]).all()) for part in blocks(reference))
     values: Values = {}
     for metric in all_metrics():
-        values |= metric.ideal(reference) if equal else metric.measure(reference, candidate)
+        if equal:
+            values |= metric.ideal(reference)
+        elif metric.of_outcome:
+            values |= metric.measure(reference, candidate, outcome)
+        else:
+            values |= metric.measure(reference, candidate)
     return values

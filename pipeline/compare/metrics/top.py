@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from isobatch.models.spec.outcome import CLASSES, Outcome
 from isobatch.pipeline.compare.metrics import Metric, Values
 from isobatch.pipeline.compare.statistics import rate_upper
+from isobatch.pipeline.evidence.outcomes import changed, outcome_columns
 from isobatch.pipeline.evidence.rows import blocks, ranked, top1
 
 K = 5
@@ -19,12 +21,16 @@ def ideal(rows: NDArray[Any]) -> Values:
     return _values(0, 0, len(rows))
 
 
-def measure(reference: NDArray[Any], candidate: NDArray[Any]) -> Values:
+def measure(reference: NDArray[Any], candidate: NDArray[Any], outcome: Outcome = CLASSES) -> Values:
     """``top1_flips``: images whose largest logit is in another class; ``top1_flip_upper95``: the exact one-sided
     95 % bound on the share of such images; ``top5_changes``: images whose *set* of five best classes is another.
 
-    Equal logits rank by class, the lowest first, so every row has one answer; NaN ranks as +inf.
+    Equal logits rank by class, the lowest first, so every row has one answer; NaN ranks as +inf. Of another outcome
+    than classes, flips are the images whose outcome changed (``outcomes.changed``), and there is no set of five.
     """
+    if outcome.kind != "classes":
+        return _values(int(changed(reference, candidate, outcome).sum()), 0, len(reference))
+    reference, candidate = outcome_columns(reference, outcome), outcome_columns(candidate, outcome)
     flips = changes = 0
     for part in blocks(reference):
         flips += int((top1(reference[part]) != top1(candidate[part])).sum())
@@ -50,4 +56,5 @@ METRIC = Metric(
     name="top",
     ideal=ideal,
     measure=measure,
+    of_outcome=True,
 )

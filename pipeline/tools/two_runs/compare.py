@@ -183,6 +183,8 @@ def _outputs(
             return False, None, NO_EVIDENCE
         return None, None, "other numbers of images, and evidence files absent: cannot be said"
     images, at_a, at_b = np.intersect1d(rows[0][0], rows[1][0], return_indices=True)
+    if not len(images):
+        return None, None, "no image was run at this N in both: cannot be said"
     try:
         measured: dict[str, Any] = dict(measure_all(rows[0][1][at_a], rows[1][1][at_b]))
     except ValueError as error:

@@ -1,5 +1,6 @@
 import hashlib
 import os
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,8 +10,9 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from isobatch.models.ort.check_user_file import OnnxError, check_onnx
+from isobatch.models.ort.session import open_session
 from isobatch.models.shared.regular_files import Altered
-from tests.models.ort.small_onnx import classifier
+from tests.models.ort.small_onnx import classifier, pixels
 
 
 def saved(folder: Path, model: onnx.ModelProto) -> Path:
@@ -155,18 +157,41 @@ def test_a_file_that_is_not_the_one_that_was_checked_is_refused(tmp_path: Path) 
         check_onnx(path, "0" * 64)
 
 
-def second_input(model: onnx.ModelProto) -> None:
-    model.graph.input.append(helper.make_tensor_value_info("mask", TensorProto.FLOAT, ["n"]))
+def switch(model: onnx.ModelProto) -> None:
+    model.graph.input.append(helper.make_tensor_value_info("is_training", TensorProto.BOOL, []))
+    model.graph.node.append(helper.make_node("Identity", ["is_training"], ["flag"]))
+
+
+def text(model: onnx.ModelProto) -> None:
+    model.graph.input.append(helper.make_tensor_value_info("words", TensorProto.STRING, ["n"]))
+    model.graph.node.append(helper.make_node("Identity", ["words"], ["same"]))
+
+
+def zero_axis(model: onnx.ModelProto) -> None:
+    model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 0
+
+
+def minus_one(model: onnx.ModelProto) -> None:
+    for value in (model.graph.input[0], model.graph.output[0]):
+        value.type.tensor_type.shape.dim[0].dim_value = -1
+
+
+def no_output_shape(model: onnx.ModelProto) -> None:
+    model.graph.output[0].type.tensor_type.ClearField("shape")
+
+
+def reshaping(model: onnx.ModelProto, shape: list[int]) -> None:
+    """Flatten by a Reshape to this shape."""
+    flatten = next(node for node in model.graph.node if node.op_type == "Flatten")
+    flatten.op_type = "Reshape"
+    flatten.input.append("shape")
+    model.graph.initializer.append(numpy_helper.from_array(np.array(shape, np.int64), "shape"))
 
 
 def half_input(model: onnx.ModelProto) -> None:
     model.graph.input[0].type.tensor_type.elem_type = TensorProto.FLOAT16
     model.graph.node.insert(0, helper.make_node("Cast", ["images"], ["cast"], to=TensorProto.FLOAT))
     model.graph.node[1].input[0] = "cast"
-
-
-def fixed_batch(model: onnx.ModelProto) -> None:
-    model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
 
 
 def channels_last(model: onnx.ModelProto) -> None:
@@ -213,12 +238,9 @@ def dangling_input(model: onnx.ModelProto) -> None:
 @pytest.mark.parametrize(
     ("spoil", "word"),
     [
-        (second_input, "one each"),
-        (half_input, "FLOAT16"),
-        (fixed_batch, "batch axis of 'images' is fixed at 1"),
-        (channels_last, "NHWC"),
-        (grey, "is 1, but images come as NCHW with 3 channels; export it with 3 channels"),
-        (feature_maps, "rank 4"),
+        (switch, "a switch for all images; store it in the graph"),
+        (text, "is STRING"),
+        (zero_axis, "an axis of 'images' has length 0"),
         (custom_domain, "custom domain 'my.company'"),
         (unknown_operator, "nearest: 'Relu'"),
         (future_opset, "opset 9999"),
@@ -226,13 +248,120 @@ def dangling_input(model: onnx.ModelProto) -> None:
         (dangling_input, "nowhere"),
     ],
 )
-def test_a_model_that_is_no_classifier_is_refused(
+def test_a_model_that_cannot_be_measured_is_refused(
     tmp_path: Path, spoil: Callable[[onnx.ModelProto], None], word: str
 ) -> None:
     model = classifier()
     spoil(model)
     with pytest.raises(OnnxError, match=word):
         check_onnx(saved(tmp_path, model))
+
+
+@pytest.mark.parametrize(
+    ("make", "takes"),
+    [
+        (half_input, "images: float16 [n, 3, any, any]"),
+        (channels_last, "images: float32 [n, 24, 32, 3]"),
+        (grey, "images: float32 [n, 1, any, any]"),
+        (feature_maps, "images: float32 [n, 3, any, any]"),
+        (minus_one, "images: float32 [n, 3, any, any]"),
+        (no_output_shape, "images: float32 [n, 3, any, any]"),
+    ],
+)
+def test_what_a_network_takes_is_read_from_its_file(
+    tmp_path: Path, make: Callable[[onnx.ModelProto], None], takes: str
+) -> None:
+    model = classifier()
+    make(model)
+    checked = check_onnx(saved(tmp_path, model))
+    assert [str(one) for one in checked.inputs] == [takes]
+
+
+def test_an_input_that_nothing_reads_is_left_out_and_said(tmp_path: Path) -> None:
+    model = classifier()
+    model.graph.input.append(helper.make_tensor_value_info("mask", TensorProto.FLOAT, ["n"]))
+    checked = check_onnx(saved(tmp_path, model))
+    assert [one.name for one in checked.inputs] == ["images"]
+    assert checked.notes == ("nothing reads its input 'mask', which is left out",)
+
+
+def test_a_shape_that_is_missing_is_learnt_from_a_call(tmp_path: Path) -> None:
+    model = classifier()
+    no_output_shape(model)
+    checked = check_onnx(saved(tmp_path, model))
+    assert checked.num_classes == 10 and "learnt from a call" in checked.notes[0]
+
+
+@pytest.mark.parametrize("size", [1, 4])
+def test_a_fixed_batch_is_freed_where_running_proves_it(tmp_path: Path, size: int) -> None:
+    checked = check_onnx(saved(tmp_path, classifier((size, 3, 24, 32))))
+    assert f"its batch was fixed at {size}" in checked.notes[0]
+    session = open_session(checked.model.SerializeToString(), 1)
+    assert session.run(None, {"images": pixels(3)})[0].shape == (3, 10)
+
+
+def test_a_fixed_batch_that_a_reshape_repeats_is_freed_in_both(tmp_path: Path) -> None:
+    model = classifier((2, 3, 24, 32))
+    reshaping(model, [2, 8])
+    checked = check_onnx(saved(tmp_path, model))
+    assert "what Reshape nodes hold of it" in checked.notes[0]
+    session = open_session(checked.model.SerializeToString(), 1)
+    assert session.run(None, {"images": pixels(5)})[0].shape == (5, 10)
+
+
+def test_a_batch_that_cannot_be_freed_is_called_baked_in(tmp_path: Path) -> None:
+    model = classifier((2, 3, 24, 32))
+    model.graph.node[-1].input[0] = "two"
+    model.graph.initializer.append(numpy_helper.from_array(np.ones((2, 8), np.float32), "ones"))
+    model.graph.node.insert(len(model.graph.node) - 1, helper.make_node("Add", ["flat", "ones"], ["two"]))
+    with pytest.raises(OnnxError, match="its batch of 2 is baked into the graph"):
+        check_onnx(saved(tmp_path, model))
+
+
+def test_the_remedy_for_a_switch_works(tmp_path: Path) -> None:
+    model = classifier()
+    switch(model)
+    model.graph.initializer.append(numpy_helper.from_array(np.array(False), "is_training"))
+    assert [one.name for one in check_onnx(saved(tmp_path, model)).inputs] == ["images"]
+
+
+def test_the_remedy_for_an_axis_of_length_zero_works(tmp_path: Path) -> None:
+    model = classifier()
+    zero_axis(model)
+    for value in (*model.graph.input, *model.graph.output):
+        for axis in value.type.tensor_type.shape.dim:
+            if axis.HasField("dim_value") and axis.dim_value == 0:
+                axis.Clear()
+    assert check_onnx(saved(tmp_path, model)).inputs[0].shape == (3, None, None)
+
+
+def hub(folder: Path) -> Path:
+    """A model and its data as a hub's cache keeps them: links into one store."""
+    store, shown = folder / "blobs", folder / "snapshots" / "main"
+    store.mkdir()
+    shown.mkdir(parents=True)
+    given = with_external(store)
+    given.rename(store / "aaa")
+    (shown / "net.onnx").symlink_to("../../blobs/aaa")
+    (shown / "weights.bin").symlink_to("../../blobs/weights.bin")
+    return shown / "net.onnx"
+
+
+def test_data_that_a_hubs_cache_links_to_is_followed(tmp_path: Path) -> None:
+    assert check_onnx(hub(tmp_path)).model.graph.initializer[0].raw_data
+
+
+def test_the_remedy_for_linked_data_works(tmp_path: Path) -> None:
+    shown = tmp_path / "shown"
+    shown.mkdir()
+    path = with_external(shown)
+    elsewhere = tmp_path / "elsewhere.bin"
+    (shown / "weights.bin").rename(elsewhere)
+    (shown / "weights.bin").symlink_to(elsewhere)
+    with pytest.raises(OnnxError, match=f"cp -rL {shown} COPY"):
+        check_onnx(path)
+    subprocess.run(["cp", "-rL", str(shown), str(tmp_path / "COPY")], check=True)
+    assert check_onnx(tmp_path / "COPY" / path.name).inputs
 
 
 def test_an_output_that_is_no_logits_is_told(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ import onnx
 import pytest
 from numpy.typing import NDArray
 
-from isobatch.models.ort.clipping import WATCHED_FILE, clip_shares
+from isobatch.models.ort.clipping import WATCHED_FILE, clip_counts
 from isobatch.models.ort.session import MODEL_FILE, open_session
 from tests.models.ort.small_onnx import build, classifier, pixels, request
 
@@ -16,7 +16,8 @@ def shares(
     folder: Path, calibration: NDArray[np.float32], images: NDArray[np.float32], name: str, activation: str = "Relu"
 ) -> dict[str, float]:
     artifact = build(name, request(folder, classifier(activation=activation), calibration), folder)
-    return clip_shares(artifact.folder / WATCHED_FILE, images, threads=1)
+    counts = clip_counts(artifact.folder / WATCHED_FILE, images, threads=1)
+    return {layer: lost / seen for layer, (lost, seen) in counts.items()}
 
 
 @pytest.mark.parametrize("name", STATIC)

@@ -1,5 +1,4 @@
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +9,8 @@ from torch import Tensor, nn
 
 import isobatch.models.weights.networks
 from isobatch.models.ort import export as onnx_export
-from isobatch.models.ort.check_user_file import OnnxError, check_onnx
-from isobatch.models.ort.export import exported, refusal
+from isobatch.models.ort.check_user_file import check_onnx
+from isobatch.models.ort.export import exported
 from isobatch.models.ort.session import MODEL_FILE, open_session
 from isobatch.models.spec.artifact_cache import ArtifactCache, BuildRequest
 from isobatch.models.spec.words import Artifact, Network, VariantUnavailable
@@ -161,46 +160,6 @@ def test_another_file_of_the_same_name_is_another_artifact(tmp_path: Path) -> No
     assert first.key != second.key
 
 
-def test_a_batch_size_baked_into_the_graph_is_found(tmp_path: Path) -> None:
-    model = classifier()
-    flatten = next(node for node in model.graph.node if node.op_type == "Flatten")
-    flatten.op_type = "Reshape"
-    flatten.input.append("baked")
-    model.graph.initializer.append(onnx.numpy_helper.from_array(np.array([1, 8]), "baked"))
-    with pytest.raises(OnnxError, match="one and two images"):
-        exported(request(tmp_path, model))
-
-
-def baked(model: onnx.ModelProto) -> None:
-    """Replace the pool over any size by a product with the pixels of 24 x 32 images, flattened."""
-    graph = model.graph
-    del graph.node[-3]
-    graph.node[-2].input[0] = "sum_act"
-    weight = np.ones((CLASSES, 8 * 12 * 16), np.float32)
-    graph.initializer[3].CopyFrom(onnx.numpy_helper.from_array(weight, "fc.weight"))
-
-
-def test_a_graph_is_asked_which_sizes_it_takes(tmp_path: Path) -> None:
-    path = tmp_path / "net.onnx"
-    onnx.save(classifier(), path)
-    assert refusal(path, 24, 32) is None and refusal(path, 400, 400) is None
-    onnx.save(classifier(("n", 3, 24, 32)), path)
-    assert refusal(path, 24, 32) is None and refusal(path, 400, 400) == "its input is fixed at 24 x 32"
-    model = classifier()
-    baked(model)
-    onnx.save(model, path)
-    assert refusal(path, 24, 32) is None and "cannot run one and two images" in str(refusal(path, 64, 64))
-
-
-def test_a_file_is_tried_at_a_size_that_it_takes(tmp_path: Path) -> None:
-    model = classifier()
-    baked(model)
-    made_of = request(tmp_path, model)
-    with pytest.raises(OnnxError, match="224 x 224"):
-        exported(made_of)
-    exported(replace(made_of, network=replace(made_of.network, size=(24, 32))))
-
-
 def quantized_already(folder: Path) -> onnx.ModelProto:
     artifact = build("ort-int8", request(folder, classifier(), calibration=pixels(2)), folder)
     return onnx.load_model(artifact.folder / MODEL_FILE)
@@ -210,20 +169,60 @@ def quantized_already(folder: Path) -> onnx.ModelProto:
 def test_what_needs_a_float_graph_says_so(name: str, tmp_path: Path) -> None:
     (tmp_path / "first").mkdir()
     again = request(tmp_path, quantized_already(tmp_path / "first"), calibration=pixels(2))
-    with pytest.raises(VariantUnavailable, match=f"holds int8 weights already, and {name} is made from") as found:
+    with pytest.raises(VariantUnavailable, match=f"quantized already .*, and {name} is made from") as found:
         build(name, again, tmp_path)
     assert "float32 file" in found.value.remedy
     assert build("ort-fp32", again, tmp_path).manifest.int8_layers == 4
 
 
-@pytest.mark.parametrize(("name", "needed"), [("ort-int8", 13), ("ort-int8-dynamic", 11)])
-def test_an_old_opset_is_named_with_the_one_that_is_needed(name: str, needed: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["ort-int8", "ort-int8-dynamic"])
+@pytest.mark.parametrize("opset", [9, 12])
+def test_an_old_opset_is_raised_for_the_quantizers(name: str, opset: int, tmp_path: Path) -> None:
     model = classifier()
-    model.opset_import[0].version, model.ir_version = needed - 1, 7
+    model.opset_import[0].version, model.ir_version = opset, 7
     made_of = request(tmp_path, model, calibration=pixels(2))
-    with pytest.raises(VariantUnavailable, match=rf"opset {needed - 1}, and the quantizer of {name} needs {needed}"):
-        build(name, made_of, tmp_path)
-    build("ort-fp32", made_of, tmp_path)
-    model.opset_import[0].version = needed
-    (tmp_path / "newer").mkdir()
-    assert build(name, request(tmp_path / "newer", model, pixels(2)), tmp_path / "newer").manifest.int8_layers == 4
+    manifest = build(name, made_of, tmp_path).manifest
+    assert manifest.int8_layers == 4
+    assert any(f"raised from opset {opset} to 17" in note for note in manifest.notes)
+
+
+def test_calibration_says_on_how_many_images_it_rests(tmp_path: Path) -> None:
+    manifest = build("ort-int8", request(tmp_path, classifier(), calibration=pixels(2)), tmp_path).manifest
+    assert any("scales rest on 2 calibration images" in note and "32 or more" in note for note in manifest.notes)
+
+
+def test_what_makes_the_outputs_of_probabilities_stays_in_float(tmp_path: Path) -> None:
+    model = classifier()
+    model.graph.node[-1].output[0] = "raw"
+    model.graph.node.append(onnx.helper.make_node("Sigmoid", ["raw"], ["logits"], "squash"))
+    artifact = build("ort-int8", request(tmp_path, model, calibration=pixels(4)), tmp_path)
+    built = onnx.load_model(artifact.folder / MODEL_FILE)
+    assert next(node for node in built.graph.node if "logits" in node.output).op_type == "Sigmoid"
+
+
+@pytest.mark.parametrize("both", [False, True])
+def test_an_export_without_an_end_is_ended_and_fixed_sizes_are_tried(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, both: bool
+) -> None:
+    real, said = onnx_export._trace, list[str]()
+
+    def endless(net: nn.Module, axes: dict[int, str], size: tuple[int, int]) -> onnx.ModelProto:
+        while both or len(axes) > 1:
+            sum(range(100))
+        return real(net, axes, size)
+
+    monkeypatch.setattr(isobatch.models.weights.networks, "float_network", lambda network: Residual())
+    monkeypatch.setattr(onnx_export, "_trace", endless)
+    monkeypatch.setattr(onnx_export, "_LIMITS_S", (0.1, 0.1 if both else 300.0))
+    made_of = BuildRequest(
+        Network("residual", "", "0" * 64, CLASSES, size=(64, 48)), None, ArtifactCache(tmp_path), said.append
+    )
+    if both:
+        with pytest.raises(onnx_export.ExportError, match=r"at 64 x 48 only: not done after 0\.1 s"):
+            exported(made_of)
+    else:
+        assert exported(made_of).manifest.notes == ("the ONNX graph takes images of 64 x 48 only",)
+    assert said[1:3] == [
+        "with free height and width, for at most 0.1 s",
+        "with free height and width: failed (with free height and width: not done after 0.1 s)",
+    ]

@@ -174,7 +174,7 @@ def test_only_static_variants_can_be_watched(artifacts: dict[str, Artifact], nam
     with opened(name, artifacts[name]) as runner:
         assert isinstance(runner, Quantized) == find_variant(name).calibrated
         if isinstance(runner, Quantized):
-            assert set(runner.clip_shares(pixels(2))) >= {"images", "a", "b", "c"}
+            assert set(runner.clip_counts(pixels(2))) >= {"images", "a", "b", "c"}
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,5 @@
 import os
+import re
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,7 +11,8 @@ from safetensors.torch import load_file, save_file
 from isobatch.models.spec.artifact_cache import file_sha256
 from isobatch.models.spec.images import IMAGENET, View
 from isobatch.models.weights import resolve as weights
-from isobatch.models.weights.networks import State, known_models
+from isobatch.models.weights.networks import State, architecture, known_models
+from isobatch.models.weights.published import first_entry, view_of
 from isobatch.models.weights.resolve import ResolvedWeights, WeightsError
 from isobatch.models.weights.torchvision_compat import torchvision
 
@@ -46,7 +48,7 @@ def published(state: State, hub: Path, monkeypatch: pytest.MonkeyPatch, name: st
         meta={"categories": ["a"] * 7},
         transforms=lambda: torchvision.transforms._presets.ImageClassification(**view),
     )
-    monkeypatch.setattr(weights, "_published", lambda wanted, model: entry if wanted == name else None)
+    monkeypatch.setattr(weights, "published", lambda wanted, model: entry if wanted == name else None)
     return path
 
 
@@ -54,7 +56,8 @@ def test_a_file_is_resolved_to_the_cache_by_its_content(small_state: State, tmp_
     torch.save({"state_dict": small_state}, tmp_path / "mine.pth")
     save_file(small_state, tmp_path / "same.safetensors")
     found = resolve(str(tmp_path / "mine.pth"), tmp_path)
-    assert (found.source, found.num_classes, found.note) == ("mine.pth", 7, "")
+    assert (found.source, found.num_classes) == ("mine.pth", 7)
+    assert found.note == "its state dict under 'state_dict' is used"
     assert found.path == tmp_path / "weights" / f"{found.sha256}.safetensors"
     assert torch.equal(load_file(found.path)["fc.weight"], small_state["fc.weight"])
     assert resolve(str(tmp_path / "same.safetensors"), tmp_path).sha256 == found.sha256
@@ -106,7 +109,8 @@ def test_auto_takes_cached_imagenet_weights(
     published(small_state, hub, monkeypatch)
     found = resolve("auto", tmp_path, offline=True)
     assert found.source == "imagenet-v1" and found.class_names == ("a",) * 7
-    assert found.view == View(40, 50, "bicubic", (0.5, 0.5, 0.5), IMAGENET.std)
+    assert found.view == View(40, 50, "bicubic", (0.5, 0.5, 0.5), IMAGENET.std, forced=True)
+    assert (found.view_from, found.view_assumed) == ("torchvision's entry for imagenet-v1", False)
 
 
 @pytest.mark.parametrize(
@@ -119,12 +123,12 @@ def test_auto_takes_cached_imagenet_weights(
     ],
 )
 def test_weights_of_the_users_own_see_what_torchvisions_first_entry_asks_for(model: str, view: View) -> None:
-    assert weights._view(weights._first_entry(model)) == view
+    assert view_of(first_entry(model)) == view
 
 
 def test_every_classifier_has_a_view() -> None:
     for model in known_models():
-        view = weights._view(weights._first_entry(model))
+        view = view_of(first_entry(model))
         assert view.interpolation in ("bilinear", "bicubic") and view.resize >= view.size >= 224
 
 
@@ -170,3 +174,60 @@ def test_the_embedded_digits_are_the_default_for_resnet50(hub: Path, tmp_path: P
     found = resolve("auto", tmp_path, "resnet50")
     assert (found.source, found.num_classes) == ("digits", 1000)
     assert found.note.endswith("ImageNet weights: python run.py --weights imagenet-v2")
+
+
+def renamed(state: State, prefix: str) -> State:
+    return {prefix + name: tensor for name, tensor in state.items()}
+
+
+def test_what_was_read_from_a_checkpoint_is_said(small_state: State, tmp_path: Path) -> None:
+    torch.save({"state_dict": renamed(small_state, "model."), "state_dict_ema": small_state}, tmp_path / "mine.pth")
+    found = resolve(str(tmp_path / "mine.pth"), tmp_path)
+    assert found.note == "its state dict under 'state_dict' is used; the prefix 'model.' of its names is left off"
+    ((code, text),) = found.warnings
+    assert code == "other-weights" and text.endswith(
+        "and not 'state_dict_ema' (averaged): --state-dict state_dict_ema takes the other"
+    )
+    mean = weights.resolve(str(tmp_path / "mine.pth"), MODEL, tmp_path, False, lambda text: None, "state_dict_ema")
+    assert (mean.warnings, mean.note) == ((), "its state dict under 'state_dict_ema' is used")
+
+
+def test_a_key_of_a_state_dict_belongs_to_a_file(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match="'ema' belongs to a file, and --weights random is none"):
+        weights.resolve("random", MODEL, tmp_path, False, lambda text: None, "ema")
+
+
+def test_left_out_tensors_are_a_warning(small_state: State, tmp_path: Path) -> None:
+    save_file({**small_state, "criterion.weight": torch.ones(7)}, tmp_path / "mine.safetensors")
+    ((code, text),) = resolve(str(tmp_path / "mine.safetensors"), tmp_path).warnings
+    assert code == "weights-left-out" and text.endswith("left out: criterion.weight")
+
+
+def test_a_network_of_grey_images_is_seen_from_its_weights(small_state: State, tmp_path: Path) -> None:
+    grey = small_state | {"conv1.0.weight": small_state["conv1.0.weight"][:, :1].contiguous()}
+    save_file(grey, tmp_path / "grey.safetensors")
+    found = resolve(str(tmp_path / "grey.safetensors"), tmp_path)
+    assert (found.model, found.note) == (f"{MODEL}[channels=1]", "its first convolution takes 1 channel")
+
+
+def test_what_the_weights_do_not_hold_is_asked_for(tmp_path: Path) -> None:
+    state = dict(architecture("googlenet", 3).state_dict())
+    save_file(state, tmp_path / "mine.safetensors")
+    with pytest.raises(WeightsError, match=r"does not say whether .* give --model 'googlenet\[transform_input=yes\]'"):
+        resolve(str(tmp_path / "mine.safetensors"), tmp_path, "googlenet")
+    found = resolve(str(tmp_path / "mine.safetensors"), tmp_path, "googlenet[transform_input=no]")
+    assert (found.model, found.num_classes) == ("googlenet[transform_input=no]", 3)
+
+
+def test_a_head_of_another_build_is_named_with_both_shapes_and_its_remedy_works(
+    small_state: State, tmp_path: Path
+) -> None:
+    other = {name.replace("fc.", "fc.1."): tensor for name, tensor in small_state.items()}
+    save_file(other, tmp_path / "mine.safetensors")
+    told = r"it has fc\.1\.bias \[7\], fc\.1\.weight \[7, 1024\], where fc\.weight \[classes, 1024\]"
+    with pytest.raises(WeightsError, match=told) as refusal:
+        resolve(str(tmp_path / "mine.safetensors"), tmp_path)
+    remedy = re.search(r"torch\.save\((.*), 'weights\.pth'\)", str(refusal.value))
+    assert remedy is not None
+    plain = eval(remedy[1], {"net": SimpleNamespace(state_dict=lambda: other)})
+    assert plain.keys() == small_state.keys()

@@ -164,7 +164,8 @@ def test_a_mismatch_is_named_and_never_measured(singles: np.ndarray, issues: tup
     first = run(fakes.faithful(ROWS))
     other = run(fakes.faithful(singles), n_images=len(singles), batch_sizes=(), probes=False)
     made = comparisons(first, other, other, CONDITION)
-    for one in (of("repeat", made)[1], of("vs-reference", made)[1]):
+    repeated = [of("repeat", made)[1]] if issues == ("shape-mismatch",) else []  # a second round may run fewer images
+    for one in (*repeated, of("vs-reference", made)[1]):
         assert one.issues == issues
         assert not one.bitwise_equal and one.n_images_equal == 0
         assert one.max_abs is None and one.top1_flips is None and one.allclose is None

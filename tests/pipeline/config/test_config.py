@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from isobatch.models.registry import all_variants
+from isobatch.models.registry import all_variants, installed
 from isobatch.pipeline.config.config import Config, explains, read_config
 from isobatch.pipeline.config.flags import study_parser
 from isobatch.pipeline.config.policy_flags import read_policy
@@ -14,8 +14,10 @@ def config(*argv: str) -> Config:
     return read_config(study_parser().parse_args(argv))
 
 
-def test_all_is_every_variant_not_marked_optional() -> None:
-    assert config().variants == tuple(row.name for row in all_variants() if not row.optional)
+def test_all_is_every_variant_not_marked_optional_whose_extra_is_installed() -> None:
+    rows = [row for row in all_variants() if not row.optional]
+    assert config().variants == tuple(row.name for row in rows if not row.extra or installed(row))
+    assert {row.name for row in rows if not row.extra} <= set(config().variants)
 
 
 def test_named_variants_keep_their_order_once() -> None:

@@ -1,17 +1,19 @@
 """Shipped files in a process of their own: what it may do, and what becomes of it."""
 
+import itertools
 import os
 import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from isobatch.models.spec.deployed import code_files
+from isobatch.pipeline.deploy.folder import serving
 from isobatch.pipeline.deploy.record import INPUTS_FILE
 from isobatch.pipeline.deploy.serve import Files, ServeError, run_served
 from tests.pipeline.deploy.small import IMAGES, small_files
@@ -135,18 +137,22 @@ def test_pictures_become_what_the_study_would_have_made_of_them(tmp_path: Path) 
     from isobatch.models.spec.images import View, normalise
     from isobatch.pipeline.inputs.decode import decode
 
-    view = View(size=24, resize=28, mean=(0.4, 0.5, 0.6), std=(0.2, 0.25, 0.3))
+    plain = View(size=24, resize=28, mean=(0.4, 0.5, 0.6), std=(0.2, 0.25, 0.3))
+    swapped = replace(plain, channel_order="bgr", scale=1.0, forced=True)
+    views = [(plain, (24, 24)), (swapped, (24, 24)), (plain, (16, 32)), (replace(plain, resize_to=(30, 40)), (24, 24))]
     draws = np.random.default_rng(3)
     Image.fromarray(draws.integers(0, 256, (50, 37, 3), np.uint8)).save(tmp_path / "plain.png")
     Image.fromarray(draws.integers(0, 256, (31, 64, 4), np.uint8)).save(tmp_path / "transparent.png")
     Image.fromarray(draws.integers(0, 65536, (40, 40), np.uint16)).save(tmp_path / "grey16.png")
     namespace: dict[str, object] = {"__name__": "infer", "__file__": str(tmp_path / "infer.py")}
     exec(compile(code_files("torch")["infer.py"], "infer.py", "exec"), namespace)
-    settings = {"size": 24, "short_side": view.short_side(24), "interpolation": view.interpolation}
-    for name in ("plain", "transparent", "grey16"):
+    for (view, size), name in itertools.product(views, ("plain", "transparent", "grey16")):
         path = tmp_path / f"{name}.png"
-        expected = decode(path, 24, view)
+        shown = serving("torch", {"type": "float32"}, 1, 4, 2, (3, *size), asdict(view), "pictures").preprocessing
+        settings = shown.model_dump(mode="json")
+        expected = decode(path, size, view)
         assert (namespace["decoded"](path, settings) == expected).all(), name  # type: ignore[operator]
         network = object.__new__(namespace["Network"])  # type: ignore[call-overload]
-        network.settings = {"preprocessing": settings | {"mean": view.mean, "std": view.std}}
-        assert (network.prepared([path]) == normalise(expected[None], view.mean, view.std)).all()
+        network.settings = {"preprocessing": settings}
+        fed = expected[None][..., ::-1] if view.channel_order == "bgr" else expected[None]
+        assert (network.prepared([path]) == normalise(fed, view.mean, view.std, view.scale)).all()

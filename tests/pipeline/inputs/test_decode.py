@@ -41,7 +41,7 @@ def png_header(width: int, height: int) -> bytes:
     )
 
 
-@pytest.mark.parametrize("shape", [(300, 200), (200, 301), (97, 64), (64, 64), (333, 20)])
+@pytest.mark.parametrize("shape", [(300, 200), (200, 301), (97, 64), (50, 50), (333, 20)])
 @pytest.mark.parametrize("size", [64, 224])
 def test_the_transform_is_torchvisions(tmp_path: Path, shape: tuple[int, int], size: int) -> None:
     image = noise(1, *shape)

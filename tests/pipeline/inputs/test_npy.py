@@ -72,7 +72,6 @@ def code_of(tmp_path: Path, path: Path, match: str) -> str:
 @pytest.mark.parametrize(
     ("array", "match", "code"),
     [
-        (FLOATS.transpose(0, 2, 3, 1), "channels last: save array.transpose", "npy-shape"),
         (FLOATS[0], r"\[3, 6, 7\]: \[n, 3, height, width\] is needed", "npy-shape"),
         (FLOATS[:, :1], "is needed", "npy-shape"),
         (FLOATS[:0], "none of them 0", "npy-shape"),

@@ -41,7 +41,7 @@ def test_a_keyword_wins_over_a_path(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.parametrize("asked", ["digts", "", "no/such/folder", "no.npy", "a" * 5000, "nul\0"])
 def test_what_is_neither_a_keyword_nor_a_path(tmp_path: Path, asked: str) -> None:
-    with pytest.raises(InputError, match=r"auto, seed, digits, photos, a folder of pictures or a .npy file") as caught:
+    with pytest.raises(InputError, match=r"auto, seed, digits, photos, a folder of pictures, or a .npy, ") as caught:
         prepare(ask(tmp_path, asked))
     assert caught.value.code == "unknown-inputs"
     assert ("did you mean 'digits'?" in str(caught.value)) is (asked == "digts")

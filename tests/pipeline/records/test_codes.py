@@ -15,7 +15,7 @@ from isobatch.pipeline.records.codes import CODES, explain_code
 from isobatch.pipeline.records.errors import UsageError
 
 ROOT = Path(__file__).resolve().parents[3]
-CARRIERS = {"UsageError", "InputError", "warn", "Warning_"}
+CARRIERS = {"UsageError", "InputError", "warn", "Warning_", "Remark"}
 """What takes a code as its first argument, or as ``code``."""
 
 
@@ -32,7 +32,8 @@ def codes_in(tree: ast.AST) -> set[str]:
         if isinstance(node, ast.Call):
             name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
             given = [keyword.value for keyword in node.keywords if keyword.arg == "code"]
-            if name in CARRIERS:
+            ours = not (isinstance(node.func, ast.Attribute) and getattr(node.func.value, "id", "") == "warnings")
+            if ours and name in CARRIERS:
                 found |= {word for part in [*node.args[:1], *given] for word in words(part)}
         elif isinstance(node, ast.JoinedStr):
             found |= {code for part in words(node) for code in re.findall(r"error \[([a-z-]+)\]", part)}

@@ -1,8 +1,8 @@
-from isobatch.pipeline.study.explain import REPAIR_S, Budget
+from isobatch.pipeline.study.worth_repairing import Budget
 
 
 def test_what_one_variant_does_not_use_of_the_time_is_the_others() -> None:
-    budget = Budget(REPAIR_S, 3)
+    budget = Budget(180.0, 3)
     assert budget.share_s() == 60
     budget.spend(10)
     assert budget.share_s() == 85

@@ -16,6 +16,7 @@ from isobatch.pipeline.prepare import state as stages
 from isobatch.pipeline.prepare.state import Stages
 from isobatch.pipeline.records.study import Comparison, DecidedBy, InputsVerdict, NotRun, VariantResult
 from isobatch.pipeline.study import explain, jobs
+from isobatch.pipeline.study.tasks import together
 
 FLAGS = frozenset({"avx2", "avx512f", "avx512_bf16"})
 CONFIG = Config(("bf16",), threads=(1,), isa=("native", "avx2"), batch_sizes=(2, 8))
@@ -42,7 +43,7 @@ def study(tmp_path: Path, config: Config = CONFIG) -> Stages:
 def test_under_a_cap_that_emulates_fewer_images_are_planned_and_it_is_said(tmp_path: Path) -> None:
     planned = study(tmp_path)
     found = jobs.plan_jobs(planned)
-    images = {one.condition.isa: one.passes[0].stop for one in found}
+    images = {one.condition.isa: one.passes[0].stop for one in found if one.round == 0}
     assert images == {"native": 12, "avx2": 4}
     why = "the cap avx2 hides avx512_bf16"
     left_out = planned.not_run["bf16"]
@@ -98,3 +99,15 @@ def test_what_a_cap_emulates_is_explained_under_another_setting(
     planned = study(tmp_path)
     setting = explain._deciding(planned, result(*isas), planned.sets[0])
     assert (setting and setting.isa) == chosen
+
+
+def test_one_worker_runs_all_sets_of_a_round_the_priced_one_first(tmp_path: Path) -> None:
+    planned = study(tmp_path, Config(("bf16",), threads=(1,), batch_sizes=(2, 8)))
+    other: Any = SimpleNamespace(record=SimpleNamespace(name="seed"), evaluation=planned.sets[0].evaluation)
+    planned.sets = (other, *planned.sets)
+    planned.artifacts["bf16", "seed"] = planned.artifacts["bf16", "digits"]
+    groups = together(planned, jobs.plan_jobs(planned))
+    assert [[(job.inputs, job.round) for job in group] for group in groups] == [
+        [("digits", 0), ("seed", 0)],
+        [("digits", 1), ("seed", 1)],
+    ]

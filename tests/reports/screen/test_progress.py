@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from isobatch.pipeline.records.study import DecidedBy, VariantResult
 from isobatch.reports.screen.progress import Progress
 from tests.reports.screen.test_terminal import Tty
 
@@ -90,3 +91,37 @@ def test_the_display_ends_when_the_work_fails(monkeypatch: pytest.MonkeyPatch) -
     with pytest.raises(KeyboardInterrupt), Progress(quiet=False, stream=stream):
         raise KeyboardInterrupt
     assert "\x1b[?25h" in stream.getvalue()
+
+
+def judged(name: str, verdict: str | None) -> VariantResult:
+    decided = DecidedBy(inputs="seed", condition=None, batch_size=None, why="All bytes are those of their singles.")
+    status = "measured" if verdict else "failed"
+    fields = {"runtime": "torch", "precision": "fp32", "status": status, "reason": None if verdict else "no such layer"}
+    return VariantResult(name=name, **fields, verdict=verdict, decided_by=decided if verdict else None)  # type: ignore[arg-type]
+
+
+def test_verdicts_are_lines_in_a_pipe_and_a_table_on_a_terminal() -> None:
+    rows = [judged("fp32", "batch-invariant"), judged("bf16", None)]
+    pipe, terminal = io.StringIO(), Tty()
+    with Progress(quiet=False, stream=pipe) as progress:
+        for row in rows:
+            progress.verdict(row)
+    assert pipe.getvalue().splitlines() == [
+        "fp32: batch-invariant: All bytes are those of their singles.",
+        "bf16: failed: no such layer",
+    ]
+    with Progress(quiet=False, stream=terminal) as progress:
+        progress.step("int8-x86, round 1 of 2", 0.0)
+        for row in rows:
+            progress.verdict(row)
+        progress.refresh()
+        shown = terminal.getvalue()
+    assert "Verdict" in shown and "batch-invariant" in shown and "no such layer" in shown
+
+
+def test_the_table_stays_where_the_study_was_stopped() -> None:
+    stream = Tty()
+    with pytest.raises(KeyboardInterrupt), Progress(quiet=False, stream=stream) as progress:
+        progress.verdict(judged("fp32", "batch-invariant"))
+        raise KeyboardInterrupt
+    assert stream.getvalue().rstrip().endswith("All bytes are those of their singles.")

@@ -186,7 +186,7 @@ def test_only_limits_that_are_not_real_zero_count_as_clipped(
 ) -> None:
     images = np.array(values, np.float32).reshape(4, 1, 1, 1)
     with known_deprecations(), runner_of(Adder(zero_point)) as runner:
-        shares = runner.clip_shares(images)
+        shares = {name: lost / seen for name, (lost, seen) in runner.clip_counts(images).items()}
         assert not any(module._forward_hooks for module in runner.net.modules())
     assert shares == {"quant": quant, "add": add}
 
@@ -194,7 +194,8 @@ def test_only_limits_that_are_not_real_zero_count_as_clipped(
 def test_every_quantized_layer_is_watched(resnet18_artifact: Built, images5: np.ndarray) -> None:
     with opened(resnet18_artifact("int8-onednn"), "int8-onednn") as runner:
         assert isinstance(runner, Quantized)
-        calm, wild = runner.clip_shares(images5), runner.clip_shares(images5 * np.float32(100))
+        counts = (runner.clip_counts(images5), runner.clip_counts(images5 * np.float32(100)))
+    calm, wild = ({name: lost / seen for name, (lost, seen) in one.items()} for one in counts)
     assert len(calm) == 30 and {"quant", "conv1", "layer1.0.add_relu", "fc"} <= set(calm)
     assert calm["quant"] < 0.01 < 0.5 < wild["quant"] <= 1
 

@@ -1,0 +1,61 @@
+"""One call of an onnxruntime session: from images to its named inputs, and from its outputs to one row an image."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from isobatch.models.spec.outcome import Leaf
+
+Images = NDArray[Any]
+
+
+def feed(names: Sequence[str], images: Images) -> dict[str, NDArray[Any]]:
+    """The arrays of a call by input name: ``images`` itself for one input, its fields by name for several."""
+    if images.dtype.names is None:
+        (name,) = names
+        return {name: images}
+    return {name: np.ascontiguousarray(images[name]) for name in names}
+
+
+def call(session: ort.InferenceSession, images: Images) -> NDArray[Any]:
+    """The session's outputs for these images, one row each (see ``side_by_side``)."""
+    names = [value.name for value in session.get_inputs()]
+    outputs = dict(zip([o.name for o in session.get_outputs()], session.run(None, feed(names, images)), strict=True))
+    return side_by_side(outputs, len(images))
+
+
+def side_by_side(outputs: Mapping[str, Any], count: int) -> NDArray[Any]:
+    """[count, values]: for each image the values of all outputs, in order; a copy of the caller's own.
+
+    One output keeps its type; several share the smallest that holds the values of all (int64 beside floats: float64,
+    exact up to 2^53). Raises ValueError for an output without one entry an image on its first axis.
+    """
+    parts = []
+    for name, value in outputs.items():
+        array = np.asarray(value)
+        if array.dtype.kind not in "fiub":
+            raise ValueError(f"type-mismatch: the output {name!r} is {array.dtype}; numbers are expected")
+        if array.shape[:1] != (count,):
+            raise ValueError(
+                f"shape-mismatch: {count} images gave {name!r} of shape {list(array.shape)}; "
+                "its first axis must be the batch"
+            )
+        parts.append(array.reshape(count, -1).astype(np.uint8 if array.dtype == np.bool_ else array.dtype, copy=False))
+    # copied: onnxruntime's own array lives in memory that the session handed out
+    return np.array(parts[0]) if len(parts) == 1 else np.concatenate(parts, axis=1)
+
+
+def leaves_of(outputs: Mapping[str, Any]) -> tuple[Leaf, ...]:
+    """Where each output stands in a row of ``side_by_side``."""
+    found, start = [], 0
+    for name, value in outputs.items():
+        array = np.asarray(value)
+        length = int(np.prod(array.shape[1:], dtype=np.int64))
+        found.append(Leaf(name, array.dtype.name, array.shape[1:], start, start + length))
+        start += length
+    return tuple(found)

@@ -1,0 +1,158 @@
+"""What an ONNX graph takes and gives, and its batch axis freed where an exporter wrote a number there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import ModelProto, NodeProto, TypeProto, ValueInfoProto, helper, numpy_helper
+
+from isobatch.models.spec.interface import Input
+
+
+def real_inputs(model: ModelProto) -> list[ValueInfoProto]:
+    """The graph's inputs that are no stored weights: files of IR version 3 list those too."""
+    weights = {tensor.name for tensor in model.graph.initializer}
+    return [value for value in model.graph.input if value.name not in weights]
+
+
+def inputs_of(model: ModelProto) -> list[Input]:
+    """Every real input, its first axis (the batch) left out."""
+    return [_input(model, value) for value in real_inputs(model)]
+
+
+def _input(model: ModelProto, value: ValueInfoProto) -> Input:
+    tensor = value.type.tensor_type
+    axes = tuple(axis.dim_value if axis.dim_value > 0 else None for axis in tensor.shape.dim)
+    kind = helper.tensor_dtype_to_np_dtype(tensor.elem_type).name
+    return Input(value.name, kind, axes[1:], _table_rows(model, value.name) if kind in ("int32", "int64") else None)
+
+
+def _table_rows(model: ModelProto, name: str) -> int | None:
+    """Of an input of numbers that look up rows: the length of the shortest table; None where none is seen."""
+    stored = {tensor.name: tensor for tensor in model.graph.initializer}
+    names, found = {name}, []
+    for node in model.graph.node:
+        if node.op_type in ("Cast", "Identity") and node.input[0] in names:
+            names.add(node.output[0])
+        if node.op_type == "Gather" and node.input[0] in stored and node.input[1] in names:
+            axis = next((attribute.i for attribute in node.attribute if attribute.name == "axis"), 0)
+            found.append(stored[node.input[0]].dims[axis])
+    return min(found, default=None)
+
+
+def tidy_free_axes(model: ModelProto) -> list[str]:
+    """Leave unset what says -1: older exporters write free axes so. The names of arrays with an axis that says 0."""
+    zero = []
+    for value in (*model.graph.input, *model.graph.output, *model.graph.value_info):
+        for axis in _axes(value.type):
+            if axis.HasField("dim_value") and axis.dim_value < 0:
+                axis.Clear()
+            elif axis.HasField("dim_value") and axis.dim_value == 0 and value in (*model.graph.input,):
+                zero.append(value.name)
+    return zero
+
+
+def _axes(kind: TypeProto) -> list[onnx.TensorShapeProto.Dimension]:
+    tensor = kind.tensor_type
+    return list(tensor.shape.dim) if tensor.HasField("shape") else []
+
+
+def fixed_batch(model: ModelProto) -> int | None:
+    """The number on the batch axis of the inputs; None where it is free."""
+    sizes = {axes[0].dim_value for value in real_inputs(model) if (axes := _axes(value.type))}
+    return next((size for size in sorted(sizes, reverse=True) if size), None)
+
+
+def free_batch(model: ModelProto, reshapes: bool = False) -> ModelProto:
+    """A copy whose inputs and outputs have a free first axis, and which says nothing of the shapes between.
+
+    ``reshapes``: Reshape nodes whose first number is that of the batch copy the first axis of what they read instead.
+    What comes out is only believed once it has been run.
+    """
+    from onnx.tools import update_model_dims
+
+    size = fixed_batch(model)
+    freed = ModelProto()
+    freed.CopyFrom(model)
+    graph = freed.graph
+    if size is None:
+        for value in graph.output:
+            for axis in _axes(value.type)[:1]:
+                if axis.dim_value:  # onnxruntime takes it for a slip of the exporter and goes on
+                    axis.Clear()
+        return freed
+    del graph.value_info[:]
+    if reshapes:
+        copy_first_axis(freed, size)
+    if any(not _axes(value.type) for value in graph.output):
+        for value in (*real_inputs(freed), *graph.output):
+            for axis in _axes(value.type)[:1]:
+                axis.Clear()
+        return freed
+
+    def named(value: ValueInfoProto) -> list[int | str]:
+        rest = [axis.dim_value or axis.dim_param or f"{value.name}_{i}" for i, axis in enumerate(_axes(value.type))]
+        return ["n", *rest[1:]]
+
+    inputs = {value.name: named(value) for value in graph.input if value.name in {v.name for v in real_inputs(freed)}}
+    inputs |= {v.name: [a.dim_value for a in _axes(v.type)] for v in graph.input if v.name not in inputs}
+    outputs = {value.name: named(value) for value in graph.output}
+    for value in (*graph.input, *graph.output):
+        if value.name in outputs or value.name in {v.name for v in real_inputs(freed)}:
+            for axis in _axes(value.type)[:1]:
+                axis.Clear()
+    return update_model_dims.update_inputs_outputs_dims(freed, inputs, outputs)
+
+
+def first_axes(model: ModelProto) -> list[int]:
+    """The first numbers of the constant shapes that Reshape nodes are given, each once: one may be the batch."""
+    return sorted({int(shape[0]) for _, shape in _reshapes(model) if shape.size > 1 and shape[0] > 0})
+
+
+def copy_first_axis(model: ModelProto, size: int) -> None:
+    """Let Reshape nodes to a first axis of ``size`` copy the first axis of what they reshape."""
+    for node, shape in list(_reshapes(model)):
+        if shape.size and shape[0] == size:
+            copied = np.array([0, *shape[1:]], np.int64)  # 0: the same length as that axis of what is reshaped
+            model.graph.initializer.append(numpy_helper.from_array(copied, f"{node.output[0]}/shape"))
+            node.input[1] = f"{node.output[0]}/shape"
+
+
+def _reshapes(model: ModelProto) -> Iterator[tuple[NodeProto, NDArray[np.int64]]]:
+    """The Reshape nodes of a constant shape, and that shape."""
+    constants = {tensor.name: tensor for tensor in model.graph.initializer}
+    constants |= {
+        node.output[0]: attribute.t
+        for node in model.graph.node
+        if node.op_type == "Constant"
+        for attribute in node.attribute
+        if attribute.name == "value"
+    }
+    for node in model.graph.node:
+        if node.op_type == "Reshape" and (stored := constants.get(node.input[1])) is not None:
+            yield node, numpy_helper.to_array(stored)
+
+
+_SHOWN_THROUGH = {"Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Cast", "Transpose", "DequantizeLinear",
+                  "QuantizeLinear", "Dropout"}  # fmt: skip
+
+
+def last_nodes(model: ModelProto) -> dict[str, NodeProto]:
+    """By output the node that computes it, seen through nodes that only reshape, convert or round."""
+    producers = {name: node for node in model.graph.node for name in node.output}
+    found = {}
+    for value in model.graph.output:
+        node = producers.get(value.name)
+        while node is not None and node.op_type in _SHOWN_THROUGH and (before := producers.get(node.input[0])):
+            node = before
+        if node is not None:
+            found[value.name] = node
+    return found
+
+
+def last_operators(model: ModelProto) -> dict[str, str]:
+    """By output the operator of ``last_nodes``."""
+    return {name: node.op_type for name, node in last_nodes(model).items()}

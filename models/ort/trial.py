@@ -1,0 +1,195 @@
+"""A user's graph tried on the user's own images: does it give each its own row, and what is the outcome in it?"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from isobatch.models.ort.calls import feed, leaves_of, side_by_side
+from isobatch.models.ort.check_user_file import OnnxError, check_onnx
+from isobatch.models.ort.interface import copy_first_axis, first_axes, last_operators
+from isobatch.models.ort.session import open_session
+from isobatch.models.spec.images import Images
+from isobatch.models.spec.interface import Input
+from isobatch.models.spec.outcome import Leaf, Outcome
+
+_FREE_BATCH = (
+    "export it again with a free batch: x.flatten(1) in place of x.view(1, -1), and "
+    "torch.onnx.export(..., dynamic_shapes=({0: 'n'},))"
+)
+_SEEN = 8  # images whose rows tell the kind of outcome
+_ANSWERS = ("logit", "prob", "score", "class", "label")
+_UNIT = 1e-3  # how far from 1 the length of a normalised row may be
+
+
+@dataclass(frozen=True)
+class Tried:
+    """``refusal``: why the graph takes no such images, or None. ``rewritten``: the graph where it had to be changed."""
+
+    refusal: str | None
+    outcome: Outcome | None = None
+    rewritten: onnx.ModelProto | None = None
+
+
+def tried(path: Path, images: Images, sha256: str | None, called: str, asked: str = "auto") -> Tried:
+    """What came of one and two images of this set alone and together.
+
+    Reshape nodes that hold a batch size are made to copy the axis instead, where that gives two rows for two images.
+    Raises OnnxError where the file is not one to be run at all or has not the outcome ``asked``; Altered where it is
+    another one than was checked.
+    """
+    checked = check_onnx(path, sha256)
+    if unfit := unfitting(checked.inputs, images):
+        return Tried(unfit)
+    few = images.read(0, min(len(images), _SEEN))
+    pair = few[:2] if len(few) > 1 else np.concatenate([few, few])
+    model, rewritten = checked.model, None
+    if (failure := _failure(model, pair)) is not None:
+        rewritten = _with_copied_batch(model, pair)
+        if rewritten is None:
+            return Tried(f"{called} {failure}")
+        model = rewritten
+    outputs = _outputs(model, few)
+    try:
+        rows = side_by_side(outputs, len(few))
+    except ValueError as error:
+        return Tried(f"{called}: {error}; export it with the batch on the first axis of each output")
+    return Tried(None, choose(model, leaves_of(outputs), rows, asked), rewritten)
+
+
+def unfitting(inputs: tuple[Input, ...], images: Images) -> str | None:
+    """How the images of a set differ from what a graph takes, in words; None where they fit."""
+    if images.fields:
+        given = {field.name: (field.dtype, field.shape) for field in images.fields}
+    else:
+        layout, kind = (images.fed or "NCHW float32").split()
+        channels, height, width = images.shape[1:]
+        shape: tuple[int, ...] = (height, width, channels) if layout == "NHWC" else (channels, height, width)
+        given = {inputs[0].name: (kind, shape)}
+    if len(inputs) == 1 and len(given) == 1:
+        given = {inputs[0].name: next(iter(given.values()))}
+    takes = "; ".join(map(str, inputs))
+    if {one.name for one in inputs} != set(given):
+        return f"its inputs are {takes}, and arrays {', '.join(sorted(given))} were given"
+    for one in inputs:
+        kind, shape = given[one.name]
+        if kind != one.dtype or not one.takes(shape):
+            return f"it takes {one}, and these are {kind} [n, {', '.join(map(str, shape))}]"
+    return None
+
+
+def _outputs(model: onnx.ModelProto, images: NDArray[Any]) -> dict[str, NDArray[Any]]:
+    session: ort.InferenceSession = open_session(
+        model.SerializeToString(), threads=len(os.sched_getaffinity(0)), quiet=True
+    )
+    names = [value.name for value in session.get_inputs()]
+    values = session.run(None, feed(names, images))
+    return dict(zip([value.name for value in session.get_outputs()], values, strict=True))
+
+
+def _failure(model: onnx.ModelProto, pair: NDArray[Any]) -> str | None:
+    """What goes wrong with one image or two, and what to do; None where each gets its row."""
+    for count in (1, 2):
+        ran = False
+        try:
+            outputs = _outputs(model, pair[:count])
+            ran = True
+            wrong = next((name for name, value in outputs.items() if np.shape(value)[:1] != (count,)), None)
+            why = wrong and f"gives {wrong!r} of shape {list(np.shape(outputs[wrong]))} for {count}"
+        except Exception as error:  # onnxruntime's exceptions share no public base class
+            why = _in_words(error)
+        if why and count == 1 and ran:
+            return f"{why} image, so a batch is baked in: {_FREE_BATCH}"
+        if why and count == 1:
+            return (
+                f"loads but cannot run one of these images: {why}; it may take another size, or hold its batch inside: "
+                f"{_FREE_BATCH}"
+            )
+        if why:
+            return f"takes one image and not two, so its batch of 1 is baked into the graph: {why}; {_FREE_BATCH}"
+    return None
+
+
+def _with_copied_batch(model: onnx.ModelProto, pair: NDArray[Any]) -> onnx.ModelProto | None:
+    """The graph whose Reshape nodes copy the batch where they held its size; None where that does not cure it.
+
+    Cured: one and two images get their rows, and as many as the size get the bytes that the graph gave them.
+    """
+    for size in first_axes(model):
+        found = onnx.ModelProto()
+        found.CopyFrom(model)
+        copy_first_axis(found, size)
+        images = np.resize(pair, (size, *pair.shape[1:]))
+        try:
+            before, after = (side_by_side(_outputs(one, images), size) for one in (model, found))
+        except Exception:  # another size, or a number elsewhere in the graph
+            continue
+        if before.tobytes() == after.tobytes() and _failure(found, pair) is None:
+            return found
+    return None
+
+
+def _in_words(error: Exception) -> str:
+    """What onnxruntime raised, without its inner codes."""
+    text = " ".join(str(error).split())
+    if "alloc" in text.lower():
+        return "it asks for more memory than such images need"
+    if where := re.search(r"running (\w+) node\. Name:'([^']*)'", text):
+        return f"its {where[1]} node {where[2]!r} fails"
+    return re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", text)[:300]
+
+
+def choose(model: onnx.ModelProto, leaves: tuple[Leaf, ...], rows: NDArray[Any], asked: str = "auto") -> Outcome:
+    """The outcome in rows of these outputs: the kind ``asked``, or by shape, last operator and values.
+
+    Of several outputs the first with one row of values an image, one that is called logits or the like before others,
+    else the first. Raises OnnxError where the outputs do
+    not have the kind asked for.
+    """
+    rows_of_values = [one for one in leaves if _axes(one) == 1 and one.dtype.startswith("float")]
+    called = [one for one in rows_of_values if any(word in one.name.lower() for word in _ANSWERS)]
+    leaf = (called or rows_of_values or list(leaves))[0]
+    last = last_operators(model).get(leaf.name, "")
+    values = rows[:, leaf.start : leaf.stop].astype(np.float64)
+    kind, why = _kind(leaf, last, values)
+    size = leaf.stop - leaf.start
+    if asked != "auto":
+        if (asked == "binary") != (size == 1) and asked in ("binary", "classes", "labels"):
+            raise OnnxError(
+                f"--outcome {asked}: the output {leaf.name!r} has {size} value{'s' * (size != 1)} an image; "
+                f"give --outcome {kind}, which it looks like"
+            )
+        kind, why = asked, "as --outcome says"
+    probable = last == "Sigmoid" or (last != "Gemm" and bool(((values >= 0) & (values <= 1)).all()))
+    threshold = 0.5 if kind in ("binary", "labels") and probable else 0.0
+    at = f", above {threshold:g}" if kind in ("binary", "labels") else ""
+    of = f" of {leaf.name!r}" if len(leaves) > 1 else ""
+    return Outcome(kind, leaf.start, leaf.stop, threshold, leaves, f"outcome: {kind}{of}{at} ({why})")  # type: ignore[arg-type]
+
+
+def _kind(leaf: Leaf, last: str, values: NDArray[np.float64]) -> tuple[str, str]:
+    axes, size = _axes(leaf), leaf.stop - leaf.start
+    if not leaf.dtype.startswith("float"):
+        return "raw", f"its values are {leaf.dtype}"
+    if size == 1:
+        return "binary", "one value an image"
+    if axes > 1:
+        return "raw", f"{axes} axes an image"
+    if last == "Sigmoid":
+        return "labels", "a sigmoid for each label"
+    lengths = np.sqrt(np.square(values).sum(axis=1))
+    if last == "LpNormalization" or (size > 2 and bool((np.abs(lengths - 1) < _UNIT).all()) and (values < 0).any()):
+        return "embedding", "rows of length 1"
+    return "classes", f"the largest of {size} values; --outcome embedding, labels or raw where it is another"
+
+
+def _axes(leaf: Leaf) -> int:
+    return sum(length != 1 for length in leaf.shape)

@@ -1,0 +1,66 @@
+"""What a network answers: its output arrays side by side in one row an image, and which of them is the outcome."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+OutcomeKind = Literal["classes", "binary", "labels", "embedding", "raw"]
+KINDS: tuple[OutcomeKind, ...] = ("classes", "binary", "labels", "embedding", "raw")
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """One output array: the columns ``start`` to ``stop`` of a row hold one image's values, of ``shape`` and ``dtype``.
+
+    Arrays of several types share a row in the smallest type that holds all of their values.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What is read from a row, in its columns ``start`` to ``stop`` (None: to the end).
+
+    ``classes``: the largest. ``binary``: one value above ``threshold``. ``labels``: the set of those above it.
+    ``embedding``: the nearest other image of the set, by cosine. ``raw``: nothing but its bytes. ``why``: how the kind
+    was chosen, for the user.
+    """
+
+    kind: OutcomeKind = "classes"
+    start: int = 0
+    stop: int | None = None
+    threshold: float = 0.0
+    leaves: tuple[Leaf, ...] = ()
+    why: str = ""
+
+    @property
+    def word(self) -> str:
+        """What may change of an image: ``top-1 class``."""
+        return {
+            "classes": "top-1 class",
+            "binary": "decision",
+            "labels": "set of labels",
+            "embedding": "nearest neighbour",
+            "raw": "outcome",
+        }[self.kind]
+
+    def to_json(self) -> dict[str, Any]:
+        """The outcome as JSON-ready values."""
+        return asdict(self)
+
+    @classmethod
+    def of(cls, data: dict[str, Any] | None) -> Outcome:
+        """The inverse of ``to_json``, also after a way through JSON; None: classes, as of a classifier's logits."""
+        if data is None:
+            return CLASSES
+        leaves = (Leaf(**{**leaf, "shape": tuple(leaf["shape"])}) for leaf in data.get("leaves", ()))
+        return cls(**{**data, "leaves": tuple(leaves)})
+
+
+CLASSES = Outcome()

@@ -1,0 +1,64 @@
+"""What a file is that is not a state dict: its kind in a word, and how to make weights of it."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from typing import NamedTuple
+
+_MOST_PICKLE_BYTES = 64 << 20
+_MAGIC = (
+    (b"\x89HDF", "an HDF5 file, as Keras writes", "torch cannot read it: export the network to ONNX and give --onnx"),
+    (b"version https://git-lfs", "a Git LFS pointer, not the file itself", "fetch the file with git lfs pull"),
+    (b"<!DOCTYPE", "a web page", "download the file itself, not the page that leads to it"),
+    (b"<html", "a web page", "download the file itself, not the page that leads to it"),
+    (b"GGUF", "a GGUF file of a language model", "give the network's own state dict"),
+)
+
+
+class Kind(NamedTuple):
+    """``what`` it is, and what to do."""
+
+    what: str
+    todo: str
+
+
+def other_kind(path: Path) -> Kind | None:
+    """What this file is, where that is known and no state dict. Nothing in it is run. None otherwise."""
+    with open(path, "rb") as file:
+        begins = file.read(64).lstrip()
+    for magic, what, todo in _MAGIC:
+        if begins.lower().startswith(magic.lower()):
+            return Kind(what, todo)
+    if path.suffix == ".onnx":
+        return Kind("an ONNX file", f"give it as --onnx {path.name}")
+    return _archive(path) if zipfile.is_zipfile(path) else None
+
+
+def _archive(path: Path) -> Kind | None:
+    saved = "weights.pth"
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = [name.partition("/")[2] or name for name in archive.namelist()]
+            pickles = [one for one in archive.infolist() if one.filename.endswith("data.pkl")]
+            small = len(pickles) == 1 and pickles[0].file_size <= _MOST_PICKLE_BYTES
+            content = archive.read(pickles[0]) if small else b""
+    except (zipfile.BadZipFile, OSError, NotImplementedError, RuntimeError):  # damaged: said by what reads it next
+        return None
+    if "constants.pkl" in names:
+        return Kind(
+            "a TorchScript file, which holds a program beside its tensors",
+            f"save the tensors alone: torch.save(torch.jit.load({path.name!r}).state_dict(), {saved!r})",
+        )
+    if any("serialized_exported_program" in name or name == "archive_format" for name in names):
+        return Kind(
+            "an exported program of torch.export",
+            f"save the tensors alone: torch.save(dict(torch.export.load({path.name!r}).state_dict), {saved!r})",
+        )
+    if b"_parameters" in content and b"_modules" in content:
+        return Kind(
+            "a whole pickled module, which runs code of its classes while it loads, and only tensors may load here",
+            f"if you trust it, save its tensors where its classes are installed: torch.save(torch.load({path.name!r}, "
+            f"weights_only=False).state_dict(), {saved!r})",
+        )
+    return None

@@ -1,0 +1,106 @@
+"""Which of the state dicts that a checkpoint holds is taken: the one of the network, raw before averaged, and said."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from torch import Tensor
+
+from isobatch.models.weights.networks import State
+
+RAW = ("state_dict", "model_state_dict", "model", "model_state", "net", "network", "module", "weights", "params")
+AVERAGED = ("state_dict_ema", "model_ema", "ema_state_dict", "model_ema_state_dict", "ema_model", "ema", "params_ema")
+_DEEPEST = 8
+_SHOWN = 3
+
+
+class WeightsError(ValueError):
+    """Weights that cannot be used. The text says what was asked, what was found and what to do."""
+
+
+class Chosen(NamedTuple):
+    """``place``: the keys that lead to the state dict, with dots; "" where the file is one. ``others``: those beside.
+
+    ``prefix``: what was asked for and is no place, so that it must begin the tensors' names; "" otherwise.
+    """
+
+    state: State
+    place: str
+    others: tuple[str, ...]
+    prefix: str = ""
+
+
+def choose(content: Any, file: str, asked: str | None) -> Chosen:
+    """The state dict at the place ``asked``, else of a usual name. Raises WeightsError where it is not clear."""
+    if not isinstance(content, Mapping) or not content:
+        raise WeightsError(f"{file} holds a {type(content).__name__}, not a state dict: save model.state_dict()")
+    found = dict(_places(content, "", file, ()))
+    if asked is not None:
+        return _asked(found, file, asked)
+    if not found:
+        strangers = [str(key) for key, value in content.items() if not _named_tensor(key, value)]
+        raise WeightsError(
+            f"{file} is not a state dict, of its {len(content)} entries {some(strangers)} are not named tensors: "
+            "save model.state_dict()"
+        )
+    usual = sorted((place for place in found if _rank(place) is not None), key=lambda place: _rank(place) or (0, 0))
+    if not usual and len(found) > 1:
+        raise WeightsError(
+            f"{file} holds {len(found)} state dicts, {some(found)}, none of them under a usual name: choose one with "
+            "--state-dict KEY"
+        )
+    place = next(iter(usual or found))
+    return Chosen(found[place], place, tuple(other for other in found if other != place))
+
+
+def _asked(found: Mapping[str, State], file: str, asked: str) -> Chosen:
+    place = next((one for one in found if one == asked or one.rpartition(".")[2] == asked), None)
+    if place is not None:
+        return Chosen(found[place], place, tuple(other for other in found if other != place))
+    for place, state in found.items():
+        prefix = asked.removeprefix(f"{place}.").rstrip(".") + "."
+        if any(name.startswith(prefix) for name in state):
+            return Chosen(state, place, tuple(other for other in found if other != place), prefix)
+    held = some([place or "one without a name" for place in found]) or "none"
+    raise WeightsError(f"{file} holds no state dict {asked!r}: give --state-dict one of those that it holds: {held}")
+
+
+def _places(content: Mapping[Any, Any], place: str, file: str, above: tuple[int, ...]) -> Iterable[tuple[str, State]]:
+    if id(content) in above or len(above) >= _DEEPEST:
+        raise WeightsError(
+            f"{file} holds a state dict within itself or more than {_DEEPEST} deep: save model.state_dict()"
+        )
+    useful = {key: value for key, value in content.items() if not str(key).endswith("_extra_state")}
+    useful = {key: value for key, value in useful.items() if key != "n_averaged"}  # of torch's AveragedModel
+    if useful and all(_named_tensor(key, value) for key, value in useful.items()):
+        yield place, useful
+        return
+    for key, value in content.items():
+        if isinstance(key, str) and isinstance(value, Mapping) and value and not key.startswith("optim"):
+            yield from _places(value, f"{place}.{key}" if place else key, file, (*above, id(content)))
+
+
+def _named_tensor(key: Any, value: Any) -> bool:
+    return isinstance(key, str) and isinstance(value, Tensor)
+
+
+def _rank(place: str) -> tuple[int, int] | None:
+    """Where this place comes in the order of the usual names; None where its name is none of them."""
+    *above, last = place.split(".")
+    names = (*RAW, *AVERAGED)
+    if last in names:
+        return (names.index(last), len(above))
+    return (0, 0) if place == "" else None
+
+
+def averaged(place: str) -> bool:
+    """Whether what lies there is by its name a moving average."""
+    return place.rpartition(".")[2] in AVERAGED or "ema" in place.split(".")
+
+
+def some(names: Iterable[str], separator: str = ", ") -> str:
+    """The first names, and how many more there are."""
+    every = list(names)
+    rest = f" and {len(every) - _SHOWN} more" if len(every) > _SHOWN else ""
+    return separator.join(every[:_SHOWN]) + rest

@@ -1,0 +1,106 @@
+"""What an image is answered, by the kind of outcome: whether that changed, and how far it is from changing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isobatch.models.spec.outcome import CLASSES, Outcome
+from isobatch.pipeline.evidence.rows import blocks, same_bits, top1, top1_margin
+
+Rows = NDArray[Any]
+
+
+def outcome_columns(rows: Rows, outcome: Outcome) -> Rows:
+    """The columns that the outcome is read from."""
+    return rows[:, outcome.start : outcome.stop]
+
+
+def decided(rows: Rows, outcome: Outcome = CLASSES) -> NDArray[np.int64]:
+    """The class of each row, int64 [n]; of ``binary`` 0 or 1. Raises ValueError for outcomes that are no class."""
+    if outcome.kind == "classes":
+        return top1(outcome_columns(rows, outcome))
+    if outcome.kind == "binary":
+        return _above(rows, outcome)[:, 0].astype(np.int64)
+    raise ValueError(f"an outcome of kind {outcome.kind} is no class that labels could be compared with")
+
+
+def changed(
+    reference: Rows,
+    candidate: Rows,
+    outcome: Outcome = CLASSES,
+    gallery: Rows | None = None,
+    own: NDArray[np.int64] | None = None,
+) -> NDArray[np.bool_]:
+    """For each image whether its outcome is another one in ``candidate`` than in ``reference``, [n].
+
+    ``gallery``: of an embedding the rows among which the nearest is sought (None: ``reference``), and ``own`` the place
+    of each image in it, which is left out. Raw rows have no outcome but their bytes.
+    """
+    if outcome.kind in ("classes", "binary"):
+        return np.asarray(decided(reference, outcome) != decided(candidate, outcome))
+    if outcome.kind == "labels":
+        return np.asarray((_above(reference, outcome) != _above(candidate, outcome)).any(axis=1))
+    if outcome.kind == "embedding":
+        among = reference if gallery is None else gallery
+        places = np.arange(len(reference)) if own is None else own
+        return np.asarray(_nearest(reference, among, places, outcome) != _nearest(candidate, among, places, outcome))
+    same = [same_bits(reference[part], candidate[part]).all(axis=1) for part in blocks(reference)]
+    return ~np.concatenate(same) if same else np.zeros(0, np.bool_)
+
+
+def outcome_margin(rows: Rows, outcome: Outcome = CLASSES) -> NDArray[np.float64]:
+    """For each row a margin m, float64 [n]: as long as no value of it moves by m / 2 or more, its outcome stays.
+
+    classes: the largest value minus the second largest. binary and labels: twice the distance of the nearest value to
+    the threshold. embedding: with cosines u . a and u . b of the nearest other row a and any other b,
+    m = (u . a - u . b) |r| / (|a - b| sqrt(d)), the smallest over b: a row r moved by at most e a value turns by at
+    most 2 e sqrt(d) / |r|, and the two cosines apart by |a - b| times that. The other rows of the set stay as they are.
+    raw: 0, as any change of a byte is a change.
+    """
+    values = outcome_columns(rows, outcome)
+    if outcome.kind == "classes":
+        return top1_margin(values)
+    if outcome.kind in ("binary", "labels"):
+        return np.asarray(2 * np.abs(values.astype(np.float64) - outcome.threshold).min(axis=1))
+    if outcome.kind == "raw" or len(rows) < 3:
+        return np.zeros(len(rows))
+    return _turning(values.astype(np.float64))
+
+
+def _above(rows: Rows, outcome: Outcome) -> NDArray[np.bool_]:
+    values = outcome_columns(rows, outcome).astype(np.float64)
+    return np.asarray(np.isnan(values) | (values > outcome.threshold))
+
+
+def _nearest(rows: Rows, gallery: Rows, own: NDArray[np.int64], outcome: Outcome) -> NDArray[np.int64]:
+    """The place in the gallery of the row of the largest cosine, its own place left out; -1 where there is no other."""
+    if len(gallery) < 2:
+        return np.full(len(rows), -1)
+    cosines = _unit(outcome_columns(rows, outcome)) @ _unit(outcome_columns(gallery, outcome)).T
+    cosines[np.arange(len(rows)), own] = -np.inf
+    return np.asarray(np.nan_to_num(cosines, nan=np.inf, neginf=-np.inf).argmax(axis=1))
+
+
+def _turning(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    unit = _unit(values)
+    lengths = np.linalg.norm(values, axis=1)
+    cosines = unit @ unit.T
+    np.fill_diagonal(cosines, -np.inf)
+    margins = np.zeros(len(values))
+    for i, row in enumerate(cosines):
+        best = int(row.argmax())
+        others = np.delete(np.arange(len(values)), [i, best])
+        apart = np.linalg.norm(unit[best] - unit[others], axis=1)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            gaps = (row[best] - row[others]) * lengths[i] / (apart * np.sqrt(values.shape[1]))
+        margins[i] = np.nan_to_num(gaps, nan=0.0).min(initial=np.inf)
+    return margins
+
+
+def _unit(rows: Rows) -> NDArray[np.float64]:
+    values = rows.astype(np.float64)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(values / np.linalg.norm(values, axis=1, keepdims=True))

@@ -1,0 +1,63 @@
+"""Arrays drawn for a network that takes no pictures: their values say nothing, the arithmetic on them does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isobatch.models.spec.images import Field, Images, record_type
+from isobatch.models.spec.interface import Input
+from isobatch.pipeline.inputs.request import InputsRequest, PreparedSet
+from isobatch.pipeline.inputs.storing import Part, part_name, require_disjoint, store_images
+from isobatch.pipeline.records.study import InputSet
+
+
+def prepare_drawn(request: InputsRequest) -> PreparedSet:
+    """As many arrays of each input as images were asked for, and others to calibrate with, from the study's seed."""
+    evaluation = _stored(request, "evaluation", request.seed, request.wanted)
+    calibration = _stored(request, "calibration", request.seed + 1, request.calibration_images)
+    require_disjoint(evaluation, calibration)
+    takes = "; ".join(map(str, request.interface))
+    note = f"{len(calibration)} of another draw, seed {request.seed + 1}"
+    record = InputSet(
+        name="drawn",
+        source=f"drawn from seed {request.seed}: {takes}",
+        n=evaluation.unique or 0,
+        shape=list(evaluation.shape[1:]),
+        labelled=False,
+        sha256=evaluation.sha256,
+        note="drawn values, not yours: what they are answered says nothing about real inputs (--inputs FILE.npz with "
+        f"an array for each input gives your own); calibration: {note}",
+    )
+    return PreparedSet(record, evaluation, calibration, note)
+
+
+def _stored(request: InputsRequest, part: Part, seed: int, count: int) -> Images:
+    fields = tuple(Field(one.name, one.dtype, one.example_shape) for one in request.interface)
+    generator = np.random.Generator(np.random.PCG64(seed))
+
+    def rows() -> Iterator[NDArray[Any]]:
+        for _ in range(count):
+            row = np.zeros((), record_type(fields))
+            for one in request.interface:
+                row[one.name] = _values(one, generator)
+            yield row
+
+    return store_images(part_name("drawn", part), request.folder / f"drawn-{part}.raw", rows())
+
+
+def _values(one: Input, generator: np.random.Generator) -> NDArray[Any]:
+    """Floats: normal; pixels: all 256; switches and masks: on up to a random place; numbers: rows of the table."""
+    shape, kind = one.example_shape, np.dtype(one.dtype)
+    if kind.kind == "f":
+        return generator.standard_normal(shape).astype(kind)
+    if kind == np.uint8:
+        return generator.integers(0, 256, shape, np.uint8)
+    if kind.kind == "b" or "mask" in one.name.lower():
+        length = shape[-1] if shape else 1
+        on = np.arange(length) < generator.integers(max(1, length // 2), length + 1)
+        return np.broadcast_to(on if shape else on[0], shape).astype(kind)
+    return generator.integers(0, one.below or 2, shape).astype(kind)

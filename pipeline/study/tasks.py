@@ -1,0 +1,112 @@
+"""Jobs as tasks of the engine: what one worker runs in turn, and what it is told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import astuple, replace
+from pathlib import Path
+from typing import Any
+
+from isobatch.models.registry import find_variant
+from isobatch.models.spec.images import Images
+from isobatch.pipeline.config.conditions import Setting, settings
+from isobatch.pipeline.evidence.plan import ROUNDS, Job
+from isobatch.pipeline.prepare.artifacts import REFERENCE
+from isobatch.pipeline.prepare.pace import cost
+from isobatch.pipeline.prepare.state import Stages
+from isobatch.pipeline.study.jobs import priced, warmed
+from isobatch.pipeline.workers.engines import Task
+from isobatch.pipeline.workers.wire import artifact_json
+
+CLIP_IMAGES = 4
+"""Of so many images values at the clip limits are counted: thousands of values in every layer."""
+
+Together = tuple[Job, ...]
+"""Jobs of one variant that one worker runs in turn: the first may be the one whose times become a price."""
+
+
+def together(stages: Stages, jobs: Iterable[Job]) -> list[Together]:
+    """The jobs by what one process can run: all sets of a variant in one setting and round; a part of a set alone."""
+    found: dict[tuple[object, ...], list[Job]] = {}
+    for job in jobs:
+        found.setdefault((job.variant, Setting.of(job.condition), job.round, job.whole and job.id), []).append(job)
+    return [tuple(sorted(group, key=lambda job: not priced(stages, job))) for group in found.values()]
+
+
+def task_of(stages: Stages, group: Together, files: Mapping[Job, Path], running: list[Job]) -> Task:
+    """The jobs as a task. ``running``: the first is added there when it starts; progress shows the oldest of them."""
+    job = group[0]
+    spec, setting = find_variant(job.variant), Setting.of(job.condition)
+    sets = {one.record.name: one.evaluation for one in stages.sets}
+    read = [(sets[one.inputs], stages.artifacts[one.variant, one.inputs]) for one in group]
+    images_passed = sum(one.images_passed for one in group)
+    per_image = sum(job_cost(one) for one in group) / images_passed
+
+    def begun() -> None:
+        running.append(job)
+        stages.most_workers = max(stages.most_workers, len(running))
+        stages.progress.step(_label(stages, job), 0.0, len(running) - 1)
+
+    def on_event(event: dict[str, Any]) -> None:
+        shown = running or [job]  # a cluster tells what a job said when it has ended
+        stages.progress.step(_label(stages, shown[0]), event["images"] * per_image, len(shown) - 1)
+
+    return Task(
+        environment=setting.environment,
+        function="isobatch.pipeline.study.in_worker:measure",
+        payload=lambda: _payload(stages, group, files, sets),
+        threads=setting.threads,
+        # a GPU's memory is not shared out as threads are: what runs there runs alone
+        alone=setting.device != "cpu" or (spec.role == "candidate" and priced(stages, job)),
+        reads={
+            **{images.path: images.sha256 for images, _ in read},
+            **{str(artifact.folder): artifact.key for _, artifact in read},
+        },
+        writes=tuple(str(files[one]) for one in group),
+        begun=begun,
+        on_event=on_event,
+    )
+
+
+def _payload(stages: Stages, group: Together, files: Mapping[Job, Path], sets: Mapping[str, Images]) -> dict[str, Any]:
+    """What ``in_worker.measure`` is called with."""
+    spec, setting = find_variant(group[0].variant), Setting.of(group[0].condition)
+    seen = CLIP_IMAGES if not stages.config.thorough else max(len(images) for images in sets.values())
+    return {
+        "variant": spec.name,
+        "settings": setting.runner,
+        "isa": stages.caps.seen.get(setting.isa, {}),
+        "round": group[0].round,
+        "clips": seen if spec.calibrated and group[0].round == 0 else 0,
+        "device": dict(device_facts(stages, group[0])),
+        "outcome": stages.outcome.to_json(),
+        "jobs": [
+            {
+                "inputs": job.inputs,
+                "artifact": artifact_json(stages.artifacts[job.variant, job.inputs]),
+                "images": replace(sets[job.inputs], labels=None).to_json(),
+                "passes": [astuple(p) for p in job.in_order],
+                "timed": warmed(stages, job),
+                "whole": job.whole,
+                "file": str(files[job]),
+            }
+            for job in group
+        ],
+    }
+
+
+def _label(stages: Stages, job: Job) -> str:
+    if job.variant == REFERENCE:
+        return "fp64 reference"
+    where = f", {Setting.of(job.condition).words}" if len(settings(stages.config)) > 1 else ""
+    return f"{job.variant}, round {job.round + 1} of {ROUNDS}{where}"
+
+
+def job_cost(job: Job) -> float:
+    """Rough seconds of one job."""
+    return cost(find_variant(job.variant), job.images_passed, job.condition.image_size)
+
+
+def device_facts(stages: Stages, job: Job) -> Mapping[str, str]:
+    """The facts of the device that the job runs on, if it is not the CPU."""
+    return {} if job.condition.device == "cpu" else stages.device

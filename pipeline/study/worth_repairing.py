@@ -1,0 +1,73 @@
+"""The time for repairs, and which cannot win, so that only the list of their origins is proved."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from isobatch.pipeline.records.study import Policy, VariantResult
+
+CLEARLY = 1.25
+"""Times of evidence are orientation: only what is slower than another variant by this factor is out of the race."""
+
+
+@dataclass
+class Budget:
+    """The seconds left for repairs, and the variants that wait for them: what one does not use is the others'."""
+
+    left_s: float
+    waiting: int
+    hopeless: Mapping[str, str] = field(default_factory=dict)  # by variant why its repairs are not tried
+
+    def share_s(self) -> float:
+        """What the next variant may use; at least a moment."""
+        return max(1.0, self.left_s / max(1, self.waiting))
+
+    def spend(self, seconds: float) -> None:
+        """One variant has used so many."""
+        self.left_s -= seconds
+        self.waiting -= 1
+
+
+def cannot_win(results: Sequence[VariantResult], policy: Policy) -> dict[str, str]:
+    """By variant why no repair of it can be chosen; those that may be are left out, and so is the baseline.
+
+    A repair costs time, so it loses where another variant is batch-invariant as it is, clearly faster in throughput and
+    latency, and not known to miss accuracy or agreement. With any other demand or preference nothing is left out.
+    """
+    limits = (policy.max_latency_ms, policy.max_size_mb, policy.min_throughput_img_s)
+    if policy.objective == "size" or any(limit is not None for limit in limits):
+        return {}
+    good = [one for one in results if one.verdict == "batch-invariant" and one.cost and _answers_well(one, policy)]
+    found = {}
+    for result in results:
+        if result.baseline or result.cost is None or result.verdict not in ("batch-variant", "top1-stable"):
+            continue
+        faster = next((one for one in good if _clearly_faster(one, result) and _as_accurate(one, result)), None)
+        if faster is not None:
+            found[result.name] = (
+                f"not tried: {faster.name} is batch-invariant as it is, and clearly faster; the command "
+                f"repair --variant {result.name} tries it"
+            )
+    return found
+
+
+def _answers_well(one: VariantResult, policy: Policy) -> bool:
+    agrees = one.agreement is None or one.agreement.share >= policy.min_agreement / 100
+    return agrees and (one.accuracy_drop is None or one.accuracy_drop.decided != "not-met")
+
+
+def _as_accurate(one: VariantResult, other: VariantResult) -> bool:
+    """Whether no count at hand speaks for the other variant."""
+    if one.accuracy_drop is not None and one.accuracy_drop.decided == "undecided":
+        return False
+    return one.agreement is None or other.agreement is None or one.agreement.share >= other.agreement.share
+
+
+def _clearly_faster(one: VariantResult, other: VariantResult) -> bool:
+    costs = [v.cost for v in (one, other) if v.cost is not None and v.cost.latency_ms is not None]
+    if len(costs) < 2:
+        return False
+    best, others = (max(i.median for i in cost.throughput_img_s.values()) for cost in costs)
+    alone, other_alone = (cost.latency_ms.median for cost in costs if cost.latency_ms is not None)
+    return best > CLEARLY * others and alone * CLEARLY < other_alone

@@ -1,0 +1,111 @@
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from isobatch.models.spec.interface import Input
+from isobatch.pipeline.inputs import InputError, InputsRequest, PreparedSet, prepare
+
+TOKENS = (Input("ids", "int64", (None,), below=100), Input("mask", "bool", (None,)))
+PIXELS = (Input("images", "uint8", (None, None, 3)),)
+GREY = (Input("images", "float16", (1, 8, 8)),)
+FEATURES = (Input("x", "float32", (20,)),)
+
+
+def never(path: Path, seed: int, n: int, size: int) -> str:
+    raise AssertionError("nothing is to be drawn by torch")
+
+
+def prepared(folder: Path, asked: Path | str, interface: tuple[Input, ...], **more: Any) -> PreparedSet:
+    request = InputsRequest(str(asked), folder / "stored", never, interface=interface, **more)
+    (found,) = prepare(request).sets
+    return found
+
+
+def numbers(*shape: int, top: int = 100) -> np.ndarray:
+    return np.random.default_rng(1).integers(0, top, shape)
+
+
+@pytest.mark.parametrize("form", ["npz", "safetensors"])
+def test_named_arrays_are_fed_as_they_are(tmp_path: Path, form: str) -> None:
+    arrays = {"ids": numbers(9, 7), "mask": numbers(9, 7, top=2).astype(bool)}
+    path = tmp_path / f"tokens.{form}"
+    if form == "npz":
+        np.savez(path, **arrays)
+    else:
+        save_file(arrays, path)
+    found = prepared(tmp_path, path, TOKENS)
+    rows = found.evaluation.read(0, len(found.evaluation))
+    assert found.calibration is not None and len(found.evaluation) + len(found.calibration) == 9
+    assert rows["ids"].dtype == np.int64 and rows["mask"].dtype == np.bool_
+    assert {row.tobytes() for row in rows["ids"]} <= {row.tobytes() for row in arrays["ids"]}
+
+
+def test_labels_beside_the_arrays_are_labels(tmp_path: Path) -> None:
+    path = tmp_path / "features.npz"
+    np.savez(path, x=np.random.default_rng(0).standard_normal((9, 20)).astype(np.float32), labels=np.arange(9))
+    found = prepared(tmp_path, path, FEATURES)
+    assert found.record.labelled and set(found.evaluation.labels or ()) <= set(range(9))
+
+
+def test_pixels_go_in_as_pixels_and_their_axes_are_turned(tmp_path: Path) -> None:
+    pixels = numbers(6, 3, 8, 10, top=256).astype(np.uint8)
+    np.save(tmp_path / "pixels.npy", pixels)
+    found = prepared(tmp_path, tmp_path / "pixels.npy", PIXELS)
+    rows = found.evaluation.read(0, 1)
+    assert rows.dtype == np.uint8 and rows.shape == (1, 8, 10, 3)
+    assert "turned to NHWC" in found.record.note
+
+
+def test_photographs_are_handed_over_as_the_network_takes_them(tmp_path: Path) -> None:
+    found = prepared(tmp_path, "photos", PIXELS, images=2, image_size=32)
+    rows = found.evaluation.read(0, 2)
+    assert rows.dtype == np.uint8 and rows.shape == (2, 32, 32, 3) and rows.max() > 100
+    assert "handed over as NHWC uint8" in found.record.note
+
+
+def test_floats_are_rounded_to_the_networks_type(tmp_path: Path) -> None:
+    np.save(tmp_path / "grey.npy", np.random.default_rng(0).standard_normal((6, 1, 8, 8)))
+    found = prepared(tmp_path, tmp_path / "grey.npy", GREY)
+    assert found.evaluation.read(0, 1).dtype == np.float16 and "rounded to float16" in found.record.note
+
+
+@pytest.mark.parametrize(
+    ("interface", "within"),
+    [(TOKENS, ("ids", 0, 99)), (FEATURES, ("x", -6, 6)), (GREY, ("images", -6, 6))],
+)
+def test_arrays_are_drawn_where_a_network_takes_no_pictures(
+    tmp_path: Path, interface: tuple[Input, ...], within: tuple[str, int, int]
+) -> None:
+    found = prepared(tmp_path, "auto", interface, images=4)
+    name, low, high = within
+    rows = found.evaluation.read(0, 4)
+    values = rows if rows.dtype.names is None else rows[name]
+    assert len(rows) == 4 and low <= values.min() and values.max() <= high
+    assert "drawn values, not yours" in found.record.note
+
+
+@pytest.mark.parametrize(
+    ("arrays", "interface", "word"),
+    [
+        ({"ids": numbers(4, 7)}, TOKENS, "save an array named 'mask' too"),
+        ({"ids": numbers(4, 7), "mask": numbers(5, 7) > 50}, TOKENS, "'ids' 4, 'mask' 5 images"),
+        ({"x": np.zeros((4, 21), np.float32)}, FEATURES, r"takes x: float32 \[n, 20\]: give images of that shape"),
+        ({"x": np.zeros((4, 20, 1), np.float32)}, FEATURES, "of as many axes"),
+        ({"x": np.zeros((4, 20), np.int64)}, FEATURES, r"\.astype\('float32'\)"),
+        ({"x": np.full((4, 20), np.nan, np.float32)}, FEATURES, "holds NaN or infinity"),
+    ],
+)
+def test_arrays_that_do_not_fit_are_refused_with_a_remedy(
+    tmp_path: Path, arrays: dict[str, np.ndarray], interface: tuple[Input, ...], word: str
+) -> None:
+    np.savez(tmp_path / "arrays.npz", **arrays)
+    with pytest.raises(InputError, match=word):
+        prepared(tmp_path, tmp_path / "arrays.npz", interface)
+
+
+def test_pictures_are_refused_for_a_network_that_takes_none(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"give --inputs FILE\.npz with an array for each input"):
+        prepared(tmp_path, "digits", TOKENS)

@@ -1,0 +1,70 @@
+"""What a study has said when it is stopped: verdicts on the screen, and a whole report that names what is to come."""
+
+from pathlib import Path
+from typing import Any
+
+import onnx
+import pytest
+
+from isobatch.pipeline.study import study
+from tests.faulty.studies import report
+from tests.in_process import Commands
+from tests.models.ort.small_onnx import classifier
+from tests.pipeline.inputs.helpers import pictures
+
+STUDY = ("--onnx", "net.onnx", "--inputs", "pictures", "--image-size", "64", "--images", "4", "--batch-sizes", "2,4")
+
+
+def test_a_study_that_is_stopped_leaves_what_it_knows(
+    tmp_path: Path, commands: Commands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    onnx.save(classifier(), tmp_path / "net.onnx")
+    pictures(tmp_path / "pictures", *(f"{number}.png" for number in range(6)))
+
+    def stopped(*arguments: Any) -> Any:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(study, "explain", stopped)
+        ended = commands(tmp_path, *STUDY, "--variants", "ort-fp32,ort-int8-dynamic", "--out", "run")
+    assert ended.code == 130, ended.stderr
+    assert "ort-int8-dynamic: batch-variant: " in ended.stderr
+    assert "report.html" in ended.stderr
+    found = report(tmp_path / "run")
+    assert found["pending"] == ["origins and repairs", "race", "recommendation"]
+    assert [one["verdict"] is not None for one in found["variants"]] == [True, True]
+    assert found["answer"] and found["recommendation"] is None
+    assert all(one["cost"] for one in found["variants"])
+    assert "still to come: origins and repairs" in (tmp_path / "run" / "report.html").read_text()
+    for command in (("recommend", "run"), ("compare", "run", "run")):
+        refused = commands(tmp_path, *command)
+        assert refused.code == 2
+        assert "error [unfinished-report]" in refused.stderr and "goes on where it stopped" in refused.stderr
+    assert commands(tmp_path, "render", "run").code in (0, 1, 3)
+    again = commands(tmp_path, *STUDY, "--variants", "ort-fp32,ort-int8-dynamic", "--out", "run")
+    assert again.code in (0, 1, 3), again.stderr
+    whole = report(tmp_path / "run")
+    assert whole["pending"] == [] and whole["recommendation"]
+    assert "pending" not in [one["code"] for one in whole["warnings"]]
+
+
+def test_one_worker_serves_all_sets_of_a_variant(tmp_path: Path, commands: Commands) -> None:
+    onnx.save(classifier(), tmp_path / "net.onnx")
+    pictures(tmp_path / "pictures", *(f"{number}.png" for number in range(6)))
+    ended = commands(
+        tmp_path,
+        *STUDY[:4],
+        "--image-size",
+        "64,48",
+        *STUDY[6:],
+        "--variants",
+        "ort-fp32",
+        "--no-explain",
+        "--out",
+        "run",
+    )
+    assert ended.code in (0, 1, 3), ended.stderr
+    assert ended.stderr.count("ort-fp32, round 1 of 2") == 1  # a label is said once a worker that is beside no other
+    (variant,) = report(tmp_path / "run")["variants"]
+    assert {one["inputs"] for one in variant["comparisons"]} == {"pictures", "pictures-48px"}
+    assert {one["kind"] for one in variant["comparisons"]} >= {"batch-vs-singles", "repeat", "position", "copies"}
