@@ -24,6 +24,8 @@ FLOORS = {  # from the upper floor to the lowest; a module imports from its own 
         "tools",
         "user",
         "study",
+        "tools",
+        "certify",
         "race",
         "repair",
         "deploy",

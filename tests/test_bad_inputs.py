@@ -25,7 +25,19 @@ from tests.models.ort.small_onnx import classifier
 from tests.pipeline.inputs.helpers import noise, pictures
 
 SMALL = (
-    *("--image-size", "64", "--images", "4", "--batch-sizes", "2", "--no-explain", "--race-seconds", "0"),
+    *(
+        "--image-size",
+        "64",
+        "--images",
+        "4",
+        "--batch-sizes",
+        "2",
+        "--no-explain",
+        "--race-seconds",
+        "0",
+        "--certify",
+        "off",
+    ),
     *("--quiet", "--out", "run"),
 )
 ONNX = ("--variants", "ort-fp32", *SMALL)

@@ -20,7 +20,7 @@ from tests.waiting import ENDS_S, until
 
 ROOT = Path(__file__).resolve().parent.parent
 SMALL = ["--model", "resnet18", "--weights", "random", "--image-size", "64", "--images", "4", "--inputs", "digits"]
-SMALL += ["--race-seconds", "0"]
+SMALL += ["--race-seconds", "0", "--certify", "off"]
 
 
 def run(cwd: Path, *argv: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -39,7 +39,9 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder whose out/ holds one finished study."""
     folder = tmp_path_factory.mktemp("home")
     variants = "fp32,ort-int8,ort-int8-dynamic"
-    done = run(folder, *SMALL, "--variants", variants, "--batch-sizes", "2,4", "--race-seconds", "3")
+    done = run(
+        folder, *SMALL, "--variants", variants, "--batch-sizes", "2,4", "--race-seconds", "3", "--certify", "1-6"
+    )
     assert done.returncode in (0, 1), done.stderr
     (folder / "stdout.txt").write_text(done.stdout)
     return folder
@@ -83,6 +85,16 @@ def test_the_candidates_were_raced_and_the_race_is_kept(home: Path, commands: Co
     assert decided["at_work"]["call_ms"]["n"] == race["rounds"]  # type: ignore[index]
     again = commands(home, "recommend", "out/latest", "--json")
     assert json.loads(again.stdout)["recommendation"]["chosen"] == decided["chosen"]  # type: ignore[index]
+
+
+def test_the_choice_was_verified_at_every_n_and_the_first_screen_says_so(home: Path) -> None:
+    decided = report(home)["recommendation"]
+    found = decided["range"]  # type: ignore[index]
+    assert (found["sizes"], found["inputs"], found["image_size"]) == ([2, 3, 4, 5, 6], "digits", [64, 64])
+    assert sum(found["filled_with"].values()) == 6 and found["filled_with"]["own"] == 4
+    assert found["to"] == 6 and found["failed_at"] == [] and found["n_comparisons"] == 10
+    text = " ".join((home / "stdout.txt").read_text().split())
+    assert f"Same bytes at every N from 1 to 6, {found['threads']} thread" in text
 
 
 def test_evidence_rests_on_what_was_run(home: Path) -> None:

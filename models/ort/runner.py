@@ -152,6 +152,10 @@ class OrtRunner(ExaminedGraphRunner):
         threads = self._settings.threads
         return WatchedGraph(optimised_graph(self._path, threads, self._provider), threads, self._provider)
 
+    def live_session(self) -> ort.InferenceSession:
+        """The session that runs. Raises RuntimeError outside of enter and exit."""
+        return self._live()
+
     def _live(self) -> ort.InferenceSession:
         if self._session is None:
             raise RuntimeError("this runner has no session: use it inside its `with` block")

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import onnxruntime as ort
 
@@ -12,6 +17,21 @@ MODEL_FILE = "model.onnx"
 
 CPU = "CPUExecutionProvider"
 _FATAL = 4
+SPINNING = "session.intra_op.allow_spinning"
+_switched: ContextVar[Mapping[str, Any]] = ContextVar("switched", default=MappingProxyType({}))
+
+
+@contextmanager
+def session_switches(asked: Mapping[str, Any]) -> Iterator[None]:
+    """Inside this block deployed sessions open with other options than are shipped, to measure what these do.
+
+    Keys: ``deterministic`` and ``spinning`` (on or off), ``level`` (a name of GraphOptimizationLevel).
+    """
+    token = _switched.set(asked)
+    try:
+        yield
+    finally:
+        _switched.reset(token)
 
 
 def open_session(
@@ -37,8 +57,19 @@ def open_session(
     options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
     level = ort.GraphOptimizationLevel
     options.graph_optimization_level = level.ORT_ENABLE_ALL if optimise else level.ORT_DISABLE_ALL
+    if optimise:
+        _switch(options, _switched.get())
     if save_to is not None:
         options.optimized_model_filepath = str(save_to)
     if quiet:
         options.log_severity_level = _FATAL
     return ort.InferenceSession(os.fspath(model) if isinstance(model, Path) else model, options, providers=[provider])
+
+
+def _switch(options: ort.SessionOptions, asked: Mapping[str, Any]) -> None:
+    if "deterministic" in asked:
+        options.use_deterministic_compute = asked["deterministic"]
+    if "level" in asked:
+        options.graph_optimization_level = getattr(ort.GraphOptimizationLevel, asked["level"])
+    if "spinning" in asked:
+        options.add_session_config_entry(SPINNING, str(int(asked["spinning"])))

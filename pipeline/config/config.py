@@ -29,6 +29,7 @@ from isobatch.pipeline.records.wording import listed
 Explain = Literal["default", "full", "none"]
 DEVICES = ("cpu", "cuda")
 RACE_S, QUICK_RACE_S = 60.0, 20.0
+CERTIFIED, QUICK_CERTIFIED, UNCERTIFIED = "1-32", "1-16", "off"
 _MOST_THREADS = 1024  # of one process: beyond any CPU's, and a slip of the hand would start them all
 
 
@@ -65,6 +66,7 @@ class Config:
     explain: Explain = "default"  # how far origins are sought
     repair: bool = True
     race_s: float = 60.0  # 0: no race
+    certify: tuple[int, ...] = ()  # N at which the choice is verified after the race; none: it is not
     policy: PolicyFlags = field(default_factory=PolicyFlags)
     offline: bool = False
     engine: str = "local"
@@ -137,6 +139,7 @@ def read_config(arguments: argparse.Namespace) -> Config:
         explain="none" if arguments.no_explain else arguments.explain,
         repair=not arguments.no_repair,
         race_s=_race_seconds(arguments),
+        certify=_certified(arguments),
         policy=read_policy(arguments),
         offline=arguments.offline,
         engine=arguments.engine,
@@ -223,6 +226,11 @@ def _outcome(arguments: argparse.Namespace) -> str:
 def _race_seconds(arguments: argparse.Namespace) -> float:
     asked = real_number("--race-seconds", arguments.race_seconds)
     return (QUICK_RACE_S if arguments.quick else RACE_S) if asked is None else asked
+
+
+def _certified(arguments: argparse.Namespace) -> tuple[int, ...]:
+    text: str = arguments.certify or (QUICK_CERTIFIED if arguments.quick else CERTIFIED)
+    return () if text == UNCERTIFIED else tuple(n for n in numbers("--certify", text) if n > 1)
 
 
 def _address(arguments: argparse.Namespace) -> str | None:

@@ -65,6 +65,9 @@ def study_parser(commands: str = "") -> argparse.ArgumentParser:
     stages.add_argument("--no-explain", action="store_true", help="do not seek origins, nor repair what differs")
     stages.add_argument("--no-repair", action="store_true", help="seek origins, and repair nothing")
     stages.add_argument("--race-seconds", metavar="S", help="of the race; 0: none (default: 60, and 20 with --quick)")
+    stages.add_argument(
+        "--certify", metavar="N", help="verify the choice at these N, or off (default: 1-32, and 1-16 with --quick)"
+    )
     stages.add_argument("--dry-run", action="store_true", help="print the jobs and stop")
     add_policy(parser)
     running = parser.add_argument_group("running")

@@ -55,5 +55,6 @@ def held_back(
             "at_work": None,
             "price_of_stability": None,
             "speed_up": None,
+            "range": None,
         }
     )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from isobatch.pipeline.compare.accuracy import decide
 from isobatch.pipeline.decide import agreement
+from isobatch.pipeline.decide.ranges import range_obstacles
 from isobatch.pipeline.records.study import AccuracyDrop, Cost, Interval, Policy, VariantResult
 from isobatch.pipeline.records.wording import counted, number, points
 
@@ -49,6 +50,7 @@ def obstacles(variant: VariantResult, policy: Policy) -> list[str]:
     if variant.verdict not in _ALLOWED[policy.stability]:
         why = f" ({variant.decided_by.inputs}: {variant.decided_by.why.rstrip('.')})" if variant.decided_by else ""
         found.append(f"{variant.verdict}, where the policy asks for {policy.stability}{why}")
+    found += range_obstacles(variant.range, policy)
     found += answer_obstacles(variant, policy)
     found += _cost_obstacles(variant.cost, policy)
     return found

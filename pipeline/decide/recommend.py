@@ -12,6 +12,7 @@ from isobatch.pipeline.decide.deployment import deployment
 from isobatch.pipeline.decide.pareto import pareto_set
 from isobatch.pipeline.decide.policy import DEFAULT_MAX_DROP_POINTS, price
 from isobatch.pipeline.decide.prices import at_work, price_of_stability, speed_up
+from isobatch.pipeline.decide.ranges import range_warnings
 from isobatch.pipeline.decide.reasons import advantage, because, nothing, once, ratio_text, why_not
 from isobatch.pipeline.records.study import (
     AtWork,
@@ -98,6 +99,7 @@ def recommend(variants: Sequence[VariantResult], policy: Policy, race: Race | No
         at_work=work,
         price_of_stability=price_of_stability(found, chosen.name, policy),
         speed_up=speed_up(found, chosen.name, policy, race),
+        range=chosen.range,
     )
 
 
@@ -161,6 +163,7 @@ def _warnings(
         found.append(NO_RACE if race is None else _OTHER_RACE)
     if choice.ratios is None:
         found += once(price(chosen.cost, policy), chosen.name)
+    found += range_warnings(chosen.range)
     if race is not None and race.unsteady:
         found.append(
             f"Timings are unsteady: other programs took time from {race.disturbed} rounds of the race. "

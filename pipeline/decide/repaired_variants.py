@@ -47,6 +47,7 @@ def repaired_variant(variant: VariantResult, repair: Repair) -> VariantResult:
             "agreement": variant.agreement if as_native else None,
             "agreement_note": None if as_native or not variant.agreement else unseen,
             "repairs": None,
+            "range": repair.range,
         }
     )
 

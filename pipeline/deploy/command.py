@@ -30,7 +30,7 @@ from isobatch.pipeline.workers.pool import Workers
 
 FEWEST_IMAGES = 4
 _COMPARED = 256  # images of a set up to which all of its singles are run again
-_ALL_IMAGES = "all-images.npy"
+_ALL_IMAGES = "images-all.npy"
 _SEED = 42069
 
 Say = Callable[[str], None]
@@ -107,7 +107,7 @@ def _proved(
         own = dict(asked.delivery.serving)
         threads = own.pop("threads", threads)
         settings |= own
-    largest = largest_tested(asked.native, kept.inputs)
+    largest = largest_tested(asked.native, kept.inputs, asked.shown.range)
     shown = serving(
         find_variant(asked.native.name).runtime,
         settings,

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from isobatch.pipeline.decide.ranges import range_words
 from isobatch.pipeline.deploy.keep import Kept
-from isobatch.pipeline.records.study import Study, VariantResult
+from isobatch.pipeline.records.study import Range, Study, VariantResult
 from isobatch.pipeline.records.wording import counted, percent, points
 
 _NATURAL = "natural"
 
 
-def largest_tested(native: VariantResult, inputs: str) -> int:
-    """The largest N that was compared with the singles on this set; 1 where none was."""
+def largest_tested(native: VariantResult, inputs: str, verified: Range | None = None) -> int:
+    """The largest N of the range over which what is shipped was ``verified``; without one, the largest N that was
+    compared with the singles on this set; 1 where none was.
+    """
+    if verified is not None and verified.to >= verified.batch_size:
+        return verified.to
     tested = [one.batch_size for one in native.comparisons if one.kind == "batch-vs-singles" and one.inputs == inputs]
     return max(tested, default=1)
 
@@ -40,6 +45,7 @@ def fingerprint(native: VariantResult, kept: Kept) -> str | None:
 def facts_of(variant: VariantResult, study: Study) -> list[str]:
     """What the study found out about it, one sentence each, for the model card."""
     facts = [f"The study {study.run_id} called it {variant.verdict}."] if variant.verdict else []
+    facts += [range_words(variant.range)] if variant.range else []
     if variant.accuracy is not None:
         limits = f"{percent(variant.accuracy.low95)} to {percent(variant.accuracy.high95)}"
         facts.append(

@@ -9,7 +9,7 @@ import time
 from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,10 +31,10 @@ def contest(payload: dict[str, Any], emit: Emit) -> dict[str, int]:
     The first line sent is {"pid", "load_s"}. A request {"n", "calls"} is one untimed call of n images and so many timed
     ones; its answer {"seconds": [...], "waited_s": [...] or null}. Returns {"peak_memory_bytes"}.
     """
-    with ExitStack() as opened:
-        line = opened.enter_context(connected(Path(payload["socket"])))
+    with ExitStack() as stack:
+        line = stack.enter_context(connected(Path(payload["socket"])))
         begin = time.perf_counter()
-        runner = _opened(payload, opened)
+        runner = opened(payload, stack).shipped
         _send(line, {"pid": os.getpid(), "load_s": time.perf_counter() - begin})
         images = Images.from_json(payload["images"])
 
@@ -59,13 +59,22 @@ def connected(path: Path) -> socket.socket:
         os.close(folder)
 
 
-def _opened(payload: dict[str, Any], opened: ExitStack) -> Runner:
+class Opened(NamedTuple):
+    """The live native runner, and what is shipped of it: itself, or its repaired self."""
+
+    native: Runner
+    shipped: Runner
+
+
+def opened(payload: dict[str, Any], stack: ExitStack) -> Opened:
+    """What ``pipeline.race.opening`` asks for; it lives until the stack ends."""
     spec = find_variant(payload["variant"])
     settings = RunnerSettings.of(payload["settings"])
-    runner: Runner = opened.enter_context(load(spec.open)(read_artifact(payload["artifact"]), settings))
-    if payload["delivery"]:
-        runner = opened.enter_context(rebuilt(payload["delivery"], runner, Images.from_json(payload["examples"])))
-    return runner
+    native: Runner = stack.enter_context(load(spec.open)(read_artifact(payload["artifact"]), settings))
+    if not payload["delivery"]:
+        return Opened(native, native)
+    repaired = rebuilt(payload["delivery"], native, Images.from_json(payload["examples"]))
+    return Opened(native, native if repaired is native else stack.enter_context(repaired))
 
 
 def _turn(runner: Runner, images: NDArray[np.float32], calls: int) -> dict[str, Any]:

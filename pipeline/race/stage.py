@@ -5,20 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 from isobatch.models.registry import find_variant
 from isobatch.pipeline.decide.prices import REFERENCE_PRECISION
 from isobatch.pipeline.decide.race import LOOKS, looks_due, ratios, table
 from isobatch.pipeline.decide.recommend import chosen_name
-from isobatch.pipeline.decide.repaired_variants import SWITCH, native_name
+from isobatch.pipeline.decide.repaired_variants import native_name
 from isobatch.pipeline.prepare.state import Stages
 from isobatch.pipeline.race.contestant import Contestant
 from isobatch.pipeline.race.field import Wanted, fastest_of, field
+from isobatch.pipeline.race.opening import opening
 from isobatch.pipeline.race.rounds import Entry, Tally, preliminary, race
 from isobatch.pipeline.records.study import Contestant as Raced
-from isobatch.pipeline.records.study import Delivery, Policy, Race, Rejected, VariantResult
-from isobatch.pipeline.workers.wire import artifact_json
+from isobatch.pipeline.records.study import Policy, Race, Rejected, VariantResult
 
 TAIL_CALLS = 300
 """Calls of the chosen one for p99: from 299 on its upper limit exists."""
@@ -46,7 +45,6 @@ class _Race:
         self, stages: Stages, results: Sequence[VariantResult], policy: Policy, wanted: Sequence[Wanted]
     ) -> None:
         self.stages, self.results, self.policy, self.wanted = stages, results, policy, wanted
-        self.sets = {prepared.record.name: prepared for prepared in stages.sets}
         self.admissible = {one.variant.name for one in wanted if one.admissible}
         self.looked = 0  # of the looks that were due
 
@@ -72,29 +70,11 @@ class _Race:
             return self._reference(entries, found, opened)
 
     def _entry(self, one: Wanted, opened: ExitStack) -> Entry:
-        name, stages = native_name(one.variant.name), self.stages
-        assert one.variant.cost is not None
-        setting, inputs = stages.base_of(find_variant(name)), one.variant.cost.inputs
-        delivery = self._delivery(one.variant.name)
-        payload: dict[str, Any] = {
-            "variant": name,
-            "settings": setting.runner,
-            "artifact": artifact_json(stages.artifacts[name, inputs]),
-            "images": self.sets[inputs].evaluation.to_json(),
-            "delivery": delivery and delivery.model_dump(),
-            "examples": self.sets[delivery.inputs if delivery else inputs].evaluation.to_json(),
-        }
-        contestant = opened.enter_context(Contestant(stages.workers, setting.environment, payload))
+        stages = self.stages
+        environment, payload = opening(stages, self.results, one.variant)
+        contestant = opened.enter_context(Contestant(stages.workers, environment, payload))
         limit_s = max(_LEAST_LIMIT_S, _SLOWER * 2 * one.seconds * max(one.sizes))
         return Entry(one.variant.name, contestant, one.sizes[0], limit_s, max(limit_s, stages.config.timeout_s))
-
-    def _delivery(self, name: str) -> Delivery | None:
-        """How a repaired self is made; None for a native."""
-        for one in self.results:
-            for repair in one.repairs or ():
-                if f"{one.name}+{repair.name}" == name and repair.name != SWITCH:
-                    return repair.delivery
-        return None
 
     def _decided(self, entries: Sequence[Entry], tally: Tally) -> bool:
         """At a look: whether all candidates are decided. The last look ends the race."""

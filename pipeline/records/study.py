@@ -448,6 +448,57 @@ class Delivery(Record):
     sha256: str | None = None
 
 
+class RangeFailure(Record):
+    """Where the claim of a range does not hold. ``kind``: a batch of distinct images, copies of one, or rounding ties.
+
+    ``differing``: rows whose bytes differ, and on ties output elements of layers; ``flipped``: rows with another top-1.
+    """
+
+    batch_size: int
+    kind: Literal["batch", "copies", "ties"]
+    differing: int
+    flipped: int = 0
+
+
+class FilledWith(Record):
+    """How many images of a range came from where: the input set, the labelled images, drawn noise."""
+
+    own: int
+    labelled: int = 0
+    drawn: int = 0
+
+
+class RangeTies(Record):
+    """Integer layers placed on rounding ties, N = 1 against every N asked up to ``to``; 1: none was tried in time."""
+
+    layers: int
+    elements: int
+    to: int
+
+
+class Range(Record):
+    """What is chosen, verified at every N in the setting that is shipped: a batch of images and copies of one at each.
+
+    ``to``: the claim holds at every N of ``sizes`` (and 1) up to this one. ``batch_size``: the N that was recommended
+    when it was run: a failure up to there is one of what is shipped. ``stopped``: why not all of ``sizes`` were run.
+    """
+
+    claim: Literal["same-bytes", "same-top1"]
+    sizes: list[int]
+    to: int
+    batch_size: int
+    threads: int
+    image_size: list[int]  # height, width
+    inputs: str
+    filled_with: FilledWith
+    n_comparisons: int
+    failed_at: list[int]
+    failures: list[RangeFailure] = []
+    ties: RangeTies | None = None  # None: no integer layers that could be moved to ties
+    stopped: str | None = None
+    seconds: Real = 0.0
+
+
 class Repair(Record):
     """One rung of the ladder applied to a variant: verified bitwise over ``scope``, priced against the native variant.
 
@@ -473,6 +524,7 @@ class Repair(Record):
     latency_ratio: dict[str, Interval] = Field(default={}, json_schema_extra=VOLATILE)
     memory_ratio: Real | None = None  # of processes that serve the two alone: of ``repair`` only
     delivery: Delivery | None = None  # how to make it again; None: it does not hold, or an older run
+    range: Range | None = Field(default=None, json_schema_extra=VOLATILE)  # None: it was never the choice
     note: str = ""
 
     @model_validator(mode="before")
@@ -538,6 +590,7 @@ class VariantResult(Record):
     growth: list[Growth] | None = None
     neighbour_effect: NeighbourEffect | None = None  # where a scale of the batch or a leak couples its images
     repairs: list[Repair] | None = Field(default=None, json_schema_extra=VOLATILE)  # measured times choose among rungs
+    range: Range | None = Field(default=None, json_schema_extra=VOLATILE)  # None: it was never the choice
 
 
 class InvarianceAnswer(Record):
@@ -740,6 +793,7 @@ class Recommendation(Record):
     at_work: AtWork | None = None
     price_of_stability: Against | None = None  # None: it is itself the fastest that meets every other demand
     speed_up: Against | None = None  # over the fastest variant of the reference precision
+    range: Range | None = None  # over which N it was verified; None: it was not
 
 
 class InputSet(Record):

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from isobatch.models.registry import find_variant
+from isobatch.pipeline.certify.stage import certify
 from isobatch.pipeline.compare.cost import cost_of, fastest_batch
 from isobatch.pipeline.config.config import Config, PolicyFlags
 from isobatch.pipeline.decide.demands import held_back, withheld
@@ -115,7 +116,10 @@ def run_study(
             results = without_repairs(results, sound.mixing)
         answers.so_far(results, ["race", "recommendation"])
         with stages.stage("race"):
-            raced = None if withheld(sound.baseline, sound.mixing) else run_race(stages, results, policy)
+            barred = withheld(sound.baseline, sound.mixing) is not None
+            raced = None if barred else run_race(stages, results, policy)
+        if not barred:
+            results = certify(stages, results, policy, raced, known[1] if known else None)
         wall_s = time.monotonic() - begin
     return _record(stages, findings, results, Grounds(sound, raced), wall_s, memory.peak_bytes)
 

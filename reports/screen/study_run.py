@@ -6,12 +6,14 @@ import sys
 from functools import partial
 from pathlib import Path
 
+from isobatch.pipeline.certify.stage import CERTIFY_S, QUICK_CERTIFY_S
 from isobatch.pipeline.config.config import Config
 from isobatch.pipeline.evidence.plan import Job, describe
 from isobatch.pipeline.prepare.device import ask_device
 from isobatch.pipeline.prepare.run_folder import open_run
 from isobatch.pipeline.records.errors import Exit, UsageError, WorkerError, worst
 from isobatch.pipeline.records.study import Study, Warning_
+from isobatch.pipeline.records.wording import sizes
 from isobatch.pipeline.storage.places import cache_root
 from isobatch.pipeline.study.estimate import estimate, total
 from isobatch.pipeline.study.exit_code import exit_code
@@ -97,4 +99,8 @@ def _print_jobs(config: Config, jobs: list[Job], num_classes: int | None) -> Non
 
 
 def _race(config: Config) -> str:
-    return f", and up to {numbers.seconds(config.race_s)} of a race to come" if config.race_s else ""
+    parts = [f"{numbers.seconds(config.race_s)} of a race"] if config.race_s else []
+    if config.certify:
+        limit = QUICK_CERTIFY_S if config.quick else CERTIFY_S
+        parts.append(f"{numbers.seconds(limit)} of verifying the choice at {sizes(config.certify)}")
+    return f", and up to {' and '.join(parts)} to come" if parts else ""

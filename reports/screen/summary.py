@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.console import Console, RenderableType
 from rich.text import Text
 
+from isobatch.pipeline.decide.ranges import range_words
 from isobatch.pipeline.records.study import Study, VariantResult
 from isobatch.reports import agreed, numbers, speeds, views
 from isobatch.reports.blocks import Column, Line, Table, line
@@ -135,6 +136,8 @@ def _choice(study: Study, width: int) -> list[Text]:
     found += _wrapped(line("Why: ", " ".join(reasons)), width, indent, indent="  ")
     if raced := in_short(study):
         found += _wrapped(line(raced), width, 2, indent="  ")
+    if decided.range is not None:
+        found += _wrapped(line(f"Verified: {range_words(decided.range)}"), width, 2, indent="  ")
     if decided.chosen is not None:
         found += _wrapped(line("Price: ", *price(study)), width, 2, indent="  ")
     return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from isobatch.pipeline.decide import agreement
 from isobatch.pipeline.decide.policy import describe
+from isobatch.pipeline.decide.ranges import range_words
 from isobatch.pipeline.records.study import Comparison, Policy, Study, VariantResult
 from isobatch.reports import agreed, numbers, speeds, views
 from isobatch.reports.blocks import Code, KeyFigure, Line, Link, Tone, line
@@ -23,7 +24,13 @@ def key_figures(study: Study) -> tuple[KeyFigure, ...]:
     choice = views.choice(study)
     if choice is None:
         return ()
-    found = (_stability(choice), _speed(study, choice), _agreement(study, choice), _accuracy(choice), _price(study))
+    found = (
+        _stability(choice, _verified(study)),
+        _speed(study, choice),
+        _agreement(study, choice),
+        _accuracy(choice),
+        _price(study),
+    )
     return tuple(one for one in found if one is not None)
 
 
@@ -53,10 +60,17 @@ def _batched(variant: VariantResult) -> list[Comparison]:
     return [one for one in variant.comparisons if one.kind in _BATCHED]
 
 
-def _stability(choice: VariantResult | Repaired) -> KeyFigure:
+def _verified(study: Study) -> str:
+    """The range over which the choice was verified, as the end of a remark; empty where it was not."""
+    found = study.recommendation.range if study.recommendation else None
+    return f". {range_words(found)}" if found else ""
+
+
+def _stability(choice: VariantResult | Repaired, verified: str) -> KeyFigure:
     label = "Same answer in any batch?"
     if isinstance(choice, Repaired):
-        return KeyFigure(label, _STABLE["batch-invariant"][0], "repairs", line(choice.repair.scope), "good")
+        remark = f"{choice.repair.scope}{verified}"
+        return KeyFigure(label, _STABLE["batch-invariant"][0], "repairs", line(remark), "good")
     unknown: tuple[str, Tone] = (choice.verdict or "not known", "bad")
     word, tone = _STABLE.get(choice.verdict or "", unknown)
     made = _batched(choice)
@@ -64,7 +78,7 @@ def _stability(choice: VariantResult | Repaired) -> KeyFigure:
     sizes = numbers.batch_sizes(one.batch_size for one in made)
     n = sum(one.n_images for one in choice.by_inputs)
     compared = numbers.number_of(len(made), "batched comparison")
-    remark = f"{same} of {compared} bit-equal; n = {n} images, N = {sizes}"
+    remark = f"{same} of {compared} bit-equal; n = {n} images, N = {sizes}{verified}"
     return KeyFigure(label, word, views.anchor(choice.name), line(remark), tone)
 
 

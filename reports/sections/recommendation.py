@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from isobatch.pipeline.decide.policy import describe
+from isobatch.pipeline.decide.ranges import range_details, range_words
 from isobatch.pipeline.records.study import ParetoPoint, Recommendation, Study
 from isobatch.reports import numbers
 from isobatch.reports.blocks import Block, Bullets, Column, Heading, Listing, Paragraph, Table, line
@@ -49,6 +50,8 @@ def blocks(study: Study) -> list[Block]:
     found: list[Block] = [Paragraph((*headline(decided), f". Policy: {describe(decided.policy)}."))]
     if raced := in_short(study):
         found.append(Paragraph(linked(study, raced)))
+    if decided.range is not None:
+        found.append(Paragraph(line(f"Verified: {range_words(decided.range)} {range_details(decided.range)}")))
     if decided.because:
         found.append(Bullets(tuple(linked(study, reason) for reason in decided.because)))
     found += [Paragraph(linked(study, f"Tie: {tie}")) for tie in decided.ties]

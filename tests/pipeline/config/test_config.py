@@ -136,6 +136,15 @@ def test_the_race_has_a_minute_unless_told_otherwise(flags: list[str], expected:
     assert config("--variants", "fp32", *flags).race_s == expected
 
 
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [([], (*range(2, 33),)), (["--quick"], (*range(2, 17),)), (["--certify", "1-3,8"], (2, 3, 8))],
+)
+def test_the_choice_is_verified_at_every_n_unless_told_otherwise(flags: list[str], expected: tuple[int, ...]) -> None:
+    assert config(*flags).certify == expected
+    assert config(*flags, "--certify", "off").certify == ()
+
+
 def test_margins_and_limits_of_cost_are_part_of_the_policy() -> None:
     found = config("--cost-margin", "3", "--max-latency-p99-ms", "20").policy
     assert (found.cost_margin, found.max_latency_p99_ms) == (3.0, 20.0)

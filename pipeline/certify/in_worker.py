@@ -1,0 +1,141 @@
+"""What runs inside a worker to verify what is shipped: at each N a batch, copies of one image, then rounding ties."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isobatch.models.registry import find_variant
+from isobatch.models.spec.images import Images
+from isobatch.models.spec.interventions import Provocable
+from isobatch.models.spec.runner import WHOLE, Layer, Reaching, Rows
+from isobatch.pipeline.deploy.folder import filled
+from isobatch.pipeline.evidence.evidence import differing_rows
+from isobatch.pipeline.evidence.passes import call
+from isobatch.pipeline.explain.findings import Watched
+from isobatch.pipeline.machine.memory import release_free
+from isobatch.pipeline.race.in_worker import Opened, opened
+from isobatch.pipeline.workers.wire import Emit
+
+_CHUNK = 64  # labelled images read at a time
+
+
+def verify_range(payload: dict[str, Any], emit: Emit) -> dict[str, bool]:
+    """Run what is shipped at every N of ``payload["sizes"]``, smallest first, for ``payload["seconds"]`` at most.
+
+    Emits {"filled_with"} once; {"n", "kind", "differing", "flipped"} for each batch; then, for integer layers that can
+    be moved to rounding ties, the same of kind "ties" with {"layers", "elements"}. Returns {"in_time"}.
+    """
+    with ExitStack() as stack:
+        runner = opened(payload, stack)
+        deadline = time.monotonic() + payload["seconds"]
+        sizes: list[int] = payload["sizes"]
+        own = Images.from_json(payload["images"])
+        labelled = [Images.from_json(one) for one in payload["labelled"]]
+        images, filled_with = gathered(own, labelled, max(sizes), payload["seed"])
+        emit({"filled_with": filled_with})
+        in_time = _batches(runner, images, sizes, deadline, emit)
+        if in_time and payload["ties"]:
+            _ties(runner, payload, images, deadline, emit)
+    return {"in_time": in_time}
+
+
+def gathered(
+    own: Images, labelled: Iterable[Images], count: int, seed: int
+) -> tuple[NDArray[np.float32], dict[str, int]]:
+    """``count`` distinct images [count, c, h, w] and where they are from: the set's own, then labelled ones, then
+    drawn ones.
+    """
+    found, known = list[NDArray[np.float32]](), set[bytes]()
+
+    def take(images: Images) -> int:
+        taken = 0
+        for start in range(0, len(images), _CHUNK):
+            for image in images.read(start, min(start + _CHUNK, len(images))):
+                digest = hashlib.sha256(image.tobytes()).digest()
+                if len(found) < count and digest not in known:
+                    known.add(digest)
+                    found.append(image)
+                    taken += 1
+            if len(found) == count:
+                break
+        return taken
+
+    filled_with = {"own": take(own), "labelled": 0, "drawn": 0}
+    for images in labelled:
+        if images.shape[1:] == own.shape[1:]:
+            filled_with["labelled"] += take(images)
+    every, filled_with["drawn"] = filled(np.stack(found), count, seed)
+    return every, filled_with
+
+
+def _batches(runner: Opened, images: NDArray[np.float32], sizes: Sequence[int], deadline: float, emit: Emit) -> bool:
+    """A batch and copies at each N against the images alone; whether there was time for all."""
+    singles = np.concatenate([call(runner.shipped, images[i : i + 1])[0] for i in range(len(images))])
+    for n in sizes:
+        if time.monotonic() > deadline:
+            return False
+        start = (len(images) - n) * (n % 2)  # from the front and the end in turn
+        batch, copied = slice(start, start + n), np.full(n, n % len(images))
+        for kind, rows, alone in (
+            ("batch", images[batch], singles[batch]),
+            ("copies", images[copied], singles[copied]),
+        ):
+            outputs = call(runner.shipped, rows)[0]
+            if (outputs.dtype, outputs.shape) != (alone.dtype, alone.shape):
+                raise ValueError(f"shape-mismatch: at N = {n} its rows are not of the kind they are at N = 1")
+            flipped = int((outputs.argmax(axis=1) != alone.argmax(axis=1)).sum())
+            emit({"n": n, "kind": kind, "differing": len(differing_rows(alone, outputs)), "flipped": flipped})
+        release_free()
+    return True
+
+
+def _ties(runner: Opened, payload: dict[str, Any], images: NDArray[np.float32], deadline: float, emit: Emit) -> None:
+    """Every integer layer that runs in the caller's shape, on rounding ties at each N, as long as there is time."""
+    where = _provoked(runner, payload["delivery"])
+    if find_variant(payload["variant"]).precision != "int8" or where is None:
+        return
+    tested, left_out = where
+    assert isinstance(tested, Watched) and isinstance(tested, Provocable)
+    layers: dict[str, Layer] = {}
+
+    def remember(layer: Layer, inputs: Rows, outputs: Rows) -> None:
+        layers[layer.name] = layer
+
+    tested.watch(images[:1], remember)
+    names = [name for name in layers if name not in left_out]
+    if isinstance(tested, Reaching):
+        names = [name for name in names if tested.reaches(name, images[:2])]
+    able = [name for name in names if tested.provoke(name, 1, payload["seed"])[1]]
+    if not able:
+        return
+    emit({"kind": "ties", "n": 1, "layers": len(able), "elements": 0, "differing": 0})
+    for n in payload["sizes"]:
+        differing = elements = 0
+        for name in able:
+            if time.monotonic() > deadline:
+                return
+            apart, tried = tested.provoke(name, n, payload["seed"] + n)
+            differing, elements = differing + apart, elements + tried
+        emit({"kind": "ties", "n": n, "layers": len(able), "elements": elements, "differing": differing})
+
+
+def _provoked(runner: Opened, delivery: dict[str, Any] | None) -> tuple[Any, frozenset[str]] | None:
+    """The runner whose layers are moved to ties, and the layers left out: those that a repair runs in one shape.
+
+    None where ties say nothing: the runner cannot be moved to them, or no layer sees the caller's N.
+    """
+    change, serving = (delivery or {}).get("change", {}), (delivery or {}).get("serving", {})
+    rules = change.get("canonical")
+    if "recheck" in change or serving.get("streams", 1) > 1 or (rules and WHOLE in rules):
+        return None
+    tested = runner.native if rules else runner.shipped
+    if not isinstance(tested, Watched) or not isinstance(tested, Provocable):
+        return None
+    return tested, frozenset(rules or ())

@@ -1,0 +1,144 @@
+"""The stage after the race: the choice is verified at every N; where what is shipped fails, it is chosen again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from isobatch.models.registry import find_variant
+from isobatch.models.spec.images import Images
+from isobatch.pipeline.decide.ranges import holds_to, with_range
+from isobatch.pipeline.decide.recommend import recommend
+from isobatch.pipeline.decide.repaired_variants import native_name, with_repairs
+from isobatch.pipeline.prepare.pace import cost
+from isobatch.pipeline.prepare.state import Stages
+from isobatch.pipeline.race.opening import delivery_of, opening
+from isobatch.pipeline.records.study import (
+    FilledWith,
+    Policy,
+    Race,
+    Range,
+    RangeFailure,
+    RangeTies,
+    VariantResult,
+)
+from isobatch.pipeline.records.wording import sizes
+from isobatch.pipeline.workers.pool import WorkerError
+
+CERTIFY_S, QUICK_CERTIFY_S = 120.0, 30.0
+"""Seconds that verifying may take, of all that is chosen in turn."""
+
+_LEAST_S = 5.0  # for a choice made late
+_VERIFY = "isobatch.pipeline.certify.in_worker:verify_range"
+_CLAIMS: dict[str, Any] = {"batch-invariant": "same-bytes", "top1-stable": "same-top1"}
+OUT_OF_TIME = "the time for it was over"
+
+
+def certify(
+    stages: Stages,
+    variants: list[VariantResult],
+    policy: Policy,
+    race: Race | None,
+    labelled: Images | None,
+) -> list[VariantResult]:
+    """The variants, each that was chosen on the way with the range over which it was verified.
+
+    ``labelled``: images that fill the batches where the input set has too few. What claims nothing, or has no times to
+    be recommended at an N, is not verified.
+    """
+    asked = stages.config.certify
+    left_s = QUICK_CERTIFY_S if stages.config.quick else CERTIFY_S
+    while asked:
+        decided = recommend(variants, policy, race)
+        chosen = next((one for one in with_repairs(variants) if one.name == decided.chosen), None)
+        if chosen is None or chosen.range is not None or chosen.cost is None or chosen.verdict not in _CLAIMS:
+            break
+        found = _verified(stages, variants, chosen, decided.batch_size or 1, labelled, max(_LEAST_S, left_s))
+        variants, left_s = with_range(variants, chosen.name, found), left_s - found.seconds
+    return variants
+
+
+@dataclass
+class _Heard:
+    """What a worker has said so far; kept where it crashes later."""
+
+    filled_with: FilledWith = field(default_factory=lambda: FilledWith(own=0))
+    run: dict[int, int] = field(default_factory=dict)  # comparisons by N
+    failures: list[RangeFailure] = field(default_factory=list)
+    ties: RangeTies | None = None
+
+    def hear(self, event: dict[str, Any], by_bytes: bool) -> None:
+        """Take one event of ``verify_range``. ``by_bytes``: the claim is that of bytes, else of top-1."""
+        if "filled_with" in event:
+            self.filled_with = FilledWith(**event["filled_with"])
+            return
+        n, kind = event["n"], event["kind"]
+        if kind == "ties":
+            before = self.ties.elements if self.ties else 0
+            self.ties = RangeTies(layers=event["layers"], elements=before + event["elements"], to=n)
+        else:
+            self.run[n] = self.run.get(n, 0) + 1
+        flipped = event.get("flipped", 0)
+        if event["differing"] if by_bytes else flipped:
+            self.failures.append(RangeFailure(batch_size=n, kind=kind, differing=event["differing"], flipped=flipped))
+
+
+def _verified(
+    stages: Stages,
+    variants: Sequence[VariantResult],
+    chosen: VariantResult,
+    batch_size: int,
+    labelled: Images | None,
+    seconds: float,
+) -> Range:
+    """The range of the choice. A worker that ends early ends the range there, with the reason."""
+    spec, asked = find_variant(native_name(chosen.name)), stages.config.certify
+    environment, payload = opening(stages, variants, chosen)
+    claim = _CLAIMS[str(chosen.verdict)]
+    payload |= {
+        "sizes": list(asked),
+        "labelled": [labelled.to_json()] if labelled else [],
+        "seed": stages.config.seed % 2**32,
+        "seconds": seconds,
+        "ties": claim == "same-bytes",
+    }
+    heard, size = _Heard(), payload["images"]["shape"][2]
+    price = cost(spec, 1, size)
+    stages.progress.plan(min(seconds, price * (max(asked) + 2 * sum(asked))))
+    label = f"verifying {chosen.name} at {sizes((1, *asked))}, at most {seconds:.0f} s"
+    stages.progress.step(label, 0.0)
+
+    def on_event(event: dict[str, Any]) -> None:
+        heard.hear(event, claim == "same-bytes")
+        if "n" in event:
+            stages.progress.step(f"{label}: {event['kind']}, N = {event['n']}", price * event["n"])
+
+    stopped = None
+    with stages.stage("range"):
+        before = stages.seconds.get("range", 0.0)
+        try:
+            answer = stages.workers.call(environment, _VERIFY, payload, on_event)
+            stopped = None if answer["in_time"] else OUT_OF_TIME
+        except WorkerError as error:
+            stopped = error.reason
+    delivery = delivery_of(variants, chosen.name)
+    threads = (delivery.serving if delivery else {}).get("threads", payload["settings"]["threads"])
+    failed_at = sorted({one.batch_size for one in heard.failures})
+    run = [n for n, count in heard.run.items() if count == 2]
+    return Range(
+        claim=claim,
+        sizes=list(asked),
+        to=holds_to(asked, run, failed_at),
+        batch_size=batch_size,
+        threads=threads,
+        image_size=list(payload["images"]["shape"][2:]),
+        inputs=payload["images"]["name"],
+        filled_with=heard.filled_with,
+        n_comparisons=sum(heard.run.values()),
+        failed_at=failed_at,
+        failures=heard.failures,
+        ties=heard.ties,
+        stopped=stopped,
+        seconds=stages.seconds["range"] - before,
+    )

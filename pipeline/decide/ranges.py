@@ -1,0 +1,108 @@
+"""Over which N the choice was verified: what stands in the way of a policy by it, and what may be said."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from isobatch.pipeline.records.study import Policy, Range, RangeFailure, VariantResult
+from isobatch.pipeline.records.wording import counted, listed, sizes
+
+_KINDS = {"batch": "a batch of images", "copies": "copies of one image", "ties": "rounding ties"}
+_CLAIMS = {"same-bytes": "Same bytes", "same-top1": "Same top-1"}
+
+
+def holds_to(asked: Sequence[int], run: Sequence[int], failed: Sequence[int]) -> int:
+    """The largest N asked up to which every N asked was run and none failed; 1 where there is none."""
+    largest = 1
+    for n in sorted(asked):
+        if n not in run or n in failed:
+            break
+        largest = n
+    return largest
+
+
+def range_obstacles(found: Range | None, policy: Policy) -> list[str]:
+    """A failure inside what is shipped, at an N up to the recommended one, where the policy asks for what failed."""
+    if found is None or policy.stability == "none":
+        return []
+    within = [one for one in found.failures if one.batch_size <= found.batch_size]
+    if policy.stability == "top1-stable":
+        within = [one for one in within if one.flipped]
+    if not within:
+        return []
+    return [
+        f"verified at every N it fails inside what is shipped (up to N = {found.batch_size}, {_setting(found)}): "
+        f"{_failures(within)}"
+    ]
+
+
+def range_words(found: Range) -> str:
+    """The range in a sentence: ``Same bytes at every N from 1 to 32, 2 threads, 224 x 224.``; then where it ends."""
+    if found.to == 1:
+        return f"Verified at no N beyond 1, {_setting(found)}{_end(found)}."
+    verified = [n for n in found.sizes if 1 < n <= found.to]
+    every = verified == list(range(2, found.to + 1))
+    at = f"every N from 1 to {found.to}" if every else sizes([1, *verified])
+    return f"{_CLAIMS[found.claim]} at {at}, {_setting(found)}{_end(found)}."
+
+
+def range_details(found: Range) -> str:
+    """What the range rests on, in a sentence or two: images, comparisons, ties."""
+    with_ = found.filled_with
+    parts = [f"{counted(with_.own, 'image')} of {found.inputs}"]
+    if with_.labelled:
+        parts.append(counted(with_.labelled, "labelled image"))
+    if with_.drawn:
+        parts.append(f"{with_.drawn} drawn at random, as there were too few to fill the largest batch")
+    made = counted(found.n_comparisons, "comparison")
+    text = (
+        f"{made} with the images alone, at each N of a batch of distinct images and of copies of one; {listed(parts)}."
+    )
+    if found.ties is not None and found.ties.to > 1:
+        text += (
+            f" {counted(found.ties.layers, 'integer layer')} placed on rounding ties up to N = {found.ties.to}: "
+            f"{counted(found.ties.elements, 'element')} compared."
+        )
+    elif found.ties is not None:
+        text += " Rounding ties of its integer layers were not reached in time."
+    return text
+
+
+def range_warnings(found: Range | None) -> list[str]:
+    """What a user must know at once where the range is shorter than asked."""
+    if found is None or found.to == max(found.sizes):
+        return []
+    text = range_words(found)
+    return [f"{text} The shipped loader splits larger calls." if found.to >= found.batch_size else text]
+
+
+def with_range(variants: Sequence[VariantResult], name: str, found: Range) -> list[VariantResult]:
+    """The variants, that of this name with its range; of a repaired self, such as ``fp32+surgical``, its repair."""
+    native, _, rung = name.partition("+")
+    result = []
+    for one in variants:
+        if one.name == native and not rung:
+            one = one.model_copy(update={"range": found})
+        elif one.name == native:
+            repairs = [r.model_copy(update={"range": found}) if r.name == rung else r for r in one.repairs or ()]
+            one = one.model_copy(update={"repairs": repairs})
+        result.append(one)
+    return result
+
+
+def _setting(found: Range) -> str:
+    return f"{counted(found.threads, 'thread')}, {' x '.join(map(str, found.image_size))}"
+
+
+def _end(found: Range) -> str:
+    """Why it goes no further; empty where it reached all that was asked."""
+    if found.failed_at:
+        return f"; not beyond: {_failures([one for one in found.failures if one.batch_size == min(found.failed_at)])}"
+    return f"; not beyond: {found.stopped}" if found.stopped else ""
+
+
+def _failures(failures: Sequence[RangeFailure]) -> str:
+    by_kind: dict[str, list[int]] = {}
+    for one in failures:
+        by_kind.setdefault(one.kind, []).append(one.batch_size)
+    return "; ".join(f"{_KINDS[kind]} at {sizes(found)}" for kind, found in by_kind.items())

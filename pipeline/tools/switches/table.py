@@ -1,0 +1,65 @@
+"""The switches that people turn for equal answers: what each asks for, and what must be read back of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+TORCH, ORT = "torch", "onnxruntime"
+
+
+@dataclass(frozen=True)
+class Switch:
+    """One switch of some runtimes. ``environment``: variables, which act only before libraries load.
+
+    ``options``: what the runtime's ``switches:turned`` is given. ``reads``: the key of its read-back that must then be
+    ``expected``; "" where the library tells nobody. ``one_thread``: it runs on one thread, whatever was asked.
+    """
+
+    name: str
+    runtimes: tuple[str, ...]
+    reads: str = ""
+    expected: str = ""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+    one_thread: bool = False
+
+
+def _variable(name: str, value: str, reads: str = "") -> Switch:
+    return Switch(f"{name}={value}", (TORCH,), reads, value if reads else "", {name: value})
+
+
+def _torch(name: str, reads: str, expected: str, **options: Any) -> Switch:
+    return Switch(name, (TORCH,), reads, expected, options=options)
+
+
+def _ort(name: str, reads: str, expected: str, **options: Any) -> Switch:
+    return Switch(name, (ORT,), reads, expected, options=options)
+
+
+SWITCHES = (
+    _variable("MKL_CBWR", "AUTO,STRICT", "MKL_CBWR"),
+    _variable("MKL_CBWR", "COMPATIBLE", "MKL_CBWR"),
+    _variable("MKL_CBWR", "AVX2", "MKL_CBWR"),
+    _torch("torch.use_deterministic_algorithms(True)", "deterministic algorithms", "on", deterministic_algorithms=True),
+    _torch("torch.backends.mkldnn.deterministic = True", "oneDNN deterministic", "on", mkldnn_deterministic=True),
+    _torch("torch.backends.mkldnn.enabled = False", "oneDNN", "off", mkldnn=False),
+    _variable("ONEDNN_DEFAULT_FPMATH_MODE", "STRICT"),
+    _variable("ONEDNN_DEFAULT_FPMATH_MODE", "BF16"),
+    _torch('torch.set_float32_matmul_precision("high")', "float32 matmul precision", "high", matmul_precision="high"),
+    _torch(
+        'torch.set_float32_matmul_precision("medium")', "float32 matmul precision", "medium", matmul_precision="medium"
+    ),
+    _ort("use_deterministic_compute = True", "deterministic compute", "on", deterministic=True),
+    _ort("graph optimisation: none", "graph optimisation", "ORT_DISABLE_ALL", level="ORT_DISABLE_ALL"),
+    _ort("graph optimisation: basic", "graph optimisation", "ORT_ENABLE_BASIC", level="ORT_ENABLE_BASIC"),
+    _ort("graph optimisation: extended", "graph optimisation", "ORT_ENABLE_EXTENDED", level="ORT_ENABLE_EXTENDED"),
+    _ort("session.intra_op.allow_spinning = 0", "spinning", "off", spinning=False),
+    Switch("one thread", (TORCH, ORT, "openvino"), "threads", "1", one_thread=True),
+)
+
+
+def switches_of(runtime: str) -> list[Switch]:
+    """Those that this runtime has."""
+    return [one for one in SWITCHES if runtime in one.runtimes]

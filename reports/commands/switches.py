@@ -1,0 +1,57 @@
+"""``switches``: documented determinism switches: asked, read back, does the property hold, what it costs."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from isobatch.pipeline.config.config import read_config
+from isobatch.pipeline.config.flags import add_scope, study_parser
+from isobatch.pipeline.records.errors import UsageError
+from isobatch.reports.commands import Command
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The variants, and the study's own flags for weights, inputs and conditions."""
+    parser.add_argument(
+        "--variant", default="fp32,ort-fp32", metavar="V", help="one or a list, as in --list-variants (%(default)s)"
+    )
+    add_scope(parser)
+    parser.set_defaults(batch_sizes="2,3,4,8")
+    parser.add_argument("--timeout", default="600", metavar="S", help="end a worker that is silent for S seconds")
+    parser.add_argument("--offline", action="store_true", help="never download, not even a named choice")
+    parser.add_argument("--quiet", action="store_true", help="no progress")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Turn every switch, print a table a variant. DONE, or PARTIAL where something could not be run."""
+    from isobatch.pipeline.tools.switches.measure import measure_switches
+    from isobatch.reports.pages.switches import blocks
+    from isobatch.reports.screen.progress import Progress
+    from isobatch.reports.screen.rich_blocks import drawn
+    from isobatch.reports.screen.terminal import console_for
+
+    settings = vars(study_parser().parse_args([])) | vars(arguments) | {"variants": arguments.variant}
+    config = read_config(argparse.Namespace(**settings))
+    if not config.batch_sizes:
+        raise UsageError(
+            "bad-number", "--batch-sizes names only 1, the image alone: give one to compare it with, as 2,8"
+        )
+    with Progress(quiet=config.quiet, stream=sys.stderr) as progress:
+        report = measure_switches(config, progress)
+    if arguments.json:
+        print(report.model_dump_json(indent=1))
+    else:
+        console = console_for(sys.stdout)
+        for block in blocks(report):
+            console.print(drawn(block))
+    return report.exit_code()
+
+
+COMMAND = Command(
+    name="switches",
+    usage="[--variant V]",
+    summary="documented determinism switches: asked, read back, does the property hold, what it costs",
+    add_arguments=add_arguments,
+    run=run,
+)

@@ -1,0 +1,87 @@
+"""What ``run.py switches`` found, in blocks: a table a variant, and for what it holds."""
+
+from __future__ import annotations
+
+from isobatch.pipeline.records.study import Interval
+from isobatch.pipeline.tools.switches.records import SwitchesReport, SwitchResult, VariantSwitches
+from isobatch.reports import numbers
+from isobatch.reports.blocks import Block, Column, Paragraph, Table, line
+
+
+def blocks(report: SwitchesReport) -> list[Block]:
+    """A table for each variant, then how to read it and its scope."""
+    found: list[Block] = []
+    for one in report.variants:
+        if one.status != "measured":
+            found.append(Paragraph(line(f"{one.variant} {one.status}: {one.reason}.")))
+            continue
+        found.append(_table(one))
+        found += [Paragraph(line(f"{r.switch} failed: {r.reason}.")) for r in one.results if r.status == "failed"]
+    return [*found, Paragraph(line(_HOW)), Paragraph(line(_scope(report)))]
+
+
+_HOW = (
+    "Same bytes: every image has, byte for byte, the output it has alone, in every batch, rotated, beside an outlier, "
+    "and in a second process. Bits move: single images have other bytes than as shipped, so the switch acts; one that "
+    "cannot be read back and moves no bit was not seen to act. Time: of a call over that of a call as shipped, made in "
+    "turn with the other process stopped; median, 95 % limits, n rounds."
+)
+
+
+def _table(one: VariantSwitches) -> Table:
+    sizes = sorted({int(n) for result in one.results for n in result.ratio})
+    columns = (
+        Column("Switch", "name"),
+        Column("Read back"),
+        Column("Same bytes"),
+        Column("Bits move"),
+        *(Column(f"Time, N = {n}", "number") for n in sizes),
+    )
+    size = " x ".join(map(str, one.image_size))
+    caption = f"{one.variant} ({one.runtime}): {numbers.number_of(one.n_images, 'image')} of {one.inputs}, {size}."
+    return Table(caption, columns, tuple(_row(result, sizes) for result in one.results))
+
+
+def _row(result: SwitchResult, sizes: list[int]) -> tuple[str | None, ...]:
+    if result.status == "failed":
+        return (result.switch, None, "failed", None, *(None for _ in sizes))
+    ratios = (_ratio(result.ratio.get(str(n))) for n in sizes)
+    moves = None if result.moves_bits is None else "yes" if result.moves_bits else "no"
+    return (result.switch, _read(result), _holds(result), moves, *ratios)
+
+
+def _read(result: SwitchResult) -> str | None:
+    if result.asked == "nothing":
+        return None
+    if result.set is None:
+        return "cannot be read back" if result.moves_bits else "cannot be read back, no effect seen"
+    return f"{result.read_back}" if result.set else f"could not be set; {result.read_back}"
+
+
+def _holds(result: SwitchResult) -> str:
+    if result.holds:
+        return "yes"
+    if not result.repeatable:
+        return "no: not repeatable"
+    flips = f", {numbers.number_of(result.top1_flips, 'top-1 flip')}" if result.top1_flips else ""
+    return f"no: N = {numbers.batch_sizes(result.differing_at)}{flips}"
+
+
+def _ratio(found: Interval | None) -> str | None:
+    if found is None:
+        return None
+    limits = "" if found.low95 is None else f" ({found.low95:.2f} to {found.high95:.2f}, n = {found.n})"
+    return f"{found.median:.2f}{limits}"
+
+
+def _scope(report: SwitchesReport) -> str:
+    versions = ", ".join(
+        f"{name} {report.environment.packages[name]}"
+        for name in ("torch", "onnxruntime")
+        if name in report.environment.packages
+    )
+    return (
+        f"{report.model} with {report.weights} weights; N = {numbers.batch_sizes(report.batch_sizes)}; "
+        f"{numbers.number_of(report.threads, 'thread')}; {report.environment.cpu}; {versions}. Evidence for this "
+        "scope, not a proof beyond it."
+    )
