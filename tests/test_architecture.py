@@ -21,10 +21,9 @@ FLOORS = {  # from the upper floor to the lowest; a module imports from its own 
     "pipeline": [
         "testing",
         "api",
-        "tools",
-        "user",
         "study",
         "tools",
+        "user",
         "certify",
         "race",
         "repair",
