@@ -59,7 +59,7 @@ def whole(home: Path) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def faulty(home: Path) -> tuple[Ended, dict[str, Any]]:
     """One study of all faulty variants and the healthy one, over pictures some of which have hostile names."""
-    bad = home / "pictures" / "3" / HOSTILE_FOLDER
+    bad = home / "pictures" / "2" / HOSTILE_FOLDER
     bad.mkdir()
     (bad / HOSTILE_FILE).write_bytes(b"junk")
     names = " ".join(["unavailable", *FAILED, *JUDGED])
