@@ -3,6 +3,8 @@
 import json
 import os
 import shutil
+import subprocess
+import sys
 import time
 from pathlib import Path
 from signal import SIGINT, SIGKILL, SIGTERM
@@ -11,7 +13,21 @@ from typing import Any
 import pytest
 
 from isobatch.pipeline.machine.environment import available_cores
-from tests.faulty.studies import GRID, STUDY, Ended, Started, by_name, make_home, marks, report, served, start, study
+from tests.faulty.studies import (
+    GRID,
+    ROOT,
+    STUDY,
+    Ended,
+    Started,
+    by_name,
+    interruptible,
+    make_home,
+    marks,
+    report,
+    served,
+    start,
+    study,
+)
 from tests.waiting import ENDS_S, until
 
 HOSTILE_FOLDER, HOSTILE_FILE = "<script>alert(1)<", "script>\x1b[31m\n.png"  # joined by "/" they are a whole script
@@ -195,10 +211,11 @@ def test_a_full_disk_ends_clearly_and_the_same_command_goes_on(home: Path, whole
 
 
 def test_workers_at_a_time_are_no_part_of_what_is_found(home: Path) -> None:
-    """Sets of other sizes are not timed, so their jobs run side by side."""
+    """With fewer than the most threads nothing is timed, so the jobs of two variants run side by side there."""
     found = {}
     for workers in ("1", "2"):
-        argv = ("--image-size", "64,32,48", "--workers", workers, "--out", f"workers-{workers}")
+        grid = ("--image-size", "64,32", "--threads", "1,2")
+        argv = (*grid, "--workers", workers, "--out", f"workers-{workers}")
         assert study(home, "healthy ort-fp32", *argv).code == 0
         found[workers] = report(home / f"workers-{workers}")
     assert marks(found["1"]) == marks(found["2"])
@@ -265,6 +282,25 @@ def test_a_stopped_study_ends_at_once_and_keeps_what_it_has(home: Path) -> None:
         assert not (home / f"stopped-{number}" / "report.json").exists()
     ended = study(home, "healthy", "--out", "stopped-0", "--fresh")
     assert ended.code == 0
+
+
+def test_ctrl_c_during_an_import_ends_in_130_too(tmp_path: Path) -> None:
+    """The import of every dataclass runs a text, and a Python with an interrupted text ends by the signal itself."""
+    (tmp_path / "early.py").write_text(
+        "import sys\n"
+        "from isobatch import program\n"
+        "program._dispatch = lambda argv: exec('import signal; signal.raise_signal(signal.SIGINT)')\n"
+        "sys.exit(program.main([]))\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-m", "early"],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join((str(tmp_path), str(ROOT)))},
+        capture_output=True,
+        text=True,
+        preexec_fn=interruptible,
+        check=False,
+    )
+    assert (ended.returncode, ended.stderr) == (130, "interrupted: the same command starts anew\n")
 
 
 def begun(home: Path, out: str, **env: str) -> tuple[Started, tuple[str, ...]]:
