@@ -8,9 +8,13 @@ Four names for your own code; importing this loads no runtime until one of them 
 * ``load(run)``: a finished study.
 """
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+PROGRAM = "python run.py" if Path(__file__).resolve().parent.with_name("run.py").is_file() else "isobatch"
+"""What a user types to start this: in a checkout its ``run.py``, else the installed command."""
+
 __all__ = ["assert_batch_invariant", "compare", "load", "make_batch_invariant"]
 
 if TYPE_CHECKING:

@@ -10,6 +10,7 @@ import traceback
 from types import FrameType
 from typing import NoReturn
 
+from isobatch import PROGRAM
 from isobatch.pipeline.records.errors import EngineError, Exit, StoreError, UsageError, WorkerError, no_room
 from isobatch.reports.escape import clean
 
@@ -62,7 +63,7 @@ def main(argv: list[str]) -> int:
     except StoreError as error:
         return _fail(Exit.TOOL, f"error [storage]: {error}", debug)
     except WorkerError as error:
-        text = f"{error}: install the versions of requirements.txt (make run); run.py doctor shows what loads here"
+        text = f"{error}: install the versions of requirements.txt (make run); {PROGRAM} doctor shows what loads here"
         return _fail(Exit.TOOL, f"error [libraries]: {text}", debug)
     except Exception as error:
         if isinstance(error, OSError) and (where := no_room(error)):

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from isobatch import PROGRAM
 from isobatch.reports.blocks import Absent, Block, Callout, Details, Figure, line
 
-REMEDY = "The records are whole: python run.py render RUN writes the reports again; please report this."
+REMEDY = f"The records are whole: {PROGRAM} render RUN writes the reports again; please report this."
 
 
 def told(error: BaseException) -> str:

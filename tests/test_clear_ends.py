@@ -121,7 +121,7 @@ def test_a_temporary_folder_without_room_is_a_matter_of_storage(
     def full(*_: Any, **__: Any) -> Any:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/tmp/isobatch-x")
 
-    monkeypatch.setattr(tempfile, "TemporaryDirectory", full)
+    monkeypatch.setattr(tempfile, "mkdtemp", full)
     monkeypatch.chdir(home)
     code = run.main(["--variants", "fp32", *SMALL])
     said = capsys.readouterr().err.splitlines()[-1]

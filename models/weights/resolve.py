@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
+from isobatch import PROGRAM
 from isobatch.models.shared.regular_files import write_whole
 from isobatch.models.spec.artifact_cache import file_sha256
 from isobatch.models.spec.images import IMAGENET, View
@@ -132,7 +133,7 @@ def _automatic(model: str, say: Callable[[str], None]) -> Found:
             return _imagenet(name, model, True, say)
     found = _digits(model) if model == _DIGITS_MODEL else _random(model, say)
     which = "" if model == _DIGITS_MODEL else f" --model {model}"
-    fetch = f"ImageNet weights: python run.py{which} --weights {known[0]}" if known else ""
+    fetch = f"ImageNet weights: {PROGRAM}{which} --weights {known[0]}" if known else ""
     return Found(found.source, found.state, f"{found.note}; {fetch}" if fetch else found.note)
 
 

@@ -15,7 +15,7 @@ from isobatch.models.spec.images import Size
 from isobatch.models.spec.outcome import KINDS
 from isobatch.models.spec.words import CudaOptions
 from isobatch.pipeline.config.grid import AXES, CUDA_AXES, MEMORY_FORMATS, OWN_SIZE, Axes, only_wished, read_grid, words
-from isobatch.pipeline.config.numbers import LARGEST_SEED, numbers, real_number, seconds, whole
+from isobatch.pipeline.config.numbers import LARGEST_SEED, SMALLEST, numbers, real_number, seconds, whole
 from isobatch.pipeline.config.policy_flags import PolicyFlags as PolicyFlags  # part of the configuration
 from isobatch.pipeline.config.policy_flags import read_policy
 from isobatch.pipeline.config.preprocessing import Preprocessing, read_preprocessing, read_size
@@ -243,6 +243,6 @@ def _address(arguments: argparse.Namespace) -> str | None:
 def _sides(text: str) -> tuple[Size | None, tuple[Size, ...]]:
     """The image size of the study, None for that of the weights, and the other ones, each once."""
     first, *others = (part.strip() for part in text.split(","))
-    main = None if first == OWN_SIZE else read_size("--image-size", first, 32)
-    also = dict.fromkeys(read_size("--image-size", part, 32) for part in others)
+    main = None if first == OWN_SIZE else read_size("--image-size", first, SMALLEST)
+    also = dict.fromkeys(read_size("--image-size", part, SMALLEST) for part in others)
     return main, tuple(size for size in also if size != main)

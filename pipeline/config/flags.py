@@ -8,6 +8,7 @@ import re
 from typing import NoReturn
 
 import isobatch
+from isobatch import PROGRAM
 from isobatch.models.spec.outcome import KINDS
 from isobatch.pipeline.config.grid import MEMORY_FORMATS
 from isobatch.pipeline.config.policy_flags import add_policy
@@ -28,13 +29,13 @@ class Parser(argparse.ArgumentParser):
         unknown = re.match(r"unrecognized arguments: (--[a-z-]+)", message)
         near = difflib.get_close_matches(unknown[1], self._option_string_actions, n=1) if unknown else []
         hint = f": did you mean {near[0]}?" if near else "."
-        raise UsageError("usage", f"{message}{hint} See python run.py --help")
+        raise UsageError("usage", f"{message}{hint} See {PROGRAM} --help")
 
 
 def study_parser(commands: str = "") -> argparse.ArgumentParser:
     """The parser of the study's own flags; ``commands`` says in its help what else run.py can do."""
     parser = Parser(
-        prog="run.py",
+        prog=PROGRAM.removeprefix("python "),
         description="Isobatch: does the answer depend on the batch, for which precision, and what should be deployed?",
         epilog=f"{commands}exit codes:\n  0 policy met, 1 not met, 2 usage, 3 in part, 4 tool failed, 130 interrupted",
         formatter_class=argparse.RawDescriptionHelpFormatter,

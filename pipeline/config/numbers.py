@@ -5,6 +5,8 @@ from __future__ import annotations
 from isobatch.pipeline.records.errors import UsageError
 
 _LARGEST = 65536
+SMALLEST = 32
+"""Pixels of the smallest side that ``--image-size`` takes."""
 
 
 LARGEST_SEED = 2**63 - 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
+from isobatch import PROGRAM
 from isobatch.pipeline.records.study import Recommendation
 
 FOLDER = "deployed"
@@ -20,8 +21,8 @@ def deployment(name: str, device: str = "cpu") -> str:
     if device != "cpu":
         lines = _ON_DEVICE if rung else _ON_DEVICE[:1]
         return "\n".join(lines).format(device=device, type=_TYPES[variant]) + "\n"
-    ship = f"python run.py deploy {_RUN} {shlex.join(['--variant', name, '--out', FOLDER])}"
-    return f"{ship}\npython run.py verify {FOLDER}\n"
+    ship = f"{PROGRAM} deploy {_RUN} {shlex.join(['--variant', name, '--out', FOLDER])}"
+    return f"{ship}\n{PROGRAM} verify {FOLDER}\n"
 
 
 def from_run(decided: Recommendation, folder: Path) -> Recommendation:

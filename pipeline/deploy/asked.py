@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from isobatch import PROGRAM
 from isobatch.pipeline.decide.repaired_variants import with_repairs
 from isobatch.pipeline.records.errors import UsageError
 from isobatch.pipeline.records.study import Delivery, Repair, Study, VariantResult
@@ -47,7 +48,7 @@ def asked_for(study: Study, run: Path, variant: str | None, timeout_s: float) ->
     repair = next((one for one in native.repairs or () if one.name == rung), None) if rung else None
     if rung and (repair is None or repair.delivery is None or "recheck" in repair.delivery.change):
         text = f"how {name} was made is not in {run}: its repair keeps top-1 only, or an earlier version measured it"
-        raise UsageError("not-deployable", f"{text}. python run.py repair --variant {native_name} writes one")
+        raise UsageError("not-deployable", f"{text}. {PROGRAM} repair --variant {native_name} writes one")
     return Asked(study, run, name, native, every[name], repair, timeout_s)
 
 

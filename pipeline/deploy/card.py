@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from isobatch import PROGRAM
 from isobatch.pipeline.deploy.record import RECORD_FILE, SETTINGS_FILE, Preprocessing, VerificationRecord
 from isobatch.pipeline.records.wording import counted, listed, sizes
 
@@ -73,7 +74,7 @@ def model_card(record: VerificationRecord, facts: Sequence[str]) -> str:
         *(f"* {_plain(fact)}" for fact in facts),
         "",
         "```sh",
-        f"python run.py verify .        # with Isobatch: runs {RECORD_FILE} again on this machine",
+        f"{PROGRAM} verify .        # with Isobatch: runs {RECORD_FILE} again on this machine",
         "```",
         "",
         "## Files",

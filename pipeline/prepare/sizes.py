@@ -9,6 +9,7 @@ from dataclasses import replace
 from isobatch.models.spec.artifact_cache import key_of
 from isobatch.models.spec.outcome import Outcome
 from isobatch.models.spec.words import Network
+from isobatch.pipeline.config.numbers import SMALLEST
 from isobatch.pipeline.inputs import PreparedSet
 from isobatch.pipeline.machine.environment import toolchain
 from isobatch.pipeline.prepare.state import Stages
@@ -47,9 +48,11 @@ def _named(one: PreparedSet) -> str:
 def _remedy(network: Network, one: PreparedSet) -> str:
     if one.evaluation.fields:
         return "Give --inputs FILE.npz or FILE.npy with what it takes"
-    if network.onnx_path and network.size[0] != network.size[1]:
-        return f"Give images of {network.size[0]} x {network.size[1]} as --inputs FILE.npy"
-    return f"Give --image-size {network.size[0]}, or images of a size that it takes"
+    height, width = network.size
+    if min(height, width) < SMALLEST:
+        return f"Give images of {height} x {width} as --inputs FILE.npy"
+    shown = str(height) if height == width else f"{height}x{width}"
+    return f"Give --image-size {shown}, or images of a size that it takes"
 
 
 def _refused(stages: Stages, network: Network, sets: tuple[PreparedSet, ...]) -> dict[str, str | None]:

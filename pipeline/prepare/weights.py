@@ -51,7 +51,7 @@ def prepare_weights(stages: Stages) -> dict[str, Any]:
         num_classes=found["num_classes"] or 0,
         onnx_path=found.get("onnx_path"),
         onnx_sha256=found.get("onnx_sha256"),
-        size=sides(size),
+        size=sides(found.get("fixed_size") or size),
     )
     stages.progress.line(
         f"weights: {found['source']}: {found['note']}" if found["note"] else f"weights: {found['source']}"

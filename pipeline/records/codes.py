@@ -9,6 +9,7 @@ import difflib
 from dataclasses import dataclass
 from typing import Literal
 
+from isobatch import PROGRAM
 from isobatch.pipeline.records.errors import UsageError
 
 
@@ -34,7 +35,7 @@ CODES: dict[str, Explained] = {
     "usage": _error(
         "The command line could not be read.",
         "A flag is unknown, has no value, or has a value outside its choices.",
-        "Compare with python run.py --help, or python run.py COMMAND --help.",
+        f"Compare with {PROGRAM} --help, or {PROGRAM} COMMAND --help.",
     ),
     "unknown-command": _error(
         "The first word is no command.",
@@ -44,7 +45,7 @@ CODES: dict[str, Explained] = {
     "unknown-variant": _error(
         "A name in --variants is no variant.",
         "It is misspelt, or belongs to another version of the program.",
-        "See python run.py --list-variants.",
+        f"See {PROGRAM} --list-variants.",
     ),
     "unfinished-report": _error(
         "The report was written before its study ended.",
@@ -79,12 +80,12 @@ CODES: dict[str, Explained] = {
     "nothing-chosen": _error(
         "There is nothing to ship: the run recommends no variant.",
         "No variant met its policy, or it was not decided.",
-        "Name one with --variant, or decide anew with python run.py recommend RUN and other demands.",
+        f"Name one with --variant, or decide anew with {PROGRAM} recommend RUN and other demands.",
     ),
     "not-deployable": _error(
         "This variant cannot be shipped as files.",
         "It ran on another device, or how it was repaired is not in the run.",
-        "Ship another variant, or write a repaired one with python run.py repair.",
+        f"Ship another variant, or write a repaired one with {PROGRAM} repair.",
     ),
     "artifact-gone": _error(
         "The very artifact that was measured is no longer to be had.",
@@ -94,7 +95,7 @@ CODES: dict[str, Explained] = {
     "unknown-code": _error(
         "There is no such code to explain.",
         "It is misspelt, or belongs to another version of the program.",
-        "See python run.py help for all codes.",
+        f"See {PROGRAM} help for all codes.",
     ),
     "bad-number": _error(
         "A number is missing, malformed or outside its range.",
@@ -104,7 +105,7 @@ CODES: dict[str, Explained] = {
     "settings": _error(
         "The configuration file cannot be used.",
         "It is absent, unreadable, too large, not TOML, or a value in it is of the wrong kind.",
-        "Correct it; python run.py --show-config prints what each setting is and where it comes from.",
+        f"Correct it; {PROGRAM} --show-config prints what each setting is and where it comes from.",
     ),
     "unknown-setting": _error(
         "A key of the configuration file, or an ISOBATCH_ variable, is no setting.",
@@ -139,7 +140,7 @@ CODES: dict[str, Explained] = {
     "inputs": _error(
         "The images of the original question could not be drawn.",
         "The worker that draws them with torch's generator failed.",
-        "Run python run.py doctor; the images of --inputs digits need no drawing.",
+        f"Run {PROGRAM} doctor; the images of --inputs digits need no drawing.",
     ),
     "unknown-inputs": _error(
         "--inputs is neither a keyword, nor a folder, nor a .npy file.",
@@ -259,7 +260,7 @@ CODES: dict[str, Explained] = {
     "no-device": _error(
         "The device asked for cannot be used here.",
         "There is no GPU or no driver for it, or torch is built without support for it; the message says which.",
-        "Use a machine with an NVIDIA GPU and torch's CUDA build, or --device cpu. See python run.py doctor.",
+        f"Use a machine with an NVIDIA GPU and torch's CUDA build, or --device cpu. See {PROGRAM} doctor.",
     ),
     "unknown-fault": _error(
         "The self-test has no such planted fault.",
@@ -279,7 +280,7 @@ CODES: dict[str, Explained] = {
     "missing-package": _error(
         "A Python package that the program needs is not installed.",
         "The program was started with another Python than that of its environment, or the environment is incomplete.",
-        "make run creates the environment; then use .venv/bin/python run.py.",
+        f"make run creates the environment; then use .venv/bin/{PROGRAM}.",
     ),
     "libraries": _error(
         "No worker process can start.",
@@ -300,7 +301,7 @@ CODES: dict[str, Explained] = {
     "ray-cluster": _error(
         "The Ray cluster cannot be used.",
         "Nothing answers at --ray-address, the token or a version is another, or no machine of it is like this one.",
-        "Follow the message; the same study can be run on each machine and the runs compared: python run.py compare.",
+        f"Follow the message; the same study can be run on each machine and the runs compared: {PROGRAM} compare.",
     ),
     "engine": _error(
         "The machines that the study ran on are gone.",
@@ -320,12 +321,12 @@ CODES: dict[str, Explained] = {
     "lost-part": _warning(
         "A part of the study or of its report is missing.",
         "The program failed while it decided, wrote or drew that part; all other parts are as they should be.",
-        "python run.py render RUN draws the reports again; with --debug a study prints what went wrong: report that.",
+        f"{PROGRAM} render RUN draws the reports again; with --debug a study prints what went wrong: report that.",
     ),
     "other-machine": _warning(
         "A machine of the cluster took no part in the study.",
         "Its processor, caps or library versions are other than here: its evidence would be of another condition.",
-        "Run the study there too, and python run.py compare the two runs: the difference is a result of its own.",
+        f"Run the study there too, and {PROGRAM} compare the two runs: the difference is a result of its own.",
     ),
     "mixing-unknown": _warning(
         "Whether the network itself mixes images is not known.",
@@ -406,6 +407,4 @@ def explain_code(code: str) -> Explained:
     if code in CODES:
         return CODES[code]
     near = difflib.get_close_matches(code, CODES, n=1, cutoff=0.0)
-    raise UsageError(
-        "unknown-code", f"unknown code {code!r}: did you mean {near[0]!r}? python run.py help lists them all"
-    )
+    raise UsageError("unknown-code", f"unknown code {code!r}: did you mean {near[0]!r}? {PROGRAM} help lists them all")

@@ -106,7 +106,7 @@ def mixes(runner: Network, rows: Rows, n: int) -> bool:
     batch = rows[:n].copy()
     plain = _copied(runner.leaves(batch))
     changed = [beside(batch, scaled(factor)) for factor in (OUTLIER_FACTOR, LARGER)]
-    changed.append(beside(batch, lambda last: batch[0]))
+    changed.append(np.concatenate([batch[:-1], batch[:1]]))
     changed.append(np.concatenate([batch[:1], batch[:0:-1]]))
     kept = [slice(0, n - 1)] * 3 + [slice(0, 1)]
     return any(

@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 
+from isobatch import PROGRAM
 from isobatch.models.spec.discover import discover
 from isobatch.pipeline.config.flags import Parser
 from isobatch.pipeline.records.errors import UsageError
@@ -34,7 +35,9 @@ class Command:
 
     def parser(self) -> argparse.ArgumentParser:
         """The parser of this command's own arguments."""
-        parser = Parser(prog=f"run.py {self.name}", description=self.summary, allow_abbrev=False)
+        parser = Parser(
+            prog=f"{PROGRAM.removeprefix('python ')} {self.name}", description=self.summary, allow_abbrev=False
+        )
         self.add_arguments(parser)
         parser.add_argument("--json", action="store_true", help="the result as JSON on stdout")
         parser.add_argument("--debug", action="store_true", help="tracebacks of errors")

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from isobatch import PROGRAM
 from isobatch.reports.commands import Command
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _info(root: Path, parts: tuple[Part, ...], used: bool) -> str:
     state = "in use by a running study" if used else "not in use"
-    return "\n".join([f"{root} ({state})", *_rows(parts), "python run.py cache clear removes it"])
+    return "\n".join([f"{root} ({state})", *_rows(parts), f"{PROGRAM} cache clear removes it"])
 
 
 def _rows(parts: tuple[Part, ...]) -> list[str]:

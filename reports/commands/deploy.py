@@ -6,6 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from isobatch import PROGRAM
 from isobatch.pipeline.config.numbers import real_number
 from isobatch.pipeline.records.errors import Exit, WorkerError
 from isobatch.reports.commands import Command
@@ -60,7 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
     for note in found.notes:
         print(clean(f"Note: {note}."))
     print(clean(f"python {shown}/infer.py PICTURE serves it; MODEL_CARD.md says the rest."))
-    print(clean(f"python run.py verify {shown} checks it, here or on another machine."))
+    print(clean(f"{PROGRAM} verify {shown} checks it, here or on another machine."))
     return Exit.DONE
 
 

@@ -6,6 +6,7 @@ import argparse
 import json
 from dataclasses import asdict
 
+from isobatch import PROGRAM
 from isobatch.pipeline.records.codes import CODES, Explained, explain_code
 from isobatch.pipeline.records.errors import MEANING, Exit
 from isobatch.reports.commands import Command
@@ -37,7 +38,7 @@ def _listing() -> str:
         lines.append(f"{kind}s:")
         lines += [f"  {code:<20} {found.means}" for code, found in CODES.items() if found.kind == kind]
     lines += ["exit codes:", *(f"  {code:<20d} {text}" for code, text in MEANING.items())]
-    return "\n".join([*lines, "python run.py help CODE says why it happens and what to do."])
+    return "\n".join([*lines, f"{PROGRAM} help CODE says why it happens and what to do."])
 
 
 def _all_as_json() -> str:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from isobatch import PROGRAM
 from isobatch.pipeline.config.config import read_config
 from isobatch.pipeline.config.flags import add_scope, study_parser
 from isobatch.pipeline.records.errors import Exit, UsageError
@@ -72,7 +73,7 @@ def run(arguments: argparse.Namespace) -> int:
             print(clean(text))
         shown = _short(folder)
         print(f"{shown}/infer.py serves it without this project.")
-        print(f"python run.py verify {shown} checks it again, here or on another machine.")
+        print(f"{PROGRAM} verify {shown} checks it again, here or on another machine.")
     return Exit.DONE
 
 

@@ -14,6 +14,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from isobatch import PROGRAM
+
 _SCRIPT = Path(__file__).with_name("draw_apart.py")
 _MOST_DEATHS = 2  # one after the other: then it is not started again
 _SILENT_S = 300.0
@@ -78,7 +80,7 @@ class Engine:
         self._deaths += 1
         self._said = (
             f"the drawing engine {end}; most often a limit of memory or address space is too low for it: raise the "
-            "limit (ulimit -v) and draw again with python run.py render RUN"
+            f"limit (ulimit -v) and draw again with {PROGRAM} render RUN"
         )
 
     def close(self) -> int | None:

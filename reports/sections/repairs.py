@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from isobatch import PROGRAM
 from isobatch.pipeline.decide.demands import MIXES
 from isobatch.pipeline.decide.repaired_variants import SWITCH
 from isobatch.pipeline.records.study import Interval, Repair, Study, VariantResult
@@ -78,7 +79,7 @@ def blocks(study: Study) -> list[Block]:
             "Bitwise: whether every output byte is that of the repaired variant's own singles. Latency and throughput: "
             "repaired over native, medians of alternating calls with 95 % limits; above 1 x a latency is worse and a "
             "throughput better. A study climbs the ladder until a repair costs next to nothing, within a time limit "
-            "for all variants together. Memory is measured by python run.py repair: in one worker the two share theirs."
+            f"for all variants together. Memory is measured by {PROGRAM} repair: in one worker the two share theirs."
         )
         found = [Table(caption, columns, tuple(_row(*one, sizes) for one in tried)), *_scopes(study, tried)]
     if remarks := _remarks(study, tried):

@@ -19,6 +19,7 @@ from types import TracebackType
 from typing import Self
 
 import isobatch
+from isobatch import PROGRAM
 from isobatch.pipeline.machine.environment import available_cores, bit_settings, machine
 from isobatch.pipeline.records.errors import UsageError
 from isobatch.pipeline.workers.engines.ray_node import tell_machine
@@ -137,7 +138,7 @@ class RayCluster:
             raise UsageError(
                 "ray-cluster",
                 "no machine of the cluster is like this one, so no evidence of it could stand in one study: run the "
-                "study on one of them and use python run.py compare",
+                f"study on one of them and use {PROGRAM} compare",
             )
 
     def _alive(self) -> dict[str, float]:

@@ -206,10 +206,10 @@ def test_an_export_without_an_end_is_ended_and_fixed_sizes_are_tried(
 ) -> None:
     real, said = onnx_export._trace, list[str]()
 
-    def endless(net: nn.Module, axes: dict[int, str], size: tuple[int, int]) -> onnx.ModelProto:
+    def endless(net: nn.Module, axes: dict[int, str], size: tuple[int, int], channels: int = 3) -> onnx.ModelProto:
         while both or len(axes) > 1:
             sum(range(100))
-        return real(net, axes, size)
+        return real(net, axes, size, channels)
 
     monkeypatch.setattr(isobatch.models.weights.networks, "float_network", lambda network: Residual())
     monkeypatch.setattr(onnx_export, "_trace", endless)
