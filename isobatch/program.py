@@ -15,6 +15,14 @@ from isobatch.pipeline.records.errors import EngineError, Exit, StoreError, Usag
 from isobatch.reports.escape import clean
 
 
+class _Interrupted(KeyboardInterrupt):
+    """SIGINT arrived.
+
+    A class of its own, because Python kills itself by the signal at its end, whatever code it was told to end with,
+    if a bare KeyboardInterrupt has left a text given to ``exec``; the import of every dataclass runs such a text.
+    """
+
+
 class _Terminated(BaseException):
     """SIGTERM arrived."""
 
@@ -24,9 +32,14 @@ def main(argv: list[str]) -> int:
     debug = "--debug" in argv
     _prepare_streams()
 
+    def interrupt(number: int, frame: FrameType | None) -> NoReturn:
+        raise _Interrupted
+
     def terminate(number: int, frame: FrameType | None) -> NoReturn:
         raise _Terminated
 
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else the caller has it ignored, or his own
+        signal.signal(signal.SIGINT, interrupt)
     signal.signal(signal.SIGTERM, terminate)
     try:
         code = int(_dispatch(argv))

@@ -26,6 +26,8 @@ def build(spec: VariantSpec, request: BuildRequest, folder: Path) -> Manifest:
     if spec.recipe["fault"] == "unavailable":
         raise VariantUnavailable("this machine has no such engine", "install the engine")
     weights = np.random.default_rng(0).standard_normal((CLASSES, 3 * PATCHES**2), np.float32)
+    magenta = np.repeat(np.float32([1, -1, 1]), PATCHES**2)
+    weights[2], weights[5] = magenta, -magenta  # the classes that the small network gives magenta and green
     weights.tofile(folder / WEIGHTS)
     if spec.recipe["fault"] == "build-crash":
         segfault(weights)
