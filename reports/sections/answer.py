@@ -152,7 +152,7 @@ def _standing(study: Study) -> Definitions | None:
     order = [word for word in STATE_SIGNS if word in found] + [word for word in found if word not in STATE_SIGNS]
     items = [(f"{STATE_SIGNS.get(word, '')} {word}".strip(), _codes(found[word])) for word in order]
     if mended := [one.name for one in views.repaired(study)]:
-        items.append(("= once repaired", _codes(mended, mended)))
+        items.append(("= after repair", _codes(mended, mended)))
     return Definitions(tuple(items)) if items else None
 
 

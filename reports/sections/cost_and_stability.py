@@ -76,7 +76,7 @@ def _repaired_dot(study: Study, found: Repaired) -> tuple[Dot, Speed] | None:
         verdict="batch-invariant",
         loss=_loss(study, found.variant),
         chosen=views.is_chosen(study, found.name),
-        words=f"{found.name}: batch-invariant once repaired, {_fast(speed)}, bit-equal at every N",
+        words=f"{found.name}: batch-invariant after repair, {_fast(speed)}, bit-equal at every N",
         native=found.variant.name,
         limits=_limits(speed),
     )
