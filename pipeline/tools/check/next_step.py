@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
+from isobatch import PROGRAM
 from isobatch.pipeline.records.errors import Exit
 from isobatch.pipeline.tools.check.asked import CheckRequest
 from isobatch.pipeline.tools.check.records import VariantChecked
@@ -23,14 +24,14 @@ def next_step(asked: CheckRequest, checked: Sequence[VariantChecked], code: Exit
     flags = _flags(asked)
     if flags is None:
         return f"in Python: isobatch.make_batch_invariant(network, inputs, range(2, {max(asked.batch_sizes) + 1}))"
-    return f"isobatch repair {flags} --variant {broken.variant} --batch-sizes {scope} --threads {asked.threads}"
+    return f"{PROGRAM} repair {flags} --variant {broken.variant} --batch-sizes {scope} --threads {asked.threads}"
 
 
 def _study(asked: CheckRequest) -> str:
     flags = _flags(asked)
     if flags is None:
         return "in your tests: isobatch.assert_batch_invariant(network, inputs)"
-    return f"isobatch {flags} --variants all, to see which precision to deploy"
+    return f"{PROGRAM} {flags} --variants all, to see which precision to deploy"
 
 
 def _flags(asked: CheckRequest) -> str | None:

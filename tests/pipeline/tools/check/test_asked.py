@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from isobatch import PROGRAM
 from isobatch.pipeline.records.errors import Exit, UsageError
 from isobatch.pipeline.tools.check.asked import CheckRequest, Target, shapes_of, target_of, variants_of
 from isobatch.pipeline.tools.check.next_step import next_step
@@ -67,7 +68,7 @@ def checked(verdict: str, **fields: object) -> VariantChecked:
 def test_the_next_step_fits_the_network_and_what_was_found() -> None:
     named, own = Target("torchvision", "resnet18", "resnet18", "random"), Target("factory", "a.b:c")
     variant = checked("batch-variant")
-    repair = "isobatch repair --model resnet18 --weights random --variant fp32 --batch-sizes 2-4,8 --threads 2"
+    repair = f"{PROGRAM} repair --model resnet18 --weights random --variant fp32 --batch-sizes 2-4,8 --threads 2"
     assert next_step(asked(named), [variant], Exit.NOT_MET) == repair
     assert "make_batch_invariant" in next_step(asked(own), [variant], Exit.NOT_MET)
     assert "assert_batch_invariant" in next_step(asked(own), [checked("batch-invariant")], Exit.DONE)
