@@ -7,11 +7,13 @@ import ctypes
 import os
 import resource
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 _PERIOD_S = 0.5
+_SELDOM_S = 10.0
 UNTRUSTED_BYTES = 8 << 30
 """Memory, libraries included, of a worker that reads files from outside: a picture of 64 million pixels fits."""
 
@@ -23,6 +25,7 @@ class PeakMemory:
 
     def __init__(self) -> None:
         self.peak_bytes: int | None = None
+        self._period_s = _PERIOD_S
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
@@ -41,8 +44,17 @@ class PeakMemory:
             now = tree_bytes(os.getpid())
             if now:
                 self.peak_bytes = max(now, self.peak_bytes or 0)
-            if self._stop.wait(_PERIOD_S):
+            if self._stop.wait(self._period_s):
                 return
+
+    @contextlib.contextmanager
+    def seldom(self) -> Iterator[None]:
+        """Within it, samples every ten seconds only: adding up the pages of a process takes its time, and ours."""
+        self._period_s = _SELDOM_S
+        try:
+            yield
+        finally:
+            self._period_s = _PERIOD_S
 
 
 def limit_memory(kind: int, files: int = 0) -> None:
