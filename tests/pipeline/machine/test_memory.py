@@ -35,3 +35,11 @@ def test_what_unfolds_beyond_the_limit_is_a_memory_error(
 def test_the_memory_of_a_process_that_ended_is_nothing() -> None:
     assert tree_bytes(os.getpid()) > 1 << 20
     assert tree_bytes(2**22 + 1) == 0
+
+
+def test_peak_memory_is_read_seldom_where_that_is_asked_and_often_again_whatever_happens() -> None:
+    with memory.PeakMemory() as peak:
+        with pytest.raises(KeyError), peak.seldom():
+            assert peak._period_s == memory._SELDOM_S > memory._PERIOD_S
+            raise KeyError
+        assert peak._period_s == memory._PERIOD_S
