@@ -282,7 +282,7 @@ def test_an_onnx_graph_with_dynamic_quantization(tmp_path: Any) -> None:
     assert not compare_batch_invariance(path, varied).batch_invariant
     made = make_batch_invariant(path.read_bytes(), varied)
     assert isinstance(made.network, onnx.ModelProto)
-    assert made.repair.singles_as_native
+    assert made.repair.batch_invariant
     assert compare_batch_invariance(made.network, varied).batch_invariant
 
 
