@@ -353,6 +353,11 @@ CODES: dict[str, Explained] = {
         "Its images have a size of their own: the seed set by its recipe, an array by its shape.",
         "Nothing, or give images in a folder, which are cut to any size.",
     ),
+    "shared-times": _warning(
+        "The passes were timed while other workers ran beside them.",
+        "With --workers and few threads, jobs run side by side; the race that decides runs each call alone.",
+        "Leave --workers out where the report's latency and throughput of the passes matter.",
+    ),
     "as-given": _warning(
         "The ONNX file is quantized already: it is measured as it is, and nothing is made from it.",
         "Other precisions are made from float32 weights, which such a file no longer holds.",

@@ -216,10 +216,14 @@ def _origin(one: dict[str, Any], condition: Condition, script: dict[str, Any] | 
 def _locating(explained: Explained) -> Locating:
     findings = explained.found["findings"]
     trials = sum(one["tried"] for one in findings)
-    replayed = [one for one in findings if one["replayable"]]
+    by_signature: dict[str, int] = {}  # one kernel, one shape: what was tried of siblings was tried of it
+    for one in findings:
+        if one["replayable"]:
+            by_signature[one["signature"]] = by_signature.get(one["signature"], 0) + one["tried"]
     # an origin is found already: what might have escaped is a difference in the others
-    least = min((one["tried"] for one in replayed if not one["batch_sizes"]), default=0)
-    least = least or min((one["tried"] for one in replayed), default=0)
+    named = {one["signature"] for one in findings if one["batch_sizes"]}
+    least = min((tried for signature, tried in by_signature.items() if signature not in named), default=0)
+    least = least or min(by_signature.values(), default=0)
     guilty = {one["kind"] for one in findings if one["batch_sizes"]}
     return Locating(
         inputs=explained.inputs,

@@ -20,7 +20,7 @@ from isobatch.pipeline.records.study import Condition
 from isobatch.pipeline.records.wording import setting as words_of
 from isobatch.pipeline.storage.files import StoreError
 from isobatch.pipeline.study.isolated import EVERYBODYS, fault
-from isobatch.pipeline.study.tasks import device_facts, job_cost, task_of, together
+from isobatch.pipeline.study.tasks import device_facts, job_cost, shared, task_of, together
 from isobatch.pipeline.workers.engines import Task, run_tasks
 from isobatch.pipeline.workers.pool import WorkerError
 
@@ -96,6 +96,9 @@ def run_evidence(stages: Stages, jobs: Sequence[Job], ready: Callable[[str, Roun
     for variant in whole.keys() - {job.variant for job in left}:
         ended(variant, {})
     _run(stages, left, ended)
+    if shared(stages) and stages.most_workers > 1:
+        beside = f"up to {stages.most_workers} workers ran side by side"
+        stages.warn("shared-times", f"{beside}: times of the passes are orientation, the race's are not")
     return found
 
 

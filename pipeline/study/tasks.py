@@ -57,7 +57,7 @@ def task_of(stages: Stages, group: Together, files: Mapping[Job, Path], running:
         payload=lambda: _payload(stages, group, files, sets),
         threads=setting.threads,
         # a GPU's memory is not shared out as threads are: what runs there runs alone
-        alone=setting.device != "cpu" or (spec.role == "candidate" and priced(stages, job)),
+        alone=setting.device != "cpu" or (spec.role == "candidate" and priced(stages, job) and not shared(stages)),
         reads={
             **{images.path: images.sha256 for images, _ in read},
             **{str(artifact.folder): artifact.key for _, artifact in read},
@@ -100,6 +100,13 @@ def _label(stages: Stages, job: Job) -> str:
         return "fp64 reference"
     where = f", {Setting.of(job.condition).words}" if len(settings(stages.config)) > 1 else ""
     return f"{job.variant}, round {job.round + 1} of {ROUNDS}{where}"
+
+
+def shared(stages: Stages) -> bool:
+    """Whether calls whose times become a price may run beside others: so many workers were asked for, and a race
+    decides.
+    """
+    return bool(stages.config.race_s) and (stages.config.workers or 1) > 1
 
 
 def job_cost(job: Job) -> float:
