@@ -29,6 +29,7 @@ from isobatch.pipeline.repair.tried import Tried, tried_json
 from isobatch.pipeline.repair.verify import by_value, every_image
 from isobatch.pipeline.workers.wire import Emit, read_artifact
 
+_LOCATED = 60  # images' worth of work that finding the origins is, roughly, for the estimate of the time left
 _PROOF = "surgical"  # that it holds proves the list of origins
 _ENOUGH_S = 2.0  # of timing one N: what may win is raced, and its price is the race's
 _SCREEN = 2  # timed calls, by which a further rung that cannot win is known
@@ -74,6 +75,7 @@ def _explained(payload: dict[str, Any], artifact: Artifact, images: Images, emit
         threads, seed, clock = payload["settings"]["threads"], payload["seed"], _Clock()
         with clock.step("origins"):
             located = locate(runner, captured, tried_at, seed, search, lambda: done(0))
+        done(_LOCATED)
         with clock.step("causes"):
             explained = explain_origins(runner, located, captured, threads, seed)
         folder = Path(payload["run_folder"])

@@ -75,8 +75,9 @@ def run_evidence(stages: Stages, jobs: Sequence[Job], ready: Callable[[str, Roun
     files = {job: stages.run.evidence_file(job.variant, job.file_name) for job in jobs}
     kept = {job for job in jobs if _kept(stages, job, files[job]) is not None}
     stages.kept_jobs += len(kept)
+    stages.announce("evidence", sum(job_cost(job) for job in jobs if job not in kept))
     for job in sorted(kept, key=jobs.index):
-        stages.progress.step(f"{job.variant}, {job.inputs}: kept", job_cost(job))
+        stages.progress.step(f"{job.variant}, {job.inputs}: kept", 0.0)
     found = Gathered({}, {})
 
     def ended(variant: str, lost: Mapping[Key, str]) -> None:

@@ -24,7 +24,6 @@ from isobatch.pipeline.machine.environment import worker_settings
 from isobatch.pipeline.machine.memory import PeakMemory
 from isobatch.pipeline.prepare.artifacts import build_artifacts
 from isobatch.pipeline.prepare.inputs import prepare_inputs
-from isobatch.pipeline.prepare.pace import cost
 from isobatch.pipeline.prepare.run_folder import Run
 from isobatch.pipeline.prepare.state import Progress, Stages
 from isobatch.pipeline.prepare.weights import prepare_weights
@@ -32,6 +31,7 @@ from isobatch.pipeline.race.stage import run_race
 from isobatch.pipeline.records.study import Cost, Policy, Race, Recommendation, Study, VariantResult
 from isobatch.pipeline.storage.cache import in_use
 from isobatch.pipeline.storage.places import cache_root
+from isobatch.pipeline.study.ahead import foresee
 from isobatch.pipeline.study.as_record import Answers, as_record
 from isobatch.pipeline.study.assess import Findings, completed
 from isobatch.pipeline.study.engine import open_engine
@@ -84,9 +84,11 @@ def run_study(
             return None
         run.start()
         keep_artifacts(stages, asked, weights["view"])
-        progress.plan(sum(_cost(job) for job in jobs))
         with stages.stage("references"):
             references = run_references(stages)
+        with stages.stage("accuracy"):
+            known = labelled_images(stages)
+        foresee(stages, known)
         with stages.stage("evidence"):
             verdicts = Verdicts(stages, references)
             gathered = run_evidence(stages, jobs, verdicts.add)
@@ -96,9 +98,9 @@ def run_study(
         findings = Findings(gathered.rounds, references, {}, None, complete_policy(config.policy, 0)[0])
         answers = Answers(stages, findings, on_study or (lambda study: None), begin)
         answers.so_far(results, ["accuracy and agreement", *_EXPLAINING[config.explain != "none"]])
+        foresee(stages, known, results)
         with stages.stage("accuracy"):
             costs = _costs(stages, gathered.timed)
-            known = labelled_images(stages)
             policy = _policy(stages, config.policy, len(known[1]) if known else 0)
             fastest = {name: fastest_batch(found) for name, found in costs.items()}
             error, limit = float_error(stages, gathered.rounds, references), policy.max_accuracy_drop
@@ -142,10 +144,6 @@ def _completed(stages: Stages, findings: Findings, results: list[VariantResult])
 
 def _switches(policy: Policy) -> Callable[[list[VariantResult]], list[VariantResult]]:
     return lambda results: with_switches(results, policy)
-
-
-def _cost(job: Job) -> float:
-    return cost(find_variant(job.variant), job.images_passed, job.condition.image_size)
 
 
 def _costs(stages: Stages, rounds: Rounds) -> dict[str, Cost]:
