@@ -15,7 +15,7 @@ from isobatch.models.spec.images import Size
 from isobatch.models.spec.outcome import KINDS
 from isobatch.models.spec.words import CudaOptions
 from isobatch.pipeline.config.grid import AXES, CUDA_AXES, MEMORY_FORMATS, OWN_SIZE, Axes, only_wished, read_grid, words
-from isobatch.pipeline.config.numbers import LARGEST_SEED, SMALLEST, numbers, real_number, seconds, whole
+from isobatch.pipeline.config.numbers import LARGEST_SEED, SMALLEST, duration, numbers, real_number, seconds, whole
 from isobatch.pipeline.config.policy_flags import PolicyFlags as PolicyFlags  # part of the configuration
 from isobatch.pipeline.config.policy_flags import read_policy
 from isobatch.pipeline.config.preprocessing import Preprocessing, read_preprocessing, read_size
@@ -67,6 +67,7 @@ class Config:
     repair: bool = True
     race_s: float = 60.0  # 0: no race
     certify: tuple[int, ...] = ()  # N at which the choice is verified after the race; none: it is not
+    budget_s: float | None = None  # seconds that the whole study may take, about
     policy: PolicyFlags = field(default_factory=PolicyFlags)
     offline: bool = False
     engine: str = "local"
@@ -140,6 +141,7 @@ def read_config(arguments: argparse.Namespace) -> Config:
         repair=not arguments.no_repair,
         race_s=_race_seconds(arguments),
         certify=_certified(arguments),
+        budget_s=None if arguments.budget is None else duration("--budget", arguments.budget),
         policy=read_policy(arguments),
         offline=arguments.offline,
         engine=arguments.engine,

@@ -34,6 +34,7 @@ from isobatch.pipeline.storage.places import cache_root
 from isobatch.pipeline.study.ahead import foresee
 from isobatch.pipeline.study.as_record import Answers, as_record
 from isobatch.pipeline.study.assess import Findings, completed
+from isobatch.pipeline.study.budget import within_evidence, within_rest
 from isobatch.pipeline.study.engine import open_engine
 from isobatch.pipeline.study.explain import explain
 from isobatch.pipeline.study.isolated import decided, fault, for_each, without_results
@@ -41,6 +42,7 @@ from isobatch.pipeline.study.jobs import plan_jobs
 from isobatch.pipeline.study.labelled import labelled_images, run_labelled
 from isobatch.pipeline.study.measure import Rounds, run_evidence, run_references
 from isobatch.pipeline.study.soundness import Sound, float_error, judge_baseline, judge_mixing
+from isobatch.pipeline.study.tasks import job_cost
 from isobatch.pipeline.study.verdicts import Verdicts
 from isobatch.pipeline.workers.pool import Workers
 
@@ -89,22 +91,25 @@ def run_study(
         with stages.stage("accuracy"):
             known = labelled_images(stages)
         foresee(stages, known)
+        jobs = within_evidence(stages, jobs, begin)
         with stages.stage("evidence"):
             verdicts = Verdicts(stages, references)
             gathered = run_evidence(stages, jobs, verdicts.add)
             for text in engine.left_out:
                 stages.warn("other-machine", text)
             results = verdicts.of_all()
+        foresee(stages, known, results)
+        measured = within_rest(stages, begin, stages.seconds["evidence"] / max(1.0, sum(map(job_cost, jobs))))
+        config = stages.config
         findings = Findings(gathered.rounds, references, {}, None, complete_policy(config.policy, 0)[0])
         answers = Answers(stages, findings, on_study or (lambda study: None), begin)
         answers.so_far(results, ["accuracy and agreement", *_EXPLAINING[config.explain != "none"]])
-        foresee(stages, known, results)
         with stages.stage("accuracy"):
             costs = _costs(stages, gathered.timed)
             policy = _policy(stages, config.policy, len(known[1]) if known else 0)
             fastest = {name: fastest_batch(found) for name, found in costs.items()}
             error, limit = float_error(stages, gathered.rounds, references), policy.max_accuracy_drop
-            labelled = run_labelled(stages, *known, fastest, limit, error) if known else None
+            labelled = run_labelled(stages, *known, fastest, limit, error) if known and measured else None
         with stages.stage("comparison"):
             findings = Findings(gathered.rounds, references, costs, labelled, policy)
             results = _completed(stages, findings, results)
