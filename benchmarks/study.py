@@ -1,8 +1,8 @@
 """Whole-process times of the study: ``python -m benchmarks.study [--rounds N] [--cold]``. Prints tables of medians.
 
 Warm: artifacts, references and accuracies cached, no outputs. Cold: nothing cached. Beside each default study, in the
-same minutes, the same variants are run as one would by hand (``benchmarks.by_hand``). Figures worth keeping are those of
-a machine with nothing else to do.
+same minutes, the same variants are run as one would by hand (``benchmarks.by_hand``). Figures worth keeping are those
+of a machine with nothing else to do.
 """
 
 from __future__ import annotations
