@@ -1,8 +1,8 @@
 """How right the estimate of the time left is: ``python -m benchmarks.left LOG`` or ``... -- ARGUMENTS OF run.py``.
 
 Runs a study in a pipe, notes when each line of progress comes and what it says is left, and at the end compares that
-with what was left. LOG: lines of seconds and text, as an earlier run printed them. Prints a Markdown table, and the share
-of the estimates from the second minute on that were within 30 %.
+with what was left. LOG: lines of seconds and text, as an earlier run printed them. Prints a Markdown table, and how many
+of the estimates from the second minute on were within 30 %.
 """
 
 from __future__ import annotations
@@ -43,7 +43,8 @@ def read(log: Path) -> Iterator[Line]:
     """The lines of an earlier run: ``  12.3 text``."""
     for text in log.read_text().splitlines():
         seconds, _, said = text.strip().partition(" ")
-        yield float(seconds), said
+        if said and seconds.replace(".", "").isdigit():
+            yield float(seconds), said
 
 
 def left_s(text: str) -> float | None:
@@ -69,9 +70,8 @@ def main() -> None:
         if at >= FROM_S:
             counted, right = counted + 1, right + (abs(off) <= WITHIN)
         print(f"| {at:.0f} s | {said:.0f} s | {truth:.0f} s | {100 * off:+.0f} % | {text.partition(' (')[0]} |")
-    print(
-        f"\n{right} of {counted} estimates from {FROM_S:.0f} s on were within {100 * WITHIN:.0f} %; the end at {end:.0f} s"
-    )
+    share = f"{right} of {counted} estimates from {FROM_S:.0f} s on were within {100 * WITHIN:.0f} %"
+    print(f"\n{share}; the end at {end:.0f} s")
 
 
 if __name__ == "__main__":
