@@ -1,8 +1,8 @@
 """How right the estimate of the time left is: ``python -m benchmarks.left LOG`` or ``... -- ARGUMENTS OF run.py``.
 
 Runs a study in a pipe, notes when each line of progress comes and what it says is left, and at the end compares that
-with what was left. LOG: lines of seconds and text, as an earlier run printed them. Prints a Markdown table, and how many
-of the estimates from the second minute on were within 30 %.
+with what was left. LOG: lines of seconds and text, as an earlier run printed them. Prints a table, and how many of
+the estimates from the second minute on were within 30 %.
 """
 
 from __future__ import annotations
