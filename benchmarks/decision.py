@@ -53,11 +53,10 @@ def record(arguments: argparse.Namespace) -> None:
         progress = opened.enter_context(Progress(quiet=False, stream=sys.stderr))
         config = Config(
             names,
-            arguments.model,
-            None,
-            arguments.weights,
-            "digits",
-            max(8, n),
+            model=arguments.model,
+            weights=arguments.weights,
+            inputs=arguments.inputs,
+            images=max(16, n),
             image_size=arguments.image_size,
             threads=(2,),
             out=f"{folder}/run",
@@ -94,7 +93,7 @@ def _entry(stages: Stages, name: str, n: int, opened: ExitStack) -> Entry:
         "settings": setting.runner,
         "artifact": artifact_json(stages.artifacts[name, prepared.record.name]),
         "images": prepared.evaluation.to_json(),
-        "recipe": {},
+        "delivery": None,
         "examples": {},
     }
     contestant = opened.enter_context(Contestant(stages.workers, setting.environment, payload))
@@ -214,6 +213,7 @@ def main() -> None:
     recording.add_argument("--variants", default=VARIANTS)
     recording.add_argument("--model", default="resnet50")
     recording.add_argument("--weights", default="auto")
+    recording.add_argument("--inputs", default="auto")
     recording.add_argument("--image-size", type=int)
     recording.add_argument("--n", type=int, default=8)
     recording.add_argument("--rounds", type=int, default=200)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -28,14 +28,19 @@ _LEAST_LIMIT_S, _SLOWER = 10.0, 20.0
 _FREE_SHARE = 0.8  # of the memory that is free
 
 
-def run_race(stages: Stages, results: Sequence[VariantResult], policy: Policy) -> Race | None:
-    """The race of those that meet every demand but cost; None where none was asked for, or nobody is to be raced."""
+def run_race(
+    stages: Stages, results: Sequence[VariantResult], policy: Policy, between: Callable[[], None] = lambda: None
+) -> Race | None:
+    """The race of those that meet every demand but cost; None where none was asked for, or nobody is to be raced.
+
+    ``between``: called between rounds, while every contestant is stopped.
+    """
     if not stages.config.race_s:
         return None
     wanted, left_out = field(results, policy, _free_bytes())
     if not wanted:
         return None
-    return _Race(stages, results, policy, wanted).run(left_out)
+    return _Race(stages, results, policy, wanted).run(left_out, between)
 
 
 class _Race:
@@ -48,7 +53,7 @@ class _Race:
         self.admissible = {one.variant.name for one in wanted if one.admissible}
         self.looked = 0  # of the looks that were due
 
-    def run(self, left_out: list[Rejected]) -> Race:
+    def run(self, left_out: list[Rejected], between: Callable[[], None]) -> Race:
         """Everything in order; what was started is ended, whatever happens."""
         seconds = self.stages.config.race_s
         self.stages.progress.plan(seconds)
@@ -63,6 +68,7 @@ class _Race:
             def told(tally: Tally) -> None:
                 self.stages.progress.step(f"race of {len(entries)}", tally.seconds - done[0])
                 done[0] = tally.seconds
+                between()
 
             tally = race(entries, seconds, lambda tally: self._decided(entries, tally), told)
             found = self._record(entries, tally, left_out)
