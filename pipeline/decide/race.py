@@ -63,15 +63,17 @@ def ratios(times: Times, seed: int = 0, resamples: int = RESAMPLES) -> Ratios:
     """The ratios of a race, by resampling its rounds; the leader is found again in each resample.
 
     The cost of a contestant is the median over rounds of the logarithm of its time less that of the round, which is the
-    median over the contestants: what slows a whole round down, such as heat, takes no part. The limits are percentiles
-    of the resamples, taken further out where rounds are few, as resamples are then too alike: the expanded percentile
-    interval of Hesterberg (What Teachers Should Know About the Bootstrap, The American Statistician 69, 2015). Raises
-    ValueError for times that are no table of positive, finite numbers.
+    mean over the contestants: what slows a whole round down, such as heat, takes no part. (Not their median: that is
+    the time of one of them, whose own noise then counts for nothing, and the ratios are drawn towards it.)
+
+    The limits are percentiles of the resamples, taken further out where rounds are few, as those are too alike then:
+    the expanded percentile interval of Hesterberg (What Teachers Should Know About the Bootstrap, The American
+    Statistician 69, 2015). Raises ValueError for times that are no table of positive, finite numbers.
     """
     if times.ndim != 2 or times.size == 0 or not np.isfinite(times).all() or (times <= 0).any():
         raise ValueError("a race needs a table [rounds, contestants] of positive, finite times")
     logs = np.log(times)
-    logs = logs - np.median(logs, axis=1, keepdims=True)
+    logs = logs - logs.mean(axis=1, keepdims=True)
     cost = np.median(logs, axis=0)
     ratio = np.exp(cost - cost.min())
     rounds = len(times)

@@ -41,6 +41,12 @@ def test_a_drift_of_all_widens_no_interval() -> None:
     assert moving.high == pytest.approx(still.high)
 
 
+def test_ratios_are_those_of_the_calls_however_many_others_race_and_however_near_they_are() -> None:
+    true = [1.0, 1.0, 1.045, 1.045, 1.3]
+    seen = np.mean([ratios(made(true, 40, seed, spread=0.02), resamples=1).ratio for seed in range(100)], axis=0)
+    assert seen == pytest.approx(np.array(true), abs=0.006)
+
+
 def test_a_tie_is_shown_where_it_is_one_and_never_assumed() -> None:
     tie = ratios(made([1.0, 1.0], 80, seed=1))
     assert tie.standing(1 - tie.leader, 0.05) == "as-fast"
