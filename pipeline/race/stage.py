@@ -8,7 +8,7 @@ from pathlib import Path
 
 from isobatch.models.registry import find_variant
 from isobatch.pipeline.decide.prices import REFERENCE_PRECISION
-from isobatch.pipeline.decide.race import LOOKS, looks_due, ratios, table
+from isobatch.pipeline.decide.race import LOOKS, looks_due, ratios, spread_of, table
 from isobatch.pipeline.decide.recommend import chosen_name
 from isobatch.pipeline.decide.repaired_variants import native_name
 from isobatch.pipeline.prepare.state import Stages
@@ -83,7 +83,7 @@ class _Race:
         return Entry(one.variant.name, contestant, one.sizes[0], limit_s, max(limit_s, stages.config.timeout_s))
 
     def _decided(self, entries: Sequence[Entry], tally: Tally) -> bool:
-        """At a look: whether all candidates are decided. The last look ends the race."""
+        """At a look: whether more rounds would decide nothing. The last look ends the race."""
         due = looks_due(tally.rounds)
         if due == self.looked:
             return False
@@ -92,7 +92,7 @@ class _Race:
         if tally.rounds >= LOOKS[-1] or not running:
             return True
         times = table([one.call_s for one in running], [one.batch_size for one in running])
-        return ratios(times).decided(self.policy.cost_margin / 100)
+        return ratios(times, spread_of(tally.unsteady)).settled(self.policy.cost_margin / 100)
 
     def _record(self, entries: Sequence[Entry], tally: Tally, left_out: list[Rejected]) -> Race:
         first = self.wanted[0].variant
