@@ -24,6 +24,7 @@ TAIL_CALLS = 300
 
 _TAIL_TURN = 25  # calls of one turn
 _REFERENCE_ROUNDS, _REFERENCE_SHARE = LOOKS[0], 0.25
+_PATIENCE_S = 5.0  # for the rounds against the reference
 _LEAST_LIMIT_S, _SLOWER = 10.0, 20.0
 _FREE_SHARE = 0.8  # of the memory that is free
 
@@ -79,7 +80,8 @@ class _Race:
         stages = self.stages
         environment, payload = opening(stages, self.results, one.variant)
         contestant = opened.enter_context(Contestant(stages.workers, environment, payload))
-        limit_s = max(_LEAST_LIMIT_S, _SLOWER * 2 * one.seconds * max(one.sizes))
+        limit_s = max(_PATIENCE_S = 5.0  # for the rounds against the reference
+_LEAST_LIMIT_S, _SLOWER * 2 * one.seconds * max(one.sizes))
         return Entry(one.variant.name, contestant, one.sizes[0], limit_s, max(limit_s, stages.config.timeout_s))
 
     def _decided(self, entries: Sequence[Entry], tally: Tally) -> bool:
@@ -145,8 +147,9 @@ class _Race:
         other.open()
         preliminary(other, rival.sizes[:1])
         seconds = _REFERENCE_SHARE * self.stages.config.race_s
-        race([mine, other], seconds, lambda tally: tally.rounds >= _REFERENCE_ROUNDS, patience_s=0.0)
-        return found.model_copy(update={"against_reference": [_raced(mine), _raced(other)]})
+        tally = race([mine, other], seconds, lambda tally: tally.rounds >= _REFERENCE_ROUNDS, patience_s=_PATIENCE_S)
+        pair = [_raced(mine), _raced(other)]
+        return found.model_copy(update={"against_reference": pair, "reference_unsteady": tally.unsteady})
 
 
 def _raced(entry: Entry) -> Raced:

@@ -184,6 +184,14 @@ def test_the_speed_up_is_rough_where_the_reference_was_not_raced() -> None:
     assert raced is not None and raced.raced and raced.ratio.median == pytest.approx(3.0, abs=0.03)
 
 
+def test_no_speed_up_is_told_from_calls_that_other_programs_took_time_from() -> None:
+    variants = [result("steady", precision="int8", per_second=200), result("float", per_second=50)]
+    busy = race(steady=210, float=2).model_copy(update={"unsteady": True})
+    assert recommend(variants, Policy(), busy).speed_up is None
+    duel = {"against_reference": race(steady=210, float=2).contestants, "reference_unsteady": True}
+    assert recommend(variants, Policy(), race(steady=210).model_copy(update=duel)).speed_up is None
+
+
 def test_a_race_at_other_n_does_not_price_latency() -> None:
     variants = [result("a", latency_ms=5.0), result("b", latency_ms=4.0)]
     found = recommend(variants, Policy(objective="latency"), race(a=200, b=100))
