@@ -80,8 +80,7 @@ class _Race:
         stages = self.stages
         environment, payload = opening(stages, self.results, one.variant)
         contestant = opened.enter_context(Contestant(stages.workers, environment, payload))
-        limit_s = max(_PATIENCE_S = 5.0  # for the rounds against the reference
-_LEAST_LIMIT_S, _SLOWER * 2 * one.seconds * max(one.sizes))
+        limit_s = max(_LEAST_LIMIT_S, _SLOWER * 2 * one.seconds * max(one.sizes))
         return Entry(one.variant.name, contestant, one.sizes[0], limit_s, max(limit_s, stages.config.timeout_s))
 
     def _decided(self, entries: Sequence[Entry], tally: Tally) -> bool:
