@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import difflib
 import hashlib
-import itertools
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -14,7 +13,8 @@ from typing import Any, Literal
 from isobatch.models.spec.images import Size
 from isobatch.models.spec.outcome import KINDS
 from isobatch.models.spec.words import CudaOptions
-from isobatch.pipeline.config.grid import AXES, CUDA_AXES, MEMORY_FORMATS, OWN_SIZE, Axes, only_wished, read_grid, words
+from isobatch.pipeline.config.device_flags import cuda_options, read_device
+from isobatch.pipeline.config.grid import AXES, MEMORY_FORMATS, OWN_SIZE, only_wished, read_grid, words
 from isobatch.pipeline.config.numbers import LARGEST_SEED, SMALLEST, duration, numbers, real_number, seconds, whole
 from isobatch.pipeline.config.policy_flags import PolicyFlags as PolicyFlags  # part of the configuration
 from isobatch.pipeline.config.policy_flags import read_policy
@@ -27,7 +27,6 @@ from isobatch.pipeline.records.study import NEIGHBOURS, Policy
 from isobatch.pipeline.records.wording import listed
 
 Explain = Literal["default", "full", "none"]
-DEVICES = ("cpu", "cuda")
 RACE_S, QUICK_RACE_S = 60.0, 20.0
 CERTIFIED, QUICK_CERTIFIED, UNCERTIFIED = "1-32", "1-16", "off"
 _MOST_THREADS = 1024  # of one process: beyond any CPU's, and a slip of the hand would start them all
@@ -109,7 +108,7 @@ def read_config(arguments: argparse.Namespace) -> Config:
     """The validated configuration. Raises UsageError: what was asked, what is possible, what to do."""
     _check_paths(arguments)
     explicit = {axis: getattr(arguments, axis) for axis in AXES}
-    device = _device(arguments)
+    device = read_device(arguments)
     axes = read_grid(arguments.grid, explicit, device)
     image_size, also_sizes = _sides(axes["image_size"])
     return Config(
@@ -136,7 +135,7 @@ def read_config(arguments: argparse.Namespace) -> Config:
         position=numbers("--position", axes["position"]),
         neighbours=words("--neighbours", axes["neighbours"], NEIGHBOURS),
         device=device,
-        cuda=_cuda(axes) if device == "cuda" else (),
+        cuda=cuda_options(axes) if device == "cuda" else (),
         quick=arguments.quick,
         thorough=arguments.thorough,
         explain="none" if arguments.no_explain else arguments.explain,
@@ -203,29 +202,6 @@ def _check_paths(arguments: argparse.Namespace) -> None:
             raise UsageError(
                 "usage", f"--{name} {text!r} beside --onnx: the file brings its network and weights; leave one flag out"
             )
-
-
-def _device(arguments: argparse.Namespace) -> str:
-    text: str = arguments.device
-    if text not in DEVICES:
-        near = difflib.get_close_matches(text, DEVICES, n=1, cutoff=0.0)[0]
-        known = listed(DEVICES)
-        raise UsageError("unknown-device", f"--device {text!r}: did you mean {near!r}? Studies run on {known}")
-    if text != "cpu" and arguments.engine == "ray":
-        raise UsageError("usage", f"--engine ray runs on processors only: --device {text} needs --engine local")
-    return text
-
-
-def _cuda(axes: Axes) -> tuple[CudaOptions, ...]:
-    """Every combination of the CUDA axes, without those in which cuBLAS refuses to work."""
-    values = [words(axis, axes[axis], known) for axis, known in CUDA_AXES.items()]
-    found = (CudaOptions(*one) for one in itertools.product(*values))
-    able = tuple(one for one in found if one.deterministic == "off" or one.cublas_workspace != "default")
-    if not able:
-        raise UsageError(
-            "bad-grid", "deterministic = on needs cublas_workspace = :4096:8 or :16:8: without, cuBLAS refuses to work"
-        )
-    return able
 
 
 def _outcome(arguments: argparse.Namespace) -> str:
