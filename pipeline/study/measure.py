@@ -52,7 +52,8 @@ def run_references(stages: Stages) -> dict[str, Evidence]:
         whole = Job(reference, name, condition, 0, passes, artifact.key, prepared.evaluation.seen_sha256)
         jobs[name] = whole.cut(cut(count, ()))
     files = {job: stages.cache / "references" / f"{job.id}.safetensors" for parts in jobs.values() for job in parts}
-    lost = _run(stages, {job: file for job, file in files.items() if _kept(stages, job, file) is None})
+    missing = {job: file for job, file in files.items() if _kept(stages, job, file) is None}
+    lost = _run(stages, missing, label=f"{reference} reference")
     for reason in list(lost.values())[:1]:
         stages.fail(reference, WorkerError(reason, OutOfMemory.__name__))
     if failure := stages.failures.get(reference):
@@ -152,7 +153,10 @@ def _kept(stages: Stages, job: Job, file: Path) -> Evidence | None:
 
 
 def _run(
-    stages: Stages, files: Mapping[Job, Path], ended: Callable[[str, Mapping[Key, str]], None] = lambda *_: None
+    stages: Stages,
+    files: Mapping[Job, Path],
+    ended: Callable[[str, Mapping[Key, str]], None] = lambda *_: None,
+    label: str = "",
 ) -> dict[Key, str]:
     """Run these jobs in the study's engine; each worker writes its evidence to the jobs' files.
 
@@ -162,7 +166,7 @@ def _run(
     """
     running: list[Job] = []
     lost: dict[Key, str] = {}
-    groups = {task_of(stages, group, files, running): group for group in together(stages, files)}
+    groups = {task_of(stages, group, files, running, label): group for group in together(stages, files)}
     left = Counter(group[0].variant for group in groups.values())
 
     def over(variant: str) -> None:
