@@ -132,7 +132,7 @@ def main() -> None:
         if kept.is_file():
             continue
         answer = checked(network, arguments.size)
-        if arguments.size and not takes(answer):
+        if arguments.size and "exit" in answer and not takes(answer):
             answer = checked(network, OWN_SIZE)
         kept.write_text(json.dumps(answer, indent=1))
         print(f"{network}: {answer['seconds']:.0f} s, exit {answer.get('exit', 'none')}", flush=True)
