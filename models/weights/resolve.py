@@ -143,13 +143,13 @@ def _digits(model: str) -> Found:
             f"the digits weights are for {_DIGITS_MODEL}, not {model}: choose --weights random or a file"
         )
     state = {name: torch.from_numpy(array) for name, array in digits.state_dict().items()}
-    note = "the embedded digits weights: their margins and accuracy say nothing about other weights, the verdicts do"
+    note = "the embedded digits weights: margins, accuracy and verdicts are evidence for these, not for other weights"
     return Found("digits", state, note)
 
 
 def _random(model: str, say: Callable[[str], None]) -> Found:
     say(f"making random weights for {model}")
-    note = f"random weights (seed {SEED}), never trained: labels and accuracy mean nothing, the verdicts do"
+    note = f"random weights (seed {SEED}), never trained: labels and accuracy mean nothing, verdicts hold for these"
     return Found("random", random_state(model), note)
 
 

@@ -21,7 +21,7 @@ _PER_N = (Column("Variant", "name"), Column("N", "number"), Column("Throughput",
 
 
 def _row(variant: VariantResult) -> tuple[str | None, ...]:
-    cost, speed = variant.cost, speeds.best_throughput(variant)
+    cost, speed = variant.cost, speeds.in_passes(variant)
     if cost is None:
         return (variant.name, *[None] * (len(_COLUMNS) - 1))
     memory = cost.device_memory.reserved_bytes if cost.device_memory else cost.peak_memory_bytes

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from isobatch.pipeline.decide import agreement
+from isobatch.pipeline.decide.repaired_variants import with_repairs
 from isobatch.pipeline.records.study import Study, VariantResult
 from isobatch.reports import agreed, numbers, speeds, views
 from isobatch.reports.blocks import Block, Code, Column, Paragraph, Table, line
 from isobatch.reports.sections import Section
-from isobatch.reports.views import Repaired
 
 _COLUMNS = (
     Column("Variant", "name"),
@@ -23,7 +23,7 @@ _COLUMNS = (
     Column("at N", "number"),
     Column("Size", "number"),
     Column("Top-1", "number"),
-    Column("Lost, points", "number"),
+    Column("Accuracy drop, points", "number"),
 )
 
 
@@ -36,14 +36,14 @@ def _int8_layers(variant: VariantResult) -> str | None:
 
 
 def _row(study: Study, variant: VariantResult) -> tuple[str | None, ...]:
-    speed, cost, drop = speeds.best_throughput(variant), variant.cost, variant.accuracy_drop
+    speed, cost, drop = speeds.throughput(study, variant), variant.cost, variant.accuracy_drop
     return (
         variant.name,
         views.state(variant),
-        views.decided_by(variant),
+        "verified repair" if views.is_repaired(variant) else views.decided_by(variant),
         variant.effective.precision if variant.effective else None,
         _int8_layers(variant),
-        views.difference(views.batch_noise(variant)),
+        views.noise(variant),
         agreed.error(study, variant),
         _agreement(study, variant),
         numbers.real(cost.latency_ms.median, 3) if cost and cost.latency_ms else None,
@@ -51,7 +51,7 @@ def _row(study: Study, variant: VariantResult) -> tuple[str | None, ...]:
         numbers.count(speed.batch_size) if speed else None,
         numbers.size(cost.size_bytes) if cost else None,
         numbers.percent(variant.accuracy.top1) if variant.accuracy else None,
-        numbers.points(drop.value).removesuffix(" points") if drop else None,
+        numbers.points(drop.value).split()[0] if drop else None,
     )
 
 
@@ -62,45 +62,24 @@ def _agreement(study: Study, variant: VariantResult) -> str | None:
     return f"{agreement.count(variant.agreement)} ({agreement.bound(variant.agreement)})"
 
 
-def _repaired_row(study: Study, found: Repaired) -> tuple[str | None, ...]:
-    speed, cost, variant = speeds.best_throughput(found), found.variant.cost, found.variant
-    native, ratio = cost.latency_ms if cost else None, found.repair.latency_ratio.get("1")
-    return (
-        found.name,
-        "batch-invariant",
-        "verified repair",
-        variant.effective.precision if variant.effective else None,
-        _int8_layers(variant),
-        "bit-equal",
-        None,
-        _agreement(study, variant) if found.repair.singles_as_native else None,
-        numbers.real(native.median * ratio.median, 3) if native and ratio else None,
-        numbers.real(speed.interval.median, 3) if speed else None,
-        numbers.count(speed.batch_size) if speed else None,
-        *[None] * 3,
-    )
-
-
 def blocks(study: Study) -> list[Block]:
     """The table of all variants, below each its repairs that hold; the chosen one marked."""
     if not study.variants:
         return [Paragraph(line("The study holds no variant."))]
-    mended = views.repaired(study)
-    rows = [
-        row
-        for v in study.variants
-        for row in (_row(study, v), *(_repaired_row(study, one) for one in mended if one.variant is v))
-    ]
-    ruler = agreed.ruler(study)
+    rows = [_row(study, variant) for variant in with_repairs(study.variants)]
+    reference = agreed.reference(study)
     chosen = next((at for at, row in enumerate(rows) if views.is_chosen(study, row[0] or "")), None)
     caption = (
-        f"Batch noise: the largest |batched - singles|; error: the largest |singles - {ruler} singles|. Both over all "
-        f"input sets and N, relative to the largest |logit|. Agrees: its top-1 is that of {ruler}; drawn noise left "
-        "out. Throughput (img/s) at the N where it is highest. "
-        "Lost: top-1 lost to fp32 on the same images."
+        f"Batch noise: the largest |batched - singles|; error: the largest |singles - {reference} singles|. Both over "
+        f"all input sets and N, relative to the largest |logit|. Agrees: its top-1 is that of {reference}; drawn noise "
+        "left out. Throughput (img/s) at the N where it is highest, of those that were raced as the race has it. "
+        "Accuracy drop: top-1 of fp32 minus that of the variant on the same images."
     )
-    if mended:
-        caption += " Times of a repaired variant: the native ones times the measured ratio."
+    if views.repaired(study):
+        caption += (
+            " Of a repaired variant: times are those of the unrepaired variant times the measured ratio; error, "
+            "answers and accuracy are known where the repair keeps every byte of the singles."
+        )
     found: list[Block] = [Table(caption, _COLUMNS, tuple(rows), chosen)]
     remarks = {v.name: v.effective.note for v in study.variants if v.effective and v.effective.note}
     found += [Paragraph(line(Code(name), f": {note}."), small=True) for name, note in remarks.items()]

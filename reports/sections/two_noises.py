@@ -50,7 +50,7 @@ def blocks(study: Study) -> list[Block]:
         return [Paragraph(line("Neither was measured."))]
     caption = (
         "Largest differences over N, relative to the largest |logit|: batched - singles, and singles - singles of "
-        f"{agreed.ruler(study)}, the reference."
+        f"{agreed.reference(study)}, the reference."
     )
     remark = "A ratio well below 1: what the batch changes drowns in what the precision itself costs."
     return [Table(caption, _COLUMNS, rows), Paragraph(line(remark), small=True)]

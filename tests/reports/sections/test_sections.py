@@ -69,7 +69,8 @@ def written(name: str, study: Study) -> list[Block]:
 @pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.name)
 def test_every_section_says_something_on_every_study(section: Section, study: str) -> None:
     texts = [text for block in flat(section.write(studies.ALL[study]())) for text in said(block)]
-    assert texts
+    asked = "seed" in {one.name for one in studies.ALL[study]().inputs}  # the original question
+    assert texts or (section.name in ("original_post", "suspects") and not asked)
     for text in texts:
         assert text.strip(), "an empty text"
         assert text != "None", f"an absent value was written as a word: {text}"
@@ -160,7 +161,7 @@ def test_the_race_is_one_row_a_contestant() -> None:
     (table,) = [block for block in written("race", studies.full()) if isinstance(block, blocks.Table)]
     rows = {row[0]: row for row in table.rows}
     assert rows["ort-int8"][1:4] == ("8", "1.00, 1.00 to 1.00", "the fastest")
-    assert rows["ort-int8-qoperator"][3] == "as fast" and rows["int8-x86"][3] == "no candidate"
+    assert rows["ort-int8-qoperator"][3] == "not measurably slower" and rows["int8-x86"][3] == "no candidate"
     assert rows["ort-int8"][5:8] == ("undecided", "undecided", "40")
     (told,) = [block for block in written("race", studies.full()) if isinstance(block, blocks.Bullets)]
     assert [words(item) for item in told.items] == ["Not raced: fp32: clearly slower."]
