@@ -19,6 +19,8 @@ _BEST = {
     "size": "the smallest artifact or one as small",
 }
 
+UNCOMPARED = "Not known: whether its answers are the reference's (drawn inputs and raw outputs have none to compare)."
+
 
 RestsOn = Literal["bytes", "answers", "accuracy", "cost", "other"]
 _BY: dict[str, RestsOn] = {"stability": "bytes", "accuracy": "accuracy", "error": "answers", "size": "cost"}
@@ -145,8 +147,10 @@ def once(paid: Price | None, name: str) -> list[str]:
 
 
 def _agrees(chosen: VariantResult) -> list[Reason]:
-    if chosen.agreement is None or chosen.agreement.reference == chosen.name:
+    if chosen.role == "reference" or (chosen.agreement and chosen.agreement.reference == chosen.name):
         return []
+    if chosen.agreement is None:
+        return [] if chosen.accuracy_drop else [Reason("answers", UNCOMPARED)]
     return [Reason("answers", f"It {sentence(chosen.agreement)}.")]
 
 

@@ -104,7 +104,9 @@ def _agreement(study: Study, choice: VariantResult) -> KeyFigure | None:
     if choice.name == study.reference:
         return None
     if (found := choice.agreement) is None:
-        return KeyFigure(label, "not measured", "overview", line(choice.agreement_note or "no natural image at hand"))
+        return KeyFigure(
+            label, "not measured", "overview", line(choice.agreement_note or "drawn inputs and raw outputs have none")
+        )
     asked = study.recommendation.policy.min_agreement if study.recommendation else Policy().min_agreement
     tone = _AGREES[agreement.decide(found, asked)]
     remark = line(f"{agreement.bound(found)} (95 %); {found.counted}")
