@@ -86,7 +86,9 @@ def study_parser(commands: str = "") -> argparse.ArgumentParser:
         "--config", metavar="FILE", help="settings as TOML (default: isobatch.toml, where it stands here)"
     )
     talk.add_argument("--show-config", action="store_true", help="print each setting with its origin and stop")
-    talk.add_argument("--verbose", action="store_true", help="all tables on the terminal, not only the summary")
+    talk.add_argument(
+        "--verbose", action="store_true", help="also print the folded sections, such as cost and accuracy"
+    )
     talk.add_argument("--debug", action="store_true", help="tracebacks of errors")
     return parser
 

@@ -180,7 +180,7 @@ def records(explained: Explained) -> dict[str, Any]:
     tried = found["tried"]  # None: the study was asked not to repair
     return {
         "origins": [_origin(one, explained.condition, found["reproducers"].get(one["layer"])) for one in origins],
-        "origins_complete": None if tried is None else _complete({one["layer"] for one in origins}, tried),
+        "origins_complete": None if tried is None else list_is_complete({one["layer"] for one in origins}, tried),
         "locating": _locating(explained),
         "growth": [Growth(**one) for one in found["growth"]],
         "neighbour_effect": NeighbourEffect(**found["neighbour_effect"]) if found["neighbour_effect"] else None,
@@ -188,7 +188,7 @@ def records(explained: Explained) -> dict[str, Any]:
     }
 
 
-def _complete(origins: set[str], tried: list[dict[str, Any]]) -> bool | None:
+def list_is_complete(origins: set[str], tried: list[dict[str, Any]]) -> bool | None:
     """Whether these are all, by the repair of exactly them; None where that was not tried to its end."""
     if not origins:
         return False  # no layer differs alone, and yet the outputs do
