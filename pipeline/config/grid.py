@@ -33,9 +33,13 @@ Axes = dict[str, str]
 """By axis: its values as the flag of that name takes them."""
 
 
+BATCH_SIZES = "2,3,4,8,16"
+"""Of the default grid."""
+
+
 def _default() -> Axes:
     return {
-        "batch_sizes": "2,3,4,8,16",
+        "batch_sizes": BATCH_SIZES,
         "threads": str(available_cores()),
         "isa": "native",
         "memory_format": "contiguous",

@@ -35,9 +35,7 @@ class Command:
 
     def parser(self) -> argparse.ArgumentParser:
         """The parser of this command's own arguments."""
-        parser = Parser(
-            prog=f"{PROGRAM.removeprefix('python ')} {self.name}", description=self.summary, allow_abbrev=False
-        )
+        parser = Parser(f"{PROGRAM.removeprefix('python ')} {self.name}", self.summary)
         self.add_arguments(parser)
         parser.add_argument("--json", action="store_true", help="the result as JSON on stdout")
         parser.add_argument("--debug", action="store_true", help="tracebacks of errors")
