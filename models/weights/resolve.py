@@ -33,7 +33,7 @@ __all__ = ["ResolvedWeights", "WeightsError", "resolve"]
 KEYWORDS = ("auto", "digits", "imagenet-v2", "imagenet-v1", "random")
 _DIGITS_MODEL = "resnet50"
 EMBEDDED_NOTE = (
-    "the embedded digits weights: margins, accuracy and verdicts are evidence for these, not for other weights"
+    "the embedded digits weights; margins, accuracy and verdicts are evidence for these, not for other weights"
 )
 RANDOM_NOTE = f"random weights (seed {SEED}), never trained: labels and accuracy mean nothing, verdicts hold for these"
 

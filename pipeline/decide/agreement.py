@@ -39,7 +39,9 @@ class Answers:
             return None
         found = agreement(self.same, self.clusters, self.reference)
         how = f"{counted(found.n_answers, 'answer')} on {listed(self.sources)}"
-        alike = "" if found.n == found.n_answers else f", copies and crops of one picture as one: n = {found.n:,}"
+        alike = (
+            "" if found.n == found.n_answers else f", copies and crops of one picture count as one (n = {found.n:,})"
+        )
         return found.model_copy(update={"counted": how + alike})
 
 
@@ -86,8 +88,8 @@ def obstacles(variant: VariantResult, policy: Policy) -> list[str]:
 
 
 def sentence(found: Agreement) -> str:
-    """``agrees with fp64 on 16 of 16, at least 83 %``: the count, and the bound that matters."""
-    return f"agrees with {found.reference} on {count(found)}, {bound(found)}"
+    """``agrees with fp64 on 16 of 16 images, at least 83 %``: the count, and the bound that matters."""
+    return f"agrees with {found.reference} on {count(found)} images, {bound(found)}"
 
 
 def count(found: Agreement) -> str:

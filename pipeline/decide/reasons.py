@@ -56,7 +56,11 @@ def because(
 
 def undecided(choice: Choice) -> list[Reason]:
     """Who may be as fast as the leader, and is not shown to be."""
-    names = [f"{name} ({ratio_text(choice, name)})" for name, one in choice.standings.items() if one == "undecided"]
+    names = [
+        f"{name} at {ratio_text(choice, name)} times its time"
+        for name, one in choice.standings.items()
+        if one == "undecided"
+    ]
     return [Reason("cost", f"May be as fast, which the race does not decide: {listed(names)}.")] if names else []
 
 
@@ -90,11 +94,11 @@ def why_not(name: str, found: Standings, choice: Choice, race: Race | None, poli
     if standing == "slower":
         return f"meets the policy, but takes {ratio} times as long as {choice.leader}"
     if standing == "undecided":
-        return f"meets the policy and may be as fast as {choice.leader}, which is not shown ({ratio} times its time)"
+        return f"meets the policy and may be as fast as {choice.leader}, which is not shown: {ratio} times its time"
     better = advantage(found.find(choice.chosen), found.find(name), choice, found)
     if standing == "leader":
         return f"meets the policy and is the fastest, but {choice.chosen} is not measurably slower and {better}"
-    slow = f"not measurably slower ({ratio} times the time of {choice.leader})"
+    slow = f"not measurably slower than {choice.leader}, at {ratio} times its time"
     return f"meets the policy and is {slow}, but {choice.chosen} {better}"
 
 

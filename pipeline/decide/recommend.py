@@ -146,8 +146,9 @@ def _ties(found: Standings, choice: Choice) -> list[str]:
     if choice.standings.get(choice.chosen) not in ("leader", "as-fast"):
         return []
     return [
-        f"Neither {choice.chosen} ({ratio_text(choice, choice.chosen)}) nor {name} ({ratio_text(choice, name)}) is "
-        f"measurably slower; {choice.chosen} {advantage(chosen, found.find(name), choice, found)}."
+        f"Neither {choice.chosen}, at {ratio_text(choice, choice.chosen)} times the least time, nor {name}, at "
+        f"{ratio_text(choice, name)}, is measurably slower; {choice.chosen} "
+        f"{advantage(chosen, found.find(name), choice, found)}."
         for name in tied
     ]
 

@@ -13,6 +13,7 @@ from isobatch.reports.blocks import Absent, Block, Column, Details, Line, Paragr
 from isobatch.reports.sections import Section
 
 _UNSEEN = "unseen"
+_NAMED = 3  # variants that are named where the same is said of all
 _UNUSABLE = ("not-repeatable", "invalid")
 _ANSWERS: dict[Dependence | None, str] = {
     "no": "no: no top-1 changed",
@@ -44,7 +45,8 @@ Judged = tuple[VariantResult, BatchAccuracy]
 
 def sentence(study: Study) -> Line | None:
     """The answer for all variants in one go; None where nothing labelled was run batched."""
-    text = "; ".join(_said(depends, group) for depends, group in _groups(study))
+    judged = sum(len(group) for _, group in _groups(study))
+    text = "; ".join(_said(depends, group, judged) for depends, group in _groups(study))
     return views.named(study, f"{text[:1].upper()}{text[1:]}.") if text else None
 
 
@@ -92,8 +94,11 @@ def _unseen(group: Sequence[Judged]) -> str:
     return f"no change seen in {n if fewest == most else f'{numbers.count(fewest)} to {n}'}{few}"
 
 
-def _said(depends: str | None, group: Sequence[Judged]) -> str:
+def _said(depends: str | None, group: Sequence[Judged], judged: int) -> str:
+    """What is said of a group of the ``judged`` variants."""
     names = views.listing((variant.name for variant, _ in group), 20)
+    if len(group) == judged > _NAMED:
+        names = f"all {judged} variants"
     bound = _bound(max(found.changed_upper95 for _, found in group))
     if depends == "no":
         fewest, most = (pick(found.singles.n for _, found in group) for pick in (min, max))

@@ -49,7 +49,8 @@ def blocks(study: Study) -> list[Block]:
         return [Paragraph(line("No cost was measured."))]
     measured_on = sorted({f"{v.cost.inputs} at {v.cost.image_size} px" for v in priced if v.cost})
     caption = (
-        f"Wall clock on {views.listing(measured_on)}: medians with 95 % limits. Drift: the second round's median "
+        f"Wall clock on {views.listing(measured_on)}, in the passes that gathered the evidence: for orientation; what "
+        "decides is timed in the race. Medians with 95 % limits. Drift: the second round's median "
         "latency over the first's, minus 1."
     )
     if any(variant.device != "cpu" for variant in priced):

@@ -40,10 +40,7 @@ def _scopes(study: Study, tried: list[tuple[VariantResult, Repair]]) -> list[Blo
     for variant, repair in tried:
         if repair.scope:
             names.setdefault(repair.scope, []).append(f"{variant.name}+{repair.name}")
-    return [
-        Paragraph(line(*views.named(study, views.listing(who, 20)), f": checked bitwise over {scope}."))
-        for scope, who in names.items()
-    ]
+    return [Paragraph(line(*_codes(who), f": checked bitwise over {scope}.")) for scope, who in names.items()]
 
 
 def _notes(tried: list[tuple[VariantResult, Repair]]) -> dict[str, list[str]]:

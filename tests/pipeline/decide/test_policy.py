@@ -69,7 +69,7 @@ from tests.pipeline.results import agreed, result
         (
             result("v", agreement=agreed(3, 16)),
             {},
-            ["agrees with fp64 on 3 of 16, at most 42 % (16 answers), where 90 % are demanded"],
+            ["agrees with fp64 on 3 of 16 images, at most 42 % (16 answers), where 90 % are demanded"],
         ),
         (result("v", agreement=agreed(16, 16)), {}, []),  # undecided: at least 83 %, still a candidate
         (result("v", agreement=agreed(3, 16)), {"min_agreement": 10.0}, []),
