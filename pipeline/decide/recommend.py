@@ -129,7 +129,7 @@ def _unchosen(
         rejected=_in_order(found, rejected),
         ties=[],
         pareto=pareto_set(found.every, policy, found.race),
-        warnings=_no_limit(policy),
+        warnings=no_limit(policy),
         race=_shown(race, None),
     )
 
@@ -153,7 +153,8 @@ def _ties(found: Standings, choice: Choice) -> list[str]:
     ]
 
 
-def _no_limit(policy: Policy) -> list[str]:
+def no_limit(policy: Policy) -> list[str]:
+    """A warning where the policy has no limit on the accuracy drop; else nothing."""
     if policy.max_accuracy_drop is not None:
         return []
     limit = limit_points(DEFAULT_MAX_DROP_POINTS)
@@ -163,7 +164,7 @@ def _no_limit(policy: Policy) -> list[str]:
 def _warnings(
     chosen: VariantResult, choice: Choice, work: AtWork | None, policy: Policy, race: Race | None
 ) -> list[str]:
-    found = _no_limit(policy)
+    found = no_limit(policy)
     if choice.decided_by == "passes":
         found.append(NO_RACE if race is None else _OTHER_RACE)
     if choice.ratios is None:

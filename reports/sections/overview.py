@@ -17,7 +17,8 @@ _COLUMNS = (
     Column("int8 layers", "number"),
     Column("Batch noise", "number"),
     Column("Error", "number"),
-    Column("Agrees (95 %)"),
+    Column("Agrees", "number"),
+    Column("95 % limit", "number"),
     Column("ms at N = 1", "number"),
     Column("img/s @ N", "number"),
     Column("Size", "number"),
@@ -44,7 +45,7 @@ def _row(study: Study, variant: VariantResult) -> tuple[str | None, ...]:
         _int8_layers(variant),
         views.noise(variant),
         agreed.error(study, variant),
-        _agreement(study, variant),
+        *_agreement(study, variant),
         numbers.real(cost.latency_ms.median, 3) if cost and cost.latency_ms else None,
         f"{numbers.real(speed.interval.median, 3)} @ {speed.batch_size}" if speed else None,
         numbers.size(cost.size_bytes) if cost else None,
@@ -53,11 +54,11 @@ def _row(study: Study, variant: VariantResult) -> tuple[str | None, ...]:
     )
 
 
-def _agreement(study: Study, variant: VariantResult) -> str | None:
-    """``16 of 16 (at least 82 %)``: how often it gives the reference's answer."""
+def _agreement(study: Study, variant: VariantResult) -> tuple[str | None, str | None]:
+    """How often it gives the reference's answer, and the limit: ``16 of 16``, ``at least 82 %``."""
     if variant.name == study.reference or variant.agreement is None:
-        return agreed.agrees(study, variant)
-    return f"{agreement.count(variant.agreement)} ({agreement.bound(variant.agreement)})"
+        return agreed.agrees(study, variant), None
+    return agreement.count(variant.agreement), agreement.bound(variant.agreement)
 
 
 def blocks(study: Study) -> list[Block]:
