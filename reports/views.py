@@ -144,13 +144,6 @@ def named(study: Study, text: str) -> Line:
     return tuple(Code(part) if at % 2 else part for at, part in enumerate(parts) if part)
 
 
-def decided_by(variant: VariantResult) -> str | None:
-    """Where a verdict was decided: ``seed, N = 4``."""
-    if (decision := variant.decided_by) is None:
-        return None
-    return decision.inputs + (f", N = {decision.batch_size}" if decision.batch_size else "")
-
-
 def not_run(study: Study) -> list[tuple[NotRun, list[str]]]:
     """What was planned and not run, each once, with the variants it concerns."""
     grouped: dict[tuple[str, str, str], tuple[NotRun, list[str]]] = {}

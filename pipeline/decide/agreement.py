@@ -99,11 +99,11 @@ def count(found: Agreement) -> str:
     return f"{round(events):,} of {found.n:,}" if whole else f"{100 * found.share:.3g} % of {found.n:,}"
 
 
-def bound(found: Agreement) -> str:
+def bound(found: Agreement, least: str = "at least", most: str = "at most") -> str:
     """The 95 % bound towards the limit that is asked: ``at least 83 %``, or ``at most 20 %`` where few agree."""
     if found.share < 0.5:
-        return f"at most {_percent(found.high95)} %"
-    return f"at least {_percent(found.low95)} %"
+        return f"{most} {_percent(found.high95)} %"
+    return f"{least} {_percent(found.low95)} %"
 
 
 def _percent(share: float) -> str:

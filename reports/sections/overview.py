@@ -12,9 +12,7 @@ from isobatch.reports.sections import Section
 _COLUMNS = (
     Column("Variant", "name"),
     Column("Verdict", "state"),
-    Column("Decided by"),
     Column("Runs as"),
-    Column("int8 layers", "number"),
     Column("Batch noise", "number"),
     Column("Error", "number"),
     Column("Agrees", "number"),
@@ -27,12 +25,13 @@ _COLUMNS = (
 )
 
 
-def _int8_layers(variant: VariantResult) -> str | None:
-    """How many of the layers with weights are int8: ``53 of 54``; None where none was meant to be and none is."""
-    found = variant.effective
-    if found is None or not (found.int8_layers or variant.precision.startswith("int8")):
+def _runs_as(variant: VariantResult) -> str | None:
+    """``int8``; with the share of the layers with weights that are int8 where some are not: ``fp32+int8, 1 of 54``."""
+    if (found := variant.effective) is None:
         return None
-    return f"{found.int8_layers} of {found.weight_layers}"
+    some = found.int8_layers or variant.precision.startswith("int8")
+    part = f", {found.int8_layers} of {found.weight_layers}" if some and found.int8_layers < found.weight_layers else ""
+    return f"{found.precision}{part}"
 
 
 def _row(study: Study, variant: VariantResult) -> tuple[str | None, ...]:
@@ -40,9 +39,7 @@ def _row(study: Study, variant: VariantResult) -> tuple[str | None, ...]:
     return (
         variant.name,
         views.state(variant),
-        "verified repair" if views.is_repaired(variant) else views.decided_by(variant),
-        variant.effective.precision if variant.effective else None,
-        _int8_layers(variant),
+        _runs_as(variant),
         views.noise(variant),
         agreed.error(study, variant),
         *_agreement(study, variant),
@@ -55,10 +52,10 @@ def _row(study: Study, variant: VariantResult) -> tuple[str | None, ...]:
 
 
 def _agreement(study: Study, variant: VariantResult) -> tuple[str | None, str | None]:
-    """How often it gives the reference's answer, and the limit: ``16 of 16``, ``at least 82 %``."""
+    """How often it gives the reference's answer, and the limit: ``16 of 16``, ``≥ 82 %``."""
     if variant.name == study.reference or variant.agreement is None:
         return agreed.agrees(study, variant), None
-    return agreement.count(variant.agreement), agreement.bound(variant.agreement)
+    return agreement.count(variant.agreement), agreement.bound(variant.agreement, "≥", "≤")
 
 
 def blocks(study: Study) -> list[Block]:
@@ -69,6 +66,7 @@ def blocks(study: Study) -> list[Block]:
     reference = agreed.reference(study)
     chosen = next((at for at, row in enumerate(rows) if views.is_chosen(study, row[0] or "")), None)
     caption = (
+        "Runs as: of int8 how many of the layers with weights, if not all. "
         f"Batch noise: the largest |batched - singles|; error: the largest |singles - {reference} singles|. Both over "
         f"all input sets and N, relative to the largest |logit|. Agrees: its top-1 is that of {reference}; drawn noise "
         "left out. Throughput (img/s) at the N where it is highest, of those that were raced as the race has it. "
