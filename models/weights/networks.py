@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections import OrderedDict
 from functools import cache
 from inspect import isfunction
@@ -15,6 +14,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from isobatch.models.shared.regular_files import Altered
+from isobatch.models.spec.nearest import did_you_mean
 from isobatch.models.spec.templates.network_torchvision import WITHOUT_AUXILIARY
 from isobatch.models.spec.words import Network, VariantUnavailable
 from isobatch.models.weights.digits.weights import fingerprint
@@ -37,8 +37,9 @@ def check_known(model: str) -> None:
     """
     model = read_name(model).architecture
     if model not in known_models():
-        near = difflib.get_close_matches(model, known_models(), n=1, cutoff=0.0)
-        raise ValueError(f"unknown model {model!r}: did you mean {near[0]!r}? All: {', '.join(known_models())}")
+        raise ValueError(
+            f"unknown model {model!r}: {did_you_mean(model, known_models())} All: {', '.join(known_models())}"
+        )
 
 
 def architecture(model: str, num_classes: int) -> nn.Module:

@@ -12,13 +12,13 @@ Importing one must cost nothing: what loads a numeric library is imported inside
 from __future__ import annotations
 
 import argparse
-import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 
 from isobatch import PROGRAM
 from isobatch.models.spec.discover import discover
+from isobatch.models.spec.nearest import did_you_mean
 from isobatch.pipeline.config.flags import Parser
 from isobatch.pipeline.records.errors import UsageError
 
@@ -53,9 +53,8 @@ def find_command(name: str) -> Command:
     commands = all_commands()
     if name in commands:
         return commands[name]
-    near = difflib.get_close_matches(name, commands, n=1, cutoff=0.0)
     known = ", ".join(commands)
-    raise UsageError("unknown-command", f"unknown command {name!r}: did you mean {near[0]!r}? Known: {known}")
+    raise UsageError("unknown-command", f"unknown command {name!r}: {did_you_mean(name, commands)} Known: {known}")
 
 
 def described(commands: Mapping[str, Command]) -> str:
