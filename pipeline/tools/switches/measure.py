@@ -18,6 +18,7 @@ from isobatch.pipeline.prepare.by_itself import prepared
 from isobatch.pipeline.prepare.pace import cost
 from isobatch.pipeline.prepare.state import Progress, Stages
 from isobatch.pipeline.race.contestant import Contestant
+from isobatch.pipeline.race.crossing import Opening
 from isobatch.pipeline.race.rounds import Entry, race
 from isobatch.pipeline.records.study import Interval, Tool
 from isobatch.pipeline.tools.switches.records import SwitchesReport, SwitchResult, VariantSwitches
@@ -97,14 +98,16 @@ class _Bench:
     def _payload(self, switch: Switch) -> dict[str, Any]:
         images = self.prepared.evaluation
         threads = 1 if switch.one_thread else self.stages.threads
-        return {
-            "variant": self.spec.name,
+        asked = Opening(
+            variant=self.spec.name,
+            settings={"threads": threads},
+            artifact=artifact_json(self.stages.artifacts[self.spec.name, self.prepared.record.name]),
+            images=images.to_json(),
+            examples=images.to_json(),
+            delivery=None,
+        )
+        return asked.to_json() | {
             "runtime": self.spec.runtime,
-            "settings": {"threads": threads},
-            "artifact": artifact_json(self.stages.artifacts[self.spec.name, self.prepared.record.name]),
-            "images": images.to_json(),
-            "examples": images.to_json(),
-            "delivery": None,
             "options": dict(switch.options),
             "batch_sizes": list(self.stages.config.batch_sizes),
         }
