@@ -8,7 +8,6 @@ from typing import Any, Literal
 from isobatch.pipeline.race.crossing import Opening
 from isobatch.pipeline.workers.wire import Crossing
 
-
 Kind = Literal["batch", "copies"]
 
 
