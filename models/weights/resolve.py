@@ -23,14 +23,17 @@ from isobatch.models.weights.beside import read_beside
 from isobatch.models.weights.checkpoint import WeightsError, fitted, open_checkpoint
 from isobatch.models.weights.digits import weights as digits
 from isobatch.models.weights.found import Found, find_in_file, remarks, with_facts
+from isobatch.models.weights.model_name import kind_of, read_name
 from isobatch.models.weights.networks import check_known, skeleton
+from isobatch.models.weights.other_networks import described, timm_pretrained, timm_view
 from isobatch.models.weights.published import IMAGENET_NAMES, first_entry, published, view_of
 from isobatch.models.weights.random_weights import SEED, random_state
 from isobatch.models.weights.tensor_names import as_named
 
 __all__ = ["ResolvedWeights", "WeightsError", "resolve"]
 
-KEYWORDS = ("auto", "digits", "imagenet-v2", "imagenet-v1", "random")
+PRETRAINED = "pretrained"
+KEYWORDS = ("auto", "digits", "imagenet-v2", "imagenet-v1", "random", PRETRAINED)
 _DIGITS_MODEL = "resnet50"
 
 
@@ -44,14 +47,14 @@ class ResolvedWeights:
     pictures are made into, as torchvision's entry for these weights says; of weights that are not torchvision's, as
     its first entry for the model does, unless a file beside them says it; ``view_from`` says which, ``view_assumed``
     that nothing did. ``model``: with the facts that the weights show, such as another number of
-    channels. ``warnings``: code and text.
+    channels. ``warnings``: code and text. ``num_classes`` None: of a factory's network, which running it shows.
     """
 
     source: str
     model: str
     path: Path
     sha256: str
-    num_classes: int
+    num_classes: int | None
     note: str = ""
     class_names: tuple[str, ...] = ()
     view: View = IMAGENET
@@ -70,16 +73,22 @@ def resolve(
 ) -> ResolvedWeights:
     """The weights that ``name`` asks for: a keyword of KEYWORDS, or a weights file (a keyword wins over a path).
 
-    ``auto`` takes ImageNet weights that torch hub's cache already holds, else ``digits`` (ResNet50), else ``random``;
-    only ``imagenet-v1`` and ``imagenet-v2`` download, and not if ``offline``. ``say`` gets lines of progress.
-    ``state_dict``: which of the state dicts in a file is meant.
+    ``auto`` takes ImageNet weights that a hub's cache already holds, else ``digits`` (ResNet50), else ``random``; of a
+    factory those that it gives its network. Only ``imagenet-v1``, ``imagenet-v2`` and ``pretrained`` (timm's) download,
+    and not if ``offline``. ``say`` gets lines of progress. ``state_dict``: which of the state dicts in a file is meant.
     Raises WeightsError where they cannot be had or do not fit; ValueError for an unknown model.
     """
     check_known(model)
-    found = _find(name, model, offline, say, state_dict)
+    given: Found | None = None
+    if kind_of(model) == "factory":
+        model, given = _of_factory(model)
+    found = given if given and name == "auto" else _find(name, model, offline, say, state_dict)
+    if given is not None:
+        found = replace(found, warnings=(*given.warnings, *found.warnings))
     named = as_named(found.state, skeleton(model, 2).state_dict().keys(), found.prefix)
     model, told = with_facts(model, named.state, found)
-    state, num_classes = fitted(named.state, model, found.source)
+    state, classes = fitted(named.state, model, found.source)
+    num_classes = None if given is not None else classes
     arrays: dict[str, NDArray[Any]] = {key: tensor.numpy() for key, tensor in state.items()}
     sha256 = digits.fingerprint(arrays)
     path = cache_root / "weights" / f"{sha256}.safetensors"
@@ -99,21 +108,39 @@ def _seen(found: Found, model: str, file: Path) -> tuple[View, str, bool]:
         return replace(view_of(found.entry), forced=True), f"torchvision's entry for {found.source}", False
     if found.source == "digits":
         return IMAGENET, "as the digits weights were trained", False
-    usual = view_of(first_entry(model))
+    usual, whose, certain = _usual_view(model)
     if not found.own:
-        return usual, "torchvision's first entry for the model", False
+        return usual, whose if certain else f"assumed: {whose}", not certain
     beside = read_beside(file)
     if beside.view is not None:
         return beside.view, beside.said, False
-    assumed = "assumed: that of torchvision's first entry for the model"
+    assumed = f"assumed: that of {whose}"
     return usual, f"{assumed} ({beside.said})" if beside.said else assumed, True
+
+
+def _usual_view(model: str) -> tuple[View, str, bool]:
+    """The view of the network's own library, whose that is, and whether that is said of this network."""
+    name = read_name(model)
+    if name.kind == "torchvision":
+        return view_of(first_entry(model)), "torchvision's first entry for the model", True
+    view = timm_view(name) if name.kind == "timm" else None
+    return (IMAGENET, "ImageNet's", False) if view is None else (view, "timm's configuration of the model", True)
 
 
 def _find(name: str, model: str, offline: bool, say: Callable[[str], None], state_dict: str | None) -> Found:
     if state_dict is not None and name in KEYWORDS:
         raise WeightsError(f"--state-dict {state_dict!r} belongs to a file, and --weights {name} is none: leave it out")
+    kind = kind_of(model)
+    if name in IMAGENET_NAMES and kind != "torchvision":
+        instead = f"{PRETRAINED}, random" if kind == "timm" else "auto, random"
+        raise WeightsError(f"--weights {name} is torchvision's, and {model} is not: choose {instead} or a file")
+    if name == PRETRAINED and kind != "timm":
+        raise WeightsError(f"--weights {PRETRAINED} is what timm publishes, and {model} is not timm's: leave it out")
     if name == "auto":
-        return _automatic(model, say)
+        return _timm_automatic(model, say) if kind == "timm" else _automatic(model, say)
+    if name == PRETRAINED:
+        say(f"the weights that timm publishes of {model}")
+        return _timm_published(model, offline)
     if name in IMAGENET_NAMES:
         return _imagenet(name, model, offline, say)
     if name == "digits":
@@ -135,6 +162,31 @@ def _automatic(model: str, say: Callable[[str], None]) -> Found:
     which = "" if model == _DIGITS_MODEL else f" --model {model}"
     fetch = f"ImageNet weights: {PROGRAM}{which} --weights {known[0]}" if known else ""
     return Found(found.source, found.state, f"{found.note}; {fetch}" if fetch else found.note)
+
+
+def _timm_automatic(model: str, say: Callable[[str], None]) -> Found:
+    try:
+        return _timm_published(model, offline=True)
+    except WeightsError:
+        found = _random(model, say)
+        fetch = f"its published weights: {PROGRAM} --model {model} --weights {PRETRAINED}"
+        return replace(found, note=f"{found.note}; {fetch}")
+
+
+def _timm_published(model: str, offline: bool) -> Found:
+    return Found(PRETRAINED, timm_pretrained(read_name(model), offline).state_dict())
+
+
+def _of_factory(model: str) -> tuple[str, Found]:
+    """The factory's full name, and the weights that it gives its network."""
+    name, net, training = described(read_name(model))
+    warnings: tuple[Remark, ...] = ()
+    if training:
+        how = "it is measured in eval mode" if net.training else "they are measured so"
+        text = f"{name.architecture} leaves its network in training mode ({', '.join(training[:3])}): {how}; call "
+        warnings = (Remark("training-mode", f"{text}.eval() in the factory"),)
+    state = {key: tensor.detach() for key, tensor in net.state_dict().items()}
+    return str(name), Found("factory", state, "the weights that the factory gives its network", warnings=warnings)
 
 
 def _digits(model: str) -> Found:

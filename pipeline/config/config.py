@@ -14,6 +14,7 @@ from typing import Any, Literal
 from isobatch.models.spec.images import Size
 from isobatch.models.spec.outcome import KINDS
 from isobatch.models.spec.words import CudaOptions
+from isobatch.models.weights.model_name import is_factory
 from isobatch.pipeline.config.grid import AXES, CUDA_AXES, MEMORY_FORMATS, OWN_SIZE, Axes, only_wished, read_grid, words
 from isobatch.pipeline.config.numbers import LARGEST_SEED, SMALLEST, numbers, real_number, seconds, whole
 from isobatch.pipeline.config.policy_flags import PolicyFlags as PolicyFlags  # part of the configuration
@@ -43,7 +44,7 @@ class Config:
     weights: str = "auto"
     state_dict: str | None = None  # which of the state dicts in a weights file
     inputs: str = "auto"
-    outcome: str = "auto"  # of an ONNX file: what is read from its outputs
+    outcome: str = "auto"  # of the user's own network: what is read from its outputs
     class_order: str | None = None  # of labelled folders: "text" or "number"; None: by what they are called
     classes: str | None = None  # a file with the names of the classes
     labels: str | None = None  # a file with the labels of the images
@@ -142,7 +143,7 @@ def read_config(arguments: argparse.Namespace) -> Config:
         certify=_certified(arguments),
         policy=read_policy(arguments),
         offline=arguments.offline,
-        engine=arguments.engine,
+        engine=_engine(arguments),
         ray_address=_address(arguments),
         workers=None if arguments.workers is None else whole("--workers", arguments.workers, 1),
         timeout_s=seconds("--timeout", arguments.timeout),
@@ -218,9 +219,23 @@ def _outcome(arguments: argparse.Namespace) -> str:
     if text not in known:
         near = difflib.get_close_matches(text, known, n=1, cutoff=0.0)[0]
         raise UsageError("usage", f"--outcome {text!r}: did you mean {near!r}? There are {listed(known)}")
-    if text != "auto" and arguments.onnx is None:
-        raise UsageError("usage", f"--outcome {text!r} needs --onnx FILE: torchvision's networks are classifiers")
+    if text != "auto" and arguments.onnx is None and not is_factory(arguments.model.partition("[")[0]):
+        raise UsageError(
+            "usage",
+            f"--outcome {text!r} needs --onnx FILE or --model package.module:factory: the others are classifiers",
+        )
     return text
+
+
+def _engine(arguments: argparse.Namespace) -> str:
+    engine: str = arguments.engine
+    if engine != "local" and arguments.onnx is None and is_factory(arguments.model.partition("[")[0]):
+        raise UsageError(
+            "usage",
+            f"--engine {engine} sends no code of your own to other machines, and {arguments.model} is some: leave it "
+            "out, or export the network to ONNX and give --onnx FILE",
+        )
+    return engine
 
 
 def _race_seconds(arguments: argparse.Namespace) -> float:

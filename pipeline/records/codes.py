@@ -368,6 +368,11 @@ CODES: dict[str, Explained] = {
         "Training programs keep a moving average beside the raw weights, or a teacher beside its student.",
         "Choose with --state-dict KEY; the text names the one that is used and the others.",
     ),
+    "training-mode": _warning(
+        "The factory leaves its network, or a part of it, in training mode.",
+        "A new torch module is in training mode until .eval() is called: dropout draws, and BatchNorm mixes the batch.",
+        "Call .eval() in the factory; a whole network in training mode is measured in eval mode, a part as it is.",
+    ),
     "weights-left-out": _warning(
         "Tensors of the weights file are not used.",
         "They belong to the loss, or stand outside the network whose names the others have.",
