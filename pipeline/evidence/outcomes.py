@@ -79,18 +79,23 @@ def _nearest(rows: Rows, gallery: Rows, own: NDArray[np.int64], outcome: Outcome
     """The place in the gallery of the row of the largest cosine, its own place left out; -1 where there is no other."""
     if len(gallery) < 2:
         return np.full(len(rows), -1)
-    cosines = _unit(outcome_columns(rows, outcome)) @ _unit(outcome_columns(gallery, outcome)).T
-    cosines[np.arange(len(rows)), own] = -np.inf
-    return np.asarray(np.nan_to_num(cosines, nan=np.inf, neginf=-np.inf).argmax(axis=1))
+    found = cosines(outcome_columns(rows, outcome), outcome_columns(gallery, outcome))
+    found[np.arange(len(rows)), own] = -np.inf
+    return np.asarray(np.nan_to_num(found, nan=np.inf, neginf=-np.inf).argmax(axis=1))
+
+
+def cosines(rows: Rows, others: Rows) -> NDArray[np.float64]:
+    """[n, m]: the cosine of each of n rows with each of m others; NaN for a row of zeros."""
+    return np.asarray(_unit(rows) @ _unit(others).T)
 
 
 def _turning(values: NDArray[np.float64]) -> NDArray[np.float64]:
     unit = _unit(values)
     lengths = np.linalg.norm(values, axis=1)
-    cosines = unit @ unit.T
-    np.fill_diagonal(cosines, -np.inf)
+    alike = unit @ unit.T
+    np.fill_diagonal(alike, -np.inf)
     margins = np.zeros(len(values))
-    for i, row in enumerate(cosines):
+    for i, row in enumerate(alike):
         best = int(row.argmax())
         others = np.delete(np.arange(len(values)), [i, best])
         apart = np.linalg.norm(unit[best] - unit[others], axis=1)
