@@ -28,6 +28,7 @@ _FREE_BATCH = (
 )
 SEEN = 8  # images whose rows tell the kind of outcome
 _ANSWERS = ("logit", "prob", "score", "class", "label")
+_LOOKED_THROUGH = (("classes", "Softmax"), ("labels", "Sigmoid"), ("binary", "Sigmoid"))
 _UNIT = 1e-3  # how far from 1 the length of a normalised row may be
 
 
@@ -180,7 +181,10 @@ def chosen(operators: Mapping[str, str], leaves: tuple[Leaf, ...], rows: NDArray
     threshold = 0.5 if kind in ("binary", "labels") and probable else 0.0
     at = f", above {threshold:g}" if kind in ("binary", "labels") else ""
     of = f" of {leaf.name!r}" if len(leaves) > 1 else ""
-    return Outcome(kind, leaf.start, leaf.stop, threshold, leaves, f"outcome: {kind}{of}{at} ({why})")  # type: ignore[arg-type]
+    through = last if (kind, last) in _LOOKED_THROUGH and bool(((values >= 0) & (values <= 1)).all()) else ""
+    before = f"; margins are taken before its {through}" if through else ""
+    told = f"outcome: {kind}{of}{at} ({why}){before}"
+    return Outcome(kind, leaf.start, leaf.stop, threshold, leaves, told, through)  # type: ignore[arg-type]
 
 
 def _kind(leaf: Leaf, last: str, values: NDArray[np.float64]) -> tuple[str, str]:

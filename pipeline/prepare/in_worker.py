@@ -60,6 +60,10 @@ def check_onnx(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
         "fixed_size": fixed,
         "interface": [asdict(one) for one in checked.inputs],
         "quantized": load("isobatch.models.ort.graph:quantized_nodes")(checked.model),
+        "warnings": [
+            ("training-mode", f"{path.name}: {remark}")
+            for remark in load("isobatch.models.ort.training_nodes:training_remarks")(checked.model)
+        ],
     }
 
 
