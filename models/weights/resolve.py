@@ -82,9 +82,11 @@ def resolve(
     given: Found | None = None
     if kind_of(model) == "factory":
         model, given = _of_factory(model)
-    found = given if given and name == "auto" else _find(name, model, offline, say, state_dict)
-    if given is not None:
-        found = replace(found, warnings=(*given.warnings, *found.warnings))
+    if given is not None and name == "auto":
+        found = given
+    else:
+        found = _find(name, model, offline, say, state_dict)
+        found = replace(found, warnings=(*(given.warnings if given else ()), *found.warnings))
     named = as_named(found.state, skeleton(model, 2).state_dict().keys(), found.prefix)
     model, told = with_facts(model, named.state, found)
     state, classes = fitted(named.state, model, found.source)
