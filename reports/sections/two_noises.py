@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from isobatch.pipeline.records.study import Comparison, Study, VariantResult
+from isobatch.pipeline.records.study import Comparison, ComparisonKind, Study, VariantResult
 from isobatch.reports import agreed, numbers, views
 from isobatch.reports.blocks import Block, Column, Paragraph, Table, line
 from isobatch.reports.sections import Section
@@ -19,6 +19,7 @@ _COLUMNS = (
     Column("1 - cosine", "number"),
 )
 
+_KINDS: tuple[ComparisonKind, ...] = ("batch-vs-singles", "vs-reference")
 _RECALL = (
     Column("Variant", "name"),
     Column("Inputs"),
@@ -70,8 +71,7 @@ def _neighbours(study: Study) -> list[Block]:
     rows = []
     for variant in views.candidates(study):
         for inputs in study.inputs:
-            kinds = ("batch-vs-singles", "vs-reference")
-            found = [_recall(views.comparisons(variant, kind, inputs.name)) for kind in kinds]
+            found = [_recall(views.comparisons(variant, kind, inputs.name)) for kind in _KINDS]
             if any(found):
                 rows.append((variant.name, inputs.name, *found))
     if not rows:
