@@ -85,9 +85,9 @@ def before_last(rows: Rows, outcome: Outcome) -> Rows:
         return values
     shares = values.astype(np.float64)
     if outcome.through == "Sigmoid":
-        return _logit(shares)
+        return np.asarray(_logit(shares))
     kind = values.dtype if values.dtype in (np.float16, np.float64) else np.dtype(np.float32)
-    return np.log(np.maximum(shares, float(np.finfo(kind).tiny)))
+    return np.asarray(np.log(np.maximum(shares, float(np.finfo(kind).tiny))))
 
 
 def _logit(shares: Any) -> Any:
