@@ -23,16 +23,15 @@ from isobatch.models.weights.beside import read_beside
 from isobatch.models.weights.checkpoint import WeightsError, fitted, open_checkpoint
 from isobatch.models.weights.digits import weights as digits
 from isobatch.models.weights.found import Found, find_in_file, remarks, with_facts
-from isobatch.models.weights.model_name import kind_of, read_name
+from isobatch.models.weights.model_name import kind_of
 from isobatch.models.weights.networks import check_known, skeleton
-from isobatch.models.weights.other_networks import described, timm_pretrained, timm_view
-from isobatch.models.weights.published import IMAGENET_NAMES, first_entry, published, view_of
+from isobatch.models.weights.other_weights import PRETRAINED, of_factory, timm_published, usual_view
+from isobatch.models.weights.published import IMAGENET_NAMES, published, view_of
 from isobatch.models.weights.random_weights import SEED, random_state
 from isobatch.models.weights.tensor_names import as_named
 
 __all__ = ["ResolvedWeights", "WeightsError", "resolve"]
 
-PRETRAINED = "pretrained"
 KEYWORDS = ("auto", "digits", "imagenet-v2", "imagenet-v1", "random", PRETRAINED)
 _DIGITS_MODEL = "resnet50"
 
@@ -81,7 +80,7 @@ def resolve(
     check_known(model)
     given: Found | None = None
     if kind_of(model) == "factory":
-        model, given = _of_factory(model)
+        model, given = of_factory(model)
     if given is not None and name == "auto":
         found = given
     else:
@@ -110,7 +109,7 @@ def _seen(found: Found, model: str, file: Path) -> tuple[View, str, bool]:
         return replace(view_of(found.entry), forced=True), f"torchvision's entry for {found.source}", False
     if found.source == "digits":
         return IMAGENET, "as the digits weights were trained", False
-    usual, whose, certain = _usual_view(model)
+    usual, whose, certain = usual_view(model)
     if not found.own:
         return usual, whose if certain else f"assumed: {whose}", not certain
     beside = read_beside(file)
@@ -118,15 +117,6 @@ def _seen(found: Found, model: str, file: Path) -> tuple[View, str, bool]:
         return beside.view, beside.said, False
     assumed = f"assumed: that of {whose}"
     return usual, f"{assumed} ({beside.said})" if beside.said else assumed, True
-
-
-def _usual_view(model: str) -> tuple[View, str, bool]:
-    """The view of the network's own library, whose that is, and whether that is said of this network."""
-    name = read_name(model)
-    if name.kind == "torchvision":
-        return view_of(first_entry(model)), "torchvision's first entry for the model", True
-    view = timm_view(name) if name.kind == "timm" else None
-    return (IMAGENET, "ImageNet's", False) if view is None else (view, "timm's configuration of the model", True)
 
 
 def _find(name: str, model: str, offline: bool, say: Callable[[str], None], state_dict: str | None) -> Found:
@@ -142,7 +132,7 @@ def _find(name: str, model: str, offline: bool, say: Callable[[str], None], stat
         return _timm_automatic(model, say) if kind == "timm" else _automatic(model, say)
     if name == PRETRAINED:
         say(f"the weights that timm publishes of {model}")
-        return _timm_published(model, offline)
+        return timm_published(model, offline)
     if name in IMAGENET_NAMES:
         return _imagenet(name, model, offline, say)
     if name == "digits":
@@ -168,27 +158,11 @@ def _automatic(model: str, say: Callable[[str], None]) -> Found:
 
 def _timm_automatic(model: str, say: Callable[[str], None]) -> Found:
     try:
-        return _timm_published(model, offline=True)
+        return timm_published(model, offline=True)
     except WeightsError:
         found = _random(model, say)
         fetch = f"its published weights: {PROGRAM} --model {model} --weights {PRETRAINED}"
         return replace(found, note=f"{found.note}; {fetch}")
-
-
-def _timm_published(model: str, offline: bool) -> Found:
-    return Found(PRETRAINED, timm_pretrained(read_name(model), offline).state_dict())
-
-
-def _of_factory(model: str) -> tuple[str, Found]:
-    """The factory's full name, and the weights that it gives its network."""
-    name, net, training = described(read_name(model))
-    warnings: tuple[Remark, ...] = ()
-    if training:
-        how = "it is measured in eval mode" if net.training else "they are measured so"
-        text = f"{name.architecture} leaves its network in training mode ({', '.join(training[:3])}): {how}; call "
-        warnings = (Remark("training-mode", f"{text}.eval() in the factory"),)
-    state = {key: tensor.detach() for key, tensor in net.state_dict().items()}
-    return str(name), Found("factory", state, "the weights that the factory gives its network", warnings=warnings)
 
 
 def _digits(model: str) -> Found:

@@ -12,11 +12,10 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from isobatch.models.spec.images import Size
-from isobatch.models.spec.outcome import KINDS
 from isobatch.models.spec.words import CudaOptions
-from isobatch.models.weights.model_name import is_factory
 from isobatch.pipeline.config.grid import AXES, CUDA_AXES, MEMORY_FORMATS, OWN_SIZE, Axes, only_wished, read_grid, words
 from isobatch.pipeline.config.numbers import LARGEST_SEED, SMALLEST, numbers, real_number, seconds, whole
+from isobatch.pipeline.config.own_network import read_address, read_engine, read_outcome
 from isobatch.pipeline.config.policy_flags import PolicyFlags as PolicyFlags  # part of the configuration
 from isobatch.pipeline.config.policy_flags import read_policy
 from isobatch.pipeline.config.preprocessing import Preprocessing, read_preprocessing, read_size
@@ -119,7 +118,7 @@ def read_config(arguments: argparse.Namespace) -> Config:
         weights=arguments.weights,
         state_dict=arguments.state_dict,
         inputs=arguments.inputs,
-        outcome=_outcome(arguments),
+        outcome=read_outcome(arguments),
         class_order=arguments.class_order,
         classes=arguments.classes,
         labels=arguments.labels,
@@ -145,8 +144,8 @@ def read_config(arguments: argparse.Namespace) -> Config:
         certify=_certified(arguments),
         policy=read_policy(arguments),
         offline=arguments.offline,
-        engine=_engine(arguments),
-        ray_address=_address(arguments),
+        engine=read_engine(arguments),
+        ray_address=read_address(arguments),
         workers=None if arguments.workers is None else whole("--workers", arguments.workers, 1),
         timeout_s=seconds("--timeout", arguments.timeout),
         **{name: getattr(arguments, name) for name in _COPIED},
@@ -227,31 +226,6 @@ def _cuda(axes: Axes) -> tuple[CudaOptions, ...]:
     return able
 
 
-def _outcome(arguments: argparse.Namespace) -> str:
-    text: str = arguments.outcome
-    known = ("auto", *KINDS)
-    if text not in known:
-        near = difflib.get_close_matches(text, known, n=1, cutoff=0.0)[0]
-        raise UsageError("usage", f"--outcome {text!r}: did you mean {near!r}? There are {listed(known)}")
-    if text != "auto" and arguments.onnx is None and not is_factory(arguments.model.partition("[")[0]):
-        raise UsageError(
-            "usage",
-            f"--outcome {text!r} needs --onnx FILE or --model package.module:factory: the others are classifiers",
-        )
-    return text
-
-
-def _engine(arguments: argparse.Namespace) -> str:
-    engine: str = arguments.engine
-    if engine != "local" and arguments.onnx is None and is_factory(arguments.model.partition("[")[0]):
-        raise UsageError(
-            "usage",
-            f"--engine {engine} sends no code of your own to other machines, and {arguments.model} is some: leave it "
-            "out, or export the network to ONNX and give --onnx FILE",
-        )
-    return engine
-
-
 def _race_seconds(arguments: argparse.Namespace) -> float:
     asked = real_number("--race-seconds", arguments.race_seconds)
     return (QUICK_RACE_S if arguments.quick else RACE_S) if asked is None else asked
@@ -260,13 +234,6 @@ def _race_seconds(arguments: argparse.Namespace) -> float:
 def _certified(arguments: argparse.Namespace) -> tuple[int, ...]:
     text: str = arguments.certify or (QUICK_CERTIFIED if arguments.quick else CERTIFIED)
     return () if text == UNCERTIFIED else tuple(n for n in numbers("--certify", text) if n > 1)
-
-
-def _address(arguments: argparse.Namespace) -> str | None:
-    address: str | None = arguments.ray_address
-    if address is not None and arguments.engine != "ray":
-        raise UsageError("usage", f"--ray-address {address!r} needs --engine ray: add it, or leave the address out")
-    return address
 
 
 def _sides(text: str) -> tuple[Size | None, tuple[Size, ...]]:
