@@ -78,7 +78,7 @@ def _neighbours(study: Study) -> list[Block]:
         return []
     caption = (
         "Nearest neighbours by cosine among the other images, each embedded alone: recall at k, the share of an "
-        f"image's k nearest that stay when it is embedded in a batch, and by {agreed.ruler(study)} instead. The "
+        f"image's k nearest that stay when it is embedded in a batch, and by {agreed.reference(study)} instead. The "
         "smallest over N and settings."
     )
     return [Table(caption, _RECALL, tuple(rows))]
