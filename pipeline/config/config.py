@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import hashlib
+import itertools
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from isobatch.models.spec.images import Size
-from isobatch.models.spec.outcome import KINDS
+from isobatch.models.spec.nearest import did_you_mean
 from isobatch.models.spec.words import CudaOptions
-from isobatch.pipeline.config.device_flags import cuda_options, read_device
-from isobatch.pipeline.config.grid import AXES, MEMORY_FORMATS, OWN_SIZE, only_wished, read_grid, words
+from isobatch.pipeline.config.grid import AXES, CUDA_AXES, MEMORY_FORMATS, OWN_SIZE, Axes, only_wished, read_grid, words
 from isobatch.pipeline.config.numbers import LARGEST_SEED, SMALLEST, duration, numbers, real_number, seconds, whole
+from isobatch.pipeline.config.own_network import read_address, read_engine, read_outcome
 from isobatch.pipeline.config.policy_flags import PolicyFlags as PolicyFlags  # part of the configuration
 from isobatch.pipeline.config.policy_flags import read_policy
 from isobatch.pipeline.config.preprocessing import Preprocessing, read_preprocessing, read_size
@@ -27,6 +27,7 @@ from isobatch.pipeline.records.study import NEIGHBOURS, Policy
 from isobatch.pipeline.records.wording import listed
 
 Explain = Literal["default", "full", "none"]
+DEVICES = ("cpu", "cuda")
 RACE_S, QUICK_RACE_S = 60.0, 20.0
 CERTIFIED, QUICK_CERTIFIED, UNCERTIFIED = "1-32", "1-16", "off"
 _MOST_THREADS = 1024  # of one process: beyond any CPU's, and a slip of the hand would start them all
@@ -42,7 +43,7 @@ class Config:
     weights: str = "auto"
     state_dict: str | None = None  # which of the state dicts in a weights file
     inputs: str = "auto"
-    outcome: str = "auto"  # of an ONNX file: what is read from its outputs
+    outcome: str = "auto"  # of the user's own network: what is read from its outputs
     class_order: str | None = None  # of labelled folders: "text" or "number"; None: by what they are called
     classes: str | None = None  # a file with the names of the classes
     labels: str | None = None  # a file with the labels of the images
@@ -108,7 +109,7 @@ def read_config(arguments: argparse.Namespace) -> Config:
     """The validated configuration. Raises UsageError: what was asked, what is possible, what to do."""
     _check_paths(arguments)
     explicit = {axis: getattr(arguments, axis) for axis in AXES}
-    device = read_device(arguments)
+    device = _device(arguments)
     axes = read_grid(arguments.grid, explicit, device)
     image_size, also_sizes = _sides(axes["image_size"])
     return Config(
@@ -118,7 +119,7 @@ def read_config(arguments: argparse.Namespace) -> Config:
         weights=arguments.weights,
         state_dict=arguments.state_dict,
         inputs=arguments.inputs,
-        outcome=_outcome(arguments),
+        outcome=read_outcome(arguments),
         class_order=arguments.class_order,
         classes=arguments.classes,
         labels=arguments.labels,
@@ -135,7 +136,7 @@ def read_config(arguments: argparse.Namespace) -> Config:
         position=numbers("--position", axes["position"]),
         neighbours=words("--neighbours", axes["neighbours"], NEIGHBOURS),
         device=device,
-        cuda=cuda_options(axes) if device == "cuda" else (),
+        cuda=_cuda(axes) if device == "cuda" else (),
         quick=arguments.quick,
         thorough=arguments.thorough,
         explain="none" if arguments.no_explain else arguments.explain,
@@ -145,8 +146,8 @@ def read_config(arguments: argparse.Namespace) -> Config:
         budget_s=None if arguments.budget is None else duration("--budget", arguments.budget),
         policy=read_policy(arguments),
         offline=arguments.offline,
-        engine=arguments.engine,
-        ray_address=_address(arguments),
+        engine=read_engine(arguments),
+        ray_address=read_address(arguments),
         workers=None if arguments.workers is None else whole("--workers", arguments.workers, 1),
         timeout_s=seconds("--timeout", arguments.timeout),
         **{name: getattr(arguments, name) for name in _COPIED},
@@ -204,15 +205,26 @@ def _check_paths(arguments: argparse.Namespace) -> None:
             )
 
 
-def _outcome(arguments: argparse.Namespace) -> str:
-    text: str = arguments.outcome
-    known = ("auto", *KINDS)
-    if text not in known:
-        near = difflib.get_close_matches(text, known, n=1, cutoff=0.0)[0]
-        raise UsageError("usage", f"--outcome {text!r}: did you mean {near!r}? There are {listed(known)}")
-    if text != "auto" and arguments.onnx is None:
-        raise UsageError("usage", f"--outcome {text!r} needs --onnx FILE: torchvision's networks are classifiers")
+def _device(arguments: argparse.Namespace) -> str:
+    text: str = arguments.device
+    if text not in DEVICES:
+        known = listed(DEVICES)
+        raise UsageError("unknown-device", f"--device {text!r}: {did_you_mean(text, DEVICES)} Studies run on {known}")
+    if text != "cpu" and arguments.engine == "ray":
+        raise UsageError("usage", f"--engine ray runs on processors only: --device {text} needs --engine local")
     return text
+
+
+def _cuda(axes: Axes) -> tuple[CudaOptions, ...]:
+    """Every combination of the CUDA axes, without those in which cuBLAS refuses to work."""
+    values = [words(axis, axes[axis], known) for axis, known in CUDA_AXES.items()]
+    found = (CudaOptions(*one) for one in itertools.product(*values))
+    able = tuple(one for one in found if one.deterministic == "off" or one.cublas_workspace != "default")
+    if not able:
+        raise UsageError(
+            "bad-grid", "deterministic = on needs cublas_workspace = :4096:8 or :16:8: without, cuBLAS refuses to work"
+        )
+    return able
 
 
 def _race_seconds(arguments: argparse.Namespace) -> float:
@@ -223,13 +235,6 @@ def _race_seconds(arguments: argparse.Namespace) -> float:
 def _certified(arguments: argparse.Namespace) -> tuple[int, ...]:
     text: str = arguments.certify or (QUICK_CERTIFIED if arguments.quick else CERTIFIED)
     return () if text == UNCERTIFIED else tuple(n for n in numbers("--certify", text) if n > 1)
-
-
-def _address(arguments: argparse.Namespace) -> str | None:
-    address: str | None = arguments.ray_address
-    if address is not None and arguments.engine != "ray":
-        raise UsageError("usage", f"--ray-address {address!r} needs --engine ray: add it, or leave the address out")
-    return address
 
 
 def _sides(text: str) -> tuple[Size | None, tuple[Size, ...]]:
