@@ -18,6 +18,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from isobatch.pipeline.records.errors import Exit
+
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "zoo.md"
 VARIANTS = ("fp32", "bf16", "ort-fp32", "ort-int8")
@@ -134,7 +136,8 @@ def main() -> None:
         answer = checked(network, arguments.size)
         if arguments.size and "exit" in answer and not takes(answer):
             answer = checked(network, OWN_SIZE)
-        kept.write_text(json.dumps(answer, indent=1))
+        if answer.get("exit") != Exit.TOOL:  # of the network nothing was said: asked again the next time
+            kept.write_text(json.dumps(answer, indent=1))
         print(f"{network}: {answer['seconds']:.0f} s, exit {answer.get('exit', 'none')}", flush=True)
     answers = [json.loads(kept.read_text()) for kept in sorted(arguments.folder.glob("*.json"))]
     if answers:
