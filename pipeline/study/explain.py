@@ -39,7 +39,7 @@ _PASSES_PER_IMAGE = 30  # roughly what locating, verifying and pricing cost, for
 
 
 @dataclass(frozen=True)
-class Explained:
+class LookedInto:
     """What one worker found out about one variant on one input set."""
 
     inputs: str
@@ -104,7 +104,7 @@ def _explain(stages: Stages, result: VariantResult, prepared: PreparedSet, budge
         stages.skip(result.name, prepared.record.name, "origins and repair", found["why"])
         return result.model_copy(update={"not_run": stages.not_run[result.name]})
     condition = setting.at(prepared.evaluation.side)
-    return result.model_copy(update=records(Explained(prepared.record.name, condition, found, stages.config.explain)))
+    return result.model_copy(update=records(LookedInto(prepared.record.name, condition, found, stages.config.explain)))
 
 
 def _deciding(stages: Stages, result: VariantResult, prepared: PreparedSet) -> Setting | None:
@@ -173,7 +173,7 @@ def _served(stages: Stages, variant: str, prepared: PreparedSet) -> list[Prepare
     ]
 
 
-def records(explained: Explained) -> dict[str, Any]:
+def records(explained: LookedInto) -> dict[str, Any]:
     """What was found, as fields of VariantResult."""
     found = explained.found
     origins = [one for one in found["findings"] if one["batch_sizes"]]
@@ -220,7 +220,7 @@ def _origin(one: dict[str, Any], condition: Condition, script: dict[str, Any] | 
     )
 
 
-def _locating(explained: Explained) -> Locating:
+def _locating(explained: LookedInto) -> Locating:
     findings = explained.found["findings"]
     trials = sum(one["tried"] for one in findings)
     replayed = [one for one in findings if one["replayable"]]
