@@ -17,7 +17,6 @@ from isobatch.models.ort.interface import (
     fixed_batch,
     free_batch,
     inputs_of,
-    last_operators,
     real_inputs,
     tidy_free_axes,
 )
@@ -78,7 +77,7 @@ def check_onnx(path: Path, sha256: str | None = None) -> CheckedModel:
         digest = hashlib.sha256("".join([digest, *external]).encode()).hexdigest()
     inputs = tuple(inputs_of(model))
     height, width = inputs[0].sides
-    return CheckedModel(model, digest, height, width, (*learnt, *unread, *freed, *_notes(model)), inputs)
+    return CheckedModel(model, digest, height, width, (*learnt, *unread, *freed), inputs)
 
 
 def _read(path: Path) -> bytes:
@@ -227,11 +226,3 @@ def _with_free_batch(model: onnx.ModelProto, path: Path) -> tuple[onnx.ModelProt
         f"{path}: its batch of {size} is baked into the graph, and batch sizes are what is compared; freeing the axis "
         f"does not help ({failure or 'the outputs change'}): {_RE_EXPORT}"
     )
-
-
-def _notes(model: onnx.ModelProto) -> tuple[str, ...]:
-    last = last_operators(model)
-    squashed = [kind for kind in last.values() if kind in ("Softmax", "LogSoftmax", "Sigmoid")]
-    if not squashed:
-        return ()
-    return (f"its output comes from {squashed[0]}, so margins and noise are not those of logits",)

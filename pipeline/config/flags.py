@@ -116,10 +116,16 @@ def add_scope(parser: argparse.ArgumentParser, batch_sizes: str | None = None) -
     ``batch_sizes``: their default; None: those of the grid.
     """
     what = parser.add_argument_group("what")
-    what.add_argument("--model", default="resnet50", help="a torchvision classifier (default: %(default)s)")
+    what.add_argument(
+        "--model",
+        default="resnet50",
+        help="a torchvision classifier, timm:NAME, or package.module:factory below this folder (default: %(default)s)",
+    )
     what.add_argument("--onnx", metavar="FILE", help="the user's own ONNX classifier; ORT variants are made from it")
     what.add_argument(
-        "--weights", default="auto", help="auto, digits, imagenet-v2, imagenet-v1, random or FILE (default: auto)"
+        "--weights",
+        default="auto",
+        help="auto, digits, imagenet-v2, imagenet-v1, random, FILE, or timm's pretrained (default: auto)",
     )
     what.add_argument(
         "--state-dict",
@@ -129,7 +135,7 @@ def add_scope(parser: argparse.ArgumentParser, batch_sizes: str | None = None) -
     what.add_argument(
         "--inputs", default="auto", help="auto, seed, digits, photos, a folder, FILE.npy, FILE.npz or FILE.safetensors"
     )
-    what.add_argument("--outcome", default="auto", help=f"of --onnx: auto or {', '.join(KINDS)} (default: auto)")
+    what.add_argument("--outcome", default="auto", help=f"of a network of your own: auto or {', '.join(KINDS)}")
     what.add_argument(
         "--class-order",
         choices=("text", "number"),

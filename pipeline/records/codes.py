@@ -368,6 +368,12 @@ CODES: dict[str, CodeMeaning] = {
         "Training programs keep a moving average beside the raw weights, or a teacher beside its student.",
         "Choose with --state-dict KEY; the text names the one that is used and the others.",
     ),
+    "training-mode": _warning(
+        "The network, or a part of it, is in training mode.",
+        "A torch module is in training mode until .eval() is called: dropout draws, and BatchNorm mixes the batch.",
+        "Call .eval() in the factory, or before the export. A factory's network that is in training mode as a whole is "
+        "measured in eval mode; a part of it, and an ONNX file, as it is.",
+    ),
     "weights-left-out": _warning(
         "Tensors of the weights file are not used.",
         "They belong to the loss, or stand outside the network whose names the others have.",

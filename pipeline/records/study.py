@@ -136,6 +136,7 @@ class Comparison(Record):
     top1_flips: int | None = None
     top1_flip_upper95: Real | None = None  # one-sided exact bound on the share of images whose top-1 changes
     top5_changes: int | None = None
+    recall_at_k: dict[str, Real] | None = None  # of an embedding: share of the k nearest that stay, by k
     outputs: list[OutputComparison] = []  # of a network with several outputs: each alone
 
 
