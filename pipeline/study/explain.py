@@ -153,7 +153,7 @@ def _look_inside(
         return still_there(found, stages.run.folder)
     found = stages.workers.call(
         setting.environment,
-        "isobatch.pipeline.study.explain_in_worker:explain_and_repair",
+        "isobatch.pipeline.study.inside.in_worker:explain_and_repair",
         # where it writes, and what others leave of the time, are no part of the kept name
         payload | {"run_folder": str(stages.run.folder), "repair_s": budget.share_s()},
         lambda event: stages.progress.step(label, cost(spec, event["images"], images.side)),
