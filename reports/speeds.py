@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from isobatch.pipeline.decide.contenders import usable
 from isobatch.pipeline.decide.prices import at_work
 from isobatch.pipeline.records.study import Interval, Policy, Study, VariantResult
-from isobatch.reports.views import candidates, choice
+from isobatch.reports.views import choice
 
 
 @dataclass(frozen=True)
@@ -43,11 +43,3 @@ def chosen_throughput(study: Study) -> Speed | None:
     if chosen is None or work is None:
         return in_passes(chosen)
     return Speed(chosen.name, chosen, work.batch_size, work.throughput_img_s)
-
-
-def fastest(study: Study) -> VariantResult | None:
-    """The candidate with the highest throughput at its best N whose outputs can be used at all."""
-    useful = [v for v in candidates(study) if v.verdict not in ("invalid", "not-repeatable")]
-    timed = [speed for v in useful if (speed := throughput(study, v)) is not None]
-    best = max(timed, key=lambda speed: speed.interval.median, default=None)
-    return best.variant if best else None

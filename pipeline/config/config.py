@@ -19,7 +19,7 @@ from isobatch.pipeline.config.own_network import read_address, read_engine, read
 from isobatch.pipeline.config.policy_flags import PolicyFlags as PolicyFlags  # part of the configuration
 from isobatch.pipeline.config.policy_flags import read_policy
 from isobatch.pipeline.config.preprocessing import Preprocessing, read_preprocessing, read_size
-from isobatch.pipeline.config.sources import DEFAULT, Setting, Settings
+from isobatch.pipeline.config.sources import DEFAULT, Settings, StatedSetting
 from isobatch.pipeline.config.variants import variants_of
 from isobatch.pipeline.machine.isa_caps import CAPS, NATIVE
 from isobatch.pipeline.records.errors import UsageError
@@ -154,7 +154,7 @@ def read_config(arguments: argparse.Namespace) -> Config:
     )
 
 
-def effective(settings: Settings, config: Config) -> tuple[Setting, ...]:
+def effective(settings: Settings, config: Config) -> tuple[StatedSetting, ...]:
     """Every setting, those that nobody gave with what is in effect instead, where one value is.
 
     Axes come from the grid, which is named as their origin unless it is the default.
@@ -175,19 +175,8 @@ def effective(settings: Settings, config: Config) -> tuple[Setting, ...]:
     return tuple(found)
 
 
-_TEXTS = (
-    "model",
-    "onnx",
-    "weights",
-    "state_dict",
-    "inputs",
-    "classes",
-    "labels",
-    "out",
-    "junit",
-    "policy_file",
-    "ray_address",
-)
+_NETWORK_TEXTS = ("model", "onnx", "weights", "state_dict", "classes")
+_TEXTS = (*_NETWORK_TEXTS, "inputs", "labels", "out", "junit", "policy_file", "ray_address")
 _OF_TORCH = {"model": "resnet50", "weights": "auto", "state_dict": None}  # with their defaults
 
 

@@ -30,7 +30,7 @@ _UNSET = object()
 
 
 @dataclass(frozen=True)
-class Setting:
+class StatedSetting:
     """One setting: its flag, its value as the command line would give it, and where that comes from."""
 
     flag: str
@@ -43,7 +43,7 @@ class Settings:
     """The study's arguments, and every setting in the order of ``--help``."""
 
     arguments: argparse.Namespace
-    every: tuple[Setting, ...]
+    every: tuple[StatedSetting, ...]
 
     @contextmanager
     def naming_origins(self) -> Iterator[None]:
@@ -82,7 +82,7 @@ def read_settings(parser: argparse.ArgumentParser, argv: list[str], environment:
     for key, action in actions.items():
         given = getattr(typed, action.dest) is not _UNSET
         origin = COMMAND_LINE if given else stated[key][0] if key in stated else DEFAULT
-        every.append(Setting(f"--{key}", getattr(arguments, action.dest), origin))
+        every.append(StatedSetting(f"--{key}", getattr(arguments, action.dest), origin))
     return Settings(arguments, tuple(every))
 
 

@@ -14,7 +14,7 @@ from isobatch.pipeline.records.errors import UsageError
 
 
 @dataclass(frozen=True)
-class Explained:
+class CodeMeaning:
     """One code. An error ends the command; a warning stands in the report and changes no exit code."""
 
     kind: Literal["error", "warning"]
@@ -23,15 +23,15 @@ class Explained:
     todo: str
 
 
-def _error(means: str, why: str, todo: str) -> Explained:
-    return Explained("error", means, why, todo)
+def _error(means: str, why: str, todo: str) -> CodeMeaning:
+    return CodeMeaning("error", means, why, todo)
 
 
-def _warning(means: str, why: str, todo: str) -> Explained:
-    return Explained("warning", means, why, todo)
+def _warning(means: str, why: str, todo: str) -> CodeMeaning:
+    return CodeMeaning("warning", means, why, todo)
 
 
-CODES: dict[str, Explained] = {
+CODES: dict[str, CodeMeaning] = {
     "usage": _error(
         "The command line could not be read.",
         "A flag is unknown, has no value, or has a value outside its choices.",
@@ -418,7 +418,7 @@ CODES: dict[str, Explained] = {
 }
 
 
-def explain_code(code: str) -> Explained:
+def explain_code(code: str) -> CodeMeaning:
     """What a code means. Raises UsageError ("unknown-code") naming the nearest known one."""
     if code in CODES:
         return CODES[code]

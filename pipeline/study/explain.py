@@ -39,7 +39,7 @@ EXPLAINED = ("batch-variant", "top1-stable")
 
 
 @dataclass(frozen=True)
-class Explained:
+class LookedInto:
     """What one worker found out about one variant on one input set."""
 
     inputs: str
@@ -103,7 +103,7 @@ def _explain(stages: Stages, result: VariantResult, prepared: PreparedSet, budge
         stages.skip(result.name, prepared.record.name, "origins and repair", found["why"])
         return result.model_copy(update={"not_run": stages.not_run[result.name]})
     condition = setting.at(prepared.evaluation.side)
-    return result.model_copy(update=records(Explained(prepared.record.name, condition, found, stages.config.explain)))
+    return result.model_copy(update=records(LookedInto(prepared.record.name, condition, found, stages.config.explain)))
 
 
 def _deciding(stages: Stages, result: VariantResult, prepared: PreparedSet) -> Setting | None:
@@ -161,7 +161,7 @@ def _look_inside(
         return still_there(found, stages.run.folder)
     found = stages.workers.call(
         setting.environment,
-        "isobatch.pipeline.study.explain_in_worker:explain_and_repair",
+        "isobatch.pipeline.study.inside.in_worker:explain_and_repair",
         # where it writes, and what others leave of the time, are no part of the kept name
         payload | {"run_folder": str(stages.run.folder), "repair_s": budget.share_s()},
         on_event,
@@ -171,7 +171,7 @@ def _look_inside(
     return found
 
 
-def records(explained: Explained) -> dict[str, Any]:
+def records(explained: LookedInto) -> dict[str, Any]:
     """What was found, as fields of VariantResult."""
     found = explained.found
     origins = [one for one in found["findings"] if one["batch_sizes"]]
@@ -218,7 +218,7 @@ def _origin(one: dict[str, Any], condition: Condition, script: dict[str, Any] | 
     )
 
 
-def _locating(explained: Explained) -> Locating:
+def _locating(explained: LookedInto) -> Locating:
     findings = explained.found["findings"]
     trials = sum(one["tried"] for one in findings)
     by_signature: dict[str, int] = {}  # one kernel, one shape: what was tried of siblings was tried of it

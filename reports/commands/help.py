@@ -7,7 +7,7 @@ import json
 from dataclasses import asdict
 
 from isobatch import PROGRAM
-from isobatch.pipeline.records.codes import CODES, Explained, explain_code
+from isobatch.pipeline.records.codes import CODES, CodeMeaning, explain_code
 from isobatch.pipeline.records.errors import MEANING, Exit
 from isobatch.reports.commands import Command
 
@@ -28,7 +28,7 @@ def run(arguments: argparse.Namespace) -> int:
     return Exit.DONE
 
 
-def _explanation(code: str, found: Explained) -> str:
+def _explanation(code: str, found: CodeMeaning) -> str:
     return "\n".join([f"{found.kind} [{code}]", f"  {found.means}", f"  Why: {found.why}", f"  Do:  {found.todo}"])
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from isobatch.pipeline.tools.ops.measure import InArithmetic, Measured, OpsReport
+from isobatch.pipeline.tools.ops.measure import InArithmetic, OperationResult, OpsReport
 from isobatch.reports import numbers, views
 from isobatch.reports.blocks import STATE_SIGNS, Block, Bullets, Code, Column, Line, Paragraph, Table, Written, line
 
@@ -61,7 +61,7 @@ def _table(report: OpsReport, found: list[InArithmetic]) -> Table:
     return Table(caption, columns, tuple(rows))
 
 
-def _signs(one: Measured | None) -> str | None:
+def _signs(one: OperationResult | None) -> str | None:
     return None if one is None else "".join(_DIFFERS if at.elements_differing else _EQUAL for at in one.sizes)
 
 

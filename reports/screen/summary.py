@@ -14,7 +14,7 @@ from isobatch.pipeline.records.study import Study, VariantResult
 from isobatch.reports import agreed, numbers, speeds, views
 from isobatch.reports.blocks import Column, Line, Table, line
 from isobatch.reports.screen.rich_blocks import grid, prose
-from isobatch.reports.sections.answer import headline, price, warnings
+from isobatch.reports.sections.answer import headline, price_line, warnings
 from isobatch.reports.sections.batch_accuracy import in_short as accuracy_by_n
 from isobatch.reports.sections.race import in_short
 
@@ -141,7 +141,7 @@ def _choice(study: Study, width: int) -> list[Text]:
     if decided.range is not None:
         found += _wrapped(line(f"Verified: {range_words(decided.range)}"), width, 2, indent="  ")
     if decided.chosen is not None:
-        found += _wrapped(line("Price: ", *price(study)), width, 2, indent="  ")
+        found += _wrapped(line("Price: ", *price_line(study)), width, 2, indent="  ")
     return found
 
 

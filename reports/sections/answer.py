@@ -41,34 +41,12 @@ def headline(recommendation: Recommendation | None) -> Line:
     return line("Deploy ", Code(recommendation.chosen), f", {numbers.counted(n, 'image')} at a time{good}")
 
 
-def price(study: Study) -> Line:
+def price_line(study: Study) -> Line:
     """What the choice costs against the fastest candidate, and what it gains over the reference precision."""
-    chosen = speeds.chosen_throughput(study)
-    decided = study.recommendation
-    if decided is not None and decided.decided_by is not None and chosen is not None:
-        return price_words(study, decided, f"{numbers.throughput(chosen.interval)} at N = {chosen.batch_size}")
-    fastest = speeds.throughput(study, speeds.fastest(study))
-    fp32 = speeds.throughput(study, views.find(study, "fp32"))
-    if chosen is None or fastest is None:
+    chosen, decided = speeds.chosen_throughput(study), study.recommendation
+    if decided is None or decided.decided_by is None or chosen is None:
         return line("Unknown: the throughput of the chosen variant was not measured.")
-    own = numbers.throughput(chosen.interval)
-    lost = 1 - chosen.interval.median / fastest.interval.median
-    if fastest.name == chosen.name:
-        measured = numbers.counted(len(views.candidates(study)), "measured variant")
-        text = line(f"Nothing: it is the fastest of {measured}, {own} at N = {chosen.batch_size}.")
-    elif lost <= 0:
-        at = f"{own} at N = {chosen.batch_size}"
-        text = line("Nothing: the fastest, ", Code(fastest.name), f", is no faster than its {at}.")
-    else:
-        text = line(
-            f"{numbers.percent(lost, 0)} less throughput than the fastest, ",
-            Code(fastest.name),
-            f", which is {views.state(fastest.variant)}: {own} against {numbers.throughput(fastest.interval)}.",
-        )
-    if fp32 is None or fp32.name in (chosen.name, fastest.name):
-        return text
-    gain = numbers.ratio(chosen.interval.median / fp32.interval.median)
-    return text + line(f" {gain} the throughput of ", Code(fp32.name), ".")
+    return price_words(study, decided, f"{numbers.throughput(chosen.interval)} at N = {chosen.batch_size}")
 
 
 def scope(study: Study) -> str:

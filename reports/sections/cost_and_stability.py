@@ -29,7 +29,7 @@ _COLUMNS = (
 
 
 @dataclass(frozen=True)
-class Drawn:
+class Placed:
     """A variant or a repaired one with its place in the picture."""
 
     dot: Dot
@@ -56,7 +56,7 @@ def _loss(variant: VariantResult) -> str:
     return "up to 0.5 points" if drop <= _SOME_LOSS else ("0.5 to 2 points" if drop <= _MUCH_LOSS else "over 2 points")
 
 
-def _dot(study: Study, variant: VariantResult) -> Drawn | None:
+def _dot(study: Study, variant: VariantResult) -> Placed | None:
     speed, noise = speeds.throughput(study, variant), _noise(variant)
     if speed is None or noise is None:
         return None
@@ -74,7 +74,7 @@ def _dot(study: Study, variant: VariantResult) -> Drawn | None:
         native=native_name(variant.name) if views.is_repaired(variant) else None,
         limits=_limits(speed),
     )
-    return Drawn(dot, speed, variant)
+    return Placed(dot, speed, variant)
 
 
 def _limits(speed: Speed) -> tuple[float, float] | None:
@@ -86,13 +86,13 @@ def _fast(speed: Speed) -> str:
     return f"{numbers.throughput(speed.interval)} at N = {speed.batch_size}"
 
 
-def _row(drawn: Drawn, outer: list[Dot]) -> tuple[str | None, ...]:
-    dot, drop = drawn.dot, drawn.variant.accuracy_drop
+def _row(placed: Placed, outer: list[Dot]) -> tuple[str | None, ...]:
+    dot, drop = placed.dot, placed.variant.accuracy_drop
     return (
         dot.name,
         dot.verdict,
-        numbers.throughput(drawn.speed.interval),
-        numbers.count(drawn.speed.batch_size),
+        numbers.throughput(placed.speed.interval),
+        numbers.count(placed.speed.batch_size),
         numbers.difference(dot.noise) if dot.noise else "bit-equal",
         numbers.points(drop.value) if drop else "not measured",
         "yes" if dot in outer else "no",
@@ -106,17 +106,17 @@ def _line(outer: list[Dot]) -> str:
 
 
 def blocks(study: Study) -> list[Block]:
-    """The picture with the table of its values, and what could not be drawn."""
+    """The picture with the table of its values, and what could not be placed."""
     found = {one.name: _dot(study, one) for one in (*views.candidates(study), *views.repaired(study))}
-    drawn = [one for one in found.values() if one]
+    placed = [one for one in found.values() if one]
     missing = [name for name, one in found.items() if one is None]
     left_out = f" Not drawn, for want of a throughput or a finite noise: {', '.join(missing)}." if missing else ""
-    if not drawn:
+    if not placed:
         return [Paragraph(line(f"Nothing to draw: no variant has both a batch noise and a throughput.{left_out}"))]
-    dots = [one.dot for one in drawn]
+    dots = [one.dot for one in placed]
     outer = outermost(dots)
     columns = _COLUMNS[: None if len(outer) > 1 else -1]
-    rows = tuple(_row(one, outer)[: len(columns)] for one in drawn)
+    rows = tuple(_row(one, outer)[: len(columns)] for one in placed)
     table = Table("The values of the picture.", columns, rows)
     joined = " A thin line joins a repaired variant to the unrepaired one." if any(dot.native for dot in dots) else ""
     words = (

@@ -50,7 +50,7 @@ class AtSize(Record):
     max_ulp: Real
 
 
-class Measured(Record):
+class OperationResult(Record):
     """One operation in one arithmetic. ``classes``: batch sizes whose rows are equal, byte for byte.
 
     ``repeatable``: the first row alone and the smallest batch gave the same bytes again after all other N had run.
@@ -71,7 +71,7 @@ class InArithmetic(Record):
     reason: str | None = None
     remedy: str | None = None
     note: str = ""
-    operations: tuple[Measured, ...] = ()
+    operations: tuple[OperationResult, ...] = ()
 
 
 class OpsReport(Record):
@@ -125,12 +125,12 @@ def _in_worker(
         return InArithmetic(arithmetic=name, status=status, reason=error.reason, remedy=error.remedy)
     note = f"{name} arithmetic is emulated on this processor: {left_out} is left out as too slow" if left_out else ""
     return InArithmetic(
-        arithmetic=name, status="measured", note=note, operations=tuple(Measured(**one) for one in found)
+        arithmetic=name, status="measured", note=note, operations=tuple(OperationResult(**one) for one in found)
     )
 
 
 def measure(payload: dict[str, Any], emit: Emit) -> list[dict[str, Any]]:
-    """In a worker: every operation that this arithmetic has, as JSON values of ``Measured``."""
+    """In a worker: every operation that this arithmetic has, as JSON values of ``OperationResult``."""
     found = []
     arithmetic = Arithmetic(**payload["arithmetic"])
     with load(arithmetic.open)(arithmetic.name, payload["threads"]) as prepare:
@@ -145,7 +145,9 @@ def measure(payload: dict[str, Any], emit: Emit) -> list[dict[str, Any]]:
     return found
 
 
-def measured(operation: Operation, kernel: Kernel, drawn: NDArray[np.float32], batch_sizes: Sequence[int]) -> Measured:
+def measured(
+    operation: Operation, kernel: Kernel, drawn: NDArray[np.float32], batch_sizes: Sequence[int]
+) -> OperationResult:
     """This kernel on the first N of the drawn rows for each N, against the same rows alone."""
     count = max(batch_sizes)
     rows = kernel.given(drawn)
@@ -158,7 +160,9 @@ def measured(operation: Operation, kernel: Kernel, drawn: NDArray[np.float32], b
         classes = classes_of({n: row_digests(part, np.arange(len(part)), count) for n, part in seen.items()})
     first = {1: singles, **{n: outputs[n] for n in batch_sizes[:1]}}
     again = all(np.array_equal(bits(kernel.run(rows[:n])), bits(part[:n])) for n, part in first.items())
-    return Measured(operation=operation.name, kind=operation.kind, repeatable=again, sizes=sizes, classes=classes)
+    return OperationResult(
+        operation=operation.name, kind=operation.kind, repeatable=again, sizes=sizes, classes=classes
+    )
 
 
 def _at_size(singles: NDArray[Any], batched: NDArray[Any]) -> AtSize:

@@ -10,7 +10,7 @@ from isobatch.pipeline.records.study import Study
 from isobatch.reports import blocks
 from isobatch.reports.blocks import Block, Code, Line, Link
 from isobatch.reports.sections import Section, all_sections, write_all
-from isobatch.reports.sections.answer import headline, not_measured, price, scope
+from isobatch.reports.sections.answer import headline, not_measured, price_line, scope
 from isobatch.reports.sections.race import in_short
 from tests.reports import studies
 
@@ -99,7 +99,7 @@ def test_the_choice_is_the_headline_and_marked_in_the_overview() -> None:
 def test_the_price_is_told_against_the_fastest_and_fp32() -> None:
     accurate = studies.measured(studies.ROWS[4]._replace(top1=0.976))
     found = [accurate if one.name == accurate.name else one for one in studies.full().variants]
-    text = words(price(studies.study(found)))
+    text = words(price_line(studies.study(found)))
     assert "39 % less throughput than the fastest, int8-x86, which is batch-variant" in text
     assert "batch-variant: 106 img/s at N = 8" in text
     assert "About 2.8 x the throughput of ort-fp32" in text
@@ -109,7 +109,7 @@ def test_a_repaired_choice_has_its_price_too() -> None:
     study = studies.mended()
     assert study.recommendation is not None
     assert words(headline(study.recommendation)) == "Deploy int8-x86+surgical, 8 images at a time"
-    text = words(price(study))
+    text = words(price_line(study))
     assert "About 6 % less throughput than the fastest, int8-x86, which is batch-variant: 164 img/s at N = 8" in text
     (figures,) = [b for b in written("answer", study) if isinstance(b, blocks.KeyFigures)]
     assert (figures.items[-1].label, figures.items[-1].value) == ("Price of stability", "6 % slower")
@@ -128,7 +128,7 @@ def test_a_repaired_choice_is_marked_in_the_overview_and_joined_in_the_picture()
 
 def test_the_fastest_has_no_price() -> None:
     study = studies.study([studies.measured(studies.ROWS[9])])
-    text = words(price(study))
+    text = words(price_line(study))
     assert text == "Nothing: none that meets every other demand is faster, 106 img/s at N = 8."
 
 

@@ -21,7 +21,7 @@ from isobatch.models.operations.table import (
 from isobatch.models.registry import load
 from isobatch.pipeline.records.study import Environment, Tool
 from isobatch.pipeline.tools.ops import measure as ops
-from isobatch.pipeline.tools.ops.measure import InArithmetic, Measured, OpsReport, measure_arithmetics, measured
+from isobatch.pipeline.tools.ops.measure import InArithmetic, OperationResult, OpsReport, measure_arithmetics, measured
 from isobatch.pipeline.workers import pool as execute
 from isobatch.pipeline.workers.pool import Workers
 from isobatch.reports.blocks import Paragraph, Table
@@ -143,7 +143,7 @@ def report(*results: InArithmetic) -> OpsReport:
     return OpsReport(tool=Tool(version="0"), environment=environment, seed=1, batch_sizes=[2, 3, 4], results=[*results])
 
 
-def in_arithmetic(name: str, *operations: Measured) -> InArithmetic:
+def in_arithmetic(name: str, *operations: OperationResult) -> InArithmetic:
     return InArithmetic(arithmetic=name, status="measured", operations=operations)
 
 
