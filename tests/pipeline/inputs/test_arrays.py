@@ -68,6 +68,16 @@ def test_photographs_are_handed_over_as_the_network_takes_them(tmp_path: Path) -
     assert "handed over as NHWC uint8" in found.record.note
 
 
+@pytest.mark.parametrize("axes", [(0, 1, 2, 3), (0, 3, 1, 2)])
+def test_pixels_in_either_layout_are_normalised_for_a_network_of_floats(tmp_path: Path, axes: tuple[int, ...]) -> None:
+    pixels = numbers(6, 8, 9, 3, top=256).astype(np.uint8)
+    np.save(tmp_path / "pixels.npy", pixels.transpose(axes))
+    usual = (Input("images", "float32", (3, None, None)),)
+    unit = View(mean=(0.0,) * 3, std=(1.0,) * 3, scale=1.0)
+    found = prepared(tmp_path, tmp_path / "pixels.npy", usual, view=unit)
+    assert (found.evaluation.read(0, 1)[0] == pixels[0].transpose(2, 0, 1)).all()
+
+
 def test_a_grey_network_takes_grey_photographs(tmp_path: Path) -> None:
     grey = View(mean=(0.5,), std=(0.25,))
     found = prepared(tmp_path, "photos", GREY, images=2, image_size=32, channels=1, view=grey)
