@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +23,7 @@ from isobatch.models.ort.interface import (
 from isobatch.models.ort.session import open_session
 from isobatch.models.shared.regular_files import Altered, read_regular
 from isobatch.models.spec.interface import Input
+from isobatch.models.spec.nearest import nearest
 
 _BUILT_IN_DOMAINS = {"", "ai.onnx", "ai.onnx.ml", "com.microsoft"}
 _RE_EXPORT = "export it again with torch.onnx.export(..., dynamic_shapes=({0: 'n', 2: 'h', 3: 'w'},))"
@@ -126,10 +126,9 @@ def _check_operators(model: onnx.ModelProto, path: Path) -> None:
                 "loaded, because it could run any code: export the model with standard operators"
             )
         if node.domain in ("", "ai.onnx") and node.op_type not in names:
-            near = difflib.get_close_matches(node.op_type, names, n=1, cutoff=0.0)[0]
             raise OnnxError(
-                f"{path}: opset {version} has no operator {node.op_type!r} (nearest: {near!r}); "
-                "correct the opset_import or export the model again"
+                f"{path}: opset {version} has no operator {node.op_type!r} (nearest: "
+                f"{nearest(node.op_type, names)!r}); correct the opset_import or export the model again"
             )
 
 

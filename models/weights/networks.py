@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 from collections import OrderedDict
 from functools import cache
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from isobatch.models.shared.regular_files import Altered
+from isobatch.models.spec.nearest import did_you_mean
 from isobatch.models.spec.templates.network_torchvision import WITHOUT_AUXILIARY
 from isobatch.models.spec.words import Network, VariantUnavailable
 from isobatch.models.weights.digits.weights import fingerprint
@@ -42,8 +42,9 @@ def check_known(model: str) -> None:
     if name.kind == "timm":
         _others().check_timm(name)
     elif name.kind == "torchvision" and model not in known_models():
-        near = difflib.get_close_matches(model, known_models(), n=1, cutoff=0.0)
-        raise ValueError(f"unknown model {model!r}: did you mean {near[0]!r}? All: {', '.join(known_models())}")
+        raise ValueError(
+            f"unknown model {model!r}: {did_you_mean(model, known_models())} All: {', '.join(known_models())}"
+        )
 
 
 def architecture(model: str, num_classes: int) -> nn.Module:

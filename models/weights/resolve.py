@@ -34,6 +34,10 @@ __all__ = ["ResolvedWeights", "WeightsError", "resolve"]
 
 KEYWORDS = ("auto", "digits", "imagenet-v2", "imagenet-v1", "random", PRETRAINED)
 _DIGITS_MODEL = "resnet50"
+EMBEDDED_NOTE = (
+    "the embedded digits weights; margins, accuracy and verdicts are evidence for these, not for other weights"
+)
+RANDOM_NOTE = f"random weights (seed {SEED}), never trained: labels and accuracy mean nothing, verdicts hold for these"
 
 
 @dataclass(frozen=True)
@@ -171,14 +175,12 @@ def _digits(model: str) -> Found:
             f"the digits weights are for {_DIGITS_MODEL}, not {model}: choose --weights random or a file"
         )
     state = {name: torch.from_numpy(array) for name, array in digits.state_dict().items()}
-    note = "the embedded digits weights: their margins and accuracy say nothing about other weights, the verdicts do"
-    return Found("digits", state, note)
+    return Found("digits", state, EMBEDDED_NOTE)
 
 
 def _random(model: str, say: Callable[[str], None]) -> Found:
     say(f"making random weights for {model}")
-    note = f"random weights (seed {SEED}), never trained: labels and accuracy mean nothing, the verdicts do"
-    return Found("random", random_state(model), note)
+    return Found("random", random_state(model), RANDOM_NOTE)
 
 
 def _hub_file(entry: Any) -> Path:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import hashlib
 import itertools
 import json
@@ -12,6 +11,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from isobatch.models.spec.images import Size
+from isobatch.models.spec.nearest import did_you_mean
 from isobatch.models.spec.words import CudaOptions
 from isobatch.pipeline.config.grid import AXES, CUDA_AXES, MEMORY_FORMATS, OWN_SIZE, Axes, only_wished, read_grid, words
 from isobatch.pipeline.config.numbers import LARGEST_SEED, SMALLEST, numbers, real_number, seconds, whole
@@ -206,9 +206,8 @@ def _check_paths(arguments: argparse.Namespace) -> None:
 def _device(arguments: argparse.Namespace) -> str:
     text: str = arguments.device
     if text not in DEVICES:
-        near = difflib.get_close_matches(text, DEVICES, n=1, cutoff=0.0)[0]
         known = listed(DEVICES)
-        raise UsageError("unknown-device", f"--device {text!r}: did you mean {near!r}? Studies run on {known}")
+        raise UsageError("unknown-device", f"--device {text!r}: {did_you_mean(text, DEVICES)} Studies run on {known}")
     if text != "cpu" and arguments.engine == "ray":
         raise UsageError("usage", f"--engine ray runs on processors only: --device {text} needs --engine local")
     return text

@@ -5,11 +5,11 @@ Codes are stable: a script may rely on them. A test reads the sources and fails 
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 from typing import Literal
 
 from isobatch import PROGRAM
+from isobatch.models.spec.nearest import did_you_mean
 from isobatch.pipeline.records.errors import UsageError
 
 
@@ -417,5 +417,6 @@ def explain_code(code: str) -> Explained:
     """What a code means. Raises UsageError ("unknown-code") naming the nearest known one."""
     if code in CODES:
         return CODES[code]
-    near = difflib.get_close_matches(code, CODES, n=1, cutoff=0.0)
-    raise UsageError("unknown-code", f"unknown code {code!r}: did you mean {near[0]!r}? {PROGRAM} help lists them all")
+    raise UsageError(
+        "unknown-code", f"unknown code {code!r}: {did_you_mean(code, CODES)} {PROGRAM} help lists them all"
+    )

@@ -781,8 +781,9 @@ class Recommendation(Record):
     chosen: str | None
     batch_size: int | None = None  # the N at which the objective is best
     because: list[str]
+    because_rests_on: list[Literal["bytes", "answers", "accuracy", "cost", "other"]] = []  # of each reason its evidence
     rejected: list[Rejected]
-    ties: list[str]
+    ties: list[str]  # who is not measurably slower than the choice
     pareto: list[ParetoPoint]
     warnings: list[str] = []
     would_change: list[str] = []  # what, asked differently, would lead to another choice, and to which

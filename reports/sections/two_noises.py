@@ -60,7 +60,7 @@ def blocks(study: Study) -> list[Block]:
         return [Paragraph(line("Neither was measured."))]
     caption = (
         "Largest differences over N, relative to the largest |logit|: batched - singles, and singles - singles of "
-        f"{agreed.ruler(study)}, the reference."
+        f"{agreed.reference(study)}, the reference."
     )
     remark = "A ratio well below 1: what the batch changes drowns in what the precision itself costs."
     return [Table(caption, _COLUMNS, rows), Paragraph(line(remark), small=True), *_neighbours(study)]
@@ -78,7 +78,7 @@ def _neighbours(study: Study) -> list[Block]:
         return []
     caption = (
         "Nearest neighbours by cosine among the other images, each embedded alone: recall at k, the share of an "
-        f"image's k nearest that stay when it is embedded in a batch, and by {agreed.ruler(study)} instead. The "
+        f"image's k nearest that stay when it is embedded in a batch, and by {agreed.reference(study)} instead. The "
         "smallest over N and settings."
     )
     return [Table(caption, _RECALL, tuple(rows))]
