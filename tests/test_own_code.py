@@ -114,3 +114,15 @@ def test_grey_pictures_of_a_grey_file_are_normalised_as_asked(tmp_path: Path, co
         prints = study.variants[0].fingerprints
         found[given] = {one.sha256 for one in prints if one.batch_size == 1}
     assert found["pictures"] == found["last.npy"]  # the same pixels, the same numbers
+
+
+def test_a_set_of_one_image_says_why_there_is_no_verdict(tmp_path: Path, commands: Commands) -> None:
+    onnx.save(classifier(), tmp_path / "net.onnx")
+    np.save(tmp_path / "zeros.npy", np.zeros((24, 3, 24, 32), np.float32))
+    ended = run(
+        commands, tmp_path, "--onnx", "net.onnx", "--inputs", "zeros.npy", "--variants", "ort-fp32", "--out", "run"
+    )
+    assert ended.code == 3
+    study = Study.model_validate_json((tmp_path / "run" / "report.json").read_text())
+    assert study.variants[0].verdict is None
+    assert ["one distinct by content" in one.text for one in study.warnings if one.code == "one-image"] == [True]

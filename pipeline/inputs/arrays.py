@@ -30,10 +30,9 @@ def as_pictures(path: Path, interface: Sequence[Input]) -> bool:
     if not interface:
         return True
     array = _loaded(path)[""]
-    if interface[0].usual:
-        return array.ndim != 4 or array.shape[1] == 3 or array.shape[3] != 3
-    pixels = array.dtype == np.uint8 and array.ndim == 4 and (interface[0].channels or 3) in array.shape[1::2]
-    return pixels and interface[0].dtype != "uint8"
+    if array.dtype == np.uint8 and array.ndim == 4 and (interface[0].channels or 3) in array.shape[1::2]:
+        return interface[0].dtype != "uint8"
+    return interface[0].usual and (array.ndim != 4 or array.shape[1] == 3 or array.shape[3] != 3)
 
 
 def prepare_arrays(request: InputsRequest, path: Path) -> PreparedSet:

@@ -103,6 +103,12 @@ def prepare_inputs(stages: Stages, weights: dict[str, Any]) -> None:
         record = prepared.record
         for code, text in prepared.warnings:
             stages.warn(code, text)
+        if len(prepared.evaluation) < 2:
+            stages.warn(
+                "one-image",
+                f"{record.name}: {record.n_files} images, one distinct by content: nothing can share a batch with it, "
+                "so there is no verdict on this set; give at least two",
+            )
         if record.n < len(prepared.evaluation):
             stages.warn(
                 "duplicate-images",

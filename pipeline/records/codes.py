@@ -410,6 +410,11 @@ CODES: dict[str, CodeMeaning] = {
         "The folder holds both parts of a data set side by side.",
         "Give the folder of one of them with --inputs.",
     ),
+    "one-image": _warning(
+        "A set has one image, so there is no batch and no verdict on it.",
+        "Images that repeat others are left out: a file of zeros holds one image, whatever its length.",
+        "Give at least two different images; 16 and more tell something.",
+    ),
     "skipped-images": _warning(
         "Some files were left out.",
         "They could not be read as images, or repeat others; the report lists each with its reason.",

@@ -364,15 +364,6 @@ def test_the_remedy_for_linked_data_works(tmp_path: Path) -> None:
     assert check_onnx(tmp_path / "COPY" / path.name).inputs
 
 
-def test_an_output_that_is_no_logits_is_told(tmp_path: Path) -> None:
-    model = classifier()
-    assert check_onnx(saved(tmp_path, model)).notes == ()
-    model.graph.node[-1].output[0] = "raw"
-    model.graph.node.append(helper.make_node("Softmax", ["raw"], ["logits"]))
-    (note,) = check_onnx(saved(tmp_path, model)).notes
-    assert "comes from Softmax" in note
-
-
 def test_an_operator_hidden_in_a_branch_is_found(tmp_path: Path) -> None:
     model = classifier()
     branch = helper.make_graph(

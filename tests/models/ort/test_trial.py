@@ -64,6 +64,13 @@ def test_the_outcome_follows_from_what_the_output_is(
     assert (found_kind.kind, found_kind.threshold) == (kind, threshold)
 
 
+@pytest.mark.parametrize(("last", "through"), [("Softmax", "Softmax"), ("Sigmoid", "Sigmoid"), ("LogSoftmax", "")])
+def test_a_last_operator_that_squashes_is_looked_through_and_said(tmp_path: Path, last: str, through: str) -> None:
+    found = outcome(tmp_path, ending(node(last)))
+    assert found.through == through
+    assert (f"margins are taken before its {last}" in found.why) == bool(through)
+
+
 def test_the_first_row_of_values_among_several_outputs_is_the_outcome(tmp_path: Path) -> None:
     model = classifier()
     model.graph.output.insert(0, helper.make_tensor_value_info("sum_act", TensorProto.FLOAT, None))

@@ -5,11 +5,13 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+from isobatch.models.spec.images import View
 from isobatch.models.spec.interface import Input
 from isobatch.pipeline.inputs import InputError, InputsRequest, PreparedSet, prepare
 
 TOKENS = (Input("ids", "int64", (None,), below=100), Input("mask", "bool", (None,)))
 PIXELS = (Input("images", "uint8", (None, None, 3)),)
+LAYERED = (Input("images", "float32", (4, 8, 8)),)
 GREY = (Input("images", "float16", (1, 8, 8)),)
 FEATURES = (Input("x", "float32", (20,)),)
 
@@ -66,6 +68,23 @@ def test_photographs_are_handed_over_as_the_network_takes_them(tmp_path: Path) -
     assert "handed over as NHWC uint8" in found.record.note
 
 
+@pytest.mark.parametrize("axes", [(0, 1, 2, 3), (0, 3, 1, 2)])
+def test_pixels_in_either_layout_are_normalised_for_a_network_of_floats(tmp_path: Path, axes: tuple[int, ...]) -> None:
+    pixels = numbers(6, 8, 9, 3, top=256).astype(np.uint8)
+    np.save(tmp_path / "pixels.npy", pixels.transpose(axes))
+    usual = (Input("images", "float32", (3, None, None)),)
+    unit = View(mean=(0.0,) * 3, std=(1.0,) * 3, scale=1.0)
+    found = prepared(tmp_path, tmp_path / "pixels.npy", usual, view=unit)
+    assert (found.evaluation.read(0, 1)[0] == pixels[0].transpose(2, 0, 1)).all()
+
+
+def test_a_grey_network_takes_grey_photographs(tmp_path: Path) -> None:
+    grey = View(mean=(0.5,), std=(0.25,))
+    found = prepared(tmp_path, "photos", GREY, images=2, image_size=32, channels=1, view=grey)
+    assert found.evaluation.read(0, 2).shape == (2, 1, 32, 32)
+    assert "handed over as NCHW float16" in found.record.note
+
+
 def test_floats_are_rounded_to_the_networks_type(tmp_path: Path) -> None:
     np.save(tmp_path / "grey.npy", np.random.default_rng(0).standard_normal((6, 1, 8, 8)))
     found = prepared(tmp_path, tmp_path / "grey.npy", GREY)
@@ -74,7 +93,7 @@ def test_floats_are_rounded_to_the_networks_type(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("interface", "within"),
-    [(TOKENS, ("ids", 0, 99)), (FEATURES, ("x", -6, 6)), (GREY, ("images", -6, 6))],
+    [(TOKENS, ("ids", 0, 99)), (FEATURES, ("x", -6, 6)), (LAYERED, ("images", -6, 6))],
 )
 def test_arrays_are_drawn_where_a_network_takes_no_pictures(
     tmp_path: Path, interface: tuple[Input, ...], within: tuple[str, int, int]
