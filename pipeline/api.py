@@ -14,7 +14,7 @@ from isobatch.pipeline.records.wording import counted, listed
 from isobatch.pipeline.user.asked import Asked
 from isobatch.pipeline.user.checks import compared
 from isobatch.pipeline.user.make import repaired
-from isobatch.pipeline.user.origins import Origin, main_origin
+from isobatch.pipeline.user.origins import Start, where_it_starts
 from isobatch.pipeline.user.progress import Progress
 from isobatch.pipeline.user.results import BatchInvariance, BatchSize, CannotRepair, MadeInvariant
 
@@ -86,27 +86,28 @@ def make_batch_invariant(
 
 
 def first_origin(network: Any, inputs: Any, batch_sizes: Iterable[int] | None = None) -> str | None:
-    """The layer where a difference starts, in words: the largest of them, and how many more; None where none shows it.
+    """Where a difference starts, in words: the layer of the largest, its mechanism, and how many more; None where none
+    shows it.
 
     None too for a network that is not repeatable or gives NaN: no difference between layers means anything then.
     """
     rows, scope = _examples(inputs, batch_sizes)
     with load("isobatch.models.user_networks:open_network")(network) as runner:
-        origin = main_origin(runner, rows, compared(runner, rows, scope).result)
-    return None if origin is None else str(origin)
+        start = where_it_starts(runner, rows, compared(runner, rows, scope).result)
+    return None if start is None else str(start)
 
 
 def compared_with_origin(
     network: Any, inputs: Any, batch_sizes: Iterable[int] | None, tolerance: float
-) -> tuple[BatchInvariance, Origin | None]:
-    """The comparison, and of one that is batch-variant beyond ``tolerance`` (relative) its origin."""
+) -> tuple[BatchInvariance, Start | None]:
+    """The comparison, and of one that is batch-variant beyond ``tolerance`` (relative) its origins."""
     rows, scope = _examples(inputs, batch_sizes)
     _warn_of_training(network)
     with load("isobatch.models.user_networks:open_network")(network) as runner:
         result = compared(runner, rows, scope).result
         if result.verdict != "batch-variant" or within(result, tolerance):
             return result, None
-        return result, main_origin(runner, rows, result)
+        return result, where_it_starts(runner, rows, result)
 
 
 def within(result: BatchInvariance, tolerance: float) -> bool:

@@ -20,8 +20,9 @@ from isobatch.pipeline.repair.rungs import Bench
 from isobatch.pipeline.repair.tried import Tried, tried_json
 from isobatch.pipeline.repair.verify import OutOfTime, every_size
 from isobatch.pipeline.user.asked import Asked, Examples
-from isobatch.pipeline.user.checks import Compared, compared, mixes, same_rows
-from isobatch.pipeline.user.origins import SEED, main_origin
+from isobatch.pipeline.user.checks import Compared, compared, same_rows
+from isobatch.pipeline.user.mixing import REMEDY, mechanism_of, mixes, shapes_may_repair, smallest_differing
+from isobatch.pipeline.user.origins import SEED, where_it_starts
 from isobatch.pipeline.user.results import BatchInvariance, CannotRepair, MadeInvariant
 
 _PAIRS, _LEAST_PAIRS, _ENOUGH_S = 7, 3, 1.5  # of calls that price a repair, at each N
@@ -70,18 +71,17 @@ def _refuse_mixing(runner: Any, asked: Asked, native: BatchInvariance) -> None:
 
     What one example gives alone is not what such a network was made for: no shape repairs it.
     """
-    n = next(one.batch_size for one in native.batch_sizes if one.n_images_equal < one.n_images)
+    n = smallest_differing([one.batch_size for one in native.batch_sizes if one.n_images_equal < one.n_images])
     if not mixes(runner, asked.rows, n):
         return
     asked.say("the network mixes examples: looking for the layer")
-    origin = main_origin(runner, asked.rows, native)
-    if origin and "dynamic" in origin.kind.replace("-", ""):
+    start = where_it_starts(runner, asked.rows, native)
+    if shapes_may_repair(True, start):
         return
-    where = f", most in {origin}" if origin else ""
+    where = f", most in {start}" if start else ""
     raise CannotRepair(
-        f"neighbour-leak: the network itself mixes examples (at N = {n} other neighbours change a row){where}. Running "
-        "its layers in another shape repairs no such network: let it compute from each example alone (batch norms on "
-        "their running statistics; means, sums and scales over the other axes only)"
+        f"{mechanism_of(True, start)}: the network itself mixes examples (at N = {n} other neighbours change a row)"
+        f"{where}. Running its layers in another shape repairs no such network: {REMEDY}"
     )
 
 
