@@ -218,6 +218,17 @@ class Branch(nn.Module):
         return x * 1.0
 
 
+class ByCount(nn.Module):
+    """Divides by the number of images, or by that of its rows."""
+
+    def __init__(self, axis: int) -> None:
+        super().__init__()
+        self.axis = axis
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x / x.shape[self.axis]
+
+
 class InThrees(nn.Module):
     """Runs a planted kernel on three rows at a time: another number of calls for every N."""
 

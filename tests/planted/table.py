@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from isobatch.models.planted import find_fault
+from isobatch.models.planted.networks import open_innocent, open_planted
 from tests.models.pytorch.mixing_networks import NETWORKS
 from tests.models.pytorch.small_networks import seeded
 from tests.planted import networks as n
@@ -73,7 +75,8 @@ def _words() -> Any:
 
 INPUTS = {"images": _images, "words": _words}
 
-_kernel = partial(Truth, verdict="batch-variant", mechanism="different-algorithm", repair="holds")
+# a kernel that adds no products: no intervention can name it, and the method has a word for that
+_kernel = partial(Truth, verdict="batch-variant", mechanism="unexplained", repair="holds")
 _branch = partial(Truth, verdict="batch-variant", mechanism="different-branch", repair="holds")
 _leak = partial(Truth, verdict="batch-variant", mechanism="neighbour-leak")
 _again = partial(Truth, verdict="not-repeatable")
@@ -93,6 +96,7 @@ FAULTY = (
     _kernel("place", lambda: n.Plain(n.LastUlp()), layer="planted"),
     _branch("negative-zero", lambda: n.Plain(n.NegativeZero()), layer="planted"),
     _branch("another-branch", lambda: n.Plain(n.Branch(other=True)), layer="planted"),
+    _branch("by-count", lambda: n.Plain(n.ByCount(0)), layer="planted"),
     _leak("batch-mean", lambda: n.Plain(n.Mean()), layer="planted"),
     _leak("mean-square", lambda: n.Plain(n.MeanSquare()), layer="planted"),
     _leak("batch-norm", lambda: n.Plain(nn.BatchNorm2d(3, track_running_stats=False)), layer="planted"),
@@ -119,6 +123,7 @@ INNOCENT = (
     _innocent("in-threes-plain", lambda: n.Plain(n.InThrees(4)), twin="in-threes"),
     _innocent("words", lambda: n.Table(nn.Identity()), twin="of-words", inputs="words"),
     _innocent("same-branch", lambda: n.Plain(n.Branch(other=False)), twin="another-branch"),
+    _innocent("by-height", lambda: n.Plain(n.ByCount(2)), twin="by-count"),
     _innocent("own-maximum", lambda: n.Plain(n.OwnMean()), twin="batch-mean"),
     _innocent("running-statistics", lambda: n.Plain(nn.BatchNorm2d(3)), twin="batch-norm"),
     _innocent("own-brightness", lambda: n.Plain(n.OwnBright()), twin="beside-bright"),
@@ -139,5 +144,27 @@ def _mixing(name: str) -> tuple[Truth, Truth]:
     return Truth(known, planted.make, "batch-variant", planted.layer, planted.mechanism, repair), twin
 
 
-TABLE = (*FAULTY, *INNOCENT, *(one for name in NETWORKS for one in _mixing(name)))
+def _of_selftest(name: str, repair: Repair = "holds") -> Truth:
+    """One of the faults that the self-test plants, in its network."""
+    fault = find_fault(name)
+
+    def make() -> nn.Module:
+        with open_planted(fault, 1, 0) as runner:
+            return runner.net
+
+    return Truth(f"selftest-{name}", make, "batch-variant", fault.layer, fault.mechanism or "", repair)
+
+
+def _without_fault() -> nn.Module:
+    with open_innocent(1, 0) as runner:
+        return runner.net
+
+
+SELFTEST = (
+    _of_selftest("summation-tree"),
+    _of_selftest("vector-tail"),
+    _of_selftest("batch-scale", "refused"),
+    _innocent("selftest-innocent", _without_fault, twin="selftest-summation-tree"),
+)
+TABLE = (*FAULTY, *SELFTEST, *INNOCENT, *(one for name in NETWORKS for one in _mixing(name)))
 """Every planted network and its innocent twins."""
