@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
+import onnx
 
 from isobatch.pipeline import CannotRepair, compare_batch_invariance, make_batch_invariant
 from isobatch.pipeline.testing import assert_batch_invariant
@@ -38,7 +38,7 @@ def by_interface(truth: Truth) -> Said:
     return Said(result.verdict, layer, mechanism, _repair(network, inputs))
 
 
-def _repair(network: torch.nn.Module, inputs: Any) -> str:
+def _repair(network: Any, inputs: Any) -> str:
     try:
         made = make_batch_invariant(network, inputs, seconds=3600)  # what holds must not depend on the load
     except (CannotRepair, ValueError):
@@ -50,9 +50,12 @@ def _repair(network: torch.nn.Module, inputs: Any) -> str:
 def by_command(truth: Truth, commands: Commands, folder: Path) -> Said:
     """What ``check`` says, on the same examples."""
     np.save(folder / "examples.npy", INPUTS[truth.inputs]())
-    factory = f"tests.planted.factories:{truth.name.replace('-', '_')}"
+    network = f"tests.planted.factories:{truth.name.replace('-', '_')}"
+    if isinstance(truth.make, onnx.ModelProto):
+        network = str(folder / "network.onnx")
+        onnx.save(truth.make, network)
     ended = commands(
-        ROOT, "check", factory, "--inputs", str(folder / "examples.npy"), "--threads", "1", "--json", "--quiet"
+        ROOT, "check", network, "--inputs", str(folder / "examples.npy"), "--threads", "1", "--json", "--quiet"
     )
     (said,) = json.loads(ended.stdout)["variants"]
     codes = {"batch-invariant": 0, "batch-variant": 1, "not-repeatable": 1, "unverified": 3}

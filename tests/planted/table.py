@@ -8,11 +8,13 @@ from functools import partial
 from typing import Any, Literal
 
 import numpy as np
+import onnx
 import torch
 from torch import nn
 
 from isobatch.models.planted import find_fault
 from isobatch.models.planted.networks import open_innocent, open_planted
+from tests.models.ort.mixing_onnx import GRAPHS
 from tests.models.pytorch.mixing_networks import NETWORKS
 from tests.models.pytorch.small_networks import seeded
 from tests.planted import networks as n
@@ -42,13 +44,13 @@ class Truth:
     """
 
     name: str
-    make: Callable[[], nn.Module]
+    make: Callable[[], nn.Module] | onnx.ModelProto
     verdict: Verdict
     layer: str = ""
     mechanism: str = ""
     repair: Repair = "refused"
     twin: str = ""
-    inputs: Literal["images", "words"] = "images"
+    inputs: Literal["images", "words", "small"] = "images"
     classes: tuple[tuple[int, ...], ...] = ()
     training: str = ""
 
@@ -57,23 +59,25 @@ class Truth:
         """What is to be said of it."""
         return Said(self.verdict, self.layer, self.mechanism, self.repair)
 
-    def network(self) -> nn.Module:
-        """The network, in eval mode but for ``training``."""
+    def network(self) -> Any:
+        """The graph, or the network, in eval mode but for ``training``."""
+        if isinstance(self.make, onnx.ModelProto):
+            return self.make
         made = seeded(self.make)
         if self.training:
             made.get_submodule(self.training).train()
         return made
 
 
-def _images() -> Any:
-    return np.random.default_rng(3).standard_normal((8, 3, 16, 16), np.float32)
+def _images(side: int = 16) -> Any:
+    return np.random.default_rng(3).standard_normal((8, 3, side, side), np.float32)
 
 
 def _words() -> Any:
     return np.random.default_rng(3).integers(0, 11, (8, 5))
 
 
-INPUTS = {"images": _images, "words": _words}
+INPUTS = {"images": _images, "words": _words, "small": partial(_images, 8)}
 
 # a kernel that adds no products: no intervention can name it, and the method has a word for that
 _kernel = partial(Truth, verdict="batch-variant", mechanism="unexplained", repair="holds")
@@ -166,5 +170,21 @@ SELFTEST = (
     _of_selftest("batch-scale", "refused"),
     _innocent("selftest-innocent", _without_fault, twin="selftest-summation-tree"),
 )
-TABLE = (*FAULTY, *SELFTEST, *INNOCENT, *(one for name in NETWORKS for one in _mixing(name)))
+def _graph(name: str) -> tuple[Truth, Truth]:
+    """One of the ONNX graphs that do, and its twin."""
+    graph, known = GRAPHS[name], f"onnx-{name.replace(' ', '-')}"
+    twin = _innocent(f"{known}-not", graph.twin, twin=known, inputs="small")
+    if graph.mechanism == "not-repeatable":
+        return _again(known, graph.model, inputs="small"), twin
+    repair: Repair = "holds" if graph.mechanism == "different-branch" else "refused"
+    return Truth(known, graph.model, "batch-variant", graph.layer, graph.mechanism, repair, inputs="small"), twin
+
+
+TABLE = (
+    *FAULTY,
+    *SELFTEST,
+    *INNOCENT,
+    *(one for name in NETWORKS for one in _mixing(name)),
+    *(one for name in GRAPHS for one in _graph(name)),
+)
 """Every planted network and its innocent twins."""
