@@ -14,9 +14,7 @@ pytestmark = pytest.mark.full
 
 
 @pytest.mark.parametrize("truth", TABLE, ids=lambda truth: truth.name)
-def test_both_say_what_is_true(
-    truth: Truth, commands: Commands, tmp_path: Path, tell: Callable[[str], None]
-) -> None:
+def test_both_say_what_is_true(truth: Truth, commands: Commands, tmp_path: Path, tell: Callable[[str], None]) -> None:
     with torch_threads(1):
         interface = by_interface(truth)
     command = by_command(truth, commands, tmp_path)

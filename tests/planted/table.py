@@ -170,6 +170,8 @@ SELFTEST = (
     _of_selftest("batch-scale", "refused"),
     _innocent("selftest-innocent", _without_fault, twin="selftest-summation-tree"),
 )
+
+
 def _graph(name: str) -> tuple[Truth, Truth]:
     """One of the ONNX graphs that do, and its twin."""
     graph, known = GRAPHS[name], f"onnx-{name.replace(' ', '-')}"
