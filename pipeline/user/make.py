@@ -21,7 +21,7 @@ from isobatch.pipeline.repair.tried import Tried, tried_json
 from isobatch.pipeline.repair.verify import OutOfTime, every_size
 from isobatch.pipeline.user.asked import Asked, Examples
 from isobatch.pipeline.user.checks import Compared, compared, same_rows
-from isobatch.pipeline.user.mixing import REMEDY, mechanism_of, mixes, shapes_may_repair, smallest_differing
+from isobatch.pipeline.user.mixing import REMEDY, mechanism_of, mixes, shapes_may_repair
 from isobatch.pipeline.user.origins import SEED, where_it_starts
 from isobatch.pipeline.user.results import BatchInvariance, CannotRepair, MadeInvariant
 
@@ -71,8 +71,8 @@ def _refuse_mixing(runner: Any, asked: Asked, native: BatchInvariance) -> None:
 
     What one example gives alone is not what such a network was made for: no shape repairs it.
     """
-    n = smallest_differing([one.batch_size for one in native.batch_sizes if one.n_images_equal < one.n_images])
-    if not mixes(runner, asked.rows, n):
+    differing = [one.batch_size for one in native.batch_sizes if one.n_images_equal < one.n_images]
+    if (n := mixes(runner, asked.rows, min(differing))) is None:
         return
     asked.say("the network mixes examples: looking for the layer")
     start = where_it_starts(runner, asked.rows, native)

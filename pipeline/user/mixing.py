@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from isobatch.pipeline.evidence.neighbours import OUTLIER_FACTOR, REPLACEMENTS, beside, scaled
-from isobatch.pipeline.user.batches import LARGER
-from isobatch.pipeline.user.checks import Network, Rows, same_rows
+from isobatch.pipeline.user.batches import LARGER, Rows
+from isobatch.pipeline.user.checks import Network, same_rows
 from isobatch.pipeline.user.origins import Start
 
 LEAK = "neighbour-leak"
@@ -20,17 +20,19 @@ REMEDY = (
 )
 
 
-def mixes(runner: Network, rows: Rows, n: int) -> bool:
-    """Whether another neighbour changes the bytes of an example's row in a batch of n: no matter of its shape, then.
+def mixes(runner: Network, rows: Rows, n: int) -> int | None:
+    """The N at which another neighbour changes the bytes of an example's row, so that N is no matter; None for none.
 
-    The last of the batch is replaced, and the first: what reads a batch in order may look one way only.
+    Tried at ``n`` and at the next N. The last of the batch is replaced, and the first: what reads a batch in order may
+    look one way only.
     """
-    batch = rows[:n].copy()
-    for turned in (False, True):
-        plain = _kept(runner, batch, turned)
-        if any(not same_rows(plain, _kept(runner, other, turned)) for other in _others(batch, turned)):
-            return True
-    return False
+    for size in sorted({n, min(n + 1, len(rows))}):
+        batch = rows[:size].copy()
+        for turned in (False, True):
+            plain = _kept(runner, batch, turned)
+            if any(not same_rows(plain, _kept(runner, other, turned)) for other in _others(batch, turned)):
+                return size
+    return None
 
 
 def _others(batch: Rows, turned: bool) -> Iterator[Rows]:
@@ -58,8 +60,3 @@ def mechanism_of(mixing: bool, start: Start | None) -> str:
 def shapes_may_repair(mixing: bool, start: Start | None) -> bool:
     """Whether a repair is worth trying: not of a network that mixes examples, unless by a dynamic quantization."""
     return not mixing or bool(start and start.of_quantization)
-
-
-def smallest_differing(differing: Sequence[int]) -> int:
-    """The N to try the control at: with two neighbours, where that N differs."""
-    return min((n for n in differing if n > 2), default=min(differing))

@@ -9,7 +9,6 @@ from isobatch import PROGRAM
 from isobatch.pipeline.records.errors import Exit
 from isobatch.pipeline.tools.check.asked import CheckRequest
 from isobatch.pipeline.tools.check.records import VariantChecked
-from isobatch.pipeline.user.mixing import REMEDY
 
 
 def next_step(asked: CheckRequest, checked: Sequence[VariantChecked], code: Exit) -> str:
@@ -22,7 +21,7 @@ def next_step(asked: CheckRequest, checked: Sequence[VariantChecked], code: Exit
     if broken.verdict == "not-repeatable":
         return "make it repeatable first (.eval(), fixed seeds, no state between calls), then check again"
     if broken.repairable is False:
-        return f"no repair by shapes: {REMEDY}, then check again"
+        return "let each row come from its own image alone (norms, means, scales); then check again"
     scope = _ranges(asked.batch_sizes)
     flags = _flags(asked)
     if flags is None:
