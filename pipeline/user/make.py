@@ -10,7 +10,7 @@ from typing import Any, cast
 from isobatch.models.registry import load
 from isobatch.models.spec.images import Images
 from isobatch.pipeline.evidence.evidence import Pass
-from isobatch.pipeline.explain.findings import Located, Watched
+from isobatch.pipeline.explain.findings import Watched
 from isobatch.pipeline.records.study import Repair
 from isobatch.pipeline.records.wording import sizes
 from isobatch.pipeline.repair.ladder import Scope, best, climb
@@ -97,18 +97,17 @@ def few_sizes(n_images: int, batch_sizes: Sequence[int]) -> tuple[Pass, ...]:
 
 def _bench(runner: Any, asked: Asked) -> tuple[Bench, list[str]]:
     """What the rungs need to know of every layer; and what was left out for want of time."""
-    left: list[str] = []
+    late = False
 
     def done(work: int) -> None:
+        nonlocal late
         asked.say("looking at every layer")
         if time.monotonic() > asked.until(_LOOKED):
+            late = True
             raise OutOfTime
 
-    try:
-        located, shapes = survey(runner, asked.rows, asked.scope[-1], SEED, done)
-    except OutOfTime:
-        located, shapes = Located({}, True, []), {}
-        left.append(f"not every layer was looked at: {asked.over}")
+    located, shapes = survey(runner, asked.rows, asked.scope[-1], SEED, done)
+    left = [f"not every layer was looked at: {asked.over}"] if late else []
     bench = Bench(runner, runner.threads, asked.rows, asked.scope, located, shapes, asked.objective)
     return bench, left
 
