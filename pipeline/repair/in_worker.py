@@ -19,12 +19,12 @@ from isobatch.models.spec.images import Images
 from isobatch.models.spec.repairable import Deployable
 from isobatch.models.spec.runner import Runner
 from isobatch.models.spec.words import Artifact, RunnerSettings, VariantUnavailable
-from isobatch.pipeline.decide.mixing import control
 from isobatch.pipeline.explain.findings import Located, Watched
 from isobatch.pipeline.records.wording import counted
 from isobatch.pipeline.repair.estimate import priced
 from isobatch.pipeline.repair.ladder import Scope, best, climb
 from isobatch.pipeline.repair.layers import joined, survey
+from isobatch.pipeline.repair.mixing import why_no_shape_repairs
 from isobatch.pipeline.repair.other_sizes import asking_elsewhere
 from isobatch.pipeline.repair.rungs import Bench, Candidate, all_rungs
 from isobatch.pipeline.repair.shapes import Shapes
@@ -34,7 +34,6 @@ from isobatch.pipeline.workers.wire import Emit, read_artifact
 
 NATIVE = "native"
 _ORIGINS = "surgical"  # the first rung that asks where the difference starts: those before it are tried without
-_CONTROLLED = 2  # images whose neighbours are changed
 _PAIRS, _LEAST_PAIRS = 15, 6  # from six pairs on a median has a 95 % interval
 
 
@@ -81,7 +80,7 @@ def _repaired(payload: dict[str, Any], artifact: Artifact, sets: list[Images], e
             native = _as_it_is(runner, main, scope, done)
             if native.holds or payload["rung"] == NATIVE:
                 return _written(payload, [native], runner, sets[0])
-        if why := _why_no_shape_repairs(runner, sets[0]):
+        if why := why_no_shape_repairs(runner, sets[0]):
             return _answer([], None, {}, [why])
         if not isinstance(runner, Watched):
             raise VariantUnavailable(f"the runner of {payload['variant']} cannot be looked into", "choose another")
@@ -169,24 +168,6 @@ def _as_it_is(runner: Runner, threads: int, scope: Scope, done: Callable[[int], 
                 check(native, count)
     kept: Callable[[Any], Any] = contextlib.nullcontext
     return Tried(NATIVE, "", Candidate(kept, "as it is"), tuple(verified))
-
-
-def _why_no_shape_repairs(runner: Any, images: Images) -> str:
-    """Of a network that is not repeatable, or itself mixes images by anything but a dynamic quantization; else ""."""
-    found = control(runner, images.read(0, min(len(images), _CONTROLLED)))
-    if not found.repeatable:
-        return "not-repeatable: the same call on the same images gives other bytes, which no shape repairs"
-    if not found.moved:
-        return ""
-    kinds: set[str] = set()
-    if isinstance(runner, Watched):
-        runner.watch(images.read(0, 1), lambda layer, inputs, outputs: kinds.add(layer.kind))
-    if any("dynamic" in kind.replace("-", "") for kind in kinds):
-        return ""
-    return (
-        f"neighbour-leak: the network itself mixes images (at N = {found.batch_size}, in one place, other neighbours "
-        f"changed an image's row in {found.moved} of {found.tried} trials), which no shape repairs"
-    )
 
 
 def _look(

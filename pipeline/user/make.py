@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from isobatch.models.registry import load
 from isobatch.models.spec.images import Images
 from isobatch.pipeline.evidence.evidence import Pass
+from isobatch.pipeline.evidence.mixing import mixes
 from isobatch.pipeline.explain.findings import Watched
 from isobatch.pipeline.records.study import Repair
 from isobatch.pipeline.records.wording import sizes
@@ -24,7 +25,7 @@ from isobatch.pipeline.repair.verify import OutOfTime, every_size
 from isobatch.pipeline.user.asked import Asked, Examples
 from isobatch.pipeline.user.checks import Compared, compared, same_rows
 from isobatch.pipeline.user.conditions import opened, surveyed
-from isobatch.pipeline.user.mixing import REMEDY, mechanism_of, mixes, shapes_may_repair
+from isobatch.pipeline.user.mixing import REMEDY, mechanism_of, shapes_may_repair
 from isobatch.pipeline.user.origins import SEED, where_it_starts
 from isobatch.pipeline.user.results import BatchInvariance, CannotRepair, MadeInvariant
 
@@ -108,7 +109,7 @@ def _refuse_mixing(runner: Any, asked: Asked, rows: NDArray[Any], native: BatchI
     What one example gives alone is not what such a network was made for: no shape repairs it.
     """
     differing = [one.batch_size for one in native.batch_sizes if one.n_images_equal < one.n_images]
-    if (n := mixes(runner, rows, min(differing))) is None:
+    if (n := mixes(lambda batch: runner.leaves(batch).values(), rows, min(differing))) is None:
         return
     asked.say("the network mixes examples: looking for the layer")
     start = where_it_starts(runner, rows, native)
