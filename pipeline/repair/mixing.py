@@ -8,7 +8,7 @@ from isobatch.models.spec.images import Images
 from isobatch.pipeline.evidence.mixing import mixes
 from isobatch.pipeline.explain.findings import Watched
 
-_CONTROLLED = 3  # images whose neighbours are changed
+_CONTROLLED = 8  # images, of which the one that differs most is looked at
 
 
 def why_no_shape_repairs(runner: Any, images: Images) -> str:

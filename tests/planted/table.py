@@ -106,6 +106,7 @@ FAULTY = (
     _leak("batch-norm", lambda: n.Plain(nn.BatchNorm2d(3, track_running_stats=False)), layer="planted"),
     _leak("in-training", lambda: n.Plain(nn.BatchNorm2d(3)), layer="planted", training="planted"),
     _leak("beside-bright", lambda: n.Plain(n.BesideBright()), layer="planted"),
+    _leak("all-dim", lambda: n.Plain(n.AllDim()), layer="planted"),
     _leak("among-copies", lambda: n.Plain(n.AmongCopies()), layer="planted"),
     Truth("swapped", lambda: n.Plain(n.Swapped()), "batch-variant", "planted", "wrong-row"),
     _again("functional-dropout", lambda: n.Plain(n.Dropout())),
