@@ -118,7 +118,8 @@ def _starts(one: VariantChecked, first: OriginFound) -> str:
 
 def _cause(one: VariantChecked) -> str:
     known = {cause.name: cause.if_supported.removeprefix("Yes: ").rstrip(".") for cause in all_causes()}
-    named = f"{one.mechanism}: {known[one.mechanism]}" if one.mechanism in known else ""
+    where = f" in {one.largest.layer}" if one.largest and one.origins > 1 else ""
+    named = f"{one.mechanism}{where}: {known[one.mechanism]}" if one.mechanism in known else ""
     if one.mixes:
         return f"{named}; other images in a batch of the same size change an image's row (the control)"
     why = named or "the size of the batch alone"
