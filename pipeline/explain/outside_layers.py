@@ -66,7 +66,7 @@ def repeats(replay: Replay, inputs: Rows) -> bool:
 
 
 def moved_by_neighbours(replay: Replay, inputs: Rows, victim: int = 0) -> int:
-    """Elements of the first, the last or this row that change, at one N and in its place, when the rows beside it do."""
+    """Elements of the first, last or this row that change, at one N and in place, when the rows beside it do."""
     plain = replay(inputs)
     changes: list[Callable[[NDArray[Any]], NDArray[Any]]] = [
         lambda part: np.roll(part[::-1], 1, axis=0),
