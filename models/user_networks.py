@@ -19,7 +19,7 @@ from isobatch.models.ort.check_user_file import check_onnx
 from isobatch.models.ort.runner import OrtRunner
 from isobatch.models.ort.session import MODEL_FILE
 from isobatch.models.pytorch.calls import called
-from isobatch.models.pytorch.canonical import RewritableTorchRunner
+from isobatch.models.pytorch.examined import ExaminedTorchRunner
 from isobatch.models.spec.runner import WHOLE, Canonical
 from isobatch.models.spec.words import Artifact, Manifest, RunnerSettings
 from isobatch.models.user_copy import check_parameters, not_made_yet, private_copy
@@ -28,7 +28,7 @@ from isobatch.models.user_outputs import Leaves, arrays, joined, with_rows
 from isobatch.models.user_whole import WholeInParts
 
 
-class ModuleRunner(RewritableTorchRunner):
+class ModuleRunner(ExaminedTorchRunner):
     """Runs a user's module as it stands: in its own type and memory format, on the threads that torch has now.
 
     ``kept``: it goes on living when this runner is closed, so nothing that it makes for itself may be an inference

@@ -13,8 +13,9 @@ from isobatch.models.registry import load
 from isobatch.pipeline.records.wording import counted, listed
 from isobatch.pipeline.user.asked import Asked
 from isobatch.pipeline.user.checks import compared
+from isobatch.pipeline.user.conditions import conditions
 from isobatch.pipeline.user.make import repaired
-from isobatch.pipeline.user.origins import Origin, main_origin
+from isobatch.pipeline.user.origins import Start, where_it_starts
 from isobatch.pipeline.user.progress import Progress
 from isobatch.pipeline.user.results import BatchInvariance, BatchSize, CannotRepair, MadeInvariant
 
@@ -62,9 +63,14 @@ def make_batch_invariant(
     objective: str = "throughput",
     rungs: Sequence[str] = RUNGS,
     seconds: float = SECONDS,
+    image_sizes: Sequence[int] = (),
+    threads: Sequence[int] = (),
 ) -> MadeInvariant:
     """The network repaired by the cheapest rung that holds over the scope, on these inputs, this machine, this thread
     count; and the record that says so. A network that is invariant there already comes back with a record of that.
+
+    ``threads``: it is to hold with each of these numbers of threads; ``image_sizes``: on the images at each of these
+    sides too (their own pixels, repeated or left out). What is verified is named in the record.
 
     Arguments as of ``compare_batch_invariance``. Torch weights are shared with the original, which is not changed. What
     is handed back is itself verified. Within about ``seconds``: what they were too few for is said in ``not_tried``.
@@ -77,36 +83,39 @@ def make_batch_invariant(
             f"{_named(training)} in training mode, where outputs depend on the batch or on chance: call .eval() on the "
             "network, then make it batch-invariant"
         )
+    every = conditions(rows, image_sizes, threads)
     progress = Progress()
     try:
         deadline = time.monotonic() + seconds
-        return repaired(network, Asked(rows, scope, objective, rungs, seconds, deadline, progress))
+        with load("isobatch.models.pytorch.runner:torch_threads")(every[0].threads):
+            return repaired(network, Asked(every, scope, objective, rungs, seconds, deadline, progress))
     finally:
         progress.end()
 
 
 def first_origin(network: Any, inputs: Any, batch_sizes: Iterable[int] | None = None) -> str | None:
-    """The layer where a difference starts, in words: the largest of them, and how many more; None where none shows it.
+    """Where a difference starts, in words: the layer of the largest, its mechanism, and how many more; None where none
+    shows it.
 
     None too for a network that is not repeatable or gives NaN: no difference between layers means anything then.
     """
     rows, scope = _examples(inputs, batch_sizes)
     with load("isobatch.models.user_networks:open_network")(network) as runner:
-        origin = main_origin(runner, rows, compared(runner, rows, scope).result)
-    return None if origin is None else str(origin)
+        start = where_it_starts(runner, rows, compared(runner, rows, scope).result)
+    return None if start is None else str(start)
 
 
 def compared_with_origin(
     network: Any, inputs: Any, batch_sizes: Iterable[int] | None, tolerance: float
-) -> tuple[BatchInvariance, Origin | None]:
-    """The comparison, and of one that is batch-variant beyond ``tolerance`` (relative) its origin."""
+) -> tuple[BatchInvariance, Start | None]:
+    """The comparison, and of one that is batch-variant beyond ``tolerance`` (relative) its origins."""
     rows, scope = _examples(inputs, batch_sizes)
     _warn_of_training(network)
     with load("isobatch.models.user_networks:open_network")(network) as runner:
         result = compared(runner, rows, scope).result
         if result.verdict != "batch-variant" or within(result, tolerance):
             return result, None
-        return result, main_origin(runner, rows, result)
+        return result, where_it_starts(runner, rows, result)
 
 
 def within(result: BatchInvariance, tolerance: float) -> bool:

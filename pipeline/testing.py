@@ -17,10 +17,10 @@ def assert_batch_invariant(
     largest |output|; 0 means bit-exact. AssertionError names N, how many examples differ, by how much, and the layer
     where the difference starts; or that the network is not repeatable, or gives NaN or the same row for all.
     """
-    result, origin = compared_with_origin(network, inputs, batch_sizes, relative_tolerance)
+    result, start = compared_with_origin(network, inputs, batch_sizes, relative_tolerance)
     if result.batch_invariant or (result.verdict == "batch-variant" and within(result, relative_tolerance)):
         return
     if result.verdict != "batch-variant":
         raise AssertionError(str(result))
-    where = f"it starts in {origin}" if origin else "no layer replayed alone shows where it starts"
+    where = f"it starts in {start}" if start else "no layer replayed alone shows where it starts"
     raise AssertionError(f"{result}; {where}")

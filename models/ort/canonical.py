@@ -206,18 +206,26 @@ def _renamed(layer: GraphLayer) -> list[NodeProto]:
     new = dict(zip(own, _inside(layer, "part", own), strict=True))
     nodes = []
     for node in layer.nodes:
-        if any(attribute.type in (AttributeProto.GRAPH, AttributeProto.GRAPHS) for attribute in node.attribute):
-            raise VariantUnavailable(
-                f"layer {layer.name} holds a graph of its own, in {node.op_type}",
-                "choose a repair of the whole network",
-            )
-        twin = NodeProto()
-        twin.CopyFrom(node)
+        twin = _with_names(node, new)
         twin.name = f"{layer.name}/part/{_written(node)}"  # its own name may be missing or given twice
-        twin.input[:] = [new.get(name, name) for name in node.input]
-        twin.output[:] = [new.get(name, name) for name in node.output]
         nodes.append(twin)
     return nodes
+
+
+def _with_names(node: NodeProto, new: Mapping[str, str]) -> NodeProto:
+    """A copy that reads and writes values under their new names, in the graphs that it holds too."""
+    twin = NodeProto()
+    twin.CopyFrom(node)
+    twin.input[:] = [new.get(name, name) for name in node.input]
+    twin.output[:] = [new.get(name, name) for name in node.output]
+    for attribute in twin.attribute:
+        for graph in [attribute.g] if attribute.type == AttributeProto.GRAPH else attribute.graphs:
+            inside = [_with_names(inner, new) for inner in graph.node]
+            del graph.node[:]
+            graph.node.extend(inside)
+            for value in graph.output:
+                value.name = new.get(value.name, value.name)
+    return twin
 
 
 def _node(operator: str, inputs: Sequence[str], output: str, **attributes: int) -> NodeProto:

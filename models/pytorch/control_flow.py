@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from torch import Tensor, nn
@@ -33,6 +33,9 @@ _MOVING = (
 _ASKING = ("q_scale", "q_zero_point", "qscheme", "q_per_channel_scales", "q_per_channel_zero_points")
 """Operations that only ask a quantized tensor for its scale."""
 
+_ARITHMETIC = ("add", "div", "mul", "pow", "rsub", "sub")
+"""Operations whose whole numbers are operands; those of others may be lengths."""
+
 _PASSED_OVER = frozenset({*_MOVING, *_ASKING})
 
 
@@ -51,6 +54,38 @@ def different_calls(module: nn.Module, one: Arguments, many: Arguments, images: 
             if not any(_of_more_images(alone, shapes, images) for alone in first):
                 return f"{place[0]} is given {_said(first[0])} for one image and {_said(shapes)} for {images}"
     return ""
+
+
+def different_numbers(module: nn.Module, ones: Sequence[Arguments], many: Sequence[Arguments], images: int) -> str:
+    """Which operation is given another number by a run of ``images`` images than by a run of one, in words.
+
+    Only a number that no image decides: the same for all of ``ones`` and for all of ``many``, whose values differ.
+    """
+    singles, batches = ([_numbers(module, given) for given in runs] for runs in (ones, many))
+    for place, alone in singles[0].items():
+        together = batches[0].get(place, frozenset())
+        if alone == together or any(found.get(place) != alone for found in singles):
+            continue
+        if all(found.get(place) == together for found in batches):
+            said = (" and ".join(f"{number:g}" for number in sorted(found)) for found in (alone, together))
+            return f"{place[0]} is given {next(said) or 'no number'} for one image and {next(said)} for {images}"
+    return ""
+
+
+def _numbers(module: nn.Module, given: Arguments) -> dict[Place, frozenset[float]]:
+    """The numbers given to the operations of a place: with a fraction, or to arithmetic."""
+    made: dict[Place, frozenset[float]] = {}
+
+    def note(call: Call, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if isinstance(call.original, OpOverload):
+            kinds = (int, float) if call.original.overloadpacket.__name__.rstrip("_") in _ARITHMETIC else (float,)
+            numbers = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, kinds) and leaf is not True]
+            place = call.name.partition("#")[0], str(call.original)
+            made[place] = made.get(place, frozenset()) | {float(number) for number in numbers}
+        return function(*args, **kwargs)
+
+    Interceptor(module, note)(*given[0], **given[1])
+    return made
 
 
 def _calls(module: nn.Module, given: Arguments) -> dict[Place, list[Shapes]]:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import TreeSpec, tree_flatten, tree_leaves, tree_unflatten
 
 from isobatch.models.pytorch.calls import Call, Interceptor, called
-from isobatch.models.pytorch.control_flow import different_calls
+from isobatch.models.pytorch.control_flow import different_calls, different_numbers
 from isobatch.models.pytorch.find_layers import OWN, Unit, survey
 from isobatch.models.pytorch.reproducer import Made, rows_as_tensors, torch_case
 from isobatch.models.pytorch.runner import TorchRunner, to_numpy
@@ -124,9 +124,12 @@ class InspectableTorchRunner(TorchRunner):
         unit, args, kwargs = self._arguments(layer, inputs)
         if not isinstance(unit.original, nn.Module):
             return ""
-        _, one, named = self._arguments(layer, tuple(part[:1] for part in inputs))
+        others = tuple(_other_values(part) for part in inputs)
+        runs = [inputs, others], [[part[:1] for part in parts] for parts in (inputs, others)]
+        many, ones = ([self._arguments(layer, tuple(parts))[1:] for parts in run] for run in runs)
         with torch.inference_mode():
-            return different_calls(unit.original, (one, named), (args, kwargs), len(inputs[0]))
+            said = different_calls(unit.original, ones[0], (args, kwargs), len(inputs[0]))
+            return said or different_numbers(unit.original, ones, many, len(inputs[0]))
 
     def replay(self, layer: str, inputs: Rows) -> Rows:
         """What this layer makes of these rows: any number of images, as ``watch`` showed them. Inputs are not changed.
@@ -175,6 +178,12 @@ class InspectableTorchRunner(TorchRunner):
                 values[position] = None
         self._templates[unit.layer.name] = _Template(spec, tuple(values), images)
         return tuple(rows.values())
+
+
+def _other_values(part: NDArray[Any]) -> NDArray[Any]:
+    """Rows of other values: the last first, and halved; whole numbers may be rows of a table, and stay as they are."""
+    turned = part[::-1]
+    return np.ascontiguousarray(turned * part.dtype.type(0.5) if part.dtype.kind == "f" else turned)
 
 
 def gave(unit: Unit, result: Any, images: int) -> Rows:

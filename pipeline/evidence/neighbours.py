@@ -15,6 +15,8 @@ from isobatch.pipeline.evidence.rows import row_distance
 Image = NDArray[np.float32]
 
 OUTLIER_FACTOR = np.float32(32)  # a power of two: the outlier neighbour is the image itself, exactly scaled
+LARGER = np.float32(2**10)
+"""The factor of a second outlier."""
 _SEED = 5
 
 
@@ -63,7 +65,7 @@ REPLACEMENTS: Mapping[str, Callable[[Image], Image]] = {
     "random": _random,
 }
 _MORE: Mapping[str, Callable[[Image], Image]] = {
-    "larger": lambda image: image * np.float32(2**10),
+    "larger": lambda image: image * LARGER,
     "smaller": lambda image: image * np.float32(2**-10),
     "negative outlier": lambda image: image * -OUTLIER_FACTOR,
     "one bright pixel": _one_pixel,

@@ -47,10 +47,11 @@ def outside(runner: Any, located: Located, images: NDArray[np.float32], batch_si
 
     sizes = [n for n in batch_sizes if n <= len(images)]
     few = images[:_FEW]
-    coupled = moved_by_neighbours(whole, (few,)) and repeats(whole, (few,))
+    victim = _most_apart(whole, (few,))
+    coupled = moved_by_neighbours(whole, (few,), victim) and repeats(whole, (few,))
     origins = [finding.layer.name for finding in located.origins]
-    if coupled and not _any_coupled(runner, origins, images):
-        return _innermost(runner, images, lambda layer, inputs: _moved(runner, layer, inputs))
+    if coupled and not _any_coupled(runner, origins, images, victim):
+        return _innermost(runner, images, lambda layer, inputs: _moved(runner, layer, inputs, victim))
     if branching := _branching(runner, origins, images, sizes):
         return branching
     if origins or not any(_differs(whole, (images[:n],)) for n in sizes):
@@ -66,15 +67,15 @@ def repeats(replay: Replay, inputs: Rows) -> bool:
     return _count(first, again) == _count(first, replay(inputs)) == 0
 
 
-def moved_by_neighbours(replay: Replay, inputs: Rows) -> int:
-    """Elements of the first or the last row that change, at one N and in its place, when the rows beside it do."""
+def moved_by_neighbours(replay: Replay, inputs: Rows, victim: int = 0) -> int:
+    """Elements of the first, last or this row that change, at one N and in place, when the rows beside it do."""
     plain = replay(inputs)
     changes: list[Callable[[NDArray[Any]], NDArray[Any]]] = [
         lambda part: np.roll(part[::-1], 1, axis=0),
         lambda part: part * part.dtype.type(_OUTLIER) if part.dtype.kind == "f" else part[::-1],
     ]
     with np.errstate(over="ignore"):
-        return max(_count(plain, replay(_but(at, inputs, change)), at) for change in changes for at in (0, -1))
+        return max(_count(plain, replay(_but(at, inputs, change)), at) for change in changes for at in {0, -1, victim})
 
 
 def _but(at: int, inputs: Rows, change: Callable[[NDArray[Any]], NDArray[Any]]) -> Rows:
@@ -110,23 +111,33 @@ def _differs(replay: Replay, inputs: Rows) -> bool:
     return False
 
 
+def _most_apart(replay: Replay, inputs: Rows) -> int:
+    """The row that is farthest, in the batch, from what it is alone; the first of equals."""
+    (images,), (together,) = inputs, replay(inputs)
+    alone = np.concatenate([replay((images[i : i + 1],))[0][:1] for i in range(len(images))])
+    if alone.shape != together.shape or alone.dtype.kind not in "fV":
+        return 0
+    apart = np.abs(alone.astype(np.float64) - together.astype(np.float64)).reshape(len(alone), -1).max(axis=1)
+    return int(np.nan_to_num(apart, nan=np.inf).argmax())
+
+
 def _alone(runner: Any, layer: Layer) -> Replay:
     return lambda inputs: tuple(runner.replay(layer.name, inputs))
 
 
-def _moved(runner: Any, layer: Layer, inputs: Rows) -> int:
+def _moved(runner: Any, layer: Layer, inputs: Rows, victim: int) -> int:
     replay = _alone(runner, layer)
-    moved = moved_by_neighbours(replay, inputs)
+    moved = moved_by_neighbours(replay, inputs, victim)
     return moved if moved and repeats(replay, inputs) else 0
 
 
-def _any_coupled(runner: Any, origins: Collection[str], images: NDArray[np.float32]) -> bool:
+def _any_coupled(runner: Any, origins: Collection[str], images: NDArray[np.float32], victim: int) -> bool:
     """Whether the rows of one of these layers follow their neighbours."""
     seen: list[bool] = []
 
     def examine(layer: Layer, inputs: Rows, outputs: Rows) -> None:
         if layer.name in origins and True not in seen:
-            seen.append(bool(_moved(runner, layer, inputs)))
+            seen.append(bool(_moved(runner, layer, inputs, victim)))
 
     if origins:
         runner.watch(images, examine)

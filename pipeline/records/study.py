@@ -340,8 +340,9 @@ class Origin(Record):
 
     ``elements_differing`` of ``elements_tried`` output elements differed between N = 1 and some N = k, over captured
     and drawn data; 0 where only a sibling (a layer of the same kernels and shapes) or provoked rounding ties gave it
-    away, as ``found_by`` says. ``classes``: batch sizes whose rows were bitwise equal to one another in this layer;
-    what only rounding ties told apart from N = 1 is one class.
+    away, as ``found_by`` says. ``max_abs_relative``: ``max_abs`` over the largest |output| of the rows alone; None
+    where only other data than the study's images show a difference. ``classes``: batch sizes whose rows were bitwise
+    equal to one another in this layer; what only rounding ties told apart from N = 1 is one class.
     """
 
     layer: str
@@ -355,6 +356,7 @@ class Origin(Record):
     max_abs: Real
     max_ulp: Real | None
     found_by: Literal["captured", "drawn", "provoked", "sibling"]
+    max_abs_relative: Real | None = None
     classes: list[list[int]]
     mechanism: str | None = None
     triggers: list[str] = []

@@ -24,6 +24,7 @@ from isobatch.pipeline.records.wording import counted
 from isobatch.pipeline.repair.estimate import priced
 from isobatch.pipeline.repair.ladder import Scope, best, climb
 from isobatch.pipeline.repair.layers import joined, survey
+from isobatch.pipeline.repair.mixing import why_no_shape_repairs
 from isobatch.pipeline.repair.other_sizes import asking_elsewhere
 from isobatch.pipeline.repair.rungs import Bench, Candidate, all_rungs
 from isobatch.pipeline.repair.shapes import Shapes
@@ -79,6 +80,8 @@ def _repaired(payload: dict[str, Any], artifact: Artifact, sets: list[Images], e
             native = _as_it_is(runner, main, scope, done)
             if native.holds or payload["rung"] == NATIVE:
                 return _written(payload, [native], runner, sets[0])
+        if why := why_no_shape_repairs(runner, sets[0]):
+            return _answer([], None, {}, [why])
         if not isinstance(runner, Watched):
             raise VariantUnavailable(f"the runner of {payload['variant']} cannot be looked into", "choose another")
         largest = min(len(sets[0]), max(payload["batch_sizes"]))

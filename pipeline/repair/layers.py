@@ -17,6 +17,7 @@ from isobatch.pipeline.evidence.evidence import bits
 from isobatch.pipeline.explain.findings import LayerFinding, Located, Watched
 from isobatch.pipeline.machine.memory import release_free
 from isobatch.pipeline.repair.shapes import Measured, Shapes, measure_layer, telling_rows
+from isobatch.pipeline.repair.verify import OutOfTime
 
 CAPTURED = 8  # images whose rows are captured; as many drawn rows stand between them
 WORK = 0.5  # of a forward pass: what one row through each distinct shape costs, roughly
@@ -34,7 +35,7 @@ def survey(
 
     ``images`` [n, c, h, w], n of at least 2. Of an N above their number the layers see rows several times: a layer
     replayed alone shows its kernels, and no verdict rests on it. ``done`` is told of the work, ``survey_images`` in
-    all.
+    all; where it raises OutOfTime, no further shape is measured, and layers of those count as not replayable.
     """
     few = images[:CAPTURED]
     signatures: set[str] = set()
@@ -43,11 +44,13 @@ def survey(
     generator = np.random.Generator(np.random.PCG64(seed))
     findings: dict[str, LayerFinding] = {}
     measured: dict[str, Measured | None] = {}  # by signature; None: not replayable
-    owed = 0.0
+    owed, over = 0.0, False
 
     def examine(layer: Layer, inputs: Rows, outputs: Rows) -> None:
-        nonlocal owed
+        nonlocal owed, over
         finding = findings[layer.name] = LayerFinding(layer)
+        if over:
+            measured.setdefault(layer.signature, None)
         if layer.signature not in measured:
             try:
                 rows = telling_rows(inputs, generator)
@@ -57,7 +60,10 @@ def survey(
                 measured[layer.signature] = None
             release_free()
             owed += each
-            done(int(owed))
+            try:
+                done(int(owed))
+            except OutOfTime:
+                over = True
             owed -= int(owed)
         elif (known := measured[layer.signature]) is not None:
             finding.inherited = tuple(n for n, count in known.differing.items() if count)

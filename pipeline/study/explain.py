@@ -209,6 +209,7 @@ def _origin(one: dict[str, Any], condition: Condition, script: dict[str, Any] | 
         elements_tried=one["tried"],
         share=differing / one["tried"] if one["tried"] else 0.0,
         max_abs=one["max_abs"],
+        max_abs_relative=one.get("max_abs_relative"),
         max_ulp=one["max_ulp"],
         found_by=one["found_by"],
         classes=one["classes"],

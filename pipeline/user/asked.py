@@ -8,6 +8,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from isobatch.pipeline.user.conditions import Condition
 from isobatch.pipeline.user.progress import Progress
 
 _NO_TIME = "the time was over (seconds={:g})"
@@ -30,15 +31,22 @@ class Examples:
 
 @dataclass(frozen=True)
 class Asked:
-    """What is asked for: N of the scope, the objective, the rungs, and the time, which is over at ``deadline``."""
+    """What is asked for: the conditions (the repair is priced under the first), N of the scope, the objective, the
+    rungs, and the time, which is over at ``deadline``.
+    """
 
-    rows: NDArray[Any]
+    conditions: tuple[Condition, ...]
     scope: tuple[int, ...]
     objective: str
     rungs: Sequence[str]
     seconds: float
     deadline: float
     say: Progress
+
+    @property
+    def rows(self) -> NDArray[Any]:
+        """The examples as they were given."""
+        return self.conditions[0].rows
 
     @property
     def over(self) -> str:

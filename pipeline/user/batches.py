@@ -8,13 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from isobatch.pipeline.evidence.neighbours import OUTLIER_FACTOR, beside, scaled
+from isobatch.pipeline.evidence.neighbours import LARGER, OUTLIER_FACTOR, beside, scaled
 from isobatch.pipeline.user.results import NATURAL
 
 Rows = NDArray[Any]
-
-LARGER = np.float32(2**10)
-"""The factor of a second outlier."""
 
 
 def batches(rows: Rows, n: int, probes: int) -> Iterator[tuple[str, list[int | None], Rows]]:

@@ -10,10 +10,9 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from isobatch.models.registry import load
-from isobatch.pipeline.evidence.neighbours import OUTLIER_FACTOR, beside, scaled
 from isobatch.pipeline.evidence.row_digests import row_digests
 from isobatch.pipeline.records.wording import counted
-from isobatch.pipeline.user.batches import LARGER, batches
+from isobatch.pipeline.user.batches import batches
 from isobatch.pipeline.user.noted import Leaves, Rows, Seen, batch_size, bytes_of, classes_over, note
 from isobatch.pipeline.user.results import NATURAL, BatchInvariance, Tested
 
@@ -99,24 +98,6 @@ def compared(
         alike = all(row.tobytes() == rows[0].tobytes() for row in rows)
         return Compared(result("invalid", {}, _ONE if alike else _EQUAL), singles)
     return Compared(result("batch-invariant", seen), singles)
-
-
-def mixes(runner: Network, rows: Rows, n: int) -> bool:
-    """Whether other neighbours change the bytes of an example's row in a batch of n: no matter of its shape, then."""
-    batch = rows[:n].copy()
-    plain = _copied(runner.leaves(batch))
-    changed = [beside(batch, scaled(factor)) for factor in (OUTLIER_FACTOR, LARGER)]
-    changed.append(np.concatenate([batch[:-1], batch[:1]]))
-    changed.append(np.concatenate([batch[:1], batch[:0:-1]]))
-    kept = [slice(0, n - 1)] * 3 + [slice(0, 1)]
-    return any(
-        not same_rows(_part(plain, part), _part(runner.leaves(other), part))
-        for part, other in zip(kept, changed, strict=True)
-    )
-
-
-def _part(leaves: Leaves, part: slice) -> Leaves:
-    return {place: values[part] for place, values in leaves.items()}
 
 
 def _probed(scope: Sequence[int]) -> set[int]:

@@ -5,57 +5,58 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, cast
+
+from numpy.typing import NDArray
 
 from isobatch.models.registry import load
 from isobatch.models.spec.images import Images
 from isobatch.pipeline.evidence.evidence import Pass
-from isobatch.pipeline.explain.findings import Located, Watched
+from isobatch.pipeline.evidence.mixing import mixes
+from isobatch.pipeline.explain.findings import Watched
 from isobatch.pipeline.records.study import Repair
 from isobatch.pipeline.records.wording import sizes
 from isobatch.pipeline.repair.ladder import Scope, best, climb
-from isobatch.pipeline.repair.layers import survey
 from isobatch.pipeline.repair.records import repair_records
 from isobatch.pipeline.repair.rungs import Bench
 from isobatch.pipeline.repair.tried import Tried, tried_json
 from isobatch.pipeline.repair.verify import OutOfTime, every_size
 from isobatch.pipeline.user.asked import Asked, Examples
-from isobatch.pipeline.user.checks import Compared, compared, mixes, same_rows
-from isobatch.pipeline.user.origins import SEED, main_origin
+from isobatch.pipeline.user.checks import Compared, compared, same_rows
+from isobatch.pipeline.user.conditions import opened, surveyed
+from isobatch.pipeline.user.mixing import REMEDY, mechanism_of, shapes_may_repair
+from isobatch.pipeline.user.origins import SEED, where_it_starts
 from isobatch.pipeline.user.results import BatchInvariance, CannotRepair, MadeInvariant
 
 _PAIRS, _LEAST_PAIRS, _ENOUGH_S = 7, 3, 1.5  # of calls that price a repair, at each N
 _SCREEN = 2
+NATIVE = "native"
 _LOOKED, _CLIMBED = 0.4, 0.6  # shares of the time after which no layer, no candidate is begun; the rest verifies
 
 
 def repaired(network: Any, asked: Asked) -> MadeInvariant:
     """The network itself where it is batch-invariant, or the cheapest repair that holds. Raises CannotRepair."""
-    opened = load("isobatch.models.user_networks:open_network")
-    with opened(network) as runner:
+    first = asked.conditions[0]
+    with opened(network, first.threads) as runner:
         say = asked.say
-        native = compared(
-            runner,
-            asked.rows,
-            asked.scope,
-            stop_at_first=True,
-            deadline=asked.deadline,
-            say=lambda text: say(f"does it need a repair? {text}"),
-        )
-        if native.result.batch_invariant:
-            return MadeInvariant(network, _as_it_is(native.result), native.result, _missing(native.result, asked))
-        if native.result.verdict != "batch-variant":
-            raise CannotRepair(str(native.result))
+        found = _compared(network, asked, "does it need a repair?", stop_at_first=True)
+        native, last = found[0], found[-1].result
+        if last.batch_invariant:
+            return _record(network, _as_it_is(), found, (), asked)
+        if last.verdict != "batch-variant":
+            raise CannotRepair(str(last))
+        runner.learn(asked.rows[:2])
         if not isinstance(runner, Watched):
             raise CannotRepair("this network cannot be looked into")
-        _refuse_mixing(runner, asked, native.result)
-        bench, left = _bench(runner, asked)
-        quick = _scope(asked, few_sizes)
-        tried = climb(bench, quick, lambda count: say("trying repairs"), math.inf, asked.rungs)
-        made = _delivered(network, native, tried, asked, left)
-        if made and isinstance(made, str):  # what held at some N does not at all of them: every N for every candidate
-            tried = climb(bench, _scope(asked, every_size), lambda count: say("trying repairs"), math.inf, asked.rungs)
+        _refuse_mixing(runner, asked, asked.conditions[len(found) - 1].rows, last)
+        bench, left = _bench(runner, network, asked)
+        for passes in (few_sizes, every_size):  # what holds at some N may not at all of them: then every N for each
+            scope = _scope(network, asked, passes)
+            tried = climb(bench, scope, lambda count: say("trying repairs"), math.inf, asked.rungs)
             made = _delivered(network, native, tried, asked, left)
+            if not made or not isinstance(made, str):
+                break
     if isinstance(made, str):
         records = repair_records(tried_json(tried), asked.objective)
         reasons = [f"{one.name}: {asked.over if one.out_of_time else one.note}" for one in records]
@@ -65,23 +66,59 @@ def repaired(network: Any, asked: Asked) -> MadeInvariant:
     return made
 
 
-def _refuse_mixing(runner: Any, asked: Asked, native: BatchInvariance) -> None:
+def _compared(network: Any, asked: Asked, doing: str, *, stop_at_first: bool, as_it_is: bool = False) -> list[Compared]:
+    """The network under every condition, until it is not batch-invariant under one."""
+    found: list[Compared] = []
+    for condition in asked.conditions:
+        where = f", {condition}" if len(asked.conditions) > 1 else ""
+        with opened(network, condition.threads, as_it_is=as_it_is) as runner:
+            found.append(
+                compared(
+                    runner,
+                    condition.rows,
+                    asked.scope,
+                    stop_at_first=stop_at_first,
+                    deadline=asked.deadline,
+                    say=lambda text, where=where: asked.say(f"{doing} {text}{where}"),  # type: ignore[misc]
+                )
+            )
+        if not found[-1].result.batch_invariant:
+            break
+    return found
+
+
+def _record(
+    network: Any, repair: Repair, found: Sequence[Compared], not_tried: Sequence[str], asked: Asked
+) -> MadeInvariant:
+    """What is handed back, with what it gave under every condition."""
+    results = [one.result for one in found]
+    missing = (*not_tried, *dict.fromkeys(text for one in results for text in _missing(one, asked)))
+    update = {
+        "scope": "; ".join(_scope_words(one) for one in results),
+        "n_images": sum(one.tested.n_images for one in results),
+        "n_comparisons": sum(len(one.batch_sizes) for one in results),
+    }
+    if repair.name != NATIVE:
+        update["note"] = "; ".join([repair.note, *missing])
+    return MadeInvariant(network, repair.model_copy(update=update), results[0], missing, tuple(results[1:]))
+
+
+def _refuse_mixing(runner: Any, asked: Asked, rows: NDArray[Any], native: BatchInvariance) -> None:
     """Raise CannotRepair where the neighbours' values reach a row, unless by the scale of a dynamic quantization.
 
     What one example gives alone is not what such a network was made for: no shape repairs it.
     """
-    n = next(one.batch_size for one in native.batch_sizes if one.n_images_equal < one.n_images)
-    if not mixes(runner, asked.rows, n):
+    differing = [one.batch_size for one in native.batch_sizes if one.n_images_equal < one.n_images]
+    if (n := mixes(lambda batch: runner.leaves(batch).values(), rows, min(differing))) is None:
         return
     asked.say("the network mixes examples: looking for the layer")
-    origin = main_origin(runner, asked.rows, native)
-    if origin and "dynamic" in origin.kind.replace("-", ""):
+    start = where_it_starts(runner, rows, native)
+    if shapes_may_repair(True, start):
         return
-    where = f", most in {origin}" if origin else ""
+    where = f", most in {start}" if start else ""
     raise CannotRepair(
-        f"neighbour-leak: the network itself mixes examples (at N = {n} other neighbours change a row){where}. Running "
-        "its layers in another shape repairs no such network: let it compute from each example alone (batch norms on "
-        "their running statistics; means, sums and scales over the other axes only)"
+        f"{mechanism_of(True, start)}: the network itself mixes examples (at N = {n} other neighbours change a row)"
+        f"{where}. Running its layers in another shape repairs no such network: {REMEDY}"
     )
 
 
@@ -95,30 +132,34 @@ def few_sizes(n_images: int, batch_sizes: Sequence[int]) -> tuple[Pass, ...]:
     )
 
 
-def _bench(runner: Any, asked: Asked) -> tuple[Bench, list[str]]:
+def _bench(runner: Any, network: Any, asked: Asked) -> tuple[Bench, list[str]]:
     """What the rungs need to know of every layer; and what was left out for want of time."""
-    left: list[str] = []
+    late = False
 
     def done(work: int) -> None:
+        nonlocal late
         asked.say("looking at every layer")
         if time.monotonic() > asked.until(_LOOKED):
+            late = True
             raise OutOfTime
 
-    try:
-        located, shapes = survey(runner, asked.rows, asked.scope[-1], SEED, done)
-    except OutOfTime:
-        located, shapes = Located({}, True, []), {}
-        left.append(f"not every layer was looked at: {asked.over}")
+    located, shapes = surveyed(runner, network, asked.conditions, asked.scope[-1], SEED, done)
+    left = [f"not every layer was looked at: {asked.over}"] if late else []
     bench = Bench(runner, runner.threads, asked.rows, asked.scope, located, shapes, asked.objective)
     return bench, left
 
 
-def _scope(asked: Asked, passes: Callable[[int, Sequence[int]], tuple[Pass, ...]]) -> Scope:
-    examples = cast(Images, Examples("example", asked.rows))  # all that a repair asks of a stored set
+def _scope(network: Any, asked: Asked, passes: Callable[[int, Sequence[int]], tuple[Pass, ...]]) -> Scope:
+    first = asked.conditions[0]
+    mine = [one for one in asked.conditions if one.threads == first.threads]
+    examples = [Examples(f"examples, {one}" if len(mine) > 1 else "examples", one.rows) for one in mine]
     return Scope(
-        [examples],
+        cast(list[Images], examples),  # all that a repair asks of a stored set
         asked.scope,
-        {},
+        {
+            count: partial(opened, network, count)
+            for count in dict.fromkeys(one.threads for one in asked.conditions if one.threads != first.threads)
+        },
         _PAIRS,
         _LEAST_PAIRS,
         priced=sorted({1, asked.scope[-1]}),
@@ -139,56 +180,30 @@ def _delivered(
     while (chosen := best(remaining, asked.objective)) is not None and chosen.candidate is not None:
         remaining.remove(chosen)
         asked.say(f"{chosen.rung}: verifying what is handed back")
-        with load("isobatch.models.user_networks:open_network")(network) as fresh:
+        with opened(network, asked.conditions[0].threads) as fresh:
             made = load("isobatch.models.user_networks:network_of")(chosen.candidate.build(fresh))
         try:
-            with load("isobatch.models.user_networks:open_network")(made, as_it_is=True) as runner:
-                final = compared(
-                    runner,
-                    asked.rows,
-                    asked.scope,
-                    deadline=asked.deadline,
-                    say=lambda text: asked.say(f"verifying what is handed back: {text}"),
-                )
+            final = _compared(made, asked, "verifying what is handed back:", stop_at_first=False, as_it_is=True)
         except Exception as error:
             failed = " ".join(f"{chosen.rung} as handed back failed: {type(error).__name__}: {error}".split())
             continue
-        if final.result.batch_invariant:
+        if final[-1].result.batch_invariant:
             records = repair_records(tried_json(tried), asked.objective, tried.index(chosen))
             record = next(one for one in records if one.name == chosen.rung)
-            record = _of_final(record, final.result, same_rows(native.singles, final.singles))
-            missing = (*left, *_missing(final.result, asked), *_untried(tried, asked, chosen.rung))
-            noted = "; ".join([record.note, *missing])
-            return MadeInvariant(made, record.model_copy(update={"note": noted}), final.result, missing)
-        failed = f"{chosen.rung} as handed back: {final.result}"
+            update = {"singles_as_native": same_rows(native.singles, final[0].singles)}
+            not_tried = (*left, *_untried(tried, asked, chosen.rung))
+            return _record(made, record.model_copy(update=update), final, not_tried, asked)
+        failed = f"{chosen.rung} as handed back: {final[-1].result}"
     return failed
-
-
-def _of_final(record: Repair, final: BatchInvariance, as_native: bool) -> Repair:
-    """The record of what the object handed back gave, not of a first look at it."""
-    return record.model_copy(
-        update={
-            "scope": _scope_words(final),
-            "singles_as_native": as_native,
-            "n_images": final.tested.n_images,
-            "n_comparisons": len(final.batch_sizes),
-        }
-    )
 
 
 def _scope_words(result: BatchInvariance) -> str:
     return f"{sizes(result.tested.batch_sizes)}: {result.tested}"
 
 
-def _as_it_is(native: BatchInvariance) -> Repair:
+def _as_it_is() -> Repair:
     return Repair(
-        name="native",
-        batch_invariant=True,
-        scope=_scope_words(native),
-        singles_as_native=True,
-        n_images=native.tested.n_images,
-        n_comparisons=len(native.batch_sizes),
-        note="it is batch-invariant as it is",
+        name=NATIVE, batch_invariant=True, scope="", singles_as_native=True, note="it is batch-invariant as it is"
     )
 
 

@@ -116,10 +116,12 @@ def _size(one: BatchSize) -> float:
 class MadeInvariant:
     """A repaired network (torch module or ONNX ModelProto) and the record of what it is and costs.
 
-    ``verified``: what this very object gave, over what. ``not_tried``: repairs that were left out, and why.
+    ``verified``: what this very object gave, over what; ``also_verified``: with other thread counts and image sizes.
+    ``not_tried``: repairs that were left out, and why.
     """
 
     network: Any
     repair: Repair
     verified: BatchInvariance
     not_tried: tuple[str, ...] = ()
+    also_verified: tuple[BatchInvariance, ...] = ()

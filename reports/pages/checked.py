@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator, Sequence
 
+from isobatch.pipeline.explain.causes import all_causes
 from isobatch.pipeline.records.errors import Exit
 from isobatch.pipeline.records.wording import batch_classes, counted, number, out_of, percent, sizes
 from isobatch.pipeline.tools.check.records import AtN, CheckReport, OriginFound, VariantChecked
@@ -116,12 +117,13 @@ def _starts(one: VariantChecked, first: OriginFound) -> str:
 
 
 def _cause(one: VariantChecked) -> str:
+    known = {cause.name: cause.if_supported.removeprefix("Yes: ").rstrip(".") for cause in all_causes()}
+    where = f" in {one.largest.layer}" if one.largest and one.origins > 1 else ""
+    named = f"{one.mechanism}{where}: {known[one.mechanism]}" if one.mechanism in known else ""
     if one.mixes:
-        return (
-            "neighbour-leak: other images in a batch of the same size change an image's row (statistics, a scale or "
-            "attention over the batch)"
-        )
-    return "the size of the batch alone: other images in a batch of the same size change nothing (the control)"
+        return f"{named}; other images in a batch of the same size change an image's row (the control)"
+    why = named or "the size of the batch alone"
+    return f"{why}; other images in a batch of the same size change nothing (the control)"
 
 
 def _differing(one: VariantChecked) -> list[AtN]:

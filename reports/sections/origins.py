@@ -14,6 +14,7 @@ from isobatch.reports.sections import Section
 _COLUMNS = (
     Column("Variant", "name"),
     Column("Origins", "number"),
+    Column("Starts in"),
     Column("Kinds"),
     Column("List", "state"),
     Column("Tried", "number"),
@@ -42,6 +43,15 @@ def extent(variant: VariantResult) -> str | None:
         return None
     n = numbers.count(len(variant.origins))
     return f"{n} of {numbers.count(variant.locating.layers)}" if variant.locating else n
+
+
+def starts_in(origins: Sequence[Origin]) -> str | None:
+    """The origin that runs first, and the one of the largest difference over its layer's values, if that is another."""
+    if not origins:
+        return None
+    first = origins[0]
+    largest = max(origins, key=lambda one: one.max_abs_relative or 0.0)
+    return first.layer if largest is first else f"{first.layer}; most in {largest.layer}"
 
 
 def _completeness(variant: VariantResult) -> tuple[str, str]:
@@ -85,6 +95,7 @@ def _row(variant: VariantResult) -> tuple[str | None, ...]:
     return (
         variant.name,
         extent(variant),
+        starts_in(variant.origins or []),
         kinds(variant.origins or []) or None,
         _completeness(variant)[0],
         numbers.count(sought.trials) if sought else None,
@@ -157,6 +168,7 @@ def blocks(study: Study) -> list[Block]:
         "Origins: layers whose output for an image depends on N although their input, byte for byte, does not; all "
         f"others only carry it on. Every layer was replayed alone on identical bytes{' of ' if sets else ''}"
         f"{views.listing(sets)}, on drawn data and, if an integer layer, on rounding ties. "
+        "Starts in: the first that runs, and the one of the largest difference over its values, if that is another. "
         "Tried: output elements compared. Detection limit: in layers reported as innocent, a difference in more than "
         "1 of this many elements would have been found (95 %, assuming independent elements)."
     )

@@ -10,23 +10,41 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 
-@torch.library.custom_op("isobatch_tests::one_ulp", mutates_args=())
-def _one_ulp(x: Tensor, above: int) -> Tensor:
+@torch.library.custom_op("isobatch_tests::ulps", mutates_args=())
+def _ulps(x: Tensor, steps: int, starts: list[int]) -> Tensor:
     x = x.clone()
-    if len(x) > above:
-        x[:, 0] = torch.nextafter(x[:, 0], torch.full_like(x[:, 0], torch.inf))
+    above = torch.full_like(x[:, 0], torch.inf)
+    if x.dtype == torch.float32:
+        for _ in range(steps * sum(len(x) >= start for start in starts)):
+            x[:, 0] = torch.nextafter(x[:, 0], above)
     return x
 
 
-class OneUlp(nn.Module):
-    """A kernel of its own, whose rows change by one step above a number of rows."""
+@torch.library.custom_op("isobatch_tests::last_ulp", mutates_args=())
+def _last_ulp(x: Tensor) -> Tensor:
+    x = x.clone()
+    if len(x) > 1 and x.dtype == torch.float32:
+        x[-1] = torch.nextafter(x[-1], torch.full_like(x[-1], torch.inf))
+    return x
 
-    def __init__(self, above: int) -> None:
+
+class Ulps(nn.Module):
+    """A kernel of its own, for float32 alone: rows change by so many steps more at each of these N."""
+
+    def __init__(self, steps: int, *starts: int) -> None:
         super().__init__()
-        self.above = above
+        self.steps, self.starts = steps, [*starts]
 
     def forward(self, x: Tensor) -> Tensor:
-        result: Tensor = _one_ulp(x, self.above)
+        result: Tensor = _ulps(x, self.steps, self.starts)
+        return result
+
+
+class LastUlp(nn.Module):
+    """A kernel whose last row is a step further in a batch: a matter of the place, not of N alone."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        result: Tensor = _last_ulp(x)
         return result
 
 
@@ -70,6 +88,13 @@ class BesideBright(nn.Module):
         return x + 0.01 if bool((x.amax() > 50).item()) else x
 
 
+class AllDim(nn.Module):
+    """Stops early where every image is dim; each alone, a dim one does."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + 0.01 if bool((x.amax() < 3).item()) else x
+
+
 class OwnBright(nn.Module):
     """The twin: bright images change themselves alone."""
 
@@ -77,21 +102,40 @@ class OwnBright(nn.Module):
         return torch.where(x.amax((1, 2, 3), keepdim=True) > 50, x + 0.01, x)
 
 
-class Place(nn.Module):
-    """The last row of a full batch gives another step: a matter of the place, not of N alone."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = x.clone()
-        if len(x) > 1:
-            x[-1] = torch.nextafter(x[-1], torch.full_like(x[-1], torch.inf))
-        return x
-
-
 class Swapped(nn.Module):
     """The first two rows change places."""
 
     def forward(self, x: Tensor) -> Tensor:
         return x[[1, 0, *range(2, len(x))]] if len(x) > 1 else x
+
+
+class AmongCopies(nn.Module):
+    """Leaks only where two images of a batch are the same."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        rows = x.flatten(1)
+        copies = (rows[:, None] == rows[None]).all(2).sum(1) > 1
+        return torch.where(copies.view(-1, 1, 1, 1), x + 0.01, x)
+
+
+class OwnCopies(nn.Module):
+    """The twin: an image looks for copies of its own channels."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        rows = x.flatten(2)
+        copies = (rows[:, :, None] == rows[:, None]).all(3).sum((1, 2)) > 3
+        return torch.where(copies.view(-1, 1, 1, 1), x + 0.01, x)
+
+
+class SmallThenLarge(nn.Module):
+    """A difference of one step, and behind it one of a hundred."""
+
+    def __init__(self, start: int) -> None:
+        super().__init__()
+        self.small, self.between, self.large = Ulps(1, start), nn.Hardtanh(-100, 100), Ulps(100, start)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.large(self.between(self.small(x)))  # type: ignore[no-any-return]
 
 
 class NegativeZero(nn.Module):
@@ -152,11 +196,15 @@ class Noise(nn.Module):
         return x + 1e-3 * torch.rand_like(x)
 
 
-class SomeNaN(nn.Module):
-    """An invalid value for images with a bright spot."""
+class SomeInvalid(nn.Module):
+    """This value for images with a bright spot."""
+
+    def __init__(self, value: float) -> None:
+        super().__init__()
+        self.value = value
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.where(x.amax((1, 2, 3), keepdim=True) > 3, torch.nan, x)
+        return torch.where(x.amax((1, 2, 3), keepdim=True) > 3, self.value, x)
 
 
 class Constant(nn.Module):
@@ -177,12 +225,23 @@ class Branch(nn.Module):
         return x * 1.0
 
 
+class ByCount(nn.Module):
+    """Divides by the number of images, or by that of its rows."""
+
+    def __init__(self, axis: int) -> None:
+        super().__init__()
+        self.axis = axis
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x / x.shape[self.axis]
+
+
 class InThrees(nn.Module):
     """Runs a planted kernel on three rows at a time: another number of calls for every N."""
 
-    def __init__(self, above: int) -> None:
+    def __init__(self, start: int) -> None:
         super().__init__()
-        self.kernel = OneUlp(above)
+        self.kernel = Ulps(1, start)
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.cat([self.kernel(part) for part in x.split(3)])

@@ -123,6 +123,7 @@ def origin(name: str, found_by: FoundBy, noise: float) -> r.Origin:
         share=differing / 4_014_080,
         max_abs=noise * 0.8 if seen else 0.0,
         max_ulp=3.0 if seen else None,
+        max_abs_relative=noise * (0.2 if kind == "linear" else 0.1) if seen else None,
         found_by=found_by,
         classes=[[1, 2, 3], [4, 8]],
         **EXPLANATIONS.get(kind, {}),

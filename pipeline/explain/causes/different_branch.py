@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from isobatch.models.spec.runner import Branching
+import numpy as np
+
+from isobatch.models.spec.runner import Branching, Rows
 from isobatch.pipeline.explain.causes import Cause, Subject
 from isobatch.pipeline.records.study import CauseFinding
 
@@ -15,16 +17,30 @@ def applies_to(subject: Subject) -> bool:
 
 
 def probe(subject: Subject) -> CauseFinding:
-    """Compare the calls made for all rows with those made for the first alone."""
+    """Compare the calls made for all rows with those made for the first alone, and with those for copies of it."""
     runner: Branching = subject.runner
     said = runner.other_calls(subject.layer.name, subject.rows(0, subject.batch))
     if not said:
         text = f"One image and {subject.batch} are given the same calls."
         return CauseFinding(name=NAME, verdict="refuted", evidence=text)
+    if not runner.other_calls(subject.layer.name, _copies(subject)):
+        text = (
+            f"{said[:1].upper()}{said[1:]}, and {subject.batch} copies of one image are given its own calls: not N "
+            "decides, but what else is in the batch."
+        )
+        return CauseFinding(name=NAME, verdict="refuted", evidence=text)
     for n in range(subject.batch - 1, 1, -1):
         if not runner.other_calls(subject.layer.name, subject.rows(0, n)):
             return CauseFinding(name=NAME, verdict="supported", evidence=f"From N = {n + 1} on: {said}.")
     return CauseFinding(name=NAME, verdict="supported", evidence=f"From N = 2 on: {said}.")
+
+
+def _copies(subject: Subject) -> Rows:
+    """The first row in place of all."""
+    return tuple(
+        np.repeat(part[:1], subject.batch, axis=0) if part.ndim and len(part) == subject.batch else part
+        for part in subject.rows(0, subject.batch)
+    )
 
 
 CAUSE = Cause(
@@ -33,7 +49,7 @@ CAUSE = Cause(
     order=6,
     question="Does this module make other calls for N = k than for N = 1?",
     if_supported="Yes: its control flow looks at the batch, and from there on other operations give the image's row.",
-    if_refuted="No: it makes the same calls for every N.",
+    if_refuted="No: it makes the same calls for every N, or others only for other neighbours.",
     applies_to=applies_to,
     probe=probe,
 )

@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from isobatch.models.registry import load
+from isobatch.pipeline.evidence.mixing import mixes
 from isobatch.pipeline.records.wording import sizes
 from isobatch.pipeline.tools.check.asked import CheckRequest, Target
 from isobatch.pipeline.tools.check.examples import Examples, drawn, read
 from isobatch.pipeline.tools.check.opening import Opened, Unverified, opened
 from isobatch.pipeline.tools.check.records import AtN, OriginFound, VariantChecked
-from isobatch.pipeline.user.checks import compared, mixes
-from isobatch.pipeline.user.origins import Origin, first_and_main
+from isobatch.pipeline.user.checks import compared
+from isobatch.pipeline.user.mixing import mechanism_of, shapes_may_repair
+from isobatch.pipeline.user.origins import Origin, where_it_starts
 from isobatch.pipeline.user.results import BatchInvariance
 from isobatch.pipeline.workers.wire import Emit
 
@@ -87,11 +89,16 @@ def _checked(network: Opened, examples: Examples, scope: list[int], deadline: fl
         return found
     differing = [one.batch_size for one in result.batch_sizes if one.n_images_equal < one.n_images]
     say("the control: other neighbours at the same N")
-    update: dict[str, Any] = {"mixes": mixes(network.compared, rows, min((n for n in differing if n > 2), default=2))}
+    mixing = mixes(lambda batch: network.compared.leaves(batch).values(), rows, min(differing)) is not None
     say("where it starts")
-    if origins := first_and_main(network.watched, rows, result):
-        first, largest = origins
-        update |= {"first": _origin(first), "largest": _origin(largest), "origins": first.others + 1}
+    start = where_it_starts(network.watched, rows, result)
+    update: dict[str, Any] = {
+        "mixes": mixing,
+        "mechanism": mechanism_of(mixing, start) or None,
+        "repairable": shapes_may_repair(mixing, start),
+    }
+    if start:
+        update |= {"first": _origin(start.first), "largest": _origin(start.largest), "origins": start.count}
     return found.model_copy(update=update)
 
 

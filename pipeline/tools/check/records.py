@@ -38,8 +38,9 @@ class OriginFound(Record):
 class VariantChecked(Record):
     """One variant. ``verdict`` is None where nothing ran; ``reason`` then says why, ``remedy`` what would change that.
 
-    ``mixes``: whether other neighbours at the same N change an image's row, of a batch-variant one. ``origins``: how
-    many there are; ``first`` runs first, ``largest`` differs most. ``classes``: N whose rows are equal.
+    Of a batch-variant one: ``mixes``: whether other neighbours at the same N change an image's row; ``origins``: how
+    many there are; ``first`` runs first, ``largest`` differs most, by ``mechanism``; ``repairable``: whether layers run
+    in other shapes may repair it; ``classes``: N whose rows are equal.
     """
 
     variant: str
@@ -58,7 +59,9 @@ class VariantChecked(Record):
     origins: int = 0
     first: OriginFound | None = None
     largest: OriginFound | None = None
+    mechanism: str | None = None
     mixes: bool | None = None
+    repairable: bool | None = None
     notes: tuple[str, ...] = ()
 
     @property

@@ -209,23 +209,36 @@ def test_an_old_graph_is_refused() -> None:
         canonical_model(WatchedGraph(model, threads=1, provider=CPU), {"b": Canonical(size=1)})
 
 
-def test_a_layer_with_a_graph_of_its_own_is_refused() -> None:
-    branch = helper.make_graph(
-        [helper.make_node("Relu", ["images"], ["positive"])],
-        "branch",
-        [],
-        [helper.make_tensor_value_info("positive", TensorProto.FLOAT, None)],
-    )
-    nodes = [helper.make_node("If", ["yes"], ["logits"], "choice", then_branch=branch, else_branch=branch)]
+def test_a_layer_with_graphs_of_its_own_runs_in_parts_too() -> None:
+    """From three rows on it goes the other way, and in calls of one or two rows it never does."""
+    branches = [
+        helper.make_graph(
+            [helper.make_node(operator, ["x"], [operator])],
+            f"{operator}-branch",
+            [],
+            [helper.make_tensor_value_info(operator, TensorProto.FLOAT, None)],
+        )
+        for operator in ("Relu", "Neg")
+    ]
+    nodes = [
+        helper.make_node("Abs", ["images"], ["x"], "abs"),
+        helper.make_node("Shape", ["x"], ["shape"], "shape"),
+        helper.make_node("Gather", ["shape", "zero"], ["count"], "count"),
+        helper.make_node("Less", ["count", "three"], ["few"], "few"),
+        helper.make_node("If", ["few"], ["logits"], "choice", then_branch=branches[0], else_branch=branches[1]),
+    ]
     graph = helper.make_graph(
         nodes,
         "branching",
         [helper.make_tensor_value_info("images", TensorProto.FLOAT, ["n", 3, 4])],
         [helper.make_tensor_value_info("logits", TensorProto.FLOAT, None)],
-        [numpy_helper.from_array(np.array(True), "yes")],
+        [numpy_helper.from_array(np.array(value), name) for name, value in (("zero", 0), ("three", 3))],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
     watched = WatchedGraph(model, threads=1, provider=CPU)
-    assert watched.layers["choice"].inputs == ("images",)
-    with pytest.raises(VariantUnavailable, match="layer choice holds a graph of its own, in If"):
-        canonical_model(watched, {"choice": Canonical(size=1)})
+    images = np.random.default_rng(0).standard_normal((5, 3, 4), np.float32)
+    (layer,) = [name for name, one in watched.layers.items() if one.kind == "if"]
+    for rules in ({layer: Canonical(size=1)}, {layer: Canonical(size=2, up_to=2)}, {WHOLE: Canonical(size=1)}):
+        session = open_session(canonical_model(watched, rules).SerializeToString(), 1, provider=CPU)
+        for n in (1, 2, 5):
+            assert session.run(None, {"images": images[:n]})[0].tobytes() == np.abs(images[:n]).tobytes()

@@ -134,7 +134,7 @@ NETWORKS = {
         own(lambda net, x: x.cumsum(0)), "cumsum()", "neighbour-leak", own(lambda net, x: x.cumsum(1))
     ),
     "softmax of the batch": Mixing(
-        own(lambda net, x: x.softmax(0)), "softmax()", "neighbour-leak", own(lambda net, x: x.sign())
+        own(lambda net, x: x.softmax(0)), "softmax()", "neighbour-leak", own(lambda net, x: x.clamp(max=2))
     ),
     "rolled": Mixing(own(lambda net, x: x.roll(1, 0)), "roll()", "wrong-row", own(lambda net, x: x.roll(1, 1))),
     "similar images": Mixing(
