@@ -53,6 +53,15 @@ class Deployable(Protocol):
 
 
 @runtime_checkable
+class OneGraph(Protocol):
+    """A runner whose network is compiled, a single image in a graph of its own."""
+
+    def with_one_graph(self) -> Runner:
+        """A second live runner, in whose code the number of images is unknown, used inside this runner's with block."""
+        ...
+
+
+@runtime_checkable
 class Digested(Protocol):
     """A runner of a rewritten graph, which is a file of its own."""
 

@@ -69,6 +69,7 @@ class Serving(Record):
     memory_format: Literal["contiguous", "channels_last"] = "contiguous"
     engine: str = Field(default="x86", pattern=r"^[a-z0-9]{1,20}$")
     optimise: bool = True
+    compiled: bool = False  # torch.compile makes code of it where it is loaded
     environment: dict[
         Literal[
             "ATEN_CPU_CAPABILITY",

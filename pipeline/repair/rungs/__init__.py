@@ -53,8 +53,8 @@ class Candidate:
 
     ``layers``: how many it changes. ``serving``: what a deployment must do besides loading the artifact. ``bitwise``:
     False where only top-1 is to be kept. ``change``: what ``build`` does to the network, as plain values from which
-    ``pipeline.deploy.in_worker`` does it again: {"canonical": rules by layer}, {"scales": kind, "examples": count} or
-    {"recheck": margin}.
+    ``pipeline.deploy.in_worker`` does it again: {"canonical": rules by layer}, {"scales": kind, "examples": count},
+    {"one_graph": true} or {"recheck": margin}.
     """
 
     build: Callable[[Any], Runner]
