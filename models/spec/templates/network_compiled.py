@@ -68,16 +68,20 @@ class Compiled(nn.Module):
         """Compile the graph that this call needs."""
         import torch._dynamo
         import torch._inductor.config
+        import torch.fx.experimental._config
 
         if self._run is None:
             self._run = torch.compile(self.inner, backend=self._backend, fullgraph=True, dynamic=self.dynamic)
-        example = images.clone()
-        if self.one_graph:
-            torch._dynamo.decorators.mark_unbacked(example, 0)
-        elif not alone:
+        # Of one image torch makes a graph for one image, unless it is asked to take no notice of sizes of 1.
+        example = torch.cat([images, images]) if self.one_graph else images.clone()
+        if not alone:
             torch._dynamo.mark_dynamic(example, 0)
         self._now = ("any" if self.one_graph else "1" if alone else "2 or more", tuple(images.shape[2:]))
-        with torch._dynamo.config.patch(DYNAMO), torch._inductor.config.patch(INDUCTOR):
+        with (
+            torch._dynamo.config.patch(DYNAMO),
+            torch._inductor.config.patch(INDUCTOR),
+            torch.fx.experimental._config.patch(backed_size_oblivious=self.one_graph),
+        ):
             self._run(example)
 
     def _backend(self, graph: Any, examples: Any) -> Any:
