@@ -25,6 +25,7 @@ from isobatch.models.machine.cpp_compiler import lacking, version
 from isobatch.models.pytorch import float as torch_float
 from isobatch.models.pytorch.kernels import lacks_arithmetic
 from isobatch.models.pytorch.runner import NAMES, TorchRunner, torch_threads
+from isobatch.models.pytorch.switches import compiling
 from isobatch.models.shared.streams import Streamed
 from isobatch.models.spec.artifact_cache import BuildRequest
 from isobatch.models.spec.runner import WHOLE, Canonical
@@ -42,7 +43,6 @@ from isobatch.models.spec.words import (
 )
 
 _CACHE = "TORCHINDUCTOR_CACHE_DIR"
-_SWITCHES: dict[str, Any] = {}
 
 
 def build(spec: VariantSpec, request: BuildRequest, folder: Path) -> Manifest:
@@ -89,7 +89,7 @@ class CompiledTorchRunner(TorchRunner):
         stack.enter_context(_private_cache())
 
     def _loaded(self) -> nn.Module:
-        return self._instead or Compiled(super()._loaded(), dynamic=_SWITCHES.get("dynamic"))
+        return self._instead or Compiled(super()._loaded(), dynamic=compiling().get("dynamic"))
 
     def run(self, images: NDArray[np.float32]) -> NDArray[Any]:
         """As every torch runner; the graph that this number and size of images needs is compiled where it is not."""
@@ -146,6 +146,17 @@ class CompiledTorchRunner(TorchRunner):
         said = f"it calls {listed(other)}" if other else "it calls the same operations, in code written for one image"
         return f"{why}; a single image runs in a graph of its own: {said}"
 
+    def in_effect(self) -> dict[str, str]:
+        """What Inductor's switches are set to, by its own word."""
+        import torch._inductor.config as inductor
+
+        flags = {
+            "Inductor batch_invariant": inductor.batch_invariant,
+            "Inductor deterministic": inductor.deterministic,
+            "compiled with free sizes": self.compiled.dynamic,
+        }
+        return {name: "on" if value else "off" for name, value in flags.items()}
+
     @property
     def compiled(self) -> Compiled:
         """The live compiled network. Raises RuntimeError outside of enter and exit."""
@@ -162,18 +173,6 @@ class CompiledTorchRunner(TorchRunner):
 def listed(parts: list[str]) -> str:
     """``a, b and c``."""
     return " and ".join([", ".join(parts[:-1]), parts[-1]]) if len(parts) > 1 else "".join(parts)
-
-
-@contextmanager
-def compile_switches(options: Mapping[str, Any]) -> Iterator[None]:
-    """Inside this block networks are compiled as asked. Key: ``dynamic``, as ``torch.compile`` takes it."""
-    before = dict(_SWITCHES)
-    _SWITCHES.update(options)
-    try:
-        yield
-    finally:
-        _SWITCHES.clear()
-        _SWITCHES.update(before)
 
 
 @contextmanager

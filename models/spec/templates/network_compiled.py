@@ -80,7 +80,7 @@ class Compiled(nn.Module):
         with (
             torch._dynamo.config.patch(DYNAMO),
             torch._inductor.config.patch(INDUCTOR),
-            torch.fx.experimental._config.patch(backed_size_oblivious=self.one_graph),
+            torch.fx.experimental._config.patch(backed_size_oblivious=self.one_graph),  # type: ignore[attr-defined]
         ):
             self._run(example)
 

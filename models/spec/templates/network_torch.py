@@ -120,6 +120,17 @@ def called_in_parts(cut: Cut, function: Callable[..., Any]) -> Callable[..., Any
     return call
 
 
+def turn(switches: dict[str, Any]) -> None:
+    """Turn torch's documented switches, for the process."""
+    for key, name in (("mkldnn", "enabled"), ("mkldnn_deterministic", "deterministic")):
+        if key in switches:
+            setattr(torch.backends.mkldnn, name, switches[key])
+    if "deterministic_algorithms" in switches:
+        torch.use_deterministic_algorithms(switches["deterministic_algorithms"])
+    if "matmul_precision" in switches:
+        torch.set_float32_matmul_precision(switches["matmul_precision"])
+
+
 def opened(folder: Path, settings: dict[str, Any], threads: int) -> Callable[[NDArray[np.float32]], NDArray[Any]]:
     """A function from float32 images [n, channels, height, width] to the network's outputs [n, ...].
 
@@ -129,6 +140,7 @@ def opened(folder: Path, settings: dict[str, Any], threads: int) -> Callable[[ND
         torch.set_num_interop_threads(1)  # only once in a process
     torch.set_num_threads(threads)
     torch.backends.quantized.engine = settings["engine"]
+    turn(settings.get("switches", {}))
     definitions = operators_defined()
     state = tensors_of(folder / "weights.safetensors")
     if (folder / "layers.json").is_file():

@@ -15,6 +15,7 @@ from isobatch.pipeline.config.flags import VERSION
 from isobatch.pipeline.decide.race import LOOKS
 from isobatch.pipeline.inputs import PreparedSet
 from isobatch.pipeline.machine.environment import read_environment, worker_settings
+from isobatch.pipeline.machine.switches import Switch, switches_of
 from isobatch.pipeline.prepare.artifacts import build_artifacts
 from isobatch.pipeline.prepare.inputs import prepare_inputs
 from isobatch.pipeline.prepare.pace import cost
@@ -28,7 +29,6 @@ from isobatch.pipeline.storage.cache import in_use
 from isobatch.pipeline.storage.places import cache_root
 from isobatch.pipeline.storage.scratch import Scratch
 from isobatch.pipeline.tools.switches.records import SwitchesReport, SwitchResult, VariantSwitches
-from isobatch.pipeline.tools.switches.table import Switch, switches_of
 from isobatch.pipeline.workers.engines.local import LocalEngine
 from isobatch.pipeline.workers.pool import WorkerError, Workers
 from isobatch.pipeline.workers.wire import artifact_json
@@ -100,7 +100,7 @@ class _Bench:
         with self._contestant(AS_SHIPPED) as contestant:
             base = self._entry(AS_SHIPPED, contestant)
             base.open()
-            for switch in switches_of(self.spec.runtime):
+            for switch in switches_of(self.spec.runtime, self.spec.compiled):
                 one = self._judged(switch)
                 found.append(
                     one if one.status == "failed" else one.model_copy(update={"ratio": self._price(base, switch)})

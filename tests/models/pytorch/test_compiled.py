@@ -10,8 +10,9 @@ import torch
 from torch import nn
 
 from isobatch.models.machine import cpp_compiler
-from isobatch.models.pytorch.compiled import CompiledTorchRunner, compile_switches, open_runner
+from isobatch.models.pytorch.compiled import CompiledTorchRunner, open_runner
 from isobatch.models.pytorch.runner import to_numpy
+from isobatch.models.pytorch.switches import compile_switches
 from isobatch.models.registry import find_variant, how_to_add, installed
 from isobatch.models.spec.runner import WHOLE, Canonical, Inspectable
 from isobatch.models.spec.words import Artifact, Manifest, RunnerSettings, VariantUnavailable
