@@ -1,6 +1,8 @@
 """The compiled variants against a script that uses torch.compile directly, and what they say of themselves."""
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -113,6 +115,17 @@ def test_without_a_compiler_it_is_unavailable_with_the_remedy(monkeypatch: pytes
     assert not installed(spec) and how_to_add(spec).startswith("apt-get install g++")
     with pytest.raises(VariantUnavailable, match=r"CXX names /no/such/compiler, which is not there \(apt-get install"):
         open_runner(Artifact("0" * 64, tmp_path, FLOAT32), SETTINGS)
+
+
+def test_torchs_compiler_sleeps_until_such_a_variant_is_run() -> None:
+    script = """
+import sys
+import isobatch.models.machine.preload
+import isobatch.models.pytorch.compiled as compiled
+print([name for name in ("torch._dynamo", "torch._inductor.compile_fx", "sympy") if name in sys.modules])
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.stdout.splitlines() == ["[]"], done.stderr
 
 
 def test_off_the_cpu_it_is_unavailable(tmp_path: Path) -> None:
