@@ -48,7 +48,7 @@ class Compiled(nn.Module):
         self.dynamic = dynamic
         self.graphs: list[Graph] = []
         self._made: set[tuple[int, ...]] = set()
-        self._now: tuple[str, tuple[int, ...]] = ("", ())
+        self._now: tuple[str, tuple[int, ...]] | None = None  # what is being made
         self._run: Callable[[Tensor], Tensor] | None = None
         self._making = threading.Lock()
 
@@ -73,7 +73,8 @@ class Compiled(nn.Module):
         if self._run is None:
             self._run = torch.compile(self.inner, backend=self._backend, fullgraph=True, dynamic=self.dynamic)
         # Of one image torch makes a graph for one image, unless it is asked to take no notice of sizes of 1.
-        example = torch.cat([images, images]) if self.one_graph else images.clone()
+        with torch.inference_mode(images.is_inference()):  # code for the one kind of tensor does not take the other
+            example = torch.cat([images, images]) if self.one_graph else images.clone()
         if not alone:
             torch._dynamo.mark_dynamic(example, 0)
         self._now = ("any" if self.one_graph else "1" if alone else "2 or more", tuple(images.shape[2:]))
@@ -83,11 +84,15 @@ class Compiled(nn.Module):
             torch.fx.experimental._config.patch(backed_size_oblivious=self.one_graph),  # type: ignore[attr-defined]
         ):
             self._run(example)
+        self._now = None
 
     def _backend(self, graph: Any, examples: Any) -> Any:
+        """Inductor's code for a graph. Raises RuntimeError where a call wants another graph than was made for it."""
         from torch._inductor.codecache import PyCodeCache
         from torch._inductor.compile_fx import compile_fx
 
+        if self._now is None:
+            raise RuntimeError("this call is of another kind than the one that its graph was compiled for")
         begin, known = time.perf_counter(), len(PyCodeCache.modules)
         made = compile_fx(graph, examples)
         called = Counter[str]()

@@ -13,10 +13,12 @@ from torch import nn
 
 from isobatch.models.machine import cpp_compiler
 from isobatch.models.pytorch.compiled import CompiledTorchRunner, open_runner
+from isobatch.models.pytorch.kernels import lacks_arithmetic
 from isobatch.models.pytorch.runner import to_numpy
 from isobatch.models.pytorch.switches import compile_switches
 from isobatch.models.registry import find_variant, how_to_add, installed
 from isobatch.models.spec.runner import WHOLE, Canonical, Inspectable
+from isobatch.models.spec.templates.network_compiled import Compiled
 from isobatch.models.spec.words import Artifact, Manifest, RunnerSettings, VariantUnavailable
 
 SETTINGS = RunnerSettings(threads=1)
@@ -58,6 +60,22 @@ def test_the_rows_and_the_verdict_are_those_of_a_direct_script(runner: CompiledT
 
 @pytest.mark.extras
 @quiet
+@pytest.mark.skipif(lacks_arithmetic(torch.bfloat16), reason="this processor has no bfloat16 arithmetic")
+def test_in_bfloat16_it_is_a_direct_script_too() -> None:
+    import torch._inductor.config
+
+    images = torch.from_numpy(IMAGES).to(torch.bfloat16, memory_format=torch.channels_last)
+    with CompiledTorchRunner(three_layers, SETTINGS, torch.bfloat16, "channels_last") as runner:
+        ours = [runner.run(IMAGES[:1]), runner.run(IMAGES)]
+        assert runner.effective().precision == "bf16"
+    script = torch.compile(three_layers().to(torch.bfloat16).to(memory_format=torch.channels_last))
+    with torch.inference_mode(), torch._inductor.config.patch(freezing=True, compile_threads=1):
+        direct = [to_numpy(script(images[:1].clone())), to_numpy(script(images.clone()))]
+    assert [one.tobytes() for one in ours] == [one.tobytes() for one in direct]
+
+
+@pytest.mark.extras
+@quiet
 def test_there_is_a_graph_for_one_image_and_one_for_the_rest(runner: CompiledTorchRunner) -> None:
     runner.compile_for(IMAGES)
     with torch.inference_mode():
@@ -69,6 +87,20 @@ def test_there_is_a_graph_for_one_image_and_one_for_the_rest(runner: CompiledTor
     assert all(one.size == (24, 24) and one.seconds > 0 and one.operations["C++"] for one in effective.graphs)
     assert effective.precision == "fp32" and cpp_compiler.version() in effective.note
     assert not isinstance(runner, Inspectable) and "a single image runs in a graph of its own" in runner.why_closed()
+
+
+@pytest.mark.extras
+@quiet
+def test_a_loader_that_makes_its_tensors_elsewhere_gets_the_same_bytes(runner: CompiledTorchRunner) -> None:
+    made = Compiled(three_layers())
+    for rows in (IMAGES[:1], IMAGES, IMAGES[:1], IMAGES[:3]):
+        given = torch.from_numpy(rows).clone()  # an ordinary tensor, as the shipped loader has it
+        with torch.inference_mode():
+            assert made(given).numpy().tobytes() == runner.run(rows).tobytes()
+    assert [one.images for one in made.graphs] == ["1", "2 or more"]
+    inference = torch.inference_mode()(lambda: torch.from_numpy(IMAGES).clone())()
+    with torch.inference_mode(), pytest.raises(Exception, match="of another kind than the one"):
+        made(inference)
 
 
 @pytest.mark.extras
