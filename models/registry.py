@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 import importlib
 import pkgutil
 from collections.abc import Callable
@@ -13,6 +12,7 @@ from typing import Any
 
 from isobatch.models import variants
 from isobatch.models.machine.cpp_compiler import REMEDY, compiler
+from isobatch.models.spec.nearest import did_you_mean
 from isobatch.models.spec.words import VariantSpec
 
 
@@ -33,8 +33,7 @@ def find_variant(name: str) -> VariantSpec:
     rows = {row.name: row for row in all_variants()}
     if name in rows:
         return rows[name]
-    near = difflib.get_close_matches(name, rows, n=1, cutoff=0.0)
-    raise KeyError(f"unknown variant {name!r}: did you mean {near[0]!r}? Known: {', '.join(rows)}")
+    raise KeyError(f"unknown variant {name!r}: {did_you_mean(name, rows)} Known: {', '.join(rows)}")
 
 
 def installed(spec: VariantSpec) -> bool:

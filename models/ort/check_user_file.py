@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,13 +17,13 @@ from isobatch.models.ort.interface import (
     fixed_batch,
     free_batch,
     inputs_of,
-    last_operators,
     real_inputs,
     tidy_free_axes,
 )
 from isobatch.models.ort.session import open_session
 from isobatch.models.shared.regular_files import Altered, read_regular
 from isobatch.models.spec.interface import Input
+from isobatch.models.spec.nearest import nearest
 
 _BUILT_IN_DOMAINS = {"", "ai.onnx", "ai.onnx.ml", "com.microsoft"}
 _RE_EXPORT = "export it again with torch.onnx.export(..., dynamic_shapes=({0: 'n', 2: 'h', 3: 'w'},))"
@@ -78,7 +77,7 @@ def check_onnx(path: Path, sha256: str | None = None) -> CheckedModel:
         digest = hashlib.sha256("".join([digest, *external]).encode()).hexdigest()
     inputs = tuple(inputs_of(model))
     height, width = inputs[0].sides
-    return CheckedModel(model, digest, height, width, (*learnt, *unread, *freed, *_notes(model)), inputs)
+    return CheckedModel(model, digest, height, width, (*learnt, *unread, *freed), inputs)
 
 
 def _read(path: Path) -> bytes:
@@ -127,10 +126,9 @@ def _check_operators(model: onnx.ModelProto, path: Path) -> None:
                 "loaded, because it could run any code: export the model with standard operators"
             )
         if node.domain in ("", "ai.onnx") and node.op_type not in names:
-            near = difflib.get_close_matches(node.op_type, names, n=1, cutoff=0.0)[0]
             raise OnnxError(
-                f"{path}: opset {version} has no operator {node.op_type!r} (nearest: {near!r}); "
-                "correct the opset_import or export the model again"
+                f"{path}: opset {version} has no operator {node.op_type!r} (nearest: "
+                f"{nearest(node.op_type, names)!r}); correct the opset_import or export the model again"
             )
 
 
@@ -228,11 +226,3 @@ def _with_free_batch(model: onnx.ModelProto, path: Path) -> tuple[onnx.ModelProt
         f"{path}: its batch of {size} is baked into the graph, and batch sizes are what is compared; freeing the axis "
         f"does not help ({failure or 'the outputs change'}): {_RE_EXPORT}"
     )
-
-
-def _notes(model: onnx.ModelProto) -> tuple[str, ...]:
-    last = last_operators(model)
-    squashed = [kind for kind in last.values() if kind in ("Softmax", "LogSoftmax", "Sigmoid")]
-    if not squashed:
-        return ()
-    return (f"its output comes from {squashed[0]}, so margins and noise are not those of logits",)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import hashlib
 import itertools
 import json
@@ -12,10 +11,11 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from isobatch.models.spec.images import Size
-from isobatch.models.spec.outcome import KINDS
+from isobatch.models.spec.nearest import did_you_mean
 from isobatch.models.spec.words import CudaOptions
 from isobatch.pipeline.config.grid import AXES, CUDA_AXES, MEMORY_FORMATS, OWN_SIZE, Axes, only_wished, read_grid, words
 from isobatch.pipeline.config.numbers import LARGEST_SEED, SMALLEST, numbers, real_number, seconds, whole
+from isobatch.pipeline.config.own_network import read_address, read_engine, read_outcome
 from isobatch.pipeline.config.policy_flags import PolicyFlags as PolicyFlags  # part of the configuration
 from isobatch.pipeline.config.policy_flags import read_policy
 from isobatch.pipeline.config.preprocessing import Preprocessing, read_preprocessing, read_size
@@ -43,7 +43,7 @@ class Config:
     weights: str = "auto"
     state_dict: str | None = None  # which of the state dicts in a weights file
     inputs: str = "auto"
-    outcome: str = "auto"  # of an ONNX file: what is read from its outputs
+    outcome: str = "auto"  # of the user's own network: what is read from its outputs
     class_order: str | None = None  # of labelled folders: "text" or "number"; None: by what they are called
     classes: str | None = None  # a file with the names of the classes
     labels: str | None = None  # a file with the labels of the images
@@ -74,6 +74,7 @@ class Config:
     workers: int | None = None  # at most so many at once; None: as many as threads and memory allow
     timeout_s: float = 600.0
     out: str | None = None
+    junit: str | None = None  # a file
     fresh: bool = False
     dry_run: bool = False
     json: bool = False
@@ -94,7 +95,8 @@ class Config:
 
 
 _ELSEWHERE = ("engine", "ray_address", "workers")  # the same evidence, wherever it is gathered
-_TALK = ("out", "fresh", "dry_run", "json", "quiet", "verbose", "debug", "timeout_s", "offline", *_ELSEWHERE)
+_COPIED = ("out", "junit", "fresh", "dry_run", "json", "quiet", "verbose", "debug")
+_TALK = ("out", "junit", "fresh", "dry_run", "json", "quiet", "verbose", "debug", "timeout_s", "offline", *_ELSEWHERE)
 
 
 def explains(config: Mapping[str, Any]) -> bool:
@@ -116,7 +118,7 @@ def read_config(arguments: argparse.Namespace) -> Config:
         weights=arguments.weights,
         state_dict=arguments.state_dict,
         inputs=arguments.inputs,
-        outcome=_outcome(arguments),
+        outcome=read_outcome(arguments),
         class_order=arguments.class_order,
         classes=arguments.classes,
         labels=arguments.labels,
@@ -142,11 +144,11 @@ def read_config(arguments: argparse.Namespace) -> Config:
         certify=_certified(arguments),
         policy=read_policy(arguments),
         offline=arguments.offline,
-        engine=arguments.engine,
-        ray_address=_address(arguments),
+        engine=read_engine(arguments),
+        ray_address=read_address(arguments),
         workers=None if arguments.workers is None else whole("--workers", arguments.workers, 1),
         timeout_s=seconds("--timeout", arguments.timeout),
-        **{name: getattr(arguments, name) for name in ("out", "fresh", "dry_run", "json", "quiet", "verbose", "debug")},
+        **{name: getattr(arguments, name) for name in _COPIED},
     )
 
 
@@ -171,7 +173,19 @@ def effective(settings: Settings, config: Config) -> tuple[Setting, ...]:
     return tuple(found)
 
 
-_TEXTS = ("model", "onnx", "weights", "state_dict", "inputs", "classes", "labels", "out", "policy_file", "ray_address")
+_TEXTS = (
+    "model",
+    "onnx",
+    "weights",
+    "state_dict",
+    "inputs",
+    "classes",
+    "labels",
+    "out",
+    "junit",
+    "policy_file",
+    "ray_address",
+)
 _OF_TORCH = {"model": "resnet50", "weights": "auto", "state_dict": None}  # with their defaults
 
 
@@ -192,9 +206,8 @@ def _check_paths(arguments: argparse.Namespace) -> None:
 def _device(arguments: argparse.Namespace) -> str:
     text: str = arguments.device
     if text not in DEVICES:
-        near = difflib.get_close_matches(text, DEVICES, n=1, cutoff=0.0)[0]
         known = listed(DEVICES)
-        raise UsageError("unknown-device", f"--device {text!r}: did you mean {near!r}? Studies run on {known}")
+        raise UsageError("unknown-device", f"--device {text!r}: {did_you_mean(text, DEVICES)} Studies run on {known}")
     if text != "cpu" and arguments.engine == "ray":
         raise UsageError("usage", f"--engine ray runs on processors only: --device {text} needs --engine local")
     return text
@@ -212,17 +225,6 @@ def _cuda(axes: Axes) -> tuple[CudaOptions, ...]:
     return able
 
 
-def _outcome(arguments: argparse.Namespace) -> str:
-    text: str = arguments.outcome
-    known = ("auto", *KINDS)
-    if text not in known:
-        near = difflib.get_close_matches(text, known, n=1, cutoff=0.0)[0]
-        raise UsageError("usage", f"--outcome {text!r}: did you mean {near!r}? There are {listed(known)}")
-    if text != "auto" and arguments.onnx is None:
-        raise UsageError("usage", f"--outcome {text!r} needs --onnx FILE: torchvision's networks are classifiers")
-    return text
-
-
 def _race_seconds(arguments: argparse.Namespace) -> float:
     asked = real_number("--race-seconds", arguments.race_seconds)
     return (QUICK_RACE_S if arguments.quick else RACE_S) if asked is None else asked
@@ -231,13 +233,6 @@ def _race_seconds(arguments: argparse.Namespace) -> float:
 def _certified(arguments: argparse.Namespace) -> tuple[int, ...]:
     text: str = arguments.certify or (QUICK_CERTIFIED if arguments.quick else CERTIFIED)
     return () if text == UNCERTIFIED else tuple(n for n in numbers("--certify", text) if n > 1)
-
-
-def _address(arguments: argparse.Namespace) -> str | None:
-    address: str | None = arguments.ray_address
-    if address is not None and arguments.engine != "ray":
-        raise UsageError("usage", f"--ray-address {address!r} needs --engine ray: add it, or leave the address out")
-    return address
 
 
 def _sides(text: str) -> tuple[Size | None, tuple[Size, ...]]:

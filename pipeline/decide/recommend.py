@@ -12,6 +12,7 @@ from isobatch.pipeline.decide.deployment import deployment
 from isobatch.pipeline.decide.pareto import pareto_set
 from isobatch.pipeline.decide.policy import DEFAULT_MAX_DROP_POINTS, price
 from isobatch.pipeline.decide.prices import at_work, price_of_stability, speed_up
+from isobatch.pipeline.decide.race import spread_of
 from isobatch.pipeline.decide.ranges import range_warnings
 from isobatch.pipeline.decide.reasons import advantage, because, nothing, once, ratio_text, why_not
 from isobatch.pipeline.records.study import (
@@ -25,7 +26,7 @@ from isobatch.pipeline.records.study import (
     Sureness,
     VariantResult,
 )
-from isobatch.pipeline.records.wording import counted, listed, points
+from isobatch.pipeline.records.wording import counted, limit_points, listed
 
 ENOUGH_LABELLED = 300
 """At 300 images without one changed answer the exact bound on the drop is 1.6 points: a limit of 2 can be met."""
@@ -55,7 +56,7 @@ def default_policy(n_labelled: int, unused: bool = False) -> tuple[Policy, str |
     wanted = "Mend the labels that were given (labels-unused)" if unused else give
     warning = (
         f"No limit on accuracy is applied: {counted(n_labelled, 'labelled image')} evaluated, and fewer than "
-        f"{ENOUGH_LABELLED} can hardly show a drop below {points(DEFAULT_MAX_DROP_POINTS / 100)}; one that certainly "
+        f"{ENOUGH_LABELLED} can hardly show a drop below {limit_points(DEFAULT_MAX_DROP_POINTS)}; one that certainly "
         "exceeds it counts all the same. "
         f"{wanted}, or set a limit with --max-accuracy-drop."
     )
@@ -71,9 +72,9 @@ def recommend(variants: Sequence[VariantResult], policy: Policy, race: Race | No
     found = standings(variants, policy, race)
     rejected = {name: "; ".join(why) for name, why in found.failing.items() if why}
     if not found.contenders:
-        reasons = [nothing(policy), *_what_would_help(variants, policy, race)]
-        return _unchosen(found, policy, reasons, rejected, race)
-    choice = _choice(found, policy)
+        unmet = [nothing(policy), *_what_would_help(variants, policy, race)]
+        return _unchosen(found, policy, unmet, rejected, race)
+    choice = _choice(found, policy, race)
     chosen = found.find(choice.chosen)
     work = at_work(found.race.get(chosen.name))
     best = roughly(chosen.cost, policy)
@@ -81,11 +82,13 @@ def recommend(variants: Sequence[VariantResult], policy: Policy, race: Race | No
     rejected |= {
         one.name: why_not(one.name, found, choice, race, policy) for one in found.contenders if one.name != chosen.name
     }
+    reasons = because(chosen, found, choice, work, policy)
     return Recommendation(
         policy=policy,
         chosen=chosen.name,
         batch_size=n,
-        because=because(chosen, found, choice, work, policy),
+        because=[one.text for one in reasons],
+        because_rests_on=[one.on for one in reasons],
         rejected=_in_order(found, rejected),
         ties=_ties(found, choice),
         pareto=pareto_set(found.every, policy, found.race),
@@ -108,11 +111,12 @@ def chosen_name(
 ) -> str | None:
     """The name of the choice, without reasons; None where nothing meets the policy."""
     found = standings(variants, policy, race, without)
-    return _choice(found, policy).chosen if found.contenders else None
+    return _choice(found, policy, race).chosen if found.contenders else None
 
 
-def _choice(found: Standings, policy: Policy) -> Choice:
-    return choose(found.contenders, policy.cost_margin / 100, by_size=policy.objective == "size")
+def _choice(found: Standings, policy: Policy, race: Race | None) -> Choice:
+    spread = spread_of(race is not None and race.unsteady)
+    return choose(found.contenders, policy.cost_margin / 100, by_size=policy.objective == "size", spread=spread)
 
 
 def _unchosen(
@@ -125,7 +129,7 @@ def _unchosen(
         rejected=_in_order(found, rejected),
         ties=[],
         pareto=pareto_set(found.every, policy, found.race),
-        warnings=_no_limit(policy),
+        warnings=no_limit(policy),
         race=_shown(race, None),
     )
 
@@ -142,23 +146,25 @@ def _ties(found: Standings, choice: Choice) -> list[str]:
     if choice.standings.get(choice.chosen) not in ("leader", "as-fast"):
         return []
     return [
-        f"{choice.chosen} ({ratio_text(choice, choice.chosen)}) and {name} ({ratio_text(choice, name)}) are as fast; "
-        f"{choice.chosen} {advantage(chosen, found.find(name), choice, found)}."
+        f"Neither {choice.chosen}, at {ratio_text(choice, choice.chosen)} times the least time, nor {name}, at "
+        f"{ratio_text(choice, name)}, is measurably slower; {choice.chosen} "
+        f"{advantage(chosen, found.find(name), choice, found)}."
         for name in tied
     ]
 
 
-def _no_limit(policy: Policy) -> list[str]:
+def no_limit(policy: Policy) -> list[str]:
+    """A warning where the policy has no limit on the accuracy drop; else nothing."""
     if policy.max_accuracy_drop is not None:
         return []
-    limit = points(DEFAULT_MAX_DROP_POINTS / 100)
+    limit = limit_points(DEFAULT_MAX_DROP_POINTS)
     return [f"No limit on the accuracy drop is set: only one that certainly exceeds {limit} counts."]
 
 
 def _warnings(
     chosen: VariantResult, choice: Choice, work: AtWork | None, policy: Policy, race: Race | None
 ) -> list[str]:
-    found = _no_limit(policy)
+    found = no_limit(policy)
     if choice.decided_by == "passes":
         found.append(NO_RACE if race is None else _OTHER_RACE)
     if choice.ratios is None:

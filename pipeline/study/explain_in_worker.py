@@ -26,13 +26,13 @@ from isobatch.pipeline.explain.search_bounds import SEARCHES
 from isobatch.pipeline.repair.beyond_scope import look_beyond
 from isobatch.pipeline.repair.ladder import Scope, climb
 from isobatch.pipeline.repair.other_sizes import asking_elsewhere
+from isobatch.pipeline.repair.records import PROOF
 from isobatch.pipeline.repair.rungs import Bench, all_rungs
 from isobatch.pipeline.repair.shapes import measure_shapes
 from isobatch.pipeline.repair.tried import Tried, tried_json
 from isobatch.pipeline.repair.verify import by_value, every_image
 from isobatch.pipeline.workers.wire import Emit, read_artifact
 
-_PROOF = "surgical"  # that it holds proves the list of origins
 _SCREEN = 2  # timed calls, by which a further rung that cannot win is known
 
 
@@ -126,9 +126,9 @@ def _climbed(
 ) -> list[Tried]:
     """What was tried of the ladder; of a variant that cannot win only what proves the list of its origins."""
     why = payload["cannot_win"]
-    rungs = sorted(all_rungs(), key=lambda rung: rung.name != _PROOF)  # that the list is complete comes first
-    tried = climb(bench, scope, done, seconds, only=(_PROOF,) if why else None, rungs=rungs)
-    return tried + [Tried(rung.name, why, too_dear=True) for rung in rungs if why and rung.name != _PROOF]
+    rungs = sorted(all_rungs(), key=lambda rung: rung.name != PROOF)  # that the list is complete comes first
+    tried = climb(bench, scope, done, seconds, only=(PROOF,) if why else None, rungs=rungs)
+    return tried + [Tried(rung.name, why, too_dear=True) for rung in rungs if why and rung.name != PROOF]
 
 
 def _as_json(located: Located, explained: Mapping[str, Explained]) -> dict[str, Any]:

@@ -19,13 +19,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--model", help="of a checkpoint: the torchvision network that it is for")
     parser.add_argument(
-        "--weights", help="of a torchvision name: auto, digits, imagenet-v2, imagenet-v1, random or FILE"
+        "--weights",
+        help="of a torchvision name: auto, digits, imagenet-v2, imagenet-v1, random or FILE (default: auto)",
     )
     parser.add_argument("--variants", help="a list: fp32,ort-int8 (default: fp32; of an ONNX file ort-fp32)")
     parser.add_argument("--batch-sizes", default="1-8", help="lists and ranges (default: %(default)s)")
     parser.add_argument("--threads", metavar="T", help="threads inside an operation (default: all cores)")
-    parser.add_argument("--inputs", metavar="FILE|DIR", help="an array (.npy, .npz), a picture or a folder of them")
-    parser.add_argument("--input-shape", metavar="CxHxW", help="of one example: 3x224x224; several inputs: 3x32x32,12")
+    parser.add_argument(
+        "--inputs", metavar="FILE|DIR", help="an array (.npy, .npz), a picture or a folder of them (default: drawn)"
+    )
+    parser.add_argument(
+        "--input-shape",
+        metavar="CxHxW",
+        help="of one example: 3x224x224; several inputs: 3x32x32,12 (default: as the network says)",
+    )
     parser.add_argument("--seed", default="42069", help="of drawn inputs (default: %(default)s)")
     parser.add_argument("--seconds", metavar="S", help="begin no further batch size after S seconds; says which")
     parser.add_argument("--timeout", default="120", metavar="S", help="end a network that is silent for S seconds")
