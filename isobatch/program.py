@@ -104,12 +104,12 @@ def _dispatch(argv: list[str]) -> int:
 
 
 def _list_variants() -> int:
-    from isobatch.models.registry import all_variants, installed
+    from isobatch.models.registry import all_variants, how_to_add, installed
 
     for row in all_variants():
         mark = " (optional)" if row.optional else " (reference)" if row.role == "reference" else ""
         if row.extra and not installed(row):
-            mark = f" (not installed: make run EXTRAS={row.extra})"
+            mark = f" (not installed: {how_to_add(row)})"
         print(f"{row.name:<20} {row.summary}{mark}")
     return Exit.DONE
 

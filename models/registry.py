@@ -11,6 +11,7 @@ from importlib import metadata
 from typing import Any
 
 from isobatch.models import variants
+from isobatch.models.machine.cpp_compiler import REMEDY, compiler
 from isobatch.models.spec.nearest import did_you_mean
 from isobatch.models.spec.words import VariantSpec
 
@@ -36,8 +37,15 @@ def find_variant(name: str) -> VariantSpec:
 
 
 def installed(spec: VariantSpec) -> bool:
-    """Whether the distributions that this variant requires are there, of whichever version; nothing is imported."""
+    """Whether what this variant requires is there: distributions, of whichever version, and a compiler; no import."""
+    if spec.compiled and compiler() is None:
+        return False
     return set(versions(spec)) == {required.partition("==")[0] for required in spec.requires}
+
+
+def how_to_add(spec: VariantSpec) -> str:
+    """The command that adds what a variant of an extra requires and this machine lacks."""
+    return REMEDY if spec.compiled and compiler() is None else f"make run EXTRAS={spec.extra}"
 
 
 def versions(spec: VariantSpec) -> dict[str, str]:

@@ -71,6 +71,10 @@ class OpenVinoRunner:
             raise KeyError(f"no layer {min(rules)!r}: an OpenVINO graph is rewritten as a whole only")
         return Padded(self, rules[WHOLE])
 
+    def why_closed(self) -> str:
+        """What OpenVINO does to the graph."""
+        return "OpenVINO fuses its layers when it compiles it, and taking them apart would change what is fused"
+
     def with_threads(self, threads: int, streams: int = 1) -> Streamed:
         """A compiled model of its own with so many threads, running several images at a time where asked."""
         twin = OpenVinoRunner(self._artifact, replace(self._settings, threads=threads))

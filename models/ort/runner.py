@@ -6,7 +6,7 @@ import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -25,9 +25,10 @@ from isobatch.models.ort.graph import optimised_graph, weight_layers
 from isobatch.models.ort.integer import accumulators
 from isobatch.models.ort.saturation import saturating_operators
 from isobatch.models.ort.scales import rescaled
-from isobatch.models.ort.session import CPU, MODEL_FILE, open_session
+from isobatch.models.ort.session import CPU, MODEL_FILE, open_session, session_switches
 from isobatch.models.ort.watch import WatchedGraph
 from isobatch.models.shared.streams import Streamed
+from isobatch.models.shared.switched import Switched
 from isobatch.models.spec.case import Case
 from isobatch.models.spec.interventions import Accumulators, Crafted, IntegerCall
 from isobatch.models.spec.repairable import Scales
@@ -123,6 +124,13 @@ class OrtRunner(ExaminedGraphRunner):
         """A session of its own with so many threads, which runs several images at a time where ``streams`` asks."""
         twin = OrtRunner(self._artifact, replace(self._settings, threads=threads))
         return Streamed(twin, streams, twin)
+
+    switches_of = "onnxruntime"
+
+    def with_switches(self, options: Mapping[str, Any]) -> Switched:
+        """A session of its own that is opened with these switches turned."""
+        twin = OrtRunner(self._artifact, self._settings)
+        return Switched(twin, options, partial(session_switches, dict(options)), opens=True)
 
     def write(self, folder: Path, examples: NDArray[np.float32]) -> dict[str, Json]:
         """Copy the graph as built. It is to be optimised on loading, as it is here."""

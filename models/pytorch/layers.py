@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,9 @@ from isobatch.models.pytorch.control_flow import different_calls, different_numb
 from isobatch.models.pytorch.find_layers import OWN, Unit, survey
 from isobatch.models.pytorch.reproducer import Made, rows_as_tensors, torch_case
 from isobatch.models.pytorch.runner import TorchRunner, to_numpy
+from isobatch.models.pytorch.switches import turned
 from isobatch.models.pytorch.tensors import shared_rows
+from isobatch.models.shared.switched import Switched
 from isobatch.models.spec.case import Case
 from isobatch.models.spec.runner import Layer, Rows
 
@@ -37,6 +40,12 @@ class InspectableTorchRunner(TorchRunner):
     _units: dict[str, Unit] | None = None  # the layers
     _around: Mapping[str, Unit] = {}  # modules around them, and the network
     _image_shape: tuple[int, ...] = ()
+
+    switches_of = "torch"
+
+    def with_switches(self, options: Mapping[str, Any]) -> Switched:
+        """This very network, with torch's switches turned for each call."""
+        return Switched(self, options, partial(turned, dict(options)))
 
     def layers(self, images: NDArray[np.float32]) -> dict[str, Unit]:
         """The layers by name in execution order, for images of this shape."""

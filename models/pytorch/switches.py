@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 
@@ -17,11 +19,38 @@ _CBWR_ALL, _CBWR_STRICT = -1, 0x10000  # of mkl_types.h, as are the branches
 _CBWR = {1: "off", 2: "AUTO", 3: "COMPATIBLE", 4: "SSE2", 6: "SSSE3", 7: "SSE4_1", 8: "SSE4_2", 9: "AVX", 10: "AVX2"}
 _CBWR |= {11: "AVX512_MIC", 12: "AVX512", 13: "AVX512_MIC_E1", 14: "AVX512_E1"}
 
+_compiling: ContextVar[Mapping[str, Any]] = ContextVar("compiling", default=MappingProxyType({}))
+
+
+@runtime_checkable
+class OfItsOwn(Protocol):
+    """A runner with more switches than torch has for all."""
+
+    def in_effect(self) -> dict[str, str]:
+        """What they are set to, by what they are called."""
+        ...
+
+
+@contextmanager
+def compile_switches(asked: Mapping[str, Any]) -> Iterator[None]:
+    """Inside this block networks are compiled otherwise than is shipped. Key: ``dynamic``, of ``torch.compile``."""
+    token = _compiling.set(asked)
+    try:
+        yield
+    finally:
+        _compiling.reset(token)
+
+
+def compiling() -> Mapping[str, Any]:
+    """How networks are compiled now, other than is shipped."""
+    return _compiling.get()
+
 
 @contextmanager
 def turned(options: dict[str, Any]) -> Iterator[ReadBack]:
     """Inside this block torch's own switches are as asked. Keys: ``deterministic_algorithms``, ``mkldnn``,
-    ``mkldnn_deterministic`` (on or off) and ``matmul_precision`` (a word).
+    ``mkldnn_deterministic`` (on or off), ``matmul_precision`` (a word) and, of networks that are compiled meanwhile,
+    ``compile_dynamic``.
     """
     with ExitStack() as stack:
         flags = {
@@ -38,6 +67,8 @@ def turned(options: dict[str, Any]) -> Iterator[ReadBack]:
         if "matmul_precision" in options:
             stack.callback(torch.set_float32_matmul_precision, torch.get_float32_matmul_precision())
             torch.set_float32_matmul_precision(options["matmul_precision"])
+        if "compile_dynamic" in options:
+            stack.enter_context(compile_switches({"dynamic": options["compile_dynamic"]}))
         yield read_back
 
 
@@ -62,6 +93,8 @@ def read_back(runner: Any = None) -> dict[str, str]:
         "float32 matmul precision": torch.get_float32_matmul_precision(),
         "threads": str(torch.get_num_threads()),
     }
+    if isinstance(runner, OfItsOwn):
+        found |= runner.in_effect()
     mode = mkl_mode()
     return found if mode is None else found | {"MKL_CBWR": mode}
 

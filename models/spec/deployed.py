@@ -8,7 +8,7 @@ from pathlib import Path
 LOADER, NETWORK, REPAIR_FILE = "infer.py", "network.py", "repair.json"
 _PARTS = Path(__file__).with_name("templates")
 _MARK = "# -- from here on: part of every script --\n"
-_TORCH = ("network_torchvision", "network_canonical", "network_int8", "network_torch")
+_TORCH = ("network_torchvision", "network_canonical", "network_int8", "network_compiled", "network_torch")
 _TORCH_HEADER = '''"""The network of this folder, made from plain numbers. Needs torch, torchvision and numpy.
 
 Nothing in this file was made for one network: what is particular stands in weights.safetensors, network.json (of a
@@ -21,8 +21,11 @@ import importlib.util
 import itertools
 import json
 import math
+import re
+import threading
+import time
 import warnings
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,6 +50,29 @@ class Deployable(Protocol):
         Returns what has to be set for running it: of torch {"type", "memory_format", "engine"}, of onnxruntime
         {"optimise": whether it may}. Raises VariantUnavailable where this network cannot be written.
         """
+        ...
+
+
+@runtime_checkable
+class OneGraph(Protocol):
+    """A runner whose network is compiled, a single image in a graph of its own."""
+
+    def with_one_graph(self) -> Runner:
+        """A second live runner, in whose code the number of images is unknown, used inside this runner's with block."""
+        ...
+
+
+@runtime_checkable
+class Switchable(Protocol):
+    """A runner of a library whose documented switches can be turned while it is open."""
+
+    @property
+    def switches_of(self) -> str:
+        """The runtime whose switches they are."""
+        ...
+
+    def with_switches(self, options: Mapping[str, Any]) -> Runner:
+        """A second live runner with these options of ``pipeline.machine.switches``, within this runner's with block."""
         ...
 
 

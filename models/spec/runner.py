@@ -106,6 +106,24 @@ class Canonical:
     least: int = 1
 
 
+@runtime_checkable
+class Closed(Protocol):
+    """A runner whose layers cannot be looked into without changing what runs."""
+
+    def why_closed(self) -> str:
+        """Why not, and what is known of the difference all the same, in words."""
+        ...
+
+
+@runtime_checkable
+class Compiling(Protocol):
+    """A runner that compiles code at the first call of its kind."""
+
+    def compile_for(self, images: NDArray[np.float32]) -> None:
+        """Compile now what images of this size need, alone and in batches, so that no later call waits for it."""
+        ...
+
+
 WHOLE = ""
 """In place of a layer's name: the network as a whole."""
 

@@ -40,6 +40,7 @@ class VariantSpec:
     extra: str = ""  # the extra that brings ``requires``; among ``all`` where it is installed
     calibrated: bool = False  # static scales: one artifact per input set, calibrated on that set's calibration part
     requires: tuple[str, ...] = ()  # distributions beyond requirements.txt, e.g. ("torchao==0.18.0",)
+    compiled: bool = False  # it is compiled where it is opened, by a C++ compiler
     # Processor features (the kernel's words), one of which this arithmetic needs: without any it is emulated, too slow
     # for more than a few images, and the study measures only those.
     native_isa: tuple[str, ...] = ()
@@ -133,11 +134,26 @@ class RunnerSettings:
 
 
 @dataclass(frozen=True)
+class GraphMade:
+    """One graph that was compiled for a network. ``images``: for how many at once: ``1``, ``2 or more`` or ``any``.
+
+    ``size``: height and width of each. ``operations``: the libraries' operations that its code calls, by name, and
+    under ``C++`` the kernels that were written for it.
+    """
+
+    images: str
+    size: tuple[int, ...]
+    seconds: float
+    operations: Mapping[str, int]
+
+
+@dataclass(frozen=True)
 class Effective:
     """What really runs, measured after opening: not what was asked for.
 
     ``precision``: the type the arithmetic is done in, e.g. ``fp32`` for an fp16 graph inside casts.
     ``int8_layers``: weight layers computed by integer kernels, of ``weight_layers``. ``note``: one sentence or "".
+    ``graphs``: those that were compiled, in the order in which calls needed them.
     """
 
     precision: str
@@ -145,6 +161,7 @@ class Effective:
     int8_layers: int
     weight_layers: int
     note: str = ""
+    graphs: tuple[GraphMade, ...] = ()
 
 
 class OutOfMemory(Exception):

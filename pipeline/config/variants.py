@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from isobatch.models.registry import all_variants, find_variant, installed
+from collections.abc import Collection
+
+from isobatch.models.registry import all_variants, find_variant, how_to_add, installed
+from isobatch.models.spec.words import VariantSpec
 from isobatch.pipeline.records.errors import UsageError
+from isobatch.pipeline.records.wording import listed
 
 
 def variants_of(text: str, onnx: bool) -> tuple[str, ...]:
     """The names; ``all``, of an ONNX file, are those that can be made from one."""
     if text == "all":
-        rows = [row for row in all_variants() if not row.optional and (not row.extra or installed(row))]
-        return tuple(row.name for row in rows if not onnx or row.runtime != "torch")
+        return tuple(row.name for row in _of_all(onnx) if not row.extra or installed(row))
     names = [name.strip() for name in text.split(",") if name.strip()]
     if not names:
         raise UsageError("unknown-variant", "--variants names none: give 'all' or a list such as fp32,ort-int8")
@@ -20,3 +23,26 @@ def variants_of(text: str, onnx: bool) -> tuple[str, ...]:
         except KeyError as error:
             raise UsageError("unknown-variant", error.args[0]) from None
     return tuple(dict.fromkeys(names))
+
+
+def left_out(variants: Collection[str], onnx: bool) -> list[str]:
+    """Where these are what ``all`` names here: which of its extras are not installed, and what adds them; a line each.
+
+    Nothing of a choice of the user's own.
+    """
+    rows = _of_all(onnx)
+    if not {row.name for row in rows if not row.extra} <= set(variants):
+        return []
+    missing: dict[str, list[str]] = {}
+    for row in rows:
+        if row.extra and not installed(row):
+            missing.setdefault(how_to_add(row), []).append(row.name)
+    return [
+        f"Not among all, as they are not installed: {listed(names)}. To add them: {how}"
+        for how, names in missing.items()
+    ]
+
+
+def _of_all(onnx: bool) -> list[VariantSpec]:
+    """What ``all`` names where every extra is installed."""
+    return [row for row in all_variants() if not row.optional and (not onnx or row.runtime != "torch")]

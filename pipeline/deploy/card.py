@@ -9,6 +9,10 @@ from isobatch import PROGRAM
 from isobatch.pipeline.deploy.record import RECORD_FILE, SETTINGS_FILE, Preprocessing, VerificationRecord
 from isobatch.pipeline.records.wording import counted, listed, sizes
 
+_COMPILED = (
+    "* torch.compile makes code of it when it is loaded, which takes minutes the first time and needs a C++ compiler "
+    "(g++, or what CXX names)."
+)
 _NEEDS = {"torch": "torch, torchvision and numpy", "onnxruntime": "onnxruntime and numpy"}
 
 
@@ -54,6 +58,7 @@ def model_card(record: VerificationRecord, facts: Sequence[str]) -> str:
         "```",
         "",
         f"* Needs Python 3.11 or newer, {_NEEDS[serving.runtime]}; Pillow for pictures. Verified with {versions}.",
+        *([_COMPILED] if serving.compiled else []),
         f"* {counted(serving.threads, 'thread')}"
         + (f", on {serving.streams} images at a time, each alone" * (serving.streams > 1))
         + f"; batches of {serving.batch_size} are recommended; calls of more than {serving.largest_batch} images "

@@ -49,5 +49,11 @@ def changed(runner: Any, change: dict[str, Any], examples: NDArray[np.float32]) 
     if kind := change.get("scales"):
         rescaled: Runner = runner.with_scales(kind, examples)
         return rescaled
+    if options := change.get("switches"):
+        turned: Runner = runner.with_switches(options)
+        return turned
+    if change.get("one_graph"):
+        one: Runner = runner.with_one_graph()
+        return one
     same: Runner = runner
     return same

@@ -56,7 +56,7 @@ class Serving(Record):
     """``settings.json``: what the loader sets. ``shape``: of one image, as verified: channels, height, width.
 
     ``largest_batch``: larger calls are split. ``batch_size``: at which it is cheapest here. ``environment``: caps on
-    instruction sets that it was measured under.
+    instruction sets that it was measured under. ``switches``: documented ones of the library, turned for it.
     """
 
     runtime: Literal["torch", "onnxruntime"]
@@ -69,6 +69,19 @@ class Serving(Record):
     memory_format: Literal["contiguous", "channels_last"] = "contiguous"
     engine: str = Field(default="x86", pattern=r"^[a-z0-9]{1,20}$")
     optimise: bool = True
+    switches: dict[
+        Literal[
+            "deterministic_algorithms",
+            "mkldnn",
+            "mkldnn_deterministic",
+            "matmul_precision",
+            "deterministic",
+            "level",
+            "spinning",
+        ],
+        bool | Annotated[str, Field(pattern=_CAP)],
+    ] = Field(default={})
+    compiled: bool = False  # torch.compile makes code of it where it is loaded
     environment: dict[
         Literal[
             "ATEN_CPU_CAPABILITY",

@@ -31,6 +31,7 @@ _DRIVER = Path(__file__).with_name("driver.py")
 _LONGEST_ROW = 1000
 _CHUNK = 1 << 20
 _IMAGES = "images.npy"
+_INDUCTOR = "TORCHINDUCTOR_CACHE_DIR"
 
 
 class ServeError(Exception):
@@ -115,7 +116,8 @@ def run_served(
             process = subprocess.Popen(
                 [sys.executable, "-I", "-B", "-W", "ignore", str(_DRIVER), *map(str, facts)],
                 cwd=folder,
-                env={**os.environ, **worker_settings(threads)},
+                # what is compiled there goes with the scratch folder, too
+                env={**os.environ, **worker_settings(threads), _INDUCTOR: str(scratch.path / "inductor")},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=said,

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from isobatch.models.registry import find_variant, load
 from isobatch.models.spec.images import Images
-from isobatch.models.spec.runner import Runner
+from isobatch.models.spec.runner import Compiling, Runner
 from isobatch.models.spec.words import RunnerSettings
 from isobatch.pipeline.evidence.passes import call
 from isobatch.pipeline.machine.disturbance import waited_s, waits
@@ -37,8 +37,10 @@ def contest(payload: dict[str, Any], emit: Emit) -> dict[str, int]:
         begin = time.perf_counter()
         asked = Opening.of(payload)
         runner = opened(asked, stack).shipped
-        _send(line, Ready(os.getpid(), time.perf_counter() - begin))
         images = Images.from_json(asked.images)
+        if isinstance(runner, Compiling):
+            runner.compile_for(images.read(0, 1))
+        _send(line, Ready(os.getpid(), time.perf_counter() - begin))
 
         @cache
         def batch(n: int) -> NDArray[np.float32]:

@@ -313,6 +313,11 @@ CODES: dict[str, CodeMeaning] = {
         "This is a defect in it, or something in the machine that it did not expect.",
         "Run again with --debug and report what it prints.",
     ),
+    "not-installed": _warning(
+        "Variants of an extra are not among those of all: what they need is not installed.",
+        "OpenVINO is a package of its own, and the variants of torch.compile need a C++ compiler.",
+        "Run the command that the warning names, and the study again; or leave them out, nothing else needs them.",
+    ),
     "no-accuracy-limit": _warning(
         "The policy sets no limit on the accuracy drop.",
         "Too few labelled images were evaluated for a default limit to be decidable.",

@@ -313,14 +313,27 @@ class Cost(Record):
     drift: Real | None = None  # median latency of the second round over the first, minus 1
 
 
+class GraphMade(Record):
+    """One graph that was compiled. ``images``: for how many at once: ``1``, ``2 or more`` or ``any``.
+
+    ``size``: height and width of each. ``operations``: what its code calls, by name; ``C++``: kernels written for it.
+    """
+
+    images: str
+    size: tuple[int, ...]
+    seconds: Real = Field(json_schema_extra=VOLATILE)  # that compiling took, in the process that was asked last
+    operations: dict[str, int]
+
+
 class Effective(Record):
-    """What really ran, as read back from the engine."""
+    """What really ran, as read back from the engine. ``graphs``: those that were compiled for it."""
 
     precision: str
     provider: str
     int8_layers: int
     weight_layers: int
     note: str = ""
+    graphs: list[GraphMade] = Field(default=[])
 
 
 CauseVerdict = Literal["supported", "refuted", "inconclusive"]

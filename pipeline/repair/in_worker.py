@@ -82,8 +82,6 @@ def _repaired(payload: dict[str, Any], artifact: Artifact, sets: list[Images], e
                 return _written(payload, [native], runner, sets[0])
         if why := why_no_shape_repairs(runner, sets[0]):
             return _answer([], None, {}, [why])
-        if not isinstance(runner, Watched):
-            raise VariantUnavailable(f"the runner of {payload['variant']} cannot be looked into", "choose another")
         largest = min(len(sets[0]), max(payload["batch_sizes"]))
         captured = sets[0].read(0, largest)
         unseen = Located({}, True, [])
@@ -95,7 +93,7 @@ def _repaired(payload: dict[str, Any], artifact: Artifact, sets: list[Images], e
             answer = _written(payload, tried, runner, sets[0])
             if answer["chosen"] is not None:
                 return answer
-        if names[first:]:
+        if names[first:] and isinstance(runner, Watched):
             located, shapes = _look(main, runner, captured, payload["seed"], scope, done)
             bench = replace(bench, located=located, shapes=shapes)
             bench = asking_elsewhere(bench, scope, payload["seed"], lambda: done(0))

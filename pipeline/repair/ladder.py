@@ -15,7 +15,7 @@ from isobatch.models.spec.runner import Runner
 from isobatch.models.spec.words import VariantUnavailable
 from isobatch.pipeline.records.wording import counted, number
 from isobatch.pipeline.repair.records import PROOF, choose, objective_cost
-from isobatch.pipeline.repair.rungs import Bench, Candidate, Rung, all_rungs
+from isobatch.pipeline.repair.rungs import Bench, Candidate, DoesNotHold, Rung, all_rungs
 from isobatch.pipeline.repair.tried import Tried, tried_json
 from isobatch.pipeline.repair.verify import (
     ENOUGH_S,
@@ -91,6 +91,8 @@ def climb(
             found += _rung(rung, bench, scope, done, [one for one in found if one.holds and one.ratios])
         except VariantUnavailable as error:
             found.append(Tried(rung.name, error.reason))
+        except DoesNotHold as error:
+            found.append(Tried(rung.name, str(error), failed=True))
         except Exception as error:  # of one rung; the others go on
             found.append(Tried(rung.name, " ".join(f"it failed: {type(error).__name__}: {error}".split()), failed=True))
     return found

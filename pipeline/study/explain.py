@@ -100,8 +100,10 @@ def _explain(stages: Stages, result: VariantResult, prepared: PreparedSet, budge
         raise
     budget.spend(found.get("repair_s", 0.0))
     if not found["locatable"]:
-        stages.skip(result.name, prepared.record.name, "origins and repair", found["why"])
-        return result.model_copy(update={"not_run": stages.not_run[result.name]})
+        stages.skip(result.name, prepared.record.name, "origins", found["why"])
+        tried = found["tried"]
+        repairs = None if tried is None else repair_records(tried)
+        return result.model_copy(update={"not_run": stages.not_run[result.name], "repairs": repairs})
     condition = setting.at(prepared.evaluation.side)
     return result.model_copy(update=records(LookedInto(prepared.record.name, condition, found, stages.config.explain)))
 

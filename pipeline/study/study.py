@@ -12,6 +12,7 @@ from isobatch.models.registry import find_variant
 from isobatch.pipeline.certify.stage import certify
 from isobatch.pipeline.compare.cost import cost_of, fastest_batch
 from isobatch.pipeline.config.config import Config, PolicyFlags
+from isobatch.pipeline.config.variants import left_out
 from isobatch.pipeline.decide.demands import held_back, withheld
 from isobatch.pipeline.decide.deployment import from_run
 from isobatch.pipeline.decide.fixed_point import answer
@@ -74,6 +75,8 @@ def run_study(
     ):
         workers.launcher(worker_settings(max(config.threads)))  # libraries load while the stages below plan
         stages = Stages(config, run, cache_root(), workers, progress, engine, device=device or {})
+        for text in left_out(config.variants, config.onnx is not None):
+            stages.warn("not-installed", text)
         with stages.stage("weights"):
             weights = prepare_weights(stages)
         with stages.stage("inputs"):

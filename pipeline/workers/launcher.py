@@ -12,6 +12,7 @@ stdout: ``{"id", "pid"}`` when started, whatever the worker emits, ``{"id", "exi
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import importlib
 import json
@@ -112,6 +113,8 @@ def _end(workers: dict[int, str]) -> None:
     """Kill every worker and wait until it is gone: taking down a gigabyte lasts longer than this process would."""
     for pid in workers:
         os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # it had not come so far as to have a group
+            os.killpg(pid, signal.SIGKILL)  # with a compiler that it may have started
     for pid in workers:
         os.waitpid(pid, 0)
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from isobatch.pipeline.records.study import Study, VariantResult
+from isobatch.pipeline.records.study import GraphMade, Study, VariantResult
 from isobatch.reports import numbers
 from isobatch.reports.blocks import Block, Column, Paragraph, Table, line
 from isobatch.reports.sections import Section
@@ -18,6 +18,13 @@ _COLUMNS = (
     Column("Provider"),
     Column("Recipe"),
     Column("Notes"),
+)
+_GRAPHS = (
+    Column("Variant", "name"),
+    Column("N"),
+    Column("Pixels"),
+    Column("Seconds to compile", "number"),
+    Column("Calls (C++: kernels of its own)"),
 )
 
 
@@ -49,7 +56,23 @@ def blocks(study: Study) -> list[Block]:
     rows = tuple(_row(variant) for variant in study.variants if variant.effective or variant.recipe)
     if not rows:
         return [Paragraph(line("No variant could be built."))]
-    return [Table("Ran as, provider: as read back from the engine.", _COLUMNS, rows)]
+    made = tuple(_graph(variant.name, one) for variant in study.variants for one in _graphs(variant))
+    tables: list[Block] = [Table("Ran as, provider: as read back from the engine.", _COLUMNS, rows)]
+    if made:
+        tables.append(
+            Table("Graphs that were compiled: which one runs at which N, and what its code calls.", _GRAPHS, made)
+        )
+    return tables
+
+
+def _graphs(variant: VariantResult) -> Sequence[GraphMade]:
+    return variant.effective.graphs if variant.effective else ()
+
+
+def _graph(variant: str, one: GraphMade) -> tuple[str | None, ...]:
+    size = " x ".join(map(str, one.size)) or None
+    called = ", ".join(f"{name} ({count})" for name, count in one.operations.items())
+    return variant, one.images, size, numbers.real(one.seconds, 3), called or None
 
 
 SECTION = Section(

@@ -58,8 +58,8 @@ def fused_network(network: Network) -> nn.Module:
     net = quantizable_skeleton(network.model, network.num_classes)
     if net is None:
         raise VariantUnavailable(
-            f"torchvision has no quantizable {network.model}, and static int8 in torch needs one",
-            "choose ort-int8, int8-dynamic, or a --model of torchvision.models.quantization such as resnet50",
+            f"torch's eager mode quantizes what was written for it, and torchvision has no such {network.model}",
+            "choose ort-int8, ov-int8 (make run EXTRAS=openvino) or int8-pt2e (pip install torchao==0.18.0)",
         )
     fused = with_state(net, state)
     fused.fuse_model(is_qat=False)  # type: ignore[operator]  # a method of torchvision's twins

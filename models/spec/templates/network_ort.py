@@ -24,6 +24,13 @@ def opened(folder: Path, settings: dict[str, Any], threads: int) -> Callable[[ND
     if not settings["optimise"]:  # it was optimised for the machine before it was repaired
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
         options.log_severity_level = 3  # it warns that such a graph is for one machine, at every start
+    switches = settings.get("switches", {})
+    if "deterministic" in switches:
+        options.use_deterministic_compute = switches["deterministic"]
+    if "level" in switches:
+        options.graph_optimization_level = getattr(ort.GraphOptimizationLevel, switches["level"])
+    if "spinning" in switches:
+        options.add_session_config_entry("session.intra_op.allow_spinning", str(int(switches["spinning"])))
     session = ort.InferenceSession(str(folder / "model.onnx"), options, providers=["CPUExecutionProvider"])
     name = session.get_inputs()[0].name
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from isobatch.models.spec.templates.network_canonical import Cut, InCanonicalShape
+from isobatch.models.spec.templates.network_compiled import Compiled
 from isobatch.models.spec.templates.network_int8 import rebuilt, round_scales
 from isobatch.models.spec.templates.network_torchvision import OPTIONS, operators_defined
 
@@ -127,6 +128,17 @@ def called_in_parts(cut: Cut, function: Callable[..., Any]) -> Callable[..., Any
     return call
 
 
+def turn(switches: dict[str, Any]) -> None:
+    """Turn torch's documented switches, for the process."""
+    for key, name in (("mkldnn", "enabled"), ("mkldnn_deterministic", "deterministic")):
+        if key in switches:
+            setattr(torch.backends.mkldnn, name, switches[key])
+    if "deterministic_algorithms" in switches:
+        torch.use_deterministic_algorithms(switches["deterministic_algorithms"])
+    if "matmul_precision" in switches:
+        torch.set_float32_matmul_precision(switches["matmul_precision"])
+
+
 def opened(folder: Path, settings: dict[str, Any], threads: int) -> Callable[[NDArray[np.float32]], NDArray[Any]]:
     """A function from float32 images [n, channels, height, width] to the network's outputs [n, ...].
 
@@ -136,6 +148,7 @@ def opened(folder: Path, settings: dict[str, Any], threads: int) -> Callable[[ND
         torch.set_num_interop_threads(1)  # only once in a process
     torch.set_num_threads(threads)
     torch.backends.quantized.engine = settings["engine"]
+    turn(settings.get("switches", {}))
     definitions = operators_defined()
     state = tensors_of(folder / "weights.safetensors")
     if (folder / "layers.json").is_file():
@@ -144,8 +157,12 @@ def opened(folder: Path, settings: dict[str, Any], threads: int) -> Callable[[ND
         net = float_network(json.loads((folder / "network.json").read_text(encoding="utf-8")), state)
     kind, layout = COMPUTED_IN[settings["type"]], FORMATS[settings["memory_format"]]
     net = net.to(kind).to(memory_format=layout)  # type: ignore[call-overload]  # missing in torch's stubs
+    repair = {}
     if (folder / "repair.json").is_file():
-        net = repaired(net, json.loads((folder / "repair.json").read_text(encoding="utf-8")))
+        repair = json.loads((folder / "repair.json").read_text(encoding="utf-8"))
+    if settings.get("compiled"):
+        net = Compiled(net, repair.get("one_graph", False))
+    net = repaired(net, repair)
 
     def run(images: NDArray[np.float32]) -> NDArray[Any]:
         # copied into memory that torch aligned: where numpy's array lies must not decide which kernel runs
@@ -155,5 +172,8 @@ def opened(folder: Path, settings: dict[str, Any], threads: int) -> Callable[[ND
         values = outputs.view(torch.uint16) if outputs.dtype == torch.bfloat16 else outputs
         return np.array(values.numpy())
 
+    if settings.get("compiled"):  # now, and not at the first calls
+        for count in (1, 2):
+            run(np.zeros((count, *settings["shape"]), np.float32))
     run.definitions = definitions  # type: ignore[attr-defined]  # dropped, they would take the operators away again
     return run

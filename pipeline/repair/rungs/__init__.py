@@ -53,8 +53,8 @@ class Candidate:
 
     ``layers``: how many it changes. ``serving``: what a deployment must do besides loading the artifact. ``bitwise``:
     False where only top-1 is to be kept. ``change``: what ``build`` does to the network, as plain values from which
-    ``pipeline.deploy.in_worker`` does it again: {"canonical": rules by layer}, {"scales": kind, "examples": count} or
-    {"recheck": margin}.
+    ``pipeline.deploy.in_worker`` does it again: {"canonical": rules by layer}, {"scales": kind, "examples": count},
+    {"one_graph": true}, {"switches": options} or {"recheck": margin}.
     """
 
     build: Callable[[Any], Runner]
@@ -74,6 +74,10 @@ class Rung:
     question: str
     applies_to: Callable[[Bench], str]
     apply: Callable[[Bench], Iterator[Candidate]]
+
+
+class DoesNotHold(Exception):
+    """No candidate of a rung is worth verifying: each was seen to fail, as the text says."""
 
 
 @cache

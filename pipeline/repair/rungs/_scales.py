@@ -18,6 +18,7 @@ def scale_rung(name: str, order: float, kind: Scales, how: str, question: str) -
     """The rung of one kind of scales; ``how``: in words."""
 
     def apply(bench: Bench) -> Iterator[Candidate]:
+        """The one way."""
         change = {"scales": kind, "examples": len(bench.images)}
         yield Candidate(partial(_rescaled, kind, bench.images), how, change=change)
 
@@ -25,6 +26,7 @@ def scale_rung(name: str, order: float, kind: Scales, how: str, question: str) -
 
 
 def _applies_to(bench: Bench) -> str:
+    """Needs quantized activations."""
     return "" if isinstance(bench.runner, Rescalable) else "it has no activation scales"
 
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from isobatch.models.registry import find_variant, load
 from isobatch.models.spec.artifact_cache import unaltered
 from isobatch.models.spec.images import Images
+from isobatch.models.spec.runner import Closed
 from isobatch.models.spec.words import Artifact, RunnerSettings
 from isobatch.pipeline.compare.batch_classes import finer_classes
 from isobatch.pipeline.explain.findings import Located, Watched
@@ -52,7 +56,8 @@ class _Clock:
 def explain_and_repair(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
     """Locate the origins, prove the list complete by repairing exactly those layers, and climb the ladder of repairs.
 
-    Returns {"locatable": false, "why"} for a runner that cannot be looked into, else the findings as JSON values.
+    Returns the findings as JSON values; for a runner that cannot be looked into {"locatable": false, "why"} and what
+    was "tried" of the repairs.
     """
     images, artifact = Images.from_json(payload["images"]), read_artifact(payload["artifact"])
     with unaltered(artifact, images):
@@ -63,8 +68,6 @@ def _explained(payload: dict[str, Any], artifact: Artifact, images: Images, emit
     sizes: list[int] = payload["batch_sizes"]
     spec = find_variant(payload["variant"])
     with load(spec.open)(artifact, RunnerSettings.of(payload["settings"])) as runner:
-        if not isinstance(runner, Watched):
-            return {"locatable": False, "why": f"the runner of {spec.name} cannot be looked into"}
 
         def done(count: int) -> None:
             emit({"images": count})
@@ -73,6 +76,11 @@ def _explained(payload: dict[str, Any], artifact: Artifact, images: Images, emit
         count = search.captured(sizes, len(images))
         captured, tried_at = images.read(0, count), search.batch_sizes(sizes, count)
         threads, seed, clock = payload["settings"]["threads"], payload["seed"], _Clock()
+        if not isinstance(runner, Watched):
+            for rows in (captured[:1], captured):  # what a compiled graph says of itself, it says once it was run
+                runner.run(rows)
+            why = why_closed(runner, spec.name)
+            return {"locatable": False, "why": why, **_as_a_whole(payload, runner, captured, emit)}
         with clock.step("origins"):
             located = locate(runner, captured, tried_at, seed, search, lambda: done(0))
         done(_LOCATED)
@@ -98,26 +106,53 @@ def _explained(payload: dict[str, Any], artifact: Artifact, images: Images, emit
         for found in answer["findings"]:
             if (known := shapes.get(found["signature"])) is not None:
                 found["classes"] = finer_classes(found["classes"], sorted(map(sorted, known.classes)))
-        sets = [images, *(Images.from_json(other) for other in payload["also"])]
-        why = payload["cannot_win"]
-        scope = Scope(
-            sets,
-            sizes,
-            {},
-            passes=every_image if payload["thorough"] else by_value,
-            priced=() if why else None,
-            stop_at_first=True,
-            screen=_SCREEN,
-            enough_s=_ENOUGH_S,
-        )
+        scope = _scope(payload, images)
         bench = Bench(runner, threads, captured, tuple(sizes), located, shapes)
         bench = asking_elsewhere(bench, scope, seed, lambda: done(0))
-        left_s = payload["repair_s"] - (time.monotonic() - begin)
-        rungs = sorted(all_rungs(), key=lambda rung: rung.name != PROOF)  # that the list is complete comes first
         with clock.step("proof and repair"):
-            tried = climb(bench, scope, done, left_s, only=(PROOF,) if why else None, rungs=rungs)
-        tried += [Tried(rung.name, why, too_dear=True) for rung in rungs if why and rung.name != PROOF]
+            tried = _climbed(payload, bench, scope, done, payload["repair_s"] - (time.monotonic() - begin))
         return answer | {"tried": tried_json(tried), "repair_s": time.monotonic() - begin}
+
+
+def why_closed(runner: Any, variant: str) -> str:
+    """Why the origins of a runner's differences are not sought, in words."""
+    said = runner.why_closed() if isinstance(runner, Closed) else ""
+    return f"the graph of {variant} cannot be looked into" + (f": {said}" if said else "")
+
+
+def _as_a_whole(payload: dict[str, Any], runner: Any, captured: NDArray[np.float32], emit: Emit) -> dict[str, Any]:
+    """The repairs of a network whose layers cannot be looked into: those that change nothing but its calls."""
+    if not payload["repair"]:
+        return {"tried": None, "repair_s": 0.0}
+    begin = time.monotonic()
+    sizes = tuple(payload["batch_sizes"])
+    bench = Bench(runner, payload["settings"]["threads"], captured, sizes, Located({}, True, []))
+    scope = _scope(payload, Images.from_json(payload["images"]))
+    tried = _climbed(payload, bench, scope, lambda count: emit({"images": count}), payload["repair_s"])
+    return {"tried": tried_json(tried), "repair_s": time.monotonic() - begin}
+
+
+def _scope(payload: dict[str, Any], images: Images) -> Scope:
+    return Scope(
+        [images, *(Images.from_json(other) for other in payload["also"])],
+        payload["batch_sizes"],
+        {},
+        passes=every_image if payload["thorough"] else by_value,
+        priced=() if payload["cannot_win"] else None,
+        stop_at_first=True,
+        screen=_SCREEN,
+        enough_s=_ENOUGH_S,
+    )
+
+
+def _climbed(
+    payload: dict[str, Any], bench: Bench, scope: Scope, done: Callable[[int], None], seconds: float
+) -> list[Tried]:
+    """What was tried of the ladder; of a variant that cannot win only what proves the list of its origins."""
+    why = payload["cannot_win"]
+    rungs = sorted(all_rungs(), key=lambda rung: rung.name != PROOF)  # that the list is complete comes first
+    tried = climb(bench, scope, done, seconds, only=(PROOF,) if why else None, rungs=rungs)
+    return tried + [Tried(rung.name, why, too_dear=True) for rung in rungs if why and rung.name != PROOF]
 
 
 def _as_json(located: Located, explained: Mapping[str, Explained]) -> dict[str, Any]:

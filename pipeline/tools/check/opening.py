@@ -85,7 +85,7 @@ def opened(asked: CheckRequest, variant: str, cache: Path, folder: str, say: Cal
 
 def _factory(asked: CheckRequest, spec: VariantSpec, folder: str) -> Opened:
     name = asked.target.name
-    if spec.runtime != "torch" or spec.precision not in ("fp32", "fp16", "bf16"):
+    if spec.runtime != "torch" or spec.compiled or spec.precision not in ("fp32", "fp16", "bf16"):
         raise VariantUnavailable(
             f"{spec.name} is not made of a network from a factory",
             "choose fp32, fp16 or bf16; or export it to ONNX and check the file",

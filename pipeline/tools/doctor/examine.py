@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import isobatch
+from isobatch.models.machine.cpp_compiler import lacking, version
 from isobatch.models.registry import all_variants
 from isobatch.pipeline.machine.environment import (
     available_cores,
@@ -23,6 +24,7 @@ from isobatch.pipeline.storage.places import OUT, cache_root
 from isobatch.pipeline.tools.doctor.findings import (
     Finding,
     Probes,
+    compiler_findings,
     device_findings,
     isa_findings,
     normalised,
@@ -53,6 +55,7 @@ def examine(say: Callable[[str], None]) -> list[Finding]:
         *isa_findings(machine.isa_hardware, inherited_settings(), probes),
         *resource_findings(cores, _cpu_quota(), memory),
         *device_findings(probes, all_variants()),
+        *compiler_findings(probes),
         *settings_findings(wanted, " ".join(platform.libc_ver()).strip(), probes),
         *package_findings(_pins(), installed),
         *variant_findings(all_variants(), cpu_flags(), installed, probes),
@@ -90,7 +93,8 @@ def _probe(wanted: dict[str, str]) -> Probes:
         ort = ask("onnxruntime", "ort_probe", None) or {}
         device = ask("GPU", "cuda_probe", None) or {}
         saturates = {name: ask(name, "engine_saturates", name) for name in engines if name in torch.get("engines", ())}
-    return Probes(torch, ort, {name: found for name, found in saturates.items() if found is not None}, errors, device)
+    told = {name: found for name, found in saturates.items() if found is not None}
+    return Probes(torch, ort, told, errors, lacking(), version(), device)
 
 
 def _limit(name: str) -> list[int]:

@@ -45,6 +45,8 @@ class Probes:
     ort: Mapping[str, Any] = field(default_factory=dict)
     saturates: Mapping[str, bool] = field(default_factory=dict)  # by torch's int8 engine
     errors: Mapping[str, str] = field(default_factory=dict)
+    lacking: tuple[str, str] | None = None  # why no C++ can be compiled, and what would change that
+    compiler: str = ""  # what the C++ compiler says of itself
     device: Mapping[str, Any] = field(default_factory=dict)  # of a CUDA device: its facts, or why there is none
 
 
@@ -56,6 +58,14 @@ def device_findings(probes: Probes, specs: Sequence[VariantSpec]) -> list[Findin
         return [Finding("machine", "GPU", "ok", f"{text}; --device cuda runs {able} on it")]
     why = probes.device.get("why") or probes.errors.get("GPU") or "it was not asked for"
     return [Finding("machine", "GPU", "ok", f"none is used, and none is needed: {why}; --device cuda would run {able}")]
+
+
+def compiler_findings(probes: Probes) -> list[Finding]:
+    """The C++ compiler, which the variants of torch.compile need and no others."""
+    if probes.lacking is None:
+        return [Finding("machine", "C++ compiler", "ok", probes.compiler or "it is there")]
+    why, remedy = probes.lacking
+    return [Finding("machine", "C++ compiler", "limited", f"optional, for torch.compile: {why}", remedy)]
 
 
 def read_pins(text: str) -> dict[str, str]:
@@ -117,6 +127,9 @@ def _variant(spec: VariantSpec, flags: frozenset[str], installed: Mapping[str, s
             state: State = "limited" if spec.optional or spec.extra else "missing"
             text = f"{'optional: ' if spec.optional or spec.extra else ''}needs {required} ({has})"
             return _finding(spec, state, text, f"pip install {required}")
+    if spec.compiled and probes.lacking is not None:
+        why, remedy = probes.lacking
+        return _finding(spec, "limited", f"optional: {why}", remedy)
     if error := probes.errors.get(spec.runtime):
         return _finding(spec, "missing", f"{spec.runtime} does not work here: {error}", "see the packages above")
     engine = spec.recipe.get("engine")
@@ -125,6 +138,8 @@ def _variant(spec: VariantSpec, flags: frozenset[str], installed: Mapping[str, s
         return _finding(spec, "missing", f"torch has no int8 engine {engine} here (it has {has})", "use an x86 machine")
     if engine and (error := probes.errors.get(engine)):
         return _finding(spec, "missing", f"its engine {engine} does not work here: {error}", "measure other variants")
+    if spec.compiled and emulated(spec, flags):
+        return _finding(spec, "limited", f"optional: this processor has none of {', '.join(spec.native_isa)}")
     if emulated(spec, flags):
         text = f"runs, emulated: this processor has none of {', '.join(spec.native_isa)}; measured on few images"
         return _finding(spec, "limited", text)

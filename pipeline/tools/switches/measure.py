@@ -14,6 +14,7 @@ from isobatch.pipeline.config.flags import VERSION
 from isobatch.pipeline.decide.race import LOOKS
 from isobatch.pipeline.inputs import PreparedSet
 from isobatch.pipeline.machine.environment import read_environment, worker_settings
+from isobatch.pipeline.machine.switches import Switch, switches_of
 from isobatch.pipeline.prepare.by_itself import prepared
 from isobatch.pipeline.prepare.pace import cost
 from isobatch.pipeline.prepare.state import Progress, Stages
@@ -22,7 +23,6 @@ from isobatch.pipeline.race.crossing import Opening
 from isobatch.pipeline.race.rounds import Entry, race
 from isobatch.pipeline.records.study import Interval, Tool
 from isobatch.pipeline.tools.switches.records import SwitchesReport, SwitchResult, VariantSwitches
-from isobatch.pipeline.tools.switches.table import Switch, switches_of
 from isobatch.pipeline.workers.pool import WorkerError
 from isobatch.pipeline.workers.wire import artifact_json
 
@@ -84,7 +84,7 @@ class _Bench:
         with self._contestant(AS_SHIPPED) as contestant:
             base = self._entry(AS_SHIPPED, contestant)
             base.open()
-            for switch in switches_of(self.spec.runtime):
+            for switch in switches_of(self.spec.runtime, self.spec.compiled):
                 one = self._judged(switch)
                 found.append(
                     one if one.status == "failed" else one.model_copy(update={"ratio": self._price(base, switch)})

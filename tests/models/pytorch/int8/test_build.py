@@ -216,7 +216,7 @@ def test_quantized_kernels_need_the_cpu(resnet18_artifact: Built) -> None:
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("int8-x86", "torchvision has no quantizable squeezenet1_0"),
+        ("int8-x86", "torchvision has no such squeezenet1_0"),
         ("int8-dynamic", "squeezenet1_0 has no linear layer"),
     ],
 )

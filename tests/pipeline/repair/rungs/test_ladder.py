@@ -34,7 +34,8 @@ def bench() -> Iterator[Bench]:
 
 def test_every_rung_of_the_method_is_there_in_order() -> None:
     assert [rung.name for rung in all_rungs()] == [
-        "per-sample-scale", "static-scale", "surgical", "pow2-scale", "one-thread", "pin-shape", "streams", "recheck",
+        "per-sample-scale", "static-scale", "determinism-switch", "one-graph",
+        "surgical", "pow2-scale", "one-thread", "pin-shape", "streams", "recheck",
     ]  # fmt: skip
     for rung in all_rungs():
         assert rung.question.endswith("?") and rung.applies_to.__doc__ and rung.apply.__doc__

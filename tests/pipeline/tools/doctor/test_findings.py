@@ -13,6 +13,7 @@ from isobatch.pipeline.tools.doctor import examine as machine
 from isobatch.pipeline.tools.doctor.findings import (
     Finding,
     Probes,
+    compiler_findings,
     device_findings,
     isa_findings,
     normalised,
@@ -99,6 +100,17 @@ def test_emulated_and_saturating_arithmetic_is_a_reservation() -> None:
         "ort-int8-qoperator",
     }
     assert "reduce_range" in found["int8-fbgemm"].text and "reduce_range" not in found["int8-onednn"].text
+
+
+def test_what_is_compiled_needs_a_compiler_and_nothing_else_does() -> None:
+    compiled = {row.name for row in all_variants() if row.compiled}
+    found = variants(replace(HEALTHY, lacking=("there is no C++ compiler (g++)", "apt-get install g++")))
+    assert states(found, "limited") == compiled and not states(found, "missing")
+    assert {found[name].remedy for name in compiled} == {"apt-get install g++"}
+    (there,) = compiler_findings(replace(HEALTHY, compiler="g++ 12.2.0"))
+    (absent,) = compiler_findings(replace(HEALTHY, lacking=("there is no C++ compiler (g++)", "apt-get install g++")))
+    assert (there.state, there.text) == ("ok", "g++ 12.2.0")
+    assert (absent.state, absent.remedy) == ("limited", "apt-get install g++")
 
 
 def test_pins_are_compared_without_the_build_s_suffix() -> None:

@@ -12,13 +12,13 @@ from isobatch.models.ort.switches import turned as turned_ort
 from isobatch.models.pytorch.switches import mkl_mode, read_back, turned
 from isobatch.models.registry import find_variant
 from isobatch.pipeline.inputs.storing import store_images
+from isobatch.pipeline.machine.switches import ORT, SWITCHES, TORCH, switches_of
 from isobatch.pipeline.race.in_worker import Opened
 from isobatch.pipeline.records.errors import Exit
 from isobatch.pipeline.records.study import Environment, Interval, Tool
 from isobatch.pipeline.tools.switches import in_worker
 from isobatch.pipeline.tools.switches.measure import AS_SHIPPED, asked
 from isobatch.pipeline.tools.switches.records import SwitchesReport, SwitchResult, VariantSwitches
-from isobatch.pipeline.tools.switches.table import ORT, SWITCHES, TORCH, switches_of
 from isobatch.reports.blocks import Paragraph, Table
 from isobatch.reports.pages.switches import blocks
 from tests.models.ort.small_onnx import classifier
@@ -61,6 +61,7 @@ def test_mkl_tells_its_mode_where_there_is_mkl() -> None:
 def test_every_switch_names_a_runtime_of_a_variant_and_a_way_to_ask() -> None:
     assert len({one.name for one in SWITCHES}) == len(SWITCHES)
     assert all(asked(one) != "nothing" and one.runtimes for one in SWITCHES) and asked(AS_SHIPPED) == "nothing"
+    assert {one.name for one in switches_of(TORCH, compiled=True)} > {one.name for one in switches_of(TORCH)}
     assert find_variant("fp32").runtime == TORCH and find_variant("ort-fp32").runtime == ORT
 
 

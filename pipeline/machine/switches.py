@@ -15,6 +15,7 @@ class Switch:
 
     ``options``: what the runtime's ``switches:turned`` is given. ``reads``: the key of its read-back that must then be
     ``expected``; "" where the library tells nobody. ``one_thread``: it runs on one thread, whatever was asked.
+    ``compiled``: it is one of torch's compiler, and of the variants that are compiled.
     """
 
     name: str
@@ -24,6 +25,7 @@ class Switch:
     environment: Mapping[str, str] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
     one_thread: bool = False
+    compiled: bool = False
 
 
 def _variable(name: str, value: str, reads: str = "") -> Switch:
@@ -56,10 +58,34 @@ SWITCHES = (
     _ort("graph optimisation: basic", "graph optimisation", "ORT_ENABLE_BASIC", level="ORT_ENABLE_BASIC"),
     _ort("graph optimisation: extended", "graph optimisation", "ORT_ENABLE_EXTENDED", level="ORT_ENABLE_EXTENDED"),
     _ort("session.intra_op.allow_spinning = 0", "spinning", "off", spinning=False),
+    Switch(
+        "TORCHINDUCTOR_BATCH_INVARIANT=1",
+        (TORCH,),
+        "Inductor batch_invariant",
+        "on",
+        {"TORCHINDUCTOR_BATCH_INVARIANT": "1"},
+        compiled=True,
+    ),
+    Switch(
+        "TORCHINDUCTOR_DETERMINISTIC=1",
+        (TORCH,),
+        "Inductor deterministic",
+        "on",
+        {"TORCHINDUCTOR_DETERMINISTIC": "1"},
+        compiled=True,
+    ),
+    Switch(
+        "torch.compile(dynamic=True)",
+        (TORCH,),
+        "compiled with free sizes",
+        "on",
+        options={"compile_dynamic": True},
+        compiled=True,
+    ),
     Switch("one thread", (TORCH, ORT, "openvino"), "threads", "1", one_thread=True),
 )
 
 
-def switches_of(runtime: str) -> list[Switch]:
-    """Those that this runtime has."""
-    return [one for one in SWITCHES if runtime in one.runtimes]
+def switches_of(runtime: str, compiled: bool = False) -> list[Switch]:
+    """Those that this runtime has; those of torch's compiler where it compiles."""
+    return [one for one in SWITCHES if runtime in one.runtimes and (compiled or not one.compiled)]

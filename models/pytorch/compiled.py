@@ -1,0 +1,196 @@
+"""torch.compile on the CPU: the float network as code that Inductor writes and a C++ compiler builds.
+
+The only place of the project that wakes torch's compiler; it does so in the worker that opens such a variant.
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+import stat
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from isobatch.models.machine.cpp_compiler import lacking, version
+from isobatch.models.pytorch import float as torch_float
+from isobatch.models.pytorch.kernels import lacks_arithmetic
+from isobatch.models.pytorch.runner import NAMES, TorchRunner, torch_threads
+from isobatch.models.pytorch.switches import compiling
+from isobatch.models.shared.streams import Streamed
+from isobatch.models.spec.artifact_cache import BuildRequest
+from isobatch.models.spec.runner import WHOLE, Canonical
+from isobatch.models.spec.templates.network_canonical import InCanonicalShape
+from isobatch.models.spec.templates.network_compiled import Compiled
+from isobatch.models.spec.words import (
+    Artifact,
+    Effective,
+    GraphMade,
+    Json,
+    Manifest,
+    RunnerSettings,
+    VariantSpec,
+    VariantUnavailable,
+)
+
+_CACHE = "TORCHINDUCTOR_CACHE_DIR"
+
+
+def build(spec: VariantSpec, request: BuildRequest, folder: Path) -> Manifest:
+    """The weights, as those of the eager variant of this type are stored; what is compiled is not kept.
+
+    Raises VariantUnavailable without a C++ compiler, where this processor lacks the type's arithmetic, and where the
+    network is an ONNX file.
+    """
+    _check(getattr(torch, spec.recipe["computed_in"]))
+    return torch_float.build(spec, request, folder)
+
+
+def open_runner(artifact: Artifact, settings: RunnerSettings) -> CompiledTorchRunner:
+    """A runner that compiles at the first call. Raises VariantUnavailable as ``build`` does, and off the CPU."""
+    recipe = artifact.manifest.recipe
+    dtype = getattr(torch, recipe["computed_in"])
+    if settings.device != "cpu":
+        raise VariantUnavailable("this variant is compiled for the CPU only", "use --device cpu")
+    _check(dtype)
+    load = partial(torch_float.load_network, artifact.folder)
+    runner = CompiledTorchRunner(load, settings, dtype, recipe.get("memory_format"))
+    runner.files = tuple(artifact.folder / name for name in (torch_float.WEIGHTS_FILE, torch_float.NETWORK_FILE))
+    return runner
+
+
+def _check(dtype: torch.dtype) -> None:
+    if missing := lacking():
+        raise VariantUnavailable(*missing)
+    if dtype != torch.float32 and lacks_arithmetic(dtype):
+        name = NAMES[dtype]
+        raise VariantUnavailable(
+            f"this processor has no {name} arithmetic, and code that emulates it is not worth compiling",
+            f"use a processor with {name} arithmetic; compile-fp32 runs here",
+        )
+
+
+class CompiledTorchRunner(TorchRunner):
+    """Runs the network as ``Compiled`` makes it. Its graphs are not taken apart: that would change what is fused."""
+
+    _instead: nn.Module | None = None  # of a twin: what it runs in the place of what is loaded
+
+    def _prepare(self, stack: ExitStack) -> None:
+        super()._prepare(stack)
+        stack.enter_context(_private_cache())
+
+    def _loaded(self) -> nn.Module:
+        return self._instead or Compiled(super()._loaded(), dynamic=compiling().get("dynamic"))
+
+    def run(self, images: NDArray[np.float32]) -> NDArray[Any]:
+        """As every torch runner; the graph that this number and size of images needs is compiled where it is not."""
+        with torch_threads(self._settings.threads):  # a twin on other threads may be open, and the code has its own
+            return super().run(images)
+
+    def compile_for(self, images: NDArray[np.float32]) -> None:
+        """Compile what images of this size need, alone and in batches, so that no later call pays for it."""
+        for count in (1, 2):
+            self.run(np.repeat(images[:1], count, axis=0))
+
+    def with_one_graph(self) -> Self:
+        """A live runner of the same network in whose code the number of images is unknown, one included."""
+        twin = self._twin(Compiled(self.compiled.inner, one_graph=True))
+        twin.change = {**self.change, "one_graph": True}
+        return twin
+
+    def with_canonical(self, rules: Mapping[str, Canonical]) -> Self:
+        """The whole network in one shape, compiled as here. Raises KeyError for a layer."""
+        if set(rules) != {WHOLE}:
+            raise KeyError(f"no layer {min(rules)!r}: a compiled graph is rewritten as a whole only")
+        rule = rules[WHOLE]
+        twin = self._twin(InCanonicalShape(self.compiled, rule.size, rule.up_to, rule.least))
+        twin.change = {**self.change, "whole": asdict(rule)}
+        return twin
+
+    def with_threads(self, threads: int, streams: int = 1) -> Streamed:
+        """A network compiled for so many threads, running several images at a time where asked."""
+        settings = replace(self._settings, threads=threads)
+        twin = CompiledTorchRunner(self._load, settings, self._dtype, self._format_name)
+        twin.files = self.files
+        return Streamed(twin, streams, twin)
+
+    def write(self, folder: Path, examples: NDArray[np.float32]) -> dict[str, Json]:
+        """The weights; the loader compiles them where it is run. Raises VariantUnavailable as every torch runner."""
+        return {**super().write(folder, examples), "compiled": True}
+
+    def effective(self) -> Effective:
+        """As every torch runner; who compiled, and every graph that was compiled so far."""
+        graphs = tuple(GraphMade(**asdict(one)) for one in self.compiled.graphs)
+        found = super().effective()
+        note = "; ".join(part for part in (found.note, version() and f"compiled by {version()}") if part)
+        return replace(found, provider="Inductor: oneDNN and C++", note=note, graphs=graphs)
+
+    def why_closed(self) -> str:
+        """What fusing did, and how the graph of a single image differs from that of more."""
+        alone, more = ({one.images: one for one in self.compiled.graphs}.get(kind) for kind in ("1", "2 or more"))
+        why = "Inductor fuses layers into code of its own, which cannot be taken apart without changing what is fused"
+        if alone is None or more is None:
+            return why
+        names = sorted({*alone.operations, *more.operations})
+        counts = [(name, alone.operations.get(name, 0), more.operations.get(name, 0)) for name in names]
+        other = [f"{name} ({one} times alone, {many} in batches)" for name, one, many in counts if one != many]
+        said = f"it calls {listed(other)}" if other else "it calls the same operations, in code written for one image"
+        return f"{why}; a single image runs in a graph of its own: {said}"
+
+    def in_effect(self) -> dict[str, str]:
+        """What Inductor's switches are set to, by its own word."""
+        import torch._inductor.config as inductor
+
+        flags = {
+            "Inductor batch_invariant": inductor.batch_invariant,
+            "Inductor deterministic": inductor.deterministic,
+            "compiled with free sizes": self.compiled.dynamic,
+        }
+        return {name: "on" if value else "off" for name, value in flags.items()}
+
+    @property
+    def compiled(self) -> Compiled:
+        """The live compiled network. Raises RuntimeError outside of enter and exit."""
+        net: Any = self.net
+        found: Compiled = net if isinstance(net, Compiled) else net.inner
+        return found
+
+    def _twin(self, net: nn.Module) -> Self:
+        twin = copy.copy(self)
+        twin._net, twin._instead, twin._stack = net, net, ExitStack()
+        return twin
+
+
+def listed(parts: list[str]) -> str:
+    """``a, b and c``."""
+    return " and ".join([", ".join(parts[:-1]), parts[-1]]) if len(parts) > 1 else "".join(parts)
+
+
+@contextmanager
+def _private_cache() -> Iterator[None]:
+    """Inductor keeps its code below the temporary folder, which a worker has for itself and which goes with it.
+
+    Raises VariantUnavailable where somebody else has a folder of that name there: code from it would be run.
+    """
+    folder = Path(tempfile.gettempdir()) / f"inductor-{os.geteuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    about = folder.lstat()
+    if not stat.S_ISDIR(about.st_mode) or about.st_uid != os.geteuid() or stat.S_IMODE(about.st_mode) & 0o022:
+        raise VariantUnavailable(f"{folder} is not a folder of this user alone", "remove it, or set TMPDIR")
+    before = os.environ.get(_CACHE)
+    os.environ[_CACHE] = str(folder)
+    try:
+        yield
+    finally:
+        os.environ.pop(_CACHE)
+        if before is not None:
+            os.environ[_CACHE] = before

@@ -1,0 +1,55 @@
+"""A documented determinism switch of the library that has the property: turned, and nothing else is changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from isobatch.models.spec.repairable import Switchable
+from isobatch.models.spec.runner import Runner
+from isobatch.pipeline.evidence.evidence import differing_rows
+from isobatch.pipeline.machine.switches import Switch, switches_of
+from isobatch.pipeline.records.wording import counted, listed
+from isobatch.pipeline.repair.rungs import Bench, Candidate, DoesNotHold, Rung
+
+
+def applies_to(bench: Bench) -> str:
+    """Needs a library with switches that act while it is open."""
+    return "" if isinstance(bench.runner, Switchable) else "no switch of its library acts while it is open"
+
+
+def apply(bench: Bench) -> Iterator[Candidate]:
+    """Each switch with which the first image has the bytes in the batch that it has alone. Raises DoesNotHold."""
+    every = [one for one in switches_of(bench.runner.switches_of) if one.options]
+    held = [one for one in every if _promises(bench, one)]
+    if not held:
+        names = listed([one.name for one in every])
+        raise DoesNotHold(
+            f"with none of these turned has the first image in a batch of {counted(len(bench.images), 'image')} the "
+            f"bytes that it has alone: {names}"
+        )
+    for one in held:
+        yield Candidate(partial(_turned, one), one.name, change={"switches": dict(one.options)})
+
+
+def _promises(bench: Bench, switch: Switch) -> bool:
+    with _turned(switch, bench.runner) as runner:
+        alone, batched = runner.run(bench.images[:1]), runner.run(np.ascontiguousarray(bench.images))
+    return not len(differing_rows(alone, batched[:1]))
+
+
+def _turned(switch: Switch, runner: Any) -> Runner:
+    found: Runner = runner.with_switches(dict(switch.options))
+    return found
+
+
+RUNG = Rung(
+    name="determinism-switch",
+    order=17,
+    question="Is the network batch-invariant with a documented determinism switch turned?",
+    applies_to=applies_to,
+    apply=apply,
+)

@@ -1,0 +1,88 @@
+"""A network that cannot be looked into: why, and the repairs that change nothing but its calls."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from isobatch.models.shared.padded import Padded
+from isobatch.models.spec.runner import WHOLE, Canonical, Runner
+from isobatch.models.spec.words import Effective
+from isobatch.pipeline.explain.findings import Watched
+from isobatch.pipeline.inputs.storing import store_images
+from isobatch.pipeline.repair.records import repair_records
+from isobatch.pipeline.study.explain_in_worker import _as_a_whole, why_closed
+from tests.models.pytorch.small_networks import pixels
+
+
+class Sealed:
+    """Moves every value to the next float if there are several images; nothing of it can be seen but its rows."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        pass
+
+    def run(self, images: NDArray[np.float32]) -> NDArray[Any]:
+        rows = images.reshape(len(images), -1)[:, :5]
+        return np.nextafter(rows, np.float32(9)) if len(images) > 1 else rows.copy()
+
+    def effective(self) -> Effective:
+        return Effective("fp32", "none", 0, 0)
+
+    def with_canonical(self, rules: Mapping[str, Canonical]) -> Runner:
+        return Padded(self, rules[WHOLE])
+
+    def why_closed(self) -> str:
+        return "it is sealed"
+
+
+def test_a_sealed_network_says_why_and_is_repaired_by_its_calls(tmp_path: Path) -> None:
+    images = store_images("drawn", tmp_path / "drawn", iter(pixels(4)))
+    payload = {
+        "images": images.to_json(),
+        "also": [],
+        "batch_sizes": [2, 4],
+        "settings": {"threads": 1},
+        "repair": True,
+        "repair_s": 60.0,
+        "thorough": False,
+        "cannot_win": "",
+    }
+    runner = Sealed()
+    assert not isinstance(runner, Watched)
+    assert why_closed(runner, "sealed") == "the graph of sealed cannot be looked into: it is sealed"
+    records = {one.name: one for one in repair_records(_as_a_whole(payload, runner, images.read(0, 4), print)["tried"])}
+    assert records["pin-shape"].batch_invariant and records["pin-shape"].n_comparisons
+    assert records["surgical"].state == records["one-graph"].state == "does-not-apply"
+    payload["repair"] = False
+    assert _as_a_whole(payload, runner, images.read(0, 4), print)["tried"] is None
+
+
+def test_what_gives_no_reason_is_named_all_the_same() -> None:
+    assert why_closed(object(), "ov-fp32") == "the graph of ov-fp32 cannot be looked into"
+
+
+@pytest.mark.parametrize("why", ["", "another one is faster"])
+def test_what_cannot_win_is_not_tried(why: str, tmp_path: Path) -> None:
+    images = store_images("drawn", tmp_path / "drawn", iter(pixels(2)))
+    payload = {
+        "images": images.to_json(),
+        "also": [],
+        "batch_sizes": [2],
+        "settings": {"threads": 1},
+        "repair": True,
+        "repair_s": 60.0,
+        "thorough": False,
+        "cannot_win": why,
+    }
+    tried = _as_a_whole(payload, Sealed(), images.read(0, 2), print)["tried"]
+    states = {one["name"]: one["too_dear"] for one in tried}
+    assert states["pin-shape"] is bool(why) and not states["surgical"]
