@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
+from isobatch.models.ort.batch_axis import batch_first
 from isobatch.models.ort.external_data import LIMIT_BYTES as LIMIT_BYTES
 from isobatch.models.ort.external_data import OnnxError as OnnxError  # with the check that raises it
 from isobatch.models.ort.external_data import find_messages, take_in
@@ -36,7 +39,7 @@ class CheckedModel:
     """A model that passed. ``model`` holds every tensor itself; ``height`` and ``width`` are None where free."""
 
     model: onnx.ModelProto
-    sha256: str  # of the file; with external data, of the digests of all its files
+    sha256: str  # of the file; of all its digests with external data, and with a batch that was turned of that too
     height: int | None
     width: int | None
     notes: tuple[str, ...] = ()  # what the user should know of it
@@ -50,11 +53,14 @@ class CheckedModel:
         return (rest[0] or None) if len(rest) == 1 else None
 
 
-def check_onnx(path: Path, sha256: str | None = None) -> CheckedModel:
+def check_onnx(
+    path: Path, sha256: str | None = None, batch_axes: Mapping[str, int] = MappingProxyType({})
+) -> CheckedModel:
     """The model in this file, if it is intact, takes a batch and needs nothing from outside its folder.
 
-    Reads the file and its external data once: what is hashed is what is in the model. Writes nothing. Raises OnnxError
-    on anything else; Altered where the file does not have the given ``sha256``, that of an earlier check.
+    Reads the file and its external data once: what is hashed is what is in the model. Writes nothing. ``batch_axes``:
+    of inputs and outputs whose batch is another axis than the first: in the model it is the first. Raises OnnxError on
+    anything else; Altered where the file does not have the given ``sha256``, that of an earlier check.
     """
     content = _read(path)
     digest = hashlib.sha256(content).hexdigest()
@@ -71,14 +77,15 @@ def check_onnx(path: Path, sha256: str | None = None) -> CheckedModel:
         )
     unread = _drop_unread(model)
     _check_interface(model, path)
+    turned = batch_first(model, batch_axes)
     learnt = _learn_output_shapes(model)
     _check_validity(model, path)
     model, freed = _with_free_batch(model, path)
-    if external:
-        digest = hashlib.sha256("".join([digest, *external]).encode()).hexdigest()
+    if external or turned:  # what is kept of another file, or of this one with other axes, is not this one's
+        digest = hashlib.sha256("".join([digest, *external, *turned]).encode()).hexdigest()
     inputs = tuple(inputs_of(model))
     height, width = inputs[0].sides
-    return CheckedModel(model, digest, height, width, (*learnt, *unread, *freed, *_notes(model)), inputs)
+    return CheckedModel(model, digest, height, width, (*turned, *learnt, *unread, *freed, *_notes(model)), inputs)
 
 
 def _read(path: Path) -> bytes:

@@ -69,7 +69,7 @@ class _Heard:
     ties: RangeTies | None = None
 
     def hear(self, event: dict[str, Any], by_bytes: bool) -> None:
-        """Take one event of ``verify_range``. ``by_bytes``: the claim is that of bytes, else of top-1."""
+        """Take one event of ``verify_range``. ``by_bytes``: the claim is that of bytes, else of the outcome."""
         if "filled_with" in event:
             self.filled_with = FilledWith(**event["filled_with"])
             return
@@ -103,7 +103,7 @@ def _verified(
         "seconds": seconds,
         "ties": claim == "same-bytes",
     }
-    heard, size = _Heard(), payload["images"]["shape"][2]
+    heard, size = _Heard(), Images.from_json(payload["images"]).side
     price = cost(spec, 1, size)
     stages.progress.plan(min(seconds, price * (max(asked) + 2 * sum(asked))))
     label = f"verifying {chosen.name} at {sizes((1, *asked))}, at most {seconds:.0f} s"

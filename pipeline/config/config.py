@@ -12,10 +12,10 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from isobatch.models.spec.images import Size
-from isobatch.models.spec.outcome import KINDS
 from isobatch.models.spec.words import CudaOptions
 from isobatch.pipeline.config.grid import AXES, CUDA_AXES, MEMORY_FORMATS, OWN_SIZE, Axes, only_wished, read_grid, words
 from isobatch.pipeline.config.numbers import LARGEST_SEED, SMALLEST, numbers, real_number, seconds, whole
+from isobatch.pipeline.config.of_onnx import batch_axes, outcome
 from isobatch.pipeline.config.policy_flags import PolicyFlags as PolicyFlags  # part of the configuration
 from isobatch.pipeline.config.policy_flags import read_policy
 from isobatch.pipeline.config.preprocessing import Preprocessing, read_preprocessing, read_size
@@ -44,6 +44,7 @@ class Config:
     state_dict: str | None = None  # which of the state dicts in a weights file
     inputs: str = "auto"
     outcome: str = "auto"  # of an ONNX file: what is read from its outputs
+    batch_axes: tuple[tuple[str, int], ...] = ()  # of its inputs and outputs whose batch is not the first axis
     class_order: str | None = None  # of labelled folders: "text" or "number"; None: by what they are called
     classes: str | None = None  # a file with the names of the classes
     labels: str | None = None  # a file with the labels of the images
@@ -116,7 +117,8 @@ def read_config(arguments: argparse.Namespace) -> Config:
         weights=arguments.weights,
         state_dict=arguments.state_dict,
         inputs=arguments.inputs,
-        outcome=_outcome(arguments),
+        outcome=outcome(arguments.outcome, arguments.onnx),
+        batch_axes=batch_axes(arguments.batch_axis, arguments.onnx),
         class_order=arguments.class_order,
         classes=arguments.classes,
         labels=arguments.labels,
@@ -210,17 +212,6 @@ def _cuda(axes: Axes) -> tuple[CudaOptions, ...]:
             "bad-grid", "deterministic = on needs cublas_workspace = :4096:8 or :16:8: without, cuBLAS refuses to work"
         )
     return able
-
-
-def _outcome(arguments: argparse.Namespace) -> str:
-    text: str = arguments.outcome
-    known = ("auto", *KINDS)
-    if text not in known:
-        near = difflib.get_close_matches(text, known, n=1, cutoff=0.0)[0]
-        raise UsageError("usage", f"--outcome {text!r}: did you mean {near!r}? There are {listed(known)}")
-    if text != "auto" and arguments.onnx is None:
-        raise UsageError("usage", f"--outcome {text!r} needs --onnx FILE: torchvision's networks are classifiers")
-    return text
 
 
 def _race_seconds(arguments: argparse.Namespace) -> float:

@@ -105,6 +105,9 @@ def add_scope(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     )
     what.add_argument("--outcome", default="auto", help=f"of --onnx: auto or {', '.join(KINDS)} (default: auto)")
     what.add_argument(
+        "--batch-axis", metavar="NAME=K", help="of --onnx: inputs and outputs whose batch is axis K, a list: x=1,y=1"
+    )
+    what.add_argument(
         "--class-order",
         choices=("text", "number"),
         help="labels by the order of the folders: as text (torchvision's ImageFolder) or as numbers",

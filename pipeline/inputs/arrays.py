@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
+from isobatch.models.spec.fit import Misfit, fit
 from isobatch.models.spec.images import Field, record_type
 from isobatch.models.spec.interface import Input
 from isobatch.pipeline.inputs.choose import Candidates
@@ -112,35 +113,12 @@ def _matched(
         )
     found, said = {}, []
     for one in inputs:
-        array, what = _fitted(rest[one.name], one, path)
+        try:
+            array, what = fit(rest[one.name], one, f"{printable(path)} holds")
+        except Misfit as error:
+            raise InputError(error.code, str(error)) from error
         found[one.name] = array
         said.append(what)
     if unused := sorted(set(rest) - set(found)):
         said.append(f"{', '.join(map(repr, unused))} not used: no input has that name")
     return found, said
-
-
-def _fitted(array: NDArray[Any], one: Input, path: Path) -> tuple[NDArray[Any], str]:
-    what = f"{printable(path)} holds {array.dtype} {list(array.shape)}"
-    takes = f"the network takes {one}"
-    said = f"{one.name!r}: {array.dtype} values used as they are"
-    if array.ndim != len(one.shape) + 1 or 0 in array.shape:
-        raise InputError("npy-shape", f"{what}, and {takes}: give [n, ...] of as many axes, none of them 0")
-    if not one.takes(array.shape[1:]) and one.layout and array.ndim == 4:
-        there = (0, 2, 3, 1) if one.layout == "NHWC" else (0, 3, 1, 2)
-        if one.takes(tuple(array.shape[axis] for axis in there[1:])):
-            array = array.transpose(there)
-            said += f", their axes turned to {one.layout}"
-    if not one.takes(array.shape[1:]):
-        raise InputError("npy-shape", f"{what}, and {takes}: give images of that shape")
-    target = np.dtype(one.dtype)
-    given = array.dtype.newbyteorder("=")
-    if given == target:
-        return array, said
-    if given.kind == target.kind == "f":
-        with np.errstate(over="ignore"):
-            return array.astype(target), said.replace("used as they are", f"rounded to {target}")
-    whole = given.kind in "iub" and target.kind in "iu"
-    if whole and array.size and np.iinfo(target).min <= int(array.min()) and int(array.max()) <= np.iinfo(target).max:
-        return array.astype(target), said.replace("used as they are", f"stored as {target}")
-    raise InputError("npy-dtype", f"{what}, and {takes}: convert it with .astype({target.name!r})")

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from isobatch.models.registry import find_variant, load
 from isobatch.models.spec.images import Images
+from isobatch.models.spec.outcome import Outcome
 from isobatch.models.spec.runner import Runner
 from isobatch.models.spec.words import RunnerSettings
 from isobatch.pipeline.evidence.passes import call
@@ -73,7 +74,8 @@ def opened(payload: dict[str, Any], stack: ExitStack) -> Opened:
     native: Runner = stack.enter_context(load(spec.open)(read_artifact(payload["artifact"]), settings))
     if not payload["delivery"]:
         return Opened(native, native)
-    repaired = rebuilt(payload["delivery"], native, Images.from_json(payload["examples"]))
+    examples, outcome = Images.from_json(payload["examples"]), Outcome.of(payload.get("outcome"))
+    repaired = rebuilt(payload["delivery"], native, examples, outcome)
     return Opened(native, native if repaired is native else stack.enter_context(repaired))
 
 

@@ -27,6 +27,7 @@ def opening(
         "artifact": artifact_json(stages.artifacts[name, inputs]),
         "images": sets[inputs].to_json(),
         "delivery": delivery and delivery.model_dump(),
+        "outcome": stages.outcome.to_json(),
         "examples": sets[delivery.inputs if delivery else inputs].to_json(),
     }
     return setting.environment, payload

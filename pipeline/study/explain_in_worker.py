@@ -11,6 +11,7 @@ from typing import Any
 from isobatch.models.registry import find_variant, load
 from isobatch.models.spec.artifact_cache import unaltered
 from isobatch.models.spec.images import Images
+from isobatch.models.spec.outcome import Outcome
 from isobatch.models.spec.words import Artifact, RunnerSettings
 from isobatch.pipeline.compare.batch_classes import finer_classes
 from isobatch.pipeline.explain.findings import Located, Watched
@@ -44,6 +45,7 @@ def explain_and_repair(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
 
 def _explained(payload: dict[str, Any], artifact: Artifact, images: Images, emit: Emit) -> dict[str, Any]:
     sizes: list[int] = payload["batch_sizes"]
+    outcome = Outcome.of(payload.get("outcome"))
     spec = find_variant(payload["variant"])
     with load(spec.open)(artifact, RunnerSettings.of(payload["settings"])) as runner:
         if not isinstance(runner, Watched):
@@ -63,7 +65,7 @@ def _explained(payload: dict[str, Any], artifact: Artifact, images: Images, emit
         answer["reproducers"] = {name: asdict(one) for name, one in scripts.items()}
         named = [one.explanation.mechanism for one in explained.values()]
         answer["neighbour_effect"] = neighbour_effect(
-            runner, named, captured, tried_at, folder, spec.name, payload["seed"]
+            runner, named, captured, tried_at, folder, spec.name, payload["seed"], outcome
         )
         if payload["beyond"]:
             answer["beyond"] = look_beyond(
@@ -86,8 +88,9 @@ def _explained(payload: dict[str, Any], artifact: Artifact, images: Images, emit
             priced=() if why else None,
             stop_at_first=True,
             screen=_SCREEN,
+            outcome=outcome,
         )
-        bench = Bench(runner, payload["settings"]["threads"], captured, tuple(sizes), located, shapes)
+        bench = Bench(runner, payload["settings"]["threads"], captured, tuple(sizes), located, shapes, outcome=outcome)
         bench = asking_elsewhere(bench, scope, payload["seed"], lambda: done(0))
         left_s = payload["repair_s"] - (time.monotonic() - begin)
         rungs = sorted(all_rungs(), key=lambda rung: rung.name != _PROOF)  # that the list is complete comes first

@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 from isobatch.models.registry import load
 from isobatch.models.spec.images import Images
+from isobatch.models.spec.outcome import CLASSES, Outcome
 from isobatch.pipeline.evidence.evidence import Pass
 from isobatch.pipeline.explain.findings import Located, Watched
 from isobatch.pipeline.records.study import Repair
@@ -21,6 +23,7 @@ from isobatch.pipeline.repair.tried import Tried, tried_json
 from isobatch.pipeline.repair.verify import OutOfTime, every_size
 from isobatch.pipeline.user.asked import Asked, Examples
 from isobatch.pipeline.user.checks import Compared, compared, mixes, same_rows
+from isobatch.pipeline.user.noted import Leaves
 from isobatch.pipeline.user.origins import SEED, main_origin
 from isobatch.pipeline.user.results import BatchInvariance, CannotRepair, MadeInvariant
 
@@ -34,6 +37,7 @@ def repaired(network: Any, asked: Asked) -> MadeInvariant:
     opened = load("isobatch.models.user_networks:open_network")
     with opened(network) as runner:
         say = asked.say
+        asked = replace(asked, rows=runner.fitted(asked.rows))
         native = compared(
             runner,
             asked.rows,
@@ -50,11 +54,13 @@ def repaired(network: Any, asked: Asked) -> MadeInvariant:
             raise CannotRepair("this network cannot be looked into")
         _refuse_mixing(runner, asked, native.result)
         bench, left = _bench(runner, asked)
-        quick = _scope(asked, few_sizes)
+        outcome = _outcome(native.singles)
+        quick = _scope(asked, outcome, few_sizes)
         tried = climb(bench, quick, lambda count: say("trying repairs"), math.inf, asked.rungs)
         made = _delivered(network, native, tried, asked, left)
         if made and isinstance(made, str):  # what held at some N does not at all of them: every N for every candidate
-            tried = climb(bench, _scope(asked, every_size), lambda count: say("trying repairs"), math.inf, asked.rungs)
+            every = _scope(asked, outcome, every_size)
+            tried = climb(bench, every, lambda count: say("trying repairs"), math.inf, asked.rungs)
             made = _delivered(network, native, tried, asked, left)
     if isinstance(made, str):
         records = repair_records(tried_json(tried), asked.objective)
@@ -113,7 +119,13 @@ def _bench(runner: Any, asked: Asked) -> tuple[Bench, list[str]]:
     return bench, left
 
 
-def _scope(asked: Asked, passes: Callable[[int, Sequence[int]], tuple[Pass, ...]]) -> Scope:
+def _outcome(singles: Leaves) -> Outcome:
+    """The largest of one row of floats; of other outputs the bytes."""
+    values = [*singles.values()]
+    return CLASSES if len(values) == 1 and values[0].ndim == 2 and values[0].dtype.kind in "fV" else Outcome("raw")
+
+
+def _scope(asked: Asked, outcome: Outcome, passes: Callable[[int, Sequence[int]], tuple[Pass, ...]]) -> Scope:
     examples = cast(Images, Examples("example", asked.rows))  # all that a repair asks of a stored set
     return Scope(
         [examples],
@@ -127,6 +139,7 @@ def _scope(asked: Asked, passes: Callable[[int, Sequence[int]], tuple[Pass, ...]
         stop_at_first=True,
         deadline=asked.until(_CLIMBED),
         screen=_SCREEN,
+        outcome=outcome,
         say=asked.say,
     )
 
