@@ -68,7 +68,10 @@ class GraphRunner(OrtRunner):
         if len(given) == len(names) and (list(given) == [ONLY] or all(name.isdigit() for name in given)):
             return dict(zip(names, given.values(), strict=True))
         if set(given) != set(names):
-            raise TypeError(f"examples of {described(rows)}, and the network takes {'; '.join(map(str, self.inputs))}")
+            raise TypeError(
+                f"examples of {described(rows)}, and the network takes {'; '.join(map(str, self.inputs))}: give a dict "
+                "of arrays by those names, or a tuple in that order"
+            )
         return given
 
     def learn(self, pair: NDArray[Any]) -> None:

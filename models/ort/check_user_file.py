@@ -233,8 +233,17 @@ def _with_free_batch(model: onnx.ModelProto, path: Path) -> tuple[onnx.ModelProt
             failure = failure or error
     raise OnnxError(
         f"{path}: its batch of {size} is baked into the graph, and batch sizes are what is compared; freeing the axis "
-        f"does not help ({failure or 'the outputs change'}): {_RE_EXPORT}"
+        f"does not help ({failure or 'the outputs change'}): {_RE_EXPORT}{_elsewhere(model)}"
     )
+
+
+def _elsewhere(model: onnx.ModelProto) -> str:
+    """Where the batch may be instead: the first axis that an input leaves free, behind its first one."""
+    for value in real_inputs(model):
+        free = [i for i, axis in enumerate(value.type.tensor_type.shape.dim) if i and not axis.dim_value]
+        if free:
+            return f"; where its batch is another axis: --batch-axis {value.name}={free[0]}"
+    return ""
 
 
 def _notes(model: onnx.ModelProto) -> tuple[str, ...]:

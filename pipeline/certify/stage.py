@@ -132,7 +132,7 @@ def _verified(
         to=holds_to(asked, run, failed_at),
         batch_size=batch_size,
         threads=threads,
-        image_size=list(payload["images"]["shape"][2:]),
+        image_size=[] if payload["images"]["fields"] else list(payload["images"]["shape"][2:]),
         inputs=payload["images"]["name"],
         filled_with=heard.filled_with,
         n_comparisons=sum(heard.run.values()),

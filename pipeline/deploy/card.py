@@ -42,7 +42,7 @@ def _taken(serving: Serving) -> list[str]:
         shape = (*rest, first) if layout == "NHWC" else serving.shape
         return [f"* Images: {kind} [n, {_sizes(shape)}]; {unverified}."]
     return [
-        f"* Input `{_plain(one.name)}`: {one.dtype} [n{', ' if one.shape else ''}{_sizes(one.shape)}]; {unverified}."
+        f"* Input `{_code(one.name)}`: {one.dtype} [n{', ' if one.shape else ''}{_sizes(one.shape)}]; {unverified}."
         for one in serving.inputs
     ]
 
@@ -81,7 +81,8 @@ def model_card(record: VerificationRecord, facts: Sequence[str]) -> str:
         f"python infer.py {record.inputs[0].file} --out outputs.np{'z' if many else 'y'}",
         "```",
         "",
-        f"* Needs Python 3.11 or newer, {_NEEDS[serving.runtime]}; Pillow for pictures. Verified with {versions}.",
+        f"* Needs Python 3.11 or newer, {_NEEDS[serving.runtime]}{'; Pillow for pictures' if view else ''}. "
+        f"Verified with {versions}.",
         f"* {counted(serving.threads, 'thread')}"
         + (f", on {serving.streams} images at a time, each alone" * (serving.streams > 1))
         + f"; batches of {serving.batch_size} are recommended; calls of more than {serving.largest_batch} images "
@@ -121,6 +122,11 @@ def _images(name: str, n: int, drawn: int) -> str:
 
 def _numbers(values: Sequence[float]) -> str:
     return ", ".join(f"{value:g}" for value in values)
+
+
+def _code(text: str) -> str:
+    """Text from outside on one line of a code span."""
+    return " ".join(text.replace("`", "'").split())
 
 
 def _plain(text: str) -> str:

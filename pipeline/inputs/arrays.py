@@ -15,6 +15,7 @@ from isobatch.models.spec.fit import Misfit, fit
 from isobatch.models.spec.images import Field, record_type
 from isobatch.models.spec.interface import Input
 from isobatch.pipeline.inputs.choose import Candidates
+from isobatch.pipeline.inputs.labels_file import labels_in_order
 from isobatch.pipeline.inputs.own import Own, choose_own, store_own
 from isobatch.pipeline.inputs.request import InputError, InputsRequest, PreparedSet, printable
 
@@ -40,12 +41,16 @@ def prepare_arrays(request: InputsRequest, path: Path) -> PreparedSet:
     """
     inputs = request.interface or (_PICTURES,)
     stored = _loaded(path)
-    labels = _labels(stored, inputs, path)
+    labels, how = _labels(stored, inputs, path), ""
     arrays, said = _matched(stored, inputs, path)
     count = {len(array) for array in arrays.values()}
     if len(count) != 1:
         sizes = ", ".join(f"{name!r} {len(array)}" for name, array in arrays.items())
         raise InputError("npy-shape", f"{printable(path)}: its arrays hold {sizes} images; each must hold all of them")
+    if request.labels_file is not None:
+        (every,) = count
+        told = labels_in_order(Path(request.labels_file), every, request.class_names, request.num_classes)
+        labels, how = told.classes, told.how
     fields = tuple(Field(one.name, one.dtype, arrays[one.name].shape[1:]) for one in inputs)
     kind = record_type(fields)
 
@@ -62,7 +67,7 @@ def prepare_arrays(request: InputsRequest, path: Path) -> PreparedSet:
         return row
 
     own = Own("npy", printable(path.stem), printable(path), Candidates(count.pop(), read, lambda i: f"image {i}"))
-    return store_own(own, request, choose_own(own, request), labels, "; ".join(said))
+    return store_own(own, request, choose_own(own, request), labels, "; ".join(said), how)
 
 
 def _loaded(path: Path) -> dict[str, NDArray[Any]]:
