@@ -50,7 +50,7 @@ def default_policy(n_labelled: int, unused: bool = False) -> tuple[Policy, str |
     give = (
         "Give more of them"
         if n_labelled
-        else "Give labelled images: --inputs DIR with a folder a class, 'labels' in an .npz file, or --labels FILE"
+        else "Give labels: folders in --inputs DIR, 'labels' in an .npz file, or --labels FILE"
     )
     wanted = "Mend the labels that were given (labels-unused)" if unused else give
     warning = (

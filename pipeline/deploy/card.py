@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from isobatch import PROGRAM
 from isobatch.pipeline.deploy.record import RECORD_FILE, SETTINGS_FILE, Preprocessing, Serving, VerificationRecord
@@ -44,6 +44,13 @@ def _taken(serving: Serving) -> list[str]:
     return [
         f"* Input `{_code(one.name)}`: {one.dtype} [n{', ' if one.shape else ''}{_sizes(one.shape)}]; {unverified}."
         for one in serving.inputs
+    ]
+
+
+def _turned(axes: Mapping[str, int]) -> list[str]:
+    return [
+        f"* The batch of `{_code(name)}` is the first axis here; in the file that this was made from it is axis {axis}."
+        for name, axis in axes.items()
     ]
 
 
@@ -89,6 +96,7 @@ def model_card(record: VerificationRecord, facts: Sequence[str]) -> str:
         "are split.",
         *([f"* Pictures: {_pictures(view, serving.fed)} ({read})."] if view else []),
         *_taken(serving),
+        *_turned(serving.batch_axes),
         f"* All of this stands in `{SETTINGS_FILE}`.",
         "",
         "## What was verified",

@@ -120,6 +120,7 @@ def _proved(
         fields=images.fields,
         fed=images.fed,
         outcome=kept.outcome,
+        batch_axes=kept.batch_axes,
     )
     few, drawn = filled(images.read(0, min(len(images), max(largest, FEWEST_IMAGES))), largest, _SEED)
     stored = store_images(few, kept.inputs, model / INPUTS_FILE, drawn)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -89,6 +90,7 @@ def serving(
     fields: Sequence[Field] = (),
     fed: str = "",
     outcome: str = "classes",
+    batch_axes: Mapping[str, int] = MappingProxyType({}),
 ) -> Serving:
     """The settings of a loader. ``written``: what the runner's ``write`` said, and a repair's own settings.
 
@@ -101,6 +103,7 @@ def serving(
         "batch_size": min(batch_size, largest),
         "shape": tuple(shape),
         "inputs": tuple(ServedInput(name=one.name, dtype=one.dtype, shape=one.shape) for one in fields),  # type: ignore[arg-type]
+        "batch_axes": dict(batch_axes),
         "fed": fed,
         "outcome": outcome,
         "preprocessing": None if fields else _preprocessing(View.from_json(dict(view)), *shape[1:]),

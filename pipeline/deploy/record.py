@@ -64,7 +64,8 @@ class ServedInput(Record):
 class Serving(Record):
     """``settings.json``: what the loader sets. ``shape``: of one image, as verified: channels, height, width.
 
-    ``inputs``: of a network that takes other arrays than pictures; ``shape`` is then that of the first. ``fed``: how it
+    ``inputs``: of a network that takes other arrays than pictures; ``shape`` is then that of the first.
+    ``batch_axes``: where the batch was in the file that it was made from; here it is the first axis. ``fed``: how it
     takes pictures where not as ``NCHW float32``. ``outcome``: what its answer is. ``largest_batch``: larger calls are
     split. ``batch_size``: at which it is cheapest here. ``environment``: caps on instruction sets that it was measured
     under. ``preprocessing``: None where it takes no pictures.
@@ -77,6 +78,7 @@ class Serving(Record):
     batch_size: int = Field(ge=1, le=4096)
     shape: tuple[int, ...] = Field(max_length=8)
     inputs: tuple[ServedInput, ...] = Field(default=(), max_length=64)
+    batch_axes: dict[Annotated[str, Field(max_length=200)], int] = Field(default={}, max_length=64)
     fed: str = Field(default="", pattern=r"^(|(NCHW|NHWC) [a-z0-9]{3,8})$")
     outcome: OutcomeKind = "classes"
     type: Literal["float64", "float32", "float16", "bfloat16"] = "float32"

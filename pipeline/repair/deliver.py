@@ -118,6 +118,7 @@ def _serving(stages: Stages, found: Found, settings: Mapping[str, Any], threads:
         fields=main.fields,
         fed=main.fed,
         outcome=stages.outcome.kind,
+        batch_axes=dict(stages.config.batch_axes),
     )
 
 
