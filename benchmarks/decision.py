@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from isobatch.models.registry import find_variant
 from isobatch.pipeline.config.config import Config
 from isobatch.pipeline.decide.choice import Contender, choose
-from isobatch.pipeline.decide.race import LOOKS, ratios
+from isobatch.pipeline.decide.race import LOOKS, ratios, spread_of
 from isobatch.pipeline.prepare.artifacts import build_artifacts
 from isobatch.pipeline.prepare.inputs import prepare_inputs
 from isobatch.pipeline.prepare.run_folder import open_run
@@ -53,11 +53,10 @@ def record(arguments: argparse.Namespace) -> None:
         progress = opened.enter_context(Progress(quiet=False, stream=sys.stderr))
         config = Config(
             names,
-            arguments.model,
-            None,
-            arguments.weights,
-            "digits",
-            max(8, n),
+            model=arguments.model,
+            weights=arguments.weights,
+            inputs=arguments.inputs,
+            images=max(16, n),
             image_size=arguments.image_size,
             threads=(2,),
             out=f"{folder}/run",
@@ -94,7 +93,7 @@ def _entry(stages: Stages, name: str, n: int, opened: ExitStack) -> Entry:
         "settings": setting.runner,
         "artifact": artifact_json(stages.artifacts[name, prepared.record.name]),
         "images": prepared.evaluation.to_json(),
-        "recipe": {},
+        "delivery": None,
         "examples": {},
     }
     contestant = opened.enter_context(Contestant(stages.workers, setting.environment, payload))
@@ -112,7 +111,10 @@ def replay(arguments: argparse.Namespace) -> None:
     drawn = np.random.default_rng(arguments.seed)
     print(f"truth, {len(true)} rounds: {', '.join(f'{n} {r:.3f}' for n, r in zip(names, real, strict=True))}")
     print(f"recording: {len(times)} rounds, {recorded['disturbed']} disturbed beside them")
-    rows = [_decision(_planted(times, drawn, arguments.planted), names, real) for _ in range(arguments.decisions)]
+    spread = spread_of(recorded["unsteady"])
+    rows = [
+        _decision(_planted(times, drawn, arguments.planted), names, real, spread) for _ in range(arguments.decisions)
+    ]
     print(f"{arguments.decisions} decisions, {arguments.planted:.0%} of the rounds disturbed:")
     print(f"  chosen within 5 % of the fastest   {_share(rows, 'near')}")
     print(f"  dominated choices                  {_share(rows, 'dominated')}")
@@ -121,7 +123,7 @@ def replay(arguments: argparse.Namespace) -> None:
     print(f"  median width of an interval        {np.median([w for row in rows for w in row['widths']]):.3f}")
     print(f"  median rounds                      {np.median([row['rounds'] for row in rows]):.0f}")
     print(f"  median sureness                    {np.median([row['share'] for row in rows]):.2f}")
-    null = [_null(times[:, 0], drawn, arguments.planted) for _ in range(arguments.decisions)]
+    null = [_null(times[:, 0], drawn, arguments.planted, spread) for _ in range(arguments.decisions)]
     print(f"null, a true ratio of 1.05: false decisions {np.mean(null):.1%}")
 
 
@@ -137,18 +139,20 @@ def _planted(times: NDArray[np.float64], drawn: np.random.Generator, share: floa
     return found
 
 
-def _looked(times: NDArray[np.float64]) -> NDArray[np.float64]:
+def _looked(times: NDArray[np.float64], spread: float) -> NDArray[np.float64]:
     """The rounds after which a race would have ended."""
     for look in LOOKS:
-        if ratios(times[:look], resamples=1000).decided(MARGIN):
+        if ratios(times[:look], spread, resamples=1000).settled(MARGIN):
             return times[:look]
     return times
 
 
-def _decision(times: NDArray[np.float64], names: Sequence[str], real: NDArray[np.float64]) -> dict[str, Any]:
+def _decision(
+    times: NDArray[np.float64], names: Sequence[str], real: NDArray[np.float64], spread: float
+) -> dict[str, Any]:
     """One race as it would have ended: what was chosen, and whether what it said is true."""
-    ended = _looked(times)
-    found = choose([Contender(name, tuple(ended[:, at])) for at, name in enumerate(names)], MARGIN)
+    ended = _looked(times, spread)
+    found = choose([Contender(name, tuple(ended[:, at])) for at, name in enumerate(names)], MARGIN, spread=spread)
     chosen, seen = names.index(found.chosen), found.ratios
     assert seen is not None and seen.low is not None and seen.high is not None
     covers = [bool(seen.low[at] <= real[at] <= seen.high[at]) for at in range(len(names)) if at != seen.leader]
@@ -165,7 +169,7 @@ def _decision(times: NDArray[np.float64], names: Sequence[str], real: NDArray[np
     }
 
 
-def _null(column: NDArray[np.float64], drawn: np.random.Generator, planted: float) -> bool:
+def _null(column: NDArray[np.float64], drawn: np.random.Generator, planted: float, spread: float) -> bool:
     """Two contestants of one contestant's own noise, the second slower by exactly the margin: is anything decided?
 
     The two calls of a round are those of two rounds close to one another, either way round, never the same: each has
@@ -176,7 +180,7 @@ def _null(column: NDArray[np.float64], drawn: np.random.Generator, planted: floa
     times = np.stack([column[rows], column[rows + apart] * (1 + MARGIN)], axis=1)
     for row in np.flatnonzero(drawn.random(len(times)) < planted):
         times[row, drawn.integers(0, 2)] *= drawn.uniform(1.1, 3.0)
-    return any(ratios(times[:look], resamples=1000).decided(MARGIN) for look in LOOKS)
+    return any(ratios(times[:look], spread, resamples=1000).decided(MARGIN) for look in LOOKS)
 
 
 def _share(rows: Sequence[dict[str, Any]], name: str) -> str:
@@ -214,6 +218,7 @@ def main() -> None:
     recording.add_argument("--variants", default=VARIANTS)
     recording.add_argument("--model", default="resnet50")
     recording.add_argument("--weights", default="auto")
+    recording.add_argument("--inputs", default="auto")
     recording.add_argument("--image-size", type=int)
     recording.add_argument("--n", type=int, default=8)
     recording.add_argument("--rounds", type=int, default=200)

@@ -75,6 +75,7 @@ class Config:
     workers: int | None = None  # at most so many at once; None: as many as threads and memory allow
     timeout_s: float = 600.0
     out: str | None = None
+    junit: str | None = None  # a file
     fresh: bool = False
     dry_run: bool = False
     json: bool = False
@@ -95,7 +96,8 @@ class Config:
 
 
 _ELSEWHERE = ("engine", "ray_address", "workers")  # the same evidence, wherever it is gathered
-_TALK = ("out", "fresh", "dry_run", "json", "quiet", "verbose", "debug", "timeout_s", "offline", *_ELSEWHERE)
+_COPIED = ("out", "junit", "fresh", "dry_run", "json", "quiet", "verbose", "debug")
+_TALK = ("out", "junit", "fresh", "dry_run", "json", "quiet", "verbose", "debug", "timeout_s", "offline", *_ELSEWHERE)
 
 
 def explains(config: Mapping[str, Any]) -> bool:
@@ -148,7 +150,7 @@ def read_config(arguments: argparse.Namespace) -> Config:
         ray_address=_address(arguments),
         workers=None if arguments.workers is None else whole("--workers", arguments.workers, 1),
         timeout_s=seconds("--timeout", arguments.timeout),
-        **{name: getattr(arguments, name) for name in ("out", "fresh", "dry_run", "json", "quiet", "verbose", "debug")},
+        **{name: getattr(arguments, name) for name in _COPIED},
     )
 
 
@@ -173,7 +175,19 @@ def effective(settings: Settings, config: Config) -> tuple[Setting, ...]:
     return tuple(found)
 
 
-_TEXTS = ("model", "onnx", "weights", "state_dict", "inputs", "classes", "labels", "out", "policy_file", "ray_address")
+_TEXTS = (
+    "model",
+    "onnx",
+    "weights",
+    "state_dict",
+    "inputs",
+    "classes",
+    "labels",
+    "out",
+    "junit",
+    "policy_file",
+    "ray_address",
+)
 _OF_TORCH = {"model": "resnet50", "weights": "auto", "state_dict": None}  # with their defaults
 
 

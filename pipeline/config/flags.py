@@ -77,6 +77,7 @@ def study_parser(commands: str = "") -> argparse.ArgumentParser:
     running.add_argument("--workers", metavar="N", help="at most N at a time (default: what cores and memory fit)")
     running.add_argument("--timeout", default="600", metavar="S", help="end a worker that is silent for S seconds")
     running.add_argument("--out", metavar="DIR", help="the run's folder (default: out/<time>-<configuration>)")
+    running.add_argument("--junit", metavar="FILE", help="also write the verdicts as JUnit XML (default: not written)")
     running.add_argument("--fresh", action="store_true", help="start anew instead of resuming an unfinished run")
     running.add_argument("--offline", action="store_true", help="never download, not even a named choice")
     talk = parser.add_argument_group("talk")

@@ -61,11 +61,12 @@ class Choice:
     resamples: int = 0
 
 
-def choose(contenders: Sequence[Contender], margin: float, by_size: bool = False) -> Choice:
+def choose(contenders: Sequence[Contender], margin: float, by_size: bool = False, spread: float = 0.0) -> Choice:
     """The choice among at least one contender; ``margin``: the share of cost (0.05) within which two count as equal.
 
     ``by_size``: only the smallest and those within the margin of it are eligible; among these, cost decides as ever.
-    Those that were raced go before those that were not. Raises ValueError without a contender.
+    ``spread``: of a cost from race to race. Those that were raced go before those that were not. Raises ValueError
+    without a contender.
     """
     if not contenders:
         raise ValueError("there is nothing to choose from")
@@ -76,7 +77,7 @@ def choose(contenders: Sequence[Contender], margin: float, by_size: bool = False
     raced = [one for one in contenders if rounds and len(one.seconds) == rounds]
     if not raced:
         return _by_passes(contenders)
-    found = ratios(np.array([one.seconds for one in raced]).T)
+    found = ratios(np.array([one.seconds for one in raced]).T, spread)
     decide = _decider(raced, found, margin)
     names = tuple(one.name for one in raced)
     standings = {name: found.standing(at, margin) for at, name in enumerate(names)}

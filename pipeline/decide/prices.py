@@ -41,9 +41,15 @@ def price_of_stability(found: Standings, chosen: str, policy: Policy) -> Against
 
 
 def speed_up(found: Standings, chosen: str, policy: Policy, race: Race | None) -> Against | None:
-    """The chosen one against the fastest variant of the reference precision; None where it is of that itself."""
+    """The chosen one against the fastest variant of the reference precision; None where it is of that itself.
+
+    None too where other programs took time from the calls that compare the two: fp32 beside a busy neighbour may seem
+    to take a hundred times its time.
+    """
     mine = found.find(chosen)
     if mine.precision == REFERENCE_PRECISION:
+        return None
+    if race is not None and (race.reference_unsteady if race.against_reference else race.unsteady):
         return None
     others = [one for one in found.every if one.precision == REFERENCE_PRECISION and _usable(one)]
     pair = {one.variant: one for one in race.against_reference} if race else {}

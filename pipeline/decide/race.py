@@ -18,6 +18,12 @@ ALPHA = 0.05 / len(LOOKS)
 
 RESAMPLES = 4000
 
+SPREAD, UNSTEADY_SPREAD = 0.01, 0.02
+"""How far another race of the same would move a contestant's cost, as a standard deviation: what no resampling of the
+rounds of one race can see. Measured (docs/choosing.md); twice as much where other programs took time."""
+
+_FIRM = 0.5
+
 Standing = Literal["leader", "as-fast", "undecided", "slower"]
 Times = NDArray[np.float64]
 """[rounds, contestants]: seconds an image, or a call; all positive."""
@@ -27,7 +33,8 @@ Times = NDArray[np.float64]
 class Ratios:
     """Cost over that of the cheapest, which is 1. ``low``, ``high``: its limits at 1 - ``ALPHA``, None from few rounds.
 
-    ``resampled``: [resamples, contestants], the ratios of each resample to the leader of that resample.
+    ``resampled``: [resamples, contestants], the ratios of each resample to the leader of that resample. ``firm``: more
+    rounds would hardly narrow the limits, as most of their width is that of another race.
     """
 
     ratio: NDArray[np.float64]
@@ -35,6 +42,7 @@ class Ratios:
     high: NDArray[np.float64] | None
     resampled: NDArray[np.float64] | None
     rounds: int
+    firm: NDArray[np.bool_] | None = None
 
     @property
     def leader(self) -> int:
@@ -58,31 +66,58 @@ class Ratios:
         """Whether every contestant is shown to be slower than the leader, or as fast."""
         return all(self.standing(at, margin) != "undecided" for at in range(len(self.ratio)))
 
+    def settled(self, margin: float) -> bool:
+        """Whether more rounds would decide nothing: every contestant is decided, or its limits are firm."""
+        standings = [self.standing(at, margin) for at in range(len(self.ratio))]
+        return all(one != "undecided" or bool(firm) for one, firm in zip(standings, self._firm, strict=True))
 
-def ratios(times: Times, seed: int = 0, resamples: int = RESAMPLES) -> Ratios:
+    @property
+    def _firm(self) -> NDArray[np.bool_]:
+        return np.zeros(len(self.ratio), np.bool_) if self.firm is None else self.firm
+
+
+def ratios(times: Times, spread: float = 0.0, seed: int = 0, resamples: int = RESAMPLES) -> Ratios:
     """The ratios of a race, by resampling its rounds; the leader is found again in each resample.
 
+    ``spread``: that of a contestant's cost from race to race, drawn for each resample anew.
+
     The cost of a contestant is the median over rounds of the logarithm of its time less that of the round, which is the
-    median over the contestants: what slows a whole round down, such as heat, takes no part. The limits are percentiles
-    of the resamples, taken further out where rounds are few, as resamples are then too alike: the expanded percentile
-    interval of Hesterberg (What Teachers Should Know About the Bootstrap, The American Statistician 69, 2015). Raises
-    ValueError for times that are no table of positive, finite numbers.
+    mean over the contestants: what slows a whole round down, such as heat, takes no part. (Not their median: that is
+    the time of one of them, whose own noise then counts for nothing, and the ratios are drawn towards it.)
+
+    The limits are percentiles of the resamples, taken further out where rounds are few, as those are too alike then:
+    the expanded percentile interval of Hesterberg (What Teachers Should Know About the Bootstrap, The American
+    Statistician 69, 2015). Raises ValueError for times that are no table of positive, finite numbers.
     """
     if times.ndim != 2 or times.size == 0 or not np.isfinite(times).all() or (times <= 0).any():
         raise ValueError("a race needs a table [rounds, contestants] of positive, finite times")
     logs = np.log(times)
-    logs = logs - np.median(logs, axis=1, keepdims=True)
+    logs = logs - logs.mean(axis=1, keepdims=True)
     cost = np.median(logs, axis=0)
     ratio = np.exp(cost - cost.min())
     rounds = len(times)
     if rounds < LOOKS[0]:
         return Ratios(ratio, None, None, None, rounds)
-    drawn = np.random.default_rng(seed).integers(0, rounds, (resamples, rounds))
+    random = np.random.default_rng(seed)
+    drawn = random.integers(0, rounds, (resamples, rounds))
     again = np.stack([np.median(column[drawn], axis=1) for column in logs.T], axis=1)
-    resampled = np.exp(again - again.min(axis=1, keepdims=True))
+    moved = again + random.normal(0.0, spread, again.shape)
+    low, high = _limits(moved, rounds)
+    within_low, within_high = _limits(again, rounds)
+    firm = within_high - within_low <= _FIRM * (high - low)
+    return Ratios(ratio, np.minimum(low, ratio), np.maximum(high, ratio), _to_leader(moved), rounds, firm)
+
+
+def _to_leader(costs: Times) -> Times:
+    """The ratios of each resample, [resamples, contestants], from logarithms of costs."""
+    found: Times = np.exp(costs - costs.min(axis=1, keepdims=True))
+    return found
+
+
+def _limits(costs: Times, rounds: int) -> tuple[Times, Times]:
     tail = expanded_tail(rounds)
-    low, high = np.quantile(resampled, [tail, 1 - tail], axis=0)
-    return Ratios(ratio, np.minimum(low, ratio), np.maximum(high, ratio), resampled, rounds)
+    low, high = np.quantile(_to_leader(costs), [tail, 1 - tail], axis=0)
+    return low, high
 
 
 def expanded_tail(rounds: int) -> float:
@@ -91,6 +126,11 @@ def expanded_tail(rounds: int) -> float:
 
     t = float(stdtrit(rounds - 1, 1 - ALPHA / 2))
     return float(ndtr(-math.sqrt(rounds / (rounds - 1)) * t))
+
+
+def spread_of(unsteady: bool) -> float:
+    """The spread from race to race to reckon with, where times were steady or not."""
+    return UNSTEADY_SPREAD if unsteady else SPREAD
 
 
 def looks_due(rounds: int) -> int:

@@ -16,6 +16,8 @@ _BEST = {
     "size": "the smallest artifact or one as small",
 }
 
+UNCOMPARED = "Not known: whether its answers are the reference's (drawn inputs and raw outputs have none to compare)."
+
 
 def because(chosen: VariantResult, found: Standings, choice: Choice, work: AtWork | None, policy: Policy) -> list[str]:
     """Stability, accuracy and cost of the choice, one sentence each; then who may be as fast."""
@@ -127,8 +129,10 @@ def once(paid: Price | None, name: str) -> list[str]:
 
 
 def _agrees(chosen: VariantResult) -> list[str]:
-    if chosen.agreement is None or chosen.agreement.reference == chosen.name:
+    if chosen.role == "reference" or (chosen.agreement and chosen.agreement.reference == chosen.name):
         return []
+    if chosen.agreement is None:
+        return [] if chosen.accuracy_drop else [UNCOMPARED]
     return [f"It {sentence(chosen.agreement)}."]
 
 

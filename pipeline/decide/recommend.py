@@ -12,6 +12,7 @@ from isobatch.pipeline.decide.deployment import deployment
 from isobatch.pipeline.decide.pareto import pareto_set
 from isobatch.pipeline.decide.policy import DEFAULT_MAX_DROP_POINTS, price
 from isobatch.pipeline.decide.prices import at_work, price_of_stability, speed_up
+from isobatch.pipeline.decide.race import spread_of
 from isobatch.pipeline.decide.ranges import range_warnings
 from isobatch.pipeline.decide.reasons import advantage, because, nothing, once, ratio_text, why_not
 from isobatch.pipeline.records.study import (
@@ -73,7 +74,7 @@ def recommend(variants: Sequence[VariantResult], policy: Policy, race: Race | No
     if not found.contenders:
         reasons = [nothing(policy), *_what_would_help(variants, policy, race)]
         return _unchosen(found, policy, reasons, rejected, race)
-    choice = _choice(found, policy)
+    choice = _choice(found, policy, race)
     chosen = found.find(choice.chosen)
     work = at_work(found.race.get(chosen.name))
     best = roughly(chosen.cost, policy)
@@ -108,11 +109,12 @@ def chosen_name(
 ) -> str | None:
     """The name of the choice, without reasons; None where nothing meets the policy."""
     found = standings(variants, policy, race, without)
-    return _choice(found, policy).chosen if found.contenders else None
+    return _choice(found, policy, race).chosen if found.contenders else None
 
 
-def _choice(found: Standings, policy: Policy) -> Choice:
-    return choose(found.contenders, policy.cost_margin / 100, by_size=policy.objective == "size")
+def _choice(found: Standings, policy: Policy, race: Race | None) -> Choice:
+    spread = spread_of(race is not None and race.unsteady)
+    return choose(found.contenders, policy.cost_margin / 100, by_size=policy.objective == "size", spread=spread)
 
 
 def _unchosen(
@@ -125,7 +127,7 @@ def _unchosen(
         rejected=_in_order(found, rejected),
         ties=[],
         pareto=pareto_set(found.every, policy, found.race),
-        warnings=_no_limit(policy),
+        warnings=no_limit(policy),
         race=_shown(race, None),
     )
 
@@ -148,7 +150,8 @@ def _ties(found: Standings, choice: Choice) -> list[str]:
     ]
 
 
-def _no_limit(policy: Policy) -> list[str]:
+def no_limit(policy: Policy) -> list[str]:
+    """A warning where the policy has no limit on the accuracy drop; else nothing."""
     if policy.max_accuracy_drop is not None:
         return []
     limit = points(DEFAULT_MAX_DROP_POINTS / 100)
@@ -158,7 +161,7 @@ def _no_limit(policy: Policy) -> list[str]:
 def _warnings(
     chosen: VariantResult, choice: Choice, work: AtWork | None, policy: Policy, race: Race | None
 ) -> list[str]:
-    found = _no_limit(policy)
+    found = no_limit(policy)
     if choice.decided_by == "passes":
         found.append(NO_RACE if race is None else _OTHER_RACE)
     if choice.ratios is None:

@@ -7,7 +7,8 @@ import ctypes
 import os
 import resource
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -25,7 +26,8 @@ class PeakMemory:
 
     def __init__(self) -> None:
         self.peak_bytes: int | None = None
-        self._period_s = _PERIOD_S
+        self._by_hand = False
+        self._sampled = 0.0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
@@ -41,20 +43,33 @@ class PeakMemory:
 
     def _watch(self) -> None:
         while True:
-            now = tree_bytes(os.getpid())
-            if now:
-                self.peak_bytes = max(now, self.peak_bytes or 0)
-            if self._stop.wait(self._period_s):
+            if not self._by_hand:
+                self.sample()
+            if self._stop.wait(_PERIOD_S):
                 return
 
     @contextlib.contextmanager
-    def seldom(self) -> Iterator[None]:
-        """Within it, samples every ten seconds only: adding up the pages of a process takes its time, and ours."""
-        self._period_s = _SELDOM_S
+    def by_hand(self) -> Iterator[Callable[[], None]]:
+        """Within it nothing is sampled but by calling what it gives, which does so every ten seconds at most.
+
+        Adding up the pages of a gigabyte takes a core for a tenth of a second: it would disturb whatever is timed.
+        """
+        self._by_hand, self._sampled = True, -_SELDOM_S
         try:
-            yield
+            yield self._sample_seldom
         finally:
-            self._period_s = _PERIOD_S
+            self._by_hand = False
+
+    def _sample_seldom(self) -> None:
+        if time.monotonic() - self._sampled >= _SELDOM_S:
+            self._sampled = time.monotonic()
+            self.sample()
+
+    def sample(self) -> None:
+        """Look once how much memory there is."""
+        now = tree_bytes(os.getpid())
+        if now:
+            self.peak_bytes = max(now, self.peak_bytes or 0)
 
 
 def limit_memory(kind: int, files: int = 0) -> None:

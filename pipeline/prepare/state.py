@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -38,6 +38,10 @@ class Progress(Protocol):
 
     def line(self, text: str) -> None:
         """Say one thing worth keeping on the screen."""
+
+    def still(self) -> AbstractContextManager[None]:
+        """Within it nothing is drawn but at a step."""
+        ...
 
     def verdict(self, result: VariantResult) -> None:
         """Show one variant's verdict, as soon as it is known."""

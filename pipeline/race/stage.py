@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
 from isobatch.models.registry import find_variant
 from isobatch.pipeline.decide.prices import REFERENCE_PRECISION
-from isobatch.pipeline.decide.race import LOOKS, looks_due, ratios, table
+from isobatch.pipeline.decide.race import LOOKS, looks_due, ratios, spread_of, table
 from isobatch.pipeline.decide.recommend import chosen_name
 from isobatch.pipeline.decide.repaired_variants import native_name
 from isobatch.pipeline.prepare.state import Stages
@@ -24,18 +24,24 @@ TAIL_CALLS = 300
 
 _TAIL_TURN = 25  # calls of one turn
 _REFERENCE_ROUNDS, _REFERENCE_SHARE = LOOKS[0], 0.25
+_PATIENCE_S = 5.0  # for the rounds against the reference
 _LEAST_LIMIT_S, _SLOWER = 10.0, 20.0
 _FREE_SHARE = 0.8  # of the memory that is free
 
 
-def run_race(stages: Stages, results: Sequence[VariantResult], policy: Policy) -> Race | None:
-    """The race of those that meet every demand but cost; None where none was asked for, or nobody is to be raced."""
+def run_race(
+    stages: Stages, results: Sequence[VariantResult], policy: Policy, between: Callable[[], None] = lambda: None
+) -> Race | None:
+    """The race of those that meet every demand but cost; None where none was asked for, or nobody is to be raced.
+
+    ``between``: called between rounds, while every contestant is stopped.
+    """
     if not stages.config.race_s:
         return None
     wanted, left_out = field(results, policy, _free_bytes())
     if not wanted:
         return None
-    return _Race(stages, results, policy, wanted).run(left_out)
+    return _Race(stages, results, policy, wanted).run(left_out, between)
 
 
 class _Race:
@@ -48,7 +54,7 @@ class _Race:
         self.admissible = {one.variant.name for one in wanted if one.admissible}
         self.looked = 0  # of the looks that were due
 
-    def run(self, left_out: list[Rejected]) -> Race:
+    def run(self, left_out: list[Rejected], between: Callable[[], None]) -> Race:
         """Everything in order; what was started is ended, whatever happens."""
         seconds = self.stages.config.race_s
         self.stages.progress.plan(seconds)
@@ -63,6 +69,7 @@ class _Race:
             def told(tally: Tally) -> None:
                 self.stages.progress.step(f"race of {len(entries)}", tally.seconds - done[0])
                 done[0] = tally.seconds
+                between()
 
             tally = race(entries, seconds, lambda tally: self._decided(entries, tally), told)
             found = self._record(entries, tally, left_out)
@@ -77,7 +84,7 @@ class _Race:
         return Entry(one.variant.name, contestant, one.sizes[0], limit_s, max(limit_s, stages.config.timeout_s))
 
     def _decided(self, entries: Sequence[Entry], tally: Tally) -> bool:
-        """At a look: whether all candidates are decided. The last look ends the race."""
+        """At a look: whether more rounds would decide nothing. The last look ends the race."""
         due = looks_due(tally.rounds)
         if due == self.looked:
             return False
@@ -86,7 +93,7 @@ class _Race:
         if tally.rounds >= LOOKS[-1] or not running:
             return True
         times = table([one.call_s for one in running], [one.batch_size for one in running])
-        return ratios(times).decided(self.policy.cost_margin / 100)
+        return ratios(times, spread_of(tally.unsteady)).settled(self.policy.cost_margin / 100)
 
     def _record(self, entries: Sequence[Entry], tally: Tally, left_out: list[Rejected]) -> Race:
         first = self.wanted[0].variant
@@ -139,8 +146,9 @@ class _Race:
         other.open()
         preliminary(other, rival.sizes[:1])
         seconds = _REFERENCE_SHARE * self.stages.config.race_s
-        race([mine, other], seconds, lambda tally: tally.rounds >= _REFERENCE_ROUNDS, patience_s=0.0)
-        return found.model_copy(update={"against_reference": [_raced(mine), _raced(other)]})
+        tally = race([mine, other], seconds, lambda tally: tally.rounds >= _REFERENCE_ROUNDS, patience_s=_PATIENCE_S)
+        pair = [_raced(mine), _raced(other)]
+        return found.model_copy(update={"against_reference": pair, "reference_unsteady": tally.unsteady})
 
 
 def _raced(entry: Entry) -> Raced:

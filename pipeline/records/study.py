@@ -722,6 +722,7 @@ class Race(Record):
     waited_s: Real = 0.0
     contestants: list[Contestant]
     against_reference: list[Contestant] = []  # rounds of their own: the chosen one, and one of reference precision
+    reference_unsteady: bool = False  # too many of those rounds were disturbed
     left_out: list[Rejected] = []
 
 

@@ -117,8 +117,8 @@ def run_study(
         answers.so_far(results, ["race", "recommendation"])
         with stages.stage("race"):
             barred = withheld(sound.baseline, sound.mixing) is not None
-            with memory.seldom():  # it would disturb every round
-                raced = None if barred else run_race(stages, results, policy)
+            with memory.by_hand() as sample, progress.still():  # either would disturb the rounds
+                raced = None if barred else run_race(stages, results, policy, sample)
         if not barred:
             results = certify(stages, results, policy, raced, known[1] if known else None)
         wall_s = time.monotonic() - begin

@@ -23,8 +23,8 @@ def run(arguments: argparse.Namespace) -> int:
     from isobatch.pipeline.storage.files import asked_file, write_bytes
     from isobatch.pipeline.tools.two_runs.compare import compare_runs
     from isobatch.pipeline.tools.two_runs.stored_outputs import StoredOutputs
+    from isobatch.reports.files.comparison_junit import comparison_junit
     from isobatch.reports.files.json_report import load_finished
-    from isobatch.reports.files.junit import junit_xml
     from isobatch.reports.pages.run_comparison import comparison_blocks, comparison_json, comparison_markdown
     from isobatch.reports.screen.rich_blocks import drawn
     from isobatch.reports.screen.terminal import console_for
@@ -34,7 +34,7 @@ def run(arguments: argparse.Namespace) -> int:
     stored_a, stored_b = (StoredOutputs(path if path.is_dir() else path.parent) for path in paths)
     found = compare_runs(load_finished(paths[0]), load_finished(paths[1]), stored_a.rows, stored_b.rows)
     if "junit" in wanted:
-        write_bytes(wanted["junit"], [junit_xml(found)])
+        write_bytes(wanted["junit"], [comparison_junit(found)])
     if "markdown" in wanted:
         write_bytes(wanted["markdown"], [comparison_markdown(found).encode()])
     if arguments.json:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from xml.etree import ElementTree
-
 from isobatch.pipeline.records.errors import Exit
-from isobatch.pipeline.tools.check.records import CheckReport
-from isobatch.reports.escape import clean
+from isobatch.pipeline.tools.check.records import CheckReport, VariantChecked
+from isobatch.reports.files.junit import Case, Failure, junit_xml
 
 SUITE = "isobatch check"
 
@@ -16,28 +14,10 @@ def check_junit(report: CheckReport, said: dict[str, str]) -> bytes:
 
     ``said``: by variant its lines of the screen.
     """
-    suite = ElementTree.Element("testsuite", name=SUITE)
-    for one in report.variants:
-        case = ElementTree.SubElement(
-            suite, "testcase", classname=clean(report.network), name=clean(one.variant), time="0"
-        )
-        message = clean(": ".join(part for part in (one.verdict or one.status, one.reason) if part))
-        if one.exit_code == Exit.NOT_MET:
-            ElementTree.SubElement(case, "failure", message=message, type=str(one.verdict))
-        elif one.exit_code == Exit.PARTIAL:
-            ElementTree.SubElement(case, "skipped", message=message)
-        ElementTree.SubElement(case, "system-out").text = said[one.variant]
-    counts = {
-        "tests": len(suite),
-        "failures": len(suite.findall("*/failure")),
-        "skipped": len(suite.findall("*/skipped")),
-        "errors": 0,
-        "time": 0,
-    }
-    for name, count in counts.items():
-        suite.set(name, str(count))
-    suites = ElementTree.Element("testsuites", {**suite.attrib, "name": SUITE})
-    suites.append(suite)
-    ElementTree.indent(suites)
-    text: bytes = ElementTree.tostring(suites, encoding="utf-8", xml_declaration=True)
-    return text + b"\n"
+    return junit_xml(SUITE, [_case(report.network, one, said[one.variant]) for one in report.variants])
+
+
+def _case(network: str, one: VariantChecked, said: str) -> Case:
+    message = ": ".join(part for part in (one.verdict or one.status, one.reason) if part)
+    failure = Failure(message, str(one.verdict)) if one.exit_code == Exit.NOT_MET else None
+    return Case(network, one.variant, failure, message if one.exit_code == Exit.PARTIAL else None, said)

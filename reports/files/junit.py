@@ -1,61 +1,64 @@
-"""Two compared runs as JUnit XML: one test case a variant and input set, so that a CI system can list and gate them."""
+"""JUnit XML: test cases that a CI system can list and gate."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from xml.etree import ElementTree
 
-from isobatch.pipeline.tools.two_runs.records import Change, RunComparison, SetCompared
 from isobatch.reports.escape import clean
 
-SUITE = "isobatch compare"
-_RUN = "run"
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a case fails, in short, of which kind, and in full."""
+
+    message: str
+    kind: str
+    text: str | None = None
 
 
-def junit_xml(found: RunComparison) -> bytes:
-    """The XML, UTF-8. A regression is a failure; what cannot be said is skipped, with the reason.
+@dataclass(frozen=True)
+class Case:
+    """A test case. It fails by its ``failure``, is skipped for the reason ``skipped``, else it passes."""
 
-    A regression of a variant as a whole (its status, say) fails the variant's own case ``all inputs``; one of the run
-    as a whole the case ``run``. Control characters, which XML has no way to write, are replaced.
-    """
-    suite = ElementTree.Element("testsuite", name=SUITE)
-    for one in found.sets:
-        mine = [change for change in found.regressions if (change.variant, change.inputs) == (one.variant, one.inputs)]
-        _case(suite, one.variant, one.inputs, mine, one)
-    whole = [change for change in found.regressions if change.inputs is None]
-    for variant in dict.fromkeys(change.variant for change in whole if change.variant):
-        _case(suite, variant, "all inputs", [change for change in whole if change.variant == variant])
-    _case(suite, _RUN, "policy", [change for change in whole if change.variant is None])
+    classname: str
+    name: str
+    failure: Failure | None = None
+    skipped: str | None = None
+    said: str | None = None
+
+
+def junit_xml(suite: str, cases: Sequence[Case]) -> bytes:
+    """The XML, UTF-8, of one suite. Control characters, which XML has no way to write, are replaced."""
     counts = {
-        "tests": len(suite),
-        "failures": len(suite.findall("*/failure")),
-        "skipped": len(suite.findall("*/skipped")),
+        "tests": len(cases),
+        "failures": sum(one.failure is not None for one in cases),
+        "skipped": sum(one.skipped is not None for one in cases),
+        "errors": 0,
+        "time": 0,
     }
-    for name, count in (counts | {"errors": 0}).items():
-        suite.set(name, str(count))
-    suite.set("time", "0")
-    suites = ElementTree.Element("testsuites", {**suite.attrib, "name": SUITE})
-    suites.append(suite)
+    attributes = {"name": suite} | {name: str(count) for name, count in counts.items()}
+    suites = ElementTree.Element("testsuites", attributes)
+    element = ElementTree.SubElement(suites, "testsuite", attributes)
+    for one in cases:
+        _add(element, one)
     ElementTree.indent(suites)
     text: bytes = ElementTree.tostring(suites, encoding="utf-8", xml_declaration=True)
     return text + b"\n"
 
 
-def _case(
-    suite: ElementTree.Element, variant: str, name: str, worse: list[Change], compared: SetCompared | None = None
-) -> None:
-    case = ElementTree.SubElement(suite, "testcase", classname=clean(variant), name=clean(name), time="0")
-    if worse:
-        text = clean("; ".join(f"{one.what}: {one.a} -> {one.b}" for one in worse))
-        failure = ElementTree.SubElement(case, "failure", message=text, type="regression")
-        failure.text = "\n".join(clean(one.note) for one in worse if one.note) or text
-    elif compared and not compared.n_outputs and compared.verdict_b is None:
-        why = "; ".join(compared.notes) or "run B has no outputs of it"
-        ElementTree.SubElement(case, "skipped", message=clean(why))
-    if compared:
-        ElementTree.SubElement(case, "system-out").text = clean(_said(compared))
+def _add(suite: ElementTree.Element, one: Case) -> None:
+    case = ElementTree.SubElement(suite, "testcase", classname=clean(one.classname), name=clean(one.name), time="0")
+    if one.failure is not None:
+        message, kind = clean(one.failure.message), one.failure.kind
+        failure = ElementTree.SubElement(case, "failure", message=message, type=kind)
+        failure.text = None if one.failure.text is None else _lines(one.failure.text)
+    if one.skipped is not None:
+        ElementTree.SubElement(case, "skipped", message=clean(one.skipped))
+    if one.said is not None:
+        ElementTree.SubElement(case, "system-out").text = _lines(one.said)
 
 
-def _said(one: SetCompared) -> str:
-    bytes_ = f"{one.n_equal} of {one.n_outputs} outputs have the same bytes"
-    apart = f"largest |difference| {one.apart.max_abs:.3g} at N = {one.apart.batch_size}" if one.apart else ""
-    return "; ".join(part for part in (bytes_, apart, *one.notes) if part)
+def _lines(text: str) -> str:
+    return "\n".join(clean(part) for part in text.split("\n"))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import TextIO
 
@@ -42,7 +44,7 @@ class Progress:
         self._said: set[str] = set()  # since the last plan
         self._begin = time.monotonic()
         self._verdicts = _table()
-        self._live = Live(console=self._console, transient=True, refresh_per_second=4, get_renderable=self._draw)
+        self._live = self._line(moving=True)
 
     def __enter__(self) -> Progress:
         if not self._plain:
@@ -82,6 +84,8 @@ class Progress:
             self._say(f"{label}{self._estimate(' (', ')')}")
         self._said.add(label)
         self._label = f"{label} (+{beside})" if beside else label
+        if not self._live.auto_refresh:
+            self.refresh()
 
     def line(self, text: str) -> None:
         """Say one thing worth keeping on the screen."""
@@ -92,6 +96,26 @@ class Progress:
         """Draw the live line now, not at its next turn."""
         if not self._plain:
             self._live.refresh()
+
+    @contextmanager
+    def still(self) -> Iterator[None]:
+        """Within it the live line is drawn at each step and at no other time, beside no timed call."""
+        self._replace(moving=False)
+        try:
+            yield
+        finally:
+            self._replace(moving=True)
+
+    def _line(self, moving: bool) -> Live:
+        return Live(
+            console=self._console, transient=True, auto_refresh=moving, refresh_per_second=4, get_renderable=self._draw
+        )
+
+    def _replace(self, moving: bool) -> None:
+        if not self._plain:
+            self._live.stop()
+            self._live = self._line(moving)
+            self._live.start()
 
     def _say(self, text: str) -> None:
         self._console.print(Text(text), soft_wrap=True)

@@ -14,12 +14,14 @@ from isobatch.pipeline.prepare.run_folder import open_run
 from isobatch.pipeline.records.errors import Exit, UsageError, WorkerError, worst
 from isobatch.pipeline.records.study import Study, Warning_
 from isobatch.pipeline.records.wording import sizes
+from isobatch.pipeline.storage.files import asked_file, write_bytes
 from isobatch.pipeline.storage.places import cache_root
 from isobatch.pipeline.study.estimate import estimate, total
 from isobatch.pipeline.study.exit_code import exit_code
 from isobatch.pipeline.study.study import run_study
 from isobatch.reports import numbers
 from isobatch.reports.files.json_report import study_json
+from isobatch.reports.files.study_junit import study_junit
 from isobatch.reports.files.write_all import write_reports
 from isobatch.reports.screen.progress import Progress
 from isobatch.reports.screen.shown import tell_missing
@@ -28,6 +30,7 @@ from isobatch.reports.screen.terminal import print_summary
 
 def study_run(config: Config) -> int:
     """Run a study, write its reports, print the summary. Returns the exit code of the contract."""
+    junit = asked_file(config.junit) if config.junit else None
     device = ask_device(config)  # before anything is written
     run, finished = open_run(config), False
     so_far = SoFar(run.folder)
@@ -41,6 +44,8 @@ def study_run(config: Config) -> int:
             run.discard()
             return Exit.DONE
         written = write_reports(study, run.folder, cache_root())
+        if junit:
+            write_bytes(junit, [study_junit(study)])
         run.finish()
         finished = True
         if config.json:

@@ -106,7 +106,9 @@ def _agreement(study: Study, choice: VariantResult | Repaired) -> KeyFigure | No
     if variant.name == study.reference:
         return None
     if (found := variant.agreement) is None:
-        return KeyFigure(label, "not measured", "overview", line(variant.agreement_note or "no natural image at hand"))
+        return KeyFigure(
+            label, "not measured", "overview", line(variant.agreement_note or "drawn inputs and raw outputs have none")
+        )
     asked = study.recommendation.policy.min_agreement if study.recommendation else Policy().min_agreement
     tone = _AGREES[agreement.decide(found, asked)]
     remark = line(f"{agreement.bound(found)} (95 %); {found.counted}")

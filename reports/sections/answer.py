@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Literal
 
+from isobatch.pipeline.decide.recommend import no_limit
 from isobatch.pipeline.records.study import Answer, Recommendation, Study
 from isobatch.reports import agreed, numbers, speeds, views
 from isobatch.reports.blocks import (
@@ -107,8 +108,10 @@ def not_measured(study: Study) -> str:
 
 def warnings(study: Study) -> tuple[Line, ...]:
     """Every warning of the study and of its recommendation, without their codes."""
-    decided = study.recommendation.warnings if study.recommendation else []
-    return tuple(line(text) for text in [warning.text for warning in study.warnings] + decided)
+    decided = study.recommendation
+    told = no_limit(decided.policy) if decided and "no-accuracy-limit" in {one.code for one in study.warnings} else []
+    own = [text for text in (decided.warnings if decided else []) if text not in told]
+    return tuple(line(text) for text in [warning.text for warning in study.warnings] + own)
 
 
 def _choice(study: Study) -> Callout:

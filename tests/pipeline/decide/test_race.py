@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from isobatch.pipeline.decide.race import ALPHA, LOOKS, expanded_tail, looks_due, ratios, table
+from isobatch.pipeline.decide.race import ALPHA, LOOKS, expanded_tail, looks_due, ratios, spread_of, table
 
 
 def made(true: list[float], rounds: int, seed: int, spread: float = 0.03, drift: float = 0.3) -> np.ndarray:
@@ -41,6 +41,12 @@ def test_a_drift_of_all_widens_no_interval() -> None:
     assert moving.high == pytest.approx(still.high)
 
 
+def test_ratios_are_those_of_the_calls_however_many_others_race_and_however_near_they_are() -> None:
+    true = [1.0, 1.0, 1.045, 1.045, 1.3]
+    seen = np.mean([ratios(made(true, 40, seed, spread=0.02), resamples=1).ratio for seed in range(100)], axis=0)
+    assert seen == pytest.approx(np.array(true), abs=0.006)
+
+
 def test_a_tie_is_shown_where_it_is_one_and_never_assumed() -> None:
     tie = ratios(made([1.0, 1.0], 80, seed=1))
     assert tie.standing(1 - tie.leader, 0.05) == "as-fast"
@@ -69,3 +75,23 @@ def test_the_tails_of_few_rounds_lie_further_out() -> None:
     tails = [expanded_tail(n) for n in (*LOOKS, 100_000)]
     assert tails == sorted(tails) and tails[0] < ALPHA / 10
     assert tails[-1] == pytest.approx(ALPHA / 2, rel=1e-3)
+
+
+def test_what_another_race_would_change_widens_the_limits_and_no_round_of_this_one_narrows_it() -> None:
+    one, other = (ratios(made([1.0, 1.02], 80, seed=1, spread=0.01), spread=spread) for spread in (0.0, 0.02))
+    assert one.standing(1, 0.05) == "as-fast" and one.settled(0.05)
+    assert other.standing(1, 0.05) == "undecided" and not other.decided(0.05)
+    assert other.settled(0.05)  # more rounds would not decide it
+    few = ratios(made([1.0, 1.02], 10, seed=1, spread=0.05), spread=0.01)
+    assert few.standing(1, 0.05) == "undecided" and not few.settled(0.05)
+
+
+@pytest.mark.parametrize("unsteady", [False, True])
+def test_limits_hold_for_races_that_differ_by_the_spread(unsteady: bool) -> None:
+    spread, covered = spread_of(unsteady), 0
+    for seed in range(300):
+        moved = np.exp(np.random.default_rng(seed).normal(0, spread, 2)) * [1.0, 1.2]
+        found = ratios(made(list(moved), 20, seed), spread=spread, resamples=800)
+        assert found.low is not None and found.high is not None
+        covered += bool(found.low[1] <= 1.2 <= found.high[1])
+    assert covered >= 0.95 * 300

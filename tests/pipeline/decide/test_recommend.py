@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from isobatch.pipeline.decide.deployment import deployment, from_run
 from isobatch.pipeline.decide.pareto import pareto_set
 from isobatch.pipeline.decide.policy import obstacles
+from isobatch.pipeline.decide.reasons import UNCOMPARED
 from isobatch.pipeline.decide.recommend import default_policy, recommend
 from isobatch.pipeline.records.study import Policy, Recommendation, VariantResult, Verdict
 from tests.pipeline.results import integer, race, repair, result
@@ -27,6 +28,7 @@ def test_the_cheapest_that_meets_the_policy() -> None:
     assert (found.chosen, found.batch_size, found.ties) == ("fast", 8, [])
     assert found.because == [
         "It is batch-invariant: on seed, what fast did.",
+        UNCOMPARED,
         "Of 2 that meet the policy it has the most images a second: 100 (98 to 102) images/s at N = 8.",
     ]
     assert reasons(found) == {
@@ -81,8 +83,8 @@ def test_the_race_decides_and_not_the_passes() -> None:
     variants = [result("a", per_second=140), result("b", per_second=100), result("c", per_second=30)]
     found = recommend(variants, Policy(), race(a=100, b=130))
     assert (found.chosen, found.batch_size, found.decided_by, found.runner_up) == ("b", 8, "speed", "a")
-    assert found.because[1].startswith("Of 3 that meet the policy it has the most images a second: 130 (")
-    assert found.because[1].endswith("images/s at N = 8, in 40 rounds of the race.")
+    assert found.because[2].startswith("Of 3 that meet the policy it has the most images a second: 130 (")
+    assert found.because[2].endswith("images/s at N = 8, in 40 rounds of the race.")
     assert (
         reasons(found)["a"].startswith("meets the policy, but takes 1.3")
         and "times as long as b" in reasons(found)["a"]
@@ -182,6 +184,14 @@ def test_the_speed_up_is_rough_where_the_reference_was_not_raced() -> None:
     assert raced is not None and raced.raced and raced.ratio.median == pytest.approx(3.0, abs=0.03)
 
 
+def test_no_speed_up_is_told_from_calls_that_other_programs_took_time_from() -> None:
+    variants = [result("steady", precision="int8", per_second=200), result("float", per_second=50)]
+    busy = race(steady=210, float=2).model_copy(update={"unsteady": True})
+    assert recommend(variants, Policy(), busy).speed_up is None
+    duel = {"against_reference": race(steady=210, float=2).contestants, "reference_unsteady": True}
+    assert recommend(variants, Policy(), race(steady=210).model_copy(update=duel)).speed_up is None
+
+
 def test_a_race_at_other_n_does_not_price_latency() -> None:
     variants = [result("a", latency_ms=5.0), result("b", latency_ms=4.0)]
     found = recommend(variants, Policy(objective="latency"), race(a=200, b=100))
@@ -250,7 +260,7 @@ def test_a_repair_that_holds_is_a_candidate_of_its_own() -> None:
         "It is batch-invariant: on seed, all bytes of 40 images of seed at N = 8 are those of its own singles "
         "(1 comparison)."
     )
-    assert found.because[1].endswith("the most images a second: 180 (175 to 185) images/s at N = 8.")
+    assert found.because[2].endswith("the most images a second: 180 (175 to 185) images/s at N = 8.")
     assert reasons(found).keys() == {"steady", "fast"}
     assert {one.variant for one in found.pareto} == {"fast", "fast+surgical"}
     assert found.deploy == (

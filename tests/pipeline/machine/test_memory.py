@@ -9,6 +9,7 @@ import pytest
 
 from isobatch.pipeline.machine import memory
 from isobatch.pipeline.machine.memory import limit_memory, tree_bytes
+from tests.waiting import until
 
 
 @pytest.mark.parametrize("kind", [resource.RLIMIT_AS, resource.RLIMIT_DATA])
@@ -37,9 +38,18 @@ def test_the_memory_of_a_process_that_ended_is_nothing() -> None:
     assert tree_bytes(2**22 + 1) == 0
 
 
-def test_peak_memory_is_read_seldom_where_that_is_asked_and_often_again_whatever_happens() -> None:
+def test_peak_memory_is_read_only_when_asked_inside_and_by_itself_afterwards_whatever_happens(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(memory, "_PERIOD_S", 0.001)
     with memory.PeakMemory() as peak:
-        with pytest.raises(KeyError), peak.seldom():
-            assert peak._period_s == memory._SELDOM_S > memory._PERIOD_S
+        until(lambda: peak.peak_bytes)
+        with pytest.raises(KeyError), peak.by_hand() as sample:
+            peak.peak_bytes = None
+            sample()
+            assert peak.peak_bytes
+            peak.peak_bytes = None
+            sample()  # within ten seconds: not again
+            assert peak.peak_bytes is None
             raise KeyError
-        assert peak._period_s == memory._PERIOD_S
+        until(lambda: peak.peak_bytes)

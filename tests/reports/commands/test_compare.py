@@ -12,8 +12,8 @@ import pytest
 import run
 from isobatch.pipeline.records.study import Study
 from isobatch.pipeline.tools.two_runs.records import Change, RunComparison, RunNamed, SetCompared
+from isobatch.reports.files.comparison_junit import comparison_junit
 from isobatch.reports.files.json_report import study_json
-from isobatch.reports.files.junit import junit_xml
 from isobatch.reports.files.markdown import MAX_BYTES
 from isobatch.reports.pages.run_comparison import comparison_json, comparison_markdown
 from tests.reports import studies
@@ -126,7 +126,7 @@ def hostile(count: int) -> RunComparison:
 
 def test_hostile_text_breaks_no_format() -> None:
     found = hostile(len(PAYLOADS))
-    assert len(cases(junit_xml(found))) == 2 * len(PAYLOADS) + 1
+    assert len(cases(comparison_junit(found))) == 2 * len(PAYLOADS) + 1
     assert json.loads(comparison_json(found))["regressed"] is True
     text = re.sub(r"(?<!`)(`+)(?!`).*?(?<!`)\1(?!`)", "", comparison_markdown(found))  # within code nothing is markup
     assert "<script" not in text and "<img" not in text and "\x00" not in text and not re.search(r"(?<!\\)\]\(", text)

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import io
+import threading
 import time
 
 import pytest
+from rich.live import _RefreshThread
 
 from isobatch.pipeline.records.study import DecidedBy, VariantResult
 from isobatch.reports.screen.progress import Progress
 from tests.reports.screen.test_terminal import Tty
+from tests.waiting import until
 
 
 def test_a_pipe_gets_one_line_for_each_new_label() -> None:
@@ -125,3 +128,13 @@ def test_the_table_stays_where_the_study_was_stopped() -> None:
         progress.verdict(judged("fp32", "batch-invariant"))
         raise KeyboardInterrupt
     assert stream.getvalue().rstrip().endswith("All bytes are those of their singles.")
+
+
+def test_a_still_line_is_drawn_at_each_step_and_by_no_thread() -> None:
+    stream = Tty()
+    with Progress(quiet=False, stream=stream) as progress:
+        with progress.still():
+            until(lambda: not any(isinstance(thread, _RefreshThread) for thread in threading.enumerate()))
+            progress.step("race of 3", 0.0)
+            assert "race of 3" in stream.getvalue()
+        assert any(isinstance(thread, _RefreshThread) for thread in threading.enumerate())

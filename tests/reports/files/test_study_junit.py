@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+from xml.etree import ElementTree
+
+import pytest
+
+from isobatch.pipeline.records.study import Study
+from isobatch.reports.files.study_junit import study_junit
+from tests.reports import studies
+from tests.reports.payloads import PAYLOADS, poisoned
+
+
+def cases(study: Study) -> dict[tuple[str, str], ElementTree.Element]:
+    suite = ElementTree.fromstring(study_junit(study))[0]
+    found = {(one.attrib["classname"], one.attrib["name"]): one for one in suite}
+    assert len(found) == len(suite) == int(suite.attrib["tests"])
+    assert int(suite.attrib["failures"]) == len(suite.findall("*/failure"))
+    return found
+
+
+@pytest.mark.parametrize("name", list(studies.ALL))
+def test_every_candidate_and_the_policy_have_a_case(name: str) -> None:
+    study = studies.ALL[name]()
+    named = {variant for variant, _ in cases(study)}
+    assert named == {one.name for one in study.variants if one.role == "candidate"} | {"run"}
+
+
+def test_the_policy_fails_where_nothing_meets_it_and_no_variant_does() -> None:
+    study = studies.full()
+    assert study.recommendation is not None and study.recommendation.chosen
+    assert not [key for key, one in cases(study).items() if one.find("failure") is not None]
+    none = study.recommendation.model_copy(update={"chosen": None, "because": ["a", "b"]})
+    failed = cases(study.model_copy(update={"recommendation": none}))
+    assert [key for key, one in failed.items() if one.find("failure") is not None] == [("run", "policy")]
+
+
+def test_verdicts_are_said_and_what_was_not_measured_is_skipped_with_its_reason() -> None:
+    study = studies.full()
+    found = cases(study)
+    for variant in study.variants:
+        for one in variant.by_inputs or []:
+            if variant.role == "candidate":
+                said = found[variant.name, one.inputs].findtext("system-out") or ""
+                assert said.startswith(one.verdict) and said.endswith(one.decided_by.why)
+        if variant.role == "candidate" and not variant.by_inputs:
+            skipped = found[variant.name, "all inputs"].find("skipped")
+            assert skipped is not None and (variant.reason or "") in skipped.attrib["message"]
+
+
+@pytest.mark.parametrize("payload", PAYLOADS)
+def test_no_name_breaks_the_xml(payload: str) -> None:
+    assert len(cases(poisoned(studies.full(), payload))) > 1
