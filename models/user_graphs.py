@@ -12,13 +12,14 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from isobatch.models.ort.calls import outputs_of
+from isobatch.models.ort.calls import leaves_of, outputs_of
 from isobatch.models.ort.check_user_file import check_onnx
 from isobatch.models.ort.runner import OrtRunner
 from isobatch.models.ort.session import MODEL_FILE
 from isobatch.models.spec.batches import ONLY, batch_of, parts_of
 from isobatch.models.spec.fit import Misfit, fit
 from isobatch.models.spec.interface import Input
+from isobatch.models.spec.outcome import Leaf
 from isobatch.models.spec.words import Artifact, Manifest, RunnerSettings
 from isobatch.models.user_inputs import described
 from isobatch.models.user_outputs import Leaves
@@ -51,6 +52,7 @@ class GraphRunner(OrtRunner):
         self.threads = threads
         self.inputs: tuple[Input, ...] = checked.inputs
         self.notes = checked.notes
+        self.places: tuple[Leaf, ...] = ()  # of each output in a row of all, once they were learnt
 
     def fitted(self, rows: NDArray[Any]) -> NDArray[Any]:
         """The examples in the graph's own names, types and axes. Raises TypeError where they do not fit.
@@ -89,6 +91,7 @@ class GraphRunner(OrtRunner):
                     raise TypeError(
                         f"the output {name!r} has the shape {list(np.shape(value))} for {count} examples: {_LEAVE_OUT}"
                     )
+            self.places = leaves_of(outputs)
 
     def leaves(self, rows: NDArray[Any]) -> Leaves:
         """The outputs [n, ...] by name; one alone is called "": "logits" as of any network."""

@@ -13,6 +13,7 @@ from isobatch.pipeline.records.study import Study
 from tests.in_process import Commands
 from tests.models.ort import several
 from tests.models.ort.small_onnx import build, classifier, pixels, request
+from tests.models.ort.test_batch_axis import sequences
 
 
 def tokens(folder: Path) -> list[str]:
@@ -118,3 +119,21 @@ def test_what_several_inputs_are_shipped_with_runs_and_is_verified(tmp_path: Pat
     )  # fmt: skip
     assert repaired.code == 0, repaired.stderr
     assert commands(tmp_path, "verify", "repaired").code == 0
+
+
+def test_a_batch_on_another_axis_is_studied_and_shipped_with_the_batch_in_front(
+    tmp_path: Path, commands: Commands
+) -> None:
+    def given(folder: Path) -> list[str]:
+        sequences(folder / "net.onnx")
+        np.save(folder / "given.npy", pixels(8)[:, 0, :4, :3])
+        return ["--inputs", str(folder / "given.npy"), "--batch-axis", "x=1,all=2"]
+
+    study = studied(commands, tmp_path, given, "--variants", "ort-fp32")
+    assert study.variants[0].verdict == "batch-invariant" and "axis 1 of 'x'" in study.weights.note
+    assert study.config["batch_axes"] == [["x", 1], ["all", 2]]
+    cache = str(tmp_path / "cache")
+    shipped = commands(tmp_path, "deploy", "run", "--out", "shipped", "--variant", "ort-fp32", XDG_CACHE_HOME=cache)
+    assert shipped.code == 0, shipped.stderr
+    assert "in the file that this was made from it is axis 1" in (tmp_path / "shipped" / "MODEL_CARD.md").read_text()
+    assert commands(tmp_path, "verify", "shipped").code == 0

@@ -16,10 +16,8 @@ from isobatch.models.ort.batch_axis import batch_first
 from isobatch.models.ort.external_data import LIMIT_BYTES as LIMIT_BYTES
 from isobatch.models.ort.external_data import OnnxError as OnnxError  # with the check that raises it
 from isobatch.models.ort.external_data import find_messages, take_in
-from isobatch.models.ort.freed import same_when_freed, shapes_of_a_call
+from isobatch.models.ort.freed import shapes_of_a_call, with_free_batch
 from isobatch.models.ort.interface import (
-    fixed_batch,
-    free_batch,
     inputs_of,
     last_operators,
     real_inputs,
@@ -30,7 +28,6 @@ from isobatch.models.shared.regular_files import Altered, read_regular
 from isobatch.models.spec.interface import Input
 
 _BUILT_IN_DOMAINS = {"", "ai.onnx", "ai.onnx.ml", "com.microsoft"}
-_RE_EXPORT = "export it again with torch.onnx.export(..., dynamic_shapes=({0: 'n', 2: 'h', 3: 'w'},))"
 _TYPES = ("FLOAT", "FLOAT16", "DOUBLE", "UINT8", "INT8", "UINT16", "INT16", "INT32", "INT64", "BOOL")
 
 
@@ -80,7 +77,7 @@ def check_onnx(
     turned = batch_first(model, batch_axes)
     learnt = _learn_output_shapes(model)
     _check_validity(model, path)
-    model, freed = _with_free_batch(model, path)
+    model, freed = with_free_batch(model, path)
     if external or turned:  # what is kept of another file, or of this one with other axes, is not this one's
         digest = hashlib.sha256("".join([digest, *external, *turned]).encode()).hexdigest()
     inputs = tuple(inputs_of(model))
@@ -208,42 +205,6 @@ def _drop_unread(model: onnx.ModelProto) -> tuple[str, ...]:
     for value in unread:
         model.graph.input.remove(value)
     return (f"nothing reads its input {', '.join(repr(value.name) for value in unread)}, which is left out",)
-
-
-def _with_free_batch(model: onnx.ModelProto, path: Path) -> tuple[onnx.ModelProto, tuple[str, ...]]:
-    """The model with a free first axis, proved by running it where it was fixed; a note where it was.
-
-    Raises OnnxError where the number is inside the graph as well.
-    """
-    size = fixed_batch(model)
-    freed = free_batch(model)
-    if size is None:
-        return freed, ()
-    failure: Exception | None = None
-    for reshapes in (False, True):
-        try:
-            freed = free_batch(model, reshapes)
-            if same_when_freed(model, freed, size):
-                how = "its axis, and what Reshape nodes hold of it," if reshapes else "its axis"
-                return freed, (
-                    f"its batch was fixed at {size}: {how} was freed (onnx.tools.update_model_dims), and it gives the "
-                    f"bytes of the file at N = {size}",
-                )
-        except Exception as error:  # onnxruntime's exceptions share no public base class
-            failure = failure or error
-    raise OnnxError(
-        f"{path}: its batch of {size} is baked into the graph, and batch sizes are what is compared; freeing the axis "
-        f"does not help ({failure or 'the outputs change'}): {_RE_EXPORT}{_elsewhere(model)}"
-    )
-
-
-def _elsewhere(model: onnx.ModelProto) -> str:
-    """Where the batch may be instead: the first axis that an input leaves free, behind its first one."""
-    for value in real_inputs(model):
-        free = [i for i, axis in enumerate(value.type.tensor_type.shape.dim) if i and not axis.dim_value]
-        if free:
-            return f"; where its batch is another axis: --batch-axis {value.name}={free[0]}"
-    return ""
 
 
 def _notes(model: onnx.ModelProto) -> tuple[str, ...]:

@@ -176,18 +176,9 @@ def effective(settings: Settings, config: Config) -> tuple[Setting, ...]:
 
 
 _TEXTS = (
-    "model",
-    "onnx",
-    "weights",
-    "state_dict",
-    "inputs",
-    "classes",
-    "labels",
-    "out",
-    "junit",
-    "policy_file",
+    "model", "onnx", "weights", "state_dict", "inputs", "classes", "labels", "out", "junit", "policy_file",
     "ray_address",
-)
+)  # fmt: skip
 _OF_TORCH = {"model": "resnet50", "weights": "auto", "state_dict": None}  # with their defaults
 
 

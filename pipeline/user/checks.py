@@ -10,7 +10,8 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from isobatch.models.registry import load
-from isobatch.pipeline.evidence.neighbours import OUTLIER_FACTOR, beside, scaled
+from isobatch.models.spec.batches import parts_of
+from isobatch.pipeline.evidence.neighbours import OUTLIER_FACTOR, REPLACEMENTS, beside, scaled
 from isobatch.pipeline.evidence.row_digests import row_digests
 from isobatch.pipeline.records.wording import counted
 from isobatch.pipeline.user.batches import LARGER, batches
@@ -110,9 +111,11 @@ def mixes(runner: Network, rows: Rows, n: int) -> bool:
     batch = rows[:n].copy()
     plain = _copied(runner.leaves(batch))
     changed = [beside(batch, scaled(factor)) for factor in (OUTLIER_FACTOR, LARGER)]
+    if any(part.dtype.kind in "iub" for part in parts_of(batch).values()):  # what no factor makes an outlier of
+        changed += [beside(batch, REPLACEMENTS[name]) for name in ("zeros", "constant", "random")]
     changed.append(np.concatenate([batch[:-1], batch[:1]]))
+    kept = [slice(0, n - 1)] * len(changed) + [slice(0, 1)]
     changed.append(np.concatenate([batch[:1], batch[:0:-1]]))
-    kept = [slice(0, n - 1)] * 3 + [slice(0, 1)]
     return any(
         not same_rows(_part(plain, part), _part(runner.leaves(other), part))
         for part, other in zip(kept, changed, strict=True)

@@ -16,6 +16,7 @@ from isobatch.models.spec.artifact_cache import ArtifactCache
 from isobatch.models.spec.batches import batch_of
 from isobatch.models.spec.images import IMAGENET, View
 from isobatch.models.spec.interface import Input
+from isobatch.models.spec.outcome import Leaf
 from isobatch.models.spec.words import Network, RunnerSettings, VariantSpec, VariantUnavailable
 from isobatch.pipeline.inputs.storing import store_images
 from isobatch.pipeline.machine.memory import limit_graph
@@ -58,25 +59,31 @@ class Unverified(Exception):
 
 
 class OfStudy:
-    """A study's runner with what a comparison asks: logits only."""
+    """A study's runner with what a comparison asks. ``graph``: of an ONNX file its own runner, not yet entered."""
 
-    def __init__(
-        self, runner: Any, threads: int, fitted: Callable[[NDArray[Any]], NDArray[Any]] = lambda rows: rows
-    ) -> None:
+    def __init__(self, runner: Any, threads: int, graph: Any = None) -> None:
         self.threads = threads
         self._runner = runner
-        self._fitted = fitted
+        self._graph = graph
+        self._places: tuple[Leaf, ...] = ()
 
     def fitted(self, rows: NDArray[Any]) -> NDArray[Any]:
         """The examples as an ONNX file's inputs take them; any others as they are. Raises TypeError."""
-        return self._fitted(rows)
+        return rows if self._graph is None else self._graph.fitted(rows)
 
     def learn(self, pair: NDArray[Any]) -> None:
-        """Nothing: its rows are known."""
+        """Where each output of an ONNX file stands in a row. Raises TypeError where one has no rows."""
+        if self._graph is not None:
+            with self._graph as graph:
+                graph.learn(pair)
+            self._places = graph.places
 
     def leaves(self, rows: NDArray[Any]) -> Mapping[str, NDArray[Any]]:
-        """The logits."""
-        return {"": self._runner.run(rows)}
+        """The logits, or several outputs by name."""
+        found = self._runner.run(rows)
+        if len(self._places) < 2:
+            return {"": found}
+        return {one.name: found[:, one.start : one.stop] for one in self._places}
 
 
 def opened(asked: CheckRequest, variant: str, cache: Path, folder: str, say: Callable[[str], None]) -> Opened:
@@ -164,7 +171,7 @@ def _onnx(asked: CheckRequest, spec: VariantSpec, cache: Path, say: Callable[[st
     size = (shapes[0][-2], shapes[0][-1]) if len(shapes[0]) == 3 else _FREE
     network = Network(found["model"], "", found["sha256"], found["num_classes"] or 0, copy, digest, size)
     runner = _built(asked, spec, network, shapes, cache, say, inputs)
-    compared = OfStudy(runner, asked.threads, graph.fitted)
+    compared = OfStudy(runner, asked.threads, graph)
     return Opened(compared, runner, shapes, "of the file", notes=graph.notes, inputs=inputs)
 
 

@@ -26,6 +26,11 @@ def test_a_static_variant_takes_its_scales_from_what_the_inputs_may_hold(command
     onnx.save(several.tokens(), tmp_path / "net.onnx")
     ended = commands(tmp_path, "check", "net.onnx", *SMALL, "--variants", "ort-int8", XDG_CACHE_HOME=str(tmp_path))
     assert ended.code in (0, 1), ended.stdout + ended.stderr
+    many = commands(
+        tmp_path, "check", "net.onnx", *SMALL, "--variants", "ort-int8-dynamic", XDG_CACHE_HOME=str(tmp_path)
+    )
+    assert many.code == 1 and "other images" in many.stdout, many.stdout
+    assert "the size of the batch alone" not in many.stdout  # its scales are the batch's: the neighbours matter
 
 
 def test_the_batch_on_another_axis(commands: Commands, tmp_path: Path) -> None:
