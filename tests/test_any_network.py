@@ -1,6 +1,8 @@
 """Studies of ONNX files that are no classifiers of pictures, from the command line to the report."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -126,7 +128,7 @@ def test_a_batch_on_another_axis_is_studied_and_shipped_with_the_batch_in_front(
 ) -> None:
     def given(folder: Path) -> list[str]:
         sequences(folder / "net.onnx")
-        np.save(folder / "given.npy", pixels(8)[:, 0, :4, :3])
+        np.save(folder / "given.npy", np.moveaxis(pixels(8)[:, 0, :4, :3], 0, 1))
         return ["--inputs", str(folder / "given.npy"), "--batch-axis", "x=1,all=2"]
 
     study = studied(commands, tmp_path, given, "--variants", "ort-fp32")
@@ -137,3 +139,7 @@ def test_a_batch_on_another_axis_is_studied_and_shipped_with_the_batch_in_front(
     assert shipped.code == 0, shipped.stderr
     assert "in the file that this was made from it is axis 1" in (tmp_path / "shipped" / "MODEL_CARD.md").read_text()
     assert commands(tmp_path, "verify", "shipped").code == 0
+    for file, code, said in (("shipped/images.npy", 0, ""), ("given.npy", 2, "give numpy.moveaxis(x, 1, 0)")):
+        command = [sys.executable, "shipped/infer.py", file]
+        ended = subprocess.run(command, cwd=tmp_path, timeout=60, check=False, capture_output=True, text=True)
+        assert ended.returncode == code and said in ended.stderr, ended.stderr

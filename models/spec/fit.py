@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,18 @@ class Misfit(ValueError):
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
         self.code = code
+
+
+def batch_in_front(
+    array: NDArray[Any], one: Input, batch_axes: Mapping[str, int], holder: str
+) -> tuple[NDArray[Any], Input, str]:
+    """What ``fit`` asks, for an array whose batch lies where ``batch_axes`` says. Raises Misfit."""
+    axis = batch_axes.get(one.name, 0)
+    if axis >= array.ndim:
+        what = f"{holder} {array.dtype} {list(array.shape)}"
+        raise Misfit("npy-shape", f"{what}, which has no axis {axis} (--batch-axis {one.name}={axis})")
+    turned = f" its batch, axis {axis}, put first:" if axis else ""
+    return np.moveaxis(array, axis, 0), one, f"{holder}{turned}"
 
 
 def fit(array: NDArray[Any], one: Input, holder: str) -> tuple[NDArray[Any], str]:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
-from isobatch.models.spec.fit import Misfit, fit
+from isobatch.models.spec.fit import Misfit, batch_in_front, fit
 from isobatch.models.spec.images import Field, record_type
 from isobatch.models.spec.interface import Input
 from isobatch.pipeline.inputs.choose import Candidates
@@ -42,7 +42,7 @@ def prepare_arrays(request: InputsRequest, path: Path) -> PreparedSet:
     inputs = request.interface or (_PICTURES,)
     stored = _loaded(path)
     labels, how = _labels(stored, inputs, path), ""
-    arrays, said = _matched(stored, inputs, path)
+    arrays, said = _matched(stored, inputs, path, request.batch_axes)
     count = {len(array) for array in arrays.values()}
     if len(count) != 1:
         sizes = ", ".join(f"{name!r} {len(array)}" for name, array in arrays.items())
@@ -103,7 +103,7 @@ def _labels(stored: Mapping[str, NDArray[Any]], inputs: Sequence[Input], path: P
 
 
 def _matched(
-    stored: Mapping[str, NDArray[Any]], inputs: Sequence[Input], path: Path
+    stored: Mapping[str, NDArray[Any]], inputs: Sequence[Input], path: Path, batch_axes: Mapping[str, int]
 ) -> tuple[dict[str, NDArray[Any]], list[str]]:
     """For each input its array, in its type and axes; and what had to be done for that, in words."""
     rest = {name: array for name, array in stored.items() if name != _LABELS or len(stored) == 1}
@@ -119,7 +119,7 @@ def _matched(
     found, said = {}, []
     for one in inputs:
         try:
-            array, what = fit(rest[one.name], one, f"{printable(path)} holds")
+            array, what = fit(*batch_in_front(rest[one.name], one, batch_axes, f"{printable(path)} holds"))
         except Misfit as error:
             raise InputError(error.code, str(error)) from error
         found[one.name] = array

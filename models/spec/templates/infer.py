@@ -78,6 +78,10 @@ class Network:
             one["name"]: fitted(given[one["name"]], one["dtype"], len(one["shape"]) + 1, f"give {self.takes()}")
             for one in inputs
         }
+        for one in inputs:
+            axis, shape = self.settings["batch_axes"].get(one["name"], 0), made[one["name"]].shape
+            if axis and list(shape[1:]) != one["shape"] and [*shape[:axis], *shape[axis + 1 :]] == one["shape"]:
+                raise ValueError(f"the batch of {one['name']!r} is its axis {axis}: give numpy.moveaxis(x, {axis}, 0)")
         if len({len(values) for values in made.values()}) > 1:
             raise ValueError(f"arrays of different lengths: each holds all n examples of {self.takes()}")
         return made

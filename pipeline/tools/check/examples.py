@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -53,16 +54,24 @@ def drawn_for(inputs: Sequence[Input], shapes: Shapes, count: int, seed: int) ->
     return Examples(batch, f"{counted(count, 'example')}, drawn (seed {seed})")
 
 
-def read(path: Path, count: int, shapes: Shapes, view: View, inputs: Sequence[Input] = ()) -> Examples:
+def read(
+    path: Path,
+    count: int,
+    shapes: Shapes,
+    view: View,
+    inputs: Sequence[Input] = (),
+    batch_axes: Mapping[str, int] = MappingProxyType({}),
+) -> Examples:
     """At most ``count`` examples of a .npy or .npz file, a picture, or a folder of pictures. Raises UsageError.
 
     Pictures are cut to the shape's pixels and normalised as ``view`` says; so are arrays of uint8 [n, 3, h, w]. The
     arrays of a .npz file are inputs by keyword. ``inputs``: of an ONNX file what it takes; pixels that it takes as they
-    are stay so.
+    are stay so. ``batch_axes``: where the batch of an array is not its first axis.
     """
     raw = len(inputs) == 1 and inputs[0].dtype == "uint8"
     if path.suffix.lower() in (".npy", ".npz"):
-        rows = _arrays(path, count, None if raw else view)
+        axes = {"": next(iter(batch_axes.values()), 0) if len(inputs) == 1 else 0, **batch_axes}
+        rows = _arrays(path, count, None if raw else view, axes)
     elif path.is_dir() or path.suffix.lower() in SUFFIXES:
         rows = _pictures(path, count, shapes, view, inputs[0] if len(inputs) == 1 else None)
     else:
@@ -72,10 +81,11 @@ def read(path: Path, count: int, shapes: Shapes, view: View, inputs: Sequence[In
     return Examples(rows, f"{counted(len(rows), 'example')} of {path}")
 
 
-def _arrays(path: Path, count: int, view: View | None) -> Rows:
+def _arrays(path: Path, count: int, view: View | None, axes: Mapping[str, int]) -> Rows:
     try:
         found = np.load(path, mmap_mode="r", allow_pickle=False)
         parts = {name: found[name] for name in found.files} if hasattr(found, "files") else {"": found}
+        parts = {name: np.moveaxis(part, axes.get(name, 0), 0) for name, part in parts.items()}
         cut = {name: _values(part[:count], view) for name, part in parts.items()}
     except Exception as error:  # a hostile header may raise anything in its parser
         raise _error(f"{path} is no array of numbers that can be read ({error})") from error

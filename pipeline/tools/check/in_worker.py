@@ -60,7 +60,7 @@ def check(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
 def _examples(asked: CheckRequest, network: Opened) -> Examples:
     count = max(asked.batch_sizes)
     if asked.inputs:
-        return read(Path(asked.inputs), count, network.shapes, network.view, network.inputs)
+        return read(Path(asked.inputs), count, network.shapes, network.view, network.inputs, dict(asked.batch_axes))
     if network.inputs:
         return drawn_for(network.inputs, network.shapes, count, asked.seed)
     return drawn(network.shapes, count, asked.seed)

@@ -40,6 +40,9 @@ def test_the_batch_on_another_axis(commands: Commands, tmp_path: Path) -> None:
     ended = commands(tmp_path, "check", "net.onnx", *SMALL, "--batch-axis", "x=1,all=2")
     assert ended.code == 0, ended.stdout + ended.stderr
     assert "turned to the front" in ended.stdout and "--batch-axis x=1,all=2 --variants all" in ended.stdout
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).standard_normal((4, 5, 3)).astype(np.float32))
+    own = commands(tmp_path, "check", "net.onnx", *SMALL, "--batch-axis", "x=1,all=2", "--inputs", "x.npy")
+    assert own.code == 0 and "3 examples of x.npy of float32 [4, 3]" in " ".join(own.stdout.split()), own.stdout
     unknown = commands(tmp_path, "check", "net.onnx", "--batch-axis", "y=1")
     assert unknown.code == 2 and "did you mean" in unknown.stderr
 
