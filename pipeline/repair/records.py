@@ -132,7 +132,7 @@ def _notes(chosen: Found, held: list[Found]) -> list[str]:
         every = sum(one["n_images"] for one in chosen["verified"])
         notes.append(
             "its singles are not the native singles: the outputs change once, on deployment "
-            f"(top-1 is the native one on {same} of {every} images)"
+            f"(the answer is the native one on {same} of {every} images)"
         )
     if chosen["recomputed"] is not None:
         notes.append(f"{chosen['recomputed']:.1%} of the images were run again")
