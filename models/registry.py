@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 import importlib
 import pkgutil
 from collections.abc import Callable
@@ -12,6 +11,7 @@ from importlib import metadata
 from typing import Any
 
 from isobatch.models import variants
+from isobatch.models.spec.nearest import did_you_mean
 from isobatch.models.spec.words import VariantSpec
 
 
@@ -32,8 +32,7 @@ def find_variant(name: str) -> VariantSpec:
     rows = {row.name: row for row in all_variants()}
     if name in rows:
         return rows[name]
-    near = difflib.get_close_matches(name, rows, n=1, cutoff=0.0)
-    raise KeyError(f"unknown variant {name!r}: did you mean {near[0]!r}? Known: {', '.join(rows)}")
+    raise KeyError(f"unknown variant {name!r}: {did_you_mean(name, rows)} Known: {', '.join(rows)}")
 
 
 def installed(spec: VariantSpec) -> bool:

@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import importlib
+import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+
+from isobatch.models.user_outputs import tensors
+
+_NOT_THE_USERS = ("torch", "torchvision", "isobatch")
+_BEFORE = "class_of_the_users"
+_ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 
 
 class FactoryError(Exception):
@@ -18,10 +29,15 @@ class FactoryError(Exception):
 def made(name: str, folder: str) -> nn.Module:
     """What ``package.module:factory`` gives: a function without arguments that returns a torch module, or a module.
 
-    ``folder``: where the user's packages lie; it stays on the path, so call this in a process of its own. Raises
-    FactoryError.
+    ``folder``: where the user's packages lie, on the path for this call only. torch's seed is 0 meanwhile, so that a
+    network of drawn values is the same each time. Raises FactoryError.
     """
-    sys.path.insert(0, folder)
+    with _on_path(folder), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return _made(name, folder)
+
+
+def _made(name: str, folder: str) -> nn.Module:
     module, _, attribute = name.partition(":")
     try:
         found: Any = importlib.import_module(module)
@@ -42,6 +58,69 @@ def made(name: str, folder: str) -> nn.Module:
     if not isinstance(found, nn.Module):
         raise FactoryError(f"{name}() gave a {type(found).__name__}: a torch module is needed")
     return found
+
+
+@contextmanager
+def _on_path(folder: str) -> Iterator[None]:
+    sys.path.insert(0, folder)
+    try:
+        yield
+    finally:
+        sys.path.remove(folder)
+
+
+def code_of(net: nn.Module, name: str, folder: str) -> str:
+    """The first 8 hex digits of the SHA-256 of what makes and runs this network.
+
+    That is how it prints itself, and the source files, by module name, of its classes and of all that was imported
+    from the user's folder.
+    """
+    theirs = {kind.__module__ for module in net.modules() for kind in type(module).__mro__} | {name.partition(":")[0]}
+    below = Path(folder).resolve()
+    digest = hashlib.sha256(_ADDRESS.sub("", repr(net)).encode())
+    for called, module in sorted(sys.modules.items()):
+        source = getattr(module, "__file__", None)
+        if not source or called.partition(".")[0] in (*_NOT_THE_USERS, "__main__", "__mp_main__"):
+            continue
+        file = Path(source).resolve()
+        inside = file.is_relative_to(below) and "site-packages" not in file.parts
+        if file.is_file() and (called in theirs or inside):
+            digest.update(f"{called}\0".encode() + file.read_bytes())
+    return digest.hexdigest()[:8]
+
+
+def with_one_output(net: nn.Module) -> nn.Module:
+    """The same module, whose tensors in dicts, tuples or dataclasses come side by side as one [n, values].
+
+    Its names and parameters stay what they are. A TorchScript module, whose class cannot be another, stays as it is.
+    """
+    if not isinstance(net, torch.jit.ScriptModule):
+        kind = type(net)
+        net.__class__ = _WITH_ONE_OUTPUT.setdefault(kind, _with_one_output(kind))
+    return net
+
+
+_WITH_ONE_OUTPUT: dict[type[nn.Module], type[nn.Module]] = {}  # one class for each: types are compared
+
+
+def _with_one_output(kind: type[nn.Module]) -> type[nn.Module]:
+    def forward(self: nn.Module, images: Tensor) -> Tensor:
+        return _side_by_side(kind.forward(self, images))
+
+    return type(kind.__name__, (kind,), {"forward": forward, "__module__": kind.__module__, _BEFORE: kind})
+
+
+def as_the_user_has_it(net: nn.Module) -> nn.Module:
+    """The inverse of ``with_one_output``: the module gives what the user's own ``forward`` gives."""
+    net.__class__ = getattr(net, _BEFORE, type(net))
+    return net
+
+
+def _side_by_side(result: Any) -> Tensor:
+    if isinstance(result, Tensor) and result.dim() == 2:
+        return result
+    parts = [part.unsqueeze(1) if part.dim() == 1 else part.flatten(1) for part in tensors(result).values()]
+    return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
 
 
 def in_precision(module: nn.Module, precision: str) -> nn.Module:

@@ -8,14 +8,14 @@ from isobatch.reports import numbers, views
 
 
 def error(study: Study, variant: VariantResult) -> str | None:
-    """Its largest error against the reference in words; ``ruler`` for the reference itself."""
-    return "ruler" if variant.name == study.reference else views.difference(views.reference_error(variant))
+    """Its largest error against the reference in words; None for the reference itself."""
+    return None if variant.name == study.reference else views.difference(views.reference_error(variant))
 
 
 def agrees(study: Study, variant: VariantResult) -> str | None:
-    """The share of images with the reference's answer: ``94.1 %``; ``ruler`` for the reference itself."""
+    """The share of images with the reference's answer: ``94.1 %``; None for the reference itself."""
     if variant.name == study.reference:
-        return "ruler"
+        return None
     return numbers.short_percent(variant.agreement.share) if variant.agreement else None
 
 
@@ -27,9 +27,9 @@ def other_answers(study: Study) -> str:
         for one in views.candidates(study)
         if one.agreement and not one.baseline and agreement.decide(one.agreement, policy.min_agreement) == "missed"
     ]
-    return f"Other answers than {ruler(study)}: {views.listing(missed, 5)}." if missed else ""
+    return f"Other answers than {reference(study)}: {views.listing(missed, 5)}." if missed else ""
 
 
-def ruler(study: Study) -> str:
+def reference(study: Study) -> str:
     """The reference's name; fp64 in a report that has none."""
     return study.reference or "fp64"

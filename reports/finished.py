@@ -34,7 +34,7 @@ class FinishedStudy:
         raise KeyError(f"no variant {variant!r} in this run: it has {', '.join(v.name for v in self.study.variants)}")
 
     def rows(self) -> list[dict[str, Any]]:
-        """One row a variant: verdict, largest difference, accuracy (0 to 1), cost (ms, images/s, bytes)."""
+        """One row a variant: verdict, largest difference, accuracy (0 to 1), cost (ms, img/s, bytes)."""
         return [_row(record) for record in self.study.variants]
 
     def to_frame(self) -> Any:
@@ -62,7 +62,7 @@ class FinishedStudy:
             numbers.difference(row["max_abs_relative"]),
             None if row["top1"] is None else numbers.percent(row["top1"]),
             None if row["latency_ms"] is None else numbers.milliseconds(row["latency_ms"]),
-            None if row["throughput_img_s"] is None else f"{numbers.real(row['throughput_img_s'], 3)} images/s",
+            None if row["throughput_img_s"] is None else f"{numbers.real(row['throughput_img_s'], 3)} img/s",
             numbers.size(row["size_bytes"]),
         )
         return (record.name, views.state(record), *(text or "–" for text in shown))

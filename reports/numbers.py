@@ -1,4 +1,4 @@
-"""The one place that decides the unit and the text of a number.
+"""The unit and the text of a number in a table or a figure; what sentences need too is in ``records/wording.py``.
 
 Every function returns plain text without markup. A value that was not measured is ``None`` and becomes ``None``:
 how an absent value looks is the business of the format that draws it.
@@ -7,20 +7,18 @@ how an absent value looks is the business of the format that draws it.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import overload
 
 from isobatch.pipeline.records.study import Interval
-from isobatch.pipeline.records.wording import FAR_APART_ULP
+from isobatch.pipeline.records.wording import FAR_APART_ULP, non_finite
+from isobatch.pipeline.records.wording import batch_classes as batch_classes
+from isobatch.pipeline.records.wording import batch_sizes as batch_sizes
+from isobatch.pipeline.records.wording import counted as counted
+from isobatch.pipeline.records.wording import percent as percent
+from isobatch.pipeline.records.wording import points as points
 
 _BYTE_UNITS = ("B", "kB", "MB", "GB", "TB")
-
-
-def non_finite(value: float) -> str | None:
-    """The word for NaN or an infinity, None for a finite number."""
-    if math.isnan(value):
-        return "NaN"
-    return None if math.isfinite(value) else ("infinite" if value > 0 else "minus infinite")
 
 
 def _significant(value: float, digits: int) -> str:
@@ -75,26 +73,9 @@ def ulp(value: float | None) -> str | None:
     return "n/a" if value is not None and FAR_APART_ULP <= value < math.inf else real(value)
 
 
-def percent(share: float, digits: int = 1) -> str:
-    """A share as a percentage with that many decimals: ``98.2 %``. Never rounded up to 100 or down to 0."""
-    if word := non_finite(share):
-        return word
-    text = f"{100 * share:.{digits}f}"
-    if share < 1 and float(text) >= 100:
-        return f"over {100 - 10**-digits:.{digits}f} %"
-    if share > 0 and float(text) <= 0:
-        return f"under {10**-digits:.{digits}f} %"
-    return f"{text} %"
-
-
 def short_percent(share: float) -> str:
     """A share in as few characters as a narrow table has: ``100 %``, ``98.2 %``. Never rounded up to 100."""
     return "100 %" if share == 1 else percent(share) if share < 0.999 else "99.9 %"
-
-
-def points(share: float) -> str:
-    """A difference of two shares in percentage points: ``0.4 points``."""
-    return non_finite(share) or f"{100 * share + 0.0:.1f} points".replace("-0.0 ", "0.0 ")
 
 
 def signed_points(share: float) -> str:
@@ -194,35 +175,13 @@ def _two_decimals(value: float) -> str:
     return f"{value:.2f}" if 0.1 <= value < 10 else _significant(value, 2)
 
 
-def one_in(rate: float) -> str:
-    """A small rate as a person says it: ``1 in 410,000,000``."""
+def one_of(rate: float) -> str:
+    """A small rate as the number that one is of: 2.4e-9 is ``420,000,000``."""
     if not (0 < rate <= 1) or 1 / rate > 1e15:
         return real(rate)
-    return f"1 in {count(round(float(f'{1 / rate:.1e}')))}"
+    return count(round(float(f"{1 / rate:.1e}")))
 
 
 def decibels(value: float) -> str:
     """A ratio of powers in decibel: ``33.1 dB``; of equal signals ``infinite``."""
     return non_finite(value) or f"{value:.1f} dB"
-
-
-def batch_sizes(sizes: Iterable[int]) -> str:
-    """Batch sizes in order, runs of three and more shortened: ``1-4, 8``."""
-    runs: list[list[int]] = []
-    for n in sorted(set(sizes)):
-        if runs and n == runs[-1][-1] + 1:
-            runs[-1].append(n)
-        else:
-            runs.append([n])
-    parts = [f"{run[0]}-{run[-1]}" if len(run) > 2 else ", ".join(map(str, run)) for run in runs]
-    return ", ".join(parts)
-
-
-def batch_classes(classes: Iterable[Iterable[int]]) -> str:
-    """Classes of batch sizes: ``{1} {2-4, 8}``."""
-    return " ".join(f"{{{batch_sizes(members)}}}" for members in classes)
-
-
-def number_of(n: int, noun: str, plural: str | None = None) -> str:
-    """A count with its noun: ``1 image``, ``16 images``."""
-    return f"{count(n)} {noun if n == 1 else plural or noun + 's'}"

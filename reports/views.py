@@ -5,14 +5,12 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from isobatch.pipeline.config.config import explains
-from isobatch.pipeline.decide.repaired_variants import SWITCH
+from isobatch.pipeline.decide.repaired_variants import native_name, with_repairs
 from isobatch.pipeline.records.study import (
     Comparison,
     ComparisonKind,
-    Condition,
     NotRun,
     Repair,
     Study,
@@ -32,11 +30,6 @@ def find(study: Study, name: str | None) -> VariantResult | None:
     return next((v for v in study.variants if v.name == name), None)
 
 
-def chosen(study: Study) -> VariantResult | None:
-    """The recommended variant; None where none was chosen, or where the choice is a repaired variant."""
-    return find(study, study.recommendation.chosen) if study.recommendation else None
-
-
 def is_chosen(study: Study, name: str) -> bool:
     """Whether the variant or repaired variant of that name is the recommended one."""
     return study.recommendation is not None and study.recommendation.chosen == name
@@ -47,28 +40,28 @@ def anchor(name: str) -> str:
     return "variant-" + "".join(c if (c.isalnum() and c.isascii()) or c in "-." else f"_{ord(c):x}_" for c in name)
 
 
-@dataclass(frozen=True)
-class Repaired:
-    """A variant with a repair that was verified to make it batch-invariant."""
-
-    variant: VariantResult
-    repair: Repair
-
-    @property
-    def name(self) -> str:
-        """The name it is recommended by: ``fp32+surgical``."""
-        return f"{self.variant.name}+{self.repair.name}"
+def repaired(study: Study) -> tuple[VariantResult, ...]:
+    """Every variant with a repair of its own that holds, as a variant: ``fp32+surgical``. In table order."""
+    return tuple(one for one in with_repairs(study.variants) if is_repaired(one))
 
 
-def repaired(study: Study) -> tuple[Repaired, ...]:
-    """Every repair of a variant itself that holds, in table order."""
-    tried = [Repaired(variant, one) for variant in study.variants for one in variant.repairs or []]
-    return tuple(one for one in tried if one.repair.batch_invariant and one.repair.name != SWITCH)
+def is_repaired(variant: VariantResult) -> bool:
+    """Whether it is a variant with a repair, and no variant of the study."""
+    return native_name(variant.name) != variant.name
 
 
-def choice(study: Study) -> VariantResult | Repaired | None:
+def repair_of(study: Study, name: str) -> Repair:
+    """The repair of a repaired variant of this name. Raises KeyError where there is none."""
+    native, _, rung = name.partition("+")
+    found = (one for v in study.variants if v.name == native for one in v.repairs or [] if one.name == rung)
+    if (repair := next(found, None)) is None:
+        raise KeyError(name)
+    return repair
+
+
+def choice(study: Study) -> VariantResult | None:
     """What is recommended, be it a variant or a repaired one; None where nothing is."""
-    return chosen(study) or next((one for one in repaired(study) if is_chosen(study, one.name)), None)
+    return next((one for one in with_repairs(study.variants) if is_chosen(study, one.name)), None)
 
 
 def only(study: Study, variant: VariantResult) -> Study:
@@ -100,8 +93,15 @@ def worst(found: Iterable[Comparison]) -> Comparison | None:
 
 
 def batch_noise(variant: VariantResult) -> Comparison | None:
-    """The worst batched-versus-singles comparison over all input sets and N."""
+    """The worst batched-versus-singles comparison over all input sets and N; None of a repaired variant."""
     return worst(comparisons(variant, "batch-vs-singles"))
+
+
+def noise(variant: VariantResult) -> str | None:
+    """The batch noise in words; of a repaired variant what its verification showed."""
+    if is_repaired(variant):
+        return "bit-equal" if variant.verdict == "batch-invariant" else None
+    return difference(batch_noise(variant))
 
 
 def reference_error(variant: VariantResult) -> Comparison | None:
@@ -134,19 +134,6 @@ def tested_batch_sizes(study: Study, inputs: str | None = None) -> tuple[int, ..
     return tuple(sorted({c.batch_size for c in found}))
 
 
-def condition(fixed: Condition) -> str:
-    """A condition in words, its usual parts left out: ``2 threads, 224 px``."""
-    parts = [numbers.number_of(fixed.threads, "thread"), f"{fixed.image_size} px"]
-    unusual = (
-        (fixed.isa, "native", f"isa {fixed.isa}"),
-        (fixed.memory_format, "contiguous", fixed.memory_format),
-        (fixed.device, "cpu", ", ".join(part for part in (fixed.device, str(fixed.cuda or "")) if part)),
-        (fixed.position, 0, f"rotated by {fixed.position}"),
-        (fixed.neighbours, "natural", f"neighbour: {fixed.neighbours}"),
-    )
-    return ", ".join(parts + [words for value, usual, words in unusual if value != usual])
-
-
 def named(study: Study, text: str) -> Line:
     """A sentence with the names of the study's variants set as code."""
     every = [v.name for v in study.variants] + [found.name for found in repaired(study)]
@@ -155,13 +142,6 @@ def named(study: Study, text: str) -> Line:
         return line(text)
     parts = re.split(rf"(?<![\w-])({'|'.join(names)})(?![\w-])", text)
     return tuple(Code(part) if at % 2 else part for at, part in enumerate(parts) if part)
-
-
-def decided_by(variant: VariantResult) -> str | None:
-    """Where a verdict was decided: ``seed, N = 4``."""
-    if (decision := variant.decided_by) is None:
-        return None
-    return decision.inputs + (f", N = {decision.batch_size}" if decision.batch_size else "")
 
 
 def not_run(study: Study) -> list[tuple[NotRun, list[str]]]:

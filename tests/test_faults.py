@@ -129,7 +129,7 @@ def test_too_little_memory_on_a_device_is_one_failed_job(home: Path) -> None:
     assert (variant["status"], variant["verdict"]) == ("measured", "batch-invariant")
     assert {one["condition"]["threads"] for one in variant["comparisons"]} == {1}
     (lost,) = [one for one in variant["not_run"] if one["failed"]]
-    assert lost["what"] == "2 threads, isa native"
+    assert lost["what"] == "2 threads"
     assert lost["why"].startswith("out of memory: CUDA out of memory. Tried to allocate 20.00 GiB")
     assert {one["condition"]["threads"] for one in found["healthy"]["comparisons"]} == {1, 2}
 

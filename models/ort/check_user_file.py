@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,13 +18,13 @@ from isobatch.models.ort.external_data import find_messages, take_in
 from isobatch.models.ort.freed import shapes_of_a_call, with_free_batch
 from isobatch.models.ort.interface import (
     inputs_of,
-    last_operators,
     real_inputs,
     tidy_free_axes,
 )
 from isobatch.models.ort.session import open_session
 from isobatch.models.shared.regular_files import Altered, read_regular
 from isobatch.models.spec.interface import Input
+from isobatch.models.spec.nearest import nearest
 
 _BUILT_IN_DOMAINS = {"", "ai.onnx", "ai.onnx.ml", "com.microsoft"}
 _TYPES = ("FLOAT", "FLOAT16", "DOUBLE", "UINT8", "INT8", "UINT16", "INT16", "INT32", "INT64", "BOOL")
@@ -82,7 +81,7 @@ def check_onnx(
         digest = hashlib.sha256("".join([digest, *external, *turned]).encode()).hexdigest()
     inputs = tuple(inputs_of(model))
     height, width = inputs[0].sides
-    return CheckedModel(model, digest, height, width, (*turned, *learnt, *unread, *freed, *_notes(model)), inputs)
+    return CheckedModel(model, digest, height, width, (*turned, *learnt, *unread, *freed), inputs)
 
 
 def _read(path: Path) -> bytes:
@@ -131,10 +130,9 @@ def _check_operators(model: onnx.ModelProto, path: Path) -> None:
                 "loaded, because it could run any code: export the model with standard operators"
             )
         if node.domain in ("", "ai.onnx") and node.op_type not in names:
-            near = difflib.get_close_matches(node.op_type, names, n=1, cutoff=0.0)[0]
             raise OnnxError(
-                f"{path}: opset {version} has no operator {node.op_type!r} (nearest: {near!r}); "
-                "correct the opset_import or export the model again"
+                f"{path}: opset {version} has no operator {node.op_type!r} (nearest: "
+                f"{nearest(node.op_type, names)!r}); correct the opset_import or export the model again"
             )
 
 
@@ -205,11 +203,3 @@ def _drop_unread(model: onnx.ModelProto) -> tuple[str, ...]:
     for value in unread:
         model.graph.input.remove(value)
     return (f"nothing reads its input {', '.join(repr(value.name) for value in unread)}, which is left out",)
-
-
-def _notes(model: onnx.ModelProto) -> tuple[str, ...]:
-    last = last_operators(model)
-    squashed = [kind for kind in last.values() if kind in ("Softmax", "LogSoftmax", "Sigmoid")]
-    if not squashed:
-        return ()
-    return (f"its output comes from {squashed[0]}, so margins and noise are not those of logits",)

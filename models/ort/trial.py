@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,8 +26,9 @@ _FREE_BATCH = (
     "export it again with a free batch: x.flatten(1) in place of x.view(1, -1), and "
     "torch.onnx.export(..., dynamic_shapes=({0: 'n'},))"
 )
-_SEEN = 8  # images whose rows tell the kind of outcome
+SEEN = 8  # images whose rows tell the kind of outcome
 _ANSWERS = ("logit", "prob", "score", "class", "label")
+_LOOKED_THROUGH = (("classes", "Softmax"), ("labels", "Sigmoid"), ("binary", "Sigmoid"))
 _UNIT = 1e-3  # how far from 1 the length of a normalised row may be
 
 
@@ -49,7 +51,7 @@ def tried(path: Path, images: Images, sha256: str | None, called: str, asked: st
     checked = check_onnx(path, sha256)
     if unfit := unfitting(checked.inputs, images):
         return Tried(unfit)
-    few = images.read(0, min(len(images), _SEEN))
+    few = images.read(0, min(len(images), SEEN))
     pair = few[:2] if len(few) > 1 else np.concatenate([few, few])
     model, rewritten = checked.model, None
     if (failure := _failure(model, pair)) is not None:
@@ -151,14 +153,21 @@ def _in_words(error: Exception) -> str:
 def choose(model: onnx.ModelProto, leaves: tuple[Leaf, ...], rows: NDArray[Any], asked: str = "auto") -> Outcome:
     """The outcome in rows of these outputs: the kind ``asked``, or by shape, last operator and values.
 
+    See ``chosen``.
+    """
+    return chosen(last_operators(model), leaves, rows, asked)
+
+
+def chosen(operators: Mapping[str, str], leaves: tuple[Leaf, ...], rows: NDArray[Any], asked: str) -> Outcome:
+    """As ``choose``, by the operator that ONNX has for the last one of each output.
+
     Of several outputs the first with one row of values an image, one that is called logits or the like before others,
-    else the first. Raises OnnxError where the outputs do
-    not have the kind asked for.
+    else the first. Raises OnnxError where the outputs do not have the kind asked for.
     """
     rows_of_values = [one for one in leaves if _axes(one) == 1 and one.dtype.startswith("float")]
     called = [one for one in rows_of_values if any(word in one.name.lower() for word in _ANSWERS)]
     leaf = (called or rows_of_values or list(leaves))[0]
-    last = last_operators(model).get(leaf.name, "")
+    last = operators.get(leaf.name, "")
     values = rows[:, leaf.start : leaf.stop].astype(np.float64)
     kind, why = _kind(leaf, last, values)
     size = leaf.stop - leaf.start
@@ -173,7 +182,10 @@ def choose(model: onnx.ModelProto, leaves: tuple[Leaf, ...], rows: NDArray[Any],
     threshold = 0.5 if kind in ("binary", "labels") and probable else 0.0
     at = f", above {threshold:g}" if kind in ("binary", "labels") else ""
     of = f" of {leaf.name!r}" if len(leaves) > 1 else ""
-    return Outcome(kind, leaf.start, leaf.stop, threshold, leaves, f"outcome: {kind}{of}{at} ({why})")  # type: ignore[arg-type]
+    through = last if (kind, last) in _LOOKED_THROUGH and bool(((values >= 0) & (values <= 1)).all()) else ""
+    before = f"; margins are taken before its {through}" if through else ""
+    told = f"outcome: {kind}{of}{at} ({why}){before}"
+    return Outcome(kind, leaf.start, leaf.stop, threshold, leaves, told, through)  # type: ignore[arg-type]
 
 
 def _kind(leaf: Leaf, last: str, values: NDArray[np.float64]) -> tuple[str, str]:
@@ -187,7 +199,8 @@ def _kind(leaf: Leaf, last: str, values: NDArray[np.float64]) -> tuple[str, str]
     if last == "Sigmoid":
         return "labels", "a sigmoid for each label"
     lengths = np.sqrt(np.square(values).sum(axis=1))
-    if last == "LpNormalization" or (size > 2 and bool((np.abs(lengths - 1) < _UNIT).all()) and (values < 0).any()):
+    shares = bool((np.abs(values.sum(axis=1) - 1) < _UNIT).all())  # of one whole, as a softmax gives them
+    if last == "LpNormalization" or (size > 2 and bool((np.abs(lengths - 1) < _UNIT).all()) and not shares):
         return "embedding", "rows of length 1"
     return "classes", f"the largest of {size} values; --outcome embedding, labels or raw where it is another"
 

@@ -7,8 +7,9 @@ depends on N by construction.
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
+
+from isobatch.models.spec.nearest import did_you_mean
 
 FLOAT, BFLOAT16, INT8, RESNET50 = "float", "bfloat16", "int8", "resnet50"
 
@@ -136,5 +137,4 @@ def find_fault(name: str) -> Fault:
     known = {fault.name: fault for fault in FAULTS}
     if name in known:
         return known[name]
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
-    raise KeyError(f"unknown fault {name!r}: did you mean {near[0]!r}? Known: {', '.join(known)}")
+    raise KeyError(f"unknown fault {name!r}: {did_you_mean(name, known)} Known: {', '.join(known)}")

@@ -30,6 +30,7 @@ from isobatch.models.weights.networks import (
 
 WEIGHTS_FILE = "weights.safetensors"
 NETWORK_FILE = "network.json"
+_FILES = WEIGHTS_FILE, NETWORK_FILE
 _ROUNDING_FILE = "rounding.json"
 _WORST = 3
 
@@ -78,7 +79,7 @@ def open_runner(artifact: Artifact, settings: RunnerSettings) -> ExaminedTorchRu
     if settings.device != "cpu":
         return DeviceTorchRunner(load, settings, dtype)
     runner = ExaminedTorchRunner(load, settings, dtype, recipe.get("memory_format"))
-    runner.files = (artifact.folder / WEIGHTS_FILE, artifact.folder / NETWORK_FILE)
+    runner.ship(json.loads((artifact.folder / NETWORK_FILE).read_text())["model"], artifact.folder, *_FILES)
     return runner
 
 

@@ -22,6 +22,7 @@ from isobatch.models.pytorch.kernels import convolution_provider, lacks_arithmet
 from isobatch.models.shared.streams import Streamed
 from isobatch.models.spec.deployed import REPAIR_FILE
 from isobatch.models.spec.words import Effective, Json, RunnerSettings, VariantUnavailable
+from isobatch.models.weights.model_name import own_code
 from isobatch.models.weights.networks import weight_layers
 
 NAMES = {torch.float64: "fp64", torch.float32: "fp32", torch.float16: "fp16", torch.bfloat16: "bf16"}
@@ -79,6 +80,13 @@ class TorchRunner:
     def _prepare(self, stack: ExitStack) -> None:
         """Enter what must hold while the network is loaded and run."""
         stack.enter_context(torch_threads(self._settings.threads))
+
+    def ship(self, model: str, folder: Path, *names: str) -> None:
+        """Let a deployment of the network of this name be made from these files, where no other code makes it."""
+        if code := own_code(model):
+            self.unwritten = f"its code is {code}"
+        else:
+            self.files = tuple(folder / name for name in names)
 
     @property
     def net(self) -> nn.Module:

@@ -40,6 +40,11 @@ class Input:
         return {"NCHW": self.shape[0], "NHWC": self.shape[-1]}.get(self.layout)
 
     @property
+    def of_pictures(self) -> bool:
+        """Whether pictures, which are colour or grey, can be made into this."""
+        return self.layout != "" and self.channels in (1, 3, None)
+
+    @property
     def sides(self) -> tuple[int | None, int | None]:
         """Height and width of a picture, each None where free; both None for what is no picture."""
         if not self.layout:

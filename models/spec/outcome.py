@@ -29,7 +29,7 @@ class Outcome:
 
     ``classes``: the largest. ``binary``: one value above ``threshold``. ``labels``: the set of those above it.
     ``embedding``: the nearest other image of the set, by cosine. ``raw``: nothing but its bytes. ``why``: how the kind
-    was chosen, for the user.
+    was chosen, for the user. ``through``: the last operator, where margins and noise are those of what goes into it.
     """
 
     kind: OutcomeKind = "classes"
@@ -38,6 +38,7 @@ class Outcome:
     threshold: float = 0.0
     leaves: tuple[Leaf, ...] = ()
     why: str = ""
+    through: Literal["", "Softmax", "Sigmoid"] = ""
 
     @property
     def word(self) -> str:

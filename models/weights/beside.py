@@ -25,7 +25,7 @@ def read_beside(file: Path) -> Beside:
     """The view that a configuration beside this file states: a processor's, else timm's."""
     folders = [file.parent, *([file.parent.parent] if file.parent.name == _GRAPHS else [])]
     unused = []
-    for name, read in ((PROCESSOR, _of_processor), (CONFIGURATION, _of_timm)):
+    for name, read in ((PROCESSOR, _of_processor), (CONFIGURATION, view_of_timm)):
         for path in (folder / name for folder in folders):
             if not path.is_file() or path.stat().st_size > _MOST_BYTES:
                 continue
@@ -67,8 +67,8 @@ def _of_processor(data: dict[str, Any]) -> View | None:
     )
 
 
-def _of_timm(data: dict[str, Any]) -> View | None:
-    """timm's ``pretrained_cfg``."""
+def view_of_timm(data: dict[str, Any]) -> View | None:
+    """The view of timm's ``pretrained_cfg``; None where it says nothing. Raises ValueError for an unknown way."""
     about = data.get("pretrained_cfg", data)
     if "mean" not in about or "input_size" not in about:
         return None

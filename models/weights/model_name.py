@@ -1,28 +1,50 @@
-"""A network's name with the facts that its constructor needs and its weights do not hold: ``resnet18[channels=1]``."""
+"""A network's name with the facts that its constructor needs and its weights do not hold: ``resnet18[channels=1]``.
+
+Before them stands torchvision's name, ``timm:`` and timm's, or what makes it, ``package.module:factory``.
+"""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Literal
 
 _WITH_FACTS = re.compile(r"([^\[\]]*)\[([^\[\]]*)\]")
+_FACTORY = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
+_DIGEST = re.compile(r"[0-9a-f]{8}")
 _MOST_CHANNELS = 64
+TIMM = "timm:"
+"""What stands before the names of timm's networks."""
+
+Kind = Literal["torchvision", "timm", "factory"]
 TRANSFORMING = ("googlenet", "inception_v3")
 """The networks that may undo ImageNet's normalisation and apply their own, by ``transform_input``."""
 
 
 @dataclass(frozen=True)
 class ModelName:
-    """``architecture``: torchvision's name. ``transform_input`` None: as torchvision's trained weights have it."""
+    """``architecture``: the name without facts. ``transform_input`` None: as torchvision's trained weights have it.
+
+    ``code``: of a factory the first digits of the SHA-256 of what it runs.
+    """
 
     architecture: str
     channels: int = 3
     transform_input: bool | None = None
+    code: str = ""
+
+    @property
+    def kind(self) -> Kind:
+        """Who makes this network."""
+        if self.architecture.startswith(TIMM):
+            return "timm"
+        return "factory" if is_factory(self.architecture) else "torchvision"
 
     def __str__(self) -> str:
         facts = [f"channels={self.channels}"] * (self.channels != 3)
         if self.transform_input is not None:
             facts.append(f"transform_input={'yes' if self.transform_input else 'no'}")
+        facts += [f"code={self.code}"] * bool(self.code)
         return f"{self.architecture}[{','.join(facts)}]" if facts else self.architecture
 
 
@@ -31,19 +53,36 @@ def read_name(text: str) -> ModelName:
     match = _WITH_FACTS.fullmatch(text)
     if match is None:
         return ModelName(text)
-    architecture, channels, transform = match[1], 3, None
+    architecture, channels, transform, code = match[1], 3, None, ""
     for fact in match[2].split(","):
         key, _, value = (part.strip() for part in fact.partition("="))
         if key == "channels" and value.isascii() and value.isdigit() and 1 <= int(value) <= _MOST_CHANNELS:
             channels = int(value)
         elif key == "transform_input" and value in ("yes", "no") and architecture in TRANSFORMING:
             transform = value == "yes"
+        elif key == "code" and _DIGEST.fullmatch(value) and is_factory(architecture):
+            code = value
         else:
             raise ValueError(
                 f"--model {text!r}: {fact.strip()!r} is no fact of {architecture}: there are channels=1 to "
                 f"{_MOST_CHANNELS}, and transform_input=yes or no of {' and '.join(TRANSFORMING)}"
             )
-    return ModelName(architecture, channels, transform)
+    return ModelName(architecture, channels, transform, code)
+
+
+def is_factory(text: str) -> bool:
+    """Whether this reads ``package.module:factory``, and is none of timm's names."""
+    return _FACTORY.fullmatch(text) is not None and not text.startswith(TIMM)
+
+
+def kind_of(text: str) -> Kind:
+    """Who makes the network of this name, which facts may follow."""
+    return read_name(text).kind
+
+
+def own_code(text: str) -> str | None:
+    """Whose code makes the network of this name, in words; None for torchvision's, which can be shipped as numbers."""
+    return {"torchvision": None, "timm": "timm's", "factory": "the user's own"}[kind_of(text)]
 
 
 def channels_of(text: str) -> int:

@@ -1,8 +1,8 @@
-"""torchvision's classifiers by name: as empty shapes, as float networks with weights, as quantizable twins."""
+"""Networks by name: as empty shapes, as float networks with weights, as torchvision's quantizable twins."""
 
 from __future__ import annotations
 
-import difflib
+import importlib
 from collections import OrderedDict
 from functools import cache
 from inspect import isfunction
@@ -15,10 +15,11 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from isobatch.models.shared.regular_files import Altered
+from isobatch.models.spec.nearest import did_you_mean
 from isobatch.models.spec.templates.network_torchvision import WITHOUT_AUXILIARY
 from isobatch.models.spec.words import Network, VariantUnavailable
 from isobatch.models.weights.digits.weights import fingerprint
-from isobatch.models.weights.model_name import TRANSFORMING, channels_of, read_name
+from isobatch.models.weights.model_name import TRANSFORMING, ModelName, channels_of, read_name
 from isobatch.models.weights.torchvision_compat import torchvision
 
 State = dict[str, Tensor]
@@ -31,20 +32,26 @@ def known_models() -> tuple[str, ...]:
 
 
 def check_known(model: str) -> None:
-    """Raise ValueError, with the nearest known name, unless torchvision has this classifier.
+    """Raise ValueError, with the nearest known name, unless torchvision or timm has this classifier.
 
-    Facts may follow the name in brackets; see ``isobatch.models.weights.model_name``.
+    Facts may follow the name in brackets; see ``isobatch.models.weights.model_name``. What a factory makes is not
+    known before it is asked.
     """
-    model = read_name(model).architecture
-    if model not in known_models():
-        near = difflib.get_close_matches(model, known_models(), n=1, cutoff=0.0)
-        raise ValueError(f"unknown model {model!r}: did you mean {near[0]!r}? All: {', '.join(known_models())}")
+    name = read_name(model)
+    model = name.architecture
+    if name.kind == "timm":
+        _others().check_timm(name)
+    elif name.kind == "torchvision" and model not in known_models():
+        raise ValueError(
+            f"unknown model {model!r}: {did_you_mean(model, known_models())} All: {', '.join(known_models())}"
+        )
 
 
 def architecture(model: str, num_classes: int) -> nn.Module:
-    """The float network of this name with torchvision's own initial values, in eval mode.
+    """The float network of this name with its library's own initial values, in eval mode.
 
-    Raises ValueError for an unknown name, with the nearest known one. torch's random state is left as it was.
+    Raises ValueError for an unknown name, with the nearest known one; FactoryError. torch's random state is left as it
+    was. A factory's network has the classes that the factory gives it.
     """
     check_known(model)
     with torch.random.fork_rng(devices=[]):
@@ -52,7 +59,12 @@ def architecture(model: str, num_classes: int) -> nn.Module:
 
 
 def skeleton(model: str, num_classes: int) -> nn.Module:
-    """The float network whose values do not matter: without storage where possible. Raises as ``architecture``."""
+    """The float network whose values do not matter: without storage where possible. Raises as ``architecture``.
+
+    Of torchvision's: others compute values while they are made, and keep some that no state dict holds.
+    """
+    if read_name(model).kind != "torchvision":
+        return architecture(model, num_classes)
     try:
         return _shapes_of(model, num_classes)
     except NotImplementedError:  # RegNet computes its widths with tensors, which the meta device cannot
@@ -83,12 +95,14 @@ class _Unfilled(TorchFunctionMode):
 def refusal(model: str, num_classes: int, height: int, width: int) -> str | None:
     """Why this network takes no images of that size, in its own words; None where it takes them, or cannot be asked.
 
-    Runs the shapes alone, without values.
+    Runs the shapes alone, without values, where the network is torchvision's.
     """
     try:
-        net = _shapes_of(model, num_classes)
         with torch.inference_mode():
-            net(torch.empty(1, channels_of(model), height, width, device="meta"))
+            if read_name(model).kind == "torchvision":
+                _shapes_of(model, num_classes)(torch.empty(1, channels_of(model), height, width, device="meta"))
+            else:
+                architecture(model, num_classes)(torch.zeros(1, channels_of(model), height, width))
     except NotImplementedError:  # RegNet's widths, or an operation whose shape cannot be computed without values
         return None
     except Exception as error:  # networks check their input with errors of any kind
@@ -106,12 +120,12 @@ def quantizable_skeleton(model: str, num_classes: int) -> nn.Module | None:
 
 
 def with_state(net: nn.Module, state: State) -> nn.Module:
-    """A skeleton that holds these very tensors, without gradients. Raises RuntimeError where they do not fit."""
+    """A skeleton, in the mode it is in, with these very tensors, without gradients. Raises RuntimeError for others."""
     named = OrderedDict(state)
     # The versions of the modules, which a safetensors file does not carry: MNASNet refuses a state dict without.
     named._metadata = net.state_dict()._metadata  # type: ignore[attr-defined]
     net.load_state_dict(named, assign=True)
-    return net.eval().requires_grad_(False)
+    return net.requires_grad_(False)
 
 
 def read_state(path: Path) -> State:
@@ -130,7 +144,7 @@ def read_torch_weights(network: Network) -> State:
     if network.onnx_path is not None:
         raise VariantUnavailable(
             f"{Path(network.onnx_path).name} is an ONNX file, and torch cannot run one",
-            "choose the ort- variants, or name the torchvision --model and its --weights in place of --onnx",
+            "choose the ort- variants, or name the --model and its --weights in place of --onnx",
         )
     return read_checked(Path(network.weights_path), network.weights_sha256)
 
@@ -154,8 +168,10 @@ def stem(net: nn.Module) -> tuple[str, nn.Conv2d] | None:
 
 
 def _build(model: str, num_classes: int, kind: str = "", **options: Any) -> nn.Module:
-    """torchvision's network with the facts of its name; ``kind``: what torchvision puts before the name."""
+    """The network with the facts of its name; ``kind``: what torchvision puts before the name."""
     name = read_name(model)
+    if name.kind != "torchvision":
+        return _made_elsewhere(name, num_classes)
     if name.architecture in TRANSFORMING:
         options |= WITHOUT_AUXILIARY | {"transform_input": name.transform_input is not False}
     net: nn.Module = torchvision.models.get_model(
@@ -168,3 +184,16 @@ def _build(model: str, num_classes: int, kind: str = "", **options: Any) -> nn.M
         conv.weight = nn.Parameter(conv.weight.new_zeros((conv.out_channels, name.channels, *conv.kernel_size)))
         nn.init.kaiming_uniform_(conv.weight)
     return net.eval()
+
+
+def _made_elsewhere(name: ModelName, num_classes: int) -> nn.Module:
+    if name.kind == "factory":
+        net: nn.Module = _others().own_network(name)
+        return net
+    made: nn.Module = _others().timm_network(name, num_classes)
+    return made.eval()
+
+
+def _others() -> Any:
+    """The module of other networks, which builds on this one's users: loaded when one is asked for."""
+    return importlib.import_module("isobatch.models.weights.other_networks")

@@ -23,15 +23,21 @@ from isobatch.models.weights.beside import read_beside
 from isobatch.models.weights.checkpoint import WeightsError, fitted, open_checkpoint
 from isobatch.models.weights.digits import weights as digits
 from isobatch.models.weights.found import Found, find_in_file, remarks, with_facts
+from isobatch.models.weights.model_name import kind_of
 from isobatch.models.weights.networks import check_known, skeleton
-from isobatch.models.weights.published import IMAGENET_NAMES, first_entry, published, view_of
+from isobatch.models.weights.other_weights import PRETRAINED, of_factory, timm_published, usual_view
+from isobatch.models.weights.published import IMAGENET_NAMES, published, view_of
 from isobatch.models.weights.random_weights import SEED, random_state
 from isobatch.models.weights.tensor_names import as_named
 
 __all__ = ["ResolvedWeights", "WeightsError", "resolve"]
 
-KEYWORDS = ("auto", "digits", "imagenet-v2", "imagenet-v1", "random")
+KEYWORDS = ("auto", "digits", "imagenet-v2", "imagenet-v1", "random", PRETRAINED)
 _DIGITS_MODEL = "resnet50"
+EMBEDDED_NOTE = (
+    "the embedded digits weights; margins, accuracy and verdicts are evidence for these, not for other weights"
+)
+RANDOM_NOTE = f"random weights (seed {SEED}), never trained: labels and accuracy mean nothing, verdicts hold for these"
 
 
 @dataclass(frozen=True)
@@ -44,14 +50,14 @@ class ResolvedWeights:
     pictures are made into, as torchvision's entry for these weights says; of weights that are not torchvision's, as
     its first entry for the model does, unless a file beside them says it; ``view_from`` says which, ``view_assumed``
     that nothing did. ``model``: with the facts that the weights show, such as another number of
-    channels. ``warnings``: code and text.
+    channels. ``warnings``: code and text. ``num_classes`` None: of a factory's network, which running it shows.
     """
 
     source: str
     model: str
     path: Path
     sha256: str
-    num_classes: int
+    num_classes: int | None
     note: str = ""
     class_names: tuple[str, ...] = ()
     view: View = IMAGENET
@@ -70,16 +76,24 @@ def resolve(
 ) -> ResolvedWeights:
     """The weights that ``name`` asks for: a keyword of KEYWORDS, or a weights file (a keyword wins over a path).
 
-    ``auto`` takes ImageNet weights that torch hub's cache already holds, else ``digits`` (ResNet50), else ``random``;
-    only ``imagenet-v1`` and ``imagenet-v2`` download, and not if ``offline``. ``say`` gets lines of progress.
-    ``state_dict``: which of the state dicts in a file is meant.
+    ``auto`` takes ImageNet weights that a hub's cache already holds, else ``digits`` (ResNet50), else ``random``; of a
+    factory those that it gives its network. Only ``imagenet-v1``, ``imagenet-v2`` and ``pretrained`` (timm's) download,
+    and not if ``offline``. ``say`` gets lines of progress. ``state_dict``: which of the state dicts in a file is meant.
     Raises WeightsError where they cannot be had or do not fit; ValueError for an unknown model.
     """
     check_known(model)
-    found = _find(name, model, offline, say, state_dict)
+    given: Found | None = None
+    if kind_of(model) == "factory":
+        model, given = of_factory(model)
+    if given is not None and name == "auto":
+        found = given
+    else:
+        found = _find(name, model, offline, say, state_dict)
+        found = replace(found, warnings=(*(given.warnings if given else ()), *found.warnings))
     named = as_named(found.state, skeleton(model, 2).state_dict().keys(), found.prefix)
     model, told = with_facts(model, named.state, found)
-    state, num_classes = fitted(named.state, model, found.source)
+    state, classes = fitted(named.state, model, found.source)
+    num_classes = None if given is not None else classes
     arrays: dict[str, NDArray[Any]] = {key: tensor.numpy() for key, tensor in state.items()}
     sha256 = digits.fingerprint(arrays)
     path = cache_root / "weights" / f"{sha256}.safetensors"
@@ -99,21 +113,30 @@ def _seen(found: Found, model: str, file: Path) -> tuple[View, str, bool]:
         return replace(view_of(found.entry), forced=True), f"torchvision's entry for {found.source}", False
     if found.source == "digits":
         return IMAGENET, "as the digits weights were trained", False
-    usual = view_of(first_entry(model))
+    usual, whose, certain = usual_view(model)
     if not found.own:
-        return usual, "torchvision's first entry for the model", False
+        return usual, whose if certain else f"assumed: {whose}", not certain
     beside = read_beside(file)
     if beside.view is not None:
         return beside.view, beside.said, False
-    assumed = "assumed: that of torchvision's first entry for the model"
+    assumed = f"assumed: that of {whose}"
     return usual, f"{assumed} ({beside.said})" if beside.said else assumed, True
 
 
 def _find(name: str, model: str, offline: bool, say: Callable[[str], None], state_dict: str | None) -> Found:
     if state_dict is not None and name in KEYWORDS:
         raise WeightsError(f"--state-dict {state_dict!r} belongs to a file, and --weights {name} is none: leave it out")
+    kind = kind_of(model)
+    if name in IMAGENET_NAMES and kind != "torchvision":
+        instead = f"{PRETRAINED}, random" if kind == "timm" else "auto, random"
+        raise WeightsError(f"--weights {name} is torchvision's, and {model} is not: choose {instead} or a file")
+    if name == PRETRAINED and kind != "timm":
+        raise WeightsError(f"--weights {PRETRAINED} is what timm publishes, and {model} is not timm's: leave it out")
     if name == "auto":
-        return _automatic(model, say)
+        return _timm_automatic(model, say) if kind == "timm" else _automatic(model, say)
+    if name == PRETRAINED:
+        say(f"the weights that timm publishes of {model}")
+        return timm_published(model, offline)
     if name in IMAGENET_NAMES:
         return _imagenet(name, model, offline, say)
     if name == "digits":
@@ -137,20 +160,27 @@ def _automatic(model: str, say: Callable[[str], None]) -> Found:
     return Found(found.source, found.state, f"{found.note}; {fetch}" if fetch else found.note)
 
 
+def _timm_automatic(model: str, say: Callable[[str], None]) -> Found:
+    try:
+        return timm_published(model, offline=True)
+    except WeightsError:
+        found = _random(model, say)
+        fetch = f"its published weights: {PROGRAM} --model {model} --weights {PRETRAINED}"
+        return replace(found, note=f"{found.note}; {fetch}")
+
+
 def _digits(model: str) -> Found:
     if model != _DIGITS_MODEL:
         raise WeightsError(
             f"the digits weights are for {_DIGITS_MODEL}, not {model}: choose --weights random or a file"
         )
     state = {name: torch.from_numpy(array) for name, array in digits.state_dict().items()}
-    note = "the embedded digits weights: their margins and accuracy say nothing about other weights, the verdicts do"
-    return Found("digits", state, note)
+    return Found("digits", state, EMBEDDED_NOTE)
 
 
 def _random(model: str, say: Callable[[str], None]) -> Found:
     say(f"making random weights for {model}")
-    note = f"random weights (seed {SEED}), never trained: labels and accuracy mean nothing, the verdicts do"
-    return Found("random", random_state(model), note)
+    return Found("random", random_state(model), RANDOM_NOTE)
 
 
 def _hub_file(entry: Any) -> Path:

@@ -16,6 +16,7 @@ from isobatch.models.spec.images import Images
 from isobatch.models.spec.interventions import Provocable
 from isobatch.models.spec.outcome import CLASSES, Outcome
 from isobatch.models.spec.runner import WHOLE, Layer, Reaching, Rows
+from isobatch.pipeline.certify.crossing import BatchRun, Kind, RangeAsked, TiesRun
 from isobatch.pipeline.deploy.folder import filled
 from isobatch.pipeline.evidence.evidence import differing_rows
 from isobatch.pipeline.evidence.outcomes import changed
@@ -29,22 +30,23 @@ _CHUNK = 64  # labelled images read at a time
 
 
 def verify_range(payload: dict[str, Any], emit: Emit) -> dict[str, bool]:
-    """Run what is shipped at every N of ``payload["sizes"]``, smallest first, for ``payload["seconds"]`` at most.
+    """Run what is shipped as a ``RangeAsked`` has it, the smallest N first.
 
-    Emits {"filled_with"} once; {"n", "kind", "differing", "flipped"} for each batch; then, for integer layers that can
-    be moved to rounding ties, the same of kind "ties" with {"layers", "elements"}. Returns {"in_time"}.
+    Emits {"filled_with"} once, a ``BatchRun`` for each batch, then a ``TiesRun`` at each N where integer layers can be
+    moved to rounding ties. Returns {"in_time"}.
     """
+    asked = RangeAsked.of(payload)
     with ExitStack() as stack:
-        runner = opened(payload, stack)
-        deadline = time.monotonic() + payload["seconds"]
-        sizes: list[int] = payload["sizes"]
-        own = Images.from_json(payload["images"])
-        labelled = [Images.from_json(one) for one in payload["labelled"]]
-        images, filled_with = gathered(own, labelled, max(sizes), payload["seed"])
+        runner = opened(asked, stack)
+        deadline = time.monotonic() + asked.seconds
+        own = Images.from_json(asked.images)
+        labelled = [Images.from_json(one) for one in asked.labelled]
+        images, filled_with = gathered(own, labelled, max(asked.sizes), asked.seed)
         emit({"filled_with": filled_with})
-        in_time = _batches(runner, images, sizes, deadline, emit, Outcome.of(payload.get("outcome")))
-        if in_time and payload["ties"]:
-            _ties(runner, payload, images, deadline, emit)
+        outcome = Outcome.of(asked.outcome)
+        in_time = _batches(runner, images, asked.sizes, deadline, emit, outcome)
+        if in_time and asked.ties:
+            _ties(runner, asked, images, deadline, emit)
     return {"in_time": in_time}
 
 
@@ -89,20 +91,24 @@ def _batches(
         if time.monotonic() > deadline:
             return False
         start = (len(images) - n) * (n % 2)  # from the front and the end in turn
-        for kind, which in (("batch", np.arange(start, start + n)), ("copies", np.full(n, n % len(images)))):
+        calls: tuple[tuple[Kind, NDArray[np.int64]], ...] = (
+            ("batch", np.arange(start, start + n)),
+            ("copies", np.full(n, n % len(images))),
+        )
+        for kind, which in calls:
             outputs, alone = call(runner.shipped, images[which])[0], singles[which]
             if (outputs.dtype, outputs.shape) != (alone.dtype, alone.shape):
                 raise ValueError(f"shape-mismatch: at N = {n} its rows are not of the kind they are at N = 1")
             flipped = int(changed(alone, outputs, outcome, singles, which).sum())
-            emit({"n": n, "kind": kind, "differing": len(differing_rows(alone, outputs)), "flipped": flipped})
+            emit(BatchRun(n, kind, len(differing_rows(alone, outputs)), flipped).to_json())
         release_free()
     return True
 
 
-def _ties(runner: Opened, payload: dict[str, Any], images: NDArray[np.float32], deadline: float, emit: Emit) -> None:
+def _ties(runner: Opened, asked: RangeAsked, images: NDArray[np.float32], deadline: float, emit: Emit) -> None:
     """Every integer layer that runs in the caller's shape, on rounding ties at each N, as long as there is time."""
-    where = _provoked(runner, payload["delivery"])
-    if find_variant(payload["variant"]).precision != "int8" or where is None:
+    where = _provoked(runner, asked.delivery)
+    if find_variant(asked.variant).precision != "int8" or where is None:
         return
     tested, left_out = where
     assert isinstance(tested, Watched) and isinstance(tested, Provocable)
@@ -115,18 +121,18 @@ def _ties(runner: Opened, payload: dict[str, Any], images: NDArray[np.float32], 
     names = [name for name in layers if name not in left_out]
     if isinstance(tested, Reaching):
         names = [name for name in names if tested.reaches(name, images[:2])]
-    able = [name for name in names if tested.provoke(name, 1, payload["seed"])[1]]
+    able = [name for name in names if tested.provoke(name, 1, asked.seed)[1]]
     if not able:
         return
-    emit({"kind": "ties", "n": 1, "layers": len(able), "elements": 0, "differing": 0})
-    for n in payload["sizes"]:
+    emit(TiesRun(1, len(able), 0, 0).to_json())
+    for n in asked.sizes:
         differing = elements = 0
         for name in able:
             if time.monotonic() > deadline:
                 return
-            apart, tried = tested.provoke(name, n, payload["seed"] + n)
+            apart, tried = tested.provoke(name, n, asked.seed + n)
             differing, elements = differing + apart, elements + tried
-        emit({"kind": "ties", "n": n, "layers": len(able), "elements": elements, "differing": differing})
+        emit(TiesRun(n, len(able), elements, differing).to_json())
 
 
 def _provoked(runner: Opened, delivery: dict[str, Any] | None) -> tuple[Any, frozenset[str]] | None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from isobatch.models.registry import find_variant
 from isobatch.models.spec.images import Images
+from isobatch.pipeline.certify.crossing import BatchRun, RangeAsked, TiesRun
 from isobatch.pipeline.decide.ranges import holds_to, with_range
 from isobatch.pipeline.decide.recommend import recommend
 from isobatch.pipeline.decide.repaired_variants import native_name, with_repairs
@@ -73,15 +74,19 @@ class _Heard:
         if "filled_with" in event:
             self.filled_with = FilledWith(**event["filled_with"])
             return
-        n, kind = event["n"], event["kind"]
-        if kind == "ties":
+        if event["kind"] == "ties":
+            ties = TiesRun.of(event)
             before = self.ties.elements if self.ties else 0
-            self.ties = RangeTies(layers=event["layers"], elements=before + event["elements"], to=n)
-        else:
-            self.run[n] = self.run.get(n, 0) + 1
-        flipped = event.get("flipped", 0)
-        if event["differing"] if by_bytes else flipped:
-            self.failures.append(RangeFailure(batch_size=n, kind=kind, differing=event["differing"], flipped=flipped))
+            self.ties = RangeTies(layers=ties.layers, elements=before + ties.elements, to=ties.n)
+            if ties.differing and by_bytes:
+                self.failures.append(RangeFailure(batch_size=ties.n, kind="ties", differing=ties.differing))
+            return
+        batch = BatchRun.of(event)
+        self.run[batch.n] = self.run.get(batch.n, 0) + 1
+        if batch.differing if by_bytes else batch.flipped:
+            self.failures.append(
+                RangeFailure(batch_size=batch.n, kind=batch.kind, differing=batch.differing, flipped=batch.flipped)
+            )
 
 
 def _verified(
@@ -94,16 +99,17 @@ def _verified(
 ) -> Range:
     """The range of the choice. A worker that ends early ends the range there, with the reason."""
     spec, asked = find_variant(native_name(chosen.name)), stages.config.certify
-    environment, payload = opening(stages, variants, chosen)
+    environment, opens = opening(stages, variants, chosen)
     claim = _CLAIMS[str(chosen.verdict)]
-    payload |= {
-        "sizes": list(asked),
-        "labelled": [labelled.to_json()] if labelled else [],
-        "seed": stages.config.seed % 2**32,
-        "seconds": seconds,
-        "ties": claim == "same-bytes",
-    }
-    heard, size = _Heard(), Images.from_json(payload["images"]).side
+    wanted = RangeAsked(
+        **opens.to_json(),
+        sizes=asked,
+        labelled=(labelled.to_json(),) if labelled else (),
+        seed=stages.config.seed % 2**32,
+        seconds=seconds,
+        ties=claim == "same-bytes",
+    )
+    heard, size = _Heard(), Images.from_json(opens.images).side
     price = cost(spec, 1, size)
     stages.progress.plan(min(seconds, price * (max(asked) + 2 * sum(asked))))
     label = f"verifying {chosen.name} at {sizes((1, *asked))}, at most {seconds:.0f} s"
@@ -118,12 +124,12 @@ def _verified(
     with stages.stage("range"):
         before = stages.seconds.get("range", 0.0)
         try:
-            answer = stages.workers.call(environment, _VERIFY, payload, on_event)
+            answer = stages.workers.call(environment, _VERIFY, wanted.to_json(), on_event)
             stopped = None if answer["in_time"] else OUT_OF_TIME
         except WorkerError as error:
             stopped = error.reason
     delivery = delivery_of(variants, chosen.name)
-    threads = (delivery.serving if delivery else {}).get("threads", payload["settings"]["threads"])
+    threads = (delivery.serving if delivery else {}).get("threads", opens.settings["threads"])
     failed_at = sorted({one.batch_size for one in heard.failures})
     run = [n for n, count in heard.run.items() if count == 2]
     return Range(
@@ -132,8 +138,8 @@ def _verified(
         to=holds_to(asked, run, failed_at),
         batch_size=batch_size,
         threads=threads,
-        image_size=[] if payload["images"]["fields"] else list(payload["images"]["shape"][2:]),
-        inputs=payload["images"]["name"],
+        image_size=[] if opens.images["fields"] else list(opens.images["shape"][2:]),
+        inputs=opens.images["name"],
         filled_with=heard.filled_with,
         n_comparisons=sum(heard.run.values()),
         failed_at=failed_at,

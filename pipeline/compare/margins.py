@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from isobatch.models.spec.outcome import CLASSES, Outcome
 from isobatch.pipeline.compare.comparisons import PROBES, moved
 from isobatch.pipeline.evidence.evidence import Evidence, Pass, PassKind
-from isobatch.pipeline.evidence.outcomes import changed, outcome_columns, outcome_margin
+from isobatch.pipeline.evidence.outcomes import before_last, changed, outcome_margin
 from isobatch.pipeline.evidence.rows import row_distance
 from isobatch.pipeline.records.study import Condition, Margin
 
@@ -26,8 +26,8 @@ class Observation:
 
     ``images``: which images of the set were run under this condition, rising; conditions of one set may have run
     different ones. ``seen``: the image was run at this N. ``differs``: other bytes. ``flipped``: another outcome.
-    ``noise``: the largest |batched - singles| in the columns of the outcome, 0 where unseen. An image seen twice has
-    the worse of both.
+    ``noise``: the largest |batched - singles| in the columns of the outcome, before its last operator where it is
+    looked through; 0 where unseen. An image seen twice has the worse of both.
     """
 
     condition: Condition
@@ -83,7 +83,7 @@ def _observe(evidence: Evidence, condition: Condition, passes: Sequence[Pass]) -
         whole = evidence.singles if evidence.outcome.kind == "embedding" else None
         turned = changed(singles, rows, evidence.outcome, whole, at)
         np.logical_or.at(flipped, at, turned)  # of copies one image has many rows
-        apart = row_distance(outcome_columns(singles, evidence.outcome), outcome_columns(rows, evidence.outcome))
+        apart = row_distance(before_last(singles, evidence.outcome), before_last(rows, evidence.outcome))
         with np.errstate(invalid="ignore"):  # a NaN stays one
             np.maximum.at(noise, at, apart)
     return Observation(moved(condition, passes[0]), passes[0].batch_size, ran, seen, differs, flipped, noise)

@@ -186,6 +186,7 @@ def _batching(tested: Sequence[Tested], seen: Sequence[Observation], margin: Mar
     total = int(one.seen.sum())
     extent = (
         f"{out_of(int(one.differs.sum()), total, 'image')} differ from their singles by up to {number(one.largest)}"
+        + (f" before the {through}" if (through := tested[0].evidence.outcome.through) else "")
     )
     where = f"At N = {one.batch_size} ({setting(one.condition)})"
     word = tested[0].evidence.outcome.word

@@ -11,6 +11,7 @@ from isobatch.pipeline.machine.emulation import emulated, why_emulated
 from isobatch.pipeline.machine.environment import cpu_flags, cuda_settings, worker_settings
 from isobatch.pipeline.machine.isa_caps import NATIVE, no_effect, reached
 from isobatch.pipeline.records.study import Condition
+from isobatch.pipeline.records.wording import setting
 
 
 @dataclass(frozen=True)
@@ -57,11 +58,7 @@ class Setting:
     @property
     def words(self) -> str:
         """What is particular in it, for a line of progress: ``1 thread, isa avx2, channels_last``."""
-        unusual = [f"isa {self.isa}"] * (self.isa != NATIVE) + [self.memory_format] * (
-            self.memory_format != "contiguous"
-        )
-        on_device = [part for part in ("cuda", str(self.cuda)) if part] if self.cuda else []
-        return ", ".join([f"{self.threads} thread{'s' * (self.threads != 1)}", *unusual, *on_device])
+        return setting(self.at(1))
 
 
 def settings(config: Config) -> list[Setting]:
@@ -117,22 +114,22 @@ def base_of(config: Config, spec: VariantSpec, caps: Caps) -> Setting:
     return replace(found, isa=next(able, found.isa))
 
 
-def why_not(spec: VariantSpec, setting: Setting, config: Config, caps: Caps) -> tuple[str, str] | None:
+def why_not(spec: VariantSpec, under: Setting, config: Config, caps: Caps) -> tuple[str, str] | None:
     """What of a setting keeps a variant from being run under it, and why; None where nothing does.
 
     A memory format or an option that cannot act is run once, under the study's first, never again under another name.
     Arithmetic that the processor lacks even without a cap is run under the base setting only.
     """
-    if setting.cuda and setting.cuda.tf32 != config.cuda[0].tf32 and spec.precision != "fp32":
-        return f"tf32 {setting.cuda.tf32}", "unavailable: no effect: TF32 is a way to multiply float32 values"
-    if setting.memory_format != config.memory_format[0]:
+    if under.cuda and under.cuda.tf32 != config.cuda[0].tf32 and spec.precision != "fp32":
+        return f"tf32 {under.cuda.tf32}", "unavailable: no effect: TF32 is a way to multiply float32 values"
+    if under.memory_format != config.memory_format[0]:
         if spec.runtime != "torch":
-            return setting.memory_format, f"unavailable: no effect: {spec.runtime} chooses its own layouts"
-        if setting.device == "cpu" and (fixed := spec.recipe.get("memory_format")):
-            return setting.memory_format, f"unavailable: no effect: this variant runs in {fixed} by its recipe"
-    if reason := caps.why_not(setting.isa, spec.runtime):
-        more = "" if NATIVE in config.isa else f"; with --isa native,{setting.isa} it is measured without the cap too"
-        return f"isa {setting.isa}", f"{reason}{more}"
-    if setting.cuda is None and emulated(spec, cpu_flags()) and setting != (only := base_of(config, spec, caps)):
-        return setting.words, f"{why_emulated(spec)}; it is measured under {only.words}"
+            return under.memory_format, f"unavailable: no effect: {spec.runtime} chooses its own layouts"
+        if under.device == "cpu" and (fixed := spec.recipe.get("memory_format")):
+            return under.memory_format, f"unavailable: no effect: this variant runs in {fixed} by its recipe"
+    if reason := caps.why_not(under.isa, spec.runtime):
+        more = "" if NATIVE in config.isa else f"; with --isa native,{under.isa} it is measured without the cap too"
+        return f"isa {under.isa}", f"{reason}{more}"
+    if under.cuda is None and emulated(spec, cpu_flags()) and under != (only := base_of(config, spec, caps)):
+        return under.words, f"{why_emulated(spec)}; it is measured under {only.words}"
     return None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import hashlib
 import itertools
 import json
@@ -12,10 +11,11 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from isobatch.models.spec.images import Size
+from isobatch.models.spec.nearest import did_you_mean
 from isobatch.models.spec.words import CudaOptions
 from isobatch.pipeline.config.grid import AXES, CUDA_AXES, MEMORY_FORMATS, OWN_SIZE, Axes, only_wished, read_grid, words
 from isobatch.pipeline.config.numbers import LARGEST_SEED, SMALLEST, numbers, real_number, seconds, whole
-from isobatch.pipeline.config.of_onnx import batch_axes, outcome
+from isobatch.pipeline.config.own_network import read_address, read_batch_axes, read_engine, read_outcome
 from isobatch.pipeline.config.policy_flags import PolicyFlags as PolicyFlags  # part of the configuration
 from isobatch.pipeline.config.policy_flags import read_policy
 from isobatch.pipeline.config.preprocessing import Preprocessing, read_preprocessing, read_size
@@ -43,8 +43,8 @@ class Config:
     weights: str = "auto"
     state_dict: str | None = None  # which of the state dicts in a weights file
     inputs: str = "auto"
-    outcome: str = "auto"  # of an ONNX file: what is read from its outputs
-    batch_axes: tuple[tuple[str, int], ...] = ()  # of its inputs and outputs whose batch is not the first axis
+    outcome: str = "auto"  # of the user's own network: what is read from its outputs
+    batch_axes: tuple[tuple[str, int], ...] = ()  # of an ONNX file, where the batch is not the first axis
     class_order: str | None = None  # of labelled folders: "text" or "number"; None: by what they are called
     classes: str | None = None  # a file with the names of the classes
     labels: str | None = None  # a file with the labels of the images
@@ -119,8 +119,8 @@ def read_config(arguments: argparse.Namespace) -> Config:
         weights=arguments.weights,
         state_dict=arguments.state_dict,
         inputs=arguments.inputs,
-        outcome=outcome(arguments.outcome, arguments.onnx),
-        batch_axes=batch_axes(arguments.batch_axis, arguments.onnx),
+        outcome=read_outcome(arguments),
+        batch_axes=read_batch_axes(arguments.batch_axis, arguments.onnx),
         class_order=arguments.class_order,
         classes=arguments.classes,
         labels=arguments.labels,
@@ -146,8 +146,8 @@ def read_config(arguments: argparse.Namespace) -> Config:
         certify=_certified(arguments),
         policy=read_policy(arguments),
         offline=arguments.offline,
-        engine=arguments.engine,
-        ray_address=_address(arguments),
+        engine=read_engine(arguments),
+        ray_address=read_address(arguments),
         workers=None if arguments.workers is None else whole("--workers", arguments.workers, 1),
         timeout_s=seconds("--timeout", arguments.timeout),
         **{name: getattr(arguments, name) for name in _COPIED},
@@ -199,9 +199,8 @@ def _check_paths(arguments: argparse.Namespace) -> None:
 def _device(arguments: argparse.Namespace) -> str:
     text: str = arguments.device
     if text not in DEVICES:
-        near = difflib.get_close_matches(text, DEVICES, n=1, cutoff=0.0)[0]
         known = listed(DEVICES)
-        raise UsageError("unknown-device", f"--device {text!r}: did you mean {near!r}? Studies run on {known}")
+        raise UsageError("unknown-device", f"--device {text!r}: {did_you_mean(text, DEVICES)} Studies run on {known}")
     if text != "cpu" and arguments.engine == "ray":
         raise UsageError("usage", f"--engine ray runs on processors only: --device {text} needs --engine local")
     return text
@@ -227,13 +226,6 @@ def _race_seconds(arguments: argparse.Namespace) -> float:
 def _certified(arguments: argparse.Namespace) -> tuple[int, ...]:
     text: str = arguments.certify or (QUICK_CERTIFIED if arguments.quick else CERTIFIED)
     return () if text == UNCERTIFIED else tuple(n for n in numbers("--certify", text) if n > 1)
-
-
-def _address(arguments: argparse.Namespace) -> str | None:
-    address: str | None = arguments.ray_address
-    if address is not None and arguments.engine != "ray":
-        raise UsageError("usage", f"--ray-address {address!r} needs --engine ray: add it, or leave the address out")
-    return address
 
 
 def _sides(text: str) -> tuple[Size | None, tuple[Size, ...]]:

@@ -10,7 +10,7 @@ from typing import NoReturn
 import isobatch
 from isobatch import PROGRAM
 from isobatch.models.spec.outcome import KINDS
-from isobatch.pipeline.config.grid import MEMORY_FORMATS
+from isobatch.pipeline.config.grid import BATCH_SIZES, MEMORY_FORMATS
 from isobatch.pipeline.config.policy_flags import add_policy
 from isobatch.pipeline.config.preprocessing import add_preprocessing
 from isobatch.pipeline.machine.isa_caps import CAPS, NATIVE
@@ -21,8 +21,21 @@ VERSION = isobatch.__version__
 ENGINES = ("local", "ray")
 
 
+class _WithDefaults(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
+    """Every flag that takes a value says its default, those whose default is told in words in these words only."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        text = action.help or ""
+        if not action.option_strings or action.required or action.nargs == 0 or "default" in text:
+            return text
+        return f"{text} (default: {'none' if action.default is None else '%(default)s'})"
+
+
 class Parser(argparse.ArgumentParser):
     """argparse whose complaints are the contract's: one line, exit code 2."""
+
+    def __init__(self, prog: str, description: str, epilog: str | None = None) -> None:
+        super().__init__(prog, None, description, epilog, formatter_class=_WithDefaults, allow_abbrev=False)
 
     def error(self, message: str) -> NoReturn:
         """Raise UsageError, naming the nearest flag where one is unknown."""
@@ -36,18 +49,21 @@ def study_parser(commands: str = "") -> argparse.ArgumentParser:
     """The parser of the study's own flags; ``commands`` says in its help what else run.py can do."""
     parser = Parser(
         prog=PROGRAM.removeprefix("python "),
-        description="Isobatch: does the answer depend on the batch, for which precision, and what should be deployed?",
+        description="Isobatch: does the answer depend on the batch, for which precision, and what should be deployed?\n"
+        "A flag without a value is off unless it is given.",
         epilog=f"{commands}exit codes:\n  0 policy met, 1 not met, 2 usage, 3 in part, 4 tool failed, 130 interrupted",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"isobatch {VERSION}")
     parser.add_argument("--list-variants", action="store_true", help="list the variants and stop")
     parser.add_argument("--variants", default="all", help="'all' (every variant not optional) or a list: fp32,ort-int8")
     conditions = add_scope(parser)
-    conditions.add_argument("--grid", default="default", help="default, wide or FILE.toml; a flag replaces its axis")
+    conditions.add_argument(
+        "--grid", default="default", help="default, wide or FILE.toml; a flag replaces its axis (default: %(default)s)"
+    )
     conditions.add_argument("--isa", help=f"instruction sets, a list of {', '.join((NATIVE, *CAPS))} (default: native)")
-    conditions.add_argument("--memory-format", help=f"of torch, a list of {', '.join(MEMORY_FORMATS)}")
+    conditions.add_argument(
+        "--memory-format", help=f"of torch, a list of {', '.join(MEMORY_FORMATS)} (default: contiguous)"
+    )
     conditions.add_argument("--position", metavar="K", help="rotate batches by K places, a list (default: 1)")
     conditions.add_argument(
         "--neighbours", help=f"what replaces each batch's last image: {', '.join(NEIGHBOURS)} (default: outlier)"
@@ -87,34 +103,58 @@ def study_parser(commands: str = "") -> argparse.ArgumentParser:
         "--config", metavar="FILE", help="settings as TOML (default: isobatch.toml, where it stands here)"
     )
     talk.add_argument("--show-config", action="store_true", help="print each setting with its origin and stop")
-    talk.add_argument("--verbose", action="store_true", help="all tables on the terminal, not only the summary")
+    talk.add_argument(
+        "--verbose", action="store_true", help="also print the folded sections, such as cost and accuracy"
+    )
     talk.add_argument("--debug", action="store_true", help="tracebacks of errors")
     return parser
 
 
-def add_scope(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
-    """Add the flags of network, inputs, N and threads, shared by the study and ``repair``; the group of conditions."""
+def add_scope(parser: argparse.ArgumentParser, batch_sizes: str | None = None) -> argparse._ArgumentGroup:
+    """Add the flags of network, inputs, N and threads, shared by the study and ``repair``; the group of conditions.
+
+    ``batch_sizes``: their default; None: those of the grid.
+    """
     what = parser.add_argument_group("what")
-    what.add_argument("--model", default="resnet50", help="a torchvision classifier (default: %(default)s)")
+    what.add_argument(
+        "--model",
+        default="resnet50",
+        help="a torchvision classifier, timm:NAME, or package.module:factory below this folder (default: %(default)s)",
+    )
     what.add_argument("--onnx", metavar="FILE", help="the user's own ONNX classifier; ORT variants are made from it")
     what.add_argument(
-        "--weights", default="auto", help="auto, digits, imagenet-v2, imagenet-v1, random or FILE (default: auto)"
+        "--weights",
+        default="auto",
+        help="auto, digits, imagenet-v2, imagenet-v1, random, FILE, or timm's pretrained (default: auto)",
     )
-    what.add_argument("--state-dict", metavar="KEY", help="which of the state dicts in FILE, such as state_dict_ema")
+    what.add_argument(
+        "--state-dict",
+        metavar="KEY",
+        help="which of the state dicts in FILE, such as state_dict_ema (default: the only one, or the usual one)",
+    )
     what.add_argument(
         "--inputs", default="auto", help="auto, seed, digits, photos, a folder, FILE.npy, FILE.npz or FILE.safetensors"
     )
-    what.add_argument("--outcome", default="auto", help=f"of --onnx: auto or {', '.join(KINDS)} (default: auto)")
+    what.add_argument("--outcome", default="auto", help=f"of a network of your own: auto or {', '.join(KINDS)}")
     what.add_argument(
         "--batch-axis", metavar="NAME=K", help="of --onnx: inputs and outputs whose batch is axis K, a list: x=1,y=1"
     )
     what.add_argument(
         "--class-order",
         choices=("text", "number"),
-        help="labels by the order of the folders: as text (torchvision's ImageFolder) or as numbers",
+        help="labels by the order of the folders: as text (torchvision's ImageFolder) or as numbers "
+        "(default: by the names of the classes, else by the numbers in the folders' names)",
     )
-    what.add_argument("--classes", metavar="FILE", help="the names of the classes: a line each in order, or JSON")
-    what.add_argument("--labels", metavar="FILE", help="labels of --inputs: a CSV of file,class or of classes in order")
+    what.add_argument(
+        "--classes",
+        metavar="FILE",
+        help="the names of the classes: a line each in order, or JSON (default: of the weights)",
+    )
+    what.add_argument(
+        "--labels",
+        metavar="FILE",
+        help="labels of --inputs: a CSV of file,class or of classes in order (default: folders' names)",
+    )
     what.add_argument("--images", metavar="N", help="images per input set (default: 16, and 4 for the seed set)")
     what.add_argument(
         "--image-size", metavar="S", help="side in pixels or 64x128, or a list: 224,192 (default: auto, of the weights)"
@@ -122,6 +162,10 @@ def add_scope(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     what.add_argument("--seed", default="42069", help="of the drawn input set (default: %(default)s)")
     add_preprocessing(parser)
     conditions = parser.add_argument_group("conditions")
-    conditions.add_argument("--batch-sizes", help="lists and ranges: 2,4,8 or 1-32; 1 means the repeat")
+    conditions.add_argument(
+        "--batch-sizes",
+        default=batch_sizes,
+        help=f"lists and ranges: 2,4,8 or 1-32; 1 means the repeat (default: {batch_sizes or BATCH_SIZES})",
+    )
     conditions.add_argument("--threads", help="thread counts, a list: 1,2 (default: all cores)")
     return conditions

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from isobatch.models.spec.nearest import did_you_mean
 from isobatch.pipeline.config.sources import read_toml
 from isobatch.pipeline.machine.environment import available_cores
 from isobatch.pipeline.records.errors import UsageError
@@ -33,9 +33,13 @@ Axes = dict[str, str]
 """By axis: its values as the flag of that name takes them."""
 
 
+BATCH_SIZES = "2,3,4,8,16"
+"""Of the default grid."""
+
+
 def _default() -> Axes:
     return {
-        "batch_sizes": "2,3,4,8,16",
+        "batch_sizes": BATCH_SIZES,
         "threads": str(available_cores()),
         "isa": "native",
         "memory_format": "contiguous",
@@ -92,9 +96,8 @@ def _read_toml(path: Path) -> Axes:
         axis = key.replace("-", "_")
         known = (*AXES, *CUDA_AXES)
         if axis not in known:
-            near = difflib.get_close_matches(axis, known, n=1, cutoff=0.0)[0]
             raise UsageError(
-                "bad-grid", f"--grid {path}: no axis {key!r}: did you mean {near}? All: {', '.join(known)}"
+                "bad-grid", f"--grid {path}: no axis {key!r}: {did_you_mean(axis, known)} All: {', '.join(known)}"
             )
         if axis in found:
             raise UsageError("bad-grid", f"--grid {path} has {axis} twice, with '-' and with '_': keep one of them")
@@ -113,6 +116,7 @@ def words(flag: str, text: str, known: Iterable[str]) -> tuple[str, ...]:
     found = [word.strip() for word in text.split(",") if word.strip()]
     for word in found or [""]:
         if word not in allowed:
-            near = difflib.get_close_matches(word, allowed, n=1, cutoff=0.0)[0]
-            raise UsageError("bad-word", f"{flag} {word!r}: did you mean {near!r}? There are {', '.join(allowed)}")
+            raise UsageError(
+                "bad-word", f"{flag} {word!r}: {did_you_mean(word, allowed)} There are {', '.join(allowed)}"
+            )
     return tuple(dict.fromkeys(found))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from isobatch.pipeline.config.numbers import real_number
 from isobatch.pipeline.config.sources import read_toml
@@ -33,8 +34,12 @@ class PolicyFlags:
 def add_policy(parser: argparse.ArgumentParser) -> None:
     """Add the policy flags, shared by the study and ``recommend``."""
     policy = parser.add_argument_group("policy")
-    policy.add_argument("--policy", choices=_STABILITY, help="stability demanded")
-    policy.add_argument("--max-accuracy-drop", metavar="P", help="in points of top-1 against fp32, e.g. 2")
+    policy.add_argument("--policy", choices=_STABILITY, help="stability demanded (default: batch-invariant)")
+    policy.add_argument(
+        "--max-accuracy-drop",
+        metavar="P",
+        help="limit on the accuracy drop against fp32, in points (default: 2 with 300 labelled images, else none)",
+    )
     policy.add_argument(
         "--min-agreement", metavar="P", help="percent of images with the reference's answer (default: 90)"
     )
@@ -42,10 +47,16 @@ def add_policy(parser: argparse.ArgumentParser) -> None:
     policy.add_argument("--max-latency-p99-ms", metavar="MS", help="limit on its 99th percentile; adds 300 calls")
     policy.add_argument("--max-size-mb", metavar="MB", help="limit on the artifact's size")
     policy.add_argument("--min-throughput", metavar="R", help="images a second demanded at the best N")
-    policy.add_argument("--objective", choices=_OBJECTIVES, help="(default: throughput)")
+    policy.add_argument(
+        "--objective",
+        choices=_OBJECTIVES,
+        help="what is to be best among those that meet all demands (default: throughput)",
+    )
     policy.add_argument("--cost-margin", metavar="P", help="per cent of cost within which two are equal (default: 5)")
     add_margin(policy)
-    policy.add_argument("--policy-file", metavar="FILE", help="the same as TOML; a flag wins over the file")
+    policy.add_argument(
+        "--policy-file", metavar="FILE", help="these flags as TOML: max-size-mb = 20; a flag wins over the file"
+    )
 
 
 def add_margin(parser: argparse._ActionsContainer) -> None:
@@ -88,18 +99,27 @@ def _percent(flag: str, text: str | None) -> float | None:
     return value
 
 
+_FIELDS = {"policy": "stability", "min-throughput": "min_throughput_img_s"}
+"""The flags whose part of the policy has another name in ``report.json``; both are read in a file."""
+
+
 def _read_file(path: Path) -> PolicyFlags:
-    stated = read_toml(path, "policy-file")
+    """The policy in a TOML file: a key is a flag without its dashes, or the name of its part in ``report.json``."""
     known = asdict(PolicyFlags())
-    for name, value in stated.items():
-        if name not in known:
-            raise UsageError("policy-file", f"{path} has {name!r}; a policy has {', '.join(known)}")
+    keys = {name.replace("_", "-"): name for name in known} | {name: name for name in known} | _FIELDS
+    stated: dict[str, Any] = {}
+    for key, value in read_toml(path, "policy-file").items():
+        if key not in keys:
+            flags = [*_FIELDS, *(name.replace("_", "-") for name in known if name not in _FIELDS.values())]
+            raise UsageError("policy-file", f"{path} has {key!r}; a policy has {', '.join(flags)}")
+        name = keys[key]
+        stated[name] = value
         words = {"stability": _STABILITY, "objective": _OBJECTIVES}.get(name)
         if words and value not in words:
-            raise UsageError("policy-file", f"{path}: {name} is {value!r}, and can be {', '.join(words)}")
+            raise UsageError("policy-file", f"{path}: {key} is {value!r}, and can be {', '.join(words)}")
         if not words and (isinstance(value, bool) or not isinstance(value, (int, float))):
-            raise UsageError("policy-file", f"{path}: {name} is {value!r}, and must be a number")
+            raise UsageError("policy-file", f"{path}: {key} is {value!r}, and must be a number")
         if not words:
             read = _percent if name == "min_agreement" else real_number
-            stated[name] = read(f"{path}: {name}", str(value))
+            stated[name] = read(f"{path}: {key}", str(value))
     return PolicyFlags(**stated)

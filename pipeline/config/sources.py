@@ -8,7 +8,6 @@ the flag in capitals (``ISOBATCH_BATCH_SIZES=2,4``). Values are read as the comm
 from __future__ import annotations
 
 import argparse
-import difflib
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -17,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from isobatch.models.spec.nearest import did_you_mean, nearest
 from isobatch.pipeline.records.errors import UsageError
 
 FILE_NAME = "isobatch.toml"
@@ -124,7 +124,7 @@ def _from_file(
     found = {}
     for key, value in table.items():
         if key not in actions:
-            raise UsageError("unknown-setting", f"{path}: no setting {key!r}: did you mean {_nearest(key, actions)!r}?")
+            raise UsageError("unknown-setting", f"{path}: no setting {key!r}: {did_you_mean(key, actions)}")
         found[key] = str(path), _tokens(parser, actions[key], value, str(path))
     return found
 
@@ -152,15 +152,11 @@ def _from_environment(actions: Mapping[str, argparse.Action], environment: Mappi
         if not name.startswith(PREFIX) or name == f"{PREFIX}CONFIG":
             continue
         if name not in known:
-            near = _nearest(name, known)
+            near = nearest(name, known)
             raise UsageError("unknown-setting", f"no setting for the variable {name}: did you mean {near}? Or unset it")
         key, value = known[name], environment[name]
         found[key] = _SWITCH.get(value.lower(), value) if actions[key].nargs == 0 else value
     return found
-
-
-def _nearest(name: str, known: Mapping[str, Any]) -> str:
-    return str(difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0])
 
 
 def _tokens(parser: argparse.ArgumentParser, action: argparse.Action, value: Any, origin: str) -> list[str]:

@@ -39,7 +39,9 @@ class Answers:
             return None
         found = agreement(self.same, self.clusters, self.reference)
         how = f"{counted(found.n_answers, 'answer')} on {listed(self.sources)}"
-        alike = "" if found.n == found.n_answers else f", copies and crops of one picture as one: n = {found.n:,}"
+        alike = (
+            "" if found.n == found.n_answers else f", copies and crops of one picture count as one (n = {found.n:,})"
+        )
         return found.model_copy(update={"counted": how + alike})
 
 
@@ -86,8 +88,8 @@ def obstacles(variant: VariantResult, policy: Policy) -> list[str]:
 
 
 def sentence(found: Agreement) -> str:
-    """``agrees with fp64 on 16 of 16, at least 83 %``: the count, and the bound that matters."""
-    return f"agrees with {found.reference} on {count(found)}, {bound(found)}"
+    """``agrees with fp64 on 16 of 16 images, at least 83 %``: the count, and the bound that matters."""
+    return f"agrees with {found.reference} on {count(found)} images, {bound(found)}"
 
 
 def count(found: Agreement) -> str:
@@ -97,11 +99,11 @@ def count(found: Agreement) -> str:
     return f"{round(events):,} of {found.n:,}" if whole else f"{100 * found.share:.3g} % of {found.n:,}"
 
 
-def bound(found: Agreement) -> str:
+def bound(found: Agreement, least: str = "at least", most: str = "at most") -> str:
     """The 95 % bound towards the limit that is asked: ``at least 83 %``, or ``at most 20 %`` where few agree."""
     if found.share < 0.5:
-        return f"at most {_percent(found.high95)} %"
-    return f"at least {_percent(found.low95)} %"
+        return f"{most} {_percent(found.high95)} %"
+    return f"{least} {_percent(found.low95)} %"
 
 
 def _percent(share: float) -> str:

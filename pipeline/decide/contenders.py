@@ -10,7 +10,7 @@ from isobatch.pipeline.compare.accuracy import unpacked
 from isobatch.pipeline.decide.batch_size import roughly
 from isobatch.pipeline.decide.choice import Contender
 from isobatch.pipeline.decide.policy import obstacles
-from isobatch.pipeline.decide.repaired_variants import native_name, with_repairs
+from isobatch.pipeline.decide.repaired_variants import with_repairs
 from isobatch.pipeline.decide.tails import call_time
 from isobatch.pipeline.records.study import VERDICTS, Contestant, Policy, Race, UpperLimit, VariantResult
 from isobatch.pipeline.records.wording import counted, number
@@ -40,9 +40,8 @@ def standings(
     every = with_repairs(variants)
     raced = usable(race, policy)
     failing = {one.name: _failing(one, policy, raced.get(one.name)) for one in every}
-    natives = {one.name: one for one in variants}
     contenders = [
-        contender(one, natives, policy, raced.get(one.name))
+        contender(one, policy, raced.get(one.name))
         for one in every
         if not failing[one.name] and one.name not in without
     ]
@@ -56,14 +55,8 @@ def usable(race: Race | None, policy: Policy) -> dict[str, Contestant]:
     return {one.variant: one for one in race.contestants}
 
 
-def contender(
-    one: VariantResult, natives: Mapping[str, VariantResult], policy: Policy, raced: Contestant | None
-) -> Contender:
-    """The record as the choice sees it. A repaired self has its native's error and answers where its singles are."""
-    native = natives.get(native_name(one.name), one)
-    same = native is one or any(
-        f"{native.name}+{r.name}" == one.name and r.singles_as_native for r in native.repairs or ()
-    )
+def contender(one: VariantResult, policy: Policy, raced: Contestant | None) -> Contender:
+    """The record as the choice sees it."""
     best = roughly(one.cost, policy)
     return Contender(
         name=one.name,
@@ -71,7 +64,7 @@ def contender(
         roughly=best[1] if best else None,
         rank=VERDICTS.index(one.verdict) if one.verdict else len(VERDICTS),
         right=unpacked(one.accuracy) if one.accuracy else None,
-        error=_error(native) if same else None,
+        error=_error(one),
         size=one.cost.size_bytes if one.cost else 0,
     )
 

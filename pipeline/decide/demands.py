@@ -42,6 +42,7 @@ def held_back(
             "batch_size": None,
             "withheld": words,
             "because": because,
+            "because_rests_on": [],
             "rejected": rejected,
             "ties": [],
             "pareto": [],

@@ -8,7 +8,7 @@ from isobatch.pipeline.compare.accuracy import decide
 from isobatch.pipeline.decide import agreement
 from isobatch.pipeline.decide.ranges import range_obstacles
 from isobatch.pipeline.records.study import AccuracyDrop, Cost, Interval, Policy, VariantResult
-from isobatch.pipeline.records.wording import counted, number, points
+from isobatch.pipeline.records.wording import counted, limit_points, number, points
 
 DEFAULT_MAX_DROP_POINTS = 2.0
 """Where no limit is asked for: a drop that certainly exceeds it is an obstacle, one that only might is none."""
@@ -21,10 +21,10 @@ _ALLOWED = {
 
 
 def describe(policy: Policy) -> str:
-    """The policy's demands in words: ``batch-invariant, top-1 drop at most 2 points, most images a second``."""
+    """The policy's demands in words: ``batch-invariant, accuracy drop at most 2 points, most images a second``."""
     parts: list[str] = ["any stability" if policy.stability == "none" else policy.stability]
     if policy.max_accuracy_drop is not None:
-        parts.append(f"top-1 drop at most {points(policy.max_accuracy_drop / 100)}")
+        parts.append(f"accuracy drop at most {limit_points(policy.max_accuracy_drop)}")
     parts.append(f"the reference's answer on at least {number(policy.min_agreement)} % of the images")
     if policy.max_latency_ms is not None:
         parts.append(f"at most {number(policy.max_latency_ms)} ms for a call")
@@ -33,7 +33,7 @@ def describe(policy: Policy) -> str:
     if policy.max_size_mb is not None:
         parts.append(f"at most {number(policy.max_size_mb)} MB")
     if policy.min_throughput_img_s is not None:
-        parts.append(f"at least {number(policy.min_throughput_img_s)} images/s")
+        parts.append(f"at least {number(policy.min_throughput_img_s)} img/s")
     wish = {"throughput": "most images a second", "latency": "lowest latency", "size": "smallest artifact"}
     return ", ".join([*parts, wish[policy.objective]])
 
@@ -59,7 +59,7 @@ def obstacles(variant: VariantResult, policy: Policy) -> list[str]:
 def _barred(variant: VariantResult) -> str | None:
     """Why the variant is no candidate under any policy."""
     if variant.role == "reference":
-        return "the ruler for numeric error, never a candidate"
+        return "the reference for numeric error, never a candidate"
     if variant.status != "measured":
         remedy = f" ({variant.remedy})" if variant.remedy else ""
         return f"{variant.status}: {variant.reason or 'no reason was recorded'}{remedy}"
@@ -91,7 +91,7 @@ def answer_obstacles(variant: VariantResult, policy: Policy) -> list[str]:
 def _accuracy_obstacle(variant: VariantResult, drop: AccuracyDrop | None, limit: float | None) -> list[str]:
     """``drop`` is decided, against the default where ``limit`` is None."""
     default = "" if limit is not None else " that holds where none is set"
-    asked = f"the limit of {points((DEFAULT_MAX_DROP_POINTS if limit is None else limit) / 100)}{default}"
+    asked = f"the limit of {limit_points(DEFAULT_MAX_DROP_POINTS if limit is None else limit)}{default}"
     if drop is None:
         return [f"accuracy unknown against {asked}: {variant.accuracy_note or 'it was not measured'}"]
     measured = f"{points(drop.value)}, 95 % bound {points(drop.upper95)}, {counted(drop.n, 'image')}"
@@ -122,7 +122,7 @@ def _cost_obstacles(cost: Cost | None, policy: Policy) -> list[str]:
             found.append("throughput not measured")
         elif best < policy.min_throughput_img_s:
             asked = number(policy.min_throughput_img_s)
-            found.append(f"throughput {number(best)} images/s below the {asked} images/s demanded")
+            found.append(f"throughput {number(best)} img/s below the {asked} img/s demanded")
     if price(cost, policy) is None:
         found.append(f"{policy.objective} not measured")
     return found
@@ -161,7 +161,7 @@ def price(cost: Cost | None, policy: Policy) -> Price | None:
     timed = cost.throughput_img_s[best]
     low, high = _limits(timed)
     return Price(
-        1 / timed.median, 1 / high, 1 / low, int(best), f"{_interval(timed)} images/s at N = {best}", timed.n == 1
+        1 / timed.median, 1 / high, 1 / low, int(best), f"{_interval(timed)} img/s at N = {best}", timed.n == 1
     )
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Literal
+
 from isobatch.pipeline.decide.agreement import sentence
 from isobatch.pipeline.decide.choice import Choice
 from isobatch.pipeline.decide.contenders import Standings
 from isobatch.pipeline.decide.pareto import size_of, top1_of
 from isobatch.pipeline.decide.policy import Price, describe, megabytes, price
 from isobatch.pipeline.records.study import AtWork, InputsVerdict, Policy, Race, VariantResult
-from isobatch.pipeline.records.wording import counted, listed, number, percent, points, sizes
+from isobatch.pipeline.records.wording import counted, limit_points, listed, number, percent, points, sizes
 
 _BEST = {
     "throughput": "the most images a second",
@@ -19,28 +22,46 @@ _BEST = {
 UNCOMPARED = "Not known: whether its answers are the reference's (drawn inputs and raw outputs have none to compare)."
 
 
-def because(chosen: VariantResult, found: Standings, choice: Choice, work: AtWork | None, policy: Policy) -> list[str]:
+RestsOn = Literal["bytes", "answers", "accuracy", "cost", "other"]
+_BY: dict[str, RestsOn] = {"stability": "bytes", "accuracy": "accuracy", "error": "answers", "size": "cost"}
+
+
+@dataclass(frozen=True)
+class Reason:
+    """One sentence, and what kind of evidence it rests on."""
+
+    on: RestsOn
+    text: str
+
+
+def because(
+    chosen: VariantResult, found: Standings, choice: Choice, work: AtWork | None, policy: Policy
+) -> list[Reason]:
     """Stability, accuracy and cost of the choice, one sentence each; then who may be as fast."""
-    said = [_stability(chosen), *_agrees(chosen), *_drop(chosen, policy)]
+    said = [Reason("bytes", _stability(chosen)), *_agrees(chosen), *_drop(chosen, policy)]
     cost = cost_text(chosen, work, policy)
     if len(found.contenders) == 1:
-        return [*said, f"It is the only variant that meets the policy: {cost}."]
+        return [*said, Reason("cost", f"It is the only variant that meets the policy: {cost}.")]
     of = f"Of {len(found.contenders)} that meet the policy"
     if choice.chosen == choice.leader:
-        return [*said, f"{of} it has {_BEST[policy.objective]}: {cost}.", *undecided(choice)]
+        return [*said, Reason("cost", f"{of} it has {_BEST[policy.objective]}: {cost}."), *undecided(choice)]
     leader = found.find(choice.leader)
     return [
         *said,
-        f"{of} {leader.name} is the fastest; it is shown to be as fast: {cost}.",
-        f"It {advantage(chosen, leader, choice, found)}.",
+        Reason("cost", f"{of} {leader.name} is the fastest; {chosen.name} is not measurably slower: {cost}."),
+        Reason(_BY.get(choice.decided_by, "other"), f"It {advantage(chosen, leader, choice, found)}."),
         *undecided(choice),
     ]
 
 
-def undecided(choice: Choice) -> list[str]:
+def undecided(choice: Choice) -> list[Reason]:
     """Who may be as fast as the leader, and is not shown to be."""
-    names = [f"{name} ({ratio_text(choice, name)})" for name, one in choice.standings.items() if one == "undecided"]
-    return [f"May be as fast, which the race does not decide: {listed(names)}."] if names else []
+    names = [
+        f"{name} at {ratio_text(choice, name)} times its time"
+        for name, one in choice.standings.items()
+        if one == "undecided"
+    ]
+    return [Reason("cost", f"May be as fast, which the race does not decide: {listed(names)}.")] if names else []
 
 
 def cost_text(one: VariantResult, work: AtWork | None, policy: Policy) -> str:
@@ -55,7 +76,7 @@ def cost_text(one: VariantResult, work: AtWork | None, policy: Policy) -> str:
         "" if speed.low95 is None or speed.high95 is None else f" ({number(speed.low95)} to {number(speed.high95)})"
     )
     rounds = counted(speed.n, "round")
-    return f"{number(speed.median)}{limits} images/s at N = {work.batch_size}, in {rounds} of the race"
+    return f"{number(speed.median)}{limits} img/s at N = {work.batch_size}, in {rounds} of the race"
 
 
 def _limits(work: AtWork) -> str:
@@ -73,11 +94,12 @@ def why_not(name: str, found: Standings, choice: Choice, race: Race | None, poli
     if standing == "slower":
         return f"meets the policy, but takes {ratio} times as long as {choice.leader}"
     if standing == "undecided":
-        return f"meets the policy and may be as fast as {choice.leader}, which is not shown ({ratio} times its time)"
+        return f"meets the policy and may be as fast as {choice.leader}, which is not shown: {ratio} times its time"
     better = advantage(found.find(choice.chosen), found.find(name), choice, found)
     if standing == "leader":
-        return f"meets the policy and is the fastest, but {choice.chosen} is as fast and {better}"
-    return f"meets the policy and is as fast ({ratio} times the time of {choice.leader}), but {choice.chosen} {better}"
+        return f"meets the policy and is the fastest, but {choice.chosen} is not measurably slower and {better}"
+    slow = f"not measurably slower than {choice.leader}, at {ratio} times its time"
+    return f"meets the policy and is {slow}, but {choice.chosen} {better}"
 
 
 def _unraced(name: str, found: Standings, choice: Choice, race: Race | None, policy: Policy) -> str:
@@ -125,26 +147,27 @@ def once(paid: Price | None, name: str) -> list[str]:
     """A warning where the cost rests on one call."""
     if paid is None or not paid.timed_once:
         return []
-    return [f"The cost of {name} was measured by a single call: ties with it cannot be seen."]
+    return [f"The cost of {name} was measured by a single call: what is not measurably slower cannot be told."]
 
 
-def _agrees(chosen: VariantResult) -> list[str]:
+def _agrees(chosen: VariantResult) -> list[Reason]:
     if chosen.role == "reference" or (chosen.agreement and chosen.agreement.reference == chosen.name):
         return []
     if chosen.agreement is None:
-        return [] if chosen.accuracy_drop else [UNCOMPARED]
-    return [f"It {sentence(chosen.agreement)}."]
+        return [] if chosen.accuracy_drop else [Reason("answers", UNCOMPARED)]
+    return [Reason("answers", f"It {sentence(chosen.agreement)}.")]
 
 
-def _drop(chosen: VariantResult, policy: Policy) -> list[str]:
+def _drop(chosen: VariantResult, policy: Policy) -> list[Reason]:
     drop, limit = chosen.accuracy_drop, policy.max_accuracy_drop
     if drop is None or chosen.baseline:
         return []
-    asked = f"within the limit of {points(limit / 100)}" if limit is not None else "and no limit is set"
-    return [
-        f"Its top-1 drop is {points(drop.value)} on {counted(drop.n, 'image')}, at most "
+    asked = f"within the limit of {limit_points(limit)}" if limit is not None else "and no limit is set"
+    text = (
+        f"Its accuracy drop is {points(drop.value)} on {counted(drop.n, 'image')}, at most "
         f"{points(drop.upper95)} with 95 % confidence, {asked}."
-    ]
+    )
+    return [Reason("accuracy", text)]
 
 
 def _stability(chosen: VariantResult) -> str:

@@ -26,7 +26,7 @@ from isobatch.pipeline.records.study import (
     Sureness,
     VariantResult,
 )
-from isobatch.pipeline.records.wording import counted, listed, points
+from isobatch.pipeline.records.wording import counted, limit_points, listed
 
 ENOUGH_LABELLED = 300
 """At 300 images without one changed answer the exact bound on the drop is 1.6 points: a limit of 2 can be met."""
@@ -52,7 +52,7 @@ def default_policy(n_labelled: int, unused: bool = False) -> tuple[Policy, str |
     wanted = "Mend the labels that were given (labels-unused)" if unused else give
     warning = (
         f"No limit on accuracy is applied: {counted(n_labelled, 'labelled image')} evaluated, and fewer than "
-        f"{ENOUGH_LABELLED} can hardly show a drop below {points(DEFAULT_MAX_DROP_POINTS / 100)}; one that certainly "
+        f"{ENOUGH_LABELLED} can hardly show a drop below {limit_points(DEFAULT_MAX_DROP_POINTS)}; one that certainly "
         "exceeds it counts all the same. "
         f"{wanted}, or set a limit with --max-accuracy-drop."
     )
@@ -68,8 +68,8 @@ def recommend(variants: Sequence[VariantResult], policy: Policy, race: Race | No
     found = standings(variants, policy, race)
     rejected = {name: "; ".join(why) for name, why in found.failing.items() if why}
     if not found.contenders:
-        reasons = [nothing(policy), *_what_would_help(variants, policy, race)]
-        return _unchosen(found, policy, reasons, rejected, race)
+        unmet = [nothing(policy), *_what_would_help(variants, policy, race)]
+        return _unchosen(found, policy, unmet, rejected, race)
     choice = _choice(found, policy, race)
     chosen = found.find(choice.chosen)
     work = at_work(found.race.get(chosen.name))
@@ -78,11 +78,13 @@ def recommend(variants: Sequence[VariantResult], policy: Policy, race: Race | No
     rejected |= {
         one.name: why_not(one.name, found, choice, race, policy) for one in found.contenders if one.name != chosen.name
     }
+    reasons = because(chosen, found, choice, work, policy)
     return Recommendation(
         policy=policy,
         chosen=chosen.name,
         batch_size=n,
-        because=because(chosen, found, choice, work, policy),
+        because=[one.text for one in reasons],
+        because_rests_on=[one.on for one in reasons],
         rejected=_in_order(found, rejected),
         ties=_ties(found, choice),
         pareto=pareto_set(found.every, policy, found.race),
@@ -140,8 +142,9 @@ def _ties(found: Standings, choice: Choice) -> list[str]:
     if choice.standings.get(choice.chosen) not in ("leader", "as-fast"):
         return []
     return [
-        f"{choice.chosen} ({ratio_text(choice, choice.chosen)}) and {name} ({ratio_text(choice, name)}) are as fast; "
-        f"{choice.chosen} {advantage(chosen, found.find(name), choice, found)}."
+        f"Neither {choice.chosen}, at {ratio_text(choice, choice.chosen)} times the least time, nor {name}, at "
+        f"{ratio_text(choice, name)}, is measurably slower; {choice.chosen} "
+        f"{advantage(chosen, found.find(name), choice, found)}."
         for name in tied
     ]
 
@@ -150,7 +153,7 @@ def no_limit(policy: Policy) -> list[str]:
     """A warning where the policy has no limit on the accuracy drop; else nothing."""
     if policy.max_accuracy_drop is not None:
         return []
-    limit = points(DEFAULT_MAX_DROP_POINTS / 100)
+    limit = limit_points(DEFAULT_MAX_DROP_POINTS)
     return [f"No limit on the accuracy drop is set: only one that certainly exceeds {limit} counts."]
 
 

@@ -23,8 +23,8 @@ def with_repairs(variants: Sequence[VariantResult]) -> list[VariantResult]:
 def repaired_variant(variant: VariantResult, repair: Repair) -> VariantResult:
     """The record of the variant as repaired. Its costs are the native ones times the measured ratios.
 
-    Accuracy is the native one where the singles are, byte by byte, the native singles; else it is unknown: close is
-    not measured.
+    Accuracy, agreement and error are the native ones where the singles are, byte by byte, the native singles; else
+    they are unknown: close is not measured.
     """
     as_native = repair.singles_as_native is True
     inputs = variant.cost.inputs if variant.cost else variant.decided_by.inputs if variant.decided_by else ""
@@ -38,7 +38,7 @@ def repaired_variant(variant: VariantResult, repair: Repair) -> VariantResult:
             "verdict": "batch-invariant" if repair.batch_invariant else "top1-stable",
             "decided_by": DecidedBy(inputs=inputs, why=f"{what} of {repair.scope} are those of its own singles{made}"),
             "by_inputs": [],
-            "comparisons": [],
+            "comparisons": [one for one in variant.comparisons if as_native and one.kind == "vs-reference"],
             "cost": variant.cost and _cost(variant.cost, repair),
             "accuracy": variant.accuracy if as_native else None,
             "accuracy_drop": variant.accuracy_drop if as_native else None,

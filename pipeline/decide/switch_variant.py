@@ -42,7 +42,7 @@ def _switch(variant: VariantResult, steady: Sequence[VariantResult], policy: Pol
         throughput_ratio=_throughput(variant.cost, chosen.cost),
         latency_ratio=_latency(variant.cost, chosen.cost),
         memory_ratio=_memory(variant.cost, chosen.cost),
-        note=f"{chosen.name} in its place, which is a candidate of its own; priced by the study's own calls of both",
+        note=f"{chosen.name} in its place, a candidate of its own; the ratios are from the study's own calls of both",
     )
 
 

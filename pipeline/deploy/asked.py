@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from isobatch import PROGRAM
+from isobatch.models.weights.model_name import own_code
 from isobatch.pipeline.decide.repaired_variants import with_repairs
 from isobatch.pipeline.records.errors import UsageError
 from isobatch.pipeline.records.study import Delivery, Repair, Study, VariantResult
@@ -42,8 +43,8 @@ def asked_for(study: Study, run: Path, variant: str | None, timeout_s: float) ->
     native = next(one for one in study.variants if one.name == native_name)
     if native.device != "cpu":
         raise UsageError("not-deployable", f"{name} was measured on {native.device}: deploy ships what ran on the CPU")
-    if "[" in study.weights.model and native.runtime == "torch":
-        text = f"{study.weights.model} has facts in its name, which the shipped code cannot build"
+    if native.runtime == "torch" and (code := own_code(study.weights.model)):
+        text = f"{name} runs code that is {code} ({study.weights.model}), and only numbers are shipped"
         raise UsageError("not-deployable", f"{text}: ship an ort- variant of it")
     repair = next((one for one in native.repairs or () if one.name == rung), None) if rung else None
     if rung and (repair is None or repair.delivery is None or "recheck" in repair.delivery.change):

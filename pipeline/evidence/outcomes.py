@@ -11,6 +11,7 @@ from isobatch.models.spec.outcome import CLASSES, Outcome
 from isobatch.pipeline.evidence.rows import blocks, same_bits, top1, top1_margin
 
 Rows = NDArray[Any]
+_LEAST_SHARE = 1 / (1 + np.exp(8.0))  # of a sigmoid: beyond, float32 has one step of 1 - p for 2e-4 of the logit
 
 
 def outcome_columns(rows: Rows, outcome: Outcome) -> Rows:
@@ -54,20 +55,44 @@ def changed(
 def outcome_margin(rows: Rows, outcome: Outcome = CLASSES) -> NDArray[np.float64]:
     """For each row a margin m, float64 [n]: as long as no value of it moves by m / 2 or more, its outcome stays.
 
+    Where the outcome is looked ``through`` an operator, values are those of ``before_last``, and the threshold too.
+
     classes: the largest value minus the second largest. binary and labels: twice the distance of the nearest value to
     the threshold. embedding: with cosines u . a and u . b of the nearest other row a and any other b,
     m = (u . a - u . b) |r| / (|a - b| sqrt(d)), the smallest over b: a row r moved by at most e a value turns by at
     most 2 e sqrt(d) / |r|, and the two cosines apart by |a - b| times that. The other rows of the set stay as they are.
     raw: 0, as any change of a byte is a change.
     """
-    values = outcome_columns(rows, outcome)
+    values = before_last(rows, outcome)
     if outcome.kind == "classes":
         return top1_margin(values)
     if outcome.kind in ("binary", "labels"):
-        return np.asarray(2 * np.abs(values.astype(np.float64) - outcome.threshold).min(axis=1))
+        threshold = _logit(np.float64(outcome.threshold)) if outcome.through else outcome.threshold
+        return np.asarray(2 * np.abs(values.astype(np.float64) - threshold).min(axis=1))
     if outcome.kind == "raw" or len(rows) < 3:
         return np.zeros(len(rows))
     return _turning(values.astype(np.float64))
+
+
+def before_last(rows: Rows, outcome: Outcome) -> Rows:
+    """The columns of the outcome; seen through a last Softmax or Sigmoid as what went into it, float64 [n, values].
+
+    Softmax: log p, whose differences are those of the logits; p below the smallest normal number, which has lost its
+    digits, is taken for that. Sigmoid: log(p / (1 - p)), as far as 1 - p has digits: logits beyond 8 count as 8.
+    """
+    values = outcome_columns(rows, outcome)
+    if not outcome.through:
+        return values
+    shares = values.astype(np.float64)
+    if outcome.through == "Sigmoid":
+        return np.asarray(_logit(shares))
+    kind = values.dtype if values.dtype in (np.float16, np.float64) else np.dtype(np.float32)
+    return np.asarray(np.log(np.maximum(shares, float(np.finfo(kind).tiny))))
+
+
+def _logit(shares: Any) -> Any:
+    limited = np.clip(shares, _LEAST_SHARE, 1 - _LEAST_SHARE)
+    return np.log(limited / (1 - limited))
 
 
 def _above(rows: Rows, outcome: Outcome) -> NDArray[np.bool_]:
@@ -79,18 +104,23 @@ def _nearest(rows: Rows, gallery: Rows, own: NDArray[np.int64], outcome: Outcome
     """The place in the gallery of the row of the largest cosine, its own place left out; -1 where there is no other."""
     if len(gallery) < 2:
         return np.full(len(rows), -1)
-    cosines = _unit(outcome_columns(rows, outcome)) @ _unit(outcome_columns(gallery, outcome)).T
-    cosines[np.arange(len(rows)), own] = -np.inf
-    return np.asarray(np.nan_to_num(cosines, nan=np.inf, neginf=-np.inf).argmax(axis=1))
+    found = cosines(outcome_columns(rows, outcome), outcome_columns(gallery, outcome))
+    found[np.arange(len(rows)), own] = -np.inf
+    return np.asarray(np.nan_to_num(found, nan=np.inf, neginf=-np.inf).argmax(axis=1))
+
+
+def cosines(rows: Rows, others: Rows) -> NDArray[np.float64]:
+    """[n, m]: the cosine of each of n rows with each of m others; NaN for a row of zeros."""
+    return np.asarray(_unit(rows) @ _unit(others).T)
 
 
 def _turning(values: NDArray[np.float64]) -> NDArray[np.float64]:
     unit = _unit(values)
     lengths = np.linalg.norm(values, axis=1)
-    cosines = unit @ unit.T
-    np.fill_diagonal(cosines, -np.inf)
+    alike = unit @ unit.T
+    np.fill_diagonal(alike, -np.inf)
     margins = np.zeros(len(values))
-    for i, row in enumerate(cosines):
+    for i, row in enumerate(alike):
         best = int(row.argmax())
         others = np.delete(np.arange(len(values)), [i, best])
         apart = np.linalg.norm(unit[best] - unit[others], axis=1)

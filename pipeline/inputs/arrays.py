@@ -25,13 +25,17 @@ _PICTURES = Input("images", "float32", (3, None, None))
 
 
 def as_pictures(path: Path, interface: Sequence[Input]) -> bool:
-    """Whether this .npy goes the way of pictures: NCHW for the usual input, or pixels to be normalised for floats."""
+    """Whether this .npy goes the way of pictures: NCHW for the usual input, or pixels to be normalised for floats.
+
+    Of an array [n, c, h, w] or [n, h, w, c] the second and the fourth axis can hold the channels.
+    """
     if not interface:
         return True
     array = _loaded(path)[""]
     if interface[0].usual:
         return array.ndim != 4 or array.shape[1] == 3 or array.shape[3] != 3
-    return interface[0].dtype != "uint8" and array.dtype == np.uint8 and array.ndim == 4 and array.shape[1] == 3
+    pixels = array.dtype == np.uint8 and array.ndim == 4 and (interface[0].channels or 3) in array.shape[1::2]
+    return pixels and interface[0].dtype != "uint8"
 
 
 def prepare_arrays(request: InputsRequest, path: Path) -> PreparedSet:

@@ -30,8 +30,7 @@ def prepare(request: InputsRequest) -> PreparedInputs:
     ``auto`` is the seed set and the one that fits the weights: digits for digits and random weights, else photos.
     Raises InputError; StoreError where the folder cannot be written.
     """
-    pictures = not request.interface or (len(request.interface) == 1 and request.interface[0].channels in (3, None))
-    pictures = pictures and (not request.interface or request.interface[0].layout != "")
+    pictures = not request.interface or (len(request.interface) == 1 and request.interface[0].of_pictures)
     if request.asked == "auto" and not pictures:
         return PreparedInputs((prepare_drawn(request),))
     if request.asked == "auto":
@@ -44,7 +43,7 @@ def prepare(request: InputsRequest) -> PreparedInputs:
             takes = "; ".join(map(str, request.interface))
             raise InputError(
                 "no-pictures",
-                f"the network takes {takes}, and pictures are colour images: give --inputs FILE.npz with an array for "
+                f"the network takes {takes}, and pictures are colour or grey: give --inputs FILE.npz with an array for "
                 "each input by name, or leave --inputs out to draw some",
             )
         source = SOURCES.get(request.asked)

@@ -12,6 +12,7 @@ from isobatch.models.registry import find_variant, load
 from isobatch.models.spec.artifact_cache import ArtifactCache, BuildRequest, require_unaltered
 from isobatch.models.spec.images import IMAGENET, Images
 from isobatch.models.spec.words import Manifest, Network
+from isobatch.models.weights.model_name import kind_of
 from isobatch.pipeline.machine.memory import limit_graph, limit_memory
 from isobatch.pipeline.storage.files import write_bytes
 from isobatch.pipeline.workers.wire import Emit
@@ -21,7 +22,8 @@ _MOST_ONNX_BYTES = 1 << 31  # with its external data: more is refused
 
 def resolve_weights(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
     """The weights under study, verified and stored as one safetensors file. See ``models.weights.resolve.resolve``."""
-    limit_memory(resource.RLIMIT_DATA, _bytes(Path(payload["name"])))
+    if kind_of(payload["model"]) != "factory":  # whose memory is the user's own affair
+        limit_memory(resource.RLIMIT_DATA, _bytes(Path(payload["name"])))
     found = load("isobatch.models.weights.resolve:resolve")(
         payload["name"],
         payload["model"],
@@ -59,6 +61,10 @@ def check_onnx(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
         "fixed_size": fixed,
         "interface": [asdict(one) for one in checked.inputs],
         "quantized": load("isobatch.models.ort.graph:quantized_nodes")(checked.model),
+        "warnings": [
+            ("training-mode", f"{path.name}: {remark}")
+            for remark in load("isobatch.models.ort.training_nodes:training_remarks")(checked.model)
+        ],
     }
 
 
@@ -88,6 +94,16 @@ def try_graph(payload: dict[str, Any], emit: Emit) -> list[dict[str, Any]]:
         outcome = None if tried.outcome is None else tried.outcome.to_json()
         answers.append({"refusal": tried.refusal, "outcome": outcome, "rewritten": tried.rewritten is not None})
     return [one | {"onnx_sha256": sha256} for one in answers]
+
+
+def try_network(payload: dict[str, Any], emit: Emit) -> list[dict[str, Any]]:
+    """For each set of ``images``: why what a factory made takes none of it, or None, and its outcome."""
+    network = Network(**payload["network"] | {"size": tuple(payload["network"]["size"])})
+    found = []
+    for one in payload["images"]:
+        tried = load("isobatch.models.user_trial:tried")(network, Images.from_json(one), payload["outcome"])
+        found.append({"refusal": tried.refusal, "outcome": tried.outcome and tried.outcome.to_json()})
+    return found
 
 
 def refused_sizes(payload: dict[str, Any], emit: Emit) -> list[str | None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from isobatch.models.spec.images import Size, View, sides
+from isobatch.models.spec.interface import Input
 from isobatch.models.weights import model_name
 from isobatch.pipeline.config.config import Config
 from isobatch.pipeline.config.preprocessing import Preprocessing, view_asked
@@ -43,7 +44,10 @@ def chosen_view(config: Config, found: dict[str, Any]) -> tuple[View, Size, reco
 
 def channels_of(found: dict[str, Any]) -> int:
     """How many channels the network's images have."""
-    return 3 if found.get("onnx_path") else model_name.channels_of(found["model"])
+    if not found.get("onnx_path"):
+        return model_name.channels_of(found["model"])
+    first = Input.of(found["interface"][0])
+    return (first.channels if first.of_pictures else None) or 3
 
 
 def _given(config: Config, name: str) -> bool:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 from isobatch.models.spec.artifact_cache import key_of
 from isobatch.models.spec.outcome import Outcome
 from isobatch.models.spec.words import Network
+from isobatch.models.weights.model_name import kind_of
 from isobatch.pipeline.config.numbers import SMALLEST
 from isobatch.pipeline.inputs import PreparedSet
 from isobatch.pipeline.machine.environment import toolchain
@@ -21,7 +22,8 @@ def fitting(stages: Stages, sets: tuple[PreparedSet, ...]) -> tuple[PreparedSet,
     """The sets whose images the network takes; the others are left out with a warning. Raises UsageError for none."""
     network = stages.network
     assert network is not None
-    refused = _tried(stages, network, sets) if network.onnx_path else _refused(stages, network, sets)
+    own = network.onnx_path or kind_of(network.model) == "factory"
+    refused = _tried(stages, network, sets) if own else _refused(stages, network, sets)
     told = {
         name: f"{network.model} takes no {_named(one)}: {refused[name]}"
         for one in sets
@@ -48,6 +50,11 @@ def _named(one: PreparedSet) -> str:
 def _remedy(network: Network, one: PreparedSet) -> str:
     if one.evaluation.fields:
         return "Give --inputs FILE.npz or FILE.npy with what it takes"
+    if kind_of(network.model) == "factory":
+        return (
+            "Give --image-size of a size that it takes; a study shows the network of a factory pictures: to measure it "
+            "on other arrays, export it to ONNX and give --onnx FILE"
+        )
     height, width = network.size
     if min(height, width) < SMALLEST:
         return f"Give images of {height} x {width} as --inputs FILE.npy"
@@ -63,33 +70,35 @@ def _refused(stages: Stages, network: Network, sets: tuple[PreparedSet, ...]) ->
 
 
 def _tried(stages: Stages, network: Network, sets: tuple[PreparedSet, ...]) -> dict[str, str | None]:
-    """By set why the user's graph takes none of its images, or None; the outcome is set, and the graph where rewritten.
+    """By set why the user's network takes none of its images, or None; the outcome is set, and a graph where rewritten.
 
-    Raises UsageError where the graph cannot be run at all, or has not the outcome that was asked for.
+    Raises UsageError where it cannot be run at all, or has not the outcome that was asked for.
     """
     payload = {
         "onnx": network.onnx_path,
         "onnx_sha256": network.onnx_sha256,
+        "network": asdict(network),
         "model": network.model,
         "images": [one.evaluation.to_json() for one in sets],
         "outcome": stages.config.outcome,
     }
+    call = "try_graph" if network.onnx_path else "try_network"
     try:
-        answers = stages.call("isobatch.pipeline.prepare.in_worker:try_graph", payload, "inputs")
+        answers = stages.call(f"isobatch.pipeline.prepare.in_worker:{call}", payload, "inputs")
     except WorkerError as error:
         if error.kind == "launcher":
             raise
         text = error.reason
         if error.kind in ("timeout", "crash", "MemoryError"):
             text = f"{network.model} cannot be run on {_named(sets[0])}: {text}"
-        raise UsageError("onnx", text) from error
+        raise UsageError("onnx" if network.onnx_path else "weights", text) from error
     outcomes = [one["outcome"] for one in answers if one["outcome"] is not None]
     notes = [] if stages.weights is None else [stages.weights.note]
     if outcomes:
         stages.outcome = Outcome.of(outcomes[-1])
         notes.append(stages.outcome.why)
         stages.progress.line(stages.outcome.why)
-    if any(one["rewritten"] for one in answers):
+    if any(one.get("rewritten") for one in answers):
         stages.network = replace(network, onnx_sha256=answers[-1]["onnx_sha256"])
         notes.append("its Reshape nodes held a batch size: they copy the batch now, with the same bytes at that size")
     if stages.weights is not None:

@@ -9,6 +9,7 @@ from typing import Any
 from isobatch.models.spec.artifact_cache import file_sha256
 from isobatch.models.spec.images import sides
 from isobatch.models.spec.words import Network
+from isobatch.models.weights.model_name import kind_of
 from isobatch.pipeline.config.variants import variants_of
 from isobatch.pipeline.prepare.artifacts import baseline
 from isobatch.pipeline.prepare.preprocessing import chosen_view
@@ -39,7 +40,8 @@ def prepare_weights(stages: Stages) -> dict[str, Any]:
     found = _stored(kept, payload) if stages.run.resumed else None
     if found is None:
         found = _resolve(stages, payload, folder)
-        if not config.onnx:  # an ONNX file may lie in several; it is checked each time
+        # an ONNX file may lie in several, and a factory's code too: they are checked each time
+        if not config.onnx and kind_of(found["model"]) != "factory":
             write_json(kept, {"asked": payload, "found": found, "files": _digests(config.weights, found["path"])})
     facts = {name: found[name] for name in ("source", "model", "sha256", "note", "num_classes")}
     view, size, record = chosen_view(config, found)

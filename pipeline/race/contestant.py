@@ -10,11 +10,11 @@ import socket
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from isobatch.pipeline.race.crossing import Ready, Turn, TurnAsked
 from isobatch.pipeline.workers.call import Call
 from isobatch.pipeline.workers.pool import WorkerError, Workers
 
@@ -22,18 +22,6 @@ SILENCE_S = 86_400.0  # a stopped contestant says nothing for as long as the rac
 _POLL_S = 0.2
 _ENDING_S = 10.0  # from hanging up to the end of the process
 CONTEST = "isobatch.pipeline.race.in_worker:contest"
-
-
-@dataclass(frozen=True)
-class Turn:
-    """The timed calls of one turn: seconds of each, and how long its threads waited (None: the kernel does not tell).
-
-    ``peak_memory_bytes``: the most that the worker has held so far; 0 where the kernel does not tell.
-    """
-
-    seconds: tuple[float, ...]
-    waited_s: tuple[float | None, ...]
-    peak_memory_bytes: int
 
 
 class Missed(Exception):
@@ -78,8 +66,8 @@ class Contestant:
             self._call = self._workers.begin(self._environment, self._function, payload, timeout_s=SILENCE_S)
             deadline = time.monotonic() + limit_s
             self._line = self._accepted(listener, deadline)
-            first = self._answer(deadline)
-        self.pid, self.load_s = first["pid"], first["load_s"]
+            ready = Ready.of(self._answer(deadline))
+        self.pid, self.load_s = ready.pid, ready.load_s
         self._signal(signal.SIGSTOP)
 
     def turn(self, n: int, limit_s: float, calls: int = 1) -> Turn:
@@ -88,13 +76,13 @@ class Contestant:
         deadline = time.monotonic() + limit_s
         self._signal(signal.SIGCONT)
         try:
-            self._line.sendall(json.dumps({"n": n, "calls": calls}).encode() + b"\n")
+            self._line.sendall(json.dumps(TurnAsked(n, calls).to_json()).encode() + b"\n")
             said = self._answer(deadline)
         except ConnectionError:
             raise self._why() from None
         finally:
             self._signal(signal.SIGSTOP)
-        return Turn(tuple(said["seconds"]), tuple(said["waited_s"]), said["peak_memory_bytes"])
+        return Turn.of(said)
 
     def end(self) -> None:
         """End the worker, if there is one."""

@@ -59,7 +59,7 @@ def field(
 def _why_not(one: Wanted, first: Wanted, entered: int, taken: int, free_bytes: int | None) -> str:
     times = one.seconds / first.seconds
     if times > NEAR:
-        return f"clearly slower: in the passes it took {number(times)} times as long as {first.variant.name}"
+        return f"clearly slower ({number(times)} times the time of {first.variant.name} in the passes)"
     if entered >= MOST:
         return f"{MOST} that were faster in the passes were raced, and no more can be at once"
     if free_bytes is not None and entered and taken + one.memory_bytes > free_bytes:

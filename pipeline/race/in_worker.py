@@ -22,30 +22,32 @@ from isobatch.models.spec.words import RunnerSettings
 from isobatch.pipeline.evidence.passes import call
 from isobatch.pipeline.machine.disturbance import waited_s, waits
 from isobatch.pipeline.machine.memory import peak_memory_bytes
+from isobatch.pipeline.race.crossing import Opening, Ready, Turn, TurnAsked
 from isobatch.pipeline.race.rebuild import rebuilt
-from isobatch.pipeline.workers.wire import Emit, read_artifact
+from isobatch.pipeline.workers.wire import Crossing, Emit, read_artifact
 
 
 def contest(payload: dict[str, Any], emit: Emit) -> dict[str, int]:
     """Open the contestant and answer requests on the race's socket, a JSON line each, until the race hangs up.
 
-    The first line sent is {"pid", "load_s"}. A request {"n", "calls"} is one untimed call of n images and so many timed
-    ones; its answer {"seconds": [...], "waited_s": [...] or null}. Returns {"peak_memory_bytes"}.
+    ``payload``: an ``Opening`` and "socket". The first line sent is a ``Ready``; a request is a ``TurnAsked``, its
+    answer a ``Turn``. Returns {"peak_memory_bytes"}.
     """
     with ExitStack() as stack:
         line = stack.enter_context(connected(Path(payload["socket"])))
         begin = time.perf_counter()
-        runner = opened(payload, stack).shipped
-        _send(line, {"pid": os.getpid(), "load_s": time.perf_counter() - begin})
-        images = Images.from_json(payload["images"])
+        asked = Opening.of(payload)
+        runner = opened(asked, stack).shipped
+        _send(line, Ready(os.getpid(), time.perf_counter() - begin))
+        images = Images.from_json(asked.images)
 
         @cache
         def batch(n: int) -> NDArray[np.float32]:
             return images.read(0, n)
 
         for text in line.makefile("r"):
-            request = json.loads(text)
-            _send(line, _turn(runner, batch(request["n"]), request["calls"]))
+            turn = TurnAsked.of(json.loads(text))
+            _send(line, _turn(runner, batch(turn.n), turn.calls))
     return {"peak_memory_bytes": peak_memory_bytes()}
 
 
@@ -67,19 +69,19 @@ class Opened(NamedTuple):
     shipped: Runner
 
 
-def opened(payload: dict[str, Any], stack: ExitStack) -> Opened:
-    """What ``pipeline.race.opening`` asks for; it lives until the stack ends."""
-    spec = find_variant(payload["variant"])
-    settings = RunnerSettings.of(payload["settings"])
-    native: Runner = stack.enter_context(load(spec.open)(read_artifact(payload["artifact"]), settings))
-    if not payload["delivery"]:
+def opened(asked: Opening, stack: ExitStack) -> Opened:
+    """What is asked for; it lives until the stack ends."""
+    spec = find_variant(asked.variant)
+    settings = RunnerSettings.of(asked.settings)
+    native: Runner = stack.enter_context(load(spec.open)(read_artifact(asked.artifact), settings))
+    if not asked.delivery:
         return Opened(native, native)
-    examples, outcome = Images.from_json(payload["examples"]), Outcome.of(payload.get("outcome"))
-    repaired = rebuilt(payload["delivery"], native, examples, outcome)
+    examples, outcome = Images.from_json(asked.examples), Outcome.of(asked.outcome)
+    repaired = rebuilt(asked.delivery, native, examples, outcome)
     return Opened(native, native if repaired is native else stack.enter_context(repaired))
 
 
-def _turn(runner: Runner, images: NDArray[np.float32], calls: int) -> dict[str, Any]:
+def _turn(runner: Runner, images: NDArray[np.float32], calls: int) -> Turn:
     """One untimed call, then the timed ones."""
     call(runner, images)
     seconds, waited = [], []
@@ -87,8 +89,8 @@ def _turn(runner: Runner, images: NDArray[np.float32], calls: int) -> dict[str, 
         before = waits()
         seconds.append(call(runner, images)[1])
         waited.append(waited_s(before, waits()))
-    return {"seconds": seconds, "waited_s": waited, "peak_memory_bytes": peak_memory_bytes()}
+    return Turn(tuple(seconds), tuple(waited), peak_memory_bytes())
 
 
-def _send(line: socket.socket, said: dict[str, Any]) -> None:
-    line.sendall(json.dumps(said).encode() + b"\n")
+def _send(line: socket.socket, said: Crossing) -> None:
+    line.sendall(json.dumps(said.to_json()).encode() + b"\n")

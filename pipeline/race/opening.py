@@ -3,34 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from isobatch.models.registry import find_variant
 from isobatch.pipeline.decide.repaired_variants import SWITCH, native_name
 from isobatch.pipeline.prepare.state import Stages
+from isobatch.pipeline.race.crossing import Opening
 from isobatch.pipeline.records.study import Delivery, VariantResult
 from isobatch.pipeline.workers.wire import artifact_json
 
 
-def opening(
-    stages: Stages, variants: Sequence[VariantResult], one: VariantResult
-) -> tuple[dict[str, str], dict[str, Any]]:
-    """The environment of its worker, and what ``pipeline.race.in_worker.opened`` reads, for one that was timed."""
+def opening(stages: Stages, variants: Sequence[VariantResult], one: VariantResult) -> tuple[dict[str, str], Opening]:
+    """The environment of its worker, and what it opens, for one that was timed."""
     assert one.cost is not None
     name, inputs = native_name(one.name), one.cost.inputs
     setting = stages.base_of(find_variant(name))
     sets = {prepared.record.name: prepared.evaluation for prepared in stages.sets}
     delivery = delivery_of(variants, one.name)
-    payload: dict[str, Any] = {
-        "variant": name,
-        "settings": setting.runner,
-        "artifact": artifact_json(stages.artifacts[name, inputs]),
-        "images": sets[inputs].to_json(),
-        "delivery": delivery and delivery.model_dump(),
-        "outcome": stages.outcome.to_json(),
-        "examples": sets[delivery.inputs if delivery else inputs].to_json(),
-    }
-    return setting.environment, payload
+    asked = Opening(
+        variant=name,
+        settings=setting.runner,
+        artifact=artifact_json(stages.artifacts[name, inputs]),
+        images=sets[inputs].to_json(),
+        examples=sets[delivery.inputs if delivery else inputs].to_json(),
+        delivery=delivery.model_dump() if delivery else None,
+        outcome=stages.outcome.to_json(),
+    )
+    return setting.environment, asked
 
 
 def delivery_of(variants: Sequence[VariantResult], name: str) -> Delivery | None:

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from isobatch.pipeline.machine.disturbance import UNSTEADY, is_disturbed, stolen_ticks
-from isobatch.pipeline.race.contestant import Missed, Turn
+from isobatch.pipeline.race.contestant import Missed
+from isobatch.pipeline.race.crossing import Turn
 from isobatch.pipeline.records.errors import WorkerError
 
 PATIENCE_S = 15.0  # waited at most for other programs to be done

@@ -5,11 +5,11 @@ Codes are stable: a script may rely on them. A test reads the sources and fails 
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 from typing import Literal
 
 from isobatch import PROGRAM
+from isobatch.models.spec.nearest import did_you_mean
 from isobatch.pipeline.records.errors import UsageError
 
 
@@ -368,6 +368,12 @@ CODES: dict[str, Explained] = {
         "Training programs keep a moving average beside the raw weights, or a teacher beside its student.",
         "Choose with --state-dict KEY; the text names the one that is used and the others.",
     ),
+    "training-mode": _warning(
+        "The network, or a part of it, is in training mode.",
+        "A torch module is in training mode until .eval() is called: dropout draws, and BatchNorm mixes the batch.",
+        "Call .eval() in the factory, or before the export. A factory's network that is in training mode as a whole is "
+        "measured in eval mode; a part of it, and an ONNX file, as it is.",
+    ),
     "weights-left-out": _warning(
         "Tensors of the weights file are not used.",
         "They belong to the loss, or stand outside the network whose names the others have.",
@@ -406,5 +412,6 @@ def explain_code(code: str) -> Explained:
     """What a code means. Raises UsageError ("unknown-code") naming the nearest known one."""
     if code in CODES:
         return CODES[code]
-    near = difflib.get_close_matches(code, CODES, n=1, cutoff=0.0)
-    raise UsageError("unknown-code", f"unknown code {code!r}: did you mean {near[0]!r}? {PROGRAM} help lists them all")
+    raise UsageError(
+        "unknown-code", f"unknown code {code!r}: {did_you_mean(code, CODES)} {PROGRAM} help lists them all"
+    )

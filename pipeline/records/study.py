@@ -136,6 +136,7 @@ class Comparison(Record):
     top1_flips: int | None = None
     top1_flip_upper95: Real | None = None  # one-sided exact bound on the share of images whose top-1 changes
     top5_changes: int | None = None
+    recall_at_k: dict[str, Real] | None = None  # of an embedding: share of the k nearest that stay, by k
     outputs: list[OutputComparison] = []  # of a network with several outputs: each alone
 
 
@@ -780,8 +781,9 @@ class Recommendation(Record):
     chosen: str | None
     batch_size: int | None = None  # the N at which the objective is best
     because: list[str]
+    because_rests_on: list[Literal["bytes", "answers", "accuracy", "cost", "other"]] = []  # of each reason its evidence
     rejected: list[Rejected]
-    ties: list[str]
+    ties: list[str]  # who is not measurably slower than the choice
     pareto: list[ParetoPoint]
     warnings: list[str] = []
     would_change: list[str] = []  # what, asked differently, would lead to another choice, and to which

@@ -1,7 +1,8 @@
-"""The text of numbers and lists in sentences: one place decides it."""
+"""The text of numbers, lists, conditions and states: one place decides it, for sentences, tables and pages."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 from isobatch.pipeline.records.study import COPIES, Condition, Repair
@@ -16,9 +17,9 @@ def listed(items: Iterable[str]) -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}" if words else "none"
 
 
-def counted(n: int, noun: str) -> str:
-    """``1 image``, ``2 images``, ``1,000 images``."""
-    return f"{n:,} {noun}{'' if n == 1 else 's'}"
+def counted(n: int, noun: str, plural: str | None = None) -> str:
+    """``1 image``, ``2 images``, ``1,000 images``, ``2 classes``."""
+    return f"{n:,} {noun if n == 1 else plural or noun + 's'}"
 
 
 def out_of(part: int, whole: int, noun: str) -> str:
@@ -31,32 +32,71 @@ def number(value: float) -> str:
     return f"{value:,.0f}" if 999.5 <= abs(value) < 1e7 else f"{value:.3g}"
 
 
-def percent(share: float) -> str:
-    """A share as ``2.5 %``."""
-    return f"{share * 100:.3g} %"
+def non_finite(value: float) -> str | None:
+    """The word for NaN or an infinity, None for a finite number."""
+    if math.isnan(value):
+        return "NaN"
+    return None if math.isfinite(value) else ("infinite" if value > 0 else "minus infinite")
+
+
+def percent(share: float, digits: int = 1) -> str:
+    """A share as a percentage with that many decimals: ``98.2 %``. Never rounded up to 100 or down to 0."""
+    if word := non_finite(share):
+        return word
+    text = f"{100 * share:.{digits}f}"
+    if share < 1 and float(text) >= 100:
+        return f"over {100 - 10**-digits:.{digits}f} %"
+    if share > 0 and float(text) <= 0:
+        return f"under {10**-digits:.{digits}f} %"
+    return f"{text} %"
 
 
 def points(share: float) -> str:
-    """A difference of two shares: 0.02 is ``2 points``."""
-    text = f"{share * 100:.3g}"
+    """A difference of two shares, in percentage points: 0.0119 is ``1.19 points``, 0.134 is ``13.4 points``."""
+    if word := non_finite(share):
+        return word
+    text = f"{100 * share:.{2 if abs(share) < 0.09995 else 1}f}".rstrip("0").rstrip(".")
+    text = "0" if text == "-0" else text
     return f"{text} point{'' if text == '1' else 's'}"
 
 
-def sizes(batch_sizes: Iterable[int]) -> str:
-    """``N = 2, 4 and 8``; three or more in a row become ``2 to 32``."""
+def limit_points(points_: float) -> str:
+    """A limit that was set, in points, as it was set: ``2 points``, ``0.125 points``."""
+    return f"{points_:g} point{'' if points_ == 1 else 's'}"
+
+
+def batch_classes(classes: Iterable[Iterable[int]]) -> str:
+    """Classes of batch sizes: ``{1} {2 to 4, 8}``."""
+    return " ".join(f"{{{', '.join(_runs(members))}}}" for members in classes)
+
+
+def batch_sizes(sizes_: Iterable[int]) -> str:
+    """``2``, ``2 and 4``, ``2 to 4, 8 and 16``: three or more in a row are shortened."""
+    return listed(parts) if (parts := _runs(sizes_)) else ""
+
+
+def _runs(sizes_: Iterable[int]) -> list[str]:
     runs: list[list[int]] = []
-    for n in sorted(set(batch_sizes)):
+    for n in sorted(set(sizes_)):
         if runs and runs[-1][-1] == n - 1:
             runs[-1].append(n)
         else:
             runs.append([n])
-    parts = [part for run in runs for part in ([f"{run[0]} to {run[-1]}"] if len(run) > 2 else map(str, run))]
-    return f"N = {listed(parts)}"
+    return [part for run in runs for part in ([f"{run[0]} to {run[-1]}"] if len(run) > 2 else map(str, run))]
 
 
-def setting(condition: Condition) -> str:
-    """What is particular in a condition: ``2 threads, isa avx2, images rotated by 1``."""
-    parts = [counted(condition.threads, "thread"), f"isa {condition.isa}"]
+def sizes(sizes_: Iterable[int]) -> str:
+    """``N = 2, 4 and 8``, ``N = 2 to 32``: see ``batch_sizes``."""
+    return f"N = {batch_sizes(sizes_) or 'none'}"
+
+
+def setting(condition: Condition, pixels: bool = False) -> str:
+    """What is particular in a condition: ``2 threads, isa avx2, images rotated by 1``. ``pixels``: its size too."""
+    parts = [counted(condition.threads, "thread")]
+    if pixels:
+        parts.append(f"{condition.image_size} px")
+    if condition.isa != "native":
+        parts.append(f"isa {condition.isa}")
     if condition.memory_format != "contiguous":
         parts.append(condition.memory_format)
     if condition.device != "cpu":

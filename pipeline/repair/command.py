@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,22 +13,15 @@ from isobatch.pipeline.config.config import Config
 from isobatch.pipeline.deploy.record import VerificationRecord
 from isobatch.pipeline.inputs import PreparedSet
 from isobatch.pipeline.machine.environment import worker_settings
-from isobatch.pipeline.prepare.artifacts import build_artifacts
-from isobatch.pipeline.prepare.inputs import prepare_inputs
+from isobatch.pipeline.prepare.by_itself import prepared
 from isobatch.pipeline.prepare.pace import cost
-from isobatch.pipeline.prepare.run_folder import open_run
 from isobatch.pipeline.prepare.state import Progress, Stages
-from isobatch.pipeline.prepare.weights import prepare_weights
 from isobatch.pipeline.records.errors import UsageError
 from isobatch.pipeline.records.study import Repair
 from isobatch.pipeline.repair.deliver import MODEL, NATIVE, Found, NoRepair, prove_and_deliver
 from isobatch.pipeline.repair.estimate import Work, work
 from isobatch.pipeline.repair.records import repair_records
-from isobatch.pipeline.storage.cache import in_use
-from isobatch.pipeline.storage.places import cache_root
-from isobatch.pipeline.storage.scratch import Scratch
-from isobatch.pipeline.workers.engines.local import LocalEngine
-from isobatch.pipeline.workers.pool import WorkerError, Workers
+from isobatch.pipeline.workers.pool import WorkerError
 from isobatch.pipeline.workers.wire import artifact_json
 
 _BESIDE = 4  # images of every set but the main one, where that many more pixels would be most of the work
@@ -52,16 +44,7 @@ def repair_variant(config: Config, rung: str | None, folder: Path, progress: Pro
     """
     _check_folder(folder)
     spec = find_variant(config.variants[0])
-    with ExitStack() as stack:
-        scratch = stack.enter_context(Scratch()).path
-        wanted = replace(config, out=str(scratch / "run"), images=config.images or max(config.batch_sizes, default=1))
-        stack.enter_context(in_use(cache_root()))
-        workers = stack.enter_context(Workers(config.timeout_s))
-        run = stack.enter_context(closing(open_run(wanted)))
-        stages = Stages(wanted, run, cache_root(), workers, progress, LocalEngine(workers, 1))
-        weights = prepare_weights(stages)
-        prepare_inputs(stages, weights)
-        build_artifacts(stages)
+    with prepared(config, progress) as (stages, weights, scratch):
         sets = _sets(stages, spec)
         for name in (MODEL, NATIVE):
             (scratch / name).mkdir()

@@ -15,7 +15,7 @@ from isobatch.models.spec.repairable import Digested
 from isobatch.models.spec.runner import Runner
 from isobatch.models.spec.words import VariantUnavailable
 from isobatch.pipeline.records.wording import counted, number
-from isobatch.pipeline.repair.records import choose, objective_cost
+from isobatch.pipeline.repair.records import PROOF, choose, objective_cost
 from isobatch.pipeline.repair.rungs import Bench, Candidate, Rung, all_rungs
 from isobatch.pipeline.repair.tried import Tried, tried_json
 from isobatch.pipeline.repair.verify import (
@@ -30,7 +30,6 @@ from isobatch.pipeline.repair.verify import (
     verify,
 )
 
-_PROOF = "surgical"  # tried in any case: that it holds proves the list of origins
 _HOPELESS = 1.25  # times the cost of one that holds: a few timed calls are no exact price
 _TIME_OVER = "not tried to the end: the time for repairs was over (the repair command has no such limit)"
 
@@ -81,7 +80,7 @@ def climb(
     for rung in all_rungs() if rungs is None else rungs:
         if only is not None and rung.name not in only:
             continue
-        if any(one.cheap for one in found) and rung.name != _PROOF:
+        if any(one.cheap for one in found) and rung.name != PROOF:
             continue
         if why := rung.applies_to(bench):
             found.append(Tried(rung.name, why))

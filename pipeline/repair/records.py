@@ -10,9 +10,12 @@ from typing import Any, TypeVar
 
 from isobatch.pipeline.compare.statistics import median_interval
 from isobatch.pipeline.records.study import Delivery, Repair, RepairState
-from isobatch.pipeline.records.wording import counted, listed, number, sizes
+from isobatch.pipeline.records.wording import counted, listed, number, percent, sizes
 
 T = TypeVar("T")
+
+PROOF = "surgical"
+"""The rung that proves the list of origins: with exactly these layers in one shape nothing depends on N."""
 
 FREE_THROUGHPUT, FREE_LATENCY = 0.95, 1.10
 """What passes for no cost: the targets of the project. A repair within both needs no rival."""
@@ -131,11 +134,11 @@ def _notes(chosen: Found, held: list[Found]) -> list[str]:
         same = sum(one["top1_as_native"] for one in chosen["verified"])
         every = sum(one["n_images"] for one in chosen["verified"])
         notes.append(
-            "its singles are not the native singles: the outputs change once, on deployment "
-            f"(the answer is the native one on {same} of {every} images)"
+            "its singles are not those of the unrepaired variant: the outputs change once, on deployment "
+            f"(the answer is the same on {same} of {every} images)"
         )
     if chosen["recomputed"] is not None:
-        notes.append(f"{chosen['recomputed']:.1%} of the images were run again")
+        notes.append(f"{percent(chosen['recomputed'])} of the images were run again")
     others = [one for one in held if one is not chosen and one["ratios"]]
     notes += [f"also holds: {other['how']}, at {_price(other)}" for other in others]
     if others:

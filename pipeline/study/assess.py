@@ -166,7 +166,7 @@ def _accuracy(stages: Stages, findings: Findings, name: str) -> dict[str, Any]:
     if run is None or run.images.labels is None:
         return {"accuracy_note": "no input set of this study has labels"}
     if (predicted := run.predictions.get(name)) is None:
-        return {"accuracy_note": f"not measured on {len(run.images)} labelled images: see what was not run"}
+        return {"accuracy_note": f"not measured on the {len(run.images)} labelled images (see what was not run)"}
     labels = run.labels(len(predicted.classes))
     found: dict[str, Any] = {
         "accuracy": accuracy(np.asarray(predicted.classes), labels, run.inputs, predicted.batch_size)

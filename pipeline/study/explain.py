@@ -25,7 +25,7 @@ from isobatch.pipeline.records.study import (
     Policy,
     VariantResult,
 )
-from isobatch.pipeline.repair.records import repair_records
+from isobatch.pipeline.repair.records import PROOF, repair_records
 from isobatch.pipeline.storage.files import StoreError, read_json, write_bytes
 from isobatch.pipeline.study.isolated import EVERYBODYS, fault
 from isobatch.pipeline.study.worth_repairing import Budget, cannot_win
@@ -178,19 +178,26 @@ def records(explained: Explained) -> dict[str, Any]:
     """What was found, as fields of VariantResult."""
     found = explained.found
     origins = [one for one in found["findings"] if one["batch_sizes"]]
-    named = {one["layer"] for one in origins}
     tried = found["tried"]  # None: the study was asked not to repair
-    proofs = [one for one in tried or [] if one["name"] == "surgical" and one["holds"]]
     return {
         "origins": [_origin(one, explained.condition, found["reproducers"].get(one["layer"])) for one in origins],
-        "origins_complete": None
-        if tried is None
-        else bool(named) and any(set(one["layers"]) == named for one in proofs),
+        "origins_complete": None if tried is None else list_is_complete({one["layer"] for one in origins}, tried),
         "locating": _locating(explained),
         "growth": [Growth(**one) for one in found["growth"]],
         "neighbour_effect": NeighbourEffect(**found["neighbour_effect"]) if found["neighbour_effect"] else None,
         "repairs": None if tried is None else repair_records(tried),
     }
+
+
+def list_is_complete(origins: set[str], tried: list[dict[str, Any]]) -> bool | None:
+    """Whether these are all, by the repair of exactly them; None where that was not tried to its end."""
+    if not origins:
+        return False  # no layer differs alone, and yet the outputs do
+    proofs = [one for one in tried if one["name"] == PROOF]
+    if any(one["holds"] and set(one["layers"]) == origins for one in proofs):
+        return True
+    undecided = any(one.get("out_of_time") for one in proofs) or all(one["holds"] is None for one in proofs)
+    return None if undecided else False
 
 
 def _origin(one: dict[str, Any], condition: Condition, script: dict[str, Any] | None) -> Origin:

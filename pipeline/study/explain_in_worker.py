@@ -23,13 +23,13 @@ from isobatch.pipeline.explain.search_bounds import SEARCHES
 from isobatch.pipeline.repair.beyond_scope import look_beyond
 from isobatch.pipeline.repair.ladder import Scope, climb
 from isobatch.pipeline.repair.other_sizes import asking_elsewhere
+from isobatch.pipeline.repair.records import PROOF
 from isobatch.pipeline.repair.rungs import Bench, all_rungs
 from isobatch.pipeline.repair.shapes import measure_shapes
 from isobatch.pipeline.repair.tried import Tried, tried_json
 from isobatch.pipeline.repair.verify import by_value, every_image
 from isobatch.pipeline.workers.wire import Emit, read_artifact
 
-_PROOF = "surgical"  # that it holds proves the list of origins
 _SCREEN = 2  # timed calls, by which a further rung that cannot win is known
 
 
@@ -93,9 +93,9 @@ def _explained(payload: dict[str, Any], artifact: Artifact, images: Images, emit
         bench = Bench(runner, payload["settings"]["threads"], captured, tuple(sizes), located, shapes, outcome=outcome)
         bench = asking_elsewhere(bench, scope, payload["seed"], lambda: done(0))
         left_s = payload["repair_s"] - (time.monotonic() - begin)
-        rungs = sorted(all_rungs(), key=lambda rung: rung.name != _PROOF)  # that the list is complete comes first
-        tried = climb(bench, scope, done, left_s, only=(_PROOF,) if why else None, rungs=rungs)
-        tried += [Tried(rung.name, why, too_dear=True) for rung in rungs if why and rung.name != _PROOF]
+        rungs = sorted(all_rungs(), key=lambda rung: rung.name != PROOF)  # that the list is complete comes first
+        tried = climb(bench, scope, done, left_s, only=(PROOF,) if why else None, rungs=rungs)
+        tried += [Tried(rung.name, why, too_dear=True) for rung in rungs if why and rung.name != PROOF]
         return answer | {"tried": tried_json(tried), "repair_s": time.monotonic() - begin}
 
 

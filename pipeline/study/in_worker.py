@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -141,6 +141,7 @@ def predict(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
     """
     images, indices, size = Images.from_json(payload["images"]), payload["indices"], payload["batch_size"]
     outcome = Outcome.of(payload.get("outcome"))
+    plain = replace(outcome, through="")  # beside an error in the outputs themselves
     classes: list[int] = []
     margins: list[float] = []
     outputs = 0
@@ -150,7 +151,7 @@ def predict(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
             logits, _ = call(runner, np.concatenate([images.read(i, i + 1) for i in chosen]))
             classes += decided(logits, outcome).tolist()
             with np.errstate(invalid="ignore", divide="ignore"):
-                margin = outcome_margin(logits, outcome) / np.abs(logits.astype(np.float64)).max(axis=1)
+                margin = outcome_margin(logits, plain) / np.abs(logits.astype(np.float64)).max(axis=1)
             margins += np.where(np.isfinite(margin), margin, 0.0).tolist()
             outputs = 2 if outcome.kind == "binary" else outcome_columns(logits, outcome).shape[1]
             emit({"images": len(chosen)})

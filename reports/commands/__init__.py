@@ -12,13 +12,13 @@ Importing one must cost nothing: what loads a numeric library is imported inside
 from __future__ import annotations
 
 import argparse
-import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 
 from isobatch import PROGRAM
 from isobatch.models.spec.discover import discover
+from isobatch.models.spec.nearest import did_you_mean
 from isobatch.pipeline.config.flags import Parser
 from isobatch.pipeline.records.errors import UsageError
 
@@ -35,9 +35,7 @@ class Command:
 
     def parser(self) -> argparse.ArgumentParser:
         """The parser of this command's own arguments."""
-        parser = Parser(
-            prog=f"{PROGRAM.removeprefix('python ')} {self.name}", description=self.summary, allow_abbrev=False
-        )
+        parser = Parser(f"{PROGRAM.removeprefix('python ')} {self.name}", self.summary)
         self.add_arguments(parser)
         parser.add_argument("--json", action="store_true", help="the result as JSON on stdout")
         parser.add_argument("--debug", action="store_true", help="tracebacks of errors")
@@ -55,9 +53,8 @@ def find_command(name: str) -> Command:
     commands = all_commands()
     if name in commands:
         return commands[name]
-    near = difflib.get_close_matches(name, commands, n=1, cutoff=0.0)
     known = ", ".join(commands)
-    raise UsageError("unknown-command", f"unknown command {name!r}: did you mean {near[0]!r}? Known: {known}")
+    raise UsageError("unknown-command", f"unknown command {name!r}: {did_you_mean(name, commands)} Known: {known}")
 
 
 def described(commands: Mapping[str, Command]) -> str:

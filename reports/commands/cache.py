@@ -50,10 +50,10 @@ def _info(root: Path, parts: tuple[Part, ...], used: bool) -> str:
 
 
 def _rows(parts: tuple[Part, ...]) -> list[str]:
-    from isobatch.reports.numbers import number_of, size
+    from isobatch.reports.numbers import counted, size
 
     rows = [
-        f"  {part.name:<11} {part.holds:<17} {number_of(part.entries, 'entry', 'entries'):>11} "
+        f"  {part.name:<11} {part.holds:<17} {counted(part.entries, 'entry', 'entries'):>11} "
         f"{size(part.size_bytes):>9}{_since(part.oldest)}"
         for part in parts
     ]

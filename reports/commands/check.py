@@ -19,13 +19,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--model", help="of a checkpoint: the torchvision network that it is for")
     parser.add_argument(
-        "--weights", help="of a torchvision name: auto, digits, imagenet-v2, imagenet-v1, random or FILE"
+        "--weights",
+        help="of a torchvision name: auto, digits, imagenet-v2, imagenet-v1, random or FILE (default: auto)",
     )
     parser.add_argument("--variants", help="a list: fp32,ort-int8 (default: fp32; of an ONNX file ort-fp32)")
     parser.add_argument("--batch-sizes", default="1-8", help="lists and ranges (default: %(default)s)")
     parser.add_argument("--threads", metavar="T", help="threads inside an operation (default: all cores)")
-    parser.add_argument("--inputs", metavar="FILE|DIR", help="an array (.npy, .npz), a picture or a folder of them")
-    parser.add_argument("--input-shape", metavar="CxHxW", help="of one example: 3x224x224; several inputs: 3x32x32,12")
+    parser.add_argument(
+        "--inputs", metavar="FILE|DIR", help="an array (.npy, .npz), a picture or a folder of them (default: drawn)"
+    )
+    parser.add_argument(
+        "--input-shape",
+        metavar="CxHxW",
+        help="of one example: 3x224x224; several inputs: 3x32x32,12 (default: as the network says)",
+    )
     parser.add_argument("--batch-axis", metavar="NAME=K", help="of an ONNX file: where the batch is, a list: x=1,y=1")
     parser.add_argument("--seed", default="42069", help="of drawn inputs (default: %(default)s)")
     parser.add_argument("--seconds", metavar="S", help="begin no further batch size after S seconds; says which")
@@ -36,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Check, print, and say it by the exit code."""
-    from isobatch.pipeline.config.of_onnx import batch_axes
+    from isobatch.pipeline.config.own_network import read_batch_axes
     from isobatch.pipeline.machine.environment import available_cores
     from isobatch.pipeline.storage.files import write_bytes
     from isobatch.pipeline.tools.check.asked import CheckRequest, shapes_of, target_of, variants_of
@@ -59,7 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
         inputs=arguments.inputs or "",
         shapes=shapes_of(arguments.input_shape),
         seed=whole("--seed", arguments.seed, 0),
-        batch_axes=batch_axes(arguments.batch_axis, target.name if target.kind == "onnx" else None),
+        batch_axes=read_batch_axes(arguments.batch_axis, target.name if target.kind == "onnx" else None),
         seconds=seconds("--seconds", arguments.seconds) if arguments.seconds else 0.0,
     )
     progress = Progress()

@@ -15,7 +15,9 @@ from isobatch.reports.commands import Command
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """A run, the variant, and where to."""
     parser.add_argument("run", metavar="RUN", help="a run's folder")
-    parser.add_argument("--variant", metavar="V", help="one of the run, such as ort-int8 or fp32+surgical")
+    parser.add_argument(
+        "--variant", metavar="V", help="one of the run, such as ort-int8 or fp32+surgical (default: the chosen one)"
+    )
     parser.add_argument("--out", metavar="DIR", required=True, help="an empty or new folder")
     parser.add_argument("--timeout", default="600", metavar="S", help="end a process that is silent for S seconds")
     parser.add_argument("--quiet", action="store_true", help="no progress")

@@ -28,9 +28,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--rung", metavar="NAME", help="only this rung of the ladder (default: the cheapest that holds)"
     )
-    add_scope(parser)
-    parser.set_defaults(batch_sizes=_DEFAULT_N)
-    parser.add_argument("--objective", choices=("throughput", "latency"), help="what a repair should cost least of")
+    add_scope(parser, _DEFAULT_N)
+    parser.add_argument(
+        "--objective",
+        choices=("throughput", "latency"),
+        help="what a repair should cost least of (default: throughput)",
+    )
     parser.add_argument("--timeout", default="600", metavar="S", help="end a worker that is silent for S seconds")
     parser.add_argument("--out", metavar="DIR", help="an empty or new folder (default: out/repaired-<variant>-<time>)")
     parser.add_argument("--offline", action="store_true", help="never download, not even a named choice")

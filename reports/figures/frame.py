@@ -64,7 +64,7 @@ class Frame:
         return float(self.noise_high * (self.noise_low / self.noise_high) ** (y / NOISE_HEIGHT))
 
 
-def pareto(dots: Sequence[Dot]) -> list[Dot]:
+def outermost(dots: Sequence[Dot]) -> list[Dot]:
     """The dots that no other beats in speed and steadiness at once, fastest first."""
     found: list[Dot] = []
     for dot in sorted(dots, key=lambda dot: (-dot.speed, dot.noise)):

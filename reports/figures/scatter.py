@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
-from isobatch.reports.figures.frame import BAND_HEAD, BAND_ROW, NOISE_HEIGHT, WIDTH, Dot, Frame, pareto
+from isobatch.reports.figures.frame import BAND_HEAD, BAND_ROW, NOISE_HEIGHT, WIDTH, Dot, Frame, outermost
 from isobatch.reports.figures.labels import Box, Label, place
 
 _SHAPES = {
@@ -18,7 +18,7 @@ _SHAPES = {
     "invalid": "square",
 }
 LOSSES = {
-    "at most 0.5 points": "var(--loss-none)",
+    "up to 0.5 points": "var(--loss-none)",
     "0.5 to 2 points": "var(--loss-some)",
     "over 2 points": "var(--loss-much)",
     "not measured": "var(--loss-unknown)",
@@ -36,7 +36,7 @@ def specification(dots: Sequence[Dot]) -> dict[str, Any]:
     x, y = _scales(frame)
     at = {"x": x | {"field": "speed"}, "y": y | {"field": "level"}}
     values = _values(dots, frame)
-    best = {dot.name for dot in pareto(dots)}
+    best = {dot.name for dot in outermost(dots)}
     step = {"type": "line", "interpolate": "step-before", "stroke": "var(--muted)", "strokeDash": [2, 3]}
     ring = {"type": "point", "shape": "circle", "size": 380, "stroke": "var(--ink)", "strokeWidth": 1.5, "opacity": 1}
     mark = {"type": "point", "size": 150, "stroke": "var(--paper)", "strokeWidth": 1, "opacity": 1}
@@ -100,7 +100,7 @@ def _meaning(dots: Sequence[Dot]) -> dict[str, Any]:
         "fill": {
             "field": "loss",
             "type": "nominal",
-            "title": "Top-1 lost to fp32",
+            "title": "Accuracy drop against fp32",
             "scale": {"domain": list(losses), "range": list(losses.values())},
             "legend": legend,
         },
@@ -111,7 +111,7 @@ def _meaning(dots: Sequence[Dot]) -> dict[str, Any]:
 def _values(dots: Sequence[Dot], frame: Frame) -> list[dict[str, Any]]:
     levels = _levels(dots, frame)
     spots = [(frame.x(dot.speed), frame.y(level), dot.name) for dot, level in zip(dots, levels, strict=True)]
-    line = [spot for dot, spot in zip(dots, spots, strict=True) if dot in pareto(dots)]
+    line = [spot for dot, spot in zip(dots, spots, strict=True) if dot in outermost(dots)]
     places = place(spots, WIDTH, frame.height, _steps(line))
     return [
         {
@@ -129,7 +129,7 @@ def _values(dots: Sequence[Dot], frame: Frame) -> list[dict[str, Any]]:
 
 
 def _joins(dots: Sequence[Dot], values: Sequence[dict[str, Any]], at: dict[str, Any]) -> list[dict[str, Any]]:
-    """A thin line from each repaired variant to its native self, where both are drawn."""
+    """A thin line from each repaired variant to the unrepaired one, where both are drawn."""
     spots = {value["name"]: value for value in values}
     pairs = [(dot.name, dot.native) for dot in dots if dot.native is not None and dot.native in spots]
     ends = [

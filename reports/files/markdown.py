@@ -160,7 +160,7 @@ def _(block: blocks.Table) -> str:
     more = len(block.rows) - MAX_ROWS
     caption = escaped(block.caption)
     if more > 0:
-        caption += f" {numbers.number_of(more, 'more row')} in report.html."
+        caption += f" {numbers.counted(more, 'more row')} in report.html."
     return "\n".join(lines) + f"\n\n<sub>{caption}</sub>"
 
 

@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 
 from isobatch.pipeline.records.errors import Exit
-from isobatch.pipeline.records.wording import counted, number, out_of, percent, sizes
+from isobatch.pipeline.records.wording import batch_classes, counted, number, out_of, percent, sizes
 from isobatch.pipeline.tools.check.records import AtN, CheckReport, OriginFound, VariantChecked
 from isobatch.reports.escape import clean
 
@@ -103,7 +103,7 @@ def _differences(one: VariantChecked, differing: Sequence[AtN]) -> Iterator[tupl
         yield "starts in", "no layer that differs when it is run again alone: between layers, or in the whole"
     yield "cause", _cause(one)
     if len(one.classes) > 1:
-        yield "classes", " ".join("{" + sizes(part).removeprefix("N = ") + "}" for part in one.classes)
+        yield "classes", batch_classes(one.classes)
 
 
 def _starts(one: VariantChecked, first: OriginFound) -> str:

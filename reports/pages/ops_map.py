@@ -92,7 +92,7 @@ def _scope(report: OpsReport) -> Iterator[Block]:
     machine = report.environment
     yield Paragraph(
         line(
-            f"{machine.cpu}, {machine.isa_hardware}, {numbers.number_of(machine.threads, 'thread')}; "
+            f"{machine.cpu}, {machine.isa_hardware}, {numbers.counted(machine.threads, 'thread')}; "
             f"{', '.join(f'{name} {version}' for name, version in machine.packages.items())}. "
             f"Normal values from seed {report.seed} at the shapes of ResNet50 at 224 x 224. "
             "It holds for this machine, these versions and these values, and names no cause. Smallest rate: a "
@@ -109,9 +109,9 @@ def _trials(one: InArithmetic) -> Line:
     comparisons = sum(len(op.sizes) for op in one.operations)
     return line(
         Code(one.arithmetic),
-        f": {len(differing)} of {numbers.number_of(len(one.operations), 'operation')} differ; "
-        f"{numbers.number_of(comparisons, 'comparison')} of {numbers.count(sum(compared))} elements; "
-        f"smallest rate {numbers.one_in(3 / min(compared))}",
+        f": {len(differing)} of {numbers.counted(len(one.operations), 'operation')} differ; "
+        f"{numbers.counted(comparisons, 'comparison')} of {numbers.count(sum(compared))} elements; "
+        f"detection limit 1 of {numbers.one_of(3 / min(compared))} elements",
     )
 
 

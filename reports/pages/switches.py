@@ -38,7 +38,7 @@ def _table(one: VariantSwitches) -> Table:
         *(Column(f"Time, N = {n}", "number") for n in sizes),
     )
     size = " x ".join(map(str, one.image_size))
-    caption = f"{one.variant} ({one.runtime}): {numbers.number_of(one.n_images, 'image')} of {one.inputs}, {size}."
+    caption = f"{one.variant} ({one.runtime}): {numbers.counted(one.n_images, 'image')} of {one.inputs}, {size}."
     return Table(caption, columns, tuple(_row(result, sizes) for result in one.results))
 
 
@@ -63,7 +63,7 @@ def _holds(result: SwitchResult) -> str:
         return "yes"
     if not result.repeatable:
         return "no: not repeatable"
-    flips = f", {numbers.number_of(result.top1_flips, 'top-1 flip')}" if result.top1_flips else ""
+    flips = f", {numbers.counted(result.top1_flips, 'top-1 flip')}" if result.top1_flips else ""
     return f"no: N = {numbers.batch_sizes(result.differing_at)}{flips}"
 
 
@@ -82,6 +82,6 @@ def _scope(report: SwitchesReport) -> str:
     )
     return (
         f"{report.model} with {report.weights} weights; N = {numbers.batch_sizes(report.batch_sizes)}; "
-        f"{numbers.number_of(report.threads, 'thread')}; {report.environment.cpu}; {versions}. Evidence for this "
+        f"{numbers.counted(report.threads, 'thread')}; {report.environment.cpu}; {versions}. Evidence for this "
         "scope, not a proof beyond it."
     )

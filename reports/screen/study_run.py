@@ -97,7 +97,7 @@ def _print_jobs(config: Config, jobs: list[Job], num_classes: int | None) -> Non
         print("  ".join(f"{name} {value}" for name, value in shown.items()))
     whole = total(jobs, num_classes)
     print(
-        f"{numbers.number_of(len(jobs), 'job')}, about {numbers.seconds(whole.seconds)} (rough: on two cores, without "
+        f"{numbers.counted(len(jobs), 'job')}, about {numbers.seconds(whole.seconds)} (rough: on two cores, without "
         f"building, accuracy and explaining{_race(config)}); {numbers.size(whole.least_bytes)} of evidence if no "
         f"output depends on the batch, {numbers.size(whole.most_bytes)} if all do"
     )

@@ -9,6 +9,7 @@ from rich.console import Console, RenderableType
 from rich.text import Text
 
 from isobatch.pipeline.decide.ranges import range_words
+from isobatch.pipeline.decide.repaired_variants import native_name
 from isobatch.pipeline.records.study import Study, VariantResult
 from isobatch.reports import agreed, numbers, speeds, views
 from isobatch.reports.blocks import Column, Line, Table, line
@@ -67,7 +68,7 @@ def _answer(study: Study, width: int) -> list[Text]:
 
 
 def _row(study: Study, variant: VariantResult) -> tuple[str | None, ...]:
-    speed, cost = speeds.best_throughput(variant), variant.cost
+    speed, cost = speeds.throughput(study, variant), variant.cost
     return (
         variant.name,
         views.state(variant),
@@ -90,7 +91,7 @@ def _noise(variant: VariantResult) -> str | None:
 def _table(study: Study, room: int) -> list[RenderableType]:
     shown = study.variants if len(study.variants) <= room else study.variants[: room - 1]
     left_out = len(study.variants) - len(shown)
-    chosen = views.chosen(study)
+    chosen = views.choice(study)
     names = [variant.name for variant in shown]
     table = Table(
         "All variants.",
@@ -98,14 +99,15 @@ def _table(study: Study, room: int) -> list[RenderableType]:
         tuple(_row(study, variant) for variant in shown),
         names.index(chosen.name) if chosen and chosen.name in names else None,
     )
-    more = [Text(f"... and {numbers.number_of(left_out, 'variant')} more: see the report")] if left_out else []
+    more = [Text(f"... and {numbers.counted(left_out, 'variant')} more: see the report")] if left_out else []
     return [grid(table, no_wrap=True), *more]
 
 
 def _repairs(study: Study, width: int) -> list[Text]:
     """What holds and what it costs, in a few words; nothing where no repair was tried."""
-    held = [f"{one.name}{_mark(one)}" for one in views.repaired(study)]
-    mended = {one.variant.name for one in views.repaired(study)}
+    bitwise = [one for one in views.repaired(study) if one.verdict == "batch-invariant"]
+    held = [f"{one.name}{_mark(study, one)}" for one in bitwise]
+    mended = {native_name(one.name) for one in bitwise}
     run = {v.name: [one for one in v.repairs or [] if one.batch_invariant is False] for v in study.variants}
     failed = [name for name, tried in run.items() if tried and name not in mended]
     found = f"Repaired, batch-invariant: {', '.join(held)}." if held else ""
@@ -119,12 +121,12 @@ def _other_answers(study: Study, width: int) -> list[Text]:
     return _wrapped(line(words), width, 3, "yellow") if words else []
 
 
-def _mark(found: views.Repaired) -> str:
-    """Its throughput over native at its best N, in brackets."""
-    if (speed := speeds.best_throughput(found)) is None:
+def _mark(study: Study, repaired: VariantResult) -> str:
+    """Its throughput over that of the unrepaired variant at its best N, in brackets."""
+    if (speed := speeds.in_passes(repaired)) is None:
         return ""
     n = str(speed.batch_size)
-    return f" ({numbers.ratio(found.repair.throughput_ratio[n].median)} at N = {n})"
+    return f" ({numbers.ratio(views.repair_of(study, repaired.name).throughput_ratio[n].median)} at N = {n})"
 
 
 def _choice(study: Study, width: int) -> list[Text]:
@@ -153,7 +155,7 @@ def _warnings(study: Study, width: int, room: int) -> list[Text]:
     for at, words in enumerate(warned):
         text = _wrapped(words, width, 3, "yellow")
         if len(found) + len(text) + (at + 1 < len(warned)) > room:
-            return [*found, Text(f"... and {numbers.number_of(len(warned) - at, 'warning')} more: see the report")]
+            return [*found, Text(f"... and {numbers.counted(len(warned) - at, 'warning')} more: see the report")]
         found += text
     return found
 

@@ -8,7 +8,6 @@ from isobatch.pipeline.decide.ranges import range_words
 from isobatch.pipeline.records.study import Comparison, Policy, Study, VariantResult
 from isobatch.reports import agreed, numbers, speeds, views
 from isobatch.reports.blocks import Code, KeyFigure, Line, Link, Tone, line
-from isobatch.reports.views import Repaired
 
 _STABLE: dict[str, tuple[str, Tone]] = {
     "batch-invariant": ("= yes, byte for byte", "good"),
@@ -25,7 +24,7 @@ def key_figures(study: Study) -> tuple[KeyFigure, ...]:
     if choice is None:
         return ()
     found = (
-        _stability(choice, _verified(study)),
+        _stability(study, choice),
         _speed(study, choice),
         _agreement(study, choice),
         _accuracy(choice),
@@ -41,8 +40,8 @@ def reason(study: Study) -> Line:
         return ()
     gets = "an image gets the same output bytes alone and in every tested batch"
     asked = line(" Policy: ", Link(describe(decided.policy), "recommendation"), f".{_ties(decided.ties)}")
-    if isinstance(choice, Repaired):
-        layers = Link(numbers.number_of(choice.repair.layers, "layer"), "repairs")
+    if views.is_repaired(choice):
+        layers = Link(numbers.counted(views.repair_of(study, choice.name).layers, "layer"), "repairs")
         return line("With ", layers, f" put in one fixed shape, {gets}.", *asked)
     if choice.verdict == "batch-invariant":
         return line(f"{gets[:1].upper()}{gets[1:]}.", *asked)
@@ -52,8 +51,8 @@ def reason(study: Study) -> Line:
 def _ties(ties: list[str]) -> str:
     if not ties:
         return ""
-    tied = "1 other ties" if len(ties) == 1 else f"{len(ties)} others tie"
-    return f" {tied} with it in cost; accuracy, then error, then size decided."
+    others = "1 other is" if len(ties) == 1 else f"{len(ties)} others are"
+    return f" {others} not measurably slower; accuracy, then error, then size decided."
 
 
 def _batched(variant: VariantResult) -> list[Comparison]:
@@ -66,23 +65,23 @@ def _verified(study: Study) -> str:
     return f". {range_words(found)}" if found else ""
 
 
-def _stability(choice: VariantResult | Repaired, verified: str) -> KeyFigure:
-    label = "Same answer in any batch?"
-    if isinstance(choice, Repaired):
-        remark = f"{choice.repair.scope}{verified}"
-        return KeyFigure(label, _STABLE["batch-invariant"][0], "repairs", line(remark), "good")
+def _stability(study: Study, choice: VariantResult) -> KeyFigure:
+    label, verified = "Same answer in any batch?", _verified(study)
     unknown: tuple[str, Tone] = (choice.verdict or "not known", "bad")
     word, tone = _STABLE.get(choice.verdict or "", unknown)
+    if views.is_repaired(choice):
+        remark = f"{views.repair_of(study, choice.name).scope}{verified}"
+        return KeyFigure(label, word, "repairs", line(remark), tone)
     made = _batched(choice)
     same = sum(one.bitwise_equal for one in made)
     sizes = numbers.batch_sizes(one.batch_size for one in made)
     n = sum(one.n_images for one in choice.by_inputs)
-    compared = numbers.number_of(len(made), "batched comparison")
+    compared = numbers.counted(len(made), "batched comparison")
     remark = f"{same} of {compared} bit-equal; n = {n} images, N = {sizes}{verified}"
     return KeyFigure(label, word, views.anchor(choice.name), line(remark), tone)
 
 
-def _speed(study: Study, choice: VariantResult | Repaired) -> KeyFigure:
+def _speed(study: Study, choice: VariantResult) -> KeyFigure:
     speed, decided = speeds.chosen_throughput(study), study.recommendation
     if speed is None:
         return KeyFigure("Speed", "not measured", "costs", ())
@@ -99,15 +98,14 @@ def _speed(study: Study, choice: VariantResult | Repaired) -> KeyFigure:
     return KeyFigure("Speed", numbers.throughput(interval), "costs", line(remark))
 
 
-def _agreement(study: Study, choice: VariantResult | Repaired) -> KeyFigure | None:
+def _agreement(study: Study, choice: VariantResult) -> KeyFigure | None:
     """How often it gives the reference's answer; None for the reference itself."""
-    variant = choice.variant if isinstance(choice, Repaired) else choice
-    label = f"Same answer as {agreed.ruler(study)}?"
-    if variant.name == study.reference:
+    label = f"Same answer as {agreed.reference(study)}?"
+    if choice.name == study.reference:
         return None
-    if (found := variant.agreement) is None:
+    if (found := choice.agreement) is None:
         return KeyFigure(
-            label, "not measured", "overview", line(variant.agreement_note or "drawn inputs and raw outputs have none")
+            label, "not measured", "overview", line(choice.agreement_note or "drawn inputs and raw outputs have none")
         )
     asked = study.recommendation.policy.min_agreement if study.recommendation else Policy().min_agreement
     tone = _AGREES[agreement.decide(found, asked)]
@@ -115,17 +113,17 @@ def _agreement(study: Study, choice: VariantResult | Repaired) -> KeyFigure | No
     return KeyFigure(label, agreement.count(found), "overview", remark, tone)
 
 
-def _accuracy(choice: VariantResult | Repaired) -> KeyFigure:
-    variant = choice.variant if isinstance(choice, Repaired) else choice
-    found, drop = variant.accuracy, variant.accuracy_drop
+def _accuracy(choice: VariantResult) -> KeyFigure:
+    found, drop = choice.accuracy, choice.accuracy_drop
     if found is None:
-        return KeyFigure("Top-1 accuracy", "not measured", "accuracy", line(variant.accuracy_note or ""))
-    parts = [f"on {numbers.number_of(found.n, 'labelled image')}"]
-    if isinstance(choice, Repaired):
-        parts.append("measured before the repair")
+        return KeyFigure("Top-1 accuracy", "not measured", "accuracy", line(choice.accuracy_note or ""))
+    parts = [f"on {numbers.counted(found.n, 'labelled image')}"]
+    if views.is_repaired(choice):
+        parts.append("measured before the repair, which keeps every byte of its singles")
     if drop is not None:
-        change = f"{numbers.points(drop.value)} lost" if drop.value >= 0 else f"{numbers.points(-drop.value)} gained"
-        parts.append(f"{change} against fp32, at most {numbers.points(drop.upper95)} lost (95 %)")
+        gain = " (a gain)" if drop.value < 0 else ""
+        at_most = numbers.points(drop.upper95)
+        parts.append(f"accuracy drop against fp32 {numbers.points(drop.value)}{gain}, at most {at_most} (95 %)")
     return KeyFigure("Top-1 accuracy", numbers.percent(found.top1), "accuracy", line("; ".join(parts)))
 
 

@@ -11,7 +11,7 @@ _COLUMNS = (
     Column("Variant", "name"),
     Column("Top-1 (95 % interval)", "number"),
     Column("n", "number"),
-    Column("Drop against fp32", "number"),
+    Column("Accuracy drop", "number"),
     Column("At most (95 %)", "number"),
     Column("Only fp32 right", "number"),
     Column("Only this right", "number"),
@@ -49,7 +49,8 @@ def blocks(study: Study) -> list[Block]:
     sets = sorted({v.accuracy.inputs for v in study.variants if v.accuracy and v.accuracy.inputs})
     caption = (
         f"Labelled images{' of ' + views.listing(sets) if sets else ''}, run at each variant's fastest N. "
-        "Intervals: exact, two-sided. Drop: paired on the same images, bound exact and one-sided."
+        "Intervals: exact, two-sided. Accuracy drop: top-1 of fp32 minus that of the variant on the same images; its "
+        "limit is exact and one-sided."
     )
     return [Table(caption, _COLUMNS, rows)]
 

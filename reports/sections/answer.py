@@ -38,7 +38,7 @@ def headline(recommendation: Recommendation | None) -> Line:
     n, good = recommendation.batch_size, as_good(recommendation)
     if n is None:
         return line("Deploy ", Code(recommendation.chosen), *([good] if good else []))
-    return line("Deploy ", Code(recommendation.chosen), f", {numbers.number_of(n, 'image')} at a time{good}")
+    return line("Deploy ", Code(recommendation.chosen), f", {numbers.counted(n, 'image')} at a time{good}")
 
 
 def price(study: Study) -> Line:
@@ -47,14 +47,14 @@ def price(study: Study) -> Line:
     decided = study.recommendation
     if decided is not None and decided.decided_by is not None and chosen is not None:
         return price_words(study, decided, f"{numbers.throughput(chosen.interval)} at N = {chosen.batch_size}")
-    fastest = speeds.best_throughput(speeds.fastest(study))
-    fp32 = speeds.best_throughput(views.find(study, "fp32"))
+    fastest = speeds.throughput(study, speeds.fastest(study))
+    fp32 = speeds.throughput(study, views.find(study, "fp32"))
     if chosen is None or fastest is None:
         return line("Unknown: the throughput of the chosen variant was not measured.")
     own = numbers.throughput(chosen.interval)
     lost = 1 - chosen.interval.median / fastest.interval.median
     if fastest.name == chosen.name:
-        measured = numbers.number_of(len(views.candidates(study)), "measured variant")
+        measured = numbers.counted(len(views.candidates(study)), "measured variant")
         text = line(f"Nothing: it is the fastest of {measured}, {own} at N = {chosen.batch_size}.")
     elif lost <= 0:
         at = f"{own} at N = {chosen.batch_size}"
@@ -73,14 +73,14 @@ def price(study: Study) -> Line:
 
 def scope(study: Study) -> str:
     """For what the statements hold: weights, inputs with n, N, conditions, machine, comparisons behind them."""
-    sets = views.listing(f"{s.name} ({numbers.number_of(s.n, 'image')})" for s in study.inputs) or "no input set"
+    sets = views.listing(f"{s.name} ({numbers.counted(s.n, 'image')})" for s in study.inputs) or "no input set"
     sizes = numbers.batch_sizes(views.tested_batch_sizes(study))
     tested = f"N = {sizes}" if sizes else "no batch run"
     made = sum(len(v.comparisons) for v in study.variants)
     return (
         f"{study.weights.model} with {study.weights.source} weights; {sets}; {tested}; "
-        f"{numbers.number_of(study.environment.threads, 'thread')}; {study.environment.cpu}; {_device(study)}"
-        f"{numbers.number_of(made, 'comparison')}. Evidence for this scope, not a proof beyond it."
+        f"{numbers.counted(study.environment.threads, 'thread')}; {study.environment.cpu}; {_device(study)}"
+        f"{numbers.counted(made, 'comparison')}. Evidence for this scope, not a proof beyond it."
     )
 
 
@@ -132,7 +132,7 @@ def _answered(answer: Answer) -> Line:
     if answer.verdict is None or not judged:
         return line(answer.sentence)
     word = {"yes": "Yes, as far as tested", "no": "No", "depends": "It depends on the implementation"}[answer.verdict]
-    counts = Link(f"{len(same)} of {numbers.number_of(judged, 'int8 variant')}", "fixed_point")
+    counts = Link(f"{len(same)} of {numbers.counted(judged, 'int8 variant')}", "fixed_point")
     found = line(f"{word}: ", counts, " gave every image the bytes of its singles")
     found += line("; not ", *_codes(other)) if other else ()
     return found + (line(". Not judged: ", *_codes(unknown), ".") if unknown else line("."))
@@ -174,7 +174,7 @@ def blocks(study: Study) -> list[Block]:
     ends = ("Scope", line(scope(study))), ("Not measured", line(not_measured(study)))
     found.append(Definitions((("Does accuracy depend on N?", by_n), *ends) if by_n else ends))
     if warned := warnings(study):
-        found.append(Callout("caution", line(numbers.number_of(len(warned), "warning")), (Bullets(warned),)))
+        found.append(Callout("caution", line(numbers.counted(len(warned), "warning")), (Bullets(warned),)))
     return found
 
 

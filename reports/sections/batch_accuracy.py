@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from isobatch.pipeline.compare.accuracy_by_batch_size import SEVERITY, worst_dependence
 from isobatch.pipeline.decide.policy import DEFAULT_MAX_DROP_POINTS
 from isobatch.pipeline.records.study import AccuracyAtN, BatchAccuracy, Dependence, Study, VariantResult
+from isobatch.pipeline.records.wording import setting
 from isobatch.reports import numbers, views
 from isobatch.reports.blocks import Absent, Block, Column, Details, Line, Paragraph, Table, line
 from isobatch.reports.sections import Section
 
 _UNSEEN = "unseen"
+_NAMED = 3  # variants that are named where the same is said of all
 _UNUSABLE = ("not-repeatable", "invalid")
 _ANSWERS: dict[Dependence | None, str] = {
     "no": "no: no top-1 changed",
@@ -43,7 +45,8 @@ Judged = tuple[VariantResult, BatchAccuracy]
 
 def sentence(study: Study) -> Line | None:
     """The answer for all variants in one go; None where nothing labelled was run batched."""
-    text = "; ".join(_said(depends, group) for depends, group in _groups(study))
+    judged = sum(len(group) for _, group in _groups(study))
+    text = "; ".join(_said(depends, group, judged) for depends, group in _groups(study))
     return views.named(study, f"{text[:1].upper()}{text[1:]}.") if text else None
 
 
@@ -84,19 +87,22 @@ def _answer(found: BatchAccuracy) -> str | None:
 def _unseen(group: Sequence[Judged]) -> str:
     """``no change seen in 16 images, too few to say``: the last where nothing else than many changes is ruled out."""
     fewest, most = (pick(found.singles.n for _, found in group) for pick in (min, max))
-    n = numbers.number_of(most, "image")
+    n = numbers.counted(most, "image")
     asked = [found.margin_points for _, found in group if found.margin_points is not None]
     limit = min(asked, default=DEFAULT_MAX_DROP_POINTS) / 100
     few = ", too few to say" if max(found.changed_upper95 for _, found in group) > limit else ""
     return f"no change seen in {n if fewest == most else f'{numbers.count(fewest)} to {n}'}{few}"
 
 
-def _said(depends: str | None, group: Sequence[Judged]) -> str:
+def _said(depends: str | None, group: Sequence[Judged], judged: int) -> str:
+    """What is said of a group of the ``judged`` variants."""
     names = views.listing((variant.name for variant, _ in group), 20)
+    if len(group) == judged > _NAMED:
+        names = f"all {judged} variants"
     bound = _bound(max(found.changed_upper95 for _, found in group))
     if depends == "no":
         fewest, most = (pick(found.singles.n for _, found in group) for pick in (min, max))
-        n = numbers.number_of(most, "labelled image")
+        n = numbers.counted(most, "labelled image")
         of = n if fewest == most else f"{numbers.count(fewest)} to {n}"
         return f"no for {names}: no top-1 of {of} changed at any tested N ({bound} do, 95 %)"
     if depends == _UNSEEN:
@@ -138,7 +144,7 @@ def _change(one: AccuracyAtN) -> str:
 
 
 def _on(found: BatchAccuracy) -> str:
-    return f"{found.inputs}, {views.condition(found.condition)}"
+    return f"{found.inputs}, {setting(found.condition, pixels=True)}"
 
 
 def _row(variant: VariantResult, found: BatchAccuracy) -> tuple[str | None, ...]:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
+from isobatch.pipeline.decide.repaired_variants import native_name
 from isobatch.pipeline.records.study import Study, VariantResult
 from isobatch.reports import numbers, speeds, views
 from isobatch.reports.blocks import Block, Column, Figure, Paragraph, Table, line
-from isobatch.reports.figures.frame import Dot, pareto
+from isobatch.reports.figures.frame import Dot, outermost
 from isobatch.reports.figures.scatter import specification
 from isobatch.reports.sections import Section
 from isobatch.reports.speeds import Speed
-from isobatch.reports.views import Repaired
 
 TITLE = "Cost against stability"
 
@@ -22,13 +23,24 @@ _COLUMNS = (
     Column("Throughput", "number"),
     Column("at N", "number"),
     Column("Batch noise", "number"),
-    Column("Top-1 lost to fp32"),
-    Column("On the Pareto line"),
+    Column("Accuracy drop"),
+    Column("On the dotted line"),
 )
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A variant or a repaired one with its place in the picture."""
+
+    dot: Dot
+    speed: Speed
+    variant: VariantResult
 
 
 def _noise(variant: VariantResult) -> float | None:
     """The largest relative |batched - singles|, 0 for equal bytes; None where it is unknown or not finite."""
+    if views.is_repaired(variant):
+        return 0.0 if variant.verdict == "batch-invariant" else None
     worst = views.batch_noise(variant)
     if worst is None or worst.bitwise_equal:
         return None if worst is None else 0.0
@@ -36,51 +48,33 @@ def _noise(variant: VariantResult) -> float | None:
     return value if value is not None and math.isfinite(value) else None
 
 
-def _loss(study: Study, variant: VariantResult) -> str:
-    fp32 = views.find(study, "fp32")
-    if variant.accuracy is None or fp32 is None or fp32.accuracy is None:
+def _loss(variant: VariantResult) -> str:
+    """The class of its accuracy drop, that has a colour."""
+    if variant.accuracy is None or variant.accuracy_drop is None:
         return "not measured"
-    lost = fp32.accuracy.top1 - variant.accuracy.top1
-    return (
-        "at most 0.5 points" if lost <= _SOME_LOSS else ("0.5 to 2 points" if lost <= _MUCH_LOSS else "over 2 points")
-    )
+    drop = variant.accuracy_drop.value
+    return "up to 0.5 points" if drop <= _SOME_LOSS else ("0.5 to 2 points" if drop <= _MUCH_LOSS else "over 2 points")
 
 
-def _dot(study: Study, variant: VariantResult) -> tuple[Dot, Speed] | None:
-    speed, noise = speeds.best_throughput(variant), _noise(variant)
+def _dot(study: Study, variant: VariantResult) -> Drawn | None:
+    speed, noise = speeds.throughput(study, variant), _noise(variant)
     if speed is None or noise is None:
         return None
     top1 = f", top-1 {numbers.percent(variant.accuracy.top1)}" if variant.accuracy else ""
     steady = f"batch noise {numbers.difference(noise)}" if noise else "bit-equal at every N"
+    stands = f"{views.state(variant)}{' after repair' if views.is_repaired(variant) else ''}"
     dot = Dot(
         name=variant.name,
         speed=speed.interval.median,
         noise=noise,
         verdict=views.state(variant),
-        loss=_loss(study, variant),
+        loss=_loss(variant),
         chosen=views.is_chosen(study, variant.name),
-        words=f"{variant.name}: {views.state(variant)}, {_fast(speed)}, {steady}{top1}",
+        words=f"{variant.name}: {stands}, {_fast(speed)}, {steady}{top1}",
+        native=native_name(variant.name) if views.is_repaired(variant) else None,
         limits=_limits(speed),
     )
-    return dot, speed
-
-
-def _repaired_dot(study: Study, found: Repaired) -> tuple[Dot, Speed] | None:
-    """A repair keeps the weights; where its singles are not the native ones its accuracy was not measured again."""
-    if (speed := speeds.best_throughput(found)) is None:
-        return None
-    dot = Dot(
-        name=found.name,
-        speed=speed.interval.median,
-        noise=0.0,
-        verdict="batch-invariant",
-        loss=_loss(study, found.variant),
-        chosen=views.is_chosen(study, found.name),
-        words=f"{found.name}: batch-invariant after repair, {_fast(speed)}, bit-equal at every N",
-        native=found.variant.name,
-        limits=_limits(speed),
-    )
-    return dot, speed
+    return Drawn(dot, speed, variant)
 
 
 def _limits(speed: Speed) -> tuple[float, float] | None:
@@ -92,42 +86,43 @@ def _fast(speed: Speed) -> str:
     return f"{numbers.throughput(speed.interval)} at N = {speed.batch_size}"
 
 
-def _row(dot: Dot, speed: Speed, on_line: bool) -> tuple[str | None, ...]:
+def _row(drawn: Drawn, outer: list[Dot]) -> tuple[str | None, ...]:
+    dot, drop = drawn.dot, drawn.variant.accuracy_drop
     return (
         dot.name,
         dot.verdict,
-        numbers.throughput(speed.interval),
-        numbers.count(speed.batch_size),
+        numbers.throughput(drawn.speed.interval),
+        numbers.count(drawn.speed.batch_size),
         numbers.difference(dot.noise) if dot.noise else "bit-equal",
-        dot.loss,
-        "yes" if on_line else "no",
+        numbers.points(drop.value) if drop else "not measured",
+        "yes" if dot in outer else "no",
     )
 
 
-def _line(best: list[Dot]) -> str:
-    if len(best) == 1:
-        return f"No Pareto line: {best[0].name} is the fastest and no other is steadier."
-    return "Dotted: the Pareto line; no variant is both faster and steadier than one on it."
+def _line(outer: list[Dot]) -> str:
+    if len(outer) == 1:
+        return f"No dotted line: {outer[0].name} is the fastest, and none is steadier."
+    return "Dotted line: none is both faster and steadier than one on it."
 
 
 def blocks(study: Study) -> list[Block]:
     """The picture with the table of its values, and what could not be drawn."""
-    found = {variant.name: _dot(study, variant) for variant in views.candidates(study)}
-    mended = views.repaired(study)
-    found |= {one.name: _repaired_dot(study, one) for one in mended}
-    drawn = [pair for pair in found.values() if pair]
-    missing = [name for name, pair in found.items() if pair is None]
+    found = {one.name: _dot(study, one) for one in (*views.candidates(study), *views.repaired(study))}
+    drawn = [one for one in found.values() if one]
+    missing = [name for name, one in found.items() if one is None]
     left_out = f" Not drawn, for want of a throughput or a finite noise: {', '.join(missing)}." if missing else ""
     if not drawn:
         return [Paragraph(line(f"Nothing to draw: no variant has both a batch noise and a throughput.{left_out}"))]
-    dots = [dot for dot, _ in drawn]
-    best = pareto(dots)
-    table = Table("The values of the picture.", _COLUMNS, tuple(_row(dot, speed, dot in best) for dot, speed in drawn))
-    joined = " A thin line joins a repaired variant to its native self." if any(dot.native for dot in dots) else ""
+    dots = [one.dot for one in drawn]
+    outer = outermost(dots)
+    columns = _COLUMNS[: None if len(outer) > 1 else -1]
+    rows = tuple(_row(one, outer)[: len(columns)] for one in drawn)
+    table = Table("The values of the picture.", columns, rows)
+    joined = " A thin line joins a repaired variant to the unrepaired one." if any(dot.native for dot in dots) else ""
     words = (
         "Right is faster, down is steadier. Batch noise: the largest |batched - singles| over all inputs and N, "
-        f"relative to the largest |logit|. Bars: 95 % limits of the throughput.{joined} "
-        f"{_line(best)} Ringed: the choice."
+        "relative to the largest |logit|. Throughput: of what was raced as the race has it, else as the passes have "
+        f"it; bars: its 95 % limits.{joined} {_line(outer)} Ringed: the choice."
     )
     return [Figure(TITLE, words + left_out, specification(dots), table)]
 

@@ -21,7 +21,7 @@ _PER_N = (Column("Variant", "name"), Column("N", "number"), Column("Throughput",
 
 
 def _row(variant: VariantResult) -> tuple[str | None, ...]:
-    cost, speed = variant.cost, speeds.best_throughput(variant)
+    cost, speed = variant.cost, speeds.in_passes(variant)
     if cost is None:
         return (variant.name, *[None] * (len(_COLUMNS) - 1))
     memory = cost.device_memory.reserved_bytes if cost.device_memory else cost.peak_memory_bytes
@@ -49,7 +49,8 @@ def blocks(study: Study) -> list[Block]:
         return [Paragraph(line("No cost was measured."))]
     measured_on = sorted({f"{v.cost.inputs} at {v.cost.image_size} px" for v in priced if v.cost})
     caption = (
-        f"Wall clock on {views.listing(measured_on)}: medians with 95 % limits. Drift: the second round's median "
+        f"Wall clock on {views.listing(measured_on)}, in the passes that gathered the evidence: for orientation; what "
+        "decides is timed in the race. Medians with 95 % limits. Drift: the second round's median "
         "latency over the first's, minus 1."
     )
     if any(variant.device != "cpu" for variant in priced):

@@ -17,7 +17,7 @@ def blocks(study: Study) -> list[Block]:
     """The machine, the instruction sets in effect, the libraries, the settings and the configuration."""
     machine = study.environment
     facts: tuple[tuple[str, Line], ...] = (
-        ("Processor", line(f"{machine.cpu}, {numbers.number_of(machine.cores, 'core')}, {machine.isa_hardware}")),
+        ("Processor", line(f"{machine.cpu}, {numbers.counted(machine.cores, 'core')}, {machine.isa_hardware}")),
         ("Memory", line(numbers.size(machine.memory_bytes))),
         *((name[0].upper() + name[1:], line(value)) for name, value in machine.device.items()),
         ("System", line(f"{machine.os}, Python {machine.python}")),

@@ -30,14 +30,14 @@ def _skipped(study: Study) -> list[Block]:
         return []
     columns = (Column("Inputs"), Column("File"), Column("Why it was left out"))
     table = Table("Files that were left out.", columns, rows)
-    return [Details(f"{numbers.number_of(len(rows), 'file')} left out", (table,))]
+    return [Details(f"{numbers.counted(len(rows), 'file')} left out", (table,))]
 
 
 def blocks(study: Study) -> list[Block]:
     """The weights, the table of input sets, the files left out."""
     weights = study.weights
     classes = (
-        numbers.number_of(weights.num_classes, "class", "classes") if weights.num_classes else "any number of classes"
+        numbers.counted(weights.num_classes, "class", "classes") if weights.num_classes else "any number of classes"
     )
     known: tuple[tuple[str, Line], ...] = (
         ("Network", line(f"{weights.model}, {classes}")),

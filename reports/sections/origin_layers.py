@@ -61,7 +61,7 @@ def _ulp(group: Sequence[Origin], integers: Collection[str]) -> str | None:
     if largest and any(one.mechanism == "dynamic-scale" for one in group):
         return "n/a (scale changed)"
     if largest and math.isfinite(largest) and all(one.layer in integers for one in group):
-        return numbers.number_of(int(largest), "step")
+        return numbers.counted(int(largest), "step")
     return numbers.ulp(largest)
 
 

@@ -7,7 +7,7 @@ from isobatch.reports import numbers, views
 from isobatch.reports.blocks import Block, Column, Paragraph, Table, line
 from isobatch.reports.sections import Section
 
-INPUTS = "seed"
+INPUTS, NETWORK = "seed", "resnet50"
 PERCENTILES = ("p85", "p90", "p95", "p99")
 THE_POST = ("fp32 in the post", None, None, None, "1.5e-06", "1.9e-06", "1.9e-06", "3.8e-06", None)
 """The post's figures: fp32 under other weights."""
@@ -62,17 +62,18 @@ def _tolerance(study: Study) -> str:
     return ", ".join(f"{name} = {numbers.real(value, 1)}" for name, value in tolerance.items())
 
 
-def is_another_story(study: Study) -> bool:
-    """Whether neither the network nor the inputs are the post's."""
-    return bool(study.config.get("onnx")) and not any(one.name == INPUTS for one in study.inputs)
+def is_original_question(study: Study) -> bool:
+    """Whether the network and one of the input sets are the post's."""
+    own = bool(study.config.get("onnx"))
+    return not own and study.weights.model == NETWORK and any(one.name == INPUTS for one in study.inputs)
 
 
 def blocks(study: Study) -> list[Block]:
     """The post's figures, and below them each variant's on the same recipe of inputs at the largest N.
 
-    Nothing in a study of a user's file on the user's inputs, which is another story.
+    Nothing in a study of another network or of other inputs.
     """
-    if is_another_story(study):
+    if not is_original_question(study):
         return []
     rows = tuple(row for v in study.variants if (row := _row(v)) is not None)
     if not rows:

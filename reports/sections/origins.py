@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from isobatch.pipeline.records.study import BeyondLook, Locating, Origin, Study, VariantResult
+from isobatch.pipeline.repair.records import PROOF
 from isobatch.reports import numbers, views
 from isobatch.reports.blocks import Absent, Block, Bullets, Code, Column, Line, Paragraph, Table, line
 from isobatch.reports.sections import Section
@@ -16,7 +17,7 @@ _COLUMNS = (
     Column("Kinds"),
     Column("List", "state"),
     Column("Tried", "number"),
-    Column("Smallest rate", "number"),
+    Column("Detection limit", "number"),
 )
 
 
@@ -46,18 +47,21 @@ def extent(variant: VariantResult) -> str | None:
 def _completeness(variant: VariantResult) -> tuple[str, str]:
     """Whether the list of origins is complete, in a word, and why one may say so."""
     if variant.origins_complete:
-        proof = next((one for one in variant.repairs or [] if one.name == "surgical"), None)
+        proof = next((one for one in variant.repairs or [] if one.name == PROOF), None)
         over = f", over {proof.scope}" if proof and proof.scope else ""
         return "proved", f"with exactly these layers in one fixed shape no output depended on N any more{over}"
     if not variant.origins:
         return "incomplete", "no layer differed on its own, and yet the outputs do"
     if variant.repairs is None:
         return "not proved", "the proof is a repair, and the study was asked not to repair (--no-repair)"
-    proofs = (one for one in variant.repairs if one.name == "surgical" and one.batch_invariant is not None)
-    tried = next(proofs, None)
-    if tried is None:
+    tried = next((one for one in variant.repairs if one.name == PROOF), None)
+    if tried is None or tried.state == "does-not-apply":
         return "not proved", "its layers could not be put in one fixed shape to see whether the difference goes"
-    changed = numbers.number_of(tried.layers, "layer")
+    if tried.state == "out-of-time":
+        return "not proved", "the time for repairs was over before the proof, which is a repair, was decided"
+    if tried.batch_invariant is None:
+        return "not proved", f"the proof, which is a repair, could not be carried out ({tried.note.rstrip('.')})"
+    changed = numbers.counted(tried.layers, "layer")
     if tried.batch_invariant:
         return "incomplete", f"with these layers in one fixed shape outputs still differed; it took {changed}"
     return "incomplete", f"even with {changed} in one fixed shape outputs still differ"
@@ -84,7 +88,7 @@ def _row(variant: VariantResult) -> tuple[str | None, ...]:
         kinds(variant.origins or []) or None,
         _completeness(variant)[0],
         numbers.count(sought.trials) if sought else None,
-        numbers.one_in(sought.smallest_rate) if sought else None,
+        numbers.one_of(sought.smallest_rate) if sought else None,
     )
 
 
@@ -94,7 +98,7 @@ def _limits(name: str, sought: Locating) -> list[Line]:
     if missed := sought.layers_not_replayable:
         which = views.listing(missed, 4)
         found.append(
-            line(Code(name), f": {numbers.number_of(len(missed), 'layer')} could not be replayed alone ({which}).")
+            line(Code(name), f": {numbers.counted(len(missed), 'layer')} could not be replayed alone ({which}).")
         )
     if not sought.instrumented_bitwise_equal:
         found.append(
@@ -108,13 +112,13 @@ def _limits(name: str, sought: Locating) -> list[Line]:
 
 def _beyond(look: BeyondLook) -> str:
     """What a look beyond the study's threads and N showed."""
-    where = f"with {numbers.number_of(look.threads, 'thread')} at N = {look.batch_size}"
+    where = f"with {numbers.counted(look.threads, 'thread')} at N = {look.batch_size}"
     if look.shapes < look.of_shapes:
         where += f" (of {look.of_shapes} distinct layers {look.shapes} were reached in time)"
     if not look.layers:
         return f"{where} no layer was seen to depend on N, on few rows each"
-    layers = f"{numbers.number_of(len(look.layers), 'layer')} ({views.listing(look.layers, 4)})"
-    return f"{where}, outside of all that is said here, rows differ from those of one image in {layers}"
+    layers = f"{numbers.counted(len(look.layers), 'layer')} ({views.listing(look.layers, 4)})"
+    return f"{where}, beyond what is said here, {layers} depend{'s' if len(look.layers) == 1 else ''} on N"
 
 
 def holds_for(variants: Iterable[VariantResult]) -> str:
@@ -153,8 +157,8 @@ def blocks(study: Study) -> list[Block]:
         "Origins: layers whose output for an image depends on N although their input, byte for byte, does not; all "
         f"others only carry it on. Every layer was replayed alone on identical bytes{' of ' if sets else ''}"
         f"{views.listing(sets)}, on drawn data and, if an integer layer, on rounding ties. "
-        "Tried: output elements compared. Smallest rate: a difference at least this frequent would have been seen in "
-        "every layer that is none with 95 % confidence, if elements were independent; they are not quite."
+        "Tried: output elements compared. Detection limit: in layers reported as innocent, a difference in more than "
+        "1 of this many elements would have been found (95 %, assuming independent elements)."
     )
     searches = sorted({v.locating.search for v in looked if v.locating})
     limits = [words for v in looked if v.locating for words in _limits(v.name, v.locating)]

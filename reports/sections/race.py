@@ -23,7 +23,7 @@ _COLUMNS = (
 )
 _STANDING = {
     "leader": "the fastest",
-    "as-fast": "as fast",
+    "as-fast": "not measurably slower",
     "undecided": "undecided",
     "slower": "slower",
 }
@@ -55,7 +55,7 @@ def in_short(study: Study) -> str:
     if decided.sureness:
         parts.append(f"sureness {numbers.percent(decided.sureness.share, 0)}")
     if (race := decided.race) is not None:
-        parts.append(numbers.number_of(race.rounds, "round") + (", timings are unsteady" if race.unsteady else ""))
+        parts.append(numbers.counted(race.rounds, "round") + (", timings are unsteady" if race.unsteady else ""))
     else:
         parts.append("no race was run")
     return "; ".join(parts) + "."
@@ -135,7 +135,7 @@ def blocks(study: Study) -> list[Block]:
     if race is None or decided is None:
         return [Absent(line("No race was run: costs are the times seen while evidence was gathered, for orientation."))]
     sure = "" if decided.sureness is None else _sure(decided)
-    rounds = f"{numbers.number_of(race.rounds, 'round')} in {numbers.seconds(race.seconds)}"
+    rounds = f"{numbers.counted(race.rounds, 'round')} in {numbers.seconds(race.seconds)}"
     how = (
         f"{rounds}, {_steady(race.disturbed, race.unsteady)}.{sure} A round is one call of each contestant, in random "
         "order, at the N that was best for it in a preliminary; all others are stopped meanwhile. A disturbed round is "

@@ -6,9 +6,9 @@ from isobatch.pipeline.decide.policy import describe
 from isobatch.pipeline.decide.ranges import range_details, range_words
 from isobatch.pipeline.records.study import ParetoPoint, Recommendation, Study
 from isobatch.reports import numbers
-from isobatch.reports.blocks import Block, Bullets, Column, Heading, Listing, Paragraph, Table, line
+from isobatch.reports.blocks import Block, Bullets, Column, Heading, Line, Listing, Paragraph, Table, line
 from isobatch.reports.sections import Section
-from isobatch.reports.sections._linked import linked
+from isobatch.reports.sections._linked import chapter, linked
 from isobatch.reports.sections.answer import headline
 from isobatch.reports.sections.race import in_short
 
@@ -42,6 +42,20 @@ def _pareto(recommendation: Recommendation) -> list[Block]:
     ]
 
 
+def _because(study: Study, decided: Recommendation) -> tuple[Line, ...]:
+    """The reasons, their numbers linked to what each rests on; a run of an earlier version says that of none."""
+    rests_on = decided.because_rests_on or ["other"] * len(decided.because)
+    places = {
+        "bytes": chapter(study),
+        "answers": "overview",
+        "accuracy": "accuracy",
+        "cost": "race" if decided.race else "costs",
+    }
+    return tuple(
+        linked(study, reason, places.get(on, "overview")) for reason, on in zip(decided.because, rests_on, strict=True)
+    )
+
+
 def blocks(study: Study) -> list[Block]:
     """Reasons, rejections, ties and the Pareto set; a remark where nothing was decided."""
     decided = study.recommendation
@@ -49,19 +63,19 @@ def blocks(study: Study) -> list[Block]:
         return [Paragraph(line("No recommendation was made: the study ended before it."))]
     found: list[Block] = [Paragraph((*headline(decided), f". Policy: {describe(decided.policy)}."))]
     if raced := in_short(study):
-        found.append(Paragraph(linked(study, raced)))
+        found.append(Paragraph(linked(study, raced, "race")))
     if decided.range is not None:
         found.append(Paragraph(line(f"Verified: {range_words(decided.range)} {range_details(decided.range)}")))
     if decided.because:
-        found.append(Bullets(tuple(linked(study, reason) for reason in decided.because)))
-    found += [Paragraph(linked(study, f"Tie: {tie}")) for tie in decided.ties]
+        found.append(Bullets(_because(study, decided)))
+    found += [Paragraph(linked(study, tie, "costs")) for tie in decided.ties]
     if decided.rejected:
         columns = (Column("Variant", "name"), Column("Why not"))
         rows = tuple((rejected.variant, rejected.why) for rejected in decided.rejected)
         found += [Heading("Why not the others"), Table("Every other variant, with the reason.", columns, rows)]
     found += _pareto(decided) if decided.pareto else []
     if decided.would_change:
-        changes = Bullets(tuple(linked(study, change) for change in decided.would_change))
+        changes = Bullets(tuple(linked(study, change, "recommendation") for change in decided.would_change))
         found += [Heading("What would change the choice"), changes]
     if decided.deploy:
         found += [Heading("Deploying it"), Listing(decided.deploy)]

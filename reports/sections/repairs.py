@@ -40,14 +40,24 @@ def _scopes(study: Study, tried: list[tuple[VariantResult, Repair]]) -> list[Blo
     for variant, repair in tried:
         if repair.scope:
             names.setdefault(repair.scope, []).append(f"{variant.name}+{repair.name}")
-    return [
-        Paragraph(line(*views.named(study, views.listing(who, 20)), f": checked bitwise over {scope}."))
-        for scope, who in names.items()
-    ]
+    return [Paragraph(line(*_codes(who), f": checked bitwise over {scope}.")) for scope, who in names.items()]
+
+
+def _notes(tried: list[tuple[VariantResult, Repair]]) -> dict[str, list[str]]:
+    """Each remark once, with the repairs of which it is said."""
+    found: dict[str, list[str]] = {}
+    for variant, repair in tried:
+        if repair.note:
+            found.setdefault(repair.note, []).append(f"{variant.name}+{repair.name}")
+    return found
+
+
+def _codes(names: list[str]) -> Line:
+    return tuple(part for at, name in enumerate(names) for part in ([", "] * (at > 0) + [Code(name)]))
 
 
 def _remarks(study: Study, tried: list[tuple[VariantResult, Repair]]) -> list[Line]:
-    found = [line(Code(f"{v.name}+{one.name}"), f": {one.note.rstrip('.')}.") for v, one in tried if one.note]
+    found = [line(*_codes(names), f": {note.rstrip('.')}.") for note, names in _notes(tried).items()]
     for variant in study.variants:
         if variant.repairs is not None and all(one.name == SWITCH for one in variant.repairs):
             why = "it could not be put in one fixed shape" if variant.origins else "no origin was found"
@@ -65,7 +75,8 @@ def blocks(study: Study) -> list[Block]:
     if study.config.get("repair") is False and study.config.get("explain") is not False:
         return [Absent(line("Not run: the study was asked not to repair (--no-repair)."))]
     found: list[Block] = []
-    if tried:
+    run = [(variant, one) for variant, one in tried if one.batch_invariant is not None or one.state != "out-of-time"]
+    if run:
         sizes = sorted({n for _, one in tried for n in one.throughput_ratio}, key=int)
         columns = (
             Column("Variant", "name"),
@@ -77,11 +88,11 @@ def blocks(study: Study) -> list[Block]:
         )
         caption = (
             "Bitwise: whether every output byte is that of the repaired variant's own singles. Latency and throughput: "
-            "repaired over native, medians of alternating calls with 95 % limits; above 1 x a latency is worse and a "
-            "throughput better. A study climbs the ladder until a repair costs next to nothing, within a time limit "
+            "repaired over unrepaired, medians of alternating calls with 95 % limits; above 1 x a latency is worse and "
+            "a throughput better. A study climbs the ladder until a repair costs next to nothing, within a time limit "
             f"for all variants together. Memory is measured by {PROGRAM} repair: in one worker the two share theirs."
         )
-        found = [Table(caption, columns, tuple(_row(*one, sizes) for one in tried)), *_scopes(study, tried)]
+        found = [Table(caption, columns, tuple(_row(*one, sizes) for one in run)), *_scopes(study, tried)]
     if remarks := _remarks(study, tried):
         found.append(Bullets(tuple(remarks)))
     return found + absent

@@ -8,7 +8,7 @@ from isobatch.pipeline.records.study import Study
 from isobatch.reports import numbers, views
 from isobatch.reports.blocks import Block, Bullets, Line, Paragraph, line
 from isobatch.reports.sections import Section
-from isobatch.reports.sections.original_post import is_another_story
+from isobatch.reports.sections.original_post import is_original_question
 from isobatch.reports.sections.origins import holds_for
 
 _SUSPECT = "batch-norm"
@@ -17,9 +17,9 @@ _SUSPECT = "batch-norm"
 def blocks(study: Study) -> list[Block]:
     """BatchNorm, then the order of execution: guilty or not, in which variants, on how much evidence.
 
-    Nothing in a study of a user's file on the user's inputs, which is another story.
+    Nothing in a study of another network or of other inputs.
     """
-    if is_another_story(study):
+    if not is_original_question(study):
         return []
     found = [*_batch_norm(study), *_order(study)]
     if not found:
@@ -34,7 +34,7 @@ def _batch_norm(study: Study) -> Iterator[Line]:
     innocent = [v.name for v in looked if v.locating and _SUSPECT in v.locating.innocent_kinds]
     without = [v.name for v in looked if v.name not in guilty and v.name not in innocent]
     if guilty:
-        layers = numbers.number_of(sum(one.kind == _SUSPECT for v in looked for one in v.origins or []), "such layer")
+        layers = numbers.counted(sum(one.kind == _SUSPECT for v in looked for one in v.origins or []), "such layer")
         yield views.named(study, f"BatchNorm is guilty in {_names(guilty)}: {layers} differ on equal input.")
     if innocent:
         scope = holds_for(v for v in looked if v.name in innocent)
@@ -73,8 +73,8 @@ def _order(study: Study) -> Iterator[Line]:
     unequal = [name for name, found in repeated.items() if not all(one.bitwise_equal for one in found)]
     equal = sum(one.bitwise_equal for one in made)
     scope = (
-        f"{numbers.count(equal)} of the {numbers.number_of(len(made), 'repeat comparison')} of "
-        f"{numbers.number_of(len(repeated), 'variant')} bit-equal"
+        f"{numbers.count(equal)} of the {numbers.counted(len(made), 'repeat comparison')} of "
+        f"{numbers.counted(len(repeated), 'variant')} bit-equal"
     )
     how = _HOW[bool(study.config.get("thorough", True))]  # earlier versions had one plan
     if unequal:

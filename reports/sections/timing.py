@@ -22,10 +22,10 @@ def blocks(study: Study) -> list[Block]:
             ("In calls ahead of them", line(f"{numbers.seconds(timing.warm_up_s)}, of each N before it is timed"))
         )
     if timing.kept_jobs:
-        facts.append(("Taken from an unfinished run", line(numbers.number_of(timing.kept_jobs, "job"))))
+        facts.append(("Taken from an unfinished run", line(numbers.counted(timing.kept_jobs, "job"))))
     if timing.workers > 1 or timing.machines > 1:
-        where = numbers.number_of(timing.machines, "machine")
-        facts.append(("Side by side", line(f"up to {numbers.number_of(timing.workers, 'worker')} on {where}")))
+        where = numbers.counted(timing.machines, "machine")
+        facts.append(("Side by side", line(f"up to {numbers.counted(timing.workers, 'worker')} on {where}")))
     if timing.peak_memory_bytes is not None:
         facts.append(("Peak memory, all processes", line(numbers.size(timing.peak_memory_bytes))))
     found: list[Block] = [Definitions(tuple(facts))]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from isobatch.pipeline.records.study import Comparison, Study, VariantResult
+from collections.abc import Sequence
+
+from isobatch.pipeline.records.study import Comparison, ComparisonKind, Study, VariantResult
 from isobatch.reports import agreed, numbers, views
 from isobatch.reports.blocks import Block, Column, Paragraph, Table, line
 from isobatch.reports.sections import Section
@@ -15,6 +17,14 @@ _COLUMNS = (
     Column("Noise / error", "number"),
     Column("SQNR", "number"),
     Column("1 - cosine", "number"),
+)
+
+_KINDS: tuple[ComparisonKind, ...] = ("batch-vs-singles", "vs-reference")
+_RECALL = (
+    Column("Variant", "name"),
+    Column("Inputs"),
+    Column("Batched"),
+    Column("Against the reference"),
 )
 
 
@@ -50,10 +60,37 @@ def blocks(study: Study) -> list[Block]:
         return [Paragraph(line("Neither was measured."))]
     caption = (
         "Largest differences over N, relative to the largest |logit|: batched - singles, and singles - singles of "
-        f"{agreed.ruler(study)}, the reference."
+        f"{agreed.reference(study)}, the reference."
     )
     remark = "A ratio well below 1: what the batch changes drowns in what the precision itself costs."
-    return [Table(caption, _COLUMNS, rows), Paragraph(line(remark), small=True)]
+    return [Table(caption, _COLUMNS, rows), Paragraph(line(remark), small=True), *_neighbours(study)]
+
+
+def _neighbours(study: Study) -> list[Block]:
+    """Of an embedding: which share of an image's nearest neighbours stays, the worst over N and settings."""
+    rows = []
+    for variant in views.candidates(study):
+        for inputs in study.inputs:
+            found = [_recall(views.comparisons(variant, kind, inputs.name)) for kind in _KINDS]
+            if any(found):
+                rows.append((variant.name, inputs.name, *found))
+    if not rows:
+        return []
+    caption = (
+        "Nearest neighbours by cosine among the other images, each embedded alone: recall at k, the share of an "
+        f"image's k nearest that stay when it is embedded in a batch, and by {agreed.reference(study)} instead. The "
+        "smallest over N and settings."
+    )
+    return [Table(caption, _RECALL, tuple(rows))]
+
+
+def _recall(found: Sequence[Comparison]) -> str | None:
+    """``1.000 at k = 1, 0.975 at 5``; None where nothing was sought."""
+    shares = [one.recall_at_k for one in found if one.recall_at_k]
+    if not shares:
+        return None
+    worst = {k: min(one[k] for one in shares if k in one) for k in shares[0]}
+    return ", ".join(f"{share:.3f} at {'k = ' * (place == 0)}{k}" for place, (k, share) in enumerate(worst.items()))
 
 
 SECTION = Section(

@@ -46,6 +46,7 @@ _FIXED = {
     "search",
     "state",
     "decided_by",
+    "because_rests_on",
 }
 """Keys whose values the records restrict to a few words."""
 

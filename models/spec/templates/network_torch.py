@@ -57,7 +57,7 @@ def tensors_of(path: Path) -> dict[str, Tensor]:
 
 def float_network(about: dict[str, Any], state: dict[str, Tensor]) -> nn.Module:
     """torchvision's network of that name with these tensors."""
-    net = skeleton(about["model"], about)
+    net = skeleton(about)
     named = OrderedDict(state)
     # The versions of the modules, which a safetensors file does not carry: MNASNet refuses a state dict without.
     named._metadata = net.state_dict()._metadata  # type: ignore[attr-defined]
@@ -67,20 +67,28 @@ def float_network(about: dict[str, Any], state: dict[str, Tensor]) -> nn.Module:
 
 def quantized_network(about: dict[str, Any], state: dict[str, Tensor]) -> nn.Module:
     """The network with its int8 layers, packed for the current engine."""
-    if about["quantizable"]:
-        net = skeleton(f"quantized_{about['model']}", about, quantize=False)
-    else:
-        net = skeleton(about["model"], about)
+    net = skeleton(about, "quantized_", quantize=False) if about["quantizable"] else skeleton(about)
     return rebuilt(net, about["layers"], state)
 
 
-def skeleton(name: str, about: dict[str, Any], **options: Any) -> nn.Module:
-    """The network whose values do not matter yet."""
+def skeleton(about: dict[str, Any], kind: str = "", **options: Any) -> nn.Module:
+    """The network whose values do not matter yet; ``kind``: what torchvision puts before the name.
+
+    Facts stand behind the name, as in ``resnet18[channels=1]``.
+    """
     from torchvision.models import get_model
 
+    name, _, told = about["model"].rstrip("]").partition("[")
+    facts = dict(fact.split("=") for fact in told.split(",") if fact)
+    options |= OPTIONS.get(name, {})
+    if facts.get("transform_input") == "no":
+        options["transform_input"] = False
     with torch.random.fork_rng(devices=[]):
-        options |= OPTIONS.get(about["model"], {})
-        net: nn.Module = get_model(name, weights=None, num_classes=about["num_classes"], **options)
+        net: nn.Module = get_model(kind + name, weights=None, num_classes=about["num_classes"], **options)
+    if channels := int(facts.get("channels", 0)):
+        first = next(module for module in net.modules() if isinstance(module, nn.Conv2d))
+        first.in_channels = channels
+        first.weight = nn.Parameter(first.weight.new_zeros((first.out_channels, channels, *first.kernel_size)))
     return net.eval()
 
 

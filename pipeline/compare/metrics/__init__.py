@@ -27,7 +27,7 @@ class Metric:
     """A family of measures."""
 
     name: str
-    ideal: Callable[[NDArray[Any]], Values]
+    ideal: Callable[..., Values]
     measure: Callable[..., Values]
     of_outcome: bool = False
 
@@ -54,7 +54,7 @@ def measure_all(reference: NDArray[Any], candidate: NDArray[Any], outcome: Outco
     values: Values = {}
     for metric in all_metrics():
         if equal:
-            values |= metric.ideal(reference)
+            values |= metric.ideal(reference, outcome) if metric.of_outcome else metric.ideal(reference)
         elif metric.of_outcome:
             values |= metric.measure(reference, candidate, outcome)
         else:

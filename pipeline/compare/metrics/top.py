@@ -16,7 +16,7 @@ from isobatch.pipeline.evidence.rows import blocks, ranked, top1
 K = 5
 
 
-def ideal(rows: NDArray[Any]) -> Values:
+def ideal(rows: NDArray[Any], outcome: Outcome = CLASSES) -> Values:
     """Nothing changes; the bound on the rate of changes is still not zero."""
     return _values(0, 0, len(rows))
 

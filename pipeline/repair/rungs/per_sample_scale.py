@@ -2,27 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from isobatch.pipeline.repair.rungs._scales import scale_rung
 
-from isobatch.models.spec.repairable import Rescalable
-from isobatch.pipeline.repair.rungs import Bench, Candidate, Rung
-from isobatch.pipeline.repair.rungs._scales import with_scales
-
-
-def applies_to(bench: Bench) -> str:
-    """Needs quantized activations."""
-    return "" if isinstance(bench.runner, Rescalable) else "it has no activation scales"
-
-
-def apply(bench: Bench) -> Iterator[Candidate]:
-    """The one way."""
-    yield with_scales("per-sample", bench, "activation scales of each sample alone")
-
-
-RUNG = Rung(
+RUNG = scale_rung(
     name="per-sample-scale",
     order=10,
+    kind="per-sample",
+    how="activation scales of each sample alone",
     question="Is the network batch-invariant if every sample is quantized as it would be alone?",
-    applies_to=applies_to,
-    apply=apply,
 )

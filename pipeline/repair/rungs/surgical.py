@@ -13,6 +13,8 @@ from isobatch.pipeline.records.wording import counted
 from isobatch.pipeline.repair.rungs import Bench, Candidate, Rung
 from isobatch.pipeline.repair.shapes import best_rules
 
+_NAMED = 3  # layers that are named one by one
+
 
 def applies_to(bench: Bench) -> str:
     """Needs a runner whose layers can be put in one shape, and a layer to start with."""
@@ -85,13 +87,16 @@ def _rules(bench: Bench, findings: Sequence[LayerFinding], which: int) -> dict[s
 
 
 def _how(rules: Mapping[str, Canonical], origins: int) -> str:
+    """``1 layer (fc) runs one image at a time``; ``12 layers run in one shape, 3 of them with few images padded``."""
     padded = sum(rule.least > 1 for rule in rules.values())
     single = sum(rule.size == 1 for rule in rules.values())
-    parts = [f"{counted(len(rules), 'layer')} in one shape"]
+    named = f" ({', '.join(rules)})" if len(rules) <= _NAMED else ""
+    does = "one image at a time" if single == len(rules) else "in one shape"
+    parts = [f"{counted(len(rules), 'layer')}{named} run{'s' if len(rules) == 1 else ''} {does}"]
     if padded:
         parts.append(f"{padded} of them with small batches padded")
-    if single:
-        parts.append(f"{single} of them image by image")
+    if 0 < single < len(rules):
+        parts.append(f"{single} of them one image at a time")
     if origins:
         parts.append(f"{len(rules) - origins} of them beyond the origins that were found")
     return ", ".join(parts)

@@ -8,20 +8,20 @@ from pathlib import Path
 from typing import Literal
 
 from isobatch.models.registry import find_variant
+from isobatch.models.weights.model_name import TIMM, is_factory
 from isobatch.pipeline.records.errors import UsageError
 
-Kind = Literal["torchvision", "checkpoint", "onnx", "factory"]
+Kind = Literal["torchvision", "timm", "checkpoint", "onnx", "factory"]
 Shapes = tuple[tuple[int, ...], ...]
 
-_FACTORY = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 _MOST_VALUES = 1 << 28
 
 
 @dataclass(frozen=True)
 class Target:
-    """The network: a torchvision classifier, one with the weights of a file, an ONNX file, or what a factory makes.
+    """The network: a classifier of torchvision or timm, one with a file's weights, an ONNX file, what a factory makes.
 
-    ``name``: as given. ``model`` and ``weights``: of torchvision's.
+    ``name``: as given. ``model`` and ``weights``: of torchvision's and timm's.
     """
 
     kind: Kind
@@ -47,8 +47,12 @@ class CheckRequest:
 
 def target_of(network: str, model: str | None, weights: str | None) -> Target:
     """What NETWORK names. Raises UsageError where it is nothing known, or a flag does not go with it."""
-    if _FACTORY.fullmatch(network):
+    if is_factory(network):
         return _without_flags(Target("factory", network), model, weights)
+    if network.startswith(TIMM):
+        if model:
+            raise UsageError("network", f"{network} is a network already: leave out --model {model}")
+        return Target("timm", network, network, weights or "auto")
     path = Path(network)
     if path.suffix.lower() == ".onnx":
         _require_file(path)
@@ -58,7 +62,8 @@ def target_of(network: str, model: str | None, weights: str | None) -> Target:
         if weights:
             raise UsageError("network", f"{network} is a file of weights, and --weights names others: give one of them")
         if not model:
-            raise UsageError("network", f"{network} is a file of weights: say of which torchvision network, --model M")
+            text = f"{network} is a file of weights: say of which network, --model M of torchvision or --model timm:M"
+            raise UsageError("network", text)
         return Target("checkpoint", network, model, network)
     if model:
         raise UsageError("network", f"--model goes with a file of weights, and {network!r} is none")
@@ -108,5 +113,6 @@ def _require_file(path: Path) -> None:
     if not path.is_file():
         raise UsageError(
             "network",
-            f"no file {path}: NETWORK is a torchvision name, package.module:factory, an ONNX file or a file of weights",
+            f"no file {path}: NETWORK is a torchvision name, timm:NAME, package.module:factory, an ONNX file or a file "
+            "of weights",
         )

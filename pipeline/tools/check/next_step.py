@@ -30,7 +30,9 @@ def next_step(asked: CheckRequest, checked: Sequence[VariantChecked], code: Exit
 def _study(asked: CheckRequest) -> str:
     flags = _flags(asked)
     if flags is None:
-        return "in your tests: isobatch.assert_batch_invariant(network, inputs)"
+        pictures = all(len(shape) == 3 for shape in asked.shapes) and len(asked.shapes) < 2
+        study = f"; where it takes pictures, {PROGRAM} --model {asked.target.name} --variants all" * pictures
+        return f"in your tests: isobatch.assert_batch_invariant(network, inputs){study}"
     return f"{PROGRAM} {flags} --variants all, to see which precision to deploy"
 
 

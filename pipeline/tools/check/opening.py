@@ -18,6 +18,7 @@ from isobatch.models.spec.images import IMAGENET, View
 from isobatch.models.spec.interface import Input
 from isobatch.models.spec.outcome import Leaf
 from isobatch.models.spec.words import Network, RunnerSettings, VariantSpec, VariantUnavailable
+from isobatch.models.weights.model_name import channels_of
 from isobatch.pipeline.inputs.storing import store_images
 from isobatch.pipeline.machine.memory import limit_graph
 from isobatch.pipeline.prepare.artifacts import artifact_fields
@@ -130,7 +131,7 @@ def _torchvision(asked: CheckRequest, spec: VariantSpec, cache: Path, say: Calla
         found = load("isobatch.models.weights.resolve:resolve")(target.weights, target.model, cache, False, say)
     except ValueError as error:  # WeightsError among them
         raise UsageError("weights" if type(error) is not ValueError else "network", str(error)) from error
-    shapes = asked.shapes or ((3, found.view.size, found.view.size),)
+    shapes = asked.shapes or ((channels_of(found.model), found.view.size, found.view.size),)
     network = Network(
         found.model, str(found.path), found.sha256, found.num_classes, size=(shapes[0][-2], shapes[0][-1])
     )
@@ -139,7 +140,7 @@ def _torchvision(asked: CheckRequest, spec: VariantSpec, cache: Path, say: Calla
         runner = load("isobatch.models.user_networks:open_network")(
             load("isobatch.models.weights.networks:float_network")(network)
         )
-        return Opened(runner, runner, shapes, weights, found.view)
+        return Opened(runner, runner, shapes, weights, found.view, tuple(text for _, text in found.warnings))
     runner = _built(asked, spec, network, shapes, cache, say)
     return Opened(OfStudy(runner, asked.threads), runner, shapes, weights, found.view)
 

@@ -13,6 +13,7 @@ from isobatch.models.registry import load
 from isobatch.models.spec.images import Images
 from isobatch.pipeline.evidence.passes import run_passes
 from isobatch.pipeline.evidence.plan import plan_passes
+from isobatch.pipeline.race.crossing import Opening
 from isobatch.pipeline.race.in_worker import contest, opened
 from isobatch.pipeline.workers.wire import Emit
 
@@ -32,7 +33,7 @@ def hold(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
     passes = plan_passes(len(images), payload["batch_sizes"], probes=True)
     with ExitStack() as stack:
         read_back = stack.enter_context(_switched(payload))
-        runner = opened(payload, stack).shipped
+        runner = opened(Opening.of(payload), stack).shipped
         ran = run_passes(runner, images, passes, lambda count: emit({"images": count}), timed=False)
         read = read_back(runner)
     differing: dict[int, int] = {}

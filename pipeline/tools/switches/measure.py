@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import ExitStack, closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from isobatch.models.registry import find_variant
@@ -15,22 +14,16 @@ from isobatch.pipeline.config.flags import VERSION
 from isobatch.pipeline.decide.race import LOOKS
 from isobatch.pipeline.inputs import PreparedSet
 from isobatch.pipeline.machine.environment import read_environment, worker_settings
-from isobatch.pipeline.prepare.artifacts import build_artifacts
-from isobatch.pipeline.prepare.inputs import prepare_inputs
+from isobatch.pipeline.prepare.by_itself import prepared
 from isobatch.pipeline.prepare.pace import cost
-from isobatch.pipeline.prepare.run_folder import open_run
 from isobatch.pipeline.prepare.state import Progress, Stages
-from isobatch.pipeline.prepare.weights import prepare_weights
 from isobatch.pipeline.race.contestant import Contestant
+from isobatch.pipeline.race.crossing import Opening
 from isobatch.pipeline.race.rounds import Entry, race
 from isobatch.pipeline.records.study import Interval, Tool
-from isobatch.pipeline.storage.cache import in_use
-from isobatch.pipeline.storage.places import cache_root
-from isobatch.pipeline.storage.scratch import Scratch
 from isobatch.pipeline.tools.switches.records import SwitchesReport, SwitchResult, VariantSwitches
 from isobatch.pipeline.tools.switches.table import Switch, switches_of
-from isobatch.pipeline.workers.engines.local import LocalEngine
-from isobatch.pipeline.workers.pool import WorkerError, Workers
+from isobatch.pipeline.workers.pool import WorkerError
 from isobatch.pipeline.workers.wire import artifact_json
 
 _HOLD = "isobatch.pipeline.tools.switches.in_worker:hold"
@@ -43,25 +36,16 @@ AS_SHIPPED = Switch("as shipped", ())
 
 def measure_switches(config: Config, progress: Progress) -> SwitchesReport:
     """Every switch of every variant of the configuration. Raises UsageError for input that cannot be used."""
-    with ExitStack() as stack:
-        scratch = stack.enter_context(Scratch()).path
-        wanted = replace(config, out=str(scratch / "run"), images=config.images or max(config.batch_sizes, default=1))
-        stack.enter_context(in_use(cache_root()))
-        workers = stack.enter_context(Workers(config.timeout_s))
-        run = stack.enter_context(closing(open_run(wanted)))
-        stages = Stages(wanted, run, cache_root(), workers, progress, LocalEngine(workers, 1))
-        weights = prepare_weights(stages)
-        prepare_inputs(stages, weights)
-        build_artifacts(stages)
+    with prepared(config, progress) as (stages, _, _):
         assert stages.weights is not None
-        found = [_variant(stages, find_variant(name)) for name in wanted.variants]
+        found = [_variant(stages, find_variant(name)) for name in stages.config.variants]
         return SwitchesReport(
             tool=Tool(version=VERSION),
             environment=read_environment(stages.threads, {}, worker_settings(stages.threads)),
             model=stages.weights.model,
             weights=stages.weights.source,
             threads=stages.threads,
-            batch_sizes=[n for n in wanted.batch_sizes if n > 1],
+            batch_sizes=[n for n in stages.config.batch_sizes if n > 1],
             variants=found,
         )
 
@@ -114,14 +98,16 @@ class _Bench:
     def _payload(self, switch: Switch) -> dict[str, Any]:
         images = self.prepared.evaluation
         threads = 1 if switch.one_thread else self.stages.threads
-        return {
-            "variant": self.spec.name,
+        asked = Opening(
+            variant=self.spec.name,
+            settings={"threads": threads},
+            artifact=artifact_json(self.stages.artifacts[self.spec.name, self.prepared.record.name]),
+            images=images.to_json(),
+            examples=images.to_json(),
+            delivery=None,
+        )
+        return asked.to_json() | {
             "runtime": self.spec.runtime,
-            "settings": {"threads": threads},
-            "artifact": artifact_json(self.stages.artifacts[self.spec.name, self.prepared.record.name]),
-            "images": images.to_json(),
-            "examples": images.to_json(),
-            "delivery": None,
             "options": dict(switch.options),
             "batch_sizes": list(self.stages.config.batch_sizes),
         }
@@ -129,7 +115,7 @@ class _Bench:
     def _judged(self, switch: Switch) -> SwitchResult:
         """The property, in two processes: the second repeats the first."""
         label = f"{self.spec.name}: {switch.name}"
-        price = cost(self.spec, 1, self.prepared.evaluation.shape[2])
+        price = cost(self.spec, 1, self.prepared.evaluation.side)
 
         def told(event: dict[str, Any]) -> None:
             self.stages.progress.step(label, price * event["images"])

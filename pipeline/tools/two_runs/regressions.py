@@ -120,7 +120,7 @@ def _priced(a: Cost, b: Cost) -> list[tuple[str, Interval, Interval, str]]:
     shared = [n for n in a.throughput_img_s if n in b.throughput_img_s and n != "1"]
     if shared:
         n = max(shared, key=int)
-        pairs.append((f"throughput at N = {n}", a.throughput_img_s[n], b.throughput_img_s[n], "images/s"))
+        pairs.append((f"throughput at N = {n}", a.throughput_img_s[n], b.throughput_img_s[n], "img/s"))
     return pairs
 
 

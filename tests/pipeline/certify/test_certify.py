@@ -16,9 +16,11 @@ from isobatch.models.spec.images import Images
 from isobatch.models.spec.words import Artifact, RunnerSettings
 from isobatch.pipeline.certify import in_worker
 from isobatch.pipeline.certify import stage as certify_stage
+from isobatch.pipeline.certify.crossing import RangeAsked
 from isobatch.pipeline.certify.in_worker import gathered, verify_range
 from isobatch.pipeline.certify.stage import OUT_OF_TIME, certify
 from isobatch.pipeline.inputs.storing import store_images
+from isobatch.pipeline.race.crossing import Opening
 from isobatch.pipeline.race.in_worker import Opened
 from isobatch.pipeline.records.study import Policy, VariantResult
 from isobatch.pipeline.workers.pool import WorkerError
@@ -70,9 +72,10 @@ def told(
     monkeypatch: pytest.MonkeyPatch, runner: Any, images: Images, variant: str = "fp32", **more: Any
 ) -> list[dict[str, Any]]:
     monkeypatch.setattr(in_worker, "opened", lambda payload, stack: Opened(runner, runner))
-    payload = {"variant": variant, "sizes": SIZES, "images": images.to_json(), "labelled": [], "seed": 0}
+    opens = Opening(variant, {"threads": 2}, {}, images.to_json(), images.to_json(), None).to_json()
+    payload = RangeAsked(**opens, sizes=SIZES, labelled=(), seed=0, seconds=1e6, ties=True).to_json()
     found: list[dict[str, Any]] = []
-    verify_range(payload | {"seconds": 1e6, "ties": True, "delivery": None} | more, found.append)
+    verify_range(payload | more, found.append)
     return found
 
 
@@ -145,8 +148,11 @@ def decided(
 
 
 def opening_of(images: Images) -> Any:
-    payload = {"settings": {"threads": 2}, "images": images.to_json(), "delivery": None}
-    return lambda stages, variants, one: ({}, payload | {"variant": one.name})
+    stored_images = images.to_json()
+    return lambda stages, variants, one: (
+        {},
+        Opening(one.name, {"threads": 2}, {}, stored_images, stored_images, None),
+    )
 
 
 def test_what_holds_is_verified_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -78,11 +78,18 @@ def test_a_policy_file_says_what_no_flag_does(tmp_path: Path) -> None:
     assert config("--policy-file", str(file), "--objective", "throughput").policy.objective == "throughput"
 
 
+def test_a_policy_file_has_the_names_of_the_flags(tmp_path: Path) -> None:
+    file = tmp_path / "policy.toml"
+    file.write_text('policy = "none"\nmax-size-mb = 50\nmin-throughput = 7\n')
+    flags = config("--policy-file", str(file)).policy
+    assert (flags.stability, flags.max_size_mb, flags.min_throughput_img_s) == ("none", 50.0, 7.0)
+
+
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
         ("stability = 'perfect'", "stability is 'perfect', and can be batch-invariant, top1-stable, none"),
-        ("max_size = 3", "has 'max_size'; a policy has stability, "),
+        ("max_size = 3", "has 'max_size'; a policy has policy, min-throughput, max-accuracy-drop, "),
         ("max_size_mb = true", "must be a number"),
         ("max_size_mb = nan", "not a number of at least 0"),
         ("max_size_mb =", "is not TOML"),

@@ -124,7 +124,7 @@ def test_a_setting_of_a_device_reaches_its_launcher_its_runner_and_its_condition
     ("text", "complaint"),
     [
         ("threads = [", "is not TOML"),
-        ("thread = 1", "did you mean threads"),
+        ("thread = 1", "did you mean 'threads'"),
         ("threads = 1.5", "must be a number, a word or a list"),
         ("threads = []", "must be a number, a word or a list"),
         ("threads = true", "must be a number, a word or a list"),

@@ -13,7 +13,7 @@ def test_sixteen_of_sixteen_is_at_least_83_percent() -> None:
     found = agreed(16, 16)
     assert (found.share, found.high95, found.n, found.n_answers) == (1.0, 1.0, 16, 16)
     assert found.low95 == pytest.approx(0.05 ** (1 / 16), rel=1e-12)  # all of n: the n-th root of 5 %
-    assert sentence(found) == "agrees with fp64 on 16 of 16, at least 83 %"
+    assert sentence(found) == "agrees with fp64 on 16 of 16 images, at least 83 %"
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_a_copy_is_no_further_evidence_and_sources_are_named() -> None:
     assert found is not None and (found.n, found.n_answers) == (4, 5)
     assert found.share == pytest.approx((0.5 + 1 + 0 + 1) / 4)  # x agrees once of twice
     assert found.counted == (
-        "5 answers on 3 images of a and 2 labelled images of a, copies and crops of one picture as one: n = 4"
+        "5 answers on 3 images of a and 2 labelled images of a, copies and crops of one picture count as one (n = 4)"
     )
 
 

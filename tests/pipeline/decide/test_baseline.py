@@ -43,7 +43,7 @@ def test_another_order_that_explains_more_labels_is_named(folders: range, order:
 def test_near_chance_without_a_known_order_names_the_preprocessing() -> None:
     labels = np.arange(400) % 10
     found = check_baseline("ort-fp32", np.zeros(400, dtype=np.int64), labels, 10)
-    assert found.failed == "ort-fp32 itself is near chance: 10 % right on 400 labelled images of 10 classes"
+    assert found.failed == "ort-fp32 itself is near chance: 10.0 % right on 400 labelled images of 10 classes"
     assert found.reasons[0].startswith("The preprocessing")
 
 

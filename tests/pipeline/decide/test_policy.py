@@ -21,7 +21,7 @@ from tests.pipeline.results import agreed, result
         (result("v", "invalid"), {"stability": "none"}, ["invalid on seed: What v did."]),
         (result("v", "not-repeatable"), {"stability": "none"}, ["not-repeatable on seed: What v did."]),
         (result("v", None), {"stability": "none"}, ["no verdict: nothing was compared"]),
-        (result("v", role="reference"), {}, ["the ruler for numeric error, never a candidate"]),
+        (result("v", role="reference"), {}, ["the reference for numeric error, never a candidate"]),
         (
             result("v", None, status="unavailable", reason="no AMX", remedy="another machine"),
             {},
@@ -69,7 +69,7 @@ from tests.pipeline.results import agreed, result
         (
             result("v", agreement=agreed(3, 16)),
             {},
-            ["agrees with fp64 on 3 of 16, at most 42 % (16 answers), where 90 % are demanded"],
+            ["agrees with fp64 on 3 of 16 images, at most 42 % (16 answers), where 90 % are demanded"],
         ),
         (result("v", agreement=agreed(16, 16)), {}, []),  # undecided: at least 83 %, still a candidate
         (result("v", agreement=agreed(3, 16)), {"min_agreement": 10.0}, []),
@@ -95,7 +95,7 @@ def test_what_stands_in_the_way(variant: VariantResult, policy: dict[str, Any], 
 @pytest.mark.parametrize(
     ("objective", "cost", "batch_size", "text"),
     [
-        ("throughput", 0.01, 8, "100 (98 to 102) images/s at N = 8"),
+        ("throughput", 0.01, 8, "100 (98 to 102) img/s at N = 8"),
         ("latency", 10.0, 1, "10 (9.8 to 10.2) ms for one image"),
         ("size", 100e6, None, "100 MB"),
     ],
@@ -115,13 +115,13 @@ def test_prices_overlap_where_their_intervals_meet() -> None:
     assert paid(100, 0.05).overlaps(paid(108, 0.05))
     assert not paid(100, 0.01).overlaps(paid(108, 0.01))
     assert not paid(100, None).overlaps(paid(108, None))
-    assert paid(100, None).text == "100 (timed once) images/s at N = 8"
+    assert paid(100, None).text == "100 (timed once) img/s at N = 8"
 
 
 def test_a_policy_in_words() -> None:
     policy = Policy(max_accuracy_drop=0.5, max_latency_ms=20, max_size_mb=30, objective="latency")
     assert describe(policy) == (
-        "batch-invariant, top-1 drop at most 0.5 points, the reference's answer on at least 90 % of the images, "
+        "batch-invariant, accuracy drop at most 0.5 points, the reference's answer on at least 90 % of the images, "
         "at most 20 ms for a call, at most 30 MB, lowest latency"
     )
     assert describe(Policy(stability="none", min_agreement=75)) == (

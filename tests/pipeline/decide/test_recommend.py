@@ -29,12 +29,11 @@ def test_the_cheapest_that_meets_the_policy() -> None:
     assert found.because == [
         "It is batch-invariant: on seed, what fast did.",
         UNCOMPARED,
-        "Of 2 that meet the policy it has the most images a second: 100 (98 to 102) images/s at N = 8.",
+        "Of 2 that meet the policy it has the most images a second: 100 (98 to 102) img/s at N = 8.",
     ]
     assert reasons(found) == {
-        "fp64": "the ruler for numeric error, never a candidate",
-        "slow": "meets the policy, but 50 (49 to 51) images/s at N = 8 "
-        "against 100 (98 to 102) images/s at N = 8 of fast",
+        "fp64": "the reference for numeric error, never a candidate",
+        "slow": "meets the policy, but 50 (49 to 51) img/s at N = 8 against 100 (98 to 102) img/s at N = 8 of fast",
         "faster": "batch-variant, where the policy asks for batch-invariant (seed: What faster did)",
         "gone": "unavailable: no such engine (install it)",
     }
@@ -64,7 +63,7 @@ def answering(name: str, right: str, **more: Any) -> VariantResult:
 @pytest.mark.parametrize(
     ("first", "rival", "chosen", "by", "why"),
     [
-        ("few", ("many", 100.0), "rival", "accuracy", "has the significantly higher accuracy (100 % against 50 %)"),
+        ("few", ("many", 100.0), "rival", "accuracy", "has the significantly higher accuracy (100.0 % against 50.0 %)"),
         ("many", ("many", 50.0), "rival", "size", "is the smaller artifact (50 MB against 100 MB)"),
         ("many", ("many", 98.0), "first", "speed", "is the leader of the race, all else being equal"),
     ],
@@ -75,7 +74,7 @@ def test_a_tie_is_shown_and_then_broken(first: str, rival: tuple[str, float], ch
     other = {"first": "rival", "rival": "first"}[chosen]
     assert (found.chosen, found.decided_by, found.runner_up) == (chosen, by, other)
     assert found.race is not None and found.race.standings == {"first": "leader", "rival": "as-fast"}
-    assert len(found.ties) == 1 and found.ties[0].endswith(f"are as fast; {chosen} {why}.")
+    assert len(found.ties) == 1 and found.ties[0].endswith(f"is measurably slower; {chosen} {why}.")
     assert why in reasons(found)[other]
 
 
@@ -84,7 +83,7 @@ def test_the_race_decides_and_not_the_passes() -> None:
     found = recommend(variants, Policy(), race(a=100, b=130))
     assert (found.chosen, found.batch_size, found.decided_by, found.runner_up) == ("b", 8, "speed", "a")
     assert found.because[2].startswith("Of 3 that meet the policy it has the most images a second: 130 (")
-    assert found.because[2].endswith("images/s at N = 8, in 40 rounds of the race.")
+    assert found.because[2].endswith("img/s at N = 8, in 40 rounds of the race.")
     assert (
         reasons(found)["a"].startswith("meets the policy, but takes 1.3")
         and "times as long as b" in reasons(found)["a"]
@@ -219,7 +218,7 @@ def test_the_objective_decides() -> None:
 def test_the_drop_of_the_choice_is_stated_with_its_bound() -> None:
     found = recommend([result("v", top1=0.9, discordant=(2, 1, 400))], Policy(max_accuracy_drop=2.0))
     assert found.because[1] == (
-        "Its top-1 drop is 0.25 points on 400 images, at most 1.79 points with 95 % confidence, "
+        "Its accuracy drop is 0.25 points on 400 images, at most 1.79 points with 95 % confidence, "
         "within the limit of 2 points."
     )
     assert found.because[2].startswith("It is the only variant that meets the policy: 100")
@@ -260,7 +259,7 @@ def test_a_repair_that_holds_is_a_candidate_of_its_own() -> None:
         "It is batch-invariant: on seed, all bytes of 40 images of seed at N = 8 are those of its own singles "
         "(1 comparison)."
     )
-    assert found.because[2].endswith("the most images a second: 180 (175 to 185) images/s at N = 8.")
+    assert found.because[2].endswith("the most images a second: 180 (175 to 185) img/s at N = 8.")
     assert reasons(found).keys() == {"steady", "fast"}
     assert {one.variant for one in found.pareto} == {"fast", "fast+surgical"}
     assert found.deploy == (
@@ -314,7 +313,7 @@ def test_what_would_change_the_choice_names_the_other_one() -> None:
         "With --objective size, quick would be chosen.",
     ]
     demanding = recommend(variants, Policy(min_throughput_img_s=80.0))
-    assert reasons(demanding)["quick"] == "throughput 50 images/s below the 80 images/s demanded"
+    assert reasons(demanding)["quick"] == "throughput 50 img/s below the 80 img/s demanded"
     assert recommend(variants, Policy(min_throughput_img_s=500.0)).because[1] == (
         "Without --min-throughput, steady and quick would meet it."
     )

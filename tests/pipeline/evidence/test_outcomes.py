@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from isobatch.models.spec.outcome import Leaf, Outcome
-from isobatch.pipeline.evidence.outcomes import changed, decided, outcome_margin
+from isobatch.pipeline.evidence.outcomes import before_last, changed, decided, outcome_margin
 
 BINARY = Outcome("binary", threshold=0.5)
 LABELS = Outcome("labels", threshold=0.5)
@@ -74,3 +74,25 @@ def test_only_classes_and_binary_can_be_compared_with_labels() -> None:
 def test_an_outcome_survives_json() -> None:
     found = Outcome("labels", 2, 5, 0.5, (Leaf("a", "float32", (2,), 0, 2), Leaf("b", "float16", (3, 1), 2, 5)), "why")
     assert Outcome.of(found.to_json()) == found and Outcome.of(None) == Outcome()
+
+
+def test_margins_and_noise_are_those_before_a_softmax() -> None:
+    logits = np.random.default_rng(0).uniform(-30, 30, (40, 6))
+    moved = logits + np.random.default_rng(1).uniform(-1e-3, 1e-3, logits.shape)
+    outcome = Outcome(through="Softmax")
+    shares, other = (np.exp(one) / np.exp(one).sum(axis=1, keepdims=True) for one in (logits, moved))
+    shares = shares.astype(np.float32)
+    assert outcome_margin(shares, outcome) == pytest.approx(outcome_margin(logits), rel=1e-5, abs=1e-5)
+    noise = np.abs(before_last(other.astype(np.float32), outcome) - before_last(shares, outcome)).max(axis=1)
+    assert (noise < 2.1e-3).all() and noise.max() > 1e-3  # a common shift of a row changes no share
+    whole = np.array([[1.0, 0.0, 0.0]], np.float32)
+    assert outcome_margin(whole, outcome)[0] == pytest.approx(-np.log(np.finfo(np.float32).tiny))
+
+
+@pytest.mark.parametrize("kind", ["labels", "binary"])
+def test_margins_are_those_before_a_sigmoid_as_far_as_float32_keeps_them(kind: str) -> None:
+    outcome = Outcome(kind, threshold=0.5, through="Sigmoid")  # type: ignore[arg-type]
+    logits = np.array([[0.25], [-3.0], [7.5], [40.0], [-90.0]])
+    shares = (1 / (1 + np.exp(-logits))).astype(np.float32)
+    assert outcome_margin(shares, outcome) == pytest.approx([0.5, 6, 15, 16, 16], rel=1e-4)
+    assert np.isnan(before_last(np.array([[np.nan]], np.float32), outcome)).all()

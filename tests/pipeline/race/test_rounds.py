@@ -5,7 +5,8 @@ from itertools import cycle, repeat
 
 import pytest
 
-from isobatch.pipeline.race.contestant import Missed, Turn
+from isobatch.pipeline.race.contestant import Missed
+from isobatch.pipeline.race.crossing import Turn
 from isobatch.pipeline.race.rounds import PATIENCE_S, Entry, Tally, preliminary, race
 from isobatch.pipeline.records.errors import WorkerError
 

@@ -47,7 +47,7 @@ def test_lists_counts_and_shares() -> None:
 
 
 def test_a_setting_names_what_is_particular() -> None:
-    assert setting(CONDITION) == "2 threads, isa native"
+    assert setting(CONDITION) == "2 threads"
     particular = {
         "threads": 1,
         "memory_format": "channels_last",
@@ -57,5 +57,5 @@ def test_a_setting_names_what_is_particular() -> None:
         "neighbours": "outlier",
     }
     assert setting(CONDITION.model_copy(update=particular)) == (
-        "1 thread, isa native, channels_last, cuda, tf32 on, images rotated by 1, beside an outlier"
+        "1 thread, channels_last, cuda, tf32 on, images rotated by 1, beside an outlier"
     )

@@ -6,7 +6,7 @@ import pytest
 
 from isobatch.reports.blocks import Column, Figure, Table
 from isobatch.reports.figures.charts import draw
-from isobatch.reports.figures.frame import Dot, Frame, pareto
+from isobatch.reports.figures.frame import Dot, Frame, outermost
 from isobatch.reports.figures.labels import CHARACTER_PX, Label, place
 from isobatch.reports.figures.scatter import specification
 from isobatch.reports.sections.cost_and_stability import blocks
@@ -59,9 +59,9 @@ def test_a_name_is_text_in_the_picture() -> None:
     assert any(e.text == "</svg><script>alert(1)</script>\N{REPLACEMENT CHARACTER}[31m" for e in root.iter())
 
 
-def test_pareto_by_hand() -> None:
+def test_outermost_by_hand() -> None:
     a, b, c, d = dot("a", 100, 1e-2), dot("b", 50, 1e-5), dot("c", 50, 1e-3), dot("d", 40, 0.0)
-    assert pareto([d, c, b, a, dot("e", 30, 0.0)]) == [a, b, d]
+    assert outermost([d, c, b, a, dot("e", 30, 0.0)]) == [a, b, d]
 
 
 def test_the_frame_maps_back_and_forth() -> None:

@@ -69,7 +69,8 @@ def written(name: str, study: Study) -> list[Block]:
 @pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.name)
 def test_every_section_says_something_on_every_study(section: Section, study: str) -> None:
     texts = [text for block in flat(section.write(studies.ALL[study]())) for text in said(block)]
-    assert texts
+    asked = "seed" in {one.name for one in studies.ALL[study]().inputs}  # the original question
+    assert texts or (section.name in ("original_post", "suspects") and not asked)
     for text in texts:
         assert text.strip(), "an empty text"
         assert text != "None", f"an absent value was written as a word: {text}"
@@ -118,7 +119,7 @@ def test_a_repaired_choice_is_marked_in_the_overview_and_joined_in_the_picture()
     (table,) = [b for b in written("overview", studies.mended()) if isinstance(b, blocks.Table)]
     assert table.chosen is not None
     row = table.rows[table.chosen]
-    assert row[:2] == ("int8-x86+surgical", "batch-invariant") and row[8:11] == ("23.4", "164", "8")
+    assert row[:2] == ("int8-x86+surgical", "batch-invariant") and row[7:9] == ("23.4", "164 @ 8")
     (figure,) = [b for b in written("cost_and_stability", studies.mended()) if isinstance(b, blocks.Figure)]
     (rings,) = [layer for layer in figure.spec["layer"] if layer.get("transform") == [{"filter": "datum.chosen"}]]
     assert rings["mark"]["type"] == "point"
@@ -139,7 +140,7 @@ def decided(study: Study) -> r.Recommendation:
 def test_the_first_screen_says_what_decided_the_runner_up_and_how_sure_that_is() -> None:
     study = studies.full()
     text = in_short(study)
-    told = "runner-up ort-int8-qoperator, 1.02 x the time; sureness 100 %; 40 rounds."
+    told = "runner-up ort-int8-qoperator, 1.02 x the time; sureness 92 %; 40 rounds."
     assert text == f"Decided by speed; {told}"
     unsure = decided(study).model_copy(update={"sureness": r.Sureness(share=0.79, resamples=4000)})
     assert words(headline(unsure)) == "Deploy ort-int8, 8 images at a time; ort-int8-qoperator is as good"
@@ -159,8 +160,8 @@ def test_an_unsteady_race_and_none_at_all_are_said() -> None:
 def test_the_race_is_one_row_a_contestant() -> None:
     (table,) = [block for block in written("race", studies.full()) if isinstance(block, blocks.Table)]
     rows = {row[0]: row for row in table.rows}
-    assert rows["ort-int8"][1:4] == ("8", "1.00, 1.00 to 1.00", "the fastest")
-    assert rows["ort-int8-qoperator"][3] == "as fast" and rows["int8-x86"][3] == "no candidate"
+    assert rows["ort-int8"][1:4] == ("8", "1.00, 1.00 to 1.02", "the fastest")
+    assert rows["ort-int8-qoperator"][3] == "undecided" and rows["int8-x86"][3] == "no candidate"
     assert rows["ort-int8"][5:8] == ("undecided", "undecided", "40")
     (told,) = [block for block in written("race", studies.full()) if isinstance(block, blocks.Bullets)]
     assert [words(item) for item in told.items] == ["Not raced: fp32: clearly slower."]
@@ -198,7 +199,7 @@ def test_flips_are_never_a_bare_zero() -> None:
 def test_a_strange_output_is_named_not_hidden() -> None:
     (table,) = [b for b in written("overview", studies.strange()) if isinstance(b, blocks.Table)]
     rows = {row[0]: row for row in table.rows}
-    assert rows["poisoned"][5] == "NaN [nan]"
+    assert rows["poisoned"][3] == "NaN [nan]"
     details = written("batch_sizes", studies.strange())
     cells = [cell for table in details if isinstance(table, blocks.Table) for row in table.rows for cell in row]
     assert "not comparable [shape-mismatch]" in cells and "infinite [inf, signed-zero]" in cells

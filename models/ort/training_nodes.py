@@ -1,0 +1,65 @@
+"""What in a graph belongs to training: nodes that mix the batch or draw numbers, named with the cure."""
+
+from __future__ import annotations
+
+from onnx import ModelProto, NodeProto, TensorProto, numpy_helper
+
+from isobatch.models.ort.external_data import find_messages
+
+_DRAWING = (
+    "RandomUniform",
+    "RandomUniformLike",
+    "RandomNormal",
+    "RandomNormalLike",
+    "Bernoulli",
+    "Multinomial",
+)
+_SHOWN = 3
+_CURE = "call net.eval() before torch.onnx.export, or torch.onnx.export(..., training=torch.onnx.TrainingMode.EVAL)"
+
+
+def training_remarks(model: ModelProto) -> tuple[str, ...]:
+    """One sentence for each kind of node that an exported network should not have; nothing where there is none."""
+    nodes = list(find_messages(model, NodeProto))
+    true = _true(model, nodes)
+    mixing = [one for one in nodes if one.op_type == "BatchNormalization" and _switch(one, "training_mode")]
+    dropping = [one for one in nodes if one.op_type == "Dropout" and len(one.input) > 2 and one.input[2] in true]
+    drawing = [one for one in nodes if one.op_type in _DRAWING]
+    found = []
+    if mixing:
+        found.append(
+            f"{_named(mixing)} normalises by the statistics of the batch (training_mode=1), so that images change one "
+            f"another's answers: {_CURE}"
+        )
+    if dropping:
+        found.append(f"{_named(dropping)} is in training mode: {_CURE}")
+    if drawing:
+        found.append(f"{_named(drawing)} draws random numbers in each call: where it is dropout, {_CURE}")
+    return tuple(found)
+
+
+def _true(model: ModelProto, nodes: list[NodeProto]) -> set[str]:
+    """The names of stored switches that are on."""
+    stored = {tensor.name: tensor for tensor in model.graph.initializer}
+    stored |= {
+        node.output[0]: attribute.t
+        for node in nodes
+        if node.op_type == "Constant"
+        for attribute in node.attribute
+        if attribute.name == "value"
+    }
+    return {name for name, tensor in stored.items() if _on(tensor)}
+
+
+def _on(tensor: TensorProto) -> bool:
+    return tensor.data_type == TensorProto.BOOL and bool(numpy_helper.to_array(tensor).any())
+
+
+def _switch(node: NodeProto, name: str) -> bool:
+    return any(attribute.name == name and attribute.i for attribute in node.attribute)
+
+
+def _named(nodes: list[NodeProto]) -> str:
+    names = [repr(one.name or one.output[0]) for one in nodes]
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return f"the {nodes[0].op_type} node {', '.join(names[:_SHOWN])}{more}"

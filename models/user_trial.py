@@ -1,0 +1,71 @@
+"""A torch network of the user's tried on the study's own images: does it give each its own row, and what is in it?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch._ops import OpOverload
+
+from isobatch.models.ort.calls import leaves_of, side_by_side
+from isobatch.models.ort.trial import SEEN, Tried, chosen
+from isobatch.models.pytorch.calls import Call, Interceptor
+from isobatch.models.spec.images import Images
+from isobatch.models.spec.words import Network
+from isobatch.models.user_factory import as_the_user_has_it
+from isobatch.models.user_outputs import arrays, tensors, with_rows
+from isobatch.models.weights.networks import float_network
+from isobatch.models.weights.state_dicts import WeightsError
+
+_AS_ONNX = {"sigmoid": "Sigmoid", "sigmoid_": "Sigmoid", "_softmax": "Softmax", "_log_softmax": "LogSoftmax",
+            "addmm": "Gemm", "linear": "Gemm", "mm": "Gemm"}  # fmt: skip
+
+
+def tried(network: Network, images: Images, asked: str = "auto") -> Tried:
+    """What came of one, two and a few images of this set; see ``isobatch.models.ort.trial.tried``.
+
+    Raises WeightsError where an output has no row for each image, OnnxError where it has not the outcome ``asked``.
+    """
+    net = as_the_user_has_it(float_network(network))
+    few = images.read(0, min(len(images), SEEN))
+    pair = few[:2] if len(few) > 1 else np.concatenate([few, few])
+    try:
+        one, two = arrays(_called(net, pair[:1])), arrays(_called(net, pair))
+    except Exception as error:  # networks check their input with errors of any kind
+        return Tried(" ".join(f"{type(error).__name__}: {error}".split())[:300])
+    try:
+        places = with_rows(one, two)
+    except TypeError as error:
+        raise WeightsError(f"{network.model}: {error}") from error
+    if shared := [place for place in one if place not in places]:
+        raise WeightsError(
+            f"{network.model}: its output {shared[0]!r} is the same for all images; let the network give what is of "
+            "each image alone"
+        )
+    outputs = {place or "output": value for place, value in arrays(_called(net, few)).items()}
+    rows = side_by_side(outputs, len(few))
+    return Tried(None, chosen(_last_operators(net, few[:1]), leaves_of(outputs), rows, asked))
+
+
+def _called(net: Callable[..., Any], images: NDArray[Any]) -> Any:
+    with torch.inference_mode():
+        return net(torch.from_numpy(np.ascontiguousarray(images)))
+
+
+def _last_operators(net: nn.Module, images: NDArray[Any]) -> dict[str, str]:
+    """By output what ONNX calls the operation that computed it, seen through views; nothing for other operations."""
+    computed: list[tuple[Tensor, str]] = []  # held, so that no memory is used twice
+
+    def noted(call: Call, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        result = function(*args, **kwargs)
+        if isinstance(call.original, OpOverload) and isinstance(result, Tensor):
+            computed.append((result, _AS_ONNX.get(call.original.overloadpacket.__name__, "")))
+        return result
+
+    outputs = tensors(_called(Interceptor(net, noted), images))
+    kinds = {tensor.data_ptr(): kind for tensor, kind in computed}
+    return {place or "output": kinds.get(tensor.data_ptr(), "") for place, tensor in outputs.items()}

@@ -1,0 +1,115 @@
+"""Networks that torchvision does not have: timm's by name, and what a user's own factory makes."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from typing import Any
+
+import torch
+from torch import nn
+
+from isobatch.models.shared.regular_files import Altered
+from isobatch.models.spec.images import View
+from isobatch.models.user_factory import FactoryError, code_of, made, with_one_output
+from isobatch.models.weights.beside import view_of_timm
+from isobatch.models.weights.model_name import TIMM, ModelName
+from isobatch.models.weights.state_dicts import WeightsError
+
+TIMM_REMEDY = "make run EXTRAS=timm, or pip install timm==1.0.31"
+
+
+def timm() -> Any:
+    """The library. Raises WeightsError with the command that adds it."""
+    try:
+        import timm as library
+    except ImportError as error:
+        missing = "is not installed" if error.name == "timm" else f"cannot be imported ({error})"
+        raise WeightsError(f"timm's networks need timm, which {missing}: {TIMM_REMEDY}") from error
+    return library
+
+
+def check_timm(name: ModelName) -> None:
+    """Raise ValueError, with the nearest known name, unless timm has this network; WeightsError without timm."""
+    library, called = timm(), name.architecture.removeprefix(TIMM)
+    if library.is_model(called):
+        return
+    known = library.list_models()
+    near = difflib.get_close_matches(called.partition(".")[0], known, n=1, cutoff=0.0)[0]
+    raise ValueError(
+        f"unknown model {name.architecture!r}: did you mean '{TIMM}{near}'? timm {library.__version__} has {len(known)}"
+    )
+
+
+def timm_network(name: ModelName, num_classes: int, pretrained: bool = False) -> nn.Module:
+    """timm's network of this name. Raises what timm raises."""
+    called = name.architecture.removeprefix(TIMM)
+    options = {} if pretrained else {"num_classes": num_classes}
+    net: nn.Module = timm().create_model(called, pretrained=pretrained, in_chans=name.channels, **options)
+    return net
+
+
+def timm_view(name: ModelName) -> View | None:
+    """What timm's configuration of this network says of its pictures; None where it does not say it plainly."""
+    config = timm().get_pretrained_cfg(name.architecture.removeprefix(TIMM))
+    try:
+        return view_of_timm(config.to_dict())
+    except (AttributeError, ValueError, TypeError, KeyError, ZeroDivisionError):
+        return None
+
+
+def timm_pretrained(name: ModelName, offline: bool) -> nn.Module:
+    """The network with the weights that timm publishes of it; ``offline``: out of the hub's cache only.
+
+    Raises WeightsError where they cannot be had.
+    """
+    library, called = timm(), name.architecture.removeprefix(TIMM)
+    config = library.get_pretrained_cfg(called)
+    if config is None or not (config.hf_hub_id or config.url):
+        raise WeightsError(f"timm publishes no weights of {called}: choose --weights random or a file")
+    try:
+        if offline:
+            from huggingface_hub import constants
+
+            constants.HF_HUB_OFFLINE = True  # of this process, which serves one request
+        return timm_network(name, 0, pretrained=True)
+    except Exception as error:  # of the hub's client, its transport, or a file that is no weights
+        how = "are not in the hub's cache, and --offline forbids to download them" if offline else "cannot be had"
+        said = " ".join(str(error).split())[:200]
+        raise WeightsError(
+            f"the weights that timm publishes of {called} {how} ({type(error).__name__}: {said}): choose "
+            "--weights random or a file"
+        ) from error
+
+
+def own_network(name: ModelName) -> nn.Module:
+    """What the factory of this name makes, float32, as it is run: with one output, in eval mode if it is in training.
+
+    Raises FactoryError; Altered where its code is not that of the name.
+    """
+    folder = os.getcwd()
+    net = made(name.architecture, folder).float()
+    if name.code and (code := code_of(net, name.architecture, folder)) != name.code:
+        raise Altered(f"the code of {name.architecture} changed ({code}, not {name.code}): run again with --fresh")
+    return with_one_output(net.eval() if net.training else net)
+
+
+def described(name: ModelName) -> tuple[ModelName, nn.Module, tuple[str, ...]]:
+    """The factory's name with what its network shows, that network, and its submodules in training mode.
+
+    Raises WeightsError where the factory makes none that could be stored.
+    """
+    from isobatch.models.user_copy import check_parameters, in_training
+
+    folder = os.getcwd()
+    try:
+        net = made(name.architecture, folder)
+        check_parameters(net)
+    except (FactoryError, TypeError) as error:
+        raise WeightsError(str(error)) from error
+    if strange := [key for key, value in net.state_dict().items() if not isinstance(value, torch.Tensor)]:
+        raise WeightsError(f"{name.architecture}: {strange[0]!r} of its state dict is no tensor, and cannot be stored")
+    first = next((module for module in net.modules() if isinstance(module, nn.Conv2d)), None)
+    channels = first.in_channels if first is not None else 3
+    code = code_of(net.float(), name.architecture, folder)
+    return ModelName(name.architecture, channels, code=code), net, in_training(net)

@@ -1,0 +1,39 @@
+"""What networks that are not torchvision's bring: their own weights, and how pictures become their input."""
+
+from __future__ import annotations
+
+from isobatch.models.spec.images import IMAGENET, View
+from isobatch.models.spec.words import Remark
+from isobatch.models.weights.found import Found
+from isobatch.models.weights.model_name import read_name
+from isobatch.models.weights.other_networks import described, timm_pretrained, timm_view
+from isobatch.models.weights.published import first_entry, view_of
+
+PRETRAINED = "pretrained"
+"""The name of the weights that timm publishes."""
+
+
+def usual_view(model: str) -> tuple[View, str, bool]:
+    """The view of the network's own library, whose that is, and whether that is said of this network."""
+    name = read_name(model)
+    if name.kind == "torchvision":
+        return view_of(first_entry(model)), "torchvision's first entry for the model", True
+    view = timm_view(name) if name.kind == "timm" else None
+    return (IMAGENET, "ImageNet's", False) if view is None else (view, "timm's configuration of the model", True)
+
+
+def timm_published(model: str, offline: bool) -> Found:
+    """Those of timm's network; ``offline``: out of the hub's cache only. Raises WeightsError."""
+    return Found(PRETRAINED, timm_pretrained(read_name(model), offline).state_dict())
+
+
+def of_factory(model: str) -> tuple[str, Found]:
+    """The factory's full name, and the weights that it gives its network. Raises WeightsError."""
+    name, net, training = described(read_name(model))
+    warnings: tuple[Remark, ...] = ()
+    if training:
+        how = "it is measured in eval mode" if net.training else "they are measured so"
+        text = f"{name.architecture} leaves its network in training mode ({', '.join(training[:3])}): {how}; call "
+        warnings = (Remark("training-mode", f"{text}.eval() in the factory"),)
+    state = {key: tensor.detach() for key, tensor in net.state_dict().items()}
+    return str(name), Found("factory", state, "the weights that the factory gives its network", warnings=warnings)

@@ -1,0 +1,67 @@
+"""Of an embedding: how many of an image's nearest neighbours stay its nearest neighbours."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isobatch.models.spec.outcome import CLASSES, Outcome
+from isobatch.pipeline.compare.metrics import Metric, Values
+from isobatch.pipeline.evidence.outcomes import cosines, outcome_columns
+from isobatch.pipeline.evidence.rows import ranked
+
+KS = (1, 5, 10)
+_AT_ONCE = 256
+
+
+def ideal(rows: NDArray[Any], outcome: Outcome = CLASSES) -> Values:
+    """Every neighbour stays; None where the outcome is no embedding, or the images are too few to tell."""
+    return _values(dict.fromkeys(_possible(len(rows)), 1.0), outcome)
+
+
+def measure(reference: NDArray[Any], candidate: NDArray[Any], outcome: Outcome = CLASSES) -> Values:
+    """``recall_at_k``: by k, over all images, the mean share of the k nearest that ``reference`` gives an image which
+    ``candidate`` gives it too; None as in ``ideal``.
+
+    Both seek, by cosine, among the ``reference`` rows of all other images: an index made of single images, asked with a
+    row computed alone and in a batch. Equal cosines rank by image, the first before others. k: 1, 5 and 10, where there
+    are more than k + 1 images, as k of k others are always the nearest.
+    """
+    if outcome.kind != "embedding" or not (possible := _possible(len(reference))):
+        return _values({}, outcome)
+    gallery, asked = outcome_columns(reference, outcome), outcome_columns(candidate, outcome)
+    kept = dict.fromkeys(possible, 0)
+    for start in range(0, len(gallery), _AT_ONCE):
+        own = np.arange(start, min(start + _AT_ONCE, len(gallery)))
+        alone, batched = (_nearest(rows[own], gallery, own, possible[-1]) for rows in (gallery, asked))
+        for k in possible:
+            kept[k] += int((alone[:, :k, np.newaxis] == batched[:, np.newaxis, :k]).sum())
+    return _values({k: count / (k * len(gallery)) for k, count in kept.items()}, outcome)
+
+
+def _nearest(rows: NDArray[Any], gallery: NDArray[Any], own: NDArray[np.int64], k: int) -> NDArray[np.int64]:
+    """The k places in the gallery of the largest cosines, [n, k], the largest first; each row's own place left out."""
+    found = ranked(cosines(rows, gallery))
+    found[np.arange(len(rows)), own] = -np.inf
+    return np.asarray(np.argsort(-found, axis=1, kind="stable")[:, :k])
+
+
+def _possible(n: int) -> list[int]:
+    return [k for k in KS if k < n - 1]
+
+
+def _values(found: dict[int, float], outcome: Outcome) -> Values:
+    if outcome.kind != "embedding" or not found:
+        return {"recall_at_k": None}
+    return {"recall_at_k": {str(k): share for k, share in found.items()}}
+
+
+METRIC = Metric(
+    name="recall",
+    ideal=ideal,
+    measure=measure,
+    of_outcome=True,
+)
+"""What an embedding is made for: finding the same images."""

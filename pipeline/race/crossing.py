@@ -1,0 +1,53 @@
+"""What the race and its contestants' workers tell each other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from isobatch.pipeline.workers.wire import Crossing
+
+
+@dataclass(frozen=True)
+class Opening(Crossing):
+    """What a worker opens as it is shipped: a variant, or its repaired self made again from its ``Delivery``.
+
+    ``settings``: as ``RunnerSettings.of`` reads them; ``artifact``: as ``read_artifact`` does; ``images`` and
+    ``examples``, on which the repair was found: as ``Images.from_json`` does; ``outcome``: as ``Outcome.of`` does.
+    """
+
+    variant: str
+    settings: dict[str, Any]
+    artifact: dict[str, Any]
+    images: dict[str, Any]
+    examples: dict[str, Any]
+    delivery: dict[str, Any] | None
+    outcome: dict[str, Any] | None = field(default=None, kw_only=True)
+
+
+@dataclass(frozen=True)
+class Ready(Crossing):
+    """A contestant is open: its process, and how long opening took."""
+
+    pid: int
+    load_s: float
+
+
+@dataclass(frozen=True)
+class TurnAsked(Crossing):
+    """One untimed call of ``n`` images, then so many timed ones."""
+
+    n: int
+    calls: int
+
+
+@dataclass(frozen=True)
+class Turn(Crossing):
+    """The timed calls of one turn: seconds of each, and how long its threads waited (None: the kernel does not tell).
+
+    ``peak_memory_bytes``: the most that the worker has held so far; 0 where the kernel does not tell.
+    """
+
+    seconds: tuple[float, ...]
+    waited_s: tuple[float | None, ...]
+    peak_memory_bytes: int

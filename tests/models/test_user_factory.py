@@ -1,0 +1,101 @@
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from isobatch.models.shared.regular_files import Altered
+from isobatch.models.user_factory import FactoryError, as_the_user_has_it, code_of, made, with_one_output
+from isobatch.models.weights.model_name import ModelName, read_name
+from isobatch.models.weights.other_networks import described, own_network
+from isobatch.models.weights.resolve import resolve
+from isobatch.models.weights.state_dicts import WeightsError
+
+NETS = """
+import torch
+from torch import nn
+
+class Two(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(1, 4, 3)
+        self.register_buffer("drawn", torch.rand(4), persistent=False)
+    def forward(self, x):
+        rows = self.conv(x).mean((2, 3)) * self.drawn
+        return {"rows": rows, "first": rows[:, 0], "maps": x[:, :, :2, :2]}
+
+def two():
+    return Two()
+
+def table():
+    return {}
+
+def fails():
+    raise OSError("no disk")
+"""
+
+
+@pytest.fixture
+def name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> str:
+    """A module of the user's that no other test has imported, in the folder that this process is in."""
+    called = f"nets_{abs(hash(request.node.name))}"
+    (tmp_path / f"{called}.py").write_text(NETS)
+    monkeypatch.chdir(tmp_path)
+    return f"{called}:two"
+
+
+def test_the_folder_is_on_the_path_for_the_call_only_and_drawn_values_are_the_same(name: str, tmp_path: Path) -> None:
+    before = list(sys.path), torch.random.get_rng_state()
+    one, two = made(name, str(tmp_path)), made(name, str(tmp_path))
+    assert sys.path == before[0] and torch.equal(torch.random.get_rng_state(), before[1])
+    assert torch.equal(one.conv.weight, two.conv.weight) and torch.equal(one.drawn, two.drawn)
+
+
+@pytest.mark.parametrize(
+    ("attribute", "said"),
+    [("table", "gave a dict"), ("fails", "raised OSError: no disk"), ("absent", "has no 'absent'")],
+)
+def test_what_is_no_network_is_said(name: str, attribute: str, said: str) -> None:
+    with pytest.raises(WeightsError, match=said):
+        described(ModelName(name.replace("two", attribute)))
+    with pytest.raises(FactoryError, match="cannot be imported"):
+        made("not_there_at_all:two", ".")
+
+
+def test_several_outputs_stand_side_by_side_and_the_users_own_come_back(name: str, tmp_path: Path) -> None:
+    net = with_one_output(made(name, str(tmp_path)).eval())
+    images = torch.rand(3, 1, 8, 8)
+    own = as_the_user_has_it(with_one_output(made(name, str(tmp_path)).eval()))(images)
+    expected = torch.cat([own["rows"], own["first"][:, None], own["maps"].flatten(1)], dim=1)
+    assert torch.equal(net(images), expected)
+    assert list(net.state_dict()) == ["conv.weight", "conv.bias"]
+    assert type(net) is type(with_one_output(made(name, str(tmp_path))))
+
+
+def test_a_study_knows_the_code_the_channels_and_the_weights(name: str, tmp_path: Path) -> None:
+    found = resolve("auto", name, tmp_path / "cache", True, print)
+    told = read_name(found.model)
+    assert (told.kind, told.channels, len(told.code)) == ("factory", 1, 8)
+    assert (found.source, found.num_classes, found.view_assumed) == ("factory", None, True)
+    assert [code for code, _ in found.warnings] == ["training-mode"]
+    net = own_network(told)
+    assert not net.training and np.isfinite(net.conv.weight.detach().numpy()).all()
+    assert code_of(net, name, str(tmp_path)) == told.code
+
+
+def test_other_code_is_another_network(name: str, tmp_path: Path) -> None:
+    told = read_name(resolve("auto", name, tmp_path / "cache", True, print).model)
+    file = tmp_path / f"{name.partition(':')[0]}.py"
+    file.write_text(NETS.replace("mean((2, 3))", "amax((2, 3))"))
+    with pytest.raises(Altered, match="run again with --fresh"):
+        own_network(told)
+
+
+def test_weights_of_a_file_go_into_the_factorys_network(name: str, tmp_path: Path) -> None:
+    state = {f"module.{key}": value + 1 for key, value in made(name, str(tmp_path)).state_dict().items()}
+    torch.save(state, tmp_path / "mine.pth")
+    found = resolve(str(tmp_path / "mine.pth"), name, tmp_path / "cache", True, print)
+    assert found.source == "mine.pth" and "the prefix 'module.'" in found.note
+    with pytest.raises(WeightsError, match="is torchvision's"):
+        resolve("imagenet-v1", name, tmp_path / "cache", True, print)

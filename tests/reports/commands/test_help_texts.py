@@ -1,0 +1,28 @@
+"""``--help``: every flag says what it does, and one that takes a value its default."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+
+import pytest
+
+from isobatch.pipeline.config.flags import study_parser
+from isobatch.reports.commands import all_commands
+
+PARSERS = {"study": study_parser(), **{name: command.parser() for name, command in all_commands().items()}}
+
+
+def flags(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
+    yield from (one for one in parser._actions if one.option_strings)
+
+
+@pytest.mark.parametrize("name", PARSERS)
+def test_every_flag_says_what_it_does_and_its_default(name: str) -> None:
+    parser = PARSERS[name]
+    formatter = parser._get_formatter()
+    for action in flags(parser):
+        assert action.help, action.option_strings
+        told = formatter._expand_help(action)
+        if action.nargs != 0 and not action.required:
+            assert told.count("(default: ") == 1, (action.option_strings, told)

@@ -1,0 +1,159 @@
+"""What a report once said in two ways, it says in one: each contradiction that was found has a test of its own."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from isobatch.models.weights.resolve import EMBEDDED_NOTE, RANDOM_NOTE
+from isobatch.pipeline.config.flags import study_parser
+from isobatch.pipeline.decide.repaired_variants import with_repairs
+from isobatch.pipeline.records import study as r
+from isobatch.pipeline.records.wording import held
+from isobatch.pipeline.study.explain import list_is_complete
+from isobatch.pipeline.tools.two_runs.regressions import variant_changes
+from isobatch.reports import numbers, speeds
+from isobatch.reports.blocks import Table
+from isobatch.reports.files.markdown import markdown_report
+from isobatch.reports.sections import write_all
+from tests.reports import studies
+from tests.reports.sections.test_sections import said, written
+
+LATE = r.Repair(name="surgical", batch_invariant=None, out_of_time=True, scope="", note="the time was over")
+
+
+def text(section: str, study: r.Study) -> str:
+    return " ".join(part for block in written(section, study) for part in said(block))
+
+
+def rows(section: str, study: r.Study) -> dict[str | None, dict[str, str | None]]:
+    """The first table of a section: by the name at the head of a row, its cells by their columns."""
+    table = next(block for block in written(section, study) if isinstance(block, Table))
+    titles = [column.title for column in table.columns]
+    return {row[0]: dict(zip(titles, row, strict=True)) for row in table.rows}
+
+
+def repaired(**changed: object) -> r.Study:
+    """A study in which fp32 is the baseline and bf16 has one repair, which holds."""
+    repair = r.Repair.model_validate(
+        {
+            "name": "static-scale",
+            "batch_invariant": True,
+            "scope": "16 images of digits at N = 2",
+            "throughput_ratio": {"8": r.Interval(median=0.99, low95=0.97, high95=1.01, n=7)},
+        }
+        | changed
+    )
+    native = studies.measured(studies.ROWS[1]).model_copy(update={"repairs": [repair]})
+    return studies.study([studies.REFERENCE, studies.measured(studies.ROWS[0]), native], inputs=studies.INPUTS)
+
+
+def test_a_proof_that_time_did_not_reach_is_no_proof_that_could_not_be_made() -> None:
+    late = studies.measured(studies.ROWS[0]).model_copy(update={"repairs": [LATE], "origins_complete": None})
+    told = text("origins", studies.study([late]))
+    assert "Not proved complete for fp32: the time for repairs was over before the proof" in told
+    assert "could not be put in one fixed shape" not in told
+
+
+@pytest.mark.parametrize(
+    ("proof", "complete"),
+    [
+        ({"holds": True, "layers": ["fc"]}, True),
+        ({"holds": True, "layers": ["fc", "conv"]}, False),
+        ({"holds": False, "layers": ["fc"]}, False),
+        ({"holds": None, "layers": [], "out_of_time": True}, None),
+        ({"holds": None, "layers": []}, None),
+    ],
+)
+def test_a_list_of_origins_is_incomplete_only_where_that_was_decided(
+    proof: dict[str, object], complete: bool | None
+) -> None:
+    assert list_is_complete({"fc"}, [{"name": "surgical"} | proof]) is complete
+    assert list_is_complete(set(), [{"name": "surgical"} | proof]) is False
+
+
+def test_a_repair_whose_time_was_over_is_not_said_to_not_apply() -> None:
+    native = studies.measured(studies.ROWS[0])
+    holds = LATE.model_copy(update={"state": "holds", "batch_invariant": True, "out_of_time": False})
+    before, after = (native.model_copy(update={"repairs": [one]}) for one in (holds, LATE))
+    (change,) = variant_changes(before, after, {})
+    assert (change.what, change.a, change.b) == ("repair surgical", "holds", "not tried")
+    assert {held(one) for one in (holds, LATE)} == {"holds", "not tried"}
+
+
+def test_the_picture_tells_no_accuracy_of_a_repair_that_has_none_measured() -> None:
+    other, same = (repaired(singles_as_native=same) for same in (False, True))
+    name = f"{studies.ROWS[1].name}+static-scale"
+    for section in ("cost_and_stability", "overview"):
+        assert rows(section, other)[name]["Accuracy drop" if section == "cost_and_stability" else "Top-1"] in (
+            "not measured",
+            None,
+        )
+    assert rows("cost_and_stability", same)[name]["Accuracy drop"] != "not measured"
+
+
+def test_a_repaired_variant_has_the_same_size_and_accuracy_in_every_table() -> None:
+    study = repaired(singles_as_native=True)
+    name = f"{studies.ROWS[1].name}+static-scale"
+    record = next(one for one in with_repairs(study.variants) if one.name == name)
+    assert record.cost is not None and record.accuracy is not None
+    row = rows("overview", study)[name]
+    assert row["Size"] == numbers.size(record.cost.size_bytes)
+    assert row["Top-1"] == numbers.percent(record.accuracy.top1)
+    assert study.recommendation is not None
+    points = {one.variant: one for one in study.recommendation.pareto}
+    assert all(rows("overview", study)[p.variant]["Size"] == numbers.size(p.size_bytes) for p in points.values())
+
+
+def test_pareto_is_said_of_one_set_only() -> None:
+    assert "Pareto" not in text("cost_and_stability", studies.full())
+    assert "Pareto set" in text("recommendation", studies.full())
+
+
+def test_a_raced_variant_has_one_throughput() -> None:
+    study = studies.full()
+    chosen = speeds.chosen_throughput(study)
+    assert chosen is not None and study.recommendation is not None
+    shown = numbers.throughput(chosen.interval)
+    assert rows("cost_and_stability", study)[chosen.name]["Throughput"] == shown
+    assert rows("overview", study)[chosen.name]["img/s @ N"] == f"{shown.removesuffix(' img/s')} @ {chosen.batch_size}"
+    points = {one.variant: one.throughput_img_s for one in study.recommendation.pareto}
+    assert numbers.real(points[chosen.name], 3) == shown.removesuffix(" img/s")
+
+
+def test_numbers_and_batch_sizes_have_one_spelling() -> None:
+    told = markdown_report(studies.full())
+    assert "images/s" not in told
+    assert not re.search(r"N = \d+-\d", told), "a run of sizes is 2 to 4"
+    assert numbers.percent(0.99996) == "over 99.9 %"
+    drop = next(v.accuracy_drop for v in studies.full().variants if v.name == "ort-int8")
+    assert drop is not None
+    bound = numbers.points(drop.upper95)
+    assert bound in text("accuracy", studies.full()) and bound in text("recommendation", studies.full())
+
+
+def test_a_verdict_is_evidence_for_its_own_weights() -> None:
+    assert "verdicts do" not in EMBEDDED_NOTE + RANDOM_NOTE
+    assert "verdicts are evidence for these" in EMBEDDED_NOTE
+    assert "A verdict holds for these weights" in text("environment", studies.full())
+
+
+def test_verbose_adds_what_the_plain_output_leaves_out() -> None:
+    (verbose,) = [one for one in study_parser()._actions if "--verbose" in one.option_strings]
+    assert "folded" in (verbose.help or "")
+    shown = {section.name: section.show for section in write_all(studies.full())}
+    assert shown["origins"] == shown["repairs"] == "open" and shown["accuracy"] == shown["costs"] == "folded"
+
+
+@pytest.mark.parametrize("changed", [{"model": "resnet18"}, {"onnx": "own.onnx"}, {"inputs": True}])
+def test_the_posts_story_is_told_of_the_original_question_only(changed: dict[str, object]) -> None:
+    study = studies.full()
+    assert "The post suspected BatchNorm" in text("suspects", study) and written("original_post", study)
+    if "model" in changed:
+        study = study.model_copy(update={"weights": study.weights.model_copy(update=changed)})
+    elif "onnx" in changed:
+        study = study.model_copy(update={"config": study.config | changed})
+    else:
+        study = study.model_copy(update={"inputs": [one for one in study.inputs if one.name != "seed"]})
+    assert not written("suspects", study) and not written("original_post", study)

@@ -1,0 +1,116 @@
+"""A study of the network that a user's own function makes, and of grey pictures, from the command line to the end."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+from PIL import Image
+
+from isobatch.pipeline.records.study import Study
+from tests.in_process import Commands, Ended
+from tests.models.ort.small_onnx import classifier
+
+NETS = """
+from torch import nn
+from .parts import block
+
+class Two(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.body, self.head = block(), nn.Linear(8, 4)
+    def forward(self, x):
+        features = self.body(x).mean((2, 3))
+        return {"features": features, "embedding": nn.functional.normalize(self.head(features), dim=1)}
+
+def two():
+    return Two().eval()
+
+def rows():
+    return nn.Linear(7, 2).eval()
+"""
+PARTS = """
+from torch import nn
+def block():
+    return nn.Sequential(nn.Conv2d(3, 8, 3, 2), nn.BatchNorm2d(8), nn.ReLU())
+"""
+
+
+def run(commands: Commands, folder: Path, *flags: str) -> Ended:
+    own = folder / "mine"
+    own.mkdir(exist_ok=True)
+    for name, text in (("__init__.py", ""), ("nets.py", NETS), ("parts.py", PARTS)):
+        (own / name).write_text(text)
+    return commands(
+        folder, "--images", "8", "--batch-sizes", "2,4", "--no-explain", "--no-repair", "--race-seconds", "0",
+        "--certify", "off", "--quiet", *flags, XDG_CACHE_HOME=str(folder / "cache"),
+    )  # fmt: skip
+
+
+def test_a_factory_is_studied_in_both_runtimes_and_its_code_is_not_shipped(tmp_path: Path, commands: Commands) -> None:
+    ended = run(
+        commands, tmp_path, "--model", "mine.nets:two", "--variants", "fp32,ort-fp32,int8-x86", "--inputs", "photos",
+        "--image-size", "32", "--outcome", "embedding", "--out", "run",
+    )  # fmt: skip
+    assert ended.code in (0, 1, 3), ended.stderr
+    study = Study.model_validate_json((tmp_path / "run" / "report.json").read_text())
+    assert study.weights.model.startswith("mine.nets:two[code=") and study.weights.source == "factory"
+    assert "outcome: embedding of 'features'" in study.weights.note
+    by_name = {one.name: one for one in study.variants}
+    assert {name: one.status for name, one in by_name.items()} == {
+        "fp32": "measured", "ort-fp32": "measured", "int8-x86": "unavailable"
+    }  # fmt: skip
+    assert "torchvision has no quantizable mine.nets:two" in (by_name["int8-x86"].reason or "")
+    for variant in (by_name["fp32"], by_name["ort-fp32"]):
+        (error,) = [one for one in variant.comparisons if one.kind == "vs-reference"]
+        assert error.max_abs_relative is not None and float(error.max_abs_relative) < 1e-4
+        assert error.recall_at_k is not None and set(error.recall_at_k) == {"1", "5"}
+    refused = commands(tmp_path, "deploy", "run", "--variant", "fp32", "--out", "shipped")
+    assert refused.code == 2 and "code that is the user's own" in refused.stderr and "ort-" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (("--model", "nowhere.nets:two"), "cannot be imported"),
+        (("--model", "mine.nets:three"), "has no 'three'"),
+        (("--model", "mine.nets:rows"), "export it to ONNX and give --onnx FILE"),
+        (("--model", "mine.nets:two", "--engine", "ray"), "sends no code of your own"),
+        (("--model", "mine.nets:two", "--weights", "digits"), "digits weights are for resnet50"),
+    ],
+)
+def test_what_cannot_be_studied_is_one_line(
+    tmp_path: Path, commands: Commands, flags: tuple[str, ...], said: str
+) -> None:
+    ended = run(commands, tmp_path, *flags, "--variants", "fp32", "--image-size", "32", "--inputs", "photos")
+    assert ended.code == 2 and said in ended.stderr and "Traceback" not in ended.stderr
+    assert len(ended.stderr.strip().splitlines()) == 1
+
+
+def test_grey_pictures_of_a_grey_file_are_normalised_as_asked(tmp_path: Path, commands: Commands) -> None:
+    model = classifier(("n", 1, 24, 32))
+    for tensor in model.graph.initializer:
+        if len(tensor.dims) == 4 and tensor.dims[1] == 3:
+            tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor)[:, :1], tensor.name))
+    onnx.save(model, tmp_path / "grey.onnx")
+    (tmp_path / "pictures").mkdir()
+    draws = np.random.default_rng(0)
+    for place in range(8):
+        pixels = draws.integers(0, 256, (24, 32), np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "pictures" / f"{place}.png")
+    stored = [np.asarray(Image.open(tmp_path / "pictures" / f"{place}.png")) for place in range(8)]
+    np.save(tmp_path / "last.npy", np.stack(stored)[..., np.newaxis])  # NHWC, as photographs are kept
+    found = {}
+    for given in ("pictures", "last.npy"):
+        ended = run(
+            commands, tmp_path, "--onnx", "grey.onnx", "--inputs", given, "--mean", "0.5", "--std", "0.25",
+            "--variants", "ort-fp32", "--out", f"run-{given}",
+        )  # fmt: skip
+        assert ended.code in (0, 1, 3), ended.stderr
+        study = Study.model_validate_json((tmp_path / f"run-{given}" / "report.json").read_text())
+        assert study.weights.preprocessing is not None and study.weights.preprocessing.mean == [0.5]
+        assert study.inputs[0].shape == [1, 24, 32]
+        prints = study.variants[0].fingerprints
+        found[given] = {one.sha256 for one in prints if one.batch_size == 1}
+    assert found["pictures"] == found["last.npy"]  # the same pixels, the same numbers
