@@ -1,6 +1,8 @@
-"""Whole-process times of the study: ``python -m benchmarks.study [--rounds N] [--cold]``. Prints a table of medians.
+"""Whole-process times of the study: ``python -m benchmarks.study [--rounds N] [--cold]``. Prints tables of medians.
 
-Warm: artifacts, references and accuracies cached, no outputs. Cold: nothing cached (about 5 minutes; only with --cold).
+Warm: artifacts, references and accuracies cached, no outputs. Cold: nothing cached. Beside each default study, in the
+same minutes, the same variants are run as one would by hand (``benchmarks.by_hand``). Figures worth keeping are those
+of a machine with nothing else to do.
 """
 
 from __future__ import annotations
@@ -13,10 +15,33 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 QUICK_COMMANDS = (["--help"], ["--version"], ["--list-variants"])
+CHECKS = (["check", "resnet50", "--quiet"], ["check", "resnet18", "--input-shape", "3x64x64", "--quiet"])
+
+
+@dataclass(frozen=True)
+class Ran:
+    """One study: seconds from the command to the prompt, of its calls and stages; images passed and calls made."""
+
+    folder: Path
+    wall_s: float
+    call_s: float
+    race_s: float
+    stages: dict[str, float]
+    images: int
+    calls: int
+    peak_bytes: int
+
+    @property
+    def beside_s(self) -> float:
+        """Seconds beside the calls of the evidence, the race and the stages that call the network themselves."""
+        called = ("race", "range", "explanation", "accuracy", "references", "artifacts")
+        return self.wall_s - self.call_s - sum(self.stages.get(name, 0.0) for name in called)
 
 
 def timed(argv: list[str], cwd: Path, cache: Path) -> float:
@@ -34,45 +59,85 @@ def timed(argv: list[str], cwd: Path, cache: Path) -> float:
     return time.perf_counter() - begin
 
 
-def show(name: str, seconds: list[float], note: str = "") -> None:
-    """Print one row: name, median, least, largest, n."""
-    middle = statistics.median(seconds)
-    print(f"{name:<34} {middle:8.2f} s  ({min(seconds):.2f} to {max(seconds):.2f}, n = {len(seconds)})  {note}")
-
-
-def study(folder: Path, cache: Path, argv: list[str]) -> tuple[float, str]:
-    """Wall seconds of a study, and where they went."""
+def study(folder: Path, cache: Path, argv: list[str]) -> Ran:
+    """One study."""
     out = Path(tempfile.mkdtemp(dir=folder)) / "run"
     seconds = timed([*argv, "--quiet", "--out", str(out)], folder, cache)
     timing = json.loads((out / "report.json").read_text())["timing"]
-    rest = seconds - timing["forward_s"] - timing["warm_up_s"]
-    return seconds, (
-        f"forward {timing['forward_s']:.1f} s in {timing['forward_passes']} calls, "
-        f"ahead of them {timing['warm_up_s']:.1f} s, other {rest:.1f} s; "
-        f"peak {timing['peak_memory_bytes'] / 1e9:.2f} GB"
+    return Ran(
+        out,
+        seconds,
+        timing["forward_s"] + timing["warm_up_s"],
+        timing["stages"].get("race", 0.0),
+        timing["stages"],
+        timing["images_passed"],
+        timing["forward_passes"],
+        timing["peak_memory_bytes"] or 0,
     )
+
+
+def by_hand(run: Path) -> float:
+    """Seconds of a process that does the original post's work for the variants of this run."""
+    begin = time.perf_counter()
+    subprocess.run([sys.executable, "-m", "benchmarks.by_hand", str(run)], cwd=ROOT, check=True, capture_output=True)
+    return time.perf_counter() - begin
+
+
+def row(name: str, values: Sequence[float], unit: str = "s") -> str:
+    """One row: name, median, least, largest, n."""
+    middle = statistics.median(values)
+    digits = 1 if unit in ("s", "x") else 0
+    spread = f"{min(values):.{digits}f} to {max(values):.{digits}f}"
+    return f"| {name} | {middle:.{digits}f} {unit} | {spread} | {len(values)} |"
+
+
+def table(label: str, runs: Sequence[Ran]) -> list[str]:
+    """The rows of one kind of study: the whole, its stages, and what it did."""
+    rows = [row(label, [one.wall_s for one in runs])]
+    for stage in runs[0].stages:
+        rows.append(row(f"{label}: {stage}", [one.stages.get(stage, 0.0) for one in runs]))
+    rows.append(row(f"{label}: calls of the evidence", [one.call_s for one in runs]))
+    rows.append(row(f"{label}: beside calls and race", [one.beside_s for one in runs]))
+    rows.append(row(f"{label}: image passes", [one.images for one in runs], "images"))
+    rows.append(row(f"{label}: calls", [one.calls for one in runs], "calls"))
+    rows.append(row(f"{label}: peak memory", [one.peak_bytes / 1e6 for one in runs], "MB"))
+    return rows
+
+
+def say(rows: Sequence[str]) -> None:
+    """Print rows as soon as they are there."""
+    print("\n".join(rows), flush=True)
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--cold", action="store_true")
+    parser.add_argument("--cold", action="store_true", help="the first study, which fills the cache, is a row too")
+    parser.add_argument("--variants", default="all")
+    parser.add_argument("--model", default="resnet50")
     arguments = parser.parse_args()
+    asked = ["--model", arguments.model, "--variants", arguments.variants]
+    asked += ["--weights", "auto" if arguments.model == "resnet50" else "random"]
+    say(["| what | median | least to most | n |", "| --- | --- | --- | --- |"])
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         cache = folder / "cache"
-        for argv in QUICK_COMMANDS:
-            show(" ".join(argv), [timed(argv, folder, cache) for _ in range(arguments.rounds)])
-        cold, note = study(folder, cache, ["--variants", "all"])  # fills the cache
+        for argv in (*QUICK_COMMANDS, *CHECKS):
+            say([row(f"`{' '.join(argv)}`", [timed(argv, folder, cache) for _ in range(arguments.rounds)])])
+        cold = study(folder, cache, asked)
         if arguments.cold:
-            show("study, nothing cached", [cold], note)
-        for label, argv in (("study, cached", ["--variants", "all"]), ("--quick, cached", ["--quick"])):
-            runs = [study(folder, cache, argv) for _ in range(arguments.rounds)]
-            show(label, [seconds for seconds, _ in runs], runs[-1][1])
-        for n in (64, 512):
-            argv = ["--variants", "ort-int8", "--inputs", "digits", "--images", str(n if n < 490 else 490)]
-            show(f"ort-int8, {n} images", [(run := study(folder, cache, argv))[0]], run[1])
+            say(table("nothing cached", [cold]))
+        runs, hands = [], []
+        for _ in range(arguments.rounds):  # in turn: what slows one slows the other
+            runs.append(study(folder, cache, asked))
+            hands.append(by_hand(runs[-1].folder))
+        say(table("cached", runs))
+        say([row("the same variants by hand", hands)])
+        say([row("cached, over by hand", [one.wall_s / hand for one, hand in zip(runs, hands, strict=True)], "x")])
+        ratios = [(one.wall_s - one.race_s) / hand for one, hand in zip(runs, hands, strict=True)]
+        say([row("cached without its race, over by hand", ratios, "x")])
+        say(table("--quick, cached", [study(folder, cache, [*asked, "--quick"]) for _ in range(arguments.rounds)]))
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from typing import Any
 from isobatch.models.registry import find_variant
 from isobatch.models.spec.images import Images
 from isobatch.pipeline.certify.crossing import BatchRun, RangeAsked, TiesRun
+from isobatch.pipeline.config.config import Config
 from isobatch.pipeline.decide.ranges import holds_to, with_range
 from isobatch.pipeline.decide.recommend import recommend
 from isobatch.pipeline.decide.repaired_variants import native_name, with_repairs
@@ -36,6 +37,11 @@ _CLAIMS: dict[str, Any] = {"batch-invariant": "same-bytes", "top1-stable": "same
 OUT_OF_TIME = "the time for it was over"
 
 
+def limit_s(config: Config) -> float:
+    """Seconds that verifying may take in this study."""
+    return QUICK_CERTIFY_S if config.quick else CERTIFY_S
+
+
 def certify(
     stages: Stages,
     variants: list[VariantResult],
@@ -49,7 +55,7 @@ def certify(
     be recommended at an N, is not verified.
     """
     asked = stages.config.certify
-    left_s = QUICK_CERTIFY_S if stages.config.quick else CERTIFY_S
+    left_s = limit_s(stages.config)
     while asked:
         decided = recommend(variants, policy, race)
         chosen = next((one for one in with_repairs(variants) if one.name == decided.chosen), None)
@@ -111,7 +117,7 @@ def _verified(
     )
     heard, size = _Heard(), Images.from_json(opens.images).side
     price = cost(spec, 1, size)
-    stages.progress.plan(min(seconds, price * (max(asked) + 2 * sum(asked))))
+    stages.announce("range", min(seconds, price * (max(asked) + 2 * sum(asked))))
     label = f"verifying {chosen.name} at {sizes((1, *asked))}, at most {seconds:.0f} s"
     stages.progress.step(label, 0.0)
 

@@ -14,7 +14,7 @@ from isobatch.models.spec.images import Size
 from isobatch.models.spec.nearest import did_you_mean
 from isobatch.models.spec.words import CudaOptions
 from isobatch.pipeline.config.grid import AXES, CUDA_AXES, MEMORY_FORMATS, OWN_SIZE, Axes, only_wished, read_grid, words
-from isobatch.pipeline.config.numbers import LARGEST_SEED, SMALLEST, numbers, real_number, seconds, whole
+from isobatch.pipeline.config.numbers import LARGEST_SEED, SMALLEST, duration, numbers, real_number, seconds, whole
 from isobatch.pipeline.config.own_network import read_address, read_batch_axes, read_engine, read_outcome
 from isobatch.pipeline.config.policy_flags import PolicyFlags as PolicyFlags  # part of the configuration
 from isobatch.pipeline.config.policy_flags import read_policy
@@ -68,6 +68,7 @@ class Config:
     repair: bool = True
     race_s: float = 60.0  # 0: no race
     certify: tuple[int, ...] = ()  # N at which the choice is verified after the race; none: it is not
+    budget_s: float | None = None  # seconds that the whole study may take, about
     policy: PolicyFlags = field(default_factory=PolicyFlags)
     offline: bool = False
     engine: str = "local"
@@ -144,6 +145,7 @@ def read_config(arguments: argparse.Namespace) -> Config:
         repair=not arguments.no_repair,
         race_s=_race_seconds(arguments),
         certify=_certified(arguments),
+        budget_s=None if arguments.budget is None else duration("--budget", arguments.budget),
         policy=read_policy(arguments),
         offline=arguments.offline,
         engine=read_engine(arguments),

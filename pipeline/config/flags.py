@@ -85,6 +85,9 @@ def study_parser(commands: str = "") -> argparse.ArgumentParser:
     stages.add_argument(
         "--certify", metavar="N", help="verify the choice at these N, or off (default: 1-32, and 1-16 with --quick)"
     )
+    stages.add_argument(
+        "--budget", metavar="T", help="plan the study into 90s, 2m or 1h, most valuable first; says what is left out"
+    )
     stages.add_argument("--dry-run", action="store_true", help="print the jobs and stop")
     add_policy(parser)
     running = parser.add_argument_group("running")

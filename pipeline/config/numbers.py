@@ -29,11 +29,26 @@ def whole(flag: str, text: str, least: int, most: int = _MOST) -> int:
     return value
 
 
+_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+
+
 def seconds(flag: str, text: str) -> float:
     """A time in seconds, above 0 and at most a week."""
     value = real_number(flag, text) or 0.0
     if not 0 < value <= _WEEK_S:
         raise UsageError("bad-number", f"{flag} {text!r} must be above 0 and at most {_WEEK_S:.0f} seconds, a week")
+    return value
+
+
+def duration(flag: str, text: str) -> float:
+    """Seconds of ``90``, ``90s``, ``2m`` or ``1.5h``, above 0 and at most a week."""
+    number, unit = (text[:-1], text[-1]) if text and text[-1] in _UNITS else (text, "s")
+    try:
+        value = float(number) * _UNITS[unit]
+    except ValueError:
+        value = -1.0
+    if not 0 < value <= _WEEK_S:
+        raise UsageError("bad-number", f"{flag} {text!r} is no time of at most a week: write 90s, 2m or 1h")
     return value
 
 

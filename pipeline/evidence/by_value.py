@@ -21,12 +21,14 @@ def first_round(
     timed: bool = False,
     rotations: Sequence[int] = (1,),
     neighbours: Sequence[str] = NEIGHBOURS[:1],
+    sparing: bool = False,
 ) -> tuple[Pass, ...]:
     """The passes of the first process: every image alone, and every image in a batch of the largest N.
 
     Of the other N two batches of small ones and one of large ones (``timed``: two), of other images at each N; then one
     batch each rotated, beside another image, and of copies of one image at the largest N. A ragged last batch of m
-    images is run as N = m; a last image alone goes into a batch of the smallest N with those before it.
+    images is run as N = m; a last image alone goes into a batch of the smallest N with those before it. ``sparing``:
+    for arithmetic that is tens of times slower, one batch of each N, no rotation and no copies.
     """
     tested = [n for n in sorted(set(batch_sizes)) if 1 < n <= n_images]
     passes = [Pass("singles", 1, 0, n_images)]
@@ -35,7 +37,7 @@ def first_round(
     largest, smallest = tested[-1], tested[0]
     reach = min(n_images, max(FIRST_IMAGES, 2 * largest))  # all but the largest N lie in the part that is timed
     for at, n in enumerate(tested[:-1]):
-        passes += _batches(n, reach, at, 2 if timed or n <= _SMALL else 1)
+        passes += _batches(n, reach, at, 2 if timed or (n <= _SMALL and not sparing) else 1)
     whole = n_images - n_images % largest
     passes.append(Pass("batched", largest, 0, whole))
     if (left := n_images - whole) > 1:
@@ -45,14 +47,15 @@ def first_round(
     probed = max((n for n in tested if n <= PROBE_BATCH), default=smallest)
     start = min(one.start for one in passes if (one.kind, one.batch_size) == ("batched", probed))
     stop = start + probed
-    passes += [Pass("position", probed, start, stop, rotation=by) for by in rotations if by % probed]
+    passes += [Pass("position", probed, start, stop, rotation=by) for by in rotations if by % probed and not sparing]
     passes += [Pass("neighbours", probed, start, stop, neighbour=one) for one in neighbours]
-    return (*dict.fromkeys(passes), Pass("copies", largest, 0, largest))  # a ragged batch may be one of the others
+    copies = () if sparing else (Pass("copies", largest, 0, largest),)
+    return (*dict.fromkeys(passes), *copies)  # a ragged batch may be one of the others
 
 
-def second_round(n_images: int, batch_sizes: Sequence[int]) -> tuple[Pass, ...]:
-    """The passes of the second process: some images alone, and the first batch of the largest N."""
-    passes = [Pass("singles", 1, 0, min(n_images, REPEATED_SINGLES))]
+def second_round(n_images: int, batch_sizes: Sequence[int], *, sparing: bool = False) -> tuple[Pass, ...]:
+    """The passes of the second process: some images alone (``sparing``: one), and the first batch of the largest N."""
+    passes = [Pass("singles", 1, 0, 1 if sparing else min(n_images, REPEATED_SINGLES))]
     largest = max((n for n in batch_sizes if 1 < n <= n_images), default=0)
     return (*passes, Pass("batched", largest, 0, largest)) if largest else tuple(passes)
 

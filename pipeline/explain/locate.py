@@ -33,9 +33,11 @@ def locate(
     """Replay each layer of the deployed run over ``images`` ([n, c, h, w], n the largest N): origins and carriers.
 
     For each layer the captured rows alone are compared with the captured batch's output, with batches of every other
-    N, and both again on drawn inputs of wide dynamic range. Siblings of an origin (same kernels, same shapes) are
-    origins too: theirs happened not to show. Integer layers are also provoked on rounding ties. ``search`` bounds the
-    drawn rows and the ties; ``alive`` is called now and then, for those who wait.
+    N, and both again on drawn inputs of wide dynamic range. Layers of one signature run the same kernels on the same
+    shapes: once one of them is innocent, of a sibling the first and the last row are compared with those in the batch,
+    and all only where these differ. Siblings of an origin are origins too: theirs happened not to show. Integer layers
+    are also provoked on rounding ties. ``search`` bounds the drawn rows and the ties; ``alive`` is called now and then,
+    for those who wait.
     What reads across images and reaches no output is no origin. Where layers do not account for what the outputs show,
     the modules around them are replayed too: see ``isobatch.pipeline.explain.outside_layers``.
     """
@@ -45,6 +47,7 @@ def locate(
     growth: list[tuple[str, float, float, int | None]] = []
     guilty: set[str] = set()  # signatures: a sibling of an origin is one without further trials
     drawn_for: set[str] = set()  # signatures: drawn rows ask what kernels do, and siblings run the same ones
+    innocent: set[str] = set()  # signatures: of one layer all was tried, and nothing depended on N
 
     def remember(layer: Layer, inputs: Rows, outputs: Rows) -> None:
         alone[layer.name] = outputs
@@ -54,6 +57,8 @@ def locate(
         if layer.name in alone:
             growth.append((layer.name, *first_row_distance(alone.pop(layer.name), outputs)))
         try:
+            if layer.signature in innocent and alike_at_both_ends(runner, finding, inputs, outputs):
+                return
             replay(runner, finding, inputs, outputs, batch_sizes, "captured")
             for draw in range(search.draws if search.every_layer or layer.signature not in drawn_for else 0):
                 drawn_for.add(layer.signature)
@@ -62,6 +67,8 @@ def locate(
                 replay(runner, finding, drawn(inputs, generator), None, batch_sizes, "drawn")
                 guilty.update([layer.signature] if finding.batch_sizes else [])
                 alive()
+            if not search.every_layer and not finding.batch_sizes:
+                innocent.add(layer.signature)
         except Exception:  # a layer that does not take such rows alone; the others go on
             finding.replayable = False
 
@@ -83,6 +90,21 @@ def locate(
         if not finding.batch_sizes:  # it shows beside made neighbours only
             finding.differing[len(images)], finding.found_by = around.moved, "drawn"
     return located
+
+
+def alike_at_both_ends(runner: Watched, finding: LayerFinding, inputs: Rows, outputs: Rows) -> bool:
+    """Whether the first and the last row, each alone, have the bytes that they have in the captured batch."""
+    count = max(len(part) for part in inputs if part.ndim)
+    for at in sorted({0, count - 1}):
+        alone = runner.replay(finding.layer.name, rows_between(inputs, at, at + 1, count))
+        for one, other in zip(alone, rows_between(outputs, at, at + 1, count), strict=True):
+            if (one.shape, one.dtype) != (other.shape, other.dtype):
+                return False
+            if bool((bits(np.atleast_1d(one)) != bits(np.atleast_1d(other))).any()):
+                return False
+            finding.tried += one.size
+    finding.differing.setdefault(count, 0)
+    return True
 
 
 def replay(

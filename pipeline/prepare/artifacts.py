@@ -20,7 +20,7 @@ from isobatch.pipeline.workers.wire import read_artifact
 REFERENCE = "fp64"  # the ruler of numeric error
 
 
-_NO_EXPORT = "ExportError"  # of ``isobatch.models.ort.export``, which loads its runtime
+NO_EXPORT = "ExportError"  # of ``isobatch.models.ort.export``, which loads its runtime
 
 
 def baseline(config: Config) -> str:
@@ -116,7 +116,7 @@ def _build(stages: Stages, spec: VariantSpec, prepared: PreparedSet) -> dict[str
     try:
         built = stages.call("isobatch.pipeline.prepare.in_worker:build", payload, spec.name)
     except WorkerError as error:
-        if error.kind == _NO_EXPORT:
+        if error.kind == NO_EXPORT:
             stages.no_export = error
         raise
     stages.artifacts[spec.name, name] = read_artifact(built)

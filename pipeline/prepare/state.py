@@ -20,6 +20,7 @@ from isobatch.pipeline.inputs import PreparedSet
 from isobatch.pipeline.machine.emulation import emulated
 from isobatch.pipeline.machine.environment import cpu_flags, worker_settings
 from isobatch.pipeline.machine.isa_caps import flags_under
+from isobatch.pipeline.prepare.outlook import NOTHING, After, Outlook
 from isobatch.pipeline.prepare.run_folder import Run
 from isobatch.pipeline.records.errors import StoreError
 from isobatch.pipeline.records.study import NotRun, VariantResult, Warning_, Weights
@@ -30,8 +31,11 @@ from isobatch.pipeline.workers.pool import WorkerError, Workers
 class Progress(Protocol):
     """Where a study tells how far it is. Costs are rough seconds."""
 
-    def plan(self, total_cost: float) -> None:
-        """Announce the whole cost ahead; may be called again with a better estimate of what is left."""
+    def plan(self, total_cost: float, after: After = NOTHING, *, real: bool = False) -> None:
+        """Announce the cost of what comes now, and ``after`` it; may be called again with a better estimate.
+
+        ``real``: this cost is in seconds that no pace changes.
+        """
 
     def step(self, label: str, cost_done: float, beside: int = 0) -> None:
         """Say what is being done, and how much of the cost since the last step. ``beside``: how much else is."""
@@ -80,6 +84,11 @@ class Stages:
     no_export: WorkerError | None = None  # why no ONNX graph can be made of the network, once that was tried
     caps: Caps = field(default_factory=Caps)
     device: Mapping[str, str] = field(default_factory=dict)  # the facts of the GPU; empty on the CPU
+    outlook: Outlook = field(default_factory=Outlook)
+
+    def announce(self, stage: str, cost: float, *, real: bool = False) -> None:
+        """Tell the progress display what this stage costs, with what is expected to follow it."""
+        self.progress.plan(cost, self.outlook.after(stage), real=real)
 
     @property
     def threads(self) -> int:

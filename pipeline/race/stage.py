@@ -26,6 +26,8 @@ _TAIL_TURN = 25  # calls of one turn
 _REFERENCE_ROUNDS, _REFERENCE_SHARE = LOOKS[0], 0.25
 _PATIENCE_S = 5.0  # for the rounds against the reference
 _LEAST_LIMIT_S, _SLOWER = 10.0, 20.0
+BESIDE_S = 15.0
+"""Seconds beside the rounds of a race, roughly: opening the contestants, and the reference's rounds."""
 _FREE_SHARE = 0.8  # of the memory that is free
 
 
@@ -57,7 +59,7 @@ class _Race:
     def run(self, left_out: list[Rejected], between: Callable[[], None]) -> Race:
         """Everything in order; what was started is ended, whatever happens."""
         seconds = self.stages.config.race_s
-        self.stages.progress.plan(seconds)
+        self.stages.announce("race", seconds + BESIDE_S, real=True)
         with ExitStack() as opened:
             entries = [self._entry(one, opened) for one in self.wanted]
             for one, entry in zip(self.wanted, entries, strict=True):

@@ -353,6 +353,16 @@ CODES: dict[str, Explained] = {
         "Its images have a size of their own: the seed set by its recipe, an array by its shape.",
         "Nothing, or give images in a folder, which are cut to any size.",
     ),
+    "budget": _warning(
+        "Something was left out so that the study keeps to --budget.",
+        "It was expected to take longer: by the usual pace before the verdicts, by this machine's after them.",
+        "Give it more time, or leave --budget out.",
+    ),
+    "shared-times": _warning(
+        "The passes were timed while other workers ran beside them.",
+        "With --workers and few threads, jobs run side by side; the race that decides runs each call alone.",
+        "Leave --workers out where the report's latency and throughput of the passes matter.",
+    ),
     "as-given": _warning(
         "The ONNX file is quantized already: it is measured as it is, and nothing is made from it.",
         "Other precisions are made from float32 weights, which such a file no longer holds.",

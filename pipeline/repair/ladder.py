@@ -73,7 +73,8 @@ def climb(
 ) -> list[Tried]:
     """Every candidate that was tried, in order, until one is cheap; what ``seconds`` were too few for says so.
 
-    ``only``: of these rungs. A rung that fails is reported with the reason, and the next is tried.
+    The first candidate of the proof is tried however few they are: without it nobody knows whether the list of origins
+    is complete. ``only``: of these rungs. A rung that fails is reported with the reason, and the next is tried.
     """
     scope = replace(scope, deadline=min(scope.deadline, time.monotonic() + seconds))
     found: list[Tried] = []
@@ -85,7 +86,7 @@ def climb(
         if why := rung.applies_to(bench):
             found.append(Tried(rung.name, why))
             continue
-        if time.monotonic() > scope.deadline:
+        if time.monotonic() > scope.deadline and rung.name != PROOF:
             found.append(Tried(rung.name, _TIME_OVER, out_of_time=True))
             continue
         try:
@@ -108,9 +109,11 @@ def _rung(rung: Rung, bench: Bench, scope: Scope, done: Callable[[int], None], r
             break
         try:
             rivals = [*rivals, *(one for one in found[-1:] if one.holds and one.ratios)]
+            # the proof is given its time, whatever that of pricing is
+            within = replace(scope, deadline=math.inf) if rung.name == PROOF and not found else scope
             found.append(
                 _too_dear(rung.name, candidate, bench, scope, rivals)
-                or _tried(rung.name, candidate, bench, scope, done)
+                or _tried(rung.name, candidate, bench, within, done)
             )
         except VariantUnavailable as error:  # another candidate may do without
             found.append(Tried(rung.name, error.reason, candidate))

@@ -27,6 +27,7 @@ from isobatch.pipeline.records.study import (
 )
 from isobatch.pipeline.repair.records import PROOF, repair_records
 from isobatch.pipeline.storage.files import StoreError, read_json, write_bytes
+from isobatch.pipeline.study.explain_cost import explaining_cost, served
 from isobatch.pipeline.study.isolated import EVERYBODYS, fault
 from isobatch.pipeline.study.worth_repairing import Budget, cannot_win
 from isobatch.pipeline.workers.pool import WorkerError
@@ -35,7 +36,6 @@ from isobatch.pipeline.workers.wire import artifact_json
 REPAIR_S = 90.0  # for the repairs of all variants together
 QUICK_REPAIR_S = 60.0  # the same in a study that is to be quick
 EXPLAINED = ("batch-variant", "top1-stable")
-_PASSES_PER_IMAGE = 30  # roughly what locating, verifying and pricing cost, for the progress display
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,12 @@ def explain(stages: Stages, results: list[VariantResult], policy: Policy) -> lis
         for result in results
         if result.verdict in EXPLAINED
     }
-    stages.progress.plan(sum(_cost(name, prepared) for name, prepared in chosen.items()))
     budget = Budget(QUICK_REPAIR_S if stages.config.quick else REPAIR_S, len(chosen), cannot_win(results, policy))
+    costs = {
+        name: explaining_cost(stages, name, prepared, hopeless=name in budget.hopeless)
+        for name, prepared in chosen.items()
+    }
+    stages.announce("explanation", sum(costs.values()))
     return [
         _explained(stages, result, chosen[result.name], budget) if result.name in chosen else result
         for result in results
@@ -81,11 +85,6 @@ def _explained(stages: Stages, result: VariantResult, prepared: PreparedSet, bud
             stages.progress.line(lost.trace)
         stages.skip(result.name, prepared.record.name, "origins and repair", why, failed=True)
         return result.model_copy(update={"not_run": stages.not_run[result.name]})
-
-
-def _cost(variant: str, prepared: PreparedSet) -> float:
-    images = prepared.evaluation
-    return cost(find_variant(variant), _PASSES_PER_IMAGE * len(images), images.side)
 
 
 def _explain(stages: Stages, result: VariantResult, prepared: PreparedSet, budget: Budget) -> VariantResult:
@@ -131,13 +130,21 @@ def _look_inside(
     spec, images = find_variant(variant), prepared.evaluation
     label = f"origins and repair of {variant}"
     stages.progress.step(label, 0.0)
+    left = explaining_cost(stages, variant, prepared, hopeless=variant in budget.hopeless)
+
+    def on_event(event: dict[str, Any]) -> None:
+        nonlocal left
+        done = min(left, cost(spec, event["images"], images.side))
+        left -= done
+        stages.progress.step(label, done)
+
     payload = {
         "variant": variant,
         "settings": setting.runner,
         "isa": setting.isa,
         "artifact": artifact_json(stages.artifacts[variant, prepared.record.name]),
         "images": images.to_json(),
-        "also": [other.evaluation.to_json() for other in _served(stages, variant, prepared)],
+        "also": [other.evaluation.to_json() for other in served(stages, variant, prepared)],
         "batch_sizes": [n for n in stages.config.batch_sizes if n <= len(images)],
         "seed": stages.config.seed,
         "explain": stages.config.explain,
@@ -151,27 +158,18 @@ def _look_inside(
     with contextlib.suppress(StoreError):
         found: dict[str, Any] = read_json(kept)
         stages.kept_jobs += 1
+        stages.progress.step(label, left)
         return still_there(found, stages.run.folder)
     found = stages.workers.call(
         setting.environment,
         "isobatch.pipeline.study.explain_in_worker:explain_and_repair",
         # where it writes, and what others leave of the time, are no part of the kept name
         payload | {"run_folder": str(stages.run.folder), "repair_s": budget.share_s()},
-        lambda event: stages.progress.step(label, cost(spec, event["images"], images.side)),
+        on_event,
     )
+    stages.progress.step(label, left)  # however much of it there was to do
     write_bytes(kept, [json.dumps(found).encode()])  # may hold NaN and infinities, which only this file reads back
     return found
-
-
-def _served(stages: Stages, variant: str, prepared: PreparedSet) -> list[PreparedSet]:
-    """The other input sets that run the very same artifact."""
-    key = stages.artifacts[variant, prepared.record.name].key
-    others = [other for other in stages.sets if other is not prepared]
-    return [
-        one
-        for one in others
-        if (variant, one.record.name) in stages.artifacts and stages.artifacts[variant, one.record.name].key == key
-    ]
 
 
 def records(explained: Explained) -> dict[str, Any]:
@@ -224,10 +222,14 @@ def _origin(one: dict[str, Any], condition: Condition, script: dict[str, Any] | 
 def _locating(explained: Explained) -> Locating:
     findings = explained.found["findings"]
     trials = sum(one["tried"] for one in findings)
-    replayed = [one for one in findings if one["replayable"]]
+    by_signature: dict[str, int] = {}  # one kernel, one shape: what was tried of siblings was tried of it
+    for one in findings:
+        if one["replayable"]:
+            by_signature[one["signature"]] = by_signature.get(one["signature"], 0) + one["tried"]
     # an origin is found already: what might have escaped is a difference in the others
-    least = min((one["tried"] for one in replayed if not one["batch_sizes"]), default=0)
-    least = least or min((one["tried"] for one in replayed), default=0)
+    named = {one["signature"] for one in findings if one["batch_sizes"]}
+    least = min((tried for signature, tried in by_signature.items() if signature not in named), default=0)
+    least = least or min(by_signature.values(), default=0)
     guilty = {one["kind"] for one in findings if one["batch_sizes"]}
     return Locating(
         inputs=explained.inputs,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,23 @@ from isobatch.pipeline.repair.tried import Tried, tried_json
 from isobatch.pipeline.repair.verify import by_value, every_image
 from isobatch.pipeline.workers.wire import Emit, read_artifact
 
+_LOCATED = 60  # images' worth of work that finding the origins is, roughly, for the estimate of the time left
+_ENOUGH_S = 2.0  # of timing one N: what may win is raced, and its price is the race's
 _SCREEN = 2  # timed calls, by which a further rung that cannot win is known
+
+
+class _Clock:
+    """Seconds by step, for those who ask where the time went."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """Account what is done inside."""
+        begin = time.monotonic()
+        yield
+        self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - begin
 
 
 def explain_and_repair(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
@@ -57,24 +74,31 @@ def _explained(payload: dict[str, Any], artifact: Artifact, images: Images, emit
         search = SEARCHES[payload["explain"]]
         count = search.captured(sizes, len(images))
         captured, tried_at = images.read(0, count), search.batch_sizes(sizes, count)
-        located = locate(runner, captured, tried_at, payload["seed"], search, lambda: done(0))
-        explained = explain_origins(runner, located, captured, payload["settings"]["threads"], payload["seed"])
+        threads, seed, clock = payload["settings"]["threads"], payload["seed"], _Clock()
+        with clock.step("origins"):
+            located = locate(runner, captured, tried_at, seed, search, lambda: done(0))
+        done(_LOCATED)
+        with clock.step("causes"):
+            explained = explain_origins(runner, located, captured, threads, seed)
         folder = Path(payload["run_folder"])
-        scripts = write_reproducers(runner, located, captured, spec.name, folder, payload["seed"])
+        with clock.step("scripts"):
+            scripts = write_reproducers(runner, located, captured, spec.name, folder, seed)
         answer = {"locatable": True, "batch_sizes": tried_at, **_as_json(located, explained)}
         answer["reproducers"] = {name: asdict(one) for name, one in scripts.items()}
         named = [one.explanation.mechanism for one in explained.values()]
-        answer["neighbour_effect"] = neighbour_effect(
-            runner, named, captured, tried_at, folder, spec.name, payload["seed"], outcome
-        )
-        if payload["beyond"]:
-            answer["beyond"] = look_beyond(
-                runner, captured, payload["settings"]["threads"], tried_at, payload["seed"], lambda: done(0)
+        with clock.step("neighbours"):
+            answer["neighbour_effect"] = neighbour_effect(
+                runner, named, captured, tried_at, folder, spec.name, seed, outcome
             )
+        if payload["beyond"]:
+            with clock.step("beyond"):
+                answer["beyond"] = look_beyond(runner, captured, threads, tried_at, seed, lambda: done(0))
+        answer["seconds"] = clock.seconds
         if not payload["repair"]:
             return answer | {"tried": None, "repair_s": 0.0}
         begin = time.monotonic()
-        shapes = measure_shapes(runner, located, captured, count, payload["seed"])
+        with clock.step("shapes"):
+            shapes = measure_shapes(runner, located, captured, count, seed)
         for found in answer["findings"]:
             if (known := shapes.get(found["signature"])) is not None:
                 found["classes"] = finer_classes(found["classes"], sorted(map(sorted, known.classes)))
@@ -89,12 +113,14 @@ def _explained(payload: dict[str, Any], artifact: Artifact, images: Images, emit
             stop_at_first=True,
             screen=_SCREEN,
             outcome=outcome,
+            enough_s=_ENOUGH_S,
         )
-        bench = Bench(runner, payload["settings"]["threads"], captured, tuple(sizes), located, shapes, outcome=outcome)
-        bench = asking_elsewhere(bench, scope, payload["seed"], lambda: done(0))
+        bench = Bench(runner, threads, captured, tuple(sizes), located, shapes, outcome=outcome)
+        bench = asking_elsewhere(bench, scope, seed, lambda: done(0))
         left_s = payload["repair_s"] - (time.monotonic() - begin)
         rungs = sorted(all_rungs(), key=lambda rung: rung.name != PROOF)  # that the list is complete comes first
-        tried = climb(bench, scope, done, left_s, only=(PROOF,) if why else None, rungs=rungs)
+        with clock.step("proof and repair"):
+            tried = climb(bench, scope, done, left_s, only=(PROOF,) if why else None, rungs=rungs)
         tried += [Tried(rung.name, why, too_dear=True) for rung in rungs if why and rung.name != PROOF]
         return answer | {"tried": tried_json(tried), "repair_s": time.monotonic() - begin}
 

@@ -66,18 +66,22 @@ def _jobs(stages: Stages, spec: VariantSpec, prepared: PreparedSet, setting: Set
         inputs=name,
         condition=setting.at(prepared.evaluation.side),
         round=turn,
-        passes=_passes(config, count, turn, timed=_worth_timing(stages, spec, name)),
+        passes=_passes(
+            config, count, turn, timed=_worth_timing(stages, spec, name), sparing=stages.emulated_under(spec, setting)
+        ),
         artifact_key=stages.artifacts[spec.name, name].key,
         inputs_sha256=prepared.evaluation.seen_sha256,
     )
     return whole.cut(cut(count, config.batch_sizes))
 
 
-def _passes(config: Config, count: int, turn: int, *, timed: bool) -> tuple[Pass, ...]:
+def _passes(config: Config, count: int, turn: int, *, timed: bool, sparing: bool) -> tuple[Pass, ...]:
     probes: dict[str, Any] = {"timed": timed, "rotations": config.position, "neighbours": config.neighbours}
     if config.thorough:
         return plan_passes(count, config.batch_sizes, probes=turn == 0, **probes)
-    return second_round(count, config.batch_sizes) if turn else first_round(count, config.batch_sizes, **probes)
+    if turn:
+        return second_round(count, config.batch_sizes, sparing=sparing)
+    return first_round(count, config.batch_sizes, sparing=sparing, **probes)
 
 
 def _flags(setting: Setting) -> frozenset[str] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,7 @@ from isobatch.pipeline.workers.wire import artifact_json
 CLEAR = 0.01
 """A margin of this share of the largest logit cannot be turned by float32's rounding, of 1e-3 of it at the most."""
 _ORDER_SEED = 1
+_USUAL_LOOKS = 3  # after which most drops are decided, for the estimate of the time left
 
 
 def labelled_images(stages: Stages) -> tuple[str, Images] | None:
@@ -64,8 +66,7 @@ def run_labelled(
             why = f"{spec.precision} arithmetic is emulated here: {len(images)} images would take too long"
             stages.skip(variant, name, "accuracy", why)
             del turns[variant]
-    height = images.side
-    stages.progress.plan(sum(cost(find_variant(variant), len(images), height) for variant, _ in turns.values()))
+    stages.announce("accuracy", labelled_cost(stages, name, images))
     start = 0
     for end in ends:
         asked = [_turn(stages, run, key, *turns[key], range(start, end)) for key in turns]
@@ -77,6 +78,19 @@ def run_labelled(
         if not set(turns) - {BASELINE_SINGLES}:
             break
     return _with_reference(stages, run, float_error)
+
+
+def labelled_cost(stages: Stages, name: str, images: Images) -> float:
+    """Rough seconds of what no cache holds of the looks by which most variants are decided."""
+    order, ends = stratified_order(images.labels or (), _ORDER_SEED), look_sizes(len(images))
+    run = LabelledRun(name, images, order, len(ends))
+    candidates = [spec.name for spec in stages.specs if spec.role == "candidate" and not stages.emulated(spec)]
+    keys = {BASELINE_SINGLES: baseline(stages.config), **{one: one for one in candidates}}
+    found = 0.0
+    for start, end in itertools.pairwise((0, *ends[:_USUAL_LOOKS])):
+        turns = [_turn(stages, run, key, variant, 1, range(start, end)) for key, variant in keys.items()]
+        found += sum(cost(one.spec, end - start, images.side) for one in turns if one and _known(one.kept) is None)
+    return found
 
 
 def random_weights(stages: Stages) -> bool:
@@ -110,14 +124,13 @@ def _turn(
 
 def _predict(stages: Stages, run: LabelledRun, turns: Sequence[_Turn]) -> list[str]:
     """Make the turns that are not kept; their predictions follow those of the run. Returns the keys that were lost."""
-    height, lost, tasks = run.images.side, [], {}
+    lost, tasks = [], {}
     for turn in turns:
         if (known := _known(turn.kept)) is None:
             tasks[_task(stages, turn, run.images)] = turn
         else:
             _add(run, turn.key, known)
-            label = f"accuracy of {turn.spec.name}: kept"
-            stages.progress.step(label, cost(turn.spec, len(turn.indices), height))
+            stages.progress.step(f"accuracy of {turn.spec.name}: kept", 0.0)
     for task, result in run_tasks(stages.engine, list(tasks), lambda one: False):
         turn = tasks[task]
         try:

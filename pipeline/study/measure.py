@@ -20,7 +20,7 @@ from isobatch.pipeline.records.study import Condition
 from isobatch.pipeline.records.wording import setting as words_of
 from isobatch.pipeline.storage.files import StoreError
 from isobatch.pipeline.study.isolated import EVERYBODYS, fault
-from isobatch.pipeline.study.tasks import device_facts, job_cost, task_of, together
+from isobatch.pipeline.study.tasks import device_facts, job_cost, shared, task_of, together
 from isobatch.pipeline.workers.engines import Task, run_tasks
 from isobatch.pipeline.workers.pool import WorkerError
 
@@ -52,7 +52,8 @@ def run_references(stages: Stages) -> dict[str, Evidence]:
         whole = Job(reference, name, condition, 0, passes, artifact.key, prepared.evaluation.seen_sha256)
         jobs[name] = whole.cut(cut(count, ()))
     files = {job: stages.cache / "references" / f"{job.id}.safetensors" for parts in jobs.values() for job in parts}
-    lost = _run(stages, {job: file for job, file in files.items() if _kept(stages, job, file) is None})
+    missing = {job: file for job, file in files.items() if _kept(stages, job, file) is None}
+    lost = _run(stages, missing, label=f"{reference} reference")
     for reason in list(lost.values())[:1]:
         stages.fail(reference, WorkerError(reason, OutOfMemory.__name__))
     if failure := stages.failures.get(reference):
@@ -75,8 +76,9 @@ def run_evidence(stages: Stages, jobs: Sequence[Job], ready: Callable[[str, Roun
     files = {job: stages.run.evidence_file(job.variant, job.file_name) for job in jobs}
     kept = {job for job in jobs if _kept(stages, job, files[job]) is not None}
     stages.kept_jobs += len(kept)
+    stages.announce("evidence", sum(job_cost(job) for job in jobs if job not in kept))
     for job in sorted(kept, key=jobs.index):
-        stages.progress.step(f"{job.variant}, {job.inputs}: kept", job_cost(job))
+        stages.progress.step(f"{job.variant}, {job.inputs}: kept", 0.0)
     found = Gathered({}, {})
 
     def ended(variant: str, lost: Mapping[Key, str]) -> None:
@@ -96,6 +98,9 @@ def run_evidence(stages: Stages, jobs: Sequence[Job], ready: Callable[[str, Roun
     for variant in whole.keys() - {job.variant for job in left}:
         ended(variant, {})
     _run(stages, left, ended)
+    if shared(stages) and stages.most_workers > 1:
+        beside = f"up to {stages.most_workers} workers ran side by side"
+        stages.warn("shared-times", f"{beside}: times of the passes are orientation, the race's are not")
     return found
 
 
@@ -148,7 +153,10 @@ def _kept(stages: Stages, job: Job, file: Path) -> Evidence | None:
 
 
 def _run(
-    stages: Stages, files: Mapping[Job, Path], ended: Callable[[str, Mapping[Key, str]], None] = lambda *_: None
+    stages: Stages,
+    files: Mapping[Job, Path],
+    ended: Callable[[str, Mapping[Key, str]], None] = lambda *_: None,
+    label: str = "",
 ) -> dict[Key, str]:
     """Run these jobs in the study's engine; each worker writes its evidence to the jobs' files.
 
@@ -158,7 +166,7 @@ def _run(
     """
     running: list[Job] = []
     lost: dict[Key, str] = {}
-    groups = {task_of(stages, group, files, running): group for group in together(stages, files)}
+    groups = {task_of(stages, group, files, running, label): group for group in together(stages, files)}
     left = Counter(group[0].variant for group in groups.values())
 
     def over(variant: str) -> None:

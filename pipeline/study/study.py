@@ -24,7 +24,6 @@ from isobatch.pipeline.machine.environment import worker_settings
 from isobatch.pipeline.machine.memory import PeakMemory
 from isobatch.pipeline.prepare.artifacts import build_artifacts
 from isobatch.pipeline.prepare.inputs import prepare_inputs
-from isobatch.pipeline.prepare.pace import cost
 from isobatch.pipeline.prepare.run_folder import Run
 from isobatch.pipeline.prepare.state import Progress, Stages
 from isobatch.pipeline.prepare.weights import prepare_weights
@@ -32,8 +31,10 @@ from isobatch.pipeline.race.stage import run_race
 from isobatch.pipeline.records.study import Cost, Policy, Race, Recommendation, Study, VariantResult
 from isobatch.pipeline.storage.cache import in_use
 from isobatch.pipeline.storage.places import cache_root
+from isobatch.pipeline.study.ahead import foresee
 from isobatch.pipeline.study.as_record import Answers, as_record
 from isobatch.pipeline.study.assess import Findings, completed
+from isobatch.pipeline.study.budget import within_evidence, within_rest
 from isobatch.pipeline.study.engine import open_engine
 from isobatch.pipeline.study.explain import explain
 from isobatch.pipeline.study.isolated import decided, fault, for_each, without_results
@@ -41,6 +42,7 @@ from isobatch.pipeline.study.jobs import plan_jobs
 from isobatch.pipeline.study.labelled import labelled_images, run_labelled
 from isobatch.pipeline.study.measure import Rounds, run_evidence, run_references
 from isobatch.pipeline.study.soundness import Sound, float_error, judge_baseline, judge_mixing
+from isobatch.pipeline.study.tasks import job_cost
 from isobatch.pipeline.study.verdicts import Verdicts
 from isobatch.pipeline.workers.pool import Workers
 
@@ -84,25 +86,30 @@ def run_study(
             return None
         run.start()
         keep_artifacts(stages, asked, weights["view"])
-        progress.plan(sum(_cost(job) for job in jobs))
         with stages.stage("references"):
             references = run_references(stages)
+        with stages.stage("accuracy"):
+            known = labelled_images(stages)
+        foresee(stages, known)
+        jobs = within_evidence(stages, jobs, begin)
         with stages.stage("evidence"):
             verdicts = Verdicts(stages, references)
             gathered = run_evidence(stages, jobs, verdicts.add)
             for text in engine.left_out:
                 stages.warn("other-machine", text)
             results = verdicts.of_all()
+        foresee(stages, known, results)
+        measured = within_rest(stages, begin, stages.seconds["evidence"] / max(1.0, sum(map(job_cost, jobs))))
+        config = stages.config
         findings = Findings(gathered.rounds, references, {}, None, complete_policy(config.policy, 0)[0])
         answers = Answers(stages, findings, on_study or (lambda study: None), begin)
         answers.so_far(results, ["accuracy and agreement", *_EXPLAINING[config.explain != "none"]])
         with stages.stage("accuracy"):
             costs = _costs(stages, gathered.timed)
-            known = labelled_images(stages)
             policy = _policy(stages, config.policy, len(known[1]) if known else 0)
             fastest = {name: fastest_batch(found) for name, found in costs.items()}
             error, limit = float_error(stages, gathered.rounds, references), policy.max_accuracy_drop
-            labelled = run_labelled(stages, *known, fastest, limit, error) if known else None
+            labelled = run_labelled(stages, *known, fastest, limit, error) if known and measured else None
         with stages.stage("comparison"):
             findings = Findings(gathered.rounds, references, costs, labelled, policy)
             results = _completed(stages, findings, results)
@@ -142,10 +149,6 @@ def _completed(stages: Stages, findings: Findings, results: list[VariantResult])
 
 def _switches(policy: Policy) -> Callable[[list[VariantResult]], list[VariantResult]]:
     return lambda results: with_switches(results, policy)
-
-
-def _cost(job: Job) -> float:
-    return cost(find_variant(job.variant), job.images_passed, job.condition.image_size)
 
 
 def _costs(stages: Stages, rounds: Rounds) -> dict[str, Cost]:

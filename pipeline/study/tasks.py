@@ -11,7 +11,6 @@ from isobatch.models.registry import find_variant
 from isobatch.models.spec.images import Images
 from isobatch.pipeline.config.conditions import Setting, settings
 from isobatch.pipeline.evidence.plan import ROUNDS, Job
-from isobatch.pipeline.prepare.artifacts import REFERENCE
 from isobatch.pipeline.prepare.pace import cost
 from isobatch.pipeline.prepare.state import Stages
 from isobatch.pipeline.study.jobs import priced, warmed
@@ -33,8 +32,11 @@ def together(stages: Stages, jobs: Iterable[Job]) -> list[Together]:
     return [tuple(sorted(group, key=lambda job: not priced(stages, job))) for group in found.values()]
 
 
-def task_of(stages: Stages, group: Together, files: Mapping[Job, Path], running: list[Job]) -> Task:
-    """The jobs as a task. ``running``: the first is added there when it starts; progress shows the oldest of them."""
+def task_of(stages: Stages, group: Together, files: Mapping[Job, Path], running: list[Job], label: str = "") -> Task:
+    """The jobs as a task. ``running``: the first is added there when it starts; progress shows the oldest of them.
+
+    ``label``: what progress calls it, by default the variant and its round.
+    """
     job = group[0]
     spec, setting = find_variant(job.variant), Setting.of(job.condition)
     sets = {one.record.name: one.evaluation for one in stages.sets}
@@ -45,11 +47,11 @@ def task_of(stages: Stages, group: Together, files: Mapping[Job, Path], running:
     def begun() -> None:
         running.append(job)
         stages.most_workers = max(stages.most_workers, len(running))
-        stages.progress.step(_label(stages, job), 0.0, len(running) - 1)
+        stages.progress.step(label or _label(stages, job), 0.0, len(running) - 1)
 
     def on_event(event: dict[str, Any]) -> None:
         shown = running or [job]  # a cluster tells what a job said when it has ended
-        stages.progress.step(_label(stages, shown[0]), event["images"] * per_image, len(shown) - 1)
+        stages.progress.step(label or _label(stages, shown[0]), event["images"] * per_image, len(shown) - 1)
 
     return Task(
         environment=setting.environment,
@@ -57,7 +59,7 @@ def task_of(stages: Stages, group: Together, files: Mapping[Job, Path], running:
         payload=lambda: _payload(stages, group, files, sets),
         threads=setting.threads,
         # a GPU's memory is not shared out as threads are: what runs there runs alone
-        alone=setting.device != "cpu" or (spec.role == "candidate" and priced(stages, job)),
+        alone=setting.device != "cpu" or (spec.role == "candidate" and priced(stages, job) and not shared(stages)),
         reads={
             **{images.path: images.sha256 for images, _ in read},
             **{str(artifact.folder): artifact.key for _, artifact in read},
@@ -96,10 +98,15 @@ def _payload(stages: Stages, group: Together, files: Mapping[Job, Path], sets: M
 
 
 def _label(stages: Stages, job: Job) -> str:
-    if job.variant == REFERENCE:
-        return "fp64 reference"
     where = f", {Setting.of(job.condition).words}" if len(settings(stages.config)) > 1 else ""
     return f"{job.variant}, round {job.round + 1} of {ROUNDS}{where}"
+
+
+def shared(stages: Stages) -> bool:
+    """Whether calls whose times become a price may run beside others: so many workers were asked for, and a race
+    decides.
+    """
+    return bool(stages.config.race_s) and (stages.config.workers or 1) > 1
 
 
 def job_cost(job: Job) -> float:

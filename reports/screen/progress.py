@@ -15,6 +15,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from isobatch.pipeline.prepare.outlook import NOTHING, After
 from isobatch.pipeline.records.study import VariantResult
 from isobatch.reports import numbers
 from isobatch.reports.escape import clean
@@ -39,7 +40,8 @@ class Progress:
     def __init__(self, quiet: bool, stream: TextIO) -> None:
         self._console = _Console(file=stream, quiet=quiet, highlight=False, markup=False, emoji=False)
         self._plain = quiet or not self._console.is_terminal
-        self._total = self._done = 0.0
+        self._total = self._done = self._past = 0.0
+        self._after, self._real, self._usual = NOTHING, False, 1.0
         self._label = ""
         self._said: set[str] = set()  # since the last plan
         self._begin = time.monotonic()
@@ -67,9 +69,14 @@ class Progress:
             if self._verdicts.row_count and kind is not None:
                 self._console.print(self._verdicts)  # the closing summary will not come
 
-    def plan(self, total_cost: float) -> None:
-        """Announce the whole cost ahead, from now on."""
+    def plan(self, total_cost: float, after: After = NOTHING, *, real: bool = False) -> None:
+        """Announce the cost of what comes now, and ``after`` it. ``real``: in seconds, which no pace changes."""
+        if self._done >= _PRIOR_S and not self._real:
+            self._usual = self._pace
+        if self._total:
+            self._past += time.monotonic() - self._begin
         self._total, self._done, self._begin = total_cost, 0.0, time.monotonic()
+        self._after, self._real = after, real
         self._said.clear()
 
     def step(self, label: str, cost_done: float, beside: int = 0) -> None:
@@ -122,16 +129,25 @@ class Progress:
 
     @property
     def share_done(self) -> float:
-        """The share of the announced cost that is done, 0 to 1."""
-        return self._done / self._total if self._total > 0 else 0.0
+        """The share of all that is known of that is done, 0 to 1."""
+        if self._after == NOTHING and not self._past:
+            return self._done / self._total if self._total > 0 else 0.0
+        spent = self._past + time.monotonic() - self._begin
+        return spent / (spent + (self.left_s or 0.0)) if spent > 0 else 0.0
 
     @property
     def left_s(self) -> float | None:
         """Seconds left at the pace so far; None before anything is done."""
-        if self._done <= 0:
+        if self._done <= 0 and not self._past:
             return None
-        pace = (time.monotonic() - self._begin + _PRIOR_S) / (self._done + _PRIOR_S)
-        return (self._total - self._done) * pace
+        pace = self._usual if self._real else self._pace
+        now = self._total - (time.monotonic() - self._begin) if self._real else (self._total - self._done) * pace
+        return max(0.0, now) + self._after.cost * pace + self._after.seconds
+
+    @property
+    def _pace(self) -> float:
+        """Real seconds for an announced one: of what is done now, and as it was before while that is little."""
+        return (time.monotonic() - self._begin + _PRIOR_S * self._usual) / (self._done + _PRIOR_S)
 
     def _estimate(self, before: str = "", after: str = "") -> str:
         left_s = self.left_s

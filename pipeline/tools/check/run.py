@@ -7,7 +7,9 @@ from collections.abc import Callable
 from typing import Literal
 
 import isobatch
+from isobatch.models.registry import find_variant
 from isobatch.pipeline.machine.environment import cpu_name, worker_settings
+from isobatch.pipeline.prepare.artifacts import NO_EXPORT
 from isobatch.pipeline.records.errors import Exit, UsageError
 from isobatch.pipeline.records.study import Tool
 from isobatch.pipeline.storage.cache import in_use
@@ -24,8 +26,20 @@ def check_network(asked: CheckRequest, timeout_s: float, say: Callable[[str], No
 
     ``timeout_s``: how long a worker may be silent.
     """
+    checked: list[VariantChecked] = []
+    no_export: WorkerError | None = None  # tried once: it takes minutes, and fails again
     with Workers(timeout_s) as workers, in_use(cache_root()):
-        checked = [_variant(asked, variant, workers, say) for variant in asked.variants]
+        for variant in asked.variants:
+            if no_export is not None and find_variant(variant).runtime != "torch":
+                checked.append(_not_measured(variant, no_export))
+                continue
+            try:
+                checked.append(_variant(asked, variant, workers, say))
+            except WorkerError as error:
+                if error.kind != NO_EXPORT:
+                    raise
+                checked.append(_not_measured(variant, error))
+                no_export = error
     code = max((one.exit_code for one in checked), key=[Exit.DONE, Exit.PARTIAL, Exit.NOT_MET].index)
     return CheckReport(
         tool=Tool(version=isobatch.__version__),
@@ -48,7 +62,7 @@ def _variant(asked: CheckRequest, variant: str, workers: Workers, say: Callable[
     except WorkerError as error:
         if error.kind == "UsageError":
             raise UsageError(error.code or "network", error.reason) from error
-        if error.kind == "launcher":
+        if error.kind in ("launcher", NO_EXPORT):
             raise
         return _not_measured(variant, error)
     return VariantChecked(**found)

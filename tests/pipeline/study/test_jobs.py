@@ -1,5 +1,6 @@
 """Which jobs are planned where a cap takes away what a variant's arithmetic needs; whatever this processor has."""
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -16,7 +17,7 @@ from isobatch.pipeline.prepare import state as stages
 from isobatch.pipeline.prepare.state import Stages
 from isobatch.pipeline.records.study import Comparison, DecidedBy, InputsVerdict, NotRun, VariantResult
 from isobatch.pipeline.study import explain, jobs
-from isobatch.pipeline.study.tasks import together
+from isobatch.pipeline.study.tasks import shared, together
 
 FLAGS = frozenset({"avx2", "avx512f", "avx512_bf16"})
 CONFIG = Config(("bf16",), threads=(1,), isa=("native", "avx2"), batch_sizes=(2, 8))
@@ -111,3 +112,18 @@ def test_one_worker_runs_all_sets_of_a_round_the_priced_one_first(tmp_path: Path
         [("digits", 0), ("seed", 0)],
         [("digits", 1), ("seed", 1)],
     ]
+
+
+@pytest.mark.parametrize(
+    ("workers", "race_s", "beside"), [(2, 60.0, True), (None, 60.0, False), (1, 60.0, False), (2, 0.0, False)]
+)
+def test_timed_calls_share_the_machine_only_where_workers_are_asked_for_and_a_race_decides(
+    tmp_path: Path, workers: int | None, race_s: float, beside: bool
+) -> None:
+    assert shared(study(tmp_path, replace(CONFIG, workers=workers, race_s=race_s))) is beside
+
+
+def test_emulated_arithmetic_gets_one_batch_of_each_size_and_no_copies(tmp_path: Path) -> None:
+    first = {one.condition.isa: one.passes for one in jobs.plan_jobs(study(tmp_path)) if one.round == 0}
+    assert [(p.kind, p.batch_size) for p in first["avx2"]] == [("singles", 1), ("batched", 2), ("neighbours", 2)]
+    assert {"position", "copies"} <= {p.kind for p in first["native"]}

@@ -7,6 +7,7 @@ import time
 import pytest
 from rich.live import _RefreshThread
 
+from isobatch.pipeline.prepare.outlook import After
 from isobatch.pipeline.records.study import DecidedBy, VariantResult
 from isobatch.reports.screen.progress import Progress
 from tests.reports.screen.test_terminal import Tty
@@ -48,7 +49,24 @@ def test_the_time_left_scales_with_the_pace_so_far(monkeypatch: pytest.MonkeyPat
     progress.step("b", 99.0)
     assert (progress.left_s, progress.share_done) == (0.0, 1.0)
     progress.plan(5.0)
-    assert progress.left_s is None
+    assert progress.left_s == pytest.approx(5.0 * 30.0 / 50.0)  # at the pace of what was done before
+
+
+def test_what_follows_is_part_of_the_estimate_and_a_race_takes_the_seconds_it_is_given(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    progress = Progress(quiet=True, stream=io.StringIO())
+    progress.plan(90.0, After(cost=50.0, seconds=60.0))
+    now[0] += 190.0
+    progress.step("a", 90.0)
+    assert progress.left_s == pytest.approx(50.0 * 2 + 60.0)
+    progress.plan(60.0, After(cost=10.0), real=True)
+    assert progress.left_s == pytest.approx(60.0 + 10.0 * 2)
+    now[0] += 45.0
+    assert progress.left_s == pytest.approx(15.0 + 10.0 * 2)
+    assert progress.share_done == pytest.approx(235.0 / 270.0)
 
 
 def test_a_step_before_any_plan_makes_no_estimate() -> None:

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from isobatch import PROGRAM
-from isobatch.pipeline.records.errors import Exit, UsageError
+from isobatch.pipeline.records.errors import Exit, UsageError, WorkerError
+from isobatch.pipeline.tools.check import run
 from isobatch.pipeline.tools.check.asked import CheckRequest, Target, shapes_of, target_of, variants_of
 from isobatch.pipeline.tools.check.next_step import next_step
 from isobatch.pipeline.tools.check.records import VariantChecked
@@ -85,3 +86,18 @@ def test_only_compared_bytes_are_zero() -> None:
     }
     assert {verdict: checked(verdict).exit_code for verdict in codes} == codes
     assert VariantChecked(variant="fp32", status="failed").exit_code == Exit.PARTIAL
+
+
+def test_an_export_that_failed_is_tried_once_for_all_variants_of_its_graph(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[str] = []
+
+    def failing(asked: CheckRequest, variant: str, *_: object) -> VariantChecked:
+        tried.append(variant)
+        raise WorkerError("no correct ONNX graph could be made", "ExportError")
+
+    monkeypatch.setattr(run, "_variant", failing)
+    target = Target("torchvision", "swin_t", "swin_t", "random")
+    report = run.check_network(CheckRequest(target, ("ort-fp32", "ort-int8"), (2,), 1), 60.0, lambda text: None)
+    assert tried == ["ort-fp32"]
+    assert [(one.variant, one.status) for one in report.variants] == [("ort-fp32", "failed"), ("ort-int8", "failed")]
+    assert all("no correct ONNX graph" in one.reason for one in report.variants)

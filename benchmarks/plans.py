@@ -1,0 +1,114 @@
+"""The default plan against ``--thorough``, on the same outputs: ``python -m benchmarks.plans [--only NAMES]``.
+
+Each network is studied with ``--thorough``; of that evidence only those calls are kept which the default plan makes too
+(all but its copies), and the verdict is reached again from these. Prints a Markdown table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+
+from isobatch.pipeline.compare.comparisons import comparisons
+from isobatch.pipeline.compare.verdict import Tested, inputs_verdict
+from isobatch.pipeline.evidence.by_value import first_round, second_round
+from isobatch.pipeline.evidence.evidence import Evidence, Pass, kept_rows
+from isobatch.pipeline.evidence.stored import read_evidence
+from isobatch.pipeline.records.study import Condition
+
+ROOT = Path(__file__).resolve().parent.parent
+NETWORKS = (
+    "resnet18",
+    "mobilenet_v2",
+    "mobilenet_v3_small",
+    "squeezenet1_1",
+    "shufflenet_v2_x0_5",
+    "mnasnet0_5",
+    "regnet_y_400mf",
+    "alexnet",
+)
+VARIANTS = "fp32,bf16,int8-x86,int8-dynamic,ort-fp32,ort-int8-dynamic"
+IMAGES, SIDE, SIZES = 16, 64, (2, 3, 4, 8, 16)
+
+
+def studied(network: str, folder: Path) -> None:
+    """Run the thorough study. Raises RuntimeError where it does not end as a finished one."""
+    argv = [sys.executable, str(ROOT / "run.py"), "--model", network, "--weights", "random", "--inputs", "digits"]
+    argv += ["--images", str(IMAGES), "--image-size", str(SIDE), "--variants", VARIANTS, "--thorough", "--no-explain"]
+    argv += ["--race-seconds", "0", "--certify", "off", "--threads", "1", "--fresh", "--quiet", "--out", str(folder)]
+    done = subprocess.run(argv, capture_output=True, text=True)
+    if done.returncode not in (0, 1, 3):
+        raise RuntimeError(f"{network}: run.py ended with {done.returncode}: {done.stderr[-500:]}")
+
+
+def thinned(evidence: Evidence, wanted: Sequence[Pass]) -> Evidence:
+    """The evidence of those of the wanted passes whose calls were made."""
+    _, stop = next((one.start, one.stop) for one in wanted if one.kind == "singles")
+    singles = evidence.singles[:stop]
+    passes, rows = [one for one in wanted if one.kind == "singles"], {}
+    for one in wanted:
+        if one.kind == "singles" or (whole := _covering(evidence, one)) is None:
+            continue
+        outputs = dict(zip(whole.images, evidence.outputs(whole), strict=True))
+        passes.append(one)
+        rows[one.id] = kept_rows(singles, 0, one, np.stack([outputs[image] for image in one.images]))
+    known = {one.name: getattr(evidence, one.name) for one in fields(Evidence)}
+    return Evidence(**known | {"singles": singles, "passes": tuple(passes), "rows": rows, "call_s": {}})
+
+
+def _covering(evidence: Evidence, wanted: Pass) -> Pass | None:
+    """The pass that made the same calls, and others."""
+    for one in evidence.find(wanted.kind, wanted.batch_size):
+        alike = (one.rotation, one.neighbour) == (wanted.rotation, wanted.neighbour)
+        aligned = (wanted.start - one.start) % one.batch_size == 0
+        if alike and aligned and one.start <= wanted.start and wanted.stop <= one.stop:
+            return one
+    return None
+
+
+def verdict(rounds: Sequence[Evidence]) -> tuple[str, int]:
+    """The verdict of two rounds, and how many images passed through the network."""
+    condition = Condition(threads=1, image_size=SIDE)
+    tested = Tested(condition, rounds[0], comparisons(rounds[0], rounds[1], None, condition))
+    found = inputs_verdict([tested], IMAGES)
+    passed = sum(p.stop - p.start for one in rounds for p in one.passes)
+    return found.verdict if found else "none", passed
+
+
+def lines(network: str, folder: Path) -> Iterator[str]:
+    """One line of the table for each variant."""
+    for variant in sorted(one.name for one in (folder / "evidence").iterdir()):
+        files = (folder / "evidence" / variant).glob("*.safetensors")
+        rounds = sorted((read_evidence(one) for one in files), key=lambda one: one.round)
+        if len(rounds) < 2 or len(rounds[0].singles) != IMAGES:
+            continue  # emulated here, on a few images
+        plans = (first_round(IMAGES, SIZES), second_round(IMAGES, SIZES))
+        whole, calls = verdict(rounds)
+        short, fewer = verdict([thinned(one, plan) for one, plan in zip(rounds, plans, strict=True)])
+        said = "the same" if short == whole else f"**{short}**"
+        yield f"| {network} | {variant} | {whole} | {said} | {calls} | {fewer} |"
+
+
+def main() -> None:
+    """Study and compare."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", help="a list of torchvision names")
+    arguments = parser.parse_args()
+    print("| network | variant | `--thorough` | the default plan's calls | images passed | of them kept |")
+    print("| --- | --- | --- | --- | --- | --- |", flush=True)
+    for network in arguments.only.split(",") if arguments.only else NETWORKS:
+        with tempfile.TemporaryDirectory() as name:
+            studied(network, Path(name) / "run")
+            for line in lines(network, Path(name) / "run"):
+                print(line, flush=True)
+
+
+if __name__ == "__main__":
+    main()
