@@ -15,6 +15,7 @@ from torch import Tensor
 
 from isobatch.models.pytorch.calls import Arguments
 from isobatch.models.pytorch.runner import to_numpy
+from isobatch.models.spec.batches import ONLY, batch_of, parts_of
 
 _EXPECTED = (
     "an array, a tuple of arrays, or a dict of arrays by keyword, each with one row an example on its first axis"
@@ -29,8 +30,6 @@ def as_rows(inputs: Any) -> NDArray[Any]:
     """
     if isinstance(inputs, Mapping):
         named = {str(name): _array(value, repr(name)) for name, value in inputs.items()}
-        if wrong := [name for name in named if not name.isidentifier()]:
-            raise TypeError(f"an input is named {wrong[0]!r}, which is no keyword of a call: give {_EXPECTED}")
     elif isinstance(inputs, tuple):
         named = {str(place): _array(value, f"number {place}") for place, value in enumerate(inputs)}
     else:
@@ -38,18 +37,32 @@ def as_rows(inputs: Any) -> NDArray[Any]:
     named = _enough(named)
     if list(named) == ["0"]:
         return named["0"]
-    length = len(next(iter(named.values())))
-    rows = np.empty(length, [(name, value.dtype, value.shape[1:]) for name, value in named.items()])
-    for name, value in named.items():
-        rows[name] = value
-    return rows
+    return batch_of(named)
+
+
+def require_keywords(rows: NDArray[Any]) -> None:
+    """Raise TypeError for inputs of a torch module by names that no call can give."""
+    names = [name for name in rows.dtype.names or () if not name.isdigit()]
+    if wrong := [name for name in names if not name.isidentifier()]:
+        raise TypeError(f"an input is named {wrong[0]!r}, which is no keyword of a call: give {_EXPECTED}")
+
+
+def described(rows: NDArray[Any]) -> str:
+    """The inputs of one example in words: ``float32 [3, 224, 224]``, ``ids int64 [12] and mask bool [12]``."""
+    if not rows.dtype.names:
+        return f"{rows.dtype} {list(rows.shape[1:])}"
+    parts = []
+    for name in rows.dtype.names:
+        kind, shape = rows.dtype[name].base, list(rows.dtype[name].shape)
+        parts.append(f"{f'input {name}' if name.isdigit() else name} {kind} {shape}")
+    return " and ".join(parts)
 
 
 def as_arguments(rows: NDArray[Any], tensor: Callable[[NDArray[Any]], Tensor]) -> Tensor | Arguments:
     """What the network is called with for these rows; ``tensor`` makes one of each input's array."""
-    if not rows.dtype.names:
-        return tensor(rows)
-    made = {name: tensor(np.ascontiguousarray(rows[name])) for name in rows.dtype.names}
+    made = {name: tensor(part) for name, part in parts_of(rows).items()}
+    if list(made) == [ONLY]:
+        return made[ONLY]
     args = tuple(value for name, value in made.items() if name.isdigit())
     return Arguments(args, {name: value for name, value in made.items() if not name.isdigit()})
 

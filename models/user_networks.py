@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType
 from typing import Any, Self
 
 import numpy as np
@@ -15,15 +14,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from isobatch.models.ort.check_user_file import check_onnx
-from isobatch.models.ort.runner import OrtRunner
-from isobatch.models.ort.session import MODEL_FILE
 from isobatch.models.pytorch.calls import called
 from isobatch.models.pytorch.examined import ExaminedTorchRunner
 from isobatch.models.spec.runner import WHOLE, Canonical
-from isobatch.models.spec.words import Artifact, Manifest, RunnerSettings
+from isobatch.models.spec.words import RunnerSettings
 from isobatch.models.user_copy import check_parameters, not_made_yet, private_copy
-from isobatch.models.user_inputs import as_arguments
+from isobatch.models.user_graphs import GraphRunner
+from isobatch.models.user_inputs import as_arguments, described, require_keywords
 from isobatch.models.user_outputs import Leaves, arrays, joined, with_rows
 from isobatch.models.user_whole import WholeInParts
 
@@ -54,6 +51,11 @@ class ModuleRunner(ExaminedTorchRunner):
     def threads(self) -> int:
         """How many torch has inside operators."""
         return self._settings.threads
+
+    def fitted(self, rows: NDArray[Any]) -> NDArray[Any]:
+        """The examples as they are. Raises TypeError for names that are no keywords of a call."""
+        require_keywords(rows)
+        return rows
 
     def learn(self, pair: NDArray[Any]) -> None:
         """Find out, on two examples, which outputs have rows. Raises TypeError where none can be compared.
@@ -117,22 +119,18 @@ class ModuleRunner(ExaminedTorchRunner):
         return self._load()  # neither moved nor converted: it is the user's
 
 
-def described(rows: NDArray[Any]) -> str:
-    """The inputs of one example in words: ``float32 [3, 224, 224]``, ``ids int64 [12] and mask bool [12]``."""
-    if not rows.dtype.names:
-        return f"{rows.dtype} {list(rows.shape[1:])}"
-    parts = []
-    for name in rows.dtype.names:
-        kind, shape = rows.dtype[name].base, list(rows.dtype[name].shape)
-        parts.append(f"{f'input {name}' if name.isdigit() else name} {kind} {shape}")
-    return " and ".join(parts)
-
-
-def open_network(network: Any, threads: int | None = None, *, as_it_is: bool = False) -> Any:
+def open_network(
+    network: Any,
+    threads: int | None = None,
+    *,
+    as_it_is: bool = False,
+    batch_axes: Mapping[str, int] = MappingProxyType({}),
+) -> Any:
     """A runner of a torch module, or of an ONNX file's path, bytes or ModelProto; nothing of it is changed.
 
-    A module is run as a copy on the same parameters; ``as_it_is``: itself. Raises ValueError for an ONNX file that is
-    no classifier, TypeError for parameters that are not made yet and for anything else.
+    A module is run as a copy on the same parameters; ``as_it_is``: itself. ``batch_axes``: of an ONNX file's inputs and
+    outputs whose batch is another axis than the first. Raises ValueError for an ONNX file that cannot be used,
+    TypeError for parameters that are not made yet and for anything else.
     """
     if isinstance(network, nn.Module):
         check_parameters(network)
@@ -140,46 +138,10 @@ def open_network(network: Any, threads: int | None = None, *, as_it_is: bool = F
     if isinstance(network, onnx.ModelProto):
         network = network.SerializeToString()
     if isinstance(network, (bytes, str, Path)):
-        return GraphRunner(network, threads or torch.get_num_threads())
+        return GraphRunner(network, threads or torch.get_num_threads(), batch_axes)
     raise TypeError(
         f"cannot open a {type(network).__name__}: give a torch module, or an ONNX file's path, bytes or ModelProto"
     )
-
-
-class GraphRunner(OrtRunner):
-    """Runs a user's ONNX graph from a checked copy of its own, which is removed when this runner goes."""
-
-    def __init__(self, source: bytes | str | Path, threads: int) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="isobatch-")
-        folder = Path(self._folder.name)
-        path = Path(source) if not isinstance(source, bytes) else folder / "given.onnx"
-        try:
-            if isinstance(source, bytes):
-                path.write_bytes(source)
-            onnx.save_model(check_onnx(path).model, folder / MODEL_FILE)
-        except BaseException:
-            self._folder.cleanup()
-            raise
-        super().__init__(Artifact("", folder, Manifest({}, 0)), RunnerSettings(threads))
-        self.threads = threads
-
-    def learn(self, pair: NDArray[Any]) -> None:
-        """Raise TypeError for examples that no ONNX classifier takes: one float32 array of images is expected."""
-        if pair.dtype.names or pair.dtype != np.float32 or pair.ndim != 4:
-            raise TypeError(
-                f"examples of {described(pair)} for an ONNX file: one float32 array "
-                "[n, channels, height, width] is expected"
-            )
-
-    def leaves(self, rows: NDArray[Any]) -> Leaves:
-        """The logits."""
-        return {"": self.run(rows)}
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        super().__exit__(kind, error, trace)
-        self._folder.cleanup()
 
 
 def network_of(runner: Any) -> Any:

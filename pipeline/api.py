@@ -50,7 +50,7 @@ def compare_batch_invariance(network: Any, inputs: Any, batch_sizes: Iterable[in
     progress = Progress()
     try:
         with load("isobatch.models.user_networks:open_network")(network) as runner:
-            return compared(runner, rows, scope, say=progress).result
+            return compared(runner, runner.fitted(rows), scope, say=progress).result
     finally:
         progress.end()
 
@@ -101,6 +101,7 @@ def first_origin(network: Any, inputs: Any, batch_sizes: Iterable[int] | None = 
     """
     rows, scope = _examples(inputs, batch_sizes)
     with load("isobatch.models.user_networks:open_network")(network) as runner:
+        rows = runner.fitted(rows)
         start = where_it_starts(runner, rows, compared(runner, rows, scope).result)
     return None if start is None else str(start)
 
@@ -112,6 +113,7 @@ def compared_with_origin(
     rows, scope = _examples(inputs, batch_sizes)
     _warn_of_training(network)
     with load("isobatch.models.user_networks:open_network")(network) as runner:
+        rows = runner.fitted(rows)
         result = compared(runner, rows, scope).result
         if result.verdict != "batch-variant" or within(result, tolerance):
             return result, None

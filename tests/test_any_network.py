@@ -1,52 +1,27 @@
 """Studies of ONNX files that are no classifiers of pictures, from the command line to the report."""
 
+import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper
 
 from isobatch.pipeline.records.study import Study
 from tests.in_process import Commands
+from tests.models.ort import several
 from tests.models.ort.small_onnx import build, classifier, pixels, request
-
-DRAWS = np.random.default_rng(3)
+from tests.models.ort.test_batch_axis import sequences
 
 
 def tokens(folder: Path) -> list[str]:
-    """Ids and mask in; the mean of the embeddings of what the mask leaves, and its logits, out."""
-    constants = {
-        "table": DRAWS.standard_normal((50, 8)).astype(np.float32),
-        "head": DRAWS.standard_normal((8, 5)).astype(np.float32),
-        "last": np.array([-1], np.int64),
-        "one": np.array([1], np.int64),
-    }
-    nodes = [
-        helper.make_node("Gather", ["table", "ids"], ["rows"]),
-        helper.make_node("Cast", ["mask"], ["kept"], to=TensorProto.FLOAT),
-        helper.make_node("Unsqueeze", ["kept", "last"], ["column"]),
-        helper.make_node("Mul", ["rows", "column"], ["masked"]),
-        helper.make_node("ReduceSum", ["masked", "one"], ["pooled"], keepdims=0),
-        helper.make_node("MatMul", ["pooled", "head"], ["logits"]),
-    ]
-    graph = helper.make_graph(
-        nodes,
-        "tokens",
-        [
-            helper.make_tensor_value_info("ids", TensorProto.INT64, ["n", 6]),
-            helper.make_tensor_value_info("mask", TensorProto.BOOL, ["n", 6]),
-        ],
-        [
-            helper.make_tensor_value_info("pooled", TensorProto.FLOAT, ["n", 8]),
-            helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["n", 5]),
-        ],
-        [numpy_helper.from_array(value, name) for name, value in constants.items()],
-    )
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), folder / "net.onnx")
-    arrays = {"ids": DRAWS.integers(0, 50, (12, 6)), "mask": DRAWS.integers(0, 2, (12, 6)).astype(bool)}
-    np.savez(folder / "given.npz", **arrays)
+    """Ids and a mask, in an .npz file."""
+    onnx.save(several.tokens(), folder / "net.onnx")
+    np.savez(folder / "given.npz", **several.given(12))  # type: ignore[arg-type]
     return ["--inputs", str(folder / "given.npz")]
 
 
@@ -116,3 +91,55 @@ def test_an_unknown_outcome_is_refused_with_the_nearest(tmp_path: Path, commands
     fixed(tmp_path)
     ended = commands(tmp_path, "--onnx", "net.onnx", "--outcome", kind)
     assert ended.code == 2 and "There are auto, classes, binary, labels, embedding and raw" in ended.stderr
+
+
+def test_what_several_inputs_are_shipped_with_runs_and_is_verified(tmp_path: Path, commands: Commands) -> None:
+    """Dynamic int8 couples the images: it is explained, repaired, shipped, and run in a folder of its own."""
+    given, cache = tokens(tmp_path), str(tmp_path / "cache")
+    ended = commands(
+        tmp_path, "--onnx", "net.onnx", *given, "--variants", "ort-fp32,ort-int8-dynamic", "--batch-sizes", "2,4",
+        "--images", "8", "--race-seconds", "1", "--quiet", "--out", "run", XDG_CACHE_HOME=cache,
+    )  # fmt: skip
+    assert ended.code in (0, 1), ended.stderr
+    study = Study.model_validate_json((tmp_path / "run" / "report.json").read_text())
+    dynamic = next(one for one in study.variants if one.name == "ort-int8-dynamic")
+    assert dynamic.origins is not None and all(
+        "could not be made" not in c.evidence for o in dynamic.origins for c in o.causes
+    )
+    for name in ("ort-fp32", "ort-int8-dynamic"):
+        out = f"shipped-{name}"
+        ended = commands(tmp_path, "deploy", "run", "--variant", name, "--out", out, "--quiet", XDG_CACHE_HOME=cache)
+        assert ended.code == 0, ended.stderr
+        record = json.loads((tmp_path / out / "record.json").read_text())
+        assert [one["name"] for one in record["serving"]["inputs"]] == ["ids", "mask"]
+        assert record["serving"]["preprocessing"] is None and record["inputs"][0]["file"] == "images.npz"
+        checked = commands(tmp_path, "verify", out)
+        assert checked.code == 0 and "FAILS" not in checked.stdout, checked.stdout
+    repaired = commands(
+        tmp_path, "repair", "--onnx", "net.onnx", *given, "--variant", "ort-int8-dynamic", "--batch-sizes", "2,3",
+        "--threads", "1", "--out", "repaired", "--quiet", XDG_CACHE_HOME=cache,
+    )  # fmt: skip
+    assert repaired.code == 0, repaired.stderr
+    assert commands(tmp_path, "verify", "repaired").code == 0
+
+
+def test_a_batch_on_another_axis_is_studied_and_shipped_with_the_batch_in_front(
+    tmp_path: Path, commands: Commands
+) -> None:
+    def given(folder: Path) -> list[str]:
+        sequences(folder / "net.onnx")
+        np.save(folder / "given.npy", np.moveaxis(pixels(8)[:, 0, :4, :3], 0, 1))
+        return ["--inputs", str(folder / "given.npy"), "--batch-axis", "x=1,all=2"]
+
+    study = studied(commands, tmp_path, given, "--variants", "ort-fp32")
+    assert study.variants[0].verdict == "batch-invariant" and "axis 1 of 'x'" in study.weights.note
+    assert study.config["batch_axes"] == [["x", 1], ["all", 2]]
+    cache = str(tmp_path / "cache")
+    shipped = commands(tmp_path, "deploy", "run", "--out", "shipped", "--variant", "ort-fp32", XDG_CACHE_HOME=cache)
+    assert shipped.code == 0, shipped.stderr
+    assert "in the file that this was made from it is axis 1" in (tmp_path / "shipped" / "MODEL_CARD.md").read_text()
+    assert commands(tmp_path, "verify", "shipped").code == 0
+    for file, code, said in (("shipped/images.npy", 0, ""), ("given.npy", 2, "give numpy.moveaxis(x, 1, 0)")):
+        command = [sys.executable, "shipped/infer.py", file]
+        ended = subprocess.run(command, cwd=tmp_path, timeout=60, check=False, capture_output=True, text=True)
+        assert ended.returncode == code and said in ended.stderr, ended.stderr

@@ -8,7 +8,8 @@ from pathlib import Path
 import onnx
 
 from isobatch.models.openvino.graph import weight_layers
-from isobatch.models.openvino.session import IR_FILE, ONNX_FILE, compile_model, library
+from isobatch.models.openvino.session import IR_FILE, ONNX_FILE, compile_model, library, names_of
+from isobatch.models.ort.calls import feed
 from isobatch.models.ort.export import exported
 from isobatch.models.ort.graph import weight_layers as onnx_layers
 from isobatch.models.ort.session import MODEL_FILE
@@ -48,7 +49,8 @@ def build_int8(spec: VariantSpec, request: BuildRequest, folder: Path) -> Manife
     model = openvino.Core().read_model(source.folder / MODEL_FILE)
     request.say(f"quantizing {spec.name} with NNCF on {len(images)} images of {images.name}")
     nncf.set_log_level("ERROR")
-    one_by_one = nncf.Dataset(range(len(images)), lambda i: images.read(i, i + 1))
+    names = names_of(model.inputs, images.read(0, 1))
+    one_by_one = nncf.Dataset(range(len(images)), lambda i: feed(names, images.read(i, i + 1)))
     quantized = nncf.quantize(model, one_by_one, subset_size=len(images))
     openvino.save_model(quantized, folder / IR_FILE, compress_to_fp16=False)
     layers = weight_layers(compile_model(folder / IR_FILE, 1, "f32"))

@@ -11,11 +11,11 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
 
-import numpy as np
 from numpy.typing import NDArray
 
 from isobatch.models.openvino.graph import in_effect, weight_layers
-from isobatch.models.openvino.session import compile_model, graph_file
+from isobatch.models.openvino.session import compile_model, graph_file, names_of
+from isobatch.models.ort.calls import feed, side_by_side
 from isobatch.models.shared.padded import Padded
 from isobatch.models.shared.streams import Streamed
 from isobatch.models.spec.runner import WHOLE, Canonical, Runner
@@ -47,10 +47,12 @@ class OpenVinoRunner:
     ) -> None:
         self._compiled = None
 
-    def run(self, images: NDArray[np.float32]) -> NDArray[Any]:
-        """Logits [n, classes] of images [n, 3, h, w], float32."""
-        (logits,) = self._live()([images], share_inputs=False, share_outputs=False).values()
-        return np.array(logits)
+    def run(self, images: NDArray[Any]) -> NDArray[Any]:
+        """One row of outputs an image (``side_by_side``), in the graph's own output type."""
+        live = self._live()
+        given = feed(names_of(live.inputs, images), images)
+        found = live(given, share_inputs=False, share_outputs=False)
+        return side_by_side({port.any_name: found[port] for port in live.outputs}, len(images))
 
     def effective(self) -> Effective:
         """What the weight layers of the compiled graph compute in, and what was read back of the settings."""

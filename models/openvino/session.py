@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import importlib
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from numpy.typing import NDArray
 
 from isobatch.models.spec.words import VariantUnavailable
 
@@ -47,3 +50,9 @@ def compile_model(model: Path | Any, threads: int, hint: str) -> Any:
         "INFERENCE_PRECISION_HINT": hint,
     }
     return core.compile_model(graph, "CPU", options)
+
+
+def names_of(ports: Sequence[Any], images: NDArray[Any]) -> list[str]:
+    """The name of each input, in order: of several the one that is among the images' own, as a port may have more."""
+    own = images.dtype.names or ()
+    return [next((name for name in sorted(port.get_names()) if name in own), port.any_name) for port in ports]

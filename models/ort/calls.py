@@ -9,6 +9,7 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
+from isobatch.models.spec.batches import ONLY, parts_of
 from isobatch.models.spec.outcome import Leaf
 
 Images = NDArray[Any]
@@ -16,17 +17,22 @@ Images = NDArray[Any]
 
 def feed(names: Sequence[str], images: Images) -> dict[str, NDArray[Any]]:
     """The arrays of a call by input name: ``images`` itself for one input, its fields by name for several."""
-    if images.dtype.names is None:
+    given = parts_of(images)
+    if list(given) == [ONLY]:
         (name,) = names
         return {name: images}
-    return {name: np.ascontiguousarray(images[name]) for name in names}
+    return {name: given[name] for name in names}
 
 
 def call(session: ort.InferenceSession, images: Images) -> NDArray[Any]:
     """The session's outputs for these images, one row each (see ``side_by_side``)."""
+    return side_by_side(outputs_of(session, images), len(images))
+
+
+def outputs_of(session: ort.InferenceSession, images: Images) -> dict[str, Any]:
+    """The session's outputs for these images by name, in memory that it handed out."""
     names = [value.name for value in session.get_inputs()]
-    outputs = dict(zip([o.name for o in session.get_outputs()], session.run(None, feed(names, images)), strict=True))
-    return side_by_side(outputs, len(images))
+    return dict(zip([one.name for one in session.get_outputs()], session.run(None, feed(names, images)), strict=True))
 
 
 def side_by_side(outputs: Mapping[str, Any], count: int) -> NDArray[Any]:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from onnx import AttributeProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
 from isobatch.models.ort.calls import call
+from isobatch.models.ort.interface import real_inputs
 from isobatch.models.ort.layers import GraphLayer
 from isobatch.models.ort.session import MODEL_FILE, open_session
 from isobatch.models.ort.watch import WatchedGraph
@@ -104,8 +105,9 @@ def canonical_model(graph: WatchedGraph, rules: Mapping[str, Canonical]) -> Mode
 def _whole(graph: WatchedGraph) -> GraphLayer:
     """All layers as one."""
     nodes = {id(node): node for layer in graph.layers.values() for node in layer.nodes}
-    inner = graph.model.graph
-    return GraphLayer(WHOLE, "network", "", tuple(nodes.values()), (inner.input[0].name,), (inner.output[0].name,))
+    inputs = tuple(value.name for value in real_inputs(graph.model))
+    outputs = tuple(value.name for value in graph.model.graph.output)
+    return GraphLayer(WHOLE, "network", "", tuple(nodes.values()), inputs, outputs)
 
 
 class _Rewriting:
@@ -114,7 +116,7 @@ class _Rewriting:
     def __init__(self, graph: WatchedGraph) -> None:
         self._types = graph.types
         self._ranks = graph.ranks
-        self._images = graph.model.graph.input[0].name
+        self._images = real_inputs(graph.model)[0].name
         self.shared: dict[str, NodeProto] = {}  # by output, each behind those it reads from
         self.constants: dict[str, TensorProto] = {}
 

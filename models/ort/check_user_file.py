@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
+from isobatch.models.ort.batch_axis import batch_first
 from isobatch.models.ort.external_data import LIMIT_BYTES as LIMIT_BYTES
 from isobatch.models.ort.external_data import OnnxError as OnnxError  # with the check that raises it
 from isobatch.models.ort.external_data import find_messages, take_in
-from isobatch.models.ort.freed import same_when_freed, shapes_of_a_call
+from isobatch.models.ort.freed import shapes_of_a_call, with_free_batch
 from isobatch.models.ort.interface import (
-    fixed_batch,
-    free_batch,
     inputs_of,
     real_inputs,
     tidy_free_axes,
@@ -26,7 +27,6 @@ from isobatch.models.spec.interface import Input
 from isobatch.models.spec.nearest import nearest
 
 _BUILT_IN_DOMAINS = {"", "ai.onnx", "ai.onnx.ml", "com.microsoft"}
-_RE_EXPORT = "export it again with torch.onnx.export(..., dynamic_shapes=({0: 'n', 2: 'h', 3: 'w'},))"
 _TYPES = ("FLOAT", "FLOAT16", "DOUBLE", "UINT8", "INT8", "UINT16", "INT16", "INT32", "INT64", "BOOL")
 
 
@@ -35,7 +35,7 @@ class CheckedModel:
     """A model that passed. ``model`` holds every tensor itself; ``height`` and ``width`` are None where free."""
 
     model: onnx.ModelProto
-    sha256: str  # of the file; with external data, of the digests of all its files
+    sha256: str  # of the file; of all its digests with external data, and with a batch that was turned of that too
     height: int | None
     width: int | None
     notes: tuple[str, ...] = ()  # what the user should know of it
@@ -49,11 +49,14 @@ class CheckedModel:
         return (rest[0] or None) if len(rest) == 1 else None
 
 
-def check_onnx(path: Path, sha256: str | None = None) -> CheckedModel:
+def check_onnx(
+    path: Path, sha256: str | None = None, batch_axes: Mapping[str, int] = MappingProxyType({})
+) -> CheckedModel:
     """The model in this file, if it is intact, takes a batch and needs nothing from outside its folder.
 
-    Reads the file and its external data once: what is hashed is what is in the model. Writes nothing. Raises OnnxError
-    on anything else; Altered where the file does not have the given ``sha256``, that of an earlier check.
+    Reads the file and its external data once: what is hashed is what is in the model. Writes nothing. ``batch_axes``:
+    of inputs and outputs whose batch is another axis than the first: in the model it is the first. Raises OnnxError on
+    anything else; Altered where the file does not have the given ``sha256``, that of an earlier check.
     """
     content = _read(path)
     digest = hashlib.sha256(content).hexdigest()
@@ -70,14 +73,15 @@ def check_onnx(path: Path, sha256: str | None = None) -> CheckedModel:
         )
     unread = _drop_unread(model)
     _check_interface(model, path)
+    turned = batch_first(model, batch_axes)
     learnt = _learn_output_shapes(model)
     _check_validity(model, path)
-    model, freed = _with_free_batch(model, path)
-    if external:
-        digest = hashlib.sha256("".join([digest, *external]).encode()).hexdigest()
+    model, freed = with_free_batch(model, path)
+    if external or turned:  # what is kept of another file, or of this one with other axes, is not this one's
+        digest = hashlib.sha256("".join([digest, *external, *turned]).encode()).hexdigest()
     inputs = tuple(inputs_of(model))
     height, width = inputs[0].sides
-    return CheckedModel(model, digest, height, width, (*learnt, *unread, *freed), inputs)
+    return CheckedModel(model, digest, height, width, (*turned, *learnt, *unread, *freed), inputs)
 
 
 def _read(path: Path) -> bytes:
@@ -199,30 +203,3 @@ def _drop_unread(model: onnx.ModelProto) -> tuple[str, ...]:
     for value in unread:
         model.graph.input.remove(value)
     return (f"nothing reads its input {', '.join(repr(value.name) for value in unread)}, which is left out",)
-
-
-def _with_free_batch(model: onnx.ModelProto, path: Path) -> tuple[onnx.ModelProto, tuple[str, ...]]:
-    """The model with a free first axis, proved by running it where it was fixed; a note where it was.
-
-    Raises OnnxError where the number is inside the graph as well.
-    """
-    size = fixed_batch(model)
-    freed = free_batch(model)
-    if size is None:
-        return freed, ()
-    failure: Exception | None = None
-    for reshapes in (False, True):
-        try:
-            freed = free_batch(model, reshapes)
-            if same_when_freed(model, freed, size):
-                how = "its axis, and what Reshape nodes hold of it," if reshapes else "its axis"
-                return freed, (
-                    f"its batch was fixed at {size}: {how} was freed (onnx.tools.update_model_dims), and it gives the "
-                    f"bytes of the file at N = {size}",
-                )
-        except Exception as error:  # onnxruntime's exceptions share no public base class
-            failure = failure or error
-    raise OnnxError(
-        f"{path}: its batch of {size} is baked into the graph, and batch sizes are what is compared; freeing the axis "
-        f"does not help ({failure or 'the outputs change'}): {_RE_EXPORT}"
-    )

@@ -1,16 +1,56 @@
-"""Proof by running that a graph whose batch axis was freed still computes what the file computes."""
+"""A fixed batch axis freed, with the proof by running that the graph still computes what the file computes."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto
 
-from isobatch.models.ort.interface import fixed_batch, inputs_of
+from isobatch.models.ort.external_data import OnnxError
+from isobatch.models.ort.interface import fixed_batch, free_batch, inputs_of, real_inputs
 from isobatch.models.ort.session import open_session
 from isobatch.models.spec.interface import Input
 
+_RE_EXPORT = "export it again with torch.onnx.export(..., dynamic_shapes=({0: 'n', 2: 'h', 3: 'w'},))"
 _CLOSE = 1e-3  # of the largest value: other kernels may run at another N, a wrong graph is far off
+
+
+def with_free_batch(model: ModelProto, path: Path) -> tuple[ModelProto, tuple[str, ...]]:
+    """The model with a free first axis, proved by running it where it was fixed; a note where it was.
+
+    Raises OnnxError where the number is inside the graph as well.
+    """
+    size = fixed_batch(model)
+    freed = free_batch(model)
+    if size is None:
+        return freed, ()
+    failure: Exception | None = None
+    for reshapes in (False, True):
+        try:
+            freed = free_batch(model, reshapes)
+            if same_when_freed(model, freed, size):
+                how = "its axis, and what Reshape nodes hold of it," if reshapes else "its axis"
+                return freed, (
+                    f"its batch was fixed at {size}: {how} was freed (onnx.tools.update_model_dims), and it gives the "
+                    f"bytes of the file at N = {size}",
+                )
+        except Exception as error:  # onnxruntime's exceptions share no public base class
+            failure = failure or error
+    raise OnnxError(
+        f"{path}: its batch of {size} is baked into the graph, and batch sizes are what is compared; freeing the axis "
+        f"does not help ({failure or 'the outputs change'}): {_RE_EXPORT}{_elsewhere(model)}"
+    )
+
+
+def _elsewhere(model: ModelProto) -> str:
+    """Where the batch may be instead: the first axis that an input leaves free, behind its first one."""
+    for value in real_inputs(model):
+        free = [i for i, axis in enumerate(value.type.tensor_type.shape.dim) if i and not axis.dim_value]
+        if free:
+            return f"; where its batch is another axis: --batch-axis {value.name}={free[0]}"
+    return ""
 
 
 def same_when_freed(model: ModelProto, freed: ModelProto, size: int) -> bool:

@@ -14,7 +14,7 @@ import onnx
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from isobatch.models.ort.calls import feed, leaves_of, side_by_side
+from isobatch.models.ort.calls import leaves_of, outputs_of, side_by_side
 from isobatch.models.ort.check_user_file import OnnxError, check_onnx
 from isobatch.models.ort.interface import copy_first_axis, first_axes, last_operators
 from isobatch.models.ort.session import open_session
@@ -63,7 +63,10 @@ def tried(path: Path, images: Images, sha256: str | None, called: str, asked: st
     try:
         rows = side_by_side(outputs, len(few))
     except ValueError as error:
-        return Tried(f"{called}: {error}; export it with the batch on the first axis of each output")
+        return Tried(
+            f"{called}: {error}; export it with the batch on the first axis of each output, or say where it is with "
+            "--batch-axis NAME=1"
+        )
     return Tried(None, choose(model, leaves_of(outputs), rows, asked), rewritten)
 
 
@@ -92,9 +95,7 @@ def _outputs(model: onnx.ModelProto, images: NDArray[Any]) -> dict[str, NDArray[
     session: ort.InferenceSession = open_session(
         model.SerializeToString(), threads=len(os.sched_getaffinity(0)), quiet=True
     )
-    names = [value.name for value in session.get_inputs()]
-    values = session.run(None, feed(names, images))
-    return dict(zip([value.name for value in session.get_outputs()], values, strict=True))
+    return outputs_of(session, images)
 
 
 def _failure(model: onnx.ModelProto, pair: NDArray[Any]) -> str | None:

@@ -14,10 +14,12 @@ from numpy.typing import NDArray
 from isobatch.models.registry import find_variant
 from isobatch.models.spec.images import Images
 from isobatch.models.spec.interventions import Provocable
+from isobatch.models.spec.outcome import CLASSES, Outcome
 from isobatch.models.spec.runner import WHOLE, Layer, Reaching, Rows
 from isobatch.pipeline.certify.crossing import BatchRun, Kind, RangeAsked, TiesRun
 from isobatch.pipeline.deploy.folder import filled
 from isobatch.pipeline.evidence.evidence import differing_rows
+from isobatch.pipeline.evidence.outcomes import changed
 from isobatch.pipeline.evidence.passes import call
 from isobatch.pipeline.explain.findings import Watched
 from isobatch.pipeline.machine.memory import release_free
@@ -41,19 +43,18 @@ def verify_range(payload: dict[str, Any], emit: Emit) -> dict[str, bool]:
         labelled = [Images.from_json(one) for one in asked.labelled]
         images, filled_with = gathered(own, labelled, max(asked.sizes), asked.seed)
         emit({"filled_with": filled_with})
-        in_time = _batches(runner, images, asked.sizes, deadline, emit)
+        outcome = Outcome.of(asked.outcome)
+        in_time = _batches(runner, images, asked.sizes, deadline, emit, outcome)
         if in_time and asked.ties:
             _ties(runner, asked, images, deadline, emit)
     return {"in_time": in_time}
 
 
-def gathered(
-    own: Images, labelled: Iterable[Images], count: int, seed: int
-) -> tuple[NDArray[np.float32], dict[str, int]]:
-    """``count`` distinct images [count, c, h, w] and where they are from: the set's own, then labelled ones, then
+def gathered(own: Images, labelled: Iterable[Images], count: int, seed: int) -> tuple[NDArray[Any], dict[str, int]]:
+    """``count`` distinct images [count, ...] and where they are from: the set's own, then labelled ones, then
     drawn ones.
     """
-    found, known = list[NDArray[np.float32]](), set[bytes]()
+    found, known = list[NDArray[Any]](), set[bytes]()
 
     def take(images: Images) -> int:
         taken = 0
@@ -76,23 +77,29 @@ def gathered(
     return every, filled_with
 
 
-def _batches(runner: Opened, images: NDArray[np.float32], sizes: Sequence[int], deadline: float, emit: Emit) -> bool:
+def _batches(
+    runner: Opened,
+    images: NDArray[Any],
+    sizes: Sequence[int],
+    deadline: float,
+    emit: Emit,
+    outcome: Outcome = CLASSES,
+) -> bool:
     """A batch and copies at each N against the images alone; whether there was time for all."""
     singles = np.concatenate([call(runner.shipped, images[i : i + 1])[0] for i in range(len(images))])
     for n in sizes:
         if time.monotonic() > deadline:
             return False
         start = (len(images) - n) * (n % 2)  # from the front and the end in turn
-        batch, copied = slice(start, start + n), np.full(n, n % len(images))
-        calls: tuple[tuple[Kind, NDArray[Any], NDArray[Any]], ...] = (
-            ("batch", images[batch], singles[batch]),
-            ("copies", images[copied], singles[copied]),
+        calls: tuple[tuple[Kind, NDArray[np.int64]], ...] = (
+            ("batch", np.arange(start, start + n)),
+            ("copies", np.full(n, n % len(images))),
         )
-        for kind, rows, alone in calls:
-            outputs = call(runner.shipped, rows)[0]
+        for kind, which in calls:
+            outputs, alone = call(runner.shipped, images[which])[0], singles[which]
             if (outputs.dtype, outputs.shape) != (alone.dtype, alone.shape):
                 raise ValueError(f"shape-mismatch: at N = {n} its rows are not of the kind they are at N = 1")
-            flipped = int((outputs.argmax(axis=1) != alone.argmax(axis=1)).sum())
+            flipped = int(changed(alone, outputs, outcome, singles, which).sum())
             emit(BatchRun(n, kind, len(differing_rows(alone, outputs)), flipped).to_json())
         release_free()
     return True

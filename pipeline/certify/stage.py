@@ -76,7 +76,7 @@ class _Heard:
     ties: RangeTies | None = None
 
     def hear(self, event: dict[str, Any], by_bytes: bool) -> None:
-        """Take one event of ``verify_range``. ``by_bytes``: the claim is that of bytes, else of top-1."""
+        """Take one event of ``verify_range``. ``by_bytes``: the claim is that of bytes, else of the outcome."""
         if "filled_with" in event:
             self.filled_with = FilledWith(**event["filled_with"])
             return
@@ -115,7 +115,7 @@ def _verified(
         seconds=seconds,
         ties=claim == "same-bytes",
     )
-    heard, size = _Heard(), opens.images["shape"][2]
+    heard, size = _Heard(), Images.from_json(opens.images).side
     price = cost(spec, 1, size)
     stages.announce("range", min(seconds, price * (max(asked) + 2 * sum(asked))))
     label = f"verifying {chosen.name} at {sizes((1, *asked))}, at most {seconds:.0f} s"
@@ -144,7 +144,7 @@ def _verified(
         to=holds_to(asked, run, failed_at),
         batch_size=batch_size,
         threads=threads,
-        image_size=list(opens.images["shape"][2:]),
+        image_size=[] if opens.images["fields"] else list(opens.images["shape"][2:]),
         inputs=opens.images["name"],
         filled_with=heard.filled_with,
         n_comparisons=sum(heard.run.values()),

@@ -15,7 +15,7 @@ from isobatch.models.spec.nearest import did_you_mean
 from isobatch.models.spec.words import CudaOptions
 from isobatch.pipeline.config.grid import AXES, CUDA_AXES, MEMORY_FORMATS, OWN_SIZE, Axes, only_wished, read_grid, words
 from isobatch.pipeline.config.numbers import LARGEST_SEED, SMALLEST, duration, numbers, real_number, seconds, whole
-from isobatch.pipeline.config.own_network import read_address, read_engine, read_outcome
+from isobatch.pipeline.config.own_network import read_address, read_batch_axes, read_engine, read_outcome
 from isobatch.pipeline.config.policy_flags import PolicyFlags as PolicyFlags  # part of the configuration
 from isobatch.pipeline.config.policy_flags import read_policy
 from isobatch.pipeline.config.preprocessing import Preprocessing, read_preprocessing, read_size
@@ -44,6 +44,7 @@ class Config:
     state_dict: str | None = None  # which of the state dicts in a weights file
     inputs: str = "auto"
     outcome: str = "auto"  # of the user's own network: what is read from its outputs
+    batch_axes: tuple[tuple[str, int], ...] = ()  # of an ONNX file, where the batch is not the first axis
     class_order: str | None = None  # of labelled folders: "text" or "number"; None: by what they are called
     classes: str | None = None  # a file with the names of the classes
     labels: str | None = None  # a file with the labels of the images
@@ -120,6 +121,7 @@ def read_config(arguments: argparse.Namespace) -> Config:
         state_dict=arguments.state_dict,
         inputs=arguments.inputs,
         outcome=read_outcome(arguments),
+        batch_axes=read_batch_axes(arguments.batch_axis, arguments.onnx),
         class_order=arguments.class_order,
         classes=arguments.classes,
         labels=arguments.labels,

@@ -140,6 +140,9 @@ def add_scope(parser: argparse.ArgumentParser, batch_sizes: str | None = None) -
     )
     what.add_argument("--outcome", default="auto", help=f"of a network of your own: auto or {', '.join(KINDS)}")
     what.add_argument(
+        "--batch-axis", metavar="NAME=K", help="of --onnx: inputs and outputs whose batch is axis K, a list: x=1,y=1"
+    )
+    what.add_argument(
         "--class-order",
         choices=("text", "number"),
         help="labels by the order of the folders: as text (torchvision's ImageFolder) or as numbers "

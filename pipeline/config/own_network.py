@@ -7,8 +7,12 @@ import difflib
 
 from isobatch.models.spec.outcome import KINDS
 from isobatch.models.weights.model_name import is_factory
+from isobatch.pipeline.config.numbers import whole
 from isobatch.pipeline.records.errors import UsageError
 from isobatch.pipeline.records.wording import listed
+
+_BATCH_AXIS = "--batch-axis"
+_LAST = 7  # of the axes that an array may have here
 
 
 def has_factory(arguments: argparse.Namespace) -> bool:
@@ -49,3 +53,22 @@ def read_address(arguments: argparse.Namespace) -> str | None:
     if address is not None and arguments.engine != "ray":
         raise UsageError("usage", f"--ray-address {address!r} needs --engine ray: add it, or leave the address out")
     return address
+
+
+def read_batch_axes(text: str | None, onnx: str | None) -> tuple[tuple[str, int], ...]:
+    """Name and axis of each, in order. Raises UsageError for what is no such list, and without ``onnx``."""
+    if text is None:
+        return ()
+    if onnx is None:
+        raise UsageError(
+            "usage",
+            f"{_BATCH_AXIS} {text!r} is of an ONNX file's arrays: a torch network takes and gives the batch first "
+            "(turn it in its forward with movedim)",
+        )
+    found: dict[str, int] = {}
+    for part in text.split(","):
+        name, equals, axis = part.strip().rpartition("=")
+        if not equals or not name:
+            raise UsageError("usage", f"{_BATCH_AXIS} {text!r}: {part.strip()!r} is no NAME=K; write x=1, or x=1,y=1")
+        found[name] = whole(f"{_BATCH_AXIS} {name}=", axis, 0, _LAST)
+    return tuple(found.items())

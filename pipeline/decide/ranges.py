@@ -91,7 +91,8 @@ def with_range(variants: Sequence[VariantResult], name: str, found: Range) -> li
 
 
 def _setting(found: Range) -> str:
-    return f"{counted(found.threads, 'thread')}, {' x '.join(map(str, found.image_size))}"
+    sides = [" x ".join(map(str, found.image_size))] if found.image_size else []
+    return ", ".join([counted(found.threads, "thread"), *sides])
 
 
 def _end(found: Range) -> str:

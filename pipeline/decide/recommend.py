@@ -48,11 +48,7 @@ def default_policy(n_labelled: int, unused: bool = False) -> tuple[Policy, str |
     """
     if n_labelled >= ENOUGH_LABELLED:
         return Policy(max_accuracy_drop=DEFAULT_MAX_DROP_POINTS), None
-    give = (
-        "Give more of them"
-        if n_labelled
-        else "Give labelled images: --inputs DIR with a folder a class, or --labels FILE"
-    )
+    give = "Give more of them" if n_labelled else "Give labels: folders in --inputs DIR, or --labels FILE"
     wanted = "Mend the labels that were given (labels-unused)" if unused else give
     warning = (
         f"No limit on accuracy is applied: {counted(n_labelled, 'labelled image')} evaluated, and fewer than "

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from isobatch import PROGRAM
-from isobatch.pipeline.deploy.record import RECORD_FILE, SETTINGS_FILE, Preprocessing, VerificationRecord
+from isobatch.pipeline.deploy.record import RECORD_FILE, SETTINGS_FILE, Preprocessing, Serving, VerificationRecord
 from isobatch.pipeline.records.wording import counted, listed, sizes
 
 _COMPILED = (
@@ -27,10 +27,45 @@ def _scaled(view: Preprocessing) -> str:
     return "pixel / 255" if view.scale is None else f"pixel x {view.scale:g}"
 
 
+def _pictures(view: Preprocessing, fed: str) -> str:
+    cut = f"{_resized(view)} ({view.interpolation}), the centre of {view.height} x {view.width} cut out"
+    order = view.channel_order.upper()
+    if fed.endswith("uint8"):
+        return f"{cut}, {order}, 0 to 255 as they are"
+    return (
+        f"{cut}, {order}, ({_scaled(view)} - mean) / std with mean {_numbers(view.mean)} and std {_numbers(view.std)}"
+    )
+
+
+def _taken(serving: Serving) -> list[str]:
+    """What the network takes, a line for each array."""
+    unverified = "other sizes were not verified"
+    if not serving.inputs:
+        layout, kind = (serving.fed or "NCHW float32").split()
+        first, *rest = serving.shape
+        shape = (*rest, first) if layout == "NHWC" else serving.shape
+        return [f"* Images: {kind} [n, {_sizes(shape)}]; {unverified}."]
+    return [
+        f"* Input `{_code(one.name)}`: {one.dtype} [n{', ' if one.shape else ''}{_sizes(one.shape)}]; {unverified}."
+        for one in serving.inputs
+    ]
+
+
+def _turned(axes: Mapping[str, int]) -> list[str]:
+    return [
+        f"* The batch of `{_code(name)}` is the first axis here; in the file that this was made from it is axis {axis}."
+        for name, axis in axes.items()
+    ]
+
+
+def _sizes(shape: Sequence[int]) -> str:
+    return ", ".join(map(str, shape))
+
+
 def model_card(record: VerificationRecord, facts: Sequence[str]) -> str:
     """The card as Markdown. ``facts``: what a study found out about it, one sentence each."""
     serving = record.serving
-    view = serving.preprocessing
+    view, many = serving.preprocessing, len(serving.inputs) > 1
     read = (
         "measured on pictures read so"
         if serving.preprocessing_measured
@@ -53,20 +88,20 @@ def model_card(record: VerificationRecord, facts: Sequence[str]) -> str:
         "## How to run it",
         "",
         "```sh",
-        "python infer.py picture.jpg",
-        "python infer.py images.npy --out outputs.npy",
+        *(["python infer.py picture.jpg"] if view else []),
+        f"python infer.py {record.inputs[0].file} --out outputs.np{'z' if many else 'y'}",
         "```",
         "",
-        f"* Needs Python 3.11 or newer, {_NEEDS[serving.runtime]}; Pillow for pictures. Verified with {versions}.",
+        f"* Needs Python 3.11 or newer, {_NEEDS[serving.runtime]}{'; Pillow for pictures' if view else ''}. "
+        f"Verified with {versions}.",
         *([_COMPILED] if serving.compiled else []),
         f"* {counted(serving.threads, 'thread')}"
         + (f", on {serving.streams} images at a time, each alone" * (serving.streams > 1))
         + f"; batches of {serving.batch_size} are recommended; calls of more than {serving.largest_batch} images "
         "are split.",
-        f"* Pictures: {_resized(view)} ({view.interpolation}), the centre of {view.height} x {view.width} cut out, "
-        f"{view.channel_order.upper()}, ({_scaled(view)} - mean) / std with mean {_numbers(view.mean)} and std "
-        f"{_numbers(view.std)} ({read}).",
-        f"* Images: float32 [n, {', '.join(map(str, serving.shape))}]; other sizes were not verified.",
+        *([f"* Pictures: {_pictures(view, serving.fed)} ({read})."] if view else []),
+        *_taken(serving),
+        *_turned(serving.batch_axes),
         f"* All of this stands in `{SETTINGS_FILE}`.",
         "",
         "## What was verified",
@@ -100,6 +135,11 @@ def _images(name: str, n: int, drawn: int) -> str:
 
 def _numbers(values: Sequence[float]) -> str:
     return ", ".join(f"{value:g}" for value in values)
+
+
+def _code(text: str) -> str:
+    """Text from outside on one line of a code span."""
+    return " ".join(text.replace("`", "'").split())
 
 
 def _plain(text: str) -> str:

@@ -117,6 +117,10 @@ def _proved(
         images.shape[1:],
         kept.view,
         kept.inputs,
+        fields=images.fields,
+        fed=images.fed,
+        outcome=kept.outcome,
+        batch_axes=kept.batch_axes,
     )
     few, drawn = filled(images.read(0, min(len(images), max(largest, FEWEST_IMAGES))), largest, _SEED)
     stored = store_images(few, kept.inputs, model / INPUTS_FILE, drawn)
@@ -130,7 +134,7 @@ def _proved(
             raise NoDeployment(f"the files of {asked.name} do not serve: {error}") from error
 
     say(f"running the shipped files at {sizes(range(1, largest + 1))}, in a process without this project")
-    served = serve(model / INPUTS_FILE, range(1, largest + 1))
+    served = serve(model / stored.file, range(1, largest + 1))
     _compare(asked, kept, images, model, stored, served, serve)
     notes = []
     if invariant and (differing := differing_sizes(served)):
@@ -159,8 +163,8 @@ def _compare(
         return
     singles = served[1].plain
     if stored.drawn or stored.n != len(images):
-        store_images(images.read(0, len(images)), kept.inputs, model / _ALL_IMAGES)
-        singles = serve(model / _ALL_IMAGES, range(1, 2))[1].plain
+        every = store_images(images.read(0, len(images)), kept.inputs, model / _ALL_IMAGES)
+        singles = serve(model / every.file, range(1, 2))[1].plain
     if singles != expected:
         raise NoDeployment(
             f"the shipped files give other bytes than the study measured for single images of {kept.inputs}: "

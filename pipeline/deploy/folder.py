@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from isobatch.models.spec.batches import batch_of, packed, parts_of
 from isobatch.models.spec.deployed import code_files
-from isobatch.models.spec.images import UNIT, View
+from isobatch.models.spec.images import UNIT, Field, View
 from isobatch.pipeline.deploy.card import model_card
 from isobatch.pipeline.deploy.record import (
     CARD_FILE,
@@ -19,6 +20,7 @@ from isobatch.pipeline.deploy.record import (
     RECORD_FILE,
     SETTINGS_FILE,
     Preprocessing,
+    ServedInput,
     Serving,
     StoredFile,
     StoredInputs,
@@ -45,23 +47,34 @@ def stored_files(files: Mapping[str, Path]) -> list[StoredFile]:
     ]
 
 
-def store_images(images: NDArray[np.float32], name: str, file: Path, drawn: int = 0) -> StoredInputs:
-    """Write float32 images [n, channels, height, width], of which the last ``drawn`` are noise."""
-    memory = io.BytesIO()
-    np.save(memory, images, allow_pickle=False)
-    digest = write_bytes(file, [memory.getvalue()])
+def store_images(images: NDArray[Any], name: str, file: Path, drawn: int = 0) -> StoredInputs:
+    """Write images, of which the last ``drawn`` are noise, to this .npy file, or to an .npz file beside it where the
+    network takes several arrays: the record says which.
+    """
+    content, suffix = packed(images)
+    file = file.with_suffix(suffix)
+    digest = write_bytes(file, [content])
     return StoredInputs(name=name, file=file.name, sha256=digest, n=len(images), drawn=drawn)
 
 
-def filled(images: NDArray[np.float32], count: int, seed: int) -> tuple[NDArray[np.float32], int]:
-    """At least ``count`` images: these, then as many as lack, drawn (normal, of their mean and spread); how many.
+def filled(images: NDArray[Any], count: int, seed: int) -> tuple[NDArray[Any], int]:
+    """At least ``count`` images: these, then as many as lack, drawn; how many.
 
-    No image is repeated to fill a batch.
+    Floats: normal, of their mean and spread. Whole numbers and switches: at each place that of some image, as they may
+    be rows of a table. No image is repeated to fill a batch.
     """
     lacking = max(0, count - len(images))
-    draws = np.random.Generator(np.random.PCG64(seed)).standard_normal((lacking, *images.shape[1:]), np.float32)
-    spread, middle = np.float32(images.std()), np.float32(images.mean())
-    return np.concatenate([images, draws * spread + middle]), lacking
+    draws = np.random.Generator(np.random.PCG64(seed))
+
+    def more(values: NDArray[Any]) -> NDArray[Any]:
+        if values.dtype.kind in "iub":
+            picked = draws.integers(0, len(values), (lacking, *values.shape[1:]))
+            return np.concatenate([values, np.take_along_axis(values, picked, axis=0)])
+        drawn = draws.standard_normal((lacking, *values.shape[1:]), np.float32)
+        spread, middle = np.float32(values.std()), np.float32(values.mean())
+        return np.concatenate([values, (drawn * spread + middle).astype(values.dtype)])
+
+    return batch_of({name: more(values) for name, values in parts_of(images).items()}), lacking
 
 
 def serving(
@@ -73,31 +86,45 @@ def serving(
     shape: Sequence[int],
     view: Mapping[str, Any],
     inputs: str,
+    *,
+    fields: Sequence[Field] = (),
+    fed: str = "",
+    outcome: str = "classes",
+    batch_axes: Mapping[str, int] = MappingProxyType({}),
 ) -> Serving:
-    """The settings of a loader. ``written``: what the runner's ``write`` said, and a repair's own settings."""
-    seen = View.from_json(dict(view))
-    height, width = shape[1:]
+    """The settings of a loader. ``written``: what the runner's ``write`` said, and a repair's own settings.
+
+    ``fields``, ``fed``: as of the set of images.
+    """
     values = {
         "runtime": runtime,
         "threads": threads,
         "largest_batch": largest,
         "batch_size": min(batch_size, largest),
         "shape": tuple(shape),
-        "preprocessing": Preprocessing(
-            height=height,
-            width=width,
-            short_sides=(seen.short_side(height), seen.short_side(width)),
-            resize_to=seen.resize_to,
-            forced=seen.forced,
-            interpolation=seen.interpolation,
-            mean=seen.mean,
-            std=seen.std,
-            scale=None if seen.scale == UNIT else seen.scale,
-            channel_order=seen.channel_order,
-        ),
+        "inputs": tuple(ServedInput(name=one.name, dtype=one.dtype, shape=one.shape) for one in fields),  # type: ignore[arg-type]
+        "batch_axes": dict(batch_axes),
+        "fed": fed,
+        "outcome": outcome,
+        "preprocessing": None if fields else _preprocessing(View.from_json(dict(view)), *shape[1:]),
         "preprocessing_measured": inputs == _PICTURES,
     }
     return Serving.model_validate(values | dict(written))
+
+
+def _preprocessing(view: View, height: int, width: int) -> Preprocessing:
+    return Preprocessing(
+        height=height,
+        width=width,
+        short_sides=(view.short_side(height), view.short_side(width)),
+        resize_to=view.resize_to,
+        forced=view.forced,
+        interpolation=view.interpolation,
+        mean=view.mean,
+        std=view.std,
+        scale=None if view.scale == UNIT else view.scale,
+        channel_order=view.channel_order,
+    )
 
 
 def deliver(

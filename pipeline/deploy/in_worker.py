@@ -33,7 +33,10 @@ def write(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
         repaired = changed(runner, delivery["change"], examples)
         with contextlib.nullcontext() if repaired is runner else repaired:
             if not isinstance(repaired, Deployable):
-                raise VariantUnavailable(f"no files can be written of {payload['variant']}", "choose another variant")
+                raise VariantUnavailable(
+                    f"no loader is written for {payload['variant']}: deploy ships torch's and onnxruntime's variants",
+                    "name one of them with --variant",
+                )
             serving = repaired.write(Path(payload["folder"]), examples[:1])
             digest = repaired.digest() if isinstance(repaired, Digested) else None
     return {"serving": serving, "sha256": digest}

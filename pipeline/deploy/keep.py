@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,8 @@ class Kept:
     images: dict[str, Any]
     view: dict[str, Any]
     onnx: str | None = None  # the user's file that it was made from
+    outcome: str = "classes"
+    batch_axes: dict[str, int] = field(default_factory=dict)  # of that file, where the batch is not the first axis
 
 
 def keep_artifacts(stages: Stages, built: Mapping[tuple[str, str], dict[str, Any]], view: dict[str, Any]) -> None:
@@ -60,6 +62,8 @@ def keep_artifacts(stages: Stages, built: Mapping[tuple[str, str], dict[str, Any
             images=images[inputs].to_json(),
             view=view,
             onnx=str(Path(stages.config.onnx).resolve()) if stages.config.onnx else None,
+            outcome=stages.outcome.kind,
+            batch_axes=dict(stages.config.batch_axes),
         )
         for (variant, inputs), artifact in stages.artifacts.items()
         if (variant, inputs) in built and inputs in images
@@ -134,7 +138,7 @@ def _built_again(kept: Kept, scratch: Path, workers: Workers) -> Artifact:
 def _checked_again(kept: Kept, environment: Mapping[str, str], scratch: Path, workers: Workers) -> dict[str, Any]:
     """A checked copy of the user's ONNX file, of the same bytes as the one that was measured."""
     (scratch / "inputs").mkdir()
-    asked = {"onnx": kept.onnx, "folder": str(scratch / "inputs")}
+    asked = {"onnx": kept.onnx, "folder": str(scratch / "inputs"), "batch_axes": kept.batch_axes}
     checked = workers.call(environment, _CHECK, asked)
     if checked["onnx_sha256"] != kept.build["network"]["onnx_sha256"]:
         raise _gone(f"{Path(str(kept.onnx)).name} has other bytes than were measured")

@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError
 
+from isobatch.models.spec.outcome import OutcomeKind
 from isobatch.pipeline.records.errors import UsageError
 from isobatch.pipeline.records.study import Environment, Real, Record, Repair
 
@@ -20,7 +21,7 @@ MODEL_FILES = ("weights.safetensors", "network.json", "layers.json", "repair.jso
 """All that an artifact may consist of: numbers and graphs, no code."""
 
 SHA = r"^[0-9a-f]{64}$"
-_IMAGES = r"^images(-[A-Za-z0-9_-]{1,60})?\.npy$"
+_IMAGES = r"^images(-[A-Za-z0-9_-]{1,60})?\.np[yz]$"
 _MOST_BYTES = 4 << 20  # of a record
 _CAP = r"^[A-Za-z0-9_,:]{1,40}$"
 
@@ -52,11 +53,23 @@ class Preprocessing(Record):
     channel_order: Literal["rgb", "bgr"] = "rgb"
 
 
+class ServedInput(Record):
+    """One of the arrays that a network takes: ``dtype`` as numpy names it, ``shape`` of one image, as verified."""
+
+    name: str = Field(max_length=200)
+    dtype: Literal["float16", "float32", "float64", "uint8", "int8", "uint16", "int16", "int32", "int64", "bool"]
+    shape: tuple[Annotated[int, Field(ge=1)], ...] = Field(max_length=8)
+
+
 class Serving(Record):
     """``settings.json``: what the loader sets. ``shape``: of one image, as verified: channels, height, width.
 
-    ``largest_batch``: larger calls are split. ``batch_size``: at which it is cheapest here. ``environment``: caps on
-    instruction sets that it was measured under. ``switches``: documented ones of the library, turned for it.
+    ``inputs``: of a network that takes other arrays than pictures; ``shape`` is then that of the first.
+    ``batch_axes``: where the batch was in the file that it was made from; here it is the first axis. ``fed``: how it
+    takes pictures where not as ``NCHW float32``. ``outcome``: what its answer is. ``largest_batch``: larger calls are
+    split. ``batch_size``: at which it is cheapest here. ``environment``: caps on instruction sets that it was measured
+    under. ``preprocessing``: None where it takes no pictures. ``switches``: documented ones of the library, turned for
+    it.
     """
 
     runtime: Literal["torch", "onnxruntime"]
@@ -64,7 +77,11 @@ class Serving(Record):
     streams: int = Field(default=1, ge=1, le=1024)
     largest_batch: int = Field(ge=1, le=4096)
     batch_size: int = Field(ge=1, le=4096)
-    shape: tuple[int, int, int]
+    shape: tuple[int, ...] = Field(max_length=8)
+    inputs: tuple[ServedInput, ...] = Field(default=(), max_length=64)
+    batch_axes: dict[Annotated[str, Field(max_length=200)], int] = Field(default={}, max_length=64)
+    fed: str = Field(default="", pattern=r"^(|(NCHW|NHWC) [a-z0-9]{3,8})$")
+    outcome: OutcomeKind = "classes"
     type: Literal["float64", "float32", "float16", "bfloat16"] = "float32"
     memory_format: Literal["contiguous", "channels_last"] = "contiguous"
     engine: str = Field(default="x86", pattern=r"^[a-z0-9]{1,20}$")
@@ -93,7 +110,7 @@ class Serving(Record):
         ],
         Annotated[str, Field(pattern=_CAP)],
     ] = Field(default={})
-    preprocessing: Preprocessing
+    preprocessing: Preprocessing | None
     preprocessing_measured: bool  # False: the images of the study came as an array, and pictures were never read
 
     def text(self) -> bytes:
@@ -102,7 +119,7 @@ class Serving(Record):
 
 
 class StoredInputs(Record):
-    """The images that the claims were checked on: an .npy file of float32 [n, channels, height, width].
+    """The images that the claims were checked on: an .npy file [n, ...], or an .npz file with an array for each input.
 
     ``drawn``: so many of them, the last ones, are no images but noise: the set had too few to fill the largest batch.
     """

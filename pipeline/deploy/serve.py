@@ -30,8 +30,12 @@ TIMEOUT_S = 600.0
 _DRIVER = Path(__file__).with_name("driver.py")
 _LONGEST_ROW = 1000
 _CHUNK = 1 << 20
-_IMAGES = "images.npy"
 _INDUCTOR = "TORCHINDUCTOR_CACHE_DIR"
+
+
+def images_file(images: Path) -> str:
+    """What a file of images is called beside the files that run."""
+    return f"images{images.suffix}"
 
 
 class ServeError(Exception):
@@ -74,7 +78,7 @@ class Files:
             SETTINGS_FILE: self.serving.text(),
         }.items():
             write_bytes(folder / name, [data])
-        for name, source in {**self.model, _IMAGES: images}.items():
+        for name, source in {**self.model, images_file(images): images}.items():
             digest = write_bytes(folder / name, _chunks(source))
             if self.digests is not None and self.digests[source] != digest:
                 raise ServeError(f"{source.name} was changed while it was read")
@@ -99,7 +103,7 @@ def run_served(
     turn: bool = True,
     timeout_s: float = TIMEOUT_S,
 ) -> dict[int, Served]:
-    """By N the outputs' sums of the images of an .npy file, from a fresh process. ``done`` is told of each N.
+    """By N the outputs' sums of the images of an .npy or .npz file, from a fresh process. ``done`` is told of each N.
 
     N = 1 is always among them, and the first. The process has a group of its own, which ends with this call, dies with
     this thread, may use no more memory than untrusted files are given, and may be silent for ``timeout_s``. Raises
@@ -111,7 +115,16 @@ def run_served(
         files.copied(folder, images)
         limit = UNTRUSTED_BYTES + 8 * files.size_bytes + 8 * images.stat().st_size
         listening, telling = os.pipe()
-        facts = [str(folder), telling, os.getpid(), limit, threads, int(turn), str(folder / _IMAGES), *order]
+        facts = [
+            str(folder),
+            telling,
+            os.getpid(),
+            limit,
+            threads,
+            int(turn),
+            str(folder / images_file(images)),
+            *order,
+        ]
         try:
             process = subprocess.Popen(
                 [sys.executable, "-I", "-B", "-W", "ignore", str(_DRIVER), *map(str, facts)],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from isobatch.models.spec.batches import batch_of, packed, parts_of
+from isobatch.models.spec.outcome import CLASSES, Outcome
 from isobatch.models.spec.runner import WHOLE, Layer, Rows, Runner
+from isobatch.pipeline.evidence.outcomes import changed
 from isobatch.pipeline.explain.causes import Subject
-from isobatch.pipeline.explain.causes._influence import influence
+from isobatch.pipeline.explain.causes._influence import influence, most_differing
 from isobatch.pipeline.storage.files import write_bytes
 
 COUPLING = frozenset({"dynamic-scale", "neighbour-leak"})
@@ -25,10 +27,11 @@ class _Whole:
     """The network as one layer."""
 
     runner: Runner
+    names: tuple[str, ...]  # of its inputs
 
     def replay(self, layer: str, inputs: Rows) -> Rows:
         """The logits of these images."""
-        return (self.runner.run(inputs[0]),)
+        return (self.runner.run(batch_of(dict(zip(self.names, inputs, strict=True)))),)
 
 
 def neighbour_effect(
@@ -39,24 +42,32 @@ def neighbour_effect(
     folder: Path,
     variant: str,
     seed: int,
+    outcome: Outcome = CLASSES,
 ) -> dict[str, Any] | None:
     """The fields of a NeighbourEffect record; None where no origin couples images, or these do not show it.
 
-    About 20 runs at the smallest N at which logits differ. Writes the batch with the worst neighbours into ``folder``.
+    About 20 runs at the smallest N at which logits differ. Writes the batch with the worst neighbours into ``folder``:
+    an .npy file, or an .npz file with an array for each input.
     """
     if COUPLING.isdisjoint(mechanisms):
         return None
     for batch in sorted(n for n in batch_sizes if n <= len(images)):
-        subject = Subject(_Whole(runner), Layer(WHOLE, "network", ""), (images[:batch],), batch, 1, seed)
+        parts = parts_of(images[:batch])
+        whole = _Whole(runner, tuple(parts))
+        subject = Subject(whole, Layer(WHOLE, "network", ""), tuple(parts.values()), batch, 1, seed)
         if subject.differing.any():
             break
     else:
         return None
-    found = influence(subject)
-    example = Path("neighbours") / f"{variant}-worst.npy"
-    packed = io.BytesIO()
-    np.save(packed, found.worst.rows[0], allow_pickle=False)
-    write_bytes(folder / example, [packed.getvalue()])
+    victim = np.array([most_differing(subject)])
+
+    def another(own: NDArray[Any], row: NDArray[Any]) -> bool:
+        return bool(changed(own[None], row[None], outcome, subject.alone, victim).any())
+
+    found = influence(subject, another)
+    content, suffix = packed(batch_of(dict(zip(whole.names, found.worst.rows, strict=True))))
+    example = Path("neighbours") / f"{variant}-worst{suffix}"
+    write_bytes(folder / example, [content])
     others = {one.what: one for one in found.seen if one.what != found.worst.what}
     seen = [*others.values(), found.worst]
     return {

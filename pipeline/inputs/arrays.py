@@ -11,9 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
+from isobatch.models.spec.fit import Misfit, batch_in_front, fit
 from isobatch.models.spec.images import Field, record_type
 from isobatch.models.spec.interface import Input
 from isobatch.pipeline.inputs.choose import Candidates
+from isobatch.pipeline.inputs.labels_file import labels_in_order
 from isobatch.pipeline.inputs.own import Own, choose_own, store_own
 from isobatch.pipeline.inputs.request import InputError, InputsRequest, PreparedSet, printable
 
@@ -42,12 +44,16 @@ def prepare_arrays(request: InputsRequest, path: Path) -> PreparedSet:
     """
     inputs = request.interface or (_PICTURES,)
     stored = _loaded(path)
-    labels = _labels(stored, inputs, path)
-    arrays, said = _matched(stored, inputs, path)
+    labels, how = _labels(stored, inputs, path), ""
+    arrays, said = _matched(stored, inputs, path, request.batch_axes)
     count = {len(array) for array in arrays.values()}
     if len(count) != 1:
         sizes = ", ".join(f"{name!r} {len(array)}" for name, array in arrays.items())
         raise InputError("npy-shape", f"{printable(path)}: its arrays hold {sizes} images; each must hold all of them")
+    if request.labels_file is not None:
+        (every,) = count
+        told = labels_in_order(Path(request.labels_file), every, request.class_names, request.num_classes)
+        labels, how = told.classes, told.how
     fields = tuple(Field(one.name, one.dtype, arrays[one.name].shape[1:]) for one in inputs)
     kind = record_type(fields)
 
@@ -64,7 +70,7 @@ def prepare_arrays(request: InputsRequest, path: Path) -> PreparedSet:
         return row
 
     own = Own("npy", printable(path.stem), printable(path), Candidates(count.pop(), read, lambda i: f"image {i}"))
-    return store_own(own, request, choose_own(own, request), labels, "; ".join(said))
+    return store_own(own, request, choose_own(own, request), labels, "; ".join(said), how)
 
 
 def _loaded(path: Path) -> dict[str, NDArray[Any]]:
@@ -100,7 +106,7 @@ def _labels(stored: Mapping[str, NDArray[Any]], inputs: Sequence[Input], path: P
 
 
 def _matched(
-    stored: Mapping[str, NDArray[Any]], inputs: Sequence[Input], path: Path
+    stored: Mapping[str, NDArray[Any]], inputs: Sequence[Input], path: Path, batch_axes: Mapping[str, int]
 ) -> tuple[dict[str, NDArray[Any]], list[str]]:
     """For each input its array, in its type and axes; and what had to be done for that, in words."""
     rest = {name: array for name, array in stored.items() if name != _LABELS or len(stored) == 1}
@@ -115,35 +121,12 @@ def _matched(
         )
     found, said = {}, []
     for one in inputs:
-        array, what = _fitted(rest[one.name], one, path)
+        try:
+            array, what = fit(*batch_in_front(rest[one.name], one, batch_axes, f"{printable(path)} holds"))
+        except Misfit as error:
+            raise InputError(error.code, str(error)) from error
         found[one.name] = array
         said.append(what)
     if unused := sorted(set(rest) - set(found)):
         said.append(f"{', '.join(map(repr, unused))} not used: no input has that name")
     return found, said
-
-
-def _fitted(array: NDArray[Any], one: Input, path: Path) -> tuple[NDArray[Any], str]:
-    what = f"{printable(path)} holds {array.dtype} {list(array.shape)}"
-    takes = f"the network takes {one}"
-    said = f"{one.name!r}: {array.dtype} values used as they are"
-    if array.ndim != len(one.shape) + 1 or 0 in array.shape:
-        raise InputError("npy-shape", f"{what}, and {takes}: give [n, ...] of as many axes, none of them 0")
-    if not one.takes(array.shape[1:]) and one.layout and array.ndim == 4:
-        there = (0, 2, 3, 1) if one.layout == "NHWC" else (0, 3, 1, 2)
-        if one.takes(tuple(array.shape[axis] for axis in there[1:])):
-            array = array.transpose(there)
-            said += f", their axes turned to {one.layout}"
-    if not one.takes(array.shape[1:]):
-        raise InputError("npy-shape", f"{what}, and {takes}: give images of that shape")
-    target = np.dtype(one.dtype)
-    given = array.dtype.newbyteorder("=")
-    if given == target:
-        return array, said
-    if given.kind == target.kind == "f":
-        with np.errstate(over="ignore"):
-            return array.astype(target), said.replace("used as they are", f"rounded to {target}")
-    whole = given.kind in "iub" and target.kind in "iu"
-    if whole and array.size and np.iinfo(target).min <= int(array.min()) and int(array.max()) <= np.iinfo(target).max:
-        return array.astype(target), said.replace("used as they are", f"stored as {target}")
-    raise InputError("npy-dtype", f"{what}, and {takes}: convert it with .astype({target.name!r})")

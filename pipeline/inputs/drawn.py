@@ -43,13 +43,13 @@ def _stored(request: InputsRequest, part: Part, seed: int, count: int) -> Images
         for _ in range(count):
             row = np.zeros((), record_type(fields))
             for one in request.interface:
-                row[one.name] = _values(one, generator)
+                row[one.name] = values(one, generator)
             yield row
 
     return store_images(part_name("drawn", part), request.folder / f"drawn-{part}.raw", rows())
 
 
-def _values(one: Input, generator: np.random.Generator) -> NDArray[Any]:
+def values(one: Input, generator: np.random.Generator) -> NDArray[Any]:
     """Floats: normal; pixels: all 256; switches and masks: on up to a random place; numbers: rows of the table."""
     shape, kind = one.example_shape, np.dtype(one.dtype)
     if kind.kind == "f":

@@ -52,7 +52,8 @@ def prepare(request: InputsRequest) -> PreparedInputs:
     if os.path.isfile(request.asked) and path.suffix.lower() in ARRAYS:
         if path.suffix.lower() == ".npz" and not request.interface:
             return PreparedInputs((prepare_npz(request, path),))
-        if path.suffix.lower() == ".npy" and (pictures and as_pictures(path, request.interface)):
+        turned = bool(request.batch_axes)
+        if path.suffix.lower() == ".npy" and pictures and not turned and as_pictures(path, request.interface):
             return PreparedInputs((as_taken(prepare_npy(request, path), request.interface),))
         return PreparedInputs((prepare_arrays(request, path),))
     raise InputError("unknown-inputs", _unknown(request.asked))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from isobatch.models.spec.images import IMAGENET, Images, Size, View
@@ -54,6 +54,7 @@ class InputsRequest:
     calibration_images: int = 32
     labelled_images: int = 400  # at most so many of the digits' held-out images
     interface: tuple[Input, ...] = ()  # what the network takes, where its file tells: else pictures
+    batch_axes: Mapping[str, int] = field(default_factory=dict)  # of arrays whose batch is another axis
 
     def __post_init__(self) -> None:
         for name, least in (("images", 1), ("image_size", 1), ("calibration_images", 2), ("labelled_images", 1)):

@@ -40,7 +40,8 @@ def check_onnx(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
     path = Path(payload["onnx"])
     beside = path.parent.iterdir() if path.parent.is_dir() else ()  # its weights may lie in files of their own
     limit_memory(resource.RLIMIT_DATA, min(sum(map(_bytes, beside)), _MOST_ONNX_BYTES))
-    checked = load("isobatch.models.ort.check_user_file:check_onnx")(path)
+    axes = payload.get("batch_axes") or {}
+    checked = load("isobatch.models.ort.check_user_file:check_onnx")(path, batch_axes=axes)
     copy, copied = _copied(checked.model.SerializeToString(), Path(payload["folder"]))
     beside = load("isobatch.models.weights.beside:read_beside")(path)
     fixed = [checked.height, checked.width] if checked.height and checked.width else None

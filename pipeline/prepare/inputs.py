@@ -86,6 +86,7 @@ def prepare_inputs(stages: Stages, weights: dict[str, Any]) -> None:
         "class_names": weights["class_names"],
         "num_classes": weights["num_classes"],
         "interface": weights.get("interface"),
+        "batch_axes": dict(config.batch_axes),
         "class_order": config.class_order,
         "classes_file": config.classes,
         "labels_file": config.labels,

@@ -33,6 +33,7 @@ def prepare_weights(stages: Stages) -> dict[str, Any]:
         "cache": str(stages.cache),
         "offline": config.offline,
         "state_dict": config.state_dict,
+        "batch_axes": dict(config.batch_axes),
     }
     folder = stages.run.folder / "inputs"
     kept = folder / "weights.json"

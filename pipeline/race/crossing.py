@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from isobatch.pipeline.workers.wire import Crossing
@@ -13,7 +13,7 @@ class Opening(Crossing):
     """What a worker opens as it is shipped: a variant, or its repaired self made again from its ``Delivery``.
 
     ``settings``: as ``RunnerSettings.of`` reads them; ``artifact``: as ``read_artifact`` does; ``images`` and
-    ``examples``, on which the repair was found: as ``Images.from_json`` does.
+    ``examples``, on which the repair was found: as ``Images.from_json`` does; ``outcome``: as ``Outcome.of`` does.
     """
 
     variant: str
@@ -22,6 +22,7 @@ class Opening(Crossing):
     images: dict[str, Any]
     examples: dict[str, Any]
     delivery: dict[str, Any] | None
+    outcome: dict[str, Any] | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from isobatch.models.registry import find_variant, load
 from isobatch.models.spec.images import Images
+from isobatch.models.spec.outcome import Outcome
 from isobatch.models.spec.runner import Compiling, Runner
 from isobatch.models.spec.words import RunnerSettings
 from isobatch.pipeline.evidence.passes import call
@@ -77,7 +78,8 @@ def opened(asked: Opening, stack: ExitStack) -> Opened:
     native: Runner = stack.enter_context(load(spec.open)(read_artifact(asked.artifact), settings))
     if not asked.delivery:
         return Opened(native, native)
-    repaired = rebuilt(asked.delivery, native, Images.from_json(asked.examples))
+    examples, outcome = Images.from_json(asked.examples), Outcome.of(asked.outcome)
+    repaired = rebuilt(asked.delivery, native, examples, outcome)
     return Opened(native, native if repaired is native else stack.enter_context(repaired))
 
 

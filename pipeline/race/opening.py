@@ -26,6 +26,7 @@ def opening(stages: Stages, variants: Sequence[VariantResult], one: VariantResul
         images=sets[inputs].to_json(),
         examples=sets[delivery.inputs if delivery else inputs].to_json(),
         delivery=delivery.model_dump() if delivery else None,
+        outcome=stages.outcome.to_json(),
     )
     return setting.environment, asked
 

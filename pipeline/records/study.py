@@ -391,7 +391,7 @@ class NeighbourEffect(Record):
     """The logits of image ``victim`` at one N and its own place, as a function of what stands beside it.
 
     ``seen``: natural and made neighbours, at last the worst of all ``tried``, some of them found by a search.
-    ``example``: a file in the run's folder with that batch, float32 [batch_size, 3, h, w].
+    ``example``: a file in the run's folder with that batch, .npy [batch_size, ...], or .npz of an array for each input.
     """
 
     victim: int

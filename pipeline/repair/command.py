@@ -98,6 +98,7 @@ def _search(
         "objective": stages.config.policy.objective,
         "folder": str(scratch / MODEL),
         "native": str(scratch / NATIVE),
+        "outcome": stages.outcome.to_json(),
     }
     found: dict[str, Any] = stages.workers.call(
         worker_settings(stages.threads), "isobatch.pipeline.repair.in_worker:repair", payload, display.told

@@ -60,9 +60,9 @@ def prove_and_deliver(stages: Stages, found: Found, scratch: Path, folder: Path)
     settings = dict(found.answer["serving"])
     threads = [settings.pop("threads")] if "threads" in settings else list(stages.config.threads)
     files = Files(_serving(stages, found, settings, max(threads)), model_files(scratch / MODEL))
-    names = [one.evaluation.name for one in found.sets]
-    paths = {name: scratch / _file_name(name, number) for number, name in enumerate(names, 1)}
-    inputs = [_stored(one.evaluation, paths[one.evaluation.name]) for one in found.sets]
+    every = [one.evaluation for one in found.sets]
+    inputs = [_stored(one, scratch / _file_name(one.name, number)) for number, one in enumerate(every, 1)]
+    paths = {one.name: scratch / one.file for one in inputs}
     outputs, runs = [], 0
     for one, images in zip(inputs, found.sets, strict=True):
         for count in threads:
@@ -106,8 +106,20 @@ def _serving(stages: Stages, found: Found, settings: Mapping[str, Any], threads:
     most = max(len(one.evaluation) for one in found.sets)
     largest = max((1, *(n for n in stages.config.batch_sizes if n <= most)))
     main = found.sets[0].evaluation
-    shape = main.shape[1:]
-    return serving(found.spec.runtime, settings, threads, largest, _best(found), shape, found.view, main.name)
+    return serving(
+        found.spec.runtime,
+        settings,
+        threads,
+        largest,
+        _best(found),
+        main.shape[1:],
+        found.view,
+        main.name,
+        fields=main.fields,
+        fed=main.fed,
+        outcome=stages.outcome.kind,
+        batch_axes=dict(stages.config.batch_axes),
+    )
 
 
 def _best(found: Found) -> int:

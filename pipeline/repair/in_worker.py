@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from isobatch.models.registry import find_variant, load
 from isobatch.models.spec.artifact_cache import unaltered
 from isobatch.models.spec.images import Images
+from isobatch.models.spec.outcome import Outcome
 from isobatch.models.spec.repairable import Deployable
 from isobatch.models.spec.runner import Runner
 from isobatch.models.spec.words import Artifact, RunnerSettings, VariantUnavailable
@@ -60,7 +61,7 @@ def _repaired(payload: dict[str, Any], artifact: Artifact, sets: list[Images], e
     def say(text: str) -> None:
         emit({"doing": text})
 
-    main = max(threads)
+    main, outcome = max(threads), Outcome.of(payload.get("outcome"))
     others = {count: opens[count] for count in threads if count != main}
     scope = Scope(
         sets,
@@ -71,6 +72,7 @@ def _repaired(payload: dict[str, Any], artifact: Artifact, sets: list[Images], e
         priced(len(sets[0]), payload["batch_sizes"]),
         passes=every_size,
         stop_at_first=True,
+        outcome=outcome,
         begin=lambda: emit({"more": True}),
         say=say,
     )
@@ -85,7 +87,8 @@ def _repaired(payload: dict[str, Any], artifact: Artifact, sets: list[Images], e
         largest = min(len(sets[0]), max(payload["batch_sizes"]))
         captured = sets[0].read(0, largest)
         unseen = Located({}, True, [])
-        bench = Bench(runner, main, captured, tuple(payload["batch_sizes"]), unseen, {}, payload["objective"])
+        batch_sizes, objective = tuple(payload["batch_sizes"]), payload["objective"]
+        bench = Bench(runner, main, captured, batch_sizes, unseen, {}, objective, outcome=outcome)
         names = [payload["rung"]] if payload["rung"] else [rung.name for rung in all_rungs()]
         first = names.index(_ORIGINS) if _ORIGINS in names else len(names)
         tried = climb(bench, scope, done, math.inf, names[:first])
@@ -156,7 +159,8 @@ def _as_it_is(runner: Runner, threads: int, scope: Scope, done: Callable[[int], 
     def check(native: Runner, count: int) -> None:
         for images in scope.sets:
             if all(one.batch_invariant for one in verified):
-                verified.append(verify(native, native, images, scope.batch_sizes, done, True, scope.passes))
+                sizes, passes = scope.batch_sizes, scope.passes
+                verified.append(verify(native, native, images, sizes, done, True, passes, outcome=scope.outcome))
                 verified[-1].threads = count
 
     check(runner, threads)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from isobatch.models.spec.images import Images
+from isobatch.models.spec.outcome import CLASSES, Outcome
 from isobatch.models.spec.repairable import Digested
 from isobatch.models.spec.runner import Runner
 from isobatch.models.spec.words import VariantUnavailable
@@ -57,6 +58,7 @@ class Scope:
     deadline: float = math.inf  # of time.monotonic: nothing is begun after it
     screen: int = 0
     enough_s: float = ENOUGH_S
+    outcome: Outcome = CLASSES  # what counts as an image's answer
     begin: Callable[[], None] = lambda: None
     say: Callable[[str], None] = lambda text: None
 
@@ -205,7 +207,7 @@ def _verify(
     done: Callable[[int], None],
 ) -> Verified:
     stop = scope.stop_at_first and candidate.bitwise
-    found = verify(native, repaired, images, scope.batch_sizes, done, stop, scope.passes, scope.deadline)
+    found = verify(native, repaired, images, scope.batch_sizes, done, stop, scope.passes, scope.deadline, scope.outcome)
     found.threads = candidate.serving.get("threads", threads) * candidate.serving.get("streams", 1)
     return found
 

@@ -135,7 +135,7 @@ def _notes(chosen: Found, held: list[Found]) -> list[str]:
         every = sum(one["n_images"] for one in chosen["verified"])
         notes.append(
             "its singles are not those of the unrepaired variant: the outputs change once, on deployment "
-            f"(top-1 is the same on {same} of {every} images)"
+            f"(the answer is the same on {same} of {every} images)"
         )
     if chosen["recomputed"] is not None:
         notes.append(f"{percent(chosen['recomputed'])} of the images were run again")

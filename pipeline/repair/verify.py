@@ -6,15 +6,15 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from isobatch.models.spec.images import Images
+from isobatch.models.spec.outcome import CLASSES, Outcome
 from isobatch.models.spec.runner import Clocked, Runner
 from isobatch.pipeline.evidence.by_value import first_round
 from isobatch.pipeline.evidence.evidence import Pass, bits, differing_rows
+from isobatch.pipeline.evidence.outcomes import changed
 from isobatch.pipeline.evidence.passes import call, run_pass
 from isobatch.pipeline.evidence.plan import plan_passes
 from isobatch.pipeline.machine.disturbance import is_disturbed, waited_s, waits
@@ -64,7 +64,7 @@ class Verified:
 
     inputs: str
     differing: dict[int, int] = field(default_factory=dict)  # rows of all passes whose bytes differ, by N
-    flipped: dict[int, int] = field(default_factory=dict)  # rows of all passes whose top-1 differs, by N
+    flipped: dict[int, int] = field(default_factory=dict)  # rows of all passes whose outcome differs, by N
     n_images: int = 0
     n_comparisons: int = 0
     singles_as_native: bool = True
@@ -78,7 +78,7 @@ class Verified:
 
     @property
     def top1_stable(self) -> bool:
-        """No image changed its top-1 at any N."""
+        """No image changed its outcome at any N."""
         return self.n_comparisons > 0 and not any(self.flipped.values())
 
 
@@ -91,11 +91,13 @@ def verify(
     stop_at_first: bool = False,
     passes_of: Passes = every_image,
     deadline: float = math.inf,
+    outcome: Outcome = CLASSES,
 ) -> Verified:
     """Run the repaired variant over the whole scope, as ``passes_of`` has it.
 
-    ``stop_at_first``: no more than the first pass in which a row differs; what is left then was not run. Raises
-    OutOfTime where ``deadline`` (of ``time.monotonic``) comes before the last pass.
+    ``outcome``: what counts as an image's answer. ``stop_at_first``: no more than the first pass in which a row
+    differs; what is left then was not run. Raises OutOfTime where ``deadline`` (of ``time.monotonic``) comes before the
+    last pass.
     """
     passes = passes_of(len(images), batch_sizes)
     found = Verified(images.name, n_images=len(images))
@@ -103,7 +105,7 @@ def verify(
     plain = singles if native is repaired else run_pass(native, images, passes[0], done)[0]
     if singles.dtype == plain.dtype and singles.shape == plain.shape:
         found.singles_as_native = bool((bits(singles) == bits(plain)).all())
-        found.top1_as_native = int((_top1(singles) == _top1(plain)).sum())
+        found.top1_as_native = int((~changed(plain, singles, outcome)).sum())
     else:
         found.singles_as_native = False
     for chosen in passes[1:]:
@@ -114,15 +116,11 @@ def verify(
         mine = singles[list(chosen.images)]
         n = chosen.batch_size
         found.differing[n] = found.differing.get(n, 0) + len(differing_rows(mine, outputs))
-        found.flipped[n] = found.flipped.get(n, 0) + int((_top1(mine) != _top1(outputs)).sum())
+        turned = changed(mine, outputs, outcome, singles, np.asarray(chosen.images, np.int64))
+        found.flipped[n] = found.flipped.get(n, 0) + int(turned.sum())
         found.n_comparisons += 1
         if stop_at_first and found.differing[n]:
             break
-    return found
-
-
-def _top1(rows: NDArray[Any]) -> NDArray[np.int64]:
-    found: NDArray[np.int64] = np.argmax(rows.astype(np.float64), axis=1)
     return found
 
 

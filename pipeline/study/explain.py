@@ -153,6 +153,7 @@ def _look_inside(
         "repair": stages.config.repair,
         "thorough": stages.config.thorough,
         "cannot_win": budget.hopeless.get(variant, ""),
+        "outcome": stages.outcome.to_json(),
         "beyond": not spec.precision.startswith("int8") and not stages.config.quick,
     }
     kept = stages.run.evidence_file(variant, f"explanation-{key_of(payload)[:12]}.json")

@@ -27,6 +27,10 @@ class Network(Protocol):
 
     threads: int
 
+    def fitted(self, rows: Rows) -> Rows:
+        """The examples as the network takes them: TypeError where it does not."""
+        ...
+
     def learn(self, pair: Rows) -> None:
         """Find out on two examples what can be compared."""
         ...
@@ -61,7 +65,7 @@ def compared(
     for a network whose outputs cannot be compared.
     """
     runner.learn(rows[:2])
-    inputs = load("isobatch.models.user_networks:described")(rows)
+    inputs = load("isobatch.models.user_inputs:described")(rows)
     largest = max(scope)
     first = rows[:1].copy(), rows[:largest].copy()
     before = [_copied(runner.leaves(batch)) for batch in first]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, cast
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from isobatch.models.registry import load
 from isobatch.models.spec.images import Images
+from isobatch.models.spec.outcome import CLASSES, Outcome
 from isobatch.pipeline.evidence.evidence import Pass
 from isobatch.pipeline.evidence.mixing import mixes
 from isobatch.pipeline.explain.findings import Watched
@@ -26,6 +28,7 @@ from isobatch.pipeline.user.asked import Asked, Examples
 from isobatch.pipeline.user.checks import Compared, compared, same_rows
 from isobatch.pipeline.user.conditions import opened, surveyed
 from isobatch.pipeline.user.mixing import REMEDY, mechanism_of, shapes_may_repair
+from isobatch.pipeline.user.noted import Leaves
 from isobatch.pipeline.user.origins import SEED, where_it_starts
 from isobatch.pipeline.user.results import BatchInvariance, CannotRepair, MadeInvariant
 
@@ -40,6 +43,8 @@ def repaired(network: Any, asked: Asked) -> MadeInvariant:
     first = asked.conditions[0]
     with opened(network, first.threads) as runner:
         say = asked.say
+        fitted = tuple(replace(one, rows=runner.fitted(one.rows)) for one in asked.conditions)
+        asked = replace(asked, conditions=fitted)
         found = _compared(network, asked, "does it need a repair?", stop_at_first=True)
         native, last = found[0], found[-1].result
         if last.batch_invariant:
@@ -51,8 +56,9 @@ def repaired(network: Any, asked: Asked) -> MadeInvariant:
             raise CannotRepair("this network cannot be looked into")
         _refuse_mixing(runner, asked, asked.conditions[len(found) - 1].rows, last)
         bench, left = _bench(runner, network, asked)
+        outcome = _outcome(native.singles)
         for passes in (few_sizes, every_size):  # what holds at some N may not at all of them: then every N for each
-            scope = _scope(network, asked, passes)
+            scope = _scope(network, asked, outcome, passes)
             tried = climb(bench, scope, lambda count: say("trying repairs"), math.inf, asked.rungs)
             made = _delivered(network, native, tried, asked, left)
             if not made or not isinstance(made, str):
@@ -149,7 +155,15 @@ def _bench(runner: Any, network: Any, asked: Asked) -> tuple[Bench, list[str]]:
     return bench, left
 
 
-def _scope(network: Any, asked: Asked, passes: Callable[[int, Sequence[int]], tuple[Pass, ...]]) -> Scope:
+def _outcome(singles: Leaves) -> Outcome:
+    """The largest of one row of floats; of other outputs the bytes."""
+    values = [*singles.values()]
+    return CLASSES if len(values) == 1 and values[0].ndim == 2 and values[0].dtype.kind in "fV" else Outcome("raw")
+
+
+def _scope(
+    network: Any, asked: Asked, outcome: Outcome, passes: Callable[[int, Sequence[int]], tuple[Pass, ...]]
+) -> Scope:
     first = asked.conditions[0]
     mine = [one for one in asked.conditions if one.threads == first.threads]
     examples = [Examples(f"examples, {one}" if len(mine) > 1 else "examples", one.rows) for one in mine]
@@ -168,6 +182,7 @@ def _scope(network: Any, asked: Asked, passes: Callable[[int, Sequence[int]], tu
         stop_at_first=True,
         deadline=asked.until(_CLIMBED),
         screen=_SCREEN,
+        outcome=outcome,
         say=asked.say,
     )
 

@@ -33,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="CxHxW",
         help="of one example: 3x224x224; several inputs: 3x32x32,12 (default: as the network says)",
     )
+    parser.add_argument("--batch-axis", metavar="NAME=K", help="of an ONNX file: where the batch is, a list: x=1,y=1")
     parser.add_argument("--seed", default="42069", help="of drawn inputs (default: %(default)s)")
     parser.add_argument("--seconds", metavar="S", help="begin no further batch size after S seconds; says which")
     parser.add_argument("--timeout", default="120", metavar="S", help="end a network that is silent for S seconds")
@@ -42,6 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Check, print, and say it by the exit code."""
+    from isobatch.pipeline.config.own_network import read_batch_axes
     from isobatch.pipeline.machine.environment import available_cores
     from isobatch.pipeline.storage.files import write_bytes
     from isobatch.pipeline.tools.check.asked import CheckRequest, shapes_of, target_of, variants_of
@@ -64,6 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
         inputs=arguments.inputs or "",
         shapes=shapes_of(arguments.input_shape),
         seed=whole("--seed", arguments.seed, 0),
+        batch_axes=read_batch_axes(arguments.batch_axis, target.name if target.kind == "onnx" else None),
         seconds=seconds("--seconds", arguments.seconds) if arguments.seconds else 0.0,
     )
     progress = Progress()

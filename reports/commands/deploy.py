@@ -62,7 +62,8 @@ def run(arguments: argparse.Namespace) -> int:
     print(clean(f"Run without this project at {sizes(record.batch_sizes)}: {claim}."))
     for note in found.notes:
         print(clean(f"Note: {note}."))
-    print(clean(f"python {shown}/infer.py PICTURE serves it; MODEL_CARD.md says the rest."))
+    given = "PICTURE" if record.serving.preprocessing else f"{shown}/{record.inputs[0].file}"
+    print(clean(f"python {shown}/infer.py {given} serves it; MODEL_CARD.md says the rest."))
     print(clean(f"{PROGRAM} verify {shown} checks it, here or on another machine."))
     return Exit.DONE
 

@@ -13,8 +13,11 @@ from numpy.typing import NDArray
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 
-def opened(folder: Path, settings: dict[str, Any], threads: int) -> Callable[[NDArray[np.float32]], NDArray[Any]]:
-    """A function from float32 images [n, channels, height, width] to the outputs [n, ...] of the graph."""
+def opened(folder: Path, settings: dict[str, Any], threads: int) -> Callable[[Any], Any]:
+    """A function from the graph's input [n, ...] to its output [n, ...]: arrays; dicts of them where there are several.
+
+    Of a graph of one input the array alone will do.
+    """
     import onnxruntime as ort
 
     options = ort.SessionOptions()
@@ -32,10 +35,14 @@ def opened(folder: Path, settings: dict[str, Any], threads: int) -> Callable[[ND
     if "spinning" in switches:
         options.add_session_config_entry("session.intra_op.allow_spinning", str(int(switches["spinning"])))
     session = ort.InferenceSession(str(folder / "model.onnx"), options, providers=["CPUExecutionProvider"])
-    name = session.get_inputs()[0].name
+    first = session.get_inputs()[0].name
+    names = [value.name for value in session.get_outputs()]
 
-    def run(images: NDArray[np.float32]) -> NDArray[Any]:
-        (outputs,) = session.run(None, {name: images})
-        return np.array(outputs)  # its own array lies in memory that the session handed out
+    def run(images: NDArray[Any] | dict[str, NDArray[Any]]) -> NDArray[Any] | dict[str, NDArray[Any]]:
+        given = images if isinstance(images, dict) else {first: images}
+        outputs = [
+            np.array(one) for one in session.run(None, given)
+        ]  # theirs lie in memory that the session handed out
+        return outputs[0] if len(names) == 1 else dict(zip(names, outputs, strict=True))
 
     return run

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +28,7 @@ class Beside:
     what: str
     change: float
     differing: int  # elements whose bytes are not those beside the natural neighbours
-    top_moved: bool  # whether the largest of its elements is another one than alone
+    top_moved: bool  # whether the answer in it is another one than alone
     rows: Rows  # of the whole call, the victim's own among them
 
 
@@ -62,8 +63,15 @@ class Influence:
         )
 
 
-def influence(subject: Subject) -> Influence:
-    """The row of the image that differs most, beside natural, equal, random and outlying neighbours."""
+def _another_largest(own: NDArray[Any], row: NDArray[Any]) -> bool:
+    return bool(row.argmax() != own.argmax())
+
+
+def influence(subject: Subject, another: Callable[[NDArray[Any], NDArray[Any]], bool] = _another_largest) -> Influence:
+    """The row of the image that differs most, beside natural, equal, random and outlying neighbours.
+
+    ``another``: of the row alone and the row beside something, whether the answer is another one.
+    """
     victim = most_differing(subject)
     rows = subject.rows(0, subject.batch)
     draws = np.random.Generator(np.random.PCG64(subject.seed))
@@ -75,7 +83,7 @@ def influence(subject: Subject) -> Influence:
         row = subject.replay(rows)[victim]
         with np.errstate(invalid="ignore", over="ignore"):
             change = float(np.nan_to_num(np.abs(row.astype(np.float64) - own), nan=np.inf).max(initial=0.0))
-        moved = bool(row.argmax() != own.argmax())
+        moved = another(subject.alone[victim], row)
         return Beside(what, change, int((bits(row) != bits(natural)).sum()), moved, rows)
 
     kinds = {
@@ -111,7 +119,14 @@ def _each(rows: Rows, change: Callable[..., NDArray[np.generic]]) -> Rows:
     return tuple(change(part) if part.ndim and len(part) == count else part for part in rows)
 
 
+def _of_sizes(part: NDArray[np.generic]) -> bool:
+    """Whether the values are sizes: floats, or codes of 8 bits. Wider integers may be rows of a table."""
+    return part.dtype.kind not in "iub" or part.dtype in (np.int8, np.uint8)
+
+
 def _times(part: NDArray[np.generic], factor: float, limit: float = np.inf) -> NDArray[np.generic]:
+    if not _of_sizes(part):
+        return part
     values = np.clip(part.astype(np.float64) * factor, -limit, limit)
     if np.issubdtype(part.dtype, np.integer):
         limits = np.iinfo(part.dtype)  # type: ignore[type-var]
@@ -121,7 +136,10 @@ def _times(part: NDArray[np.generic], factor: float, limit: float = np.inf) -> N
 
 
 def _search(rows: Rows, draws: np.random.Generator, beside: Callable[[str, Rows], Beside]) -> tuple[bool, Beside]:
-    """Climb from the natural neighbours: keep a random change of a part of their elements if the victim moves more."""
+    """Climb from the natural neighbours: keep a random change of a part of their elements if the victim moves more.
+
+    Sizes are multiplied; what is no size takes the value of another row.
+    """
     current, best = rows, beside("its neighbours", rows)
     found = False
     limit = FACTORS[-1] * _largest(rows)
@@ -130,15 +148,18 @@ def _search(rows: Rows, draws: np.random.Generator, beside: Callable[[str, Rows]
 
         def changed(part: NDArray[np.generic], by: float = factor) -> NDArray[np.generic]:
             mask = draws.random(part.shape) < _CHANGED_SHARE
-            return np.where(mask, _times(part, by, limit), part)
+            other = _times(part, by, limit) if _of_sizes(part) else draws.permuted(part, axis=0)
+            return np.where(mask, other, part)
 
         candidate = _each(current, changed)
-        tried = beside(f"neighbours found by a search, with values up to {number(_largest(candidate))}", candidate)
+        sizes = f", with values up to {number(_largest(candidate))}" if any(map(_of_sizes, candidate)) else ""
+        tried = beside(f"neighbours found by a search{sizes}", candidate)
         if tried.change > best.change:
             current, best, found = candidate, tried, True
     return found, best
 
 
 def _largest(rows: Rows) -> float:
-    """The largest |value| of all tensors, float64."""
-    return max(float(np.abs(part.astype(np.float64)).max(initial=0.0)) for part in rows)
+    """The largest |value| of all tensors that hold sizes, float64."""
+    sizes = (part for part in rows if _of_sizes(part))
+    return max((float(np.abs(part.astype(np.float64)).max(initial=0.0)) for part in sizes), default=0.0)

@@ -55,7 +55,7 @@ def probe(subject: Subject) -> CauseFinding:
 
 def _has_range(part: NDArray[Any], rows: int) -> bool:
     """Whether this is a tensor of floats with a batch axis, and room in a row for two values."""
-    floats = part.ndim > 1 and not np.issubdtype(part.dtype, np.integer)
+    floats = part.ndim > 1 and part.dtype.kind not in "iub"
     return floats and len(part) == rows and part[:1].size > 1
 
 

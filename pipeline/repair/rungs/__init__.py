@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isobatch.models.spec.discover import discover
+from isobatch.models.spec.outcome import CLASSES, Outcome
 from isobatch.models.spec.runner import Runner
 from isobatch.pipeline.explain.findings import Located
 from isobatch.pipeline.repair.shapes import Shapes
@@ -34,7 +35,8 @@ class Bench:
     """A variant to be repaired: its live runner, what is known of it, and the scope asked for.
 
     ``images``: examples [n, c, h, w], those on which the origins were located. ``elsewhere``: looks at every layer on
-    the scope's images of other sizes too, where there are any, and gives the bench that knows of both.
+    the scope's images of other sizes too, where there are any, and gives the bench that knows of both. ``outcome``:
+    what counts as an image's answer.
     """
 
     runner: Any
@@ -45,6 +47,7 @@ class Bench:
     shapes: Mapping[str, Shapes] = field(default_factory=dict)
     objective: str = "throughput"
     elsewhere: Callable[[], Bench] | None = None
+    outcome: Outcome = CLASSES
 
 
 @dataclass(frozen=True)
@@ -52,9 +55,9 @@ class Candidate:
     """One way to repair. ``build``: from a live native runner, of any thread count, to the repaired one.
 
     ``layers``: how many it changes. ``serving``: what a deployment must do besides loading the artifact. ``bitwise``:
-    False where only top-1 is to be kept. ``change``: what ``build`` does to the network, as plain values from which
-    ``pipeline.deploy.in_worker`` does it again: {"canonical": rules by layer}, {"scales": kind, "examples": count},
-    {"one_graph": true}, {"switches": options} or {"recheck": margin}.
+    False where only the outcome is to be kept. ``change``: what ``build`` does to the network, as plain values from
+    which ``pipeline.deploy.in_worker`` does it again: {"canonical": rules by layer}, {"scales": kind, "examples":
+    count}, {"one_graph": true}, {"switches": options} or {"recheck": margin}.
     """
 
     build: Callable[[Any], Runner]

@@ -1,4 +1,4 @@
-"""Batches as they come, and alone once more only the images whose top-1 the batch could have changed."""
+"""Batches as they come, and alone once more only the images whose answer the batch could have changed."""
 
 from __future__ import annotations
 
@@ -10,35 +10,43 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from isobatch.models.spec.outcome import CLASSES, Outcome
 from isobatch.models.spec.runner import Runner
 from isobatch.models.spec.words import Effective
+from isobatch.pipeline.evidence.outcomes import outcome_columns, outcome_margin
 from isobatch.pipeline.records.wording import number
 from isobatch.pipeline.repair.rungs import Bench, Candidate, Rung
 
+_BY_MARGIN = ("classes", "binary", "labels")
 _TIMES_NOISE = 2  # two logits that move apart by d each change their difference by 2 d
 
 
 def applies_to(bench: Bench) -> str:
-    """Needs several images, to see how far the batch moves a logit."""
+    """Needs several images, to see how far the batch moves a logit, and an answer that a margin protects."""
+    if bench.outcome.kind not in _BY_MARGIN:
+        return f"no margin of one image's values protects an outcome of kind {bench.outcome.kind}"
     return "" if len(bench.images) > 1 else "one image shows no batch noise"
 
 
 def apply(bench: Bench) -> Iterator[Candidate]:
     """The screen at twice the largest difference seen between batched and singles."""
-    singles = np.concatenate([bench.runner.run(image[None]) for image in bench.images]).astype(np.float64)
-    batched = bench.runner.run(bench.images).astype(np.float64)
+    rows = [bench.runner.run(bench.images[i : i + 1]) for i in range(len(bench.images))]
+    singles = outcome_columns(np.concatenate(rows), bench.outcome).astype(np.float64)
+    batched = outcome_columns(bench.runner.run(bench.images), bench.outcome).astype(np.float64)
     noise = float(np.abs(batched - singles).max(initial=0.0))
     how = f"images of a margin up to {number(_TIMES_NOISE * noise)} run again alone"
     change = {"recheck": _TIMES_NOISE * noise}
-    yield Candidate(partial(Rechecked, margin=_TIMES_NOISE * noise), how, bitwise=False, change=change)
+    again = partial(Rechecked, margin=_TIMES_NOISE * noise, outcome=bench.outcome)
+    yield Candidate(again, how, bitwise=False, change=change)
 
 
 class Rechecked:
-    """Runs a live runner, and again alone every image whose top-1 margin does not exceed ``margin`` logits."""
+    """Runs a live runner, and again alone every image whose margin (``outcome_margin``) does not exceed ``margin``."""
 
-    def __init__(self, runner: Runner, margin: float) -> None:
+    def __init__(self, runner: Runner, margin: float, outcome: Outcome = CLASSES) -> None:
         self._runner = runner
         self._margin = margin
+        self._outcome = outcome
         self.images = 0
         self.recomputed = 0
 
@@ -65,16 +73,13 @@ class Rechecked:
         return self._runner.effective()
 
     def _exposed(self, rows: NDArray[Any]) -> NDArray[np.int64]:
-        if rows.shape[1] < 2:
-            return np.array([], np.int64)
-        second, first = np.sort(rows.astype(np.float64), axis=1)[:, -2:].T
-        return np.flatnonzero(~(first - second > self._margin))  # NaN is exposed
+        return np.flatnonzero(~(outcome_margin(rows, self._outcome) > self._margin))  # NaN is exposed
 
 
 RUNG = Rung(
     name="recheck",
     order=70,
-    question="Does top-1 stay that of the singles if only images of small margin are run again alone?",
+    question="Does the answer stay that of the singles if only images of small margin are run again alone?",
     applies_to=applies_to,
     apply=apply,
 )

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from isobatch.models.registry import find_variant, load
 from isobatch.models.spec.artifact_cache import unaltered
 from isobatch.models.spec.images import Images
+from isobatch.models.spec.outcome import Outcome
 from isobatch.models.spec.runner import Closed
 from isobatch.models.spec.words import Artifact, RunnerSettings
 from isobatch.pipeline.compare.batch_classes import finer_classes
@@ -66,6 +67,7 @@ def explain_and_repair(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
 
 def _explained(payload: dict[str, Any], artifact: Artifact, images: Images, emit: Emit) -> dict[str, Any]:
     sizes: list[int] = payload["batch_sizes"]
+    outcome = Outcome.of(payload.get("outcome"))
     spec = find_variant(payload["variant"])
     with load(spec.open)(artifact, RunnerSettings.of(payload["settings"])) as runner:
 
@@ -93,7 +95,9 @@ def _explained(payload: dict[str, Any], artifact: Artifact, images: Images, emit
         answer["reproducers"] = {name: asdict(one) for name, one in scripts.items()}
         named = [one.explanation.mechanism for one in explained.values()]
         with clock.step("neighbours"):
-            answer["neighbour_effect"] = neighbour_effect(runner, named, captured, tried_at, folder, spec.name, seed)
+            answer["neighbour_effect"] = neighbour_effect(
+                runner, named, captured, tried_at, folder, spec.name, seed, outcome
+            )
         if payload["beyond"]:
             with clock.step("beyond"):
                 answer["beyond"] = look_beyond(runner, captured, threads, tried_at, seed, lambda: done(0))
@@ -106,8 +110,8 @@ def _explained(payload: dict[str, Any], artifact: Artifact, images: Images, emit
         for found in answer["findings"]:
             if (known := shapes.get(found["signature"])) is not None:
                 found["classes"] = finer_classes(found["classes"], sorted(map(sorted, known.classes)))
-        scope = _scope(payload, images)
-        bench = Bench(runner, threads, captured, tuple(sizes), located, shapes)
+        scope = _scope(payload, images, outcome)
+        bench = Bench(runner, threads, captured, tuple(sizes), located, shapes, outcome=outcome)
         bench = asking_elsewhere(bench, scope, seed, lambda: done(0))
         with clock.step("proof and repair"):
             tried = _climbed(payload, bench, scope, done, payload["repair_s"] - (time.monotonic() - begin))
@@ -126,13 +130,14 @@ def _as_a_whole(payload: dict[str, Any], runner: Any, captured: NDArray[np.float
         return {"tried": None, "repair_s": 0.0}
     begin = time.monotonic()
     sizes = tuple(payload["batch_sizes"])
-    bench = Bench(runner, payload["settings"]["threads"], captured, sizes, Located({}, True, []))
-    scope = _scope(payload, Images.from_json(payload["images"]))
+    outcome = Outcome.of(payload.get("outcome"))
+    bench = Bench(runner, payload["settings"]["threads"], captured, sizes, Located({}, True, []), outcome=outcome)
+    scope = _scope(payload, Images.from_json(payload["images"]), outcome)
     tried = _climbed(payload, bench, scope, lambda count: emit({"images": count}), payload["repair_s"])
     return {"tried": tried_json(tried), "repair_s": time.monotonic() - begin}
 
 
-def _scope(payload: dict[str, Any], images: Images) -> Scope:
+def _scope(payload: dict[str, Any], images: Images, outcome: Outcome) -> Scope:
     return Scope(
         [images, *(Images.from_json(other) for other in payload["also"])],
         payload["batch_sizes"],
@@ -142,6 +147,7 @@ def _scope(payload: dict[str, Any], images: Images) -> Scope:
         stop_at_first=True,
         screen=_SCREEN,
         enough_s=_ENOUGH_S,
+        outcome=outcome,
     )
 
 

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from isobatch.models.registry import load
+from isobatch.models.spec.batches import ONLY, batch_of
 from isobatch.models.spec.images import View, normalise
+from isobatch.models.spec.interface import Input
 from isobatch.pipeline.inputs.choose import Unusable
 from isobatch.pipeline.inputs.decode import SUFFIXES, decode
+from isobatch.pipeline.inputs.drawn import values
 from isobatch.pipeline.inputs.listing import list_pictures
 from isobatch.pipeline.records.errors import UsageError
 from isobatch.pipeline.records.wording import counted
@@ -37,16 +42,38 @@ def drawn(shapes: Shapes, count: int, seed: int) -> Examples:
     return Examples(rows, f"{counted(count, 'example')}, normal values (seed {seed})")
 
 
-def read(path: Path, count: int, shapes: Shapes, view: View) -> Examples:
+def drawn_for(inputs: Sequence[Input], shapes: Shapes, count: int, seed: int) -> Examples:
+    """``count`` examples of these shapes, of values that each input may have (``isobatch.pipeline.inputs.drawn``)."""
+    if len(inputs) == 1 and inputs[0].dtype == "float32":
+        return drawn(shapes, count, seed)
+    generator = np.random.Generator(np.random.PCG64(seed))
+    exact = [replace(one, shape=shape) for one, shape in zip(inputs, shapes, strict=True)]
+    rows = [{one.name: values(one, generator) for one in exact} for _ in range(count)]
+    parts = {one.name: np.stack([row[one.name] for row in rows]) for one in exact}
+    batch = batch_of(parts if len(parts) > 1 else {ONLY: parts[exact[0].name]})
+    return Examples(batch, f"{counted(count, 'example')}, drawn (seed {seed})")
+
+
+def read(
+    path: Path,
+    count: int,
+    shapes: Shapes,
+    view: View,
+    inputs: Sequence[Input] = (),
+    batch_axes: Mapping[str, int] = MappingProxyType({}),
+) -> Examples:
     """At most ``count`` examples of a .npy or .npz file, a picture, or a folder of pictures. Raises UsageError.
 
     Pictures are cut to the shape's pixels and normalised as ``view`` says; so are arrays of uint8 [n, 3, h, w]. The
-    arrays of a .npz file are inputs by keyword.
+    arrays of a .npz file are inputs by keyword. ``inputs``: of an ONNX file what it takes; pixels that it takes as they
+    are stay so. ``batch_axes``: where the batch of an array is not its first axis.
     """
+    raw = len(inputs) == 1 and inputs[0].dtype == "uint8"
     if path.suffix.lower() in (".npy", ".npz"):
-        rows = _arrays(path, count, view)
+        axes = {"": next(iter(batch_axes.values()), 0) if len(inputs) == 1 else 0, **batch_axes}
+        rows = _arrays(path, count, None if raw else view, axes)
     elif path.is_dir() or path.suffix.lower() in SUFFIXES:
-        rows = _pictures(path, count, shapes, view)
+        rows = _pictures(path, count, shapes, view, inputs[0] if len(inputs) == 1 else None)
     else:
         raise _error(f"{path} is no .npy or .npz file, picture or folder")
     if len(rows) < 2:
@@ -54,10 +81,11 @@ def read(path: Path, count: int, shapes: Shapes, view: View) -> Examples:
     return Examples(rows, f"{counted(len(rows), 'example')} of {path}")
 
 
-def _arrays(path: Path, count: int, view: View) -> Rows:
+def _arrays(path: Path, count: int, view: View | None, axes: Mapping[str, int]) -> Rows:
     try:
         found = np.load(path, mmap_mode="r", allow_pickle=False)
         parts = {name: found[name] for name in found.files} if hasattr(found, "files") else {"": found}
+        parts = {name: np.moveaxis(part, axes.get(name, 0), 0) for name, part in parts.items()}
         cut = {name: _values(part[:count], view) for name, part in parts.items()}
     except Exception as error:  # a hostile header may raise anything in its parser
         raise _error(f"{path} is no array of numbers that can be read ({error})") from error
@@ -68,21 +96,24 @@ def _arrays(path: Path, count: int, view: View) -> Rows:
     return rows
 
 
-def _values(part: Rows, view: View) -> Rows:
-    if part.dtype == np.uint8 and part.ndim == 4 and part.shape[1] == 3:
+def _values(part: Rows, view: View | None) -> Rows:
+    if view is not None and part.dtype == np.uint8 and part.ndim == 4 and part.shape[1] == 3:
         return normalise(np.ascontiguousarray(part.transpose(0, 2, 3, 1)), view.mean, view.std)
     return np.array(part)
 
 
-def _pictures(path: Path, count: int, shapes: Shapes, view: View) -> Rows:
-    if len(shapes) != 1 or len(shapes[0]) != 3 or shapes[0][0] != 3:
+def _pictures(path: Path, count: int, shapes: Shapes, view: View, one: Input | None) -> Rows:
+    shape = shapes[0] if len(shapes) == 1 else ()
+    if one is not None and one.layout == "NHWC" and len(shape) == 3:
+        shape = (shape[2], *shape[:2])
+    if len(shape) != 3 or shape[0] != 3:
         raise _error(f"{path} holds pictures, and the network takes {list(shapes)}: give an array of its inputs (.npy)")
     files = list_pictures(path.resolve())[0] if path.is_dir() else [path]
     made: list[Rows] = []
     seen: set[bytes] = set()
     for file in files:
         try:
-            picture = decode(file, (shapes[0][1], shapes[0][2]), view)
+            picture = decode(file, (shape[1], shape[2]), view)
         except Unusable:
             continue
         if (content := picture.tobytes()) not in seen:
@@ -92,6 +123,8 @@ def _pictures(path: Path, count: int, shapes: Shapes, view: View) -> Rows:
             break
     if not made:
         raise _error(f"{path} holds no picture that can be used (jpeg, png, webp or bmp)")
+    if one is not None and one.dtype == "uint8":
+        return np.stack(made)
     return normalise(np.stack(made), view.mean, view.std)
 
 

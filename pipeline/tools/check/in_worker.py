@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from isobatch.models.registry import load
 from isobatch.pipeline.evidence.mixing import mixes
+from isobatch.pipeline.records.errors import UsageError
 from isobatch.pipeline.records.wording import sizes
 from isobatch.pipeline.tools.check.asked import CheckRequest, Target
-from isobatch.pipeline.tools.check.examples import Examples, drawn, read
+from isobatch.pipeline.tools.check.examples import Examples, drawn, drawn_for, read
 from isobatch.pipeline.tools.check.opening import Opened, Unverified, opened
 from isobatch.pipeline.tools.check.records import AtN, OriginFound, VariantChecked
 from isobatch.pipeline.user.checks import compared
@@ -30,7 +31,9 @@ def request_json(asked: CheckRequest) -> dict[str, Any]:
 def _request(data: dict[str, Any]) -> CheckRequest:
     lists = {name: tuple(data[name]) for name in ("variants", "batch_sizes")}
     shapes = tuple(tuple(shape) for shape in data["shapes"])
-    return CheckRequest(**{**data, **lists, "shapes": shapes, "target": Target(**data["target"])})
+    axes = tuple((name, axis) for name, axis in data["batch_axes"])
+    request = {**data, **lists, "shapes": shapes, "target": Target(**data["target"]), "batch_axes": axes}
+    return CheckRequest(**request)
 
 
 def check(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
@@ -46,7 +49,7 @@ def check(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
 
     say("opening")
     network = opened(asked, variant, Path(payload["cache"]), payload["folder"], say)
-    examples = _examples(asked, network)
+    examples = _fitted(_examples(asked, network), network)
     scope = [n for n in asked.batch_sizes if n <= len(examples.rows)]
     if not scope:
         raise Unverified(f"there are {examples.source}, and {sizes(asked.batch_sizes)} needs more")
@@ -59,8 +62,17 @@ def check(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
 def _examples(asked: CheckRequest, network: Opened) -> Examples:
     count = max(asked.batch_sizes)
     if asked.inputs:
-        return read(Path(asked.inputs), count, network.shapes, network.view)
+        return read(Path(asked.inputs), count, network.shapes, network.view, network.inputs, dict(asked.batch_axes))
+    if network.inputs:
+        return drawn_for(network.inputs, network.shapes, count, asked.seed)
     return drawn(network.shapes, count, asked.seed)
+
+
+def _fitted(examples: Examples, network: Opened) -> Examples:
+    try:
+        return replace(examples, rows=network.compared.fitted(examples.rows))
+    except TypeError as error:
+        raise UsageError("check-inputs", str(error)) from error
 
 
 def _checked(network: Opened, examples: Examples, scope: list[int], deadline: float, say: Any) -> VariantChecked:
@@ -76,7 +88,7 @@ def _checked(network: Opened, examples: Examples, scope: list[int], deadline: fl
         verdict="unverified" if result.verdict == "invalid" else result.verdict,
         reason=result.reason,
         weights=network.weights,
-        inputs=f"{examples.source} of {load('isobatch.models.user_networks:described')(rows)}",
+        inputs=f"{examples.source} of {load('isobatch.models.user_inputs:described')(rows)}",
         n_images=len(rows),
         threads=result.tested.threads,
         sizes=tuple(_sizes(result)),

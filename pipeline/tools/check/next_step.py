@@ -42,10 +42,13 @@ def _flags(asked: CheckRequest) -> str | None:
     target = asked.target
     if target.kind == "factory":
         return None
+    given = f" --inputs {shlex.quote(asked.inputs)}" if asked.inputs else ""
     if target.kind == "onnx":
-        return f"--onnx {shlex.quote(target.name)}"
+        axes = ",".join(f"{name}={axis}" for name, axis in asked.batch_axes)
+        turned = f" --batch-axis {shlex.quote(axes)}" if axes else ""
+        return f"--onnx {shlex.quote(target.name)}{turned}{given}"
     weights = "" if target.weights == "auto" else f" --weights {shlex.quote(target.weights)}"
-    return f"--model {target.model}{weights}"
+    return f"--model {target.model}{weights}{given}"
 
 
 def _ranges(batch_sizes: Sequence[int]) -> str:

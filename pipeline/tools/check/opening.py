@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from isobatch.models.registry import find_variant, load
 from isobatch.models.spec.artifact_cache import ArtifactCache
+from isobatch.models.spec.batches import batch_of
 from isobatch.models.spec.images import IMAGENET, View
+from isobatch.models.spec.interface import Input
+from isobatch.models.spec.outcome import Leaf
 from isobatch.models.spec.words import Network, RunnerSettings, VariantSpec, VariantUnavailable
 from isobatch.models.weights.model_name import channels_of
 from isobatch.pipeline.inputs.storing import store_images
@@ -22,11 +25,12 @@ from isobatch.pipeline.prepare.artifacts import artifact_fields
 from isobatch.pipeline.prepare.in_worker import build, check_onnx
 from isobatch.pipeline.records.errors import UsageError
 from isobatch.pipeline.tools.check.asked import CheckRequest, Shapes
-from isobatch.pipeline.tools.check.examples import drawn
+from isobatch.pipeline.tools.check.examples import drawn, drawn_for
 from isobatch.pipeline.workers.wire import read_artifact
 
 _CALIBRATION = 8
-_FREE = (224, 224)  # of an ONNX file's height and width, where they are free
+_FREE = (224, 224)  # the size of pictures, for what takes none
+_VALUES = 3 * 224 * 224  # of one example, before its shape is known
 _ANY = ((3, 224, 224),)
 _MOST_BESIDE = 1 << 31
 
@@ -44,6 +48,7 @@ class Opened:
     weights: str = ""
     view: View = IMAGENET
     notes: tuple[str, ...] = ()
+    inputs: tuple[Input, ...] = ()  # of an ONNX file
 
 
 class Unverified(Exception):
@@ -55,18 +60,31 @@ class Unverified(Exception):
 
 
 class OfStudy:
-    """A study's runner with what a comparison asks: logits only."""
+    """A study's runner with what a comparison asks. ``graph``: of an ONNX file its own runner, not yet entered."""
 
-    def __init__(self, runner: Any, threads: int) -> None:
+    def __init__(self, runner: Any, threads: int, graph: Any = None) -> None:
         self.threads = threads
         self._runner = runner
+        self._graph = graph
+        self._places: tuple[Leaf, ...] = ()
+
+    def fitted(self, rows: NDArray[Any]) -> NDArray[Any]:
+        """The examples as an ONNX file's inputs take them; any others as they are. Raises TypeError."""
+        return rows if self._graph is None else self._graph.fitted(rows)
 
     def learn(self, pair: NDArray[Any]) -> None:
-        """Nothing: its rows are known."""
+        """Where each output of an ONNX file stands in a row. Raises TypeError where one has no rows."""
+        if self._graph is not None:
+            with self._graph as graph:
+                graph.learn(pair)
+            self._places = graph.places
 
     def leaves(self, rows: NDArray[Any]) -> Mapping[str, NDArray[Any]]:
-        """The logits."""
-        return {"": self._runner.run(rows)}
+        """The logits, or several outputs by name."""
+        found = self._runner.run(rows)
+        if len(self._places) < 2:
+            return {"": found}
+        return {one.name: found[:, one.start : one.stop] for one in self._places}
 
 
 def opened(asked: CheckRequest, variant: str, cache: Path, folder: str, say: Callable[[str], None]) -> Opened:
@@ -128,78 +146,61 @@ def _torchvision(asked: CheckRequest, spec: VariantSpec, cache: Path, say: Calla
 
 
 def _onnx(asked: CheckRequest, spec: VariantSpec, cache: Path, say: Callable[[str], None]) -> Opened:
-    path = Path(asked.target.name)
+    path, axes = Path(asked.target.name), dict(asked.batch_axes)
     if spec.runtime == "torch":
         raise VariantUnavailable(
             f"{spec.name} is made from a torch network, and {path.name} is an ONNX file", "choose ort- or ov- variants"
         )
-    shapes = _onnx_shapes(path, asked.shapes)
-    pixels = max(asked.batch_sizes) * sum(int(np.prod(shape[-2:])) for shape in shapes)
     beside = sum(one.stat().st_size for one in path.resolve().parent.iterdir() if one.is_file())
-    limit_graph(min(beside, _MOST_BESIDE), 2 * pixels)
+    files, examples = min(beside, _MOST_BESIDE), 2 * max(asked.batch_sizes)
+    limit_graph(files, examples * _VALUES)
     try:
-        if spec.name == "ort-fp32":
-            runner = load("isobatch.models.user_networks:open_network")(path, asked.threads)
-            return Opened(runner, runner, shapes, "of the file")
-        found = check_onnx({"onnx": str(path), "folder": tempfile.mkdtemp()}, lambda event: None)
+        graph = load("isobatch.models.user_networks:open_network")(path, asked.threads, batch_axes=axes)
     except Exception as error:
         if type(error).__name__ != "OnnxError":
             raise
+        if "baked into the graph" in str(error):
+            raise Unverified(str(error)) from error
         raise UsageError("onnx", str(error)) from error
+    inputs: tuple[Input, ...] = graph.inputs
+    shapes = _onnx_shapes(path, inputs, asked.shapes)
+    limit_graph(files, examples * max(_VALUES, sum(map(math.prod, shapes))))
+    if spec.name == "ort-fp32":
+        return Opened(graph, graph, shapes, "of the file", notes=graph.notes, inputs=inputs)
+    found = check_onnx({"onnx": str(path), "folder": tempfile.mkdtemp(), "batch_axes": axes}, lambda event: None)
     copy, digest = found["onnx_path"], found["onnx_sha256"]
-    network = Network(
-        found["model"], "", found["sha256"], found["num_classes"] or 0, copy, digest, (shapes[0][-2], shapes[0][-1])
-    )
-    runner = _built(asked, spec, network, shapes, cache, say)
-    return Opened(OfStudy(runner, asked.threads), runner, shapes, "of the file")
+    size = (shapes[0][-2], shapes[0][-1]) if len(shapes[0]) == 3 else _FREE
+    network = Network(found["model"], "", found["sha256"], found["num_classes"] or 0, copy, digest, size)
+    runner = _built(asked, spec, network, shapes, cache, say, inputs)
+    compared = OfStudy(runner, asked.threads, graph)
+    return Opened(compared, runner, shapes, "of the file", notes=graph.notes, inputs=inputs)
 
 
-def _onnx_shapes(path: Path, given: Shapes) -> Shapes:
-    """The shapes of one example, free sizes filled. Raises UsageError, or Unverified for a fixed batch axis."""
-    try:
-        inputs: Mapping[str, Sequence[int | None]] = load("isobatch.models.user_shapes:input_shapes")(path)
-    except ValueError as error:
-        raise UsageError("onnx", str(error)) from error
-    for name, dims in inputs.items():
-        if not dims or dims[0]:
-            what = f"is fixed at {dims[0]}" if dims else "is not there"
-            remedy = "export it again with a free batch axis: torch.onnx.export(..., dynamic_shapes=({0: 'n'},))"
-            raise Unverified(f"the batch axis of {name!r} {what}, so no two batch sizes can be compared", remedy)
-    if given:
-        fits = len(given) == len(inputs) and all(
-            len(shape) == len(dims) - 1 and all(dim in (None, size) for size, dim in zip(shape, dims[1:], strict=True))
-            for shape, dims in zip(given, inputs.values(), strict=True)
-        )
-        if not fits:
-            raise UsageError("input-shape", f"--input-shape does not fit {path.name}, which takes {_told(inputs)}")
-        return given
-    found = []
-    for dims in inputs.values():
-        sizes = list(dims[1:])
-        if len(sizes) == 3:
-            sizes[1:] = [size or free for size, free in zip(sizes[1:], _FREE, strict=True)]
-        if None in sizes:
-            text = f"{path.name} takes {_told(inputs)}: give the sizes that it leaves free, --input-shape 3x224x224"
-            raise UsageError("input-shape", text)
-        found.append(tuple(size for size in sizes if size))
-    return tuple(found)
-
-
-def _told(inputs: Mapping[str, Sequence[int | None]]) -> str:
-    return " and ".join(
-        f"{name} [{', '.join(['n', *(str(dim or 'free') for dim in dims[1:])])}]" for name, dims in inputs.items()
-    )
+def _onnx_shapes(path: Path, inputs: Sequence[Input], given: Shapes) -> Shapes:
+    """The shapes of one example: those given, or with what is free filled in. Raises UsageError for misfits."""
+    if not given:
+        return tuple(one.example_shape for one in inputs)
+    if len(given) != len(inputs) or not all(one.takes(shape) for one, shape in zip(inputs, given, strict=True)):
+        takes = " and ".join(map(str, inputs))
+        raise UsageError("input-shape", f"--input-shape does not fit {path.name}, which takes {takes}")
+    return given
 
 
 def _built(
-    asked: CheckRequest, spec: VariantSpec, network: Network, shapes: Shapes, cache: Path, say: Callable[[str], None]
+    asked: CheckRequest,
+    spec: VariantSpec,
+    network: Network,
+    shapes: Shapes,
+    cache: Path,
+    say: Callable[[str], None],
+    inputs: Sequence[Input] = (),
 ) -> Any:
     """A runner of the variant, built here or found in the cache; static scales from examples of their own."""
     say(f"building {spec.name}")
     calibration = None
     if spec.calibrated:
-        rows = drawn(shapes, _CALIBRATION, asked.seed + 1).rows
-        calibration = store_images("calibration", Path(tempfile.mkdtemp()) / "calibration.f32", iter(rows))
+        rows = _calibration(inputs, shapes, asked.seed + 1)
+        calibration = store_images("calibration", Path(tempfile.mkdtemp()) / "calibration.raw", iter(rows))
     payload = {
         "variant": spec.name,
         "fields": artifact_fields(spec, network, calibration),
@@ -209,3 +210,11 @@ def _built(
     }
     artifact = read_artifact(build(payload, lambda event: say(event.get("say", ""))))
     return load(spec.open)(artifact, RunnerSettings(asked.threads))
+
+
+def _calibration(inputs: Sequence[Input], shapes: Shapes, seed: int) -> NDArray[Any]:
+    """Examples to take scales from: pictures as they are, anything else as records of the inputs by name."""
+    if not inputs or (len(inputs) == 1 and inputs[0].usual):
+        return drawn(shapes, _CALIBRATION, seed).rows
+    rows = drawn_for(inputs, shapes, _CALIBRATION, seed).rows
+    return batch_of({inputs[0].name: rows}) if len(inputs) == 1 else rows

@@ -115,7 +115,7 @@ class _Bench:
     def _judged(self, switch: Switch) -> SwitchResult:
         """The property, in two processes: the second repeats the first."""
         label = f"{self.spec.name}: {switch.name}"
-        price = cost(self.spec, 1, self.prepared.evaluation.shape[2])
+        price = cost(self.spec, 1, self.prepared.evaluation.side)
 
         def told(event: dict[str, Any]) -> None:
             self.stages.progress.step(label, price * event["images"])

@@ -1,5 +1,6 @@
 """The variants against OpenVINO used directly, in a few lines; the verdict of both must be the same."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +9,12 @@ import pytest
 
 from isobatch.models.openvino.runner import OpenVinoRunner, open_runner
 from isobatch.models.openvino.session import ONNX_FILE, graph_file
+from isobatch.models.ort.calls import call
+from isobatch.models.spec.batches import batch_of
 from isobatch.models.spec.runner import WHOLE, Canonical
 from isobatch.models.spec.words import Artifact, RunnerSettings, VariantUnavailable
+from isobatch.pipeline.inputs.storing import store_images
+from tests.models.ort import several
 from tests.models.ort.small_onnx import LAYERS, build, classifier, pixels, request
 
 pytestmark = pytest.mark.extras
@@ -86,3 +91,19 @@ def test_calls_of_one_size_give_rows_that_do_not_know_the_batch(tmp_path: Path) 
 def test_a_layer_cannot_be_rewritten_alone(tmp_path: Path) -> None:
     with OpenVinoRunner(artifact_of("ov-fp32", tmp_path), SETTINGS) as runner, pytest.raises(KeyError, match="whole"):
         runner.with_canonical({"a": Canonical(size=1)})
+
+
+@pytest.mark.parametrize("name", ["ov-fp32", "ov-int8"])
+def test_several_inputs_and_outputs_by_name(name: str, tmp_path: Path) -> None:
+    import onnxruntime
+
+    model, arrays = several.tokens(), batch_of(several.given(6))
+    calibration = store_images("tokens", tmp_path / "tokens.raw", iter(arrays))
+    made_of = replace(request(tmp_path, model), calibration=calibration)
+    artifact = build(name, made_of, tmp_path)
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    expected = call(session, arrays)
+    with open_runner(artifact, SETTINGS) as runner:
+        rows = runner.run(arrays)
+    close = 1e-5 if name == "ov-fp32" else 0.2
+    assert rows.shape == expected.shape and np.abs(rows - expected).max() <= close * np.abs(expected).max()

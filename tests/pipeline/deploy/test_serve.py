@@ -148,11 +148,12 @@ def test_pictures_become_what_the_study_would_have_made_of_them(tmp_path: Path) 
     exec(compile(code_files("torch")["infer.py"], "infer.py", "exec"), namespace)
     for (view, size), name in itertools.product(views, ("plain", "transparent", "grey16")):
         path = tmp_path / f"{name}.png"
-        shown = serving("torch", {"type": "float32"}, 1, 4, 2, (3, *size), asdict(view), "pictures").preprocessing
-        settings = shown.model_dump(mode="json")
+        shown = serving("torch", {"type": "float32"}, 1, 4, 2, (3, *size), asdict(view), "pictures")
+        every = shown.model_dump(mode="json")
+        settings = every["preprocessing"]
         expected = decode(path, size, view)
         assert (namespace["decoded"](path, settings) == expected).all(), name  # type: ignore[operator]
         network = object.__new__(namespace["Network"])  # type: ignore[call-overload]
-        network.settings = {"preprocessing": settings}
+        network.settings = every
         fed = expected[None][..., ::-1] if view.channel_order == "bgr" else expected[None]
         assert (network.prepared([path]) == normalise(fed, view.mean, view.std, view.scale)).all()

@@ -128,3 +128,17 @@ def test_arrays_that_do_not_fit_are_refused_with_a_remedy(
 def test_pictures_are_refused_for_a_network_that_takes_none(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"give --inputs FILE\.npz with an array for each input"):
         prepared(tmp_path, "digits", TOKENS)
+
+
+def test_labels_in_a_file_of_their_own_are_those_of_the_arrays(tmp_path: Path) -> None:
+    features = np.random.default_rng(0).standard_normal((9, 20)).astype(np.float32)
+    np.save(tmp_path / "features.npy", features)
+    (tmp_path / "labels.csv").write_text("class\n" + "".join(f"{i % 3}\n" for i in range(9)))
+    asked = {"labels_file": str(tmp_path / "labels.csv"), "num_classes": 3}
+    found = prepared(tmp_path, tmp_path / "features.npy", FEATURES, **asked)
+    classes = {row.tobytes(): i % 3 for i, row in enumerate(features)}
+    rows = found.evaluation.read(0, len(found.evaluation))
+    assert found.record.labelled and found.evaluation.labels == tuple(classes[row.tobytes()] for row in rows)
+    (tmp_path / "labels.csv").write_text("0\n1\n")
+    with pytest.raises(InputError, match="2 rows, and there are 9 images"):
+        prepared(tmp_path, tmp_path / "features.npy", FEATURES, **asked)

@@ -104,10 +104,10 @@ def test_an_onnx_file_brings_its_shape(commands: Commands, tmp_path: Path) -> No
     assert (found["variant"], found["status"]) == ("ort-fp32", "measured") and "float32 [3, 8, 8]" in found["inputs"]
     assert ended.code == (0 if found["verdict"] == "batch-invariant" else 1)
     wrong = commands(tmp_path, "check", "net.onnx", "--input-shape", "3x9x9")
-    assert wrong.code == 2 and "images [n, 3, 8, 8]" in wrong.stderr
+    assert wrong.code == 2 and "takes images: float32 [n, 3, 8, 8]" in wrong.stderr
     onnx.save(classifier((1, 3, 8, 8)), tmp_path / "one.onnx")
     fixed = commands(tmp_path, "check", "one.onnx")
-    assert fixed.code == 3 and "fixed at 1" in fixed.stdout and "free batch axis" in fixed.stdout.splitlines()[-1]
+    assert fixed.code in (0, 1) and "its batch was fixed at 1: its axis was freed" in fixed.stdout
 
 
 def test_own_arrays_are_the_examples(commands: Commands, tmp_path: Path) -> None:

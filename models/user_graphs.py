@@ -1,0 +1,108 @@
+"""A user's own ONNX file as a live runner: any named inputs, each output compared by its name."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType, TracebackType
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from isobatch.models.ort.calls import leaves_of, outputs_of
+from isobatch.models.ort.check_user_file import check_onnx
+from isobatch.models.ort.runner import OrtRunner
+from isobatch.models.ort.session import MODEL_FILE
+from isobatch.models.spec.batches import ONLY, batch_of, parts_of
+from isobatch.models.spec.fit import Misfit, fit
+from isobatch.models.spec.interface import Input
+from isobatch.models.spec.outcome import Leaf
+from isobatch.models.spec.words import Artifact, Manifest, RunnerSettings
+from isobatch.models.user_inputs import described
+from isobatch.models.user_outputs import Leaves
+
+_LEAVE_OUT = "export the network with the batch first on each output, or name its axis with --batch-axis NAME=1"
+
+
+class GraphRunner(OrtRunner):
+    """Runs a user's ONNX graph from a checked copy of its own, which is removed when this runner goes.
+
+    ``inputs``: what the graph takes. ``notes``: what the user should know of the file. Raises ValueError for a file
+    that cannot be used.
+    """
+
+    def __init__(
+        self, source: bytes | str | Path, threads: int, batch_axes: Mapping[str, int] = MappingProxyType({})
+    ) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="isobatch-")
+        folder = Path(self._folder.name)
+        path = Path(source) if not isinstance(source, bytes) else folder / "given.onnx"
+        try:
+            if isinstance(source, bytes):
+                path.write_bytes(source)
+            checked = check_onnx(path, batch_axes=batch_axes)
+            onnx.save_model(checked.model, folder / MODEL_FILE)
+        except BaseException:
+            self._folder.cleanup()
+            raise
+        super().__init__(Artifact("", folder, Manifest({}, 0)), RunnerSettings(threads))
+        self.threads = threads
+        self.inputs: tuple[Input, ...] = checked.inputs
+        self.notes = checked.notes
+        self.places: tuple[Leaf, ...] = ()  # of each output in a row of all, once they were learnt
+
+    def fitted(self, rows: NDArray[Any]) -> NDArray[Any]:
+        """The examples in the graph's own names, types and axes. Raises TypeError where they do not fit.
+
+        Several are given by name, or by position in the order of the graph.
+        """
+        try:
+            made = {one.name: fit(self._given(rows)[one.name], one, "the examples are")[0] for one in self.inputs}
+        except Misfit as error:
+            raise TypeError(str(error)) from error
+        return batch_of(made if len(made) > 1 else {ONLY: next(iter(made.values()))})
+
+    def _given(self, rows: NDArray[Any]) -> dict[str, NDArray[Any]]:
+        given, names = parts_of(rows), [one.name for one in self.inputs]
+        if len(given) == len(names) and (list(given) == [ONLY] or all(name.isdigit() for name in given)):
+            return dict(zip(names, given.values(), strict=True))
+        if set(given) != set(names):
+            raise TypeError(
+                f"examples of {described(rows)}, and the network takes {'; '.join(map(str, self.inputs))}: give a dict "
+                "of arrays by those names, or a tuple in that order"
+            )
+        return given
+
+    def learn(self, pair: NDArray[Any]) -> None:
+        """Raise TypeError where the graph does not give each of one and of two examples its row."""
+        for count in (1, 2):
+            try:
+                outputs = self._outputs(pair[:count])
+            except Exception as error:  # onnxruntime's exceptions share no public base class
+                said = " ".join(str(error).split())
+                raise TypeError(
+                    f"the network cannot be run on {count} of these examples ({described(pair)}): {said[:300]}"
+                ) from error
+            for name, value in outputs.items():
+                if np.shape(value)[:1] != (count,):
+                    raise TypeError(
+                        f"the output {name!r} has the shape {list(np.shape(value))} for {count} examples: {_LEAVE_OUT}"
+                    )
+            self.places = leaves_of(outputs)
+
+    def leaves(self, rows: NDArray[Any]) -> Leaves:
+        """The outputs [n, ...] by name; one alone is called "": "logits" as of any network."""
+        outputs = {name: np.array(value) for name, value in self._outputs(rows).items()}
+        return outputs if len(outputs) > 1 else {ONLY: next(iter(outputs.values()))}
+
+    def _outputs(self, rows: NDArray[Any]) -> dict[str, NDArray[Any]]:
+        return outputs_of(self._live(), rows)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        super().__exit__(kind, error, trace)
+        self._folder.cleanup()

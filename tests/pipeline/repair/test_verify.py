@@ -1,0 +1,75 @@
+"""What counts as an image's answer when a repair is verified: the network's own outcome, whatever it is."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from isobatch.models.spec.outcome import Outcome
+from isobatch.pipeline.repair.rungs.recheck import Rechecked
+from isobatch.pipeline.repair.verify import every_size, verify
+from isobatch.pipeline.user.asked import Examples
+
+Rows = NDArray[Any]
+
+
+class Moved:
+    """Its rows are what it is given; in a batch that of one image is another one, wherever it stands."""
+
+    def __init__(self, image: Rows, becomes: Rows) -> None:
+        self.image, self.becomes = image, becomes
+
+    def run(self, images: Rows) -> Rows:
+        rows = images.copy()
+        if len(rows) > 1:
+            rows[(images == self.image).all(axis=1)] = self.becomes
+        return rows
+
+
+def rows_of(*rows: list[float]) -> Examples:
+    return Examples("given", np.array(rows, np.float32))
+
+
+CASES = {
+    "classes": (Outcome("classes"), rows_of([1, 2, 3], [3, 1, 2], [1, 3, 2]), [9, 0, 0], [1, 2, 9]),
+    "binary": (Outcome("binary"), rows_of([0.1], [0.2], [-1]), [-0.1], [0.4]),
+    "a probability": (Outcome("binary", threshold=0.5), rows_of([0.6], [0.2], [0.9]), [0.4], [0.7]),
+    "labels": (Outcome("labels"), rows_of([1, -1, 5], [1, 1, 5], [-1, 1, 5]), [1, 1, 5], [2, -2, 5]),
+    "embedding": (Outcome("embedding"), rows_of([1, 0.1], [1, 0], [0, 1]), [0.1, 1], [1, 0.2]),
+    "one output of two": (Outcome("classes", 2, 4), rows_of([9, 0, 1, 2], [0, 9, 2, 1], [9, 0, 2, 1]), [9, 0, 2, 1],
+                          [0, 9, 1, 2]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_an_answer_that_turns_is_counted_and_one_that_stays_is_not(case: str) -> None:
+    outcome, examples, other, same = CASES[case]
+
+    def flipped(move: list[float]) -> dict[int, int]:
+        moved: Any = Moved(examples.rows[0], np.array(move, np.float32))
+        images: Any = examples
+        found = verify(moved, moved, images, [3], lambda count: None, passes_of=every_size, outcome=outcome)
+        assert found.differing[3] and not found.batch_invariant
+        return found.flipped
+
+    assert all(flipped(other).values())
+    assert not any(flipped(same).values())
+
+
+def test_raw_outcomes_are_their_bytes() -> None:
+    images: Any = rows_of([1, 2], [3, 4])
+    moved: Any = Moved(images.rows[0], np.nextafter(images.rows[0], np.float32(9)))
+    found = verify(moved, moved, images, [2], lambda count: None, passes_of=every_size, outcome=Outcome("raw"))
+    assert found.flipped[2] == found.differing[2] > 0 and not found.top1_stable
+
+
+@pytest.mark.parametrize(("outcome", "row"), [(Outcome("binary"), [0.01]), (Outcome("labels"), [5, -0.01, 5])])
+def test_an_answer_near_its_threshold_is_run_again_alone(outcome: Outcome, row: list[float]) -> None:
+    rows = np.array([row, [9] * len(row)], np.float32)
+    runner: Any = Moved(rows[0], -rows[0])
+    again = Rechecked(runner, margin=0.1, outcome=outcome)
+    assert again.run(rows).tobytes() == rows.tobytes() and again.recomputed == 1
+    sure = Rechecked(runner, margin=0.001, outcome=outcome)
+    sure.run(rows)
+    assert sure.recomputed == 0
