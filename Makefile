@@ -1,10 +1,11 @@
 # Each enough alone on a fresh machine with Python 3.11: make run, make test, make test-extras.
 PYTHON ?= python3.11
 BIN := .venv/bin
-ARGS ?= --variants all
 # make run EXTRAS=openvino,ray installs the optional packages of requirements-openvino.txt and requirements-ray.txt too.
 EXTRAS ?=
 comma := ,
+COMPILED := $(if $(findstring compile,$(EXTRAS)),$(comma)compile-fp32$(comma)compile-bf16)
+ARGS ?= --variants all$(COMPILED)
 EXTRA_FILES := $(foreach extra,$(subst $(comma), ,$(EXTRAS)),requirements-$(extra).txt)
 # onnxruntime 1.32 reports on its use by default.
 export ORT_DISABLE_TELEMETRY := 1
@@ -77,7 +78,7 @@ bench: .venv/.test-ready
 	touch .venv/.run-ready $@
 
 # Compiled, unlike the others: Ray starts processes by the dozen.
-.venv/.extras-ready: requirements.txt requirements-test.txt requirements-ray.txt requirements-openvino.txt requirements-extras.txt
+.venv/.extras-ready: requirements.txt requirements-test.txt requirements-ray.txt requirements-openvino.txt requirements-timm.txt requirements-extras.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-extras.txt
 	touch .venv/.run-ready .venv/.test-ready $@

@@ -1,4 +1,7 @@
-"""The variants that torch.compile makes: Inductor's code for the CPU, by a C++ compiler. An extra."""
+"""The variants that torch.compile makes: Inductor's code for the CPU, by a C++ compiler.
+
+An extra, and by name only: every worker that opens one compiles for a while, which would double the time of ``all``.
+"""
 
 from isobatch.models.spec.words import VariantSpec
 
@@ -18,6 +21,7 @@ VARIANTS = (
         open=_OPEN,
         recipe={"weights": {"type": "float32"}, "computed_in": "float32", **_COMPILER},
         extra="compile",
+        optional=True,
         compiled=True,
     ),
     VariantSpec(
@@ -35,6 +39,7 @@ VARIANTS = (
         },
         native_isa=("avx512_bf16", "amx_bf16"),  # without either nothing is compiled
         extra="compile",
+        optional=True,
         compiled=True,
     ),
 )

@@ -9,12 +9,14 @@ from isobatch.models.spec.words import VariantSpec
 from isobatch.pipeline.records.errors import UsageError
 from isobatch.pipeline.records.wording import listed
 
+ALL = "all"
+
 
 def variants_of(text: str, onnx: bool) -> tuple[str, ...]:
-    """The names; ``all``, of an ONNX file, are those that can be made from one."""
-    if text == "all":
-        return tuple(row.name for row in _of_all(onnx) if not row.extra or installed(row))
-    names = [name.strip() for name in text.split(",") if name.strip()]
+    """The names; ``all``, which others may follow, of an ONNX file are those that can be made from one."""
+    every = [row.name for row in _of_all(onnx) if not row.extra or installed(row)]
+    asked = [name.strip() for name in text.split(",") if name.strip()]
+    names = [name for one in asked for name in (every if one == ALL else [one])]
     if not names:
         raise UsageError("unknown-variant", "--variants names none: give 'all' or a list such as fp32,ort-int8")
     for name in names:
