@@ -14,11 +14,15 @@ from functools import cache
 from pathlib import Path
 from unittest import mock
 
+import hypothesis
 import pytest
 
 from isobatch.pipeline.workers.pool import Workers
 from tests.in_process import Commands
 from tests.waiting import ENDS_S
+
+hypothesis.settings.register_profile("no-clock", deadline=None)
+hypothesis.settings.load_profile("no-clock")
 
 
 @cache

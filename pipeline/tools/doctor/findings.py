@@ -103,7 +103,7 @@ def package_findings(pins: Mapping[str, str], installed: Mapping[str, str]) -> l
             text = (
                 f"{version}; requirements.txt asks for {pinned}: other versions may give other bytes, and are untested"
             )
-            found.append(Finding("packages", name, "missing", text, remedy))
+            found.append(Finding("packages", name, "limited", text, remedy))
     if not found:
         found.append(Finding("packages", "all", "ok", f"{counted(len(pins), 'package')} as in requirements.txt"))
     return found

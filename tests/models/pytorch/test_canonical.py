@@ -138,7 +138,7 @@ def test_torchscript_compiles_a_repaired_network_and_keeps_its_bits(
         rules = {name: IN_SINGLES for name, (layer, _, _) in layers.items() if layer.kind in ("conv2d", "linear")}
         repaired = runner.with_canonical(rules)
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", r"`torch\.jit\.\w+` is deprecated", DeprecationWarning)
+            warnings.filterwarnings("ignore", r"`torch\.jit\.\w+` is deprecated")
             file = io.BytesIO()
             torch.jit.save(torch.jit.script(repaired.net), file)
             file.seek(0)

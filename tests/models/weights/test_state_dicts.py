@@ -68,10 +68,10 @@ def test_settings_paths_and_numbers_beside_the_tensors_do_no_harm(tmp_path: Path
 def test_a_torchscript_file_is_called_so_and_its_remedy_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     net = torch.nn.Linear(2, 2).eval()
-    with pytest.warns(DeprecationWarning):
+    with pytest.warns((DeprecationWarning, FutureWarning)):
         torch.jit.save(torch.jit.trace(net, torch.ones(1, 2)), "net.pt")
     remedy = remedy_of("net.pt is a TorchScript file", Path("net.pt"))
-    with pytest.warns(DeprecationWarning):
+    with pytest.warns((DeprecationWarning, FutureWarning)):
         exec(remedy, {"torch": torch})
     assert torch.equal(open_checkpoint(Path("weights.pth")).state["weight"], net.weight)
 

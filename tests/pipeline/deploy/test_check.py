@@ -145,7 +145,7 @@ def test_torchscript_of_an_older_record_is_a_program_and_needs_trust(
 
     module = Writes()
     module.where = str(mark)
-    with pytest.warns(DeprecationWarning):
+    with pytest.warns((DeprecationWarning, FutureWarning)):
         torch.jit.trace(module, torch.zeros(2, 3, 4, 4)).save(str(folder / "network.pt"))
     mark.unlink(missing_ok=True)
     older(folder, "torch", folder / "network.pt")

@@ -116,7 +116,7 @@ def test_what_is_compiled_needs_a_compiler_and_nothing_else_does() -> None:
 def test_pins_are_compared_without_the_build_s_suffix() -> None:
     assert [one.state for one in package_findings(PINS, INSTALLED)] == ["ok"]
     other = package_findings(PINS, {**INSTALLED, "torch": "2.12.0+cpu"})
-    assert [(one.name, one.state) for one in other] == [("torch", "missing")]
+    assert [(one.name, one.state) for one in other] == [("torch", "limited")]
     assert "2.12.0+cpu" in other[0].text and PINS["torch"] in other[0].text
     absent = package_findings(PINS, {})
     assert {one.name for one in absent} == set(PINS)
@@ -188,7 +188,7 @@ def test_this_machine_is_examined_by_real_workers(
     assert said and not list(tmp_path.iterdir())
     by_name = {one.name: one for one in found}
     assert {row.name for row in all_variants()} <= set(by_name)
-    assert by_name["fp32"].state == "ok" and by_name["torch"].state == "ok"
+    assert by_name["fp32"].state == "ok" and by_name["torch"].state in ("ok", "limited")
     assert all(one.text for one in found)
 
 

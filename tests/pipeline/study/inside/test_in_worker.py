@@ -15,7 +15,7 @@ from isobatch.models.spec.words import Effective
 from isobatch.pipeline.explain.findings import Watched
 from isobatch.pipeline.inputs.storing import store_images
 from isobatch.pipeline.repair.records import repair_records
-from isobatch.pipeline.study.explain_in_worker import _as_a_whole, why_closed
+from isobatch.pipeline.study.inside.in_worker import _as_a_whole, why_closed
 from tests.models.pytorch.small_networks import pixels
 
 
