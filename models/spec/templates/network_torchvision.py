@@ -26,8 +26,8 @@ def operators_defined() -> Any:
     if spec is None or spec.origin is None:
         raise ImportError("torchvision is not installed; install it beside torch")
     try:
-        # the suffix differs between platforms and wheels: _C.so, _C.pyd, _C.cpython-311-x86_64-linux-gnu.so
-        for library in sorted(Path(spec.origin).parent.glob("_C.*")):
+        # the name differs: _C.so, _C.pyd, _C.cpython-311-x86_64-linux-gnu.so, from torchvision 0.29 on _C_stable.so
+        for library in sorted(Path(spec.origin).parent.glob("_C*.*")):
             torch.ops.load_library(library)  # type: ignore[no-untyped-call]
     except OSError:
         pass
