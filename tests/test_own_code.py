@@ -61,7 +61,7 @@ def test_a_factory_is_studied_in_both_runtimes_and_its_code_is_not_shipped(tmp_p
     assert {name: one.status for name, one in by_name.items()} == {
         "fp32": "measured", "ort-fp32": "measured", "int8-x86": "unavailable"
     }  # fmt: skip
-    assert "torchvision has no quantizable mine.nets:two" in (by_name["int8-x86"].reason or "")
+    assert "torchvision has no such mine.nets:two" in (by_name["int8-x86"].reason or "")
     for variant in (by_name["fp32"], by_name["ort-fp32"]):
         (error,) = [one for one in variant.comparisons if one.kind == "vs-reference"]
         assert error.max_abs_relative is not None and float(error.max_abs_relative) < 1e-4

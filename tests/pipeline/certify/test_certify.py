@@ -139,9 +139,11 @@ def decided(
         stages.seconds[name] = stages.seconds.get(name, 0.0) + 1.0
 
     workers = Line(runners, monkeypatch)
-    progress = SimpleNamespace(plan=lambda cost: None, step=lambda label, cost: None)
+    progress = SimpleNamespace(step=lambda label, cost: None)
     config = SimpleNamespace(certify=sizes, quick=False, seed=1)
-    stages: Any = SimpleNamespace(config=config, progress=progress, workers=workers, stage=stage, seconds={})
+    stages: Any = SimpleNamespace(
+        config=config, progress=progress, workers=workers, stage=stage, seconds={}, announce=lambda stage, cost: None
+    )
     variants = [result("fp32"), result("bf16")]
     found = certify(stages, variants, Policy(), race(fp32=200, bf16=100), None)
     return {one.name: one for one in found}, workers

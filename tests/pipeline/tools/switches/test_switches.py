@@ -13,6 +13,7 @@ from isobatch.models.pytorch.switches import mkl_mode, read_back, turned
 from isobatch.models.registry import find_variant
 from isobatch.pipeline.inputs.storing import store_images
 from isobatch.pipeline.machine.switches import ORT, SWITCHES, TORCH, switches_of
+from isobatch.pipeline.race.crossing import Opening
 from isobatch.pipeline.race.in_worker import Opened
 from isobatch.pipeline.records.errors import Exit
 from isobatch.pipeline.records.study import Environment, Interval, Tool
@@ -72,7 +73,9 @@ def test_the_property_is_judged_by_the_passes_of_a_verdict(
     images = store_images("drawn", tmp_path / "drawn", iter(pixels(4)))
     with opened(with_planted(planted())) as runner:
         monkeypatch.setattr(in_worker, "opened", lambda payload, stack: Opened(runner, runner))
-        payload = {"images": images.to_json(), "batch_sizes": [2, 4], "runtime": TORCH, "options": {"mkldnn": False}}
+        stored = images.to_json()
+        asked = Opening("fp32", {"threads": 1}, {}, stored, stored, None).to_json()
+        payload = {**asked, "batch_sizes": [2, 4], "runtime": TORCH, "options": {"mkldnn": False}}
         found = in_worker.hold(payload, lambda event: None)
         again = in_worker.hold(payload, lambda event: None)
     assert found["read"]["oneDNN"] == "off" and found == again
