@@ -110,6 +110,7 @@ def test_what_there_was_no_time_for_says_so(images: Images) -> None:
     tried = climb(bench, Scope([images], (2, 3, 4), {}), lambda count: None, -1.0, ["surgical", "pin-shape"])
     assert [(one.rung, one.out_of_time, one.holds) for one in tried] == [
         ("surgical", False, True),  # proves the list of origins, whatever the time for repairs
+        ("surgical", True, None),
         ("pin-shape", True, None),
     ]
     over = time.monotonic() - 1
