@@ -124,7 +124,7 @@ def _verified(
     def on_event(event: dict[str, Any]) -> None:
         heard.hear(event, claim == "same-bytes")
         if "n" in event:
-            stages.progress.step(f"{label}: {event['kind']}, N = {event['n']}", price * event["n"])
+            stages.progress.step(label, price * event["n"])
 
     stopped = None
     with stages.stage("range"):
