@@ -33,6 +33,7 @@ from isobatch.pipeline.prepare.run_folder import open_run
 from isobatch.pipeline.prepare.state import Stages
 from isobatch.pipeline.prepare.weights import prepare_weights
 from isobatch.pipeline.race.contestant import Contestant
+from isobatch.pipeline.race.crossing import Opening
 from isobatch.pipeline.race.rounds import Entry, Tally, race
 from isobatch.pipeline.storage.places import cache_root
 from isobatch.pipeline.workers.engines.local import LocalEngine
@@ -88,14 +89,9 @@ def record(arguments: argparse.Namespace) -> None:
 def _entry(stages: Stages, name: str, n: int, opened: ExitStack) -> Entry:
     prepared = stages.sets[-1]
     setting = stages.base_of(find_variant(name))
-    payload = {
-        "variant": name,
-        "settings": setting.runner,
-        "artifact": artifact_json(stages.artifacts[name, prepared.record.name]),
-        "images": prepared.evaluation.to_json(),
-        "delivery": None,
-        "examples": {},
-    }
+    artifact = artifact_json(stages.artifacts[name, prepared.record.name])
+    images = prepared.evaluation.to_json()
+    payload = Opening(name, setting.runner, artifact, images, images, None).to_json()
     contestant = opened.enter_context(Contestant(stages.workers, setting.environment, payload))
     entry = Entry(name, contestant, n, 60.0, 300.0)
     entry.open()
