@@ -5,7 +5,7 @@ from __future__ import annotations
 from isobatch.pipeline.decide import agreement
 from isobatch.pipeline.decide.policy import describe
 from isobatch.pipeline.decide.ranges import range_words
-from isobatch.pipeline.records.study import Comparison, Policy, Study, VariantResult
+from isobatch.pipeline.records.study import Comparison, Policy, Recommendation, Study, VariantResult
 from isobatch.reports import agreed, numbers, speeds, views
 from isobatch.reports.blocks import Code, KeyFigure, Line, Link, Tone, line
 
@@ -39,7 +39,7 @@ def reason(study: Study) -> Line:
     if choice is None or decided is None:
         return ()
     gets = "an image gets the same output bytes alone and in every tested batch"
-    asked = line(" Policy: ", Link(describe(decided.policy), "recommendation"), f".{_ties(decided.ties)}")
+    asked = line(" Policy: ", Link(describe(decided.policy), "recommendation"), f".{_ties(decided)}")
     if views.is_repaired(choice):
         layers = Link(numbers.counted(views.repair_of(study, choice.name).layers, "layer"), "repairs")
         return line("With ", layers, f" put in one fixed shape, {gets}.", *asked)
@@ -48,11 +48,14 @@ def reason(study: Study) -> Line:
     return (*views.named(study, decided.because[0] if decided.because else ""), *asked)
 
 
-def _ties(ties: list[str]) -> str:
-    if not ties:
+def _ties(decided: Recommendation) -> str:
+    """Who else is as fast; what decided among them stands on the line below."""
+    if not decided.ties:
         return ""
-    others = "1 other is" if len(ties) == 1 else f"{len(ties)} others are"
-    return f" {others} not measurably slower; accuracy, then error, then size decided."
+    count = len(decided.ties)
+    others = "1 other is" if count == 1 else f"{count} others are"
+    alike = ", and not apart in accuracy, error or size" if decided.decided_by == "speed" else ""
+    return f" {others} not measurably slower{alike}."
 
 
 def _batched(variant: VariantResult) -> list[Comparison]:
