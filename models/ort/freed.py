@@ -26,6 +26,11 @@ def with_free_batch(model: ModelProto, path: Path) -> tuple[ModelProto, tuple[st
     freed = free_batch(model)
     if size is None:
         return freed, ()
+    if size > 1 and (axes := _batch_elsewhere(model)):
+        raise OnnxError(
+            f"{path}: its first axis is fixed at {size}, and another is free, the same in every input and output: "
+            f"where that is the batch, add --batch-axis {axes}; where it is not, {_RE_EXPORT}"
+        )
     failure: Exception | None = None
     for reshapes in (False, True):
         try:
@@ -42,6 +47,18 @@ def with_free_batch(model: ModelProto, path: Path) -> tuple[ModelProto, tuple[st
         f"{path}: its batch of {size} is baked into the graph, and batch sizes are what is compared; freeing the axis "
         f"does not help ({failure or 'the outputs change'}): {_RE_EXPORT}{_elsewhere(model)}"
     )
+
+
+def _batch_elsewhere(model: ModelProto) -> str:
+    """``x=1,y=1`` where one name, behind the first axis, is the only free axis of each input and output; else empty."""
+    found = []
+    for value in (*real_inputs(model), *model.graph.output):
+        free = [(i, axis.dim_param) for i, axis in enumerate(value.type.tensor_type.shape.dim) if not axis.dim_value]
+        if len(free) != 1 or not free[0][0] or not free[0][1]:
+            return ""
+        found.append((value.name, *free[0]))
+    same = len({name for _, _, name in found}) == 1
+    return ",".join(f"{value}={axis}" for value, axis, _ in found) if same else ""
 
 
 def _elsewhere(model: ModelProto) -> str:

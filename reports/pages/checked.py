@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections.abc import Iterator, Sequence
 
@@ -88,7 +89,9 @@ def _differences(one: VariantChecked, differing: Sequence[AtN]) -> Iterator[tupl
     worst = max(differing, key=lambda at: at.max_abs if at.max_abs == at.max_abs else float("inf"))
     images = out_of(worst.n_images - worst.n_images_equal, worst.n_images, "image")
     share = worst.elements_differing / worst.elements if worst.elements else 0.0
-    far = f"up to {number(worst.max_abs)}, {number(worst.max_abs_relative)} of the largest output"
+    relative = f"{number(worst.max_abs_relative)} of the largest output"
+    known = math.isfinite(worst.max_abs_relative)  # not where all outputs are 0 alone
+    far = f"up to {number(worst.max_abs)}{f', {relative}' if known else ''}"
     if not worst.max_abs:
         far = "by their bytes only: 0.0 against -0.0"
     elements = f"{out_of(worst.elements_differing, worst.elements, 'element')} ({percent(share)})"

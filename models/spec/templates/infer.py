@@ -186,7 +186,7 @@ def main() -> None:
     parser.add_argument(
         "files", nargs="+", metavar="FILE", help="pictures, or one .npy or .npz of arrays that are ready"
     )
-    parser.add_argument("--out", metavar="FILE", help="write all outputs there: .npy, or .npz where there are several")
+    parser.add_argument("--out", metavar="FILE", help="write all outputs there, .npy or .npz")
     arguments = parser.parse_args()
     network = Network()
     files = arguments.files
@@ -199,8 +199,12 @@ def main() -> None:
             outputs = network(network.prepared(files))
     except ValueError as error:
         parser.error(str(error))
-    if arguments.out and isinstance(outputs, dict):
-        np.savez(arguments.out, **outputs)
+    except Exception as error:  # a runtime's own, of a shape that the network cannot take, say
+        parser.error(
+            f"{type(error).__name__}: {' '.join(str(error).split())[:300]} (the network takes {network.takes()})"
+        )
+    if arguments.out and (isinstance(outputs, dict) or arguments.out.endswith(".npz")):
+        np.savez(arguments.out, **(outputs if isinstance(outputs, dict) else {"outputs": outputs}))
     elif arguments.out:
         np.save(arguments.out, outputs, allow_pickle=False)
     if isinstance(outputs, dict) or outputs.ndim != 2 or network.settings["outcome"] != "classes":

@@ -47,6 +47,9 @@ def _flags(asked: CheckRequest) -> str | None:
         axes = ",".join(f"{name}={axis}" for name, axis in asked.batch_axes)
         turned = f" --batch-axis {shlex.quote(axes)}" if axes else ""
         return f"--onnx {shlex.quote(target.name)}{turned}{given}"
+    if not asked.inputs and len(asked.shapes) == 1 and len(asked.shapes[0]) == 3:
+        _, height, width = asked.shapes[0]
+        given = f" --image-size {height}" if height == width else f" --image-size {height}x{width}"
     weights = "" if target.weights == "auto" else f" --weights {shlex.quote(target.weights)}"
     return f"--model {target.model}{weights}{given}"
 
