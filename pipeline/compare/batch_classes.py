@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from isobatch.pipeline.compare.comparisons import against_singles, batch_sizes
+from isobatch.pipeline.compare.comparisons import batch_sizes, batched
 from isobatch.pipeline.evidence.evidence import Evidence
 from isobatch.pipeline.records.study import BatchClasses, Condition, Fingerprint
 
@@ -65,7 +65,7 @@ def rows_seen(evidence: Evidence, n: int) -> tuple[NDArray[np.int64], NDArray[An
     """The images seen at that N, int64 [images] rising, and their output rows [images, classes]."""
     if n == 1:
         return evidence.images, evidence.singles
-    pairs = against_singles(evidence, n)
+    pairs = batched(evidence, n)
     return pairs.images, pairs.candidate
 
 

@@ -82,6 +82,15 @@ def moved(condition: Condition, chosen: Pass) -> Condition:
     return condition.model_copy(update={"neighbours": chosen.neighbour} if chosen.kind == "neighbours" else {})
 
 
+def batched(evidence: Evidence, n: int) -> Pairs:
+    """The plain batched rows of that N beside themselves: not every image of a second process was run alone."""
+    parts = []
+    for chosen in evidence.find("batched", n):
+        rows = evidence.outputs(chosen)
+        parts.append((_images(chosen), rows, rows))
+    return _one_row_an_image(parts, evidence.outcome)
+
+
 def against_singles(evidence: Evidence, n: int) -> Pairs:
     """The plain batched rows of that N beside the same images' singles."""
     parts = [

@@ -99,7 +99,10 @@ def test_a_loader_that_makes_its_tensors_elsewhere_gets_the_same_bytes(runner: C
             assert made(given).numpy().tobytes() == runner.run(rows).tobytes()
     assert [one.images for one in made.graphs] == ["1", "2 or more"]
     inference = torch.inference_mode()(lambda: torch.from_numpy(IMAGES).clone())()
-    with torch.inference_mode(), pytest.raises(Exception, match=r"of another kind than the one|recompile_limit|fullgraph"):
+    with (
+        torch.inference_mode(),
+        pytest.raises(Exception, match=r"of another kind than the one|recompile_limit|fullgraph"),
+    ):
         made(inference)
 
 

@@ -3,10 +3,10 @@ import hashlib
 import numpy as np
 import pytest
 
-from isobatch.pipeline.compare.batch_classes import batch_classes, finer_classes, fingerprints
+from isobatch.pipeline.compare.batch_classes import batch_classes, finer_classes, fingerprints, rows_seen
 from isobatch.pipeline.evidence.evidence import Pass
 from tests import fakes
-from tests.fakes import CONDITION, run, table
+from tests.fakes import CONDITION, faithful, run, table
 
 ROWS = table(8)
 
@@ -74,3 +74,10 @@ def test_classes_with_more_n_are_taken_where_they_say_the_same_of_those_tried() 
     assert finer_classes([[1], [2], [4]], more) == more
     assert finer_classes([[1], [2, 4]], more) == [[1], [2, 4]]
     assert finer_classes([[1, 2], [4]], more) == [[1, 2], [4]]
+
+
+def test_rows_of_a_batch_are_read_where_not_all_of_its_images_were_run_alone() -> None:
+    planned = (Pass("singles", 1, 0, 2), Pass("batched", 4, 0, 4))
+    evidence = run(faithful(rows := table(4)), 4, passes=planned, round_=1)
+    images, seen = rows_seen(evidence, 4)
+    assert images.tolist() == [0, 1, 2, 3] and seen.tobytes() == rows.tobytes()
