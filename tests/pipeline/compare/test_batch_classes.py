@@ -80,4 +80,4 @@ def test_rows_of_a_batch_are_read_where_not_all_of_its_images_were_run_alone() -
     planned = (Pass("singles", 1, 0, 2), Pass("batched", 4, 0, 4))
     evidence = run(faithful(rows := table(4)), 4, passes=planned, round_=1)
     images, seen = rows_seen(evidence, 4)
-    assert images.tolist() == [0, 1, 2, 3] and seen.tobytes() == rows.tobytes()
+    assert images.tolist() == [0, 1, 2, 3] and seen.tobytes() == rows[:4].tobytes()
