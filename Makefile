@@ -42,7 +42,7 @@ lint: .venv/.test-ready
 	$(BIN)/ruff format --check .
 
 type: .venv/.test-ready
-	$(BIN)/mypy --strict -p isobatch -m run
+	$(BIN)/mypy --strict -p isobatch -p benchmarks -m run
 
 unit: .venv/.test-ready
 	$(PYTEST)

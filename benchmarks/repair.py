@@ -88,7 +88,13 @@ def main() -> None:
     names = tuple(arguments.variants.split(","))
     with tempfile.TemporaryDirectory() as folder, Progress(quiet=False, stream=sys.stderr) as progress:
         config = Config(
-            names, arguments.model, None, arguments.weights, "digits", max(SIZES), threads=(2,), out=f"{folder}/run"
+            names,
+            model=arguments.model,
+            weights=arguments.weights,
+            inputs="digits",
+            images=max(SIZES),
+            threads=(2,),
+            out=f"{folder}/run",
         )
         with Workers(3600) as workers, closing(open_run(config)) as run:
             stages = Stages(config, run, cache_root(), workers, progress, LocalEngine(workers, 1))

@@ -98,7 +98,7 @@ class Config:
 
 _ELSEWHERE = ("engine", "ray_address", "workers")  # the same evidence, wherever it is gathered
 _COPIED = ("out", "junit", "fresh", "dry_run", "json", "quiet", "verbose", "debug")
-_TALK = ("out", "junit", "fresh", "dry_run", "json", "quiet", "verbose", "debug", "timeout_s", "offline", *_ELSEWHERE)
+_TALK = (*_COPIED, "timeout_s", "offline", *_ELSEWHERE)
 
 
 def explains(config: Mapping[str, Any]) -> bool:

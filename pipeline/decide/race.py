@@ -68,12 +68,8 @@ class Ratios:
 
     def settled(self, margin: float) -> bool:
         """Whether more rounds would decide nothing: every contestant is decided, or its limits are firm."""
-        standings = [self.standing(at, margin) for at in range(len(self.ratio))]
-        return all(one != "undecided" or bool(firm) for one, firm in zip(standings, self._firm, strict=True))
-
-    @property
-    def _firm(self) -> NDArray[np.bool_]:
-        return np.zeros(len(self.ratio), np.bool_) if self.firm is None else self.firm
+        firm = np.zeros(len(self.ratio), np.bool_) if self.firm is None else self.firm
+        return all(firm[at] or self.standing(at, margin) != "undecided" for at in range(len(self.ratio)))
 
 
 def ratios(times: Times, spread: float = 0.0, seed: int = 0, resamples: int = RESAMPLES) -> Ratios:

@@ -38,7 +38,7 @@ def because(
     chosen: VariantResult, found: Standings, choice: Choice, work: AtWork | None, policy: Policy
 ) -> list[Reason]:
     """Stability, accuracy and cost of the choice, one sentence each; then who may be as fast."""
-    said = [Reason("bytes", _stability(chosen)), *_agrees(chosen), *_drop(chosen, policy)]
+    said = [Reason("bytes", _stability(chosen)), *_agrees(chosen, found), *_drop(chosen, policy)]
     cost = cost_text(chosen, work, policy)
     if len(found.contenders) == 1:
         return [*said, Reason("cost", f"It is the only variant that meets the policy: {cost}.")]
@@ -150,8 +150,10 @@ def once(paid: Price | None, name: str) -> list[str]:
     return [f"The cost of {name} was measured by a single call: what is not measurably slower cannot be told."]
 
 
-def _agrees(chosen: VariantResult) -> list[Reason]:
-    if chosen.role == "reference" or (chosen.agreement and chosen.agreement.reference == chosen.name):
+def _agrees(chosen: VariantResult, found: Standings) -> list[Reason]:
+    """How often it gives the reference's answer; nothing of the reference itself (of an ONNX file, the baseline)."""
+    is_reference = chosen.baseline and all(one.role != "reference" for one in found.every)
+    if is_reference or (chosen.agreement and chosen.agreement.reference == chosen.name):
         return []
     if chosen.agreement is None:
         return [] if chosen.accuracy_drop else [Reason("answers", UNCOMPARED)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from typing import Any, cast
@@ -45,13 +46,12 @@ def repaired(network: Any, asked: Asked) -> MadeInvariant:
         say = asked.say
         fitted = tuple(replace(one, rows=runner.fitted(one.rows)) for one in asked.conditions)
         asked = replace(asked, conditions=fitted)
-        found = _compared(network, asked, "does it need a repair?", stop_at_first=True)
+        found = _compared(network, asked, "does it need a repair?", stop_at_first=True, first=runner)
         native, last = found[0], found[-1].result
         if last.batch_invariant:
             return _record(network, _as_it_is(), found, (), asked)
         if last.verdict != "batch-variant":
             raise CannotRepair(str(last))
-        runner.learn(asked.rows[:2])
         if not isinstance(runner, Watched):
             raise CannotRepair("this network cannot be looked into")
         _refuse_mixing(runner, asked, asked.conditions[len(found) - 1].rows, last)
@@ -72,12 +72,18 @@ def repaired(network: Any, asked: Asked) -> MadeInvariant:
     return made
 
 
-def _compared(network: Any, asked: Asked, doing: str, *, stop_at_first: bool, as_it_is: bool = False) -> list[Compared]:
-    """The network under every condition, until it is not batch-invariant under one."""
+def _compared(
+    network: Any, asked: Asked, doing: str, *, stop_at_first: bool, as_it_is: bool = False, first: Any = None
+) -> list[Compared]:
+    """The network under every condition, until it is not batch-invariant under one. ``first``: open for the first."""
     found: list[Compared] = []
     for condition in asked.conditions:
         where = f", {condition}" if len(asked.conditions) > 1 else ""
-        with opened(network, condition.threads, as_it_is=as_it_is) as runner:
+        with ExitStack() as stack:
+            if first is not None and condition is asked.conditions[0]:
+                runner = first
+            else:
+                runner = stack.enter_context(opened(network, condition.threads, as_it_is=as_it_is))
             found.append(
                 compared(
                     runner,

@@ -102,12 +102,17 @@ def _values(part: Rows, view: View | None) -> Rows:
     return np.array(part)
 
 
+def _shown(shapes: Shapes) -> str:
+    return " and ".join("x".join(map(str, shape)) for shape in shapes)
+
+
 def _pictures(path: Path, count: int, shapes: Shapes, view: View, one: Input | None) -> Rows:
     shape = shapes[0] if len(shapes) == 1 else ()
     if one is not None and one.layout == "NHWC" and len(shape) == 3:
         shape = (shape[2], *shape[:2])
     if len(shape) != 3 or shape[0] != 3:
-        raise _error(f"{path} holds pictures, and the network takes {list(shapes)}: give an array of its inputs (.npy)")
+        arrays = "a .npz with one array an input" if len(shapes) > 1 else "an array (.npy)"
+        raise _error(f"the network takes {_shown(shapes)}, which no picture is: give {arrays} in place of {path}")
     files = list_pictures(path.resolve())[0] if path.is_dir() else [path]
     made: list[Rows] = []
     seen: set[bytes] = set()

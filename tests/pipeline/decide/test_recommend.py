@@ -78,6 +78,13 @@ def test_a_tie_is_shown_and_then_broken(first: str, rival: tuple[str, float], ch
     assert why in reasons(found)[other]
 
 
+def test_nothing_is_said_of_answers_that_are_themselves_the_reference() -> None:
+    alone = recommend([result("ort-fp32", baseline=True), result("ort-int8", per_second=20)], Policy())
+    assert alone.chosen == "ort-fp32" and UNCOMPARED not in alone.because
+    beside = recommend([result("fp64", role="reference"), result("fp32", baseline=True)], Policy())
+    assert beside.chosen == "fp32" and UNCOMPARED in beside.because
+
+
 def test_the_race_decides_and_not_the_passes() -> None:
     variants = [result("a", per_second=140), result("b", per_second=100), result("c", per_second=30)]
     found = recommend(variants, Policy(), race(a=100, b=130))

@@ -148,4 +148,4 @@ def test_pictures_are_cut_to_the_shape(commands: Commands, tmp_path: Path) -> No
     ended = commands(ROOT, "check", f"{HERE}:steady", "--input-shape", "3x8x6", *flags)
     assert ended.code == 0 and "3 examples of" in " ".join(ended.stdout.split()), ended.stderr
     grey = commands(ROOT, "check", f"{HERE}:steady", "--input-shape", "1x8x8", *flags)
-    assert grey.code == 2 and "give an array of its inputs" in grey.stderr
+    assert grey.code == 2 and "takes 1x8x8, which no picture is: give an array (.npy)" in grey.stderr
