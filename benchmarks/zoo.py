@@ -104,7 +104,7 @@ def page(answers: list[dict[str, Any]]) -> str:
         f"on {', '.join(cpus)}. Random weights and drawn images: whether bytes depend on N is a matter of kernels and "
         "shapes, how much that matters is not. An answer holds for this machine, these N and the image size beside it; "
         "other sizes and thread counts run other kernels. Seconds: the whole command, four variants, building and "
-        "exporting included, beside other work: no timing.",
+        "exporting included: an orientation, not a timing.",
         "",
         "; ".join(f"{name}: {one['invariant']} of {one['measured']} batch-invariant" for name, one in counts.items())
         + ".",

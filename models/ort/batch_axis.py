@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 
 from onnx import AttributeProto, GraphProto, ModelProto, ValueInfoProto, helper
 
 from isobatch.models.ort.external_data import OnnxError
 from isobatch.models.ort.interface import real_inputs
+from isobatch.models.spec.nearest import did_you_mean
 
 
 def batch_first(model: ModelProto, axes: Mapping[str, int]) -> tuple[str, ...]:
@@ -23,9 +23,8 @@ def batch_first(model: ModelProto, axes: Mapping[str, int]) -> tuple[str, ...]:
     turned = []
     for name, axis in axes.items():
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
             names = ", ".join(map(repr, known))
-            raise OnnxError(f"--batch-axis {name}={axis}: the graph has {names}; did you mean {near!r}?")
+            raise OnnxError(f"--batch-axis {name}={axis}: the graph has {names}; {did_you_mean(name, known)}")
         rank = _rank(known[name], name, axis)
         if axis == 0:
             continue

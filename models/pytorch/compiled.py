@@ -143,7 +143,9 @@ class CompiledTorchRunner(TorchRunner):
         names = sorted({*alone.operations, *more.operations})
         counts = [(name, alone.operations.get(name, 0), more.operations.get(name, 0)) for name in names]
         other = [f"{name} ({one} times alone, {many} in batches)" for name, one, many in counts if one != many]
-        said = f"it calls {listed(other)}" if other else "it calls the same operations, in code written for one image"
+        said = (
+            f"it calls {', '.join(other)}" if other else "it calls the same operations, in code written for one image"
+        )
         return f"{why}; a single image runs in a graph of its own: {said}"
 
     def in_effect(self) -> dict[str, str]:
@@ -168,11 +170,6 @@ class CompiledTorchRunner(TorchRunner):
         twin = copy.copy(self)
         twin._net, twin._instead, twin._stack = net, net, ExitStack()
         return twin
-
-
-def listed(parts: list[str]) -> str:
-    """``a, b and c``."""
-    return " and ".join([", ".join(parts[:-1]), parts[-1]]) if len(parts) > 1 else "".join(parts)
 
 
 @contextmanager

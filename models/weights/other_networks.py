@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from typing import Any
 
@@ -11,6 +10,7 @@ from torch import nn
 
 from isobatch.models.shared.regular_files import Altered
 from isobatch.models.spec.images import View
+from isobatch.models.spec.nearest import nearest
 from isobatch.models.user_factory import FactoryError, code_of, made, with_one_output
 from isobatch.models.weights.beside import view_of_timm
 from isobatch.models.weights.model_name import TIMM, ModelName
@@ -35,7 +35,7 @@ def check_timm(name: ModelName) -> None:
     if library.is_model(called):
         return
     known = library.list_models()
-    near = difflib.get_close_matches(called.partition(".")[0], known, n=1, cutoff=0.0)[0]
+    near = nearest(called.partition(".")[0], known)
     raise ValueError(
         f"unknown model {name.architecture!r}: did you mean '{TIMM}{near}'? timm {library.__version__} has {len(known)}"
     )

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 
+from isobatch.models.spec.nearest import did_you_mean
 from isobatch.models.spec.outcome import KINDS
 from isobatch.models.weights.model_name import is_factory
 from isobatch.pipeline.config.numbers import whole
@@ -25,8 +25,7 @@ def read_outcome(arguments: argparse.Namespace) -> str:
     text: str = arguments.outcome
     known = ("auto", *KINDS)
     if text not in known:
-        near = difflib.get_close_matches(text, known, n=1, cutoff=0.0)[0]
-        raise UsageError("usage", f"--outcome {text!r}: did you mean {near!r}? There are {listed(known)}")
+        raise UsageError("usage", f"--outcome {text!r}: {did_you_mean(text, known)} There are {listed(known)}")
     if text != "auto" and arguments.onnx is None and not has_factory(arguments):
         raise UsageError(
             "usage",
