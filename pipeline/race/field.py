@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from isobatch.pipeline.decide.batch_size import promising, roughly
 from isobatch.pipeline.decide.policy import obstacles
@@ -13,14 +13,19 @@ from isobatch.pipeline.records.wording import number
 
 MOST = 6
 NEAR = 2.0
-"""Who takes longer than so many times the fastest in the passes is clearly slower."""
+"""Who takes longer than so many times the fastest is clearly slower."""
+
+DOUBTED = 4.0
+"""In the passes, though, up to here it is asked again by calls in turn: a busy neighbour makes a whole job 3.5 times as
+slow with some engines, and the passes do not know."""
 
 
 @dataclass(frozen=True)
 class Wanted:
     """One to be raced: its record, the N to try, seconds an image as the passes had it, bytes as the passes had them.
 
-    ``admissible``: it meets every demand; else it is there for the price of stability.
+    ``admissible``: it meets every demand; else it is there for the price of stability. ``doubted``: in the passes it is
+    clearly slower, and it is raced only where calls in turn say otherwise.
     """
 
     variant: VariantResult
@@ -28,6 +33,7 @@ class Wanted:
     seconds: float
     memory_bytes: int
     admissible: bool
+    doubted: bool = False
 
 
 def field(
@@ -46,7 +52,9 @@ def field(
         return [], []
     first, taken, chosen, left_out = open_to[0], 0, list[Wanted](), list[Rejected]()
     rivals = sorted((one for one in known if not one.admissible), key=lambda one: one.seconds)
-    for one in [*open_to, *(rival for rival in rivals[:1] if rival.seconds <= first.seconds * NEAR)]:
+    near = [one for one in open_to if one.seconds <= first.seconds * NEAR]
+    doubted = [replace(one, doubted=True) for one in open_to[len(near) :]]
+    for one in [*near, *(rival for rival in rivals[:1] if rival.seconds <= first.seconds * NEAR), *doubted]:
         why = _why_not(one, first, len(chosen), taken, free_bytes)
         if not why:
             chosen.append(one)
@@ -58,13 +66,18 @@ def field(
 
 def _why_not(one: Wanted, first: Wanted, entered: int, taken: int, free_bytes: int | None) -> str:
     times = one.seconds / first.seconds
-    if times > NEAR:
-        return f"clearly slower ({number(times)} times the time of {first.variant.name} in the passes)"
+    if times > DOUBTED:
+        return f"{slower(times, first.variant.name)} in the passes)"
     if entered >= MOST:
         return f"{MOST} that were faster in the passes were raced, and no more can be at once"
     if free_bytes is not None and entered and taken + one.memory_bytes > free_bytes:
         return "memory is too small to keep it beside those that were faster in the passes"
     return ""
+
+
+def slower(times: float, fastest: str) -> str:
+    """The beginning of why one is not raced."""
+    return f"clearly slower ({number(times)} times the time of {fastest}"
 
 
 def _wanted(variant: VariantResult, policy: Policy) -> Wanted | None:

@@ -31,6 +31,9 @@ class Called(Protocol):
         """One untimed call, then the timed ones."""
         ...
 
+    def end(self) -> None:
+        """End it."""
+
 
 @dataclass(eq=False)
 class Entry:
@@ -93,17 +96,22 @@ class Tally:
         return self.run >= _JUDGED and self.disturbed > UNSTEADY * self.run
 
 
-def preliminary(entry: Entry, sizes: Sequence[int]) -> None:
-    """Give the entry the best of these N, by calls that price nothing. A single N is only warmed up."""
+def preliminary(entry: Entry, sizes: Sequence[int]) -> float | None:
+    """Give the entry the best of these N, by calls that price nothing.
+
+    Seconds an image there; None where it gave no time.
+    """
     per_image: dict[int, float] = {}
     for n in sizes:
-        for _ in range(_TRIED if len(sizes) > 1 else 1):
+        for _ in range(_TRIED):
             turn = None if entry.dropped else entry.turn(n)
             if turn is not None:
                 per_image.setdefault(n, 0.0)
                 per_image[n] = min(per_image[n] or turn.seconds[0] / n, turn.seconds[0] / n)
-    if per_image:
-        entry.batch_size = min(per_image, key=lambda n: per_image[n])
+    if not per_image:
+        return None
+    entry.batch_size = min(per_image, key=lambda n: per_image[n])
+    return per_image[entry.batch_size]
 
 
 def race(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from isobatch.pipeline.decide.recommend import chosen_name
 from isobatch.pipeline.decide.repaired_variants import native_name
 from isobatch.pipeline.prepare.state import Stages
 from isobatch.pipeline.race.contestant import Contestant
+from isobatch.pipeline.race.entering import entered
 from isobatch.pipeline.race.field import Wanted, fastest_of, field
 from isobatch.pipeline.race.opening import opening
 from isobatch.pipeline.race.rounds import Entry, Tally, preliminary, race
@@ -61,11 +62,9 @@ class _Race:
         seconds = self.stages.config.race_s
         self.stages.announce("race", seconds + BESIDE_S, real=True)
         with ExitStack() as opened:
-            entries = [self._entry(one, opened) for one in self.wanted]
-            for one, entry in zip(self.wanted, entries, strict=True):
-                self.stages.progress.step(f"race: opening {entry.name}", 0.0)
-                entry.open()
-                preliminary(entry, one.sizes)
+            entries, slow = entered(self._asked(opened))
+            left_out = [*left_out, *slow]
+            self.admissible -= {one.variant for one in slow}
             done = [0.0]
 
             def told(tally: Tally) -> None:
@@ -77,6 +76,11 @@ class _Race:
             found = self._record(entries, tally, left_out)
             found = self._tails(entries, found)
             return self._reference(entries, found, opened)
+
+    def _asked(self, opened: ExitStack) -> Iterator[tuple[Wanted, Entry]]:
+        for one in self.wanted:
+            self.stages.progress.step(f"race: opening {one.variant.name}", 0.0)
+            yield one, self._entry(one, opened)
 
     def _entry(self, one: Wanted, opened: ExitStack) -> Entry:
         stages = self.stages

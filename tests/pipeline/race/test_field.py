@@ -16,10 +16,12 @@ def reasons(variants: list[VariantResult], free: int | None = None) -> dict[str,
     return {one.variant: one.why for one in field(variants, Policy(), free)[1]}
 
 
-def test_who_takes_more_than_twice_as_long_is_clearly_slower() -> None:
-    variants = [result("slow", per_second=49), result("fast"), result("near", per_second=51)]
-    assert names(variants) == ["fast", "near"]
-    assert reasons(variants) == {"slow": "clearly slower (2.04 times the time of fast in the passes)"}
+def test_who_takes_more_than_four_times_as_long_is_clearly_slower_and_from_twice_on_doubted() -> None:
+    speeds = {"slow": 24.0, "doubted": 49.0, "fast": 100.0, "near": 51.0}
+    variants = [result(name, per_second=speed) for name, speed in speeds.items()]
+    asked = field(variants, Policy(), None)[0]
+    assert [(one.variant.name, one.doubted) for one in asked] == [("fast", False), ("near", False), ("doubted", True)]
+    assert reasons(variants) == {"slow": "clearly slower (4.17 times the time of fast in the passes)"}
 
 
 def test_six_are_live_at_once_at_most() -> None:
