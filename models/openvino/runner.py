@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from types import TracebackType
 from typing import Any, Self
 
 from numpy.typing import NDArray
@@ -42,9 +41,7 @@ class OpenVinoRunner:
         self._compiled = compile_model(graph_file(self._artifact.folder), self._settings.threads, hint)
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._compiled = None
 
     def run(self, images: NDArray[Any]) -> NDArray[Any]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
@@ -49,9 +48,7 @@ class CanonicalOrtRunner:
         self._session = open_session(data, self._threads, provider=self._provider, optimise=self._optimise, quiet=True)
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._session = None
 
     def run(self, images: NDArray[np.float32]) -> NDArray[Any]:

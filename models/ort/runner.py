@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
@@ -68,9 +67,7 @@ class OrtRunner(ExaminedGraphRunner):
         self._session = open_session(self._path, self._settings.threads, provider=self._provider)
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._session = None
         self.__dict__.pop("_watched", None)  # and with it the sessions of its layers
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
@@ -38,11 +37,9 @@ class Switched:
                 self._runner.__enter__()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         if self._opens:
-            self._runner.__exit__(kind, error, trace)
+            self._runner.__exit__(*raised)
 
     def run(self, images: NDArray[np.float32]) -> NDArray[Any]:
         """The rows of the runner behind, with the switches turned."""
