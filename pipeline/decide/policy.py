@@ -130,18 +130,11 @@ def _cost_obstacles(cost: Cost | None, policy: Policy) -> list[str]:
 
 @dataclass(frozen=True)
 class Price:
-    """What the objective minimises, with its 95 % limits; both are the cost itself where it was timed only once."""
+    """What the objective minimises, and the same with its 95 % limits in words."""
 
     cost: float  # seconds an image, milliseconds a call, or bytes
-    low: float
-    high: float
-    batch_size: int | None
     text: str
     timed_once: bool = False
-
-    def overlaps(self, other: Price) -> bool:
-        """Whether the intervals meet, so that neither is shown to be cheaper."""
-        return self.low <= other.high and other.low <= self.high
 
 
 def price(cost: Cost | None, policy: Policy) -> Price | None:
@@ -149,32 +142,22 @@ def price(cost: Cost | None, policy: Policy) -> Price | None:
     if cost is None:
         return None
     if policy.objective == "size":
-        return Price(cost.size_bytes, cost.size_bytes, cost.size_bytes, None, megabytes(cost.size_bytes))
+        return Price(cost.size_bytes, megabytes(cost.size_bytes))
     if policy.objective == "latency":
         if cost.latency_ms is None:
             return None
         timed = cost.latency_ms
-        return Price(timed.median, *_limits(timed), 1, f"{_interval(timed)} ms for one image", timed.n == 1)
+        return Price(timed.median, f"{_interval(timed)} ms for one image", timed.n == 1)
     if not cost.throughput_img_s:
         return None
     best = max(cost.throughput_img_s, key=lambda n: cost.throughput_img_s[n].median)
     timed = cost.throughput_img_s[best]
-    low, high = _limits(timed)
-    return Price(
-        1 / timed.median, 1 / high, 1 / low, int(best), f"{_interval(timed)} img/s at N = {best}", timed.n == 1
-    )
+    return Price(1 / timed.median, f"{_interval(timed)} img/s at N = {best}", timed.n == 1)
 
 
 def megabytes(size_bytes: int) -> str:
     """A size in units of a million bytes: ``25.6 MB``."""
     return f"{number(size_bytes / 1e6)} MB"
-
-
-def _limits(timed: Interval) -> tuple[float, float]:
-    return (
-        timed.median if timed.low95 is None else timed.low95,
-        timed.median if timed.high95 is None else timed.high95,
-    )
 
 
 def _interval(timed: Interval) -> str:

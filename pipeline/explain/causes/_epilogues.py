@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isobatch.models.spec.interventions import Accumulators
+from isobatch.pipeline.explain.summation.exact import fused_multiply_add
 
 Floats = NDArray[np.float32]
 Chosen = tuple[NDArray[np.int64], ...]
-_SINGLE_BITS = 24
 _FIRST = 512  # elements that sort out most formulas before the others are looked at
 
 
@@ -119,22 +119,6 @@ def formulas(terms: int) -> list[Formula]:
     ]
 
 
-def fma(a: Floats, b: Floats, c: Floats) -> Floats:
-    """a * b + c rounded once to float32.
-
-    The product is exact in float64; the sum is rounded there to odd, after which rounding to float32 is right because
-    53 >= 24 + 2 bits (Boldo and Melquiond, IEEE Transactions on Computers 57, 2008).
-    """
-    product = a.astype(np.float64) * b
-    addend = np.asarray(c, np.float64)
-    total = product + addend
-    back = total - product
-    error = (product - (total - back)) + (addend - back)  # Knuth's two-sum
-    even = (total.view(np.int64) & 1) == 0
-    odd = np.where((error != 0) & even, np.nextafter(total, np.where(error > 0, np.inf, -np.inf)), total)
-    return odd.astype(np.float32)
-
-
 def _products() -> list[tuple[str, Callable[[Terms], Floats]]]:
     found: list[tuple[str, Callable[[Terms], Floats]]] = []
     for name, multiplier in _MULTIPLIERS.items():
@@ -208,7 +192,7 @@ def _bias_rounded(multiplier: Callable[[Terms], Floats], terms: Terms) -> Floats
 def _bias_scaled(multiplier: Callable[[Terms], Floats], fused: bool, terms: Terms) -> Floats:
     bias = terms.bias / _output(terms)
     separate: Floats = _sums(terms) * multiplier(terms) + bias
-    return fma(_sums(terms), multiplier(terms), bias) if fused else separate
+    return fused_multiply_add(_sums(terms), multiplier(terms), bias) if fused else separate
 
 
 def _bias_after(order: str, fused: bool, divided: bool, terms: Terms) -> Floats:
@@ -217,13 +201,13 @@ def _bias_after(order: str, fused: bool, divided: bool, terms: Terms) -> Floats:
         "(acc*s_x)*s_w": (_sums(terms) * _input(terms), terms.weight_scales),
         "(acc*s_w)*s_x": (_sums(terms) * terms.weight_scales, np.full_like(terms.bias, _input(terms))),
     }[order]
-    real: Floats = fma(left, right, terms.bias) if fused else left * right + terms.bias
+    real: Floats = fused_multiply_add(left, right, terms.bias) if fused else left * right + terms.bias
     return real / _output(terms) if divided else real * (np.float32(1) / _output(terms))
 
 
 def _sum_of_two(fused: bool, divided: bool, terms: Terms) -> Floats:
     (a, b), (s_a, s_b) = (values.astype(np.float32) for values in terms.exact), _two_scales(terms)
-    real: Floats = fma(a, np.full_like(a, s_a), b * s_b) if fused else a * s_a + b * s_b
+    real: Floats = fused_multiply_add(a, np.full_like(a, s_a), b * s_b) if fused else a * s_a + b * s_b
     return real / _output(terms) if divided else real * (np.float32(1) / _output(terms))
 
 
@@ -232,7 +216,7 @@ def _sum_of_dequantized(fused: bool, terms: Terms) -> Floats:
     for values, scale, zero in zip(terms.exact, _two_scales(terms), terms.numbers.input_zero_points, strict=True):
         codes, shift = (values + zero).astype(np.float32), -scale * np.float32(zero)
         scales, shifts = np.full_like(codes, scale), np.full_like(codes, shift)
-        found.append(fma(codes, scales, shifts) if fused else codes * scales + shifts)
+        found.append(fused_multiply_add(codes, scales, shifts) if fused else codes * scales + shifts)
     total: Floats = (found[0] + found[1]) * (np.float32(1) / _output(terms))
     return total
 
@@ -240,7 +224,7 @@ def _sum_of_dequantized(fused: bool, terms: Terms) -> Floats:
 def _sum_of_ratios(fused: bool, terms: Terms) -> Floats:
     (a, b), (s_a, s_b) = (values.astype(np.float32) for values in terms.exact), _two_scales(terms)
     first, second = s_a / _output(terms), s_b / _output(terms)
-    total: Floats = fma(a, np.full_like(a, first), b * second) if fused else a * first + b * second
+    total: Floats = fused_multiply_add(a, np.full_like(a, first), b * second) if fused else a * first + b * second
     return total
 
 

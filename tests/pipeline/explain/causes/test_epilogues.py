@@ -2,36 +2,11 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
-
 import numpy as np
 import pytest
 
 from isobatch.models.spec.interventions import Accumulators
-from isobatch.pipeline.explain.causes._epilogues import Terms, fma, formulas, reproducing, tie_distance
-
-
-def rounded(value: Fraction) -> np.float32:
-    """The float32 nearest to an exact value, ties to even: of the two neighbours the nearer."""
-    guess = np.float32(float(value))
-    near = [np.nextafter(guess, np.float32(-np.inf)), guess, np.nextafter(guess, np.float32(np.inf))]
-    return min(near, key=lambda one: (abs(Fraction(float(one)) - value), int(one.view(np.uint32)) & 1))
-
-
-def test_fma_rounds_once() -> None:
-    draws = np.random.default_rng(0)
-    a, b = draws.standard_normal((2, 500), np.float32)
-    c = (-a * b + draws.standard_normal(500).astype(np.float32) * np.float32(1e-8)).astype(np.float32)  # cancels
-    c[:200] = draws.standard_normal(200).astype(np.float32) * np.exp2(draws.integers(-40, 40, 200)).astype(np.float32)
-    exact = [Fraction(float(x)) * Fraction(float(y)) + Fraction(float(z)) for x, y, z in zip(a, b, c, strict=True)]
-    assert fma(a, b, c).tolist() == [float(rounded(value)) for value in exact]
-
-
-def test_fma_is_right_where_rounding_twice_is_not() -> None:
-    a, c = np.float32([1 + 2**-12]), np.float32([2.0**-60])  # a * a is a tie of float32, c a little more
-    twice = (a.astype(np.float64) * a + c).astype(np.float32)
-    assert twice[0] == 1 + 2**-11
-    assert fma(a, a, c)[0] == 1 + 2**-11 + 2**-23
+from isobatch.pipeline.explain.causes._epilogues import Terms, formulas, reproducing, tie_distance
 
 
 @pytest.mark.parametrize("count", [1, 2])
