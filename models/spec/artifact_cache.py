@@ -17,6 +17,7 @@ from typing import Any
 from isobatch.models.shared.regular_files import Altered, open_lock, read_object
 from isobatch.models.shared.regular_files import file_sha256 as file_sha256  # with the cache that hashes by it
 from isobatch.models.spec.images import Images
+from isobatch.models.spec.plain import from_plain
 from isobatch.models.spec.words import Artifact, Manifest, Network
 
 _MANIFEST = "manifest.json"
@@ -80,7 +81,7 @@ class ArtifactCache:
             intact = stored["key"] == key and all(
                 file_sha256(folder / name) == digest for name, digest in stored["files"].items()
             )
-            manifest = Manifest(**{**stored["manifest"], "notes": tuple(stored["manifest"]["notes"])})
+            manifest: Manifest = from_plain(Manifest, stored["manifest"])
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
         return Artifact(key, folder, manifest) if intact else None

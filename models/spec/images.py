@@ -11,6 +11,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from isobatch.models.spec.plain import from_plain
+
 Size = int | tuple[int, int]
 """The side of a square in pixels, or height and width."""
 
@@ -53,9 +55,8 @@ class View:
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> View:
         """The inverse of ``dataclasses.asdict``, also after a way through JSON."""
-        exact = data.get("resize_to")
-        tuples = {"mean": tuple(data["mean"]), "std": tuple(data["std"]), "resize_to": exact and tuple(exact)}
-        return cls(**{**data, **tuples})
+        view: View = from_plain(cls, data)
+        return view
 
 
 IMAGENET = View()
@@ -174,18 +175,8 @@ class Images:
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Images:
         """The inverse of ``to_json``."""
-        labels, groups = data.get("labels"), data.get("groups")
-        return cls(
-            **{
-                **data,
-                "shape": tuple(data["shape"]),
-                "mean": tuple(data["mean"]),
-                "std": tuple(data["std"]),
-                "labels": None if labels is None else tuple(labels),
-                "fields": tuple(Field(f["name"], f["dtype"], tuple(f["shape"])) for f in data.get("fields", ())),
-                "groups": None if groups is None else tuple(groups),
-            }
-        )
+        images: Images = from_plain(cls, data)
+        return images
 
 
 def normalise(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from isobatch.models.spec.plain import from_plain
+
 OutcomeKind = Literal["classes", "binary", "labels", "embedding", "raw"]
 KINDS: tuple[OutcomeKind, ...] = ("classes", "binary", "labels", "embedding", "raw")
 
@@ -58,10 +60,7 @@ class Outcome:
     @classmethod
     def of(cls, data: dict[str, Any] | None) -> Outcome:
         """The inverse of ``to_json``, also after a way through JSON; None: classes, as of a classifier's logits."""
-        if data is None:
-            return CLASSES
-        leaves = (Leaf(**{**leaf, "shape": tuple(leaf["shape"])}) for leaf in data.get("leaves", ()))
-        return cls(**{**data, "leaves": tuple(leaves)})
+        return CLASSES if data is None else from_plain(cls, data)
 
 
 CLASSES = Outcome()

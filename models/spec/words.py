@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from isobatch.models.spec.plain import from_plain
+
 Json = Any  # JSON-ready values
 
 
@@ -129,8 +131,8 @@ class RunnerSettings:
     @classmethod
     def of(cls, data: Mapping[str, Any]) -> RunnerSettings:
         """The settings from their JSON-ready form."""
-        options = data.get("cuda")
-        return cls(**{**data, "cuda": None if options is None else CudaOptions(**options)})
+        settings: RunnerSettings = from_plain(cls, data)
+        return settings
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 
-from isobatch.models.spec.words import CudaOptions, VariantSpec
+from isobatch.models.spec.words import CudaOptions, RunnerSettings, VariantSpec
 from isobatch.pipeline.config.config import Config
 from isobatch.pipeline.machine.emulation import emulated, why_emulated
 from isobatch.pipeline.machine.environment import cpu_flags, cuda_settings, worker_settings
@@ -50,10 +50,9 @@ class Setting:
         return worker_settings(self.threads, self.isa) | (cuda_settings(self.cuda) if self.cuda else {})
 
     @property
-    def runner(self) -> dict[str, object]:
-        """What the engine is opened with (``RunnerSettings.of``)."""
-        on_device = {"device": self.device, "cuda": asdict(self.cuda)} if self.cuda else {}
-        return {"threads": self.threads, "memory_format": self.memory_format, **on_device}
+    def runner(self) -> RunnerSettings:
+        """What the engine is opened with."""
+        return RunnerSettings(self.threads, self.memory_format, self.device, self.cuda)
 
     @property
     def words(self) -> str:

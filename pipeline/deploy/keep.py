@@ -9,13 +9,14 @@ from typing import Any
 
 from isobatch.models.spec.artifact_cache import ArtifactCache, file_sha256
 from isobatch.models.spec.images import Images
+from isobatch.models.spec.plain import to_plain
 from isobatch.models.spec.words import Artifact
 from isobatch.pipeline.machine.environment import machine_key, toolchain, worker_settings
 from isobatch.pipeline.prepare.state import Stages
 from isobatch.pipeline.records.errors import UsageError, WorkerError
 from isobatch.pipeline.storage.files import StoreError, read_json, write_json
 from isobatch.pipeline.workers.pool import Workers
-from isobatch.pipeline.workers.wire import read_artifact
+from isobatch.pipeline.workers.wire import artifact_json, read_artifact
 
 KEPT_FILE = "artifacts.json"
 _BUILD = "isobatch.pipeline.prepare.in_worker:build"
@@ -51,11 +52,11 @@ def keep_artifacts(stages: Stages, built: Mapping[tuple[str, str], dict[str, Any
         Kept(
             variant=variant,
             inputs=inputs,
-            artifact={"key": artifact.key, "folder": str(artifact.folder), "manifest": asdict(artifact.manifest)},
+            artifact=artifact_json(artifact),
             build=built[variant, inputs],
             digests=cache.digests(artifact),
             setting={
-                "runner": stages.base.runner,
+                "runner": to_plain(stages.base.runner),
                 "environment": stages.base.environment,
                 "isa": stages.base.isa,
             },

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from isobatch.models.registry import find_variant
+from isobatch.models.spec.plain import to_plain
 from isobatch.pipeline.decide.repaired_variants import SWITCH, native_name
 from isobatch.pipeline.prepare.state import Stages
 from isobatch.pipeline.race.crossing import Opening
@@ -21,7 +22,7 @@ def opening(stages: Stages, variants: Sequence[VariantResult], one: VariantResul
     delivery = delivery_of(variants, one.name)
     asked = Opening(
         variant=name,
-        settings=setting.runner,
+        settings=to_plain(setting.runner),
         artifact=artifact_json(stages.artifacts[name, inputs]),
         images=sets[inputs].to_json(),
         examples=sets[delivery.inputs if delivery else inputs].to_json(),

@@ -9,6 +9,7 @@ from typing import Any
 
 from isobatch.models.registry import find_variant
 from isobatch.models.spec.artifact_cache import key_of
+from isobatch.models.spec.plain import to_plain
 from isobatch.pipeline.config.conditions import Setting
 from isobatch.pipeline.config.config import Explain
 from isobatch.pipeline.explain.reproducer.write import still_there
@@ -142,7 +143,7 @@ def _look_inside(
 
     payload = {
         "variant": variant,
-        "settings": setting.runner,
+        "settings": to_plain(setting.runner),
         "isa": setting.isa,
         "artifact": artifact_json(stages.artifacts[variant, prepared.record.name]),
         "images": images.to_json(),

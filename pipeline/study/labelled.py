@@ -6,7 +6,6 @@ import itertools
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -24,10 +23,11 @@ from isobatch.pipeline.prepare.artifacts import REFERENCE, baseline, ruler
 from isobatch.pipeline.prepare.pace import cost
 from isobatch.pipeline.prepare.state import Stages
 from isobatch.pipeline.storage.files import StoreError, read_json, write_json
+from isobatch.pipeline.study.crossing import Predicted, RowsAsked
 from isobatch.pipeline.study.labelled_run import BASELINE_SINGLES, LabelledRun, Predictions
 from isobatch.pipeline.workers.engines import Task, run_tasks
 from isobatch.pipeline.workers.pool import WorkerError
-from isobatch.pipeline.workers.wire import artifact_json
+from isobatch.pipeline.workers.wire import Told
 
 CLEAR = 0.01
 """A margin of this share of the largest logit cannot be turned by float32's rounding, of 1e-3 of it at the most."""
@@ -134,14 +134,13 @@ def _predict(stages: Stages, run: LabelledRun, turns: Sequence[_Turn]) -> list[s
     for task, result in run_tasks(stages.engine, list(tasks), lambda one: False):
         turn = tasks[task]
         try:
-            found = result()
+            made = Predicted.of(result())
         except WorkerError as error:
             stages.skip(turn.spec.name, run.inputs, "accuracy", error.reason, failed=True)
             lost.append(turn.key)
             continue
-        made = Predictions(tuple(found["classes"]), turn.batch_size, tuple(found["margins"]), found["outputs"])
-        _add(run, turn.key, made)
-        write_json(turn.kept, found | {"batch_size": turn.batch_size, "variant": turn.spec.name})
+        _add(run, turn.key, Predictions(made.classes, turn.batch_size, made.margins, made.outputs))
+        write_json(turn.kept, made.to_json() | {"batch_size": turn.batch_size, "variant": turn.spec.name})
     return lost
 
 
@@ -219,25 +218,15 @@ def _task(stages: Stages, turn: _Turn, images: Images) -> Task:
     base = stages.base_of(turn.spec)
     label, per_image = f"accuracy of {turn.spec.name}", cost(turn.spec, 1, images.side)
 
-    def payload() -> dict[str, Any]:
-        return {
-            "variant": turn.spec.name,
-            "settings": base.runner,
-            "artifact": artifact_json(turn.artifact),
-            "images": images.to_json(),
-            "indices": list(turn.indices),
-            "batch_size": turn.batch_size,
-            "outcome": stages.outcome.to_json(),
-        }
-
+    asked = RowsAsked(turn.spec.name, base.runner, turn.artifact, images, turn.indices, turn.batch_size, stages.outcome)
     return Task(
         environment=base.environment,
         function="isobatch.pipeline.study.in_worker:predict",
-        payload=payload,
+        payload=asked.to_json,
         threads=base.threads,
         alone=base.device != "cpu",
         reads={images.path: images.sha256, str(turn.artifact.folder): turn.artifact.key},
         writes=(),
         begun=lambda: stages.progress.step(label, 0.0),
-        on_event=lambda event: stages.progress.step(label, event["images"] * per_image),
+        on_event=lambda event: stages.progress.step(label, Told.of(event).images * per_image),
     )

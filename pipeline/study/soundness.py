@@ -15,10 +15,10 @@ from isobatch.pipeline.evidence.rows import row_distance
 from isobatch.pipeline.prepare.artifacts import baseline
 from isobatch.pipeline.prepare.state import Stages
 from isobatch.pipeline.records.study import Baseline, Mixing, VariantResult
+from isobatch.pipeline.study.crossing import RowsAsked
 from isobatch.pipeline.study.labelled_run import BASELINE_SINGLES, LabelledRun
 from isobatch.pipeline.study.measure import Rounds
 from isobatch.pipeline.workers.pool import WorkerError
-from isobatch.pipeline.workers.wire import artifact_json
 
 
 @dataclass(frozen=True)
@@ -51,19 +51,14 @@ def judge_mixing(stages: Stages, results: Sequence[VariantResult]) -> Mixing | N
     artifact = stages.artifacts.get((name, prepared.record.name))
     if artifact is None or name in stages.failures:
         return None
-    payload = {
-        "variant": name,
-        "settings": Setting(stages.threads).runner,
-        "artifact": artifact_json(artifact),
-        "images": prepared.evaluation.to_json(),
-    }
+    asked = RowsAsked(name, Setting(stages.threads).runner, artifact, prepared.evaluation)
     stages.progress.step(f"other neighbours for {name}", 0.0)
     try:
-        found = stages.call("isobatch.pipeline.study.in_worker:mixes", payload, name)
+        control = stages.call("isobatch.pipeline.study.in_worker:mixes", asked.to_json(), name)
     except WorkerError as error:
         stages.warn("mixing-unknown", f"Whether the network itself mixes images could not be looked at: {error.reason}")
         return None
-    mixing = decide(name, Control(**found), own)
+    mixing = decide(name, Control(**control), own)
     if mixing.mixes is None:
         stages.warn("mixing-unknown", f"Whether the network itself mixes images is not known. {mixing.evidence}")
     return mixing

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import astuple, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,10 @@ from isobatch.pipeline.config.conditions import Setting, settings
 from isobatch.pipeline.evidence.plan import ROUNDS, Job
 from isobatch.pipeline.prepare.pace import cost
 from isobatch.pipeline.prepare.state import Stages
+from isobatch.pipeline.study.crossing import JobAsked, JobsAsked
 from isobatch.pipeline.study.jobs import priced, warmed
 from isobatch.pipeline.workers.engines import Task
-from isobatch.pipeline.workers.wire import artifact_json
+from isobatch.pipeline.workers.wire import Told
 
 CLIP_IMAGES = 4
 """Of so many images values at the clip limits are counted: thousands of values in every layer."""
@@ -51,12 +52,12 @@ def task_of(stages: Stages, group: Together, files: Mapping[Job, Path], running:
 
     def on_event(event: dict[str, Any]) -> None:
         shown = running or [job]  # a cluster tells what a job said when it has ended
-        stages.progress.step(label or _label(stages, shown[0]), event["images"] * per_image, len(shown) - 1)
+        stages.progress.step(label or _label(stages, shown[0]), Told.of(event).images * per_image, len(shown) - 1)
 
     return Task(
         environment=setting.environment,
         function="isobatch.pipeline.study.in_worker:measure",
-        payload=lambda: _payload(stages, group, files, sets),
+        payload=lambda: _asked(stages, group, files, sets).to_json(),
         threads=setting.threads,
         # a GPU's memory is not shared out as threads are: what runs there runs alone
         alone=setting.device != "cpu" or (spec.role == "candidate" and priced(stages, job) and not shared(stages)),
@@ -70,31 +71,31 @@ def task_of(stages: Stages, group: Together, files: Mapping[Job, Path], running:
     )
 
 
-def _payload(stages: Stages, group: Together, files: Mapping[Job, Path], sets: Mapping[str, Images]) -> dict[str, Any]:
-    """What ``in_worker.measure`` is called with."""
+def _asked(stages: Stages, group: Together, files: Mapping[Job, Path], sets: Mapping[str, Images]) -> JobsAsked:
+    """What ``in_worker.measure`` is asked."""
     spec, setting = find_variant(group[0].variant), Setting.of(group[0].condition)
     seen = CLIP_IMAGES if not stages.config.thorough else max(len(images) for images in sets.values())
-    return {
-        "variant": spec.name,
-        "settings": setting.runner,
-        "isa": stages.caps.seen.get(setting.isa, {}),
-        "round": group[0].round,
-        "clips": seen if spec.calibrated and group[0].round == 0 else 0,
-        "device": dict(device_facts(stages, group[0])),
-        "outcome": stages.outcome.to_json(),
-        "jobs": [
-            {
-                "inputs": job.inputs,
-                "artifact": artifact_json(stages.artifacts[job.variant, job.inputs]),
-                "images": replace(sets[job.inputs], labels=None).to_json(),
-                "passes": [astuple(p) for p in job.in_order],
-                "timed": warmed(stages, job),
-                "whole": job.whole,
-                "file": str(files[job]),
-            }
+    return JobsAsked(
+        variant=spec.name,
+        settings=setting.runner,
+        isa=stages.caps.seen.get(setting.isa, {}),
+        round=group[0].round,
+        clips=seen if spec.calibrated and group[0].round == 0 else 0,
+        device=device_facts(stages, group[0]),
+        outcome=stages.outcome,
+        jobs=tuple(
+            JobAsked(
+                inputs=job.inputs,
+                artifact=stages.artifacts[job.variant, job.inputs],
+                images=replace(sets[job.inputs], labels=None),
+                passes=tuple(job.in_order),
+                timed=warmed(stages, job),
+                whole=job.whole,
+                file=str(files[job]),
+            )
             for job in group
-        ],
-    }
+        ),
+    )
 
 
 def _label(stages: Stages, job: Job) -> str:

@@ -3,36 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any, Self
 
-from isobatch.models.spec.words import Artifact, Manifest
+from isobatch.models.spec.plain import from_plain, to_plain
+from isobatch.models.spec.words import Artifact
 
 Emit = Callable[[Any], None]
 
 
 def read_artifact(data: dict[str, Any]) -> Artifact:
     """The artifact from what ``build`` returned."""
-    manifest = Manifest(**{**data["manifest"], "notes": tuple(data["manifest"]["notes"])})
-    return Artifact(data["key"], Path(data["folder"]), manifest)
+    artifact: Artifact = from_plain(Artifact, data)
+    return artifact
 
 
 def artifact_json(artifact: Artifact) -> dict[str, Any]:
     """The artifact as JSON-ready values; ``read_artifact`` is the inverse."""
-    return {"key": artifact.key, "folder": str(artifact.folder), "manifest": asdict(artifact.manifest)}
+    plain: dict[str, Any] = to_plain(artifact)
+    return plain
 
 
 @dataclass(frozen=True)
 class Crossing:
-    """A record that crosses the wall: what one side writes the other reads, field by field. Fields are JSON-ready."""
+    """A record that crosses the wall: what one side writes the other reads, field by field, as ``from_plain`` does."""
 
     def to_json(self) -> dict[str, Any]:
         """The fields as JSON-ready values."""
-        return {one.name: getattr(self, one.name) for one in fields(self)}
+        plain: dict[str, Any] = to_plain(self)
+        return plain
 
     @classmethod
     def of(cls, data: Mapping[str, Any]) -> Self:
-        """The record in these values, of which more may be there; a list becomes a tuple. Raises KeyError for less."""
-        found = {one.name: data[one.name] for one in fields(cls)}
-        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in found.items()})
+        """The record in these values, of which more may be there. Raises TypeError for less."""
+        record: Self = from_plain(cls, data)
+        return record
+
+
+@dataclass(frozen=True)
+class Told(Crossing):
+    """What a worker tells on its way: how many ``images`` it has run since it last did, or a line to ``say``."""
+
+    images: int = 0
+    say: str = ""

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from isobatch.models.registry import find_variant
+from isobatch.models.spec.plain import to_plain
 from isobatch.models.spec.words import CudaOptions, RunnerSettings
 from isobatch.pipeline.config.conditions import Setting, base, device_of, settings
 from isobatch.pipeline.config.config import Config, read_config
@@ -112,9 +113,9 @@ def test_a_setting_of_a_device_reaches_its_launcher_its_runner_and_its_condition
     assert setting.environment.items() >= {"CUBLAS_WORKSPACE_CONFIG": ":16:8", "OMP_NUM_THREADS": "2"}.items()
     assert "CUBLAS_WORKSPACE_CONFIG" not in Setting(2, cuda=CudaOptions()).environment
     assert Setting(2).environment.keys() & {"CUBLAS_WORKSPACE_CONFIG", "PYTORCH_NVML_BASED_CUDA_CHECK"} == set()
-    opened = RunnerSettings.of(json.loads(json.dumps(setting.runner)))
+    opened = RunnerSettings.of(json.loads(json.dumps(to_plain(setting.runner))))
     assert opened == RunnerSettings(2, "channels_last", "cuda", options)
-    assert RunnerSettings.of(Setting(1).runner) == RunnerSettings(1)
+    assert Setting(1).runner == RunnerSettings(1)
     condition = Condition.model_validate_json(setting.at(64).model_dump_json())
     assert (condition.device, condition.cuda) == ("cuda", options) and Setting.of(condition) == setting
     assert setting.words == "2 threads, channels_last, cuda, tf32 on, cublas workspace :16:8"
