@@ -26,11 +26,12 @@ from isobatch.pipeline.prepare.run_folder import open_run
 from isobatch.pipeline.prepare.state import Stages
 from isobatch.pipeline.prepare.weights import prepare_weights
 from isobatch.pipeline.records.study import Interval
+from isobatch.pipeline.repair.crossing import Attempt
 from isobatch.pipeline.repair.ladder import Scope, climb
 from isobatch.pipeline.repair.layers import survey
 from isobatch.pipeline.repair.records import repair_records
 from isobatch.pipeline.repair.rungs import Bench, all_rungs
-from isobatch.pipeline.repair.tried import tried_json
+from isobatch.pipeline.repair.tried import attempts
 from isobatch.pipeline.repair.verify import every_size, price, verify
 from isobatch.pipeline.storage.places import cache_root
 from isobatch.pipeline.workers.engines.local import LocalEngine
@@ -63,8 +64,8 @@ def measured(payload: dict[str, Any], emit: Emit) -> list[dict[str, Any]]:
                 if one.holds and one.candidate:
                     with one.candidate.build(runner) as repaired:
                         ratios = price(runner, repaired, images, SIZES, lambda n: emit({}), payload["pairs"], math.inf)
-                (told,) = tried_json([one])
-                found.append(told | {"ratios": {str(n): values for n, values in ratios.items()}})
+                (told,) = attempts([one])
+                found.append(told.to_json() | {"ratios": {str(n): values for n, values in ratios.items()}})
         return found
 
 
@@ -120,7 +121,7 @@ def show(name: str, threads: int, tried: list[dict[str, Any]]) -> None:
     for one in tried:
         label = f"{name}+{one['name']}"
         if not one["ratios"]:
-            print(f"{label:<36} {threads:>7}   - {one['why'] or repair_records([one])[0].note}")
+            print(f"{label:<36} {threads:>7}   - {one['why'] or repair_records([Attempt.of(one)])[0].note}")
         for n, ratios in one["ratios"].items():
             values = ratios if n == "1" else [1 / ratio for ratio in ratios]
             print(row(label, threads, n, median_interval(values)), flush=True)

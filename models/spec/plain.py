@@ -38,7 +38,7 @@ def from_plain(kind: Any, data: Any) -> Any:
     if get_origin(kind) is tuple:
         return tuple(map(from_plain, of[:1] * len(data) if of[-1:] == (...,) else of, data))
     if get_origin(kind) in (dict, Mapping):
-        return {name: from_plain(of[1], part) for name, part in data.items()}
+        return {of[0](name): from_plain(of[1], part) for name, part in data.items()}  # JSON has no numbers for names
     return Path(data) if kind is Path else data
 
 

@@ -18,11 +18,11 @@ from isobatch.pipeline.prepare.pace import cost
 from isobatch.pipeline.prepare.state import Progress, Stages
 from isobatch.pipeline.records.errors import UsageError
 from isobatch.pipeline.records.study import Repair
+from isobatch.pipeline.repair.crossing import RepairAsked, RepairMade, RepairTold
 from isobatch.pipeline.repair.deliver import MODEL, NATIVE, Found, NoRepair, prove_and_deliver
 from isobatch.pipeline.repair.estimate import Work, work
 from isobatch.pipeline.repair.records import repair_records
 from isobatch.pipeline.workers.pool import WorkerError
-from isobatch.pipeline.workers.wire import artifact_json
 
 _BESIDE = 4  # images of every set but the main one, where that many more pixels would be most of the work
 
@@ -49,9 +49,9 @@ def repair_variant(config: Config, rung: str | None, folder: Path, progress: Pro
         for name in (MODEL, NATIVE):
             (scratch / name).mkdir()
         found = _search(stages, spec, sets, rung, scratch)
-        repairs = repair_records(found["tried"], config.policy.objective, found["chosen"])
-        if found["chosen"] is None:
-            why = "; ".join([*(f"{one.name}: {one.note}" for one in repairs), *found["unwritten"]])
+        repairs = repair_records(found.tried, config.policy.objective, found.chosen)
+        if found.chosen is None:
+            why = "; ".join([*(f"{one.name}: {one.note}" for one in repairs), *found.unwritten])
             raise NoRepair(f"no rung makes {spec.name} batch-invariant over the scope. {why}", repairs)
         tried = Found(spec, sets, found, repairs, weights["view"])
         record = prove_and_deliver(stages, tried, scratch, folder)
@@ -83,27 +83,26 @@ def _few(prepared: PreparedSet) -> PreparedSet:
 
 def _search(
     stages: Stages, spec: VariantSpec, sets: Sequence[PreparedSet], rung: str | None, scratch: Path
-) -> dict[str, Any]:
+) -> RepairMade:
     images = sets[0].evaluation
     planned = _work(stages, sets)
     display = _Display(stages, spec, images.side, planned)
-    payload = {
-        "variant": spec.name,
-        "artifact": artifact_json(stages.artifacts[spec.name, sets[0].record.name]),
-        "sets": [one.evaluation.to_json() for one in sets],
-        "threads": list(stages.config.threads),
-        "batch_sizes": list(stages.config.batch_sizes),
-        "seed": stages.config.seed,
-        "rung": rung,
-        "objective": stages.config.policy.objective,
-        "folder": str(scratch / MODEL),
-        "native": str(scratch / NATIVE),
-        "outcome": stages.outcome.to_json(),
-    }
-    found: dict[str, Any] = stages.workers.call(
-        worker_settings(stages.threads), "isobatch.pipeline.repair.in_worker:repair", payload, display.told
+    asked = RepairAsked(
+        variant=spec.name,
+        artifact=stages.artifacts[spec.name, sets[0].record.name],
+        sets=tuple(one.evaluation for one in sets),
+        threads=tuple(stages.config.threads),
+        batch_sizes=tuple(stages.config.batch_sizes),
+        seed=stages.config.seed,
+        rung=rung,
+        objective=stages.config.policy.objective,
+        folder=str(scratch / MODEL),
+        native=str(scratch / NATIVE),
+        outcome=stages.outcome,
     )
-    return found
+    settings = worker_settings(stages.threads)
+    answer = stages.workers.call(settings, "isobatch.pipeline.repair.in_worker:repair", asked.to_json(), display.told)
+    return RepairMade.of(answer)
 
 
 def _work(stages: Stages, sets: Sequence[PreparedSet]) -> Work:
@@ -126,14 +125,15 @@ class _Display:
         if not self._working:  # the pace is counted from here
             self._working = True
             self._stages.progress.plan(self._cost(self._planned.least))
-        if "doing" in event:
-            self._label = f"{self._spec.name}: {event['doing']}"
-        if "more" in event:
+        said = RepairTold.of(event)
+        if said.doing:
+            self._label = f"{self._spec.name}: {said.doing}"
+        if said.more:
             self._candidates += 1
             if self._candidates > 1:
                 left = self._planned.candidate + self._planned.serve
                 self._stages.progress.plan(self._cost(left))
-        self._stages.progress.step(self._label, self._cost(event.get("images", 0)))
+        self._stages.progress.step(self._label, self._cost(said.images))
 
     def _cost(self, images: int) -> float:
         return cost(self._spec, images, self._size)

@@ -22,6 +22,7 @@ from isobatch.pipeline.prepare.pace import cost
 from isobatch.pipeline.prepare.state import Stages
 from isobatch.pipeline.records.study import Repair
 from isobatch.pipeline.records.wording import counted
+from isobatch.pipeline.repair.crossing import Attempt, RepairMade
 
 MODEL, NATIVE = "model", "native"
 """Folders below the scratch folder: the repaired files, and beside them the native ones, which are not kept."""
@@ -41,15 +42,15 @@ class Found:
 
     spec: VariantSpec
     sets: Sequence[PreparedSet]
-    answer: Mapping[str, Any]
+    answer: RepairMade
     repairs: Sequence[Repair]
     view: Mapping[str, Any]
 
     @property
-    def chosen(self) -> Mapping[str, Any]:
+    def chosen(self) -> Attempt:
         """The candidate that was written."""
-        one: Mapping[str, Any] = self.answer["tried"][self.answer["chosen"]]
-        return one
+        assert self.answer.chosen is not None
+        return self.answer.tried[self.answer.chosen]
 
 
 def prove_and_deliver(stages: Stages, found: Found, scratch: Path, folder: Path) -> VerificationRecord:
@@ -57,7 +58,7 @@ def prove_and_deliver(stages: Stages, found: Found, scratch: Path, folder: Path)
 
     Raises NoRepair where it does not hold there.
     """
-    settings = dict(found.answer["serving"])
+    settings = dict(found.answer.serving)
     threads = [settings.pop("threads")] if "threads" in settings else list(stages.config.threads)
     files = Files(_serving(stages, found, settings, max(threads)), model_files(scratch / MODEL))
     every = [one.evaluation for one in found.sets]
@@ -71,9 +72,9 @@ def prove_and_deliver(stages: Stages, found: Found, scratch: Path, folder: Path)
                 Output(inputs=one.name, threads=count, batch_size=n, sha256=row.plain) for n, row in served.items()
             ]
             runs += sum(len(row.sums) for row in served.values()) - 1
-    repair = next(one for one in found.repairs if one.name == found.chosen["name"])
-    if found.answer["native"] is not None:
-        native = Files(_serving(stages, found, found.answer["native"], max(threads)), model_files(scratch / NATIVE))
+    repair = next(one for one in found.repairs if one.name == found.chosen.name)
+    if found.answer.native is not None:
+        native = Files(_serving(stages, found, found.answer.native, max(threads)), model_files(scratch / NATIVE))
         first = found.sets[0].evaluation
         ratio = _memory_ratio(stages, files, native, paths[first.name], len(first), max(threads))
         repair = repair.model_copy(update={"memory_ratio": ratio})
@@ -89,7 +90,7 @@ def prove_and_deliver(stages: Stages, found: Found, scratch: Path, folder: Path)
         inputs=inputs,
         batch_invariant=True,
         outputs=outputs,
-        n_comparisons=runs + sum(one["n_comparisons"] for one in found.chosen["verified"]),
+        n_comparisons=runs + sum(one.n_comparisons for one in found.chosen.verified),
         repair=repair,
         environment=read_environment(stages.threads, {}, worker_settings(stages.threads)),
     )
@@ -124,7 +125,7 @@ def _serving(stages: Stages, found: Found, settings: Mapping[str, Any], threads:
 
 def _best(found: Found) -> int:
     """The N at which a second makes the most images beside the native network's own, as far as it was priced."""
-    return max((int(n) for n in found.chosen["ratios"]), default=1)
+    return max(found.chosen.priced, default=1)
 
 
 def _file_name(name: str, number: int) -> str:

@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from isobatch.models.registry import find_variant, load
 from isobatch.models.spec.artifact_cache import unaltered
 from isobatch.models.spec.images import Images
-from isobatch.models.spec.outcome import Outcome
 from isobatch.models.spec.repairable import Deployable
 from isobatch.models.spec.runner import Runner
 from isobatch.models.spec.words import Artifact, RunnerSettings, VariantUnavailable
 from isobatch.pipeline.explain.findings import Located, Watched
 from isobatch.pipeline.records.wording import counted
+from isobatch.pipeline.repair.crossing import RepairAsked, RepairMade, RepairTold
 from isobatch.pipeline.repair.estimate import priced
 from isobatch.pipeline.repair.ladder import Scope, best, climb
 from isobatch.pipeline.repair.layers import joined, survey
@@ -29,9 +29,9 @@ from isobatch.pipeline.repair.mixing import why_no_shape_repairs
 from isobatch.pipeline.repair.other_sizes import asking_elsewhere
 from isobatch.pipeline.repair.rungs import Bench, Candidate, all_rungs
 from isobatch.pipeline.repair.shapes import Shapes
-from isobatch.pipeline.repair.tried import Tried, tried_json
+from isobatch.pipeline.repair.tried import Tried, attempts
 from isobatch.pipeline.repair.verify import Verified, every_size, verify
-from isobatch.pipeline.workers.wire import Emit, read_artifact
+from isobatch.pipeline.workers.wire import Emit
 
 NATIVE = "native"
 _ORIGINS = "surgical"  # the first rung that asks where the difference starts: those before it are tried without
@@ -39,112 +39,103 @@ _PAIRS, _LEAST_PAIRS = 15, 6  # from six pairs on a median has a 95 % interval
 
 
 def repair(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
-    """Find the cheapest rung that holds over the whole scope and can be written; write it to ``payload["folder"]``.
+    """Find the cheapest rung that holds over the scope of ``RepairAsked`` and can be written, and write it.
 
-    Returns {"tried", "chosen": its index in tried or None, "serving", "unwritten": reasons}, and "native": what has to
-    be set to serve the network as it is, from ``payload["native"]``, or None where it could not be written. Emits
-    {"images"}: work done; {"doing"}: what comes now; {"more"}: another candidate begins.
+    Returns ``RepairMade``; emits ``RepairTold``.
     """
-    sets = [Images.from_json(one) for one in payload["sets"]]
-    artifact = read_artifact(payload["artifact"])
-    with unaltered(artifact, *sets):
-        return _repaired(payload, artifact, sets, emit)
+    asked = RepairAsked.of(payload)
+    with unaltered(asked.artifact, *asked.sets):
+        return _repaired(asked, emit).to_json()
 
 
-def _repaired(payload: dict[str, Any], artifact: Artifact, sets: list[Images], emit: Emit) -> dict[str, Any]:
-    threads: list[int] = payload["threads"]
-    opens = {count: partial(_opened, payload["variant"], artifact, count) for count in threads}
+def _repaired(asked: RepairAsked, emit: Emit) -> RepairMade:
+    sets, outcome = asked.sets, asked.outcome
+    opens = {count: partial(_opened, asked.variant, asked.artifact, count) for count in asked.threads}
 
     def done(count: int) -> None:
-        emit({"images": count})
+        emit(RepairTold(images=count).to_json())
 
     def say(text: str) -> None:
-        emit({"doing": text})
+        emit(RepairTold(doing=text).to_json())
 
-    main, outcome = max(threads), Outcome.of(payload.get("outcome"))
-    others = {count: opens[count] for count in threads if count != main}
+    main = max(asked.threads)
+    others = {count: opens[count] for count in asked.threads if count != main}
     scope = Scope(
         sets,
-        payload["batch_sizes"],
+        asked.batch_sizes,
         others,
         _PAIRS,
         _LEAST_PAIRS,
-        priced(len(sets[0]), payload["batch_sizes"]),
+        priced(len(sets[0]), asked.batch_sizes),
         passes=every_size,
         stop_at_first=True,
         outcome=outcome,
-        begin=lambda: emit({"more": True}),
+        begin=lambda: emit(RepairTold(more=True).to_json()),
         say=say,
     )
     with opens[main]() as runner:
-        if payload["rung"] in (None, NATIVE):
+        if asked.rung in (None, NATIVE):
             say("does it need a repair?")
             native = _as_it_is(runner, main, scope, done)
-            if native.holds or payload["rung"] == NATIVE:
-                return _written(payload, [native], runner, sets[0])
+            if native.holds or asked.rung == NATIVE:
+                return _written(asked, [native], runner, sets[0])
         if why := why_no_shape_repairs(runner, sets[0]):
-            return _answer([], None, {}, [why])
-        largest = min(len(sets[0]), max(payload["batch_sizes"]))
+            return RepairMade((), None, {}, (why,))
+        largest = min(len(sets[0]), max(asked.batch_sizes))
         captured = sets[0].read(0, largest)
         unseen = Located({}, True, [])
-        batch_sizes, objective = tuple(payload["batch_sizes"]), payload["objective"]
-        bench = Bench(runner, main, captured, batch_sizes, unseen, {}, objective, outcome=outcome)
-        names = [payload["rung"]] if payload["rung"] else [rung.name for rung in all_rungs()]
+        bench = Bench(runner, main, captured, asked.batch_sizes, unseen, {}, asked.objective, outcome=outcome)
+        names = [asked.rung] if asked.rung else [rung.name for rung in all_rungs()]
         first = names.index(_ORIGINS) if _ORIGINS in names else len(names)
         tried = climb(bench, scope, done, math.inf, names[:first])
         if any(one.cheap for one in tried):
-            answer = _written(payload, tried, runner, sets[0])
-            if answer["chosen"] is not None:
+            answer = _written(asked, tried, runner, sets[0])
+            if answer.chosen is not None:
                 return answer
         if names[first:] and isinstance(runner, Watched):
-            located, shapes = _look(main, runner, captured, payload["seed"], scope, done)
+            located, shapes = _look(main, runner, captured, asked.seed, scope, done)
             bench = replace(bench, located=located, shapes=shapes)
-            bench = asking_elsewhere(bench, scope, payload["seed"], lambda: done(0))
-        return _climbed(payload, names[first:], tried, bench, scope, done)
+            bench = asking_elsewhere(bench, scope, asked.seed, lambda: done(0))
+        return _climbed(asked, names[first:], tried, bench, scope, done)
 
 
 def _climbed(
-    payload: dict[str, Any],
+    asked: RepairAsked,
     names: list[str],
     tried: list[Tried],
     bench: Bench,
     scope: Scope,
     done: Callable[[int], None],
-) -> dict[str, Any]:
+) -> RepairMade:
     """What was tried, these rungs too; where what holds cannot be written to a file, those that were passed over."""
     while True:
         tried = [*tried, *climb(bench, scope, done, math.inf, names)]
-        answer = _written(payload, tried, bench.runner, scope.sets[0])
+        answer = _written(asked, tried, bench.runner, scope.sets[0])
         names = [name for name in names if all(one.rung != name for one in tried)]
-        if answer["chosen"] is not None or not names:
+        if answer.chosen is not None or not names:
             return answer
 
 
-def _written(payload: dict[str, Any], tried: list[Tried], runner: Any, images: Images) -> dict[str, Any]:
+def _written(asked: RepairAsked, tried: list[Tried], runner: Any, images: Images) -> RepairMade:
     """The candidate of least cost that holds and can be written; the reasons of those that could not."""
     left, unwritten = list(tried), []
-    while (chosen := best(left, payload["objective"])) and chosen.candidate:
+    while (chosen := best(left, asked.objective)) and chosen.candidate:
         left.remove(chosen)
         with chosen.candidate.build(runner) as repaired:
             try:
                 if not isinstance(repaired, Deployable):
                     raise VariantUnavailable("no file can be written of it", "")
-                serving = repaired.write(Path(payload["folder"]), images.read(0, 1))
+                serving = repaired.write(Path(asked.folder), images.read(0, 1))
             except VariantUnavailable as error:
                 unwritten.append(f"{chosen.rung}: {error.reason}")
                 continue
         settings = serving | dict(chosen.candidate.serving)
-        answer = _answer(tried, tried.index(chosen), settings, unwritten)
+        native = None
         with contextlib.suppress(VariantUnavailable):  # without it the memory of the two cannot be compared
             if chosen.rung != NATIVE:
-                answer["native"] = runner.write(Path(payload["native"]), images.read(0, 1))
-        return answer
-    return _answer(tried, None, {}, unwritten)
-
-
-def _answer(tried: list[Tried], chosen: int | None, serving: dict[str, Any], unwritten: list[str]) -> dict[str, Any]:
-    found = {"tried": tried_json(tried), "chosen": chosen, "serving": serving, "unwritten": unwritten}
-    return found | {"native": None}
+                native = runner.write(Path(asked.native), images.read(0, 1))
+        return RepairMade(tuple(attempts(tried)), tried.index(chosen), settings, tuple(unwritten), native)
+    return RepairMade(tuple(attempts(tried)), None, {}, tuple(unwritten))
 
 
 def _opened(variant: str, artifact: Artifact, threads: int) -> Runner:

@@ -17,7 +17,7 @@ from isobatch.models.spec.words import VariantUnavailable
 from isobatch.pipeline.records.wording import counted, number
 from isobatch.pipeline.repair.records import PROOF, choose, objective_cost
 from isobatch.pipeline.repair.rungs import Bench, Candidate, DoesNotHold, Rung, all_rungs
-from isobatch.pipeline.repair.tried import Tried, tried_json
+from isobatch.pipeline.repair.tried import Tried, attempts
 from isobatch.pipeline.repair.verify import (
     ENOUGH_S,
     PAIRS,
@@ -224,5 +224,5 @@ def share(runner: Any) -> float | None:
 
 def best(tried: Sequence[Tried], objective: str) -> Tried | None:
     """The candidate that ``repair_records.choose`` takes of all of them; None where none holds bitwise."""
-    chosen = choose(tried_json(tried), objective)
+    chosen = choose(attempts(tried), objective)
     return None if chosen is None else tried[chosen]

@@ -6,11 +6,13 @@ import math
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import groupby
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from isobatch.pipeline.compare.statistics import median_interval
 from isobatch.pipeline.records.study import Delivery, Repair, RepairState
 from isobatch.pipeline.records.wording import counted, listed, number, percent, sizes
+from isobatch.pipeline.repair.crossing import Attempt
+from isobatch.pipeline.repair.verify import Verified
 
 T = TypeVar("T")
 
@@ -25,23 +27,20 @@ CHANGED = 1.25
 
 _CLEARLY = 0.95
 
-Found = Mapping[str, Any]
-"""One candidate as ``ladder.tried_json`` gives it."""
 
-
-def choose(tried: Sequence[Found], objective: str = "throughput") -> int | None:
+def choose(tried: Sequence[Attempt], objective: str = "throughput") -> int | None:
     """The number of the candidate to take: of those that hold bitwise the one of clearly least cost, or None.
 
     First one of each rung, then one of these, so that a rung's record is of the candidate that is taken of it.
     """
-    held = [one for one in (_of_rung(group, objective) for group in _by_rung(tried)) if one and one["bitwise"]]
+    held = [one for one in (_of_rung(group, objective) for group in _by_rung(tried)) if one and one.bitwise]
     if not held:
         return None
     chosen = clearly_cheapest(held, lambda one: _cost(one, objective))
     return next(place for place, one in enumerate(tried) if one is chosen)
 
 
-def repair_records(tried: Sequence[Found], objective: str = "throughput", chosen: int | None = None) -> list[Repair]:
+def repair_records(tried: Sequence[Attempt], objective: str = "throughput", chosen: int | None = None) -> list[Repair]:
     """One record a rung, in the order of the ladder; of the rung of ``chosen`` that of this very candidate."""
     taken = None if chosen is None else tried[chosen]
     found = []
@@ -51,54 +50,62 @@ def repair_records(tried: Sequence[Found], objective: str = "throughput", chosen
     return found
 
 
-def _by_rung(tried: Sequence[Found]) -> list[list[Found]]:
-    return [list(group) for _, group in groupby(tried, key=lambda one: str(one["name"]))]
+def _by_rung(tried: Sequence[Attempt]) -> list[list[Attempt]]:
+    return [list(group) for _, group in groupby(tried, key=lambda one: one.name)]
 
 
-def _of_rung(tried: Sequence[Found], objective: str) -> Found | None:
+def _of_rung(tried: Sequence[Attempt], objective: str) -> Attempt | None:
     """Of the candidates of one rung that hold the one of clearly least cost."""
-    held = [one for one in tried if one["holds"]]
+    held = [one for one in tried if one.holds]
     return clearly_cheapest(held, lambda one: _cost(one, objective)) if held else None
 
 
-def _record(tried: list[Found], chosen: Found | None) -> Repair:
-    name = tried[0]["name"]
-    run = [one for one in tried if one["holds"] is not None]
+def _record(tried: list[Attempt], chosen: Attempt | None) -> Repair:
+    name = tried[0].name
+    run = [one for one in tried if one.holds is not None]
     if not run:
         last = tried[-1]
-        late = last.get("out_of_time", False)
-        untried = late or last.get("too_dear", False)
-        state: RepairState = "fails" if last.get("failed") else "out-of-time" if untried else "does-not-apply"
-        return Repair(name=name, batch_invariant=None, scope="", note=last["why"], out_of_time=late, state=state)
-    held = [one for one in run if one["holds"]]
+        late = last.out_of_time
+        untried = late or last.too_dear
+        state: RepairState = "fails" if last.failed else "out-of-time" if untried else "does-not-apply"
+        return Repair(name=name, batch_invariant=None, scope="", note=last.why, out_of_time=late, state=state)
+    held = [one for one in run if one.holds]
     chosen = chosen or run[-1]
-    verified = chosen["verified"]
-    ratios = {n: median_interval(found) for n, found in chosen["ratios"].items()}
-    throughput = {n: median_interval([1 / ratio for ratio in found]) for n, found in chosen["ratios"].items()}
+    verified = chosen.verified
+    latency = {str(n): median_interval(ratios) for n, ratios in chosen.priced.items() if n == 1}
+    throughput = {
+        str(n): median_interval([1 / ratio for ratio in ratios]) for n, ratios in chosen.priced.items() if n > 1
+    }
     return Repair(
         name=name,
-        batch_invariant=bool(chosen["holds"]) and chosen["bitwise"],
-        top1_stable=None if chosen["bitwise"] else bool(chosen["holds"]),
+        batch_invariant=bool(chosen.holds) and chosen.bitwise,
+        top1_stable=None if chosen.bitwise else bool(chosen.holds),
         scope=scope(verified),
-        layers=len(chosen["layers"]),
-        singles_as_native=all(one["singles_as_native"] for one in verified),
-        top1_as_native=sum(one["top1_as_native"] for one in verified),
-        n_images=sum(one["n_images"] for one in verified),
-        n_comparisons=sum(one["n_comparisons"] for one in verified),
-        throughput_ratio={n: ratio for n, ratio in throughput.items() if n != "1"},
-        latency_ratio={n: ratio for n, ratio in ratios.items() if n == "1"},
-        recomputed_share=chosen["recomputed"],
-        delivery=_delivery(chosen) if chosen["holds"] else None,
-        out_of_time=not held and any(one.get("out_of_time") for one in tried),
-        note="; ".join([*_notes(chosen, held), *(one["why"] for one in tried if one.get("out_of_time"))]),
+        layers=len(chosen.layers),
+        singles_as_native=all(one.singles_as_native for one in verified),
+        top1_as_native=sum(one.top1_as_native for one in verified),
+        n_images=sum(one.n_images for one in verified),
+        n_comparisons=sum(one.n_comparisons for one in verified),
+        throughput_ratio=throughput,
+        latency_ratio=latency,
+        recomputed_share=chosen.recomputed,
+        delivery=_delivery(chosen) if chosen.holds else None,
+        out_of_time=not held and any(one.out_of_time for one in tried),
+        note="; ".join([*_notes(chosen, held), *(one.why for one in tried if one.out_of_time)]),
     )
 
 
-def _delivery(chosen: Found) -> Delivery | None:
+def _delivery(chosen: Attempt) -> Delivery | None:
     """How it is made again; None for one that an earlier version found."""
-    if "delivery" not in chosen:
+    made = chosen.delivery
+    if made is None:
         return None
-    return Delivery(inputs=chosen["verified"][0]["inputs"], serving=chosen["serving"], **chosen["delivery"])
+    return Delivery(
+        inputs=chosen.verified[0].inputs,
+        change=dict(made.change),
+        serving=dict(chosen.serving or {}),
+        sha256=made.sha256,
+    )
 
 
 def clearly_cheapest(held: Sequence[T], cost: Callable[[T], float]) -> T:
@@ -110,55 +117,57 @@ def clearly_cheapest(held: Sequence[T], cost: Callable[[T], float]) -> T:
     return chosen
 
 
-def scope(verified: Iterable[Found]) -> str:
+def scope(verified: Iterable[Verified]) -> str:
     """Over what it was verified, in words."""
     parts: dict[str, list[str]] = {}
     for one in verified:
-        what = f"{one['n_images']} images of {one['inputs']} at {sizes(map(int, one['differing']))}"
-        parts.setdefault(f"{counted(one['threads'], 'thread')}", []).append(what)
+        what = f"{one.n_images} images of {one.inputs} at {sizes(one.differing)}"
+        parts.setdefault(f"{counted(one.threads, 'thread')}", []).append(what)
     texts = [f"{listed(found)} on {threads}" for threads, found in parts.items()]
     return f"{listed(texts)}, with a rotation and an outlier neighbour"
 
 
-def _notes(chosen: Found, held: list[Found]) -> list[str]:
-    notes = [str(chosen["how"])]
-    if not chosen["holds"]:
-        kind = "differing" if chosen["bitwise"] else "flipped"
-        still = [(count, n, one) for one in chosen["verified"] for n, count in one[kind].items()]
+def _notes(chosen: Attempt, held: list[Attempt]) -> list[str]:
+    notes = [chosen.how]
+    if not chosen.holds:
+        still = [
+            (count, n, one)
+            for one in chosen.verified
+            for n, count in (one.differing if chosen.bitwise else one.flipped).items()
+        ]
         count, n, one = max(still, key=lambda item: item[0])
         notes.append(
-            f"it does not hold: {counted(count, 'row')} of {one['n_images']} images of {one['inputs']} still differ "
+            f"it does not hold: {counted(count, 'row')} of {one.n_images} images of {one.inputs} still differ "
             f"at N = {n}, rotated and beside an outlier included"
         )
-    elif not all(one["singles_as_native"] for one in chosen["verified"]):
-        same = sum(one["top1_as_native"] for one in chosen["verified"])
-        every = sum(one["n_images"] for one in chosen["verified"])
+    elif not all(one.singles_as_native for one in chosen.verified):
+        same = sum(one.top1_as_native for one in chosen.verified)
+        every = sum(one.n_images for one in chosen.verified)
         notes.append(
             "its singles are not those of the unrepaired variant: the outputs change once, on deployment "
             f"(the answer is the same on {same} of {every} images)"
         )
-    if chosen["recomputed"] is not None:
-        notes.append(f"{percent(chosen['recomputed'])} of the images were run again")
-    others = [one for one in held if one is not chosen and one["ratios"]]
-    notes += [f"also holds: {other['how']}, at {_price(other)}" for other in others]
+    if chosen.recomputed is not None:
+        notes.append(f"{percent(chosen.recomputed)} of the images were run again")
+    others = [one for one in held if one is not chosen and one.ratios]
+    notes += [f"also holds: {other.how}, at {_paid(other)}" for other in others]
     if others:
-        notes.append(f"this one costs {_price(chosen)}")
+        notes.append(f"this one costs {_paid(chosen)}")
     return notes
 
 
-def _price(one: Found) -> str:
+def _paid(one: Attempt) -> str:
     """The medians in words, the frontier's coordinates."""
-    middle = {int(n): statistics.median(found) for n, found in one["ratios"].items()}
+    middle = {n: statistics.median(ratios) for n, ratios in one.priced.items()}
     parts = [f"{number(middle[1])} x the latency of a single image"] if 1 in middle else []
     parts += [f"{number(1 / ratio)} x the throughput at N = {n}" for n, ratio in middle.items() if n > 1]
     return listed(parts)
 
 
-def _cost(one: Found, objective: str) -> float:
+def _cost(one: Attempt, objective: str) -> float:
     """What the objective asks; ``CHANGED`` times that where the singles, and so perhaps the accuracy, change."""
-    as_native = all(verified["singles_as_native"] for verified in one["verified"])
-    ratios = {int(n): found for n, found in one["ratios"].items()}
-    return objective_cost(ratios, objective) * (1.0 if as_native else CHANGED)
+    as_native = all(verified.singles_as_native for verified in one.verified)
+    return objective_cost(one.priced, objective) * (1.0 if as_native else CHANGED)
 
 
 def objective_cost(ratios: Mapping[int, Sequence[float]], objective: str) -> float:

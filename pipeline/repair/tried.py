@@ -1,12 +1,12 @@
-"""What became of one candidate of a rung, in a worker and as JSON for its parent."""
+"""What became of one candidate of a rung, in a worker and for its parent."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 from isobatch.pipeline.compare.statistics import median_interval
+from isobatch.pipeline.repair.crossing import Attempt, Making
 from isobatch.pipeline.repair.records import FREE_LATENCY, FREE_THROUGHPUT, objective_cost
 from isobatch.pipeline.repair.rungs import Candidate
 from isobatch.pipeline.repair.verify import Verified
@@ -56,29 +56,24 @@ def _near_end(ratios: Sequence[float]) -> float:
     return interval.median if few else float(interval.low95 or 0)
 
 
-def tried_json(tried: Sequence[Tried]) -> list[dict[str, Any]]:
-    """As JSON values, for the parent process."""
+def attempts(tried: Sequence[Tried]) -> list[Attempt]:
+    """What can be told of them, for the parent process and the records."""
     return [
-        {
-            "name": one.rung,
-            "why": one.why,
-            "how": one.candidate.how if one.candidate else "",
-            "bitwise": one.candidate.bitwise if one.candidate else True,
-            "layers": list(one.candidate.layers) if one.candidate else [],
-            "serving": dict(one.candidate.serving) if one.candidate else {},
-            "delivery": {"change": dict(one.candidate.change) if one.candidate else {}, "sha256": one.digest or None},
-            "holds": one.holds,
-            "verified": [
-                asdict(v)
-                | {"differing": {str(n): c for n, c in v.differing.items()}}
-                | {"flipped": {str(n): c for n, c in v.flipped.items()}}
-                for v in one.verified
-            ],
-            "ratios": {str(n): found for n, found in (one.ratios or {}).items()},
-            "recomputed": one.recomputed,
-            "out_of_time": one.out_of_time,
-            "too_dear": one.too_dear,
-            "failed": one.failed,
-        }
+        Attempt(
+            name=one.rung,
+            why=one.why,
+            how=one.candidate.how if one.candidate else "",
+            bitwise=one.candidate.bitwise if one.candidate else True,
+            layers=one.candidate.layers if one.candidate else (),
+            serving=one.candidate.serving if one.candidate else {},
+            delivery=Making(one.candidate.change if one.candidate else {}, one.digest or None),
+            holds=one.holds,
+            verified=one.verified,
+            ratios={n: tuple(ratios) for n, ratios in (one.ratios or {}).items()},
+            recomputed=one.recomputed,
+            out_of_time=one.out_of_time,
+            too_dear=one.too_dear,
+            failed=one.failed,
+        )
         for one in tried
     ]

@@ -26,6 +26,7 @@ from isobatch.pipeline.records.study import (
     Policy,
     VariantResult,
 )
+from isobatch.pipeline.repair.crossing import Attempt
 from isobatch.pipeline.repair.records import PROOF, repair_records
 from isobatch.pipeline.storage.files import StoreError, read_json, write_bytes
 from isobatch.pipeline.study.explain_cost import explaining_cost, served
@@ -102,7 +103,7 @@ def _explain(stages: Stages, result: VariantResult, prepared: PreparedSet, budge
     budget.spend(found.get("repair_s", 0.0))
     if not found["locatable"]:
         stages.skip(result.name, prepared.record.name, "origins", found["why"])
-        tried = found["tried"]
+        tried = tried_of(found)
         repairs = None if tried is None else repair_records(tried)
         return result.model_copy(update={"not_run": stages.not_run[result.name], "repairs": repairs})
     condition = setting.at(prepared.evaluation.side)
@@ -179,7 +180,7 @@ def records(explained: LookedInto) -> dict[str, Any]:
     """What was found, as fields of VariantResult."""
     found = explained.found
     origins = [one for one in found["findings"] if one["batch_sizes"]]
-    tried = found["tried"]  # None: the study was asked not to repair
+    tried = tried_of(found)
     return {
         "origins": [_origin(one, explained.condition, found["reproducers"].get(one["layer"])) for one in origins],
         "origins_complete": None if tried is None else list_is_complete({one["layer"] for one in origins}, tried),
@@ -190,14 +191,19 @@ def records(explained: LookedInto) -> dict[str, Any]:
     }
 
 
-def list_is_complete(origins: set[str], tried: list[dict[str, Any]]) -> bool | None:
+def tried_of(found: dict[str, Any]) -> list[Attempt] | None:
+    """What was tried of the ladder; None: the study was asked not to repair."""
+    return None if found["tried"] is None else [Attempt.of(one) for one in found["tried"]]
+
+
+def list_is_complete(origins: set[str], tried: list[Attempt]) -> bool | None:
     """Whether these are all, by the repair of exactly them; None where that was not tried to its end."""
     if not origins:
         return False  # no layer differs alone, and yet the outputs do
-    proofs = [one for one in tried if one["name"] == PROOF]
-    if any(one["holds"] and set(one["layers"]) == origins for one in proofs):
+    proofs = [one for one in tried if one.name == PROOF]
+    if any(one.holds and set(one.layers) == origins for one in proofs):
         return True
-    undecided = any(one.get("out_of_time") for one in proofs) or all(one["holds"] is None for one in proofs)
+    undecided = any(one.out_of_time for one in proofs) or all(one.holds is None for one in proofs)
     return None if undecided else False
 
 

@@ -23,7 +23,7 @@ from isobatch.pipeline.records.wording import sizes
 from isobatch.pipeline.repair.ladder import Scope, best, climb
 from isobatch.pipeline.repair.records import repair_records
 from isobatch.pipeline.repair.rungs import Bench
-from isobatch.pipeline.repair.tried import Tried, tried_json
+from isobatch.pipeline.repair.tried import Tried, attempts
 from isobatch.pipeline.repair.verify import OutOfTime, every_size
 from isobatch.pipeline.user.asked import Asked, Examples
 from isobatch.pipeline.user.checks import Compared, compared, same_rows
@@ -64,7 +64,7 @@ def repaired(network: Any, asked: Asked) -> MadeInvariant:
             if not made or not isinstance(made, str):
                 break
     if isinstance(made, str):
-        records = repair_records(tried_json(tried), asked.objective)
+        records = repair_records(attempts(tried), asked.objective)
         reasons = [f"{one.name}: {asked.over if one.out_of_time else one.note}" for one in records]
         raise CannotRepair(
             f"no repair holds for {sizes(asked.scope)}: {'; '.join([*reasons, *left, made])}".rstrip("; ")
@@ -209,7 +209,7 @@ def _delivered(
             failed = " ".join(f"{chosen.rung} as handed back failed: {type(error).__name__}: {error}".split())
             continue
         if final[-1].result.batch_invariant:
-            records = repair_records(tried_json(tried), asked.objective, tried.index(chosen))
+            records = repair_records(attempts(tried), asked.objective, tried.index(chosen))
             record = next(one for one in records if one.name == chosen.rung)
             update = {"singles_as_native": same_rows(native.singles, final[0].singles)}
             not_tried = (*left, *_untried(tried, asked, chosen.rung))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 
@@ -11,6 +12,7 @@ from isobatch.pipeline.config.flags import study_parser
 from isobatch.pipeline.decide.repaired_variants import with_repairs
 from isobatch.pipeline.records import study as r
 from isobatch.pipeline.records.wording import held
+from isobatch.pipeline.repair.crossing import Attempt
 from isobatch.pipeline.study.explain import list_is_complete
 from isobatch.pipeline.tools.two_runs.regressions import variant_changes
 from isobatch.reports import numbers, speeds
@@ -59,18 +61,18 @@ def test_a_proof_that_time_did_not_reach_is_no_proof_that_could_not_be_made() ->
 @pytest.mark.parametrize(
     ("proof", "complete"),
     [
-        ({"holds": True, "layers": ["fc"]}, True),
-        ({"holds": True, "layers": ["fc", "conv"]}, False),
-        ({"holds": False, "layers": ["fc"]}, False),
-        ({"holds": None, "layers": [], "out_of_time": True}, None),
-        ({"holds": None, "layers": []}, None),
+        ({"holds": True, "layers": ("fc",)}, True),
+        ({"holds": True, "layers": ("fc", "conv")}, False),
+        ({"holds": False, "layers": ("fc",)}, False),
+        ({"holds": None, "out_of_time": True}, None),
+        ({"holds": None}, None),
     ],
 )
 def test_a_list_of_origins_is_incomplete_only_where_that_was_decided(
-    proof: dict[str, object], complete: bool | None
+    proof: dict[str, Any], complete: bool | None
 ) -> None:
-    assert list_is_complete({"fc"}, [{"name": "surgical"} | proof]) is complete
-    assert list_is_complete(set(), [{"name": "surgical"} | proof]) is False
+    assert list_is_complete({"fc"}, [Attempt("surgical", **proof)]) is complete
+    assert list_is_complete(set(), [Attempt("surgical", **proof)]) is False
 
 
 def test_a_repair_whose_time_was_over_is_not_said_to_not_apply() -> None:

@@ -31,7 +31,7 @@ from isobatch.pipeline.repair.other_sizes import asking_elsewhere
 from isobatch.pipeline.repair.records import PROOF
 from isobatch.pipeline.repair.rungs import Bench, all_rungs
 from isobatch.pipeline.repair.shapes import measure_shapes
-from isobatch.pipeline.repair.tried import Tried, tried_json
+from isobatch.pipeline.repair.tried import Tried, attempts
 from isobatch.pipeline.repair.verify import by_value, every_image
 from isobatch.pipeline.workers.wire import Emit, read_artifact
 
@@ -115,7 +115,7 @@ def _explained(payload: dict[str, Any], artifact: Artifact, images: Images, emit
         bench = asking_elsewhere(bench, scope, seed, lambda: done(0))
         with clock.step("proof and repair"):
             tried = _climbed(payload, bench, scope, done, payload["repair_s"] - (time.monotonic() - begin))
-        return answer | {"tried": tried_json(tried), "repair_s": time.monotonic() - begin}
+        return answer | {"tried": [one.to_json() for one in attempts(tried)], "repair_s": time.monotonic() - begin}
 
 
 def why_closed(runner: Any, variant: str) -> str:
@@ -134,7 +134,7 @@ def _as_a_whole(payload: dict[str, Any], runner: Any, captured: NDArray[np.float
     bench = Bench(runner, payload["settings"]["threads"], captured, sizes, Located({}, True, []), outcome=outcome)
     scope = _scope(payload, Images.from_json(payload["images"]), outcome)
     tried = _climbed(payload, bench, scope, lambda count: emit({"images": count}), payload["repair_s"])
-    return {"tried": tried_json(tried), "repair_s": time.monotonic() - begin}
+    return {"tried": [one.to_json() for one in attempts(tried)], "repair_s": time.monotonic() - begin}
 
 
 def _scope(payload: dict[str, Any], images: Images, outcome: Outcome) -> Scope:

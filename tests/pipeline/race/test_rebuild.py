@@ -8,10 +8,11 @@ import pytest
 
 from isobatch.pipeline.explain.locate import locate
 from isobatch.pipeline.race.rebuild import rebuilt
+from isobatch.pipeline.repair.crossing import Attempt
 from isobatch.pipeline.repair.ladder import Scope, climb
 from isobatch.pipeline.repair.records import repair_records
 from isobatch.pipeline.repair.rungs import Bench, Rung, all_rungs
-from isobatch.pipeline.repair.tried import tried_json
+from isobatch.pipeline.repair.tried import attempts
 from isobatch.pipeline.user.asked import Examples
 from tests.models.pytorch.small_networks import OneUlpWhenBatched, opened, pixels, with_planted
 
@@ -26,7 +27,7 @@ def test_a_repair_is_built_again_from_its_record(rung: Rung) -> None:
     with opened(network) as runner:
         bench = Bench(runner, 2, IMAGES, SIZES, locate(runner, IMAGES, list(SIZES), 0))
         tried = climb(bench, Scope([DRAWN], SIZES, {}), lambda count: None, math.inf, [rung.name])
-        (record,) = repair_records(json.loads(json.dumps(tried_json(tried))))
+        (record,) = repair_records([Attempt.of(json.loads(json.dumps(one.to_json()))) for one in attempts(tried)])
         if record.state not in ("holds", "holds-top1"):
             assert record.delivery is None
             return

@@ -8,7 +8,7 @@ import pytest
 from isobatch.pipeline.repair.ladder import best
 from isobatch.pipeline.repair.records import choose, repair_records
 from isobatch.pipeline.repair.rungs import Candidate
-from isobatch.pipeline.repair.tried import Tried, tried_json
+from isobatch.pipeline.repair.tried import Tried, attempts
 from isobatch.pipeline.repair.verify import Verified
 
 RUNGS = ("per-sample-scale", "surgical", "pin-shape", "recheck")
@@ -45,7 +45,7 @@ def test_the_record_describes_the_candidate_that_is_taken(objective: str) -> Non
         if chosen is None or chosen.candidate is None:
             continue
         taken += 1
-        (record,) = [one for one in repair_records(tried_json(tried), objective) if one.name == chosen.rung]
+        (record,) = [one for one in repair_records(attempts(tried), objective) if one.name == chosen.rung]
         assert described(record, chosen)
     assert taken > 200
 
@@ -58,10 +58,10 @@ def test_another_candidate_that_is_taken_is_the_one_described() -> None:
         tried = drawn_ladder(draws)
         held = [place for place, one in enumerate(tried) if one.holds and one.candidate and one.candidate.bitwise]
         for place in held:
-            records = repair_records(tried_json(tried), "throughput", place)
+            records = repair_records(attempts(tried), "throughput", place)
             (record,) = [one for one in records if one.name == tried[place].rung]
             assert described(record, tried[place])
-            others += place != choose(tried_json(tried))
+            others += place != choose(attempts(tried))
     assert others > 50
 
 

@@ -11,10 +11,11 @@ from torch import Tensor
 from isobatch.models.spec.repairable import Deployable
 from isobatch.pipeline.deploy.in_worker import changed
 from isobatch.pipeline.explain.findings import Located
+from isobatch.pipeline.repair.crossing import Attempt
 from isobatch.pipeline.repair.ladder import Scope, climb
 from isobatch.pipeline.repair.records import repair_records
 from isobatch.pipeline.repair.rungs import Bench
-from isobatch.pipeline.repair.tried import tried_json
+from isobatch.pipeline.repair.tried import attempts
 from isobatch.pipeline.user.asked import Examples
 from tests.models.pytorch.small_networks import OneUlpWhenBatched, opened, pixels, with_planted
 
@@ -28,18 +29,18 @@ class UnlessDeterministic(OneUlpWhenBatched):
         return x if torch.are_deterministic_algorithms_enabled() else super().forward(x)
 
 
-def climbed(runner: Any) -> dict[str, Any]:
+def climbed(runner: Any) -> Attempt:
     scope = Scope([Examples("drawn", IMAGES)], (2, 4), {})  # type: ignore[list-item]
     bench = Bench(runner, 1, IMAGES, (2, 4), Located({}, True, []))
-    (found,) = tried_json(climb(bench, scope, lambda count: None, math.inf, ["determinism-switch"]))
+    (found,) = attempts(climb(bench, scope, lambda count: None, math.inf, ["determinism-switch"]))
     return found
 
 
 def test_a_switch_that_has_the_property_is_turned_for_each_call_and_put_back() -> None:
     with opened(with_planted(UnlessDeterministic())) as runner:
         found = climbed(runner)
-        assert found["holds"] and found["how"] == "torch.use_deterministic_algorithms(True)"
-        change = found["delivery"]["change"]
+        assert found.holds and found.how == "torch.use_deterministic_algorithms(True)"
+        change = dict(found.delivery.change) if found.delivery else {}
         assert change == {"switches": {"deterministic_algorithms": True}}
         with changed(runner, change, IMAGES) as again:
             alone = np.concatenate([again.run(image[None]) for image in IMAGES])
@@ -51,10 +52,10 @@ def test_a_switch_that_has_the_property_is_turned_for_each_call_and_put_back() -
 def test_where_none_has_it_all_that_were_turned_are_named() -> None:
     with opened(with_planted(OneUlpWhenBatched())) as runner:
         found = climbed(runner)
-    assert found["holds"] is None and found["failed"]
-    assert "torch.use_deterministic_algorithms(True)" in found["why"]
+    assert found.holds is None and found.failed
+    assert "torch.use_deterministic_algorithms(True)" in found.why
     (record,) = repair_records([found])
-    assert record.state == "fails" and record.note == found["why"]
+    assert record.state == "fails" and record.note == found.why
 
 
 def test_a_library_without_such_switches_is_left_alone() -> None:
@@ -62,7 +63,7 @@ def test_a_library_without_such_switches_is_left_alone() -> None:
         def run(self, images: np.ndarray) -> np.ndarray:
             return images.reshape(len(images), -1)
 
-    assert climbed(Plain())["why"].startswith("no switch of its library")
+    assert climbed(Plain()).why.startswith("no switch of its library")
 
 
 @pytest.mark.parametrize("switches", [{}, {"mkldnn": False, "matmul_precision": "medium"}])

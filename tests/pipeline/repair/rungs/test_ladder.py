@@ -12,7 +12,7 @@ from isobatch.pipeline.repair.ladder import Scope, best, climb
 from isobatch.pipeline.repair.records import objective_cost, repair_records
 from isobatch.pipeline.repair.rungs import Bench, Candidate, Rung, all_rungs
 from isobatch.pipeline.repair.shapes import Shapes, best_rules, measure_shapes
-from isobatch.pipeline.repair.tried import tried_json
+from isobatch.pipeline.repair.tried import attempts
 from isobatch.pipeline.user.asked import Examples
 from tests.models.pytorch.small_networks import OneUlpWhenBatched, opened, pixels, with_planted
 
@@ -47,9 +47,9 @@ def test_a_rung_keeps_its_contract_on_a_live_network(rung: Rung, bench: Bench) -
     before = bench.runner.run(IMAGES).tobytes()
     tried = climb(bench, scope(), lambda count: None, math.inf, [rung.name])
     assert tried and bench.runner.run(IMAGES).tobytes() == before
-    for one in tried_json(tried):
-        assert one["why"] if one["holds"] is None else one["verified"]
-    (record,) = repair_records(tried_json(tried))
+    for one in attempts(tried):
+        assert one.why if one.holds is None else one.verified
+    (record,) = repair_records(attempts(tried))
     assert record.name == rung.name and record.note
     expected = {"surgical": True, "pin-shape": True, "streams": True, "one-thread": False, "recheck": False}
     assert record.batch_invariant is expected.get(rung.name)
@@ -158,6 +158,6 @@ def test_a_rung_that_breaks_is_said_to_fail_and_one_without_work_not_to_apply() 
     with opened(with_planted(OneUlpWhenBatched())) as runner:
         bench = Bench(runner, 1, pixels(2), (2,), locate(runner, pixels(2), [2], 0))
         tried = climb(bench, Scope([], [2], {}), lambda count: None, math.inf, rungs=rungs)
-    records = repair_records(tried_json(tried))
+    records = repair_records(attempts(tried))
     assert [(one.state, one.batch_invariant) for one in records] == [("fails", None), ("does-not-apply", None)]
     assert records[0].note == "it failed: RuntimeError: two nodes with same node name"

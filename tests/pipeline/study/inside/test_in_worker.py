@@ -15,6 +15,7 @@ from isobatch.models.spec.words import Effective
 from isobatch.pipeline.explain.findings import Watched
 from isobatch.pipeline.inputs.storing import store_images
 from isobatch.pipeline.repair.records import repair_records
+from isobatch.pipeline.study.explain import tried_of
 from isobatch.pipeline.study.inside.in_worker import _as_a_whole, why_closed
 from tests.models.pytorch.small_networks import pixels
 
@@ -59,7 +60,9 @@ def test_a_sealed_network_says_why_and_is_repaired_by_its_calls(tmp_path: Path) 
     runner = Sealed()
     assert not isinstance(runner, Watched)
     assert why_closed(runner, "sealed") == "the graph of sealed cannot be looked into: it is sealed"
-    records = {one.name: one for one in repair_records(_as_a_whole(payload, runner, images.read(0, 4), print)["tried"])}
+    records = {
+        one.name: one for one in repair_records(tried_of(_as_a_whole(payload, runner, images.read(0, 4), print)) or [])
+    }
     assert records["pin-shape"].batch_invariant and records["pin-shape"].n_comparisons
     assert records["surgical"].state == records["one-graph"].state == "does-not-apply"
     payload["repair"] = False

@@ -1,0 +1,88 @@
+"""What a repair asks of its worker, and what the worker tells of the candidates that it tried."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from isobatch.models.spec.images import Images
+from isobatch.models.spec.outcome import Outcome
+from isobatch.models.spec.words import Artifact
+from isobatch.pipeline.repair.verify import Verified
+from isobatch.pipeline.workers.wire import Crossing, Told
+
+
+@dataclass(frozen=True)
+class Making(Crossing):
+    """How a repaired network is made again: ``change`` of ``rungs.Candidate``, ``sha256`` of a rewritten graph."""
+
+    change: Mapping[str, Any]
+    sha256: str | None
+
+
+@dataclass(frozen=True)
+class Attempt(Crossing):
+    """One candidate of a rung, or ``why`` the rung has none. See ``tried.Tried``, of which this is what can be told."""
+
+    name: str  # of the rung
+    why: str = ""
+    how: str = ""
+    bitwise: bool = True
+    layers: tuple[str, ...] = ()
+    serving: Mapping[str, int] | None = None
+    delivery: Making | None = None
+    holds: bool | None = None  # None: it was not run
+    verified: tuple[Verified, ...] = ()
+    ratios: Mapping[int, tuple[float, ...]] | None = None
+    recomputed: float | None = None
+    out_of_time: bool = False
+    too_dear: bool = False
+    failed: bool = False
+
+    @property
+    def priced(self) -> Mapping[int, tuple[float, ...]]:
+        """Seconds repaired over native by N, rising; empty where no call was timed."""
+        return dict(sorted((self.ratios or {}).items()))
+
+
+@dataclass(frozen=True)
+class RepairAsked(Crossing):
+    """A variant to be repaired over a scope. ``rung``: the only one to try; ``folder`` and ``native``: where to write
+    the repaired network and, beside it, the network as it is.
+    """
+
+    variant: str
+    artifact: Artifact
+    sets: tuple[Images, ...]
+    threads: tuple[int, ...]
+    batch_sizes: tuple[int, ...]
+    seed: int
+    rung: str | None
+    objective: str
+    folder: str
+    native: str
+    outcome: Outcome
+
+
+@dataclass(frozen=True)
+class RepairMade(Crossing):
+    """What was tried, and which was written: its index in ``tried``, or None; ``unwritten``: why others were not.
+
+    ``serving`` and ``native``: what has to be set to serve the written network, and the network as it is (None where
+    it could not be written).
+    """
+
+    tried: tuple[Attempt, ...]
+    chosen: int | None
+    serving: Mapping[str, Any]
+    unwritten: tuple[str, ...]
+    native: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class RepairTold(Told):
+    """What the worker tells on its way; ``doing``: what comes now, ``more``: another candidate begins."""
+
+    doing: str = ""
+    more: bool = False
