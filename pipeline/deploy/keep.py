@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from isobatch.models.spec.artifact_cache import ArtifactCache, file_sha256
-from isobatch.models.spec.images import Images
+from isobatch.models.spec.images import Images, View
 from isobatch.models.spec.plain import to_plain
 from isobatch.models.spec.words import Artifact
 from isobatch.pipeline.machine.environment import machine_key, toolchain, worker_settings
+from isobatch.pipeline.prepare.crossing import BuildAsked
 from isobatch.pipeline.prepare.state import Stages
 from isobatch.pipeline.records.errors import UsageError, WorkerError
 from isobatch.pipeline.storage.files import StoreError, read_json, write_json
@@ -44,7 +45,7 @@ class Kept:
     batch_axes: dict[str, int] = field(default_factory=dict)  # of that file, where the batch is not the first axis
 
 
-def keep_artifacts(stages: Stages, built: Mapping[tuple[str, str], dict[str, Any]], view: dict[str, Any]) -> None:
+def keep_artifacts(stages: Stages, built: Mapping[tuple[str, str], BuildAsked], view: View) -> None:
     """Write which artifacts the study runs. ``built``: what was asked for each (variant, input set)."""
     cache = ArtifactCache(stages.cache / "artifacts")
     images = {one.record.name: one.evaluation for one in stages.sets}
@@ -53,7 +54,7 @@ def keep_artifacts(stages: Stages, built: Mapping[tuple[str, str], dict[str, Any
             variant=variant,
             inputs=inputs,
             artifact=artifact_json(artifact),
-            build=built[variant, inputs],
+            build=built[variant, inputs].to_json(),
             digests=cache.digests(artifact),
             setting={
                 "runner": to_plain(stages.base.runner),
@@ -61,7 +62,7 @@ def keep_artifacts(stages: Stages, built: Mapping[tuple[str, str], dict[str, Any
                 "isa": stages.base.isa,
             },
             images=images[inputs].to_json(),
-            view=view,
+            view=to_plain(view),
             onnx=str(Path(stages.config.onnx).resolve()) if stages.config.onnx else None,
             outcome=stages.outcome.kind,
             batch_axes=dict(stages.config.batch_axes),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from isobatch.models.spec.words import Network, VariantSpec
 from isobatch.pipeline.config.config import Config
 from isobatch.pipeline.inputs import PreparedSet
 from isobatch.pipeline.machine.environment import machine_key, toolchain
+from isobatch.pipeline.prepare.crossing import BuildAsked
 from isobatch.pipeline.prepare.state import Stages
 from isobatch.pipeline.workers.pool import WorkerError
 from isobatch.pipeline.workers.wire import read_artifact
@@ -33,13 +33,13 @@ def ruler(config: Config) -> str:
     return "ort-fp32" if config.onnx else REFERENCE
 
 
-def build_artifacts(stages: Stages) -> dict[tuple[str, str], dict[str, Any]]:
+def build_artifacts(stages: Stages) -> dict[tuple[str, str], BuildAsked]:
     """Build, or find in the cache, the artifact of every variant and input set; and of the baseline and reference.
 
     A variant that cannot be built is recorded and left out; one that lacks calibration images on one set is left out
     there. Returns what a worker is asked for each of those that were built or found, by variant and set.
     """
-    asked: dict[tuple[str, str], dict[str, Any]] = {}
+    asked: dict[tuple[str, str], BuildAsked] = {}
     helpers = [find_variant(name) for name in (baseline(stages.config), REFERENCE)]
     helpers = [spec for spec in helpers if spec.name not in stages.config.variants]
     for spec in [*stages.specs, *helpers]:
@@ -88,36 +88,30 @@ def artifact_fields(spec: VariantSpec, network: Network, calibration: Images | N
     }
 
 
-def _build(stages: Stages, spec: VariantSpec, prepared: PreparedSet) -> dict[str, Any]:
+def _build(stages: Stages, spec: VariantSpec, prepared: PreparedSet) -> BuildAsked:
     network = stages.network
     assert network is not None
     calibration = prepared.calibration if spec.calibrated else None
     name = prepared.record.name
     fields = artifact_fields(spec, network, calibration)
     known = ArtifactCache(stages.cache / "artifacts")
-    payload = {
-        "variant": spec.name,
-        "fields": fields,
-        "network": asdict(network),
-        "calibration": calibration and calibration.to_json(),
-        "cache": str(known.root),
-    }
+    asked = BuildAsked(spec.name, fields, network, calibration, str(known.root))
     if not spec.calibrated:  # one artifact serves every set
         for (variant, _), artifact in stages.artifacts.items():
             if variant == spec.name:
                 stages.artifacts[spec.name, name] = artifact
-                return payload
-    if found := known.find(fields):
-        stages.artifacts[spec.name, name] = found
-        return payload
+                return asked
+    if built := known.find(fields):
+        stages.artifacts[spec.name, name] = built
+        return asked
     if stages.no_export is not None and spec.runtime != "torch":
         raise stages.no_export  # it was tried for another variant of this network: it takes minutes, and fails again
     stages.progress.step(f"build {spec.name}", 0.0)
     try:
-        built = stages.call("isobatch.pipeline.prepare.in_worker:build", payload, spec.name)
+        answer = stages.call("isobatch.pipeline.prepare.in_worker:build", asked.to_json(), spec.name)
     except WorkerError as error:
         if error.kind == NO_EXPORT:
             stages.no_export = error
         raise
-    stages.artifacts[spec.name, name] = read_artifact(built)
-    return payload
+    stages.artifacts[spec.name, name] = read_artifact(answer)
+    return asked

@@ -6,14 +6,13 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from isobatch.pipeline.config.config import Config
 from isobatch.pipeline.prepare.artifacts import build_artifacts
 from isobatch.pipeline.prepare.inputs import prepare_inputs
 from isobatch.pipeline.prepare.run_folder import open_run
 from isobatch.pipeline.prepare.state import Progress, Stages
-from isobatch.pipeline.prepare.weights import prepare_weights
+from isobatch.pipeline.prepare.weights import Chosen, prepare_weights
 from isobatch.pipeline.storage.cache import in_use
 from isobatch.pipeline.storage.places import cache_root
 from isobatch.pipeline.storage.scratch import Scratch
@@ -22,7 +21,7 @@ from isobatch.pipeline.workers.pool import Workers
 
 
 @contextmanager
-def prepared(config: Config, progress: Progress) -> Iterator[tuple[Stages, dict[str, Any], Path]]:
+def prepared(config: Config, progress: Progress) -> Iterator[tuple[Stages, Chosen, Path]]:
     """The stages with all that is ready, what is known of the weights, and the scratch folder, which goes at the end.
 
     As many images as the largest N, unless their number is asked for. Raises UsageError for input that cannot be used.
@@ -34,7 +33,7 @@ def prepared(config: Config, progress: Progress) -> Iterator[tuple[Stages, dict[
         workers = stack.enter_context(Workers(config.timeout_s))
         run = stack.enter_context(closing(open_run(wanted)))
         stages = Stages(wanted, run, cache_root(), workers, progress, LocalEngine(workers, 1))
-        weights = prepare_weights(stages)
-        prepare_inputs(stages, weights)
+        chosen = prepare_weights(stages)
+        prepare_inputs(stages, chosen)
         build_artifacts(stages)
-        yield stages, weights, scratch
+        yield stages, chosen, scratch

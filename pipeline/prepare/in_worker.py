@@ -4,68 +4,81 @@ from __future__ import annotations
 
 import math
 import resource
-from dataclasses import asdict
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from isobatch.models.registry import find_variant, load
 from isobatch.models.spec.artifact_cache import ArtifactCache, BuildRequest, require_unaltered
-from isobatch.models.spec.images import IMAGENET, Images
-from isobatch.models.spec.words import Manifest, Network
+from isobatch.models.spec.images import IMAGENET
+from isobatch.models.spec.plain import to_plain
+from isobatch.models.spec.words import Artifact, Manifest
 from isobatch.models.weights.model_name import kind_of
 from isobatch.pipeline.machine.memory import limit_graph, limit_memory
+from isobatch.pipeline.prepare.crossing import (
+    BuildAsked,
+    NetworkAsked,
+    NetworkFound,
+    SizesAsked,
+    Trial,
+    TrialAsked,
+)
 from isobatch.pipeline.storage.files import write_bytes
-from isobatch.pipeline.workers.wire import Emit
+from isobatch.pipeline.workers.wire import Emit, Told, artifact_json
 
 _MOST_ONNX_BYTES = 1 << 31  # with its external data: more is refused
 
 
 def resolve_weights(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
-    """The weights under study, verified and stored as one safetensors file. See ``models.weights.resolve.resolve``."""
-    if kind_of(payload["model"]) != "factory":  # whose memory is the user's own affair
-        limit_memory(resource.RLIMIT_DATA, _bytes(Path(payload["name"])))
-    found = load("isobatch.models.weights.resolve:resolve")(
-        payload["name"],
-        payload["model"],
-        Path(payload["cache"]),
-        payload["offline"],
-        lambda text: emit({"say": text}),
-        payload["state_dict"],
+    """The weights of ``NetworkAsked``, verified and stored as one safetensors file: ``NetworkFound``."""
+    asked = NetworkAsked.of(payload)
+    if kind_of(asked.model) != "factory":  # whose memory is the user's own affair
+        limit_memory(resource.RLIMIT_DATA, _bytes(Path(asked.name)))
+    resolved = load("isobatch.models.weights.resolve:resolve")(
+        asked.name,
+        asked.model,
+        Path(asked.cache),
+        asked.offline,
+        lambda text: emit(Told(say=text).to_json()),
+        asked.state_dict,
     )
-    return asdict(found) | {"path": str(found.path)}
+    return NetworkFound.of(to_plain(resolved)).to_json()
 
 
 def check_onnx(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
-    """The user's ONNX file, checked; in the shape of ``resolve_weights``'s answer."""
-    path = Path(payload["onnx"])
+    """The user's ONNX file of ``NetworkAsked``, checked: ``NetworkFound``."""
+    return checked_onnx(NetworkAsked.of(payload)).to_json()
+
+
+def checked_onnx(asked: NetworkAsked) -> NetworkFound:
+    """The user's ONNX file, checked, in this process."""
+    assert asked.onnx is not None
+    path = Path(asked.onnx)
     beside = path.parent.iterdir() if path.parent.is_dir() else ()  # its weights may lie in files of their own
     limit_memory(resource.RLIMIT_DATA, min(sum(map(_bytes, beside)), _MOST_ONNX_BYTES))
-    axes = payload.get("batch_axes") or {}
-    checked = load("isobatch.models.ort.check_user_file:check_onnx")(path, batch_axes=axes)
-    copy, copied = _copied(checked.model.SerializeToString(), Path(payload["folder"]))
+    checked = load("isobatch.models.ort.check_user_file:check_onnx")(path, batch_axes=dict(asked.batch_axes))
+    copy, copied = _copied(checked.model.SerializeToString(), Path(asked.folder))
     beside = load("isobatch.models.weights.beside:read_beside")(path)
-    fixed = [checked.height, checked.width] if checked.height and checked.width else None
-    return {
-        "source": path.name,
-        "model": path.name,
-        "path": "",
-        "onnx_path": str(copy),
-        "onnx_sha256": copied,
-        "sha256": checked.sha256,
-        "num_classes": checked.num_classes,
-        "class_names": None,
-        "note": "; ".join(["the user's ONNX file; variants of other runtimes cannot be made from it", *checked.notes]),
-        "view": asdict(beside.view or IMAGENET),
-        "view_from": beside.said if beside.view else f"assumed: ImageNet's{f' ({beside.said})' if beside.said else ''}",
-        "view_assumed": beside.view is None,
-        "fixed_size": fixed,
-        "interface": [asdict(one) for one in checked.inputs],
-        "quantized": load("isobatch.models.ort.graph:quantized_nodes")(checked.model),
-        "warnings": [
-            ("training-mode", f"{path.name}: {remark}")
-            for remark in load("isobatch.models.ort.training_nodes:training_remarks")(checked.model)
-        ],
-    }
+    assumed = f"assumed: ImageNet's{f' ({beside.said})' if beside.said else ''}"
+    remarks = load("isobatch.models.ort.training_nodes:training_remarks")(checked.model)
+    return NetworkFound(
+        source=path.name,
+        model=path.name,
+        path="",
+        onnx_path=str(copy),
+        onnx_sha256=copied,
+        sha256=checked.sha256,
+        num_classes=checked.num_classes,
+        note="; ".join(["the user's ONNX file; variants of other runtimes cannot be made from it", *checked.notes]),
+        view=beside.view or IMAGENET,
+        view_from=beside.said if beside.view else assumed,
+        view_assumed=beside.view is None,
+        fixed_size=(checked.height, checked.width) if checked.height and checked.width else None,
+        interface=checked.inputs,
+        quantized=load("isobatch.models.ort.graph:quantized_nodes")(checked.model),
+        warnings=tuple(("training-mode", f"{path.name}: {remark}") for remark in remarks),
+    )
 
 
 def _copied(content: bytes, folder: Path) -> tuple[Path, str]:
@@ -79,53 +92,46 @@ def _bytes(path: Path) -> int:
 
 
 def try_graph(payload: dict[str, Any], emit: Emit) -> list[dict[str, Any]]:
-    """For each set of ``images``: why the user's graph takes none of it, or None, and its outcome. See ``trial``.
+    """A ``Trial`` of the user's graph with each set of ``TrialAsked``. See ``models.ort.trial``.
 
     Where the graph had to be rewritten, its checked copy is written anew, and ``onnx_sha256`` is that of the new one.
     """
-    path, sha256 = Path(payload["onnx"]), payload["onnx_sha256"]
-    sets = [Images.from_json(one) for one in payload["images"]]
-    limit_graph(_bytes(path), 2 * max(one.values for one in sets))
-    answers = []
-    for images in sets:
-        tried = load("isobatch.models.ort.trial:tried")(path, images, sha256, payload["model"], payload["outcome"])
+    asked = TrialAsked.of(payload)
+    assert asked.network.onnx_path is not None
+    path, sha256 = Path(asked.network.onnx_path), asked.network.onnx_sha256
+    limit_graph(_bytes(path), 2 * max(images.values for images in asked.images))
+    trials = []
+    for images in asked.images:
+        tried = load("isobatch.models.ort.trial:tried")(path, images, sha256, asked.network.model, asked.outcome)
         if tried.rewritten is not None:
             path, sha256 = _copied(tried.rewritten.SerializeToString(), path.parent)
-        outcome = None if tried.outcome is None else tried.outcome.to_json()
-        answers.append({"refusal": tried.refusal, "outcome": outcome, "rewritten": tried.rewritten is not None})
-    return [one | {"onnx_sha256": sha256} for one in answers]
+        trials.append(Trial(tried.refusal, tried.outcome, tried.rewritten is not None))
+    return [replace(one, onnx_sha256=sha256).to_json() for one in trials]
 
 
 def try_network(payload: dict[str, Any], emit: Emit) -> list[dict[str, Any]]:
-    """For each set of ``images``: why what a factory made takes none of it, or None, and its outcome."""
-    network = Network(**payload["network"] | {"size": tuple(payload["network"]["size"])})
-    found = []
-    for one in payload["images"]:
-        tried = load("isobatch.models.user_trial:tried")(network, Images.from_json(one), payload["outcome"])
-        found.append({"refusal": tried.refusal, "outcome": tried.outcome and tried.outcome.to_json()})
-    return found
+    """A ``Trial`` of what a factory made with each set of ``TrialAsked``."""
+    asked = TrialAsked.of(payload)
+    tried = [load("isobatch.models.user_trial:tried")(asked.network, images, asked.outcome) for images in asked.images]
+    return [Trial(one.refusal, one.outcome).to_json() for one in tried]
 
 
 def refused_sizes(payload: dict[str, Any], emit: Emit) -> list[str | None]:
-    """For each [height, width] of ``sizes``: why the network takes no images of it, or None where it does."""
-    model, classes = payload["model"], payload["num_classes"]
-    return [
-        load("isobatch.models.weights.networks:refusal")(model, classes, height, width)
-        for height, width in payload["sizes"]
-    ]
+    """For each of ``SizesAsked``: why the network takes no images of it, or None where it does."""
+    asked = SizesAsked.of(payload)
+    refusal = load("isobatch.models.weights.networks:refusal")
+    return [refusal(asked.model, asked.num_classes, height, width) for height, width in asked.sizes]
 
 
 def build(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
-    """Build one variant's artifact, or find it in the cache. Returns its key, folder and manifest."""
-    spec = find_variant(payload["variant"])
-    cache = ArtifactCache(Path(payload["cache"]))
-    calibration = payload["calibration"]
-    request = BuildRequest(
-        network=Network(**payload["network"] | {"size": tuple(payload["network"]["size"])}),
-        calibration=None if calibration is None else Images.from_json(calibration),
-        cache=cache,
-        say=lambda text: emit({"say": text}),
-    )
+    """Build the artifact of ``BuildAsked``, or find it in the cache. Returns it as ``artifact_json`` has it."""
+    return artifact_json(built(BuildAsked.of(payload), lambda text: emit(Told(say=text).to_json())))
+
+
+def built(asked: BuildAsked, say: Callable[[str], None]) -> Artifact:
+    """The artifact, built in this process or found in the cache."""
+    spec, cache = find_variant(asked.variant), ArtifactCache(Path(asked.cache))
+    request = BuildRequest(network=asked.network, calibration=asked.calibration, cache=cache, say=say)
 
     def made(folder: Path) -> Manifest:
         manifest: Manifest = load(spec.build)(spec, request, folder)
@@ -136,5 +142,4 @@ def build(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
     if onnx := request.network.onnx_path:
         images = request.calibration
         limit_graph(_bytes(Path(onnx)), len(images) * images.values if images else 6 * math.prod(request.network.size))
-    artifact = cache.get(payload["fields"], made)
-    return {"key": artifact.key, "folder": str(artifact.folder), "manifest": asdict(artifact.manifest)}
+    return cache.get(asked.fields, made)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from isobatch.pipeline.inputs.request import Labelled
 from isobatch.pipeline.prepare.preprocessing import channels_of
 from isobatch.pipeline.prepare.sizes import fitting
 from isobatch.pipeline.prepare.state import Stages
+from isobatch.pipeline.prepare.weights import Chosen
 from isobatch.pipeline.records.errors import UsageError
 from isobatch.pipeline.records.study import InputSet
 from isobatch.pipeline.storage.files import read_json, write_json
@@ -69,23 +70,23 @@ def _labelled(stages: Stages, request: dict[str, Any], name: str) -> Labelled:
     return Labelled(Images.from_json(found["images"]), tuple(found["skipped"]))
 
 
-def prepare_inputs(stages: Stages, weights: dict[str, Any]) -> None:
+def prepare_inputs(stages: Stages, chosen: Chosen) -> None:
     """Store and hash the input sets. Raises UsageError."""
-    config = stages.config
+    config, network = stages.config, chosen.network
     request = {
         "asked": config.inputs,
         "folder": str(stages.run.folder / "inputs"),
-        "weights": weights["source"],
+        "weights": network.source,
         "images": config.images,
-        "image_size": weights["image_size"],
-        "view": weights["chosen_view"],
-        "channels": channels_of(weights),
+        "image_size": chosen.image_size,
+        "view": asdict(chosen.view),
+        "channels": channels_of(network),
         "layout": config.preprocessing.layout,
         "seed": config.seed,
         "quick": config.quick,
-        "class_names": weights["class_names"],
-        "num_classes": weights["num_classes"],
-        "interface": weights.get("interface"),
+        "class_names": network.class_names,
+        "num_classes": network.num_classes,
+        "interface": [asdict(one) for one in network.interface],
         "batch_axes": dict(config.batch_axes),
         "class_order": config.class_order,
         "classes_file": config.classes,

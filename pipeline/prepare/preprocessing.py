@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from isobatch.models.spec.images import Size, View, sides
-from isobatch.models.spec.interface import Input
 from isobatch.models.weights import model_name
 from isobatch.pipeline.config.config import Config
 from isobatch.pipeline.config.preprocessing import Preprocessing, view_asked
 from isobatch.pipeline.inputs.pixels import in_words
+from isobatch.pipeline.prepare.crossing import NetworkFound
 from isobatch.pipeline.records import study as records
 
 _OF_PIXELS = ("mean", "std", "scale")
 
 
-def chosen_view(config: Config, found: dict[str, Any]) -> tuple[View, Size, records.Preprocessing]:
+def chosen_view(config: Config, network: NetworkFound) -> tuple[View, Size, records.Preprocessing]:
     """The view, the size of the images, and what the report keeps of both. Raises UsageError.
 
-    ``found``: what was resolved of the network; a size that its graph has fixed is the default.
+    A size that the network's graph has fixed is the default.
     """
-    fixed = found.get("fixed_size")
+    fixed = network.fixed_size
     given = config.image_size or (None if config.preprocessing.crop or fixed is None else _size(fixed))
-    view, size = view_asked(View.from_json(found["view"]), config.preprocessing, given, channels_of(found))
+    view, size = view_asked(network.view, config.preprocessing, given, channels_of(network))
     asked = [f"--{name.replace('_', '-')}" for name in Preprocessing.__dataclass_fields__ if _given(config, name)]
     asked = [flag for flag in asked if flag != "--layout"]
-    source = "; ".join([found["view_from"], *([f"changed by {', '.join(asked)}"] if asked else [])])
+    source = "; ".join([network.view_from, *([f"changed by {', '.join(asked)}"] if asked else [])])
     resized = list(view.resize_to) if view.resize_to else view.short_side(min(sides(size)))
     record = records.Preprocessing(
         size=list(sides(size)),
@@ -36,17 +34,17 @@ def chosen_view(config: Config, found: dict[str, Any]) -> tuple[View, Size, reco
         scale=view.scale,
         channel_order=view.channel_order,
         source=source,
-        assumed=found["view_assumed"] and not any(_given(config, name) for name in _OF_PIXELS),
+        assumed=network.view_assumed and not any(_given(config, name) for name in _OF_PIXELS),
         text=in_words(view, size),
     )
     return view, size, record
 
 
-def channels_of(found: dict[str, Any]) -> int:
+def channels_of(network: NetworkFound) -> int:
     """How many channels the network's images have."""
-    if not found.get("onnx_path"):
-        return model_name.channels_of(found["model"])
-    first = Input.of(found["interface"][0])
+    if not network.onnx_path:
+        return model_name.channels_of(network.model)
+    first = network.interface[0]
     return (first.channels if first.of_pictures else None) or 3
 
 
@@ -54,6 +52,6 @@ def _given(config: Config, name: str) -> bool:
     return getattr(config.preprocessing, name) is not None
 
 
-def _size(fixed: list[int]) -> Size:
+def _size(fixed: tuple[int, int]) -> Size:
     height, width = fixed
     return height if height == width else (height, width)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 from isobatch.models.spec.artifact_cache import key_of
-from isobatch.models.spec.outcome import Outcome
 from isobatch.models.spec.words import Network
 from isobatch.models.weights.model_name import kind_of
 from isobatch.pipeline.config.numbers import SMALLEST
 from isobatch.pipeline.inputs import PreparedSet
 from isobatch.pipeline.machine.environment import toolchain
+from isobatch.pipeline.prepare.crossing import SizesAsked, Trial, TrialAsked
 from isobatch.pipeline.prepare.state import Stages
 from isobatch.pipeline.records.errors import StoreError, UsageError, WorkerError
 from isobatch.pipeline.storage.files import read_json, write_json
@@ -74,17 +74,10 @@ def _tried(stages: Stages, network: Network, sets: tuple[PreparedSet, ...]) -> d
 
     Raises UsageError where it cannot be run at all, or has not the outcome that was asked for.
     """
-    payload = {
-        "onnx": network.onnx_path,
-        "onnx_sha256": network.onnx_sha256,
-        "network": asdict(network),
-        "model": network.model,
-        "images": [one.evaluation.to_json() for one in sets],
-        "outcome": stages.config.outcome,
-    }
+    asked = TrialAsked(network, tuple(one.evaluation for one in sets), stages.config.outcome)
     call = "try_graph" if network.onnx_path else "try_network"
     try:
-        answers = stages.call(f"isobatch.pipeline.prepare.in_worker:{call}", payload, "inputs")
+        answers = stages.call(f"isobatch.pipeline.prepare.in_worker:{call}", asked.to_json(), "inputs")
     except WorkerError as error:
         if error.kind == "launcher":
             raise
@@ -92,23 +85,24 @@ def _tried(stages: Stages, network: Network, sets: tuple[PreparedSet, ...]) -> d
         if error.kind in ("timeout", "crash", "MemoryError"):
             text = f"{network.model} cannot be run on {_named(sets[0])}: {text}"
         raise UsageError("onnx" if network.onnx_path else "weights", text) from error
-    outcomes = [one["outcome"] for one in answers if one["outcome"] is not None]
+    trials = [Trial.of(one) for one in answers]
+    outcomes = [one.outcome for one in trials if one.outcome is not None]
     notes = [] if stages.weights is None else [stages.weights.note]
     if outcomes:
-        stages.outcome = Outcome.of(outcomes[-1])
+        stages.outcome = outcomes[-1]
         notes.append(stages.outcome.why)
         stages.progress.line(stages.outcome.why)
-    if any(one.get("rewritten") for one in answers):
-        stages.network = replace(network, onnx_sha256=answers[-1]["onnx_sha256"])
+    if any(one.rewritten for one in trials):
+        stages.network = replace(network, onnx_sha256=trials[-1].onnx_sha256)
         notes.append("its Reshape nodes held a batch size: they copy the batch now, with the same bytes at that size")
     if stages.weights is not None:
         stages.weights = stages.weights.model_copy(update={"note": "; ".join(notes)})
-    return {one.record.name: answer["refusal"] for one, answer in zip(sets, answers, strict=True)}
+    return {one.record.name: trial.refusal for one, trial in zip(sets, trials, strict=True)}
 
 
 def _refusals(stages: Stages, network: Network, sizes: Sequence[tuple[int, ...]]) -> list[str | None]:
     """For each size why the network takes no images of it, or None. What torch answers, after seconds, is kept."""
-    asked = {"model": network.model, "num_classes": network.num_classes, "sizes": sizes, "onnx": network.onnx_path}
+    name = {"model": network.model, "num_classes": network.num_classes, "sizes": sizes, "onnx": network.onnx_path}
 
     def ask() -> list[str | None]:
         try:
@@ -120,10 +114,13 @@ def _refusals(stages: Stages, network: Network, sizes: Sequence[tuple[int, ...]]
             raise UsageError("weights", text) from error
 
     def answered() -> list[str | None]:
-        found: list[str | None] = stages.call("isobatch.pipeline.prepare.in_worker:refused_sizes", asked, "inputs")
-        return found
+        asked = SizesAsked(network.model, network.num_classes, tuple((height, width) for height, width in sizes))
+        refusals: list[str | None] = stages.call(
+            "isobatch.pipeline.prepare.in_worker:refused_sizes", asked.to_json(), "inputs"
+        )
+        return refusals
 
-    kept = stages.cache / "sizes" / f"{key_of({**asked, 'toolchain': toolchain()})[:32]}.json"
+    kept = stages.cache / "sizes" / f"{key_of({**name, 'toolchain': toolchain()})[:32]}.json"
     try:
         known = read_json(kept)["refusals"]
         if len(known) == len(sizes) and all(why is None or isinstance(why, str) for why in known):

@@ -26,6 +26,7 @@ from isobatch.pipeline.records.errors import StoreError
 from isobatch.pipeline.records.study import NotRun, VariantResult, Warning_, Weights
 from isobatch.pipeline.workers.engines import Engine
 from isobatch.pipeline.workers.pool import WorkerError, Workers
+from isobatch.pipeline.workers.wire import Told
 
 
 class Progress(Protocol):
@@ -130,8 +131,8 @@ class Stages:
         """A call in a worker of the study's environment; what it says goes to the progress display."""
 
         def on_event(event: Any) -> None:
-            if "say" in event:
-                self.progress.line(f"{label}: {event['say']}")
+            if text := Told.of(event).say:
+                self.progress.line(f"{label}: {text}")
 
         return self.workers.call(worker_settings(self.threads), function, payload, on_event)
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from isobatch.models.spec.artifact_cache import file_sha256
-from isobatch.models.spec.images import sides
+from isobatch.models.spec.images import Size, View, sides
 from isobatch.models.spec.words import Network
 from isobatch.models.weights.model_name import kind_of
 from isobatch.pipeline.config.variants import variants_of
 from isobatch.pipeline.prepare.artifacts import baseline
+from isobatch.pipeline.prepare.crossing import NetworkAsked, NetworkFound
 from isobatch.pipeline.prepare.preprocessing import chosen_view
 from isobatch.pipeline.prepare.state import Stages
 from isobatch.pipeline.records.errors import UsageError
@@ -20,50 +20,63 @@ from isobatch.pipeline.storage.files import read_json, write_json
 from isobatch.pipeline.workers.pool import WorkerError
 
 
-def prepare_weights(stages: Stages) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Chosen:
+    """The network under study; what pictures are made into for it in this study, and of which size."""
+
+    network: NetworkFound
+    view: View
+    image_size: Size
+
+
+def prepare_weights(stages: Stages) -> Chosen:
     """Resolve and verify the weights, or the user's ONNX file. Raises UsageError.
 
     A run that goes on keeps the weights that it began with, if their file is what it was.
     """
     config = stages.config
-    payload = {
-        "name": config.weights,
-        "model": config.model,
-        "onnx": config.onnx,
-        "cache": str(stages.cache),
-        "offline": config.offline,
-        "state_dict": config.state_dict,
-        "batch_axes": dict(config.batch_axes),
-    }
+    asked = NetworkAsked(
+        name=config.weights,
+        model=config.model,
+        onnx=config.onnx,
+        cache=str(stages.cache),
+        offline=config.offline,
+        state_dict=config.state_dict,
+        batch_axes=dict(config.batch_axes),
+    )
     folder = stages.run.folder / "inputs"
     kept = folder / "weights.json"
-    found = _stored(kept, payload) if stages.run.resumed else None
-    if found is None:
-        found = _resolve(stages, payload, folder)
+    network = _stored(kept, asked) if stages.run.resumed else None
+    if network is None:
+        network = _resolve(stages, replace(asked, folder=str(folder)))
         # an ONNX file may lie in several, and a factory's code too: they are checked each time
-        if not config.onnx and kind_of(found["model"]) != "factory":
-            write_json(kept, {"asked": payload, "found": found, "files": _digests(config.weights, found["path"])})
-    facts = {name: found[name] for name in ("source", "model", "sha256", "note", "num_classes")}
-    view, size, record = chosen_view(config, found)
-    found = found | {"chosen_view": asdict(view), "image_size": size}
-    stages.weights = Weights(**facts, preprocessing=record)
+        if not config.onnx and kind_of(network.model) != "factory":
+            files = _digests(config.weights, network.path)
+            write_json(kept, {"asked": asked.to_json(), "found": network.to_json(), "files": files})
+    view, size, record = chosen_view(config, network)
+    stages.weights = Weights(
+        source=network.source,
+        model=network.model,
+        sha256=network.sha256,
+        note=network.note,
+        num_classes=network.num_classes,
+        preprocessing=record,
+    )
     stages.network = Network(
-        model=found["model"],
-        weights_path=found["path"],
-        weights_sha256=found["sha256"],
-        num_classes=found["num_classes"] or 0,
-        onnx_path=found.get("onnx_path"),
-        onnx_sha256=found.get("onnx_sha256"),
-        size=sides(found.get("fixed_size") or size),
+        model=network.model,
+        weights_path=network.path,
+        weights_sha256=network.sha256,
+        num_classes=network.num_classes or 0,
+        onnx_path=network.onnx_path,
+        onnx_sha256=network.onnx_sha256,
+        size=network.fixed_size or sides(size),
     )
-    stages.progress.line(
-        f"weights: {found['source']}: {found['note']}" if found["note"] else f"weights: {found['source']}"
-    )
-    for code, text in found.get("warnings", ()):
+    stages.progress.line(f"weights: {network.source}{f': {network.note}' if network.note else ''}")
+    for code, text in network.warnings:
         stages.warn(code, text)
-    if found.get("quantized"):
+    if network.quantized:
         _as_given(stages)
-    return found
+    return Chosen(network, view, size)
 
 
 def _as_given(stages: Stages) -> None:
@@ -80,21 +93,17 @@ def _as_given(stages: Stages) -> None:
     stages.config = replace(stages.config, variants=(baseline(stages.config),))
 
 
-def _resolve(stages: Stages, payload: dict[str, Any], folder: Path) -> dict[str, Any]:
-    call = (
-        "isobatch.pipeline.prepare.in_worker:check_onnx"
-        if payload["onnx"]
-        else "isobatch.pipeline.prepare.in_worker:resolve_weights"
-    )
+def _resolve(stages: Stages, asked: NetworkAsked) -> NetworkFound:
+    call = "check_onnx" if asked.onnx else "resolve_weights"
     try:
-        found: dict[str, Any] = stages.call(call, payload | {"folder": str(folder)}, "weights")
+        answer = stages.call(f"isobatch.pipeline.prepare.in_worker:{call}", asked.to_json(), "weights")
     except WorkerError as error:
         if error.kind == "launcher":
             raise
-        what = payload["onnx"] or payload["name"]
+        what = asked.onnx or asked.name
         text = error.reason if error.kind not in ("timeout", "crash", "MemoryError") else f"{what}: {error.reason}"
-        raise UsageError(error.code or ("onnx" if payload["onnx"] else "weights"), text) from error
-    return found
+        raise UsageError(error.code or ("onnx" if asked.onnx else "weights"), text) from error
+    return NetworkFound.of(answer)
 
 
 def _digests(*paths: str) -> dict[str, str]:
@@ -102,12 +111,12 @@ def _digests(*paths: str) -> dict[str, str]:
     return {path: file_sha256(Path(path)) for path in paths if Path(path).is_file()}
 
 
-def _stored(file: Path, payload: dict[str, Any]) -> dict[str, Any] | None:
+def _stored(file: Path, asked: NetworkAsked) -> NetworkFound | None:
     """What an earlier start of this run resolved for the same request; None where any file of it is another now."""
     try:
         stored = read_json(file)
-        found: dict[str, Any] = stored["found"]
-        same = stored["asked"] == payload and stored["files"] == _digests(payload["name"], found["path"])
-    except (OSError, KeyError, TypeError):
+        network = NetworkFound.of(stored["found"])
+        same = NetworkAsked.of(stored["asked"]) == asked and stored["files"] == _digests(asked.name, network.path)
+    except (OSError, KeyError, TypeError, AttributeError):
         return None
-    return found if same and found["path"] in stored["files"] else None
+    return network if same and network.path in stored["files"] else None

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from isobatch.models.registry import find_variant
+from isobatch.models.spec.plain import to_plain
 from isobatch.models.spec.words import VariantSpec
 from isobatch.pipeline.config.config import Config
 from isobatch.pipeline.deploy.record import VerificationRecord
@@ -44,7 +45,7 @@ def repair_variant(config: Config, rung: str | None, folder: Path, progress: Pro
     """
     _check_folder(folder)
     spec = find_variant(config.variants[0])
-    with prepared(config, progress) as (stages, weights, scratch):
+    with prepared(config, progress) as (stages, network, scratch):
         sets = _sets(stages, spec)
         for name in (MODEL, NATIVE):
             (scratch / name).mkdir()
@@ -53,7 +54,7 @@ def repair_variant(config: Config, rung: str | None, folder: Path, progress: Pro
         if found.chosen is None:
             why = "; ".join([*(f"{one.name}: {one.note}" for one in repairs), *found.unwritten])
             raise NoRepair(f"no rung makes {spec.name} batch-invariant over the scope. {why}", repairs)
-        tried = Found(spec, sets, found, repairs, weights["view"])
+        tried = Found(spec, sets, found, repairs, to_plain(network.view))
         record = prove_and_deliver(stages, tried, scratch, folder)
     return Repaired(record, repairs, folder)
 

@@ -78,17 +78,17 @@ def run_study(
         for text in left_out(config.variants, config.onnx is not None):
             stages.warn("not-installed", text)
         with stages.stage("weights"):
-            weights = prepare_weights(stages)
+            chosen = prepare_weights(stages)
         with stages.stage("inputs"):
-            prepare_inputs(stages, weights)
+            prepare_inputs(stages, chosen)
         with stages.stage("artifacts"):
             asked = build_artifacts(stages)
         jobs = plan_jobs(stages)
         if on_plan is not None:
-            on_plan(jobs, weights["num_classes"])
+            on_plan(jobs, chosen.network.num_classes)
             return None
         run.start()
-        keep_artifacts(stages, asked, weights["view"])
+        keep_artifacts(stages, asked, chosen.view)
         with stages.stage("references"):
             references = run_references(stages)
         with stages.stage("accuracy"):

@@ -15,6 +15,7 @@ from isobatch.models.spec.words import Artifact, Manifest, Network
 from isobatch.models.weights.digits.weights import fingerprint
 from isobatch.models.weights.networks import read_torch_weights
 from isobatch.pipeline.prepare import in_worker as worker
+from isobatch.pipeline.prepare.crossing import TrialAsked
 from tests.models.ort.small_onnx import classifier, pixels, stored
 
 
@@ -77,9 +78,10 @@ def test_a_file_replaced_after_its_check_is_not_what_is_built(
 
 def test_the_kept_copy_replaced_after_the_check_is_refused(tmp_path: Path, checked: dict[str, Any]) -> None:
     onnx.save(other(), checked["onnx_path"])
-    asked = {"onnx": checked["onnx_path"], "onnx_sha256": checked["onnx_sha256"], "model": "net.onnx"}
+    network = Network("net.onnx", "", checked["sha256"], 10, checked["onnx_path"], checked["onnx_sha256"])
+    asked = TrialAsked(network, (stored(tmp_path, pixels(2)),), "auto")
     with pytest.raises(Altered, match="not the file that was checked"):
-        worker.try_graph(asked | {"images": [stored(tmp_path, pixels(2)).to_json()], "outcome": "auto"}, heard)
+        worker.try_graph(asked.to_json(), heard)
     with pytest.raises(Altered, match="not the file that was checked"):
         built(checked, tmp_path / "artifacts")
     assert not list((tmp_path / "artifacts").glob("*/manifest.json"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +22,11 @@ from isobatch.models.weights.model_name import channels_of
 from isobatch.pipeline.inputs.storing import store_images
 from isobatch.pipeline.machine.memory import limit_graph
 from isobatch.pipeline.prepare.artifacts import artifact_fields
-from isobatch.pipeline.prepare.in_worker import build, check_onnx
+from isobatch.pipeline.prepare.crossing import BuildAsked, NetworkAsked
+from isobatch.pipeline.prepare.in_worker import built, checked_onnx
 from isobatch.pipeline.records.errors import UsageError
 from isobatch.pipeline.tools.check.asked import CheckRequest, Shapes
 from isobatch.pipeline.tools.check.examples import drawn, drawn_for
-from isobatch.pipeline.workers.wire import read_artifact
 
 _CALIBRATION = 8
 _FREE = (224, 224)  # the size of pictures, for what takes none
@@ -167,10 +167,10 @@ def _onnx(asked: CheckRequest, spec: VariantSpec, cache: Path, say: Callable[[st
     limit_graph(files, examples * max(_VALUES, sum(map(math.prod, shapes))))
     if spec.name == "ort-fp32":
         return Opened(graph, graph, shapes, "of the file", notes=graph.notes, inputs=inputs)
-    found = check_onnx({"onnx": str(path), "folder": tempfile.mkdtemp(), "batch_axes": axes}, lambda event: None)
-    copy, digest = found["onnx_path"], found["onnx_sha256"]
+    found = checked_onnx(NetworkAsked(onnx=str(path), folder=tempfile.mkdtemp(), batch_axes=axes))
     size = (shapes[0][-2], shapes[0][-1]) if len(shapes[0]) == 3 else _FREE
-    network = Network(found["model"], "", found["sha256"], found["num_classes"] or 0, copy, digest, size)
+    copy, digest = found.onnx_path, found.onnx_sha256
+    network = Network(found.model, "", found.sha256, found.num_classes or 0, copy, digest, size)
     runner = _built(asked, spec, network, shapes, cache, say, inputs)
     compared = OfStudy(runner, asked.threads, graph)
     return Opened(compared, runner, shapes, "of the file", notes=graph.notes, inputs=inputs)
@@ -201,14 +201,8 @@ def _built(
     if spec.calibrated:
         rows = _calibration(inputs, shapes, asked.seed + 1)
         calibration = store_images("calibration", Path(tempfile.mkdtemp()) / "calibration.raw", iter(rows))
-    payload = {
-        "variant": spec.name,
-        "fields": artifact_fields(spec, network, calibration),
-        "network": asdict(network),
-        "calibration": calibration and calibration.to_json(),
-        "cache": str(ArtifactCache(cache / "artifacts").root),
-    }
-    artifact = read_artifact(build(payload, lambda event: say(event.get("say", ""))))
+    fields, kept = artifact_fields(spec, network, calibration), ArtifactCache(cache / "artifacts")
+    artifact = built(BuildAsked(spec.name, fields, network, calibration, str(kept.root)), say)
     return load(spec.open)(artifact, RunnerSettings(asked.threads))
 
 
