@@ -30,7 +30,7 @@ def blocks(test: SelfTest, verbose: bool) -> list[Block]:
 
 def _row(one: Outcome) -> tuple[str | None, ...]:
     expected = [word for word in (one.fault.mechanism, one.fault.trigger) if word]
-    named = one.found is not None and one.fault.layer in one.found["named"]
+    named = one.found is not None and one.fault.layer in one.found.named
     words = ", ".join([one.mechanism, *one.triggers]) if named else None
     return one.fault.name, one.fault.layer, ", ".join(expected), words, one.state
 
@@ -52,7 +52,7 @@ def _confusion(test: SelfTest) -> Table:
 
 
 def _evidence(one: Outcome) -> list[Line]:
-    explained = one.found and one.found["explained"]
+    explained = one.found and one.found.explained
     causes = explained["causes"] if explained else []
     return [
         line(Code(one.fault.name), f", {cause['name']} {cause['verdict']}: {cause['evidence']}") for cause in causes
@@ -70,7 +70,7 @@ def _innocence(test: SelfTest) -> list[Block]:
         f"random design, {numbers.count(innocent.tried)} elements compared) {numbers.count(len(innocent.accused))} "
         f"were accused: at most {numbers.percent(innocent.upper95, 2)} of such networks would be, with 95 % confidence."
     )
-    accused = [line(f"seed {one['seed']}: {', '.join(one['layers'])}") for one in innocent.accused]
+    accused = [line(f"seed {one.seed}: {', '.join(one.layers)}") for one in innocent.accused]
     return [Paragraph(line(said)), *([Bullets(tuple(accused))] if accused else [])]
 
 

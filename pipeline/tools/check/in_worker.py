@@ -12,7 +12,8 @@ from isobatch.models.registry import load
 from isobatch.pipeline.evidence.mixing import mixes
 from isobatch.pipeline.records.errors import UsageError
 from isobatch.pipeline.records.wording import sizes
-from isobatch.pipeline.tools.check.asked import CheckRequest, Target
+from isobatch.pipeline.tools.check.asked import CheckRequest
+from isobatch.pipeline.tools.check.crossing import VariantAsked
 from isobatch.pipeline.tools.check.examples import Examples, drawn, drawn_for, read
 from isobatch.pipeline.tools.check.opening import Opened, Unverified, opened
 from isobatch.pipeline.tools.check.records import AtN, OriginFound, VariantChecked
@@ -20,35 +21,22 @@ from isobatch.pipeline.user.checks import compared
 from isobatch.pipeline.user.mixing import mechanism_of, shapes_may_repair
 from isobatch.pipeline.user.origins import Origin, where_it_starts
 from isobatch.pipeline.user.results import BatchInvariance
-from isobatch.pipeline.workers.wire import Emit
-
-
-def request_json(asked: CheckRequest) -> dict[str, Any]:
-    """The request as JSON-ready values."""
-    return asdict(asked)
-
-
-def _request(data: dict[str, Any]) -> CheckRequest:
-    lists = {name: tuple(data[name]) for name in ("variants", "batch_sizes")}
-    shapes = tuple(tuple(shape) for shape in data["shapes"])
-    axes = tuple((name, axis) for name, axis in data["batch_axes"])
-    request = {**data, **lists, "shapes": shapes, "target": Target(**data["target"]), "batch_axes": axes}
-    return CheckRequest(**request)
+from isobatch.pipeline.workers.wire import Emit, Told
 
 
 def check(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
-    """The record of one variant, as JSON values of ``VariantChecked``.
+    """The record of the variant in ``VariantAsked``, as JSON values of ``VariantChecked``.
 
     Raises UsageError, VariantUnavailable, Unverified.
     """
-    begin = time.monotonic()
-    asked, variant = _request(payload["asked"]), payload["variant"]
+    begin, of = time.monotonic(), VariantAsked.of(payload)
+    asked, variant = of.asked, of.variant
 
     def say(text: str) -> None:
-        emit({"say": f"{variant}: {text}"})
+        emit(Told(say=f"{variant}: {text}").to_json())
 
     say("opening")
-    network = opened(asked, variant, Path(payload["cache"]), payload["folder"], say)
+    network = opened(asked, variant, Path(of.cache), of.folder, say)
     examples = _fitted(_examples(asked, network), network)
     scope = [n for n in asked.batch_sizes if n <= len(examples.rows)]
     if not scope:

@@ -15,10 +15,11 @@ from isobatch.pipeline.records.study import Tool
 from isobatch.pipeline.storage.cache import in_use
 from isobatch.pipeline.storage.places import cache_root
 from isobatch.pipeline.tools.check.asked import CheckRequest
-from isobatch.pipeline.tools.check.in_worker import request_json
+from isobatch.pipeline.tools.check.crossing import VariantAsked
 from isobatch.pipeline.tools.check.next_step import next_step
 from isobatch.pipeline.tools.check.records import CheckReport, VariantChecked
 from isobatch.pipeline.workers.pool import WorkerError, Workers
+from isobatch.pipeline.workers.wire import Told
 
 
 def check_network(asked: CheckRequest, timeout_s: float, say: Callable[[str], None]) -> CheckReport:
@@ -53,11 +54,11 @@ def check_network(asked: CheckRequest, timeout_s: float, say: Callable[[str], No
 
 
 def _variant(asked: CheckRequest, variant: str, workers: Workers, say: Callable[[str], None]) -> VariantChecked:
-    payload = {"asked": request_json(asked), "variant": variant, "cache": str(cache_root()), "folder": os.getcwd()}
+    wanted = VariantAsked(asked, variant, str(cache_root()), os.getcwd()).to_json()
     settings = worker_settings(asked.threads)
     try:
-        found = workers.call(
-            settings, "isobatch.pipeline.tools.check.in_worker:check", payload, lambda event: say(event["say"])
+        record = workers.call(
+            settings, "isobatch.pipeline.tools.check.in_worker:check", wanted, lambda event: say(Told.of(event).say)
         )
     except WorkerError as error:
         if error.kind == "UsageError":
@@ -65,7 +66,7 @@ def _variant(asked: CheckRequest, variant: str, workers: Workers, say: Callable[
         if error.kind in ("launcher", NO_EXPORT):
             raise
         return _not_measured(variant, error)
-    return VariantChecked(**found)
+    return VariantChecked(**record)
 
 
 def _not_measured(variant: str, error: WorkerError) -> VariantChecked:

@@ -6,7 +6,7 @@ A plain measurement: seeded data, bytes compared as bytes, each arithmetic in a 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -30,7 +30,7 @@ from isobatch.pipeline.machine.environment import cpu_flags, worker_settings
 from isobatch.pipeline.records.errors import Exit
 from isobatch.pipeline.records.study import Environment, Real, Record, Tool
 from isobatch.pipeline.workers.pool import WorkerError, Workers
-from isobatch.pipeline.workers.wire import Emit
+from isobatch.pipeline.workers.wire import Crossing, Emit
 
 SEED = 42069
 BATCH_SIZES = (2, 3, 4, 8, 16, 32)
@@ -74,6 +74,24 @@ class InArithmetic(Record):
     operations: tuple[OperationResult, ...] = ()
 
 
+@dataclass(frozen=True)
+class ArithmeticAsked(Crossing):
+    """Every operation of one arithmetic at each N. ``left_out``: the kind of those that are too slow here, or ""."""
+
+    arithmetic: Arithmetic
+    threads: int
+    batch_sizes: tuple[int, ...]
+    seed: int
+    left_out: str
+
+
+@dataclass(frozen=True)
+class OperationsDone(Crossing):
+    """So many operations were measured since the last word."""
+
+    operations: int
+
+
 class OpsReport(Record):
     """The whole map: what ``run.py ops --json`` prints."""
 
@@ -105,20 +123,14 @@ def _in_worker(
     say: Callable[[str, int], None],
 ) -> InArithmetic:
     left_out = EMULATED_WITHOUT if emulated(find_variant(arithmetic.name), cpu_flags()) else ""
-    payload = {
-        "arithmetic": asdict(arithmetic),
-        "threads": threads,
-        "batch_sizes": list(batch_sizes),
-        "seed": seed,
-        "left_out": left_out,
-    }
+    asked = ArithmeticAsked(arithmetic, threads, tuple(batch_sizes), seed, left_out)
     name = arithmetic.name
     try:
         found = workers.call(
             worker_settings(threads),
             "isobatch.pipeline.tools.ops.measure:measure",
-            payload,
-            lambda event: say(name, event["operations"]),
+            asked.to_json(),
+            lambda event: say(name, OperationsDone.of(event).operations),
         )
     except WorkerError as error:
         status: Literal["unavailable", "failed"] = "unavailable" if error.kind == "VariantUnavailable" else "failed"
@@ -130,19 +142,18 @@ def _in_worker(
 
 
 def measure(payload: dict[str, Any], emit: Emit) -> list[dict[str, Any]]:
-    """In a worker: every operation that this arithmetic has, as JSON values of ``OperationResult``."""
-    found = []
-    arithmetic = Arithmetic(**payload["arithmetic"])
-    with load(arithmetic.open)(arithmetic.name, payload["threads"]) as prepare:
+    """In a worker: every operation of ``ArithmeticAsked``, as JSON values of ``OperationResult``."""
+    results, asked = [], ArithmeticAsked.of(payload)
+    with load(asked.arithmetic.open)(asked.arithmetic.name, asked.threads) as prepare:
         for number, operation in enumerate(OPERATIONS):
-            generator = np.random.Generator(np.random.PCG64([payload["seed"], number]))
+            generator = np.random.Generator(np.random.PCG64([asked.seed, number]))
             parameters = draw_parameters(operation, generator)
-            kernel = None if operation.kind == payload["left_out"] else prepare(operation, parameters)
+            kernel = None if operation.kind == asked.left_out else prepare(operation, parameters)
             if kernel is not None:
-                rows = draw_rows(operation, max(payload["batch_sizes"]), generator)
-                found.append(measured(operation, kernel, rows, payload["batch_sizes"]).model_dump(mode="json"))
-            emit({"operations": 1})
-    return found
+                rows = draw_rows(operation, max(asked.batch_sizes), generator)
+                results.append(measured(operation, kernel, rows, asked.batch_sizes).model_dump(mode="json"))
+            emit(OperationsDone(1).to_json())
+    return results
 
 
 def measured(

@@ -10,13 +10,19 @@ from isobatch.models.planted import Fault
 from isobatch.pipeline.explain.causes import all_causes
 from isobatch.pipeline.machine.environment import worker_settings
 from isobatch.pipeline.prepare.state import Progress
+from isobatch.pipeline.tools.selftest.crossing import (
+    Examined,
+    FaultAsked,
+    InnocentsAsked,
+    InnocentsTried,
+    TrialsDone,
+)
 from isobatch.pipeline.tools.selftest.judge import Innocence, Outcome, SelfTest, innocence, judged
 from isobatch.pipeline.workers.pool import WorkerError, Workers
 
 THREADS = 2
 """Threads of every search for a fault: one of them shows only with several. Innocent networks are given one."""
 
-TRIALS = 200
 SEED = 42069
 _TIMEOUT_S = 300.0
 _FAULT_COST, _TRIAL_COST = 3.0, 0.1  # rough seconds, for the progress display
@@ -35,31 +41,30 @@ def run_selftest(faults: Sequence[Fault], trials: int, seed: int, progress: Prog
 def _outcome(workers: Workers, fault: Fault, seed: int, progress: Progress) -> Outcome:
     label = f"looking for {fault.name} in {fault.layer}"
     progress.step(label, 0.0)
-    payload = {"fault": fault.name, "threads": THREADS, "seed": seed}
+    asked = FaultAsked(fault.name, THREADS, seed).to_json()
     try:
-        found = workers.call(worker_settings(THREADS), "isobatch.pipeline.tools.selftest.in_worker:examine", payload)
+        answer = workers.call(worker_settings(THREADS), "isobatch.pipeline.tools.selftest.in_worker:examine", asked)
     except WorkerError as error:
         return Outcome(fault, "not checked", error.reason)
     finally:
         progress.step(label, _FAULT_COST)
-    return judged(fault, found, {cause.name for cause in all_causes()})
+    return judged(fault, Examined.of(answer), {cause.name for cause in all_causes()})
 
 
 def _innocence(workers: Workers, trials: int, seed: int, progress: Progress) -> tuple[Innocence | None, str | None]:
     label = f"{trials} networks without a fault"
     progress.step(label, 0.0)
-    payload = {"trials": trials, "threads": 1, "seed": seed}
     try:
-        found = workers.call(
+        answer = workers.call(
             worker_settings(THREADS),
             "isobatch.pipeline.tools.selftest.in_worker:innocents",
-            payload,
+            InnocentsAsked(trials, 1, seed).to_json(),
             partial(_count, progress, label),
         )
     except WorkerError as error:
         return None, error.reason
-    return innocence(found, trials), None
+    return innocence(InnocentsTried.of(answer), trials), None
 
 
 def _count(progress: Progress, label: str, event: Any) -> None:
-    progress.step(label, _TRIAL_COST * event["trials"])
+    progress.step(label, _TRIAL_COST * TrialsDone.of(event).trials)

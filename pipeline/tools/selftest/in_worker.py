@@ -9,6 +9,14 @@ from isobatch.models.planted import RESNET50, find_fault
 from isobatch.models.registry import load
 from isobatch.pipeline.explain.locate import locate
 from isobatch.pipeline.explain.origins import explain_origins
+from isobatch.pipeline.tools.selftest.crossing import (
+    Accused,
+    Examined,
+    FaultAsked,
+    InnocentsAsked,
+    InnocentsTried,
+    TrialsDone,
+)
 from isobatch.pipeline.workers.wire import Emit
 
 SIZES = (2, 3, 4)
@@ -17,42 +25,39 @@ _NETWORKS = "isobatch.models.planted.networks"
 
 
 def examine(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
-    """Locate and explain the origins of one planted network, as a study would.
-
-    Returns the named layers, the explanation of the one that holds the fault (None where it was not named), and how
-    many elements were compared.
-    """
-    start = time.monotonic()
-    fault, threads, seed = find_fault(payload["fault"]), payload["threads"], payload["seed"]
+    """Locate and explain the origins of the planted network of ``FaultAsked``, as a study would: ``Examined``."""
+    start, asked = time.monotonic(), FaultAsked.of(payload)
+    fault, threads, seed = find_fault(asked.fault), asked.threads, asked.seed
     sizes = SIZES[:-1] if fault.network == RESNET50 else SIZES
     images = load(f"{_NETWORKS}:pixels")(max(sizes), seed, fault.network)
     with load(f"{_NETWORKS}:open_planted")(fault, threads, seed) as runner:
         located = locate(runner, images, sizes, seed)
         explained = explain_origins(runner, located, images, threads, seed)
-    origins = {name: one for name, one in located.findings.items() if one.batch_sizes}
-    at = explained.get(fault.layer)
-    return {
-        "layers": len(located.findings),
-        "named": list(origins),
-        "found_by": origins[fault.layer].found_by if fault.layer in origins else None,
-        "differing": sum(origins[fault.layer].differing.values()) if fault.layer in origins else 0,
-        "tried": located.findings[fault.layer].tried if fault.layer in located.findings else 0,
-        "explained": None if at is None else at.to_json(),
-        "seconds": time.monotonic() - start,
-    }
+    origins = {name: finding for name, finding in located.findings.items() if finding.batch_sizes}
+    at, origin = explained.get(fault.layer), origins.get(fault.layer)
+    return Examined(
+        named=tuple(origins),
+        explained=None if at is None else at.to_json(),
+        layers=len(located.findings),
+        found_by=origin.found_by if origin else None,
+        differing=sum(origin.differing.values()) if origin else 0,
+        tried=located.findings[fault.layer].tried if fault.layer in located.findings else 0,
+        seconds=time.monotonic() - start,
+    ).to_json()
 
 
 def innocents(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
-    """Look for origins in networks of random design in which no layer depends on N. Returns whom it accused."""
-    accused: list[dict[str, Any]] = []
+    """Look for origins in the networks of ``InnocentsAsked``: ``InnocentsTried``."""
+    asked = InnocentsAsked.of(payload)
+    accused: list[Accused] = []
     layers = tried = 0
-    for seed in range(payload["seed"], payload["seed"] + payload["trials"]):
+    for seed in range(asked.seed, asked.seed + asked.trials):
         images = load(f"{_NETWORKS}:pixels")(max(_INNOCENT_SIZES), seed)
-        with load(f"{_NETWORKS}:open_innocent")(payload["threads"], seed) as runner:
-            found = locate(runner, images, _INNOCENT_SIZES, seed).findings
-        names = [name for name, one in found.items() if one.batch_sizes]
-        accused += [{"seed": seed, "layers": names}] if names else []
-        layers += len(found)
-        tried += sum(one.tried for one in found.values())
-        emit({"trials": 1})
-    return {"accused": accused, "layers": layers, "tried": tried}
+        with load(f"{_NETWORKS}:open_innocent")(asked.threads, seed) as runner:
+            findings = locate(runner, images, _INNOCENT_SIZES, seed).findings
+        names = tuple(name for name, finding in findings.items() if finding.batch_sizes)
+        accused += [Accused(seed, names)] if names else []
+        layers += len(findings)
+        tried += sum(finding.tried for finding in findings.values())
+        emit(TrialsDone(1).to_json())
+    return InnocentsTried(tuple(accused), layers, tried).to_json()

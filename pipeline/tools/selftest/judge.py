@@ -11,6 +11,7 @@ from isobatch.models.planted import Fault
 from isobatch.pipeline.compare.statistics import rate_upper
 from isobatch.pipeline.records.errors import Exit, worst
 from isobatch.pipeline.records.wording import listed
+from isobatch.pipeline.tools.selftest.crossing import Accused, Examined, InnocentsTried
 
 State = Literal["found", "missed", "not checked"]
 NOTHING = "unexplained"
@@ -18,23 +19,23 @@ NOTHING = "unexplained"
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one planted fault. ``found``: as ``trial.examine`` returns it; None where it could not run."""
+    """What became of one planted fault. ``found``: None where it could not be looked for."""
 
     fault: Fault
     state: State
     why: str
-    found: dict[str, Any] | None = None
+    found: Examined | None = None
 
     @property
     def mechanism(self) -> str:
         """The mechanism named at the fault's layer."""
-        explained = self.found and self.found["explained"]
-        return explained["mechanism"] if explained else NOTHING
+        explained = self.found and self.found.explained
+        return str(explained["mechanism"]) if explained else NOTHING
 
     @property
     def triggers(self) -> tuple[str, ...]:
         """The triggers named at the fault's layer."""
-        explained = self.found and self.found["explained"]
+        explained = self.found and self.found.explained
         return tuple(explained["triggers"]) if explained else ()
 
 
@@ -46,7 +47,7 @@ class Innocence:
     """
 
     trials: int
-    accused: tuple[dict[str, Any], ...]
+    accused: tuple[Accused, ...]
     layers: int
     tried: int
     upper95: float
@@ -79,13 +80,12 @@ class SelfTest:
         }
 
 
-def judged(fault: Fault, found: dict[str, Any], built: Collection[str]) -> Outcome:
+def judged(fault: Fault, found: Examined, built: Collection[str]) -> Outcome:
     """Whether this fault was found in its layer, nowhere else, and named. ``built``: the causes that exist."""
     expected = [word for word in (fault.mechanism, fault.trigger) if word]
-    named = found["named"]
-    if fault.layer not in named:
+    if fault.layer not in found.named:
         return Outcome(fault, "missed", f"no difference was found in {fault.layer}", found)
-    if others := [name for name in named if name != fault.layer]:
+    if others := [name for name in found.named if name != fault.layer]:
         return Outcome(fault, "missed", f"{listed(others)} was named as well, and depends on nothing", found)
     outcome = Outcome(fault, "found", "", found)
     given = {outcome.mechanism if fault.mechanism else "", *outcome.triggers}
@@ -97,10 +97,10 @@ def judged(fault: Fault, found: dict[str, Any], built: Collection[str]) -> Outco
     return Outcome(fault, "missed", f"{listed(lacking)} was expected, and {instead} named", found)
 
 
-def innocence(found: dict[str, Any], trials: int) -> Innocence:
+def innocence(tried: InnocentsTried, trials: int) -> Innocence:
     """The rate of false accusations with its bound."""
-    accused = tuple(found["accused"])
-    return Innocence(trials, accused, found["layers"], found["tried"], rate_upper(len(accused), trials))
+    accused = tried.accused
+    return Innocence(trials, accused, tried.layers, tried.tried, rate_upper(len(accused), trials))
 
 
 def confusion(outcomes: Sequence[Outcome]) -> Counter[tuple[str, str]]:

@@ -12,6 +12,7 @@ from rich.console import Group
 import isobatch.reports.commands.selftest as command
 from isobatch.models.planted import find_fault
 from isobatch.pipeline.records.errors import UsageError
+from isobatch.pipeline.tools.selftest.crossing import Accused, Examined, InnocentsTried
 from isobatch.pipeline.tools.selftest.judge import Outcome, SelfTest, innocence, judged
 from isobatch.reports.pages.selftest import blocks
 from isobatch.reports.screen.rich_blocks import drawn
@@ -22,7 +23,7 @@ def outcome(name: str, layer: str, mechanism: str, *triggers: str) -> Outcome:
     causes = [{"name": mechanism, "verdict": "supported", "evidence": f"seen in {layer}"}]
     explained = {"mechanism": mechanism, "triggers": list(triggers), "causes": causes}
     built = {"wrong-row", "rounding-order", "thread-partition", "dynamic-scale"}
-    return judged(find_fault(name), {"named": [layer], "explained": explained}, built)
+    return judged(find_fault(name), Examined((layer,), explained), built)
 
 
 def selftest() -> SelfTest:
@@ -32,7 +33,7 @@ def selftest() -> SelfTest:
         outcome("batch-scale", "hidden", "unexplained"),
         Outcome(find_fault("cast"), "not checked", "its worker was ended by SIGKILL"),
     )
-    accused = {"accused": [{"seed": 7, "layers": ["fc"]}], "layers": 1800, "tried": 10**6}
+    accused = InnocentsTried((Accused(7, ("fc",)),), 1800, 10**6)
     return SelfTest(outcomes, innocence(accused, 200), None, 2, 42069)
 
 

@@ -10,15 +10,16 @@ from isobatch.models.planted import FAULTS, RESNET50, Fault, find_fault
 from isobatch.pipeline.explain.causes import all_causes
 from isobatch.pipeline.records.errors import Exit
 from isobatch.pipeline.tools.selftest.campaign import THREADS
+from isobatch.pipeline.tools.selftest.crossing import Accused, Examined, FaultAsked, InnocentsAsked, InnocentsTried
 from isobatch.pipeline.tools.selftest.in_worker import examine, innocents
 from isobatch.pipeline.tools.selftest.judge import Innocence, Outcome, SelfTest, confusion, exit_code, innocence, judged
 
 BUILT = {"wrong-row", "rounding-order", "thread-partition"}
 
 
-def found(named: list[str], mechanism: str = "unexplained", *triggers: str) -> dict[str, Any]:
+def found(named: list[str], mechanism: str = "unexplained", *triggers: str) -> Examined:
     explained = {"mechanism": mechanism, "triggers": list(triggers), "causes": []}
-    return {"named": named, "explained": explained}
+    return Examined(tuple(named), explained)
 
 
 def outcome(name: str, *given: Any) -> Outcome:
@@ -64,8 +65,8 @@ def test_the_confusion_table_counts_mechanisms_and_triggers() -> None:
 def test_the_exit_code_says_what_was_not_found_before_what_was_not_checked() -> None:
     good, missed = outcome("swapped-rows", ["pool"], "wrong-row"), outcome("swapped-rows", [])
     unchecked = outcome("cast", ["hidden"])
-    clean = innocence({"accused": [], "layers": 9, "tried": 100}, 200)
-    accused = innocence({"accused": [{"seed": 1, "layers": ["fc"]}], "layers": 9, "tried": 100}, 200)
+    clean = innocence(InnocentsTried((), 9, 100), 200)
+    accused = innocence(InnocentsTried((Accused(1, ("fc",)),), 9, 100), 200)
 
     def code(*outcomes: Outcome, innocence: Innocence | None = clean, failed: str | None = None) -> Exit:
         return exit_code(SelfTest(outcomes, innocence, failed, 2, 0))
@@ -76,7 +77,7 @@ def test_the_exit_code_says_what_was_not_found_before_what_was_not_checked() -> 
 
 
 def test_200_trials_without_an_accusation_bound_the_rate_below_one_and_a_half_percent() -> None:
-    assert 0.014 < innocence({"accused": [], "layers": 9, "tried": 100}, 200).upper95 < 0.015
+    assert 0.014 < innocence(InnocentsTried((), 9, 100), 200).upper95 < 0.015
 
 
 def _cases() -> list[Any]:
@@ -88,16 +89,16 @@ def _cases() -> list[Any]:
 
 @pytest.mark.parametrize("fault", _cases())
 def test_every_fault_is_found_and_named_for_real(fault: Fault) -> None:
-    said = examine({"fault": fault.name, "threads": THREADS, "seed": 5}, lambda event: None)
+    said = Examined.of(examine(FaultAsked(fault.name, THREADS, 5).to_json(), lambda event: None))
     built = {cause.name for cause in all_causes()}
     known = {fault.mechanism, fault.trigger} - {None} <= built
     outcome = judged(fault, said, built)
     assert outcome.state == ("found" if known else "not checked"), (outcome.why, said)
-    assert said["named"] == [fault.layer] and said["tried"] > 0
+    assert said.named == (fault.layer,) and said.tried > 0
 
 
 def test_innocent_networks_are_not_accused() -> None:
     events: list[Any] = []
-    said = innocents({"trials": 3, "threads": 1, "seed": 0}, events.append)
-    assert said["accused"] == [] and said["layers"] >= 3 * 9
+    said = InnocentsTried.of(innocents(InnocentsAsked(3, 1, 0).to_json(), events.append))
+    assert said.accused == () and said.layers >= 3 * 9
     assert events == [{"trials": 1}] * 3

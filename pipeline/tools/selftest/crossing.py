@@ -1,0 +1,67 @@
+"""What the self-test asks of its workers, and what they answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from isobatch.pipeline.workers.wire import Crossing
+
+
+@dataclass(frozen=True)
+class FaultAsked(Crossing):
+    """A planted fault, by its name, to be looked for."""
+
+    fault: str
+    threads: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class Examined(Crossing):
+    """What was found in the network of a fault. ``named``: its origins; the rest is of the layer that holds the fault.
+
+    ``explained``: its explanation as JSON values, None where it was not named; ``differing`` of ``tried`` elements.
+    """
+
+    named: tuple[str, ...]
+    explained: Mapping[str, Any] | None
+    layers: int = 0
+    found_by: str | None = None
+    differing: int = 0
+    tried: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class InnocentsAsked(Crossing):
+    """So many networks of random design, from ``seed`` on, in which no layer depends on N."""
+
+    trials: int
+    threads: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class Accused(Crossing):
+    """The layers that were named in the network of one seed."""
+
+    seed: int
+    layers: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class InnocentsTried(Crossing):
+    """Who was accused, of how many layers, by comparing how many elements."""
+
+    accused: tuple[Accused, ...]
+    layers: int
+    tried: int
+
+
+@dataclass(frozen=True)
+class TrialsDone(Crossing):
+    """So many networks were looked into since the last word."""
+
+    trials: int
