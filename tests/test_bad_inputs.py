@@ -22,6 +22,7 @@ from tests.faulty.studies import report
 from tests.in_process import Commands, Ended
 from tests.models.ort import test_check_user_file as graphs
 from tests.models.ort.small_onnx import classifier
+from tests.models.ort.wild_graphs import endless, greedy
 from tests.pipeline.inputs.helpers import noise, pictures
 
 SMALL = (
@@ -271,46 +272,6 @@ def test_constant_pictures_prove_nothing(home: Path, commands: Commands) -> None
     ended, found = ran(commands, home, "--variants", "ort-fp32,ort-int8", *SMALL)
     assert ended.code in (0, 1, 3)
     assert [variant["status"] for variant in found["variants"]] == ["measured", "measured"]
-
-
-def greedy(path: Path) -> None:
-    """A classifier that takes 12 GB for a tensor of ones, whatever its images."""
-    model = classifier()
-    model.graph.initializer.append(onnx.numpy_helper.from_array(np.array([3_000_000_000]), "many"))
-    one = onnx.helper.make_tensor("value", onnx.TensorProto.FLOAT, [1], [1.0])
-    model.graph.node[-1].output[0] = "plain"
-    model.graph.node.extend(
-        [
-            onnx.helper.make_node("ConstantOfShape", ["many"], ["ones"], value=one),
-            onnx.helper.make_node("ReduceMax", ["ones"], ["most"], keepdims=0),
-            onnx.helper.make_node("Mul", ["plain", "most"], ["logits"]),
-        ]
-    )
-    onnx.save(model, path)
-
-
-def endless(path: Path) -> None:
-    """A classifier that adds nothing to its logits, 2^62 times."""
-    model = classifier()
-    scalar = onnx.helper.make_tensor_value_info
-    body = onnx.helper.make_graph(
-        [
-            onnx.helper.make_node("Identity", ["going"], ["goes"]),
-            onnx.helper.make_node("Abs", ["sum"], ["next"]),
-        ],
-        "body",
-        [
-            scalar("turn", onnx.TensorProto.INT64, []),
-            scalar("going", onnx.TensorProto.BOOL, []),
-            scalar("sum", onnx.TensorProto.FLOAT, None),
-        ],
-        [scalar("goes", onnx.TensorProto.BOOL, []), scalar("next", onnx.TensorProto.FLOAT, None)],
-    )
-    model.graph.initializer.append(onnx.numpy_helper.from_array(np.array(2**62), "turns"))
-    model.graph.initializer.append(onnx.numpy_helper.from_array(np.array(True), "yes"))
-    model.graph.node[-1].output[0] = "plain"
-    model.graph.node.append(onnx.helper.make_node("Loop", ["turns", "yes", "plain"], ["logits"], body=body))
-    onnx.save(model, path)
 
 
 @pytest.mark.parametrize(("make", "why"), [(greedy, "memory|alloc"), (endless, "silent for 10 s")])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from isobatch.models.registry import find_variant, load
+from isobatch.models.shared.scratch import Scratch
 from isobatch.models.spec.artifact_cache import ArtifactCache
 from isobatch.models.spec.batches import batch_of
 from isobatch.models.spec.images import IMAGENET, View
@@ -26,6 +26,7 @@ from isobatch.pipeline.prepare.in_worker import build, check_onnx
 from isobatch.pipeline.records.errors import UsageError
 from isobatch.pipeline.tools.check.asked import CheckRequest, Shapes
 from isobatch.pipeline.tools.check.examples import drawn, drawn_for
+from isobatch.pipeline.workers.opening import open_runner
 from isobatch.pipeline.workers.wire import read_artifact
 
 _CALIBRATION = 8
@@ -167,7 +168,7 @@ def _onnx(asked: CheckRequest, spec: VariantSpec, cache: Path, say: Callable[[st
     limit_graph(files, examples * max(_VALUES, sum(map(math.prod, shapes))))
     if spec.name == "ort-fp32":
         return Opened(graph, graph, shapes, "of the file", notes=graph.notes, inputs=inputs)
-    found = check_onnx({"onnx": str(path), "folder": tempfile.mkdtemp(), "batch_axes": axes}, lambda event: None)
+    found = check_onnx({"onnx": str(path), "folder": str(Scratch().path), "batch_axes": axes}, lambda event: None)
     copy, digest = found["onnx_path"], found["onnx_sha256"]
     size = (shapes[0][-2], shapes[0][-1]) if len(shapes[0]) == 3 else _FREE
     network = Network(found["model"], "", found["sha256"], found["num_classes"] or 0, copy, digest, size)
@@ -200,7 +201,7 @@ def _built(
     calibration = None
     if spec.calibrated:
         rows = _calibration(inputs, shapes, asked.seed + 1)
-        calibration = store_images("calibration", Path(tempfile.mkdtemp()) / "calibration.raw", iter(rows))
+        calibration = store_images("calibration", Scratch().path / "calibration.raw", iter(rows))
     payload = {
         "variant": spec.name,
         "fields": artifact_fields(spec, network, calibration),
@@ -209,7 +210,8 @@ def _built(
         "cache": str(ArtifactCache(cache / "artifacts").root),
     }
     artifact = read_artifact(build(payload, lambda event: say(event.get("say", ""))))
-    return load(spec.open)(artifact, RunnerSettings(asked.threads))
+    values = 2 * max(asked.batch_sizes) * sum(map(math.prod, shapes))
+    return open_runner(spec.name, artifact, RunnerSettings(asked.threads), values)
 
 
 def _calibration(inputs: Sequence[Input], shapes: Shapes, seed: int) -> NDArray[Any]:
