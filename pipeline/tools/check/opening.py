@@ -153,8 +153,8 @@ def _onnx(asked: CheckRequest, spec: VariantSpec, cache: Path, say: Callable[[st
             f"{spec.name} is made from a torch network, and {path.name} is an ONNX file", "choose ort- or ov- variants"
         )
     beside = sum(one.stat().st_size for one in path.resolve().parent.iterdir() if one.is_file())
-    files, examples = min(beside, _MOST_BESIDE), 2 * max(asked.batch_sizes)
-    limit_graph(files, examples * _VALUES)
+    files = min(beside, _MOST_BESIDE)
+    limit_graph(files, _VALUES)
     try:
         graph = load("isobatch.models.user_networks:open_network")(path, asked.threads, batch_axes=axes)
     except Exception as error:
@@ -165,7 +165,7 @@ def _onnx(asked: CheckRequest, spec: VariantSpec, cache: Path, say: Callable[[st
         raise UsageError("onnx", str(error)) from error
     inputs: tuple[Input, ...] = graph.inputs
     shapes = _onnx_shapes(path, inputs, asked.shapes)
-    limit_graph(files, examples * max(_VALUES, sum(map(math.prod, shapes))))
+    limit_graph(files, _given_at_once(asked, shapes))
     if spec.name == "ort-fp32":
         return Opened(graph, graph, shapes, "of the file", notes=graph.notes, inputs=inputs)
     found = check_onnx({"onnx": str(path), "folder": str(Scratch().path), "batch_axes": axes}, lambda event: None)
@@ -210,8 +210,12 @@ def _built(
         "cache": str(ArtifactCache(cache / "artifacts").root),
     }
     artifact = read_artifact(build(payload, lambda event: say(event.get("say", ""))))
-    values = 2 * max(asked.batch_sizes) * sum(map(math.prod, shapes))
-    return open_runner(spec.name, artifact, RunnerSettings(asked.threads), values)
+    return open_runner(spec.name, artifact, RunnerSettings(asked.threads), _given_at_once(asked, shapes))
+
+
+def _given_at_once(asked: CheckRequest, shapes: Shapes) -> int:
+    """Values of the largest batch, and of as many images alone beside it."""
+    return 2 * max(asked.batch_sizes) * sum(map(math.prod, shapes))
 
 
 def _calibration(inputs: Sequence[Input], shapes: Shapes, seed: int) -> NDArray[Any]:
