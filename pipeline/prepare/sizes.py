@@ -82,7 +82,7 @@ def _tried(stages: Stages, network: Network, sets: tuple[PreparedSet, ...]) -> d
         if error.kind == "launcher":
             raise
         text = error.reason
-        if error.kind in ("timeout", "crash", "MemoryError"):
+        if network.model not in text:
             text = f"{network.model} cannot be run on {_named(sets[0])}: {text}"
         raise UsageError("onnx" if network.onnx_path else "weights", text) from error
     trials = [Trial.of(one) for one in answers]

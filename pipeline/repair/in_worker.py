@@ -13,12 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from isobatch.models.registry import find_variant, load
 from isobatch.models.spec.artifact_cache import unaltered
 from isobatch.models.spec.images import Images
 from isobatch.models.spec.repairable import Deployable
 from isobatch.models.spec.runner import Runner
-from isobatch.models.spec.words import Artifact, RunnerSettings, VariantUnavailable
+from isobatch.models.spec.words import RunnerSettings, VariantUnavailable
 from isobatch.pipeline.explain.findings import Located, Watched
 from isobatch.pipeline.records.wording import counted
 from isobatch.pipeline.repair.crossing import RepairAsked, RepairMade, RepairTold
@@ -31,6 +30,7 @@ from isobatch.pipeline.repair.rungs import Bench, Candidate, all_rungs
 from isobatch.pipeline.repair.shapes import Shapes
 from isobatch.pipeline.repair.tried import Tried, attempts
 from isobatch.pipeline.repair.verify import Verified, every_size, verify
+from isobatch.pipeline.workers.opening import open_runner
 from isobatch.pipeline.workers.wire import Emit
 
 NATIVE = "native"
@@ -50,7 +50,11 @@ def repair(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
 
 def _repaired(asked: RepairAsked, emit: Emit) -> RepairMade:
     sets, outcome = asked.sets, asked.outcome
-    opens = {count: partial(_opened, asked.variant, asked.artifact, count) for count in asked.threads}
+    values = max(asked.batch_sizes) * max(images.values for images in sets)
+    opens = {
+        count: partial(open_runner, asked.variant, asked.artifact, RunnerSettings(count), values)
+        for count in asked.threads
+    }
 
     def done(count: int) -> None:
         emit(RepairTold(images=count).to_json())
@@ -136,11 +140,6 @@ def _written(asked: RepairAsked, tried: list[Tried], runner: Any, images: Images
                 native = runner.write(Path(asked.native), images.read(0, 1))
         return RepairMade(tuple(attempts(tried)), tried.index(chosen), settings, tuple(unwritten), native)
     return RepairMade(tuple(attempts(tried)), None, {}, tuple(unwritten))
-
-
-def _opened(variant: str, artifact: Artifact, threads: int) -> Runner:
-    runner: Runner = load(find_variant(variant).open)(artifact, RunnerSettings(threads))
-    return runner
 
 
 def _as_it_is(runner: Runner, threads: int, scope: Scope, done: Callable[[int], None]) -> Tried:

@@ -13,30 +13,23 @@ from typing import Any
 import numpy as np
 
 from isobatch.models.machine.out_of_memory import out_of_memory
-from isobatch.models.registry import find_variant, load
+from isobatch.models.registry import load
 from isobatch.models.spec.artifact_cache import unaltered
 from isobatch.models.spec.images import Images
 from isobatch.models.spec.runner import Clocked, Quantized, Runner
-from isobatch.models.spec.words import USERS_FILE, Artifact, OutOfMemory, RunnerSettings
+from isobatch.models.spec.words import OutOfMemory
 from isobatch.pipeline.decide.mixing import IMAGES, control
 from isobatch.pipeline.evidence.evidence import Evidence
 from isobatch.pipeline.evidence.outcomes import decided, outcome_columns, outcome_margin
 from isobatch.pipeline.evidence.passes import call, run_passes
 from isobatch.pipeline.evidence.stored import write_evidence
 from isobatch.pipeline.machine.environment import machine
-from isobatch.pipeline.machine.memory import limit_graph, peak_memory_bytes
+from isobatch.pipeline.machine.memory import peak_memory_bytes
 from isobatch.pipeline.study.crossing import JobAsked, JobsAsked, Predicted, RowsAsked
+from isobatch.pipeline.workers.opening import open_runner
 from isobatch.pipeline.workers.wire import Emit, Told
 
 _CLIP_BATCH = 4
-
-
-def _open(variant: str, artifact: Artifact, settings: RunnerSettings, values: int) -> Runner:
-    """The runner; of a network from outside, with no more memory than it needs for so many values at once."""
-    if artifact.manifest.recipe.get("exporter") == USERS_FILE:
-        limit_graph(artifact.manifest.size_bytes, values)
-    runner: Runner = load(find_variant(variant).open)(artifact, settings)
-    return runner
 
 
 def measure(payload: dict[str, Any], emit: Emit) -> list[str | None]:
@@ -59,7 +52,7 @@ def _in_turn(asked: JobsAsked, waiting: list[JobAsked], values: int, emit: Emit)
     """The answers of the jobs that one runner ran, which are taken from ``waiting``: all, or up to one that failed."""
     answers: list[str | None] = []
     try:
-        with _open(asked.variant, waiting[0].artifact, asked.settings, values) as runner:
+        with open_runner(asked.variant, waiting[0].artifact, asked.settings, values) as runner:
             while waiting:
                 evidence = _evidence(asked, waiting[0], runner, emit)
                 write_evidence(Path(waiting[0].file), evidence)
@@ -162,4 +155,4 @@ def mixes(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
 
 
 def _opened(asked: RowsAsked, batch_size: int) -> Runner:
-    return _open(asked.variant, asked.artifact, asked.settings, batch_size * asked.images.values)
+    return open_runner(asked.variant, asked.artifact, asked.settings, batch_size * asked.images.values)

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from isobatch.models.registry import find_variant, load
 from isobatch.models.spec.artifact_cache import unaltered
 from isobatch.models.spec.images import Images
 from isobatch.models.spec.outcome import Outcome
@@ -33,6 +32,7 @@ from isobatch.pipeline.repair.rungs import Bench, all_rungs
 from isobatch.pipeline.repair.shapes import measure_shapes
 from isobatch.pipeline.repair.tried import Tried, attempts
 from isobatch.pipeline.repair.verify import by_value, every_image
+from isobatch.pipeline.workers.opening import open_runner
 from isobatch.pipeline.workers.wire import Emit, read_artifact
 
 _LOCATED = 60  # images' worth of work that finding the origins is, roughly, for the estimate of the time left
@@ -68,20 +68,20 @@ def explain_and_repair(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
 def _explained(payload: dict[str, Any], artifact: Artifact, images: Images, emit: Emit) -> dict[str, Any]:
     sizes: list[int] = payload["batch_sizes"]
     outcome = Outcome.of(payload.get("outcome"))
-    spec = find_variant(payload["variant"])
-    with load(spec.open)(artifact, RunnerSettings.of(payload["settings"])) as runner:
+    search = SEARCHES[payload["explain"]]
+    count = search.captured(sizes, len(images))
+    values = max(count, *sizes) * max(one.values for one in (images, *map(Images.from_json, payload["also"])))
+    with open_runner(payload["variant"], artifact, RunnerSettings.of(payload["settings"]), values) as runner:
 
         def done(count: int) -> None:
             emit({"images": count})
 
-        search = SEARCHES[payload["explain"]]
-        count = search.captured(sizes, len(images))
         captured, tried_at = images.read(0, count), search.batch_sizes(sizes, count)
         threads, seed, clock = payload["settings"]["threads"], payload["seed"], _Clock()
         if not isinstance(runner, Watched):
             for rows in (captured[:1], captured):  # what a compiled graph says of itself, it says once it was run
                 runner.run(rows)
-            why = why_closed(runner, spec.name)
+            why = why_closed(runner, payload["variant"])
             return {"locatable": False, "why": why, **_as_a_whole(payload, runner, captured, emit)}
         with clock.step("origins"):
             located = locate(runner, captured, tried_at, seed, search, lambda: done(0))
@@ -90,13 +90,13 @@ def _explained(payload: dict[str, Any], artifact: Artifact, images: Images, emit
             explained = explain_origins(runner, located, captured, threads, seed)
         folder = Path(payload["run_folder"])
         with clock.step("scripts"):
-            scripts = write_reproducers(runner, located, captured, spec.name, folder, seed)
+            scripts = write_reproducers(runner, located, captured, payload["variant"], folder, seed)
         answer = {"locatable": True, "batch_sizes": tried_at, **_as_json(located, explained)}
         answer["reproducers"] = {name: asdict(one) for name, one in scripts.items()}
         named = [one.explanation.mechanism for one in explained.values()]
         with clock.step("neighbours"):
             answer["neighbour_effect"] = neighbour_effect(
-                runner, named, captured, tried_at, folder, spec.name, seed, outcome
+                runner, named, captured, tried_at, folder, payload["variant"], seed, outcome
             )
         if payload["beyond"]:
             with clock.step("beyond"):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from isobatch.models.registry import find_variant, load
+from isobatch.models.shared.scratch import Scratch
 from isobatch.models.spec.artifact_cache import ArtifactCache
 from isobatch.models.spec.batches import batch_of
 from isobatch.models.spec.images import IMAGENET, View
@@ -27,6 +27,7 @@ from isobatch.pipeline.prepare.in_worker import built, checked_onnx
 from isobatch.pipeline.records.errors import UsageError
 from isobatch.pipeline.tools.check.asked import CheckRequest, Shapes
 from isobatch.pipeline.tools.check.examples import drawn, drawn_for
+from isobatch.pipeline.workers.opening import open_runner
 
 _CALIBRATION = 8
 _FREE = (224, 224)  # the size of pictures, for what takes none
@@ -152,8 +153,8 @@ def _onnx(asked: CheckRequest, spec: VariantSpec, cache: Path, say: Callable[[st
             f"{spec.name} is made from a torch network, and {path.name} is an ONNX file", "choose ort- or ov- variants"
         )
     beside = sum(one.stat().st_size for one in path.resolve().parent.iterdir() if one.is_file())
-    files, examples = min(beside, _MOST_BESIDE), 2 * max(asked.batch_sizes)
-    limit_graph(files, examples * _VALUES)
+    files = min(beside, _MOST_BESIDE)
+    limit_graph(files, _VALUES)
     try:
         graph = load("isobatch.models.user_networks:open_network")(path, asked.threads, batch_axes=axes)
     except Exception as error:
@@ -164,10 +165,10 @@ def _onnx(asked: CheckRequest, spec: VariantSpec, cache: Path, say: Callable[[st
         raise UsageError("onnx", str(error)) from error
     inputs: tuple[Input, ...] = graph.inputs
     shapes = _onnx_shapes(path, inputs, asked.shapes)
-    limit_graph(files, examples * max(_VALUES, sum(map(math.prod, shapes))))
+    limit_graph(files, _given_at_once(asked, shapes))
     if spec.name == "ort-fp32":
         return Opened(graph, graph, shapes, "of the file", notes=graph.notes, inputs=inputs)
-    found = checked_onnx(NetworkAsked(onnx=str(path), folder=tempfile.mkdtemp(), batch_axes=axes))
+    found = checked_onnx(NetworkAsked(onnx=str(path), folder=str(Scratch().path), batch_axes=axes))
     size = (shapes[0][-2], shapes[0][-1]) if len(shapes[0]) == 3 else _FREE
     copy, digest = found.onnx_path, found.onnx_sha256
     network = Network(found.model, "", found.sha256, found.num_classes or 0, copy, digest, size)
@@ -200,10 +201,15 @@ def _built(
     calibration = None
     if spec.calibrated:
         rows = _calibration(inputs, shapes, asked.seed + 1)
-        calibration = store_images("calibration", Path(tempfile.mkdtemp()) / "calibration.raw", iter(rows))
+        calibration = store_images("calibration", Scratch().path / "calibration.raw", iter(rows))
     fields, kept = artifact_fields(spec, network, calibration), ArtifactCache(cache / "artifacts")
     artifact = built(BuildAsked(spec.name, fields, network, calibration, str(kept.root)), say)
-    return load(spec.open)(artifact, RunnerSettings(asked.threads))
+    return open_runner(spec.name, artifact, RunnerSettings(asked.threads), _given_at_once(asked, shapes))
+
+
+def _given_at_once(asked: CheckRequest, shapes: Shapes) -> int:
+    """Values of the largest batch, and of as many images alone beside it."""
+    return 2 * max(asked.batch_sizes) * sum(map(math.prod, shapes))
 
 
 def _calibration(inputs: Sequence[Input], shapes: Shapes, seed: int) -> NDArray[Any]:

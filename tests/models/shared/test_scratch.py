@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from isobatch.pipeline.storage import scratch
-from isobatch.pipeline.storage.scratch import MARK, PREFIX, Scratch, shared, sweep
+from isobatch.models.shared import scratch
+from isobatch.models.shared.scratch import MARK, PREFIX, Scratch, shared, sweep
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -27,9 +27,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def left_by_a_killed_owner(place: Path, code: str = "Scratch().path") -> Path:
     """The scratch folder of a process that was killed."""
-    script = (
-        f"from isobatch.pipeline.storage.scratch import *\nprint({code}, flush=True)\nimport signal\nsignal.pause()"
-    )
+    script = f"from isobatch.models.shared.scratch import *\nprint({code}, flush=True)\nimport signal\nsignal.pause()"
     script = script.replace("Scratch().path", "(kept := Scratch()).path")
     owner = subprocess.Popen(
         [sys.executable, "-c", script], cwd=ROOT, env={**os.environ, "TMPDIR": str(place)}, stdout=subprocess.PIPE
