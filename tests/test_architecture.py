@@ -190,3 +190,15 @@ def test_a_cold_start_loads_no_numeric_library(flag: str) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code, flag], cwd=ROOT, capture_output=True, text=True, timeout=ENDS_S)
     assert done.stdout.splitlines()[-1] == "loaded [] code 0", done.stdout + done.stderr
+
+
+def test_what_crosses_the_wall_is_read_as_a_record() -> None:
+    """A worker reads what it was asked through ``Crossing.of``, and no value of it by its key."""
+    unread = []
+    for path in modules("pipeline"):
+        if path.name != "in_worker.py":
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Subscript) and ast.unparse(node.value) in ("payload", "request", "event"):
+                unread.append(f"{path.relative_to(ROOT)}:{node.lineno}: {ast.unparse(node)}")
+    assert not unread

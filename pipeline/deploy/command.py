@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,8 +13,10 @@ from typing import Any
 from isobatch.models.registry import find_variant
 from isobatch.models.shared.scratch import Scratch
 from isobatch.models.spec.images import Images
+from isobatch.models.spec.words import RunnerSettings
 from isobatch.pipeline.config.flags import VERSION
 from isobatch.pipeline.deploy.asked import Asked, asked_for, main_set
+from isobatch.pipeline.deploy.crossing import WriteAsked, Written
 from isobatch.pipeline.deploy.facts import facts_of, fingerprint, largest_tested, recommended_batch
 from isobatch.pipeline.deploy.folder import deliver, filled, model_files, serving, store_images, stored_files
 from isobatch.pipeline.deploy.keep import Kept, images_of, kept_artifact, measured_artifact
@@ -70,26 +72,27 @@ def deploy(study: Study, run: Path, variant: str | None, folder: Path, timeout_s
         artifact, origin = measured_artifact(kept, cache_root(), scratch, workers)
         model = scratch / "model"
         model.mkdir()
-        payload = {
-            "variant": asked.native.name,
-            "artifact": {**kept.artifact, "folder": str(artifact.folder)},
-            "settings": kept.setting["runner"],
-            "images": images.to_json(),
-            "delivery": asked.delivery and asked.delivery.model_dump(),
-            "folder": str(model),
-        }
-        written = workers.call(kept.setting["environment"], "isobatch.pipeline.deploy.in_worker:write", payload)
+        wanted = WriteAsked(
+            variant=asked.native.name,
+            artifact=artifact,
+            settings=RunnerSettings.of(kept.setting["runner"]),
+            images=images,
+            change=asked.delivery.change if asked.delivery else {},
+            folder=str(model),
+        ).to_json()
+        answer = workers.call(kept.setting["environment"], "isobatch.pipeline.deploy.in_worker:write", wanted)
+        written = Written.of(answer)
         _check_written(asked, kept, model, written)
-        record, files, stored, notes = _proved(asked, kept, images, model, written["serving"], say)
+        record, files, stored, notes = _proved(asked, kept, images, model, written.serving, say)
         deliver(record, files, {stored.file: model / stored.file}, folder, facts_of(asked.shown, study))
     return Deployed(record, folder, origin, notes)
 
 
-def _check_written(asked: Asked, kept: Kept, model: Path, written: dict[str, Any]) -> None:
+def _check_written(asked: Asked, kept: Kept, model: Path, written: Written) -> None:
     """What is shipped unchanged has the hashes of the study; a rewritten graph that of the one that was verified."""
-    if written["sha256"]:
+    if written.sha256:
         expected = asked.delivery.sha256 if asked.delivery else None
-        if written["sha256"] != expected:
+        if written.sha256 != expected:
             raise NoDeployment(f"the graph of {asked.name}, rewritten again, is not the one that was verified")
         return
     for one in stored_files(model_files(model)):
@@ -98,7 +101,7 @@ def _check_written(asked: Asked, kept: Kept, model: Path, written: dict[str, Any
 
 
 def _proved(
-    asked: Asked, kept: Kept, images: Images, model: Path, written: dict[str, Any], say: Say
+    asked: Asked, kept: Kept, images: Images, model: Path, written: Mapping[str, Any], say: Say
 ) -> tuple[VerificationRecord, Files, StoredInputs, tuple[str, ...]]:
     """The record of the written files, run by a process without this project. Raises NoDeployment."""
     threads = kept.setting["runner"]["threads"]

@@ -3,46 +3,40 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from isobatch.models.spec.images import Images
 from isobatch.models.spec.repairable import Deployable, Digested
 from isobatch.models.spec.runner import WHOLE, Canonical, Runner
-from isobatch.models.spec.words import RunnerSettings, VariantUnavailable
+from isobatch.models.spec.words import VariantUnavailable
+from isobatch.pipeline.deploy.crossing import WriteAsked, Written
 from isobatch.pipeline.workers.opening import open_runner
-from isobatch.pipeline.workers.wire import Emit, read_artifact
+from isobatch.pipeline.workers.wire import Emit
 
 
 def write(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
-    """Write a variant, or its repaired self, into ``payload["folder"]``.
-
-    ``payload["delivery"]``: None, or a ``Delivery`` as JSON. Returns {"serving": what has to be set, "sha256": of a
-    rewritten graph or None}. Raises VariantUnavailable where it cannot be written.
-    """
-    artifact = read_artifact(payload["artifact"])
-    images = Images.from_json(payload["images"])
-    delivery = payload["delivery"] or {"change": {}}
-    count = max(1, delivery["change"].get("examples", 1))
-    settings = RunnerSettings.of(payload["settings"])
-    with open_runner(payload["variant"], artifact, settings, count * images.values) as runner:
-        examples = images.read(0, count)
-        repaired = changed(runner, delivery["change"], examples)
+    """Write what is in ``WriteAsked``: ``Written``. Raises VariantUnavailable where it cannot be written."""
+    asked = WriteAsked.of(payload)
+    count = max(1, asked.change.get("examples", 1))
+    with open_runner(asked.variant, asked.artifact, asked.settings, count * asked.images.values) as runner:
+        examples = asked.images.read(0, count)
+        repaired = changed(runner, asked.change, examples)
         with contextlib.nullcontext() if repaired is runner else repaired:
             if not isinstance(repaired, Deployable):
                 raise VariantUnavailable(
-                    f"no loader is written for {payload['variant']}: deploy ships torch's and onnxruntime's variants",
+                    f"no loader is written for {asked.variant}: deploy ships torch's and onnxruntime's variants",
                     "name one of them with --variant",
                 )
-            serving = repaired.write(Path(payload["folder"]), examples[:1])
+            serving = repaired.write(Path(asked.folder), examples[:1])
             digest = repaired.digest() if isinstance(repaired, Digested) else None
-    return {"serving": serving, "sha256": digest}
+    return Written(serving, digest).to_json()
 
 
-def changed(runner: Any, change: dict[str, Any], examples: NDArray[np.float32]) -> Runner:
+def changed(runner: Any, change: Mapping[str, Any], examples: NDArray[np.float32]) -> Runner:
     """The runner with a change of ``rungs.Candidate`` made again; the runner itself where there is none."""
     if rules := change.get("canonical"):
         if set(rules) != {WHOLE}:

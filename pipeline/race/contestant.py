@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
 
-from isobatch.pipeline.race.crossing import Ready, Turn, TurnAsked
+from isobatch.pipeline.race.crossing import Listening, Ready, Turn, TurnAsked
 from isobatch.pipeline.workers.call import Call
 from isobatch.pipeline.workers.pool import WorkerError, Workers
 
@@ -59,7 +59,7 @@ class Contestant:
             with _in_folder(Path(place)) as short:
                 listener.bind(f"{short}/race")
             listener.listen(1)
-            payload = {**self._payload, "socket": f"{place}/race"}
+            payload = {**self._payload, **Listening(f"{place}/race").to_json()}
             self._call = self._workers.begin(self._environment, self._function, payload, timeout_s=SILENCE_S)
             deadline = time.monotonic() + limit_s
             self._line = self._accepted(listener, deadline)

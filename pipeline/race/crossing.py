@@ -28,6 +28,13 @@ class Opening(Crossing):
 
 
 @dataclass(frozen=True)
+class Listening(Crossing):
+    """Where the race waits for a contestant to connect: the path of its socket."""
+
+    socket: str
+
+
+@dataclass(frozen=True)
 class Ready(Crossing):
     """A contestant is open: its process, and how long opening took."""
 

@@ -21,7 +21,7 @@ from isobatch.models.spec.words import RunnerSettings
 from isobatch.pipeline.evidence.passes import call
 from isobatch.pipeline.machine.disturbance import waited_s, waits
 from isobatch.pipeline.machine.memory import peak_memory_bytes
-from isobatch.pipeline.race.crossing import Opening, Ready, Turn, TurnAsked
+from isobatch.pipeline.race.crossing import Listening, Opening, Ready, Turn, TurnAsked
 from isobatch.pipeline.race.rebuild import rebuilt
 from isobatch.pipeline.workers.opening import open_runner
 from isobatch.pipeline.workers.wire import Crossing, Emit, read_artifact
@@ -30,11 +30,11 @@ from isobatch.pipeline.workers.wire import Crossing, Emit, read_artifact
 def contest(payload: dict[str, Any], emit: Emit) -> dict[str, int]:
     """Open the contestant and answer requests on the race's socket, a JSON line each, until the race hangs up.
 
-    ``payload``: an ``Opening`` and "socket". The first line sent is a ``Ready``; a request is a ``TurnAsked``, its
+    ``payload``: an ``Opening`` and a ``Listening``. The first line sent is a ``Ready``; a request is a ``TurnAsked``, its
     answer a ``Turn``. Returns {"peak_memory_bytes"}.
     """
     with ExitStack() as stack:
-        line = stack.enter_context(connected(Path(payload["socket"])))
+        line = stack.enter_context(connected(Path(Listening.of(payload).socket)))
         begin = time.perf_counter()
         asked = Opening.of(payload)
         runner = opened(asked, stack).shipped

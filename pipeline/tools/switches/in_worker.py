@@ -13,9 +13,9 @@ from isobatch.models.registry import load
 from isobatch.models.spec.images import Images
 from isobatch.pipeline.evidence.passes import run_passes
 from isobatch.pipeline.evidence.plan import plan_passes
-from isobatch.pipeline.race.crossing import Opening
 from isobatch.pipeline.race.in_worker import contest, opened
-from isobatch.pipeline.workers.wire import Emit
+from isobatch.pipeline.tools.switches.crossing import Held, SwitchAsked
+from isobatch.pipeline.workers.wire import Emit, Told
 
 _TURNED = {
     "torch": "isobatch.models.pytorch.switches:turned",
@@ -24,17 +24,16 @@ _TURNED = {
 
 
 def hold(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
-    """Does the property hold under this switch? Every image at every N, a rotation and an outlier neighbour.
-
-    Returns {"read": what is in effect, "singles": their SHA-256, "sums": of every pass's rows by its id, "differing":
-    rows that differ from their singles by N, "flipped": rows with another top-1 by N, "comparisons"}.
+    """Does the property hold under the switch of ``SwitchAsked``? ``Held``, of every image at every N, a rotation and
+    an outlier neighbour.
     """
-    images = Images.from_json(payload["images"])
-    passes = plan_passes(len(images), payload["batch_sizes"], probes=True)
+    asked = SwitchAsked.of(payload)
+    images = Images.from_json(asked.images)
+    passes = plan_passes(len(images), asked.batch_sizes, probes=True)
     with ExitStack() as stack:
-        read_back = stack.enter_context(_switched(payload))
-        runner = opened(Opening.of(payload), stack).shipped
-        ran = run_passes(runner, images, passes, lambda count: emit({"images": count}), timed=False)
+        read_back = stack.enter_context(_switched(asked))
+        runner = opened(asked, stack).shipped
+        ran = run_passes(runner, images, passes, lambda count: emit(Told(images=count).to_json()), timed=False)
         read = read_back(runner)
     differing: dict[int, int] = {}
     flipped: dict[int, int] = {}
@@ -46,28 +45,22 @@ def hold(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
         changed = int((rows.argmax(axis=1) != alone.argmax(axis=1)).sum()) if len(index) else 0
         flipped[one.batch_size] = flipped.get(one.batch_size, 0) + changed
         sums[one.id] = hashlib.sha256(index.tobytes() + rows.tobytes()).hexdigest()
-    return {
-        "read": read,
-        "singles": hashlib.sha256(ran.singles.tobytes()).hexdigest(),
-        "sums": sums,
-        "differing": differing,
-        "flipped": flipped,
-        "comparisons": len(passes) - 1,
-    }
+    singles = hashlib.sha256(ran.singles.tobytes()).hexdigest()
+    return Held(read, singles, sums, differing, flipped, len(passes) - 1).to_json()
 
 
 def contest_switched(payload: dict[str, Any], emit: Emit) -> dict[str, int]:
     """As ``race.in_worker.contest``, with the switch turned."""
-    with _switched(payload):
+    with _switched(SwitchAsked.of(payload)):
         return contest(payload, emit)
 
 
 @contextmanager
-def _switched(payload: dict[str, Any]) -> Iterator[Callable[[Any], dict[str, str]]]:
-    turned = _TURNED.get(payload["runtime"])
+def _switched(asked: SwitchAsked) -> Iterator[Callable[[Any], dict[str, str]]]:
+    turned = _TURNED.get(asked.runtime)
     if turned is None:
-        threads = str(payload["settings"]["threads"])
+        threads = str(asked.settings["threads"])
         yield lambda runner: {"threads": threads}
     else:
-        with load(turned)(payload["options"]) as read_back:
+        with load(turned)(asked.options) as read_back:
             yield read_back

@@ -19,12 +19,12 @@ from isobatch.pipeline.prepare.by_itself import prepared
 from isobatch.pipeline.prepare.pace import cost
 from isobatch.pipeline.prepare.state import Progress, Stages
 from isobatch.pipeline.race.contestant import Contestant
-from isobatch.pipeline.race.crossing import Opening
 from isobatch.pipeline.race.rounds import Entry, race
 from isobatch.pipeline.records.study import Interval, Tool
+from isobatch.pipeline.tools.switches.crossing import Held, SwitchAsked
 from isobatch.pipeline.tools.switches.records import SwitchesReport, SwitchResult, VariantSwitches
 from isobatch.pipeline.workers.pool import WorkerError
-from isobatch.pipeline.workers.wire import artifact_json
+from isobatch.pipeline.workers.wire import Told, artifact_json
 
 _HOLD = "isobatch.pipeline.tools.switches.in_worker:hold"
 _CONTEST = "isobatch.pipeline.tools.switches.in_worker:contest_switched"
@@ -98,7 +98,7 @@ class _Bench:
     def _payload(self, switch: Switch) -> dict[str, Any]:
         images = self.prepared.evaluation
         threads = 1 if switch.one_thread else self.stages.threads
-        asked = Opening(
+        return SwitchAsked(
             variant=self.spec.name,
             settings={"threads": threads},
             artifact=artifact_json(self.stages.artifacts[self.spec.name, self.prepared.record.name]),
@@ -106,12 +106,10 @@ class _Bench:
             examples=images.to_json(),
             delivery=None,
             most=min(max(self.stages.config.batch_sizes), len(images)),
-        )
-        return asked.to_json() | {
-            "runtime": self.spec.runtime,
-            "options": dict(switch.options),
-            "batch_sizes": list(self.stages.config.batch_sizes),
-        }
+            runtime=self.spec.runtime,
+            options=switch.options,
+            batch_sizes=tuple(self.stages.config.batch_sizes),
+        ).to_json()
 
     def _judged(self, switch: Switch) -> SwitchResult:
         """The property, in two processes: the second repeats the first."""
@@ -119,19 +117,19 @@ class _Bench:
         price = cost(self.spec, 1, self.prepared.evaluation.side)
 
         def told(event: dict[str, Any]) -> None:
-            self.stages.progress.step(label, price * event["images"])
+            self.stages.progress.step(label, price * Told.of(event).images)
 
         self.stages.progress.step(label, 0.0)
         environment, payload = self._environment(switch), self._payload(switch)
         try:
-            first, second = (self.stages.workers.call(environment, _HOLD, payload, told) for _ in range(2))
+            first, second = (Held.of(self.stages.workers.call(environment, _HOLD, payload, told)) for _ in range(2))
         except WorkerError as error:
             return SwitchResult(switch=switch.name, asked=asked(switch), status="failed", reason=error.reason)
         if switch is AS_SHIPPED:
-            self.singles = first["singles"]
-        repeatable = (first["singles"], first["sums"]) == (second["singles"], second["sums"])
-        differing = sorted(int(n) for n, rows in first["differing"].items() if rows)
-        read = first["read"].get(switch.reads)
+            self.singles = first.singles
+        repeatable = (first.singles, first.sums) == (second.singles, second.sums)
+        differing = sorted(n for n, rows in first.differing.items() if rows)
+        read = first.read.get(switch.reads)
         return SwitchResult(
             switch=switch.name,
             asked=asked(switch),
@@ -140,9 +138,9 @@ class _Bench:
             repeatable=repeatable,
             holds=repeatable and not differing,
             differing_at=tuple(differing),
-            top1_flips=sum(first["flipped"].values()),
-            moves_bits=None if switch is AS_SHIPPED else first["singles"] != self.singles,
-            n_comparisons=first["comparisons"],
+            top1_flips=sum(first.flipped.values()),
+            moves_bits=None if switch is AS_SHIPPED else first.singles != self.singles,
+            n_comparisons=first.comparisons,
         )
 
     def _contestant(self, switch: Switch) -> Contestant:

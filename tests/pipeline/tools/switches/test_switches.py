@@ -13,11 +13,11 @@ from isobatch.models.pytorch.switches import mkl_mode, read_back, turned
 from isobatch.models.registry import find_variant
 from isobatch.pipeline.inputs.storing import store_images
 from isobatch.pipeline.machine.switches import ORT, SWITCHES, TORCH, switches_of
-from isobatch.pipeline.race.crossing import Opening
 from isobatch.pipeline.race.in_worker import Opened
 from isobatch.pipeline.records.errors import Exit
 from isobatch.pipeline.records.study import Environment, Interval, Tool
 from isobatch.pipeline.tools.switches import in_worker
+from isobatch.pipeline.tools.switches.crossing import Held, SwitchAsked
 from isobatch.pipeline.tools.switches.measure import AS_SHIPPED, asked
 from isobatch.pipeline.tools.switches.records import SwitchesReport, SwitchResult, VariantSwitches
 from isobatch.reports.blocks import Paragraph, Table
@@ -74,14 +74,14 @@ def test_the_property_is_judged_by_the_passes_of_a_verdict(
     with opened(with_planted(planted())) as runner:
         monkeypatch.setattr(in_worker, "opened", lambda payload, stack: Opened(runner, runner))
         stored = images.to_json()
-        asked = Opening("fp32", {"threads": 1}, {}, stored, stored, None, most=4).to_json()
-        payload = {**asked, "batch_sizes": [2, 4], "runtime": TORCH, "options": {"mkldnn": False}}
-        found = in_worker.hold(payload, lambda event: None)
-        again = in_worker.hold(payload, lambda event: None)
-    assert found["read"]["oneDNN"] == "off" and found == again
-    assert any(found["differing"].values()) is differs
-    assert set(found["differing"]) == {2, 4} and found["comparisons"] >= 4
-    assert len(found["singles"]) == 64 and not any(found["flipped"].values())
+        turned: dict[str, Any] = {"runtime": TORCH, "options": {"mkldnn": False}, "batch_sizes": (2, 4)}
+        wanted = SwitchAsked("fp32", {"threads": 1}, {}, stored, stored, None, most=4, **turned).to_json()
+        held = Held.of(in_worker.hold(wanted, lambda event: None))
+        again = Held.of(in_worker.hold(wanted, lambda event: None))
+    assert held.read["oneDNN"] == "off" and held == again
+    assert any(held.differing.values()) is differs
+    assert set(held.differing) == {2, 4} and held.comparisons >= 4
+    assert len(held.singles) == 64 and not any(held.flipped.values())
 
 
 def result(name: str, **more: Any) -> SwitchResult:
