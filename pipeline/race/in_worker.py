@@ -30,8 +30,8 @@ from isobatch.pipeline.workers.wire import Crossing, Emit, read_artifact
 def contest(payload: dict[str, Any], emit: Emit) -> dict[str, int]:
     """Open the contestant and answer requests on the race's socket, a JSON line each, until the race hangs up.
 
-    ``payload``: an ``Opening`` and a ``Listening``. The first line sent is a ``Ready``; a request is a ``TurnAsked``, its
-    answer a ``Turn``. Returns {"peak_memory_bytes"}.
+    ``payload``: an ``Opening`` and a ``Listening``. The first line sent is a ``Ready``; a request is a ``TurnAsked``,
+    its answer a ``Turn``. Returns {"peak_memory_bytes"}.
     """
     with ExitStack() as stack:
         line = stack.enter_context(connected(Path(Listening.of(payload).socket)))

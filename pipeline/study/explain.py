@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,7 +32,7 @@ from isobatch.pipeline.repair.records import PROOF, repair_records
 from isobatch.pipeline.storage.files import StoreError, read_json, write_bytes
 from isobatch.pipeline.study.explain_cost import explaining_cost, served
 from isobatch.pipeline.study.isolated import EVERYBODYS, fault
-from isobatch.pipeline.study.worth_repairing import Budget, cannot_win
+from isobatch.pipeline.study.worth_repairing import Budget, cannot_win, not_looked_into, not_tried
 from isobatch.pipeline.workers.pool import WorkerError
 from isobatch.pipeline.workers.wire import artifact_json
 
@@ -54,15 +55,21 @@ def explain(stages: Stages, results: list[VariantResult], policy: Policy) -> lis
     """The results with origins, growth and repairs added where a variant is not batch-invariant.
 
     Origins are sought on the last input set (the one that fits the weights, if it is among them) on which its outputs
-    depend on the batch; the repair is priced there, and verified on every set that the same artifact serves.
+    depend on the batch; the repair is priced there, and verified on every set that the same artifact serves. A quick
+    study looks only into what a repair may make the choice, and into the reference.
     """
     sets = {prepared.record.name: prepared for prepared in stages.sets}
+    hopeless = cannot_win(results, policy)
     chosen = {
         result.name: sets[[one.inputs for one in result.by_inputs if one.verdict in EXPLAINED][-1]]
         for result in results
         if result.verdict in EXPLAINED
     }
-    budget = Budget(QUICK_REPAIR_S if stages.config.quick else REPAIR_S, len(chosen), cannot_win(results, policy))
+    if stages.config.quick:
+        results = [
+            _left_out(stages, one, chosen.pop(one.name), hopeless) if one.name in hopeless else one for one in results
+        ]
+    budget = Budget(QUICK_REPAIR_S if stages.config.quick else REPAIR_S, len(chosen), hopeless)
     costs = {
         name: explaining_cost(stages, name, prepared, hopeless=name in budget.hopeless)
         for name, prepared in chosen.items()
@@ -72,6 +79,15 @@ def explain(stages: Stages, results: list[VariantResult], policy: Policy) -> lis
         _explained(stages, result, chosen[result.name], budget) if result.name in chosen else result
         for result in results
     ]
+
+
+def _left_out(
+    stages: Stages, result: VariantResult, prepared: PreparedSet, hopeless: Mapping[str, str]
+) -> VariantResult:
+    """A variant that a quick study does not look into."""
+    why = not_looked_into(hopeless[result.name])
+    stages.skip(result.name, prepared.record.name, "origins and repair", why, asked=True)
+    return result.model_copy(update={"not_run": stages.not_run[result.name]})
 
 
 def _explained(stages: Stages, result: VariantResult, prepared: PreparedSet, budget: Budget) -> VariantResult:
@@ -154,7 +170,7 @@ def _look_inside(
         "explain": stages.config.explain,
         "repair": stages.config.repair,
         "thorough": stages.config.thorough,
-        "cannot_win": budget.hopeless.get(variant, ""),
+        "cannot_win": not_tried(variant, budget.hopeless.get(variant, "")),
         "outcome": stages.outcome.to_json(),
         "beyond": not spec.precision.startswith("int8") and not stages.config.quick,
     }

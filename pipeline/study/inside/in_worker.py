@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from isobatch.models.registry import find_variant
 from isobatch.models.spec.artifact_cache import unaltered
 from isobatch.models.spec.images import Images
 from isobatch.models.spec.outcome import Outcome
@@ -22,7 +23,7 @@ from isobatch.pipeline.explain.findings import Located, Watched
 from isobatch.pipeline.explain.locate import locate
 from isobatch.pipeline.explain.neighbour_effect import neighbour_effect
 from isobatch.pipeline.explain.origins import Explained, explain_origins
-from isobatch.pipeline.explain.reproducer.write import write_reproducers
+from isobatch.pipeline.explain.reproducer.write import FOLDER, TEMPLATES, Starter, write_reproducers
 from isobatch.pipeline.explain.search_bounds import SEARCHES
 from isobatch.pipeline.repair.beyond_scope import look_beyond
 from isobatch.pipeline.repair.ladder import Scope, climb
@@ -71,7 +72,11 @@ def _explained(payload: dict[str, Any], artifact: Artifact, images: Images, emit
     search = SEARCHES[payload["explain"]]
     count = search.captured(sizes, len(images))
     values = max(count, *sizes) * max(one.values for one in (images, *map(Images.from_json, payload["also"])))
-    with open_runner(payload["variant"], artifact, RunnerSettings.of(payload["settings"]), values) as runner:
+    runtime, folder = find_variant(payload["variant"]).runtime, Path(payload["run_folder"])
+    settings = RunnerSettings.of(payload["settings"])
+    with ExitStack() as stack:
+        starter = stack.enter_context(Starter(runtime, folder / FOLDER)) if runtime in TEMPLATES else None
+        runner = stack.enter_context(open_runner(payload["variant"], artifact, settings, values))
 
         def done(count: int) -> None:
             emit({"images": count})
@@ -88,9 +93,8 @@ def _explained(payload: dict[str, Any], artifact: Artifact, images: Images, emit
         done(_LOCATED)
         with clock.step("causes"):
             explained = explain_origins(runner, located, captured, threads, seed)
-        folder = Path(payload["run_folder"])
         with clock.step("scripts"):
-            scripts = write_reproducers(runner, located, captured, payload["variant"], folder, seed)
+            scripts = write_reproducers(runner, located, captured, payload["variant"], folder, seed, starter)
         answer = {"locatable": True, "batch_sizes": tried_at, **_as_json(located, explained)}
         answer["reproducers"] = {name: asdict(one) for name, one in scripts.items()}
         named = [one.explanation.mechanism for one in explained.values()]
