@@ -6,10 +6,11 @@ The only place of the project that wakes torch's compiler; it does so in the wor
 from __future__ import annotations
 
 import copy
+import json
 import os
 import stat
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
 from functools import partial
@@ -57,15 +58,22 @@ def build(spec: VariantSpec, request: BuildRequest, folder: Path) -> Manifest:
 
 def open_runner(artifact: Artifact, settings: RunnerSettings) -> CompiledTorchRunner:
     """A runner that compiles at the first call. Raises VariantUnavailable as ``build`` does, and off the CPU."""
-    recipe = artifact.manifest.recipe
-    dtype = getattr(torch, recipe["computed_in"])
+    recipe, folder = artifact.manifest.recipe, artifact.folder
     if settings.device != "cpu":
         raise VariantUnavailable("this variant is compiled for the CPU only", "use --device cpu")
-    _check(dtype)
-    load = partial(torch_float.load_network, artifact.folder)
-    runner = CompiledTorchRunner(load, settings, dtype, recipe.get("memory_format"))
-    runner.files = tuple(artifact.folder / name for name in (torch_float.WEIGHTS_FILE, torch_float.NETWORK_FILE))
+    runner = compiling_runner(partial(torch_float.load_network, folder), recipe, settings)
+    model = json.loads((folder / torch_float.NETWORK_FILE).read_text())["model"]
+    runner.ship(model, folder, torch_float.WEIGHTS_FILE, torch_float.NETWORK_FILE)
     return runner
+
+
+def compiling_runner(
+    load: Callable[[], nn.Module], recipe: Mapping[str, Json], settings: RunnerSettings
+) -> CompiledTorchRunner:
+    """A runner of what ``load`` makes, compiled as a variant's recipe says. Raises VariantUnavailable as ``build``."""
+    dtype = getattr(torch, str(recipe["computed_in"]))
+    _check(dtype)
+    return CompiledTorchRunner(load, settings, dtype, recipe.get("memory_format"))
 
 
 def _check(dtype: torch.dtype) -> None:
@@ -142,11 +150,9 @@ class CompiledTorchRunner(TorchRunner):
             return why
         names = sorted({*alone.operations, *more.operations})
         counts = [(name, alone.operations.get(name, 0), more.operations.get(name, 0)) for name in names]
-        other = [f"{name} ({one} times alone, {many} in batches)" for name, one, many in counts if one != many]
-        said = (
-            f"it calls {', '.join(other)}" if other else "it calls the same operations, in code written for one image"
-        )
-        return f"{why}; a single image runs in a graph of its own: {said}"
+        other = ", ".join(f"{name} {one} and {many}" for name, one, many in counts if one != many)
+        said = f"calls there and in that of batches: {other}" if other else "it calls the same operations"
+        return f"{why}; a single image runs in a graph of its own ({said})"
 
     def in_effect(self) -> dict[str, str]:
         """What Inductor's switches are set to, by its own word."""

@@ -8,13 +8,21 @@ from typing import Any, Protocol, runtime_checkable
 
 from numpy.typing import NDArray
 
-from isobatch.models.spec.runner import Canonical, Inspectable, Layer, Runner
+from isobatch.models.spec.runner import Canonical, Closed, Inspectable, Layer, Runner
 from isobatch.pipeline.compare.batch_classes import classes_of
 
 
 @runtime_checkable
 class Watched(Runner, Inspectable, Protocol):
     """A runner that can be looked into."""
+
+
+def why_closed(runner: Any, variant: str) -> str:
+    """Why the origins of a runner's differences are not sought, in words; "" where it can be looked into."""
+    if isinstance(runner, Watched):
+        return ""
+    said = runner.why_closed() if isinstance(runner, Closed) else ""
+    return f"the graph of {variant} cannot be looked into" + (f": {said}" if said else "")
 
 
 @dataclass

@@ -103,6 +103,8 @@ def _differences(one: VariantChecked, differing: Sequence[AtN]) -> Iterator[tupl
         yield "answers", moved if max(flips) else "the largest output stays in its place in every image"
     if one.first:
         yield "starts in", _starts(one, one.first)
+    elif one.closed:
+        yield "starts in", f"not sought: {one.closed}"
     else:
         yield "starts in", "no layer that differs when it is run again alone: between layers, or in the whole"
     yield "cause", _cause(one)

@@ -16,10 +16,9 @@ from isobatch.models.registry import find_variant
 from isobatch.models.spec.artifact_cache import unaltered
 from isobatch.models.spec.images import Images
 from isobatch.models.spec.outcome import Outcome
-from isobatch.models.spec.runner import Closed
 from isobatch.models.spec.words import Artifact, RunnerSettings
 from isobatch.pipeline.compare.batch_classes import finer_classes
-from isobatch.pipeline.explain.findings import Located, Watched
+from isobatch.pipeline.explain.findings import Located, Watched, why_closed
 from isobatch.pipeline.explain.locate import locate
 from isobatch.pipeline.explain.neighbour_effect import neighbour_effect
 from isobatch.pipeline.explain.origins import Explained, explain_origins
@@ -120,12 +119,6 @@ def _explained(payload: dict[str, Any], artifact: Artifact, images: Images, emit
         with clock.step("proof and repair"):
             tried = _climbed(payload, bench, scope, done, payload["repair_s"] - (time.monotonic() - begin))
         return answer | {"tried": [one.to_json() for one in attempts(tried)], "repair_s": time.monotonic() - begin}
-
-
-def why_closed(runner: Any, variant: str) -> str:
-    """Why the origins of a runner's differences are not sought, in words."""
-    said = runner.why_closed() if isinstance(runner, Closed) else ""
-    return f"the graph of {variant} cannot be looked into" + (f": {said}" if said else "")
 
 
 def _as_a_whole(payload: dict[str, Any], runner: Any, captured: NDArray[np.float32], emit: Emit) -> dict[str, Any]:

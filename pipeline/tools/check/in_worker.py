@@ -10,6 +10,7 @@ from typing import Any
 
 from isobatch.models.registry import load
 from isobatch.pipeline.evidence.mixing import mixes
+from isobatch.pipeline.explain.findings import why_closed
 from isobatch.pipeline.records.errors import UsageError
 from isobatch.pipeline.records.wording import sizes
 from isobatch.pipeline.tools.check.asked import CheckRequest
@@ -42,9 +43,9 @@ def check(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
     if not scope:
         raise Unverified(f"there are {examples.source}, and {sizes(asked.batch_sizes)} needs more")
     with network.watched:
-        found = _checked(network, examples, scope, begin + asked.seconds if asked.seconds else math.inf, say)
+        found = _checked(variant, network, examples, scope, begin + asked.seconds if asked.seconds else math.inf, say)
     left = tuple(sorted({*found.not_tried, *(n for n in asked.batch_sizes if n not in scope)}))
-    return found.model_copy(update={"variant": variant, "not_tried": left}).model_dump(mode="json")
+    return found.model_copy(update={"not_tried": left}).model_dump(mode="json")
 
 
 def _examples(asked: CheckRequest, network: Opened) -> Examples:
@@ -63,7 +64,9 @@ def _fitted(examples: Examples, network: Opened) -> Examples:
         raise UsageError("check-inputs", str(error)) from error
 
 
-def _checked(network: Opened, examples: Examples, scope: list[int], deadline: float, say: Any) -> VariantChecked:
+def _checked(
+    variant: str, network: Opened, examples: Examples, scope: list[int], deadline: float, say: Any
+) -> VariantChecked:
     rows = examples.rows
     try:
         result = compared(network.compared, rows, scope, sparing=True, deadline=deadline, say=say).result
@@ -71,7 +74,7 @@ def _checked(network: Opened, examples: Examples, scope: list[int], deadline: fl
         remedy = "say what it takes: --input-shape 3x224x224, or --inputs FILE.npy" if "be run on" in str(error) else ""
         raise Unverified(str(error), remedy) from error
     found = VariantChecked(
-        variant="",
+        variant=variant,
         status="measured",
         verdict="unverified" if result.verdict == "invalid" else result.verdict,
         reason=result.reason,
@@ -93,6 +96,7 @@ def _checked(network: Opened, examples: Examples, scope: list[int], deadline: fl
     say("where it starts")
     start = where_it_starts(network.watched, rows, result)
     update: dict[str, Any] = {
+        "closed": why_closed(network.watched, variant),
         "mixes": mixing,
         "mechanism": mechanism_of(mixing, start) or None,
         "repairable": shapes_may_repair(mixing, start),

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Sequence
 
 from isobatch import PROGRAM
+from isobatch.models.registry import find_variant
 from isobatch.pipeline.records.errors import Exit
 from isobatch.pipeline.tools.check.asked import CheckRequest
 from isobatch.pipeline.tools.check.records import VariantChecked
@@ -24,6 +25,8 @@ def next_step(asked: CheckRequest, checked: Sequence[VariantChecked], code: Exit
         return "let each row come from its own image alone (norms, means, scales); then check again"
     scope = _ranges(asked.batch_sizes)
     flags = _flags(asked)
+    if flags is None and find_variant(broken.variant).compiled:
+        flags = f"--model {asked.target.name}{_size(asked)}"
     if flags is None:
         return f"in Python: isobatch.make_batch_invariant(network, inputs, range(2, {max(asked.batch_sizes) + 1}))"
     return f"{PROGRAM} repair {flags} --variant {broken.variant} --batch-sizes {scope} --threads {asked.threads}"
@@ -47,11 +50,17 @@ def _flags(asked: CheckRequest) -> str | None:
         axes = ",".join(f"{name}={axis}" for name, axis in asked.batch_axes)
         turned = f" --batch-axis {shlex.quote(axes)}" if axes else ""
         return f"--onnx {shlex.quote(target.name)}{turned}{given}"
-    if not asked.inputs and len(asked.shapes) == 1 and len(asked.shapes[0]) == 3:
-        _, height, width = asked.shapes[0]
-        given = f" --image-size {height}" if height == width else f" --image-size {height}x{width}"
+    given = given or _size(asked)
     weights = "" if target.weights == "auto" else f" --weights {shlex.quote(target.weights)}"
     return f"--model {target.model}{weights}{given}"
+
+
+def _size(asked: CheckRequest) -> str:
+    """The flag for the size of drawn pictures; "" where they are none, or the network says it."""
+    if asked.inputs or len(asked.shapes) != 1 or len(asked.shapes[0]) != 3:
+        return ""
+    _, height, width = asked.shapes[0]
+    return f" --image-size {height}" if height == width else f" --image-size {height}x{width}"
 
 
 def _ranges(batch_sizes: Sequence[int]) -> str:

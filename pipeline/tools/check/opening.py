@@ -104,16 +104,23 @@ def opened(asked: CheckRequest, variant: str, cache: Path, folder: str, say: Cal
 
 def _factory(asked: CheckRequest, spec: VariantSpec, folder: str) -> Opened:
     name = asked.target.name
-    if spec.runtime != "torch" or spec.compiled or spec.precision not in ("fp32", "fp16", "bf16"):
+    if spec.runtime != "torch" or spec.precision not in ("fp32", "fp16", "bf16"):
         raise VariantUnavailable(
             f"{spec.name} is not made of a network from a factory",
-            "choose fp32, fp16 or bf16; or export it to ONNX and check the file",
+            "choose fp32, fp16 or bf16, or compile-fp32; or export it to ONNX and check the file",
         )
+    if spec.compiled and len(asked.shapes) > 1:
+        raise VariantUnavailable(f"{spec.name} takes one input", "choose fp32, fp16 or bf16")
     try:
         module = load("isobatch.models.user_factory:made")(name, folder)
         notes = []
         if training := load("isobatch.models.user_copy:in_training")(module):
             notes.append(f"in training mode ({', '.join(training[:3])}): call .eval() in the factory")
+        shapes, weights = asked.shapes or _ANY, "as the factory makes them"
+        if spec.compiled:
+            making = load("isobatch.models.pytorch.compiled:compiling_runner")
+            runner = making(lambda: module, spec.recipe, RunnerSettings(asked.threads))
+            return Opened(OfStudy(runner, asked.threads), runner, shapes, weights, notes=tuple(notes))
         if spec.precision != "fp32":
             module = load("isobatch.models.user_factory:in_precision")(module, spec.precision)
         runner = load("isobatch.models.user_networks:open_network")(module)
@@ -121,7 +128,7 @@ def _factory(asked: CheckRequest, spec: VariantSpec, folder: str) -> Opened:
         if type(error).__name__ not in ("FactoryError", "TypeError"):
             raise
         raise UsageError("network", str(error)) from error
-    return Opened(runner, runner, asked.shapes or _ANY, "as the factory makes them", notes=tuple(notes))
+    return Opened(runner, runner, shapes, weights, notes=tuple(notes))
 
 
 def _torchvision(asked: CheckRequest, spec: VariantSpec, cache: Path, say: Callable[[str], None]) -> Opened:

@@ -40,7 +40,7 @@ class VariantChecked(Record):
 
     Of a batch-variant one: ``mixes``: whether other neighbours at the same N change an image's row; ``origins``: how
     many there are; ``first`` runs first, ``largest`` differs most, by ``mechanism``; ``repairable``: whether layers run
-    in other shapes may repair it; ``classes``: N whose rows are equal.
+    in other shapes may repair it; ``classes``: N whose rows are equal; ``closed``: why origins were not sought.
     """
 
     variant: str
@@ -56,6 +56,7 @@ class VariantChecked(Record):
     probed: tuple[int, ...] = ()
     not_tried: tuple[int, ...] = ()
     classes: tuple[tuple[int, ...], ...] = ()
+    closed: str = ""
     origins: int = 0
     first: OriginFound | None = None
     largest: OriginFound | None = None

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from isobatch.models.shared.padded import Padded
 from isobatch.models.spec.runner import WHOLE, Canonical, Runner
 from isobatch.models.spec.words import Effective
-from isobatch.pipeline.explain.findings import Watched
+from isobatch.pipeline.explain.findings import Watched, why_closed
 from isobatch.pipeline.inputs.storing import store_images
 from isobatch.pipeline.repair.records import repair_records
 from isobatch.pipeline.study.explain import tried_of
-from isobatch.pipeline.study.inside.in_worker import _as_a_whole, why_closed
+from isobatch.pipeline.study.inside.in_worker import _as_a_whole
 from tests.models.pytorch.small_networks import pixels
 
 

@@ -67,6 +67,12 @@ class Hang(nn.Module):
         return images
 
 
+def convolving() -> nn.Module:
+    """Three layers whose bits may depend on the size of the batch."""
+    layers = (nn.Conv2d(3, 16, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(16 * 24 * 24, 7))
+    return nn.Sequential(*layers).eval()
+
+
 def steady() -> nn.Module:
     """Batch-invariant by construction."""
     return Steady().eval()

@@ -149,3 +149,17 @@ def test_pictures_are_cut_to_the_shape(commands: Commands, tmp_path: Path) -> No
     assert ended.code == 0 and "3 examples of" in " ".join(ended.stdout.split()), ended.stderr
     grey = commands(ROOT, "check", f"{HERE}:steady", "--input-shape", "1x8x8", *flags)
     assert grey.code == 2 and "takes 1x8x8, which no picture is: give an array (.npy)" in grey.stderr
+
+
+@pytest.mark.extras
+def test_what_is_compiled_says_why_it_is_not_looked_into(commands: Commands) -> None:
+    ended = commands(
+        ROOT,
+        "check",
+        f"{HERE}:convolving",
+        *("--input-shape", "3x24x24", "--threads", "1", "--batch-sizes", "2", "--variants", "compile-fp32", "--json"),
+    )
+    (one,) = json.loads(ended.stdout)["variants"]
+    assert one["status"] == "measured" and ended.code == (0 if one["verdict"] == "batch-invariant" else 1)
+    assert ("which cannot be taken apart" in one["closed"]) == (one["verdict"] == "batch-variant")
+    assert one["first"] is None and one["origins"] == 0
