@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,8 @@ from numpy.typing import NDArray
 
 from isobatch.models.registry import find_variant
 from isobatch.models.spec.artifact_cache import unaltered
-from isobatch.models.spec.images import Images
-from isobatch.models.spec.outcome import Outcome
-from isobatch.models.spec.words import Artifact, RunnerSettings
 from isobatch.pipeline.compare.batch_classes import finer_classes
-from isobatch.pipeline.explain.findings import Located, Watched, why_closed
+from isobatch.pipeline.explain.findings import LayerFinding, Located, Watched, why_closed
 from isobatch.pipeline.explain.locate import locate
 from isobatch.pipeline.explain.neighbour_effect import neighbour_effect
 from isobatch.pipeline.explain.origins import Explained, explain_origins
@@ -29,11 +26,12 @@ from isobatch.pipeline.repair.ladder import Scope, climb
 from isobatch.pipeline.repair.other_sizes import asking_elsewhere
 from isobatch.pipeline.repair.records import PROOF
 from isobatch.pipeline.repair.rungs import Bench, all_rungs
-from isobatch.pipeline.repair.shapes import measure_shapes
+from isobatch.pipeline.repair.shapes import Shapes, measure_shapes
 from isobatch.pipeline.repair.tried import Tried, attempts
 from isobatch.pipeline.repair.verify import by_value, every_image
+from isobatch.pipeline.study.inside.crossing import LayerSeen, LookAsked, Looked
 from isobatch.pipeline.workers.opening import open_runner
-from isobatch.pipeline.workers.wire import Emit, read_artifact
+from isobatch.pipeline.workers.wire import Emit, Told
 
 _LOCATED = 60  # images' worth of work that finding the origins is, roughly, for the estimate of the time left
 _ENOUGH_S = 2.0  # of timing one N: what may win is raced, and its price is the race's
@@ -57,128 +55,129 @@ class _Clock:
 def explain_and_repair(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
     """Locate the origins, prove the list complete by repairing exactly those layers, and climb the ladder of repairs.
 
-    Returns the findings as JSON values; for a runner that cannot be looked into {"locatable": false, "why"} and what
-    was "tried" of the repairs.
+    ``LookAsked``; returns ``Looked``.
     """
-    images, artifact = Images.from_json(payload["images"]), read_artifact(payload["artifact"])
-    with unaltered(artifact, images):
-        return _explained(payload, artifact, images, emit)
+    asked = LookAsked.of(payload)
+    with unaltered(asked.artifact, asked.images):
+        return _explained(asked, emit).to_json()
 
 
-def _explained(payload: dict[str, Any], artifact: Artifact, images: Images, emit: Emit) -> dict[str, Any]:
-    sizes: list[int] = payload["batch_sizes"]
-    outcome = Outcome.of(payload.get("outcome"))
-    search = SEARCHES[payload["explain"]]
+def _explained(asked: LookAsked, emit: Emit) -> Looked:
+    images, sizes, threads, seed = asked.images, asked.batch_sizes, asked.settings.threads, asked.seed
+    search = SEARCHES[asked.explain]
     count = search.captured(sizes, len(images))
-    values = max(count, *sizes) * max(one.values for one in (images, *map(Images.from_json, payload["also"])))
-    runtime, folder = find_variant(payload["variant"]).runtime, Path(payload["run_folder"])
-    settings = RunnerSettings.of(payload["settings"])
+    values = max(count, *sizes) * max(one.values for one in (images, *asked.also))
+    runtime, folder = find_variant(asked.variant).runtime, Path(asked.run_folder)
     with ExitStack() as stack:
         starter = stack.enter_context(Starter(runtime, folder / FOLDER)) if runtime in TEMPLATES else None
-        runner = stack.enter_context(open_runner(payload["variant"], artifact, settings, values))
+        runner = stack.enter_context(open_runner(asked.variant, asked.artifact, asked.settings, values))
 
         def done(count: int) -> None:
-            emit({"images": count})
+            emit(Told(images=count).to_json())
 
-        captured, tried_at = images.read(0, count), search.batch_sizes(sizes, count)
-        threads, seed, clock = payload["settings"]["threads"], payload["seed"], _Clock()
+        captured, tried_at, clock = images.read(0, count), search.batch_sizes(sizes, count), _Clock()
         if not isinstance(runner, Watched):
             for rows in (captured[:1], captured):  # what a compiled graph says of itself, it says once it was run
                 runner.run(rows)
-            why = why_closed(runner, payload["variant"])
-            return {"locatable": False, "why": why, **_as_a_whole(payload, runner, captured, emit)}
+            return _as_a_whole(asked, runner, captured, done)
         with clock.step("origins"):
             located = locate(runner, captured, tried_at, seed, search, lambda: done(0))
         done(_LOCATED)
         with clock.step("causes"):
             explained = explain_origins(runner, located, captured, threads, seed)
         with clock.step("scripts"):
-            scripts = write_reproducers(runner, located, captured, payload["variant"], folder, seed, starter)
-        answer = {"locatable": True, "batch_sizes": tried_at, **_as_json(located, explained)}
-        answer["reproducers"] = {name: asdict(one) for name, one in scripts.items()}
+            scripts = write_reproducers(runner, located, captured, asked.variant, folder, seed, starter)
         named = [one.explanation.mechanism for one in explained.values()]
         with clock.step("neighbours"):
-            answer["neighbour_effect"] = neighbour_effect(
-                runner, named, captured, tried_at, folder, payload["variant"], seed, outcome
-            )
-        if payload["beyond"]:
+            effect = neighbour_effect(runner, named, captured, tried_at, folder, asked.variant, seed, asked.outcome)
+        beyond = []
+        if asked.beyond:
             with clock.step("beyond"):
-                answer["beyond"] = look_beyond(runner, captured, threads, tried_at, seed, lambda: done(0))
-        answer["seconds"] = clock.seconds
-        if not payload["repair"]:
-            return answer | {"tried": None, "repair_s": 0.0}
+                beyond = look_beyond(runner, captured, threads, tried_at, seed, lambda: done(0))
+        looked = Looked(
+            locatable=True,
+            batch_sizes=tuple(tried_at),
+            findings=tuple(_seen(finding, explained) for finding in located.findings.values()),
+            growth=tuple(
+                {"layer": layer, "max_abs": largest, "relative_l2": share, "steps": steps}
+                for layer, largest, share, steps in located.growth
+            ),
+            instrumented_equal=located.instrumented_bitwise_equal,
+            reproducers=scripts,
+            neighbour_effect=effect,
+            beyond=tuple(beyond),
+            seconds=clock.seconds,
+        )
+        if not asked.repair:
+            return looked
         begin = time.monotonic()
         with clock.step("shapes"):
             shapes = measure_shapes(runner, located, captured, count, seed)
-        for found in answer["findings"]:
-            if (known := shapes.get(found["signature"])) is not None:
-                found["classes"] = finer_classes(found["classes"], sorted(map(sorted, known.classes)))
-        scope = _scope(payload, images, outcome)
-        bench = Bench(runner, threads, captured, tuple(sizes), located, shapes, outcome=outcome)
+        scope = _scope(asked)
+        bench = Bench(runner, threads, captured, sizes, located, shapes, outcome=asked.outcome)
         bench = asking_elsewhere(bench, scope, seed, lambda: done(0))
         with clock.step("proof and repair"):
-            tried = _climbed(payload, bench, scope, done, payload["repair_s"] - (time.monotonic() - begin))
-        return answer | {"tried": [one.to_json() for one in attempts(tried)], "repair_s": time.monotonic() - begin}
+            tried = _climbed(asked, bench, scope, done, asked.repair_s - (time.monotonic() - begin))
+        finer = tuple(_finer(layer, shapes) for layer in looked.findings)
+        return replace(looked, findings=finer, tried=tuple(attempts(tried)), repair_s=time.monotonic() - begin)
 
 
-def _as_a_whole(payload: dict[str, Any], runner: Any, captured: NDArray[np.float32], emit: Emit) -> dict[str, Any]:
+def _as_a_whole(asked: LookAsked, runner: Any, captured: NDArray[np.float32], done: Callable[[int], None]) -> Looked:
     """The repairs of a network whose layers cannot be looked into: those that change nothing but its calls."""
-    if not payload["repair"]:
-        return {"tried": None, "repair_s": 0.0}
+    why = why_closed(runner, asked.variant)
+    if not asked.repair:
+        return Looked(locatable=False, why=why)
     begin = time.monotonic()
-    sizes = tuple(payload["batch_sizes"])
-    outcome = Outcome.of(payload.get("outcome"))
-    bench = Bench(runner, payload["settings"]["threads"], captured, sizes, Located({}, True, []), outcome=outcome)
-    scope = _scope(payload, Images.from_json(payload["images"]), outcome)
-    tried = _climbed(payload, bench, scope, lambda count: emit({"images": count}), payload["repair_s"])
-    return {"tried": [one.to_json() for one in attempts(tried)], "repair_s": time.monotonic() - begin}
+    unseen = Located({}, True, [])
+    bench = Bench(runner, asked.settings.threads, captured, asked.batch_sizes, unseen, outcome=asked.outcome)
+    tried = _climbed(asked, bench, _scope(asked), done, asked.repair_s)
+    return Looked(locatable=False, why=why, tried=tuple(attempts(tried)), repair_s=time.monotonic() - begin)
 
 
-def _scope(payload: dict[str, Any], images: Images, outcome: Outcome) -> Scope:
+def _scope(asked: LookAsked) -> Scope:
     return Scope(
-        [images, *(Images.from_json(other) for other in payload["also"])],
-        payload["batch_sizes"],
+        [asked.images, *asked.also],
+        asked.batch_sizes,
         {},
-        passes=every_image if payload["thorough"] else by_value,
-        priced=() if payload["cannot_win"] else None,
+        passes=every_image if asked.thorough else by_value,
+        priced=() if asked.cannot_win else None,
         stop_at_first=True,
         screen=_SCREEN,
         enough_s=_ENOUGH_S,
-        outcome=outcome,
+        outcome=asked.outcome,
     )
 
 
-def _climbed(
-    payload: dict[str, Any], bench: Bench, scope: Scope, done: Callable[[int], None], seconds: float
-) -> list[Tried]:
+def _climbed(asked: LookAsked, bench: Bench, scope: Scope, done: Callable[[int], None], seconds: float) -> list[Tried]:
     """What was tried of the ladder; of a variant that cannot win only what proves the list of its origins."""
-    why = payload["cannot_win"]
+    why = asked.cannot_win
     rungs = sorted(all_rungs(), key=lambda rung: rung.name != PROOF)  # that the list is complete comes first
     tried = climb(bench, scope, done, seconds, only=(PROOF,) if why else None, rungs=rungs)
     return tried + [Tried(rung.name, why, too_dear=True) for rung in rungs if why and rung.name != PROOF]
 
 
-def _as_json(located: Located, explained: Mapping[str, Explained]) -> dict[str, Any]:
-    findings = [
-        {
-            "layer": f.layer.name,
-            "kind": f.layer.kind,
-            "signature": f.layer.signature,
-            "differing": {str(n): count for n, count in f.differing.items()},
-            "batch_sizes": f.batch_sizes,
-            "classes": f.classes,
-            "tried": f.tried,
-            "max_abs": f.max_abs,
-            "max_abs_relative": f.size or None,
-            "max_ulp": f.max_ulp,
-            "found_by": f.found_by,
-            "replayable": f.replayable,
-            "explained": explained[f.layer.name].to_json() if f.layer.name in explained else {},
-        }
-        for f in located.findings.values()
-    ]
-    growth = [
-        {"layer": layer, "max_abs": largest, "relative_l2": share, "steps": steps}
-        for layer, largest, share, steps in located.growth
-    ]
-    return {"findings": findings, "growth": growth, "instrumented_equal": located.instrumented_bitwise_equal}
+def _seen(finding: LayerFinding, explained: Mapping[str, Explained]) -> LayerSeen:
+    layer = finding.layer
+    return LayerSeen(
+        layer=layer.name,
+        kind=layer.kind,
+        signature=layer.signature,
+        differing=finding.differing,
+        batch_sizes=tuple(finding.batch_sizes),
+        classes=tuple(map(tuple, finding.classes)),
+        tried=finding.tried,
+        max_abs=finding.max_abs,
+        max_abs_relative=finding.size or None,
+        max_ulp=finding.max_ulp,
+        found_by=finding.found_by,
+        replayable=finding.replayable,
+        explained=explained[layer.name].to_json() if layer.name in explained else {},
+    )
+
+
+def _finer(layer: LayerSeen, shapes: Mapping[str, Shapes]) -> LayerSeen:
+    """The layer with the classes of N that its shape was seen to have, too."""
+    if (known := shapes.get(layer.signature)) is None:
+        return layer
+    classes = finer_classes([list(one) for one in layer.classes], sorted(map(sorted, known.classes)))
+    return replace(layer, classes=tuple(map(tuple, classes)))

@@ -1,6 +1,7 @@
 """A network that cannot be looked into: why, and the repairs that change nothing but its calls."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -10,12 +11,13 @@ import pytest
 from numpy.typing import NDArray
 
 from isobatch.models.shared.padded import Padded
+from isobatch.models.spec.images import Images
 from isobatch.models.spec.runner import WHOLE, Canonical, Runner
-from isobatch.models.spec.words import Effective
+from isobatch.models.spec.words import Artifact, Effective, Manifest, RunnerSettings
 from isobatch.pipeline.explain.findings import Watched, why_closed
 from isobatch.pipeline.inputs.storing import store_images
 from isobatch.pipeline.repair.records import repair_records
-from isobatch.pipeline.study.explain import tried_of
+from isobatch.pipeline.study.inside.crossing import LookAsked
 from isobatch.pipeline.study.inside.in_worker import _as_a_whole
 from tests.models.pytorch.small_networks import pixels
 
@@ -45,28 +47,32 @@ class Sealed:
         return "it is sealed"
 
 
+def wanted(images: Images, batch_sizes: tuple[int, ...], cannot_win: str) -> LookAsked:
+    artifact = Artifact("", Path(), Manifest({}, 0))
+    settings = RunnerSettings(1)
+    return LookAsked(
+        "sealed", settings, "native", artifact, images, (), batch_sizes, 0, cannot_win=cannot_win, repair_s=60.0
+    )
+
+
 def test_a_sealed_network_says_why_and_is_repaired_by_its_calls(tmp_path: Path) -> None:
     images = store_images("drawn", tmp_path / "drawn", iter(pixels(4)))
-    payload = {
-        "images": images.to_json(),
-        "also": [],
-        "batch_sizes": [2, 4],
-        "settings": {"threads": 1},
-        "repair": True,
-        "repair_s": 60.0,
-        "thorough": False,
-        "cannot_win": "",
-    }
+    asked = wanted(
+        images,
+        (
+            2,
+            4,
+        ),
+        "",
+    )
     runner = Sealed()
     assert not isinstance(runner, Watched)
-    assert why_closed(runner, "sealed") == "the graph of sealed cannot be looked into: it is sealed"
-    records = {
-        one.name: one for one in repair_records(tried_of(_as_a_whole(payload, runner, images.read(0, 4), print)) or [])
-    }
+    looked = _as_a_whole(asked, runner, images.read(0, 4), print)
+    assert looked.why == "the graph of sealed cannot be looked into: it is sealed"
+    records = {one.name: one for one in repair_records(looked.tried or ())}
     assert records["pin-shape"].batch_invariant and records["pin-shape"].n_comparisons
     assert records["surgical"].state == records["one-graph"].state == "does-not-apply"
-    payload["repair"] = False
-    assert _as_a_whole(payload, runner, images.read(0, 4), print)["tried"] is None
+    assert _as_a_whole(replace(asked, repair=False), runner, images.read(0, 4), print).tried is None
 
 
 def test_what_gives_no_reason_is_named_all_the_same() -> None:
@@ -76,16 +82,7 @@ def test_what_gives_no_reason_is_named_all_the_same() -> None:
 @pytest.mark.parametrize("why", ["", "another one is faster"])
 def test_what_cannot_win_is_not_tried(why: str, tmp_path: Path) -> None:
     images = store_images("drawn", tmp_path / "drawn", iter(pixels(2)))
-    payload = {
-        "images": images.to_json(),
-        "also": [],
-        "batch_sizes": [2],
-        "settings": {"threads": 1},
-        "repair": True,
-        "repair_s": 60.0,
-        "thorough": False,
-        "cannot_win": why,
-    }
-    tried = _as_a_whole(payload, Sealed(), images.read(0, 2), print)["tried"]
-    states = {one["name"]: one["too_dear"] for one in tried}
+    asked = wanted(images, (2,), why)
+    tried = _as_a_whole(asked, Sealed(), images.read(0, 2), print).tried or ()
+    states = {attempt.name: attempt.too_dear for attempt in tried}
     assert states["pin-shape"] is bool(why) and not states["surgical"]

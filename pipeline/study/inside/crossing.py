@@ -1,0 +1,82 @@
+"""What the stage that explains and repairs asks of the worker that looks inside a variant, and what it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from isobatch.models.spec.images import Images
+from isobatch.models.spec.outcome import CLASSES, Outcome
+from isobatch.models.spec.words import Artifact, RunnerSettings
+from isobatch.pipeline.config.config import Explain
+from isobatch.pipeline.explain.reproducer.write import Reproducer
+from isobatch.pipeline.repair.crossing import Attempt
+from isobatch.pipeline.workers.wire import Crossing
+
+
+@dataclass(frozen=True)
+class LookAsked(Crossing):
+    """One variant on one input set. ``also``: the other sets that the artifact serves, on which a repair is verified.
+
+    ``cannot_win``: why a repair can not be the choice, "" where it may be. ``beyond``: whether other N and threads are
+    looked at too. ``run_folder``, where it writes, and ``repair_s``, what others leave of the time, are told last.
+    """
+
+    variant: str
+    settings: RunnerSettings
+    isa: str
+    artifact: Artifact
+    images: Images
+    also: tuple[Images, ...]
+    batch_sizes: tuple[int, ...]
+    seed: int
+    explain: Explain = "default"
+    repair: bool = True
+    thorough: bool = False
+    cannot_win: str = ""
+    outcome: Outcome = CLASSES
+    beyond: bool = False
+    run_folder: str = ""
+    repair_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class LayerSeen(Crossing):
+    """What replaying one layer showed: see ``findings.LayerFinding``; ``explained``: fields of an ``Origin``."""
+
+    layer: str
+    kind: str
+    signature: str
+    differing: Mapping[int, int]
+    batch_sizes: tuple[int, ...]
+    classes: tuple[tuple[int, ...], ...]
+    tried: int
+    max_abs: float
+    max_abs_relative: float | None
+    max_ulp: float
+    found_by: Any  # as an ``Origin`` has it; None where no difference was found
+    replayable: bool
+    explained: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Looked(Crossing):
+    """What was found inside. ``why``: it could not be looked into, and only whole calls were repaired.
+
+    ``growth``, ``neighbour_effect`` and ``beyond``: fields of the records of these names. ``tried``: of the ladder of
+    repairs; None where the study was asked not to repair.
+    """
+
+    locatable: bool
+    why: str = ""
+    batch_sizes: tuple[int, ...] = ()
+    findings: tuple[LayerSeen, ...] = ()
+    growth: tuple[Mapping[str, Any], ...] = ()
+    instrumented_equal: bool = True
+    reproducers: Mapping[str, Reproducer] | None = None
+    neighbour_effect: Mapping[str, Any] | None = None
+    beyond: tuple[Mapping[str, Any], ...] = ()
+    seconds: Mapping[str, float] | None = None
+    tried: tuple[Attempt, ...] | None = None
+    repair_s: float = 0.0
