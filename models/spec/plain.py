@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from functools import cache
 from pathlib import Path
-from types import NoneType
-from typing import Any, get_args, get_origin, get_type_hints
+from types import NoneType, UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
 
 def to_plain(value: Any) -> Any:
@@ -33,8 +33,10 @@ def from_plain(kind: Any, data: Any) -> Any:
         types = _types(kind)
         return kind(**{name: from_plain(types[name], part) for name, part in data.items() if name in types})
     of = get_args(kind)
-    if NoneType in of:
-        return from_plain(next(one for one in of if one is not NoneType), data)
+    if get_origin(kind) in (Union, UnionType):
+        arms = [arm for arm in of if arm is not NoneType]
+        fits = (arm for arm in arms if (get_origin(arm) is tuple) == isinstance(data, list))
+        return from_plain(next(fits, arms[0]), data)
     if get_origin(kind) is tuple:
         return tuple(map(from_plain, of[:1] * len(data) if of[-1:] == (...,) else of, data))
     if get_origin(kind) in (dict, Mapping):

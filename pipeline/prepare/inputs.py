@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from isobatch.models.spec.artifact_cache import file_sha256
-from isobatch.models.spec.images import Images, sides
+from isobatch.models.spec.images import sides
 from isobatch.models.spec.words import Remark
 from isobatch.pipeline.inputs import PreparedSet
+from isobatch.pipeline.inputs.crossing import LabelledAsked, LabelledStored, SetsAsked, SetStored
 from isobatch.pipeline.inputs.prepare import SOURCES
 from isobatch.pipeline.inputs.request import Labelled
 from isobatch.pipeline.prepare.preprocessing import channels_of
@@ -24,74 +23,76 @@ from isobatch.pipeline.storage.files import read_json, write_json
 from isobatch.pipeline.workers.pool import WorkerError
 
 
-def prepare_apart(stages: Stages, request: dict[str, Any]) -> tuple[PreparedSet, ...]:
-    """``isobatch.pipeline.inputs.prepare`` in a worker, for the fields of an ``InputsRequest``, all but ``draw``.
+def prepare_apart(stages: Stages, request: SetsAsked) -> tuple[PreparedSet, ...]:
+    """``isobatch.pipeline.inputs.prepare`` in a worker.
 
     A run that goes on keeps the images that it began with: they are neither read nor chosen again. Raises WorkerError:
     with the code of the InputError where the images are refused, with none where reading failed.
     """
-    file = Path(request["folder"]) / "sets.json"
+    file = request.folder / "sets.json"
     every = _stored(file, request) if stages.run.resumed else None
     if every is None:
-        every = stages.call("isobatch.pipeline.inputs.in_worker:read_sets", request, "inputs")
-        write_json(file, {"request": request, "sets": every})
-    return tuple(_set(stages, request, found) for found in every)
+        answer = stages.call("isobatch.pipeline.inputs.in_worker:read_sets", request.to_json(), "inputs")
+        write_json(file, {"request": request.to_json(), "sets": answer})
+        every = [SetStored.of(one) for one in answer]
+    return tuple(_set(stages, request, stored) for stored in every)
 
 
-def _stored(file: Path, request: dict[str, Any]) -> list[dict[str, Any]] | None:
+def _stored(file: Path, request: SetsAsked) -> list[SetStored] | None:
     """What an earlier start of this run stored for the same request; None where any of it is absent or altered."""
     try:
         stored = read_json(file)
-        images = [one[part] for one in stored["sets"] for part in ("evaluation", "calibration") if one[part]]
-        same = stored["request"] == json.loads(json.dumps(request))
-        intact = same and all(file_sha256(Path(one["path"])) == one["sha256"] for one in images)
-    except (OSError, KeyError, TypeError):
+        sets = [SetStored.of(one) for one in stored["sets"]]
+        images = [images for one in sets for images in (one.evaluation, one.calibration) if images]
+        same = SetsAsked.of(stored["request"]) == request
+        intact = same and all(file_sha256(Path(one.path)) == one.sha256 for one in images)
+    except (OSError, KeyError, TypeError, AttributeError):
         return None
-    return stored["sets"] if intact else None
+    return sets if intact else None
 
 
-def _set(stages: Stages, request: dict[str, Any], found: dict[str, Any]) -> PreparedSet:
-    record = InputSet(**found["record"])
+def _set(stages: Stages, request: SetsAsked, stored: SetStored) -> PreparedSet:
+    record = InputSet(**stored.record)
     return PreparedSet(
         record,
-        Images.from_json(found["evaluation"]),
-        None if found["calibration"] is None else Images.from_json(found["calibration"]),
-        found["calibration_note"],
-        found["calibration_remedy"],
-        partial(_labelled, stages, request, record.name) if found["has_labelled"] else None,
-        tuple(Remark(*one) for one in found["warnings"]),
+        stored.evaluation,
+        stored.calibration,
+        stored.calibration_note,
+        stored.calibration_remedy,
+        partial(_labelled, stages, request, record.name) if stored.has_labelled else None,
+        tuple(Remark(*one) for one in stored.warnings),
     )
 
 
-def _labelled(stages: Stages, request: dict[str, Any], name: str) -> Labelled:
-    asked = name if request["asked"] == "auto" else request["asked"]  # the seed set need not be drawn again
-    payload = {"request": request | {"asked": asked}, "set": name}
-    found = stages.call("isobatch.pipeline.inputs.in_worker:read_labelled", payload, "inputs")
-    return Labelled(Images.from_json(found["images"]), tuple(found["skipped"]))
+def _labelled(stages: Stages, request: SetsAsked, name: str) -> Labelled:
+    request = replace(request, asked=name) if request.asked == "auto" else request  # the seed need not be drawn again
+    asked = LabelledAsked(request, name).to_json()
+    stored = LabelledStored.of(stages.call("isobatch.pipeline.inputs.in_worker:read_labelled", asked, "inputs"))
+    return Labelled(stored.images, stored.skipped)
 
 
 def prepare_inputs(stages: Stages, chosen: Chosen) -> None:
     """Store and hash the input sets. Raises UsageError."""
     config, network = stages.config, chosen.network
-    request = {
-        "asked": config.inputs,
-        "folder": str(stages.run.folder / "inputs"),
-        "weights": network.source,
-        "images": config.images,
-        "image_size": chosen.image_size,
-        "view": asdict(chosen.view),
-        "channels": channels_of(network),
-        "layout": config.preprocessing.layout,
-        "seed": config.seed,
-        "quick": config.quick,
-        "class_names": network.class_names,
-        "num_classes": network.num_classes,
-        "interface": [asdict(one) for one in network.interface],
-        "batch_axes": dict(config.batch_axes),
-        "class_order": config.class_order,
-        "classes_file": config.classes,
-        "labels_file": config.labels,
-    }
+    request = SetsAsked(
+        asked=config.inputs,
+        folder=stages.run.folder / "inputs",
+        weights=network.source,
+        images=config.images,
+        image_size=chosen.image_size,
+        view=chosen.view,
+        channels=channels_of(network),
+        layout=config.preprocessing.layout,
+        seed=config.seed,
+        quick=config.quick,
+        class_names=network.class_names or None,
+        num_classes=network.num_classes,
+        interface=network.interface,
+        batch_axes=dict(config.batch_axes),
+        class_order=config.class_order,
+        classes_file=config.classes,
+        labels_file=config.labels,
+    )
     try:
         sets = (*_other_sizes(stages, request), *prepare_apart(stages, request))
     except WorkerError as error:
@@ -146,15 +147,15 @@ def _judged(stages: Stages, prepared: PreparedSet) -> PreparedSet:
     return replace(prepared, record=record, evaluation=replace(prepared.evaluation, labels=None), labelled=None)
 
 
-def _other_sizes(stages: Stages, request: dict[str, Any]) -> list[PreparedSet]:
+def _other_sizes(stages: Stages, request: SetsAsked) -> list[PreparedSet]:
     """The sets again at every other size of the study, named by it; a set whose size is its own is left out.
 
     They come first: the last set of a study is the one that cost and accuracy are measured on.
     """
     found = []
-    for size in [size for size in stages.config.also_sizes if size != request["image_size"]]:
+    for size in [size for size in stages.config.also_sizes if size != request.image_size]:
         called = f"{size}px" if isinstance(size, int) else f"{size[0]}x{size[1]}px"
-        other = request | {"image_size": size, "folder": str(Path(request["folder"]) / called)}
+        other = replace(request, image_size=size, folder=request.folder / called)
         for one in prepare_apart(stages, other):
             if one.record.shape[1:] == list(sides(size)) and one.record.name != "seed":
                 name = f"{one.record.name}-{called}"

@@ -26,6 +26,7 @@ class Everything:
     free: tuple[int | None, ...]
     other: Images | None = None
     anything: Any = None
+    sizes: tuple[int | tuple[int, int], ...] = ()
 
 
 IMAGES = Images("drawn", "/drawn", "uint8", (2, 3, 4, 4), "ab", labels=(0, 1), fields=(Field("x", "int64", (7,)),))
@@ -36,6 +37,7 @@ EVERYTHING = Everything(
     {"x": Field("x", "float32", (3,))},
     ((1, float("inf")), (2, 0.5)),
     (None, 3),
+    sizes=(8, (8, 9)),
 )
 
 
