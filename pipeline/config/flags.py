@@ -75,8 +75,8 @@ def study_parser(commands: str = "") -> argparse.ArgumentParser:
     stages.add_argument(
         "--quick",
         action="store_true",
-        help="only the input set of the original question; looks inside the reference, and of the rest only inside what "
-        "may be chosen",
+        help="only the input set of the original question; looks inside the reference, and of the rest inside "
+        "what may be chosen",
     )
     stages.add_argument(
         "--thorough", action="store_true", help="all images at every batch size, and all of it in a second process too"
