@@ -75,8 +75,8 @@ def study_parser(commands: str = "") -> argparse.ArgumentParser:
     stages.add_argument(
         "--quick",
         action="store_true",
-        help="only the input set of the original question; of what depends on the batch, only what may be chosen and "
-        "the reference are looked into",
+        help="only the input set of the original question; looks inside the reference, and of the rest inside "
+        "what may be chosen",
     )
     stages.add_argument(
         "--thorough", action="store_true", help="all images at every batch size, and all of it in a second process too"

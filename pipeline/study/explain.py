@@ -19,9 +19,9 @@ from isobatch.pipeline.records.study import Policy, VariantResult
 from isobatch.pipeline.repair.records import repair_records
 from isobatch.pipeline.storage.files import StoreError, read_json, write_bytes
 from isobatch.pipeline.study.explain_cost import explaining_cost, served
-from isobatch.pipeline.study.explained import LookedInto, explained
 from isobatch.pipeline.study.inside.crossing import LookAsked, Looked
 from isobatch.pipeline.study.isolated import EVERYBODYS, fault
+from isobatch.pipeline.study.looked_into import LookedInto
 from isobatch.pipeline.study.worth_repairing import Budget, cannot_win, not_looked_into, not_tried
 from isobatch.pipeline.workers.pool import WorkerError
 from isobatch.pipeline.workers.wire import Told

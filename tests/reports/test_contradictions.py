@@ -13,7 +13,7 @@ from isobatch.pipeline.decide.repaired_variants import with_repairs
 from isobatch.pipeline.records import study as r
 from isobatch.pipeline.records.wording import held
 from isobatch.pipeline.repair.crossing import Attempt
-from isobatch.pipeline.study.explained import list_is_complete
+from isobatch.pipeline.study.looked_into import list_is_complete
 from isobatch.pipeline.tools.two_runs.regressions import variant_changes
 from isobatch.reports import numbers, speeds
 from isobatch.reports.blocks import Table

@@ -1,4 +1,4 @@
-"""From what a worker found inside a variant to fields of its result."""
+"""What was found out inside one variant, as fields of its record."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class LookedInto:
     search: Explain
 
 
-def explained(into: LookedInto) -> dict[str, Any]:
+def records(into: LookedInto) -> dict[str, Any]:
     """What was found, as fields of VariantResult."""
     looked = into.looked
     origins = [layer for layer in looked.findings if layer.batch_sizes]
