@@ -23,13 +23,17 @@ def time_limit(seconds: float) -> Iterator[None]:
         yield
         return
 
+    running = True
+
     def over(number: int, frame: FrameType | None) -> None:
-        raise TimeLimit(f"not done after {seconds:g} s")
+        if running:
+            raise TimeLimit(f"not done after {seconds:g} s")
 
     before = signal.signal(signal.SIGALRM, over)
-    signal.setitimer(signal.ITIMER_REAL, seconds, 1.0)  # again each second, should a callback have swallowed it
-    try:
+    try:  # from here on, as a busy machine may let the time be over before the block begins
+        signal.setitimer(signal.ITIMER_REAL, seconds, 1.0)  # again each second, should a callback have swallowed it
         yield
     finally:
+        running = False  # nothing is raised while the alarm is turned off
         signal.setitimer(signal.ITIMER_REAL, 0.0)
         signal.signal(signal.SIGALRM, before)

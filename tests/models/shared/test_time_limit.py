@@ -34,3 +34,19 @@ def test_in_another_thread_there_is_no_limit() -> None:
     thread.start()
     thread.join()
     assert ended == [499500]
+
+
+def test_a_time_that_is_over_before_the_block_begins_leaves_no_alarm_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a busy machine, which stops the process right after it has set its alarm."""
+    handler, real = signal.getsignal(signal.SIGALRM), signal.setitimer
+
+    def slow(which: int, seconds: float, *more: float) -> None:
+        real(which, seconds, *more)
+        while seconds:
+            pass
+
+    monkeypatch.setattr(signal, "setitimer", slow)
+    with pytest.raises(TimeLimit), time_limit(0.05):
+        pytest.fail("the block began")
+    assert signal.getitimer(signal.ITIMER_REAL)[0] == 0
+    assert signal.getsignal(signal.SIGALRM) is handler
