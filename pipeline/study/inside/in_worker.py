@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from isobatch.models.registry import find_variant
 from isobatch.models.spec.artifact_cache import unaltered
 from isobatch.models.spec.images import Images
 from isobatch.models.spec.outcome import Outcome
@@ -22,7 +23,7 @@ from isobatch.pipeline.explain.findings import Located, Watched
 from isobatch.pipeline.explain.locate import locate
 from isobatch.pipeline.explain.neighbour_effect import neighbour_effect
 from isobatch.pipeline.explain.origins import Explained, explain_origins
-from isobatch.pipeline.explain.reproducer.write import write_reproducers
+from isobatch.pipeline.explain.reproducer.write import FOLDER, TEMPLATES, Starter, write_reproducers
 from isobatch.pipeline.explain.search_bounds import SEARCHES
 from isobatch.pipeline.repair.beyond_scope import look_beyond
 from isobatch.pipeline.repair.ladder import Scope, climb
@@ -68,10 +69,14 @@ def explain_and_repair(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
 def _explained(payload: dict[str, Any], artifact: Artifact, images: Images, emit: Emit) -> dict[str, Any]:
     sizes: list[int] = payload["batch_sizes"]
     outcome = Outcome.of(payload.get("outcome"))
-    search = SEARCHES[payload["explain"]]
+    spec, search = find_variant(payload["variant"]), SEARCHES[payload["explain"]]
+    folder = Path(payload["run_folder"])
     count = search.captured(sizes, len(images))
     values = max(count, *sizes) * max(one.values for one in (images, *map(Images.from_json, payload["also"])))
-    with open_runner(payload["variant"], artifact, RunnerSettings.of(payload["settings"]), values) as runner:
+    opened = open_runner(spec.name, artifact, RunnerSettings.of(payload["settings"]), values)
+    with ExitStack() as stack:  # from here on processes that this one starts have its limits
+        starter = stack.enter_context(Starter(spec.runtime, folder / FOLDER)) if spec.runtime in TEMPLATES else None
+        runner = stack.enter_context(opened)
 
         def done(count: int) -> None:
             emit({"images": count})
@@ -81,22 +86,21 @@ def _explained(payload: dict[str, Any], artifact: Artifact, images: Images, emit
         if not isinstance(runner, Watched):
             for rows in (captured[:1], captured):  # what a compiled graph says of itself, it says once it was run
                 runner.run(rows)
-            why = why_closed(runner, payload["variant"])
+            why = why_closed(runner, spec.name)
             return {"locatable": False, "why": why, **_as_a_whole(payload, runner, captured, emit)}
         with clock.step("origins"):
             located = locate(runner, captured, tried_at, seed, search, lambda: done(0))
         done(_LOCATED)
         with clock.step("causes"):
             explained = explain_origins(runner, located, captured, threads, seed)
-        folder = Path(payload["run_folder"])
         with clock.step("scripts"):
-            scripts = write_reproducers(runner, located, captured, payload["variant"], folder, seed)
+            scripts = write_reproducers(runner, located, captured, spec.name, folder, seed, starter)
         answer = {"locatable": True, "batch_sizes": tried_at, **_as_json(located, explained)}
         answer["reproducers"] = {name: asdict(one) for name, one in scripts.items()}
         named = [one.explanation.mechanism for one in explained.values()]
         with clock.step("neighbours"):
             answer["neighbour_effect"] = neighbour_effect(
-                runner, named, captured, tried_at, folder, payload["variant"], seed, outcome
+                runner, named, captured, tried_at, folder, spec.name, seed, outcome
             )
         if payload["beyond"]:
             with clock.step("beyond"):
