@@ -16,6 +16,7 @@ from tests.in_process import Commands
 from tests.models.ort import several
 from tests.models.ort.small_onnx import build, classifier, pixels, request
 from tests.models.ort.test_batch_axis import sequences
+from tests.waiting import ENDS_S
 
 
 def tokens(folder: Path) -> list[str]:
@@ -141,5 +142,5 @@ def test_a_batch_on_another_axis_is_studied_and_shipped_with_the_batch_in_front(
     assert commands(tmp_path, "verify", "shipped").code == 0
     for file, code, said in (("shipped/images.npy", 0, ""), ("given.npy", 2, "give numpy.moveaxis(x, 1, 0)")):
         command = [sys.executable, "shipped/infer.py", file]
-        ended = subprocess.run(command, cwd=tmp_path, timeout=60, check=False, capture_output=True, text=True)
+        ended = subprocess.run(command, cwd=tmp_path, timeout=ENDS_S, check=False, capture_output=True, text=True)
         assert ended.returncode == code and said in ended.stderr, ended.stderr

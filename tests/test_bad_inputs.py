@@ -24,6 +24,7 @@ from tests.models.ort import test_check_user_file as graphs
 from tests.models.ort.small_onnx import classifier
 from tests.models.ort.wild_graphs import endless, greedy
 from tests.pipeline.inputs.helpers import noise, pictures
+from tests.waiting import ENDS_S
 
 SMALL = (
     *(
@@ -275,14 +276,14 @@ def test_constant_pictures_prove_nothing(home: Path, commands: Commands) -> None
 
 
 @pytest.mark.parametrize(
-    ("make", "why", "limit"), [(greedy, "memory|alloc", ()), (endless, "silent for 10 s", ("10",))]
+    ("make", "why", "seconds"), [(greedy, "memory|alloc", ENDS_S), (endless, "silent for 10 s", 10)]
 )
 def test_a_graph_without_bounds_is_refused_by_name(
-    home: Path, commands: Commands, make: Callable[[Path], None], why: str, limit: tuple[str, ...]
+    home: Path, commands: Commands, make: Callable[[Path], None], why: str, seconds: float
 ) -> None:
     make(home / "wild.onnx")
-    patience = [word for seconds in limit for word in ("--timeout", seconds)]
-    line = refused(commands, home, *ONNX, "--onnx", "wild.onnx", "--inputs", "pictures", *patience)
+    argv = (*ONNX, "--onnx", "wild.onnx", "--inputs", "pictures", "--timeout", f"{seconds:g}")
+    line = refused(commands, home, *argv)
     assert "wild.onnx" in line
     assert any(word in line.lower() for word in why.split("|")), line
 

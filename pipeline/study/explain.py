@@ -21,7 +21,7 @@ from isobatch.pipeline.storage.files import StoreError, read_json, write_bytes
 from isobatch.pipeline.study.explain_cost import explaining_cost, served
 from isobatch.pipeline.study.inside.crossing import LookAsked, Looked
 from isobatch.pipeline.study.isolated import EVERYBODYS, fault
-from isobatch.pipeline.study.looked_into import LookedInto
+from isobatch.pipeline.study.looked_into import LookedInto, records
 from isobatch.pipeline.study.worth_repairing import Budget, cannot_win, not_looked_into, not_tried
 from isobatch.pipeline.workers.pool import WorkerError
 from isobatch.pipeline.workers.wire import Told
@@ -102,9 +102,7 @@ def _explain(stages: Stages, result: VariantResult, prepared: PreparedSet, budge
         repairs = None if looked.tried is None else repair_records(looked.tried)
         return result.model_copy(update={"not_run": stages.not_run[result.name], "repairs": repairs})
     condition = setting.at(prepared.evaluation.side)
-    return result.model_copy(
-        update=explained(LookedInto(prepared.record.name, condition, looked, stages.config.explain))
-    )
+    return result.model_copy(update=records(LookedInto(prepared.record.name, condition, looked, stages.config.explain)))
 
 
 def _deciding(stages: Stages, result: VariantResult, prepared: PreparedSet) -> Setting | None:

@@ -68,9 +68,10 @@ def _explained(asked: LookAsked, emit: Emit) -> Looked:
     count = search.captured(sizes, len(images))
     values = max(count, *sizes) * max(one.values for one in (images, *asked.also))
     runtime, folder = find_variant(asked.variant).runtime, Path(asked.run_folder)
-    with ExitStack() as stack:
+    opened = open_runner(asked.variant, asked.artifact, asked.settings, values)
+    with ExitStack() as stack:  # from here on processes that this one starts have its limits
         starter = stack.enter_context(Starter(runtime, folder / FOLDER)) if runtime in TEMPLATES else None
-        runner = stack.enter_context(open_runner(asked.variant, asked.artifact, asked.settings, values))
+        runner = stack.enter_context(opened)
 
         def done(count: int) -> None:
             emit(Told(images=count).to_json())
