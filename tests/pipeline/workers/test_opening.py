@@ -8,9 +8,14 @@ import onnx
 import pytest
 
 from isobatch.models.registry import find_variant, load
+from isobatch.models.spec.images import Images
+from isobatch.models.spec.outcome import CLASSES
+from isobatch.models.spec.words import Artifact, RunnerSettings
 from isobatch.pipeline.certify.crossing import RangeAsked
 from isobatch.pipeline.race.contestant import Contestant, Missed
 from isobatch.pipeline.race.crossing import Opening
+from isobatch.pipeline.repair.crossing import RepairAsked
+from isobatch.pipeline.study.inside.crossing import LookAsked
 from isobatch.pipeline.workers.pool import WorkerError, Workers
 from isobatch.pipeline.workers.wire import artifact_json
 from tests.models.ort.small_onnx import pixels, request, stored
@@ -23,14 +28,19 @@ IDS = ["greedy", "endless"]
 Make = Callable[[Path, int], None]
 
 
-def asked(folder: Path, make: Make) -> dict[str, Any]:
-    """What a worker is told of a graph that is wild from two images on."""
+def wild(folder: Path, make: Make) -> tuple[Artifact, Images]:
+    """A graph that is wild from two images on, built, and images for it."""
     make(folder / "wild.onnx", 1)
     spec, made_of = find_variant("ort-fp32"), request(folder, onnx.load_model(folder / "wild.onnx"))
     artifact = made_of.cache.get({"variant": spec.name}, lambda place: load(spec.build)(spec, made_of, place))
-    images = stored(folder, pixels(4)).to_json()
-    opens = Opening("ort-fp32", {"threads": 1}, artifact_json(artifact), images, images, None, most=2)
-    return opens.to_json()
+    return artifact, stored(folder, pixels(4))
+
+
+def asked(folder: Path, make: Make) -> dict[str, Any]:
+    """What a worker that opens it is told."""
+    artifact, images = wild(folder, make)
+    seen = images.to_json()
+    return Opening("ort-fp32", {"threads": 1}, artifact_json(artifact), seen, seen, None, most=2).to_json()
 
 
 def why(workers: Workers, function: str, payload: dict[str, Any], make: Make) -> str:
@@ -43,9 +53,12 @@ def why(workers: Workers, function: str, payload: dict[str, Any], make: Make) ->
 
 @pytest.mark.parametrize(("make", "ends"), ENDS, ids=IDS)
 def test_where_it_is_explained(tmp_path: Path, launchers: Workers, make: Make, ends: str) -> None:
-    more = {"batch_sizes": [2], "explain": "default", "also": [], "seed": 0, "run_folder": str(tmp_path)}
-    payload = asked(tmp_path, make) | more | {"beyond": False, "repair": False}
-    said = why(launchers, "isobatch.pipeline.study.inside.in_worker:explain_and_repair", payload, make)
+    artifact, images = wild(tmp_path, make)
+    settings, folder = RunnerSettings(1), str(tmp_path)
+    look = LookAsked(
+        "ort-fp32", settings, "native", artifact, images, (), (2,), seed=0, repair=False, run_folder=folder
+    )
+    said = why(launchers, "isobatch.pipeline.study.inside.in_worker:explain_and_repair", look.to_json(), make)
     assert ends in said, said
 
 
@@ -70,8 +83,8 @@ def test_where_it_is_raced(tmp_path: Path, launchers: Workers, make: Make, ends:
 
 @pytest.mark.parametrize(("make", "ends"), ENDS, ids=IDS)
 def test_where_it_is_repaired(tmp_path: Path, launchers: Workers, make: Make, ends: str) -> None:
-    opens = asked(tmp_path, make)
-    more = {"sets": [opens["images"]], "threads": [1], "batch_sizes": [2], "rung": None, "objective": "throughput"}
-    payload = opens | more | {"seed": 0, "folder": str(tmp_path), "native": str(tmp_path)}
-    said = why(launchers, "isobatch.pipeline.repair.in_worker:repair", payload, make)
+    artifact, images = wild(tmp_path, make)
+    folder = str(tmp_path)
+    wanted = RepairAsked("ort-fp32", artifact, (images,), (1,), (2,), 0, None, "throughput", folder, folder, CLASSES)
+    said = why(launchers, "isobatch.pipeline.repair.in_worker:repair", wanted.to_json(), make)
     assert ends in said, said
