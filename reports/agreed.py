@@ -23,9 +23,11 @@ def other_answers(study: Study) -> str:
     """The candidates whose answers are too often not the reference's, each with its count; empty where none is."""
     policy = study.recommendation.policy if study.recommendation else Policy()
     missed = [
-        f"{one.name} ({agreement.count(one.agreement)} agree, {agreement.bound(one.agreement)})"
-        for one in views.candidates(study)
-        if one.agreement and not one.baseline and agreement.decide(one.agreement, policy.min_agreement) == "missed"
+        f"{candidate.name} ({agreement.count(candidate.agreement)} agree, {agreement.bound(candidate.agreement)})"
+        for candidate in views.candidates(study)
+        if candidate.agreement
+        and not candidate.baseline
+        and agreement.decide(candidate.agreement, policy.min_agreement) == "missed"
     ]
     return f"Other answers than {reference(study)}: {views.listing(missed, 5)}." if missed else ""
 

@@ -42,7 +42,7 @@ def anchor(name: str) -> str:
 
 def repaired(study: Study) -> tuple[VariantResult, ...]:
     """Every variant with a repair of its own that holds, as a variant: ``fp32+surgical``. In table order."""
-    return tuple(one for one in with_repairs(study.variants) if is_repaired(one))
+    return tuple(repair for repair in with_repairs(study.variants) if is_repaired(repair))
 
 
 def is_repaired(variant: VariantResult) -> bool:
@@ -61,7 +61,7 @@ def repair_of(study: Study, name: str) -> Repair:
 
 def choice(study: Study) -> VariantResult | None:
     """What is recommended, be it a variant or a repaired one; None where nothing is."""
-    return next((one for one in with_repairs(study.variants) if is_chosen(study, one.name)), None)
+    return next((repair for repair in with_repairs(study.variants) if is_chosen(study, repair.name)), None)
 
 
 def only(study: Study, variant: VariantResult) -> Study:

@@ -32,7 +32,9 @@ def call(session: ort.InferenceSession, images: Images) -> NDArray[Any]:
 def outputs_of(session: ort.InferenceSession, images: Images) -> dict[str, Any]:
     """The session's outputs for these images by name, in memory that it handed out."""
     names = [value.name for value in session.get_inputs()]
-    return dict(zip([one.name for one in session.get_outputs()], session.run(None, feed(names, images)), strict=True))
+    return dict(
+        zip([output.name for output in session.get_outputs()], session.run(None, feed(names, images)), strict=True)
+    )
 
 
 def side_by_side(outputs: Mapping[str, Any], count: int) -> NDArray[Any]:

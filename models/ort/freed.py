@@ -100,11 +100,11 @@ def shapes_of_a_call(model: ModelProto) -> dict[str, tuple[int, ...]]:
     return {output.name: value.shape for output, value in zip(session.get_outputs(), values, strict=True)}
 
 
-def _made_up(one: Input, count: int) -> NDArray[np.generic]:
-    shape = (count, *one.example_shape)
-    if np.dtype(one.dtype).kind == "f":
-        return np.random.default_rng(0).standard_normal(shape).astype(one.dtype)
-    return np.zeros(shape, one.dtype)
+def _made_up(input_: Input, count: int) -> NDArray[np.generic]:
+    shape = (count, *input_.example_shape)
+    if np.dtype(input_.dtype).kind == "f":
+        return np.random.default_rng(0).standard_normal(shape).astype(input_.dtype)
+    return np.zeros(shape, input_.dtype)
 
 
 def _close(row: NDArray[np.generic], whole: NDArray[np.generic]) -> bool:

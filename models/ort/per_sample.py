@@ -119,9 +119,9 @@ def _scaled(layer: GraphLayer, known: _Known) -> _Scaled | None:
 
 
 def _rewritten(model: ModelProto, layers: Iterable[_Scaled]) -> ModelProto:
-    quantizes = {one.quantize.output[0]: one.quantize for one in layers}
-    products = {node.output[0] for one in layers for node in one.products}
-    scales = {one.output[1] for one in quantizes.values()}
+    quantizes = {layer.quantize.output[0]: layer.quantize for layer in layers}
+    products = {node.output[0] for layer in layers for node in layer.products}
+    scales = {quantize.output[1] for quantize in quantizes.values()}
     writer = {name: node for node in model.graph.node for name in node.output}
     opset = next(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
     nodes: list[NodeProto] = []

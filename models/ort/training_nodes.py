@@ -22,9 +22,9 @@ def training_remarks(model: ModelProto) -> tuple[str, ...]:
     """One sentence for each kind of node that an exported network should not have; nothing where there is none."""
     nodes = list(find_messages(model, NodeProto))
     true = _true(model, nodes)
-    mixing = [one for one in nodes if one.op_type == "BatchNormalization" and _switch(one, "training_mode")]
-    dropping = [one for one in nodes if one.op_type == "Dropout" and len(one.input) > 2 and one.input[2] in true]
-    drawing = [one for one in nodes if one.op_type in _DRAWING]
+    mixing = [node for node in nodes if node.op_type == "BatchNormalization" and _switch(node, "training_mode")]
+    dropping = [node for node in nodes if node.op_type == "Dropout" and len(node.input) > 2 and node.input[2] in true]
+    drawing = [node for node in nodes if node.op_type in _DRAWING]
     found = []
     if mixing:
         found.append(
@@ -60,6 +60,6 @@ def _switch(node: NodeProto, name: str) -> bool:
 
 
 def _named(nodes: list[NodeProto]) -> str:
-    names = [repr(one.name or one.output[0]) for one in nodes]
+    names = [repr(node.name or node.output[0]) for node in nodes]
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return f"the {nodes[0].op_type} node {', '.join(names[:_SHOWN])}{more}"

@@ -165,7 +165,7 @@ def chosen(operators: Mapping[str, str], leaves: tuple[Leaf, ...], rows: NDArray
     else the first. Raises OnnxError where the outputs do not have the kind asked for.
     """
     rows_of_values = [one for one in leaves if _axes(one) == 1 and one.dtype.startswith("float")]
-    called = [one for one in rows_of_values if any(word in one.name.lower() for word in _ANSWERS)]
+    called = [row for row in rows_of_values if any(word in row.name.lower() for word in _ANSWERS)]
     leaf = (called or rows_of_values or list(leaves))[0]
     last = operators.get(leaf.name, "")
     values = rows[:, leaf.start : leaf.stop].astype(np.float64)

@@ -58,7 +58,7 @@ def certify(
     left_s = limit_s(stages.config)
     while asked:
         decided = recommend(variants, policy, race)
-        chosen = next((one for one in with_repairs(variants) if one.name == decided.chosen), None)
+        chosen = next((repair for repair in with_repairs(variants) if repair.name == decided.chosen), None)
         if chosen is None or chosen.range is not None or chosen.cost is None or chosen.verdict not in _CLAIMS:
             break
         found = _verified(stages, variants, chosen, decided.batch_size or 1, labelled, max(_LEAST_S, left_s))
@@ -136,7 +136,7 @@ def _verified(
             stopped = error.reason
     delivery = delivery_of(variants, chosen.name)
     threads = (delivery.serving if delivery else {}).get("threads", opens.settings["threads"])
-    failed_at = sorted({one.batch_size for one in heard.failures})
+    failed_at = sorted({failure.batch_size for failure in heard.failures})
     run = [n for n, count in heard.run.items() if count == 2]
     return Range(
         claim=claim,

@@ -42,7 +42,7 @@ def classes_of(digests: Mapping[int, NDArray[Any]]) -> list[list[int]]:
 
 def finer_classes(tried: list[list[int]], measured: list[list[int]]) -> list[list[int]]:
     """``measured``, which holds more N, where it says the same of those that were tried; else ``tried``."""
-    known = {n for one in tried for n in one}
+    known = {n for attempt in tried for n in attempt}
     same = sorted(sorted(kept) for one in measured if (kept := known.intersection(one)))
     return measured if same == sorted(tried) else tried
 

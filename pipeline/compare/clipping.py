@@ -15,7 +15,7 @@ clip limits: of at least so many values seen, at least so many clipped, and a 95
 
 def clipping(evidence: Iterable[Evidence]) -> str | None:
     """Why a variant is invalid on this evidence, naming the layer that surely clips most; None where none does."""
-    sure = [one for one in _clips(evidence) if _is_clipping(*one[1:])]
+    sure = [clip for clip in _clips(evidence) if _is_clipping(*clip[1:])]
     if not sure:
         return None
     layer, share, _ = max(sure, key=lambda one: one[1])

@@ -54,8 +54,8 @@ def inputs_verdict(tested: Sequence[Tested], n_images: int) -> InputsVerdict | N
     Not repeatable comes first, then invalid, then what batching did. None where no batch was run beside the singles:
     nothing was compared, so nothing can be said.
     """
-    seen = [one for item in tested for one in observations(item.evidence, item.condition)]
-    made = [one for item in tested for one in item.comparisons if one.kind != "vs-reference"]
+    seen = [observation for item in tested for observation in observations(item.evidence, item.condition)]
+    made = [comparison for item in tested for comparison in item.comparisons if comparison.kind != "vs-reference"]
     margin = margin_screen(_alone(tested), seen, tested[0].evidence.outcome) if seen else None
     decision = _not_repeatable(made) or _invalid(tested)
     if decision is None and margin is not None:
@@ -119,7 +119,7 @@ def worst(by_inputs: Sequence[InputsVerdict]) -> InputsVerdict | None:
 
 def repeatable(comparisons: Sequence[Comparison]) -> bool | None:
     """Whether every repeat gave the same bytes; None where no repeat was run."""
-    repeats = [one.bitwise_equal for one in comparisons if one.kind == "repeat"]
+    repeats = [comparison.bitwise_equal for comparison in comparisons if comparison.kind == "repeat"]
     return all(repeats) if repeats else None
 
 

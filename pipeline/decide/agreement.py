@@ -58,7 +58,7 @@ def agreement(same: Sequence[bool], clusters: Sequence[Hashable], reference: str
     for cluster, agrees in zip(clusters, same, strict=True):
         answers.setdefault(cluster, []).append(agrees)
     n = len(answers)
-    events = sum(float(sum(one) / len(one)) for one in answers.values())
+    events = sum(float(sum(answer) / len(answer)) for answer in answers.values())
     events = float(round(events)) if abs(events - round(events)) < 1e-9 else events
     return Agreement(
         share=events / n,

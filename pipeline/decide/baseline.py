@@ -42,7 +42,7 @@ def check_baseline(variant: str, predicted: Classes, labels: Classes, classes: i
     low, high = rate_interval(hits, n)
     least, orders = least_top1(classes), _orders(predicted, labels, classes)
     at_chance = rate_upper(hits, n) < least
-    better = [one for one in orders if one.right > hits and one.mcnemar_p < ALPHA]
+    better = [order for order in orders if order.right > hits and order.mcnemar_p < ALPHA]
     reasons = []
     if better:
         best = max(better, key=lambda one: one.right)
@@ -51,7 +51,7 @@ def check_baseline(variant: str, predicted: Classes, labels: Classes, classes: i
             f"as they are on {hits:,} ({_REMEDY[best.name]})."
         )
     if at_chance and not better:
-        tried = listed(one.name for one in orders)
+        tried = listed(order.name for order in orders)
         reasons.append(
             "The preprocessing: the network may expect other pixels than these (0 to 255, 0 to 1, another mean, BGR)."
         )

@@ -73,10 +73,10 @@ def choose(contenders: Sequence[Contender], margin: float, by_size: bool = False
     if not contenders:
         raise ValueError("there is nothing to choose from")
     if by_size:
-        smallest = min(one.size for one in contenders)
-        contenders = [one for one in contenders if one.size <= smallest * (1 + margin)]
-    rounds = max(len(one.seconds) for one in contenders)
-    raced = [one for one in contenders if rounds and len(one.seconds) == rounds]
+        smallest = min(contender.size for contender in contenders)
+        contenders = [contender for contender in contenders if contender.size <= smallest * (1 + margin)]
+    rounds = max(len(contender.seconds) for contender in contenders)
+    raced = [contender for contender in contenders if rounds and len(contender.seconds) == rounds]
     if not raced:
         return _by_passes(contenders)
     waited = np.array([one.waited for one in raced]).T if all(one.waited for one in raced) else None
@@ -144,7 +144,7 @@ def _decider(
     def dominated(at: int, tied: frozenset[int]) -> bool:
         no_dearer = [other for other in range(len(raced)) if other in tied or found.ratio[other] <= found.ratio[at]]
         rivals = [raced[other] for other in no_dearer if other != at]
-        return any(dominates(one, raced[at], margin, ALPHA / len(rivals)) for one in rivals)
+        return any(dominates(rival, raced[at], margin, ALPHA / len(rivals)) for rival in rivals)
 
     return decide
 
@@ -188,13 +188,15 @@ def _best(raced: Sequence[Contender], leader: int, tied: Sequence[int], margin: 
     return leader, "speed"
 
 
-def _p_more_accurate(one: Contender, other: Contender) -> float:
+def _p_more_accurate(contender: Contender, other: Contender) -> float:
     """McNemar's exact p where ``one`` is right more often than ``other`` on the same images; else 1."""
-    if one.right is None or other.right is None or len(one.right) != len(other.right):
+    if contender.right is None or other.right is None or len(contender.right) != len(other.right):
         return 1.0
-    gained, lost = int((one.right & ~other.right).sum()), int((other.right & ~one.right).sum())
+    gained, lost = int((contender.right & ~other.right).sum()), int((other.right & ~contender.right).sum())
     return mcnemar_p(lost, gained) if gained > lost else 1.0
 
 
-def _clearly_less_error(one: Contender, other: Contender) -> bool:
-    return one.error is not None and other.error is not None and one.error < CLEARLY_LESS_ERROR * other.error
+def _clearly_less_error(contender: Contender, other: Contender) -> bool:
+    return (
+        contender.error is not None and other.error is not None and contender.error < CLEARLY_LESS_ERROR * other.error
+    )

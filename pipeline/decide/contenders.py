@@ -56,7 +56,7 @@ def usable(race: Race | None, policy: Policy) -> dict[str, Contestant]:
     if race is None or (race.objective == "latency") != (policy.objective == "latency"):
         return {}
     known: dict[str, list[float]] = {} if race.unsteady else {"waited_s": []}
-    return {one.variant: one.model_copy(update=known) for one in race.contestants}
+    return {contestant.variant: contestant.model_copy(update=known) for contestant in race.contestants}
 
 
 def contender(one: VariantResult, policy: Policy, raced: Contestant | None) -> Contender:
@@ -78,22 +78,24 @@ def contender(one: VariantResult, policy: Policy, raced: Contestant | None) -> C
 def _error(variant: VariantResult) -> float | None:
     """The largest over the input sets of the median relative error against the reference; None: not known."""
     found = []
-    for one in variant.comparisons:
-        if one.kind == "vs-reference":
-            value = one.relative_l2 if one.relative_error_median is None else one.relative_error_median
+    for comparison in variant.comparisons:
+        if comparison.kind == "vs-reference":
+            value = (
+                comparison.relative_l2 if comparison.relative_error_median is None else comparison.relative_error_median
+            )
             if value is not None and math.isfinite(value):
                 found.append(value)
     return max(found, default=None)
 
 
-def _failing(one: VariantResult, policy: Policy, raced: Contestant | None) -> list[str]:
+def _failing(variant: VariantResult, policy: Policy, raced: Contestant | None) -> list[str]:
     """What keeps it from being a candidate. Latency is judged at the N that is recommended, not at N = 1."""
-    found = obstacles(one, policy.model_copy(update={"max_latency_ms": None}))
+    found = obstacles(variant, policy.model_copy(update={"max_latency_ms": None}))
     if found:
         return found
     if raced is not None and raced.dropped:
         return [f"it dropped out of the race: {raced.dropped}"]
-    if roughly(one.cost, policy) is None:
+    if roughly(variant.cost, policy) is None:
         limit = "" if policy.max_latency_ms is None else f" within {number(policy.max_latency_ms)} ms"
         return [f"latency: no tested N has a call{limit}"]
     timed = call_time(raced.more_s or raced.call_s) if raced else None

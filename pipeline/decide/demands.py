@@ -30,11 +30,14 @@ def held_back(
     if reason is None:
         return found
     words, because = reason
-    own = {one.variant: one.why for one in found.rejected}
+    own = {rejection.variant: rejection.why for rejection in found.rejected}
     rejected = [
-        Rejected(variant=one.name, why=own[one.name] if one.status != "measured" or one.role == "reference" else words)
-        for one in variants
-        if one.name in own or one.name == found.chosen
+        Rejected(
+            variant=variant.name,
+            why=own[variant.name] if variant.status != "measured" or variant.role == "reference" else words,
+        )
+        for variant in variants
+        if variant.name in own or variant.name == found.chosen
     ]
     return found.model_copy(
         update={

@@ -77,7 +77,11 @@ def _judge(variant: VariantResult) -> InvarianceAnswer:
 
 
 def _batched(variant: VariantResult) -> list[Comparison]:
-    return [one for one in variant.comparisons if one.kind in ("batch-vs-singles", "position", "neighbours", "copies")]
+    return [
+        comparison
+        for comparison in variant.comparisons
+        if comparison.kind in ("batch-vs-singles", "position", "neighbours", "copies")
+    ]
 
 
 def _largest(differing: Sequence[Comparison]) -> str:

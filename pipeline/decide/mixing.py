@@ -79,8 +79,10 @@ def decide(variant: str, found: Control, explained: VariantResult | None) -> Mix
     A scale taken from the whole batch couples images too, and is the work of quantization: where freezing it explained
     every origin, or where it may be what moved the row and nobody looked inside, the network is not accused.
     """
-    mechanisms = {one.mechanism for one in (explained.origins or [])} if explained else set()
-    leaks = sorted({one.layer for one in (explained.origins or []) if one.mechanism == LEAK}) if explained else []
+    mechanisms = {origin.mechanism for origin in (explained.origins or [])} if explained else set()
+    leaks = (
+        sorted({origin.layer for origin in (explained.origins or []) if origin.mechanism == LEAK}) if explained else []
+    )
     mixes: bool | None
     if not found.repeatable:
         mixes = None
@@ -127,4 +129,4 @@ def without_repairs(variants: Sequence[VariantResult], mixing: Mixing | None) ->
     """The variants with no repair, where the network mixes images: a fixed shape gives stable bytes, not a cure."""
     if mixing is None or not mixing.mixes:
         return list(variants)
-    return [one.model_copy(update={"repairs": None}) for one in variants]
+    return [variant.model_copy(update={"repairs": None}) for variant in variants]

@@ -21,9 +21,9 @@ def pareto_set(
     """
     anything = Policy(stability="none", objective=policy.objective)
     open_to = [
-        (one, _raced(found, race.get(one.name), policy))
-        for one in variants
-        if _known(one) and not obstacles(one, anything) and (found := price(one.cost, policy))
+        (variant, _raced(found, race.get(variant.name), policy))
+        for variant in variants
+        if _known(variant) and not obstacles(variant, anything) and (found := price(variant.cost, policy))
     ]
     return [
         _point(one, paid, race.get(one.name))
@@ -32,10 +32,10 @@ def pareto_set(
     ]
 
 
-def _beats(one: VariantResult, paid: Price, other: VariantResult, other_paid: Price) -> bool:
-    if (one.accuracy is None) != (other.accuracy is None):
+def _beats(variant: VariantResult, paid: Price, other: VariantResult, other_paid: Price) -> bool:
+    if (variant.accuracy is None) != (other.accuracy is None):
         return False
-    mine = top1_of(one), -paid.cost, -_rank(one)
+    mine = top1_of(variant), -paid.cost, -_rank(variant)
     yours = top1_of(other), -other_paid.cost, -_rank(other)
     return mine != yours and mine[0] >= yours[0] and mine[1] >= yours[1] and mine[2] >= yours[2]
 
@@ -57,7 +57,7 @@ def _point(variant: VariantResult, paid: Price, contestant: Contestant | None) -
     if contestant is not None and contestant.call_s:
         seen = contestant.batch_size / statistics.median(contestant.call_s)
     else:
-        seen = max((one.median for one in cost.throughput_img_s.values()), default=0.0)
+        seen = max((speed.median for speed in cost.throughput_img_s.values()), default=0.0)
     return ParetoPoint(
         variant=variant.name,
         verdict=verdict,

@@ -117,7 +117,7 @@ def _cost_obstacles(cost: Cost | None, policy: Policy) -> list[str]:
         elif cost.size_bytes > policy.max_size_mb * 1e6:
             found.append(f"size {megabytes(cost.size_bytes)} above the limit of {number(policy.max_size_mb)} MB")
     if policy.min_throughput_img_s is not None:
-        best = max((one.median for one in cost.throughput_img_s.values()), default=None) if cost else None
+        best = max((speed.median for speed in cost.throughput_img_s.values()), default=None) if cost else None
         if best is None:
             found.append("throughput not measured")
         elif best < policy.min_throughput_img_s:

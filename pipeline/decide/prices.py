@@ -34,7 +34,7 @@ def price_of_stability(found: Standings, chosen: str, policy: Policy) -> Against
     anything = policy.model_copy(update={"stability": "none", "max_latency_ms": None})
     others = [one for one in found.every if not obstacles(one, anything)]
     if (mine := found.race.get(chosen)) and _whole(mine):
-        against = _raced(mine, [found.race[one.name] for one in others if one.name in found.race])
+        against = _raced(mine, [found.race[other.name] for other in others if other.name in found.race])
     else:
         against = _by_passes(found.find(chosen), others, policy)
     return against if against and against.ratio.median < 1 else None
@@ -54,36 +54,36 @@ def speed_up(found: Standings, chosen: str, policy: Policy, race: Race | None) -
     others = [one for one in found.every if one.precision == REFERENCE_PRECISION and _usable(one)]
     pair = {one.variant: one for one in race.against_reference} if race else {}
     raced = pair if chosen in pair else found.race
-    rivals = [raced[one.name] for one in others if one.name in raced]
+    rivals = [raced[other.name] for other in others if other.name in raced]
     against = _raced(raced[chosen], rivals) if chosen in raced and _whole(raced[chosen]) else None
     return against or _by_passes(mine, others, policy)
 
 
-def _usable(one: VariantResult) -> bool:
-    return one.role == "candidate" and one.verdict not in (None, "invalid", "not-repeatable")
+def _usable(variant: VariantResult) -> bool:
+    return variant.role == "candidate" and variant.verdict not in (None, "invalid", "not-repeatable")
 
 
-def _whole(one: Contestant) -> bool:
-    return bool(one.call_s) and one.dropped is None
+def _whole(contestant: Contestant) -> bool:
+    return bool(contestant.call_s) and contestant.dropped is None
 
 
 def _raced(mine: Contestant, rivals: Sequence[Contestant]) -> Against | None:
     """Against the fastest of these in the same race; None where none of them ran to its end."""
-    whole = [one for one in rivals if one is not mine and _whole(one) and len(one.call_s) == len(mine.call_s)]
+    whole = [rival for rival in rivals if rival is not mine and _whole(rival) and len(rival.call_s) == len(mine.call_s)]
     found = [Against(variant=one.variant, ratio=_ratio(mine, one), raced=True) for one in whole]
     return min(found, key=lambda one: one.ratio.median, default=None)
 
 
-def _ratio(one: Contestant, other: Contestant) -> Interval:
+def _ratio(contestant: Contestant, other: Contestant) -> Interval:
     """Images a second of one over those of the other, round by round."""
-    pairs = zip(one.call_s, other.call_s, strict=True)
-    return median_interval([(b / other.batch_size) / (a / one.batch_size) for a, b in pairs])
+    pairs = zip(contestant.call_s, other.call_s, strict=True)
+    return median_interval([(b / other.batch_size) / (a / contestant.batch_size) for a, b in pairs])
 
 
 def _by_passes(chosen: VariantResult, others: Sequence[VariantResult], policy: Policy) -> Against | None:
     """Roughly, as the times of the passes have it, which were not taken in turn."""
     mine = roughly(chosen.cost, policy)
-    timed = {one.name: best[1] for one in others if one is not chosen and (best := roughly(one.cost, policy))}
+    timed = {other.name: best[1] for other in others if other is not chosen and (best := roughly(other.cost, policy))}
     if mine is None or not timed:
         return None
     fastest = min(timed, key=lambda name: timed[name])

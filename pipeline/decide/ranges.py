@@ -25,7 +25,7 @@ def range_obstacles(found: Range | None, policy: Policy) -> list[str]:
     """A failure inside what is shipped, at an N up to the recommended one, where the policy asks for what failed."""
     if found is None or policy.stability == "none":
         return []
-    within = [one for one in found.failures if one.batch_size <= found.batch_size]
+    within = [failure for failure in found.failures if failure.batch_size <= found.batch_size]
     if policy.stability == "top1-stable":
         within = [one for one in within if one.flipped]
     if not within:
@@ -80,13 +80,13 @@ def with_range(variants: Sequence[VariantResult], name: str, found: Range) -> li
     """The variants, that of this name with its range; of a repaired self, such as ``fp32+surgical``, its repair."""
     native, _, rung = name.partition("+")
     result = []
-    for one in variants:
-        if one.name == native and not rung:
-            one = one.model_copy(update={"range": found})
-        elif one.name == native:
-            repairs = [r.model_copy(update={"range": found}) if r.name == rung else r for r in one.repairs or ()]
-            one = one.model_copy(update={"repairs": repairs})
-        result.append(one)
+    for variant in variants:
+        if variant.name == native and not rung:
+            variant = variant.model_copy(update={"range": found})
+        elif variant.name == native:
+            repairs = [r.model_copy(update={"range": found}) if r.name == rung else r for r in variant.repairs or ()]
+            variant = variant.model_copy(update={"repairs": repairs})
+        result.append(variant)
     return result
 
 
@@ -98,12 +98,13 @@ def _setting(found: Range) -> str:
 def _end(found: Range) -> str:
     """Why it goes no further; empty where it reached all that was asked."""
     if found.failed_at:
-        return f"; not beyond: {_failures([one for one in found.failures if one.batch_size == min(found.failed_at)])}"
+        first = [failure for failure in found.failures if failure.batch_size == min(found.failed_at)]
+        return f"; not beyond: {_failures(first)}"
     return f"; not beyond: {found.stopped}" if found.stopped else ""
 
 
 def _failures(failures: Sequence[RangeFailure]) -> str:
     by_kind: dict[str, list[int]] = {}
-    for one in failures:
-        by_kind.setdefault(one.kind, []).append(one.batch_size)
+    for failure in failures:
+        by_kind.setdefault(failure.kind, []).append(failure.batch_size)
     return "; ".join(f"{_KINDS[kind]} at {sizes(found)}" for kind, found in by_kind.items())

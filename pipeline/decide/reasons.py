@@ -113,7 +113,7 @@ def _unraced(name: str, found: Standings, choice: Choice, race: Race | None, pol
 
 def advantage(chosen: VariantResult, other: VariantResult, choice: Choice, found: Standings) -> str:
     """What the choice has over another that is as fast, as a clause without its subject."""
-    by = {one.name: one for one in found.contenders}
+    by = {contender.name: contender for contender in found.contenders}
     mine, yours = by[chosen.name], by[other.name]
     match choice.decided_by:
         case "accuracy":
@@ -178,8 +178,8 @@ def _stability(chosen: VariantResult) -> str:
         largest, *others = sorted(chosen.by_inputs, key=lambda one: -one.n_images)
         evidence = f"{_images(largest)} are those of their singles at {_tried(chosen, largest)}"
         if others:
-            evidence += f", and those of {listed(f'{_images(one)} at {_tried(chosen, one)}' for one in others)}"
-        made = counted(sum(one.n_comparisons for one in chosen.by_inputs), "comparison")
+            evidence += f", and those of {listed(f'{_images(other)} at {_tried(chosen, other)}' for other in others)}"
+        made = counted(sum(verdict.n_comparisons for verdict in chosen.by_inputs), "comparison")
         repeated = " No call was repeated." if chosen.repeatable is None else ""
         return f"It is batch-invariant: all bytes of {evidence} ({made}).{repeated}"
     if chosen.decided_by is None:
@@ -194,4 +194,8 @@ def _images(verdict: InputsVerdict) -> str:
 
 def _tried(chosen: VariantResult, verdict: InputsVerdict) -> str:
     kinds = ("batch-vs-singles", "position", "neighbours")
-    return sizes(one.batch_size for one in chosen.comparisons if one.kind in kinds and one.inputs == verdict.inputs)
+    return sizes(
+        comparison.batch_size
+        for comparison in chosen.comparisons
+        if comparison.kind in kinds and comparison.inputs == verdict.inputs
+    )

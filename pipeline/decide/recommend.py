@@ -76,15 +76,17 @@ def recommend(variants: Sequence[VariantResult], policy: Policy, race: Race | No
     best = roughly(chosen.cost, policy)
     n = work.batch_size if work else best[0] if best else None
     rejected |= {
-        one.name: why_not(one.name, found, choice, race, policy) for one in found.contenders if one.name != chosen.name
+        contender.name: why_not(contender.name, found, choice, race, policy)
+        for contender in found.contenders
+        if contender.name != chosen.name
     }
     reasons = because(chosen, found, choice, work, policy)
     return Recommendation(
         policy=policy,
         chosen=chosen.name,
         batch_size=n,
-        because=[one.text for one in reasons],
-        because_rests_on=[one.on for one in reasons],
+        because=[reason.text for reason in reasons],
+        because_rests_on=[reason.on for reason in reasons],
         rejected=_in_order(found, rejected),
         ties=_ties(found, choice),
         pareto=pareto_set(found.every, policy, found.race),
@@ -227,7 +229,9 @@ def _what_would_help(variants: Sequence[VariantResult], policy: Policy, race: Ra
     found = []
     for change, update in _RELAXED.items():
         relaxed = policy.model_copy(update=update)
-        names = [one.name for one in standings(variants, relaxed, race).contenders] if relaxed != policy else []
+        names = (
+            [contender.name for contender in standings(variants, relaxed, race).contenders] if relaxed != policy else []
+        )
         if names:
             found.append(f"{change}, {listed(names)} would meet it.")
     return found or [

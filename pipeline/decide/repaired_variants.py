@@ -15,8 +15,8 @@ def with_repairs(variants: Sequence[VariantResult]) -> list[VariantResult]:
     """Every variant, behind each its repaired selves, in the order of the ladder."""
     found = []
     for variant in variants:
-        repairs = [one for one in variant.repairs or () if (one.batch_invariant or one.top1_stable)]
-        found += [variant, *(repaired_variant(variant, one) for one in repairs if one.name != SWITCH)]
+        repairs = [repair for repair in variant.repairs or () if (repair.batch_invariant or repair.top1_stable)]
+        found += [variant, *(repaired_variant(variant, repair) for repair in repairs if repair.name != SWITCH)]
     return found
 
 
@@ -38,7 +38,9 @@ def repaired_variant(variant: VariantResult, repair: Repair) -> VariantResult:
             "verdict": "batch-invariant" if repair.batch_invariant else "top1-stable",
             "decided_by": DecidedBy(inputs=inputs, why=f"{what} of {repair.scope} are those of its own singles{made}"),
             "by_inputs": [],
-            "comparisons": [one for one in variant.comparisons if as_native and one.kind == "vs-reference"],
+            "comparisons": [
+                comparison for comparison in variant.comparisons if as_native and comparison.kind == "vs-reference"
+            ],
             "cost": variant.cost and _cost(variant.cost, repair),
             "accuracy": variant.accuracy if as_native else None,
             "accuracy_drop": variant.accuracy_drop if as_native else None,

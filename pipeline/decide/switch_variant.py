@@ -16,10 +16,12 @@ from isobatch.pipeline.records.wording import counted, listed
 
 def with_switches(variants: Sequence[VariantResult], policy: Policy) -> list[VariantResult]:
     """The variants, behind the repairs of each that were tried the one of changing to another variant."""
-    steady = [one for one in variants if one.verdict == "batch-invariant" and one.role == "candidate"]
+    steady = [variant for variant in variants if variant.verdict == "batch-invariant" and variant.role == "candidate"]
     return [
-        one if one.repairs is None else one.model_copy(update={"repairs": [*one.repairs, _switch(one, steady, policy)]})
-        for one in variants
+        variant
+        if variant.repairs is None
+        else variant.model_copy(update={"repairs": [*variant.repairs, _switch(variant, steady, policy)]})
+        for variant in variants
     ]
 
 
@@ -31,14 +33,14 @@ def _switch(variant: VariantResult, steady: Sequence[VariantResult], policy: Pol
     _, chosen = min(prices, key=_cost)
     assert variant.cost is not None and chosen.cost is not None
     verdicts = chosen.by_inputs
-    images = listed(f"{counted(one.n_images, 'image')} of {one.inputs}" for one in verdicts)
+    images = listed(f"{counted(verdict.n_images, 'image')} of {verdict.inputs}" for verdict in verdicts)
     return Repair(
         name=SWITCH,
         batch_invariant=True,
         scope=f"the whole study ({images})" if verdicts else "the whole study",
         singles_as_native=False,
-        n_images=sum(one.n_images for one in verdicts),
-        n_comparisons=sum(one.n_comparisons for one in verdicts),
+        n_images=sum(verdict.n_images for verdict in verdicts),
+        n_comparisons=sum(verdict.n_comparisons for verdict in verdicts),
         throughput_ratio=_throughput(variant.cost, chosen.cost),
         latency_ratio=_latency(variant.cost, chosen.cost),
         memory_ratio=_memory(variant.cost, chosen.cost),

@@ -45,10 +45,10 @@ def first_round(
     elif left and smallest <= PART_IMAGES // 4:  # the last part of a set holds more images than that
         passes.append(Pass("batched", smallest, n_images - smallest, n_images))
     probed = max((n for n in tested if n <= PROBE_BATCH), default=smallest)
-    start = min(one.start for one in passes if (one.kind, one.batch_size) == ("batched", probed))
+    start = min(planned.start for planned in passes if (planned.kind, planned.batch_size) == ("batched", probed))
     stop = start + probed
     passes += [Pass("position", probed, start, stop, rotation=by) for by in rotations if by % probed and not sparing]
-    passes += [Pass("neighbours", probed, start, stop, neighbour=one) for one in neighbours]
+    passes += [Pass("neighbours", probed, start, stop, neighbour=neighbour) for neighbour in neighbours]
     copies = () if sparing else (Pass("copies", largest, 0, largest),)
     return (*dict.fromkeys(passes), *copies)  # a ragged batch may be one of the others
 

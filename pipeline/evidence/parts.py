@@ -40,7 +40,7 @@ def _up_to(step: int, least: int) -> int:
 
 def passes_within(passes: Sequence[Pass], start: int, stop: int) -> tuple[Pass, ...]:
     """The passes as far as they go through the images ``start`` to ``stop``."""
-    clipped = (replace(one, start=max(one.start, start), stop=min(one.stop, stop)) for one in passes)
+    clipped = (replace(planned, start=max(planned.start, start), stop=min(planned.stop, stop)) for planned in passes)
     return tuple(one for one in clipped if one.start < one.stop)
 
 
@@ -56,12 +56,12 @@ def _pieces(parts: Sequence[Evidence]) -> Pieces:
     """By pass through the whole: the passes through the parts that make it up."""
     found: list[list[tuple[Evidence, Pass]]] = []
     for evidence in parts:
-        for one in evidence.passes:
-            home = next((piece for piece in found if _goes_on(piece[-1][1], one)), None)
+        for planned in evidence.passes:
+            home = next((piece for piece in found if _goes_on(piece[-1][1], planned)), None)
             if home is None:
-                found.append([(evidence, one)])
+                found.append([(evidence, planned)])
             else:
-                home.append((evidence, one))
+                home.append((evidence, planned))
     return {replace(piece[0][1], stop=piece[-1][1].stop): piece for piece in found}
 
 
@@ -93,15 +93,17 @@ class _Joined(Evidence):
     def __init__(self, parts: Sequence[Evidence]) -> None:
         pieces = _pieces(parts)
         first = parts[0]
-        known: dict[str, Any] = {one.name: getattr(first, one.name) for one in fields(first) if one.name != "singles"}
+        known: dict[str, Any] = {
+            field.name: getattr(first, field.name) for field in fields(first) if field.name != "singles"
+        }
         known |= {
             "passes": tuple(pieces),
             "rows": _Rows(pieces),
             "call_s": {p.id: tuple(s for e, one in piece for s in e.call_s[one.id]) for p, piece in pieces.items()},
-            "warm_up_s": tuple(s for one in parts for s in one.warm_up_s),
+            "warm_up_s": tuple(s for part in parts for s in part.warm_up_s),
             "clip_shares": _clip_shares(parts),
             "clip_seen": _clip_seen(parts),
-            "peak_memory_bytes": max(one.peak_memory_bytes for one in parts),
+            "peak_memory_bytes": max(part.peak_memory_bytes for part in parts),
             "_parts": tuple(parts),
         }
         for name, value in known.items():
@@ -110,19 +112,19 @@ class _Joined(Evidence):
     @property
     def singles(self) -> NDArray[Any]:
         """The singles rows [n, classes] of all parts, read anew."""
-        return np.concatenate([one.singles for one in self._parts])  # type: ignore[attr-defined]
+        return np.concatenate([part.singles for part in self._parts])  # type: ignore[attr-defined]
 
 
 def _clip_shares(parts: Sequence[Evidence]) -> dict[str, float] | None:
     """The mean over the parts, each as heavy as it has images."""
-    if any(one.clip_shares is None for one in parts):
+    if any(part.clip_shares is None for part in parts):
         return None
-    heavy = [(one.clip_shares or {}, one.span[1] - one.span[0]) for one in parts]
+    heavy = [(part.clip_shares or {}, part.span[1] - part.span[0]) for part in parts]
     total = sum(count for _, count in heavy)
     return {layer: sum(found[layer] * count / total for found, count in heavy) for layer in heavy[0][0]}
 
 
 def _clip_seen(parts: Sequence[Evidence]) -> dict[str, int] | None:
-    if any(one.clip_seen is None for one in parts):
+    if any(part.clip_seen is None for part in parts):
         return None
-    return {layer: sum((one.clip_seen or {})[layer] for one in parts) for layer in parts[0].clip_seen or {}}
+    return {layer: sum((part.clip_seen or {})[layer] for part in parts) for layer in parts[0].clip_seen or {}}

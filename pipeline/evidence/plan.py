@@ -110,7 +110,7 @@ def plan_passes(
         n = max((n for n in tested if n <= PROBE_BATCH), default=min(tested))
         whole = n_images - n_images % n
         passes += [Pass("position", n, 0, whole, rotation=by) for by in rotations if by % n]  # else nothing moves
-        passes += [Pass("neighbours", n, 0, whole, neighbour=one) for one in neighbours]
+        passes += [Pass("neighbours", n, 0, whole, neighbour=neighbour) for neighbour in neighbours]
     return (*passes, *repeats)  # a repeat comes after other N, which might have left something behind
 
 

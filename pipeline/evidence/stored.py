@@ -85,7 +85,9 @@ class StoredEvidence(Evidence):
     """Evidence whose rows stay on disk: the evidence of a whole study is held at once, its rows never are."""
 
     def __init__(self, path: Path, kind: np.dtype[Any], **fields: Any) -> None:
-        known = {one.name: one.default is MISSING for one in dataclass_fields(Evidence) if one.name != "singles"}
+        known = {
+            field.name: field.default is MISSING for field in dataclass_fields(Evidence) if field.name != "singles"
+        }
         needed = {name for name, required in known.items() if required}
         if wrong := (fields.keys() - known.keys()) | (needed - fields.keys()):
             raise TypeError(f"its facts are not those of evidence: {', '.join(sorted(wrong))}")

@@ -62,9 +62,9 @@ class LayerFinding:
         if not self.digests:
             return [part for part in (sorted({1, *self.differing} - {*apart}), apart) if part]
         sets = classes_of(self.digests)
-        alone = next(one for one in sets if 1 in one)
-        ties = [n for n in apart if n in alone or not any(n in one for one in sets)]
-        kept = [[n for n in one if n not in ties] for one in sets]
+        alone = next(prepared for prepared in sets if 1 in prepared)
+        ties = [n for n in apart if n in alone or not any(n in prepared for prepared in sets)]
+        kept = [[n for n in prepared if n not in ties] for prepared in sets]
         return sorted([*kept, *([ties] if ties else [])])
 
     def rule(self) -> Canonical:

@@ -130,7 +130,7 @@ def replay(
             outputs if n == count and outputs is not None else runner.replay(name, rows_between(inputs, 0, n, count))
         )
         whole = [np.atleast_1d(part) if part.ndim else np.repeat(part, n) for part in batched]
-        pairs = zip((one[: len(one) // count * n] for one in singles), whole, strict=True)
+        pairs = zip((single[: len(single) // count * n] for single in singles), whole, strict=True)
         differing = sum(_count(finding, n, one, other, how) for one, other in pairs)
         apart[n] = row_digests(whole, n) if differing else None
     if any(made is not None for made in apart.values()):  # else this trial tells no two N apart

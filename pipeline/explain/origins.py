@@ -63,7 +63,7 @@ def explain_origins(
         runner.watch(images, examine)
         if isinstance(runner, Nested) and examined.keys() - found.keys():
             runner.watch_around(images, examine)
-    return {one.layer.name: found[one.layer.signature] for one in origins if one.layer.signature in found}
+    return {origin.layer.name: found[origin.layer.signature] for origin in origins if origin.layer.signature in found}
 
 
 def representatives(origins: Sequence[LayerFinding]) -> dict[str, LayerFinding]:

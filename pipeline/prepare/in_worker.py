@@ -106,14 +106,14 @@ def try_graph(payload: dict[str, Any], emit: Emit) -> list[dict[str, Any]]:
         if tried.rewritten is not None:
             path, sha256 = _copied(tried.rewritten.SerializeToString(), path.parent)
         trials.append(Trial(tried.refusal, tried.outcome, tried.rewritten is not None))
-    return [replace(one, onnx_sha256=sha256).to_json() for one in trials]
+    return [replace(trial, onnx_sha256=sha256).to_json() for trial in trials]
 
 
 def try_network(payload: dict[str, Any], emit: Emit) -> list[dict[str, Any]]:
     """A ``Trial`` of what a factory made with each set of ``TrialAsked``."""
     asked = TrialAsked.of(payload)
     tried = [load("isobatch.models.user_trial:tried")(asked.network, images, asked.outcome) for images in asked.images]
-    return [Trial(one.refusal, one.outcome).to_json() for one in tried]
+    return [Trial(attempt.refusal, attempt.outcome).to_json() for attempt in tried]
 
 
 def refused_sizes(payload: dict[str, Any], emit: Emit) -> list[str | None]:

@@ -43,7 +43,7 @@ def _stored(file: Path, request: SetsAsked) -> list[SetStored] | None:
     try:
         stored = read_json(file)
         sets = [SetStored.of(one) for one in stored["sets"]]
-        images = [images for one in sets for images in (one.evaluation, one.calibration) if images]
+        images = [images for prepared in sets for images in (prepared.evaluation, prepared.calibration) if images]
         same = SetsAsked.of(stored["request"]) == request
         intact = same and all(file_sha256(Path(one.path)) == one.sha256 for one in images)
     except (OSError, KeyError, TypeError, AttributeError):
@@ -60,7 +60,7 @@ def _set(stages: Stages, request: SetsAsked, stored: SetStored) -> PreparedSet:
         stored.calibration_note,
         stored.calibration_remedy,
         partial(_labelled, stages, request, record.name) if stored.has_labelled else None,
-        tuple(Remark(*one) for one in stored.warnings),
+        tuple(Remark(*warning) for warning in stored.warnings),
     )
 
 
@@ -126,7 +126,7 @@ def prepare_inputs(stages: Stages, chosen: Chosen) -> None:
 def _say_assumed(stages: Stages) -> None:
     """Warn where the user's own pictures are made into what nothing says that the network takes."""
     seen = stages.weights.preprocessing if stages.weights else None
-    pixels = any(one.evaluation.dtype == "uint8" for one in stages.sets)
+    pixels = any(prepared.evaluation.dtype == "uint8" for prepared in stages.sets)
     if seen is not None and seen.assumed and pixels and stages.config.inputs not in ("auto", *SOURCES):
         stages.warn(
             "assumed-preprocessing",

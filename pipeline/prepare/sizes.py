@@ -25,11 +25,11 @@ def fitting(stages: Stages, sets: tuple[PreparedSet, ...]) -> tuple[PreparedSet,
     own = network.onnx_path or kind_of(network.model) == "factory"
     refused = _tried(stages, network, sets) if own else _refused(stages, network, sets)
     told = {
-        name: f"{network.model} takes no {_named(one)}: {refused[name]}"
-        for one in sets
-        if refused[name := one.record.name] is not None
+        name: f"{network.model} takes no {_named(prepared)}: {refused[name]}"
+        for prepared in sets
+        if refused[name := prepared.record.name] is not None
     }
-    kept = tuple(one for one in sets if one.record.name not in told)
+    kept = tuple(prepared for prepared in sets if prepared.record.name not in told)
     if not kept:
         raise UsageError("unfit-size", f"{told[sets[0].record.name]}. {_remedy(network, sets[0])}")
     for name, text in told.items():
@@ -40,15 +40,15 @@ def fitting(stages: Stages, sets: tuple[PreparedSet, ...]) -> tuple[PreparedSet,
     return kept
 
 
-def _named(one: PreparedSet) -> str:
-    shape = one.evaluation.shape[1:]
-    if one.evaluation.fields:
+def _named(prepared: PreparedSet) -> str:
+    shape = prepared.evaluation.shape[1:]
+    if prepared.evaluation.fields:
         return "arrays of this set"
     return f"images of {shape[1]} x {shape[2]}"
 
 
-def _remedy(network: Network, one: PreparedSet) -> str:
-    if one.evaluation.fields:
+def _remedy(network: Network, prepared: PreparedSet) -> str:
+    if prepared.evaluation.fields:
         return "Give --inputs FILE.npz or FILE.npy with what it takes"
     if kind_of(network.model) == "factory":
         return (
@@ -64,9 +64,9 @@ def _remedy(network: Network, one: PreparedSet) -> str:
 
 def _refused(stages: Stages, network: Network, sets: tuple[PreparedSet, ...]) -> dict[str, str | None]:
     """By set why a torch network takes none of its images, or None."""
-    sizes = list(dict.fromkeys(one.evaluation.shape[2:] for one in sets))
+    sizes = list(dict.fromkeys(prepared.evaluation.shape[2:] for prepared in sets))
     refused = dict(zip(sizes, _refusals(stages, network, sizes), strict=True))
-    return {one.record.name: refused[one.evaluation.shape[2:]] for one in sets}
+    return {prepared.record.name: refused[prepared.evaluation.shape[2:]] for prepared in sets}
 
 
 def _tried(stages: Stages, network: Network, sets: tuple[PreparedSet, ...]) -> dict[str, str | None]:
@@ -74,7 +74,7 @@ def _tried(stages: Stages, network: Network, sets: tuple[PreparedSet, ...]) -> d
 
     Raises UsageError where it cannot be run at all, or has not the outcome that was asked for.
     """
-    asked = TrialAsked(network, tuple(one.evaluation for one in sets), stages.config.outcome)
+    asked = TrialAsked(network, tuple(prepared.evaluation for prepared in sets), stages.config.outcome)
     call = "try_graph" if network.onnx_path else "try_network"
     try:
         answers = stages.call(f"isobatch.pipeline.prepare.in_worker:{call}", asked.to_json(), "inputs")
@@ -85,7 +85,7 @@ def _tried(stages: Stages, network: Network, sets: tuple[PreparedSet, ...]) -> d
         if network.model not in text:
             text = f"{network.model} cannot be run on {_named(sets[0])}: {text}"
         raise UsageError("onnx" if network.onnx_path else "weights", text) from error
-    trials = [Trial.of(one) for one in answers]
+    trials = [Trial.of(answer) for answer in answers]
     outcomes = [one.outcome for one in trials if one.outcome is not None]
     notes = [] if stages.weights is None else [stages.weights.note]
     if outcomes:

@@ -52,7 +52,7 @@ def repair_variant(config: Config, rung: str | None, folder: Path, progress: Pro
         found = _search(stages, spec, sets, rung, scratch)
         repairs = repair_records(found.tried, config.policy.objective, found.chosen)
         if found.chosen is None:
-            why = "; ".join([*(f"{one.name}: {one.note}" for one in repairs), *found.unwritten])
+            why = "; ".join([*(f"{repair.name}: {repair.note}" for repair in repairs), *found.unwritten])
             raise NoRepair(f"no rung makes {spec.name} batch-invariant over the scope. {why}", repairs)
         tried = Found(spec, sets, found, repairs, to_plain(network.view))
         record = prove_and_deliver(stages, tried, scratch, folder)

@@ -61,7 +61,7 @@ def prove_and_deliver(stages: Stages, found: Found, scratch: Path, folder: Path)
     settings = dict(found.answer.serving)
     threads = [settings.pop("threads")] if "threads" in settings else list(stages.config.threads)
     files = Files(_serving(stages, found, settings, max(threads)), model_files(scratch / MODEL))
-    every = [one.evaluation for one in found.sets]
+    every = [prepared.evaluation for prepared in found.sets]
     inputs = [_stored(one, scratch / _file_name(one.name, number)) for number, one in enumerate(every, 1)]
     paths = {one.name: scratch / one.file for one in inputs}
     outputs, runs = [], 0
@@ -104,7 +104,7 @@ def _facts(repair: Repair) -> list[str]:
 
 
 def _serving(stages: Stages, found: Found, settings: Mapping[str, Any], threads: int) -> Serving:
-    most = max(len(one.evaluation) for one in found.sets)
+    most = max(len(prepared.evaluation) for prepared in found.sets)
     largest = max((1, *(n for n in stages.config.batch_sizes if n <= most)))
     main = found.sets[0].evaluation
     return serving(

@@ -92,7 +92,7 @@ def _repaired(asked: RepairAsked, emit: Emit) -> RepairMade:
         names = [asked.rung] if asked.rung else [rung.name for rung in all_rungs()]
         first = names.index(_ORIGINS) if _ORIGINS in names else len(names)
         tried = climb(bench, scope, done, math.inf, names[:first])
-        if any(one.cheap for one in tried):
+        if any(attempt.cheap for attempt in tried):
             answer = _written(asked, tried, runner, sets[0])
             if answer.chosen is not None:
                 return answer
@@ -115,7 +115,7 @@ def _climbed(
     while True:
         tried = [*tried, *climb(bench, scope, done, math.inf, names)]
         answer = _written(asked, tried, bench.runner, scope.sets[0])
-        names = [name for name in names if all(one.rung != name for one in tried)]
+        names = [name for name in names if all(attempt.rung != name for attempt in tried)]
         if answer.chosen is not None or not names:
             return answer
 

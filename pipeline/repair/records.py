@@ -56,13 +56,13 @@ def _by_rung(tried: Sequence[Attempt]) -> list[list[Attempt]]:
 
 def _of_rung(tried: Sequence[Attempt], objective: str) -> Attempt | None:
     """Of the candidates of one rung that hold the one of clearly least cost."""
-    held = [one for one in tried if one.holds]
+    held = [attempt for attempt in tried if attempt.holds]
     return clearly_cheapest(held, lambda one: _cost(one, objective)) if held else None
 
 
 def _record(tried: list[Attempt], chosen: Attempt | None) -> Repair:
     name = tried[0].name
-    run = [one for one in tried if one.holds is not None]
+    run = [attempt for attempt in tried if attempt.holds is not None]
     if not run:
         last = tried[-1]
         late = last.out_of_time
@@ -90,8 +90,8 @@ def _record(tried: list[Attempt], chosen: Attempt | None) -> Repair:
         latency_ratio=latency,
         recomputed_share=chosen.recomputed,
         delivery=_delivery(chosen) if chosen.holds else None,
-        out_of_time=not held and any(one.out_of_time for one in tried),
-        note="; ".join([*_notes(chosen, held), *(one.why for one in tried if one.out_of_time)]),
+        out_of_time=not held and any(attempt.out_of_time for attempt in tried),
+        note="; ".join([*_notes(chosen, held), *(attempt.why for attempt in tried if attempt.out_of_time)]),
     )
 
 
@@ -156,18 +156,18 @@ def _notes(chosen: Attempt, held: list[Attempt]) -> list[str]:
     return notes
 
 
-def _paid(one: Attempt) -> str:
+def _paid(attempt: Attempt) -> str:
     """The medians in words, the frontier's coordinates."""
-    middle = {n: statistics.median(ratios) for n, ratios in one.priced.items()}
+    middle = {n: statistics.median(ratios) for n, ratios in attempt.priced.items()}
     parts = [f"{number(middle[1])} x the latency of a single image"] if 1 in middle else []
     parts += [f"{number(1 / ratio)} x the throughput at N = {n}" for n, ratio in middle.items() if n > 1]
     return listed(parts)
 
 
-def _cost(one: Attempt, objective: str) -> float:
+def _cost(attempt: Attempt, objective: str) -> float:
     """What the objective asks; ``CHANGED`` times that where the singles, and so perhaps the accuracy, change."""
-    as_native = all(verified.singles_as_native for verified in one.verified)
-    return objective_cost(one.priced, objective) * (1.0 if as_native else CHANGED)
+    as_native = all(verified.singles_as_native for verified in attempt.verified)
+    return objective_cost(attempt.priced, objective) * (1.0 if as_native else CHANGED)
 
 
 def objective_cost(ratios: Mapping[int, Sequence[float]], objective: str) -> float:

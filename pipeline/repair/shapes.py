@@ -155,7 +155,7 @@ def measure_layer(runner: Watched, name: str, rows: Rows, largest: int, seed: in
         else:
             classes.append([n])
             marks.append(digests)
-    elements = sum(one.size // len(one) for one in singles) * sum(range(2, largest + 1))
+    elements = sum(single.size // len(single) for single in singles) * sum(range(2, largest + 1))
     for n in provoked:
         differing[n] = max(1, differing[n])
     placed = {

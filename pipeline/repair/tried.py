@@ -60,20 +60,20 @@ def attempts(tried: Sequence[Tried]) -> list[Attempt]:
     """What can be told of them, for the parent process and the records."""
     return [
         Attempt(
-            name=one.rung,
-            why=one.why,
-            how=one.candidate.how if one.candidate else "",
-            bitwise=one.candidate.bitwise if one.candidate else True,
-            layers=one.candidate.layers if one.candidate else (),
-            serving=one.candidate.serving if one.candidate else {},
-            delivery=Making(one.candidate.change if one.candidate else {}, one.digest or None),
-            holds=one.holds,
-            verified=one.verified,
-            ratios={n: tuple(ratios) for n, ratios in (one.ratios or {}).items()},
-            recomputed=one.recomputed,
-            out_of_time=one.out_of_time,
-            too_dear=one.too_dear,
-            failed=one.failed,
+            name=attempt.rung,
+            why=attempt.why,
+            how=attempt.candidate.how if attempt.candidate else "",
+            bitwise=attempt.candidate.bitwise if attempt.candidate else True,
+            layers=attempt.candidate.layers if attempt.candidate else (),
+            serving=attempt.candidate.serving if attempt.candidate else {},
+            delivery=Making(attempt.candidate.change if attempt.candidate else {}, attempt.digest or None),
+            holds=attempt.holds,
+            verified=attempt.verified,
+            ratios={n: tuple(ratios) for n, ratios in (attempt.ratios or {}).items()},
+            recomputed=attempt.recomputed,
+            out_of_time=attempt.out_of_time,
+            too_dear=attempt.too_dear,
+            failed=attempt.failed,
         )
-        for one in tried
+        for attempt in tried
     ]

@@ -32,7 +32,7 @@ def foresee(stages: Stages, known: tuple[str, Images] | None, results: Sequence[
         if results is None:
             differing = [spec.name for spec in stages.specs if _usually_differs(stages, spec)]
         else:
-            differing = [one.name for one in results if one.verdict in EXPLAINED]
+            differing = [result.name for result in results if result.verdict in EXPLAINED]
         there = [name for name in differing if (name, stages.sets[-1].record.name) in stages.artifacts]
         alone = baseline(config)
         if config.quick:  # of the others it is not known yet whether a repair of them may be chosen

@@ -24,12 +24,12 @@ def exit_code(study: Study) -> Exit:
     codes = [Exit.DONE]
     if study.recommendation is not None and study.recommendation.chosen is None and any(judged):
         codes.append(Exit.NOT_MET)
-    run = {one.condition.isa for v in study.variants for one in v.comparisons if v.device == "cpu"}
+    run = {comparison.condition.isa for v in study.variants for comparison in v.comparisons if v.device == "cpu"}
     on_cpu = any(v.device == "cpu" for v in study.variants if v.role == "candidate")
     if on_cpu and study.config.get("isa_named", True) and not run.issuperset(study.config.get("isa", ())):
         codes.append(Exit.PARTIAL)
     lost = any(part.failed for variant in study.variants for part in variant.not_run)
-    if any(one.code == "lost-part" for one in study.warnings):
+    if any(warning.code == "lost-part" for warning in study.warnings):
         codes.append(Exit.PARTIAL)
     if lost or not judged or not all(judged) or any(variant.status != "measured" for variant in study.variants):
         codes.append(Exit.PARTIAL)

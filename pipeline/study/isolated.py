@@ -54,7 +54,7 @@ def decided(
     try:
         return decide(results), results
     except Exception:
-        results = [_alone(stages, one, doing, decide) for one in results]
+        results = [_alone(stages, result, doing, decide) for result in results]
     try:
         return decide(results), results
     except Exception as error:

@@ -85,11 +85,11 @@ def labelled_cost(stages: Stages, name: str, images: Images) -> float:
     order, ends = stratified_order(images.labels or (), _ORDER_SEED), look_sizes(len(images))
     run = LabelledRun(name, images, order, len(ends))
     candidates = [spec.name for spec in stages.specs if spec.role == "candidate" and not stages.emulated(spec)]
-    keys = {BASELINE_SINGLES: baseline(stages.config), **{one: one for one in candidates}}
+    keys = {BASELINE_SINGLES: baseline(stages.config), **{candidate: candidate for candidate in candidates}}
     found = 0.0
     for start, end in itertools.pairwise((0, *ends[:_USUAL_LOOKS])):
         turns = [_turn(stages, run, key, variant, 1, range(start, end)) for key, variant in keys.items()]
-        found += sum(cost(one.spec, end - start, images.side) for one in turns if one and _known(one.kept) is None)
+        found += sum(cost(turn.spec, end - start, images.side) for turn in turns if turn and _known(turn.kept) is None)
     return found
 
 
@@ -170,7 +170,7 @@ def _with_reference(stages: Stages, run: LabelledRun, float_error: float | None)
     plain = run.predictions.get(BASELINE_SINGLES)
     if ruler(stages.config) == baseline(stages.config):
         return LabelledRun(**vars(run) | {"reference": plain.classes if plain else None})
-    seen = max((len(one.classes) for one in run.predictions.values()), default=0)
+    seen = max((len(prediction.classes) for prediction in run.predictions.values()), default=0)
     trusted = plain is not None and float_error is not None and float_error <= CLEAR / 10
     clear = {i for i, margin in enumerate(plain.margins) if margin >= CLEAR} if plain and trusted else set[int]()
     places = [i for i in range(seen) if i not in clear]

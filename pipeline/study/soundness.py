@@ -44,8 +44,10 @@ def judge_mixing(stages: Stages, results: Sequence[VariantResult]) -> Mixing | N
     The control runs on the float variant on the last set, whether or not that variant was asked for.
     """
     name = baseline(stages.config)
-    differ = [one for one in results if one.verdict in ("top1-stable", "batch-variant", "invalid", "not-repeatable")]
-    if not differ or any(one.verdict == "batch-invariant" and one.precision == "fp32" for one in results):
+    differ = [
+        result for result in results if result.verdict in ("top1-stable", "batch-variant", "invalid", "not-repeatable")
+    ]
+    if not differ or any(result.verdict == "batch-invariant" and result.precision == "fp32" for result in results):
         return None
     prepared = stages.sets[-1]
     artifact = stages.artifacts.get((name, prepared.record.name))
@@ -58,7 +60,7 @@ def judge_mixing(stages: Stages, results: Sequence[VariantResult]) -> Mixing | N
     except WorkerError as error:
         stages.warn("mixing-unknown", f"Whether the network itself mixes images could not be looked at: {error.reason}")
         return None
-    mixing = decide(name, Control(**control), next((one for one in results if one.name == name), None))
+    mixing = decide(name, Control(**control), next((result for result in results if result.name == name), None))
     if mixing.mixes is None:
         stages.warn("mixing-unknown", f"Whether the network itself mixes images is not known. {mixing.evidence}")
     return mixing

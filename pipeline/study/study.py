@@ -140,7 +140,7 @@ _EXPLAINING = {True: ["origins and repairs", "race", "recommendation"], False: [
 
 
 def _completed(stages: Stages, findings: Findings, results: list[VariantResult]) -> list[VariantResult]:
-    known = {one.name: one for one in results}
+    known = {result.name: result for result in results}
     return for_each(
         stages,
         list(known),

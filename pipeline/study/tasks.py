@@ -40,7 +40,7 @@ def task_of(stages: Stages, group: Together, files: Mapping[Job, Path], running:
     """
     job = group[0]
     spec, setting = find_variant(job.variant), Setting.of(job.condition)
-    sets = {one.record.name: one.evaluation for one in stages.sets}
+    sets = {prepared.record.name: prepared.evaluation for prepared in stages.sets}
     read = [(sets[one.inputs], stages.artifacts[one.variant, one.inputs]) for one in group]
     images_passed = sum(one.images_passed for one in group)
     per_image = sum(job_cost(one) for one in group) / images_passed

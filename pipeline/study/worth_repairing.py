@@ -59,20 +59,20 @@ def not_looked_into(why: str) -> str:
     return f"a quick study does not look inside it: {why}; without --quick the study does"
 
 
-def _answers_well(one: VariantResult, policy: Policy) -> bool:
-    agrees = one.agreement is None or one.agreement.share >= policy.min_agreement / 100
-    return agrees and (one.accuracy_drop is None or one.accuracy_drop.decided != "not-met")
+def _answers_well(variant: VariantResult, policy: Policy) -> bool:
+    agrees = variant.agreement is None or variant.agreement.share >= policy.min_agreement / 100
+    return agrees and (variant.accuracy_drop is None or variant.accuracy_drop.decided != "not-met")
 
 
-def _as_accurate(one: VariantResult, other: VariantResult) -> bool:
+def _as_accurate(variant: VariantResult, other: VariantResult) -> bool:
     """Whether no count at hand speaks for the other variant."""
-    if one.accuracy_drop is not None and one.accuracy_drop.decided == "undecided":
+    if variant.accuracy_drop is not None and variant.accuracy_drop.decided == "undecided":
         return False
-    return one.agreement is None or other.agreement is None or one.agreement.share >= other.agreement.share
+    return variant.agreement is None or other.agreement is None or variant.agreement.share >= other.agreement.share
 
 
-def _clearly_faster(one: VariantResult, other: VariantResult) -> bool:
-    costs = [v.cost for v in (one, other) if v.cost is not None and v.cost.latency_ms is not None]
+def _clearly_faster(variant: VariantResult, other: VariantResult) -> bool:
+    costs = [v.cost for v in (variant, other) if v.cost is not None and v.cost.latency_ms is not None]
     if len(costs) < 2:
         return False
     best, others = (max(i.median for i in cost.throughput_img_s.values()) for cost in costs)

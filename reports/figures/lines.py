@@ -47,7 +47,7 @@ class _Scale:
 
     @classmethod
     def around(cls, lines: Sequence[Growing]) -> _Scale:
-        levels = [math.log10(_bounded(value)) for one in lines for value in one.values if drawable(value)]
+        levels = [math.log10(_bounded(value)) for line in lines for value in line.values if drawable(value)]
         return cls(math.floor(min(levels) - 0.05), math.ceil(max(levels) + 0.05))
 
     def y(self, value: float) -> float:
@@ -78,7 +78,7 @@ def specification(lines: Sequence[Growing]) -> dict[str, Any]:
     """The picture in Vega-Lite. ``lines`` is not empty, and each has a value above 0 that is finite."""
     scale = _Scale.around(lines)
     x, y = _axes(scale)
-    names = [one.name for one in lines]
+    names = [line.name for line in lines]
     colour = {
         "field": "name",
         "type": "nominal",
@@ -99,12 +99,12 @@ def specification(lines: Sequence[Growing]) -> dict[str, Any]:
         "height": _HEIGHT,
         "layer": [
             {
-                "data": {"values": [point for one in lines for point in _points(one)]},
+                "data": {"values": [point for line in lines for point in _points(line)]},
                 "mark": {"type": "line", "strokeWidth": 2, "strokeCap": "round"},
                 "encoding": at | part | {"stroke": colour, "description": {"field": "words"}},
             },
             {
-                "data": {"values": [_origin(one) for one in lines if one.origin is not None]},
+                "data": {"values": [_origin(line) for line in lines if line.origin is not None]},
                 "mark": origin | {"opacity": 1},
                 "encoding": at | {"fill": colour, "description": {"field": "words"}},
             },
@@ -161,7 +161,7 @@ def _origin(one: Growing) -> dict[str, Any]:
 
 
 def _ends(lines: Sequence[Growing], scale: _Scale) -> list[dict[str, Any]]:
-    last = [max(place for place, value in enumerate(one.values) if drawable(value)) for one in lines]
+    last = [max(place for place, value in enumerate(line.values) if drawable(value)) for line in lines]
     values = [_bounded(one.values[place]) for one, place in zip(lines, last, strict=True)]
     text_at = 100 + (_END - 100) * 0.1
     return [

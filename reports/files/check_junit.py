@@ -14,10 +14,10 @@ def check_junit(report: CheckReport, said: dict[str, str]) -> bytes:
 
     ``said``: by variant its lines of the screen.
     """
-    return junit_xml(SUITE, [_case(report.network, one, said[one.variant]) for one in report.variants])
+    return junit_xml(SUITE, [_case(report.network, variant, said[variant.variant]) for variant in report.variants])
 
 
-def _case(network: str, one: VariantChecked, said: str) -> Case:
-    message = ": ".join(part for part in (one.verdict or one.status, one.reason) if part)
-    failure = Failure(message, str(one.verdict)) if one.exit_code == Exit.NOT_MET else None
-    return Case(network, one.variant, failure, message if one.exit_code == Exit.PARTIAL else None, said)
+def _case(network: str, checked: VariantChecked, said: str) -> Case:
+    message = ": ".join(part for part in (checked.verdict or checked.status, checked.reason) if part)
+    failure = Failure(message, str(checked.verdict)) if checked.exit_code == Exit.NOT_MET else None
+    return Case(network, checked.variant, failure, message if checked.exit_code == Exit.PARTIAL else None, said)

@@ -16,9 +16,13 @@ def comparison_junit(found: RunComparison) -> bytes:
     as a whole the case ``run``.
     """
     cases = []
-    for one in found.sets:
-        mine = [change for change in found.regressions if (change.variant, change.inputs) == (one.variant, one.inputs)]
-        cases.append(_case(one.variant, one.inputs, mine, one))
+    for prepared in found.sets:
+        mine = [
+            change
+            for change in found.regressions
+            if (change.variant, change.inputs) == (prepared.variant, prepared.inputs)
+        ]
+        cases.append(_case(prepared.variant, prepared.inputs, mine, prepared))
     whole = [change for change in found.regressions if change.inputs is None]
     for variant in dict.fromkeys(change.variant for change in whole if change.variant):
         cases.append(_case(variant, "all inputs", [change for change in whole if change.variant == variant]))

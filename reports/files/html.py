@@ -40,7 +40,7 @@ def html_of(study: Study, sections: Sequence[Written], drawn: Drawings) -> str:
     try:
         return page(title, made, sections, drawn, _places(study))
     except Exception:
-        return page(title, made, [_or_why_not(one, drawn) for one in sections], drawn, _places(study))
+        return page(title, made, [_or_why_not(section, drawn) for section in sections], drawn, _places(study))
 
 
 def _or_why_not(section: Written, drawn: Drawings) -> Written:

@@ -33,16 +33,16 @@ def junit_xml(suite: str, cases: Sequence[Case]) -> bytes:
     """The XML, UTF-8, of one suite. Control characters, which XML has no way to write, are replaced."""
     counts = {
         "tests": len(cases),
-        "failures": sum(one.failure is not None for one in cases),
-        "skipped": sum(one.skipped is not None for one in cases),
+        "failures": sum(case.failure is not None for case in cases),
+        "skipped": sum(case.skipped is not None for case in cases),
         "errors": 0,
         "time": 0,
     }
     attributes = {"name": suite} | {name: str(count) for name, count in counts.items()}
     suites = ElementTree.Element("testsuites", attributes)
     element = ElementTree.SubElement(suites, "testsuite", attributes)
-    for one in cases:
-        _add(element, one)
+    for case in cases:
+        _add(element, case)
     ElementTree.indent(suites)
     text: bytes = ElementTree.tostring(suites, encoding="utf-8", xml_declaration=True)
     return text + b"\n"

@@ -15,18 +15,18 @@ def study_junit(study: Study) -> bytes:
     A variant's own cases say its verdicts and do not fail by them: not every variant has to be fit. They are skipped
     where it has none, with the reason.
     """
-    cases = [case for one in study.variants if one.role == "candidate" for case in _cases(one)]
+    cases = [case for variant in study.variants if variant.role == "candidate" for case in _cases(variant)]
     return junit_xml(SUITE, [*cases, _policy(study.recommendation)])
 
 
 def _cases(variant: VariantResult) -> list[Case]:
     if not variant.by_inputs:
         return [Case(variant.name, "all inputs", skipped=f"{variant.status}: {variant.reason or 'no verdict'}")]
-    return [_case(variant, one) for one in variant.by_inputs]
+    return [_case(variant, verdict) for verdict in variant.by_inputs]
 
 
-def _case(variant: VariantResult, one: InputsVerdict) -> Case:
-    return Case(variant.name, one.inputs, said=f"{one.verdict}: {one.decided_by.why}")
+def _case(variant: VariantResult, verdict: InputsVerdict) -> Case:
+    return Case(variant.name, verdict.inputs, said=f"{verdict.verdict}: {verdict.decided_by.why}")
 
 
 def _policy(decided: Recommendation | None) -> Case:

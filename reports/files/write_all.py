@@ -48,7 +48,7 @@ def write_reports(study: Study, folder: Path, cache: Path | None = None) -> Repo
 
 
 def _with_drawings(sections: Sequence[Written], drawn: Drawings, lost: list[Lost]) -> list[Written]:
-    return [replace(one, blocks=without_pictures(one.blocks, drawn.why_not, lost)) for one in sections]
+    return [replace(section, blocks=without_pictures(section.blocks, drawn.why_not, lost)) for section in sections]
 
 
 def _attempt(what: str, lost: list[Lost], write: Callable[[], None]) -> None:

@@ -26,8 +26,8 @@ _SIGNS = {Exit.DONE: "✓", Exit.NOT_MET: "×", Exit.PARTIAL: "?"}
 
 def screen(report: CheckReport) -> Iterator[str]:
     """The lines: each variant's verdict with its scope, how far, where it starts; then what to do next."""
-    for one in report.variants:
-        yield from lines_of(report, one)
+    for variant in report.variants:
+        yield from lines_of(report, variant)
     for label, text in _shared(report):
         yield from _wrapped(label, text)
     yield f"  {'next':<{_LABEL}}{clean(report.next)}"
@@ -53,7 +53,7 @@ def _wrapped(label: str, text: str) -> list[str]:
 
 def _shared(report: CheckReport) -> Iterator[tuple[str, str]]:
     """What all variants that ran have in common."""
-    one = next((one for one in report.variants if one.status == "measured"), None)
+    one = next((variant for variant in report.variants if variant.status == "measured"), None)
     if one is not None:
         sides = f"each alone and in batches of {sizes(report.batch_sizes)}"
         yield "tried", f"{one.inputs}, {sides}; {counted(one.threads, 'thread')}; {report.cpu}"
@@ -71,21 +71,21 @@ def headline(one: VariantChecked) -> str:
     return one.status
 
 
-def _facts(one: VariantChecked) -> Iterator[tuple[str, str]]:
-    if one.reason:
-        yield "why", one.reason
-    if differing := _differing(one):
-        yield from _differences(one, differing)
-    elif one.verdict == "batch-invariant":
-        more = f"; at {sizes(one.probed)} also in other places, beside outliers and among copies of itself"
-        yield "how", f"every output byte of every image is the one that it gives alone{more if one.probed else ''}"
-    if one.not_tried:
-        yield "not tried", f"{sizes(one.not_tried)}: too few examples, or no time"
-    for note in one.notes:
+def _facts(checked: VariantChecked) -> Iterator[tuple[str, str]]:
+    if checked.reason:
+        yield "why", checked.reason
+    if differing := _differing(checked):
+        yield from _differences(checked, differing)
+    elif checked.verdict == "batch-invariant":
+        more = f"; at {sizes(checked.probed)} also in other places, beside outliers and among copies of itself"
+        yield "how", f"every output byte of every image is the one that it gives alone{more if checked.probed else ''}"
+    if checked.not_tried:
+        yield "not tried", f"{sizes(checked.not_tried)}: too few examples, or no time"
+    for note in checked.notes:
         yield "note", note
 
 
-def _differences(one: VariantChecked, differing: Sequence[AtN]) -> Iterator[tuple[str, str]]:
+def _differences(checked: VariantChecked, differing: Sequence[AtN]) -> Iterator[tuple[str, str]]:
     worst = max(differing, key=lambda at: at.max_abs if at.max_abs == at.max_abs else float("inf"))
     images = out_of(worst.n_images - worst.n_images_equal, worst.n_images, "image")
     share = worst.elements_differing / worst.elements if worst.elements else 0.0
@@ -101,35 +101,35 @@ def _differences(one: VariantChecked, differing: Sequence[AtN]) -> Iterator[tupl
         changed = out_of(max(flips), worst.n_images, "image")
         moved = f"the largest output stands in another place in {changed}"
         yield "answers", moved if max(flips) else "the largest output stays in its place in every image"
-    if one.first:
-        yield "starts in", _starts(one, one.first)
-    elif one.closed:
-        yield "starts in", f"not sought: {one.closed}"
+    if checked.first:
+        yield "starts in", _starts(checked, checked.first)
+    elif checked.closed:
+        yield "starts in", f"not sought: {checked.closed}"
     else:
         yield "starts in", "no layer that differs when it is run again alone: between layers, or in the whole"
-    yield "cause", _cause(one)
-    if len(one.classes) > 1:
-        yield "classes", batch_classes(one.classes)
+    yield "cause", _cause(checked)
+    if len(checked.classes) > 1:
+        yield "classes", batch_classes(checked.classes)
 
 
-def _starts(one: VariantChecked, first: OriginFound) -> str:
+def _starts(checked: VariantChecked, first: OriginFound) -> str:
     text = f"{first.layer} ({first.kind})"
-    if one.origins > 1:
-        text += f", the first of {one.origins} origins"
-        if one.largest and one.largest.layer != first.layer:
-            text += f"; the largest difference starts in {one.largest.layer} ({one.largest.kind})"
+    if checked.origins > 1:
+        text += f", the first of {checked.origins} origins"
+        if checked.largest and checked.largest.layer != first.layer:
+            text += f"; the largest difference starts in {checked.largest.layer} ({checked.largest.kind})"
     return text
 
 
-def _cause(one: VariantChecked) -> str:
+def _cause(checked: VariantChecked) -> str:
     known = {cause.name: cause.if_supported.removeprefix("Yes: ").rstrip(".") for cause in all_causes()}
-    where = f" in {one.largest.layer}" if one.largest and one.origins > 1 else ""
-    named = f"{one.mechanism}{where}: {known[one.mechanism]}" if one.mechanism in known else ""
-    if one.mixes:
+    where = f" in {checked.largest.layer}" if checked.largest and checked.origins > 1 else ""
+    named = f"{checked.mechanism}{where}: {known[checked.mechanism]}" if checked.mechanism in known else ""
+    if checked.mixes:
         return f"{named}; other images in a batch of the same size change an image's row (the control)"
     why = named or "the size of the batch alone"
     return f"{why}; other images in a batch of the same size change nothing (the control)"
 
 
-def _differing(one: VariantChecked) -> list[AtN]:
-    return [at for at in one.sizes if at.n_images_equal < at.n_images] if one.verdict == "batch-variant" else []
+def _differing(checked: VariantChecked) -> list[AtN]:
+    return [at for at in checked.sizes if at.n_images_equal < at.n_images] if checked.verdict == "batch-variant" else []

@@ -24,7 +24,7 @@ def sections(report: OpsReport) -> tuple[Written, ...]:
 
 
 def _looked_into(report: OpsReport) -> list[InArithmetic]:
-    return [one for one in report.results if one.status == "measured"]
+    return [result for result in report.results if result.status == "measured"]
 
 
 def _map(report: OpsReport) -> Iterator[Block]:
@@ -40,10 +40,10 @@ def _map(report: OpsReport) -> Iterator[Block]:
         parts[-1].append(one)
         room -= width
     yield from (_table(report, part) for part in parts)
-    for one in report.results:
-        if one.status != "measured":
-            remedy = f" ({one.remedy})" if one.remedy else ""
-            yield Paragraph(line(Code(one.arithmetic), f" {one.status}: {one.reason}{remedy}."))
+    for result in report.results:
+        if result.status != "measured":
+            remedy = f" ({result.remedy})" if result.remedy else ""
+            yield Paragraph(line(Code(result.arithmetic), f" {result.status}: {result.reason}{remedy}."))
     if notes := [one.note for one in found if one.note]:
         yield Bullets(tuple(line(f"{note}.") for note in notes))
 
@@ -61,8 +61,10 @@ def _table(report: OpsReport, found: list[InArithmetic]) -> Table:
     return Table(caption, columns, tuple(rows))
 
 
-def _signs(one: OperationResult | None) -> str | None:
-    return None if one is None else "".join(_DIFFERS if at.elements_differing else _EQUAL for at in one.sizes)
+def _signs(operation: OperationResult | None) -> str | None:
+    return (
+        None if operation is None else "".join(_DIFFERS if at.elements_differing else _EQUAL for at in operation.sizes)
+    )
 
 
 def _classes(report: OpsReport) -> Iterator[Block]:
@@ -103,13 +105,13 @@ def _scope(report: OpsReport) -> Iterator[Block]:
     )
 
 
-def _trials(one: InArithmetic) -> Line:
-    compared = [sum(at.elements for at in op.sizes) for op in one.operations]
-    differing = [op for op in one.operations if len(op.classes) > 1]
-    comparisons = sum(len(op.sizes) for op in one.operations)
+def _trials(arithmetic: InArithmetic) -> Line:
+    compared = [sum(at.elements for at in op.sizes) for op in arithmetic.operations]
+    differing = [op for op in arithmetic.operations if len(op.classes) > 1]
+    comparisons = sum(len(op.sizes) for op in arithmetic.operations)
     return line(
-        Code(one.arithmetic),
-        f": {len(differing)} of {numbers.counted(len(one.operations), 'operation')} differ; "
+        Code(arithmetic.arithmetic),
+        f": {len(differing)} of {numbers.counted(len(arithmetic.operations), 'operation')} differ; "
         f"{numbers.counted(comparisons, 'comparison')} of {numbers.count(sum(compared))} elements; "
         f"detection limit 1 of {numbers.one_of(3 / min(compared))} elements",
     )

@@ -29,7 +29,12 @@ def comparison_blocks(found: RunComparison, max_rows: int | None = None) -> list
     blocks: list[Block] = [
         _gate(found),
         Paragraph((*runs, f" of {found.b.created_utc}."), small=True),
-        _table("Differences around the runs", _DIFFERENCE, [_difference(one) for one in found.differences], max_rows)
+        _table(
+            "Differences around the runs",
+            _DIFFERENCE,
+            [_difference(difference) for difference in found.differences],
+            max_rows,
+        )
         if found.differences
         else Paragraph(line("Environment and configuration are the same in both runs.")),
     ]
@@ -37,8 +42,8 @@ def comparison_blocks(found: RunComparison, max_rows: int | None = None) -> list
         blocks.append(Paragraph(line("Not compared: " + "; ".join(found.left_out) + ".")))
     if found.sets:
         caption = "Output bytes of B against A. |difference|: largest over the outputs whose rows both runs still have"
-        blocks.append(_table(caption, _SET, [_set(one) for one in found.sets], max_rows))
-        remarks = tuple(words for one in found.sets if (words := _remark(one)))
+        blocks.append(_table(caption, _SET, [_set(prepared) for prepared in found.sets], max_rows))
+        remarks = tuple(words for prepared in found.sets if (words := _remark(prepared)))
         blocks += [Bullets(remarks[:max_rows])] if remarks else []
     if found.changes:
         worst_first = sorted(found.changes, key=lambda one: ("regression", "improvement", "other").index(one.kind))
@@ -60,12 +65,15 @@ def comparison_markdown(found: RunComparison) -> str:
 
 
 def _gate(found: RunComparison) -> Callout:
-    same, variants = found.portable, {one.variant for one in found.sets}
+    same, variants = found.portable, {prepared.variant for prepared in found.sets}
     words: Line = line(f"Same bytes in both runs: {len(same)} of {counted(len(variants), 'variant')}")
     words = (*words, *_names(same), ".")
     if not found.regressions:
         return Callout("good", line("No regression"), (Paragraph(words),))
-    named = [f"{one.variant or 'the run'}: {one.what} {one.a} → {one.b}" for one in found.regressions[:5]]
+    named = [
+        f"{regression.variant or 'the run'}: {regression.what} {regression.a} → {regression.b}"
+        for regression in found.regressions[:5]
+    ]
     more = len(found.regressions) - len(named)
     text = "; ".join(named) + (f"; and {more} more" if more > 0 else "")
     title = line(f"{counted(len(found.regressions), 'regression')}: {text}")
@@ -119,10 +127,10 @@ def _where(apart: Apart) -> str:
     return f"farthest at N = {apart.batch_size}, where {rows}{flips}"
 
 
-def _change(one: Change) -> tuple[str | None, ...]:
-    kind = {"regression": "× regression", "improvement": "✓ improvement", "other": "· change"}[one.kind]
-    what = f"{one.what} on {one.inputs}" if one.inputs else one.what
-    return kind, one.variant or "(run)", what, one.a, one.b, one.note or None
+def _change(change: Change) -> tuple[str | None, ...]:
+    kind = {"regression": "× regression", "improvement": "✓ improvement", "other": "· change"}[change.kind]
+    what = f"{change.what} on {change.inputs}" if change.inputs else change.what
+    return kind, change.variant or "(run)", what, change.a, change.b, change.note or None
 
 
 def _table(

@@ -21,25 +21,27 @@ def blocks(test: SelfTest, verbose: bool) -> list[Block]:
     if test.outcomes:
         caption = f"Faults planted in small networks and in ResNet50, {test.threads} threads, seed {test.seed}"
         found += [Table(caption, _FAULTS, tuple(map(_row, test.outcomes))), _confusion(test)]
-    problems = [line(Code(one.fault.name), f": {one.why}.") for one in test.outcomes if one.why]
+    problems = [line(Code(outcome.fault.name), f": {outcome.why}.") for outcome in test.outcomes if outcome.why]
     found += [Bullets(tuple(problems))] if problems else []
     if verbose:
-        found += [Bullets(tuple(evidence)) for one in test.outcomes if (evidence := _evidence(one))]
+        found += [Bullets(tuple(evidence)) for outcome in test.outcomes if (evidence := _evidence(outcome))]
     return [*found, *_innocence(test), Paragraph(_summary(test))]
 
 
-def _row(one: Outcome) -> tuple[str | None, ...]:
-    expected = [word for word in (one.fault.mechanism, one.fault.trigger) if word]
-    named = one.found is not None and one.fault.layer in one.found.named
-    words = ", ".join([one.mechanism, *one.triggers]) if named else None
-    return one.fault.name, one.fault.layer, ", ".join(expected), words, one.state
+def _row(outcome: Outcome) -> tuple[str | None, ...]:
+    expected = [word for word in (outcome.fault.mechanism, outcome.fault.trigger) if word]
+    named = outcome.found is not None and outcome.fault.layer in outcome.found.named
+    words = ", ".join([outcome.mechanism, *outcome.triggers]) if named else None
+    return outcome.fault.name, outcome.fault.layer, ", ".join(expected), words, outcome.state
 
 
 def _confusion(test: SelfTest) -> Table:
     """Planted against named; names are numbered, as nine of them are wider than a terminal."""
     counts = confusion(test.outcomes)
     planted = list(
-        dict.fromkeys(word for one in test.outcomes for word in (one.fault.mechanism, one.fault.trigger) if word)
+        dict.fromkeys(
+            word for outcome in test.outcomes for word in (outcome.fault.mechanism, outcome.fault.trigger) if word
+        )
     )
     names = [*planted, *sorted({named for _, named in counts} - set(planted))]
     columns = (Column("Planted"), *(Column(str(i), "number") for i in range(1, len(names) + 1)))
@@ -51,11 +53,11 @@ def _confusion(test: SelfTest) -> Table:
     return Table(f"Planted (rows) against named (columns, by the rows' numbers{rest})", columns, tuple(rows))
 
 
-def _evidence(one: Outcome) -> list[Line]:
-    explained = one.found and one.found.explained
+def _evidence(outcome: Outcome) -> list[Line]:
+    explained = outcome.found and outcome.found.explained
     causes = explained["causes"] if explained else []
     return [
-        line(Code(one.fault.name), f", {cause['name']} {cause['verdict']}: {cause['evidence']}") for cause in causes
+        line(Code(outcome.fault.name), f", {cause['name']} {cause['verdict']}: {cause['evidence']}") for cause in causes
     ]
 
 
@@ -75,7 +77,7 @@ def _innocence(test: SelfTest) -> list[Block]:
 
 
 def _summary(test: SelfTest) -> Line:
-    states = [one.state for one in test.outcomes]
+    states = [outcome.state for outcome in test.outcomes]
     parts = [f"{states.count('found')} of {len(states)} planted faults found and named"]
     parts += [f"{states.count(state)} {state}" for state in ("missed", "not checked") if state in states]
     return line(f"{', '.join(parts)}.")

@@ -108,7 +108,7 @@ def _repairs(study: Study, width: int) -> list[Text]:
     bitwise = [one for one in views.repaired(study) if one.verdict == "batch-invariant"]
     held = [f"{one.name}{_mark(study, one)}" for one in bitwise]
     mended = {native_name(one.name) for one in bitwise}
-    run = {v.name: [one for one in v.repairs or [] if one.batch_invariant is False] for v in study.variants}
+    run = {v.name: [repair for repair in v.repairs or [] if repair.batch_invariant is False] for v in study.variants}
     failed = [name for name, tried in run.items() if tried and name not in mended]
     found = f"Repaired, batch-invariant: {', '.join(held)}." if held else ""
     parts = [found, f"No repair holds: {', '.join(failed)}." if failed else ""]

@@ -59,7 +59,7 @@ def _ties(decided: Recommendation) -> str:
 
 
 def _batched(variant: VariantResult) -> list[Comparison]:
-    return [one for one in variant.comparisons if one.kind in _BATCHED]
+    return [comparison for comparison in variant.comparisons if comparison.kind in _BATCHED]
 
 
 def _verified(study: Study) -> str:
@@ -78,7 +78,7 @@ def _stability(study: Study, choice: VariantResult) -> KeyFigure:
     made = _batched(choice)
     same = sum(one.bitwise_equal for one in made)
     sizes = numbers.batch_sizes(one.batch_size for one in made)
-    n = sum(one.n_images for one in choice.by_inputs)
+    n = sum(verdict.n_images for verdict in choice.by_inputs)
     compared = numbers.counted(len(made), "batched comparison")
     remark = f"{same} of {compared} bit-equal; n = {n} images, N = {sizes}{verified}"
     return KeyFigure(label, word, views.anchor(choice.name), line(remark), tone)

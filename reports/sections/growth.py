@@ -23,7 +23,7 @@ _COLUMNS = (
 
 def _start(variant: VariantResult, grown: list[Growth]) -> int | None:
     """The place of the first origin whose output differed on the image shown."""
-    origins = {one.layer for one in variant.origins or []}
+    origins = {origin.layer for origin in variant.origins or []}
     return next((at for at, g in enumerate(grown) if g.layer in origins and drawable(g.relative_l2)), None)
 
 
@@ -48,7 +48,7 @@ def _line(variant: VariantResult) -> Growing | None:
 def _rows(variant: VariantResult) -> list[tuple[str | None, ...]]:
     """The layers from the first that differs on."""
     grown = variant.growth or []
-    origins = {one.layer for one in variant.origins or []}
+    origins = {origin.layer for origin in variant.origins or []}
     first = next((at for at, g in enumerate(grown) if g.relative_l2 != 0 or g.max_abs != 0), len(grown))
     return [
         (

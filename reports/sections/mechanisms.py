@@ -39,9 +39,9 @@ Group = Sequence[Origin]
 def grouped(origins: Sequence[Origin]) -> list[Group]:
     """The explained origins by the layer that was examined for them, in order of their first layer."""
     groups: dict[str, list[Origin]] = {}
-    for one in origins:
-        if one.mechanism is not None:
-            groups.setdefault(one.explained_by or one.layer, []).append(one)
+    for origin in origins:
+        if origin.mechanism is not None:
+            groups.setdefault(origin.explained_by or origin.layer, []).append(origin)
     return list(groups.values())
 
 
@@ -78,7 +78,7 @@ def _tree_rows(variant: VariantResult, group: Group) -> list[tuple[str | None, .
 
 def _asked(variants: Sequence[VariantResult]) -> Definitions | None:
     """The question of every cause that was tried, and what each answer means."""
-    tried = {found.name for variant in variants for one in variant.origins or [] for found in one.causes}
+    tried = {found.name for variant in variants for origin in variant.origins or [] for found in origin.causes}
     items = tuple(
         (cause.name, line(f"{cause.question} {cause.if_supported} {cause.if_refuted}"))
         for cause in all_causes()

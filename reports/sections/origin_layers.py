@@ -36,9 +36,15 @@ _COLUMNS = (
 def condensed(origins: Iterable[Origin]) -> list[list[Origin]]:
     """The origins in groups of one signature, same classes of N and way of being found, in order of the first layer."""
     groups: dict[tuple[Any, ...], list[Origin]] = {}
-    for one in origins:
-        alike = one.kind, one.signature, one.found_by, tuple(one.batch_sizes), tuple(map(tuple, one.classes))
-        groups.setdefault(alike, []).append(one)
+    for origin in origins:
+        alike = (
+            origin.kind,
+            origin.signature,
+            origin.found_by,
+            tuple(origin.batch_sizes),
+            tuple(map(tuple, origin.classes)),
+        )
+        groups.setdefault(alike, []).append(origin)
     return list(groups.values())
 
 
@@ -83,11 +89,11 @@ def _scripts(origins: Sequence[Origin]) -> list[Block]:
     """Where the script lies that shows a layer's difference alone, or why there is none."""
     shown: dict[str, list[str]] = {}
     missing: dict[str, list[str]] = {}
-    for one in origins:
-        if one.reproducer:
-            shown.setdefault(one.reproducer, []).append(one.layer)
-        elif one.reproducer_note:
-            missing.setdefault(one.reproducer_note.removeprefix("no script: "), []).append(one.layer)
+    for origin in origins:
+        if origin.reproducer:
+            shown.setdefault(origin.reproducer, []).append(origin.layer)
+        elif origin.reproducer_note:
+            missing.setdefault(origin.reproducer_note.removeprefix("no script: "), []).append(origin.layer)
     items = [line(Code(path), f" for {views.listing(layers, 3)}") for path, layers in shown.items()]
     items += [line(f"None for {views.listing(layers, 3)}: {why}.") for why, layers in missing.items()]
     if not items:
@@ -106,7 +112,7 @@ def _layers(variant: VariantResult) -> Details:
         "other data only. A sibling did not differ itself, but a layer of the same kernels and shapes did. Classes: N "
         "tried at this layer whose rows have the same bytes as one another."
     )
-    integers = {one.layer for one in variant.growth or [] if one.steps is not None}
+    integers = {grown.layer for grown in variant.growth or [] if grown.steps is not None}
     rows = tuple(_row(group, integers) for group in condensed(variant.origins or []))
     inside: list[Block] = [Table(caption, _COLUMNS, rows)]
     inside += _scripts(variant.origins or [])

@@ -34,7 +34,7 @@ _SEARCH = {
 
 def kinds(origins: Sequence[Origin]) -> str:
     """The kinds of layer with the number of origins of each, most first: ``conv2d (11), linear (1)``."""
-    return ", ".join(f"{kind} ({n})" for kind, n in Counter(one.kind for one in origins).most_common())
+    return ", ".join(f"{kind} ({n})" for kind, n in Counter(origin.kind for origin in origins).most_common())
 
 
 def extent(variant: VariantResult) -> str | None:
@@ -57,14 +57,14 @@ def starts_in(origins: Sequence[Origin]) -> str | None:
 def _completeness(variant: VariantResult) -> tuple[str, str]:
     """Whether the list of origins is complete, in a word, and why one may say so."""
     if variant.origins_complete:
-        proof = next((one for one in variant.repairs or [] if one.name == PROOF), None)
+        proof = next((repair for repair in variant.repairs or [] if repair.name == PROOF), None)
         over = f", over {proof.scope}" if proof and proof.scope else ""
         return "proved", f"with exactly these layers in one fixed shape no output depended on N any more{over}"
     if not variant.origins:
         return "incomplete", "no layer differed on its own, and yet the outputs do"
     if variant.repairs is None:
         return "not proved", "the proof is a repair, and the study was asked not to repair (--no-repair)"
-    tried = next((one for one in variant.repairs if one.name == PROOF), None)
+    tried = next((repair for repair in variant.repairs if repair.name == PROOF), None)
     if tried is None or tried.state == "does-not-apply":
         return "not proved", "its layers could not be put in one fixed shape to see whether the difference goes"
     if tried.state == "out-of-time":
@@ -147,7 +147,7 @@ def holds_for(variants: Iterable[VariantResult]) -> str:
 
 
 def _innocent(looked: Sequence[VariantResult]) -> list[Block]:
-    guilty = {one.kind for v in looked for one in v.origins or []}
+    guilty = {origin.kind for v in looked for origin in v.origins or []}
     innocent = sorted({kind for v in looked if v.locating for kind in v.locating.innocent_kinds} - guilty)
     if not innocent:
         return []

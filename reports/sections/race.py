@@ -97,19 +97,19 @@ def _about(against: Against) -> str:
     return "" if against.raced else "About "
 
 
-def _row(one: Contestant, decided: Recommendation) -> tuple[str | None, ...]:
+def _row(contestant: Contestant, decided: Recommendation) -> tuple[str | None, ...]:
     shown = decided.race
-    standing = shown.standings.get(one.variant) if shown else None
-    ratio = shown.ratios.get(one.variant) if shown else None
-    timed = call_time(one.more_s or one.call_s)
+    standing = shown.standings.get(contestant.variant) if shown else None
+    ratio = shown.ratios.get(contestant.variant) if shown else None
+    timed = call_time(contestant.more_s or contestant.call_s)
     return (
-        one.variant,
-        numbers.count(one.batch_size),
+        contestant.variant,
+        numbers.count(contestant.batch_size),
         _limits(ratio) if ratio else None,
-        f"dropped: {one.dropped}" if one.dropped else _STANDING[standing] if standing else "no candidate",
+        f"dropped: {contestant.dropped}" if contestant.dropped else _STANDING[standing] if standing else "no candidate",
         *([None] * 4 if timed is None else _calls(timed)),
-        numbers.size(one.peak_memory_bytes),
-        None if one.load_s is None else numbers.seconds(one.load_s),
+        numbers.size(contestant.peak_memory_bytes),
+        None if contestant.load_s is None else numbers.seconds(contestant.load_s),
     )
 
 
@@ -147,7 +147,7 @@ def blocks(study: Study) -> list[Block]:
     )
     found: list[Block] = [
         Paragraph(line(how)),
-        Table(caption, _COLUMNS, tuple(_row(one, decided) for one in race.contestants)),
+        Table(caption, _COLUMNS, tuple(_row(contestant, decided) for contestant in race.contestants)),
     ]
     if race.left_out:
         found.append(Bullets(tuple(line(f"Not raced: {one.variant}: {one.why}.") for one in race.left_out)))

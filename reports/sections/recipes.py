@@ -56,7 +56,7 @@ def blocks(study: Study) -> list[Block]:
     rows = tuple(_row(variant) for variant in study.variants if variant.effective or variant.recipe)
     if not rows:
         return [Paragraph(line("No variant could be built."))]
-    made = tuple(_graph(variant.name, one) for variant in study.variants for one in _graphs(variant))
+    made = tuple(_graph(variant.name, graph) for variant in study.variants for graph in _graphs(variant))
     tables: list[Block] = [Table("Ran as, provider: as read back from the engine.", _COLUMNS, rows)]
     if made:
         tables.append(
@@ -69,10 +69,10 @@ def _graphs(variant: VariantResult) -> Sequence[GraphMade]:
     return variant.effective.graphs if variant.effective else ()
 
 
-def _graph(variant: str, one: GraphMade) -> tuple[str | None, ...]:
-    size = " x ".join(map(str, one.size)) or None
-    called = ", ".join(f"{name} ({count})" for name, count in one.operations.items())
-    return variant, one.images, size, numbers.real(one.seconds, 3), called or None
+def _graph(variant: str, graph: GraphMade) -> tuple[str | None, ...]:
+    size = " x ".join(map(str, graph.size)) or None
+    called = ", ".join(f"{name} ({count})" for name, count in graph.operations.items())
+    return variant, graph.images, size, numbers.real(graph.seconds, 3), called or None
 
 
 SECTION = Section(

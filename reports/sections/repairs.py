@@ -59,7 +59,7 @@ def _codes(names: list[str]) -> Line:
 def _remarks(study: Study, tried: list[tuple[VariantResult, Repair]]) -> list[Line]:
     found = [line(*_codes(names), f": {note.rstrip('.')}.") for note, names in _notes(tried).items()]
     for variant in study.variants:
-        if variant.repairs is not None and all(one.name == SWITCH for one in variant.repairs):
+        if variant.repairs is not None and all(repair.name == SWITCH for repair in variant.repairs):
             why = "it could not be put in one fixed shape" if variant.origins else "no origin was found"
             found.append(line(Code(variant.name), f": no repair was tried, because {why}."))
     return found
@@ -67,7 +67,7 @@ def _remarks(study: Study, tried: list[tuple[VariantResult, Repair]]) -> list[Li
 
 def blocks(study: Study) -> list[Block]:
     """One row for each variant and repair, the scopes they were verified over, and remarks."""
-    tried = [(variant, one) for variant in study.variants for one in variant.repairs or []]
+    tried = [(variant, repair) for variant in study.variants for repair in variant.repairs or []]
     if study.mixing is not None and study.mixing.mixes:
         why = "a fixed shape gives stable bytes, and the answers would depend on the others in the batch all the same"
         return [Absent(line(f"Not repaired: {MIXES}; {why}."))]

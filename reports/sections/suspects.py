@@ -30,11 +30,13 @@ def blocks(study: Study) -> list[Block]:
 
 def _batch_norm(study: Study) -> Iterator[Line]:
     looked = [v for v in study.variants if v.locating and v.origins is not None]
-    guilty = [v.name for v in looked if any(one.kind == _SUSPECT for one in v.origins or [])]
+    guilty = [v.name for v in looked if any(origin.kind == _SUSPECT for origin in v.origins or [])]
     innocent = [v.name for v in looked if v.locating and _SUSPECT in v.locating.innocent_kinds]
     without = [v.name for v in looked if v.name not in guilty and v.name not in innocent]
     if guilty:
-        layers = numbers.counted(sum(one.kind == _SUSPECT for v in looked for one in v.origins or []), "such layer")
+        layers = numbers.counted(
+            sum(origin.kind == _SUSPECT for v in looked for origin in v.origins or []), "such layer"
+        )
         yield views.named(study, f"BatchNorm is guilty in {_names(guilty)}: {layers} differ on equal input.")
     if innocent:
         scope = holds_for(v for v in looked if v.name in innocent)

@@ -33,11 +33,11 @@ def _made(study: Study) -> dict[_Place, dict[tuple[str, int], Comparison]]:
     found: dict[_Place, dict[tuple[str, int], Comparison]] = {}
     for kind in _KINDS:
         for variant in views.candidates(study):
-            for one in variant.comparisons:
-                if one.kind == kind:
-                    cells = found.setdefault((one.inputs, one.condition, one.kind), {})
-                    key = variant.name, one.batch_size
-                    cells[key] = views.worst([one, *([cells[key]] if key in cells else [])]) or one
+            for comparison in variant.comparisons:
+                if comparison.kind == kind:
+                    cells = found.setdefault((comparison.inputs, comparison.condition, comparison.kind), {})
+                    key = variant.name, comparison.batch_size
+                    cells[key] = views.worst([comparison, *([cells[key]] if key in cells else [])]) or comparison
     return found
 
 
@@ -59,13 +59,13 @@ def _short(comparison: Comparison) -> str:
     return f"{sign} {value:.0e}".replace("e-0", "e-").replace("e+0", "e+")
 
 
-def _long(name: str, place: _Place, one: Comparison) -> str:
+def _long(name: str, place: _Place, comparison: Comparison) -> str:
     what = "batched against singles" if place[2] == "batch-vs-singles" else "batched, changed against plain"
-    equal = f"{one.n_images_equal} of {one.n_images} images bit-equal"
-    flips = views.flips(one)
-    noise = "" if one.bitwise_equal else f", largest relative difference {views.difference(one)}"
-    turned = f", top-1 flips {flips}" if flips and not one.bitwise_equal else ""
-    return f"{name}, {', '.join(_words(place))}, N = {one.batch_size}, {what}: {equal}{noise}{turned}"
+    equal = f"{comparison.n_images_equal} of {comparison.n_images} images bit-equal"
+    flips = views.flips(comparison)
+    noise = "" if comparison.bitwise_equal else f", largest relative difference {views.difference(comparison)}"
+    turned = f", top-1 flips {flips}" if flips and not comparison.bitwise_equal else ""
+    return f"{name}, {', '.join(_words(place))}, N = {comparison.batch_size}, {what}: {equal}{noise}{turned}"
 
 
 def _pictures(places: list[_Place], groups: dict[_Place, Group]) -> Iterator[list[_Place]]:

@@ -112,7 +112,9 @@ def write_reproducers(
     listed_ = {signature: draft for signature, draft in drafts.items() if isinstance(draft, Reproducer)}
     written = {signature: draft for signature, draft in drafts.items() if isinstance(draft, _Draft)}
     listed_ |= _started(written, folder, starter)
-    return {one.layer.name: listed_[one.layer.signature] for one in origins if one.layer.signature in listed_}
+    return {
+        origin.layer.name: listed_[origin.layer.signature] for origin in origins if origin.layer.signature in listed_
+    }
 
 
 def _draft(

@@ -104,7 +104,7 @@ def reveal(count: int, sizes: SubtreeSizes) -> Tree:
             raise NotATree(f"no regular order was found with {_PAIRS_PER_SUMMAND} pairs a summand")
         wanted = np.concatenate(pairs)
         answers = _plausible(count, sizes(wanted)) if len(wanted) else np.empty(0, np.int64)
-        measured = np.split(answers, np.cumsum([len(one) for one in pairs])[:-1])
+        measured = np.split(answers, np.cumsum([len(pair) for pair in pairs])[:-1])
         groups, pending = zip(pending, pairs, measured, strict=True), []
         for group, asked_pairs, found in groups:
             pending += _divide(group, asked_pairs, found)

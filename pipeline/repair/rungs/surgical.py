@@ -20,7 +20,9 @@ def applies_to(bench: Bench) -> str:
     """Needs a runner whose layers can be put in one shape, and a layer to start with."""
     if not isinstance(bench.runner, Rewritable):
         return "its layers cannot be put in one shape"
-    return "" if any(one.replayable for one in bench.located.findings.values()) else "no layer could be replayed"
+    return (
+        "" if any(finding.replayable for finding in bench.located.findings.values()) else "no layer could be replayed"
+    )
 
 
 def apply(bench: Bench) -> Generator[Candidate, bool | None]:
@@ -35,7 +37,7 @@ def apply(bench: Bench) -> Generator[Candidate, bool | None]:
         bench = bench.elsewhere()
         yield from _origins(bench, tried)
     every, origins = _replayable(bench), _guilty(bench)
-    kinds = {one.layer.kind for one in origins}
+    kinds = {origin.layer.kind for origin in origins}
     for chosen in ([one for one in every if one.layer.kind in kinds], every):
         yield from _new(bench, _rules(bench, chosen, 0), tried, len(origins))
 
@@ -60,7 +62,7 @@ def _new(
 
 
 def _replayable(bench: Bench) -> list[LayerFinding]:
-    return [one for one in bench.located.findings.values() if one.replayable]
+    return [finding for finding in bench.located.findings.values() if finding.replayable]
 
 
 def _guilty(bench: Bench) -> list[LayerFinding]:
@@ -77,12 +79,12 @@ def _rewritten(rules: Mapping[str, Canonical], bench: Bench, runner: Any) -> Run
 def _rules(bench: Bench, findings: Sequence[LayerFinding], which: int) -> dict[str, Canonical]:
     """``which``: 0 for the rules under which a single image pays nothing, 1 for those of least cost over all N."""
     rules = {}
-    for one in findings:
-        shapes = bench.shapes.get(one.layer.signature)
-        if not one.batch_sizes:
-            rules[one.layer.name] = Canonical(size=1)
+    for finding in findings:
+        shapes = bench.shapes.get(finding.layer.signature)
+        if not finding.batch_sizes:
+            rules[finding.layer.name] = Canonical(size=1)
         else:
-            rules[one.layer.name] = best_rules(shapes, bench.batch_sizes)[which] if shapes else one.rule()
+            rules[finding.layer.name] = best_rules(shapes, bench.batch_sizes)[which] if shapes else finding.rule()
     return rules
 
 

@@ -65,7 +65,7 @@ def examine(say: Callable[[str], None]) -> list[Finding]:
 
 
 def _installed() -> dict[str, str]:
-    found = [(one.metadata["Name"], one.version) for one in metadata.distributions()]
+    found = [(distribution.metadata["Name"], distribution.version) for distribution in metadata.distributions()]
     return {normalised(name): version for name, version in found if name}
 
 

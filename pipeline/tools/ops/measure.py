@@ -104,7 +104,7 @@ class OpsReport(Record):
 
     def exit_code(self) -> Exit:
         """DONE, or PARTIAL where an arithmetic could not be measured."""
-        return Exit.DONE if all(one.status == "measured" for one in self.results) else Exit.PARTIAL
+        return Exit.DONE if all(result.status == "measured" for result in self.results) else Exit.PARTIAL
 
 
 def measure_arithmetics(

@@ -67,7 +67,8 @@ class SelfTest:
         """Strict JSON values."""
         return {
             "outcomes": [
-                asdict(one) | {"mechanism": one.mechanism, "triggers": list(one.triggers)} for one in self.outcomes
+                asdict(outcome) | {"mechanism": outcome.mechanism, "triggers": list(outcome.triggers)}
+                for outcome in self.outcomes
             ],
             "confusion": [
                 {"planted": planted, "named": named, "count": count}
@@ -106,22 +107,26 @@ def innocence(tried: InnocentsTried, trials: int) -> Innocence:
 def confusion(outcomes: Sequence[Outcome]) -> Counter[tuple[str, str]]:
     """How often each planted word was given each name; what could not be checked is left out."""
     counts: Counter[tuple[str, str]] = Counter()
-    for one in outcomes:
-        if one.state == "not checked":
+    for outcome in outcomes:
+        if outcome.state == "not checked":
             continue
-        if one.fault.mechanism:
-            counts[one.fault.mechanism, one.mechanism] += 1
-        if one.fault.trigger:
-            named = one.fault.trigger if one.fault.trigger in one.triggers else listed(one.triggers or [NOTHING])
-            counts[one.fault.trigger, named] += 1
+        if outcome.fault.mechanism:
+            counts[outcome.fault.mechanism, outcome.mechanism] += 1
+        if outcome.fault.trigger:
+            named = (
+                outcome.fault.trigger
+                if outcome.fault.trigger in outcome.triggers
+                else listed(outcome.triggers or [NOTHING])
+            )
+            counts[outcome.fault.trigger, named] += 1
     return counts
 
 
 def exit_code(test: SelfTest) -> Exit:
     """Done; not met where a fault was missed or an innocent network accused; partial where something did not run."""
     codes = [Exit.DONE]
-    if any(one.state == "missed" for one in test.outcomes) or (test.innocence and test.innocence.accused):
+    if any(outcome.state == "missed" for outcome in test.outcomes) or (test.innocence and test.innocence.accused):
         codes.append(Exit.NOT_MET)
-    if any(one.state == "not checked" for one in test.outcomes) or test.innocence_failed:
+    if any(outcome.state == "not checked" for outcome in test.outcomes) or test.innocence_failed:
         codes.append(Exit.PARTIAL)
     return worst(*codes)

@@ -118,7 +118,7 @@ def _set(sides: _Sides, a: VariantResult, b: VariantResult, inputs: str) -> SetC
     """One variant on one shared set; None where neither run has a verdict or an output of it."""
     mine, theirs = _marks(sides, a, inputs), _marks(sides, b, sides.inputs[inputs])
     verdicts = [
-        next((one.verdict for one in variant.by_inputs if one.inputs == name), None)
+        next((verdict.verdict for verdict in variant.by_inputs if verdict.inputs == name), None)
         for variant, name in ((a, inputs), (b, sides.inputs[inputs]))
     ]
     if not (mine or theirs or any(verdicts)):
@@ -200,9 +200,9 @@ def _n_images(variant: VariantResult, mark: Fingerprint) -> int | None:
     kind = "repeat" if mark.batch_size == 1 else "batch-vs-singles"
     return next(
         (
-            one.n_images
-            for one in variant.comparisons
-            if (one.kind, one.inputs, one.batch_size, one.condition)
+            comparison.n_images
+            for comparison in variant.comparisons
+            if (comparison.kind, comparison.inputs, comparison.batch_size, comparison.condition)
             == (kind, mark.inputs, mark.batch_size, mark.condition)
         ),
         None,

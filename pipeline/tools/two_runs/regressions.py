@@ -57,7 +57,7 @@ def set_changes(a: VariantResult, b: VariantResult, compared: SetCompared, input
         return []
     worse = after is None or VERDICTS.index(after) > VERDICTS.index(before)
     side, inputs = (b, inputs_b) if worse else (a, compared.inputs)
-    decided = next((one.decided_by for one in side.by_inputs if one.inputs == inputs), None)
+    decided = next((verdict.decided_by for verdict in side.by_inputs if verdict.inputs == inputs), None)
     scope = [note for note in compared.notes if "only in run" in note]
     note = "; ".join([*([_why(decided)] if decided else []), *scope])
     kind: Kind = "regression" if worse else "improvement"
