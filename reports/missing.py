@@ -34,17 +34,17 @@ def without_pictures(
     blocks: Iterable[Block], why_not: Callable[[Figure], str | None], lost: list[Lost]
 ) -> tuple[Block, ...]:
     """The blocks with a sentence and the table in place of each figure that was not drawn, added to ``lost``."""
-    found: list[Block] = []
+    pictures: list[Block] = []
     for block in blocks:
         if isinstance(block, Callout | Details):
-            found.append(replace(block, blocks=without_pictures(block.blocks, why_not, lost)))
+            pictures.append(replace(block, blocks=without_pictures(block.blocks, why_not, lost)))
         elif isinstance(block, Figure) and (why := why_not(block)) is not None:
             lost.append(Lost(f"the picture {block.title!r}", why))
-            found.append(Absent(line(f"The picture {block.title!r} could not be drawn: {why}. {block.description}")))
-            found.append(Details("The values of this picture", (block.table,)))
+            pictures.append(Absent(line(f"The picture {block.title!r} could not be drawn: {why}. {block.description}")))
+            pictures.append(Details("The values of this picture", (block.table,)))
         else:
-            found.append(block)
-    return tuple(found)
+            pictures.append(block)
+    return tuple(pictures)
 
 
 def listed_once(lost: Sequence[Lost]) -> list[str]:

@@ -40,7 +40,7 @@ def weight_layers(model: ModelProto) -> list[WeightLayer]:
     """
     tensors = {tensor.name: tensor for tensor in model.graph.initializer}
     producers = {name: node for node in model.graph.node for name in node.output}
-    found = []
+    layers = []
     for node in model.graph.node:
         if not any(word in node.op_type for word in _LAYER_WORDS):
             continue
@@ -51,9 +51,9 @@ def weight_layers(model: ModelProto) -> list[WeightLayer]:
                 computed = next(
                     (kind for step in path if (kind := _written_type(step, tensors, producers))), source.data_type
                 )
-                found.append(WeightLayer(node.name, _name_of(source.data_type), _name_of(computed)))
+                layers.append(WeightLayer(node.name, _name_of(source.data_type), _name_of(computed)))
                 break
-    return found
+    return layers
 
 
 def quantized_nodes(model: ModelProto) -> int:

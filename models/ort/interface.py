@@ -143,14 +143,14 @@ _SHOWN_THROUGH = {"Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Cas
 def last_nodes(model: ModelProto) -> dict[str, NodeProto]:
     """By output the node that computes it, seen through nodes that only reshape, convert or round."""
     producers = {name: node for node in model.graph.node for name in node.output}
-    found = {}
+    nodes = {}
     for value in model.graph.output:
         node = producers.get(value.name)
         while node is not None and node.op_type in _SHOWN_THROUGH and (before := producers.get(node.input[0])):
             node = before
         if node is not None:
-            found[value.name] = node
-    return found
+            nodes[value.name] = node
+    return nodes
 
 
 def last_operators(model: ModelProto) -> dict[str, str]:

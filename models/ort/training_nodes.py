@@ -25,17 +25,17 @@ def training_remarks(model: ModelProto) -> tuple[str, ...]:
     mixing = [node for node in nodes if node.op_type == "BatchNormalization" and _switch(node, "training_mode")]
     dropping = [node for node in nodes if node.op_type == "Dropout" and len(node.input) > 2 and node.input[2] in true]
     drawing = [node for node in nodes if node.op_type in _DRAWING]
-    found = []
+    remarks = []
     if mixing:
-        found.append(
+        remarks.append(
             f"{_named(mixing)} normalises by the statistics of the batch (training_mode=1), so that images change one "
             f"another's answers: {_CURE}"
         )
     if dropping:
-        found.append(f"{_named(dropping)} is in training mode: {_CURE}")
+        remarks.append(f"{_named(dropping)} is in training mode: {_CURE}")
     if drawing:
-        found.append(f"{_named(drawing)} draws random numbers in each call: where it is dropout, {_CURE}")
-    return tuple(found)
+        remarks.append(f"{_named(drawing)} draws random numbers in each call: where it is dropout, {_CURE}")
+    return tuple(remarks)
 
 
 def _true(model: ModelProto, nodes: list[NodeProto]) -> set[str]:

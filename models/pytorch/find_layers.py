@@ -174,18 +174,18 @@ def _slots(one: list[Any], two: list[Any]) -> tuple[Slot | None, ...] | None:
     """One for each value, or None where they differ in another way than by a number of images."""
     if len(one) != len(two):
         return None
-    found = []
+    slots = []
     for first, second in zip(one, two, strict=True):
         if isinstance(first, Form) and isinstance(second, Form):
             try:
-                found.append(Slot.between(first, second))
+                slots.append(Slot.between(first, second))
             except ValueError:
                 return None
         elif isinstance(second, (bool, int, float, str)) and first != second:
             return None
         else:
-            found.append(None)
-    return tuple(found)
+            slots.append(None)
+    return tuple(slots)
 
 
 def _kind(original: Any) -> str:

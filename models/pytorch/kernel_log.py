@@ -52,11 +52,11 @@ def _name(line: str) -> str | None:
 
 def _layouts(descriptors: str) -> str:
     """``src f32 aBcd8b, wei f32 ABcd8b8a`` from oneDNN's words ``src:f32:a:blocked:aBcd8b::f0 wei:...``."""
-    found = []
+    layouts = []
     for words in (descriptor.split(":") for descriptor in descriptors.split()):
         if words[0] in ("src", "wei", "dst") and "blocked" in words[:-1]:
-            found.append(f"{words[0]} {words[1]} {words[words.index('blocked') + 1]}")
-    return ", ".join(found)
+            layouts.append(f"{words[0]} {words[1]} {words[words.index('blocked') + 1]}")
+    return ", ".join(layouts)
 
 
 def _chosen(function: Callable[..., Any], args: tuple[Any, ...]) -> list[str]:

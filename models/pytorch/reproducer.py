@@ -186,8 +186,8 @@ def _name(dtype: torch.dtype) -> str:
 
 def rows_as_tensors(slots: Iterable[Slot | None], values: Iterable[Any]) -> dict[int, tuple[Tensor, Slot]]:
     """The tensors of a call that hold images, numbered in the order of ``Rows``: each distinct tensor once."""
-    found: dict[int, tuple[Tensor, Slot]] = {}
+    tensors: dict[int, tuple[Tensor, Slot]] = {}
     for slot, value in zip(slots, values, strict=True):
-        if slot is not None and all(value is not tensor for tensor, _ in found.values()):
-            found[len(found)] = (value, slot)
-    return found
+        if slot is not None and all(value is not tensor for tensor, _ in tensors.values()):
+            tensors[len(tensors)] = (value, slot)
+    return tensors

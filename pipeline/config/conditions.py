@@ -66,9 +66,9 @@ def settings(config: Config) -> list[Setting]:
     On a device neither the host's threads nor an ISA cap take part in the arithmetic: the most threads, no cap.
     """
     axes = itertools.product(config.isa, config.memory_format, config.threads)
-    found = [Setting(threads, isa, memory_format) for isa, memory_format, threads in axes]
+    on_cpu = [Setting(threads, isa, memory_format) for isa, memory_format, threads in axes]
     on_device = itertools.product(config.memory_format, config.cuda)
-    return found + [Setting(max(config.threads), NATIVE, layout, options) for layout, options in on_device]
+    return on_cpu + [Setting(max(config.threads), NATIVE, layout, options) for layout, options in on_device]
 
 
 def device_of(config: Config, spec: VariantSpec) -> str:

@@ -46,14 +46,14 @@ def obstacles(variant: VariantResult, policy: Policy) -> list[str]:
     barred = _barred(variant)
     if barred:
         return [barred]
-    found = []
+    texts = []
     if variant.verdict not in _ALLOWED[policy.stability]:
         why = f" ({variant.decided_by.inputs}: {variant.decided_by.why.rstrip('.')})" if variant.decided_by else ""
-        found.append(f"{variant.verdict}, where the policy asks for {policy.stability}{why}")
-    found += range_obstacles(variant.range, policy)
-    found += answer_obstacles(variant, policy)
-    found += _cost_obstacles(variant.cost, policy)
-    return found
+        texts.append(f"{variant.verdict}, where the policy asks for {policy.stability}{why}")
+    texts += range_obstacles(variant.range, policy)
+    texts += answer_obstacles(variant, policy)
+    texts += _cost_obstacles(variant.cost, policy)
+    return texts
 
 
 def _barred(variant: VariantResult) -> str | None:
@@ -104,28 +104,28 @@ def _accuracy_obstacle(variant: VariantResult, drop: AccuracyDrop | None, limit:
 
 
 def _cost_obstacles(cost: Cost | None, policy: Policy) -> list[str]:
-    found = []
+    texts = []
     if policy.max_latency_ms is not None:
         latency = cost.latency_ms.median if cost and cost.latency_ms else None
         if latency is None:
-            found.append("latency not measured")
+            texts.append("latency not measured")
         elif latency > policy.max_latency_ms:
-            found.append(f"latency {number(latency)} ms above the limit of {number(policy.max_latency_ms)} ms")
+            texts.append(f"latency {number(latency)} ms above the limit of {number(policy.max_latency_ms)} ms")
     if policy.max_size_mb is not None:
         if cost is None:
-            found.append("size not measured")
+            texts.append("size not measured")
         elif cost.size_bytes > policy.max_size_mb * 1e6:
-            found.append(f"size {megabytes(cost.size_bytes)} above the limit of {number(policy.max_size_mb)} MB")
+            texts.append(f"size {megabytes(cost.size_bytes)} above the limit of {number(policy.max_size_mb)} MB")
     if policy.min_throughput_img_s is not None:
         best = max((speed.median for speed in cost.throughput_img_s.values()), default=None) if cost else None
         if best is None:
-            found.append("throughput not measured")
+            texts.append("throughput not measured")
         elif best < policy.min_throughput_img_s:
             asked = number(policy.min_throughput_img_s)
-            found.append(f"throughput {number(best)} img/s below the {asked} img/s demanded")
+            texts.append(f"throughput {number(best)} img/s below the {asked} img/s demanded")
     if price(cost, policy) is None:
-        found.append(f"{policy.objective} not measured")
-    return found
+        texts.append(f"{policy.objective} not measured")
+    return texts
 
 
 @dataclass(frozen=True)

@@ -90,17 +90,17 @@ def with_range(variants: Sequence[VariantResult], name: str, found: Range) -> li
     return result
 
 
-def _setting(found: Range) -> str:
-    sides = [" x ".join(map(str, found.image_size))] if found.image_size else []
-    return ", ".join([counted(found.threads, "thread"), *sides])
+def _setting(tested: Range) -> str:
+    sides = [" x ".join(map(str, tested.image_size))] if tested.image_size else []
+    return ", ".join([counted(tested.threads, "thread"), *sides])
 
 
-def _end(found: Range) -> str:
+def _end(tested: Range) -> str:
     """Why it goes no further; empty where it reached all that was asked."""
-    if found.failed_at:
-        first = [failure for failure in found.failures if failure.batch_size == min(found.failed_at)]
+    if tested.failed_at:
+        first = [failure for failure in tested.failures if failure.batch_size == min(tested.failed_at)]
         return f"; not beyond: {_failures(first)}"
-    return f"; not beyond: {found.stopped}" if found.stopped else ""
+    return f"; not beyond: {tested.stopped}" if tested.stopped else ""
 
 
 def _failures(failures: Sequence[RangeFailure]) -> str:

@@ -102,11 +102,11 @@ def why_not(name: str, found: Standings, choice: Choice, race: Race | None, poli
     return f"meets the policy and is {slow}, but {choice.chosen} {better}"
 
 
-def _unraced(name: str, found: Standings, choice: Choice, race: Race | None, policy: Policy) -> str:
+def _unraced(name: str, standings: Standings, choice: Choice, race: Race | None, policy: Policy) -> str:
     if race is not None and choice.ratios is not None:
         told = {one.variant: one.why for one in race.left_out}
         return f"meets the policy, but was not raced: {told.get(name, 'it was no candidate when the race was run')}"
-    mine, best = (price(found.find(one).cost, policy) for one in (name, choice.chosen))
+    mine, best = (price(standings.find(one).cost, policy) for one in (name, choice.chosen))
     texts = [one.text if one else "not measured" for one in (mine, best)]
     return f"meets the policy, but {texts[0]} against {texts[1]} of {choice.chosen}"
 
@@ -150,9 +150,9 @@ def once(paid: Price | None, name: str) -> list[str]:
     return [f"The cost of {name} was measured by a single call: what is not measurably slower cannot be told."]
 
 
-def _agrees(chosen: VariantResult, found: Standings) -> list[Reason]:
+def _agrees(chosen: VariantResult, standings: Standings) -> list[Reason]:
     """How often it gives the reference's answer; nothing of the reference itself (of an ONNX file, the baseline)."""
-    is_reference = chosen.baseline and all(one.role != "reference" for one in found.every)
+    is_reference = chosen.baseline and all(one.role != "reference" for one in standings.every)
     if is_reference or (chosen.agreement and chosen.agreement.reference == chosen.name):
         return []
     if chosen.agreement is None:

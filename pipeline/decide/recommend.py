@@ -241,10 +241,10 @@ def _what_would_help(variants: Sequence[VariantResult], policy: Policy, race: Ra
 
 def _would_change(variants: Sequence[VariantResult], policy: Policy, race: Race | None, chosen: str) -> list[str]:
     """Each single demand or wish that, stated otherwise, would lead to another choice; and to which."""
-    found = []
+    texts = []
     for change, update in _OTHERWISE.items():
         other = policy.model_copy(update=update)
         name = chosen_name(variants, other, race) if other != policy else chosen
         if name != chosen:
-            found.append(f"{change}, {name} would be chosen." if name else f"{change}, nothing would be left.")
-    return found
+            texts.append(f"{change}, {name} would be chosen." if name else f"{change}, nothing would be left.")
+    return texts

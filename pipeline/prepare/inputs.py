@@ -150,18 +150,18 @@ def _judged(stages: Stages, prepared: PreparedSet) -> PreparedSet:
 def _other_sizes(stages: Stages, request: SetsAsked) -> list[PreparedSet]:
     """The sets again at every other size of the study, named by it; a set whose size is its own is left out.
 
-    They come first: the last set of a study is the one that cost and accuracy are measured on.
+    They come first: the last set of a study is the prepared that cost and accuracy are measured on.
     """
-    found = []
+    more_sets = []
     for size in [size for size in stages.config.also_sizes if size != request.image_size]:
         called = f"{size}px" if isinstance(size, int) else f"{size[0]}x{size[1]}px"
         other = replace(request, image_size=size, folder=request.folder / called)
-        for one in prepare_apart(stages, other):
-            if one.record.shape[1:] == list(sides(size)) and one.record.name != "seed":
-                name = f"{one.record.name}-{called}"
-                images = replace(one.evaluation, name=name)
-                record = one.record.model_copy(update={"name": name})
-                found.append(replace(one, record=record, evaluation=images, labelled=None))
+        for prepared in prepare_apart(stages, other):
+            if prepared.record.shape[1:] == list(sides(size)) and prepared.record.name != "seed":
+                name = f"{prepared.record.name}-{called}"
+                images = replace(prepared.evaluation, name=name)
+                record = prepared.record.model_copy(update={"name": name})
+                more_sets.append(replace(prepared, record=record, evaluation=images, labelled=None))
             else:
-                stages.warn("own-size", f"{one.record.name} has a size of its own: not run at {called}")
-    return found
+                stages.warn("own-size", f"{prepared.record.name} has a size of its own: not run at {called}")
+    return more_sets

@@ -43,11 +43,11 @@ def choose(tried: Sequence[Attempt], objective: str = "throughput") -> int | Non
 def repair_records(tried: Sequence[Attempt], objective: str = "throughput", chosen: int | None = None) -> list[Repair]:
     """One record a rung, in the order of the ladder; of the rung of ``chosen`` that of this very candidate."""
     taken = None if chosen is None else tried[chosen]
-    found = []
+    records = []
     for group in _by_rung(tried):
         mine = taken if any(one is taken for one in group) else _of_rung(group, objective)
-        found.append(_record(group, mine))
-    return found
+        records.append(_record(group, mine))
+    return records
 
 
 def _by_rung(tried: Sequence[Attempt]) -> list[list[Attempt]]:

@@ -87,18 +87,18 @@ def measure_shapes(
     for finding in located.findings.values():
         if finding.batch_sizes:
             chosen.setdefault(finding.layer.signature, finding.layer.name)
-    found: dict[str, Shapes] = {}
+    shapes: dict[str, Shapes] = {}
     generator = np.random.Generator(np.random.PCG64(seed))
 
     def examine(layer: Layer, inputs: Rows, outputs: Rows) -> None:
-        if chosen.get(layer.signature) == layer.name and layer.signature not in found:
+        if chosen.get(layer.signature) == layer.name and layer.signature not in shapes:
             count = min(largest, len(images))
             rows = telling_rows(inputs, generator)
-            found[layer.signature] = measure_layer(runner, layer.name, rows, count, seed).shapes
+            shapes[layer.signature] = measure_layer(runner, layer.name, rows, count, seed).shapes
 
     if chosen:
         runner.watch(images, examine)
-    return found
+    return shapes
 
 
 def telling_rows(inputs: Rows, generator: np.random.Generator) -> Rows:

@@ -100,14 +100,14 @@ def verify(
     last pass.
     """
     passes = passes_of(len(images), batch_sizes)
-    found = Verified(images.name, n_images=len(images))
+    verified = Verified(images.name, n_images=len(images))
     singles, _ = run_pass(repaired, images, passes[0], done)
     plain = singles if native is repaired else run_pass(native, images, passes[0], done)[0]
     if singles.dtype == plain.dtype and singles.shape == plain.shape:
-        found.singles_as_native = bool((bits(singles) == bits(plain)).all())
-        found.top1_as_native = int((~changed(plain, singles, outcome)).sum())
+        verified.singles_as_native = bool((bits(singles) == bits(plain)).all())
+        verified.top1_as_native = int((~changed(plain, singles, outcome)).sum())
     else:
-        found.singles_as_native = False
+        verified.singles_as_native = False
     for chosen in passes[1:]:
         if time.monotonic() > deadline:
             raise OutOfTime
@@ -115,13 +115,13 @@ def verify(
         release_free()
         mine = singles[list(chosen.images)]
         n = chosen.batch_size
-        found.differing[n] = found.differing.get(n, 0) + len(differing_rows(mine, outputs))
+        verified.differing[n] = verified.differing.get(n, 0) + len(differing_rows(mine, outputs))
         turned = changed(mine, outputs, outcome, singles, np.asarray(chosen.images, np.int64))
-        found.flipped[n] = found.flipped.get(n, 0) + int(turned.sum())
-        found.n_comparisons += 1
-        if stop_at_first and found.differing[n]:
+        verified.flipped[n] = verified.flipped.get(n, 0) + int(turned.sum())
+        verified.n_comparisons += 1
+        if stop_at_first and verified.differing[n]:
             break
-    return found
+    return verified
 
 
 def price(

@@ -58,12 +58,12 @@ def run_references(stages: Stages) -> dict[str, Evidence]:
         stages.fail(reference, WorkerError(reason, OutOfMemory.__name__))
     if failure := stages.failures.get(reference):
         stages.warn("no-ruler", f"{reference} failed, so no error is measured against it: {failure.reason}")
-    found = {}
+    references = {}
     for name, parts in jobs.items():
         kept = [one for job in parts if (one := _kept(stages, job, files[job])) is not None]
         if len(kept) == len(parts):
-            found[name] = joined(kept)
-    return found
+            references[name] = joined(kept)
+    return references
 
 
 def run_evidence(stages: Stages, jobs: Sequence[Job], ready: Callable[[str, Rounds], None]) -> Gathered:
@@ -110,7 +110,7 @@ def _gather(stages: Stages, files: Mapping[Job, Path]) -> Gathered:
     for job, file in files.items():
         if job.variant not in stages.failures:
             parts.setdefault((*_key(job), job.round), []).append(read_evidence(file))
-    found = Gathered({}, {})
+    gathered = Gathered({}, {})
     for (variant, inputs, condition, _), evidence in parts.items():
         try:
             whole = joined(evidence)
@@ -119,9 +119,9 @@ def _gather(stages: Stages, files: Mapping[Job, Path]) -> Gathered:
         except Exception as error:
             stages.fail(variant, fault("joining its evidence", error))
             return Gathered({}, {})
-        found.rounds.setdefault((variant, inputs, condition), []).append(whole)
-        found.timed.setdefault((variant, inputs, condition), []).append(evidence[0])
-    return found
+        gathered.rounds.setdefault((variant, inputs, condition), []).append(whole)
+        gathered.timed.setdefault((variant, inputs, condition), []).append(evidence[0])
+    return gathered
 
 
 Key = tuple[str, str, Condition]

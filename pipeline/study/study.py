@@ -159,17 +159,17 @@ def _costs(stages: Stages, rounds: Rounds) -> dict[str, Cost]:
 
     ``rounds``: the evidence whose calls were timed.
     """
-    found = {}
+    costs = {}
     for prepared in stages.sets:
         name = prepared.record.name
         for (variant, inputs, condition), seen in rounds.items():
             at = stages.base_of(find_variant(variant)).at(prepared.evaluation.side)
             if (inputs, condition) == (name, at) and variant not in stages.failures:
                 try:
-                    found[variant] = cost_of(seen, stages.artifacts[variant, name], prepared.evaluation.side)
+                    costs[variant] = cost_of(seen, stages.artifacts[variant, name], prepared.evaluation.side)
                 except Exception as error:
                     stages.fail(variant, fault("reading its times", error))
-    return found
+    return costs
 
 
 def _policy(stages: Stages, flags: PolicyFlags, n_labelled: int) -> Policy:

@@ -33,15 +33,15 @@ def _overlap(one: Box, other: Box) -> float:
 
 def _options(x: float, y: float, text_px: float) -> list[tuple[Label, Box]]:
     beside, above, half = _MARK_PX + _GAP_PX, _MARK_PX + _LINE_PX / 2 + 1, _LINE_PX / 2
-    found: list[tuple[Label, Box]] = []
+    options: list[tuple[Label, Box]] = []
     for dy in (0.0, -above, above, -above - _LINE_PX, above + _LINE_PX):
         level = y + dy
         right, left = x + beside, x - beside
-        found.append((Label(right, level, "left"), (right, level - half, right + text_px, level + half)))
-        found.append((Label(left, level, "right"), (left - text_px, level - half, left, level + half)))
+        options.append((Label(right, level, "left"), (right, level - half, right + text_px, level + half)))
+        options.append((Label(left, level, "right"), (left - text_px, level - half, left, level + half)))
         if dy:
-            found.append((Label(x, level, "center"), (x - text_px / 2, level - half, x + text_px / 2, level + half)))
-    return found
+            options.append((Label(x, level, "center"), (x - text_px / 2, level - half, x + text_px / 2, level + half)))
+    return options
 
 
 def place(

@@ -175,11 +175,11 @@ def _levels(dots: Sequence[Dot], frame: Frame) -> list[float]:
 
 def _steps(line: Sequence[tuple[float, float, str]]) -> list[Box]:
     """The boxes that the Pareto line covers: from each dot left to the next slower one's place, then down to it."""
-    found: list[Box] = []
+    steps: list[Box] = []
     for (fast_x, fast_y, _), (slow_x, slow_y, _) in pairwise(line):
-        found.append((slow_x, fast_y - 2, fast_x, fast_y + 2))
-        found.append((slow_x - 2, fast_y, slow_x + 2, slow_y))
-    return found
+        steps.append((slow_x, fast_y - 2, fast_x, fast_y + 2))
+        steps.append((slow_x - 2, fast_y, slow_x + 2, slow_y))
+    return steps
 
 
 def _band(frame: Frame, x: dict[str, Any], y: dict[str, Any], *, empty: bool) -> list[dict[str, Any]]:

@@ -16,13 +16,11 @@ def comparison_junit(found: RunComparison) -> bytes:
     as a whole the case ``run``.
     """
     cases = []
-    for prepared in found.sets:
+    for pair in found.sets:
         mine = [
-            change
-            for change in found.regressions
-            if (change.variant, change.inputs) == (prepared.variant, prepared.inputs)
+            change for change in found.regressions if (change.variant, change.inputs) == (pair.variant, pair.inputs)
         ]
-        cases.append(_case(prepared.variant, prepared.inputs, mine, prepared))
+        cases.append(_case(pair.variant, pair.inputs, mine, pair))
     whole = [change for change in found.regressions if change.inputs is None]
     for variant in dict.fromkeys(change.variant for change in whole if change.variant):
         cases.append(_case(variant, "all inputs", [change for change in whole if change.variant == variant]))

@@ -42,8 +42,8 @@ def comparison_blocks(found: RunComparison, max_rows: int | None = None) -> list
         blocks.append(Paragraph(line("Not compared: " + "; ".join(found.left_out) + ".")))
     if found.sets:
         caption = "Output bytes of B against A. |difference|: largest over the outputs whose rows both runs still have"
-        blocks.append(_table(caption, _SET, [_set(prepared) for prepared in found.sets], max_rows))
-        remarks = tuple(words for prepared in found.sets if (words := _remark(prepared)))
+        blocks.append(_table(caption, _SET, [_set(pair) for pair in found.sets], max_rows))
+        remarks = tuple(words for pair in found.sets if (words := _remark(pair)))
         blocks += [Bullets(remarks[:max_rows])] if remarks else []
     if found.changes:
         worst_first = sorted(found.changes, key=lambda one: ("regression", "improvement", "other").index(one.kind))
@@ -64,19 +64,19 @@ def comparison_markdown(found: RunComparison) -> str:
         rows = max(1, rows // 2)
 
 
-def _gate(found: RunComparison) -> Callout:
-    same, variants = found.portable, {prepared.variant for prepared in found.sets}
+def _gate(compared: RunComparison) -> Callout:
+    same, variants = compared.portable, {pair.variant for pair in compared.sets}
     words: Line = line(f"Same bytes in both runs: {len(same)} of {counted(len(variants), 'variant')}")
     words = (*words, *_names(same), ".")
-    if not found.regressions:
+    if not compared.regressions:
         return Callout("good", line("No regression"), (Paragraph(words),))
     named = [
         f"{regression.variant or 'the run'}: {regression.what} {regression.a} → {regression.b}"
-        for regression in found.regressions[:5]
+        for regression in compared.regressions[:5]
     ]
-    more = len(found.regressions) - len(named)
+    more = len(compared.regressions) - len(named)
     text = "; ".join(named) + (f"; and {more} more" if more > 0 else "")
-    title = line(f"{counted(len(found.regressions), 'regression')}: {text}")
+    title = line(f"{counted(len(compared.regressions), 'regression')}: {text}")
     return Callout("bad", title, (Paragraph(words),))
 
 

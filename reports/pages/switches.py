@@ -67,11 +67,11 @@ def _holds(result: SwitchResult) -> str:
     return f"no: N = {numbers.batch_sizes(result.differing_at)}{flips}"
 
 
-def _ratio(found: Interval | None) -> str | None:
-    if found is None:
+def _ratio(interval: Interval | None) -> str | None:
+    if interval is None:
         return None
-    limits = "" if found.low95 is None else f" ({found.low95:.2f} to {found.high95:.2f}, n = {found.n})"
-    return f"{found.median:.2f}{limits}"
+    limits = "" if interval.low95 is None else f" ({interval.low95:.2f} to {interval.high95:.2f}, n = {interval.n})"
+    return f"{interval.median:.2f}{limits}"
 
 
 def _scope(report: SwitchesReport) -> str:

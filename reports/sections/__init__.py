@@ -36,11 +36,11 @@ class Section:
 @cache
 def all_sections() -> tuple[Section, ...]:
     """Every section of this package, in order. Raises ValueError where two claim the same place."""
-    found = sorted(discover(__name__, Section), key=lambda section: section.order)
-    for one, next_one in itertools.pairwise(found):
+    sections = sorted(discover(__name__, Section), key=lambda section: section.order)
+    for one, next_one in itertools.pairwise(sections):
         if one.order == next_one.order:
             raise ValueError(f"sections {one.name!r} and {next_one.name!r} share order={one.order}")
-    return tuple(found)
+    return tuple(sections)
 
 
 def write_all(study: Study) -> tuple[Written, ...]:

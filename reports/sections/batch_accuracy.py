@@ -76,11 +76,11 @@ def _groups(study: Study) -> list[tuple[str | None, list[Judged]]]:
     return [(depends, group) for depends, group in every if group]
 
 
-def _answer(found: BatchAccuracy) -> str | None:
+def _answer(accuracy: BatchAccuracy) -> str | None:
     """The answer in a word: that no change was seen says "no" only where the bound does, for the margin asked."""
-    if found.changed:
-        return found.depends
-    said = found.margin_points is not None and found.changed_upper95 <= found.margin_points / 100
+    if accuracy.changed:
+        return accuracy.depends
+    said = accuracy.margin_points is not None and accuracy.changed_upper95 <= accuracy.margin_points / 100
     return "no" if said else _UNSEEN
 
 
@@ -133,9 +133,9 @@ def _worst(group: Sequence[Judged]) -> str:
     return f"{events}, {_bound(found.changed_upper95)}; accuracy {_change(_farthest(found))} {at}"
 
 
-def _farthest(found: BatchAccuracy) -> AccuracyAtN:
+def _farthest(accuracy: BatchAccuracy) -> AccuracyAtN:
     """The N at which the limits of the change lie farthest from none."""
-    return max(found.at, key=lambda one: (abs(one.change), max(-one.change_low95, one.change_high95)))
+    return max(accuracy.at, key=lambda one: (abs(one.change), max(-one.change_low95, one.change_high95)))
 
 
 def _change(one: AccuracyAtN) -> str:
@@ -143,26 +143,26 @@ def _change(one: AccuracyAtN) -> str:
     return f"{numbers.signed_points(one.change)} points ({low} to {high})"
 
 
-def _on(found: BatchAccuracy) -> str:
-    return f"{found.inputs}, {setting(found.condition, pixels=True)}"
+def _on(accuracy: BatchAccuracy) -> str:
+    return f"{accuracy.inputs}, {setting(accuracy.condition, pixels=True)}"
 
 
-def _row(variant: VariantResult, found: BatchAccuracy) -> tuple[str | None, ...]:
-    worst = _farthest(found)
+def _row(variant: VariantResult, accuracy: BatchAccuracy) -> tuple[str | None, ...]:
+    worst = _farthest(accuracy)
     unusable = f"not judged: {variant.verdict}" if variant.verdict in _UNUSABLE else None
     return (
         variant.name,
-        _on(found),
-        unusable or (_unseen([(variant, found)]) if _answer(found) == _UNSEEN else _ANSWERS[found.depends]),
-        numbers.events(found.changed, found.singles.n, found.changed_upper95),
-        f"{_change(worst)} at N = {worst.batch_size}" if found.changed else "none at any N",
+        _on(accuracy),
+        unusable or (_unseen([(variant, accuracy)]) if _answer(accuracy) == _UNSEEN else _ANSWERS[accuracy.depends]),
+        numbers.events(accuracy.changed, accuracy.singles.n, accuracy.changed_upper95),
+        f"{_change(worst)} at N = {worst.batch_size}" if accuracy.changed else "none at any N",
     )
 
 
-def _row_n(variant: VariantResult, found: BatchAccuracy, one: AccuracyAtN) -> tuple[str | None, ...]:
+def _row_n(variant: VariantResult, accuracy: BatchAccuracy, one: AccuracyAtN) -> tuple[str | None, ...]:
     return (
         variant.name,
-        _on(found),
+        _on(accuracy),
         numbers.count(one.batch_size),
         numbers.percent(one.top1),
         numbers.events(one.changed, one.n, one.changed_upper95),

@@ -24,8 +24,8 @@ _COLUMNS = (
 def _made(variant: VariantResult) -> list[Comparison]:
     """Batched against singles under the plain conditions N by N, then the errors against fp64, per input set."""
     kinds = ("batch-vs-singles", "vs-reference")
-    found = [c for kind in kinds for c in variant.comparisons if c.kind == kind and c.percentiles]
-    return sorted(found, key=lambda c: (c.inputs, kinds.index(c.kind), c.batch_size))
+    comparisons = [c for kind in kinds for c in variant.comparisons if c.kind == kind and c.percentiles]
+    return sorted(comparisons, key=lambda c: (c.inputs, kinds.index(c.kind), c.batch_size))
 
 
 def _words(comparison: Comparison) -> str:

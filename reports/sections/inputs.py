@@ -8,17 +8,17 @@ from isobatch.reports.blocks import Block, Code, Column, Definitions, Details, L
 from isobatch.reports.sections import Section
 
 
-def _row(found: InputSet) -> tuple[str | None, ...]:
+def _row(inputs: InputSet) -> tuple[str | None, ...]:
     return (
-        found.name,
-        found.source,
-        numbers.count(found.n),
-        numbers.count(found.n_files) if found.n_files else None,
-        " x ".join(map(str, found.shape)),
-        "yes" if found.labelled else "no",
-        numbers.count(len(found.skipped)),
-        found.sha256[:12],
-        found.note or None,
+        inputs.name,
+        inputs.source,
+        numbers.count(inputs.n),
+        numbers.count(inputs.n_files) if inputs.n_files else None,
+        " x ".join(map(str, inputs.shape)),
+        "yes" if inputs.labelled else "no",
+        numbers.count(len(inputs.skipped)),
+        inputs.sha256[:12],
+        inputs.note or None,
     )
 
 

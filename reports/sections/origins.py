@@ -105,20 +105,20 @@ def _row(variant: VariantResult) -> tuple[str | None, ...]:
 
 def _limits(name: str, sought: Locating) -> list[Line]:
     """What the search could not see, each as a sentence."""
-    found = []
+    limits = []
     if missed := sought.layers_not_replayable:
         which = views.listing(missed, 4)
-        found.append(
+        limits.append(
             line(Code(name), f": {numbers.counted(len(missed), 'layer')} could not be replayed alone ({which}).")
         )
     if not sought.instrumented_bitwise_equal:
-        found.append(
+        limits.append(
             line(Code(name), ": looking inside changed its output, so that what was seen may not be what is deployed.")
         )
-    found += [line(Code(name), f": {words}.") for words in map(_beyond, sought.beyond)]
+    limits += [line(Code(name), f": {words}.") for words in map(_beyond, sought.beyond)]
     if sought.note:
-        found.append(line(Code(name), f": {sought.note.rstrip('.')}."))
-    return found
+        limits.append(line(Code(name), f": {sought.note.rstrip('.')}."))
+    return limits
 
 
 def _beyond(look: BeyondLook) -> str:

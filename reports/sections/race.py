@@ -67,10 +67,10 @@ def _ratio(decided: Recommendation) -> str:
     return "" if found is None else f", {found.median:.2f} x the time"
 
 
-def _limits(found: Interval) -> str:
-    if found.low95 is None or found.high95 is None:
-        return f"{found.median:.2f}"
-    return f"{found.median:.2f}, {found.low95:.2f} to {found.high95:.2f}"
+def _limits(interval: Interval) -> str:
+    if interval.low95 is None or interval.high95 is None:
+        return f"{interval.median:.2f}"
+    return f"{interval.median:.2f}, {interval.low95:.2f} to {interval.high95:.2f}"
 
 
 def _steady(disturbed: int, unsteady: bool) -> str:

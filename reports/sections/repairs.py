@@ -12,8 +12,8 @@ from isobatch.reports.blocks import Absent, Block, Bullets, Code, Column, Line, 
 from isobatch.reports.sections import Section
 
 
-def _ratio(found: Interval | None) -> str | None:
-    return numbers.ratio_interval(found) if found else None
+def _ratio(interval: Interval | None) -> str | None:
+    return numbers.ratio_interval(interval) if interval else None
 
 
 def _layers(variant: VariantResult, repair: Repair) -> str | None:
@@ -45,11 +45,11 @@ def _scopes(study: Study, tried: list[tuple[VariantResult, Repair]]) -> list[Blo
 
 def _notes(tried: list[tuple[VariantResult, Repair]]) -> dict[str, list[str]]:
     """Each remark once, with the repairs of which it is said."""
-    found: dict[str, list[str]] = {}
+    notes: dict[str, list[str]] = {}
     for variant, repair in tried:
         if repair.note:
-            found.setdefault(repair.note, []).append(f"{variant.name}+{repair.name}")
-    return found
+            notes.setdefault(repair.note, []).append(f"{variant.name}+{repair.name}")
+    return notes
 
 
 def _codes(names: list[str]) -> Line:
@@ -57,12 +57,12 @@ def _codes(names: list[str]) -> Line:
 
 
 def _remarks(study: Study, tried: list[tuple[VariantResult, Repair]]) -> list[Line]:
-    found = [line(*_codes(names), f": {note.rstrip('.')}.") for note, names in _notes(tried).items()]
+    remarks = [line(*_codes(names), f": {note.rstrip('.')}.") for note, names in _notes(tried).items()]
     for variant in study.variants:
         if variant.repairs is not None and all(repair.name == SWITCH for repair in variant.repairs):
             why = "it could not be put in one fixed shape" if variant.origins else "no origin was found"
-            found.append(line(Code(variant.name), f": no repair was tried, because {why}."))
-    return found
+            remarks.append(line(Code(variant.name), f": no repair was tried, because {why}."))
+    return remarks
 
 
 def blocks(study: Study) -> list[Block]:

@@ -120,22 +120,22 @@ def formulas(terms: int) -> list[Formula]:
 
 
 def _products() -> list[tuple[str, Callable[[Terms], Floats]]]:
-    found: list[tuple[str, Callable[[Terms], Floats]]] = []
+    products: list[tuple[str, Callable[[Terms], Floats]]] = []
     for name, multiplier in _MULTIPLIERS.items():
-        found.append((f"(acc + bias/(s_x*s_w)) * {name}", partial(_bias_before, multiplier, False)))
-        found.append((f"(acc + bias*(1/(s_x*s_w))) * {name}", partial(_bias_before, multiplier, True)))
+        products.append((f"(acc + bias/(s_x*s_w)) * {name}", partial(_bias_before, multiplier, False)))
+        products.append((f"(acc + bias*(1/(s_x*s_w))) * {name}", partial(_bias_before, multiplier, True)))
         for fused in (False, True):
             text = f"fma(acc, {name}, bias/s_y)" if fused else f"acc*{name} + bias/s_y"
-            found.append((text, partial(_bias_scaled, multiplier, fused)))
+            products.append((text, partial(_bias_scaled, multiplier, fused)))
     for order in ("acc*(s_x*s_w)", "(acc*s_x)*s_w", "(acc*s_w)*s_x"):
         for fused in (False, True):
             for divided in (False, True):
                 last = "/ s_y" if divided else "* (1/s_y)"
                 inner = f"fma({order}, bias)" if fused else f"{order} + bias"
-                found.append((f"({inner}) {last}", partial(_bias_after, order, fused, divided)))
+                products.append((f"({inner}) {last}", partial(_bias_after, order, fused, divided)))
     for name, multiplier in _MULTIPLIERS.items():
-        found.append((f"(acc + round(bias/(s_x*s_w))) * {name}", partial(_bias_rounded, multiplier)))
-    return found
+        products.append((f"(acc + round(bias/(s_x*s_w))) * {name}", partial(_bias_rounded, multiplier)))
+    return products
 
 
 def _additions() -> list[tuple[str, Callable[[Terms], Floats]]]:

@@ -31,5 +31,5 @@ def _applies_to(bench: Bench) -> str:
 
 
 def _rescaled(kind: Scales, examples: NDArray[np.float32], runner: Any) -> Runner:
-    found: Runner = runner.with_scales(kind, examples)
-    return found
+    changed: Runner = runner.with_scales(kind, examples)
+    return changed

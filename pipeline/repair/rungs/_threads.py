@@ -17,5 +17,5 @@ def rethreadable(runner: Any) -> bool:
 
 def on_streams(streams: int, runner: Any) -> Runner:
     """The runner with one thread inside operators; with several streams, so many images at a time, each alone."""
-    found: Runner = runner.with_threads(1, streams)
-    return found
+    changed: Runner = runner.with_threads(1, streams)
+    return changed

@@ -42,8 +42,8 @@ def _promises(bench: Bench, switch: Switch) -> bool:
 
 
 def _turned(switch: Switch, runner: Any) -> Runner:
-    found: Runner = runner.with_switches(dict(switch.options))
-    return found
+    changed: Runner = runner.with_switches(dict(switch.options))
+    return changed
 
 
 RUNG = Rung(

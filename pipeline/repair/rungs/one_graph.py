@@ -32,8 +32,8 @@ def apply(bench: Bench) -> Iterator[Candidate]:
 
 
 def _in_one(runner: Any) -> Runner:
-    found: Runner = runner.with_one_graph()
-    return found
+    changed: Runner = runner.with_one_graph()
+    return changed
 
 
 RUNG = Rung(

@@ -33,8 +33,8 @@ def apply(bench: Bench) -> Iterator[Candidate]:
 
 
 def _pinned(size: int, runner: Any) -> Runner:
-    found: Runner = runner.with_canonical({WHOLE: Canonical(size=size)})
-    return found
+    changed: Runner = runner.with_canonical({WHOLE: Canonical(size=size)})
+    return changed
 
 
 def _seconds(bench: Bench, n: int) -> float:

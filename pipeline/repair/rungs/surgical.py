@@ -72,8 +72,8 @@ def _guilty(bench: Bench) -> list[LayerFinding]:
 def _rewritten(rules: Mapping[str, Canonical], bench: Bench, runner: Any) -> Runner:
     if runner is not bench.runner:  # of another thread count: it has not seen its own layers yet
         runner.watch(bench.images[:1], lambda layer, inputs, outputs: None)
-    found: Runner = runner.with_canonical(rules)
-    return found
+    changed: Runner = runner.with_canonical(rules)
+    return changed
 
 
 def _rules(bench: Bench, findings: Sequence[LayerFinding], which: int) -> dict[str, Canonical]:

@@ -70,12 +70,12 @@ def compiler_findings(probes: Probes) -> list[Finding]:
 
 def read_pins(text: str) -> dict[str, str]:
     """The versions that a requirements file pins, by normalised name."""
-    found = {}
+    pins = {}
     for line in text.splitlines():
         name, pinned, version = line.partition("#")[0].strip().partition("==")
         if pinned:
-            found[normalised(name)] = version.strip()
-    return found
+            pins[normalised(name)] = version.strip()
+    return pins
 
 
 def normalised(distribution: str) -> str:
@@ -94,19 +94,19 @@ def package_findings(pins: Mapping[str, str], installed: Mapping[str, str]) -> l
         text = "requirements.txt is not beside the program: versions cannot be checked"
         return [Finding("packages", "all", "limited", text)]
     remedy = "pip install -r requirements.txt, in the environment that runs this"
-    found = []
+    findings = []
     for name, pinned in pins.items():
         version = installed.get(name)
         if version is None:
-            found.append(Finding("packages", name, "missing", f"not installed; {pinned} is asked for", remedy))
+            findings.append(Finding("packages", name, "missing", f"not installed; {pinned} is asked for", remedy))
         elif not same_version(version, pinned):
             text = (
                 f"{version}; requirements.txt asks for {pinned}: other versions may give other bytes, and are untested"
             )
-            found.append(Finding("packages", name, "limited", text, remedy))
-    if not found:
-        found.append(Finding("packages", "all", "ok", f"{counted(len(pins), 'package')} as in requirements.txt"))
-    return found
+            findings.append(Finding("packages", name, "limited", text, remedy))
+    if not findings:
+        findings.append(Finding("packages", "all", "ok", f"{counted(len(pins), 'package')} as in requirements.txt"))
+    return findings
 
 
 def variant_findings(
@@ -166,16 +166,16 @@ def _finding(spec: VariantSpec, state: State, text: str, remedy: str = "") -> Fi
 
 def isa_findings(hardware: str, inherited: Mapping[str, str], probes: Probes) -> list[Finding]:
     """The processor's features, what the libraries use of them, and caps that the caller's environment sets."""
-    found = [Finding("machine", "instruction sets", "ok", hardware)]
+    findings = [Finding("machine", "instruction sets", "ok", hardware)]
     if "AVX2" not in hardware:
         text = f"{hardware}: no AVX2, so the int8 engines run slowly or not at all"
-        found = [Finding("machine", "instruction sets", "limited", text)]
+        findings = [Finding("machine", "instruction sets", "limited", text)]
     for library, effective in probes.torch.get("readback", {}).items():
-        found.append(Finding("machine", library, "ok", effective))
+        findings.append(Finding("machine", library, "ok", effective))
     for name, value in inherited.items():
         text = f"is set to {value}: every worker inherits it, and other kernels may run"
-        found.append(Finding("machine", name, "limited", text, f"unset {name}, unless it is meant"))
-    return found
+        findings.append(Finding("machine", name, "limited", text, f"unset {name}, unless it is meant"))
+    return findings
 
 
 def settings_findings(wanted: Mapping[str, str], libc: str, probes: Probes) -> list[Finding]:
@@ -207,14 +207,14 @@ def resource_findings(cores: int, quota: float | None, memory_bytes: int) -> lis
 
 def storage_findings(places: Iterable[tuple[str, bool, int]]) -> list[Finding]:
     """Each place to write: (its name, whether it can be written, free bytes)."""
-    found = []
+    findings = []
     for name, writable, free in places:
         text = f"{free / 1e9:.1f} GB free"
         if not writable:
-            found.append(Finding("storage", name, "missing", "cannot be written", "set --out, or XDG_CACHE_HOME"))
+            findings.append(Finding("storage", name, "missing", "cannot be written", "set --out, or XDG_CACHE_HOME"))
         elif free < LITTLE_DISK_BYTES:
             remedy = "free space, or set --out and XDG_CACHE_HOME elsewhere"
-            found.append(Finding("storage", name, "limited", f"{text}: little for all variants of ResNet50", remedy))
+            findings.append(Finding("storage", name, "limited", f"{text}: little for all variants of ResNet50", remedy))
         else:
-            found.append(Finding("storage", name, "ok", text))
-    return found
+            findings.append(Finding("storage", name, "ok", text))
+    return findings

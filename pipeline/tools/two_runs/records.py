@@ -94,6 +94,6 @@ class RunComparison(Record):
     def portable(self) -> list[str]:
         """The variants whose bytes are equal in everything that both runs have, in table order."""
         found: dict[str, list[bool | None]] = {}
-        for prepared in self.sets:
-            found.setdefault(prepared.variant, []).append(prepared.same_bytes)
+        for pair in self.sets:
+            found.setdefault(pair.variant, []).append(pair.same_bytes)
         return [name for name, same in found.items() if all(same)]

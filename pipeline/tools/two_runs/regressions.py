@@ -14,23 +14,23 @@ Kind = Literal["regression", "improvement", "other"]
 
 def run_changes(a: Study, b: Study) -> list[Change]:
     """Changes of the runs as wholes: whether the policy is met, what is recommended, the answer."""
-    found = []
+    changes = []
     if a.answer and b.answer and a.answer.verdict != b.answer.verdict:
-        found.append(_change("other", "answer", a.answer.verdict or "none", b.answer.verdict or "none"))
+        changes.append(_change("other", "answer", a.answer.verdict or "none", b.answer.verdict or "none"))
     if a.recommendation is None or b.recommendation is None:
-        return found
+        return changes
     chosen = [study.recommendation.chosen if study.recommendation else None for study in (a, b)]
     if a.recommendation.policy != b.recommendation.policy:
         note = "the policies differ, so meeting them is not compared"
         if chosen[0] != chosen[1]:
-            found.append(_change("other", "recommended", chosen[0] or "nothing", chosen[1] or "nothing", note=note))
+            changes.append(_change("other", "recommended", chosen[0] or "nothing", chosen[1] or "nothing", note=note))
     elif (chosen[0] is None) != (chosen[1] is None):
         kind: Kind = "regression" if chosen[1] is None else "improvement"
         met = [f"met by {name}" if name else "not met" for name in chosen]
-        found.append(_change(kind, "policy", *met))
+        changes.append(_change(kind, "policy", *met))
     elif chosen[0] != chosen[1]:
-        found.append(_change("other", "recommended", str(chosen[0]), str(chosen[1])))
-    return found
+        changes.append(_change("other", "recommended", str(chosen[0]), str(chosen[1])))
+    return changes
 
 
 def variant_changes(a: VariantResult, b: VariantResult, inputs: Mapping[str, str]) -> list[Change]:

@@ -18,7 +18,7 @@ def run_differences(a: Study, b: Study, across: Iterable[str]) -> list[Differenc
     ``across``: the axes in which the conditions of the whole runs differ; they are in the configuration, or in the
     environment, and need no row of their own where they are.
     """
-    found = [
+    differences = [
         *_rows("environment", "", _machine(a), _machine(b)),
         *_rows("environment", "in effect: ", a.environment.isa_effective, b.environment.isa_effective),
         *_rows("environment", "device: ", a.environment.device, b.environment.device),
@@ -27,8 +27,8 @@ def run_differences(a: Study, b: Study, across: Iterable[str]) -> list[Differenc
         *_rows("configuration", "", a.config, b.config),
         *_rows("configuration", "policy: ", _policy(a), _policy(b)),
     ]
-    named = {one.what for one in found}
-    return found + [
+    named = {one.what for one in differences}
+    return differences + [
         Difference(group="configuration", what=axis, a=_axis(a, axis), b=_axis(b, axis))
         for axis in across
         if axis not in named
