@@ -184,9 +184,10 @@ def _batching(tested: Sequence[Tested], seen: Sequence[Observation], margin: Mar
         return "batch-invariant", _decided(inputs, None, None, why)
     one = max(changed, key=lambda item: (int(item.flipped.sum()), item.largest, int(item.differs.sum())))
     total = int(one.seen.sum())
-    extent = (
-        f"{out_of(int(one.differs.sum()), total, 'image')} differ from their singles by up to {number(one.largest)}"
-        + (f" before the {through}" if (through := tested[0].evidence.outcome.through) else "")
+    differing = int(one.differs.sum())
+    differ = "differs from its single" if differing == 1 else "differ from their singles"
+    extent = f"{out_of(differing, total, 'image')} {differ} by up to {number(one.largest)}" + (
+        f" before the {through}" if (through := tested[0].evidence.outcome.through) else ""
     )
     where = f"At N = {one.batch_size} ({setting(one.condition)})"
     word = tested[0].evidence.outcome.word

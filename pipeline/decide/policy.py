@@ -147,12 +147,12 @@ def price(cost: Cost | None, policy: Policy) -> Price | None:
         if cost.latency_ms is None:
             return None
         timed = cost.latency_ms
-        return Price(timed.median, f"{_interval(timed)} ms for one image", timed.n == 1)
+        return Price(timed.median, f"{_interval(timed, 'ms')} for one image", timed.n == 1)
     if not cost.throughput_img_s:
         return None
     best = max(cost.throughput_img_s, key=lambda n: cost.throughput_img_s[n].median)
     timed = cost.throughput_img_s[best]
-    return Price(1 / timed.median, f"{_interval(timed)} img/s at N = {best}", timed.n == 1)
+    return Price(1 / timed.median, f"{_interval(timed, 'img/s')} at N = {best}", timed.n == 1)
 
 
 def megabytes(size_bytes: int) -> str:
@@ -160,7 +160,7 @@ def megabytes(size_bytes: int) -> str:
     return f"{number(size_bytes / 1e6)} MB"
 
 
-def _interval(timed: Interval) -> str:
+def _interval(timed: Interval, unit: str) -> str:
     if timed.low95 is None or timed.high95 is None:
-        return f"{number(timed.median)} (timed once)"
-    return f"{number(timed.median)} ({number(timed.low95)} to {number(timed.high95)})"
+        return f"{number(timed.median)} {unit} (timed once)"
+    return f"{number(timed.median)} ({number(timed.low95)} to {number(timed.high95)}) {unit}"

@@ -20,10 +20,14 @@ _ACTIVE_FIRST = re.compile(r"^(\s*\d*)([-+#=.)])(?=[-+#=\s]|$)")
 _SIGNS = {"good": "✅", "caution": "⚠️", "bad": "❌", "note": "💬"}
 
 
-def escaped(text: str) -> str:
-    """Text that Markdown shows as it stands: no markup, no HTML, no mention of a person, no table cell broken."""
+def escaped(text: str, first: bool = True) -> str:
+    """Text that Markdown shows as it stands: no markup, no HTML, no mention of a person, no table cell broken.
+
+    ``first``: whether it may begin a line, where more signs are markup.
+    """
     text = clean(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    text = _ACTIVE_FIRST.sub(r"\1\\\2", _ACTIVE.sub(r"\\\g<0>", text))
+    text = _ACTIVE.sub(r"\\\g<0>", text)
+    text = _ACTIVE_FIRST.sub(r"\1\\\2", text) if first else text
     return text.replace("://", ":\u200b//").replace("@", "@\u200b").replace("www.", "www\u200b.")
 
 
@@ -37,14 +41,17 @@ def code(text: str) -> str:
 
 def prose(words: Line) -> str:
     """A line of prose."""
-    return "".join(_part(part) for part in words)
+    text = ""
+    for part in words:
+        text += _part(part, first=not text.strip())
+    return text
 
 
-def _part(part: str | Code | Link) -> str:
+def _part(part: str | Code | Link, first: bool) -> str:
     """A link is its words only: a comment on GitHub has no anchors of its own."""
     if isinstance(part, Code):
         return code(part.text)
-    return escaped(part.text if isinstance(part, Link) else part)
+    return escaped(part.text if isinstance(part, Link) else part, first)
 
 
 def markdown_report(study: Study, written: tuple[Written, ...] | None = None) -> str:

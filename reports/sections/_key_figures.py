@@ -53,8 +53,8 @@ def _ties(decided: Recommendation) -> str:
     if not decided.ties:
         return ""
     count = len(decided.ties)
-    others = "1 other is" if count == 1 else f"{count} others are"
-    alike = ", and not apart in accuracy, error or size" if decided.decided_by == "speed" else ""
+    others = "1 other variant is" if count == 1 else f"{count} other variants are"
+    alike = ", and as good in accuracy, error and size" if decided.decided_by == "speed" else ""
     return f" {others} not measurably slower{alike}."
 
 
@@ -136,13 +136,13 @@ def _price(study: Study) -> KeyFigure:
         return KeyFigure(label, "not known", target, line("it was not measured"))
     paid = decided.price_of_stability
     if paid is None:
-        faster = "none that meets every other demand is shown to be faster"
+        faster = "no variant that meets every other demand is shown to be faster"
         return KeyFigure(label, "none", target, line(faster), "good")
     against = views.find(study, paid.variant)
     kind = f", {views.state(against)}" if against else ""
     low, high = paid.ratio.low95, paid.ratio.high95
     if low is not None and high is not None and high >= 1:
         return KeyFigure(label, "none shown", target, line("against ", Code(paid.variant), f"{kind}"), "good")
-    about = "" if paid.raced else "; by times that were not taken in turn"
+    about = "" if paid.raced else "; by times of the passes, which were not taken in turn"
     lost = numbers.percent(1 - paid.ratio.median, 0)
     return KeyFigure(label, f"{lost} slower", target, line("against ", Code(paid.variant), f"{kind}{about}"), "caution")

@@ -112,7 +112,7 @@ def _answered(answer: Answer) -> Line:
     word = {"yes": "Yes, as far as tested", "no": "No", "depends": "It depends on the implementation"}[answer.verdict]
     counts = Link(f"{len(same)} of {numbers.counted(judged, 'int8 variant')}", "fixed_point")
     found = line(f"{word}: ", counts, " gave every image the bytes of its singles")
-    found += line("; not ", *_codes(other)) if other else ()
+    found += line("; ", *_codes(other), " did not") if other else ()
     return found + (line(". Not judged: ", *_codes(unknown), ".") if unknown else line("."))
 
 

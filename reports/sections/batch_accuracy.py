@@ -85,7 +85,7 @@ def _answer(accuracy: BatchAccuracy) -> str | None:
 
 
 def _unseen(group: Sequence[Judged]) -> str:
-    """``no change seen in 16 images, too few to say``: the last where nothing else than many changes is ruled out."""
+    """``no change seen in 16 images, too few to say``: that where only many changes are ruled out."""
     fewest, most = (pick(found.singles.n for _, found in group) for pick in (min, max))
     n = numbers.counted(most, "image")
     asked = [found.margin_points for _, found in group if found.margin_points is not None]
@@ -104,9 +104,9 @@ def _said(depends: str | None, group: Sequence[Judged], judged: int) -> str:
         fewest, most = (pick(found.singles.n for _, found in group) for pick in (min, max))
         n = numbers.counted(most, "labelled image")
         of = n if fewest == most else f"{numbers.count(fewest)} to {n}"
-        return f"no for {names}: no top-1 of {of} changed at any tested N ({bound} do, 95 %)"
+        return f"no for {names}: no top-1 of {of} changed at any tested N ({bound} of them would, with 95 % confidence)"
     if depends == _UNSEEN:
-        return f"{_unseen(group)}, for {names} ({bound} change at some tested N, 95 %)"
+        return f"{_unseen(group)}, for {names} ({bound} of images change at some tested N, with 95 % confidence)"
     margin = numbers.margin(group[0][1].margin_points)
     begin = {
         "equivalent": f"within {margin} for {names}",

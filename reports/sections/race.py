@@ -34,7 +34,7 @@ _BY = {
     "accuracy": "accuracy, among the fastest",
     "error": "error against the reference, among the fastest",
     "size": "size, among the fastest",
-    "passes": "times that were not taken in turn: no race priced this",
+    "passes": "times of the passes, which were not taken in turn",
 }
 
 
@@ -81,7 +81,7 @@ def price_words(study: Study, decided: Recommendation, own: str) -> Line:
     """The price of stability, and the speed-up over the reference precision. ``own``: the choice's throughput."""
     paid, gained = decided.price_of_stability, decided.speed_up
     if paid is None:
-        text = line(f"Nothing: none that meets every other demand is faster, {own}.")
+        text = line(f"Nothing: no variant that meets every other demand is faster, {own}.")
     else:
         verdict = views.find(study, paid.variant)
         kind = f", which is {views.state(verdict)}" if verdict else ""

@@ -109,7 +109,7 @@ def test_the_price_under_each_objective(objective: Any, cost: float, text: str) 
 
 def test_a_price_of_one_call_says_so() -> None:
     paid = price(result("v", per_second=100, spread=None).cost, Policy())
-    assert paid is not None and paid.timed_once and paid.text == "100 (timed once) img/s at N = 8"
+    assert paid is not None and paid.timed_once and paid.text == "100 img/s (timed once) at N = 8"
 
 
 def test_a_policy_in_words() -> None:

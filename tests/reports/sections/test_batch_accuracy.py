@@ -23,7 +23,7 @@ def test_the_sentence_gives_a_bound_even_where_nothing_changed_and_the_worst_fir
     assert "(2 of 15 top-1 changed, at most 36 %; accuracy -12.5 points (-57.5 to +42.0) with bf16 at N = 8)" in said
     assert (
         "; no change seen in 15 images, too few to say, for fp32, fp16" in said
-        and "(at most 18 % change at some tested N, 95 %)" in said
+        and "(at most 18 % of images change at some tested N, with 95 % confidence)" in said
     )
 
 

@@ -27,7 +27,7 @@ def test_the_choice_in_four_numbers_each_with_its_evidence() -> None:
     assert found["Top-1 accuracy"][1].startswith(
         "on 450 labelled images; accuracy drop against fp32 0.5 points, at most 1.3"
     )
-    assert found["Price of stability"][:2] == ("none", "none that meets every other demand is shown to be faster")
+    assert found["Price of stability"][:2] == ("none", "no variant that meets every other demand is shown to be faster")
 
 
 def test_a_repaired_choice_rests_on_its_repair() -> None:
@@ -77,8 +77,8 @@ def test_ties_are_counted_beside_the_policy() -> None:
     ]
     assert said[0].endswith("most images a second.")
     assert (
-        "most images a second. 1 other is not measurably slower" in said[1]
-        and "2 others are not measurably slower" in said[2]
+        "most images a second. 1 other variant is not measurably slower" in said[1]
+        and "2 other variants are not measurably slower" in said[2]
     )
 
 
