@@ -16,9 +16,7 @@ STATES: dict[State, tuple[str, str, str]] = {
 }
 """Each state's sign, words and colour."""
 
-_CELL_W, _CELL_H, _GAP, _NAMES, _CHARACTER = 46.0, 24.0, 12.0, 30.0, 7.2
-_HEAD = 62.0
-LONGEST_NAME = 24
+_CELL_W, _CELL_H, _GAP = 46, 24, 12
 
 
 @dataclass(frozen=True)
@@ -52,46 +50,69 @@ def width(groups: Sequence[Group]) -> float:
 
 
 def specification(names: Sequence[str], groups: Sequence[Group], cells: Sequence[Cell]) -> dict[str, Any]:
-    """The map in Vega-Lite. ``names`` head the rows; there is at least one cell."""
-    left = _NAMES + _CHARACTER * min(LONGEST_NAME, max(map(len, names)))
-    starts = [left + width(groups[:at]) for at in range(len(groups))]
-    wide, high = left + width(groups), _HEAD + _CELL_H * len(names)
+    """The map in Vega-Lite, a chart for each group beside the next. ``names`` head the rows."""
     shown = [state for state in STATES if any(cell.state == state for cell in cells)]
-    values = [_place(cell, starts[cell.group], groups[cell.group]) for cell in cells]
-    fill = {
-        "field": "state",
-        "type": "nominal",
-        "scale": {"domain": [_legend(s) for s in shown], "range": [STATES[s][2] for s in shown]},
-        "legend": {
-            "title": None,
-            "orient": "top",
-            "direction": "horizontal",
-            "symbolType": "square",
-            "symbolSize": 180,
-        },
-    }
-    x = {"type": "quantitative", "scale": {"domain": [0, wide], "nice": False}, "axis": None}
-    y = {"type": "quantitative", "scale": {"domain": [high, 0], "nice": False}, "axis": None}
-    box = {"x": x | {"field": "x"}, "x2": {"field": "x2"}, "y": y | {"field": "y"}, "y2": {"field": "y2"}}
-    middle = {"x": x | {"field": "mx"}, "y": y | {"field": "my"}, "text": {"field": "text"}}
-    text = {"type": "text", "baseline": "middle", "aria": False}
+    colours = {"domain": [_legend(state) for state in shown], "range": [STATES[state][2] for state in shown]}
+    legend = {"title": None, "orient": "top", "direction": "horizontal", "symbolType": "square", "symbolSize": 180}
+    fill = {"field": "state", "type": "nominal", "scale": colours, "legend": legend}
     return {
         "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
-        "width": wide,
-        "height": high,
+        "spacing": _GAP,
+        "hconcat": [
+            _chart(names, group, [cell for cell in cells if cell.group == at], fill, first=at == 0)
+            for at, group in enumerate(groups)
+        ],
+    }
+
+
+def _chart(
+    names: Sequence[str], group: Group, cells: Sequence[Cell], fill: dict[str, Any], *, first: bool
+) -> dict[str, Any]:
+    axis = {"title": None, "ticks": False, "domain": False, "labelFontSize": 12}
+    sizes = {"domain": [f"N = {n}" if n == group.batch_sizes[0] else str(n) for n in group.batch_sizes]}
+    values = [
+        {
+            "name": names[cell.row],
+            "n": sizes["domain"][group.batch_sizes.index(cell.batch_size)],
+            "state": _legend(cell.state),
+            "text": cell.text,
+            "words": cell.words,
+        }
+        for cell in cells
+    ]
+    columns = {
+        "field": "n",
+        "type": "nominal",
+        "scale": sizes | {"range": [0, _CELL_W * len(group.batch_sizes)], "padding": 0.04},
+        "axis": axis | {"orient": "top", "labelAngle": 0, "labelColor": "var(--muted)"},
+    }
+    rows = {
+        "field": "name",
+        "type": "nominal",
+        "scale": {"domain": list(names), "padding": 0.08},
+        "axis": axis | {"labelLimit": 200, "labelColor": "var(--ink)"} if first else None,
+    }
+    text = {"type": "text", "baseline": "middle", "aria": False, "fontSize": 10.5, "fill": "var(--ink)"}
+    return {
+        "width": group.width,
+        "height": _CELL_H * len(names),
+        "title": {
+            "text": group.words[0],
+            "subtitle": group.words[1],
+            "anchor": "start",
+            "frame": "group",
+            **dict.fromkeys(("fontSize", "subtitleFontSize"), 12),
+            **dict.fromkeys(("fontWeight", "subtitleFontWeight"), "normal"),
+            **dict.fromkeys(("color", "subtitleColor"), "var(--ink)"),
+        },
         "data": {"values": values},
+        "encoding": {"x": columns, "y": rows},
         "layer": [
             {
                 "mark": {"type": "rect", "opacity": 1},
-                "encoding": box | {"fill": fill, "description": {"field": "words"}},
+                "encoding": {"fill": fill, "description": {"field": "words"}},
             },
-            {"mark": text | {"fontSize": 10.5, "fill": "var(--ink)"}, "encoding": middle},
-            *_heads(groups, starts, middle),
-            {
-                "data": {"values": [{"mx": left - 10, "my": _row(at), "text": name} for at, name in enumerate(names)]},
-                "mark": text | {"align": "right", "fontSize": 12.5, "fill": "var(--ink)", "limit": left - 12},
-                "encoding": middle,
-            },
+            {"mark": text, "encoding": {"text": {"field": "text"}}},
         ],
     }
 
@@ -99,41 +120,3 @@ def specification(names: Sequence[str], groups: Sequence[Group], cells: Sequence
 def _legend(state: State) -> str:
     sign, words, _ = STATES[state]
     return f"{sign} {words}"
-
-
-def _row(at: int) -> float:
-    return _HEAD + _CELL_H * (at + 0.5)
-
-
-def _place(cell: Cell, start: float, group: Group) -> dict[str, Any]:
-    x, y = start + _CELL_W * group.batch_sizes.index(cell.batch_size), _HEAD + _CELL_H * cell.row
-    return {
-        "x": x + 1,
-        "x2": x + _CELL_W - 1,
-        "y": y + 1,
-        "y2": y + _CELL_H - 1,
-        "mx": x + _CELL_W / 2,
-        "my": y + _CELL_H / 2,
-        "state": _legend(cell.state),
-        "text": cell.text,
-        "words": cell.words,
-    }
-
-
-def _heads(groups: Sequence[Group], starts: Sequence[float], middle: dict[str, Any]) -> list[dict[str, Any]]:
-    """Over each group its words, over each column its N."""
-    words = [
-        {"mx": start, "my": 9 + 16 * line, "text": text}
-        for group, start in zip(groups, starts, strict=True)
-        for line, text in enumerate(group.words)
-    ]
-    sizes = [
-        {"mx": start + _CELL_W * (at + 0.5), "my": _HEAD - 12, "text": f"{'N = ' if at == 0 else ''}{n}"}
-        for group, start in zip(groups, starts, strict=True)
-        for at, n in enumerate(group.batch_sizes)
-    ]
-    text = {"type": "text", "baseline": "middle", "aria": False, "fontSize": 12}
-    return [
-        {"data": {"values": words}, "mark": text | {"align": "left", "fill": "var(--ink)"}, "encoding": middle},
-        {"data": {"values": sizes}, "mark": text | {"fill": "var(--muted)"}, "encoding": middle},
-    ]
