@@ -6,6 +6,7 @@ no others, as ``make test-extras`` runs them. Tests of a GPU run where one is.
 
 import locale
 import os
+import resource
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -87,6 +88,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if item.get_closest_marker("gpu") and (reason := missing_gpu()):
         pytest.skip(f"needs a GPU: {reason}")
+
+
+@pytest.fixture(autouse=True)
+def memory_without_limit() -> Iterator[None]:
+    """What a worker's function sets for its whole process ends with the test that calls it here."""
+    before = resource.getrlimit(resource.RLIMIT_DATA)
+    yield
+    resource.setrlimit(resource.RLIMIT_DATA, before)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
