@@ -128,8 +128,15 @@ def commands(launchers: Workers) -> Commands:
 @pytest.fixture(scope="session")
 def tell(request: pytest.FixtureRequest, full: bool) -> Callable[[str], None]:
     """Print a line with what a full campaign counted, past pytest's capture."""
-    reporter = request.config.pluginmanager.get_plugin("terminalreporter")
-    return reporter.write_line if full and reporter else lambda text: None
+    plugins = request.config.pluginmanager
+    reporter, capture = plugins.get_plugin("terminalreporter"), plugins.get_plugin("capturemanager")
+
+    def write(text: str) -> None:
+        if full and reporter and capture:
+            with capture.global_and_fixture_disabled():
+                reporter.write_line(text)
+
+    return write
 
 
 @pytest.fixture(scope="session")
