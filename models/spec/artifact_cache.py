@@ -88,7 +88,7 @@ class ArtifactCache:
 
     def digests(self, artifact: Artifact) -> dict[str, str]:
         """The SHA-256 of each of the artifact's files by name, as they were built."""
-        stored: dict[str, str] = json.loads((artifact.folder / _MANIFEST).read_text())["files"]
+        stored: dict[str, str] = read_object(artifact.folder / _MANIFEST)["files"]
         return stored
 
     def get(self, fields: Mapping[str, Any], build: Callable[[Path], Manifest]) -> Artifact:
