@@ -116,7 +116,7 @@ class Compiled(nn.Module):
 def images_of(graph: Any) -> str:
     """How many images a graph takes, by the bounds of its first axis of unknown length: ``1`` where there is none."""
     given = (node.meta["example_value"] for node in graph.graph.nodes if node.op == "placeholder")
-    sizes = (one.shape[0] for one in given if isinstance(one, Tensor) and one.dim())
+    sizes: list[Any] = [one.shape[0] for one in given if isinstance(one, Tensor) and one.dim()]
     free = next((size.node for size in sizes if isinstance(size, torch.SymInt)), None)
     if free is None:
         return "1"
