@@ -31,7 +31,7 @@ from isobatch.models.shared.streams import Streamed
 from isobatch.models.spec.artifact_cache import BuildRequest
 from isobatch.models.spec.runner import WHOLE, Canonical
 from isobatch.models.spec.templates.network_canonical import InCanonicalShape
-from isobatch.models.spec.templates.network_compiled import Compiled
+from isobatch.models.spec.templates.network_compiled import Compiled, NoSuchGraph
 from isobatch.models.spec.words import (
     Artifact,
     Effective,
@@ -100,9 +100,15 @@ class CompiledTorchRunner(TorchRunner):
         return self._instead or Compiled(super()._loaded(), dynamic=compiling().get("dynamic"))
 
     def run(self, images: NDArray[np.float32]) -> NDArray[Any]:
-        """As every torch runner; the graph that this number and size of images needs is compiled where it is not."""
+        """As every torch runner; the graph that this number and size of images needs is compiled where it is not.
+
+        Raises VariantUnavailable where one graph was asked for that takes a single image and more, and there is none.
+        """
         with torch_threads(self._settings.threads):  # a twin on other threads may be open, and the code has its own
-            return super().run(images)
+            try:
+                return super().run(images)
+            except NoSuchGraph as error:
+                raise VariantUnavailable(str(error), "pad a single image to two") from error
 
     def compile_for(self, images: NDArray[np.float32]) -> None:
         """Compile what images of this size need, alone and in batches, so that no later call pays for it."""
@@ -143,16 +149,16 @@ class CompiledTorchRunner(TorchRunner):
         return replace(found, provider="Inductor: oneDNN and C++", note=note, graphs=graphs)
 
     def why_closed(self) -> str:
-        """What fusing did, and how the graph of a single image differs from that of more."""
-        alone, more = ({one.images: one for one in self.compiled.graphs}.get(kind) for kind in ("1", "2 or more"))
+        """What fusing did, and how the graphs for one image and for more differ in what they call."""
         why = "Inductor fuses layers into code of its own, which cannot be taken apart without changing what is fused"
-        if alone is None or more is None:
+        graphs = list({one.images: one for one in self.compiled.graphs}.values())
+        if len(graphs) < 2:
             return why
-        names = sorted({*alone.operations, *more.operations})
-        counts = [(name, alone.operations.get(name, 0), more.operations.get(name, 0)) for name in names]
-        other = ", ".join(f"{name} {one} and {many}" for name, one, many in counts if one != many)
-        said = f"calls there and in that of batches: {other}" if other else "it calls the same operations"
-        return f"{why}; a single image runs in a graph of its own ({said})"
+        names = sorted({name for one in graphs for name in one.operations})
+        counts = {name: [one.operations.get(name, 0) for one in graphs] for name in names}
+        other = [f"{name} {'/'.join(map(str, many))} times" for name, many in counts.items() if len(set(many)) > 1]
+        called = f"which call {', '.join(other)}" if other else "which call the same operations"
+        return f"{why}; there is a graph for N = {' / '.join(one.images for one in graphs)}, {called}"
 
     def in_effect(self) -> dict[str, str]:
         """What Inductor's switches are set to, by its own word."""

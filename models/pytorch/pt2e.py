@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -34,7 +34,7 @@ from isobatch.models.weights.networks import State, float_network, read_state, s
 WEIGHTS_FILE = "weights.safetensors"
 GRAPH_FILE = "graph.json"
 _BATCH = 8
-_SIDE = 64  # pixels: any size that the network takes, since the axes stay free
+_SIZE = (64, 64)  # pixels, of graphs stored without theirs
 _QUANTIZE = "quantized_decomposed.quantize_per_tensor.default"
 _DEQUANTIZE = "quantized_decomposed.dequantize_per_tensor.default"
 _INTEGER = ("onednn.qconv", "onednn.qlinear")
@@ -53,13 +53,14 @@ def build(spec: VariantSpec, request: BuildRequest, folder: Path) -> Manifest:
     net = float_network(network)
     layers = weight_layers(net)
     with _quiet(), torch.no_grad():
-        observed = _observed(net)
+        size = images.shape[2], images.shape[3]
+        observed = _observed(net, size)
         for start in range(0, len(images), _BATCH):
             observed(torch.from_numpy(images.read(start, min(start + _BATCH, len(images)))))
         graph = _converted(observed)
     state = _used(graph)
     save_file(state, folder / WEIGHTS_FILE)
-    about = {"model": network.model, "num_classes": network.num_classes, "scales": _scales(graph)}
+    about = {"model": network.model, "num_classes": network.num_classes, "size": size, "scales": _scales(graph)}
     (folder / GRAPH_FILE).write_text(json.dumps(about, indent=1))
     integer = sum(tensor.dtype == torch.int8 for tensor in state.values())
     size_bytes = sum((folder / name).stat().st_size for name in (WEIGHTS_FILE, GRAPH_FILE))
@@ -80,10 +81,9 @@ def load_network(folder: Path) -> LoweredPerShape:
     for tensor in (*empty.parameters(), *empty.buffers()):
         tensor.zero_()
     with _quiet(), torch.no_grad():
-        observed = _observed(empty)
-        observed(
-            torch.zeros(1, channels_of(about["model"]), _SIDE, _SIDE)
-        )  # observers learn their shapes from a first call
+        size = about.get("size", _SIZE)
+        observed = _observed(empty, size)
+        observed(torch.zeros(1, channels_of(about["model"]), *size))  # observers learn their shapes from a first call
         graph = _converted(observed)
         stored = read_state(folder / WEIGHTS_FILE)
         if stored.keys() != _used(graph).keys():
@@ -186,13 +186,14 @@ def _scales(graph: fx.GraphModule) -> dict[str, Json]:
     return {node.name: list(node.args[1:3]) for node in _rounded(graph)}
 
 
-def _observed(net: nn.Module) -> fx.GraphModule:
+def _observed(net: nn.Module, size: Sequence[int]) -> fx.GraphModule:
+    """The network as a graph with observers in it. ``size``: of images that it takes; other sizes stay free with it."""
     from torchao.quantization.pt2e.quantize_pt2e import prepare_pt2e
     from torchao.quantization.pt2e.quantizer import x86_inductor_quantizer as x86
 
     free = torch.export.Dim.AUTO
     first = stem(net)
-    example = torch.zeros(2, first[1].in_channels if first else 3, _SIDE, _SIDE)
+    example = torch.zeros(2, first[1].in_channels if first else 3, *size)
     # strict: the quantizer finds its patterns by the sources that only a strict export records
     program = torch.export.export(net, (example,), dynamic_shapes=({0: free, 2: free, 3: free},), strict=True)
     quantizer = x86.X86InductorQuantizer()

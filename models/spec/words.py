@@ -137,7 +137,7 @@ class RunnerSettings:
 
 @dataclass(frozen=True)
 class GraphMade:
-    """One graph that was compiled for a network. ``images``: for how many at once: ``1``, ``2 or more`` or ``any``.
+    """One graph that was compiled for a network. ``images``: how many it takes: ``1``, ``2 to 15``, ``any``.
 
     ``size``: height and width of each. ``operations``: the libraries' operations that its code calls, by name, and
     under ``C++`` the kernels that were written for it.

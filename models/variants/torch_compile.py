@@ -9,7 +9,7 @@ ORDER = 15
 
 _BUILD = "isobatch.models.pytorch.compiled:build"
 _OPEN = "isobatch.models.pytorch.compiled:open_runner"
-_COMPILER = {"compiler": "Inductor", "freezing": True, "graphs": "one for N = 1, one for N of 2 and more"}
+_COMPILER = {"compiler": "Inductor", "freezing": True, "graphs": "one for N = 1, others for more"}
 
 VARIANTS = (
     VariantSpec(

@@ -314,7 +314,7 @@ class Cost(Record):
 
 
 class GraphMade(Record):
-    """One graph that was compiled. ``images``: for how many at once: ``1``, ``2 or more`` or ``any``.
+    """One graph that was compiled. ``images``: how many it takes: ``1``, ``2 to 15``, ``any``.
 
     ``size``: height and width of each. ``operations``: what its code calls, by name; ``C++``: kernels written for it.
     """

@@ -53,7 +53,9 @@ def repair_variant(config: Config, rung: str | None, folder: Path, progress: Pro
         repairs = repair_records(found.tried, config.policy.objective, found.chosen)
         if found.chosen is None:
             why = "; ".join([*(f"{repair.name}: {repair.note}" for repair in repairs), *found.unwritten])
-            raise NoRepair(f"no rung makes {spec.name} batch-invariant over the scope. {why}", repairs)
+            held = f"what makes {spec.name} batch-invariant cannot be shipped"
+            none = f"no rung makes {spec.name} batch-invariant over the scope"
+            raise NoRepair(f"{held if found.unwritten else none}. {why}", repairs)
         tried = Found(spec, sets, found, repairs, to_plain(network.view))
         record = prove_and_deliver(stages, tried, scratch, folder)
     return Repaired(record, repairs, folder)

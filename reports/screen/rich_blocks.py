@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import singledispatch
 
 import rich.box
-from rich.console import Group, JustifyMethod, RenderableType
+from rich.console import Group, JustifyMethod, OverflowMethod, RenderableType
 from rich.padding import Padding
 from rich.table import Table as Grid
 from rich.text import Text
@@ -67,7 +67,8 @@ def grid(table: blocks.Table, no_wrap: bool = False) -> Grid:
     for column in table.columns:
         keep = no_wrap or column.kind != "text"
         justify: JustifyMethod = "right" if column.kind == "number" else "left"
-        found.add_column(clean(column.title), justify=justify, no_wrap=keep, min_width=_MIN_COLUMN)
+        overflow: OverflowMethod = "ellipsis" if keep else "fold"
+        found.add_column(clean(column.title), justify=justify, no_wrap=keep, overflow=overflow, min_width=_MIN_COLUMN)
     for number, row in enumerate(table.rows):
         cells = [cell(text, column) for text, column in zip(row, table.columns, strict=True)]
         if number == table.chosen:

@@ -83,10 +83,10 @@ def test_there_is_a_graph_for_one_image_and_one_for_the_rest(runner: CompiledTor
     for n in (5, 2, 4, 3):
         assert np.abs(runner.run(IMAGES[:n]) - eager[:n]).max() < 1e-5
     effective = runner.effective()
-    assert [one.images for one in effective.graphs] == ["1", "2 or more"]
+    assert [one.images for one in effective.graphs] == ["1", "2 to 15"]  # torch asks whether there are 16 to convolve
     assert all(one.size == (24, 24) and one.seconds > 0 and one.operations["C++"] for one in effective.graphs)
     assert effective.precision == "fp32" and cpp_compiler.version() in effective.note
-    assert not isinstance(runner, Inspectable) and "a single image runs in a graph of its own" in runner.why_closed()
+    assert not isinstance(runner, Inspectable) and "there is a graph for N = 1 / 2 to 15" in runner.why_closed()
 
 
 @pytest.mark.extras
@@ -97,7 +97,7 @@ def test_a_loader_that_makes_its_tensors_elsewhere_gets_the_same_bytes(runner: C
         given = torch.from_numpy(rows).clone()  # an ordinary tensor, as the shipped loader has it
         with torch.inference_mode():
             assert made(given).numpy().tobytes() == runner.run(rows).tobytes()
-    assert [one.images for one in made.graphs] == ["1", "2 or more"]
+    assert [one.images for one in made.graphs] == ["1", "2 to 15"]
     inference = torch.inference_mode()(lambda: torch.from_numpy(IMAGES).clone())()
     with (
         torch.inference_mode(),
@@ -108,10 +108,40 @@ def test_a_loader_that_makes_its_tensors_elsewhere_gets_the_same_bytes(runner: C
 
 @pytest.mark.extras
 @quiet
+@pytest.mark.parametrize("order", [(1, 4, 16, 32, 15), (32, 16, 15, 4, 1)])
+def test_every_number_of_images_has_a_graph_that_takes_it(order: tuple[int, ...]) -> None:
+    images = np.random.default_rng(1).standard_normal((32, 3, 24, 24), np.float32)
+    with torch.inference_mode():
+        eager = three_layers()(torch.from_numpy(images)).numpy()
+    with CompiledTorchRunner(three_layers, SETTINGS) as runner:
+        for n in order:
+            assert np.abs(runner.run(images[:n]) - eager[:n]).max() < 1e-5
+        made = [one.images for one in runner.effective().graphs]
+    assert sorted(made) == ["1", "16 or more", "2 to 15"]
+
+
+@pytest.mark.extras
+@quiet
+def test_one_graph_is_refused_where_a_single_image_needs_its_own() -> None:
+    images = np.random.default_rng(2).standard_normal((3, 3, 64, 64), np.float32)
+
+    def strided() -> nn.Module:
+        convolutions = (nn.Conv2d(3, 32, 3, padding=1), nn.ReLU(), nn.Conv2d(32, 64, 3, 2, 1), nn.ReLU())
+        rest = (nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 100))
+        return nn.Sequential(*convolutions, *rest).eval().requires_grad_(False)
+
+    with CompiledTorchRunner(strided, RunnerSettings(2)) as runner, runner.with_one_graph() as one:
+        assert one.run(images).shape == (3, 100)
+        with pytest.raises(VariantUnavailable, match=r"torch's code for 2 to 15 images .* does not take one"):
+            one.run(images[:1])
+
+
+@pytest.mark.extras
+@quiet
 def test_in_one_graph_the_number_of_images_is_unknown(runner: CompiledTorchRunner) -> None:
     with runner.with_one_graph() as one:
         rows = [one.run(IMAGES[:n]) for n in (3, 1, 5)]
-        assert [graph.images for graph in one.effective().graphs] == ["any"]
+        assert [graph.images for graph in one.effective().graphs] == ["1 to 15"]
         assert one.change == {"one_graph": True}
     assert all(part.tobytes() == rows[2][: len(part)].tobytes() for part in rows)
 

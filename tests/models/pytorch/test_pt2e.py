@@ -77,3 +77,22 @@ def test_the_stored_graph_gives_the_bytes_of_the_graph_that_was_converted(
         found = restored(torch.from_numpy(images5))
     assert torch.equal(found, expected) and len(set(found.flatten().tolist())) > 10
     assert [integer_layers(graph) for graph in restored.lowered.values()] == [21]
+
+
+@pytest.mark.extras
+@COMPILED
+def test_a_transformer_of_one_size_of_image_is_quantized_at_that_size() -> None:
+    from torchvision.models import VisionTransformer
+
+    net = VisionTransformer(32, 16, num_layers=1, num_heads=2, hidden_dim=32, mlp_dim=64, num_classes=7)
+    torch.manual_seed(0)
+    torch.nn.init.normal_(net.heads.head.weight)
+    images = torch.randn(3, 3, 32, 32)
+    with torch_pt2e._quiet(), torch.no_grad():
+        expected = net.eval()(images)
+        observed = torch_pt2e._observed(net, (32, 32))
+        observed(images)
+        lowered = LoweredPerShape(torch_pt2e._converted(observed))
+        found = lowered(images)
+    assert all(integer_layers(graph) for graph in lowered.lowered.values())
+    assert (found - expected).abs().max() < 0.3 * expected.abs().max()

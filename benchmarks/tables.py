@@ -1,0 +1,90 @@
+"""The tables of docs/engines.md and docs/switches.md, from what a run and ``switches --json`` have written.
+
+``python -m benchmarks.tables engines out/RUN/report.json`` · ``python -m benchmarks.tables switches switches.json``.
+Both print Markdown; nothing is measured here.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+
+from isobatch.pipeline.records.study import Interval, Study, VariantResult
+from isobatch.pipeline.tools.switches.records import SwitchesReport
+from isobatch.reports import numbers, views
+from isobatch.reports.blocks import Block, Column, Table
+from isobatch.reports.files.markdown import drawn
+from isobatch.reports.pages.switches import blocks
+
+_COLUMNS = (
+    Column("Variant", "name"),
+    Column("Verdict"),
+    Column("Classes of N"),
+    Column("Computes in"),
+    Column("int8 layers"),
+    Column("Error against the reference", "number"),
+    Column("Agrees"),
+    Column("Time over the leader's in the race", "number"),
+    Column("Load, s", "number"),
+    Column("Compiling, s", "number"),
+)
+
+
+def engines(study: Study) -> Iterator[Block]:
+    """A row for each candidate, the ones priced in the race first, and what the table holds for."""
+    shown = study.recommendation.race if study.recommendation else None
+    ratios = shown.ratios if shown else {}
+    candidates = [one for one in study.variants if one.role == "candidate"]
+    ranked = sorted(candidates, key=lambda one: ratios[one.name].median if one.name in ratios else float("inf"))
+    rounds = f"; a race of {numbers.counted(shown.rounds, 'round')}, {shown.disturbed} disturbed" if shown else ""
+    images = ", ".join(f"{numbers.counted(one.n, 'image')} of {one.name}" for one in study.inputs)
+    caption = (
+        f"{study.weights.model}, {study.weights.source} weights, {images}; {study.environment.cpu}, "
+        f"{numbers.counted(study.environment.threads, 'thread')}{rounds}; {study.created_utc}."
+    )
+    loads = {one.variant: one.load_s for one in study.race.contestants if one.load_s} if study.race else {}
+    yield Table(caption, _COLUMNS, tuple(_row(one, ratios.get(one.name), loads.get(one.name)) for one in ranked))
+
+
+def _row(one: VariantResult, ratio: Interval | None, load_s: float | None) -> tuple[str | None, ...]:
+    ran, error = one.effective, views.reference_error(one)
+    compiled = sum(graph.seconds for graph in ran.graphs) if ran else 0.0
+    finest = max((found.classes for found in one.classes), key=lambda classes: len(classes), default=None)
+    return (
+        one.name,
+        views.state(one),
+        numbers.batch_classes(finest) if finest else None,
+        ran.precision if ran else None,
+        f"{ran.int8_layers} of {ran.weight_layers}" if ran and ran.int8_layers else None,
+        numbers.difference(error.max_abs_relative) if error else None,
+        f"{numbers.percent(one.agreement.share)}" if one.agreement else None,
+        _ratio(ratio),
+        f"{load_s:.2f}" if load_s else None,
+        f"{compiled:.1f}" if compiled else None,
+    )
+
+
+def _ratio(found: Interval | None) -> str | None:
+    if found is None:
+        return None
+    limits = "" if found.low95 is None else f" ({found.low95:.2f} to {found.high95:.2f})"
+    return f"{found.median:.2f}{limits}"
+
+
+def main() -> None:
+    """Print the tables that a file's records give."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("which", choices=("engines", "switches"))
+    parser.add_argument("file", type=Path)
+    asked = parser.parse_args()
+    text = asked.file.read_text(encoding="utf-8")
+    if asked.which == "engines":
+        found = list(engines(Study.model_validate_json(text)))
+    else:
+        found = blocks(SwitchesReport.model_validate_json(text))
+    print("\n\n".join(drawn(block) for block in found))
+
+
+if __name__ == "__main__":
+    main()
