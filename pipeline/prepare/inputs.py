@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from isobatch.models.spec.artifact_cache import file_sha256
-from isobatch.models.spec.images import Images, sides
+from isobatch.models.spec.images import Images, Size, sides
 from isobatch.models.spec.words import Remark
+from isobatch.pipeline.config.config import Config
 from isobatch.pipeline.inputs import PreparedSet
 from isobatch.pipeline.inputs.prepare import SOURCES
 from isobatch.pipeline.inputs.request import Labelled
@@ -145,6 +146,15 @@ def _judged(stages: Stages, prepared: PreparedSet) -> PreparedSet:
     return replace(prepared, record=record, evaluation=replace(prepared.evaluation, labels=None), labelled=None)
 
 
+def of_other_size(name: str, config: Config) -> bool:
+    """Whether the set of this name is one made again at another size of the study."""
+    return name.endswith(tuple(f"-{_pixels(size)}" for size in config.also_sizes))
+
+
+def _pixels(size: Size) -> str:
+    return f"{size}px" if isinstance(size, int) else f"{size[0]}x{size[1]}px"
+
+
 def _other_sizes(stages: Stages, request: dict[str, Any]) -> list[PreparedSet]:
     """The sets again at every other size of the study, named by it; a set whose size is its own is left out.
 
@@ -152,7 +162,7 @@ def _other_sizes(stages: Stages, request: dict[str, Any]) -> list[PreparedSet]:
     """
     found = []
     for size in [size for size in stages.config.also_sizes if size != request["image_size"]]:
-        called = f"{size}px" if isinstance(size, int) else f"{size[0]}x{size[1]}px"
+        called = _pixels(size)
         other = request | {"image_size": size, "folder": str(Path(request["folder"]) / called)}
         for one in prepare_apart(stages, other):
             if one.record.shape[1:] == list(sides(size)) and one.record.name != "seed":

@@ -22,9 +22,14 @@ def counted(n: int, noun: str, plural: str | None = None) -> str:
     return f"{n:,} {noun if n == 1 else plural or noun + 's'}"
 
 
-def out_of(part: int, whole: int, noun: str) -> str:
-    """``1,200 of 50,000 images``."""
-    return f"{part:,} of {counted(whole, noun)}"
+def out_of(part: int, whole: int, noun: str, verb: str = "") -> str:
+    """``1,200 of 50,000 images``; with a verb ``1 of 16 images differs``, ``2 of 16 images differ``."""
+    return f"{part:,} of {counted(whole, noun)}{f' {agreeing(part, verb)}' if verb else ''}"
+
+
+def agreeing(n: int, verb: str) -> str:
+    """The verb as so many of them do it: ``differ`` and ``differs``, ``have`` and ``has``, ``were`` and ``was``."""
+    return verb if n != 1 else {"have": "has", "were": "was"}.get(verb, f"{verb}s")
 
 
 def number(value: float) -> str:
