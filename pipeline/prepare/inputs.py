@@ -13,6 +13,7 @@ from isobatch.models.spec.images import Images, Size, sides
 from isobatch.models.spec.words import Remark
 from isobatch.pipeline.config.config import Config
 from isobatch.pipeline.inputs import PreparedSet
+from isobatch.pipeline.inputs.arrays import ARRAYS
 from isobatch.pipeline.inputs.prepare import SOURCES
 from isobatch.pipeline.inputs.request import Labelled
 from isobatch.pipeline.prepare.preprocessing import channels_of
@@ -20,6 +21,7 @@ from isobatch.pipeline.prepare.sizes import fitting
 from isobatch.pipeline.prepare.state import Stages
 from isobatch.pipeline.records.errors import UsageError
 from isobatch.pipeline.records.study import InputSet
+from isobatch.pipeline.records.wording import counted
 from isobatch.pipeline.storage.files import read_json, write_json
 from isobatch.pipeline.workers.pool import WorkerError
 
@@ -117,9 +119,9 @@ def prepare_inputs(stages: Stages, weights: dict[str, Any]) -> None:
                 f"{record.name}: {len(prepared.evaluation)} images, {record.n} distinct by content: n is {record.n}",
             )
         if record.skipped:
-            stages.warn(
-                "skipped-images", f"{record.name}: {len(record.skipped)} files were skipped; the report lists them"
-            )
+            noun = "image" if Path(record.source).suffix.lower() in ARRAYS else "file"
+            left = counted(len(record.skipped), noun)
+            stages.warn("skipped-images", f"{record.name}: {left} skipped; the report says which, and why")
 
 
 def _say_assumed(stages: Stages) -> None:

@@ -78,7 +78,7 @@ def _row(study: Study, variant: VariantResult) -> tuple[str | None, ...]:
         variant.name,
         views.state(variant),
         _noise(variant),
-        agreed.error(study, variant),
+        _brief(agreed.error(study, variant)),
         agreed.agrees(study, variant),
         numbers.real(cost.latency_ms.median, 3) if cost and cost.latency_ms else None,
         f"{numbers.rate(speed.interval.median)} @ {speed.batch_size}" if speed else None,
@@ -90,7 +90,12 @@ def _row(study: Study, variant: VariantResult) -> tuple[str | None, ...]:
 def _noise(variant: VariantResult) -> str | None:
     """The batch noise, in a word short enough for a terminal."""
     found = views.batch_noise(variant)
-    return "none" if found is not None and found.bitwise_equal and not found.issues else views.difference(found)
+    return "none" if found is not None and found.bitwise_equal and not found.issues else _brief(views.difference(found))
+
+
+def _brief(text: str | None) -> str | None:
+    """Without the issues in brackets: the verdict says that there are some, the report which."""
+    return text and text.partition(" [")[0]
 
 
 def _table(study: Study, room: int) -> list[RenderableType]:
