@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import fields, is_dataclass, replace
 from typing import Any, TypeVar
 
 from isobatch.pipeline.records.study import InputSet, Study
+from isobatch.pipeline.records.wording import of_inputs
 from isobatch.reports.blocks import Code, Column, Figure, Listing, Table
 
 T = TypeVar("T")
 
 _PLACES = ("target", "anchor", "name")  # what links lead to
 _CHANNELS = (1, 3, 4)
-_IMAGE = re.compile(r"(?<![-\w.'\"/])(?<!images of )(I|i)mage(s?)(?![-\w'\"/=]|\.\w| sizes?\b)|\bimg(/s)\b")
 
 
 def of_pictures(study: Study) -> bool:
@@ -32,7 +31,7 @@ def worded(study: Study, said: T) -> T:
 
 def _worded(said: Any) -> Any:
     if isinstance(said, str):
-        return _IMAGE.sub(_input, said)
+        return of_inputs(said)
     if isinstance(said, tuple):
         return tuple(map(_worded, said))
     if isinstance(said, Table):
@@ -47,12 +46,6 @@ def _worded(said: Any) -> Any:
     if is_dataclass(said) and not isinstance(said, (type, Code, Listing)):
         return replace(said, **{f.name: _worded(getattr(said, f.name)) for f in fields(said) if f.name not in _PLACES})
     return said
-
-
-def _input(found: re.Match[str]) -> str:
-    if found[3]:
-        return f"inputs{found[3]}"
-    return f"{'I' if found[1] == 'I' else 'i'}nput{found[2]}"
 
 
 def _cell(text: str | None, column: Column) -> str | None:

@@ -178,7 +178,7 @@ def ratio_interval(interval: Interval) -> str:
     low, high = (None if limit is None else _two_decimals(limit) for limit in (interval.low95, interval.high95))
     word = non_finite(interval.median)
     text = word or f"{_two_decimals(interval.median)} x"
-    return text + (" (limits unknown: few calls)" if _unknown(interval) else _spread(interval, (low, high)))
+    return text + (" (few calls)" if _unknown(interval) else _spread(interval, (low, high)))
 
 
 def _unknown(interval: Interval) -> bool:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable
 
 from isobatch.pipeline.records.study import COPIES, Condition, Repair
 
+_IMAGE = re.compile(r"(?<![-\w.'\"/])(?<!images of )(I|i)mage(s?)(?![-\w'\"/=]|\.\w| sizes?\b)|\bimg(/s)\b")
 FAR_APART_ULP = 2**23
 """From so many representable values on a distance is no rounding: so many lie between a float32 and its double."""
 
@@ -20,6 +22,11 @@ def listed(items: Iterable[str]) -> str:
 def counted(n: int, noun: str, plural: str | None = None) -> str:
     """``1 image``, ``2 images``, ``1,000 images``, ``2 classes``."""
     return f"{n:,} {noun if n == 1 else plural or noun + 's'}"
+
+
+def of_inputs(text: str) -> str:
+    """The same prose on a network that takes no pictures: ``16 inputs``, ``an input``, ``inputs/s``; names stay."""
+    return _IMAGE.sub(lambda found: f"inputs{found[3]}" if found[3] else f"{found[1]}nput{found[2]}", text)
 
 
 def out_of(part: int, whole: int, noun: str, verb: str = "") -> str:

@@ -81,7 +81,7 @@ def _row(study: Study, variant: VariantResult) -> tuple[str | None, ...]:
         _brief(agreed.error(study, variant)),
         agreed.agrees(study, variant),
         numbers.real(cost.latency_ms.median, 3) if cost and cost.latency_ms else None,
-        f"{numbers.rate(speed.interval.median)} @ {speed.batch_size}" if speed else None,
+        f"{_rate(speed.interval.median)} @ {speed.batch_size}" if speed else None,
         numbers.size(cost.size_bytes) if cost else None,
         numbers.short_percent(variant.accuracy.top1) if variant.accuracy else None,
     )
@@ -91,6 +91,11 @@ def _noise(variant: VariantResult) -> str | None:
     """The batch noise, in a word short enough for a terminal."""
     found = views.batch_noise(variant)
     return "none" if found is not None and found.bitwise_equal and not found.issues else _brief(views.difference(found))
+
+
+def _rate(value: float) -> str | None:
+    """So many a second, in a column that has little room: ``171``, ``40,670``, ``407k``."""
+    return f"{value / 1000:,.0f}k" if 1e5 <= value < 1e9 else numbers.rate(value)
 
 
 def _brief(text: str | None) -> str | None:
