@@ -80,6 +80,7 @@ def record(arguments: argparse.Namespace) -> None:
         "disturbed": tally.disturbed,
         "unsteady": tally.unsteady,
         "seconds": {one.name: [s / n for s in one.call_s] for one in entries if one.dropped is None},
+        "waited": {one.name: [s / n for s in one.waited_s] for one in entries if one.dropped is None},
         "dropped": {one.name: one.dropped for one in entries if one.dropped},
     }
     arguments.file.write_text(json.dumps(found))
@@ -102,14 +103,16 @@ def replay(arguments: argparse.Namespace) -> None:
     """Decide again and again from resampled rounds, and compare with the truth of another race."""
     recorded, truth = (json.loads(path.read_text()) for path in (arguments.race, arguments.truth))
     names = [name for name in recorded["seconds"] if name in truth["seconds"]]
-    times, true = (_table(one, names) for one in (recorded, truth))
+    true, times = _table(truth["seconds"], names), _table(recorded["seconds"], names)
+    waited = _table(recorded["waited"], names) if recorded["unsteady"] and "waited" in recorded else None
     real = ratios(true).ratio
     drawn = np.random.default_rng(arguments.seed)
     print(f"truth, {len(true)} rounds: {', '.join(f'{n} {r:.3f}' for n, r in zip(names, real, strict=True))}")
     print(f"recording: {len(times)} rounds, {recorded['disturbed']} disturbed beside them")
     spread = spread_of(recorded["unsteady"])
     rows = [
-        _decision(_planted(times, drawn, arguments.planted), names, real, spread) for _ in range(arguments.decisions)
+        _decision(*_planted(times, waited, drawn, arguments.planted), names, real, spread)
+        for _ in range(arguments.decisions)
     ]
     print(f"{arguments.decisions} decisions, {arguments.planted:.0%} of the rounds disturbed:")
     print(f"  chosen within 5 % of the fastest   {_share(rows, 'near')}")
@@ -123,32 +126,48 @@ def replay(arguments: argparse.Namespace) -> None:
     print(f"null, a true ratio of 1.05: false decisions {np.mean(null):.1%}")
 
 
-def _table(recorded: dict[str, Any], names: Sequence[str]) -> NDArray[np.float64]:
-    return np.array([recorded["seconds"][name] for name in names]).T
+Seen = tuple[NDArray[np.float64], NDArray[np.float64] | None]
+"""Times and waits, [rounds, contestants]; no waits where timings were steady."""
 
 
-def _planted(times: NDArray[np.float64], drawn: np.random.Generator, share: float) -> NDArray[np.float64]:
+def _table(recorded: dict[str, list[float]], names: Sequence[str]) -> NDArray[np.float64]:
+    return np.array([recorded[name] for name in names]).T
+
+
+def _planted(
+    times: NDArray[np.float64], waited: NDArray[np.float64] | None, drawn: np.random.Generator, share: float
+) -> Seen:
     """As many rounds as the last look needs, drawn with replacement; in some of them one call is disturbed."""
-    found = times[drawn.integers(0, len(times), LOOKS[-1])].copy()
+    rounds = drawn.integers(0, len(times), LOOKS[-1])
+    found = times[rounds].copy()
     for row in np.flatnonzero(drawn.random(len(found)) < share):
         found[row, drawn.integers(0, found.shape[1])] *= drawn.uniform(1.1, 3.0)
-    return found
+    return found, None if waited is None else waited[rounds]
 
 
-def _looked(times: NDArray[np.float64], spread: float) -> NDArray[np.float64]:
+def _looked(times: NDArray[np.float64], waited: NDArray[np.float64] | None, spread: float) -> int:
     """The rounds after which a race would have ended."""
     for look in LOOKS:
-        if ratios(times[:look], spread, resamples=1000).settled(MARGIN):
-            return times[:look]
-    return times
+        known = None if waited is None else waited[:look]
+        if ratios(times[:look], spread, known, resamples=1000).settled(MARGIN):
+            return look
+    return len(times)
 
 
 def _decision(
-    times: NDArray[np.float64], names: Sequence[str], real: NDArray[np.float64], spread: float
+    times: NDArray[np.float64],
+    waited: NDArray[np.float64] | None,
+    names: Sequence[str],
+    real: NDArray[np.float64],
+    spread: float,
 ) -> dict[str, Any]:
     """One race as it would have ended: what was chosen, and whether what it said is true."""
-    ended = _looked(times, spread)
-    found = choose([Contender(name, tuple(ended[:, at])) for at, name in enumerate(names)], MARGIN, spread=spread)
+    ended = _looked(times, waited, spread)
+    contenders = [
+        Contender(name, tuple(times[:ended, at]), () if waited is None else tuple(waited[:ended, at]))
+        for at, name in enumerate(names)
+    ]
+    found = choose(contenders, MARGIN, spread=spread)
     chosen, seen = names.index(found.chosen), found.ratios
     assert seen is not None and seen.low is not None and seen.high is not None
     covers = [bool(seen.low[at] <= real[at] <= seen.high[at]) for at in range(len(names)) if at != seen.leader]
@@ -160,7 +179,7 @@ def _decision(
         "covers": covers,
         "false": any(slower) or any(as_fast),
         "widths": [float(seen.high[at] - seen.low[at]) for at in range(len(names)) if at != seen.leader],
-        "rounds": len(ended),
+        "rounds": ended,
         "share": found.share,
     }
 

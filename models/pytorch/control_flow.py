@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 from torch._ops import OpOverload
@@ -39,14 +39,50 @@ _ARITHMETIC = ("add", "div", "mul", "pow", "rsub", "sub")
 _PASSED_OVER = frozenset({*_MOVING, *_ASKING})
 
 
-def different_calls(module: nn.Module, one: Arguments, many: Arguments, images: int) -> str:
+class Followed(NamedTuple):
+    """What one run of a module called.
+
+    ``calls``: the shapes given in every call of a place; ``numbers``: those given to the operations of a place, with a
+    fraction or to arithmetic.
+    """
+
+    calls: dict[Place, list[Shapes]]
+    numbers: dict[Place, frozenset[float]]
+
+
+def follow(module: nn.Module, given: Arguments) -> Followed:
+    """Run the module once, and note what it calls."""
+    followed = Followed({}, {})
+
+    def note(call: Call, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        place, leaves = call.name.partition("#")[0], tree_leaves((args, kwargs))
+        kind = call.original.overloadpacket.__name__ if isinstance(call.original, OpOverload) else None
+        if kind not in _PASSED_OVER:
+            shapes = tuple(
+                tuple(leaf.shape) if isinstance(leaf, Tensor) else (int(leaf),)
+                for leaf in leaves
+                if isinstance(leaf, (Tensor, int))
+            )
+            called = str(call.original) if call.is_operation else type(call.original).__name__
+            followed.calls.setdefault((place or "the whole", called), []).append(shapes)
+        if kind is not None:
+            kinds = (int, float) if kind.rstrip("_") in _ARITHMETIC else (float,)
+            numbers = {float(leaf) for leaf in leaves if isinstance(leaf, kinds) and leaf is not True}
+            at = place, str(call.original)
+            followed.numbers[at] = followed.numbers.get(at, frozenset()) | numbers
+        return function(*args, **kwargs)
+
+    Interceptor(module, note)(*given[0], **given[1])
+    return followed
+
+
+def different_calls(one: Followed, many: Followed, images: int) -> str:
     """What a run of ``images`` images calls otherwise than a run of one, in words; empty if nothing.
 
     A loop over the images, which makes the calls of one image for each, is no difference.
     """
-    single, batched = _calls(module, one), _calls(module, many)
-    for place in dict.fromkeys([*single, *batched]):
-        first, second = single.get(place, []), batched.get(place, [])
+    for place in dict.fromkeys([*one.calls, *many.calls]):
+        first, second = one.calls.get(place, []), many.calls.get(place, [])
         if len(second) not in (len(first), images * len(first)):
             counts = f"{_times(len(first))} for one image and {_times(len(second))} for {images}"
             return f"{place[0]} is called {counts}"
@@ -56,56 +92,19 @@ def different_calls(module: nn.Module, one: Arguments, many: Arguments, images: 
     return ""
 
 
-def different_numbers(module: nn.Module, ones: Sequence[Arguments], many: Sequence[Arguments], images: int) -> str:
+def different_numbers(ones: Sequence[Followed], many: Sequence[Followed], images: int) -> str:
     """Which operation is given another number by a run of ``images`` images than by a run of one, in words.
 
     Only a number that no image decides: the same for all of ``ones`` and for all of ``many``, whose values differ.
     """
-    singles, batches = ([_numbers(module, given) for given in runs] for runs in (ones, many))
-    for place, alone in singles[0].items():
-        together = batches[0].get(place, frozenset())
-        if alone == together or any(found.get(place) != alone for found in singles):
+    for place, alone in ones[0].numbers.items():
+        together = many[0].numbers.get(place, frozenset())
+        if alone == together or any(run.numbers.get(place) != alone for run in ones):
             continue
-        if all(found.get(place) == together for found in batches):
-            said = (" and ".join(f"{number:g}" for number in sorted(found)) for found in (alone, together))
+        if all(run.numbers.get(place) == together for run in many):
+            said = (" and ".join(f"{number:g}" for number in sorted(numbers)) for numbers in (alone, together))
             return f"{place[0]} is given {next(said) or 'no number'} for one image and {next(said)} for {images}"
     return ""
-
-
-def _numbers(module: nn.Module, given: Arguments) -> dict[Place, frozenset[float]]:
-    """The numbers given to the operations of a place: with a fraction, or to arithmetic."""
-    made: dict[Place, frozenset[float]] = {}
-
-    def note(call: Call, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        if isinstance(call.original, OpOverload):
-            kinds = (int, float) if call.original.overloadpacket.__name__.rstrip("_") in _ARITHMETIC else (float,)
-            numbers = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, kinds) and leaf is not True]
-            place = call.name.partition("#")[0], str(call.original)
-            made[place] = made.get(place, frozenset()) | {float(number) for number in numbers}
-        return function(*args, **kwargs)
-
-    Interceptor(module, note)(*given[0], **given[1])
-    return made
-
-
-def _calls(module: nn.Module, given: Arguments) -> dict[Place, list[Shapes]]:
-    """The shapes given in every call of a place, by place."""
-    made: dict[Place, list[Shapes]] = {}
-
-    def note(call: Call, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        if not (isinstance(call.original, OpOverload) and call.original.overloadpacket.__name__ in _PASSED_OVER):
-            leaves = tree_leaves((args, kwargs))
-            shapes = tuple(
-                tuple(leaf.shape) if isinstance(leaf, Tensor) else (int(leaf),)
-                for leaf in leaves
-                if isinstance(leaf, (Tensor, int))
-            )
-            called = str(call.original) if call.is_operation else type(call.original).__name__
-            made.setdefault((call.name.partition("#")[0] or "the whole", called), []).append(shapes)
-        return function(*args, **kwargs)
-
-    Interceptor(module, note)(*given[0], **given[1])
-    return made
 
 
 def _of_more_images(single: tuple[tuple[int, ...], ...], batched: tuple[tuple[int, ...], ...], images: int) -> bool:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import TreeSpec, tree_flatten, tree_leaves, tree_unflatten
 
 from isobatch.models.pytorch.calls import Call, Interceptor, called
-from isobatch.models.pytorch.control_flow import different_calls, different_numbers
+from isobatch.models.pytorch.control_flow import Followed, different_calls, different_numbers, follow
 from isobatch.models.pytorch.find_layers import OWN, Unit, survey
 from isobatch.models.pytorch.reproducer import Made, rows_as_tensors, torch_case
 from isobatch.models.pytorch.runner import TorchRunner, to_numpy
@@ -40,6 +40,7 @@ class InspectableTorchRunner(TorchRunner):
     _units: dict[str, Unit] | None = None  # the layers
     _around: Mapping[str, Unit] = {}  # modules around them, and the network
     _image_shape: tuple[int, ...] = ()
+    _followed: tuple[tuple[str | bytes, ...], Followed] | None = None
 
     switches_of = "torch"
 
@@ -86,6 +87,7 @@ class InspectableTorchRunner(TorchRunner):
             see(unit.layer, inputs, gave(unit, result, len(inputs[0])))
             return result
 
+        self._followed = None
         with torch.inference_mode():
             return self._rows(called(Interceptor(self.net, show), self._input(images)))
 
@@ -133,12 +135,26 @@ class InspectableTorchRunner(TorchRunner):
         unit, args, kwargs = self._arguments(layer, inputs)
         if not isinstance(unit.original, nn.Module):
             return ""
-        others = tuple(_other_values(part) for part in inputs)
-        runs = [inputs, others], [[part[:1] for part in parts] for parts in (inputs, others)]
-        many, ones = ([self._arguments(layer, tuple(parts))[1:] for parts in run] for run in runs)
+        images = len(inputs[0])
         with torch.inference_mode():
-            said = different_calls(unit.original, ones[0], (args, kwargs), len(inputs[0]))
-            return said or different_numbers(unit.original, ones, many, len(inputs[0]))
+            one, many = self._alone(layer, inputs), follow(unit.original, (args, kwargs))
+            if said := different_calls(one, many, images):
+                return said
+            if not different_numbers([one], [many], images):
+                return ""
+            others = tuple(_other_values(part) for part in inputs)  # does an image decide those numbers?
+            other = follow(unit.original, self._arguments(layer, others)[1:])
+            return different_numbers([one, self._alone(layer, others)], [many, other], images)
+
+    def _alone(self, layer: str, inputs: Rows) -> Followed:
+        """What this layer calls for the first of these rows. The last answer is kept: one N is asked after another."""
+        first = tuple(part[:1] for part in inputs)
+        key: tuple[str | bytes, ...] = (layer, *(part.tobytes() for part in first))
+        if self._followed is None or self._followed[0] != key:
+            unit, args, kwargs = self._arguments(layer, first)
+            assert isinstance(unit.original, nn.Module)
+            self._followed = key, follow(unit.original, (args, kwargs))
+        return self._followed[1]
 
     def replay(self, layer: str, inputs: Rows) -> Rows:
         """What this layer makes of these rows: any number of images, as ``watch`` showed them. Inputs are not changed.

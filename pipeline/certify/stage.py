@@ -28,7 +28,7 @@ from isobatch.pipeline.records.study import (
 from isobatch.pipeline.records.wording import sizes
 from isobatch.pipeline.workers.pool import WorkerError
 
-CERTIFY_S, QUICK_CERTIFY_S = 120.0, 30.0
+CERTIFY_S, QUICK_CERTIFY_S = 120.0, 8.0
 """Seconds that verifying may take, of all that is chosen in turn."""
 
 _LEAST_S = 5.0  # for a choice made late

@@ -73,7 +73,12 @@ def study_parser(commands: str = "") -> argparse.ArgumentParser:
         "--device", default="cpu", help="cpu, or cuda: torch's float variants run there (default: %(default)s)"
     )
     stages = parser.add_argument_group("stages")
-    stages.add_argument("--quick", action="store_true", help="only the input set of the original question")
+    stages.add_argument(
+        "--quick",
+        action="store_true",
+        help="only the input set of the original question; looks inside the reference, and of the rest inside "
+        "what may be chosen",
+    )
     stages.add_argument(
         "--thorough", action="store_true", help="all images at every batch size, and all of it in a second process too"
     )

@@ -24,13 +24,15 @@ Criterion = Literal["only-candidate", "speed", "stability", "accuracy", "error",
 class Contender:
     """A candidate that meets every demand but cost, by what it is chosen.
 
-    ``seconds``: one a round of the race; empty where it was not raced. ``roughly``: the same as the passes had it.
+    ``seconds``: one a round of the race; empty where it was not raced. ``waited``: as ``ratios`` has it; empty where
+    times were steady. ``roughly``: the seconds as the passes had them.
     ``rank``: of its stability, 0 is best. ``right``: which labelled images it answers rightly; None: not known.
     ``error``: the median relative error against the reference; None: not known.
     """
 
     name: str
     seconds: tuple[float, ...] = ()
+    waited: tuple[float, ...] = ()
     roughly: float | None = None
     rank: int = 0
     right: NDArray[np.bool_] | None = None
@@ -77,7 +79,8 @@ def choose(contenders: Sequence[Contender], margin: float, by_size: bool = False
     raced = [one for one in contenders if rounds and len(one.seconds) == rounds]
     if not raced:
         return _by_passes(contenders)
-    found = ratios(np.array([one.seconds for one in raced]).T, spread)
+    waited = np.array([one.waited for one in raced]).T if all(one.waited for one in raced) else None
+    found = ratios(np.array([one.seconds for one in raced]).T, spread, waited)
     decide = _decider(raced, found, margin)
     names = tuple(one.name for one in raced)
     standings = {name: found.standing(at, margin) for at, name in enumerate(names)}

@@ -49,18 +49,24 @@ def standings(
 
 
 def usable(race: Race | None, policy: Policy) -> dict[str, Contestant]:
-    """The contestants of a race, where it was run at the N that this objective asks for."""
+    """The contestants of a race, where it was run at the N that this objective asks for.
+
+    Of a steady race without the waits of their calls, which are part of its noise then.
+    """
     if race is None or (race.objective == "latency") != (policy.objective == "latency"):
         return {}
-    return {one.variant: one for one in race.contestants}
+    known: dict[str, list[float]] = {} if race.unsteady else {"waited_s": []}
+    return {one.variant: one.model_copy(update=known) for one in race.contestants}
 
 
 def contender(one: VariantResult, policy: Policy, raced: Contestant | None) -> Contender:
     """The record as the choice sees it."""
     best = roughly(one.cost, policy)
+    ran = raced if raced and not raced.dropped else None
     return Contender(
         name=one.name,
-        seconds=tuple(s / raced.batch_size for s in raced.call_s) if raced and not raced.dropped else (),
+        seconds=tuple(s / ran.batch_size for s in ran.call_s) if ran else (),
+        waited=tuple(s / ran.batch_size for s in ran.waited_s) if ran else (),
         roughly=best[1] if best else None,
         rank=VERDICTS.index(one.verdict) if one.verdict else len(VERDICTS),
         right=unpacked(one.accuracy) if one.accuracy else None,

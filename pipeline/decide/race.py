@@ -23,6 +23,7 @@ SPREAD, UNSTEADY_SPREAD = 0.01, 0.02
 rounds of one race can see. Measured (docs/choosing.md); twice as much where other programs took time."""
 
 _FIRM = 0.5
+_MOST_SLOWED = 16.0  # several threads may wait at once: their waits together can be more than the call
 
 Standing = Literal["leader", "as-fast", "undecided", "slower"]
 Times = NDArray[np.float64]
@@ -72,10 +73,14 @@ class Ratios:
         return all(firm[at] or self.standing(at, margin) != "undecided" for at in range(len(self.ratio)))
 
 
-def ratios(times: Times, spread: float = 0.0, seed: int = 0, resamples: int = RESAMPLES) -> Ratios:
+def ratios(
+    times: Times, spread: float = 0.0, waited: Times | None = None, seed: int = 0, resamples: int = RESAMPLES
+) -> Ratios:
     """The ratios of a race, by resampling its rounds; the leader is found again in each resample.
 
-    ``spread``: that of a contestant's cost from race to race, drawn for each resample anew.
+    ``spread``: that of a contestant's cost from race to race, drawn for each resample anew. ``waited``: of each time,
+    how much of it the call's threads waited for a core, all together. With the machine to itself the call would have
+    taken its time less a part of that, and nobody knows which: of each contestant another part in each resample.
 
     The cost of a contestant is the median over rounds of the logarithm of its time less that of the round, which is the
     mean over the contestants: what slows a whole round down, such as heat, takes no part. (Not their median: that is
@@ -97,11 +102,21 @@ def ratios(times: Times, spread: float = 0.0, seed: int = 0, resamples: int = RE
     random = np.random.default_rng(seed)
     drawn = random.integers(0, rounds, (resamples, rounds))
     again = np.stack([np.median(column[drawn], axis=1) for column in logs.T], axis=1)
-    moved = again + random.normal(0.0, spread, again.shape)
+    alone = again if waited is None else _alone(times, waited, drawn, random)
+    moved = alone + random.normal(0.0, spread, again.shape)
     low, high = _limits(moved, rounds)
     within_low, within_high = _limits(again, rounds)
     firm = within_high - within_low <= _FIRM * (high - low)
     return Ratios(ratio, np.minimum(low, ratio), np.maximum(high, ratio), _to_leader(moved), rounds, firm)
+
+
+def _alone(times: Times, waited: Times, drawn: NDArray[np.int64], random: np.random.Generator) -> Times:
+    """The costs of each resample, [resamples, contestants], had the calls waited less: by a share of its own each."""
+    shares = random.random((len(drawn), times.shape[1]))
+    least = np.maximum(times - waited, times / _MOST_SLOWED)
+    logs = np.log(times[drawn] + shares[:, None, :] * (least - times)[drawn])
+    costs: Times = np.median(logs - logs.mean(axis=2, keepdims=True), axis=1)
+    return costs
 
 
 def _to_leader(costs: Times) -> Times:

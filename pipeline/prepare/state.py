@@ -153,9 +153,12 @@ class Stages:
         if self.config.debug and error.trace:
             self.progress.line(error.trace)
 
-    def skip(self, variant: str, inputs: str, what: str, why: str, *, failed: bool = False) -> None:
-        """Record that part of a variant's plan was not run, and why; ``failed``: it was begun."""
-        self.not_run.setdefault(variant, []).append(NotRun(inputs=inputs, what=what, why=why, failed=failed))
+    def skip(
+        self, variant: str, inputs: str, what: str, why: str, *, failed: bool = False, asked: bool = False
+    ) -> None:
+        """Record that part of a variant's plan was not run, and why: a ``NotRun``."""
+        left_out = NotRun(inputs=inputs, what=what, why=why, failed=failed, asked=asked)
+        self.not_run.setdefault(variant, []).append(left_out)
 
     def warn(self, code: str, text: str) -> None:
         """Add a warning with its stable code."""

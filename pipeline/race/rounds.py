@@ -19,6 +19,10 @@ _JUDGED = 5  # rounds, from which on the share of disturbed ones is taken seriou
 _TRIED = 3  # turns at each N of the preliminary
 
 
+Round = dict[str, tuple[float, float]]
+"""By entry the seconds of its call, and those that its threads waited."""
+
+
 class Called(Protocol):
     """What a round asks of a contestant: see ``Contestant``."""
 
@@ -37,7 +41,11 @@ class Called(Protocol):
 
 @dataclass(eq=False)
 class Entry:
-    """A contestant in the race, its N, and what became of it. ``limit_s``: of one turn; ``open_s``: of opening it."""
+    """A contestant in the race, its N, and what became of it. ``limit_s``: of one turn; ``open_s``: of opening it.
+
+    ``call_s`` and ``waited_s``: of its call in each round that counts, and how long that call's threads waited for a
+    core, all together (0 where the kernel does not tell).
+    """
 
     name: str
     contestant: Called
@@ -45,6 +53,7 @@ class Entry:
     limit_s: float
     open_s: float
     call_s: list[float] = field(default_factory=list)
+    waited_s: list[float] = field(default_factory=list)
     peak_memory_bytes: int = 0
     dropped: str | None = None
     restarted: bool = False
@@ -129,7 +138,7 @@ def race(
     A disturbed round is repeated. Where too many are, other programs are waited for, ``patience_s`` at most and on top
     of ``seconds``; after that disturbed rounds count, those put aside before them too.
     """
-    order, tally, aside = random.Random(seed), Tally(), list[dict[str, float]]()
+    order, tally, aside = random.Random(seed), Tally(), list[Round]()
     begin = time.monotonic()
     while time.monotonic() - begin < seconds + tally.waited_s:
         running = [entry for entry in entries if entry.dropped is None]
@@ -160,23 +169,25 @@ def race(
     return tally
 
 
-def _round(running: Sequence[Entry], stolen: Callable[[], int | None]) -> tuple[dict[str, float] | None, bool]:
-    """The seconds of each entry's call, and whether the round was disturbed; None where one of them gave no time."""
-    before, seen, disturbed = stolen(), dict[str, float](), False
+def _round(running: Sequence[Entry], stolen: Callable[[], int | None]) -> tuple[Round | None, bool]:
+    """What was seen of each entry's call, and whether the round was disturbed; None where one of them gave no time."""
+    before, seen, disturbed = stolen(), Round(), False
     for entry in running:
         turn = entry.turn()
         if turn is None:
             return None, False
-        seen[entry.name] = turn.seconds[0]
+        seen[entry.name] = turn.seconds[0], turn.waited_s[0] or 0.0
         disturbed |= is_disturbed(turn.waited_s[0], turn.seconds[0])
     return seen, disturbed or before != stolen()
 
 
-def _count(entries: Sequence[Entry], rounds: list[dict[str, float]], tally: Tally) -> None:
+def _count(entries: Sequence[Entry], rounds: list[Round], tally: Tally) -> None:
     """Add these rounds, and forget them."""
     for seen in rounds:
         tally.rounds += 1
         for entry in entries:
             if entry.name in seen:
-                entry.call_s.append(seen[entry.name])
+                seconds, waited = seen[entry.name]
+                entry.call_s.append(seconds)
+                entry.waited_s.append(waited)
     rounds.clear()

@@ -98,8 +98,10 @@ class _Race:
         running = [one for one in entries if one.name in self.admissible and one.dropped is None]
         if tally.rounds >= LOOKS[-1] or not running:
             return True
-        times = table([one.call_s for one in running], [one.batch_size for one in running])
-        return ratios(times, spread_of(tally.unsteady)).settled(self.policy.cost_margin / 100)
+        sizes = [one.batch_size for one in running]
+        waited = table([one.waited_s for one in running], sizes) if tally.unsteady else None
+        found = ratios(table([one.call_s for one in running], sizes), spread_of(tally.unsteady), waited)
+        return found.settled(self.policy.cost_margin / 100)
 
     def _record(self, entries: Sequence[Entry], tally: Tally, left_out: list[Rejected]) -> Race:
         first = self.wanted[0].variant
@@ -162,6 +164,7 @@ def _raced(entry: Entry) -> Raced:
         variant=entry.name,
         batch_size=entry.batch_size,
         call_s=entry.call_s,
+        waited_s=entry.waited_s,
         load_s=entry.contestant.load_s or None,
         peak_memory_bytes=entry.peak_memory_bytes or None,
         dropped=entry.dropped,

@@ -559,12 +559,16 @@ def _repair_state(given: Mapping[str, Any]) -> RepairState:
 
 
 class NotRun(Record):
-    """Something planned that was not run, and why. ``failed``: it was begun and could not be done."""
+    """Something that was not run, and why.
+
+    ``failed``: it was begun and could not be done. ``asked``: a flag asked to leave it out, so that nothing is missing.
+    """
 
     inputs: str
     what: str
     why: str
     failed: bool = False
+    asked: bool = False
 
 
 class VariantResult(Record):
@@ -702,12 +706,14 @@ class CallTime(Record):
 class Contestant(Record):
     """One contestant of the race at one N. ``call_s``: seconds of its call in each round that counts, in their order.
 
+    ``waited_s``: of each, how long its threads waited for a core, all together; empty: not known.
     ``more_s``: of calls of it alone, after the race. ``dropped``: why it did not run to the end.
     """
 
     variant: str
     batch_size: int
     call_s: list[Real] = []
+    waited_s: list[Real] = []
     more_s: list[Real] = []
     load_s: Real | None = None
     peak_memory_bytes: int | None = None

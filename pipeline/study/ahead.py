@@ -35,6 +35,8 @@ def foresee(stages: Stages, known: tuple[str, Images] | None, results: Sequence[
             differing = [one.name for one in results if one.verdict in EXPLAINED]
         there = [name for name in differing if (name, stages.sets[-1].record.name) in stages.artifacts]
         alone = baseline(config)
+        if config.quick:  # of the others it is not known yet whether a repair of them may be chosen
+            there = [name for name in there if name == alone]
         each = [explaining_cost(stages, name, stages.sets[-1], hopeless=name != alone) for name in there]
         outlook.expect("explanation", sum(each))
     outlook.expect("race", seconds=config.race_s + BESIDE_S if config.race_s else 0.0)

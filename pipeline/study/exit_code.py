@@ -7,7 +7,7 @@ from collections.abc import Callable
 from isobatch.pipeline.config.config import explains
 from isobatch.pipeline.evidence.plan import Job
 from isobatch.pipeline.records.errors import Exit, worst
-from isobatch.pipeline.records.study import Study
+from isobatch.pipeline.records.study import Study, VariantResult
 from isobatch.pipeline.study.explain import EXPLAINED
 
 PlanReader = Callable[[list[Job], int | None], None]
@@ -33,6 +33,12 @@ def exit_code(study: Study) -> Exit:
         codes.append(Exit.PARTIAL)
     if lost or not judged or not all(judged) or any(variant.status != "measured" for variant in study.variants):
         codes.append(Exit.PARTIAL)
-    if explains(study.config) and any(v.verdict in EXPLAINED and v.origins is None for v in study.variants):
+    if explains(study.config) and any(_unexplained(variant) for variant in study.variants):
         codes.append(Exit.PARTIAL)
     return worst(*codes)
+
+
+def _unexplained(variant: VariantResult) -> bool:
+    """Whether it was to be explained, and was not."""
+    left_out = any(part.asked and "origins" in part.what for part in variant.not_run)
+    return variant.verdict in EXPLAINED and variant.origins is None and not left_out

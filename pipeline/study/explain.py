@@ -4,32 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
 from isobatch.models.registry import find_variant
 from isobatch.models.spec.artifact_cache import key_of
 from isobatch.pipeline.config.conditions import Setting
-from isobatch.pipeline.config.config import Explain
 from isobatch.pipeline.explain.reproducer.write import still_there
 from isobatch.pipeline.inputs import PreparedSet
 from isobatch.pipeline.prepare.pace import cost
 from isobatch.pipeline.prepare.state import Stages
-from isobatch.pipeline.records.study import (
-    BeyondLook,
-    Condition,
-    Growth,
-    Locating,
-    NeighbourEffect,
-    Origin,
-    Policy,
-    VariantResult,
-)
-from isobatch.pipeline.repair.records import PROOF, repair_records
+from isobatch.pipeline.records.study import Policy, VariantResult
+from isobatch.pipeline.repair.records import repair_records
 from isobatch.pipeline.storage.files import StoreError, read_json, write_bytes
 from isobatch.pipeline.study.explain_cost import explaining_cost, served
 from isobatch.pipeline.study.isolated import EVERYBODYS, fault
-from isobatch.pipeline.study.worth_repairing import Budget, cannot_win
+from isobatch.pipeline.study.looked_into import LookedInto, records
+from isobatch.pipeline.study.worth_repairing import Budget, cannot_win, not_looked_into, not_tried
 from isobatch.pipeline.workers.pool import WorkerError
 from isobatch.pipeline.workers.wire import artifact_json
 
@@ -38,29 +29,25 @@ QUICK_REPAIR_S = 60.0  # the same in a study that is to be quick
 EXPLAINED = ("batch-variant", "top1-stable")
 
 
-@dataclass(frozen=True)
-class LookedInto:
-    """What one worker found out about one variant on one input set."""
-
-    inputs: str
-    condition: Condition
-    found: dict[str, Any]
-    search: Explain
-
-
 def explain(stages: Stages, results: list[VariantResult], policy: Policy) -> list[VariantResult]:
     """The results with origins, growth and repairs added where a variant is not batch-invariant.
 
     Origins are sought on the last input set (the one that fits the weights, if it is among them) on which its outputs
-    depend on the batch; the repair is priced there, and verified on every set that the same artifact serves.
+    depend on the batch; the repair is priced there, and verified on every set that the same artifact serves. A quick
+    study looks only into what a repair may make the choice, and into the reference.
     """
     sets = {prepared.record.name: prepared for prepared in stages.sets}
+    hopeless = cannot_win(results, policy)
     chosen = {
         result.name: sets[[one.inputs for one in result.by_inputs if one.verdict in EXPLAINED][-1]]
         for result in results
         if result.verdict in EXPLAINED
     }
-    budget = Budget(QUICK_REPAIR_S if stages.config.quick else REPAIR_S, len(chosen), cannot_win(results, policy))
+    if stages.config.quick:
+        results = [
+            _left_out(stages, one, chosen.pop(one.name), hopeless) if one.name in hopeless else one for one in results
+        ]
+    budget = Budget(QUICK_REPAIR_S if stages.config.quick else REPAIR_S, len(chosen), hopeless)
     costs = {
         name: explaining_cost(stages, name, prepared, hopeless=name in budget.hopeless)
         for name, prepared in chosen.items()
@@ -70,6 +57,15 @@ def explain(stages: Stages, results: list[VariantResult], policy: Policy) -> lis
         _explained(stages, result, chosen[result.name], budget) if result.name in chosen else result
         for result in results
     ]
+
+
+def _left_out(
+    stages: Stages, result: VariantResult, prepared: PreparedSet, hopeless: Mapping[str, str]
+) -> VariantResult:
+    """A variant that a quick study does not look into."""
+    why = not_looked_into(hopeless[result.name])
+    stages.skip(result.name, prepared.record.name, "origins and repair", why, asked=True)
+    return result.model_copy(update={"not_run": stages.not_run[result.name]})
 
 
 def _explained(stages: Stages, result: VariantResult, prepared: PreparedSet, budget: Budget) -> VariantResult:
@@ -152,7 +148,7 @@ def _look_inside(
         "explain": stages.config.explain,
         "repair": stages.config.repair,
         "thorough": stages.config.thorough,
-        "cannot_win": budget.hopeless.get(variant, ""),
+        "cannot_win": not_tried(variant, budget.hopeless.get(variant, "")),
         "outcome": stages.outcome.to_json(),
         "beyond": not spec.precision.startswith("int8") and not stages.config.quick,
     }
@@ -172,78 +168,3 @@ def _look_inside(
     stages.progress.step(label, left)  # however much of it there was to do
     write_bytes(kept, [json.dumps(found).encode()])  # may hold NaN and infinities, which only this file reads back
     return found
-
-
-def records(explained: LookedInto) -> dict[str, Any]:
-    """What was found, as fields of VariantResult."""
-    found = explained.found
-    origins = [one for one in found["findings"] if one["batch_sizes"]]
-    tried = found["tried"]  # None: the study was asked not to repair
-    return {
-        "origins": [_origin(one, explained.condition, found["reproducers"].get(one["layer"])) for one in origins],
-        "origins_complete": None if tried is None else list_is_complete({one["layer"] for one in origins}, tried),
-        "locating": _locating(explained),
-        "growth": [Growth(**one) for one in found["growth"]],
-        "neighbour_effect": NeighbourEffect(**found["neighbour_effect"]) if found["neighbour_effect"] else None,
-        "repairs": None if tried is None else repair_records(tried),
-    }
-
-
-def list_is_complete(origins: set[str], tried: list[dict[str, Any]]) -> bool | None:
-    """Whether these are all, by the repair of exactly them; None where that was not tried to its end."""
-    if not origins:
-        return False  # no layer differs alone, and yet the outputs do
-    proofs = [one for one in tried if one["name"] == PROOF]
-    if any(one["holds"] and set(one["layers"]) == origins for one in proofs):
-        return True
-    undecided = any(one.get("out_of_time") for one in proofs) or all(one["holds"] is None for one in proofs)
-    return None if undecided else False
-
-
-def _origin(one: dict[str, Any], condition: Condition, script: dict[str, Any] | None) -> Origin:
-    differing = sum(one["differing"].values())
-    return Origin(
-        layer=one["layer"],
-        kind=one["kind"],
-        signature=one["signature"],
-        condition=condition,
-        batch_sizes=one["batch_sizes"],
-        elements_differing=differing,
-        elements_tried=one["tried"],
-        share=differing / one["tried"] if one["tried"] else 0.0,
-        max_abs=one["max_abs"],
-        max_abs_relative=one.get("max_abs_relative"),
-        max_ulp=one["max_ulp"],
-        found_by=one["found_by"],
-        classes=one["classes"],
-        **one["explained"],
-        reproducer=script["path"] if script else None,
-        reproducer_note=(script["note"] or None) if script else None,
-    )
-
-
-def _locating(explained: LookedInto) -> Locating:
-    findings = explained.found["findings"]
-    trials = sum(one["tried"] for one in findings)
-    by_signature: dict[str, int] = {}  # one kernel, one shape: what was tried of siblings was tried of it
-    for one in findings:
-        if one["replayable"]:
-            by_signature[one["signature"]] = by_signature.get(one["signature"], 0) + one["tried"]
-    # an origin is found already: what might have escaped is a difference in the others
-    named = {one["signature"] for one in findings if one["batch_sizes"]}
-    least = min((tried for signature, tried in by_signature.items() if signature not in named), default=0)
-    least = least or min(by_signature.values(), default=0)
-    guilty = {one["kind"] for one in findings if one["batch_sizes"]}
-    return Locating(
-        inputs=explained.inputs,
-        search="full" if explained.search == "full" else "default",
-        batch_sizes=explained.found["batch_sizes"],
-        layers=len(findings),
-        layers_not_replayable=[one["layer"] for one in findings if not one["replayable"]],
-        trials=trials,
-        smallest_rate=3 / least if least else 1.0,
-        instrumented_bitwise_equal=explained.found["instrumented_equal"],
-        innocent_kinds=sorted({one["kind"] for one in findings if one["replayable"]} - guilty),
-        condition=explained.condition,
-        beyond=[BeyondLook(**one) for one in explained.found.get("beyond", [])],
-    )

@@ -45,11 +45,18 @@ def cannot_win(results: Sequence[VariantResult], policy: Policy) -> dict[str, st
             continue
         faster = next((one for one in good if _clearly_faster(one, result) and _as_accurate(one, result)), None)
         if faster is not None:
-            found[result.name] = (
-                f"not tried: {faster.name} is batch-invariant as it is, and clearly faster; the command "
-                f"repair --variant {result.name} tries it"
-            )
+            found[result.name] = f"{faster.name} is batch-invariant as it is, and clearly faster"
     return found
+
+
+def not_tried(variant: str, why: str) -> str:
+    """What is said of each of its repairs."""
+    return f"not tried: {why}; the command repair --variant {variant} tries it" if why else ""
+
+
+def not_looked_into(why: str) -> str:
+    """What a quick study says of its origins."""
+    return f"a quick study does not look inside it: {why}; without --quick the study does"
 
 
 def _answers_well(one: VariantResult, policy: Policy) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from isobatch.pipeline.decide.race import LOOKS
 from isobatch.pipeline.decide.recommend import SURE
 from isobatch.pipeline.decide.tails import call_time
 from isobatch.pipeline.records.study import Against, CallTime, Contestant, Interval, Recommendation, Study, UpperLimit
@@ -40,8 +41,17 @@ _BY = {
 
 def as_good(decided: Recommendation) -> str:
     """What the headline adds where the choice is not sure; empty where it is."""
+    if not decided.runner_up:
+        return ""
+    if _too_short(decided):
+        return f"; the race was too short to tell it from {decided.runner_up}"
     unsure = decided.sureness is not None and decided.sureness.share < SURE
-    return f"; {decided.runner_up} is as good" if unsure and decided.runner_up else ""
+    return f"; {decided.runner_up} is as good" if unsure else ""
+
+
+def _too_short(decided: Recommendation) -> bool:
+    """Whether there was a race, and of too few rounds to say how sure the choice is."""
+    return decided.race is not None and decided.sureness is None and 0 < decided.race.rounds < LOOKS[0]
 
 
 def in_short(study: Study) -> str:
@@ -55,7 +65,8 @@ def in_short(study: Study) -> str:
     if decided.sureness:
         parts.append(f"sureness {numbers.percent(decided.sureness.share, 0)}")
     if (race := decided.race) is not None:
-        parts.append(numbers.counted(race.rounds, "round") + (", timings are unsteady" if race.unsteady else ""))
+        few = f" of the {LOOKS[0]} that say how sure it is" if decided.runner_up and _too_short(decided) else ""
+        parts.append(numbers.counted(race.rounds, "round") + few + (", timings are unsteady" if race.unsteady else ""))
     else:
         parts.append("no race was run")
     return "; ".join(parts) + "."

@@ -11,7 +11,7 @@ from isobatch.pipeline.config.flags import study_parser
 from isobatch.pipeline.decide.repaired_variants import with_repairs
 from isobatch.pipeline.records import study as r
 from isobatch.pipeline.records.wording import held
-from isobatch.pipeline.study.explain import list_is_complete
+from isobatch.pipeline.study.looked_into import list_is_complete
 from isobatch.pipeline.tools.two_runs.regressions import variant_changes
 from isobatch.reports import numbers, speeds
 from isobatch.reports.blocks import Table

@@ -1,7 +1,8 @@
-"""Starts scripts, each in a process forked from this one: ``python -I start_scripts.py MODULE FOLDER SCRIPT...``.
+"""Starts scripts, each in a process forked from this one: ``python -I start_scripts.py MODULE FOLDER``.
 
 This process imports MODULE and nothing else, so that starting costs once what each script would pay; ``-I`` keeps the
-project off the import path. One JSON line for each script that ended: {"script", "code"}; what they print is dropped.
+project off the import path. The scripts' names come on stdin, a line each, once they are written. It prints one JSON
+line for each script that ended: {"script", "code"}; what they print is dropped.
 """
 
 from __future__ import annotations
@@ -31,9 +32,10 @@ def start(script: str) -> int:
 
 
 def main() -> int:
-    """Start all scripts of the command line."""
-    module, folder, *scripts = sys.argv[1:]
+    """Start all scripts that stdin names."""
+    module, folder = sys.argv[1:]
     importlib.import_module(module)
+    scripts = sys.stdin.read().splitlines()
     os.chdir(folder)
     for script in scripts:
         sys.stdout.write(json.dumps({"script": script, "code": start(script)}) + "\n")

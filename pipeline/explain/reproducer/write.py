@@ -29,7 +29,8 @@ FOLDER = "reproducers"
 MAX_BYTES = 25_000_000
 _SEEDS = (1, 2, 3)
 _TIMEOUT_S = 120.0
-_MODULES = {"torch": "torch", "ort": "onnxruntime"}
+TEMPLATES = {"torch": "torch", "ort": "onnxruntime"}
+"""By the template of a script, which is the runtime it shows, what all of them import."""
 _STARTER = Path(__file__).with_name("start_scripts.py")
 
 
@@ -49,13 +50,49 @@ class _Draft:
     files: tuple[str, ...]  # the script first
 
 
+class Starter:
+    """A process that gets ready to start scripts while these are still sought; it ends with its ``with`` block.
+
+    ``template``: of the scripts, which tells what all of them import; the process itself starts with the block.
+    """
+
+    def __init__(self, template: str, folder: Path) -> None:
+        self.template = template
+        self._command = [sys.executable, "-I", str(_STARTER), TEMPLATES[template], str(folder)]
+
+    def __enter__(self) -> Starter:
+        self._process = subprocess.Popen(
+            self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+    def codes(self, scripts: Sequence[str]) -> dict[str, int]:
+        """The exit code of each of these scripts that ended, each in a process of its own. To be called once."""
+        try:
+            said, _ = self._process.communicate("\n".join(scripts), _TIMEOUT_S * len(scripts))
+        except subprocess.TimeoutExpired as late:
+            said = late.stdout.decode() if isinstance(late.stdout, bytes) else late.stdout or ""
+        return {ended["script"]: ended["code"] for ended in map(json.loads, said.splitlines())}
+
+
 def write_reproducers(
-    runner: Watched, located: Located, images: NDArray[np.float32], variant: str, run_folder: Path, seed: int
+    runner: Watched,
+    located: Located,
+    images: NDArray[np.float32],
+    variant: str,
+    run_folder: Path,
+    seed: int,
+    starter: Starter | None = None,
 ) -> dict[str, Reproducer]:
     """A script for one origin of each signature, by the names of all origins of that signature.
 
-    ``images``: those the origins were located on. Each script is started in a process of its own before it is listed;
-    one that does not show its difference there is removed again. Raises StoreError where nothing can be written.
+    ``images``: those the origins were located on. Each script is started in a process of its own before it is listed
+    (by the ``starter`` that is ready, where it is of their template); one that does not show its difference there is
+    removed again. Raises StoreError where nothing can be written.
     """
     origins = [finding for finding in located.findings.values() if finding.batch_sizes]
     chosen = representatives(origins)
@@ -73,7 +110,8 @@ def write_reproducers(
     if origins:
         runner.watch(images, examine)
     listed_ = {signature: draft for signature, draft in drafts.items() if isinstance(draft, Reproducer)}
-    listed_ |= _started({signature: draft for signature, draft in drafts.items() if isinstance(draft, _Draft)}, folder)
+    written = {signature: draft for signature, draft in drafts.items() if isinstance(draft, _Draft)}
+    listed_ |= _started(written, folder, starter)
     return {one.layer.name: listed_[one.layer.signature] for one in origins if one.layer.signature in listed_}
 
 
@@ -165,12 +203,16 @@ def _write(
     return _Draft(case.template, tuple(texts))
 
 
-def _started(drafts: dict[str, _Draft], folder: Path) -> dict[str, Reproducer]:
+def _started(drafts: dict[str, _Draft], folder: Path, starter: Starter | None) -> dict[str, Reproducer]:
     """Each script's verdict on itself, from a process that knows nothing of this project but its environment."""
     found = {}
-    for template, module in _MODULES.items():
+    for template in TEMPLATES:
         some = {signature: draft for signature, draft in drafts.items() if draft.template == template}
-        codes = start_scripts(module, folder, [draft.files[0] for draft in some.values()]) if some else {}
+        names = [draft.files[0] for draft in some.values()]
+        if starter is not None and starter.template == template:
+            codes = starter.codes(names)
+        else:
+            codes = start_scripts(template, folder, names) if names else {}
         for signature, draft in some.items():
             code = codes.get(draft.files[0])
             if code == EXISTS:
@@ -195,16 +237,7 @@ def still_there(found: Mapping[str, Any], run_folder: Path) -> dict[str, Any]:
     return {**found, "reproducers": scripts, "neighbour_effect": kept}
 
 
-def start_scripts(module: str, folder: Path, scripts: Sequence[str]) -> dict[str, int]:
-    """The exit code of each script that ended, each in a process of its own. ``module``: what all of them import."""
-    command = [sys.executable, "-I", str(_STARTER), module, str(folder), *scripts]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S * len(scripts), check=False)
-    except subprocess.TimeoutExpired as late:
-        text = late.stdout or b""
-        return _codes(text.decode() if isinstance(text, bytes) else text)
-    return _codes(done.stdout)
-
-
-def _codes(text: str) -> dict[str, int]:
-    return {found["script"]: found["code"] for found in map(json.loads, text.splitlines())}
+def start_scripts(template: str, folder: Path, scripts: Sequence[str]) -> dict[str, int]:
+    """The exit code of each script that ended, each in a process of its own; all are of this template."""
+    with Starter(template, folder) as starter:
+        return starter.codes(scripts)

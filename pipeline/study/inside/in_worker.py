@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from isobatch.pipeline.explain.findings import Located, Watched
 from isobatch.pipeline.explain.locate import locate
 from isobatch.pipeline.explain.neighbour_effect import neighbour_effect
 from isobatch.pipeline.explain.origins import Explained, explain_origins
-from isobatch.pipeline.explain.reproducer.write import write_reproducers
+from isobatch.pipeline.explain.reproducer.write import FOLDER, TEMPLATES, Starter, write_reproducers
 from isobatch.pipeline.explain.search_bounds import SEARCHES
 from isobatch.pipeline.repair.beyond_scope import look_beyond
 from isobatch.pipeline.repair.ladder import Scope, climb
@@ -69,7 +69,10 @@ def _explained(payload: dict[str, Any], artifact: Artifact, images: Images, emit
     sizes: list[int] = payload["batch_sizes"]
     outcome = Outcome.of(payload.get("outcome"))
     spec = find_variant(payload["variant"])
-    with load(spec.open)(artifact, RunnerSettings.of(payload["settings"])) as runner:
+    folder = Path(payload["run_folder"])
+    with ExitStack() as stack:
+        starter = stack.enter_context(Starter(spec.runtime, folder / FOLDER)) if spec.runtime in TEMPLATES else None
+        runner = stack.enter_context(load(spec.open)(artifact, RunnerSettings.of(payload["settings"])))
 
         def done(count: int) -> None:
             emit({"images": count})
@@ -88,9 +91,8 @@ def _explained(payload: dict[str, Any], artifact: Artifact, images: Images, emit
         done(_LOCATED)
         with clock.step("causes"):
             explained = explain_origins(runner, located, captured, threads, seed)
-        folder = Path(payload["run_folder"])
         with clock.step("scripts"):
-            scripts = write_reproducers(runner, located, captured, spec.name, folder, seed)
+            scripts = write_reproducers(runner, located, captured, spec.name, folder, seed, starter)
         answer = {"locatable": True, "batch_sizes": tried_at, **_as_json(located, explained)}
         answer["reproducers"] = {name: asdict(one) for name, one in scripts.items()}
         named = [one.explanation.mechanism for one in explained.values()]

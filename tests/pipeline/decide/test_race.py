@@ -95,3 +95,29 @@ def test_limits_hold_for_races_that_differ_by_the_spread(unsteady: bool) -> None
         assert found.low is not None and found.high is not None
         covered += bool(found.low[1] <= 1.2 <= found.high[1])
     assert covered >= 0.95 * 300
+
+
+def test_waits_for_a_core_widen_the_limits_to_what_the_call_may_have_taken_alone() -> None:
+    """The second contestant is as fast as the first, and waited for a third of its call beside another program."""
+    times = made([1.0, 1.5], 40, seed=1, spread=0.02)
+    waits = np.stack([np.zeros(40), times[:, 1] / 3], axis=1)
+    blind, aware = ratios(times), ratios(times, waited=waits)
+    assert blind.standing(1, 0.05) == "slower"
+    assert aware.standing(1, 0.05) == "undecided"
+    assert aware.low is not None and aware.high is not None
+    assert aware.low[1] <= 1.01 and aware.high[1] >= 1.45
+    assert aware.settled(0.05)  # more rounds beside that program would decide nothing
+
+
+def test_waits_of_several_threads_leave_a_time_that_is_positive() -> None:
+    times = made([1.0, 1.2], 20, seed=2)
+    found = ratios(times, waited=3 * times)
+    assert found.resampled is not None and np.isfinite(found.resampled).all()
+
+
+def test_calls_that_waited_for_nothing_have_the_limits_that_they_had() -> None:
+    times = made([1.0, 1.2], 20, seed=2)
+    plain, none = ratios(times), ratios(times, waited=np.zeros_like(times))
+    assert plain.low is not None and none.low is not None and plain.high is not None and none.high is not None
+    np.testing.assert_allclose(none.low, plain.low)
+    np.testing.assert_allclose(none.high, plain.high)

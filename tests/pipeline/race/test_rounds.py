@@ -79,6 +79,7 @@ def test_a_busy_machine_is_waited_for_and_then_raced_on_and_called_unsteady() ->
     tally, paused = run(a, rounds=30)
     assert sum(paused) == tally.waited_s == PATIENCE_S
     assert tally.unsteady and tally.rounds >= 30 and len(a.call_s) == tally.rounds == tally.run == tally.disturbed
+    assert a.waited_s == [0.5] * len(a.call_s)
 
 
 def test_a_machine_that_grows_quiet_in_time_is_steady_again() -> None:

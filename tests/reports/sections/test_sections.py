@@ -146,6 +146,17 @@ def test_the_first_screen_says_what_decided_the_runner_up_and_how_sure_that_is()
     assert words(headline(unsure)) == "Deploy ort-int8, 8 images at a time; ort-int8-qoperator is as good"
 
 
+def test_a_race_of_few_rounds_promises_nothing() -> None:
+    study = studies.full()
+    given = decided(study)
+    assert given.race is not None
+    short = given.race.model_copy(update={"rounds": 3})
+    thin = given.model_copy(update={"sureness": None, "race": short})
+    assert words(headline(thin)).endswith("; the race was too short to tell it from ort-int8-qoperator")
+    said = in_short(study.model_copy(update={"recommendation": thin}))
+    assert said.endswith("1.02 x the time; 3 rounds of the 10 that say how sure it is.")
+
+
 def test_an_unsteady_race_and_none_at_all_are_said() -> None:
     study = studies.full()
     shaky = decided(study).race.model_copy(update={"unsteady": True})  # type: ignore[union-attr]

@@ -20,7 +20,7 @@ from isobatch.models.spec.runner import Layer, Rows
 from isobatch.models.spec.templates import common
 from isobatch.pipeline.explain.findings import LayerFinding, Located
 from isobatch.pipeline.explain.reproducer.reduce import differing, reduce_data
-from isobatch.pipeline.explain.reproducer.write import FOLDER, start_scripts, still_there, write_reproducers
+from isobatch.pipeline.explain.reproducer.write import FOLDER, Starter, start_scripts, still_there, write_reproducers
 from tests.models.pytorch.small_networks import OneUlpWhenBatched, opened, pixels, seeded, with_planted
 from tests.waiting import ENDS_S
 
@@ -189,7 +189,14 @@ def test_scripts_are_started_alone_and_one_that_crashes_does_not_stop_the_next(t
     (tmp_path / "a.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)\n")
     (tmp_path / "b.py").write_text("import sys\nprint('x')\nassert 'pipeline' not in sys.modules\nsys.exit(1)\n")
     (tmp_path / "c.py").write_text("raise ValueError\n")
-    assert start_scripts("json", tmp_path, ["a.py", "b.py", "c.py"]) == {"a.py": -11, "b.py": 1, "c.py": 70}
+    assert start_scripts("ort", tmp_path, ["a.py", "b.py", "c.py"]) == {"a.py": -11, "b.py": 1, "c.py": 70}
+
+
+def test_a_starter_that_is_not_needed_ends_with_its_block(tmp_path: Path) -> None:
+    with Starter("ort", tmp_path) as starter:
+        process = starter._process
+        assert process.poll() is None
+    assert process.poll() is not None
 
 
 def test_a_study_that_goes_on_lists_no_file_that_was_removed(tmp_path: Path) -> None:
