@@ -28,6 +28,20 @@ class NetworkAsked(Crossing):
 
 
 @dataclass(frozen=True)
+class ExportAsked(NetworkAsked):
+    """A factory's network to be exported for the arrays in the file ``inputs``."""
+
+    inputs: str = ""
+
+
+@dataclass(frozen=True)
+class Exported(Crossing):
+    """The exported file; None where the arrays are pictures, on which the network is studied as it is."""
+
+    onnx: str | None
+
+
+@dataclass(frozen=True)
 class NetworkFound(Crossing):
     """The network under study, verified. See ``models.weights.resolve.ResolvedWeights``; of an ONNX file besides:
 

@@ -9,15 +9,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from isobatch.models.registry import find_variant, load
 from isobatch.models.spec.artifact_cache import ArtifactCache, BuildRequest, require_unaltered
 from isobatch.models.spec.images import IMAGENET
 from isobatch.models.spec.plain import to_plain
-from isobatch.models.spec.words import Artifact, Manifest
+from isobatch.models.spec.words import Artifact, Manifest, Network
 from isobatch.models.weights.model_name import kind_of
+from isobatch.pipeline.inputs.arrays import arrays_beside_labels
 from isobatch.pipeline.machine.memory import limit_graph, limit_memory
 from isobatch.pipeline.prepare.crossing import (
     BuildAsked,
+    ExportAsked,
+    Exported,
     NetworkAsked,
     NetworkFound,
     SizesAsked,
@@ -28,22 +34,44 @@ from isobatch.pipeline.storage.files import write_bytes
 from isobatch.pipeline.workers.wire import Emit, Told, artifact_json
 
 _MOST_ONNX_BYTES = 1 << 31  # with its external data: more is refused
+_OF_A_FILE = "the user's ONNX file: ort- and ov- variants are made from it, torch's cannot be"
 
 
 def resolve_weights(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
     """The weights of ``NetworkAsked``, verified and stored as one safetensors file: ``NetworkFound``."""
-    asked = NetworkAsked.of(payload)
+    return resolved(NetworkAsked.of(payload), lambda text: emit(Told(say=text).to_json())).to_json()
+
+
+def resolved(asked: NetworkAsked, say: Callable[[str], None]) -> NetworkFound:
+    """The weights, resolved in this process."""
     if kind_of(asked.model) != "factory":  # whose memory is the user's own affair
         limit_memory(resource.RLIMIT_DATA, _bytes(Path(asked.name)))
-    resolved = load("isobatch.models.weights.resolve:resolve")(
-        asked.name,
-        asked.model,
-        Path(asked.cache),
-        asked.offline,
-        lambda text: emit(Told(say=text).to_json()),
-        asked.state_dict,
+    weights = load("isobatch.models.weights.resolve:resolve")(
+        asked.name, asked.model, Path(asked.cache), asked.offline, say, asked.state_dict
     )
-    return NetworkFound.of(to_plain(resolved)).to_json()
+    return NetworkFound.of(to_plain(weights))
+
+
+def export_own(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
+    """The ONNX file of a factory's network, as ``ExportAsked`` says: ``Exported``. See ``models.ort.export_own``."""
+    asked = ExportAsked.of(payload)
+    arrays = arrays_beside_labels(Path(asked.inputs))
+    if len(arrays) == 1 and next(iter(arrays.values())).ndim == 4:
+        return Exported(None).to_json()
+
+    def say(text: str) -> None:
+        emit(Told(say=text).to_json())
+
+    found = resolved(asked, say)
+    network = Network(found.model, found.path, found.sha256, found.num_classes or 0)
+    cut = {name or "input": _as_given(array[:2]) for name, array in arrays.items()}
+    cache = ArtifactCache(Path(asked.cache) / "artifacts")
+    told = [text for _, text in found.warnings]
+    return Exported(str(load("isobatch.models.ort.export_own:exported_own")(network, cut, cache, say, told))).to_json()
+
+
+def _as_given(array: NDArray[Any]) -> NDArray[Any]:
+    return array.astype(np.float32) if array.dtype == np.float64 else np.array(array)
 
 
 def check_onnx(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
@@ -70,7 +98,7 @@ def checked_onnx(asked: NetworkAsked) -> NetworkFound:
         onnx_sha256=copied,
         sha256=checked.sha256,
         num_classes=checked.num_classes,
-        note="; ".join(["the user's ONNX file; variants of other runtimes cannot be made from it", *checked.notes]),
+        note="; ".join([_OF_A_FILE, *checked.notes]),
         view=beside.view or IMAGENET,
         view_from=beside.said if beside.view else assumed,
         view_assumed=beside.view is None,

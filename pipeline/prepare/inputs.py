@@ -7,9 +7,11 @@ from functools import partial
 from pathlib import Path
 
 from isobatch.models.spec.artifact_cache import file_sha256
-from isobatch.models.spec.images import sides
+from isobatch.models.spec.images import Size, sides
 from isobatch.models.spec.words import Remark
+from isobatch.pipeline.config.config import Config
 from isobatch.pipeline.inputs import PreparedSet
+from isobatch.pipeline.inputs.arrays import ARRAYS
 from isobatch.pipeline.inputs.crossing import LabelledAsked, LabelledStored, SetsAsked, SetStored
 from isobatch.pipeline.inputs.prepare import SOURCES
 from isobatch.pipeline.inputs.request import Labelled
@@ -19,6 +21,7 @@ from isobatch.pipeline.prepare.state import Stages
 from isobatch.pipeline.prepare.weights import Chosen
 from isobatch.pipeline.records.errors import UsageError
 from isobatch.pipeline.records.study import InputSet
+from isobatch.pipeline.records.wording import counted
 from isobatch.pipeline.storage.files import read_json, write_json
 from isobatch.pipeline.workers.pool import WorkerError
 
@@ -118,9 +121,9 @@ def prepare_inputs(stages: Stages, chosen: Chosen) -> None:
                 f"{record.name}: {len(prepared.evaluation)} images, {record.n} distinct by content: n is {record.n}",
             )
         if record.skipped:
-            stages.warn(
-                "skipped-images", f"{record.name}: {len(record.skipped)} files were skipped; the report lists them"
-            )
+            noun = "image" if Path(record.source).suffix.lower() in ARRAYS else "file"
+            left = counted(len(record.skipped), noun)
+            stages.warn("skipped-images", f"{record.name}: {left} skipped; the report says which, and why")
 
 
 def _say_assumed(stages: Stages) -> None:
@@ -147,14 +150,23 @@ def _judged(stages: Stages, prepared: PreparedSet) -> PreparedSet:
     return replace(prepared, record=record, evaluation=replace(prepared.evaluation, labels=None), labelled=None)
 
 
+def of_other_size(name: str, config: Config) -> bool:
+    """Whether the set of this name is one made again at another size of the study."""
+    return name.endswith(tuple(f"-{_pixels(size)}" for size in config.also_sizes))
+
+
+def _pixels(size: Size) -> str:
+    return f"{size}px" if isinstance(size, int) else f"{size[0]}x{size[1]}px"
+
+
 def _other_sizes(stages: Stages, request: SetsAsked) -> list[PreparedSet]:
     """The sets again at every other size of the study, named by it; a set whose size is its own is left out.
 
-    They come first: the last set of a study is the prepared that cost and accuracy are measured on.
+    They come first: the last set of a study is the one that cost and accuracy are measured on.
     """
     more_sets = []
     for size in [size for size in stages.config.also_sizes if size != request.image_size]:
-        called = f"{size}px" if isinstance(size, int) else f"{size[0]}x{size[1]}px"
+        called = _pixels(size)
         other = replace(request, image_size=size, folder=request.folder / called)
         for prepared in prepare_apart(stages, other):
             if prepared.record.shape[1:] == list(sides(size)) and prepared.record.name != "seed":

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from isobatch.models.spec.artifact_cache import file_sha256
+from isobatch.models.spec.artifact_cache import ArtifactCache, file_sha256
 from isobatch.models.spec.images import Size, View, sides
 from isobatch.models.spec.words import Network
 from isobatch.models.weights.model_name import kind_of
@@ -76,6 +76,14 @@ def prepare_weights(stages: Stages) -> Chosen:
         stages.warn(code, text)
     if network.quantized:
         _as_given(stages)
+    if config.onnx and kind_of(config.model) == "factory":
+        stages.warn(
+            "exported-for-arrays",
+            f"{config.model} is studied on arrays, so as the ONNX file that was exported from it; its torch variants: "
+            f"isobatch check {config.model} --inputs {config.inputs}",
+        )
+        for text in ArtifactCache.notes(Path(config.onnx).parent):
+            stages.warn("training-mode", text)
     return Chosen(network, view, size)
 
 

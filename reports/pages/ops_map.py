@@ -111,7 +111,7 @@ def _trials(arithmetic: InArithmetic) -> Line:
     comparisons = sum(len(op.sizes) for op in arithmetic.operations)
     return line(
         Code(arithmetic.arithmetic),
-        f": {len(differing)} of {numbers.counted(len(arithmetic.operations), 'operation')} differ; "
+        f": {numbers.out_of(len(differing), len(arithmetic.operations), 'operation', 'differ')}; "
         f"{numbers.counted(comparisons, 'comparison')} of {numbers.count(sum(compared))} elements; "
         f"detection limit 1 of {numbers.one_of(3 / min(compared))} elements",
     )

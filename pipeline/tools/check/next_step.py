@@ -22,7 +22,7 @@ def next_step(asked: CheckRequest, checked: Sequence[VariantChecked], code: Exit
     if broken.verdict == "not-repeatable":
         return "make it repeatable first (.eval(), fixed seeds, no state between calls), then check again"
     if broken.repairable is False:
-        return "let each row come from its own image alone (norms, means, scales); then check again"
+        return "let each row come from its own example alone (norms, means, scales); then check again"
     scope = _ranges(asked.batch_sizes)
     flags = _flags(asked)
     if flags is None and find_variant(broken.variant).compiled:

@@ -113,14 +113,13 @@ def _factory(asked: CheckRequest, spec: VariantSpec, folder: str) -> Opened:
         raise VariantUnavailable(f"{spec.name} takes one input", "choose fp32, fp16 or bf16")
     try:
         module = load("isobatch.models.user_factory:made")(name, folder)
-        notes = []
-        if training := load("isobatch.models.user_copy:in_training")(module):
-            notes.append(f"in training mode ({', '.join(training[:3])}): call .eval() in the factory")
+        notes = tuple(filter(None, [load("isobatch.models.user_copy:told_in_training")(name, module)]))
+        module = load("isobatch.models.user_copy:as_measured")(module)
         shapes, weights = asked.shapes or _ANY, "as the factory makes them"
         if spec.compiled:
             making = load("isobatch.models.pytorch.compiled:compiling_runner")
             runner = making(lambda: module, spec.recipe, RunnerSettings(asked.threads))
-            return Opened(OfStudy(runner, asked.threads), runner, shapes, weights, notes=tuple(notes))
+            return Opened(OfStudy(runner, asked.threads), runner, shapes, weights, notes=notes)
         if spec.precision != "fp32":
             module = load("isobatch.models.user_factory:in_precision")(module, spec.precision)
         runner = load("isobatch.models.user_networks:open_network")(module)
@@ -128,7 +127,7 @@ def _factory(asked: CheckRequest, spec: VariantSpec, folder: str) -> Opened:
         if type(error).__name__ not in ("FactoryError", "TypeError"):
             raise
         raise UsageError("network", str(error)) from error
-    return Opened(runner, runner, shapes, weights, notes=tuple(notes))
+    return Opened(runner, runner, shapes, weights, notes=notes)
 
 
 def _torchvision(asked: CheckRequest, spec: VariantSpec, cache: Path, say: Callable[[str], None]) -> Opened:

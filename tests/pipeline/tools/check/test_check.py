@@ -29,7 +29,7 @@ def test_an_invariant_network_and_its_mixing_twin(commands: Commands) -> None:
     assert "at N = 2 and 4 also in other places" in " ".join(steady.stdout.split())
     mixing = commands(ROOT, "check", f"{HERE}:mixing", *SMALL)
     assert mixing.code == 1 and "NOT batch-invariant at N = 2 to 4" in mixing.stdout.splitlines()[0]
-    assert "neighbour-leak" in mixing.stdout and "from its own image alone" in mixing.stdout.splitlines()[-1]
+    assert "neighbour-leak" in mixing.stdout and "from its own example alone" in mixing.stdout.splitlines()[-1]
     assert len(mixing.stdout.splitlines()) <= 24 and max(map(len, mixing.stdout.splitlines())) <= 100
 
 
@@ -65,7 +65,15 @@ def test_what_proves_nothing_is_never_zero(commands: Commands, factory: str, cod
 
 
 def test_training_mode_is_named(commands: Commands) -> None:
-    assert ".eval() in the factory" in commands(ROOT, "check", f"{HERE}:dropout", *SMALL).stdout
+    part = commands(ROOT, "check", f"{HERE}:dropout", *SMALL).stdout
+    assert "in training mode (1): they are measured so" in " ".join(part.split())
+    whole = commands(ROOT, "check", f"{HERE}:never_set", *SMALL)
+    assert whole.code == 0 and "it is measured in eval mode" in " ".join(whole.stdout.split())
+
+
+def test_inputs_that_do_not_fit_are_a_usage_error(commands: Commands) -> None:
+    ended = commands(ROOT, "check", f"{HERE}:rows", *SMALL)
+    assert (ended.code, ended.stdout) == (2, "") and "say what it takes, --input-shape" in ended.stderr
 
 
 def test_a_network_that_hangs_is_ended(commands: Commands) -> None:
@@ -76,6 +84,7 @@ def test_a_network_that_hangs_is_ended(commands: Commands) -> None:
 @pytest.mark.parametrize(
     ("network", "said"),
     [
+        (f"{HERE}:leaves", "calls sys.exit('usage: train.py DATA')"),
         (f"{HERE}:refuses", "no such weights here"),
         (f"{HERE}:nothing", "has no 'nothing'"),
         (f"{HERE}:HERE.none", "has no"),
