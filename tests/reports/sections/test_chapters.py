@@ -55,7 +55,7 @@ def test_any_name_gives_an_anchor_that_is_a_valid_and_unambiguous_fragment(name:
 
 def test_the_map_has_a_cell_for_each_comparison_and_a_sign_for_each_state() -> None:
     (figure,) = [block for block in written("verdict_map", studies.full()) if isinstance(block, blocks.Figure)]
-    cells = {value["words"]: value["text"] for value in figure.spec["data"]["values"]}
+    cells = {value["words"]: value["text"] for chart in figure.spec["hconcat"] for value in chart["data"]["values"]}
     kinds = ("batch-vs-singles", "position", "neighbours")
     assert len(cells) == sum(c.kind in kinds for v in studies.full().variants for c in v.comparisons)
     assert {text.split()[0] for text in cells.values()} == {"=", "≈", "≠"}
@@ -72,7 +72,7 @@ def test_many_conditions_make_several_pictures_and_what_cannot_be_compared_has_a
     study = studies.study([one.model_copy(update={"comparisons": [odd, *many[1:]]})])
     found = [block for block in written("verdict_map", study) if isinstance(block, blocks.Figure)]
     assert len(found) > 1 and found[0].title == f"Verdict map, part 1 of {len(found)}"
-    assert "×" in {value["text"] for value in found[0].spec["data"]["values"]}
+    assert "×" in {value["text"] for chart in found[0].spec["hconcat"] for value in chart["data"]["values"]}
 
 
 @pytest.mark.parametrize("values", [(0.0, 0.0, 5e-324), (1e-300, 1.0, 1e300), (0.1, 0.1, 0.1)])
