@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from isobatch.models.shared.regular_files import file_sha256
 from isobatch.models.spec.deployed import code_files
-from isobatch.pipeline.deploy.record import SETTINGS_FILE, VerificationRecord, sha256_of
+from isobatch.pipeline.deploy.record import SETTINGS_FILE, VerificationRecord
 from isobatch.pipeline.deploy.serve import TIMEOUT_S, Files, Served, ServeError, differing_sizes, run_served
 from isobatch.pipeline.records.errors import UsageError
 from isobatch.pipeline.records.study import Record
@@ -74,7 +75,7 @@ def _digests(record: VerificationRecord, folder: Path) -> dict[Path, str]:
 
 def _file_claims(record: VerificationRecord, folder: Path) -> Iterator[Claim]:
     for file, digest in _digests(record, folder).items():
-        seen = sha256_of(file)
+        seen = file_sha256(file)
         claim = f"{file.name} is the file that was verified"
         yield Claim(claim=claim, holds=seen == digest, found=f"sha256 {seen[:16]}", ran=False)
     expected = {**code_files(record.serving.runtime), SETTINGS_FILE: record.serving.text()}

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from isobatch.models.shared.regular_files import file_sha256
 from isobatch.models.spec.batches import batch_of, packed, parts_of
 from isobatch.models.spec.deployed import code_files
 from isobatch.models.spec.images import UNIT, Field, View
@@ -25,7 +26,6 @@ from isobatch.pipeline.deploy.record import (
     StoredFile,
     StoredInputs,
     VerificationRecord,
-    sha256_of,
 )
 from isobatch.pipeline.deploy.serve import Files
 from isobatch.pipeline.storage.files import write_bytes, write_json
@@ -40,7 +40,7 @@ def model_files(folder: Path) -> dict[str, Path]:
 
 def stored_files(files: Mapping[str, Path]) -> list[StoredFile]:
     """Their records."""
-    facts = {name: (sha256_of(path), path.stat().st_size) for name, path in files.items()}
+    facts = {name: (file_sha256(path), path.stat().st_size) for name, path in files.items()}
     return [
         StoredFile.model_validate({"file": name, "sha256": digest, "size_bytes": size})
         for name, (digest, size) in facts.items()

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
+from isobatch.models.shared.regular_files import file_sha256
 from isobatch.pipeline.deploy.check import Checking, Claim, check, output_claims
 from isobatch.pipeline.deploy.record import (
     RECORD_FILE,
@@ -17,7 +18,6 @@ from isobatch.pipeline.deploy.record import (
     check_beside,
     read_json_file,
     read_record,
-    sha256_of,
 )
 from isobatch.pipeline.deploy.serve import Files, ServeError, run_served
 from isobatch.pipeline.records.errors import UsageError
@@ -119,7 +119,7 @@ def _check_older(record: OlderRecord, folder: Path, how: Checking) -> Iterator[C
     digests = {folder / artifact.file: artifact.sha256} | {folder / one.file: one.sha256 for one in record.inputs}
     wrong = []
     for path, digest in digests.items() if not how.trust else ():
-        seen = sha256_of(path)
+        seen = file_sha256(path)
         wrong += [path.name] * (seen != digest)
         claim = f"{path.name} is the file that was verified"
         yield Claim(claim=claim, holds=seen == digest, found=f"sha256 {seen[:16]}", ran=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import stat
@@ -176,12 +175,6 @@ class VerificationRecord(Record):
     def of(self, inputs: str, threads: int) -> dict[int, str]:
         """The outputs' sums by N."""
         return {one.batch_size: one.sha256 for one in self.outputs if (one.inputs, one.threads) == (inputs, threads)}
-
-
-def sha256_of(path: Path) -> str:
-    """The SHA-256 of a file's bytes, in hex."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_json_file(path: Path, what: str) -> object:

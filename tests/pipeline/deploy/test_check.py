@@ -9,10 +9,11 @@ import onnx
 import pytest
 
 import run
+from isobatch.models.shared.regular_files import file_sha256
 from isobatch.models.spec.deployed import code_files
 from isobatch.pipeline.deploy.check import Checking, Claim, holding
 from isobatch.pipeline.deploy.older import check_any
-from isobatch.pipeline.deploy.record import read_record, sha256_of
+from isobatch.pipeline.deploy.record import read_record
 from isobatch.pipeline.records.errors import UsageError
 from tests.pipeline.deploy.small import IMAGES, WEIGHT, graph, shipped
 
@@ -110,7 +111,7 @@ def older(folder: Path, runtime: str, artifact: Path) -> Path:
         "schema_version": 1,
         "artifact": {
             "file": artifact.name,
-            "sha256": sha256_of(artifact),
+            "sha256": file_sha256(artifact),
             "size_bytes": artifact.stat().st_size,
             "runtime": runtime,
             "streams": 1,
