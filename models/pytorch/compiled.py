@@ -158,7 +158,7 @@ class CompiledTorchRunner(TorchRunner):
         counts = {name: [one.operations.get(name, 0) for one in graphs] for name in names}
         other = [f"{name} {'/'.join(map(str, many))} times" for name, many in counts.items() if len(set(many)) > 1]
         called = f"which call {', '.join(other)}" if other else "which call the same operations"
-        return f"{why}; there is a graph for N = {' / '.join(one.images for one in graphs)}, {called}"
+        return f"{why}; N = {' / '.join(one.images for one in graphs)} run in graphs of their own, {called}"
 
     def in_effect(self) -> dict[str, str]:
         """What Inductor's switches are set to, by its own word."""

@@ -11,6 +11,7 @@ from rich.text import Text
 from isobatch.pipeline.decide.ranges import range_words
 from isobatch.pipeline.decide.repaired_variants import native_name
 from isobatch.pipeline.records.study import Study, VariantResult
+from isobatch.pipeline.records.wording import listed
 from isobatch.reports import agreed, numbers, speeds, views
 from isobatch.reports.blocks import Column, Line, Table, line
 from isobatch.reports.inputs_in_words import worded
@@ -43,7 +44,7 @@ def summary(study: Study, paths: Mapping[str, Path], width: int) -> list[Rendera
     mended = [*_other_answers(study, width), *_repairs(study, width)]
     room = LINES - _FRAME - len(answer) - len(mended) - len(choice) - len(last)
     warned = _warnings(study, width, max(_LEAST_WARNINGS, room - min(_LEAST_ROWS, len(study.variants))))
-    return [*answer, Text(), *_table(study, room - len(warned)), *mended, Text(), *choice, *warned, *last]
+    return [*answer, Text(), *_table(study, room - len(warned), width), *mended, Text(), *choice, *warned, *last]
 
 
 def _said(study: Study, words: Line, width: int, limit: int, style: str = "", indent: str = "") -> list[Text]:
@@ -103,10 +104,10 @@ def _brief(text: str | None) -> str | None:
     return text and text.partition(" [")[0]
 
 
-def _table(study: Study, room: int) -> list[RenderableType]:
-    shown = study.variants if len(study.variants) <= room else study.variants[: room - 1]
-    left_out = len(study.variants) - len(shown)
+def _table(study: Study, room: int, width: int) -> list[RenderableType]:
     chosen = views.choice(study)
+    shown = _shown(study, room, chosen)
+    left_out = [one.name for one in study.variants if one not in shown]
     names = [variant.name for variant in shown]
     table = Table(
         "All variants.",
@@ -114,8 +115,21 @@ def _table(study: Study, room: int) -> list[RenderableType]:
         tuple(_row(study, variant) for variant in shown),
         names.index(chosen.name) if chosen and chosen.name in names else None,
     )
-    more = [Text(f"... and {numbers.counted(left_out, 'variant')} more: see the report")] if left_out else []
+    more = _wrapped(line(f"... and, in the report: {listed(left_out)}"), width, 1) if left_out else []
     return [grid(worded(study, table), no_wrap=True), *more]
+
+
+def _shown(study: Study, room: int, chosen: VariantResult | None) -> list[VariantResult]:
+    """The variants in their order; where there is no room, the slowest of lower precision are left out."""
+    if len(study.variants) <= room:
+        return list(study.variants)
+
+    def rank(one: VariantResult) -> tuple[bool, bool, bool, float]:
+        speed, mine = speeds.throughput(study, one), chosen is not None and one.name == chosen.name
+        return not mine, one.role != "reference", one.precision != "fp32", -speed.interval.median if speed else 0.0
+
+    kept = {one.name for one in sorted(study.variants, key=rank)[: max(room - 1, 0)]}
+    return [one for one in study.variants if one.name in kept]
 
 
 def _repairs(study: Study, width: int) -> list[Text]:

@@ -55,14 +55,18 @@ class Compiled(nn.Module):
         self.one_graph = one_graph
         self.dynamic = dynamic
         self.graphs: list[Graph] = []
-        self._ready: set[tuple[int, ...]] = set()  # shapes whose graph is made
+        self._ready: set[tuple[int, ...]] = set()  # kinds and shapes of tensors whose graph is made
         self._making: tuple[int, ...] | None = None  # height and width of what a graph is made for now
         self._run: Callable[[Tensor], Tensor] | None = None
         self._lock = threading.Lock()
 
     def forward(self, images: Tensor) -> Tensor:
         """The outputs [n, ...] of images [n, channels, height, width]; seconds to minutes more at a first call."""
-        shape = tuple(images.shape)
+        if torch.is_inference_mode_enabled() and not images.is_inference():
+            images = (
+                images.clone()
+            )  # what pads a call makes inference tensors, and code for the one kind takes no other
+        shape = (int(images.is_inference()), *images.shape)
         if shape not in self._ready:
             with self._lock:
                 if shape not in self._ready:
