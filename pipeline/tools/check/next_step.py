@@ -51,7 +51,8 @@ def _flags(asked: CheckRequest) -> str | None:
         _, height, width = asked.shapes[0]
         given = f" --image-size {height}" if height == width else f" --image-size {height}x{width}"
     weights = "" if target.weights == "auto" else f" --weights {shlex.quote(target.weights)}"
-    return f"--model {target.model}{weights}{given}"
+    chosen = f" --state-dict {shlex.quote(asked.state_dict)}" if asked.state_dict else ""
+    return f"--model {target.model}{weights}{chosen}{given}"
 
 
 def _ranges(batch_sizes: Sequence[int]) -> str:
