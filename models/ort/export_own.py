@@ -85,7 +85,8 @@ def _export(name: str, net: nn.Module, arrays: Arrays, path: Path) -> None:
         onnx.save(model, path)
         worst = _difference(path, {key: tensor.numpy() for key, tensor in given.items()}, expected)
     except (Exception, TimeLimit) as error:  # exporter and runtime raise what they like
-        said = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        why = error.__cause__ or error  # the exporter's own words are advice on itself
+        said = f"{type(why).__name__}: {(str(why).strip().splitlines() or [''])[0][:160]}"
         raise ExportError(
             f"{name} takes arrays and is studied as an ONNX file, which could not be made of it ({said}): export it "
             f"yourself and give --onnx FILE, or look at the torch network alone: isobatch check {name} --inputs FILE"

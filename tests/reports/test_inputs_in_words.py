@@ -31,10 +31,14 @@ def test_pictures_have_channels(shapes: list[list[int]], pictures: bool) -> None
 
 
 def test_prose_speaks_of_inputs_and_names_stay() -> None:
-    said = Paragraph(line("16 images of images, an image alone; at 171 img/s; image size; ", Code("images.npy"), " x"))
+    said = Paragraph(
+        line(
+            "16 images of images, an image alone, an image's row; at 171 img/s; image size; ", Code("images.npy"), " x"
+        )
+    )
     made = worded(of_shape([7]), said)
     assert "".join(part if isinstance(part, str) else "" for part in made.prose) == (
-        "16 inputs of images, an input alone; at 171 inputs/s; image size;  x"
+        "16 inputs of images, an input alone, an input's row; at 171 inputs/s; image size;  x"
     )
     assert Code("images.npy") in made.prose
     assert worded(of_shape([3, 8, 8]), said) == said

@@ -52,7 +52,8 @@ def _flags(asked: CheckRequest) -> str | None:
         return f"--onnx {shlex.quote(target.name)}{turned}{given}"
     given = given or _size(asked)
     weights = "" if target.weights == "auto" else f" --weights {shlex.quote(target.weights)}"
-    return f"--model {target.model}{weights}{given}"
+    chosen = f" --state-dict {shlex.quote(asked.state_dict)}" if asked.state_dict else ""
+    return f"--model {target.model}{weights}{chosen}{given}"
 
 
 def _size(asked: CheckRequest) -> str:

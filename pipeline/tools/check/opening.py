@@ -135,7 +135,9 @@ def _torchvision(asked: CheckRequest, spec: VariantSpec, cache: Path, say: Calla
     if spec.runtime != "torch" and asked.shapes and len(asked.shapes[0]) != 3:
         raise UsageError("input-shape", f"{target.model} takes one input of three dimensions, as 3x224x224")
     try:
-        found = load("isobatch.models.weights.resolve:resolve")(target.weights, target.model, cache, False, say)
+        found = load("isobatch.models.weights.resolve:resolve")(
+            target.weights, target.model, cache, False, say, asked.state_dict
+        )
     except ValueError as error:  # WeightsError among them
         raise UsageError("weights" if type(error) is not ValueError else "network", str(error)) from error
     shapes = asked.shapes or ((channels_of(found.model), found.view.size, found.view.size),)

@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 from torch import nn
 
+from isobatch.models.weights.networks import architecture
 from tests.in_process import Commands
 from tests.models.ort.small_onnx import classifier
 
@@ -69,6 +70,16 @@ def test_training_mode_is_named(commands: Commands) -> None:
     assert "in training mode (1): they are measured so" in " ".join(part.split())
     whole = commands(ROOT, "check", f"{HERE}:never_set", *SMALL)
     assert whole.code == 0 and "it is measured in eval mode" in " ".join(whole.stdout.split())
+
+
+def test_one_of_several_state_dicts_is_chosen_by_its_key(commands: Commands, tmp_path: Path) -> None:
+    state = {name: one.clone() for name, one in architecture("resnet18", 5).state_dict().items()}
+    torch.save({"state_dict": state, "state_dict_ema": state}, tmp_path / "two.pth")
+    asked = ("check", "two.pth", "--model", "resnet18", "--input-shape", "3x32x32", "--batch-sizes", "2")
+    ended = commands(tmp_path, *asked, "--threads", "1", "--state-dict", "state_dict_ema")
+    assert ended.code in (0, 1) and "its state dict under 'state_dict_ema' is used" in " ".join(ended.stdout.split())
+    refused = commands(tmp_path, "check", "resnet18", "--state-dict", "ema")
+    assert refused.code == 2 and "--state-dict is of a file of weights" in refused.stderr
 
 
 def test_inputs_that_do_not_fit_are_a_usage_error(commands: Commands) -> None:
