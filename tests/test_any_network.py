@@ -69,6 +69,18 @@ def test_tokens_and_a_mask_are_fed_by_name_and_each_output_is_compared(tmp_path:
     assert "outcome: classes of 'logits'" in study.weights.note
 
 
+def test_one_number_an_example_is_studied(tmp_path: Path, commands: Commands) -> None:
+    def given(folder: Path) -> list[str]:
+        ends = [helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["n"]) for name in ("x", "y")]
+        graph = helper.make_graph([helper.make_node("Mul", ["x", "x"], ["y"])], "square", ends[:1], ends[1:])
+        opset = helper.make_opsetid("", 17)
+        onnx.save(helper.make_model(graph, opset_imports=[opset], ir_version=8), folder / "net.onnx")
+        return []
+
+    study = studied(commands, tmp_path, given, "--variants", "ort-fp32")
+    assert study.variants[0].verdict == "batch-invariant" and study.inputs[0].shape == []
+
+
 def test_sigmoids_are_a_set_of_labels(tmp_path: Path, commands: Commands) -> None:
     study = studied(commands, tmp_path, labels, "--variants", "ort-fp32")
     assert "outcome: labels, above 0.5 (a sigmoid for each label)" in study.weights.note

@@ -21,7 +21,7 @@ def next_step(asked: CheckRequest, checked: Sequence[VariantChecked], code: Exit
     if broken.verdict == "not-repeatable":
         return "make it repeatable first (.eval(), fixed seeds, no state between calls), then check again"
     if broken.repairable is False:
-        return "let each row come from its own image alone (norms, means, scales); then check again"
+        return "let each row come from its own example alone (norms, means, scales); then check again"
     scope = _ranges(asked.batch_sizes)
     flags = _flags(asked)
     if flags is None:
@@ -51,7 +51,8 @@ def _flags(asked: CheckRequest) -> str | None:
         _, height, width = asked.shapes[0]
         given = f" --image-size {height}" if height == width else f" --image-size {height}x{width}"
     weights = "" if target.weights == "auto" else f" --weights {shlex.quote(target.weights)}"
-    return f"--model {target.model}{weights}{given}"
+    chosen = f" --state-dict {shlex.quote(asked.state_dict)}" if asked.state_dict else ""
+    return f"--model {target.model}{weights}{chosen}{given}"
 
 
 def _ranges(batch_sizes: Sequence[int]) -> str:

@@ -111,9 +111,8 @@ def _factory(asked: CheckRequest, spec: VariantSpec, folder: str) -> Opened:
         )
     try:
         module = load("isobatch.models.user_factory:made")(name, folder)
-        notes = []
-        if training := load("isobatch.models.user_copy:in_training")(module):
-            notes.append(f"in training mode ({', '.join(training[:3])}): call .eval() in the factory")
+        notes = tuple(filter(None, [load("isobatch.models.user_copy:told_in_training")(name, module)]))
+        module = load("isobatch.models.user_copy:as_measured")(module)
         if spec.precision != "fp32":
             module = load("isobatch.models.user_factory:in_precision")(module, spec.precision)
         runner = load("isobatch.models.user_networks:open_network")(module)
@@ -121,7 +120,7 @@ def _factory(asked: CheckRequest, spec: VariantSpec, folder: str) -> Opened:
         if type(error).__name__ not in ("FactoryError", "TypeError"):
             raise
         raise UsageError("network", str(error)) from error
-    return Opened(runner, runner, asked.shapes or _ANY, "as the factory makes them", notes=tuple(notes))
+    return Opened(runner, runner, asked.shapes or _ANY, "as the factory makes them", notes=notes)
 
 
 def _torchvision(asked: CheckRequest, spec: VariantSpec, cache: Path, say: Callable[[str], None]) -> Opened:
@@ -129,7 +128,9 @@ def _torchvision(asked: CheckRequest, spec: VariantSpec, cache: Path, say: Calla
     if spec.runtime != "torch" and asked.shapes and len(asked.shapes[0]) != 3:
         raise UsageError("input-shape", f"{target.model} takes one input of three dimensions, as 3x224x224")
     try:
-        found = load("isobatch.models.weights.resolve:resolve")(target.weights, target.model, cache, False, say)
+        found = load("isobatch.models.weights.resolve:resolve")(
+            target.weights, target.model, cache, False, say, asked.state_dict
+        )
     except ValueError as error:  # WeightsError among them
         raise UsageError("weights" if type(error) is not ValueError else "network", str(error)) from error
     shapes = asked.shapes or ((channels_of(found.model), found.view.size, found.view.size),)
