@@ -92,7 +92,7 @@ def _entry(stages: Stages, name: str, n: int, opened: ExitStack) -> Entry:
     setting = stages.base_of(find_variant(name))
     artifact = artifact_json(stages.artifacts[name, prepared.record.name])
     images = prepared.evaluation.to_json()
-    payload = Opening(name, setting.runner, artifact, images, images, None).to_json()
+    payload = Opening(name, setting.runner, artifact, images, images, None, most=n).to_json()
     contestant = opened.enter_context(Contestant(stages.workers, setting.environment, payload))
     entry = Entry(name, contestant, n, 60.0, 300.0)
     entry.open()

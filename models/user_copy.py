@@ -43,6 +43,23 @@ def in_training(network: Any) -> tuple[str, ...]:
     return tuple(path or type(network).__name__ for path in inner)
 
 
+def told_in_training(name: str, network: nn.Module) -> str:
+    """What is said of a factory's network in training mode, and of how it is measured; "" of one in eval mode."""
+    if not (training := in_training(network)):
+        return ""
+    how = "it is measured in eval mode" if network.training else "they are measured so"
+    more = f" and {len(training) - 3} more" if len(training) > 3 else ""
+    return (
+        f"{name} leaves its network in training mode ({', '.join(training[:3])}{more}): {how}; call .eval() in the "
+        "factory"
+    )
+
+
+def as_measured(network: nn.Module) -> nn.Module:
+    """A factory's network in eval mode if it is in training mode as a whole; a part that is stays as it is."""
+    return network.eval() if network.training else network
+
+
 def check_parameters(module: nn.Module) -> None:
     """Raise TypeError for parameters that the network has not made yet."""
     if lazy := [name for name, parameter in module.named_parameters() if is_lazy(parameter)]:

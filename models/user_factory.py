@@ -19,6 +19,7 @@ from isobatch.models.user_outputs import tensors
 
 _NOT_THE_USERS = ("torch", "torchvision", "isobatch")
 _BEFORE = "class_of_the_users"
+_NO_EXIT = "it would end the program; keep what parses a command line under if __name__ == '__main__'"
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 
 
@@ -45,6 +46,8 @@ def _made(name: str, folder: str) -> nn.Module:
             found = getattr(found, part)
     except AttributeError as error:
         raise FactoryError(f"{module} was imported and has no {attribute!r} ({error}): name what makes it") from error
+    except SystemExit as error:
+        raise FactoryError(f"{module} calls sys.exit({error.code!r}) while it is imported: {_NO_EXIT}") from error
     except Exception as error:  # a user's module may raise anything
         hint = f": is {folder} the folder to start in?" if isinstance(error, ModuleNotFoundError) else ""
         raise FactoryError(f"{module} cannot be imported ({type(error).__name__}: {error}){hint}") from error
@@ -53,6 +56,8 @@ def _made(name: str, folder: str) -> nn.Module:
             raise FactoryError(f"{name} is a {type(found).__name__}: a function that returns a torch module is needed")
         try:
             found = found()
+        except SystemExit as error:
+            raise FactoryError(f"{name}() calls sys.exit({error.code!r}): {_NO_EXIT}") from error
         except Exception as error:
             raise FactoryError(f"{name}() raised {type(error).__name__}: {error}") from error
     if not isinstance(found, nn.Module):

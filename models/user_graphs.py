@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
+import weakref
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType, TracebackType
@@ -16,6 +16,7 @@ from isobatch.models.ort.calls import leaves_of, outputs_of
 from isobatch.models.ort.check_user_file import check_onnx
 from isobatch.models.ort.runner import OrtRunner
 from isobatch.models.ort.session import MODEL_FILE
+from isobatch.models.shared.scratch import Scratch
 from isobatch.models.spec.batches import ONLY, batch_of, parts_of
 from isobatch.models.spec.fit import Misfit, fit
 from isobatch.models.spec.interface import Input
@@ -37,8 +38,9 @@ class GraphRunner(OrtRunner):
     def __init__(
         self, source: bytes | str | Path, threads: int, batch_axes: Mapping[str, int] = MappingProxyType({})
     ) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="isobatch-")
-        folder = Path(self._folder.name)
+        scratch = Scratch()
+        folder = scratch.path
+        self._remove = weakref.finalize(self, scratch.remove)  # where nobody enters it, too
         path = Path(source) if not isinstance(source, bytes) else folder / "given.onnx"
         try:
             if isinstance(source, bytes):
@@ -46,7 +48,7 @@ class GraphRunner(OrtRunner):
             checked = check_onnx(path, batch_axes=batch_axes)
             onnx.save_model(checked.model, folder / MODEL_FILE)
         except BaseException:
-            self._folder.cleanup()
+            self._remove()
             raise
         super().__init__(Artifact("", folder, Manifest({}, 0)), RunnerSettings(threads))
         self.threads = threads
@@ -105,4 +107,4 @@ class GraphRunner(OrtRunner):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         super().__exit__(kind, error, trace)
-        self._folder.cleanup()
+        self._remove()

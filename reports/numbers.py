@@ -15,9 +15,11 @@ from isobatch.pipeline.records.wording import FAR_APART_ULP, non_finite
 from isobatch.pipeline.records.wording import batch_classes as batch_classes
 from isobatch.pipeline.records.wording import batch_sizes as batch_sizes
 from isobatch.pipeline.records.wording import counted as counted
+from isobatch.pipeline.records.wording import out_of as out_of
 from isobatch.pipeline.records.wording import percent as percent
 from isobatch.pipeline.records.wording import points as points
 
+_FEW_CALLS = 10
 _BYTE_UNITS = ("B", "kB", "MB", "GB", "TB")
 
 
@@ -103,12 +105,21 @@ def _spread(interval: Interval, low_high: Sequence[str | None]) -> str:
 
 def throughput(interval: Interval) -> str:
     """Images a second: ``171 img/s``."""
-    return f"{real(interval.median, 3)} img/s"
+    return f"{rate(interval.median)} img/s"
 
 
 def throughput_interval(interval: Interval) -> str:
     """Images a second with the 95 % limits of the median: ``171 img/s (168 to 174)``."""
-    return throughput(interval) + _spread(interval, (real(interval.low95, 3), real(interval.high95, 3)))
+    return throughput(interval) + _spread(interval, (rate(interval.low95), rate(interval.high95)))
+
+
+@overload
+def rate(value: float) -> str: ...
+@overload
+def rate(value: float | None) -> str | None: ...
+def rate(value: float | None) -> str | None:
+    """So many a second: ``171``, ``165,432``; no exponent for what is fast."""
+    return _significant(value, 3) if value is not None and 1e5 <= value < 1e9 else real(value, 3)
 
 
 def milliseconds(value_ms: float) -> str:
@@ -166,7 +177,16 @@ def ratio_interval(interval: Interval) -> str:
     """A measured ratio near 1 with the 95 % limits of the median: ``0.99 x (0.97 to 1.01)``."""
     low, high = (None if limit is None else _two_decimals(limit) for limit in (interval.low95, interval.high95))
     word = non_finite(interval.median)
-    return (word or f"{_two_decimals(interval.median)} x") + _spread(interval, (low, high))
+    text = word or f"{_two_decimals(interval.median)} x"
+    return text + (" (few calls)" if _unknown(interval) else _spread(interval, (low, high)))
+
+
+def _unknown(interval: Interval) -> bool:
+    """Whether a handful of calls leaves limits so wide that they say nothing: beyond half or twice the median."""
+    low, high = interval.low95, interval.high95
+    if interval.n >= _FEW_CALLS or low is None or high is None or not math.isfinite(high - low):
+        return False
+    return high > 2 * interval.median or low < interval.median / 2
 
 
 def _two_decimals(value: float) -> str:

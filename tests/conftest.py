@@ -6,6 +6,7 @@ no others, as ``make test-extras`` runs them. Tests of a GPU run where one is.
 
 import locale
 import os
+import resource
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -89,6 +90,14 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.skip(f"needs a GPU: {reason}")
 
 
+@pytest.fixture(autouse=True)
+def memory_without_limit() -> Iterator[None]:
+    """What a worker's function sets for its whole process ends with the test that calls it here."""
+    before = resource.getrlimit(resource.RLIMIT_DATA)
+    yield
+    resource.setrlimit(resource.RLIMIT_DATA, before)
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--full", action="store_true", help="run the campaigns of tests/campaigns at their whole length")
     parser.addoption("--extras", action="store_true", help="run the tests of optional packages, and no others")
@@ -119,8 +128,15 @@ def commands(launchers: Workers) -> Commands:
 @pytest.fixture(scope="session")
 def tell(request: pytest.FixtureRequest, full: bool) -> Callable[[str], None]:
     """Print a line with what a full campaign counted, past pytest's capture."""
-    reporter = request.config.pluginmanager.get_plugin("terminalreporter")
-    return reporter.write_line if full and reporter else lambda text: None
+    plugins = request.config.pluginmanager
+    reporter, capture = plugins.get_plugin("terminalreporter"), plugins.get_plugin("capturemanager")
+
+    def write(text: str) -> None:
+        if full and reporter and capture:
+            with capture.global_and_fixture_disabled():
+                reporter.write_line(text)
+
+    return write
 
 
 @pytest.fixture(scope="session")

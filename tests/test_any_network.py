@@ -16,6 +16,7 @@ from tests.in_process import Commands
 from tests.models.ort import several
 from tests.models.ort.small_onnx import build, classifier, pixels, request
 from tests.models.ort.test_batch_axis import sequences
+from tests.waiting import ENDS_S
 
 
 def tokens(folder: Path) -> list[str]:
@@ -66,6 +67,18 @@ def test_tokens_and_a_mask_are_fed_by_name_and_each_output_is_compared(tmp_path:
     batched = [one for one in variant.comparisons if one.kind == "batch-vs-singles"]
     assert batched and all([leaf.name for leaf in one.outputs] in ([], ["pooled", "logits"]) for one in batched)
     assert "outcome: classes of 'logits'" in study.weights.note
+
+
+def test_one_number_an_example_is_studied(tmp_path: Path, commands: Commands) -> None:
+    def given(folder: Path) -> list[str]:
+        ends = [helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["n"]) for name in ("x", "y")]
+        graph = helper.make_graph([helper.make_node("Mul", ["x", "x"], ["y"])], "square", ends[:1], ends[1:])
+        opset = helper.make_opsetid("", 17)
+        onnx.save(helper.make_model(graph, opset_imports=[opset], ir_version=8), folder / "net.onnx")
+        return []
+
+    study = studied(commands, tmp_path, given, "--variants", "ort-fp32")
+    assert study.variants[0].verdict == "batch-invariant" and study.inputs[0].shape == []
 
 
 def test_sigmoids_are_a_set_of_labels(tmp_path: Path, commands: Commands) -> None:
@@ -141,5 +154,5 @@ def test_a_batch_on_another_axis_is_studied_and_shipped_with_the_batch_in_front(
     assert commands(tmp_path, "verify", "shipped").code == 0
     for file, code, said in (("shipped/images.npy", 0, ""), ("given.npy", 2, "give numpy.moveaxis(x, 1, 0)")):
         command = [sys.executable, "shipped/infer.py", file]
-        ended = subprocess.run(command, cwd=tmp_path, timeout=60, check=False, capture_output=True, text=True)
+        ended = subprocess.run(command, cwd=tmp_path, timeout=ENDS_S, check=False, capture_output=True, text=True)
         assert ended.returncode == code and said in ended.stderr, ended.stderr

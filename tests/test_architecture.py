@@ -5,6 +5,7 @@ import importlib
 import re
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -48,7 +49,7 @@ FLOORS = {  # from the upper floor to the lowest; a module imports from its own 
         "speeds agreed",
         "views",
         "figures",
-        "blocks numbers escape missing",
+        "blocks numbers escape missing inputs_in_words",
     ],
 }
 DOTTED = re.compile(r"isobatch\.(?:models|pipeline|reports)(?:\.[a-z_0-9]+)+(?::[A-Za-z_]+)?")
@@ -152,6 +153,29 @@ def test_only_the_store_writes_in_the_pipeline() -> None:
         }
         place = str(path.relative_to(ROOT / "pipeline"))
         assert place in exempt or not calls & writers, place
+
+
+def test_every_scratch_folder_carries_the_mark_of_the_sweep() -> None:
+    """Or lies in a folder that does: its place is said with ``dir``. A file without a name leaves nothing behind."""
+    for path in (path for package in ALLOWED for path in modules(package) if path.name != "scratch.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+                makes = node.func.attr in {"mkdtemp", "mkstemp", "mktemp", "TemporaryDirectory", "NamedTemporaryFile"}
+                placed = any(keyword.arg == "dir" for keyword in node.keywords)
+                assert not makes or placed, f"{path.relative_to(ROOT)}, line {node.lineno}: use Scratch"
+        assert not imported(path) & {f"tempfile.{name}" for name in dir(tempfile)}, path.relative_to(ROOT)
+
+
+def test_workers_open_a_variant_through_one_door() -> None:
+    """Which limits what a network from outside may take (``pipeline/workers/opening.py``)."""
+    doors = set()
+    for path in modules("pipeline"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "load" and node.args:
+                opened = node.args[0]
+                if isinstance(opened, ast.Attribute) and opened.attr == "open":
+                    doors.add(str(path.relative_to(ROOT / "pipeline")))
+    assert doors == {"workers/opening.py", "tools/ops/measure.py"}  # the latter opens operations of our own
 
 
 @pytest.mark.parametrize("flag", ["--help", "--version", "--list-variants", "--show-config", "help"])

@@ -22,7 +22,9 @@ from tests.faulty.studies import report
 from tests.in_process import Commands, Ended
 from tests.models.ort import test_check_user_file as graphs
 from tests.models.ort.small_onnx import classifier
+from tests.models.ort.wild_graphs import endless, greedy
 from tests.pipeline.inputs.helpers import noise, pictures
+from tests.waiting import ENDS_S
 
 SMALL = (
     *(
@@ -273,54 +275,36 @@ def test_constant_pictures_prove_nothing(home: Path, commands: Commands) -> None
     assert [variant["status"] for variant in found["variants"]] == ["measured", "measured"]
 
 
-def greedy(path: Path) -> None:
-    """A classifier that takes 12 GB for a tensor of ones, whatever its images."""
-    model = classifier()
-    model.graph.initializer.append(onnx.numpy_helper.from_array(np.array([3_000_000_000]), "many"))
-    one = onnx.helper.make_tensor("value", onnx.TensorProto.FLOAT, [1], [1.0])
-    model.graph.node[-1].output[0] = "plain"
-    model.graph.node.extend(
-        [
-            onnx.helper.make_node("ConstantOfShape", ["many"], ["ones"], value=one),
-            onnx.helper.make_node("ReduceMax", ["ones"], ["most"], keepdims=0),
-            onnx.helper.make_node("Mul", ["plain", "most"], ["logits"]),
-        ]
-    )
-    onnx.save(model, path)
-
-
-def endless(path: Path) -> None:
-    """A classifier that adds nothing to its logits, 2^62 times."""
-    model = classifier()
-    scalar = onnx.helper.make_tensor_value_info
-    body = onnx.helper.make_graph(
-        [
-            onnx.helper.make_node("Identity", ["going"], ["goes"]),
-            onnx.helper.make_node("Abs", ["sum"], ["next"]),
-        ],
-        "body",
-        [
-            scalar("turn", onnx.TensorProto.INT64, []),
-            scalar("going", onnx.TensorProto.BOOL, []),
-            scalar("sum", onnx.TensorProto.FLOAT, None),
-        ],
-        [scalar("goes", onnx.TensorProto.BOOL, []), scalar("next", onnx.TensorProto.FLOAT, None)],
-    )
-    model.graph.initializer.append(onnx.numpy_helper.from_array(np.array(2**62), "turns"))
-    model.graph.initializer.append(onnx.numpy_helper.from_array(np.array(True), "yes"))
-    model.graph.node[-1].output[0] = "plain"
-    model.graph.node.append(onnx.helper.make_node("Loop", ["turns", "yes", "plain"], ["logits"], body=body))
-    onnx.save(model, path)
-
-
-@pytest.mark.parametrize(("make", "why"), [(greedy, "memory|alloc"), (endless, "silent for 10 s")])
+@pytest.mark.parametrize(
+    ("make", "why", "seconds"), [(greedy, "memory|alloc", ENDS_S), (endless, "silent for 10 s", 10)]
+)
 def test_a_graph_without_bounds_is_refused_by_name(
-    home: Path, commands: Commands, make: Callable[[Path], None], why: str
+    home: Path, commands: Commands, make: Callable[[Path], None], why: str, seconds: float
 ) -> None:
     make(home / "wild.onnx")
-    line = refused(commands, home, *ONNX, "--onnx", "wild.onnx", "--inputs", "pictures", "--timeout", "10")
+    argv = (*ONNX, "--onnx", "wild.onnx", "--inputs", "pictures", "--timeout", f"{seconds:g}")
+    line = refused(commands, home, *argv)
     assert "wild.onnx" in line
     assert any(word in line.lower() for word in why.split("|")), line
+
+
+def test_a_graph_that_takes_gigabytes_for_more_images_than_were_tried_has_its_limit_everywhere(
+    home: Path, commands: Commands
+) -> None:
+    greedy(home / "wild.onnx", beyond=8)
+    np.save(home / "many.npy", np.random.default_rng(0).standard_normal((14, 3, 64, 64), np.float32))
+    given = ("--inputs", "many.npy", "--images", "10", "--threads", "1")
+    checked = commands(home, "check", "wild.onnx", "--batch-sizes", "2,10", "--input-shape", "3x64x64")
+    assert (checked.code, "allocate" in checked.stdout) == (3, True), checked
+    repair = ("repair", "--onnx", "wild.onnx", "--variant", "ort-fp32", "--batch-sizes", "2,10", "--out", "repaired")
+    repaired = commands(home, *repair, *given)
+    assert (repaired.code, "cannot be repaired here" in repaired.stderr) == (3, True), repaired
+    assert "failed to allocate memory" in repaired.stderr.lower(), repaired
+    study = ("--onnx", "wild.onnx", *given, "--variants", "ort-fp32", "--batch-sizes", "2", "--race-seconds", "0")
+    ran = commands(home, *study, "--certify", "1-10", "--no-explain", "--quiet", "--out", "run")
+    assert ran.code == 0, ran.stderr
+    (variant,) = report(home / "run")["variants"]
+    assert variant["range"]["to"] == 8 and "allocate" in variant["range"]["stopped"], variant["range"]
 
 
 def test_a_file_that_is_no_regular_one_is_not_replaced(home: Path, commands: Commands) -> None:

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from tests.in_process import Commands
 from tests.models.ort.small_onnx import classifier
 from tests.pipeline.inputs.helpers import pictures
 from tests.test_bad_inputs import ONNX, SMALL, refused
+from tests.waiting import ENDS_S, until
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -154,10 +154,9 @@ def test_that_a_command_goes_on_is_said_only_where_it_does(home: Path, argv: tup
         command, cwd=home, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, preexec_fn=interruptible
     )
     scratch = Path(f"/proc/{started.pid}/task/{started.pid}/children")
-    while started.poll() is None and not scratch.read_text():  # until its first launcher is there
-        time.sleep(0.02)
+    until(scratch.read_text, started)  # its first launcher is there
     started.send_signal(signal.SIGINT)
-    _, stderr = started.communicate(timeout=120)
+    _, stderr = started.communicate(timeout=ENDS_S)
     assert started.returncode == 130
     assert stderr.decode().splitlines()[-1].endswith(said)
 

@@ -20,6 +20,7 @@ from isobatch.pipeline.decide.repaired_variants import with_repairs
 from isobatch.reports.files.json_report import load_study, study_json
 from tests.in_process import Commands, Ended
 from tests.models.ort.small_onnx import classifier, pixels
+from tests.waiting import ENDS_S
 
 SIDE, COUNT = 32, 4
 OURS = ("isobatch", "pipeline", "models", "reports", "run")
@@ -108,7 +109,7 @@ def onnx_run(home: Path, run_here: Callable[..., Ended]) -> Path:
 def alone(folder: Path, code: str, *argv: str) -> list[str]:
     """The lines printed by code that is run in the shipped folder where nothing of this project can be imported."""
     command = [sys.executable, "-c", BLOCKED + code, *argv]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=ENDS_S)
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()
 

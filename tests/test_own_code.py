@@ -29,6 +29,17 @@ def two():
 
 def rows():
     return nn.Linear(7, 2).eval()
+
+class Tokens(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.table, self.head = nn.Embedding(50, 8), nn.Linear(8, 3)
+    def forward(self, ids, mask=None):
+        hidden = self.table(ids) * mask.unsqueeze(-1)
+        return {"logits": self.head(hidden.sum(1)), "hidden": hidden}
+
+def tokens():
+    return Tokens()
 """
 PARTS = """
 from torch import nn
@@ -75,7 +86,7 @@ def test_a_factory_is_studied_in_both_runtimes_and_its_code_is_not_shipped(tmp_p
     [
         (("--model", "nowhere.nets:two"), "cannot be imported"),
         (("--model", "mine.nets:three"), "has no 'three'"),
-        (("--model", "mine.nets:rows"), "export it to ONNX and give --onnx FILE"),
+        (("--model", "mine.nets:rows"), "FILE.npz with an array for each argument by name"),
         (("--model", "mine.nets:two", "--engine", "ray"), "sends no code of your own"),
         (("--model", "mine.nets:two", "--weights", "digits"), "digits weights are for resnet50"),
     ],
@@ -86,6 +97,28 @@ def test_what_cannot_be_studied_is_one_line(
     ended = run(commands, tmp_path, *flags, "--variants", "fp32", "--image-size", "32", "--inputs", "photos")
     assert ended.code == 2 and said in ended.stderr and "Traceback" not in ended.stderr
     assert len(ended.stderr.strip().splitlines()) == 1
+
+
+def test_a_factory_of_several_inputs_is_exported_and_studied(tmp_path: Path, commands: Commands) -> None:
+    draws = np.random.default_rng(0)
+    ids, mask = draws.integers(0, 50, (12, 6)), draws.integers(0, 2, (12, 6)).astype(np.float32)
+    np.savez(tmp_path / "given.npz", ids=ids, mask=mask)
+    ended = run(commands, tmp_path, "--model", "mine.nets:tokens", "--inputs", "given.npz", "--variants", "ort-fp32",
+                "--out", "run")  # fmt: skip
+    assert ended.code in (0, 1), ended.stderr
+    study = Study.model_validate_json((tmp_path / "run" / "report.json").read_text())
+    assert study.weights.model == "mine.nets.tokens.onnx" and "classes of 'logits'" in study.weights.note
+    told = {one.code: one.text for one in study.warnings}
+    assert "isobatch check mine.nets:tokens --inputs given.npz" in told["exported-for-arrays"]
+    assert "it is measured in eval mode" in told["training-mode"]
+    assert "inputs/s" in ended.stdout and " images" not in ended.stdout
+    assert "8 of 12 inputs are measured" in (tmp_path / "run" / "report.md").read_text()
+    for model, given, said in (
+        ("mine.nets:rows", "given.npz", "takes (input) and cannot be run on ids int64 [n, 6], mask float32 [n, 6]"),
+        ("mine.nets:tokens", "none.npz", "no inputs 'none.npz'"),
+    ):
+        refused = run(commands, tmp_path, "--model", model, "--inputs", given, "--variants", "ort-fp32")
+        assert refused.code == 2 and said in refused.stderr, refused.stderr
 
 
 def test_grey_pictures_of_a_grey_file_are_normalised_as_asked(tmp_path: Path, commands: Commands) -> None:

@@ -32,7 +32,7 @@ _SIZES: tuple[tuple[int, int], ...] = (
 _TOLERANCE = 1e-3  # of the largest |logit|: rounding stays below 1e-5 of it, a wrong graph is far off
 _TIMES, _MOST = 4.0, 0.25  # of a network that amplifies its own rounding: so many times that, and at most this
 _AXES = ({0: "n", 2: "height", 3: "width"}, {0: "n"})  # the second for networks bound to one image size
-_LIMITS_S = (90.0, 300.0)  # for either: of some networks torch seeks free sizes without an end
+_LIMITS_S = (90.0, 300.0)  # of computing, for either: of some networks torch seeks free sizes without an end
 
 
 class ExportError(OnnxError):
@@ -86,7 +86,7 @@ def _export(network: Network, say: Callable[[str], None], folder: Path) -> Manif
     for axes, limit_s in zip(_AXES, _LIMITS_S, strict=True):
         sizes = _SIZES if len(axes) > 1 else (network.size,)
         way = "with free height and width" if len(axes) > 1 else f"at {sizes[0][0]} x {sizes[0][1]} only"
-        say(f"{way}, for at most {limit_s:g} s")
+        say(f"{way}, for at most {limit_s:g} s of computing")
         try:
             with time_limit(limit_s):
                 model = _trace(net, axes, sizes[0], channels)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ import onnx
 from onnx import ModelProto, NodeProto, TensorProto
 
 from isobatch.models.ort.session import open_session
+from isobatch.models.shared.scratch import Scratch
 
 _TYPES = {
     TensorProto.FLOAT: "fp32",
@@ -64,8 +64,8 @@ def quantized_nodes(model: ModelProto) -> int:
 
 def optimised_graph(path: Path, threads: int, provider: str) -> ModelProto:
     """The graph that onnxruntime really runs here, weights included: fused, laid out and cast for this machine."""
-    with tempfile.TemporaryDirectory() as folder:
-        saved = Path(folder) / "optimised.onnx"
+    with Scratch() as scratch:
+        saved = scratch.path / "optimised.onnx"
         open_session(path, threads, provider=provider, save_to=saved, quiet=True)
         return onnx.load_model(saved)
 

@@ -15,21 +15,26 @@ class TimeLimit(BaseException):
 
 @contextlib.contextmanager
 def time_limit(seconds: float) -> Iterator[None]:
-    """Raise TimeLimit inside the block after so many seconds; native code is interrupted when it returns.
+    """Raise TimeLimit inside the block after so many seconds of computing; native code is interrupted when it returns.
 
+    Counted is this process's own time on the processor: what else a machine does must not decide what is made here.
     Signals reach the main thread only: in another one there is no limit.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
-    def over(number: int, frame: FrameType | None) -> None:
-        raise TimeLimit(f"not done after {seconds:g} s")
+    running = True
 
-    before = signal.signal(signal.SIGALRM, over)
-    signal.setitimer(signal.ITIMER_REAL, seconds, 1.0)  # again each second, should a callback have swallowed it
-    try:
+    def over(number: int, frame: FrameType | None) -> None:
+        if running:
+            raise TimeLimit(f"not done after {seconds:g} s of computing")
+
+    before = signal.signal(signal.SIGVTALRM, over)
+    try:  # from here on, as a busy machine may let the time be over before the block begins
+        signal.setitimer(signal.ITIMER_VIRTUAL, seconds, 1.0)  # again each second, should a callback have swallowed it
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0.0)
-        signal.signal(signal.SIGALRM, before)
+        running = False  # nothing is raised while the alarm is turned off
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0.0)
+        signal.signal(signal.SIGVTALRM, before)

@@ -87,8 +87,13 @@ class ArtifactCache:
 
     def digests(self, artifact: Artifact) -> dict[str, str]:
         """The SHA-256 of each of the artifact's files by name, as they were built."""
-        stored: dict[str, str] = json.loads((artifact.folder / _MANIFEST).read_text())["files"]
+        stored: dict[str, str] = read_object(artifact.folder / _MANIFEST)["files"]
         return stored
+
+    @staticmethod
+    def notes(folder: Path) -> tuple[str, ...]:
+        """What the builder of the artifact in this folder noted."""
+        return tuple(json.loads((folder / _MANIFEST).read_text())["manifest"]["notes"])
 
     def get(self, fields: Mapping[str, Any], build: Callable[[Path], Manifest]) -> Artifact:
         """The artifact of these fields: found, or built by ``build(folder)`` and kept.

@@ -11,6 +11,7 @@ from torch import nn
 from isobatch.models.shared.regular_files import Altered
 from isobatch.models.spec.images import View
 from isobatch.models.spec.nearest import nearest
+from isobatch.models.user_copy import as_measured, check_parameters
 from isobatch.models.user_factory import FactoryError, code_of, made, with_one_output
 from isobatch.models.weights.beside import view_of_timm
 from isobatch.models.weights.model_name import TIMM, ModelName
@@ -91,16 +92,14 @@ def own_network(name: ModelName) -> nn.Module:
     net = made(name.architecture, folder).float()
     if name.code and (code := code_of(net, name.architecture, folder)) != name.code:
         raise Altered(f"the code of {name.architecture} changed ({code}, not {name.code}): run again with --fresh")
-    return with_one_output(net.eval() if net.training else net)
+    return with_one_output(as_measured(net))
 
 
-def described(name: ModelName) -> tuple[ModelName, nn.Module, tuple[str, ...]]:
-    """The factory's name with what its network shows, that network, and its submodules in training mode.
+def described(name: ModelName) -> tuple[ModelName, nn.Module]:
+    """The factory's name with what its network shows, and that network.
 
     Raises WeightsError where the factory makes none that could be stored.
     """
-    from isobatch.models.user_copy import check_parameters, in_training
-
     folder = os.getcwd()
     try:
         net = made(name.architecture, folder)
@@ -112,4 +111,4 @@ def described(name: ModelName) -> tuple[ModelName, nn.Module, tuple[str, ...]]:
     first = next((module for module in net.modules() if isinstance(module, nn.Conv2d)), None)
     channels = first.in_channels if first is not None else 3
     code = code_of(net.float(), name.architecture, folder)
-    return ModelName(name.architecture, channels, code=code), net, in_training(net)
+    return ModelName(name.architecture, channels, code=code), net

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from isobatch.models.spec.images import IMAGENET, View
 from isobatch.models.spec.words import Remark
+from isobatch.models.user_copy import told_in_training
 from isobatch.models.weights.found import Found
 from isobatch.models.weights.model_name import read_name
 from isobatch.models.weights.other_networks import described, timm_pretrained, timm_view
@@ -29,11 +30,9 @@ def timm_published(model: str, offline: bool) -> Found:
 
 def of_factory(model: str) -> tuple[str, Found]:
     """The factory's full name, and the weights that it gives its network. Raises WeightsError."""
-    name, net, training = described(read_name(model))
+    name, net = described(read_name(model))
     warnings: tuple[Remark, ...] = ()
-    if training:
-        how = "it is measured in eval mode" if net.training else "they are measured so"
-        text = f"{name.architecture} leaves its network in training mode ({', '.join(training[:3])}): {how}; call "
-        warnings = (Remark("training-mode", f"{text}.eval() in the factory"),)
+    if text := told_in_training(name.architecture, net):
+        warnings = (Remark("training-mode", text),)
     state = {key: tensor.detach() for key, tensor in net.state_dict().items()}
     return str(name), Found("factory", state, "the weights that the factory gives its network", warnings=warnings)

@@ -105,7 +105,7 @@ def _verified(
 ) -> Range:
     """The range of the choice. A worker that ends early ends the range there, with the reason."""
     spec, asked = find_variant(native_name(chosen.name)), stages.config.certify
-    environment, opens = opening(stages, variants, chosen)
+    environment, opens = opening(stages, variants, chosen, max(asked))
     claim = _CLAIMS[str(chosen.verdict)]
     wanted = RangeAsked(
         **opens.to_json(),

@@ -107,8 +107,9 @@ def _on_fewer(tested: Sequence[Tested]) -> str:
     for one in tested:
         if (count := len(one.evidence.images)) < len(every):
             fewer.setdefault(count, []).append(setting(one.condition))
+    total = len(every)
     return " ".join(
-        f"Only {out_of(count, len(every), 'image')} were run with {'; '.join(names)}." for count, names in fewer.items()
+        f"Only {out_of(count, total, 'image', 'were')} run with {'; '.join(names)}." for count, names in fewer.items()
     )
 
 
@@ -135,8 +136,8 @@ def _not_repeatable(made: Sequence[Comparison]) -> Decision | None:
     if one.max_abs is None:
         why += f"the outputs do not even match in number or shape ({', '.join(one.issues)})."
     else:
-        differing = out_of(one.n_images - one.n_images_equal, one.n_images, "image")
-        why += f"{differing} differ, by up to {number(one.max_abs)}."
+        differing = out_of(one.n_images - one.n_images_equal, one.n_images, "image", "differ")
+        why += f"{differing}, by up to {number(one.max_abs)}."
     return "not-repeatable", _decided(one.inputs, one.condition, one.batch_size, why)
 
 
@@ -154,7 +155,7 @@ def _non_finite(item: Tested) -> tuple[int, str] | None:
     evidence = item.evidence
     bad = len(non_finite_rows(evidence.singles))
     if bad:
-        return 1, f"{out_of(bad, len(evidence.singles), 'image')} have NaN or infinite outputs run alone."
+        return 1, f"{out_of(bad, len(evidence.singles), 'image', 'have')} NaN or infinite outputs run alone."
     for chosen in evidence.passes:
         bad = len(non_finite_rows(evidence.rows[chosen.id][1])) if chosen.kind != "singles" else 0
         if bad:
@@ -162,7 +163,7 @@ def _non_finite(item: Tested) -> tuple[int, str] | None:
             n = chosen.batch_size
             return (
                 n,
-                f"{out_of(bad, len(chosen.images), 'image')} have NaN or infinite outputs at N = {n} ({where}).",
+                f"{out_of(bad, len(chosen.images), 'image', 'have')} NaN or infinite outputs at N = {n} ({where}).",
             )
     return None
 
@@ -185,7 +186,7 @@ def _batching(tested: Sequence[Tested], seen: Sequence[Observation], margin: Mar
     one = max(changed, key=lambda item: (int(item.flipped.sum()), item.largest, int(item.differs.sum())))
     total = int(one.seen.sum())
     extent = (
-        f"{out_of(int(one.differs.sum()), total, 'image')} differ from their singles by up to {number(one.largest)}"
+        f"{out_of(int(one.differs.sum()), total, 'image', 'differ')} from the singles by up to {number(one.largest)}"
         + (f" before the {through}" if (through := tested[0].evidence.outcome.through) else "")
     )
     where = f"At N = {one.batch_size} ({setting(one.condition)})"

@@ -42,7 +42,8 @@ class Parser(argparse.ArgumentParser):
         unknown = re.match(r"unrecognized arguments: (--[a-z-]+)", message)
         near = difflib.get_close_matches(unknown[1], self._option_string_actions, n=1) if unknown else []
         hint = f": did you mean {near[0]}?" if near else "."
-        raise UsageError("usage", f"{message}{hint} See {PROGRAM} --help")
+        program = f"python {self.prog}" if PROGRAM.startswith("python ") else self.prog
+        raise UsageError("usage", f"{message}{hint} See {program} --help")
 
 
 def study_parser(commands: str = "") -> argparse.ArgumentParser:

@@ -189,7 +189,7 @@ def _stability(chosen: VariantResult) -> str:
 
 
 def _images(verdict: InputsVerdict) -> str:
-    return counted(verdict.n_images, f"{verdict.inputs} image")
+    return f"{counted(verdict.n_images, 'image')} of {verdict.inputs}"
 
 
 def _tried(chosen: VariantResult, verdict: InputsVerdict) -> str:

@@ -13,6 +13,8 @@ from isobatch.pipeline.decide.repaired_variants import SWITCH
 from isobatch.pipeline.records.study import Cost, Interval, Policy, Repair, VariantResult
 from isobatch.pipeline.records.wording import counted, listed
 
+_ENOUGH_CALLS = 3
+
 
 def with_switches(variants: Sequence[VariantResult], policy: Policy) -> list[VariantResult]:
     """The variants, behind the repairs of each that were tried the one of changing to another variant."""
@@ -57,8 +59,10 @@ def _comparable(variant: VariantResult, other: VariantResult) -> bool:
 
 
 def _throughput(native: Cost, other: Cost) -> dict[str, Interval]:
-    both = [n for n in native.throughput_img_s if n != "1" and n in other.throughput_img_s]
-    return {n: ratio(other.throughput_img_s[n], native.throughput_img_s[n]) for n in both}
+    """By N; of an N at which one of them was called once or twice, and one disturbed call decides, nothing."""
+    mine, yours = native.throughput_img_s, other.throughput_img_s
+    both = [n for n in mine if n != "1" and n in yours and min(mine[n].n, yours[n].n) >= _ENOUGH_CALLS]
+    return {n: ratio(yours[n], mine[n]) for n in both}
 
 
 def _latency(native: Cost, other: Cost) -> dict[str, Interval]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from isobatch import PROGRAM
 from isobatch.pipeline.deploy.record import RECORD_FILE, SETTINGS_FILE, Preprocessing, Serving, VerificationRecord
-from isobatch.pipeline.records.wording import counted, listed, sizes
+from isobatch.pipeline.records.wording import counted, listed, of_inputs, sizes
 
 _COMPILED = (
     "* torch.compile makes code of it when it is loaded, which takes minutes the first time and needs a C++ compiler "
@@ -125,7 +125,8 @@ def model_card(record: VerificationRecord, facts: Sequence[str]) -> str:
         "The licence is that of the weights, which this program does not know.",
         "",
     ]
-    return "\n".join(lines)
+    text = "\n".join(lines)
+    return of_inputs(text) if serving.inputs else text
 
 
 def _images(name: str, n: int, drawn: int) -> str:

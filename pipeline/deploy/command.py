@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from isobatch.models.registry import find_variant
+from isobatch.models.shared.scratch import Scratch
 from isobatch.models.spec.images import Images
 from isobatch.pipeline.config.flags import VERSION
 from isobatch.pipeline.deploy.asked import Asked, asked_for, main_set
@@ -25,7 +26,6 @@ from isobatch.pipeline.records.study import Study
 from isobatch.pipeline.records.wording import sizes
 from isobatch.pipeline.storage.cache import in_use
 from isobatch.pipeline.storage.places import cache_root
-from isobatch.pipeline.storage.scratch import Scratch
 from isobatch.pipeline.workers.pool import Workers
 
 FEWEST_IMAGES = 4

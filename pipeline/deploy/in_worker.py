@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from isobatch.models.registry import find_variant, load
 from isobatch.models.spec.images import Images
 from isobatch.models.spec.repairable import Deployable, Digested
 from isobatch.models.spec.runner import WHOLE, Canonical, Runner
 from isobatch.models.spec.words import RunnerSettings, VariantUnavailable
+from isobatch.pipeline.workers.opening import open_runner
 from isobatch.pipeline.workers.wire import Emit, read_artifact
 
 
@@ -26,9 +26,9 @@ def write(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
     artifact = read_artifact(payload["artifact"])
     images = Images.from_json(payload["images"])
     delivery = payload["delivery"] or {"change": {}}
-    opened: Runner = load(find_variant(payload["variant"]).open)(artifact, RunnerSettings.of(payload["settings"]))
-    with opened as runner:
-        count = max(1, delivery["change"].get("examples", 1))
+    count = max(1, delivery["change"].get("examples", 1))
+    settings = RunnerSettings.of(payload["settings"])
+    with open_runner(payload["variant"], artifact, settings, count * images.values) as runner:
         examples = images.read(0, count)
         repaired = changed(runner, delivery["change"], examples)
         with contextlib.nullcontext() if repaired is runner else repaired:

@@ -24,6 +24,12 @@ _LABELS = "labels"
 _PICTURES = Input("images", "float32", (3, None, None))
 
 
+def arrays_beside_labels(path: Path) -> dict[str, NDArray[Any]]:
+    """The arrays of the file by name, without its labels. Raises InputError."""
+    stored = loaded(path)
+    return {name: array for name, array in stored.items() if name != _LABELS or len(stored) == 1}
+
+
 def as_pictures(path: Path, interface: Sequence[Input]) -> bool:
     """Whether this .npy goes the way of pictures: NCHW for the usual input, or pixels to be normalised for floats.
 
@@ -31,7 +37,7 @@ def as_pictures(path: Path, interface: Sequence[Input]) -> bool:
     """
     if not interface:
         return True
-    array = _loaded(path)[""]
+    array = loaded(path)[""]
     if array.dtype == np.uint8 and array.ndim == 4 and (interface[0].channels or 3) in array.shape[1::2]:
         return interface[0].dtype != "uint8"
     return interface[0].usual and (array.ndim != 4 or array.shape[1] == 3 or array.shape[3] != 3)
@@ -43,7 +49,7 @@ def prepare_arrays(request: InputsRequest, path: Path) -> PreparedSet:
     Raises InputError where an input has no array, or one of another kind or shape, and for values that are not finite.
     """
     inputs = request.interface or (_PICTURES,)
-    stored = _loaded(path)
+    stored = loaded(path)
     labels, how = _labels(stored, inputs, path), ""
     arrays, said = _matched(stored, inputs, path, request.batch_axes)
     count = {len(array) for array in arrays.values()}
@@ -73,7 +79,7 @@ def prepare_arrays(request: InputsRequest, path: Path) -> PreparedSet:
     return store_own(own, request, choose_own(own, request), labels, "; ".join(said), how)
 
 
-def _loaded(path: Path) -> dict[str, NDArray[Any]]:
+def loaded(path: Path) -> dict[str, NDArray[Any]]:
     """The arrays of the file by name; "" for the one of a .npy file. Nothing is unpickled."""
     try:
         with warnings.catch_warnings():

@@ -20,8 +20,8 @@ def measured_images(spec: VariantSpec, images: Images, flags: frozenset[str] | N
 
     ``flags``: the processor's features; None where it is not the processor that computes.
     """
-    pixels = images.values // 3
-    few = max(_IMAGES, _PIXELS // (pixels))
+    pixels = max(1, images.values // 3)
+    few = max(_IMAGES, _PIXELS // pixels)
     return min(len(images), few) if flags is not None and emulated(spec, flags) else len(images)
 
 

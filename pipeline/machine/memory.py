@@ -18,7 +18,7 @@ _SELDOM_S = 10.0
 UNTRUSTED_BYTES = 8 << 30
 """Memory, libraries included, of a worker that reads files from outside: a picture of 64 million pixels fits."""
 
-_PIXEL_BYTES = 8 << 10
+_VALUE_BYTES = 2 << 10  # of an input
 
 
 class PeakMemory:
@@ -85,13 +85,13 @@ def limit_memory(kind: int, files: int = 0) -> None:
     resource.setrlimit(kind, (limit, hard))
 
 
-def limit_graph(files: int, pixels: int) -> None:
-    """Let this process have no more memory than a network from outside needs, and what it makes of so many pixels.
+def limit_graph(files: int, values: int) -> None:
+    """Let this process have no more memory than a network from outside needs, and what it makes of so many values.
 
-    ``files``: bytes of its files; ``pixels``: of all images that it is given at once. ResNet50 keeps some 900 bytes a
-    pixel where every layer's output is looked at; nine times that is allowed.
+    ``files``: bytes of its files; ``values``: of all examples that it is given at once. ResNet50 keeps some 300 bytes a
+    value of its images where every layer's output is looked at; nearly seven times that is allowed.
     """
-    limit_memory(resource.RLIMIT_DATA, files + pixels * _PIXEL_BYTES // 8)
+    limit_memory(resource.RLIMIT_DATA, files + values * _VALUE_BYTES // 8)
 
 
 def release_free() -> None:

@@ -8,16 +8,21 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from isobatch.models.registry import find_variant, load
 from isobatch.models.spec.artifact_cache import ArtifactCache, BuildRequest, require_unaltered
 from isobatch.models.spec.images import IMAGENET, Images
 from isobatch.models.spec.words import Manifest, Network
 from isobatch.models.weights.model_name import kind_of
+from isobatch.pipeline.inputs.arrays import arrays_beside_labels
 from isobatch.pipeline.machine.memory import limit_graph, limit_memory
 from isobatch.pipeline.storage.files import write_bytes
 from isobatch.pipeline.workers.wire import Emit
 
 _MOST_ONNX_BYTES = 1 << 31  # with its external data: more is refused
+_OF_A_FILE = "the user's ONNX file: ort- and ov- variants are made from it, torch's cannot be"
 
 
 def resolve_weights(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
@@ -33,6 +38,28 @@ def resolve_weights(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
         payload["state_dict"],
     )
     return asdict(found) | {"path": str(found.path)}
+
+
+def export_own(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
+    """The ONNX file of a factory's network on these ``inputs``; ``onnx`` is None where they are one array of pictures.
+
+    See ``isobatch.models.ort.export_own``.
+    """
+    arrays = arrays_beside_labels(Path(payload["inputs"]))
+    if len(arrays) == 1 and next(iter(arrays.values())).ndim == 4:
+        return {"onnx": None}
+    found = resolve_weights(payload, emit)
+    network = Network(found["model"], found["path"], found["sha256"], found["num_classes"] or 0)
+    cut = {name or "input": _as_given(array[:2]) for name, array in arrays.items()}
+    cache = ArtifactCache(Path(payload["cache"]) / "artifacts")
+    path = load("isobatch.models.ort.export_own:exported_own")(
+        network, cut, cache, lambda text: emit({"say": text}), [text for _, text in found["warnings"]]
+    )
+    return {"onnx": str(path)}
+
+
+def _as_given(array: NDArray[Any]) -> NDArray[Any]:
+    return array.astype(np.float32) if array.dtype == np.float64 else np.array(array)
 
 
 def check_onnx(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
@@ -54,7 +81,7 @@ def check_onnx(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
         "sha256": checked.sha256,
         "num_classes": checked.num_classes,
         "class_names": None,
-        "note": "; ".join(["the user's ONNX file; variants of other runtimes cannot be made from it", *checked.notes]),
+        "note": "; ".join([_OF_A_FILE, *checked.notes]),
         "view": asdict(beside.view or IMAGENET),
         "view_from": beside.said if beside.view else f"assumed: ImageNet's{f' ({beside.said})' if beside.said else ''}",
         "view_assumed": beside.view is None,

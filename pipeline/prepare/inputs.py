@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from isobatch.models.spec.artifact_cache import file_sha256
-from isobatch.models.spec.images import Images, sides
+from isobatch.models.spec.images import Images, Size, sides
 from isobatch.models.spec.words import Remark
+from isobatch.pipeline.config.config import Config
 from isobatch.pipeline.inputs import PreparedSet
+from isobatch.pipeline.inputs.arrays import ARRAYS
 from isobatch.pipeline.inputs.prepare import SOURCES
 from isobatch.pipeline.inputs.request import Labelled
 from isobatch.pipeline.prepare.preprocessing import channels_of
@@ -19,6 +21,7 @@ from isobatch.pipeline.prepare.sizes import fitting
 from isobatch.pipeline.prepare.state import Stages
 from isobatch.pipeline.records.errors import UsageError
 from isobatch.pipeline.records.study import InputSet
+from isobatch.pipeline.records.wording import counted
 from isobatch.pipeline.storage.files import read_json, write_json
 from isobatch.pipeline.workers.pool import WorkerError
 
@@ -116,9 +119,9 @@ def prepare_inputs(stages: Stages, weights: dict[str, Any]) -> None:
                 f"{record.name}: {len(prepared.evaluation)} images, {record.n} distinct by content: n is {record.n}",
             )
         if record.skipped:
-            stages.warn(
-                "skipped-images", f"{record.name}: {len(record.skipped)} files were skipped; the report lists them"
-            )
+            noun = "image" if Path(record.source).suffix.lower() in ARRAYS else "file"
+            left = counted(len(record.skipped), noun)
+            stages.warn("skipped-images", f"{record.name}: {left} skipped; the report says which, and why")
 
 
 def _say_assumed(stages: Stages) -> None:
@@ -145,6 +148,15 @@ def _judged(stages: Stages, prepared: PreparedSet) -> PreparedSet:
     return replace(prepared, record=record, evaluation=replace(prepared.evaluation, labels=None), labelled=None)
 
 
+def of_other_size(name: str, config: Config) -> bool:
+    """Whether the set of this name is one made again at another size of the study."""
+    return name.endswith(tuple(f"-{_pixels(size)}" for size in config.also_sizes))
+
+
+def _pixels(size: Size) -> str:
+    return f"{size}px" if isinstance(size, int) else f"{size[0]}x{size[1]}px"
+
+
 def _other_sizes(stages: Stages, request: dict[str, Any]) -> list[PreparedSet]:
     """The sets again at every other size of the study, named by it; a set whose size is its own is left out.
 
@@ -152,7 +164,7 @@ def _other_sizes(stages: Stages, request: dict[str, Any]) -> list[PreparedSet]:
     """
     found = []
     for size in [size for size in stages.config.also_sizes if size != request["image_size"]]:
-        called = f"{size}px" if isinstance(size, int) else f"{size[0]}x{size[1]}px"
+        called = _pixels(size)
         other = request | {"image_size": size, "folder": str(Path(request["folder"]) / called)}
         for one in prepare_apart(stages, other):
             if one.record.shape[1:] == list(sides(size)) and one.record.name != "seed":

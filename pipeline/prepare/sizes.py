@@ -52,8 +52,8 @@ def _remedy(network: Network, one: PreparedSet) -> str:
         return "Give --inputs FILE.npz or FILE.npy with what it takes"
     if kind_of(network.model) == "factory":
         return (
-            "Give --image-size of a size that it takes; a study shows the network of a factory pictures: to measure it "
-            "on other arrays, export it to ONNX and give --onnx FILE"
+            "Give --image-size of a size that it takes; where it takes other arrays than pictures, give those: "
+            "--inputs FILE.npy, or FILE.npz with an array for each argument by name"
         )
     height, width = network.size
     if min(height, width) < SMALLEST:
@@ -89,7 +89,7 @@ def _tried(stages: Stages, network: Network, sets: tuple[PreparedSet, ...]) -> d
         if error.kind == "launcher":
             raise
         text = error.reason
-        if error.kind in ("timeout", "crash", "MemoryError"):
+        if network.model not in text:
             text = f"{network.model} cannot be run on {_named(sets[0])}: {text}"
         raise UsageError("onnx" if network.onnx_path else "weights", text) from error
     outcomes = [one["outcome"] for one in answers if one["outcome"] is not None]

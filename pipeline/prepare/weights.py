@@ -6,7 +6,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from isobatch.models.spec.artifact_cache import file_sha256
+from isobatch.models.spec.artifact_cache import ArtifactCache, file_sha256
 from isobatch.models.spec.images import sides
 from isobatch.models.spec.words import Network
 from isobatch.models.weights.model_name import kind_of
@@ -63,6 +63,14 @@ def prepare_weights(stages: Stages) -> dict[str, Any]:
         stages.warn(code, text)
     if found.get("quantized"):
         _as_given(stages)
+    if config.onnx and kind_of(config.model) == "factory":
+        stages.warn(
+            "exported-for-arrays",
+            f"{config.model} is studied on arrays, so as the ONNX file that was exported from it; its torch variants: "
+            f"isobatch check {config.model} --inputs {config.inputs}",
+        )
+        for text in ArtifactCache.notes(Path(config.onnx).parent):
+            stages.warn("training-mode", text)
     return found
 
 

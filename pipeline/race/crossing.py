@@ -14,6 +14,7 @@ class Opening(Crossing):
 
     ``settings``: as ``RunnerSettings.of`` reads them; ``artifact``: as ``read_artifact`` does; ``images`` and
     ``examples``, on which the repair was found: as ``Images.from_json`` does; ``outcome``: as ``Outcome.of`` does.
+    ``most``: the largest N that it is given.
     """
 
     variant: str
@@ -23,6 +24,7 @@ class Opening(Crossing):
     examples: dict[str, Any]
     delivery: dict[str, Any] | None
     outcome: dict[str, Any] | None = field(default=None, kw_only=True)
+    most: int = field(kw_only=True)
 
 
 @dataclass(frozen=True)

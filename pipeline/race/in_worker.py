@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from isobatch.models.registry import find_variant, load
 from isobatch.models.spec.images import Images
 from isobatch.models.spec.outcome import Outcome
 from isobatch.models.spec.runner import Compiling, Runner
@@ -24,6 +23,7 @@ from isobatch.pipeline.machine.disturbance import waited_s, waits
 from isobatch.pipeline.machine.memory import peak_memory_bytes
 from isobatch.pipeline.race.crossing import Opening, Ready, Turn, TurnAsked
 from isobatch.pipeline.race.rebuild import rebuilt
+from isobatch.pipeline.workers.opening import open_runner
 from isobatch.pipeline.workers.wire import Crossing, Emit, read_artifact
 
 
@@ -73,12 +73,13 @@ class Opened(NamedTuple):
 
 def opened(asked: Opening, stack: ExitStack) -> Opened:
     """What is asked for; it lives until the stack ends."""
-    spec = find_variant(asked.variant)
+    examples, outcome = Images.from_json(asked.examples), Outcome.of(asked.outcome)
+    seen = asked.delivery["change"].get("examples", 1) if asked.delivery else 0  # by which the repair is made again
+    values = max(asked.most * Images.from_json(asked.images).values, seen * examples.values)
     settings = RunnerSettings.of(asked.settings)
-    native: Runner = stack.enter_context(load(spec.open)(read_artifact(asked.artifact), settings))
+    native = stack.enter_context(open_runner(asked.variant, read_artifact(asked.artifact), settings, values))
     if not asked.delivery:
         return Opened(native, native)
-    examples, outcome = Images.from_json(asked.examples), Outcome.of(asked.outcome)
     repaired = rebuilt(asked.delivery, native, examples, outcome)
     return Opened(native, native if repaired is native else stack.enter_context(repaired))
 

@@ -12,8 +12,10 @@ from isobatch.pipeline.records.study import Delivery, VariantResult
 from isobatch.pipeline.workers.wire import artifact_json
 
 
-def opening(stages: Stages, variants: Sequence[VariantResult], one: VariantResult) -> tuple[dict[str, str], Opening]:
-    """The environment of its worker, and what it opens, for one that was timed."""
+def opening(
+    stages: Stages, variants: Sequence[VariantResult], one: VariantResult, most: int
+) -> tuple[dict[str, str], Opening]:
+    """The environment of its worker, and what it opens, for one that was timed. ``most``: the largest N it is given."""
     assert one.cost is not None
     name, inputs = native_name(one.name), one.cost.inputs
     setting = stages.base_of(find_variant(name))
@@ -27,6 +29,7 @@ def opening(stages: Stages, variants: Sequence[VariantResult], one: VariantResul
         examples=sets[delivery.inputs if delivery else inputs].to_json(),
         delivery=delivery.model_dump() if delivery else None,
         outcome=stages.outcome.to_json(),
+        most=most,
     )
     return setting.environment, asked
 

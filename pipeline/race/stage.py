@@ -84,7 +84,7 @@ class _Race:
 
     def _entry(self, one: Wanted, opened: ExitStack) -> Entry:
         stages = self.stages
-        environment, asked = opening(stages, self.results, one.variant)
+        environment, asked = opening(stages, self.results, one.variant, max(one.sizes))
         contestant = opened.enter_context(Contestant(stages.workers, environment, asked.to_json()))
         limit_s = max(_LEAST_LIMIT_S, _SLOWER * 2 * one.seconds * max(one.sizes))
         return Entry(one.variant.name, contestant, one.sizes[0], limit_s, max(limit_s, stages.config.timeout_s))

@@ -389,6 +389,11 @@ CODES: dict[str, CodeMeaning] = {
         "Call .eval() in the factory, or before the export. A factory's network that is in training mode as a whole is "
         "measured in eval mode; a part of it, and an ONNX file, as it is.",
     ),
+    "exported-for-arrays": _warning(
+        "A factory's network was exported to ONNX, and that file is studied.",
+        "A study shows torch networks pictures; one that takes other arrays is measured as an ONNX file.",
+        "Nothing; isobatch check compares the torch network itself.",
+    ),
     "weights-left-out": _warning(
         "Tensors of the weights file are not used.",
         "They belong to the loss, or stand outside the network whose names the others have.",

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable
 
 from isobatch.pipeline.records.study import COPIES, Condition, Repair
 
+_IMAGE = re.compile(r"(?<![-\w.'\"/])(?<!images of )(I|i)mage(s?)(?![-\w\"/=]|'(?!s\b)|\.\w| sizes?\b)|\bimg(/s)\b")
 FAR_APART_ULP = 2**23
 """From so many representable values on a distance is no rounding: so many lie between a float32 and its double."""
 
@@ -22,9 +24,19 @@ def counted(n: int, noun: str, plural: str | None = None) -> str:
     return f"{n:,} {noun if n == 1 else plural or noun + 's'}"
 
 
-def out_of(part: int, whole: int, noun: str) -> str:
-    """``1,200 of 50,000 images``."""
-    return f"{part:,} of {counted(whole, noun)}"
+def of_inputs(text: str) -> str:
+    """The same prose on a network that takes no pictures: ``16 inputs``, ``an input``, ``inputs/s``; names stay."""
+    return _IMAGE.sub(lambda found: f"inputs{found[3]}" if found[3] else f"{found[1]}nput{found[2]}", text)
+
+
+def out_of(part: int, whole: int, noun: str, verb: str = "") -> str:
+    """``1,200 of 50,000 images``; with a verb ``1 of 16 images differs``, ``2 of 16 images differ``."""
+    return f"{part:,} of {counted(whole, noun)}{f' {agreeing(part, verb)}' if verb else ''}"
+
+
+def agreeing(n: int, verb: str) -> str:
+    """The verb as so many of them do it: ``differ`` and ``differs``, ``have`` and ``has``, ``were`` and ``was``."""
+    return verb if n != 1 else {"have": "has", "were": "was"}.get(verb, f"{verb}s")
 
 
 def number(value: float) -> str:

@@ -14,6 +14,7 @@ from isobatch.pipeline.deploy.record import VerificationRecord
 from isobatch.pipeline.inputs import PreparedSet
 from isobatch.pipeline.machine.environment import worker_settings
 from isobatch.pipeline.prepare.by_itself import prepared
+from isobatch.pipeline.prepare.inputs import of_other_size
 from isobatch.pipeline.prepare.pace import cost
 from isobatch.pipeline.prepare.state import Progress, Stages
 from isobatch.pipeline.records.errors import UsageError
@@ -66,12 +67,16 @@ def _check_folder(folder: Path) -> None:
 
 
 def _sets(stages: Stages, spec: VariantSpec) -> list[PreparedSet]:
-    """The sets to verify on, the one first whose artifact is repaired: the last, which fits the weights."""
+    """The sets to verify on, the one first whose artifact is repaired: the last, which fits the weights.
+
+    Those of other sizes that were asked for are verified whole; of any other set a few images.
+    """
     if spec.name in stages.failures:
         failure = stages.failures[spec.name]
         raise WorkerError(failure.reason, failure.status, failure.remedy)
     able = [one for one in reversed(stages.sets) if (spec.name, one.record.name) in stages.artifacts]
-    return [*able[:1], *(_few(one) for one in reversed(stages.sets) if one is not able[0])]
+    others = [one for one in reversed(stages.sets) if one is not able[0]]
+    return [*able[:1], *(one if of_other_size(one.record.name, stages.config) else _few(one) for one in others)]
 
 
 def _few(prepared: PreparedSet) -> PreparedSet:

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from isobatch.models.registry import find_variant, load
 from isobatch.models.spec.artifact_cache import unaltered
 from isobatch.models.spec.images import Images
 from isobatch.models.spec.outcome import Outcome
@@ -31,6 +30,7 @@ from isobatch.pipeline.repair.rungs import Bench, Candidate, all_rungs
 from isobatch.pipeline.repair.shapes import Shapes
 from isobatch.pipeline.repair.tried import Tried, tried_json
 from isobatch.pipeline.repair.verify import Verified, every_size, verify
+from isobatch.pipeline.workers.opening import open_runner
 from isobatch.pipeline.workers.wire import Emit, read_artifact
 
 NATIVE = "native"
@@ -53,7 +53,10 @@ def repair(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
 
 def _repaired(payload: dict[str, Any], artifact: Artifact, sets: list[Images], emit: Emit) -> dict[str, Any]:
     threads: list[int] = payload["threads"]
-    opens = {count: partial(_opened, payload["variant"], artifact, count) for count in threads}
+    values = max(payload["batch_sizes"]) * max(images.values for images in sets)
+    opens = {
+        count: partial(open_runner, payload["variant"], artifact, RunnerSettings(count), values) for count in threads
+    }
 
     def done(count: int) -> None:
         emit({"images": count})
@@ -145,11 +148,6 @@ def _written(payload: dict[str, Any], tried: list[Tried], runner: Any, images: I
 def _answer(tried: list[Tried], chosen: int | None, serving: dict[str, Any], unwritten: list[str]) -> dict[str, Any]:
     found = {"tried": tried_json(tried), "chosen": chosen, "serving": serving, "unwritten": unwritten}
     return found | {"native": None}
-
-
-def _opened(variant: str, artifact: Artifact, threads: int) -> Runner:
-    runner: Runner = load(find_variant(variant).open)(artifact, RunnerSettings(threads))
-    return runner
 
 
 def _as_it_is(runner: Runner, threads: int, scope: Scope, done: Callable[[int], None]) -> Tried:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from isobatch.pipeline.compare.statistics import median_interval
 from isobatch.pipeline.records.study import Delivery, Repair, RepairState
-from isobatch.pipeline.records.wording import counted, listed, number, percent, sizes
+from isobatch.pipeline.records.wording import agreeing, counted, listed, number, percent, sizes
 
 T = TypeVar("T")
 
@@ -127,8 +127,8 @@ def _notes(chosen: Found, held: list[Found]) -> list[str]:
         still = [(count, n, one) for one in chosen["verified"] for n, count in one[kind].items()]
         count, n, one = max(still, key=lambda item: item[0])
         notes.append(
-            f"it does not hold: {counted(count, 'row')} of {one['n_images']} images of {one['inputs']} still differ "
-            f"at N = {n}, rotated and beside an outlier included"
+            f"it does not hold: {counted(count, 'row')} of {one['n_images']} images of {one['inputs']} still "
+            f"{agreeing(count, 'differ')} at N = {n}, rotated and beside an outlier included"
         )
     elif not all(one["singles_as_native"] for one in chosen["verified"]):
         same = sum(one["top1_as_native"] for one in chosen["verified"])

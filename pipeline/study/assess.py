@@ -25,6 +25,7 @@ from isobatch.pipeline.evidence.evidence import Evidence
 from isobatch.pipeline.evidence.outcomes import changed
 from isobatch.pipeline.inputs import PreparedSet
 from isobatch.pipeline.prepare.artifacts import baseline, ruler
+from isobatch.pipeline.prepare.inputs import of_other_size
 from isobatch.pipeline.prepare.state import Stages
 from isobatch.pipeline.records.study import BatchAccuracy, Condition, Cost, Effective, Policy, VariantResult
 from isobatch.pipeline.records.wording import counted
@@ -189,7 +190,7 @@ def _agreement(stages: Stages, findings: Findings, name: str) -> dict[str, Any]:
     answers, natural = Answers(reference), False
     for prepared in stages.sets:
         inputs, size = prepared.record.name, prepared.evaluation.side
-        if prepared.record.drawn or inputs.endswith(tuple(f"-{side}px" for side in stages.config.also_sizes)):
+        if prepared.record.drawn or of_other_size(inputs, stages.config):
             continue
         natural = True
         rounds = findings.rounds.get((name, inputs, stages.base_of(find_variant(name)).at(size)))

@@ -12,31 +12,28 @@ from typing import Any
 import numpy as np
 
 from isobatch.models.machine.out_of_memory import out_of_memory
-from isobatch.models.registry import find_variant, load
+from isobatch.models.registry import load
 from isobatch.models.spec.artifact_cache import unaltered
 from isobatch.models.spec.images import Images
 from isobatch.models.spec.outcome import Outcome
 from isobatch.models.spec.runner import Clocked, Quantized, Runner
-from isobatch.models.spec.words import USERS_FILE, OutOfMemory, RunnerSettings
+from isobatch.models.spec.words import OutOfMemory, RunnerSettings
 from isobatch.pipeline.decide.mixing import IMAGES, control
 from isobatch.pipeline.evidence.evidence import Evidence, Pass
 from isobatch.pipeline.evidence.outcomes import decided, outcome_columns, outcome_margin
 from isobatch.pipeline.evidence.passes import call, run_passes
 from isobatch.pipeline.evidence.stored import write_evidence
 from isobatch.pipeline.machine.environment import machine
-from isobatch.pipeline.machine.memory import limit_graph, peak_memory_bytes
+from isobatch.pipeline.machine.memory import peak_memory_bytes
+from isobatch.pipeline.workers.opening import open_runner
 from isobatch.pipeline.workers.wire import Emit, read_artifact
 
 _CLIP_BATCH = 4
 
 
 def _open(payload: dict[str, Any], values: int) -> Runner:
-    """The runner; of a network from outside, with no more memory than it needs for so many values at once."""
-    spec, artifact = find_variant(payload["variant"]), read_artifact(payload["artifact"])
-    if artifact.manifest.recipe.get("exporter") == USERS_FILE:
-        limit_graph(artifact.manifest.size_bytes, values)
-    runner: Runner = load(spec.open)(artifact, RunnerSettings.of(payload["settings"]))
-    return runner
+    settings = RunnerSettings.of(payload["settings"])
+    return open_runner(payload["variant"], read_artifact(payload["artifact"]), settings, values)
 
 
 def measure(payload: dict[str, Any], emit: Emit) -> list[str | None]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from isobatch.pipeline.records.study import Repair
-from isobatch.pipeline.records.wording import counted, number, sizes
+from isobatch.pipeline.records.wording import counted, number, out_of, sizes
 
 Verdict = Literal["batch-invariant", "batch-variant", "not-repeatable", "invalid"]
 
@@ -83,13 +83,13 @@ class BatchInvariance:
             return f"{self.verdict}: {self.reason}"
         scope = sizes(one.batch_size for one in self.batch_sizes)
         if self.batch_invariant:
-            return f"batch-invariant at {scope}: every output byte is that of the image alone ({self.tested})"
+            return f"batch-invariant at {scope}: every output byte is that of the example alone ({self.tested})"
         differing = [one for one in self.batch_sizes if one.n_images_equal < one.n_images]
         worst = max(differing, key=_size)
         return (
             f"not batch-invariant at {sizes(one.batch_size for one in differing)} (tried {scope}): "
             f"at N = {worst.batch_size} "
-            f"{worst.n_images - worst.n_images_equal} of {counted(worst.n_images, 'image')} differ from their "
+            f"{out_of(worst.n_images - worst.n_images_equal, worst.n_images, 'example', 'differ')} from the "
             f"singles, {self._how_far(worst)}"
         )
 

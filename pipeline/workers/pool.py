@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import isobatch
-from isobatch.pipeline.storage.scratch import Scratch
+from isobatch.models.shared.scratch import Scratch
 from isobatch.pipeline.workers.call import Call, OnEvent, lost, tail
 from isobatch.pipeline.workers.call import WorkerError as WorkerError  # with the functions that raise it
 

@@ -22,6 +22,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--weights",
         help="of a torchvision name: auto, digits, imagenet-v2, imagenet-v1, random or FILE (default: auto)",
     )
+    parser.add_argument(
+        "--state-dict", metavar="KEY", help="which of a checkpoint's state dicts (default: the usual one)"
+    )
     parser.add_argument("--variants", help="a list: fp32,ort-int8 (default: fp32; of an ONNX file ort-fp32)")
     parser.add_argument("--batch-sizes", default="1-8", help="lists and ranges (default: %(default)s)")
     parser.add_argument("--threads", metavar="T", help="threads inside an operation (default: all cores)")
@@ -58,6 +61,8 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError("bad-number", "--batch-sizes names only 1, the image alone: give one to compare it with")
     if arguments.inputs and not Path(arguments.inputs).exists():
         raise UsageError("check-inputs", f"--inputs {arguments.inputs}: there is no such file or folder")
+    if arguments.state_dict and target.kind != "checkpoint":
+        raise UsageError("network", f"--state-dict is of a file of weights, and {target.name} is none: leave it out")
     asked = CheckRequest(
         target=target,
         variants=variants_of(target, arguments.variants),
@@ -68,6 +73,7 @@ def run(arguments: argparse.Namespace) -> int:
         seed=whole("--seed", arguments.seed, 0),
         batch_axes=read_batch_axes(arguments.batch_axis, target.name if target.kind == "onnx" else None),
         seconds=seconds("--seconds", arguments.seconds) if arguments.seconds else 0.0,
+        state_dict=arguments.state_dict,
     )
     progress = Progress()
     timeout_s = seconds("--timeout", arguments.timeout)

@@ -28,7 +28,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--rung", metavar="NAME", help="only this rung of the ladder (default: the cheapest that holds)"
     )
-    add_scope(parser, _DEFAULT_N)
+    conditions = add_scope(parser, _DEFAULT_N)
+    conditions.add_argument(
+        "--image-sizes", metavar="S", help="verify at each of these too, all N and threads: 224,192 (default: one size)"
+    )
     parser.add_argument(
         "--objective",
         choices=("throughput", "latency"),
@@ -42,6 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Write the artifact; 1 where no rung holds, 3 where the variant is not to be had here."""
+    from isobatch.pipeline.prepare.own_arrays import on_arrays
     from isobatch.pipeline.repair.command import repair_variant
     from isobatch.pipeline.repair.deliver import NoRepair
     from isobatch.pipeline.repair.in_worker import NATIVE
@@ -53,8 +57,12 @@ def run(arguments: argparse.Namespace) -> int:
     names = [NATIVE, *(rung.name for rung in all_rungs())]
     if arguments.rung not in (None, *names):
         raise UsageError("unknown-rung", f"unknown rung {arguments.rung!r}: there are {', '.join(names)}")
-    settings = vars(study_parser().parse_args([])) | vars(arguments) | {"variants": arguments.variant}
+    if arguments.image_sizes and arguments.image_size:
+        raise UsageError("usage", "--image-size and --image-sizes name the same: give the list, the main size first")
+    sizes = {"image_size": arguments.image_sizes or arguments.image_size}
+    settings = vars(study_parser().parse_args([])) | vars(arguments) | {"variants": arguments.variant} | sizes
     config = read_config(argparse.Namespace(**settings))
+    config = on_arrays(config, lambda text: None)
     if len(config.variants) != 1:
         raise UsageError("usage", "--variant takes one variant: repair the others one by one")
     name = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())

@@ -78,7 +78,7 @@ def _facts(one: VariantChecked) -> Iterator[tuple[str, str]]:
         yield from _differences(one, differing)
     elif one.verdict == "batch-invariant":
         more = f"; at {sizes(one.probed)} also in other places, beside outliers and among copies of itself"
-        yield "how", f"every output byte of every image is the one that it gives alone{more if one.probed else ''}"
+        yield "how", f"every output byte of every example is the one that it gives alone{more if one.probed else ''}"
     if one.not_tried:
         yield "not tried", f"{sizes(one.not_tried)}: too few examples, or no time"
     for note in one.notes:
@@ -87,7 +87,7 @@ def _facts(one: VariantChecked) -> Iterator[tuple[str, str]]:
 
 def _differences(one: VariantChecked, differing: Sequence[AtN]) -> Iterator[tuple[str, str]]:
     worst = max(differing, key=lambda at: at.max_abs if at.max_abs == at.max_abs else float("inf"))
-    images = out_of(worst.n_images - worst.n_images_equal, worst.n_images, "image")
+    images = out_of(worst.n_images - worst.n_images_equal, worst.n_images, "example")
     share = worst.elements_differing / worst.elements if worst.elements else 0.0
     relative = f"{number(worst.max_abs_relative)} of the largest output"
     known = math.isfinite(worst.max_abs_relative)  # not where all outputs are 0 alone
@@ -95,12 +95,12 @@ def _differences(one: VariantChecked, differing: Sequence[AtN]) -> Iterator[tupl
     if not worst.max_abs:
         far = "by their bytes only: 0.0 against -0.0"
     elements = f"{out_of(worst.elements_differing, worst.elements, 'element')} ({percent(share)})"
-    yield "how far", f"{far}; at N = {worst.batch_size} {images} and {elements} differ"
+    yield "how far", f"{far}; at N = {worst.batch_size}: {images} and {elements} differ"
     flips = [at.flips for at in differing if at.flips is not None]
     if flips:
-        changed = out_of(max(flips), worst.n_images, "image")
+        changed = out_of(max(flips), worst.n_images, "example")
         moved = f"the largest output stands in another place in {changed}"
-        yield "answers", moved if max(flips) else "the largest output stays in its place in every image"
+        yield "answers", moved if max(flips) else "the largest output stays in its place in every example"
     if one.first:
         yield "starts in", _starts(one, one.first)
     elif one.closed:
@@ -109,7 +109,7 @@ def _differences(one: VariantChecked, differing: Sequence[AtN]) -> Iterator[tupl
         yield "starts in", "no layer that differs when it is run again alone: between layers, or in the whole"
     yield "cause", _cause(one)
     if len(one.classes) > 1:
-        yield "classes", batch_classes(one.classes)
+        yield "same bytes", f"among the N of each group: {batch_classes(one.classes)}"
 
 
 def _starts(one: VariantChecked, first: OriginFound) -> str:
@@ -126,9 +126,9 @@ def _cause(one: VariantChecked) -> str:
     where = f" in {one.largest.layer}" if one.largest and one.origins > 1 else ""
     named = f"{one.mechanism}{where}: {known[one.mechanism]}" if one.mechanism in known else ""
     if one.mixes:
-        return f"{named}; other images in a batch of the same size change an image's row (the control)"
+        return f"{named}; other examples in a batch of the same size change an example's row (the control)"
     why = named or "the size of the batch alone"
-    return f"{why}; other images in a batch of the same size change nothing (the control)"
+    return f"{why}; other examples in a batch of the same size change nothing (the control)"
 
 
 def _differing(one: VariantChecked) -> list[AtN]:

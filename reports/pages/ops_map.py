@@ -109,7 +109,7 @@ def _trials(one: InArithmetic) -> Line:
     comparisons = sum(len(op.sizes) for op in one.operations)
     return line(
         Code(one.arithmetic),
-        f": {len(differing)} of {numbers.counted(len(one.operations), 'operation')} differ; "
+        f": {numbers.out_of(len(differing), len(one.operations), 'operation', 'differ')}; "
         f"{numbers.counted(comparisons, 'comparison')} of {numbers.count(sum(compared))} elements; "
         f"detection limit 1 of {numbers.one_of(3 / min(compared))} elements",
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from isobatch.pipeline.records.wording import counted
+from isobatch.pipeline.records.wording import counted, out_of
 from isobatch.pipeline.tools.two_runs.records import Apart, Change, Difference, RunComparison, SetCompared
 from isobatch.reports import numbers
 from isobatch.reports.blocks import Block, Bullets, Callout, Code, Column, Line, Paragraph, Table, line
@@ -115,7 +115,7 @@ def _remark(one: SetCompared) -> Line:
 
 def _where(apart: Apart) -> str:
     flips = f", {counted(apart.top1_flips, 'top-1 flip')}" if apart.top1_flips is not None else ""
-    rows = f"{apart.n_images - apart.n_images_equal} of {counted(apart.n_images, 'image')} differ"
+    rows = out_of(apart.n_images - apart.n_images_equal, apart.n_images, "image", "differ")
     return f"farthest at N = {apart.batch_size}, where {rows}{flips}"
 
 

@@ -10,6 +10,7 @@ from isobatch.pipeline.certify.stage import CERTIFY_S, QUICK_CERTIFY_S
 from isobatch.pipeline.config.config import Config
 from isobatch.pipeline.evidence.plan import Job, describe
 from isobatch.pipeline.prepare.device import ask_device
+from isobatch.pipeline.prepare.own_arrays import on_arrays
 from isobatch.pipeline.prepare.run_folder import open_run
 from isobatch.pipeline.records.errors import Exit, UsageError, WorkerError, worst
 from isobatch.pipeline.records.study import Study, Warning_
@@ -20,6 +21,7 @@ from isobatch.pipeline.study.estimate import estimate, total
 from isobatch.pipeline.study.exit_code import exit_code
 from isobatch.pipeline.study.study import run_study
 from isobatch.reports import numbers
+from isobatch.reports.escape import clean
 from isobatch.reports.files.json_report import study_json
 from isobatch.reports.files.study_junit import study_junit
 from isobatch.reports.files.write_all import write_reports
@@ -31,6 +33,7 @@ from isobatch.reports.screen.terminal import print_summary
 def study_run(config: Config) -> int:
     """Run a study, write its reports, print the summary. Returns the exit code of the contract."""
     junit = asked_file(config.junit) if config.junit else None
+    config = on_arrays(config, lambda text: None if config.quiet else print(clean(text), file=sys.stderr))
     device = ask_device(config)  # before anything is written
     run, finished = open_run(config), False
     so_far = SoFar(run.folder)

@@ -14,6 +14,7 @@ from isobatch.pipeline.records.study import Study, VariantResult
 from isobatch.pipeline.records.wording import listed
 from isobatch.reports import agreed, numbers, speeds, views
 from isobatch.reports.blocks import Column, Line, Table, line
+from isobatch.reports.inputs_in_words import worded
 from isobatch.reports.screen.rich_blocks import grid, prose
 from isobatch.reports.sections.answer import headline, price_line, warnings
 from isobatch.reports.sections.batch_accuracy import in_short as accuracy_by_n
@@ -46,6 +47,10 @@ def summary(study: Study, paths: Mapping[str, Path], width: int) -> list[Rendera
     return [*answer, Text(), *_table(study, room - len(warned), width), *mended, Text(), *choice, *warned, *last]
 
 
+def _said(study: Study, words: Line, width: int, limit: int, style: str = "", indent: str = "") -> list[Text]:
+    return _wrapped(worded(study, words), width, limit, style, indent)
+
+
 def _wrapped(words: Line, width: int, limit: int, style: str = "", indent: str = "") -> list[Text]:
     """Prose on at most ``limit`` lines, the last one ending in an ellipsis where it was cut."""
     console = Console(width=width)
@@ -62,9 +67,9 @@ def _wrapped(words: Line, width: int, limit: int, style: str = "", indent: str =
 def _answer(study: Study, width: int) -> list[Text]:
     if (answer := study.answer) is None:
         return [Text("The study ended before its question was answered.")]
-    found = _wrapped(line(answer.question), width, 2, "bold") + _wrapped(line(answer.sentence), width, 4)
+    found = _said(study, line(answer.question), width, 2, "bold") + _said(study, line(answer.sentence), width, 4)
     if by_n := accuracy_by_n(study):
-        found += _wrapped(line(f"Does accuracy depend on N? {by_n}."), width, 1)
+        found += _said(study, line(f"Does accuracy depend on N? {by_n}."), width, 1)
     return found
 
 
@@ -74,10 +79,10 @@ def _row(study: Study, variant: VariantResult) -> tuple[str | None, ...]:
         variant.name,
         views.state(variant),
         _noise(variant),
-        agreed.error(study, variant),
+        _brief(agreed.error(study, variant)),
         agreed.agrees(study, variant),
         numbers.real(cost.latency_ms.median, 3) if cost and cost.latency_ms else None,
-        f"{numbers.real(speed.interval.median, 3)} @ {speed.batch_size}" if speed else None,
+        f"{_rate(speed.interval.median)} @ {speed.batch_size}" if speed else None,
         numbers.size(cost.size_bytes) if cost else None,
         numbers.short_percent(variant.accuracy.top1) if variant.accuracy else None,
     )
@@ -86,7 +91,17 @@ def _row(study: Study, variant: VariantResult) -> tuple[str | None, ...]:
 def _noise(variant: VariantResult) -> str | None:
     """The batch noise, in a word short enough for a terminal."""
     found = views.batch_noise(variant)
-    return "none" if found is not None and found.bitwise_equal and not found.issues else views.difference(found)
+    return "none" if found is not None and found.bitwise_equal and not found.issues else _brief(views.difference(found))
+
+
+def _rate(value: float) -> str | None:
+    """So many a second, in a column that has little room: ``171``, ``40,670``, ``407k``."""
+    return f"{value / 1000:,.0f}k" if 1e5 <= value < 1e9 else numbers.rate(value)
+
+
+def _brief(text: str | None) -> str | None:
+    """Without the issues in brackets: the verdict says that there are some, the report which."""
+    return text and text.partition(" [")[0]
 
 
 def _table(study: Study, room: int, width: int) -> list[RenderableType]:
@@ -101,7 +116,7 @@ def _table(study: Study, room: int, width: int) -> list[RenderableType]:
         names.index(chosen.name) if chosen and chosen.name in names else None,
     )
     more = _wrapped(line(f"... and, in the report: {listed(left_out)}"), width, 1) if left_out else []
-    return [grid(table, no_wrap=True), *more]
+    return [grid(worded(study, table), no_wrap=True), *more]
 
 
 def _shown(study: Study, room: int, chosen: VariantResult | None) -> list[VariantResult]:
@@ -126,13 +141,13 @@ def _repairs(study: Study, width: int) -> list[Text]:
     failed = [name for name, tried in run.items() if tried and name not in mended]
     found = f"Repaired, batch-invariant: {', '.join(held)}." if held else ""
     parts = [found, f"No repair holds: {', '.join(failed)}." if failed else ""]
-    return _wrapped(line(" ".join(filter(None, parts))), width, 3)
+    return _said(study, line(" ".join(filter(None, parts))), width, 3)
 
 
 def _other_answers(study: Study, width: int) -> list[Text]:
     """Which variants give another answer than the reference too often to be chosen; nothing where none does."""
     words = agreed.other_answers(study)
-    return _wrapped(line(words), width, 3, "yellow") if words else []
+    return _said(study, line(words), width, 3, "yellow") if words else []
 
 
 def _mark(study: Study, repaired: VariantResult) -> str:
@@ -145,17 +160,17 @@ def _mark(study: Study, repaired: VariantResult) -> str:
 
 def _choice(study: Study, width: int) -> list[Text]:
     decided = study.recommendation
-    found = _wrapped(headline(decided), width, 2, "bold")
+    found = _said(study, headline(decided), width, 2, "bold")
     if decided is None:
         return found
     reasons, indent = (decided.because, 8) if decided.withheld else (decided.because[:_REASONS], 4)
-    found += _wrapped(line("Why: ", " ".join(reasons)), width, indent, indent="  ")
+    found += _said(study, line("Why: ", " ".join(reasons)), width, indent, indent="  ")
     if raced := in_short(study):
-        found += _wrapped(line(raced), width, 2, indent="  ")
+        found += _said(study, line(raced), width, 2, indent="  ")
     if decided.range is not None:
-        found += _wrapped(line(f"Verified: {range_words(decided.range)}"), width, 2, indent="  ")
+        found += _said(study, line(f"Verified: {range_words(decided.range)}"), width, 2, indent="  ")
     if decided.chosen is not None:
-        found += _wrapped(line("Price: ", *price_line(study)), width, 2, indent="  ")
+        found += _said(study, line("Price: ", *price_line(study)), width, 2, indent="  ")
     return found
 
 
@@ -167,7 +182,7 @@ def _warnings(study: Study, width: int, room: int) -> list[Text]:
         warned.insert(0, line(f"Not measured: {names}"))
     found: list[Text] = []
     for at, words in enumerate(warned):
-        text = _wrapped(words, width, 3, "yellow")
+        text = _said(study, words, width, 3, "yellow")
         if len(found) + len(text) + (at + 1 < len(warned)) > room:
             return [*found, Text(f"... and {numbers.counted(len(warned) - at, 'warning')} more: see the report")]
         found += text

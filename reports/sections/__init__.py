@@ -19,6 +19,7 @@ from functools import cache
 from isobatch.models.spec.discover import discover
 from isobatch.pipeline.records.study import Study
 from isobatch.reports.blocks import Block, Show, Written
+from isobatch.reports.inputs_in_words import worded
 from isobatch.reports.missing import in_place_of, told
 
 
@@ -55,7 +56,7 @@ def write_all(study: Study) -> tuple[Written, ...]:
 def _written(section: Section, study: Study) -> Written:
     plain = Written(section.name, section.title, section.show, ())
     try:
-        return replace(plain, blocks=tuple(section.write(study)))
+        return replace(plain, blocks=worded(study, tuple(section.write(study))))
     except Exception as error:
         return unwritten(plain, error)
 

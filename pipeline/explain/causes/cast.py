@@ -30,7 +30,7 @@ def probe(subject: Subject) -> CauseFinding:
     together = np.atleast_1d(wider.replay(name, rows)[subject.place])
     after = int((bits(single) != bits(together)).sum())
     evidence = (
-        f"In float32 {out_of(after, together.size, 'output element')} differ between N = 1 and N = {subject.batch}, "
+        f"In float32 {out_of(after, together.size, 'output element', 'differ')} between N = 1 and N = {subject.batch}, "
         f"in {subject.together.dtype.name} {before:,}."
     )
     return CauseFinding(name=NAME, verdict="refuted" if after else "supported", evidence=evidence)

@@ -28,7 +28,7 @@ def probe(subject: Subject) -> CauseFinding:
         together = subject.replay(rows)
     after = int((bits(single) != bits(together)).sum())
     evidence = (
-        f"With one thread {out_of(after, together.size, 'output element')} differ between N = 1 and "
+        f"With one thread {out_of(after, together.size, 'output element', 'differ')} between N = 1 and "
         f"N = {subject.batch}, with {subject.threads} threads {before:,}."
     )
     return CauseFinding(name=NAME, verdict="refuted" if after else "supported", evidence=evidence)

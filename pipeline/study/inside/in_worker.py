@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from isobatch.models.registry import find_variant, load
+from isobatch.models.registry import find_variant
 from isobatch.models.spec.artifact_cache import unaltered
 from isobatch.models.spec.images import Images
 from isobatch.models.spec.outcome import Outcome
@@ -32,6 +32,7 @@ from isobatch.pipeline.repair.rungs import Bench, all_rungs
 from isobatch.pipeline.repair.shapes import measure_shapes
 from isobatch.pipeline.repair.tried import Tried, tried_json
 from isobatch.pipeline.repair.verify import by_value, every_image
+from isobatch.pipeline.workers.opening import open_runner
 from isobatch.pipeline.workers.wire import Emit, read_artifact
 
 _LOCATED = 60  # images' worth of work that finding the origins is, roughly, for the estimate of the time left
@@ -67,17 +68,18 @@ def explain_and_repair(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
 def _explained(payload: dict[str, Any], artifact: Artifact, images: Images, emit: Emit) -> dict[str, Any]:
     sizes: list[int] = payload["batch_sizes"]
     outcome = Outcome.of(payload.get("outcome"))
-    spec = find_variant(payload["variant"])
+    spec, search = find_variant(payload["variant"]), SEARCHES[payload["explain"]]
     folder = Path(payload["run_folder"])
-    with ExitStack() as stack:
+    count = search.captured(sizes, len(images))
+    values = max(count, *sizes) * max(one.values for one in (images, *map(Images.from_json, payload["also"])))
+    opened = open_runner(spec.name, artifact, RunnerSettings.of(payload["settings"]), values)
+    with ExitStack() as stack:  # from here on processes that this one starts have its limits
         starter = stack.enter_context(Starter(spec.runtime, folder / FOLDER)) if spec.runtime in TEMPLATES else None
-        runner = stack.enter_context(load(spec.open)(artifact, RunnerSettings.of(payload["settings"])))
+        runner = stack.enter_context(opened)
 
         def done(count: int) -> None:
             emit({"images": count})
 
-        search = SEARCHES[payload["explain"]]
-        count = search.captured(sizes, len(images))
         captured, tried_at = images.read(0, count), search.batch_sizes(sizes, count)
         threads, seed, clock = payload["settings"]["threads"], payload["seed"], _Clock()
         if not isinstance(runner, Watched):

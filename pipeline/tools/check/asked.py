@@ -42,6 +42,7 @@ class CheckRequest:
     shapes: Shapes = ()
     seed: int = 0
     seconds: float = 0.0
+    state_dict: str | None = None  # of a checkpoint that holds several
     batch_axes: tuple[tuple[str, int], ...] = ()  # of an ONNX file, where the batch is not the first axis
 
 

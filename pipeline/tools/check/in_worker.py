@@ -82,9 +82,11 @@ def _checked(
     rows = examples.rows
     try:
         result = compared(network.compared, rows, scope, sparing=True, deadline=deadline, say=say).result
-    except TypeError as error:  # of outputs that cannot be compared, in the comparison's own words
-        remedy = "say what it takes: --input-shape 3x224x224, or --inputs FILE.npy" if "be run on" in str(error) else ""
-        raise Unverified(str(error), remedy) from error
+    except TypeError as error:  # in the comparison's own words: of examples that do not fit, or of outputs without rows
+        if "be run on 1 of" in str(error):
+            text = f"{error}: say what it takes, --input-shape 3x224x224, or --inputs FILE.npy"
+            raise UsageError("check-inputs", text) from error
+        raise Unverified(str(error)) from error
     found = VariantChecked(
         variant=variant,
         status="measured",

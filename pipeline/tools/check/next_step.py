@@ -22,7 +22,7 @@ def next_step(asked: CheckRequest, checked: Sequence[VariantChecked], code: Exit
     if broken.verdict == "not-repeatable":
         return "make it repeatable first (.eval(), fixed seeds, no state between calls), then check again"
     if broken.repairable is False:
-        return "let each row come from its own image alone (norms, means, scales); then check again"
+        return "let each row come from its own example alone (norms, means, scales); then check again"
     scope = _ranges(asked.batch_sizes)
     flags = _flags(asked)
     if flags is None and find_variant(broken.variant).compiled:
@@ -52,7 +52,8 @@ def _flags(asked: CheckRequest) -> str | None:
         return f"--onnx {shlex.quote(target.name)}{turned}{given}"
     given = given or _size(asked)
     weights = "" if target.weights == "auto" else f" --weights {shlex.quote(target.weights)}"
-    return f"--model {target.model}{weights}{given}"
+    chosen = f" --state-dict {shlex.quote(asked.state_dict)}" if asked.state_dict else ""
+    return f"--model {target.model}{weights}{chosen}{given}"
 
 
 def _size(asked: CheckRequest) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from isobatch.models.registry import find_variant, load
+from isobatch.models.shared.scratch import Scratch
 from isobatch.models.spec.artifact_cache import ArtifactCache
 from isobatch.models.spec.batches import batch_of
 from isobatch.models.spec.images import IMAGENET, View
@@ -26,6 +26,7 @@ from isobatch.pipeline.prepare.in_worker import build, check_onnx
 from isobatch.pipeline.records.errors import UsageError
 from isobatch.pipeline.tools.check.asked import CheckRequest, Shapes
 from isobatch.pipeline.tools.check.examples import drawn, drawn_for
+from isobatch.pipeline.workers.opening import open_runner
 from isobatch.pipeline.workers.wire import read_artifact
 
 _CALIBRATION = 8
@@ -112,14 +113,13 @@ def _factory(asked: CheckRequest, spec: VariantSpec, folder: str) -> Opened:
         raise VariantUnavailable(f"{spec.name} takes one input", "choose fp32, fp16 or bf16")
     try:
         module = load("isobatch.models.user_factory:made")(name, folder)
-        notes = []
-        if training := load("isobatch.models.user_copy:in_training")(module):
-            notes.append(f"in training mode ({', '.join(training[:3])}): call .eval() in the factory")
+        notes = tuple(filter(None, [load("isobatch.models.user_copy:told_in_training")(name, module)]))
+        module = load("isobatch.models.user_copy:as_measured")(module)
         shapes, weights = asked.shapes or _ANY, "as the factory makes them"
         if spec.compiled:
             making = load("isobatch.models.pytorch.compiled:compiling_runner")
             runner = making(lambda: module, spec.recipe, RunnerSettings(asked.threads))
-            return Opened(OfStudy(runner, asked.threads), runner, shapes, weights, notes=tuple(notes))
+            return Opened(OfStudy(runner, asked.threads), runner, shapes, weights, notes=notes)
         if spec.precision != "fp32":
             module = load("isobatch.models.user_factory:in_precision")(module, spec.precision)
         runner = load("isobatch.models.user_networks:open_network")(module)
@@ -127,7 +127,7 @@ def _factory(asked: CheckRequest, spec: VariantSpec, folder: str) -> Opened:
         if type(error).__name__ not in ("FactoryError", "TypeError"):
             raise
         raise UsageError("network", str(error)) from error
-    return Opened(runner, runner, shapes, weights, notes=tuple(notes))
+    return Opened(runner, runner, shapes, weights, notes=notes)
 
 
 def _torchvision(asked: CheckRequest, spec: VariantSpec, cache: Path, say: Callable[[str], None]) -> Opened:
@@ -135,7 +135,9 @@ def _torchvision(asked: CheckRequest, spec: VariantSpec, cache: Path, say: Calla
     if spec.runtime != "torch" and asked.shapes and len(asked.shapes[0]) != 3:
         raise UsageError("input-shape", f"{target.model} takes one input of three dimensions, as 3x224x224")
     try:
-        found = load("isobatch.models.weights.resolve:resolve")(target.weights, target.model, cache, False, say)
+        found = load("isobatch.models.weights.resolve:resolve")(
+            target.weights, target.model, cache, False, say, asked.state_dict
+        )
     except ValueError as error:  # WeightsError among them
         raise UsageError("weights" if type(error) is not ValueError else "network", str(error)) from error
     shapes = asked.shapes or ((channels_of(found.model), found.view.size, found.view.size),)
@@ -159,8 +161,8 @@ def _onnx(asked: CheckRequest, spec: VariantSpec, cache: Path, say: Callable[[st
             f"{spec.name} is made from a torch network, and {path.name} is an ONNX file", "choose ort- or ov- variants"
         )
     beside = sum(one.stat().st_size for one in path.resolve().parent.iterdir() if one.is_file())
-    files, examples = min(beside, _MOST_BESIDE), 2 * max(asked.batch_sizes)
-    limit_graph(files, examples * _VALUES)
+    files = min(beside, _MOST_BESIDE)
+    limit_graph(files, _VALUES)
     try:
         graph = load("isobatch.models.user_networks:open_network")(path, asked.threads, batch_axes=axes)
     except Exception as error:
@@ -171,10 +173,10 @@ def _onnx(asked: CheckRequest, spec: VariantSpec, cache: Path, say: Callable[[st
         raise UsageError("onnx", str(error)) from error
     inputs: tuple[Input, ...] = graph.inputs
     shapes = _onnx_shapes(path, inputs, asked.shapes)
-    limit_graph(files, examples * max(_VALUES, sum(map(math.prod, shapes))))
+    limit_graph(files, _given_at_once(asked, shapes))
     if spec.name == "ort-fp32":
         return Opened(graph, graph, shapes, "of the file", notes=graph.notes, inputs=inputs)
-    found = check_onnx({"onnx": str(path), "folder": tempfile.mkdtemp(), "batch_axes": axes}, lambda event: None)
+    found = check_onnx({"onnx": str(path), "folder": str(Scratch().path), "batch_axes": axes}, lambda event: None)
     copy, digest = found["onnx_path"], found["onnx_sha256"]
     size = (shapes[0][-2], shapes[0][-1]) if len(shapes[0]) == 3 else _FREE
     network = Network(found["model"], "", found["sha256"], found["num_classes"] or 0, copy, digest, size)
@@ -207,7 +209,7 @@ def _built(
     calibration = None
     if spec.calibrated:
         rows = _calibration(inputs, shapes, asked.seed + 1)
-        calibration = store_images("calibration", Path(tempfile.mkdtemp()) / "calibration.raw", iter(rows))
+        calibration = store_images("calibration", Scratch().path / "calibration.raw", iter(rows))
     payload = {
         "variant": spec.name,
         "fields": artifact_fields(spec, network, calibration),
@@ -216,7 +218,12 @@ def _built(
         "cache": str(ArtifactCache(cache / "artifacts").root),
     }
     artifact = read_artifact(build(payload, lambda event: say(event.get("say", ""))))
-    return load(spec.open)(artifact, RunnerSettings(asked.threads))
+    return open_runner(spec.name, artifact, RunnerSettings(asked.threads), _given_at_once(asked, shapes))
+
+
+def _given_at_once(asked: CheckRequest, shapes: Shapes) -> int:
+    """Values of the largest batch, and of as many images alone beside it."""
+    return 2 * max(asked.batch_sizes) * sum(map(math.prod, shapes))
 
 
 def _calibration(inputs: Sequence[Input], shapes: Shapes, seed: int) -> NDArray[Any]:

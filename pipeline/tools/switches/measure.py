@@ -105,6 +105,7 @@ class _Bench:
             images=images.to_json(),
             examples=images.to_json(),
             delivery=None,
+            most=min(max(self.stages.config.batch_sizes), len(images)),
         )
         return asked.to_json() | {
             "runtime": self.spec.runtime,

@@ -9,9 +9,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from isobatch.models.shared.scratch import shared
 from isobatch.models.spec.artifact_cache import file_sha256
 from isobatch.pipeline.storage.files import StoreError, write_bytes
-from isobatch.pipeline.storage.scratch import shared
 
 CHUNK_BYTES = 64 << 20
 

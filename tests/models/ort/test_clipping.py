@@ -20,6 +20,11 @@ def shares(
     return {layer: lost / seen for layer, (lost, seen) in counts.items()}
 
 
+def test_a_graph_in_which_nothing_was_quantized_has_no_counts(tmp_path: Path) -> None:
+    onnx.save(classifier(), tmp_path / WATCHED_FILE)
+    assert clip_counts(tmp_path / WATCHED_FILE, pixels(2), threads=1) == {}
+
+
 @pytest.mark.parametrize("name", STATIC)
 def test_a_sane_calibration_loses_next_to_nothing(tmp_path: Path, name: str) -> None:
     found = shares(tmp_path, pixels(64), pixels(64, seed=1), name)

@@ -218,11 +218,11 @@ def test_an_export_without_an_end_is_ended_and_fixed_sizes_are_tried(
         Network("residual", "", "0" * 64, CLASSES, size=(64, 48)), None, ArtifactCache(tmp_path), said.append
     )
     if both:
-        with pytest.raises(onnx_export.ExportError, match=r"at 64 x 48 only: not done after 0\.1 s"):
+        with pytest.raises(onnx_export.ExportError, match=r"at 64 x 48 only: not done after 0\.1 s of computing"):
             exported(made_of)
     else:
         assert exported(made_of).manifest.notes == ("the ONNX graph takes images of 64 x 48 only",)
     assert said[1:3] == [
-        "with free height and width, for at most 0.1 s",
-        "with free height and width: failed (with free height and width: not done after 0.1 s)",
+        "with free height and width, for at most 0.1 s of computing",
+        "with free height and width: failed (with free height and width: not done after 0.1 s of computing)",
     ]

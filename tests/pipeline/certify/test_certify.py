@@ -72,7 +72,7 @@ def told(
     monkeypatch: pytest.MonkeyPatch, runner: Any, images: Images, variant: str = "fp32", **more: Any
 ) -> list[dict[str, Any]]:
     monkeypatch.setattr(in_worker, "opened", lambda payload, stack: Opened(runner, runner))
-    opens = Opening(variant, {"threads": 2}, {}, images.to_json(), images.to_json(), None).to_json()
+    opens = Opening(variant, {"threads": 2}, {}, images.to_json(), images.to_json(), None, most=max(SIZES)).to_json()
     payload = RangeAsked(**opens, sizes=SIZES, labelled=(), seed=0, seconds=1e6, ties=True).to_json()
     found: list[dict[str, Any]] = []
     verify_range(payload | more, found.append)
@@ -151,9 +151,9 @@ def decided(
 
 def opening_of(images: Images) -> Any:
     stored_images = images.to_json()
-    return lambda stages, variants, one: (
+    return lambda stages, variants, one, most: (
         {},
-        Opening(one.name, {"threads": 2}, {}, stored_images, stored_images, None),
+        Opening(one.name, {"threads": 2}, {}, stored_images, stored_images, None, most=most),
     )
 
 

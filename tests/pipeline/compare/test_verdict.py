@@ -49,7 +49,7 @@ def test_a_small_difference_under_wide_margins_is_top1_stable() -> None:
     found = verdict_of(fakes.noise_by_size(ROWS, {2: 0.125, 4: 0.25}))
     assert found.verdict == "top1-stable"
     assert (found.decided_by.inputs, found.decided_by.batch_size) == ("seed", 4)
-    assert found.decided_by.why.startswith("At N = 4 (2 threads) 4 of 4 images differ from their singles by up to 0.25")
+    assert found.decided_by.why.startswith("At N = 4 (2 threads) 4 of 4 images differ from the singles by up to 0.25")
 
 
 def test_an_exposed_image_makes_it_batch_variant_without_any_flip() -> None:

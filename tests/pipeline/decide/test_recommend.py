@@ -44,8 +44,8 @@ def test_the_stability_of_the_choice_is_one_sentence_with_the_evidence_of_the_la
     few, many = both.by_inputs
     some = both.model_copy(update={"by_inputs": [few.model_copy(update={"n_images": 4}), many]})
     assert recommend([some], Policy()).because[0] == (
-        "It is batch-invariant: all bytes of 40 digits images are those of their singles at N = 8, "
-        "and those of 4 seed images at N = 8 (2 comparisons)."
+        "It is batch-invariant: all bytes of 40 images of digits are those of their singles at N = 8, "
+        "and those of 4 images of seed at N = 8 (2 comparisons)."
     )
     once = some.model_copy(update={"by_inputs": [many], "repeatable": None})
     assert recommend([once], Policy()).because[0].endswith("at N = 8 (1 comparison). No call was repeated.")

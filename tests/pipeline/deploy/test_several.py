@@ -21,6 +21,7 @@ from isobatch.pipeline.deploy.record import Serving
 from isobatch.pipeline.deploy.serve import Files, run_served
 from tests.models.ort import several
 from tests.pipeline.deploy.small import VIEW
+from tests.waiting import ENDS_S
 
 FIELDS = [Field("ids", "int64", (several.LENGTH,)), Field("mask", "bool", (several.LENGTH,))]
 
@@ -43,7 +44,7 @@ def settings(**more: Any) -> Serving:
 
 def infer(folder: Path, *argv: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(folder / "infer.py"), *argv]
-    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder, timeout=60)
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder, timeout=ENDS_S)
 
 
 def direct(folder: Path, arrays: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:

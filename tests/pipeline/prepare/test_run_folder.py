@@ -161,6 +161,16 @@ def test_a_run_json_of_another_program_makes_no_run(tmp_path: Path, said: str, f
     assert kept.read_bytes() == b"x"
 
 
+def test_a_run_json_that_is_a_pipe_or_a_device_is_not_read(tmp_path: Path) -> None:
+    (tmp_path / "pipe").mkdir()
+    os.mkfifo(tmp_path / "pipe" / "run.json")
+    (tmp_path / "device").mkdir()
+    (tmp_path / "device" / "run.json").symlink_to("/dev/zero")
+    for name in ("pipe", "device"):
+        with pytest.raises(UsageError, match="not a run's folder"):
+            open_run(replace(CONFIG, out=str(tmp_path / name)))
+
+
 def test_a_lock_that_is_a_pipe_or_a_link_is_neither_waited_for_nor_emptied(tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "letter").write_text("dear")

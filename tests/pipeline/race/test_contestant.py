@@ -2,7 +2,6 @@
 
 import os
 import signal
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,11 +12,12 @@ from isobatch.pipeline.race.contestant import Contestant, Missed
 from isobatch.pipeline.records.errors import WorkerError
 from isobatch.pipeline.workers.pool import Workers
 from tests.pipeline.race import served
+from tests.waiting import ENDS_S, until
 
 
 @pytest.fixture(scope="module")
 def workers() -> Iterator[Workers]:
-    with Workers(60) as found:
+    with Workers(ENDS_S) as found:
         yield found
 
 
@@ -30,62 +30,56 @@ def state(pid: int) -> str:
 
 
 def waiting(pid: int, wanted: str) -> bool:
-    end = time.monotonic() + 20
-    while state(pid) != wanted and time.monotonic() < end:
-        time.sleep(0.01)
-    return state(pid) == wanted
+    return until(lambda: state(pid) == wanted)
 
 
 def test_a_contestant_is_stopped_but_in_its_turn(workers: Workers) -> None:
     with contestant(workers) as one, contestant(workers) as two:
         for each in (one, two):
-            each.start(60)
+            each.start(ENDS_S)
             assert each.pid is not None and waiting(each.pid, "T")
-        turn = one.turn(3, 20)
+        turn = one.turn(3, ENDS_S)
         assert (turn.seconds, turn.waited_s, turn.peak_memory_bytes) == ((3.0,), (None,), 7)
-        assert one.turn(2, 20, calls=4).seconds == (2.0,) * 4
+        assert one.turn(2, ENDS_S, calls=4).seconds == (2.0,) * 4
         pid = one.pid
     assert pid is not None
     with pytest.raises(ProcessLookupError):
-        end = time.monotonic() + 20
-        while time.monotonic() < end:
-            os.kill(pid, 0)
-            time.sleep(0.01)
+        until(lambda: os.kill(pid, 0))
 
 
 def test_a_crash_is_told_with_its_signal_and_the_contestant_can_be_started_again(workers: Workers) -> None:
     with contestant(workers) as one:
-        one.start(60)
+        one.start(ENDS_S)
         with pytest.raises(WorkerError, match="SIGSEGV"):
-            one.turn(served.CRASH, 20)
-        one.start(60)
-        assert one.turn(1, 20).seconds == (1.0,)
+            one.turn(served.CRASH, ENDS_S)
+        one.start(ENDS_S)
+        assert one.turn(1, ENDS_S).seconds == (1.0,)
         with pytest.raises(WorkerError, match="no such n"):
-            one.turn(served.RAISE, 20)
+            one.turn(served.RAISE, ENDS_S)
 
 
 def test_who_does_not_answer_has_missed_its_turn(workers: Workers) -> None:
     with contestant(workers) as one:
-        one.start(60)
+        one.start(ENDS_S)
         with pytest.raises(Missed):
             one.turn(served.HANG, 0.3)
-        one.start(60)
-        assert one.turn(5, 20).seconds == (5.0,)
+        one.start(ENDS_S)
+        assert one.turn(5, ENDS_S).seconds == (5.0,)
 
 
 def test_what_cannot_be_opened_says_why(workers: Workers) -> None:
     with contestant(workers, broken=True) as one, pytest.raises(WorkerError, match="cannot be opened"):
-        one.start(60)
+        one.start(ENDS_S)
 
 
 def test_a_stopped_worker_is_not_silent_for_too_long(workers: Workers) -> None:
     """Other calls are waited for meanwhile, with a limit of silence that the stopped one would break."""
     with contestant(workers) as one:
-        one.start(60)
+        one.start(ENDS_S)
         quick = Workers.begin(workers, {"OMP_NUM_THREADS": "1"}, "tests.pipeline.race.served:nothing", {})
         assert workers.wait([quick]).result() == {}
-        assert one.turn(1, 20).seconds == (1.0,)
+        assert one.turn(1, ENDS_S).seconds == (1.0,)
         assert one.pid is not None
         os.kill(one.pid, signal.SIGKILL)
         with pytest.raises(WorkerError, match="SIGKILL"):
-            one.turn(1, 20)
+            one.turn(1, ENDS_S)

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import time
 
 import torch
@@ -84,8 +85,20 @@ def mixing() -> nn.Module:
 
 
 def dropout() -> nn.Module:
-    """Left in training mode."""
+    """A part is left in training mode."""
+    net = nn.Sequential(Steady(), nn.Dropout(0.5)).eval()
+    net[1].train()
+    return net
+
+
+def never_set() -> nn.Module:
+    """Left in training mode as a whole."""
     return nn.Sequential(Steady(), nn.Dropout(0.5))
+
+
+def leaves() -> nn.Module:
+    """Reads its command line."""
+    sys.exit("usage: train.py DATA")
 
 
 def constant() -> nn.Module:
@@ -116,3 +129,8 @@ def hang() -> nn.Module:
 def refuses() -> nn.Module:
     """A factory that raises."""
     raise OSError("no such weights here")
+
+
+def rows() -> nn.Module:
+    """Takes rows of seven numbers, no pictures."""
+    return nn.Linear(7, 2).eval()

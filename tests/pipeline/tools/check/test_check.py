@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 from torch import nn
 
+from isobatch.models.weights.networks import architecture
 from tests.in_process import Commands
 from tests.models.ort.small_onnx import classifier
 
@@ -29,7 +30,7 @@ def test_an_invariant_network_and_its_mixing_twin(commands: Commands) -> None:
     assert "at N = 2 and 4 also in other places" in " ".join(steady.stdout.split())
     mixing = commands(ROOT, "check", f"{HERE}:mixing", *SMALL)
     assert mixing.code == 1 and "NOT batch-invariant at N = 2 to 4" in mixing.stdout.splitlines()[0]
-    assert "neighbour-leak" in mixing.stdout and "from its own image alone" in mixing.stdout.splitlines()[-1]
+    assert "neighbour-leak" in mixing.stdout and "from its own example alone" in mixing.stdout.splitlines()[-1]
     assert len(mixing.stdout.splitlines()) <= 24 and max(map(len, mixing.stdout.splitlines())) <= 100
 
 
@@ -65,7 +66,25 @@ def test_what_proves_nothing_is_never_zero(commands: Commands, factory: str, cod
 
 
 def test_training_mode_is_named(commands: Commands) -> None:
-    assert ".eval() in the factory" in commands(ROOT, "check", f"{HERE}:dropout", *SMALL).stdout
+    part = commands(ROOT, "check", f"{HERE}:dropout", *SMALL).stdout
+    assert "in training mode (1): they are measured so" in " ".join(part.split())
+    whole = commands(ROOT, "check", f"{HERE}:never_set", *SMALL)
+    assert whole.code == 0 and "it is measured in eval mode" in " ".join(whole.stdout.split())
+
+
+def test_one_of_several_state_dicts_is_chosen_by_its_key(commands: Commands, tmp_path: Path) -> None:
+    state = {name: one.clone() for name, one in architecture("resnet18", 5).state_dict().items()}
+    torch.save({"state_dict": state, "state_dict_ema": state}, tmp_path / "two.pth")
+    asked = ("check", "two.pth", "--model", "resnet18", "--input-shape", "3x32x32", "--batch-sizes", "2")
+    ended = commands(tmp_path, *asked, "--threads", "1", "--state-dict", "state_dict_ema")
+    assert ended.code in (0, 1) and "its state dict under 'state_dict_ema' is used" in " ".join(ended.stdout.split())
+    refused = commands(tmp_path, "check", "resnet18", "--state-dict", "ema")
+    assert refused.code == 2 and "--state-dict is of a file of weights" in refused.stderr
+
+
+def test_inputs_that_do_not_fit_are_a_usage_error(commands: Commands) -> None:
+    ended = commands(ROOT, "check", f"{HERE}:rows", *SMALL)
+    assert (ended.code, ended.stdout) == (2, "") and "say what it takes, --input-shape" in ended.stderr
 
 
 def test_a_network_that_hangs_is_ended(commands: Commands) -> None:
@@ -76,6 +95,7 @@ def test_a_network_that_hangs_is_ended(commands: Commands) -> None:
 @pytest.mark.parametrize(
     ("network", "said"),
     [
+        (f"{HERE}:leaves", "calls sys.exit('usage: train.py DATA')"),
         (f"{HERE}:refuses", "no such weights here"),
         (f"{HERE}:nothing", "has no 'nothing'"),
         (f"{HERE}:HERE.none", "has no"),

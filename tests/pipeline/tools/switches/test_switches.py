@@ -74,7 +74,7 @@ def test_the_property_is_judged_by_the_passes_of_a_verdict(
     with opened(with_planted(planted())) as runner:
         monkeypatch.setattr(in_worker, "opened", lambda payload, stack: Opened(runner, runner))
         stored = images.to_json()
-        asked = Opening("fp32", {"threads": 1}, {}, stored, stored, None).to_json()
+        asked = Opening("fp32", {"threads": 1}, {}, stored, stored, None, most=4).to_json()
         payload = {**asked, "batch_sizes": [2, 4], "runtime": TORCH, "options": {"mkldnn": False}}
         found = in_worker.hold(payload, lambda event: None)
         again = in_worker.hold(payload, lambda event: None)

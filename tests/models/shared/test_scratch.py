@@ -10,10 +10,12 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+import onnx
 import pytest
 
-from isobatch.pipeline.storage import scratch
-from isobatch.pipeline.storage.scratch import MARK, PREFIX, Scratch, shared, sweep
+from isobatch.models.shared import scratch
+from isobatch.models.shared.scratch import MARK, PREFIX, Scratch, shared, sweep
+from tests.models.ort.small_onnx import classifier
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -27,9 +29,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def left_by_a_killed_owner(place: Path, code: str = "Scratch().path") -> Path:
     """The scratch folder of a process that was killed."""
-    script = (
-        f"from isobatch.pipeline.storage.scratch import *\nprint({code}, flush=True)\nimport signal\nsignal.pause()"
-    )
+    script = f"from isobatch.models.shared.scratch import *\nprint({code}, flush=True)\nimport signal\nsignal.pause()"
     script = script.replace("Scratch().path", "(kept := Scratch()).path")
     owner = subprocess.Popen(
         [sys.executable, "-c", script], cwd=ROOT, env={**os.environ, "TMPDIR": str(place)}, stdout=subprocess.PIPE
@@ -54,6 +54,17 @@ def test_what_a_killed_owner_left_is_swept_by_the_next(place: Path, code: str) -
         assert own.path.parent == place
         assert own.path.stat().st_mode & 0o077 == 0
     assert list(place.iterdir()) == []
+
+
+def test_the_copy_of_a_users_graph_is_swept_too(place: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """It is run in the user's own process, whose temporary folder no launcher sets."""
+    graph = tmp_path_factory.mktemp("elsewhere") / "net.onnx"
+    onnx.save(classifier(), graph)
+    module = "__import__('isobatch.models.user_graphs', fromlist=['GraphRunner'])"
+    folder = left_by_a_killed_owner(place, f"(kept := {module}.GraphRunner({str(graph)!r}, 1))._artifact.folder")
+    assert (folder / "model.onnx").is_file()
+    sweep()
+    assert not folder.exists()
 
 
 def test_a_finished_run_in_the_temporary_folder_stays(place: Path) -> None:

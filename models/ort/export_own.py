@@ -1,0 +1,148 @@
+"""The ONNX graph of a factory's network that takes arrays, with their batch free: what a study of it measures."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import inspect
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from isobatch.models.ort.export import ExportError
+from isobatch.models.ort.session import open_session
+from isobatch.models.shared.time_limit import TimeLimit, time_limit
+from isobatch.models.spec.artifact_cache import ArtifactCache
+from isobatch.models.spec.words import Manifest, Network
+from isobatch.models.user_factory import as_the_user_has_it
+from isobatch.models.user_outputs import tensors
+from isobatch.models.weights.model_name import read_name
+from isobatch.models.weights.networks import float_network
+from isobatch.models.weights.state_dicts import WeightsError
+
+_LIMIT_S = 120.0
+_TOLERANCE = 1e-3  # of the largest |output|: rounding stays far below it, a wrong graph is far off
+
+Arrays = Mapping[str, NDArray[Any]]
+
+
+def exported_own(
+    network: Network, arrays: Arrays, cache: ArtifactCache, say: Callable[[str], None], notes: Sequence[str] = ()
+) -> Path:
+    """The ONNX file of this network, made for such arrays [n, ...] by name, and checked against torch on two rows.
+
+    One array is given by position, several by keyword; every axis but the batch stays as it is in them. ``notes``: of
+    the network, kept beside the file. Raises WeightsError where the network does not take the arrays, ExportError where
+    no correct graph can be made.
+    """
+    name = read_name(network.model).architecture
+    fields: dict[str, Any] = {
+        "artifact": "onnx-export-own",
+        "model": network.model,
+        "weights_sha256": network.weights_sha256,
+        "takes": [[key, str(array.dtype), [*array.shape[1:]]] for key, array in arrays.items()],
+    } | {package: version(package) for package in ("torch", "onnx", "onnxscript", "onnxruntime")}
+    file = f"{name.replace(':', '.')}.onnx"
+
+    def made(folder: Path) -> Manifest:
+        say(f"exporting {name} to ONNX for {', '.join(arrays)}")
+        _export(name, as_the_user_has_it(float_network(network)), arrays, folder / file)
+        return Manifest({"exporter": "torch.onnx, dynamo"}, (folder / file).stat().st_size, notes=tuple(notes))
+
+    return cache.get(fields, made).folder / file
+
+
+def _export(name: str, net: nn.Module, arrays: Arrays, path: Path) -> None:
+    given = {key: torch.from_numpy(np.array(array[:2])) for key, array in arrays.items()}
+    called = _accepted(net, given)
+    expected = _called(name, net, called)
+    free = {key: {0: torch.export.Dim("n")} for key in called}
+    try:
+        with time_limit(_LIMIT_S), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # remarks of torch's exporter on itself
+            torch.backends.mha.set_fastpath_enabled(False)  # a fused kernel of inference that no ONNX operator has
+            program = torch.onnx.export(
+                _with_tensors(net),
+                kwargs=called,
+                input_names=list(arrays),
+                output_names=[place.replace(".", "_") or "output" for place in expected],
+                dynamo=True,
+                dynamic_shapes=free,
+                verbose=False,
+            )
+        assert program is not None  # it is None only with dynamo=False
+        model = program.model_proto
+        for part in (model, model.graph, *model.graph.node):
+            del part.metadata_props[:]  # they hold this machine's paths
+        onnx.save(model, path)
+        worst = _difference(path, {key: tensor.numpy() for key, tensor in given.items()}, expected)
+    except (Exception, TimeLimit) as error:  # exporter and runtime raise what they like
+        why = error.__cause__ or error  # the exporter's own words are advice on itself
+        said = f"{type(why).__name__}: {(str(why).strip().splitlines() or [''])[0][:160]}"
+        raise ExportError(
+            f"{name} takes arrays and is studied as an ONNX file, which could not be made of it ({said}): export it "
+            f"yourself and give --onnx FILE, or look at the torch network alone: isobatch check {name} --inputs FILE"
+        ) from error
+    if worst > _TOLERANCE:
+        raise ExportError(
+            f"the ONNX graph of {name} differs from torch by {worst:.0e} of the largest output: look at the torch "
+            f"network alone, isobatch check {name} --inputs FILE"
+        )
+
+
+def _accepted(net: nn.Module, given: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The arguments of a call by keyword: a single array is the first one of ``forward``, whatever its name."""
+    if len(given) > 1:
+        return dict(given)
+    return {next(iter(inspect.signature(net.forward).parameters)): next(iter(given.values()))}
+
+
+def _called(name: str, net: nn.Module, given: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    try:
+        with torch.inference_mode():
+            return tensors(net(**given))
+    except Exception as error:  # networks check their input with errors of any kind
+        said = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        takes = ", ".join(inspect.signature(net.forward).parameters)
+        told = ", ".join(
+            f"{key} {str(one.dtype).removeprefix('torch.')} [{', '.join(['n', *map(str, one.shape[1:])])}]"
+            for key, one in given.items()
+        )
+        raise WeightsError(
+            f"{name} takes ({takes}) and cannot be run on {told} ({said}): give --inputs FILE.npz with an array "
+            "for each of them by name"
+        ) from error
+
+
+def _with_tensors(net: nn.Module) -> nn.Module:
+    """A twin that gives the tensors of its dicts, tuples and dataclasses as one tuple."""
+    kind = type(net)
+
+    @functools.wraps(kind.forward)
+    def forward(self: nn.Module, *args: Any, **kwargs: Any) -> tuple[Tensor, ...]:
+        return tuple(tensors(kind.forward(self, *args, **kwargs)).values())
+
+    twin = copy.copy(net)
+    twin.__class__ = type(kind.__name__, (kind,), {"forward": forward, "__module__": kind.__module__})
+    return twin
+
+
+def _difference(path: Path, given: Arrays, expected: Mapping[str, Tensor]) -> float:
+    """The largest |ONNX - torch| over the largest |torch| of any output, both rows together and each alone."""
+    session = open_session(path, threads=1, quiet=True)
+    rows = [{key: array[i : i + 1] for key, array in given.items()} for i in range(2)]
+    alone = [np.concatenate(parts) for parts in zip(*(session.run(None, row) for row in rows), strict=True)]
+    worst = 0.0
+    for tensor, *found in zip(expected.values(), session.run(None, dict(given)), alone, strict=True):
+        exact = tensor.numpy().astype(np.float64)
+        scale = float(np.abs(exact).max(initial=0)) or 1.0
+        worst = max(worst, *(float(np.abs(one - exact).max(initial=0)) / scale for one in found))
+    return worst

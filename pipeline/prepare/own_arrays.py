@@ -1,0 +1,52 @@
+"""A factory's network that is studied on arrays, not pictures: it is exported to ONNX first, with their batch free."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from isobatch.models.weights.model_name import kind_of
+from isobatch.pipeline.config.config import Config
+from isobatch.pipeline.config.variants import variants_of
+from isobatch.pipeline.inputs.arrays import ARRAYS
+from isobatch.pipeline.machine.environment import worker_settings
+from isobatch.pipeline.records.errors import UsageError, WorkerError
+from isobatch.pipeline.storage.cache import in_use
+from isobatch.pipeline.storage.places import cache_root
+from isobatch.pipeline.workers.pool import Workers
+
+
+def on_arrays(config: Config, say: Callable[[str], None]) -> Config:
+    """The same study of the exported file, where a factory is to be run on arrays; any other as it is.
+
+    Raises UsageError where the network does not take the arrays, or cannot be exported.
+    """
+    path = Path(config.inputs)
+    if config.onnx or kind_of(config.model) != "factory" or path.suffix.lower() not in ARRAYS or not path.is_file():
+        return config
+    payload = {
+        "name": config.weights,
+        "model": config.model,
+        "cache": str(cache_root()),
+        "offline": config.offline,
+        "state_dict": config.state_dict,
+        "inputs": str(path),
+    }
+    call = "isobatch.pipeline.prepare.in_worker:export_own"
+    try:
+        with Workers(config.timeout_s) as workers, in_use(cache_root()):
+            found: dict[str, Any] = workers.call(
+                worker_settings(max(config.threads)), call, payload, lambda event: say(event["say"])
+            )
+    except WorkerError as error:
+        if error.kind == "launcher":
+            raise
+        text = error.reason if error.kind not in ("timeout", "crash") else f"{config.model}: {error.reason}"
+        raise UsageError(error.code or "weights", text) from error
+    if found["onnx"] is None:
+        return config
+    every = config.variants == variants_of("all", onnx=False)
+    variants = variants_of("all", onnx=True) if every else config.variants
+    return replace(config, onnx=found["onnx"], variants=variants)

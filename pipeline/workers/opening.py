@@ -1,0 +1,20 @@
+"""The one door through which a worker opens a variant: a network from outside has limits wherever it runs."""
+
+from __future__ import annotations
+
+from isobatch.models.registry import find_variant, load
+from isobatch.models.spec.runner import Runner
+from isobatch.models.spec.words import USERS_FILE, Artifact, RunnerSettings
+from isobatch.pipeline.machine.memory import limit_graph
+
+
+def open_runner(variant: str, artifact: Artifact, settings: RunnerSettings, values: int) -> Runner:
+    """The variant's runner, not yet entered. Raises VariantUnavailable where it cannot run here.
+
+    ``values``: of all examples that it is given at once. Where the artifact was made of a user's file, this process can
+    have no more memory than such a network needs for them (``limit_graph``), until it ends.
+    """
+    if artifact.manifest.recipe.get("exporter") == USERS_FILE:
+        limit_graph(artifact.manifest.size_bytes, values)
+    runner: Runner = load(find_variant(variant).open)(artifact, settings)
+    return runner

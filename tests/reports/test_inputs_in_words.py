@@ -1,0 +1,50 @@
+"""What a study calls its examples."""
+
+import pytest
+
+from isobatch.pipeline.records.study import InputSet, Study
+from isobatch.reports.blocks import Code, Column, Paragraph, Table, line
+from isobatch.reports.inputs_in_words import of_pictures, worded
+from tests.reports import studies
+
+
+def of_shape(*shapes: list[int]) -> Study:
+    sets = [
+        InputSet(name="given", source="given", n=4, shape=shape, labelled=False, sha256="0" * 64) for shape in shapes
+    ]
+    return studies.full().model_copy(update={"inputs": sets})
+
+
+@pytest.mark.parametrize(
+    ("shapes", "pictures"),
+    [
+        ([[3, 8, 8]], True),
+        ([[8, 8, 1]], True),
+        ([[7]], False),
+        ([[9, 6]], False),
+        ([[3, 8, 8], [7]], False),
+        ([], True),
+    ],
+)
+def test_pictures_have_channels(shapes: list[list[int]], pictures: bool) -> None:
+    assert of_pictures(of_shape(*shapes)) is pictures
+
+
+def test_prose_speaks_of_inputs_and_names_stay() -> None:
+    said = Paragraph(
+        line(
+            "16 images of images, an image alone, an image's row; at 171 img/s; image size; ", Code("images.npy"), " x"
+        )
+    )
+    made = worded(of_shape([7]), said)
+    assert "".join(part if isinstance(part, str) else "" for part in made.prose) == (
+        "16 inputs of images, an input alone, an input's row; at 171 inputs/s; image size;  x"
+    )
+    assert Code("images.npy") in made.prose
+    assert worded(of_shape([3, 8, 8]), said) == said
+
+
+def test_cells_that_are_names_stay() -> None:
+    table = Table("Images.", (Column("Image", "name"), Column("Images")), (("image", "2 images"),))
+    made = worded(of_shape([7]), table)
+    assert (made.caption, made.columns[1].title, made.rows) == ("Inputs.", "Inputs", (("image", "2 inputs"),))
