@@ -19,7 +19,8 @@ _DIGEST_BYTES = 16
 def batch_classes(evidence: Evidence, condition: Condition) -> BatchClasses:
     """The classes of N, N = 1 (the singles) included.
 
-    Two sizes agree if they share images and each of those has the same bytes at both. Agreement need not carry over:
+    Two sizes agree if they share images and each of those has the same bytes at both; sizes that share none, if each
+    image of either has the bytes of its singles. Agreement need not carry over:
     with ragged last batches 1 and 2 may agree on two images, 2 and 4 on two others, while 1 and 4 differ elsewhere.
     So a class is a set in which *every two* agree. Sizes are placed in turn, those seen on more images first, then
     the smaller; each joins the first class it wholly agrees with, or opens one. Every N is in exactly one class.
@@ -32,7 +33,8 @@ def classes_of(digests: Mapping[int, NDArray[Any]]) -> list[list[int]]:
     """The classes by ``batch_classes``'s rule. ``digests``: by N one digest an image, empty where it was not seen."""
     classes: list[list[int]] = []
     for n in sorted(digests, key=lambda size: (-int(np.count_nonzero(digests[size])), size)):
-        home = next((one for one in classes if all(_agree(digests[n], digests[other]) for other in one)), None)
+        singles = digests.get(1)
+        home = next((one for one in classes if all(_agree(digests[n], digests[k], singles) for k in one)), None)
         if home is None:
             classes.append([n])
         else:
@@ -82,6 +84,8 @@ def row_digests(rows: NDArray[Any], images: NDArray[np.int64], count: int) -> ND
     return found
 
 
-def _agree(one: NDArray[Any], other: NDArray[Any]) -> bool:
+def _agree(one: NDArray[Any], other: NDArray[Any], singles: NDArray[Any] | None) -> bool:
     shared = (one != b"") & (other != b"")
-    return bool(shared.any() and (one[shared] == other[shared]).all())
+    if shared.any() or singles is None:
+        return bool(shared.any() and (one[shared] == other[shared]).all())
+    return all(bool((size != b"").any() and ((size == b"") | (size == singles)).all()) for size in (one, other))

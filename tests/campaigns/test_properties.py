@@ -188,7 +188,10 @@ def classes_of_batch_sizes(data: st.DataObject) -> None:
 
     def agree(one: int, other: int) -> bool:
         shared = [(a, b) for a, b in zip(digests[one], digests[other], strict=True) if a and b]
-        return bool(shared) and all(a == b for a, b in shared)
+        if shared:
+            return all(a == b for a, b in shared)
+        seen = [[(a, b) for a, b in zip(digests[n], digests[1], strict=True) if a] for n in (one, other)]
+        return all(bool(pairs) and all(a == b for a, b in pairs) for pairs in seen)
 
     assert sorted(size for one in found for size in one) == sorted(digests)
     assert found == sorted(sorted(one) for one in found)

@@ -51,6 +51,13 @@ def test_sizes_that_share_no_image_are_not_called_equal() -> None:
     assert batch_classes(evidence, CONDITION).classes == [[1], [2], [4]]
 
 
+def test_sizes_that_share_no_image_are_equal_where_each_has_the_bytes_of_the_singles() -> None:
+    passes = [Pass("singles", 1, 0, 8), Pass("batched", 4, 0, 4), Pass("batched", 2, 6, 8)]
+    assert batch_classes(run(faithful(ROWS), 8, passes=passes), CONDITION).classes == [[1, 2, 4]]
+    evidence = run(fakes.noise_by_size(ROWS, {4: 0.5}), 8, passes=passes)
+    assert batch_classes(evidence, CONDITION).classes == [[1, 2], [4]]
+
+
 def test_a_zero_of_another_sign_is_another_class() -> None:
     rows = np.where(np.arange(7) == 3, np.float32(0.0), ROWS)
     evidence = run(lambda batch, _: np.where(len(batch) > 1, -1, 1) * 0 * rows[batch] + rows[batch], 8, (2,))
