@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -114,14 +115,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--cold", action="store_true", help="the first study, which fills the cache, is a row too")
+    parser.add_argument("--keep", type=Path, metavar="DIR", help="keep the runs and their cache in this new folder")
     parser.add_argument("--variants", default="all")
     parser.add_argument("--model", default="resnet50")
     arguments = parser.parse_args()
     asked = ["--model", arguments.model, "--variants", arguments.variants]
     asked += ["--weights", "auto" if arguments.model == "resnet50" else "random"]
     say(["| what | median | least to most | n |", "| --- | --- | --- | --- |"])
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+    with ExitStack() as opened:
+        folder = arguments.keep or Path(opened.enter_context(tempfile.TemporaryDirectory()))
+        folder.mkdir(parents=True, exist_ok=arguments.keep is None)
         cache = folder / "cache"
         for argv in (*QUICK_COMMANDS, *CHECKS):
             say([row(f"`{' '.join(argv)}`", [timed(argv, folder, cache) for _ in range(arguments.rounds)])])
