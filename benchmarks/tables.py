@@ -50,7 +50,8 @@ def engines(study: Study) -> Iterator[Block]:
 def _row(one: VariantResult, ratio: Interval | None, load_s: float | None) -> tuple[str | None, ...]:
     ran, error = one.effective, views.reference_error(one)
     compiled = sum(graph.seconds for graph in ran.graphs) if ran else 0.0
-    finest = max((found.classes for found in one.classes), key=lambda classes: len(classes), default=None)
+    sets = (found.classes for found in one.classes)
+    finest = max(sets, key=lambda classes: (sum(map(len, classes)), len(classes)), default=None)  # of the most N
     return (
         one.name,
         views.state(one),

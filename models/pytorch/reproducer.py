@@ -47,6 +47,11 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         super().__init__()  # type: ignore[no-untyped-call]
         self.calls: list[tuple[Any, tuple[Any, ...], dict[str, Any]]] = []
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """No: to mark this for torch's compiler would load that, for seconds (see ``Interceptor``)."""
+        return False
+
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Note one operation and make it."""
         if computes(func, args) and func.overloadpacket.__name__ not in _READ_A_NUMBER:

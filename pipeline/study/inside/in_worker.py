@@ -34,7 +34,7 @@ from isobatch.pipeline.workers.opening import open_runner
 from isobatch.pipeline.workers.wire import Emit, Told
 
 _LOCATED = 60  # images' worth of work that finding the origins is, roughly, for the estimate of the time left
-_ENOUGH_S = 2.0  # of timing one N: what may win is raced, and its price is the race's
+_ENOUGH_S = 1.0  # of timing one N: what may win is raced, and its price is the race's
 _SCREEN = 2  # timed calls, by which a further rung that cannot win is known
 
 

@@ -1,5 +1,7 @@
 """What a reproducer script runs is the layer itself, to the last bit, in every kind of network."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -96,3 +98,20 @@ def test_a_layer_of_several_operations_says_so() -> None:
     with opened(net) as runner:
         _, untold = told(runner, pixels(3))
     assert all("operations" in reason for reason in untold.values())
+
+
+def test_telling_a_layer_does_not_wake_torchs_compiler() -> None:
+    """It takes seconds to load, in every worker that explains."""
+    script = """
+import sys
+from tests.models.pytorch.small_networks import Functional, opened, pixels, seeded, watched
+with opened(seeded(Functional)) as runner:
+    for name, (_, inputs, _) in watched(runner, pixels(2)).items():
+        try:
+            runner.case(name, inputs)
+        except NotImplementedError:
+            pass
+print([name for name in ("torch._dynamo", "sympy") if name in sys.modules])
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.stdout.splitlines() == ["[]"], done.stderr
