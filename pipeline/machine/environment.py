@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import sys
@@ -15,6 +16,7 @@ from isobatch.pipeline.machine.isa_caps import NATIVE, cap_settings
 from isobatch.pipeline.records.study import Environment
 
 _PACKAGES = ("torch", "torchvision", "onnx", "onnxruntime", "onnxscript", "numpy", "scipy", "safetensors", "pillow")
+_OPTIONAL = ("openvino", "nncf", "torchao", "timm", "ray")
 _FEATURES = {  # /proc/cpuinfo's word: what people call it
     "avx2": "AVX2",
     "fma": "FMA",
@@ -142,7 +144,7 @@ def read_environment(
         isa_effective=dict(readback),
         isa_by_cap={isa: dict(seen) for isa, seen in by_cap.items()},
         threads=threads,
-        packages=toolchain(),
+        packages=toolchain() | _versions(_OPTIONAL),
         settings=inherited_settings(names=(*INHERITED, *(INHERITED_CUDA if device else ()))) | dict(settings),
         device=dict(device),
     )
@@ -151,13 +153,16 @@ def read_environment(
 @cache
 def toolchain() -> dict[str, str]:
     """Versions of the libraries that decide bits: part of every artifact's key."""
-    found = {}
-    for name in _PACKAGES:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return {"python": ".".join(map(str, sys.version_info[:2])), **found}
+    return {"python": ".".join(map(str, sys.version_info[:2])), **_versions(_PACKAGES)}
+
+
+def _versions(packages: Iterable[str]) -> dict[str, str]:
+    """The versions of those that are installed."""
+    installed = {}
+    for name in packages:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            installed[name] = metadata.version(name)
+    return installed
 
 
 def bit_settings() -> dict[str, str]:
