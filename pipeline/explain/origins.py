@@ -56,7 +56,8 @@ def explain_origins(
     def examine(layer: Layer, inputs: Rows, outputs: Rows) -> None:
         finding = examined.get(layer.signature)
         if finding is not None and finding.layer.name == layer.name:
-            subject = _subject(runner, finding, inputs, threads, seed)
+            leading = finding is next(iter(examined.values()))
+            subject = _subject(runner, finding, inputs, threads, seed, leading)
             found[layer.signature] = Explained(layer.name, explain_origin(subject, causes))
 
     if origins:
@@ -74,7 +75,7 @@ def representatives(origins: Sequence[LayerFinding]) -> dict[str, LayerFinding]:
     return chosen
 
 
-def _subject(runner: Watched, finding: LayerFinding, inputs: Rows, threads: int, seed: int) -> Subject:
+def _subject(runner: Watched, finding: LayerFinding, inputs: Rows, threads: int, seed: int, leading: bool) -> Subject:
     """The captured rows at the smallest N at which they differ; drawn ones where only these show the difference.
 
     That N may be larger than the smallest of the finding, which drawn rows may have shown.
@@ -82,14 +83,14 @@ def _subject(runner: Watched, finding: LayerFinding, inputs: Rows, threads: int,
     count = max(len(part) for part in inputs if part.ndim)
     sizes = [n for n in finding.batch_sizes if n <= count] or [count]
     how = finding.found_by or "sibling"
-    first = Subject(runner, finding.layer, inputs, sizes[0], threads, seed, how)
+    first = Subject(runner, finding.layer, inputs, sizes[0], threads, seed, how, leading)
     if how not in ("captured", "drawn"):
         return first
     generator = np.random.Generator(np.random.PCG64(seed))
     given = [(inputs, how)] if how == "captured" else []
     for rows, kind in [*given, *((drawn(inputs, generator), "drawn") for _ in range(_DRAWS))]:
         for batch in sizes:
-            subject = Subject(runner, finding.layer, rows, batch, threads, seed, kind)
+            subject = Subject(runner, finding.layer, rows, batch, threads, seed, kind, leading)
             if subject.differing.any():
                 return subject
     return first

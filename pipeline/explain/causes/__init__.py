@@ -37,6 +37,7 @@ class Subject:
 
     ``inputs``: the layer's input rows, batch axis first, ``batch`` or more: the bytes that both calls are given.
     ``found_by``: what gave the layer away; after ``provoked`` or ``sibling`` these rows need not show the difference.
+    ``leading``: whether this is the origin that shows most, of which alone what costs much is asked.
     """
 
     runner: Any
@@ -46,6 +47,7 @@ class Subject:
     threads: int
     seed: int
     found_by: str = "captured"
+    leading: bool = True
     memo: dict[str, Any] = field(default_factory=dict, repr=False)  # what several interventions find out only once
 
     def rows(self, start: int, stop: int) -> Rows:

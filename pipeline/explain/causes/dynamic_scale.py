@@ -48,7 +48,8 @@ def probe(subject: Subject) -> CauseFinding:
         f"large changes {moved} elements of a row at the same N, other neighbours within the range {inside}."
     )
     if left == 0 and inside == 0:
-        return CauseFinding(name=NAME, verdict="supported", evidence=f"{text} {influence(subject).text()}")
+        worst = f" {influence(subject).text()}" if subject.leading else ""
+        return CauseFinding(name=NAME, verdict="supported", evidence=text + worst)
     verdict: Any = "inconclusive" if left < before and inside == 0 else "refuted"
     return CauseFinding(name=NAME, verdict=verdict, evidence=text)
 
