@@ -16,7 +16,7 @@ from isobatch.pipeline.race.contestant import Contestant
 from isobatch.pipeline.race.entering import entered
 from isobatch.pipeline.race.field import Wanted, fastest_of, field
 from isobatch.pipeline.race.opening import opening
-from isobatch.pipeline.race.rounds import Entry, Tally, preliminary, race
+from isobatch.pipeline.race.rounds import PATIENCE_S, Entry, Tally, preliminary, race
 from isobatch.pipeline.records.study import Contestant as Raced
 from isobatch.pipeline.records.study import Policy, Race, Rejected, VariantResult
 
@@ -25,7 +25,7 @@ TAIL_CALLS = 300
 
 _TAIL_TURN = 25  # calls of one turn
 _REFERENCE_ROUNDS, _REFERENCE_SHARE = LOOKS[0], 0.25
-_PATIENCE_S = 5.0  # for the rounds against the reference
+_SHORT_PATIENCE_S = 5.0  # for other programs: for the rounds against the reference, and in a study that is to be quick
 _LEAST_LIMIT_S, _SLOWER = 10.0, 20.0
 BESIDE_S = 15.0
 """Seconds beside the rounds of a race, roughly: opening the contestants, and the reference's rounds."""
@@ -72,7 +72,8 @@ class _Race:
                 done[0] = tally.seconds
                 between()
 
-            tally = race(entries, seconds, lambda tally: self._decided(entries, tally), told)
+            patience_s = _SHORT_PATIENCE_S if self.stages.config.quick else PATIENCE_S
+            tally = race(entries, seconds, lambda tally: self._decided(entries, tally), told, patience_s=patience_s)
             found = self._record(entries, tally, left_out)
             found = self._tails(entries, found)
             return self._reference(entries, found, opened)
@@ -154,7 +155,9 @@ class _Race:
         other.open()
         preliminary(other, rival.sizes[:1])
         seconds = _REFERENCE_SHARE * self.stages.config.race_s
-        tally = race([mine, other], seconds, lambda tally: tally.rounds >= _REFERENCE_ROUNDS, patience_s=_PATIENCE_S)
+        tally = race(
+            [mine, other], seconds, lambda tally: tally.rounds >= _REFERENCE_ROUNDS, patience_s=_SHORT_PATIENCE_S
+        )
         pair = [_raced(mine), _raced(other)]
         return found.model_copy(update={"against_reference": pair, "reference_unsteady": tally.unsteady})
 
