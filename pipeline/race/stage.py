@@ -25,7 +25,7 @@ TAIL_CALLS = 300
 
 _TAIL_TURN = 25  # calls of one turn
 _REFERENCE_ROUNDS, _REFERENCE_SHARE = LOOKS[0], 0.25
-_SHORT_PATIENCE_S = 5.0  # for other programs: for the rounds against the reference, and in a study that is to be quick
+_SHORT_WAIT_S = 5.0  # for other programs: for the rounds against the reference, and in a study that is to be quick
 _LEAST_LIMIT_S, _SLOWER = 10.0, 20.0
 BESIDE_S = 15.0
 """Seconds beside the rounds of a race, roughly: opening the contestants, and the reference's rounds."""
@@ -72,7 +72,7 @@ class _Race:
                 done[0] = tally.seconds
                 between()
 
-            patience_s = _SHORT_PATIENCE_S if self.stages.config.quick else PATIENCE_S
+            patience_s = _SHORT_WAIT_S if self.stages.config.quick else PATIENCE_S
             tally = race(entries, seconds, lambda tally: self._decided(entries, tally), told, patience_s=patience_s)
             found = self._record(entries, tally, left_out)
             found = self._tails(entries, found)
@@ -155,9 +155,7 @@ class _Race:
         other.open()
         preliminary(other, rival.sizes[:1])
         seconds = _REFERENCE_SHARE * self.stages.config.race_s
-        tally = race(
-            [mine, other], seconds, lambda tally: tally.rounds >= _REFERENCE_ROUNDS, patience_s=_SHORT_PATIENCE_S
-        )
+        tally = race([mine, other], seconds, lambda tally: tally.rounds >= _REFERENCE_ROUNDS, patience_s=_SHORT_WAIT_S)
         pair = [_raced(mine), _raced(other)]
         return found.model_copy(update={"against_reference": pair, "reference_unsteady": tally.unsteady})
 
