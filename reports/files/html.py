@@ -35,7 +35,7 @@ def html_report(study: Study) -> str:
 
 def html_of(study: Study, sections: Sequence[Written], drawn: Drawings) -> str:
     """The report of a study, from its sections as written and its figures as drawn."""
-    made = f"{study.tool.name} {study.tool.version} · {study.created_utc} · run {study.run_id}"
+    made = f"{study.tool.name} {study.tool.version} · {study.created_utc} · {study.run_id}"
     title = f"{study.weights.model}: does the answer depend on the batch?"
     try:
         return page(title, made, sections, drawn, _places(study))

@@ -64,7 +64,7 @@ def markdown_report(study: Study, written: tuple[Written, ...] | None = None) ->
     texts = {section.name: _section_or_why_not(section) for section in sections}
     folded = {section.name for section in sections if section.show == "folded"}
     title = f"{study.weights.model}: does the answer depend on the batch?"
-    made = f"{study.tool.name} {study.tool.version}, run {study.run_id}, {study.created_utc}"
+    made = f"{study.tool.name} {study.tool.version}, {study.run_id}, {study.created_utc}"
     left_out: list[Written] = []
     while len((text := _document(title, made, texts.values(), left_out)).encode()) > MAX_BYTES and folded:
         longest = max(sorted(folded), key=lambda name: len(texts[name]))
