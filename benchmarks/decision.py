@@ -15,19 +15,13 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from benchmarks.replayed import replay
 from isobatch.models.registry import find_variant
 from isobatch.models.spec.plain import to_plain
 from isobatch.pipeline.config.config import Config
-from isobatch.pipeline.decide.choice import Contender, choose
-from isobatch.pipeline.decide.race import LOOKS, ratios, spread_of
 from isobatch.pipeline.prepare.artifacts import build_artifacts
 from isobatch.pipeline.prepare.inputs import prepare_inputs
 from isobatch.pipeline.prepare.run_folder import open_run
@@ -42,7 +36,6 @@ from isobatch.pipeline.workers.pool import Workers
 from isobatch.pipeline.workers.wire import artifact_json
 from isobatch.reports.screen.progress import Progress
 
-MARGIN = 0.05
 VARIANTS = "int8-fbgemm,int8-x86,int8-onednn,ort-int8,ort-int8-qoperator"
 STUDIES = 5
 _PLANTED = 0.1  # of the rounds of a replayed race: one call of them takes up to three times as long
@@ -98,109 +91,6 @@ def _entry(stages: Stages, name: str, n: int, opened: ExitStack) -> Entry:
     entry = Entry(name, contestant, n, 60.0, 300.0)
     entry.open()
     return entry
-
-
-def replay(arguments: argparse.Namespace) -> None:
-    """Decide again and again from resampled rounds, and compare with the truth of another race."""
-    recorded, truth = (json.loads(path.read_text()) for path in (arguments.race, arguments.truth))
-    names = [name for name in recorded["seconds"] if name in truth["seconds"]]
-    true, times = _table(truth["seconds"], names), _table(recorded["seconds"], names)
-    waited = _table(recorded["waited"], names) if recorded["unsteady"] and "waited" in recorded else None
-    real = ratios(true).ratio
-    drawn = np.random.default_rng(arguments.seed)
-    print(f"truth, {len(true)} rounds: {', '.join(f'{n} {r:.3f}' for n, r in zip(names, real, strict=True))}")
-    print(f"recording: {len(times)} rounds, {recorded['disturbed']} disturbed beside them")
-    spread = spread_of(recorded["unsteady"])
-    rows = [
-        _decision(*_planted(times, waited, drawn, arguments.planted), names, real, spread)
-        for _ in range(arguments.decisions)
-    ]
-    print(f"{arguments.decisions} decisions, {arguments.planted:.0%} of the rounds disturbed:")
-    print(f"  chosen within 5 % of the fastest   {_share(rows, 'near')}")
-    print(f"  dominated choices                  {_share(rows, 'dominated')}")
-    print(f"  intervals that cover               {np.mean([c for row in rows for c in row['covers']]):.1%}")
-    print(f"  false standings                    {_share(rows, 'false')}")
-    print(f"  median width of an interval        {np.median([w for row in rows for w in row['widths']]):.3f}")
-    print(f"  median rounds                      {np.median([row['rounds'] for row in rows]):.0f}")
-    print(f"  median sureness                    {np.median([row['share'] for row in rows]):.2f}")
-    null = [_null(times[:, 0], drawn, arguments.planted, spread) for _ in range(arguments.decisions)]
-    print(f"null, a true ratio of 1.05: false decisions {np.mean(null):.1%}")
-
-
-Seen = tuple[NDArray[np.float64], NDArray[np.float64] | None]
-"""Times and waits, [rounds, contestants]; no waits where timings were steady."""
-
-
-def _table(recorded: dict[str, list[float]], names: Sequence[str]) -> NDArray[np.float64]:
-    return np.array([recorded[name] for name in names]).T
-
-
-def _planted(
-    times: NDArray[np.float64], waited: NDArray[np.float64] | None, drawn: np.random.Generator, share: float
-) -> Seen:
-    """As many rounds as the last look needs, drawn with replacement; in some of them one call is disturbed."""
-    rounds = drawn.integers(0, len(times), LOOKS[-1])
-    found = times[rounds].copy()
-    for row in np.flatnonzero(drawn.random(len(found)) < share):
-        found[row, drawn.integers(0, found.shape[1])] *= drawn.uniform(1.1, 3.0)
-    return found, None if waited is None else waited[rounds]
-
-
-def _looked(times: NDArray[np.float64], waited: NDArray[np.float64] | None, spread: float) -> int:
-    """The rounds after which a race would have ended."""
-    for look in LOOKS:
-        known = None if waited is None else waited[:look]
-        if ratios(times[:look], spread, known, resamples=1000).settled(MARGIN):
-            return look
-    return len(times)
-
-
-def _decision(
-    times: NDArray[np.float64],
-    waited: NDArray[np.float64] | None,
-    names: Sequence[str],
-    real: NDArray[np.float64],
-    spread: float,
-) -> dict[str, Any]:
-    """One race as it would have ended: what was chosen, and whether what it said is true."""
-    ended = _looked(times, waited, spread)
-    contenders = [
-        Contender(name, tuple(times[:ended, at]), () if waited is None else tuple(waited[:ended, at]))
-        for at, name in enumerate(names)
-    ]
-    found = choose(contenders, MARGIN, spread=spread)
-    chosen, seen = names.index(found.chosen), found.ratios
-    assert seen is not None and seen.low is not None and seen.high is not None
-    covers = [bool(seen.low[at] <= real[at] <= seen.high[at]) for at in range(len(names)) if at != seen.leader]
-    slower = [found.standings[name] == "slower" and real[at] < 1 + MARGIN for at, name in enumerate(names)]
-    as_fast = [found.standings[name] == "as-fast" and real[at] > 1 + MARGIN for at, name in enumerate(names)]
-    return {
-        "near": bool(real[chosen] <= 1 + MARGIN),
-        "dominated": bool(real[chosen] > 1 + MARGIN and found.standings[found.chosen] != "leader"),
-        "covers": covers,
-        "false": any(slower) or any(as_fast),
-        "widths": [float(seen.high[at] - seen.low[at]) for at in range(len(names)) if at != seen.leader],
-        "rounds": ended,
-        "share": found.share,
-    }
-
-
-def _null(column: NDArray[np.float64], drawn: np.random.Generator, planted: float, spread: float) -> bool:
-    """Two contestants of one contestant's own noise, the second slower by exactly the margin: is anything decided?
-
-    The two calls of a round are those of two rounds close to one another, either way round, never the same: each has
-    noise of its own, and the drift of the recording is in both.
-    """
-    rows = drawn.integers(3, len(column) - 3, LOOKS[-1])
-    apart = drawn.integers(1, 4, len(rows)) * drawn.choice([-1, 1], len(rows))
-    times = np.stack([column[rows], column[rows + apart] * (1 + MARGIN)], axis=1)
-    for row in np.flatnonzero(drawn.random(len(times)) < planted):
-        times[row, drawn.integers(0, 2)] *= drawn.uniform(1.1, 3.0)
-    return any(ratios(times[:look], spread, resamples=1000).decided(MARGIN) for look in LOOKS)
-
-
-def _share(rows: Sequence[dict[str, Any]], name: str) -> str:
-    return f"{np.mean([row[name] for row in rows]):.1%}"
 
 
 def studies(arguments: argparse.Namespace) -> None:

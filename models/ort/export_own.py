@@ -6,7 +6,8 @@ import copy
 import functools
 import inspect
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -66,9 +67,8 @@ def _export(name: str, net: nn.Module, arrays: Arrays, path: Path) -> None:
     expected = _called(name, net, called)
     free = {key: {0: torch.export.Dim("n")} for key in called}
     try:
-        with time_limit(_LIMIT_S), warnings.catch_warnings():
+        with time_limit(_LIMIT_S), warnings.catch_warnings(), _without_fastpath():
             warnings.simplefilter("ignore")  # remarks of torch's exporter on itself
-            torch.backends.mha.set_fastpath_enabled(False)  # a fused kernel of inference that no ONNX operator has
             program = torch.onnx.export(
                 _with_tensors(net),
                 kwargs=called,
@@ -96,6 +96,17 @@ def _export(name: str, net: nn.Module, arrays: Arrays, path: Path) -> None:
             f"the ONNX graph of {name} differs from torch by {worst:.0e} of the largest output: look at the torch "
             f"network alone, isobatch check {name} --inputs FILE"
         )
+
+
+@contextmanager
+def _without_fastpath() -> Iterator[None]:
+    """torch's attention made of plain operations: its fused kernel for inference is no ONNX operator's."""
+    before = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(before)
 
 
 def _accepted(net: nn.Module, given: Mapping[str, Tensor]) -> dict[str, Tensor]:

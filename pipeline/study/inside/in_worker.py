@@ -67,10 +67,11 @@ def _explained(asked: LookAsked, emit: Emit) -> Looked:
     search = SEARCHES[asked.explain]
     count = search.captured(sizes, len(images))
     values = max(count, *sizes) * max(one.values for one in (images, *asked.also))
-    runtime, folder = find_variant(asked.variant).runtime, Path(asked.run_folder)
+    spec, folder = find_variant(asked.variant), Path(asked.run_folder)
     opened = open_runner(asked.variant, asked.artifact, asked.settings, values)
     with ExitStack() as stack:  # from here on processes that this one starts have its limits
-        starter = stack.enter_context(Starter(runtime, folder / FOLDER)) if runtime in TEMPLATES else None
+        told = spec.runtime in TEMPLATES and not spec.compiled  # of others no script can show a layer
+        starter = stack.enter_context(Starter(spec.runtime, folder / FOLDER)) if told else None
         runner = stack.enter_context(opened)
 
         def done(count: int) -> None:
