@@ -20,7 +20,6 @@ from pathlib import Path
 
 from benchmarks.replayed import replay
 from isobatch.models.registry import find_variant
-from isobatch.models.spec.plain import to_plain
 from isobatch.pipeline.config.config import Config
 from isobatch.pipeline.prepare.artifacts import build_artifacts
 from isobatch.pipeline.prepare.inputs import prepare_inputs
@@ -33,7 +32,6 @@ from isobatch.pipeline.race.rounds import Entry, Tally, race
 from isobatch.pipeline.storage.places import cache_root
 from isobatch.pipeline.workers.engines.local import LocalEngine
 from isobatch.pipeline.workers.pool import Workers
-from isobatch.pipeline.workers.wire import artifact_json
 from isobatch.reports.screen.progress import Progress
 
 VARIANTS = "int8-fbgemm,int8-x86,int8-onednn,ort-int8,ort-int8-qoperator"
@@ -84,9 +82,8 @@ def record(arguments: argparse.Namespace) -> None:
 def _entry(stages: Stages, name: str, n: int, opened: ExitStack) -> Entry:
     prepared = stages.sets[-1]
     setting = stages.base_of(find_variant(name))
-    artifact = artifact_json(stages.artifacts[name, prepared.record.name])
-    images = prepared.evaluation.to_json()
-    payload = Opening(name, to_plain(setting.runner), artifact, images, images, None, most=n).to_json()
+    artifact, images = stages.artifacts[name, prepared.record.name], prepared.evaluation
+    payload = Opening(name, setting.runner, artifact, images, images, None, most=n).to_json()
     contestant = opened.enter_context(Contestant(stages.workers, setting.environment, payload))
     entry = Entry(name, contestant, n, 60.0, 300.0)
     entry.open()

@@ -18,7 +18,7 @@ from isobatch.models.ort.runner import OrtRunner
 from isobatch.models.ort.session import MODEL_FILE
 from isobatch.models.shared.scratch import Scratch
 from isobatch.models.spec.batches import ONLY, batch_of, parts_of
-from isobatch.models.spec.fit import Misfit, fit
+from isobatch.models.spec.fit import Misfit, NotTaken, fit
 from isobatch.models.spec.interface import Input
 from isobatch.models.spec.outcome import Leaf
 from isobatch.models.spec.words import Artifact, Manifest, RunnerSettings
@@ -85,9 +85,7 @@ class GraphRunner(OrtRunner):
                 outputs = self._outputs(pair[:count])
             except Exception as error:  # onnxruntime's exceptions share no public base class
                 said = " ".join(str(error).split())
-                raise TypeError(
-                    f"the network cannot be run on {count} of these examples ({described(pair)}): {said[:300]}"
-                ) from error
+                raise NotTaken(count, described(pair), said) from error
             for name, value in outputs.items():
                 if np.shape(value)[:1] != (count,):
                     raise TypeError(

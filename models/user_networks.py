@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from isobatch.models.pytorch.calls import called
 from isobatch.models.pytorch.examined import ExaminedTorchRunner
+from isobatch.models.spec.fit import NotTaken
 from isobatch.models.spec.runner import WHOLE, Canonical
 from isobatch.models.spec.words import RunnerSettings
 from isobatch.models.user_copy import check_parameters, not_made_yet, private_copy
@@ -94,9 +95,7 @@ class ModuleRunner(ExaminedTorchRunner):
                 return arrays(self._called(rows))
         except (TypeError, ValueError, RuntimeError, IndexError, KeyError, AttributeError, AssertionError) as error:
             said = " ".join(f"{type(error).__name__}: {error}".split())
-            raise TypeError(
-                f"the network cannot be run on {len(rows)} of these examples ({described(rows)}): {said[:300]}"
-            ) from error
+            raise NotTaken(len(rows), described(rows), said) from error
 
     def _rows(self, result: Any) -> NDArray[Any]:
         found = arrays(result)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from isobatch.models.spec.words import Artifact, Manifest
 from isobatch.pipeline.evidence.evidence import Evidence, Pass, kept_rows
 from isobatch.pipeline.evidence.plan import plan_passes
 from isobatch.pipeline.records.study import Condition
@@ -17,6 +19,7 @@ Network = Callable[[list[int], int], NDArray[Any]]
 """From the images of one batch (by index, or OUTLIER) and the round to its rows."""
 
 CONDITION = Condition(threads=2, image_size=8)
+NO_ARTIFACT = Artifact("", Path(), Manifest({}, 0))
 
 
 def table(n_images: int = 6, classes: int = 7, dtype: Any = np.float32, seed: int = 0) -> NDArray[Any]:

@@ -22,6 +22,10 @@ class OnnxError(ValueError):
         super().__init__(" ".join(text.split()))  # the checkers' own messages span several lines
 
 
+class FixedBatch(OnnxError):
+    """Its batch is baked into the graph, so that there are no batch sizes to compare."""
+
+
 def take_in(model: onnx.ModelProto, path: Path) -> list[str]:
     """Put the model's external tensors into it. The SHA-256 of the files that hold them, in order of first use; each is
     inside the model's folder, and read once.

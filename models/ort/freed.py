@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto
 
-from isobatch.models.ort.external_data import OnnxError
+from isobatch.models.ort.external_data import FixedBatch, OnnxError
 from isobatch.models.ort.interface import fixed_batch, free_batch, inputs_of, real_inputs
 from isobatch.models.ort.session import open_session
 from isobatch.models.spec.interface import Input
@@ -43,7 +43,7 @@ def with_free_batch(model: ModelProto, path: Path) -> tuple[ModelProto, tuple[st
                 )
         except Exception as error:  # onnxruntime's exceptions share no public base class
             failure = failure or error
-    raise OnnxError(
+    raise FixedBatch(
         f"{path}: its batch of {size} is baked into the graph, and batch sizes are what is compared; freeing the axis "
         f"does not help ({failure or 'the outputs change'}): {_RE_EXPORT}{_elsewhere(model)}"
     )

@@ -19,6 +19,14 @@ class Misfit(ValueError):
         self.code = code
 
 
+class NotTaken(TypeError):
+    """The network cannot be run on ``count`` such examples. ``described``: what they are; ``said``: its own words."""
+
+    def __init__(self, count: int, described: str, said: str) -> None:
+        super().__init__(f"the network cannot be run on {count} of these examples ({described}): {said[:300]}")
+        self.count = count
+
+
 def batch_in_front(
     array: NDArray[Any], one: Input, batch_axes: Mapping[str, int], holder: str
 ) -> tuple[NDArray[Any], Input, str]:

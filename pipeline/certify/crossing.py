@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
+from isobatch.models.spec.images import Images
 from isobatch.pipeline.race.crossing import Opening
 from isobatch.pipeline.workers.wire import Crossing
 
@@ -16,7 +17,7 @@ class RangeAsked(Opening):
     """Every N of ``sizes`` of what is opened, for ``seconds`` at most; ``labelled``: sets that fill up the batches."""
 
     sizes: tuple[int, ...]
-    labelled: tuple[dict[str, Any], ...]
+    labelled: tuple[Images, ...]
     seed: int
     seconds: float
     ties: bool

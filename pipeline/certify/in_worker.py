@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any
 
@@ -39,12 +39,9 @@ def verify_range(payload: dict[str, Any], emit: Emit) -> dict[str, bool]:
     with ExitStack() as stack:
         runner = opened(asked, stack)
         deadline = time.monotonic() + asked.seconds
-        own = Images.from_json(asked.images)
-        labelled = [Images.from_json(one) for one in asked.labelled]
-        images, filled_with = gathered(own, labelled, max(asked.sizes), asked.seed)
+        images, filled_with = gathered(asked.images, asked.labelled, max(asked.sizes), asked.seed)
         emit({"filled_with": filled_with})
-        outcome = Outcome.of(asked.outcome)
-        in_time = _batches(runner, images, asked.sizes, deadline, emit, outcome)
+        in_time = _batches(runner, images, asked.sizes, deadline, emit, asked.outcome)
         if in_time and asked.ties:
             _ties(runner, asked, images, deadline, emit)
     return {"in_time": in_time}
@@ -135,7 +132,7 @@ def _ties(runner: Opened, asked: RangeAsked, images: NDArray[np.float32], deadli
         emit(TiesRun(n, len(able), elements, differing).to_json())
 
 
-def _provoked(runner: Opened, delivery: dict[str, Any] | None) -> tuple[Any, frozenset[str]] | None:
+def _provoked(runner: Opened, delivery: Mapping[str, Any] | None) -> tuple[Any, frozenset[str]] | None:
     """The runner whose layers are moved to ties, and the layers left out: those that a repair runs in one shape.
 
     None where ties say nothing: the runner cannot be moved to them, or no layer sees the caller's N.

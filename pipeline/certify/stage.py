@@ -108,14 +108,14 @@ def _verified(
     environment, opens = opening(stages, variants, chosen, max(asked))
     claim = _CLAIMS[str(chosen.verdict)]
     wanted = RangeAsked(
-        **opens.to_json(),
+        **vars(opens),
         sizes=asked,
-        labelled=(labelled.to_json(),) if labelled else (),
+        labelled=(labelled,) if labelled else (),
         seed=stages.config.seed % 2**32,
         seconds=seconds,
         ties=claim == "same-bytes",
     )
-    heard, size = _Heard(), Images.from_json(opens.images).side
+    heard, size = _Heard(), opens.images.side
     price = cost(spec, 1, size)
     stages.announce("range", min(seconds, price * (max(asked) + 2 * sum(asked))))
     label = f"verifying {chosen.name} at {sizes((1, *asked))}, at most {seconds:.0f} s"
@@ -135,7 +135,7 @@ def _verified(
         except WorkerError as error:
             stopped = error.reason
     delivery = delivery_of(variants, chosen.name)
-    threads = (delivery.serving if delivery else {}).get("threads", opens.settings["threads"])
+    threads = (delivery.serving if delivery else {}).get("threads", opens.settings.threads)
     failed_at = sorted({failure.batch_size for failure in heard.failures})
     run = [n for n, count in heard.run.items() if count == 2]
     return Range(
@@ -144,8 +144,8 @@ def _verified(
         to=holds_to(asked, run, failed_at),
         batch_size=batch_size,
         threads=threads,
-        image_size=[] if opens.images["fields"] else list(opens.images["shape"][2:]),
-        inputs=opens.images["name"],
+        image_size=[] if opens.images.fields else list(opens.images.shape[2:]),
+        inputs=opens.images.name,
         filled_with=heard.filled_with,
         n_comparisons=sum(heard.run.values()),
         failed_at=failed_at,

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from isobatch.models.spec.images import Images
+from isobatch.models.spec.outcome import CLASSES, Outcome
+from isobatch.models.spec.words import Artifact, RunnerSettings
 from isobatch.pipeline.workers.wire import Crossing
 
 
@@ -12,18 +16,16 @@ from isobatch.pipeline.workers.wire import Crossing
 class Opening(Crossing):
     """What a worker opens as it is shipped: a variant, or its repaired self made again from its ``Delivery``.
 
-    ``settings``: as ``RunnerSettings.of`` reads them; ``artifact``: as ``read_artifact`` does; ``images`` and
-    ``examples``, on which the repair was found: as ``Images.from_json`` does; ``outcome``: as ``Outcome.of`` does.
-    ``most``: the largest N that it is given.
+    ``examples``: on which the repair was found; ``most``: the largest N that it is given.
     """
 
     variant: str
-    settings: dict[str, Any]
-    artifact: dict[str, Any]
-    images: dict[str, Any]
-    examples: dict[str, Any]
-    delivery: dict[str, Any] | None
-    outcome: dict[str, Any] | None = field(default=None, kw_only=True)
+    settings: RunnerSettings
+    artifact: Artifact
+    images: Images
+    examples: Images
+    delivery: Mapping[str, Any] | None
+    outcome: Outcome = field(default=CLASSES, kw_only=True)
     most: int = field(kw_only=True)
 
 

@@ -14,17 +14,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from isobatch.models.spec.images import Images
-from isobatch.models.spec.outcome import Outcome
 from isobatch.models.spec.runner import Compiling, Runner
-from isobatch.models.spec.words import RunnerSettings
 from isobatch.pipeline.evidence.passes import call
 from isobatch.pipeline.machine.disturbance import waited_s, waits
 from isobatch.pipeline.machine.memory import peak_memory_bytes
 from isobatch.pipeline.race.crossing import Listening, Opening, Ready, Turn, TurnAsked
 from isobatch.pipeline.race.rebuild import rebuilt
 from isobatch.pipeline.workers.opening import open_runner
-from isobatch.pipeline.workers.wire import Crossing, Emit, read_artifact
+from isobatch.pipeline.workers.wire import Crossing, Emit
 
 
 def contest(payload: dict[str, Any], emit: Emit) -> dict[str, int]:
@@ -38,7 +35,7 @@ def contest(payload: dict[str, Any], emit: Emit) -> dict[str, int]:
         begin = time.perf_counter()
         asked = Opening.of(payload)
         runner = opened(asked, stack).shipped
-        images = Images.from_json(asked.images)
+        images = asked.images
         if isinstance(runner, Compiling):
             runner.compile_for(images.read(0, 1))
         _send(line, Ready(os.getpid(), time.perf_counter() - begin))
@@ -73,14 +70,12 @@ class Opened(NamedTuple):
 
 def opened(asked: Opening, stack: ExitStack) -> Opened:
     """What is asked for; it lives until the stack ends."""
-    examples, outcome = Images.from_json(asked.examples), Outcome.of(asked.outcome)
     seen = asked.delivery["change"].get("examples", 1) if asked.delivery else 0  # by which the repair is made again
-    values = max(asked.most * Images.from_json(asked.images).values, seen * examples.values)
-    settings = RunnerSettings.of(asked.settings)
-    native = stack.enter_context(open_runner(asked.variant, read_artifact(asked.artifact), settings, values))
+    values = max(asked.most * asked.images.values, seen * asked.examples.values)
+    native = stack.enter_context(open_runner(asked.variant, asked.artifact, asked.settings, values))
     if not asked.delivery:
         return Opened(native, native)
-    repaired = rebuilt(asked.delivery, native, examples, outcome)
+    repaired = rebuilt(asked.delivery, native, asked.examples, asked.outcome)
     return Opened(native, native if repaired is native else stack.enter_context(repaired))
 
 

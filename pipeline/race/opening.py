@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from isobatch.models.registry import find_variant
-from isobatch.models.spec.plain import to_plain
 from isobatch.pipeline.decide.repaired_variants import SWITCH, native_name
 from isobatch.pipeline.prepare.state import Stages
 from isobatch.pipeline.race.crossing import Opening
 from isobatch.pipeline.records.study import Delivery, VariantResult
-from isobatch.pipeline.workers.wire import artifact_json
 
 
 def opening(
@@ -24,12 +22,12 @@ def opening(
     delivery = delivery_of(variants, one.name)
     asked = Opening(
         variant=name,
-        settings=to_plain(setting.runner),
-        artifact=artifact_json(stages.artifacts[name, inputs]),
-        images=sets[inputs].to_json(),
-        examples=sets[delivery.inputs if delivery else inputs].to_json(),
+        settings=setting.runner,
+        artifact=stages.artifacts[name, inputs],
+        images=sets[inputs],
+        examples=sets[delivery.inputs if delivery else inputs],
         delivery=delivery.model_dump() if delivery else None,
-        outcome=stages.outcome.to_json(),
+        outcome=stages.outcome,
         most=most,
     )
     return setting.environment, asked

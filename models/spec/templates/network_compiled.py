@@ -63,9 +63,7 @@ class Compiled(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """The outputs [n, ...] of images [n, channels, height, width]; seconds to minutes more at a first call."""
         if torch.is_inference_mode_enabled() and not images.is_inference():
-            images = (
-                images.clone()
-            )  # what pads a call makes inference tensors, and code for the one kind takes no other
+            images = images.clone()  # what pads a call makes inference tensors: other code takes them
         shape = (int(images.is_inference()), *images.shape)
         if shape not in self._ready:
             with self._lock:

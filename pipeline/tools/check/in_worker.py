@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from isobatch.models.registry import load
+from isobatch.models.spec.fit import NotTaken
 from isobatch.pipeline.evidence.mixing import mixes
 from isobatch.pipeline.explain.findings import why_closed
 from isobatch.pipeline.records.errors import UsageError
@@ -70,8 +71,8 @@ def _checked(
     rows = examples.rows
     try:
         result = compared(network.compared, rows, scope, sparing=True, deadline=deadline, say=say).result
-    except TypeError as error:  # in the comparison's own words: of examples that do not fit, or of outputs without rows
-        if "be run on 1 of" in str(error):
+    except TypeError as error:  # of examples that do not fit, or of outputs without rows
+        if isinstance(error, NotTaken) and error.count == 1:
             text = f"{error}: say what it takes, --input-shape 3x224x224, or --inputs FILE.npy"
             raise UsageError("check-inputs", text) from error
         raise Unverified(str(error)) from error

@@ -166,9 +166,12 @@ def _onnx(asked: CheckRequest, spec: VariantSpec, cache: Path, say: Callable[[st
     try:
         graph = load("isobatch.models.user_networks:open_network")(path, asked.threads, batch_axes=axes)
     except Exception as error:
-        if type(error).__name__ != "OnnxError":
+        kinds = [
+            kind.__name__ for kind in type(error).__mro__
+        ]  # they live beside onnx, which is loaded in workers only
+        if "OnnxError" not in kinds:
             raise
-        if "baked into the graph" in str(error):
+        if "FixedBatch" in kinds:
             raise Unverified(str(error)) from error
         raise UsageError("onnx", str(error)) from error
     inputs: tuple[Input, ...] = graph.inputs

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from isobatch.models.registry import load
-from isobatch.models.spec.images import Images
 from isobatch.pipeline.evidence.passes import run_passes
 from isobatch.pipeline.evidence.plan import plan_passes
 from isobatch.pipeline.race.in_worker import contest, opened
@@ -28,12 +27,11 @@ def hold(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
     an outlier neighbour.
     """
     asked = SwitchAsked.of(payload)
-    images = Images.from_json(asked.images)
-    passes = plan_passes(len(images), asked.batch_sizes, probes=True)
+    passes = plan_passes(len(asked.images), asked.batch_sizes, probes=True)
     with ExitStack() as stack:
         read_back = stack.enter_context(_switched(asked))
         runner = opened(asked, stack).shipped
-        ran = run_passes(runner, images, passes, lambda count: emit(Told(images=count).to_json()), timed=False)
+        ran = run_passes(runner, asked.images, passes, lambda count: emit(Told(images=count).to_json()), timed=False)
         read = read_back(runner)
     differing: dict[int, int] = {}
     flipped: dict[int, int] = {}
@@ -59,7 +57,7 @@ def contest_switched(payload: dict[str, Any], emit: Emit) -> dict[str, int]:
 def _switched(asked: SwitchAsked) -> Iterator[Callable[[Any], dict[str, str]]]:
     turned = _TURNED.get(asked.runtime)
     if turned is None:
-        threads = str(asked.settings["threads"])
+        threads = str(asked.settings.threads)
         yield lambda runner: {"threads": threads}
     else:
         with load(turned)(asked.options) as read_back:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from isobatch.models.registry import find_variant
-from isobatch.models.spec.words import VariantSpec
+from isobatch.models.spec.words import RunnerSettings, VariantSpec
 from isobatch.pipeline.compare.statistics import median_interval
 from isobatch.pipeline.config.config import Config
 from isobatch.pipeline.config.flags import VERSION
@@ -24,7 +24,7 @@ from isobatch.pipeline.records.study import Interval, Tool
 from isobatch.pipeline.tools.switches.crossing import Held, SwitchAsked
 from isobatch.pipeline.tools.switches.records import SwitchesReport, SwitchResult, VariantSwitches
 from isobatch.pipeline.workers.pool import WorkerError
-from isobatch.pipeline.workers.wire import Told, artifact_json
+from isobatch.pipeline.workers.wire import Told
 
 _HOLD = "isobatch.pipeline.tools.switches.in_worker:hold"
 _CONTEST = "isobatch.pipeline.tools.switches.in_worker:contest_switched"
@@ -100,10 +100,10 @@ class _Bench:
         threads = 1 if switch.one_thread else self.stages.threads
         return SwitchAsked(
             variant=self.spec.name,
-            settings={"threads": threads},
-            artifact=artifact_json(self.stages.artifacts[self.spec.name, self.prepared.record.name]),
-            images=images.to_json(),
-            examples=images.to_json(),
+            settings=RunnerSettings(threads),
+            artifact=self.stages.artifacts[self.spec.name, self.prepared.record.name],
+            images=images,
+            examples=images,
             delivery=None,
             most=min(max(self.stages.config.batch_sizes), len(images)),
             runtime=self.spec.runtime,

@@ -10,6 +10,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from isobatch.models.ort.check_user_file import OnnxError, check_onnx
+from isobatch.models.ort.external_data import FixedBatch
 from isobatch.models.ort.session import open_session
 from isobatch.models.shared.regular_files import Altered
 from tests.models.ort.small_onnx import classifier, pixels
@@ -314,7 +315,7 @@ def test_a_batch_that_cannot_be_freed_is_called_baked_in(tmp_path: Path) -> None
     model.graph.node[-1].input[0] = "two"
     model.graph.initializer.append(numpy_helper.from_array(np.ones((2, 8), np.float32), "ones"))
     model.graph.node.insert(len(model.graph.node) - 1, helper.make_node("Add", ["flat", "ones"], ["two"]))
-    with pytest.raises(OnnxError, match="its batch of 2 is baked into the graph"):
+    with pytest.raises(FixedBatch, match="its batch of 2 is baked into the graph"):
         check_onnx(saved(tmp_path, model))
 
 

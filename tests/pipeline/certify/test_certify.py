@@ -24,6 +24,7 @@ from isobatch.pipeline.race.crossing import Opening
 from isobatch.pipeline.race.in_worker import Opened
 from isobatch.pipeline.records.study import Policy, VariantResult
 from isobatch.pipeline.workers.pool import WorkerError
+from tests.fakes import NO_ARTIFACT
 from tests.models.pytorch.int8.test_ties import MovedConvolution
 from tests.pipeline.results import race, result
 
@@ -72,8 +73,8 @@ def told(
     monkeypatch: pytest.MonkeyPatch, runner: Any, images: Images, variant: str = "fp32", **more: Any
 ) -> list[dict[str, Any]]:
     monkeypatch.setattr(in_worker, "opened", lambda payload, stack: Opened(runner, runner))
-    opens = Opening(variant, {"threads": 2}, {}, images.to_json(), images.to_json(), None, most=max(SIZES)).to_json()
-    payload = RangeAsked(**opens, sizes=SIZES, labelled=(), seed=0, seconds=1e6, ties=True).to_json()
+    opens = Opening(variant, RunnerSettings(2), NO_ARTIFACT, images, images, None, most=max(SIZES))
+    payload = RangeAsked(**vars(opens), sizes=SIZES, labelled=(), seed=0, seconds=1e6, ties=True).to_json()
     found: list[dict[str, Any]] = []
     verify_range(payload | more, found.append)
     return found
@@ -150,10 +151,9 @@ def decided(
 
 
 def opening_of(images: Images) -> Any:
-    stored_images = images.to_json()
     return lambda stages, variants, one, most: (
         {},
-        Opening(one.name, {"threads": 2}, {}, stored_images, stored_images, None, most=most),
+        Opening(one.name, RunnerSettings(2), NO_ARTIFACT, images, images, None, most=most),
     )
 
 

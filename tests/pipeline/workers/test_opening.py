@@ -17,7 +17,6 @@ from isobatch.pipeline.race.crossing import Opening
 from isobatch.pipeline.repair.crossing import RepairAsked
 from isobatch.pipeline.study.inside.crossing import LookAsked
 from isobatch.pipeline.workers.pool import WorkerError, Workers
-from isobatch.pipeline.workers.wire import artifact_json
 from tests.models.ort.small_onnx import pixels, request, stored
 from tests.models.ort.wild_graphs import endless, greedy
 from tests.waiting import ENDS_S
@@ -39,8 +38,7 @@ def wild(folder: Path, make: Make) -> tuple[Artifact, Images]:
 def asked(folder: Path, make: Make) -> dict[str, Any]:
     """What a worker that opens it is told."""
     artifact, images = wild(folder, make)
-    seen = images.to_json()
-    return Opening("ort-fp32", {"threads": 1}, artifact_json(artifact), seen, seen, None, most=2).to_json()
+    return Opening("ort-fp32", RunnerSettings(1), artifact, images, images, None, most=2).to_json()
 
 
 def why(workers: Workers, function: str, payload: dict[str, Any], make: Make) -> str:

@@ -11,6 +11,7 @@ from isobatch.models.ort.switches import read_back as read_ort
 from isobatch.models.ort.switches import turned as turned_ort
 from isobatch.models.pytorch.switches import mkl_mode, read_back, turned
 from isobatch.models.registry import find_variant
+from isobatch.models.spec.words import RunnerSettings
 from isobatch.pipeline.inputs.storing import store_images
 from isobatch.pipeline.machine.switches import ORT, SWITCHES, TORCH, switches_of
 from isobatch.pipeline.race.in_worker import Opened
@@ -22,6 +23,7 @@ from isobatch.pipeline.tools.switches.measure import AS_SHIPPED, asked
 from isobatch.pipeline.tools.switches.records import SwitchesReport, SwitchResult, VariantSwitches
 from isobatch.reports.blocks import Paragraph, Table
 from isobatch.reports.pages.switches import blocks
+from tests.fakes import NO_ARTIFACT
 from tests.models.ort.small_onnx import classifier
 from tests.models.pytorch.small_networks import OneUlpWhenBatched, opened, pixels, with_planted
 
@@ -73,9 +75,9 @@ def test_the_property_is_judged_by_the_passes_of_a_verdict(
     images = store_images("drawn", tmp_path / "drawn", iter(pixels(4)))
     with opened(with_planted(planted())) as runner:
         monkeypatch.setattr(in_worker, "opened", lambda payload, stack: Opened(runner, runner))
-        stored = images.to_json()
         turned: dict[str, Any] = {"runtime": TORCH, "options": {"mkldnn": False}, "batch_sizes": (2, 4)}
-        wanted = SwitchAsked("fp32", {"threads": 1}, {}, stored, stored, None, most=4, **turned).to_json()
+        asks = SwitchAsked("fp32", RunnerSettings(1), NO_ARTIFACT, images, images, None, most=4, **turned)
+        wanted = asks.to_json()
         held = Held.of(in_worker.hold(wanted, lambda event: None))
         again = Held.of(in_worker.hold(wanted, lambda event: None))
     assert held.read["oneDNN"] == "off" and held == again
