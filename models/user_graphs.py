@@ -16,6 +16,7 @@ from isobatch.models.ort.calls import leaves_of, outputs_of
 from isobatch.models.ort.check_user_file import check_onnx
 from isobatch.models.ort.runner import OrtRunner
 from isobatch.models.ort.session import MODEL_FILE
+from isobatch.models.ort.trial import in_words
 from isobatch.models.shared.scratch import Scratch
 from isobatch.models.spec.batches import ONLY, batch_of, parts_of
 from isobatch.models.spec.fit import Misfit, NotTaken, fit
@@ -84,8 +85,7 @@ class GraphRunner(OrtRunner):
             try:
                 outputs = self._outputs(pair[:count])
             except Exception as error:  # onnxruntime's exceptions share no public base class
-                said = " ".join(str(error).split())
-                raise NotTaken(count, described(pair), said) from error
+                raise NotTaken(count, described(pair), in_words(error)) from error
             for name, value in outputs.items():
                 if np.shape(value)[:1] != (count,):
                     raise TypeError(

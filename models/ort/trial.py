@@ -108,7 +108,7 @@ def _failure(model: onnx.ModelProto, pair: NDArray[Any]) -> str | None:
             wrong = next((name for name, value in outputs.items() if np.shape(value)[:1] != (count,)), None)
             why = wrong and f"gives {wrong!r} of shape {list(np.shape(outputs[wrong]))} for {count}"
         except Exception as error:  # onnxruntime's exceptions share no public base class
-            why = _in_words(error)
+            why = in_words(error)
         if why and count == 1 and ran:
             return f"{why} image, so a batch is baked in: {_FREE_BATCH}"
         if why and count == 1:
@@ -140,7 +140,7 @@ def _with_copied_batch(model: onnx.ModelProto, pair: NDArray[Any]) -> onnx.Model
     return None
 
 
-def _in_words(error: Exception) -> str:
+def in_words(error: Exception) -> str:
     """What onnxruntime raised, without its inner codes."""
     text = " ".join(str(error).split())
     if "alloc" in text.lower():

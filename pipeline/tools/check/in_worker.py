@@ -8,6 +8,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from isobatch import PROGRAM
 from isobatch.models.registry import load
 from isobatch.models.spec.fit import NotTaken
 from isobatch.pipeline.evidence.mixing import mixes
@@ -24,6 +25,11 @@ from isobatch.pipeline.user.mixing import mechanism_of, shapes_may_repair
 from isobatch.pipeline.user.origins import Origin, where_it_starts
 from isobatch.pipeline.user.results import BatchInvariance
 from isobatch.pipeline.workers.wire import Emit, Told
+
+_OF_A_FILE = (
+    f"it may take another size (--input-shape), or hold its batch inside, which the study mends where that can be done "
+    f"({PROGRAM} --onnx FILE)"
+)
 
 
 def check(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
@@ -73,8 +79,10 @@ def _checked(
         result = compared(network.compared, rows, scope, sparing=True, deadline=deadline, say=say).result
     except TypeError as error:  # of examples that do not fit, or of outputs without rows
         if isinstance(error, NotTaken) and error.count == 1:
-            text = f"{error}: say what it takes, --input-shape 3x224x224, or --inputs FILE.npy"
-            raise UsageError("check-inputs", text) from error
+            remedy = (
+                _OF_A_FILE if network.inputs else "say what it takes, --input-shape 3x224x224, or --inputs FILE.npy"
+            )
+            raise UsageError("check-inputs", f"{error}: {remedy}") from error
         raise Unverified(str(error)) from error
     found = VariantChecked(
         variant=variant,

@@ -15,6 +15,7 @@ from torch import nn
 from isobatch.models.weights.networks import architecture
 from tests.in_process import Commands
 from tests.models.ort.small_onnx import classifier
+from tests.models.ort.test_check_user_file import reshaping
 
 HERE = "tests.pipeline.tools.check.networks"
 ROOT = Path(__file__).resolve().parents[4]
@@ -85,6 +86,18 @@ def test_one_of_several_state_dicts_is_chosen_by_its_key(commands: Commands, tmp
 def test_inputs_that_do_not_fit_are_a_usage_error(commands: Commands) -> None:
     ended = commands(ROOT, "check", f"{HERE}:rows", *SMALL)
     assert (ended.code, ended.stdout) == (2, "") and "say what it takes, --input-shape" in ended.stderr
+
+
+def test_a_file_that_holds_its_batch_is_sent_to_the_study_which_mends_it(commands: Commands, tmp_path: Path) -> None:
+    model = classifier()
+    reshaping(model, [4, 8])
+    onnx.save(model, tmp_path / "held.onnx")
+    ended = commands(tmp_path, "check", "held.onnx", "--threads", "1")
+    assert ended.code == 2 and "Reshape node" in ended.stderr and "--onnx FILE" in ended.stderr
+    assert "ONNXRuntimeError" not in ended.stderr
+    study = ("--onnx", "held.onnx", "--variants", "ort-fp32", "--batch-sizes", "2", "--threads", "1")
+    mended = commands(tmp_path, *study, "--no-explain", "--race-seconds", "0", "--certify", "off", "--out", "run")
+    assert mended.code in (0, 1), mended.stderr
 
 
 def test_a_network_that_hangs_is_ended(commands: Commands) -> None:
