@@ -154,7 +154,7 @@ def test_what_does_not_fit_is_named(state: State, name: str, tensor: torch.Tenso
 
 def test_weights_without_a_head_are_sent_to_what_makes_the_network(state: State) -> None:
     bare = {name: tensor for name, tensor in state.items() if not name.startswith("fc.")}
-    with pytest.raises(WeightsError, match="it holds no head by that name: .*--model package"):
+    with pytest.raises(WeightsError, match=r"it holds no head by that name: .*--model package"):
         fitted(bare, "resnet18", "file")
 
 
