@@ -93,7 +93,6 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 COMMAND = Command(
-    name="check",
     usage="NETWORK",
     summary="is this network batch-invariant? An answer in under half a minute, and as the exit code: 0, 1 or 3",
     add_arguments=add_arguments,

@@ -47,7 +47,6 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 COMMAND = Command(
-    name="compare",
     usage="RUN_A RUN_B",
     summary="two runs: which variants give the same bytes, what changed, what regressed (then exit code 1)",
     add_arguments=add_arguments,

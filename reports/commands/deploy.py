@@ -69,7 +69,6 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 COMMAND = Command(
-    name="deploy",
     usage="RUN",
     summary="ship the chosen or named variant of a run: artifact, loader, model card, verification record",
     add_arguments=add_arguments,

@@ -57,7 +57,6 @@ def _blocks(findings: list[Finding]) -> list[Block]:
 
 
 COMMAND = Command(
-    name="doctor",
     usage="",
     summary="what runs here, what not, why, what to install; exit code 3 where something is missing",
     add_arguments=add_arguments,

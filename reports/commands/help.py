@@ -47,7 +47,6 @@ def _all_as_json() -> str:
 
 
 COMMAND = Command(
-    name="help",
     usage="[CODE]",
     summary="what an error's or warning's code means and what to do; without CODE, all codes",
     add_arguments=add_arguments,

@@ -38,7 +38,6 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 COMMAND = Command(
-    name="recommend",
     usage="RUN",
     summary="decide again from a run's stored evidence, with the policy flags; no model runs",
     add_arguments=add_arguments,

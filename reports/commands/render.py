@@ -36,7 +36,6 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 COMMAND = Command(
-    name="render",
     usage="RUN",
     summary="draw a run's reports again from its stored evidence; no model runs",
     add_arguments=add_arguments,

@@ -58,7 +58,6 @@ def _whole(flag: str, text: str) -> int:
 
 
 COMMAND = Command(
-    name="selftest",
     usage="",
     summary="planted faults: each must be found in its layer and named; innocent networks must not be accused",
     add_arguments=add_arguments,

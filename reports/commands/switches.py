@@ -46,7 +46,6 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 COMMAND = Command(
-    name="switches",
     usage="[--variant V]",
     summary="documented determinism switches: asked, read back, does the property hold, what it costs",
     add_arguments=add_arguments,

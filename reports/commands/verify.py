@@ -49,7 +49,6 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 COMMAND = Command(
-    name="verify",
     usage="RECORD",
     summary="run a verification record again here, and say which of its claims hold",
     add_arguments=add_arguments,

@@ -55,10 +55,4 @@ def blocks(study: Study) -> list[Block]:
     return [Table(caption, _COLUMNS, rows)]
 
 
-SECTION = Section(
-    name="accuracy",
-    order=100,
-    title="Accuracy",
-    show="folded",
-    write=blocks,
-)
+SECTION = Section(order=100, title="Accuracy", show="folded", write=blocks)

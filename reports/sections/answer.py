@@ -156,10 +156,4 @@ def blocks(study: Study) -> list[Block]:
     return found
 
 
-SECTION = Section(
-    name="answer",
-    order=10,
-    title="What to deploy",
-    show="first",
-    write=blocks,
-)
+SECTION = Section(order=10, title="What to deploy", show="first", write=blocks)

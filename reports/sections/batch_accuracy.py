@@ -196,10 +196,4 @@ def blocks(study: Study) -> list[Block]:
     ]
 
 
-SECTION = Section(
-    name="batch_accuracy",
-    order=100.5,
-    title="Accuracy and batch size",
-    show="folded",
-    write=blocks,
-)
+SECTION = Section(order=100.5, title="Accuracy and batch size", show="folded", write=blocks)

@@ -63,10 +63,4 @@ def blocks(study: Study) -> list[Block]:
     return [Table(caption, _CLASS_COLUMNS, classes), *tables]
 
 
-SECTION = Section(
-    name="batch_sizes",
-    order=67.2,
-    title="Classes of N, and every N",
-    show="chapter",
-    write=blocks,
-)
+SECTION = Section(order=67.2, title="Classes of N, and every N", show="chapter", write=blocks)

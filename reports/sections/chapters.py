@@ -65,10 +65,4 @@ def blocks(study: Study) -> list[Block]:
     return [_chapter(study, variant) for variant in study.variants]
 
 
-SECTION = Section(
-    name="chapters",
-    order=66,
-    title="Variant by variant",
-    show="folded",
-    write=blocks,
-)
+SECTION = Section(order=66, title="Variant by variant", show="folded", write=blocks)

@@ -127,10 +127,4 @@ def blocks(study: Study) -> list[Block]:
     return [Figure(TITLE, words + left_out, specification(dots), table)]
 
 
-SECTION = Section(
-    name="cost_and_stability",
-    order=20,
-    title=TITLE,
-    show="folded",
-    write=blocks,
-)
+SECTION = Section(order=20, title=TITLE, show="folded", write=blocks)

@@ -64,10 +64,4 @@ def blocks(study: Study) -> list[Block]:
     return [Table(caption, tuple(_COLUMNS[at] for at in kept), rows), Details("Throughput per N", (per_n,))]
 
 
-SECTION = Section(
-    name="costs",
-    order=95,
-    title="Cost",
-    show="folded",
-    write=blocks,
-)
+SECTION = Section(order=95, title="Cost", show="folded", write=blocks)

@@ -81,10 +81,4 @@ def blocks(study: Study) -> list[Block]:
     return found or [Paragraph(line("No difference was measured."))]
 
 
-SECTION = Section(
-    name="differences",
-    order=67,
-    title="How large the difference is",
-    show="chapter",
-    write=blocks,
-)
+SECTION = Section(order=67, title="How large the difference is", show="chapter", write=blocks)

@@ -38,10 +38,4 @@ def blocks(study: Study) -> list[Block]:
     return [*found, Details("Instruction sets, versions, settings, configuration", tuple(tables))] if tables else found
 
 
-SECTION = Section(
-    name="environment",
-    order=130,
-    title="Environment and scope",
-    show="folded",
-    write=blocks,
-)
+SECTION = Section(order=130, title="Environment and scope", show="folded", write=blocks)

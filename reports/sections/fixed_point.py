@@ -24,10 +24,4 @@ def blocks(study: Study) -> list[Block]:
     return [Table("Each int8 variant on this machine, in this scope.", columns, rows)]
 
 
-SECTION = Section(
-    name="fixed_point",
-    order=50,
-    title="Does fixed point make it batch-invariant?",
-    show="open",
-    write=blocks,
-)
+SECTION = Section(order=50, title="Does fixed point make it batch-invariant?", show="open", write=blocks)

@@ -43,10 +43,4 @@ def blocks(study: Study) -> list[Block]:
     return [Definitions(tuple((term, line(meaning)) for term, meaning in TERMS.items()))]
 
 
-SECTION = Section(
-    name="glossary",
-    order=150,
-    title="Glossary",
-    show="folded",
-    write=blocks,
-)
+SECTION = Section(order=150, title="Glossary", show="folded", write=blocks)

@@ -88,10 +88,4 @@ def blocks(study: Study) -> list[Block]:
     return [Figure(TITLE, words, specification(drawn), table)]
 
 
-SECTION = Section(
-    name="growth",
-    order=54,
-    title=TITLE,
-    show="folded",
-    write=blocks,
-)
+SECTION = Section(order=54, title=TITLE, show="folded", write=blocks)

@@ -63,10 +63,4 @@ def blocks(study: Study) -> list[Block]:
     return found + _skipped(study)
 
 
-SECTION = Section(
-    name="inputs",
-    order=110,
-    title="Weights and inputs",
-    show="folded",
-    write=blocks,
-)
+SECTION = Section(order=110, title="Weights and inputs", show="folded", write=blocks)

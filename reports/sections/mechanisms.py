@@ -112,10 +112,4 @@ def blocks(study: Study) -> list[Block]:
     return found
 
 
-SECTION = Section(
-    name="mechanisms",
-    order=68,
-    title="Mechanism and evidence",
-    show="chapter",
-    write=blocks,
-)
+SECTION = Section(order=68, title="Mechanism and evidence", show="chapter", write=blocks)

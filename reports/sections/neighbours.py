@@ -109,10 +109,4 @@ def _example(variant: VariantResult, effect: NeighbourEffect) -> Line:
     )
 
 
-SECTION = Section(
-    name="neighbours",
-    order=90,
-    title="Position and neighbours",
-    show="folded",
-    write=blocks,
-)
+SECTION = Section(order=90, title="Position and neighbours", show="folded", write=blocks)

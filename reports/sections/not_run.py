@@ -22,10 +22,4 @@ def blocks(study: Study) -> list[Block]:
     return found or [Paragraph(line("Everything that was planned was run."))]
 
 
-SECTION = Section(
-    name="not_run",
-    order=120,
-    title="Not run, unavailable, failed",
-    show="folded",
-    write=blocks,
-)
+SECTION = Section(order=120, title="Not run, unavailable, failed", show="folded", write=blocks)

@@ -132,10 +132,4 @@ def blocks(study: Study) -> list[Block]:
     return [Absent(why) for why in views.unexplained(study)]
 
 
-SECTION = Section(
-    name="origin_layers",
-    order=67.5,
-    title="Origins, layer by layer",
-    show="chapter",
-    write=blocks,
-)
+SECTION = Section(order=67.5, title="Origins, layer by layer", show="chapter", write=blocks)

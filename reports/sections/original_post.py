@@ -92,10 +92,4 @@ def blocks(study: Study) -> list[Block]:
     return [Table(caption, _COLUMNS, (THE_POST, *rows)), Paragraph(line(remark), small=True)]
 
 
-SECTION = Section(
-    name="original_post",
-    order=60,
-    title="The original post's own table",
-    show="open",
-    write=blocks,
-)
+SECTION = Section(order=60, title="The original post's own table", show="open", write=blocks)

@@ -187,10 +187,4 @@ def blocks(study: Study) -> list[Block]:
     ]
 
 
-SECTION = Section(
-    name="origins",
-    order=52,
-    title="Where the difference starts",
-    show="open",
-    write=blocks,
-)
+SECTION = Section(order=52, title="Where the difference starts", show="open", write=blocks)

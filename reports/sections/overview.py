@@ -83,10 +83,4 @@ def blocks(study: Study) -> list[Block]:
     return found
 
 
-SECTION = Section(
-    name="overview",
-    order=30,
-    title="All variants",
-    show="first",
-    write=blocks,
-)
+SECTION = Section(order=30, title="All variants", show="first", write=blocks)

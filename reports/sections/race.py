@@ -165,10 +165,4 @@ def blocks(study: Study) -> list[Block]:
     return found
 
 
-SECTION = Section(
-    name="race",
-    order=41,
-    title="The race",
-    show="folded",
-    write=blocks,
-)
+SECTION = Section(order=41, title="The race", show="folded", write=blocks)

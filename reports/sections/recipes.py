@@ -75,10 +75,4 @@ def _graph(variant: str, graph: GraphMade) -> tuple[str | None, ...]:
     return variant, graph.images, size, numbers.real(graph.seconds, 3), called or None
 
 
-SECTION = Section(
-    name="recipes",
-    order=105,
-    title="Recipes, and what really ran",
-    show="folded",
-    write=blocks,
-)
+SECTION = Section(order=105, title="Recipes, and what really ran", show="folded", write=blocks)

@@ -82,10 +82,4 @@ def blocks(study: Study) -> list[Block]:
     return found
 
 
-SECTION = Section(
-    name="recommendation",
-    order=40,
-    title="Why, and why not the others",
-    show="first",
-    write=blocks,
-)
+SECTION = Section(order=40, title="Why, and why not the others", show="first", write=blocks)

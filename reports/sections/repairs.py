@@ -99,10 +99,4 @@ def blocks(study: Study) -> list[Block]:
     return found + absent
 
 
-SECTION = Section(
-    name="repairs",
-    order=56,
-    title="What makes it batch-invariant, and what that costs",
-    show="open",
-    write=blocks,
-)
+SECTION = Section(order=56, title="What makes it batch-invariant, and what that costs", show="open", write=blocks)

@@ -93,10 +93,4 @@ def _names(names: list[str]) -> str:
     return views.listing(names, 20)
 
 
-SECTION = Section(
-    name="suspects",
-    order=61,
-    title="The post's two suspects",
-    show="open",
-    write=blocks,
-)
+SECTION = Section(order=61, title="The post's two suspects", show="open", write=blocks)

@@ -36,10 +36,4 @@ def blocks(study: Study) -> list[Block]:
     return found
 
 
-SECTION = Section(
-    name="timing",
-    order=140,
-    title="Where the time went",
-    show="folded",
-    write=blocks,
-)
+SECTION = Section(order=140, title="Where the time went", show="folded", write=blocks)

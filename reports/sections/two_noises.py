@@ -93,10 +93,4 @@ def _recall(found: Sequence[Comparison]) -> str | None:
     return ", ".join(f"{share:.3f} at {'k = ' * (place == 0)}{k}" for place, (k, share) in enumerate(worst.items()))
 
 
-SECTION = Section(
-    name="two_noises",
-    order=80,
-    title="Batch noise beside precision error",
-    show="folded",
-    write=blocks,
-)
+SECTION = Section(order=80, title="Batch noise beside precision error", show="folded", write=blocks)

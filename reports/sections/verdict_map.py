@@ -135,10 +135,4 @@ def blocks(study: Study) -> list[Block]:
     ]
 
 
-SECTION = Section(
-    name="verdict_map",
-    order=35,
-    title=TITLE,
-    show="folded",
-    write=blocks,
-)
+SECTION = Section(order=35, title=TITLE, show="folded", write=blocks)

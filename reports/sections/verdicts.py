@@ -59,10 +59,4 @@ def blocks(study: Study) -> list[Block]:
     return [Table(caption, _COLUMNS, rows)]
 
 
-SECTION = Section(
-    name="verdicts",
-    order=65,
-    title="Verdicts, input set by input set",
-    show="folded",
-    write=blocks,
-)
+SECTION = Section(order=65, title="Verdicts, input set by input set", show="folded", write=blocks)

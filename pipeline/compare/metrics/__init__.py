@@ -26,7 +26,6 @@ Values = dict[str, Value]
 class Metric:
     """A family of measures."""
 
-    name: str
     ideal: Callable[..., Values]
     measure: Callable[..., Values]
     of_outcome: bool = False
@@ -35,7 +34,7 @@ class Metric:
 @cache
 def all_metrics() -> tuple[Metric, ...]:
     """Every metric, by name."""
-    return discover(__name__, Metric)
+    return tuple(discover(__name__, Metric).values())
 
 
 def measure_all(reference: NDArray[Any], candidate: NDArray[Any], outcome: Outcome = CLASSES) -> Values:

@@ -36,7 +36,6 @@ def _values(close: bool) -> Values:
 
 
 METRIC = Metric(
-    name="allclose",
     ideal=ideal,
     measure=measure,
 )

@@ -31,7 +31,6 @@ def measure(reference: NDArray[Any], candidate: NDArray[Any]) -> Values:
 
 
 METRIC = Metric(
-    name="counts",
     ideal=ideal,
     measure=measure,
 )

@@ -59,7 +59,6 @@ def _ratio(part: float, whole: float) -> float:
 
 
 METRIC = Metric(
-    name="difference",
     ideal=ideal,
     measure=measure,
 )

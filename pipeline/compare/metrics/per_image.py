@@ -34,7 +34,6 @@ def measure(reference: NDArray[Any], candidate: NDArray[Any]) -> Values:
 
 
 METRIC = Metric(
-    name="per_image",
     ideal=ideal,
     measure=measure,
 )

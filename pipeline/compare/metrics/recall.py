@@ -59,7 +59,6 @@ def _values(found: dict[int, float], outcome: Outcome) -> Values:
 
 
 METRIC = Metric(
-    name="recall",
     ideal=ideal,
     measure=measure,
     of_outcome=True,

@@ -74,7 +74,6 @@ def _decibels(relative: float) -> float:
 
 
 METRIC = Metric(
-    name="relative",
     ideal=ideal,
     measure=measure,
 )

@@ -53,7 +53,6 @@ def _values(flips: int, changes: int, n: int) -> Values:
 
 
 METRIC = Metric(
-    name="top",
     ideal=ideal,
     measure=measure,
     of_outcome=True,

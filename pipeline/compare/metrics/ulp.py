@@ -94,7 +94,6 @@ def _is_integer(values: NDArray[Any]) -> bool:
 
 
 METRIC = Metric(
-    name="ulp",
     ideal=ideal,
     measure=measure,
 )

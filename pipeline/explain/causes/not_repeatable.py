@@ -5,11 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from isobatch.pipeline.evidence.evidence import bits
-from isobatch.pipeline.explain.causes import Cause, Subject
-from isobatch.pipeline.records.study import CauseFinding
+from isobatch.pipeline.explain.causes import Cause, Finding, Subject
 from isobatch.pipeline.records.wording import counted
-
-NAME = "not-repeatable"
 
 
 def applies_to(subject: Subject) -> bool:
@@ -17,14 +14,18 @@ def applies_to(subject: Subject) -> bool:
     return True
 
 
-def probe(subject: Subject) -> CauseFinding:
+def probe(subject: Subject) -> Finding:
     """Make the same call three times, the third after one with the rows in another order."""
     changed, size = differing(subject), subject.together.size
     if not changed:
-        text = f"Three equal calls at N = {subject.batch}, one after a call with other rows, gave the same bytes."
-        return CauseFinding(name=NAME, verdict="refuted", evidence=text)
-    text = f"Of three equal calls at N = {subject.batch} some differ in {counted(changed, 'element')} of {size}."
-    return CauseFinding(name=NAME, verdict="supported", evidence=text)
+        return Finding(
+            "refuted",
+            f"Three equal calls at N = {subject.batch}, one after a call with other rows, gave the same bytes.",
+        )
+    return Finding(
+        "supported",
+        f"Of three equal calls at N = {subject.batch} some differ in {counted(changed, 'element')} of {size}.",
+    )
 
 
 def differing(subject: Subject) -> int:
@@ -46,7 +47,6 @@ def differing(subject: Subject) -> int:
 
 
 CAUSE = Cause(
-    name=NAME,
     role="mechanism",
     order=1,
     question="Does the same call, made again, give other bytes: right away, or after a call with other rows?",

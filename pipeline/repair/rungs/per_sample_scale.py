@@ -5,7 +5,6 @@ from __future__ import annotations
 from isobatch.pipeline.repair.rungs._scales import scale_rung
 
 RUNG = scale_rung(
-    name="per-sample-scale",
     order=10,
     kind="per-sample",
     how="activation scales of each sample alone",

@@ -74,7 +74,6 @@ class Rechecked:
 
 
 RUNG = Rung(
-    name="recheck",
     order=70,
     question="Does the answer stay that of the singles if only images of small margin are run again alone?",
     applies_to=applies_to,

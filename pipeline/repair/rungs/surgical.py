@@ -105,7 +105,6 @@ def _how(rules: Mapping[str, Canonical], origins: int) -> str:
 
 
 RUNG = Rung(
-    name="surgical",
     order=20,
     question="Is the network batch-invariant with only its origin layers run in one shape?",
     applies_to=applies_to,
