@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from isobatch.pipeline.records.wording import counted, out_of
 from isobatch.pipeline.tools.two_runs.records import Apart, Change, Difference, RunComparison, SetCompared
 from isobatch.reports import numbers
-from isobatch.reports.blocks import Block, Bullets, Callout, Code, Column, Line, Paragraph, Table, line
+from isobatch.reports.blocks import Block, Bullets, Callout, Code, Column, Line, Paragraph, Row, Table, line, table_of
 from isobatch.reports.files.json_report import strict
 from isobatch.reports.files.markdown import MAX_BYTES, drawn, escaped
 
@@ -29,12 +29,7 @@ def comparison_blocks(found: RunComparison, max_rows: int | None = None) -> list
     blocks: list[Block] = [
         _gate(found),
         Paragraph((*runs, f" of {found.b.created_utc}."), small=True),
-        _table(
-            "Differences around the runs",
-            _DIFFERENCE,
-            [_difference(difference) for difference in found.differences],
-            max_rows,
-        )
+        _table("Differences around the runs", list(map(_difference, found.differences)), max_rows)
         if found.differences
         else Paragraph(line("Environment and configuration are the same in both runs.")),
     ]
@@ -42,12 +37,12 @@ def comparison_blocks(found: RunComparison, max_rows: int | None = None) -> list
         blocks.append(Paragraph(line("Not compared: " + "; ".join(found.left_out) + ".")))
     if found.sets:
         caption = "Output bytes of B against A. |difference|: largest over the outputs whose rows both runs still have"
-        blocks.append(_table(caption, _SET, [_set(pair) for pair in found.sets], max_rows))
+        blocks.append(_table(caption, list(map(_set, found.sets)), max_rows))
         remarks = tuple(words for pair in found.sets if (words := _remark(pair)))
         blocks += [Bullets(remarks[:max_rows])] if remarks else []
     if found.changes:
         worst_first = sorted(found.changes, key=lambda one: ("regression", "improvement", "other").index(one.kind))
-        blocks.append(_table("What changed", _CHANGE, [_change(one) for one in worst_first], max_rows))
+        blocks.append(_table("What changed", list(map(_change, worst_first)), max_rows))
     else:
         blocks.append(Paragraph(line("No verdict, status, accuracy or cost changed.")))
     return blocks
@@ -84,34 +79,22 @@ def _names(names: Sequence[str]) -> Line:
     return (": ", *(part for name in names for part in (Code(name), ", ")))[:-1] if names else ()
 
 
-_DIFFERENCE = (Column("What", "name"), Column("Of the"), Column("A"), Column("B"))
-_SET = (
-    Column("Variant", "name"),
-    Column("Inputs"),
-    Column("Verdict A", "state"),
-    Column("Verdict B", "state"),
-    Column("Outputs equal", "number"),
-    Column("Max |difference|", "number"),
-)
-_CHANGE = (Column("Kind"), Column("Variant", "name"), Column("What"), Column("A"), Column("B"), Column("Note"))
+def _difference(one: Difference) -> Row:
+    return {Column("What", "name"): one.what, Column("Of the"): one.group, Column("A"): one.a, Column("B"): one.b}
 
 
-def _difference(one: Difference) -> tuple[str | None, ...]:
-    return one.what, one.group, one.a, one.b
-
-
-def _set(one: SetCompared) -> tuple[str | None, ...]:
+def _set(one: SetCompared) -> Row:
     equal = numbers.events(one.n_equal, one.n_outputs, None) if one.n_outputs else None
     if equal and one.n_undecided:
         equal += f", {one.n_undecided} unknown"
-    return (
-        one.variant,
-        one.inputs,
-        one.verdict_a,
-        one.verdict_b,
-        equal,
-        numbers.difference(one.apart.max_abs) if one.apart else None,
-    )
+    return {
+        Column("Variant", "name"): one.variant,
+        Column("Inputs"): one.inputs,
+        Column("Verdict A", "state"): one.verdict_a,
+        Column("Verdict B", "state"): one.verdict_b,
+        Column("Outputs equal", "number"): equal,
+        Column("Max |difference|", "number"): numbers.difference(one.apart.max_abs) if one.apart else None,
+    }
 
 
 def _remark(one: SetCompared) -> Line:
@@ -127,15 +110,20 @@ def _where(apart: Apart) -> str:
     return f"farthest at N = {apart.batch_size}, where {rows}{flips}"
 
 
-def _change(change: Change) -> tuple[str | None, ...]:
+def _change(change: Change) -> Row:
     kind = {"regression": "× regression", "improvement": "✓ improvement", "other": "· change"}[change.kind]
     what = f"{change.what} on {change.inputs}" if change.inputs else change.what
-    return kind, change.variant or "(run)", what, change.a, change.b, change.note or None
+    return {
+        Column("Kind"): kind,
+        Column("Variant", "name"): change.variant or "(run)",
+        Column("What"): what,
+        Column("A"): change.a,
+        Column("B"): change.b,
+        Column("Note"): change.note or None,
+    }
 
 
-def _table(
-    caption: str, columns: tuple[Column, ...], rows: list[tuple[str | None, ...]], max_rows: int | None
-) -> Table:
+def _table(caption: str, rows: list[Row], max_rows: int | None) -> Table:
     shown = rows[:max_rows]
     more = f"; {len(rows) - len(shown):,} more rows only in --json" if len(shown) < len(rows) else ""
-    return Table(f"{caption}{more}.", columns, tuple(shown))
+    return table_of(f"{caption}{more}.", shown)

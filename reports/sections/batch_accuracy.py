@@ -9,7 +9,7 @@ from isobatch.pipeline.decide.policy import DEFAULT_MAX_DROP_POINTS
 from isobatch.pipeline.records.study import AccuracyAtN, BatchAccuracy, Dependence, Study, VariantResult
 from isobatch.pipeline.records.wording import setting
 from isobatch.reports import numbers, views
-from isobatch.reports.blocks import Absent, Block, Column, Details, Line, Paragraph, Table, line
+from isobatch.reports.blocks import Absent, Block, Column, Details, Line, Paragraph, Row, line, table_of
 from isobatch.reports.sections import Section
 
 _UNSEEN = "unseen"
@@ -22,23 +22,7 @@ _ANSWERS: dict[Dependence | None, str] = {
     "undecided": "undecided",
     "not-equivalent": "yes, beyond the margin",
 }
-_COLUMNS = (
-    Column("Variant", "name"),
-    Column("On"),
-    Column("Depends on N?"),
-    Column("Top-1 changed at some N", "number"),
-    Column("Largest change of accuracy", "number"),
-)
-_COLUMNS_N = (
-    Column("Variant", "name"),
-    Column("On"),
-    Column("N", "number"),
-    Column("Top-1", "number"),
-    Column("Top-1 changed", "number"),
-    Column("Right only alone / batched", "number"),
-    Column("Change (95 %)", "number"),
-    Column("McNemar p, by Holm", "number"),
-)
+
 
 Judged = tuple[VariantResult, BatchAccuracy]
 
@@ -147,29 +131,36 @@ def _on(accuracy: BatchAccuracy) -> str:
     return f"{accuracy.inputs}, {setting(accuracy.condition, pixels=True)}"
 
 
-def _row(variant: VariantResult, accuracy: BatchAccuracy) -> tuple[str | None, ...]:
+def _row(variant: VariantResult, accuracy: BatchAccuracy) -> Row:
     worst = _farthest(accuracy)
     unusable = f"not judged: {variant.verdict}" if variant.verdict in _UNUSABLE else None
-    return (
-        variant.name,
-        _on(accuracy),
-        unusable or (_unseen([(variant, accuracy)]) if _answer(accuracy) == _UNSEEN else _ANSWERS[accuracy.depends]),
-        numbers.events(accuracy.changed, accuracy.singles.n, accuracy.changed_upper95),
-        f"{_change(worst)} at N = {worst.batch_size}" if accuracy.changed else "none at any N",
-    )
+    return {
+        Column("Variant", "name"): variant.name,
+        Column("On"): _on(accuracy),
+        Column("Depends on N?"): unusable
+        or (_unseen([(variant, accuracy)]) if _answer(accuracy) == _UNSEEN else _ANSWERS[accuracy.depends]),
+        Column("Top-1 changed at some N", "number"): numbers.events(
+            accuracy.changed, accuracy.singles.n, accuracy.changed_upper95
+        ),
+        Column("Largest change of accuracy", "number"): f"{_change(worst)} at N = {worst.batch_size}"
+        if accuracy.changed
+        else "none at any N",
+    }
 
 
-def _row_n(variant: VariantResult, accuracy: BatchAccuracy, one: AccuracyAtN) -> tuple[str | None, ...]:
-    return (
-        variant.name,
-        _on(accuracy),
-        numbers.count(one.batch_size),
-        numbers.percent(one.top1),
-        numbers.events(one.changed, one.n, one.changed_upper95),
-        f"{numbers.count(one.only_singles_right)} / {numbers.count(one.only_batched_right)}",
-        _change(one),
-        numbers.real(one.mcnemar_holm),
-    )
+def _row_n(variant: VariantResult, accuracy: BatchAccuracy, one: AccuracyAtN) -> Row:
+    return {
+        Column("Variant", "name"): variant.name,
+        Column("On"): _on(accuracy),
+        Column("N", "number"): numbers.count(one.batch_size),
+        Column("Top-1", "number"): numbers.percent(one.top1),
+        Column("Top-1 changed", "number"): numbers.events(one.changed, one.n, one.changed_upper95),
+        Column(
+            "Right only alone / batched", "number"
+        ): f"{numbers.count(one.only_singles_right)} / {numbers.count(one.only_batched_right)}",
+        Column("Change (95 %)", "number"): _change(one),
+        Column("McNemar p, by Holm", "number"): numbers.real(one.mcnemar_holm),
+    }
 
 
 def blocks(study: Study) -> list[Block]:
@@ -188,11 +179,11 @@ def blocks(study: Study) -> list[Block]:
         "McNemar's exact test, corrected over the N of one variant and condition (Holm), stands beside and decides "
         "nothing: a large p is no evidence that nothing changed."
     )
-    rows = tuple(_row_n(variant, found, one) for variant, found in every for one in found.at)
+    rows = (_row_n(variant, found, one) for variant, found in every for one in found.at)
     return [
         *([Paragraph(answered)] if answered else []),
-        Table(caption, _COLUMNS, tuple(_row(variant, found) for variant, found in every)),
-        Details("Accuracy at each N", (Table(per_n, _COLUMNS_N, rows),)),
+        table_of(caption, (_row(variant, found) for variant, found in every)),
+        Details("Accuracy at each N", (table_of(per_n, rows),)),
     ]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from isobatch.pipeline.records.study import Comparison, NeighbourEffect, Study, VariantResult
 from isobatch.pipeline.records.wording import setting
 from isobatch.reports import numbers, views
-from isobatch.reports.blocks import Block, Bullets, Code, Column, Line, Paragraph, Table, line
+from isobatch.reports.blocks import Block, Bullets, Code, Column, Line, Paragraph, Row, Table, line, table_of
 from isobatch.reports.sections import Section
 
 _COLUMNS = (
@@ -20,14 +20,6 @@ _COLUMNS = (
     Column("Copies", "number"),
 )
 
-_EFFECT_COLUMNS = (
-    Column("Variant", "name"),
-    Column("N", "number"),
-    Column("Beside"),
-    Column("Largest change", "number"),
-    Column("Of the largest logit", "number"),
-    Column("Top-1"),
-)
 
 _Key = tuple[str, str, int]
 
@@ -82,20 +74,22 @@ def _effects(study: Study) -> list[Block]:
         "One image's logits at one N and its own place, against its logits alone, by what stands beside it. Last for "
         "each variant: the worst of all tried, some of them made by a search that keeps what moves the image more."
     )
-    rows = tuple(row for variant, effect in found for row in _effect_rows(variant, effect))
-    return [Table(caption, _EFFECT_COLUMNS, rows), Bullets(tuple(_example(v, effect) for v, effect in found))]
+    rows = (row for variant, effect in found for row in _effect_rows(variant, effect))
+    return [table_of(caption, rows), Bullets(tuple(_example(v, effect) for v, effect in found))]
 
 
-def _effect_rows(variant: VariantResult, effect: NeighbourEffect) -> list[tuple[str | None, ...]]:
+def _effect_rows(variant: VariantResult, effect: NeighbourEffect) -> list[Row]:
     return [
-        (
-            variant.name,
-            numbers.count(effect.batch_size),
-            one.what,
-            numbers.difference(one.change),
-            numbers.percent(one.change / effect.largest_logit) if effect.largest_logit else None,
-            "another" if one.top1_moved else "the same",
-        )
+        {
+            Column("Variant", "name"): variant.name,
+            Column("N", "number"): numbers.count(effect.batch_size),
+            Column("Beside"): one.what,
+            Column("Largest change", "number"): numbers.difference(one.change),
+            Column("Of the largest logit", "number"): numbers.percent(one.change / effect.largest_logit)
+            if effect.largest_logit
+            else None,
+            Column("Top-1"): "another" if one.top1_moved else "the same",
+        }
         for one in effect.seen
     ]
 
