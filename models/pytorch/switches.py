@@ -28,7 +28,6 @@ class OfItsOwn(Protocol):
 
     def in_effect(self) -> dict[str, str]:
         """What they are set to, by what they are called."""
-        ...
 
 
 @contextmanager

@@ -98,7 +98,6 @@ class Reproducible(Protocol):
 
     def case(self, layer: str, inputs: Rows) -> Case:
         """This layer on these rows, with all a script needs. Raises NotImplementedError where that cannot be told."""
-        ...
 
 
 @runtime_checkable
@@ -107,4 +106,3 @@ class ReproducibleTies(Protocol):
 
     def provoked_case(self, layer: str, batch: int, seed: int) -> Case | None:
         """The layer of ``Provocable.provoke`` for ``batch`` images; None where it cannot be moved to ties."""
-        ...

@@ -46,7 +46,6 @@ class Progress(Protocol):
 
     def still(self) -> AbstractContextManager[None]:
         """Within it nothing is drawn but at a step."""
-        ...
 
     def verdict(self, result: VariantResult) -> None:
         """Show one variant's verdict, as soon as it is known."""

@@ -33,7 +33,6 @@ class Called(Protocol):
 
     def turn(self, n: int, limit_s: float, calls: int = 1) -> Turn:
         """One untimed call, then the timed ones."""
-        ...
 
     def end(self) -> None:
         """End it."""

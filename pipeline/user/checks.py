@@ -29,15 +29,12 @@ class Network(Protocol):
 
     def fitted(self, rows: Rows) -> Rows:
         """The examples as the network takes them: TypeError where it does not."""
-        ...
 
     def learn(self, pair: Rows) -> None:
         """Find out on two examples what can be compared."""
-        ...
 
     def leaves(self, rows: Rows) -> Leaves:
         """The outputs by their places, [n, ...] each."""
-        ...
 
 
 class Compared(NamedTuple):
