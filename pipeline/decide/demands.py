@@ -39,26 +39,6 @@ def held_back(
         for variant in variants
         if variant.name in own or variant.name == found.chosen
     ]
-    return found.model_copy(
-        update={
-            "chosen": None,
-            "batch_size": None,
-            "withheld": words,
-            "because": because,
-            "because_rests_on": [],
-            "rejected": rejected,
-            "ties": [],
-            "pareto": [],
-            "would_change": [],
-            "warnings": [],
-            "deploy": "",
-            "runner_up": None,
-            "sureness": None,
-            "decided_by": None,
-            "race": None,
-            "at_work": None,
-            "price_of_stability": None,
-            "speed_up": None,
-            "range": None,
-        }
+    return Recommendation(
+        policy=found.policy, chosen=None, withheld=words, because=because, rejected=rejected, ties=[], pareto=[]
     )

@@ -79,10 +79,9 @@ def decide(variant: str, found: Control, explained: VariantResult | None) -> Mix
     A scale taken from the whole batch couples images too, and is the work of quantization: where freezing it explained
     every origin, or where it may be what moved the row and nobody looked inside, the network is not accused.
     """
-    mechanisms = {origin.mechanism for origin in (explained.origins or [])} if explained else set()
-    leaks = (
-        sorted({origin.layer for origin in (explained.origins or []) if origin.mechanism == LEAK}) if explained else []
-    )
+    origins = (explained.origins or []) if explained else []
+    mechanisms = {origin.mechanism for origin in origins}
+    leaks = sorted({origin.layer for origin in origins if origin.mechanism == LEAK})
     mixes: bool | None
     if not found.repeatable:
         mixes = None

@@ -26,7 +26,7 @@ def pareto_set(
         if _known(variant) and not obstacles(variant, anything) and (found := price(variant.cost, policy))
     ]
     return [
-        _point(one, paid, race.get(one.name))
+        _point(one, race.get(one.name))
         for one, paid in open_to
         if not any(_beats(other, other_paid, one, paid) for other, other_paid in open_to)
     ]
@@ -51,7 +51,7 @@ def _raced(paid: Price, contestant: Contestant | None, policy: Policy) -> Price:
     return replace(paid, cost=statistics.median(contestant.call_s) / contestant.batch_size)
 
 
-def _point(variant: VariantResult, paid: Price, contestant: Contestant | None) -> ParetoPoint:
+def _point(variant: VariantResult, contestant: Contestant | None) -> ParetoPoint:
     cost, verdict = variant.cost, variant.verdict
     assert cost is not None and verdict is not None  # a variant with a price and no obstacle has both
     if contestant is not None and contestant.call_s:

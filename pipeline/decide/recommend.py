@@ -16,7 +16,6 @@ from isobatch.pipeline.decide.race import spread_of
 from isobatch.pipeline.decide.ranges import range_warnings
 from isobatch.pipeline.decide.reasons import advantage, because, nothing, once, ratio_text, why_not
 from isobatch.pipeline.records.study import (
-    AtWork,
     Interval,
     Policy,
     Race,
@@ -69,7 +68,16 @@ def recommend(variants: Sequence[VariantResult], policy: Policy, race: Race | No
     rejected = {name: "; ".join(why) for name, why in found.failing.items() if why}
     if not found.contenders:
         unmet = [nothing(policy), *_what_would_help(variants, policy, race)]
-        return _unchosen(found, policy, unmet, rejected, race)
+        return Recommendation(
+            policy=policy,
+            chosen=None,
+            because=unmet,
+            rejected=_in_order(found, rejected),
+            ties=[],
+            pareto=pareto_set(found.every, policy, found.race),
+            warnings=no_limit(policy),
+            race=_shown(race, None),
+        )
     choice = _choice(found, policy, race)
     chosen = found.find(choice.chosen)
     work = at_work(found.race.get(chosen.name))
@@ -90,7 +98,7 @@ def recommend(variants: Sequence[VariantResult], policy: Policy, race: Race | No
         rejected=_in_order(found, rejected),
         ties=_ties(found, choice),
         pareto=pareto_set(found.every, policy, found.race),
-        warnings=_warnings(chosen, choice, work, policy, race),
+        warnings=_warnings(chosen, choice, policy, race),
         would_change=_would_change(variants, policy, race, chosen.name),
         deploy=deployment(chosen.name, chosen.device),
         runner_up=choice.runner_up,
@@ -115,21 +123,6 @@ def chosen_name(
 def _choice(found: Standings, policy: Policy, race: Race | None) -> Choice:
     spread = spread_of(race is not None and race.unsteady)
     return choose(found.contenders, policy.cost_margin / 100, by_size=policy.objective == "size", spread=spread)
-
-
-def _unchosen(
-    found: Standings, policy: Policy, reasons: list[str], rejected: dict[str, str], race: Race | None
-) -> Recommendation:
-    return Recommendation(
-        policy=policy,
-        chosen=None,
-        because=reasons,
-        rejected=_in_order(found, rejected),
-        ties=[],
-        pareto=pareto_set(found.every, policy, found.race),
-        warnings=no_limit(policy),
-        race=_shown(race, None),
-    )
 
 
 def _in_order(found: Standings, rejected: dict[str, str]) -> list[Rejected]:
@@ -159,9 +152,7 @@ def no_limit(policy: Policy) -> list[str]:
     return [f"No limit on the accuracy drop is set: only one that certainly exceeds {limit} counts."]
 
 
-def _warnings(
-    chosen: VariantResult, choice: Choice, work: AtWork | None, policy: Policy, race: Race | None
-) -> list[str]:
+def _warnings(chosen: VariantResult, choice: Choice, policy: Policy, race: Race | None) -> list[str]:
     found = no_limit(policy)
     if choice.decided_by == "passes":
         found.append(NO_RACE if race is None else _OTHER_RACE)

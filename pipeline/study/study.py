@@ -120,7 +120,8 @@ def run_study(
         if config.explain != "none":
             with stages.stage("explanation"):
                 explained = explain(stages, results, policy)
-                results = decided(stages, explained, "repair by a switch", _switches(policy))[0] or explained
+                switched = partial(with_switches, policy=policy)
+                results = decided(stages, explained, "repair by a switch", switched)[0] or explained
         with stages.stage("network"):
             sound = Sound(judge_baseline(stages, labelled), judge_mixing(stages, results))
             results = without_repairs(results, sound.mixing)
@@ -148,10 +149,6 @@ def _completed(stages: Stages, findings: Findings, results: list[VariantResult])
         lambda name: completed(stages, findings, known[name]),
         lambda name: without_results(stages, known[name]),
     )
-
-
-def _switches(policy: Policy) -> Callable[[list[VariantResult]], list[VariantResult]]:
-    return lambda results: with_switches(results, policy)
 
 
 def _costs(stages: Stages, rounds: Rounds) -> dict[str, Cost]:

@@ -65,7 +65,7 @@ def compared(
     inputs = load("isobatch.models.user_inputs:described")(rows)
     largest = max(scope)
     first = rows[:1].copy(), rows[:largest].copy()
-    before = [_copied(runner.leaves(batch)) for batch in first]
+    before = [{place: values.copy() for place, values in runner.leaves(batch).items()} for batch in first]
     singles: Leaves = {}
 
     def result(verdict: Any, seen: Mapping[int, Seen], reason: str = "") -> BatchInvariance:
@@ -154,10 +154,6 @@ def _at(runner: Network, rows: Rows, n: int, singles: Leaves, probes: int, spari
         if what == NATURAL:
             found.digests |= dict(zip(alone, row_digests([*leaves.values()], len(batch)), strict=True))
     return found
-
-
-def _copied(leaves: Leaves) -> Leaves:
-    return {place: values.copy() for place, values in leaves.items()}
 
 
 def same_rows(one: Leaves, two: Leaves) -> bool:

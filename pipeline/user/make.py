@@ -106,7 +106,7 @@ def _record(
     results = [one.result for one in found]
     missing = (*not_tried, *dict.fromkeys(text for one in results for text in _missing(one, asked)))
     update = {
-        "scope": "; ".join(_scope_words(one) for one in results),
+        "scope": "; ".join(f"{sizes(one.tested.batch_sizes)}: {one.tested}" for one in results),
         "n_images": sum(one.tested.n_images for one in results),
         "n_comparisons": sum(len(one.batch_sizes) for one in results),
     }
@@ -216,10 +216,6 @@ def _delivered(
             return _record(made, record.model_copy(update=update), final, not_tried, asked)
         failed = f"{chosen.rung} as handed back: {final[-1].result}"
     return failed
-
-
-def _scope_words(result: BatchInvariance) -> str:
-    return f"{sizes(result.tested.batch_sizes)}: {result.tested}"
 
 
 def _as_it_is() -> Repair:

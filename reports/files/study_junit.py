@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from isobatch.pipeline.decide.policy import describe
-from isobatch.pipeline.records.study import InputsVerdict, Recommendation, Study, VariantResult
+from isobatch.pipeline.records.study import Recommendation, Study, VariantResult
 from isobatch.reports.files.junit import Case, Failure, junit_xml
 
 SUITE = "isobatch study"
@@ -22,11 +22,10 @@ def study_junit(study: Study) -> bytes:
 def _cases(variant: VariantResult) -> list[Case]:
     if not variant.by_inputs:
         return [Case(variant.name, "all inputs", skipped=f"{variant.status}: {variant.reason or 'no verdict'}")]
-    return [_case(variant, verdict) for verdict in variant.by_inputs]
-
-
-def _case(variant: VariantResult, verdict: InputsVerdict) -> Case:
-    return Case(variant.name, verdict.inputs, said=f"{verdict.verdict}: {verdict.decided_by.why}")
+    return [
+        Case(variant.name, verdict.inputs, said=f"{verdict.verdict}: {verdict.decided_by.why}")
+        for verdict in variant.by_inputs
+    ]
 
 
 def _policy(decided: Recommendation | None) -> Case:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -41,14 +41,10 @@ def write_reports(study: Study, folder: Path, cache: Path | None = None) -> Repo
     kept_in = cache and cache / "drawings"
     with drawings((block for section in sections for block in section.blocks), kept_in) as drawn:
         _attempt("report.md", lost, lambda: _write(paths["markdown"], markdown_report(study, sections)))
-        shown = _with_drawings(sections, drawn, lost)
+        shown = [replace(section, blocks=without_pictures(section.blocks, drawn.why_not, lost)) for section in sections]
         _attempt("report.html", lost, lambda: _write(paths["html"], html_of(study, shown, drawn)))
         _attempt("the files of the pictures", lost, lambda: _write_pictures(sections, drawn, folder / "pictures"))
     return Reports(paths, tuple(listed_once(lost)))
-
-
-def _with_drawings(sections: Sequence[Written], drawn: Drawings, lost: list[Lost]) -> list[Written]:
-    return [replace(section, blocks=without_pictures(section.blocks, drawn.why_not, lost)) for section in sections]
 
 
 def _attempt(what: str, lost: list[Lost], write: Callable[[], None]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from isobatch.pipeline.decide import agreement
 from isobatch.pipeline.decide.policy import describe
 from isobatch.pipeline.decide.ranges import range_words
-from isobatch.pipeline.records.study import Comparison, Policy, Recommendation, Study, VariantResult
+from isobatch.pipeline.records.study import Policy, Recommendation, Study, VariantResult
 from isobatch.reports import agreed, numbers, speeds, views
 from isobatch.reports.blocks import Code, KeyFigure, Line, Link, Tone, line
 
@@ -58,10 +58,6 @@ def _ties(decided: Recommendation) -> str:
     return f" {others} not measurably slower{alike}."
 
 
-def _batched(variant: VariantResult) -> list[Comparison]:
-    return [comparison for comparison in variant.comparisons if comparison.kind in _BATCHED]
-
-
 def _verified(study: Study) -> str:
     """The range over which the choice was verified, as the end of a remark; empty where it was not."""
     found = study.recommendation.range if study.recommendation else None
@@ -75,7 +71,7 @@ def _stability(study: Study, choice: VariantResult) -> KeyFigure:
     if views.is_repaired(choice):
         remark = f"{views.repair_of(study, choice.name).scope}{verified}"
         return KeyFigure(label, word, "repairs", line(remark), tone)
-    made = _batched(choice)
+    made = [comparison for comparison in choice.comparisons if comparison.kind in _BATCHED]
     same = sum(one.bitwise_equal for one in made)
     sizes = numbers.batch_sizes(one.batch_size for one in made)
     n = sum(verdict.n_images for verdict in choice.by_inputs)

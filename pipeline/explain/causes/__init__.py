@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from isobatch.models.spec.discover import discover
 from isobatch.models.spec.runner import Layer, Rows
 from isobatch.pipeline.evidence.evidence import bits
+from isobatch.pipeline.evidence.rows import rows_at
 from isobatch.pipeline.records.study import CauseFinding, CauseVerdict
 
 UNEXPLAINED = "unexplained"
@@ -52,8 +53,7 @@ class Subject:
 
     def rows(self, start: int, stop: int) -> Rows:
         """The input rows ``start`` to ``stop``; what all rows share is passed as it is."""
-        count = max(len(part) for part in self.inputs if part.ndim)
-        return tuple(part[start:stop] if part.ndim and len(part) == count else part for part in self.inputs)
+        return rows_at(self.inputs, slice(start, stop))
 
     @cached_property
     def place(self) -> int:
@@ -90,8 +90,7 @@ def alone(runner: Any, layer: str, inputs: Rows, batch: int, place: int = 0) -> 
     """One output [batch, ...] of a layer, the first by default, with every row of ``inputs`` replayed by itself."""
     found = []
     for i in range(batch):
-        row = tuple(part[i : i + 1] if part.ndim and len(part) == batch else part for part in inputs)
-        found.append(np.atleast_1d(runner.replay(layer, row)[place]))
+        found.append(np.atleast_1d(runner.replay(layer, rows_at(inputs, slice(i, i + 1), batch))[place]))
     return np.concatenate(found)
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import numpy as np
-
-from isobatch.models.spec.runner import Branching, Rows
+from isobatch.models.spec.runner import Branching
+from isobatch.pipeline.evidence.rows import rows_at
 from isobatch.pipeline.explain.causes import Cause, Finding, Subject
 
 
@@ -19,7 +18,8 @@ def probe(subject: Subject) -> Finding:
     said = runner.other_calls(subject.layer.name, subject.rows(0, subject.batch))
     if not said:
         return Finding("refuted", f"One image and {subject.batch} are given the same calls.")
-    if not runner.other_calls(subject.layer.name, _copies(subject)):
+    copies = rows_at(subject.rows(0, subject.batch), [0] * subject.batch, subject.batch)
+    if not runner.other_calls(subject.layer.name, copies):
         text = (
             f"{said[:1].upper()}{said[1:]}, and {subject.batch} copies of one image are given its own calls: not N "
             "decides, but what else is in the batch."
@@ -29,14 +29,6 @@ def probe(subject: Subject) -> Finding:
         if not runner.other_calls(subject.layer.name, subject.rows(0, n)):
             return Finding("supported", f"From N = {n + 1} on: {said}.")
     return Finding("supported", f"From N = 2 on: {said}.")
-
-
-def _copies(subject: Subject) -> Rows:
-    """The first row in place of all."""
-    return tuple(
-        np.repeat(part[:1], subject.batch, axis=0) if part.ndim and len(part) == subject.batch else part
-        for part in subject.rows(0, subject.batch)
-    )
 
 
 CAUSE = Cause(

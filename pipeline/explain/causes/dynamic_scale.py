@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from isobatch.models.spec.runner import Rows
 from isobatch.pipeline.evidence.evidence import bits
+from isobatch.pipeline.evidence.rows import rows_at
 from isobatch.pipeline.explain.causes import Cause, Finding, Subject
 from isobatch.pipeline.explain.causes._influence import influence, most_differing, with_victim
 
@@ -34,7 +35,7 @@ def probe(subject: Subject) -> Finding:
         return Finding("refuted", f"A neighbour {_OUTLIER} times as large changed no bit of a row at N = {batch}.")
     pinned = tuple(_pinned(part, batch) for part in rows)
     together = subject.replay(pinned)[:batch]
-    frozen = [subject.replay(tuple(_beside_pin(part, i, batch) for part in pinned))[:1] for i in range(batch)]
+    frozen = [subject.replay(rows_at(pinned, [i, batch], batch + 1))[:1] for i in range(batch)]
     alone = np.concatenate(frozen)
     left = int((bits(alone) != bits(together)).sum())
     before, size = int(subject.differing.sum()), subject.differing.size
@@ -65,10 +66,6 @@ def _pinned(part: NDArray[Any], batch: int) -> NDArray[Any]:
     if _has_range(part, batch):
         pin.flat[:2] = part.min(), part.max()
     return np.concatenate([part, pin])
-
-
-def _beside_pin(part: NDArray[Any], index: int, batch: int) -> NDArray[Any]:
-    return part[[index, batch]] if part.ndim and len(part) == batch + 1 else part
 
 
 def _moved_by_an_outlier(subject: Subject, rows: Rows) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from isobatch.pipeline.evidence.evidence import bits
+from isobatch.pipeline.evidence.rows import rows_at
 from isobatch.pipeline.explain.causes import Cause, Finding, Subject
 from isobatch.pipeline.records.wording import counted
 
@@ -33,9 +34,7 @@ def differing(subject: Subject) -> int:
     if "unsteady" not in subject.memo:
         rows = subject.rows(0, subject.batch)
         first, again = subject.replay(rows), subject.replay(rows)
-        subject.replay(
-            tuple(np.roll(part, 1, axis=0) if part.ndim and len(part) == subject.batch else part for part in rows)
-        )
+        subject.replay(rows_at(rows, np.roll(np.arange(subject.batch), 1), subject.batch))
         third = subject.replay(rows)
         if first.shape != again.shape or first.shape != third.shape:
             subject.memo["unsteady"] = first.size

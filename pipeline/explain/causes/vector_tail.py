@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from isobatch.models.spec.runner import Rows
 from isobatch.pipeline.evidence.evidence import bits
+from isobatch.pipeline.evidence.rows import rows_at
 from isobatch.pipeline.explain.causes import Cause, Finding, Subject
 from isobatch.pipeline.explain.causes._orders import can_be_probed
 from isobatch.pipeline.records.wording import counted, listed
@@ -47,9 +47,7 @@ def probe(subject: Subject) -> Finding:
 def _replayed(subject: Subject, count: int) -> NDArray[np.unsignedinteger]:
     """The bits [count, length] of the subject's rows in one call of ``count``; after the last comes the first again."""
     order = np.arange(count) % subject.batch
-    rows = subject.rows(0, subject.batch)
-    inputs: Rows = tuple(part[order] if part.ndim and len(part) == subject.batch else part for part in rows)
-    outputs = subject.replay(inputs)
+    outputs = subject.replay(rows_at(subject.rows(0, subject.batch), order, subject.batch))
     return bits(outputs).reshape(count, -1)
 
 

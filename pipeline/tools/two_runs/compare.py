@@ -6,7 +6,6 @@ Only what was measured with the same weights on the same images is compared.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -140,7 +139,9 @@ def _set(sides: _Sides, a: VariantResult, b: VariantResult, inputs: str) -> SetC
         n_outputs=len(shared),
         n_equal=equal,
         n_undecided=unknown,
-        apart=max(apart, key=lambda one: (_far(one.max_abs), one.n_elements_differing), default=None),
+        apart=max(
+            apart, key=lambda one: (np.nan_to_num(one.max_abs, nan=np.inf), one.n_elements_differing), default=None
+        ),
         notes=(*sorted(notes), *_unshared(mine, theirs, "A"), *_unshared(theirs, mine, "B")),
     )
 
@@ -213,7 +214,3 @@ def _same(outputs: int, equal: int, unknown: int) -> bool | None:
     if equal + unknown < outputs:
         return False
     return True if outputs and not unknown else None
-
-
-def _far(value: float) -> float:
-    return math.inf if math.isnan(value) else value
