@@ -81,10 +81,10 @@ def record(arguments: argparse.Namespace) -> None:
 
 def _entry(stages: Stages, name: str, n: int, opened: ExitStack) -> Entry:
     prepared = stages.sets[-1]
-    setting = stages.base_of(find_variant(name))
+    point = stages.base_of(find_variant(name))
     artifact, images = stages.artifacts[name, prepared.record.name], prepared.evaluation
-    payload = Opening(name, setting.runner, artifact, images, images, None, most=n).to_json()
-    contestant = opened.enter_context(Contestant(stages.workers, setting.environment, payload))
+    payload = Opening(name, point.runner, artifact, images, images, None, most=n).to_json()
+    contestant = opened.enter_context(Contestant(stages.workers, point.environment, payload))
     entry = Entry(name, contestant, n, 60.0, 300.0)
     entry.open()
     return entry

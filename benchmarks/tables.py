@@ -14,7 +14,7 @@ from isobatch.pipeline.records.study import Interval, Study, VariantResult
 from isobatch.pipeline.tools.switches.records import SwitchesReport
 from isobatch.reports import numbers, views
 from isobatch.reports.blocks import Block, Column, Table
-from isobatch.reports.files.markdown import drawn
+from isobatch.reports.files.markdown import to_markdown
 from isobatch.reports.pages.switches import blocks
 
 _COLUMNS = (
@@ -84,7 +84,7 @@ def main() -> None:
         found = list(engines(Study.model_validate_json(text)))
     else:
         found = blocks(SwitchesReport.model_validate_json(text))
-    print("\n\n".join(drawn(block) for block in found))
+    print("\n\n".join(to_markdown(block) for block in found))
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from isobatch.pipeline.records.wording import counted, listed
 from isobatch.pipeline.user.asked import Asked
 from isobatch.pipeline.user.checks import compared
 from isobatch.pipeline.user.conditions import conditions
-from isobatch.pipeline.user.make import repaired
+from isobatch.pipeline.user.make import repaired_network
 from isobatch.pipeline.user.origins import Start, where_it_starts
 from isobatch.pipeline.user.progress import Progress
 from isobatch.pipeline.user.results import BatchInvariance, BatchSize, CannotRepair, MadeInvariant
@@ -88,7 +88,7 @@ def make_batch_invariant(
     try:
         deadline = time.monotonic() + seconds
         with load("isobatch.models.pytorch.runner:torch_threads")(every[0].threads):
-            return repaired(network, Asked(every, scope, objective, rungs, seconds, deadline, progress))
+            return repaired_network(network, Asked(every, scope, objective, rungs, seconds, deadline, progress))
     finally:
         progress.end()
 

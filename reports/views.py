@@ -40,7 +40,7 @@ def anchor(name: str) -> str:
     return "variant-" + "".join(c if (c.isalnum() and c.isascii()) or c in "-." else f"_{ord(c):x}_" for c in name)
 
 
-def repaired(study: Study) -> tuple[VariantResult, ...]:
+def repaired_variants(study: Study) -> tuple[VariantResult, ...]:
     """Every variant with a repair of its own that holds, as a variant: ``fp32+surgical``. In table order."""
     return tuple(repair for repair in with_repairs(study.variants) if is_repaired(repair))
 
@@ -136,7 +136,7 @@ def tested_batch_sizes(study: Study, inputs: str | None = None) -> tuple[int, ..
 
 def named(study: Study, text: str) -> Line:
     """A sentence with the names of the study's variants set as code."""
-    every = [v.name for v in study.variants] + [found.name for found in repaired(study)]
+    every = [v.name for v in study.variants] + [found.name for found in repaired_variants(study)]
     names = sorted(map(re.escape, every), key=len, reverse=True)
     if not names:
         return line(text)
@@ -166,8 +166,8 @@ def difference(comparison: Comparison | None) -> str | None:
     """The largest relative difference in words: ``bit-equal``, ``3.1e-07``, or what made it unmeasurable."""
     if comparison is None:
         return None
-    measured = numbers.difference(comparison.max_abs_relative) or "not comparable"
-    text = "bit-equal" if comparison.bitwise_equal else measured
+    distance = numbers.difference(comparison.max_abs_relative) or "not comparable"
+    text = "bit-equal" if comparison.bitwise_equal else distance
     return f"{text} [{', '.join(comparison.issues)}]" if comparison.issues else text
 
 

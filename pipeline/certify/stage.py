@@ -116,15 +116,15 @@ def _verified(
         ties=claim == "same-bytes",
     )
     heard, size = _Heard(), opens.images.side
-    price = cost(spec, 1, size)
-    stages.announce("range", min(seconds, price * (max(asked) + 2 * sum(asked))))
+    seconds_each = cost(spec, 1, size)
+    stages.announce("range", min(seconds, seconds_each * (max(asked) + 2 * sum(asked))))
     label = f"verifying {chosen.name} at {sizes((1, *asked))}, at most {seconds:.0f} s"
     stages.progress.step(label, 0.0)
 
     def on_event(event: dict[str, Any]) -> None:
         heard.hear(event, claim == "same-bytes")
         if "n" in event:
-            stages.progress.step(label, price * event["n"])
+            stages.progress.step(label, seconds_each * event["n"])
 
     stopped = None
     with stages.stage("range"):

@@ -42,11 +42,11 @@ def classes_of(digests: Mapping[int, NDArray[Any]]) -> list[list[int]]:
     return sorted(sorted(one) for one in classes)
 
 
-def finer_classes(tried: list[list[int]], measured: list[list[int]]) -> list[list[int]]:
-    """``measured``, which holds more N, where it says the same of those that were tried; else ``tried``."""
+def finer_classes(tried: list[list[int]], known_classes: list[list[int]]) -> list[list[int]]:
+    """``known_classes``, which hold more N, where they say the same of those that were tried; else ``tried``."""
     known = {n for attempt in tried for n in attempt}
-    same = sorted(sorted(kept) for one in measured if (kept := known.intersection(one)))
-    return measured if same == sorted(tried) else tried
+    same = sorted(sorted(kept) for one in known_classes if (kept := known.intersection(one)))
+    return known_classes if same == sorted(tried) else tried
 
 
 def fingerprints(evidence: Evidence, condition: Condition) -> list[Fingerprint]:

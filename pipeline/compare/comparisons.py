@@ -170,9 +170,9 @@ def _comparison(
     evidence: Evidence, condition: Condition, kind: ComparisonKind, batch_size: int, reference: Rows, candidate: Rows
 ) -> Comparison:
     mismatch = _mismatch(reference, candidate)
-    measured: Values = {"n_images_equal": 0, "bitwise_equal": False}
+    values: Values = {"n_images_equal": 0, "bitwise_equal": False}
     if not mismatch:
-        measured = measure_leaves(reference, candidate, evidence.outcome)
+        values = measure_leaves(reference, candidate, evidence.outcome)
     return Comparison(
         inputs=evidence.inputs,
         condition=condition,
@@ -180,7 +180,7 @@ def _comparison(
         batch_size=batch_size,
         n_images=len(candidate),
         issues=mismatch or issues(reference, candidate),
-        **measured,  # type: ignore[arg-type]  # keys of the discovered metrics; pydantic checks their values
+        **values,  # type: ignore[arg-type]  # keys of the discovered metrics; pydantic checks their values
     )
 
 

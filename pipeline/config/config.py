@@ -19,7 +19,7 @@ from isobatch.pipeline.config.own_network import read_address, read_batch_axes, 
 from isobatch.pipeline.config.policy_flags import PolicyFlags as PolicyFlags  # part of the configuration
 from isobatch.pipeline.config.policy_flags import read_policy
 from isobatch.pipeline.config.preprocessing import Preprocessing, read_preprocessing, read_size
-from isobatch.pipeline.config.sources import DEFAULT, Settings, StatedSetting
+from isobatch.pipeline.config.sources import DEFAULT, UserSetting, UserSettings
 from isobatch.pipeline.config.variants import variants_of
 from isobatch.pipeline.machine.isa_caps import CAPS, NATIVE
 from isobatch.pipeline.records.errors import UsageError
@@ -156,7 +156,7 @@ def read_config(arguments: argparse.Namespace) -> Config:
     )
 
 
-def effective(settings: Settings, config: Config) -> tuple[StatedSetting, ...]:
+def effective(settings: UserSettings, config: Config) -> tuple[UserSetting, ...]:
     """Every setting, those that nobody gave with what is in effect instead, where one value is.
 
     Axes come from the grid, which is named as their origin unless it is the default.

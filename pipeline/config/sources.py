@@ -30,7 +30,7 @@ _UNSET = object()
 
 
 @dataclass(frozen=True)
-class StatedSetting:
+class UserSetting:
     """One setting: its flag, its value as the command line would give it, and where that comes from."""
 
     flag: str
@@ -39,11 +39,11 @@ class StatedSetting:
 
 
 @dataclass(frozen=True)
-class Settings:
+class UserSettings:
     """The study's arguments, and every setting in the order of ``--help``."""
 
     arguments: argparse.Namespace
-    every: tuple[StatedSetting, ...]
+    every: tuple[UserSetting, ...]
 
     @contextmanager
     def naming_origins(self) -> Iterator[None]:
@@ -66,13 +66,13 @@ class Settings:
         return "; ".join(f"{origin} sets {', '.join(flags)}" for origin, flags in found.items()) or None
 
 
-def read_settings(parser: argparse.ArgumentParser, argv: list[str], environment: Mapping[str, str]) -> Settings:
+def read_settings(parser: argparse.ArgumentParser, argv: list[str], environment: Mapping[str, str]) -> UserSettings:
     """The arguments from every source. Raises UsageError for an unknown key or a value that its flag cannot take."""
     actions = {key: action for action in parser._actions if (key := _key(action))}
     unset = argparse.Namespace(**{action.dest: _UNSET for action in actions.values()})
     typed = parser.parse_args(argv, unset)
     if typed.list_variants:
-        return Settings(parser.parse_args(argv), ())
+        return UserSettings(parser.parse_args(argv), ())
     stated = _from_file(parser, actions, typed.config, environment)
     for key, value in _from_environment(actions, environment).items():
         name = _variable(key)
@@ -82,8 +82,8 @@ def read_settings(parser: argparse.ArgumentParser, argv: list[str], environment:
     for key, action in actions.items():
         given = getattr(typed, action.dest) is not _UNSET
         origin = COMMAND_LINE if given else stated[key][0] if key in stated else DEFAULT
-        every.append(StatedSetting(f"--{key}", getattr(arguments, action.dest), origin))
-    return Settings(arguments, tuple(every))
+        every.append(UserSetting(f"--{key}", getattr(arguments, action.dest), origin))
+    return UserSettings(arguments, tuple(every))
 
 
 def read_toml(path: Path, code: str) -> dict[str, Any]:

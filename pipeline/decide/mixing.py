@@ -73,16 +73,14 @@ def _neighbours(images: Batch) -> list[Batch]:
     return [*(images[i : i + 1] for i in range(1, len(images))), images[:1], beside(images[:1], np.zeros_like)]
 
 
-def decide(variant: str, found: Control, explained: VariantResult | None) -> Mixing:
+def decide(variant: str, found: Control, inside: VariantResult | None) -> Mixing:
     """Whether the network mixes images, from the control and from what was found at the float variant's origins.
 
     A scale taken from the whole batch couples images too, and is the work of quantization: where freezing it explained
     every origin, or where it may be what moved the row and nobody looked inside, the network is not accused.
     """
-    mechanisms = {origin.mechanism for origin in (explained.origins or [])} if explained else set()
-    leaks = (
-        sorted({origin.layer for origin in (explained.origins or []) if origin.mechanism == LEAK}) if explained else []
-    )
+    mechanisms = {origin.mechanism for origin in (inside.origins or [])} if inside else set()
+    leaks = sorted({origin.layer for origin in (inside.origins or []) if origin.mechanism == LEAK}) if inside else []
     mixes: bool | None
     if not found.repeatable:
         mixes = None

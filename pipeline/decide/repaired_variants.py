@@ -61,11 +61,11 @@ def native_name(name: str) -> str:
 
 def _cost(native: Cost, repair: Repair) -> Cost:
     latency, ratio = native.latency_ms, repair.latency_ratio.get("1")
-    priced = {n: ratio for n, ratio in repair.throughput_ratio.items() if n in native.throughput_img_s}
+    ratios = {n: ratio for n, ratio in repair.throughput_ratio.items() if n in native.throughput_img_s}
     return native.model_copy(
         update={
             "latency_ms": scaled(latency, ratio) if latency and ratio else None,
-            "throughput_img_s": {n: scaled(native.throughput_img_s[n], ratio) for n, ratio in priced.items()},
+            "throughput_img_s": {n: scaled(native.throughput_img_s[n], ratio) for n, ratio in ratios.items()},
         }
     )
 

@@ -129,8 +129,8 @@ def model_card(record: VerificationRecord, facts: Sequence[str]) -> str:
     return of_inputs(text) if serving.inputs else text
 
 
-def _images(name: str, n: int, drawn: int) -> str:
-    noise = f" ({drawn} of them drawn at random)" if drawn else ""
+def _images(name: str, n: int, random_images: int) -> str:
+    noise = f" ({random_images} of them drawn at random)" if random_images else ""
     return f"{counted(n, 'image')} of {_plain(name)}{noise}"
 
 

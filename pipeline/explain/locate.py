@@ -64,7 +64,7 @@ def locate(
                 drawn_for.add(layer.signature)
                 if draw and (finding.tried >= search.elements or layer.signature in guilty):
                     break
-                replay(runner, finding, drawn(inputs, generator), None, batch_sizes, "drawn")
+                replay(runner, finding, random_rows(inputs, generator), None, batch_sizes, "drawn")
                 guilty.update([layer.signature] if finding.batch_sizes else [])
                 alive()
             if not search.every_layer and not finding.batch_sizes:
@@ -162,7 +162,7 @@ def _count(finding: LayerFinding, n: int, singles: NDArray[Any], batched: NDArra
     return differing
 
 
-def drawn(inputs: Rows, generator: np.random.Generator) -> Rows:
+def random_rows(inputs: Rows, generator: np.random.Generator) -> Rows:
     """Other rows of the same shapes and types: floats of wide dynamic range, codes of 8 bits over all their values.
 
     Wider integers may be numbers of rows in a table: those captured, each column in another order.

@@ -102,7 +102,7 @@ def sizes(sizes_: Iterable[int]) -> str:
     return f"N = {batch_sizes(sizes_) or 'none'}"
 
 
-def setting(condition: Condition, pixels: bool = False) -> str:
+def condition_words(condition: Condition, pixels: bool = False) -> str:
     """What is particular in a condition: ``2 threads, isa avx2, images rotated by 1``. ``pixels``: its size too."""
     parts = [counted(condition.threads, "thread")]
     if pixels:

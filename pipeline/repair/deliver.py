@@ -125,7 +125,7 @@ def _serving(stages: Stages, found: Found, settings: Mapping[str, Any], threads:
 
 def _best(found: Found) -> int:
     """The N at which a second makes the most images beside the native network's own, as far as it was priced."""
-    return max(found.chosen.priced, default=1)
+    return max(found.chosen.ratios_by_size, default=1)
 
 
 def _file_name(name: str, number: int) -> str:
@@ -146,14 +146,14 @@ def _served(stages: Stages, found: Found, files: Files, file: Path, images: Imag
     within = [n for n in stages.config.batch_sizes if n <= len(images)]
     label = f"{next(iter(files.model))} in a fresh process: {images.name}, {counted(threads, 'thread')}"
     stages.progress.step(label, 0.0)
-    price = cost(found.spec, len(images), images.side)
+    seconds_each = cost(found.spec, len(images), images.side)
     try:
         served = run_served(
             files,
             file,
             threads,
             within,
-            lambda n: stages.progress.step(label, price),
+            lambda n: stages.progress.step(label, seconds_each),
             timeout_s=stages.config.timeout_s,
         )
     except ServeError as error:

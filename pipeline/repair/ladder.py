@@ -25,8 +25,8 @@ from isobatch.pipeline.repair.verify import (
     Passes,
     Verified,
     every_image,
-    price,
-    priced_sizes,
+    study_sizes,
+    time_ratios,
     verify,
 )
 
@@ -41,7 +41,7 @@ Openers = Mapping[int, Callable[[], AbstractContextManager[Runner]]]
 class Scope:
     """Over what a repair is verified, and on what it is priced (the first set). ``natives`` beside the bench's own.
 
-    ``priced``: the N to price (None: see ``priced_sizes``; empty: none is), by ``least`` to ``pairs`` pairs of
+    ``timed_sizes``: the N to price (None: see ``study_sizes``; empty: none is), by ``least`` to ``pairs`` pairs of
     calls, for ``enough_s`` seconds each. ``screen``: so many pairs at a single image and at the largest N come before a
     candidate is verified, once another one holds; what cannot win by these is not. ``begin`` is called before every
     candidate, ``say`` told what is being done.
@@ -52,7 +52,7 @@ class Scope:
     natives: Openers
     pairs: int = PAIRS
     least: int = 3
-    priced: Sequence[int] | None = None
+    timed_sizes: Sequence[int] | None = None
     passes: Passes = every_image
     stop_at_first: bool = False  # at the first difference of a candidate that is to be bitwise
     deadline: float = math.inf  # of time.monotonic: nothing is begun after it
@@ -122,7 +122,7 @@ def _rung(rung: Rung, bench: Bench, scope: Scope, done: Callable[[int], None], r
         except OutOfTime:
             found.append(Tried(rung.name, _TIME_OVER, candidate, out_of_time=True))
             break
-        if found[-1].cheap or (found[-1].holds and scope.priced is not None and not scope.priced):
+        if found[-1].cheap or (found[-1].holds and scope.timed_sizes is not None and not scope.timed_sizes):
             break  # it costs next to nothing, or nobody asks what it costs
         candidate = _following(candidates, bool(found[-1].holds))
     return found
@@ -145,7 +145,7 @@ def _too_dear(name: str, candidate: Candidate, bench: Bench, scope: Scope, rival
     images = scope.sets[0]
     largest = max(n for one in rivals for n in one.ratios or {})
     with candidate.build(bench.runner) as repaired:
-        ratios = price(
+        ratios = time_ratios(
             bench.runner, repaired, images, sorted({1, largest}), lambda count: None, scope.screen, least=1, enough_s=0
         )
     mine = objective_cost({n: [min(found)] for n, found in ratios.items()}, bench.objective)
@@ -177,8 +177,10 @@ def _tried(name: str, candidate: Candidate, bench: Bench, scope: Scope, done: Ca
         digest = repaired.digest() if isinstance(repaired, Digested) else ""
         if _all_hold(candidate, verified):
             scope.say(f"{name}: timing it against the native network")
-            sizes = priced_sizes(len(scope.sets[0]), scope.batch_sizes) if scope.priced is None else scope.priced
-            ratios = price(
+            sizes = (
+                study_sizes(len(scope.sets[0]), scope.batch_sizes) if scope.timed_sizes is None else scope.timed_sizes
+            )
+            ratios = time_ratios(
                 bench.runner,
                 repaired,
                 scope.sets[0],

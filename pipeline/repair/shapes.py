@@ -19,7 +19,7 @@ from isobatch.models.spec.interventions import Provocable
 from isobatch.models.spec.runner import Canonical, Layer, Rows
 from isobatch.pipeline.evidence.evidence import bits
 from isobatch.pipeline.explain.findings import Located, Watched
-from isobatch.pipeline.explain.locate import drawn
+from isobatch.pipeline.explain.locate import random_rows
 
 _CHEAP = 1.05  # a rule that costs less than this over native, at every N, needs no rival
 
@@ -108,14 +108,14 @@ def telling_rows(inputs: Rows, generator: np.random.Generator) -> Rows:
     """
     order = np.argsort([float(np.abs(row.astype(np.float64)).max(initial=0)) for row in inputs[0]], kind="stable")
     mixed = []
-    for own, other in zip(inputs, drawn(inputs, generator), strict=True):
+    for own, other in zip(inputs, random_rows(inputs, generator), strict=True):
         both = np.stack([own[order], other[order]], axis=1) if own.ndim else own
         mixed.append(both.reshape(-1, *own.shape[1:]) if own.ndim else own)
     return tuple(mixed)
 
 
 @dataclass(frozen=True)
-class Measured:
+class LayerShapes:
     """A layer's shapes, and of how many output elements tried how many differed from N = 1, by N."""
 
     shapes: Shapes
@@ -123,7 +123,7 @@ class Measured:
     tried: int
 
 
-def measure_layer(runner: Watched, name: str, rows: Rows, largest: int, seed: int) -> Measured:
+def measure_layer(runner: Watched, name: str, rows: Rows, largest: int, seed: int) -> LayerShapes:
     """Replay one layer at N = 1 to ``largest`` on these rows, from the first again where an N is larger than their
     number: it is the place of a row in a batch that matters here. Raises NotImplementedError as ``replay``.
     """
@@ -163,7 +163,7 @@ def measure_layer(runner: Watched, name: str, rows: Rows, largest: int, seed: in
     }
     of_class = frozenset(n for one in classes if placed & {*one} for n in one)
     shapes = Shapes(tuple(map(frozenset, classes)), _monotone(spent), isinstance(runner, Provocable), of_class)
-    return Measured(shapes, differing, elements)
+    return LayerShapes(shapes, differing, elements)
 
 
 def _placed(runner: Watched, name: str, rows: Rows, n: int, mark: list[str]) -> bool:

@@ -124,7 +124,7 @@ def verify(
     return verified
 
 
-def price(
+def time_ratios(
     native: Runner,
     repaired: Runner,
     images: Images,
@@ -166,7 +166,7 @@ def price(
     return ratios
 
 
-def priced_sizes(n_images: int, batch_sizes: Sequence[int]) -> list[int]:
+def study_sizes(n_images: int, batch_sizes: Sequence[int]) -> list[int]:
     """The N to price: one image alone, and of the tested N that the set can fill the powers of two from 8 on (where
     there are none, all N from 8 on) and the largest.
     """

@@ -58,13 +58,13 @@ def as_record(
         for evidence in rounds
         for name, text in evidence.readback.items()
     }
-    settings = base(stages.config, stages.config.device).environment
+    environment = base(stages.config, stages.config.device).environment
     assert stages.weights is not None
     return Study(
         run_id=stages.run.id,
         created_utc=stages.run.created_utc,
         tool=Tool(version=VERSION),
-        environment=read_environment(stages.threads, readback, settings, stages.caps.seen, stages.device),
+        environment=read_environment(stages.threads, readback, environment, stages.caps.seen, stages.device),
         config=_portable(stages.config),
         weights=stages.weights,
         warnings=stages.warnings,

@@ -71,9 +71,9 @@ def compared(stages: Stages, rounds: Rounds, references: Mapping[str, Evidence],
     if spec.role == "reference":
         effective = [Effective(**evidence.effective) for evidence in references.values()]
         return result.model_copy(update={"effective": effective[-1] if effective else None})
-    measured = _compared(stages, rounds, references, name)
-    notes = [*result.notes, *measured.pop("clip_notes")]
-    return result.model_copy(update=measured | {"notes": notes})
+    compared_sets = _compared(stages, rounds, references, name)
+    notes = [*result.notes, *compared_sets.pop("clip_notes")]
+    return result.model_copy(update=compared_sets | {"notes": notes})
 
 
 def _precision(spec: VariantSpec, manifests: Sequence[Manifest]) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from isobatch.pipeline.config.conditions import Setting
+from isobatch.pipeline.config.conditions import GridPoint
 from isobatch.pipeline.decide.baseline import check_baseline
 from isobatch.pipeline.decide.mixing import Control, decide
 from isobatch.pipeline.evidence.evidence import Evidence
@@ -53,7 +53,7 @@ def judge_mixing(stages: Stages, results: Sequence[VariantResult]) -> Mixing | N
     artifact = stages.artifacts.get((name, prepared.record.name))
     if artifact is None or name in stages.failures:
         return None
-    asked = RowsAsked(name, Setting(stages.threads).runner, artifact, prepared.evaluation)
+    asked = RowsAsked(name, GridPoint(stages.threads).runner, artifact, prepared.evaluation)
     stages.progress.step(f"other neighbours for {name}", 0.0)
     try:
         control = stages.call("isobatch.pipeline.study.in_worker:mixes", asked.to_json(), name)

@@ -39,7 +39,7 @@ NATIVE = "native"
 _LOOKED, _CLIMBED = 0.4, 0.6  # shares of the time after which no layer, no candidate is begun; the rest verifies
 
 
-def repaired(network: Any, asked: Asked) -> MadeInvariant:
+def repaired_network(network: Any, asked: Asked) -> MadeInvariant:
     """The network itself where it is batch-invariant, or the cheapest repair that holds. Raises CannotRepair."""
     first = asked.conditions[0]
     with opened(network, first.threads) as runner:
@@ -182,7 +182,7 @@ def _scope(
         },
         _PAIRS,
         _LEAST_PAIRS,
-        priced=sorted({1, asked.scope[-1]}),
+        timed_sizes=sorted({1, asked.scope[-1]}),
         enough_s=_ENOUGH_S,
         passes=passes,
         stop_at_first=True,

@@ -26,7 +26,7 @@ def run(arguments: argparse.Namespace) -> int:
     from isobatch.reports.files.comparison_junit import comparison_junit
     from isobatch.reports.files.json_report import load_finished
     from isobatch.reports.pages.run_comparison import comparison_blocks, comparison_json, comparison_markdown
-    from isobatch.reports.screen.rich_blocks import drawn
+    from isobatch.reports.screen.rich_blocks import to_renderable
     from isobatch.reports.screen.terminal import console_for
 
     wanted = {name: asked_file(text) for name in ("junit", "markdown") if (text := getattr(arguments, name))}
@@ -42,7 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         console = console_for(sys.stdout)
         for block in comparison_blocks(found):
-            console.print(drawn(block))
+            console.print(to_renderable(block))
     return Exit.NOT_MET if found.regressions else Exit.DONE
 
 

@@ -26,7 +26,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Examine the machine and print the findings. Nothing is measured or written."""
     from isobatch.pipeline.records.errors import Exit
     from isobatch.pipeline.tools.doctor.examine import examine
-    from isobatch.reports.screen.rich_blocks import drawn
+    from isobatch.reports.screen.rich_blocks import to_renderable
     from isobatch.reports.screen.terminal import console_for
 
     findings = examine(lambda text: print(f"{text} ...", file=sys.stderr, flush=True))
@@ -36,7 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         console = console_for(sys.stdout)
         for block in _blocks(findings):
-            console.print(drawn(block))
+            console.print(to_renderable(block))
     return Exit.PARTIAL if missing else Exit.DONE
 
 

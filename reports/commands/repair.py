@@ -60,8 +60,8 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.image_sizes and arguments.image_size:
         raise UsageError("usage", "--image-size and --image-sizes name the same: give the list, the main size first")
     sizes = {"image_size": arguments.image_sizes or arguments.image_size}
-    settings = vars(study_parser().parse_args([])) | vars(arguments) | {"variants": arguments.variant} | sizes
-    config = read_config(argparse.Namespace(**settings))
+    flags = vars(study_parser().parse_args([])) | vars(arguments) | {"variants": arguments.variant} | sizes
+    config = read_config(argparse.Namespace(**flags))
     config = on_arrays(config, lambda text: None)
     if len(config.variants) != 1:
         raise UsageError("usage", "--variant takes one variant: repair the others one by one")

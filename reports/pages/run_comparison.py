@@ -10,7 +10,7 @@ from isobatch.pipeline.tools.two_runs.records import Apart, Change, Difference, 
 from isobatch.reports import numbers
 from isobatch.reports.blocks import Block, Bullets, Callout, Code, Column, Line, Paragraph, Table, line
 from isobatch.reports.files.json_report import strict
-from isobatch.reports.files.markdown import MAX_BYTES, drawn, escaped
+from isobatch.reports.files.markdown import MAX_BYTES, escaped, to_markdown
 
 TITLE = "Two runs compared"
 MAX_ROWS = 40
@@ -57,7 +57,7 @@ def comparison_markdown(found: RunComparison) -> str:
     """The comparison for a pull request's comment: at most 60,000 bytes, tables cut where it would be longer."""
     rows = MAX_ROWS
     while True:
-        parts = [f"## {escaped(TITLE)}", *map(drawn, comparison_blocks(found, rows))]
+        parts = [f"## {escaped(TITLE)}", *map(to_markdown, comparison_blocks(found, rows))]
         text = "\n\n".join(parts) + "\n"
         if len(text.encode()) <= MAX_BYTES or rows == 1:
             return text

@@ -54,8 +54,8 @@ def _confusion(test: SelfTest) -> Table:
 
 
 def _evidence(outcome: Outcome) -> list[Line]:
-    explained = outcome.found and outcome.found.explained
-    causes = explained["causes"] if explained else []
+    explanation = outcome.found and outcome.found.explained
+    causes = explanation["causes"] if explanation else []
     return [
         line(Code(outcome.fault.name), f", {cause['name']} {cause['verdict']}: {cause['evidence']}") for cause in causes
     ]

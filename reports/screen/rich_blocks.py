@@ -78,32 +78,32 @@ def grid(table: blocks.Table, no_wrap: bool = False) -> Grid:
 
 
 @singledispatch
-def drawn(block: Block) -> RenderableType:
+def to_renderable(block: Block) -> RenderableType:
     """A block as rich draws it."""
     raise TypeError(f"no terminal form for {type(block).__name__}")
 
 
-@drawn.register
+@to_renderable.register
 def _(block: blocks.Heading) -> RenderableType:
     return Text(f"\n{clean(block.text)}", "bold")
 
 
-@drawn.register
+@to_renderable.register
 def _(block: blocks.Paragraph) -> RenderableType:
     return prose(block.prose, "dim" if block.small else "")
 
 
-@drawn.register
+@to_renderable.register
 def _(block: blocks.Bullets) -> RenderableType:
     return Group(*(Padding(Text("- ").append_text(prose(item)), (0, 0, 0, 2)) for item in block.items))
 
 
-@drawn.register
+@to_renderable.register
 def _(block: blocks.Listing) -> RenderableType:
     return Group(*(Text(f"  {' ' * indent}{clean(text)}", overflow="fold") for indent, text in block.lines))
 
 
-@drawn.register
+@to_renderable.register
 def _(block: blocks.Definitions) -> RenderableType:
     found = Grid.grid(padding=(0, 2))
     for term, words in block.items:
@@ -111,7 +111,7 @@ def _(block: blocks.Definitions) -> RenderableType:
     return found
 
 
-@drawn.register
+@to_renderable.register
 def _(block: blocks.KeyFigures) -> RenderableType:
     found = Grid.grid(padding=(0, 2))
     for one in block.items:
@@ -120,26 +120,26 @@ def _(block: blocks.KeyFigures) -> RenderableType:
     return found
 
 
-@drawn.register
+@to_renderable.register
 def _(block: blocks.Table) -> RenderableType:
     return Group(prose((block.caption,), "dim"), grid(block))
 
 
-@drawn.register
+@to_renderable.register
 def _(block: blocks.Figure) -> RenderableType:
-    return drawn(block.table)
+    return to_renderable(block.table)
 
 
-@drawn.register
+@to_renderable.register
 def _(block: blocks.Callout) -> RenderableType:
-    return Group(prose(block.title, _STYLES.get(block.kind, "bold")), *map(drawn, block.blocks))
+    return Group(prose(block.title, _STYLES.get(block.kind, "bold")), *map(to_renderable, block.blocks))
 
 
-@drawn.register
+@to_renderable.register
 def _(block: blocks.Details) -> RenderableType:
-    return Group(Text(f"\n{clean(block.summary)}", "bold"), *map(drawn, block.blocks))
+    return Group(Text(f"\n{clean(block.summary)}", "bold"), *map(to_renderable, block.blocks))
 
 
-@drawn.register
+@to_renderable.register
 def _(block: blocks.Absent) -> RenderableType:
     return prose(block.why, "dim")

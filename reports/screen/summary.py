@@ -134,7 +134,7 @@ def _shown(study: Study, room: int, chosen: VariantResult | None) -> list[Varian
 
 def _repairs(study: Study, width: int) -> list[Text]:
     """What holds and what it costs, in a few words; nothing where no repair was tried."""
-    bitwise = [one for one in views.repaired(study) if one.verdict == "batch-invariant"]
+    bitwise = [one for one in views.repaired_variants(study) if one.verdict == "batch-invariant"]
     held = [f"{one.name}{_mark(study, one)}" for one in bitwise]
     mended = {native_name(one.name) for one in bitwise}
     run = {v.name: [repair for repair in v.repairs or [] if repair.batch_invariant is False] for v in study.variants}

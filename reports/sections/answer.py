@@ -132,7 +132,7 @@ def _standing(study: Study) -> Definitions | None:
             found.setdefault(views.state(variant), []).append(variant.name)
     order = [word for word in STATE_SIGNS if word in found] + [word for word in found if word not in STATE_SIGNS]
     items = [(f"{STATE_SIGNS.get(word, '')} {word}".strip(), _codes(found[word])) for word in order]
-    if mended := [one.name for one in views.repaired(study)]:
+    if mended := [one.name for one in views.repaired_variants(study)]:
         items.append(("= after repair", _codes(mended, mended)))
     return Definitions(tuple(items)) if items else None
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from isobatch.pipeline.compare.accuracy_by_batch_size import SEVERITY, worst_dependence
 from isobatch.pipeline.decide.policy import DEFAULT_MAX_DROP_POINTS
 from isobatch.pipeline.records.study import AccuracyAtN, BatchAccuracy, Dependence, Study, VariantResult
-from isobatch.pipeline.records.wording import setting
+from isobatch.pipeline.records.wording import condition_words
 from isobatch.reports import numbers, views
 from isobatch.reports.blocks import Absent, Block, Column, Details, Line, Paragraph, Table, line
 from isobatch.reports.sections import Section
@@ -144,7 +144,7 @@ def _change(one: AccuracyAtN) -> str:
 
 
 def _on(accuracy: BatchAccuracy) -> str:
-    return f"{accuracy.inputs}, {setting(accuracy.condition, pixels=True)}"
+    return f"{accuracy.inputs}, {condition_words(accuracy.condition, pixels=True)}"
 
 
 def _row(variant: VariantResult, accuracy: BatchAccuracy) -> tuple[str | None, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from isobatch.pipeline.records.study import BatchClasses, Comparison, Study, VariantResult
-from isobatch.pipeline.records.wording import setting
+from isobatch.pipeline.records.wording import condition_words
 from isobatch.reports import numbers, views
 from isobatch.reports.blocks import Block, Column, Paragraph, Table, line
 from isobatch.reports.sections import Section
@@ -23,7 +23,12 @@ _COLUMNS = (
 
 
 def _classes_row(variant: VariantResult, found: BatchClasses) -> tuple[str | None, ...]:
-    return variant.name, found.inputs, setting(found.condition, pixels=True), numbers.batch_classes(found.classes)
+    return (
+        variant.name,
+        found.inputs,
+        condition_words(found.condition, pixels=True),
+        numbers.batch_classes(found.classes),
+    )
 
 
 def elements_differing(comparison: Comparison) -> str | None:
@@ -38,7 +43,7 @@ def elements_differing(comparison: Comparison) -> str | None:
 def _row(comparison: Comparison) -> tuple[str | None, ...]:
     return (
         comparison.inputs,
-        setting(comparison.condition, pixels=True),
+        condition_words(comparison.condition, pixels=True),
         numbers.count(comparison.batch_size),
         f"{comparison.n_images_equal} of {comparison.n_images}",
         elements_differing(comparison),

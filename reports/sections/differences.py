@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from isobatch.pipeline.records.study import Comparison, Study, VariantResult
-from isobatch.pipeline.records.wording import setting
+from isobatch.pipeline.records.wording import condition_words
 from isobatch.reports import numbers, views
 from isobatch.reports.blocks import Block, Column, Figure, Paragraph, Table, line
 from isobatch.reports.figures.ranges import Noise, Range, drawable, specification
@@ -44,13 +44,13 @@ def _range(name: str, comparison: Comparison, told: bool) -> Range:
         f"{numbers.difference(high)}, largest {numbers.difference(largest)}"
     )
     noise: Noise = "precision error" if comparison.kind == "vs-reference" else "batch noise"
-    row = f"{comparison.inputs}{f', {setting(comparison.condition, pixels=True)}' if told else ''}, {label}"
+    row = f"{comparison.inputs}{f', {condition_words(comparison.condition, pixels=True)}' if told else ''}, {label}"
     return Range(row, noise, median, high, largest, said)
 
 
 def _row(comparison: Comparison) -> tuple[str | None, ...]:
     found = comparison.percentiles or {}
-    where = f"{comparison.inputs}, {setting(comparison.condition, pixels=True)}"
+    where = f"{comparison.inputs}, {condition_words(comparison.condition, pixels=True)}"
     values = (numbers.difference(found.get(key)) for key in _KEYS)
     return (where, _words(comparison), *values, numbers.count(comparison.n_elements))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from isobatch.pipeline.records.study import Comparison, NeighbourEffect, Study, VariantResult
-from isobatch.pipeline.records.wording import setting
+from isobatch.pipeline.records.wording import condition_words
 from isobatch.reports import numbers, views
 from isobatch.reports.blocks import Block, Bullets, Code, Column, Line, Paragraph, Table, line
 from isobatch.reports.sections import Section
@@ -34,7 +34,7 @@ _Key = tuple[str, str, int]
 
 def _key(comparison: Comparison) -> _Key:
     plain = comparison.condition.model_copy(update={"position": 0, "neighbours": "natural"})
-    return comparison.inputs, setting(plain, pixels=True), comparison.batch_size
+    return comparison.inputs, condition_words(plain, pixels=True), comparison.batch_size
 
 
 def _cells(comparison: Comparison | None) -> tuple[str | None, str | None]:

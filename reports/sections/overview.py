@@ -72,7 +72,7 @@ def blocks(study: Study) -> list[Block]:
         "left out. Throughput (img/s) at the N where it is highest, of those that were raced as the race has it. "
         "Accuracy drop: top-1 of fp32 minus that of the variant on the same images."
     )
-    if views.repaired(study):
+    if views.repaired_variants(study):
         caption += (
             " Of a repaired variant: times are those of the unrepaired variant times the measured ratio; error, "
             "answers and accuracy are known where the repair keeps every byte of the singles."

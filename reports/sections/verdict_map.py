@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 
 from isobatch.pipeline.records.study import COPIES, Comparison, Condition, Study
-from isobatch.pipeline.records.wording import setting
+from isobatch.pipeline.records.wording import condition_words
 from isobatch.reports import views
 from isobatch.reports.blocks import Block, Column, Figure, Paragraph, Table, line
 from isobatch.reports.figures.cells import STATES, Cell, Group, State, specification, width
@@ -48,7 +48,7 @@ def _words(place: _Place) -> tuple[str, str]:
     beside = said.get(fixed.neighbours, f"beside {fixed.neighbours}")
     special = [f"rotated by {fixed.position}"] if fixed.position else []
     special += [beside] if fixed.neighbours != "natural" else []
-    return f"{inputs}{': ' if special else ''}{', '.join(special)}", setting(plain, pixels=True)
+    return f"{inputs}{': ' if special else ''}{', '.join(special)}", condition_words(plain, pixels=True)
 
 
 def _short(comparison: Comparison) -> str:

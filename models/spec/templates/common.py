@@ -51,7 +51,7 @@ def machine() -> dict[str, str]:
     return {"CPU features": features, **{name: os.environ[name] for name in CAPS if name in os.environ}}
 
 
-def drawn(data: dict[str, Any]) -> Arrays:
+def from_seed(data: dict[str, Any]) -> Arrays:
     """The arrays from their seed: uniform values or integers, the same bytes on every machine."""
     generator = np.random.Generator(np.random.PCG64(data["seed"]))
     found = {}
@@ -82,7 +82,7 @@ def load(data: dict[str, Any], folder: Path) -> Arrays:
         with np.load(folder / data["file"], allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
     else:
-        arrays = drawn(data)
+        arrays = from_seed(data)
     if digest(arrays) != data["sha256"]:
         raise ValueError("the data are not those that the difference was seen on")
     return arrays

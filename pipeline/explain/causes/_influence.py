@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from isobatch.models.spec.runner import Rows
 from isobatch.pipeline.evidence.evidence import bits
 from isobatch.pipeline.explain.causes import Subject
-from isobatch.pipeline.explain.locate import drawn
+from isobatch.pipeline.explain.locate import random_rows
 from isobatch.pipeline.records.wording import number
 
 FACTORS = (4, 64, 1024)
@@ -89,7 +89,7 @@ def influence(subject: Subject, another: Callable[[NDArray[Any], NDArray[Any]], 
     kinds = {
         "zeros": _each(rows, np.zeros_like),
         "copies of itself": _each(rows, lambda part: np.repeat(part[victim : victim + 1], len(part), axis=0)),
-        "random values": drawn(rows, draws),
+        "random values": random_rows(rows, draws),
     }
     outliers = {f"its neighbours times {factor}": _each(rows, partial(_times, factor=factor)) for factor in FACTORS}
     seen = [beside("its neighbours", rows), *(beside(what, made) for what, made in (kinds | outliers).items())]

@@ -106,8 +106,8 @@ def _attempts(subject: Subject) -> Iterator[tuple[str, list[IntegerCall]]]:
     if own:
         numbers = subject.runner.accumulators(subject.layer.name, subject.rows(0, subject.batch))
         yield f"{subject.found_by} rows", [IntegerCall(subject.alone, subject.together, numbers)]
-    drawn = [_crafted(subject, subject.seed + draw, "ties") for draw in range(_DRAWS)]
-    calls = [call for call in drawn if call is not None]
+    crafted_calls = [_crafted(subject, subject.seed + draw, "ties") for draw in range(_DRAWS)]
+    calls = [call for call in crafted_calls if call is not None]
     if calls or not own:
         yield f"rows placed on rounding ties, with biases moved to fit ({len(calls)} draws),", calls
 

@@ -16,10 +16,9 @@ from numpy.typing import NDArray
 
 from isobatch.models.spec.case import Case, Reproducible, ReproducibleTies, file_name, script
 from isobatch.models.spec.runner import Layer, Rows
-from isobatch.models.spec.templates.common import EXISTS, digest
-from isobatch.models.spec.templates.common import drawn as redrawn
+from isobatch.models.spec.templates.common import EXISTS, digest, from_seed
 from isobatch.pipeline.explain.findings import LayerFinding, Located, Watched
-from isobatch.pipeline.explain.locate import drawn
+from isobatch.pipeline.explain.locate import random_rows
 from isobatch.pipeline.explain.origins import representatives
 from isobatch.pipeline.explain.reproducer.reduce import Arrays, differing, reduce_data
 from isobatch.pipeline.records.wording import listed
@@ -143,12 +142,12 @@ def _candidates(
         recipe = {"seed": number, "arrays": {one: _drawing(array) for one, array in case.arrays.items()}}
         if case.template == "ort" and any(array.dtype.kind not in "fiu" for array in case.arrays.values()):
             break
-        if differing(case, redrawn(recipe)):
+        if differing(case, from_seed(recipe)):
             yield case, recipe, f"drawn from seed {number}, of the sizes that the layer's own data have"
     if differing(case, dict(case.arrays)):
         yield _reduced(case, "captured from the network")
     generator = np.random.Generator(np.random.PCG64(seed))
-    other = runner.case(name, drawn(rows, generator))
+    other = runner.case(name, random_rows(rows, generator))
     if differing(other, dict(other.arrays)):
         yield _reduced(other, "captured, and spread over a wide range")
     if isinstance(runner, ReproducibleTies):
@@ -179,7 +178,7 @@ def _write(
 ) -> _Draft | Reproducer:
     """Write the script and what lies beside it; a note instead where that would be too large."""
     seeded = "seed" in data
-    arrays: Arrays = redrawn(data) if seeded else data
+    arrays: Arrays = from_seed(data) if seeded else data
     facts: dict[str, Any] = {
         "title": "one layer gives an image other bytes alone than in a batch",
         "layer": finding.layer.name,

@@ -104,8 +104,8 @@ def reveal(count: int, sizes: SubtreeSizes) -> Tree:
             raise NotATree(f"no regular order was found with {_PAIRS_PER_SUMMAND} pairs a summand")
         wanted = np.concatenate(pairs)
         answers = _plausible(count, sizes(wanted)) if len(wanted) else np.empty(0, np.int64)
-        measured = np.split(answers, np.cumsum([len(pair) for pair in pairs])[:-1])
-        groups, pending = zip(pending, pairs, measured, strict=True), []
+        counts = np.split(answers, np.cumsum([len(pair) for pair in pairs])[:-1])
+        groups, pending = zip(pending, pairs, counts, strict=True), []
         for group, asked_pairs, found in groups:
             pending += _divide(group, asked_pairs, found)
     return _numbered(count, top)
@@ -128,11 +128,11 @@ def _with_others(members: NDArray[np.int64]) -> Pairs:
     return np.stack([np.full(len(others), members[middle]), others], axis=1)
 
 
-def _plausible(count: int, measured: NDArray[np.float64]) -> NDArray[np.int64]:
-    whole = np.nan_to_num(measured, nan=-1.0, posinf=-1.0, neginf=-1.0)
+def _plausible(count: int, counts: NDArray[np.float64]) -> NDArray[np.int64]:
+    whole = np.nan_to_num(counts, nan=-1.0, posinf=-1.0, neginf=-1.0)
     good = (whole == np.floor(whole)) & (whole >= 2) & (whole <= count)
     if not good.all():
-        raise NotATree(f"a mask left {measured[~good][0]:g} of {count} summands out, which no tree does")
+        raise NotATree(f"a mask left {counts[~good][0]:g} of {count} summands out, which no tree does")
     return whole.astype(np.int64)
 
 

@@ -17,7 +17,7 @@ from isobatch.pipeline.records.errors import UsageError
 from isobatch.pipeline.records.wording import sizes
 from isobatch.pipeline.tools.check.asked import CheckRequest
 from isobatch.pipeline.tools.check.crossing import VariantAsked
-from isobatch.pipeline.tools.check.examples import Examples, drawn, drawn_for, read
+from isobatch.pipeline.tools.check.examples import Examples, random_examples, random_examples_for, read
 from isobatch.pipeline.tools.check.opening import Opened, Unverified, opened
 from isobatch.pipeline.tools.check.records import AtN, OriginFound, VariantChecked
 from isobatch.pipeline.user.checks import compared
@@ -60,8 +60,8 @@ def _examples(asked: CheckRequest, network: Opened) -> Examples:
     if asked.inputs:
         return read(Path(asked.inputs), count, network.shapes, network.view, network.inputs, dict(asked.batch_axes))
     if network.inputs:
-        return drawn_for(network.inputs, network.shapes, count, asked.seed)
-    return drawn(network.shapes, count, asked.seed)
+        return random_examples_for(network.inputs, network.shapes, count, asked.seed)
+    return random_examples(network.shapes, count, asked.seed)
 
 
 def _fitted(examples: Examples, network: Opened) -> Examples:

@@ -151,12 +151,12 @@ def measure(payload: dict[str, Any], emit: Emit) -> list[dict[str, Any]]:
             kernel = None if operation.kind == asked.left_out else prepare(operation, parameters)
             if kernel is not None:
                 rows = draw_rows(operation, max(asked.batch_sizes), generator)
-                results.append(measured(operation, kernel, rows, asked.batch_sizes).model_dump(mode="json"))
+                results.append(measure_operation(operation, kernel, rows, asked.batch_sizes).model_dump(mode="json"))
             emit(OperationsDone(1).to_json())
     return results
 
 
-def measured(
+def measure_operation(
     operation: Operation, kernel: Kernel, drawn: NDArray[np.float32], batch_sizes: Sequence[int]
 ) -> OperationResult:
     """This kernel on the first N of the drawn rows for each N, against the same rows alone."""

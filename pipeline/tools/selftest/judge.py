@@ -29,14 +29,14 @@ class Outcome:
     @property
     def mechanism(self) -> str:
         """The mechanism named at the fault's layer."""
-        explained = self.found and self.found.explained
-        return str(explained["mechanism"]) if explained else NOTHING
+        explanation = self.found and self.found.explained
+        return str(explanation["mechanism"]) if explanation else NOTHING
 
     @property
     def triggers(self) -> tuple[str, ...]:
         """The triggers named at the fault's layer."""
-        explained = self.found and self.found.explained
-        return tuple(explained["triggers"]) if explained else ()
+        explanation = self.found and self.found.explained
+        return tuple(explanation["triggers"]) if explanation else ()
 
 
 @dataclass(frozen=True)

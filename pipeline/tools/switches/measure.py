@@ -114,10 +114,10 @@ class _Bench:
     def _judged(self, switch: Switch) -> SwitchResult:
         """The property, in two processes: the second repeats the first."""
         label = f"{self.spec.name}: {switch.name}"
-        price = cost(self.spec, 1, self.prepared.evaluation.side)
+        seconds_each = cost(self.spec, 1, self.prepared.evaluation.side)
 
         def told(event: dict[str, Any]) -> None:
-            self.stages.progress.step(label, price * Told.of(event).images)
+            self.stages.progress.step(label, seconds_each * Told.of(event).images)
 
         self.stages.progress.step(label, 0.0)
         environment, payload = self._environment(switch), self._payload(switch)

@@ -186,10 +186,10 @@ def _outputs(
     if not len(images):
         return None, None, "no image was run at this N in both: cannot be said"
     try:
-        measured: dict[str, Any] = dict(measure_all(rows[0][1][at_a], rows[1][1][at_b]))
+        differences: dict[str, Any] = dict(measure_all(rows[0][1][at_a], rows[1][1][at_b]))
     except ValueError as error:
         return False, None, str(error)
-    named = {name: measured[name] for name in Apart.model_fields if name in measured}
+    named = {name: differences[name] for name in Apart.model_fields if name in differences}
     apart = Apart(condition=a[1].condition, batch_size=a[1].batch_size, n_images=len(images), **named)
     note = "" if same_images else f"other numbers of images: compared on {len(images)}"
     return apart.n_elements_differing == 0, apart if apart.n_elements_differing else None, note

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 from isobatch.pipeline.records.study import VERDICTS, Cost, DecidedBy, Interval, Study, VariantResult
-from isobatch.pipeline.records.wording import counted, held, number, percent, setting
+from isobatch.pipeline.records.wording import condition_words, counted, held, number, percent
 from isobatch.pipeline.tools.two_runs.records import Change, SetCompared
 
 Kind = Literal["regression", "improvement", "other"]
@@ -66,7 +66,7 @@ def set_changes(a: VariantResult, b: VariantResult, compared: SetCompared, input
 
 def _why(decided: DecidedBy) -> str:
     where = [f"N = {decided.batch_size}"] if decided.batch_size else []
-    where += [setting(decided.condition)] if decided.condition else []
+    where += [condition_words(decided.condition)] if decided.condition else []
     return f"{decided.why.rstrip('.')} ({', '.join(where)})" if where else decided.why
 
 
