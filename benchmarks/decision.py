@@ -66,7 +66,7 @@ def record(arguments: argparse.Namespace) -> None:
 
         tally = race(entries, arguments.seconds, lambda tally: tally.rounds >= arguments.rounds, told)
         stages.run.discard()
-    found = {
+    recorded = {
         "n": n,
         "rounds": tally.rounds,
         "disturbed": tally.disturbed,
@@ -75,7 +75,7 @@ def record(arguments: argparse.Namespace) -> None:
         "waited": {one.name: [s / n for s in one.waited_s] for one in entries if one.dropped is None},
         "dropped": {one.name: one.dropped for one in entries if one.dropped},
     }
-    arguments.file.write_text(json.dumps(found))
+    arguments.file.write_text(json.dumps(recorded))
     print(f"{arguments.file}: {tally.rounds} rounds, {tally.disturbed} disturbed, {tally.seconds:.0f} s")
 
 

@@ -57,7 +57,7 @@ def measured(payload: dict[str, Any], emit: Emit) -> list[dict[str, Any]]:
         located, shapes = survey(runner, captured, max(SIZES), 0, lambda n: emit({}))
         bench = Bench(runner, threads, captured, SIZES[1:], located, shapes)
         scope = Scope([images], SIZES[1:], {}, timed_sizes=SIZES[:2], pairs=1, passes=every_size, stop_at_first=True)
-        found = []
+        tried = []
         for rung in payload["rungs"] or [rung.name for rung in all_rungs()]:
             for one in climb(bench, scope, lambda n: emit({}), math.inf, [rung]):
                 ratios: dict[int, list[float]] = {}
@@ -67,8 +67,8 @@ def measured(payload: dict[str, Any], emit: Emit) -> list[dict[str, Any]]:
                             runner, repaired, images, SIZES, lambda n: emit({}), payload["pairs"], math.inf
                         )
                 (told,) = attempts([one])
-                found.append(told.to_json() | {"ratios": {str(n): values for n, values in ratios.items()}})
-        return found
+                tried.append(told.to_json() | {"ratios": {str(n): values for n, values in ratios.items()}})
+        return tried
 
 
 def row(name: str, threads: int, n: str, interval: Interval) -> str:

@@ -55,10 +55,10 @@ def _planted(
 ) -> tuple[Times, Times | None]:
     """As many rounds as the last look needs, drawn with replacement; in some of them one call is disturbed."""
     rounds = random.integers(0, len(times), LOOKS[-1])
-    found = times[rounds].copy()
-    for row in np.flatnonzero(random.random(len(found)) < share):
-        found[row, random.integers(0, found.shape[1])] *= random.uniform(1.1, 3.0)
-    return found, None if waited is None else waited[rounds]
+    slowed = times[rounds].copy()
+    for row in np.flatnonzero(random.random(len(slowed)) < share):
+        slowed[row, random.integers(0, slowed.shape[1])] *= random.uniform(1.1, 3.0)
+    return slowed, None if waited is None else waited[rounds]
 
 
 def _looked(times: Times, waited: Times | None, spread: float) -> int:
@@ -83,20 +83,20 @@ def _decision(
         Contender(name, tuple(times[:ended, at]), () if waited is None else tuple(waited[:ended, at]))
         for at, name in enumerate(names)
     ]
-    found = choose(contenders, MARGIN, spread=spread)
-    chosen, seen = names.index(found.chosen), found.ratios
+    choice = choose(contenders, MARGIN, spread=spread)
+    chosen, seen = names.index(choice.chosen), choice.ratios
     assert seen is not None and seen.low is not None and seen.high is not None
     covers = [bool(seen.low[at] <= real[at] <= seen.high[at]) for at in range(len(names)) if at != seen.leader]
-    slower = [found.standings[name] == "slower" and real[at] < 1 + MARGIN for at, name in enumerate(names)]
-    as_fast = [found.standings[name] == "as-fast" and real[at] > 1 + MARGIN for at, name in enumerate(names)]
+    slower = [choice.standings[name] == "slower" and real[at] < 1 + MARGIN for at, name in enumerate(names)]
+    as_fast = [choice.standings[name] == "as-fast" and real[at] > 1 + MARGIN for at, name in enumerate(names)]
     return {
         "near": bool(real[chosen] <= 1 + MARGIN),
-        "dominated": bool(real[chosen] > 1 + MARGIN and found.standings[found.chosen] != "leader"),
+        "dominated": bool(real[chosen] > 1 + MARGIN and choice.standings[choice.chosen] != "leader"),
         "covers": covers,
         "false": any(slower) or any(as_fast),
         "widths": [float(seen.high[at] - seen.low[at]) for at in range(len(names)) if at != seen.leader],
         "rounds": ended,
-        "share": found.share,
+        "share": choice.share,
     }
 
 

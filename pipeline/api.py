@@ -137,8 +137,8 @@ def _examples(inputs: Any, batch_sizes: Iterable[int] | None) -> tuple[NDArray[A
 
 
 def _in_training(network: Any) -> tuple[str, ...]:
-    found: tuple[str, ...] = load("isobatch.models.user_copy:in_training")(network)
-    return found
+    names: tuple[str, ...] = load("isobatch.models.user_copy:in_training")(network)
+    return names
 
 
 def _named(training: Sequence[str]) -> str:

@@ -61,8 +61,8 @@ def certify(
         chosen = next((repair for repair in with_repairs(variants) if repair.name == decided.chosen), None)
         if chosen is None or chosen.range is not None or chosen.cost is None or chosen.verdict not in _CLAIMS:
             break
-        found = _verified(stages, variants, chosen, decided.batch_size or 1, labelled, max(_LEAST_S, left_s))
-        variants, left_s = with_range(variants, chosen.name, found), left_s - found.seconds
+        verified = _verified(stages, variants, chosen, decided.batch_size or 1, labelled, max(_LEAST_S, left_s))
+        variants, left_s = with_range(variants, chosen.name, verified), left_s - verified.seconds
     return variants
 
 

@@ -143,9 +143,9 @@ def _not_repeatable(made: Sequence[Comparison]) -> Decision | None:
 
 def _invalid(tested: Sequence[Tested]) -> Decision | None:
     for item in tested:
-        found = _non_finite(item) or _one_row(item)
-        if found:
-            batch_size, why = found
+        issue = _non_finite(item) or _one_row(item)
+        if issue:
+            batch_size, why = issue
             return "invalid", _decided(item.evidence.inputs, item.condition, batch_size, why)
     clips = clipping(item.evidence for item in tested)
     return None if clips is None else ("invalid", _decided(tested[0].evidence.inputs, None, None, clips))

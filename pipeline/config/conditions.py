@@ -106,11 +106,11 @@ class Caps:
 
 def base_of(config: Config, spec: VariantSpec, caps: Caps) -> GridPoint:
     """As ``base``, of one variant: under the first ISA of the study that acts on its runtime."""
-    found = base(config, device_of(config, spec))
-    if found.device != "cpu" or not caps.seen:
-        return found
+    point = base(config, device_of(config, spec))
+    if point.device != "cpu" or not caps.seen:
+        return point
     able = (isa for isa in config.isa if caps.why_not(isa, spec.runtime) is None)
-    return replace(found, isa=next(able, found.isa))
+    return replace(point, isa=next(able, point.isa))
 
 
 def why_not(spec: VariantSpec, under: GridPoint, config: Config, caps: Caps) -> tuple[str, str] | None:

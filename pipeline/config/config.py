@@ -166,15 +166,15 @@ def effective(settings: UserSettings, config: Config) -> tuple[UserSetting, ...]
     grid = next(one.origin for one in settings.every if one.flag == "--grid")
     origin = DEFAULT if arguments.grid == DEFAULT else f"--grid {arguments.grid} ({grid})"
     policy = {"--policy": Policy().stability, "--objective": config.policy.objective}
-    found = []
+    every = []
     for one in settings.every:
         axis = one.flag.removeprefix("--").replace("-", "_")
         if one.value is None and axis in axes:
             one = replace(one, value=axes[axis], origin=origin)
         elif one.value is None and one.flag in policy and not arguments.policy_file:
             one = replace(one, value=policy[one.flag])
-        found.append(one)
-    return tuple(found)
+        every.append(one)
+    return tuple(every)
 
 
 _NETWORK_TEXTS = ("model", "onnx", "weights", "state_dict", "classes")
@@ -209,8 +209,8 @@ def _device(arguments: argparse.Namespace) -> str:
 def _cuda(axes: Axes) -> tuple[CudaOptions, ...]:
     """Every combination of the CUDA axes, without those in which cuBLAS refuses to work."""
     values = [words(axis, axes[axis], known) for axis, known in CUDA_AXES.items()]
-    found = (CudaOptions(*one) for one in itertools.product(*values))
-    able = tuple(one for one in found if one.deterministic == "off" or one.cublas_workspace != "default")
+    options = (CudaOptions(*one) for one in itertools.product(*values))
+    able = tuple(one for one in options if one.deterministic == "off" or one.cublas_workspace != "default")
     if not able:
         raise UsageError(
             "bad-grid", "deterministic = on needs cublas_workspace = :4096:8 or :16:8: without, cuBLAS refuses to work"

@@ -59,11 +59,11 @@ class UserSettings:
 
     def announcement(self) -> str | None:
         """One line on what is set by other means than the command line; None where nothing is."""
-        found: dict[str, list[str]] = {}
+        flags_of: dict[str, list[str]] = {}
         for one in self.every:
             if one.origin not in (COMMAND_LINE, DEFAULT):
-                found.setdefault(one.origin, []).append(one.flag)
-        return "; ".join(f"{origin} sets {', '.join(flags)}" for origin, flags in found.items()) or None
+                flags_of.setdefault(one.origin, []).append(one.flag)
+        return "; ".join(f"{origin} sets {', '.join(flags)}" for origin, flags in flags_of.items()) or None
 
 
 def read_settings(parser: argparse.ArgumentParser, argv: list[str], environment: Mapping[str, str]) -> UserSettings:
@@ -121,12 +121,12 @@ def _from_file(
     if asked == "":
         return {}
     path, table = _table(asked)
-    found = {}
+    stated = {}
     for key, value in table.items():
         if key not in actions:
             raise UsageError("unknown-setting", f"{path}: no setting {key!r}: {did_you_mean(key, actions)}")
-        found[key] = str(path), _tokens(parser, actions[key], value, str(path))
-    return found
+        stated[key] = str(path), _tokens(parser, actions[key], value, str(path))
+    return stated
 
 
 def _table(asked: str | None) -> tuple[Path, dict[str, Any]]:
@@ -147,7 +147,7 @@ def _table(asked: str | None) -> tuple[Path, dict[str, Any]]:
 def _from_environment(actions: Mapping[str, argparse.Action], environment: Mapping[str, str]) -> dict[str, Any]:
     """The value of each key that a variable sets."""
     known = {_variable(key): key for key in actions}
-    found: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for name in sorted(environment):
         if not name.startswith(PREFIX) or name == f"{PREFIX}CONFIG":
             continue
@@ -155,8 +155,8 @@ def _from_environment(actions: Mapping[str, argparse.Action], environment: Mappi
             near = nearest(name, known)
             raise UsageError("unknown-setting", f"no setting for the variable {name}: did you mean {near}? Or unset it")
         key, value = known[name], environment[name]
-        found[key] = _SWITCH.get(value.lower(), value) if actions[key].nargs == 0 else value
-    return found
+        values[key] = _SWITCH.get(value.lower(), value) if actions[key].nargs == 0 else value
+    return values
 
 
 def _tokens(parser: argparse.ArgumentParser, action: argparse.Action, value: Any, origin: str) -> list[str]:

@@ -121,8 +121,8 @@ def _alone(times: Times, waited: Times, resampled: NDArray[np.int64], random: np
 
 def _to_leader(costs: Times) -> Times:
     """The ratios of each resample, [resamples, contestants], from logarithms of costs."""
-    found: Times = np.exp(costs - costs.min(axis=1, keepdims=True))
-    return found
+    ratio: Times = np.exp(costs - costs.min(axis=1, keepdims=True))
+    return ratio
 
 
 def _limits(costs: Times, rounds: int) -> tuple[Times, Times]:

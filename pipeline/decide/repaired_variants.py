@@ -13,11 +13,11 @@ SWITCH = "switch"
 
 def with_repairs(variants: Sequence[VariantResult]) -> list[VariantResult]:
     """Every variant, behind each its repaired selves, in the order of the ladder."""
-    found = []
+    every = []
     for variant in variants:
         repairs = [repair for repair in variant.repairs or () if (repair.batch_invariant or repair.top1_stable)]
-        found += [variant, *(repaired_variant(variant, repair) for repair in repairs if repair.name != SWITCH)]
-    return found
+        every += [variant, *(repaired_variant(variant, repair) for repair in repairs if repair.name != SWITCH)]
+    return every
 
 
 def repaired_variant(variant: VariantResult, repair: Repair) -> VariantResult:

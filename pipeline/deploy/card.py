@@ -145,4 +145,4 @@ def _code(text: str) -> str:
 
 def _plain(text: str) -> str:
     """Text from outside on one line, without what Markdown takes for markup."""
-    return re.sub(r"[\\`*_\[\]<>#|]", lambda found: f"\\{found[0]}", " ".join(text.split()))
+    return re.sub(r"[\\`*_\[\]<>#|]", lambda match: f"\\{match[0]}", " ".join(text.split()))

@@ -167,19 +167,19 @@ def random_rows(inputs: Rows, generator: np.random.Generator) -> Rows:
 
     Wider integers may be numbers of rows in a table: those captured, each column in another order.
     """
-    found = []
+    parts = []
     for part in inputs:
         if part.ndim == 0 or part.size <= 1:
-            found.append(part)
+            parts.append(part)
         elif part.dtype.kind in "iub" and part.dtype not in (np.int8, np.uint8):
-            found.append(generator.permuted(part, axis=0))
+            parts.append(generator.permuted(part, axis=0))
         elif np.issubdtype(part.dtype, np.integer):
             limits = np.iinfo(part.dtype)
-            found.append(generator.integers(limits.min, limits.max, part.shape, part.dtype, endpoint=True))
+            parts.append(generator.integers(limits.min, limits.max, part.shape, part.dtype, endpoint=True))
         else:
             factors = np.exp2(generator.uniform(-_RELATIVE_SPREAD, _RELATIVE_SPREAD, part.shape))
-            found.append((part.astype(np.float64) * factors).astype(part.dtype))
-    return tuple(found)
+            parts.append((part.astype(np.float64) * factors).astype(part.dtype))
+    return tuple(parts)
 
 
 def _provoke(runner: Watched, findings: dict[str, LayerFinding], batch: int, seed: int) -> None:

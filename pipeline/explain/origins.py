@@ -27,11 +27,11 @@ class LayerExplanation:
 
     def to_json(self) -> dict[str, Any]:
         """As fields of an origin's record."""
-        found = self.explanation
+        explanation = self.explanation
         return {
-            "mechanism": found.mechanism,
-            "triggers": list(found.triggers),
-            "causes": [finding.model_dump() for finding in found.findings],
+            "mechanism": explanation.mechanism,
+            "triggers": list(explanation.triggers),
+            "causes": [finding.model_dump() for finding in explanation.findings],
             "explained_by": self.at,
         }
 
@@ -51,20 +51,24 @@ def explain_origins(
     """
     origins = [finding for finding in located.findings.values() if finding.batch_sizes]
     examined = representatives(origins)
-    found: dict[str, LayerExplanation] = {}
+    by_signature: dict[str, LayerExplanation] = {}
 
     def examine(layer: Layer, inputs: Rows, outputs: Rows) -> None:
         finding = examined.get(layer.signature)
         if finding is not None and finding.layer.name == layer.name:
             leading = finding is next(iter(examined.values()))
             subject = _subject(runner, finding, inputs, threads, seed, leading)
-            found[layer.signature] = LayerExplanation(layer.name, explain_origin(subject, causes))
+            by_signature[layer.signature] = LayerExplanation(layer.name, explain_origin(subject, causes))
 
     if origins:
         runner.watch(images, examine)
-        if isinstance(runner, Nested) and examined.keys() - found.keys():
+        if isinstance(runner, Nested) and examined.keys() - by_signature.keys():
             runner.watch_around(images, examine)
-    return {origin.layer.name: found[origin.layer.signature] for origin in origins if origin.layer.signature in found}
+    return {
+        origin.layer.name: by_signature[origin.layer.signature]
+        for origin in origins
+        if origin.layer.signature in by_signature
+    }
 
 
 def representatives(origins: Sequence[LayerFinding]) -> dict[str, LayerFinding]:

@@ -26,7 +26,7 @@ def counted(n: int, noun: str, plural: str | None = None) -> str:
 
 def of_inputs(text: str) -> str:
     """The same prose on a network that takes no pictures: ``16 inputs``, ``an input``, ``inputs/s``; names stay."""
-    return _IMAGE.sub(lambda found: f"inputs{found[3]}" if found[3] else f"{found[1]}nput{found[2]}", text)
+    return _IMAGE.sub(lambda match: f"inputs{match[3]}" if match[3] else f"{match[1]}nput{match[2]}", text)
 
 
 def out_of(part: int, whole: int, noun: str, verb: str = "") -> str:

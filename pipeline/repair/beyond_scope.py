@@ -85,13 +85,13 @@ def _differing(runner: Any, name: str, rows: Rows, sizes: Sequence[int]) -> list
     """The N at which some of these rows, again from the first where N is larger, differ from the same row alone."""
     count = max(len(part) for part in rows if part.ndim)
     alone = [runner.replay(name, _chosen(rows, np.array([i]), count)) for i in range(count)]
-    found = []
+    differing = []
     for n in sizes:
         which = np.arange(n) % count
         together = runner.replay(name, _chosen(rows, which, count))
         if any(_differs(alone[i], together, row, n) for row, i in enumerate(which)):
-            found.append(n)
-    return found
+            differing.append(n)
+    return differing
 
 
 def _chosen(rows: Rows, which: NDArray[np.int64], count: int) -> Rows:

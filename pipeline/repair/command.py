@@ -50,14 +50,14 @@ def repair_variant(config: Config, rung: str | None, folder: Path, progress: Pro
         sets = _sets(stages, spec)
         for name in (MODEL, NATIVE):
             (scratch / name).mkdir()
-        found = _search(stages, spec, sets, rung, scratch)
-        repairs = repair_records(found.tried, config.policy.objective, found.chosen)
-        if found.chosen is None:
-            why = "; ".join([*(f"{repair.name}: {repair.note}" for repair in repairs), *found.unwritten])
+        searched = _search(stages, spec, sets, rung, scratch)
+        repairs = repair_records(searched.tried, config.policy.objective, searched.chosen)
+        if searched.chosen is None:
+            why = "; ".join([*(f"{repair.name}: {repair.note}" for repair in repairs), *searched.unwritten])
             held = f"what makes {spec.name} batch-invariant cannot be shipped"
             none = f"no rung makes {spec.name} batch-invariant over the scope"
-            raise NoRepair(f"{held if found.unwritten else none}. {why}", repairs)
-        tried = Found(spec, sets, found, repairs, to_plain(network.view))
+            raise NoRepair(f"{held if searched.unwritten else none}. {why}", repairs)
+        tried = Found(spec, sets, searched, repairs, to_plain(network.view))
         record = prove_and_deliver(stages, tried, scratch, folder)
     return DeliveredRepair(record, repairs, folder)
 

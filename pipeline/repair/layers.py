@@ -54,8 +54,8 @@ def survey(
         if layer.signature not in layer_shapes:
             try:
                 rows = telling_rows(inputs, generator)
-                found = layer_shapes[layer.signature] = measure_layer(runner, layer.name, rows, largest, seed)
-                finding.differing, finding.tried = dict(found.differing), found.tried
+                shapes_here = layer_shapes[layer.signature] = measure_layer(runner, layer.name, rows, largest, seed)
+                finding.differing, finding.tried = dict(shapes_here.differing), shapes_here.tried
             except Exception:  # a layer that does not take such rows alone; the others go on
                 layer_shapes[layer.signature] = None
             release_free()
@@ -87,7 +87,7 @@ def joined(
         if mine is None or not other.batch_sizes:
             continue
         findings[name] = replace(mine, inherited=tuple(sorted({*mine.inherited, *other.batch_sizes})))
-        if (found := seen.get(other.layer.signature)) is not None:
+        if (shapes_there := seen.get(other.layer.signature)) is not None:
             known = classes.get(mine.layer.signature)
-            classes[mine.layer.signature] = known.merged(found) if known else found
+            classes[mine.layer.signature] = known.merged(shapes_there) if known else shapes_there
     return replace(located, findings=findings), classes

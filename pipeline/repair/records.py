@@ -123,7 +123,7 @@ def scope(verified: Iterable[Verified]) -> str:
     for one in verified:
         what = f"{one.n_images} images of {one.inputs} at {sizes(one.differing)}"
         parts.setdefault(f"{counted(one.threads, 'thread')}", []).append(what)
-    texts = [f"{listed(found)} on {threads}" for threads, found in parts.items()]
+    texts = [f"{listed(names)} on {threads}" for threads, names in parts.items()]
     return f"{listed(texts)}, with a rotation and an outlier neighbour"
 
 
@@ -176,7 +176,7 @@ def objective_cost(ratios: Mapping[int, Sequence[float]], objective: str) -> flo
     For latency that of a single image; else the geometric mean over larger N, times what a single image pays beyond
     ``FREE_LATENCY``: it is not to pay for the batch.
     """
-    middle = {n: statistics.median(found) for n, found in ratios.items()}
+    middle = {n: statistics.median(pairs) for n, pairs in ratios.items()}
     if not middle:
         return math.inf
     larger = [ratio for n, ratio in middle.items() if n > 1]

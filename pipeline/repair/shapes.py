@@ -47,9 +47,9 @@ class Shapes:
 
     def rules(self) -> Iterator[Canonical]:
         """Every rule that keeps all calls in one class: that of N = 1 first, where nothing is padded."""
-        for found in sorted(self.classes, key=min):
-            for low, high in _runs(found):
-                if low == 1 or not (self.alone_only or self.placed & found):
+        for same_bytes in sorted(self.classes, key=min):
+            for low, high in _runs(same_bytes):
+                if low == 1 or not (self.alone_only or self.placed & same_bytes):
                     yield Canonical(size=high, up_to=high, least=low)
                     if (even := 1 << (high.bit_length() - 1)) not in (low, high) and even > low:
                         yield Canonical(size=even, up_to=high, least=low)  # 16 images: 8 and 8, not 15 and 1
@@ -179,11 +179,11 @@ def _placed(runner: Watched, name: str, rows: Rows, n: int, mark: list[str]) -> 
 
 def _monotone(seconds: Mapping[int, float]) -> dict[int, float]:
     """Fewer rows never cost more than more rows: a first call prepares its kernel, which is no cost of its shape."""
-    found, least = {}, math.inf
+    rising, least = {}, math.inf
     for n in sorted(seconds, reverse=True):
         least = min(least, seconds[n])
-        found[n] = least
-    return found
+        rising[n] = least
+    return rising
 
 
 def _rows(inputs: Rows, which: NDArray[np.int64], count: int) -> Rows:

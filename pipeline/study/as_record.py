@@ -35,8 +35,8 @@ class Answers:
         said = None
         with contextlib.suppress(Exception):  # a variant over which it cannot be answered is told at the end
             said = answer(results)
-        found = as_record(self.stages, self.findings, results, Sound(None, None), time.monotonic() - self.begin, None)
-        self.tell(found.model_copy(update={"answer": said, "pending": list(pending)}))
+        study = as_record(self.stages, self.findings, results, Sound(None, None), time.monotonic() - self.begin, None)
+        self.tell(study.model_copy(update={"answer": said, "pending": list(pending)}))
 
 
 def as_record(

@@ -118,8 +118,8 @@ def _deciding(stages: Stages, result: VariantResult, prepared: PreparedSet) -> G
         if one.inputs == name and one.kind != "vs-reference" and not one.bitwise_equal
     ]
     first = stages.base_of(spec) if decided is None else GridPoint.of(decided)
-    found = [first, *map(GridPoint.of, differing)]
-    return next((one for one in found if not stages.emulated_under(spec, one)), None)
+    points = [first, *map(GridPoint.of, differing)]
+    return next((one for one in points if not stages.emulated_under(spec, one)), None)
 
 
 def _look_inside(stages: Stages, variant: str, prepared: PreparedSet, point: GridPoint, budget: Budget) -> Looked:

@@ -79,7 +79,7 @@ def run_evidence(stages: Stages, jobs: Sequence[Job], ready: Callable[[str, Roun
     stages.announce("evidence", sum(job_cost(job) for job in jobs if job not in kept))
     for job in sorted(kept, key=jobs.index):
         stages.progress.step(f"{job.variant}, {job.inputs}: kept", 0.0)
-    found = Gathered({}, {})
+    results = Gathered({}, {})
 
     def ended(variant: str, lost: Mapping[Key, str]) -> None:
         own = [job for job in jobs if job.variant == variant]
@@ -89,8 +89,8 @@ def run_evidence(stages: Stages, jobs: Sequence[Job], ready: Callable[[str, Roun
             {variant for job in own if _key(job) not in lost},
         )
         gathered = _gather(stages, {job: files[job] for job in own if _key(job) not in lost})
-        found.rounds.update(gathered.rounds)
-        found.timed.update(gathered.timed)
+        results.rounds.update(gathered.rounds)
+        results.timed.update(gathered.timed)
         ready(variant, gathered.rounds)
 
     left = {job: files[job] for job in jobs if job not in kept}
@@ -101,7 +101,7 @@ def run_evidence(stages: Stages, jobs: Sequence[Job], ready: Callable[[str, Roun
     if shared(stages) and stages.most_workers > 1:
         beside = f"up to {stages.most_workers} workers ran side by side"
         stages.warn("shared-times", f"{beside}: times of the passes are orientation, the race's are not")
-    return found
+    return results
 
 
 def _gather(stages: Stages, files: Mapping[Job, Path]) -> Gathered:
@@ -145,11 +145,11 @@ def _record_lost(stages: Stages, lost: Mapping[Key, str], left: Collection[str])
 def _kept(stages: Stages, job: Job, file: Path) -> Evidence | None:
     """Evidence already on disk and whole, or None; also where it is of another machine, as nothing may mix the two."""
     try:
-        found = read_evidence(file) if file.is_file() else None
+        kept = read_evidence(file) if file.is_file() else None
     except StoreError:
         return None
     here = machine(GridPoint.of(job.condition).environment, device_facts(stages, job))
-    return found if found and found.machine in (here, "") else None  # older files do not tell
+    return kept if kept and kept.machine in (here, "") else None  # older files do not tell
 
 
 def _run(

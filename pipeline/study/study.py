@@ -110,7 +110,7 @@ def run_study(
         with stages.stage("accuracy"):
             costs = _costs(stages, gathered.timed)
             policy = _policy(stages, config.policy, len(known[1]) if known else 0)
-            fastest = {name: fastest_batch(found) for name, found in costs.items()}
+            fastest = {name: fastest_batch(variant_cost) for name, variant_cost in costs.items()}
             error, limit = float_error(stages, gathered.rounds, references), policy.max_accuracy_drop
             labelled = run_labelled(stages, *known, fastest, limit, error) if known and evidence_budget else None
         with stages.stage("comparison"):
@@ -198,8 +198,8 @@ class Grounds:
 
 
 def _recommended(policy: Policy, grounds: Grounds, folder: Path, results: list[VariantResult]) -> Recommendation:
-    found = from_run(recommend(results, policy, grounds.race), folder)
-    return held_back(found, results, grounds.sound.baseline, grounds.sound.mixing)
+    recommendation = from_run(recommend(results, policy, grounds.race), folder)
+    return held_back(recommendation, results, grounds.sound.baseline, grounds.sound.mixing)
 
 
 def _record(
@@ -214,5 +214,5 @@ def _record(
     choice, results = decided(
         stages, results, "recommending", partial(_recommended, findings.policy, grounds, stages.run.folder)
     )
-    found = as_record(stages, findings, results, grounds.sound, wall_s, peak_bytes)
-    return found.model_copy(update={"answer": said, "race": grounds.race, "recommendation": choice})
+    study = as_record(stages, findings, results, grounds.sound, wall_s, peak_bytes)
+    return study.model_copy(update={"answer": said, "race": grounds.race, "recommendation": choice})

@@ -27,10 +27,10 @@ Together = tuple[Job, ...]
 
 def together(stages: Stages, jobs: Iterable[Job]) -> list[Together]:
     """The jobs by what one process can run: all sets of a variant in one setting and round; a part of a set alone."""
-    found: dict[tuple[object, ...], list[Job]] = {}
+    groups: dict[tuple[object, ...], list[Job]] = {}
     for job in jobs:
-        found.setdefault((job.variant, GridPoint.of(job.condition), job.round, job.whole and job.id), []).append(job)
-    return [tuple(sorted(group, key=lambda job: not decides_cost(stages, job))) for group in found.values()]
+        groups.setdefault((job.variant, GridPoint.of(job.condition), job.round, job.whole and job.id), []).append(job)
+    return [tuple(sorted(group, key=lambda job: not decides_cost(stages, job))) for group in groups.values()]
 
 
 def task_of(stages: Stages, group: Together, files: Mapping[Job, Path], running: list[Job], label: str = "") -> Task:

@@ -100,8 +100,8 @@ def _section(section: Written) -> str:
     return f"## {escaped(section.title)}\n\n{body}"
 
 
-def _all(found: Iterable[Block]) -> str:
-    return "\n\n".join(map(to_markdown, found))
+def _all(every: Iterable[Block]) -> str:
+    return "\n\n".join(map(to_markdown, every))
 
 
 @singledispatch

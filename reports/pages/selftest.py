@@ -17,15 +17,15 @@ _FAULTS = (
 
 def blocks(test: SelfTest, verbose: bool) -> list[Block]:
     """The tables, and in ``verbose`` the evidence of every intervention."""
-    found: list[Block] = []
+    page: list[Block] = []
     if test.outcomes:
         caption = f"Faults planted in small networks and in ResNet50, {test.threads} threads, seed {test.seed}"
-        found += [Table(caption, _FAULTS, tuple(map(_row, test.outcomes))), _confusion(test)]
+        page += [Table(caption, _FAULTS, tuple(map(_row, test.outcomes))), _confusion(test)]
     problems = [line(Code(outcome.fault.name), f": {outcome.why}.") for outcome in test.outcomes if outcome.why]
-    found += [Bullets(tuple(problems))] if problems else []
+    page += [Bullets(tuple(problems))] if problems else []
     if verbose:
-        found += [Bullets(tuple(evidence)) for outcome in test.outcomes if (evidence := _evidence(outcome))]
-    return [*found, *_innocence(test), Paragraph(_summary(test))]
+        page += [Bullets(tuple(evidence)) for outcome in test.outcomes if (evidence := _evidence(outcome))]
+    return [*page, *_innocence(test), Paragraph(_summary(test))]
 
 
 def _row(outcome: Outcome) -> tuple[str | None, ...]:

@@ -22,12 +22,12 @@ _COLUMNS = (
 )
 
 
-def _classes_row(variant: VariantResult, found: BatchClasses) -> tuple[str | None, ...]:
+def _classes_row(variant: VariantResult, record: BatchClasses) -> tuple[str | None, ...]:
     return (
         variant.name,
-        found.inputs,
-        condition_words(found.condition, pixels=True),
-        numbers.batch_classes(found.classes),
+        record.inputs,
+        condition_words(record.condition, pixels=True),
+        numbers.batch_classes(record.classes),
     )
 
 
@@ -35,9 +35,9 @@ def elements_differing(comparison: Comparison) -> str | None:
     """Differing elements with their share: ``13,280 of 16,000 (83.0 %)``."""
     if not comparison.n_elements:
         return None
-    found, n = comparison.n_elements_differing, comparison.n_elements
-    share = f" ({numbers.percent(found / n)})" if found else ""
-    return f"{numbers.count(found)} of {numbers.count(n)}{share}"
+    differing, n = comparison.n_elements_differing, comparison.n_elements
+    share = f" ({numbers.percent(differing / n)})" if differing else ""
+    return f"{numbers.count(differing)} of {numbers.count(n)}{share}"
 
 
 def _row(comparison: Comparison) -> tuple[str | None, ...]:
@@ -56,7 +56,7 @@ def _row(comparison: Comparison) -> tuple[str | None, ...]:
 
 def blocks(study: Study) -> list[Block]:
     """The classes of N of every variant, then each variant's comparisons one by one."""
-    classes = tuple(_classes_row(v, found) for v in study.variants for found in v.classes)
+    classes = tuple(_classes_row(v, record) for v in study.variants for record in v.classes)
     tables = []
     for variant in study.variants:
         if made := views.comparisons(variant, "batch-vs-singles"):

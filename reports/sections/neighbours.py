@@ -75,15 +75,15 @@ def blocks(study: Study) -> list[Block]:
 
 def _effects(study: Study) -> list[Block]:
     """One image's logits by what stands beside it, for each variant in which an origin couples images."""
-    found = [(v, v.neighbour_effect) for v in study.variants if v.neighbour_effect]
-    if not found:
+    effects = [(v, v.neighbour_effect) for v in study.variants if v.neighbour_effect]
+    if not effects:
         return []
     caption = (
         "One image's logits at one N and its own place, against its logits alone, by what stands beside it. Last for "
         "each variant: the worst of all tried, some of them made by a search that keeps what moves the image more."
     )
-    rows = tuple(row for variant, effect in found for row in _effect_rows(variant, effect))
-    return [Table(caption, _EFFECT_COLUMNS, rows), Bullets(tuple(_example(v, effect) for v, effect in found))]
+    rows = tuple(row for variant, effect in effects for row in _effect_rows(variant, effect))
+    return [Table(caption, _EFFECT_COLUMNS, rows), Bullets(tuple(_example(v, effect) for v, effect in effects))]
 
 
 def _effect_rows(variant: VariantResult, effect: NeighbourEffect) -> list[tuple[str | None, ...]]:

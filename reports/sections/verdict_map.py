@@ -30,15 +30,15 @@ def _state(comparison: Comparison) -> State:
 
 def _made(study: Study) -> dict[_Place, dict[tuple[str, int], Comparison]]:
     """The worst comparison of each variant and N, under each input set, condition and kind."""
-    found: dict[_Place, dict[tuple[str, int], Comparison]] = {}
+    by_place: dict[_Place, dict[tuple[str, int], Comparison]] = {}
     for kind in _KINDS:
         for variant in views.candidates(study):
             for comparison in variant.comparisons:
                 if comparison.kind == kind:
-                    cells = found.setdefault((comparison.inputs, comparison.condition, comparison.kind), {})
+                    cells = by_place.setdefault((comparison.inputs, comparison.condition, comparison.kind), {})
                     key = variant.name, comparison.batch_size
                     cells[key] = views.worst([comparison, *([cells[key]] if key in cells else [])]) or comparison
-    return found
+    return by_place
 
 
 def _words(place: _Place) -> tuple[str, str]:

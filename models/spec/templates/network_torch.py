@@ -44,7 +44,7 @@ def tensors_of(path: Path) -> dict[str, Tensor]:
     """The tensors of a safetensors file by name, each in memory that torch aligned: the format read by plain code."""
     data = path.read_bytes()
     start = 8 + int.from_bytes(data[:8], "little")
-    found = {}
+    tensors = {}
     for name, about in json.loads(data[8:start]).items():
         if name != "__metadata__":
             first, last = about["data_offsets"]
@@ -52,8 +52,8 @@ def tensors_of(path: Path) -> dict[str, Tensor]:
             values = torch.empty(0, dtype=kind)
             if last > first:
                 values = torch.frombuffer(bytearray(data[start + first : start + last]), dtype=kind)
-            found[name] = values.reshape(about["shape"]).clone()
-    return found
+            tensors[name] = values.reshape(about["shape"]).clone()
+    return tensors
 
 
 def float_network(about: dict[str, Any], state: dict[str, Tensor]) -> nn.Module:

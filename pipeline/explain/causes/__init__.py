@@ -88,11 +88,11 @@ class Subject:
 
 def alone(runner: Any, layer: str, inputs: Rows, batch: int, place: int = 0) -> NDArray[Any]:
     """One output [batch, ...] of a layer, the first by default, with every row of ``inputs`` replayed by itself."""
-    found = []
+    outputs = []
     for i in range(batch):
         row = tuple(part[i : i + 1] if part.ndim and len(part) == batch else part for part in inputs)
-        found.append(np.atleast_1d(runner.replay(layer, row)[place]))
-    return np.concatenate(found)
+        outputs.append(np.atleast_1d(runner.replay(layer, row)[place]))
+    return np.concatenate(outputs)
 
 
 @dataclass(frozen=True)

@@ -60,14 +60,14 @@ def _examined(subject: Subject, rows: str, calls: Sequence[IntegerCall]) -> Caus
     )
     if steps > 1 or ulps > _TIE_ULPS:
         return CauseFinding(name=NAME, verdict="refuted", evidence=text)
-    found = {
+    matches = {
         "N = 1": reproducing([(one.terms, one.singles) for one in seen]),
         f"N = {subject.batch}": reproducing([(one.terms, one.batched) for one in seen]),
     }
-    text += "".join(f" {side}: {_named(formulas)}." for side, formulas in found.items())
+    text += "".join(f" {side}: {_named(formulas)}." for side, formulas in matches.items())
     apart = _away_from_ties(subject)
     text += "" if apart is None else f" Half a step away from every tie {apart[0]} of {apart[1]} elements differ."
-    proved = all(found.values()) and (apart is None or apart[0] == 0)
+    proved = all(matches.values()) and (apart is None or apart[0] == 0)
     return CauseFinding(name=NAME, verdict="supported" if proved else "inconclusive", evidence=text)
 
 

@@ -206,7 +206,7 @@ def _write(
 
 def _started(drafts: dict[str, _Draft], folder: Path, starter: Starter | None) -> dict[str, Reproducer]:
     """Each script's verdict on itself, from a process that knows nothing of this project but its environment."""
-    found = {}
+    started = {}
     for template in TEMPLATES:
         some = {signature: draft for signature, draft in drafts.items() if draft.template == template}
         names = [draft.files[0] for draft in some.values()]
@@ -217,25 +217,25 @@ def _started(drafts: dict[str, _Draft], folder: Path, starter: Starter | None) -
         for signature, draft in some.items():
             code = codes.get(draft.files[0])
             if code == EXISTS:
-                found[signature] = Reproducer(f"{FOLDER}/{draft.files[0]}")
+                started[signature] = Reproducer(f"{FOLDER}/{draft.files[0]}")
                 continue
             for file in draft.files:
                 (folder / file).unlink(missing_ok=True)
             said = "did not end" if code is None else f"ended with {code}"
-            found[signature] = Reproducer(None, f"no script: the one written {said} when started alone")
-    return found
+            started[signature] = Reproducer(None, f"no script: the one written {said} when started alone")
+    return started
 
 
-def still_there(found: Mapping[str, Any], run_folder: Path) -> dict[str, Any]:
+def still_there(origin: Mapping[str, Any], run_folder: Path) -> dict[str, Any]:
     """What an interrupted study found out, without the files that were removed from its folder since."""
     gone = {"path": None, "note": "no script: it was removed from the run's folder"}
     scripts = {
         layer: one if one["path"] is None or (run_folder / one["path"]).is_file() else gone
-        for layer, one in found.get("reproducers", {}).items()
+        for layer, one in origin.get("reproducers", {}).items()
     }
-    effect = found.get("neighbour_effect")
+    effect = origin.get("neighbour_effect")
     kept = effect if effect and (run_folder / effect["example"]).is_file() else None
-    return {**found, "reproducers": scripts, "neighbour_effect": kept}
+    return {**origin, "reproducers": scripts, "neighbour_effect": kept}
 
 
 def start_scripts(template: str, folder: Path, scripts: Sequence[str]) -> dict[str, int]:

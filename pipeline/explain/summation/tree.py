@@ -41,18 +41,18 @@ class Tree:
     @cached_property
     def sizes(self) -> NDArray[np.int64]:
         """The number of summands below each summand (1) and node, [count + nodes]."""
-        found = np.ones(self.count + len(self.nodes), np.int64)
+        counts = np.ones(self.count + len(self.nodes), np.int64)
         for number, children in enumerate(self.nodes, self.count):
-            found[number] = found[list(children)].sum()
-        return found
+            counts[number] = counts[list(children)].sum()
+        return counts
 
     @cached_property
     def depth(self) -> int:
         """The largest number of additions between a summand and the sum."""
-        found = np.zeros(self.count + len(self.nodes), np.int64)
+        depths = np.zeros(self.count + len(self.nodes), np.int64)
         for number, children in enumerate(self.nodes, self.count):
-            found[number] = found[list(children)].max() + 1
-        return int(found[-1])
+            depths[number] = depths[list(children)].max() + 1
+        return int(depths[-1])
 
     def sizes_of(self, pairs: Pairs) -> NDArray[np.int64]:
         """What ``SubtreeSizes`` should be for these pairs, int64 [m]."""
@@ -106,8 +106,8 @@ def reveal(count: int, sizes: SubtreeSizes) -> Tree:
         answers = _plausible(count, sizes(wanted)) if len(wanted) else np.empty(0, np.int64)
         counts = np.split(answers, np.cumsum([len(pair) for pair in pairs])[:-1])
         groups, pending = zip(pending, pairs, counts, strict=True), []
-        for group, asked_pairs, found in groups:
-            pending += _divide(group, asked_pairs, found)
+        for group, asked_pairs, answered in groups:
+            pending += _divide(group, asked_pairs, answered)
     return _numbered(count, top)
 
 

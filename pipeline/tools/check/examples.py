@@ -83,8 +83,8 @@ def read(
 
 def _arrays(path: Path, count: int, view: View | None, axes: Mapping[str, int]) -> Rows:
     try:
-        found = np.load(path, mmap_mode="r", allow_pickle=False)
-        parts = {name: found[name] for name in found.files} if hasattr(found, "files") else {"": found}
+        stored = np.load(path, mmap_mode="r", allow_pickle=False)
+        parts = {name: stored[name] for name in stored.files} if hasattr(stored, "files") else {"": stored}
         parts = {name: np.moveaxis(part, axes.get(name, 0), 0) for name, part in parts.items()}
         cut = {name: _values(part[:count], view) for name, part in parts.items()}
     except Exception as error:  # a hostile header may raise anything in its parser

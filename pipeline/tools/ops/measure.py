@@ -126,7 +126,7 @@ def _in_worker(
     asked = ArithmeticAsked(arithmetic, threads, tuple(batch_sizes), seed, left_out)
     name = arithmetic.name
     try:
-        found = workers.call(
+        results = workers.call(
             worker_settings(threads),
             "isobatch.pipeline.tools.ops.measure:measure",
             asked.to_json(),
@@ -137,7 +137,7 @@ def _in_worker(
         return InArithmetic(arithmetic=name, status=status, reason=error.reason, remedy=error.remedy)
     note = f"{name} arithmetic is emulated on this processor: {left_out} is left out as too slow" if left_out else ""
     return InArithmetic(
-        arithmetic=name, status="measured", note=note, operations=tuple(OperationResult(**one) for one in found)
+        arithmetic=name, status="measured", note=note, operations=tuple(OperationResult(**one) for one in results)
     )
 
 

@@ -163,8 +163,8 @@ def _unshared(mine: _Marks, theirs: _Marks, run: str) -> list[str]:
     alone = [key for key in mine if key not in theirs]
     wider = {n for condition, n in alone if condition in conditions}
     elsewhere = {condition for condition, _ in alone if condition not in conditions}
-    found = [f"{sizes(wider)} only in run {run}"] if wider else []
-    return found + ([f"{counted(len(elsewhere), 'condition')} only in run {run}"] if elsewhere else [])
+    notes = [f"{sizes(wider)} only in run {run}"] if wider else []
+    return notes + ([f"{counted(len(elsewhere), 'condition')} only in run {run}"] if elsewhere else [])
 
 
 def _outputs(
