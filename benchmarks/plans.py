@@ -77,9 +77,9 @@ def verdict(rounds: Sequence[Evidence]) -> tuple[str, int]:
     """The verdict of two rounds, and how many images passed through the network."""
     condition = Condition(threads=1, image_size=SIDE)
     tested = Tested(condition, rounds[0], comparisons(rounds[0], rounds[1], None, condition))
-    found = inputs_verdict([tested], IMAGES)
+    verdict_of_set = inputs_verdict([tested], IMAGES)
     passed = sum(p.stop - p.start for one in rounds for p in one.passes)
-    return found.verdict if found else "none", passed
+    return verdict_of_set.verdict if verdict_of_set else "none", passed
 
 
 def lines(network: str, folder: Path) -> Iterator[str]:

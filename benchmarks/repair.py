@@ -32,7 +32,7 @@ from isobatch.pipeline.repair.layers import survey
 from isobatch.pipeline.repair.records import repair_records
 from isobatch.pipeline.repair.rungs import Bench, all_rungs
 from isobatch.pipeline.repair.tried import attempts
-from isobatch.pipeline.repair.verify import every_size, price, verify
+from isobatch.pipeline.repair.verify import every_size, time_ratios, verify
 from isobatch.pipeline.storage.places import cache_root
 from isobatch.pipeline.workers.engines.local import LocalEngine
 from isobatch.pipeline.workers.pool import Workers
@@ -56,17 +56,19 @@ def measured(payload: dict[str, Any], emit: Emit) -> list[dict[str, Any]]:
         captured = images.read(0, max(SIZES))
         located, shapes = survey(runner, captured, max(SIZES), 0, lambda n: emit({}))
         bench = Bench(runner, threads, captured, SIZES[1:], located, shapes)
-        scope = Scope([images], SIZES[1:], {}, priced=SIZES[:2], pairs=1, passes=every_size, stop_at_first=True)
-        found = []
+        scope = Scope([images], SIZES[1:], {}, timed_sizes=SIZES[:2], pairs=1, passes=every_size, stop_at_first=True)
+        tried = []
         for rung in payload["rungs"] or [rung.name for rung in all_rungs()]:
             for one in climb(bench, scope, lambda n: emit({}), math.inf, [rung]):
                 ratios: dict[int, list[float]] = {}
                 if one.holds and one.candidate:
                     with one.candidate.build(runner) as repaired:
-                        ratios = price(runner, repaired, images, SIZES, lambda n: emit({}), payload["pairs"], math.inf)
+                        ratios = time_ratios(
+                            runner, repaired, images, SIZES, lambda n: emit({}), payload["pairs"], math.inf
+                        )
                 (told,) = attempts([one])
-                found.append(told.to_json() | {"ratios": {str(n): values for n, values in ratios.items()}})
-        return found
+                tried.append(told.to_json() | {"ratios": {str(n): values for n, values in ratios.items()}})
+        return tried
 
 
 def row(name: str, threads: int, n: str, interval: Interval) -> str:

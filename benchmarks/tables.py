@@ -14,7 +14,7 @@ from isobatch.pipeline.records.study import Interval, Study, VariantResult
 from isobatch.pipeline.tools.switches.records import SwitchesReport
 from isobatch.reports import numbers, views
 from isobatch.reports.blocks import Block, Column, Table
-from isobatch.reports.files.markdown import drawn
+from isobatch.reports.files.markdown import to_markdown
 from isobatch.reports.pages.switches import blocks
 
 _COLUMNS = (
@@ -50,7 +50,7 @@ def engines(study: Study) -> Iterator[Block]:
 def _row(one: VariantResult, ratio: Interval | None, load_s: float | None) -> tuple[str | None, ...]:
     ran, error = one.effective, views.reference_error(one)
     compiled = sum(graph.seconds for graph in ran.graphs) if ran else 0.0
-    sets = (found.classes for found in one.classes)
+    sets = (batch_classes.classes for batch_classes in one.classes)
     finest = max(sets, key=lambda classes: (sum(map(len, classes)), len(classes)), default=None)  # of the most N
     return (
         one.name,
@@ -66,11 +66,11 @@ def _row(one: VariantResult, ratio: Interval | None, load_s: float | None) -> tu
     )
 
 
-def _ratio(found: Interval | None) -> str | None:
-    if found is None:
+def _ratio(interval: Interval | None) -> str | None:
+    if interval is None:
         return None
-    limits = "" if found.low95 is None else f" ({found.low95:.2f} to {found.high95:.2f})"
-    return f"{found.median:.2f}{limits}"
+    limits = "" if interval.low95 is None else f" ({interval.low95:.2f} to {interval.high95:.2f})"
+    return f"{interval.median:.2f}{limits}"
 
 
 def main() -> None:
@@ -81,10 +81,10 @@ def main() -> None:
     asked = parser.parse_args()
     text = asked.file.read_text(encoding="utf-8")
     if asked.which == "engines":
-        found = list(engines(Study.model_validate_json(text)))
+        tables = list(engines(Study.model_validate_json(text)))
     else:
-        found = blocks(SwitchesReport.model_validate_json(text))
-    print("\n\n".join(drawn(block) for block in found))
+        tables = blocks(SwitchesReport.model_validate_json(text))
+    print("\n\n".join(to_markdown(block) for block in tables))
 
 
 if __name__ == "__main__":

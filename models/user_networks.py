@@ -74,8 +74,8 @@ class ModuleRunner(ExaminedTorchRunner):
         if self._places is None:
             self.learn(np.repeat(rows[:1], 2, axis=0))
         with self._mode():
-            found = arrays(self._called(rows))
-        return {place: found[place] for place in self._places or ()}
+            outputs = arrays(self._called(rows))
+        return {place: outputs[place] for place in self._places or ()}
 
     def run(self, images: NDArray[Any]) -> NDArray[Any]:
         """All outputs as rows [n, values]: see ``joined``."""
@@ -98,8 +98,8 @@ class ModuleRunner(ExaminedTorchRunner):
             raise NotTaken(len(rows), described(rows), said) from error
 
     def _rows(self, result: Any) -> NDArray[Any]:
-        found = arrays(result)
-        return joined(found, self._places or tuple(found))
+        rows = arrays(result)
+        return joined(rows, self._places or tuple(rows))
 
     def _input(self, images: NDArray[Any]) -> Any:
         return as_arguments(images, self._tensor)

@@ -152,8 +152,8 @@ def _difference(path: Path, given: Arrays, expected: Mapping[str, Tensor]) -> fl
     rows = [{key: array[i : i + 1] for key, array in given.items()} for i in range(2)]
     alone = [np.concatenate(parts) for parts in zip(*(session.run(None, row) for row in rows), strict=True)]
     worst = 0.0
-    for tensor, *found in zip(expected.values(), session.run(None, dict(given)), alone, strict=True):
+    for tensor, *answers in zip(expected.values(), session.run(None, dict(given)), alone, strict=True):
         exact = tensor.numpy().astype(np.float64)
         scale = float(np.abs(exact).max(initial=0)) or 1.0
-        worst = max(worst, *(float(np.abs(one - exact).max(initial=0)) / scale for one in found))
+        worst = max(worst, *(float(np.abs(one - exact).max(initial=0)) / scale for one in answers))
     return worst

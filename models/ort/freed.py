@@ -51,14 +51,14 @@ def with_free_batch(model: ModelProto, path: Path) -> tuple[ModelProto, tuple[st
 
 def _batch_elsewhere(model: ModelProto) -> str:
     """``x=1,y=1`` where one name, behind the first axis, is the only free axis of each input and output; else empty."""
-    found = []
+    elsewhere = []
     for value in (*real_inputs(model), *model.graph.output):
         free = [(i, axis.dim_param) for i, axis in enumerate(value.type.tensor_type.shape.dim) if not axis.dim_value]
         if len(free) != 1 or not free[0][0] or not free[0][1]:
             return ""
-        found.append((value.name, *free[0]))
-    same = len({name for _, _, name in found}) == 1
-    return ",".join(f"{value}={axis}" for value, axis, _ in found) if same else ""
+        elsewhere.append((value.name, *free[0]))
+    same = len({name for _, _, name in elsewhere}) == 1
+    return ",".join(f"{value}={axis}" for value, axis, _ in elsewhere) if same else ""
 
 
 def _elsewhere(model: ModelProto) -> str:

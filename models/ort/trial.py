@@ -127,16 +127,16 @@ def _with_copied_batch(model: onnx.ModelProto, pair: NDArray[Any]) -> onnx.Model
     Cured: one and two images get their rows, and as many as the size get the bytes that the graph gave them.
     """
     for size in first_axes(model):
-        found = onnx.ModelProto()
-        found.CopyFrom(model)
-        copy_first_axis(found, size)
+        copied = onnx.ModelProto()
+        copied.CopyFrom(model)
+        copy_first_axis(copied, size)
         images = np.resize(pair, (size, *pair.shape[1:]))
         try:
-            before, after = (side_by_side(_outputs(one, images), size) for one in (model, found))
+            before, after = (side_by_side(_outputs(one, images), size) for one in (model, copied))
         except Exception:  # another size, or a number elsewhere in the graph
             continue
-        if before.tobytes() == after.tobytes() and _failure(found, pair) is None:
-            return found
+        if before.tobytes() == after.tobytes() and _failure(copied, pair) is None:
+            return copied
     return None
 
 

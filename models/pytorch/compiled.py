@@ -144,9 +144,9 @@ class CompiledTorchRunner(TorchRunner):
     def effective(self) -> Effective:
         """As every torch runner; who compiled, and every graph that was compiled so far."""
         graphs = tuple(GraphMade(**asdict(one)) for one in self.compiled.graphs)
-        found = super().effective()
-        note = "; ".join(part for part in (found.note, version() and f"compiled by {version()}") if part)
-        return replace(found, provider="Inductor: oneDNN and C++", note=note, graphs=graphs)
+        facts = super().effective()
+        note = "; ".join(part for part in (facts.note, version() and f"compiled by {version()}") if part)
+        return replace(facts, provider="Inductor: oneDNN and C++", note=note, graphs=graphs)
 
     def why_closed(self) -> str:
         """What fusing did, and how the graphs for one image and for more differ in what they call."""
@@ -175,8 +175,8 @@ class CompiledTorchRunner(TorchRunner):
     def compiled(self) -> Compiled:
         """The live compiled network. Raises RuntimeError outside of enter and exit."""
         net: Any = self.net
-        found: Compiled = net if isinstance(net, Compiled) else net.inner
-        return found
+        network: Compiled = net if isinstance(net, Compiled) else net.inner
+        return network
 
     def _twin(self, net: nn.Module) -> Self:
         twin = copy.copy(self)

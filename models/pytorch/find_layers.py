@@ -137,7 +137,7 @@ def _divided(name: str, first: dict[str, _Seen], second: dict[str, _Seen]) -> tu
         return [], False
     mine = second[name]
     parts = [_divided(inner, first, second) for inner in dict.fromkeys([*first[name].inner, *mine.inner])]
-    units = [unit for found, _ in parts for unit in found]
+    units = [unit for part_units, _ in parts for unit in part_units]
     whole = all(complete for _, complete in parts)
     own = sum(second[unit.layer.name].call.is_operation for unit in units)
     if not mine.call.is_operation:

@@ -52,8 +52,8 @@ class InspectableTorchRunner(TorchRunner):
         """The layers by name in execution order, for images of this shape."""
         if self._units is None or self._image_shape != images.shape[1:]:
             single, pair = (self._input(np.repeat(images[:1], count, axis=0)) for count in (1, 2))
-            found = survey(self.net, single, pair)
-            self._units, self._around, self._image_shape = found.layers, found.around, images.shape[1:]
+            layers_seen = survey(self.net, single, pair)
+            self._units, self._around, self._image_shape = layers_seen.layers, layers_seen.around, images.shape[1:]
             self._templates: dict[str, _Template] = {}
         return self._units
 

@@ -101,12 +101,12 @@ class ArtifactCache:
 
         Whatever ``build`` raises passes through, and leaves nothing behind.
         """
-        if found := self.find(fields):
-            return found
+        if artifact := self.find(fields):
+            return artifact
         key = key_of(fields)
         with self._lock(key):
-            if found := self.find(fields):  # somebody built it while we waited
-                return found
+            if artifact := self.find(fields):  # somebody built it while we waited
+                return artifact
             work = Path(tempfile.mkdtemp(prefix=f".{key[:32]}-", dir=self.root))
             try:
                 manifest = build(work)

@@ -89,13 +89,13 @@ def _prefixes(state: State, expected: Collection[str]) -> list[str]:
 
 
 def _behind(prefixes: list[str], asked: str) -> str:
-    found = [prefix for prefix in prefixes if prefix.startswith(asked)]
-    if not found:
+    fitting = [prefix for prefix in prefixes if prefix.startswith(asked)]
+    if not fitting:
         held = some(repr(prefix.rstrip(".")) for prefix in prefixes if prefix) or "none"
         raise WeightsError(
             f"behind --state-dict {asked.rstrip('.')!r} are not the names of this --model; they stand behind: {held}"
         )
-    return found[0]
+    return fitting[0]
 
 
 def _usual_prefix(state: State) -> str:

@@ -43,14 +43,14 @@ def comparisons(
 
     def record(kind: ComparisonKind, batch_size: int, pairs: Pairs, at: Condition = condition) -> None:
         if len(pairs.images):
-            found.append(_comparison(first, at, kind, batch_size, pairs.reference, pairs.candidate))
+            compared.append(_comparison(first, at, kind, batch_size, pairs.reference, pairs.candidate))
 
-    found: list[Comparison] = []
+    compared: list[Comparison] = []
     for n in batch_sizes(first, "batched"):
         record("batch-vs-singles", n, against_singles(first, n))
     if second is not None:
         alone = _alone_as_in(second, first)
-        found.append(_comparison(first, condition, "repeat", 1, alone, second.singles))
+        compared.append(_comparison(first, condition, "repeat", 1, alone, second.singles))
         if not _mismatch(alone, second.singles):
             for n in batch_sizes(first, "batched"):
                 record("repeat", n, _against_repeat(first, second, n))
@@ -64,8 +64,8 @@ def comparisons(
     if reference is not None:
         singles, start = first.singles, first.span[0] - reference.span[0]  # the reference may have seen more images
         ruler = reference.singles[start : start + len(singles)]
-        found.append(_comparison(first, condition, "vs-reference", 1, ruler, singles))
-    return found
+        compared.append(_comparison(first, condition, "vs-reference", 1, ruler, singles))
+    return compared
 
 
 def batch_sizes(evidence: Evidence, kind: PassKind) -> list[int]:
@@ -170,9 +170,9 @@ def _comparison(
     evidence: Evidence, condition: Condition, kind: ComparisonKind, batch_size: int, reference: Rows, candidate: Rows
 ) -> Comparison:
     mismatch = _mismatch(reference, candidate)
-    measured: Values = {"n_images_equal": 0, "bitwise_equal": False}
+    values: Values = {"n_images_equal": 0, "bitwise_equal": False}
     if not mismatch:
-        measured = measure_leaves(reference, candidate, evidence.outcome)
+        values = measure_leaves(reference, candidate, evidence.outcome)
     return Comparison(
         inputs=evidence.inputs,
         condition=condition,
@@ -180,7 +180,7 @@ def _comparison(
         batch_size=batch_size,
         n_images=len(candidate),
         issues=mismatch or issues(reference, candidate),
-        **measured,  # type: ignore[arg-type]  # keys of the discovered metrics; pydantic checks their values
+        **values,  # type: ignore[arg-type]  # keys of the discovered metrics; pydantic checks their values
     )
 
 

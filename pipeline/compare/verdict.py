@@ -33,7 +33,7 @@ from isobatch.pipeline.records.study import (
     Margin,
     Verdict,
 )
-from isobatch.pipeline.records.wording import counted, number, out_of, setting, sizes
+from isobatch.pipeline.records.wording import condition_words, counted, number, out_of, sizes
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ def _on_fewer(tested: Sequence[Tested]) -> str:
     fewer: dict[int, list[str]] = {}
     for one in tested:
         if (count := len(one.evidence.images)) < len(every):
-            fewer.setdefault(count, []).append(setting(one.condition))
+            fewer.setdefault(count, []).append(condition_words(one.condition))
     total = len(every)
     return " ".join(
         f"Only {out_of(count, total, 'image', 'were')} run with {'; '.join(names)}." for count, names in fewer.items()
@@ -143,9 +143,9 @@ def _not_repeatable(made: Sequence[Comparison]) -> Decision | None:
 
 def _invalid(tested: Sequence[Tested]) -> Decision | None:
     for item in tested:
-        found = _non_finite(item) or _one_row(item)
-        if found:
-            batch_size, why = found
+        issue = _non_finite(item) or _one_row(item)
+        if issue:
+            batch_size, why = issue
             return "invalid", _decided(item.evidence.inputs, item.condition, batch_size, why)
     clips = clipping(item.evidence for item in tested)
     return None if clips is None else ("invalid", _decided(tested[0].evidence.inputs, None, None, clips))
@@ -159,7 +159,7 @@ def _non_finite(item: Tested) -> tuple[int, str] | None:
     for chosen in evidence.passes:
         bad = len(non_finite_rows(evidence.rows[chosen.id][1])) if chosen.kind != "singles" else 0
         if bad:
-            where = setting(item.condition)
+            where = condition_words(item.condition)
             n = chosen.batch_size
             return (
                 n,
@@ -189,7 +189,7 @@ def _batching(tested: Sequence[Tested], seen: Sequence[Observation], margin: Mar
         f"{out_of(int(one.differs.sum()), total, 'image', 'differ')} from the singles by up to {number(one.largest)}"
         + (f" before the {through}" if (through := tested[0].evidence.outcome.through) else "")
     )
-    where = f"At N = {one.batch_size} ({setting(one.condition)})"
+    where = f"At N = {one.batch_size} ({condition_words(one.condition)})"
     word = tested[0].evidence.outcome.word
     short = "top-1" if word == "top-1 class" else word
     if one.flipped.any():

@@ -19,7 +19,7 @@ from isobatch.pipeline.config.own_network import read_address, read_batch_axes, 
 from isobatch.pipeline.config.policy_flags import PolicyFlags as PolicyFlags  # part of the configuration
 from isobatch.pipeline.config.policy_flags import read_policy
 from isobatch.pipeline.config.preprocessing import Preprocessing, read_preprocessing, read_size
-from isobatch.pipeline.config.sources import DEFAULT, Settings, StatedSetting
+from isobatch.pipeline.config.sources import DEFAULT, UserSetting, UserSettings
 from isobatch.pipeline.config.variants import variants_of
 from isobatch.pipeline.machine.isa_caps import CAPS, NATIVE
 from isobatch.pipeline.records.errors import UsageError
@@ -156,7 +156,7 @@ def read_config(arguments: argparse.Namespace) -> Config:
     )
 
 
-def effective(settings: Settings, config: Config) -> tuple[StatedSetting, ...]:
+def effective(settings: UserSettings, config: Config) -> tuple[UserSetting, ...]:
     """Every setting, those that nobody gave with what is in effect instead, where one value is.
 
     Axes come from the grid, which is named as their origin unless it is the default.
@@ -166,15 +166,15 @@ def effective(settings: Settings, config: Config) -> tuple[StatedSetting, ...]:
     grid = next(one.origin for one in settings.every if one.flag == "--grid")
     origin = DEFAULT if arguments.grid == DEFAULT else f"--grid {arguments.grid} ({grid})"
     policy = {"--policy": Policy().stability, "--objective": config.policy.objective}
-    found = []
+    every = []
     for one in settings.every:
         axis = one.flag.removeprefix("--").replace("-", "_")
         if one.value is None and axis in axes:
             one = replace(one, value=axes[axis], origin=origin)
         elif one.value is None and one.flag in policy and not arguments.policy_file:
             one = replace(one, value=policy[one.flag])
-        found.append(one)
-    return tuple(found)
+        every.append(one)
+    return tuple(every)
 
 
 _NETWORK_TEXTS = ("model", "onnx", "weights", "state_dict", "classes")
@@ -209,8 +209,8 @@ def _device(arguments: argparse.Namespace) -> str:
 def _cuda(axes: Axes) -> tuple[CudaOptions, ...]:
     """Every combination of the CUDA axes, without those in which cuBLAS refuses to work."""
     values = [words(axis, axes[axis], known) for axis, known in CUDA_AXES.items()]
-    found = (CudaOptions(*one) for one in itertools.product(*values))
-    able = tuple(one for one in found if one.deterministic == "off" or one.cublas_workspace != "default")
+    options = (CudaOptions(*one) for one in itertools.product(*values))
+    able = tuple(one for one in options if one.deterministic == "off" or one.cublas_workspace != "default")
     if not able:
         raise UsageError(
             "bad-grid", "deterministic = on needs cublas_workspace = :4096:8 or :16:8: without, cuBLAS refuses to work"

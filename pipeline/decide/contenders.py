@@ -77,22 +77,22 @@ def contender(one: VariantResult, policy: Policy, raced: Contestant | None) -> C
 
 def _error(variant: VariantResult) -> float | None:
     """The largest over the input sets of the median relative error against the reference; None: not known."""
-    found = []
+    values = []
     for comparison in variant.comparisons:
         if comparison.kind == "vs-reference":
             value = (
                 comparison.relative_l2 if comparison.relative_error_median is None else comparison.relative_error_median
             )
             if value is not None and math.isfinite(value):
-                found.append(value)
-    return max(found, default=None)
+                values.append(value)
+    return max(values, default=None)
 
 
 def _failing(variant: VariantResult, policy: Policy, raced: Contestant | None) -> list[str]:
     """What keeps it from being a candidate. Latency is judged at the N that is recommended, not at N = 1."""
-    found = obstacles(variant, policy.model_copy(update={"max_latency_ms": None}))
-    if found:
-        return found
+    missed = obstacles(variant, policy.model_copy(update={"max_latency_ms": None}))
+    if missed:
+        return missed
     if raced is not None and raced.dropped:
         return [f"it dropped out of the race: {raced.dropped}"]
     if roughly(variant.cost, policy) is None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from isobatch.pipeline.records.study import Answer, Comparison, InvarianceAnswer, VariantResult
-from isobatch.pipeline.records.wording import FAR_APART_ULP, counted, listed, number, out_of, setting, sizes
+from isobatch.pipeline.records.wording import FAR_APART_ULP, condition_words, counted, listed, number, out_of, sizes
 
 QUESTION = "Does fixed point make the results batch-invariant?"
 
@@ -92,7 +92,7 @@ def _largest(differing: Sequence[Comparison]) -> str:
     steps = (
         f" ({number(one.max_ulp)} steps of the output's type)" if one.max_ulp and one.max_ulp < FAR_APART_ULP else ""
     )
-    where = f"{one.inputs}, N = {one.batch_size}, {setting(one.condition)}"
+    where = f"{one.inputs}, N = {one.batch_size}, {condition_words(one.condition)}"
     return f"{images} and {elements} differ{extent}{steps} ({where})"
 
 
@@ -102,5 +102,5 @@ def _scope(compared: Sequence[Comparison]) -> str:
     for one in compared:
         n_images[one.inputs] = max(n_images[one.inputs], one.n_images)
     sets = listed(f"{name} ({counted(n, 'image')})" for name, n in n_images.items())
-    settings = dict.fromkeys(setting(one.condition) for one in compared if one.kind == "batch-vs-singles")
-    return "; ".join([f"{sets} at {sizes(one.batch_size for one in compared)}", *settings])
+    conditions = dict.fromkeys(condition_words(one.condition) for one in compared if one.kind == "batch-vs-singles")
+    return "; ".join([f"{sets} at {sizes(one.batch_size for one in compared)}", *conditions])

@@ -21,9 +21,9 @@ def pareto_set(
     """
     anything = Policy(stability="none", objective=policy.objective)
     open_to = [
-        (variant, _raced(found, race.get(variant.name), policy))
+        (variant, _raced(paid, race.get(variant.name), policy))
         for variant in variants
-        if _known(variant) and not obstacles(variant, anything) and (found := price(variant.cost, policy))
+        if _known(variant) and not obstacles(variant, anything) and (paid := price(variant.cost, policy))
     ]
     return [
         _point(one, race.get(one.name))

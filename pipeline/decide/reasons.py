@@ -35,21 +35,21 @@ class Reason:
 
 
 def because(
-    chosen: VariantResult, found: Standings, choice: Choice, work: AtWork | None, policy: Policy
+    chosen: VariantResult, all_standings: Standings, choice: Choice, work: AtWork | None, policy: Policy
 ) -> list[Reason]:
     """Stability, accuracy and cost of the choice, one sentence each; then who may be as fast."""
-    said = [Reason("bytes", _stability(chosen)), *_agrees(chosen, found), *_drop(chosen, policy)]
+    said = [Reason("bytes", _stability(chosen)), *_agrees(chosen, all_standings), *_drop(chosen, policy)]
     cost = cost_text(chosen, work, policy)
-    if len(found.contenders) == 1:
+    if len(all_standings.contenders) == 1:
         return [*said, Reason("cost", f"It is the only variant that meets the policy: {cost}.")]
-    of = f"Of {len(found.contenders)} that meet the policy"
+    of = f"Of {len(all_standings.contenders)} that meet the policy"
     if choice.chosen == choice.leader:
         return [*said, Reason("cost", f"{of} it has {_BEST[policy.objective]}: {cost}."), *undecided(choice)]
-    leader = found.find(choice.leader)
+    leader = all_standings.find(choice.leader)
     return [
         *said,
         Reason("cost", f"{of} {leader.name} is the fastest; {chosen.name} is not measurably slower: {cost}."),
-        Reason(_BY.get(choice.decided_by, "other"), f"It {advantage(chosen, leader, choice, found)}."),
+        Reason(_BY.get(choice.decided_by, "other"), f"It {advantage(chosen, leader, choice, all_standings)}."),
         *undecided(choice),
     ]
 
@@ -85,17 +85,17 @@ def _limits(work: AtWork) -> str:
     return f"{number(median.value or 0.0)}{high}"
 
 
-def why_not(name: str, found: Standings, choice: Choice, race: Race | None, policy: Policy) -> str:
+def why_not(name: str, all_standings: Standings, choice: Choice, race: Race | None, policy: Policy) -> str:
     """Why a candidate that meets every demand was not chosen."""
     standing = choice.standings.get(name)
     if standing is None:
-        return _unraced(name, found, choice, race, policy)
+        return _unraced(name, all_standings, choice, race, policy)
     ratio = ratio_text(choice, name)
     if standing == "slower":
         return f"meets the policy, but takes {ratio} times as long as {choice.leader}"
     if standing == "undecided":
         return f"meets the policy and may be as fast as {choice.leader}, which is not shown: {ratio} times its time"
-    better = advantage(found.find(choice.chosen), found.find(name), choice, found)
+    better = advantage(all_standings.find(choice.chosen), all_standings.find(name), choice, all_standings)
     if standing == "leader":
         return f"meets the policy and is the fastest, but {choice.chosen} is not measurably slower and {better}"
     slow = f"not measurably slower than {choice.leader}, at {ratio} times its time"
@@ -111,9 +111,9 @@ def _unraced(name: str, standings: Standings, choice: Choice, race: Race | None,
     return f"meets the policy, but {texts[0]} against {texts[1]} of {choice.chosen}"
 
 
-def advantage(chosen: VariantResult, other: VariantResult, choice: Choice, found: Standings) -> str:
+def advantage(chosen: VariantResult, other: VariantResult, choice: Choice, all_standings: Standings) -> str:
     """What the choice has over another that is as fast, as a clause without its subject."""
-    by = {contender.name: contender for contender in found.contenders}
+    by = {contender.name: contender for contender in all_standings.contenders}
     mine, yours = by[chosen.name], by[other.name]
     match choice.decided_by:
         case "accuracy":

@@ -28,7 +28,7 @@ def with_switches(variants: Sequence[VariantResult], policy: Policy) -> list[Var
 
 
 def _switch(variant: VariantResult, steady: Sequence[VariantResult], policy: Policy) -> Repair:
-    prices = [(found, one) for one in steady if _comparable(variant, one) and (found := price(one.cost, policy))]
+    prices = [(paid, one) for one in steady if _comparable(variant, one) and (paid := price(one.cost, policy))]
     if not prices:
         why = "no variant of this study is batch-invariant and timed on the same images"
         return Repair(name=SWITCH, batch_invariant=None, scope="", note=why)

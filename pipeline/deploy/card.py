@@ -129,8 +129,8 @@ def model_card(record: VerificationRecord, facts: Sequence[str]) -> str:
     return of_inputs(text) if serving.inputs else text
 
 
-def _images(name: str, n: int, drawn: int) -> str:
-    noise = f" ({drawn} of them drawn at random)" if drawn else ""
+def _images(name: str, n: int, random_images: int) -> str:
+    noise = f" ({random_images} of them drawn at random)" if random_images else ""
     return f"{counted(n, 'image')} of {_plain(name)}{noise}"
 
 
@@ -145,4 +145,4 @@ def _code(text: str) -> str:
 
 def _plain(text: str) -> str:
     """Text from outside on one line, without what Markdown takes for markup."""
-    return re.sub(r"[\\`*_\[\]<>#|]", lambda found: f"\\{found[0]}", " ".join(text.split()))
+    return re.sub(r"[\\`*_\[\]<>#|]", lambda match: f"\\{match[0]}", " ".join(text.split()))

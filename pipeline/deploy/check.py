@@ -82,15 +82,15 @@ def _file_claims(record: VerificationRecord, folder: Path) -> Iterator[Claim]:
     for name, data in expected.items():
         same = _bytes(folder / name) == data
         other = f"it is not: made by Isobatch {record.tool_version}, or changed since. It is code, so it is not run"
-        found = "byte by byte" if same else other if name.endswith(".py") else "it has other settings than the record"
-        yield Claim(claim=f"{name} is what Isobatch writes for this record", holds=same, found=found, ran=False)
+        outcome = "byte by byte" if same else other if name.endswith(".py") else "it has other settings than the record"
+        yield Claim(claim=f"{name} is what Isobatch writes for this record", holds=same, found=outcome, ran=False)
 
 
 def _code_beside(record: VerificationRecord, folder: Path) -> dict[str, bytes]:
-    found = {name: _bytes(folder / name) for name in code_files(record.serving.runtime)}
-    if missing := [name for name, data in found.items() if data is None]:
+    contents = {name: _bytes(folder / name) for name in code_files(record.serving.runtime)}
+    if missing := [name for name, data in contents.items() if data is None]:
         raise UsageError("record", f"there is no plain file {missing[0]} beside the record: copy it there")
-    return {name: data for name, data in found.items() if data is not None}
+    return {name: data for name, data in contents.items() if data is not None}
 
 
 def _bytes(path: Path) -> bytes | None:
@@ -108,12 +108,12 @@ def output_claims(
         differing = differing_sizes(served)
         runs = sum(len(one.sums) for one in served.values())
         alike = f"the same output bytes in {runs} runs over {sizes(served)}"
-        found = f"differs at N = {', '.join(map(str, differing))}" if differing else alike
-        yield Claim(claim=f"batch-invariant ({where})", holds=not differing, found=found)
+        outcome = f"differs at N = {', '.join(map(str, differing))}" if differing else alike
+        yield Claim(claim=f"batch-invariant ({where})", holds=not differing, found=outcome)
     changed = [n for n, digest in expected.items() if served[n].plain != digest]
     others = f"others at {sizes(changed)}: another machine, other libraries or other weights"
-    found = others if changed else "no output changed"
-    yield Claim(claim=f"the recorded outputs ({where})", holds=not changed, found=found)
+    outcome = others if changed else "no output changed"
+    yield Claim(claim=f"the recorded outputs ({where})", holds=not changed, found=outcome)
 
 
 def holding(claims: Sequence[Claim]) -> bool:

@@ -88,16 +88,16 @@ class OlderRecord(Record):
 def check_any(path: Path, how: Checking) -> Iterator[Claim]:
     """The claims of a folder's record, or of a record.json, of either kind. Raises UsageError as ``read_record``."""
     file = path / RECORD_FILE if path.is_dir() else path
-    found = read_json_file(file, "the record.json that deploy or repair wrote")
-    if isinstance(found, dict) and found.get("schema_version") == 1:
-        yield from _check_older(_older(file, found), file.parent, how)
+    content = read_json_file(file, "the record.json that deploy or repair wrote")
+    if isinstance(content, dict) and content.get("schema_version") == 1:
+        yield from _check_older(_older(file, content), file.parent, how)
     else:
         yield from check(read_record(path), file.parent, how)
 
 
-def _older(file: Path, found: object) -> OlderRecord:
+def _older(file: Path, content: object) -> OlderRecord:
     try:
-        record = OlderRecord.model_validate(found)
+        record = OlderRecord.model_validate(content)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "it"

@@ -187,8 +187,8 @@ def read_json_file(path: Path, what: str) -> object:
                 raise UsageError("record", f"{path} is not a regular file: give {what}")
             if status.st_size > _MOST_BYTES:
                 raise UsageError("record", f"{path} is larger than any record: give {what}")
-            found: object = json.loads(file.read(_MOST_BYTES + 1))
-            return found
+            content: object = json.loads(file.read(_MOST_BYTES + 1))
+            return content
     except OSError as error:
         raise UsageError("record", f"cannot read {path}: {error.strerror or error}") from error
     except (ValueError, RecursionError) as error:

@@ -26,8 +26,8 @@ def _constant(image: Image) -> Image:
 
 def _random(image: Image) -> Image:
     """Uniform noise as large as the image: from raw integers, so the same bytes on every machine."""
-    drawn = np.random.Generator(np.random.PCG64(_SEED)).random(image.shape, np.float32)
-    return np.asarray((drawn * np.float32(2) - np.float32(1)) * np.abs(image).max(), np.float32)
+    noise = np.random.Generator(np.random.PCG64(_SEED)).random(image.shape, np.float32)
+    return np.asarray((noise * np.float32(2) - np.float32(1)) * np.abs(image).max(), np.float32)
 
 
 def _one_pixel(image: Image) -> Image:

@@ -54,15 +54,15 @@ Pieces = dict[Pass, list[tuple[Evidence, Pass]]]
 
 def _pieces(parts: Sequence[Evidence]) -> Pieces:
     """By pass through the whole: the passes through the parts that make it up."""
-    found: list[list[tuple[Evidence, Pass]]] = []
+    pieces: list[list[tuple[Evidence, Pass]]] = []
     for evidence in parts:
         for planned in evidence.passes:
-            home = next((piece for piece in found if _goes_on(piece[-1][1], planned)), None)
+            home = next((piece for piece in pieces if _goes_on(piece[-1][1], planned)), None)
             if home is None:
-                found.append([(evidence, planned)])
+                pieces.append([(evidence, planned)])
             else:
                 home.append((evidence, planned))
-    return {replace(piece[0][1], stop=piece[-1][1].stop): piece for piece in found}
+    return {replace(piece[0][1], stop=piece[-1][1].stop): piece for piece in pieces}
 
 
 def _goes_on(before: Pass, after: Pass) -> bool:
@@ -121,7 +121,7 @@ def _clip_shares(parts: Sequence[Evidence]) -> dict[str, float] | None:
         return None
     heavy = [(part.clip_shares or {}, part.span[1] - part.span[0]) for part in parts]
     total = sum(count for _, count in heavy)
-    return {layer: sum(found[layer] * count / total for found, count in heavy) for layer in heavy[0][0]}
+    return {layer: sum(shares[layer] * count / total for shares, count in heavy) for layer in heavy[0][0]}
 
 
 def _clip_seen(parts: Sequence[Evidence]) -> dict[str, int] | None:

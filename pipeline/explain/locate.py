@@ -64,7 +64,7 @@ def locate(
                 drawn_for.add(layer.signature)
                 if draw and (finding.tried >= search.elements or layer.signature in guilty):
                     break
-                replay(runner, finding, drawn(inputs, generator), None, batch_sizes, "drawn")
+                replay(runner, finding, random_rows(inputs, generator), None, batch_sizes, "drawn")
                 guilty.update([layer.signature] if finding.batch_sizes else [])
                 alive()
             if not search.every_layer and not finding.batch_sizes:
@@ -162,24 +162,24 @@ def _count(finding: LayerFinding, n: int, singles: NDArray[Any], batched: NDArra
     return differing
 
 
-def drawn(inputs: Rows, generator: np.random.Generator) -> Rows:
+def random_rows(inputs: Rows, generator: np.random.Generator) -> Rows:
     """Other rows of the same shapes and types: floats of wide dynamic range, codes of 8 bits over all their values.
 
     Wider integers may be numbers of rows in a table: those captured, each column in another order.
     """
-    found = []
+    parts = []
     for part in inputs:
         if part.ndim == 0 or part.size <= 1:
-            found.append(part)
+            parts.append(part)
         elif part.dtype.kind in "iub" and part.dtype not in (np.int8, np.uint8):
-            found.append(generator.permuted(part, axis=0))
+            parts.append(generator.permuted(part, axis=0))
         elif np.issubdtype(part.dtype, np.integer):
             limits = np.iinfo(part.dtype)
-            found.append(generator.integers(limits.min, limits.max, part.shape, part.dtype, endpoint=True))
+            parts.append(generator.integers(limits.min, limits.max, part.shape, part.dtype, endpoint=True))
         else:
             factors = np.exp2(generator.uniform(-_RELATIVE_SPREAD, _RELATIVE_SPREAD, part.shape))
-            found.append((part.astype(np.float64) * factors).astype(part.dtype))
-    return tuple(found)
+            parts.append((part.astype(np.float64) * factors).astype(part.dtype))
+    return tuple(parts)
 
 
 def _provoke(runner: Watched, findings: dict[str, LayerFinding], batch: int, seed: int) -> None:

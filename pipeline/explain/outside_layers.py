@@ -181,15 +181,15 @@ def _innermost(
     runner: Any, images: NDArray[np.float32], shows: Callable[[Layer, Rows], int], known: Sequence[str] = ()
 ) -> list[Around]:
     """The modules that show it and hold none that does; ``known``: layers that do."""
-    found: list[Around] = []
+    innermost: list[Around] = []
 
     def examine(layer: Layer, inputs: Rows, outputs: Rows) -> None:
-        names = [*known, *(one.layer.name for one in found)]
+        names = [*known, *(one.layer.name for one in innermost)]
         if not any(_holds(layer.name, name) for name in names) and (moved := shows(layer, inputs)):
-            found.append(Around(layer, inputs, moved))
+            innermost.append(Around(layer, inputs, moved))
 
     runner.watch_around(images, examine)
-    return found
+    return innermost
 
 
 def _holds(outer: str, inner: str) -> bool:

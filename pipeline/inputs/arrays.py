@@ -102,13 +102,13 @@ def _labels(stored: Mapping[str, NDArray[Any]], inputs: Sequence[Input], path: P
     """The class of each image, where an array ``labels`` beside the inputs holds whole numbers."""
     if _LABELS not in stored or _LABELS in {one.name for one in inputs}:
         return None
-    found = stored[_LABELS]
-    if found.ndim != 1 or found.dtype.kind not in "iu":
+    labels = stored[_LABELS]
+    if labels.ndim != 1 or labels.dtype.kind not in "iu":
         raise InputError(
             "npy-shape",
-            f"{printable(path)}: {_LABELS!r} is {found.dtype} {list(found.shape)}; a label is one whole number",
+            f"{printable(path)}: {_LABELS!r} is {labels.dtype} {list(labels.shape)}; a label is one whole number",
         )
-    return tuple(int(label) for label in found)
+    return tuple(int(label) for label in labels)
 
 
 def _matched(
@@ -125,14 +125,14 @@ def _matched(
             f"{printable(path)} holds {', '.join(map(repr, rest)) or 'nothing'}, and the network takes {takes}: "
             f"save an array named {missing[0]!r} too, with numpy.savez",
         )
-    found, said = {}, []
+    matched, said = {}, []
     for one in inputs:
         try:
             array, what = fit(*batch_in_front(rest[one.name], one, batch_axes, f"{printable(path)} holds"))
         except Misfit as error:
             raise InputError(error.code, str(error)) from error
-        found[one.name] = array
+        matched[one.name] = array
         said.append(what)
-    if unused := sorted(set(rest) - set(found)):
+    if unused := sorted(set(rest) - set(matched)):
         said.append(f"{', '.join(map(repr, unused))} not used: no input has that name")
-    return found, said
+    return matched, said

@@ -94,12 +94,12 @@ def class_index(folder: str, class_names: Sequence[str] | None, num_classes: int
         return int(folder)
     if not class_names:
         raise LookupError(f"the folder {printable(folder)!r} is no class index, and these weights name no classes")
-    found = [index for index, name in enumerate(class_names) if _plain(folder) in _names(name)]
-    if not found:
+    fitting = [index for index, name in enumerate(class_names) if _plain(folder) in _names(name)]
+    if not fitting:
         raise LookupError(f"the folder {printable(folder)!r} is neither a class index nor a class name of the weights")
-    if len(found) > 1:
-        raise LookupError(f"the folder {printable(folder)!r} names the classes {found}: use one of these indices")
-    return found[0]
+    if len(fitting) > 1:
+        raise LookupError(f"the folder {printable(folder)!r} names the classes {fitting}: use one of these indices")
+    return fitting[0]
 
 
 def class_order(folders: Sequence[str], order: str, num_classes: int | None) -> dict[str, int]:

@@ -29,8 +29,8 @@ def as_taken(prepared: PreparedSet, interface: Sequence[Input]) -> PreparedSet:
 
     def all_labelled() -> Labelled:
         assert labelled is not None
-        found = labelled()
-        return replace(found, images=handed(found.images))
+        images = labelled()
+        return replace(images, images=handed(images.images))
 
     return replace(
         prepared,

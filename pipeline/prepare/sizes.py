@@ -127,7 +127,7 @@ def _refusals(stages: Stages, network: Network, sizes: Sequence[tuple[int, ...]]
             return list(known)
     except (StoreError, KeyError, TypeError):  # not asked yet, or damaged
         pass
-    found = ask()
+    refused = ask()
     with suppress(StoreError):  # a cache that cannot be written to is no reason to fail: it is asked again
-        write_json(kept, {"refusals": found})
-    return found
+        write_json(kept, {"refusals": refused})
+    return refused

@@ -17,12 +17,12 @@ def opening(
     """The environment of its worker, and what it opens, for one that was timed. ``most``: the largest N it is given."""
     assert one.cost is not None
     name, inputs = native_name(one.name), one.cost.inputs
-    setting = stages.base_of(find_variant(name))
+    point = stages.base_of(find_variant(name))
     sets = {prepared.record.name: prepared.evaluation for prepared in stages.sets}
     delivery = delivery_of(variants, one.name)
     asked = Opening(
         variant=name,
-        settings=setting.runner,
+        settings=point.runner,
         artifact=stages.artifacts[name, inputs],
         images=sets[inputs],
         examples=sets[delivery.inputs if delivery else inputs],
@@ -30,7 +30,7 @@ def opening(
         outcome=stages.outcome,
         most=most,
     )
-    return setting.environment, asked
+    return point.environment, asked
 
 
 def delivery_of(variants: Sequence[VariantResult], name: str) -> Delivery | None:

@@ -74,9 +74,9 @@ class _Race:
 
             patience_s = _SHORT_WAIT_S if self.stages.config.quick else PATIENCE_S
             tally = race(entries, seconds, lambda tally: self._decided(entries, tally), told, patience_s=patience_s)
-            found = self._record(entries, tally, left_out)
-            found = self._tails(entries, found)
-            return self._reference(entries, found, opened)
+            raced = self._record(entries, tally, left_out)
+            raced = self._tails(entries, raced)
+            return self._reference(entries, raced, opened)
 
     def _asked(self, opened: ExitStack) -> Iterator[tuple[Wanted, Entry]]:
         for one in self.wanted:
@@ -101,8 +101,8 @@ class _Race:
             return True
         sizes = [one.batch_size for one in running]
         waited = table([one.waited_s for one in running], sizes) if tally.unsteady else None
-        found = ratios(table([one.call_s for one in running], sizes), spread_of(tally.unsteady), waited)
-        return found.settled(self.policy.cost_margin / 100)
+        compared = ratios(table([one.call_s for one in running], sizes), spread_of(tally.unsteady), waited)
+        return compared.settled(self.policy.cost_margin / 100)
 
     def _record(self, entries: Sequence[Entry], tally: Tally, left_out: list[Rejected]) -> Race:
         first = self.wanted[0].variant
@@ -120,35 +120,35 @@ class _Race:
             left_out=left_out,
         )
 
-    def _tails(self, entries: Sequence[Entry], found: Race) -> Race:
+    def _tails(self, entries: Sequence[Entry], raced: Race) -> Race:
         """With a limit on p99: calls of the chosen one alone, and of the next where it misses the limit."""
         if self.policy.max_latency_p99_ms is None:
-            return found
+            return raced
         without_limit = self.policy.model_copy(update={"max_latency_p99_ms": None})
         missed: set[str] = set()
         more: dict[str, list[float]] = {}
-        while (name := chosen_name(self.results, without_limit, found, missed)) is not None:
+        while (name := chosen_name(self.results, without_limit, raced, missed)) is not None:
             entry = next((one for one in entries if one.name == name), None)
             if entry is None:
                 break
             self.stages.progress.step(f"race: {TAIL_CALLS} calls of {name}", 0.0)
             more[name] = _calls(entry, TAIL_CALLS)
-            timed = [one.model_copy(update={"more_s": more.get(one.variant, [])}) for one in found.contestants]
-            found = found.model_copy(update={"contestants": timed})
-            if chosen_name(self.results, self.policy, found, missed) == name:
+            timed = [one.model_copy(update={"more_s": more.get(one.variant, [])}) for one in raced.contestants]
+            raced = raced.model_copy(update={"contestants": timed})
+            if chosen_name(self.results, self.policy, raced, missed) == name:
                 break
             missed.add(name)
-        return found
+        return raced
 
-    def _reference(self, entries: Sequence[Entry], found: Race, opened: ExitStack) -> Race:
+    def _reference(self, entries: Sequence[Entry], raced: Race, opened: ExitStack) -> Race:
         """A few rounds of the chosen one against the fastest of the reference precision, where that was not raced."""
-        name = chosen_name(self.results, self.policy, found)
+        name = chosen_name(self.results, self.policy, raced)
         chosen = next((one for one in entries if one.name == name and one.dropped is None), None)
         rival = fastest_of(self.results, self.policy, REFERENCE_PRECISION)
-        if chosen is None or rival is None or any(one.variant == rival.variant.name for one in found.contestants):
-            return found
+        if chosen is None or rival is None or any(one.variant == rival.variant.name for one in raced.contestants):
+            return raced
         if find_variant(native_name(chosen.name)).precision == REFERENCE_PRECISION:
-            return found
+            return raced
         self.stages.progress.step(f"race: {chosen.name} against {rival.variant.name}", 0.0)
         other = self._entry(rival, opened)
         mine = Entry(chosen.name, chosen.contestant, chosen.batch_size, chosen.limit_s, chosen.open_s)
@@ -157,7 +157,7 @@ class _Race:
         seconds = _REFERENCE_SHARE * self.stages.config.race_s
         tally = race([mine, other], seconds, lambda tally: tally.rounds >= _REFERENCE_ROUNDS, patience_s=_SHORT_WAIT_S)
         pair = [_raced(mine), _raced(other)]
-        return found.model_copy(update={"against_reference": pair, "reference_unsteady": tally.unsteady})
+        return raced.model_copy(update={"against_reference": pair, "reference_unsteady": tally.unsteady})
 
 
 def _raced(entry: Entry) -> Raced:
@@ -174,11 +174,11 @@ def _raced(entry: Entry) -> Raced:
 
 def _calls(entry: Entry, count: int) -> list[float]:
     """So many calls of one entry alone; fewer where it drops out."""
-    found: list[float] = []
-    while len(found) < count and entry.dropped is None:
-        turn = entry.turn(calls=min(_TAIL_TURN, count - len(found)))
-        found += turn.seconds if turn else ()
-    return found
+    seconds: list[float] = []
+    while len(seconds) < count and entry.dropped is None:
+        turn = entry.turn(calls=min(_TAIL_TURN, count - len(seconds)))
+        seconds += turn.seconds if turn else ()
+    return seconds
 
 
 def _free_bytes() -> int | None:

@@ -83,13 +83,13 @@ def _differing(runner: Any, name: str, rows: Rows, sizes: Sequence[int]) -> list
     """The N at which some of these rows, again from the first where N is larger, differ from the same row alone."""
     count = row_count(rows)
     alone = [runner.replay(name, rows_at(rows, [i], count)) for i in range(count)]
-    found = []
+    differing = []
     for n in sizes:
         which = np.arange(n) % count
         together = runner.replay(name, rows_at(rows, which, count))
         if any(_differs(alone[i], together, row, n) for row, i in enumerate(which)):
-            found.append(n)
-    return found
+            differing.append(n)
+    return differing
 
 
 def _differs(alone: Rows, together: Rows, row: int, n: int) -> bool:

@@ -30,7 +30,7 @@ _BESIDE = 4  # images of every set but the main one, where that many more pixels
 
 
 @dataclass(frozen=True)
-class Repaired:
+class DeliveredRepair:
     """What was written, and every rung that was tried for it."""
 
     record: VerificationRecord
@@ -38,7 +38,7 @@ class Repaired:
     folder: Path
 
 
-def repair_variant(config: Config, rung: str | None, folder: Path, progress: Progress) -> Repaired:
+def repair_variant(config: Config, rung: str | None, folder: Path, progress: Progress) -> DeliveredRepair:
     """Repair the only variant of ``config`` over its N and thread counts, and write artifact and record to ``folder``.
 
     Raises UsageError for input or a folder that cannot be used, NoRepair where nothing holds, WorkerError where the
@@ -50,16 +50,16 @@ def repair_variant(config: Config, rung: str | None, folder: Path, progress: Pro
         sets = _sets(stages, spec)
         for name in (MODEL, NATIVE):
             (scratch / name).mkdir()
-        found = _search(stages, spec, sets, rung, scratch)
-        repairs = repair_records(found.tried, config.policy.objective, found.chosen)
-        if found.chosen is None:
-            why = "; ".join([*(f"{repair.name}: {repair.note}" for repair in repairs), *found.unwritten])
+        searched = _search(stages, spec, sets, rung, scratch)
+        repairs = repair_records(searched.tried, config.policy.objective, searched.chosen)
+        if searched.chosen is None:
+            why = "; ".join([*(f"{repair.name}: {repair.note}" for repair in repairs), *searched.unwritten])
             held = f"what makes {spec.name} batch-invariant cannot be shipped"
             none = f"no rung makes {spec.name} batch-invariant over the scope"
-            raise NoRepair(f"{held if found.unwritten else none}. {why}", repairs)
-        tried = Found(spec, sets, found, repairs, to_plain(network.view))
+            raise NoRepair(f"{held if searched.unwritten else none}. {why}", repairs)
+        tried = Found(spec, sets, searched, repairs, to_plain(network.view))
         record = prove_and_deliver(stages, tried, scratch, folder)
-    return Repaired(record, repairs, folder)
+    return DeliveredRepair(record, repairs, folder)
 
 
 def _check_folder(folder: Path) -> None:
@@ -108,8 +108,10 @@ def _search(
         native=str(scratch / NATIVE),
         outcome=stages.outcome,
     )
-    settings = worker_settings(stages.threads)
-    answer = stages.workers.call(settings, "isobatch.pipeline.repair.in_worker:repair", asked.to_json(), display.told)
+    environment = worker_settings(stages.threads)
+    answer = stages.workers.call(
+        environment, "isobatch.pipeline.repair.in_worker:repair", asked.to_json(), display.told
+    )
     return RepairMade.of(answer)
 
 

@@ -21,7 +21,7 @@ from isobatch.models.spec.words import RunnerSettings, VariantUnavailable
 from isobatch.pipeline.explain.findings import Located, Watched
 from isobatch.pipeline.records.wording import counted
 from isobatch.pipeline.repair.crossing import RepairAsked, RepairMade, RepairTold
-from isobatch.pipeline.repair.estimate import priced
+from isobatch.pipeline.repair.estimate import command_sizes
 from isobatch.pipeline.repair.ladder import Scope, best, climb
 from isobatch.pipeline.repair.layers import joined, survey
 from isobatch.pipeline.repair.mixing import why_no_shape_repairs
@@ -70,7 +70,7 @@ def _repaired(asked: RepairAsked, emit: Emit) -> RepairMade:
         others,
         _PAIRS,
         _LEAST_PAIRS,
-        priced(len(sets[0]), asked.batch_sizes),
+        command_sizes(len(sets[0]), asked.batch_sizes),
         passes=every_size,
         stop_at_first=True,
         outcome=outcome,

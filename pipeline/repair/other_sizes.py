@@ -32,8 +32,8 @@ def asking_elsewhere(bench: Bench, scope: Scope, seed: int, alive: Callable[[], 
                 scope.say(f"looking at every layer on {images.name}, {counted(count, 'thread')}")
                 with opened() as runner:
                     assert isinstance(runner, Watched)
-                    found = survey(runner, few, largest, seed, lambda count: alive())
-                located, shapes = joined(located, shapes, *found)
+                    surveyed = survey(runner, few, largest, seed, lambda count: alive())
+                located, shapes = joined(located, shapes, *surveyed)
         bench.runner.watch(bench.images[:1], lambda layer, inputs, outputs: None)  # of the size that is priced
         return replace(bench, located=located, shapes=shapes)
 

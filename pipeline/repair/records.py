@@ -72,9 +72,9 @@ def _record(tried: list[Attempt], chosen: Attempt | None) -> Repair:
     held = [one for one in run if one.holds]
     chosen = chosen or run[-1]
     verified = chosen.verified
-    latency = {str(n): median_interval(ratios) for n, ratios in chosen.priced.items() if n == 1}
+    latency = {str(n): median_interval(ratios) for n, ratios in chosen.ratios_by_size.items() if n == 1}
     throughput = {
-        str(n): median_interval([1 / ratio for ratio in ratios]) for n, ratios in chosen.priced.items() if n > 1
+        str(n): median_interval([1 / ratio for ratio in ratios]) for n, ratios in chosen.ratios_by_size.items() if n > 1
     }
     return Repair(
         name=name,
@@ -123,7 +123,7 @@ def scope(verified: Iterable[Verified]) -> str:
     for one in verified:
         what = f"{one.n_images} images of {one.inputs} at {sizes(one.differing)}"
         parts.setdefault(f"{counted(one.threads, 'thread')}", []).append(what)
-    texts = [f"{listed(found)} on {threads}" for threads, found in parts.items()]
+    texts = [f"{listed(names)} on {threads}" for threads, names in parts.items()]
     return f"{listed(texts)}, with a rotation and an outlier neighbour"
 
 
@@ -158,7 +158,7 @@ def _notes(chosen: Attempt, held: list[Attempt]) -> list[str]:
 
 def _paid(attempt: Attempt) -> str:
     """The medians in words, the frontier's coordinates."""
-    middle = {n: statistics.median(ratios) for n, ratios in attempt.priced.items()}
+    middle = {n: statistics.median(ratios) for n, ratios in attempt.ratios_by_size.items()}
     parts = [f"{number(middle[1])} x the latency of a single image"] if 1 in middle else []
     parts += [f"{number(1 / ratio)} x the throughput at N = {n}" for n, ratio in middle.items() if n > 1]
     return listed(parts)
@@ -167,7 +167,7 @@ def _paid(attempt: Attempt) -> str:
 def _cost(attempt: Attempt, objective: str) -> float:
     """What the objective asks; ``CHANGED`` times that where the singles, and so perhaps the accuracy, change."""
     as_native = all(verified.singles_as_native for verified in attempt.verified)
-    return objective_cost(attempt.priced, objective) * (1.0 if as_native else CHANGED)
+    return objective_cost(attempt.ratios_by_size, objective) * (1.0 if as_native else CHANGED)
 
 
 def objective_cost(ratios: Mapping[int, Sequence[float]], objective: str) -> float:
@@ -176,7 +176,7 @@ def objective_cost(ratios: Mapping[int, Sequence[float]], objective: str) -> flo
     For latency that of a single image; else the geometric mean over larger N, times what a single image pays beyond
     ``FREE_LATENCY``: it is not to pay for the batch.
     """
-    middle = {n: statistics.median(found) for n, found in ratios.items()}
+    middle = {n: statistics.median(pairs) for n, pairs in ratios.items()}
     if not middle:
         return math.inf
     larger = [ratio for n, ratio in middle.items() if n > 1]

@@ -20,7 +20,7 @@ from isobatch.models.spec.runner import Canonical, Layer, Rows
 from isobatch.pipeline.evidence.evidence import bits
 from isobatch.pipeline.evidence.rows import row_count, rows_at
 from isobatch.pipeline.explain.findings import Located, Watched
-from isobatch.pipeline.explain.locate import drawn
+from isobatch.pipeline.explain.locate import random_rows
 
 _CHEAP = 1.05  # a rule that costs less than this over native, at every N, needs no rival
 
@@ -48,9 +48,9 @@ class Shapes:
 
     def rules(self) -> Iterator[Canonical]:
         """Every rule that keeps all calls in one class: that of N = 1 first, where nothing is padded."""
-        for found in sorted(self.classes, key=min):
-            for low, high in _runs(found):
-                if low == 1 or not (self.alone_only or self.placed & found):
+        for same_bytes in sorted(self.classes, key=min):
+            for low, high in _runs(same_bytes):
+                if low == 1 or not (self.alone_only or self.placed & same_bytes):
                     yield Canonical(size=high, up_to=high, least=low)
                     if (even := 1 << (high.bit_length() - 1)) not in (low, high) and even > low:
                         yield Canonical(size=even, up_to=high, least=low)  # 16 images: 8 and 8, not 15 and 1
@@ -109,14 +109,14 @@ def telling_rows(inputs: Rows, generator: np.random.Generator) -> Rows:
     """
     order = np.argsort([float(np.abs(row.astype(np.float64)).max(initial=0)) for row in inputs[0]], kind="stable")
     mixed = []
-    for own, other in zip(inputs, drawn(inputs, generator), strict=True):
+    for own, other in zip(inputs, random_rows(inputs, generator), strict=True):
         both = np.stack([own[order], other[order]], axis=1) if own.ndim else own
         mixed.append(both.reshape(-1, *own.shape[1:]) if own.ndim else own)
     return tuple(mixed)
 
 
 @dataclass(frozen=True)
-class Measured:
+class LayerShapes:
     """A layer's shapes, and of how many output elements tried how many differed from N = 1, by N."""
 
     shapes: Shapes
@@ -124,7 +124,7 @@ class Measured:
     tried: int
 
 
-def measure_layer(runner: Watched, name: str, rows: Rows, largest: int, seed: int) -> Measured:
+def measure_layer(runner: Watched, name: str, rows: Rows, largest: int, seed: int) -> LayerShapes:
     """Replay one layer at N = 1 to ``largest`` on these rows, from the first again where an N is larger than their
     number: it is the place of a row in a batch that matters here. Raises NotImplementedError as ``replay``.
     """
@@ -164,7 +164,7 @@ def measure_layer(runner: Watched, name: str, rows: Rows, largest: int, seed: in
     }
     of_class = frozenset(n for one in classes if placed & {*one} for n in one)
     shapes = Shapes(tuple(map(frozenset, classes)), _monotone(spent), isinstance(runner, Provocable), of_class)
-    return Measured(shapes, differing, elements)
+    return LayerShapes(shapes, differing, elements)
 
 
 def _placed(runner: Watched, name: str, rows: Rows, n: int, mark: list[str]) -> bool:
@@ -180,11 +180,11 @@ def _placed(runner: Watched, name: str, rows: Rows, n: int, mark: list[str]) -> 
 
 def _monotone(seconds: Mapping[int, float]) -> dict[int, float]:
     """Fewer rows never cost more than more rows: a first call prepares its kernel, which is no cost of its shape."""
-    found, least = {}, math.inf
+    rising, least = {}, math.inf
     for n in sorted(seconds, reverse=True):
         least = min(least, seconds[n])
-        found[n] = least
-    return found
+        rising[n] = least
+    return rising
 
 
 def _differing(singles: NDArray[Any], batched: NDArray[Any], which: NDArray[np.int64]) -> int:

@@ -42,7 +42,7 @@ class Tried:
         if not self.holds or not self.ratios or self.candidate is None or not self.candidate.bitwise:
             return False
         limits = {n: FREE_LATENCY if n == 1 else 1 / FREE_THROUGHPUT for n in self.ratios}
-        return all(_near_end(found) <= limits[n] for n, found in self.ratios.items())
+        return all(_near_end(pairs) <= limits[n] for n, pairs in self.ratios.items())
 
     def cost(self, objective: str) -> float:
         """See ``objective_cost``."""

@@ -17,14 +17,14 @@ _PRICED = 150  # to price a repair that may win
 def explaining_cost(stages: Stages, variant: str, prepared: PreparedSet, *, hopeless: bool) -> float:
     """Rough seconds of explaining one variant, and of repairing it; ``hopeless``: only the proof is tried."""
     spec, side = find_variant(variant), prepared.evaluation.side
-    found = _ONCE_S + cost(spec, _LOOKED, side)
+    seconds = _ONCE_S + cost(spec, _LOOKED, side)
     if not stages.config.repair:
-        return found
+        return seconds
     for one in (prepared, *served(stages, variant, prepared)):
         passes = first_round(len(one.evaluation), stages.config.batch_sizes)
         proof = len(one.evaluation) + sum(p.stop - p.start for p in passes)
-        found += cost(spec, proof, one.evaluation.side)
-    return found + (0.0 if hopeless else cost(spec, _PRICED, side))
+        seconds += cost(spec, proof, one.evaluation.side)
+    return seconds + (0.0 if hopeless else cost(spec, _PRICED, side))
 
 
 def served(stages: Stages, variant: str, prepared: PreparedSet) -> list[PreparedSet]:

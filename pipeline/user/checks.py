@@ -139,21 +139,21 @@ def _not_finite(singles: Leaves) -> str:
 
 
 def _at(runner: Network, rows: Rows, n: int, singles: Leaves, probes: int, sparing: bool) -> Seen:
-    found = Seen()
+    seen = Seen()
     for what, which, batch in batches(rows, n, probes):
         if what != NATURAL:
-            if sparing and NATURAL in found.seen:
+            if sparing and NATURAL in seen.seen:
                 break
-            found.probed = True
+            seen.probed = True
         leaves = runner.leaves(batch)
-        found.images.update(i for i in which if i is not None)
+        seen.images.update(i for i in which if i is not None)
         places = [place for place, i in enumerate(which) if i is not None]
         alone = [i for i in which if i is not None]
         for name, values in leaves.items():
-            note(found, name, what, singles[name], values, places, alone)
+            note(seen, name, what, singles[name], values, places, alone)
         if what == NATURAL:
-            found.digests |= dict(zip(alone, row_digests([*leaves.values()], len(batch)), strict=True))
-    return found
+            seen.digests |= dict(zip(alone, row_digests([*leaves.values()], len(batch)), strict=True))
+    return seen
 
 
 def same_rows(one: Leaves, two: Leaves) -> bool:

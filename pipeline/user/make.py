@@ -39,22 +39,22 @@ NATIVE = "native"
 _LOOKED, _CLIMBED = 0.4, 0.6  # shares of the time after which no layer, no candidate is begun; the rest verifies
 
 
-def repaired(network: Any, asked: Asked) -> MadeInvariant:
+def repaired_network(network: Any, asked: Asked) -> MadeInvariant:
     """The network itself where it is batch-invariant, or the cheapest repair that holds. Raises CannotRepair."""
     first = asked.conditions[0]
     with opened(network, first.threads) as runner:
         say = asked.say
         fitted = tuple(replace(one, rows=runner.fitted(one.rows)) for one in asked.conditions)
         asked = replace(asked, conditions=fitted)
-        found = _compared(network, asked, "does it need a repair?", stop_at_first=True, first=runner)
-        native, last = found[0], found[-1].result
+        comparisons = _compared(network, asked, "does it need a repair?", stop_at_first=True, first=runner)
+        native, last = comparisons[0], comparisons[-1].result
         if last.batch_invariant:
-            return _record(network, _as_it_is(), found, (), asked)
+            return _record(network, _as_it_is(), comparisons, (), asked)
         if last.verdict != "batch-variant":
             raise CannotRepair(str(last))
         if not isinstance(runner, Watched):
             raise CannotRepair("this network cannot be looked into")
-        _refuse_mixing(runner, asked, asked.conditions[len(found) - 1].rows, last)
+        _refuse_mixing(runner, asked, asked.conditions[len(comparisons) - 1].rows, last)
         bench, left = _bench(runner, network, asked)
         outcome = _outcome(native.singles)
         for passes in (few_sizes, every_size):  # what holds at some N may not at all of them: then every N for each
@@ -76,7 +76,7 @@ def _compared(
     network: Any, asked: Asked, doing: str, *, stop_at_first: bool, as_it_is: bool = False, first: Any = None
 ) -> list[Compared]:
     """The network under every condition, until it is not batch-invariant under one. ``first``: open for the first."""
-    found: list[Compared] = []
+    comparisons: list[Compared] = []
     for condition in asked.conditions:
         where = f", {condition}" if len(asked.conditions) > 1 else ""
         with ExitStack() as stack:
@@ -84,7 +84,7 @@ def _compared(
                 runner = first
             else:
                 runner = stack.enter_context(opened(network, condition.threads, as_it_is=as_it_is))
-            found.append(
+            comparisons.append(
                 compared(
                     runner,
                     condition.rows,
@@ -94,16 +94,16 @@ def _compared(
                     say=lambda text, where=where: asked.say(f"{doing} {text}{where}"),  # type: ignore[misc]
                 )
             )
-        if not found[-1].result.batch_invariant:
+        if not comparisons[-1].result.batch_invariant:
             break
-    return found
+    return comparisons
 
 
 def _record(
-    network: Any, repair: Repair, found: Sequence[Compared], not_tried: Sequence[str], asked: Asked
+    network: Any, repair: Repair, comparisons: Sequence[Compared], not_tried: Sequence[str], asked: Asked
 ) -> MadeInvariant:
     """What is handed back, with what it gave under every condition."""
-    results = [one.result for one in found]
+    results = [one.result for one in comparisons]
     missing = (*not_tried, *dict.fromkeys(text for one in results for text in _missing(one, asked)))
     update = {
         "scope": "; ".join(f"{sizes(one.tested.batch_sizes)}: {one.tested}" for one in results),
@@ -182,7 +182,7 @@ def _scope(
         },
         _PAIRS,
         _LEAST_PAIRS,
-        priced=sorted({1, asked.scope[-1]}),
+        timed_sizes=sorted({1, asked.scope[-1]}),
         enough_s=_ENOUGH_S,
         passes=passes,
         stop_at_first=True,
@@ -231,12 +231,12 @@ def _missing(result: BatchInvariance, asked: Asked) -> tuple[str, ...]:
 
 def _untried(tried: Sequence[Tried], asked: Asked, taken: str) -> list[str]:
     """The rungs that were not run to the end, and those that a cheap one made needless."""
-    found = []
+    untried = []
     for one in tried:
         if one.out_of_time or one.too_dear:
             how = f" ({one.candidate.how})" if one.candidate else ""
-            found.append(f"{one.rung}{how}: {asked.over if one.out_of_time else one.why}")
+            untried.append(f"{one.rung}{how}: {asked.over if one.out_of_time else one.why}")
     passed = [rung for rung in asked.rungs if all(one.rung != rung for one in tried)]
     if passed:
-        found.append(f"{' and '.join(passed)} not tried: {taken} costs next to nothing")
-    return found
+        untried.append(f"{' and '.join(passed)} not tried: {taken} costs next to nothing")
+    return untried

@@ -86,8 +86,8 @@ def _mechanism(runner: Any, located: Located, batch: NDArray[Any], result: Batch
 def _batch(rows: NDArray[Any], result: BatchInvariance, n: int) -> NDArray[Any]:
     """A batch of n in surroundings that showed a difference, the examples among one another first."""
     seen = {what for one in result.batch_sizes for what in one.seen}
-    found: NDArray[Any] = next(batch for what, _, batch in batches(rows, n, 2) if what in seen)
-    return found
+    values: NDArray[Any] = next(batch for what, _, batch in batches(rows, n, 2) if what in seen)
+    return values
 
 
 def _origin(one: LayerFinding) -> Origin:

@@ -73,8 +73,8 @@ def _written(report: OpsReport, folder: Path) -> list[Path]:
     from isobatch.reports.pages.ops_map import TITLE, sections
 
     made = f"{report.tool.name} {report.tool.version}, {time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())}"
-    found = sections(report)
-    texts = (report.model_dump_json(indent=1), page(TITLE, made, found), document(TITLE, made, found))
+    chapters = sections(report)
+    texts = (report.model_dump_json(indent=1), page(TITLE, made, chapters), document(TITLE, made, chapters))
     paths = [folder / name for name in _FILES]
     for path, text in zip(paths, texts, strict=True):
         write_bytes(path, [text.encode()])

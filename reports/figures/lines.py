@@ -144,14 +144,14 @@ def _bounded(value: float) -> float:
 
 def _points(one: Growing) -> list[dict[str, Any]]:
     """The line's points; where it is interrupted by a value without a place, another part of it begins."""
-    found, part = [], 0
+    points, part = [], 0
     for place, value in enumerate(one.values):
         if not drawable(value):
             part += 1
             continue
         point = {"name": one.name, "part": part, "layers": one.at(place), "value": _bounded(value), "words": one.words}
-        found.append(point)
-    return found
+        points.append(point)
+    return points
 
 
 def _origin(one: Growing) -> dict[str, Any]:

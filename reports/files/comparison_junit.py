@@ -9,19 +9,21 @@ SUITE = "isobatch compare"
 _RUN = "run"
 
 
-def comparison_junit(found: RunComparison) -> bytes:
+def comparison_junit(comparison: RunComparison) -> bytes:
     """The XML, UTF-8. A regression is a failure; what cannot be said is skipped, with the reason.
 
     A regression of a variant as a whole (its status, say) fails the variant's own case ``all inputs``; one of the run
     as a whole the case ``run``.
     """
     cases = []
-    for pair in found.sets:
+    for pair in comparison.sets:
         mine = [
-            change for change in found.regressions if (change.variant, change.inputs) == (pair.variant, pair.inputs)
+            change
+            for change in comparison.regressions
+            if (change.variant, change.inputs) == (pair.variant, pair.inputs)
         ]
         cases.append(_case(pair.variant, pair.inputs, mine, pair))
-    whole = [change for change in found.regressions if change.inputs is None]
+    whole = [change for change in comparison.regressions if change.inputs is None]
     for variant in dict.fromkeys(change.variant for change in whole if change.variant):
         cases.append(_case(variant, "all inputs", [change for change in whole if change.variant == variant]))
     cases.append(_case(_RUN, "policy", [change for change in whole if change.variant is None]))

@@ -39,11 +39,13 @@ def write_reports(study: Study, folder: Path, cache: Path | None = None) -> Repo
     sections = write_all(study)
     lost = [Lost(f"the section {one.title!r}", one.lost) for one in sections if one.lost]
     kept_in = cache and cache / "drawings"
-    with drawings((block for section in sections for block in section.blocks), kept_in) as drawn:
+    with drawings((block for section in sections for block in section.blocks), kept_in) as figures:
         _attempt("report.md", lost, lambda: _write(paths["markdown"], markdown_report(study, sections)))
-        shown = [replace(section, blocks=without_pictures(section.blocks, drawn.why_not, lost)) for section in sections]
-        _attempt("report.html", lost, lambda: _write(paths["html"], html_of(study, shown, drawn)))
-        _attempt("the files of the pictures", lost, lambda: _write_pictures(sections, drawn, folder / "pictures"))
+        shown = [
+            replace(section, blocks=without_pictures(section.blocks, figures.why_not, lost)) for section in sections
+        ]
+        _attempt("report.html", lost, lambda: _write(paths["html"], html_of(study, shown, figures)))
+        _attempt("the files of the pictures", lost, lambda: _write_pictures(sections, figures, folder / "pictures"))
     return Reports(paths, tuple(listed_once(lost)))
 
 
@@ -60,6 +62,6 @@ def _write(path: Path, text: str) -> None:
     write_bytes(path, [text.encode()])
 
 
-def _write_pictures(sections: tuple[Written, ...], drawn: Drawings, folder: Path) -> None:
-    for name, content in pictures(sections, drawn).items():
+def _write_pictures(sections: tuple[Written, ...], figures: Drawings, folder: Path) -> None:
+    for name, content in pictures(sections, figures).items():
         write_bytes(folder / name, [content])

@@ -29,10 +29,10 @@ def _looked_into(report: OpsReport) -> list[InArithmetic]:
 
 def _map(report: OpsReport) -> Iterator[Block]:
     """As many tables as the signs, one for each N, need to stand side by side on a terminal."""
-    found = _looked_into(report)
+    results = _looked_into(report)
     parts: list[list[InArithmetic]] = []
     room = 0
-    for one in found:
+    for one in results:
         width = max(len(one.arithmetic), len(report.batch_sizes)) + 1
         if not parts or width > room:
             parts.append([])
@@ -44,19 +44,19 @@ def _map(report: OpsReport) -> Iterator[Block]:
         if result.status != "measured":
             remedy = f" ({result.remedy})" if result.remedy else ""
             yield Paragraph(line(Code(result.arithmetic), f" {result.status}: {result.reason}{remedy}."))
-    if notes := [one.note for one in found if one.note]:
+    if notes := [one.note for one in results if one.note]:
         yield Bullets(tuple(line(f"{note}.") for note in notes))
 
 
-def _table(report: OpsReport, found: list[InArithmetic]) -> Table:
-    names = list(dict.fromkeys(op.operation for one in found for op in one.operations))
-    by_name = [{op.operation: op for op in one.operations} for one in found]
+def _table(report: OpsReport, results: list[InArithmetic]) -> Table:
+    names = list(dict.fromkeys(op.operation for one in results for op in one.operations))
+    by_name = [{op.operation: op for op in one.operations} for one in results]
     sizes = ", ".join(map(str, report.batch_sizes))
     caption = (
         f"One sign for each N, in the order {sizes}: {_EQUAL} every row has, byte for byte, the bytes it has alone; "
         f"{_DIFFERS} some row has not. A dash: there is no such operation in that arithmetic."
     )
-    columns = (Column("Operation", "name"), *(Column(one.arithmetic) for one in found))
+    columns = (Column("Operation", "name"), *(Column(one.arithmetic) for one in results))
     rows = ((name, *(_signs(operations.get(name)) for operations in by_name)) for name in names)
     return Table(caption, columns, tuple(rows))
 
@@ -83,9 +83,9 @@ def _classes(report: OpsReport) -> Iterator[Block]:
 
 
 def _scope(report: OpsReport) -> Iterator[Block]:
-    found = _looked_into(report)
-    yield Bullets(tuple(_trials(one) for one in found if one.operations))
-    odd = [(one.arithmetic, op.operation) for one in found for op in one.operations if not op.repeatable]
+    results = _looked_into(report)
+    yield Bullets(tuple(_trials(one) for one in results if one.operations))
+    odd = [(one.arithmetic, op.operation) for one in results for op in one.operations if not op.repeatable]
     repeats = "Every operation gave the same bytes again after all other N had run."
     if odd:
         which = views.listing(f"{operation} in {arithmetic}" for arithmetic, operation in odd)

@@ -9,15 +9,15 @@ from isobatch.reports.blocks import Block, Bullets, Code, Column, Line, Paragrap
 
 def blocks(test: SelfTest, verbose: bool) -> list[Block]:
     """The tables, and in ``verbose`` the evidence of every intervention."""
-    found: list[Block] = []
+    page: list[Block] = []
     if test.outcomes:
         caption = f"Faults planted in small networks and in ResNet50, {test.threads} threads, seed {test.seed}"
-        found += [table_of(caption, map(_row, test.outcomes)), _confusion(test)]
+        page += [table_of(caption, map(_row, test.outcomes)), _confusion(test)]
     problems = [line(Code(outcome.fault.name), f": {outcome.why}.") for outcome in test.outcomes if outcome.why]
-    found += [Bullets(tuple(problems))] if problems else []
+    page += [Bullets(tuple(problems))] if problems else []
     if verbose:
-        found += [Bullets(tuple(evidence)) for outcome in test.outcomes if (evidence := _evidence(outcome))]
-    return [*found, *_innocence(test), Paragraph(_summary(test))]
+        page += [Bullets(tuple(evidence)) for outcome in test.outcomes if (evidence := _evidence(outcome))]
+    return [*page, *_innocence(test), Paragraph(_summary(test))]
 
 
 def _row(outcome: Outcome) -> Row:
@@ -52,8 +52,8 @@ def _confusion(test: SelfTest) -> Table:
 
 
 def _evidence(outcome: Outcome) -> list[Line]:
-    explained = outcome.found and outcome.found.explained
-    causes = explained["causes"] if explained else []
+    explanation = outcome.found and outcome.found.explained
+    causes = explanation["causes"] if explanation else []
     return [
         line(Code(outcome.fault.name), f", {cause['name']} {cause['verdict']}: {cause['evidence']}") for cause in causes
     ]

@@ -10,14 +10,14 @@ from isobatch.reports.blocks import Block, Column, Paragraph, Table, line
 
 def blocks(report: SwitchesReport) -> list[Block]:
     """A table for each variant, then how to read it and its scope."""
-    found: list[Block] = []
+    page: list[Block] = []
     for variant in report.variants:
         if variant.status != "measured":
-            found.append(Paragraph(line(f"{variant.variant} {variant.status}: {variant.reason}.")))
+            page.append(Paragraph(line(f"{variant.variant} {variant.status}: {variant.reason}.")))
             continue
-        found.append(_table(variant))
-        found += [Paragraph(line(f"{r.switch} failed: {r.reason}.")) for r in variant.results if r.status == "failed"]
-    return [*found, Paragraph(line(_HOW)), Paragraph(line(_scope(report)))]
+        page.append(_table(variant))
+        page += [Paragraph(line(f"{r.switch} failed: {r.reason}.")) for r in variant.results if r.status == "failed"]
+    return [*page, Paragraph(line(_HOW)), Paragraph(line(_scope(report)))]
 
 
 _HOW = (

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from isobatch.pipeline.config.sources import StatedSetting
+from isobatch.pipeline.config.sources import UserSetting
 from isobatch.reports.escape import clean
 
 
-def settings_text(every: Sequence[StatedSetting], *, as_json: bool) -> str:
+def settings_text(every: Sequence[UserSetting], *, as_json: bool) -> str:
     """A line a setting, or a JSON list of {flag, value, origin}."""
     if as_json:
         return json.dumps([vars(one) for one in every], indent=1)

@@ -23,14 +23,14 @@ def key_figures(study: Study) -> tuple[KeyFigure, ...]:
     choice = views.choice(study)
     if choice is None:
         return ()
-    found = (
+    figures = (
         _stability(study, choice),
         _speed(study, choice),
         _agreement(study, choice),
         _accuracy(choice),
         _price(study),
     )
-    return tuple(one for one in found if one is not None)
+    return tuple(one for one in figures if one is not None)
 
 
 def reason(study: Study) -> Line:
@@ -60,8 +60,8 @@ def _ties(decided: Recommendation) -> str:
 
 def _verified(study: Study) -> str:
     """The range over which the choice was verified, as the end of a remark; empty where it was not."""
-    found = study.recommendation.range if study.recommendation else None
-    return f". {range_words(found)}" if found else ""
+    verified = study.recommendation.range if study.recommendation else None
+    return f". {range_words(verified)}" if verified else ""
 
 
 def _stability(study: Study, choice: VariantResult) -> KeyFigure:
@@ -113,17 +113,17 @@ def _agreement(study: Study, choice: VariantResult) -> KeyFigure | None:
 
 
 def _accuracy(choice: VariantResult) -> KeyFigure:
-    found, drop = choice.accuracy, choice.accuracy_drop
-    if found is None:
+    accuracy, drop = choice.accuracy, choice.accuracy_drop
+    if accuracy is None:
         return KeyFigure("Top-1 accuracy", "not measured", "accuracy", line(choice.accuracy_note or ""))
-    parts = [f"on {numbers.counted(found.n, 'labelled image')}"]
+    parts = [f"on {numbers.counted(accuracy.n, 'labelled image')}"]
     if views.is_repaired(choice):
         parts.append("measured before the repair, which keeps every byte of its singles")
     if drop is not None:
         gain = " (a gain)" if drop.value < 0 else ""
         at_most = numbers.points(drop.upper95)
         parts.append(f"accuracy drop against fp32 {numbers.points(drop.value)}{gain}, at most {at_most} (95 %)")
-    return KeyFigure("Top-1 accuracy", numbers.percent(found.top1), "accuracy", line("; ".join(parts)))
+    return KeyFigure("Top-1 accuracy", numbers.percent(accuracy.top1), "accuracy", line("; ".join(parts)))
 
 
 def _price(study: Study) -> KeyFigure:

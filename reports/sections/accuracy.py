@@ -16,11 +16,11 @@ def _limit(drop: AccuracyDrop) -> str:
 
 
 def _row(variant: VariantResult) -> Row:
-    found, drop = variant.accuracy, variant.accuracy_drop
+    accuracy, drop = variant.accuracy, variant.accuracy_drop
     return {
         Column("Variant", "name"): variant.name,
         Column("Top-1 (95 % interval)", "number"): views.accuracy_with_interval(variant) or variant.accuracy_note,
-        Column("n", "number"): numbers.count(found.n) if found else None,
+        Column("n", "number"): numbers.count(accuracy.n) if accuracy else None,
         Column("Accuracy drop", "number"): numbers.points(drop.value) if drop else None,
         Column("At most (95 %)", "number"): numbers.points(drop.upper95) if drop else None,
         Column("Only fp32 right", "number"): numbers.count(drop.only_reference_right) if drop else None,

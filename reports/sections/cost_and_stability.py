@@ -98,9 +98,9 @@ def _line(outer: list[Dot]) -> str:
 
 def blocks(study: Study) -> list[Block]:
     """The picture with the table of its values, and what could not be placed."""
-    found = {one.name: _dot(study, one) for one in (*views.candidates(study), *views.repaired(study))}
-    placed = [one for one in found.values() if one]
-    missing = [name for name, one in found.items() if one is None]
+    dot_of = {one.name: _dot(study, one) for one in (*views.candidates(study), *views.repaired_variants(study))}
+    placed = [one for one in dot_of.values() if one]
+    missing = [name for name, one in dot_of.items() if one is None]
     left_out = f" Not drawn, for want of a throughput or a finite noise: {', '.join(missing)}." if missing else ""
     if not placed:
         return [Paragraph(line(f"Nothing to draw: no variant has both a batch noise and a throughput.{left_out}"))]

@@ -40,22 +40,22 @@ def _per_n(variant: VariantResult) -> list[Row]:
 
 def blocks(study: Study) -> list[Block]:
     """One row a variant, and each variant's throughput N by N."""
-    priced = [variant for variant in views.candidates(study) if variant.cost]
-    if not priced:
+    costed = [variant for variant in views.candidates(study) if variant.cost]
+    if not costed:
         return [Paragraph(line("No cost was measured."))]
-    measured_on = sorted({f"{v.cost.inputs} at {v.cost.image_size} px" for v in priced if v.cost})
+    measured_on = sorted({f"{v.cost.inputs} at {v.cost.image_size} px" for v in costed if v.cost})
     caption = (
         f"Wall clock on {views.listing(measured_on)}, in the passes that gathered the evidence: for orientation; what "
         "decides is timed in the race. Medians with 95 % limits. Drift: the second round's median "
         "latency over the first's, minus 1."
     )
-    if elsewhere := any(variant.device != "cpu" for variant in priced):
+    if elsewhere := any(variant.device != "cpu" for variant in costed):
         caption += (
             " On a GPU: the device's own time of the network, copies from and to the host left out, and the memory "
             "that torch took from the device."
         )
-    found: list[Block] = [table_of(caption, (_row(v, elsewhere) for v in priced))]
-    if rows := [row for v in priced for row in _per_n(v)]:
+    found: list[Block] = [table_of(caption, (_row(v, elsewhere) for v in costed))]
+    if rows := [row for v in costed for row in _per_n(v)]:
         per_n = table_of("Images a second: medians with 95 % limits.", rows)
         found.append(Details("Throughput per N", (per_n,)))
     return found

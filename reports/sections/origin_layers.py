@@ -44,9 +44,9 @@ def _largest(values: Iterable[float | None]) -> float | None:
 
 
 def _differing(group: Sequence[Origin]) -> str:
-    found, tried = sum(one.elements_differing for one in group), sum(one.elements_tried for one in group)
-    share = f" ({numbers.percent(found / tried, 3)})" if found and tried else ""
-    return f"{numbers.count(found)} of {numbers.count(tried)}{share}"
+    differing, tried = sum(one.elements_differing for one in group), sum(one.elements_tried for one in group)
+    share = f" ({numbers.percent(differing / tried, 3)})" if differing and tried else ""
+    return f"{numbers.count(differing)} of {numbers.count(tried)}{share}"
 
 
 def _ulp(group: Sequence[Origin], integers: Collection[str]) -> str | None:
@@ -112,9 +112,9 @@ def _layers(variant: VariantResult) -> Details:
 
 def blocks(study: Study) -> list[Block]:
     """One folded table for each variant with origins."""
-    found: list[Block] = [_layers(variant) for variant in study.variants if variant.origins]
-    if found:
-        return found
+    page: list[Block] = [_layers(variant) for variant in study.variants if variant.origins]
+    if page:
+        return page
     if any(variant.origins is not None for variant in study.variants):
         return [Paragraph(line("No layer was found to be one."))]
     return [Absent(why) for why in views.unexplained(study)]

@@ -77,9 +77,9 @@ def _neighbours(study: Study) -> list[Block]:
     return [table_of(caption, rows)]
 
 
-def _recall(found: Sequence[Comparison]) -> str | None:
+def _recall(compared: Sequence[Comparison]) -> str | None:
     """``1.000 at k = 1, 0.975 at 5``; None where nothing was sought."""
-    shares = [one.recall_at_k for one in found if one.recall_at_k]
+    shares = [one.recall_at_k for one in compared if one.recall_at_k]
     if not shares:
         return None
     worst = {k: min(one[k] for one in shares if k in one) for k in shares[0]}

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 
 from isobatch.pipeline.records.study import COPIES, Comparison, Condition, Study
-from isobatch.pipeline.records.wording import setting
+from isobatch.pipeline.records.wording import condition_words
 from isobatch.reports import views
 from isobatch.reports.blocks import Block, Column, Figure, Paragraph, Table, line
 from isobatch.reports.figures.cells import STATES, Cell, Group, State, specification, width
@@ -30,15 +30,15 @@ def _state(comparison: Comparison) -> State:
 
 def _made(study: Study) -> dict[_Place, dict[tuple[str, int], Comparison]]:
     """The worst comparison of each variant and N, under each input set, condition and kind."""
-    found: dict[_Place, dict[tuple[str, int], Comparison]] = {}
+    by_place: dict[_Place, dict[tuple[str, int], Comparison]] = {}
     for kind in _KINDS:
         for variant in views.candidates(study):
             for comparison in variant.comparisons:
                 if comparison.kind == kind:
-                    cells = found.setdefault((comparison.inputs, comparison.condition, comparison.kind), {})
+                    cells = by_place.setdefault((comparison.inputs, comparison.condition, comparison.kind), {})
                     key = variant.name, comparison.batch_size
                     cells[key] = views.worst([comparison, *([cells[key]] if key in cells else [])]) or comparison
-    return found
+    return by_place
 
 
 def _words(place: _Place) -> tuple[str, str]:
@@ -48,7 +48,7 @@ def _words(place: _Place) -> tuple[str, str]:
     beside = said.get(fixed.neighbours, f"beside {fixed.neighbours}")
     special = [f"rotated by {fixed.position}"] if fixed.position else []
     special += [beside] if fixed.neighbours != "natural" else []
-    return f"{inputs}{': ' if special else ''}{', '.join(special)}", setting(plain, pixels=True)
+    return f"{inputs}{': ' if special else ''}{', '.join(special)}", condition_words(plain, pixels=True)
 
 
 def _short(comparison: Comparison) -> str:

@@ -132,5 +132,5 @@ def images_of(graph: Any) -> str:
 def operations(path: str) -> Counter[str]:
     """What the code that Inductor wrote calls: operations of libraries by name, kernels of its own as ``C++``."""
     with open(path, encoding="utf-8") as code:
-        found = [CALLED.search(line) for line in code]
-    return Counter("C++" if one[1] else one[2] or one[3] for one in found if one)
+        calls = [CALLED.search(line) for line in code]
+    return Counter("C++" if one[1] else one[2] or one[3] for one in calls if one)

@@ -88,10 +88,10 @@ class Subject:
 
 def alone(runner: Any, layer: str, inputs: Rows, batch: int, place: int = 0) -> NDArray[Any]:
     """One output [batch, ...] of a layer, the first by default, with every row of ``inputs`` replayed by itself."""
-    found = []
+    outputs = []
     for i in range(batch):
-        found.append(np.atleast_1d(runner.replay(layer, rows_at(inputs, slice(i, i + 1), batch))[place]))
-    return np.concatenate(found)
+        outputs.append(np.atleast_1d(runner.replay(layer, rows_at(inputs, slice(i, i + 1), batch))[place]))
+    return np.concatenate(outputs)
 
 
 @dataclass(frozen=True)

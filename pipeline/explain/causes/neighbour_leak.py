@@ -21,13 +21,13 @@ def probe(subject: Subject) -> Finding:
             "inconclusive",
             f"The same call, made again, gave other bytes in {counted(unsteady, 'element')}: nothing follows.",
         )
-    found = influence(subject)
-    if found.moves:
+    effect = influence(subject)
+    if effect.moves:
         control = "The same call, made twice, gave the same bytes."
-        return Finding("supported", f"{control} {found.text()}")
+        return Finding("supported", f"{control} {effect.text()}")
     text = (
-        f"Beside {found.tried} sets of neighbours (zeros, copies of itself, random ones, outliers, a search) image "
-        f"{found.victim}'s row at N = {found.batch} kept every bit."
+        f"Beside {effect.tried} sets of neighbours (zeros, copies of itself, random ones, outliers, a search) image "
+        f"{effect.victim}'s row at N = {effect.batch} kept every bit."
     )
     return Finding("refuted", text)
 

@@ -59,14 +59,14 @@ def _examined(subject: Subject, rows: str, calls: Sequence[IntegerCall]) -> Find
     )
     if steps > 1 or ulps > _TIE_ULPS:
         return Finding("refuted", text)
-    found = {
+    matches = {
         "N = 1": reproducing([(one.terms, one.singles) for one in seen]),
         f"N = {subject.batch}": reproducing([(one.terms, one.batched) for one in seen]),
     }
-    text += "".join(f" {side}: {_named(formulas)}." for side, formulas in found.items())
+    text += "".join(f" {side}: {_named(formulas)}." for side, formulas in matches.items())
     apart = _away_from_ties(subject)
     text += "" if apart is None else f" Half a step away from every tie {apart[0]} of {apart[1]} elements differ."
-    proved = all(found.values()) and (apart is None or apart[0] == 0)
+    proved = all(matches.values()) and (apart is None or apart[0] == 0)
     return Finding("supported" if proved else "inconclusive", text)
 
 
@@ -105,8 +105,8 @@ def _attempts(subject: Subject) -> Iterator[tuple[str, list[IntegerCall]]]:
     if own:
         numbers = subject.runner.accumulators(subject.layer.name, subject.rows(0, subject.batch))
         yield f"{subject.found_by} rows", [IntegerCall(subject.alone, subject.together, numbers)]
-    drawn = [_crafted(subject, subject.seed + draw, "ties") for draw in range(_DRAWS)]
-    calls = [call for call in drawn if call is not None]
+    crafted_calls = [_crafted(subject, subject.seed + draw, "ties") for draw in range(_DRAWS)]
+    calls = [call for call in crafted_calls if call is not None]
     if calls or not own:
         yield f"rows placed on rounding ties, with biases moved to fit ({len(calls)} draws),", calls
 

@@ -34,7 +34,7 @@ class Examples:
     source: str
 
 
-def drawn(shapes: Shapes, count: int, seed: int) -> Examples:
+def random_examples(shapes: Shapes, count: int, seed: int) -> Examples:
     """``count`` examples of normal values, of these shapes; several inputs are positional."""
     generator = np.random.Generator(np.random.PCG64(seed))
     parts = tuple(generator.standard_normal((count, *shape), np.float32) for shape in shapes)
@@ -42,10 +42,10 @@ def drawn(shapes: Shapes, count: int, seed: int) -> Examples:
     return Examples(rows, f"{counted(count, 'example')}, normal values (seed {seed})")
 
 
-def drawn_for(inputs: Sequence[Input], shapes: Shapes, count: int, seed: int) -> Examples:
+def random_examples_for(inputs: Sequence[Input], shapes: Shapes, count: int, seed: int) -> Examples:
     """``count`` examples of these shapes, of values that each input may have (``isobatch.pipeline.inputs.drawn``)."""
     if len(inputs) == 1 and inputs[0].dtype == "float32":
-        return drawn(shapes, count, seed)
+        return random_examples(shapes, count, seed)
     generator = np.random.Generator(np.random.PCG64(seed))
     exact = [replace(one, shape=shape) for one, shape in zip(inputs, shapes, strict=True)]
     rows = [{one.name: values(one, generator) for one in exact} for _ in range(count)]
@@ -83,8 +83,8 @@ def read(
 
 def _arrays(path: Path, count: int, view: View | None, axes: Mapping[str, int]) -> Rows:
     try:
-        found = np.load(path, mmap_mode="r", allow_pickle=False)
-        parts = {name: found[name] for name in found.files} if hasattr(found, "files") else {"": found}
+        stored = np.load(path, mmap_mode="r", allow_pickle=False)
+        parts = {name: stored[name] for name in stored.files} if hasattr(stored, "files") else {"": stored}
         parts = {name: np.moveaxis(part, axes.get(name, 0), 0) for name, part in parts.items()}
         cut = {name: _values(part[:count], view) for name, part in parts.items()}
     except Exception as error:  # a hostile header may raise anything in its parser

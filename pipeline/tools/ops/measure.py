@@ -126,7 +126,7 @@ def _in_worker(
     asked = ArithmeticAsked(arithmetic, threads, tuple(batch_sizes), seed, left_out)
     name = arithmetic.name
     try:
-        found = workers.call(
+        results = workers.call(
             worker_settings(threads),
             "isobatch.pipeline.tools.ops.measure:measure",
             asked.to_json(),
@@ -137,7 +137,7 @@ def _in_worker(
         return InArithmetic(arithmetic=name, status=status, reason=error.reason, remedy=error.remedy)
     note = f"{name} arithmetic is emulated on this processor: {left_out} is left out as too slow" if left_out else ""
     return InArithmetic(
-        arithmetic=name, status="measured", note=note, operations=tuple(OperationResult(**one) for one in found)
+        arithmetic=name, status="measured", note=note, operations=tuple(OperationResult(**one) for one in results)
     )
 
 
@@ -151,12 +151,12 @@ def measure(payload: dict[str, Any], emit: Emit) -> list[dict[str, Any]]:
             kernel = None if operation.kind == asked.left_out else prepare(operation, parameters)
             if kernel is not None:
                 rows = draw_rows(operation, max(asked.batch_sizes), generator)
-                results.append(measured(operation, kernel, rows, asked.batch_sizes).model_dump(mode="json"))
+                results.append(measure_operation(operation, kernel, rows, asked.batch_sizes).model_dump(mode="json"))
             emit(OperationsDone(1).to_json())
     return results
 
 
-def measured(
+def measure_operation(
     operation: Operation, kernel: Kernel, drawn: NDArray[np.float32], batch_sizes: Sequence[int]
 ) -> OperationResult:
     """This kernel on the first N of the drawn rows for each N, against the same rows alone."""

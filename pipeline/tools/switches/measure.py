@@ -38,7 +38,7 @@ def measure_switches(config: Config, progress: Progress) -> SwitchesReport:
     """Every switch of every variant of the configuration. Raises UsageError for input that cannot be used."""
     with prepared(config, progress) as (stages, _, _):
         assert stages.weights is not None
-        found = [_variant(stages, find_variant(name)) for name in stages.config.variants]
+        variants = [_variant(stages, find_variant(name)) for name in stages.config.variants]
         return SwitchesReport(
             tool=Tool(version=VERSION),
             environment=read_environment(stages.threads, {}, worker_settings(stages.threads)),
@@ -46,7 +46,7 @@ def measure_switches(config: Config, progress: Progress) -> SwitchesReport:
             weights=stages.weights.source,
             threads=stages.threads,
             batch_sizes=[n for n in stages.config.batch_sizes if n > 1],
-            variants=found,
+            variants=variants,
         )
 
 
@@ -80,16 +80,16 @@ class _Bench:
         shipped = self._judged(AS_SHIPPED)
         if shipped.status == "failed":
             return [shipped]
-        found = [shipped]
+        entries = [shipped]
         with self._contestant(AS_SHIPPED) as contestant:
             base = self._entry(AS_SHIPPED, contestant)
             base.open()
             for switch in switches_of(self.spec.runtime, self.spec.compiled):
                 one = self._judged(switch)
-                found.append(
+                entries.append(
                     one if one.status == "failed" else one.model_copy(update={"ratio": self._price(base, switch)})
                 )
-        return found
+        return entries
 
     def _environment(self, switch: Switch) -> dict[str, str]:
         threads = 1 if switch.one_thread else self.stages.threads
@@ -114,10 +114,10 @@ class _Bench:
     def _judged(self, switch: Switch) -> SwitchResult:
         """The property, in two processes: the second repeats the first."""
         label = f"{self.spec.name}: {switch.name}"
-        price = cost(self.spec, 1, self.prepared.evaluation.side)
+        seconds_each = cost(self.spec, 1, self.prepared.evaluation.side)
 
         def told(event: dict[str, Any]) -> None:
-            self.stages.progress.step(label, price * Told.of(event).images)
+            self.stages.progress.step(label, seconds_each * Told.of(event).images)
 
         self.stages.progress.step(label, 0.0)
         environment, payload = self._environment(switch), self._payload(switch)

@@ -164,8 +164,8 @@ def _unshared(mine: _Marks, theirs: _Marks, run: str) -> list[str]:
     alone = [key for key in mine if key not in theirs]
     wider = {n for condition, n in alone if condition in conditions}
     elsewhere = {condition for condition, _ in alone if condition not in conditions}
-    found = [f"{sizes(wider)} only in run {run}"] if wider else []
-    return found + ([f"{counted(len(elsewhere), 'condition')} only in run {run}"] if elsewhere else [])
+    notes = [f"{sizes(wider)} only in run {run}"] if wider else []
+    return notes + ([f"{counted(len(elsewhere), 'condition')} only in run {run}"] if elsewhere else [])
 
 
 def _outputs(
@@ -187,10 +187,10 @@ def _outputs(
     if not len(images):
         return None, None, "no image was run at this N in both: cannot be said"
     try:
-        measured: dict[str, Any] = dict(measure_all(rows[0][1][at_a], rows[1][1][at_b]))
+        differences: dict[str, Any] = dict(measure_all(rows[0][1][at_a], rows[1][1][at_b]))
     except ValueError as error:
         return False, None, str(error)
-    named = {name: measured[name] for name in Apart.model_fields if name in measured}
+    named = {name: differences[name] for name in Apart.model_fields if name in differences}
     apart = Apart(condition=a[1].condition, batch_size=a[1].batch_size, n_images=len(images), **named)
     note = "" if same_images else f"other numbers of images: compared on {len(images)}"
     return apart.n_elements_differing == 0, apart if apart.n_elements_differing else None, note

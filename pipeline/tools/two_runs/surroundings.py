@@ -59,10 +59,10 @@ def _rows(group: Any, prefix: str, a: Mapping[str, Any], b: Mapping[str, Any]) -
     ]
 
 
-def _text(found: Mapping[str, Any], key: str) -> str:
-    if key not in found:
+def _text(facts: Mapping[str, Any], key: str) -> str:
+    if key not in facts:
         return ABSENT
-    value = found[key]
+    value = facts[key]
     if isinstance(value, list | tuple):
         return ", ".join(str(part) for part in value)
     return value if isinstance(value, str) else json.dumps(value, default=str)

@@ -88,10 +88,10 @@ class RayEngine:
         self._running[call] = task
 
     def _shipped(self, path: str, content: str) -> Shipped:
-        found = self._put.get(path)
-        if found is None:
-            found = self._put[path] = Shipped.of(Path(path), content, self._ray.put)
-        return found
+        reference = self._put.get(path)
+        if reference is None:
+            reference = self._put[path] = Shipped.of(Path(path), content, self._ray.put)
+        return reference
 
     def wait(self) -> tuple[Task, Callable[[], Any]]:
         """The first started task to end. Raises EngineError where the cluster has had no node left for a while."""
