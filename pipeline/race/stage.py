@@ -13,8 +13,7 @@ from isobatch.pipeline.decide.recommend import chosen_name
 from isobatch.pipeline.decide.repaired_variants import native_name
 from isobatch.pipeline.prepare.state import Stages
 from isobatch.pipeline.race.contestant import Contestant
-from isobatch.pipeline.race.entering import entered
-from isobatch.pipeline.race.field import Wanted, fastest_of, field
+from isobatch.pipeline.race.field import Wanted, entered, fastest_of, field
 from isobatch.pipeline.race.opening import opening
 from isobatch.pipeline.race.rounds import PATIENCE_S, Entry, Tally, preliminary, race
 from isobatch.pipeline.records.study import Contestant as Raced

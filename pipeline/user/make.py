@@ -28,9 +28,8 @@ from isobatch.pipeline.repair.verify import OutOfTime, every_size
 from isobatch.pipeline.user.asked import Asked, Examples
 from isobatch.pipeline.user.checks import Compared, compared, same_rows
 from isobatch.pipeline.user.conditions import opened, surveyed
-from isobatch.pipeline.user.mixing import REMEDY, mechanism_of, shapes_may_repair
 from isobatch.pipeline.user.noted import Leaves
-from isobatch.pipeline.user.origins import SEED, where_it_starts
+from isobatch.pipeline.user.origins import REMEDY, SEED, mechanism_of, shapes_may_repair, where_it_starts
 from isobatch.pipeline.user.results import BatchInvariance, CannotRepair, MadeInvariant
 
 _PAIRS, _LEAST_PAIRS, _ENOUGH_S = 7, 3, 1.5  # of calls that price a repair, at each N

@@ -52,7 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
     from isobatch.pipeline.tools.check.asked import CheckRequest, shapes_of, target_of, variants_of
     from isobatch.pipeline.tools.check.run import check_network
     from isobatch.pipeline.user.progress import Progress
-    from isobatch.reports.files.check_junit import check_junit
+    from isobatch.reports.files.junit import check_junit
     from isobatch.reports.pages.checked import lines_of, screen
 
     target = target_of(arguments.network, arguments.model, arguments.weights)

@@ -23,8 +23,8 @@ def run(arguments: argparse.Namespace) -> int:
     from isobatch.pipeline.storage.files import asked_file, write_bytes
     from isobatch.pipeline.tools.two_runs.compare import compare_runs
     from isobatch.pipeline.tools.two_runs.stored_outputs import StoredOutputs
-    from isobatch.reports.files.comparison_junit import comparison_junit
     from isobatch.reports.files.json_report import load_finished
+    from isobatch.reports.files.junit import comparison_junit
     from isobatch.reports.pages.run_comparison import comparison_blocks, comparison_json, comparison_markdown
     from isobatch.reports.screen.rich_blocks import to_renderable
     from isobatch.reports.screen.terminal import console_for

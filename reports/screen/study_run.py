@@ -23,7 +23,7 @@ from isobatch.pipeline.study.study import run_study
 from isobatch.reports import numbers
 from isobatch.reports.escape import clean
 from isobatch.reports.files.json_report import study_json
-from isobatch.reports.files.study_junit import study_junit
+from isobatch.reports.files.junit import study_junit
 from isobatch.reports.files.write_all import write_reports
 from isobatch.reports.screen.progress import Progress
 from isobatch.reports.screen.shown import tell_missing

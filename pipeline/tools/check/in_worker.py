@@ -21,8 +21,7 @@ from isobatch.pipeline.tools.check.examples import Examples, random_examples, ra
 from isobatch.pipeline.tools.check.opening import Opened, Unverified, opened
 from isobatch.pipeline.tools.check.records import AtN, OriginFound, VariantChecked
 from isobatch.pipeline.user.checks import compared
-from isobatch.pipeline.user.mixing import mechanism_of, shapes_may_repair
-from isobatch.pipeline.user.origins import Origin, where_it_starts
+from isobatch.pipeline.user.origins import Origin, mechanism_of, shapes_may_repair, where_it_starts
 from isobatch.pipeline.user.results import BatchInvariance
 from isobatch.pipeline.workers.wire import Emit, Told
 
