@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 from isobatch.models.openvino.graph import in_effect, weight_layers
 from isobatch.models.openvino.session import compile_model, graph_file, names_of
 from isobatch.models.ort.calls import feed, side_by_side
-from isobatch.models.shared.padded import Padded
-from isobatch.models.shared.streams import Streamed
+from isobatch.models.shared.wrapped import Padded, Streamed
 from isobatch.models.spec.runner import WHOLE, Canonical, Runner
 from isobatch.models.spec.words import Artifact, Effective, RunnerSettings
 

@@ -26,8 +26,7 @@ from isobatch.models.ort.saturation import saturating_operators
 from isobatch.models.ort.scales import rescaled
 from isobatch.models.ort.session import CPU, MODEL_FILE, open_session, session_switches
 from isobatch.models.ort.watch import WatchedGraph
-from isobatch.models.shared.streams import Streamed
-from isobatch.models.shared.switched import Switched
+from isobatch.models.shared.wrapped import Streamed, Switched
 from isobatch.models.spec.case import Case
 from isobatch.models.spec.interventions import Accumulators, Crafted, IntegerCall
 from isobatch.models.spec.repairable import Scales
