@@ -60,9 +60,9 @@ def with_facts(model: str, state: State, weights: Found) -> tuple[str, list[str]
         told.append(f"its first convolution takes {weight.shape[1]} channel{'s' * (weight.shape[1] != 1)}")
     if weights.own and name.architecture in TRANSFORMING and name.transform_input is None:
         raise WeightsError(
-            f"{weights.source} does not say whether its {name.architecture} was made with transform_input, which changes "
-            f"every answer: give --model '{name.architecture}[transform_input=yes]', as torchvision's trained weights "
-            f"have it, or --model '{name.architecture}[transform_input=no]', torchvision's default without them"
+            f"{weights.source} does not say whether its {name.architecture} was made with transform_input, which "
+            f"changes every answer: give --model '{name.architecture}[transform_input=yes]', as torchvision's trained "
+            f"weights have it, or --model '{name.architecture}[transform_input=no]', torchvision's default without them"
         )
     return str(name), told
 

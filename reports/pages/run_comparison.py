@@ -46,8 +46,8 @@ def comparison_blocks(comparison: RunComparison, max_rows: int | None = None) ->
         remarks = tuple(words for pair in comparison.sets if (words := _remark(pair)))
         blocks += [Bullets(remarks[:max_rows])] if remarks else []
     if comparison.changes:
-        worst_first = sorted(comparison.changes, key=lambda one: ("regression", "improvement", "other").index(one.kind))
-        blocks.append(_table("What changed", _CHANGE, [_change(one) for one in worst_first], max_rows))
+        worst_first = sorted(comparison.changes, key=lambda c: ("regression", "improvement", "other").index(c.kind))
+        blocks.append(_table("What changed", _CHANGE, [_change(c) for c in worst_first], max_rows))
     else:
         blocks.append(Paragraph(line("No verdict, status, accuracy or cost changed.")))
     return blocks
@@ -96,29 +96,29 @@ _SET = (
 _CHANGE = (Column("Kind"), Column("Variant", "name"), Column("What"), Column("A"), Column("B"), Column("Note"))
 
 
-def _difference(one: Difference) -> tuple[str | None, ...]:
-    return one.what, one.group, one.a, one.b
+def _difference(difference: Difference) -> tuple[str | None, ...]:
+    return difference.what, difference.group, difference.a, difference.b
 
 
-def _set(one: SetCompared) -> tuple[str | None, ...]:
-    equal = numbers.events(one.n_equal, one.n_outputs, None) if one.n_outputs else None
-    if equal and one.n_undecided:
-        equal += f", {one.n_undecided} unknown"
+def _set(compared: SetCompared) -> tuple[str | None, ...]:
+    equal = numbers.events(compared.n_equal, compared.n_outputs, None) if compared.n_outputs else None
+    if equal and compared.n_undecided:
+        equal += f", {compared.n_undecided} unknown"
     return (
-        one.variant,
-        one.inputs,
-        one.verdict_a,
-        one.verdict_b,
+        compared.variant,
+        compared.inputs,
+        compared.verdict_a,
+        compared.verdict_b,
         equal,
-        numbers.difference(one.apart.max_abs) if one.apart else None,
+        numbers.difference(compared.apart.max_abs) if compared.apart else None,
     )
 
 
-def _remark(one: SetCompared) -> Line:
+def _remark(compared: SetCompared) -> Line:
     """Where the largest difference is, and what stands in the way of more; empty where there is nothing to say."""
-    said = [_where(one.apart)] if one.apart else []
-    said += one.notes
-    return line(Code(one.variant), f", {one.inputs}: {'; '.join(said)}") if said else ()
+    said = [_where(compared.apart)] if compared.apart else []
+    said += compared.notes
+    return line(Code(compared.variant), f", {compared.inputs}: {'; '.join(said)}") if said else ()
 
 
 def _where(apart: Apart) -> str:

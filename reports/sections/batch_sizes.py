@@ -23,12 +23,8 @@ _COLUMNS = (
 
 
 def _classes_row(variant: VariantResult, record: BatchClasses) -> tuple[str | None, ...]:
-    return (
-        variant.name,
-        record.inputs,
-        condition_words(record.condition, pixels=True),
-        numbers.batch_classes(record.classes),
-    )
+    where = condition_words(record.condition, pixels=True)
+    return variant.name, record.inputs, where, numbers.batch_classes(record.classes)
 
 
 def elements_differing(comparison: Comparison) -> str | None:

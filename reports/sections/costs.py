@@ -39,7 +39,7 @@ def _row(variant: VariantResult) -> tuple[str | None, ...]:
 
 def _per_n(variant: VariantResult) -> list[tuple[str | None, ...]]:
     timed = variant.cost.throughput_img_s if variant.cost else {}
-    return [(variant.name, n, numbers.throughput_interval(one), numbers.count(one.n)) for n, one in timed.items()]
+    return [(variant.name, n, numbers.throughput_interval(i), numbers.count(i.n)) for n, i in timed.items()]
 
 
 def blocks(study: Study) -> list[Block]:

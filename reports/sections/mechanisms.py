@@ -49,7 +49,7 @@ def _row(variant: VariantResult, group: Group) -> tuple[str | None, ...]:
     first = group[0]
     return (
         variant.name,
-        views.listing((one.layer for one in group), 3),
+        views.listing((origin.layer for origin in group), 3),
         numbers.count(len(group)),
         first.mechanism,
         ", ".join(first.triggers) or None,

@@ -91,12 +91,12 @@ def _effect_rows(variant: VariantResult, effect: NeighbourEffect) -> list[tuple[
         (
             variant.name,
             numbers.count(effect.batch_size),
-            one.what,
-            numbers.difference(one.change),
-            numbers.percent(one.change / effect.largest_logit) if effect.largest_logit else None,
-            "another" if one.top1_moved else "the same",
+            neighbour.what,
+            numbers.difference(neighbour.change),
+            numbers.percent(neighbour.change / effect.largest_logit) if effect.largest_logit else None,
+            "another" if neighbour.top1_moved else "the same",
         )
-        for one in effect.seen
+        for neighbour in effect.seen
     ]
 
 

@@ -125,7 +125,7 @@ def _row(contestant: Contestant, decided: Recommendation) -> tuple[str | None, .
 
 
 def _calls(timed: CallTime) -> list[str | None]:
-    return [*(_upper(one) for one in (timed.median, timed.p95, timed.p99)), numbers.count(timed.n)]
+    return [*(_upper(limit) for limit in (timed.median, timed.p95, timed.p99)), numbers.count(timed.n)]
 
 
 def _upper(seen: UpperLimit) -> str | None:
@@ -161,7 +161,7 @@ def blocks(study: Study) -> list[Block]:
         Table(caption, _COLUMNS, tuple(_row(contestant, decided) for contestant in race.contestants)),
     ]
     if race.left_out:
-        page.append(Bullets(tuple(line(f"Not raced: {one.variant}: {one.why}.") for one in race.left_out)))
+        page.append(Bullets(tuple(line(f"Not raced: {r.variant}: {r.why}.") for r in race.left_out)))
     return page
 
 
