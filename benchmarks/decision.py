@@ -71,9 +71,9 @@ def record(arguments: argparse.Namespace) -> None:
         "rounds": tally.rounds,
         "disturbed": tally.disturbed,
         "unsteady": tally.unsteady,
-        "seconds": {one.name: [s / n for s in one.call_s] for one in entries if one.dropped is None},
-        "waited": {one.name: [s / n for s in one.waited_s] for one in entries if one.dropped is None},
-        "dropped": {one.name: one.dropped for one in entries if one.dropped},
+        "seconds": {entry.name: [s / n for s in entry.call_s] for entry in entries if entry.dropped is None},
+        "waited": {entry.name: [s / n for s in entry.waited_s] for entry in entries if entry.dropped is None},
+        "dropped": {entry.name: entry.dropped for entry in entries if entry.dropped},
     }
     arguments.file.write_text(json.dumps(recorded))
     print(f"{arguments.file}: {tally.rounds} rounds, {tally.disturbed} disturbed, {tally.seconds:.0f} s")

@@ -59,14 +59,14 @@ def measured(payload: dict[str, Any], emit: Emit) -> list[dict[str, Any]]:
         scope = Scope([images], SIZES[1:], {}, timed_sizes=SIZES[:2], pairs=1, passes=every_size, stop_at_first=True)
         tried = []
         for rung in payload["rungs"] or [rung.name for rung in all_rungs()]:
-            for one in climb(bench, scope, lambda n: emit({}), math.inf, [rung]):
+            for attempt in climb(bench, scope, lambda n: emit({}), math.inf, [rung]):
                 ratios: dict[int, list[float]] = {}
-                if one.holds and one.candidate:
-                    with one.candidate.build(runner) as repaired:
+                if attempt.holds and attempt.candidate:
+                    with attempt.candidate.build(runner) as repaired:
                         ratios = time_ratios(
                             runner, repaired, images, SIZES, lambda n: emit({}), payload["pairs"], math.inf
                         )
-                (told,) = attempts([one])
+                (told,) = attempts([attempt])
                 tried.append(told.to_json() | {"ratios": {str(n): values for n, values in ratios.items()}})
         return tried
 
@@ -120,11 +120,11 @@ def main() -> None:
 
 def show(name: str, threads: int, tried: list[dict[str, Any]]) -> None:
     """The rows of one variant and thread count."""
-    for one in tried:
-        label = f"{name}+{one['name']}"
-        if not one["ratios"]:
-            print(f"{label:<36} {threads:>7}   - {one['why'] or repair_records([Attempt.of(one)])[0].note}")
-        for n, ratios in one["ratios"].items():
+    for attempt in tried:
+        label = f"{name}+{attempt['name']}"
+        if not attempt["ratios"]:
+            print(f"{label:<36} {threads:>7}   - {attempt['why'] or repair_records([Attempt.of(attempt)])[0].note}")
+        for n, ratios in attempt["ratios"].items():
             values = ratios if n == "1" else [1 / ratio for ratio in ratios]
             print(row(label, threads, n, median_interval(values)), flush=True)
 

@@ -64,10 +64,10 @@ class ModuleRunner(ExaminedTorchRunner):
         The first call of a network that makes its caches, or its parameters, then; the latter is a TypeError too.
         """
         before = {name for name, _ in self.net.named_parameters()}
-        one, two = self._tried(pair[:1]), self._tried(pair)
+        single, two = self._tried(pair[:1]), self._tried(pair)
         if made := sorted({name for name, _ in self.net.named_parameters()} - before):
             raise TypeError(not_made_yet(made))
-        self._places = with_rows(one, two)
+        self._places = with_rows(single, two)
 
     def leaves(self, rows: NDArray[Any]) -> Leaves:
         """The outputs with rows by their places, each [n, ...] in its own type."""

@@ -52,9 +52,9 @@ def mapped(values: Sequence[Any], change: Callable[[Sequence[Any], str], Any], p
         return made if type(first) is dict else _like(first, made)
     if dataclasses.is_dataclass(first) and not isinstance(first, type):
         twin = copy.copy(first)
-        for one in dataclasses.fields(first):
-            items = [getattr(value, one.name) for value in values]
-            object.__setattr__(twin, one.name, at(one.name, items))
+        for field in dataclasses.fields(first):
+            items = [getattr(value, field.name) for value in values]
+            object.__setattr__(twin, field.name, at(field.name, items))
         return twin
     if isinstance(first, (tuple, list)):
         parts = [at(place, items) for place, items in enumerate(zip(*values, strict=True))]

@@ -122,7 +122,7 @@ def compared_with_origin(
 
 def within(result: BatchInvariance, tolerance: float) -> bool:
     """Whether every difference is at most this, over the largest |output|. NaN is not."""
-    return tolerance > 0 and all(one.max_abs_relative <= tolerance for one in result.batch_sizes)
+    return tolerance > 0 and all(size.max_abs_relative <= tolerance for size in result.batch_sizes)
 
 
 def _examples(inputs: Any, batch_sizes: Iterable[int] | None) -> tuple[NDArray[Any], tuple[int, ...]]:

@@ -68,7 +68,7 @@ class Listing:
     def lines(self) -> tuple[tuple[int, str], ...]:
         """By line the number of spaces before it, and the rest."""
         every_line = self.text.splitlines()
-        return tuple((len(one) - len(one.lstrip(" ")), one.strip()) for one in every_line)
+        return tuple((len(text_line) - len(text_line.lstrip(" ")), text_line.strip()) for text_line in every_line)
 
 
 @dataclass(frozen=True)

@@ -32,9 +32,7 @@ def throughput(study: Study, variant: VariantResult | None) -> Speed | None:
 def in_passes(variant: VariantResult | None) -> Speed | None:
     """The throughput at its best N of the passes; None where there is no variant or no positive finite measurement."""
     times = variant.cost.throughput_img_s if variant and variant.cost else {}
-    timed = [
-        Speed(variant.name, variant, int(n), one) for n, one in times.items() if variant and 0 < one.median < math.inf
-    ]
+    timed = [Speed(variant.name, variant, int(n), i) for n, i in times.items() if variant and 0 < i.median < math.inf]
     return max(timed, key=lambda speed: speed.interval.median, default=None)
 
 

@@ -53,7 +53,7 @@ def is_repaired(variant: VariantResult) -> bool:
 def repair_of(study: Study, name: str) -> Repair:
     """The repair of a repaired variant of this name. Raises KeyError where there is none."""
     native, _, rung = name.partition("+")
-    fitting = (one for v in study.variants if v.name == native for one in v.repairs or [] if one.name == rung)
+    fitting = (r for v in study.variants if v.name == native for r in v.repairs or [] if r.name == rung)
     if (repair := next(fitting, None)) is None:
         raise KeyError(name)
     return repair

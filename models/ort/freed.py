@@ -76,12 +76,12 @@ def same_when_freed(model: ModelProto, freed: ModelProto, size: int) -> bool:
     What is fed is made up: floats at random, integers zero. Raises what onnxruntime raises where one cannot run.
     """
     count = max(2, size)
-    given = {one.name: _made_up(one, count) for one in inputs_of(freed)}
+    given = {tensor.name: _made_up(tensor, count) for tensor in inputs_of(freed)}
     alone = open_session(model.SerializeToString(), 1, quiet=True)
     free = open_session(freed.SerializeToString(), 1, quiet=True)
     want = alone.run(None, {name: array[:size] for name, array in given.items()})
     got = free.run(None, {name: array[:size] for name, array in given.items()})
-    if any(one.tobytes() != other.tobytes() for one, other in zip(want, got, strict=True)):
+    if any(wanted.tobytes() != other.tobytes() for wanted, other in zip(want, got, strict=True)):
         return False
     for n in (1, 2):
         rows = free.run(None, {name: array[:n] for name, array in given.items()})
@@ -96,7 +96,7 @@ def shapes_of_a_call(model: ModelProto) -> dict[str, tuple[int, ...]]:
     """The shape of each output of one call with as many images as the inputs say, or one. Raises as onnxruntime."""
     count = fixed_batch(model) or 1
     session = open_session(model.SerializeToString(), 1, optimise=False, quiet=True)
-    values = session.run(None, {one.name: _made_up(one, count) for one in inputs_of(model)})
+    values = session.run(None, {tensor.name: _made_up(tensor, count) for tensor in inputs_of(model)})
     return {output.name: value.shape for output, value in zip(session.get_outputs(), values, strict=True)}
 
 

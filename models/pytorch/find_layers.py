@@ -87,7 +87,7 @@ class _Seen:
     gave: list[Any] = field(default_factory=list)
 
 
-def survey(net: nn.Module, one: Tensor | Arguments, two: Tensor | Arguments) -> Surveyed:
+def survey(net: nn.Module, single: Tensor | Arguments, two: Tensor | Arguments) -> Surveyed:
     """What the network consists of. ``one`` and ``two``: network inputs of one image and of two.
 
     A module is one layer if it makes one computation. Where it makes several, each is a layer, and so is every
@@ -95,7 +95,7 @@ def survey(net: nn.Module, one: Tensor | Arguments, two: Tensor | Arguments) -> 
     axis, or which makes other calls for two images than for one, is one layer as a whole; of a module that calls
     others, a computation that reads across images is a layer. What is left then cannot be divided by images.
     """
-    first, second = _run(net, one), _run(net, two)
+    first, second = _run(net, single), _run(net, two)
     units, _ = _divided("", first, second)
     layers = {unit.layer.name: unit for unit in units}
     around = {}
@@ -170,12 +170,12 @@ def _reads_images(first: _Seen, second: _Seen) -> bool:
     return slots is None or any(slots)
 
 
-def _slots(one: list[Any], two: list[Any]) -> tuple[Slot | None, ...] | None:
+def _slots(single: list[Any], two: list[Any]) -> tuple[Slot | None, ...] | None:
     """One for each value, or None where they differ in another way than by a number of images."""
-    if len(one) != len(two):
+    if len(single) != len(two):
         return None
     slots = []
-    for first, second in zip(one, two, strict=True):
+    for first, second in zip(single, two, strict=True):
         if isinstance(first, Form) and isinstance(second, Form):
             try:
                 slots.append(Slot.between(first, second))

@@ -61,9 +61,8 @@ def with_facts(model: str, state: State, weights: Found) -> tuple[str, list[str]
     if weights.own and name.architecture in TRANSFORMING and name.transform_input is None:
         raise WeightsError(
             f"{weights.source} does not say whether its {name.architecture} was made with transform_input, which "
-            "changes every answer: give --model "
-            f"'{name.architecture}[transform_input=yes]', as torchvision's trained weights "
-            f"have it, or --model '{name.architecture}[transform_input=no]', torchvision's default without them"
+            f"changes every answer: give --model '{name.architecture}[transform_input=yes]', as torchvision's trained "
+            f"weights have it, or --model '{name.architecture}[transform_input=no]', torchvision's default without them"
         )
     return str(name), told
 

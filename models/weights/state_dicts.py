@@ -55,7 +55,7 @@ def choose(content: Any, file: str, asked: str | None) -> Chosen:
 
 
 def _asked(places: Mapping[str, State], file: str, asked: str) -> Chosen:
-    place = next((one for one in places if one == asked or one.rpartition(".")[2] == asked), None)
+    place = next((name for name in places if name == asked or name.rpartition(".")[2] == asked), None)
     if place is not None:
         return Chosen(places[place], place, tuple(other for other in places if other != place))
     for place, state in places.items():

@@ -16,7 +16,7 @@ def accuracy(predicted: Classes, labels: Classes, inputs: str, batch_size: int |
     right = _right(predicted, labels)
     hits, n = int(right.sum()), len(right)
     low, high = rate_interval(hits, n)
-    marks = "".join("01"[one] for one in right.tolist())
+    marks = "".join("01"[is_right] for is_right in right.tolist())
     return Accuracy(top1=hits / n, low95=low, high95=high, n=n, inputs=inputs, batch_size=batch_size, right=marks)
 
 

@@ -34,18 +34,18 @@ def classes_of(digests: Mapping[int, NDArray[Any]]) -> list[list[int]]:
     classes: list[list[int]] = []
     for n in sorted(digests, key=lambda size: (-int(np.count_nonzero(digests[size])), size)):
         singles = digests.get(1)
-        home = next((one for one in classes if all(_agree(digests[n], digests[k], singles) for k in one)), None)
+        home = next((m for m in classes if all(_agree(digests[n], digests[k], singles) for k in m)), None)
         if home is None:
             classes.append([n])
         else:
             home.append(n)
-    return sorted(sorted(one) for one in classes)
+    return sorted(sorted(members) for members in classes)
 
 
 def finer_classes(tried: list[list[int]], known_classes: list[list[int]]) -> list[list[int]]:
     """``known_classes``, which hold more N, where they say the same of those that were tried; else ``tried``."""
     known = {n for attempt in tried for n in attempt}
-    same = sorted(sorted(kept) for one in known_classes if (kept := known.intersection(one)))
+    same = sorted(sorted(kept) for members in known_classes if (kept := known.intersection(members)))
     return known_classes if same == sorted(tried) else tried
 
 
@@ -84,8 +84,8 @@ def row_digests(rows: NDArray[Any], images: NDArray[np.int64], count: int) -> ND
     return digests
 
 
-def _agree(one: NDArray[Any], other: NDArray[Any], singles: NDArray[Any] | None) -> bool:
-    shared = (one != b"") & (other != b"")
+def _agree(mine: NDArray[Any], other: NDArray[Any], singles: NDArray[Any] | None) -> bool:
+    shared = (mine != b"") & (other != b"")
     if shared.any() or singles is None:
-        return bool(shared.any() and (one[shared] == other[shared]).all())
-    return all(bool((size != b"").any() and ((size == b"") | (size == singles)).all()) for size in (one, other))
+        return bool(shared.any() and (mine[shared] == other[shared]).all())
+    return all(bool((size != b"").any() and ((size == b"") | (size == singles)).all()) for size in (mine, other))

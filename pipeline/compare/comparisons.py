@@ -110,7 +110,7 @@ def _against_repeat(first: Evidence, second: Evidence, n: int) -> Pairs:
     again = [(first, second, chosen) for chosen in second.find("batched", n)]
     for evidence in (first, second):  # and once more in the same process
         again += [(evidence, evidence, chosen) for chosen in evidence.find("repeat", n)]
-    return _one_row_an_image((part for one in again for part in _same_batches(*one)), first.outcome)
+    return _one_row_an_image((part for repeat in again for part in _same_batches(*repeat)), first.outcome)
 
 
 def _against_plain(evidence: Evidence, passes: Sequence[Pass]) -> Pairs:
@@ -157,10 +157,10 @@ def _one_row_an_image(parts: Iterable[tuple[Images, Rows, Rows]], outcome: Outco
     _, inverse, times = np.unique(images, return_inverse=True, return_counts=True)
     keys = np.zeros((3, len(images)))  # of rows without a rival: all zero, as nothing is to be decided
     rivals = np.flatnonzero(times[inverse] > 1)
-    one, other = reference[rivals], candidate[rivals]
-    keys[0, rivals] = ~same_bits(one, other).all(axis=1)
-    keys[1, rivals] = np.nan_to_num(row_distance(one, other), nan=np.inf, posinf=np.inf)
-    keys[2, rivals] = changed(one, other, outcome) if outcome.kind != "embedding" else False
+    left, other = reference[rivals], candidate[rivals]
+    keys[0, rivals] = ~same_bits(left, other).all(axis=1)
+    keys[1, rivals] = np.nan_to_num(row_distance(left, other), nan=np.inf, posinf=np.inf)
+    keys[2, rivals] = changed(left, other, outcome) if outcome.kind != "embedding" else False
     order = np.lexsort((*-keys, images))
     kept = order[np.flatnonzero(np.diff(images[order], prepend=-1))]
     return Pairs(images[kept], reference[kept], candidate[kept])
@@ -197,12 +197,12 @@ def issues(reference: Rows, candidate: Rows) -> tuple[str, ...]:
     """What is wrong with the rows themselves, on either side: nan, inf, signed-zero, constant (see ``Comparison``)."""
     named: set[str] = set()
     for part in blocks(reference):
-        one, other = reference[part].astype(np.float64), candidate[part].astype(np.float64)
-        if np.isnan(one).any() or np.isnan(other).any():
+        left, other = reference[part].astype(np.float64), candidate[part].astype(np.float64)
+        if np.isnan(left).any() or np.isnan(other).any():
             named.add("nan")
-        if np.isinf(one).any() or np.isinf(other).any():
+        if np.isinf(left).any() or np.isinf(other).any():
             named.add("inf")
-        if ((one == 0) & (other == 0) & (np.signbit(one) != np.signbit(other))).any():
+        if ((left == 0) & (other == 0) & (np.signbit(left) != np.signbit(other))).any():
             named.add("signed-zero")
     if all_alike(reference) or all_alike(candidate):
         named.add("constant")

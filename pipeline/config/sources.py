@@ -51,7 +51,7 @@ class UserSettings:
         try:
             yield
         except UsageError as error:
-            origins = {one.flag: one.origin for one in self.every if one.origin not in (COMMAND_LINE, DEFAULT)}
+            origins = {s.flag: s.origin for s in self.every if s.origin not in (COMMAND_LINE, DEFAULT)}
             named = [flag for flag in re.findall(r"--[a-z][a-z0-9-]*", str(error)) if flag in origins]
             if not named:
                 raise
@@ -60,9 +60,9 @@ class UserSettings:
     def announcement(self) -> str | None:
         """One line on what is set by other means than the command line; None where nothing is."""
         flags_of: dict[str, list[str]] = {}
-        for one in self.every:
-            if one.origin not in (COMMAND_LINE, DEFAULT):
-                flags_of.setdefault(one.origin, []).append(one.flag)
+        for setting in self.every:
+            if setting.origin not in (COMMAND_LINE, DEFAULT):
+                flags_of.setdefault(setting.origin, []).append(setting.flag)
         return "; ".join(f"{origin} sets {', '.join(flags)}" for origin, flags in flags_of.items()) or None
 
 

@@ -45,7 +45,7 @@ def check_baseline(variant: str, predicted: Classes, labels: Classes, classes: i
     better = [order for order in orders if order.right > hits and order.mcnemar_p < ALPHA]
     reasons = []
     if better:
-        best = max(better, key=lambda one: one.right)
+        best = max(better, key=lambda other_order: other_order.right)
         reasons.append(
             f"The order of the classes: with the labels {best.name} it is right on {best.right:,} of {n:,} images, "
             f"as they are on {hits:,} ({_REMEDY[best.name]})."

@@ -9,7 +9,7 @@ _SAFELY = 0.95  # of the limit: what a preliminary time has to keep, so that the
 
 def call_seconds(cost: Cost) -> dict[int, float]:
     """By N: the median seconds of a call in the passes, for orientation."""
-    seconds = {int(n): int(n) / one.median for n, one in cost.throughput_img_s.items() if one.median > 0}
+    seconds = {int(n): int(n) / interval.median for n, interval in cost.throughput_img_s.items() if interval.median > 0}
     if cost.latency_ms is not None:
         seconds.setdefault(1, cost.latency_ms.median / 1e3)
     return dict(sorted(seconds.items()))

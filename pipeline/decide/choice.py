@@ -79,10 +79,10 @@ def choose(contenders: Sequence[Contender], margin: float, by_size: bool = False
     raced = [contender for contender in contenders if rounds and len(contender.seconds) == rounds]
     if not raced:
         return _by_passes(contenders)
-    waited = np.array([one.waited for one in raced]).T if all(one.waited for one in raced) else None
-    compared = ratios(np.array([one.seconds for one in raced]).T, spread, waited)
+    waited = np.array([c.waited for c in raced]).T if all(c.waited for c in raced) else None
+    compared = ratios(np.array([c.seconds for c in raced]).T, spread, waited)
     decide = _decider(raced, compared, margin)
-    names = tuple(one.name for one in raced)
+    names = tuple(contender.name for contender in raced)
     standings = {name: compared.standing(at, margin) for at, name in enumerate(names)}
     chosen, criterion = decide(compared.leader, _tied(compared, compared.ratio, margin))
     share, resamples, others = None, 0, Counter[int]()
@@ -108,7 +108,7 @@ def choose(contenders: Sequence[Contender], margin: float, by_size: bool = False
 
 def _by_passes(contenders: Sequence[Contender]) -> Choice:
     """Without a race: the cheapest in the passes, for orientation; ties are not shown, so none is broken."""
-    order = sorted(contenders, key=lambda one: np.inf if one.roughly is None else one.roughly)
+    order = sorted(contenders, key=lambda contender: np.inf if contender.roughly is None else contender.roughly)
     only: Criterion = "only-candidate" if len(order) == 1 else "passes"
     second = order[1].name if len(order) > 1 else None
     return Choice(order[0].name, order[0].name, only, second, {}, None, ())
@@ -123,7 +123,7 @@ def _second(compared: Ratios, chosen: int) -> int | None:
 def _tied(compared: Ratios, ratio: NDArray[np.float64], margin: float) -> frozenset[int]:
     """Those shown to be as fast as the leader of these ratios: by their intervals, and in this resample too."""
     shown = [compared.standing(at, margin) in ("leader", "as-fast") for at in range(len(ratio))]
-    return frozenset(at for at, one in enumerate(ratio) if shown[at] and one <= 1 + margin)
+    return frozenset(at for at, value in enumerate(ratio) if shown[at] and value <= 1 + margin)
 
 
 def _decider(
@@ -151,23 +151,23 @@ def _decider(
     return decide
 
 
-def dominates(one: Contender, other: Contender, margin: float, alpha: float = ALPHA) -> bool:
+def dominates(contender: Contender, other: Contender, margin: float, alpha: float = ALPHA) -> bool:
     """Whether one that costs no more equals or beats another in stability, accuracy, error and size, and clearly in
     one of them. What is not known of one and known of the other neither equals nor beats. ``alpha``: of the accuracy.
     """
-    if (one.hits is None) != (other.hits is None) or (one.error is None) != (other.error is None):
+    if (contender.hits is None) != (other.hits is None) or (contender.error is None) != (other.error is None):
         return False
     equals = (
-        one.rank <= other.rank
-        and (one.hits or 0) >= (other.hits or 0)
-        and (one.error or 0.0) <= (other.error or 0.0)
-        and one.size <= other.size
+        contender.rank <= other.rank
+        and (contender.hits or 0) >= (other.hits or 0)
+        and (contender.error or 0.0) <= (other.error or 0.0)
+        and contender.size <= other.size
     )
     clearly = (
-        one.rank < other.rank
-        or _p_more_accurate(one, other) <= alpha
-        or _clearly_less_error(one, other)
-        or one.size * (1 + margin) < other.size
+        contender.rank < other.rank
+        or _p_more_accurate(contender, other) <= alpha
+        or _clearly_less_error(contender, other)
+        or contender.size * (1 + margin) < other.size
     )
     return equals and clearly
 

@@ -30,7 +30,7 @@ class Standings:
 
     def find(self, name: str) -> VariantResult:
         """The variant or repaired self of that name."""
-        return next(one for one in self.every if one.name == name)
+        return next(variant for variant in self.every if variant.name == name)
 
 
 def standings(
@@ -39,11 +39,11 @@ def standings(
     """Who stands in the way of what. ``without``: these names are no candidates, for a reason the caller knows."""
     every = with_repairs(variants)
     raced = usable(race, policy)
-    failing = {one.name: _failing(one, policy, raced.get(one.name)) for one in every}
+    failing = {variant.name: _failing(variant, policy, raced.get(variant.name)) for variant in every}
     contenders = [
-        contender(one, policy, raced.get(one.name))
-        for one in every
-        if not failing[one.name] and one.name not in without
+        contender(variant, policy, raced.get(variant.name))
+        for variant in every
+        if not failing[variant.name] and variant.name not in without
     ]
     return Standings(every, failing, contenders, raced)
 
@@ -59,19 +59,19 @@ def usable(race: Race | None, policy: Policy) -> dict[str, Contestant]:
     return {contestant.variant: contestant.model_copy(update=known) for contestant in race.contestants}
 
 
-def contender(one: VariantResult, policy: Policy, raced: Contestant | None) -> Contender:
+def contender(variant: VariantResult, policy: Policy, raced: Contestant | None) -> Contender:
     """The record as the choice sees it."""
-    best = roughly(one.cost, policy)
+    best = roughly(variant.cost, policy)
     ran = raced if raced and not raced.dropped else None
     return Contender(
-        name=one.name,
+        name=variant.name,
         seconds=tuple(s / ran.batch_size for s in ran.call_s) if ran else (),
         waited=tuple(s / ran.batch_size for s in ran.waited_s) if ran else (),
         roughly=best[1] if best else None,
-        rank=VERDICTS.index(one.verdict) if one.verdict else len(VERDICTS),
-        right=unpacked(one.accuracy) if one.accuracy else None,
-        error=_error(one),
-        size=one.cost.size_bytes if one.cost else 0,
+        rank=VERDICTS.index(variant.verdict) if variant.verdict else len(VERDICTS),
+        right=unpacked(variant.accuracy) if variant.accuracy else None,
+        error=_error(variant),
+        size=variant.cost.size_bytes if variant.cost else 0,
     )
 
 

@@ -59,7 +59,7 @@ def control(runner: Runner, images: Batch) -> Control:
     counts, change = {"free": 0, "held": 0}, 0.0
     for name, layouts in (("free", free), ("held", held)):
         for layout in layouts if repeatable else ():
-            rows = [row(*one) for one in layout]
+            rows = [row(*place) for place in layout]
             for other in rows[1:]:
                 counts[name] += bool((bits(other) != bits(rows[0])).any())
                 apart = np.abs(other.astype(np.float64) - rows[0].astype(np.float64))

@@ -26,9 +26,9 @@ def pareto_set(
         if _known(variant) and not obstacles(variant, anything) and (paid := price(variant.cost, policy))
     ]
     return [
-        _point(one, race.get(one.name))
-        for one, paid in open_to
-        if not any(_beats(other, other_paid, one, paid) for other, other_paid in open_to)
+        _point(variant, race.get(variant.name))
+        for variant, paid in open_to
+        if not any(_beats(other, other_paid, variant, paid) for other, other_paid in open_to)
     ]
 
 

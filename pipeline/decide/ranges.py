@@ -27,7 +27,7 @@ def range_obstacles(verified: Range | None, policy: Policy) -> list[str]:
         return []
     within = [failure for failure in verified.failures if failure.batch_size <= verified.batch_size]
     if policy.stability == "top1-stable":
-        within = [one for one in within if one.flipped]
+        within = [failure for failure in within if failure.flipped]
     if not within:
         return []
     return [

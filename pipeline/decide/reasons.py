@@ -58,16 +58,16 @@ def undecided(choice: Choice) -> list[Reason]:
     """Who may be as fast as the leader, and is not shown to be."""
     names = [
         f"{name} at {ratio_text(choice, name)} times its time"
-        for name, one in choice.standings.items()
-        if one == "undecided"
+        for name, standing in choice.standings.items()
+        if standing == "undecided"
     ]
     return [Reason("cost", f"May be as fast, which the race does not decide: {listed(names)}.")] if names else []
 
 
-def cost_text(one: VariantResult, work: AtWork | None, policy: Policy) -> str:
+def cost_text(variant: VariantResult, work: AtWork | None, policy: Policy) -> str:
     """What it costs: by the race at its N, else by the passes."""
     if work is None or policy.objective == "size":
-        paid = price(one.cost, policy)
+        paid = price(variant.cost, policy)
         return paid.text if paid else "its cost was not measured"
     if policy.objective == "latency":
         return f"{_limits(work)} ms for one image, in {counted(work.call_ms.n, 'call')} of the race"
@@ -104,10 +104,10 @@ def why_not(name: str, all_standings: Standings, choice: Choice, race: Race | No
 
 def _unraced(name: str, standings: Standings, choice: Choice, race: Race | None, policy: Policy) -> str:
     if race is not None and choice.ratios is not None:
-        told = {one.variant: one.why for one in race.left_out}
+        told = {rejection.variant: rejection.why for rejection in race.left_out}
         return f"meets the policy, but was not raced: {told.get(name, 'it was no candidate when the race was run')}"
-    mine, best = (price(standings.find(one).cost, policy) for one in (name, choice.chosen))
-    texts = [one.text if one else "not measured" for one in (mine, best)]
+    mine, best = (price(standings.find(each).cost, policy) for each in (name, choice.chosen))
+    texts = [paid.text if paid else "not measured" for paid in (mine, best)]
     return f"meets the policy, but {texts[0]} against {texts[1]} of {choice.chosen}"
 
 
@@ -152,7 +152,7 @@ def once(paid: Price | None, name: str) -> list[str]:
 
 def _agrees(chosen: VariantResult, standings: Standings) -> list[Reason]:
     """How often it gives the reference's answer; nothing of the reference itself (of an ONNX file, the baseline)."""
-    is_reference = chosen.baseline and all(one.role != "reference" for one in standings.every)
+    is_reference = chosen.baseline and all(variant.role != "reference" for variant in standings.every)
     if is_reference or (chosen.agreement and chosen.agreement.reference == chosen.name):
         return []
     if chosen.agreement is None:
@@ -175,7 +175,7 @@ def _drop(chosen: VariantResult, policy: Policy) -> list[Reason]:
 def _stability(chosen: VariantResult) -> str:
     """The verdict with its evidence, that of the largest set first, as one sentence."""
     if chosen.verdict == "batch-invariant" and chosen.by_inputs:
-        largest, *others = sorted(chosen.by_inputs, key=lambda one: -one.n_images)
+        largest, *others = sorted(chosen.by_inputs, key=lambda judged: -judged.n_images)
         evidence = f"{_images(largest)} are those of their singles at {_tried(chosen, largest)}"
         if others:
             evidence += f", and those of {listed(f'{_images(other)} at {_tried(chosen, other)}' for other in others)}"

@@ -126,13 +126,13 @@ def _choice(all_standings: Standings, policy: Policy, race: Race | None) -> Choi
 
 
 def _in_order(all_standings: Standings, rejected: dict[str, str]) -> list[Rejected]:
-    names = [one.name for one in all_standings.every if one.name in rejected]
+    names = [variant.name for variant in all_standings.every if variant.name in rejected]
     return [Rejected(variant=name, why=rejected[name]) for name in names]
 
 
 def _ties(all_standings: Standings, choice: Choice) -> list[str]:
     """Everyone shown to be as fast as the choice."""
-    tied = [name for name, one in choice.standings.items() if one in ("leader", "as-fast") and name != choice.chosen]
+    tied = [name for name, s in choice.standings.items() if s in ("leader", "as-fast") and name != choice.chosen]
     chosen = all_standings.find(choice.chosen)
     if choice.standings.get(choice.chosen) not in ("leader", "as-fast"):
         return []
@@ -211,7 +211,7 @@ _RELAXED: dict[str, dict[str, Any]] = {
 _OTHERWISE: dict[str, dict[str, Any]] = {
     "With --policy batch-invariant": {"stability": "batch-invariant"},
     **_RELAXED,
-    **{f"With --objective {one}": {"objective": one} for one in ("throughput", "latency", "size")},
+    **{f"With --objective {objective}": {"objective": objective} for objective in ("throughput", "latency", "size")},
 }
 
 

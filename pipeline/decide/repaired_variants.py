@@ -73,7 +73,7 @@ def _cost(native: Cost, repair: Repair) -> Cost:
 def scaled(native: Interval, ratio: Interval) -> Interval:
     """A native measurement times a ratio; its limits are those of both multiplied, which is on the wide side."""
     low, high = (
-        None if one is None or other is None else one * other
-        for one, other in ((native.low95, ratio.low95), (native.high95, ratio.high95))
+        None if limit is None or other is None else limit * other
+        for limit, other in ((native.low95, ratio.low95), (native.high95, ratio.high95))
     )
     return Interval(median=native.median * ratio.median, low95=low, high95=high, n=min(native.n, ratio.n))

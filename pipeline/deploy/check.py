@@ -39,7 +39,7 @@ def check(record: VerificationRecord, folder: Path, how: Checking) -> Iterator[C
     """Every claim of the record. Where a file is not what it should be the rest is not run, unless it is trusted."""
     files = Files(
         record.serving,
-        {one.file: folder / one.file for one in record.files},
+        {file.file: folder / file.file for file in record.files},
         digests=None if how.trust else _digests(record, folder),
     )
     if how.trust:
@@ -69,8 +69,8 @@ def check(record: VerificationRecord, folder: Path, how: Checking) -> Iterator[C
 
 
 def _digests(record: VerificationRecord, folder: Path) -> dict[Path, str]:
-    model = {folder / one.file: one.sha256 for one in record.files}
-    return model | {folder / one.file: one.sha256 for one in record.inputs}
+    model = {folder / file.file: file.sha256 for file in record.files}
+    return model | {folder / stored.file: stored.sha256 for stored in record.inputs}
 
 
 def _file_claims(record: VerificationRecord, folder: Path) -> Iterator[Claim]:
@@ -106,7 +106,7 @@ def output_claims(
     """Whether the outputs are the same at every N, where that is claimed, and whether they are those expected by N."""
     if invariant:
         differing = differing_sizes(served)
-        runs = sum(len(one.sums) for one in served.values())
+        runs = sum(len(answer.sums) for answer in served.values())
         alike = f"the same output bytes in {runs} runs over {sizes(served)}"
         outcome = f"differs at N = {', '.join(map(str, differing))}" if differing else alike
         yield Claim(claim=f"batch-invariant ({where})", holds=not differing, found=outcome)
@@ -118,4 +118,4 @@ def output_claims(
 
 def holding(claims: Sequence[Claim]) -> bool:
     """Whether every claim holds, and there is one."""
-    return bool(claims) and all(one.holds for one in claims)
+    return bool(claims) and all(claim.holds for claim in claims)

@@ -16,7 +16,7 @@ def largest_tested(native: VariantResult, inputs: str, verified: Range | None = 
     """
     if verified is not None and verified.to >= verified.batch_size:
         return verified.to
-    tested = [one.batch_size for one in native.comparisons if one.kind == "batch-vs-singles" and one.inputs == inputs]
+    tested = [c.batch_size for c in native.comparisons if c.kind == "batch-vs-singles" and c.inputs == inputs]
     return max(tested, default=1)
 
 
@@ -33,12 +33,12 @@ def recommended_batch(study: Study, variant: VariantResult, largest: int) -> int
 def fingerprint(native: VariantResult, kept: Kept) -> str | None:
     """The SHA-256 of its singles' output bytes on this set, under the setting that is shipped; None: not kept."""
     runner, digest = kept.setting["runner"], None
-    for one in native.fingerprints:
-        at = one.condition
+    for mark in native.fingerprints:
+        at = mark.condition
         same = (at.threads, at.memory_format) == (runner["threads"], runner["memory_format"])
         plain = at.position == 0 and at.neighbours == _NATURAL and at.isa == kept.setting["isa"]
-        if one.inputs == kept.inputs and one.batch_size == 1 and same and plain:
-            digest = one.sha256
+        if mark.inputs == kept.inputs and mark.batch_size == 1 and same and plain:
+            digest = mark.sha256
     return digest
 
 

@@ -102,7 +102,7 @@ def serving(
         "largest_batch": largest,
         "batch_size": min(batch_size, largest),
         "shape": tuple(shape),
-        "inputs": tuple(ServedInput(name=one.name, dtype=one.dtype, shape=one.shape) for one in fields),  # type: ignore[arg-type]
+        "inputs": tuple(ServedInput(name=field.name, dtype=field.dtype, shape=field.shape) for field in fields),  # type: ignore[arg-type]
         "batch_axes": dict(batch_axes),
         "fed": fed,
         "outcome": outcome,

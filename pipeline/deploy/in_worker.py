@@ -50,7 +50,7 @@ def changed(runner: Any, change: Mapping[str, Any], examples: NDArray[np.float32
         turned: Runner = runner.with_switches(options)
         return turned
     if change.get("one_graph"):
-        one: Runner = runner.with_one_graph()
-        return one
+        runner_of_one: Runner = runner.with_one_graph()
+        return runner_of_one
     same: Runner = runner
     return same

@@ -197,4 +197,4 @@ def _chunks(path: Path) -> Iterator[bytes]:
 def differing_sizes(served: Mapping[int, Served]) -> list[int]:
     """The N whose outputs, plain or rotated, are not those of the images alone."""
     singles = served[1].plain
-    return [n for n, one in served.items() if {*one.sums} != {singles}]
+    return [n for n, answer in served.items() if {*answer.sums} != {singles}]

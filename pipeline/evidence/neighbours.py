@@ -115,7 +115,7 @@ def find_replacement(name: str, runner: Runner, batch: Image) -> Callable[[Image
         return REPLACEMENTS[name]
     plain = runner.run(batch)[:-1]
     tried = {**REPLACEMENTS, **_MORE}
-    return max(tried.values(), key=lambda one: _moved(plain, runner.run(beside(batch, one))[:-1]))
+    return max(tried.values(), key=lambda candidate: _moved(plain, runner.run(beside(batch, candidate))[:-1]))
 
 
 def _moved(plain: NDArray[Any], rows: NDArray[Any]) -> tuple[int, float]:

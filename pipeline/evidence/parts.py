@@ -41,7 +41,7 @@ def _up_to(step: int, least: int) -> int:
 def passes_within(passes: Sequence[Pass], start: int, stop: int) -> tuple[Pass, ...]:
     """The passes as far as they go through the images ``start`` to ``stop``."""
     clipped = (replace(planned, start=max(planned.start, start), stop=min(planned.stop, stop)) for planned in passes)
-    return tuple(one for one in clipped if one.start < one.stop)
+    return tuple(planned for planned in clipped if planned.start < planned.stop)
 
 
 def joined(parts: Sequence[Evidence]) -> Evidence:
@@ -75,11 +75,11 @@ class _Rows(Mapping[str, Rows]):
 
     def __getitem__(self, name: str) -> Rows:
         index, values, before = [], [], 0
-        for evidence, one in self._pieces[name]:
-            rows = evidence.rows[one.id]
+        for evidence, planned in self._pieces[name]:
+            rows = evidence.rows[planned.id]
             index.append(rows[0] + before)
             values.append(rows[1])
-            before += len(one.images)
+            before += len(planned.images)
         return np.concatenate(index), np.concatenate(values)
 
     def __iter__(self) -> Iterator[str]:
@@ -99,7 +99,9 @@ class _Joined(Evidence):
         known |= {
             "passes": tuple(pieces),
             "rows": _Rows(pieces),
-            "call_s": {p.id: tuple(s for e, one in piece for s in e.call_s[one.id]) for p, piece in pieces.items()},
+            "call_s": {
+                p.id: tuple(s for e, planned in piece for s in e.call_s[planned.id]) for p, piece in pieces.items()
+            },
             "warm_up_s": tuple(s for part in parts for s in part.warm_up_s),
             "clip_shares": _clip_shares(parts),
             "clip_seen": _clip_seen(parts),

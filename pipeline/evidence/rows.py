@@ -90,9 +90,9 @@ def all_alike(rows: NDArray[Any]) -> bool:
 def first_row_distance(alone: Rows, together: Rows) -> tuple[float, float, int | None]:
     """(largest |difference|, relative L2, of integers how many differ) of the first row of the first output."""
     first, second = np.atleast_1d(alone[0]), np.atleast_1d(together[0])
-    one, other = first.astype(np.float64), second.astype(np.float64)[: len(first)]
-    difference = np.abs(other - one)
-    norm = float(np.sqrt(np.square(one).sum()))
+    left, other = first.astype(np.float64), second.astype(np.float64)[: len(first)]
+    difference = np.abs(other - left)
+    norm = float(np.sqrt(np.square(left).sum()))
     share = float(np.sqrt(np.square(difference).sum())) / norm if norm else 0.0
     steps = int((difference > 0).sum()) if np.issubdtype(first.dtype, np.integer) else None
     return float(difference.max(initial=0.0)), share, steps

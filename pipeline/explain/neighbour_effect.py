@@ -68,13 +68,13 @@ def neighbour_effect(
     content, suffix = packed(batch_of(dict(zip(whole.names, effect.worst.rows, strict=True))))
     example = Path("neighbours") / f"{variant}-worst{suffix}"
     write_bytes(folder / example, [content])
-    others = {one.what: one for one in effect.seen if one.what != effect.worst.what}
+    others = {neighbour.what: neighbour for neighbour in effect.seen if neighbour.what != effect.worst.what}
     seen = [*others.values(), effect.worst]
     return {
         "victim": effect.victim,
         "batch_size": batch,
         "tried": effect.tried,
         "largest_logit": effect.largest,
-        "seen": [{"what": one.what, "change": one.change, "top1_moved": one.top_moved} for one in seen],
+        "seen": [{"what": n.what, "change": n.change, "top1_moved": n.top_moved} for n in seen],
         "example": example.as_posix(),
     }

@@ -65,17 +65,14 @@ def explain_origins(
         runner.watch(images, examine)
         if isinstance(runner, Nested) and examined.keys() - by_signature.keys():
             runner.watch_around(images, examine)
-    return {
-        origin.layer.name: by_signature[origin.layer.signature]
-        for origin in origins
-        if origin.layer.signature in by_signature
-    }
+    layers = [origin.layer for origin in origins if origin.layer.signature in by_signature]
+    return {layer.name: by_signature[layer.signature] for layer in layers}
 
 
 def representatives(origins: Sequence[LayerFinding]) -> dict[str, LayerFinding]:
     """By signature the origin that shows most: seen on captured rows before drawn ones before provoked ties."""
     chosen: dict[str, LayerFinding] = {}
-    for finding in sorted(origins, key=lambda one: (_TELLING.index(one.found_by or "sibling"), -one.max_abs)):
+    for finding in sorted(origins, key=lambda shown: (_TELLING.index(shown.found_by or "sibling"), -shown.max_abs)):
         chosen.setdefault(finding.layer.signature, finding)
     return chosen
 

@@ -104,8 +104,8 @@ def _differs(replay: Replay, inputs: Rows) -> bool:
     count = row_count(inputs)
     together = replay(inputs)
     for i in range(count):
-        one = replay(rows_at(inputs, slice(i, i + 1), count))
-        if _count(tuple(part[:1] for part in one), tuple(part[i : i + 1] for part in together)):
+        single = replay(rows_at(inputs, slice(i, i + 1), count))
+        if _count(tuple(part[:1] for part in single), tuple(part[i : i + 1] for part in together)):
             return True
     return False
 
@@ -184,7 +184,7 @@ def _innermost(
     innermost: list[Around] = []
 
     def examine(layer: Layer, inputs: Rows, outputs: Rows) -> None:
-        names = [*known, *(one.layer.name for one in innermost)]
+        names = [*known, *(part.layer.name for part in innermost)]
         if not any(_holds(layer.name, name) for name in names) and (moved := shows(layer, inputs)):
             innermost.append(Around(layer, inputs, moved))
 

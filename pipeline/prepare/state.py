@@ -142,7 +142,7 @@ class Stages:
         stays unfinished.
         """
         if error.kind != "VariantUnavailable":
-            for artifact in {one.folder: one for (name, _), one in self.artifacts.items() if name == variant}.values():
+            for artifact in {a.folder: a for (name, _), a in self.artifacts.items() if name == variant}.values():
                 try:
                     require_intact(artifact)
                 except Altered as altered:

@@ -53,7 +53,7 @@ class _Race:
         self, stages: Stages, results: Sequence[VariantResult], policy: Policy, wanted: Sequence[Wanted]
     ) -> None:
         self.stages, self.results, self.policy, self.wanted = stages, results, policy, wanted
-        self.admissible = {one.variant.name for one in wanted if one.admissible}
+        self.admissible = {contestant.variant.name for contestant in wanted if contestant.admissible}
         self.looked = 0  # of the looks that were due
 
     def run(self, left_out: list[Rejected], between: Callable[[], None]) -> Race:
@@ -63,7 +63,7 @@ class _Race:
         with ExitStack() as opened:
             entries, slow = entered(self._asked(opened))
             left_out = [*left_out, *slow]
-            self.admissible -= {one.variant for one in slow}
+            self.admissible -= {rejection.variant for rejection in slow}
             done = [0.0]
 
             def told(tally: Tally) -> None:
@@ -78,16 +78,16 @@ class _Race:
             return self._reference(entries, raced, opened)
 
     def _asked(self, opened: ExitStack) -> Iterator[tuple[Wanted, Entry]]:
-        for one in self.wanted:
-            self.stages.progress.step(f"race: opening {one.variant.name}", 0.0)
-            yield one, self._entry(one, opened)
+        for wanted in self.wanted:
+            self.stages.progress.step(f"race: opening {wanted.variant.name}", 0.0)
+            yield wanted, self._entry(wanted, opened)
 
-    def _entry(self, one: Wanted, opened: ExitStack) -> Entry:
+    def _entry(self, wanted: Wanted, opened: ExitStack) -> Entry:
         stages = self.stages
-        environment, asked = opening(stages, self.results, one.variant, max(one.sizes))
+        environment, asked = opening(stages, self.results, wanted.variant, max(wanted.sizes))
         contestant = opened.enter_context(Contestant(stages.workers, environment, asked.to_json()))
-        limit_s = max(_LEAST_LIMIT_S, _SLOWER * 2 * one.seconds * max(one.sizes))
-        return Entry(one.variant.name, contestant, one.sizes[0], limit_s, max(limit_s, stages.config.timeout_s))
+        limit_s = max(_LEAST_LIMIT_S, _SLOWER * 2 * wanted.seconds * max(wanted.sizes))
+        return Entry(wanted.variant.name, contestant, wanted.sizes[0], limit_s, max(limit_s, stages.config.timeout_s))
 
     def _decided(self, entries: Sequence[Entry], tally: Tally) -> bool:
         """At a look: whether more rounds would decide nothing. The last look ends the race."""
@@ -95,12 +95,12 @@ class _Race:
         if due == self.looked:
             return False
         self.looked = due
-        running = [one for one in entries if one.name in self.admissible and one.dropped is None]
+        running = [entry for entry in entries if entry.name in self.admissible and entry.dropped is None]
         if tally.rounds >= LOOKS[-1] or not running:
             return True
-        sizes = [one.batch_size for one in running]
-        waited = table([one.waited_s for one in running], sizes) if tally.unsteady else None
-        compared = ratios(table([one.call_s for one in running], sizes), spread_of(tally.unsteady), waited)
+        sizes = [entry.batch_size for entry in running]
+        waited = table([entry.waited_s for entry in running], sizes) if tally.unsteady else None
+        compared = ratios(table([entry.call_s for entry in running], sizes), spread_of(tally.unsteady), waited)
         return compared.settled(self.policy.cost_margin / 100)
 
     def _record(self, entries: Sequence[Entry], tally: Tally, left_out: list[Rejected]) -> Race:
@@ -115,7 +115,7 @@ class _Race:
             disturbed=tally.disturbed,
             unsteady=tally.unsteady,
             waited_s=tally.waited_s,
-            contestants=[_raced(one) for one in entries],
+            contestants=[_raced(entry) for entry in entries],
             left_out=left_out,
         )
 
@@ -127,12 +127,12 @@ class _Race:
         missed: set[str] = set()
         more: dict[str, list[float]] = {}
         while (name := chosen_name(self.results, without_limit, raced, missed)) is not None:
-            entry = next((one for one in entries if one.name == name), None)
+            entry = next((contestant for contestant in entries if contestant.name == name), None)
             if entry is None:
                 break
             self.stages.progress.step(f"race: {TAIL_CALLS} calls of {name}", 0.0)
             more[name] = _calls(entry, TAIL_CALLS)
-            timed = [one.model_copy(update={"more_s": more.get(one.variant, [])}) for one in raced.contestants]
+            timed = [c.model_copy(update={"more_s": more.get(c.variant, [])}) for c in raced.contestants]
             raced = raced.model_copy(update={"contestants": timed})
             if chosen_name(self.results, self.policy, raced, missed) == name:
                 break
@@ -142,9 +142,9 @@ class _Race:
     def _reference(self, entries: Sequence[Entry], raced: Race, opened: ExitStack) -> Race:
         """A few rounds of the chosen one against the fastest of the reference precision, where that was not raced."""
         name = chosen_name(self.results, self.policy, raced)
-        chosen = next((one for one in entries if one.name == name and one.dropped is None), None)
+        chosen = next((entry for entry in entries if entry.name == name and entry.dropped is None), None)
         rival = fastest_of(self.results, self.policy, REFERENCE_PRECISION)
-        if chosen is None or rival is None or any(one.variant == rival.variant.name for one in raced.contestants):
+        if chosen is None or rival is None or any(c.variant == rival.variant.name for c in raced.contestants):
             return raced
         if find_variant(native_name(chosen.name)).precision == REFERENCE_PRECISION:
             return raced

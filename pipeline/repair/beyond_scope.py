@@ -73,7 +73,7 @@ def look_beyond(
             "batch_size": n,
             "shapes": len(differing),
             "of_shapes": len(layers),
-            "layers": [name for one, shown in differing.items() if (count, n) in shown for name in layers[one]],
+            "layers": [name for s, shown in differing.items() if (count, n) in shown for name in layers[s]],
         }
         for count, n in looks
     ]
@@ -95,7 +95,7 @@ def _differing(runner: Any, name: str, rows: Rows, sizes: Sequence[int]) -> list
 def _differs(alone: Rows, together: Rows, row: int, n: int) -> bool:
     """Whether this row of a call of n differs from the call of it alone; what has no batch axis belongs to each."""
     pairs = (
-        (np.atleast_1d(one), part[row : row + 1] if part.ndim and len(part) == n else np.atleast_1d(part))
-        for one, part in zip(alone, together, strict=True)
+        (np.atleast_1d(single), part[row : row + 1] if part.ndim and len(part) == n else np.atleast_1d(part))
+        for single, part in zip(alone, together, strict=True)
     )
-    return any(one.shape != other.shape or bool((bits(one) != bits(other)).any()) for one, other in pairs)
+    return any(single.shape != other.shape or bool((bits(single) != bits(other)).any()) for single, other in pairs)

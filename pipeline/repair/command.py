@@ -75,9 +75,9 @@ def _sets(stages: Stages, spec: VariantSpec) -> list[PreparedSet]:
     if spec.name in stages.failures:
         failure = stages.failures[spec.name]
         raise WorkerError(failure.reason, failure.status, failure.remedy)
-    able = [one for one in reversed(stages.sets) if (spec.name, one.record.name) in stages.artifacts]
-    others = [one for one in reversed(stages.sets) if one is not able[0]]
-    return [*able[:1], *(one if of_other_size(one.record.name, stages.config) else _few(one) for one in others)]
+    able = [s for s in reversed(stages.sets) if (spec.name, s.record.name) in stages.artifacts]
+    others = [s for s in reversed(stages.sets) if s is not able[0]]
+    return [*able[:1], *(s if of_other_size(s.record.name, stages.config) else _few(s) for s in others)]
 
 
 def _few(prepared: PreparedSet) -> PreparedSet:
@@ -98,7 +98,7 @@ def _search(
     asked = RepairAsked(
         variant=spec.name,
         artifact=stages.artifacts[spec.name, sets[0].record.name],
-        sets=tuple(one.evaluation for one in sets),
+        sets=tuple(image_set.evaluation for image_set in sets),
         threads=tuple(stages.config.threads),
         batch_sizes=tuple(stages.config.batch_sizes),
         seed=stages.config.seed,
@@ -109,15 +109,13 @@ def _search(
         outcome=stages.outcome,
     )
     environment = worker_settings(stages.threads)
-    answer = stages.workers.call(
-        environment, "isobatch.pipeline.repair.in_worker:repair", asked.to_json(), display.told
-    )
-    return RepairMade.of(answer)
+    called = "isobatch.pipeline.repair.in_worker:repair"
+    return RepairMade.of(stages.workers.call(environment, called, asked.to_json(), display.told))
 
 
 def _work(stages: Stages, sets: Sequence[PreparedSet]) -> Work:
     config = stages.config
-    return work([len(one.evaluation) for one in sets], config.batch_sizes, len(config.threads))
+    return work([len(image_set.evaluation) for image_set in sets], config.batch_sizes, len(config.threads))
 
 
 class _Display:

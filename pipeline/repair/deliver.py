@@ -62,17 +62,17 @@ def prove_and_deliver(stages: Stages, tried: Found, scratch: Path, folder: Path)
     threads = [settings.pop("threads")] if "threads" in settings else list(stages.config.threads)
     files = Files(_serving(stages, tried, settings, max(threads)), model_files(scratch / MODEL))
     every = [prepared.evaluation for prepared in tried.sets]
-    inputs = [_stored(one, scratch / _file_name(one.name, number)) for number, one in enumerate(every, 1)]
-    paths = {one.name: scratch / one.file for one in inputs}
+    inputs = [_stored(f, scratch / _file_name(f.name, number)) for number, f in enumerate(every, 1)]
+    paths = {stored.name: scratch / stored.file for stored in inputs}
     outputs, runs = [], 0
-    for one, images in zip(inputs, tried.sets, strict=True):
+    for stored, images in zip(inputs, tried.sets, strict=True):
         for count in threads:
-            served = _served(stages, tried, files, paths[one.name], images.evaluation, count)
+            served = _served(stages, tried, files, paths[stored.name], images.evaluation, count)
             outputs += [
-                Output(inputs=one.name, threads=count, batch_size=n, sha256=row.plain) for n, row in served.items()
+                Output(inputs=stored.name, threads=count, batch_size=n, sha256=row.plain) for n, row in served.items()
             ]
             runs += sum(len(row.sums) for row in served.values()) - 1
-    repair = next(one for one in tried.repairs if one.name == tried.chosen.name)
+    repair = next(rung_result for rung_result in tried.repairs if rung_result.name == tried.chosen.name)
     if tried.answer.native is not None:
         native = Files(_serving(stages, tried, tried.answer.native, max(threads)), model_files(scratch / NATIVE))
         first = tried.sets[0].evaluation
@@ -90,7 +90,7 @@ def prove_and_deliver(stages: Stages, tried: Found, scratch: Path, folder: Path)
         inputs=inputs,
         batch_invariant=True,
         outputs=outputs,
-        n_comparisons=runs + sum(one.n_comparisons for one in tried.chosen.verified),
+        n_comparisons=runs + sum(result.n_comparisons for result in tried.chosen.verified),
         repair=repair,
         environment=read_environment(stages.threads, {}, worker_settings(stages.threads)),
     )
@@ -173,7 +173,7 @@ def _memory_ratio(stages: Stages, files: Files, native: Files, images: Path, cou
     largest = [max(n for n in (1, *stages.config.batch_sizes) if n <= count)]
     stages.progress.step("memory, beside the native network", 0.0)
     try:
-        peaks = [run_served(one, images, threads, largest)[largest[0]] for one in (files, native)]
+        peaks = [run_served(served_files, images, threads, largest)[largest[0]] for served_files in (files, native)]
     except ServeError:
         return None
     return peaks[0].peak_bytes / peaks[1].peak_bytes

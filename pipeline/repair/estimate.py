@@ -29,7 +29,7 @@ class Work:
 def work(n_images: Sequence[int], batch_sizes: Sequence[int], threads: int) -> Work:
     """Over sets of so many images each, the first of which is priced on, at so many thread counts."""
     first = n_images[0]
-    passes = [one for count in n_images for one in every_size(count, batch_sizes)]
+    passes = [planned for count in n_images for planned in every_size(count, batch_sizes)]
     verified = sum(planned.stop - planned.start for planned in passes) + sum(n_images)  # the native singles too
     served = sum(served_images(count, batch_sizes) for count in n_images)
     return Work(

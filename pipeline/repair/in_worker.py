@@ -148,14 +148,14 @@ def _as_it_is(runner: Runner, threads: int, scope: Scope, done: Callable[[int], 
 
     def check(native: Runner, count: int) -> None:
         for images in scope.sets:
-            if all(one.batch_invariant for one in verified):
+            if all(result.batch_invariant for result in verified):
                 sizes, passes = scope.batch_sizes, scope.passes
                 verified.append(verify(native, native, images, sizes, done, True, passes, outcome=scope.outcome))
                 verified[-1].threads = count
 
     check(runner, threads)
     for count, opens in scope.natives.items():
-        if all(one.batch_invariant for one in verified):
+        if all(result.batch_invariant for result in verified):
             with opens() as native:
                 check(native, count)
     kept: Callable[[Any], Any] = contextlib.nullcontext

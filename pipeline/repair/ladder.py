@@ -81,7 +81,7 @@ def climb(
     for rung in all_rungs() if rungs is None else rungs:
         if only is not None and rung.name not in only:
             continue
-        if any(one.cheap for one in tried) and rung.name != PROOF:
+        if any(attempt.cheap for attempt in tried) and rung.name != PROOF:
             continue
         if why := rung.applies_to(bench):
             tried.append(Tried(rung.name, why))
@@ -90,7 +90,7 @@ def climb(
             tried.append(Tried(rung.name, _TIME_OVER, out_of_time=True))
             continue
         try:
-            tried += _rung(rung, bench, scope, done, [one for one in tried if one.holds and one.ratios])
+            tried += _rung(rung, bench, scope, done, [attempt for attempt in tried if attempt.holds and attempt.ratios])
         except VariantUnavailable as error:
             tried.append(Tried(rung.name, error.reason))
         except DoesNotHold as error:
@@ -106,11 +106,11 @@ def _rung(rung: Rung, bench: Bench, scope: Scope, done: Callable[[int], None], r
     candidates = rung.apply(bench)
     candidate = next(candidates, None)
     while candidate is not None:
-        held = [len(one.candidate.layers) for one in tried if one.holds and one.candidate]
+        held = [len(attempt.candidate.layers) for attempt in tried if attempt.holds and attempt.candidate]
         if held and len(candidate.layers) > min(held):
             break
         try:
-            rivals = [*rivals, *(one for one in tried[-1:] if one.holds and one.ratios)]
+            rivals = [*rivals, *(attempt for attempt in tried[-1:] if attempt.holds and attempt.ratios)]
             # the proof is given its time, whatever that of pricing is
             within = replace(scope, deadline=math.inf) if rung.name == PROOF and not tried else scope
             tried.append(
@@ -138,20 +138,20 @@ def _following(candidates: Iterator[Candidate], held: bool) -> Candidate | None:
 
 def _too_dear(name: str, candidate: Candidate, bench: Bench, scope: Scope, rivals: Sequence[Tried]) -> Tried | None:
     """That the candidate cannot win, by a few timed calls of it and of the native network; None where it may."""
-    rivals = [one for one in rivals if one.candidate and one.candidate.bitwise]
+    rivals = [attempt for attempt in rivals if attempt.candidate and attempt.candidate.bitwise]
     if not scope.screen or not rivals or not candidate.bitwise:
         return None
     scope.say(f"{name}: timing a few calls")
     images = scope.sets[0]
-    largest = max(n for one in rivals for n in one.ratios or {})
+    largest = max(n for attempt in rivals for n in attempt.ratios or {})
     with candidate.build(bench.runner) as repaired:
         ratios = time_ratios(
             bench.runner, repaired, images, sorted({1, largest}), lambda count: None, scope.screen, least=1, enough_s=0
         )
     mine = objective_cost({n: [min(pairs)] for n, pairs in ratios.items()}, bench.objective)
 
-    def known(one: Tried) -> float:
-        return objective_cost({n: pairs for n, pairs in (one.ratios or {}).items() if n in ratios}, bench.objective)
+    def known(attempt: Tried) -> float:
+        return objective_cost({n: pairs for n, pairs in (attempt.ratios or {}).items() if n in ratios}, bench.objective)
 
     rival = min(rivals, key=known)
     if mine <= _HOPELESS * known(rival):
@@ -217,7 +217,7 @@ def _verify(
 
 
 def _all_hold(candidate: Candidate, verified: Sequence[Verified]) -> bool:
-    return all(one.batch_invariant if candidate.bitwise else one.top1_stable for one in verified)
+    return all(result.batch_invariant if candidate.bitwise else result.top1_stable for result in verified)
 
 
 def share(runner: Any) -> float | None:

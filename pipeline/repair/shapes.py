@@ -41,8 +41,8 @@ class Shapes:
 
     def merged(self, other: Shapes) -> Shapes:
         """The classes that hold here and there (another thread count); seconds as here."""
-        both = [one & another for one in self.classes for another in other.classes]
-        classes = tuple(one for one in both if one)
+        both = [mine & another for mine in self.classes for another in other.classes]
+        classes = tuple(shared for shared in both if shared)
         placed = self.placed | other.placed
         return replace(self, classes=classes, alone_only=self.alone_only or other.alone_only, placed=placed)
 
@@ -134,7 +134,7 @@ def measure_layer(runner: Watched, name: str, rows: Rows, largest: int, seed: in
         begin = time.perf_counter()
         alone.append(runner.replay(name, rows_at(rows, [i], count)))
         spent[1] = min(spent[1], time.perf_counter() - begin)
-    singles = [np.concatenate([np.atleast_1d(one[place]) for one in alone]) for place in range(len(alone[0]))]
+    singles = [np.concatenate([np.atleast_1d(row[place]) for row in alone]) for place in range(len(alone[0]))]
     provoked = _provoked(runner, name, largest, seed)
     classes: list[list[int]] = [[1]]
     marks: list[list[str]] = [[]]  # of each class but that of N = 1: digests of the rows of its largest N
@@ -144,7 +144,7 @@ def measure_layer(runner: Watched, name: str, rows: Rows, largest: int, seed: in
         begin = time.perf_counter()
         outputs = runner.replay(name, rows_at(rows, which, count))
         spent[n] = time.perf_counter() - begin
-        differing[n] = sum(_differing(one, part, which) for one, part in zip(singles, outputs, strict=True))
+        differing[n] = sum(_differing(single, part, which) for single, part in zip(singles, outputs, strict=True))
         if not differing[n] and n not in provoked:
             classes[0].append(n)
             continue
@@ -162,7 +162,7 @@ def measure_layer(runner: Watched, name: str, rows: Rows, largest: int, seed: in
     placed = {
         n for n, mark in zip(map(max, classes), marks, strict=True) if mark and _placed(runner, name, rows, n, mark)
     }
-    of_class = frozenset(n for one in classes if placed & {*one} for n in one)
+    of_class = frozenset(n for members in classes if placed & {*members} for n in members)
     shapes = Shapes(tuple(map(frozenset, classes)), _monotone(spent), isinstance(runner, Provocable), of_class)
     return LayerShapes(shapes, differing, elements)
 
@@ -190,8 +190,8 @@ def _monotone(seconds: Mapping[int, float]) -> dict[int, float]:
 def _differing(singles: NDArray[Any], batched: NDArray[Any], which: NDArray[np.int64]) -> int:
     """How many elements of the rows differ from those alone; a value that all rows share belongs to each."""
     together = bits(np.ascontiguousarray(batched) if batched.ndim else np.repeat(batched, len(which)))
-    one = bits(singles)
-    return sum(int(np.count_nonzero(one[i] != row)) for i, row in zip(which, together, strict=True))
+    wanted = bits(singles)
+    return sum(int(np.count_nonzero(wanted[i] != row)) for i, row in zip(which, together, strict=True))
 
 
 def _provoked(runner: Watched, name: str, largest: int, seed: int) -> set[int]:

@@ -34,7 +34,7 @@ class Tried:
         """Whether it kept what it is to keep, over all of the scope. None: it was not run."""
         if self.candidate is None or not self.verified:
             return None
-        return all(one.batch_invariant if self.candidate.bitwise else one.top1_stable for one in self.verified)
+        return all(result.batch_invariant if self.candidate.bitwise else result.top1_stable for result in self.verified)
 
     @property
     def cheap(self) -> bool:

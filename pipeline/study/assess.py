@@ -106,11 +106,11 @@ def _compared(stages: Stages, rounds: Rounds, references: Mapping[str, Evidence]
             if (variant, inputs) == (name, prepared.record.name)
         ]
         every += tested
-        notes += [f"{prepared.record.name}: {note}" for note in clip_notes(one.evidence for one in tested)]
+        notes += [f"{prepared.record.name}: {note}" for note in clip_notes(t.evidence for t in tested)]
         if tested and (verdict := inputs_verdict(tested, _distinct(prepared, tested))):
             verdicts.append(verdict)
     deciding = worst(verdicts)
-    made = [comparison for one in every for comparison in one.comparisons]
+    made = [comparison for tested_set in every for comparison in tested_set.comparisons]
     return {
         "clip_notes": notes,
         "effective": Effective(**every[-1].evidence.effective) if every else None,
@@ -119,8 +119,8 @@ def _compared(stages: Stages, rounds: Rounds, references: Mapping[str, Evidence]
         "by_inputs": verdicts,
         "repeatable": repeatable(made),
         "comparisons": made,
-        "classes": [batch_classes(one.evidence, one.condition) for one in every],
-        "fingerprints": [mark for one in every for mark in fingerprints(one.evidence, one.condition)],
+        "classes": [batch_classes(t.evidence, t.condition) for t in every],
+        "fingerprints": [mark for t in every for mark in fingerprints(t.evidence, t.condition)],
         "margin": deciding and deciding.margin,
     }
 
@@ -150,7 +150,7 @@ def _batch_accuracy(stages: Stages, findings: Findings, name: str) -> list[Batch
                 by_condition.append(
                     batch_accuracy(rounds[0], condition, labels, contents, findings.policy.equivalence_margin)
                 )
-    return [one for one in by_condition if one is not None] or None
+    return [of_variant for of_variant in by_condition if of_variant is not None] or None
 
 
 def _contents(prepared: PreparedSet) -> NDArray[np.int64]:

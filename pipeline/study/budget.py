@@ -60,7 +60,7 @@ def within_evidence(stages: Stages, jobs: Sequence[Job], begin: float) -> list[J
         costs[job.variant] = costs.get(job.variant, 0.0) + spent
     left_s = _VERDICTS * (budget_s - (time.monotonic() - begin))
     taken: set[str] = set()
-    for name in sorted(costs, key=lambda one: (one != baseline(stages.config), costs[one])):
+    for name in sorted(costs, key=lambda variant: (variant != baseline(stages.config), costs[variant])):
         if not taken or costs[name] <= left_s:
             taken.add(name)
             left_s -= costs[name]
@@ -78,7 +78,7 @@ def within_rest(stages: Stages, begin: float, pace: float) -> bool:
     config, expected = stages.config, stages.outlook.expected
     if config.budget_s is None:
         return True
-    costs = {name: one.cost * pace for name, one in expected.items()}
+    costs = {name: stage.cost * pace for name, stage in expected.items()}
     left_s = config.budget_s - (time.monotonic() - begin)
     plan = fit(
         left_s,
@@ -94,7 +94,7 @@ def within_rest(stages: Stages, begin: float, pace: float) -> bool:
         "" if plan.certify or not config.certify else "verifying the choice over its range",
         "" if plan.explain or config.explain == "none" else "origins and repairs",
     ]
-    if left_out := [one for one in out if one]:
+    if left_out := [text for text in out if text]:
         stages.warn("budget", f"--budget {config.budget_s:g} s left no time for {'; '.join(left_out)}")
     stages.config = replace(
         config,

@@ -41,14 +41,12 @@ def explain(stages: Stages, results: list[VariantResult], policy: Policy) -> lis
     sets = {prepared.record.name: prepared for prepared in stages.sets}
     hopeless = cannot_win(results, policy)
     chosen = {
-        result.name: sets[[one.inputs for one in result.by_inputs if one.verdict in EXPLAINED][-1]]
+        result.name: sets[[judged.inputs for judged in result.by_inputs if judged.verdict in EXPLAINED][-1]]
         for result in results
         if result.verdict in EXPLAINED
     }
     if stages.config.quick:
-        results = [
-            _left_out(stages, one, chosen.pop(one.name), hopeless) if one.name in hopeless else one for one in results
-        ]
+        results = [_left_out(stages, v, chosen.pop(v.name), hopeless) if v.name in hopeless else v for v in results]
     budget = Budget(QUICK_REPAIR_S if stages.config.quick else REPAIR_S, len(chosen), hopeless)
     costs = {
         name: explaining_cost(stages, name, prepared, hopeless=name in budget.hopeless)
@@ -111,15 +109,15 @@ def _deciding(stages: Stages, result: VariantResult, prepared: PreparedSet) -> G
     Where a cap makes the arithmetic slow there, another under which the outputs depend on the batch; None without one.
     """
     spec, name = find_variant(result.name), prepared.record.name
-    decided = next(one.decided_by.condition for one in result.by_inputs if one.inputs == name)
+    decided = next(judged.decided_by.condition for judged in result.by_inputs if judged.inputs == name)
     differing = [
-        one.condition
-        for one in result.comparisons
-        if one.inputs == name and one.kind != "vs-reference" and not one.bitwise_equal
+        comparison.condition
+        for comparison in result.comparisons
+        if comparison.inputs == name and comparison.kind != "vs-reference" and not comparison.bitwise_equal
     ]
     first = stages.base_of(spec) if decided is None else GridPoint.of(decided)
     points = [first, *map(GridPoint.of, differing)]
-    return next((one for one in points if not stages.emulated_under(spec, one)), None)
+    return next((point for point in points if not stages.emulated_under(spec, point)), None)
 
 
 def _look_inside(stages: Stages, variant: str, prepared: PreparedSet, point: GridPoint, budget: Budget) -> Looked:

@@ -20,10 +20,10 @@ def explaining_cost(stages: Stages, variant: str, prepared: PreparedSet, *, hope
     seconds = _ONCE_S + cost(spec, _LOOKED, side)
     if not stages.config.repair:
         return seconds
-    for one in (prepared, *served(stages, variant, prepared)):
-        passes = first_round(len(one.evaluation), stages.config.batch_sizes)
-        proof = len(one.evaluation) + sum(p.stop - p.start for p in passes)
-        seconds += cost(spec, proof, one.evaluation.side)
+    for image_set in (prepared, *served(stages, variant, prepared)):
+        passes = first_round(len(image_set.evaluation), stages.config.batch_sizes)
+        proof = len(image_set.evaluation) + sum(p.stop - p.start for p in passes)
+        seconds += cost(spec, proof, image_set.evaluation.side)
     return seconds + (0.0 if hopeless else cost(spec, _PRICED, side))
 
 
@@ -32,7 +32,7 @@ def served(stages: Stages, variant: str, prepared: PreparedSet) -> list[Prepared
     key = stages.artifacts[variant, prepared.record.name].key
     others = [other for other in stages.sets if other is not prepared]
     return [
-        one
-        for one in others
-        if (variant, one.record.name) in stages.artifacts and stages.artifacts[variant, one.record.name].key == key
+        s
+        for s in others
+        if (variant, s.record.name) in stages.artifacts and stages.artifacts[variant, s.record.name].key == key
     ]

@@ -115,7 +115,7 @@ def warmed(stages: Stages, job: Job) -> bool:
 def _note_left_out(stages: Stages, spec: VariantSpec, prepared: PreparedSet, ran: Sequence[GridPoint]) -> None:
     """What of a set is not run under any of the settings, and what under some caps only, each said once."""
     name, whole = prepared.record.name, len(prepared.evaluation)
-    counts = {one.isa: measured_images(spec, prepared.evaluation, _flags(one)) for one in ran}
+    counts = {point.isa: measured_images(spec, prepared.evaluation, _flags(point)) for point in ran}
     most = max(counts.values(), default=whole)
     for isa, count in counts.items():
         under = "" if count == most else f" under isa {isa}"

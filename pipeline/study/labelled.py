@@ -70,7 +70,7 @@ def run_labelled(
     start = 0
     for end in ends:
         asked = [_turn(stages, run, key, *turns[key], range(start, end)) for key in turns]
-        lost = _predict(stages, run, [one for one in asked if one is not None])
+        lost = _predict(stages, run, [turn for turn in asked if turn is not None])
         decided = {key for key in turns if key != BASELINE_SINGLES and _decided(run, key, limit)}
         for key in {*lost, *decided, *(key for key in turns if key not in run.predictions)}:
             turns.pop(key, None)

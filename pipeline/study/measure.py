@@ -60,7 +60,7 @@ def run_references(stages: Stages) -> dict[str, Evidence]:
         stages.warn("no-ruler", f"{reference} failed, so no error is measured against it: {failure.reason}")
     references = {}
     for name, parts in jobs.items():
-        kept = [one for job in parts if (one := _kept(stages, job, files[job])) is not None]
+        kept = [evidence for job in parts if (evidence := _kept(stages, job, files[job])) is not None]
         if len(kept) == len(parts):
             references[name] = joined(kept)
     return references

@@ -170,7 +170,7 @@ def _costs(stages: Stages, rounds: Rounds) -> dict[str, Cost]:
 
 
 def _policy(stages: Stages, flags: PolicyFlags, n_labelled: int) -> Policy:
-    unused = any(one.code == "labels-unused" for one in stages.warnings)
+    unused = any(this_warning.code == "labels-unused" for this_warning in stages.warnings)
     policy, warning = complete_policy(flags, n_labelled, unused)
     if warning:
         stages.warn("no-accuracy-limit", warning)

@@ -41,9 +41,9 @@ def task_of(stages: Stages, group: Together, files: Mapping[Job, Path], running:
     job = group[0]
     spec, point = find_variant(job.variant), GridPoint.of(job.condition)
     sets = {prepared.record.name: prepared.evaluation for prepared in stages.sets}
-    read = [(sets[one.inputs], stages.artifacts[one.variant, one.inputs]) for one in group]
-    images_passed = sum(one.images_passed for one in group)
-    per_image = sum(job_cost(one) for one in group) / images_passed
+    read = [(sets[this_job.inputs], stages.artifacts[this_job.variant, this_job.inputs]) for this_job in group]
+    images_passed = sum(this_job.images_passed for this_job in group)
+    per_image = sum(job_cost(this_job) for this_job in group) / images_passed
 
     def begun() -> None:
         running.append(job)
@@ -65,7 +65,7 @@ def task_of(stages: Stages, group: Together, files: Mapping[Job, Path], running:
             **{images.path: images.sha256 for images, _ in read},
             **{str(artifact.folder): artifact.key for _, artifact in read},
         },
-        writes=tuple(str(files[one]) for one in group),
+        writes=tuple(str(files[this_job]) for this_job in group),
         begun=begun,
         on_event=on_event,
     )

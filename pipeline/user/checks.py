@@ -91,9 +91,9 @@ def compared(
         seen[n] = _at(runner, rows, n, singles, probes, sparing)
         if stop_at_first and seen[n].differing:
             break
-    if not all(same_rows(one, runner.leaves(batch)) for one, batch in zip(before, first, strict=True)):
+    if not all(same_rows(kept, runner.leaves(batch)) for kept, batch in zip(before, first, strict=True)):
         return Compared(result("not-repeatable", {}, f"{_REPEAT}, after other calls ({_CAUSES})"), singles)
-    if any(one.differing for one in seen.values()):
+    if any(seen_here.differing for seen_here in seen.values()):
         return Compared(result("batch-variant", seen), singles)
     if all((bytes_of(values) == bytes_of(values[:1])).all() for values in singles.values()):
         alike = all(row.tobytes() == rows[0].tobytes() for row in rows)
@@ -114,9 +114,9 @@ def _in_order(scope: Sequence[int]) -> list[int]:
 
 def _repeats(runner: Network, batches: Sequence[Rows], before: Sequence[Leaves], rows: Rows) -> bool:
     """Whether one example and a batch give the same bytes again, right away and after other examples."""
-    again = [same_rows(one, runner.leaves(batch)) for one, batch in zip(before, batches, strict=True)]
+    again = [same_rows(kept, runner.leaves(batch)) for kept, batch in zip(before, batches, strict=True)]
     runner.leaves(rows[-1:].copy())
-    return all(again) and all(same_rows(one, runner.leaves(batch)) for one, batch in zip(before, batches, strict=True))
+    return all(again) and all(same_rows(k, runner.leaves(batch)) for k, batch in zip(before, batches, strict=True))
 
 
 def _all_alone(runner: Network, rows: Rows) -> Leaves:
@@ -156,10 +156,10 @@ def _at(runner: Network, rows: Rows, n: int, singles: Leaves, probes: int, spari
     return seen
 
 
-def same_rows(one: Leaves, two: Leaves) -> bool:
+def same_rows(left: Leaves, two: Leaves) -> bool:
     """Whether these are the same outputs, byte by byte."""
-    return one.keys() == two.keys() and all(
-        (one[place].shape, one[place].dtype, one[place].tobytes())
+    return left.keys() == two.keys() and all(
+        (left[place].shape, left[place].dtype, left[place].tobytes())
         == (two[place].shape, two[place].dtype, two[place].tobytes())
-        for place in one
+        for place in left
     )

@@ -41,9 +41,9 @@ def classes_over(singles: Leaves, seen: Mapping[int, Seen]) -> tuple[tuple[int, 
     count = len(next(iter(singles.values())))
     alone = row_digests([*singles.values()], count)
     digests = {1: alone}
-    for n, one in seen.items():
+    for n, seen_here in seen.items():
         digests[n] = np.zeros(count, alone.dtype)
-        for i, digest in one.digests.items():
+        for i, digest in seen_here.digests.items():
             digests[n][i] = digest
     return tuple(tuple(same) for same in classes_of(digests))
 
@@ -70,12 +70,12 @@ def note(
     differing = apart.reshape(len(mine), -1).any(axis=1)
     seen.differing.update(i for i, differs in zip(alone, differing, strict=True) if differs)
     seen.seen[what] = None
-    one, two = (
+    left, two = (
         part[differing].astype(np.complex128 if part.dtype.kind == "c" else np.float64) for part in (mine, other)
     )
     with np.errstate(invalid="ignore"):
-        largest = float(np.abs(one - two).max(initial=0.0))
-    scale = float(np.abs(singles.astype(one.dtype)).max(initial=0.0))
+        largest = float(np.abs(left - two).max(initial=0.0))
+    scale = float(np.abs(singles.astype(left.dtype)).max(initial=0.0))
     share = largest / scale if scale else (math.inf if largest else 0.0)
     if math.isnan(largest) or share >= seen.size[1]:
         seen.size = (largest, share, name)

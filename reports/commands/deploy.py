@@ -56,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(record.model_dump_json(indent=1))
         return Exit.DONE
     shown = as_written(deployed.folder)
-    names = ", ".join(f"{one.file} (SHA-256 {one.sha256[:16]})" for one in record.files)
+    names = ", ".join(f"{file.file} (SHA-256 {file.sha256[:16]})" for file in record.files)
     print(clean(f"{shown}: {record.variant} of {record.model}, {deployed.origin}: {names}"))
     claim = "batch-invariant" if record.batch_invariant else "its outputs, by batch size, recorded"
     print(clean(f"Run without this project at {sizes(record.batch_sizes)}: {claim}."))

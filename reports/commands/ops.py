@@ -88,7 +88,7 @@ def _print(report: OpsReport, paths: list[Path], arguments: argparse.Namespace) 
     if arguments.json:
         print(report.model_dump_json(indent=1))
     else:
-        shown = [one for one in sections(report) if one.show != "folded" or arguments.verbose]
+        shown = [section for section in sections(report) if section.show != "folded" or arguments.verbose]
         print_sections(shown, sys.stdout)
     for path in paths:
         print(path, file=sys.stderr if arguments.json else sys.stdout)

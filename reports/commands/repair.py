@@ -110,15 +110,15 @@ def _told(record: VerificationRecord, repairs: Sequence[Repair]) -> Iterator[str
     yield f"Verified: {chosen.scope}; then the written files in fresh processes without this project; {made}."
     same = "are, byte by byte, the native ones" if chosen.singles_as_native else "are not the native ones"
     yield f"The outputs of single images {same}."
-    prices = [f"latency at N = 1: {numbers.ratio_interval(one)}" for one in chosen.latency_ratio.values()]
-    prices += [f"throughput at N = {n}: {numbers.ratio_interval(one)}" for n, one in chosen.throughput_ratio.items()]
+    prices = [f"latency at N = 1: {numbers.ratio_interval(i)}" for i in chosen.latency_ratio.values()]
+    prices += [f"throughput at N = {n}: {numbers.ratio_interval(i)}" for n, i in chosen.throughput_ratio.items()]
     if chosen.memory_ratio is not None:
         prices.append(f"peak memory of a serving process: {numbers.ratio(chosen.memory_ratio)}")
     if prices:
         yield f"Price, over the native network (median, 95 % limits): {'; '.join(prices)}."
-    for one in repairs:
-        if one.name != chosen.name:
-            yield f"  {one.name} {held(one)}: {one.note}"
+    for repair in repairs:
+        if repair.name != chosen.name:
+            yield f"  {repair.name} {held(repair)}: {repair.note}"
 
 
 COMMAND = Command(

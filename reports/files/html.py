@@ -73,9 +73,8 @@ def page(
             sections=sections,
             anchors=anchors,
             places={name: anchor for name, anchor in places.items() if anchor in anchors},
-            svg=lambda figure: Markup(
-                figures.svg(figure) if figures else ""
-            ),  # escaped by its library, read back as XML
+            # escaped by its library, read back as XML
+            svg=lambda figure: Markup(figures.svg(figure) if figures else ""),
             style=Markup(style),
             style_hash=f"sha256-{digest}",
         )

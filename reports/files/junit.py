@@ -53,16 +53,17 @@ def junit_xml(suite: str, cases: Sequence[Case]) -> bytes:
     return text + b"\n"
 
 
-def _add(suite: ElementTree.Element, one: Case) -> None:
-    case = ElementTree.SubElement(suite, "testcase", classname=clean(one.classname), name=clean(one.name), time="0")
-    if one.failure is not None:
-        message, kind = clean(one.failure.message), one.failure.kind
+def _add(suite: ElementTree.Element, test_case: Case) -> None:
+    named = {"classname": clean(test_case.classname), "name": clean(test_case.name), "time": "0"}
+    case = ElementTree.SubElement(suite, "testcase", named)
+    if test_case.failure is not None:
+        message, kind = clean(test_case.failure.message), test_case.failure.kind
         failure = ElementTree.SubElement(case, "failure", message=message, type=kind)
-        failure.text = None if one.failure.text is None else _lines(one.failure.text)
-    if one.skipped is not None:
-        ElementTree.SubElement(case, "skipped", message=clean(one.skipped))
-    if one.said is not None:
-        ElementTree.SubElement(case, "system-out").text = _lines(one.said)
+        failure.text = None if test_case.failure.text is None else _lines(test_case.failure.text)
+    if test_case.skipped is not None:
+        ElementTree.SubElement(case, "skipped", message=clean(test_case.skipped))
+    if test_case.said is not None:
+        ElementTree.SubElement(case, "system-out").text = _lines(test_case.said)
 
 
 def _lines(text: str) -> str:
@@ -109,17 +110,17 @@ def comparison_junit(comparison: RunComparison) -> bytes:
 def _compared(variant: str, name: str, worse: list[Change], compared: SetCompared | None = None) -> Case:
     failure, skipped = None, None
     if worse:
-        text = "; ".join(f"{one.what}: {one.a} -> {one.b}" for one in worse)
-        failure = Failure(text, "regression", "\n".join(one.note for one in worse if one.note) or text)
+        text = "; ".join(f"{change.what}: {change.a} -> {change.b}" for change in worse)
+        failure = Failure(text, "regression", "\n".join(change.note for change in worse if change.note) or text)
     elif compared and not compared.n_outputs and compared.verdict_b is None:
         skipped = "; ".join(compared.notes) or "run B has no outputs of it"
     return Case(variant, name, failure, skipped, _said(compared) if compared else None)
 
 
-def _said(one: SetCompared) -> str:
-    bytes_ = f"{one.n_equal} of {one.n_outputs} outputs have the same bytes"
-    apart = f"largest |difference| {one.apart.max_abs:.3g} at N = {one.apart.batch_size}" if one.apart else ""
-    return "; ".join(part for part in (bytes_, apart, *one.notes) if part)
+def _said(compared: SetCompared) -> str:
+    bytes_, far = f"{compared.n_equal} of {compared.n_outputs} outputs have the same bytes", compared.apart
+    apart = f"largest |difference| {far.max_abs:.3g} at N = {far.batch_size}" if far else ""
+    return "; ".join(part for part in (bytes_, apart, *compared.notes) if part)
 
 
 def study_junit(study: Study) -> bytes:

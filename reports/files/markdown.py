@@ -139,7 +139,7 @@ def _(block: blocks.Definitions) -> str:
 
 @to_markdown.register
 def _(block: blocks.KeyFigures) -> str:
-    return "\n".join(f"- {escaped(one.label)}: **{escaped(one.value)}** {prose(one.remark)}" for one in block.items)
+    return "\n".join(f"- {escaped(f.label)}: **{escaped(f.value)}** {prose(f.remark)}" for f in block.items)
 
 
 def _cell(text: str | None, column: Column, chosen: bool) -> str:
@@ -179,7 +179,7 @@ def _(block: blocks.Figure) -> str:
 @to_markdown.register
 def _(block: blocks.Callout) -> str:
     lines = [f"{_SIGNS[block.kind]} **{prose(block.title)}**", *map(to_markdown, block.blocks)]
-    return "\n>\n".join("\n".join(f"> {one}" for one in text.split("\n")) for text in lines)
+    return "\n>\n".join("\n".join(f"> {row}" for row in text.split("\n")) for text in lines)
 
 
 @to_markdown.register

@@ -37,7 +37,7 @@ def write_reports(study: Study, folder: Path, cache: Path | None = None) -> Repo
     paths = {"html": folder / "report.html", "markdown": folder / "report.md", "json": folder / json_report.FILE_NAME}
     write_bytes(paths["json"], [json_report.study_json(study).encode()])
     sections = write_all(study)
-    lost = [Lost(f"the section {one.title!r}", one.lost) for one in sections if one.lost]
+    lost = [Lost(f"the section {section.title!r}", section.lost) for section in sections if section.lost]
     kept_in = cache and cache / "drawings"
     with drawings((block for section in sections for block in section.blocks), kept_in) as figures:
         _attempt("report.md", lost, lambda: _write(paths["markdown"], markdown_report(study, sections)))

@@ -41,7 +41,7 @@ def comparison_blocks(comparison: RunComparison, max_rows: int | None = None) ->
         remarks = tuple(words for pair in comparison.sets if (words := _remark(pair)))
         blocks += [Bullets(remarks[:max_rows])] if remarks else []
     if comparison.changes:
-        worst_first = sorted(comparison.changes, key=lambda one: ("regression", "improvement", "other").index(one.kind))
+        worst_first = sorted(comparison.changes, key=lambda c: ("regression", "improvement", "other").index(c.kind))
         blocks.append(_table("What changed", list(map(_change, worst_first)), max_rows))
     else:
         blocks.append(Paragraph(line("No verdict, status, accuracy or cost changed.")))
@@ -79,29 +79,34 @@ def _names(names: Sequence[str]) -> Line:
     return (": ", *(part for name in names for part in (Code(name), ", ")))[:-1] if names else ()
 
 
-def _difference(one: Difference) -> Row:
-    return {Column("What", "name"): one.what, Column("Of the"): one.group, Column("A"): one.a, Column("B"): one.b}
-
-
-def _set(one: SetCompared) -> Row:
-    equal = numbers.events(one.n_equal, one.n_outputs, None) if one.n_outputs else None
-    if equal and one.n_undecided:
-        equal += f", {one.n_undecided} unknown"
+def _difference(difference: Difference) -> Row:
     return {
-        Column("Variant", "name"): one.variant,
-        Column("Inputs"): one.inputs,
-        Column("Verdict A", "state"): one.verdict_a,
-        Column("Verdict B", "state"): one.verdict_b,
-        Column("Outputs equal", "number"): equal,
-        Column("Max |difference|", "number"): numbers.difference(one.apart.max_abs) if one.apart else None,
+        Column("What", "name"): difference.what,
+        Column("Of the"): difference.group,
+        Column("A"): difference.a,
+        Column("B"): difference.b,
     }
 
 
-def _remark(one: SetCompared) -> Line:
+def _set(compared: SetCompared) -> Row:
+    equal = numbers.events(compared.n_equal, compared.n_outputs, None) if compared.n_outputs else None
+    if equal and compared.n_undecided:
+        equal += f", {compared.n_undecided} unknown"
+    return {
+        Column("Variant", "name"): compared.variant,
+        Column("Inputs"): compared.inputs,
+        Column("Verdict A", "state"): compared.verdict_a,
+        Column("Verdict B", "state"): compared.verdict_b,
+        Column("Outputs equal", "number"): equal,
+        Column("Max |difference|", "number"): numbers.difference(compared.apart.max_abs) if compared.apart else None,
+    }
+
+
+def _remark(compared: SetCompared) -> Line:
     """Where the largest difference is, and what stands in the way of more; empty where there is nothing to say."""
-    said = [_where(one.apart)] if one.apart else []
-    said += one.notes
-    return line(Code(one.variant), f", {one.inputs}: {'; '.join(said)}") if said else ()
+    said = [_where(compared.apart)] if compared.apart else []
+    said += compared.notes
+    return line(Code(compared.variant), f", {compared.inputs}: {'; '.join(said)}") if said else ()
 
 
 def _where(apart: Apart) -> str:

@@ -70,7 +70,7 @@ def _innocence(test: SelfTest) -> list[Block]:
         f"random design, {numbers.count(innocent.tried)} elements compared) {numbers.count(len(innocent.accused))} "
         f"were accused: at most {numbers.percent(innocent.upper95, 2)} of such networks would be, with 95 % confidence."
     )
-    accused = [line(f"seed {one.seed}: {', '.join(one.layers)}") for one in innocent.accused]
+    accused = [line(f"seed {trial.seed}: {', '.join(trial.layers)}") for trial in innocent.accused]
     return [Paragraph(line(said)), *([Bullets(tuple(accused))] if accused else [])]
 
 

@@ -63,22 +63,18 @@ def cell(text: str | None, column: Column) -> Text:
 
 def grid(table: blocks.Table, no_wrap: bool = False) -> Grid:
     """The table in rich's terms, without its caption."""
-    drawn_grid = Grid(
-        box=rich.box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0), header_style="dim"
-    )
+    shown = Grid(box=rich.box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0), header_style="dim")
     for column in table.columns:
         keep = no_wrap or column.kind != "text"
         justify: JustifyMethod = "right" if column.kind == "number" else "left"
         overflow: OverflowMethod = "ellipsis" if keep else "fold"
-        drawn_grid.add_column(
-            clean(column.title), justify=justify, no_wrap=keep, overflow=overflow, min_width=_MIN_COLUMN
-        )
+        shown.add_column(clean(column.title), justify=justify, no_wrap=keep, overflow=overflow, min_width=_MIN_COLUMN)
     for number, row in enumerate(table.rows):
         cells = [cell(text, column) for text, column in zip(row, table.columns, strict=True)]
         if number == table.chosen:
             cells[0].append(CHOSEN)
-        drawn_grid.add_row(*cells, style="bold" if number == table.chosen else "")
-    return drawn_grid
+        shown.add_row(*cells, style="bold" if number == table.chosen else "")
+    return shown
 
 
 @singledispatch
@@ -118,9 +114,9 @@ def _(block: blocks.Definitions) -> RenderableType:
 @to_renderable.register
 def _(block: blocks.KeyFigures) -> RenderableType:
     table = Grid.grid(padding=(0, 2))
-    for one in block.items:
-        table.add_row(Text(clean(one.label)), Text(clean(one.value), f"bold {_STYLES.get(one.tone, '')}".strip()))
-        table.add_row(Text(), prose(one.remark, "dim"))
+    for item in block.items:
+        table.add_row(Text(clean(item.label)), Text(clean(item.value), f"bold {_STYLES.get(item.tone, '')}".strip()))
+        table.add_row(Text(), prose(item.remark, "dim"))
     return table
 
 

@@ -107,7 +107,7 @@ def _brief(text: str | None) -> str | None:
 def _table(study: Study, room: int, width: int) -> list[RenderableType]:
     chosen = views.choice(study)
     shown = _shown(study, room, chosen)
-    left_out = [one.name for one in study.variants if one not in shown]
+    left_out = [variant.name for variant in study.variants if variant not in shown]
     names = [variant.name for variant in shown]
     table = Table(
         "All variants.",
@@ -124,19 +124,20 @@ def _shown(study: Study, room: int, chosen: VariantResult | None) -> list[Varian
     if len(study.variants) <= room:
         return list(study.variants)
 
-    def rank(one: VariantResult) -> tuple[bool, bool, bool, float]:
-        speed, mine = speeds.throughput(study, one), chosen is not None and one.name == chosen.name
-        return not mine, one.role != "reference", one.precision != "fp32", -speed.interval.median if speed else 0.0
+    def rank(variant: VariantResult) -> tuple[bool, bool, bool, float]:
+        speed, mine = speeds.throughput(study, variant), chosen is not None and variant.name == chosen.name
+        slowness = -speed.interval.median if speed else 0.0
+        return not mine, variant.role != "reference", variant.precision != "fp32", slowness
 
-    kept = {one.name for one in sorted(study.variants, key=rank)[: max(room - 1, 0)]}
-    return [one for one in study.variants if one.name in kept]
+    kept = {variant.name for variant in sorted(study.variants, key=rank)[: max(room - 1, 0)]}
+    return [variant for variant in study.variants if variant.name in kept]
 
 
 def _repairs(study: Study, width: int) -> list[Text]:
     """What holds and what it costs, in a few words; nothing where no repair was tried."""
-    bitwise = [one for one in views.repaired_variants(study) if one.verdict == "batch-invariant"]
-    held = [f"{one.name}{_mark(study, one)}" for one in bitwise]
-    mended = {native_name(one.name) for one in bitwise}
+    bitwise = [variant for variant in views.repaired_variants(study) if variant.verdict == "batch-invariant"]
+    held = [f"{variant.name}{_mark(study, variant)}" for variant in bitwise]
+    mended = {native_name(variant.name) for variant in bitwise}
     run = {v.name: [repair for repair in v.repairs or [] if repair.batch_invariant is False] for v in study.variants}
     failed = [name for name, tried in run.items() if tried and name not in mended]
     texts = f"Repaired, batch-invariant: {', '.join(held)}." if held else ""

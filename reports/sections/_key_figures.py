@@ -30,7 +30,7 @@ def key_figures(study: Study) -> tuple[KeyFigure, ...]:
         _accuracy(choice),
         _price(study),
     )
-    return tuple(one for one in figures if one is not None)
+    return tuple(figure for figure in figures if figure is not None)
 
 
 def reason(study: Study) -> Line:
@@ -72,8 +72,8 @@ def _stability(study: Study, choice: VariantResult) -> KeyFigure:
         remark = f"{views.repair_of(study, choice.name).scope}{verified}"
         return KeyFigure(label, word, "repairs", line(remark), tone)
     made = [comparison for comparison in choice.comparisons if comparison.kind in _BATCHED]
-    same = sum(one.bitwise_equal for one in made)
-    sizes = numbers.batch_sizes(one.batch_size for one in made)
+    same = sum(comparison.bitwise_equal for comparison in made)
+    sizes = numbers.batch_sizes(comparison.batch_size for comparison in made)
     n = sum(verdict.n_images for verdict in choice.by_inputs)
     compared = numbers.counted(len(made), "batched comparison")
     remark = f"{same} of {compared} bit-equal; n = {n} images, N = {sizes}{verified}"

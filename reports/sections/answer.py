@@ -87,7 +87,7 @@ def not_measured(study: Study) -> str:
 def warnings(study: Study) -> tuple[Line, ...]:
     """Every warning of the study and of its recommendation, without their codes."""
     decided = study.recommendation
-    told = no_limit(decided.policy) if decided and "no-accuracy-limit" in {one.code for one in study.warnings} else []
+    told = no_limit(decided.policy) if decided and "no-accuracy-limit" in {w.code for w in study.warnings} else []
     own = [text for text in (decided.warnings if decided else []) if text not in told]
     return tuple(line(text) for text in [warning.text for warning in study.warnings] + own)
 
@@ -98,7 +98,7 @@ def _choice(study: Study) -> Callout:
     kind: Literal["good", "bad"] = "good" if recommendation.chosen else "bad"
     reasons = reason(study) if recommendation.chosen else views.named(study, " ".join(recommendation.because))
     raced = views.named(study, in_short(study))
-    return Callout(kind, headline(recommendation), tuple(Paragraph(one) for one in (reasons, raced) if one))
+    return Callout(kind, headline(recommendation), tuple(Paragraph(prose) for prose in (reasons, raced) if prose))
 
 
 def _answered(answer: Answer) -> Line:
@@ -132,7 +132,7 @@ def _standing(study: Study) -> Definitions | None:
             names.setdefault(views.state(variant), []).append(variant.name)
     order = [word for word in STATE_SIGNS if word in names] + [word for word in names if word not in STATE_SIGNS]
     items = [(f"{STATE_SIGNS.get(word, '')} {word}".strip(), _codes(names[word])) for word in order]
-    if mended := [one.name for one in views.repaired_variants(study)]:
+    if mended := [this_variant.name for this_variant in views.repaired_variants(study)]:
         items.append(("= after repair", _codes(mended, mended)))
     return Definitions(tuple(items)) if items else None
 

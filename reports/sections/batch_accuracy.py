@@ -56,7 +56,7 @@ def _groups(study: Study) -> list[tuple[str | None, list[Judged]]]:
     usable = [variant for variant in views.candidates(study) if variant.verdict not in _UNUSABLE]
     judged = [(variant, accuracy) for variant in usable if (accuracy := worst_dependence(variant))]
     order = (*reversed(SEVERITY[1:]), _UNSEEN, "no")
-    every = [(depends, [one for one in judged if _answer(one[1]) == depends]) for depends in order]
+    every = [(depends, [pair for pair in judged if _answer(pair[1]) == depends]) for depends in order]
     return [(depends, group) for depends, group in every if group]
 
 
@@ -107,7 +107,7 @@ def _bound(upper95: float) -> str:
 
 def _worst(group: Sequence[Judged]) -> str:
     """The variant of the group whose accuracy changed most: how many top-1, and by how much."""
-    variant, accuracy = max(group, key=lambda one: (abs(_farthest(one[1]).change), one[1].changed / one[1].singles.n))
+    variant, accuracy = max(group, key=lambda p: (abs(_farthest(p[1]).change), p[1].changed / p[1].singles.n))
     at = (
         f"with {variant.name} at N = {_farthest(accuracy).batch_size}"
         if len(group) > 1
@@ -119,12 +119,12 @@ def _worst(group: Sequence[Judged]) -> str:
 
 def _farthest(accuracy: BatchAccuracy) -> AccuracyAtN:
     """The N at which the limits of the change lie farthest from none."""
-    return max(accuracy.at, key=lambda one: (abs(one.change), max(-one.change_low95, one.change_high95)))
+    return max(accuracy.at, key=lambda at_n: (abs(at_n.change), max(-at_n.change_low95, at_n.change_high95)))
 
 
-def _change(one: AccuracyAtN) -> str:
-    low, high = numbers.signed_points(one.change_low95), numbers.signed_points(one.change_high95)
-    return f"{numbers.signed_points(one.change)} points ({low} to {high})"
+def _change(at_n: AccuracyAtN) -> str:
+    low, high = numbers.signed_points(at_n.change_low95), numbers.signed_points(at_n.change_high95)
+    return f"{numbers.signed_points(at_n.change)} points ({low} to {high})"
 
 
 def _on(accuracy: BatchAccuracy) -> str:
@@ -148,18 +148,18 @@ def _row(variant: VariantResult, accuracy: BatchAccuracy) -> Row:
     }
 
 
-def _row_n(variant: VariantResult, accuracy: BatchAccuracy, one: AccuracyAtN) -> Row:
+def _row_n(variant: VariantResult, accuracy: BatchAccuracy, at_n: AccuracyAtN) -> Row:
     return {
         Column("Variant", "name"): variant.name,
         Column("On"): _on(accuracy),
-        Column("N", "number"): numbers.count(one.batch_size),
-        Column("Top-1", "number"): numbers.percent(one.top1),
-        Column("Top-1 changed", "number"): numbers.events(one.changed, one.n, one.changed_upper95),
+        Column("N", "number"): numbers.count(at_n.batch_size),
+        Column("Top-1", "number"): numbers.percent(at_n.top1),
+        Column("Top-1 changed", "number"): numbers.events(at_n.changed, at_n.n, at_n.changed_upper95),
         Column(
             "Right only alone / batched", "number"
-        ): f"{numbers.count(one.only_singles_right)} / {numbers.count(one.only_batched_right)}",
-        Column("Change (95 %)", "number"): _change(one),
-        Column("McNemar p, by Holm", "number"): numbers.real(one.mcnemar_holm),
+        ): f"{numbers.count(at_n.only_singles_right)} / {numbers.count(at_n.only_batched_right)}",
+        Column("Change (95 %)", "number"): _change(at_n),
+        Column("McNemar p, by Holm", "number"): numbers.real(at_n.mcnemar_holm),
     }
 
 
@@ -179,7 +179,7 @@ def blocks(study: Study) -> list[Block]:
         "McNemar's exact test, corrected over the N of one variant and condition (Holm), stands beside and decides "
         "nothing: a large p is no evidence that nothing changed."
     )
-    rows = (_row_n(variant, accuracy, one) for variant, accuracy in every for one in accuracy.at)
+    rows = (_row_n(variant, accuracy, at_n) for variant, accuracy in every for at_n in accuracy.at)
     return [
         *([Paragraph(answered)] if answered else []),
         table_of(caption, (_row(variant, accuracy) for variant, accuracy in every)),

@@ -12,12 +12,8 @@ _CLASS_COLUMNS = (Column("Variant", "name"), Column("Inputs"), Column("Condition
 
 
 def _classes_row(variant: VariantResult, record: BatchClasses) -> tuple[str | None, ...]:
-    return (
-        variant.name,
-        record.inputs,
-        condition_words(record.condition, pixels=True),
-        numbers.batch_classes(record.classes),
-    )
+    where = condition_words(record.condition, pixels=True)
+    return variant.name, record.inputs, where, numbers.batch_classes(record.classes)
 
 
 def elements_differing(comparison: Comparison) -> str | None:

@@ -98,15 +98,15 @@ def _line(outer: list[Dot]) -> str:
 
 def blocks(study: Study) -> list[Block]:
     """The picture with the table of its values, and what could not be placed."""
-    dot_of = {one.name: _dot(study, one) for one in (*views.candidates(study), *views.repaired_variants(study))}
-    placed = [one for one in dot_of.values() if one]
-    missing = [name for name, one in dot_of.items() if one is None]
+    dot_of = {v.name: _dot(study, v) for v in (*views.candidates(study), *views.repaired_variants(study))}
+    placed = [dot for dot in dot_of.values() if dot]
+    missing = [name for name, dot in dot_of.items() if dot is None]
     left_out = f" Not drawn, for want of a throughput or a finite noise: {', '.join(missing)}." if missing else ""
     if not placed:
         return [Paragraph(line(f"Nothing to draw: no variant has both a batch noise and a throughput.{left_out}"))]
-    dots = [one.dot for one in placed]
+    dots = [placed_dot.dot for placed_dot in placed]
     outer = outermost(dots)
-    table = table_of("The values of the picture.", (_row(one, outer) for one in placed))
+    table = table_of("The values of the picture.", (_row(placed_dot, outer) for placed_dot in placed))
     joined = " A thin line joins a repaired variant to the unrepaired one." if any(dot.native for dot in dots) else ""
     words = (
         "Right is faster, down is steadier. Batch noise: the largest |batched - singles| over all inputs and N, "

@@ -31,10 +31,10 @@ def _per_n(variant: VariantResult) -> list[Row]:
         {
             Column("Variant", "name"): variant.name,
             Column("N", "number"): n,
-            Column("Throughput", "number"): numbers.throughput_interval(one),
-            Column("Timings", "number"): numbers.count(one.n),
+            Column("Throughput", "number"): numbers.throughput_interval(i),
+            Column("Timings", "number"): numbers.count(i.n),
         }
-        for n, one in timed.items()
+        for n, i in timed.items()
     ]
 
 

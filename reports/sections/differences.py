@@ -64,9 +64,9 @@ def _one(variant: VariantResult) -> list[Block]:
         _COLUMNS,
         tuple(map(_row, made)),
     )
-    conditions = {(one.inputs, one.condition) for one in made}
-    ranges = [_range(variant.name, one, len(conditions) > len({inputs for inputs, _ in conditions})) for one in made]
-    if not any(drawable(one) for one in ranges):
+    conditions = {(c.inputs, c.condition) for c in made}
+    ranges = [_range(variant.name, c, len(conditions) > len({i for i, _ in conditions})) for c in made]
+    if not any(drawable(s) for s in ranges):
         return [Paragraph(line("Nothing to draw: every difference is 0 or not finite.")), table]
     words = (
         "Each bar runs from the median to the largest |difference| of the logits, its dot marks the 95th percentile. "

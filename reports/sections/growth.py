@@ -60,8 +60,8 @@ def blocks(study: Study) -> list[Block]:
     if not watched:
         return [Absent(why) for why in views.unexplained(study)] or [Absent(line("No layer's output was compared."))]
     lines = {variant.name: _line(variant) for variant in watched}
-    with_lines = [one for one in lines.values() if one]
-    flat = [name for name, one in lines.items() if one is None]
+    with_lines = [curve for curve in lines.values() if curve]
+    flat = [name for name, curve in lines.items() if curve is None]
     left_out = f" Not drawn, as no layer differed by a finite amount on this image: {', '.join(flat)}." if flat else ""
     rows = [row for variant in watched for row in _rows(variant)]
     caption = (

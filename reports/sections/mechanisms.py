@@ -43,7 +43,7 @@ def _row(variant: VariantResult, group: Group) -> Row:
     first = group[0]
     return {
         Column("Variant", "name"): variant.name,
-        Column("Layers"): views.listing((one.layer for one in group), 3),
+        Column("Layers"): views.listing((origin.layer for origin in group), 3),
         Column("Count", "number"): numbers.count(len(group)),
         Column("Mechanism"): first.mechanism,
         Column("Triggers"): ", ".join(first.triggers) or None,

@@ -83,14 +83,14 @@ def _effect_rows(variant: VariantResult, effect: NeighbourEffect) -> list[Row]:
         {
             Column("Variant", "name"): variant.name,
             Column("N", "number"): numbers.count(effect.batch_size),
-            Column("Beside"): one.what,
-            Column("Largest change", "number"): numbers.difference(one.change),
-            Column("Of the largest logit", "number"): numbers.percent(one.change / effect.largest_logit)
+            Column("Beside"): neighbour.what,
+            Column("Largest change", "number"): numbers.difference(neighbour.change),
+            Column("Of the largest logit", "number"): numbers.percent(neighbour.change / effect.largest_logit)
             if effect.largest_logit
             else None,
-            Column("Top-1"): "another" if one.top1_moved else "the same",
+            Column("Top-1"): "another" if neighbour.top1_moved else "the same",
         }
-        for one in effect.seen
+        for neighbour in effect.seen
     ]
 
 

@@ -44,29 +44,29 @@ def _largest(values: Iterable[float | None]) -> float | None:
 
 
 def _differing(group: Sequence[Origin]) -> str:
-    differing, tried = sum(one.elements_differing for one in group), sum(one.elements_tried for one in group)
+    differing, tried = sum(o.elements_differing for o in group), sum(o.elements_tried for o in group)
     share = f" ({numbers.percent(differing / tried, 3)})" if differing and tried else ""
     return f"{numbers.count(differing)} of {numbers.count(tried)}{share}"
 
 
 def _ulp(group: Sequence[Origin], integers: Collection[str]) -> str | None:
     """The largest distance in ULP, of integer outputs in steps; where a scale changed neither means anything."""
-    largest = _largest(one.max_ulp for one in group)
-    if largest and any(one.mechanism == "dynamic-scale" for one in group):
+    largest = _largest(origin.max_ulp for origin in group)
+    if largest and any(origin.mechanism == "dynamic-scale" for origin in group):
         return "n/a (scale changed)"
-    if largest and math.isfinite(largest) and all(one.layer in integers for one in group):
+    if largest and math.isfinite(largest) and all(origin.layer in integers for origin in group):
         return numbers.counted(int(largest), "step")
     return numbers.ulp(largest)
 
 
 def _row(group: Sequence[Origin], integers: Collection[str]) -> Row:
     return {
-        Column("Layers", "name"): views.listing((one.layer for one in group), 3),
+        Column("Layers", "name"): views.listing((origin.layer for origin in group), 3),
         Column("Count", "number"): numbers.count(len(group)),
         Column("Kind"): group[0].kind,
         Column("Differs at N"): numbers.batch_sizes(group[0].batch_sizes) or None,
         Column("Elements differing", "number"): _differing(group),
-        Column("Largest", "number"): numbers.difference(_largest(one.max_abs for one in group)),
+        Column("Largest", "number"): numbers.difference(_largest(origin.max_abs for origin in group)),
         Column("ULP or steps", "number"): _ulp(group, integers),
         Column("Given away by"): FOUND_BY[group[0].found_by],
         Column("Classes of N"): numbers.batch_classes(group[0].classes),

@@ -14,12 +14,8 @@ def _runs_as(variant: VariantResult) -> str | None:
     """``int8``; with the share of the layers with weights that are int8 where some are not: ``fp32+int8, 1 of 54``."""
     if (effective := variant.effective) is None:
         return None
-    some = effective.int8_layers or variant.precision.startswith("int8")
-    part = (
-        f", {effective.int8_layers} of {effective.weight_layers}"
-        if some and effective.int8_layers < effective.weight_layers
-        else ""
-    )
+    int8, every = effective.int8_layers, effective.weight_layers
+    part = f", {int8} of {every}" if (int8 or variant.precision.startswith("int8")) and int8 < every else ""
     return f"{effective.precision}{part}"
 
 

@@ -146,7 +146,7 @@ def blocks(study: Study) -> list[Block]:
         table_of(caption, (_row(contestant, decided) for contestant in race.contestants)),
     ]
     if race.left_out:
-        page.append(Bullets(tuple(line(f"Not raced: {one.variant}: {one.why}.") for one in race.left_out)))
+        page.append(Bullets(tuple(line(f"Not raced: {r.variant}: {r.why}.") for r in race.left_out)))
     return page
 
 

@@ -69,11 +69,11 @@ _HOW = {
 def _order(study: Study) -> Iterator[Line]:
     """Equal repeats: an order of summation that changed from run to run would show in them."""
     repeated = {v.name: views.comparisons(v, "repeat") for v in views.candidates(study)}
-    made = [one for same_inputs in repeated.values() for one in same_inputs]
+    made = [comparison for same_inputs in repeated.values() for comparison in same_inputs]
     if not made:
         return
-    unequal = [name for name, same_inputs in repeated.items() if not all(one.bitwise_equal for one in same_inputs)]
-    equal = sum(one.bitwise_equal for one in made)
+    unequal = [name for name, same_inputs in repeated.items() if not all(c.bitwise_equal for c in same_inputs)]
+    equal = sum(c.bitwise_equal for c in made)
     scope = (
         f"{numbers.count(equal)} of the {numbers.counted(len(made), 'repeat comparison')} of "
         f"{numbers.counted(len(repeated), 'variant')} bit-equal"

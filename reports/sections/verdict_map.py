@@ -72,7 +72,7 @@ def _pictures(places: list[_Place], groups: dict[_Place, Group]) -> Iterator[lis
     """The conditions in runs that fit one picture each."""
     run: list[_Place] = []
     for place in places:
-        if run and width([groups[one] for one in [*run, place]]) > _WIDEST:
+        if run and width([groups[member] for member in [*run, place]]) > _WIDEST:
             yield run
             run = []
         run.append(place)
@@ -84,8 +84,8 @@ def _row(
     name: str, place: _Place, cells: dict[tuple[str, int], Comparison], sizes: list[int]
 ) -> tuple[str | None, ...]:
     def told(n: int) -> str | None:
-        one = cells.get((name, n))
-        return None if one is None else f"{_short(one)} ({one.n_images_equal} of {one.n_images})"
+        cell = cells.get((name, n))
+        return None if cell is None else f"{_short(cell)} ({cell.n_images_equal} of {cell.n_images})"
 
     return (name, ", ".join(_words(place)), *map(told, sizes))
 
@@ -98,9 +98,9 @@ def _figure(
     part: str,
 ) -> Figure:
     cells = [
-        Cell(names.index(name), at, n, _state(one), _short(one), _long(name, place, one))
+        Cell(names.index(name), at, n, _state(comparison), _short(comparison), _long(name, place, comparison))
         for at, place in enumerate(run)
-        for (name, n), one in made[place].items()
+        for (name, n), comparison in made[place].items()
     ]
     sizes = sorted({n for place in run for n in groups[place].batch_sizes})
     columns = (Column("Variant", "name"), Column("Inputs and condition"), *(Column(f"N = {n}") for n in sizes))

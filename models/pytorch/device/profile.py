@@ -27,7 +27,7 @@ def profiled(kind: str, synchronize: Callable[[], None], call: Callable[[], Any]
         call()
         synchronize()
     events = seen.events() or []
-    names = [one.name for one in events if one.device_type == where and not any(map(_computes, one.cpu_children))]
+    names = [e.name for e in events if e.device_type == where and not any(map(_computes, e.cpu_children))]
     return tuple(dict.fromkeys(str(read_name(name)) for name in names if computes(name)))
 
 

@@ -96,10 +96,10 @@ def compared(run: Run, arrays: Arrays, rows: list[str]) -> list[tuple[Any, Any]]
     return list(zip(alone, run(arrays), strict=True))
 
 
-def unequal(one: Any, other: Any) -> Any:
+def unequal(left: Any, other: Any) -> Any:
     """A mask of the elements whose bytes differ."""
-    kind = f"u{one.dtype.itemsize}"
-    return np.ascontiguousarray(one).view(kind) != np.ascontiguousarray(other).view(kind)
+    kind = f"u{left.dtype.itemsize}"
+    return np.ascontiguousarray(left).view(kind) != np.ascontiguousarray(other).view(kind)
 
 
 def report(pairs: list[tuple[Any, Any]]) -> int:
@@ -143,7 +143,7 @@ def examine(case: dict[str, Any], environment: dict[str, str], start: Callable[[
     for name, array in arrays.items():
         print(f"array {name}: {array.dtype}{list(array.shape)}")
     count = report(compared(run, arrays, case["rows"]))
-    again = [unequal(one, other).any() for one, other in zip(run(arrays), run(arrays), strict=True)]
+    again = [unequal(first, other).any() for first, other in zip(run(arrays), run(arrays), strict=True)]
     print(f"the batch run twice more: {'other bytes each time' if any(again) else 'the same bytes'}")
     print("the difference exists" if count else "the difference is gone")
     return EXISTS if count else GONE

@@ -83,7 +83,7 @@ def prepared(case: dict[str, Any], arrays: Arrays) -> Run:
             result = operation(*args, **named)
             results = result if isinstance(result, (tuple, list)) else [result]
             tensors = [one for one in results if isinstance(one, torch.Tensor)]
-            return [rows_of(one, about) for one, about in zip(tensors, case["results"], strict=True)]
+            return [rows_of(tensor, about) for tensor, about in zip(tensors, case["results"], strict=True)]
 
     return run
 

@@ -64,7 +64,7 @@ class Subject:
             return 0
         singles = (alone(self.runner, self.layer.name, rows, self.batch, place) for place in range(len(together)))
         pairs = enumerate(zip(singles, map(np.atleast_1d, together), strict=True))
-        return next((place for place, (one, other) in pairs if (bits(one) != bits(other)).any()), 0)
+        return next((place for place, (single, other) in pairs if (bits(single) != bits(other)).any()), 0)
 
     def replay(self, rows: Rows) -> NDArray[Any]:
         """The output that is looked at, [n, ...], of the layer called with these rows."""

@@ -103,8 +103,8 @@ def reproducing(calls: Sequence[tuple[Terms, NDArray[np.integer]]]) -> list[Form
     candidates = formulas(len(calls[0][0].exact))
     for terms, codes in calls:
         wanted, few = codes.astype(np.int64), terms.at(slice(_FIRST))
-        candidates = [one for one in candidates if (one.codes(few) == wanted[:_FIRST]).all()]
-        candidates = [one for one in candidates if (one.codes(terms) == wanted).all()]
+        candidates = [formula for formula in candidates if (formula.codes(few) == wanted[:_FIRST]).all()]
+        candidates = [formula for formula in candidates if (formula.codes(terms) == wanted).all()]
     return candidates
 
 

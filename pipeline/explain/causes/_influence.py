@@ -46,16 +46,16 @@ class Influence:
     @property
     def moves(self) -> bool:
         """Whether some neighbours changed a bit of the victim's row."""
-        return any(one.differing for one in self.seen)
+        return any(neighbour.differing for neighbour in self.seen)
 
     @property
     def worst(self) -> Beside:
         """What changed the victim most."""
-        return max(self.seen, key=lambda one: one.change)
+        return max(self.seen, key=lambda neighbour: neighbour.change)
 
     def text(self) -> str:
         """The change by what stands beside, and the worst of all that was tried, as an example."""
-        named = ", ".join(f"{one.what} {number(one.change)}" for one in self.seen[:-1])
+        named = ", ".join(f"{neighbour.what} {number(neighbour.change)}" for neighbour in self.seen[:-1])
         share = f" ({self.worst.change / self.largest:.2g} of its largest value)" if self.largest else ""
         return (
             f"Largest change of image {self.victim}'s row, at N = {self.batch} and its own place, against its row "

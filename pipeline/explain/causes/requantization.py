@@ -22,8 +22,8 @@ _DRAWS = 8  # of biases and inputs on ties: constant channels hold few distinct 
 def applies_to(subject: Subject) -> bool:
     """At an integer layer with fixed scales whose exact sums can be had."""
     runner = subject.runner
-    one = subject.rows(0, 1)
-    return isinstance(runner, Integer) and runner.accumulators(subject.layer.name, one) is not None
+    first_row = subject.rows(0, 1)
+    return isinstance(runner, Integer) and runner.accumulators(subject.layer.name, first_row) is not None
 
 
 def probe(subject: Subject) -> Finding:
@@ -48,9 +48,9 @@ def _examined(subject: Subject, rows: str, calls: Sequence[IntegerCall]) -> Find
             "inconclusive", f"On {rows} none of {size} elements differs between N = 1 and N = {subject.batch}."
         )
     seen = [_Differing.of(call, mask) for call, mask in zip(calls, masks, strict=True) if mask.any()]
-    steps = max(one.steps for one in seen)
-    distance, ulps = max(one.distance for one in seen), max(one.ulps for one in seen)
-    distinct = sum(len(one.terms.bias) for one in seen)
+    steps = max(call.steps for call in seen)
+    distance, ulps = max(call.distance for call in seen), max(call.ulps for call in seen)
+    distinct = sum(len(call.terms.bias) for call in seen)
     text = (
         f"On {rows} {count} of {size} elements differ, {distinct} of them distinct, by {counted(steps, 'step')} at "
         f"most. Their sums, recomputed exactly from the same bytes, are the same for both calls; the unrounded values "
@@ -60,8 +60,8 @@ def _examined(subject: Subject, rows: str, calls: Sequence[IntegerCall]) -> Find
     if steps > 1 or ulps > _TIE_ULPS:
         return Finding("refuted", text)
     matches = {
-        "N = 1": reproducing([(one.terms, one.singles) for one in seen]),
-        f"N = {subject.batch}": reproducing([(one.terms, one.batched) for one in seen]),
+        "N = 1": reproducing([(call.terms, call.singles) for call in seen]),
+        f"N = {subject.batch}": reproducing([(call.terms, call.batched) for call in seen]),
     }
     text += "".join(f" {side}: {_named(formulas)}." for side, formulas in matches.items())
     apart = _away_from_ties(subject)

@@ -140,7 +140,7 @@ def _candidates(
     rows = tuple(part[:batch] for part in inputs)
     case = runner.case(name, rows)
     for number in _SEEDS:
-        recipe = {"seed": number, "arrays": {one: _drawing(array) for one, array in case.arrays.items()}}
+        recipe = {"seed": number, "arrays": {key: _drawing(array) for key, array in case.arrays.items()}}
         if case.template == "ort" and any(array.dtype.kind not in "fiu" for array in case.arrays.values()):
             break
         if differing(case, from_seed(recipe)):
@@ -231,8 +231,8 @@ def still_there(origin: Mapping[str, Any], run_folder: Path) -> dict[str, Any]:
     """What an interrupted study found out, without the files that were removed from its folder since."""
     gone = {"path": None, "note": "no script: it was removed from the run's folder"}
     scripts = {
-        layer: one if one["path"] is None or (run_folder / one["path"]).is_file() else gone
-        for layer, one in origin.get("reproducers", {}).items()
+        layer: written if written["path"] is None or (run_folder / written["path"]).is_file() else gone
+        for layer, written in origin.get("reproducers", {}).items()
     }
     effect = origin.get("neighbour_effect")
     kept = effect if effect and (run_folder / effect["example"]).is_file() else None

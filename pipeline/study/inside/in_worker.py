@@ -66,7 +66,7 @@ def _explained(asked: LookAsked, emit: Emit) -> Looked:
     images, sizes, threads, seed = asked.images, asked.batch_sizes, asked.settings.threads, asked.seed
     search = SEARCHES[asked.explain]
     count = search.captured(sizes, len(images))
-    values = max(count, *sizes) * max(one.values for one in (images, *asked.also))
+    values = max(count, *sizes) * max(image_file.values for image_file in (images, *asked.also))
     spec, folder = find_variant(asked.variant), Path(asked.run_folder)
     opened = open_runner(asked.variant, asked.artifact, asked.settings, values)
     with ExitStack() as stack:  # from here on processes that this one starts have its limits
@@ -89,7 +89,7 @@ def _explained(asked: LookAsked, emit: Emit) -> Looked:
             explanations = explain_origins(runner, located, captured, threads, seed)
         with clock.step("scripts"):
             scripts = write_reproducers(runner, located, captured, asked.variant, folder, seed, starter)
-        named = [one.explanation.mechanism for one in explanations.values()]
+        named = [explanation.explanation.mechanism for explanation in explanations.values()]
         with clock.step("neighbours"):
             effect = neighbour_effect(runner, named, captured, tried_at, folder, asked.variant, seed, asked.outcome)
         beyond = []
@@ -181,5 +181,5 @@ def _finer(layer: LayerSeen, shapes: Mapping[str, Shapes]) -> LayerSeen:
     """The layer with the classes of N that its shape was seen to have, too."""
     if (known := shapes.get(layer.signature)) is None:
         return layer
-    classes = finer_classes([list(one) for one in layer.classes], sorted(map(sorted, known.classes)))
+    classes = finer_classes([list(members) for members in layer.classes], sorted(map(sorted, known.classes)))
     return replace(layer, classes=tuple(map(tuple, classes)))

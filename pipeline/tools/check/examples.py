@@ -47,9 +47,9 @@ def random_examples_for(inputs: Sequence[Input], shapes: Shapes, count: int, see
     if len(inputs) == 1 and inputs[0].dtype == "float32":
         return random_examples(shapes, count, seed)
     generator = np.random.Generator(np.random.PCG64(seed))
-    exact = [replace(one, shape=shape) for one, shape in zip(inputs, shapes, strict=True)]
-    rows = [{one.name: values(one, generator) for one in exact} for _ in range(count)]
-    parts = {one.name: np.stack([row[one.name] for row in rows]) for one in exact}
+    exact = [replace(tensor, shape=shape) for tensor, shape in zip(inputs, shapes, strict=True)]
+    rows = [{tensor.name: values(tensor, generator) for tensor in exact} for _ in range(count)]
+    parts = {tensor.name: np.stack([row[tensor.name] for row in rows]) for tensor in exact}
     batch = batch_of(parts if len(parts) > 1 else {ONLY: parts[exact[0].name]})
     return Examples(batch, f"{counted(count, 'example')}, drawn (seed {seed})")
 
@@ -106,9 +106,9 @@ def _shown(shapes: Shapes) -> str:
     return " and ".join("x".join(map(str, shape)) for shape in shapes)
 
 
-def _pictures(path: Path, count: int, shapes: Shapes, view: View, one: Input | None) -> Rows:
+def _pictures(path: Path, count: int, shapes: Shapes, view: View, tensor: Input | None) -> Rows:
     shape = shapes[0] if len(shapes) == 1 else ()
-    if one is not None and one.layout == "NHWC" and len(shape) == 3:
+    if tensor is not None and tensor.layout == "NHWC" and len(shape) == 3:
         shape = (shape[2], *shape[:2])
     if len(shape) != 3 or shape[0] != 3:
         arrays = "a .npz with one array an input" if len(shapes) > 1 else "an array (.npy)"
@@ -128,7 +128,7 @@ def _pictures(path: Path, count: int, shapes: Shapes, view: View, one: Input | N
             break
     if not made:
         raise _error(f"{path} holds no picture that can be used (jpeg, png, webp or bmp)")
-    if one is not None and one.dtype == "uint8":
+    if tensor is not None and tensor.dtype == "uint8":
         return np.stack(made)
     return normalise(np.stack(made), view.mean, view.std)
 

@@ -100,7 +100,7 @@ def _checked(
     )
     if result.verdict != "batch-variant":
         return checked
-    differing = [one.batch_size for one in result.batch_sizes if one.n_images_equal < one.n_images]
+    differing = [size.batch_size for size in result.batch_sizes if size.n_images_equal < size.n_images]
     say("the control: other neighbours at the same N")
     mixing = mixes(lambda batch: network.compared.leaves(batch).values(), rows, min(differing)) is not None
     say("where it starts")
@@ -119,10 +119,10 @@ def _checked(
 def _sizes(result: BatchInvariance) -> list[AtN]:
     names = AtN.model_fields
     return [
-        AtN(**{name: value for name, value in asdict(one).items() if name in names} | {"seen": [*one.seen]})
-        for one in result.batch_sizes
+        AtN(**{name: value for name, value in asdict(size).items() if name in names} | {"seen": [*size.seen]})
+        for size in result.batch_sizes
     ]
 
 
-def _origin(one: Origin) -> OriginFound:
-    return OriginFound(layer=one.layer, kind=one.kind, batch_sizes=[*one.batch_sizes])
+def _origin(origin: Origin) -> OriginFound:
+    return OriginFound(layer=origin.layer, kind=origin.kind, batch_sizes=[*origin.batch_sizes])

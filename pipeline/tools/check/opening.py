@@ -85,7 +85,7 @@ class OfStudy:
         outputs = self._runner.run(rows)
         if len(self._places) < 2:
             return {"": outputs}
-        return {one.name: outputs[:, one.start : one.stop] for one in self._places}
+        return {leaf.name: outputs[:, leaf.start : leaf.stop] for leaf in self._places}
 
 
 def opened(asked: CheckRequest, variant: str, cache: Path, folder: str, say: Callable[[str], None]) -> Opened:
@@ -162,7 +162,7 @@ def _onnx(asked: CheckRequest, spec: VariantSpec, cache: Path, say: Callable[[st
         raise VariantUnavailable(
             f"{spec.name} is made from a torch network, and {path.name} is an ONNX file", "choose ort- or ov- variants"
         )
-    beside = sum(one.stat().st_size for one in path.resolve().parent.iterdir() if one.is_file())
+    beside = sum(file.stat().st_size for file in path.resolve().parent.iterdir() if file.is_file())
     files = min(beside, _MOST_BESIDE)
     limit_graph(files, _VALUES)
     try:
@@ -193,8 +193,8 @@ def _onnx(asked: CheckRequest, spec: VariantSpec, cache: Path, say: Callable[[st
 def _onnx_shapes(path: Path, inputs: Sequence[Input], given: Shapes) -> Shapes:
     """The shapes of one example: those given, or with what is free filled in. Raises UsageError for misfits."""
     if not given:
-        return tuple(one.example_shape for one in inputs)
-    if len(given) != len(inputs) or not all(one.takes(shape) for one, shape in zip(inputs, given, strict=True)):
+        return tuple(tensor.example_shape for tensor in inputs)
+    if len(given) != len(inputs) or not all(tensor.takes(shape) for tensor, shape in zip(inputs, given, strict=True)):
         takes = " and ".join(map(str, inputs))
         raise UsageError("input-shape", f"--input-shape does not fit {path.name}, which takes {takes}")
     return given

@@ -41,7 +41,7 @@ def check_network(asked: CheckRequest, timeout_s: float, say: Callable[[str], No
                     raise
                 checked.append(_not_measured(variant, error))
                 no_export = error
-    code = max((one.exit_code for one in checked), key=[Exit.DONE, Exit.PARTIAL, Exit.NOT_MET].index)
+    code = max((v.exit_code for v in checked), key=[Exit.DONE, Exit.PARTIAL, Exit.NOT_MET].index)
     return CheckReport(
         tool=Tool(version=isobatch.__version__),
         cpu=cpu_name(),

@@ -53,7 +53,7 @@ def measure_switches(config: Config, progress: Progress) -> SwitchesReport:
 def _variant(stages: Stages, spec: VariantSpec) -> VariantSwitches:
     if failure := stages.failures.get(spec.name):
         return VariantSwitches(variant=spec.name, runtime=spec.runtime, status=failure.status, reason=failure.reason)
-    prepared = next(one for one in reversed(stages.sets) if (spec.name, one.record.name) in stages.artifacts)
+    prepared = next(s for s in reversed(stages.sets) if (spec.name, s.record.name) in stages.artifacts)
     bench = _Bench(stages, spec, prepared)
     return VariantSwitches(
         variant=spec.name,
@@ -85,9 +85,11 @@ class _Bench:
             base = self._entry(AS_SHIPPED, contestant)
             base.open()
             for switch in switches_of(self.spec.runtime, self.spec.compiled):
-                one = self._judged(switch)
+                result = self._judged(switch)
                 entries.append(
-                    one if one.status == "failed" else one.model_copy(update={"ratio": self._price(base, switch)})
+                    result
+                    if result.status == "failed"
+                    else result.model_copy(update={"ratio": self._price(base, switch)})
                 )
         return entries
 
@@ -157,9 +159,9 @@ class _Bench:
             entry.open()
             for n in self._priced():
                 self.stages.progress.step(f"{self.spec.name}: {switch.name}, calls in turn, N = {n}", 0.0)
-                for one in (base, entry):
-                    one.batch_size = n
-                    one.call_s.clear()
+                for side in (base, entry):
+                    side.batch_size = n
+                    side.call_s.clear()
                 race([base, entry], _PRICE_S, lambda tally: tally.rounds >= _ROUNDS, patience_s=0.0)
                 if entry.call_s and len(entry.call_s) == len(base.call_s):
                     pairs = zip(entry.call_s, base.call_s, strict=True)

@@ -89,19 +89,19 @@ def _shared_inputs(a: Study, b: Study) -> tuple[dict[str, str], list[str]]:
             f"{b.weights.model}, {b.weights.source}, {b.weights.sha256[:8]}): their outputs cannot be compared. "
             "Run both with the same --model and --weights",
         )
-    theirs = {one.sha256: one.name for one in b.inputs}
-    shared = {one.name: theirs[one.sha256] for one in a.inputs if one.sha256 in theirs}
+    theirs = {inputs.sha256: inputs.name for inputs in b.inputs}
+    shared = {inputs.name: theirs[inputs.sha256] for inputs in a.inputs if inputs.sha256 in theirs}
     if not shared:
-        names = " and ".join(", ".join(one.name for one in study.inputs) or "none" for study in (a, b))
+        names = " and ".join(", ".join(inputs.name for inputs in study.inputs) or "none" for study in (a, b))
         raise UsageError(
             "incomparable-runs",
             f"the runs share no input set (by SHA-256 of the images; their sets: {names}). "
             "Run both with the same --inputs, --images, --image-size and --seed",
         )
-    mine = [f"inputs {one.name}: no set of the same content in run B" for one in a.inputs if one.name not in shared]
+    mine = [f"inputs {i.name}: no set of the same content in run B" for i in a.inputs if i.name not in shared]
     other = set(shared.values())
     return shared, mine + [
-        f"inputs {one.name}: no set of the same content in run A" for one in b.inputs if one.name not in other
+        f"inputs {inputs.name}: no set of the same content in run A" for inputs in b.inputs if inputs.name not in other
     ]
 
 
@@ -109,8 +109,8 @@ def _values(study: Study, axis: str) -> set[Any]:
     return {getattr(mark.condition, axis) for variant in study.variants for mark in variant.fingerprints}
 
 
-def _apart(one: set[Any], other: set[Any]) -> bool:
-    return len(one) == len(other) == 1 and one != other
+def _apart(mine: set[Any], other: set[Any]) -> bool:
+    return len(mine) == len(other) == 1 and mine != other
 
 
 def _set(sides: _Sides, a: VariantResult, b: VariantResult, inputs: str) -> SetCompared | None:
@@ -139,9 +139,7 @@ def _set(sides: _Sides, a: VariantResult, b: VariantResult, inputs: str) -> SetC
         n_outputs=len(shared),
         n_equal=equal,
         n_undecided=unknown,
-        apart=max(
-            apart, key=lambda one: (np.nan_to_num(one.max_abs, nan=np.inf), one.n_elements_differing), default=None
-        ),
+        apart=max(apart, key=lambda c: (np.nan_to_num(c.max_abs, nan=np.inf), c.n_elements_differing), default=None),
         notes=(*sorted(notes), *_unshared(mine, theirs, "A"), *_unshared(theirs, mine, "B")),
     )
 

@@ -102,11 +102,11 @@ def _cost(a: VariantResult, b: VariantResult, inputs: Mapping[str, str]) -> list
     if mine is None or theirs is None or inputs.get(mine.inputs) != theirs.inputs:
         return []
     texts = []
-    for what, one, other, unit in _priced(mine, theirs):
-        if _disjoint(one, other):
-            ratio = f"{number(other.median / one.median)} x; " if one.median else ""
+    for what, interval, other, unit in _priced(mine, theirs):
+        if _disjoint(interval, other):
+            ratio = f"{number(other.median / interval.median)} x; " if interval.median else ""
             note = f"{ratio}the 95 % intervals do not meet"
-            values = f"{number(one.median)} {unit}", f"{number(other.median)} {unit}"
+            values = f"{number(interval.median)} {unit}", f"{number(other.median)} {unit}"
             texts.append(_change("other", what, *values, a.name, note=note))
     if mine.size_bytes != theirs.size_bytes:
         texts.append(_change("other", "size", f"{mine.size_bytes:,} bytes", f"{theirs.size_bytes:,} bytes", a.name))

@@ -27,7 +27,7 @@ def run_differences(a: Study, b: Study, across: Iterable[str]) -> list[Differenc
         *_rows("configuration", "", a.config, b.config),
         *_rows("configuration", "policy: ", _policy(a), _policy(b)),
     ]
-    named = {one.what for one in differences}
+    named = {difference.what for difference in differences}
     return differences + [
         Difference(group="configuration", what=axis, a=_axis(a, axis), b=_axis(b, axis))
         for axis in across

@@ -163,7 +163,7 @@ def _reach(address: str | None) -> None:
 
 def _all_but(names: Sequence[str]) -> list[str]:
     """Patterns for everything else beside these folders."""
-    return ["__pycache__", *(f"/{one.name}" for one in ROOT.iterdir() if one.name not in names)]
+    return ["__pycache__", *(f"/{path.name}" for path in ROOT.iterdir() if path.name not in names)]
 
 
 def unlike(here: str, there: str) -> str:

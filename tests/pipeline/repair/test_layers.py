@@ -80,15 +80,8 @@ def test_a_repair_over_every_n_from_what_the_survey_saw(images: Images) -> None:
     runner, sizes = Planted(lambda rows: last_bit(rows, 5)), tuple(range(2, 13))
     located, shapes = survey(runner, images.read(0, 12), 12, 7, lambda count: None)
     bench = Bench(runner, 1, images.read(0, 12), sizes, located, shapes)
-    scope = Scope(
-        [images],
-        sizes,
-        {},
-        passes=every_size,
-        stop_at_first=True,
-        timed_sizes=command_sizes(12, sizes),
-        least=2,
-    )
+    timed = command_sizes(12, sizes)
+    scope = Scope([images], sizes, {}, passes=every_size, stop_at_first=True, timed_sizes=timed, least=2)
     found = best(climb(bench, scope, lambda count: None, math.inf, ["surgical"]), "throughput")
     assert found is not None and found.verified[0].differing.keys() == {*sizes} and found.ratios is not None
     assert found.ratios.keys() == {1, 2, 8, 12}
