@@ -16,11 +16,7 @@ from isobatch.models.ort.external_data import LIMIT_BYTES as LIMIT_BYTES
 from isobatch.models.ort.external_data import OnnxError as OnnxError  # with the check that raises it
 from isobatch.models.ort.external_data import find_messages, take_in
 from isobatch.models.ort.freed import shapes_of_a_call, with_free_batch
-from isobatch.models.ort.interface import (
-    inputs_of,
-    real_inputs,
-    tidy_free_axes,
-)
+from isobatch.models.ort.interface import inputs_of, real_inputs, tidy_free_axes
 from isobatch.models.ort.session import open_session
 from isobatch.models.shared.regular_files import Altered, read_regular
 from isobatch.models.spec.interface import Input

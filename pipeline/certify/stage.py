@@ -16,15 +16,7 @@ from isobatch.pipeline.decide.repaired_variants import native_name, with_repairs
 from isobatch.pipeline.prepare.pace import cost
 from isobatch.pipeline.prepare.state import Stages
 from isobatch.pipeline.race.opening import delivery_of, opening
-from isobatch.pipeline.records.study import (
-    FilledWith,
-    Policy,
-    Race,
-    Range,
-    RangeFailure,
-    RangeTies,
-    VariantResult,
-)
+from isobatch.pipeline.records.study import FilledWith, Policy, Race, Range, RangeFailure, RangeTies, VariantResult
 from isobatch.pipeline.records.wording import sizes
 from isobatch.pipeline.workers.pool import WorkerError
 

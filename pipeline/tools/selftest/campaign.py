@@ -10,13 +10,7 @@ from isobatch.models.planted import Fault
 from isobatch.pipeline.explain.causes import all_causes
 from isobatch.pipeline.machine.environment import worker_settings
 from isobatch.pipeline.prepare.state import Progress
-from isobatch.pipeline.tools.selftest.crossing import (
-    Examined,
-    FaultAsked,
-    InnocentsAsked,
-    InnocentsTried,
-    TrialsDone,
-)
+from isobatch.pipeline.tools.selftest.crossing import Examined, FaultAsked, InnocentsAsked, InnocentsTried, TrialsDone
 from isobatch.pipeline.tools.selftest.judge import Innocence, Outcome, SelfTest, innocence, judged
 from isobatch.pipeline.workers.pool import WorkerError, Workers
 
