@@ -99,7 +99,7 @@ class GraphRunner(OrtRunner):
         return outputs if len(outputs) > 1 else {ONLY: next(iter(outputs.values()))}
 
     def _outputs(self, rows: NDArray[Any]) -> dict[str, NDArray[Any]]:
-        return outputs_of(self._live(), rows)
+        return outputs_of(self.live_session(), rows)
 
     def __exit__(self, *raised: object) -> None:
         super().__exit__(*raised)

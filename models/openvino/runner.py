@@ -22,13 +22,11 @@ from isobatch.models.spec.words import Artifact, Effective, RunnerSettings
 _HINTS = {"f32": "fp32", "bf16": "bf16"}
 
 
-def open_runner(artifact: Artifact, settings: RunnerSettings) -> OpenVinoRunner:
-    """A runner of an artifact's graph. Raises VariantUnavailable where OpenVINO is missing."""
-    return OpenVinoRunner(artifact, settings)
-
-
 class OpenVinoRunner:
-    """Runs the graph as deployed: compiled for latency, one stream, the condition's threads."""
+    """Runs the graph as deployed: compiled for latency, one stream, the condition's threads.
+
+    Raises VariantUnavailable where OpenVINO is missing.
+    """
 
     def __init__(self, artifact: Artifact, settings: RunnerSettings) -> None:
         self._artifact = artifact

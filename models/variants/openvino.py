@@ -10,7 +10,7 @@ _OPENVINO, _NNCF = "openvino==2026.4.1", "nncf==3.4.0"
 _openvino = partial(
     VariantSpec,
     runtime="openvino",
-    open="isobatch.models.openvino.runner:open_runner",
+    open="isobatch.models.openvino.runner:OpenVinoRunner",
     extra="openvino",
     requires=(_OPENVINO,),
 )

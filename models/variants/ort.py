@@ -10,13 +10,13 @@ _STATIC = {
     "weights": {"type": "int8", "granularity": "per-channel", "symmetric": True},
     "activations": {"type": "uint8", "granularity": "per-tensor", "symmetric": False},
 }
-_ort = partial(VariantSpec, runtime="onnxruntime", open="isobatch.models.ort.runner:open_runner")
+_ort = partial(VariantSpec, runtime="onnxruntime", open="isobatch.models.ort.runner:OrtRunner")
 _static = partial(
     VariantSpec,
     runtime="onnxruntime",
     precision="int8",
     build="isobatch.models.ort.build:build_static",
-    open="isobatch.models.ort.runner:open_quantized",
+    open="isobatch.models.ort.runner:QuantizedOrtRunner",
     calibrated=True,
 )
 
