@@ -88,8 +88,8 @@ def told(path: str) -> str:
 def with_rows(of_one: Leaves, two: Leaves) -> tuple[str, ...]:
     """The places whose first axis counts the examples; those that all examples share, with equal bytes, are left out.
 
-    ``of_one`` and ``two``: what the network gave for one example and for two. Raises TypeError where another axis counts
-    them, where something depends on the examples without being of one of them, or where nothing has rows.
+    ``of_one`` and ``two``: what the network gave for one example and for two. Raises TypeError where another axis
+    counts them, where something depends on the examples without being of one of them, or where nothing has rows.
     """
     if of_one.keys() != two.keys():
         raise TypeError(
