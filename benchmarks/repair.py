@@ -111,7 +111,7 @@ def main() -> None:
                         "artifact": artifact_json(stages.artifacts[name, prepared.record.name]),
                         "images": prepared.evaluation.to_json(),
                         "threads": threads,
-                        "rungs": [one for one in arguments.rungs.split(",") if one],
+                        "rungs": [rung for rung in arguments.rungs.split(",") if rung],
                         "pairs": arguments.pairs,
                     }
                     tried = workers.call(worker_settings(threads), "benchmarks.repair:measured", payload)

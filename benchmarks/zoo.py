@@ -87,7 +87,7 @@ def cell(variant: dict[str, Any]) -> str:
 
 def page(answers: list[dict[str, Any]]) -> str:
     """The page."""
-    whole = [one for one in answers if "report" in one]
+    whole = [reply for reply in answers if "report" in reply]
     counts = {name: {"invariant": 0, "measured": 0} for name in VARIANTS}
     for answer in whole:
         for variant in answer["report"]["variants"]:
@@ -95,8 +95,8 @@ def page(answers: list[dict[str, Any]]) -> str:
                 variant["status"] == "measured" and variant["verdict"] != "unverified"
             )
             counts[variant["variant"]]["invariant"] += variant["verdict"] == "batch-invariant"
-    cpus = sorted({one["report"]["cpu"] for one in whole})
-    days = sorted({one["day"] for one in answers})
+    cpus = sorted({reply["report"]["cpu"] for reply in whole})
+    days = sorted({reply["day"] for reply in answers})
     lines = [
         "# The zoo: torchvision's classifiers, alone and in a batch",
         "",

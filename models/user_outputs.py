@@ -85,19 +85,19 @@ def told(path: str) -> str:
     return f"output {path!r}" if path else "output"
 
 
-def with_rows(one: Leaves, two: Leaves) -> tuple[str, ...]:
+def with_rows(of_one: Leaves, two: Leaves) -> tuple[str, ...]:
     """The places whose first axis counts the examples; those that all examples share, with equal bytes, are left out.
 
-    ``one`` and ``two``: what the network gave for one example and for two. Raises TypeError where another axis counts
-    them, where something depends on the examples without being of one of them, or where nothing has rows.
+    ``of_one`` and ``two``: what the network gave for one example and for two. Raises TypeError where another axis
+    counts them, where something depends on the examples without being of one of them, or where nothing has rows.
     """
-    if one.keys() != two.keys():
+    if of_one.keys() != two.keys():
         raise TypeError(
-            f"the network gives {sorted(one) or 'no tensor'} for one example and {sorted(two) or 'none'} for two: "
+            f"the network gives {sorted(of_one) or 'no tensor'} for one example and {sorted(two) or 'none'} for two: "
             "the same outputs are expected for every number of examples"
         )
     values = []
-    for path, single in one.items():
+    for path, single in of_one.items():
         pair = two[path]
         if (single.shape[:1], pair.shape[:1]) == ((_FEW[0],), (_FEW[1],)):
             values.append(path)

@@ -112,7 +112,7 @@ def _of_more_images(single: tuple[tuple[int, ...], ...], batched: tuple[tuple[in
     if [len(shape) for shape in single] != [len(shape) for shape in batched]:
         return False
     pairs = [pair for shapes in zip(single, batched, strict=True) for pair in zip(*shapes, strict=True)]
-    return all(many in (one, images * one) for one, many in pairs)
+    return all(many in (of_single, images * of_single) for of_single, many in pairs)
 
 
 def _said(shapes: Shapes) -> str:

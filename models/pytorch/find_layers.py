@@ -88,7 +88,7 @@ class _Seen:
 
 
 def survey(net: nn.Module, single: Tensor | Arguments, two: Tensor | Arguments) -> Surveyed:
-    """What the network consists of. ``one`` and ``two``: network inputs of one image and of two.
+    """What the network consists of. ``single`` and ``two``: network inputs of one image and of two.
 
     A module is one layer if it makes one computation. Where it makes several, each is a layer, and so is every
     computation between modules. But a module that calls no other and inside of which images are not kept apart by one

@@ -87,7 +87,9 @@ def decide_dependence(record: BatchAccuracy, margin_points: float | None) -> Bat
 def worst_dependence(variant: VariantResult) -> BatchAccuracy | None:
     """The set and condition under which the variant's accuracy depends most on N: worst, then most images changed."""
     every = variant.batch_accuracy or []
-    return max(every, key=lambda one: (SEVERITY.index(one.depends), one.changed / one.singles.n), default=None)
+    return max(
+        every, key=lambda record: (SEVERITY.index(record.depends), record.changed / record.singles.n), default=None
+    )
 
 
 def decided_again(study: Study, margin_points: float) -> Study:

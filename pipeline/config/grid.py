@@ -102,7 +102,7 @@ def _read_toml(path: Path) -> Axes:
         if axis in axes:
             raise UsageError("bad-grid", f"--grid {path} has {axis} twice, with '-' and with '_': keep one of them")
         values = value if isinstance(value, list) else [value]
-        if not values or not all(type(one) in (int, str) for one in values):
+        if not values or not all(type(entry) in (int, str) for entry in values):
             raise UsageError(
                 "bad-grid", f"--grid {path}: {key} must be a number, a word or a list of them, such as {key} = [1, 2]"
             )

@@ -191,7 +191,7 @@ def _best(raced: Sequence[Contender], leader: int, tied: Sequence[int], margin: 
 
 
 def _p_more_accurate(contender: Contender, other: Contender) -> float:
-    """McNemar's exact p where ``one`` is right more often than ``other`` on the same images; else 1."""
+    """McNemar's exact p where ``contender`` is right more often than ``other`` on the same images; else 1."""
     if contender.right is None or other.right is None or len(contender.right) != len(other.right):
         return 1.0
     gained, lost = int((contender.right & ~other.right).sum()), int((other.right & ~contender.right).sum())

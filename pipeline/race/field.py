@@ -46,14 +46,14 @@ def field(
     Of the repaired selves of one variant the cheapest enters. ``free_bytes``: memory that may be taken.
     """
     known = _best_repaired([wanted for variant in with_repairs(variants) if (wanted := _wanted(variant, policy))])
-    open_to = sorted((wanted for wanted in known if wanted.admissible), key=lambda one: one.seconds)
+    open_to = sorted((wanted for wanted in known if wanted.admissible), key=lambda entry: entry.seconds)
     if policy.objective == "size" and open_to:
         smallest = min(_size(wanted) for wanted in open_to)
         open_to = [wanted for wanted in open_to if _size(wanted) <= smallest * (1 + policy.cost_margin / 100)]
     if not open_to:
         return [], []
     first, taken, chosen, left_out = open_to[0], 0, list[Wanted](), list[Rejected]()
-    rivals = sorted((wanted for wanted in known if not wanted.admissible), key=lambda one: one.seconds)
+    rivals = sorted((wanted for wanted in known if not wanted.admissible), key=lambda entry: entry.seconds)
     near = [wanted for wanted in open_to if wanted.seconds <= first.seconds * NEAR]
     doubted = [replace(wanted, doubted=True) for wanted in open_to[len(near) :]]
     for wanted in [*near, *(rival for rival in rivals[:1] if rival.seconds <= first.seconds * NEAR), *doubted]:

@@ -102,7 +102,7 @@ def _record(
     network: Any, repair: Repair, comparisons: Sequence[Compared], not_tried: Sequence[str], asked: Asked
 ) -> MadeInvariant:
     """What is handed back, with what it gave under every condition."""
-    results = [one.result for one in comparisons]
+    results = [item.result for item in comparisons]
     missing = (*not_tried, *dict.fromkeys(text for result in results for text in _missing(result, asked)))
     update = {
         "scope": "; ".join(f"{sizes(result.tested.batch_sizes)}: {result.tested}" for result in results),

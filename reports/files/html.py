@@ -55,7 +55,7 @@ def _or_why_not(section: Written, figures: Drawings) -> Written:
 def page(
     title: str, made: str, sections: Sequence[Written], figures: Drawings | None = None, places: Mapping[str, str] = {}
 ) -> str:
-    """Sections as one HTML document; ``made``: by what, when. ``drawn``: their figures, if they have any.
+    """Sections as one HTML document; ``made``: by what, when. ``figures``: their figures, if they have any.
 
     ``places``: by the name at the head of a table's row, the anchor where more is said of it.
 

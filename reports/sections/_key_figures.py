@@ -102,14 +102,14 @@ def _agreement(study: Study, choice: VariantResult) -> KeyFigure | None:
     label = f"Same answer as {agreed.reference(study)}?"
     if choice.name == study.reference:
         return None
-    if (found := choice.agreement) is None:
+    if (record := choice.agreement) is None:
         return KeyFigure(
             label, "not measured", "overview", line(choice.agreement_note or "drawn inputs and raw outputs have none")
         )
     asked = study.recommendation.policy.min_agreement if study.recommendation else Policy().min_agreement
-    tone = _AGREES[agreement.decide(found, asked)]
-    remark = line(f"{agreement.bound(found)} (95 %); {found.counted}")
-    return KeyFigure(label, agreement.count(found), "overview", remark, tone)
+    tone = _AGREES[agreement.decide(record, asked)]
+    remark = line(f"{agreement.bound(record)} (95 %); {record.counted}")
+    return KeyFigure(label, agreement.count(record), "overview", remark, tone)
 
 
 def _accuracy(choice: VariantResult) -> KeyFigure:

@@ -82,7 +82,7 @@ def prepared(case: dict[str, Any], arrays: Arrays) -> Run:
             named = {name: argument(about, given, known) for name, about in case["named"].items()}
             result = operation(*args, **named)
             results = result if isinstance(result, (tuple, list)) else [result]
-            tensors = [one for one in results if isinstance(one, torch.Tensor)]
+            tensors = [value for value in results if isinstance(value, torch.Tensor)]
             return [rows_of(tensor, about) for tensor, about in zip(tensors, case["results"], strict=True)]
 
     return run
