@@ -26,8 +26,7 @@ def run(arguments: argparse.Namespace) -> int:
     from isobatch.reports.files.json_report import load_finished
     from isobatch.reports.files.junit import comparison_junit
     from isobatch.reports.pages.run_comparison import comparison_blocks, comparison_json, comparison_markdown
-    from isobatch.reports.screen.rich_blocks import to_renderable
-    from isobatch.reports.screen.terminal import console_for
+    from isobatch.reports.screen.terminal import print_blocks
 
     wanted = {name: asked_file(text) for name in ("junit", "markdown") if (text := getattr(arguments, name))}
     paths = Path(arguments.run_a), Path(arguments.run_b)
@@ -40,9 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(comparison_json(comparison))
     else:
-        console = console_for(sys.stdout)
-        for block in comparison_blocks(comparison):
-            console.print(to_renderable(block))
+        print_blocks(comparison_blocks(comparison), sys.stdout)
     return Exit.NOT_MET if comparison.regressions else Exit.DONE
 
 

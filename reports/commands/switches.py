@@ -25,8 +25,7 @@ def run(arguments: argparse.Namespace) -> int:
     from isobatch.pipeline.tools.switches.measure import measure_switches
     from isobatch.reports.pages.switches import blocks
     from isobatch.reports.screen.progress import Progress
-    from isobatch.reports.screen.rich_blocks import to_renderable
-    from isobatch.reports.screen.terminal import console_for
+    from isobatch.reports.screen.terminal import print_blocks
 
     flags = vars(study_parser().parse_args([])) | vars(arguments) | {"variants": arguments.variant}
     config = read_config(argparse.Namespace(**flags))
@@ -39,9 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(report.model_dump_json(indent=1))
     else:
-        console = console_for(sys.stdout)
-        for block in blocks(report):
-            console.print(to_renderable(block))
+        print_blocks(blocks(report), sys.stdout)
     return report.exit_code()
 
 
