@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from isobatch.models.registry import find_variant
+from isobatch.pipeline.config.config import QUICK_RACE_S, Config
 from isobatch.pipeline.decide.prices import REFERENCE_PRECISION
 from isobatch.pipeline.decide.race import LOOKS, looks_due, ratios, spread_of, table
 from isobatch.pipeline.decide.recommend import chosen_name
@@ -25,7 +26,7 @@ TAIL_CALLS = 300
 
 _TAIL_TURN = 25  # calls of one turn
 _REFERENCE_ROUNDS, _REFERENCE_SHARE = LOOKS[0], 0.25
-_SHORT_WAIT_S = 5.0  # for other programs: for the rounds against the reference, and in a study that is to be quick
+_SHORT_WAIT_S = 3.0  # for other programs: for the rounds against the reference, and in a study that is to be quick
 _LEAST_LIMIT_S, _SLOWER = 10.0, 20.0
 BESIDE_S = 15.0
 """Seconds beside the rounds of a race, roughly: opening the contestants, and the reference's rounds."""
@@ -47,6 +48,11 @@ def run_race(
     return _Race(stages, results, policy, wanted).run(left_out, between)
 
 
+def last_look(config: Config) -> int:
+    """After so many rounds the race ends: ten in a quick study whose race was given no more time than usual."""
+    return LOOKS[0] if config.quick and config.race_s <= QUICK_RACE_S else LOOKS[-1]
+
+
 class _Race:
     """One race: who is in it, and what is known while it runs."""
 
@@ -56,6 +62,7 @@ class _Race:
         self.stages, self.results, self.policy, self.wanted = stages, results, policy, wanted
         self.admissible = {one.variant.name for one in wanted if one.admissible}
         self.looked = 0  # of the looks that were due
+        self.last_look = last_look(stages.config)
 
     def run(self, left_out: list[Rejected], between: Callable[[], None]) -> Race:
         """Everything in order; what was started is ended, whatever happens."""
@@ -97,7 +104,7 @@ class _Race:
             return False
         self.looked = due
         running = [one for one in entries if one.name in self.admissible and one.dropped is None]
-        if tally.rounds >= LOOKS[-1] or not running:
+        if tally.rounds >= self.last_look or not running:
             return True
         sizes = [one.batch_size for one in running]
         waited = table([one.waited_s for one in running], sizes) if tally.unsteady else None
