@@ -30,6 +30,7 @@ _SHORT_WAIT_S = 3.0  # for other programs: for the rounds against the reference,
 _LEAST_LIMIT_S, _SLOWER = 10.0, 20.0
 BESIDE_S = 15.0
 """Seconds beside the rounds of a race, roughly: opening the contestants, and the reference's rounds."""
+_USUAL_S, _QUICK_S = 25.0, 12.0  # after which most races are decided
 _FREE_SHARE = 0.8  # of the memory that is free
 
 
@@ -53,6 +54,12 @@ def last_look(config: Config) -> int:
     return LOOKS[0] if config.quick and config.race_s <= QUICK_RACE_S else LOOKS[-1]
 
 
+def usual_s(config: Config) -> float:
+    """Seconds that the stage takes, for the estimate of the time left: most races end long before their limit."""
+    rounds_s = _QUICK_S if last_look(config) == LOOKS[0] else _USUAL_S
+    return min(config.race_s, rounds_s) + BESIDE_S if config.race_s else 0.0
+
+
 class _Race:
     """One race: who is in it, and what is known while it runs."""
 
@@ -67,7 +74,7 @@ class _Race:
     def run(self, left_out: list[Rejected], between: Callable[[], None]) -> Race:
         """Everything in order; what was started is ended, whatever happens."""
         seconds = self.stages.config.race_s
-        self.stages.announce("race", seconds + BESIDE_S, real=True)
+        self.stages.announce("race", usual_s(self.stages.config), real=True)
         with ExitStack() as opened:
             entries, slow = entered(self._asked(opened))
             left_out = [*left_out, *slow]
