@@ -37,8 +37,8 @@ def seconds(entry: dict[str, Any]) -> float:
 def main() -> None:
     """Run them all in this process, one after the other."""
     entries = json.loads((Path(sys.argv[1]) / "artifacts.json").read_text())["artifacts"]
-    chosen = [one for one in entries if one["inputs"] == "seed" and find_variant(one["variant"]).role == "candidate"]
-    print(json.dumps({one["variant"]: seconds(one) for one in chosen}))
+    chosen = [job for job in entries if job["inputs"] == "seed" and find_variant(job["variant"]).role == "candidate"]
+    print(json.dumps({job["variant"]: seconds(job) for job in chosen}))
 
 
 if __name__ == "__main__":

@@ -67,25 +67,25 @@ def record(arguments: argparse.Namespace) -> None:
 
         tally = race(entries, arguments.seconds, lambda tally: tally.rounds >= arguments.rounds, told)
         stages.run.discard()
-    found = {
+    recorded = {
         "n": n,
         "rounds": tally.rounds,
         "disturbed": tally.disturbed,
         "unsteady": tally.unsteady,
-        "seconds": {one.name: [s / n for s in one.call_s] for one in entries if one.dropped is None},
-        "waited": {one.name: [s / n for s in one.waited_s] for one in entries if one.dropped is None},
-        "dropped": {one.name: one.dropped for one in entries if one.dropped},
+        "seconds": {entry.name: [s / n for s in entry.call_s] for entry in entries if entry.dropped is None},
+        "waited": {entry.name: [s / n for s in entry.waited_s] for entry in entries if entry.dropped is None},
+        "dropped": {entry.name: entry.dropped for entry in entries if entry.dropped},
     }
-    arguments.file.write_text(json.dumps(found))
+    arguments.file.write_text(json.dumps(recorded))
     print(f"{arguments.file}: {tally.rounds} rounds, {tally.disturbed} disturbed, {tally.seconds:.0f} s")
 
 
 def _entry(stages: Stages, name: str, n: int, opened: ExitStack) -> Entry:
     prepared = stages.sets[-1]
-    setting = stages.base_of(find_variant(name))
+    point = stages.base_of(find_variant(name))
     artifact, images = stages.artifacts[name, prepared.record.name], prepared.evaluation
-    payload = Opening(name, setting.runner, artifact, images, images, None, most=n).to_json()
-    contestant = opened.enter_context(Contestant(stages.workers, setting.environment, payload))
+    payload = Opening(name, point.runner, artifact, images, images, None, most=n).to_json()
+    contestant = opened.enter_context(Contestant(stages.workers, point.environment, payload))
     entry = Entry(name, contestant, n, 60.0, 300.0)
     entry.open()
     return entry

@@ -61,5 +61,5 @@ def versions(spec: VariantSpec) -> dict[str, str]:
 def load(dotted: str) -> Callable[..., Any]:
     """The function behind ``package.module:function``."""
     module, _, function = dotted.partition(":")
-    found: Callable[..., Any] = getattr(importlib.import_module(module), function)
-    return found
+    called: Callable[..., Any] = getattr(importlib.import_module(module), function)
+    return called

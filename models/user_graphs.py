@@ -63,13 +63,13 @@ class GraphRunner(OrtRunner):
         Several are given by name, or by position in the order of the graph.
         """
         try:
-            made = {one.name: fit(self._given(rows)[one.name], one, "the examples are")[0] for one in self.inputs}
+            made = {t.name: fit(self._given(rows)[t.name], t, "the examples are")[0] for t in self.inputs}
         except Misfit as error:
             raise TypeError(str(error)) from error
         return batch_of(made if len(made) > 1 else {ONLY: next(iter(made.values()))})
 
     def _given(self, rows: NDArray[Any]) -> dict[str, NDArray[Any]]:
-        given, names = parts_of(rows), [one.name for one in self.inputs]
+        given, names = parts_of(rows), [tensor.name for tensor in self.inputs]
         if len(given) == len(names) and (list(given) == [ONLY] or all(name.isdigit() for name in given)):
             return dict(zip(names, given.values(), strict=True))
         if set(given) != set(names):

@@ -66,8 +66,8 @@ class Listing:
     @property
     def lines(self) -> tuple[tuple[int, str], ...]:
         """By line the number of spaces before it, and the rest."""
-        found = self.text.splitlines()
-        return tuple((len(one) - len(one.lstrip(" ")), one.strip()) for one in found)
+        every_line = self.text.splitlines()
+        return tuple((len(text_line) - len(text_line.lstrip(" ")), text_line.strip()) for text_line in every_line)
 
 
 @dataclass(frozen=True)

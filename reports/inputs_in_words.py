@@ -20,8 +20,8 @@ def of_pictures(study: Study) -> bool:
     return all(map(_pictures, study.inputs))
 
 
-def _pictures(one: InputSet) -> bool:
-    return len(one.shape) == 3 and (one.shape[0] in _CHANNELS or one.shape[-1] in _CHANNELS)
+def _pictures(inputs: InputSet) -> bool:
+    return len(inputs.shape) == 3 and (inputs.shape[0] in _CHANNELS or inputs.shape[-1] in _CHANNELS)
 
 
 def worded(study: Study, said: T) -> T:

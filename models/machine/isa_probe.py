@@ -74,8 +74,8 @@ def _onednn() -> str:
         text = said.read().decode(errors="replace")
     isa = re.search(r"cpu,isa:([^\n]*)", text)
     kernels = re.search(r"exec,cpu,convolution,([^,]*)", text)
-    found = [match.group(1) for match in (isa, kernels) if match]
-    return ", ".join(found) or "cannot tell"
+    named = [match.group(1) for match in (isa, kernels) if match]
+    return ", ".join(named) or "cannot tell"
 
 
 def _matrix_product() -> np.ndarray[Any, Any]:

@@ -48,8 +48,8 @@ class OpenVinoRunner:
         """One row of outputs an image (``side_by_side``), in the graph's own output type."""
         live = self._live()
         given = feed(names_of(live.inputs, images), images)
-        found = live(given, share_inputs=False, share_outputs=False)
-        return side_by_side({port.any_name: found[port] for port in live.outputs}, len(images))
+        outputs = live(given, share_inputs=False, share_outputs=False)
+        return side_by_side({port.any_name: outputs[port] for port in live.outputs}, len(images))
 
     def effective(self) -> Effective:
         """What the weight layers of the compiled graph compute in, and what was read back of the settings."""

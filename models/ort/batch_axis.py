@@ -68,5 +68,5 @@ def _rename(graph: GraphProto, old: str, new: str) -> None:
             names[:] = [new if name == old else name for name in names]
         for attribute in node.attribute:
             inner = [attribute.g] if attribute.type == AttributeProto.GRAPH else attribute.graphs
-            for one in inner:
-                _rename(one, old, new)
+            for part in inner:
+                _rename(part, old, new)

@@ -85,8 +85,8 @@ def build_static(spec: VariantSpec, request: BuildRequest, folder: Path) -> Mani
                 extra_options=options,
             )
         open_session(folder / MODEL_FILE, 1, quiet=True)
-    found = {name: value for name, value in ranges.manifest.recipe.items() if name != "masks" or value}
-    recipe = {**spec.recipe, **found, "reduce_range": reduce_range}
+    stored = {name: value for name, value in ranges.manifest.recipe.items() if name != "masks" or value}
+    recipe = {**spec.recipe, **stored, "reduce_range": reduce_range}
     return _manifest(source, folder, recipe, (*graph.manifest.notes, *_calibration_notes(request)))
 
 

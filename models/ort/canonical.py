@@ -89,8 +89,8 @@ def canonical_model(graph: WatchedGraph, rules: Mapping[str, Canonical]) -> Mode
     nodes: dict[int, NodeProto] = {}
     for layer in layers:
         rule = rules.get(layer.name)
-        found = layer.nodes if rule is None else rewriting.rewritten(layer, rule)
-        nodes |= {id(node): node for node in found}
+        new_nodes = layer.nodes if rule is None else rewriting.rewritten(layer, rule)
+        nodes |= {id(node): node for node in new_nodes}
     model = ModelProto()
     model.CopyFrom(graph.model)
     del model.graph.node[:], model.graph.value_info[:]

@@ -171,7 +171,7 @@ def _check_interface(model: onnx.ModelProto, path: Path) -> None:
         raise OnnxError(f"{path} has no input, so it tells nothing of an image: export it with its input")
     for value in model.graph.output:
         if not any(value.name in node.output for node in model.graph.node):
-            kind = "the input itself" if value.name in {one.name for one in inputs} else "a stored tensor"
+            kind = "the input itself" if value.name in {given.name for given in inputs} else "a stored tensor"
             raise OnnxError(
                 f"{path}: the output {value.name!r} is {kind}: no operator computes it, so it tells nothing of an "
                 "image; export the network again with its logits as output"

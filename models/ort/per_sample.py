@@ -43,7 +43,7 @@ def per_sample_scales(model: ModelProto) -> ModelProto:
     if not dynamic:
         raise VariantUnavailable("nothing in this graph is quantized dynamically", "choose another repair")
     known = _Known.of(graph.model)
-    scaled = {name: found for name, layer in dynamic.items() if (found := _scaled(layer, known))}
+    scaled = {name: layer_scales for name, layer in dynamic.items() if (layer_scales := _scaled(layer, known))}
     apart = {name: Canonical(size=1) for name in dynamic if name not in scaled}
     return _rewritten(canonical_model(graph, apart), scaled.values())
 
@@ -172,12 +172,12 @@ def _multiplied(node: NodeProto, sums: str, factor: str) -> Iterator[NodeProto]:
 
 
 def _constants(quantizes: Iterable[NodeProto]) -> Iterator[TensorProto]:
-    found = list(quantizes)
-    if not found:
+    constants = list(quantizes)
+    if not constants:
         return
     values = {"0": np.float32(0), "one": np.float32(1), "steps": np.float32(_STEPS), "1": np.array([1], np.int64)}
     yield from (numpy_helper.from_array(np.asarray(value), f"per-sample/{name}") for name, value in values.items())
-    yield from (numpy_helper.from_array(np.asarray(np.uint8(0)), node.output[2]) for node in found)
+    yield from (numpy_helper.from_array(np.asarray(np.uint8(0)), node.output[2]) for node in constants)
 
 
 def _node(operator: str, inputs: list[str], output: str, **attributes: int | list[int]) -> NodeProto:

@@ -30,8 +30,8 @@ def kernels_of(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict
                 stack.enter_context(library.verbose(library.VERBOSE_ON))
         function(*args, **kwargs)
     chosen = _chosen(function, args)
-    found = [name for line in lines if (name := _name(line))]
-    return tuple(dict.fromkeys([*chosen, *found]))
+    names = [name for line in lines if (name := _name(line))]
+    return tuple(dict.fromkeys([*chosen, *names]))
 
 
 def _name(line: str) -> str | None:

@@ -52,8 +52,8 @@ class InspectableTorchRunner(TorchRunner):
         """The layers by name in execution order, for images of this shape."""
         if self._units is None or self._image_shape != images.shape[1:]:
             single, pair = (self._input(np.repeat(images[:1], count, axis=0)) for count in (1, 2))
-            found = survey(self.net, single, pair)
-            self._units, self._around, self._image_shape = found.layers, found.around, images.shape[1:]
+            layers_seen = survey(self.net, single, pair)
+            self._units, self._around, self._image_shape = layers_seen.layers, layers_seen.around, images.shape[1:]
             self._templates: dict[str, _Template] = {}
         return self._units
 
@@ -137,14 +137,14 @@ class InspectableTorchRunner(TorchRunner):
             return ""
         images = len(inputs[0])
         with torch.inference_mode():
-            one, many = self._alone(layer, inputs), follow(unit.original, (args, kwargs))
-            if said := different_calls(one, many, images):
+            alone, many = self._alone(layer, inputs), follow(unit.original, (args, kwargs))
+            if said := different_calls(alone, many, images):
                 return said
-            if not different_numbers([one], [many], images):
+            if not different_numbers([alone], [many], images):
                 return ""
             others = tuple(_other_values(part) for part in inputs)  # does an image decide those numbers?
             other = follow(unit.original, self._arguments(layer, others)[1:])
-            return different_numbers([one, self._alone(layer, others)], [many, other], images)
+            return different_numbers([alone, self._alone(layer, others)], [many, other], images)
 
     def _alone(self, layer: str, inputs: Rows) -> Followed:
         """What this layer calls for the first of these rows. The last answer is kept: one N is asked after another."""

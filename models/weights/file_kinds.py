@@ -40,7 +40,7 @@ def _archive(path: Path) -> Kind | None:
     try:
         with zipfile.ZipFile(path) as archive:
             names = [name.partition("/")[2] or name for name in archive.namelist()]
-            pickles = [one for one in archive.infolist() if one.filename.endswith("data.pkl")]
+            pickles = [entry for entry in archive.infolist() if entry.filename.endswith("data.pkl")]
             small = len(pickles) == 1 and pickles[0].file_size <= _MOST_PICKLE_BYTES
             content = archive.read(pickles[0]) if small else b""
     except Exception:  # damaged, and zipfile raises anything then: said by what reads it next

@@ -16,7 +16,7 @@ def variants_of(text: str, onnx: bool) -> tuple[str, ...]:
     """The names; ``all``, which others may follow, of an ONNX file are those that can be made from one."""
     every = [row.name for row in _of_all(onnx) if not row.extra or installed(row)]
     asked = [name.strip() for name in text.split(",") if name.strip()]
-    names = [name for one in asked for name in (every if one == ALL else [one])]
+    names = [name for word in asked for name in (every if word == ALL else [word])]
     if not names:
         raise UsageError("unknown-variant", "--variants names none: give 'all' or a list such as fp32,ort-int8")
     for name in names:

@@ -23,23 +23,23 @@ def withheld(baseline: Baseline | None, mixing: Mixing | None) -> tuple[str, lis
 
 
 def held_back(
-    found: Recommendation, variants: list[VariantResult], baseline: Baseline | None, mixing: Mixing | None
+    decided: Recommendation, variants: list[VariantResult], baseline: Baseline | None, mixing: Mixing | None
 ) -> Recommendation:
     """The recommendation, or none where the study forbids one: each candidate then has that reason before its own."""
     reason = withheld(baseline, mixing)
     if reason is None:
-        return found
+        return decided
     words, because = reason
-    own = {rejection.variant: rejection.why for rejection in found.rejected}
+    own = {rejection.variant: rejection.why for rejection in decided.rejected}
     rejected = [
         Rejected(
             variant=variant.name,
             why=own[variant.name] if variant.status != "measured" or variant.role == "reference" else words,
         )
         for variant in variants
-        if variant.name in own or variant.name == found.chosen
+        if variant.name in own or variant.name == decided.chosen
     ]
-    return found.model_copy(
+    return decided.model_copy(
         update={
             "chosen": None,
             "batch_size": None,

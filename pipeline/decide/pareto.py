@@ -21,14 +21,14 @@ def pareto_set(
     """
     anything = Policy(stability="none", objective=policy.objective)
     open_to = [
-        (variant, _raced(found, race.get(variant.name), policy))
+        (variant, _raced(paid, race.get(variant.name), policy))
         for variant in variants
-        if _known(variant) and not obstacles(variant, anything) and (found := price(variant.cost, policy))
+        if _known(variant) and not obstacles(variant, anything) and (paid := price(variant.cost, policy))
     ]
     return [
-        _point(one, paid, race.get(one.name))
-        for one, paid in open_to
-        if not any(_beats(other, other_paid, one, paid) for other, other_paid in open_to)
+        _point(variant, paid, race.get(variant.name))
+        for variant, paid in open_to
+        if not any(_beats(other, other_paid, variant, paid) for other, other_paid in open_to)
     ]
 
 

@@ -94,13 +94,13 @@ def _accuracy_obstacle(variant: VariantResult, drop: AccuracyDrop | None, limit:
     asked = f"the limit of {limit_points(DEFAULT_MAX_DROP_POINTS if limit is None else limit)}{default}"
     if drop is None:
         return [f"accuracy unknown against {asked}: {variant.accuracy_note or 'it was not measured'}"]
-    measured = f"{points(drop.value)}, 95 % bound {points(drop.upper95)}, {counted(drop.n, 'image')}"
+    drop_in_words = f"{points(drop.value)}, 95 % bound {points(drop.upper95)}, {counted(drop.n, 'image')}"
     if drop.decided == "met":
         return []
     if drop.decided == "not-met":
-        return [f"accuracy drop beyond {asked} ({measured})"]
+        return [f"accuracy drop beyond {asked} ({drop_in_words})"]
     enough = "no feasible number of images" if drop.needed_n is None else f"about {drop.needed_n:,} images"
-    return [f"accuracy drop undecided against {asked} ({measured}); {enough} would decide at these rates"]
+    return [f"accuracy drop undecided against {asked} ({drop_in_words}); {enough} would decide at these rates"]
 
 
 def _cost_obstacles(cost: Cost | None, policy: Policy, note: str | None) -> list[str]:

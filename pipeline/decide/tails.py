@@ -14,7 +14,7 @@ def call_time(seconds: Sequence[float]) -> CallTime | None:
     """Median, p95 and p99 of calls, in milliseconds, with one-sided 95 % upper limits; None without a call."""
     if not seconds:
         return None
-    ordered = sorted(1e3 * one for one in seconds)
+    ordered = sorted(1e3 * call for call in seconds)
     median, p95, p99 = (upper(ordered, share) for share in (0.5, 0.95, 0.99))
     return CallTime(n=len(ordered), median=median, p95=p95, p99=p99)
 

@@ -33,20 +33,20 @@ class Asked:
 def asked_for(study: Study, run: Path, variant: str | None, timeout_s: float) -> Asked:
     """The variant of that name; None: the study's choice. Raises UsageError where it cannot be shipped."""
     name = variant or (study.recommendation.chosen if study.recommendation else None)
-    every = {one.name: one for one in with_repairs(study.variants)}
-    known = ", ".join(one.name for one in every.values() if one.status == "measured")
+    every = {this_variant.name: this_variant for this_variant in with_repairs(study.variants)}
+    known = ", ".join(this_variant.name for this_variant in every.values() if this_variant.status == "measured")
     if name is None:
         raise UsageError("nothing-chosen", f"{run} recommends nothing: name what to ship with --variant: {known}")
     if name not in every or every[name].status != "measured":
         raise UsageError("unknown-variant", f"{run} measured no {name!r}: it has {known}")
     native_name, _, rung = name.partition("+")
-    native = next(one for one in study.variants if one.name == native_name)
+    native = next(this_variant for this_variant in study.variants if this_variant.name == native_name)
     if native.device != "cpu":
         raise UsageError("not-deployable", f"{name} was measured on {native.device}: deploy ships what ran on the CPU")
     if native.runtime == "torch" and (code := own_code(study.weights.model)):
         text = f"{name} runs code that is {code} ({study.weights.model}), and only numbers are shipped"
         raise UsageError("not-deployable", f"{text}: ship an ort- variant of it")
-    repair = next((one for one in native.repairs or () if one.name == rung), None) if rung else None
+    repair = next((r for r in native.repairs or () if r.name == rung), None) if rung else None
     if rung and (repair is None or repair.delivery is None or "recheck" in repair.delivery.change):
         text = f"how {name} was made is not in {run}: its repair keeps top-1 only, or an earlier version measured it"
         raise UsageError("not-deployable", f"{text}. {PROGRAM} repair --variant {native_name} writes one")

@@ -105,8 +105,8 @@ def _differs(replay: Replay, inputs: Rows) -> bool:
     count = max(len(part) for part in inputs if part.ndim)
     together = replay(inputs)
     for i in range(count):
-        one = replay(tuple(part[i : i + 1] if part.ndim and len(part) == count else part for part in inputs))
-        if _count(tuple(part[:1] for part in one), tuple(part[i : i + 1] for part in together)):
+        single = replay(tuple(part[i : i + 1] if part.ndim and len(part) == count else part for part in inputs))
+        if _count(tuple(part[:1] for part in single), tuple(part[i : i + 1] for part in together)):
             return True
     return False
 
@@ -183,15 +183,15 @@ def _innermost(
     runner: Any, images: NDArray[np.float32], shows: Callable[[Layer, Rows], int], known: Sequence[str] = ()
 ) -> list[Around]:
     """The modules that show it and hold none that does; ``known``: layers that do."""
-    found: list[Around] = []
+    innermost: list[Around] = []
 
     def examine(layer: Layer, inputs: Rows, outputs: Rows) -> None:
-        names = [*known, *(one.layer.name for one in found)]
+        names = [*known, *(part.layer.name for part in innermost)]
         if not any(_holds(layer.name, name) for name in names) and (moved := shows(layer, inputs)):
-            found.append(Around(layer, inputs, moved))
+            innermost.append(Around(layer, inputs, moved))
 
     runner.watch_around(images, examine)
-    return found
+    return innermost
 
 
 def _holds(outer: str, inner: str) -> bool:

@@ -87,7 +87,7 @@ def prepare_folder(request: InputsRequest, folder: Path) -> PreparedSet:
 
 def _enlarged(called: str, files: Sequence[Path], request: InputsRequest) -> list[Remark]:
     """The warning that pictures are enlarged; nothing where none is."""
-    small = [found for found in (smaller(file, request.image_size) for file in files) if found]
+    small = [size for size in (smaller(file, request.image_size) for file in files) if size]
     if not small:
         return []
     height, width = sides(request.image_size)

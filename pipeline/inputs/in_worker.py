@@ -34,7 +34,7 @@ def read_sets(request: dict[str, Any], emit: Emit) -> list[dict[str, Any]]:
 def read_labelled(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
     """Store the images of ``LabelledAsked``: ``LabelledStored``."""
     asked = LabelledAsked.of(payload)
-    prepared = next(one for one in prepare(_limited(asked.request)).sets if one.record.name == asked.set)
+    prepared = next(s for s in prepare(_limited(asked.request)).sets if s.record.name == asked.set)
     assert prepared.labelled is not None
     labelled = prepared.labelled()
     return LabelledStored(labelled.images, labelled.skipped).to_json()

@@ -23,17 +23,17 @@ Waits = Mapping[str, int]
 
 def waits() -> Waits | None:
     """The waits of this process's threads so far; None where the kernel does not tell."""
-    found = {}
+    waited = {}
     try:
         for thread in os.listdir("/proc/self/task"):
             try:
                 with open(f"/proc/self/task/{thread}/schedstat", "rb") as file:
-                    found[thread] = int(file.read().split()[1])
+                    waited[thread] = int(file.read().split()[1])
             except FileNotFoundError:
                 continue  # it ended meanwhile
     except (OSError, IndexError, ValueError):
         return None
-    return found or None
+    return waited or None
 
 
 def waited_s(before: Waits | None, after: Waits | None) -> float | None:

@@ -88,4 +88,4 @@ SWITCHES = (
 
 def switches_of(runtime: str, compiled: bool = False) -> list[Switch]:
     """Those that this runtime has; those of torch's compiler where it compiles."""
-    return [one for one in SWITCHES if runtime in one.runtimes and (compiled or not one.compiled)]
+    return [switch for switch in SWITCHES if runtime in switch.runtimes and (compiled or not switch.compiled)]

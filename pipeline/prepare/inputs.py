@@ -37,7 +37,7 @@ def prepare_apart(stages: Stages, request: SetsAsked) -> tuple[PreparedSet, ...]
     if every is None:
         answer = stages.call("isobatch.pipeline.inputs.in_worker:read_sets", request.to_json(), "inputs")
         write_json(file, {"request": request.to_json(), "sets": answer})
-        every = [SetStored.of(one) for one in answer]
+        every = [SetStored.of(plain) for plain in answer]
     return tuple(_set(stages, request, stored) for stored in every)
 
 
@@ -45,10 +45,10 @@ def _stored(file: Path, request: SetsAsked) -> list[SetStored] | None:
     """What an earlier start of this run stored for the same request; None where any of it is absent or altered."""
     try:
         stored = read_json(file)
-        sets = [SetStored.of(one) for one in stored["sets"]]
+        sets = [SetStored.of(plain) for plain in stored["sets"]]
         images = [images for prepared in sets for images in (prepared.evaluation, prepared.calibration) if images]
         same = SetsAsked.of(stored["request"]) == request
-        intact = same and all(file_sha256(Path(one.path)) == one.sha256 for one in images)
+        intact = same and all(file_sha256(Path(image_file.path)) == image_file.sha256 for image_file in images)
     except (OSError, KeyError, TypeError, AttributeError):
         return None
     return sets if intact else None
@@ -103,7 +103,7 @@ def prepare_inputs(stages: Stages, chosen: Chosen) -> None:
             raise
         what = "" if error.code else "the images could not be read: "
         raise UsageError(error.code or "inputs", f"{what}{error.reason}") from error
-    stages.sets = tuple(_judged(stages, one) for one in fitting(stages, sets))
+    stages.sets = tuple(_judged(stages, image_set) for image_set in fitting(stages, sets))
     _say_assumed(stages)
     for prepared in stages.sets:
         record = prepared.record

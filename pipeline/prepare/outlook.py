@@ -35,4 +35,4 @@ class Outlook:
     def after(self, stage: str) -> After:
         """What the stages behind this one are expected to take together."""
         later = [self.expected[name] for name in ORDER[ORDER.index(stage) + 1 :] if name in self.expected]
-        return After(sum(one.cost for one in later), sum(one.seconds for one in later))
+        return After(sum(later_stage.cost for later_stage in later), sum(later_stage.seconds for later_stage in later))

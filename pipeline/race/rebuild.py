@@ -21,6 +21,6 @@ def rebuilt(delivery: Mapping[str, Any], runner: Any, examples: Images, outcome:
     if (margin := change.get("recheck")) is not None:
         return Rechecked(runner, margin, outcome)
     if "threads" in serving:
-        found: Runner = runner.with_threads(serving["threads"], serving.get("streams", 1))
-        return found
+        threaded: Runner = runner.with_threads(serving["threads"], serving.get("streams", 1))
+        return threaded
     return changed(runner, change, examples.read(0, max(1, change.get("examples", 1))))

@@ -67,7 +67,7 @@ class _Race:
         self, stages: Stages, results: Sequence[VariantResult], policy: Policy, wanted: Sequence[Wanted]
     ) -> None:
         self.stages, self.results, self.policy, self.wanted = stages, results, policy, wanted
-        self.admissible = {one.variant.name for one in wanted if one.admissible}
+        self.admissible = {contestant.variant.name for contestant in wanted if contestant.admissible}
         self.looked = 0  # of the looks that were due
         self.last_look = last_look(stages.config)
 
@@ -78,7 +78,7 @@ class _Race:
         with ExitStack() as opened:
             entries, slow = entered(self._asked(opened))
             left_out = [*left_out, *slow]
-            self.admissible -= {one.variant for one in slow}
+            self.admissible -= {rejection.variant for rejection in slow}
             done = [0.0]
 
             def told(tally: Tally) -> None:
@@ -88,21 +88,21 @@ class _Race:
 
             patience_s = _SHORT_WAIT_S if self.stages.config.quick else PATIENCE_S
             tally = race(entries, seconds, lambda tally: self._decided(entries, tally), told, patience_s=patience_s)
-            found = self._record(entries, tally, left_out)
-            found = self._tails(entries, found)
-            return self._reference(entries, found, opened)
+            raced = self._record(entries, tally, left_out)
+            raced = self._tails(entries, raced)
+            return self._reference(entries, raced, opened)
 
     def _asked(self, opened: ExitStack) -> Iterator[tuple[Wanted, Entry]]:
-        for one in self.wanted:
-            self.stages.progress.step(f"race: opening {one.variant.name}", 0.0)
-            yield one, self._entry(one, opened)
+        for wanted in self.wanted:
+            self.stages.progress.step(f"race: opening {wanted.variant.name}", 0.0)
+            yield wanted, self._entry(wanted, opened)
 
-    def _entry(self, one: Wanted, opened: ExitStack) -> Entry:
+    def _entry(self, wanted: Wanted, opened: ExitStack) -> Entry:
         stages = self.stages
-        environment, asked = opening(stages, self.results, one.variant, max(one.sizes))
+        environment, asked = opening(stages, self.results, wanted.variant, max(wanted.sizes))
         contestant = opened.enter_context(Contestant(stages.workers, environment, asked.to_json()))
-        limit_s = max(_LEAST_LIMIT_S, _SLOWER * 2 * one.seconds * max(one.sizes))
-        return Entry(one.variant.name, contestant, one.sizes[0], limit_s, max(limit_s, stages.config.timeout_s))
+        limit_s = max(_LEAST_LIMIT_S, _SLOWER * 2 * wanted.seconds * max(wanted.sizes))
+        return Entry(wanted.variant.name, contestant, wanted.sizes[0], limit_s, max(limit_s, stages.config.timeout_s))
 
     def _decided(self, entries: Sequence[Entry], tally: Tally) -> bool:
         """At a look: whether more rounds would decide nothing. The last look ends the race."""
@@ -110,13 +110,13 @@ class _Race:
         if due == self.looked:
             return False
         self.looked = due
-        running = [one for one in entries if one.name in self.admissible and one.dropped is None]
+        running = [entry for entry in entries if entry.name in self.admissible and entry.dropped is None]
         if tally.rounds >= self.last_look or not running:
             return True
-        sizes = [one.batch_size for one in running]
-        waited = table([one.waited_s for one in running], sizes) if tally.unsteady else None
-        found = ratios(table([one.call_s for one in running], sizes), spread_of(tally.unsteady), waited)
-        return found.settled(self.policy.cost_margin / 100)
+        sizes = [entry.batch_size for entry in running]
+        waited = table([entry.waited_s for entry in running], sizes) if tally.unsteady else None
+        compared = ratios(table([entry.call_s for entry in running], sizes), spread_of(tally.unsteady), waited)
+        return compared.settled(self.policy.cost_margin / 100)
 
     def _record(self, entries: Sequence[Entry], tally: Tally, left_out: list[Rejected]) -> Race:
         first = self.wanted[0].variant
@@ -130,39 +130,39 @@ class _Race:
             disturbed=tally.disturbed,
             unsteady=tally.unsteady,
             waited_s=tally.waited_s,
-            contestants=[_raced(one) for one in entries],
+            contestants=[_raced(entry) for entry in entries],
             left_out=left_out,
         )
 
-    def _tails(self, entries: Sequence[Entry], found: Race) -> Race:
+    def _tails(self, entries: Sequence[Entry], raced: Race) -> Race:
         """With a limit on p99: calls of the chosen one alone, and of the next where it misses the limit."""
         if self.policy.max_latency_p99_ms is None:
-            return found
+            return raced
         without_limit = self.policy.model_copy(update={"max_latency_p99_ms": None})
         missed: set[str] = set()
         more: dict[str, list[float]] = {}
-        while (name := chosen_name(self.results, without_limit, found, missed)) is not None:
-            entry = next((one for one in entries if one.name == name), None)
+        while (name := chosen_name(self.results, without_limit, raced, missed)) is not None:
+            entry = next((contestant for contestant in entries if contestant.name == name), None)
             if entry is None:
                 break
             self.stages.progress.step(f"race: {TAIL_CALLS} calls of {name}", 0.0)
             more[name] = _calls(entry, TAIL_CALLS)
-            timed = [one.model_copy(update={"more_s": more.get(one.variant, [])}) for one in found.contestants]
-            found = found.model_copy(update={"contestants": timed})
-            if chosen_name(self.results, self.policy, found, missed) == name:
+            timed = [c.model_copy(update={"more_s": more.get(c.variant, [])}) for c in raced.contestants]
+            raced = raced.model_copy(update={"contestants": timed})
+            if chosen_name(self.results, self.policy, raced, missed) == name:
                 break
             missed.add(name)
-        return found
+        return raced
 
-    def _reference(self, entries: Sequence[Entry], found: Race, opened: ExitStack) -> Race:
+    def _reference(self, entries: Sequence[Entry], raced: Race, opened: ExitStack) -> Race:
         """A few rounds of the chosen one against the fastest of the reference precision, where that was not raced."""
-        name = chosen_name(self.results, self.policy, found)
-        chosen = next((one for one in entries if one.name == name and one.dropped is None), None)
+        name = chosen_name(self.results, self.policy, raced)
+        chosen = next((entry for entry in entries if entry.name == name and entry.dropped is None), None)
         rival = fastest_of(self.results, self.policy, REFERENCE_PRECISION)
-        if chosen is None or rival is None or any(one.variant == rival.variant.name for one in found.contestants):
-            return found
+        if chosen is None or rival is None or any(c.variant == rival.variant.name for c in raced.contestants):
+            return raced
         if find_variant(native_name(chosen.name)).precision == REFERENCE_PRECISION:
-            return found
+            return raced
         self.stages.progress.step(f"race: {chosen.name} against {rival.variant.name}", 0.0)
         other = self._entry(rival, opened)
         mine = Entry(chosen.name, chosen.contestant, chosen.batch_size, chosen.limit_s, chosen.open_s)
@@ -171,7 +171,7 @@ class _Race:
         seconds = _REFERENCE_SHARE * self.stages.config.race_s
         tally = race([mine, other], seconds, lambda tally: tally.rounds >= _REFERENCE_ROUNDS, patience_s=_SHORT_WAIT_S)
         pair = [_raced(mine), _raced(other)]
-        return found.model_copy(update={"against_reference": pair, "reference_unsteady": tally.unsteady})
+        return raced.model_copy(update={"against_reference": pair, "reference_unsteady": tally.unsteady})
 
 
 def _raced(entry: Entry) -> Raced:
@@ -188,11 +188,11 @@ def _raced(entry: Entry) -> Raced:
 
 def _calls(entry: Entry, count: int) -> list[float]:
     """So many calls of one entry alone; fewer where it drops out."""
-    found: list[float] = []
-    while len(found) < count and entry.dropped is None:
-        turn = entry.turn(calls=min(_TAIL_TURN, count - len(found)))
-        found += turn.seconds if turn else ()
-    return found
+    seconds: list[float] = []
+    while len(seconds) < count and entry.dropped is None:
+        turn = entry.turn(calls=min(_TAIL_TURN, count - len(seconds)))
+        seconds += turn.seconds if turn else ()
+    return seconds
 
 
 def _free_bytes() -> int | None:

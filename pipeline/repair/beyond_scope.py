@@ -71,7 +71,7 @@ def look_beyond(
             "batch_size": n,
             "shapes": len(differing),
             "of_shapes": len(layers),
-            "layers": [name for one, shown in differing.items() if (count, n) in shown for name in layers[one]],
+            "layers": [name for s, shown in differing.items() if (count, n) in shown for name in layers[s]],
         }
         for count, n in looks
     ]
@@ -85,13 +85,13 @@ def _differing(runner: Any, name: str, rows: Rows, sizes: Sequence[int]) -> list
     """The N at which some of these rows, again from the first where N is larger, differ from the same row alone."""
     count = max(len(part) for part in rows if part.ndim)
     alone = [runner.replay(name, _chosen(rows, np.array([i]), count)) for i in range(count)]
-    found = []
+    differing = []
     for n in sizes:
         which = np.arange(n) % count
         together = runner.replay(name, _chosen(rows, which, count))
         if any(_differs(alone[i], together, row, n) for row, i in enumerate(which)):
-            found.append(n)
-    return found
+            differing.append(n)
+    return differing
 
 
 def _chosen(rows: Rows, which: NDArray[np.int64], count: int) -> Rows:
@@ -101,7 +101,7 @@ def _chosen(rows: Rows, which: NDArray[np.int64], count: int) -> Rows:
 def _differs(alone: Rows, together: Rows, row: int, n: int) -> bool:
     """Whether this row of a call of n differs from the call of it alone; what has no batch axis belongs to each."""
     pairs = (
-        (np.atleast_1d(one), part[row : row + 1] if part.ndim and len(part) == n else np.atleast_1d(part))
-        for one, part in zip(alone, together, strict=True)
+        (np.atleast_1d(single), part[row : row + 1] if part.ndim and len(part) == n else np.atleast_1d(part))
+        for single, part in zip(alone, together, strict=True)
     )
-    return any(one.shape != other.shape or bool((bits(one) != bits(other)).any()) for one, other in pairs)
+    return any(single.shape != other.shape or bool((bits(single) != bits(other)).any()) for single, other in pairs)

@@ -41,7 +41,7 @@ class Attempt(Crossing):
     failed: bool = False
 
     @property
-    def priced(self) -> Mapping[int, tuple[float, ...]]:
+    def ratios_by_size(self) -> Mapping[int, tuple[float, ...]]:
         """Seconds repaired over native by N, rising; empty where no call was timed."""
         return dict(sorted((self.ratios or {}).items()))
 

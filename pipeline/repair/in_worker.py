@@ -21,7 +21,7 @@ from isobatch.models.spec.words import RunnerSettings, VariantUnavailable
 from isobatch.pipeline.explain.findings import Located, Watched
 from isobatch.pipeline.records.wording import counted
 from isobatch.pipeline.repair.crossing import RepairAsked, RepairMade, RepairTold
-from isobatch.pipeline.repair.estimate import priced
+from isobatch.pipeline.repair.estimate import command_sizes
 from isobatch.pipeline.repair.ladder import Scope, best, climb
 from isobatch.pipeline.repair.layers import joined, survey
 from isobatch.pipeline.repair.mixing import why_no_shape_repairs
@@ -70,7 +70,7 @@ def _repaired(asked: RepairAsked, emit: Emit) -> RepairMade:
         others,
         _PAIRS,
         _LEAST_PAIRS,
-        priced(len(sets[0]), asked.batch_sizes),
+        command_sizes(len(sets[0]), asked.batch_sizes),
         passes=every_size,
         stop_at_first=True,
         outcome=outcome,
@@ -148,14 +148,14 @@ def _as_it_is(runner: Runner, threads: int, scope: Scope, done: Callable[[int], 
 
     def check(native: Runner, count: int) -> None:
         for images in scope.sets:
-            if all(one.batch_invariant for one in verified):
+            if all(result.batch_invariant for result in verified):
                 sizes, passes = scope.batch_sizes, scope.passes
                 verified.append(verify(native, native, images, sizes, done, True, passes, outcome=scope.outcome))
                 verified[-1].threads = count
 
     check(runner, threads)
     for count, opens in scope.natives.items():
-        if all(one.batch_invariant for one in verified):
+        if all(result.batch_invariant for result in verified):
             with opens() as native:
                 check(native, count)
     kept: Callable[[Any], Any] = contextlib.nullcontext

@@ -32,7 +32,7 @@ class Tried:
         """Whether it kept what it is to keep, over all of the scope. None: it was not run."""
         if self.candidate is None or not self.verified:
             return None
-        return all(one.batch_invariant if self.candidate.bitwise else one.top1_stable for one in self.verified)
+        return all(result.batch_invariant if self.candidate.bitwise else result.top1_stable for result in self.verified)
 
     @property
     def cheap(self) -> bool:
@@ -40,7 +40,7 @@ class Tried:
         if not self.holds or not self.ratios or self.candidate is None or not self.candidate.bitwise:
             return False
         limits = free_limits(self.ratios)
-        return all(_near_end(found) <= limits[n] for n, found in self.ratios.items())
+        return all(_near_end(pairs) <= limits[n] for n, pairs in self.ratios.items())
 
     def cost(self, objective: str) -> float:
         """See ``objective_cost``."""

@@ -54,12 +54,12 @@ def every_size(n_images: int, batch_sizes: Sequence[int]) -> tuple[Pass, ...]:
     """
     tested = [n for n in batch_sizes if 1 < n <= n_images]
     probed = [n for n in tested if n in (*_PROBED, tested[-1])]
-    found = [Pass("singles", 1, 0, n_images)]
+    planned = [Pass("singles", 1, 0, n_images)]
     for n in tested:
         start = (n_images - n) * (n % 2)
-        found.append(Pass("batched", n, start, start + n))
-    found += [Pass("position", n, 0, n, rotation=n // 2) for n in probed]
-    return (*found, *(Pass("neighbours", n, n_images - n, n_images) for n in probed))
+        planned.append(Pass("batched", n, start, start + n))
+    planned += [Pass("position", n, 0, n, rotation=n // 2) for n in probed]
+    return (*planned, *(Pass("neighbours", n, n_images - n, n_images) for n in probed))
 
 
 @dataclass
@@ -128,7 +128,7 @@ def verify(
     return verified
 
 
-def price(
+def time_ratios(
     native: Runner,
     repaired: Runner,
     images: Images,
@@ -177,7 +177,7 @@ def _left_open(ratios: Sequence[float], limit: float | None) -> bool:
     return limit is not None and len(ratios) < ENOUGH_PAIRS and min(ratios) <= limit < statistics.median(ratios)
 
 
-def priced_sizes(n_images: int, batch_sizes: Sequence[int]) -> list[int]:
+def study_sizes(n_images: int, batch_sizes: Sequence[int]) -> list[int]:
     """The N to price: one image alone, and of the tested N that the set can fill the powers of two from 8 on (where
     there are none, all N from 8 on) and the largest.
     """

@@ -82,7 +82,7 @@ def run(arguments: argparse.Namespace) -> int:
     finally:
         progress.end()
     if arguments.junit:
-        said = {one.variant: "\n".join(lines_of(report, one)) for one in report.variants}
+        said = {variant.variant: "\n".join(lines_of(report, variant)) for variant in report.variants}
         write_bytes(Path(arguments.junit), [check_junit(report, said)])
     if arguments.json:
         print(report.model_dump_json(indent=1))

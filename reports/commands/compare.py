@@ -26,24 +26,24 @@ def run(arguments: argparse.Namespace) -> int:
     from isobatch.reports.files.comparison_junit import comparison_junit
     from isobatch.reports.files.json_report import load_finished
     from isobatch.reports.pages.run_comparison import comparison_blocks, comparison_json, comparison_markdown
-    from isobatch.reports.screen.rich_blocks import drawn
+    from isobatch.reports.screen.rich_blocks import to_renderable
     from isobatch.reports.screen.terminal import console_for
 
     wanted = {name: asked_file(text) for name in ("junit", "markdown") if (text := getattr(arguments, name))}
     paths = Path(arguments.run_a), Path(arguments.run_b)
     stored_a, stored_b = (StoredOutputs(path if path.is_dir() else path.parent) for path in paths)
-    found = compare_runs(load_finished(paths[0]), load_finished(paths[1]), stored_a.rows, stored_b.rows)
+    comparison = compare_runs(load_finished(paths[0]), load_finished(paths[1]), stored_a.rows, stored_b.rows)
     if "junit" in wanted:
-        write_bytes(wanted["junit"], [comparison_junit(found)])
+        write_bytes(wanted["junit"], [comparison_junit(comparison)])
     if "markdown" in wanted:
-        write_bytes(wanted["markdown"], [comparison_markdown(found).encode()])
+        write_bytes(wanted["markdown"], [comparison_markdown(comparison).encode()])
     if arguments.json:
-        print(comparison_json(found))
+        print(comparison_json(comparison))
     else:
         console = console_for(sys.stdout)
-        for block in comparison_blocks(found):
-            console.print(drawn(block))
-    return Exit.NOT_MET if found.regressions else Exit.DONE
+        for block in comparison_blocks(comparison):
+            console.print(to_renderable(block))
+    return Exit.NOT_MET if comparison.regressions else Exit.DONE
 
 
 COMMAND = Command(

@@ -73,8 +73,8 @@ def _written(report: OpsReport, folder: Path) -> list[Path]:
     from isobatch.reports.pages.ops_map import TITLE, sections
 
     made = f"{report.tool.name} {report.tool.version}, {time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())}"
-    found = sections(report)
-    texts = (report.model_dump_json(indent=1), page(TITLE, made, found), document(TITLE, made, found))
+    chapters = sections(report)
+    texts = (report.model_dump_json(indent=1), page(TITLE, made, chapters), document(TITLE, made, chapters))
     paths = [folder / name for name in _FILES]
     for path, text in zip(paths, texts, strict=True):
         write_bytes(path, [text.encode()])
@@ -88,7 +88,7 @@ def _print(report: OpsReport, paths: list[Path], arguments: argparse.Namespace) 
     if arguments.json:
         print(report.model_dump_json(indent=1))
     else:
-        shown = [one for one in sections(report) if one.show != "folded" or arguments.verbose]
+        shown = [section for section in sections(report) if section.show != "folded" or arguments.verbose]
         print_sections(shown, sys.stdout)
     for path in paths:
         print(path, file=sys.stderr if arguments.json else sys.stdout)

@@ -60,8 +60,8 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.image_sizes and arguments.image_size:
         raise UsageError("usage", "--image-size and --image-sizes name the same: give the list, the main size first")
     sizes = {"image_size": arguments.image_sizes or arguments.image_size}
-    settings = vars(study_parser().parse_args([])) | vars(arguments) | {"variants": arguments.variant} | sizes
-    config = read_config(argparse.Namespace(**settings))
+    flags = vars(study_parser().parse_args([])) | vars(arguments) | {"variants": arguments.variant} | sizes
+    config = read_config(argparse.Namespace(**flags))
     config = on_arrays(config, lambda text: None)
     if len(config.variants) != 1:
         raise UsageError("usage", "--variant takes one variant: repair the others one by one")
@@ -69,7 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
     folder = Path(arguments.out or f"out/repaired-{config.variants[0]}-{name}").resolve()
     try:
         with Progress(quiet=config.quiet, stream=sys.stderr) as progress:
-            found = repair_variant(config, arguments.rung, folder, progress)
+            delivered = repair_variant(config, arguments.rung, folder, progress)
     except NoRepair as error:
         print(clean(str(error)), file=sys.stderr)
         return Exit.NOT_MET
@@ -78,9 +78,9 @@ def run(arguments: argparse.Namespace) -> int:
         print(clean(f"{config.variants[0]} cannot be repaired here: {error.reason}{remedy}"), file=sys.stderr)
         return Exit.PARTIAL
     if arguments.json:
-        print(found.record.model_dump_json(indent=1))
+        print(delivered.record.model_dump_json(indent=1))
     else:
-        for text in _told(found.record, found.repairs):
+        for text in _told(delivered.record, delivered.repairs):
             print(clean(text))
         shown = _short(folder)
         print(f"{shown}/infer.py serves it without this project.")
@@ -110,15 +110,15 @@ def _told(record: VerificationRecord, repairs: Sequence[Repair]) -> Iterator[str
     yield f"Verified: {chosen.scope}; then the written files in fresh processes without this project; {made}."
     same = "are, byte by byte, the native ones" if chosen.singles_as_native else "are not the native ones"
     yield f"The outputs of single images {same}."
-    prices = [f"latency at N = 1: {numbers.ratio_interval(one)}" for one in chosen.latency_ratio.values()]
-    prices += [f"throughput at N = {n}: {numbers.ratio_interval(one)}" for n, one in chosen.throughput_ratio.items()]
+    prices = [f"latency at N = 1: {numbers.ratio_interval(i)}" for i in chosen.latency_ratio.values()]
+    prices += [f"throughput at N = {n}: {numbers.ratio_interval(i)}" for n, i in chosen.throughput_ratio.items()]
     if chosen.memory_ratio is not None:
         prices.append(f"peak memory of a serving process: {numbers.ratio(chosen.memory_ratio)}")
     if prices:
         yield f"Price, over the native network (median, 95 % limits): {'; '.join(prices)}."
-    for one in repairs:
-        if one.name != chosen.name:
-            yield f"  {one.name} {held(one)}: {one.note}"
+    for repair in repairs:
+        if repair.name != chosen.name:
+            yield f"  {repair.name} {held(repair)}: {repair.note}"
 
 
 COMMAND = Command(

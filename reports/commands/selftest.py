@@ -30,16 +30,16 @@ def run(arguments: argparse.Namespace) -> int:
     from isobatch.pipeline.tools.selftest.judge import exit_code
     from isobatch.reports.pages.selftest import blocks
     from isobatch.reports.screen.progress import Progress
-    from isobatch.reports.screen.rich_blocks import drawn
+    from isobatch.reports.screen.rich_blocks import to_renderable
     from isobatch.reports.screen.terminal import console_for
 
     with Progress(quiet=arguments.quiet, stream=sys.stderr) as progress:
-        found = run_selftest(faults, trials, seed, progress)
+        outcomes = run_selftest(faults, trials, seed, progress)
     if arguments.json:
-        print(json.dumps(found.to_json(), indent=1, allow_nan=False))
+        print(json.dumps(outcomes.to_json(), indent=1, allow_nan=False))
     else:
-        console_for(sys.stdout).print(Group(*map(drawn, blocks(found, arguments.verbose))))
-    return exit_code(found)
+        console_for(sys.stdout).print(Group(*map(to_renderable, blocks(outcomes, arguments.verbose))))
+    return exit_code(outcomes)
 
 
 def _faults(text: str) -> tuple[Fault, ...]:

@@ -25,11 +25,11 @@ def run(arguments: argparse.Namespace) -> int:
     from isobatch.pipeline.tools.switches.measure import measure_switches
     from isobatch.reports.pages.switches import blocks
     from isobatch.reports.screen.progress import Progress
-    from isobatch.reports.screen.rich_blocks import drawn
+    from isobatch.reports.screen.rich_blocks import to_renderable
     from isobatch.reports.screen.terminal import console_for
 
-    settings = vars(study_parser().parse_args([])) | vars(arguments) | {"variants": arguments.variant}
-    config = read_config(argparse.Namespace(**settings))
+    flags = vars(study_parser().parse_args([])) | vars(arguments) | {"variants": arguments.variant}
+    config = read_config(argparse.Namespace(**flags))
     if not config.batch_sizes:
         raise UsageError(
             "bad-number", "--batch-sizes names only 1, the image alone: give one to compare it with, as 2,8"
@@ -41,7 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         console = console_for(sys.stdout)
         for block in blocks(report):
-            console.print(drawn(block))
+            console.print(to_renderable(block))
     return report.exit_code()
 
 

@@ -43,7 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
     met = holding(claims)
     if arguments.json:
         print(json.dumps({"holds": met, "claims": [claim.model_dump() for claim in claims]}, indent=1))
-    elif not met and not any(one.ran for one in claims):
+    elif not met and not any(this_claim.ran for this_claim in claims):
         print("Nothing of the folder was run. Get it again from where it was made.")
     return Exit.DONE if met else Exit.NOT_MET
 

@@ -61,8 +61,8 @@ def draw(figure: Figure, kept: Kept | None = None) -> str:
     Raises DrawingError where it cannot be drawn.
     """
     spec = _cleaned(figure.spec) | {"config": CONFIG}
-    found = (kept or Kept(None)).get(spec, lambda: engine().make({"spec": spec}))
-    return _finish(found.decode(), figure)
+    picture = (kept or Kept(None)).get(spec, lambda: engine().make({"spec": spec}))
+    return _finish(picture.decode(), figure)
 
 
 class Drawings:
@@ -112,9 +112,9 @@ def _cleaned(value: Any) -> Any:
     return clean(value) if isinstance(value, str) else value
 
 
-def _rounded(found: re.Match[str]) -> str:
+def _rounded(match: re.Match[str]) -> str:
     """A coordinate to a hundredth of a pixel: what is finer nobody sees, and every reader downloads."""
-    return f"{float(found[0]):.2f}".rstrip("0").rstrip(".")
+    return f"{float(match[0]):.2f}".rstrip("0").rstrip(".")
 
 
 def _finish(svg: str, figure: Figure) -> str:

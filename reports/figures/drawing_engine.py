@@ -103,6 +103,6 @@ class Engine:
 @cache
 def engine() -> Engine:
     """The engine of this process; it ends with it."""
-    found = Engine()
-    atexit.register(found.close)
-    return found
+    started = Engine()
+    atexit.register(started.close)
+    return started

@@ -30,13 +30,13 @@ class Range:
     words: str
 
 
-def drawable(one: Range) -> bool:
+def drawable(span: Range) -> bool:
     """Whether anything of it has a place on a logarithmic axis."""
-    return 0 < one.largest < math.inf
+    return 0 < span.largest < math.inf
 
 
 def _decades(ranges: Sequence[Range]) -> tuple[int, int]:
-    values = [v for one in ranges if drawable(one) for v in (one.median, one.high, one.largest) if 0 < v < math.inf]
+    values = [v for s in ranges if drawable(s) for v in (s.median, s.high, s.largest) if 0 < v < math.inf]
     levels = [math.log10(min(max(value, _TINIEST), _HUGEST)) for value in values]
     return math.floor(min(levels) - 0.3), math.ceil(max(levels) + 0.05)
 
@@ -54,8 +54,8 @@ def specification(ranges: Sequence[Range]) -> dict[str, Any]:
         for r in ranges
         if drawable(r)
     ]
-    equal = [{"row": one.row, "at": least, "text": "= bit-equal"} for one in ranges if one.largest == 0]
-    order = list(dict.fromkeys(one.row for one in ranges))
+    equal = [{"row": span.row, "at": least, "text": "= bit-equal"} for span in ranges if span.largest == 0]
+    order = list(dict.fromkeys(span.row for span in ranges))
     step = max(1, math.ceil((high - low) / _MOST_TICKS))
     x = {
         "type": "quantitative",

@@ -48,16 +48,17 @@ def junit_xml(suite: str, cases: Sequence[Case]) -> bytes:
     return text + b"\n"
 
 
-def _add(suite: ElementTree.Element, one: Case) -> None:
-    case = ElementTree.SubElement(suite, "testcase", classname=clean(one.classname), name=clean(one.name), time="0")
-    if one.failure is not None:
-        message, kind = clean(one.failure.message), one.failure.kind
+def _add(suite: ElementTree.Element, test_case: Case) -> None:
+    named = {"classname": clean(test_case.classname), "name": clean(test_case.name), "time": "0"}
+    case = ElementTree.SubElement(suite, "testcase", named)
+    if test_case.failure is not None:
+        message, kind = clean(test_case.failure.message), test_case.failure.kind
         failure = ElementTree.SubElement(case, "failure", message=message, type=kind)
-        failure.text = None if one.failure.text is None else _lines(one.failure.text)
-    if one.skipped is not None:
-        ElementTree.SubElement(case, "skipped", message=clean(one.skipped))
-    if one.said is not None:
-        ElementTree.SubElement(case, "system-out").text = _lines(one.said)
+        failure.text = None if test_case.failure.text is None else _lines(test_case.failure.text)
+    if test_case.skipped is not None:
+        ElementTree.SubElement(case, "skipped", message=clean(test_case.skipped))
+    if test_case.said is not None:
+        ElementTree.SubElement(case, "system-out").text = _lines(test_case.said)
 
 
 def _lines(text: str) -> str:

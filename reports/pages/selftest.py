@@ -17,15 +17,15 @@ _FAULTS = (
 
 def blocks(test: SelfTest, verbose: bool) -> list[Block]:
     """The tables, and in ``verbose`` the evidence of every intervention."""
-    found: list[Block] = []
+    page: list[Block] = []
     if test.outcomes:
         caption = f"Faults planted in small networks and in ResNet50, {test.threads} threads, seed {test.seed}"
-        found += [Table(caption, _FAULTS, tuple(map(_row, test.outcomes))), _confusion(test)]
+        page += [Table(caption, _FAULTS, tuple(map(_row, test.outcomes))), _confusion(test)]
     problems = [line(Code(outcome.fault.name), f": {outcome.why}.") for outcome in test.outcomes if outcome.why]
-    found += [Bullets(tuple(problems))] if problems else []
+    page += [Bullets(tuple(problems))] if problems else []
     if verbose:
-        found += [Bullets(tuple(evidence)) for outcome in test.outcomes if (evidence := _evidence(outcome))]
-    return [*found, *_innocence(test), Paragraph(_summary(test))]
+        page += [Bullets(tuple(evidence)) for outcome in test.outcomes if (evidence := _evidence(outcome))]
+    return [*page, *_innocence(test), Paragraph(_summary(test))]
 
 
 def _row(outcome: Outcome) -> tuple[str | None, ...]:
@@ -54,8 +54,8 @@ def _confusion(test: SelfTest) -> Table:
 
 
 def _evidence(outcome: Outcome) -> list[Line]:
-    explained = outcome.found and outcome.found.explained
-    causes = explained["causes"] if explained else []
+    explanation = outcome.found and outcome.found.explained
+    causes = explanation["causes"] if explanation else []
     return [
         line(Code(outcome.fault.name), f", {cause['name']} {cause['verdict']}: {cause['evidence']}") for cause in causes
     ]
@@ -72,7 +72,7 @@ def _innocence(test: SelfTest) -> list[Block]:
         f"random design, {numbers.count(innocent.tried)} elements compared) {numbers.count(len(innocent.accused))} "
         f"were accused: at most {numbers.percent(innocent.upper95, 2)} of such networks would be, with 95 % confidence."
     )
-    accused = [line(f"seed {one.seed}: {', '.join(one.layers)}") for one in innocent.accused]
+    accused = [line(f"seed {trial.seed}: {', '.join(trial.layers)}") for trial in innocent.accused]
     return [Paragraph(line(said)), *([Bullets(tuple(accused))] if accused else [])]
 
 

@@ -12,7 +12,7 @@ from rich.text import Text
 from isobatch.pipeline.records.study import Study
 from isobatch.reports.blocks import Absent, Written
 from isobatch.reports.missing import in_place_of
-from isobatch.reports.screen.rich_blocks import drawn
+from isobatch.reports.screen.rich_blocks import to_renderable
 from isobatch.reports.screen.summary import summary
 from isobatch.reports.sections import unwritten, write_all
 
@@ -55,9 +55,9 @@ def print_sections(sections: Iterable[Written], stream: TextIO) -> None:
 
 def _drawn(section: Written) -> Group:
     try:
-        return Group(*map(drawn, section.blocks))
+        return Group(*map(to_renderable, section.blocks))
     except Exception as error:
-        return Group(*map(drawn, unwritten(section, error).blocks))
+        return Group(*map(to_renderable, unwritten(section, error).blocks))
 
 
 def _summary(study: Study, paths: Mapping[str, Path], width: int) -> list[RenderableType]:
@@ -65,4 +65,4 @@ def _summary(study: Study, paths: Mapping[str, Path], width: int) -> list[Render
     try:
         return summary(study, paths, width)
     except Exception as error:
-        return [*map(drawn, [in_place_of("Summary", error)]), *(Text(str(path)) for path in paths.values())]
+        return [*map(to_renderable, [in_place_of("Summary", error)]), *(Text(str(path)) for path in paths.values())]

@@ -38,9 +38,9 @@ class Section:
 def all_sections() -> tuple[Section, ...]:
     """Every section of this package, in order. Raises ValueError where two claim the same place."""
     sections = sorted(discover(__name__, Section), key=lambda section: section.order)
-    for one, next_one in itertools.pairwise(sections):
-        if one.order == next_one.order:
-            raise ValueError(f"sections {one.name!r} and {next_one.name!r} share order={one.order}")
+    for section, next_one in itertools.pairwise(sections):
+        if section.order == next_one.order:
+            raise ValueError(f"sections {section.name!r} and {next_one.name!r} share order={section.order}")
     return tuple(sections)
 
 

@@ -27,11 +27,11 @@ def _limit(drop: AccuracyDrop) -> str:
 
 
 def _row(variant: VariantResult) -> tuple[str | None, ...]:
-    found, drop = variant.accuracy, variant.accuracy_drop
+    accuracy, drop = variant.accuracy, variant.accuracy_drop
     return (
         variant.name,
         views.accuracy_with_interval(variant) or variant.accuracy_note,
-        numbers.count(found.n) if found else None,
+        numbers.count(accuracy.n) if accuracy else None,
         numbers.points(drop.value) if drop else None,
         numbers.points(drop.upper95) if drop else None,
         numbers.count(drop.only_reference_right) if drop else None,

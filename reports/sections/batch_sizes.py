@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from isobatch.pipeline.records.study import BatchClasses, Comparison, Study, VariantResult
-from isobatch.pipeline.records.wording import setting
+from isobatch.pipeline.records.wording import condition_words
 from isobatch.reports import numbers, views
 from isobatch.reports.blocks import Block, Column, Paragraph, Table, line
 from isobatch.reports.sections import Section
@@ -22,23 +22,24 @@ _COLUMNS = (
 )
 
 
-def _classes_row(variant: VariantResult, found: BatchClasses) -> tuple[str | None, ...]:
-    return variant.name, found.inputs, setting(found.condition, pixels=True), numbers.batch_classes(found.classes)
+def _classes_row(variant: VariantResult, record: BatchClasses) -> tuple[str | None, ...]:
+    where = condition_words(record.condition, pixels=True)
+    return variant.name, record.inputs, where, numbers.batch_classes(record.classes)
 
 
 def elements_differing(comparison: Comparison) -> str | None:
     """Differing elements with their share: ``13,280 of 16,000 (83.0 %)``."""
     if not comparison.n_elements:
         return None
-    found, n = comparison.n_elements_differing, comparison.n_elements
-    share = f" ({numbers.percent(found / n)})" if found else ""
-    return f"{numbers.count(found)} of {numbers.count(n)}{share}"
+    differing, n = comparison.n_elements_differing, comparison.n_elements
+    share = f" ({numbers.percent(differing / n)})" if differing else ""
+    return f"{numbers.count(differing)} of {numbers.count(n)}{share}"
 
 
 def _row(comparison: Comparison) -> tuple[str | None, ...]:
     return (
         comparison.inputs,
-        setting(comparison.condition, pixels=True),
+        condition_words(comparison.condition, pixels=True),
         numbers.count(comparison.batch_size),
         f"{comparison.n_images_equal} of {comparison.n_images}",
         elements_differing(comparison),
@@ -51,7 +52,7 @@ def _row(comparison: Comparison) -> tuple[str | None, ...]:
 
 def blocks(study: Study) -> list[Block]:
     """The classes of N of every variant, then each variant's comparisons one by one."""
-    classes = tuple(_classes_row(v, found) for v in study.variants for found in v.classes)
+    classes = tuple(_classes_row(v, record) for v in study.variants for record in v.classes)
     tables = []
     for variant in study.variants:
         if made := views.comparisons(variant, "batch-vs-singles"):

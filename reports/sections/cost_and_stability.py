@@ -107,16 +107,16 @@ def _line(outer: list[Dot]) -> str:
 
 def blocks(study: Study) -> list[Block]:
     """The picture with the table of its values, and what could not be placed."""
-    found = {one.name: _dot(study, one) for one in (*views.candidates(study), *views.repaired(study))}
-    placed = [one for one in found.values() if one]
-    missing = [name for name, one in found.items() if one is None]
+    dot_of = {v.name: _dot(study, v) for v in (*views.candidates(study), *views.repaired_variants(study))}
+    placed = [dot for dot in dot_of.values() if dot]
+    missing = [name for name, dot in dot_of.items() if dot is None]
     left_out = f" Not drawn, for want of a throughput or a finite noise: {', '.join(missing)}." if missing else ""
     if not placed:
         return [Paragraph(line(f"Nothing to draw: no variant has both a batch noise and a throughput.{left_out}"))]
-    dots = [one.dot for one in placed]
+    dots = [placed_dot.dot for placed_dot in placed]
     outer = outermost(dots)
     columns = _COLUMNS[: None if len(outer) > 1 else -1]
-    rows = tuple(_row(one, outer)[: len(columns)] for one in placed)
+    rows = tuple(_row(placed_dot, outer)[: len(columns)] for placed_dot in placed)
     table = Table("The values of the picture.", columns, rows)
     joined = " A thin line joins a repaired variant to the unrepaired one." if any(dot.native for dot in dots) else ""
     words = (

@@ -39,28 +39,28 @@ def _row(variant: VariantResult) -> tuple[str | None, ...]:
 
 def _per_n(variant: VariantResult) -> list[tuple[str | None, ...]]:
     timed = variant.cost.throughput_img_s if variant.cost else {}
-    return [(variant.name, n, numbers.throughput_interval(one), numbers.count(one.n)) for n, one in timed.items()]
+    return [(variant.name, n, numbers.throughput_interval(i), numbers.count(i.n)) for n, i in timed.items()]
 
 
 def blocks(study: Study) -> list[Block]:
     """One row a variant, and each variant's throughput N by N."""
-    priced = [variant for variant in views.candidates(study) if variant.cost]
-    if not priced:
+    costed = [variant for variant in views.candidates(study) if variant.cost]
+    if not costed:
         return [Paragraph(line("No cost was measured."))]
-    measured_on = sorted({f"{v.cost.inputs} at {v.cost.image_size} px" for v in priced if v.cost})
+    measured_on = sorted({f"{v.cost.inputs} at {v.cost.image_size} px" for v in costed if v.cost})
     caption = (
         f"Wall clock on {views.listing(measured_on)}, in the passes that gathered the evidence: for orientation; what "
         "decides is timed in the race. Medians with 95 % limits. Drift: the second round's median "
         "latency over the first's, minus 1."
     )
-    if any(variant.device != "cpu" for variant in priced):
+    if any(variant.device != "cpu" for variant in costed):
         caption += (
             " On a GPU: the device's own time of the network, copies from and to the host left out, and the memory "
             "that torch took from the device."
         )
-    per_n = Table("Images a second: medians with 95 % limits.", _PER_N, tuple(row for v in priced for row in _per_n(v)))
+    per_n = Table("Images a second: medians with 95 % limits.", _PER_N, tuple(row for v in costed for row in _per_n(v)))
     kept = [at for at, column in enumerate(_COLUMNS) if column.title != "Runs on" or "GPU" in caption]
-    rows = tuple(tuple(row[at] for at in kept) for row in map(_row, priced))
+    rows = tuple(tuple(row[at] for at in kept) for row in map(_row, costed))
     return [Table(caption, tuple(_COLUMNS[at] for at in kept), rows), Details("Throughput per N", (per_n,))]
 
 

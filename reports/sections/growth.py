@@ -70,8 +70,8 @@ def blocks(study: Study) -> list[Block]:
     if not watched:
         return [Absent(why) for why in views.unexplained(study)] or [Absent(line("No layer's output was compared."))]
     lines = {variant.name: _line(variant) for variant in watched}
-    drawn = [one for one in lines.values() if one]
-    flat = [name for name, one in lines.items() if one is None]
+    with_lines = [curve for curve in lines.values() if curve]
+    flat = [name for name, curve in lines.items() if curve is None]
     left_out = f" Not drawn, as no layer differed by a finite amount on this image: {', '.join(flat)}." if flat else ""
     rows = tuple(row for variant in watched for row in _rows(variant))
     caption = (
@@ -79,13 +79,13 @@ def blocks(study: Study) -> list[Block]:
         "its values are another step, and the largest difference in steps."
     )
     table = Table(caption, _COLUMNS, rows)
-    if not drawn:
+    if not with_lines:
         return [Paragraph(line(f"Nothing to draw.{left_out}")), *([table] if rows else [])]
     words = (
         "One image's output of each layer in the batch against the same image's alone, as deployed. Dots: the first "
         f"origin. A line begins where the values begin to differ, and is interrupted where they are equal.{left_out}"
     )
-    return [Figure(TITLE, words, specification(drawn), table)]
+    return [Figure(TITLE, words, specification(with_lines), table)]
 
 
 SECTION = Section(

@@ -24,7 +24,9 @@ def _row(inputs: InputSet) -> tuple[str | None, ...]:
 
 def _skipped(study: Study) -> list[Block]:
     rows = tuple(
-        (found.name, left_out.get("file"), left_out.get("why")) for found in study.inputs for left_out in found.skipped
+        (inputs.name, left_out.get("file"), left_out.get("why"))
+        for inputs in study.inputs
+        for left_out in inputs.skipped
     )
     if not rows:
         return []
@@ -57,10 +59,10 @@ def blocks(study: Study) -> list[Block]:
         Column("Note"),
     )
     caption = "Images: distinct by content. SHA-256: the first 12 digits, of the images as fed to the network."
-    found: list[Block] = [Definitions(known)]
+    page: list[Block] = [Definitions(known)]
     if study.inputs:
-        found.append(Table(caption, columns, tuple(map(_row, study.inputs))))
-    return found + _skipped(study)
+        page.append(Table(caption, columns, tuple(map(_row, study.inputs))))
+    return page + _skipped(study)
 
 
 SECTION = Section(

@@ -49,7 +49,7 @@ def _row(variant: VariantResult, group: Group) -> tuple[str | None, ...]:
     first = group[0]
     return (
         variant.name,
-        views.listing((one.layer for one in group), 3),
+        views.listing((origin.layer for origin in group), 3),
         numbers.count(len(group)),
         first.mechanism,
         ", ".join(first.triggers) or None,
@@ -61,8 +61,8 @@ def _evidence(group: Group) -> Bullets:
     """Every attempt at the layer examined, with what it showed."""
     first = group[0]
     items: list[Line] = [
-        line(Code(first.explained_by or first.layer), " · ", Code(found.name), f": {found.verdict}. {found.evidence}")
-        for found in first.causes
+        line(Code(first.explained_by or first.layer), " · ", Code(cause.name), f": {cause.verdict}. {cause.evidence}")
+        for cause in first.causes
     ]
     if not items:
         items.append(line(Code(first.explained_by or first.layer), ": no intervention applies to this layer here."))
@@ -71,14 +71,14 @@ def _evidence(group: Group) -> Bullets:
 
 def _tree_rows(variant: VariantResult, group: Group) -> list[tuple[str | None, ...]]:
     """The orders of addition that were revealed, N by N."""
-    trees = next((found.trees for found in group[0].causes if found.trees), {})
+    trees = next((cause.trees for cause in group[0].causes if cause.trees), {})
     at = group[0].explained_by or group[0].layer
     return [(variant.name, at, n.removeprefix("N = "), words) for n, words in trees.items()]
 
 
 def _asked(variants: Sequence[VariantResult]) -> Definitions | None:
     """The question of every cause that was tried, and what each answer means."""
-    tried = {found.name for variant in variants for origin in variant.origins or [] for found in origin.causes}
+    tried = {cause.name for variant in variants for origin in variant.origins or [] for cause in origin.causes}
     items = tuple(
         (cause.name, line(f"{cause.question} {cause.if_supported} {cause.if_refuted}"))
         for cause in all_causes()
@@ -100,16 +100,16 @@ def blocks(study: Study) -> list[Block]:
         "what makes it; a trigger is what accompanies it."
     )
     rows = tuple(_row(variant, group) for variant, groups in explained for group in groups)
-    found: list[Block] = [Table(caption, _COLUMNS, rows)]
+    page: list[Block] = [Table(caption, _COLUMNS, rows)]
     trees = tuple(row for variant, groups in explained for group in groups for row in _tree_rows(variant, group))
     if trees:
         words = "The order in which the kernel itself adds up, as masks of large values in its operands revealed it."
-        found.append(Table(words, _TREES, trees))
+        page.append(Table(words, _TREES, trees))
     for variant, groups in explained:
-        found.append(Details(f"{variant.name}: what was tried, and what it showed", tuple(map(_evidence, groups))))
+        page.append(Details(f"{variant.name}: what was tried, and what it showed", tuple(map(_evidence, groups))))
     if asked := _asked([variant for variant, _ in explained]):
-        found.append(Details("What each intervention asks, and what its answers mean", (asked,)))
-    return found
+        page.append(Details("What each intervention asks, and what its answers mean", (asked,)))
+    return page
 
 
 SECTION = Section(

@@ -56,29 +56,29 @@ def _largest(values: Iterable[float | None]) -> float | None:
 
 
 def _differing(group: Sequence[Origin]) -> str:
-    found, tried = sum(one.elements_differing for one in group), sum(one.elements_tried for one in group)
-    share = f" ({numbers.percent(found / tried, 3)})" if found and tried else ""
-    return f"{numbers.count(found)} of {numbers.count(tried)}{share}"
+    differing, tried = sum(o.elements_differing for o in group), sum(o.elements_tried for o in group)
+    share = f" ({numbers.percent(differing / tried, 3)})" if differing and tried else ""
+    return f"{numbers.count(differing)} of {numbers.count(tried)}{share}"
 
 
 def _ulp(group: Sequence[Origin], integers: Collection[str]) -> str | None:
     """The largest distance in ULP, of integer outputs in steps; where a scale changed neither means anything."""
-    largest = _largest(one.max_ulp for one in group)
-    if largest and any(one.mechanism == "dynamic-scale" for one in group):
+    largest = _largest(origin.max_ulp for origin in group)
+    if largest and any(origin.mechanism == "dynamic-scale" for origin in group):
         return "n/a (scale changed)"
-    if largest and math.isfinite(largest) and all(one.layer in integers for one in group):
+    if largest and math.isfinite(largest) and all(origin.layer in integers for origin in group):
         return numbers.counted(int(largest), "step")
     return numbers.ulp(largest)
 
 
 def _row(group: Sequence[Origin], integers: Collection[str]) -> tuple[str | None, ...]:
     return (
-        views.listing((one.layer for one in group), 3),
+        views.listing((origin.layer for origin in group), 3),
         numbers.count(len(group)),
         group[0].kind,
         numbers.batch_sizes(group[0].batch_sizes) or None,
         _differing(group),
-        numbers.difference(_largest(one.max_abs for one in group)),
+        numbers.difference(_largest(origin.max_abs for origin in group)),
         _ulp(group, integers),
         FOUND_BY[group[0].found_by],
         numbers.batch_classes(group[0].classes),
@@ -124,9 +124,9 @@ def _layers(variant: VariantResult) -> Details:
 
 def blocks(study: Study) -> list[Block]:
     """One folded table for each variant with origins."""
-    found: list[Block] = [_layers(variant) for variant in study.variants if variant.origins]
-    if found:
-        return found
+    page: list[Block] = [_layers(variant) for variant in study.variants if variant.origins]
+    if page:
+        return page
     if any(variant.origins is not None for variant in study.variants):
         return [Paragraph(line("No layer was found to be one."))]
     return [Absent(why) for why in views.unexplained(study)]

@@ -65,7 +65,7 @@ def _tolerance(study: Study) -> str:
 def is_original_question(study: Study) -> bool:
     """Whether the network and one of the input sets are the post's."""
     own = bool(study.config.get("onnx"))
-    return not own and study.weights.model == NETWORK and any(one.name == INPUTS for one in study.inputs)
+    return not own and study.weights.model == NETWORK and any(inputs.name == INPUTS for inputs in study.inputs)
 
 
 def blocks(study: Study) -> list[Block]:

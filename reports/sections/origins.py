@@ -50,7 +50,7 @@ def starts_in(origins: Sequence[Origin]) -> str | None:
     if not origins:
         return None
     first = origins[0]
-    largest = max(origins, key=lambda one: one.max_abs_relative or 0.0)
+    largest = max(origins, key=lambda origin: origin.max_abs_relative or 0.0)
     return first.layer if largest is first else f"{first.layer}; most in {largest.layer}"
 
 
@@ -135,10 +135,10 @@ def _beyond(look: BeyondLook) -> str:
 def holds_for(variants: Iterable[VariantResult]) -> str:
     """The N, threads and image sizes that what was found out by replaying layers holds for, in words."""
     sought = [v.locating for v in variants if v.locating]
-    sizes = sorted({n for one in sought for n in one.batch_sizes})
-    at = [one.condition for one in sought if one.condition]
-    threads = sorted({one.threads for one in at})
-    pixels = sorted({one.image_size for one in at})
+    sizes = sorted({n for locating in sought for n in locating.batch_sizes})
+    at = [locating.condition for locating in sought if locating.condition]
+    threads = sorted({condition.threads for condition in at})
+    pixels = sorted({condition.image_size for condition in at})
     parts = [numbers.batch_sizes(sizes) and f"N = {numbers.batch_sizes(sizes)}"]
     if at:
         parts.append(f"{views.listing(map(str, threads))} {'thread' if threads == [1] else 'threads'}")

@@ -27,11 +27,11 @@ _COLUMNS = (
 
 def _runs_as(variant: VariantResult) -> str | None:
     """``int8``; with the share of the layers with weights that are int8 where some are not: ``fp32+int8, 1 of 54``."""
-    if (found := variant.effective) is None:
+    if (effective := variant.effective) is None:
         return None
-    some = found.int8_layers or variant.precision.startswith("int8")
-    part = f", {found.int8_layers} of {found.weight_layers}" if some and found.int8_layers < found.weight_layers else ""
-    return f"{found.precision}{part}"
+    int8, every = effective.int8_layers, effective.weight_layers
+    part = f", {int8} of {every}" if (int8 or variant.precision.startswith("int8")) and int8 < every else ""
+    return f"{effective.precision}{part}"
 
 
 def _row(study: Study, variant: VariantResult) -> tuple[str | None, ...]:
@@ -72,15 +72,15 @@ def blocks(study: Study) -> list[Block]:
         "left out. Throughput (img/s) at the N where it is highest, of those that were raced as the race has it. "
         "Accuracy drop: top-1 of fp32 minus that of the variant on the same images."
     )
-    if views.repaired(study):
+    if views.repaired_variants(study):
         caption += (
             " Of a repaired variant: times are those of the unrepaired variant times the measured ratio; error, "
             "answers and accuracy are known where the repair keeps every byte of the singles."
         )
-    found: list[Block] = [Table(caption, _COLUMNS, tuple(rows), chosen)]
+    page: list[Block] = [Table(caption, _COLUMNS, tuple(rows), chosen)]
     remarks = {v.name: v.effective.note for v in study.variants if v.effective and v.effective.note}
-    found += [Paragraph(line(Code(name), f": {note}."), small=True) for name, note in remarks.items()]
-    return found
+    page += [Paragraph(line(Code(name), f": {note}."), small=True) for name, note in remarks.items()]
+    return page
 
 
 SECTION = Section(

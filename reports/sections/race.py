@@ -74,8 +74,8 @@ def in_short(study: Study) -> str:
 
 def _ratio(decided: Recommendation) -> str:
     """The runner-up's time over that of the fastest."""
-    found = decided.race.ratios.get(decided.runner_up or "") if decided.race else None
-    return "" if found is None else f", {found.median:.2f} x the time"
+    ratio = decided.race.ratios.get(decided.runner_up or "") if decided.race else None
+    return "" if ratio is None else f", {ratio.median:.2f} x the time"
 
 
 def _limits(interval: Interval) -> str:
@@ -125,7 +125,7 @@ def _row(contestant: Contestant, decided: Recommendation) -> tuple[str | None, .
 
 
 def _calls(timed: CallTime) -> list[str | None]:
-    return [*(_upper(one) for one in (timed.median, timed.p95, timed.p99)), numbers.count(timed.n)]
+    return [*(_upper(limit) for limit in (timed.median, timed.p95, timed.p99)), numbers.count(timed.n)]
 
 
 def _upper(seen: UpperLimit) -> str | None:
@@ -156,13 +156,13 @@ def blocks(study: Study) -> list[Block]:
         "Time an image over that of the fastest candidate, with limits that hold at all looks together with 95 %. "
         "Percentiles of calls with distribution-free 95 % upper limits; p95 needs 59 calls and p99 needs 299."
     )
-    found: list[Block] = [
+    page: list[Block] = [
         Paragraph(line(how)),
         Table(caption, _COLUMNS, tuple(_row(contestant, decided) for contestant in race.contestants)),
     ]
     if race.left_out:
-        found.append(Bullets(tuple(line(f"Not raced: {one.variant}: {one.why}.") for one in race.left_out)))
-    return found
+        page.append(Bullets(tuple(line(f"Not raced: {r.variant}: {r.why}.") for r in race.left_out)))
+    return page
 
 
 SECTION = Section(

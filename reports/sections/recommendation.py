@@ -61,25 +61,25 @@ def blocks(study: Study) -> list[Block]:
     decided = study.recommendation
     if decided is None:
         return [Paragraph(line("No recommendation was made: the study ended before it."))]
-    found: list[Block] = [Paragraph((*headline(decided), f". Policy: {describe(decided.policy)}."))]
+    page: list[Block] = [Paragraph((*headline(decided), f". Policy: {describe(decided.policy)}."))]
     if raced := in_short(study):
-        found.append(Paragraph(linked(study, raced, "race")))
+        page.append(Paragraph(linked(study, raced, "race")))
     if decided.range is not None:
-        found.append(Paragraph(line(f"Verified: {range_words(decided.range)} {range_details(decided.range)}")))
+        page.append(Paragraph(line(f"Verified: {range_words(decided.range)} {range_details(decided.range)}")))
     if decided.because:
-        found.append(Bullets(_because(study, decided)))
-    found += [Paragraph(linked(study, tie, "costs")) for tie in decided.ties]
+        page.append(Bullets(_because(study, decided)))
+    page += [Paragraph(linked(study, tie, "costs")) for tie in decided.ties]
     if decided.rejected:
         columns = (Column("Variant", "name"), Column("Why not"))
         rows = tuple((rejected.variant, rejected.why) for rejected in decided.rejected)
-        found += [Heading("Why not the others"), Table("Every other variant, with the reason.", columns, rows)]
-    found += _pareto(decided) if decided.pareto else []
+        page += [Heading("Why not the others"), Table("Every other variant, with the reason.", columns, rows)]
+    page += _pareto(decided) if decided.pareto else []
     if decided.would_change:
         changes = Bullets(tuple(linked(study, change, "recommendation") for change in decided.would_change))
-        found += [Heading("What would change the choice"), changes]
+        page += [Heading("What would change the choice"), changes]
     if decided.deploy:
-        found += [Heading("Deploying it"), Listing(decided.deploy)]
-    return found
+        page += [Heading("Deploying it"), Listing(decided.deploy)]
+    return page
 
 
 SECTION = Section(

@@ -28,12 +28,12 @@ def blocks(study: Study) -> list[Block]:
         facts.append(("Side by side", line(f"up to {numbers.counted(timing.workers, 'worker')} on {where}")))
     if timing.peak_memory_bytes is not None:
         facts.append(("Peak memory, all processes", line(numbers.size(timing.peak_memory_bytes))))
-    found: list[Block] = [Definitions(tuple(facts))]
+    page: list[Block] = [Definitions(tuple(facts))]
     if timing.stages:
         columns = (Column("Stage"), Column("Time", "number"))
         rows = tuple((stage, numbers.seconds(spent)) for stage, spent in timing.stages.items())
-        found.append(Table("Stages of the study.", columns, rows))
-    return found
+        page.append(Table("Stages of the study.", columns, rows))
+    return page
 
 
 SECTION = Section(

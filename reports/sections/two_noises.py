@@ -71,9 +71,9 @@ def _neighbours(study: Study) -> list[Block]:
     rows = []
     for variant in views.candidates(study):
         for inputs in study.inputs:
-            found = [_recall(views.comparisons(variant, kind, inputs.name)) for kind in _KINDS]
-            if any(found):
-                rows.append((variant.name, inputs.name, *found))
+            shares = [_recall(views.comparisons(variant, kind, inputs.name)) for kind in _KINDS]
+            if any(shares):
+                rows.append((variant.name, inputs.name, *shares))
     if not rows:
         return []
     caption = (
@@ -84,12 +84,12 @@ def _neighbours(study: Study) -> list[Block]:
     return [Table(caption, _RECALL, tuple(rows))]
 
 
-def _recall(found: Sequence[Comparison]) -> str | None:
+def _recall(compared: Sequence[Comparison]) -> str | None:
     """``1.000 at k = 1, 0.975 at 5``; None where nothing was sought."""
-    shares = [one.recall_at_k for one in found if one.recall_at_k]
+    shares = [comparison.recall_at_k for comparison in compared if comparison.recall_at_k]
     if not shares:
         return None
-    worst = {k: min(one[k] for one in shares if k in one) for k in shares[0]}
+    worst = {k: min(share[k] for share in shares if k in share) for k in shares[0]}
     return ", ".join(f"{share:.3f} at {'k = ' * (place == 0)}{k}" for place, (k, share) in enumerate(worst.items()))
 
 

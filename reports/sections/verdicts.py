@@ -22,9 +22,9 @@ _COLUMNS = (
 def _exposed(margin: Margin | None, n_images: int) -> str | None:
     if margin is None:
         return None
-    found = margin.exposed_images
-    which = f": {views.listing(f'no. {image}' for image in found)}" if found else ""
-    return f"{numbers.count(len(found))} of {numbers.count(n_images)}{which}"
+    exposed = margin.exposed_images
+    which = f": {views.listing(f'no. {image}' for image in exposed)}" if exposed else ""
+    return f"{numbers.count(len(exposed))} of {numbers.count(n_images)}{which}"
 
 
 def _clipped(verdict: InputsVerdict) -> str | None:

@@ -26,8 +26,8 @@ def profiled(kind: str, synchronize: Callable[[], None], call: Callable[[], Any]
     with profile(activities=[ProfilerActivity.CPU, *({activity} - {ProfilerActivity.CPU})]) as seen:
         call()
         synchronize()
-    found = seen.events() or []
-    names = [one.name for one in found if one.device_type == where and not any(map(_computes, one.cpu_children))]
+    events = seen.events() or []
+    names = [e.name for e in events if e.device_type == where and not any(map(_computes, e.cpu_children))]
     return tuple(dict.fromkeys(str(read_name(name)) for name in names if computes(name)))
 
 

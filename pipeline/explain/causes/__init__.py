@@ -64,7 +64,7 @@ class Subject:
             return 0
         singles = (alone(self.runner, self.layer.name, rows, self.batch, place) for place in range(len(together)))
         pairs = enumerate(zip(singles, map(np.atleast_1d, together), strict=True))
-        return next((place for place, (one, other) in pairs if (bits(one) != bits(other)).any()), 0)
+        return next((place for place, (single, other) in pairs if (bits(single) != bits(other)).any()), 0)
 
     def replay(self, rows: Rows) -> NDArray[Any]:
         """The output that is looked at, [n, ...], of the layer called with these rows."""
@@ -88,11 +88,11 @@ class Subject:
 
 def alone(runner: Any, layer: str, inputs: Rows, batch: int, place: int = 0) -> NDArray[Any]:
     """One output [batch, ...] of a layer, the first by default, with every row of ``inputs`` replayed by itself."""
-    found = []
+    outputs = []
     for i in range(batch):
         row = tuple(part[i : i + 1] if part.ndim and len(part) == batch else part for part in inputs)
-        found.append(np.atleast_1d(runner.replay(layer, row)[place]))
-    return np.concatenate(found)
+        outputs.append(np.atleast_1d(runner.replay(layer, row)[place]))
+    return np.concatenate(outputs)
 
 
 @dataclass(frozen=True)

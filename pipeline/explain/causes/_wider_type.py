@@ -36,8 +36,8 @@ def widened(subject: Subject, kind: Literal["float32", "float64"]) -> Wide:
     """
     if kind not in subject.memo:
         subject.memo[kind] = _widened(subject, kind)
-    found: Wide = subject.memo[kind]
-    return found
+    wide: Wide = subject.memo[kind]
+    return wide
 
 
 def _widened(subject: Subject, kind: Literal["float32", "float64"]) -> Wide:

@@ -22,23 +22,23 @@ def probe(subject: Subject) -> CauseFinding:
     if not wide.gone:
         verdict: CauseVerdict = "inconclusive" if wide.gone is None else "refuted"
         return CauseFinding(name=NAME, verdict=verdict, evidence=wide.text)
-    found = orders(subject)
-    if found.two_trees:
+    probed = orders(subject)
+    if probed.two_trees:
         evidence = f"{wide.text} Two different trees of additions explain it."
-        return CauseFinding(name=NAME, verdict="refuted", evidence=evidence, trees=found.words)
-    other, why = _other_arithmetic(found)
-    evidence = f"{wide.text} {why} {found.proof()}"
+        return CauseFinding(name=NAME, verdict="refuted", evidence=evidence, trees=probed.words)
+    other, why = _other_arithmetic(probed)
+    evidence = f"{wide.text} {why} {probed.proof()}"
     verdict = "supported" if other else "inconclusive"
-    return CauseFinding(name=NAME, verdict=verdict, evidence=evidence, trees=found.words)
+    return CauseFinding(name=NAME, verdict=verdict, evidence=evidence, trees=probed.words)
 
 
-def _other_arithmetic(found: Orders) -> tuple[bool, str]:
+def _other_arithmetic(probed: Orders) -> tuple[bool, str]:
     """Whether the two calls are shown to compute differently, and how that shows."""
-    if not found.asked:
+    if not probed.asked:
         return False, "Its order of addition could not be asked for."
-    if not found.one_tree:
+    if not probed.one_tree:
         return True, "At one N at least the kernel does not add in the order of a plain tree."
-    first, second = found.replays.values()
+    first, second = probed.replays.values()
     if first.how != second.how:
         return True, f"Both add in the same order, one by {first.how}, the other by {second.how}."
     return False, "Both add in the same order and in the same way at every output sampled."

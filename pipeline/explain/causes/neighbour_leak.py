@@ -22,13 +22,13 @@ def probe(subject: Subject) -> CauseFinding:
     if unsteady := not_repeatable.differing(subject):
         text = f"The same call, made again, gave other bytes in {counted(unsteady, 'element')}: nothing follows."
         return CauseFinding(name=NAME, verdict="inconclusive", evidence=text)
-    found = influence(subject)
-    if found.moves:
+    effect = influence(subject)
+    if effect.moves:
         control = "The same call, made twice, gave the same bytes."
-        return CauseFinding(name=NAME, verdict="supported", evidence=f"{control} {found.text()}")
+        return CauseFinding(name=NAME, verdict="supported", evidence=f"{control} {effect.text()}")
     text = (
-        f"Beside {found.tried} sets of neighbours (zeros, copies of itself, random ones, outliers, a search) image "
-        f"{found.victim}'s row at N = {found.batch} kept every bit."
+        f"Beside {effect.tried} sets of neighbours (zeros, copies of itself, random ones, outliers, a search) image "
+        f"{effect.victim}'s row at N = {effect.batch} kept every bit."
     )
     return CauseFinding(name=NAME, verdict="refuted", evidence=text)
 

@@ -41,8 +41,8 @@ def differing(subject: Subject) -> int:
         else:
             other = (bits(first) != bits(again)) | (bits(first) != bits(third))
             subject.memo["unsteady"] = int(np.count_nonzero(other))
-    found: int = subject.memo["unsteady"]
-    return found
+    unsteady: int = subject.memo["unsteady"]
+    return unsteady
 
 
 CAUSE = Cause(

@@ -24,8 +24,8 @@ _DRAWS = 8  # of biases and inputs on ties: constant channels hold few distinct 
 def applies_to(subject: Subject) -> bool:
     """At an integer layer with fixed scales whose exact sums can be had."""
     runner = subject.runner
-    one = subject.rows(0, 1)
-    return isinstance(runner, Integer) and runner.accumulators(subject.layer.name, one) is not None
+    first_row = subject.rows(0, 1)
+    return isinstance(runner, Integer) and runner.accumulators(subject.layer.name, first_row) is not None
 
 
 def probe(subject: Subject) -> CauseFinding:
@@ -49,9 +49,9 @@ def _examined(subject: Subject, rows: str, calls: Sequence[IntegerCall]) -> Caus
         text = f"On {rows} none of {size} elements differs between N = 1 and N = {subject.batch}."
         return CauseFinding(name=NAME, verdict="inconclusive", evidence=text)
     seen = [_Differing.of(call, mask) for call, mask in zip(calls, masks, strict=True) if mask.any()]
-    steps = max(one.steps for one in seen)
-    distance, ulps = max(one.distance for one in seen), max(one.ulps for one in seen)
-    distinct = sum(len(one.terms.bias) for one in seen)
+    steps = max(call.steps for call in seen)
+    distance, ulps = max(call.distance for call in seen), max(call.ulps for call in seen)
+    distinct = sum(len(call.terms.bias) for call in seen)
     text = (
         f"On {rows} {count} of {size} elements differ, {distinct} of them distinct, by {counted(steps, 'step')} at "
         f"most. Their sums, recomputed exactly from the same bytes, are the same for both calls; the unrounded values "
@@ -60,14 +60,14 @@ def _examined(subject: Subject, rows: str, calls: Sequence[IntegerCall]) -> Caus
     )
     if steps > 1 or ulps > _TIE_ULPS:
         return CauseFinding(name=NAME, verdict="refuted", evidence=text)
-    found = {
-        "N = 1": reproducing([(one.terms, one.singles) for one in seen]),
-        f"N = {subject.batch}": reproducing([(one.terms, one.batched) for one in seen]),
+    matches = {
+        "N = 1": reproducing([(call.terms, call.singles) for call in seen]),
+        f"N = {subject.batch}": reproducing([(call.terms, call.batched) for call in seen]),
     }
-    text += "".join(f" {side}: {_named(formulas)}." for side, formulas in found.items())
+    text += "".join(f" {side}: {_named(formulas)}." for side, formulas in matches.items())
     apart = _away_from_ties(subject)
     text += "" if apart is None else f" Half a step away from every tie {apart[0]} of {apart[1]} elements differ."
-    proved = all(found.values()) and (apart is None or apart[0] == 0)
+    proved = all(matches.values()) and (apart is None or apart[0] == 0)
     return CauseFinding(name=NAME, verdict="supported" if proved else "inconclusive", evidence=text)
 
 
@@ -106,8 +106,8 @@ def _attempts(subject: Subject) -> Iterator[tuple[str, list[IntegerCall]]]:
     if own:
         numbers = subject.runner.accumulators(subject.layer.name, subject.rows(0, subject.batch))
         yield f"{subject.found_by} rows", [IntegerCall(subject.alone, subject.together, numbers)]
-    drawn = [_crafted(subject, subject.seed + draw, "ties") for draw in range(_DRAWS)]
-    calls = [call for call in drawn if call is not None]
+    crafted_calls = [_crafted(subject, subject.seed + draw, "ties") for draw in range(_DRAWS)]
+    calls = [call for call in crafted_calls if call is not None]
     if calls or not own:
         yield f"rows placed on rounding ties, with biases moved to fit ({len(calls)} draws),", calls
 

@@ -21,15 +21,15 @@ def probe(subject: Subject) -> CauseFinding:
     wide = widened(subject, "float64")
     if wide.gone is False:
         return CauseFinding(name=NAME, verdict="refuted", evidence=f"{wide.text} It is not a matter of rounding.")
-    found = orders(subject)
-    said = "the trees differ" if found.two_trees else "both calls add in the same order"
-    if not found.two_trees and not found.one_tree:
-        said = "there are no two plain trees to compare" if found.asked else "it could not be told"
-    evidence = f"{wide.text} Asked of output element {list(found.element)}: {said}. {found.proof()}"
-    verdict: CauseVerdict = "inconclusive" if found.two_trees or wide.gone is None or not found.asked else "refuted"
-    if found.two_trees and wide.gone:
+    probed = orders(subject)
+    said = "the trees differ" if probed.two_trees else "both calls add in the same order"
+    if not probed.two_trees and not probed.one_tree:
+        said = "there are no two plain trees to compare" if probed.asked else "it could not be told"
+    evidence = f"{wide.text} Asked of output element {list(probed.element)}: {said}. {probed.proof()}"
+    verdict: CauseVerdict = "inconclusive" if probed.two_trees or wide.gone is None or not probed.asked else "refuted"
+    if probed.two_trees and wide.gone:
         verdict = "supported"
-    return CauseFinding(name=NAME, verdict=verdict, evidence=evidence, trees=found.words)
+    return CauseFinding(name=NAME, verdict=verdict, evidence=evidence, trees=probed.words)
 
 
 CAUSE = Cause(

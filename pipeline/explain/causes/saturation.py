@@ -37,9 +37,9 @@ def probe(subject: Subject) -> CauseFinding:
     sides = {"N = 1": call.singles, f"N = {subject.batch}": call.batched}
     clipped = {name: off(call.accumulators, codes) for name, codes in sides.items()}
     size = call.batched.size
-    shown = ", ".join(f"{int(found.sum())} at {name}" for name, found in clipped.items())
+    shown = ", ".join(f"{int(mask.sum())} at {name}" for name, mask in clipped.items())
     text = f"Of {size} results of inputs of 255 and weights of 127 and -128, off by more than rounding: {shown}."
-    at = [bool(found.any()) for found in clipped.values()]
+    at = [bool(mask.any()) for mask in clipped.values()]
     if tame is not None:
         text += f" With inputs of 127, where no two products leave 16 bits, the two calls differ in {_differing(tame)}."
     text += _about_vnni()

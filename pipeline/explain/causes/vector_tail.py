@@ -59,16 +59,16 @@ def _sorted_by_tail(calls: dict[int, NDArray[np.unsignedinteger]], batch: int, l
     """Whether every element has one value in whole vectors and one in tails, and some have two."""
     value = np.zeros((2, batch, length), next(iter(calls.values())).dtype)
     known = np.zeros((2, batch, length), np.bool_)
-    for count, found in calls.items():
+    for count, call in calls.items():
         tail = (np.arange(count * length) >= count * length // width * width).reshape(count, length)
         for place in range(count):
             row = place % batch
             for side in (0, 1):
                 here = tail[place] == side
                 seen = here & known[side, row]
-                if (value[side, row][seen] != found[place][seen]).any():
+                if (value[side, row][seen] != call[place][seen]).any():
                     return False
-                value[side, row][here] = found[place][here]
+                value[side, row][here] = call[place][here]
                 known[side, row] |= here
     return bool((known.all(axis=0) & (value[0] != value[1])).any())
 

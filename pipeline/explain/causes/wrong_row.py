@@ -24,7 +24,7 @@ def probe(subject: Subject) -> CauseFinding:
     together = bits(subject.together).reshape(subject.batch, -1)
     wrong = np.flatnonzero((alone != together).any(axis=1))
     owners = {int(i): np.flatnonzero((alone == together[i]).all(axis=1)) for i in wrong}
-    strangers = {i: int(found[0]) for i, found in owners.items() if len(found)}
+    strangers = {i: int(rows[0]) for i, rows in owners.items() if len(rows)}
     share = f"{len(strangers)} of the {len(wrong)} rows that differ at N = {subject.batch}"
     if len(strangers) < len(wrong):
         text = f"{share} are, in all their {alone.shape[1]} elements, what another image gives alone."

@@ -75,9 +75,9 @@ def reproduced(
     ]
     best = np.zeros(0, np.bool_), ""
     for words, multiply, ascending in ways:
-        found = finish(replayed(tree, x, w, bias, multiply, ascending))
-        if not best[1] or found.sum() > best[0].sum():
-            best = found, words
-        if found.all():
+        value = finish(replayed(tree, x, w, bias, multiply, ascending))
+        if not best[1] or value.sum() > best[0].sum():
+            best = value, words
+        if value.all():
             break
     return best

@@ -100,7 +100,7 @@ class _Words:
     @staticmethod
     def _counted(phrases: Sequence[str]) -> str:
         counts = Counter(phrases).items()
-        return listed([f"a {one}" if n == 1 else f"{n} {one.replace(' ', 's ', 1)}" for one, n in counts])
+        return listed([f"a {thing}" if n == 1 else f"{n} {thing.replace(' ', 's ', 1)}" for thing, n in counts])
 
     def _leaves_of_tree(self, node: int) -> list[int]:
         """The blocks below the additions whose sides are of like size."""

@@ -23,16 +23,16 @@ def applies_to(bench: Bench) -> str:
 
 def apply(bench: Bench) -> Iterator[Candidate]:
     """Each switch with which the first image has the bytes in the batch that it has alone. Raises DoesNotHold."""
-    every = [one for one in switches_of(bench.runner.switches_of) if one.options]
-    held = [one for one in every if _promises(bench, one)]
+    every = [switch for switch in switches_of(bench.runner.switches_of) if switch.options]
+    held = [switch for switch in every if _promises(bench, switch)]
     if not held:
-        names = listed([one.name for one in every])
+        names = listed([switch.name for switch in every])
         raise DoesNotHold(
             f"with none of these turned has the first image in a batch of {counted(len(bench.images), 'image')} the "
             f"bytes that it has alone: {names}"
         )
-    for one in held:
-        yield Candidate(partial(_turned, one), one.name, change={"switches": dict(one.options)})
+    for switch in held:
+        yield Candidate(partial(_turned, switch), switch.name, change={"switches": dict(switch.options)})
 
 
 def _promises(bench: Bench, switch: Switch) -> bool:

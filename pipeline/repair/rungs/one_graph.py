@@ -25,8 +25,8 @@ def apply(bench: Bench) -> Iterator[Candidate]:
         how = "a single image runs beside a copy of itself, in the graph of batches"
 
         def padded(runner: Any) -> Runner:
-            found: Runner = runner.with_canonical({WHOLE: rule})
-            return found
+            canonical: Runner = runner.with_canonical({WHOLE: rule})
+            return canonical
 
         yield Candidate(padded, how, change={"canonical": {WHOLE: asdict(rule)}})
 

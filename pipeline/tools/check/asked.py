@@ -88,19 +88,19 @@ def shapes_of(text: str | None) -> Shapes:
     """``3x224x224``, or several inputs, ``3x32x32,12``. Raises UsageError."""
     if not text:
         return ()
-    found = []
+    shapes = []
     for part in text.split(","):
         if not re.fullmatch(r"[1-9]\d{0,8}(x[1-9]\d{0,8})*", part.strip()):
             raise UsageError(
                 "input-shape", f"--input-shape {text!r}: {part.strip()!r} is no shape of one example: write 3x224x224"
             )
-        found.append(tuple(map(int, part.strip().split("x"))))
+        shapes.append(tuple(map(int, part.strip().split("x"))))
         values = 1
-        for size in found[-1]:
+        for size in shapes[-1]:
             values *= size
         if values > _MOST_VALUES:
             raise UsageError("input-shape", f"--input-shape {text!r}: one example of {values:,} values is too large")
-    return tuple(found)
+    return tuple(shapes)
 
 
 def _without_flags(target: Target, model: str | None, weights: str | None) -> Target:

@@ -88,4 +88,4 @@ class CheckReport(Record):
     @property
     def exit_code(self) -> Exit:
         """0 where every variant is batch-invariant, 1 where one is not, else 3."""
-        return worst(*(one.exit_code for one in self.variants))
+        return worst(*(variant.exit_code for variant in self.variants))

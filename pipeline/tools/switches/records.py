@@ -60,7 +60,5 @@ class SwitchesReport(Record):
 
     def exit_code(self) -> Exit:
         """DONE, or PARTIAL where a variant or a switch could not be run."""
-        whole = all(
-            one.status == "measured" and all(r.status == "measured" for r in one.results) for one in self.variants
-        )
+        whole = all(v.status == "measured" and all(r.status == "measured" for r in v.results) for v in self.variants)
         return Exit.DONE if whole else Exit.PARTIAL

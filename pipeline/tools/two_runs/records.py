@@ -93,7 +93,7 @@ class RunComparison(Record):
     @property
     def portable(self) -> list[str]:
         """The variants whose bytes are equal in everything that both runs have, in table order."""
-        found: dict[str, list[bool | None]] = {}
+        equal: dict[str, list[bool | None]] = {}
         for pair in self.sets:
-            found.setdefault(pair.variant, []).append(pair.same_bytes)
-        return [name for name, same in found.items() if all(same)]
+            equal.setdefault(pair.variant, []).append(pair.same_bytes)
+        return [name for name, same in equal.items() if all(same)]

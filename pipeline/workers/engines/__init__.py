@@ -76,7 +76,7 @@ def run_tasks(
     """
     waiting, running = list(tasks), list[Task]()
     while waiting or running:
-        while (chosen := next((one for one in waiting[:_AHEAD] if engine.fits(one, running)), None)) is not None:
+        while (chosen := next((t for t in waiting[:_AHEAD] if engine.fits(t, running)), None)) is not None:
             waiting.remove(chosen)
             if unwanted(chosen):
                 continue

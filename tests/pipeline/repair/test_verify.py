@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from isobatch.models.spec.outcome import Outcome
 from isobatch.pipeline.repair.rungs.recheck import Rechecked
-from isobatch.pipeline.repair.verify import every_size, price, verify
+from isobatch.pipeline.repair.verify import every_size, time_ratios, verify
 from isobatch.pipeline.user.asked import Examples
 
 Rows = NDArray[Any]
@@ -101,7 +101,7 @@ def test_pairs_that_leave_a_free_repair_open_get_more(seconds: tuple[float, ...]
 
     def ratios(free: dict[int, float]) -> list[float]:
         native, repaired = Scripted(1.0), Scripted(*seconds)
-        found = price(native, repaired, images, [2], lambda count: None, enough_s=0, least=3, free=free)  # type: ignore[arg-type]
+        found = time_ratios(native, repaired, images, [2], lambda count: None, enough_s=0, least=3, free=free)  # type: ignore[arg-type]
         return found[2]
 
     assert len(ratios({2: 1.05})) == pairs
