@@ -21,6 +21,7 @@ from pathlib import Path
 from benchmarks.replayed import replay
 from isobatch.models.registry import find_variant
 from isobatch.pipeline.config.config import Config
+from isobatch.pipeline.decide.race import LOOKS
 from isobatch.pipeline.prepare.artifacts import build_artifacts
 from isobatch.pipeline.prepare.inputs import prepare_inputs
 from isobatch.pipeline.prepare.run_folder import open_run
@@ -132,6 +133,7 @@ def main() -> None:
     replaying.add_argument("truth", type=Path)
     replaying.add_argument("--decisions", type=int, default=1000)
     replaying.add_argument("--planted", type=float, default=_PLANTED)
+    replaying.add_argument("--rounds", type=int, default=LOOKS[-1], help="after which a race ends at the latest")
     replaying.add_argument("--seed", type=int, default=0)
     replaying.set_defaults(run=replay)
     whole = commands.add_parser("studies")

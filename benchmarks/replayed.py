@@ -31,7 +31,7 @@ def replay(arguments: argparse.Namespace) -> None:
     print(f"recording: {len(times)} rounds, {recorded['disturbed']} disturbed beside them")
     spread = spread_of(recorded["unsteady"])
     rows = [
-        _decision(*_planted(times, waited, random, arguments.planted), names, real, spread)
+        _decision(*_planted(times, waited, random, arguments.planted, arguments.rounds), names, real, spread)
         for _ in range(arguments.decisions)
     ]
     print(f"{arguments.decisions} decisions, {arguments.planted:.0%} of the rounds disturbed:")
@@ -51,10 +51,10 @@ def _table(recorded: dict[str, list[float]], names: Sequence[str]) -> Times:
 
 
 def _planted(
-    times: Times, waited: Times | None, random: np.random.Generator, share: float
+    times: Times, waited: Times | None, random: np.random.Generator, share: float, count: int
 ) -> tuple[Times, Times | None]:
-    """As many rounds as the last look needs, drawn with replacement; in some of them one call is disturbed."""
-    rounds = random.integers(0, len(times), LOOKS[-1])
+    """``count`` rounds drawn with replacement; in some of them one call is disturbed."""
+    rounds = random.integers(0, len(times), count)
     slowed = times[rounds].copy()
     for row in np.flatnonzero(random.random(len(slowed)) < share):
         slowed[row, random.integers(0, slowed.shape[1])] *= random.uniform(1.1, 3.0)
@@ -63,7 +63,7 @@ def _planted(
 
 def _looked(times: Times, waited: Times | None, spread: float) -> int:
     """The rounds after which a race would have ended."""
-    for look in LOOKS:
+    for look in (look for look in LOOKS if look <= len(times)):
         known = None if waited is None else waited[:look]
         if ratios(times[:look], spread, known, resamples=1000).settled(MARGIN):
             return look

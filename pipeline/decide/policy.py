@@ -52,7 +52,7 @@ def obstacles(variant: VariantResult, policy: Policy) -> list[str]:
         texts.append(f"{variant.verdict}, where the policy asks for {policy.stability}{why}")
     texts += range_obstacles(variant.range, policy)
     texts += answer_obstacles(variant, policy)
-    texts += _cost_obstacles(variant.cost, policy)
+    texts += _cost_obstacles(variant.cost, policy, variant.cost_note)
     return texts
 
 
@@ -103,12 +103,13 @@ def _accuracy_obstacle(variant: VariantResult, drop: AccuracyDrop | None, limit:
     return [f"accuracy drop undecided against {asked} ({drop_in_words}); {enough} would decide at these rates"]
 
 
-def _cost_obstacles(cost: Cost | None, policy: Policy) -> list[str]:
+def _cost_obstacles(cost: Cost | None, policy: Policy, note: str | None) -> list[str]:
     texts = []
+    because = f", {note}" if note else ""
     if policy.max_latency_ms is not None:
         latency = cost.latency_ms.median if cost and cost.latency_ms else None
         if latency is None:
-            texts.append("latency not measured")
+            texts.append(f"latency not measured{because}")
         elif latency > policy.max_latency_ms:
             texts.append(f"latency {number(latency)} ms above the limit of {number(policy.max_latency_ms)} ms")
     if policy.max_size_mb is not None:
@@ -119,12 +120,12 @@ def _cost_obstacles(cost: Cost | None, policy: Policy) -> list[str]:
     if policy.min_throughput_img_s is not None:
         best = max((speed.median for speed in cost.throughput_img_s.values()), default=None) if cost else None
         if best is None:
-            texts.append("throughput not measured")
+            texts.append(f"throughput not measured{because}")
         elif best < policy.min_throughput_img_s:
             asked = number(policy.min_throughput_img_s)
             texts.append(f"throughput {number(best)} img/s below the {asked} img/s demanded")
     if price(cost, policy) is None:
-        texts.append(f"{policy.objective} not measured")
+        texts.append(f"{policy.objective} not measured{because}")
     return texts
 
 

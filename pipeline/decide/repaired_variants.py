@@ -42,6 +42,7 @@ def repaired_variant(variant: VariantResult, repair: Repair) -> VariantResult:
                 comparison for comparison in variant.comparisons if as_native and comparison.kind == "vs-reference"
             ],
             "cost": variant.cost and _cost(variant.cost, repair),
+            "cost_note": repair.unpriced and f"as {repair.unpriced}",
             "accuracy": variant.accuracy if as_native else None,
             "accuracy_drop": variant.accuracy_drop if as_native else None,
             "accuracy_note": variant.accuracy_note if as_native else unknown,

@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from isobatch.models.registry import find_variant
+from isobatch.pipeline.config.config import QUICK_RACE_S, Config
 from isobatch.pipeline.decide.prices import REFERENCE_PRECISION
 from isobatch.pipeline.decide.race import LOOKS, looks_due, ratios, spread_of, table
 from isobatch.pipeline.decide.recommend import chosen_name
@@ -24,10 +25,11 @@ TAIL_CALLS = 300
 
 _TAIL_TURN = 25  # calls of one turn
 _REFERENCE_ROUNDS, _REFERENCE_SHARE = LOOKS[0], 0.25
-_SHORT_WAIT_S = 5.0  # for other programs: for the rounds against the reference, and in a study that is to be quick
+_SHORT_WAIT_S = 3.0  # for other programs: for the rounds against the reference, and in a study that is to be quick
 _LEAST_LIMIT_S, _SLOWER = 10.0, 20.0
 BESIDE_S = 15.0
 """Seconds beside the rounds of a race, roughly: opening the contestants, and the reference's rounds."""
+_USUAL_S, _QUICK_S = 25.0, 12.0  # after which most races are decided
 _FREE_SHARE = 0.8  # of the memory that is free
 
 
@@ -46,6 +48,17 @@ def run_race(
     return _Race(stages, results, policy, wanted).run(left_out, between)
 
 
+def last_look(config: Config) -> int:
+    """After so many rounds the race ends: ten in a quick study whose race was given no more time than usual."""
+    return LOOKS[0] if config.quick and config.race_s <= QUICK_RACE_S else LOOKS[-1]
+
+
+def usual_s(config: Config) -> float:
+    """Seconds that the stage takes, for the estimate of the time left: most races end long before their limit."""
+    rounds_s = _QUICK_S if last_look(config) == LOOKS[0] else _USUAL_S
+    return min(config.race_s, rounds_s) + BESIDE_S if config.race_s else 0.0
+
+
 class _Race:
     """One race: who is in it, and what is known while it runs."""
 
@@ -55,11 +68,12 @@ class _Race:
         self.stages, self.results, self.policy, self.wanted = stages, results, policy, wanted
         self.admissible = {contestant.variant.name for contestant in wanted if contestant.admissible}
         self.looked = 0  # of the looks that were due
+        self.last_look = last_look(stages.config)
 
     def run(self, left_out: list[Rejected], between: Callable[[], None]) -> Race:
         """Everything in order; what was started is ended, whatever happens."""
         seconds = self.stages.config.race_s
-        self.stages.announce("race", seconds + BESIDE_S, real=True)
+        self.stages.announce("race", usual_s(self.stages.config), real=True)
         with ExitStack() as opened:
             entries, slow = entered(self._asked(opened))
             left_out = [*left_out, *slow]
@@ -96,7 +110,7 @@ class _Race:
             return False
         self.looked = due
         running = [entry for entry in entries if entry.name in self.admissible and entry.dropped is None]
-        if tally.rounds >= LOOKS[-1] or not running:
+        if tally.rounds >= self.last_look or not running:
             return True
         sizes = [entry.batch_size for entry in running]
         waited = table([entry.waited_s for entry in running], sizes) if tally.unsteady else None

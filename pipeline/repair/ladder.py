@@ -15,7 +15,7 @@ from isobatch.models.spec.repairable import Digested
 from isobatch.models.spec.runner import Runner
 from isobatch.models.spec.words import VariantUnavailable
 from isobatch.pipeline.records.wording import counted, number
-from isobatch.pipeline.repair.records import PROOF, choose, objective_cost
+from isobatch.pipeline.repair.records import PROOF, choose, free_limits, objective_cost
 from isobatch.pipeline.repair.rungs import Bench, Candidate, DoesNotHold, Rung, all_rungs
 from isobatch.pipeline.repair.tried import Tried, attempts
 from isobatch.pipeline.repair.verify import (
@@ -190,6 +190,7 @@ def _tried(name: str, candidate: Candidate, bench: Bench, scope: Scope, done: Ca
                 enough_s=scope.enough_s,
                 least=scope.least,
                 deadline=scope.deadline,
+                free=free_limits(sizes) if candidate.bitwise else {},
             )
     for threads, opens in scope.natives.items():
         if not _all_hold(candidate, verified):

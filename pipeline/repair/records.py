@@ -170,6 +170,11 @@ def _cost(attempt: Attempt, objective: str) -> float:
     return objective_cost(attempt.ratios_by_size, objective) * (1.0 if as_native else CHANGED)
 
 
+def free_limits(batch_sizes: Iterable[int]) -> dict[int, float]:
+    """By N, up to which time over the native's a repair passes for one without cost."""
+    return {n: FREE_LATENCY if n == 1 else 1 / FREE_THROUGHPUT for n in batch_sizes}
+
+
 def objective_cost(ratios: Mapping[int, Sequence[float]], objective: str) -> float:
     """What the objective asks of a repair priced so (seconds over native, by N): lower is better, inf where unpriced.
 

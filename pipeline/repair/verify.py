@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import numpy as np
 
@@ -22,6 +24,8 @@ from isobatch.pipeline.machine.memory import release_free
 
 PAIRS = 7  # alternating pairs of calls a price is the median of; the first pair warms up and is not counted
 _LEAST_PAIRS = 3
+ENOUGH_PAIRS = 6  # from which on the limits of their median need no assumption
+NO_LIMITS: Mapping[int, float] = MappingProxyType({})
 ENOUGH_S = 4.0  # spent on one N: fewer pairs then
 _PROBED = (2, 4, 8, 16, 32, 64)  # N at which a scope of every N is also rotated and given an outlier
 
@@ -134,12 +138,14 @@ def time_ratios(
     enough_s: float = ENOUGH_S,
     least: int = _LEAST_PAIRS,
     deadline: float = math.inf,
+    free: Mapping[int, float] = NO_LIMITS,
 ) -> dict[int, list[float]]:
     """Time of the repaired call over time of the native call, by N: alternating calls on the same batch, one worker.
 
-    At most ``pairs`` for each N; after ``enough_s`` seconds no more than ``least``. An N that would begin after
-    ``deadline`` (of ``time.monotonic``) is left out. A pair that other programs disturbed is made again, as long as no
-    more pairs are disturbed than asked for: after that they count.
+    At most ``pairs`` for each N; after ``enough_s`` seconds no more than ``least``, unless these leave open whether the
+    ratio is within that of ``free``: a further pair costs less than the search for another repair. An N that would
+    begin after ``deadline`` (of ``time.monotonic``) is left out. A pair that other programs disturbed is made again, as
+    long as no more pairs are disturbed than asked for: after that they count.
     """
     ratios: dict[int, list[float]] = {}
     wall = not (isinstance(native, Clocked) and isinstance(repaired, Clocked))  # both by one clock
@@ -160,10 +166,15 @@ def time_ratios(
                     continue
             if turn:
                 ratios.setdefault(n, []).append(second / first)
-            if turn >= least and time.perf_counter() - begin > enough_s:
+            if turn >= least and time.perf_counter() - begin > enough_s and not _left_open(ratios[n], free.get(n)):
                 break
             turn += 1
     return ratios
+
+
+def _left_open(ratios: Sequence[float], limit: float | None) -> bool:
+    """Whether so few ratios say nothing about the limit: their median is beyond it, and not all of them are."""
+    return limit is not None and len(ratios) < ENOUGH_PAIRS and min(ratios) <= limit < statistics.median(ratios)
 
 
 def study_sizes(n_images: int, batch_sizes: Sequence[int]) -> list[int]:

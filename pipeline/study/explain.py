@@ -100,7 +100,8 @@ def _explain(stages: Stages, result: VariantResult, prepared: PreparedSet, budge
         repairs = None if looked.tried is None else repair_records(looked.tried)
         return result.model_copy(update={"not_run": stages.not_run[result.name], "repairs": repairs})
     condition = point.at(prepared.evaluation.side)
-    return result.model_copy(update=records(LookedInto(prepared.record.name, condition, looked, stages.config.explain)))
+    into = LookedInto(prepared.record.name, condition, looked, stages.config.explain)
+    return result.model_copy(update=records(into, budget.hopeless.get(result.name)))
 
 
 def _deciding(stages: Stages, result: VariantResult, prepared: PreparedSet) -> GridPoint | None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from isobatch.pipeline.config.config import Explain
 from isobatch.pipeline.explain.reproducer.write import Reproducer
-from isobatch.pipeline.records.study import BeyondLook, Condition, Growth, Locating, NeighbourEffect, Origin
+from isobatch.pipeline.records.study import BeyondLook, Condition, Growth, Locating, NeighbourEffect, Origin, Repair
 from isobatch.pipeline.repair.crossing import Attempt
 from isobatch.pipeline.repair.records import PROOF, repair_records
 from isobatch.pipeline.study.inside.crossing import LayerSeen, Looked
@@ -24,8 +24,8 @@ class LookedInto:
     search: Explain
 
 
-def records(into: LookedInto) -> dict[str, Any]:
-    """What was found, as fields of VariantResult."""
+def records(into: LookedInto, hopeless: str | None = None) -> dict[str, Any]:
+    """What was found, as fields of VariantResult. ``hopeless``: why its repairs were not timed, if so."""
     looked = into.looked
     origins = [layer for layer in looked.findings if layer.batch_sizes]
     tried, scripts = looked.tried, looked.reproducers or {}
@@ -35,8 +35,12 @@ def records(into: LookedInto) -> dict[str, Any]:
         "locating": _locating(into),
         "growth": [Growth(**fields) for fields in looked.growth],
         "neighbour_effect": NeighbourEffect(**looked.neighbour_effect) if looked.neighbour_effect else None,
-        "repairs": None if tried is None else repair_records(tried),
+        "repairs": None if tried is None else [_with_reason(one, hopeless) for one in repair_records(tried)],
     }
+
+
+def _with_reason(repair: Repair, hopeless: str | None) -> Repair:
+    return repair.model_copy(update={"unpriced": hopeless}) if repair.delivery else repair
 
 
 def list_is_complete(origins: set[str], tried: Sequence[Attempt]) -> bool | None:

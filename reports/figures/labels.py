@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -20,6 +20,11 @@ class Label:
     x: float
     y: float
     align: Literal["left", "right", "center"]
+
+
+def room_for(names: Iterable[str], limit: int) -> float:
+    """Pixels that an axis leaves for these names, ``limit`` at most: the engine measures them in a font of its own."""
+    return min(limit, CHARACTER_PX * max(map(len, names), default=0) + _MARK_PX)
 
 
 Box = tuple[float, float, float, float]  # left, top, right, bottom, in pixels

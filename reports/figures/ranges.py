@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from isobatch.reports.figures.labels import room_for
+
 Noise = Literal["batch noise", "precision error"]
 
 _WIDTH, _ROW = 620, 24
@@ -62,7 +64,8 @@ def specification(ranges: Sequence[Range]) -> dict[str, Any]:
         "axis": {"values": [10.0**decade for decade in range(low, high + 1, step)], "format": ".0e"},
     }
     y: dict[str, Any] = {"field": "row", "type": "nominal", "sort": order, "title": None, "scale": {"domain": order}}
-    y |= {"axis": {"ticks": False, "domain": False, "labelLimit": 260, "labelColor": "var(--ink)", "minExtent": 130}}
+    y |= {"axis": {"ticks": False, "domain": False, "labelLimit": 260, "labelColor": "var(--ink)"}}
+    y["axis"]["minExtent"] = room_for(order, 260)
     key = {"title": None, "orient": "top", "direction": "horizontal", "symbolSize": 90}
     shown = [noise for noise in _COLOURS if any(value["noise"] == noise for value in values)]
     of_noise = {"field": "noise", "type": "nominal", "legend": key}
