@@ -1,7 +1,5 @@
 """A user's network by the name of what makes it: ``package.module:factory``."""
 
-from __future__ import annotations
-
 import copy
 import hashlib
 import importlib

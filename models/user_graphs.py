@@ -1,7 +1,5 @@
 """A user's own ONNX file as a live runner: any named inputs, each output compared by its name."""
 
-from __future__ import annotations
-
 import weakref
 from collections.abc import Mapping
 from pathlib import Path

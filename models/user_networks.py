@@ -1,7 +1,5 @@
 """A user's own network as a live runner: a torch module as it stands, or an ONNX file, its bytes or its proto."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Questions that several sections ask of a study, answered once."""
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Iterable

@@ -3,8 +3,6 @@
 Its compiled graph cannot be taken apart layer by layer without changing what is fused, so it is not ``Inspectable``.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace

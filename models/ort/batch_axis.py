@@ -1,7 +1,5 @@
 """A graph whose batch is another axis than the first: turned to the front at its inputs and outputs."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from onnx import AttributeProto, GraphProto, ModelProto, ValueInfoProto, helper

@@ -5,8 +5,6 @@ graph: onnxruntime packs those for nodes one subgraph deep, as it does for nodes
 Gemm on weights that are not packed gives other bits; so there is no If around the Scan.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """An ONNX file from outside: nothing in it is believed before it is checked, and a refusal says what to do instead."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass

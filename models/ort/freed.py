@@ -1,7 +1,5 @@
 """A fixed batch axis freed, with the proof by running that the graph still computes what the file computes."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

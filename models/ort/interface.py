@@ -1,7 +1,5 @@
 """What an ONNX graph takes and gives, and its batch axis freed where an exporter wrote a number there."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import numpy as np

@@ -1,7 +1,5 @@
 """A live onnxruntime session, what it really computes, and where its quantized activations hit their limits."""
 
-from __future__ import annotations
-
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping

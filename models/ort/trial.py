@@ -1,7 +1,5 @@
 """A user's graph tried on the user's own images: does it give each its own row, and what is the outcome in it?"""
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Mapping

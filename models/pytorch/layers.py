@@ -1,7 +1,5 @@
 """A torch runner whose layers can be watched as they are deployed and run again alone."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial

@@ -1,7 +1,5 @@
 """A live torch network: threads, types and memory formats set at the door and put back on leaving."""
 
-from __future__ import annotations
-
 import json
 import shutil
 from collections.abc import Callable, Iterator

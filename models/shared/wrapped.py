@@ -1,7 +1,5 @@
 """Runners in front of another one: its calls padded to one size, on other threads, or with switches turned."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack

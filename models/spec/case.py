@@ -1,7 +1,5 @@
 """One layer with its data, as a reproducer script needs it. Imports no runtime."""
 
-from __future__ import annotations
-
 import pprint
 import re
 from collections.abc import Callable, Mapping

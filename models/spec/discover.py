@@ -1,7 +1,5 @@
 """Plug-ins: one typed object a module, found by looking into a folder. None is known by name anywhere."""
 
-from __future__ import annotations
-
 import importlib
 import pkgutil
 from typing import TypeVar

@@ -1,7 +1,5 @@
 """What an examined layer may be asked for: the protocols of interventions."""
 
-from __future__ import annotations
-
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, runtime_checkable

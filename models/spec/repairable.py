@@ -1,7 +1,5 @@
 """What a runner may offer to repairs besides ``Rewritable``: other scales, other threads, files to deploy."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable

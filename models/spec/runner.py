@@ -1,7 +1,5 @@
 """What a runner may be asked for: the protocols of live engines."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, Self, runtime_checkable

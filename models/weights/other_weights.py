@@ -1,7 +1,5 @@
 """What networks that are not torchvision's bring: their own weights, and how pictures become their input."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from isobatch.models.spec.images import IMAGENET, View

@@ -1,7 +1,5 @@
 """Untrained weights that are the same on every machine, with statistics under which activations keep their size."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The weights under study: found or fetched, verified, and kept as one safetensors file named by its hash."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace

@@ -1,7 +1,5 @@
 """The stage after the race: the choice is verified at every N; where what is shipped fails, it is chosen again."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any

@@ -1,7 +1,5 @@
 """Which variants a list such as ``all`` or ``fp32,ort-int8`` names."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Sequence
 
 from isobatch.models.registry import all_variants, find_variant, how_to_add, installed

@@ -1,7 +1,5 @@
 """From records to contenders: who meets every demand under a policy, and by what the choice is made among them."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass

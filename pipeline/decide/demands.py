@@ -1,7 +1,5 @@
 """What must hold of the whole study before anything is recommended, whatever the policy."""
 
-from __future__ import annotations
-
 from isobatch.pipeline.records.study import Baseline, Mixing, Recommendation, Rejected, VariantResult
 
 MIXES = "the network itself mixes images"

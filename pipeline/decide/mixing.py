@@ -1,7 +1,5 @@
 """Whether the network itself mixes images: a control on its float variant, inside a worker, and what it comes to."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """The variants that no other beats, and the two figures besides cost by which variants are ranked."""
 
-from __future__ import annotations
-
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """The recommendation: a pure function of the variants' records, the race and a policy."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Sequence
 from typing import Any
 

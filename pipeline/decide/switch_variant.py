@@ -4,8 +4,6 @@ Nothing is run for it: its verdict and its costs are the study's own evidence. S
 as a repair and its native self do, and the drift between rounds is in the ratio.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from isobatch.pipeline.decide.policy import price

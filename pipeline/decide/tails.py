@@ -1,7 +1,5 @@
 """Percentiles of the time of a call with upper limits that assume nothing of its distribution."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

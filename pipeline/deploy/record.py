@@ -1,7 +1,5 @@
 """The verification record of a deployment and its settings: what a shipped folder promises, as data."""
 
-from __future__ import annotations
-
 import json
 import os
 import stat

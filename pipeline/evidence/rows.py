@@ -1,7 +1,5 @@
 """Output rows: what several stages ask of arrays [n, classes] of logits in the network's own type."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Where divergence starts: every layer replayed alone, its rows by themselves against the same rows in the batch."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Sequence
 from typing import Any

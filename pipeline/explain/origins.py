@@ -1,7 +1,5 @@
 """Interventions at the origins: one layer of each signature is examined, and speaks for its siblings."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any

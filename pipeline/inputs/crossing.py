@@ -1,7 +1,5 @@
 """What is asked of the worker that reads and stores sets of images, and what it answers."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """Arrays drawn for a network that takes no pictures: their values say nothing, the arithmetic on them does."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

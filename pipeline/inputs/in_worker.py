@@ -1,7 +1,5 @@
 """What runs inside a worker: reading and drawing sets of images. Called by dotted name."""
 
-from __future__ import annotations
-
 import resource
 from dataclasses import replace
 from functools import partial

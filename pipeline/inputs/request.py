@@ -1,7 +1,5 @@
 """What is asked of the input stage, and what it gives back."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path

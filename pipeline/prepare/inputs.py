@@ -1,7 +1,5 @@
 """Reading the user's images, in a worker: a file that crashes or starves its decoder takes nothing else with it."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from functools import partial
 from pathlib import Path

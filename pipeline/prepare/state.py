@@ -1,7 +1,5 @@
 """What the stages of a study share: the configuration, the run, the workers, and what has gone wrong so far."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager

@@ -1,7 +1,5 @@
 """Who enters the race: the candidates that the passes do not show to be clearly slower, as many as may be live."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace

@@ -1,7 +1,5 @@
 """What runs inside a contestant's worker: open it, and make a call whenever the race says so."""
 
-from __future__ import annotations
-
 import json
 import os
 import socket

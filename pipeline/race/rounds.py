@@ -1,7 +1,5 @@
 """The rounds of a race: one call of each contestant in random order; a disturbed round is repeated as a whole."""
 
-from __future__ import annotations
-
 import random
 import time
 from collections.abc import Callable, Sequence

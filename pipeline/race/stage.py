@@ -1,7 +1,5 @@
 """The stage of the race: open the contestants, find the best N of each, run the rounds, time the tail of the choice."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path

@@ -4,8 +4,6 @@ Kernels change with both, so a list of origins, or a kind called innocent, says 
 signature run the same kernels on the same shapes, so one speaks for its siblings.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext

@@ -1,7 +1,5 @@
 """What runs inside a worker for the ``repair`` command: locate at every thread count, climb the ladder, write."""
 
-from __future__ import annotations
-
 import contextlib
 import math
 from collections.abc import Callable

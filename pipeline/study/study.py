@@ -1,7 +1,5 @@
 """The order of the stages of a study, and the only file that knows it."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass

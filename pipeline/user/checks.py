@@ -1,7 +1,5 @@
 """Singles against batches of each N, output by output, and what must hold before that means anything."""
 
-from __future__ import annotations
-
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence

@@ -1,7 +1,5 @@
 """A user's network made batch-invariant: the ladder climbed on a copy, and the object handed back verified as it is."""
 
-from __future__ import annotations
-
 import math
 import time
 from collections.abc import Callable, Sequence

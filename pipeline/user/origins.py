@@ -1,7 +1,5 @@
 """In which layers a difference starts, and why in the one where it is largest: what the functions and ``check`` say."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from typing import Any
 

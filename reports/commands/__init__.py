@@ -9,8 +9,6 @@ A command is a module that holds one ``COMMAND = Command(...)``:
 Importing one must cost nothing: what loads a numeric library is imported inside ``run``.
 """
 
-from __future__ import annotations
-
 import argparse
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace

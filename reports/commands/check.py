@@ -1,7 +1,5 @@
 """``check NETWORK``: one network in under half a minute: batch-invariant or not, how far, where it starts."""
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """``compare RUN_A RUN_B``: a gate for another machine, another library version, another configuration."""
 
-from __future__ import annotations
-
 import argparse
 import sys
 from pathlib import Path

@@ -1,7 +1,5 @@
 """``deploy RUN``: ship what a study chose, or a named variant, as a folder that serves without this project."""
 
-from __future__ import annotations
-
 import argparse
 import sys
 from pathlib import Path

@@ -1,7 +1,5 @@
 """``help [CODE]``: what a code of an error or warning means, why it happens, what to do; without one, all codes."""
 
-from __future__ import annotations
-
 import argparse
 import json
 from dataclasses import asdict

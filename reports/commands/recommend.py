@@ -1,7 +1,5 @@
 """``recommend RUN``: decide again from a run's stored records under another policy; the run is left as it is."""
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """``render RUN``: draw a run's reports again from its stored records."""
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """``selftest``: faults planted in small networks must be found and named; networks without any must not be accused."""
 
-from __future__ import annotations
-
 import argparse
 import json
 import sys

@@ -1,7 +1,5 @@
 """``switches``: documented determinism switches: asked, read back, does the property hold, what it costs."""
 
-from __future__ import annotations
-
 import argparse
 import sys
 

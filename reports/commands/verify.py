@@ -1,7 +1,5 @@
 """``verify DIR``: run a shipped folder's verification record again on this machine, and say which claims hold."""
 
-from __future__ import annotations
-
 import argparse
 import json
 import sys

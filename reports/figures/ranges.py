@@ -1,7 +1,5 @@
 """The specification of the picture of differences: a bar from the median to the largest, on one logarithmic axis."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

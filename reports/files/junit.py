@@ -1,7 +1,5 @@
 """JUnit XML: test cases that a CI system can list and gate."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from xml.etree import ElementTree

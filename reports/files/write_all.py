@@ -1,7 +1,5 @@
 """All reports of a study, each written whole or not at all; a part that cannot be written costs no other part."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path

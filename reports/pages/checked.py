@@ -1,7 +1,5 @@
 """What ``check`` found, on one screen."""
 
-from __future__ import annotations
-
 import math
 import textwrap
 from collections.abc import Iterator, Sequence

@@ -1,7 +1,5 @@
 """Two compared runs as blocks: what differs around them, which bytes are equal, what changed. Gate first."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 

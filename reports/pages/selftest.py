@@ -1,7 +1,5 @@
 """The self-test in blocks: every planted fault, what was named against what was planted, and the innocent."""
 
-from __future__ import annotations
-
 from isobatch.pipeline.tools.selftest.judge import Outcome, SelfTest, confusion
 from isobatch.reports import numbers
 from isobatch.reports.blocks import Block, Bullets, Code, Column, Line, Paragraph, Row, Table, line, table_of

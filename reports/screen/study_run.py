@@ -1,7 +1,5 @@
 """What run.py does without a command: run the study, write its reports, print the summary."""
 
-from __future__ import annotations
-
 import sys
 from functools import partial
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The study on a terminal: its open sections as tables, then the closing summary."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TextIO

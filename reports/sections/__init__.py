@@ -9,8 +9,6 @@ A section is a module that holds one ``SECTION = Section(...)``:
 * ``write(study)``: what it has to say, in blocks. It must work on a study in which every variant failed.
 """
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, replace

@@ -1,7 +1,5 @@
 """The numbers of the first screen: what stability, speed, accuracy and price the choice has, each with its evidence."""
 
-from __future__ import annotations
-
 from isobatch.pipeline.decide import agreement
 from isobatch.pipeline.decide.policy import describe
 from isobatch.pipeline.decide.ranges import range_words

@@ -1,7 +1,5 @@
 """Top-1 accuracy of every variant, and what it loses against fp32 on the same images."""
 
-from __future__ import annotations
-
 from isobatch.pipeline.records.study import AccuracyDrop, Study, VariantResult
 from isobatch.reports import numbers, views
 from isobatch.reports.blocks import Block, Column, Paragraph, Row, line, table_of

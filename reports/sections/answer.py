@@ -1,7 +1,5 @@
 """What to deploy and why, on one screen."""
 
-from __future__ import annotations
-
 from collections.abc import Collection
 from typing import Literal
 

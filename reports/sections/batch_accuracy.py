@@ -1,7 +1,5 @@
 """With labels: does the accuracy depend on the batch size?"""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from isobatch.pipeline.compare.accuracy_by_batch_size import SEVERITY, worst_dependence

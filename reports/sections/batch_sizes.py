@@ -1,7 +1,5 @@
 """Batched against singles, N by N."""
 
-from __future__ import annotations
-
 from isobatch.pipeline.records.study import BatchClasses, Comparison, Study, VariantResult
 from isobatch.pipeline.records.wording import condition_words
 from isobatch.reports import numbers, views

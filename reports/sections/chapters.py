@@ -1,7 +1,5 @@
 """Variant by variant: everything that is known of one, folded under its name."""
 
-from __future__ import annotations
-
 from isobatch.pipeline.records.study import Study, VariantResult
 from isobatch.reports import views
 from isobatch.reports.blocks import STATE_SIGNS, Absent, Block, Details, Heading, Paragraph, line

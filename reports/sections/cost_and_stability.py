@@ -1,7 +1,5 @@
 """The one picture: what a variant costs against how steady its answers are."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """What every variant costs here: time with intervals, size, memory."""
 
-from __future__ import annotations
-
 from isobatch.pipeline.records.study import Study, VariantResult
 from isobatch.reports import numbers, speeds, views
 from isobatch.reports.blocks import Block, Column, Details, Paragraph, Row, line, table_of

@@ -1,7 +1,5 @@
 """The machine and its libraries: part of every verdict's scope."""
 
-from __future__ import annotations
-
 from isobatch.pipeline.records.study import Study
 from isobatch.reports import numbers
 from isobatch.reports.blocks import Block, Code, Column, Definitions, Details, Line, Paragraph, Table, line

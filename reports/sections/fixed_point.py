@@ -1,7 +1,5 @@
 """Does fixed point make the results batch-invariant? Each int8 variant's evidence."""
 
-from __future__ import annotations
-
 from isobatch.pipeline.records.study import Study
 from isobatch.reports.blocks import Block, Column, Paragraph, Table, line
 from isobatch.reports.sections import Section

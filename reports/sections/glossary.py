@@ -1,7 +1,5 @@
 """The words of the report, one plain sentence each."""
 
-from __future__ import annotations
-
 from isobatch.pipeline.records.study import Study
 from isobatch.reports.blocks import Block, Definitions, line
 from isobatch.reports.sections import Section

@@ -1,7 +1,5 @@
 """How the first difference becomes the logit difference, layer by layer."""
 
-from __future__ import annotations
-
 from isobatch.pipeline.records.study import Growth, Study, VariantResult
 from isobatch.reports import numbers, views
 from isobatch.reports.blocks import Absent, Block, Column, Figure, Paragraph, Row, line, table_of

@@ -1,7 +1,5 @@
 """What was fed in: weights, input sets, and the files that were left out."""
 
-from __future__ import annotations
-
 from isobatch.pipeline.records.study import InputSet, Study
 from isobatch.reports import numbers
 from isobatch.reports.blocks import Block, Code, Column, Definitions, Details, Line, Row, Table, line, table_of

@@ -1,7 +1,5 @@
 """Why each origin depends on N: mechanism and triggers, what was tried, and the evidence of each attempt."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from isobatch.pipeline.explain.causes import all_causes

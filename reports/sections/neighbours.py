@@ -1,7 +1,5 @@
 """Does an image's place in the batch matter, or what lies beside it?"""
 
-from __future__ import annotations
-
 from isobatch.pipeline.records.study import Comparison, NeighbourEffect, Study, VariantResult
 from isobatch.pipeline.records.wording import condition_words
 from isobatch.reports import numbers, views

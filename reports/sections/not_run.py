@@ -1,7 +1,5 @@
 """What was not run, was unavailable or failed, and what to do about it."""
 
-from __future__ import annotations
-
 from isobatch.pipeline.records.study import Study
 from isobatch.reports import views
 from isobatch.reports.blocks import Block, Column, Paragraph, Table, line

@@ -1,7 +1,5 @@
 """The origins of each variant, layers of the same kernels and shapes in one row."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any

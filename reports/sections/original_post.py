@@ -1,7 +1,5 @@
 """The table of the original question, taken again for every variant."""
 
-from __future__ import annotations
-
 from isobatch.pipeline.records.study import Comparison, Study, VariantResult
 from isobatch.reports import numbers, views
 from isobatch.reports.blocks import Block, Column, Paragraph, Table, line

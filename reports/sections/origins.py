@@ -1,7 +1,5 @@
 """Where the difference starts: how many layers, of what kinds, and whether the list is proved complete."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable, Sequence
 

@@ -1,7 +1,5 @@
 """One row a variant: where it stands, what it costs, how far it is from the truth."""
 
-from __future__ import annotations
-
 from isobatch.pipeline.decide import agreement
 from isobatch.pipeline.decide.repaired_variants import with_repairs
 from isobatch.pipeline.records.study import Study, VariantResult

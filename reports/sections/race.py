@@ -1,7 +1,5 @@
 """The race that priced the candidates: who was how fast, what is shown by it, and how steady the machine was."""
 
-from __future__ import annotations
-
 from isobatch.pipeline.decide.race import LOOKS
 from isobatch.pipeline.decide.recommend import SURE
 from isobatch.pipeline.decide.tails import call_time

@@ -1,7 +1,5 @@
 """How each variant was made, and what really ran."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Mapping
 from typing import Any

@@ -1,7 +1,5 @@
 """The choice under the policy: why this one, why not each other one, ties, and the Pareto set."""
 
-from __future__ import annotations
-
 from isobatch.pipeline.decide.policy import describe
 from isobatch.pipeline.decide.ranges import range_details, range_words
 from isobatch.pipeline.records.study import ParetoPoint, Recommendation, Study

@@ -1,7 +1,5 @@
 """The repairs that were tried: whether each holds, over what scope, and its price."""
 
-from __future__ import annotations
-
 from isobatch import PROGRAM
 from isobatch.pipeline.decide.demands import MIXES
 from isobatch.pipeline.decide.repaired_variants import SWITCH

@@ -1,7 +1,5 @@
 """The original post's two suspicions, BatchNorm and out-of-order execution, answered from this study's evidence."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from isobatch.pipeline.records.study import Study

@@ -1,7 +1,5 @@
 """Where the time went."""
 
-from __future__ import annotations
-
 from isobatch.pipeline.records.study import Study
 from isobatch.reports import numbers
 from isobatch.reports.blocks import Block, Column, Definitions, Line, Paragraph, Table, line

@@ -1,7 +1,5 @@
 """Batch noise beside precision error: does the one matter next to the other?"""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from isobatch.pipeline.records.study import Comparison, ComparisonKind, Study, VariantResult

@@ -1,7 +1,5 @@
 """The verdict map: which variant, under which condition, at which N, gives other bytes."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 

@@ -1,7 +1,5 @@
 """One verdict for each variant and input set, with what decided it and the margin screen."""
 
-from __future__ import annotations
-
 from isobatch.pipeline.records.study import InputsVerdict, Margin, Study, VariantResult
 from isobatch.reports import numbers, views
 from isobatch.reports.blocks import Block, Column, Paragraph, Row, line, table_of

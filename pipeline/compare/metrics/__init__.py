@@ -5,8 +5,6 @@ one shape, in the network's own type: ``measure(reference, candidate)`` gives it
 ``ideal(rows)`` gives what ``measure(rows, rows)`` would, without measuring. Its keys become keys of ``Comparison``.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache

@@ -1,7 +1,5 @@
 """The question most test suites ask, at the tolerances of ``numpy.allclose`` and ``torch.allclose``."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

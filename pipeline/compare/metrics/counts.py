@@ -1,7 +1,5 @@
 """How many elements and images have other bytes."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from numpy.typing import NDArray

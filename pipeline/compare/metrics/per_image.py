@@ -1,7 +1,5 @@
 """The error of a typical image: what one image more or less, or one that is very wrong, hardly moves."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Of an embedding: how many of an image's nearest neighbours stay its nearest neighbours."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

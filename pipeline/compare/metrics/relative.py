@@ -1,7 +1,5 @@
 """Size and direction of the error against the signal: relative L2, SQNR, cosine."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

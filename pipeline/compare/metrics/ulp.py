@@ -1,7 +1,5 @@
 """Distance in units in the last place of the candidate's type: how many representable values apart."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

@@ -13,8 +13,6 @@ A cause is a module that holds one ``CAUSE = Cause(...)``:
 A probe must leave the runner as it found it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property

@@ -1,7 +1,5 @@
 """One image's row at a fixed N and position, as a function of what stands beside it; the worst found by search."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial

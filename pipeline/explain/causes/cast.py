@@ -1,7 +1,5 @@
 """A 16-bit layer whose difference comes with the conversions around its arithmetic: gone where nothing is converted."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from isobatch.models.spec.interventions import Widened

@@ -1,7 +1,5 @@
 """Rounding, but not by two plain orders of addition: another algorithm, or products that are rounded or not."""
 
-from __future__ import annotations
-
 from isobatch.models.spec.interventions import Widened
 from isobatch.pipeline.explain.causes import Cause, Finding, Subject
 from isobatch.pipeline.explain.causes._orders import Orders, can_be_probed, orders

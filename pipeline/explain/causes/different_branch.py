@@ -1,7 +1,5 @@
 """Whether control flow looks at the batch: other calls are made for N = k than for N = 1."""
 
-from __future__ import annotations
-
 from isobatch.models.spec.runner import Branching
 from isobatch.pipeline.evidence.rows import rows_at
 from isobatch.pipeline.explain.causes import Cause, Finding, Subject

@@ -4,8 +4,6 @@ The scale is frozen without touching the kernel: a row more, whose values reach 
 batch, gives every call the same range, however many rows it has.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

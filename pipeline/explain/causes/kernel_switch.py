@@ -1,7 +1,5 @@
 """Another implementation at another N, by the libraries' own logs. A trigger: names say nothing of the arithmetic."""
 
-from __future__ import annotations
-
 from isobatch.models.spec.interventions import Logged
 from isobatch.pipeline.explain.causes import Cause, Finding, Subject
 from isobatch.pipeline.records.wording import listed

@@ -1,7 +1,5 @@
 """Whether an image's row depends on the values beside it, in any way but a common scale."""
 
-from __future__ import annotations
-
 from isobatch.pipeline.explain.causes import Cause, Finding, Subject, not_repeatable
 from isobatch.pipeline.explain.causes._influence import influence
 from isobatch.pipeline.records.wording import counted

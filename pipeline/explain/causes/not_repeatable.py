@@ -1,7 +1,5 @@
 """Whether the layer gives the same rows twice at all: randomness and state are no matter of the batch."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from isobatch.pipeline.evidence.evidence import bits

@@ -1,7 +1,5 @@
 """Two orders of addition: the classic. Revealed by probing the kernel, proved by replaying what was revealed."""
 
-from __future__ import annotations
-
 from isobatch.models.spec.interventions import Widened
 from isobatch.pipeline.explain.causes import Cause, Finding, Subject
 from isobatch.pipeline.explain.causes._orders import can_be_probed, orders

@@ -4,8 +4,6 @@
 255 * 127 twice is 64770, and becomes 32767.
 """
 
-from __future__ import annotations
-
 from typing import Literal
 
 import numpy as np

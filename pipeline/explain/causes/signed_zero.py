@@ -1,7 +1,5 @@
 """Whether all that differs is the sign of zeros, which no difference of values shows."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from isobatch.pipeline.explain.causes import Cause, Finding, Subject

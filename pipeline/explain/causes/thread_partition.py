@@ -1,7 +1,5 @@
 """How the work is shared between threads: gone with one thread."""
 
-from __future__ import annotations
-
 from isobatch.models.spec.interventions import Threaded
 from isobatch.pipeline.evidence.evidence import bits
 from isobatch.pipeline.explain.causes import Cause, Finding, Subject, alone

@@ -1,7 +1,5 @@
 """The last elements of a call, too few for a whole vector, are computed by other code than all others."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 

@@ -1,7 +1,5 @@
 """Whether the batch gives an image's row to another image."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from isobatch.pipeline.evidence.evidence import bits

@@ -1,7 +1,5 @@
 """The rungs that change activation scales: one way each, that of the runner."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from operator import methodcaller
 

@@ -1,7 +1,5 @@
 """A documented determinism switch of the library that has the property: turned, and nothing else is changed."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from operator import methodcaller
 from typing import Any

@@ -1,7 +1,5 @@
 """No compiled graph of its own for a single image: the code that runs batches runs it too."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import asdict
 from operator import methodcaller

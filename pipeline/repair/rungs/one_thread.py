@@ -1,7 +1,5 @@
 """The native network with one thread: no partition of the work can depend on N."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from operator import methodcaller
 

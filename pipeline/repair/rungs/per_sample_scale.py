@@ -1,7 +1,5 @@
 """Dynamic quantization with one scale for each sample in place of one for the batch."""
 
-from __future__ import annotations
-
 from isobatch.pipeline.repair.rungs._scales import scale_rung
 
 RUNG = scale_rung(

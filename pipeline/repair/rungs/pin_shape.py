@@ -1,7 +1,5 @@
 """Every call of the whole network padded to one N, or cut into calls of it."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterator
 from dataclasses import asdict

@@ -1,7 +1,5 @@
 """Batches as they come, and alone once more only the images whose answer the batch could have changed."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from functools import partial
 from typing import Any

@@ -1,7 +1,5 @@
 """Dynamic quantization with scales fixed beforehand, from example images."""
 
-from __future__ import annotations
-
 from isobatch.pipeline.repair.rungs._scales import scale_rung
 
 RUNG = scale_rung(

@@ -1,7 +1,5 @@
 """Images one at a time, as many at once as there were threads."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from operator import methodcaller
 

@@ -1,7 +1,5 @@
 """Only the layers where divergence starts run in one shape; the rest of the network stays as it is."""
 
-from __future__ import annotations
-
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial

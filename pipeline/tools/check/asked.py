@@ -1,7 +1,5 @@
 """What is asked of ``check``: which network, on which examples, over which scope. Pure."""
 
-from __future__ import annotations
-
 import math
 import re
 from dataclasses import dataclass

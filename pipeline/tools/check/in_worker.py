@@ -1,7 +1,5 @@
 """One variant of a network checked, in a worker: its crash or hang is the caller's answer. Called by dotted name."""
 
-from __future__ import annotations
-
 import math
 import time
 from dataclasses import asdict, replace

@@ -1,7 +1,5 @@
 """The network that was named, opened in a variant. Runs in a worker; ``load`` brings the runtimes."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The self-test from its faults to its outcomes: each looked into by a fresh worker, as a study's variants are."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import partial
 from typing import Any

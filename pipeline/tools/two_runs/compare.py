@@ -4,8 +4,6 @@ Pure functions of the studies' records; stored output rows come through ``Output
 Only what was measured with the same weights on the same images is compared.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any

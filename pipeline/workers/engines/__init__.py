@@ -1,7 +1,5 @@
 """Engines: where the calls of a study run side by side, and the order in which they start."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
