@@ -55,6 +55,7 @@ class NetworkFound(Crossing):
     sha256: str
     num_classes: int | None
     note: str = ""
+    offer: str = ""
     class_names: tuple[str, ...] = ()
     view: View = IMAGENET
     view_from: str = ""

@@ -96,12 +96,13 @@ def _short(folder: Path) -> Path:
 
 def _told(record: VerificationRecord, repairs: Sequence[Repair]) -> Iterator[str]:
     """What holds, over what, and what it costs, in a few lines; then what became of the other rungs."""
+    from isobatch.pipeline.decide.repaired_variants import native_name
     from isobatch.pipeline.records.wording import counted, held, listed, sizes
     from isobatch.reports import numbers
 
     chosen = record.repair
     assert chosen is not None
-    native = record.variant.partition("+")[0]
+    native = native_name(record.variant)
     threads = listed(counted(count, "thread") for count in record.threads)
     yield f"{native} is batch-invariant at {sizes(record.batch_sizes)} on {threads}, by {chosen.name}."
     if chosen.note:
