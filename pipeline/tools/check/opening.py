@@ -142,9 +142,7 @@ def _torchvision(asked: CheckRequest, spec: VariantSpec, cache: Path, say: Calla
     network = Network(
         resolved.model, str(resolved.path), resolved.sha256, resolved.num_classes, size=(shapes[0][-2], shapes[0][-1])
     )
-    weights = (
-        f"{resolved.source}: {resolved.note.partition('; ImageNet weights')[0]}" if resolved.note else resolved.source
-    )
+    weights = f"{resolved.source}: {resolved.note}" if resolved.note else resolved.source
     if spec.name == "fp32":
         runner = load("isobatch.models.user_networks:open_network")(
             load("isobatch.models.weights.networks:float_network")(network)
