@@ -5,8 +5,6 @@ with the artifacts that the run has cached. Prints the seconds of each variant a
 study that it is compared with.
 """
 
-from __future__ import annotations
-
 import json
 import sys
 import time
@@ -37,8 +35,8 @@ def seconds(entry: dict[str, Any]) -> float:
 def main() -> None:
     """Run them all in this process, one after the other."""
     entries = json.loads((Path(sys.argv[1]) / "artifacts.json").read_text())["artifacts"]
-    chosen = [one for one in entries if one["inputs"] == "seed" and find_variant(one["variant"]).role == "candidate"]
-    print(json.dumps({one["variant"]: seconds(one) for one in chosen}))
+    chosen = [job for job in entries if job["inputs"] == "seed" and find_variant(job["variant"]).role == "candidate"]
+    print(json.dumps({job["variant"]: seconds(job) for job in chosen}))
 
 
 if __name__ == "__main__":

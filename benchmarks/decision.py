@@ -8,8 +8,6 @@ exactly the margin.
 ``studies -- ARGS``: five whole quick studies in a row, the last one beside a busy process; what each of them chose.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import subprocess
@@ -21,6 +19,7 @@ from pathlib import Path
 from benchmarks.replayed import replay
 from isobatch.models.registry import find_variant
 from isobatch.pipeline.config.config import Config
+from isobatch.pipeline.decide.race import LOOKS
 from isobatch.pipeline.prepare.artifacts import build_artifacts
 from isobatch.pipeline.prepare.inputs import prepare_inputs
 from isobatch.pipeline.prepare.run_folder import open_run
@@ -66,25 +65,25 @@ def record(arguments: argparse.Namespace) -> None:
 
         tally = race(entries, arguments.seconds, lambda tally: tally.rounds >= arguments.rounds, told)
         stages.run.discard()
-    found = {
+    recorded = {
         "n": n,
         "rounds": tally.rounds,
         "disturbed": tally.disturbed,
         "unsteady": tally.unsteady,
-        "seconds": {one.name: [s / n for s in one.call_s] for one in entries if one.dropped is None},
-        "waited": {one.name: [s / n for s in one.waited_s] for one in entries if one.dropped is None},
-        "dropped": {one.name: one.dropped for one in entries if one.dropped},
+        "seconds": {entry.name: [s / n for s in entry.call_s] for entry in entries if entry.dropped is None},
+        "waited": {entry.name: [s / n for s in entry.waited_s] for entry in entries if entry.dropped is None},
+        "dropped": {entry.name: entry.dropped for entry in entries if entry.dropped},
     }
-    arguments.file.write_text(json.dumps(found))
+    arguments.file.write_text(json.dumps(recorded))
     print(f"{arguments.file}: {tally.rounds} rounds, {tally.disturbed} disturbed, {tally.seconds:.0f} s")
 
 
 def _entry(stages: Stages, name: str, n: int, opened: ExitStack) -> Entry:
     prepared = stages.sets[-1]
-    setting = stages.base_of(find_variant(name))
+    point = stages.base_of(find_variant(name))
     artifact, images = stages.artifacts[name, prepared.record.name], prepared.evaluation
-    payload = Opening(name, setting.runner, artifact, images, images, None, most=n).to_json()
-    contestant = opened.enter_context(Contestant(stages.workers, setting.environment, payload))
+    payload = Opening(name, point.runner, artifact, images, images, None, most=n).to_json()
+    contestant = opened.enter_context(Contestant(stages.workers, point.environment, payload))
     entry = Entry(name, contestant, n, 60.0, 300.0)
     entry.open()
     return entry
@@ -132,6 +131,7 @@ def main() -> None:
     replaying.add_argument("truth", type=Path)
     replaying.add_argument("--decisions", type=int, default=1000)
     replaying.add_argument("--planted", type=float, default=_PLANTED)
+    replaying.add_argument("--rounds", type=int, default=LOOKS[-1], help="after which a race ends at the latest")
     replaying.add_argument("--seed", type=int, default=0)
     replaying.set_defaults(run=replay)
     whole = commands.add_parser("studies")

@@ -4,8 +4,6 @@ Each network is studied with ``--thorough``; of that evidence only those calls a
 (all but its copies), and the verdict is reached again from these. Prints a Markdown table.
 """
 
-from __future__ import annotations
-
 import argparse
 import subprocess
 import sys
@@ -50,26 +48,26 @@ def studied(network: str, folder: Path) -> None:
 
 def thinned(evidence: Evidence, wanted: Sequence[Pass]) -> Evidence:
     """The evidence of those of the wanted passes whose calls were made."""
-    _, stop = next((one.start, one.stop) for one in wanted if one.kind == "singles")
+    _, stop = next((planned.start, planned.stop) for planned in wanted if planned.kind == "singles")
     singles = evidence.singles[:stop]
-    passes, rows = [one for one in wanted if one.kind == "singles"], {}
-    for one in wanted:
-        if one.kind == "singles" or (whole := _covering(evidence, one)) is None:
+    passes, rows = [planned for planned in wanted if planned.kind == "singles"], {}
+    for planned in wanted:
+        if planned.kind == "singles" or (whole := _covering(evidence, planned)) is None:
             continue
         outputs = dict(zip(whole.images, evidence.outputs(whole), strict=True))
-        passes.append(one)
-        rows[one.id] = kept_rows(singles, 0, one, np.stack([outputs[image] for image in one.images]))
-    known = {one.name: getattr(evidence, one.name) for one in fields(Evidence)}
+        passes.append(planned)
+        rows[planned.id] = kept_rows(singles, 0, planned, np.stack([outputs[image] for image in planned.images]))
+    known = {field.name: getattr(evidence, field.name) for field in fields(Evidence)}
     return Evidence(**known | {"singles": singles, "passes": tuple(passes), "rows": rows, "call_s": {}})
 
 
 def _covering(evidence: Evidence, wanted: Pass) -> Pass | None:
     """The pass that made the same calls, and others."""
-    for one in evidence.find(wanted.kind, wanted.batch_size):
-        alike = (one.rotation, one.neighbour) == (wanted.rotation, wanted.neighbour)
-        aligned = (wanted.start - one.start) % one.batch_size == 0
-        if alike and aligned and one.start <= wanted.start and wanted.stop <= one.stop:
-            return one
+    for planned in evidence.find(wanted.kind, wanted.batch_size):
+        alike = (planned.rotation, planned.neighbour) == (wanted.rotation, wanted.neighbour)
+        aligned = (wanted.start - planned.start) % planned.batch_size == 0
+        if alike and aligned and planned.start <= wanted.start and wanted.stop <= planned.stop:
+            return planned
     return None
 
 
@@ -77,21 +75,21 @@ def verdict(rounds: Sequence[Evidence]) -> tuple[str, int]:
     """The verdict of two rounds, and how many images passed through the network."""
     condition = Condition(threads=1, image_size=SIDE)
     tested = Tested(condition, rounds[0], comparisons(rounds[0], rounds[1], None, condition))
-    found = inputs_verdict([tested], IMAGES)
-    passed = sum(p.stop - p.start for one in rounds for p in one.passes)
-    return found.verdict if found else "none", passed
+    verdict_of_set = inputs_verdict([tested], IMAGES)
+    passed = sum(p.stop - p.start for evidence in rounds for p in evidence.passes)
+    return verdict_of_set.verdict if verdict_of_set else "none", passed
 
 
 def lines(network: str, folder: Path) -> Iterator[str]:
     """One line of the table for each variant."""
-    for variant in sorted(one.name for one in (folder / "evidence").iterdir()):
+    for variant in sorted(path.name for path in (folder / "evidence").iterdir()):
         files = (folder / "evidence" / variant).glob("*.safetensors")
-        rounds = sorted((read_evidence(one) for one in files), key=lambda one: one.round)
+        rounds = sorted((read_evidence(path) for path in files), key=lambda evidence: evidence.round)
         if len(rounds) < 2 or len(rounds[0].singles) != IMAGES:
             continue  # emulated here, on a few images
         plans = (first_round(IMAGES, SIZES), second_round(IMAGES, SIZES))
         whole, calls = verdict(rounds)
-        short, fewer = verdict([thinned(one, plan) for one, plan in zip(rounds, plans, strict=True)])
+        short, fewer = verdict([thinned(evidence, plan) for evidence, plan in zip(rounds, plans, strict=True)])
         said = "the same" if short == whole else f"**{short}**"
         yield f"| {network} | {variant} | {whole} | {said} | {calls} | {fewer} |"
 

@@ -5,8 +5,6 @@ with 95 % limits; latency at N = 1, throughput above. Every rung that applies an
 Targets, at the near end of the interval: throughput 0.95 at N >= 8 (int8-x86, int8-onednn: N >= 2), latency 1.10.
 """
 
-from __future__ import annotations
-
 import argparse
 import math
 import sys
@@ -32,7 +30,7 @@ from isobatch.pipeline.repair.layers import survey
 from isobatch.pipeline.repair.records import repair_records
 from isobatch.pipeline.repair.rungs import Bench, all_rungs
 from isobatch.pipeline.repair.tried import attempts
-from isobatch.pipeline.repair.verify import every_size, price, verify
+from isobatch.pipeline.repair.verify import every_size, time_ratios, verify
 from isobatch.pipeline.storage.places import cache_root
 from isobatch.pipeline.workers.engines.local import LocalEngine
 from isobatch.pipeline.workers.pool import Workers
@@ -56,17 +54,19 @@ def measured(payload: dict[str, Any], emit: Emit) -> list[dict[str, Any]]:
         captured = images.read(0, max(SIZES))
         located, shapes = survey(runner, captured, max(SIZES), 0, lambda n: emit({}))
         bench = Bench(runner, threads, captured, SIZES[1:], located, shapes)
-        scope = Scope([images], SIZES[1:], {}, priced=SIZES[:2], pairs=1, passes=every_size, stop_at_first=True)
-        found = []
+        scope = Scope([images], SIZES[1:], {}, timed_sizes=SIZES[:2], pairs=1, passes=every_size, stop_at_first=True)
+        tried = []
         for rung in payload["rungs"] or [rung.name for rung in all_rungs()]:
-            for one in climb(bench, scope, lambda n: emit({}), math.inf, [rung]):
+            for attempt in climb(bench, scope, lambda n: emit({}), math.inf, [rung]):
                 ratios: dict[int, list[float]] = {}
-                if one.holds and one.candidate:
-                    with one.candidate.build(runner) as repaired:
-                        ratios = price(runner, repaired, images, SIZES, lambda n: emit({}), payload["pairs"], math.inf)
-                (told,) = attempts([one])
-                found.append(told.to_json() | {"ratios": {str(n): values for n, values in ratios.items()}})
-        return found
+                if attempt.holds and attempt.candidate:
+                    with attempt.candidate.build(runner) as repaired:
+                        ratios = time_ratios(
+                            runner, repaired, images, SIZES, lambda n: emit({}), payload["pairs"], math.inf
+                        )
+                (told,) = attempts([attempt])
+                tried.append(told.to_json() | {"ratios": {str(n): values for n, values in ratios.items()}})
+        return tried
 
 
 def row(name: str, threads: int, n: str, interval: Interval) -> str:
@@ -109,7 +109,7 @@ def main() -> None:
                         "artifact": artifact_json(stages.artifacts[name, prepared.record.name]),
                         "images": prepared.evaluation.to_json(),
                         "threads": threads,
-                        "rungs": [one for one in arguments.rungs.split(",") if one],
+                        "rungs": [rung for rung in arguments.rungs.split(",") if rung],
                         "pairs": arguments.pairs,
                     }
                     tried = workers.call(worker_settings(threads), "benchmarks.repair:measured", payload)
@@ -118,11 +118,11 @@ def main() -> None:
 
 def show(name: str, threads: int, tried: list[dict[str, Any]]) -> None:
     """The rows of one variant and thread count."""
-    for one in tried:
-        label = f"{name}+{one['name']}"
-        if not one["ratios"]:
-            print(f"{label:<36} {threads:>7}   - {one['why'] or repair_records([Attempt.of(one)])[0].note}")
-        for n, ratios in one["ratios"].items():
+    for attempt in tried:
+        label = f"{name}+{attempt['name']}"
+        if not attempt["ratios"]:
+            print(f"{label:<36} {threads:>7}   - {attempt['why'] or repair_records([Attempt.of(attempt)])[0].note}")
+        for n, ratios in attempt["ratios"].items():
             values = ratios if n == "1" else [1 / ratio for ratio in ratios]
             print(row(label, threads, n, median_interval(values)), flush=True)
 

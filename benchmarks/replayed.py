@@ -1,7 +1,5 @@
 """Decisions made again and again from the rounds of one recorded race, and compared with the truth of another."""
 
-from __future__ import annotations
-
 import argparse
 import json
 from collections.abc import Sequence
@@ -26,12 +24,12 @@ def replay(arguments: argparse.Namespace) -> None:
     true, times = _table(truth["seconds"], names), _table(recorded["seconds"], names)
     waited = _table(recorded["waited"], names) if recorded["unsteady"] and "waited" in recorded else None
     real = ratios(true).ratio
-    drawn = np.random.default_rng(arguments.seed)
+    random = np.random.default_rng(arguments.seed)
     print(f"truth, {len(true)} rounds: {', '.join(f'{n} {r:.3f}' for n, r in zip(names, real, strict=True))}")
     print(f"recording: {len(times)} rounds, {recorded['disturbed']} disturbed beside them")
     spread = spread_of(recorded["unsteady"])
     rows = [
-        _decision(*_planted(times, waited, drawn, arguments.planted), names, real, spread)
+        _decision(*_planted(times, waited, random, arguments.planted, arguments.rounds), names, real, spread)
         for _ in range(arguments.decisions)
     ]
     print(f"{arguments.decisions} decisions, {arguments.planted:.0%} of the rounds disturbed:")
@@ -42,7 +40,7 @@ def replay(arguments: argparse.Namespace) -> None:
     print(f"  median width of an interval        {np.median([w for row in rows for w in row['widths']]):.3f}")
     print(f"  median rounds                      {np.median([row['rounds'] for row in rows]):.0f}")
     print(f"  median sureness                    {np.median([row['share'] for row in rows]):.2f}")
-    null = [_null(times[:, 0], drawn, arguments.planted, spread) for _ in range(arguments.decisions)]
+    null = [_null(times[:, 0], random, arguments.planted, spread) for _ in range(arguments.decisions)]
     print(f"null, a true ratio of 1.05: false decisions {np.mean(null):.1%}")
 
 
@@ -51,19 +49,19 @@ def _table(recorded: dict[str, list[float]], names: Sequence[str]) -> Times:
 
 
 def _planted(
-    times: Times, waited: Times | None, drawn: np.random.Generator, share: float
+    times: Times, waited: Times | None, random: np.random.Generator, share: float, count: int
 ) -> tuple[Times, Times | None]:
-    """As many rounds as the last look needs, drawn with replacement; in some of them one call is disturbed."""
-    rounds = drawn.integers(0, len(times), LOOKS[-1])
-    found = times[rounds].copy()
-    for row in np.flatnonzero(drawn.random(len(found)) < share):
-        found[row, drawn.integers(0, found.shape[1])] *= drawn.uniform(1.1, 3.0)
-    return found, None if waited is None else waited[rounds]
+    """``count`` rounds drawn with replacement; in some of them one call is disturbed."""
+    rounds = random.integers(0, len(times), count)
+    slowed = times[rounds].copy()
+    for row in np.flatnonzero(random.random(len(slowed)) < share):
+        slowed[row, random.integers(0, slowed.shape[1])] *= random.uniform(1.1, 3.0)
+    return slowed, None if waited is None else waited[rounds]
 
 
 def _looked(times: Times, waited: Times | None, spread: float) -> int:
     """The rounds after which a race would have ended."""
-    for look in LOOKS:
+    for look in (look for look in LOOKS if look <= len(times)):
         known = None if waited is None else waited[:look]
         if ratios(times[:look], spread, known, resamples=1000).settled(MARGIN):
             return look
@@ -83,34 +81,34 @@ def _decision(
         Contender(name, tuple(times[:ended, at]), () if waited is None else tuple(waited[:ended, at]))
         for at, name in enumerate(names)
     ]
-    found = choose(contenders, MARGIN, spread=spread)
-    chosen, seen = names.index(found.chosen), found.ratios
+    choice = choose(contenders, MARGIN, spread=spread)
+    chosen, seen = names.index(choice.chosen), choice.ratios
     assert seen is not None and seen.low is not None and seen.high is not None
     covers = [bool(seen.low[at] <= real[at] <= seen.high[at]) for at in range(len(names)) if at != seen.leader]
-    slower = [found.standings[name] == "slower" and real[at] < 1 + MARGIN for at, name in enumerate(names)]
-    as_fast = [found.standings[name] == "as-fast" and real[at] > 1 + MARGIN for at, name in enumerate(names)]
+    slower = [choice.standings[name] == "slower" and real[at] < 1 + MARGIN for at, name in enumerate(names)]
+    as_fast = [choice.standings[name] == "as-fast" and real[at] > 1 + MARGIN for at, name in enumerate(names)]
     return {
         "near": bool(real[chosen] <= 1 + MARGIN),
-        "dominated": bool(real[chosen] > 1 + MARGIN and found.standings[found.chosen] != "leader"),
+        "dominated": bool(real[chosen] > 1 + MARGIN and choice.standings[choice.chosen] != "leader"),
         "covers": covers,
         "false": any(slower) or any(as_fast),
         "widths": [float(seen.high[at] - seen.low[at]) for at in range(len(names)) if at != seen.leader],
         "rounds": ended,
-        "share": found.share,
+        "share": choice.share,
     }
 
 
-def _null(column: Times, drawn: np.random.Generator, planted: float, spread: float) -> bool:
+def _null(column: Times, random: np.random.Generator, planted: float, spread: float) -> bool:
     """Two contestants of one contestant's own noise, the second slower by exactly the margin: is anything decided?
 
     The two calls of a round are those of two rounds close to one another, either way round, never the same: each has
     noise of its own, and the drift of the recording is in both.
     """
-    rows = drawn.integers(3, len(column) - 3, LOOKS[-1])
-    apart = drawn.integers(1, 4, len(rows)) * drawn.choice([-1, 1], len(rows))
+    rows = random.integers(3, len(column) - 3, LOOKS[-1])
+    apart = random.integers(1, 4, len(rows)) * random.choice([-1, 1], len(rows))
     times = np.stack([column[rows], column[rows + apart] * (1 + MARGIN)], axis=1)
-    for row in np.flatnonzero(drawn.random(len(times)) < planted):
-        times[row, drawn.integers(0, 2)] *= drawn.uniform(1.1, 3.0)
+    for row in np.flatnonzero(random.random(len(times)) < planted):
+        times[row, random.integers(0, 2)] *= random.uniform(1.1, 3.0)
     return any(ratios(times[:look], spread, resamples=1000).decided(MARGIN) for look in LOOKS)
 
 

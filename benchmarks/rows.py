@@ -5,8 +5,6 @@ two rounds, one N at which every row differs from its singles, one at which one 
 Exits 1 above 3 GB.
 """
 
-from __future__ import annotations
-
 import json
 import resource
 import subprocess
@@ -78,7 +76,7 @@ def _evidence(singles: NDArray[Any], passes: tuple[Pass, ...], rows: dict[str, A
         singles=singles,
         passes=passes,
         rows=rows,
-        call_s={one.id: (0.1,) for one in passes},
+        call_s={planned.id: (0.1,) for planned in passes},
         effective={},
         clip_shares=None,
         peak_memory_bytes=0,
@@ -103,7 +101,7 @@ def judge(folder: Path) -> VariantResult:
         verdict=verdict.verdict,
         decided_by=verdict.decided_by,
         by_inputs=[verdict],
-        comparisons=[one for item in tested for one in item.comparisons],
+        comparisons=[comparison for item in tested for comparison in item.comparisons],
         classes=[batch_classes(item.evidence, item.condition) for item in tested],
         fingerprints=[mark for item in tested for mark in fingerprints(item.evidence, item.condition)],
         margin=verdict.margin,

@@ -6,8 +6,6 @@ one, with one thread each. ``resume``: from the start of a killed study's second
 of the sample report (ResNet50 at 224 px); it runs nothing.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import os
@@ -77,10 +75,10 @@ class Home:
         call_s: dict[str, float] = defaultdict(float)
         bytes_, passed = defaultdict[str, int](int), defaultdict[str, int](int)
         for file in out.glob("evidence/*/*.safetensors"):
-            one = read_evidence(file)
-            call_s[one.variant] += sum(sum(spent) for spent in one.call_s.values())
-            bytes_[one.variant] += file.stat().st_size
-            passed[one.variant] += sum(p.stop - p.start for p in one.passes)
+            evidence = read_evidence(file)
+            call_s[evidence.variant] += sum(sum(spent) for spent in evidence.call_s.values())
+            bytes_[evidence.variant] += file.stat().st_size
+            passed[evidence.variant] += sum(p.stop - p.start for p in evidence.passes)
         return Ran(
             images,
             timing["wall_s"],
@@ -108,15 +106,15 @@ def line(variants: str) -> None:
         here.study(16, variants)  # builds and caches
         runs = []
         for count in counts:
-            runs.append(one := here.study(count, variants, "--workers", "1"))
-            each = sum(one.bytes_.values()) / one.images
+            runs.append(run := here.study(count, variants, "--workers", "1"))
+            each = sum(run.bytes_.values()) / run.images
             print(
-                f"{one.images:5} images: evidence {one.evidence_s:6.1f} s, study {one.wall_s:6.1f} s, "
-                f"peak {one.peak_bytes / 1e6:.0f} MB, {each:.0f} bytes of evidence an image",
+                f"{run.images:5} images: evidence {run.evidence_s:6.1f} s, study {run.wall_s:6.1f} s, "
+                f"peak {run.peak_bytes / 1e6:.0f} MB, {each:.0f} bytes of evidence an image",
                 flush=True,
             )
     for name in ("evidence_s", "wall_s"):
-        fit(name, counts, [getattr(one, name) for one in runs])
+        fit(name, counts, [getattr(run, name) for run in runs])
 
 
 def fit(name: str, counts: tuple[int, ...], seconds: list[float]) -> None:
@@ -124,7 +122,7 @@ def fit(name: str, counts: tuple[int, ...], seconds: list[float]) -> None:
     slope, start = np.polyfit(counts, seconds, 1)
     residuals = np.asarray(seconds) - (slope * np.asarray(counts) + start)
     r2 = 1 - (residuals**2).sum() / ((np.asarray(seconds) - np.mean(seconds)) ** 2).sum()
-    rest = ", ".join(f"{one:+.2f}" for one in residuals)
+    rest = ", ".join(f"{residual:+.2f}" for residual in residuals)
     print(f"{name}: {slope:.4f} s an image, {start:+.2f} s at 0; R2 {r2:.5f}; residuals {rest} s")
 
 
@@ -134,15 +132,15 @@ def workers(variants: str, images: int) -> None:
         here.study(16, variants)
         runs = []
         for n in (1, 2, 2, 1):
-            runs.append(one := here.study(images, variants, "--workers", str(n)))
-            calls = sum(one.call_s.values())
+            runs.append(run := here.study(images, variants, "--workers", str(n)))
+            calls = sum(run.call_s.values())
             print(
-                f"up to {one.workers} at once: evidence {one.evidence_s:6.1f} s (calls {calls:.1f} s), "
-                f"study {one.wall_s:6.1f} s, peak {one.peak_bytes / 1e6:.0f} MB",
+                f"up to {run.workers} at once: evidence {run.evidence_s:6.1f} s (calls {calls:.1f} s), "
+                f"study {run.wall_s:6.1f} s, peak {run.peak_bytes / 1e6:.0f} MB",
                 flush=True,
             )
     for name in ("evidence_s", "wall_s"):
-        alone, both = (sum(getattr(one, name) for one in runs if one.workers == n) for n in (1, 2))
+        alone, both = (sum(getattr(run, name) for run in runs if run.workers == n) for n in (1, 2))
         print(f"{name}: {alone / both:.2f} times as fast with two")
 
 
@@ -182,11 +180,11 @@ def many(variants: str, images: int) -> None:
         print(f"{name:20} {1e3 * each:20.3f} {foretold:11.1f} {spent:11.1f} {large.bytes_[name] / images:15.0f}")
     foretold = sum(small.call_s[name] / small.passed[name] * large.passed[name] for name in large.call_s)
     calls = sum(large.call_s.values())
-    beside = [one.evidence_s - sum(one.call_s.values()) for one in (small, large)]
+    beside = [run.evidence_s - sum(run.call_s.values()) for run in (small, large)]
     print(f"calls: {foretold:.1f} s foretold from {few} images, {calls:.1f} s measured")
     rest = f"{beside[1]:.1f} s of it beside calls ({few} images: {beside[0]:.1f} s)"
     print(f"evidence stage: {large.evidence_s:.1f} s, {rest}")
-    peaks = [f"{one.peak_bytes / 1e6:.0f} MB" for one in (small, large)]
+    peaks = [f"{run.peak_bytes / 1e6:.0f} MB" for run in (small, large)]
     print(
         f"study {large.wall_s:.1f} s, {large.comparison_s:.1f} s of it comparing; peak {peaks[1]} ({few}: {peaks[0]})"
     )
@@ -195,15 +193,15 @@ def many(variants: str, images: int) -> None:
 def model() -> None:
     """What ImageNet's validation set would cost, out of the sample report's speeds."""
     total = 0.0
-    for one in json.loads(SAMPLE.read_text())["variants"]:
-        if one.get("cost") is None:
+    for variant in json.loads(SAMPLE.read_text())["variants"]:
+        if variant.get("cost") is None:
             continue
-        cost = Cost.model_validate(one["cost"])
+        cost = Cost.model_validate(variant["cost"])
         if len(cost.throughput_img_s) <= len(SIZES):
-            print(f"{one['name']:20} emulated: a few images only, whatever the set's size")
+            print(f"{variant['name']:20} emulated: a few images only, whatever the set's size")
             continue
         total += image_seconds(cost)
-        print(f"{one['name']:20} {image_seconds(cost):8.3f} s an image and condition")
+        print(f"{variant['name']:20} {image_seconds(cost):8.3f} s an image and condition")
     whole = total * IMAGENET * CONDITIONS / 86400
     print(f"together {total:.2f} s an image and condition; {IMAGENET:,} images under {CONDITIONS} conditions:")
     for nodes in NODES:
@@ -212,8 +210,8 @@ def model() -> None:
 
 def image_seconds(cost: Cost) -> float:
     """Seconds that one image costs a variant under one condition: its share of every pass of both rounds."""
-    passes = [one for turn in range(ROUNDS) for one in plan_passes(48, SIZES, probes=turn == 0)]
-    return sum(_each(cost, one.batch_size) * (one.stop - one.start) / 48 for one in passes)
+    passes = [planned for turn in range(ROUNDS) for planned in plan_passes(48, SIZES, probes=turn == 0)]
+    return sum(_each(cost, planned.batch_size) * (planned.stop - planned.start) / 48 for planned in passes)
 
 
 def _each(cost: Cost, n: int) -> float:

@@ -5,8 +5,6 @@ same minutes, the same variants are run as one would by hand (``benchmarks.by_ha
 of a machine with nothing else to do.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import os
@@ -94,14 +92,14 @@ def row(name: str, values: Sequence[float], unit: str = "s") -> str:
 
 def table(label: str, runs: Sequence[Ran]) -> list[str]:
     """The rows of one kind of study: the whole, its stages, and what it did."""
-    rows = [row(label, [one.wall_s for one in runs])]
+    rows = [row(label, [run.wall_s for run in runs])]
     for stage in runs[0].stages:
-        rows.append(row(f"{label}: {stage}", [one.stages.get(stage, 0.0) for one in runs]))
-    rows.append(row(f"{label}: calls of the evidence", [one.call_s for one in runs]))
-    rows.append(row(f"{label}: beside calls and race", [one.beside_s for one in runs]))
-    rows.append(row(f"{label}: image passes", [one.images for one in runs], "images"))
-    rows.append(row(f"{label}: calls", [one.calls for one in runs], "calls"))
-    rows.append(row(f"{label}: peak memory", [one.peak_bytes / 1e6 for one in runs], "MB"))
+        rows.append(row(f"{label}: {stage}", [run.stages.get(stage, 0.0) for run in runs]))
+    rows.append(row(f"{label}: calls of the evidence", [run.call_s for run in runs]))
+    rows.append(row(f"{label}: beside calls and race", [run.beside_s for run in runs]))
+    rows.append(row(f"{label}: image passes", [run.images for run in runs], "images"))
+    rows.append(row(f"{label}: calls", [run.calls for run in runs], "calls"))
+    rows.append(row(f"{label}: peak memory", [run.peak_bytes / 1e6 for run in runs], "MB"))
     return rows
 
 
@@ -137,8 +135,8 @@ def main() -> None:
             hands.append(by_hand(runs[-1].folder))
         say(table("cached", runs))
         say([row("the same variants by hand", hands)])
-        say([row("cached, over by hand", [one.wall_s / hand for one, hand in zip(runs, hands, strict=True)], "x")])
-        ratios = [(one.wall_s - one.race_s) / hand for one, hand in zip(runs, hands, strict=True)]
+        say([row("cached, over by hand", [run.wall_s / hand for run, hand in zip(runs, hands, strict=True)], "x")])
+        ratios = [(run.wall_s - run.race_s) / hand for run, hand in zip(runs, hands, strict=True)]
         say([row("cached without its race, over by hand", ratios, "x")])
         say(table("--quick, cached", [study(folder, cache, [*asked, "--quick"]) for _ in range(arguments.rounds)]))
 

@@ -4,8 +4,6 @@
 Both print Markdown; nothing is measured here.
 """
 
-from __future__ import annotations
-
 import argparse
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +12,7 @@ from isobatch.pipeline.records.study import Interval, Study, VariantResult
 from isobatch.pipeline.tools.switches.records import SwitchesReport
 from isobatch.reports import numbers, views
 from isobatch.reports.blocks import Block, Column, Table
-from isobatch.reports.files.markdown import drawn
+from isobatch.reports.files.markdown import to_markdown
 from isobatch.reports.pages.switches import blocks
 
 _COLUMNS = (
@@ -35,42 +33,42 @@ def engines(study: Study) -> Iterator[Block]:
     """A row for each candidate, the ones priced in the race first, and what the table holds for."""
     shown = study.recommendation.race if study.recommendation else None
     ratios = shown.ratios if shown else {}
-    candidates = [one for one in study.variants if one.role == "candidate"]
-    ranked = sorted(candidates, key=lambda one: ratios[one.name].median if one.name in ratios else float("inf"))
+    candidates = [v for v in study.variants if v.role == "candidate"]
+    ranked = sorted(candidates, key=lambda v: ratios[v.name].median if v.name in ratios else float("inf"))
     rounds = f"; a race of {numbers.counted(shown.rounds, 'round')}, {shown.disturbed} disturbed" if shown else ""
-    images = ", ".join(f"{numbers.counted(one.n, 'image')} of {one.name}" for one in study.inputs)
+    images = ", ".join(f"{numbers.counted(inputs.n, 'image')} of {inputs.name}" for inputs in study.inputs)
     caption = (
         f"{study.weights.model}, {study.weights.source} weights, {images}; {study.environment.cpu}, "
         f"{numbers.counted(study.environment.threads, 'thread')}{rounds}; {study.created_utc}."
     )
-    loads = {one.variant: one.load_s for one in study.race.contestants if one.load_s} if study.race else {}
-    yield Table(caption, _COLUMNS, tuple(_row(one, ratios.get(one.name), loads.get(one.name)) for one in ranked))
+    loads = {c.variant: c.load_s for c in study.race.contestants if c.load_s} if study.race else {}
+    yield Table(caption, _COLUMNS, tuple(_row(v, ratios.get(v.name), loads.get(v.name)) for v in ranked))
 
 
-def _row(one: VariantResult, ratio: Interval | None, load_s: float | None) -> tuple[str | None, ...]:
-    ran, error = one.effective, views.reference_error(one)
+def _row(variant: VariantResult, ratio: Interval | None, load_s: float | None) -> tuple[str | None, ...]:
+    ran, error = variant.effective, views.reference_error(variant)
     compiled = sum(graph.seconds for graph in ran.graphs) if ran else 0.0
-    sets = (found.classes for found in one.classes)
+    sets = (batch_classes.classes for batch_classes in variant.classes)
     finest = max(sets, key=lambda classes: (sum(map(len, classes)), len(classes)), default=None)  # of the most N
     return (
-        one.name,
-        views.state(one),
+        variant.name,
+        views.state(variant),
         numbers.batch_classes(finest) if finest else None,
         ran.precision if ran else None,
         f"{ran.int8_layers} of {ran.weight_layers}" if ran and ran.int8_layers else None,
         numbers.difference(error.max_abs_relative) if error else None,
-        f"{numbers.percent(one.agreement.share)}" if one.agreement else None,
+        f"{numbers.percent(variant.agreement.share)}" if variant.agreement else None,
         _ratio(ratio),
         f"{load_s:.2f}" if load_s else None,
         f"{compiled:.1f}" if compiled else None,
     )
 
 
-def _ratio(found: Interval | None) -> str | None:
-    if found is None:
+def _ratio(interval: Interval | None) -> str | None:
+    if interval is None:
         return None
-    limits = "" if found.low95 is None else f" ({found.low95:.2f} to {found.high95:.2f})"
-    return f"{found.median:.2f}{limits}"
+    limits = "" if interval.low95 is None else f" ({interval.low95:.2f} to {interval.high95:.2f})"
+    return f"{interval.median:.2f}{limits}"
 
 
 def main() -> None:
@@ -81,10 +79,10 @@ def main() -> None:
     asked = parser.parse_args()
     text = asked.file.read_text(encoding="utf-8")
     if asked.which == "engines":
-        found = list(engines(Study.model_validate_json(text)))
+        tables = list(engines(Study.model_validate_json(text)))
     else:
-        found = blocks(SwitchesReport.model_validate_json(text))
-    print("\n\n".join(drawn(block) for block in found))
+        tables = blocks(SwitchesReport.model_validate_json(text))
+    print("\n\n".join(to_markdown(block) for block in tables))
 
 
 if __name__ == "__main__":

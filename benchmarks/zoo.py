@@ -5,8 +5,6 @@ the folder as soon as it is there, so the same command goes on where it stopped;
 A network that takes no images of the size asked for is checked at its own.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import os
@@ -66,35 +64,37 @@ def checked(network: str, size: int) -> dict[str, Any]:
 
 def takes(answer: dict[str, Any]) -> bool:
     """Whether the network could be run on images of that size in any variant."""
-    return any(one["status"] == "measured" for one in answer.get("report", {}).get("variants", ()))
+    return any(variant["status"] == "measured" for variant in answer.get("report", {}).get("variants", ()))
 
 
-def cell(one: dict[str, Any]) -> str:
+def cell(variant: dict[str, Any]) -> str:
     """One variant of one network for the table."""
-    if one["status"] != "measured":
-        return f"{one['status']}: {one['reason'][:80]}".replace("|", "/")
-    if one["verdict"] == "batch-invariant":
+    if variant["status"] != "measured":
+        return f"{variant['status']}: {variant['reason'][:80]}".replace("|", "/")
+    if variant["verdict"] == "batch-invariant":
         return "invariant"
-    if one["verdict"] != "batch-variant":
-        return f"{one['verdict']}: {one['reason'][:80]}".replace("|", "/")
-    first = one["first"]
-    differing = [at["batch_size"] for at in one["sizes"] if at["n_images_equal"] < at["n_images"]]
+    if variant["verdict"] != "batch-variant":
+        return f"{variant['verdict']}: {variant['reason'][:80]}".replace("|", "/")
+    first = variant["first"]
+    differing = [at["batch_size"] for at in variant["sizes"] if at["n_images_equal"] < at["n_images"]]
     where = f"`{first['layer']}` ({first['kind']})" if first else "no layer found"
-    more = f" and {one['origins'] - 1} more" if one["origins"] > 1 else ""
-    mixed = ", images mix" if one["mixes"] else ""
+    more = f" and {variant['origins'] - 1} more" if variant["origins"] > 1 else ""
+    mixed = ", images mix" if variant["mixes"] else ""
     return f"**differs** at N = {', '.join(map(str, differing))}{mixed}: {where}{more}"
 
 
 def page(answers: list[dict[str, Any]]) -> str:
     """The page."""
-    whole = [one for one in answers if "report" in one]
+    whole = [reply for reply in answers if "report" in reply]
     counts = {name: {"invariant": 0, "measured": 0} for name in VARIANTS}
     for answer in whole:
-        for one in answer["report"]["variants"]:
-            counts[one["variant"]]["measured"] += one["status"] == "measured" and one["verdict"] != "unverified"
-            counts[one["variant"]]["invariant"] += one["verdict"] == "batch-invariant"
-    cpus = sorted({one["report"]["cpu"] for one in whole})
-    days = sorted({one["day"] for one in answers})
+        for variant in answer["report"]["variants"]:
+            counts[variant["variant"]]["measured"] += (
+                variant["status"] == "measured" and variant["verdict"] != "unverified"
+            )
+            counts[variant["variant"]]["invariant"] += variant["verdict"] == "batch-invariant"
+    cpus = sorted({reply["report"]["cpu"] for reply in whole})
+    days = sorted({reply["day"] for reply in answers})
     lines = [
         "# The zoo: torchvision's classifiers, alone and in a batch",
         "",
@@ -106,14 +106,13 @@ def page(answers: list[dict[str, Any]]) -> str:
         "other sizes and thread counts run other kernels. Seconds: the whole command, four variants, building and "
         "exporting included: an orientation, not a timing.",
         "",
-        "; ".join(f"{name}: {one['invariant']} of {one['measured']} batch-invariant" for name, one in counts.items())
-        + ".",
+        "; ".join(f"{name}: {c['invariant']} of {c['measured']} batch-invariant" for name, c in counts.items()) + ".",
         "",
         f"| network | pixels | {' | '.join(VARIANTS)} | s |",
         f"| --- | --- | {' | '.join('---' for _ in VARIANTS)} | --- |",
     ]
-    for answer in sorted(answers, key=lambda one: one["network"]):
-        known = {one["variant"]: cell(one) for one in answer.get("report", {}).get("variants", ())}
+    for answer in sorted(answers, key=lambda known_answer: known_answer["network"]):
+        known = {variant["variant"]: cell(variant) for variant in answer.get("report", {}).get("variants", ())}
         cells = [known.get(name, answer.get("stopped", "")[:80]) for name in VARIANTS]
         size = answer["size"] or "its own"
         lines.append(f"| {answer['network']} | {size} | {' | '.join(cells)} | {answer['seconds']:.0f} |")

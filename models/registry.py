@@ -1,7 +1,5 @@
 """All variants, in table order: found by looking into ``models/variants``, without importing a runtime."""
 
-from __future__ import annotations
-
 import contextlib
 import importlib
 import pkgutil
@@ -61,5 +59,5 @@ def versions(spec: VariantSpec) -> dict[str, str]:
 def load(dotted: str) -> Callable[..., Any]:
     """The function behind ``package.module:function``."""
     module, _, function = dotted.partition(":")
-    found: Callable[..., Any] = getattr(importlib.import_module(module), function)
-    return found
+    called: Callable[..., Any] = getattr(importlib.import_module(module), function)
+    return called

@@ -1,7 +1,5 @@
 """A copy of a user's module that can be run without leaving a trace in the original."""
 
-from __future__ import annotations
-
 import copy
 from typing import Any
 

@@ -1,7 +1,5 @@
 """A user's network by the name of what makes it: ``package.module:factory``."""
 
-from __future__ import annotations
-
 import copy
 import hashlib
 import importlib
@@ -41,9 +39,9 @@ def made(name: str, folder: str) -> nn.Module:
 def _made(name: str, folder: str) -> nn.Module:
     module, _, attribute = name.partition(":")
     try:
-        found: Any = importlib.import_module(module)
+        target: Any = importlib.import_module(module)
         for part in attribute.split("."):
-            found = getattr(found, part)
+            target = getattr(target, part)
     except AttributeError as error:
         raise FactoryError(f"{module} was imported and has no {attribute!r} ({error}): name what makes it") from error
     except SystemExit as error:
@@ -51,11 +49,11 @@ def _made(name: str, folder: str) -> nn.Module:
     except Exception as error:  # a user's module may raise anything
         hint = f": is {folder} the folder to start in?" if isinstance(error, ModuleNotFoundError) else ""
         raise FactoryError(f"{module} cannot be imported ({type(error).__name__}: {error}){hint}") from error
-    if not isinstance(found, nn.Module):
-        if not callable(found):
-            raise FactoryError(f"{name} is a {type(found).__name__}: a function that returns a torch module is needed")
+    if not isinstance(target, nn.Module):
+        if not callable(target):
+            raise FactoryError(f"{name} is a {type(target).__name__}: a function that returns a torch module is needed")
         try:
-            found = found()
+            target = target()
         except SystemExit as error:
             raise FactoryError(f"{name}() calls sys.exit({error.code!r}): {_NO_EXIT}") from error
         except Exception as error:
@@ -63,12 +61,12 @@ def _made(name: str, folder: str) -> nn.Module:
                 f"{name}() raised {type(error).__name__}: {error}; it is called without arguments and must return a "
                 "torch module"
             ) from error
-    if not isinstance(found, nn.Module):
+    if not isinstance(target, nn.Module):
         raise FactoryError(
-            f"{name}() gave {type(found).__name__}, no torch module: a function without arguments that returns one is "
+            f"{name}() gave {type(target).__name__}, no torch module: a function without arguments that returns one is "
             "needed"
         )
-    return found
+    return target
 
 
 @contextmanager

@@ -1,7 +1,5 @@
 """A user's own ONNX file as a live runner: any named inputs, each output compared by its name."""
 
-from __future__ import annotations
-
 import weakref
 from collections.abc import Mapping
 from pathlib import Path
@@ -63,13 +61,13 @@ class GraphRunner(OrtRunner):
         Several are given by name, or by position in the order of the graph.
         """
         try:
-            made = {one.name: fit(self._given(rows)[one.name], one, "the examples are")[0] for one in self.inputs}
+            made = {t.name: fit(self._given(rows)[t.name], t, "the examples are")[0] for t in self.inputs}
         except Misfit as error:
             raise TypeError(str(error)) from error
         return batch_of(made if len(made) > 1 else {ONLY: next(iter(made.values()))})
 
     def _given(self, rows: NDArray[Any]) -> dict[str, NDArray[Any]]:
-        given, names = parts_of(rows), [one.name for one in self.inputs]
+        given, names = parts_of(rows), [tensor.name for tensor in self.inputs]
         if len(given) == len(names) and (list(given) == [ONLY] or all(name.isdigit() for name in given)):
             return dict(zip(names, given.values(), strict=True))
         if set(given) != set(names):
@@ -98,7 +96,7 @@ class GraphRunner(OrtRunner):
 
     def _taken(self, rows: NDArray[Any]) -> dict[str, NDArray[Any]]:
         try:
-            return outputs_of(self._live(), rows)
+            return outputs_of(self.live_session(), rows)
         except Exception as error:  # onnxruntime's exceptions share no public base class
             raise NotTaken(len(rows), described(rows), in_words(error)) from error
 

@@ -1,7 +1,5 @@
 """A user's own network as a live runner: a torch module as it stands, or an ONNX file, its bytes or its proto."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -64,17 +62,17 @@ class ModuleRunner(ExaminedTorchRunner):
         The first call of a network that makes its caches, or its parameters, then; the latter is a TypeError too.
         """
         before = {name for name, _ in self.net.named_parameters()}
-        one, two = self._tried(pair[:1]), self._tried(pair)
+        single, two = self._tried(pair[:1]), self._tried(pair)
         if made := sorted({name for name, _ in self.net.named_parameters()} - before):
             raise TypeError(not_made_yet(made))
-        self._places = with_rows(one, two)
+        self._places = with_rows(single, two)
 
     def leaves(self, rows: NDArray[Any]) -> Leaves:
         """The outputs with rows by their places, each [n, ...] in its own type."""
         if self._places is None:
             self.learn(np.repeat(rows[:1], 2, axis=0))
-        found = self._tried(rows)
-        return {place: found[place] for place in self._places or ()}
+        outputs = self._tried(rows)
+        return {place: outputs[place] for place in self._places or ()}
 
     def run(self, images: NDArray[Any]) -> NDArray[Any]:
         """All outputs as rows [n, values]: see ``joined``."""
@@ -97,8 +95,8 @@ class ModuleRunner(ExaminedTorchRunner):
             raise NotTaken(len(rows), described(rows), said) from error
 
     def _rows(self, result: Any) -> NDArray[Any]:
-        found = arrays(result)
-        return joined(found, self._places or tuple(found))
+        rows = arrays(result)
+        return joined(rows, self._places or tuple(rows))
 
     def _input(self, images: NDArray[Any]) -> Any:
         return as_arguments(images, self._tensor)

@@ -1,7 +1,5 @@
 """What a user's network gives back: a tensor, or tensors in dicts, tuples and dataclasses, taken apart and rebuilt."""
 
-from __future__ import annotations
-
 import copy
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
@@ -22,19 +20,19 @@ _FEW = 1, 2  # examples in the calls that tell which axis counts them
 
 def tensors(result: Any) -> dict[str, Tensor]:
     """Every tensor of a result by its place. What is none (None, numbers, text) is left out."""
-    found: dict[str, Tensor] = {}
+    leaves: dict[str, Tensor] = {}
 
     def visit(value: Any, path: str) -> Any:
         if isinstance(value, np.ndarray):
             value = torch.from_numpy(value)
         if isinstance(value, Tensor):
-            found[path] = value
+            leaves[path] = value
         else:
             mapped([value], lambda parts, inner: visit(parts[0], inner), path)
         return value
 
     visit(result, "")
-    return found
+    return leaves
 
 
 def mapped(values: Sequence[Any], change: Callable[[Sequence[Any], str], Any], path: str = "") -> Any:
@@ -52,9 +50,9 @@ def mapped(values: Sequence[Any], change: Callable[[Sequence[Any], str], Any], p
         return made if type(first) is dict else _like(first, made)
     if dataclasses.is_dataclass(first) and not isinstance(first, type):
         twin = copy.copy(first)
-        for one in dataclasses.fields(first):
-            items = [getattr(value, one.name) for value in values]
-            object.__setattr__(twin, one.name, at(one.name, items))
+        for field in dataclasses.fields(first):
+            items = [getattr(value, field.name) for value in values]
+            object.__setattr__(twin, field.name, at(field.name, items))
         return twin
     if isinstance(first, (tuple, list)):
         parts = [at(place, items) for place, items in enumerate(zip(*values, strict=True))]
@@ -71,13 +69,13 @@ def _like(first: Any, made: Mapping[Any, Any]) -> Any:
 
 def arrays(result: Any) -> Leaves:
     """The values of every tensor; of a quantized one its integers. Raises TypeError for one that has none."""
-    found = {}
+    values = {}
     for path, tensor in tensors(result).items():
         try:
-            found[path] = to_numpy(tensor.detach().int_repr() if tensor.is_quantized else tensor.detach())
+            values[path] = to_numpy(tensor.detach().int_repr() if tensor.is_quantized else tensor.detach())
         except (RuntimeError, TypeError) as error:
             raise TypeError(f"the {told(path)} cannot be compared ({error}): dense tensors are expected") from None
-    return found
+    return values
 
 
 def told(path: str) -> str:
@@ -85,30 +83,30 @@ def told(path: str) -> str:
     return f"output {path!r}" if path else "output"
 
 
-def with_rows(one: Leaves, two: Leaves) -> tuple[str, ...]:
+def with_rows(of_one: Leaves, two: Leaves) -> tuple[str, ...]:
     """The places whose first axis counts the examples; those that all examples share, with equal bytes, are left out.
 
-    ``one`` and ``two``: what the network gave for one example and for two. Raises TypeError where another axis counts
-    them, where something depends on the examples without being of one of them, or where nothing has rows.
+    ``of_one`` and ``two``: what the network gave for one example and for two. Raises TypeError where another axis
+    counts them, where something depends on the examples without being of one of them, or where nothing has rows.
     """
-    if one.keys() != two.keys():
+    if of_one.keys() != two.keys():
         raise TypeError(
-            f"the network gives {sorted(one) or 'no tensor'} for one example and {sorted(two) or 'none'} for two: "
+            f"the network gives {sorted(of_one) or 'no tensor'} for one example and {sorted(two) or 'none'} for two: "
             "the same outputs are expected for every number of examples"
         )
-    found = []
-    for path, single in one.items():
+    values = []
+    for path, single in of_one.items():
         pair = two[path]
         if (single.shape[:1], pair.shape[:1]) == ((_FEW[0],), (_FEW[1],)):
-            found.append(path)
+            values.append(path)
         elif (single.shape, single.tobytes()) != (pair.shape, pair.tobytes()):
             raise TypeError(f"the {told(path)} has the shape {_shape(single, pair)}")
-    if not found:
+    if not values:
         raise TypeError(
             "no output has one row for each example: a tensor [n, ...] is expected, or a tuple, dict or dataclass "
             f"with some ({_found(two)})"
         )
-    return tuple(found)
+    return tuple(values)
 
 
 def _shape(single: NDArray[Any], pair: NDArray[Any]) -> str:

@@ -1,7 +1,5 @@
 """A torch network of the user's tried on the study's own images: does it give each its own row, and what is in it?"""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 
@@ -34,14 +32,14 @@ def tried(network: Network, images: Images, asked: str = "auto") -> Tried:
     few = images.read(0, min(len(images), SEEN))
     pair = few[:2] if len(few) > 1 else np.concatenate([few, few])
     try:
-        one, two = arrays(_called(net, pair[:1])), arrays(_called(net, pair))
+        single, two = arrays(_called(net, pair[:1])), arrays(_called(net, pair))
     except Exception as error:  # networks check their input with errors of any kind
         return Tried(" ".join(f"{type(error).__name__}: {error}".split())[:300])
     try:
-        places = with_rows(one, two)
+        places = with_rows(single, two)
     except TypeError as error:
         raise WeightsError(f"{network.model}: {error}") from error
-    if shared := [place for place in one if place not in places]:
+    if shared := [place for place in single if place not in places]:
         raise WeightsError(
             f"{network.model}: its output {shared[0]!r} is the same for all images; let the network give what is of "
             "each image alone"

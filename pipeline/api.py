@@ -1,7 +1,5 @@
 """The project in a user's own code: is my network batch-invariant, where does it start, and make it so."""
 
-from __future__ import annotations
-
 import time
 import warnings
 from collections.abc import Iterable, Sequence
@@ -14,7 +12,7 @@ from isobatch.pipeline.records.wording import counted, listed
 from isobatch.pipeline.user.asked import Asked
 from isobatch.pipeline.user.checks import compared
 from isobatch.pipeline.user.conditions import conditions
-from isobatch.pipeline.user.make import repaired
+from isobatch.pipeline.user.make import repaired_network
 from isobatch.pipeline.user.origins import Start, where_it_starts
 from isobatch.pipeline.user.progress import Progress
 from isobatch.pipeline.user.results import BatchInvariance, BatchSize, CannotRepair, MadeInvariant
@@ -88,7 +86,7 @@ def make_batch_invariant(
     try:
         deadline = time.monotonic() + seconds
         with load("isobatch.models.pytorch.runner:torch_threads")(every[0].threads):
-            return repaired(network, Asked(every, scope, objective, rungs, seconds, deadline, progress))
+            return repaired_network(network, Asked(every, scope, objective, rungs, seconds, deadline, progress))
     finally:
         progress.end()
 
@@ -122,7 +120,7 @@ def compared_with_origin(
 
 def within(result: BatchInvariance, tolerance: float) -> bool:
     """Whether every difference is at most this, over the largest |output|. NaN is not."""
-    return tolerance > 0 and all(one.max_abs_relative <= tolerance for one in result.batch_sizes)
+    return tolerance > 0 and all(size.max_abs_relative <= tolerance for size in result.batch_sizes)
 
 
 def _examples(inputs: Any, batch_sizes: Iterable[int] | None) -> tuple[NDArray[Any], tuple[int, ...]]:
@@ -137,8 +135,8 @@ def _examples(inputs: Any, batch_sizes: Iterable[int] | None) -> tuple[NDArray[A
 
 
 def _in_training(network: Any) -> tuple[str, ...]:
-    found: tuple[str, ...] = load("isobatch.models.user_copy:in_training")(network)
-    return found
+    names: tuple[str, ...] = load("isobatch.models.user_copy:in_training")(network)
+    return names
 
 
 def _named(training: Sequence[str]) -> str:

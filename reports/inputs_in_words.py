@@ -1,7 +1,5 @@
 """What a study calls its examples: images where they are pictures, inputs where they are features, tokens or both."""
 
-from __future__ import annotations
-
 from dataclasses import fields, is_dataclass, replace
 from typing import Any, TypeVar
 
@@ -20,8 +18,8 @@ def of_pictures(study: Study) -> bool:
     return all(map(_pictures, study.inputs))
 
 
-def _pictures(one: InputSet) -> bool:
-    return len(one.shape) == 3 and (one.shape[0] in _CHANNELS or one.shape[-1] in _CHANNELS)
+def _pictures(inputs: InputSet) -> bool:
+    return len(inputs.shape) == 3 and (inputs.shape[0] in _CHANNELS or inputs.shape[-1] in _CHANNELS)
 
 
 def worded(study: Study, said: T) -> T:

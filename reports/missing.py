@@ -1,7 +1,5 @@
 """What a report says in the place of a part that could not be written or drawn."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -50,6 +48,6 @@ def without_pictures(
 def listed_once(lost: Sequence[Lost]) -> list[str]:
     """One line for each reason, with the parts that it cost."""
     by_reason: dict[str, list[str]] = {}
-    for one in lost:
-        by_reason.setdefault(one.why, []).append(one.what)
+    for loss in lost:
+        by_reason.setdefault(loss.why, []).append(loss.what)
     return [f"missing: {', '.join(dict.fromkeys(whats))}: {why}" for why, whats in by_reason.items()]

@@ -4,8 +4,6 @@ Every function returns plain text without markup. A value that was not measured 
 how an absent value looks is the business of the format that draws it.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from typing import overload
@@ -91,11 +89,11 @@ def margin(points_: float | None) -> str:
     return "no margin" if points_ is None else f"±{points_:g} point{'' if points_ == 1 else 's'}"
 
 
-def events(found: int, n: int, upper95: float | None) -> str:
+def events(k: int, n: int, upper95: float | None) -> str:
     """Events among n with their one-sided 95 % bound: ``0 of 16 (at most 18 %)``. Never a bare zero."""
     if upper95 is None:
-        return f"{count(found)} of {count(n)}"
-    return f"{count(found)} of {count(n)} (at most {percent(upper95, 0 if upper95 >= 0.1 else 1)})"
+        return f"{count(k)} of {count(n)}"
+    return f"{count(k)} of {count(n)} (at most {percent(upper95, 0 if upper95 >= 0.1 else 1)})"
 
 
 def _spread(interval: Interval, low_high: Sequence[str | None]) -> str:

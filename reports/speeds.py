@@ -1,7 +1,5 @@
 """How fast a variant or a repaired one is, as the report shows it."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 
@@ -21,18 +19,18 @@ class Speed:
     interval: Interval
 
 
-def throughput(study: Study, found: VariantResult | None) -> Speed | None:
+def throughput(study: Study, variant: VariantResult | None) -> Speed | None:
     """As the race had it, at its N; of what was not raced at the best N of the passes. None where nothing is known."""
-    raced = usable(study.race, Policy()).get(found.name) if found else None
-    if found is not None and (work := at_work(raced)) is not None:
-        return Speed(found.name, found, work.batch_size, work.throughput_img_s)
-    return in_passes(found)
+    raced = usable(study.race, Policy()).get(variant.name) if variant else None
+    if variant is not None and (work := at_work(raced)) is not None:
+        return Speed(variant.name, variant, work.batch_size, work.throughput_img_s)
+    return in_passes(variant)
 
 
-def in_passes(found: VariantResult | None) -> Speed | None:
+def in_passes(variant: VariantResult | None) -> Speed | None:
     """The throughput at its best N of the passes; None where there is no variant or no positive finite measurement."""
-    times = found.cost.throughput_img_s if found and found.cost else {}
-    timed = [Speed(found.name, found, int(n), one) for n, one in times.items() if found and 0 < one.median < math.inf]
+    times = variant.cost.throughput_img_s if variant and variant.cost else {}
+    timed = [Speed(variant.name, variant, int(n), i) for n, i in times.items() if variant and 0 < i.median < math.inf]
     return max(timed, key=lambda speed: speed.interval.median, default=None)
 
 

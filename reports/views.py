@@ -1,21 +1,12 @@
 """Questions that several sections ask of a study, answered once."""
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Iterable
 
 from isobatch.pipeline.config.config import explains
-from isobatch.pipeline.decide.repaired_variants import native_name, with_repairs
-from isobatch.pipeline.records.study import (
-    Comparison,
-    ComparisonKind,
-    NotRun,
-    Repair,
-    Study,
-    VariantResult,
-)
+from isobatch.pipeline.decide.repaired_variants import native_and_rung, native_name, with_repairs
+from isobatch.pipeline.records.study import Comparison, ComparisonKind, NotRun, Repair, Study, VariantResult
 from isobatch.reports import numbers
 from isobatch.reports.blocks import Code, Line, line
 
@@ -40,7 +31,7 @@ def anchor(name: str) -> str:
     return "variant-" + "".join(c if (c.isalnum() and c.isascii()) or c in "-." else f"_{ord(c):x}_" for c in name)
 
 
-def repaired(study: Study) -> tuple[VariantResult, ...]:
+def repaired_variants(study: Study) -> tuple[VariantResult, ...]:
     """Every variant with a repair of its own that holds, as a variant: ``fp32+surgical``. In table order."""
     return tuple(repair for repair in with_repairs(study.variants) if is_repaired(repair))
 
@@ -52,9 +43,9 @@ def is_repaired(variant: VariantResult) -> bool:
 
 def repair_of(study: Study, name: str) -> Repair:
     """The repair of a repaired variant of this name. Raises KeyError where there is none."""
-    native, _, rung = name.partition("+")
-    found = (one for v in study.variants if v.name == native for one in v.repairs or [] if one.name == rung)
-    if (repair := next(found, None)) is None:
+    native, rung = native_and_rung(name)
+    fitting = (r for v in study.variants if v.name == native for r in v.repairs or [] if r.name == rung)
+    if (repair := next(fitting, None)) is None:
         raise KeyError(name)
     return repair
 
@@ -87,9 +78,9 @@ def _severity(comparison: Comparison) -> tuple[float, int]:
     return math.inf if absent else float(value or 0), comparison.n_elements_differing
 
 
-def worst(found: Iterable[Comparison]) -> Comparison | None:
+def worst(compared: Iterable[Comparison]) -> Comparison | None:
     """The comparison with the largest relative difference; one that could not be measured counts as the largest."""
-    return max(found, key=_severity, default=None)
+    return max(compared, key=_severity, default=None)
 
 
 def batch_noise(variant: VariantResult) -> Comparison | None:
@@ -130,13 +121,13 @@ def _why_unexplained(variant: VariantResult) -> str:
 
 def tested_batch_sizes(study: Study, inputs: str | None = None) -> tuple[int, ...]:
     """Every N that some variant was compared at, in ascending order."""
-    found = (c for v in study.variants for c in comparisons(v, "batch-vs-singles", inputs))
-    return tuple(sorted({c.batch_size for c in found}))
+    compared = (c for v in study.variants for c in comparisons(v, "batch-vs-singles", inputs))
+    return tuple(sorted({c.batch_size for c in compared}))
 
 
 def named(study: Study, text: str) -> Line:
     """A sentence with the names of the study's variants set as code."""
-    every = [v.name for v in study.variants] + [found.name for found in repaired(study)]
+    every = [v.name for v in study.variants] + [variant.name for variant in repaired_variants(study)]
     names = sorted(map(re.escape, every), key=len, reverse=True)
     if not names:
         return line(text)
@@ -156,18 +147,18 @@ def not_run(study: Study) -> list[tuple[NotRun, list[str]]]:
 
 def listing(words: Iterable[str], limit: int = 6) -> str:
     """Words as a person lists them: ``a, b and c``; from ``limit`` on the rest is counted."""
-    found = list(words)
-    if len(found) > limit:
-        found = [*found[: limit - 1], f"{len(found) - limit + 1} more"]
-    return " and ".join([", ".join(found[:-1]), found[-1]] if len(found) > 1 else found)
+    parts = list(words)
+    if len(parts) > limit:
+        parts = [*parts[: limit - 1], f"{len(parts) - limit + 1} more"]
+    return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
 
 
 def difference(comparison: Comparison | None) -> str | None:
     """The largest relative difference in words: ``bit-equal``, ``3.1e-07``, or what made it unmeasurable."""
     if comparison is None:
         return None
-    measured = numbers.difference(comparison.max_abs_relative) or "not comparable"
-    text = "bit-equal" if comparison.bitwise_equal else measured
+    distance = numbers.difference(comparison.max_abs_relative) or "not comparable"
+    text = "bit-equal" if comparison.bitwise_equal else distance
     return f"{text} [{', '.join(comparison.issues)}]" if comparison.issues else text
 
 
@@ -180,6 +171,6 @@ def flips(comparison: Comparison) -> str | None:
 
 def accuracy_with_interval(variant: VariantResult) -> str | None:
     """Top-1 with its two-sided 95 % interval: ``98.1 % (96.4 % to 99.1 %)``."""
-    if (found := variant.accuracy) is None:
+    if (accuracy := variant.accuracy) is None:
         return None
-    return f"{numbers.percent(found.top1)} ({numbers.percent(found.low95)} to {numbers.percent(found.high95)})"
+    return f"{numbers.percent(accuracy.top1)} ({numbers.percent(accuracy.low95)} to {numbers.percent(accuracy.high95)})"

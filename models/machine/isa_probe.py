@@ -3,8 +3,6 @@
 A cap that came too late or is misspelt is ignored in silence, so nothing is believed that was not read back.
 """
 
-from __future__ import annotations
-
 import ctypes
 import hashlib
 import os
@@ -74,8 +72,8 @@ def _onednn() -> str:
         text = said.read().decode(errors="replace")
     isa = re.search(r"cpu,isa:([^\n]*)", text)
     kernels = re.search(r"exec,cpu,convolution,([^,]*)", text)
-    found = [match.group(1) for match in (isa, kernels) if match]
-    return ", ".join(found) or "cannot tell"
+    named = [match.group(1) for match in (isa, kernels) if match]
+    return ", ".join(named) or "cannot tell"
 
 
 def _matrix_product() -> np.ndarray[Any, Any]:

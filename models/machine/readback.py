@@ -1,22 +1,20 @@
 """What the libraries in this worker say is in effect: ISA, threads, versions. Read after the work, not before it."""
 
-from __future__ import annotations
-
 import sys
 
 
 def read() -> dict[str, str]:
     """One line per library already loaded; libraries that were not needed are left out."""
-    found: dict[str, str] = {}
+    facts: dict[str, str] = {}
     if torch := sys.modules.get("torch"):
-        found["torch"] = f"{torch.backends.cpu.get_cpu_capability()}, {torch.get_num_threads()} threads"
-        found["torch oneDNN"] = (
+        facts["torch"] = f"{torch.backends.cpu.get_cpu_capability()}, {torch.get_num_threads()} threads"
+        facts["torch oneDNN"] = (
             "on" if torch.backends.mkldnn.is_available() and torch.backends.mkldnn.enabled else "off"
         )
     if compat := sys.modules.get("isobatch.models.weights.torchvision_compat"):
-        found["torchvision"] = "extension not loaded (schemas stubbed)" if compat.STUBBED else "extension loaded"
+        facts["torchvision"] = "extension not loaded (schemas stubbed)" if compat.STUBBED else "extension loaded"
     if ort := sys.modules.get("onnxruntime"):
-        found["onnxruntime"] = ", ".join(ort.get_available_providers())
+        facts["onnxruntime"] = ", ".join(ort.get_available_providers())
     if (openvino := sys.modules.get("openvino")) and hasattr(openvino, "__version__"):
-        found["openvino"] = openvino.__version__
-    return found
+        facts["openvino"] = openvino.__version__
+    return facts

@@ -3,8 +3,6 @@
 Its compiled graph cannot be taken apart layer by layer without changing what is fused, so it is not ``Inspectable``.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -15,21 +13,18 @@ from numpy.typing import NDArray
 from isobatch.models.openvino.graph import in_effect, weight_layers
 from isobatch.models.openvino.session import compile_model, graph_file, names_of
 from isobatch.models.ort.calls import feed, side_by_side
-from isobatch.models.shared.padded import Padded
-from isobatch.models.shared.streams import Streamed
+from isobatch.models.shared.wrapped import Padded, Streamed
 from isobatch.models.spec.runner import WHOLE, Canonical, Runner
 from isobatch.models.spec.words import Artifact, Effective, RunnerSettings
 
 _HINTS = {"f32": "fp32", "bf16": "bf16"}
 
 
-def open_runner(artifact: Artifact, settings: RunnerSettings) -> OpenVinoRunner:
-    """A runner of an artifact's graph. Raises VariantUnavailable where OpenVINO is missing."""
-    return OpenVinoRunner(artifact, settings)
-
-
 class OpenVinoRunner:
-    """Runs the graph as deployed: compiled for latency, one stream, the condition's threads."""
+    """Runs the graph as deployed: compiled for latency, one stream, the condition's threads.
+
+    Raises VariantUnavailable where OpenVINO is missing.
+    """
 
     def __init__(self, artifact: Artifact, settings: RunnerSettings) -> None:
         self._artifact = artifact
@@ -48,8 +43,8 @@ class OpenVinoRunner:
         """One row of outputs an image (``side_by_side``), in the graph's own output type."""
         live = self._live()
         given = feed(names_of(live.inputs, images), images)
-        found = live(given, share_inputs=False, share_outputs=False)
-        return side_by_side({port.any_name: found[port] for port in live.outputs}, len(images))
+        outputs = live(given, share_inputs=False, share_outputs=False)
+        return side_by_side({port.any_name: outputs[port] for port in live.outputs}, len(images))
 
     def effective(self) -> Effective:
         """What the weight layers of the compiled graph compute in, and what was read back of the settings."""

@@ -1,7 +1,5 @@
 """Single operations in onnxruntime: one node a model, in float32 and in the integer operators of a quantized graph."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -25,18 +23,18 @@ def open_ort(arithmetic: str, threads: int) -> Iterator[Prepare]:
     yield partial(_float if arithmetic == "ort-fp32" else _integer, threads)
 
 
-def _float(threads: int, operation: Operation, drawn: Drawn) -> Kernel | None:
+def _float(threads: int, operation: Operation, weights: Drawn) -> Kernel | None:
     nodes = _float_nodes(operation)
     if nodes is None:
         return None
     constants: Constants = {
-        "weight": drawn.weight,
-        "bias": drawn.bias,
-        "scale": drawn.scale,
-        "shift": drawn.shift,
-        "mean": drawn.mean,
-        "variance": drawn.variance,
-        "by_column": np.ascontiguousarray(drawn.weight.T),
+        "weight": weights.weight,
+        "bias": weights.bias,
+        "scale": weights.scale,
+        "shift": weights.shift,
+        "mean": weights.mean,
+        "variance": weights.variance,
+        "by_column": np.ascontiguousarray(weights.weight.T),
     }
     return _kernel(threads, nodes, constants, TensorProto.FLOAT)
 
@@ -65,9 +63,9 @@ def _float_nodes(operation: Operation) -> list[NodeProto] | None:
     return None
 
 
-def _integer(threads: int, operation: Operation, drawn: Drawn) -> Kernel | None:
+def _integer(threads: int, operation: Operation, weights: Drawn) -> Kernel | None:
     scale = activation_scale(bits=8)
-    values, steps = weight_codes(drawn.weight) if operation.outputs else (np.empty(0, np.int8), np.empty(0))
+    values, steps = weight_codes(weights.weight) if operation.outputs else (np.empty(0, np.int8), np.empty(0))
     widest = np.float32(steps.max(initial=0.0))
     step = np.float32(scale.step)
     constants: Constants = {
@@ -76,7 +74,7 @@ def _integer(threads: int, operation: Operation, drawn: Drawn) -> Kernel | None:
         "weight": values,
         "steps": steps.astype(np.float32),
         "zeros": np.zeros(len(steps), np.int8),
-        "bias": np.rint(drawn.bias / (steps * scale.step)).astype(np.int32) if len(steps) else np.empty(0, np.int32),
+        "bias": np.rint(weights.bias / (steps * scale.step)).astype(np.int32) if len(steps) else np.empty(0, np.int32),
         "by_column": np.ascontiguousarray(values.T),
         "widest": np.asarray(widest),
         "no": np.asarray(0, np.int8),

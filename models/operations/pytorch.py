@@ -1,7 +1,5 @@
 """Single operations in torch: float types, and the quantized kernels of each engine."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -42,8 +40,8 @@ def open_torch(arithmetic: str, threads: int) -> Iterator[Prepare]:
             yield partial(_integer, activation_scale(bits=7 if engine in _REDUCED else 8))
 
 
-def _float(dtype: torch.dtype, layout: torch.memory_format, operation: Operation, drawn: Drawn) -> Kernel | None:
-    function = _float_function(dtype, layout, operation, drawn)
+def _float(dtype: torch.dtype, layout: torch.memory_format, operation: Operation, weights: Drawn) -> Kernel | None:
+    function = _float_function(dtype, layout, operation, weights)
     if function is None:
         return None
 
@@ -55,11 +53,11 @@ def _float(dtype: torch.dtype, layout: torch.memory_format, operation: Operation
 
 
 def _float_function(
-    dtype: torch.dtype, layout: torch.memory_format, operation: Operation, drawn: Drawn
+    dtype: torch.dtype, layout: torch.memory_format, operation: Operation, weights: Drawn
 ) -> Callable[[Tensor], Tensor] | None:
     weight, bias, scale, shift, mean, variance = (
         _made(values, dtype, layout)
-        for values in (drawn.weight, drawn.bias, drawn.scale, drawn.shift, drawn.mean, drawn.variance)
+        for values in (weights.weight, weights.bias, weights.scale, weights.shift, weights.mean, weights.variance)
     )
     match operation.kind:
         case "conv2d":
@@ -91,29 +89,29 @@ def _made(values: NDArray[np.float32], dtype: torch.dtype, layout: torch.memory_
     return tensor.to(dtype, copy=True, memory_format=layout if tensor.ndim == 4 else torch.contiguous_format)
 
 
-def _integer(scale: Scale, operation: Operation, drawn: Drawn) -> Kernel | None:
+def _integer(scale: Scale, operation: Operation, weights: Drawn) -> Kernel | None:
     if operation.kind == "quantize":
         return Kernel(lambda rows: _codes(torch.quantize_per_tensor(_copy(rows), scale.step, scale.zero, torch.quint8)))
     if operation.kind == "dynamic-linear":
-        packed = torch.ops.quantized.linear_prepack(_packable(drawn.weight), torch.from_numpy(drawn.bias))
+        packed = torch.ops.quantized.linear_prepack(_packable(weights.weight), torch.from_numpy(weights.bias))
         reduced = scale.bits < 8
         return Kernel(lambda rows: to_numpy(torch.ops.quantized.linear_dynamic(_copy(rows), packed, reduced)))
-    function = _integer_function(scale, operation, drawn)
+    function = _integer_function(scale, operation, weights)
     if function is None:
         return None
     return Kernel(lambda rows: _codes(function(_quantized(rows, scale))), given=partial(codes, scale=scale))
 
 
-def _integer_function(scale: Scale, operation: Operation, drawn: Drawn) -> Callable[[Tensor], Tensor] | None:
+def _integer_function(scale: Scale, operation: Operation, weights: Drawn) -> Callable[[Tensor], Tensor] | None:
     known = torch.ops.quantized
     match operation.kind:
         case "conv2d":
             stride, padding = [operation.stride] * 2, [operation.kernel // 2] * 2
-            bias = torch.from_numpy(drawn.bias)
-            packed = known.conv2d_prepack(_packable(drawn.weight), bias, stride, padding, [1, 1], 1)
+            bias = torch.from_numpy(weights.bias)
+            packed = known.conv2d_prepack(_packable(weights.weight), bias, stride, padding, [1, 1], 1)
             return lambda x: known.conv2d(x, packed, scale.step, scale.zero)
         case "linear":
-            packed = known.linear_prepack(_packable(drawn.weight), torch.from_numpy(drawn.bias))
+            packed = known.linear_prepack(_packable(weights.weight), torch.from_numpy(weights.bias))
             return lambda x: known.linear(x, packed, scale.step, scale.zero)
         case "relu":
             return torch.relu

@@ -1,7 +1,5 @@
 """A graph whose batch is another axis than the first: turned to the front at its inputs and outputs."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from onnx import AttributeProto, GraphProto, ModelProto, ValueInfoProto, helper
@@ -68,5 +66,5 @@ def rename(graph: GraphProto, old: str, new: str) -> None:
             names[:] = [new if name == old else name for name in names]
         for attribute in node.attribute:
             inner = [attribute.g] if attribute.type == AttributeProto.GRAPH else attribute.graphs
-            for one in inner:
-                rename(one, old, new)
+            for part in inner:
+                rename(part, old, new)

@@ -1,7 +1,5 @@
 """From the exported graph to each onnxruntime variant's own ``model.onnx``."""
 
-from __future__ import annotations
-
 import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -85,8 +83,8 @@ def build_static(spec: VariantSpec, request: BuildRequest, folder: Path) -> Mani
                 extra_options=options,
             )
         open_session(folder / MODEL_FILE, 1, quiet=True)
-    found = {name: value for name, value in ranges.manifest.recipe.items() if name != "masks" or value}
-    recipe = {**spec.recipe, **found, "reduce_range": reduce_range}
+    stored = {name: value for name, value in ranges.manifest.recipe.items() if name != "masks" or value}
+    recipe = {**spec.recipe, **stored, "reduce_range": reduce_range}
     return _manifest(source, folder, recipe, (*graph.manifest.notes, *_calibration_notes(request)))
 
 

@@ -1,7 +1,5 @@
 """Static calibration for onnxruntime: one pass over the calibration images, shared by both static formats."""
 
-from __future__ import annotations
-
 import os
 from importlib.metadata import version
 from pathlib import Path
@@ -104,12 +102,12 @@ def observe(path: Path, images: Images) -> dict[str, tuple[NDArray[np.float32], 
 
 def masks_of(model: onnx.ModelProto) -> set[str]:
     """The tensors that an attention mask may fill with -infinity: what Where gives, and sums and shapes made of it."""
-    found: set[str] = set()
+    named: set[str] = set()
     for node in model.graph.node:
         carries = node.op_type in ("Add", "Unsqueeze", "Expand", "Reshape", "Identity", "Transpose", "Squeeze")
-        if node.op_type == "Where" or (carries and found.intersection(node.input)):
-            found.update(node.output)
-    return found
+        if node.op_type == "Where" or (carries and named.intersection(node.input)):
+            named.update(node.output)
+    return named
 
 
 def _tap(model: onnx.ModelProto) -> list[str]:

@@ -1,7 +1,5 @@
 """One call of an onnxruntime session: from images to its named inputs, and from its outputs to one row an image."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -60,10 +58,10 @@ def side_by_side(outputs: Mapping[str, Any], count: int) -> NDArray[Any]:
 
 def leaves_of(outputs: Mapping[str, Any]) -> tuple[Leaf, ...]:
     """Where each output stands in a row of ``side_by_side``."""
-    found, start = [], 0
+    leaves, start = [], 0
     for name, value in outputs.items():
         array = np.asarray(value)
         length = int(np.prod(array.shape[1:], dtype=np.int64))
-        found.append(Leaf(name, array.dtype.name, array.shape[1:], start, start + length))
+        leaves.append(Leaf(name, array.dtype.name, array.shape[1:], start, start + length))
         start += length
-    return tuple(found)
+    return tuple(leaves)

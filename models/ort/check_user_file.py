@@ -1,7 +1,5 @@
 """An ONNX file from outside: nothing in it is believed before it is checked, and a refusal says what to do instead."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,12 +15,7 @@ from isobatch.models.ort.external_data import LIMIT_BYTES as LIMIT_BYTES
 from isobatch.models.ort.external_data import OnnxError as OnnxError  # with the check that raises it
 from isobatch.models.ort.external_data import find_messages, take_in
 from isobatch.models.ort.freed import shapes_of_a_call, with_free_batch
-from isobatch.models.ort.interface import (
-    inputs_of,
-    real_inputs,
-    tidy_free_axes,
-    to_store,
-)
+from isobatch.models.ort.interface import inputs_of, real_inputs, tidy_free_axes, to_store
 from isobatch.models.ort.session import open_session
 from isobatch.models.shared.regular_files import Altered, read_regular
 from isobatch.models.spec.interface import Input
@@ -175,7 +168,7 @@ def _check_interface(model: onnx.ModelProto, path: Path) -> None:
         raise OnnxError(f"{path} has no input, so it tells nothing of an image: export it with its input")
     for value in model.graph.output:
         if not any(value.name in node.output for node in model.graph.node):
-            kind = "the input itself" if value.name in {one.name for one in inputs} else "a stored tensor"
+            kind = "the input itself" if value.name in {given.name for given in inputs} else "a stored tensor"
             raise OnnxError(
                 f"{path}: the output {value.name!r} is {kind}: no operator computes it, so it tells nothing of an "
                 "image; export the network again with its logits as output"

@@ -1,7 +1,5 @@
 """How many activations a static quantization loses beyond its range."""
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 from dataclasses import dataclass
@@ -82,7 +80,7 @@ def _watched(model: ModelProto) -> list[_Watched]:
             return low, high
         return -math.inf, math.inf
 
-    found = []
+    watched = []
     for node in model.graph.node:
         source = producers.get(node.input[0])
         if node.op_type == "QuantizeLinear" and not repeats(source):
@@ -90,7 +88,7 @@ def _watched(model: ModelProto) -> list[_Watched]:
             limits = np.iinfo(zero.dtype)
             low, high = scale * (limits.min - 1 - int(zero)), scale * (limits.max + 1 - int(zero))
             floor, ceiling = bounds(node)
-            found.append(
+            watched.append(
                 _Watched(
                     layer=node.input[0] if source is None else source.name,
                     tensor=node.input[0],
@@ -98,4 +96,4 @@ def _watched(model: ModelProto) -> list[_Watched]:
                     high=math.inf if ceiling <= high else high,
                 )
             )
-    return found
+    return watched

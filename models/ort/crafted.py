@@ -1,7 +1,5 @@
 """Rows and constants crafted to show where one of onnxruntime's integer kernels leaves its exact sums."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
@@ -20,20 +18,20 @@ _MOST_STEPS, _FEWEST_STEPS = 64, 16  # between zero and the result of crafted ex
 
 def crafted(graph: WatchedGraph, layer: str, batch: int, seed: int, how: Crafted) -> IntegerCall | None:
     """As ``spec.interventions.Integer``, for a watched layer: other constants, the same operator and shapes."""
-    found = _run_crafted(graph, layer, batch, seed, how)
-    if found is None:
+    case = _run_crafted(graph, layer, batch, seed, how)
+    if case is None:
         return None
-    twin, rows, singles, batched = found
+    twin, rows, singles, batched = case
     exact = twin.accumulators(rows)
     return None if exact is None else IntegerCall(np.broadcast_to(singles, batched.shape), batched, exact)
 
 
 def provoked(graph: WatchedGraph, layer: str, batch: int, seed: int) -> tuple[int, int]:
     """(elements that differ between N = 1 and N = ``batch``, elements tried) on rounding ties; (0, 0) without any."""
-    found = _run_crafted(graph, layer, batch, seed, "ties")
-    if found is None:
+    case = _run_crafted(graph, layer, batch, seed, "ties")
+    if case is None:
         return 0, 0
-    _, _, singles, batched = found
+    _, _, singles, batched = case
     return int((singles != batched).sum()), batched.size
 
 

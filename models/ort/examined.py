@@ -1,7 +1,5 @@
 """Interventions at layers of an onnxruntime graph: other operands, float64, one thread, and what it says it runs."""
 
-from __future__ import annotations
-
 from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -39,7 +37,7 @@ class ExaminedGraphRunner:
         (node,) = part.graph.node
         constants = {t.name: numpy_helper.to_array(t) for t in part.graph.initializer if t.data_type in _FLOATS}
         given = [constants.get(name) for name in node.input[1:3]]
-        attributes = {one.name: helper.get_attribute_value(one) for one in node.attribute}
+        attributes = {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
         if not given or given[0] is None or len(node.input) > 3 or (len(node.input) == 3 and given[1] is None):
             return None
         weight, bias = given[0], given[1] if len(given) > 1 else None
@@ -99,11 +97,11 @@ class ExaminedGraphRunner:
         if not conditions:
             return ""
         first = tuple(part[:1] if part.ndim and len(part) == len(inputs[0]) else part for part in inputs)
-        one, many = (self._watched.values(layer, rows, tuple(conditions)) for rows in (first, inputs))
+        single, many = (self._watched.values(layer, rows, tuple(conditions)) for rows in (first, inputs))
         for name, node in conditions.items():
-            if one[name].tobytes() != many[name].tobytes():
+            if single[name].tobytes() != many[name].tobytes():
                 return (
-                    f"where {name} is {one[name].ravel()[:1]} for one image it is {many[name].ravel()[:1]} for "
+                    f"where {name} is {single[name].ravel()[:1]} for one image it is {many[name].ravel()[:1]} for "
                     f"{len(inputs[0])}: {node.op_type} {node.name or node.output[0]} goes another way"
                 )
         return ""
@@ -134,7 +132,7 @@ def _convolution(
 
 def _is_transposed(node: NodeProto) -> bool:
     """Whether the node stores its weight as [inputs, outputs]."""
-    by_rows = any(one.name == "transB" and one.i for one in node.attribute)
+    by_rows = any(attribute.name == "transB" and attribute.i for attribute in node.attribute)
     return node.op_type not in _CONVOLUTIONS and not by_rows
 
 

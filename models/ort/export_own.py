@@ -1,7 +1,5 @@
 """The ONNX graph of a factory's network that takes arrays, with their batch free: what a study of it measures."""
 
-from __future__ import annotations
-
 import copy
 import functools
 import inspect
@@ -124,8 +122,8 @@ def _called(name: str, net: nn.Module, given: Mapping[str, Tensor]) -> dict[str,
         said = " ".join(f"{type(error).__name__}: {error}".split())[:300]
         takes = ", ".join(inspect.signature(net.forward).parameters)
         told = ", ".join(
-            f"{key} {str(one.dtype).removeprefix('torch.')} [{', '.join(['n', *map(str, one.shape[1:])])}]"
-            for key, one in given.items()
+            f"{key} {str(tensor.dtype).removeprefix('torch.')} [{', '.join(['n', *map(str, tensor.shape[1:])])}]"
+            for key, tensor in given.items()
         )
         raise WeightsError(
             f"{name} takes ({takes}) and cannot be run on {told} ({said}): give --inputs FILE.npz with an array "
@@ -152,8 +150,8 @@ def _difference(path: Path, given: Arrays, expected: Mapping[str, Tensor]) -> fl
     rows = [{key: array[i : i + 1] for key, array in given.items()} for i in range(2)]
     alone = [np.concatenate(parts) for parts in zip(*(session.run(None, row) for row in rows), strict=True)]
     worst = 0.0
-    for tensor, *found in zip(expected.values(), session.run(None, dict(given)), alone, strict=True):
+    for tensor, *answers in zip(expected.values(), session.run(None, dict(given)), alone, strict=True):
         exact = tensor.numpy().astype(np.float64)
         scale = float(np.abs(exact).max(initial=0)) or 1.0
-        worst = max(worst, *(float(np.abs(one - exact).max(initial=0)) / scale for one in found))
+        worst = max(worst, *(float(np.abs(answer - exact).max(initial=0)) / scale for answer in answers))
     return worst

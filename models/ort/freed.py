@@ -1,7 +1,5 @@
 """A fixed batch axis freed, with the proof by running that the graph still computes what the file computes."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np
@@ -66,14 +64,14 @@ def _export_again(model: ModelProto) -> str:
 
 def _batch_elsewhere(model: ModelProto) -> str:
     """``x=1,y=1`` where one name, behind the first axis, is the only free axis of each input and output; else empty."""
-    found = []
+    elsewhere = []
     for value in (*real_inputs(model), *model.graph.output):
         free = [(i, axis.dim_param) for i, axis in enumerate(value.type.tensor_type.shape.dim) if not axis.dim_value]
         if len(free) != 1 or not free[0][0] or not free[0][1]:
             return ""
-        found.append((value.name, *free[0]))
-    same = len({name for _, _, name in found}) == 1
-    return ",".join(f"{value}={axis}" for value, axis, _ in found) if same else ""
+        elsewhere.append((value.name, *free[0]))
+    same = len({name for _, _, name in elsewhere}) == 1
+    return ",".join(f"{value}={axis}" for value, axis, _ in elsewhere) if same else ""
 
 
 def _elsewhere(model: ModelProto) -> str:
@@ -91,12 +89,12 @@ def same_when_freed(model: ModelProto, freed: ModelProto, size: int) -> bool:
     What is fed is made up: floats at random, integers zero. Raises what onnxruntime raises where one cannot run.
     """
     count = max(2, size)
-    given = {one.name: _made_up(one, count) for one in inputs_of(freed)}
+    given = {tensor.name: _made_up(tensor, count) for tensor in inputs_of(freed)}
     alone = open_session(model.SerializeToString(), 1, quiet=True)
     free = open_session(freed.SerializeToString(), 1, quiet=True)
     want = alone.run(None, {name: array[:size] for name, array in given.items()})
     got = free.run(None, {name: array[:size] for name, array in given.items()})
-    if any(one.tobytes() != other.tobytes() for one, other in zip(want, got, strict=True)):
+    if any(wanted.tobytes() != other.tobytes() for wanted, other in zip(want, got, strict=True)):
         return False
     for n in (1, 2):
         rows = free.run(None, {name: array[:n] for name, array in given.items()})
@@ -111,7 +109,7 @@ def shapes_of_a_call(model: ModelProto) -> dict[str, tuple[int, ...]]:
     """The shape of each output of one call with as many images as the inputs say, or one. Raises as onnxruntime."""
     count = fixed_batch(model) or 1
     session = open_session(model.SerializeToString(), 1, optimise=False, quiet=True)
-    values = session.run(None, {one.name: _made_up(one, count) for one in inputs_of(model)})
+    values = session.run(None, {tensor.name: _made_up(tensor, count) for tensor in inputs_of(model)})
     return {output.name: value.shape for output, value in zip(session.get_outputs(), values, strict=True)}
 
 

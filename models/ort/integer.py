@@ -4,8 +4,6 @@ Operators that take and give 8-bit codes with constant scales: convolutions, mat
 in which the optimised graph holds them (fused from QDQ nodes, channels last where onnxruntime chose that).
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -47,7 +45,7 @@ class IntegerNode:
         """The operator of this model of one layer; None where it has others, or scales that are not constant."""
         if len(model.graph.node) != 1 or (node := model.graph.node[0]).op_type not in _PLACES:
             return None
-        attributes = {one.name: helper.get_attribute_value(one) for one in node.attribute}
+        attributes = {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
         stored = {tensor.name: tensor for tensor in model.graph.initializer}
         given = dict(enumerate(node.input))
         names = {role: given.get(at, "") for role, at in _PLACES[node.op_type].items() if role not in _ROWS}

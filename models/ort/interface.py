@@ -1,7 +1,5 @@
 """What an ONNX graph takes and gives, and its batch axis freed where an exporter wrote a number there."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import numpy as np
@@ -33,14 +31,14 @@ def _input(model: ModelProto, value: ValueInfoProto) -> Input:
 def _table_rows(model: ModelProto, name: str) -> int | None:
     """Of an input of numbers that look up rows: the length of the shortest table; None where none is seen."""
     stored = {tensor.name: tensor for tensor in model.graph.initializer}
-    names, found = {name}, []
+    names, rows = {name}, []
     for node in model.graph.node:
         if node.op_type in ("Cast", "Identity") and node.input[0] in names:
             names.add(node.output[0])
         if node.op_type == "Gather" and node.input[0] in stored and node.input[1] in names:
             axis = next((attribute.i for attribute in node.attribute if attribute.name == "axis"), 0)
-            found.append(stored[node.input[0]].dims[axis])
-    return min(found, default=None)
+            rows.append(stored[node.input[0]].dims[axis])
+    return min(rows, default=None)
 
 
 def without_rows(model: ModelProto, name: str) -> str:

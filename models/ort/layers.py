@@ -1,7 +1,5 @@
 """The graph that onnxruntime really runs, cut into layers whose inputs and outputs all have a batch axis."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -146,18 +144,18 @@ def _groups(reads: list[list[str]], writer: Mapping[str, int], rows: frozenset[s
 
 def _with_repeated(nodes: Iterable[NodeProto], repeated: Mapping[str, NodeProto]) -> list[NodeProto]:
     """These nodes, each behind what has to be repeated for it."""
-    found: dict[int, NodeProto] = {}
+    copies: dict[int, NodeProto] = {}
 
     def add(node: NodeProto) -> None:
-        if id(node) not in found:
+        if id(node) not in copies:
             for name in _reads(node):
                 if name in repeated:
                     add(repeated[name])
-            found[id(node)] = node
+            copies[id(node)] = node
 
     for node in nodes:
         add(node)
-    return list(found.values())
+    return list(copies.values())
 
 
 def _read_by(nodes: Iterable[NodeProto], repeated: Mapping[str, NodeProto]) -> list[str]:

@@ -1,7 +1,5 @@
 """Dynamically quantized ONNX graphs with activation scales that the batch has no part in."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, ValueInfoProto, helper, numpy_helper
@@ -37,10 +35,10 @@ def static_scales(model: ModelProto, examples: NDArray[np.float32]) -> ModelProt
     if not dynamic:
         raise VariantUnavailable("nothing in this graph is quantized dynamically", "choose another repair")
     ranges = _ranges(model, [node.input[0] for node in dynamic], examples)
-    found = ModelProto()
-    found.CopyFrom(model)
+    changed = ModelProto()
+    changed.CopyFrom(model)
     nodes: list[NodeProto] = []
-    for node in found.graph.node:
+    for node in changed.graph.node:
         if node.op_type != DYNAMIC:
             nodes.append(node)
             continue
@@ -48,14 +46,14 @@ def static_scales(model: ModelProto, examples: NDArray[np.float32]) -> ModelProt
         scale = np.float32((high - low) / _STEPS or 1)
         zero_point = np.uint8(np.clip(np.rint(-low / scale), 0, _STEPS))
         quantized, scale_name, zero_point_name = node.output
-        found.graph.initializer.append(numpy_helper.from_array(np.array(scale), scale_name))
-        found.graph.initializer.append(numpy_helper.from_array(np.array(zero_point), zero_point_name))
+        changed.graph.initializer.append(numpy_helper.from_array(np.array(scale), scale_name))
+        changed.graph.initializer.append(numpy_helper.from_array(np.array(zero_point), zero_point_name))
         nodes.append(
             helper.make_node("QuantizeLinear", [node.input[0], scale_name, zero_point_name], [quantized], node.name)
         )
-    del found.graph.node[:]
-    found.graph.node.extend(nodes)
-    return found
+    del changed.graph.node[:]
+    changed.graph.node.extend(nodes)
+    return changed
 
 
 def _ranges(model: ModelProto, names: list[str], examples: NDArray[np.float32]) -> dict[str, tuple[float, float]]:

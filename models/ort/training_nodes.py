@@ -1,7 +1,5 @@
 """What in a graph belongs to training: nodes that mix the batch or draw numbers, named with the cure."""
 
-from __future__ import annotations
-
 from onnx import ModelProto, NodeProto, TensorProto, numpy_helper
 
 from isobatch.models.ort.external_data import find_messages

@@ -1,7 +1,5 @@
 """A user's graph tried on the user's own images: does it give each its own row, and what is the outcome in it?"""
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Mapping
@@ -80,12 +78,12 @@ def unfitting(inputs: tuple[Input, ...], images: Images) -> str | None:
     if len(inputs) == 1 and len(given) == 1:
         given = {inputs[0].name: next(iter(given.values()))}
     takes = "; ".join(map(str, inputs))
-    if {one.name for one in inputs} != set(given):
+    if {tensor.name for tensor in inputs} != set(given):
         return f"its inputs are {takes}, and arrays {', '.join(sorted(given))} were given"
-    for one in inputs:
-        kind, shape = given[one.name]
-        if kind != one.dtype or not one.takes(shape):
-            return f"it takes {one}, and these are {kind} [n, {', '.join(map(str, shape))}]"
+    for tensor in inputs:
+        kind, shape = given[tensor.name]
+        if kind != tensor.dtype or not tensor.takes(shape):
+            return f"it takes {tensor}, and these are {kind} [n, {', '.join(map(str, shape))}]"
     return None
 
 
@@ -126,16 +124,16 @@ def _with_copied_batch(model: onnx.ModelProto, pair: NDArray[Any]) -> onnx.Model
     Cured: one and two images get their rows, and as many as the size get the bytes that the graph gave them.
     """
     for size in first_axes(model):
-        found = onnx.ModelProto()
-        found.CopyFrom(model)
-        copy_first_axis(found, size)
+        copied = onnx.ModelProto()
+        copied.CopyFrom(model)
+        copy_first_axis(copied, size)
         images = np.resize(pair, (size, *pair.shape[1:]))
         try:
-            before, after = (side_by_side(_outputs(one, images), size) for one in (model, found))
+            before, after = (side_by_side(_outputs(graph, images), size) for graph in (model, copied))
         except Exception:  # another size, or a number elsewhere in the graph
             continue
-        if before.tobytes() == after.tobytes() and _failure(found, pair) is None:
-            return found
+        if before.tobytes() == after.tobytes() and _failure(copied, pair) is None:
+            return copied
     return None
 
 
@@ -163,7 +161,7 @@ def chosen(operators: Mapping[str, str], leaves: tuple[Leaf, ...], rows: NDArray
     Of several outputs the first with one row of values an image, one that is called logits or the like before others,
     else the first. Raises OnnxError where the outputs do not have the kind asked for.
     """
-    rows_of_values = [one for one in leaves if _axes(one) == 1 and one.dtype.startswith("float")]
+    rows_of_values = [output for output in leaves if _axes(output) == 1 and output.dtype.startswith("float")]
     called = [row for row in rows_of_values if any(word in row.name.lower() for word in _ANSWERS)]
     leaf = (called or rows_of_values or list(leaves))[0]
     last = operators.get(leaf.name, "")

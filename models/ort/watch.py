@@ -1,7 +1,5 @@
 """Watching a deployed onnxruntime graph at work, and running its layers again alone."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
@@ -140,7 +138,7 @@ class WatchedGraph:
         inputs = inputs_of(self.model)
         shapes: list[dict[str, tuple[int, ...]]] = []
         for count in (1, 2):
-            given: Values = {one.name: np.zeros((count, *one.example_shape), one.dtype) for one in inputs}
+            given: Values = {tensor.name: np.zeros((count, *tensor.example_shape), tensor.dtype) for tensor in inputs}
             values = given | _run(session, given)
             types = {name: helper.np_dtype_to_tensor_dtype(value.dtype) for name, value in values.items()}
             ranks = {name: value.ndim for name, value in values.items()}

@@ -27,7 +27,7 @@ from isobatch.models.pytorch import float as torch_float
 from isobatch.models.pytorch.kernels import lacks_arithmetic
 from isobatch.models.pytorch.runner import NAMES, TorchRunner, torch_threads
 from isobatch.models.pytorch.switches import compiling
-from isobatch.models.shared.streams import Streamed
+from isobatch.models.shared.wrapped import Streamed
 from isobatch.models.spec.artifact_cache import BuildRequest
 from isobatch.models.spec.runner import WHOLE, Canonical
 from isobatch.models.spec.templates.network_canonical import InCanonicalShape
@@ -143,22 +143,22 @@ class CompiledTorchRunner(TorchRunner):
 
     def effective(self) -> Effective:
         """As every torch runner; who compiled, and every graph that was compiled so far."""
-        graphs = tuple(GraphMade(**asdict(one)) for one in self.compiled.graphs)
-        found = super().effective()
-        note = "; ".join(part for part in (found.note, version() and f"compiled by {version()}") if part)
-        return replace(found, provider="Inductor: oneDNN and C++", note=note, graphs=graphs)
+        graphs = tuple(GraphMade(**asdict(graph)) for graph in self.compiled.graphs)
+        facts = super().effective()
+        note = "; ".join(part for part in (facts.note, version() and f"compiled by {version()}") if part)
+        return replace(facts, provider="Inductor: oneDNN and C++", note=note, graphs=graphs)
 
     def why_closed(self) -> str:
         """What fusing did, and how the graphs for one image and for more differ in what they call."""
         why = "Inductor fuses layers into code of its own, which cannot be taken apart without changing what is fused"
-        graphs = list({one.images: one for one in self.compiled.graphs}.values())
+        graphs = list({graph.images: graph for graph in self.compiled.graphs}.values())
         if len(graphs) < 2:
             return why
-        names = sorted({name for one in graphs for name in one.operations})
-        counts = {name: [one.operations.get(name, 0) for one in graphs] for name in names}
+        names = sorted({name for graph in graphs for name in graph.operations})
+        counts = {name: [graph.operations.get(name, 0) for graph in graphs] for name in names}
         other = [f"{name} {'/'.join(map(str, many))} times" for name, many in counts.items() if len(set(many)) > 1]
         called = f"which call {', '.join(other)}" if other else "which call the same operations"
-        return f"{why}; N = {' / '.join(one.images for one in graphs)} run in graphs of their own, {called}"
+        return f"{why}; N = {' / '.join(graph.images for graph in graphs)} run in graphs of their own, {called}"
 
     def in_effect(self) -> dict[str, str]:
         """What Inductor's switches are set to, by its own word."""
@@ -175,8 +175,8 @@ class CompiledTorchRunner(TorchRunner):
     def compiled(self) -> Compiled:
         """The live compiled network. Raises RuntimeError outside of enter and exit."""
         net: Any = self.net
-        found: Compiled = net if isinstance(net, Compiled) else net.inner
-        return found
+        network: Compiled = net if isinstance(net, Compiled) else net.inner
+        return network
 
     def _twin(self, net: nn.Module) -> Self:
         twin = copy.copy(self)

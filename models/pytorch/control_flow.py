@@ -1,7 +1,5 @@
 """Whether a torch module makes the same calls for a batch as for one image: control flow that looks at the batch."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -76,13 +74,13 @@ def follow(module: nn.Module, given: Arguments) -> Followed:
     return followed
 
 
-def different_calls(one: Followed, many: Followed, images: int) -> str:
+def different_calls(alone: Followed, many: Followed, images: int) -> str:
     """What a run of ``images`` images calls otherwise than a run of one, in words; empty if nothing.
 
     A loop over the images, which makes the calls of one image for each, is no difference.
     """
-    for place in dict.fromkeys([*one.calls, *many.calls]):
-        first, second = one.calls.get(place, []), many.calls.get(place, [])
+    for place in dict.fromkeys([*alone.calls, *many.calls]):
+        first, second = alone.calls.get(place, []), many.calls.get(place, [])
         if len(second) not in (len(first), images * len(first)):
             counts = f"{_times(len(first))} for one image and {_times(len(second))} for {images}"
             return f"{place[0]} is called {counts}"
@@ -112,7 +110,7 @@ def _of_more_images(single: tuple[tuple[int, ...], ...], batched: tuple[tuple[in
     if [len(shape) for shape in single] != [len(shape) for shape in batched]:
         return False
     pairs = [pair for shapes in zip(single, batched, strict=True) for pair in zip(*shapes, strict=True)]
-    return all(many in (one, images * one) for one, many in pairs)
+    return all(many in (of_single, images * of_single) for of_single, many in pairs)
 
 
 def _said(shapes: Shapes) -> str:

@@ -1,7 +1,5 @@
 """Which layers a torch network has: the calls whose rows are images, found by running one image and two."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -87,15 +85,15 @@ class _Seen:
     gave: list[Any] = field(default_factory=list)
 
 
-def survey(net: nn.Module, one: Tensor | Arguments, two: Tensor | Arguments) -> Surveyed:
-    """What the network consists of. ``one`` and ``two``: network inputs of one image and of two.
+def survey(net: nn.Module, single: Tensor | Arguments, two: Tensor | Arguments) -> Surveyed:
+    """What the network consists of. ``single`` and ``two``: network inputs of one image and of two.
 
     A module is one layer if it makes one computation. Where it makes several, each is a layer, and so is every
     computation between modules. But a module that calls no other and inside of which images are not kept apart by one
     axis, or which makes other calls for two images than for one, is one layer as a whole; of a module that calls
     others, a computation that reads across images is a layer. What is left then cannot be divided by images.
     """
-    first, second = _run(net, one), _run(net, two)
+    first, second = _run(net, single), _run(net, two)
     units, _ = _divided("", first, second)
     layers = {unit.layer.name: unit for unit in units}
     around = {}
@@ -137,7 +135,7 @@ def _divided(name: str, first: dict[str, _Seen], second: dict[str, _Seen]) -> tu
         return [], False
     mine = second[name]
     parts = [_divided(inner, first, second) for inner in dict.fromkeys([*first[name].inner, *mine.inner])]
-    units = [unit for found, _ in parts for unit in found]
+    units = [unit for part_units, _ in parts for unit in part_units]
     whole = all(complete for _, complete in parts)
     own = sum(second[unit.layer.name].call.is_operation for unit in units)
     if not mine.call.is_operation:
@@ -170,12 +168,12 @@ def _reads_images(first: _Seen, second: _Seen) -> bool:
     return slots is None or any(slots)
 
 
-def _slots(one: list[Any], two: list[Any]) -> tuple[Slot | None, ...] | None:
+def _slots(single: list[Any], two: list[Any]) -> tuple[Slot | None, ...] | None:
     """One for each value, or None where they differ in another way than by a number of images."""
-    if len(one) != len(two):
+    if len(single) != len(two):
         return None
     slots = []
-    for first, second in zip(one, two, strict=True):
+    for first, second in zip(single, two, strict=True):
         if isinstance(first, Form) and isinstance(second, Form):
             try:
                 slots.append(Slot.between(first, second))

@@ -1,7 +1,5 @@
 """Which implementation oneDNN and MKL say they run for one call: their own verbose lines, kept off the terminal."""
 
-from __future__ import annotations
-
 import ctypes
 import os
 import re
@@ -30,8 +28,8 @@ def kernels_of(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict
                 stack.enter_context(library.verbose(library.VERBOSE_ON))
         function(*args, **kwargs)
     chosen = _chosen(function, args)
-    found = [name for line in lines if (name := _name(line))]
-    return tuple(dict.fromkeys([*chosen, *found]))
+    names = [name for line in lines if (name := _name(line))]
+    return tuple(dict.fromkeys([*chosen, *names]))
 
 
 def _name(line: str) -> str | None:

@@ -1,7 +1,5 @@
 """A torch runner whose layers can be watched as they are deployed and run again alone."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -20,7 +18,7 @@ from isobatch.models.pytorch.reproducer import Made, rows_as_tensors, torch_case
 from isobatch.models.pytorch.runner import TorchRunner, to_numpy
 from isobatch.models.pytorch.switches import turned
 from isobatch.models.pytorch.tensors import shared_rows
-from isobatch.models.shared.switched import Switched
+from isobatch.models.shared.wrapped import Switched
 from isobatch.models.spec.case import Case
 from isobatch.models.spec.runner import Layer, Rows
 
@@ -52,8 +50,8 @@ class InspectableTorchRunner(TorchRunner):
         """The layers by name in execution order, for images of this shape."""
         if self._units is None or self._image_shape != images.shape[1:]:
             single, pair = (self._input(np.repeat(images[:1], count, axis=0)) for count in (1, 2))
-            found = survey(self.net, single, pair)
-            self._units, self._around, self._image_shape = found.layers, found.around, images.shape[1:]
+            layers_seen = survey(self.net, single, pair)
+            self._units, self._around, self._image_shape = layers_seen.layers, layers_seen.around, images.shape[1:]
             self._templates: dict[str, _Template] = {}
         return self._units
 
@@ -137,14 +135,14 @@ class InspectableTorchRunner(TorchRunner):
             return ""
         images = len(inputs[0])
         with torch.inference_mode():
-            one, many = self._alone(layer, inputs), follow(unit.original, (args, kwargs))
-            if said := different_calls(one, many, images):
+            alone, many = self._alone(layer, inputs), follow(unit.original, (args, kwargs))
+            if said := different_calls(alone, many, images):
                 return said
-            if not different_numbers([one], [many], images):
+            if not different_numbers([alone], [many], images):
                 return ""
             others = tuple(_other_values(part) for part in inputs)  # does an image decide those numbers?
             other = follow(unit.original, self._arguments(layer, others)[1:])
-            return different_numbers([one, self._alone(layer, others)], [many, other], images)
+            return different_numbers([alone, self._alone(layer, others)], [many, other], images)
 
     def _alone(self, layer: str, inputs: Rows) -> Followed:
         """What this layer calls for the first of these rows. The last answer is kept: one N is asked after another."""

@@ -214,18 +214,18 @@ def _converted(observed: fx.GraphModule) -> fx.GraphModule:
 def _lowering() -> Callable[[fx.GraphModule, tuple[Tensor, ...]], fx.GraphModule]:
     from torchao.quantization.pt2e.lowering import lower_pt2e_quantized_to_x86
 
-    found: Callable[[fx.GraphModule, tuple[Tensor, ...]], fx.GraphModule] = lower_pt2e_quantized_to_x86
-    return found
+    lower: Callable[[fx.GraphModule, tuple[Tensor, ...]], fx.GraphModule] = lower_pt2e_quantized_to_x86
+    return lower
 
 
 def _check_torchao(required: str) -> None:
     name, _, version = required.partition("==")
     try:
-        found = importlib.metadata.version(name)
+        installed = importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
         raise VariantUnavailable(f"{name} is not installed", f"pip install {required}") from None
-    if found != version:
-        raise VariantUnavailable(f"{name} {found} is installed, not {version}", f"pip install {required}")
+    if installed != version:
+        raise VariantUnavailable(f"{name} {installed} is installed, not {version}", f"pip install {required}")
 
 
 @contextmanager

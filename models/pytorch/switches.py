@@ -1,7 +1,5 @@
 """torch's documented determinism switches: turned for a while, and read back from the libraries."""
 
-from __future__ import annotations
-
 import ctypes
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -28,7 +26,6 @@ class OfItsOwn(Protocol):
 
     def in_effect(self) -> dict[str, str]:
         """What they are set to, by what they are called."""
-        ...
 
 
 @contextmanager
@@ -86,7 +83,7 @@ def _attributes(module: Any, values: dict[str, bool]) -> Iterator[None]:
 
 def read_back(runner: Any = None) -> dict[str, str]:
     """What is in effect now, by torch's and MKL's own word; oneDNN's math mode is told to nobody."""
-    found = {
+    in_effect = {
         "deterministic algorithms": _on(torch.are_deterministic_algorithms_enabled()),
         "oneDNN": _on(torch.backends.mkldnn.enabled),
         "oneDNN deterministic": _on(torch.backends.mkldnn.deterministic),
@@ -94,9 +91,9 @@ def read_back(runner: Any = None) -> dict[str, str]:
         "threads": str(torch.get_num_threads()),
     }
     if isinstance(runner, OfItsOwn):
-        found |= runner.in_effect()
+        in_effect |= runner.in_effect()
     mode = mkl_mode()
-    return found if mode is None else found | {"MKL_CBWR": mode}
+    return in_effect if mode is None else in_effect | {"MKL_CBWR": mode}
 
 
 def mkl_mode() -> str | None:

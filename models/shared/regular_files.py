@@ -3,8 +3,6 @@
 A FIFO would block whoever opens it, a device never ends, and a link leads elsewhere.
 """
 
-from __future__ import annotations
-
 import errno
 import hashlib
 import json
@@ -81,8 +79,8 @@ def _require_shallow(value: Any) -> None:
     for _ in range(MOST_DEPTH):
         level = [
             inner
-            for one in level
-            for inner in (one.values() if isinstance(one, dict) else one)
+            for node in level
+            for inner in (node.values() if isinstance(node, dict) else node)
             if isinstance(inner, (dict, list))
         ]
         if not level:

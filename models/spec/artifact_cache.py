@@ -1,7 +1,5 @@
 """Built artifacts on disk, found again by the hash of everything that made them; a damaged one is built anew."""
 
-from __future__ import annotations
-
 import contextlib
 import fcntl
 import hashlib
@@ -30,13 +28,13 @@ def key_of(fields: Mapping[str, Any]) -> str:
 
 def require_unaltered(*images: Images) -> None:
     """Raise Altered unless these sets are on disk as they were stored and hashed."""
-    for one in images:
+    for image_file in images:
         try:
-            same = file_sha256(Path(one.path)) == one.sha256
+            same = file_sha256(Path(image_file.path)) == image_file.sha256
         except OSError as error:
-            raise Altered(f"the stored images of {one.name} went away: {error}. Run again") from error
+            raise Altered(f"the stored images of {image_file.name} went away: {error}. Run again") from error
         if not same:
-            raise Altered(f"the stored images of {one.name} were altered while they were used: run again")
+            raise Altered(f"the stored images of {image_file.name} were altered while they were used: run again")
 
 
 def require_intact(artifact: Artifact) -> None:
@@ -101,12 +99,12 @@ class ArtifactCache:
 
         Whatever ``build`` raises passes through, and leaves nothing behind.
         """
-        if found := self.find(fields):
-            return found
+        if artifact := self.find(fields):
+            return artifact
         key = key_of(fields)
         with self._lock(key):
-            if found := self.find(fields):  # somebody built it while we waited
-                return found
+            if artifact := self.find(fields):  # somebody built it while we waited
+                return artifact
             work = Path(tempfile.mkdtemp(prefix=f".{key[:32]}-", dir=self.root))
             try:
                 manifest = build(work)

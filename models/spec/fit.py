@@ -1,7 +1,5 @@
 """An array of the user's as an input of the network takes it, in type and order of axes; or why it does not fit."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 
@@ -28,36 +26,36 @@ class NotTaken(TypeError):
 
 
 def batch_in_front(
-    array: NDArray[Any], one: Input, batch_axes: Mapping[str, int], holder: str
+    array: NDArray[Any], tensor: Input, batch_axes: Mapping[str, int], holder: str
 ) -> tuple[NDArray[Any], Input, str]:
     """What ``fit`` asks, for an array whose batch lies where ``batch_axes`` says. Raises Misfit."""
-    axis = batch_axes.get(one.name, 0)
+    axis = batch_axes.get(tensor.name, 0)
     if axis >= array.ndim:
         what = f"{holder} {array.dtype} {list(array.shape)}"
-        raise Misfit("npy-shape", f"{what}, which has no axis {axis} (--batch-axis {one.name}={axis})")
+        raise Misfit("npy-shape", f"{what}, which has no axis {axis} (--batch-axis {tensor.name}={axis})")
     turned = f" its batch, axis {axis}, put first:" if axis else ""
-    return np.moveaxis(array, axis, 0), one, f"{holder}{turned}"
+    return np.moveaxis(array, axis, 0), tensor, f"{holder}{turned}"
 
 
-def fit(array: NDArray[Any], one: Input, holder: str) -> tuple[NDArray[Any], str]:
+def fit(array: NDArray[Any], tensor: Input, holder: str) -> tuple[NDArray[Any], str]:
     """The array [n, ...] in the input's own type and axes, and what was done for that, in words.
 
     Pictures are turned to the input's layout, floats rounded, whole numbers stored in another width where it holds them
     all. ``holder``: what the array was given as. Raises Misfit.
     """
     what = f"{holder} {array.dtype} {list(array.shape)}"
-    takes = f"the network takes {one}"
-    said = f"{one.name!r}: {array.dtype} values used as they are"
-    if array.ndim != len(one.shape) + 1 or 0 in array.shape:
+    takes = f"the network takes {tensor}"
+    said = f"{tensor.name!r}: {array.dtype} values used as they are"
+    if array.ndim != len(tensor.shape) + 1 or 0 in array.shape:
         raise Misfit("npy-shape", f"{what}, and {takes}: give [n, ...] of as many axes, none of them 0")
-    if not one.takes(array.shape[1:]) and one.layout and array.ndim == 4:
-        there = (0, 2, 3, 1) if one.layout == "NHWC" else (0, 3, 1, 2)
-        if one.takes(tuple(array.shape[axis] for axis in there[1:])):
+    if not tensor.takes(array.shape[1:]) and tensor.layout and array.ndim == 4:
+        there = (0, 2, 3, 1) if tensor.layout == "NHWC" else (0, 3, 1, 2)
+        if tensor.takes(tuple(array.shape[axis] for axis in there[1:])):
             array = array.transpose(there)
-            said += f", their axes turned to {one.layout}"
-    if not one.takes(array.shape[1:]):
+            said += f", their axes turned to {tensor.layout}"
+    if not tensor.takes(array.shape[1:]):
         raise Misfit("npy-shape", f"{what}, and {takes}: give images of that shape")
-    target = np.dtype(one.dtype)
+    target = np.dtype(tensor.dtype)
     given = array.dtype.newbyteorder("=")
     if given == target:
         return array, said

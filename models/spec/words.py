@@ -115,7 +115,7 @@ class CudaOptions:
 
     def __str__(self) -> str:
         """What is not as it is by default, in words: ``tf32 on, cuda graphs on``; empty where all is."""
-        names = (one.name for one in fields(self) if getattr(self, one.name) != one.default)
+        names = (named.name for named in fields(self) if getattr(self, named.name) != named.default)
         return ", ".join(f"{name.replace('_', ' ')} {getattr(self, name)}" for name in names)
 
 

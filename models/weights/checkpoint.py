@@ -1,7 +1,5 @@
 """A weights file that nobody has vouched for: read without running its code, checked against the architecture."""
 
-from __future__ import annotations
-
 import math
 import os
 import pickle

@@ -1,7 +1,5 @@
 """What a file is that is not a state dict: its kind in a word, and how to make weights of it."""
 
-from __future__ import annotations
-
 import zipfile
 from pathlib import Path
 from typing import NamedTuple
@@ -40,7 +38,7 @@ def _archive(path: Path) -> Kind | None:
     try:
         with zipfile.ZipFile(path) as archive:
             names = [name.partition("/")[2] or name for name in archive.namelist()]
-            pickles = [one for one in archive.infolist() if one.filename.endswith("data.pkl")]
+            pickles = [entry for entry in archive.infolist() if entry.filename.endswith("data.pkl")]
             small = len(pickles) == 1 and pickles[0].file_size <= _MOST_PICKLE_BYTES
             content = archive.read(pickles[0]) if small else b""
     except Exception:  # damaged, and zipfile raises anything then: said by what reads it next

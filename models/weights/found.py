@@ -1,7 +1,5 @@
 """Weights as they were found, before they are fitted: what a checkpoint shows and does not show of its network."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,15 +14,12 @@ from isobatch.models.weights.tensor_names import Named
 
 @dataclass(frozen=True)
 class Found:
-    """Weights by the names in their file.
-
-    ``entry``: torchvision's, where the weights are. ``own``: a file of the user's. ``prefix``: what its names were
-    asked to begin with.
-    """
+    """Weights by the names in their file."""
 
     source: str
     state: State
     note: str = ""
+    offer: str = ""  # which other weights may be had, and by which command
     class_names: tuple[str, ...] = ()
     entry: Any = None  # torchvision's, where the weights are
     own: bool = False  # a file of the user's
@@ -45,7 +40,7 @@ def find_in_file(path: Path, state_dict: str | None) -> Found:
     return Found(path.name, chosen.state, place, own=True, prefix=chosen.prefix, warnings=warnings)
 
 
-def with_facts(model: str, state: State, found: Found) -> tuple[str, list[str]]:
+def with_facts(model: str, state: State, weights: Found) -> tuple[str, list[str]]:
     """The model's name with what its weights show and do not show, and what to say of it. Raises WeightsError."""
     name, told = read_name(model), []
     first = stem(skeleton(model, 2))
@@ -53,28 +48,28 @@ def with_facts(model: str, state: State, found: Found) -> tuple[str, list[str]]:
     if first is not None and weight is not None and weight.ndim == 4 and weight.shape[1] != name.channels:
         if name.architecture in TRANSFORMING:
             raise WeightsError(
-                f"{found.source} takes images of {weight.shape[1]} channels, and {name.architecture} 3: export the "
+                f"{weights.source} takes images of {weight.shape[1]} channels, and {name.architecture} 3: export the "
                 "network to ONNX and give --onnx FILE"
             )
         name = replace(name, channels=weight.shape[1])
         told.append(f"its first convolution takes {weight.shape[1]} channel{'s' * (weight.shape[1] != 1)}")
-    if found.own and name.architecture in TRANSFORMING and name.transform_input is None:
+    if weights.own and name.architecture in TRANSFORMING and name.transform_input is None:
         raise WeightsError(
-            f"{found.source} does not say whether its {name.architecture} was made with transform_input, which changes "
-            f"every answer: give --model '{name.architecture}[transform_input=yes]', as torchvision's trained weights "
-            f"have it, or --model '{name.architecture}[transform_input=no]', torchvision's default without them"
+            f"{weights.source} does not say whether its {name.architecture} was made with transform_input, which "
+            f"changes every answer: give --model '{name.architecture}[transform_input=yes]', as torchvision's trained "
+            f"weights have it, or --model '{name.architecture}[transform_input=no]', torchvision's default without them"
         )
     return str(name), told
 
 
 def remarks(source: str, named: Named) -> list[Remark]:
     """What to warn of in the names: tensors that are not used, and the same names once more."""
-    found = []
+    texts = []
     if named.left_out:
         text = f"{source}: {len(named.left_out)} of its tensors belong to no layer of the network and are left out: "
-        found.append(Remark("weights-left-out", text + some(named.left_out)))
+        texts.append(Remark("weights-left-out", text + some(named.left_out)))
     if named.others:
         others = some(repr(prefix.rstrip(".")) for prefix in named.others)
         text = f"{source} holds the same names once more, behind {others}: --state-dict KEY takes those"
-        found.append(Remark("other-weights", text))
-    return found
+        texts.append(Remark("other-weights", text))
+    return texts

@@ -1,7 +1,5 @@
 """Networks by name: as empty shapes, as float networks with weights, as torchvision's quantizable twins."""
 
-from __future__ import annotations
-
 import importlib
 from collections import OrderedDict
 from functools import cache
@@ -152,8 +150,8 @@ def read_torch_weights(network: Network) -> State:
 def read_checked(path: Path, sha256: str) -> State:
     """The tensors of a file of resolved weights. Raises Altered where they are not those of this fingerprint."""
     state = read_state(path)
-    if sha256 and (found := fingerprint({name: tensor.numpy() for name, tensor in state.items()})) != sha256:
-        raise Altered(f"{path} is not the file that was checked (its tensors have SHA-256 {found[:8]}): run again")
+    if sha256 and (actual := fingerprint({name: tensor.numpy() for name, tensor in state.items()})) != sha256:
+        raise Altered(f"{path} is not the file that was checked (its tensors have SHA-256 {actual[:8]}): run again")
     return state
 
 

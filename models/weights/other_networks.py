@@ -1,7 +1,5 @@
 """Networks that torchvision does not have: timm's by name, and what a user's own factory makes."""
 
-from __future__ import annotations
-
 import os
 from typing import Any
 

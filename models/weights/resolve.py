@@ -1,7 +1,5 @@
 """The weights under study: found or fetched, verified, and kept as one safetensors file named by its hash."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -25,8 +23,15 @@ from isobatch.models.weights.digits import weights as digits
 from isobatch.models.weights.found import Found, find_in_file, remarks, with_facts
 from isobatch.models.weights.model_name import kind_of
 from isobatch.models.weights.networks import check_known, skeleton
-from isobatch.models.weights.other_weights import PRETRAINED, of_factory, timm_published, usual_view
-from isobatch.models.weights.published import IMAGENET_NAMES, published, view_of
+from isobatch.models.weights.other_weights import (
+    IMAGENET_NAMES,
+    PRETRAINED,
+    of_factory,
+    published,
+    timm_published,
+    usual_view,
+    view_of,
+)
 from isobatch.models.weights.random_weights import SEED, random_state
 from isobatch.models.weights.tensor_names import as_named
 
@@ -46,11 +51,12 @@ class ResolvedWeights:
 
     ``source``: a keyword, or a file's name without its folder. ``path``: the safetensors file in the cache.
     ``sha256``: of sorted names, types, shapes and bytes (``isobatch.models.weights.digits.weights.fingerprint``).
-    ``class_names``: one per class, or nothing. ``note``: what the user should know, "" if nothing. ``view``: what
-    pictures are made into, as torchvision's entry for these weights says; of weights that are not torchvision's, as
-    its first entry for the model does, unless a file beside them says it; ``view_from`` says which, ``view_assumed``
-    that nothing did. ``model``: with the facts that the weights show, such as another number of
-    channels. ``warnings``: code and text. ``num_classes`` None: of a factory's network, which running it shows.
+    ``class_names``: one per class, or nothing. ``note``: what the user should know, "" if nothing. ``offer``: which
+    other weights may be had, and by which command. ``view``: what pictures are made into, as torchvision's entry for
+    these weights says; of weights that are not torchvision's, as its first entry for the model does, unless a file
+    beside them says it; ``view_from`` says which, ``view_assumed`` that nothing did. ``model``: with the facts that
+    the weights show, such as another number of channels. ``warnings``: code and text. ``num_classes`` None: of a
+    factory's network, which running it shows.
     """
 
     source: str
@@ -59,6 +65,7 @@ class ResolvedWeights:
     sha256: str
     num_classes: int | None
     note: str = ""
+    offer: str = ""
     class_names: tuple[str, ...] = ()
     view: View = IMAGENET
     view_from: str = ""
@@ -86,35 +93,44 @@ def resolve(
     if kind_of(model) == "factory":
         model, given = of_factory(model)
     if given is not None and name == "auto":
-        found = given
+        weights = given
     else:
-        found = _find(name, model, offline, say, state_dict)
-        found = replace(found, warnings=(*(given.warnings if given else ()), *found.warnings))
-    named = as_named(found.state, skeleton(model, 2).state_dict().keys(), found.prefix)
-    model, told = with_facts(model, named.state, found)
-    state, classes = fitted(named.state, model, found.source)
+        weights = _find(name, model, offline, say, state_dict)
+        weights = replace(weights, warnings=(*(given.warnings if given else ()), *weights.warnings))
+    named = as_named(weights.state, skeleton(model, 2).state_dict().keys(), weights.prefix)
+    model, told = with_facts(model, named.state, weights)
+    state, classes = fitted(named.state, model, weights.source)
     num_classes = None if given is not None else classes
     arrays: dict[str, NDArray[Any]] = {key: tensor.numpy() for key, tensor in state.items()}
     sha256 = digits.fingerprint(arrays)
     path = cache_root / "weights" / f"{sha256}.safetensors"
     if not _is_intact(path, sha256):
         write_whole(path, [save(arrays)])
-    view = _seen(found, model, Path(name))
-    note = "; ".join(text for text in (found.note, *named.notes, *told) if text)
-    warnings = (*found.warnings, *remarks(found.source, named))
+    view = _seen(weights, model, Path(name))
+    note = "; ".join(text for text in (weights.note, *named.notes, *told) if text)
+    warnings = (*weights.warnings, *remarks(weights.source, named))
     return ResolvedWeights(
-        found.source, model, path, sha256, num_classes, note, found.class_names, *view, warnings=warnings
+        weights.source,
+        model,
+        path,
+        sha256,
+        num_classes,
+        note,
+        weights.offer,
+        weights.class_names,
+        *view,
+        warnings=warnings,
     )
 
 
-def _seen(found: Found, model: str, file: Path) -> tuple[View, str, bool]:
+def _seen(weights: Found, model: str, file: Path) -> tuple[View, str, bool]:
     """What pictures are made into, where that is from, and whether nothing says it."""
-    if found.entry is not None:
-        return replace(view_of(found.entry), forced=True), f"torchvision's entry for {found.source}", False
-    if found.source == "digits":
+    if weights.entry is not None:
+        return replace(view_of(weights.entry), forced=True), f"torchvision's entry for {weights.source}", False
+    if weights.source == "digits":
         return IMAGENET, "as the digits weights were trained", False
     usual, whose, certain = usual_view(model)
-    if not found.own:
+    if not weights.own:
         return usual, whose if certain else f"assumed: {whose}", not certain
     beside = read_beside(file)
     if beside.view is not None:
@@ -154,19 +170,17 @@ def _automatic(model: str, say: Callable[[str], None]) -> Found:
     for name in known:
         if _hub_file(published(name, model)).is_file():
             return _imagenet(name, model, True, say)
-    found = _digits(model) if model == _DIGITS_MODEL else _random(model, say)
+    weights = _digits(model) if model == _DIGITS_MODEL else _random(model, say)
     which = "" if model == _DIGITS_MODEL else f" --model {model}"
-    fetch = f"ImageNet weights: {PROGRAM}{which} --weights {known[0]}" if known else ""
-    return Found(found.source, found.state, f"{found.note}; {fetch}" if fetch else found.note)
+    return replace(weights, offer=f"ImageNet weights: {PROGRAM}{which} --weights {known[0]}" if known else "")
 
 
 def _timm_automatic(model: str, say: Callable[[str], None]) -> Found:
     try:
         return timm_published(model, offline=True)
     except WeightsError:
-        found = _random(model, say)
-        fetch = f"its published weights: {PROGRAM} --model {model} --weights {PRETRAINED}"
-        return replace(found, note=f"{found.note}; {fetch}")
+        weights = _random(model, say)
+        return replace(weights, offer=f"its published weights: {PROGRAM} --model {model} --weights {PRETRAINED}")
 
 
 def _digits(model: str) -> Found:
@@ -221,10 +235,10 @@ def _verify(path: Path) -> None:
     ending = re.search(r"-([0-9a-f]{8,})\.", path.name)
     if ending is None:
         raise WeightsError(f"{path} has no hash in its name that would show whether it is intact: give it as a FILE")
-    found = file_sha256(path)
-    if not found.startswith(ending[1]):
+    actual = file_sha256(path)
+    if not actual.startswith(ending[1]):
         raise WeightsError(
-            f"{path} is damaged or was altered: its SHA-256 begins with {found[:8]}, not {ending[1]}; delete it "
+            f"{path} is damaged or was altered: its SHA-256 begins with {actual[:8]}, not {ending[1]}; delete it "
             "and fetch it again with the same command"
         )
 

@@ -1,7 +1,5 @@
 """Which of the state dicts that a checkpoint holds is taken: the one of the network, raw before averaged, and said."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -35,34 +33,34 @@ def choose(content: Any, file: str, asked: str | None) -> Chosen:
     """The state dict at the place ``asked``, else of a usual name. Raises WeightsError where it is not clear."""
     if not isinstance(content, Mapping) or not content:
         raise WeightsError(f"{file} holds a {type(content).__name__}, not a state dict: save model.state_dict()")
-    found = dict(_places(content, "", file, ()))
+    places = dict(_places(content, "", file, ()))
     if asked is not None:
-        return _asked(found, file, asked)
-    if not found:
+        return _asked(places, file, asked)
+    if not places:
         strangers = [str(key) for key, value in content.items() if not _named_tensor(key, value)]
         raise WeightsError(
             f"{file} is not a state dict, of its {len(content)} entries {some(strangers)} are not named tensors: "
             "save model.state_dict()"
         )
-    usual = sorted((place for place in found if _rank(place) is not None), key=lambda place: _rank(place) or (0, 0))
-    if not usual and len(found) > 1:
+    usual = sorted((place for place in places if _rank(place) is not None), key=lambda place: _rank(place) or (0, 0))
+    if not usual and len(places) > 1:
         raise WeightsError(
-            f"{file} holds {len(found)} state dicts, {some(found)}, none of them under a usual name: choose one with "
+            f"{file} holds {len(places)} state dicts, {some(places)}, none of them under a usual name: choose one with "
             "--state-dict KEY"
         )
-    place = next(iter(usual or found))
-    return Chosen(found[place], place, tuple(other for other in found if other != place))
+    place = next(iter(usual or places))
+    return Chosen(places[place], place, tuple(other for other in places if other != place))
 
 
-def _asked(found: Mapping[str, State], file: str, asked: str) -> Chosen:
-    place = next((one for one in found if one == asked or one.rpartition(".")[2] == asked), None)
+def _asked(places: Mapping[str, State], file: str, asked: str) -> Chosen:
+    place = next((name for name in places if name == asked or name.rpartition(".")[2] == asked), None)
     if place is not None:
-        return Chosen(found[place], place, tuple(other for other in found if other != place))
-    for place, state in found.items():
+        return Chosen(places[place], place, tuple(other for other in places if other != place))
+    for place, state in places.items():
         prefix = asked.removeprefix(f"{place}.").rstrip(".") + "."
         if any(name.startswith(prefix) for name in state):
-            return Chosen(state, place, tuple(other for other in found if other != place), prefix)
-    held = some([place or "one without a name" for place in found]) or "none"
+            return Chosen(state, place, tuple(other for other in places if other != place), prefix)
+    held = some([place or "one without a name" for place in places]) or "none"
     raise WeightsError(f"{file} holds no state dict {asked!r}: give --state-dict one of those that it holds: {held}")
 
 

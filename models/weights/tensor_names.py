@@ -1,7 +1,5 @@
 """From the names that a training program gave its tensors to those of the architecture."""
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from collections.abc import Collection
@@ -55,7 +53,7 @@ def as_named(state: State, expected: Collection[str], asked_prefix: str = "") ->
     older = sum(_bare(name) not in todays for name in kept)
     notes = [f"the prefix {prefix!r} of its names is left off"] * bool(prefix)
     notes += [f"{older} tensors have older names of torchvision and are renamed as it does"] * bool(older)
-    return Named(todays, tuple(notes), tuple(left_out), tuple(one for one in prefixes if one != prefix))
+    return Named(todays, tuple(notes), tuple(left_out), tuple(other for other in prefixes if other != prefix))
 
 
 def _bare(name: str) -> str:
@@ -89,18 +87,18 @@ def _prefixes(state: State, expected: Collection[str]) -> list[str]:
 
 
 def _behind(prefixes: list[str], asked: str) -> str:
-    found = [prefix for prefix in prefixes if prefix.startswith(asked)]
-    if not found:
+    fitting = [prefix for prefix in prefixes if prefix.startswith(asked)]
+    if not fitting:
         held = some(repr(prefix.rstrip(".")) for prefix in prefixes if prefix) or "none"
         raise WeightsError(
             f"behind --state-dict {asked.rstrip('.')!r} are not the names of this --model; they stand behind: {held}"
         )
-    return found[0]
+    return fitting[0]
 
 
 def _usual_prefix(state: State) -> str:
     """What every name begins with, as far as wrappers are usually called: so that a mismatch is told in plain names."""
     prefix = ""
-    while longer := next((one for one in _USUAL if all(name.startswith(prefix + one) for name in state)), ""):
+    while longer := next((usual for usual in _USUAL if all(name.startswith(prefix + usual) for name in state)), ""):
         prefix += longer
     return prefix

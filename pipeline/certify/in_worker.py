@@ -1,7 +1,5 @@
 """What runs inside a worker to verify what is shipped: at each N a batch, copies of one image, then rounding ties."""
 
-from __future__ import annotations
-
 import hashlib
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -51,18 +49,18 @@ def gathered(own: Images, labelled: Iterable[Images], count: int, seed: int) -> 
     """``count`` distinct images [count, ...] and where they are from: the set's own, then labelled ones, then
     drawn ones.
     """
-    found, known = list[NDArray[Any]](), set[bytes]()
+    rows, known = list[NDArray[Any]](), set[bytes]()
 
     def take(images: Images) -> int:
         taken = 0
         for start in range(0, len(images), _CHUNK):
             for image in images.read(start, min(start + _CHUNK, len(images))):
                 digest = hashlib.sha256(image.tobytes()).digest()
-                if len(found) < count and digest not in known:
+                if len(rows) < count and digest not in known:
                     known.add(digest)
-                    found.append(image)
+                    rows.append(image)
                     taken += 1
-            if len(found) == count:
+            if len(rows) == count:
                 break
         return taken
 
@@ -70,7 +68,7 @@ def gathered(own: Images, labelled: Iterable[Images], count: int, seed: int) -> 
     for images in labelled:
         if images.shape[1:] == own.shape[1:]:
             filled_with["labelled"] += take(images)
-    every, filled_with["drawn"] = filled(np.stack(found), count, seed)
+    every, filled_with["drawn"] = filled(np.stack(rows), count, seed)
     return every, filled_with
 
 

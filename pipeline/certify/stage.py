@@ -1,7 +1,5 @@
 """The stage after the race: the choice is verified at every N; where what is shipped fails, it is chosen again."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,15 +14,7 @@ from isobatch.pipeline.decide.repaired_variants import native_name, with_repairs
 from isobatch.pipeline.prepare.pace import cost
 from isobatch.pipeline.prepare.state import Stages
 from isobatch.pipeline.race.opening import delivery_of, opening
-from isobatch.pipeline.records.study import (
-    FilledWith,
-    Policy,
-    Race,
-    Range,
-    RangeFailure,
-    RangeTies,
-    VariantResult,
-)
+from isobatch.pipeline.records.study import FilledWith, Policy, Race, Range, RangeFailure, RangeTies, VariantResult
 from isobatch.pipeline.records.wording import sizes
 from isobatch.pipeline.workers.pool import WorkerError
 
@@ -61,8 +51,8 @@ def certify(
         chosen = next((repair for repair in with_repairs(variants) if repair.name == decided.chosen), None)
         if chosen is None or chosen.range is not None or chosen.cost is None or chosen.verdict not in _CLAIMS:
             break
-        found = _verified(stages, variants, chosen, decided.batch_size or 1, labelled, max(_LEAST_S, left_s))
-        variants, left_s = with_range(variants, chosen.name, found), left_s - found.seconds
+        verified = _verified(stages, variants, chosen, decided.batch_size or 1, labelled, max(_LEAST_S, left_s))
+        variants, left_s = with_range(variants, chosen.name, verified), left_s - verified.seconds
     return variants
 
 
@@ -116,15 +106,15 @@ def _verified(
         ties=claim == "same-bytes",
     )
     heard, size = _Heard(), opens.images.side
-    price = cost(spec, 1, size)
-    stages.announce("range", min(seconds, price * (max(asked) + 2 * sum(asked))))
+    seconds_each = cost(spec, 1, size)
+    stages.announce("range", min(seconds, seconds_each * (max(asked) + 2 * sum(asked))))
     label = f"verifying {chosen.name} at {sizes((1, *asked))}, at most {seconds:.0f} s"
     stages.progress.step(label, 0.0)
 
     def on_event(event: dict[str, Any]) -> None:
         heard.hear(event, claim == "same-bytes")
         if "n" in event:
-            stages.progress.step(label, price * event["n"])
+            stages.progress.step(label, seconds_each * event["n"])
 
     stopped = None
     with stages.stage("range"):

@@ -1,7 +1,5 @@
 """Accuracy on labelled images, and its paired drop against the fp32 singles."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,13 +14,13 @@ def accuracy(predicted: Classes, labels: Classes, inputs: str, batch_size: int |
     right = _right(predicted, labels)
     hits, n = int(right.sum()), len(right)
     low, high = rate_interval(hits, n)
-    marks = "".join("01"[one] for one in right.tolist())
+    marks = "".join("01"[is_right] for is_right in right.tolist())
     return Accuracy(top1=hits / n, low95=low, high95=high, n=n, inputs=inputs, batch_size=batch_size, right=marks)
 
 
-def unpacked(found: Accuracy) -> NDArray[np.bool_] | None:
+def unpacked(record: Accuracy) -> NDArray[np.bool_] | None:
     """Which images were answered rightly, in the study's drawn order; None where the record does not tell."""
-    return None if found.right is None else np.array([mark == "1" for mark in found.right], dtype=np.bool_)
+    return None if record.right is None else np.array([mark == "1" for mark in record.right], dtype=np.bool_)
 
 
 def accuracy_drop(

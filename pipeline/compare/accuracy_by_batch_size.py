@@ -1,7 +1,5 @@
 """Does the accuracy depend on the batch size? From stored rows of labelled images; no network runs for it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 import numpy as np
@@ -34,14 +32,14 @@ def batch_accuracy(
         return None
     run, alone = evidence.images, decided(evidence.singles, evidence.outcome)
     changed_anywhere = np.zeros(len(labels), dtype=np.bool_)
-    found = []
+    at_sizes = []
     for n in sizes:
         pairs = against_singles(evidence, n)
         before, after = (decided(rows, evidence.outcome) for rows in (pairs.reference, pairs.candidate))
         changed_anywhere[pairs.images] |= before != after
         kept = _one_of_each(contents[pairs.images], before != after)
-        found.append(_at(n, before[kept], after[kept], labels[pairs.images[kept]]))
-    corrected = holm([one.mcnemar_p for one in found])
+        at_sizes.append(_at(n, before[kept], after[kept], labels[pairs.images[kept]]))
+    corrected = holm([at_n.mcnemar_p for at_n in at_sizes])
     kept = _one_of_each(contents[run], changed_anywhere[run])
     changed = int(changed_anywhere[run[kept]].sum())
     return decide_dependence(
@@ -49,7 +47,7 @@ def batch_accuracy(
             inputs=evidence.inputs,
             condition=condition,
             singles=accuracy(alone[kept], labels[run[kept]], evidence.inputs, 1),
-            at=[one.model_copy(update={"mcnemar_holm": p}) for one, p in zip(found, corrected, strict=True)],
+            at=[at_n.model_copy(update={"mcnemar_holm": p}) for at_n, p in zip(at_sizes, corrected, strict=True)],
             changed=changed,
             changed_upper95=rate_upper(changed, len(kept)),
         ),
@@ -57,7 +55,7 @@ def batch_accuracy(
     )
 
 
-def decide_dependence(found: BatchAccuracy, margin_points: float | None) -> BatchAccuracy:
+def decide_dependence(record: BatchAccuracy, margin_points: float | None) -> BatchAccuracy:
     """The same counts, decided against a margin in points of top-1.
 
     no: no top-1 changed, and the 95 % bound on the share that would lies within the margin.
@@ -68,26 +66,28 @@ def decide_dependence(found: BatchAccuracy, margin_points: float | None) -> Batc
     depends: Dependence | None
     if margin_points is None:
         depends = None
-    elif not found.changed:
-        depends = "no" if found.changed_upper95 <= margin_points / 100 else "undecided"
+    elif not record.changed:
+        depends = "no" if record.changed_upper95 <= margin_points / 100 else "undecided"
     else:
         margin = margin_points / 100
         strict = [
-            change_interval(one.only_singles_right, one.only_batched_right, one.n, ALPHA / len(found.at))
-            for one in found.at
+            change_interval(at_n.only_singles_right, at_n.only_batched_right, at_n.n, ALPHA / len(record.at))
+            for at_n in record.at
         ]
-        if all(-margin <= one.change_low95 and one.change_high95 <= margin for one in found.at):
+        if all(-margin <= at_n.change_low95 and at_n.change_high95 <= margin for at_n in record.at):
             depends = "equivalent"
         else:
             beyond = any(low > margin or high < -margin for low, high in strict)
             depends = "not-equivalent" if beyond else "undecided"
-    return found.model_copy(update={"margin_points": margin_points, "depends": depends})
+    return record.model_copy(update={"margin_points": margin_points, "depends": depends})
 
 
 def worst_dependence(variant: VariantResult) -> BatchAccuracy | None:
     """The set and condition under which the variant's accuracy depends most on N: worst, then most images changed."""
     every = variant.batch_accuracy or []
-    return max(every, key=lambda one: (SEVERITY.index(one.depends), one.changed / one.singles.n), default=None)
+    return max(
+        every, key=lambda record: (SEVERITY.index(record.depends), record.changed / record.singles.n), default=None
+    )
 
 
 def decided_again(study: Study, margin_points: float) -> Study:
@@ -95,7 +95,7 @@ def decided_again(study: Study, margin_points: float) -> Study:
     variants = []
     for variant in study.variants:
         every = variant.batch_accuracy
-        again = None if every is None else [decide_dependence(one, margin_points) for one in every]
+        again = None if every is None else [decide_dependence(of_variant, margin_points) for of_variant in every]
         variants.append(variant.model_copy(update={"batch_accuracy": again}))
     decided = study.recommendation
     if decided is not None:
@@ -107,7 +107,7 @@ def decided_again(study: Study, margin_points: float) -> Study:
 def content_numbers(digests: Iterable[bytes]) -> Indices:
     """For each image the place of the first one of its content, int64 [n]."""
     first: dict[bytes, int] = {}
-    return np.array([first.setdefault(one, at) for at, one in enumerate(digests)], dtype=np.int64)
+    return np.array([first.setdefault(content, at) for at, content in enumerate(digests)], dtype=np.int64)
 
 
 def _one_of_each(contents: Indices, changed: NDArray[np.bool_]) -> Indices:

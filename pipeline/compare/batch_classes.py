@@ -1,7 +1,5 @@
 """Which batch sizes give the same bytes, and the fingerprints of those bytes."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Mapping
 from typing import Any
@@ -34,28 +32,28 @@ def classes_of(digests: Mapping[int, NDArray[Any]]) -> list[list[int]]:
     classes: list[list[int]] = []
     for n in sorted(digests, key=lambda size: (-int(np.count_nonzero(digests[size])), size)):
         singles = digests.get(1)
-        home = next((one for one in classes if all(_agree(digests[n], digests[k], singles) for k in one)), None)
+        home = next((m for m in classes if all(_agree(digests[n], digests[k], singles) for k in m)), None)
         if home is None:
             classes.append([n])
         else:
             home.append(n)
-    return sorted(sorted(one) for one in classes)
+    return sorted(sorted(members) for members in classes)
 
 
-def finer_classes(tried: list[list[int]], measured: list[list[int]]) -> list[list[int]]:
-    """``measured``, which holds more N, where it says the same of those that were tried; else ``tried``."""
+def finer_classes(tried: list[list[int]], known_classes: list[list[int]]) -> list[list[int]]:
+    """``known_classes``, which hold more N, where they say the same of those that were tried; else ``tried``."""
     known = {n for attempt in tried for n in attempt}
-    same = sorted(sorted(kept) for one in measured if (kept := known.intersection(one)))
-    return measured if same == sorted(tried) else tried
+    same = sorted(sorted(kept) for members in known_classes if (kept := known.intersection(members)))
+    return known_classes if same == sorted(tried) else tried
 
 
 def fingerprints(evidence: Evidence, condition: Condition) -> list[Fingerprint]:
     """One fingerprint for each N: SHA-256 of the bytes of the rows seen at that N, in image order."""
-    found = []
+    records = []
     for n in [1, *batch_sizes(evidence, "batched")]:
         sha256 = digest_of(rows_seen(evidence, n)[1])
-        found.append(Fingerprint(inputs=evidence.inputs, condition=condition, batch_size=n, sha256=sha256))
-    return found
+        records.append(Fingerprint(inputs=evidence.inputs, condition=condition, batch_size=n, sha256=sha256))
+    return records
 
 
 def digest_of(rows: NDArray[Any]) -> str:
@@ -79,13 +77,13 @@ def _digests(evidence: Evidence, n: int) -> NDArray[Any]:
 
 def row_digests(rows: NDArray[Any], images: NDArray[np.int64], count: int) -> NDArray[Any]:
     """One digest for each of ``count`` images, [count] of bytes, of the row it has in ``rows``; empty without one."""
-    found = np.zeros(count, dtype=f"S{2 * _DIGEST_BYTES}")
-    found[images] = [hashlib.blake2b(row.tobytes(), digest_size=_DIGEST_BYTES).hexdigest() for row in rows]
-    return found
+    digests = np.zeros(count, dtype=f"S{2 * _DIGEST_BYTES}")
+    digests[images] = [hashlib.blake2b(row.tobytes(), digest_size=_DIGEST_BYTES).hexdigest() for row in rows]
+    return digests
 
 
-def _agree(one: NDArray[Any], other: NDArray[Any], singles: NDArray[Any] | None) -> bool:
-    shared = (one != b"") & (other != b"")
+def _agree(mine: NDArray[Any], other: NDArray[Any], singles: NDArray[Any] | None) -> bool:
+    shared = (mine != b"") & (other != b"")
     if shared.any() or singles is None:
-        return bool(shared.any() and (one[shared] == other[shared]).all())
-    return all(bool((size != b"").any() and ((size == b"") | (size == singles)).all()) for size in (one, other))
+        return bool(shared.any() and (mine[shared] == other[shared]).all())
+    return all(bool((size != b"").any() and ((size == b"") | (size == singles)).all()) for size in (mine, other))

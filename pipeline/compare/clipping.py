@@ -1,7 +1,5 @@
 """Whether a quantized layer clips: by how many of how many activations, not by a share alone."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 
 from isobatch.pipeline.compare.statistics import rate_lower
@@ -18,7 +16,7 @@ def clipping(evidence: Iterable[Evidence]) -> str | None:
     sure = [clip for clip in _clips(evidence) if _is_clipping(*clip[1:])]
     if not sure:
         return None
-    layer, share, _ = max(sure, key=lambda one: one[1])
+    layer, share, _ = max(sure, key=lambda layer_share: layer_share[1])
     return (
         f"Layer {layer} has {percent(share)} of its activations at the clip limits of its 8-bit range, "
         f"more than {percent(CLIP_LIMIT)}: outputs this distorted say nothing about batching."
@@ -49,9 +47,9 @@ def _is_clipping(share: float, seen: int | None) -> bool:
 
 def _clips(evidence: Iterable[Evidence]) -> Iterator[tuple[str, float, int | None]]:
     """Each quantized layer of each condition: its name, the share at the limits, and on how many values."""
-    for one in evidence:
-        seen = one.clip_seen or {}
-        yield from ((layer, share, seen.get(layer)) for layer, share in (one.clip_shares or {}).items())
+    for part_evidence in evidence:
+        seen = part_evidence.clip_seen or {}
+        yield from ((layer, share, seen.get(layer)) for layer, share in (part_evidence.clip_shares or {}).items())
 
 
 def largest_clip(evidence: Iterable[Evidence]) -> tuple[str, float] | None:

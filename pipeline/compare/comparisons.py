@@ -1,7 +1,5 @@
 """From stored outputs to comparisons: batched against singles, round against round, variant against the ruler."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -43,14 +41,14 @@ def comparisons(
 
     def record(kind: ComparisonKind, batch_size: int, pairs: Pairs, at: Condition = condition) -> None:
         if len(pairs.images):
-            found.append(_comparison(first, at, kind, batch_size, pairs.reference, pairs.candidate))
+            compared.append(_comparison(first, at, kind, batch_size, pairs.reference, pairs.candidate))
 
-    found: list[Comparison] = []
+    compared: list[Comparison] = []
     for n in batch_sizes(first, "batched"):
         record("batch-vs-singles", n, against_singles(first, n))
     if second is not None:
         alone = _alone_as_in(second, first)
-        found.append(_comparison(first, condition, "repeat", 1, alone, second.singles))
+        compared.append(_comparison(first, condition, "repeat", 1, alone, second.singles))
         if not _mismatch(alone, second.singles):
             for n in batch_sizes(first, "batched"):
                 record("repeat", n, _against_repeat(first, second, n))
@@ -64,8 +62,8 @@ def comparisons(
     if reference is not None:
         singles, start = first.singles, first.span[0] - reference.span[0]  # the reference may have seen more images
         ruler = reference.singles[start : start + len(singles)]
-        found.append(_comparison(first, condition, "vs-reference", 1, ruler, singles))
-    return found
+        compared.append(_comparison(first, condition, "vs-reference", 1, ruler, singles))
+    return compared
 
 
 def batch_sizes(evidence: Evidence, kind: PassKind) -> list[int]:
@@ -110,7 +108,7 @@ def _against_repeat(first: Evidence, second: Evidence, n: int) -> Pairs:
     again = [(first, second, chosen) for chosen in second.find("batched", n)]
     for evidence in (first, second):  # and once more in the same process
         again += [(evidence, evidence, chosen) for chosen in evidence.find("repeat", n)]
-    return _one_row_an_image((part for one in again for part in _same_batches(*one)), first.outcome)
+    return _one_row_an_image((part for repeat in again for part in _same_batches(*repeat)), first.outcome)
 
 
 def _against_plain(evidence: Evidence, passes: Sequence[Pass]) -> Pairs:
@@ -157,10 +155,10 @@ def _one_row_an_image(parts: Iterable[tuple[Images, Rows, Rows]], outcome: Outco
     _, inverse, times = np.unique(images, return_inverse=True, return_counts=True)
     keys = np.zeros((3, len(images)))  # of rows without a rival: all zero, as nothing is to be decided
     rivals = np.flatnonzero(times[inverse] > 1)
-    one, other = reference[rivals], candidate[rivals]
-    keys[0, rivals] = ~same_bits(one, other).all(axis=1)
-    keys[1, rivals] = np.nan_to_num(row_distance(one, other), nan=np.inf, posinf=np.inf)
-    keys[2, rivals] = changed(one, other, outcome) if outcome.kind != "embedding" else False
+    left, other = reference[rivals], candidate[rivals]
+    keys[0, rivals] = ~same_bits(left, other).all(axis=1)
+    keys[1, rivals] = np.nan_to_num(row_distance(left, other), nan=np.inf, posinf=np.inf)
+    keys[2, rivals] = changed(left, other, outcome) if outcome.kind != "embedding" else False
     order = np.lexsort((*-keys, images))
     kept = order[np.flatnonzero(np.diff(images[order], prepend=-1))]
     return Pairs(images[kept], reference[kept], candidate[kept])
@@ -170,9 +168,9 @@ def _comparison(
     evidence: Evidence, condition: Condition, kind: ComparisonKind, batch_size: int, reference: Rows, candidate: Rows
 ) -> Comparison:
     mismatch = _mismatch(reference, candidate)
-    measured: Values = {"n_images_equal": 0, "bitwise_equal": False}
+    values: Values = {"n_images_equal": 0, "bitwise_equal": False}
     if not mismatch:
-        measured = measure_leaves(reference, candidate, evidence.outcome)
+        values = measure_leaves(reference, candidate, evidence.outcome)
     return Comparison(
         inputs=evidence.inputs,
         condition=condition,
@@ -180,7 +178,7 @@ def _comparison(
         batch_size=batch_size,
         n_images=len(candidate),
         issues=mismatch or issues(reference, candidate),
-        **measured,  # type: ignore[arg-type]  # keys of the discovered metrics; pydantic checks their values
+        **values,  # type: ignore[arg-type]  # keys of the discovered metrics; pydantic checks their values
     )
 
 
@@ -197,12 +195,12 @@ def issues(reference: Rows, candidate: Rows) -> tuple[str, ...]:
     """What is wrong with the rows themselves, on either side: nan, inf, signed-zero, constant (see ``Comparison``)."""
     named: set[str] = set()
     for part in blocks(reference):
-        one, other = reference[part].astype(np.float64), candidate[part].astype(np.float64)
-        if np.isnan(one).any() or np.isnan(other).any():
+        left, other = reference[part].astype(np.float64), candidate[part].astype(np.float64)
+        if np.isnan(left).any() or np.isnan(other).any():
             named.add("nan")
-        if np.isinf(one).any() or np.isinf(other).any():
+        if np.isinf(left).any() or np.isinf(other).any():
             named.add("inf")
-        if ((one == 0) & (other == 0) & (np.signbit(one) != np.signbit(other))).any():
+        if ((left == 0) & (other == 0) & (np.signbit(left) != np.signbit(other))).any():
             named.add("signed-zero")
     if all_alike(reference) or all_alike(candidate):
         named.add("constant")

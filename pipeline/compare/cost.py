@@ -1,7 +1,5 @@
 """What a variant costs here, from the times of the evidence's own calls: nothing is run twice for a timing."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -22,7 +20,7 @@ def cost_of(rounds: Sequence[Evidence], artifact: Artifact, image_size: int) -> 
     singles = _calls(rounds, 1)
     latency = median_interval([1e3 * s for part in singles for s in part])
     throughput = {"1": _per_second(latency)}
-    for n in sorted({p.batch_size for one in rounds for p in one.find("batched")}):
+    for n in sorted({p.batch_size for evidence in rounds for p in evidence.find("batched")}):
         throughput[str(n)] = median_interval([n / s for part in _calls(rounds, n) for s in part])
     return Cost(
         inputs=rounds[0].inputs,
@@ -30,16 +28,16 @@ def cost_of(rounds: Sequence[Evidence], artifact: Artifact, image_size: int) -> 
         latency_ms=latency,
         throughput_img_s=throughput,
         size_bytes=artifact.manifest.size_bytes,
-        peak_memory_bytes=max(one.peak_memory_bytes for one in rounds) or None,
-        device_memory=_most([one.device_memory for one in rounds if one.device_memory]),
+        peak_memory_bytes=max(evidence.peak_memory_bytes for evidence in rounds) or None,
+        device_memory=_most([evidence.device_memory for evidence in rounds if evidence.device_memory]),
         drift=float(np.median(singles[-1]) / np.median(singles[0]) - 1) if len(singles) > 1 else None,
     )
 
 
 def _calls(rounds: Sequence[Evidence], n: int) -> list[list[float]]:
     """The seconds of the calls of that N that price, by round; rounds without any are left out."""
-    every = [[s for p in one.passes if p.batch_size == n for s in one.call_s[p.id]] for one in rounds]
-    later = [calls if one.warm_up_s else calls[1:] for one, calls in zip(rounds, every, strict=True)]
+    every = [[s for p in evidence.passes if p.batch_size == n for s in evidence.call_s[p.id]] for evidence in rounds]
+    later = [calls if evidence.warm_up_s else calls[1:] for evidence, calls in zip(rounds, every, strict=True)]
     return [calls for calls in later if calls] or [calls for calls in every if calls]
 
 
@@ -47,7 +45,7 @@ def _most(counted: Sequence[Mapping[str, int]]) -> DeviceMemory | None:
     """The larger of what the rounds' counters said; None where the device has none."""
     if not counted:
         return None
-    most = {f"{name}_bytes": max(one[name] for one in counted) for name in counted[0]}
+    most = {f"{name}_bytes": max(counts[name] for counts in counted) for name in counted[0]}
     return DeviceMemory(**most)
 
 

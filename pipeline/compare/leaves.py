@@ -1,7 +1,5 @@
 """Several outputs side by side in a row: each measured alone, in its own type, and what may be said of all together."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
@@ -27,17 +25,17 @@ def measure_leaves(reference: NDArray[Any], candidate: NDArray[Any], outcome: Ou
     alone = [_measured(leaf, reference, candidate) for leaf in outcome.leaves]
     whole: dict[str, Any] = dict(measure_all(reference, candidate, outcome))
     for name in _WORST_IS_LARGEST:
-        whole[name] = float(np.max([_number(one[name]) for one in alone]))
+        whole[name] = float(np.max([_number(values[name]) for values in alone]))
     for name in _WORST_IS_SMALLEST:
-        whole[name] = float(np.min([_number(one[name]) for one in alone]))
-    worst = max(alone, key=lambda one: np.nan_to_num(_number(one["max_ulp"]), nan=np.inf))
+        whole[name] = float(np.min([_number(values[name]) for values in alone]))
+    worst = max(alone, key=lambda values: np.nan_to_num(_number(values["max_ulp"]), nan=np.inf))
     whole["ulp_at"] = worst["ulp_at"]
-    whole["n_ulp_excluded"] = sum(int(_number(one["n_ulp_excluded"])) for one in alone)
-    whole["allclose"] = all(bool(one["allclose"]) for one in alone)
+    whole["n_ulp_excluded"] = sum(int(_number(values["n_ulp_excluded"])) for values in alone)
+    whole["allclose"] = all(bool(values["allclose"]) for values in alone)
     names = OutputComparison.model_fields.keys() - {"name"}
     whole["outputs"] = [
-        OutputComparison(name=leaf.name, **{name: one[name] for name in names})  # type: ignore[arg-type]
-        for leaf, one in zip(outcome.leaves, alone, strict=True)
+        OutputComparison(name=leaf.name, **{name: values[name] for name in names})  # type: ignore[arg-type]
+        for leaf, values in zip(outcome.leaves, alone, strict=True)
     ]
     return whole
 

@@ -1,7 +1,5 @@
 """Batch noise image by image, and the margin screen over it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -120,7 +118,7 @@ def smallest_margins(
 def largest_noise(images: Images, seen: Sequence[Observation]) -> NDArray[np.float64]:
     """For each of these images the largest noise of any observation, float64 [images]; 0 where none saw it."""
     nothing = (images, np.zeros(len(images)))
-    return united([nothing, *((one.images, one.noise) for one in seen)], np.maximum)[1]
+    return united([nothing, *((observation.images, observation.noise) for observation in seen)], np.maximum)[1]
 
 
 def leave_one_out(noise: NDArray[np.float64]) -> NDArray[np.float64]:

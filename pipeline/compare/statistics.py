@@ -1,7 +1,5 @@
 """Exact intervals for rates, for a paired drop of accuracy, and for a median time."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from typing import Literal
@@ -81,12 +79,12 @@ def mcnemar_p(only_before: int, only_after: int) -> float:
 
 def holm(p_values: Sequence[float]) -> list[float]:
     """The p-values in their order, corrected for their number (Holm, Scand. J. Statist. 6, 1979)."""
-    found = [0.0] * len(p_values)
+    adjusted = [0.0] * len(p_values)
     largest = 0.0
     for rank, at in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
         largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[at]))
-        found[at] = largest
-    return found
+        adjusted[at] = largest
+    return adjusted
 
 
 def drop_decision(

@@ -1,7 +1,5 @@
 """From comparisons to a verdict: one for each variant and input set, and the worst of them for the variant."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -33,7 +31,7 @@ from isobatch.pipeline.records.study import (
     Margin,
     Verdict,
 )
-from isobatch.pipeline.records.wording import counted, number, out_of, setting, sizes
+from isobatch.pipeline.records.wording import condition_words, counted, number, out_of, sizes
 
 
 @dataclass(frozen=True)
@@ -67,7 +65,7 @@ def inputs_verdict(tested: Sequence[Tested], n_images: int) -> InputsVerdict | N
         decided_by = decided_by.model_copy(update={"why": f"{decided_by.why} No call was repeated."})
     if fewer := _on_fewer(tested):
         decided_by = decided_by.model_copy(update={"why": f"{decided_by.why} {fewer}"})
-    flipped = united(((one.images, one.flipped) for one in seen), np.logical_or)[1] if seen else np.zeros(0)
+    flipped = united(((o.images, o.flipped) for o in seen), np.logical_or)[1] if seen else np.zeros(0)
     flips = min(int(flipped.sum()), n_images)
     clip_layer, clip_share = largest_clip(item.evidence for item in tested) or (None, None)
     return InputsVerdict(
@@ -87,26 +85,26 @@ def inputs_verdict(tested: Sequence[Tested], n_images: int) -> InputsVerdict | N
 
 def images_run(tested: Sequence[Tested]) -> Images:
     """The images of the set that any condition ran, rising."""
-    return np.unique(np.concatenate([one.evidence.images for one in tested]))
+    return np.unique(np.concatenate([tested_set.evidence.images for tested_set in tested]))
 
 
 def _images_run(tested: Sequence[Tested]) -> list[ImagesRun]:
-    spans = [(one.condition, *one.evidence.span) for one in tested]
+    spans = [(tested_set.condition, *tested_set.evidence.span) for tested_set in tested]
     return [ImagesRun(condition=condition, first=first, stop=stop) for condition, first, stop in spans]
 
 
 def _alone(tested: Sequence[Tested]) -> Iterator[tuple[Images, NDArray[Any]]]:
     """The images of each condition and their singles, read in turn."""
-    return ((one.evidence.images, one.evidence.singles) for one in tested)
+    return ((tested_set.evidence.images, tested_set.evidence.singles) for tested_set in tested)
 
 
 def _on_fewer(tested: Sequence[Tested]) -> str:
     """Which conditions ran fewer images than the others, as a sentence; empty where all ran the same."""
     every = images_run(tested)
     fewer: dict[int, list[str]] = {}
-    for one in tested:
-        if (count := len(one.evidence.images)) < len(every):
-            fewer.setdefault(count, []).append(setting(one.condition))
+    for tested_set in tested:
+        if (count := len(tested_set.evidence.images)) < len(every):
+            fewer.setdefault(count, []).append(condition_words(tested_set.condition))
     total = len(every)
     return " ".join(
         f"Only {out_of(count, total, 'image', 'were')} run with {'; '.join(names)}." for count, names in fewer.items()
@@ -115,7 +113,7 @@ def _on_fewer(tested: Sequence[Tested]) -> str:
 
 def worst(by_inputs: Sequence[InputsVerdict]) -> InputsVerdict | None:
     """The verdict that stands for the variant: the worst, then the one with more flips, then the first. None: none."""
-    return max(by_inputs, key=lambda one: (VERDICTS.index(one.verdict), one.top1_flips), default=None)
+    return max(by_inputs, key=lambda judged: (VERDICTS.index(judged.verdict), judged.top1_flips), default=None)
 
 
 def repeatable(comparisons: Sequence[Comparison]) -> bool | None:
@@ -128,24 +126,24 @@ Decision = tuple[Verdict, DecidedBy]
 
 
 def _not_repeatable(made: Sequence[Comparison]) -> Decision | None:
-    unequal = [one for one in made if one.kind == "repeat" and not one.bitwise_equal]
+    unequal = [comparison for comparison in made if comparison.kind == "repeat" and not comparison.bitwise_equal]
     if not unequal:
         return None
-    one = min(unequal, key=lambda item: item.n_images_equal / max(1, item.n_images))
-    why = f"The same call on the same bytes gave other bytes the second time at N = {one.batch_size}: "
-    if one.max_abs is None:
-        why += f"the outputs do not even match in number or shape ({', '.join(one.issues)})."
+    comparison = min(unequal, key=lambda item: item.n_images_equal / max(1, item.n_images))
+    why = f"The same call on the same bytes gave other bytes the second time at N = {comparison.batch_size}: "
+    if comparison.max_abs is None:
+        why += f"the outputs do not even match in number or shape ({', '.join(comparison.issues)})."
     else:
-        differing = out_of(one.n_images - one.n_images_equal, one.n_images, "image", "differ")
-        why += f"{differing}, by up to {number(one.max_abs)}."
-    return "not-repeatable", _decided(one.inputs, one.condition, one.batch_size, why)
+        differing = out_of(comparison.n_images - comparison.n_images_equal, comparison.n_images, "image", "differ")
+        why += f"{differing}, by up to {number(comparison.max_abs)}."
+    return "not-repeatable", _decided(comparison.inputs, comparison.condition, comparison.batch_size, why)
 
 
 def _invalid(tested: Sequence[Tested]) -> Decision | None:
     for item in tested:
-        found = _non_finite(item) or _one_row(item)
-        if found:
-            batch_size, why = found
+        issue = _non_finite(item) or _one_row(item)
+        if issue:
+            batch_size, why = issue
             return "invalid", _decided(item.evidence.inputs, item.condition, batch_size, why)
     clips = clipping(item.evidence for item in tested)
     return None if clips is None else ("invalid", _decided(tested[0].evidence.inputs, None, None, clips))
@@ -159,7 +157,7 @@ def _non_finite(item: Tested) -> tuple[int, str] | None:
     for chosen in evidence.passes:
         bad = len(non_finite_rows(evidence.rows[chosen.id][1])) if chosen.kind != "singles" else 0
         if bad:
-            where = setting(item.condition)
+            where = condition_words(item.condition)
             n = chosen.batch_size
             return (
                 n,
@@ -177,32 +175,31 @@ def _one_row(item: Tested) -> tuple[int, str] | None:
 
 def _batching(tested: Sequence[Tested], seen: Sequence[Observation], margin: Margin, n_comparisons: int) -> Decision:
     inputs = tested[0].evidence.inputs
-    tried = sizes(one.batch_size for one in seen)
-    n_images = counted(int(united(((one.images, one.seen) for one in seen), np.logical_or)[1].sum()), "image")
-    changed = [one for one in seen if one.differs.any()]
+    tried = sizes(o.batch_size for o in seen)
+    n_images = counted(int(united(((o.images, o.seen) for o in seen), np.logical_or)[1].sum()), "image")
+    changed = [o for o in seen if o.differs.any()]
     if not changed:
         why = f"All bytes of {n_images} are those of their singles at {tried} ({counted(n_comparisons, 'comparison')})."
         return "batch-invariant", _decided(inputs, None, None, why)
-    one = max(changed, key=lambda item: (int(item.flipped.sum()), item.largest, int(item.differs.sum())))
-    total = int(one.seen.sum())
-    extent = (
-        f"{out_of(int(one.differs.sum()), total, 'image', 'differ')} from the singles by up to {number(one.largest)}"
-        + (f" before the {through}" if (through := tested[0].evidence.outcome.through) else "")
+    noted = max(changed, key=lambda item: (int(item.flipped.sum()), item.largest, int(item.differs.sum())))
+    total, far = int(noted.seen.sum()), number(noted.largest)
+    extent = f"{out_of(int(noted.differs.sum()), total, 'image', 'differ')} from the singles by up to {far}" + (
+        f" before the {through}" if (through := tested[0].evidence.outcome.through) else ""
     )
-    where = f"At N = {one.batch_size} ({setting(one.condition)})"
+    where = f"At N = {noted.batch_size} ({condition_words(noted.condition)})"
     word = tested[0].evidence.outcome.word
     short = "top-1" if word == "top-1 class" else word
-    if one.flipped.any():
-        why = f"{where} the {word} of {out_of(int(one.flipped.sum()), total, 'image')} changed; {extent}."
-        return "batch-variant", _decided(inputs, one.condition, one.batch_size, why)
+    if noted.flipped.any():
+        why = f"{where} the {word} of {out_of(int(noted.flipped.sum()), total, 'image')} changed; {extent}."
+        return "batch-variant", _decided(inputs, noted.condition, noted.batch_size, why)
     if margin.exposed_images:
         why = f"{where} {extent}; no {short} changed at {tried}, but {_exposure(tested, seen, margin)}."
-        return "batch-variant", _decided(inputs, one.condition, one.batch_size, why)
+        return "batch-variant", _decided(inputs, noted.condition, noted.batch_size, why)
     why = (
         f"{where} {extent}, the most of any N or condition; no {short} changed at {tried}, and every margin is more "
         "than twice the noise seen on the other images."
     )
-    return "top1-stable", _decided(inputs, one.condition, one.batch_size, why)
+    return "top1-stable", _decided(inputs, noted.condition, noted.batch_size, why)
 
 
 def _exposure(tested: Sequence[Tested], seen: Sequence[Observation], margin: Margin) -> str:

@@ -11,11 +11,11 @@ from isobatch.pipeline.machine.emulation import emulated, why_emulated
 from isobatch.pipeline.machine.environment import cpu_flags, cuda_settings, worker_settings
 from isobatch.pipeline.machine.isa_caps import NATIVE, no_effect, reached
 from isobatch.pipeline.records.study import Condition
-from isobatch.pipeline.records.wording import setting
+from isobatch.pipeline.records.wording import condition_words
 
 
 @dataclass(frozen=True)
-class Setting:
+class GridPoint:
     """What a worker starts and opens its engine with: a condition without what the images bring."""
 
     threads: int
@@ -24,7 +24,7 @@ class Setting:
     cuda: CudaOptions | None = None  # None: on the CPU
 
     @classmethod
-    def of(cls, condition: Condition) -> Setting:
+    def of(cls, condition: Condition) -> GridPoint:
         """The setting of a condition."""
         return cls(condition.threads, condition.isa, condition.memory_format, condition.cuda)
 
@@ -57,18 +57,18 @@ class Setting:
     @property
     def words(self) -> str:
         """What is particular in it, for a line of progress: ``1 thread, isa avx2, channels_last``."""
-        return setting(self.at(1))
+        return condition_words(self.at(1))
 
 
-def settings(config: Config) -> list[Setting]:
+def grid_points(config: Config) -> list[GridPoint]:
     """Every setting of the grid: those of the CPU, then those of the study's device if it is another.
 
     On a device neither the host's threads nor an ISA cap take part in the arithmetic: the most threads, no cap.
     """
     axes = itertools.product(config.isa, config.memory_format, config.threads)
-    on_cpu = [Setting(threads, isa, memory_format) for isa, memory_format, threads in axes]
+    on_cpu = [GridPoint(threads, isa, memory_format) for isa, memory_format, threads in axes]
     on_device = itertools.product(config.memory_format, config.cuda)
-    return on_cpu + [Setting(max(config.threads), NATIVE, layout, options) for layout, options in on_device]
+    return on_cpu + [GridPoint(max(config.threads), NATIVE, layout, options) for layout, options in on_device]
 
 
 def device_of(config: Config, spec: VariantSpec) -> str:
@@ -76,11 +76,11 @@ def device_of(config: Config, spec: VariantSpec) -> str:
     return config.device if config.device in spec.devices else "cpu"
 
 
-def base(config: Config, device: str = "cpu") -> Setting:
+def base(config: Config, device: str = "cpu") -> GridPoint:
     """The setting of what is not itself measured over settings, accuracy and cost."""
     if device == "cpu":
-        return Setting(max(config.threads), config.isa[0], config.memory_format[0])
-    return Setting(max(config.threads), NATIVE, config.memory_format[0], config.cuda[0])
+        return GridPoint(max(config.threads), config.isa[0], config.memory_format[0])
+    return GridPoint(max(config.threads), NATIVE, config.memory_format[0], config.cuda[0])
 
 
 @dataclass
@@ -104,16 +104,16 @@ class Caps:
         return no_effect(runtime, isa, self.seen[NATIVE])
 
 
-def base_of(config: Config, spec: VariantSpec, caps: Caps) -> Setting:
+def base_of(config: Config, spec: VariantSpec, caps: Caps) -> GridPoint:
     """As ``base``, of one variant: under the first ISA of the study that acts on its runtime."""
-    found = base(config, device_of(config, spec))
-    if found.device != "cpu" or not caps.seen:
-        return found
+    point = base(config, device_of(config, spec))
+    if point.device != "cpu" or not caps.seen:
+        return point
     able = (isa for isa in config.isa if caps.why_not(isa, spec.runtime) is None)
-    return replace(found, isa=next(able, found.isa))
+    return replace(point, isa=next(able, point.isa))
 
 
-def why_not(spec: VariantSpec, under: Setting, config: Config, caps: Caps) -> tuple[str, str] | None:
+def why_not(spec: VariantSpec, under: GridPoint, config: Config, caps: Caps) -> tuple[str, str] | None:
     """What of a setting keeps a variant from being run under it, and why; None where nothing does.
 
     A memory format or an option that cannot act is run once, under the study's first, never again under another name.

@@ -1,7 +1,5 @@
 """The study's configuration: from arguments to one validated, frozen record. Imports no numeric library."""
 
-from __future__ import annotations
-
 import argparse
 import hashlib
 import itertools
@@ -19,7 +17,7 @@ from isobatch.pipeline.config.own_network import read_address, read_batch_axes, 
 from isobatch.pipeline.config.policy_flags import PolicyFlags as PolicyFlags  # part of the configuration
 from isobatch.pipeline.config.policy_flags import read_policy
 from isobatch.pipeline.config.preprocessing import Preprocessing, read_preprocessing, read_size
-from isobatch.pipeline.config.sources import DEFAULT, Settings, StatedSetting
+from isobatch.pipeline.config.sources import DEFAULT, UserSetting, UserSettings
 from isobatch.pipeline.config.variants import variants_of
 from isobatch.pipeline.machine.isa_caps import CAPS, NATIVE
 from isobatch.pipeline.records.errors import UsageError
@@ -156,25 +154,25 @@ def read_config(arguments: argparse.Namespace) -> Config:
     )
 
 
-def effective(settings: Settings, config: Config) -> tuple[StatedSetting, ...]:
+def effective(settings: UserSettings, config: Config) -> tuple[UserSetting, ...]:
     """Every setting, those that nobody gave with what is in effect instead, where one value is.
 
     Axes come from the grid, which is named as their origin unless it is the default.
     """
     arguments = settings.arguments
     axes = read_grid(arguments.grid, {axis: getattr(arguments, axis) for axis in AXES}, config.device)
-    grid = next(one.origin for one in settings.every if one.flag == "--grid")
+    grid = next(setting.origin for setting in settings.every if setting.flag == "--grid")
     origin = DEFAULT if arguments.grid == DEFAULT else f"--grid {arguments.grid} ({grid})"
     policy = {"--policy": Policy().stability, "--objective": config.policy.objective}
-    found = []
-    for one in settings.every:
-        axis = one.flag.removeprefix("--").replace("-", "_")
-        if one.value is None and axis in axes:
-            one = replace(one, value=axes[axis], origin=origin)
-        elif one.value is None and one.flag in policy and not arguments.policy_file:
-            one = replace(one, value=policy[one.flag])
-        found.append(one)
-    return tuple(found)
+    every = []
+    for setting in settings.every:
+        axis = setting.flag.removeprefix("--").replace("-", "_")
+        if setting.value is None and axis in axes:
+            setting = replace(setting, value=axes[axis], origin=origin)
+        elif setting.value is None and setting.flag in policy and not arguments.policy_file:
+            setting = replace(setting, value=policy[setting.flag])
+        every.append(setting)
+    return tuple(every)
 
 
 _NETWORK_TEXTS = ("model", "onnx", "weights", "state_dict", "classes")
@@ -209,8 +207,8 @@ def _device(arguments: argparse.Namespace) -> str:
 def _cuda(axes: Axes) -> tuple[CudaOptions, ...]:
     """Every combination of the CUDA axes, without those in which cuBLAS refuses to work."""
     values = [words(axis, axes[axis], known) for axis, known in CUDA_AXES.items()]
-    found = (CudaOptions(*one) for one in itertools.product(*values))
-    able = tuple(one for one in found if one.deterministic == "off" or one.cublas_workspace != "default")
+    options = (CudaOptions(*choice) for choice in itertools.product(*values))
+    able = tuple(cuda for cuda in options if cuda.deterministic == "off" or cuda.cublas_workspace != "default")
     if not able:
         raise UsageError(
             "bad-grid", "deterministic = on needs cublas_workspace = :4096:8 or :16:8: without, cuBLAS refuses to work"

@@ -1,7 +1,5 @@
 """The grid of conditions: presets, the user's own in TOML, and explicit flags, which replace an axis each."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -91,7 +89,7 @@ def read_grid(name: str, explicit: Mapping[str, str | None], device: str = "cpu"
 
 
 def _read_toml(path: Path) -> Axes:
-    stored, found = read_toml(path, "bad-grid"), {}
+    stored, axes = read_toml(path, "bad-grid"), {}
     for key, value in stored.items():
         axis = key.replace("-", "_")
         known = (*AXES, *CUDA_AXES)
@@ -99,24 +97,24 @@ def _read_toml(path: Path) -> Axes:
             raise UsageError(
                 "bad-grid", f"--grid {path}: no axis {key!r}: {did_you_mean(axis, known)} All: {', '.join(known)}"
             )
-        if axis in found:
+        if axis in axes:
             raise UsageError("bad-grid", f"--grid {path} has {axis} twice, with '-' and with '_': keep one of them")
         values = value if isinstance(value, list) else [value]
-        if not values or not all(type(one) in (int, str) for one in values):
+        if not values or not all(type(entry) in (int, str) for entry in values):
             raise UsageError(
                 "bad-grid", f"--grid {path}: {key} must be a number, a word or a list of them, such as {key} = [1, 2]"
             )
-        found[axis] = ",".join(map(str, values))
-    return found
+        axes[axis] = ",".join(map(str, values))
+    return axes
 
 
 def words(flag: str, text: str, known: Iterable[str]) -> tuple[str, ...]:
     """The words of a list, each once, in order. Raises UsageError with the nearest known one."""
     allowed = list(known)
-    found = [word.strip() for word in text.split(",") if word.strip()]
-    for word in found or [""]:
+    parts = [word.strip() for word in text.split(",") if word.strip()]
+    for word in parts or [""]:
         if word not in allowed:
             raise UsageError(
                 "bad-word", f"{flag} {word!r}: {did_you_mean(word, allowed)} There are {', '.join(allowed)}"
             )
-    return tuple(dict.fromkeys(found))
+    return tuple(dict.fromkeys(parts))

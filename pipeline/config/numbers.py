@@ -1,7 +1,5 @@
 """Numbers that a flag was given as text. Each raises UsageError: which flag, what it was given, what it can be."""
 
-from __future__ import annotations
-
 from isobatch.pipeline.records.errors import UsageError
 
 _LARGEST = 65536
@@ -67,7 +65,7 @@ def real_number(flag: str, text: str | None) -> float | None:
 
 def numbers(flag: str, text: str, largest: int = _LARGEST) -> tuple[int, ...]:
     """``2,4,8`` or ``1-32`` as sorted distinct numbers."""
-    found: set[int] = set()
+    values: set[int] = set()
     for part in text.split(","):
         low, dash, high = part.strip().partition("-")
         try:
@@ -76,13 +74,13 @@ def numbers(flag: str, text: str, largest: int = _LARGEST) -> tuple[int, ...]:
             raise UsageError("bad-number", f"{flag} {text!r}: {part.strip()!r} is not a number or range") from None
         if not 1 <= first <= last <= largest:
             raise UsageError("bad-number", f"{flag} {text!r}: {part.strip()!r} must lie in 1 to {largest}, rising")
-        found.update(range(first, last + 1))
-    return tuple(sorted(found))
+        values.update(range(first, last + 1))
+    return tuple(sorted(values))
 
 
 def limited(flag: str, text: str, largest: int) -> tuple[int, ...]:
     """As ``numbers``, of a command that runs ``largest`` at most."""
-    found = numbers(flag, text)
-    if found[-1] > largest:
-        raise UsageError("bad-number", f"{flag} {text!r}: {found[-1]} is above {largest}, the most this command runs")
-    return found
+    values = numbers(flag, text)
+    if values[-1] > largest:
+        raise UsageError("bad-number", f"{flag} {text!r}: {values[-1]} is above {largest}, the most this command runs")
+    return values

@@ -1,7 +1,5 @@
 """What is read from the network and where it runs: flags that hang on whose code it is. Imports no numeric library."""
 
-from __future__ import annotations
-
 import argparse
 
 from isobatch.models.spec.nearest import did_you_mean
@@ -64,10 +62,10 @@ def read_batch_axes(text: str | None, onnx: str | None) -> tuple[tuple[str, int]
             f"{_BATCH_AXIS} {text!r} is of an ONNX file's arrays: a torch network takes and gives the batch first "
             "(turn it in its forward with movedim)",
         )
-    found: dict[str, int] = {}
+    axes: dict[str, int] = {}
     for part in text.split(","):
         name, equals, axis = part.strip().rpartition("=")
         if not equals or not name:
             raise UsageError("usage", f"{_BATCH_AXIS} {text!r}: {part.strip()!r} is no NAME=K; write x=1, or x=1,y=1")
-        found[name] = whole(f"{_BATCH_AXIS} {name}=", axis, 0, _LAST)
-    return tuple(found.items())
+        axes[name] = whole(f"{_BATCH_AXIS} {name}=", axis, 0, _LAST)
+    return tuple(axes.items())

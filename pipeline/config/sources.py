@@ -5,8 +5,6 @@ is a flag of the study without its dashes (``batch-sizes = [2, 4]``, ``quick = t
 the flag in capitals (``ISOBATCH_BATCH_SIZES=2,4``). Values are read as the command line reads them.
 """
 
-from __future__ import annotations
-
 import argparse
 import re
 import tomllib
@@ -30,7 +28,7 @@ _UNSET = object()
 
 
 @dataclass(frozen=True)
-class StatedSetting:
+class UserSetting:
     """One setting: its flag, its value as the command line would give it, and where that comes from."""
 
     flag: str
@@ -39,11 +37,11 @@ class StatedSetting:
 
 
 @dataclass(frozen=True)
-class Settings:
+class UserSettings:
     """The study's arguments, and every setting in the order of ``--help``."""
 
     arguments: argparse.Namespace
-    every: tuple[StatedSetting, ...]
+    every: tuple[UserSetting, ...]
 
     @contextmanager
     def naming_origins(self) -> Iterator[None]:
@@ -51,7 +49,7 @@ class Settings:
         try:
             yield
         except UsageError as error:
-            origins = {one.flag: one.origin for one in self.every if one.origin not in (COMMAND_LINE, DEFAULT)}
+            origins = {s.flag: s.origin for s in self.every if s.origin not in (COMMAND_LINE, DEFAULT)}
             named = [flag for flag in re.findall(r"--[a-z][a-z0-9-]*", str(error)) if flag in origins]
             if not named:
                 raise
@@ -59,20 +57,20 @@ class Settings:
 
     def announcement(self) -> str | None:
         """One line on what is set by other means than the command line; None where nothing is."""
-        found: dict[str, list[str]] = {}
-        for one in self.every:
-            if one.origin not in (COMMAND_LINE, DEFAULT):
-                found.setdefault(one.origin, []).append(one.flag)
-        return "; ".join(f"{origin} sets {', '.join(flags)}" for origin, flags in found.items()) or None
+        flags_of: dict[str, list[str]] = {}
+        for setting in self.every:
+            if setting.origin not in (COMMAND_LINE, DEFAULT):
+                flags_of.setdefault(setting.origin, []).append(setting.flag)
+        return "; ".join(f"{origin} sets {', '.join(flags)}" for origin, flags in flags_of.items()) or None
 
 
-def read_settings(parser: argparse.ArgumentParser, argv: list[str], environment: Mapping[str, str]) -> Settings:
+def read_settings(parser: argparse.ArgumentParser, argv: list[str], environment: Mapping[str, str]) -> UserSettings:
     """The arguments from every source. Raises UsageError for an unknown key or a value that its flag cannot take."""
     actions = {key: action for action in parser._actions if (key := _key(action))}
     unset = argparse.Namespace(**{action.dest: _UNSET for action in actions.values()})
     typed = parser.parse_args(argv, unset)
     if typed.list_variants:
-        return Settings(parser.parse_args(argv), ())
+        return UserSettings(parser.parse_args(argv), ())
     stated = _from_file(parser, actions, typed.config, environment)
     for key, value in _from_environment(actions, environment).items():
         name = _variable(key)
@@ -82,8 +80,8 @@ def read_settings(parser: argparse.ArgumentParser, argv: list[str], environment:
     for key, action in actions.items():
         given = getattr(typed, action.dest) is not _UNSET
         origin = COMMAND_LINE if given else stated[key][0] if key in stated else DEFAULT
-        every.append(StatedSetting(f"--{key}", getattr(arguments, action.dest), origin))
-    return Settings(arguments, tuple(every))
+        every.append(UserSetting(f"--{key}", getattr(arguments, action.dest), origin))
+    return UserSettings(arguments, tuple(every))
 
 
 def read_toml(path: Path, code: str) -> dict[str, Any]:
@@ -121,12 +119,12 @@ def _from_file(
     if asked == "":
         return {}
     path, table = _table(asked)
-    found = {}
+    stated = {}
     for key, value in table.items():
         if key not in actions:
             raise UsageError("unknown-setting", f"{path}: no setting {key!r}: {did_you_mean(key, actions)}")
-        found[key] = str(path), _tokens(parser, actions[key], value, str(path))
-    return found
+        stated[key] = str(path), _tokens(parser, actions[key], value, str(path))
+    return stated
 
 
 def _table(asked: str | None) -> tuple[Path, dict[str, Any]]:
@@ -147,7 +145,7 @@ def _table(asked: str | None) -> tuple[Path, dict[str, Any]]:
 def _from_environment(actions: Mapping[str, argparse.Action], environment: Mapping[str, str]) -> dict[str, Any]:
     """The value of each key that a variable sets."""
     known = {_variable(key): key for key in actions}
-    found: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for name in sorted(environment):
         if not name.startswith(PREFIX) or name == f"{PREFIX}CONFIG":
             continue
@@ -155,8 +153,8 @@ def _from_environment(actions: Mapping[str, argparse.Action], environment: Mappi
             near = nearest(name, known)
             raise UsageError("unknown-setting", f"no setting for the variable {name}: did you mean {near}? Or unset it")
         key, value = known[name], environment[name]
-        found[key] = _SWITCH.get(value.lower(), value) if actions[key].nargs == 0 else value
-    return found
+        values[key] = _SWITCH.get(value.lower(), value) if actions[key].nargs == 0 else value
+    return values
 
 
 def _tokens(parser: argparse.ArgumentParser, action: argparse.Action, value: Any, origin: str) -> list[str]:

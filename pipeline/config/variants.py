@@ -1,8 +1,6 @@
 """Which variants a list such as ``all`` or ``fp32,ort-int8`` names."""
 
-from __future__ import annotations
-
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from isobatch.models.registry import all_variants, find_variant, how_to_add, installed
 from isobatch.models.spec.words import VariantSpec
@@ -16,9 +14,14 @@ def variants_of(text: str, onnx: bool) -> tuple[str, ...]:
     """The names; ``all``, which others may follow, of an ONNX file are those that can be made from one."""
     every = [row.name for row in _of_all(onnx) if not row.extra or installed(row)]
     asked = [name.strip() for name in text.split(",") if name.strip()]
-    names = [name for one in asked for name in (every if one == ALL else [one])]
+    names = [name for word in asked for name in (every if word == ALL else [word])]
     if not names:
         raise UsageError("unknown-variant", "--variants names none: give 'all' or a list such as fp32,ort-int8")
+    return known(names)
+
+
+def known(names: Sequence[str]) -> tuple[str, ...]:
+    """The names, each once. Raises UsageError for one that is no variant."""
     for name in names:
         try:
             find_variant(name)

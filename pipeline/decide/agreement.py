@@ -1,7 +1,5 @@
 """How often a variant gives the reference's answer: with labels or without, so that no destroyed answer goes unseen."""
 
-from __future__ import annotations
-
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -37,12 +35,12 @@ class Answers:
         """What they come to; None where there is not one answer."""
         if not self.same:
             return None
-        found = agreement(self.same, self.clusters, self.reference)
-        how = f"{counted(found.n_answers, 'answer')} on {listed(self.sources)}"
+        record = agreement(self.same, self.clusters, self.reference)
+        how = f"{counted(record.n_answers, 'answer')} on {listed(self.sources)}"
         alike = (
-            "" if found.n == found.n_answers else f", copies and crops of one picture count as one (n = {found.n:,})"
+            "" if record.n == record.n_answers else f", copies and crops of one picture count as one (n = {record.n:,})"
         )
-        return found.model_copy(update={"counted": how + alike})
+        return record.model_copy(update={"counted": how + alike})
 
 
 def agreement(same: Sequence[bool], clusters: Sequence[Hashable], reference: str) -> Agreement:
@@ -70,11 +68,11 @@ def agreement(same: Sequence[bool], clusters: Sequence[Hashable], reference: str
     )
 
 
-def decide(found: Agreement, limit_percent: float) -> Decision:
+def decide(record: Agreement, limit_percent: float) -> Decision:
     """Whether the demand is met: missed where the estimate lies below, met where the 95 % lower bound reaches it."""
-    if found.share < limit_percent / 100:
+    if record.share < limit_percent / 100:
         return "missed"
-    return "met" if found.low95 >= limit_percent / 100 else "undecided"
+    return "met" if record.low95 >= limit_percent / 100 else "undecided"
 
 
 def obstacles(variant: VariantResult, policy: Policy) -> list[str]:
@@ -87,23 +85,23 @@ def obstacles(variant: VariantResult, policy: Policy) -> list[str]:
     return [f"{sentence(variant.agreement)} ({variant.agreement.counted}), {demanded}"]
 
 
-def sentence(found: Agreement) -> str:
+def sentence(record: Agreement) -> str:
     """``agrees with fp64 on 16 of 16 images, at least 83 %``: the count, and the bound that matters."""
-    return f"agrees with {found.reference} on {count(found)} images, {bound(found)}"
+    return f"agrees with {record.reference} on {count(record)} images, {bound(record)}"
 
 
-def count(found: Agreement) -> str:
+def count(record: Agreement) -> str:
     """``16 of 16``; a share where clusters agree in part: ``95.2 % of 4``."""
-    events = found.share * found.n
+    events = record.share * record.n
     whole = abs(events - round(events)) < 1e-6
-    return f"{round(events):,} of {found.n:,}" if whole else f"{100 * found.share:.3g} % of {found.n:,}"
+    return f"{round(events):,} of {record.n:,}" if whole else f"{100 * record.share:.3g} % of {record.n:,}"
 
 
-def bound(found: Agreement, least: str = "at least", most: str = "at most") -> str:
+def bound(record: Agreement, least: str = "at least", most: str = "at most") -> str:
     """The 95 % bound towards the limit that is asked: ``at least 83 %``, or ``at most 20 %`` where few agree."""
-    if found.share < 0.5:
-        return f"{most} {_percent(found.high95)} %"
-    return f"{least} {_percent(found.low95)} %"
+    if record.share < 0.5:
+        return f"{most} {_percent(record.high95)} %"
+    return f"{least} {_percent(record.low95)} %"
 
 
 def _percent(share: float) -> str:

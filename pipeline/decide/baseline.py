@@ -1,7 +1,5 @@
 """Whether the reference itself answers as the labels say: where it does not, no drop against it means anything."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np
@@ -45,7 +43,7 @@ def check_baseline(variant: str, predicted: Classes, labels: Classes, classes: i
     better = [order for order in orders if order.right > hits and order.mcnemar_p < ALPHA]
     reasons = []
     if better:
-        best = max(better, key=lambda one: one.right)
+        best = max(better, key=lambda other_order: other_order.right)
         reasons.append(
             f"The order of the classes: with the labels {best.name} it is right on {best.right:,} of {n:,} images, "
             f"as they are on {hits:,} ({_REMEDY[best.name]})."
@@ -92,7 +90,7 @@ def _orders(predicted: Classes, labels: Classes, classes: int) -> list[ClassOrde
         ONE_MORE: {label: label + 1 for label in known},
     }
     right = predicted == labels
-    found: list[tuple[str, int, float]] = []
+    fits: list[tuple[str, int, float]] = []
     seen = [{label: label for label in known}]
     for name, order in meant.items():
         order = {label: order[label] for label in known}
@@ -100,9 +98,9 @@ def _orders(predicted: Classes, labels: Classes, classes: int) -> list[ClassOrde
             continue
         seen.append(order)
         other = predicted == np.array([order[int(label)] for label in labels], dtype=np.int64)
-        found.append((name, int(other.sum()), mcnemar_p(int((right & ~other).sum()), int((other & ~right).sum()))))
-    corrected = holm([p for _, _, p in found])
-    return [ClassOrder(name=name, right=hits, mcnemar_p=p) for (name, hits, _), p in zip(found, corrected, strict=True)]
+        fits.append((name, int(other.sum()), mcnemar_p(int((right & ~other).sum()), int((other & ~right).sum()))))
+    corrected = holm([p for _, _, p in fits])
+    return [ClassOrder(name=name, right=hits, mcnemar_p=p) for (name, hits, _), p in zip(fits, corrected, strict=True)]
 
 
 def _ranks(order: Sequence[int]) -> dict[int, int]:

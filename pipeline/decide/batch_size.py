@@ -1,7 +1,5 @@
 """At which N a variant may be run under a policy, and what it costs there as far as the evidence's passes tell."""
 
-from __future__ import annotations
-
 from isobatch.pipeline.records.study import Cost, Policy
 
 _SAFELY = 0.95  # of the limit: what a preliminary time has to keep, so that the race's own limit keeps it too
@@ -9,10 +7,10 @@ _SAFELY = 0.95  # of the limit: what a preliminary time has to keep, so that the
 
 def call_seconds(cost: Cost) -> dict[int, float]:
     """By N: the median seconds of a call in the passes, for orientation."""
-    found = {int(n): int(n) / one.median for n, one in cost.throughput_img_s.items() if one.median > 0}
+    seconds = {int(n): int(n) / interval.median for n, interval in cost.throughput_img_s.items() if interval.median > 0}
     if cost.latency_ms is not None:
-        found.setdefault(1, cost.latency_ms.median / 1e3)
-    return dict(sorted(found.items()))
+        seconds.setdefault(1, cost.latency_ms.median / 1e3)
+    return dict(sorted(seconds.items()))
 
 
 def admissible(cost: Cost, policy: Policy) -> dict[int, float]:
@@ -20,14 +18,14 @@ def admissible(cost: Cost, policy: Policy) -> dict[int, float]:
 
     N that keep the limit safely, if there are any; else those that keep it at all.
     """
-    found = call_seconds(cost)
+    seconds = call_seconds(cost)
     if policy.objective == "latency":
-        found = {1: cost.latency_ms.median / 1e3} if cost.latency_ms else {}
+        seconds = {1: cost.latency_ms.median / 1e3} if cost.latency_ms else {}
     if policy.max_latency_ms is None:
-        return found
+        return seconds
     limit = policy.max_latency_ms / 1e3
-    safe = {n: seconds for n, seconds in found.items() if seconds <= _SAFELY * limit}
-    return safe or {n: seconds for n, seconds in found.items() if seconds <= limit}
+    safe = {n: seconds for n, seconds in seconds.items() if seconds <= _SAFELY * limit}
+    return safe or {n: seconds for n, seconds in seconds.items() if seconds <= limit}
 
 
 def roughly(cost: Cost | None, policy: Policy) -> tuple[int, float] | None:

@@ -1,7 +1,5 @@
 """The choice among candidates, a pure function: the cheapest, then what is better among those shown to be as cheap."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -79,27 +77,27 @@ def choose(contenders: Sequence[Contender], margin: float, by_size: bool = False
     raced = [contender for contender in contenders if rounds and len(contender.seconds) == rounds]
     if not raced:
         return _by_passes(contenders)
-    waited = np.array([one.waited for one in raced]).T if all(one.waited for one in raced) else None
-    found = ratios(np.array([one.seconds for one in raced]).T, spread, waited)
-    decide = _decider(raced, found, margin)
-    names = tuple(one.name for one in raced)
-    standings = {name: found.standing(at, margin) for at, name in enumerate(names)}
-    chosen, criterion = decide(found.leader, _tied(found, found.ratio, margin))
+    waited = np.array([c.waited for c in raced]).T if all(c.waited for c in raced) else None
+    compared = ratios(np.array([c.seconds for c in raced]).T, spread, waited)
+    decide = _decider(raced, compared, margin)
+    names = tuple(contender.name for contender in raced)
+    standings = {name: compared.standing(at, margin) for at, name in enumerate(names)}
+    chosen, criterion = decide(compared.leader, _tied(compared, compared.ratio, margin))
     share, resamples, others = None, 0, Counter[int]()
-    if found.resampled is not None and len(contenders) > 1:
-        resamples = len(found.resampled)
-        others = Counter(decide(int(row.argmin()), _tied(found, row, margin))[0] for row in found.resampled)
+    if compared.resampled is not None and len(contenders) > 1:
+        resamples = len(compared.resampled)
+        others = Counter(decide(int(row.argmin()), _tied(compared, row, margin))[0] for row in compared.resampled)
         share = others.pop(chosen, 0) / resamples
-    second = others.most_common(1)[0][0] if others else _second(found, chosen)
+    second = others.most_common(1)[0][0] if others else _second(compared, chosen)
     if len(contenders) == 1:
         criterion = "only-candidate"
     return Choice(
         chosen=names[chosen],
-        leader=names[found.leader],
+        leader=names[compared.leader],
         decided_by=criterion,
         runner_up=None if second is None else names[second],
         standings=standings,
-        ratios=found,
+        ratios=compared,
         raced=names,
         share=share,
         resamples=resamples,
@@ -108,26 +106,26 @@ def choose(contenders: Sequence[Contender], margin: float, by_size: bool = False
 
 def _by_passes(contenders: Sequence[Contender]) -> Choice:
     """Without a race: the cheapest in the passes, for orientation; ties are not shown, so none is broken."""
-    order = sorted(contenders, key=lambda one: np.inf if one.roughly is None else one.roughly)
+    order = sorted(contenders, key=lambda contender: np.inf if contender.roughly is None else contender.roughly)
     only: Criterion = "only-candidate" if len(order) == 1 else "passes"
     second = order[1].name if len(order) > 1 else None
     return Choice(order[0].name, order[0].name, only, second, {}, None, ())
 
 
-def _second(found: Ratios, chosen: int) -> int | None:
+def _second(compared: Ratios, chosen: int) -> int | None:
     """Of the others the cheapest."""
-    others = [at for at in range(len(found.ratio)) if at != chosen]
-    return min(others, key=lambda at: float(found.ratio[at]), default=None)
+    others = [at for at in range(len(compared.ratio)) if at != chosen]
+    return min(others, key=lambda at: float(compared.ratio[at]), default=None)
 
 
-def _tied(found: Ratios, ratio: NDArray[np.float64], margin: float) -> frozenset[int]:
+def _tied(compared: Ratios, ratio: NDArray[np.float64], margin: float) -> frozenset[int]:
     """Those shown to be as fast as the leader of these ratios: by their intervals, and in this resample too."""
-    shown = [found.standing(at, margin) in ("leader", "as-fast") for at in range(len(ratio))]
-    return frozenset(at for at, one in enumerate(ratio) if shown[at] and one <= 1 + margin)
+    shown = [compared.standing(at, margin) in ("leader", "as-fast") for at in range(len(ratio))]
+    return frozenset(at for at, value in enumerate(ratio) if shown[at] and value <= 1 + margin)
 
 
 def _decider(
-    raced: Sequence[Contender], found: Ratios, margin: float
+    raced: Sequence[Contender], compared: Ratios, margin: float
 ) -> Callable[[int, frozenset[int]], tuple[int, Criterion]]:
     """From the leader and those as fast to the one chosen and what decided: remembered, as resamples ask the same."""
 
@@ -139,33 +137,35 @@ def _decider(
             if len(left) == 1 or not dominated(chosen, tied):
                 return chosen, "stability" if criterion == "speed" and first != leader else criterion
             left.remove(chosen)
-            first = min(left, key=lambda at: float(found.ratio[at])) if chosen == first else first
+            first = min(left, key=lambda at: float(compared.ratio[at])) if chosen == first else first
 
     def dominated(at: int, tied: frozenset[int]) -> bool:
-        no_dearer = [other for other in range(len(raced)) if other in tied or found.ratio[other] <= found.ratio[at]]
+        no_dearer = [
+            other for other in range(len(raced)) if other in tied or compared.ratio[other] <= compared.ratio[at]
+        ]
         rivals = [raced[other] for other in no_dearer if other != at]
         return any(dominates(rival, raced[at], margin, ALPHA / len(rivals)) for rival in rivals)
 
     return decide
 
 
-def dominates(one: Contender, other: Contender, margin: float, alpha: float = ALPHA) -> bool:
+def dominates(contender: Contender, other: Contender, margin: float, alpha: float = ALPHA) -> bool:
     """Whether one that costs no more equals or beats another in stability, accuracy, error and size, and clearly in
     one of them. What is not known of one and known of the other neither equals nor beats. ``alpha``: of the accuracy.
     """
-    if (one.hits is None) != (other.hits is None) or (one.error is None) != (other.error is None):
+    if (contender.hits is None) != (other.hits is None) or (contender.error is None) != (other.error is None):
         return False
     equals = (
-        one.rank <= other.rank
-        and (one.hits or 0) >= (other.hits or 0)
-        and (one.error or 0.0) <= (other.error or 0.0)
-        and one.size <= other.size
+        contender.rank <= other.rank
+        and (contender.hits or 0) >= (other.hits or 0)
+        and (contender.error or 0.0) <= (other.error or 0.0)
+        and contender.size <= other.size
     )
     clearly = (
-        one.rank < other.rank
-        or _p_more_accurate(one, other) <= alpha
-        or _clearly_less_error(one, other)
-        or one.size * (1 + margin) < other.size
+        contender.rank < other.rank
+        or _p_more_accurate(contender, other) <= alpha
+        or _clearly_less_error(contender, other)
+        or contender.size * (1 + margin) < other.size
     )
     return equals and clearly
 
@@ -189,7 +189,7 @@ def _best(raced: Sequence[Contender], leader: int, tied: Sequence[int], margin: 
 
 
 def _p_more_accurate(contender: Contender, other: Contender) -> float:
-    """McNemar's exact p where ``one`` is right more often than ``other`` on the same images; else 1."""
+    """McNemar's exact p where ``contender`` is right more often than ``other`` on the same images; else 1."""
     if contender.right is None or other.right is None or len(contender.right) != len(other.right):
         return 1.0
     gained, lost = int((contender.right & ~other.right).sum()), int((other.right & ~contender.right).sum())

@@ -1,7 +1,5 @@
 """From records to contenders: who meets every demand under a policy, and by what the choice is made among them."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,7 +28,7 @@ class Standings:
 
     def find(self, name: str) -> VariantResult:
         """The variant or repaired self of that name."""
-        return next(one for one in self.every if one.name == name)
+        return next(variant for variant in self.every if variant.name == name)
 
 
 def standings(
@@ -39,11 +37,11 @@ def standings(
     """Who stands in the way of what. ``without``: these names are no candidates, for a reason the caller knows."""
     every = with_repairs(variants)
     raced = usable(race, policy)
-    failing = {one.name: _failing(one, policy, raced.get(one.name)) for one in every}
+    failing = {variant.name: _failing(variant, policy, raced.get(variant.name)) for variant in every}
     contenders = [
-        contender(one, policy, raced.get(one.name))
-        for one in every
-        if not failing[one.name] and one.name not in without
+        contender(variant, policy, raced.get(variant.name))
+        for variant in every
+        if not failing[variant.name] and variant.name not in without
     ]
     return Standings(every, failing, contenders, raced)
 
@@ -59,40 +57,40 @@ def usable(race: Race | None, policy: Policy) -> dict[str, Contestant]:
     return {contestant.variant: contestant.model_copy(update=known) for contestant in race.contestants}
 
 
-def contender(one: VariantResult, policy: Policy, raced: Contestant | None) -> Contender:
+def contender(variant: VariantResult, policy: Policy, raced: Contestant | None) -> Contender:
     """The record as the choice sees it."""
-    best = roughly(one.cost, policy)
+    best = roughly(variant.cost, policy)
     ran = raced if raced and not raced.dropped else None
     return Contender(
-        name=one.name,
+        name=variant.name,
         seconds=tuple(s / ran.batch_size for s in ran.call_s) if ran else (),
         waited=tuple(s / ran.batch_size for s in ran.waited_s) if ran else (),
         roughly=best[1] if best else None,
-        rank=VERDICTS.index(one.verdict) if one.verdict else len(VERDICTS),
-        right=unpacked(one.accuracy) if one.accuracy else None,
-        error=_error(one),
-        size=one.cost.size_bytes if one.cost else 0,
+        rank=VERDICTS.index(variant.verdict) if variant.verdict else len(VERDICTS),
+        right=unpacked(variant.accuracy) if variant.accuracy else None,
+        error=_error(variant),
+        size=variant.cost.size_bytes if variant.cost else 0,
     )
 
 
 def _error(variant: VariantResult) -> float | None:
     """The largest over the input sets of the median relative error against the reference; None: not known."""
-    found = []
+    values = []
     for comparison in variant.comparisons:
         if comparison.kind == "vs-reference":
             value = (
                 comparison.relative_l2 if comparison.relative_error_median is None else comparison.relative_error_median
             )
             if value is not None and math.isfinite(value):
-                found.append(value)
-    return max(found, default=None)
+                values.append(value)
+    return max(values, default=None)
 
 
 def _failing(variant: VariantResult, policy: Policy, raced: Contestant | None) -> list[str]:
     """What keeps it from being a candidate. Latency is judged at the N that is recommended, not at N = 1."""
-    found = obstacles(variant, policy.model_copy(update={"max_latency_ms": None}))
-    if found:
-        return found
+    missed = obstacles(variant, policy.model_copy(update={"max_latency_ms": None}))
+    if missed:
+        return missed
     if raced is not None and raced.dropped:
         return [f"it dropped out of the race: {raced.dropped}"]
     if roughly(variant.cost, policy) is None:
@@ -100,17 +98,13 @@ def _failing(variant: VariantResult, policy: Policy, raced: Contestant | None) -
         return [f"latency: no tested N has a call{limit}"]
     timed = call_time(raced.more_s or raced.call_s) if raced else None
     if raced is None or timed is None:
-        return _untimed(policy)
+        # a limit of the tail is met by calls, and nobody made them
+        return [] if policy.max_latency_p99_ms is None else ["latency: p99 undecided, no call of a race was timed"]
     at = f"at N = {raced.batch_size}"
     return [
         *_limit(timed.median, timed.n, policy.max_latency_ms, f"the median call {at}"),
         *_limit(timed.p99, timed.n, policy.max_latency_p99_ms, f"p99 of a call {at}"),
     ]
-
-
-def _untimed(policy: Policy) -> list[str]:
-    """A limit of the tail is met by calls, and nobody made them."""
-    return [] if policy.max_latency_p99_ms is None else ["latency: p99 undecided, no call of a race was timed"]
 
 
 def _limit(seen: UpperLimit, n: int, limit_ms: float | None, what: str) -> list[str]:

@@ -1,7 +1,5 @@
 """What must hold of the whole study before anything is recommended, whatever the policy."""
 
-from __future__ import annotations
-
 from isobatch.pipeline.records.study import Baseline, Mixing, Recommendation, Rejected, VariantResult
 
 MIXES = "the network itself mixes images"
@@ -23,42 +21,22 @@ def withheld(baseline: Baseline | None, mixing: Mixing | None) -> tuple[str, lis
 
 
 def held_back(
-    found: Recommendation, variants: list[VariantResult], baseline: Baseline | None, mixing: Mixing | None
+    decided: Recommendation, variants: list[VariantResult], baseline: Baseline | None, mixing: Mixing | None
 ) -> Recommendation:
     """The recommendation, or none where the study forbids one: each candidate then has that reason before its own."""
     reason = withheld(baseline, mixing)
     if reason is None:
-        return found
+        return decided
     words, because = reason
-    own = {rejection.variant: rejection.why for rejection in found.rejected}
+    own = {rejection.variant: rejection.why for rejection in decided.rejected}
     rejected = [
         Rejected(
             variant=variant.name,
             why=own[variant.name] if variant.status != "measured" or variant.role == "reference" else words,
         )
         for variant in variants
-        if variant.name in own or variant.name == found.chosen
+        if variant.name in own or variant.name == decided.chosen
     ]
-    return found.model_copy(
-        update={
-            "chosen": None,
-            "batch_size": None,
-            "withheld": words,
-            "because": because,
-            "because_rests_on": [],
-            "rejected": rejected,
-            "ties": [],
-            "pareto": [],
-            "would_change": [],
-            "warnings": [],
-            "deploy": "",
-            "runner_up": None,
-            "sureness": None,
-            "decided_by": None,
-            "race": None,
-            "at_work": None,
-            "price_of_stability": None,
-            "speed_up": None,
-            "range": None,
-        }
+    return Recommendation(
+        policy=decided.policy, chosen=None, withheld=words, because=because, rejected=rejected, ties=[], pareto=[]
     )

@@ -1,12 +1,10 @@
 """Does fixed point make the results batch-invariant? Answered from what the int8 variants did, not from theory."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Literal
 
 from isobatch.pipeline.records.study import Answer, Comparison, InvarianceAnswer, VariantResult
-from isobatch.pipeline.records.wording import FAR_APART_ULP, counted, listed, number, out_of, setting, sizes
+from isobatch.pipeline.records.wording import FAR_APART_ULP, condition_words, counted, listed, number, out_of, sizes
 
 QUESTION = "Does fixed point make the results batch-invariant?"
 
@@ -20,7 +18,7 @@ def answer(variants: Sequence[VariantResult]) -> Answer:
     parts = [_judge(variant) for variant in asked]
     verdict, claim = _claim(parts)
     judged = {part.variant for part in parts if part.invariant is not None}
-    scope = [one for variant in asked if variant.name in judged for one in _batched(variant)]
+    scope = [comparison for variant in asked if variant.name in judged for comparison in _batched(variant)]
     unjudged = [part.variant for part in parts if part.invariant is None]
     sentence = f"{claim} ({_scope(scope)})." if scope else f"{claim}."
     if unjudged and judged:
@@ -55,23 +53,23 @@ def _judge(variant: VariantResult) -> InvarianceAnswer:
     layers = f"; {effective.int8_layers} of {effective.weight_layers} weight layers ran in int8." if effective else "."
     if effective is not None and effective.int8_layers == 0:
         return judged(None, f"Not fixed point at all: 0 of {effective.weight_layers} weight layers ran in int8.")
-    said = {one.verdict: one.decided_by.why for one in variant.by_inputs}
+    said = {of_inputs.verdict: of_inputs.decided_by.why for of_inputs in variant.by_inputs}
     if "not-repeatable" in said:
         return judged(None, said["not-repeatable"])
     compared = _batched(variant)
-    differing = [one for one in compared if not one.bitwise_equal]
+    differing = [comparison for comparison in compared if not comparison.bitwise_equal]
     if differing:
         return judged(False, f"{_largest(differing)}{layers}")
     for verdict in ("batch-variant", "top1-stable"):
         if verdict in said:
             return judged(False, said[verdict])
-    valid = {one.inputs for one in variant.by_inputs if one.verdict == "batch-invariant"}
-    equal = [one for one in compared if one.inputs in valid]
+    valid = {of_inputs.inputs for of_inputs in variant.by_inputs if of_inputs.verdict == "batch-invariant"}
+    equal = [comparison for comparison in compared if comparison.inputs in valid]
     if not equal:
         return judged(None, said.get("invalid", "No batch was run beside the singles."))
-    invalid = [one.inputs for one in variant.by_inputs if one.verdict == "invalid"]
+    invalid = [of_inputs.inputs for of_inputs in variant.by_inputs if of_inputs.verdict == "invalid"]
     left = f"; {listed(invalid)} not counted, its outputs are invalid" if invalid else ""
-    elements = sum(one.n_elements for one in equal)
+    elements = sum(comparison.n_elements for comparison in equal)
     why = f"None of {counted(elements, 'element')} differs in {counted(len(equal), 'comparison')} ({_scope(equal)})"
     return judged(True, f"{why}{left}{layers}")
 
@@ -85,22 +83,24 @@ def _batched(variant: VariantResult) -> list[Comparison]:
 
 
 def _largest(differing: Sequence[Comparison]) -> str:
-    one = max(differing, key=lambda item: item.max_abs or 0.0)
-    images = f"{out_of(one.n_images - one.n_images_equal, one.n_images, 'image')}"
-    elements = f"{out_of(one.n_elements_differing, one.n_elements, 'element')}"
-    extent = f", by up to {number(one.max_abs)}" if one.max_abs is not None else ""
+    comparison = max(differing, key=lambda item: item.max_abs or 0.0)
+    images = f"{out_of(comparison.n_images - comparison.n_images_equal, comparison.n_images, 'image')}"
+    elements = f"{out_of(comparison.n_elements_differing, comparison.n_elements, 'element')}"
+    extent = f", by up to {number(comparison.max_abs)}" if comparison.max_abs is not None else ""
     steps = (
-        f" ({number(one.max_ulp)} steps of the output's type)" if one.max_ulp and one.max_ulp < FAR_APART_ULP else ""
+        f" ({number(comparison.max_ulp)} steps of the output's type)"
+        if comparison.max_ulp and comparison.max_ulp < FAR_APART_ULP
+        else ""
     )
-    where = f"{one.inputs}, N = {one.batch_size}, {setting(one.condition)}"
+    where = f"{comparison.inputs}, N = {comparison.batch_size}, {condition_words(comparison.condition)}"
     return f"{images} and {elements} differ{extent}{steps} ({where})"
 
 
 def _scope(compared: Sequence[Comparison]) -> str:
     """``seed (4 images) and photos (40 images) at N = 2, 4 and 8; 2 threads, isa native``."""
-    n_images = {one.inputs: 0 for one in compared}
-    for one in compared:
-        n_images[one.inputs] = max(n_images[one.inputs], one.n_images)
+    n_images = {comparison.inputs: 0 for comparison in compared}
+    for comparison in compared:
+        n_images[comparison.inputs] = max(n_images[comparison.inputs], comparison.n_images)
     sets = listed(f"{name} ({counted(n, 'image')})" for name, n in n_images.items())
-    settings = dict.fromkeys(setting(one.condition) for one in compared if one.kind == "batch-vs-singles")
-    return "; ".join([f"{sets} at {sizes(one.batch_size for one in compared)}", *settings])
+    conditions = dict.fromkeys(condition_words(c.condition) for c in compared if c.kind == "batch-vs-singles")
+    return "; ".join([f"{sets} at {sizes(c.batch_size for c in compared)}", *conditions])

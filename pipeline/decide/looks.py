@@ -1,7 +1,5 @@
 """Accuracy in steps: one drawn order of the labelled images, and how far a look at them goes."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np
@@ -25,7 +23,7 @@ def stratified_order(labels: Sequence[int], seed: int) -> NDArray[np.int64]:
     draws = np.random.Generator(np.random.PCG64(seed))
     classes = np.asarray(labels, dtype=np.int64)
     places = np.empty(len(classes))
-    for one in np.unique(classes):
-        members = draws.permutation(np.flatnonzero(classes == one))
+    for label in np.unique(classes):
+        members = draws.permutation(np.flatnonzero(classes == label))
         places[members] = (np.arange(len(members)) + draws.random(len(members))) / len(members)
     return np.argsort(places, kind="stable").astype(np.int64)

@@ -1,7 +1,5 @@
 """Whether the network itself mixes images: a control on its float variant, inside a worker, and what it comes to."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -59,7 +57,7 @@ def control(runner: Runner, images: Batch) -> Control:
     counts, change = {"free": 0, "held": 0}, 0.0
     for name, layouts in (("free", free), ("held", held)):
         for layout in layouts if repeatable else ():
-            rows = [row(*one) for one in layout]
+            rows = [row(*place) for place in layout]
             for other in rows[1:]:
                 counts[name] += bool((bits(other) != bits(rows[0])).any())
                 apart = np.abs(other.astype(np.float64) - rows[0].astype(np.float64))
@@ -73,51 +71,50 @@ def _neighbours(images: Batch) -> list[Batch]:
     return [*(images[i : i + 1] for i in range(1, len(images))), images[:1], beside(images[:1], np.zeros_like)]
 
 
-def decide(variant: str, found: Control, explained: VariantResult | None) -> Mixing:
+def decide(variant: str, mixed: Control, inside: VariantResult | None) -> Mixing:
     """Whether the network mixes images, from the control and from what was found at the float variant's origins.
 
     A scale taken from the whole batch couples images too, and is the work of quantization: where freezing it explained
     every origin, or where it may be what moved the row and nobody looked inside, the network is not accused.
     """
-    mechanisms = {origin.mechanism for origin in (explained.origins or [])} if explained else set()
-    leaks = (
-        sorted({origin.layer for origin in (explained.origins or []) if origin.mechanism == LEAK}) if explained else []
-    )
+    origins = (inside.origins or []) if inside else []
+    mechanisms = {origin.mechanism for origin in origins}
+    leaks = sorted({origin.layer for origin in origins if origin.mechanism == LEAK})
     mixes: bool | None
-    if not found.repeatable:
+    if not mixed.repeatable:
         mixes = None
-    elif not found.moved:
+    elif not mixed.moved:
         mixes = None if leaks else False  # a leak that these neighbours did not bring to the logits
     elif leaks:
         mixes = True
     elif SCALE in mechanisms:
         mixes = False
     else:
-        mixes = True if found.moved_held else None
+        mixes = True if mixed.moved_held else None
     return Mixing(
         variant=variant,
         mixes=mixes,
-        batch_size=found.batch_size,
-        tried=found.tried,
-        change=found.change,
-        largest_logit=found.largest,
-        evidence=_evidence(variant, found, leaks, SCALE in mechanisms),
+        batch_size=mixed.batch_size,
+        tried=mixed.tried,
+        change=mixed.change,
+        largest_logit=mixed.largest,
+        evidence=_evidence(variant, mixed, leaks, SCALE in mechanisms),
     )
 
 
-def _evidence(variant: str, found: Control, leaks: Sequence[str], scaled: bool) -> str:
-    if not found.repeatable:
+def _evidence(variant: str, mixed: Control, leaks: Sequence[str], scaled: bool) -> str:
+    if not mixed.repeatable:
         return f"The same call of {variant} twice gave other bytes, so it was not told whether neighbours matter."
-    where = f"In {variant}, at N = {found.batch_size} and one place"
-    if not found.moved:
-        return f"{where}, none of {counted(found.tried, 'change')} of the neighbours moved a bit of an image's logits."
-    share = f" ({number(found.change / found.largest)} of its largest)" if found.largest else ""
+    where = f"In {variant}, at N = {mixed.batch_size} and one place"
+    if not mixed.moved:
+        return f"{where}, none of {counted(mixed.tried, 'change')} of the neighbours moved a bit of an image's logits."
+    share = f" ({number(mixed.change / mixed.largest)} of its largest)" if mixed.largest else ""
     text = (
-        f"{where}, other neighbours changed an image's logits in {found.moved} of {found.tried} trials, by up to "
-        f"{number(found.change)}{share}"
+        f"{where}, other neighbours changed an image's logits in {mixed.moved} of {mixed.tried} trials, by up to "
+        f"{number(mixed.change)}{share}"
     )
-    if found.moved_held:
-        text += f"; in {found.moved_held} of them the range of values in the batch was held, so it is no scale"
+    if mixed.moved_held:
+        text += f"; in {mixed.moved_held} of them the range of values in the batch was held, so it is no scale"
     if leaks:
         text += f". It starts at {listed(leaks[:3])}, where other neighbours move the row of an image too"
     elif scaled:

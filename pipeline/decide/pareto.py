@@ -1,7 +1,5 @@
 """The variants that no other beats, and the two figures besides cost by which variants are ranked."""
 
-from __future__ import annotations
-
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -21,14 +19,14 @@ def pareto_set(
     """
     anything = Policy(stability="none", objective=policy.objective)
     open_to = [
-        (variant, _raced(found, race.get(variant.name), policy))
+        (variant, _raced(paid, race.get(variant.name), policy))
         for variant in variants
-        if _known(variant) and not obstacles(variant, anything) and (found := price(variant.cost, policy))
+        if _known(variant) and not obstacles(variant, anything) and (paid := price(variant.cost, policy))
     ]
     return [
-        _point(one, paid, race.get(one.name))
-        for one, paid in open_to
-        if not any(_beats(other, other_paid, one, paid) for other, other_paid in open_to)
+        _point(variant, race.get(variant.name))
+        for variant, paid in open_to
+        if not any(_beats(other, other_paid, variant, paid) for other, other_paid in open_to)
     ]
 
 
@@ -51,7 +49,7 @@ def _raced(paid: Price, contestant: Contestant | None, policy: Policy) -> Price:
     return replace(paid, cost=statistics.median(contestant.call_s) / contestant.batch_size)
 
 
-def _point(variant: VariantResult, paid: Price, contestant: Contestant | None) -> ParetoPoint:
+def _point(variant: VariantResult, contestant: Contestant | None) -> ParetoPoint:
     cost, verdict = variant.cost, variant.verdict
     assert cost is not None and verdict is not None  # a variant with a price and no obstacle has both
     if contestant is not None and contestant.call_s:

@@ -1,7 +1,5 @@
 """What a policy asks of a variant, what stands in its way, and what it costs under the objective."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from isobatch.pipeline.compare.accuracy import decide
@@ -52,7 +50,7 @@ def obstacles(variant: VariantResult, policy: Policy) -> list[str]:
         texts.append(f"{variant.verdict}, where the policy asks for {policy.stability}{why}")
     texts += range_obstacles(variant.range, policy)
     texts += answer_obstacles(variant, policy)
-    texts += _cost_obstacles(variant.cost, policy)
+    texts += _cost_obstacles(variant.cost, policy, variant.cost_note)
     return texts
 
 
@@ -94,21 +92,22 @@ def _accuracy_obstacle(variant: VariantResult, drop: AccuracyDrop | None, limit:
     asked = f"the limit of {limit_points(DEFAULT_MAX_DROP_POINTS if limit is None else limit)}{default}"
     if drop is None:
         return [f"accuracy unknown against {asked}: {variant.accuracy_note or 'it was not measured'}"]
-    measured = f"{points(drop.value)}, 95 % bound {points(drop.upper95)}, {counted(drop.n, 'image')}"
+    drop_in_words = f"{points(drop.value)}, 95 % bound {points(drop.upper95)}, {counted(drop.n, 'image')}"
     if drop.decided == "met":
         return []
     if drop.decided == "not-met":
-        return [f"accuracy drop beyond {asked} ({measured})"]
+        return [f"accuracy drop beyond {asked} ({drop_in_words})"]
     enough = "no feasible number of images" if drop.needed_n is None else f"about {drop.needed_n:,} images"
-    return [f"accuracy drop undecided against {asked} ({measured}); {enough} would decide at these rates"]
+    return [f"accuracy drop undecided against {asked} ({drop_in_words}); {enough} would decide at these rates"]
 
 
-def _cost_obstacles(cost: Cost | None, policy: Policy) -> list[str]:
+def _cost_obstacles(cost: Cost | None, policy: Policy, note: str | None) -> list[str]:
     texts = []
+    because = f", {note}" if note else ""
     if policy.max_latency_ms is not None:
         latency = cost.latency_ms.median if cost and cost.latency_ms else None
         if latency is None:
-            texts.append("latency not measured")
+            texts.append(f"latency not measured{because}")
         elif latency > policy.max_latency_ms:
             texts.append(f"latency {number(latency)} ms above the limit of {number(policy.max_latency_ms)} ms")
     if policy.max_size_mb is not None:
@@ -119,12 +118,12 @@ def _cost_obstacles(cost: Cost | None, policy: Policy) -> list[str]:
     if policy.min_throughput_img_s is not None:
         best = max((speed.median for speed in cost.throughput_img_s.values()), default=None) if cost else None
         if best is None:
-            texts.append("throughput not measured")
+            texts.append(f"throughput not measured{because}")
         elif best < policy.min_throughput_img_s:
             asked = number(policy.min_throughput_img_s)
             texts.append(f"throughput {number(best)} img/s below the {asked} img/s demanded")
     if price(cost, policy) is None:
-        texts.append(f"{policy.objective} not measured")
+        texts.append(f"{policy.objective} not measured{because}")
     return texts
 
 

@@ -1,7 +1,5 @@
 """What the choice does at its N, and what it costs or gains against another, by the race where both were in it."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from isobatch.pipeline.compare.statistics import median_interval
@@ -29,31 +27,31 @@ def at_work(raced: Contestant | None) -> AtWork | None:
     )
 
 
-def price_of_stability(found: Standings, chosen: str, policy: Policy) -> Against | None:
+def price_of_stability(all_standings: Standings, chosen: str, policy: Policy) -> Against | None:
     """The chosen one against the fastest that meets every demand except stability; None where that is itself."""
     anything = policy.model_copy(update={"stability": "none", "max_latency_ms": None})
-    others = [one for one in found.every if not obstacles(one, anything)]
-    if (mine := found.race.get(chosen)) and _whole(mine):
-        against = _raced(mine, [found.race[other.name] for other in others if other.name in found.race])
+    others = [variant for variant in all_standings.every if not obstacles(variant, anything)]
+    if (mine := all_standings.race.get(chosen)) and _whole(mine):
+        against = _raced(mine, [all_standings.race[other.name] for other in others if other.name in all_standings.race])
     else:
-        against = _by_passes(found.find(chosen), others, policy)
+        against = _by_passes(all_standings.find(chosen), others, policy)
     return against if against and against.ratio.median < 1 else None
 
 
-def speed_up(found: Standings, chosen: str, policy: Policy, race: Race | None) -> Against | None:
+def speed_up(all_standings: Standings, chosen: str, policy: Policy, race: Race | None) -> Against | None:
     """The chosen one against the fastest variant of the reference precision; None where it is of that itself.
 
     None too where other programs took time from the calls that compare the two: fp32 beside a busy neighbour may seem
     to take a hundred times its time.
     """
-    mine = found.find(chosen)
+    mine = all_standings.find(chosen)
     if mine.precision == REFERENCE_PRECISION:
         return None
     if race is not None and (race.reference_unsteady if race.against_reference else race.unsteady):
         return None
-    others = [one for one in found.every if one.precision == REFERENCE_PRECISION and _usable(one)]
-    pair = {one.variant: one for one in race.against_reference} if race else {}
-    raced = pair if chosen in pair else found.race
+    others = [v for v in all_standings.every if v.precision == REFERENCE_PRECISION and _usable(v)]
+    pair = {c.variant: c for c in race.against_reference} if race else {}
+    raced = pair if chosen in pair else all_standings.race
     rivals = [raced[other.name] for other in others if other.name in raced]
     against = _raced(raced[chosen], rivals) if chosen in raced and _whole(raced[chosen]) else None
     return against or _by_passes(mine, others, policy)
@@ -70,8 +68,8 @@ def _whole(contestant: Contestant) -> bool:
 def _raced(mine: Contestant, rivals: Sequence[Contestant]) -> Against | None:
     """Against the fastest of these in the same race; None where none of them ran to its end."""
     whole = [rival for rival in rivals if rival is not mine and _whole(rival) and len(rival.call_s) == len(mine.call_s)]
-    found = [Against(variant=one.variant, ratio=_ratio(mine, one), raced=True) for one in whole]
-    return min(found, key=lambda one: one.ratio.median, default=None)
+    against = [Against(variant=contestant.variant, ratio=_ratio(mine, contestant), raced=True) for contestant in whole]
+    return min(against, key=lambda pair: pair.ratio.median, default=None)
 
 
 def _ratio(contestant: Contestant, other: Contestant) -> Interval:

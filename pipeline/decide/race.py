@@ -1,7 +1,5 @@
 """What a race shows: the ratio of every contestant's cost to the leader's, with intervals, and who is decided."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -100,9 +98,9 @@ def ratios(
     if rounds < LOOKS[0]:
         return Ratios(ratio, None, None, None, rounds)
     random = np.random.default_rng(seed)
-    drawn = random.integers(0, rounds, (resamples, rounds))
-    again = np.stack([np.median(column[drawn], axis=1) for column in logs.T], axis=1)
-    alone = again if waited is None else _alone(times, waited, drawn, random)
+    resampled = random.integers(0, rounds, (resamples, rounds))
+    again = np.stack([np.median(column[resampled], axis=1) for column in logs.T], axis=1)
+    alone = again if waited is None else _alone(times, waited, resampled, random)
     moved = alone + random.normal(0.0, spread, again.shape)
     low, high = _limits(moved, rounds)
     within_low, within_high = _limits(again, rounds)
@@ -110,19 +108,19 @@ def ratios(
     return Ratios(ratio, np.minimum(low, ratio), np.maximum(high, ratio), _to_leader(moved), rounds, firm)
 
 
-def _alone(times: Times, waited: Times, drawn: NDArray[np.int64], random: np.random.Generator) -> Times:
+def _alone(times: Times, waited: Times, resampled: NDArray[np.int64], random: np.random.Generator) -> Times:
     """The costs of each resample, [resamples, contestants], had the calls waited less: by a share of its own each."""
-    shares = random.random((len(drawn), times.shape[1]))
+    shares = random.random((len(resampled), times.shape[1]))
     least = np.maximum(times - waited, times / _MOST_SLOWED)
-    logs = np.log(times[drawn] + shares[:, None, :] * (least - times)[drawn])
+    logs = np.log(times[resampled] + shares[:, None, :] * (least - times)[resampled])
     costs: Times = np.median(logs - logs.mean(axis=2, keepdims=True), axis=1)
     return costs
 
 
 def _to_leader(costs: Times) -> Times:
     """The ratios of each resample, [resamples, contestants], from logarithms of costs."""
-    found: Times = np.exp(costs - costs.min(axis=1, keepdims=True))
-    return found
+    ratio: Times = np.exp(costs - costs.min(axis=1, keepdims=True))
+    return ratio
 
 
 def _limits(costs: Times, rounds: int) -> tuple[Times, Times]:

@@ -1,9 +1,8 @@
 """Over which N the choice was verified: what stands in the way of a policy by it, and what may be said."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
+from isobatch.pipeline.decide.repaired_variants import native_and_rung
 from isobatch.pipeline.records.study import Policy, Range, RangeFailure, VariantResult
 from isobatch.pipeline.records.wording import counted, listed, sizes
 
@@ -21,70 +20,70 @@ def holds_to(asked: Sequence[int], run: Sequence[int], failed: Sequence[int]) ->
     return largest
 
 
-def range_obstacles(found: Range | None, policy: Policy) -> list[str]:
+def range_obstacles(verified: Range | None, policy: Policy) -> list[str]:
     """A failure inside what is shipped, at an N up to the recommended one, where the policy asks for what failed."""
-    if found is None or policy.stability == "none":
+    if verified is None or policy.stability == "none":
         return []
-    within = [failure for failure in found.failures if failure.batch_size <= found.batch_size]
+    within = [failure for failure in verified.failures if failure.batch_size <= verified.batch_size]
     if policy.stability == "top1-stable":
-        within = [one for one in within if one.flipped]
+        within = [failure for failure in within if failure.flipped]
     if not within:
         return []
     return [
-        f"verified at every N it fails inside what is shipped (up to N = {found.batch_size}, {_setting(found)}): "
+        f"verified at every N it fails inside what is shipped (up to N = {verified.batch_size}, {_setting(verified)}): "
         f"{_failures(within)}"
     ]
 
 
-def range_words(found: Range) -> str:
+def range_words(tested: Range) -> str:
     """The range in a sentence: ``Same bytes at every N from 1 to 32, 2 threads, 224 x 224.``; then where it ends."""
-    if found.to == 1:
-        return f"Verified at no N beyond 1, {_setting(found)}{_end(found)}."
-    verified = [n for n in found.sizes if 1 < n <= found.to]
-    every = verified == list(range(2, found.to + 1))
-    at = f"every N from 1 to {found.to}" if every else sizes([1, *verified])
-    return f"{_CLAIMS[found.claim]} at {at}, {_setting(found)}{_end(found)}."
+    if tested.to == 1:
+        return f"Verified at no N beyond 1, {_setting(tested)}{_end(tested)}."
+    verified = [n for n in tested.sizes if 1 < n <= tested.to]
+    every = verified == list(range(2, tested.to + 1))
+    at = f"every N from 1 to {tested.to}" if every else sizes([1, *verified])
+    return f"{_CLAIMS[tested.claim]} at {at}, {_setting(tested)}{_end(tested)}."
 
 
-def range_details(found: Range) -> str:
+def range_details(verified: Range) -> str:
     """What the range rests on, in a sentence or two: images, comparisons, ties."""
-    with_ = found.filled_with
-    parts = [f"{counted(with_.own, 'image')} of {found.inputs}"]
+    with_ = verified.filled_with
+    parts = [f"{counted(with_.own, 'image')} of {verified.inputs}"]
     if with_.labelled:
         parts.append(counted(with_.labelled, "labelled image"))
     if with_.drawn:
         parts.append(f"{with_.drawn} drawn at random, as there were too few to fill the largest batch")
-    made = counted(found.n_comparisons, "comparison")
+    made = counted(verified.n_comparisons, "comparison")
     text = (
         f"{made} with the images alone, at each N of a batch of distinct images and of copies of one; {listed(parts)}."
     )
-    if found.ties is not None and found.ties.to > 1:
+    if verified.ties is not None and verified.ties.to > 1:
         text += (
-            f" {counted(found.ties.layers, 'integer layer')} placed on rounding ties up to N = {found.ties.to}: "
-            f"{counted(found.ties.elements, 'element')} compared."
+            f" {counted(verified.ties.layers, 'integer layer')} placed on rounding ties up to N = {verified.ties.to}: "
+            f"{counted(verified.ties.elements, 'element')} compared."
         )
-    elif found.ties is not None:
+    elif verified.ties is not None:
         text += " Rounding ties of its integer layers were not reached in time."
     return text
 
 
-def range_warnings(found: Range | None) -> list[str]:
+def range_warnings(verified: Range | None) -> list[str]:
     """What a user must know at once where the range is shorter than asked."""
-    if found is None or found.to == max(found.sizes):
+    if verified is None or verified.to == max(verified.sizes):
         return []
-    text = range_words(found)
-    return [f"{text} The shipped loader splits larger calls." if found.to >= found.batch_size else text]
+    text = range_words(verified)
+    return [f"{text} The shipped loader splits larger calls." if verified.to >= verified.batch_size else text]
 
 
-def with_range(variants: Sequence[VariantResult], name: str, found: Range) -> list[VariantResult]:
+def with_range(variants: Sequence[VariantResult], name: str, verified: Range) -> list[VariantResult]:
     """The variants, that of this name with its range; of a repaired self, such as ``fp32+surgical``, its repair."""
-    native, _, rung = name.partition("+")
+    native, rung = native_and_rung(name)
     result = []
     for variant in variants:
         if variant.name == native and not rung:
-            variant = variant.model_copy(update={"range": found})
+            variant = variant.model_copy(update={"range": verified})
         elif variant.name == native:
-            repairs = [r.model_copy(update={"range": found}) if r.name == rung else r for r in variant.repairs or ()]
+            repairs = [r.model_copy(update={"range": verified}) if r.name == rung else r for r in variant.repairs or ()]
             variant = variant.model_copy(update={"repairs": repairs})
         result.append(variant)
     return result
@@ -107,4 +106,4 @@ def _failures(failures: Sequence[RangeFailure]) -> str:
     by_kind: dict[str, list[int]] = {}
     for failure in failures:
         by_kind.setdefault(failure.kind, []).append(failure.batch_size)
-    return "; ".join(f"{_KINDS[kind]} at {sizes(found)}" for kind, found in by_kind.items())
+    return "; ".join(f"{_KINDS[kind]} at {sizes(failed)}" for kind, failed in by_kind.items())

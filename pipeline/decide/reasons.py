@@ -1,7 +1,5 @@
 """The sentences of a recommendation: why this one, and why not each other one."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Literal
 
@@ -35,21 +33,21 @@ class Reason:
 
 
 def because(
-    chosen: VariantResult, found: Standings, choice: Choice, work: AtWork | None, policy: Policy
+    chosen: VariantResult, all_standings: Standings, choice: Choice, work: AtWork | None, policy: Policy
 ) -> list[Reason]:
     """Stability, accuracy and cost of the choice, one sentence each; then who may be as fast."""
-    said = [Reason("bytes", _stability(chosen)), *_agrees(chosen, found), *_drop(chosen, policy)]
+    said = [Reason("bytes", _stability(chosen)), *_agrees(chosen, all_standings), *_drop(chosen, policy)]
     cost = cost_text(chosen, work, policy)
-    if len(found.contenders) == 1:
+    if len(all_standings.contenders) == 1:
         return [*said, Reason("cost", f"It is the only variant that meets the policy: {cost}.")]
-    of = f"Of {len(found.contenders)} that meet the policy"
+    of = f"Of {len(all_standings.contenders)} that meet the policy"
     if choice.chosen == choice.leader:
         return [*said, Reason("cost", f"{of} it has {_BEST[policy.objective]}: {cost}."), *undecided(choice)]
-    leader = found.find(choice.leader)
+    leader = all_standings.find(choice.leader)
     return [
         *said,
         Reason("cost", f"{of} {leader.name} is the fastest; {chosen.name} is not measurably slower: {cost}."),
-        Reason(_BY.get(choice.decided_by, "other"), f"It {advantage(chosen, leader, choice, found)}."),
+        Reason(_BY.get(choice.decided_by, "other"), f"It {advantage(chosen, leader, choice, all_standings)}."),
         *undecided(choice),
     ]
 
@@ -58,16 +56,16 @@ def undecided(choice: Choice) -> list[Reason]:
     """Who may be as fast as the leader, and is not shown to be."""
     names = [
         f"{name} at {ratio_text(choice, name)} times its time"
-        for name, one in choice.standings.items()
-        if one == "undecided"
+        for name, standing in choice.standings.items()
+        if standing == "undecided"
     ]
     return [Reason("cost", f"May be as fast, which the race does not decide: {listed(names)}.")] if names else []
 
 
-def cost_text(one: VariantResult, work: AtWork | None, policy: Policy) -> str:
+def cost_text(variant: VariantResult, work: AtWork | None, policy: Policy) -> str:
     """What it costs: by the race at its N, else by the passes."""
     if work is None or policy.objective == "size":
-        paid = price(one.cost, policy)
+        paid = price(variant.cost, policy)
         return paid.text if paid else "its cost was not measured"
     if policy.objective == "latency":
         return f"{_limits(work)} ms for one image, in {counted(work.call_ms.n, 'call')} of the race"
@@ -85,17 +83,17 @@ def _limits(work: AtWork) -> str:
     return f"{number(median.value or 0.0)}{high}"
 
 
-def why_not(name: str, found: Standings, choice: Choice, race: Race | None, policy: Policy) -> str:
+def why_not(name: str, all_standings: Standings, choice: Choice, race: Race | None, policy: Policy) -> str:
     """Why a candidate that meets every demand was not chosen."""
     standing = choice.standings.get(name)
     if standing is None:
-        return _unraced(name, found, choice, race, policy)
+        return _unraced(name, all_standings, choice, race, policy)
     ratio = ratio_text(choice, name)
     if standing == "slower":
         return f"meets the policy, but takes {ratio} times as long as {choice.leader}"
     if standing == "undecided":
         return f"meets the policy and may be as fast as {choice.leader}, which is not shown: {ratio} times its time"
-    better = advantage(found.find(choice.chosen), found.find(name), choice, found)
+    better = advantage(all_standings.find(choice.chosen), all_standings.find(name), choice, all_standings)
     if standing == "leader":
         return f"meets the policy and is the fastest, but {choice.chosen} is not measurably slower and {better}"
     slow = f"not measurably slower than {choice.leader}, at {ratio} times its time"
@@ -104,16 +102,16 @@ def why_not(name: str, found: Standings, choice: Choice, race: Race | None, poli
 
 def _unraced(name: str, standings: Standings, choice: Choice, race: Race | None, policy: Policy) -> str:
     if race is not None and choice.ratios is not None:
-        told = {one.variant: one.why for one in race.left_out}
+        told = {rejection.variant: rejection.why for rejection in race.left_out}
         return f"meets the policy, but was not raced: {told.get(name, 'it was no candidate when the race was run')}"
-    mine, best = (price(standings.find(one).cost, policy) for one in (name, choice.chosen))
-    texts = [one.text if one else "not measured" for one in (mine, best)]
+    mine, best = (price(standings.find(each).cost, policy) for each in (name, choice.chosen))
+    texts = [paid.text if paid else "not measured" for paid in (mine, best)]
     return f"meets the policy, but {texts[0]} against {texts[1]} of {choice.chosen}"
 
 
-def advantage(chosen: VariantResult, other: VariantResult, choice: Choice, found: Standings) -> str:
+def advantage(chosen: VariantResult, other: VariantResult, choice: Choice, all_standings: Standings) -> str:
     """What the choice has over another that is as fast, as a clause without its subject."""
-    by = {contender.name: contender for contender in found.contenders}
+    by = {contender.name: contender for contender in all_standings.contenders}
     mine, yours = by[chosen.name], by[other.name]
     match choice.decided_by:
         case "accuracy":
@@ -152,7 +150,7 @@ def once(paid: Price | None, name: str) -> list[str]:
 
 def _agrees(chosen: VariantResult, standings: Standings) -> list[Reason]:
     """How often it gives the reference's answer; nothing of the reference itself (of an ONNX file, the baseline)."""
-    is_reference = chosen.baseline and all(one.role != "reference" for one in standings.every)
+    is_reference = chosen.baseline and all(variant.role != "reference" for variant in standings.every)
     if is_reference or (chosen.agreement and chosen.agreement.reference == chosen.name):
         return []
     if chosen.agreement is None:
@@ -175,7 +173,7 @@ def _drop(chosen: VariantResult, policy: Policy) -> list[Reason]:
 def _stability(chosen: VariantResult) -> str:
     """The verdict with its evidence, that of the largest set first, as one sentence."""
     if chosen.verdict == "batch-invariant" and chosen.by_inputs:
-        largest, *others = sorted(chosen.by_inputs, key=lambda one: -one.n_images)
+        largest, *others = sorted(chosen.by_inputs, key=lambda judged: -judged.n_images)
         evidence = f"{_images(largest)} are those of their singles at {_tried(chosen, largest)}"
         if others:
             evidence += f", and those of {listed(f'{_images(other)} at {_tried(chosen, other)}' for other in others)}"

@@ -1,7 +1,5 @@
 """The recommendation: a pure function of the variants' records, the race and a policy."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Sequence
 from typing import Any
 
@@ -16,7 +14,6 @@ from isobatch.pipeline.decide.race import spread_of
 from isobatch.pipeline.decide.ranges import range_warnings
 from isobatch.pipeline.decide.reasons import advantage, because, nothing, once, ratio_text, why_not
 from isobatch.pipeline.records.study import (
-    AtWork,
     Interval,
     Policy,
     Race,
@@ -65,32 +62,41 @@ def recommend(variants: Sequence[VariantResult], policy: Policy, race: Race | No
     ``race``: what prices them; None where none was run: the times of the passes decide then, and a warning says so.
     ``chosen`` is None where nothing meets the policy.
     """
-    found = standings(variants, policy, race)
-    rejected = {name: "; ".join(why) for name, why in found.failing.items() if why}
-    if not found.contenders:
+    all_standings = standings(variants, policy, race)
+    rejected = {name: "; ".join(why) for name, why in all_standings.failing.items() if why}
+    if not all_standings.contenders:
         unmet = [nothing(policy), *_what_would_help(variants, policy, race)]
-        return _unchosen(found, policy, unmet, rejected, race)
-    choice = _choice(found, policy, race)
-    chosen = found.find(choice.chosen)
-    work = at_work(found.race.get(chosen.name))
+        return Recommendation(
+            policy=policy,
+            chosen=None,
+            because=unmet,
+            rejected=_in_order(all_standings, rejected),
+            ties=[],
+            pareto=pareto_set(all_standings.every, policy, all_standings.race),
+            warnings=no_limit(policy),
+            race=_shown(race, None),
+        )
+    choice = _choice(all_standings, policy, race)
+    chosen = all_standings.find(choice.chosen)
+    work = at_work(all_standings.race.get(chosen.name))
     best = roughly(chosen.cost, policy)
     n = work.batch_size if work else best[0] if best else None
     rejected |= {
-        contender.name: why_not(contender.name, found, choice, race, policy)
-        for contender in found.contenders
+        contender.name: why_not(contender.name, all_standings, choice, race, policy)
+        for contender in all_standings.contenders
         if contender.name != chosen.name
     }
-    reasons = because(chosen, found, choice, work, policy)
+    reasons = because(chosen, all_standings, choice, work, policy)
     return Recommendation(
         policy=policy,
         chosen=chosen.name,
         batch_size=n,
         because=[reason.text for reason in reasons],
         because_rests_on=[reason.on for reason in reasons],
-        rejected=_in_order(found, rejected),
-        ties=_ties(found, choice),
-        pareto=pareto_set(found.every, policy, found.race),
-        warnings=_warnings(chosen, choice, work, policy, race),
+        rejected=_in_order(all_standings, rejected),
+        ties=_ties(all_standings, choice),
+        pareto=pareto_set(all_standings.every, policy, all_standings.race),
+        warnings=_warnings(chosen, choice, policy, race),
         would_change=_would_change(variants, policy, race, chosen.name),
         deploy=deployment(chosen.name, chosen.device),
         runner_up=choice.runner_up,
@@ -98,8 +104,8 @@ def recommend(variants: Sequence[VariantResult], policy: Policy, race: Race | No
         decided_by=choice.decided_by,
         race=_shown(race, choice),
         at_work=work,
-        price_of_stability=price_of_stability(found, chosen.name, policy),
-        speed_up=speed_up(found, chosen.name, policy, race),
+        price_of_stability=price_of_stability(all_standings, chosen.name, policy),
+        speed_up=speed_up(all_standings, chosen.name, policy, race),
         range=chosen.range,
     )
 
@@ -108,45 +114,30 @@ def chosen_name(
     variants: Sequence[VariantResult], policy: Policy, race: Race | None, without: Collection[str] = ()
 ) -> str | None:
     """The name of the choice, without reasons; None where nothing meets the policy."""
-    found = standings(variants, policy, race, without)
-    return _choice(found, policy, race).chosen if found.contenders else None
+    all_standings = standings(variants, policy, race, without)
+    return _choice(all_standings, policy, race).chosen if all_standings.contenders else None
 
 
-def _choice(found: Standings, policy: Policy, race: Race | None) -> Choice:
+def _choice(all_standings: Standings, policy: Policy, race: Race | None) -> Choice:
     spread = spread_of(race is not None and race.unsteady)
-    return choose(found.contenders, policy.cost_margin / 100, by_size=policy.objective == "size", spread=spread)
+    return choose(all_standings.contenders, policy.cost_margin / 100, by_size=policy.objective == "size", spread=spread)
 
 
-def _unchosen(
-    found: Standings, policy: Policy, reasons: list[str], rejected: dict[str, str], race: Race | None
-) -> Recommendation:
-    return Recommendation(
-        policy=policy,
-        chosen=None,
-        because=reasons,
-        rejected=_in_order(found, rejected),
-        ties=[],
-        pareto=pareto_set(found.every, policy, found.race),
-        warnings=no_limit(policy),
-        race=_shown(race, None),
-    )
-
-
-def _in_order(found: Standings, rejected: dict[str, str]) -> list[Rejected]:
-    names = [one.name for one in found.every if one.name in rejected]
+def _in_order(all_standings: Standings, rejected: dict[str, str]) -> list[Rejected]:
+    names = [variant.name for variant in all_standings.every if variant.name in rejected]
     return [Rejected(variant=name, why=rejected[name]) for name in names]
 
 
-def _ties(found: Standings, choice: Choice) -> list[str]:
+def _ties(all_standings: Standings, choice: Choice) -> list[str]:
     """Everyone shown to be as fast as the choice."""
-    tied = [name for name, one in choice.standings.items() if one in ("leader", "as-fast") and name != choice.chosen]
-    chosen = found.find(choice.chosen)
+    tied = [name for name, s in choice.standings.items() if s in ("leader", "as-fast") and name != choice.chosen]
+    chosen = all_standings.find(choice.chosen)
     if choice.standings.get(choice.chosen) not in ("leader", "as-fast"):
         return []
     return [
         f"Neither {choice.chosen}, at {ratio_text(choice, choice.chosen)} times the least time, nor {name}, at "
         f"{ratio_text(choice, name)}, is measurably slower; {choice.chosen} "
-        f"{advantage(chosen, found.find(name), choice, found)}."
+        f"{advantage(chosen, all_standings.find(name), choice, all_standings)}."
         for name in tied
     ]
 
@@ -159,24 +150,22 @@ def no_limit(policy: Policy) -> list[str]:
     return [f"No limit on the accuracy drop is set: only one that certainly exceeds {limit} counts."]
 
 
-def _warnings(
-    chosen: VariantResult, choice: Choice, work: AtWork | None, policy: Policy, race: Race | None
-) -> list[str]:
-    found = no_limit(policy)
+def _warnings(chosen: VariantResult, choice: Choice, policy: Policy, race: Race | None) -> list[str]:
+    warnings = no_limit(policy)
     if choice.decided_by == "passes":
-        found.append(NO_RACE if race is None else _OTHER_RACE)
+        warnings.append(NO_RACE if race is None else _OTHER_RACE)
     if choice.ratios is None:
-        found += once(price(chosen.cost, policy), chosen.name)
-    found += range_warnings(chosen.range)
+        warnings += once(price(chosen.cost, policy), chosen.name)
+    warnings += range_warnings(chosen.range)
     if race is not None and race.unsteady:
-        found.append(
+        warnings.append(
             f"Timings are unsteady: other programs took time from {race.disturbed} rounds of the race. "
             "The choice may be another one on a quiet machine."
         )
     if choice.ratios is not None and choice.ratios.resampled is None and len(choice.raced) > 1:
         few = counted(choice.ratios.rounds, "round")
-        found.append(f"The race had {few} only, too few to say who is faster: give it more with --race-seconds.")
-    return found
+        warnings.append(f"The race had {few} only, too few to say who is faster: give it more with --race-seconds.")
+    return warnings
 
 
 _OTHER_RACE = (
@@ -191,16 +180,16 @@ def _shown(race: Race | None, choice: Choice | None) -> RaceShown | None:
     shown = RaceShown(seconds=race.seconds, rounds=race.rounds, disturbed=race.disturbed, unsteady=race.unsteady)
     if choice is None or choice.ratios is None:
         return shown
-    found = choice.ratios
+    compared = choice.ratios
     return shown.model_copy(
         update={
             "standings": choice.standings,
             "ratios": {
                 name: Interval(
-                    median=float(found.ratio[at]),
-                    low95=None if found.low is None else float(found.low[at]),
-                    high95=None if found.high is None else float(found.high[at]),
-                    n=found.rounds,
+                    median=float(compared.ratio[at]),
+                    low95=None if compared.low is None else float(compared.low[at]),
+                    high95=None if compared.high is None else float(compared.high[at]),
+                    n=compared.rounds,
                 )
                 for at, name in enumerate(choice.raced)
             },
@@ -220,21 +209,21 @@ _RELAXED: dict[str, dict[str, Any]] = {
 _OTHERWISE: dict[str, dict[str, Any]] = {
     "With --policy batch-invariant": {"stability": "batch-invariant"},
     **_RELAXED,
-    **{f"With --objective {one}": {"objective": one} for one in ("throughput", "latency", "size")},
+    **{f"With --objective {objective}": {"objective": objective} for objective in ("throughput", "latency", "size")},
 }
 
 
 def _what_would_help(variants: Sequence[VariantResult], policy: Policy, race: Race | None) -> list[str]:
     """Each single demand that, given up, would leave a candidate; else that no single one would."""
-    found = []
+    hints = []
     for change, update in _RELAXED.items():
         relaxed = policy.model_copy(update=update)
         names = (
             [contender.name for contender in standings(variants, relaxed, race).contenders] if relaxed != policy else []
         )
         if names:
-            found.append(f"{change}, {listed(names)} would meet it.")
-    return found or [
+            hints.append(f"{change}, {listed(names)} would meet it.")
+    return hints or [
         "No single demand given up would leave a candidate; the reason of each variant says what is amiss."
     ]
 

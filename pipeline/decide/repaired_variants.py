@@ -1,7 +1,5 @@
 """A variant with a repair that holds, as a candidate of its own: ``fp32+surgical``."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from isobatch.pipeline.records.study import Cost, DecidedBy, Interval, Repair, VariantResult
@@ -13,11 +11,11 @@ SWITCH = "switch"
 
 def with_repairs(variants: Sequence[VariantResult]) -> list[VariantResult]:
     """Every variant, behind each its repaired selves, in the order of the ladder."""
-    found = []
+    every = []
     for variant in variants:
         repairs = [repair for repair in variant.repairs or () if (repair.batch_invariant or repair.top1_stable)]
-        found += [variant, *(repaired_variant(variant, repair) for repair in repairs if repair.name != SWITCH)]
-    return found
+        every += [variant, *(repaired_variant(variant, repair) for repair in repairs if repair.name != SWITCH)]
+    return every
 
 
 def repaired_variant(variant: VariantResult, repair: Repair) -> VariantResult:
@@ -42,6 +40,7 @@ def repaired_variant(variant: VariantResult, repair: Repair) -> VariantResult:
                 comparison for comparison in variant.comparisons if as_native and comparison.kind == "vs-reference"
             ],
             "cost": variant.cost and _cost(variant.cost, repair),
+            "cost_note": repair.unpriced and f"as {repair.unpriced}",
             "accuracy": variant.accuracy if as_native else None,
             "accuracy_drop": variant.accuracy_drop if as_native else None,
             "accuracy_note": variant.accuracy_note if as_native else unknown,
@@ -56,16 +55,22 @@ def repaired_variant(variant: VariantResult, repair: Repair) -> VariantResult:
 
 def native_name(name: str) -> str:
     """The variant of which one of this name is the repaired self; the name itself where it is no repaired self."""
-    return name.partition("+")[0]
+    return native_and_rung(name)[0]
+
+
+def native_and_rung(name: str) -> tuple[str, str]:
+    """``fp32+surgical`` as ``("fp32", "surgical")``; the rung is empty where the name is no repaired self's."""
+    native, _, rung = name.partition("+")
+    return native, rung
 
 
 def _cost(native: Cost, repair: Repair) -> Cost:
     latency, ratio = native.latency_ms, repair.latency_ratio.get("1")
-    priced = {n: ratio for n, ratio in repair.throughput_ratio.items() if n in native.throughput_img_s}
+    ratios = {n: ratio for n, ratio in repair.throughput_ratio.items() if n in native.throughput_img_s}
     return native.model_copy(
         update={
             "latency_ms": scaled(latency, ratio) if latency and ratio else None,
-            "throughput_img_s": {n: scaled(native.throughput_img_s[n], ratio) for n, ratio in priced.items()},
+            "throughput_img_s": {n: scaled(native.throughput_img_s[n], ratio) for n, ratio in ratios.items()},
         }
     )
 
@@ -73,7 +78,7 @@ def _cost(native: Cost, repair: Repair) -> Cost:
 def scaled(native: Interval, ratio: Interval) -> Interval:
     """A native measurement times a ratio; its limits are those of both multiplied, which is on the wide side."""
     low, high = (
-        None if one is None or other is None else one * other
-        for one, other in ((native.low95, ratio.low95), (native.high95, ratio.high95))
+        None if limit is None or other is None else limit * other
+        for limit, other in ((native.low95, ratio.low95), (native.high95, ratio.high95))
     )
     return Interval(median=native.median * ratio.median, low95=low, high95=high, n=min(native.n, ratio.n))

@@ -4,11 +4,9 @@ Nothing is run for it: its verdict and its costs are the study's own evidence. S
 as a repair and its native self do, and the drift between rounds is in the ratio.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
-from isobatch.pipeline.decide.policy import Price, price
+from isobatch.pipeline.decide.policy import price
 from isobatch.pipeline.decide.repaired_variants import SWITCH
 from isobatch.pipeline.records.study import Cost, Interval, Policy, Repair, VariantResult
 from isobatch.pipeline.records.wording import counted, listed
@@ -28,11 +26,11 @@ def with_switches(variants: Sequence[VariantResult], policy: Policy) -> list[Var
 
 
 def _switch(variant: VariantResult, steady: Sequence[VariantResult], policy: Policy) -> Repair:
-    prices = [(found, one) for one in steady if _comparable(variant, one) and (found := price(one.cost, policy))]
+    prices = [(paid, v) for v in steady if _comparable(variant, v) and (paid := price(v.cost, policy))]
     if not prices:
         why = "no variant of this study is batch-invariant and timed on the same images"
         return Repair(name=SWITCH, batch_invariant=None, scope="", note=why)
-    _, chosen = min(prices, key=_cost)
+    _, chosen = min(prices, key=lambda priced: priced[0].cost)
     assert variant.cost is not None and chosen.cost is not None
     verdicts = chosen.by_inputs
     images = listed(f"{counted(verdict.n_images, 'image')} of {verdict.inputs}" for verdict in verdicts)
@@ -48,10 +46,6 @@ def _switch(variant: VariantResult, steady: Sequence[VariantResult], policy: Pol
         memory_ratio=_memory(variant.cost, chosen.cost),
         note=f"{chosen.name} in its place, a candidate of its own; the ratios are from the study's own calls of both",
     )
-
-
-def _cost(found: tuple[Price, VariantResult]) -> float:
-    return found[0].cost
 
 
 def _comparable(variant: VariantResult, other: VariantResult) -> bool:
@@ -80,8 +74,8 @@ def _memory(native: Cost, other: Cost) -> float | None:
     return other.peak_memory_bytes / native.peak_memory_bytes
 
 
-def ratio(one: Interval, other: Interval) -> Interval:
+def ratio(interval: Interval, other: Interval) -> Interval:
     """One measurement over another; its limits are the farthest that both limits allow, which is on the wide side."""
-    low = None if one.low95 is None or other.high95 is None else one.low95 / other.high95
-    high = None if one.high95 is None or other.low95 is None else one.high95 / other.low95
-    return Interval(median=one.median / other.median, low95=low, high95=high, n=min(one.n, other.n))
+    low = None if interval.low95 is None or other.high95 is None else interval.low95 / other.high95
+    high = None if interval.high95 is None or other.low95 is None else interval.high95 / other.low95
+    return Interval(median=interval.median / other.median, low95=low, high95=high, n=min(interval.n, other.n))

@@ -1,13 +1,11 @@
 """Which variant of a study is to be shipped: its choice or a named one, native or repaired."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 
 from isobatch import PROGRAM
 from isobatch.models.weights.model_name import own_code
-from isobatch.pipeline.decide.repaired_variants import with_repairs
+from isobatch.pipeline.decide.repaired_variants import native_and_rung, with_repairs
 from isobatch.pipeline.records.errors import UsageError
 from isobatch.pipeline.records.study import Delivery, Repair, Study, VariantResult
 
@@ -33,20 +31,20 @@ class Asked:
 def asked_for(study: Study, run: Path, variant: str | None, timeout_s: float) -> Asked:
     """The variant of that name; None: the study's choice. Raises UsageError where it cannot be shipped."""
     name = variant or (study.recommendation.chosen if study.recommendation else None)
-    every = {one.name: one for one in with_repairs(study.variants)}
-    known = ", ".join(one.name for one in every.values() if one.status == "measured")
+    every = {v.name: v for v in with_repairs(study.variants)}
+    known = ", ".join(v.name for v in every.values() if v.status == "measured")
     if name is None:
         raise UsageError("nothing-chosen", f"{run} recommends nothing: name what to ship with --variant: {known}")
     if name not in every or every[name].status != "measured":
         raise UsageError("unknown-variant", f"{run} measured no {name!r}: it has {known}")
-    native_name, _, rung = name.partition("+")
-    native = next(one for one in study.variants if one.name == native_name)
+    native_name, rung = native_and_rung(name)
+    native = next(v for v in study.variants if v.name == native_name)
     if native.device != "cpu":
         raise UsageError("not-deployable", f"{name} was measured on {native.device}: deploy ships what ran on the CPU")
     if native.runtime == "torch" and (code := own_code(study.weights.model)):
         text = f"{name} runs code that is {code} ({study.weights.model}), and only numbers are shipped"
         raise UsageError("not-deployable", f"{text}: ship an ort- variant of it")
-    repair = next((one for one in native.repairs or () if one.name == rung), None) if rung else None
+    repair = next((r for r in native.repairs or () if r.name == rung), None) if rung else None
     if rung and (repair is None or repair.delivery is None or "recheck" in repair.delivery.change):
         text = f"how {name} was made is not in {run}: its repair keeps top-1 only, or an earlier version measured it"
         raise UsageError("not-deployable", f"{text}. {PROGRAM} repair --variant {native_name} writes one")

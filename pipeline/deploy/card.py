@@ -1,7 +1,5 @@
 """``MODEL_CARD.md``: what is in a shipped folder, how to run it, what was verified and where."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping, Sequence
 
@@ -46,8 +44,8 @@ def _taken(serving: Serving) -> list[str]:
         shape = (*rest, first) if layout == "NHWC" else serving.shape
         return [f"* Images: {kind} [n, {_sizes(shape)}]; {unverified}."]
     return [
-        f"* Input `{_code(one.name)}`: {one.dtype} [n{', ' if one.shape else ''}{_sizes(one.shape)}]; {unverified}."
-        for one in serving.inputs
+        f"* Input `{_code(t.name)}`: {t.dtype} [n{', ' if t.shape else ''}{_sizes(t.shape)}]; {unverified}."
+        for t in serving.inputs
     ]
 
 
@@ -107,7 +105,7 @@ def model_card(record: VerificationRecord, facts: Sequence[str]) -> str:
         "## What was verified",
         "",
         f"* At {sizes(record.batch_sizes)}, on {threads}: {claim}. {counted(record.n_comparisons, 'comparison')} on "
-        f"{listed(_images(one.name, one.n, one.drawn) for one in record.inputs)}.",
+        f"{listed(_images(stored.name, stored.n, stored.drawn) for stored in record.inputs)}.",
         f"* On {_plain(record.environment.cpu)} ({_plain(record.environment.isa_hardware)}). Another machine or other "
         "library versions may compute other bytes; the command below tells.",
         "* It is evidence for that scope, not a proof beyond it.",
@@ -119,7 +117,7 @@ def model_card(record: VerificationRecord, facts: Sequence[str]) -> str:
         "",
         "## Files",
         "",
-        *(f"* `{one.file}`: {one.size_bytes:,} bytes, SHA-256 `{one.sha256}`" for one in record.files),
+        *(f"* `{file.file}`: {file.size_bytes:,} bytes, SHA-256 `{file.sha256}`" for file in record.files),
         f"* weights: SHA-256 `{record.weights_sha256}`",
         "",
         "The licence is that of the weights, which this program does not know.",
@@ -129,8 +127,8 @@ def model_card(record: VerificationRecord, facts: Sequence[str]) -> str:
     return of_inputs(text) if serving.inputs else text
 
 
-def _images(name: str, n: int, drawn: int) -> str:
-    noise = f" ({drawn} of them drawn at random)" if drawn else ""
+def _images(name: str, n: int, random_images: int) -> str:
+    noise = f" ({random_images} of them drawn at random)" if random_images else ""
     return f"{counted(n, 'image')} of {_plain(name)}{noise}"
 
 
@@ -145,4 +143,4 @@ def _code(text: str) -> str:
 
 def _plain(text: str) -> str:
     """Text from outside on one line, without what Markdown takes for markup."""
-    return re.sub(r"[\\`*_\[\]<>#|]", lambda found: f"\\{found[0]}", " ".join(text.split()))
+    return re.sub(r"[\\`*_\[\]<>#|]", lambda match: f"\\{match[0]}", " ".join(text.split()))

@@ -1,7 +1,5 @@
 """The claims of a verification record, run again here. Nothing of the folder runs that is not what Isobatch writes."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,7 +37,7 @@ def check(record: VerificationRecord, folder: Path, how: Checking) -> Iterator[C
     """Every claim of the record. Where a file is not what it should be the rest is not run, unless it is trusted."""
     files = Files(
         record.serving,
-        {one.file: folder / one.file for one in record.files},
+        {file.file: folder / file.file for file in record.files},
         digests=None if how.trust else _digests(record, folder),
     )
     if how.trust:
@@ -69,8 +67,8 @@ def check(record: VerificationRecord, folder: Path, how: Checking) -> Iterator[C
 
 
 def _digests(record: VerificationRecord, folder: Path) -> dict[Path, str]:
-    model = {folder / one.file: one.sha256 for one in record.files}
-    return model | {folder / one.file: one.sha256 for one in record.inputs}
+    model = {folder / file.file: file.sha256 for file in record.files}
+    return model | {folder / stored.file: stored.sha256 for stored in record.inputs}
 
 
 def _file_claims(record: VerificationRecord, folder: Path) -> Iterator[Claim]:
@@ -82,15 +80,15 @@ def _file_claims(record: VerificationRecord, folder: Path) -> Iterator[Claim]:
     for name, data in expected.items():
         same = _bytes(folder / name) == data
         other = f"it is not: made by Isobatch {record.tool_version}, or changed since. It is code, so it is not run"
-        found = "byte by byte" if same else other if name.endswith(".py") else "it has other settings than the record"
-        yield Claim(claim=f"{name} is what Isobatch writes for this record", holds=same, found=found, ran=False)
+        outcome = "byte by byte" if same else other if name.endswith(".py") else "it has other settings than the record"
+        yield Claim(claim=f"{name} is what Isobatch writes for this record", holds=same, found=outcome, ran=False)
 
 
 def _code_beside(record: VerificationRecord, folder: Path) -> dict[str, bytes]:
-    found = {name: _bytes(folder / name) for name in code_files(record.serving.runtime)}
-    if missing := [name for name, data in found.items() if data is None]:
+    contents = {name: _bytes(folder / name) for name in code_files(record.serving.runtime)}
+    if missing := [name for name, data in contents.items() if data is None]:
         raise UsageError("record", f"there is no plain file {missing[0]} beside the record: copy it there")
-    return {name: data for name, data in found.items() if data is not None}
+    return {name: data for name, data in contents.items() if data is not None}
 
 
 def _bytes(path: Path) -> bytes | None:
@@ -106,16 +104,16 @@ def output_claims(
     """Whether the outputs are the same at every N, where that is claimed, and whether they are those expected by N."""
     if invariant:
         differing = differing_sizes(served)
-        runs = sum(len(one.sums) for one in served.values())
+        runs = sum(len(answer.sums) for answer in served.values())
         alike = f"the same output bytes in {runs} runs over {sizes(served)}"
-        found = f"differs at N = {', '.join(map(str, differing))}" if differing else alike
-        yield Claim(claim=f"batch-invariant ({where})", holds=not differing, found=found)
+        outcome = f"differs at N = {', '.join(map(str, differing))}" if differing else alike
+        yield Claim(claim=f"batch-invariant ({where})", holds=not differing, found=outcome)
     changed = [n for n, digest in expected.items() if served[n].plain != digest]
     others = f"others at {sizes(changed)}: another machine, other libraries or other weights"
-    found = others if changed else "no output changed"
-    yield Claim(claim=f"the recorded outputs ({where})", holds=not changed, found=found)
+    outcome = others if changed else "no output changed"
+    yield Claim(claim=f"the recorded outputs ({where})", holds=not changed, found=outcome)
 
 
 def holding(claims: Sequence[Claim]) -> bool:
     """Whether every claim holds, and there is one."""
-    return bool(claims) and all(one.holds for one in claims)
+    return bool(claims) and all(claim.holds for claim in claims)

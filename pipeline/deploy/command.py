@@ -1,7 +1,5 @@
 """The ``deploy`` command: a study's choice, or a named variant, as a folder that serves without this project."""
 
-from __future__ import annotations
-
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -95,9 +93,9 @@ def _check_written(asked: Asked, kept: Kept, model: Path, written: Written) -> N
         if written.sha256 != expected:
             raise NoDeployment(f"the graph of {asked.name}, rewritten again, is not the one that was verified")
         return
-    for one in stored_files(model_files(model)):
-        if kept.digests.get(one.file, one.sha256) != one.sha256:
-            raise NoDeployment(f"{one.file} is not the file that was measured")
+    for file in stored_files(model_files(model)):
+        if kept.digests.get(file.file, file.sha256) != file.sha256:
+            raise NoDeployment(f"{file.file} is not the file that was measured")
 
 
 def _proved(
@@ -147,7 +145,7 @@ def _proved(
             raise NoDeployment(f"{asked.name} is not batch-invariant in a fresh process: it differs at N = 2")
         shown = shown.model_copy(update={"largest_batch": largest, "batch_size": min(shown.batch_size, largest)})
         files = replace(files, serving=shown)
-        served = {n: one for n, one in served.items() if n <= largest}
+        served = {n: answer for n, answer in served.items() if n <= largest}
     return _record(asked, shown, files, stored, served, invariant), files, stored, tuple(notes)
 
 
@@ -202,10 +200,8 @@ def _record(
         serving=shown,
         inputs=[stored],
         batch_invariant=invariant,
-        outputs=[
-            Output(inputs=stored.name, threads=threads, batch_size=n, sha256=one.plain) for n, one in served.items()
-        ],
-        n_comparisons=sum(len(one.sums) for one in served.values()) - 1,
+        outputs=[Output(inputs=stored.name, threads=threads, batch_size=n, sha256=a.plain) for n, a in served.items()],
+        n_comparisons=sum(len(answer.sums) for answer in served.values()) - 1,
         repair=asked.repair,
         environment=read_environment(threads, {}, worker_settings(threads)),
     )

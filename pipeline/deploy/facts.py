@@ -1,7 +1,5 @@
 """What a study knows of a variant that its deployment needs: range of N, sum of its singles, a few sentences."""
 
-from __future__ import annotations
-
 from isobatch.pipeline.decide.ranges import range_words
 from isobatch.pipeline.deploy.keep import Kept
 from isobatch.pipeline.records.study import Range, Study, VariantResult
@@ -16,7 +14,7 @@ def largest_tested(native: VariantResult, inputs: str, verified: Range | None = 
     """
     if verified is not None and verified.to >= verified.batch_size:
         return verified.to
-    tested = [one.batch_size for one in native.comparisons if one.kind == "batch-vs-singles" and one.inputs == inputs]
+    tested = [c.batch_size for c in native.comparisons if c.kind == "batch-vs-singles" and c.inputs == inputs]
     return max(tested, default=1)
 
 
@@ -26,20 +24,20 @@ def recommended_batch(study: Study, variant: VariantResult, largest: int) -> int
     if decided and decided.chosen == variant.name and decided.batch_size:
         return min(decided.batch_size, largest)
     timed = variant.cost.throughput_img_s if variant.cost else {}
-    within = {int(n): found.median for n, found in timed.items() if int(n) <= largest}
+    within = {int(n): speed.median for n, speed in timed.items() if int(n) <= largest}
     return max(within, key=lambda n: within[n], default=1)
 
 
 def fingerprint(native: VariantResult, kept: Kept) -> str | None:
     """The SHA-256 of its singles' output bytes on this set, under the setting that is shipped; None: not kept."""
-    runner, found = kept.setting["runner"], None
-    for one in native.fingerprints:
-        at = one.condition
+    runner, digest = kept.setting["runner"], None
+    for mark in native.fingerprints:
+        at = mark.condition
         same = (at.threads, at.memory_format) == (runner["threads"], runner["memory_format"])
         plain = at.position == 0 and at.neighbours == _NATURAL and at.isa == kept.setting["isa"]
-        if one.inputs == kept.inputs and one.batch_size == 1 and same and plain:
-            found = one.sha256
-    return found
+        if mark.inputs == kept.inputs and mark.batch_size == 1 and same and plain:
+            digest = mark.sha256
+    return digest
 
 
 def facts_of(variant: VariantResult, study: Study) -> list[str]:

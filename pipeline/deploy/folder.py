@@ -1,7 +1,5 @@
 """Writing what is shipped: the model's files as they are, our loader, images to check it on, a card, and the record."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -70,9 +68,9 @@ def filled(images: NDArray[Any], count: int, seed: int) -> tuple[NDArray[Any], i
         if values.dtype.kind in "iub":
             picked = draws.integers(0, len(values), (lacking, *values.shape[1:]))
             return np.concatenate([values, np.take_along_axis(values, picked, axis=0)])
-        drawn = draws.standard_normal((lacking, *values.shape[1:]), np.float32)
+        noise = draws.standard_normal((lacking, *values.shape[1:]), np.float32)
         spread, middle = np.float32(values.std()), np.float32(values.mean())
-        return np.concatenate([values, (drawn * spread + middle).astype(values.dtype)])
+        return np.concatenate([values, (noise * spread + middle).astype(values.dtype)])
 
     return batch_of({name: more(values) for name, values in parts_of(images).items()}), lacking
 
@@ -102,7 +100,7 @@ def serving(
         "largest_batch": largest,
         "batch_size": min(batch_size, largest),
         "shape": tuple(shape),
-        "inputs": tuple(ServedInput(name=one.name, dtype=one.dtype, shape=one.shape) for one in fields),  # type: ignore[arg-type]
+        "inputs": tuple(ServedInput(name=field.name, dtype=field.dtype, shape=field.shape) for field in fields),  # type: ignore[arg-type]
         "batch_axes": dict(batch_axes),
         "fed": fed,
         "outcome": outcome,

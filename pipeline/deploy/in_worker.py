@@ -1,7 +1,5 @@
 """What runs inside a worker for ``deploy``: the measured artifact opened, repaired as it was, and written as files."""
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -41,8 +39,8 @@ def changed(runner: Any, change: Mapping[str, Any], examples: NDArray[np.float32
     if rules := change.get("canonical"):
         if set(rules) != {WHOLE}:
             runner.watch(examples[:1], lambda layer, inputs, outputs: None)  # finds the layers
-        found: Runner = runner.with_canonical({name: Canonical(**rule) for name, rule in rules.items()})
-        return found
+        canonical: Runner = runner.with_canonical({name: Canonical(**rule) for name, rule in rules.items()})
+        return canonical
     if kind := change.get("scales"):
         rescaled: Runner = runner.with_scales(kind, examples)
         return rescaled
@@ -50,7 +48,7 @@ def changed(runner: Any, change: Mapping[str, Any], examples: NDArray[np.float32
         turned: Runner = runner.with_switches(options)
         return turned
     if change.get("one_graph"):
-        one: Runner = runner.with_one_graph()
-        return one
+        runner_of_one: Runner = runner.with_one_graph()
+        return runner_of_one
     same: Runner = runner
     return same

@@ -1,7 +1,5 @@
 """What a study keeps of its artifacts, so that ``deploy`` ships the very files that were measured, or says why not."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -48,7 +46,7 @@ class Kept:
 def keep_artifacts(stages: Stages, built: Mapping[tuple[str, str], BuildAsked], view: View) -> None:
     """Write which artifacts the study runs. ``built``: what was asked for each (variant, input set)."""
     cache = ArtifactCache(stages.cache / "artifacts")
-    images = {one.record.name: one.evaluation for one in stages.sets}
+    images = {prepared.record.name: prepared.evaluation for prepared in stages.sets}
     kept = [
         Kept(
             variant=variant,
@@ -70,21 +68,21 @@ def keep_artifacts(stages: Stages, built: Mapping[tuple[str, str], BuildAsked], 
         for (variant, inputs), artifact in stages.artifacts.items()
         if (variant, inputs) in built and inputs in images
     ]
-    write_json(stages.run.folder / KEPT_FILE, {"artifacts": [asdict(one) for one in kept]})
+    write_json(stages.run.folder / KEPT_FILE, {"artifacts": [asdict(entry) for entry in kept]})
 
 
 def kept_artifact(run: Path, variant: str, inputs: str) -> Kept:
     """What the study in this folder kept of a variant on an input set. Raises UsageError where there is nothing."""
     file = run / KEPT_FILE
     try:
-        every = [Kept(**one) for one in read_json(file)["artifacts"]]
+        every = [Kept(**entry) for entry in read_json(file)["artifacts"]]
     except (StoreError, TypeError, KeyError) as error:
         text = f"{run} does not say which artifacts it measured: run the study again with this version ({error})"
         raise UsageError("artifact-gone", text) from error
-    found = next((one for one in every if (one.variant, one.inputs) == (variant, inputs)), None)
-    if found is None:
+    kept = next((entry for entry in every if (entry.variant, entry.inputs) == (variant, inputs)), None)
+    if kept is None:
         raise UsageError("artifact-gone", f"{file} names no artifact of {variant} on {inputs}: run the study again")
-    return found
+    return kept
 
 
 def measured_artifact(kept: Kept, cache: Path, scratch: Path, workers: Workers) -> tuple[Artifact, str]:
@@ -129,12 +127,12 @@ def _built_again(kept: Kept, scratch: Path, workers: Workers) -> Artifact:
     try:
         if kept.onnx:
             payload["network"] = payload["network"] | _checked_again(kept, environment, scratch, workers)
-        found = read_artifact(workers.call(environment, _BUILD, payload))
+        built = read_artifact(workers.call(environment, _BUILD, payload))
     except WorkerError as error:
         raise _gone(f"{gone}, and it cannot be built again: {error.reason}") from error
-    if wrong := _wrong(found.folder, kept.digests):
+    if wrong := _wrong(built.folder, kept.digests):
         raise _gone(f"{gone}; built again, {wrong} has other bytes than were measured")
-    return found
+    return built
 
 
 def _checked_again(kept: Kept, environment: Mapping[str, str], scratch: Path, workers: Workers) -> dict[str, Any]:

@@ -1,7 +1,5 @@
 """Records of the first kind, whose torch artifacts were TorchScript: code, which runs only where the user trusts it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -88,22 +86,22 @@ class OlderRecord(Record):
 def check_any(path: Path, how: Checking) -> Iterator[Claim]:
     """The claims of a folder's record, or of a record.json, of either kind. Raises UsageError as ``read_record``."""
     file = path / RECORD_FILE if path.is_dir() else path
-    found = read_json_file(file, "the record.json that deploy or repair wrote")
-    if isinstance(found, dict) and found.get("schema_version") == 1:
-        yield from _check_older(_older(file, found), file.parent, how)
+    content = read_json_file(file, "the record.json that deploy or repair wrote")
+    if isinstance(content, dict) and content.get("schema_version") == 1:
+        yield from _check_older(_older(file, content), file.parent, how)
     else:
         yield from check(read_record(path), file.parent, how)
 
 
-def _older(file: Path, found: object) -> OlderRecord:
+def _older(file: Path, content: object) -> OlderRecord:
     try:
-        record = OlderRecord.model_validate(found)
+        record = OlderRecord.model_validate(content)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "it"
         raise UsageError("record", f"{file} is no verification record: {where}: {first['msg']}") from error
-    check_beside(file, [record.artifact.file, *(one.file for one in record.inputs)])
-    if unknown := {output.inputs for output in record.outputs} - {one.name for one in record.inputs}:
+    check_beside(file, [record.artifact.file, *(stored.file for stored in record.inputs)])
+    if unknown := {output.inputs for output in record.outputs} - {stored.name for stored in record.inputs}:
         raise UsageError("record", f"the record has outputs of {sorted(unknown)[0]!r}, and no such images")
     return record
 
@@ -116,7 +114,7 @@ def _check_older(record: OlderRecord, folder: Path, how: Checking) -> Iterator[C
             f"{artifact.file} is TorchScript, as earlier versions wrote it: a program, which would run with your "
             "rights. Nothing was run. Ask its maker for a folder written by this version; SECURITY.md says more",
         )
-    digests = {folder / artifact.file: artifact.sha256} | {folder / one.file: one.sha256 for one in record.inputs}
+    digests = {folder / artifact.file: artifact.sha256} | {folder / s.file: s.sha256 for s in record.inputs}
     wrong = []
     for path, digest in digests.items() if not how.trust else ():
         seen = file_sha256(path)
@@ -129,7 +127,7 @@ def _check_older(record: OlderRecord, folder: Path, how: Checking) -> Iterator[C
     files = Files(_serving(record), {name: folder / artifact.file}, digests=None if how.trust else digests)
     if artifact.runtime == "torch":
         files = Files(files.serving, files.model, code={**files.loader(), "network.py": _TORCHSCRIPT})
-    stored = {one.name: one for one in record.inputs}
+    stored = {stored_inputs.name: stored_inputs for stored_inputs in record.inputs}
     for output in record.outputs:
         inputs = stored[output.inputs]
         where = f"{output.inputs}, {counted(output.threads, 'thread')}"
@@ -147,7 +145,7 @@ def _serving(record: OlderRecord) -> Serving:
     artifact = record.artifact
     return Serving(
         runtime=artifact.runtime,
-        threads=max(one.threads for one in record.outputs),
+        threads=max(output.threads for output in record.outputs),
         streams=artifact.streams,
         largest_batch=max(1, *record.batch_sizes),
         batch_size=1,

@@ -1,7 +1,5 @@
 """The verification record of a deployment and its settings: what a shipped folder promises, as data."""
 
-from __future__ import annotations
-
 import json
 import os
 import stat
@@ -178,16 +176,16 @@ class VerificationRecord(Record):
     @property
     def batch_sizes(self) -> list[int]:
         """Every N of the outputs."""
-        return sorted({one.batch_size for one in self.outputs})
+        return sorted({output.batch_size for output in self.outputs})
 
     @property
     def threads(self) -> list[int]:
         """Every thread count of the outputs."""
-        return sorted({one.threads for one in self.outputs})
+        return sorted({output.threads for output in self.outputs})
 
     def of(self, inputs: str, threads: int) -> dict[int, str]:
         """The outputs' sums by N."""
-        return {one.batch_size: one.sha256 for one in self.outputs if (one.inputs, one.threads) == (inputs, threads)}
+        return {o.batch_size: o.sha256 for o in self.outputs if (o.inputs, o.threads) == (inputs, threads)}
 
 
 def read_json_file(path: Path, what: str) -> object:
@@ -200,8 +198,8 @@ def read_json_file(path: Path, what: str) -> object:
                 raise UsageError("record", f"{path} is not a regular file: give {what}")
             if status.st_size > _MOST_BYTES:
                 raise UsageError("record", f"{path} is larger than any record: give {what}")
-            found: object = json.loads(file.read(_MOST_BYTES + 1))
-            return found
+            content: object = json.loads(file.read(_MOST_BYTES + 1))
+            return content
     except OSError as error:
         raise UsageError("record", f"cannot read {path}: {error.strerror or error}") from error
     except (ValueError, RecursionError) as error:
@@ -217,16 +215,16 @@ def read_record(path: Path) -> VerificationRecord:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "it"
         raise UsageError("record", f"{file} is no verification record: {where}: {first['msg']}") from error
-    check_beside(file, [*(one.file for one in record.files), *(one.file for one in record.inputs)])
-    known = {one.name for one in record.inputs}
+    check_beside(file, [*(s.file for s in record.files), *(stored.file for stored in record.inputs)])
+    known = {stored.name for stored in record.inputs}
     if unknown := {output.inputs for output in record.outputs} - known:
         raise UsageError("record", f"the record has outputs of {sorted(unknown)[0]!r}, and no such images")
     if record.batch_sizes[-1] > record.serving.largest_batch:
         raise UsageError("record", f"{file} has outputs of N = {record.batch_sizes[-1]}, which its loader splits")
-    for one in record.inputs:
+    for stored in record.inputs:
         for threads in record.threads:
-            if (sums := record.of(one.name, threads)) and 1 not in sums:
-                raise UsageError("record", f"the record has no outputs of single images of {one.name!r}")
+            if (sums := record.of(stored.name, threads)) and 1 not in sums:
+                raise UsageError("record", f"the record has no outputs of single images of {stored.name!r}")
     return record
 
 

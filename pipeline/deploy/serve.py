@@ -3,8 +3,6 @@
 The files are copied into a folder of our own first: what was checked is what runs, and nothing else lies beside it.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import select
@@ -140,7 +138,7 @@ def run_served(
         finally:
             os.close(telling)
         try:
-            found = _heard(listening, order, done, timeout_s)
+            served = _heard(listening, order, done, timeout_s)
             process.wait(timeout_s)
         except subprocess.TimeoutExpired:
             raise ServeError("it did not end after its last answer") from None
@@ -151,24 +149,24 @@ def run_served(
             process.wait()
         said.seek(0)
         lines = said.read(1 << 20).strip().splitlines()
-    if process.returncode or len(found) != len(order):
+    if process.returncode or len(served) != len(order):
         last = lines[-1][:300] if lines else f"it ended with {process.returncode}"
         raise ServeError(f"a fresh process could not run it: {last}")
-    return found
+    return served
 
 
 def _heard(listening: int, order: Sequence[int], done: Callable[[int], None], timeout_s: float) -> dict[int, Served]:
-    found: dict[int, Served] = {}
+    served: dict[int, Served] = {}
     for line in _lines(listening, timeout_s):
         try:
             row = Served.model_validate_json(line)
         except ValidationError as error:
             raise ServeError("a fresh process answered what is no answer") from error
-        if len(found) == len(order) or row.n != order[len(found)]:
+        if len(served) == len(order) or row.n != order[len(served)]:
             raise ServeError(f"a fresh process answered for N = {row.n}, which was not asked")
-        found[row.n] = row
+        served[row.n] = row
         done(row.n)
-    return found
+    return served
 
 
 def _lines(listening: int, timeout_s: float) -> Iterator[bytes]:
@@ -194,7 +192,7 @@ def _chunks(path: Path) -> Iterator[bytes]:
             yield chunk
 
 
-def differing_sizes(found: Mapping[int, Served]) -> list[int]:
+def differing_sizes(served: Mapping[int, Served]) -> list[int]:
     """The N whose outputs, plain or rotated, are not those of the images alone."""
-    singles = found[1].plain
-    return [n for n, one in found.items() if {*one.sums} != {singles}]
+    singles = served[1].plain
+    return [n for n, answer in served.items() if {*answer.sums} != {singles}]

@@ -1,7 +1,5 @@
 """The default plan: as many batches as say something, instead of all images at every N (see ``plan_passes``)."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Sequence
 
@@ -64,7 +62,7 @@ def _batches(n: int, reach: int, at: int, wanted: int) -> list[Pass]:
     """``wanted`` batches of N among the first ``reach`` images, other ones for each ``at``; neighbours as one pass."""
     there = reach // n
     chosen = {at % there, (at + there // 2) % there} if wanted > 1 else {at % there}
-    starts = [n * one for one in sorted(chosen)]
+    starts = [n * batch for batch in sorted(chosen)]
     if all(after - before == n for before, after in itertools.pairwise(starts)):
         return [Pass("batched", n, starts[0], starts[-1] + n)]
     return [Pass("batched", n, start, start + n) for start in starts]

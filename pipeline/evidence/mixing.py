@@ -1,7 +1,5 @@
 """The control for a network that itself mixes examples: the neighbours change, N and the place do not."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -40,9 +38,9 @@ def _most_apart(run: Run, rows: Rows, n: int) -> int:
         together = [_values(part) for part in run(rows[start : start + n].copy())]
         for i in range(start, min(start + n, len(rows))):
             alone = [_values(part) for part in run(rows[i : i + 1].copy())]
-            pairs = [(one[0], many[i - start]) for one, many in zip(alone, together, strict=True) if len(many) == n]
+            pairs = [(a[0], many[i - start]) for a, many in zip(alone, together, strict=True) if len(many) == n]
             with np.errstate(invalid="ignore"):
-                far = [np.inf if one.shape != two.shape else np.abs(one - two).max(initial=0) for one, two in pairs]
+                far = [np.inf if a.shape != two.shape else np.abs(a - two).max(initial=0) for a, two in pairs]
             apart[i] = np.nan_to_num(np.array([*far, 0.0]), nan=np.inf).max()
     return int(apart.argmax())
 
@@ -62,4 +60,4 @@ def _kept(run: Run, batch: Rows, turned: bool) -> list[tuple[Any, ...]]:
     """The rows of all examples but the last: shape, type and bytes of each output. ``turned``: the batch is run so."""
     count = len(batch) - 1
     kept = [values[1:] if turned else values[:count] for values in run(batch[::-1].copy() if turned else batch)]
-    return [(one.shape, one.dtype, one.tobytes()) for one in kept]
+    return [(array.shape, array.dtype, array.tobytes()) for array in kept]

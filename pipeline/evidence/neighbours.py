@@ -1,7 +1,5 @@
 """What stands beside an image in place of its natural neighbour, made from the image replaced: everywhere the same."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -26,8 +24,8 @@ def _constant(image: Image) -> Image:
 
 def _random(image: Image) -> Image:
     """Uniform noise as large as the image: from raw integers, so the same bytes on every machine."""
-    drawn = np.random.Generator(np.random.PCG64(_SEED)).random(image.shape, np.float32)
-    return np.asarray((drawn * np.float32(2) - np.float32(1)) * np.abs(image).max(), np.float32)
+    noise = np.random.Generator(np.random.PCG64(_SEED)).random(image.shape, np.float32)
+    return np.asarray((noise * np.float32(2) - np.float32(1)) * np.abs(image).max(), np.float32)
 
 
 def _one_pixel(image: Image) -> Image:
@@ -115,7 +113,7 @@ def find_replacement(name: str, runner: Runner, batch: Image) -> Callable[[Image
         return REPLACEMENTS[name]
     plain = runner.run(batch)[:-1]
     tried = {**REPLACEMENTS, **_MORE}
-    return max(tried.values(), key=lambda one: _moved(plain, runner.run(beside(batch, one))[:-1]))
+    return max(tried.values(), key=lambda candidate: _moved(plain, runner.run(beside(batch, candidate))[:-1]))
 
 
 def _moved(plain: NDArray[Any], rows: NDArray[Any]) -> tuple[int, float]:

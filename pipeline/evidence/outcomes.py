@@ -1,7 +1,5 @@
 """What an image is answered, by the kind of outcome: whether that changed, and how far it is from changing."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
@@ -104,9 +102,9 @@ def _nearest(rows: Rows, gallery: Rows, own: NDArray[np.int64], outcome: Outcome
     """The place in the gallery of the row of the largest cosine, its own place left out; -1 where there is no other."""
     if len(gallery) < 2:
         return np.full(len(rows), -1)
-    found = cosines(outcome_columns(rows, outcome), outcome_columns(gallery, outcome))
-    found[np.arange(len(rows)), own] = -np.inf
-    return np.asarray(np.nan_to_num(found, nan=np.inf, neginf=-np.inf).argmax(axis=1))
+    similarity = cosines(outcome_columns(rows, outcome), outcome_columns(gallery, outcome))
+    similarity[np.arange(len(rows)), own] = -np.inf
+    return np.asarray(np.nan_to_num(similarity, nan=np.inf, neginf=-np.inf).argmax(axis=1))
 
 
 def cosines(rows: Rows, others: Rows) -> NDArray[np.float64]:

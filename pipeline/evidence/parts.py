@@ -4,8 +4,6 @@ A part is what one worker runs, and what is lost where it is interrupted. Cuts l
 so which images share a batch does not depend on them; where sizes have no common end in reach, a set is not cut.
 """
 
-from __future__ import annotations
-
 import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -41,7 +39,7 @@ def _up_to(step: int, least: int) -> int:
 def passes_within(passes: Sequence[Pass], start: int, stop: int) -> tuple[Pass, ...]:
     """The passes as far as they go through the images ``start`` to ``stop``."""
     clipped = (replace(planned, start=max(planned.start, start), stop=min(planned.stop, stop)) for planned in passes)
-    return tuple(one for one in clipped if one.start < one.stop)
+    return tuple(planned for planned in clipped if planned.start < planned.stop)
 
 
 def joined(parts: Sequence[Evidence]) -> Evidence:
@@ -54,15 +52,15 @@ Pieces = dict[Pass, list[tuple[Evidence, Pass]]]
 
 def _pieces(parts: Sequence[Evidence]) -> Pieces:
     """By pass through the whole: the passes through the parts that make it up."""
-    found: list[list[tuple[Evidence, Pass]]] = []
+    pieces: list[list[tuple[Evidence, Pass]]] = []
     for evidence in parts:
         for planned in evidence.passes:
-            home = next((piece for piece in found if _goes_on(piece[-1][1], planned)), None)
+            home = next((piece for piece in pieces if _goes_on(piece[-1][1], planned)), None)
             if home is None:
-                found.append([(evidence, planned)])
+                pieces.append([(evidence, planned)])
             else:
                 home.append((evidence, planned))
-    return {replace(piece[0][1], stop=piece[-1][1].stop): piece for piece in found}
+    return {replace(piece[0][1], stop=piece[-1][1].stop): piece for piece in pieces}
 
 
 def _goes_on(before: Pass, after: Pass) -> bool:
@@ -75,11 +73,11 @@ class _Rows(Mapping[str, Rows]):
 
     def __getitem__(self, name: str) -> Rows:
         index, values, before = [], [], 0
-        for evidence, one in self._pieces[name]:
-            rows = evidence.rows[one.id]
+        for evidence, planned in self._pieces[name]:
+            rows = evidence.rows[planned.id]
             index.append(rows[0] + before)
             values.append(rows[1])
-            before += len(one.images)
+            before += len(planned.images)
         return np.concatenate(index), np.concatenate(values)
 
     def __iter__(self) -> Iterator[str]:
@@ -99,7 +97,9 @@ class _Joined(Evidence):
         known |= {
             "passes": tuple(pieces),
             "rows": _Rows(pieces),
-            "call_s": {p.id: tuple(s for e, one in piece for s in e.call_s[one.id]) for p, piece in pieces.items()},
+            "call_s": {
+                p.id: tuple(s for e, planned in piece for s in e.call_s[planned.id]) for p, piece in pieces.items()
+            },
             "warm_up_s": tuple(s for part in parts for s in part.warm_up_s),
             "clip_shares": _clip_shares(parts),
             "clip_seen": _clip_seen(parts),
@@ -121,7 +121,7 @@ def _clip_shares(parts: Sequence[Evidence]) -> dict[str, float] | None:
         return None
     heavy = [(part.clip_shares or {}, part.span[1] - part.span[0]) for part in parts]
     total = sum(count for _, count in heavy)
-    return {layer: sum(found[layer] * count / total for found, count in heavy) for layer in heavy[0][0]}
+    return {layer: sum(shares[layer] * count / total for shares, count in heavy) for layer in heavy[0][0]}
 
 
 def _clip_seen(parts: Sequence[Evidence]) -> dict[str, int] | None:

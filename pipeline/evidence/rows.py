@@ -1,8 +1,6 @@
 """Output rows: what several stages ask of arrays [n, classes] of logits in the network's own type."""
 
-from __future__ import annotations
-
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -42,10 +40,10 @@ def absolute_difference(reference: NDArray[Any], candidate: NDArray[Any]) -> NDA
 
 def row_distance(reference: NDArray[Any], candidate: NDArray[Any]) -> NDArray[np.float64]:
     """The largest |candidate - reference| of each row, float64 [n]."""
-    found = np.zeros(len(reference))
+    distance = np.zeros(len(reference))
     for part in blocks(reference):
-        found[part] = absolute_difference(reference[part], candidate[part]).max(axis=1, initial=0.0)
-    return found
+        distance[part] = absolute_difference(reference[part], candidate[part]).max(axis=1, initial=0.0)
+    return distance
 
 
 def ranked(rows: NDArray[Any]) -> NDArray[np.float64]:
@@ -56,22 +54,22 @@ def ranked(rows: NDArray[Any]) -> NDArray[np.float64]:
 
 def top1(rows: NDArray[Any]) -> NDArray[np.int64]:
     """The class of the largest logit of each row, int64 [n]; equal logits: the lowest class. NaN ranks as +inf."""
-    found = np.zeros(len(rows), dtype=np.int64)
+    classes = np.zeros(len(rows), dtype=np.int64)
     for part in blocks(rows):
-        found[part] = ranked(rows[part]).argmax(axis=1)
-    return found
+        classes[part] = ranked(rows[part]).argmax(axis=1)
+    return classes
 
 
 def top1_margin(rows: NDArray[Any]) -> NDArray[np.float64]:
     """The largest logit minus the second largest of each row, float64 [n]; inf where there is one class only."""
-    found = np.full(len(rows), np.inf)
+    margins = np.full(len(rows), np.inf)
     if rows.shape[1] < 2:
-        return found
+        return margins
     for part in blocks(rows):
         best = np.partition(rows[part].astype(np.float64), -2, axis=1)[:, -2:]
         with np.errstate(invalid="ignore"):
-            found[part] = best[:, 1] - best[:, 0]
-    return found
+            margins[part] = best[:, 1] - best[:, 0]
+    return margins
 
 
 def non_finite_rows(rows: NDArray[Any]) -> NDArray[np.int64]:
@@ -90,9 +88,9 @@ def all_alike(rows: NDArray[Any]) -> bool:
 def first_row_distance(alone: Rows, together: Rows) -> tuple[float, float, int | None]:
     """(largest |difference|, relative L2, of integers how many differ) of the first row of the first output."""
     first, second = np.atleast_1d(alone[0]), np.atleast_1d(together[0])
-    one, other = first.astype(np.float64), second.astype(np.float64)[: len(first)]
-    difference = np.abs(other - one)
-    norm = float(np.sqrt(np.square(one).sum()))
+    left, other = first.astype(np.float64), second.astype(np.float64)[: len(first)]
+    difference = np.abs(other - left)
+    norm = float(np.sqrt(np.square(left).sum()))
     share = float(np.sqrt(np.square(difference).sum())) / norm if norm else 0.0
     steps = int((difference > 0).sum()) if np.issubdtype(first.dtype, np.integer) else None
     return float(difference.max(initial=0.0)), share, steps
@@ -104,6 +102,17 @@ def largest_value(values: NDArray[Any]) -> float:
     return float(finite.max(initial=0.0))
 
 
-def rows_between(inputs: Rows, start: int, stop: int, count: int) -> Rows:
-    """The rows of each tensor that has a batch axis; a value shared by the whole batch is passed as it is."""
-    return tuple(part[start:stop] if part.ndim and len(part) == count else part for part in inputs)
+def row_count(inputs: Rows) -> int:
+    """How many rows a call has: as many as the longest batch axis of its tensors."""
+    return max(len(part) for part in inputs if part.ndim)
+
+
+def each(inputs: Rows, change: Callable[[NDArray[Any]], NDArray[Any]], count: int | None = None) -> Rows:
+    """The tensors that have a batch axis, of ``count`` rows, changed; a value that the whole batch shares as it is."""
+    count = row_count(inputs) if count is None else count
+    return tuple(change(part) if part.ndim and len(part) == count else part for part in inputs)
+
+
+def rows_at(inputs: Rows, which: slice | Sequence[int] | NDArray[np.int64], count: int | None = None) -> Rows:
+    """These rows of each tensor that has a batch axis."""
+    return each(inputs, lambda part: part[which], count)

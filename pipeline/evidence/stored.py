@@ -1,7 +1,5 @@
 """Evidence on disk: written whole, read row by row."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
@@ -103,8 +101,8 @@ class StoredEvidence(Evidence):
 def _tensor(path: Path, name: str) -> NDArray[Any]:
     try:
         with safe_open(path, framework="numpy") as file:
-            found: NDArray[Any] = file.get_tensor(name)
-            return found
+            values: NDArray[Any] = file.get_tensor(name)
+            return values
     except (OSError, SafetensorError) as error:
         raise StoreError(f"{path} went away or was altered while it was read: {error}. Run again") from error
 

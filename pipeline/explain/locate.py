@@ -1,7 +1,5 @@
 """Where divergence starts: every layer replayed alone, its rows by themselves against the same rows in the batch."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -14,7 +12,7 @@ from isobatch.models.spec.runner import Layer, Reaching, Rows
 from isobatch.pipeline.compare.metrics import ulp
 from isobatch.pipeline.evidence.evidence import bits
 from isobatch.pipeline.evidence.row_digests import joined_digests, row_digests
-from isobatch.pipeline.evidence.rows import first_row_distance, largest_value, row_distance, rows_between
+from isobatch.pipeline.evidence.rows import first_row_distance, largest_value, row_count, row_distance, rows_at
 from isobatch.pipeline.explain.findings import LayerFinding, Located, Watched
 from isobatch.pipeline.explain.outside_layers import outside
 from isobatch.pipeline.explain.search_bounds import DEFAULT, Search
@@ -64,7 +62,7 @@ def locate(
                 drawn_for.add(layer.signature)
                 if draw and (finding.tried >= search.elements or layer.signature in guilty):
                     break
-                replay(runner, finding, drawn(inputs, generator), None, batch_sizes, "drawn")
+                replay(runner, finding, random_rows(inputs, generator), None, batch_sizes, "drawn")
                 guilty.update([layer.signature] if finding.batch_sizes else [])
                 alive()
             if not search.every_layer and not finding.batch_sizes:
@@ -94,15 +92,15 @@ def locate(
 
 def alike_at_both_ends(runner: Watched, finding: LayerFinding, inputs: Rows, outputs: Rows) -> bool:
     """Whether the first and the last row, each alone, have the bytes that they have in the captured batch."""
-    count = max(len(part) for part in inputs if part.ndim)
+    count = row_count(inputs)
     for at in sorted({0, count - 1}):
-        alone = runner.replay(finding.layer.name, rows_between(inputs, at, at + 1, count))
-        for one, other in zip(alone, rows_between(outputs, at, at + 1, count), strict=True):
-            if (one.shape, one.dtype) != (other.shape, other.dtype):
+        alone = runner.replay(finding.layer.name, rows_at(inputs, slice(at, at + 1), count))
+        for single, other in zip(alone, rows_at(outputs, slice(at, at + 1), count), strict=True):
+            if (single.shape, single.dtype) != (other.shape, other.dtype):
                 return False
-            if bool((bits(np.atleast_1d(one)) != bits(np.atleast_1d(other))).any()):
+            if bool((bits(np.atleast_1d(single)) != bits(np.atleast_1d(other))).any()):
                 return False
-            finding.tried += one.size
+            finding.tried += single.size
     finding.differing.setdefault(count, 0)
     return True
 
@@ -116,22 +114,22 @@ def replay(
     how: str,
 ) -> None:
     """Compare the rows of ``inputs`` alone with the same rows in batches of each N; ``outputs``: of all, if known."""
-    count = max(len(part) for part in inputs if part.ndim)
+    count = row_count(inputs)
     name = finding.layer.name
     singles = [
         np.concatenate([np.atleast_1d(row) for row in rows])
         for rows in zip(
-            *(runner.replay(name, rows_between(inputs, i, i + 1, count)) for i in range(count)), strict=True
+            *(runner.replay(name, rows_at(inputs, slice(i, i + 1), count)) for i in range(count)), strict=True
         )
     ]
     apart: dict[int, NDArray[Any] | None] = {1: None}
     for n in sorted(n for n in {*batch_sizes, count} if n <= count):
         batched = (
-            outputs if n == count and outputs is not None else runner.replay(name, rows_between(inputs, 0, n, count))
+            outputs if n == count and outputs is not None else runner.replay(name, rows_at(inputs, slice(n), count))
         )
         whole = [np.atleast_1d(part) if part.ndim else np.repeat(part, n) for part in batched]
         pairs = zip((single[: len(single) // count * n] for single in singles), whole, strict=True)
-        differing = sum(_count(finding, n, one, other, how) for one, other in pairs)
+        differing = sum(_count(finding, n, single, other, how) for single, other in pairs)
         apart[n] = row_digests(whole, n) if differing else None
     if any(made is not None for made in apart.values()):  # else this trial tells no two N apart
         own = row_digests(singles, count)
@@ -155,31 +153,31 @@ def _count(finding: LayerFinding, n: int, singles: NDArray[Any], batched: NDArra
     if differing:
         finding.found_by = finding.found_by or how
         if how == "captured":  # sizes on drawn data say nothing about the network's own
-            one, other = singles.reshape(len(singles), -1), batched.reshape(len(batched), -1)
-            finding.largest = max(finding.largest, largest_value(one))
-            finding.max_abs = max(finding.max_abs, float(row_distance(one, other).max()))
-            finding.max_ulp = max(finding.max_ulp, float(ulp.measure(one, other)["max_ulp"]))  # type: ignore[arg-type]
+            left, other = singles.reshape(len(singles), -1), batched.reshape(len(batched), -1)
+            finding.largest = max(finding.largest, largest_value(left))
+            finding.max_abs = max(finding.max_abs, float(row_distance(left, other).max()))
+            finding.max_ulp = max(finding.max_ulp, float(ulp.measure(left, other)["max_ulp"]))  # type: ignore[arg-type]
     return differing
 
 
-def drawn(inputs: Rows, generator: np.random.Generator) -> Rows:
+def random_rows(inputs: Rows, generator: np.random.Generator) -> Rows:
     """Other rows of the same shapes and types: floats of wide dynamic range, codes of 8 bits over all their values.
 
     Wider integers may be numbers of rows in a table: those captured, each column in another order.
     """
-    found = []
+    parts = []
     for part in inputs:
         if part.ndim == 0 or part.size <= 1:
-            found.append(part)
+            parts.append(part)
         elif part.dtype.kind in "iub" and part.dtype not in (np.int8, np.uint8):
-            found.append(generator.permuted(part, axis=0))
+            parts.append(generator.permuted(part, axis=0))
         elif np.issubdtype(part.dtype, np.integer):
             limits = np.iinfo(part.dtype)
-            found.append(generator.integers(limits.min, limits.max, part.shape, part.dtype, endpoint=True))
+            parts.append(generator.integers(limits.min, limits.max, part.shape, part.dtype, endpoint=True))
         else:
             factors = np.exp2(generator.uniform(-_RELATIVE_SPREAD, _RELATIVE_SPREAD, part.shape))
-            found.append((part.astype(np.float64) * factors).astype(part.dtype))
-    return tuple(found)
+            parts.append((part.astype(np.float64) * factors).astype(part.dtype))
+    return tuple(parts)
 
 
 def _provoke(runner: Watched, findings: dict[str, LayerFinding], batch: int, seed: int) -> None:

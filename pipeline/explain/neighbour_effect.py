@@ -1,7 +1,5 @@
 """An image's logits as a function of what stands beside it, where a scale of the batch or a leak couples them."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,17 +62,17 @@ def neighbour_effect(
     def another(own: NDArray[Any], row: NDArray[Any]) -> bool:
         return bool(changed(own[None], row[None], outcome, subject.alone, victim).any())
 
-    found = influence(subject, another)
-    content, suffix = packed(batch_of(dict(zip(whole.names, found.worst.rows, strict=True))))
+    effect = influence(subject, another)
+    content, suffix = packed(batch_of(dict(zip(whole.names, effect.worst.rows, strict=True))))
     example = Path("neighbours") / f"{variant}-worst{suffix}"
     write_bytes(folder / example, [content])
-    others = {one.what: one for one in found.seen if one.what != found.worst.what}
-    seen = [*others.values(), found.worst]
+    others = {neighbour.what: neighbour for neighbour in effect.seen if neighbour.what != effect.worst.what}
+    seen = [*others.values(), effect.worst]
     return {
-        "victim": found.victim,
+        "victim": effect.victim,
         "batch_size": batch,
-        "tried": found.tried,
-        "largest_logit": found.largest,
-        "seen": [{"what": one.what, "change": one.change, "top1_moved": one.top_moved} for one in seen],
+        "tried": effect.tried,
+        "largest_logit": effect.largest,
+        "seen": [{"what": n.what, "change": n.change, "top1_moved": n.top_moved} for n in seen],
         "example": example.as_posix(),
     }

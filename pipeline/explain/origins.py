@@ -1,7 +1,5 @@
 """Interventions at the origins: one layer of each signature is examined, and speaks for its siblings."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,16 +8,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isobatch.models.spec.runner import Layer, Nested, Rows
+from isobatch.pipeline.evidence.rows import row_count
 from isobatch.pipeline.explain.causes import Cause, Explanation, Subject, explain_origin
 from isobatch.pipeline.explain.findings import LayerFinding, Located, Watched
-from isobatch.pipeline.explain.locate import drawn
+from isobatch.pipeline.explain.locate import random_rows
 
 _DRAWS = 4  # sets of drawn rows to try where the captured ones do not show the difference
 _TELLING = ("captured", "drawn", "provoked", "sibling")
 
 
 @dataclass(frozen=True)
-class Explained:
+class LayerExplanation:
     """What was found out at the layer ``at``, for every origin of its signature."""
 
     at: str
@@ -27,11 +26,11 @@ class Explained:
 
     def to_json(self) -> dict[str, Any]:
         """As fields of an origin's record."""
-        found = self.explanation
+        explanation = self.explanation
         return {
-            "mechanism": found.mechanism,
-            "triggers": list(found.triggers),
-            "causes": [finding.model_dump() for finding in found.findings],
+            "mechanism": explanation.mechanism,
+            "triggers": list(explanation.triggers),
+            "causes": [finding.model_dump() for finding in explanation.findings],
             "explained_by": self.at,
         }
 
@@ -43,7 +42,7 @@ def explain_origins(
     threads: int,
     seed: int,
     causes: Sequence[Cause] | None = None,
-) -> dict[str, Explained]:
+) -> dict[str, LayerExplanation]:
     """The explanation of every origin, by layer. ``images``: those that the origins were located on.
 
     Layers of one signature run the same kernels on the same shapes, so one of them is examined: where there is a
@@ -51,26 +50,27 @@ def explain_origins(
     """
     origins = [finding for finding in located.findings.values() if finding.batch_sizes]
     examined = representatives(origins)
-    found: dict[str, Explained] = {}
+    by_signature: dict[str, LayerExplanation] = {}
 
     def examine(layer: Layer, inputs: Rows, outputs: Rows) -> None:
         finding = examined.get(layer.signature)
         if finding is not None and finding.layer.name == layer.name:
             leading = finding is next(iter(examined.values()))
             subject = _subject(runner, finding, inputs, threads, seed, leading)
-            found[layer.signature] = Explained(layer.name, explain_origin(subject, causes))
+            by_signature[layer.signature] = LayerExplanation(layer.name, explain_origin(subject, causes))
 
     if origins:
         runner.watch(images, examine)
-        if isinstance(runner, Nested) and examined.keys() - found.keys():
+        if isinstance(runner, Nested) and examined.keys() - by_signature.keys():
             runner.watch_around(images, examine)
-    return {origin.layer.name: found[origin.layer.signature] for origin in origins if origin.layer.signature in found}
+    layers = [origin.layer for origin in origins if origin.layer.signature in by_signature]
+    return {layer.name: by_signature[layer.signature] for layer in layers}
 
 
 def representatives(origins: Sequence[LayerFinding]) -> dict[str, LayerFinding]:
     """By signature the origin that shows most: seen on captured rows before drawn ones before provoked ties."""
     chosen: dict[str, LayerFinding] = {}
-    for finding in sorted(origins, key=lambda one: (_TELLING.index(one.found_by or "sibling"), -one.max_abs)):
+    for finding in sorted(origins, key=lambda shown: (_TELLING.index(shown.found_by or "sibling"), -shown.max_abs)):
         chosen.setdefault(finding.layer.signature, finding)
     return chosen
 
@@ -80,7 +80,7 @@ def _subject(runner: Watched, finding: LayerFinding, inputs: Rows, threads: int,
 
     That N may be larger than the smallest of the finding, which drawn rows may have shown.
     """
-    count = max(len(part) for part in inputs if part.ndim)
+    count = row_count(inputs)
     sizes = [n for n in finding.batch_sizes if n <= count] or [count]
     how = finding.found_by or "sibling"
     first = Subject(runner, finding.layer, inputs, sizes[0], threads, seed, how, leading)
@@ -88,7 +88,7 @@ def _subject(runner: Watched, finding: LayerFinding, inputs: Rows, threads: int,
         return first
     generator = np.random.Generator(np.random.PCG64(seed))
     given = [(inputs, how)] if how == "captured" else []
-    for rows, kind in [*given, *((drawn(inputs, generator), "drawn") for _ in range(_DRAWS))]:
+    for rows, kind in [*given, *((random_rows(inputs, generator), "drawn") for _ in range(_DRAWS))]:
         for batch in sizes:
             subject = Subject(runner, finding.layer, rows, batch, threads, seed, kind, leading)
             if subject.differing.any():

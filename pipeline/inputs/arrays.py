@@ -1,7 +1,5 @@
 """The user's own arrays, one for each input of the network, used as they are: .npz, .safetensors, and .npy for one."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -60,7 +58,7 @@ def prepare_arrays(request: InputsRequest, path: Path) -> PreparedSet:
         (every,) = count
         told = labels_in_order(Path(request.labels_file), every, request.class_names, request.num_classes)
         labels, how = told.classes, told.how
-    fields = tuple(Field(one.name, one.dtype, arrays[one.name].shape[1:]) for one in inputs)
+    fields = tuple(Field(tensor.name, tensor.dtype, arrays[tensor.name].shape[1:]) for tensor in inputs)
     kind = record_type(fields)
 
     def read(index: int) -> NDArray[Any]:
@@ -100,15 +98,15 @@ def loaded(path: Path) -> dict[str, NDArray[Any]]:
 
 def _labels(stored: Mapping[str, NDArray[Any]], inputs: Sequence[Input], path: Path) -> tuple[int, ...] | None:
     """The class of each image, where an array ``labels`` beside the inputs holds whole numbers."""
-    if _LABELS not in stored or _LABELS in {one.name for one in inputs}:
+    if _LABELS not in stored or _LABELS in {tensor.name for tensor in inputs}:
         return None
-    found = stored[_LABELS]
-    if found.ndim != 1 or found.dtype.kind not in "iu":
+    labels = stored[_LABELS]
+    if labels.ndim != 1 or labels.dtype.kind not in "iu":
         raise InputError(
             "npy-shape",
-            f"{printable(path)}: {_LABELS!r} is {found.dtype} {list(found.shape)}; a label is one whole number",
+            f"{printable(path)}: {_LABELS!r} is {labels.dtype} {list(labels.shape)}; a label is one whole number",
         )
-    return tuple(int(label) for label in found)
+    return tuple(int(label) for label in labels)
 
 
 def _matched(
@@ -119,20 +117,20 @@ def _matched(
     if len(inputs) == 1 and len(rest) == 1:
         rest = {inputs[0].name: next(iter(rest.values()))}
     takes = "; ".join(map(str, inputs))
-    if missing := [one.name for one in inputs if one.name not in rest]:
+    if missing := [tensor.name for tensor in inputs if tensor.name not in rest]:
         raise InputError(
             "npy-shape",
             f"{printable(path)} holds {', '.join(map(repr, rest)) or 'nothing'}, and the network takes {takes}: "
             f"save an array named {missing[0]!r} too, with numpy.savez",
         )
-    found, said = {}, []
-    for one in inputs:
+    matched, said = {}, []
+    for tensor in inputs:
         try:
-            array, what = fit(*batch_in_front(rest[one.name], one, batch_axes, f"{printable(path)} holds"))
+            array, what = fit(*batch_in_front(rest[tensor.name], tensor, batch_axes, f"{printable(path)} holds"))
         except Misfit as error:
             raise InputError(error.code, str(error)) from error
-        found[one.name] = array
+        matched[tensor.name] = array
         said.append(what)
-    if unused := sorted(set(rest) - set(found)):
+    if unused := sorted(set(rest) - set(matched)):
         said.append(f"{', '.join(map(repr, unused))} not used: no input has that name")
-    return found, said
+    return matched, said

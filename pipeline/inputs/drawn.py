@@ -1,7 +1,5 @@
 """Arrays drawn for a network that takes no pictures: their values say nothing, the arithmetic on them does."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 
@@ -38,28 +36,28 @@ def prepare_drawn(request: InputsRequest) -> PreparedSet:
 
 
 def _stored(request: InputsRequest, part: Part, seed: int, count: int) -> Images:
-    fields = tuple(Field(one.name, one.dtype, one.example_shape) for one in request.interface)
+    fields = tuple(Field(tensor.name, tensor.dtype, tensor.example_shape) for tensor in request.interface)
     generator = np.random.Generator(np.random.PCG64(seed))
 
     def rows() -> Iterator[NDArray[Any]]:
         for _ in range(count):
             row = np.zeros((), record_type(fields))
-            for one in request.interface:
-                row[one.name] = values(one, generator)
+            for tensor in request.interface:
+                row[tensor.name] = values(tensor, generator)
             yield row
 
     return store_images(part_name("drawn", part), request.folder / f"drawn-{part}.raw", rows())
 
 
-def values(one: Input, generator: np.random.Generator) -> NDArray[Any]:
+def values(tensor: Input, generator: np.random.Generator) -> NDArray[Any]:
     """Floats: normal; pixels: all 256; switches and masks: on up to a random place; numbers: rows of the table."""
-    shape, kind = one.example_shape, np.dtype(one.dtype)
+    shape, kind = tensor.example_shape, np.dtype(tensor.dtype)
     if kind.kind == "f":
         return generator.standard_normal(shape).astype(kind)
     if kind == np.uint8:
         return generator.integers(0, 256, shape, np.uint8)
-    if kind.kind == "b" or "mask" in one.name.lower():
+    if kind.kind == "b" or "mask" in tensor.name.lower():
         length = shape[-1] if shape else 1
         on = np.arange(length) < generator.integers(max(1, length // 2), length + 1)
         return np.broadcast_to(on if shape else on[0], shape).astype(kind)
-    return generator.integers(0, one.below or 2, shape).astype(kind)
+    return generator.integers(0, tensor.below or 2, shape).astype(kind)

@@ -1,7 +1,5 @@
 """A folder of pictures: every jpeg, png, webp and bmp below it, labelled where its sub-folders name classes."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -87,7 +85,7 @@ def prepare_folder(request: InputsRequest, folder: Path) -> PreparedSet:
 
 def _enlarged(called: str, files: Sequence[Path], request: InputsRequest) -> list[Remark]:
     """The warning that pictures are enlarged; nothing where none is."""
-    small = [found for found in (smaller(file, request.image_size) for file in files) if found]
+    small = [size for size in (smaller(file, request.image_size) for file in files) if size]
     if not small:
         return []
     height, width = sides(request.image_size)

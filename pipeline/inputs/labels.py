@@ -1,7 +1,5 @@
 """From the names of folders to class indices: an index, a class name, or the place in an order."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -78,7 +76,8 @@ def _folders(root: Path, files: Sequence[Path], place: int) -> list[str]:
     above = [root] if place == 0 else sorted({root / file.relative_to(root).parts[0] for file in files})
     used = {file.relative_to(root).parts[place] for file in files if _deep(root, file.parent) > place}
     return sorted(
-        used | {one.name for top in above for one in top.iterdir() if one.is_dir() and not left_out_folder(one.name)}
+        used
+        | {path.name for top in above for path in top.iterdir() if path.is_dir() and not left_out_folder(path.name)}
     )
 
 
@@ -94,12 +93,12 @@ def class_index(folder: str, class_names: Sequence[str] | None, num_classes: int
         return int(folder)
     if not class_names:
         raise LookupError(f"the folder {printable(folder)!r} is no class index, and these weights name no classes")
-    found = [index for index, name in enumerate(class_names) if _plain(folder) in _names(name)]
-    if not found:
+    fitting = [index for index, name in enumerate(class_names) if _plain(folder) in _names(name)]
+    if not fitting:
         raise LookupError(f"the folder {printable(folder)!r} is neither a class index nor a class name of the weights")
-    if len(found) > 1:
-        raise LookupError(f"the folder {printable(folder)!r} names the classes {found}: use one of these indices")
-    return found[0]
+    if len(fitting) > 1:
+        raise LookupError(f"the folder {printable(folder)!r} names the classes {fitting}: use one of these indices")
+    return fitting[0]
 
 
 def class_order(folders: Sequence[str], order: str, num_classes: int | None) -> dict[str, int]:
@@ -120,7 +119,7 @@ def one_more(folders: Iterable[Path], num_classes: int | None) -> int | None:
 
     Such labels are kept as they are, so that the study can say which order the network has.
     """
-    names = [one.name for one in folders]
+    names = [path.name for path in folders]
     numbered = num_classes is not None and all(name.isascii() and name.isdigit() for name in names)
     if numbered and num_classes is not None and {min(map(int, names)), max(map(int, names))} == {1, num_classes}:
         return num_classes + 1

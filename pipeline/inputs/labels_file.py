@@ -1,7 +1,5 @@
 """Labels and class names from files of the user's: a CSV of labels, an array of them, a list of classes."""
 
-from __future__ import annotations
-
 import csv
 import json
 from collections.abc import Sequence
@@ -36,12 +34,12 @@ def read_classes(path: Path, num_classes: int | None) -> tuple[str, ...]:
 
 def _json_classes(path: Path, text: str) -> list[str]:
     try:
-        found = json.loads(text)
-        if isinstance(found, list):
-            return [_name(name) for name in found]
-        if all(isinstance(index, int) for index in found.values()):  # ImageFolder's class_to_idx
-            found = {index: name for name, index in found.items()}
-        by_index = {int(index): _name(name) for index, name in found.items()}
+        content = json.loads(text)
+        if isinstance(content, list):
+            return [_name(name) for name in content]
+        if all(isinstance(index, int) for index in content.values()):  # ImageFolder's class_to_idx
+            content = {index: name for name, index in content.items()}
+        by_index = {int(index): _name(name) for index, name in content.items()}
     except (ValueError, AttributeError, TypeError) as error:
         raise _unfit(path, "--classes", 'is not JSON such as ["cat", "dog"], {"0": "cat"} or {"cat": 0}') from error
     if sorted(by_index) != list(range(len(by_index))):
@@ -60,13 +58,13 @@ def labels_by_name(path: Path, files: Sequence[str], names: Sequence[str] | None
     cannot be read so, or a file has no row.
     """
     by_file = {row[0].strip().removeprefix("./"): row[1].strip() for row in _rows(path) if len(row) > 1}
-    found = []
+    labels = []
     for file in files:
         label = by_file.get(file, by_file.get(file.rpartition("/")[2]))
         if label is None:
             raise _unfit(path, "--labels", f"has no row for {printable(file)}: a row is the file, a comma, its class")
-        found.append(_class(path, label, names, num_classes))
-    return Labels(tuple(found), f"from {printable(path.name)}")
+        labels.append(_class(path, label, names, num_classes))
+    return Labels(tuple(labels), f"from {printable(path.name)}")
 
 
 def labels_in_order(path: Path, count: int, names: Sequence[str] | None, num_classes: int | None) -> Labels:
@@ -89,8 +87,8 @@ def array_labels(labels: NDArray[Any], count: int, num_classes: int | None, sour
     """Class indices of ``count`` images, from integers [count] or [count, 1]. Raises InputError for anything else."""
     flat = labels.reshape(-1) if labels.size == count else labels
     if flat.shape != (count,) or flat.dtype.kind not in "iu":
-        found = f"{labels.dtype} {list(labels.shape)}"
-        raise InputError("labels-file", f"the labels of {source} are {found}: integers [{count}] are needed")
+        given = f"{labels.dtype} {list(labels.shape)}"
+        raise InputError("labels-file", f"the labels of {source} are {given}: integers [{count}] are needed")
     least, most = int(flat.min(initial=0)), int(flat.max(initial=0))
     if least < 0 or (num_classes and most >= num_classes):
         end = f"0 to {num_classes - 1}" if num_classes else "0 and above"

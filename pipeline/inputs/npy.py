@@ -3,8 +3,6 @@
 NCHW or NHWC, which the place of the channels shows.
 """
 
-from __future__ import annotations
-
 import io
 import warnings
 import zipfile
@@ -120,13 +118,13 @@ def _mapped(path: Path, channels: int, layout: str | None) -> tuple[NDArray[Any]
             f"{printable(path)} is no readable .npy array of numbers ({printable(error)}): "
             "write it with numpy.save from a float32 array [n, 3, height, width]",
         ) from error
-    found = f"{printable(path)} holds {array.dtype} {list(array.shape)}"
+    holds = f"{printable(path)} holds {array.dtype} {list(array.shape)}"
     if array.dtype.newbyteorder("=") not in _USES:
-        raise InputError("npy-dtype", f"{found}: float32, float64 or uint8 is needed; convert it with .astype")
+        raise InputError("npy-dtype", f"{holds}: float32, float64 or uint8 is needed; convert it with .astype")
     last = array.ndim == 4 and (
         layout == "nhwc" or (layout is None and array.shape[1] != channels and array.shape[3] == channels)
     )
     if array.ndim != 4 or array.shape[3 if last else 1] != channels or 0 in array.shape:
         wanted = f"[n, {channels}, height, width]" if layout != "nhwc" else f"[n, height, width, {channels}]"
-        raise InputError("npy-shape", f"{found}: {wanted} is needed, none of them 0")
+        raise InputError("npy-shape", f"{holds}: {wanted} is needed, none of them 0")
     return array, last

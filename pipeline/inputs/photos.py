@@ -1,7 +1,5 @@
 """The photos set: crops of a few shipped photographs (models/photos, licences beside them), for ImageNet weights."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice
@@ -51,8 +49,8 @@ def prepare_photos(request: InputsRequest) -> PreparedSet:
 
 def _stored(request: InputsRequest, part: Part, pictures: tuple[str, ...], count: int) -> Images:
     path = request.folder / f"photos-{part}.u8"
-    found = islice(crops(pictures, request.image_size), count)
-    rows = (in_channels(row, request.channels) for row in found)
+    cropped = islice(crops(pictures, request.image_size), count)
+    rows = (in_channels(row, request.channels) for row in cropped)
     images = store_images(part_name("photos", part), path, rows, request.view)
     return replace(images, groups=tuple(i % len(pictures) for i in range(len(images))))
 

@@ -1,7 +1,5 @@
 """From the choice of inputs to prepared sets: a keyword wins over a path."""
 
-from __future__ import annotations
-
 import difflib
 import os
 from collections.abc import Callable
@@ -47,8 +45,8 @@ def prepare(request: InputsRequest) -> PreparedInputs:
                 "each input by name, or leave --inputs out to draw some",
             )
         source = SOURCES.get(request.asked)
-        found = source(request) if source else prepare_folder(request, path)
-        return PreparedInputs((as_taken(found, request.interface),))
+        prepared = source(request) if source else prepare_folder(request, path)
+        return PreparedInputs((as_taken(prepared, request.interface),))
     if os.path.isfile(request.asked) and path.suffix.lower() in ARRAYS:
         if path.suffix.lower() == ".npz" and not request.interface:
             return PreparedInputs((prepare_npz(request, path),))

@@ -1,7 +1,5 @@
 """Prepared images to disk, one at a time; and what can be told from the stored bytes: distinct images, overlap."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -88,11 +86,11 @@ def in_channels(pixels: NDArray[np.uint8], channels: int) -> NDArray[np.uint8]:
 
 def contents(images: Images) -> set[bytes]:
     """The digests of the stored images: 32 bytes each, whatever the size of an image."""
-    found = set()
+    digests = set()
     with open(images.path, "rb") as file:
         while row := file.read(images.image_bytes):
-            found.add(hashlib.sha256(row).digest())
-    return found
+            digests.add(hashlib.sha256(row).digest())
+    return digests
 
 
 def require_disjoint(evaluation: Images, calibration: Images) -> None:

@@ -1,7 +1,5 @@
 """Pictures handed over as the network takes them: its layout and type, seen from its file and said."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -17,20 +15,20 @@ def as_taken(prepared: PreparedSet, interface: Sequence[Input]) -> PreparedSet:
     """
     if len(interface) != 1 or interface[0].usual or prepared.evaluation.fields:
         return prepared
-    (one,) = interface
-    fed = f"{one.layout} {one.dtype}"
+    (tensor,) = interface
+    fed = f"{tensor.layout} {tensor.dtype}"
 
     def handed(images: Images) -> Images:
         return replace(images, fed=fed)
 
-    raw = " (0 to 255, not normalised)" if one.dtype == "uint8" else ""
-    note = f"{prepared.record.note}; handed over as {fed}{raw}, which {one.name!r} takes"
+    raw = " (0 to 255, not normalised)" if tensor.dtype == "uint8" else ""
+    note = f"{prepared.record.note}; handed over as {fed}{raw}, which {tensor.name!r} takes"
     labelled = prepared.labelled
 
     def all_labelled() -> Labelled:
         assert labelled is not None
-        found = labelled()
-        return replace(found, images=handed(found.images))
+        images = labelled()
+        return replace(images, images=handed(images.images))
 
     return replace(
         prepared,

@@ -5,8 +5,6 @@ Documentation/scheduler/sched-stats). ``/proc/stat`` counts stolen time in ticks
 enough for a round of them.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,17 +21,17 @@ Waits = Mapping[str, int]
 
 def waits() -> Waits | None:
     """The waits of this process's threads so far; None where the kernel does not tell."""
-    found = {}
+    waited = {}
     try:
         for thread in os.listdir("/proc/self/task"):
             try:
                 with open(f"/proc/self/task/{thread}/schedstat", "rb") as file:
-                    found[thread] = int(file.read().split()[1])
+                    waited[thread] = int(file.read().split()[1])
             except FileNotFoundError:
                 continue  # it ended meanwhile
     except (OSError, IndexError, ValueError):
         return None
-    return found or None
+    return waited or None
 
 
 def waited_s(before: Waits | None, after: Waits | None) -> float | None:

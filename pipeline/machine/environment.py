@@ -1,7 +1,5 @@
 """The machine: what every verdict's scope names. Read without importing a numeric library."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import platform
@@ -81,12 +79,12 @@ def worker_settings(threads: int, isa: str = NATIVE) -> dict[str, str]:
     }
 
 
-def inherited_settings(settings: Mapping[str, str] = {}, names: Iterable[str] = INHERITED) -> dict[str, str]:
+def inherited_settings(environment: Mapping[str, str] = {}, names: Iterable[str] = INHERITED) -> dict[str, str]:
     """The variables of these names that are set; of a path only the file's name, as reports are sent around.
 
-    ``settings``: on top of this process's environment.
+    ``environment``: on top of this process's environment.
     """
-    every = os.environ | dict(settings)
+    every = os.environ | dict(environment)
     return {name: Path(value).name for name in names if (value := every.get(name))}
 
 

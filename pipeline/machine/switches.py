@@ -1,7 +1,5 @@
 """The switches that people turn for equal answers: what each asks for, and what must be read back of it."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -88,4 +86,4 @@ SWITCHES = (
 
 def switches_of(runtime: str, compiled: bool = False) -> list[Switch]:
     """Those that this runtime has; those of torch's compiler where it compiles."""
-    return [one for one in SWITCHES if runtime in one.runtimes and (compiled or not one.compiled)]
+    return [switch for switch in SWITCHES if runtime in switch.runtimes and (compiled or not switch.compiled)]

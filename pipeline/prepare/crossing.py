@@ -1,7 +1,5 @@
 """What the first stages ask of their workers: the network, whether it takes the images, artifacts."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -55,6 +53,7 @@ class NetworkFound(Crossing):
     sha256: str
     num_classes: int | None
     note: str = ""
+    offer: str = ""
     class_names: tuple[str, ...] = ()
     view: View = IMAGENET
     view_from: str = ""

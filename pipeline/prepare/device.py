@@ -1,7 +1,5 @@
 """Whether the device of a study can be used here, asked before anything is written."""
 
-from __future__ import annotations
-
 from isobatch.pipeline.config.config import Config
 from isobatch.pipeline.machine.environment import available_cores, worker_settings
 from isobatch.pipeline.records.errors import UsageError
@@ -17,8 +15,8 @@ def ask_device(config: Config) -> dict[str, str]:
     if config.device == "cpu":
         return {}
     with Workers(config.timeout_s) as workers:
-        settings = worker_settings(available_cores()) | {"PYTORCH_NVML_BASED_CUDA_CHECK": "1"}
-        found = workers.call(settings, f"isobatch.models.machine.probe:{config.device}_probe", None)
-    if "why" in found:
-        raise UsageError("no-device", f"--device {config.device}: {found['why']}: {found['remedy']}")
-    return dict(found["facts"])
+        environment = worker_settings(available_cores()) | {"PYTORCH_NVML_BASED_CUDA_CHECK": "1"}
+        facts = workers.call(environment, f"isobatch.models.machine.probe:{config.device}_probe", None)
+    if "why" in facts:
+        raise UsageError("no-device", f"--device {config.device}: {facts['why']}: {facts['remedy']}")
+    return dict(facts["facts"])

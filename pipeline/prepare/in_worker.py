@@ -1,7 +1,5 @@
 """What runs inside a worker: checking weights and ONNX files, asking sizes, building. Called by dotted name."""
 
-from __future__ import annotations
-
 import math
 import resource
 from collections.abc import Callable
@@ -62,11 +60,11 @@ def export_own(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
     def say(text: str) -> None:
         emit(Told(say=text).to_json())
 
-    found = resolved(asked, say)
-    network = Network(found.model, found.path, found.sha256, found.num_classes or 0)
+    weights = resolved(asked, say)
+    network = Network(weights.model, weights.path, weights.sha256, weights.num_classes or 0)
     cut = {name or "input": _as_given(array[:2]) for name, array in arrays.items()}
     cache = ArtifactCache(Path(asked.cache) / "artifacts")
-    told = [text for _, text in found.warnings]
+    told = [text for _, text in weights.warnings]
     return Exported(str(load("isobatch.models.ort.export_own:exported_own")(network, cut, cache, say, told))).to_json()
 
 

@@ -1,7 +1,5 @@
 """Reading the user's images, in a worker: a file that crashes or starves its decoder takes nothing else with it."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -12,9 +10,9 @@ from isobatch.models.spec.words import Remark
 from isobatch.pipeline.config.config import Config
 from isobatch.pipeline.inputs import PreparedSet
 from isobatch.pipeline.inputs.arrays import ARRAYS
-from isobatch.pipeline.inputs.crossing import LabelledAsked, LabelledStored, SetsAsked, SetStored
+from isobatch.pipeline.inputs.crossing import LabelledAsked, LabelledStored, SetStored
 from isobatch.pipeline.inputs.prepare import SOURCES
-from isobatch.pipeline.inputs.request import Labelled
+from isobatch.pipeline.inputs.request import Labelled, SetsAsked
 from isobatch.pipeline.prepare.preprocessing import channels_of
 from isobatch.pipeline.prepare.sizes import fitting
 from isobatch.pipeline.prepare.state import Stages
@@ -37,7 +35,7 @@ def prepare_apart(stages: Stages, request: SetsAsked) -> tuple[PreparedSet, ...]
     if every is None:
         answer = stages.call("isobatch.pipeline.inputs.in_worker:read_sets", request.to_json(), "inputs")
         write_json(file, {"request": request.to_json(), "sets": answer})
-        every = [SetStored.of(one) for one in answer]
+        every = [SetStored.of(plain) for plain in answer]
     return tuple(_set(stages, request, stored) for stored in every)
 
 
@@ -45,10 +43,10 @@ def _stored(file: Path, request: SetsAsked) -> list[SetStored] | None:
     """What an earlier start of this run stored for the same request; None where any of it is absent or altered."""
     try:
         stored = read_json(file)
-        sets = [SetStored.of(one) for one in stored["sets"]]
+        sets = [SetStored.of(plain) for plain in stored["sets"]]
         images = [images for prepared in sets for images in (prepared.evaluation, prepared.calibration) if images]
         same = SetsAsked.of(stored["request"]) == request
-        intact = same and all(file_sha256(Path(one.path)) == one.sha256 for one in images)
+        intact = same and all(file_sha256(Path(image_file.path)) == image_file.sha256 for image_file in images)
     except (OSError, KeyError, TypeError, AttributeError):
         return None
     return sets if intact else None
@@ -103,7 +101,7 @@ def prepare_inputs(stages: Stages, chosen: Chosen) -> None:
             raise
         what = "" if error.code else "the images could not be read: "
         raise UsageError(error.code or "inputs", f"{what}{error.reason}") from error
-    stages.sets = tuple(_judged(stages, one) for one in fitting(stages, sets))
+    stages.sets = tuple(_judged(stages, image_set) for image_set in fitting(stages, sets))
     _say_assumed(stages)
     for prepared in stages.sets:
         record = prepared.record

@@ -1,7 +1,5 @@
 """What of a study is still to come, stage by stage: for the estimate of the time left, and for a budget."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 ORDER = ("evidence", "accuracy", "explanation", "race", "range")
@@ -35,4 +33,4 @@ class Outlook:
     def after(self, stage: str) -> After:
         """What the stages behind this one are expected to take together."""
         later = [self.expected[name] for name in ORDER[ORDER.index(stage) + 1 :] if name in self.expected]
-        return After(sum(one.cost for one in later), sum(one.seconds for one in later))
+        return After(sum(later_stage.cost for later_stage in later), sum(later_stage.seconds for later_stage in later))

@@ -1,7 +1,5 @@
 """A factory's network that is studied on arrays, not pictures: it is exported to ONNX first, with their batch free."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -35,11 +33,11 @@ def on_arrays(config: Config, say: Callable[[str], None]) -> Config:
         state_dict=config.state_dict,
         inputs=str(path),
     )
-    settings = worker_settings(max(config.threads))
+    environment = worker_settings(max(config.threads))
     call = "isobatch.pipeline.prepare.in_worker:export_own"
     try:
         with Workers(config.timeout_s) as workers, in_use(cache_root()):
-            answer = workers.call(settings, call, asked.to_json(), lambda event: say(Told.of(event).say))
+            answer = workers.call(environment, call, asked.to_json(), lambda event: say(Told.of(event).say))
     except WorkerError as error:
         if error.kind == "launcher":
             raise

@@ -1,7 +1,5 @@
 """Which input sets a network takes: found out before anything is measured, and kept for later studies."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -86,18 +84,18 @@ def _tried(stages: Stages, network: Network, sets: tuple[PreparedSet, ...]) -> d
             text = f"{network.model} cannot be run on {_named(sets[0])}: {text}"
         raise UsageError("onnx" if network.onnx_path else "weights", text) from error
     trials = [Trial.of(answer) for answer in answers]
-    outcomes = [one.outcome for one in trials if one.outcome is not None]
+    outcomes = [trial.outcome for trial in trials if trial.outcome is not None]
     notes = [] if stages.weights is None else [stages.weights.note]
     if outcomes:
         stages.outcome = outcomes[-1]
         notes.append(stages.outcome.why)
         stages.progress.line(stages.outcome.why)
-    if any(one.rewritten for one in trials):
+    if any(trial.rewritten for trial in trials):
         stages.network = replace(network, onnx_sha256=trials[-1].onnx_sha256)
         notes.append("its Reshape nodes held a batch size: they copy the batch now, with the same bytes at that size")
     if stages.weights is not None:
         stages.weights = stages.weights.model_copy(update={"note": "; ".join(notes)})
-    return {one.record.name: trial.refusal for one, trial in zip(sets, trials, strict=True)}
+    return {prepared.record.name: trial.refusal for prepared, trial in zip(sets, trials, strict=True)}
 
 
 def _refusals(stages: Stages, network: Network, sizes: Sequence[tuple[int, ...]]) -> list[str | None]:
@@ -127,7 +125,7 @@ def _refusals(stages: Stages, network: Network, sizes: Sequence[tuple[int, ...]]
             return list(known)
     except (StoreError, KeyError, TypeError):  # not asked yet, or damaged
         pass
-    found = ask()
+    refused = ask()
     with suppress(StoreError):  # a cache that cannot be written to is no reason to fail: it is asked again
-        write_json(kept, {"refusals": found})
-    return found
+        write_json(kept, {"refusals": refused})
+    return refused

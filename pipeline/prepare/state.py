@@ -1,7 +1,5 @@
 """What the stages of a study share: the configuration, the run, the workers, and what has gone wrong so far."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -14,7 +12,7 @@ from isobatch.models.shared.regular_files import Altered
 from isobatch.models.spec.artifact_cache import require_intact
 from isobatch.models.spec.outcome import CLASSES, Outcome
 from isobatch.models.spec.words import Artifact, Network, VariantSpec
-from isobatch.pipeline.config.conditions import Caps, Setting, base, base_of
+from isobatch.pipeline.config.conditions import Caps, GridPoint, base, base_of
 from isobatch.pipeline.config.config import Config
 from isobatch.pipeline.inputs import PreparedSet
 from isobatch.pipeline.machine.emulation import emulated
@@ -46,7 +44,6 @@ class Progress(Protocol):
 
     def still(self) -> AbstractContextManager[None]:
         """Within it nothing is drawn but at a step."""
-        ...
 
     def verdict(self, result: VariantResult) -> None:
         """Show one variant's verdict, as soon as it is known."""
@@ -97,11 +94,11 @@ class Stages:
         return max(self.config.threads)
 
     @property
-    def base(self) -> Setting:
+    def base(self) -> GridPoint:
         """The setting of accuracy and cost on the CPU."""
         return base(self.config)
 
-    def base_of(self, spec: VariantSpec) -> Setting:
+    def base_of(self, spec: VariantSpec) -> GridPoint:
         """The setting of a variant's accuracy and cost, where it runs: under the first ISA that acts on its runtime."""
         return base_of(self.config, spec, self.caps)
 
@@ -109,9 +106,9 @@ class Stages:
         """Whether a variant's arithmetic is emulated under its base setting; see ``pipeline.machine.emulation``."""
         return self.emulated_under(spec, self.base_of(spec))
 
-    def emulated_under(self, spec: VariantSpec, setting: Setting) -> bool:
+    def emulated_under(self, spec: VariantSpec, point: GridPoint) -> bool:
         """Whether a variant's arithmetic is emulated under this setting, for what its cap hides."""
-        return setting.device == "cpu" and emulated(spec, flags_under(setting.isa, cpu_flags()))
+        return point.device == "cpu" and emulated(spec, flags_under(point.isa, cpu_flags()))
 
     @property
     def specs(self) -> list[VariantSpec]:
@@ -143,7 +140,7 @@ class Stages:
         stays unfinished.
         """
         if error.kind != "VariantUnavailable":
-            for artifact in {one.folder: one for (name, _), one in self.artifacts.items() if name == variant}.values():
+            for artifact in {a.folder: a for (name, _), a in self.artifacts.items() if name == variant}.values():
                 try:
                     require_intact(artifact)
                 except Altered as altered:

@@ -1,13 +1,13 @@
 """Who enters the race: the candidates that the passes do not show to be clearly slower, as many as may be live."""
 
-from __future__ import annotations
-
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from isobatch.pipeline.decide.batch_size import promising, roughly
 from isobatch.pipeline.decide.policy import obstacles
 from isobatch.pipeline.decide.repaired_variants import native_name, with_repairs
+from isobatch.pipeline.race.rounds import Entry, preliminary
 from isobatch.pipeline.records.study import Policy, Rejected, VariantResult
 from isobatch.pipeline.records.wording import number
 
@@ -43,34 +43,34 @@ def field(
 
     Of the repaired selves of one variant the cheapest enters. ``free_bytes``: memory that may be taken.
     """
-    known = _best_repaired([wanted for one in with_repairs(variants) if (wanted := _wanted(one, policy))])
-    open_to = sorted((one for one in known if one.admissible), key=lambda one: one.seconds)
+    known = _best_repaired([wanted for variant in with_repairs(variants) if (wanted := _wanted(variant, policy))])
+    open_to = sorted((wanted for wanted in known if wanted.admissible), key=lambda entry: entry.seconds)
     if policy.objective == "size" and open_to:
-        smallest = min(_size(one) for one in open_to)
-        open_to = [one for one in open_to if _size(one) <= smallest * (1 + policy.cost_margin / 100)]
+        smallest = min(_size(wanted) for wanted in open_to)
+        open_to = [wanted for wanted in open_to if _size(wanted) <= smallest * (1 + policy.cost_margin / 100)]
     if not open_to:
         return [], []
     first, taken, chosen, left_out = open_to[0], 0, list[Wanted](), list[Rejected]()
-    rivals = sorted((one for one in known if not one.admissible), key=lambda one: one.seconds)
-    near = [one for one in open_to if one.seconds <= first.seconds * NEAR]
-    doubted = [replace(one, doubted=True) for one in open_to[len(near) :]]
-    for one in [*near, *(rival for rival in rivals[:1] if rival.seconds <= first.seconds * NEAR), *doubted]:
-        why = _why_not(one, first, len(chosen), taken, free_bytes)
+    rivals = sorted((wanted for wanted in known if not wanted.admissible), key=lambda entry: entry.seconds)
+    near = [wanted for wanted in open_to if wanted.seconds <= first.seconds * NEAR]
+    doubted = [replace(wanted, doubted=True) for wanted in open_to[len(near) :]]
+    for wanted in [*near, *(rival for rival in rivals[:1] if rival.seconds <= first.seconds * NEAR), *doubted]:
+        why = _why_not(wanted, first, len(chosen), taken, free_bytes)
         if not why:
-            chosen.append(one)
-            taken += one.memory_bytes
-        elif one.admissible:
-            left_out.append(Rejected(variant=one.variant.name, why=why))
+            chosen.append(wanted)
+            taken += wanted.memory_bytes
+        elif wanted.admissible:
+            left_out.append(Rejected(variant=wanted.variant.name, why=why))
     return chosen, left_out
 
 
-def _why_not(one: Wanted, first: Wanted, entered: int, taken: int, free_bytes: int | None) -> str:
-    times = one.seconds / first.seconds
+def _why_not(wanted: Wanted, first: Wanted, entered: int, taken: int, free_bytes: int | None) -> str:
+    times = wanted.seconds / first.seconds
     if times > DOUBTED:
         return f"{slower(times, first.variant.name)} in the passes)"
     if entered >= MOST:
         return f"{MOST} that were faster in the passes were raced, and no more can be at once"
-    if free_bytes is not None and entered and taken + one.memory_bytes > free_bytes:
+    if free_bytes is not None and entered and taken + wanted.memory_bytes > free_bytes:
         return "memory is too small to keep it beside those that were faster in the passes"
     return ""
 
@@ -92,21 +92,37 @@ def _wanted(variant: VariantResult, policy: Policy) -> Wanted | None:
     return Wanted(variant, tuple(promising(variant.cost, policy)), best[1], memory, admissible)
 
 
-def _size(one: Wanted) -> int:
-    return one.variant.cost.size_bytes if one.variant.cost else 0
+def _size(wanted: Wanted) -> int:
+    return wanted.variant.cost.size_bytes if wanted.variant.cost else 0
 
 
 def _best_repaired(known: Sequence[Wanted]) -> list[Wanted]:
     """All natives, and of each one's repaired selves that of least time, those that meet every demand before others."""
     best: dict[str, Wanted] = {}
-    for one in sorted(known, key=lambda one: (not one.admissible, one.seconds)):
-        name = one.variant.name
-        best.setdefault(name if native_name(name) == name else f"{native_name(name)}+", one)
+    for wanted in sorted(known, key=lambda repaired_one: (not repaired_one.admissible, repaired_one.seconds)):
+        name = wanted.variant.name
+        best.setdefault(name if native_name(name) == name else f"{native_name(name)}+", wanted)
     return list(best.values())
 
 
 def fastest_of(variants: Sequence[VariantResult], policy: Policy, precision: str) -> Wanted | None:
     """The fastest in the passes of a precision, repaired selves left out; None where none was timed."""
     anything = policy.model_copy(update={"stability": "none", "max_latency_ms": None, "max_accuracy_drop": None})
-    known = [wanted for one in variants if one.precision == precision and (wanted := _wanted(one, anything))]
-    return min(known, key=lambda one: one.seconds, default=None)
+    known = [w for v in variants if v.precision == precision and (w := _wanted(v, anything))]
+    return min(known, key=lambda w: w.seconds, default=None)
+
+
+def entered(asked: Iterable[tuple[Wanted, Entry]]) -> tuple[list[Entry], list[Rejected]]:
+    """The entries that race, open and each at its best N; and who was doubted and is clearly slower indeed, ended."""
+    racing, slow, name, fastest = list[Entry](), list[Rejected](), "", math.inf
+    for wanted, entry in asked:
+        entry.open()
+        seconds = preliminary(entry, wanted.sizes)
+        if wanted.doubted and seconds is not None and seconds > NEAR * fastest:
+            entry.contestant.end()
+            slow.append(Rejected(variant=entry.name, why=f"{slower(seconds / fastest, name)} in calls in turn)"))
+            continue
+        racing.append(entry)
+        if seconds is not None and seconds < fastest:
+            name, fastest = entry.name, seconds
+    return racing, slow

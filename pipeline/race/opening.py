@@ -1,7 +1,5 @@
 """What a worker is told so that it opens a variant, or a repaired self made again, as it is shipped."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from isobatch.models.registry import find_variant
@@ -12,17 +10,17 @@ from isobatch.pipeline.records.study import Delivery, VariantResult
 
 
 def opening(
-    stages: Stages, variants: Sequence[VariantResult], one: VariantResult, most: int
+    stages: Stages, variants: Sequence[VariantResult], variant: VariantResult, most: int
 ) -> tuple[dict[str, str], Opening]:
     """The environment of its worker, and what it opens, for one that was timed. ``most``: the largest N it is given."""
-    assert one.cost is not None
-    name, inputs = native_name(one.name), one.cost.inputs
-    setting = stages.base_of(find_variant(name))
+    assert variant.cost is not None
+    name, inputs = native_name(variant.name), variant.cost.inputs
+    point = stages.base_of(find_variant(name))
     sets = {prepared.record.name: prepared.evaluation for prepared in stages.sets}
-    delivery = delivery_of(variants, one.name)
+    delivery = delivery_of(variants, variant.name)
     asked = Opening(
         variant=name,
-        settings=setting.runner,
+        settings=point.runner,
         artifact=stages.artifacts[name, inputs],
         images=sets[inputs],
         examples=sets[delivery.inputs if delivery else inputs],
@@ -30,13 +28,13 @@ def opening(
         outcome=stages.outcome,
         most=most,
     )
-    return setting.environment, asked
+    return point.environment, asked
 
 
 def delivery_of(variants: Sequence[VariantResult], name: str) -> Delivery | None:
     """How a repaired self is made; None for a native."""
-    for one in variants:
-        for repair in one.repairs or ():
-            if f"{one.name}+{repair.name}" == name and repair.name != SWITCH:
+    for variant in variants:
+        for repair in variant.repairs or ():
+            if f"{variant.name}+{repair.name}" == name and repair.name != SWITCH:
                 return repair.delivery
     return None

@@ -1,20 +1,18 @@
 """The stage of the race: open the contestants, find the best N of each, run the rounds, time the tail of the choice."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
 from isobatch.models.registry import find_variant
+from isobatch.pipeline.config.config import QUICK_RACE_S, Config
 from isobatch.pipeline.decide.prices import REFERENCE_PRECISION
 from isobatch.pipeline.decide.race import LOOKS, looks_due, ratios, spread_of, table
 from isobatch.pipeline.decide.recommend import chosen_name
 from isobatch.pipeline.decide.repaired_variants import native_name
 from isobatch.pipeline.prepare.state import Stages
 from isobatch.pipeline.race.contestant import Contestant
-from isobatch.pipeline.race.entering import entered
-from isobatch.pipeline.race.field import Wanted, fastest_of, field
+from isobatch.pipeline.race.field import Wanted, entered, fastest_of, field
 from isobatch.pipeline.race.opening import opening
 from isobatch.pipeline.race.rounds import PATIENCE_S, Entry, Tally, preliminary, race
 from isobatch.pipeline.records.study import Contestant as Raced
@@ -25,10 +23,11 @@ TAIL_CALLS = 300
 
 _TAIL_TURN = 25  # calls of one turn
 _REFERENCE_ROUNDS, _REFERENCE_SHARE = LOOKS[0], 0.25
-_SHORT_WAIT_S = 5.0  # for other programs: for the rounds against the reference, and in a study that is to be quick
+_SHORT_WAIT_S = 3.0  # for other programs: for the rounds against the reference, and in a study that is to be quick
 _LEAST_LIMIT_S, _SLOWER = 10.0, 20.0
 BESIDE_S = 15.0
 """Seconds beside the rounds of a race, roughly: opening the contestants, and the reference's rounds."""
+_USUAL_S, _QUICK_S = 25.0, 12.0  # after which most races are decided
 _FREE_SHARE = 0.8  # of the memory that is free
 
 
@@ -47,6 +46,17 @@ def run_race(
     return _Race(stages, results, policy, wanted).run(left_out, between)
 
 
+def last_look(config: Config) -> int:
+    """After so many rounds the race ends: ten in a quick study whose race was given no more time than usual."""
+    return LOOKS[0] if config.quick and config.race_s <= QUICK_RACE_S else LOOKS[-1]
+
+
+def usual_s(config: Config) -> float:
+    """Seconds that the stage takes, for the estimate of the time left: most races end long before their limit."""
+    rounds_s = _QUICK_S if last_look(config) == LOOKS[0] else _USUAL_S
+    return min(config.race_s, rounds_s) + BESIDE_S if config.race_s else 0.0
+
+
 class _Race:
     """One race: who is in it, and what is known while it runs."""
 
@@ -54,17 +64,18 @@ class _Race:
         self, stages: Stages, results: Sequence[VariantResult], policy: Policy, wanted: Sequence[Wanted]
     ) -> None:
         self.stages, self.results, self.policy, self.wanted = stages, results, policy, wanted
-        self.admissible = {one.variant.name for one in wanted if one.admissible}
+        self.admissible = {contestant.variant.name for contestant in wanted if contestant.admissible}
         self.looked = 0  # of the looks that were due
+        self.last_look = last_look(stages.config)
 
     def run(self, left_out: list[Rejected], between: Callable[[], None]) -> Race:
         """Everything in order; what was started is ended, whatever happens."""
         seconds = self.stages.config.race_s
-        self.stages.announce("race", seconds + BESIDE_S, real=True)
+        self.stages.announce("race", usual_s(self.stages.config), real=True)
         with ExitStack() as opened:
             entries, slow = entered(self._asked(opened))
             left_out = [*left_out, *slow]
-            self.admissible -= {one.variant for one in slow}
+            self.admissible -= {rejection.variant for rejection in slow}
             done = [0.0]
 
             def told(tally: Tally) -> None:
@@ -74,21 +85,21 @@ class _Race:
 
             patience_s = _SHORT_WAIT_S if self.stages.config.quick else PATIENCE_S
             tally = race(entries, seconds, lambda tally: self._decided(entries, tally), told, patience_s=patience_s)
-            found = self._record(entries, tally, left_out)
-            found = self._tails(entries, found)
-            return self._reference(entries, found, opened)
+            raced = self._record(entries, tally, left_out)
+            raced = self._tails(entries, raced)
+            return self._reference(entries, raced, opened)
 
     def _asked(self, opened: ExitStack) -> Iterator[tuple[Wanted, Entry]]:
-        for one in self.wanted:
-            self.stages.progress.step(f"race: opening {one.variant.name}", 0.0)
-            yield one, self._entry(one, opened)
+        for wanted in self.wanted:
+            self.stages.progress.step(f"race: opening {wanted.variant.name}", 0.0)
+            yield wanted, self._entry(wanted, opened)
 
-    def _entry(self, one: Wanted, opened: ExitStack) -> Entry:
+    def _entry(self, wanted: Wanted, opened: ExitStack) -> Entry:
         stages = self.stages
-        environment, asked = opening(stages, self.results, one.variant, max(one.sizes))
+        environment, asked = opening(stages, self.results, wanted.variant, max(wanted.sizes))
         contestant = opened.enter_context(Contestant(stages.workers, environment, asked.to_json()))
-        limit_s = max(_LEAST_LIMIT_S, _SLOWER * 2 * one.seconds * max(one.sizes))
-        return Entry(one.variant.name, contestant, one.sizes[0], limit_s, max(limit_s, stages.config.timeout_s))
+        limit_s = max(_LEAST_LIMIT_S, _SLOWER * 2 * wanted.seconds * max(wanted.sizes))
+        return Entry(wanted.variant.name, contestant, wanted.sizes[0], limit_s, max(limit_s, stages.config.timeout_s))
 
     def _decided(self, entries: Sequence[Entry], tally: Tally) -> bool:
         """At a look: whether more rounds would decide nothing. The last look ends the race."""
@@ -96,13 +107,13 @@ class _Race:
         if due == self.looked:
             return False
         self.looked = due
-        running = [one for one in entries if one.name in self.admissible and one.dropped is None]
-        if tally.rounds >= LOOKS[-1] or not running:
+        running = [entry for entry in entries if entry.name in self.admissible and entry.dropped is None]
+        if tally.rounds >= self.last_look or not running:
             return True
-        sizes = [one.batch_size for one in running]
-        waited = table([one.waited_s for one in running], sizes) if tally.unsteady else None
-        found = ratios(table([one.call_s for one in running], sizes), spread_of(tally.unsteady), waited)
-        return found.settled(self.policy.cost_margin / 100)
+        sizes = [entry.batch_size for entry in running]
+        waited = table([entry.waited_s for entry in running], sizes) if tally.unsteady else None
+        compared = ratios(table([entry.call_s for entry in running], sizes), spread_of(tally.unsteady), waited)
+        return compared.settled(self.policy.cost_margin / 100)
 
     def _record(self, entries: Sequence[Entry], tally: Tally, left_out: list[Rejected]) -> Race:
         first = self.wanted[0].variant
@@ -116,39 +127,39 @@ class _Race:
             disturbed=tally.disturbed,
             unsteady=tally.unsteady,
             waited_s=tally.waited_s,
-            contestants=[_raced(one) for one in entries],
+            contestants=[_raced(entry) for entry in entries],
             left_out=left_out,
         )
 
-    def _tails(self, entries: Sequence[Entry], found: Race) -> Race:
+    def _tails(self, entries: Sequence[Entry], raced: Race) -> Race:
         """With a limit on p99: calls of the chosen one alone, and of the next where it misses the limit."""
         if self.policy.max_latency_p99_ms is None:
-            return found
+            return raced
         without_limit = self.policy.model_copy(update={"max_latency_p99_ms": None})
         missed: set[str] = set()
         more: dict[str, list[float]] = {}
-        while (name := chosen_name(self.results, without_limit, found, missed)) is not None:
-            entry = next((one for one in entries if one.name == name), None)
+        while (name := chosen_name(self.results, without_limit, raced, missed)) is not None:
+            entry = next((contestant for contestant in entries if contestant.name == name), None)
             if entry is None:
                 break
             self.stages.progress.step(f"race: {TAIL_CALLS} calls of {name}", 0.0)
             more[name] = _calls(entry, TAIL_CALLS)
-            timed = [one.model_copy(update={"more_s": more.get(one.variant, [])}) for one in found.contestants]
-            found = found.model_copy(update={"contestants": timed})
-            if chosen_name(self.results, self.policy, found, missed) == name:
+            timed = [c.model_copy(update={"more_s": more.get(c.variant, [])}) for c in raced.contestants]
+            raced = raced.model_copy(update={"contestants": timed})
+            if chosen_name(self.results, self.policy, raced, missed) == name:
                 break
             missed.add(name)
-        return found
+        return raced
 
-    def _reference(self, entries: Sequence[Entry], found: Race, opened: ExitStack) -> Race:
+    def _reference(self, entries: Sequence[Entry], raced: Race, opened: ExitStack) -> Race:
         """A few rounds of the chosen one against the fastest of the reference precision, where that was not raced."""
-        name = chosen_name(self.results, self.policy, found)
-        chosen = next((one for one in entries if one.name == name and one.dropped is None), None)
+        name = chosen_name(self.results, self.policy, raced)
+        chosen = next((entry for entry in entries if entry.name == name and entry.dropped is None), None)
         rival = fastest_of(self.results, self.policy, REFERENCE_PRECISION)
-        if chosen is None or rival is None or any(one.variant == rival.variant.name for one in found.contestants):
-            return found
+        if chosen is None or rival is None or any(c.variant == rival.variant.name for c in raced.contestants):
+            return raced
         if find_variant(native_name(chosen.name)).precision == REFERENCE_PRECISION:
-            return found
+            return raced
         self.stages.progress.step(f"race: {chosen.name} against {rival.variant.name}", 0.0)
         other = self._entry(rival, opened)
         mine = Entry(chosen.name, chosen.contestant, chosen.batch_size, chosen.limit_s, chosen.open_s)
@@ -157,7 +168,7 @@ class _Race:
         seconds = _REFERENCE_SHARE * self.stages.config.race_s
         tally = race([mine, other], seconds, lambda tally: tally.rounds >= _REFERENCE_ROUNDS, patience_s=_SHORT_WAIT_S)
         pair = [_raced(mine), _raced(other)]
-        return found.model_copy(update={"against_reference": pair, "reference_unsteady": tally.unsteady})
+        return raced.model_copy(update={"against_reference": pair, "reference_unsteady": tally.unsteady})
 
 
 def _raced(entry: Entry) -> Raced:
@@ -174,11 +185,11 @@ def _raced(entry: Entry) -> Raced:
 
 def _calls(entry: Entry, count: int) -> list[float]:
     """So many calls of one entry alone; fewer where it drops out."""
-    found: list[float] = []
-    while len(found) < count and entry.dropped is None:
-        turn = entry.turn(calls=min(_TAIL_TURN, count - len(found)))
-        found += turn.seconds if turn else ()
-    return found
+    seconds: list[float] = []
+    while len(seconds) < count and entry.dropped is None:
+        turn = entry.turn(calls=min(_TAIL_TURN, count - len(seconds)))
+        seconds += turn.seconds if turn else ()
+    return seconds
 
 
 def _free_bytes() -> int | None:

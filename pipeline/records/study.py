@@ -3,8 +3,6 @@
 Every record is validated at birth. Numbers carry their unit in the name. A stage that has not run leaves ``None``.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
@@ -538,6 +536,7 @@ class Repair(Record):
     recomputed_share: Real | None = None
     throughput_ratio: dict[str, Interval] = Field(default={}, json_schema_extra=VOLATILE)
     latency_ratio: dict[str, Interval] = Field(default={}, json_schema_extra=VOLATILE)
+    unpriced: str | None = None  # why it holds and was not timed; None: it was, or does not hold
     memory_ratio: Real | None = None  # of processes that serve the two alone: of ``repair`` only
     delivery: Delivery | None = None  # how to make it again; None: it does not hold, or an older run
     range: Range | None = Field(default=None, json_schema_extra=VOLATILE)  # None: it was never the choice
@@ -597,6 +596,7 @@ class VariantResult(Record):
     accuracy: Accuracy | None = None
     accuracy_drop: AccuracyDrop | None = None
     accuracy_note: str | None = None  # why there is no accuracy, where there is none
+    cost_note: str | None = None  # why what it costs is not known, where it is not
     baseline: bool = False  # its singles are what accuracy drops are measured against: it cannot fail against itself
     agreement: Agreement | None = None  # None: no image at hand but drawn noise, or ``agreement_note``
     agreement_note: str | None = None  # why it is unknown although there are images to tell by

@@ -1,7 +1,5 @@
 """The text of numbers, lists, conditions and states: one place decides it, for sentences, tables and pages."""
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Iterable
@@ -26,7 +24,7 @@ def counted(n: int, noun: str, plural: str | None = None) -> str:
 
 def of_inputs(text: str) -> str:
     """The same prose on a network that takes no pictures: ``16 inputs``, ``an input``, ``inputs/s``; names stay."""
-    return _IMAGE.sub(lambda found: f"inputs{found[3]}" if found[3] else f"{found[1]}nput{found[2]}", text)
+    return _IMAGE.sub(lambda match: f"inputs{match[3]}" if match[3] else f"{match[1]}nput{match[2]}", text)
 
 
 def out_of(part: int, whole: int, noun: str, verb: str = "") -> str:
@@ -102,7 +100,7 @@ def sizes(sizes_: Iterable[int]) -> str:
     return f"N = {batch_sizes(sizes_) or 'none'}"
 
 
-def setting(condition: Condition, pixels: bool = False) -> str:
+def condition_words(condition: Condition, pixels: bool = False) -> str:
     """What is particular in a condition: ``2 threads, isa avx2, images rotated by 1``. ``pixels``: its size too."""
     parts = [counted(condition.threads, "thread")]
     if pixels:

@@ -1,7 +1,5 @@
 """The ``repair`` command: one variant made batch-invariant over a scope, written, and verified in a fresh process."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -30,7 +28,7 @@ _BESIDE = 4  # images of every set but the main one, where that many more pixels
 
 
 @dataclass(frozen=True)
-class Repaired:
+class DeliveredRepair:
     """What was written, and every rung that was tried for it."""
 
     record: VerificationRecord
@@ -38,7 +36,7 @@ class Repaired:
     folder: Path
 
 
-def repair_variant(config: Config, rung: str | None, folder: Path, progress: Progress) -> Repaired:
+def repair_variant(config: Config, rung: str | None, folder: Path, progress: Progress) -> DeliveredRepair:
     """Repair the only variant of ``config`` over its N and thread counts, and write artifact and record to ``folder``.
 
     Raises UsageError for input or a folder that cannot be used, NoRepair where nothing holds, WorkerError where the
@@ -50,16 +48,16 @@ def repair_variant(config: Config, rung: str | None, folder: Path, progress: Pro
         sets = _sets(stages, spec)
         for name in (MODEL, NATIVE):
             (scratch / name).mkdir()
-        found = _search(stages, spec, sets, rung, scratch)
-        repairs = repair_records(found.tried, config.policy.objective, found.chosen)
-        if found.chosen is None:
-            why = "; ".join([*(f"{repair.name}: {repair.note}" for repair in repairs), *found.unwritten])
+        searched = _search(stages, spec, sets, rung, scratch)
+        repairs = repair_records(searched.tried, config.policy.objective, searched.chosen)
+        if searched.chosen is None:
+            why = "; ".join([*(f"{repair.name}: {repair.note}" for repair in repairs), *searched.unwritten])
             held = f"what makes {spec.name} batch-invariant cannot be shipped"
             none = f"no rung makes {spec.name} batch-invariant over the scope"
-            raise NoRepair(f"{held if found.unwritten else none}. {why}", repairs)
-        tried = Found(spec, sets, found, repairs, to_plain(network.view))
+            raise NoRepair(f"{held if searched.unwritten else none}. {why}", repairs)
+        tried = Found(spec, sets, searched, repairs, to_plain(network.view))
         record = prove_and_deliver(stages, tried, scratch, folder)
-    return Repaired(record, repairs, folder)
+    return DeliveredRepair(record, repairs, folder)
 
 
 def _check_folder(folder: Path) -> None:
@@ -75,9 +73,9 @@ def _sets(stages: Stages, spec: VariantSpec) -> list[PreparedSet]:
     if spec.name in stages.failures:
         failure = stages.failures[spec.name]
         raise WorkerError(failure.reason, failure.status, failure.remedy)
-    able = [one for one in reversed(stages.sets) if (spec.name, one.record.name) in stages.artifacts]
-    others = [one for one in reversed(stages.sets) if one is not able[0]]
-    return [*able[:1], *(one if of_other_size(one.record.name, stages.config) else _few(one) for one in others)]
+    able = [s for s in reversed(stages.sets) if (spec.name, s.record.name) in stages.artifacts]
+    others = [s for s in reversed(stages.sets) if s is not able[0]]
+    return [*able[:1], *(s if of_other_size(s.record.name, stages.config) else _few(s) for s in others)]
 
 
 def _few(prepared: PreparedSet) -> PreparedSet:
@@ -98,7 +96,7 @@ def _search(
     asked = RepairAsked(
         variant=spec.name,
         artifact=stages.artifacts[spec.name, sets[0].record.name],
-        sets=tuple(one.evaluation for one in sets),
+        sets=tuple(image_set.evaluation for image_set in sets),
         threads=tuple(stages.config.threads),
         batch_sizes=tuple(stages.config.batch_sizes),
         seed=stages.config.seed,
@@ -108,14 +106,14 @@ def _search(
         native=str(scratch / NATIVE),
         outcome=stages.outcome,
     )
-    settings = worker_settings(stages.threads)
-    answer = stages.workers.call(settings, "isobatch.pipeline.repair.in_worker:repair", asked.to_json(), display.told)
-    return RepairMade.of(answer)
+    environment = worker_settings(stages.threads)
+    called = "isobatch.pipeline.repair.in_worker:repair"
+    return RepairMade.of(stages.workers.call(environment, called, asked.to_json(), display.told))
 
 
 def _work(stages: Stages, sets: Sequence[PreparedSet]) -> Work:
     config = stages.config
-    return work([len(one.evaluation) for one in sets], config.batch_sizes, len(config.threads))
+    return work([len(image_set.evaluation) for image_set in sets], config.batch_sizes, len(config.threads))
 
 
 class _Display:

@@ -1,7 +1,5 @@
 """What a repair asks of its worker, and what the worker tells of the candidates that it tried."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -41,7 +39,7 @@ class Attempt(Crossing):
     failed: bool = False
 
     @property
-    def priced(self) -> Mapping[int, tuple[float, ...]]:
+    def ratios_by_size(self) -> Mapping[int, tuple[float, ...]]:
         """Seconds repaired over native by N, rising; empty where no call was timed."""
         return dict(sorted((self.ratios or {}).items()))
 

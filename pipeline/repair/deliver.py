@@ -1,7 +1,5 @@
 """What a repair hands over: the folder that ``deploy`` writes too, and the record of fresh processes that ran it."""
 
-from __future__ import annotations
-
 import re
 import time
 import unicodedata
@@ -53,36 +51,36 @@ class Found:
         return self.answer.tried[self.answer.chosen]
 
 
-def prove_and_deliver(stages: Stages, found: Found, scratch: Path, folder: Path) -> VerificationRecord:
+def prove_and_deliver(stages: Stages, tried: Found, scratch: Path, folder: Path) -> VerificationRecord:
     """The record of the written files, run by processes without this project, and everything in ``folder``.
 
     Raises NoRepair where it does not hold there.
     """
-    settings = dict(found.answer.serving)
+    settings = dict(tried.answer.serving)
     threads = [settings.pop("threads")] if "threads" in settings else list(stages.config.threads)
-    files = Files(_serving(stages, found, settings, max(threads)), model_files(scratch / MODEL))
-    every = [prepared.evaluation for prepared in found.sets]
-    inputs = [_stored(one, scratch / _file_name(one.name, number)) for number, one in enumerate(every, 1)]
-    paths = {one.name: scratch / one.file for one in inputs}
+    files = Files(_serving(stages, tried, settings, max(threads)), model_files(scratch / MODEL))
+    every = [prepared.evaluation for prepared in tried.sets]
+    inputs = [_stored(f, scratch / _file_name(f.name, number)) for number, f in enumerate(every, 1)]
+    paths = {stored.name: scratch / stored.file for stored in inputs}
     outputs, runs = [], 0
-    for one, images in zip(inputs, found.sets, strict=True):
+    for stored, images in zip(inputs, tried.sets, strict=True):
         for count in threads:
-            served = _served(stages, found, files, paths[one.name], images.evaluation, count)
+            served = _served(stages, tried, files, paths[stored.name], images.evaluation, count)
             outputs += [
-                Output(inputs=one.name, threads=count, batch_size=n, sha256=row.plain) for n, row in served.items()
+                Output(inputs=stored.name, threads=count, batch_size=n, sha256=row.plain) for n, row in served.items()
             ]
             runs += sum(len(row.sums) for row in served.values()) - 1
-    repair = next(one for one in found.repairs if one.name == found.chosen.name)
-    if found.answer.native is not None:
-        native = Files(_serving(stages, found, found.answer.native, max(threads)), model_files(scratch / NATIVE))
-        first = found.sets[0].evaluation
+    repair = next(rung_result for rung_result in tried.repairs if rung_result.name == tried.chosen.name)
+    if tried.answer.native is not None:
+        native = Files(_serving(stages, tried, tried.answer.native, max(threads)), model_files(scratch / NATIVE))
+        first = tried.sets[0].evaluation
         ratio = _memory_ratio(stages, files, native, paths[first.name], len(first), max(threads))
         repair = repair.model_copy(update={"memory_ratio": ratio})
     assert stages.weights is not None
     record = VerificationRecord(
         tool_version=VERSION,
         created_utc=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        variant=found.spec.name if repair.name == NATIVE else f"{found.spec.name}+{repair.name}",
+        variant=tried.spec.name if repair.name == NATIVE else f"{tried.spec.name}+{repair.name}",
         model=stages.weights.model,
         weights_sha256=stages.weights.sha256,
         files=stored_files(files.model),
@@ -90,7 +88,7 @@ def prove_and_deliver(stages: Stages, found: Found, scratch: Path, folder: Path)
         inputs=inputs,
         batch_invariant=True,
         outputs=outputs,
-        n_comparisons=runs + sum(one.n_comparisons for one in found.chosen.verified),
+        n_comparisons=runs + sum(result.n_comparisons for result in tried.chosen.verified),
         repair=repair,
         environment=read_environment(stages.threads, {}, worker_settings(stages.threads)),
     )
@@ -103,18 +101,18 @@ def _facts(repair: Repair) -> list[str]:
     return [*how, f"Verified before it was written, too: {repair.scope}."] if repair.scope else how
 
 
-def _serving(stages: Stages, found: Found, settings: Mapping[str, Any], threads: int) -> Serving:
-    most = max(len(prepared.evaluation) for prepared in found.sets)
+def _serving(stages: Stages, tried: Found, settings: Mapping[str, Any], threads: int) -> Serving:
+    most = max(len(prepared.evaluation) for prepared in tried.sets)
     largest = max((1, *(n for n in stages.config.batch_sizes if n <= most)))
-    main = found.sets[0].evaluation
+    main = tried.sets[0].evaluation
     return serving(
-        found.spec.runtime,
+        tried.spec.runtime,
         settings,
         threads,
         largest,
-        _best(found),
+        _best(tried),
         main.shape[1:],
-        found.view,
+        tried.view,
         main.name,
         fields=main.fields,
         fed=main.fed,
@@ -123,9 +121,9 @@ def _serving(stages: Stages, found: Found, settings: Mapping[str, Any], threads:
     )
 
 
-def _best(found: Found) -> int:
+def _best(tried: Found) -> int:
     """The N at which a second makes the most images beside the native network's own, as far as it was priced."""
-    return max(found.chosen.priced, default=1)
+    return max(tried.chosen.ratios_by_size, default=1)
 
 
 def _file_name(name: str, number: int) -> str:
@@ -139,30 +137,30 @@ def _stored(images: Images, file: Path) -> StoredInputs:
     return store_images(images.read(0, len(images)), images.name, file)
 
 
-def _served(stages: Stages, found: Found, files: Files, file: Path, images: Images, threads: int) -> dict[int, Served]:
+def _served(stages: Stages, tried: Found, files: Files, file: Path, images: Images, threads: int) -> dict[int, Served]:
     """The sums of all outputs, from a process without this project. Raises NoRepair where they are not one and the
     same.
     """
     within = [n for n in stages.config.batch_sizes if n <= len(images)]
     label = f"{next(iter(files.model))} in a fresh process: {images.name}, {counted(threads, 'thread')}"
     stages.progress.step(label, 0.0)
-    price = cost(found.spec, len(images), images.side)
+    seconds_each = cost(tried.spec, len(images), images.side)
     try:
         served = run_served(
             files,
             file,
             threads,
             within,
-            lambda n: stages.progress.step(label, price),
+            lambda n: stages.progress.step(label, seconds_each),
             timeout_s=stages.config.timeout_s,
         )
     except ServeError as error:
         raise NoRepair(
-            f"it holds here, but the files that were written do not serve: {error}", found.repairs
+            f"it holds here, but the files that were written do not serve: {error}", tried.repairs
         ) from error
     if differing := differing_sizes(served):
         where = f"N = {', '.join(map(str, differing))}, {images.name}, {counted(threads, 'thread')}"
-        raise NoRepair(f"it holds here, but not in a fresh process, at {where}", found.repairs)
+        raise NoRepair(f"it holds here, but not in a fresh process, at {where}", tried.repairs)
     return served
 
 
@@ -173,7 +171,7 @@ def _memory_ratio(stages: Stages, files: Files, native: Files, images: Path, cou
     largest = [max(n for n in (1, *stages.config.batch_sizes) if n <= count)]
     stages.progress.step("memory, beside the native network", 0.0)
     try:
-        peaks = [run_served(one, images, threads, largest)[largest[0]] for one in (files, native)]
+        peaks = [run_served(served_files, images, threads, largest)[largest[0]] for served_files in (files, native)]
     except ServeError:
         return None
     return peaks[0].peak_bytes / peaks[1].peak_bytes

@@ -1,7 +1,5 @@
 """Climbing the ladder inside a worker: each rung tried on the live network, verified bitwise, priced where it holds."""
 
-from __future__ import annotations
-
 import math
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -15,7 +13,7 @@ from isobatch.models.spec.repairable import Digested
 from isobatch.models.spec.runner import Runner
 from isobatch.models.spec.words import VariantUnavailable
 from isobatch.pipeline.records.wording import counted, number
-from isobatch.pipeline.repair.records import PROOF, choose, objective_cost
+from isobatch.pipeline.repair.records import PROOF, choose, free_limits, objective_cost
 from isobatch.pipeline.repair.rungs import Bench, Candidate, DoesNotHold, Rung, all_rungs
 from isobatch.pipeline.repair.tried import Tried, attempts
 from isobatch.pipeline.repair.verify import (
@@ -25,8 +23,8 @@ from isobatch.pipeline.repair.verify import (
     Passes,
     Verified,
     every_image,
-    price,
-    priced_sizes,
+    study_sizes,
+    time_ratios,
     verify,
 )
 
@@ -41,7 +39,7 @@ Openers = Mapping[int, Callable[[], AbstractContextManager[Runner]]]
 class Scope:
     """Over what a repair is verified, and on what it is priced (the first set). ``natives`` beside the bench's own.
 
-    ``priced``: the N to price (None: see ``priced_sizes``; empty: none is), by ``least`` to ``pairs`` pairs of
+    ``timed_sizes``: the N to price (None: see ``study_sizes``; empty: none is), by ``least`` to ``pairs`` pairs of
     calls, for ``enough_s`` seconds each. ``screen``: so many pairs at a single image and at the largest N come before a
     candidate is verified, once another one holds; what cannot win by these is not. ``begin`` is called before every
     candidate, ``say`` told what is being done.
@@ -52,7 +50,7 @@ class Scope:
     natives: Openers
     pairs: int = PAIRS
     least: int = 3
-    priced: Sequence[int] | None = None
+    timed_sizes: Sequence[int] | None = None
     passes: Passes = every_image
     stop_at_first: bool = False  # at the first difference of a candidate that is to be bitwise
     deadline: float = math.inf  # of time.monotonic: nothing is begun after it
@@ -77,55 +75,55 @@ def climb(
     is complete. ``only``: of these rungs. A rung that fails is reported with the reason, and the next is tried.
     """
     scope = replace(scope, deadline=min(scope.deadline, time.monotonic() + seconds))
-    found: list[Tried] = []
+    tried: list[Tried] = []
     for rung in all_rungs() if rungs is None else rungs:
         if only is not None and rung.name not in only:
             continue
-        if any(one.cheap for one in found) and rung.name != PROOF:
+        if any(attempt.cheap for attempt in tried) and rung.name != PROOF:
             continue
         if why := rung.applies_to(bench):
-            found.append(Tried(rung.name, why))
+            tried.append(Tried(rung.name, why))
             continue
         if time.monotonic() > scope.deadline and rung.name != PROOF:
-            found.append(Tried(rung.name, _TIME_OVER, out_of_time=True))
+            tried.append(Tried(rung.name, _TIME_OVER, out_of_time=True))
             continue
         try:
-            found += _rung(rung, bench, scope, done, [one for one in found if one.holds and one.ratios])
+            tried += _rung(rung, bench, scope, done, [attempt for attempt in tried if attempt.holds and attempt.ratios])
         except VariantUnavailable as error:
-            found.append(Tried(rung.name, error.reason))
+            tried.append(Tried(rung.name, error.reason))
         except DoesNotHold as error:
-            found.append(Tried(rung.name, str(error), failed=True))
+            tried.append(Tried(rung.name, str(error), failed=True))
         except Exception as error:  # of one rung; the others go on
-            found.append(Tried(rung.name, " ".join(f"it failed: {type(error).__name__}: {error}".split()), failed=True))
-    return found
+            tried.append(Tried(rung.name, " ".join(f"it failed: {type(error).__name__}: {error}".split()), failed=True))
+    return tried
 
 
 def _rung(rung: Rung, bench: Bench, scope: Scope, done: Callable[[int], None], rivals: Sequence[Tried]) -> list[Tried]:
     """The candidates of one rung until one is cheap; none that changes more layers than one that holds."""
-    found: list[Tried] = []
+    tried: list[Tried] = []
     candidates = rung.apply(bench)
     candidate = next(candidates, None)
     while candidate is not None:
-        held = [len(one.candidate.layers) for one in found if one.holds and one.candidate]
+        held = [len(attempt.candidate.layers) for attempt in tried if attempt.holds and attempt.candidate]
         if held and len(candidate.layers) > min(held):
             break
         try:
-            rivals = [*rivals, *(one for one in found[-1:] if one.holds and one.ratios)]
+            rivals = [*rivals, *(attempt for attempt in tried[-1:] if attempt.holds and attempt.ratios)]
             # the proof is given its time, whatever that of pricing is
-            within = replace(scope, deadline=math.inf) if rung.name == PROOF and not found else scope
-            found.append(
+            within = replace(scope, deadline=math.inf) if rung.name == PROOF and not tried else scope
+            tried.append(
                 _too_dear(rung.name, candidate, bench, scope, rivals)
                 or _tried(rung.name, candidate, bench, within, done)
             )
         except VariantUnavailable as error:  # another candidate may do without
-            found.append(Tried(rung.name, error.reason, candidate))
+            tried.append(Tried(rung.name, error.reason, candidate))
         except OutOfTime:
-            found.append(Tried(rung.name, _TIME_OVER, candidate, out_of_time=True))
+            tried.append(Tried(rung.name, _TIME_OVER, candidate, out_of_time=True))
             break
-        if found[-1].cheap or (found[-1].holds and scope.priced is not None and not scope.priced):
+        if tried[-1].cheap or (tried[-1].holds and scope.timed_sizes is not None and not scope.timed_sizes):
             break  # it costs next to nothing, or nobody asks what it costs
-        candidate = _following(candidates, bool(found[-1].holds))
-    return found
+        candidate = _following(candidates, bool(tried[-1].holds))
+    return tried
 
 
 def _following(candidates: Iterator[Candidate], held: bool) -> Candidate | None:
@@ -138,20 +136,20 @@ def _following(candidates: Iterator[Candidate], held: bool) -> Candidate | None:
 
 def _too_dear(name: str, candidate: Candidate, bench: Bench, scope: Scope, rivals: Sequence[Tried]) -> Tried | None:
     """That the candidate cannot win, by a few timed calls of it and of the native network; None where it may."""
-    rivals = [one for one in rivals if one.candidate and one.candidate.bitwise]
+    rivals = [attempt for attempt in rivals if attempt.candidate and attempt.candidate.bitwise]
     if not scope.screen or not rivals or not candidate.bitwise:
         return None
     scope.say(f"{name}: timing a few calls")
     images = scope.sets[0]
-    largest = max(n for one in rivals for n in one.ratios or {})
+    largest = max(n for attempt in rivals for n in attempt.ratios or {})
     with candidate.build(bench.runner) as repaired:
-        ratios = price(
+        ratios = time_ratios(
             bench.runner, repaired, images, sorted({1, largest}), lambda count: None, scope.screen, least=1, enough_s=0
         )
-    mine = objective_cost({n: [min(found)] for n, found in ratios.items()}, bench.objective)
+    mine = objective_cost({n: [min(pairs)] for n, pairs in ratios.items()}, bench.objective)
 
-    def known(one: Tried) -> float:
-        return objective_cost({n: found for n, found in (one.ratios or {}).items() if n in ratios}, bench.objective)
+    def known(attempt: Tried) -> float:
+        return objective_cost({n: pairs for n, pairs in (attempt.ratios or {}).items() if n in ratios}, bench.objective)
 
     rival = min(rivals, key=known)
     if mine <= _HOPELESS * known(rival):
@@ -177,8 +175,10 @@ def _tried(name: str, candidate: Candidate, bench: Bench, scope: Scope, done: Ca
         digest = repaired.digest() if isinstance(repaired, Digested) else ""
         if _all_hold(candidate, verified):
             scope.say(f"{name}: timing it against the native network")
-            sizes = priced_sizes(len(scope.sets[0]), scope.batch_sizes) if scope.priced is None else scope.priced
-            ratios = price(
+            sizes = (
+                study_sizes(len(scope.sets[0]), scope.batch_sizes) if scope.timed_sizes is None else scope.timed_sizes
+            )
+            ratios = time_ratios(
                 bench.runner,
                 repaired,
                 scope.sets[0],
@@ -188,6 +188,7 @@ def _tried(name: str, candidate: Candidate, bench: Bench, scope: Scope, done: Ca
                 enough_s=scope.enough_s,
                 least=scope.least,
                 deadline=scope.deadline,
+                free=free_limits(sizes) if candidate.bitwise else {},
             )
     for threads, opens in scope.natives.items():
         if not _all_hold(candidate, verified):
@@ -207,13 +208,15 @@ def _verify(
     done: Callable[[int], None],
 ) -> Verified:
     stop = scope.stop_at_first and candidate.bitwise
-    found = verify(native, repaired, images, scope.batch_sizes, done, stop, scope.passes, scope.deadline, scope.outcome)
-    found.threads = candidate.serving.get("threads", threads) * candidate.serving.get("streams", 1)
-    return found
+    verified = verify(
+        native, repaired, images, scope.batch_sizes, done, stop, scope.passes, scope.deadline, scope.outcome
+    )
+    verified.threads = candidate.serving.get("threads", threads) * candidate.serving.get("streams", 1)
+    return verified
 
 
 def _all_hold(candidate: Candidate, verified: Sequence[Verified]) -> bool:
-    return all(one.batch_invariant if candidate.bitwise else one.top1_stable for one in verified)
+    return all(result.batch_invariant if candidate.bitwise else result.top1_stable for result in verified)
 
 
 def share(runner: Any) -> float | None:

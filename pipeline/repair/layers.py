@@ -4,8 +4,6 @@ What a repair needs to know, and quicker than ``locate``, which replays every la
 Layers of one signature run the same kernels on the same shapes, so one speaks for its siblings.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
@@ -16,7 +14,7 @@ from isobatch.models.spec.runner import Layer, Rows
 from isobatch.pipeline.evidence.evidence import bits
 from isobatch.pipeline.explain.findings import LayerFinding, Located, Watched
 from isobatch.pipeline.machine.memory import release_free
-from isobatch.pipeline.repair.shapes import Measured, Shapes, measure_layer, telling_rows
+from isobatch.pipeline.repair.shapes import LayerShapes, Shapes, measure_layer, telling_rows
 from isobatch.pipeline.repair.verify import OutOfTime
 
 CAPTURED = 8  # images whose rows are captured; as many drawn rows stand between them
@@ -43,21 +41,21 @@ def survey(
     each = survey_images(largest) / max(1, len(signatures))
     generator = np.random.Generator(np.random.PCG64(seed))
     findings: dict[str, LayerFinding] = {}
-    measured: dict[str, Measured | None] = {}  # by signature; None: not replayable
+    layer_shapes: dict[str, LayerShapes | None] = {}  # by signature; None: not replayable
     owed, over = 0.0, False
 
     def examine(layer: Layer, inputs: Rows, outputs: Rows) -> None:
         nonlocal owed, over
         finding = findings[layer.name] = LayerFinding(layer)
         if over:
-            measured.setdefault(layer.signature, None)
-        if layer.signature not in measured:
+            layer_shapes.setdefault(layer.signature, None)
+        if layer.signature not in layer_shapes:
             try:
                 rows = telling_rows(inputs, generator)
-                found = measured[layer.signature] = measure_layer(runner, layer.name, rows, largest, seed)
-                finding.differing, finding.tried = dict(found.differing), found.tried
+                shapes_here = layer_shapes[layer.signature] = measure_layer(runner, layer.name, rows, largest, seed)
+                finding.differing, finding.tried = dict(shapes_here.differing), shapes_here.tried
             except Exception:  # a layer that does not take such rows alone; the others go on
-                measured[layer.signature] = None
+                layer_shapes[layer.signature] = None
             release_free()
             owed += each
             try:
@@ -65,14 +63,14 @@ def survey(
             except OutOfTime:
                 over = True
             owed -= int(owed)
-        elif (known := measured[layer.signature]) is not None:
-            finding.inherited = tuple(n for n, count in known.differing.items() if count)
-        finding.replayable = measured[layer.signature] is not None
+        elif (same_kind := layer_shapes[layer.signature]) is not None:
+            finding.inherited = tuple(n for n, count in same_kind.differing.items() if count)
+        finding.replayable = layer_shapes[layer.signature] is not None
 
     watched = runner.watch(few, examine)
     plain = runner.run(few)
     shapes = {
-        signature: one.shapes for signature, one in measured.items() if one is not None and any(one.differing.values())
+        signature: known.shapes for signature, known in layer_shapes.items() if known and any(known.differing.values())
     }
     return Located(findings, bool((bits(watched) == bits(plain)).all()), []), shapes
 
@@ -87,7 +85,7 @@ def joined(
         if mine is None or not other.batch_sizes:
             continue
         findings[name] = replace(mine, inherited=tuple(sorted({*mine.inherited, *other.batch_sizes})))
-        if (found := seen.get(other.layer.signature)) is not None:
+        if (shapes_there := seen.get(other.layer.signature)) is not None:
             known = classes.get(mine.layer.signature)
-            classes[mine.layer.signature] = known.merged(found) if known else found
+            classes[mine.layer.signature] = known.merged(shapes_there) if known else shapes_there
     return replace(located, findings=findings), classes

@@ -1,7 +1,5 @@
 """Images of other sizes than those on which origins were located: which layers depend on N there too."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
@@ -32,8 +30,8 @@ def asking_elsewhere(bench: Bench, scope: Scope, seed: int, alive: Callable[[], 
                 scope.say(f"looking at every layer on {images.name}, {counted(count, 'thread')}")
                 with opened() as runner:
                     assert isinstance(runner, Watched)
-                    found = survey(runner, few, largest, seed, lambda count: alive())
-                located, shapes = joined(located, shapes, *found)
+                    surveyed = survey(runner, few, largest, seed, lambda count: alive())
+                located, shapes = joined(located, shapes, *surveyed)
         bench.runner.watch(bench.images[:1], lambda layer, inputs, outputs: None)  # of the size that is priced
         return replace(bench, located=located, shapes=shapes)
 
@@ -43,7 +41,7 @@ def asking_elsewhere(bench: Bench, scope: Scope, seed: int, alive: Callable[[], 
 def of_other_sizes(images: Sequence[Images]) -> list[Images]:
     """The first set of each image size that is not that of the first set; a single image shows nothing."""
     first = {images[0].shape[1:]: images[0]}
-    for one in images[1:]:
-        if len(one) > 1:
-            first.setdefault(one.shape[1:], one)
+    for image_file in images[1:]:
+        if len(image_file) > 1:
+            first.setdefault(image_file.shape[1:], image_file)
     return [*first.values()][1:]

@@ -1,7 +1,5 @@
 """From what a worker tried to the records of repairs: one for each rung, the best of its candidates."""
 
-from __future__ import annotations
-
 import math
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -33,11 +31,11 @@ def choose(tried: Sequence[Attempt], objective: str = "throughput") -> int | Non
 
     First one of each rung, then one of these, so that a rung's record is of the candidate that is taken of it.
     """
-    held = [one for one in (_of_rung(group, objective) for group in _by_rung(tried)) if one and one.bitwise]
+    held = [a for a in (_of_rung(group, objective) for group in _by_rung(tried)) if a and a.bitwise]
     if not held:
         return None
-    chosen = clearly_cheapest(held, lambda one: _cost(one, objective))
-    return next(place for place, one in enumerate(tried) if one is chosen)
+    chosen = clearly_cheapest(held, lambda attempt: _cost(attempt, objective))
+    return next(place for place, attempt in enumerate(tried) if attempt is chosen)
 
 
 def repair_records(tried: Sequence[Attempt], objective: str = "throughput", chosen: int | None = None) -> list[Repair]:
@@ -45,19 +43,19 @@ def repair_records(tried: Sequence[Attempt], objective: str = "throughput", chos
     taken = None if chosen is None else tried[chosen]
     records = []
     for group in _by_rung(tried):
-        mine = taken if any(one is taken for one in group) else _of_rung(group, objective)
+        mine = taken if any(attempt is taken for attempt in group) else _of_rung(group, objective)
         records.append(_record(group, mine))
     return records
 
 
 def _by_rung(tried: Sequence[Attempt]) -> list[list[Attempt]]:
-    return [list(group) for _, group in groupby(tried, key=lambda one: one.name)]
+    return [list(group) for _, group in groupby(tried, key=lambda attempt: attempt.name)]
 
 
 def _of_rung(tried: Sequence[Attempt], objective: str) -> Attempt | None:
     """Of the candidates of one rung that hold the one of clearly least cost."""
     held = [attempt for attempt in tried if attempt.holds]
-    return clearly_cheapest(held, lambda one: _cost(one, objective)) if held else None
+    return clearly_cheapest(held, lambda attempt: _cost(attempt, objective)) if held else None
 
 
 def _record(tried: list[Attempt], chosen: Attempt | None) -> Repair:
@@ -69,12 +67,12 @@ def _record(tried: list[Attempt], chosen: Attempt | None) -> Repair:
         untried = late or last.too_dear
         state: RepairState = "fails" if last.failed else "out-of-time" if untried else "does-not-apply"
         return Repair(name=name, batch_invariant=None, scope="", note=last.why, out_of_time=late, state=state)
-    held = [one for one in run if one.holds]
+    held = [attempt for attempt in run if attempt.holds]
     chosen = chosen or run[-1]
     verified = chosen.verified
-    latency = {str(n): median_interval(ratios) for n, ratios in chosen.priced.items() if n == 1}
+    latency = {str(n): median_interval(ratios) for n, ratios in chosen.ratios_by_size.items() if n == 1}
     throughput = {
-        str(n): median_interval([1 / ratio for ratio in ratios]) for n, ratios in chosen.priced.items() if n > 1
+        str(n): median_interval([1 / ratio for ratio in ratios]) for n, ratios in chosen.ratios_by_size.items() if n > 1
     }
     return Repair(
         name=name,
@@ -82,10 +80,10 @@ def _record(tried: list[Attempt], chosen: Attempt | None) -> Repair:
         top1_stable=None if chosen.bitwise else bool(chosen.holds),
         scope=scope(verified),
         layers=len(chosen.layers),
-        singles_as_native=all(one.singles_as_native for one in verified),
-        top1_as_native=sum(one.top1_as_native for one in verified),
-        n_images=sum(one.n_images for one in verified),
-        n_comparisons=sum(one.n_comparisons for one in verified),
+        singles_as_native=all(result.singles_as_native for result in verified),
+        top1_as_native=sum(result.top1_as_native for result in verified),
+        n_images=sum(result.n_images for result in verified),
+        n_comparisons=sum(result.n_comparisons for result in verified),
         throughput_ratio=throughput,
         latency_ratio=latency,
         recomputed_share=chosen.recomputed,
@@ -111,19 +109,19 @@ def _delivery(chosen: Attempt) -> Delivery | None:
 def clearly_cheapest(held: Sequence[T], cost: Callable[[T], float]) -> T:
     """The first, unless a later one costs less by more than what passes for noise here."""
     chosen = held[0]
-    for one in held[1:]:
-        if cost(one) < _CLEARLY * cost(chosen):
-            chosen = one
+    for rival in held[1:]:
+        if cost(rival) < _CLEARLY * cost(chosen):
+            chosen = rival
     return chosen
 
 
 def scope(verified: Iterable[Verified]) -> str:
     """Over what it was verified, in words."""
     parts: dict[str, list[str]] = {}
-    for one in verified:
-        what = f"{one.n_images} images of {one.inputs} at {sizes(one.differing)}"
-        parts.setdefault(f"{counted(one.threads, 'thread')}", []).append(what)
-    texts = [f"{listed(found)} on {threads}" for threads, found in parts.items()]
+    for result in verified:
+        what = f"{result.n_images} images of {result.inputs} at {sizes(result.differing)}"
+        parts.setdefault(f"{counted(result.threads, 'thread')}", []).append(what)
+    texts = [f"{listed(names)} on {threads}" for threads, names in parts.items()]
     return f"{listed(texts)}, with a rotation and an outlier neighbour"
 
 
@@ -131,25 +129,25 @@ def _notes(chosen: Attempt, held: list[Attempt]) -> list[str]:
     notes = [chosen.how]
     if not chosen.holds:
         still = [
-            (count, n, one)
-            for one in chosen.verified
-            for n, count in (one.differing if chosen.bitwise else one.flipped).items()
+            (count, n, result)
+            for result in chosen.verified
+            for n, count in (result.differing if chosen.bitwise else result.flipped).items()
         ]
-        count, n, one = max(still, key=lambda item: item[0])
+        count, n, result = max(still, key=lambda item: item[0])
         notes.append(
-            f"it does not hold: {counted(count, 'row')} of {one.n_images} images of {one.inputs} still "
+            f"it does not hold: {counted(count, 'row')} of {result.n_images} images of {result.inputs} still "
             f"{agreeing(count, 'differ')} at N = {n}, rotated and beside an outlier included"
         )
-    elif not all(one.singles_as_native for one in chosen.verified):
-        same = sum(one.top1_as_native for one in chosen.verified)
-        every = sum(one.n_images for one in chosen.verified)
+    elif not all(result.singles_as_native for result in chosen.verified):
+        same = sum(result.top1_as_native for result in chosen.verified)
+        every = sum(result.n_images for result in chosen.verified)
         notes.append(
             "its singles are not those of the unrepaired variant: the outputs change once, on deployment "
             f"(the answer is the same on {same} of {every} images)"
         )
     if chosen.recomputed is not None:
         notes.append(f"{percent(chosen.recomputed)} of the images were run again")
-    others = [one for one in held if one is not chosen and one.ratios]
+    others = [attempt for attempt in held if attempt is not chosen and attempt.ratios]
     notes += [f"also holds: {other.how}, at {_paid(other)}" for other in others]
     if others:
         notes.append(f"this one costs {_paid(chosen)}")
@@ -158,7 +156,7 @@ def _notes(chosen: Attempt, held: list[Attempt]) -> list[str]:
 
 def _paid(attempt: Attempt) -> str:
     """The medians in words, the frontier's coordinates."""
-    middle = {n: statistics.median(ratios) for n, ratios in attempt.priced.items()}
+    middle = {n: statistics.median(ratios) for n, ratios in attempt.ratios_by_size.items()}
     parts = [f"{number(middle[1])} x the latency of a single image"] if 1 in middle else []
     parts += [f"{number(1 / ratio)} x the throughput at N = {n}" for n, ratio in middle.items() if n > 1]
     return listed(parts)
@@ -167,7 +165,12 @@ def _paid(attempt: Attempt) -> str:
 def _cost(attempt: Attempt, objective: str) -> float:
     """What the objective asks; ``CHANGED`` times that where the singles, and so perhaps the accuracy, change."""
     as_native = all(verified.singles_as_native for verified in attempt.verified)
-    return objective_cost(attempt.priced, objective) * (1.0 if as_native else CHANGED)
+    return objective_cost(attempt.ratios_by_size, objective) * (1.0 if as_native else CHANGED)
+
+
+def free_limits(batch_sizes: Iterable[int]) -> dict[int, float]:
+    """By N, up to which time over the native's a repair passes for one without cost."""
+    return {n: FREE_LATENCY if n == 1 else 1 / FREE_THROUGHPUT for n in batch_sizes}
 
 
 def objective_cost(ratios: Mapping[int, Sequence[float]], objective: str) -> float:
@@ -176,7 +179,7 @@ def objective_cost(ratios: Mapping[int, Sequence[float]], objective: str) -> flo
     For latency that of a single image; else the geometric mean over larger N, times what a single image pays beyond
     ``FREE_LATENCY``: it is not to pay for the batch.
     """
-    middle = {n: statistics.median(found) for n, found in ratios.items()}
+    middle = {n: statistics.median(pairs) for n, pairs in ratios.items()}
     if not middle:
         return math.inf
     larger = [ratio for n, ratio in middle.items() if n > 1]

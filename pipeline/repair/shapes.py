@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from isobatch.models.spec.interventions import Provocable
 from isobatch.models.spec.runner import Canonical, Layer, Rows
 from isobatch.pipeline.evidence.evidence import bits
+from isobatch.pipeline.evidence.rows import row_count, rows_at
 from isobatch.pipeline.explain.findings import Located, Watched
-from isobatch.pipeline.explain.locate import drawn
+from isobatch.pipeline.explain.locate import random_rows
 
 _CHEAP = 1.05  # a rule that costs less than this over native, at every N, needs no rival
 
@@ -40,16 +41,16 @@ class Shapes:
 
     def merged(self, other: Shapes) -> Shapes:
         """The classes that hold here and there (another thread count); seconds as here."""
-        both = [one & another for one in self.classes for another in other.classes]
-        classes = tuple(one for one in both if one)
+        both = [mine & another for mine in self.classes for another in other.classes]
+        classes = tuple(shared for shared in both if shared)
         placed = self.placed | other.placed
         return replace(self, classes=classes, alone_only=self.alone_only or other.alone_only, placed=placed)
 
     def rules(self) -> Iterator[Canonical]:
         """Every rule that keeps all calls in one class: that of N = 1 first, where nothing is padded."""
-        for found in sorted(self.classes, key=min):
-            for low, high in _runs(found):
-                if low == 1 or not (self.alone_only or self.placed & found):
+        for same_bytes in sorted(self.classes, key=min):
+            for low, high in _runs(same_bytes):
+                if low == 1 or not (self.alone_only or self.placed & same_bytes):
                     yield Canonical(size=high, up_to=high, least=low)
                     if (even := 1 << (high.bit_length() - 1)) not in (low, high) and even > low:
                         yield Canonical(size=even, up_to=high, least=low)  # 16 images: 8 and 8, not 15 and 1
@@ -108,14 +109,14 @@ def telling_rows(inputs: Rows, generator: np.random.Generator) -> Rows:
     """
     order = np.argsort([float(np.abs(row.astype(np.float64)).max(initial=0)) for row in inputs[0]], kind="stable")
     mixed = []
-    for own, other in zip(inputs, drawn(inputs, generator), strict=True):
+    for own, other in zip(inputs, random_rows(inputs, generator), strict=True):
         both = np.stack([own[order], other[order]], axis=1) if own.ndim else own
         mixed.append(both.reshape(-1, *own.shape[1:]) if own.ndim else own)
     return tuple(mixed)
 
 
 @dataclass(frozen=True)
-class Measured:
+class LayerShapes:
     """A layer's shapes, and of how many output elements tried how many differed from N = 1, by N."""
 
     shapes: Shapes
@@ -123,17 +124,17 @@ class Measured:
     tried: int
 
 
-def measure_layer(runner: Watched, name: str, rows: Rows, largest: int, seed: int) -> Measured:
+def measure_layer(runner: Watched, name: str, rows: Rows, largest: int, seed: int) -> LayerShapes:
     """Replay one layer at N = 1 to ``largest`` on these rows, from the first again where an N is larger than their
     number: it is the place of a row in a batch that matters here. Raises NotImplementedError as ``replay``.
     """
-    count = max(len(part) for part in rows if part.ndim)
+    count = row_count(rows)
     alone, spent = [], {1: math.inf}
     for i in range(min(count, largest)):
         begin = time.perf_counter()
-        alone.append(runner.replay(name, _rows(rows, np.array([i]), count)))
+        alone.append(runner.replay(name, rows_at(rows, [i], count)))
         spent[1] = min(spent[1], time.perf_counter() - begin)
-    singles = [np.concatenate([np.atleast_1d(one[place]) for one in alone]) for place in range(len(alone[0]))]
+    singles = [np.concatenate([np.atleast_1d(row[place]) for row in alone]) for place in range(len(alone[0]))]
     provoked = _provoked(runner, name, largest, seed)
     classes: list[list[int]] = [[1]]
     marks: list[list[str]] = [[]]  # of each class but that of N = 1: digests of the rows of its largest N
@@ -141,9 +142,9 @@ def measure_layer(runner: Watched, name: str, rows: Rows, largest: int, seed: in
     for n in range(2, largest + 1):
         which = np.arange(n) % count
         begin = time.perf_counter()
-        outputs = runner.replay(name, _rows(rows, which, count))
+        outputs = runner.replay(name, rows_at(rows, which, count))
         spent[n] = time.perf_counter() - begin
-        differing[n] = sum(_differing(one, part, which) for one, part in zip(singles, outputs, strict=True))
+        differing[n] = sum(_differing(single, part, which) for single, part in zip(singles, outputs, strict=True))
         if not differing[n] and n not in provoked:
             classes[0].append(n)
             continue
@@ -161,9 +162,9 @@ def measure_layer(runner: Watched, name: str, rows: Rows, largest: int, seed: in
     placed = {
         n for n, mark in zip(map(max, classes), marks, strict=True) if mark and _placed(runner, name, rows, n, mark)
     }
-    of_class = frozenset(n for one in classes if placed & {*one} for n in one)
+    of_class = frozenset(n for members in classes if placed & {*members} for n in members)
     shapes = Shapes(tuple(map(frozenset, classes)), _monotone(spent), isinstance(runner, Provocable), of_class)
-    return Measured(shapes, differing, elements)
+    return LayerShapes(shapes, differing, elements)
 
 
 def _placed(runner: Watched, name: str, rows: Rows, n: int, mark: list[str]) -> bool:
@@ -171,30 +172,26 @@ def _placed(runner: Watched, name: str, rows: Rows, n: int, mark: list[str]) -> 
 
     A batch equal to its rotation has equal rows in every two neighbouring places, and so in any two.
     """
-    count = max(len(part) for part in rows if part.ndim)
-    turned = runner.replay(name, _rows(rows, np.roll(np.arange(n), 1) % count, count))
+    count = row_count(rows)
+    turned = runner.replay(name, rows_at(rows, np.roll(np.arange(n), 1) % count, count))
     digests = _digests(turned, n)
     return [*digests[1:], digests[0]] != mark
 
 
 def _monotone(seconds: Mapping[int, float]) -> dict[int, float]:
     """Fewer rows never cost more than more rows: a first call prepares its kernel, which is no cost of its shape."""
-    found, least = {}, math.inf
+    rising, least = {}, math.inf
     for n in sorted(seconds, reverse=True):
         least = min(least, seconds[n])
-        found[n] = least
-    return found
-
-
-def _rows(inputs: Rows, which: NDArray[np.int64], count: int) -> Rows:
-    return tuple(part[which] if part.ndim and len(part) == count else part for part in inputs)
+        rising[n] = least
+    return rising
 
 
 def _differing(singles: NDArray[Any], batched: NDArray[Any], which: NDArray[np.int64]) -> int:
     """How many elements of the rows differ from those alone; a value that all rows share belongs to each."""
     together = bits(np.ascontiguousarray(batched) if batched.ndim else np.repeat(batched, len(which)))
-    one = bits(singles)
-    return sum(int(np.count_nonzero(one[i] != row)) for i, row in zip(which, together, strict=True))
+    wanted = bits(singles)
+    return sum(int(np.count_nonzero(wanted[i] != row)) for i, row in zip(which, together, strict=True))
 
 
 def _provoked(runner: Watched, name: str, largest: int, seed: int) -> set[int]:

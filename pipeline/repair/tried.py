@@ -1,17 +1,13 @@
 """What became of one candidate of a rung, in a worker and for its parent."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from isobatch.pipeline.compare.statistics import median_interval
 from isobatch.pipeline.repair.crossing import Attempt, Making
-from isobatch.pipeline.repair.records import FREE_LATENCY, FREE_THROUGHPUT, objective_cost
+from isobatch.pipeline.repair.records import free_limits, objective_cost
 from isobatch.pipeline.repair.rungs import Candidate
-from isobatch.pipeline.repair.verify import Verified
-
-_ENOUGH = 6  # ratios, from which on the limits of their median need no assumption
+from isobatch.pipeline.repair.verify import ENOUGH_PAIRS, Verified
 
 
 @dataclass(frozen=True)
@@ -34,15 +30,15 @@ class Tried:
         """Whether it kept what it is to keep, over all of the scope. None: it was not run."""
         if self.candidate is None or not self.verified:
             return None
-        return all(one.batch_invariant if self.candidate.bitwise else one.top1_stable for one in self.verified)
+        return all(result.batch_invariant if self.candidate.bitwise else result.top1_stable for result in self.verified)
 
     @property
     def cheap(self) -> bool:
         """Whether it holds bitwise at next to no cost, as far as its times can tell: see ``_near_end``."""
         if not self.holds or not self.ratios or self.candidate is None or not self.candidate.bitwise:
             return False
-        limits = {n: FREE_LATENCY if n == 1 else 1 / FREE_THROUGHPUT for n in self.ratios}
-        return all(_near_end(found) <= limits[n] for n, found in self.ratios.items())
+        limits = free_limits(self.ratios)
+        return all(_near_end(pairs) <= limits[n] for n, pairs in self.ratios.items())
 
     def cost(self, objective: str) -> float:
         """See ``objective_cost``."""
@@ -52,7 +48,7 @@ class Tried:
 def _near_end(ratios: Sequence[float]) -> float:
     """The lower 95 % limit of the median; the median itself of ratios too few for one that is not wide beyond use."""
     interval = median_interval(ratios)
-    few = interval.low95 is None or interval.n < _ENOUGH
+    few = interval.low95 is None or interval.n < ENOUGH_PAIRS
     return interval.median if few else float(interval.low95 or 0)
 
 

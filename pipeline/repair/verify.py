@@ -1,11 +1,11 @@
 """Making a variant batch-invariant, inside a worker: verified bitwise over a scope, priced against its native self."""
 
-from __future__ import annotations
-
 import math
+import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import numpy as np
 
@@ -22,6 +22,8 @@ from isobatch.pipeline.machine.memory import release_free
 
 PAIRS = 7  # alternating pairs of calls a price is the median of; the first pair warms up and is not counted
 _LEAST_PAIRS = 3
+ENOUGH_PAIRS = 6  # from which on the limits of their median need no assumption
+NO_LIMITS: Mapping[int, float] = MappingProxyType({})
 ENOUGH_S = 4.0  # spent on one N: fewer pairs then
 _PROBED = (2, 4, 8, 16, 32, 64)  # N at which a scope of every N is also rotated and given an outlier
 
@@ -50,12 +52,12 @@ def every_size(n_images: int, batch_sizes: Sequence[int]) -> tuple[Pass, ...]:
     """
     tested = [n for n in batch_sizes if 1 < n <= n_images]
     probed = [n for n in tested if n in (*_PROBED, tested[-1])]
-    found = [Pass("singles", 1, 0, n_images)]
+    planned = [Pass("singles", 1, 0, n_images)]
     for n in tested:
         start = (n_images - n) * (n % 2)
-        found.append(Pass("batched", n, start, start + n))
-    found += [Pass("position", n, 0, n, rotation=n // 2) for n in probed]
-    return (*found, *(Pass("neighbours", n, n_images - n, n_images) for n in probed))
+        planned.append(Pass("batched", n, start, start + n))
+    planned += [Pass("position", n, 0, n, rotation=n // 2) for n in probed]
+    return (*planned, *(Pass("neighbours", n, n_images - n, n_images) for n in probed))
 
 
 @dataclass
@@ -124,7 +126,7 @@ def verify(
     return verified
 
 
-def price(
+def time_ratios(
     native: Runner,
     repaired: Runner,
     images: Images,
@@ -134,12 +136,14 @@ def price(
     enough_s: float = ENOUGH_S,
     least: int = _LEAST_PAIRS,
     deadline: float = math.inf,
+    free: Mapping[int, float] = NO_LIMITS,
 ) -> dict[int, list[float]]:
     """Time of the repaired call over time of the native call, by N: alternating calls on the same batch, one worker.
 
-    At most ``pairs`` for each N; after ``enough_s`` seconds no more than ``least``. An N that would begin after
-    ``deadline`` (of ``time.monotonic``) is left out. A pair that other programs disturbed is made again, as long as no
-    more pairs are disturbed than asked for: after that they count.
+    At most ``pairs`` for each N; after ``enough_s`` seconds no more than ``least``, unless these leave open whether the
+    ratio is within that of ``free``: a further pair costs less than the search for another repair. An N that would
+    begin after ``deadline`` (of ``time.monotonic``) is left out. A pair that other programs disturbed is made again, as
+    long as no more pairs are disturbed than asked for: after that they count.
     """
     ratios: dict[int, list[float]] = {}
     wall = not (isinstance(native, Clocked) and isinstance(repaired, Clocked))  # both by one clock
@@ -160,13 +164,18 @@ def price(
                     continue
             if turn:
                 ratios.setdefault(n, []).append(second / first)
-            if turn >= least and time.perf_counter() - begin > enough_s:
+            if turn >= least and time.perf_counter() - begin > enough_s and not _left_open(ratios[n], free.get(n)):
                 break
             turn += 1
     return ratios
 
 
-def priced_sizes(n_images: int, batch_sizes: Sequence[int]) -> list[int]:
+def _left_open(ratios: Sequence[float], limit: float | None) -> bool:
+    """Whether so few ratios say nothing about the limit: their median is beyond it, and not all of them are."""
+    return limit is not None and len(ratios) < ENOUGH_PAIRS and min(ratios) <= limit < statistics.median(ratios)
+
+
+def study_sizes(n_images: int, batch_sizes: Sequence[int]) -> list[int]:
     """The N to price: one image alone, and of the tested N that the set can fill the powers of two from 8 on (where
     there are none, all N from 8 on) and the largest.
     """

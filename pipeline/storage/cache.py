@@ -4,8 +4,6 @@ Nothing outside the cache's folder is ever removed: folders are opened without f
 what the program itself names (by hash) is touched.
 """
 
-from __future__ import annotations
-
 import contextlib
 import fcntl
 import os
@@ -172,14 +170,14 @@ def _summed(name: str, holds: str, weighed: list[tuple[int, float]]) -> Part:
 def _weigh(path: Path) -> tuple[int, float]:
     """Bytes in the files below, and when the entry last changed; links count as themselves. Vanished: nothing."""
     try:
-        found = os.lstat(path)
+        status = os.lstat(path)
     except OSError:
         return 0, 0.0
-    if not stat.S_ISDIR(found.st_mode):
-        return found.st_size, found.st_mtime
+    if not stat.S_ISDIR(status.st_mode):
+        return status.st_size, status.st_mtime
     size = 0
     for folder, _, names in os.walk(path):
         for name in names:
             with contextlib.suppress(OSError):
                 size += os.lstat(os.path.join(folder, name)).st_size
-    return size, found.st_mtime
+    return size, status.st_mtime

@@ -1,7 +1,5 @@
 """What the stages of a study are expected to take, from what is known of them so far."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from isobatch.models.registry import find_variant
@@ -11,7 +9,7 @@ from isobatch.pipeline.certify.stage import limit_s
 from isobatch.pipeline.prepare.artifacts import baseline
 from isobatch.pipeline.prepare.pace import cost
 from isobatch.pipeline.prepare.state import Stages
-from isobatch.pipeline.race.stage import BESIDE_S
+from isobatch.pipeline.race.stage import usual_s
 from isobatch.pipeline.records.study import VariantResult
 from isobatch.pipeline.study.explain import EXPLAINED
 from isobatch.pipeline.study.explain_cost import explaining_cost
@@ -39,7 +37,7 @@ def foresee(stages: Stages, known: tuple[str, Images] | None, results: Sequence[
             there = [name for name in there if name == alone]
         each = [explaining_cost(stages, name, stages.sets[-1], hopeless=name != alone) for name in there]
         outlook.expect("explanation", sum(each))
-    outlook.expect("race", seconds=config.race_s + BESIDE_S if config.race_s else 0.0)
+    outlook.expect("race", seconds=usual_s(config))
     if config.certify:
         images = max(config.certify) + 2 * sum(config.certify)
         size = stages.sets[-1].evaluation.side

@@ -1,7 +1,5 @@
 """What a study knows, at its end or before, as the record of ``report.json``."""
 
-from __future__ import annotations
-
 import contextlib
 import time
 from collections.abc import Callable, Sequence
@@ -35,8 +33,8 @@ class Answers:
         said = None
         with contextlib.suppress(Exception):  # a variant over which it cannot be answered is told at the end
             said = answer(results)
-        found = as_record(self.stages, self.findings, results, Sound(None, None), time.monotonic() - self.begin, None)
-        self.tell(found.model_copy(update={"answer": said, "pending": list(pending)}))
+        study = as_record(self.stages, self.findings, results, Sound(None, None), time.monotonic() - self.begin, None)
+        self.tell(study.model_copy(update={"answer": said, "pending": list(pending)}))
 
 
 def as_record(
@@ -58,13 +56,13 @@ def as_record(
         for evidence in rounds
         for name, text in evidence.readback.items()
     }
-    settings = base(stages.config, stages.config.device).environment
+    environment = base(stages.config, stages.config.device).environment
     assert stages.weights is not None
     return Study(
         run_id=stages.run.id,
         created_utc=stages.run.created_utc,
         tool=Tool(version=VERSION),
-        environment=read_environment(stages.threads, readback, settings, stages.caps.seen, stages.device),
+        environment=read_environment(stages.threads, readback, environment, stages.caps.seen, stages.device),
         config=_portable(stages.config),
         weights=stages.weights,
         warnings=stages.warnings,

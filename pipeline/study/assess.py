@@ -1,7 +1,5 @@
 """The stage that reads the evidence: comparisons, classes, verdict, cost and accuracy of every variant."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -71,9 +69,9 @@ def compared(stages: Stages, rounds: Rounds, references: Mapping[str, Evidence],
     if spec.role == "reference":
         effective = [Effective(**evidence.effective) for evidence in references.values()]
         return result.model_copy(update={"effective": effective[-1] if effective else None})
-    measured = _compared(stages, rounds, references, name)
-    notes = [*result.notes, *measured.pop("clip_notes")]
-    return result.model_copy(update=measured | {"notes": notes})
+    compared_sets = _compared(stages, rounds, references, name)
+    notes = [*result.notes, *compared_sets.pop("clip_notes")]
+    return result.model_copy(update=compared_sets | {"notes": notes})
 
 
 def _precision(spec: VariantSpec, manifests: Sequence[Manifest]) -> str:
@@ -89,28 +87,28 @@ def completed(stages: Stages, findings: Findings, result: VariantResult) -> Vari
         return without_results(stages, result)
     if result.role == "reference":
         return result
-    found = _accuracy(stages, findings, name) | _agreement(stages, findings, name)
-    found["batch_accuracy"] = _batch_accuracy(stages, findings, name)
-    found |= {"cost": findings.costs.get(name), "not_run": stages.not_run.get(name, [])}
-    return result.model_copy(update=found)
+    facts = _accuracy(stages, findings, name) | _agreement(stages, findings, name)
+    facts["batch_accuracy"] = _batch_accuracy(stages, findings, name)
+    facts |= {"cost": findings.costs.get(name), "not_run": stages.not_run.get(name, [])}
+    return result.model_copy(update=facts)
 
 
-def _compared(stages: Stages, found: Rounds, references: Mapping[str, Evidence], name: str) -> dict[str, Any]:
+def _compared(stages: Stages, rounds: Rounds, references: Mapping[str, Evidence], name: str) -> dict[str, Any]:
     """What the comparisons say, as fields of VariantResult."""
     every, verdicts, notes = [], [], []
     for prepared in stages.sets:
         tested = [
             # the ruler against itself says nothing
             _tested(condition, rounds, None if name == ruler(stages.config) else references.get(inputs))
-            for (variant, inputs, condition), rounds in found.items()
+            for (variant, inputs, condition), rounds in rounds.items()
             if (variant, inputs) == (name, prepared.record.name)
         ]
         every += tested
-        notes += [f"{prepared.record.name}: {note}" for note in clip_notes(one.evidence for one in tested)]
+        notes += [f"{prepared.record.name}: {note}" for note in clip_notes(t.evidence for t in tested)]
         if tested and (verdict := inputs_verdict(tested, _distinct(prepared, tested))):
             verdicts.append(verdict)
     deciding = worst(verdicts)
-    made = [comparison for one in every for comparison in one.comparisons]
+    made = [comparison for tested_set in every for comparison in tested_set.comparisons]
     return {
         "clip_notes": notes,
         "effective": Effective(**every[-1].evidence.effective) if every else None,
@@ -119,8 +117,8 @@ def _compared(stages: Stages, found: Rounds, references: Mapping[str, Evidence],
         "by_inputs": verdicts,
         "repeatable": repeatable(made),
         "comparisons": made,
-        "classes": [batch_classes(one.evidence, one.condition) for one in every],
-        "fingerprints": [mark for one in every for mark in fingerprints(one.evidence, one.condition)],
+        "classes": [batch_classes(t.evidence, t.condition) for t in every],
+        "fingerprints": [mark for t in every for mark in fingerprints(t.evidence, t.condition)],
         "margin": deciding and deciding.margin,
     }
 
@@ -140,15 +138,17 @@ def _distinct(prepared: PreparedSet, tested: Sequence[Tested]) -> int:
 
 def _batch_accuracy(stages: Stages, findings: Findings, name: str) -> list[BatchAccuracy] | None:
     """The accuracy by N on every labelled set, from the rows that the comparisons were made of."""
-    found = []
+    by_condition = []
     for prepared in stages.sets:
         if prepared.evaluation.labels is None:
             continue
         labels, contents = np.asarray(prepared.evaluation.labels), _contents(prepared)
         for (variant, inputs, condition), rounds in findings.rounds.items():
             if (variant, inputs) == (name, prepared.record.name):
-                found.append(batch_accuracy(rounds[0], condition, labels, contents, findings.policy.equivalence_margin))
-    return [one for one in found if one is not None] or None
+                by_condition.append(
+                    batch_accuracy(rounds[0], condition, labels, contents, findings.policy.equivalence_margin)
+                )
+    return [of_variant for of_variant in by_condition if of_variant is not None] or None
 
 
 def _contents(prepared: PreparedSet) -> NDArray[np.int64]:
@@ -169,14 +169,14 @@ def _accuracy(stages: Stages, findings: Findings, name: str) -> dict[str, Any]:
     if (predicted := run.predictions.get(name)) is None:
         return {"accuracy_note": f"not measured on the {len(run.images)} labelled images (see what was not run)"}
     labels = run.labels(len(predicted.classes))
-    found: dict[str, Any] = {
+    facts: dict[str, Any] = {
         "accuracy": accuracy(np.asarray(predicted.classes), labels, run.inputs, predicted.batch_size)
     }
     if singles := run.predictions.get(BASELINE_SINGLES):
         limit, count = findings.policy.max_accuracy_drop, min(len(singles.classes), len(labels))
         both = np.asarray(singles.classes[:count]), np.asarray(predicted.classes[:count])
-        found["accuracy_drop"] = accuracy_drop(*both, labels[:count], limit, run.looks)
-    return found
+        facts["accuracy_drop"] = accuracy_drop(*both, labels[:count], limit, run.looks)
+    return facts
 
 
 def _agreement(stages: Stages, findings: Findings, name: str) -> dict[str, Any]:
@@ -209,9 +209,9 @@ def _agreement(stages: Stages, findings: Findings, name: str) -> dict[str, Any]:
         pictures = _pictures(run.images)
         where = f"{counted(len(ruled_classes), 'labelled image')} of {run.inputs}"
         answers.add(where, [pictures[i] for i in run.order], ruled_classes, np.asarray(predicted.classes))
-    found = answers.record()
-    note = f"{reference} gave no answer to compare with" if natural and found is None else None
-    return {"agreement": found, "agreement_note": note}
+    record = answers.record()
+    note = f"{reference} gave no answer to compare with" if natural and record is None else None
+    return {"agreement": record, "agreement_note": note}
 
 
 def _pictures(images: Images) -> list[bytes | tuple[str, int]]:

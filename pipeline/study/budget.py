@@ -1,7 +1,5 @@
 """A study planned into the time it is given: what is most valuable first, and what is left out said."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -60,7 +58,7 @@ def within_evidence(stages: Stages, jobs: Sequence[Job], begin: float) -> list[J
         costs[job.variant] = costs.get(job.variant, 0.0) + spent
     left_s = _VERDICTS * (budget_s - (time.monotonic() - begin))
     taken: set[str] = set()
-    for name in sorted(costs, key=lambda one: (one != baseline(stages.config), costs[one])):
+    for name in sorted(costs, key=lambda variant: (variant != baseline(stages.config), costs[variant])):
         if not taken or costs[name] <= left_s:
             taken.add(name)
             left_s -= costs[name]
@@ -78,9 +76,9 @@ def within_rest(stages: Stages, begin: float, pace: float) -> bool:
     config, expected = stages.config, stages.outlook.expected
     if config.budget_s is None:
         return True
-    costs = {name: one.cost * pace for name, one in expected.items()}
+    costs = {name: stage.cost * pace for name, stage in expected.items()}
     left_s = config.budget_s - (time.monotonic() - begin)
-    found = fit(
+    plan = fit(
         left_s,
         config.race_s,
         accuracy_s=costs.get("accuracy", 0.0),
@@ -88,18 +86,18 @@ def within_rest(stages: Stages, begin: float, pace: float) -> bool:
         explanation_s=costs.get("explanation", 0.0),
     )
     out = [
-        "" if found.accuracy else "accuracy and agreement with labels",
-        "" if found.race_s or not config.race_s else "the race",
-        f"the race beyond {found.race_s:.0f} s" if 0 < found.race_s < config.race_s else "",
-        "" if found.certify or not config.certify else "verifying the choice over its range",
-        "" if found.explain or config.explain == "none" else "origins and repairs",
+        "" if plan.accuracy else "accuracy and agreement with labels",
+        "" if plan.race_s or not config.race_s else "the race",
+        f"the race beyond {plan.race_s:.0f} s" if 0 < plan.race_s < config.race_s else "",
+        "" if plan.certify or not config.certify else "verifying the choice over its range",
+        "" if plan.explain or config.explain == "none" else "origins and repairs",
     ]
-    if left_out := [one for one in out if one]:
+    if left_out := [text for text in out if text]:
         stages.warn("budget", f"--budget {config.budget_s:g} s left no time for {'; '.join(left_out)}")
     stages.config = replace(
         config,
-        race_s=found.race_s,
-        certify=config.certify if found.certify else (),
-        explain=config.explain if found.explain else "none",
+        race_s=plan.race_s,
+        certify=config.certify if plan.certify else (),
+        explain=config.explain if plan.explain else "none",
     )
-    return found.accuracy
+    return plan.accuracy

@@ -1,7 +1,5 @@
 """The stage that explains and repairs: for each variant that is not batch-invariant, its origins and its repair."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 from collections.abc import Mapping
@@ -10,7 +8,7 @@ from typing import Any
 
 from isobatch.models.registry import find_variant
 from isobatch.models.spec.artifact_cache import key_of
-from isobatch.pipeline.config.conditions import Setting
+from isobatch.pipeline.config.conditions import GridPoint
 from isobatch.pipeline.explain.reproducer.write import still_there
 from isobatch.pipeline.inputs import PreparedSet
 from isobatch.pipeline.prepare.pace import cost
@@ -41,14 +39,12 @@ def explain(stages: Stages, results: list[VariantResult], policy: Policy) -> lis
     sets = {prepared.record.name: prepared for prepared in stages.sets}
     hopeless = cannot_win(results, policy)
     chosen = {
-        result.name: sets[[one.inputs for one in result.by_inputs if one.verdict in EXPLAINED][-1]]
+        result.name: sets[[judged.inputs for judged in result.by_inputs if judged.verdict in EXPLAINED][-1]]
         for result in results
         if result.verdict in EXPLAINED
     }
     if stages.config.quick:
-        results = [
-            _left_out(stages, one, chosen.pop(one.name), hopeless) if one.name in hopeless else one for one in results
-        ]
+        results = [_left_out(stages, v, chosen.pop(v.name), hopeless) if v.name in hopeless else v for v in results]
     budget = Budget(QUICK_REPAIR_S if stages.config.quick else REPAIR_S, len(chosen), hopeless)
     costs = {
         name: explaining_cost(stages, name, prepared, hopeless=name in budget.hopeless)
@@ -86,13 +82,13 @@ def _explained(stages: Stages, result: VariantResult, prepared: PreparedSet, bud
 
 
 def _explain(stages: Stages, result: VariantResult, prepared: PreparedSet, budget: Budget) -> VariantResult:
-    if (setting := _deciding(stages, result, prepared)) is None:
+    if (point := _deciding(stages, result, prepared)) is None:
         budget.spend(0.0)
         why = "its outputs depend on the batch where its arithmetic is emulated: replaying every layer takes too long"
         stages.skip(result.name, prepared.record.name, "origins and repair", why)
         return result.model_copy(update={"not_run": stages.not_run[result.name]})
     try:
-        looked = _look_inside(stages, result.name, prepared, setting, budget)
+        looked = _look_inside(stages, result.name, prepared, point, budget)
     except WorkerError:
         budget.spend(0.0)
         raise
@@ -101,28 +97,29 @@ def _explain(stages: Stages, result: VariantResult, prepared: PreparedSet, budge
         stages.skip(result.name, prepared.record.name, "origins", looked.why)
         repairs = None if looked.tried is None else repair_records(looked.tried)
         return result.model_copy(update={"not_run": stages.not_run[result.name], "repairs": repairs})
-    condition = setting.at(prepared.evaluation.side)
-    return result.model_copy(update=records(LookedInto(prepared.record.name, condition, looked, stages.config.explain)))
+    condition = point.at(prepared.evaluation.side)
+    into = LookedInto(prepared.record.name, condition, looked, stages.config.explain)
+    return result.model_copy(update=records(into, budget.hopeless.get(result.name)))
 
 
-def _deciding(stages: Stages, result: VariantResult, prepared: PreparedSet) -> Setting | None:
+def _deciding(stages: Stages, result: VariantResult, prepared: PreparedSet) -> GridPoint | None:
     """The setting that decided the verdict on this set: what is to be explained happened there.
 
     Where a cap makes the arithmetic slow there, another under which the outputs depend on the batch; None without one.
     """
     spec, name = find_variant(result.name), prepared.record.name
-    decided = next(one.decided_by.condition for one in result.by_inputs if one.inputs == name)
+    decided = next(judged.decided_by.condition for judged in result.by_inputs if judged.inputs == name)
     differing = [
-        one.condition
-        for one in result.comparisons
-        if one.inputs == name and one.kind != "vs-reference" and not one.bitwise_equal
+        comparison.condition
+        for comparison in result.comparisons
+        if comparison.inputs == name and comparison.kind != "vs-reference" and not comparison.bitwise_equal
     ]
-    first = stages.base_of(spec) if decided is None else Setting.of(decided)
-    found = [first, *map(Setting.of, differing)]
-    return next((one for one in found if not stages.emulated_under(spec, one)), None)
+    first = stages.base_of(spec) if decided is None else GridPoint.of(decided)
+    points = [first, *map(GridPoint.of, differing)]
+    return next((point for point in points if not stages.emulated_under(spec, point)), None)
 
 
-def _look_inside(stages: Stages, variant: str, prepared: PreparedSet, setting: Setting, budget: Budget) -> Looked:
+def _look_inside(stages: Stages, variant: str, prepared: PreparedSet, point: GridPoint, budget: Budget) -> Looked:
     """What a worker finds, kept with the run's evidence so that an interrupted study does not look again."""
     spec, images = find_variant(variant), prepared.evaluation
     label = f"origins and repair of {variant}"
@@ -137,8 +134,8 @@ def _look_inside(stages: Stages, variant: str, prepared: PreparedSet, setting: S
 
     asked = LookAsked(
         variant=variant,
-        settings=setting.runner,
-        isa=setting.isa,
+        settings=point.runner,
+        isa=point.isa,
         artifact=stages.artifacts[variant, prepared.record.name],
         images=images,
         also=tuple(other.evaluation for other in served(stages, variant, prepared)),
@@ -160,7 +157,7 @@ def _look_inside(stages: Stages, variant: str, prepared: PreparedSet, setting: S
     # where it writes, and what others leave of the time, are no part of the kept name
     asked = replace(asked, run_folder=str(stages.run.folder), repair_s=budget.share_s())
     call = "isobatch.pipeline.study.inside.in_worker:explain_and_repair"
-    answer = stages.workers.call(setting.environment, call, asked.to_json(), on_event)
+    answer = stages.workers.call(point.environment, call, asked.to_json(), on_event)
     stages.progress.step(label, left)  # however much of it there was to do
     write_bytes(kept, [json.dumps(answer).encode()])  # may hold NaN and infinities, which only this file reads back
     return Looked.of(answer)

@@ -1,7 +1,5 @@
 """What explaining and repairing a variant costs, and the sets that its repair is verified on."""
 
-from __future__ import annotations
-
 from isobatch.models.registry import find_variant
 from isobatch.pipeline.evidence.by_value import first_round
 from isobatch.pipeline.inputs import PreparedSet
@@ -17,14 +15,14 @@ _PRICED = 150  # to price a repair that may win
 def explaining_cost(stages: Stages, variant: str, prepared: PreparedSet, *, hopeless: bool) -> float:
     """Rough seconds of explaining one variant, and of repairing it; ``hopeless``: only the proof is tried."""
     spec, side = find_variant(variant), prepared.evaluation.side
-    found = _ONCE_S + cost(spec, _LOOKED, side)
+    seconds = _ONCE_S + cost(spec, _LOOKED, side)
     if not stages.config.repair:
-        return found
-    for one in (prepared, *served(stages, variant, prepared)):
-        passes = first_round(len(one.evaluation), stages.config.batch_sizes)
-        proof = len(one.evaluation) + sum(p.stop - p.start for p in passes)
-        found += cost(spec, proof, one.evaluation.side)
-    return found + (0.0 if hopeless else cost(spec, _PRICED, side))
+        return seconds
+    for image_set in (prepared, *served(stages, variant, prepared)):
+        passes = first_round(len(image_set.evaluation), stages.config.batch_sizes)
+        proof = len(image_set.evaluation) + sum(p.stop - p.start for p in passes)
+        seconds += cost(spec, proof, image_set.evaluation.side)
+    return seconds + (0.0 if hopeless else cost(spec, _PRICED, side))
 
 
 def served(stages: Stages, variant: str, prepared: PreparedSet) -> list[PreparedSet]:
@@ -32,7 +30,7 @@ def served(stages: Stages, variant: str, prepared: PreparedSet) -> list[Prepared
     key = stages.artifacts[variant, prepared.record.name].key
     others = [other for other in stages.sets if other is not prepared]
     return [
-        one
-        for one in others
-        if (variant, one.record.name) in stages.artifacts and stages.artifacts[variant, one.record.name].key == key
+        s
+        for s in others
+        if (variant, s.record.name) in stages.artifacts and stages.artifacts[variant, s.record.name].key == key
     ]

@@ -1,7 +1,5 @@
 """A fault while one variant is looked at is that variant's failure: it is told, and the others go on."""
 
-from __future__ import annotations
-
 import traceback
 from collections.abc import Callable, Sequence
 from typing import TypeVar
@@ -31,16 +29,16 @@ def for_each(
     stages: Stages, names: Sequence[str], doing: str, look: Callable[[str], T], failed: Callable[[str], T]
 ) -> list[T]:
     """``look(name)`` for each variant; where it raises, the variant has failed and ``failed(name)`` stands for it."""
-    found = []
+    results = []
     for name in names:
         try:
-            found.append(look(name))
+            results.append(look(name))
         except EVERYBODYS:
             raise
         except Exception as error:
             stages.fail(name, fault(doing, error))
-            found.append(failed(name))
-    return found
+            results.append(failed(name))
+    return results
 
 
 def decided(

@@ -1,13 +1,11 @@
 """The evidence jobs of a study: what is run of each variant, on which images, and which of it is timed."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 
 from isobatch.models.registry import find_variant
 from isobatch.models.spec.words import VariantSpec
-from isobatch.pipeline.config.conditions import Setting, device_of, settings, why_not
+from isobatch.pipeline.config.conditions import GridPoint, device_of, grid_points, why_not
 from isobatch.pipeline.config.config import Config
 from isobatch.pipeline.evidence.by_value import first_round, second_round
 from isobatch.pipeline.evidence.evidence import Pass
@@ -35,18 +33,18 @@ def plan_jobs(stages: Stages) -> list[Job]:
         if stages.config.device not in spec.devices:
             why = f"its kernels run on the CPU only: every figure of {spec.name} is the CPU's"
             stages.skip(spec.name, "all", f"device {stages.config.device}", why)
-    ran: dict[str, list[Setting]] = {}  # by variant
-    for setting in settings(stages.config):
-        there = [spec for spec in specs if device_of(stages.config, spec) == setting.device]
-        reasons = {spec.name: why_not(spec, setting, stages.config, stages.caps) for spec in there}
+    ran: dict[str, list[GridPoint]] = {}  # by variant
+    for point in grid_points(stages.config):
+        there = [spec for spec in specs if device_of(stages.config, spec) == point.device]
+        reasons = {spec.name: why_not(spec, point, stages.config, stages.caps) for spec in there}
         for name, reason in reasons.items():
             if reason and NotRun(inputs="all", what=reason[0], why=reason[1]) not in stages.not_run.get(name, []):
                 stages.skip(name, "all", *reason)
         order = in_rounds if stages.config.thorough else in_turn
         for turn, name in order([spec.name for spec in there if reasons[spec.name] is None]):
-            ran.setdefault(name, []).append(setting)
+            ran.setdefault(name, []).append(point)
             for prepared in _sets(stages, name):
-                jobs += _jobs(stages, find_variant(name), prepared, setting, turn)
+                jobs += _jobs(stages, find_variant(name), prepared, point, turn)
     for spec in specs:
         for prepared in _sets(stages, spec.name):
             _note_left_out(stages, spec, prepared, ran.get(spec.name, []))
@@ -58,16 +56,16 @@ def _sets(stages: Stages, variant: str) -> list[PreparedSet]:
     return [prepared for prepared in stages.sets if (variant, prepared.record.name) in stages.artifacts]
 
 
-def _jobs(stages: Stages, spec: VariantSpec, prepared: PreparedSet, setting: Setting, turn: int) -> list[Job]:
+def _jobs(stages: Stages, spec: VariantSpec, prepared: PreparedSet, point: GridPoint, turn: int) -> list[Job]:
     config, name = stages.config, prepared.record.name
-    count = measured_images(spec, prepared.evaluation, _flags(setting))
+    count = measured_images(spec, prepared.evaluation, _flags(point))
     whole = Job(
         variant=spec.name,
         inputs=name,
-        condition=setting.at(prepared.evaluation.side),
+        condition=point.at(prepared.evaluation.side),
         round=turn,
         passes=_passes(
-            config, count, turn, timed=_worth_timing(stages, spec, name), sparing=stages.emulated_under(spec, setting)
+            config, count, turn, timed=_worth_timing(stages, spec, name), sparing=stages.emulated_under(spec, point)
         ),
         artifact_key=stages.artifacts[spec.name, name].key,
         inputs_sha256=prepared.evaluation.seen_sha256,
@@ -84,9 +82,9 @@ def _passes(config: Config, count: int, turn: int, *, timed: bool, sparing: bool
     return first_round(count, config.batch_sizes, sparing=sparing, **probes)
 
 
-def _flags(setting: Setting) -> frozenset[str] | None:
+def _flags(point: GridPoint) -> frozenset[str] | None:
     """The features of the processor under a setting; None where it is not the processor that computes."""
-    return flags_under(setting.isa, cpu_flags()) if setting.device == "cpu" else None
+    return flags_under(point.isa, cpu_flags()) if point.device == "cpu" else None
 
 
 def _worth_timing(stages: Stages, spec: VariantSpec, inputs: str) -> bool:
@@ -94,26 +92,28 @@ def _worth_timing(stages: Stages, spec: VariantSpec, inputs: str) -> bool:
     return inputs == _sets(stages, spec.name)[-1].record.name and not stages.emulated(spec)
 
 
-def priced(stages: Stages, job: Job) -> bool:
+def decides_cost(stages: Stages, job: Job) -> bool:
     """Whether the times of this job's calls become the variant's cost, so that it must run alone.
 
     They do on the last set that the variant is run on, under the study's base setting, in the set's first part.
     """
     main = _sets(stages, job.variant)[-1].record.name
     base = stages.base_of(find_variant(job.variant))
-    return job.inputs == main and Setting.of(job.condition) == base and job.passes[0].start == 0
+    return job.inputs == main and GridPoint.of(job.condition) == base and job.passes[0].start == 0
 
 
 def warmed(stages: Stages, job: Job) -> bool:
     """Whether one call of each N goes ahead unrecorded; else the first recorded one of each N prices nothing."""
     spec = find_variant(job.variant)
-    return stages.config.thorough and spec.role == "candidate" and priced(stages, job) and not stages.emulated(spec)
+    return (
+        stages.config.thorough and spec.role == "candidate" and decides_cost(stages, job) and not stages.emulated(spec)
+    )
 
 
-def _note_left_out(stages: Stages, spec: VariantSpec, prepared: PreparedSet, ran: Sequence[Setting]) -> None:
+def _note_left_out(stages: Stages, spec: VariantSpec, prepared: PreparedSet, ran: Sequence[GridPoint]) -> None:
     """What of a set is not run under any of the settings, and what under some caps only, each said once."""
     name, whole = prepared.record.name, len(prepared.evaluation)
-    counts = {one.isa: measured_images(spec, prepared.evaluation, _flags(one)) for one in ran}
+    counts = {point.isa: measured_images(spec, prepared.evaluation, _flags(point)) for point in ran}
     most = max(counts.values(), default=whole)
     for isa, count in counts.items():
         under = "" if count == most else f" under isa {isa}"

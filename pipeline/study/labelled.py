@@ -1,7 +1,5 @@
 """The stage of the labelled images: what each variant predicts, in steps, computed once per artifact and machine."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -70,7 +68,7 @@ def run_labelled(
     start = 0
     for end in ends:
         asked = [_turn(stages, run, key, *turns[key], range(start, end)) for key in turns]
-        lost = _predict(stages, run, [one for one in asked if one is not None])
+        lost = _predict(stages, run, [turn for turn in asked if turn is not None])
         decided = {key for key in turns if key != BASELINE_SINGLES and _decided(run, key, limit)}
         for key in {*lost, *decided, *(key for key in turns if key not in run.predictions)}:
             turns.pop(key, None)
@@ -86,11 +84,13 @@ def labelled_cost(stages: Stages, name: str, images: Images) -> float:
     run = LabelledRun(name, images, order, len(ends))
     candidates = [spec.name for spec in stages.specs if spec.role == "candidate" and not stages.emulated(spec)]
     keys = {BASELINE_SINGLES: baseline(stages.config), **{candidate: candidate for candidate in candidates}}
-    found = 0.0
+    seconds = 0.0
     for start, end in itertools.pairwise((0, *ends[:_USUAL_LOOKS])):
         turns = [_turn(stages, run, key, variant, 1, range(start, end)) for key, variant in keys.items()]
-        found += sum(cost(turn.spec, end - start, images.side) for turn in turns if turn and _known(turn.kept) is None)
-    return found
+        seconds += sum(
+            cost(turn.spec, end - start, images.side) for turn in turns if turn and _known(turn.kept) is None
+        )
+    return seconds
 
 
 def random_weights(stages: Stages) -> bool:

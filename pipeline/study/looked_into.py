@@ -1,14 +1,12 @@
 """What was found out inside one variant, as fields of its record."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from isobatch.pipeline.config.config import Explain
 from isobatch.pipeline.explain.reproducer.write import Reproducer
-from isobatch.pipeline.records.study import BeyondLook, Condition, Growth, Locating, NeighbourEffect, Origin
+from isobatch.pipeline.records.study import BeyondLook, Condition, Growth, Locating, NeighbourEffect, Origin, Repair
 from isobatch.pipeline.repair.crossing import Attempt
 from isobatch.pipeline.repair.records import PROOF, repair_records
 from isobatch.pipeline.study.inside.crossing import LayerSeen, Looked
@@ -24,8 +22,8 @@ class LookedInto:
     search: Explain
 
 
-def records(into: LookedInto) -> dict[str, Any]:
-    """What was found, as fields of VariantResult."""
+def records(into: LookedInto, hopeless: str | None = None) -> dict[str, Any]:
+    """What was found, as fields of VariantResult. ``hopeless``: why its repairs were not timed, if so."""
     looked = into.looked
     origins = [layer for layer in looked.findings if layer.batch_sizes]
     tried, scripts = looked.tried, looked.reproducers or {}
@@ -33,20 +31,24 @@ def records(into: LookedInto) -> dict[str, Any]:
         "origins": [_origin(layer, into.condition, scripts.get(layer.layer)) for layer in origins],
         "origins_complete": None if tried is None else list_is_complete({layer.layer for layer in origins}, tried),
         "locating": _locating(into),
-        "growth": [Growth(**one) for one in looked.growth],
+        "growth": [Growth(**fields) for fields in looked.growth],
         "neighbour_effect": NeighbourEffect(**looked.neighbour_effect) if looked.neighbour_effect else None,
-        "repairs": None if tried is None else repair_records(tried),
+        "repairs": None if tried is None else [_with_reason(one, hopeless) for one in repair_records(tried)],
     }
+
+
+def _with_reason(repair: Repair, hopeless: str | None) -> Repair:
+    return repair.model_copy(update={"unpriced": hopeless}) if repair.delivery else repair
 
 
 def list_is_complete(origins: set[str], tried: Sequence[Attempt]) -> bool | None:
     """Whether these are all, by the repair of exactly them; None where that was not tried to its end."""
     if not origins:
         return False  # no layer differs alone, and yet the outputs do
-    proofs = [one for one in tried if one.name == PROOF]
-    if any(one.holds and set(one.layers) == origins for one in proofs):
+    proofs = [attempt for attempt in tried if attempt.name == PROOF]
+    if any(attempt.holds and set(attempt.layers) == origins for attempt in proofs):
         return True
-    undecided = any(one.out_of_time for one in proofs) or all(one.holds is None for one in proofs)
+    undecided = any(attempt.out_of_time for attempt in proofs) or all(attempt.holds is None for attempt in proofs)
     return None if undecided else False
 
 

@@ -1,14 +1,12 @@
 """The stages that gather evidence: the fp64 references, then every variant in two rounds."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from isobatch.models.spec.words import OutOfMemory
-from isobatch.pipeline.config.conditions import Setting
+from isobatch.pipeline.config.conditions import GridPoint
 from isobatch.pipeline.evidence.evidence import Evidence, Pass
 from isobatch.pipeline.evidence.parts import cut, joined
 from isobatch.pipeline.evidence.plan import Job
@@ -17,7 +15,7 @@ from isobatch.pipeline.machine.environment import machine
 from isobatch.pipeline.prepare.artifacts import ruler
 from isobatch.pipeline.prepare.state import Stages
 from isobatch.pipeline.records.study import Condition
-from isobatch.pipeline.records.wording import setting as words_of
+from isobatch.pipeline.records.wording import condition_words
 from isobatch.pipeline.storage.files import StoreError
 from isobatch.pipeline.study.isolated import EVERYBODYS, fault
 from isobatch.pipeline.study.tasks import device_facts, job_cost, shared, task_of, together
@@ -47,7 +45,7 @@ def run_references(stages: Stages) -> dict[str, Evidence]:
         name, count = prepared.record.name, len(prepared.evaluation)
         if (artifact := stages.artifacts.get((reference, name))) is None:
             continue
-        condition = Setting(stages.threads).at(prepared.evaluation.side)
+        condition = GridPoint(stages.threads).at(prepared.evaluation.side)
         passes = (Pass("singles", 1, 0, count),)
         whole = Job(reference, name, condition, 0, passes, artifact.key, prepared.evaluation.seen_sha256)
         jobs[name] = whole.cut(cut(count, ()))
@@ -60,7 +58,7 @@ def run_references(stages: Stages) -> dict[str, Evidence]:
         stages.warn("no-ruler", f"{reference} failed, so no error is measured against it: {failure.reason}")
     references = {}
     for name, parts in jobs.items():
-        kept = [one for job in parts if (one := _kept(stages, job, files[job])) is not None]
+        kept = [evidence for job in parts if (evidence := _kept(stages, job, files[job])) is not None]
         if len(kept) == len(parts):
             references[name] = joined(kept)
     return references
@@ -79,7 +77,7 @@ def run_evidence(stages: Stages, jobs: Sequence[Job], ready: Callable[[str, Roun
     stages.announce("evidence", sum(job_cost(job) for job in jobs if job not in kept))
     for job in sorted(kept, key=jobs.index):
         stages.progress.step(f"{job.variant}, {job.inputs}: kept", 0.0)
-    found = Gathered({}, {})
+    results = Gathered({}, {})
 
     def ended(variant: str, lost: Mapping[Key, str]) -> None:
         own = [job for job in jobs if job.variant == variant]
@@ -89,8 +87,8 @@ def run_evidence(stages: Stages, jobs: Sequence[Job], ready: Callable[[str, Roun
             {variant for job in own if _key(job) not in lost},
         )
         gathered = _gather(stages, {job: files[job] for job in own if _key(job) not in lost})
-        found.rounds.update(gathered.rounds)
-        found.timed.update(gathered.timed)
+        results.rounds.update(gathered.rounds)
+        results.timed.update(gathered.timed)
         ready(variant, gathered.rounds)
 
     left = {job: files[job] for job in jobs if job not in kept}
@@ -101,7 +99,7 @@ def run_evidence(stages: Stages, jobs: Sequence[Job], ready: Callable[[str, Roun
     if shared(stages) and stages.most_workers > 1:
         beside = f"up to {stages.most_workers} workers ran side by side"
         stages.warn("shared-times", f"{beside}: times of the passes are orientation, the race's are not")
-    return found
+    return results
 
 
 def _gather(stages: Stages, files: Mapping[Job, Path]) -> Gathered:
@@ -136,7 +134,7 @@ def _record_lost(stages: Stages, lost: Mapping[Key, str], left: Collection[str])
     """Each job that had too little memory; a variant of which nothing is ``left`` has failed."""
     for (variant, inputs, condition), reason in lost.items():
         if variant in left:
-            stages.skip(variant, inputs, words_of(condition), reason, failed=True)
+            stages.skip(variant, inputs, condition_words(condition), reason, failed=True)
         elif variant not in stages.failures:
             remedy = "smaller --batch-sizes or --image-size, or a device with more memory"
             stages.fail(variant, WorkerError(reason, OutOfMemory.__name__, remedy))
@@ -145,11 +143,11 @@ def _record_lost(stages: Stages, lost: Mapping[Key, str], left: Collection[str])
 def _kept(stages: Stages, job: Job, file: Path) -> Evidence | None:
     """Evidence already on disk and whole, or None; also where it is of another machine, as nothing may mix the two."""
     try:
-        found = read_evidence(file) if file.is_file() else None
+        kept = read_evidence(file) if file.is_file() else None
     except StoreError:
         return None
-    here = machine(Setting.of(job.condition).environment, device_facts(stages, job))
-    return found if found and found.machine in (here, "") else None  # older files do not tell
+    here = machine(GridPoint.of(job.condition).environment, device_facts(stages, job))
+    return kept if kept and kept.machine in (here, "") else None  # older files do not tell
 
 
 def _run(

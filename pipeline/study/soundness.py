@@ -1,13 +1,11 @@
 """The stage that asks whether anything can be recommended at all: a sound reference, and a network that mixes none."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from isobatch.pipeline.config.conditions import Setting
+from isobatch.pipeline.config.conditions import GridPoint
 from isobatch.pipeline.decide.baseline import check_baseline
 from isobatch.pipeline.decide.mixing import Control, decide
 from isobatch.pipeline.evidence.evidence import Evidence
@@ -53,7 +51,7 @@ def judge_mixing(stages: Stages, results: Sequence[VariantResult]) -> Mixing | N
     artifact = stages.artifacts.get((name, prepared.record.name))
     if artifact is None or name in stages.failures:
         return None
-    asked = RowsAsked(name, Setting(stages.threads).runner, artifact, prepared.evaluation)
+    asked = RowsAsked(name, GridPoint(stages.threads).runner, artifact, prepared.evaluation)
     stages.progress.step(f"other neighbours for {name}", 0.0)
     try:
         control = stages.call("isobatch.pipeline.study.in_worker:mixes", asked.to_json(), name)
@@ -72,9 +70,9 @@ def float_error(stages: Stages, rounds: Rounds, references: Mapping[str, Evidenc
     None where the baseline was not measured beside the ruler.
     """
     largest = None
-    for (variant, inputs, _), found in rounds.items():
+    for (variant, inputs, _), evidence in rounds.items():
         if variant == baseline(stages.config) and inputs in references:
-            rows = found[0].singles
+            rows = evidence[0].singles
             ruled = references[inputs].singles[: len(rows)]
             with np.errstate(invalid="ignore", divide="ignore"):
                 apart = row_distance(ruled, rows) / np.abs(ruled.astype(np.float64)).max(axis=1)

@@ -1,7 +1,5 @@
 """The order of the stages of a study, and the only file that knows it."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -102,7 +100,7 @@ def run_study(
                 stages.warn("other-machine", text)
             results = verdicts.of_all()
         foresee(stages, known, results)
-        measured = within_rest(stages, begin, stages.seconds["evidence"] / max(1.0, sum(map(job_cost, jobs))))
+        evidence_budget = within_rest(stages, begin, stages.seconds["evidence"] / max(1.0, sum(map(job_cost, jobs))))
         config = stages.config
         findings = Findings(gathered.rounds, references, {}, None, complete_policy(config.policy, 0)[0])
         answers = Answers(stages, findings, on_study or (lambda study: None), begin)
@@ -110,17 +108,18 @@ def run_study(
         with stages.stage("accuracy"):
             costs = _costs(stages, gathered.timed)
             policy = _policy(stages, config.policy, len(known[1]) if known else 0)
-            fastest = {name: fastest_batch(found) for name, found in costs.items()}
+            fastest = {name: fastest_batch(variant_cost) for name, variant_cost in costs.items()}
             error, limit = float_error(stages, gathered.rounds, references), policy.max_accuracy_drop
-            labelled = run_labelled(stages, *known, fastest, limit, error) if known and measured else None
+            labelled = run_labelled(stages, *known, fastest, limit, error) if known and evidence_budget else None
         with stages.stage("comparison"):
             findings = Findings(gathered.rounds, references, costs, labelled, policy)
             results = _completed(stages, findings, results)
         answers.so_far(results, _EXPLAINING[config.explain != "none"])
         if config.explain != "none":
             with stages.stage("explanation"):
-                explained = explain(stages, results, policy)
-                results = decided(stages, explained, "repair by a switch", _switches(policy))[0] or explained
+                explanations = explain(stages, results, policy)
+                switched = partial(with_switches, policy=policy)
+                results = decided(stages, explanations, "repair by a switch", switched)[0] or explanations
         with stages.stage("network"):
             sound = Sound(judge_baseline(stages, labelled), judge_mixing(stages, results))
             results = without_repairs(results, sound.mixing)
@@ -150,10 +149,6 @@ def _completed(stages: Stages, findings: Findings, results: list[VariantResult])
     )
 
 
-def _switches(policy: Policy) -> Callable[[list[VariantResult]], list[VariantResult]]:
-    return lambda results: with_switches(results, policy)
-
-
 def _costs(stages: Stages, rounds: Rounds) -> dict[str, Cost]:
     """The cost of each variant on the main input set: the last one it was measured on, which fits the weights.
 
@@ -173,7 +168,7 @@ def _costs(stages: Stages, rounds: Rounds) -> dict[str, Cost]:
 
 
 def _policy(stages: Stages, flags: PolicyFlags, n_labelled: int) -> Policy:
-    unused = any(one.code == "labels-unused" for one in stages.warnings)
+    unused = any(this_warning.code == "labels-unused" for this_warning in stages.warnings)
     policy, warning = complete_policy(flags, n_labelled, unused)
     if warning:
         stages.warn("no-accuracy-limit", warning)
@@ -198,8 +193,8 @@ class Grounds:
 
 
 def _recommended(policy: Policy, grounds: Grounds, folder: Path, results: list[VariantResult]) -> Recommendation:
-    found = from_run(recommend(results, policy, grounds.race), folder)
-    return held_back(found, results, grounds.sound.baseline, grounds.sound.mixing)
+    recommendation = from_run(recommend(results, policy, grounds.race), folder)
+    return held_back(recommendation, results, grounds.sound.baseline, grounds.sound.mixing)
 
 
 def _record(
@@ -214,5 +209,5 @@ def _record(
     choice, results = decided(
         stages, results, "recommending", partial(_recommended, findings.policy, grounds, stages.run.folder)
     )
-    found = as_record(stages, findings, results, grounds.sound, wall_s, peak_bytes)
-    return found.model_copy(update={"answer": said, "race": grounds.race, "recommendation": choice})
+    study = as_record(stages, findings, results, grounds.sound, wall_s, peak_bytes)
+    return study.model_copy(update={"answer": said, "race": grounds.race, "recommendation": choice})

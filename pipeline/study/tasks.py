@@ -1,7 +1,5 @@
 """Jobs as tasks of the engine: what one worker runs in turn, and what it is told."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -9,12 +7,12 @@ from typing import Any
 
 from isobatch.models.registry import find_variant
 from isobatch.models.spec.images import Images
-from isobatch.pipeline.config.conditions import Setting, settings
+from isobatch.pipeline.config.conditions import GridPoint, grid_points
 from isobatch.pipeline.evidence.plan import ROUNDS, Job
 from isobatch.pipeline.prepare.pace import cost
 from isobatch.pipeline.prepare.state import Stages
 from isobatch.pipeline.study.crossing import JobAsked, JobsAsked
-from isobatch.pipeline.study.jobs import priced, warmed
+from isobatch.pipeline.study.jobs import decides_cost, warmed
 from isobatch.pipeline.workers.engines import Task
 from isobatch.pipeline.workers.wire import Told
 
@@ -27,10 +25,10 @@ Together = tuple[Job, ...]
 
 def together(stages: Stages, jobs: Iterable[Job]) -> list[Together]:
     """The jobs by what one process can run: all sets of a variant in one setting and round; a part of a set alone."""
-    found: dict[tuple[object, ...], list[Job]] = {}
+    groups: dict[tuple[object, ...], list[Job]] = {}
     for job in jobs:
-        found.setdefault((job.variant, Setting.of(job.condition), job.round, job.whole and job.id), []).append(job)
-    return [tuple(sorted(group, key=lambda job: not priced(stages, job))) for group in found.values()]
+        groups.setdefault((job.variant, GridPoint.of(job.condition), job.round, job.whole and job.id), []).append(job)
+    return [tuple(sorted(group, key=lambda job: not decides_cost(stages, job))) for group in groups.values()]
 
 
 def task_of(stages: Stages, group: Together, files: Mapping[Job, Path], running: list[Job], label: str = "") -> Task:
@@ -39,11 +37,11 @@ def task_of(stages: Stages, group: Together, files: Mapping[Job, Path], running:
     ``label``: what progress calls it, by default the variant and its round.
     """
     job = group[0]
-    spec, setting = find_variant(job.variant), Setting.of(job.condition)
+    spec, point = find_variant(job.variant), GridPoint.of(job.condition)
     sets = {prepared.record.name: prepared.evaluation for prepared in stages.sets}
-    read = [(sets[one.inputs], stages.artifacts[one.variant, one.inputs]) for one in group]
-    images_passed = sum(one.images_passed for one in group)
-    per_image = sum(job_cost(one) for one in group) / images_passed
+    read = [(sets[this_job.inputs], stages.artifacts[this_job.variant, this_job.inputs]) for this_job in group]
+    images_passed = sum(this_job.images_passed for this_job in group)
+    per_image = sum(job_cost(this_job) for this_job in group) / images_passed
 
     def begun() -> None:
         running.append(job)
@@ -55,17 +53,17 @@ def task_of(stages: Stages, group: Together, files: Mapping[Job, Path], running:
         stages.progress.step(label or _label(stages, shown[0]), Told.of(event).images * per_image, len(shown) - 1)
 
     return Task(
-        environment=setting.environment,
+        environment=point.environment,
         function="isobatch.pipeline.study.in_worker:measure",
         payload=lambda: _asked(stages, group, files, sets).to_json(),
-        threads=setting.threads,
+        threads=point.threads,
         # a GPU's memory is not shared out as threads are: what runs there runs alone
-        alone=setting.device != "cpu" or (spec.role == "candidate" and priced(stages, job) and not shared(stages)),
+        alone=point.device != "cpu" or (spec.role == "candidate" and decides_cost(stages, job) and not shared(stages)),
         reads={
             **{images.path: images.sha256 for images, _ in read},
             **{str(artifact.folder): artifact.key for _, artifact in read},
         },
-        writes=tuple(str(files[one]) for one in group),
+        writes=tuple(str(files[this_job]) for this_job in group),
         begun=begun,
         on_event=on_event,
     )
@@ -73,12 +71,12 @@ def task_of(stages: Stages, group: Together, files: Mapping[Job, Path], running:
 
 def _asked(stages: Stages, group: Together, files: Mapping[Job, Path], sets: Mapping[str, Images]) -> JobsAsked:
     """What ``in_worker.measure`` is asked."""
-    spec, setting = find_variant(group[0].variant), Setting.of(group[0].condition)
+    spec, point = find_variant(group[0].variant), GridPoint.of(group[0].condition)
     seen = CLIP_IMAGES if not stages.config.thorough else max(len(images) for images in sets.values())
     return JobsAsked(
         variant=spec.name,
-        settings=setting.runner,
-        isa=stages.caps.seen.get(setting.isa, {}),
+        settings=point.runner,
+        isa=stages.caps.seen.get(point.isa, {}),
         round=group[0].round,
         clips=seen if spec.calibrated and group[0].round == 0 else 0,
         device=device_facts(stages, group[0]),
@@ -99,7 +97,7 @@ def _asked(stages: Stages, group: Together, files: Mapping[Job, Path], sets: Map
 
 
 def _label(stages: Stages, job: Job) -> str:
-    where = f", {Setting.of(job.condition).words}" if len(settings(stages.config)) > 1 else ""
+    where = f", {GridPoint.of(job.condition).words}" if len(grid_points(stages.config)) > 1 else ""
     return f"{job.variant}, round {job.round + 1} of {ROUNDS}{where}"
 
 

@@ -1,7 +1,5 @@
 """The verdict of each variant as soon as its evidence is complete."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from functools import partial
 
@@ -23,10 +21,10 @@ class Verdicts:
     def add(self, variant: str, rounds: Rounds) -> None:
         """Compare the outputs of one variant. ``rounds``: its evidence, none where it has failed."""
         look = partial(compared, self._stages, rounds, self._references)
-        (found,) = for_each(self._stages, [variant], "comparing its outputs", look, look)  # a failure has no outputs
-        self._known[variant] = found
-        if found.role == "candidate":
-            self._stages.progress.verdict(found)
+        (judged,) = for_each(self._stages, [variant], "comparing its outputs", look, look)  # a failure has no outputs
+        self._known[variant] = judged
+        if judged.role == "candidate":
+            self._stages.progress.verdict(judged)
 
     def of_all(self) -> list[VariantResult]:
         """The records in the order in which the variants were asked for, those without any evidence among them."""

@@ -1,7 +1,5 @@
 """The time for repairs, and which cannot win, so that only the list of their origins is proved."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -38,15 +36,15 @@ def cannot_win(results: Sequence[VariantResult], policy: Policy) -> dict[str, st
     limits = (policy.max_latency_ms, policy.max_size_mb, policy.min_throughput_img_s)
     if policy.objective == "size" or any(limit is not None for limit in limits):
         return {}
-    good = [one for one in results if one.verdict == "batch-invariant" and one.cost and _answers_well(one, policy)]
-    found = {}
+    good = [v for v in results if v.verdict == "batch-invariant" and v.cost and _answers_well(v, policy)]
+    reasons = {}
     for result in results:
         if result.baseline or result.cost is None or result.verdict not in ("batch-variant", "top1-stable"):
             continue
-        faster = next((one for one in good if _clearly_faster(one, result) and _as_accurate(one, result)), None)
+        faster = next((v for v in good if _clearly_faster(v, result) and _as_accurate(v, result)), None)
         if faster is not None:
-            found[result.name] = f"{faster.name} is batch-invariant as it is, and clearly faster"
-    return found
+            reasons[result.name] = f"{faster.name} is batch-invariant as it is, and clearly faster"
+    return reasons
 
 
 def not_tried(variant: str, why: str) -> str:

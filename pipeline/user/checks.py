@@ -1,7 +1,5 @@
 """Singles against batches of each N, output by output, and what must hold before that means anything."""
 
-from __future__ import annotations
-
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -30,15 +28,12 @@ class Network(Protocol):
 
     def fitted(self, rows: Rows) -> Rows:
         """The examples as the network takes them: TypeError where it does not."""
-        ...
 
     def learn(self, pair: Rows) -> None:
         """Find out on two examples what can be compared."""
-        ...
 
     def leaves(self, rows: Rows) -> Leaves:
         """The outputs by their places, [n, ...] each."""
-        ...
 
 
 class Compared(NamedTuple):
@@ -69,7 +64,7 @@ def compared(
     inputs = load("isobatch.models.user_inputs:described")(rows)
     largest = max(scope)
     first = rows[:1].copy(), rows[:largest].copy()
-    before = [_copied(runner.leaves(batch)) for batch in first]
+    before = [{place: values.copy() for place, values in runner.leaves(batch).items()} for batch in first]
     singles: Leaves = {}
 
     def result(verdict: Any, seen: Mapping[int, Seen], reason: str = "") -> BatchInvariance:
@@ -95,9 +90,9 @@ def compared(
         seen[n] = _at(runner, rows, n, singles, probes, sparing)
         if stop_at_first and seen[n].differing:
             break
-    if not all(same_rows(one, runner.leaves(batch)) for one, batch in zip(before, first, strict=True)):
+    if not all(same_rows(kept, runner.leaves(batch)) for kept, batch in zip(before, first, strict=True)):
         return Compared(result("not-repeatable", {}, f"{_REPEAT}, after other calls ({_CAUSES})"), singles)
-    if any(one.differing for one in seen.values()):
+    if any(seen_here.differing for seen_here in seen.values()):
         return Compared(result("batch-variant", seen), singles)
     if all((bytes_of(values) == bytes_of(values[:1])).all() for values in singles.values()):
         alike = all(row.tobytes() == rows[0].tobytes() for row in rows)
@@ -119,9 +114,9 @@ def _in_order(scope: Sequence[int]) -> list[int]:
 
 def _repeats(runner: Network, batches: Sequence[Rows], before: Sequence[Leaves], rows: Rows) -> bool:
     """Whether one example and a batch give the same bytes again, right away and after other examples."""
-    again = [same_rows(one, runner.leaves(batch)) for one, batch in zip(before, batches, strict=True)]
+    again = [same_rows(kept, runner.leaves(batch)) for kept, batch in zip(before, batches, strict=True)]
     runner.leaves(rows[-1:].copy())
-    return all(again) and all(same_rows(one, runner.leaves(batch)) for one, batch in zip(before, batches, strict=True))
+    return all(again) and all(same_rows(k, runner.leaves(batch)) for k, batch in zip(before, batches, strict=True))
 
 
 def _all_alone(runner: Network, rows: Rows) -> Leaves:
@@ -144,31 +139,27 @@ def _not_finite(singles: Leaves) -> str:
 
 
 def _at(runner: Network, rows: Rows, n: int, singles: Leaves, probes: int, sparing: bool) -> Seen:
-    found = Seen()
+    seen = Seen()
     for what, which, batch in batches(rows, n, probes):
         if what != NATURAL:
-            if sparing and NATURAL in found.seen:
+            if sparing and NATURAL in seen.seen:
                 break
-            found.probed = True
+            seen.probed = True
         leaves = runner.leaves(batch)
-        found.images.update(i for i in which if i is not None)
+        seen.images.update(i for i in which if i is not None)
         places = [place for place, i in enumerate(which) if i is not None]
         alone = [i for i in which if i is not None]
         for name, values in leaves.items():
-            note(found, name, what, singles[name], values, places, alone)
+            note(seen, name, what, singles[name], values, places, alone)
         if what == NATURAL:
-            found.digests |= dict(zip(alone, row_digests([*leaves.values()], len(batch)), strict=True))
-    return found
+            seen.digests |= dict(zip(alone, row_digests([*leaves.values()], len(batch)), strict=True))
+    return seen
 
 
-def _copied(leaves: Leaves) -> Leaves:
-    return {place: values.copy() for place, values in leaves.items()}
-
-
-def same_rows(one: Leaves, two: Leaves) -> bool:
+def same_rows(left: Leaves, two: Leaves) -> bool:
     """Whether these are the same outputs, byte by byte."""
-    return one.keys() == two.keys() and all(
-        (one[place].shape, one[place].dtype, one[place].tobytes())
+    return left.keys() == two.keys() and all(
+        (left[place].shape, left[place].dtype, left[place].tobytes())
         == (two[place].shape, two[place].dtype, two[place].tobytes())
-        for place in one
+        for place in left
     )

@@ -1,7 +1,5 @@
 """A user's network made batch-invariant: the ladder climbed on a copy, and the object handed back verified as it is."""
 
-from __future__ import annotations
-
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -28,9 +26,8 @@ from isobatch.pipeline.repair.verify import OutOfTime, every_size
 from isobatch.pipeline.user.asked import Asked, Examples
 from isobatch.pipeline.user.checks import Compared, compared, same_rows
 from isobatch.pipeline.user.conditions import opened, surveyed
-from isobatch.pipeline.user.mixing import REMEDY, mechanism_of, shapes_may_repair
 from isobatch.pipeline.user.noted import Leaves
-from isobatch.pipeline.user.origins import SEED, where_it_starts
+from isobatch.pipeline.user.origins import REMEDY, SEED, mechanism_of, shapes_may_repair, where_it_starts
 from isobatch.pipeline.user.results import BatchInvariance, CannotRepair, MadeInvariant
 
 _PAIRS, _LEAST_PAIRS, _ENOUGH_S = 7, 3, 1.5  # of calls that price a repair, at each N
@@ -39,22 +36,22 @@ NATIVE = "native"
 _LOOKED, _CLIMBED = 0.4, 0.6  # shares of the time after which no layer, no candidate is begun; the rest verifies
 
 
-def repaired(network: Any, asked: Asked) -> MadeInvariant:
+def repaired_network(network: Any, asked: Asked) -> MadeInvariant:
     """The network itself where it is batch-invariant, or the cheapest repair that holds. Raises CannotRepair."""
     first = asked.conditions[0]
     with opened(network, first.threads) as runner:
         say = asked.say
-        fitted = tuple(replace(one, rows=runner.fitted(one.rows)) for one in asked.conditions)
+        fitted = tuple(replace(condition, rows=runner.fitted(condition.rows)) for condition in asked.conditions)
         asked = replace(asked, conditions=fitted)
-        found = _compared(network, asked, "does it need a repair?", stop_at_first=True, first=runner)
-        native, last = found[0], found[-1].result
+        comparisons = _compared(network, asked, "does it need a repair?", stop_at_first=True, first=runner)
+        native, last = comparisons[0], comparisons[-1].result
         if last.batch_invariant:
-            return _record(network, _as_it_is(), found, (), asked)
+            return _record(network, _as_it_is(), comparisons, (), asked)
         if last.verdict != "batch-variant":
             raise CannotRepair(str(last))
         if not isinstance(runner, Watched):
             raise CannotRepair("this network cannot be looked into")
-        _refuse_mixing(runner, asked, asked.conditions[len(found) - 1].rows, last)
+        _refuse_mixing(runner, asked, asked.conditions[len(comparisons) - 1].rows, last)
         bench, left = _bench(runner, network, asked)
         outcome = _outcome(native.singles)
         for passes in (few_sizes, every_size):  # what holds at some N may not at all of them: then every N for each
@@ -65,7 +62,7 @@ def repaired(network: Any, asked: Asked) -> MadeInvariant:
                 break
     if isinstance(made, str):
         records = repair_records(attempts(tried), asked.objective)
-        reasons = [f"{one.name}: {asked.over if one.out_of_time else one.note}" for one in records]
+        reasons = [f"{repair.name}: {asked.over if repair.out_of_time else repair.note}" for repair in records]
         raise CannotRepair(
             f"no repair holds for {sizes(asked.scope)}: {'; '.join([*reasons, *left, made])}".rstrip("; ")
         )
@@ -76,7 +73,7 @@ def _compared(
     network: Any, asked: Asked, doing: str, *, stop_at_first: bool, as_it_is: bool = False, first: Any = None
 ) -> list[Compared]:
     """The network under every condition, until it is not batch-invariant under one. ``first``: open for the first."""
-    found: list[Compared] = []
+    comparisons: list[Compared] = []
     for condition in asked.conditions:
         where = f", {condition}" if len(asked.conditions) > 1 else ""
         with ExitStack() as stack:
@@ -84,7 +81,7 @@ def _compared(
                 runner = first
             else:
                 runner = stack.enter_context(opened(network, condition.threads, as_it_is=as_it_is))
-            found.append(
+            comparisons.append(
                 compared(
                     runner,
                     condition.rows,
@@ -94,21 +91,21 @@ def _compared(
                     say=lambda text, where=where: asked.say(f"{doing} {text}{where}"),  # type: ignore[misc]
                 )
             )
-        if not found[-1].result.batch_invariant:
+        if not comparisons[-1].result.batch_invariant:
             break
-    return found
+    return comparisons
 
 
 def _record(
-    network: Any, repair: Repair, found: Sequence[Compared], not_tried: Sequence[str], asked: Asked
+    network: Any, repair: Repair, comparisons: Sequence[Compared], not_tried: Sequence[str], asked: Asked
 ) -> MadeInvariant:
     """What is handed back, with what it gave under every condition."""
-    results = [one.result for one in found]
-    missing = (*not_tried, *dict.fromkeys(text for one in results for text in _missing(one, asked)))
+    results = [item.result for item in comparisons]
+    missing = (*not_tried, *dict.fromkeys(text for result in results for text in _missing(result, asked)))
     update = {
-        "scope": "; ".join(_scope_words(one) for one in results),
-        "n_images": sum(one.tested.n_images for one in results),
-        "n_comparisons": sum(len(one.batch_sizes) for one in results),
+        "scope": "; ".join(f"{sizes(result.tested.batch_sizes)}: {result.tested}" for result in results),
+        "n_images": sum(result.tested.n_images for result in results),
+        "n_comparisons": sum(len(result.batch_sizes) for result in results),
     }
     if repair.name != NATIVE:
         update["note"] = "; ".join([repair.note, *missing])
@@ -120,7 +117,7 @@ def _refuse_mixing(runner: Any, asked: Asked, rows: NDArray[Any], native: BatchI
 
     What one example gives alone is not what such a network was made for: no shape repairs it.
     """
-    differing = [one.batch_size for one in native.batch_sizes if one.n_images_equal < one.n_images]
+    differing = [size.batch_size for size in native.batch_sizes if size.n_images_equal < size.n_images]
     if (n := mixes(lambda batch: runner.leaves(batch).values(), rows, min(differing))) is None:
         return
     asked.say("the network mixes examples: looking for the layer")
@@ -171,18 +168,18 @@ def _scope(
     network: Any, asked: Asked, outcome: Outcome, passes: Callable[[int, Sequence[int]], tuple[Pass, ...]]
 ) -> Scope:
     first = asked.conditions[0]
-    mine = [one for one in asked.conditions if one.threads == first.threads]
-    examples = [Examples(f"examples, {one}" if len(mine) > 1 else "examples", one.rows) for one in mine]
+    mine = [c for c in asked.conditions if c.threads == first.threads]
+    examples = [Examples(f"examples, {c}" if len(mine) > 1 else "examples", c.rows) for c in mine]
     return Scope(
         cast(list[Images], examples),  # all that a repair asks of a stored set
         asked.scope,
         {
-            count: partial(opened, network, count)
-            for count in dict.fromkeys(one.threads for one in asked.conditions if one.threads != first.threads)
+            c: partial(opened, network, c)
+            for c in dict.fromkeys(c.threads for c in asked.conditions if c.threads != first.threads)
         },
         _PAIRS,
         _LEAST_PAIRS,
-        priced=sorted({1, asked.scope[-1]}),
+        timed_sizes=sorted({1, asked.scope[-1]}),
         enough_s=_ENOUGH_S,
         passes=passes,
         stop_at_first=True,
@@ -210,16 +207,12 @@ def _delivered(
             continue
         if final[-1].result.batch_invariant:
             records = repair_records(attempts(tried), asked.objective, tried.index(chosen))
-            record = next(one for one in records if one.name == chosen.rung)
+            record = next(repair for repair in records if repair.name == chosen.rung)
             update = {"singles_as_native": same_rows(native.singles, final[0].singles)}
             not_tried = (*left, *_untried(tried, asked, chosen.rung))
             return _record(made, record.model_copy(update=update), final, not_tried, asked)
         failed = f"{chosen.rung} as handed back: {final[-1].result}"
     return failed
-
-
-def _scope_words(result: BatchInvariance) -> str:
-    return f"{sizes(result.tested.batch_sizes)}: {result.tested}"
 
 
 def _as_it_is() -> Repair:
@@ -235,12 +228,12 @@ def _missing(result: BatchInvariance, asked: Asked) -> tuple[str, ...]:
 
 def _untried(tried: Sequence[Tried], asked: Asked, taken: str) -> list[str]:
     """The rungs that were not run to the end, and those that a cheap one made needless."""
-    found = []
-    for one in tried:
-        if one.out_of_time or one.too_dear:
-            how = f" ({one.candidate.how})" if one.candidate else ""
-            found.append(f"{one.rung}{how}: {asked.over if one.out_of_time else one.why}")
-    passed = [rung for rung in asked.rungs if all(one.rung != rung for one in tried)]
+    untried = []
+    for attempt in tried:
+        if attempt.out_of_time or attempt.too_dear:
+            how = f" ({attempt.candidate.how})" if attempt.candidate else ""
+            untried.append(f"{attempt.rung}{how}: {asked.over if attempt.out_of_time else attempt.why}")
+    passed = [rung for rung in asked.rungs if all(attempt.rung != rung for attempt in tried)]
     if passed:
-        found.append(f"{' and '.join(passed)} not tried: {taken} costs next to nothing")
-    return found
+        untried.append(f"{' and '.join(passed)} not tried: {taken} costs next to nothing")
+    return untried

@@ -1,7 +1,5 @@
 """What is noted of the batches of one N: how many rows and elements differ, how far, and which answers change."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -41,44 +39,44 @@ def classes_over(singles: Leaves, seen: Mapping[int, Seen]) -> tuple[tuple[int, 
     count = len(next(iter(singles.values())))
     alone = row_digests([*singles.values()], count)
     digests = {1: alone}
-    for n, one in seen.items():
+    for n, seen_here in seen.items():
         digests[n] = np.zeros(count, alone.dtype)
-        for i, digest in one.digests.items():
+        for i, digest in seen_here.digests.items():
             digests[n][i] = digest
     return tuple(tuple(same) for same in classes_of(digests))
 
 
 def note(
-    found: Seen, name: str, what: str, singles: Rows, values: Rows, places: Sequence[int], alone: Sequence[int]
+    seen: Seen, name: str, what: str, singles: Rows, values: Rows, places: Sequence[int], alone: Sequence[int]
 ) -> None:
     """Note one output's rows: those of ``values`` at ``places`` against the singles of the examples ``alone``."""
     if (values.shape[1:], values.dtype) != (singles.shape[1:], singles.dtype) or len(values) <= max(places):
-        found.differing.update(alone)
-        found.size = (math.nan, math.nan, name)
-        found.elements = (found.elements[0] + values.size, found.elements[1] + values.size)
-        found.seen[what] = None
+        seen.differing.update(alone)
+        seen.size = (math.nan, math.nan, name)
+        seen.elements = (seen.elements[0] + values.size, seen.elements[1] + values.size)
+        seen.seen[what] = None
         return
     mine, other = singles[list(alone)], values[list(places)]
     apart = (bytes_of(mine) != bytes_of(other)).reshape(mine.size, mine.dtype.itemsize).any(axis=1)
-    found.elements = (found.elements[0] + int(apart.sum()), found.elements[1] + mine.size)
+    seen.elements = (seen.elements[0] + int(apart.sum()), seen.elements[1] + mine.size)
     answers = [_answers(part) for part in (mine, other)]
     if answers[0] is not None:
         changed = np.asarray(answers[0] != answers[1])
-        found.flipped = (found.flipped or set()) | {i for i, flips in zip(alone, changed, strict=True) if flips}
+        seen.flipped = (seen.flipped or set()) | {i for i, flips in zip(alone, changed, strict=True) if flips}
     if not apart.any():
         return
     differing = apart.reshape(len(mine), -1).any(axis=1)
-    found.differing.update(i for i, differs in zip(alone, differing, strict=True) if differs)
-    found.seen[what] = None
-    one, two = (
+    seen.differing.update(i for i, differs in zip(alone, differing, strict=True) if differs)
+    seen.seen[what] = None
+    left, two = (
         part[differing].astype(np.complex128 if part.dtype.kind == "c" else np.float64) for part in (mine, other)
     )
     with np.errstate(invalid="ignore"):
-        largest = float(np.abs(one - two).max(initial=0.0))
-    scale = float(np.abs(singles.astype(one.dtype)).max(initial=0.0))
+        largest = float(np.abs(left - two).max(initial=0.0))
+    scale = float(np.abs(singles.astype(left.dtype)).max(initial=0.0))
     share = largest / scale if scale else (math.inf if largest else 0.0)
-    if math.isnan(largest) or share >= found.size[1]:
-        found.size = (largest, share, name)
+    if math.isnan(largest) or share >= seen.size[1]:
+        seen.size = (largest, share, name)
 
 
 def _answers(values: Rows) -> NDArray[Any] | None:

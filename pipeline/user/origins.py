@@ -1,7 +1,5 @@
 """In which layers a difference starts, and why in the one where it is largest: what the functions and ``check`` say."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -61,7 +59,7 @@ def where_it_starts(runner: Any, rows: NDArray[Any], result: BatchInvariance) ->
     ``result``: what comparing this runner on these rows gave. Layers are replayed at the smallest N that differs and
     at the largest up to eight; on drawn rows and rounding ties only where the network's own rows show nothing.
     """
-    differing = [one.batch_size for one in result.batch_sizes if one.n_images_equal < one.n_images]
+    differing = [size.batch_size for size in result.batch_sizes if size.n_images_equal < size.n_images]
     if not differing or not isinstance(runner, Watched):
         return None
     largest = max([n for n in differing if n <= _LOCATED], default=differing[0])
@@ -70,7 +68,7 @@ def where_it_starts(runner: Any, rows: NDArray[Any], result: BatchInvariance) ->
     for search in (_OWN_ROWS, DEFAULT):
         located = locate(runner, batch, reach, SEED, search)
         if origins := located.origins:
-            first = next(one for one in located.findings.values() if one.batch_sizes)
+            first = next(finding for finding in located.findings.values() if finding.batch_sizes)
             mechanism = _mechanism(runner, located, batch, result)
             return Start(_origin(first), _origin(origins[0]), mechanism, len(origins))
     return None
@@ -85,10 +83,30 @@ def _mechanism(runner: Any, located: Located, batch: NDArray[Any], result: Batch
 
 def _batch(rows: NDArray[Any], result: BatchInvariance, n: int) -> NDArray[Any]:
     """A batch of n in surroundings that showed a difference, the examples among one another first."""
-    seen = {what for one in result.batch_sizes for what in one.seen}
-    found: NDArray[Any] = next(batch for what, _, batch in batches(rows, n, 2) if what in seen)
-    return found
+    seen = {what for size in result.batch_sizes for what in size.seen}
+    values: NDArray[Any] = next(batch for what, _, batch in batches(rows, n, 2) if what in seen)
+    return values
 
 
-def _origin(one: LayerFinding) -> Origin:
-    return Origin(one.layer.name, one.layer.kind, tuple(one.batch_sizes))
+def _origin(finding: LayerFinding) -> Origin:
+    return Origin(finding.layer.name, finding.layer.kind, tuple(finding.batch_sizes))
+
+
+LEAK = "neighbour-leak"
+MECHANISMS = (LEAK, "wrong-row", "dynamic-scale")
+REMEDY = (
+    "let it compute from each example alone (batch norms on their running statistics; means, sums and scales over the "
+    "other axes only)"
+)
+
+
+def mechanism_of(mixing: bool, start: Start | None) -> str:
+    """Why rows depend on the batch: as named at the largest origin, unless that does not account for the mixing."""
+    if not mixing:
+        return start.mechanism if start else ""
+    return start.mechanism if start and start.mechanism in MECHANISMS else LEAK
+
+
+def shapes_may_repair(mixing: bool, start: Start | None) -> bool:
+    """Whether a repair is worth trying: not of a network that mixes examples, unless by a dynamic quantization."""
+    return not mixing or bool(start and start.of_quantization)

@@ -1,7 +1,5 @@
 """What the functions for users return, and the errors that they raise."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -81,13 +79,13 @@ class BatchInvariance:
     def __str__(self) -> str:
         if self.reason:
             return f"{self.verdict}: {self.reason}"
-        scope = sizes(one.batch_size for one in self.batch_sizes)
+        scope = sizes(size.batch_size for size in self.batch_sizes)
         if self.batch_invariant:
             return f"batch-invariant at {scope}: every output byte is that of the example alone ({self.tested})"
-        differing = [one for one in self.batch_sizes if one.n_images_equal < one.n_images]
+        differing = [size for size in self.batch_sizes if size.n_images_equal < size.n_images]
         worst = max(differing, key=_size)
         return (
-            f"not batch-invariant at {sizes(one.batch_size for one in differing)} (tried {scope}): "
+            f"not batch-invariant at {sizes(size.batch_size for size in differing)} (tried {scope}): "
             f"at N = {worst.batch_size} "
             f"{out_of(worst.n_images - worst.n_images_equal, worst.n_images, 'example', 'differ')} from the "
             f"singles, {self._how_far(worst)}"
@@ -100,16 +98,16 @@ class BatchInvariance:
         else:
             share = f"{worst.max_abs_relative:.2g} of the largest output"
             size = f"by up to {number(worst.max_abs)}{where} ({share})"
-        natural = any(one.seen and one.seen[0] == NATURAL for one in self.batch_sizes)
-        seen = dict.fromkeys(what for one in self.batch_sizes for what in one.seen)
+        natural = any(at_size.seen and at_size.seen[0] == NATURAL for at_size in self.batch_sizes)
+        seen = dict.fromkeys(what for at_size in self.batch_sizes for what in at_size.seen)
         return size if natural else f"{size}; only {' or '.join(seen)}"
 
 
 NATURAL = "among the others"
 
 
-def _size(one: BatchSize) -> float:
-    return one.max_abs if one.max_abs == one.max_abs else float("inf")  # NaN is beyond all
+def _size(size: BatchSize) -> float:
+    return size.max_abs if size.max_abs == size.max_abs else float("inf")  # NaN is beyond all
 
 
 @dataclass(frozen=True)

@@ -150,13 +150,13 @@ class Workers:
     def launcher(self, environment: Mapping[str, str]) -> Launcher:
         """The launcher of this environment, started on first use and anew if it died."""
         key = tuple(sorted(environment.items()))
-        found = self._launchers.get(key)
-        if found is None or found.ended or found.process.poll() is not None:
-            if found is not None:
-                found.close()
+        launcher = self._launchers.get(key)
+        if launcher is None or launcher.ended or launcher.process.poll() is not None:
+            if launcher is not None:
+                launcher.close()
             folder = Path(tempfile.mkdtemp(dir=self._scratch.path))
-            found = self._launchers[key] = Launcher(environment, folder, self._events)
-        return found
+            launcher = self._launchers[key] = Launcher(environment, folder, self._events)
+        return launcher
 
     def begin(
         self,
@@ -178,8 +178,8 @@ class Workers:
     def wait(self, calls: Sequence[Call]) -> Call:
         """The first of these calls to end. Meanwhile what any worker emits is passed on, and silent ones are ended."""
         while True:
-            if found := next((call for call in calls if call.ended), None):
-                return found
+            if ended := next((call for call in calls if call.ended), None):
+                return ended
             deadline = min(call.deadline for call in self._open.values())
             try:
                 launcher, event = self._events.get(timeout=max(0.0, deadline - time.monotonic()))

@@ -2,18 +2,16 @@
 
 A command is a module that holds one ``COMMAND = Command(...)``:
 
-* ``name``: the module's; ``usage``: its arguments in a word or two, such as ``RUN``; ``summary``: one line;
+* ``usage``: its arguments in a word or two, such as ``RUN``; ``summary``: one line; its name is the module's;
 * ``add_arguments(parser)``: its flags (``--json`` and ``--debug`` are there for all);
 * ``run(arguments) -> int``: the exit code of the contract. Errors a user can act on are raised as UsageError.
 
 Importing one must cost nothing: what loads a numeric library is imported inside ``run``.
 """
 
-from __future__ import annotations
-
 import argparse
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 from isobatch import PROGRAM
@@ -27,25 +25,25 @@ from isobatch.pipeline.records.errors import UsageError
 class Command:
     """One command: how it is called, what it does, and the functions that read and serve it."""
 
-    name: str
     usage: str
     summary: str
     add_arguments: Callable[[argparse.ArgumentParser], None]
     run: Callable[[argparse.Namespace], int]
+    name: str = ""  # filled in where it is discovered
 
     def parser(self) -> argparse.ArgumentParser:
         """The parser of this command's own arguments."""
         parser = Parser(f"{PROGRAM.removeprefix('python ')} {self.name}", self.summary)
         self.add_arguments(parser)
-        parser.add_argument("--json", action="store_true", help="the result as JSON on stdout")
-        parser.add_argument("--debug", action="store_true", help="tracebacks of errors")
+        parser.add_argument("--json", action="store_true", help="write the result to stdout as JSON")
+        parser.add_argument("--debug", action="store_true", help="show the tracebacks of errors")
         return parser
 
 
 @cache
 def all_commands() -> dict[str, Command]:
     """Every command by name, in alphabetical order."""
-    return {command.name: command for command in discover(__name__, Command)}
+    return {name: replace(command, name=name) for name, command in discover(__name__, Command).items()}
 
 
 def find_command(name: str) -> Command:

@@ -30,8 +30,8 @@ def run(arguments: argparse.Namespace) -> int:
     root = cache_root()
     if arguments.action == "info":
         parts, used = survey(root), used_by_a_study(root)
-        found = {"folder": str(root), "used_by_a_study": used, "parts": [asdict(part) for part in parts]}
-        print(json.dumps(found, indent=1) if arguments.json else _info(root, parts, used))
+        facts = {"folder": str(root), "used_by_a_study": used, "parts": [asdict(part) for part in parts]}
+        print(json.dumps(facts, indent=1) if arguments.json else _info(root, parts, used))
         return Exit.DONE
     cleared = clear(root)
     if arguments.json:
@@ -68,7 +68,6 @@ def _since(oldest: float | None) -> str:
 
 
 COMMAND = Command(
-    name="cache",
     usage="info|clear",
     summary="what the cache holds, or remove all of it; it is built again when needed",
     add_arguments=add_arguments,

@@ -1,7 +1,5 @@
 """``deploy RUN``: ship what a study chose, or a named variant, as a folder that serves without this project."""
 
-from __future__ import annotations
-
 import argparse
 import sys
 from pathlib import Path
@@ -18,9 +16,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--variant", metavar="V", help="one of the run, such as ort-int8 or fp32+surgical (default: the chosen one)"
     )
-    parser.add_argument("--out", metavar="DIR", required=True, help="an empty or new folder")
+    parser.add_argument("--out", metavar="DIR", required=True, help="where to write: an empty or new folder")
     parser.add_argument("--timeout", default="600", metavar="S", help="end a process that is silent for S seconds")
-    parser.add_argument("--quiet", action="store_true", help="no progress")
+    parser.add_argument("--quiet", action="store_true", help="show no progress")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -41,7 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     try:
         timeout_s = real_number("--timeout", arguments.timeout) or 600.0
-        found = deploy(
+        deployed = deploy(
             study, path if path.is_dir() else path.parent, arguments.variant, folder.resolve(), timeout_s, say
         )
     except NoDeployment as error:
@@ -51,16 +49,16 @@ def run(arguments: argparse.Namespace) -> int:
         remedy = f" ({error.remedy})" if error.remedy else ""
         print(clean(f"it cannot be shipped from here: {error.reason}{remedy}"), file=sys.stderr)
         return Exit.PARTIAL
-    record = found.record
+    record = deployed.record
     if arguments.json:
         print(record.model_dump_json(indent=1))
         return Exit.DONE
-    shown = as_written(found.folder)
-    names = ", ".join(f"{one.file} (SHA-256 {one.sha256[:16]})" for one in record.files)
-    print(clean(f"{shown}: {record.variant} of {record.model}, {found.origin}: {names}"))
+    shown = as_written(deployed.folder)
+    names = ", ".join(f"{file.file} (SHA-256 {file.sha256[:16]})" for file in record.files)
+    print(clean(f"{shown}: {record.variant} of {record.model}, {deployed.origin}: {names}"))
     claim = "batch-invariant" if record.batch_invariant else "its outputs, by batch size, recorded"
     print(clean(f"Run without this project at {sizes(record.batch_sizes)}: {claim}."))
-    for note in found.notes:
+    for note in deployed.notes:
         print(clean(f"Note: {note}."))
     given = "PICTURE" if record.serving.preprocessing else f"{shown}/{record.inputs[0].file}"
     print(clean(f"python {shown}/infer.py {given} serves it; MODEL_CARD.md says the rest."))
@@ -69,7 +67,6 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 COMMAND = Command(
-    name="deploy",
     usage="RUN",
     summary="ship the chosen or named variant of a run: artifact, loader, model card, verification record",
     add_arguments=add_arguments,

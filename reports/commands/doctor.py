@@ -26,17 +26,14 @@ def run(arguments: argparse.Namespace) -> int:
     """Examine the machine and print the findings. Nothing is measured or written."""
     from isobatch.pipeline.records.errors import Exit
     from isobatch.pipeline.tools.doctor.examine import examine
-    from isobatch.reports.screen.rich_blocks import drawn
-    from isobatch.reports.screen.terminal import console_for
+    from isobatch.reports.screen.terminal import print_blocks
 
     findings = examine(lambda text: print(f"{text} ...", file=sys.stderr, flush=True))
-    missing = [one for one in findings if one.state == "missing"]
+    missing = [finding for finding in findings if finding.state == "missing"]
     if arguments.json:
-        print(json.dumps({"missing": bool(missing), "findings": [asdict(one) for one in findings]}, indent=1))
+        print(json.dumps({"missing": bool(missing), "findings": [asdict(finding) for finding in findings]}, indent=1))
     else:
-        console = console_for(sys.stdout)
-        for block in _blocks(findings):
-            console.print(drawn(block))
+        print_blocks(_blocks(findings), sys.stdout)
     return Exit.PARTIAL if missing else Exit.DONE
 
 
@@ -44,20 +41,19 @@ def _blocks(findings: list[Finding]) -> list[Block]:
     from isobatch.reports.blocks import Bullets, Code, Column, Paragraph, Table, line
 
     columns = (Column("What", "name"), Column("State"), Column("Found"))
-    found: list[Block] = []
-    for topic in dict.fromkeys(one.topic for one in findings):
-        rows = tuple((one.name, _STATES[one.state], one.text) for one in findings if one.topic == topic)
-        found.append(Table(f"{topic.capitalize()}.", columns, rows))
-    todo = tuple(dict.fromkeys(line(Code(one.name), f": {one.remedy}") for one in findings if one.remedy))
-    missing = sum(one.state == "missing" for one in findings)
-    limited = sum(one.state == "limited" for one in findings)
+    page: list[Block] = []
+    for topic in dict.fromkeys(f.topic for f in findings):
+        rows = tuple((f.name, _STATES[f.state], f.text) for f in findings if f.topic == topic)
+        page.append(Table(f"{topic.capitalize()}.", columns, rows))
+    todo = tuple(dict.fromkeys(line(Code(f.name), f": {f.remedy}") for f in findings if f.remedy))
+    missing = sum(f.state == "missing" for f in findings)
+    limited = sum(f.state == "limited" for f in findings)
     text = f"{missing} missing, {limited} limited, {len(findings) - missing - limited} in order."
-    found.append(Paragraph(line(text + (" What to do:" if todo else ""))))
-    return [*found, Bullets(todo)] if todo else found
+    page.append(Paragraph(line(text + (" What to do:" if todo else ""))))
+    return [*page, Bullets(todo)] if todo else page
 
 
 COMMAND = Command(
-    name="doctor",
     usage="",
     summary="what runs here, what not, why, what to install; exit code 3 where something is missing",
     add_arguments=add_arguments,

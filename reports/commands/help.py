@@ -1,7 +1,5 @@
 """``help [CODE]``: what a code of an error or warning means, why it happens, what to do; without one, all codes."""
 
-from __future__ import annotations
-
 import argparse
 import json
 from dataclasses import asdict
@@ -23,31 +21,32 @@ def run(arguments: argparse.Namespace) -> int:
         print(_all_as_json() if arguments.json else _listing())
         return Exit.DONE
     code = arguments.code.strip("[]")
-    found = explain_code(code)
-    print(json.dumps({"code": code, **asdict(found)}, indent=1) if arguments.json else _explanation(code, found))
+    meaning = explain_code(code)
+    print(json.dumps({"code": code, **asdict(meaning)}, indent=1) if arguments.json else _explanation(code, meaning))
     return Exit.DONE
 
 
-def _explanation(code: str, found: CodeMeaning) -> str:
-    return "\n".join([f"{found.kind} [{code}]", f"  {found.means}", f"  Why: {found.why}", f"  Do:  {found.todo}"])
+def _explanation(code: str, meaning: CodeMeaning) -> str:
+    return "\n".join(
+        [f"{meaning.kind} [{code}]", f"  {meaning.means}", f"  Why: {meaning.why}", f"  Do:  {meaning.todo}"]
+    )
 
 
 def _listing() -> str:
     lines = []
     for kind in ("error", "warning"):
         lines.append(f"{kind}s:")
-        lines += [f"  {code:<20} {found.means}" for code, found in CODES.items() if found.kind == kind]
+        lines += [f"  {code:<20} {meaning.means}" for code, meaning in CODES.items() if meaning.kind == kind]
     lines += ["exit codes:", *(f"  {code:<20d} {text}" for code, text in MEANING.items())]
     return "\n".join([*lines, f"{PROGRAM} help CODE says why it happens and what to do."])
 
 
 def _all_as_json() -> str:
-    codes = {code: asdict(found) for code, found in CODES.items()}
+    codes = {code: asdict(meaning) for code, meaning in CODES.items()}
     return json.dumps({"codes": codes, "exit_codes": {int(code): text for code, text in MEANING.items()}}, indent=1)
 
 
 COMMAND = Command(
-    name="help",
     usage="[CODE]",
     summary="what an error's or warning's code means and what to do; without CODE, all codes",
     add_arguments=add_arguments,

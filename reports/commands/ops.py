@@ -22,13 +22,13 @@ _FILES = ("ops.json", "ops.html", "ops.md")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The conditions, and where to write."""
-    parser.add_argument("--batch-sizes", default="2,3,4,8,16,32", help="lists and ranges (default: %(default)s)")
-    parser.add_argument("--threads", metavar="T", help="threads inside an operation (default: all cores)")
-    parser.add_argument("--seed", default="42069", help="of the values (default: %(default)s)")
+    parser.add_argument("--batch-sizes", default="2,3,4,8,16,32", help="batch sizes to test: 2,4 or 2-8")
+    parser.add_argument("--threads", metavar="T", help="how many threads an operation uses (default: all cores)")
+    parser.add_argument("--seed", default="42069", help="the seed of the operations' values")
     parser.add_argument("--timeout", default="600", metavar="S", help="end a worker that is silent for S seconds")
     parser.add_argument("--out", metavar="DIR", help=f"also write {', '.join(_FILES)} there")
-    parser.add_argument("--verbose", action="store_true", help="every figure on the terminal, not only the map")
-    parser.add_argument("--quiet", action="store_true", help="no progress")
+    parser.add_argument("--verbose", action="store_true", help="print every figure, not only the map")
+    parser.add_argument("--quiet", action="store_true", help="show no progress")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -73,8 +73,8 @@ def _written(report: OpsReport, folder: Path) -> list[Path]:
     from isobatch.reports.pages.ops_map import TITLE, sections
 
     made = f"{report.tool.name} {report.tool.version}, {time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())}"
-    found = sections(report)
-    texts = (report.model_dump_json(indent=1), page(TITLE, made, found), document(TITLE, made, found))
+    chapters = sections(report)
+    texts = (report.model_dump_json(indent=1), page(TITLE, made, chapters), document(TITLE, made, chapters))
     paths = [folder / name for name in _FILES]
     for path, text in zip(paths, texts, strict=True):
         write_bytes(path, [text.encode()])
@@ -88,14 +88,13 @@ def _print(report: OpsReport, paths: list[Path], arguments: argparse.Namespace) 
     if arguments.json:
         print(report.model_dump_json(indent=1))
     else:
-        shown = [one for one in sections(report) if one.show != "folded" or arguments.verbose]
+        shown = [section for section in sections(report) if section.show != "folded" or arguments.verbose]
         print_sections(shown, sys.stdout)
     for path in paths:
         print(path, file=sys.stderr if arguments.json else sys.stdout)
 
 
 COMMAND = Command(
-    name="ops",
     usage="",
     summary="single operations at ResNet50's shapes, N = 1 against N = k",
     add_arguments=add_arguments,

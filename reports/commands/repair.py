@@ -24,9 +24,9 @@ _DEFAULT_N = "1-32"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The variant, the rung, and the study's own flags for weights, inputs and conditions."""
-    parser.add_argument("--variant", required=True, metavar="V", help="one variant, as in --list-variants")
+    parser.add_argument("--variant", required=True, metavar="V", help="the variant to repair, as in --list-variants")
     parser.add_argument(
-        "--rung", metavar="NAME", help="only this rung of the ladder (default: the cheapest that holds)"
+        "--rung", metavar="NAME", help="try only this rung of the ladder (default: the cheapest that holds)"
     )
     conditions = add_scope(parser, _DEFAULT_N)
     conditions.add_argument(
@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--timeout", default="600", metavar="S", help="end a worker that is silent for S seconds")
     parser.add_argument("--out", metavar="DIR", help="an empty or new folder (default: out/repaired-<variant>-<time>)")
     parser.add_argument("--offline", action="store_true", help="never download, not even a named choice")
-    parser.add_argument("--quiet", action="store_true", help="no progress")
+    parser.add_argument("--quiet", action="store_true", help="show no progress")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -60,8 +60,8 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.image_sizes and arguments.image_size:
         raise UsageError("usage", "--image-size and --image-sizes name the same: give the list, the main size first")
     sizes = {"image_size": arguments.image_sizes or arguments.image_size}
-    settings = vars(study_parser().parse_args([])) | vars(arguments) | {"variants": arguments.variant} | sizes
-    config = read_config(argparse.Namespace(**settings))
+    flags = vars(study_parser().parse_args([])) | vars(arguments) | {"variants": arguments.variant} | sizes
+    config = read_config(argparse.Namespace(**flags))
     config = on_arrays(config, lambda text: None)
     if len(config.variants) != 1:
         raise UsageError("usage", "--variant takes one variant: repair the others one by one")
@@ -69,7 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
     folder = Path(arguments.out or f"out/repaired-{config.variants[0]}-{name}").resolve()
     try:
         with Progress(quiet=config.quiet, stream=sys.stderr) as progress:
-            found = repair_variant(config, arguments.rung, folder, progress)
+            delivered = repair_variant(config, arguments.rung, folder, progress)
     except NoRepair as error:
         print(clean(str(error)), file=sys.stderr)
         return Exit.NOT_MET
@@ -78,9 +78,9 @@ def run(arguments: argparse.Namespace) -> int:
         print(clean(f"{config.variants[0]} cannot be repaired here: {error.reason}{remedy}"), file=sys.stderr)
         return Exit.PARTIAL
     if arguments.json:
-        print(found.record.model_dump_json(indent=1))
+        print(delivered.record.model_dump_json(indent=1))
     else:
-        for text in _told(found.record, found.repairs):
+        for text in _told(delivered.record, delivered.repairs):
             print(clean(text))
         shown = _short(folder)
         print(f"{shown}/infer.py serves it without this project.")
@@ -96,12 +96,13 @@ def _short(folder: Path) -> Path:
 
 def _told(record: VerificationRecord, repairs: Sequence[Repair]) -> Iterator[str]:
     """What holds, over what, and what it costs, in a few lines; then what became of the other rungs."""
+    from isobatch.pipeline.decide.repaired_variants import native_name
     from isobatch.pipeline.records.wording import counted, held, listed, sizes
     from isobatch.reports import numbers
 
     chosen = record.repair
     assert chosen is not None
-    native = record.variant.partition("+")[0]
+    native = native_name(record.variant)
     threads = listed(counted(count, "thread") for count in record.threads)
     yield f"{native} is batch-invariant at {sizes(record.batch_sizes)} on {threads}, by {chosen.name}."
     if chosen.note:
@@ -110,19 +111,18 @@ def _told(record: VerificationRecord, repairs: Sequence[Repair]) -> Iterator[str
     yield f"Verified: {chosen.scope}; then the written files in fresh processes without this project; {made}."
     same = "are, byte by byte, the native ones" if chosen.singles_as_native else "are not the native ones"
     yield f"The outputs of single images {same}."
-    prices = [f"latency at N = 1: {numbers.ratio_interval(one)}" for one in chosen.latency_ratio.values()]
-    prices += [f"throughput at N = {n}: {numbers.ratio_interval(one)}" for n, one in chosen.throughput_ratio.items()]
+    prices = [f"latency at N = 1: {numbers.ratio_interval(i)}" for i in chosen.latency_ratio.values()]
+    prices += [f"throughput at N = {n}: {numbers.ratio_interval(i)}" for n, i in chosen.throughput_ratio.items()]
     if chosen.memory_ratio is not None:
         prices.append(f"peak memory of a serving process: {numbers.ratio(chosen.memory_ratio)}")
     if prices:
         yield f"Price, over the native network (median, 95 % limits): {'; '.join(prices)}."
-    for one in repairs:
-        if one.name != chosen.name:
-            yield f"  {one.name} {held(one)}: {one.note}"
+    for repair in repairs:
+        if repair.name != chosen.name:
+            yield f"  {repair.name} {held(repair)}: {repair.note}"
 
 
 COMMAND = Command(
-    name="repair",
     usage="--variant V",
     summary="make a variant batch-invariant; write what to deploy and its verification record",
     add_arguments=add_arguments,

@@ -1,7 +1,5 @@
 """``selftest``: faults planted in small networks must be found and named; networks without any must not be accused."""
 
-from __future__ import annotations
-
 import argparse
 import json
 import sys
@@ -13,33 +11,31 @@ from isobatch.reports.commands import Command
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Which faults, how many innocent networks, the seed, and how much to say."""
-    parser.add_argument("--faults", default="all", help="all, or a list: one-ulp,swapped-rows")
-    parser.add_argument("--trials", default="200", metavar="N", help="networks without a fault (default: %(default)s)")
-    parser.add_argument("--seed", default="42069", help="of weights and images (default: %(default)s)")
-    parser.add_argument("--verbose", action="store_true", help="also the evidence of every intervention")
-    parser.add_argument("--quiet", action="store_true", help="no progress")
+    parser.add_argument("--faults", default="all", help="which faults to plant: all, or a list: one-ulp,swapped-rows")
+    parser.add_argument("--trials", default="200", metavar="N", help="networks without a fault to try")
+    parser.add_argument("--seed", default="42069", help="the seed of weights and images")
+    parser.add_argument("--verbose", action="store_true", help="also print the evidence of every intervention")
+    parser.add_argument("--quiet", action="store_true", help="show no progress")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print what was found; 0 where every fault was, 1 where one was missed, 3 where one could not be checked."""
     faults = _faults(arguments.faults)
     trials, seed = _whole("--trials", arguments.trials), _whole("--seed", arguments.seed)
-    from rich.console import Group
 
     from isobatch.pipeline.tools.selftest.campaign import run_selftest
     from isobatch.pipeline.tools.selftest.judge import exit_code
     from isobatch.reports.pages.selftest import blocks
     from isobatch.reports.screen.progress import Progress
-    from isobatch.reports.screen.rich_blocks import drawn
-    from isobatch.reports.screen.terminal import console_for
+    from isobatch.reports.screen.terminal import print_blocks
 
     with Progress(quiet=arguments.quiet, stream=sys.stderr) as progress:
-        found = run_selftest(faults, trials, seed, progress)
+        outcomes = run_selftest(faults, trials, seed, progress)
     if arguments.json:
-        print(json.dumps(found.to_json(), indent=1, allow_nan=False))
+        print(json.dumps(outcomes.to_json(), indent=1, allow_nan=False))
     else:
-        console_for(sys.stdout).print(Group(*map(drawn, blocks(found, arguments.verbose))))
-    return exit_code(found)
+        print_blocks(blocks(outcomes, arguments.verbose), sys.stdout)
+    return exit_code(outcomes)
 
 
 def _faults(text: str) -> tuple[Fault, ...]:
@@ -58,7 +54,6 @@ def _whole(flag: str, text: str) -> int:
 
 
 COMMAND = Command(
-    name="selftest",
     usage="",
     summary="planted faults: each must be found in its layer and named; innocent networks must not be accused",
     add_arguments=add_arguments,

@@ -1,7 +1,5 @@
 """``switches``: documented determinism switches: asked, read back, does the property hold, what it costs."""
 
-from __future__ import annotations
-
 import argparse
 import sys
 
@@ -13,11 +11,11 @@ from isobatch.reports.commands import Command
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The variants, and the study's own flags for weights, inputs and conditions."""
-    parser.add_argument("--variant", default="fp32,ort-fp32", metavar="V", help="one or a list, as in --list-variants")
+    parser.add_argument("--variant", default="fp32,ort-fp32", metavar="V", help="a list, as in --list-variants")
     add_scope(parser, "2,3,4,8")
     parser.add_argument("--timeout", default="600", metavar="S", help="end a worker that is silent for S seconds")
     parser.add_argument("--offline", action="store_true", help="never download, not even a named choice")
-    parser.add_argument("--quiet", action="store_true", help="no progress")
+    parser.add_argument("--quiet", action="store_true", help="show no progress")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -25,11 +23,10 @@ def run(arguments: argparse.Namespace) -> int:
     from isobatch.pipeline.tools.switches.measure import measure_switches
     from isobatch.reports.pages.switches import blocks
     from isobatch.reports.screen.progress import Progress
-    from isobatch.reports.screen.rich_blocks import drawn
-    from isobatch.reports.screen.terminal import console_for
+    from isobatch.reports.screen.terminal import print_blocks
 
-    settings = vars(study_parser().parse_args([])) | vars(arguments) | {"variants": arguments.variant}
-    config = read_config(argparse.Namespace(**settings))
+    flags = vars(study_parser().parse_args([])) | vars(arguments) | {"variants": arguments.variant}
+    config = read_config(argparse.Namespace(**flags))
     if not config.batch_sizes:
         raise UsageError(
             "bad-number", "--batch-sizes names only 1, the image alone: give one to compare it with, as 2,8"
@@ -39,14 +36,11 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(report.model_dump_json(indent=1))
     else:
-        console = console_for(sys.stdout)
-        for block in blocks(report):
-            console.print(drawn(block))
+        print_blocks(blocks(report), sys.stdout)
     return report.exit_code()
 
 
 COMMAND = Command(
-    name="switches",
     usage="[--variant V]",
     summary="documented determinism switches: asked, read back, does the property hold, what it costs",
     add_arguments=add_arguments,

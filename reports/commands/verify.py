@@ -1,7 +1,5 @@
 """``verify DIR``: run a shipped folder's verification record again on this machine, and say which claims hold."""
 
-from __future__ import annotations
-
 import argparse
 import json
 import sys
@@ -43,13 +41,12 @@ def run(arguments: argparse.Namespace) -> int:
     met = holding(claims)
     if arguments.json:
         print(json.dumps({"holds": met, "claims": [claim.model_dump() for claim in claims]}, indent=1))
-    elif not met and not any(one.ran for one in claims):
+    elif not met and not any(this_claim.ran for this_claim in claims):
         print("Nothing of the folder was run. Get it again from where it was made.")
     return Exit.DONE if met else Exit.NOT_MET
 
 
 COMMAND = Command(
-    name="verify",
     usage="RECORD",
     summary="run a verification record again here, and say which of its claims hold",
     add_arguments=add_arguments,

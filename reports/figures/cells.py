@@ -1,10 +1,10 @@
 """The specification of the verdict map: a cell for each variant, condition and N, with its sign and noise."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
+
+from isobatch.reports.figures.labels import room_for
 
 State = Literal["equal", "kept", "changed", "odd"]
 
@@ -16,6 +16,7 @@ STATES: dict[State, tuple[str, str, str]] = {
 }
 """Each state's sign, words and colour."""
 
+_NAMES: dict[str, Any] = {"labelLimit": 200, "labelColor": "var(--ink)"}
 _CELL_W, _CELL_H, _GAP = 46, 24, 12
 
 
@@ -90,7 +91,7 @@ def _chart(
         "field": "name",
         "type": "nominal",
         "scale": {"domain": list(names), "padding": 0.08},
-        "axis": axis | {"labelLimit": 200, "labelColor": "var(--ink)"} if first else None,
+        "axis": axis | {**_NAMES, "minExtent": room_for(names, _NAMES["labelLimit"])} if first else None,
     }
     text = {"type": "text", "baseline": "middle", "aria": False, "fontSize": 10.5, "fill": "var(--ink)"}
     return {

@@ -4,8 +4,6 @@ Colours are CSS custom properties of the page (``var(--ink)``), written as attri
 and dark and obeys a content policy that allows no inline style.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -61,8 +59,8 @@ def draw(figure: Figure, kept: Kept | None = None) -> str:
     Raises DrawingError where it cannot be drawn.
     """
     spec = _cleaned(figure.spec) | {"config": CONFIG}
-    found = (kept or Kept(None)).get(spec, lambda: engine().make({"spec": spec}))
-    return _finish(found.decode(), figure)
+    picture = (kept or Kept(None)).get(spec, lambda: engine().make({"spec": spec}))
+    return _finish(picture.decode(), figure)
 
 
 class Drawings:
@@ -112,9 +110,9 @@ def _cleaned(value: Any) -> Any:
     return clean(value) if isinstance(value, str) else value
 
 
-def _rounded(found: re.Match[str]) -> str:
+def _rounded(match: re.Match[str]) -> str:
     """A coordinate to a hundredth of a pixel: what is finer nobody sees, and every reader downloads."""
-    return f"{float(found[0]):.2f}".rstrip("0").rstrip(".")
+    return f"{float(match[0]):.2f}".rstrip("0").rstrip(".")
 
 
 def _finish(svg: str, figure: Figure) -> str:

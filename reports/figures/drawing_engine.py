@@ -1,7 +1,5 @@
 """The engine that draws, at arm's length: where it dies, one picture is missing and the report is written."""
 
-from __future__ import annotations
-
 import atexit
 import base64
 import contextlib
@@ -103,6 +101,6 @@ class Engine:
 @cache
 def engine() -> Engine:
     """The engine of this process; it ends with it."""
-    found = Engine()
-    atexit.register(found.close)
-    return found
+    started = Engine()
+    atexit.register(started.close)
+    return started

@@ -66,8 +66,8 @@ class Frame:
 
 def outermost(dots: Sequence[Dot]) -> list[Dot]:
     """The dots that no other beats in speed and steadiness at once, fastest first."""
-    found: list[Dot] = []
+    outer: list[Dot] = []
     for dot in sorted(dots, key=lambda dot: (-dot.speed, dot.noise)):
-        if not found or dot.noise < found[-1].noise:
-            found.append(dot)
-    return found
+        if not outer or dot.noise < outer[-1].noise:
+            outer.append(dot)
+    return outer

@@ -1,8 +1,6 @@
 """Where to put the names beside the marks of a picture so that they do not cover one another."""
 
-from __future__ import annotations
-
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -22,12 +20,17 @@ class Label:
     align: Literal["left", "right", "center"]
 
 
+def room_for(names: Iterable[str], limit: int) -> float:
+    """Pixels that an axis leaves for these names, ``limit`` at most: the engine measures them in a font of its own."""
+    return min(limit, CHARACTER_PX * max(map(len, names), default=0) + _MARK_PX)
+
+
 Box = tuple[float, float, float, float]  # left, top, right, bottom, in pixels
 
 
-def _overlap(one: Box, other: Box) -> float:
-    width = min(one[2], other[2]) - max(one[0], other[0])
-    height = min(one[3], other[3]) - max(one[1], other[1])
+def _overlap(box: Box, other: Box) -> float:
+    width = min(box[2], other[2]) - max(box[0], other[0])
+    height = min(box[3], other[3]) - max(box[1], other[1])
     return max(0.0, width) * max(0.0, height)
 
 

@@ -142,37 +142,37 @@ def _bounded(value: float) -> float:
     return min(max(value, _TINIEST), _HUGEST)
 
 
-def _points(one: Growing) -> list[dict[str, Any]]:
+def _points(line: Growing) -> list[dict[str, Any]]:
     """The line's points; where it is interrupted by a value without a place, another part of it begins."""
-    found, part = [], 0
-    for place, value in enumerate(one.values):
+    points, part = [], 0
+    for place, value in enumerate(line.values):
         if not drawable(value):
             part += 1
             continue
-        point = {"name": one.name, "part": part, "layers": one.at(place), "value": _bounded(value), "words": one.words}
-        found.append(point)
-    return found
+        known = {"name": line.name, "part": part, "words": line.words}
+        points.append(known | {"layers": line.at(place), "value": _bounded(value)})
+    return points
 
 
-def _origin(one: Growing) -> dict[str, Any]:
-    assert one.origin is not None
-    value = _bounded(one.values[one.origin])
-    return {"name": one.name, "layers": one.at(one.origin), "value": value, "words": one.origin_words}
+def _origin(line: Growing) -> dict[str, Any]:
+    assert line.origin is not None
+    value = _bounded(line.values[line.origin])
+    return {"name": line.name, "layers": line.at(line.origin), "value": value, "words": line.origin_words}
 
 
 def _ends(lines: Sequence[Growing], scale: _Scale) -> list[dict[str, Any]]:
     last = [max(place for place, value in enumerate(line.values) if drawable(value)) for line in lines]
-    values = [_bounded(one.values[place]) for one, place in zip(lines, last, strict=True)]
+    values = [_bounded(line.values[place]) for line, place in zip(lines, last, strict=True)]
     text_at = 100 + (_END - 100) * 0.1
     return [
         {
-            "name": one.name,
-            "layers": one.at(place),
+            "name": line.name,
+            "layers": line.at(place),
             "value": value,
             "text_at": text_at,
             "text_value": scale.value(level),
         }
-        for one, place, value, level in zip(
+        for line, place, value, level in zip(
             lines, last, values, spread([scale.y(value) for value in values], _LABEL_PX, _HEIGHT), strict=True
         )
     ]

@@ -1,11 +1,11 @@
 """The specification of the picture of differences: a bar from the median to the largest, on one logarithmic axis."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
+
+from isobatch.reports.figures.labels import room_for
 
 Noise = Literal["batch noise", "precision error"]
 
@@ -28,13 +28,13 @@ class Range:
     words: str
 
 
-def drawable(one: Range) -> bool:
+def drawable(span: Range) -> bool:
     """Whether anything of it has a place on a logarithmic axis."""
-    return 0 < one.largest < math.inf
+    return 0 < span.largest < math.inf
 
 
 def _decades(ranges: Sequence[Range]) -> tuple[int, int]:
-    values = [v for one in ranges if drawable(one) for v in (one.median, one.high, one.largest) if 0 < v < math.inf]
+    values = [v for s in ranges if drawable(s) for v in (s.median, s.high, s.largest) if 0 < v < math.inf]
     levels = [math.log10(min(max(value, _TINIEST), _HUGEST)) for value in values]
     return math.floor(min(levels) - 0.3), math.ceil(max(levels) + 0.05)
 
@@ -52,8 +52,8 @@ def specification(ranges: Sequence[Range]) -> dict[str, Any]:
         for r in ranges
         if drawable(r)
     ]
-    equal = [{"row": one.row, "at": least, "text": "= bit-equal"} for one in ranges if one.largest == 0]
-    order = list(dict.fromkeys(one.row for one in ranges))
+    equal = [{"row": span.row, "at": least, "text": "= bit-equal"} for span in ranges if span.largest == 0]
+    order = list(dict.fromkeys(span.row for span in ranges))
     step = max(1, math.ceil((high - low) / _MOST_TICKS))
     x = {
         "type": "quantitative",
@@ -62,21 +62,13 @@ def specification(ranges: Sequence[Range]) -> dict[str, Any]:
         "axis": {"values": [10.0**decade for decade in range(low, high + 1, step)], "format": ".0e"},
     }
     y: dict[str, Any] = {"field": "row", "type": "nominal", "sort": order, "title": None, "scale": {"domain": order}}
-    y |= {"axis": {"ticks": False, "domain": False, "labelLimit": 260, "labelColor": "var(--ink)", "minExtent": 130}}
+    y |= {"axis": {"ticks": False, "domain": False, "labelLimit": 260, "labelColor": "var(--ink)"}}
+    y["axis"]["minExtent"] = room_for(order, 260)
     key = {"title": None, "orient": "top", "direction": "horizontal", "symbolSize": 90}
     shown = [noise for noise in _COLOURS if any(value["noise"] == noise for value in values)]
-    colour: dict[str, Any] = {
-        "field": "noise",
-        "type": "nominal",
-        "scale": {"domain": shown, "range": [_COLOURS[n] for n in shown]},
-    }
-    colour |= {"legend": key}
-    shape: dict[str, Any] = {
-        "field": "noise",
-        "type": "nominal",
-        "scale": {"domain": shown, "range": [_SHAPES[n] for n in shown]},
-    }
-    shape |= {"legend": key}
+    of_noise = {"field": "noise", "type": "nominal", "legend": key}
+    colour = of_noise | {"scale": {"domain": shown, "range": [_COLOURS[n] for n in shown]}}
+    shape = of_noise | {"scale": {"domain": shown, "range": [_SHAPES[n] for n in shown]}}
     return {
         "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
         "width": _WIDTH,

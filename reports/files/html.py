@@ -1,7 +1,5 @@
 """``report.html``: one file that loads nothing, runs nothing, and is drawn by a template."""
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import re
@@ -29,33 +27,33 @@ _TEMPLATES = Path(__file__).with_name("templates")
 def html_report(study: Study) -> str:
     """The report of a study as one HTML document: ``html_of`` with everything written and drawn for it."""
     sections = write_all(study)
-    with drawings(block for section in sections for block in section.blocks) as drawn:
-        return html_of(study, sections, drawn)
+    with drawings(block for section in sections for block in section.blocks) as figures:
+        return html_of(study, sections, figures)
 
 
-def html_of(study: Study, sections: Sequence[Written], drawn: Drawings) -> str:
+def html_of(study: Study, sections: Sequence[Written], figures: Drawings) -> str:
     """The report of a study, from its sections as written and its figures as drawn."""
     made = f"{study.tool.name} {study.tool.version} · {study.created_utc} · {study.run_id}"
     title = f"{study.weights.model}: does the answer depend on the batch?"
     try:
-        return page(title, made, sections, drawn, _places(study))
+        return page(title, made, sections, figures, _places(study))
     except Exception:
-        return page(title, made, [_or_why_not(section, drawn) for section in sections], drawn, _places(study))
+        return page(title, made, [_or_why_not(section, figures) for section in sections], figures, _places(study))
 
 
-def _or_why_not(section: Written, drawn: Drawings) -> Written:
+def _or_why_not(section: Written, figures: Drawings) -> Written:
     """The section, or what stands in its place where the template cannot take it."""
     try:
-        page("", "", [section], drawn)
+        page("", "", [section], figures)
     except Exception as error:
         return unwritten(section, error)
     return section
 
 
 def page(
-    title: str, made: str, sections: Sequence[Written], drawn: Drawings | None = None, places: Mapping[str, str] = {}
+    title: str, made: str, sections: Sequence[Written], figures: Drawings | None = None, places: Mapping[str, str] = {}
 ) -> str:
-    """Sections as one HTML document; ``made``: by what, when. ``drawn``: their figures, if they have any.
+    """Sections as one HTML document; ``made``: by what, when. ``figures``: their figures, if they have any.
 
     ``places``: by the name at the head of a table's row, the anchor where more is said of it.
 
@@ -73,7 +71,8 @@ def page(
             sections=sections,
             anchors=anchors,
             places={name: anchor for name, anchor in places.items() if anchor in anchors},
-            svg=lambda figure: Markup(drawn.svg(figure) if drawn else ""),  # escaped by its library, read back as XML
+            # escaped by its library, read back as XML
+            svg=lambda figure: Markup(figures.svg(figure) if figures else ""),
             style=Markup(style),
             style_hash=f"sha256-{digest}",
         )
@@ -94,7 +93,9 @@ def _anchors(blocks: Iterable[Block]) -> Iterator[str]:
 
 def _places(study: Study) -> dict[str, str]:
     """Where in the page more is said of a name at the head of a table's row."""
-    return {v.name: views.anchor(v.name) for v in study.variants} | {r.name: "repairs" for r in views.repaired(study)}
+    return {v.name: views.anchor(v.name) for v in study.variants} | {
+        r.name: "repairs" for r in views.repaired_variants(study)
+    }
 
 
 @cache

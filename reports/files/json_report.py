@@ -1,7 +1,5 @@
 """``report.json``: the study as strict JSON, its schema, and the way back."""
 
-from __future__ import annotations
-
 import json
 import math
 from pathlib import Path
@@ -64,14 +62,14 @@ def load_study(path: Path) -> Study:
     """
     file = path / FILE_NAME if path.is_dir() else path
     try:
-        found = read_object(file)
+        content = read_object(file)
     except FileNotFoundError as error:
         raise UsageError("report", f"no report at {file}: give a finished run's folder or its {FILE_NAME}") from error
     except OSError as error:
         raise UsageError("report", f"cannot read {file}: {error.strerror or error}") from error
     except ValueError as error:
         raise UsageError("report", f"{file} is damaged, it is no report: {error}. Run the study again") from error
-    version = found.get("schema_version")
+    version = content.get("schema_version")
     if isinstance(version, int) and version > SCHEMA_VERSION:
         raise UsageError(
             "report",
@@ -79,7 +77,7 @@ def load_study(path: Path) -> Study:
             "program that wrote it, or a newer one",
         )
     try:
-        return Study.model_validate(found)
+        return Study.model_validate(content)
     except ValidationError as error:
         places = [f"{'.'.join(map(str, e['loc'])) or 'the top'}: {e['msg']}" for e in error.errors()[:_SHOWN_PROBLEMS]]
         more = f" and {error.error_count() - _SHOWN_PROBLEMS} more" if error.error_count() > _SHOWN_PROBLEMS else ""

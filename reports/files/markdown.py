@@ -1,7 +1,5 @@
 """``report.md``: fits a pull request's comment; long sections are folded, and what does not fit is counted."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 from functools import singledispatch
@@ -100,46 +98,46 @@ def _section(section: Written) -> str:
     return f"## {escaped(section.title)}\n\n{body}"
 
 
-def _all(found: Iterable[Block]) -> str:
-    return "\n\n".join(map(drawn, found))
+def _all(every: Iterable[Block]) -> str:
+    return "\n\n".join(map(to_markdown, every))
 
 
 @singledispatch
-def drawn(block: Block) -> str:
+def to_markdown(block: Block) -> str:
     """A block as Markdown."""
     raise TypeError(f"no Markdown form for {type(block).__name__}")
 
 
-@drawn.register
+@to_markdown.register
 def _(block: blocks.Heading) -> str:
     return f"### {escaped(block.text)}"
 
 
-@drawn.register
+@to_markdown.register
 def _(block: blocks.Paragraph) -> str:
     return f"<sub>{prose(block.prose)}</sub>" if block.small else prose(block.prose)
 
 
-@drawn.register
+@to_markdown.register
 def _(block: blocks.Bullets) -> str:
     return "\n".join(f"- {prose(item)}" for item in block.items)
 
 
-@drawn.register
+@to_markdown.register
 def _(block: blocks.Listing) -> str:
     lines = [f"{' ' * indent}{clean(text)}".rstrip() for indent, text in block.lines]
     fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", block.text)), default=0))
     return "\n".join([fence, *lines, fence])
 
 
-@drawn.register
+@to_markdown.register
 def _(block: blocks.Definitions) -> str:
     return "\n".join(f"- **{escaped(term)}**: {prose(words)}" for term, words in block.items)
 
 
-@drawn.register
+@to_markdown.register
 def _(block: blocks.KeyFigures) -> str:
-    return "\n".join(f"- {escaped(one.label)}: **{escaped(one.value)}** {prose(one.remark)}" for one in block.items)
+    return "\n".join(f"- {escaped(f.label)}: **{escaped(f.value)}** {prose(f.remark)}" for f in block.items)
 
 
 def _cell(text: str | None, column: Column, chosen: bool) -> str:
@@ -152,7 +150,7 @@ def _cell(text: str | None, column: Column, chosen: bool) -> str:
     return escaped(text)
 
 
-@drawn.register
+@to_markdown.register
 def _(block: blocks.Table) -> str:
     def row(cells: Iterable[str]) -> str:
         return f"| {' | '.join(cells)} |"
@@ -171,22 +169,22 @@ def _(block: blocks.Table) -> str:
     return "\n".join(lines) + f"\n\n<sub>{caption}</sub>"
 
 
-@drawn.register
+@to_markdown.register
 def _(block: blocks.Figure) -> str:
-    return f"{escaped(block.description)} (The picture is in report.html; its values:)\n\n{drawn(block.table)}"
+    return f"{escaped(block.description)} (The picture is in report.html; its values:)\n\n{to_markdown(block.table)}"
 
 
-@drawn.register
+@to_markdown.register
 def _(block: blocks.Callout) -> str:
-    lines = [f"{_SIGNS[block.kind]} **{prose(block.title)}**", *map(drawn, block.blocks)]
-    return "\n>\n".join("\n".join(f"> {one}" for one in text.split("\n")) for text in lines)
+    lines = [f"{_SIGNS[block.kind]} **{prose(block.title)}**", *map(to_markdown, block.blocks)]
+    return "\n>\n".join("\n".join(f"> {row}" for row in text.split("\n")) for text in lines)
 
 
-@drawn.register
+@to_markdown.register
 def _(block: blocks.Details) -> str:
     return f"<details><summary>{escaped(block.summary)}</summary>\n\n{_all(block.blocks)}\n\n</details>"
 
 
-@drawn.register
+@to_markdown.register
 def _(block: blocks.Absent) -> str:
     return prose(block.why)

@@ -1,7 +1,5 @@
 """The main pictures as files of their own, for a slide or a ticket: SVG and PNG, on white paper."""
 
-from __future__ import annotations
-
 import re
 from functools import cache, partial
 from pathlib import Path
@@ -21,15 +19,15 @@ def pictures(sections: tuple[Written, ...], drawn: Drawings) -> dict[str, bytes]
 
     A figure without a drawing has none. Raises DrawingError where a drawing cannot be made a PNG.
     """
-    found: dict[str, str] = {}
+    links: dict[str, str] = {}
     for section in sections:
         figures = [block for block in section.blocks if isinstance(block, Figure)]
         for at, figure in enumerate(figures, 1):
             stem = section.name.replace("_", "-") + (f"-{at}" if len(figures) > 1 else "")
             if drawn.why_not(figure) is None:
-                found[stem] = standalone(drawn.svg(figure))
-    pngs = {f"{stem}.png": drawn.kept.get([_SCALE, svg], partial(_png, svg)) for stem, svg in found.items()}
-    return pngs | {f"{stem}.svg": svg.encode() for stem, svg in found.items()}
+                links[stem] = standalone(drawn.svg(figure))
+    pngs = {f"{stem}.png": drawn.kept.get([_SCALE, svg], partial(_png, svg)) for stem, svg in links.items()}
+    return pngs | {f"{stem}.svg": svg.encode() for stem, svg in links.items()}
 
 
 def _png(svg: str) -> bytes:
@@ -39,7 +37,7 @@ def _png(svg: str) -> bytes:
 def standalone(svg: str) -> str:
     """The picture without the page around it: its colours written out as those of the light page, with a margin."""
     colours = _light_colours()
-    root = ElementTree.fromstring(re.sub(r"var\((--[\w-]+)\)", lambda found: colours[found[1]], svg))
+    root = ElementTree.fromstring(re.sub(r"var\((--[\w-]+)\)", lambda match: colours[match[1]], svg))
     left, top, width, height = map(float, root.attrib["viewBox"].split())
     box = (left - _MARGIN, top - _MARGIN, width + 2 * _MARGIN, height + 2 * _MARGIN)
     root.attrib |= {"viewBox": " ".join(map(str, box)), "width": str(box[2]), "height": str(box[3])}

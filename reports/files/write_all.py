@@ -1,8 +1,6 @@
 """All reports of a study, each written whole or not at all; a part that cannot be written costs no other part."""
 
-from __future__ import annotations
-
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -37,18 +35,16 @@ def write_reports(study: Study, folder: Path, cache: Path | None = None) -> Repo
     paths = {"html": folder / "report.html", "markdown": folder / "report.md", "json": folder / json_report.FILE_NAME}
     write_bytes(paths["json"], [json_report.study_json(study).encode()])
     sections = write_all(study)
-    lost = [Lost(f"the section {one.title!r}", one.lost) for one in sections if one.lost]
+    lost = [Lost(f"the section {section.title!r}", section.lost) for section in sections if section.lost]
     kept_in = cache and cache / "drawings"
-    with drawings((block for section in sections for block in section.blocks), kept_in) as drawn:
+    with drawings((block for section in sections for block in section.blocks), kept_in) as figures:
         _attempt("report.md", lost, lambda: _write(paths["markdown"], markdown_report(study, sections)))
-        shown = _with_drawings(sections, drawn, lost)
-        _attempt("report.html", lost, lambda: _write(paths["html"], html_of(study, shown, drawn)))
-        _attempt("the files of the pictures", lost, lambda: _write_pictures(sections, drawn, folder / "pictures"))
+        shown = [
+            replace(section, blocks=without_pictures(section.blocks, figures.why_not, lost)) for section in sections
+        ]
+        _attempt("report.html", lost, lambda: _write(paths["html"], html_of(study, shown, figures)))
+        _attempt("the files of the pictures", lost, lambda: _write_pictures(sections, figures, folder / "pictures"))
     return Reports(paths, tuple(listed_once(lost)))
-
-
-def _with_drawings(sections: Sequence[Written], drawn: Drawings, lost: list[Lost]) -> list[Written]:
-    return [replace(section, blocks=without_pictures(section.blocks, drawn.why_not, lost)) for section in sections]
 
 
 def _attempt(what: str, lost: list[Lost], write: Callable[[], None]) -> None:
@@ -64,6 +60,6 @@ def _write(path: Path, text: str) -> None:
     write_bytes(path, [text.encode()])
 
 
-def _write_pictures(sections: tuple[Written, ...], drawn: Drawings, folder: Path) -> None:
-    for name, content in pictures(sections, drawn).items():
+def _write_pictures(sections: tuple[Written, ...], figures: Drawings, folder: Path) -> None:
+    for name, content in pictures(sections, figures).items():
         write_bytes(folder / name, [content])

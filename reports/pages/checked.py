@@ -1,7 +1,5 @@
 """What ``check`` found, on one screen."""
 
-from __future__ import annotations
-
 import math
 import textwrap
 from collections.abc import Iterator, Sequence
@@ -33,10 +31,10 @@ def screen(report: CheckReport) -> Iterator[str]:
     yield f"  {'next':<{_LABEL}}{clean(report.next)}"
 
 
-def lines_of(report: CheckReport, one: VariantChecked) -> Iterator[str]:
+def lines_of(report: CheckReport, variant: VariantChecked) -> Iterator[str]:
     """The lines of one variant."""
-    yield clean(f"{_SIGNS[one.exit_code]} {report.network}, {one.variant}: {headline(one)}")
-    for label, text in _facts(one):
+    yield clean(f"{_SIGNS[variant.exit_code]} {report.network}, {variant.variant}: {headline(variant)}")
+    for label, text in _facts(variant):
         yield from _wrapped(label, text)
 
 
@@ -53,22 +51,22 @@ def _wrapped(label: str, text: str) -> list[str]:
 
 def _shared(report: CheckReport) -> Iterator[tuple[str, str]]:
     """What all variants that ran have in common."""
-    one = next((variant for variant in report.variants if variant.status == "measured"), None)
-    if one is not None:
+    variant = next((variant for variant in report.variants if variant.status == "measured"), None)
+    if variant is not None:
         sides = f"each alone and in batches of {sizes(report.batch_sizes)}"
-        yield "tried", f"{one.inputs}, {sides}; {counted(one.threads, 'thread')}; {report.cpu}"
-        yield "weights", one.weights
+        yield "tried", f"{variant.inputs}, {sides}; {counted(variant.threads, 'thread')}; {report.cpu}"
+        yield "weights", variant.weights
 
 
-def headline(one: VariantChecked) -> str:
+def headline(variant: VariantChecked) -> str:
     """The verdict in a few words, with the N that it is about."""
-    if one.verdict == "batch-invariant":
-        return f"batch-invariant at {sizes(at.batch_size for at in one.sizes)}"
-    if one.verdict == "batch-variant":
-        return f"NOT batch-invariant at {sizes(at.batch_size for at in _differing(one))}"
-    if one.verdict:
-        return VERDICTS[one.verdict]
-    return one.status
+    if variant.verdict == "batch-invariant":
+        return f"batch-invariant at {sizes(at.batch_size for at in variant.sizes)}"
+    if variant.verdict == "batch-variant":
+        return f"NOT batch-invariant at {sizes(at.batch_size for at in _differing(variant))}"
+    if variant.verdict:
+        return VERDICTS[variant.verdict]
+    return variant.status
 
 
 def _facts(checked: VariantChecked) -> Iterator[tuple[str, str]]:

@@ -1,7 +1,5 @@
 """What ``run.py ops`` found, in blocks: the map of operation x arithmetic x N, its classes of N, and its scope."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from isobatch.pipeline.tools.ops.measure import InArithmetic, OperationResult, OpsReport
@@ -29,34 +27,34 @@ def _looked_into(report: OpsReport) -> list[InArithmetic]:
 
 def _map(report: OpsReport) -> Iterator[Block]:
     """As many tables as the signs, one for each N, need to stand side by side on a terminal."""
-    found = _looked_into(report)
+    results = _looked_into(report)
     parts: list[list[InArithmetic]] = []
     room = 0
-    for one in found:
-        width = max(len(one.arithmetic), len(report.batch_sizes)) + 1
+    for arithmetic in results:
+        width = max(len(arithmetic.arithmetic), len(report.batch_sizes)) + 1
         if not parts or width > room:
             parts.append([])
             room = _ROOM
-        parts[-1].append(one)
+        parts[-1].append(arithmetic)
         room -= width
     yield from (_table(report, part) for part in parts)
     for result in report.results:
         if result.status != "measured":
             remedy = f" ({result.remedy})" if result.remedy else ""
             yield Paragraph(line(Code(result.arithmetic), f" {result.status}: {result.reason}{remedy}."))
-    if notes := [one.note for one in found if one.note]:
+    if notes := [arithmetic.note for arithmetic in results if arithmetic.note]:
         yield Bullets(tuple(line(f"{note}.") for note in notes))
 
 
-def _table(report: OpsReport, found: list[InArithmetic]) -> Table:
-    names = list(dict.fromkeys(op.operation for one in found for op in one.operations))
-    by_name = [{op.operation: op for op in one.operations} for one in found]
+def _table(report: OpsReport, results: list[InArithmetic]) -> Table:
+    names = list(dict.fromkeys(op.operation for arithmetic in results for op in arithmetic.operations))
+    by_name = [{op.operation: op for op in arithmetic.operations} for arithmetic in results]
     sizes = ", ".join(map(str, report.batch_sizes))
     caption = (
         f"One sign for each N, in the order {sizes}: {_EQUAL} every row has, byte for byte, the bytes it has alone; "
         f"{_DIFFERS} some row has not. A dash: there is no such operation in that arithmetic."
     )
-    columns = (Column("Operation", "name"), *(Column(one.arithmetic) for one in found))
+    columns = (Column("Operation", "name"), *(Column(arithmetic.arithmetic) for arithmetic in results))
     rows = ((name, *(_signs(operations.get(name)) for operations in by_name)) for name in names)
     return Table(caption, columns, tuple(rows))
 
@@ -70,10 +68,10 @@ def _signs(operation: OperationResult | None) -> str | None:
 def _classes(report: OpsReport) -> Iterator[Block]:
     """Operations of one arithmetic that fall into the same classes of N share a line."""
     alike: dict[tuple[str, str], list[str]] = {}
-    for one in _looked_into(report):
-        for op in one.operations:
+    for arithmetic in _looked_into(report):
+        for op in arithmetic.operations:
             if len(op.classes) > 1:
-                alike.setdefault((one.arithmetic, numbers.batch_classes(op.classes)), []).append(op.operation)
+                alike.setdefault((arithmetic.arithmetic, numbers.batch_classes(op.classes)), []).append(op.operation)
     if not alike:
         yield Paragraph(line("No row of any operation depended on N."))
         return
@@ -83,9 +81,9 @@ def _classes(report: OpsReport) -> Iterator[Block]:
 
 
 def _scope(report: OpsReport) -> Iterator[Block]:
-    found = _looked_into(report)
-    yield Bullets(tuple(_trials(one) for one in found if one.operations))
-    odd = [(one.arithmetic, op.operation) for one in found for op in one.operations if not op.repeatable]
+    results = _looked_into(report)
+    yield Bullets(tuple(_trials(a) for a in results if a.operations))
+    odd = [(a.arithmetic, op.operation) for a in results for op in a.operations if not op.repeatable]
     repeats = "Every operation gave the same bytes again after all other N had run."
     if odd:
         which = views.listing(f"{operation} in {arithmetic}" for arithmetic, operation in odd)
@@ -129,7 +127,7 @@ def _figures(report: OpsReport) -> Table:
     )
     rows = (
         (
-            one.arithmetic,
+            arithmetic.arithmetic,
             op.operation,
             str(at.batch_size),
             numbers.count(at.elements_differing),
@@ -137,8 +135,8 @@ def _figures(report: OpsReport) -> Table:
             numbers.difference(at.max_abs),
             numbers.ulp(at.max_ulp),
         )
-        for one in _looked_into(report)
-        for op in one.operations
+        for arithmetic in _looked_into(report)
+        for op in arithmetic.operations
         for at in op.sizes
         if at.elements_differing
     )

@@ -1,63 +1,56 @@
 """Two compared runs as blocks: what differs around them, which bytes are equal, what changed. Gate first."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 
 from isobatch.pipeline.records.wording import counted, out_of
 from isobatch.pipeline.tools.two_runs.records import Apart, Change, Difference, RunComparison, SetCompared
 from isobatch.reports import numbers
-from isobatch.reports.blocks import Block, Bullets, Callout, Code, Column, Line, Paragraph, Table, line
+from isobatch.reports.blocks import Block, Bullets, Callout, Code, Column, Line, Paragraph, Row, Table, line, table_of
 from isobatch.reports.files.json_report import strict
-from isobatch.reports.files.markdown import MAX_BYTES, drawn, escaped
+from isobatch.reports.files.markdown import MAX_BYTES, escaped, to_markdown
 
 TITLE = "Two runs compared"
 MAX_ROWS = 40
 """Rows of one table in Markdown: a comment on a pull request has an end."""
 
 
-def comparison_json(found: RunComparison) -> str:
+def comparison_json(comparison: RunComparison) -> str:
     """The comparison as strict JSON, with the gate's answer beside the records."""
-    record = found.model_dump() | {"portable": found.portable, "regressed": bool(found.regressions)}
+    record = comparison.model_dump() | {"portable": comparison.portable, "regressed": bool(comparison.regressions)}
     return json.dumps(strict(record), indent=1, allow_nan=False)
 
 
-def comparison_blocks(found: RunComparison, max_rows: int | None = None) -> list[Block]:
+def comparison_blocks(comparison: RunComparison, max_rows: int | None = None) -> list[Block]:
     """The gate, the differences around the runs, the outputs, the changes. ``max_rows`` a table, the rest counted."""
-    runs = line("A: ", Code(found.a.run_id), f" of {found.a.created_utc}. B: ", Code(found.b.run_id))
+    runs = line("A: ", Code(comparison.a.run_id), f" of {comparison.a.created_utc}. B: ", Code(comparison.b.run_id))
     blocks: list[Block] = [
-        _gate(found),
-        Paragraph((*runs, f" of {found.b.created_utc}."), small=True),
-        _table(
-            "Differences around the runs",
-            _DIFFERENCE,
-            [_difference(difference) for difference in found.differences],
-            max_rows,
-        )
-        if found.differences
+        _gate(comparison),
+        Paragraph((*runs, f" of {comparison.b.created_utc}."), small=True),
+        _table("Differences around the runs", list(map(_difference, comparison.differences)), max_rows)
+        if comparison.differences
         else Paragraph(line("Environment and configuration are the same in both runs.")),
     ]
-    if found.left_out:
-        blocks.append(Paragraph(line("Not compared: " + "; ".join(found.left_out) + ".")))
-    if found.sets:
+    if comparison.left_out:
+        blocks.append(Paragraph(line("Not compared: " + "; ".join(comparison.left_out) + ".")))
+    if comparison.sets:
         caption = "Output bytes of B against A. |difference|: largest over the outputs whose rows both runs still have"
-        blocks.append(_table(caption, _SET, [_set(pair) for pair in found.sets], max_rows))
-        remarks = tuple(words for pair in found.sets if (words := _remark(pair)))
+        blocks.append(_table(caption, list(map(_set, comparison.sets)), max_rows))
+        remarks = tuple(words for pair in comparison.sets if (words := _remark(pair)))
         blocks += [Bullets(remarks[:max_rows])] if remarks else []
-    if found.changes:
-        worst_first = sorted(found.changes, key=lambda one: ("regression", "improvement", "other").index(one.kind))
-        blocks.append(_table("What changed", _CHANGE, [_change(one) for one in worst_first], max_rows))
+    if comparison.changes:
+        worst_first = sorted(comparison.changes, key=lambda c: ("regression", "improvement", "other").index(c.kind))
+        blocks.append(_table("What changed", list(map(_change, worst_first)), max_rows))
     else:
         blocks.append(Paragraph(line("No verdict, status, accuracy or cost changed.")))
     return blocks
 
 
-def comparison_markdown(found: RunComparison) -> str:
+def comparison_markdown(comparison: RunComparison) -> str:
     """The comparison for a pull request's comment: at most 60,000 bytes, tables cut where it would be longer."""
     rows = MAX_ROWS
     while True:
-        parts = [f"## {escaped(TITLE)}", *map(drawn, comparison_blocks(found, rows))]
+        parts = [f"## {escaped(TITLE)}", *map(to_markdown, comparison_blocks(comparison, rows))]
         text = "\n\n".join(parts) + "\n"
         if len(text.encode()) <= MAX_BYTES or rows == 1:
             return text
@@ -84,41 +77,34 @@ def _names(names: Sequence[str]) -> Line:
     return (": ", *(part for name in names for part in (Code(name), ", ")))[:-1] if names else ()
 
 
-_DIFFERENCE = (Column("What", "name"), Column("Of the"), Column("A"), Column("B"))
-_SET = (
-    Column("Variant", "name"),
-    Column("Inputs"),
-    Column("Verdict A", "state"),
-    Column("Verdict B", "state"),
-    Column("Outputs equal", "number"),
-    Column("Max |difference|", "number"),
-)
-_CHANGE = (Column("Kind"), Column("Variant", "name"), Column("What"), Column("A"), Column("B"), Column("Note"))
+def _difference(difference: Difference) -> Row:
+    return {
+        Column("What", "name"): difference.what,
+        Column("Of the"): difference.group,
+        Column("A"): difference.a,
+        Column("B"): difference.b,
+    }
 
 
-def _difference(one: Difference) -> tuple[str | None, ...]:
-    return one.what, one.group, one.a, one.b
+def _set(compared: SetCompared) -> Row:
+    equal = numbers.events(compared.n_equal, compared.n_outputs, None) if compared.n_outputs else None
+    if equal and compared.n_undecided:
+        equal += f", {compared.n_undecided} unknown"
+    return {
+        Column("Variant", "name"): compared.variant,
+        Column("Inputs"): compared.inputs,
+        Column("Verdict A", "state"): compared.verdict_a,
+        Column("Verdict B", "state"): compared.verdict_b,
+        Column("Outputs equal", "number"): equal,
+        Column("Max |difference|", "number"): numbers.difference(compared.apart.max_abs) if compared.apart else None,
+    }
 
 
-def _set(one: SetCompared) -> tuple[str | None, ...]:
-    equal = numbers.events(one.n_equal, one.n_outputs, None) if one.n_outputs else None
-    if equal and one.n_undecided:
-        equal += f", {one.n_undecided} unknown"
-    return (
-        one.variant,
-        one.inputs,
-        one.verdict_a,
-        one.verdict_b,
-        equal,
-        numbers.difference(one.apart.max_abs) if one.apart else None,
-    )
-
-
-def _remark(one: SetCompared) -> Line:
+def _remark(compared: SetCompared) -> Line:
     """Where the largest difference is, and what stands in the way of more; empty where there is nothing to say."""
-    said = [_where(one.apart)] if one.apart else []
-    said += one.notes
-    return line(Code(one.variant), f", {one.inputs}: {'; '.join(said)}") if said else ()
+    said = [_where(compared.apart)] if compared.apart else []
+    said += compared.notes
+    return line(Code(compared.variant), f", {compared.inputs}: {'; '.join(said)}") if said else ()
 
 
 def _where(apart: Apart) -> str:
@@ -127,15 +113,20 @@ def _where(apart: Apart) -> str:
     return f"farthest at N = {apart.batch_size}, where {rows}{flips}"
 
 
-def _change(change: Change) -> tuple[str | None, ...]:
+def _change(change: Change) -> Row:
     kind = {"regression": "× regression", "improvement": "✓ improvement", "other": "· change"}[change.kind]
     what = f"{change.what} on {change.inputs}" if change.inputs else change.what
-    return kind, change.variant or "(run)", what, change.a, change.b, change.note or None
+    return {
+        Column("Kind"): kind,
+        Column("Variant", "name"): change.variant or "(run)",
+        Column("What"): what,
+        Column("A"): change.a,
+        Column("B"): change.b,
+        Column("Note"): change.note or None,
+    }
 
 
-def _table(
-    caption: str, columns: tuple[Column, ...], rows: list[tuple[str | None, ...]], max_rows: int | None
-) -> Table:
+def _table(caption: str, rows: list[Row], max_rows: int | None) -> Table:
     shown = rows[:max_rows]
     more = f"; {len(rows) - len(shown):,} more rows only in --json" if len(shown) < len(rows) else ""
-    return Table(f"{caption}{more}.", columns, tuple(shown))
+    return table_of(f"{caption}{more}.", shown)

@@ -1,38 +1,34 @@
 """The self-test in blocks: every planted fault, what was named against what was planted, and the innocent."""
 
-from __future__ import annotations
-
 from isobatch.pipeline.tools.selftest.judge import Outcome, SelfTest, confusion
 from isobatch.reports import numbers
-from isobatch.reports.blocks import Block, Bullets, Code, Column, Line, Paragraph, Table, line
-
-_FAULTS = (
-    Column("Planted", "name"),
-    Column("In", "name"),
-    Column("Must be named"),
-    Column("Named there"),
-    Column("State", "state"),
-)
+from isobatch.reports.blocks import Block, Bullets, Code, Column, Line, Paragraph, Row, Table, line, table_of
 
 
 def blocks(test: SelfTest, verbose: bool) -> list[Block]:
     """The tables, and in ``verbose`` the evidence of every intervention."""
-    found: list[Block] = []
+    page: list[Block] = []
     if test.outcomes:
         caption = f"Faults planted in small networks and in ResNet50, {test.threads} threads, seed {test.seed}"
-        found += [Table(caption, _FAULTS, tuple(map(_row, test.outcomes))), _confusion(test)]
+        page += [table_of(caption, map(_row, test.outcomes)), _confusion(test)]
     problems = [line(Code(outcome.fault.name), f": {outcome.why}.") for outcome in test.outcomes if outcome.why]
-    found += [Bullets(tuple(problems))] if problems else []
+    page += [Bullets(tuple(problems))] if problems else []
     if verbose:
-        found += [Bullets(tuple(evidence)) for outcome in test.outcomes if (evidence := _evidence(outcome))]
-    return [*found, *_innocence(test), Paragraph(_summary(test))]
+        page += [Bullets(tuple(evidence)) for outcome in test.outcomes if (evidence := _evidence(outcome))]
+    return [*page, *_innocence(test), Paragraph(_summary(test))]
 
 
-def _row(outcome: Outcome) -> tuple[str | None, ...]:
+def _row(outcome: Outcome) -> Row:
     expected = [word for word in (outcome.fault.mechanism, outcome.fault.trigger) if word]
     named = outcome.found is not None and outcome.fault.layer in outcome.found.named
     words = ", ".join([outcome.mechanism, *outcome.triggers]) if named else None
-    return outcome.fault.name, outcome.fault.layer, ", ".join(expected), words, outcome.state
+    return {
+        Column("Planted", "name"): outcome.fault.name,
+        Column("In", "name"): outcome.fault.layer,
+        Column("Must be named"): ", ".join(expected),
+        Column("Named there"): words,
+        Column("State", "state"): outcome.state,
+    }
 
 
 def _confusion(test: SelfTest) -> Table:
@@ -54,8 +50,8 @@ def _confusion(test: SelfTest) -> Table:
 
 
 def _evidence(outcome: Outcome) -> list[Line]:
-    explained = outcome.found and outcome.found.explained
-    causes = explained["causes"] if explained else []
+    explanation = outcome.found and outcome.found.explained
+    causes = explanation["causes"] if explanation else []
     return [
         line(Code(outcome.fault.name), f", {cause['name']} {cause['verdict']}: {cause['evidence']}") for cause in causes
     ]
@@ -72,7 +68,7 @@ def _innocence(test: SelfTest) -> list[Block]:
         f"random design, {numbers.count(innocent.tried)} elements compared) {numbers.count(len(innocent.accused))} "
         f"were accused: at most {numbers.percent(innocent.upper95, 2)} of such networks would be, with 95 % confidence."
     )
-    accused = [line(f"seed {one.seed}: {', '.join(one.layers)}") for one in innocent.accused]
+    accused = [line(f"seed {trial.seed}: {', '.join(trial.layers)}") for trial in innocent.accused]
     return [Paragraph(line(said)), *([Bullets(tuple(accused))] if accused else [])]
 
 

@@ -1,7 +1,5 @@
 """What ``run.py switches`` found, in blocks: a table a variant, and for what it holds."""
 
-from __future__ import annotations
-
 from isobatch.pipeline.records.study import Interval
 from isobatch.pipeline.tools.switches.records import SwitchesReport, SwitchResult, VariantSwitches
 from isobatch.reports import numbers
@@ -10,14 +8,14 @@ from isobatch.reports.blocks import Block, Column, Paragraph, Table, line
 
 def blocks(report: SwitchesReport) -> list[Block]:
     """A table for each variant, then how to read it and its scope."""
-    found: list[Block] = []
+    page: list[Block] = []
     for variant in report.variants:
         if variant.status != "measured":
-            found.append(Paragraph(line(f"{variant.variant} {variant.status}: {variant.reason}.")))
+            page.append(Paragraph(line(f"{variant.variant} {variant.status}: {variant.reason}.")))
             continue
-        found.append(_table(variant))
-        found += [Paragraph(line(f"{r.switch} failed: {r.reason}.")) for r in variant.results if r.status == "failed"]
-    return [*found, Paragraph(line(_HOW)), Paragraph(line(_scope(report)))]
+        page.append(_table(variant))
+        page += [Paragraph(line(f"{r.switch} failed: {r.reason}.")) for r in variant.results if r.status == "failed"]
+    return [*page, Paragraph(line(_HOW)), Paragraph(line(_scope(report)))]
 
 
 _HOW = (
@@ -28,8 +26,8 @@ _HOW = (
 )
 
 
-def _table(one: VariantSwitches) -> Table:
-    sizes = sorted({int(n) for result in one.results for n in result.ratio})
+def _table(tried: VariantSwitches) -> Table:
+    sizes = sorted({int(n) for result in tried.results for n in result.ratio})
     columns = (
         Column("Switch"),  # as text, which may be broken: a name of forty letters would leave no room for the verdicts
         Column("Read back"),
@@ -37,9 +35,10 @@ def _table(one: VariantSwitches) -> Table:
         Column("Bits move"),
         *(Column(f"Time, N = {n}") for n in sizes),
     )
-    size = " x ".join(map(str, one.image_size))
-    caption = f"{one.variant} ({one.runtime}): {numbers.counted(one.n_images, 'image')} of {one.inputs}, {size}."
-    return Table(caption, columns, tuple(_row(result, sizes) for result in one.results))
+    size = " x ".join(map(str, tried.image_size))
+    images = numbers.counted(tried.n_images, "image")
+    caption = f"{tried.variant} ({tried.runtime}): {images} of {tried.inputs}, {size}."
+    return Table(caption, columns, tuple(_row(result, sizes) for result in tried.results))
 
 
 def _row(result: SwitchResult, sizes: list[int]) -> tuple[str | None, ...]:

@@ -1,7 +1,5 @@
 """Blocks as rich draws them on a terminal."""
 
-from __future__ import annotations
-
 from functools import singledispatch
 
 import rich.box
@@ -63,83 +61,83 @@ def cell(text: str | None, column: Column) -> Text:
 
 def grid(table: blocks.Table, no_wrap: bool = False) -> Grid:
     """The table in rich's terms, without its caption."""
-    found = Grid(box=rich.box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0), header_style="dim")
+    shown = Grid(box=rich.box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0), header_style="dim")
     for column in table.columns:
         keep = no_wrap or column.kind != "text"
         justify: JustifyMethod = "right" if column.kind == "number" else "left"
         overflow: OverflowMethod = "ellipsis" if keep else "fold"
-        found.add_column(clean(column.title), justify=justify, no_wrap=keep, overflow=overflow, min_width=_MIN_COLUMN)
+        shown.add_column(clean(column.title), justify=justify, no_wrap=keep, overflow=overflow, min_width=_MIN_COLUMN)
     for number, row in enumerate(table.rows):
         cells = [cell(text, column) for text, column in zip(row, table.columns, strict=True)]
         if number == table.chosen:
             cells[0].append(CHOSEN)
-        found.add_row(*cells, style="bold" if number == table.chosen else "")
-    return found
+        shown.add_row(*cells, style="bold" if number == table.chosen else "")
+    return shown
 
 
 @singledispatch
-def drawn(block: Block) -> RenderableType:
+def to_renderable(block: Block) -> RenderableType:
     """A block as rich draws it."""
     raise TypeError(f"no terminal form for {type(block).__name__}")
 
 
-@drawn.register
+@to_renderable.register
 def _(block: blocks.Heading) -> RenderableType:
     return Text(f"\n{clean(block.text)}", "bold")
 
 
-@drawn.register
+@to_renderable.register
 def _(block: blocks.Paragraph) -> RenderableType:
     return prose(block.prose, "dim" if block.small else "")
 
 
-@drawn.register
+@to_renderable.register
 def _(block: blocks.Bullets) -> RenderableType:
     return Group(*(Padding(Text("- ").append_text(prose(item)), (0, 0, 0, 2)) for item in block.items))
 
 
-@drawn.register
+@to_renderable.register
 def _(block: blocks.Listing) -> RenderableType:
     return Group(*(Text(f"  {' ' * indent}{clean(text)}", overflow="fold") for indent, text in block.lines))
 
 
-@drawn.register
+@to_renderable.register
 def _(block: blocks.Definitions) -> RenderableType:
-    found = Grid.grid(padding=(0, 2))
+    table = Grid.grid(padding=(0, 2))
     for term, words in block.items:
-        found.add_row(Text(clean(term), "bold"), prose(words))
-    return found
+        table.add_row(Text(clean(term), "bold"), prose(words))
+    return table
 
 
-@drawn.register
+@to_renderable.register
 def _(block: blocks.KeyFigures) -> RenderableType:
-    found = Grid.grid(padding=(0, 2))
-    for one in block.items:
-        found.add_row(Text(clean(one.label)), Text(clean(one.value), f"bold {_STYLES.get(one.tone, '')}".strip()))
-        found.add_row(Text(), prose(one.remark, "dim"))
-    return found
+    table = Grid.grid(padding=(0, 2))
+    for item in block.items:
+        table.add_row(Text(clean(item.label)), Text(clean(item.value), f"bold {_STYLES.get(item.tone, '')}".strip()))
+        table.add_row(Text(), prose(item.remark, "dim"))
+    return table
 
 
-@drawn.register
+@to_renderable.register
 def _(block: blocks.Table) -> RenderableType:
     return Group(prose((block.caption,), "dim"), grid(block))
 
 
-@drawn.register
+@to_renderable.register
 def _(block: blocks.Figure) -> RenderableType:
-    return drawn(block.table)
+    return to_renderable(block.table)
 
 
-@drawn.register
+@to_renderable.register
 def _(block: blocks.Callout) -> RenderableType:
-    return Group(prose(block.title, _STYLES.get(block.kind, "bold")), *map(drawn, block.blocks))
+    return Group(prose(block.title, _STYLES.get(block.kind, "bold")), *map(to_renderable, block.blocks))
 
 
-@drawn.register
+@to_renderable.register
 def _(block: blocks.Details) -> RenderableType:
-    return Group(Text(f"\n{clean(block.summary)}", "bold"), *map(drawn, block.blocks))
+    return Group(Text(f"\n{clean(block.summary)}", "bold"), *map(to_renderable, block.blocks))
 
 
-@drawn.register
+@to_renderable.register
 def _(block: blocks.Absent) -> RenderableType:
     return prose(block.why, "dim")

@@ -1,7 +1,5 @@
 """The closing summary: the answer, one row a variant, the choice and why, warnings, paths. It fits one screen."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -54,11 +52,11 @@ def _said(study: Study, words: Line, width: int, limit: int, style: str = "", in
 def _wrapped(words: Line, width: int, limit: int, style: str = "", indent: str = "") -> list[Text]:
     """Prose on at most ``limit`` lines, the last one ending in an ellipsis where it was cut."""
     console = Console(width=width)
-    found = prose(words, style).wrap(console, width - len(indent))
-    kept = list(found[:limit])
+    wrapped = prose(words, style).wrap(console, width - len(indent))
+    kept = list(wrapped[:limit])
     for text in kept:
         text.rstrip()
-    if len(found) > limit:
+    if len(wrapped) > limit:
         kept[-1].truncate(width - len(indent) - 2)
         kept[-1].append(" …")
     return [Text(indent).append_text(text) for text in kept]
@@ -67,10 +65,10 @@ def _wrapped(words: Line, width: int, limit: int, style: str = "", indent: str =
 def _answer(study: Study, width: int) -> list[Text]:
     if (answer := study.answer) is None:
         return [Text("The study ended before its question was answered.")]
-    found = _said(study, line(answer.question), width, 2, "bold") + _said(study, line(answer.sentence), width, 4)
+    texts = _said(study, line(answer.question), width, 2, "bold") + _said(study, line(answer.sentence), width, 4)
     if by_n := accuracy_by_n(study):
-        found += _said(study, line(f"Does accuracy depend on N? {by_n}."), width, 1)
-    return found
+        texts += _said(study, line(f"Does accuracy depend on N? {by_n}."), width, 1)
+    return texts
 
 
 def _row(study: Study, variant: VariantResult) -> tuple[str | None, ...]:
@@ -90,8 +88,8 @@ def _row(study: Study, variant: VariantResult) -> tuple[str | None, ...]:
 
 def _noise(variant: VariantResult) -> str | None:
     """The batch noise, in a word short enough for a terminal."""
-    found = views.batch_noise(variant)
-    return "none" if found is not None and found.bitwise_equal and not found.issues else _brief(views.difference(found))
+    noise = views.batch_noise(variant)
+    return "none" if noise is not None and noise.bitwise_equal and not noise.issues else _brief(views.difference(noise))
 
 
 def _rate(value: float) -> str | None:
@@ -107,7 +105,7 @@ def _brief(text: str | None) -> str | None:
 def _table(study: Study, room: int, width: int) -> list[RenderableType]:
     chosen = views.choice(study)
     shown = _shown(study, room, chosen)
-    left_out = [one.name for one in study.variants if one not in shown]
+    left_out = [variant.name for variant in study.variants if variant not in shown]
     names = [variant.name for variant in shown]
     table = Table(
         "All variants.",
@@ -124,23 +122,24 @@ def _shown(study: Study, room: int, chosen: VariantResult | None) -> list[Varian
     if len(study.variants) <= room:
         return list(study.variants)
 
-    def rank(one: VariantResult) -> tuple[bool, bool, bool, float]:
-        speed, mine = speeds.throughput(study, one), chosen is not None and one.name == chosen.name
-        return not mine, one.role != "reference", one.precision != "fp32", -speed.interval.median if speed else 0.0
+    def rank(variant: VariantResult) -> tuple[bool, bool, bool, float]:
+        speed, mine = speeds.throughput(study, variant), chosen is not None and variant.name == chosen.name
+        slowness = -speed.interval.median if speed else 0.0
+        return not mine, variant.role != "reference", variant.precision != "fp32", slowness
 
-    kept = {one.name for one in sorted(study.variants, key=rank)[: max(room - 1, 0)]}
-    return [one for one in study.variants if one.name in kept]
+    kept = {variant.name for variant in sorted(study.variants, key=rank)[: max(room - 1, 0)]}
+    return [variant for variant in study.variants if variant.name in kept]
 
 
 def _repairs(study: Study, width: int) -> list[Text]:
     """What holds and what it costs, in a few words; nothing where no repair was tried."""
-    bitwise = [one for one in views.repaired(study) if one.verdict == "batch-invariant"]
-    held = [f"{one.name}{_mark(study, one)}" for one in bitwise]
-    mended = {native_name(one.name) for one in bitwise}
+    bitwise = [variant for variant in views.repaired_variants(study) if variant.verdict == "batch-invariant"]
+    held = [f"{variant.name}{_mark(study, variant)}" for variant in bitwise]
+    mended = {native_name(variant.name) for variant in bitwise}
     run = {v.name: [repair for repair in v.repairs or [] if repair.batch_invariant is False] for v in study.variants}
     failed = [name for name, tried in run.items() if tried and name not in mended]
-    found = f"Repaired, batch-invariant: {', '.join(held)}." if held else ""
-    parts = [found, f"No repair holds: {', '.join(failed)}." if failed else ""]
+    texts = f"Repaired, batch-invariant: {', '.join(held)}." if held else ""
+    parts = [texts, f"No repair holds: {', '.join(failed)}." if failed else ""]
     return _said(study, line(" ".join(filter(None, parts))), width, 3)
 
 
@@ -160,18 +159,18 @@ def _mark(study: Study, repaired: VariantResult) -> str:
 
 def _choice(study: Study, width: int) -> list[Text]:
     decided = study.recommendation
-    found = _said(study, headline(decided), width, 2, "bold")
+    texts = _said(study, headline(decided), width, 2, "bold")
     if decided is None:
-        return found
+        return texts
     reasons, indent = (decided.because, 8) if decided.withheld else (decided.because[:_REASONS], 4)
-    found += _said(study, line("Why: ", " ".join(reasons)), width, indent, indent="  ")
+    texts += _said(study, line("Why: ", " ".join(reasons)), width, indent, indent="  ")
     if raced := in_short(study):
-        found += _said(study, line(raced), width, 2, indent="  ")
+        texts += _said(study, line(raced), width, 2, indent="  ")
     if decided.range is not None:
-        found += _said(study, line(f"Verified: {range_words(decided.range)}"), width, 2, indent="  ")
+        texts += _said(study, line(f"Verified: {range_words(decided.range)}"), width, 2, indent="  ")
     if decided.chosen is not None:
-        found += _said(study, line("Price: ", *price_line(study)), width, 2, indent="  ")
-    return found
+        texts += _said(study, line("Price: ", *price_line(study)), width, 2, indent="  ")
+    return texts
 
 
 def _warnings(study: Study, width: int, room: int) -> list[Text]:
@@ -180,13 +179,13 @@ def _warnings(study: Study, width: int, room: int) -> list[Text]:
     if absent := [v for v in study.variants if v.status != "measured"]:
         names = views.listing((f"{v.name} ({v.status}: {v.reason or 'no reason given'})" for v in absent), 3)
         warned.insert(0, line(f"Not measured: {names}"))
-    found: list[Text] = []
+    texts: list[Text] = []
     for at, words in enumerate(warned):
         text = _said(study, words, width, 3, "yellow")
-        if len(found) + len(text) + (at + 1 < len(warned)) > room:
-            return [*found, Text(f"... and {numbers.counted(len(warned) - at, 'warning')} more: see the report")]
-        found += text
-    return found
+        if len(texts) + len(text) + (at + 1 < len(warned)) > room:
+            return [*texts, Text(f"... and {numbers.counted(len(warned) - at, 'warning')} more: see the report")]
+        texts += text
+    return texts
 
 
 def _paths(paths: Mapping[str, Path], width: int) -> list[Text]:

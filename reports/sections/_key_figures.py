@@ -1,11 +1,9 @@
 """The numbers of the first screen: what stability, speed, accuracy and price the choice has, each with its evidence."""
 
-from __future__ import annotations
-
 from isobatch.pipeline.decide import agreement
 from isobatch.pipeline.decide.policy import describe
 from isobatch.pipeline.decide.ranges import range_words
-from isobatch.pipeline.records.study import Comparison, Policy, Recommendation, Study, VariantResult
+from isobatch.pipeline.records.study import Policy, Recommendation, Study, VariantResult
 from isobatch.reports import agreed, numbers, speeds, views
 from isobatch.reports.blocks import Code, KeyFigure, Line, Link, Tone, line
 
@@ -23,14 +21,14 @@ def key_figures(study: Study) -> tuple[KeyFigure, ...]:
     choice = views.choice(study)
     if choice is None:
         return ()
-    found = (
+    figures = (
         _stability(study, choice),
         _speed(study, choice),
         _agreement(study, choice),
         _accuracy(choice),
         _price(study),
     )
-    return tuple(one for one in found if one is not None)
+    return tuple(figure for figure in figures if figure is not None)
 
 
 def reason(study: Study) -> Line:
@@ -58,14 +56,10 @@ def _ties(decided: Recommendation) -> str:
     return f" {others} not measurably slower{alike}."
 
 
-def _batched(variant: VariantResult) -> list[Comparison]:
-    return [comparison for comparison in variant.comparisons if comparison.kind in _BATCHED]
-
-
 def _verified(study: Study) -> str:
     """The range over which the choice was verified, as the end of a remark; empty where it was not."""
-    found = study.recommendation.range if study.recommendation else None
-    return f". {range_words(found)}" if found else ""
+    verified = study.recommendation.range if study.recommendation else None
+    return f". {range_words(verified)}" if verified else ""
 
 
 def _stability(study: Study, choice: VariantResult) -> KeyFigure:
@@ -75,9 +69,9 @@ def _stability(study: Study, choice: VariantResult) -> KeyFigure:
     if views.is_repaired(choice):
         remark = f"{views.repair_of(study, choice.name).scope}{verified}"
         return KeyFigure(label, word, "repairs", line(remark), tone)
-    made = _batched(choice)
-    same = sum(one.bitwise_equal for one in made)
-    sizes = numbers.batch_sizes(one.batch_size for one in made)
+    made = [comparison for comparison in choice.comparisons if comparison.kind in _BATCHED]
+    same = sum(comparison.bitwise_equal for comparison in made)
+    sizes = numbers.batch_sizes(comparison.batch_size for comparison in made)
     n = sum(verdict.n_images for verdict in choice.by_inputs)
     compared = numbers.counted(len(made), "batched comparison")
     remark = f"{same} of {compared} bit-equal; n = {n} images, N = {sizes}{verified}"
@@ -106,28 +100,28 @@ def _agreement(study: Study, choice: VariantResult) -> KeyFigure | None:
     label = f"Same answer as {agreed.reference(study)}?"
     if choice.name == study.reference:
         return None
-    if (found := choice.agreement) is None:
+    if (record := choice.agreement) is None:
         return KeyFigure(
             label, "not measured", "overview", line(choice.agreement_note or "drawn inputs and raw outputs have none")
         )
     asked = study.recommendation.policy.min_agreement if study.recommendation else Policy().min_agreement
-    tone = _AGREES[agreement.decide(found, asked)]
-    remark = line(f"{agreement.bound(found)} (95 %); {found.counted}")
-    return KeyFigure(label, agreement.count(found), "overview", remark, tone)
+    tone = _AGREES[agreement.decide(record, asked)]
+    remark = line(f"{agreement.bound(record)} (95 %); {record.counted}")
+    return KeyFigure(label, agreement.count(record), "overview", remark, tone)
 
 
 def _accuracy(choice: VariantResult) -> KeyFigure:
-    found, drop = choice.accuracy, choice.accuracy_drop
-    if found is None:
+    accuracy, drop = choice.accuracy, choice.accuracy_drop
+    if accuracy is None:
         return KeyFigure("Top-1 accuracy", "not measured", "accuracy", line(choice.accuracy_note or ""))
-    parts = [f"on {numbers.counted(found.n, 'labelled image')}"]
+    parts = [f"on {numbers.counted(accuracy.n, 'labelled image')}"]
     if views.is_repaired(choice):
         parts.append("measured before the repair, which keeps every byte of its singles")
     if drop is not None:
         gain = " (a gain)" if drop.value < 0 else ""
         at_most = numbers.points(drop.upper95)
         parts.append(f"accuracy drop against fp32 {numbers.points(drop.value)}{gain}, at most {at_most} (95 %)")
-    return KeyFigure("Top-1 accuracy", numbers.percent(found.top1), "accuracy", line("; ".join(parts)))
+    return KeyFigure("Top-1 accuracy", numbers.percent(accuracy.top1), "accuracy", line("; ".join(parts)))
 
 
 def _price(study: Study) -> KeyFigure:

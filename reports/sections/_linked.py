@@ -1,7 +1,5 @@
 """The numbers of a reason, each a link to where the report shows what it rests on."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 
@@ -34,10 +32,10 @@ def _parts(words: str | Code | Link, target: str) -> Iterator[str | Code | Link]
         yield words
         return
     end = 0
-    for found in _NUMBERS.finditer(words):
-        if before := words[end : found.start()]:
+    for match in _NUMBERS.finditer(words):
+        if before := words[end : match.start()]:
             yield before
-        yield Link(found[0], target)
-        end = found.end()
+        yield Link(match[0], target)
+        end = match.end()
     if words[end:]:
         yield words[end:]

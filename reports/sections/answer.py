@@ -1,7 +1,5 @@
 """What to deploy and why, on one screen."""
 
-from __future__ import annotations
-
 from collections.abc import Collection
 from typing import Literal
 
@@ -87,7 +85,7 @@ def not_measured(study: Study) -> str:
 def warnings(study: Study) -> tuple[Line, ...]:
     """Every warning of the study and of its recommendation, without their codes."""
     decided = study.recommendation
-    told = no_limit(decided.policy) if decided and "no-accuracy-limit" in {one.code for one in study.warnings} else []
+    told = no_limit(decided.policy) if decided and "no-accuracy-limit" in {w.code for w in study.warnings} else []
     own = [text for text in (decided.warnings if decided else []) if text not in told]
     return tuple(line(text) for text in [warning.text for warning in study.warnings] + own)
 
@@ -98,7 +96,7 @@ def _choice(study: Study) -> Callout:
     kind: Literal["good", "bad"] = "good" if recommendation.chosen else "bad"
     reasons = reason(study) if recommendation.chosen else views.named(study, " ".join(recommendation.because))
     raced = views.named(study, in_short(study))
-    return Callout(kind, headline(recommendation), tuple(Paragraph(one) for one in (reasons, raced) if one))
+    return Callout(kind, headline(recommendation), tuple(Paragraph(prose) for prose in (reasons, raced) if prose))
 
 
 def _answered(answer: Answer) -> Line:
@@ -111,9 +109,9 @@ def _answered(answer: Answer) -> Line:
         return line(answer.sentence)
     word = {"yes": "Yes, as far as tested", "no": "No", "depends": "It depends on the implementation"}[answer.verdict]
     counts = Link(f"{len(same)} of {numbers.counted(judged, 'int8 variant')}", "fixed_point")
-    found = line(f"{word}: ", counts, " gave every image the bytes of its singles")
-    found += line("; ", *_codes(other), " did not") if other else ()
-    return found + (line(". Not judged: ", *_codes(unknown), ".") if unknown else line("."))
+    counted = line(f"{word}: ", counts, " gave every image the bytes of its singles")
+    counted += line("; ", *_codes(other), " did not") if other else ()
+    return counted + (line(". Not judged: ", *_codes(unknown), ".") if unknown else line("."))
 
 
 def _codes(names: list[str], mended: Collection[str] = ()) -> Line:
@@ -126,40 +124,34 @@ def _codes(names: list[str], mended: Collection[str] = ()) -> Line:
 
 def _standing(study: Study) -> Definitions | None:
     """Every variant under its verdict, so that the whole result is seen at once."""
-    found: dict[str, list[str]] = {}
+    names: dict[str, list[str]] = {}
     for variant in study.variants:
         if variant.role == "candidate":
-            found.setdefault(views.state(variant), []).append(variant.name)
-    order = [word for word in STATE_SIGNS if word in found] + [word for word in found if word not in STATE_SIGNS]
-    items = [(f"{STATE_SIGNS.get(word, '')} {word}".strip(), _codes(found[word])) for word in order]
-    if mended := [one.name for one in views.repaired(study)]:
+            names.setdefault(views.state(variant), []).append(variant.name)
+    order = [word for word in STATE_SIGNS if word in names] + [word for word in names if word not in STATE_SIGNS]
+    items = [(f"{STATE_SIGNS.get(word, '')} {word}".strip(), _codes(names[word])) for word in order]
+    if mended := [this_variant.name for this_variant in views.repaired_variants(study)]:
         items.append(("= after repair", _codes(mended, mended)))
     return Definitions(tuple(items)) if items else None
 
 
 def blocks(study: Study) -> list[Block]:
     """The choice with its reason and key figures, the answer, where each variant stands, scope, gaps, warnings."""
-    found: list[Block] = [_choice(study)]
+    page: list[Block] = [_choice(study)]
     if other := agreed.other_answers(study):
-        found.append(Callout("caution", views.named(study, other)))
+        page.append(Callout("caution", views.named(study, other)))
     if figures := key_figures(study):
-        found.append(KeyFigures(figures))
+        page.append(KeyFigures(figures))
     if (answer := study.answer) is not None:
         standing = _standing(study)
         inside: tuple[Block, ...] = (Paragraph(_answered(answer)), *([standing] if standing else []))
-        found.append(Callout("note", line(answer.question), inside))
+        page.append(Callout("note", line(answer.question), inside))
     by_n = accuracy_by_n(study)
     ends = ("Scope", line(scope(study))), ("Not measured", line(not_measured(study)))
-    found.append(Definitions((("Does accuracy depend on N?", by_n), *ends) if by_n else ends))
+    page.append(Definitions((("Does accuracy depend on N?", by_n), *ends) if by_n else ends))
     if warned := warnings(study):
-        found.append(Callout("caution", line(numbers.counted(len(warned), "warning")), (Bullets(warned),)))
-    return found
+        page.append(Callout("caution", line(numbers.counted(len(warned), "warning")), (Bullets(warned),)))
+    return page
 
 
-SECTION = Section(
-    name="answer",
-    order=10,
-    title="What to deploy",
-    show="first",
-    write=blocks,
-)
+SECTION = Section(order=10, title="What to deploy", show="first", write=blocks)

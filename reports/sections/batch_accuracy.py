@@ -1,15 +1,13 @@
 """With labels: does the accuracy depend on the batch size?"""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from isobatch.pipeline.compare.accuracy_by_batch_size import SEVERITY, worst_dependence
 from isobatch.pipeline.decide.policy import DEFAULT_MAX_DROP_POINTS
 from isobatch.pipeline.records.study import AccuracyAtN, BatchAccuracy, Dependence, Study, VariantResult
-from isobatch.pipeline.records.wording import setting
+from isobatch.pipeline.records.wording import condition_words
 from isobatch.reports import numbers, views
-from isobatch.reports.blocks import Absent, Block, Column, Details, Line, Paragraph, Table, line
+from isobatch.reports.blocks import Absent, Block, Column, Details, Line, Paragraph, Row, line, table_of
 from isobatch.reports.sections import Section
 
 _UNSEEN = "unseen"
@@ -22,23 +20,7 @@ _ANSWERS: dict[Dependence | None, str] = {
     "undecided": "undecided",
     "not-equivalent": "yes, beyond the margin",
 }
-_COLUMNS = (
-    Column("Variant", "name"),
-    Column("On"),
-    Column("Depends on N?"),
-    Column("Top-1 changed at some N", "number"),
-    Column("Largest change of accuracy", "number"),
-)
-_COLUMNS_N = (
-    Column("Variant", "name"),
-    Column("On"),
-    Column("N", "number"),
-    Column("Top-1", "number"),
-    Column("Top-1 changed", "number"),
-    Column("Right only alone / batched", "number"),
-    Column("Change (95 %)", "number"),
-    Column("McNemar p, by Holm", "number"),
-)
+
 
 Judged = tuple[VariantResult, BatchAccuracy]
 
@@ -70,9 +52,9 @@ def in_short(study: Study) -> str | None:
 def _groups(study: Study) -> list[tuple[str | None, list[Judged]]]:
     """The variants that can be judged by their answer, the worst first."""
     usable = [variant for variant in views.candidates(study) if variant.verdict not in _UNUSABLE]
-    judged = [(variant, found) for variant in usable if (found := worst_dependence(variant))]
+    judged = [(variant, accuracy) for variant in usable if (accuracy := worst_dependence(variant))]
     order = (*reversed(SEVERITY[1:]), _UNSEEN, "no")
-    every = [(depends, [one for one in judged if _answer(one[1]) == depends]) for depends in order]
+    every = [(depends, [pair for pair in judged if _answer(pair[1]) == depends]) for depends in order]
     return [(depends, group) for depends, group in every if group]
 
 
@@ -86,11 +68,11 @@ def _answer(accuracy: BatchAccuracy) -> str | None:
 
 def _unseen(group: Sequence[Judged]) -> str:
     """``no change seen in 16 images, too few to say``: that where only many changes are ruled out."""
-    fewest, most = (pick(found.singles.n for _, found in group) for pick in (min, max))
+    fewest, most = (pick(accuracy.singles.n for _, accuracy in group) for pick in (min, max))
     n = numbers.counted(most, "image")
-    asked = [found.margin_points for _, found in group if found.margin_points is not None]
+    asked = [accuracy.margin_points for _, accuracy in group if accuracy.margin_points is not None]
     limit = min(asked, default=DEFAULT_MAX_DROP_POINTS) / 100
-    few = ", too few to say" if max(found.changed_upper95 for _, found in group) > limit else ""
+    few = ", too few to say" if max(accuracy.changed_upper95 for _, accuracy in group) > limit else ""
     return f"no change seen in {n if fewest == most else f'{numbers.count(fewest)} to {n}'}{few}"
 
 
@@ -99,9 +81,9 @@ def _said(depends: str | None, group: Sequence[Judged], judged: int) -> str:
     names = views.listing((variant.name for variant, _ in group), 20)
     if len(group) == judged > _NAMED:
         names = f"all {judged} variants"
-    bound = _bound(max(found.changed_upper95 for _, found in group))
+    bound = _bound(max(accuracy.changed_upper95 for _, accuracy in group))
     if depends == "no":
-        fewest, most = (pick(found.singles.n for _, found in group) for pick in (min, max))
+        fewest, most = (pick(accuracy.singles.n for _, accuracy in group) for pick in (min, max))
         n = numbers.counted(most, "labelled image")
         of = n if fewest == most else f"{numbers.count(fewest)} to {n}"
         return f"no for {names}: no top-1 of {of} changed at any tested N ({bound} of them would, with 95 % confidence)"
@@ -123,62 +105,69 @@ def _bound(upper95: float) -> str:
 
 def _worst(group: Sequence[Judged]) -> str:
     """The variant of the group whose accuracy changed most: how many top-1, and by how much."""
-    variant, found = max(group, key=lambda one: (abs(_farthest(one[1]).change), one[1].changed / one[1].singles.n))
+    variant, accuracy = max(group, key=lambda p: (abs(_farthest(p[1]).change), p[1].changed / p[1].singles.n))
     at = (
-        f"with {variant.name} at N = {_farthest(found).batch_size}"
+        f"with {variant.name} at N = {_farthest(accuracy).batch_size}"
         if len(group) > 1
-        else f"at N = {_farthest(found).batch_size}"
+        else f"at N = {_farthest(accuracy).batch_size}"
     )
-    events = f"{numbers.count(found.changed)} of {numbers.count(found.singles.n)} top-1 changed"
-    return f"{events}, {_bound(found.changed_upper95)}; accuracy {_change(_farthest(found))} {at}"
+    events = f"{numbers.count(accuracy.changed)} of {numbers.count(accuracy.singles.n)} top-1 changed"
+    return f"{events}, {_bound(accuracy.changed_upper95)}; accuracy {_change(_farthest(accuracy))} {at}"
 
 
 def _farthest(accuracy: BatchAccuracy) -> AccuracyAtN:
     """The N at which the limits of the change lie farthest from none."""
-    return max(accuracy.at, key=lambda one: (abs(one.change), max(-one.change_low95, one.change_high95)))
+    return max(accuracy.at, key=lambda at_n: (abs(at_n.change), max(-at_n.change_low95, at_n.change_high95)))
 
 
-def _change(one: AccuracyAtN) -> str:
-    low, high = numbers.signed_points(one.change_low95), numbers.signed_points(one.change_high95)
-    return f"{numbers.signed_points(one.change)} points ({low} to {high})"
+def _change(at_n: AccuracyAtN) -> str:
+    low, high = numbers.signed_points(at_n.change_low95), numbers.signed_points(at_n.change_high95)
+    return f"{numbers.signed_points(at_n.change)} points ({low} to {high})"
 
 
 def _on(accuracy: BatchAccuracy) -> str:
-    return f"{accuracy.inputs}, {setting(accuracy.condition, pixels=True)}"
+    return f"{accuracy.inputs}, {condition_words(accuracy.condition, pixels=True)}"
 
 
-def _row(variant: VariantResult, accuracy: BatchAccuracy) -> tuple[str | None, ...]:
+def _row(variant: VariantResult, accuracy: BatchAccuracy) -> Row:
     worst = _farthest(accuracy)
     unusable = f"not judged: {variant.verdict}" if variant.verdict in _UNUSABLE else None
-    return (
-        variant.name,
-        _on(accuracy),
-        unusable or (_unseen([(variant, accuracy)]) if _answer(accuracy) == _UNSEEN else _ANSWERS[accuracy.depends]),
-        numbers.events(accuracy.changed, accuracy.singles.n, accuracy.changed_upper95),
-        f"{_change(worst)} at N = {worst.batch_size}" if accuracy.changed else "none at any N",
-    )
+    return {
+        Column("Variant", "name"): variant.name,
+        Column("On"): _on(accuracy),
+        Column("Depends on N?"): unusable
+        or (_unseen([(variant, accuracy)]) if _answer(accuracy) == _UNSEEN else _ANSWERS[accuracy.depends]),
+        Column("Top-1 changed at some N", "number"): numbers.events(
+            accuracy.changed, accuracy.singles.n, accuracy.changed_upper95
+        ),
+        Column("Largest change of accuracy", "number"): f"{_change(worst)} at N = {worst.batch_size}"
+        if accuracy.changed
+        else "none at any N",
+    }
 
 
-def _row_n(variant: VariantResult, accuracy: BatchAccuracy, one: AccuracyAtN) -> tuple[str | None, ...]:
-    return (
-        variant.name,
-        _on(accuracy),
-        numbers.count(one.batch_size),
-        numbers.percent(one.top1),
-        numbers.events(one.changed, one.n, one.changed_upper95),
-        f"{numbers.count(one.only_singles_right)} / {numbers.count(one.only_batched_right)}",
-        _change(one),
-        numbers.real(one.mcnemar_holm),
-    )
+def _row_n(variant: VariantResult, accuracy: BatchAccuracy, at_n: AccuracyAtN) -> Row:
+    return {
+        Column("Variant", "name"): variant.name,
+        Column("On"): _on(accuracy),
+        Column("N", "number"): numbers.count(at_n.batch_size),
+        Column("Top-1", "number"): numbers.percent(at_n.top1),
+        Column("Top-1 changed", "number"): numbers.events(at_n.changed, at_n.n, at_n.changed_upper95),
+        Column(
+            "Right only alone / batched", "number"
+        ): f"{numbers.count(at_n.only_singles_right)} / {numbers.count(at_n.only_batched_right)}",
+        Column("Change (95 %)", "number"): _change(at_n),
+        Column("McNemar p, by Holm", "number"): numbers.real(at_n.mcnemar_holm),
+    }
 
 
 def blocks(study: Study) -> list[Block]:
     """The answer, a row for each variant, labelled set and condition, and folded one for each N."""
-    every = [(variant, found) for variant in views.candidates(study) for found in variant.batch_accuracy or []]
+    every = [(variant, accuracy) for variant in views.candidates(study) for accuracy in variant.batch_accuracy or []]
     if not every:
         return [Absent(line("No labelled input set was run batched: --inputs with one folder a class gives labels."))]
     answered = sentence(study)
-    margins = {found.margin_points for _, found in every if found.margin_points is not None}
+    margins = {accuracy.margin_points for _, accuracy in every if accuracy.margin_points is not None}
     against = f" Margin: {views.listing(map(numbers.margin, sorted(margins)))}." if margins else ""
     caption = (
         "The labelled images of the comparisons, batched against their own singles, paired. A share comes with its "
@@ -188,18 +177,12 @@ def blocks(study: Study) -> list[Block]:
         "McNemar's exact test, corrected over the N of one variant and condition (Holm), stands beside and decides "
         "nothing: a large p is no evidence that nothing changed."
     )
-    rows = tuple(_row_n(variant, found, one) for variant, found in every for one in found.at)
+    rows = (_row_n(variant, accuracy, at_n) for variant, accuracy in every for at_n in accuracy.at)
     return [
         *([Paragraph(answered)] if answered else []),
-        Table(caption, _COLUMNS, tuple(_row(variant, found) for variant, found in every)),
-        Details("Accuracy at each N", (Table(per_n, _COLUMNS_N, rows),)),
+        table_of(caption, (_row(variant, accuracy) for variant, accuracy in every)),
+        Details("Accuracy at each N", (table_of(per_n, rows),)),
     ]
 
 
-SECTION = Section(
-    name="batch_accuracy",
-    order=100.5,
-    title="Accuracy and batch size",
-    show="folded",
-    write=blocks,
-)
+SECTION = Section(order=100.5, title="Accuracy and batch size", show="folded", write=blocks)

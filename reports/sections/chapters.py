@@ -1,7 +1,5 @@
 """Variant by variant: everything that is known of one, folded under its name."""
 
-from __future__ import annotations
-
 from isobatch.pipeline.records.study import Study, VariantResult
 from isobatch.reports import views
 from isobatch.reports.blocks import STATE_SIGNS, Absent, Block, Details, Heading, Paragraph, line
@@ -29,16 +27,16 @@ def _opening(variant: VariantResult) -> Paragraph:
 
 def _told(alone: Study) -> list[Block]:
     """Every part that has something to say, under its title; last, and each once, why the others have not."""
-    found: list[Block] = []
+    page: list[Block] = []
     absent: list[Absent] = []
     for part in _parts():
         written = _part(part, alone)
         reasons = [block for block in written if isinstance(block, Absent)]
         if len(reasons) < len(written):
-            found += [Heading(part.title), *written]
+            page += [Heading(part.title), *written]
         else:
             absent += [why for why in reasons if why not in absent]
-    return found + absent
+    return page + absent
 
 
 def _part(part: Section, alone: Study) -> list[Block]:
@@ -50,12 +48,12 @@ def _part(part: Section, alone: Study) -> list[Block]:
 
 def _chapter(study: Study, variant: VariantResult) -> Details:
     alone = views.only(study, variant)
-    found: list[Block] = [_opening(variant)]
+    page: list[Block] = [_opening(variant)]
     if variant.status == "measured" and variant.role == "candidate":
-        found += _told(alone)
+        page += _told(alone)
     state = views.state(variant)
     title = f"{STATE_SIGNS.get(state, '')} {variant.name}: {state}".strip()
-    return Details(title, tuple(found), views.anchor(variant.name))
+    return Details(title, tuple(page), views.anchor(variant.name))
 
 
 def blocks(study: Study) -> list[Block]:
@@ -65,10 +63,4 @@ def blocks(study: Study) -> list[Block]:
     return [_chapter(study, variant) for variant in study.variants]
 
 
-SECTION = Section(
-    name="chapters",
-    order=66,
-    title="Variant by variant",
-    show="folded",
-    write=blocks,
-)
+SECTION = Section(order=66, title="Variant by variant", show="folded", write=blocks)

@@ -1,9 +1,7 @@
 """How large the difference is, N by N, beside what the precision itself costs: both on one logarithmic axis."""
 
-from __future__ import annotations
-
 from isobatch.pipeline.records.study import Comparison, Study, VariantResult
-from isobatch.pipeline.records.wording import setting
+from isobatch.pipeline.records.wording import condition_words
 from isobatch.reports import numbers, views
 from isobatch.reports.blocks import Block, Column, Figure, Paragraph, Table, line
 from isobatch.reports.figures.ranges import Noise, Range, drawable, specification
@@ -36,22 +34,22 @@ def _words(comparison: Comparison) -> str:
 
 def _range(name: str, comparison: Comparison, told: bool) -> Range:
     """``told``: whether the condition is part of the row's name."""
-    found = comparison.percentiles or {}
+    percentiles = comparison.percentiles or {}
     label = "vs reference" if comparison.kind == "vs-reference" else f"N = {comparison.batch_size}"
-    median, high, largest = (float(found.get(key, 0.0)) for key in ("p50", "p95", "p100"))
+    median, high, largest = (float(percentiles.get(key, 0.0)) for key in ("p50", "p95", "p100"))
     said = (
         f"{name}, {comparison.inputs}, {_words(comparison)}: median {numbers.difference(median)}, 95th percentile "
         f"{numbers.difference(high)}, largest {numbers.difference(largest)}"
     )
     noise: Noise = "precision error" if comparison.kind == "vs-reference" else "batch noise"
-    row = f"{comparison.inputs}{f', {setting(comparison.condition, pixels=True)}' if told else ''}, {label}"
+    row = f"{comparison.inputs}{f', {condition_words(comparison.condition, pixels=True)}' if told else ''}, {label}"
     return Range(row, noise, median, high, largest, said)
 
 
 def _row(comparison: Comparison) -> tuple[str | None, ...]:
-    found = comparison.percentiles or {}
-    where = f"{comparison.inputs}, {setting(comparison.condition, pixels=True)}"
-    values = (numbers.difference(found.get(key)) for key in _KEYS)
+    percentiles = comparison.percentiles or {}
+    where = f"{comparison.inputs}, {condition_words(comparison.condition, pixels=True)}"
+    values = (numbers.difference(percentiles.get(key)) for key in _KEYS)
     return (where, _words(comparison), *values, numbers.count(comparison.n_elements))
 
 
@@ -64,9 +62,9 @@ def _one(variant: VariantResult) -> list[Block]:
         _COLUMNS,
         tuple(map(_row, made)),
     )
-    conditions = {(one.inputs, one.condition) for one in made}
-    ranges = [_range(variant.name, one, len(conditions) > len({inputs for inputs, _ in conditions})) for one in made]
-    if not any(drawable(one) for one in ranges):
+    conditions = {(c.inputs, c.condition) for c in made}
+    ranges = [_range(variant.name, c, len(conditions) > len({i for i, _ in conditions})) for c in made]
+    if not any(drawable(s) for s in ranges):
         return [Paragraph(line("Nothing to draw: every difference is 0 or not finite.")), table]
     words = (
         "Each bar runs from the median to the largest |difference| of the logits, its dot marks the 95th percentile. "
@@ -77,14 +75,8 @@ def _one(variant: VariantResult) -> list[Block]:
 
 def blocks(study: Study) -> list[Block]:
     """The picture with its table, for each measured candidate."""
-    found = [block for variant in views.candidates(study) for block in _one(variant)]
-    return found or [Paragraph(line("No difference was measured."))]
+    page = [block for variant in views.candidates(study) for block in _one(variant)]
+    return page or [Paragraph(line("No difference was measured."))]
 
 
-SECTION = Section(
-    name="differences",
-    order=67,
-    title="How large the difference is",
-    show="chapter",
-    write=blocks,
-)
+SECTION = Section(order=67, title="How large the difference is", show="chapter", write=blocks)

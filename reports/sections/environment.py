@@ -1,16 +1,14 @@
 """The machine and its libraries: part of every verdict's scope."""
 
-from __future__ import annotations
-
 from isobatch.pipeline.records.study import Study
 from isobatch.reports import numbers
 from isobatch.reports.blocks import Block, Code, Column, Definitions, Details, Line, Paragraph, Table, line
 from isobatch.reports.sections import Section
 
 
-def _pairs(caption: str, title: str, found: dict[str, str]) -> list[Block]:
+def _pairs(caption: str, title: str, facts: dict[str, str]) -> list[Block]:
     columns = (Column(title, "name"), Column("Value"))
-    return [Table(caption, columns, tuple(sorted(found.items())))] if found else []
+    return [Table(caption, columns, tuple(sorted(facts.items())))] if facts else []
 
 
 def blocks(study: Study) -> list[Block]:
@@ -34,14 +32,8 @@ def blocks(study: Study) -> list[Block]:
         *_pairs("Environment variables of the workers.", "Variable", machine.settings),
         *_pairs("The configuration of the study.", "Key", {key: str(value) for key, value in study.config.items()}),
     ]
-    found: list[Block] = [Paragraph(line(scope)), Definitions(facts)]
-    return [*found, Details("Instruction sets, versions, settings, configuration", tuple(tables))] if tables else found
+    page: list[Block] = [Paragraph(line(scope)), Definitions(facts)]
+    return [*page, Details("Instruction sets, versions, settings, configuration", tuple(tables))] if tables else page
 
 
-SECTION = Section(
-    name="environment",
-    order=130,
-    title="Environment and scope",
-    show="folded",
-    write=blocks,
-)
+SECTION = Section(order=130, title="Environment and scope", show="folded", write=blocks)

@@ -1,7 +1,5 @@
 """Why each origin depends on N: mechanism and triggers, what was tried, and the evidence of each attempt."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from isobatch.pipeline.explain.causes import all_causes
@@ -17,19 +15,13 @@ from isobatch.reports.blocks import (
     Details,
     Line,
     Paragraph,
+    Row,
     Table,
     line,
+    table_of,
 )
 from isobatch.reports.sections import Section
 
-_COLUMNS = (
-    Column("Variant", "name"),
-    Column("Layers"),
-    Column("Count", "number"),
-    Column("Mechanism"),
-    Column("Triggers"),
-    Column("Examined at"),
-)
 _TREES = (Column("Variant", "name"), Column("Layer"), Column("N"), Column("Order of addition"))
 
 Group = Sequence[Origin]
@@ -45,24 +37,24 @@ def grouped(origins: Sequence[Origin]) -> list[Group]:
     return list(groups.values())
 
 
-def _row(variant: VariantResult, group: Group) -> tuple[str | None, ...]:
+def _row(variant: VariantResult, group: Group) -> Row:
     first = group[0]
-    return (
-        variant.name,
-        views.listing((one.layer for one in group), 3),
-        numbers.count(len(group)),
-        first.mechanism,
-        ", ".join(first.triggers) or None,
-        first.explained_by or first.layer,
-    )
+    return {
+        Column("Variant", "name"): variant.name,
+        Column("Layers"): views.listing((origin.layer for origin in group), 3),
+        Column("Count", "number"): numbers.count(len(group)),
+        Column("Mechanism"): first.mechanism,
+        Column("Triggers"): ", ".join(first.triggers) or None,
+        Column("Examined at"): first.explained_by or first.layer,
+    }
 
 
 def _evidence(group: Group) -> Bullets:
     """Every attempt at the layer examined, with what it showed."""
     first = group[0]
     items: list[Line] = [
-        line(Code(first.explained_by or first.layer), " · ", Code(found.name), f": {found.verdict}. {found.evidence}")
-        for found in first.causes
+        line(Code(first.explained_by or first.layer), " · ", Code(cause.name), f": {cause.verdict}. {cause.evidence}")
+        for cause in first.causes
     ]
     if not items:
         items.append(line(Code(first.explained_by or first.layer), ": no intervention applies to this layer here."))
@@ -71,14 +63,14 @@ def _evidence(group: Group) -> Bullets:
 
 def _tree_rows(variant: VariantResult, group: Group) -> list[tuple[str | None, ...]]:
     """The orders of addition that were revealed, N by N."""
-    trees = next((found.trees for found in group[0].causes if found.trees), {})
+    trees = next((cause.trees for cause in group[0].causes if cause.trees), {})
     at = group[0].explained_by or group[0].layer
     return [(variant.name, at, n.removeprefix("N = "), words) for n, words in trees.items()]
 
 
 def _asked(variants: Sequence[VariantResult]) -> Definitions | None:
     """The question of every cause that was tried, and what each answer means."""
-    tried = {found.name for variant in variants for origin in variant.origins or [] for found in origin.causes}
+    tried = {cause.name for variant in variants for origin in variant.origins or [] for cause in origin.causes}
     items = tuple(
         (cause.name, line(f"{cause.question} {cause.if_supported} {cause.if_refuted}"))
         for cause in all_causes()
@@ -99,23 +91,17 @@ def blocks(study: Study) -> list[Block]:
         "A mechanism is named only where an intervention made the difference between N = 1 and N = k vanish or showed "
         "what makes it; a trigger is what accompanies it."
     )
-    rows = tuple(_row(variant, group) for variant, groups in explained for group in groups)
-    found: list[Block] = [Table(caption, _COLUMNS, rows)]
+    rows = (_row(variant, group) for variant, groups in explained for group in groups)
+    page: list[Block] = [table_of(caption, rows)]
     trees = tuple(row for variant, groups in explained for group in groups for row in _tree_rows(variant, group))
     if trees:
         words = "The order in which the kernel itself adds up, as masks of large values in its operands revealed it."
-        found.append(Table(words, _TREES, trees))
+        page.append(Table(words, _TREES, trees))
     for variant, groups in explained:
-        found.append(Details(f"{variant.name}: what was tried, and what it showed", tuple(map(_evidence, groups))))
+        page.append(Details(f"{variant.name}: what was tried, and what it showed", tuple(map(_evidence, groups))))
     if asked := _asked([variant for variant, _ in explained]):
-        found.append(Details("What each intervention asks, and what its answers mean", (asked,)))
-    return found
+        page.append(Details("What each intervention asks, and what its answers mean", (asked,)))
+    return page
 
 
-SECTION = Section(
-    name="mechanisms",
-    order=68,
-    title="Mechanism and evidence",
-    show="chapter",
-    write=blocks,
-)
+SECTION = Section(order=68, title="Mechanism and evidence", show="chapter", write=blocks)

@@ -1,14 +1,12 @@
 """The origins of each variant, layers of the same kernels and shapes in one row."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from isobatch.pipeline.records.study import Origin, Study, VariantResult
 from isobatch.reports import numbers, views
-from isobatch.reports.blocks import Absent, Block, Bullets, Code, Column, Details, Paragraph, Table, line
+from isobatch.reports.blocks import Absent, Block, Bullets, Code, Column, Details, Paragraph, Row, line, table_of
 from isobatch.reports.sections import Section
 from isobatch.reports.sections.origins import extent
 
@@ -19,18 +17,6 @@ FOUND_BY = {
     "sibling": "a sibling",
 }
 """What gave an origin away, in words."""
-
-_COLUMNS = (
-    Column("Layers", "name"),
-    Column("Count", "number"),
-    Column("Kind"),
-    Column("Differs at N"),
-    Column("Elements differing", "number"),
-    Column("Largest", "number"),
-    Column("ULP or steps", "number"),
-    Column("Given away by"),
-    Column("Classes of N"),
-)
 
 
 def condensed(origins: Iterable[Origin]) -> list[list[Origin]]:
@@ -56,33 +42,33 @@ def _largest(values: Iterable[float | None]) -> float | None:
 
 
 def _differing(group: Sequence[Origin]) -> str:
-    found, tried = sum(one.elements_differing for one in group), sum(one.elements_tried for one in group)
-    share = f" ({numbers.percent(found / tried, 3)})" if found and tried else ""
-    return f"{numbers.count(found)} of {numbers.count(tried)}{share}"
+    differing, tried = sum(o.elements_differing for o in group), sum(o.elements_tried for o in group)
+    share = f" ({numbers.percent(differing / tried, 3)})" if differing and tried else ""
+    return f"{numbers.count(differing)} of {numbers.count(tried)}{share}"
 
 
 def _ulp(group: Sequence[Origin], integers: Collection[str]) -> str | None:
     """The largest distance in ULP, of integer outputs in steps; where a scale changed neither means anything."""
-    largest = _largest(one.max_ulp for one in group)
-    if largest and any(one.mechanism == "dynamic-scale" for one in group):
+    largest = _largest(origin.max_ulp for origin in group)
+    if largest and any(origin.mechanism == "dynamic-scale" for origin in group):
         return "n/a (scale changed)"
-    if largest and math.isfinite(largest) and all(one.layer in integers for one in group):
+    if largest and math.isfinite(largest) and all(origin.layer in integers for origin in group):
         return numbers.counted(int(largest), "step")
     return numbers.ulp(largest)
 
 
-def _row(group: Sequence[Origin], integers: Collection[str]) -> tuple[str | None, ...]:
-    return (
-        views.listing((one.layer for one in group), 3),
-        numbers.count(len(group)),
-        group[0].kind,
-        numbers.batch_sizes(group[0].batch_sizes) or None,
-        _differing(group),
-        numbers.difference(_largest(one.max_abs for one in group)),
-        _ulp(group, integers),
-        FOUND_BY[group[0].found_by],
-        numbers.batch_classes(group[0].classes),
-    )
+def _row(group: Sequence[Origin], integers: Collection[str]) -> Row:
+    return {
+        Column("Layers", "name"): views.listing((origin.layer for origin in group), 3),
+        Column("Count", "number"): numbers.count(len(group)),
+        Column("Kind"): group[0].kind,
+        Column("Differs at N"): numbers.batch_sizes(group[0].batch_sizes) or None,
+        Column("Elements differing", "number"): _differing(group),
+        Column("Largest", "number"): numbers.difference(_largest(origin.max_abs for origin in group)),
+        Column("ULP or steps", "number"): _ulp(group, integers),
+        Column("Given away by"): FOUND_BY[group[0].found_by],
+        Column("Classes of N"): numbers.batch_classes(group[0].classes),
+    }
 
 
 def _scripts(origins: Sequence[Origin]) -> list[Block]:
@@ -113,8 +99,8 @@ def _layers(variant: VariantResult) -> Details:
         "tried at this layer whose rows have the same bytes as one another."
     )
     integers = {grown.layer for grown in variant.growth or [] if grown.steps is not None}
-    rows = tuple(_row(group, integers) for group in condensed(variant.origins or []))
-    inside: list[Block] = [Table(caption, _COLUMNS, rows)]
+    rows = (_row(group, integers) for group in condensed(variant.origins or []))
+    inside: list[Block] = [table_of(caption, rows)]
     inside += _scripts(variant.origins or [])
     if variant.locating and variant.locating.innocent_kinds:
         innocent = ", ".join(variant.locating.innocent_kinds)
@@ -124,18 +110,12 @@ def _layers(variant: VariantResult) -> Details:
 
 def blocks(study: Study) -> list[Block]:
     """One folded table for each variant with origins."""
-    found: list[Block] = [_layers(variant) for variant in study.variants if variant.origins]
-    if found:
-        return found
+    page: list[Block] = [_layers(variant) for variant in study.variants if variant.origins]
+    if page:
+        return page
     if any(variant.origins is not None for variant in study.variants):
         return [Paragraph(line("No layer was found to be one."))]
     return [Absent(why) for why in views.unexplained(study)]
 
 
-SECTION = Section(
-    name="origin_layers",
-    order=67.5,
-    title="Origins, layer by layer",
-    show="chapter",
-    write=blocks,
-)
+SECTION = Section(order=67.5, title="Origins, layer by layer", show="chapter", write=blocks)

@@ -1,44 +1,51 @@
 """The choice under the policy: why this one, why not each other one, ties, and the Pareto set."""
 
-from __future__ import annotations
-
 from isobatch.pipeline.decide.policy import describe
 from isobatch.pipeline.decide.ranges import range_details, range_words
 from isobatch.pipeline.records.study import ParetoPoint, Recommendation, Study
 from isobatch.reports import numbers
-from isobatch.reports.blocks import Block, Bullets, Column, Heading, Line, Listing, Paragraph, Table, line
+from isobatch.reports.blocks import (
+    Block,
+    Bullets,
+    Column,
+    Heading,
+    Line,
+    Listing,
+    Paragraph,
+    Row,
+    Table,
+    line,
+    table_of,
+)
 from isobatch.reports.sections import Section
 from isobatch.reports.sections._linked import chapter, linked
 from isobatch.reports.sections.answer import headline
 from isobatch.reports.sections.race import in_short
 
 
-def _pareto_row(point: ParetoPoint) -> tuple[str | None, ...]:
-    return (
-        point.variant,
-        point.verdict,
-        None if point.throughput_img_s is None else f"{numbers.real(point.throughput_img_s, 3)} img/s",
-        None if point.latency_ms is None else numbers.milliseconds(point.latency_ms),
-        numbers.size(point.size_bytes),
-        None if point.accuracy is None else numbers.percent(point.accuracy),
-    )
+def _pareto_row(point: ParetoPoint) -> Row:
+    return {
+        Column("Variant", "name"): point.variant,
+        Column("Verdict", "state"): point.verdict,
+        Column("Throughput", "number"): None
+        if point.throughput_img_s is None
+        else f"{numbers.real(point.throughput_img_s, 3)} img/s",
+        Column("Latency, N = 1", "number"): None
+        if point.latency_ms is None
+        else numbers.milliseconds(point.latency_ms),
+        Column("Size", "number"): numbers.size(point.size_bytes),
+        Column("Top-1", "number"): None if point.accuracy is None else numbers.percent(point.accuracy),
+    }
 
 
 def _pareto(recommendation: Recommendation) -> list[Block]:
-    columns = (
-        Column("Variant", "name"),
-        Column("Verdict", "state"),
-        Column("Throughput", "number"),
-        Column("Latency, N = 1", "number"),
-        Column("Size", "number"),
-        Column("Top-1", "number"),
-    )
+
     names = [point.variant for point in recommendation.pareto]
     chosen = names.index(recommendation.chosen) if recommendation.chosen in names else None
     caption = "The Pareto set: no other variant beats one of these in accuracy, cost and stability at once."
     return [
         Heading("Worth considering under another policy"),
-        Table(caption, columns, tuple(map(_pareto_row, recommendation.pareto)), chosen),
+        table_of(caption, map(_pareto_row, recommendation.pareto), chosen),
     ]
 
 
@@ -61,31 +68,25 @@ def blocks(study: Study) -> list[Block]:
     decided = study.recommendation
     if decided is None:
         return [Paragraph(line("No recommendation was made: the study ended before it."))]
-    found: list[Block] = [Paragraph((*headline(decided), f". Policy: {describe(decided.policy)}."))]
+    page: list[Block] = [Paragraph((*headline(decided), f". Policy: {describe(decided.policy)}."))]
     if raced := in_short(study):
-        found.append(Paragraph(linked(study, raced, "race")))
+        page.append(Paragraph(linked(study, raced, "race")))
     if decided.range is not None:
-        found.append(Paragraph(line(f"Verified: {range_words(decided.range)} {range_details(decided.range)}")))
+        page.append(Paragraph(line(f"Verified: {range_words(decided.range)} {range_details(decided.range)}")))
     if decided.because:
-        found.append(Bullets(_because(study, decided)))
-    found += [Paragraph(linked(study, tie, "costs")) for tie in decided.ties]
+        page.append(Bullets(_because(study, decided)))
+    page += [Paragraph(linked(study, tie, "costs")) for tie in decided.ties]
     if decided.rejected:
         columns = (Column("Variant", "name"), Column("Why not"))
         rows = tuple((rejected.variant, rejected.why) for rejected in decided.rejected)
-        found += [Heading("Why not the others"), Table("Every other variant, with the reason.", columns, rows)]
-    found += _pareto(decided) if decided.pareto else []
+        page += [Heading("Why not the others"), Table("Every other variant, with the reason.", columns, rows)]
+    page += _pareto(decided) if decided.pareto else []
     if decided.would_change:
         changes = Bullets(tuple(linked(study, change, "recommendation") for change in decided.would_change))
-        found += [Heading("What would change the choice"), changes]
+        page += [Heading("What would change the choice"), changes]
     if decided.deploy:
-        found += [Heading("Deploying it"), Listing(decided.deploy)]
-    return found
+        page += [Heading("Deploying it"), Listing(decided.deploy)]
+    return page
 
 
-SECTION = Section(
-    name="recommendation",
-    order=40,
-    title="Why, and why not the others",
-    show="first",
-    write=blocks,
-)
+SECTION = Section(order=40, title="Why, and why not the others", show="first", write=blocks)

@@ -1,7 +1,5 @@
 """The repairs that were tried: whether each holds, over what scope, and its price."""
 
-from __future__ import annotations
-
 from isobatch import PROGRAM
 from isobatch.pipeline.decide.demands import MIXES
 from isobatch.pipeline.decide.repaired_variants import SWITCH
@@ -74,10 +72,10 @@ def blocks(study: Study) -> list[Block]:
     absent: list[Block] = [Absent(why) for why in views.unexplained(study)]
     if study.config.get("repair") is False and study.config.get("explain") is not False:
         return [Absent(line("Not run: the study was asked not to repair (--no-repair)."))]
-    found: list[Block] = []
-    run = [(variant, one) for variant, one in tried if one.batch_invariant is not None or one.state != "out-of-time"]
+    page: list[Block] = []
+    run = [(v, r) for v, r in tried if r.batch_invariant is not None or r.state != "out-of-time"]
     if run:
-        sizes = sorted({n for _, one in tried for n in one.throughput_ratio}, key=int)
+        sizes = sorted({n for _, repair in tried for n in repair.throughput_ratio}, key=int)
         columns = (
             Column("Variant", "name"),
             Column("Repair"),
@@ -93,16 +91,10 @@ def blocks(study: Study) -> list[Block]:
             f"to nothing, within a time limit for all variants together. Memory is measured by {PROGRAM} repair: in "
             "one worker the two share theirs."
         )
-        found = [Table(caption, columns, tuple(_row(*one, sizes) for one in run)), *_scopes(study, tried)]
+        page = [Table(caption, columns, tuple(_row(*pair, sizes) for pair in run)), *_scopes(study, tried)]
     if remarks := _remarks(study, tried):
-        found.append(Bullets(tuple(remarks)))
-    return found + absent
+        page.append(Bullets(tuple(remarks)))
+    return page + absent
 
 
-SECTION = Section(
-    name="repairs",
-    order=56,
-    title="What makes it batch-invariant, and what that costs",
-    show="open",
-    write=blocks,
-)
+SECTION = Section(order=56, title="What makes it batch-invariant, and what that costs", show="open", write=blocks)

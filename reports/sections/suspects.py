@@ -1,7 +1,5 @@
 """The original post's two suspicions, BatchNorm and out-of-order execution, answered from this study's evidence."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from isobatch.pipeline.records.study import Study
@@ -21,11 +19,11 @@ def blocks(study: Study) -> list[Block]:
     """
     if not is_original_question(study):
         return []
-    found = [*_batch_norm(study), *_order(study)]
-    if not found:
+    page = [*_batch_norm(study), *_order(study)]
+    if not page:
         return [Paragraph(line("Neither can be answered: no layer was replayed alone and no pass was repeated."))]
     asked = "The post suspected BatchNorm first and execution out of order next. This study's evidence on both:"
-    return [Paragraph(line(asked)), Bullets(tuple(found))]
+    return [Paragraph(line(asked)), Bullets(tuple(page))]
 
 
 def _batch_norm(study: Study) -> Iterator[Line]:
@@ -69,11 +67,11 @@ _HOW = {
 def _order(study: Study) -> Iterator[Line]:
     """Equal repeats: an order of summation that changed from run to run would show in them."""
     repeated = {v.name: views.comparisons(v, "repeat") for v in views.candidates(study)}
-    made = [one for found in repeated.values() for one in found]
+    made = [comparison for same_inputs in repeated.values() for comparison in same_inputs]
     if not made:
         return
-    unequal = [name for name, found in repeated.items() if not all(one.bitwise_equal for one in found)]
-    equal = sum(one.bitwise_equal for one in made)
+    unequal = [name for name, same_inputs in repeated.items() if not all(c.bitwise_equal for c in same_inputs)]
+    equal = sum(c.bitwise_equal for c in made)
     scope = (
         f"{numbers.count(equal)} of the {numbers.counted(len(made), 'repeat comparison')} of "
         f"{numbers.counted(len(repeated), 'variant')} bit-equal"
@@ -93,10 +91,4 @@ def _names(names: list[str]) -> str:
     return views.listing(names, 20)
 
 
-SECTION = Section(
-    name="suspects",
-    order=61,
-    title="The post's two suspects",
-    show="open",
-    write=blocks,
-)
+SECTION = Section(order=61, title="The post's two suspects", show="open", write=blocks)

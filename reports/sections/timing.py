@@ -1,7 +1,5 @@
 """Where the time went."""
 
-from __future__ import annotations
-
 from isobatch.pipeline.records.study import Study
 from isobatch.reports import numbers
 from isobatch.reports.blocks import Block, Column, Definitions, Line, Paragraph, Table, line
@@ -28,18 +26,12 @@ def blocks(study: Study) -> list[Block]:
         facts.append(("Side by side", line(f"up to {numbers.counted(timing.workers, 'worker')} on {where}")))
     if timing.peak_memory_bytes is not None:
         facts.append(("Peak memory, all processes", line(numbers.size(timing.peak_memory_bytes))))
-    found: list[Block] = [Definitions(tuple(facts))]
+    page: list[Block] = [Definitions(tuple(facts))]
     if timing.stages:
         columns = (Column("Stage"), Column("Time", "number"))
         rows = tuple((stage, numbers.seconds(spent)) for stage, spent in timing.stages.items())
-        found.append(Table("Stages of the study.", columns, rows))
-    return found
+        page.append(Table("Stages of the study.", columns, rows))
+    return page
 
 
-SECTION = Section(
-    name="timing",
-    order=140,
-    title="Where the time went",
-    show="folded",
-    write=blocks,
-)
+SECTION = Section(order=140, title="Where the time went", show="folded", write=blocks)

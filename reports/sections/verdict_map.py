@@ -1,12 +1,10 @@
 """The verdict map: which variant, under which condition, at which N, gives other bytes."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 
 from isobatch.pipeline.records.study import COPIES, Comparison, Condition, Study
-from isobatch.pipeline.records.wording import setting
+from isobatch.pipeline.records.wording import condition_words
 from isobatch.reports import views
 from isobatch.reports.blocks import Block, Column, Figure, Paragraph, Table, line
 from isobatch.reports.figures.cells import STATES, Cell, Group, State, specification, width
@@ -30,15 +28,15 @@ def _state(comparison: Comparison) -> State:
 
 def _made(study: Study) -> dict[_Place, dict[tuple[str, int], Comparison]]:
     """The worst comparison of each variant and N, under each input set, condition and kind."""
-    found: dict[_Place, dict[tuple[str, int], Comparison]] = {}
+    by_place: dict[_Place, dict[tuple[str, int], Comparison]] = {}
     for kind in _KINDS:
         for variant in views.candidates(study):
             for comparison in variant.comparisons:
                 if comparison.kind == kind:
-                    cells = found.setdefault((comparison.inputs, comparison.condition, comparison.kind), {})
+                    cells = by_place.setdefault((comparison.inputs, comparison.condition, comparison.kind), {})
                     key = variant.name, comparison.batch_size
                     cells[key] = views.worst([comparison, *([cells[key]] if key in cells else [])]) or comparison
-    return found
+    return by_place
 
 
 def _words(place: _Place) -> tuple[str, str]:
@@ -48,7 +46,7 @@ def _words(place: _Place) -> tuple[str, str]:
     beside = said.get(fixed.neighbours, f"beside {fixed.neighbours}")
     special = [f"rotated by {fixed.position}"] if fixed.position else []
     special += [beside] if fixed.neighbours != "natural" else []
-    return f"{inputs}{': ' if special else ''}{', '.join(special)}", setting(plain, pixels=True)
+    return f"{inputs}{': ' if special else ''}{', '.join(special)}", condition_words(plain, pixels=True)
 
 
 def _short(comparison: Comparison) -> str:
@@ -72,7 +70,7 @@ def _pictures(places: list[_Place], groups: dict[_Place, Group]) -> Iterator[lis
     """The conditions in runs that fit one picture each."""
     run: list[_Place] = []
     for place in places:
-        if run and width([groups[one] for one in [*run, place]]) > _WIDEST:
+        if run and width([groups[member] for member in [*run, place]]) > _WIDEST:
             yield run
             run = []
         run.append(place)
@@ -84,8 +82,8 @@ def _row(
     name: str, place: _Place, cells: dict[tuple[str, int], Comparison], sizes: list[int]
 ) -> tuple[str | None, ...]:
     def told(n: int) -> str | None:
-        one = cells.get((name, n))
-        return None if one is None else f"{_short(one)} ({one.n_images_equal} of {one.n_images})"
+        cell = cells.get((name, n))
+        return None if cell is None else f"{_short(cell)} ({cell.n_images_equal} of {cell.n_images})"
 
     return (name, ", ".join(_words(place)), *map(told, sizes))
 
@@ -98,9 +96,9 @@ def _figure(
     part: str,
 ) -> Figure:
     cells = [
-        Cell(names.index(name), at, n, _state(one), _short(one), _long(name, place, one))
+        Cell(names.index(name), at, n, _state(comparison), _short(comparison), _long(name, place, comparison))
         for at, place in enumerate(run)
-        for (name, n), one in made[place].items()
+        for (name, n), comparison in made[place].items()
     ]
     sizes = sorted({n for place in run for n in groups[place].batch_sizes})
     columns = (Column("Variant", "name"), Column("Inputs and condition"), *(Column(f"N = {n}") for n in sizes))
@@ -135,10 +133,4 @@ def blocks(study: Study) -> list[Block]:
     ]
 
 
-SECTION = Section(
-    name="verdict_map",
-    order=35,
-    title=TITLE,
-    show="folded",
-    write=blocks,
-)
+SECTION = Section(order=35, title=TITLE, show="folded", write=blocks)

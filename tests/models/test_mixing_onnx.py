@@ -8,14 +8,14 @@ from numpy.typing import NDArray
 from isobatch.models.user_networks import open_network
 from isobatch.pipeline.explain.findings import Located
 from isobatch.pipeline.explain.locate import locate
-from isobatch.pipeline.explain.origins import Explained, explain_origins
+from isobatch.pipeline.explain.origins import LayerExplanation, explain_origins
 from tests.models.ort.mixing_onnx import GRAPHS
 
 SIZES = [2, 4, 7, 8]
 IMAGES: NDArray[np.float32] = np.random.default_rng(2).standard_normal((8, 3, 8, 8), np.float32)
 
 
-def looked_into(model: onnx.ModelProto) -> tuple[Located, dict[str, Explained]]:
+def looked_into(model: onnx.ModelProto) -> tuple[Located, dict[str, LayerExplanation]]:
     with open_network(model, 1) as runner:
         located = locate(runner, IMAGES, SIZES, 0)  # type: ignore[arg-type]
         return located, explain_origins(runner, located, IMAGES, 1, 0)  # type: ignore[arg-type]

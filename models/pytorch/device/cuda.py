@@ -1,7 +1,5 @@
 """A CUDA device: its switches, events, counters, graphs and facts. To be used in workers only."""
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -86,13 +84,13 @@ def why_not() -> tuple[str, str] | None:
 
 def facts() -> dict[str, str]:
     """The GPU and what drives it, for the report. Needs a device that can be used."""
-    found = torch.cuda.get_device_properties(torch.cuda.current_device())
+    properties = torch.cuda.get_device_properties(torch.cuda.current_device())
     cudnn = torch.backends.cudnn.version()  # type: ignore[no-untyped-call]
     return {
         "GPU": torch.cuda.get_device_name(),
-        "compute capability": f"{found.major}.{found.minor}",
-        "multiprocessors": str(found.multi_processor_count),
-        "GPU memory": f"{found.total_memory / 1e9:.1f} GB",
+        "compute capability": f"{properties.major}.{properties.minor}",
+        "multiprocessors": str(properties.multi_processor_count),
+        "GPU memory": f"{properties.total_memory / 1e9:.1f} GB",
         "driver": driver_version(_DRIVER.read_text() if _DRIVER.is_file() else ""),
         "CUDA": str(torch.version.cuda),
         "cuDNN": "absent" if cudnn is None else str(cudnn),
@@ -101,8 +99,8 @@ def facts() -> dict[str, str]:
 
 def driver_version(text: str) -> str:
     """The driver's version from what the kernel module says of itself (/proc/driver/nvidia/version)."""
-    found = re.search(r"Kernel Module\b.*?\s(\d+(?:\.\d+)+)", text)
-    return found[1] if found else "unknown"
+    version = re.search(r"Kernel Module\b.*?\s(\d+(?:\.\d+)+)", text)
+    return version[1] if version else "unknown"
 
 
 @contextmanager
@@ -126,14 +124,16 @@ def switched(options: CudaOptions) -> Iterator[None]:
 
 def check(options: CudaOptions) -> None:
     """Raises RuntimeError unless all that was asked for holds now."""
-    found = switches()
+    in_effect = switches()
     asked = {"cuDNN benchmark": options.cudnn_benchmark, "deterministic algorithms": options.deterministic}
     if options.tf32 != "default":
         asked |= {"TF32 in matrix products": options.tf32, "TF32 in convolutions": options.tf32}
     if options.cublas_workspace != "default":
         asked |= {WORKSPACE: options.cublas_workspace}
     wrong = [
-        f"{name} is {found[name]}, and {value} was asked for" for name, value in asked.items() if found[name] != value
+        f"{name} is {in_effect[name]}, and {value} was asked for"
+        for name, value in asked.items()
+        if in_effect[name] != value
     ]
     if wrong:
         raise RuntimeError(f"{'; '.join(wrong)}: nothing was kept")

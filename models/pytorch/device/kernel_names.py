@@ -3,8 +3,6 @@
 Read from names alone, which are no documented interface: what is not recognised is passed on as it is, never guessed.
 """
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 
@@ -72,8 +70,8 @@ def computes(name: str) -> bool:
 
 def _reduction(bare: str) -> str:
     for words, pattern in _REDUCTIONS:
-        if found := re.search(pattern, bare, re.IGNORECASE):
-            return f"{words} {found[1]}" if found.groups() else words
+        if match := re.search(pattern, bare, re.IGNORECASE):
+            return f"{words} {match[1]}" if match.groups() else words
     return ""
 
 
@@ -93,5 +91,5 @@ def _short(bare: str) -> str:
         [part.strip() for part in re.split(r"[<>(]", rest, maxsplit=1)[0].split(",")] if "(" not in function else []
     )
     named = "::".join(path[-2:]) if path[-1].lower() == "kernel" else path[-1]
-    found = [number for number in numbers if number.isdigit()]
-    return f"{named}<{', '.join(found)}>" if found else named
+    digits = [number for number in numbers if number.isdigit()]
+    return f"{named}<{', '.join(digits)}>" if digits else named

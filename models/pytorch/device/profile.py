@@ -1,7 +1,5 @@
 """Which kernels one call ran on a device, by torch's own profiler."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 
@@ -26,8 +24,8 @@ def profiled(kind: str, synchronize: Callable[[], None], call: Callable[[], Any]
     with profile(activities=[ProfilerActivity.CPU, *({activity} - {ProfilerActivity.CPU})]) as seen:
         call()
         synchronize()
-    found = seen.events() or []
-    names = [one.name for one in found if one.device_type == where and not any(map(_computes, one.cpu_children))]
+    events = seen.events() or []
+    names = [e.name for e in events if e.device_type == where and not any(map(_computes, e.cpu_children))]
     return tuple(dict.fromkeys(str(read_name(name)) for name in names if computes(name)))
 
 

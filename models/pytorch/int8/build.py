@@ -176,10 +176,11 @@ class StaticInt8Runner(Int8Runner):
         def count(name: str, module: nn.Module, inputs: Any, output: Tensor) -> None:
             values = output.int_repr().numpy()
             limits = [limit for limit in (0, _HIGHEST) if limit != output.q_zero_point()]
-            at_limit = np.isin(values, limits)
+            counted: Any = True
             if isinstance(module, nnq.Quantize):
-                at_limit &= (inputs[0] - output.dequantize()).abs().numpy() > output.q_scale()
-            clipped[name] = clipped.get(name, 0) + int(np.count_nonzero(at_limit))
+                counted = (inputs[0] - output.dequantize()).abs().numpy() > output.q_scale()
+            at_limit = sum(int(np.count_nonzero((values == limit) & counted)) for limit in limits)
+            clipped[name] = clipped.get(name, 0) + at_limit
             seen[name] = seen.get(name, 0) + values.size
 
         with _hooks(_quantizing(self.net), count):

@@ -1,7 +1,5 @@
 """The activation ranges that all static int8 variants of torch share: observed once, kept as an artifact."""
 
-from __future__ import annotations
-
 import json
 from importlib.metadata import version
 from pathlib import Path
@@ -87,7 +85,7 @@ def _observe(request: BuildRequest, folder: Path) -> Manifest:
                 f"calibrating int8 on {images.name}: {min(start + _BATCH, len(images))} of {len(images)} images"
             )
     ranges = {name: _searched(module) for name, module in net.named_modules() if isinstance(module, HistogramObserver)}
-    text = json.dumps({name: found for name, found in ranges.items() if found is not None}, indent=1)
+    text = json.dumps({name: limits for name, limits in ranges.items() if limits is not None}, indent=1)
     (folder / _FILE).write_text(text)
     return Manifest(recipe={"observer": _OBSERVER, "images": len(images)}, size_bytes=len(text))
 

@@ -51,29 +51,29 @@ def machine() -> dict[str, str]:
     return {"CPU features": features, **{name: os.environ[name] for name in CAPS if name in os.environ}}
 
 
-def drawn(data: dict[str, Any]) -> Arrays:
+def from_seed(data: dict[str, Any]) -> Arrays:
     """The arrays from their seed: uniform values or integers, the same bytes on every machine."""
     generator = np.random.Generator(np.random.PCG64(data["seed"]))
-    found = {}
+    arrays = {}
     for name, how in data["arrays"].items():
         low, high, shape, kind = how["low"], how["high"], how["shape"], np.dtype(how["type"])
         if low == high:
-            found[name] = np.full(shape, low, kind)
+            arrays[name] = np.full(shape, low, kind)
         elif kind.kind in "iu":
-            found[name] = generator.integers(low, high, shape, kind, endpoint=True)
+            arrays[name] = generator.integers(low, high, shape, kind, endpoint=True)
         else:
             values = generator.random(shape, np.float32) * np.float32(high - low) + np.float32(low)
-            found[name] = values.astype(kind)
-    return found
+            arrays[name] = values.astype(kind)
+    return arrays
 
 
 def digest(arrays: Arrays) -> str:
     """SHA-256 of names, types, shapes and bytes."""
-    found = hashlib.sha256()
+    hashed = hashlib.sha256()
     for name, array in sorted(arrays.items()):
-        found.update(f"{name} {array.dtype} {array.shape}".encode())
-        found.update(np.ascontiguousarray(array).tobytes())
-    return found.hexdigest()
+        hashed.update(f"{name} {array.dtype} {array.shape}".encode())
+        hashed.update(np.ascontiguousarray(array).tobytes())
+    return hashed.hexdigest()
 
 
 def load(data: dict[str, Any], folder: Path) -> Arrays:
@@ -82,7 +82,7 @@ def load(data: dict[str, Any], folder: Path) -> Arrays:
         with np.load(folder / data["file"], allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
     else:
-        arrays = drawn(data)
+        arrays = from_seed(data)
     if digest(arrays) != data["sha256"]:
         raise ValueError("the data are not those that the difference was seen on")
     return arrays
@@ -96,19 +96,19 @@ def compared(run: Run, arrays: Arrays, rows: list[str]) -> list[tuple[Any, Any]]
     return list(zip(alone, run(arrays), strict=True))
 
 
-def unequal(one: Any, other: Any) -> Any:
+def unequal(left: Any, other: Any) -> Any:
     """A mask of the elements whose bytes differ."""
-    kind = f"u{one.dtype.itemsize}"
-    return np.ascontiguousarray(one).view(kind) != np.ascontiguousarray(other).view(kind)
+    kind = f"u{left.dtype.itemsize}"
+    return np.ascontiguousarray(left).view(kind) != np.ascontiguousarray(other).view(kind)
 
 
 def report(pairs: list[tuple[Any, Any]]) -> int:
     """Print how much differs; the number of elements that do."""
-    found = 0
+    differing = 0
     for number, (alone, together) in enumerate(pairs):
         differs = unequal(alone, together)
         count = int(differs.sum())
-        found += count
+        differing += count
         print(f"output {number}: {alone.dtype}{list(alone.shape)}, {count} of {alone.size} elements differ")
         if count:
             distance = np.abs(alone.astype(np.float64) - together.astype(np.float64))
@@ -116,7 +116,7 @@ def report(pairs: list[tuple[Any, Any]]) -> int:
             place = ", ".join(map(str, at))
             print(f"  largest |difference| {distance[at]:.9g}, at [{place}]:")
             print(f"  alone {alone[at]!r}, in the batch {together[at]!r}")
-    return found
+    return differing
 
 
 def examine(case: dict[str, Any], environment: dict[str, str], start: Callable[[Any, Path], tuple[Run, Arrays]]) -> int:
@@ -143,7 +143,7 @@ def examine(case: dict[str, Any], environment: dict[str, str], start: Callable[[
     for name, array in arrays.items():
         print(f"array {name}: {array.dtype}{list(array.shape)}")
     count = report(compared(run, arrays, case["rows"]))
-    again = [unequal(one, other).any() for one, other in zip(run(arrays), run(arrays), strict=True)]
+    again = [unequal(first, other).any() for first, other in zip(run(arrays), run(arrays), strict=True)]
     print(f"the batch run twice more: {'other bytes each time' if any(again) else 'the same bytes'}")
     print("the difference exists" if count else "the difference is gone")
     return EXISTS if count else GONE

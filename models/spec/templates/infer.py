@@ -72,16 +72,17 @@ class Network:
             axes = "height, width, channels" if layout == "NHWC" else "channels, height, width"
             return fitted(images, kind, 4, f"give {kind} [n, {axes}]")
         given = images if isinstance(images, dict) else {inputs[0]["name"]: images} if len(inputs) == 1 else {}
-        if any(one["name"] not in given for one in inputs):
+        if any(tensor["name"] not in given for tensor in inputs):
             raise ValueError(f"give a dict of arrays by name: {self.takes()}")
         made = {
-            one["name"]: fitted(given[one["name"]], one["dtype"], len(one["shape"]) + 1, f"give {self.takes()}")
-            for one in inputs
+            t["name"]: fitted(given[t["name"]], t["dtype"], len(t["shape"]) + 1, f"give {self.takes()}") for t in inputs
         }
-        for one in inputs:
-            axis, shape = self.settings["batch_axes"].get(one["name"], 0), made[one["name"]].shape
-            if axis and list(shape[1:]) != one["shape"] and [*shape[:axis], *shape[axis + 1 :]] == one["shape"]:
-                raise ValueError(f"the batch of {one['name']!r} is its axis {axis}: give numpy.moveaxis(x, {axis}, 0)")
+        for tensor in inputs:
+            axis, shape = self.settings["batch_axes"].get(tensor["name"], 0), made[tensor["name"]].shape
+            if axis and list(shape[1:]) != tensor["shape"] and [*shape[:axis], *shape[axis + 1 :]] == tensor["shape"]:
+                raise ValueError(
+                    f"the batch of {tensor['name']!r} is its axis {axis}: give numpy.moveaxis(x, {axis}, 0)"
+                )
         if len({len(values) for values in made.values()}) > 1:
             raise ValueError(f"arrays of different lengths: each holds all n examples of {self.takes()}")
         return made
@@ -89,8 +90,8 @@ class Network:
     def takes(self) -> str:
         """What the network takes, in words, with the sizes that were verified."""
         told = [
-            f"{one['name']!r} {one['dtype']} [{', '.join(map(str, ('n', *one['shape'])))}]"
-            for one in self.settings["inputs"]
+            f"{tensor['name']!r} {tensor['dtype']} [{', '.join(map(str, ('n', *tensor['shape'])))}]"
+            for tensor in self.settings["inputs"]
         ]
         return ", ".join(told) or "pictures"
 

@@ -95,7 +95,7 @@ class Compiled(nn.Module):
         ):
             self._run(example)
         self._making = None
-        taken = [one.images for one in self.graphs if one.size == size]
+        taken = [graph.images for graph in self.graphs if graph.size == size]
         if single and not any(text.startswith(("any", "1 ")) or text == "1" for text in taken):
             raise NoSuchGraph(f"torch's code for {' and '.join(taken)} images of this network does not take one")
 
@@ -118,7 +118,7 @@ class Compiled(nn.Module):
 def images_of(graph: Any) -> str:
     """How many images a graph takes, by the bounds of its first axis of unknown length: ``1`` where there is none."""
     given = (node.meta["example_value"] for node in graph.graph.nodes if node.op == "placeholder")
-    sizes: list[Any] = [one.shape[0] for one in given if isinstance(one, Tensor) and one.dim()]
+    sizes: list[Any] = [value.shape[0] for value in given if isinstance(value, Tensor) and value.dim()]
     free = next((size.node for size in sizes if isinstance(size, torch.SymInt)), None)
     if free is None:
         return "1"
@@ -132,5 +132,5 @@ def images_of(graph: Any) -> str:
 def operations(path: str) -> Counter[str]:
     """What the code that Inductor wrote calls: operations of libraries by name, kernels of its own as ``C++``."""
     with open(path, encoding="utf-8") as code:
-        found = [CALLED.search(line) for line in code]
-    return Counter("C++" if one[1] else one[2] or one[3] for one in found if one)
+        calls = [CALLED.search(line) for line in code]
+    return Counter("C++" if call[1] else call[2] or call[3] for call in calls if call)

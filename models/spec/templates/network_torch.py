@@ -44,7 +44,7 @@ def tensors_of(path: Path) -> dict[str, Tensor]:
     """The tensors of a safetensors file by name, each in memory that torch aligned: the format read by plain code."""
     data = path.read_bytes()
     start = 8 + int.from_bytes(data[:8], "little")
-    found = {}
+    tensors = {}
     for name, about in json.loads(data[8:start]).items():
         if name != "__metadata__":
             first, last = about["data_offsets"]
@@ -52,8 +52,8 @@ def tensors_of(path: Path) -> dict[str, Tensor]:
             values = torch.empty(0, dtype=kind)
             if last > first:
                 values = torch.frombuffer(bytearray(data[start + first : start + last]), dtype=kind)
-            found[name] = values.reshape(about["shape"]).clone()
-    return found
+            tensors[name] = values.reshape(about["shape"]).clone()
+    return tensors
 
 
 def float_network(about: dict[str, Any], state: dict[str, Tensor]) -> nn.Module:
@@ -93,7 +93,7 @@ def skeleton(about: dict[str, Any], kind: str = "", **options: Any) -> nn.Module
     return net.eval()
 
 
-def repaired(net: nn.Module, repair: dict[str, Any]) -> nn.Module:
+def with_repair(net: nn.Module, repair: dict[str, Any]) -> nn.Module:
     """The network with what its repair changes: its scales, or the shapes in which some of its layers run."""
     if repair.get("power_of_two_scales"):
         round_scales(net)
@@ -162,7 +162,7 @@ def opened(folder: Path, settings: dict[str, Any], threads: int) -> Callable[[ND
         repair = json.loads((folder / "repair.json").read_text(encoding="utf-8"))
     if settings.get("compiled"):
         net = Compiled(net, repair.get("one_graph", False))
-    net = repaired(net, repair)
+    net = with_repair(net, repair)
 
     def run(images: NDArray[np.float32]) -> NDArray[Any]:
         # copied into memory that torch aligned: where numpy's array lies must not decide which kernel runs

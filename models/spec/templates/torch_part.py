@@ -82,8 +82,8 @@ def prepared(case: dict[str, Any], arrays: Arrays) -> Run:
             named = {name: argument(about, given, known) for name, about in case["named"].items()}
             result = operation(*args, **named)
             results = result if isinstance(result, (tuple, list)) else [result]
-            tensors = [one for one in results if isinstance(one, torch.Tensor)]
-            return [rows_of(one, about) for one, about in zip(tensors, case["results"], strict=True)]
+            tensors = [value for value in results if isinstance(value, torch.Tensor)]
+            return [rows_of(tensor, about) for tensor, about in zip(tensors, case["results"], strict=True)]
 
     return run
 

@@ -102,10 +102,10 @@ def state_dict(file: Path = FILE) -> State:
     Raises ValueError where its bytes are not the ones that were trained and measured.
     """
     state = assemble(safetensors.numpy.load_file(file))
-    found = fingerprint(state)
-    if found != STATE_DICT_SHA256:
+    actual = fingerprint(state)
+    if actual != STATE_DICT_SHA256:
         raise ValueError(
-            f"the digits weights have SHA-256 {found}, not {STATE_DICT_SHA256}: "
+            f"the digits weights have SHA-256 {actual}, not {STATE_DICT_SHA256}: "
             f"restore {file.name} from the repository, or, after training anew, put the hash that "
             "isobatch.models.weights.digits.train printed into STATE_DICT_SHA256"
         )

@@ -1,7 +1,5 @@
 """|candidate - reference|: its largest value and its percentiles over images x classes."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
@@ -43,12 +41,12 @@ def percentiles(values: NDArray[np.float64]) -> dict[str, float]:
     values.partition(sorted({index for low, _ in places.values() for index in (low, min(low + 1, last))}))
     if np.isnan(values[last]):
         return {f"p{point}": float("nan") for point in POINTS}
-    found = {}
+    named = {}
     for point, (low, rest) in places.items():
         start, end = float(values[low]), float(values[min(low + 1, last)])
         # Between two infinities, or at a place itself, subtracting would turn inf into NaN.
-        found[f"p{point}"] = start if rest == 0 or start == end else start + (end - start) * (rest / 100)
-    return found
+        named[f"p{point}"] = start if rest == 0 or start == end else start + (end - start) * (rest / 100)
+    return named
 
 
 def _ratio(part: float, whole: float) -> float:
@@ -59,7 +57,6 @@ def _ratio(part: float, whole: float) -> float:
 
 
 METRIC = Metric(
-    name="difference",
     ideal=ideal,
     measure=measure,
 )

@@ -1,7 +1,5 @@
 """The error of a typical image: what one image more or less, or one that is very wrong, hardly moves."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
@@ -29,12 +27,11 @@ def measure(reference: NDArray[Any], candidate: NDArray[Any]) -> Values:
         with np.errstate(invalid="ignore", divide="ignore", over="ignore"):  # the largest first: squares may overflow
             ratio = np.linalg.norm(noise / largest, axis=1) / np.linalg.norm(signal / largest, axis=1)
         errors.append(np.where((noise == 0).all(axis=1), 0.0, ratio))
-    found = np.concatenate(errors)
-    return {"relative_error_median": float(np.median(found)) if np.isfinite(found).all() else float("nan")}
+    per_image = np.concatenate(errors)
+    return {"relative_error_median": float(np.median(per_image)) if np.isfinite(per_image).all() else float("nan")}
 
 
 METRIC = Metric(
-    name="per_image",
     ideal=ideal,
     measure=measure,
 )

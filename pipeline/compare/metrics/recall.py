@@ -1,7 +1,5 @@
 """Of an embedding: how many of an image's nearest neighbours stay its nearest neighbours."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
@@ -43,23 +41,22 @@ def measure(reference: NDArray[Any], candidate: NDArray[Any], outcome: Outcome =
 
 def _nearest(rows: NDArray[Any], gallery: NDArray[Any], own: NDArray[np.int64], k: int) -> NDArray[np.int64]:
     """The k places in the gallery of the largest cosines, [n, k], the largest first; each row's own place left out."""
-    found = ranked(cosines(rows, gallery))
-    found[np.arange(len(rows)), own] = -np.inf
-    return np.asarray(np.argsort(-found, axis=1, kind="stable")[:, :k])
+    ranks = ranked(cosines(rows, gallery))
+    ranks[np.arange(len(rows)), own] = -np.inf
+    return np.asarray(np.argsort(-ranks, axis=1, kind="stable")[:, :k])
 
 
 def _possible(n: int) -> list[int]:
     return [k for k in KS if k < n - 1]
 
 
-def _values(found: dict[int, float], outcome: Outcome) -> Values:
-    if outcome.kind != "embedding" or not found:
+def _values(shares: dict[int, float], outcome: Outcome) -> Values:
+    if outcome.kind != "embedding" or not shares:
         return {"recall_at_k": None}
-    return {"recall_at_k": {str(k): share for k, share in found.items()}}
+    return {"recall_at_k": {str(k): share for k, share in shares.items()}}
 
 
 METRIC = Metric(
-    name="recall",
     ideal=ideal,
     measure=measure,
     of_outcome=True,

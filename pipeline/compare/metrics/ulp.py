@@ -1,7 +1,5 @@
 """Distance in units in the last place of the candidate's type: how many representable values apart."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 
@@ -70,10 +68,10 @@ def steps(reference: NDArray[Any], candidate: NDArray[Any]) -> NDArray[np.float6
     (first, first_negative), (second, second_negative) = _rank(reference), _rank(candidate)
     apart = np.maximum(first, second) - np.minimum(first, second)
     distance = np.where(first_negative == second_negative, apart, first + second).astype(np.float64)
-    one, other = reference.astype(np.float64), candidate.astype(np.float64)
-    distance[np.isinf(one) ^ np.isinf(other)] = np.inf
-    distance[np.isinf(one) & np.isinf(other) & (one != other)] = np.inf
-    distance[(np.isnan(one) | np.isnan(other)) & ~same_bits(reference, candidate)] = np.nan
+    left, other = reference.astype(np.float64), candidate.astype(np.float64)
+    distance[np.isinf(left) ^ np.isinf(other)] = np.inf
+    distance[np.isinf(left) & np.isinf(other) & (left != other)] = np.inf
+    distance[(np.isnan(left) | np.isnan(other)) & ~same_bits(reference, candidate)] = np.nan
     return distance
 
 
@@ -94,7 +92,6 @@ def _is_integer(values: NDArray[Any]) -> bool:
 
 
 METRIC = Metric(
-    name="ulp",
     ideal=ideal,
     measure=measure,
 )

@@ -39,8 +39,8 @@ class Formula:
             if self.zero_inside:
                 steps = steps + np.float32(zero)
             rounded = np.rint(steps) if self.rounding == "half-even" else np.floor(steps + np.float32(0.5))
-        found = np.nan_to_num(rounded.astype(np.float64)) + (0 if self.zero_inside else zero)
-        return np.clip(found, terms.numbers.low, terms.numbers.high).astype(np.int64)
+        values = np.nan_to_num(rounded.astype(np.float64)) + (0 if self.zero_inside else zero)
+        return np.clip(values, terms.numbers.low, terms.numbers.high).astype(np.int64)
 
     def __str__(self) -> str:
         inside = ", zero point before rounding" if self.zero_inside else ""
@@ -100,12 +100,12 @@ def tie_distance(steps: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def reproducing(calls: Sequence[tuple[Terms, NDArray[np.integer]]]) -> list[Formula]:
     """The formulas that give these codes at every element of every call; of all of one layer."""
-    found = formulas(len(calls[0][0].exact))
+    candidates = formulas(len(calls[0][0].exact))
     for terms, codes in calls:
         wanted, few = codes.astype(np.int64), terms.at(slice(_FIRST))
-        found = [one for one in found if (one.codes(few) == wanted[:_FIRST]).all()]
-        found = [one for one in found if (one.codes(terms) == wanted).all()]
-    return found
+        candidates = [formula for formula in candidates if (formula.codes(few) == wanted[:_FIRST]).all()]
+        candidates = [formula for formula in candidates if (formula.codes(terms) == wanted).all()]
+    return candidates
 
 
 def formulas(terms: int) -> list[Formula]:
@@ -212,12 +212,12 @@ def _sum_of_two(fused: bool, divided: bool, terms: Terms) -> Floats:
 
 
 def _sum_of_dequantized(fused: bool, terms: Terms) -> Floats:
-    found = []
+    sums = []
     for values, scale, zero in zip(terms.exact, _two_scales(terms), terms.numbers.input_zero_points, strict=True):
         codes, shift = (values + zero).astype(np.float32), -scale * np.float32(zero)
         scales, shifts = np.full_like(codes, scale), np.full_like(codes, shift)
-        found.append(fused_multiply_add(codes, scales, shifts) if fused else codes * scales + shifts)
-    total: Floats = (found[0] + found[1]) * (np.float32(1) / _output(terms))
+        sums.append(fused_multiply_add(codes, scales, shifts) if fused else codes * scales + shifts)
+    total: Floats = (sums[0] + sums[1]) * (np.float32(1) / _output(terms))
     return total
 
 

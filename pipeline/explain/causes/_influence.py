@@ -1,7 +1,5 @@
 """One image's row at a fixed N and position, as a function of what stands beside it; the worst found by search."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -12,8 +10,9 @@ from numpy.typing import NDArray
 
 from isobatch.models.spec.runner import Rows
 from isobatch.pipeline.evidence.evidence import bits
+from isobatch.pipeline.evidence.rows import each
 from isobatch.pipeline.explain.causes import Subject
-from isobatch.pipeline.explain.locate import drawn
+from isobatch.pipeline.explain.locate import random_rows
 from isobatch.pipeline.records.wording import number
 
 FACTORS = (4, 64, 1024)
@@ -45,16 +44,16 @@ class Influence:
     @property
     def moves(self) -> bool:
         """Whether some neighbours changed a bit of the victim's row."""
-        return any(one.differing for one in self.seen)
+        return any(neighbour.differing for neighbour in self.seen)
 
     @property
     def worst(self) -> Beside:
         """What changed the victim most."""
-        return max(self.seen, key=lambda one: one.change)
+        return max(self.seen, key=lambda neighbour: neighbour.change)
 
     def text(self) -> str:
         """The change by what stands beside, and the worst of all that was tried, as an example."""
-        named = ", ".join(f"{one.what} {number(one.change)}" for one in self.seen[:-1])
+        named = ", ".join(f"{neighbour.what} {number(neighbour.change)}" for neighbour in self.seen[:-1])
         share = f" ({self.worst.change / self.largest:.2g} of its largest value)" if self.largest else ""
         return (
             f"Largest change of image {self.victim}'s row, at N = {self.batch} and its own place, against its row "
@@ -87,11 +86,11 @@ def influence(subject: Subject, another: Callable[[NDArray[Any], NDArray[Any]], 
         return Beside(what, change, int((bits(row) != bits(natural)).sum()), moved, rows)
 
     kinds = {
-        "zeros": _each(rows, np.zeros_like),
-        "copies of itself": _each(rows, lambda part: np.repeat(part[victim : victim + 1], len(part), axis=0)),
-        "random values": drawn(rows, draws),
+        "zeros": each(rows, np.zeros_like),
+        "copies of itself": each(rows, lambda part: np.repeat(part[victim : victim + 1], len(part), axis=0)),
+        "random values": random_rows(rows, draws),
     }
-    outliers = {f"its neighbours times {factor}": _each(rows, partial(_times, factor=factor)) for factor in FACTORS}
+    outliers = {f"its neighbours times {factor}": each(rows, partial(_times, factor=factor)) for factor in FACTORS}
     seen = [beside("its neighbours", rows), *(beside(what, made) for what, made in (kinds | outliers).items())]
     worst, best = _search(rows, draws, beside)
     largest = float(np.abs(own).max(initial=0.0))
@@ -105,18 +104,13 @@ def most_differing(subject: Subject) -> int:
 
 def with_victim(subject: Subject, neighbours: Rows, victim: int) -> Rows:
     """These neighbours with the victim's own row at its place; what all rows share is passed as it is."""
-    found = []
+    batches = []
     for part, own in zip(neighbours, subject.rows(0, subject.batch), strict=True):
         if own.ndim and len(own) == subject.batch:
             part = part.copy()
             part[victim] = own[victim]
-        found.append(part)
-    return tuple(found)
-
-
-def _each(rows: Rows, change: Callable[..., NDArray[np.generic]]) -> Rows:
-    count = max(len(part) for part in rows if part.ndim)
-    return tuple(change(part) if part.ndim and len(part) == count else part for part in rows)
+        batches.append(part)
+    return tuple(batches)
 
 
 def _of_sizes(part: NDArray[np.generic]) -> bool:
@@ -141,7 +135,7 @@ def _search(rows: Rows, draws: np.random.Generator, beside: Callable[[str, Rows]
     Sizes are multiplied; what is no size takes the value of another row.
     """
     current, best = rows, beside("its neighbours", rows)
-    found = False
+    influenced = False
     limit = FACTORS[-1] * _largest(rows)
     for step in range(_STEPS):
         factor = float(2.0 ** draws.uniform(-2, 10)) * (1 if step % 2 else -1)
@@ -151,12 +145,12 @@ def _search(rows: Rows, draws: np.random.Generator, beside: Callable[[str, Rows]
             other = _times(part, by, limit) if _of_sizes(part) else draws.permuted(part, axis=0)
             return np.where(mask, other, part)
 
-        candidate = _each(current, changed)
+        candidate = each(current, changed)
         sizes = f", with values up to {number(_largest(candidate))}" if any(map(_of_sizes, candidate)) else ""
         tried = beside(f"neighbours found by a search{sizes}", candidate)
         if tried.change > best.change:
-            current, best, found = candidate, tried, True
-    return found, best
+            current, best, influenced = candidate, tried, True
+    return influenced, best
 
 
 def _largest(rows: Rows) -> float:

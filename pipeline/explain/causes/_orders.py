@@ -1,7 +1,5 @@
 """What the interventions on rounding share: the layer's orders of addition at N = 1 and N = k, and their proof."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -97,8 +95,8 @@ def orders(subject: Subject) -> Orders:
     """The orders at an element that differs, if there is one, and with its whole window inside of the input, if so."""
     if "orders" not in subject.memo:
         subject.memo["orders"] = _orders(subject)
-    found: Orders = subject.memo["orders"]
-    return found
+    probed: Orders = subject.memo["orders"]
+    return probed
 
 
 def _orders(subject: Subject) -> Orders:
@@ -185,10 +183,10 @@ def _telling(differing: NDArray[np.bool_], inside: NDArray[np.bool_], axis: int)
     return tuple(place)
 
 
-def _sample(subject: Subject, alike: NDArray[np.bool_], axis: int, found: dict[int, Order]) -> list[Element]:
+def _sample(subject: Subject, alike: NDArray[np.bool_], axis: int, known: dict[int, Order]) -> list[Element]:
     """Elements of the channels probed, half of them such as differ, as far as there are."""
     channels = np.zeros(alike.shape[axis], np.bool_)
-    first, second = (order.channels for order in found.values())
+    first, second = (order.channels for order in known.values())
     channels[np.intersect1d(first, second)] = True
     wanted = alike & np.moveaxis(np.broadcast_to(channels, np.moveaxis(alike, axis, -1).shape), -1, axis)
     generator = np.random.Generator(np.random.PCG64(subject.seed))
@@ -214,7 +212,7 @@ def _replay(
         finished = np.maximum(sums, 0) if products.rectified else sums
         return np.asarray(bits(finished.astype(outputs.dtype)) == bits(kernel))
 
-    found, how = reproduced(tree, x[factors], w[factors], bias, as_stored)
-    telling = found[np.array([subject.differing[element] for element in sample])]
-    share = float((telling if len(telling) else found).mean())
-    return Replay(int(found.sum()), len(sample), how, len(telling), share)
+    same, how = reproduced(tree, x[factors], w[factors], bias, as_stored)
+    telling = same[np.array([subject.differing[element] for element in sample])]
+    share = float((telling if len(telling) else same).mean())
+    return Replay(int(same.sum()), len(sample), how, len(telling), share)

@@ -1,7 +1,5 @@
 """What the interventions on rounding share: the same layer in a wider type."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from typing import Literal
@@ -36,8 +34,8 @@ def widened(subject: Subject, kind: Literal["float32", "float64"]) -> Wide:
     """
     if kind not in subject.memo:
         subject.memo[kind] = _widened(subject, kind)
-    found: Wide = subject.memo[kind]
-    return found
+    wide: Wide = subject.memo[kind]
+    return wide
 
 
 def _widened(subject: Subject, kind: Literal["float32", "float64"]) -> Wide:

@@ -10,12 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isobatch.models.spec.interventions import Crafted, Integer, IntegerCall
-from isobatch.pipeline.explain.causes import Cause, Subject
+from isobatch.pipeline.explain.causes import Cause, Finding, Subject
 from isobatch.pipeline.explain.causes._epilogues import Formula, Terms, reproducing, tie_distance
-from isobatch.pipeline.records.study import CauseFinding
 from isobatch.pipeline.records.wording import counted, number
 
-NAME = "requantization"
 _TIE_ULPS = 8  # a few roundings of the largest intermediate value
 _MOST = 65536  # distinct elements of a call that the formulas are tried on
 _DRAWS = 8  # of biases and inputs on ties: constant channels hold few distinct values
@@ -24,11 +22,11 @@ _DRAWS = 8  # of biases and inputs on ties: constant channels hold few distinct 
 def applies_to(subject: Subject) -> bool:
     """At an integer layer with fixed scales whose exact sums can be had."""
     runner = subject.runner
-    one = subject.rows(0, 1)
-    return isinstance(runner, Integer) and runner.accumulators(subject.layer.name, one) is not None
+    first_row = subject.rows(0, 1)
+    return isinstance(runner, Integer) and runner.accumulators(subject.layer.name, first_row) is not None
 
 
-def probe(subject: Subject) -> CauseFinding:
+def probe(subject: Subject) -> Finding:
     """Recompute the sums exactly, measure the distance to the nearest tie, and search the formula of each side.
 
     On the subject's own rows where they show the difference. If these do not prove it, as where the kernel clips their
@@ -42,16 +40,17 @@ def probe(subject: Subject) -> CauseFinding:
     return findings[0]
 
 
-def _examined(subject: Subject, rows: str, calls: Sequence[IntegerCall]) -> CauseFinding:
+def _examined(subject: Subject, rows: str, calls: Sequence[IntegerCall]) -> Finding:
     masks = [np.asarray(call.singles != call.batched) for call in calls]
     count, size = sum(int(mask.sum()) for mask in masks), sum(mask.size for mask in masks)
     if not count:
-        text = f"On {rows} none of {size} elements differs between N = 1 and N = {subject.batch}."
-        return CauseFinding(name=NAME, verdict="inconclusive", evidence=text)
+        return Finding(
+            "inconclusive", f"On {rows} none of {size} elements differs between N = 1 and N = {subject.batch}."
+        )
     seen = [_Differing.of(call, mask) for call, mask in zip(calls, masks, strict=True) if mask.any()]
-    steps = max(one.steps for one in seen)
-    distance, ulps = max(one.distance for one in seen), max(one.ulps for one in seen)
-    distinct = sum(len(one.terms.bias) for one in seen)
+    steps = max(call.steps for call in seen)
+    distance, ulps = max(call.distance for call in seen), max(call.ulps for call in seen)
+    distinct = sum(len(call.terms.bias) for call in seen)
     text = (
         f"On {rows} {count} of {size} elements differ, {distinct} of them distinct, by {counted(steps, 'step')} at "
         f"most. Their sums, recomputed exactly from the same bytes, are the same for both calls; the unrounded values "
@@ -59,16 +58,16 @@ def _examined(subject: Subject, rows: str, calls: Sequence[IntegerCall]) -> Caus
         f"intermediate (limit {_TIE_ULPS})."
     )
     if steps > 1 or ulps > _TIE_ULPS:
-        return CauseFinding(name=NAME, verdict="refuted", evidence=text)
-    found = {
-        "N = 1": reproducing([(one.terms, one.singles) for one in seen]),
-        f"N = {subject.batch}": reproducing([(one.terms, one.batched) for one in seen]),
+        return Finding("refuted", text)
+    matches = {
+        "N = 1": reproducing([(call.terms, call.singles) for call in seen]),
+        f"N = {subject.batch}": reproducing([(call.terms, call.batched) for call in seen]),
     }
-    text += "".join(f" {side}: {_named(formulas)}." for side, formulas in found.items())
+    text += "".join(f" {side}: {_named(formulas)}." for side, formulas in matches.items())
     apart = _away_from_ties(subject)
     text += "" if apart is None else f" Half a step away from every tie {apart[0]} of {apart[1]} elements differ."
-    proved = all(found.values()) and (apart is None or apart[0] == 0)
-    return CauseFinding(name=NAME, verdict="supported" if proved else "inconclusive", evidence=text)
+    proved = all(matches.values()) and (apart is None or apart[0] == 0)
+    return Finding("supported" if proved else "inconclusive", text)
 
 
 @dataclass(frozen=True)
@@ -106,8 +105,8 @@ def _attempts(subject: Subject) -> Iterator[tuple[str, list[IntegerCall]]]:
     if own:
         numbers = subject.runner.accumulators(subject.layer.name, subject.rows(0, subject.batch))
         yield f"{subject.found_by} rows", [IntegerCall(subject.alone, subject.together, numbers)]
-    drawn = [_crafted(subject, subject.seed + draw, "ties") for draw in range(_DRAWS)]
-    calls = [call for call in drawn if call is not None]
+    crafted_calls = [_crafted(subject, subject.seed + draw, "ties") for draw in range(_DRAWS)]
+    calls = [call for call in crafted_calls if call is not None]
     if calls or not own:
         yield f"rows placed on rounding ties, with biases moved to fit ({len(calls)} draws),", calls
 
@@ -131,7 +130,6 @@ def _named(formulas: Sequence[Formula]) -> str:
 
 
 CAUSE = Cause(
-    name=NAME,
     role="mechanism",
     order=20,
     question="Do the same exact integer sums, next to a rounding tie, become other codes by another float formula?",

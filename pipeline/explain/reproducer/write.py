@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from isobatch.models.spec.case import Case, Reproducible, ReproducibleTies, file_name, script
 from isobatch.models.spec.runner import Layer, Rows
-from isobatch.models.spec.templates.common import EXISTS, digest
-from isobatch.models.spec.templates.common import drawn as redrawn
+from isobatch.models.spec.templates.common import EXISTS, digest, from_seed
+from isobatch.pipeline.evidence.rows import row_count
 from isobatch.pipeline.explain.findings import LayerFinding, Located, Watched
-from isobatch.pipeline.explain.locate import drawn
+from isobatch.pipeline.explain.locate import random_rows
 from isobatch.pipeline.explain.origins import representatives
 from isobatch.pipeline.explain.reproducer.reduce import Arrays, differing, reduce_data
 from isobatch.pipeline.records.wording import listed
@@ -135,20 +135,20 @@ def _candidates(
     if not isinstance(runner, Reproducible):
         raise NotImplementedError("its runner's layers cannot be taken out")
     name = finding.layer.name
-    count = max(len(part) for part in inputs if part.ndim)
+    count = row_count(inputs)
     batch = min((n for n in finding.batch_sizes if n <= count), default=count)
     rows = tuple(part[:batch] for part in inputs)
     case = runner.case(name, rows)
     for number in _SEEDS:
-        recipe = {"seed": number, "arrays": {one: _drawing(array) for one, array in case.arrays.items()}}
+        recipe = {"seed": number, "arrays": {key: _drawing(array) for key, array in case.arrays.items()}}
         if case.template == "ort" and any(array.dtype.kind not in "fiu" for array in case.arrays.values()):
             break
-        if differing(case, redrawn(recipe)):
+        if differing(case, from_seed(recipe)):
             yield case, recipe, f"drawn from seed {number}, of the sizes that the layer's own data have"
     if differing(case, dict(case.arrays)):
         yield _reduced(case, "captured from the network")
     generator = np.random.Generator(np.random.PCG64(seed))
-    other = runner.case(name, drawn(rows, generator))
+    other = runner.case(name, random_rows(rows, generator))
     if differing(other, dict(other.arrays)):
         yield _reduced(other, "captured, and spread over a wide range")
     if isinstance(runner, ReproducibleTies):
@@ -179,7 +179,7 @@ def _write(
 ) -> _Draft | Reproducer:
     """Write the script and what lies beside it; a note instead where that would be too large."""
     seeded = "seed" in data
-    arrays: Arrays = redrawn(data) if seeded else data
+    arrays: Arrays = from_seed(data) if seeded else data
     facts: dict[str, Any] = {
         "title": "one layer gives an image other bytes alone than in a batch",
         "layer": finding.layer.name,
@@ -207,7 +207,7 @@ def _write(
 
 def _started(drafts: dict[str, _Draft], folder: Path, starter: Starter | None) -> dict[str, Reproducer]:
     """Each script's verdict on itself, from a process that knows nothing of this project but its environment."""
-    found = {}
+    started = {}
     for template in TEMPLATES:
         some = {signature: draft for signature, draft in drafts.items() if draft.template == template}
         names = [draft.files[0] for draft in some.values()]
@@ -218,25 +218,25 @@ def _started(drafts: dict[str, _Draft], folder: Path, starter: Starter | None) -
         for signature, draft in some.items():
             code = codes.get(draft.files[0])
             if code == EXISTS:
-                found[signature] = Reproducer(f"{FOLDER}/{draft.files[0]}")
+                started[signature] = Reproducer(f"{FOLDER}/{draft.files[0]}")
                 continue
             for file in draft.files:
                 (folder / file).unlink(missing_ok=True)
             said = "did not end" if code is None else f"ended with {code}"
-            found[signature] = Reproducer(None, f"no script: the one written {said} when started alone")
-    return found
+            started[signature] = Reproducer(None, f"no script: the one written {said} when started alone")
+    return started
 
 
-def still_there(found: Mapping[str, Any], run_folder: Path) -> dict[str, Any]:
+def still_there(origin: Mapping[str, Any], run_folder: Path) -> dict[str, Any]:
     """What an interrupted study found out, without the files that were removed from its folder since."""
     gone = {"path": None, "note": "no script: it was removed from the run's folder"}
     scripts = {
-        layer: one if one["path"] is None or (run_folder / one["path"]).is_file() else gone
-        for layer, one in found.get("reproducers", {}).items()
+        layer: written if written["path"] is None or (run_folder / written["path"]).is_file() else gone
+        for layer, written in origin.get("reproducers", {}).items()
     }
-    effect = found.get("neighbour_effect")
+    effect = origin.get("neighbour_effect")
     kept = effect if effect and (run_folder / effect["example"]).is_file() else None
-    return {**found, "reproducers": scripts, "neighbour_effect": kept}
+    return {**origin, "reproducers": scripts, "neighbour_effect": kept}
 
 
 def start_scripts(template: str, folder: Path, scripts: Sequence[str]) -> dict[str, int]:

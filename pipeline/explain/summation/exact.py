@@ -1,7 +1,5 @@
 """A summation tree carried out in exact float32 arithmetic, every addition rounded once, as hardware does it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Literal
 
@@ -75,9 +73,9 @@ def reproduced(
     ]
     best = np.zeros(0, np.bool_), ""
     for words, multiply, ascending in ways:
-        found = finish(replayed(tree, x, w, bias, multiply, ascending))
-        if not best[1] or found.sum() > best[0].sum():
-            best = found, words
-        if found.all():
+        value = finish(replayed(tree, x, w, bias, multiply, ascending))
+        if not best[1] or value.sum() > best[0].sum():
+            best = value, words
+        if value.all():
             break
     return best

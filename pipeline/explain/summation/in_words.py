@@ -1,7 +1,5 @@
 """A summation tree in a few words: "a chain of 2048" against "8 chains of 256, added one after another"."""
 
-from __future__ import annotations
-
 import itertools
 from collections import Counter
 from collections.abc import Sequence
@@ -100,7 +98,7 @@ class _Words:
     @staticmethod
     def _counted(phrases: Sequence[str]) -> str:
         counts = Counter(phrases).items()
-        return listed([f"a {one}" if n == 1 else f"{n} {one.replace(' ', 's ', 1)}" for one, n in counts])
+        return listed([f"a {thing}" if n == 1 else f"{n} {thing.replace(' ', 's ', 1)}" for thing, n in counts])
 
     def _leaves_of_tree(self, node: int) -> list[int]:
         """The blocks below the additions whose sides are of like size."""

@@ -41,18 +41,18 @@ class Tree:
     @cached_property
     def sizes(self) -> NDArray[np.int64]:
         """The number of summands below each summand (1) and node, [count + nodes]."""
-        found = np.ones(self.count + len(self.nodes), np.int64)
+        counts = np.ones(self.count + len(self.nodes), np.int64)
         for number, children in enumerate(self.nodes, self.count):
-            found[number] = found[list(children)].sum()
-        return found
+            counts[number] = counts[list(children)].sum()
+        return counts
 
     @cached_property
     def depth(self) -> int:
         """The largest number of additions between a summand and the sum."""
-        found = np.zeros(self.count + len(self.nodes), np.int64)
+        depths = np.zeros(self.count + len(self.nodes), np.int64)
         for number, children in enumerate(self.nodes, self.count):
-            found[number] = found[list(children)].max() + 1
-        return int(found[-1])
+            depths[number] = depths[list(children)].max() + 1
+        return int(depths[-1])
 
     def sizes_of(self, pairs: Pairs) -> NDArray[np.int64]:
         """What ``SubtreeSizes`` should be for these pairs, int64 [m]."""
@@ -104,10 +104,10 @@ def reveal(count: int, sizes: SubtreeSizes) -> Tree:
             raise NotATree(f"no regular order was found with {_PAIRS_PER_SUMMAND} pairs a summand")
         wanted = np.concatenate(pairs)
         answers = _plausible(count, sizes(wanted)) if len(wanted) else np.empty(0, np.int64)
-        measured = np.split(answers, np.cumsum([len(pair) for pair in pairs])[:-1])
-        groups, pending = zip(pending, pairs, measured, strict=True), []
-        for group, asked_pairs, found in groups:
-            pending += _divide(group, asked_pairs, found)
+        counts = np.split(answers, np.cumsum([len(pair) for pair in pairs])[:-1])
+        groups, pending = zip(pending, pairs, counts, strict=True), []
+        for group, asked_pairs, answered in groups:
+            pending += _divide(group, asked_pairs, answered)
     return _numbered(count, top)
 
 
@@ -128,11 +128,11 @@ def _with_others(members: NDArray[np.int64]) -> Pairs:
     return np.stack([np.full(len(others), members[middle]), others], axis=1)
 
 
-def _plausible(count: int, measured: NDArray[np.float64]) -> NDArray[np.int64]:
-    whole = np.nan_to_num(measured, nan=-1.0, posinf=-1.0, neginf=-1.0)
+def _plausible(count: int, counts: NDArray[np.float64]) -> NDArray[np.int64]:
+    whole = np.nan_to_num(counts, nan=-1.0, posinf=-1.0, neginf=-1.0)
     good = (whole == np.floor(whole)) & (whole >= 2) & (whole <= count)
     if not good.all():
-        raise NotATree(f"a mask left {measured[~good][0]:g} of {count} summands out, which no tree does")
+        raise NotATree(f"a mask left {counts[~good][0]:g} of {count} summands out, which no tree does")
     return whole.astype(np.int64)
 
 

@@ -1,9 +1,7 @@
 """A documented determinism switch of the library that has the property: turned, and nothing else is changed."""
 
-from __future__ import annotations
-
-from collections.abc import Iterator
-from functools import partial
+from collections.abc import Callable, Iterator
+from operator import methodcaller
 from typing import Any
 
 import numpy as np
@@ -23,31 +21,29 @@ def applies_to(bench: Bench) -> str:
 
 def apply(bench: Bench) -> Iterator[Candidate]:
     """Each switch with which the first image has the bytes in the batch that it has alone. Raises DoesNotHold."""
-    every = [one for one in switches_of(bench.runner.switches_of) if one.options]
-    held = [one for one in every if _promises(bench, one)]
+    every = [switch for switch in switches_of(bench.runner.switches_of) if switch.options]
+    held = [switch for switch in every if _promises(bench, switch)]
     if not held:
-        names = listed([one.name for one in every])
+        names = listed([switch.name for switch in every])
         raise DoesNotHold(
             f"with none of these turned has the first image in a batch of {counted(len(bench.images), 'image')} the "
             f"bytes that it has alone: {names}"
         )
-    for one in held:
-        yield Candidate(partial(_turned, one), one.name, change={"switches": dict(one.options)})
+    for switch in held:
+        yield Candidate(_turned(switch), switch.name, change={"switches": dict(switch.options)})
 
 
 def _promises(bench: Bench, switch: Switch) -> bool:
-    with _turned(switch, bench.runner) as runner:
+    with _turned(switch)(bench.runner) as runner:
         alone, batched = runner.run(bench.images[:1]), runner.run(np.ascontiguousarray(bench.images))
     return not len(differing_rows(alone, batched[:1]))
 
 
-def _turned(switch: Switch, runner: Any) -> Runner:
-    changed: Runner = runner.with_switches(dict(switch.options))
-    return changed
+def _turned(switch: Switch) -> Callable[[Any], Runner]:
+    return methodcaller("with_switches", dict(switch.options))
 
 
 RUNG = Rung(
-    name="determinism-switch",
     order=17,
     question="Is the network batch-invariant with a documented determinism switch turned?",
     applies_to=applies_to,

@@ -1,7 +1,5 @@
 """Only the layers where divergence starts run in one shape; the rest of the network stays as it is."""
 
-from __future__ import annotations
-
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
@@ -38,7 +36,7 @@ def apply(bench: Bench) -> Generator[Candidate, bool | None]:
         yield from _origins(bench, tried)
     every, origins = _replayable(bench), _guilty(bench)
     kinds = {origin.layer.kind for origin in origins}
-    for chosen in ([one for one in every if one.layer.kind in kinds], every):
+    for chosen in ([finding for finding in every if finding.layer.kind in kinds], every):
         yield from _new(bench, _rules(bench, chosen, 0), tried, len(origins))
 
 
@@ -66,7 +64,7 @@ def _replayable(bench: Bench) -> list[LayerFinding]:
 
 
 def _guilty(bench: Bench) -> list[LayerFinding]:
-    return [one for one in _replayable(bench) if one.batch_sizes]
+    return [finding for finding in _replayable(bench) if finding.batch_sizes]
 
 
 def _rewritten(rules: Mapping[str, Canonical], bench: Bench, runner: Any) -> Runner:
@@ -105,7 +103,6 @@ def _how(rules: Mapping[str, Canonical], origins: int) -> str:
 
 
 RUNG = Rung(
-    name="surgical",
     order=20,
     question="Is the network batch-invariant with only its origin layers run in one shape?",
     applies_to=applies_to,

@@ -1,7 +1,5 @@
 """What runs inside a worker to explain and repair one variant on one input set: locate, prove complete, price."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -18,7 +16,7 @@ from isobatch.pipeline.compare.batch_classes import finer_classes
 from isobatch.pipeline.explain.findings import LayerFinding, Located, Watched, why_closed
 from isobatch.pipeline.explain.locate import locate
 from isobatch.pipeline.explain.neighbour_effect import neighbour_effect
-from isobatch.pipeline.explain.origins import Explained, explain_origins
+from isobatch.pipeline.explain.origins import LayerExplanation, explain_origins
 from isobatch.pipeline.explain.reproducer.write import FOLDER, TEMPLATES, Starter, write_reproducers
 from isobatch.pipeline.explain.search_bounds import SEARCHES
 from isobatch.pipeline.repair.beyond_scope import look_beyond
@@ -66,7 +64,7 @@ def _explained(asked: LookAsked, emit: Emit) -> Looked:
     images, sizes, threads, seed = asked.images, asked.batch_sizes, asked.settings.threads, asked.seed
     search = SEARCHES[asked.explain]
     count = search.captured(sizes, len(images))
-    values = max(count, *sizes) * max(one.values for one in (images, *asked.also))
+    values = max(count, *sizes) * max(image_file.values for image_file in (images, *asked.also))
     spec, folder = find_variant(asked.variant), Path(asked.run_folder)
     opened = open_runner(asked.variant, asked.artifact, asked.settings, values)
     with ExitStack() as stack:  # from here on processes that this one starts have its limits
@@ -86,10 +84,10 @@ def _explained(asked: LookAsked, emit: Emit) -> Looked:
             located = locate(runner, captured, tried_at, seed, search, lambda: done(0))
         done(_LOCATED)
         with clock.step("causes"):
-            explained = explain_origins(runner, located, captured, threads, seed)
+            explanations = explain_origins(runner, located, captured, threads, seed)
         with clock.step("scripts"):
             scripts = write_reproducers(runner, located, captured, asked.variant, folder, seed, starter)
-        named = [one.explanation.mechanism for one in explained.values()]
+        named = [explanation.explanation.mechanism for explanation in explanations.values()]
         with clock.step("neighbours"):
             effect = neighbour_effect(runner, named, captured, tried_at, folder, asked.variant, seed, asked.outcome)
         beyond = []
@@ -99,7 +97,7 @@ def _explained(asked: LookAsked, emit: Emit) -> Looked:
         looked = Looked(
             locatable=True,
             batch_sizes=tuple(tried_at),
-            findings=tuple(_seen(finding, explained) for finding in located.findings.values()),
+            findings=tuple(_seen(finding, explanations) for finding in located.findings.values()),
             growth=tuple(
                 {"layer": layer, "max_abs": largest, "relative_l2": share, "steps": steps}
                 for layer, largest, share, steps in located.growth
@@ -142,7 +140,7 @@ def _scope(asked: LookAsked) -> Scope:
         asked.batch_sizes,
         {},
         passes=every_image if asked.thorough else by_value,
-        priced=() if asked.cannot_win else None,
+        timed_sizes=() if asked.cannot_win else None,
         stop_at_first=True,
         screen=_SCREEN,
         enough_s=_ENOUGH_S,
@@ -158,7 +156,7 @@ def _climbed(asked: LookAsked, bench: Bench, scope: Scope, done: Callable[[int],
     return tried + [Tried(rung.name, why, too_dear=True) for rung in rungs if why and rung.name != PROOF]
 
 
-def _seen(finding: LayerFinding, explained: Mapping[str, Explained]) -> LayerSeen:
+def _seen(finding: LayerFinding, explanations: Mapping[str, LayerExplanation]) -> LayerSeen:
     layer = finding.layer
     return LayerSeen(
         layer=layer.name,
@@ -173,7 +171,7 @@ def _seen(finding: LayerFinding, explained: Mapping[str, Explained]) -> LayerSee
         max_ulp=finding.max_ulp,
         found_by=finding.found_by,
         replayable=finding.replayable,
-        explained=explained[layer.name].to_json() if layer.name in explained else {},
+        explained=explanations[layer.name].to_json() if layer.name in explanations else {},
     )
 
 
@@ -181,5 +179,5 @@ def _finer(layer: LayerSeen, shapes: Mapping[str, Shapes]) -> LayerSeen:
     """The layer with the classes of N that its shape was seen to have, too."""
     if (known := shapes.get(layer.signature)) is None:
         return layer
-    classes = finer_classes([list(one) for one in layer.classes], sorted(map(sorted, known.classes)))
+    classes = finer_classes([list(members) for members in layer.classes], sorted(map(sorted, known.classes)))
     return replace(layer, classes=tuple(map(tuple, classes)))

@@ -1,7 +1,5 @@
 """The examples that a network is checked on: drawn, or the user's. Runs in a worker."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -34,7 +32,7 @@ class Examples:
     source: str
 
 
-def drawn(shapes: Shapes, count: int, seed: int) -> Examples:
+def random_examples(shapes: Shapes, count: int, seed: int) -> Examples:
     """``count`` examples of normal values, of these shapes; several inputs are positional."""
     generator = np.random.Generator(np.random.PCG64(seed))
     parts = tuple(generator.standard_normal((count, *shape), np.float32) for shape in shapes)
@@ -42,14 +40,14 @@ def drawn(shapes: Shapes, count: int, seed: int) -> Examples:
     return Examples(rows, f"{counted(count, 'example')}, normal values (seed {seed})")
 
 
-def drawn_for(inputs: Sequence[Input], shapes: Shapes, count: int, seed: int) -> Examples:
+def random_examples_for(inputs: Sequence[Input], shapes: Shapes, count: int, seed: int) -> Examples:
     """``count`` examples of these shapes, of values that each input may have (``isobatch.pipeline.inputs.drawn``)."""
     if len(inputs) == 1 and inputs[0].dtype == "float32":
-        return drawn(shapes, count, seed)
+        return random_examples(shapes, count, seed)
     generator = np.random.Generator(np.random.PCG64(seed))
-    exact = [replace(one, shape=shape) for one, shape in zip(inputs, shapes, strict=True)]
-    rows = [{one.name: values(one, generator) for one in exact} for _ in range(count)]
-    parts = {one.name: np.stack([row[one.name] for row in rows]) for one in exact}
+    exact = [replace(tensor, shape=shape) for tensor, shape in zip(inputs, shapes, strict=True)]
+    rows = [{tensor.name: values(tensor, generator) for tensor in exact} for _ in range(count)]
+    parts = {tensor.name: np.stack([row[tensor.name] for row in rows]) for tensor in exact}
     batch = batch_of(parts if len(parts) > 1 else {ONLY: parts[exact[0].name]})
     return Examples(batch, f"{counted(count, 'example')}, drawn (seed {seed})")
 
@@ -83,8 +81,8 @@ def read(
 
 def _arrays(path: Path, count: int, view: View | None, axes: Mapping[str, int]) -> Rows:
     try:
-        found = np.load(path, mmap_mode="r", allow_pickle=False)
-        parts = {name: found[name] for name in found.files} if hasattr(found, "files") else {"": found}
+        stored = np.load(path, mmap_mode="r", allow_pickle=False)
+        parts = {name: stored[name] for name in stored.files} if hasattr(stored, "files") else {"": stored}
         parts = {name: np.moveaxis(part, axes.get(name, 0), 0) for name, part in parts.items()}
         cut = {name: _values(part[:count], view) for name, part in parts.items()}
     except Exception as error:  # a hostile header may raise anything in its parser
@@ -106,9 +104,9 @@ def _shown(shapes: Shapes) -> str:
     return " and ".join("x".join(map(str, shape)) for shape in shapes)
 
 
-def _pictures(path: Path, count: int, shapes: Shapes, view: View, one: Input | None) -> Rows:
+def _pictures(path: Path, count: int, shapes: Shapes, view: View, tensor: Input | None) -> Rows:
     shape = shapes[0] if len(shapes) == 1 else ()
-    if one is not None and one.layout == "NHWC" and len(shape) == 3:
+    if tensor is not None and tensor.layout == "NHWC" and len(shape) == 3:
         shape = (shape[2], *shape[:2])
     if len(shape) != 3 or shape[0] != 3:
         arrays = "a .npz with one array an input" if len(shapes) > 1 else "an array (.npy)"
@@ -128,7 +126,7 @@ def _pictures(path: Path, count: int, shapes: Shapes, view: View, one: Input | N
             break
     if not made:
         raise _error(f"{path} holds no picture that can be used (jpeg, png, webp or bmp)")
-    if one is not None and one.dtype == "uint8":
+    if tensor is not None and tensor.dtype == "uint8":
         return np.stack(made)
     return normalise(np.stack(made), view.mean, view.std)
 

@@ -1,7 +1,5 @@
 """One variant of a network checked, in a worker: its crash or hang is the caller's answer. Called by dotted name."""
 
-from __future__ import annotations
-
 import math
 import time
 from dataclasses import asdict, replace
@@ -17,12 +15,11 @@ from isobatch.pipeline.records.errors import UsageError
 from isobatch.pipeline.records.wording import sizes
 from isobatch.pipeline.tools.check.asked import CheckRequest
 from isobatch.pipeline.tools.check.crossing import VariantAsked
-from isobatch.pipeline.tools.check.examples import Examples, drawn, drawn_for, read
+from isobatch.pipeline.tools.check.examples import Examples, random_examples, random_examples_for, read
 from isobatch.pipeline.tools.check.opening import Opened, Unverified, opened
 from isobatch.pipeline.tools.check.records import AtN, OriginFound, VariantChecked
 from isobatch.pipeline.user.checks import compared
-from isobatch.pipeline.user.mixing import mechanism_of, shapes_may_repair
-from isobatch.pipeline.user.origins import Origin, where_it_starts
+from isobatch.pipeline.user.origins import Origin, mechanism_of, shapes_may_repair, where_it_starts
 from isobatch.pipeline.user.results import BatchInvariance
 from isobatch.pipeline.workers.wire import Emit, Told
 
@@ -55,9 +52,9 @@ def check(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
     if not scope:
         raise Unverified(f"there are {examples.source}, and {sizes(asked.batch_sizes)} needs more")
     with network.watched:
-        found = _checked(variant, network, examples, scope, begin + asked.seconds if asked.seconds else math.inf, say)
-    left = tuple(sorted({*found.not_tried, *(n for n in asked.batch_sizes if n not in scope)}))
-    return found.model_copy(update={"not_tried": left}).model_dump(mode="json")
+        checked = _checked(variant, network, examples, scope, begin + asked.seconds if asked.seconds else math.inf, say)
+    left = tuple(sorted({*checked.not_tried, *(n for n in asked.batch_sizes if n not in scope)}))
+    return checked.model_copy(update={"not_tried": left}).model_dump(mode="json")
 
 
 def _examples(asked: CheckRequest, network: Opened) -> Examples:
@@ -65,8 +62,8 @@ def _examples(asked: CheckRequest, network: Opened) -> Examples:
     if asked.inputs:
         return read(Path(asked.inputs), count, network.shapes, network.view, network.inputs, dict(asked.batch_axes))
     if network.inputs:
-        return drawn_for(network.inputs, network.shapes, count, asked.seed)
-    return drawn(network.shapes, count, asked.seed)
+        return random_examples_for(network.inputs, network.shapes, count, asked.seed)
+    return random_examples(network.shapes, count, asked.seed)
 
 
 def _fitted(examples: Examples, network: Opened) -> Examples:
@@ -90,7 +87,7 @@ def _checked(
         at_once = error.count if isinstance(error, NotTaken) else 0
         remedy = f"{fewer}{'2-' * (at_once > 5)}{at_once // 2}" if at_once > 3 else ""
         raise Unverified(str(error), remedy) from error
-    found = VariantChecked(
+    checked = VariantChecked(
         variant=variant,
         status="measured",
         verdict="unverified" if result.verdict == "invalid" else result.verdict,
@@ -106,8 +103,8 @@ def _checked(
         notes=network.notes,
     )
     if result.verdict != "batch-variant":
-        return found
-    differing = [one.batch_size for one in result.batch_sizes if one.n_images_equal < one.n_images]
+        return checked
+    differing = [size.batch_size for size in result.batch_sizes if size.n_images_equal < size.n_images]
     say("the control: other neighbours at the same N")
     mixing = mixes(lambda batch: network.compared.leaves(batch).values(), rows, min(differing)) is not None
     say("where it starts")
@@ -120,16 +117,16 @@ def _checked(
     }
     if start:
         update |= {"first": _origin(start.first), "largest": _origin(start.largest), "origins": start.count}
-    return found.model_copy(update=update)
+    return checked.model_copy(update=update)
 
 
 def _sizes(result: BatchInvariance) -> list[AtN]:
     names = AtN.model_fields
     return [
-        AtN(**{name: value for name, value in asdict(one).items() if name in names} | {"seen": [*one.seen]})
-        for one in result.batch_sizes
+        AtN(**{name: value for name, value in asdict(size).items() if name in names} | {"seen": [*size.seen]})
+        for size in result.batch_sizes
     ]
 
 
-def _origin(one: Origin) -> OriginFound:
-    return OriginFound(layer=one.layer, kind=one.kind, batch_sizes=[*one.batch_sizes])
+def _origin(origin: Origin) -> OriginFound:
+    return OriginFound(layer=origin.layer, kind=origin.kind, batch_sizes=[*origin.batch_sizes])

@@ -1,7 +1,5 @@
 """The one command, or line of Python, that comes after a check."""
 
-from __future__ import annotations
-
 import shlex
 from collections.abc import Sequence
 
@@ -15,10 +13,10 @@ from isobatch.pipeline.tools.check.records import VariantChecked
 def next_step(asked: CheckRequest, checked: Sequence[VariantChecked], code: Exit) -> str:
     """Repair what differs, correct what cannot be repaired, or study what holds."""
     if code == Exit.PARTIAL:
-        return next((one.remedy for one in checked if one.remedy), "correct what is named above, then check again")
+        return next((v.remedy for v in checked if v.remedy), "correct what is named above, then check again")
     if code == Exit.DONE:
         return _study(asked)
-    broken = next(one for one in checked if one.exit_code == Exit.NOT_MET)
+    broken = next(variant for variant in checked if variant.exit_code == Exit.NOT_MET)
     if broken.verdict == "not-repeatable":
         return "make it repeatable first (.eval(), fixed seeds, no state between calls), then check again"
     if broken.repairable is False:

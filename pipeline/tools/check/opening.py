@@ -1,7 +1,5 @@
 """The network that was named, opened in a variant. Runs in a worker; ``load`` brings the runtimes."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,7 +24,7 @@ from isobatch.pipeline.prepare.crossing import BuildAsked, NetworkAsked
 from isobatch.pipeline.prepare.in_worker import built, checked_onnx
 from isobatch.pipeline.records.errors import UsageError
 from isobatch.pipeline.tools.check.asked import CheckRequest, Shapes
-from isobatch.pipeline.tools.check.examples import drawn, drawn_for
+from isobatch.pipeline.tools.check.examples import random_examples, random_examples_for
 from isobatch.pipeline.workers.opening import open_runner
 
 _CALIBRATION = 8
@@ -81,10 +79,10 @@ class OfStudy:
 
     def leaves(self, rows: NDArray[Any]) -> Mapping[str, NDArray[Any]]:
         """The logits, or several outputs by name."""
-        found = self._runner.run(rows)
+        outputs = self._runner.run(rows)
         if len(self._places) < 2:
-            return {"": found}
-        return {one.name: found[:, one.start : one.stop] for one in self._places}
+            return {"": outputs}
+        return {leaf.name: outputs[:, leaf.start : leaf.stop] for leaf in self._places}
 
 
 def opened(asked: CheckRequest, variant: str, cache: Path, folder: str, say: Callable[[str], None]) -> Opened:
@@ -138,23 +136,23 @@ def _torchvision(asked: CheckRequest, spec: VariantSpec, cache: Path, say: Calla
     if spec.runtime != "torch" and asked.shapes and len(asked.shapes[0]) != 3:
         raise UsageError("input-shape", f"{target.model} takes one input of three dimensions, as 3x224x224")
     try:
-        found = load("isobatch.models.weights.resolve:resolve")(
+        resolved = load("isobatch.models.weights.resolve:resolve")(
             target.weights, target.model, cache, False, say, asked.state_dict
         )
     except ValueError as error:  # WeightsError among them
         raise UsageError("weights" if type(error) is not ValueError else "network", str(error)) from error
-    shapes = asked.shapes or ((channels_of(found.model), found.view.size, found.view.size),)
+    shapes = asked.shapes or ((channels_of(resolved.model), resolved.view.size, resolved.view.size),)
     network = Network(
-        found.model, str(found.path), found.sha256, found.num_classes, size=(shapes[0][-2], shapes[0][-1])
+        resolved.model, str(resolved.path), resolved.sha256, resolved.num_classes, size=(shapes[0][-2], shapes[0][-1])
     )
-    weights = f"{found.source}: {found.note.partition('; ImageNet weights')[0]}" if found.note else found.source
+    weights = f"{resolved.source}: {resolved.note}" if resolved.note else resolved.source
     if spec.name == "fp32":
         runner = load("isobatch.models.user_networks:open_network")(
             load("isobatch.models.weights.networks:float_network")(network)
         )
-        return Opened(runner, runner, shapes, weights, found.view, tuple(text for _, text in found.warnings))
+        return Opened(runner, runner, shapes, weights, resolved.view, tuple(text for _, text in resolved.warnings))
     runner = _built(asked, spec, network, shapes, cache, say)
-    return Opened(OfStudy(runner, asked.threads), runner, shapes, weights, found.view)
+    return Opened(OfStudy(runner, asked.threads), runner, shapes, weights, resolved.view)
 
 
 def _onnx(asked: CheckRequest, spec: VariantSpec, cache: Path, say: Callable[[str], None]) -> Opened:
@@ -163,7 +161,7 @@ def _onnx(asked: CheckRequest, spec: VariantSpec, cache: Path, say: Callable[[st
         raise VariantUnavailable(
             f"{spec.name} is made from a torch network, and {path.name} is an ONNX file", "choose ort- or ov- variants"
         )
-    beside = sum(one.stat().st_size for one in path.resolve().parent.iterdir() if one.is_file())
+    beside = sum(file.stat().st_size for file in path.resolve().parent.iterdir() if file.is_file())
     files = min(beside, _MOST_BESIDE)
     limit_graph(files, _VALUES)
     try:
@@ -182,10 +180,10 @@ def _onnx(asked: CheckRequest, spec: VariantSpec, cache: Path, say: Callable[[st
     limit_graph(files, _given_at_once(asked, shapes))
     if spec.name == "ort-fp32":
         return Opened(graph, graph, shapes, "of the file", notes=graph.notes, inputs=inputs)
-    found = checked_onnx(NetworkAsked(onnx=str(path), folder=str(Scratch().path), batch_axes=axes))
+    exported = checked_onnx(NetworkAsked(onnx=str(path), folder=str(Scratch().path), batch_axes=axes))
     size = (shapes[0][-2], shapes[0][-1]) if len(shapes[0]) == 3 else _FREE
-    copy, digest = found.onnx_path, found.onnx_sha256
-    network = Network(found.model, "", found.sha256, found.num_classes or 0, copy, digest, size)
+    copy, digest = exported.onnx_path, exported.onnx_sha256
+    network = Network(exported.model, "", exported.sha256, exported.num_classes or 0, copy, digest, size)
     runner = _built(asked, spec, network, shapes, cache, say, inputs)
     compared = OfStudy(runner, asked.threads, graph)
     return Opened(compared, runner, shapes, "of the file", notes=graph.notes, inputs=inputs)
@@ -194,8 +192,8 @@ def _onnx(asked: CheckRequest, spec: VariantSpec, cache: Path, say: Callable[[st
 def _onnx_shapes(path: Path, inputs: Sequence[Input], given: Shapes) -> Shapes:
     """The shapes of one example: those given, or with what is free filled in. Raises UsageError for misfits."""
     if not given:
-        return tuple(one.example_shape for one in inputs)
-    if len(given) != len(inputs) or not all(one.takes(shape) for one, shape in zip(inputs, given, strict=True)):
+        return tuple(tensor.example_shape for tensor in inputs)
+    if len(given) != len(inputs) or not all(tensor.takes(shape) for tensor, shape in zip(inputs, given, strict=True)):
         takes = " and ".join(map(str, inputs))
         raise UsageError("input-shape", f"--input-shape does not fit {path.name}, which takes {takes}")
     return given
@@ -229,6 +227,6 @@ def _given_at_once(asked: CheckRequest, shapes: Shapes) -> int:
 def _calibration(inputs: Sequence[Input], shapes: Shapes, seed: int) -> NDArray[Any]:
     """Examples to take scales from: pictures as they are, anything else as records of the inputs by name."""
     if not inputs or (len(inputs) == 1 and inputs[0].usual):
-        return drawn(shapes, _CALIBRATION, seed).rows
-    rows = drawn_for(inputs, shapes, _CALIBRATION, seed).rows
+        return random_examples(shapes, _CALIBRATION, seed).rows
+    rows = random_examples_for(inputs, shapes, _CALIBRATION, seed).rows
     return batch_of({inputs[0].name: rows}) if len(inputs) == 1 else rows

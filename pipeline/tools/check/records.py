@@ -1,7 +1,5 @@
 """What ``check`` found: the shape of its ``--json``."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from isobatch.pipeline.records.errors import Exit, worst
@@ -88,4 +86,4 @@ class CheckReport(Record):
     @property
     def exit_code(self) -> Exit:
         """0 where every variant is batch-invariant, 1 where one is not, else 3."""
-        return worst(*(one.exit_code for one in self.variants))
+        return worst(*(variant.exit_code for variant in self.variants))

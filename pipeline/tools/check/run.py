@@ -1,7 +1,5 @@
 """The check of every variant asked for, each in a worker of its own."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable
 from typing import Literal
@@ -41,7 +39,7 @@ def check_network(asked: CheckRequest, timeout_s: float, say: Callable[[str], No
                     raise
                 checked.append(_not_measured(variant, error))
                 no_export = error
-    code = max((one.exit_code for one in checked), key=[Exit.DONE, Exit.PARTIAL, Exit.NOT_MET].index)
+    code = max((v.exit_code for v in checked), key=[Exit.DONE, Exit.PARTIAL, Exit.NOT_MET].index)
     return CheckReport(
         tool=Tool(version=isobatch.__version__),
         cpu=cpu_name(),
@@ -55,10 +53,10 @@ def check_network(asked: CheckRequest, timeout_s: float, say: Callable[[str], No
 
 def _variant(asked: CheckRequest, variant: str, workers: Workers, say: Callable[[str], None]) -> VariantChecked:
     wanted = VariantAsked(asked, variant, str(cache_root()), os.getcwd()).to_json()
-    settings = worker_settings(asked.threads)
+    environment = worker_settings(asked.threads)
     try:
         record = workers.call(
-            settings, "isobatch.pipeline.tools.check.in_worker:check", wanted, lambda event: say(Told.of(event).say)
+            environment, "isobatch.pipeline.tools.check.in_worker:check", wanted, lambda event: say(Told.of(event).say)
         )
     except WorkerError as error:
         if error.kind == "UsageError":

@@ -1,7 +1,5 @@
 """Reads and probes this machine for ``doctor``: every worker's crash is an answer, and nothing is written."""
 
-from __future__ import annotations
-
 import os
 import platform
 import shutil
@@ -65,8 +63,8 @@ def examine(say: Callable[[str], None]) -> list[Finding]:
 
 
 def _installed() -> dict[str, str]:
-    found = [(distribution.metadata["Name"], distribution.version) for distribution in metadata.distributions()]
-    return {normalised(name): version for name, version in found if name}
+    packages = [(distribution.metadata["Name"], distribution.version) for distribution in metadata.distributions()]
+    return {normalised(name): version for name, version in packages if name}
 
 
 def _pins() -> dict[str, str]:
@@ -93,7 +91,7 @@ def _probe(wanted: dict[str, str]) -> Probes:
         ort = ask("onnxruntime", "ort_probe", None) or {}
         device = ask("GPU", "cuda_probe", None) or {}
         saturates = {name: ask(name, "engine_saturates", name) for name in engines if name in torch.get("engines", ())}
-    told = {name: found for name, found in saturates.items() if found is not None}
+    told = {name: saturated for name, saturated in saturates.items() if saturated is not None}
     return Probes(torch, ort, told, errors, lacking(), version(), device)
 
 

@@ -1,7 +1,5 @@
 """What runs on this machine, what does not, why, and what to do: findings from what was read and probed. Pure."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -194,15 +192,20 @@ def settings_findings(wanted: Mapping[str, str], libc: str, probes: Probes) -> l
 
 def resource_findings(cores: int, quota: float | None, memory_bytes: int) -> list[Finding]:
     """Processors and memory, the container's limits included."""
-    found = [Finding("machine", "threads", "ok", f"{counted(cores, 'core')} to run on; --threads takes other counts")]
+    findings = [
+        Finding("machine", "threads", "ok", f"{counted(cores, 'core')} to run on; --threads takes other counts")
+    ]
     if quota is not None and quota < cores:
         text = f"{counted(cores, 'core')}, but a quota of {quota:g}: workers are throttled, and timings unsteady"
-        found = [Finding("machine", "threads", "limited", text, f"--threads {max(1, int(quota))}")]
+        findings = [Finding("machine", "threads", "limited", text, f"--threads {max(1, int(quota))}")]
     text = f"{memory_bytes / 1e9:.1f} GB"
     if memory_bytes < LITTLE_MEMORY_BYTES:
         more = f"{text}: little for ResNet50, whose study peaks at 2 to 3 GB"
-        return [*found, Finding("machine", "memory", "limited", more, "choose a smaller --model or fewer --variants")]
-    return [*found, Finding("machine", "memory", "ok", text)]
+        return [
+            *findings,
+            Finding("machine", "memory", "limited", more, "choose a smaller --model or fewer --variants"),
+        ]
+    return [*findings, Finding("machine", "memory", "ok", text)]
 
 
 def storage_findings(places: Iterable[tuple[str, bool, int]]) -> list[Finding]:

@@ -3,8 +3,6 @@
 A plain measurement: seeded data, bytes compared as bytes, each arithmetic in a worker of its own. No cause is sought.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -111,7 +109,7 @@ def measure_arithmetics(
     workers: Workers, threads: int, batch_sizes: Sequence[int], seed: int, say: Callable[[str, int], None]
 ) -> list[InArithmetic]:
     """Every arithmetic in turn, each in a fresh worker. ``say(name, 1)`` after each of its operations."""
-    return [_in_worker(workers, one, threads, batch_sizes, seed, say) for one in ARITHMETICS]
+    return [_in_worker(workers, arithmetic, threads, batch_sizes, seed, say) for arithmetic in ARITHMETICS]
 
 
 def _in_worker(
@@ -126,7 +124,7 @@ def _in_worker(
     asked = ArithmeticAsked(arithmetic, threads, tuple(batch_sizes), seed, left_out)
     name = arithmetic.name
     try:
-        found = workers.call(
+        results = workers.call(
             worker_settings(threads),
             "isobatch.pipeline.tools.ops.measure:measure",
             asked.to_json(),
@@ -137,7 +135,7 @@ def _in_worker(
         return InArithmetic(arithmetic=name, status=status, reason=error.reason, remedy=error.remedy)
     note = f"{name} arithmetic is emulated on this processor: {left_out} is left out as too slow" if left_out else ""
     return InArithmetic(
-        arithmetic=name, status="measured", note=note, operations=tuple(OperationResult(**one) for one in found)
+        arithmetic=name, status="measured", note=note, operations=tuple(OperationResult(**fields) for fields in results)
     )
 
 
@@ -151,12 +149,12 @@ def measure(payload: dict[str, Any], emit: Emit) -> list[dict[str, Any]]:
             kernel = None if operation.kind == asked.left_out else prepare(operation, parameters)
             if kernel is not None:
                 rows = draw_rows(operation, max(asked.batch_sizes), generator)
-                results.append(measured(operation, kernel, rows, asked.batch_sizes).model_dump(mode="json"))
+                results.append(measure_op(operation, kernel, rows, asked.batch_sizes).model_dump(mode="json"))
             emit(OperationsDone(1).to_json())
     return results
 
 
-def measured(
+def measure_op(
     operation: Operation, kernel: Kernel, drawn: NDArray[np.float32], batch_sizes: Sequence[int]
 ) -> OperationResult:
     """This kernel on the first N of the drawn rows for each N, against the same rows alone."""
@@ -178,12 +176,12 @@ def measured(
 
 def _at_size(singles: NDArray[Any], batched: NDArray[Any]) -> AtSize:
     differs = bits(singles) != bits(batched)
-    one, other = singles[differs], batched[differs]
-    distance = np.abs(one.astype(np.float64) - other.astype(np.float64))
+    left, other = singles[differs], batched[differs]
+    distance = np.abs(left.astype(np.float64) - other.astype(np.float64))
     return AtSize(
         batch_size=len(batched),
         elements=singles.size,
         elements_differing=int(differs.sum()),
         max_abs=float(distance.max(initial=0.0)),
-        max_ulp=float(steps(one, other).max(initial=0.0)),
+        max_ulp=float(steps(left, other).max(initial=0.0)),
     )

@@ -1,7 +1,5 @@
 """What runs inside a worker of the self-test: look into a planted network, or into many without a fault."""
 
-from __future__ import annotations
-
 import time
 from typing import Any
 
@@ -32,9 +30,9 @@ def examine(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
     images = load(f"{_NETWORKS}:pixels")(max(sizes), seed, fault.network)
     with load(f"{_NETWORKS}:open_planted")(fault, threads, seed) as runner:
         located = locate(runner, images, sizes, seed)
-        explained = explain_origins(runner, located, images, threads, seed)
+        explanations = explain_origins(runner, located, images, threads, seed)
     origins = {name: finding for name, finding in located.findings.items() if finding.batch_sizes}
-    at, origin = explained.get(fault.layer), origins.get(fault.layer)
+    at, origin = explanations.get(fault.layer), origins.get(fault.layer)
     return Examined(
         named=tuple(origins),
         explained=None if at is None else at.to_json(),

@@ -1,7 +1,5 @@
 """From what the self-test found to what it says: pure functions."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
@@ -29,14 +27,14 @@ class Outcome:
     @property
     def mechanism(self) -> str:
         """The mechanism named at the fault's layer."""
-        explained = self.found and self.found.explained
-        return str(explained["mechanism"]) if explained else NOTHING
+        explanation = self.found and self.found.explained
+        return str(explanation["mechanism"]) if explanation else NOTHING
 
     @property
     def triggers(self) -> tuple[str, ...]:
         """The triggers named at the fault's layer."""
-        explained = self.found and self.found.explained
-        return tuple(explained["triggers"]) if explained else ()
+        explanation = self.found and self.found.explained
+        return tuple(explanation["triggers"]) if explanation else ()
 
 
 @dataclass(frozen=True)
@@ -81,21 +79,21 @@ class SelfTest:
         }
 
 
-def judged(fault: Fault, found: Examined, built: Collection[str]) -> Outcome:
+def judged(fault: Fault, examined: Examined, built: Collection[str]) -> Outcome:
     """Whether this fault was found in its layer, nowhere else, and named. ``built``: the causes that exist."""
     expected = [word for word in (fault.mechanism, fault.trigger) if word]
-    if fault.layer not in found.named:
-        return Outcome(fault, "missed", f"no difference was found in {fault.layer}", found)
-    if others := [name for name in found.named if name != fault.layer]:
-        return Outcome(fault, "missed", f"{listed(others)} was named as well, and depends on nothing", found)
-    outcome = Outcome(fault, "found", "", found)
+    if fault.layer not in examined.named:
+        return Outcome(fault, "missed", f"no difference was found in {fault.layer}", examined)
+    if others := [name for name in examined.named if name != fault.layer]:
+        return Outcome(fault, "missed", f"{listed(others)} was named as well, and depends on nothing", examined)
+    outcome = Outcome(fault, "found", "", examined)
     given = {outcome.mechanism if fault.mechanism else "", *outcome.triggers}
     if not (lacking := [word for word in expected if word not in given]):
         return outcome
     if unbuilt := [word for word in lacking if word not in built]:
-        return Outcome(fault, "not checked", f"no cause named {listed(unbuilt)} is built in", found)
+        return Outcome(fault, "not checked", f"no cause named {listed(unbuilt)} is built in", examined)
     instead = listed([outcome.mechanism, *outcome.triggers])
-    return Outcome(fault, "missed", f"{listed(lacking)} was expected, and {instead} named", found)
+    return Outcome(fault, "missed", f"{listed(lacking)} was expected, and {instead} named", examined)
 
 
 def innocence(tried: InnocentsTried, trials: int) -> Innocence:

@@ -1,7 +1,5 @@
 """What runs inside a worker for a switch: turn it, open the engine, read back, and run the passes of a verdict."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -36,13 +34,13 @@ def hold(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
     differing: dict[int, int] = {}
     flipped: dict[int, int] = {}
     sums = {}
-    for one in passes[1:]:
-        index, rows = ran.rows[one.id]
-        alone = ran.singles[np.asarray(one.images)[index]]
-        differing[one.batch_size] = differing.get(one.batch_size, 0) + len(index)
+    for planned in passes[1:]:
+        index, rows = ran.rows[planned.id]
+        alone = ran.singles[np.asarray(planned.images)[index]]
+        differing[planned.batch_size] = differing.get(planned.batch_size, 0) + len(index)
         changed = int((rows.argmax(axis=1) != alone.argmax(axis=1)).sum()) if len(index) else 0
-        flipped[one.batch_size] = flipped.get(one.batch_size, 0) + changed
-        sums[one.id] = hashlib.sha256(index.tobytes() + rows.tobytes()).hexdigest()
+        flipped[planned.batch_size] = flipped.get(planned.batch_size, 0) + changed
+        sums[planned.id] = hashlib.sha256(index.tobytes() + rows.tobytes()).hexdigest()
     singles = hashlib.sha256(ran.singles.tobytes()).hexdigest()
     return Held(read, singles, sums, differing, flipped, len(passes) - 1).to_json()
 

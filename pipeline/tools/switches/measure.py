@@ -1,7 +1,5 @@
 """The ``switches`` command: every switch of a variant turned in processes of its own, judged, and priced in turn."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -38,7 +36,7 @@ def measure_switches(config: Config, progress: Progress) -> SwitchesReport:
     """Every switch of every variant of the configuration. Raises UsageError for input that cannot be used."""
     with prepared(config, progress) as (stages, _, _):
         assert stages.weights is not None
-        found = [_variant(stages, find_variant(name)) for name in stages.config.variants]
+        variants = [_variant(stages, find_variant(name)) for name in stages.config.variants]
         return SwitchesReport(
             tool=Tool(version=VERSION),
             environment=read_environment(stages.threads, {}, worker_settings(stages.threads)),
@@ -46,14 +44,14 @@ def measure_switches(config: Config, progress: Progress) -> SwitchesReport:
             weights=stages.weights.source,
             threads=stages.threads,
             batch_sizes=[n for n in stages.config.batch_sizes if n > 1],
-            variants=found,
+            variants=variants,
         )
 
 
 def _variant(stages: Stages, spec: VariantSpec) -> VariantSwitches:
     if failure := stages.failures.get(spec.name):
         return VariantSwitches(variant=spec.name, runtime=spec.runtime, status=failure.status, reason=failure.reason)
-    prepared = next(one for one in reversed(stages.sets) if (spec.name, one.record.name) in stages.artifacts)
+    prepared = next(s for s in reversed(stages.sets) if (spec.name, s.record.name) in stages.artifacts)
     bench = _Bench(stages, spec, prepared)
     return VariantSwitches(
         variant=spec.name,
@@ -80,16 +78,18 @@ class _Bench:
         shipped = self._judged(AS_SHIPPED)
         if shipped.status == "failed":
             return [shipped]
-        found = [shipped]
+        entries = [shipped]
         with self._contestant(AS_SHIPPED) as contestant:
             base = self._entry(AS_SHIPPED, contestant)
             base.open()
             for switch in switches_of(self.spec.runtime, self.spec.compiled):
-                one = self._judged(switch)
-                found.append(
-                    one if one.status == "failed" else one.model_copy(update={"ratio": self._price(base, switch)})
+                result = self._judged(switch)
+                entries.append(
+                    result
+                    if result.status == "failed"
+                    else result.model_copy(update={"ratio": self._price(base, switch)})
                 )
-        return found
+        return entries
 
     def _environment(self, switch: Switch) -> dict[str, str]:
         threads = 1 if switch.one_thread else self.stages.threads
@@ -114,10 +114,10 @@ class _Bench:
     def _judged(self, switch: Switch) -> SwitchResult:
         """The property, in two processes: the second repeats the first."""
         label = f"{self.spec.name}: {switch.name}"
-        price = cost(self.spec, 1, self.prepared.evaluation.side)
+        seconds_each = cost(self.spec, 1, self.prepared.evaluation.side)
 
         def told(event: dict[str, Any]) -> None:
-            self.stages.progress.step(label, price * Told.of(event).images)
+            self.stages.progress.step(label, seconds_each * Told.of(event).images)
 
         self.stages.progress.step(label, 0.0)
         environment, payload = self._environment(switch), self._payload(switch)
@@ -157,9 +157,9 @@ class _Bench:
             entry.open()
             for n in self._priced():
                 self.stages.progress.step(f"{self.spec.name}: {switch.name}, calls in turn, N = {n}", 0.0)
-                for one in (base, entry):
-                    one.batch_size = n
-                    one.call_s.clear()
+                for side in (base, entry):
+                    side.batch_size = n
+                    side.call_s.clear()
                 race([base, entry], _PRICE_S, lambda tally: tally.rounds >= _ROUNDS, patience_s=0.0)
                 if entry.call_s and len(entry.call_s) == len(base.call_s):
                     pairs = zip(entry.call_s, base.call_s, strict=True)

@@ -1,7 +1,5 @@
 """What turning switches showed: the shape of ``run.py switches --json``."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from pydantic import Field
@@ -60,7 +58,5 @@ class SwitchesReport(Record):
 
     def exit_code(self) -> Exit:
         """DONE, or PARTIAL where a variant or a switch could not be run."""
-        whole = all(
-            one.status == "measured" and all(r.status == "measured" for r in one.results) for one in self.variants
-        )
+        whole = all(v.status == "measured" and all(r.status == "measured" for r in v.results) for v in self.variants)
         return Exit.DONE if whole else Exit.PARTIAL

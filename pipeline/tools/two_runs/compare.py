@@ -4,9 +4,6 @@ Pure functions of the studies' records; stored output rows come through ``Output
 Only what was measured with the same weights on the same images is compared.
 """
 
-from __future__ import annotations
-
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -90,19 +87,19 @@ def _shared_inputs(a: Study, b: Study) -> tuple[dict[str, str], list[str]]:
             f"{b.weights.model}, {b.weights.source}, {b.weights.sha256[:8]}): their outputs cannot be compared. "
             "Run both with the same --model and --weights",
         )
-    theirs = {one.sha256: one.name for one in b.inputs}
-    shared = {one.name: theirs[one.sha256] for one in a.inputs if one.sha256 in theirs}
+    theirs = {inputs.sha256: inputs.name for inputs in b.inputs}
+    shared = {inputs.name: theirs[inputs.sha256] for inputs in a.inputs if inputs.sha256 in theirs}
     if not shared:
-        names = " and ".join(", ".join(one.name for one in study.inputs) or "none" for study in (a, b))
+        names = " and ".join(", ".join(inputs.name for inputs in study.inputs) or "none" for study in (a, b))
         raise UsageError(
             "incomparable-runs",
             f"the runs share no input set (by SHA-256 of the images; their sets: {names}). "
             "Run both with the same --inputs, --images, --image-size and --seed",
         )
-    mine = [f"inputs {one.name}: no set of the same content in run B" for one in a.inputs if one.name not in shared]
+    mine = [f"inputs {i.name}: no set of the same content in run B" for i in a.inputs if i.name not in shared]
     other = set(shared.values())
     return shared, mine + [
-        f"inputs {one.name}: no set of the same content in run A" for one in b.inputs if one.name not in other
+        f"inputs {inputs.name}: no set of the same content in run A" for inputs in b.inputs if inputs.name not in other
     ]
 
 
@@ -110,8 +107,8 @@ def _values(study: Study, axis: str) -> set[Any]:
     return {getattr(mark.condition, axis) for variant in study.variants for mark in variant.fingerprints}
 
 
-def _apart(one: set[Any], other: set[Any]) -> bool:
-    return len(one) == len(other) == 1 and one != other
+def _apart(mine: set[Any], other: set[Any]) -> bool:
+    return len(mine) == len(other) == 1 and mine != other
 
 
 def _set(sides: _Sides, a: VariantResult, b: VariantResult, inputs: str) -> SetCompared | None:
@@ -131,6 +128,7 @@ def _set(sides: _Sides, a: VariantResult, b: VariantResult, inputs: str) -> SetC
         unknown += same is None
         apart += [distance] if distance else []
         notes |= {note} if note else set()
+    only_in_one = (*_unshared(mine, theirs, "A"), *_unshared(theirs, mine, "B"))
     return SetCompared(
         variant=a.name,
         inputs=inputs,
@@ -140,8 +138,9 @@ def _set(sides: _Sides, a: VariantResult, b: VariantResult, inputs: str) -> SetC
         n_outputs=len(shared),
         n_equal=equal,
         n_undecided=unknown,
-        apart=max(apart, key=lambda one: (_far(one.max_abs), one.n_elements_differing), default=None),
-        notes=(*sorted(notes), *_unshared(mine, theirs, "A"), *_unshared(theirs, mine, "B")),
+        apart=max(apart, key=lambda c: (np.nan_to_num(c.max_abs, nan=np.inf), c.n_elements_differing), default=None),
+        notes=(*sorted(notes), *only_in_one),
+        only_in_one=only_in_one,
     )
 
 
@@ -163,8 +162,8 @@ def _unshared(mine: _Marks, theirs: _Marks, run: str) -> list[str]:
     alone = [key for key in mine if key not in theirs]
     wider = {n for condition, n in alone if condition in conditions}
     elsewhere = {condition for condition, _ in alone if condition not in conditions}
-    found = [f"{sizes(wider)} only in run {run}"] if wider else []
-    return found + ([f"{counted(len(elsewhere), 'condition')} only in run {run}"] if elsewhere else [])
+    notes = [f"{sizes(wider)} only in run {run}"] if wider else []
+    return notes + ([f"{counted(len(elsewhere), 'condition')} only in run {run}"] if elsewhere else [])
 
 
 def _outputs(
@@ -186,10 +185,10 @@ def _outputs(
     if not len(images):
         return None, None, "no image was run at this N in both: cannot be said"
     try:
-        measured: dict[str, Any] = dict(measure_all(rows[0][1][at_a], rows[1][1][at_b]))
+        differences: dict[str, Any] = dict(measure_all(rows[0][1][at_a], rows[1][1][at_b]))
     except ValueError as error:
         return False, None, str(error)
-    named = {name: measured[name] for name in Apart.model_fields if name in measured}
+    named = {name: differences[name] for name in Apart.model_fields if name in differences}
     apart = Apart(condition=a[1].condition, batch_size=a[1].batch_size, n_images=len(images), **named)
     note = "" if same_images else f"other numbers of images: compared on {len(images)}"
     return apart.n_elements_differing == 0, apart if apart.n_elements_differing else None, note
@@ -213,7 +212,3 @@ def _same(outputs: int, equal: int, unknown: int) -> bool | None:
     if equal + unknown < outputs:
         return False
     return True if outputs and not unknown else None
-
-
-def _far(value: float) -> float:
-    return math.inf if math.isnan(value) else value

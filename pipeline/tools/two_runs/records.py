@@ -1,7 +1,5 @@
 """The frozen records of a comparison of two runs: ``a`` is relied on so far, ``b`` may replace it."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from isobatch.pipeline.records.study import Condition, Real, Record, Verdict
@@ -60,6 +58,7 @@ class SetCompared(Record):
     n_undecided: int = 0
     apart: Apart | None = None
     notes: tuple[str, ...] = ()
+    only_in_one: tuple[str, ...] = ()  # of ``notes`` those that say what only one run has
 
 
 class Change(Record):
@@ -93,7 +92,7 @@ class RunComparison(Record):
     @property
     def portable(self) -> list[str]:
         """The variants whose bytes are equal in everything that both runs have, in table order."""
-        found: dict[str, list[bool | None]] = {}
+        equal: dict[str, list[bool | None]] = {}
         for pair in self.sets:
-            found.setdefault(pair.variant, []).append(pair.same_bytes)
-        return [name for name, same in found.items() if all(same)]
+            equal.setdefault(pair.variant, []).append(pair.same_bytes)
+        return [name for name, same in equal.items() if all(same)]

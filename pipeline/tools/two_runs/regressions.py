@@ -1,12 +1,10 @@
 """What changed from one run to another, and which changes are regressions: the rules of the gate."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Literal
 
 from isobatch.pipeline.records.study import VERDICTS, Cost, DecidedBy, Interval, Study, VariantResult
-from isobatch.pipeline.records.wording import counted, held, number, percent, setting
+from isobatch.pipeline.records.wording import condition_words, counted, held, number, percent
 from isobatch.pipeline.tools.two_runs.records import Change, SetCompared
 
 Kind = Literal["regression", "improvement", "other"]
@@ -58,32 +56,31 @@ def set_changes(a: VariantResult, b: VariantResult, compared: SetCompared, input
     worse = after is None or VERDICTS.index(after) > VERDICTS.index(before)
     side, inputs = (b, inputs_b) if worse else (a, compared.inputs)
     decided = next((verdict.decided_by for verdict in side.by_inputs if verdict.inputs == inputs), None)
-    scope = [note for note in compared.notes if "only in run" in note]
-    note = "; ".join([*([_why(decided)] if decided else []), *scope])
+    note = "; ".join([*([_why(decided)] if decided else []), *compared.only_in_one])
     kind: Kind = "regression" if worse else "improvement"
     return [_change(kind, "verdict", before, after or "none", a.name, compared.inputs, note)]
 
 
 def _why(decided: DecidedBy) -> str:
     where = [f"N = {decided.batch_size}"] if decided.batch_size else []
-    where += [setting(decided.condition)] if decided.condition else []
+    where += [condition_words(decided.condition)] if decided.condition else []
     return f"{decided.why.rstrip('.')} ({', '.join(where)})" if where else decided.why
 
 
 def _accuracy(a: VariantResult, b: VariantResult, inputs: Mapping[str, str]) -> list[Change]:
     if a.accuracy is None or b.accuracy is None or inputs.get(a.accuracy.inputs) != b.accuracy.inputs:
         return []
-    found = []
+    texts = []
     if a.accuracy_drop and b.accuracy_drop and a.accuracy_drop.decided != b.accuracy_drop.decided:
         decided = a.accuracy_drop.decided or "no limit", b.accuracy_drop.decided or "no limit"
         kinds: dict[tuple[str, str], Kind] = {("met", "not-met"): "regression", ("not-met", "met"): "improvement"}
         note = f"drop {percent(a.accuracy_drop.value)} and {percent(b.accuracy_drop.value)}"
         kind = kinds.get(decided, "other")
-        found.append(_change(kind, "accuracy drop", decided[0], decided[1], a.name, note=note))
+        texts.append(_change(kind, "accuracy drop", decided[0], decided[1], a.name, note=note))
     if a.accuracy.n == b.accuracy.n and a.accuracy.top1 != b.accuracy.top1:
         before, after = percent(a.accuracy.top1), percent(b.accuracy.top1)
-        found.append(_change("other", "top-1", before, after, a.name, note=counted(a.accuracy.n, "labelled image")))
-    return found
+        texts.append(_change("other", "top-1", before, after, a.name, note=counted(a.accuracy.n, "labelled image")))
+    return texts
 
 
 def _repairs(a: VariantResult, b: VariantResult) -> list[Change]:
@@ -101,16 +98,16 @@ def _cost(a: VariantResult, b: VariantResult, inputs: Mapping[str, str]) -> list
     mine, theirs = a.cost, b.cost
     if mine is None or theirs is None or inputs.get(mine.inputs) != theirs.inputs:
         return []
-    found = []
-    for what, one, other, unit in _priced(mine, theirs):
-        if _disjoint(one, other):
-            ratio = f"{number(other.median / one.median)} x; " if one.median else ""
+    texts = []
+    for what, interval, other, unit in _priced(mine, theirs):
+        if _disjoint(interval, other):
+            ratio = f"{number(other.median / interval.median)} x; " if interval.median else ""
             note = f"{ratio}the 95 % intervals do not meet"
-            values = f"{number(one.median)} {unit}", f"{number(other.median)} {unit}"
-            found.append(_change("other", what, *values, a.name, note=note))
+            values = f"{number(interval.median)} {unit}", f"{number(other.median)} {unit}"
+            texts.append(_change("other", what, *values, a.name, note=note))
     if mine.size_bytes != theirs.size_bytes:
-        found.append(_change("other", "size", f"{mine.size_bytes:,} bytes", f"{theirs.size_bytes:,} bytes", a.name))
-    return found
+        texts.append(_change("other", "size", f"{mine.size_bytes:,} bytes", f"{theirs.size_bytes:,} bytes", a.name))
+    return texts
 
 
 def _priced(a: Cost, b: Cost) -> list[tuple[str, Interval, Interval, str]]:

@@ -1,7 +1,5 @@
 """A run's stored output rows, found by their fingerprint: a file that a report does not vouch for is never used."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 
@@ -35,9 +33,9 @@ class StoredOutputs:
         return None if evidence is None else rows_seen(evidence, fingerprint.batch_size)
 
     def _read(self, variant: str) -> dict[tuple[str, int, str], Evidence]:
-        found: dict[tuple[str, int, str], Evidence] = {}
+        stored: dict[tuple[str, int, str], Evidence] = {}
         if Path(variant).name != variant:  # the name stands in a report, which anybody may have written
-            return found
+            return stored
         for file in sorted((self._folder / variant).glob("*.safetensors")):
             if not file.is_file():  # a pipe would be waited for
                 continue
@@ -46,5 +44,5 @@ class StoredOutputs:
             except StoreError:  # damaged: as good as absent
                 continue
             for n in [1, *batch_sizes(evidence, "batched")]:
-                found.setdefault((evidence.inputs, n, digest_of(rows_seen(evidence, n)[1])), evidence)
-        return found
+                stored.setdefault((evidence.inputs, n, digest_of(rows_seen(evidence, n)[1])), evidence)
+        return stored

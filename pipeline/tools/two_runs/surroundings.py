@@ -1,7 +1,5 @@
 """In what two runs differ before any output is looked at: machine, libraries, settings, configuration, conditions."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -27,7 +25,7 @@ def run_differences(a: Study, b: Study, across: Iterable[str]) -> list[Differenc
         *_rows("configuration", "", a.config, b.config),
         *_rows("configuration", "policy: ", _policy(a), _policy(b)),
     ]
-    named = {one.what for one in differences}
+    named = {difference.what for difference in differences}
     return differences + [
         Difference(group="configuration", what=axis, a=_axis(a, axis), b=_axis(b, axis))
         for axis in across
@@ -59,10 +57,10 @@ def _rows(group: Any, prefix: str, a: Mapping[str, Any], b: Mapping[str, Any]) -
     ]
 
 
-def _text(found: Mapping[str, Any], key: str) -> str:
-    if key not in found:
+def _text(facts: Mapping[str, Any], key: str) -> str:
+    if key not in facts:
         return ABSENT
-    value = found[key]
+    value = facts[key]
     if isinstance(value, list | tuple):
         return ", ".join(str(part) for part in value)
     return value if isinstance(value, str) else json.dumps(value, default=str)

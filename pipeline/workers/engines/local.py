@@ -1,7 +1,5 @@
 """The engine of one machine: workers side by side as far as their threads fit its cores."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -35,9 +33,9 @@ class LocalEngine:
         """Whether the task can start beside those that are running."""
         if not running:
             return True
-        if task.alone or any(one.alone for one in running) or len(running) >= self._limit:
+        if task.alone or any(other_task.alone for other_task in running) or len(running) >= self._limit:
             return False
-        return task.threads + sum(one.threads for one in running) <= self._cores
+        return task.threads + sum(other_task.threads for other_task in running) <= self._cores
 
     def start(self, task: Task) -> None:
         """Fork a worker for the task."""

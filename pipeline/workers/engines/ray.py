@@ -4,8 +4,6 @@ A task is one call in a launcher of its node, as on one machine: a variant that 
 again; a node or process of Ray that dies is, elsewhere.
 """
 
-from __future__ import annotations
-
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -55,11 +53,11 @@ class RayEngine:
         """Whether the cluster has room for it. Tasks that must be alone run when all others are done, one a node."""
         if not running:
             return True
-        if len(running) >= (self._limit or len(running) + 1) or any(one.alone != task.alone for one in running):
+        if len(running) >= (self._limit or len(running) + 1) or any(t.alone != task.alone for t in running):
             return False
         if task.alone:
             return len(running) < sum(cpus == self._cluster.largest for cpus in self._cluster.nodes.values())
-        return task.threads + sum(one.threads for one in running) <= sum(self._cluster.nodes.values())
+        return task.threads + sum(other_task.threads for other_task in running) <= sum(self._cluster.nodes.values())
 
     def start(self, task: Task) -> None:
         """Hand the task to the cluster. It reserves its threads, or a whole node where it must be alone."""
@@ -88,10 +86,10 @@ class RayEngine:
         self._running[call] = task
 
     def _shipped(self, path: str, content: str) -> Shipped:
-        found = self._put.get(path)
-        if found is None:
-            found = self._put[path] = Shipped.of(Path(path), content, self._ray.put)
-        return found
+        reference = self._put.get(path)
+        if reference is None:
+            reference = self._put[path] = Shipped.of(Path(path), content, self._ray.put)
+        return reference
 
     def wait(self) -> tuple[Task, Callable[[], Any]]:
         """The first started task to end. Raises EngineError where the cluster has had no node left for a while."""

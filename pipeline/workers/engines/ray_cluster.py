@@ -3,8 +3,6 @@
 Ray (an extra: requirements-ray.txt) is imported only here.
 """
 
-from __future__ import annotations
-
 import contextlib
 import importlib
 import logging
@@ -148,11 +146,11 @@ class RayCluster:
 
 def _reach(address: str | None) -> None:
     """Raises UsageError where nothing listens at HOST:PORT; other addresses (such as ``auto``) are Ray's to read."""
-    found = re.fullmatch(r"\[?([^/\[\]]+)\]?:([0-9]+)", address or "")
-    if found is None:
+    match = re.fullmatch(r"\[?([^/\[\]]+)\]?:([0-9]+)", address or "")
+    if match is None:
         return
     try:
-        with socket.create_connection((found[1], int(found[2])), timeout=_REACH_S):
+        with socket.create_connection((match[1], int(match[2])), timeout=_REACH_S):
             return
     except (OSError, OverflowError) as error:
         why = getattr(error, "strerror", None) or error
@@ -163,7 +161,7 @@ def _reach(address: str | None) -> None:
 
 def _all_but(names: Sequence[str]) -> list[str]:
     """Patterns for everything else beside these folders."""
-    return ["__pycache__", *(f"/{one.name}" for one in ROOT.iterdir() if one.name not in names)]
+    return ["__pycache__", *(f"/{path.name}" for path in ROOT.iterdir() if path.name not in names)]
 
 
 def unlike(here: str, there: str) -> str:
@@ -181,10 +179,10 @@ def _last_line(error: Exception) -> str:
 
 def _environment(address: str | None) -> dict[str, str]:
     """No statistics to Ray's makers, no warnings, and a token: a cluster runs whatever it is sent."""
-    found = {"RAY_USAGE_STATS_ENABLED": "0"}
+    environment = {"RAY_USAGE_STATS_ENABLED": "0"}
     if address is None:
-        return found | {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
-    return found | {"RAY_AUTH_MODE": os.environ.get("RAY_AUTH_MODE", "token")}
+        return environment | {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    return environment | {"RAY_AUTH_MODE": os.environ.get("RAY_AUTH_MODE", "token")}
 
 
 @contextlib.contextmanager

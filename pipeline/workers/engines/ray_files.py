@@ -27,8 +27,8 @@ class Shipped:
     @classmethod
     def of(cls, path: Path, content: str, put: Callable[[bytes], Any]) -> Shipped:
         """Put every file into the object store, a chunk at a time; the hashes are of the bytes that were put."""
-        inside = [path] if path.is_file() else sorted(one for one in path.rglob("*") if one.is_file())
-        return cls(str(path), content, tuple((str(one.relative_to(path)), *_put(one, put)) for one in inside))
+        inside = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
+        return cls(str(path), content, tuple((str(file.relative_to(path)), *_put(file, put)) for file in inside))
 
     def here(self, get: Callable[[Any], bytes], token: str) -> str:
         """Where it lies on this machine: in its own place where that holds the same bytes, else in a folder of ours.
@@ -40,7 +40,7 @@ class Shipped:
         home = shared_scratch(token) / self.content[:32]
         if home not in _written and not _same(self, home):
             for name, sha256, chunks in self.files:
-                if write_bytes(home / name if name != "." else home, (get(one) for one in chunks)) != sha256:
+                if write_bytes(home / name if name != "." else home, (get(chunk) for chunk in chunks)) != sha256:
                     raise StoreError(f"{self.path} did not arrive as it was sent: run again")
         _written.add(home)
         return str(home)

@@ -1,7 +1,5 @@
 """What runs in Ray's processes on the nodes of a cluster: one call in a launcher of the node."""
 
-from __future__ import annotations
-
 import importlib
 import tempfile
 from collections.abc import Mapping
@@ -55,7 +53,7 @@ def answer_call(request: dict[str, Any], files: dict[str, Shipped]) -> dict[str,
 def moved(value: Any, places: Mapping[str, str]) -> Any:
     """The payload with each path in it replaced by where that lies here."""
     if isinstance(value, dict):
-        return {key: moved(one, places) for key, one in value.items()}
+        return {key: moved(item, places) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [moved(one, places) for one in value]
+        return [moved(item, places) for item in value]
     return places.get(value, value) if isinstance(value, str) else value

@@ -6,7 +6,7 @@ import pytest
 from isobatch.models.registry import find_variant
 from isobatch.models.spec.plain import to_plain
 from isobatch.models.spec.words import CudaOptions, RunnerSettings
-from isobatch.pipeline.config.conditions import Setting, base, device_of, settings
+from isobatch.pipeline.config.conditions import GridPoint, base, device_of, grid_points
 from isobatch.pipeline.config.config import Config, read_config
 from isobatch.pipeline.config.flags import study_parser
 from isobatch.pipeline.records.errors import Exit, UsageError
@@ -21,7 +21,7 @@ def config(*argv: str) -> Config:
 
 def test_the_default_grid_is_one_native_setting() -> None:
     found = config()
-    assert settings(found) == [base(found)]
+    assert grid_points(found) == [base(found)]
     assert (found.isa, found.memory_format, found.position, found.neighbours) == (
         ("native",),
         ("contiguous",),
@@ -66,13 +66,13 @@ def test_a_grid_of_the_users_own(tmp_path: Path) -> None:
 
 def test_settings_are_the_product_of_the_axes_and_the_base_has_the_most_threads() -> None:
     found = config("--threads", "1,2", "--isa", "native,sse4", "--memory-format", "contiguous,channels_last")
-    assert len(settings(found)) == len(set(settings(found))) == 8
-    assert base(found) == Setting(2, "native", "contiguous")
-    assert base(found) in settings(found)
+    assert len(grid_points(found)) == len(set(grid_points(found))) == 8
+    assert base(found) == GridPoint(2, "native", "contiguous")
+    assert base(found) in grid_points(found)
 
 
 def test_a_cap_is_part_of_the_environment_its_launcher_starts_with() -> None:
-    capped, plain = Setting(1, "avx2").environment, Setting(1).environment
+    capped, plain = GridPoint(1, "avx2").environment, GridPoint(1).environment
     assert {name: value for name, value in capped.items() if plain.get(name) != value} == {
         "ATEN_CPU_CAPABILITY": "avx2",
         "ONEDNN_MAX_CPU_ISA": "AVX2",
@@ -84,9 +84,9 @@ def test_a_cap_is_part_of_the_environment_its_launcher_starts_with() -> None:
 def test_a_device_adds_its_own_settings_to_those_of_the_cpu() -> None:
     found = config("--device", "cuda", "--threads", "1,2", "--isa", "native,avx2")
     assert found.cuda == (CudaOptions(),)
-    on_cpu = settings(config("--threads", "1,2", "--isa", "native,avx2"))
-    assert settings(found) == [*on_cpu, Setting(2, cuda=CudaOptions())]  # neither threads nor caps act there
-    assert base(found, "cuda") in settings(found) and base(found) in settings(found)
+    on_cpu = grid_points(config("--threads", "1,2", "--isa", "native,avx2"))
+    assert grid_points(found) == [*on_cpu, GridPoint(2, cuda=CudaOptions())]  # neither threads nor caps act there
+    assert base(found, "cuda") in grid_points(found) and base(found) in grid_points(found)
     assert {name: device_of(found, find_variant(name)) for name in ("fp64", "fp32", "int8-x86", "ort-fp32")} == {
         "fp64": "cpu",  # one ruler for every device
         "fp32": "cuda",
@@ -102,23 +102,23 @@ def test_a_grid_names_the_axes_that_only_a_device_has(tmp_path: Path) -> None:
     found = config("--device", "cuda", "--grid", str(file))
     assert len(found.cuda) == len(set(found.cuda)) == 6  # deterministic cuBLAS needs a workspace
     assert all(one.cublas_workspace == ":4096:8" for one in found.cuda if one.deterministic == "on")
-    assert len(settings(config("--device", "cuda", "--grid", "wide"))) > len(settings(config("--grid", "wide")))
+    assert len(grid_points(config("--device", "cuda", "--grid", "wide"))) > len(grid_points(config("--grid", "wide")))
     with pytest.raises(UsageError, match="tf32 is an axis of --device cuda only"):
         config("--grid", str(file))
 
 
 def test_a_setting_of_a_device_reaches_its_launcher_its_runner_and_its_condition() -> None:
     options = CudaOptions(tf32="on", cublas_workspace=":16:8")
-    setting = Setting(2, memory_format="channels_last", cuda=options)
-    assert setting.environment.items() >= {"CUBLAS_WORKSPACE_CONFIG": ":16:8", "OMP_NUM_THREADS": "2"}.items()
-    assert "CUBLAS_WORKSPACE_CONFIG" not in Setting(2, cuda=CudaOptions()).environment
-    assert Setting(2).environment.keys() & {"CUBLAS_WORKSPACE_CONFIG", "PYTORCH_NVML_BASED_CUDA_CHECK"} == set()
-    opened = RunnerSettings.of(json.loads(json.dumps(to_plain(setting.runner))))
+    point = GridPoint(2, memory_format="channels_last", cuda=options)
+    assert point.environment.items() >= {"CUBLAS_WORKSPACE_CONFIG": ":16:8", "OMP_NUM_THREADS": "2"}.items()
+    assert "CUBLAS_WORKSPACE_CONFIG" not in GridPoint(2, cuda=CudaOptions()).environment
+    assert GridPoint(2).environment.keys() & {"CUBLAS_WORKSPACE_CONFIG", "PYTORCH_NVML_BASED_CUDA_CHECK"} == set()
+    opened = RunnerSettings.of(json.loads(json.dumps(to_plain(point.runner))))
     assert opened == RunnerSettings(2, "channels_last", "cuda", options)
-    assert Setting(1).runner == RunnerSettings(1)
-    condition = Condition.model_validate_json(setting.at(64).model_dump_json())
-    assert (condition.device, condition.cuda) == ("cuda", options) and Setting.of(condition) == setting
-    assert setting.words == "2 threads, channels_last, cuda, tf32 on, cublas workspace :16:8"
+    assert GridPoint(1).runner == RunnerSettings(1)
+    condition = Condition.model_validate_json(point.at(64).model_dump_json())
+    assert (condition.device, condition.cuda) == ("cuda", options) and GridPoint.of(condition) == point
+    assert point.words == "2 threads, channels_last, cuda, tf32 on, cublas workspace :16:8"
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 import run
 from isobatch.pipeline.config.config import read_config
 from isobatch.pipeline.config.flags import study_parser
-from isobatch.pipeline.config.sources import MAX_BYTES, Settings, read_settings, read_toml
+from isobatch.pipeline.config.sources import MAX_BYTES, UserSettings, read_settings, read_toml
 from isobatch.pipeline.records.errors import UsageError
 
 
@@ -24,13 +24,13 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.delenv(name)
 
 
-def settings(*argv: str, toml: str | None = None, **environment: str) -> Settings:
+def settings(*argv: str, toml: str | None = None, **environment: str) -> UserSettings:
     if toml is not None:
         Path("isobatch.toml").write_text(toml)
     return read_settings(study_parser(), list(argv), environment)
 
 
-def origin(found: Settings, flag: str) -> tuple[Any, str]:
+def origin(found: UserSettings, flag: str) -> tuple[Any, str]:
     return next((one.value, one.origin) for one in found.every if one.flag == flag)
 
 

@@ -291,6 +291,14 @@ def test_a_repair_that_does_not_hold_or_was_not_priced_is_none(spoilt: dict[str,
     assert recommend([result("steady"), mended], Policy()).chosen == "steady"
 
 
+def test_a_repair_that_was_not_timed_says_why() -> None:
+    untimed = repair(throughput_ratio={}, unpriced="steady is batch-invariant as it is, and clearly faster")
+    mended = result("fast", "batch-variant", per_second=200, repairs=[untimed])
+    assert reasons(recommend([result("steady"), mended], Policy()))["fast+surgical"] == (
+        "throughput not measured, as steady is batch-invariant as it is, and clearly faster"
+    )
+
+
 def test_a_top1_stable_repair_meets_the_policy_that_asks_for_no_more() -> None:
     rechecked = repair("recheck", batch_invariant=False, top1_stable=True)
     mended = result("fast", "batch-variant", per_second=200, repairs=[rechecked])

@@ -6,14 +6,14 @@ from torch import nn
 from isobatch.models.user_networks import open_network
 from isobatch.pipeline.explain.findings import Located
 from isobatch.pipeline.explain.locate import locate
-from isobatch.pipeline.explain.origins import Explained, explain_origins
+from isobatch.pipeline.explain.origins import LayerExplanation, explain_origins
 from tests.models.pytorch.mixing_networks import NETWORKS, Own
 from tests.models.pytorch.small_networks import OneUlpWhenBatched, pixels, seeded
 
 SIZES = [2, 3, 4, 7, 8]
 
 
-def looked_into(net: nn.Module) -> tuple[Located, dict[str, Explained]]:
+def looked_into(net: nn.Module) -> tuple[Located, dict[str, LayerExplanation]]:
     images = pixels(8)
     with open_network(net, 1) as runner:
         located = locate(runner, images, SIZES, 0)  # type: ignore[arg-type]

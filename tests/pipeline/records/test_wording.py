@@ -1,7 +1,7 @@
 import pytest
 
 from isobatch.models.spec.words import CudaOptions
-from isobatch.pipeline.records.wording import counted, listed, number, out_of, percent, points, setting, sizes
+from isobatch.pipeline.records.wording import condition_words, counted, listed, number, out_of, percent, points, sizes
 from tests.fakes import CONDITION
 
 
@@ -47,7 +47,7 @@ def test_lists_counts_and_shares() -> None:
 
 
 def test_a_setting_names_what_is_particular() -> None:
-    assert setting(CONDITION) == "2 threads"
+    assert condition_words(CONDITION) == "2 threads"
     particular = {
         "threads": 1,
         "memory_format": "channels_last",
@@ -56,6 +56,6 @@ def test_a_setting_names_what_is_particular() -> None:
         "position": 1,
         "neighbours": "outlier",
     }
-    assert setting(CONDITION.model_copy(update=particular)) == (
+    assert condition_words(CONDITION.model_copy(update=particular)) == (
         "1 thread, channels_last, cuda, tf32 on, images rotated by 1, beside an outlier"
     )

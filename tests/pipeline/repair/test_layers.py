@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from isobatch.models.spec.images import Images
 from isobatch.models.spec.runner import Rows
 from isobatch.pipeline.explain.locate import locate
-from isobatch.pipeline.repair.estimate import priced, served_images, work
+from isobatch.pipeline.repair.estimate import command_sizes, served_images, work
 from isobatch.pipeline.repair.ladder import Scope, best, climb
 from isobatch.pipeline.repair.layers import survey, survey_images
 from isobatch.pipeline.repair.other_sizes import asking_elsewhere
 from isobatch.pipeline.repair.rungs import Bench
 from isobatch.pipeline.repair.shapes import measure_layer, telling_rows
-from isobatch.pipeline.repair.verify import OutOfTime, every_size, price, priced_sizes, verify
+from isobatch.pipeline.repair.verify import OutOfTime, every_size, study_sizes, time_ratios, verify
 from isobatch.pipeline.storage.files import write_bytes
 from tests.pipeline.explain.test_locate import Planted, Step, last_bit
 
@@ -80,7 +80,8 @@ def test_a_repair_over_every_n_from_what_the_survey_saw(images: Images) -> None:
     runner, sizes = Planted(lambda rows: last_bit(rows, 5)), tuple(range(2, 13))
     located, shapes = survey(runner, images.read(0, 12), 12, 7, lambda count: None)
     bench = Bench(runner, 1, images.read(0, 12), sizes, located, shapes)
-    scope = Scope([images], sizes, {}, passes=every_size, stop_at_first=True, priced=priced(12, sizes), least=2)
+    timed = command_sizes(12, sizes)
+    scope = Scope([images], sizes, {}, passes=every_size, stop_at_first=True, timed_sizes=timed, least=2)
     found = best(climb(bench, scope, lambda count: None, math.inf, ["surgical"]), "throughput")
     assert found is not None and found.verified[0].differing.keys() == {*sizes} and found.ratios is not None
     assert found.ratios.keys() == {1, 2, 8, 12}
@@ -116,7 +117,7 @@ def test_what_there_was_no_time_for_says_so(images: Images) -> None:
     over = time.monotonic() - 1
     with pytest.raises(OutOfTime):
         verify(runner, runner, images, [2], lambda count: None, deadline=over)
-    assert price(runner, runner, images, [1, 2], lambda count: None, deadline=over) == {}
+    assert time_ratios(runner, runner, images, [1, 2], lambda count: None, deadline=over) == {}
 
 
 @pytest.mark.parametrize(("n_images", "sizes"), [(12, range(1, 13)), (4, range(1, 33)), (16, (2, 3, 16)), (5, (2,))])
@@ -143,7 +144,7 @@ def test_a_scope_of_every_n_runs_each_once_and_knows_its_work(n_images: int, siz
     ],
 )
 def test_a_price_is_measured_at_few_n(n_images: int, sizes: Sequence[int], expected: list[int]) -> None:
-    assert priced_sizes(n_images, sizes) == expected
+    assert study_sizes(n_images, sizes) == expected
 
 
 def test_a_class_in_which_the_place_of_a_row_decides_is_not_padded_to(images: Images) -> None:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from isobatch.models.spec.outcome import Outcome
 from isobatch.pipeline.repair.rungs.recheck import Rechecked
-from isobatch.pipeline.repair.verify import every_size, verify
+from isobatch.pipeline.repair.verify import every_size, time_ratios, verify
 from isobatch.pipeline.user.asked import Examples
 
 Rows = NDArray[Any]
@@ -73,3 +73,36 @@ def test_an_answer_near_its_threshold_is_run_again_alone(outcome: Outcome, row: 
     sure = Rechecked(runner, margin=0.001, outcome=outcome)
     sure.run(rows)
     assert sure.recomputed == 0
+
+
+class Scripted:
+    """A runner whose own clock tells these seconds, call by call, and the last of them from then on."""
+
+    def __init__(self, *seconds: float) -> None:
+        self.seconds = list(seconds)
+
+    def timed(self, batch: NDArray[np.float32]) -> tuple[NDArray[np.float32], float]:
+        return np.ones((len(batch), 3), np.float32), self.seconds.pop(0) if self.seconds[1:] else self.seconds[0]
+
+    def run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        return self.timed(batch)[0]
+
+    def device_memory(self) -> dict[str, int]:
+        return {}
+
+
+@pytest.mark.parametrize(
+    ("seconds", "pairs"),
+    [((9, 1.1, 1.0, 1.1), 6), ((9, 1.1), 3), ((9, 1.0), 3), ((9, 1.0, 1.1, 1.0), 3)],
+    ids=["the median alone is beyond", "all are beyond", "none is", "the median is within"],
+)
+def test_pairs_that_leave_a_free_repair_open_get_more(seconds: tuple[float, ...], pairs: int) -> None:
+    images = rows_of([1.0], [2.0])
+
+    def ratios(free: dict[int, float]) -> list[float]:
+        native, repaired = Scripted(1.0), Scripted(*seconds)
+        found = time_ratios(native, repaired, images, [2], lambda count: None, enough_s=0, least=3, free=free)  # type: ignore[arg-type]
+        return found[2]
+
+    assert len(ratios({2: 1.05})) == pairs
+    assert len(ratios({})) == 3

@@ -11,7 +11,7 @@ import pytest
 from isobatch.models.registry import find_variant
 from isobatch.models.spec.images import Images
 from isobatch.pipeline.config import conditions
-from isobatch.pipeline.config.conditions import Caps, Setting
+from isobatch.pipeline.config.conditions import Caps, GridPoint
 from isobatch.pipeline.config.config import Config
 from isobatch.pipeline.prepare import state as stages
 from isobatch.pipeline.prepare.state import Stages
@@ -56,7 +56,7 @@ def test_under_a_cap_that_emulates_fewer_images_are_planned_and_it_is_said(tmp_p
 
 def result(*isas: str) -> VariantResult:
     """bf16, whose outputs depend on the batch under these caps; the first decided."""
-    at = [Setting(1, isa).at(224) for isa in isas]
+    at = [GridPoint(1, isa).at(224) for isa in isas]
     made = [
         Comparison(
             inputs="digits",
@@ -98,8 +98,8 @@ def test_what_a_cap_emulates_is_explained_under_another_setting(
     tmp_path: Path, isas: tuple[str, ...], chosen: str | None
 ) -> None:
     planned = study(tmp_path)
-    setting = explain._deciding(planned, result(*isas), planned.sets[0])
-    assert (setting and setting.isa) == chosen
+    point = explain._deciding(planned, result(*isas), planned.sets[0])
+    assert (point and point.isa) == chosen
 
 
 def test_one_worker_runs_all_sets_of_a_round_the_priced_one_first(tmp_path: Path) -> None:

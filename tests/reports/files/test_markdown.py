@@ -8,7 +8,7 @@ from markdown_it import MarkdownIt
 
 from isobatch.pipeline.records.study import Study
 from isobatch.reports.blocks import Bullets, Callout, Code, Column, Table, line
-from isobatch.reports.files.markdown import MAX_BYTES, MAX_ROWS, code, drawn, escaped, markdown_report
+from isobatch.reports.files.markdown import MAX_BYTES, MAX_ROWS, code, escaped, markdown_report, to_markdown
 from tests.reports import studies
 from tests.reports.page import Page, read
 from tests.reports.payloads import GROUPS, poisoned
@@ -78,7 +78,7 @@ def test_no_string_becomes_markup(payloads: tuple[str, ...]) -> None:
 )
 def test_code_and_text_read_back(text: str) -> None:
     table = Table("c", (Column("n", "name"), Column("t")), ((text, text),))
-    cells = rendered(drawn(table)).texts
+    cells = rendered(to_markdown(table)).texts
     shown = " ".join(text.split()) or text
     assert [cell.strip() for cell in cells].count(shown.strip()) >= (2 if shown.strip() else 0)
 
@@ -98,11 +98,11 @@ def test_escaping_by_hand() -> None:
 
 def test_long_tables_are_cut_and_counted() -> None:
     table = Table("caption", (Column("n"),), tuple((str(i),) for i in range(MAX_ROWS + 5)))
-    assert "5 more rows in report.html" in drawn(table)
-    assert drawn(table).count("\n|") == MAX_ROWS + 1
+    assert "5 more rows in report.html" in to_markdown(table)
+    assert to_markdown(table).count("\n|") == MAX_ROWS + 1
 
 
 def test_a_callout_is_one_quotation() -> None:
     callout = Callout("good", line("Deploy ", Code("x")), (Bullets((line("a"), line("b"))),))
-    page = rendered(drawn(callout))
+    page = rendered(to_markdown(callout))
     assert len(page.all("blockquote")) == 1 and len(page.all("li")) == 2

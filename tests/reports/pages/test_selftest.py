@@ -15,7 +15,7 @@ from isobatch.pipeline.records.errors import UsageError
 from isobatch.pipeline.tools.selftest.crossing import Accused, Examined, InnocentsTried
 from isobatch.pipeline.tools.selftest.judge import Outcome, SelfTest, innocence, judged
 from isobatch.reports.pages.selftest import blocks
-from isobatch.reports.screen.rich_blocks import drawn
+from isobatch.reports.screen.rich_blocks import to_renderable
 from isobatch.reports.screen.terminal import WIDTH, console_for
 
 
@@ -39,7 +39,7 @@ def selftest() -> SelfTest:
 
 def shown(verbose: bool) -> str:
     stream = io.StringIO()
-    console_for(stream).print(Group(*map(drawn, blocks(selftest(), verbose))))
+    console_for(stream).print(Group(*map(to_renderable, blocks(selftest(), verbose))))
     return stream.getvalue()
 
 

@@ -21,7 +21,13 @@ from isobatch.models.operations.table import (
 from isobatch.models.registry import load
 from isobatch.pipeline.records.study import Environment, Tool
 from isobatch.pipeline.tools.ops import measure as ops
-from isobatch.pipeline.tools.ops.measure import InArithmetic, OperationResult, OpsReport, measure_arithmetics, measured
+from isobatch.pipeline.tools.ops.measure import (
+    InArithmetic,
+    OperationResult,
+    OpsReport,
+    measure_arithmetics,
+    measure_op,
+)
 from isobatch.pipeline.workers import pool as execute
 from isobatch.pipeline.workers.pool import Workers
 from isobatch.reports.blocks import Paragraph, Table
@@ -60,7 +66,7 @@ def moved(above: int) -> Kernel:
 
 
 def test_a_planted_ulp_is_counted_at_each_n_and_makes_two_classes() -> None:
-    found = measured(SMALL, moved(above=2), ROWS, [2, 3, 4])
+    found = measure_op(SMALL, moved(above=2), ROWS, [2, 3, 4])
     assert [(at.batch_size, at.elements_differing, at.elements) for at in found.sizes] == [
         (2, 0, 16),
         (3, 3, 24),
@@ -72,18 +78,18 @@ def test_a_planted_ulp_is_counted_at_each_n_and_makes_two_classes() -> None:
 
 
 def test_a_faithful_kernel_has_one_class() -> None:
-    found = measured(SMALL, Kernel(lambda rows: rows * np.float32(3)), ROWS, [2, 4])
+    found = measure_op(SMALL, Kernel(lambda rows: rows * np.float32(3)), ROWS, [2, 4])
     assert found.classes == [[1, 2, 4]] and not any(at.elements_differing for at in found.sizes)
 
 
 def test_integers_differ_in_steps() -> None:
-    found = measured(SMALL, Kernel(lambda rows: (rows * 10).astype(np.int8) + np.int8(len(rows) > 1)), ROWS, [4])
+    found = measure_op(SMALL, Kernel(lambda rows: (rows * 10).astype(np.int8) + np.int8(len(rows) > 1)), ROWS, [4])
     assert found.sizes[0].max_abs == found.sizes[0].max_ulp == 1.0
 
 
 def test_a_kernel_that_does_not_repeat_is_named() -> None:
     draws = np.random.default_rng(1)
-    found = measured(SMALL, Kernel(lambda rows: rows + draws.standard_normal(rows.shape, np.float32)), ROWS, [2])
+    found = measure_op(SMALL, Kernel(lambda rows: rows + draws.standard_normal(rows.shape, np.float32)), ROWS, [2])
     assert not found.repeatable
 
 
@@ -148,7 +154,7 @@ def in_arithmetic(name: str, *operations: OperationResult) -> InArithmetic:
 
 
 def test_the_map_shows_a_sign_for_each_n_the_classes_and_what_is_missing() -> None:
-    differing = measured(SMALL, moved(above=2), ROWS, [2, 3, 4])
+    differing = measure_op(SMALL, moved(above=2), ROWS, [2, 3, 4])
     missing = InArithmetic(arithmetic="int8-x86", status="unavailable", reason="no engine", remedy="install it")
     whole = report(in_arithmetic("fp32", differing), in_arithmetic("fp64"), missing)
     by_name = {section.name: section.blocks for section in sections(whole)}
@@ -162,7 +168,7 @@ def test_the_map_shows_a_sign_for_each_n_the_classes_and_what_is_missing() -> No
 
 
 def test_the_documents_are_whole_and_the_json_is_strict() -> None:
-    whole = report(in_arithmetic("fp32", measured(SMALL, moved(above=1), ROWS, [2, 3, 4])))
+    whole = report(in_arithmetic("fp32", measure_op(SMALL, moved(above=1), ROWS, [2, 3, 4])))
     text = page(TITLE, "made", sections(whole))
     assert "&lt;b&gt;CPU" in text and "<b>CPU" not in text and "≠≠≠" in text
     assert "≠≠≠" in document(TITLE, "made", sections(whole))
