@@ -69,7 +69,7 @@ def _why_not(wanted: Wanted, first: Wanted, entered: int, taken: int, free_bytes
     if times > DOUBTED:
         return f"{slower(times, first.variant.name)} in the passes)"
     if entered >= MOST:
-        return f"{MOST} that were faster in the passes were raced, and no more can be at once"
+        return f"{MOST} variants that were faster in the passes were raced, and a race takes no more"
     if free_bytes is not None and entered and taken + wanted.memory_bytes > free_bytes:
         return "memory is too small to keep it beside those that were faster in the passes"
     return ""

@@ -29,6 +29,11 @@ def of_inputs(text: str) -> str:
     return _IMAGE.sub(lambda match: f"inputs{match[3]}" if match[3] else f"{match[1]}nput{match[2]}", text)
 
 
+def clause(sentence: str) -> str:
+    """A sentence as a part of another: without its capital and its full stop."""
+    return f"{sentence[:1].lower()}{sentence[1:].rstrip('.')}"
+
+
 def out_of(part: int, whole: int, noun: str, verb: str = "") -> str:
     """``1,200 of 50,000 images``; with a verb ``1 of 16 images differs``, ``2 of 16 images differ``."""
     return f"{part:,} of {counted(whole, noun)}{f' {agreeing(part, verb)}' if verb else ''}"

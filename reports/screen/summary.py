@@ -11,7 +11,7 @@ from rich.text import Text
 from isobatch.pipeline.decide.ranges import range_words
 from isobatch.pipeline.decide.repaired_variants import native_name
 from isobatch.pipeline.records.study import Study, VariantResult
-from isobatch.pipeline.records.wording import listed
+from isobatch.pipeline.records.wording import clause, listed
 from isobatch.reports import agreed, numbers, speeds, views
 from isobatch.reports.blocks import Column, Line, Table, line
 from isobatch.reports.inputs_in_words import worded
@@ -169,7 +169,7 @@ def _choice(study: Study, width: int) -> list[Text]:
     if raced := in_short(study):
         texts += _said(study, line(raced), width, 2, indent="  ")
     if decided.range is not None:
-        texts += _said(study, line(f"Verified: {range_words(decided.range)}"), width, 2, indent="  ")
+        texts += _said(study, line(f"Verified: {clause(range_words(decided.range))}."), width, 2, indent="  ")
     if decided.chosen is not None:
         texts += _said(study, line("Price: ", *price_line(study)), width, 2, indent="  ")
     return texts

@@ -121,8 +121,8 @@ def blocks(study: Study) -> list[Block]:
     joined = " A thin line joins a repaired variant to the unrepaired one." if any(dot.native for dot in dots) else ""
     words = (
         "Right is faster, down is steadier. Batch noise: the largest |batched - singles| over all inputs and N, "
-        "relative to the largest |logit|. Throughput: of what was raced as the race has it, else as the passes have "
-        f"it; bars: its 95 % limits.{joined} {_line(outer)} Ringed: the choice."
+        "relative to the largest |logit|. Throughput: of a raced variant in the race, of others in the passes; "
+        f"bars: its 95 % limits.{joined} {_line(outer)} Ringed: the choice."
     )
     return [Figure(TITLE, words + left_out, specification(dots), table)]
 

@@ -66,10 +66,10 @@ def blocks(study: Study) -> list[Block]:
     reference = agreed.reference(study)
     chosen = next((at for at, row in enumerate(rows) if views.is_chosen(study, row[0] or "")), None)
     caption = (
-        "Runs as: of int8 how many of the layers with weights, if not all. "
+        "Runs as: the precision that was computed in; of int8 the layers with weights that run in it, if not all. "
         f"Batch noise: the largest |batched - singles|; error: the largest |singles - {reference} singles|. Both over "
         f"all input sets and N, relative to the largest |logit|. Agrees: its top-1 is that of {reference}; drawn noise "
-        "left out. Throughput (img/s) at the N where it is highest, of those that were raced as the race has it. "
+        "left out. Throughput (img/s): at the N where it is highest; of a raced variant, in the race. "
         "Accuracy drop: top-1 of fp32 minus that of the variant on the same images."
     )
     if views.repaired_variants(study):
