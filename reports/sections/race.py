@@ -149,8 +149,8 @@ def blocks(study: Study) -> list[Block]:
     rounds = f"{numbers.counted(race.rounds, 'round')} in {numbers.seconds(race.seconds)}"
     how = (
         f"{rounds}, {_steady(race.disturbed, race.unsteady)}.{sure} A round is one call of each contestant, in random "
-        "order, at the N that was best for it in calls before the race; all others are stopped meanwhile. A disturbed "
-        "round is one whose threads waited for a core for more than 5 % of a call, or the host took time; it is repeated."
+        "order, at the N that was best for it in calls before the race; all others are stopped meanwhile. A round is "
+        "disturbed if its threads waited for a core for more than 5 % of a call, or the host took time; it is repeated."
     )
     caption = (
         "Time an image over that of the fastest candidate, with limits that hold at all looks together with 95 %. "
