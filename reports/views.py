@@ -19,6 +19,8 @@ from isobatch.pipeline.records.study import (
 from isobatch.reports import numbers
 from isobatch.reports.blocks import Code, Line, line
 
+EVIDENCE = "Evidence for this scope, not a proof beyond it."
+
 
 def candidates(study: Study) -> tuple[VariantResult, ...]:
     """The measured variants that could be deployed, in table order."""

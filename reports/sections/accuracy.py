@@ -6,6 +6,7 @@ from isobatch.pipeline.records.study import AccuracyDrop, Study, VariantResult
 from isobatch.reports import numbers, views
 from isobatch.reports.blocks import Block, Column, Paragraph, Table, line
 from isobatch.reports.sections import Section
+from isobatch.reports.sections.glossary import defined
 
 _COLUMNS = (
     Column("Variant", "name"),
@@ -49,8 +50,7 @@ def blocks(study: Study) -> list[Block]:
     sets = sorted({v.accuracy.inputs for v in study.variants if v.accuracy and v.accuracy.inputs})
     caption = (
         f"Labelled images{' of ' + views.listing(sets) if sets else ''}, run at each variant's fastest N. "
-        "Intervals: exact, two-sided. Accuracy drop: top-1 of fp32 minus that of the variant on the same images; its "
-        "limit is exact and one-sided."
+        f"Intervals: exact, two-sided. {defined('accuracy drop')} Its limit is exact and one-sided."
     )
     return [Table(caption, _COLUMNS, rows)]
 

@@ -58,7 +58,7 @@ def scope(study: Study) -> str:
     return (
         f"{study.weights.model} with {study.weights.source} weights; {sets}; {tested}; "
         f"{numbers.counted(study.environment.threads, 'thread')}; {study.environment.cpu}; {_device(study)}"
-        f"{numbers.counted(made, 'comparison')}. Evidence for this scope, not a proof beyond it."
+        f"{numbers.counted(made, 'comparison')}. {views.EVIDENCE}"
     )
 
 

@@ -12,6 +12,7 @@ from isobatch.reports.blocks import Block, Column, Figure, Paragraph, Table, lin
 from isobatch.reports.figures.frame import Dot, outermost
 from isobatch.reports.figures.scatter import specification
 from isobatch.reports.sections import Section
+from isobatch.reports.sections.glossary import defined
 from isobatch.reports.speeds import Speed
 
 TITLE = "Cost against stability"
@@ -120,9 +121,8 @@ def blocks(study: Study) -> list[Block]:
     table = Table("The values of the picture.", columns, rows)
     joined = " A thin line joins a repaired variant to the unrepaired one." if any(dot.native for dot in dots) else ""
     words = (
-        "Right is faster, down is steadier. Batch noise: the largest |batched - singles| over all inputs and N, "
-        "relative to the largest |logit|. Throughput: of a raced variant in the race, of others in the passes; "
-        f"bars: its 95 % limits.{joined} {_line(outer)} Ringed: the choice."
+        f"Right is faster, down is steadier. {defined('batch noise')} Throughput: of a raced variant in the race, of "
+        f"others in the passes; bars: its 95 % limits.{joined} {_line(outer)} Ringed: the choice."
     )
     return [Figure(TITLE, words + left_out, specification(dots), table)]
 

@@ -8,6 +8,7 @@ from isobatch.pipeline.records.study import Study, VariantResult
 from isobatch.reports import agreed, numbers, speeds, views
 from isobatch.reports.blocks import Block, Code, Column, Paragraph, Table, line
 from isobatch.reports.sections import Section
+from isobatch.reports.sections.glossary import defined
 
 _COLUMNS = (
     Column("Variant", "name"),
@@ -67,10 +68,9 @@ def blocks(study: Study) -> list[Block]:
     chosen = next((at for at, row in enumerate(rows) if views.is_chosen(study, row[0] or "")), None)
     caption = (
         "Runs as: the precision that was computed in; of int8 the layers with weights that run in it, if not all. "
-        f"Batch noise: the largest |batched - singles|; error: the largest |singles - {reference} singles|. Both over "
-        f"all input sets and N, relative to the largest |logit|. Agrees: its top-1 is that of {reference}; drawn noise "
-        "left out. Throughput (img/s): at the N where it is highest; of a raced variant, in the race. "
-        "Accuracy drop: top-1 of fp32 minus that of the variant on the same images."
+        f"{defined('batch noise')} Error: the largest |singles - {reference} singles|, likewise. Agrees: its top-1 is "
+        f"that of {reference}; drawn noise left out. Throughput (img/s): at the N where it is highest; of a raced "
+        f"variant, in the race. {defined('accuracy drop')}"
     )
     if views.repaired_variants(study):
         caption += (

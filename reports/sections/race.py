@@ -9,6 +9,7 @@ from isobatch.pipeline.records.study import Against, CallTime, Contestant, Inter
 from isobatch.reports import numbers, views
 from isobatch.reports.blocks import Absent, Block, Bullets, Code, Column, Line, Paragraph, Table, line
 from isobatch.reports.sections import Section
+from isobatch.reports.speeds import BY_PASSES
 
 _COLUMNS = (
     Column("Contestant", "name"),
@@ -35,7 +36,7 @@ _BY = {
     "accuracy": "accuracy, among the fastest",
     "error": "error against the reference, among the fastest",
     "size": "size, among the fastest",
-    "passes": "times of the passes, which were not taken in turn",
+    "passes": BY_PASSES,
 }
 
 
