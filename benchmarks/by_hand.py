@@ -5,8 +5,6 @@ with the artifacts that the run has cached. Prints the seconds of each variant a
 study that it is compared with.
 """
 
-from __future__ import annotations
-
 import json
 import sys
 import time

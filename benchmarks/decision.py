@@ -8,8 +8,6 @@ exactly the margin.
 ``studies -- ARGS``: five whole quick studies in a row, the last one beside a busy process; what each of them chose.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import subprocess

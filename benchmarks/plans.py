@@ -4,8 +4,6 @@ Each network is studied with ``--thorough``; of that evidence only those calls a
 (all but its copies), and the verdict is reached again from these. Prints a Markdown table.
 """
 
-from __future__ import annotations
-
 import argparse
 import subprocess
 import sys

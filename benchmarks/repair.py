@@ -5,8 +5,6 @@ with 95 % limits; latency at N = 1, throughput above. Every rung that applies an
 Targets, at the near end of the interval: throughput 0.95 at N >= 8 (int8-x86, int8-onednn: N >= 2), latency 1.10.
 """
 
-from __future__ import annotations
-
 import argparse
 import math
 import sys

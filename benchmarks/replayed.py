@@ -1,7 +1,5 @@
 """Decisions made again and again from the rounds of one recorded race, and compared with the truth of another."""
 
-from __future__ import annotations
-
 import argparse
 import json
 from collections.abc import Sequence

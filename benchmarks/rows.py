@@ -5,8 +5,6 @@ two rounds, one N at which every row differs from its singles, one at which one 
 Exits 1 above 3 GB.
 """
 
-from __future__ import annotations
-
 import json
 import resource
 import subprocess

@@ -6,8 +6,6 @@ one, with one thread each. ``resume``: from the start of a killed study's second
 of the sample report (ResNet50 at 224 px); it runs nothing.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import os

@@ -5,8 +5,6 @@ same minutes, the same variants are run as one would by hand (``benchmarks.by_ha
 of a machine with nothing else to do.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import os

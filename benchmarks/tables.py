@@ -4,8 +4,6 @@
 Both print Markdown; nothing is measured here.
 """
 
-from __future__ import annotations
-
 import argparse
 from collections.abc import Iterator
 from pathlib import Path

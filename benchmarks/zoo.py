@@ -5,8 +5,6 @@ the folder as soon as it is there, so the same command goes on where it stopped;
 A network that takes no images of the size asked for is checked at its own.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import os

@@ -1,7 +1,5 @@
 """Isobatch's command line: arguments -> config -> study -> reports -> exit code; nothing else."""
 
-from __future__ import annotations
-
 import io
 import os
 import signal

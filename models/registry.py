@@ -1,7 +1,5 @@
 """All variants, in table order: found by looking into ``models/variants``, without importing a runtime."""
 
-from __future__ import annotations
-
 import contextlib
 import importlib
 import pkgutil

@@ -4,8 +4,6 @@ One tensor is an array of its own. Several are the fields of a structured array,
 each of them: positional ones are named by their numbers, others by their keywords.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from typing import Any
 

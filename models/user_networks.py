@@ -1,7 +1,5 @@
 """A user's own network as a live runner: a torch module as it stands, or an ONNX file, its bytes or its proto."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -73,8 +71,7 @@ class ModuleRunner(ExaminedTorchRunner):
         """The outputs with rows by their places, each [n, ...] in its own type."""
         if self._places is None:
             self.learn(np.repeat(rows[:1], 2, axis=0))
-        with self._mode():
-            outputs = arrays(self._called(rows))
+        outputs = self._tried(rows)
         return {place: outputs[place] for place in self._places or ()}
 
     def run(self, images: NDArray[Any]) -> NDArray[Any]:

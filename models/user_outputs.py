@@ -1,7 +1,5 @@
 """What a user's network gives back: a tensor, or tensors in dicts, tuples and dataclasses, taken apart and rebuilt."""
 
-from __future__ import annotations
-
 import copy
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence

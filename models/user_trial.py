@@ -1,7 +1,5 @@
 """A torch network of the user's tried on the study's own images: does it give each its own row, and what is in it?"""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

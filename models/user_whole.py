@@ -1,7 +1,5 @@
 """A whole network run in calls of one number of examples, whatever it takes and gives."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

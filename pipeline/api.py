@@ -1,7 +1,5 @@
 """The project in a user's own code: is my network batch-invariant, where does it start, and make it so."""
 
-from __future__ import annotations
-
 import time
 import warnings
 from collections.abc import Iterable, Sequence

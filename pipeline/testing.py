@@ -1,7 +1,5 @@
 """For users' own test suites: ``assert_batch_invariant``."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Any
 

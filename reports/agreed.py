@@ -1,7 +1,5 @@
 """How far a variant is from the reference, in error and in answers: asked by several sections, answered once."""
 
-from __future__ import annotations
-
 from isobatch.pipeline.decide import agreement
 from isobatch.pipeline.records.study import Policy, Study, VariantResult
 from isobatch.reports import numbers, views

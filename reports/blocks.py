@@ -6,6 +6,7 @@ duty, so a block may hold any string a user controls.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -152,6 +153,16 @@ class Table:
         for row in self.rows:
             if len(row) != len(self.columns):
                 raise ValueError(f"{self.caption}: {len(self.columns)} columns, but a row of {len(row)} cells: {row}")
+
+
+Row = Mapping[Column, str | None]
+"""A row of a table: what stands under each of its columns."""
+
+
+def table_of(caption: str, rows: Iterable[Row], chosen: int | None = None) -> Table:
+    """The table of rows that all have the same columns."""
+    every = tuple(rows)
+    return Table(caption, tuple(every[0]) if every else (), tuple(tuple(row.values()) for row in every), chosen)
 
 
 @dataclass(frozen=True)

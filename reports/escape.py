@@ -1,7 +1,5 @@
 """What every format does to text before its own escaping: nothing in it may steer a terminal or hide from the eye."""
 
-from __future__ import annotations
-
 import re
 
 _UNSAFE = re.compile(

@@ -1,7 +1,5 @@
 """A finished study in a user's own Python: its records, a table of them, and a page in a notebook."""
 
-from __future__ import annotations
-
 import importlib
 from dataclasses import dataclass
 from os import PathLike

@@ -1,7 +1,5 @@
 """What a study calls its examples: images where they are pictures, inputs where they are features, tokens or both."""
 
-from __future__ import annotations
-
 from dataclasses import fields, is_dataclass, replace
 from typing import Any, TypeVar
 

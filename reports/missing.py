@@ -1,7 +1,5 @@
 """What a report says in the place of a part that could not be written or drawn."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 

@@ -4,8 +4,6 @@ Every function returns plain text without markup. A value that was not measured 
 how an absent value looks is the business of the format that draws it.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from typing import overload

@@ -1,7 +1,5 @@
 """How fast a variant or a repaired one is, as the report shows it."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 

@@ -1,21 +1,12 @@
 """Questions that several sections ask of a study, answered once."""
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Iterable
 
 from isobatch.pipeline.config.config import explains
 from isobatch.pipeline.decide.repaired_variants import native_and_rung, native_name, with_repairs
-from isobatch.pipeline.records.study import (
-    Comparison,
-    ComparisonKind,
-    NotRun,
-    Repair,
-    Study,
-    VariantResult,
-)
+from isobatch.pipeline.records.study import Comparison, ComparisonKind, NotRun, Repair, Study, VariantResult
 from isobatch.reports import numbers
 from isobatch.reports.blocks import Code, Line, line
 

@@ -14,8 +14,8 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from isobatch.models.weights.random_weights import random_state
-from isobatch.pipeline.inputs import InputsRequest
-from isobatch.pipeline.inputs.crossing import SetsAsked, SetStored
+from isobatch.pipeline.inputs.crossing import SetStored
+from isobatch.pipeline.inputs.request import SetsAsked
 from isobatch.pipeline.records.codes import CODES
 from isobatch.pipeline.workers.pool import Workers
 from tests.faulty.studies import report
@@ -322,9 +322,6 @@ def test_a_large_array_is_mapped_and_measured(tmp_path: Path, launchers: Workers
     array[:, 0, 0, 0] = np.arange(shape[0])
     array.flush()
     del array
-    request = InputsRequest(str(tmp_path / "large.npy"), tmp_path / "stored", draw=lambda *asked: "", images=2)
-    asked = SetsAsked(
-        **{k: v for k, v in vars(request).items() if k in SetsAsked.__dataclass_fields__}, classes_file=None
-    )
+    asked = SetsAsked(str(tmp_path / "large.npy"), tmp_path / "stored", images=2)
     (found,) = launchers.call({}, "isobatch.pipeline.inputs.in_worker:read_sets", asked.to_json())
     assert SetStored.of(found).evaluation.shape == (2, 3, 1000, 1000)

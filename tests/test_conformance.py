@@ -45,7 +45,7 @@ WORDS = {
     "trigger": {"kernel-switch", "thread-partition", "cast"},
 }
 causes = pytest.mark.parametrize("cause", all_causes(), ids=lambda cause: cause.name)
-metrics = pytest.mark.parametrize("metric", all_metrics(), ids=lambda metric: metric.name)
+metrics = pytest.mark.parametrize("metric", all_metrics(), ids=lambda metric: metric.measure.__module__)
 
 
 def arrays() -> list[Any]:

@@ -1,7 +1,5 @@
 """The C++ compiler that torch's Inductor would call: found as it finds one, without loading torch."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess

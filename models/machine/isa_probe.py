@@ -3,8 +3,6 @@
 A cap that came too late or is misspelt is ignored in silence, so nothing is believed that was not read back.
 """
 
-from __future__ import annotations
-
 import ctypes
 import hashlib
 import os

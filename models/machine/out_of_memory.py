@@ -1,7 +1,5 @@
 """Errors of too little memory, told apart from all others. Imports no runtime: an error is no reason to load one."""
 
-from __future__ import annotations
-
 from isobatch.models.spec.words import OutOfMemory
 
 _WORDS = (

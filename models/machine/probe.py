@@ -1,7 +1,5 @@
 """What this machine's libraries say and do, asked in a worker: for ``doctor``. Each answer takes at most seconds."""
 
-from __future__ import annotations
-
 import importlib
 import os
 from collections.abc import Callable

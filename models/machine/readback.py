@@ -1,7 +1,5 @@
 """What the libraries in this worker say is in effect: ISA, threads, versions. Read after the work, not before it."""
 
-from __future__ import annotations
-
 import sys
 
 

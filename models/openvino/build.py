@@ -1,7 +1,5 @@
 """From the exported graph to each OpenVINO variant's own graph."""
 
-from __future__ import annotations
-
 import shutil
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """What a compiled OpenVINO model says of itself: which layer runs in which type, by which kernel."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

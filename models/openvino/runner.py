@@ -3,8 +3,6 @@
 Its compiled graph cannot be taken apart layer by layer without changing what is fused, so it is not ``Inspectable``.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -15,21 +13,18 @@ from numpy.typing import NDArray
 from isobatch.models.openvino.graph import in_effect, weight_layers
 from isobatch.models.openvino.session import compile_model, graph_file, names_of
 from isobatch.models.ort.calls import feed, side_by_side
-from isobatch.models.shared.padded import Padded
-from isobatch.models.shared.streams import Streamed
+from isobatch.models.shared.wrapped import Padded, Streamed
 from isobatch.models.spec.runner import WHOLE, Canonical, Runner
 from isobatch.models.spec.words import Artifact, Effective, RunnerSettings
 
 _HINTS = {"f32": "fp32", "bf16": "bf16"}
 
 
-def open_runner(artifact: Artifact, settings: RunnerSettings) -> OpenVinoRunner:
-    """A runner of an artifact's graph. Raises VariantUnavailable where OpenVINO is missing."""
-    return OpenVinoRunner(artifact, settings)
-
-
 class OpenVinoRunner:
-    """Runs the graph as deployed: compiled for latency, one stream, the condition's threads."""
+    """Runs the graph as deployed: compiled for latency, one stream, the condition's threads.
+
+    Raises VariantUnavailable where OpenVINO is missing.
+    """
 
     def __init__(self, artifact: Artifact, settings: RunnerSettings) -> None:
         self._artifact = artifact

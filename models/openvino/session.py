@@ -1,7 +1,5 @@
 """The one place that opens an OpenVINO model: every option it is given, and nothing hidden in defaults."""
 
-from __future__ import annotations
-
 import importlib
 import sys
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """Single operations in onnxruntime: one node a model, in float32 and in the integer operators of a quantized graph."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial

@@ -1,7 +1,5 @@
 """Single operations in torch: float types, and the quantized kernels of each engine."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial

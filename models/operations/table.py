@@ -1,7 +1,5 @@
 """Single operations at the shapes they have in ResNet50, and the arithmetics to measure them in. Imports no runtime."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager

@@ -1,7 +1,5 @@
 """From the exported graph to each onnxruntime variant's own ``model.onnx``."""
 
-from __future__ import annotations
-
 import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,7 +1,5 @@
 """Static calibration for onnxruntime: one pass over the calibration images, shared by both static formats."""
 
-from __future__ import annotations
-
 import os
 from importlib.metadata import version
 from pathlib import Path

@@ -1,7 +1,5 @@
 """One call of an onnxruntime session: from images to its named inputs, and from its outputs to one row an image."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

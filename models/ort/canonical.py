@@ -5,8 +5,6 @@ graph: onnxruntime packs those for nodes one subgraph deep, as it does for nodes
 Gemm on weights that are not packed gives other bits; so there is no If around the Scan.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -135,18 +133,18 @@ class _Rewriting:
 
     def _cut(self, name: str, into: str, rule: Canonical) -> NodeProto:
         if rule.size == 1:  # a view, where Gather copies
-            return _node("Unsqueeze", [name, self._int64([1])], into)
-        return _node("Gather", [name, self._numbers(rule)], into)
+            return node_of("Unsqueeze", [name, self._int64([1])], into)
+        return node_of("Gather", [name, self._numbers(rule)], into)
 
     def _joined(self, name: str, into: str, rule: Canonical) -> list[NodeProto]:
         if rule.size == 1:
-            return [_node("Squeeze", [name, self._int64([1])], into)]
+            return [node_of("Squeeze", [name, self._int64([1])], into)]
         return [
-            _node("Shape", [name], f"{into}/shape"),
-            _node("Slice", [f"{into}/shape", self._int64([2]), self._int64([_ALL])], f"{into}/row"),
-            _node("Concat", [self._int64([-1]), f"{into}/row"], f"{into}/rows", axis=0),
-            _node("Reshape", [name, f"{into}/rows"], f"{into}/padded"),
-            _node("Slice", [f"{into}/padded", self._int64([0]), self._counted()], into),
+            node_of("Shape", [name], f"{into}/shape"),
+            node_of("Slice", [f"{into}/shape", self._int64([2]), self._int64([_ALL])], f"{into}/row"),
+            node_of("Concat", [self._int64([-1]), f"{into}/row"], f"{into}/rows", axis=0),
+            node_of("Reshape", [name, f"{into}/rows"], f"{into}/padded"),
+            node_of("Slice", [f"{into}/padded", self._int64([0]), self._counted()], into),
         ]
 
     def _numbers(self, rule: Canonical) -> str:
@@ -172,7 +170,7 @@ class _Rewriting:
 
     def _share(self, operator: str, inputs: Sequence[str], name: str, **attributes: int) -> str:
         output = f"canonical/{name}"
-        self.shared.setdefault(output, _node(operator, inputs, output, **attributes))
+        self.shared.setdefault(output, node_of(operator, inputs, output, **attributes))
         return output
 
     def _int64(self, value: int | list[int]) -> str:
@@ -227,5 +225,6 @@ def _with_names(node: NodeProto, new: Mapping[str, str]) -> NodeProto:
     return twin
 
 
-def _node(operator: str, inputs: Sequence[str], output: str, **attributes: int) -> NodeProto:
+def node_of(operator: str, inputs: Sequence[str], output: str, **attributes: int | list[int]) -> NodeProto:
+    """A node of one output, which names it."""
     return helper.make_node(operator, inputs, [output], f"{output}/{operator}", **attributes)

@@ -1,7 +1,5 @@
 """How many activations a static quantization loses beyond its range."""
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Rows and constants crafted to show where one of onnxruntime's integer kernels leaves its exact sums."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Interventions at layers of an onnxruntime graph: other operands, float64, one thread, and what it says it runs."""
 
-from __future__ import annotations
-
 from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """The ONNX graph of a factory's network that takes arrays, with their batch free: what a study of it measures."""
 
-from __future__ import annotations
-
 import copy
 import functools
 import inspect

@@ -1,7 +1,5 @@
 """External data of an ONNX file: which files hold it, that they lie inside the model's folder, and their bytes."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath, PureWindowsPath

@@ -1,7 +1,5 @@
 """What the weight layers of an ONNX graph hold and compute in, and the graph that really runs."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path

@@ -4,8 +4,6 @@ Operators that take and give 8-bit codes with constant scales: convolutions, mat
 in which the optimised graph holds them (fused from QDQ nodes, channels last where onnxruntime chose that).
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any, Self
 

@@ -1,7 +1,5 @@
 """The graph that onnxruntime really runs, cut into layers whose inputs and outputs all have a batch axis."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
+from onnx import ModelProto, NodeProto, TensorProto, numpy_helper
 
-from isobatch.models.ort.canonical import canonical_model
+from isobatch.models.ort.canonical import canonical_model, node_of
 from isobatch.models.ort.layers import GraphLayer
 from isobatch.models.ort.session import CPU
 from isobatch.models.ort.watch import WatchedGraph
@@ -148,15 +148,15 @@ def _quantized(node: NodeProto, opset: int) -> Iterator[NodeProto]:
     """
     (values,), (codes, scale, _) = node.input, node.output
     flat, most, none = f"{codes}/flat", f"{codes}/most", f"{codes}/none"
-    yield _node("Flatten", [values], flat, axis=1)
+    yield node_of("Flatten", [values], flat, axis=1)
     if opset >= _AXES_AS_INPUT:
-        yield _node("ReduceMax", [flat, "per-sample/1"], most, keepdims=0)
+        yield node_of("ReduceMax", [flat, "per-sample/1"], most, keepdims=0)
     else:
-        yield _node("ReduceMax", [flat], most, axes=[1], keepdims=0)
-    yield _node("Equal", [most, "per-sample/0"], none)
-    yield _node("Div", [most, "per-sample/steps"], f"{codes}/steps")
-    yield _node("Where", [none, "per-sample/one", f"{codes}/steps"], scale)
-    yield _node("QuantizeLinear", [values, scale], codes, axis=0)
+        yield node_of("ReduceMax", [flat], most, axes=[1], keepdims=0)
+    yield node_of("Equal", [most, "per-sample/0"], none)
+    yield node_of("Div", [most, "per-sample/steps"], f"{codes}/steps")
+    yield node_of("Where", [none, "per-sample/one", f"{codes}/steps"], scale)
+    yield node_of("QuantizeLinear", [values, scale], codes, axis=0)
 
 
 def _multiplied(node: NodeProto, sums: str, factor: str) -> Iterator[NodeProto]:
@@ -164,11 +164,11 @@ def _multiplied(node: NodeProto, sums: str, factor: str) -> Iterator[NodeProto]:
     product with its scale and bias, which it does for a scale of one number, and wrongly for one of each row.
     """
     into = node.output[0]
-    yield _node("Flatten", [sums], f"{into}/rows", axis=1)
-    yield _node("Unsqueeze", [factor, "per-sample/1"], f"{into}/column")
-    yield _node("Mul", [f"{into}/rows", f"{into}/column"], f"{into}/products")
-    yield _node("Shape", [sums], f"{into}/shape")
-    yield _node("Reshape", [f"{into}/products", f"{into}/shape"], into)
+    yield node_of("Flatten", [sums], f"{into}/rows", axis=1)
+    yield node_of("Unsqueeze", [factor, "per-sample/1"], f"{into}/column")
+    yield node_of("Mul", [f"{into}/rows", f"{into}/column"], f"{into}/products")
+    yield node_of("Shape", [sums], f"{into}/shape")
+    yield node_of("Reshape", [f"{into}/products", f"{into}/shape"], into)
 
 
 def _constants(quantizes: Iterable[NodeProto]) -> Iterator[TensorProto]:
@@ -178,7 +178,3 @@ def _constants(quantizes: Iterable[NodeProto]) -> Iterator[TensorProto]:
     values = {"0": np.float32(0), "one": np.float32(1), "steps": np.float32(_STEPS), "1": np.array([1], np.int64)}
     yield from (numpy_helper.from_array(np.asarray(value), f"per-sample/{name}") for name, value in values.items())
     yield from (numpy_helper.from_array(np.asarray(np.uint8(0)), node.output[2]) for node in constants)
-
-
-def _node(operator: str, inputs: list[str], output: str, **attributes: int | list[int]) -> NodeProto:
-    return helper.make_node(operator, inputs, [output], f"{output}/{operator}", **attributes)

@@ -1,7 +1,5 @@
 """A live onnxruntime session, what it really computes, and where its quantized activations hit their limits."""
 
-from __future__ import annotations
-
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -26,8 +24,7 @@ from isobatch.models.ort.saturation import saturating_operators
 from isobatch.models.ort.scales import rescaled
 from isobatch.models.ort.session import CPU, MODEL_FILE, open_session, session_switches
 from isobatch.models.ort.watch import WatchedGraph
-from isobatch.models.shared.streams import Streamed
-from isobatch.models.shared.switched import Switched
+from isobatch.models.shared.wrapped import Streamed, Switched
 from isobatch.models.spec.case import Case
 from isobatch.models.spec.interventions import Accumulators, Crafted, IntegerCall
 from isobatch.models.spec.repairable import Scales
@@ -37,18 +34,11 @@ from isobatch.models.spec.words import Artifact, Effective, Json, RunnerSettings
 _PROVIDERS = {"cpu": CPU, "cuda": "CUDAExecutionProvider"}
 
 
-def open_runner(artifact: Artifact, settings: RunnerSettings) -> OrtRunner:
-    """A runner of a float or dynamic int8 graph. Raises VariantUnavailable where the device has no provider."""
-    return OrtRunner(artifact, settings)
-
-
-def open_quantized(artifact: Artifact, settings: RunnerSettings) -> QuantizedOrtRunner:
-    """A runner of a statically quantized graph, whose activations can be watched. Raises as ``open_runner``."""
-    return QuantizedOrtRunner(artifact, settings)
-
-
 class OrtRunner(ExaminedGraphRunner):
-    """Runs ``model.onnx`` as a user would deploy it: all graph optimisations on, one sequential session."""
+    """Runs ``model.onnx`` as a user would deploy it: all graph optimisations on, one sequential session.
+
+    Raises VariantUnavailable where the device has no provider.
+    """
 
     def __init__(self, artifact: Artifact, settings: RunnerSettings) -> None:
         self._provider = _PROVIDERS[settings.device]
@@ -73,14 +63,14 @@ class OrtRunner(ExaminedGraphRunner):
 
     def run(self, images: NDArray[np.float32]) -> NDArray[Any]:
         """One row of outputs an image (``calls.side_by_side``), in the graph's own output type."""
-        return call(self._live(), images)
+        return call(self.live_session(), images)
 
     def effective(self) -> Effective:
         """What the weight layers of the graph that runs here compute in.
 
         Opens a second session, which saves that graph to be read: call it after measuring time and memory.
         """
-        provider: str = self._live().get_providers()[0]
+        provider: str = self.live_session().get_providers()[0]
         graph = optimised_graph(self._path, self._settings.threads, self._provider)
         layers = weight_layers(graph)
         computed = Counter(layer.computed for layer in layers)
@@ -153,15 +143,12 @@ class OrtRunner(ExaminedGraphRunner):
 
     @cached_property
     def _watched(self) -> WatchedGraph:
-        self._live()
+        self.live_session()
         threads = self._settings.threads
         return WatchedGraph(optimised_graph(self._path, threads, self._provider), threads, self._provider)
 
     def live_session(self) -> ort.InferenceSession:
         """The session that runs. Raises RuntimeError outside of enter and exit."""
-        return self._live()
-
-    def _live(self) -> ort.InferenceSession:
         if self._session is None:
             raise RuntimeError("this runner has no session: use it inside its `with` block")
         return self._session
@@ -188,5 +175,5 @@ class QuantizedOrtRunner(OrtRunner):
 
     def clip_counts(self, images: NDArray[np.float32]) -> dict[str, tuple[int, int]]:
         """Per quantized layer how many of its activations are lost beyond the int8 range, of how many."""
-        self._live()
+        self.live_session()
         return clip_counts(self._path.with_name(WATCHED_FILE), images, self._settings.threads)

@@ -1,7 +1,5 @@
 """Whether onnxruntime's int8 kernels lose sums on this machine: asked of the kernels, not of a list of CPUs."""
 
-from __future__ import annotations
-
 from functools import cache
 
 import numpy as np

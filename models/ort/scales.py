@@ -1,7 +1,5 @@
 """Dynamically quantized ONNX graphs with activation scales that the batch has no part in."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, ValueInfoProto, helper, numpy_helper

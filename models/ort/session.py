@@ -1,7 +1,5 @@
 """The one place that opens an onnxruntime session: every option it is given, and nothing hidden in defaults."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """onnxruntime's documented session switches: turned for every session that is opened meanwhile, and read back."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any

@@ -1,7 +1,5 @@
 """Watching a deployed onnxruntime graph at work, and running its layers again alone."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache

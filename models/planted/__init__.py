@@ -5,8 +5,6 @@ This loads no runtime. Each says what it does, in which layer it stands and what
 depends on N by construction.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from isobatch.models.spec.nearest import did_you_mean

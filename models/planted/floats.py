@@ -4,8 +4,6 @@ Registered with torch, so that a network which holds one is looked into as it wo
 what is planted is computed element by element or row by row, and cannot depend on N.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

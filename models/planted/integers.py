@@ -4,8 +4,6 @@ Each makes one computation, as a kernel of its own that is registered with torch
 with its weights, scales and biases.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

@@ -4,8 +4,6 @@ They hold one planted fault, or none. Small ones, whose weights and images come 
 the embedded weights.
 """
 
-from __future__ import annotations
-
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

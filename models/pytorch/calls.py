@@ -1,7 +1,5 @@
 """Every call that a torch network makes, of modules and of the operations between them, handed to a handler."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager

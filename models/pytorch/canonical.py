@@ -1,7 +1,5 @@
 """A torch network in which chosen layers are run in one shape, so that their rows cannot depend on N."""
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack

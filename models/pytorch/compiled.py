@@ -27,7 +27,7 @@ from isobatch.models.pytorch import float as torch_float
 from isobatch.models.pytorch.kernels import lacks_arithmetic
 from isobatch.models.pytorch.runner import NAMES, TorchRunner, torch_threads
 from isobatch.models.pytorch.switches import compiling
-from isobatch.models.shared.streams import Streamed
+from isobatch.models.shared.wrapped import Streamed
 from isobatch.models.spec.artifact_cache import BuildRequest
 from isobatch.models.spec.runner import WHOLE, Canonical
 from isobatch.models.spec.templates.network_canonical import InCanonicalShape

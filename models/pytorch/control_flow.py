@@ -1,7 +1,5 @@
 """Whether a torch module makes the same calls for a batch as for one image: control flow that looks at the batch."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 

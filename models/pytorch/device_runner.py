@@ -1,7 +1,5 @@
 """A float torch network on a device with a clock, counters and kernel names of its own, such as a GPU."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any

@@ -1,7 +1,5 @@
 """A torch runner whose layers can be examined by interventions: other operands, wider types, fewer threads, logs."""
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Callable
 from contextlib import AbstractContextManager

@@ -1,7 +1,5 @@
 """Which layers a torch network has: the calls whose rows are images, found by running one image and two."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field

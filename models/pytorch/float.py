@@ -1,7 +1,5 @@
 """torch in float64, float32, float16 and bfloat16: what the conversion loses is counted, then stored."""
 
-from __future__ import annotations
-
 import json
 import os
 import shutil

@@ -1,7 +1,5 @@
 """Which implementation oneDNN and MKL say they run for one call: their own verbose lines, kept off the terminal."""
 
-from __future__ import annotations
-
 import ctypes
 import os
 import re

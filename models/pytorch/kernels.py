@@ -1,7 +1,5 @@
 """What torch's CPU kernels do on this machine, asked of the kernels. Each answer takes milliseconds."""
 
-from __future__ import annotations
-
 from functools import cache
 
 import torch

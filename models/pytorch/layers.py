@@ -1,7 +1,5 @@
 """A torch runner whose layers can be watched as they are deployed and run again alone."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -20,7 +18,7 @@ from isobatch.models.pytorch.reproducer import Made, rows_as_tensors, torch_case
 from isobatch.models.pytorch.runner import TorchRunner, to_numpy
 from isobatch.models.pytorch.switches import turned
 from isobatch.models.pytorch.tensors import shared_rows
-from isobatch.models.shared.switched import Switched
+from isobatch.models.shared.wrapped import Switched
 from isobatch.models.spec.case import Case
 from isobatch.models.spec.runner import Layer, Rows
 

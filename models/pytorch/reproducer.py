@@ -1,7 +1,5 @@
 """A layer of torch as the one operation it makes, its arguments written down so that a script can make them again."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any

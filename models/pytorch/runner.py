@@ -1,7 +1,5 @@
 """A live torch network: threads, types and memory formats set at the door and put back on leaving."""
 
-from __future__ import annotations
-
 import json
 import shutil
 from collections.abc import Callable, Iterator
@@ -18,7 +16,7 @@ from torch import Tensor, nn
 from isobatch.models.pytorch.calls import called
 from isobatch.models.pytorch.device.devices import Device, device_of
 from isobatch.models.pytorch.kernels import convolution_provider, lacks_arithmetic, rounding_error
-from isobatch.models.shared.streams import Streamed
+from isobatch.models.shared.wrapped import Streamed
 from isobatch.models.spec.deployed import REPAIR_FILE
 from isobatch.models.spec.words import Effective, Json, RunnerSettings, VariantUnavailable
 from isobatch.models.weights.model_name import own_code

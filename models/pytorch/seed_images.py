@@ -1,7 +1,5 @@
 """The noise of the original question, drawn by torch's own generator. Runs in a worker: it imports torch."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """torch's documented determinism switches: turned for a while, and read back from the libraries."""
 
-from __future__ import annotations
-
 import ctypes
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -28,7 +26,6 @@ class OfItsOwn(Protocol):
 
     def in_effect(self) -> dict[str, str]:
         """What they are set to, by what they are called."""
-        ...
 
 
 @contextmanager

@@ -1,7 +1,5 @@
 """Drawn values as 8-bit integers with plain scales, made in numpy so that no kernel under test takes part."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -3,8 +3,6 @@
 A FIFO would block whoever opens it, a device never ends, and a link leads elsewhere.
 """
 
-from __future__ import annotations
-
 import errno
 import hashlib
 import json

@@ -1,7 +1,5 @@
 """Numbers next to rounding ties, where float formulas that differ in one rounding give different codes."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 

@@ -5,8 +5,6 @@ its mark, a locked regular file, names the folder itself. A run that was put int
 renamed folder and whatever else happens to be called like scratch stay.
 """
 
-from __future__ import annotations
-
 import contextlib
 import fcntl
 import json

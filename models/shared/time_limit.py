@@ -1,7 +1,5 @@
 """A limit for what runs in Python in this process and may not end by itself."""
 
-from __future__ import annotations
-
 import contextlib
 import signal
 import threading

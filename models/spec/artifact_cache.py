@@ -1,7 +1,5 @@
 """Built artifacts on disk, found again by the hash of everything that made them; a damaged one is built anew."""
 
-from __future__ import annotations
-
 import contextlib
 import fcntl
 import hashlib

@@ -4,8 +4,6 @@ One input is an array of its own. Several are the fields of a structured array, 
 of them.
 """
 
-from __future__ import annotations
-
 import io
 import zipfile
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """One layer with its data, as a reproducer script needs it. Imports no runtime."""
 
-from __future__ import annotations
-
 import pprint
 import re
 from collections.abc import Callable, Mapping
@@ -98,7 +96,6 @@ class Reproducible(Protocol):
 
     def case(self, layer: str, inputs: Rows) -> Case:
         """This layer on these rows, with all a script needs. Raises NotImplementedError where that cannot be told."""
-        ...
 
 
 @runtime_checkable
@@ -107,4 +104,3 @@ class ReproducibleTies(Protocol):
 
     def provoked_case(self, layer: str, batch: int, seed: int) -> Case | None:
         """The layer of ``Provocable.provoke`` for ``batch`` images; None where it cannot be moved to ties."""
-        ...

@@ -1,7 +1,5 @@
 """The code files of a deployment: the same for every network, put together from templates. Imports no runtime."""
 
-from __future__ import annotations
-
 from functools import cache
 from pathlib import Path
 

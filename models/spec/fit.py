@@ -1,7 +1,5 @@
 """An array of the user's as an input of the network takes it, in type and order of axes; or why it does not fit."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

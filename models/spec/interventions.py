@@ -1,7 +1,5 @@
 """What an examined layer may be asked for: the protocols of interventions."""
 
-from __future__ import annotations
-
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -21,7 +19,6 @@ class Widened(Protocol):
 
         Raises NotImplementedError for a layer that has no such form, as one of integers.
         """
-        ...
 
 
 @dataclass(frozen=True)
@@ -48,11 +45,9 @@ class Probed(Protocol):
 
     def products(self, layer: str) -> Products | None:
         """The operands of this layer; None for one that is no sum of products with a weight."""
-        ...
 
     def with_operands(self, layer: str, inputs: Rows, weight: NDArray[Any], bias: NDArray[Any] | None) -> Rows:
         """``replay`` with another weight and bias of the same shapes: the same kernel, and the layer is unchanged."""
-        ...
 
 
 @runtime_checkable
@@ -61,7 +56,6 @@ class Logged(Protocol):
 
     def kernels(self, layer: str, inputs: Rows) -> tuple[str, ...]:
         """The implementations that ran for this call, in the libraries' own words; empty if they say nothing."""
-        ...
 
 
 @runtime_checkable
@@ -70,7 +64,6 @@ class Threaded(Protocol):
 
     def one_thread(self) -> AbstractContextManager[None]:
         """Inside this block ``replay`` uses one thread."""
-        ...
 
 
 @runtime_checkable
@@ -81,7 +74,6 @@ class Provocable(Protocol):
         """(elements that differ between N = 1 and N = ``batch``, elements tried) with every channel of this layer moved
         within 2 ULP of a rounding tie: the same kernels and shapes, other biases. The layer itself is unchanged.
         """
-        ...
 
 
 @dataclass(frozen=True)
@@ -121,7 +113,6 @@ class Integer(Protocol):
 
     def accumulators(self, layer: str, inputs: Rows) -> Accumulators | None:
         """The exact sums of this layer on these rows; None for a layer that is none of integers with fixed scales."""
-        ...
 
     def crafted(self, layer: str, batch: int, seed: int, how: Crafted) -> IntegerCall | None:
         """Rows made for this layer's kernels and shapes, run alone and ``batch`` together; None where there are none.
@@ -130,4 +121,3 @@ class Integer(Protocol):
         inputs of 255 and weights of 127 and -128, scaled so that every exact result lies well inside of the range.
         ``tame``: the same weights, and inputs of 127, so that no two products leave 16 bits.
         """
-        ...

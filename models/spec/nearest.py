@@ -1,7 +1,5 @@
 """The known name that an unknown one is most like, for "did you mean"."""
 
-from __future__ import annotations
-
 import difflib
 from collections.abc import Iterable
 

@@ -1,7 +1,5 @@
 """Dataclasses as plain values that JSON keeps, and back: field by field, by the types that they declare."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from functools import cache

@@ -1,7 +1,5 @@
 """What a runner may offer to repairs besides ``Rewritable``: other scales, other threads, files to deploy."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -25,7 +23,6 @@ class Rescalable(Protocol):
 
         ``examples`` [n, c, h, w] decide static ones. Raises VariantUnavailable where these scales cannot be had.
         """
-        ...
 
 
 @runtime_checkable
@@ -37,7 +34,6 @@ class Streaming(Protocol):
 
         With several ``streams`` the images of a batch run each by itself, so many at a time.
         """
-        ...
 
 
 @runtime_checkable
@@ -50,7 +46,6 @@ class Deployable(Protocol):
         Returns what has to be set for running it: of torch {"type", "memory_format", "engine"}, of onnxruntime
         {"optimise": whether it may}. Raises VariantUnavailable where this network cannot be written.
         """
-        ...
 
 
 @runtime_checkable
@@ -59,7 +54,6 @@ class OneGraph(Protocol):
 
     def with_one_graph(self) -> Runner:
         """A second live runner, in whose code the number of images is unknown, used inside this runner's with block."""
-        ...
 
 
 @runtime_checkable
@@ -69,11 +63,9 @@ class Switchable(Protocol):
     @property
     def switches_of(self) -> str:
         """The runtime whose switches they are."""
-        ...
 
     def with_switches(self, options: Mapping[str, Any]) -> Runner:
         """A second live runner with these options of ``pipeline.machine.switches``, within this runner's with block."""
-        ...
 
 
 @runtime_checkable
@@ -82,4 +74,3 @@ class Digested(Protocol):
 
     def digest(self) -> str:
         """The SHA-256 of the file that ``write`` makes, in hex."""
-        ...

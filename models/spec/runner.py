@@ -1,7 +1,5 @@
 """What a runner may be asked for: the protocols of live engines."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, Self, runtime_checkable
@@ -25,11 +23,9 @@ class Runner(Protocol):
 
         bfloat16 comes as ``ml_dtypes.bfloat16``. The array is owned by the caller.
         """
-        ...
 
     def effective(self) -> Effective:
         """What really runs here."""
-        ...
 
 
 @runtime_checkable
@@ -38,14 +34,12 @@ class Clocked(Protocol):
 
     def timed(self, images: NDArray[np.float32]) -> tuple[NDArray[Any], float]:
         """``run``, and the seconds of the network by the device's clock: copies from and to the host are left out."""
-        ...
 
     def device_memory(self) -> dict[str, int]:
         """The most bytes held on the device since opening, by its own counters: ``allocated`` to tensors, ``reserved``.
 
         Empty where the device has no counters.
         """
-        ...
 
 
 @runtime_checkable
@@ -54,7 +48,6 @@ class Quantized(Protocol):
 
     def clip_counts(self, images: NDArray[np.float32]) -> dict[str, tuple[int, int]]:
         """Per quantized layer how many activations are at a clip limit other than real zero, of how many."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -83,11 +76,9 @@ class Inspectable(Protocol):
 
         The logits are bit-equal to ``run``'s, or the caller finds out: nothing is de-optimised to look inside.
         """
-        ...
 
     def replay(self, layer: str, inputs: Rows) -> Rows:
         """This layer alone on these inputs, with the kernels and settings of the deployed run."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -109,7 +100,6 @@ class Closed(Protocol):
 
     def why_closed(self) -> str:
         """Why not, and what is known of the difference all the same, in words."""
-        ...
 
 
 @runtime_checkable
@@ -118,7 +108,6 @@ class Compiling(Protocol):
 
     def compile_for(self, images: NDArray[np.float32]) -> None:
         """Compile now what images of this size need, alone and in batches, so that no later call waits for it."""
-        ...
 
 
 WHOLE = ""
@@ -137,7 +126,6 @@ class Rewritable(Protocol):
         Use it inside this runner's with block. Raises KeyError for an unknown layer, VariantUnavailable where a layer
         cannot be rewritten (say why).
         """
-        ...
 
 
 @runtime_checkable
@@ -148,7 +136,6 @@ class Nested(Protocol):
         """As ``Inspectable.watch``, of the modules that consist of layers and of the network's own forward; inner
         ones first. ``replay`` knows them afterwards.
         """
-        ...
 
 
 @runtime_checkable
@@ -157,7 +144,6 @@ class Reaching(Protocol):
 
     def reaches(self, layer: str, images: NDArray[np.float32]) -> bool:
         """Whether the network's result follows from it; True for a layer in which every image has its own rows."""
-        ...
 
 
 @runtime_checkable
@@ -166,4 +152,3 @@ class Branching(Protocol):
 
     def other_calls(self, layer: str, inputs: Rows) -> str:
         """How what this layer does for all of these rows differs from what it does for the first alone, in words."""
-        ...

@@ -1,54 +1,48 @@
 """The float variants of torch: one set of weights in four types."""
 
+from functools import partial
+
 from isobatch.models.spec.words import VariantSpec
 
 ORDER = 10
 
-_BUILD = "isobatch.models.pytorch.float:build"
-_OPEN = "isobatch.models.pytorch.float:open_runner"
+_torch = partial(
+    VariantSpec,
+    runtime="torch",
+    build="isobatch.models.pytorch.float:build",
+    open="isobatch.models.pytorch.float:open_runner",
+)
 _DEVICES = ("cpu", "cuda")  # the reference stays on the CPU: one ruler for every device
 
 VARIANTS = (
-    VariantSpec(
+    _torch(
         name="fp64",
-        runtime="torch",
         precision="fp64",
         summary="torch, float64: the reference that numeric errors are measured against",
-        build=_BUILD,
-        open=_OPEN,
         recipe={"weights": {"type": "float32"}, "computed_in": "float64"},
         role="reference",
     ),
-    VariantSpec(
+    _torch(
         name="fp32",
-        runtime="torch",
         precision="fp32",
         summary="torch, float32",
-        build=_BUILD,
-        open=_OPEN,
         recipe={"weights": {"type": "float32"}, "computed_in": "float32"},
         devices=_DEVICES,
     ),
-    VariantSpec(
+    _torch(
         name="fp16",
-        runtime="torch",
         precision="fp16",
         summary="torch, float16 weights, activations and logits",
-        build=_BUILD,
-        open=_OPEN,
         # On a CPU without fp16 arithmetic torch's own convolution does the work, five times faster in this format at
         # N = 1 and N = 8 alike; nobody would deploy the other.
         recipe={"weights": {"type": "float16"}, "computed_in": "float16", "memory_format": "channels_last"},
         native_isa=("avx512_fp16", "amx_fp16", "asimdhp"),
         devices=_DEVICES,
     ),
-    VariantSpec(
+    _torch(
         name="bf16",
-        runtime="torch",
         precision="bf16",
         summary="torch, bfloat16 weights, activations and logits",
-        build=_BUILD,
-        open=_OPEN,
         # The format torch advises for bf16 on CPUs; without bf16 arithmetic the other takes three times as long.
         recipe={"weights": {"type": "bfloat16"}, "computed_in": "bfloat16", "memory_format": "channels_last"},
         # With AVX-512 alone oneDNN widens bf16 in its kernels; below that it converts whole tensors, ten times slower.

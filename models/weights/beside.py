@@ -1,7 +1,5 @@
 """What a file beside a network says of the pictures that it takes: Hugging Face's processors, timm's configurations."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any, Literal, NamedTuple

@@ -1,7 +1,5 @@
 """What a file is that is not a state dict: its kind in a word, and how to make weights of it."""
 
-from __future__ import annotations
-
 import zipfile
 from pathlib import Path
 from typing import NamedTuple

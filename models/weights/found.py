@@ -1,7 +1,5 @@
 """Weights as they were found, before they are fitted: what a checkpoint shows and does not show of its network."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any

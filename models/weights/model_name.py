@@ -3,8 +3,6 @@
 Before them stands torchvision's name, ``timm:`` and timm's, or what makes it, ``package.module:factory``.
 """
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 from typing import Literal

@@ -1,7 +1,5 @@
 """Networks by name: as empty shapes, as float networks with weights, as torchvision's quantizable twins."""
 
-from __future__ import annotations
-
 import importlib
 from collections import OrderedDict
 from functools import cache

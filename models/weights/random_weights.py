@@ -1,7 +1,5 @@
 """Untrained weights that are the same on every machine, with statistics under which activations keep their size."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np
@@ -38,7 +36,7 @@ def random_state(model: str, num_classes: int = 1000, seed: int = SEED) -> State
         parameter.copy_(_initial(stream, name, parameter))
     if any(isinstance(module, _NORMS) for module in net.modules()):
         _calibrate(net.double(), stream, channels_of(model))
-    return {name: _stored(tensor) for name, tensor in net.state_dict().items()}
+    return {name: part.float() if part.is_floating_point() else part for name, part in net.state_dict().items()}
 
 
 def _initial(stream: PCG64, name: str, parameter: Tensor) -> Tensor:
@@ -75,10 +73,6 @@ def _calibrate(net: nn.Module, stream: PCG64, channels: int) -> None:
 def _rounded(values: Tensor) -> Tensor:
     mantissa, exponent = torch.frexp(values)
     return torch.ldexp(torch.round(mantissa * 2**_KEPT_BITS), exponent - _KEPT_BITS)
-
-
-def _stored(tensor: Tensor) -> Tensor:
-    return tensor.float() if tensor.is_floating_point() else tensor
 
 
 def _uniform(stream: PCG64, shape: tuple[int, ...]) -> NDArray[np.float64]:

@@ -1,7 +1,5 @@
 """The weights under study: found or fetched, verified, and kept as one safetensors file named by its hash."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -25,8 +23,15 @@ from isobatch.models.weights.digits import weights as digits
 from isobatch.models.weights.found import Found, find_in_file, remarks, with_facts
 from isobatch.models.weights.model_name import kind_of
 from isobatch.models.weights.networks import check_known, skeleton
-from isobatch.models.weights.other_weights import PRETRAINED, of_factory, timm_published, usual_view
-from isobatch.models.weights.published import IMAGENET_NAMES, published, view_of
+from isobatch.models.weights.other_weights import (
+    IMAGENET_NAMES,
+    PRETRAINED,
+    of_factory,
+    published,
+    timm_published,
+    usual_view,
+    view_of,
+)
 from isobatch.models.weights.random_weights import SEED, random_state
 from isobatch.models.weights.tensor_names import as_named
 

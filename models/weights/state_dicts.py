@@ -1,7 +1,5 @@
 """Which of the state dicts that a checkpoint holds is taken: the one of the network, raw before averaged, and said."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 

@@ -1,7 +1,5 @@
 """From the names that a training program gave its tensors to those of the architecture."""
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from collections.abc import Collection

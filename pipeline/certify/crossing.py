@@ -1,7 +1,5 @@
 """What is asked of the worker that verifies a range, and what it tells on its way."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Literal
 

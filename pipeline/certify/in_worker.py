@@ -1,7 +1,5 @@
 """What runs inside a worker to verify what is shipped: at each N a batch, copies of one image, then rounding ties."""
 
-from __future__ import annotations
-
 import hashlib
 import time
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,7 +1,5 @@
 """The stage after the race: the choice is verified at every N; where what is shipped fails, it is chosen again."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,15 +14,7 @@ from isobatch.pipeline.decide.repaired_variants import native_name, with_repairs
 from isobatch.pipeline.prepare.pace import cost
 from isobatch.pipeline.prepare.state import Stages
 from isobatch.pipeline.race.opening import delivery_of, opening
-from isobatch.pipeline.records.study import (
-    FilledWith,
-    Policy,
-    Race,
-    Range,
-    RangeFailure,
-    RangeTies,
-    VariantResult,
-)
+from isobatch.pipeline.records.study import FilledWith, Policy, Race, Range, RangeFailure, RangeTies, VariantResult
 from isobatch.pipeline.records.wording import sizes
 from isobatch.pipeline.workers.pool import WorkerError
 

@@ -1,7 +1,5 @@
 """Accuracy on labelled images, and its paired drop against the fp32 singles."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 

@@ -1,7 +1,5 @@
 """Does the accuracy depend on the batch size? From stored rows of labelled images; no network runs for it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Which batch sizes give the same bytes, and the fingerprints of those bytes."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Mapping
 from typing import Any

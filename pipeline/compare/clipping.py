@@ -1,7 +1,5 @@
 """Whether a quantized layer clips: by how many of how many activations, not by a share alone."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 
 from isobatch.pipeline.compare.statistics import rate_lower

@@ -1,7 +1,5 @@
 """From stored outputs to comparisons: batched against singles, round against round, variant against the ruler."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal

@@ -1,7 +1,5 @@
 """What a variant costs here, from the times of the evidence's own calls: nothing is run twice for a timing."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Several outputs side by side in a row: each measured alone, in its own type, and what may be said of all together."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Batch noise image by image, and the margin screen over it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any

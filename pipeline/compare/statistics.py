@@ -1,7 +1,5 @@
 """Exact intervals for rates, for a paired drop of accuracy, and for a median time."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from typing import Literal

@@ -1,7 +1,5 @@
 """From comparisons to a verdict: one for each variant and input set, and the worst of them for the variant."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """The study's configuration: from arguments to one validated, frozen record. Imports no numeric library."""
 
-from __future__ import annotations
-
 import argparse
 import hashlib
 import itertools

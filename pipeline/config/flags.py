@@ -1,7 +1,5 @@
 """The study's command line: its flags in groups, and what ``repair`` shares of them. Imports no numeric library."""
 
-from __future__ import annotations
-
 import argparse
 import difflib
 import re

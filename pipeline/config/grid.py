@@ -1,7 +1,5 @@
 """The grid of conditions: presets, the user's own in TOML, and explicit flags, which replace an axis each."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 

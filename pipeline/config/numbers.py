@@ -1,7 +1,5 @@
 """Numbers that a flag was given as text. Each raises UsageError: which flag, what it was given, what it can be."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 from isobatch.pipeline.records.errors import UsageError

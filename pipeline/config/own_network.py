@@ -1,7 +1,5 @@
 """What is read from the network and where it runs: flags that hang on whose code it is. Imports no numeric library."""
 
-from __future__ import annotations
-
 import argparse
 
 from isobatch.models.spec.nearest import did_you_mean

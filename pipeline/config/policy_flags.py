@@ -1,7 +1,5 @@
 """The policy as a user states it: flags, a TOML file, or both."""
 
-from __future__ import annotations
-
 import argparse
 from dataclasses import asdict, dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The flags that say what pictures are made into, and the view that they leave of a default."""
 
-from __future__ import annotations
-
 import argparse
 from dataclasses import dataclass, replace
 from fractions import Fraction

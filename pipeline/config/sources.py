@@ -5,8 +5,6 @@ is a flag of the study without its dashes (``batch-sizes = [2, 4]``, ``quick = t
 the flag in capitals (``ISOBATCH_BATCH_SIZES=2,4``). Values are read as the command line reads them.
 """
 
-from __future__ import annotations
-
 import argparse
 import re
 import tomllib

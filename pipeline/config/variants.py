@@ -1,8 +1,6 @@
 """Which variants a list such as ``all`` or ``fp32,ort-int8`` names."""
 
-from __future__ import annotations
-
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from isobatch.models.registry import all_variants, find_variant, how_to_add, installed
 from isobatch.models.spec.words import VariantSpec
@@ -19,6 +17,11 @@ def variants_of(text: str, onnx: bool) -> tuple[str, ...]:
     names = [name for word in asked for name in (every if word == ALL else [word])]
     if not names:
         raise UsageError("unknown-variant", "--variants names none: give 'all' or a list such as fp32,ort-int8")
+    return known(names)
+
+
+def known(names: Sequence[str]) -> tuple[str, ...]:
+    """The names, each once. Raises UsageError for one that is no variant."""
     for name in names:
         try:
             find_variant(name)

@@ -1,7 +1,5 @@
 """How often a variant gives the reference's answer: with labels or without, so that no destroyed answer goes unseen."""
 
-from __future__ import annotations
-
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal

@@ -1,7 +1,5 @@
 """Whether the reference itself answers as the labels say: where it does not, no drop against it means anything."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """At which N a variant may be run under a policy, and what it costs there as far as the evidence's passes tell."""
 
-from __future__ import annotations
-
 from isobatch.pipeline.records.study import Cost, Policy
 
 _SAFELY = 0.95  # of the limit: what a preliminary time has to keep, so that the race's own limit keeps it too

@@ -1,7 +1,5 @@
 """The choice among candidates, a pure function: the cheapest, then what is better among those shown to be as cheap."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

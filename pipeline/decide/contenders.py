@@ -1,7 +1,5 @@
 """From records to contenders: who meets every demand under a policy, and by what the choice is made among them."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -100,17 +98,13 @@ def _failing(variant: VariantResult, policy: Policy, raced: Contestant | None) -
         return [f"latency: no tested N has a call{limit}"]
     timed = call_time(raced.more_s or raced.call_s) if raced else None
     if raced is None or timed is None:
-        return _untimed(policy)
+        # a limit of the tail is met by calls, and nobody made them
+        return [] if policy.max_latency_p99_ms is None else ["latency: p99 undecided, no call of a race was timed"]
     at = f"at N = {raced.batch_size}"
     return [
         *_limit(timed.median, timed.n, policy.max_latency_ms, f"the median call {at}"),
         *_limit(timed.p99, timed.n, policy.max_latency_p99_ms, f"p99 of a call {at}"),
     ]
-
-
-def _untimed(policy: Policy) -> list[str]:
-    """A limit of the tail is met by calls, and nobody made them."""
-    return [] if policy.max_latency_p99_ms is None else ["latency: p99 undecided, no call of a race was timed"]
 
 
 def _limit(seen: UpperLimit, n: int, limit_ms: float | None, what: str) -> list[str]:

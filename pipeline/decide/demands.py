@@ -1,7 +1,5 @@
 """What must hold of the whole study before anything is recommended, whatever the policy."""
 
-from __future__ import annotations
-
 from isobatch.pipeline.records.study import Baseline, Mixing, Recommendation, Rejected, VariantResult
 
 MIXES = "the network itself mixes images"
@@ -39,26 +37,6 @@ def held_back(
         for variant in variants
         if variant.name in own or variant.name == decided.chosen
     ]
-    return decided.model_copy(
-        update={
-            "chosen": None,
-            "batch_size": None,
-            "withheld": words,
-            "because": because,
-            "because_rests_on": [],
-            "rejected": rejected,
-            "ties": [],
-            "pareto": [],
-            "would_change": [],
-            "warnings": [],
-            "deploy": "",
-            "runner_up": None,
-            "sureness": None,
-            "decided_by": None,
-            "race": None,
-            "at_work": None,
-            "price_of_stability": None,
-            "speed_up": None,
-            "range": None,
-        }
+    return Recommendation(
+        policy=decided.policy, chosen=None, withheld=words, because=because, rejected=rejected, ties=[], pareto=[]
     )

@@ -1,7 +1,5 @@
 """The lines that deploy a choice: two commands, or Python where it runs on another device."""
 
-from __future__ import annotations
-
 import shlex
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Does fixed point make the results batch-invariant? Answered from what the int8 variants did, not from theory."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Literal
 

@@ -1,7 +1,5 @@
 """Accuracy in steps: one drawn order of the labelled images, and how far a look at them goes."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

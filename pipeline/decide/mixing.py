@@ -1,7 +1,5 @@
 """Whether the network itself mixes images: a control on its float variant, inside a worker, and what it comes to."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -79,8 +77,9 @@ def decide(variant: str, mixed: Control, inside: VariantResult | None) -> Mixing
     A scale taken from the whole batch couples images too, and is the work of quantization: where freezing it explained
     every origin, or where it may be what moved the row and nobody looked inside, the network is not accused.
     """
-    mechanisms = {origin.mechanism for origin in (inside.origins or [])} if inside else set()
-    leaks = sorted({origin.layer for origin in (inside.origins or []) if origin.mechanism == LEAK}) if inside else []
+    origins = (inside.origins or []) if inside else []
+    mechanisms = {origin.mechanism for origin in origins}
+    leaks = sorted({origin.layer for origin in origins if origin.mechanism == LEAK})
     mixes: bool | None
     if not mixed.repeatable:
         mixes = None

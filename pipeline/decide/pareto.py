@@ -1,7 +1,5 @@
 """The variants that no other beats, and the two figures besides cost by which variants are ranked."""
 
-from __future__ import annotations
-
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -26,7 +24,7 @@ def pareto_set(
         if _known(variant) and not obstacles(variant, anything) and (paid := price(variant.cost, policy))
     ]
     return [
-        _point(variant, paid, race.get(variant.name))
+        _point(variant, race.get(variant.name))
         for variant, paid in open_to
         if not any(_beats(other, other_paid, variant, paid) for other, other_paid in open_to)
     ]
@@ -51,7 +49,7 @@ def _raced(paid: Price, contestant: Contestant | None, policy: Policy) -> Price:
     return replace(paid, cost=statistics.median(contestant.call_s) / contestant.batch_size)
 
 
-def _point(variant: VariantResult, paid: Price, contestant: Contestant | None) -> ParetoPoint:
+def _point(variant: VariantResult, contestant: Contestant | None) -> ParetoPoint:
     cost, verdict = variant.cost, variant.verdict
     assert cost is not None and verdict is not None  # a variant with a price and no obstacle has both
     if contestant is not None and contestant.call_s:

@@ -1,7 +1,5 @@
 """What a policy asks of a variant, what stands in its way, and what it costs under the objective."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from isobatch.pipeline.compare.accuracy import decide

@@ -1,7 +1,5 @@
 """What the choice does at its N, and what it costs or gains against another, by the race where both were in it."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from isobatch.pipeline.compare.statistics import median_interval

@@ -1,7 +1,5 @@
 """What a race shows: the ratio of every contestant's cost to the leader's, with intervals, and who is decided."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Over which N the choice was verified: what stands in the way of a policy by it, and what may be said."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from isobatch.pipeline.decide.repaired_variants import native_and_rung

@@ -1,7 +1,5 @@
 """The sentences of a recommendation: why this one, and why not each other one."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Literal
 

@@ -1,7 +1,5 @@
 """The recommendation: a pure function of the variants' records, the race and a policy."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Sequence
 from typing import Any
 
@@ -16,7 +14,6 @@ from isobatch.pipeline.decide.race import spread_of
 from isobatch.pipeline.decide.ranges import range_warnings
 from isobatch.pipeline.decide.reasons import advantage, because, nothing, once, ratio_text, why_not
 from isobatch.pipeline.records.study import (
-    AtWork,
     Interval,
     Policy,
     Race,
@@ -69,7 +66,16 @@ def recommend(variants: Sequence[VariantResult], policy: Policy, race: Race | No
     rejected = {name: "; ".join(why) for name, why in all_standings.failing.items() if why}
     if not all_standings.contenders:
         unmet = [nothing(policy), *_what_would_help(variants, policy, race)]
-        return _unchosen(all_standings, policy, unmet, rejected, race)
+        return Recommendation(
+            policy=policy,
+            chosen=None,
+            because=unmet,
+            rejected=_in_order(all_standings, rejected),
+            ties=[],
+            pareto=pareto_set(all_standings.every, policy, all_standings.race),
+            warnings=no_limit(policy),
+            race=_shown(race, None),
+        )
     choice = _choice(all_standings, policy, race)
     chosen = all_standings.find(choice.chosen)
     work = at_work(all_standings.race.get(chosen.name))
@@ -90,7 +96,7 @@ def recommend(variants: Sequence[VariantResult], policy: Policy, race: Race | No
         rejected=_in_order(all_standings, rejected),
         ties=_ties(all_standings, choice),
         pareto=pareto_set(all_standings.every, policy, all_standings.race),
-        warnings=_warnings(chosen, choice, work, policy, race),
+        warnings=_warnings(chosen, choice, policy, race),
         would_change=_would_change(variants, policy, race, chosen.name),
         deploy=deployment(chosen.name, chosen.device),
         runner_up=choice.runner_up,
@@ -115,21 +121,6 @@ def chosen_name(
 def _choice(all_standings: Standings, policy: Policy, race: Race | None) -> Choice:
     spread = spread_of(race is not None and race.unsteady)
     return choose(all_standings.contenders, policy.cost_margin / 100, by_size=policy.objective == "size", spread=spread)
-
-
-def _unchosen(
-    all_standings: Standings, policy: Policy, reasons: list[str], rejected: dict[str, str], race: Race | None
-) -> Recommendation:
-    return Recommendation(
-        policy=policy,
-        chosen=None,
-        because=reasons,
-        rejected=_in_order(all_standings, rejected),
-        ties=[],
-        pareto=pareto_set(all_standings.every, policy, all_standings.race),
-        warnings=no_limit(policy),
-        race=_shown(race, None),
-    )
 
 
 def _in_order(all_standings: Standings, rejected: dict[str, str]) -> list[Rejected]:
@@ -159,9 +150,7 @@ def no_limit(policy: Policy) -> list[str]:
     return [f"No limit on the accuracy drop is set: only one that certainly exceeds {limit} counts."]
 
 
-def _warnings(
-    chosen: VariantResult, choice: Choice, work: AtWork | None, policy: Policy, race: Race | None
-) -> list[str]:
+def _warnings(chosen: VariantResult, choice: Choice, policy: Policy, race: Race | None) -> list[str]:
     warnings = no_limit(policy)
     if choice.decided_by == "passes":
         warnings.append(NO_RACE if race is None else _OTHER_RACE)

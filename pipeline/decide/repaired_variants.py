@@ -1,7 +1,5 @@
 """A variant with a repair that holds, as a candidate of its own: ``fp32+surgical``."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from isobatch.pipeline.records.study import Cost, DecidedBy, Interval, Repair, VariantResult

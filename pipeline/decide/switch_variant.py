@@ -4,11 +4,9 @@ Nothing is run for it: its verdict and its costs are the study's own evidence. S
 as a repair and its native self do, and the drift between rounds is in the ratio.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
-from isobatch.pipeline.decide.policy import Price, price
+from isobatch.pipeline.decide.policy import price
 from isobatch.pipeline.decide.repaired_variants import SWITCH
 from isobatch.pipeline.records.study import Cost, Interval, Policy, Repair, VariantResult
 from isobatch.pipeline.records.wording import counted, listed
@@ -32,7 +30,7 @@ def _switch(variant: VariantResult, steady: Sequence[VariantResult], policy: Pol
     if not prices:
         why = "no variant of this study is batch-invariant and timed on the same images"
         return Repair(name=SWITCH, batch_invariant=None, scope="", note=why)
-    _, chosen = min(prices, key=_cost)
+    _, chosen = min(prices, key=lambda priced: priced[0].cost)
     assert variant.cost is not None and chosen.cost is not None
     verdicts = chosen.by_inputs
     images = listed(f"{counted(verdict.n_images, 'image')} of {verdict.inputs}" for verdict in verdicts)
@@ -48,10 +46,6 @@ def _switch(variant: VariantResult, steady: Sequence[VariantResult], policy: Pol
         memory_ratio=_memory(variant.cost, chosen.cost),
         note=f"{chosen.name} in its place, a candidate of its own; the ratios are from the study's own calls of both",
     )
-
-
-def _cost(priced_variant: tuple[Price, VariantResult]) -> float:
-    return priced_variant[0].cost
 
 
 def _comparable(variant: VariantResult, other: VariantResult) -> bool:

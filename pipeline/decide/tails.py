@@ -1,9 +1,8 @@
 """Percentiles of the time of a call with upper limits that assume nothing of its distribution."""
 
-from __future__ import annotations
-
-import math
 from collections.abc import Sequence
+
+import numpy as np
 
 from isobatch.pipeline.records.study import CallTime, UpperLimit
 
@@ -31,12 +30,5 @@ def upper(ordered: Sequence[float], share: float) -> UpperLimit:
     n = len(ordered)
     for k in range(1, n + 1):
         if bdtr(k - 1, n, share) >= CONFIDENCE:
-            return UpperLimit(value=_quantile(ordered, share), upper95=ordered[k - 1])
-    return UpperLimit(value=_quantile(ordered, share) if share == 0.5 else None, upper95=None)
-
-
-def _quantile(ordered: Sequence[float], share: float) -> float:
-    place = share * (len(ordered) - 1)
-    low = math.floor(place)
-    high = min(low + 1, len(ordered) - 1)
-    return ordered[low] + (ordered[high] - ordered[low]) * (place - low)
+            return UpperLimit(value=float(np.quantile(ordered, share)), upper95=ordered[k - 1])
+    return UpperLimit(value=float(np.quantile(ordered, share)) if share == 0.5 else None, upper95=None)

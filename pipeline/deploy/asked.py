@@ -1,7 +1,5 @@
 """Which variant of a study is to be shipped: its choice or a named one, native or repaired."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """``MODEL_CARD.md``: what is in a shipped folder, how to run it, what was verified and where."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping, Sequence
 

@@ -1,7 +1,5 @@
 """The claims of a verification record, run again here. Nothing of the folder runs that is not what Isobatch writes."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The ``deploy`` command: a study's choice, or a named variant, as a folder that serves without this project."""
 
-from __future__ import annotations
-
 import os
 import time
 from collections.abc import Callable, Mapping

@@ -1,7 +1,5 @@
 """What ``deploy`` asks of the worker that writes the files, and what it answers."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """What a study knows of a variant that its deployment needs: range of N, sum of its singles, a few sentences."""
 
-from __future__ import annotations
-
 from isobatch.pipeline.decide.ranges import range_words
 from isobatch.pipeline.deploy.keep import Kept
 from isobatch.pipeline.records.study import Range, Study, VariantResult

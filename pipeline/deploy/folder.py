@@ -1,7 +1,5 @@
 """Writing what is shipped: the model's files as they are, our loader, images to check it on, a card, and the record."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType

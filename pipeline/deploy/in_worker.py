@@ -1,7 +1,5 @@
 """What runs inside a worker for ``deploy``: the measured artifact opened, repaired as it was, and written as files."""
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What a study keeps of its artifacts, so that ``deploy`` ships the very files that were measured, or says why not."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path

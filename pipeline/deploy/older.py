@@ -1,7 +1,5 @@
 """Records of the first kind, whose torch artifacts were TorchScript: code, which runs only where the user trusts it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal

@@ -3,8 +3,6 @@
 The files are copied into a folder of our own first: what was checked is what runs, and nothing else lies beside it.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import select

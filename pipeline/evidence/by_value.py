@@ -1,7 +1,5 @@
 """The default plan: as many batches as say something, instead of all images at every N (see ``plan_passes``)."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Sequence
 

@@ -1,7 +1,5 @@
 """What a worker brings back: the output rows of every pass, kept as differences from the singles."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal

@@ -1,7 +1,5 @@
 """The control for a network that itself mixes examples: the neighbours change, N and the place do not."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 

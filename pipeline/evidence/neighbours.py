@@ -1,7 +1,5 @@
 """What stands beside an image in place of its natural neighbour, made from the image replaced: everywhere the same."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What an image is answered, by the kind of outcome: whether that changed, and how far it is from changing."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -4,8 +4,6 @@ A part is what one worker runs, and what is lost where it is interrupted. Cuts l
 so which images share a batch does not depend on them; where sizes have no common end in reach, a set is not cut.
 """
 
-from __future__ import annotations
-
 import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,7 +1,5 @@
 """Running the passes of a plan on a live runner: the only place that calls a network for evidence."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple

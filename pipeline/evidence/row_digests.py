@@ -1,7 +1,5 @@
 """Digests of rows over several trials: two N whose rows have equal digests agreed in every trial."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Sequence
 from typing import Any

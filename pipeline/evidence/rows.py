@@ -1,8 +1,6 @@
 """Output rows: what several stages ask of arrays [n, classes] of logits in the network's own type."""
 
-from __future__ import annotations
-
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -104,6 +102,17 @@ def largest_value(values: NDArray[Any]) -> float:
     return float(finite.max(initial=0.0))
 
 
-def rows_between(inputs: Rows, start: int, stop: int, count: int) -> Rows:
-    """The rows of each tensor that has a batch axis; a value shared by the whole batch is passed as it is."""
-    return tuple(part[start:stop] if part.ndim and len(part) == count else part for part in inputs)
+def row_count(inputs: Rows) -> int:
+    """How many rows a call has: as many as the longest batch axis of its tensors."""
+    return max(len(part) for part in inputs if part.ndim)
+
+
+def each(inputs: Rows, change: Callable[[NDArray[Any]], NDArray[Any]], count: int | None = None) -> Rows:
+    """The tensors that have a batch axis, of ``count`` rows, changed; a value that the whole batch shares as it is."""
+    count = row_count(inputs) if count is None else count
+    return tuple(change(part) if part.ndim and len(part) == count else part for part in inputs)
+
+
+def rows_at(inputs: Rows, which: slice | Sequence[int] | NDArray[np.int64], count: int | None = None) -> Rows:
+    """These rows of each tensor that has a batch axis."""
+    return each(inputs, lambda part: part[which], count)

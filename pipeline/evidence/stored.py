@@ -1,7 +1,5 @@
 """Evidence on disk: written whole, read row by row."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping

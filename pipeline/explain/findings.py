@@ -1,7 +1,5 @@
 """What locating found: of each layer, and of all."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable

@@ -1,7 +1,5 @@
 """Where divergence starts: every layer replayed alone, its rows by themselves against the same rows in the batch."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -14,7 +12,7 @@ from isobatch.models.spec.runner import Layer, Reaching, Rows
 from isobatch.pipeline.compare.metrics import ulp
 from isobatch.pipeline.evidence.evidence import bits
 from isobatch.pipeline.evidence.row_digests import joined_digests, row_digests
-from isobatch.pipeline.evidence.rows import first_row_distance, largest_value, row_distance, rows_between
+from isobatch.pipeline.evidence.rows import first_row_distance, largest_value, row_count, row_distance, rows_at
 from isobatch.pipeline.explain.findings import LayerFinding, Located, Watched
 from isobatch.pipeline.explain.outside_layers import outside
 from isobatch.pipeline.explain.search_bounds import DEFAULT, Search
@@ -94,10 +92,10 @@ def locate(
 
 def alike_at_both_ends(runner: Watched, finding: LayerFinding, inputs: Rows, outputs: Rows) -> bool:
     """Whether the first and the last row, each alone, have the bytes that they have in the captured batch."""
-    count = max(len(part) for part in inputs if part.ndim)
+    count = row_count(inputs)
     for at in sorted({0, count - 1}):
-        alone = runner.replay(finding.layer.name, rows_between(inputs, at, at + 1, count))
-        for single, other in zip(alone, rows_between(outputs, at, at + 1, count), strict=True):
+        alone = runner.replay(finding.layer.name, rows_at(inputs, slice(at, at + 1), count))
+        for single, other in zip(alone, rows_at(outputs, slice(at, at + 1), count), strict=True):
             if (single.shape, single.dtype) != (other.shape, other.dtype):
                 return False
             if bool((bits(np.atleast_1d(single)) != bits(np.atleast_1d(other))).any()):
@@ -116,18 +114,18 @@ def replay(
     how: str,
 ) -> None:
     """Compare the rows of ``inputs`` alone with the same rows in batches of each N; ``outputs``: of all, if known."""
-    count = max(len(part) for part in inputs if part.ndim)
+    count = row_count(inputs)
     name = finding.layer.name
     singles = [
         np.concatenate([np.atleast_1d(row) for row in rows])
         for rows in zip(
-            *(runner.replay(name, rows_between(inputs, i, i + 1, count)) for i in range(count)), strict=True
+            *(runner.replay(name, rows_at(inputs, slice(i, i + 1), count)) for i in range(count)), strict=True
         )
     ]
     apart: dict[int, NDArray[Any] | None] = {1: None}
     for n in sorted(n for n in {*batch_sizes, count} if n <= count):
         batched = (
-            outputs if n == count and outputs is not None else runner.replay(name, rows_between(inputs, 0, n, count))
+            outputs if n == count and outputs is not None else runner.replay(name, rows_at(inputs, slice(n), count))
         )
         whole = [np.atleast_1d(part) if part.ndim else np.repeat(part, n) for part in batched]
         pairs = zip((single[: len(single) // count * n] for single in singles), whole, strict=True)

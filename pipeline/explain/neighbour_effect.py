@@ -1,7 +1,5 @@
 """An image's logits as a function of what stands beside it, where a scale of the batch or a leak couples them."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Interventions at the origins: one layer of each signature is examined, and speaks for its siblings."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isobatch.models.spec.runner import Layer, Nested, Rows
+from isobatch.pipeline.evidence.rows import row_count
 from isobatch.pipeline.explain.causes import Cause, Explanation, Subject, explain_origin
 from isobatch.pipeline.explain.findings import LayerFinding, Located, Watched
 from isobatch.pipeline.explain.locate import random_rows
@@ -81,7 +80,7 @@ def _subject(runner: Watched, finding: LayerFinding, inputs: Rows, threads: int,
 
     That N may be larger than the smallest of the finding, which drawn rows may have shown.
     """
-    count = max(len(part) for part in inputs if part.ndim)
+    count = row_count(inputs)
     sizes = [n for n in finding.batch_sizes if n <= count] or [count]
     how = finding.found_by or "sibling"
     first = Subject(runner, finding.layer, inputs, sizes[0], threads, seed, how, leading)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from isobatch.models.spec.runner import Branching, Layer, Nested, Rows
 from isobatch.pipeline.evidence.evidence import bits
+from isobatch.pipeline.evidence.rows import each, row_count, rows_at
 
 if TYPE_CHECKING:
     from isobatch.pipeline.explain.findings import Located
@@ -80,15 +81,13 @@ def moved_by_neighbours(replay: Replay, inputs: Rows, victim: int = 0) -> int:
 
 def _but(at: int, inputs: Rows, change: Callable[[NDArray[Any]], NDArray[Any]]) -> Rows:
     """The rows changed, the one at this place kept; what all rows share stays as it is."""
-    count = max(len(part) for part in inputs if part.ndim)
-    made = []
-    for part in inputs:
-        if part.ndim and len(part) == count > 1:
-            other = np.array(change(part), part.dtype)
-            other[at] = part[at]
-            part = other
-        made.append(part)
-    return tuple(made)
+
+    def but(part: NDArray[Any]) -> NDArray[Any]:
+        other = np.array(change(part), part.dtype)
+        other[at] = part[at]
+        return other
+
+    return each(inputs, but) if row_count(inputs) > 1 else inputs
 
 
 def _count(first: Rows, second: Rows, at: int | None = None) -> int:
@@ -102,10 +101,10 @@ def _count(first: Rows, second: Rows, at: int | None = None) -> int:
 
 def _differs(replay: Replay, inputs: Rows) -> bool:
     """Whether some row is another one alone than in this batch."""
-    count = max(len(part) for part in inputs if part.ndim)
+    count = row_count(inputs)
     together = replay(inputs)
     for i in range(count):
-        single = replay(tuple(part[i : i + 1] if part.ndim and len(part) == count else part for part in inputs))
+        single = replay(rows_at(inputs, slice(i, i + 1), count))
         if _count(tuple(part[:1] for part in single), tuple(part[i : i + 1] for part in together)):
             return True
     return False
@@ -171,9 +170,8 @@ def _branching(
 
 
 def _turns(runner: Any, layer: Layer, inputs: Rows, sizes: Sequence[int]) -> bool:
-    count = max(len(part) for part in inputs if part.ndim)
     for n in sizes:
-        some = tuple(part[:n] if part.ndim and len(part) == count else part for part in inputs)
+        some = rows_at(inputs, slice(n))
         if runner.other_calls(layer.name, some) and _differs(_alone(runner, layer), some):
             return True
     return False

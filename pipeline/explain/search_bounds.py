@@ -1,7 +1,5 @@
 """How far an origin is sought: how many rows are drawn for each layer, and the ties and the N it is tried at."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """The user's own arrays, one for each input of the network, used as they are: .npz, .safetensors, and .npy for one."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path

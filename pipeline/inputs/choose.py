@@ -1,7 +1,5 @@
 """Which of the user's own images are measured, and which calibrate: spread over all, distinct, disjoint."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """One untrusted picture file to the pixels a network sees, or the reason why not. No file can stop a study."""
 
-from __future__ import annotations
-
 import os
 import stat
 import warnings

@@ -1,7 +1,5 @@
 """The digits set: held-out handwritten digits, for the embedded weights; calibrated on a split of its own."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial

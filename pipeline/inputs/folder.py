@@ -1,7 +1,5 @@
 """A folder of pictures: every jpeg, png, webp and bmp below it, labelled where its sub-folders name classes."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial

@@ -1,16 +1,16 @@
 """What runs inside a worker: reading and drawing sets of images. Called by dotted name."""
 
-from __future__ import annotations
-
 import resource
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from isobatch.models.registry import load
 from isobatch.pipeline.inputs import InputsRequest, prepare
-from isobatch.pipeline.inputs.crossing import LabelledAsked, LabelledStored, SetsAsked, SetStored
+from isobatch.pipeline.inputs.crossing import LabelledAsked, LabelledStored, SetStored
 from isobatch.pipeline.inputs.labels_file import read_classes
+from isobatch.pipeline.inputs.request import SetsAsked
 from isobatch.pipeline.machine.memory import limit_memory
 from isobatch.pipeline.workers.wire import Emit
 
@@ -43,10 +43,10 @@ def read_labelled(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
 def _limited(asked: SetsAsked) -> InputsRequest:
     """The request, once this process may use no more memory than decoding needs."""
     limit_memory(resource.RLIMIT_DATA)  # an array of any size may be mapped
-    fields: dict[str, Any] = {**vars(asked)}
-    if classes := fields.pop("classes_file"):
-        fields["class_names"] = tuple(read_classes(Path(classes), asked.num_classes))
-    return InputsRequest(**fields, draw=partial(_draw, channels=asked.channels))
+    if asked.classes_file:
+        names = tuple(read_classes(Path(asked.classes_file), asked.num_classes))
+        asked = replace(asked, class_names=names, classes_file=None)
+    return InputsRequest(**vars(asked), draw=partial(_draw, channels=asked.channels))
 
 
 def _draw(path: Path, seed: int, n: int, size: int, channels: int = 3) -> str:

@@ -1,7 +1,5 @@
 """From the names of folders to class indices: an index, a class name, or the place in an order."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

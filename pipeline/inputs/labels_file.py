@@ -1,7 +1,5 @@
 """Labels and class names from files of the user's: a CSV of labels, an array of them, a list of classes."""
 
-from __future__ import annotations
-
 import csv
 import json
 from collections.abc import Sequence

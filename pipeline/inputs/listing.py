@@ -1,7 +1,5 @@
 """The picture files below a folder, and what is left out: hidden and system files, links that leave, other kinds."""
 
-from __future__ import annotations
-
 import os
 import stat
 from collections import Counter

@@ -3,8 +3,6 @@
 NCHW or NHWC, which the place of the channels shows.
 """
 
-from __future__ import annotations
-
 import io
 import warnings
 import zipfile

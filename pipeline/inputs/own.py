@@ -1,7 +1,5 @@
 """The user's own images, from a folder or an array: chosen, stored, and cut into a measured and a calibration part."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any

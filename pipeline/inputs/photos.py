@@ -1,7 +1,5 @@
 """The photos set: crops of a few shipped photographs (models/photos, licences beside them), for ImageNet weights."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice

@@ -1,7 +1,5 @@
 """How pixels become numbers, in words for the report."""
 
-from __future__ import annotations
-
 from isobatch.models.spec.images import UNIT, Size, View, sides
 from isobatch.pipeline.records.wording import number
 

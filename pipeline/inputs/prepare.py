@@ -1,7 +1,5 @@
 """From the choice of inputs to prepared sets: a keyword wins over a path."""
 
-from __future__ import annotations
-
 import difflib
 import os
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """What is asked of the input stage, and what it gives back."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +8,7 @@ from isobatch.models.spec.images import IMAGENET, Images, Size, View
 from isobatch.models.spec.interface import Input
 from isobatch.models.spec.words import Remark
 from isobatch.pipeline.records.study import InputSet
+from isobatch.pipeline.workers.wire import Crossing
 
 Draw = Callable[[Path, int, int, int], str]
 """``draw(path, seed, n, size)`` writes float32 [n, 3, size, size] as raw little-endian bytes; returns their SHA-256."""
@@ -29,7 +28,7 @@ class InputError(ValueError):
 
 
 @dataclass(frozen=True)
-class InputsRequest:
+class SetsAsked(Crossing):
     """Which images, how many, and for which weights.
 
     ``images`` None means 16, and 4 for the seed set. ``image_size`` has no say over the seed set (400 by its recipe)
@@ -38,7 +37,6 @@ class InputsRequest:
 
     asked: str  # auto | seed | digits | photos | a folder | a .npy file
     folder: Path  # where the prepared files go
-    draw: Draw
     weights: str = "digits"  # digits | imagenet-v1 | imagenet-v2 | random | anything else: a file
     images: int | None = None
     image_size: Size = 224
@@ -51,10 +49,18 @@ class InputsRequest:
     num_classes: int | None = None
     class_order: str | None = None  # "text" or "number": labels by the folders' order, not by what they are called
     labels_file: str | None = None  # of labels beside the images
-    calibration_images: int = 32
-    labelled_images: int = 400  # at most so many of the digits' held-out images
+    classes_file: str | None = None  # of the names of classes, read in the worker
     interface: tuple[Input, ...] = ()  # what the network takes, where its file tells: else pictures
     batch_axes: Mapping[str, int] = field(default_factory=dict)  # of arrays whose batch is another axis
+
+
+@dataclass(frozen=True)
+class InputsRequest(SetsAsked):
+    """The same inside the worker that reads them."""
+
+    draw: Draw = field(kw_only=True)
+    calibration_images: int = 32
+    labelled_images: int = 400  # at most so many of the digits' held-out images
 
     def __post_init__(self) -> None:
         for name, least in (("images", 1), ("image_size", 1), ("calibration_images", 2), ("labelled_images", 1)):

@@ -1,7 +1,5 @@
 """The seed set: the recipe of the original question, drawn by torch in a worker, stored and hashed here."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 from isobatch.models.spec.images import Images

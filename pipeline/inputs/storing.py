@@ -1,7 +1,5 @@
 """Prepared images to disk, one at a time; and what can be told from the stored bytes: distinct images, overlap."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import replace

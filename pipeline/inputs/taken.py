@@ -1,7 +1,5 @@
 """Pictures handed over as the network takes them: its layout and type, seen from its file and said."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 

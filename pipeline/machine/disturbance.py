@@ -5,8 +5,6 @@ Documentation/scheduler/sched-stats). ``/proc/stat`` counts stolen time in ticks
 enough for a round of them.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Mapping
 from pathlib import Path

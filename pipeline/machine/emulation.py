@@ -1,7 +1,5 @@
 """Arithmetic that a processor lacks: computed by other instructions, tens of times slower, and measured on less."""
 
-from __future__ import annotations
-
 from isobatch.models.spec.images import Images
 from isobatch.models.spec.words import VariantSpec
 from isobatch.pipeline.machine.isa_caps import NATIVE

@@ -1,7 +1,5 @@
 """The machine: what every verdict's scope names. Read without importing a numeric library."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import platform

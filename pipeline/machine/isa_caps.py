@@ -1,7 +1,5 @@
 """ISA caps: what they are called, which variables ask each library for them, and whether a library obeyed."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 

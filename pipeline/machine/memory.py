@@ -1,7 +1,5 @@
 """Peak memory of a process tree, shared pages counted once (the kernel's proportional set size); limits of one."""
 
-from __future__ import annotations
-
 import contextlib
 import ctypes
 import os

@@ -1,7 +1,5 @@
 """The switches that people turn for equal answers: what each asks for, and what must be read back of it."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any

@@ -1,7 +1,5 @@
 """The first stages: weights, input sets, artifacts. What all variants share must be sound, or nothing is measured."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

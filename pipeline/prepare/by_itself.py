@@ -1,7 +1,5 @@
 """What a command that is no study prepares before it begins: weights, inputs and artifacts, in a scratch folder."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace

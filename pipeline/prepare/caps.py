@@ -1,7 +1,5 @@
 """Which instruction-set caps act in this machine's libraries."""
 
-from __future__ import annotations
-
 from isobatch.pipeline.config.conditions import Caps
 from isobatch.pipeline.config.config import Config
 from isobatch.pipeline.machine.environment import cpu_flags, worker_settings

@@ -1,7 +1,5 @@
 """What the first stages ask of their workers: the network, whether it takes the images, artifacts."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any

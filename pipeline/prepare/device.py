@@ -1,7 +1,5 @@
 """Whether the device of a study can be used here, asked before anything is written."""
 
-from __future__ import annotations
-
 from isobatch.pipeline.config.config import Config
 from isobatch.pipeline.machine.environment import available_cores, worker_settings
 from isobatch.pipeline.records.errors import UsageError

@@ -1,7 +1,5 @@
 """What runs inside a worker: checking weights and ONNX files, asking sizes, building. Called by dotted name."""
 
-from __future__ import annotations
-
 import math
 import resource
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Reading the user's images, in a worker: a file that crashes or starves its decoder takes nothing else with it."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -12,9 +10,9 @@ from isobatch.models.spec.words import Remark
 from isobatch.pipeline.config.config import Config
 from isobatch.pipeline.inputs import PreparedSet
 from isobatch.pipeline.inputs.arrays import ARRAYS
-from isobatch.pipeline.inputs.crossing import LabelledAsked, LabelledStored, SetsAsked, SetStored
+from isobatch.pipeline.inputs.crossing import LabelledAsked, LabelledStored, SetStored
 from isobatch.pipeline.inputs.prepare import SOURCES
-from isobatch.pipeline.inputs.request import Labelled
+from isobatch.pipeline.inputs.request import Labelled, SetsAsked
 from isobatch.pipeline.prepare.preprocessing import channels_of
 from isobatch.pipeline.prepare.sizes import fitting
 from isobatch.pipeline.prepare.state import Stages

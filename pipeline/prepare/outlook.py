@@ -1,7 +1,5 @@
 """What of a study is still to come, stage by stage: for the estimate of the time left, and for a budget."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 ORDER = ("evidence", "accuracy", "explanation", "race", "range")

@@ -1,7 +1,5 @@
 """A factory's network that is studied on arrays, not pictures: it is exported to ONNX first, with their batch free."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path

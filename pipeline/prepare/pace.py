@@ -1,7 +1,5 @@
 """What a pass costs, roughly, for progress and plans."""
 
-from __future__ import annotations
-
 from isobatch.models.spec.words import VariantSpec
 from isobatch.pipeline.machine.emulation import emulated
 from isobatch.pipeline.machine.environment import cpu_flags

@@ -1,7 +1,5 @@
 """What pictures are made into in this study: what was asked, else what is known of the weights; and its record."""
 
-from __future__ import annotations
-
 from isobatch.models.spec.images import Size, View, sides
 from isobatch.models.weights import model_name
 from isobatch.pipeline.config.config import Config

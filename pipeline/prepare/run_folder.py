@@ -1,7 +1,5 @@
 """Runs on disk: a folder each, resumed while unfinished, never reused when finished, never shared by two studies."""
 
-from __future__ import annotations
-
 import contextlib
 import fcntl
 import os

@@ -1,7 +1,5 @@
 """Which input sets a network takes: found out before anything is measured, and kept for later studies."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """What the stages of a study share: the configuration, the run, the workers, and what has gone wrong so far."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -46,7 +44,6 @@ class Progress(Protocol):
 
     def still(self) -> AbstractContextManager[None]:
         """Within it nothing is drawn but at a step."""
-        ...
 
     def verdict(self, result: VariantResult) -> None:
         """Show one variant's verdict, as soon as it is known."""

@@ -1,7 +1,5 @@
 """The weights under study: verified, stored and recorded."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from pathlib import Path
 

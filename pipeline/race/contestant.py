@@ -1,7 +1,5 @@
 """One contestant of the race: a long-lived call in a worker of its own, stopped unless it is its turn."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os

@@ -1,7 +1,5 @@
 """What the race and its contestants' workers tell each other."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any

@@ -1,13 +1,13 @@
 """Who enters the race: the candidates that the passes do not show to be clearly slower, as many as may be live."""
 
-from __future__ import annotations
-
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from isobatch.pipeline.decide.batch_size import promising, roughly
 from isobatch.pipeline.decide.policy import obstacles
 from isobatch.pipeline.decide.repaired_variants import native_name, with_repairs
+from isobatch.pipeline.race.rounds import Entry, preliminary
 from isobatch.pipeline.records.study import Policy, Rejected, VariantResult
 from isobatch.pipeline.records.wording import number
 
@@ -110,3 +110,19 @@ def fastest_of(variants: Sequence[VariantResult], policy: Policy, precision: str
     anything = policy.model_copy(update={"stability": "none", "max_latency_ms": None, "max_accuracy_drop": None})
     known = [w for v in variants if v.precision == precision and (w := _wanted(v, anything))]
     return min(known, key=lambda w: w.seconds, default=None)
+
+
+def entered(asked: Iterable[tuple[Wanted, Entry]]) -> tuple[list[Entry], list[Rejected]]:
+    """The entries that race, open and each at its best N; and who was doubted and is clearly slower indeed, ended."""
+    racing, slow, name, fastest = list[Entry](), list[Rejected](), "", math.inf
+    for wanted, entry in asked:
+        entry.open()
+        seconds = preliminary(entry, wanted.sizes)
+        if wanted.doubted and seconds is not None and seconds > NEAR * fastest:
+            entry.contestant.end()
+            slow.append(Rejected(variant=entry.name, why=f"{slower(seconds / fastest, name)} in calls in turn)"))
+            continue
+        racing.append(entry)
+        if seconds is not None and seconds < fastest:
+            name, fastest = entry.name, seconds
+    return racing, slow

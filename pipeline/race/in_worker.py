@@ -1,11 +1,10 @@
 """What runs inside a contestant's worker: open it, and make a call whenever the race says so."""
 
-from __future__ import annotations
-
 import json
 import os
 import socket
 import time
+from collections.abc import Mapping
 from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
@@ -14,12 +13,15 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from isobatch.models.spec.images import Images
+from isobatch.models.spec.outcome import CLASSES, Outcome
 from isobatch.models.spec.runner import Compiling, Runner
+from isobatch.pipeline.deploy.in_worker import changed
 from isobatch.pipeline.evidence.passes import call
 from isobatch.pipeline.machine.disturbance import waited_s, waits
 from isobatch.pipeline.machine.memory import peak_memory_bytes
 from isobatch.pipeline.race.crossing import Listening, Opening, Ready, Turn, TurnAsked
-from isobatch.pipeline.race.rebuild import rebuilt
+from isobatch.pipeline.repair.rungs.recheck import Rechecked
 from isobatch.pipeline.workers.opening import open_runner
 from isobatch.pipeline.workers.wire import Crossing, Emit
 
@@ -77,6 +79,20 @@ def opened(asked: Opening, stack: ExitStack) -> Opened:
         return Opened(native, native)
     repaired = rebuilt(asked.delivery, native, asked.examples, asked.outcome)
     return Opened(native, native if repaired is native else stack.enter_context(repaired))
+
+
+def rebuilt(delivery: Mapping[str, Any], runner: Any, examples: Images, outcome: Outcome = CLASSES) -> Runner:
+    """The repaired runner of a ``Repair.delivery``, from the live native one, within whose block it is used.
+
+    ``examples``: the set on which the repair was found. ``outcome``: what it keeps, where it keeps no bytes.
+    """
+    change, serving = delivery["change"], delivery["serving"]
+    if (margin := change.get("recheck")) is not None:
+        return Rechecked(runner, margin, outcome)
+    if "threads" in serving:
+        threaded: Runner = runner.with_threads(serving["threads"], serving.get("streams", 1))
+        return threaded
+    return changed(runner, change, examples.read(0, max(1, change.get("examples", 1))))
 
 
 def _turn(runner: Runner, images: NDArray[np.float32], calls: int) -> Turn:

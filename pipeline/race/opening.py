@@ -1,7 +1,5 @@
 """What a worker is told so that it opens a variant, or a repaired self made again, as it is shipped."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from isobatch.models.registry import find_variant

@@ -1,7 +1,5 @@
 """The rounds of a race: one call of each contestant in random order; a disturbed round is repeated as a whole."""
 
-from __future__ import annotations
-
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -33,7 +31,6 @@ class Called(Protocol):
 
     def turn(self, n: int, limit_s: float, calls: int = 1) -> Turn:
         """One untimed call, then the timed ones."""
-        ...
 
     def end(self) -> None:
         """End it."""

@@ -1,7 +1,5 @@
 """The stage of the race: open the contestants, find the best N of each, run the rounds, time the tail of the choice."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,8 +12,7 @@ from isobatch.pipeline.decide.recommend import chosen_name
 from isobatch.pipeline.decide.repaired_variants import native_name
 from isobatch.pipeline.prepare.state import Stages
 from isobatch.pipeline.race.contestant import Contestant
-from isobatch.pipeline.race.entering import entered
-from isobatch.pipeline.race.field import Wanted, fastest_of, field
+from isobatch.pipeline.race.field import Wanted, entered, fastest_of, field
 from isobatch.pipeline.race.opening import opening
 from isobatch.pipeline.race.rounds import PATIENCE_S, Entry, Tally, preliminary, race
 from isobatch.pipeline.records.study import Contestant as Raced

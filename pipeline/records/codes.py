@@ -3,8 +3,6 @@
 Codes are stable: a script may rely on them. A test reads the sources and fails where one is used and not explained.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Literal
 

@@ -1,7 +1,5 @@
 """Errors the user can act on, with stable codes, and the exit codes of the contract."""
 
-from __future__ import annotations
-
 import errno
 from enum import IntEnum
 

@@ -3,8 +3,6 @@
 Every record is validated at birth. Numbers carry their unit in the name. A stage that has not run leaves ``None``.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal

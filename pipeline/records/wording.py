@@ -1,7 +1,5 @@
 """The text of numbers, lists, conditions and states: one place decides it, for sentences, tables and pages."""
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Iterable

@@ -4,8 +4,6 @@ Kernels change with both, so a list of origins, or a kind called innocent, says 
 signature run the same kernels on the same shapes, so one speaks for its siblings.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
@@ -17,6 +15,7 @@ from numpy.typing import NDArray
 from isobatch.models.spec.interventions import Threaded
 from isobatch.models.spec.runner import Layer, Rows
 from isobatch.pipeline.evidence.evidence import bits
+from isobatch.pipeline.evidence.rows import row_count, rows_at
 from isobatch.pipeline.repair.shapes import telling_rows
 
 ABOVE = 17
@@ -56,8 +55,9 @@ def look_beyond(
         shown = set()
         try:
             for count in counts:
+                sizes = [n for other, n in looks if other == count]
                 with runner.one_thread() if count != threads else nullcontext():
-                    shown |= {(count, n) for n in _differing(runner, layer.name, rows, _sizes(looks, count))}
+                    shown |= {(count, n) for n in _differing(runner, layer.name, rows, sizes)}
         except NotImplementedError:
             return
         differing[layer.signature] = shown
@@ -77,25 +77,17 @@ def look_beyond(
     ]
 
 
-def _sizes(looks: Sequence[tuple[int, int]], threads: int) -> list[int]:
-    return [n for count, n in looks if count == threads]
-
-
 def _differing(runner: Any, name: str, rows: Rows, sizes: Sequence[int]) -> list[int]:
     """The N at which some of these rows, again from the first where N is larger, differ from the same row alone."""
-    count = max(len(part) for part in rows if part.ndim)
-    alone = [runner.replay(name, _chosen(rows, np.array([i]), count)) for i in range(count)]
+    count = row_count(rows)
+    alone = [runner.replay(name, rows_at(rows, [i], count)) for i in range(count)]
     differing = []
     for n in sizes:
         which = np.arange(n) % count
-        together = runner.replay(name, _chosen(rows, which, count))
+        together = runner.replay(name, rows_at(rows, which, count))
         if any(_differs(alone[i], together, row, n) for row, i in enumerate(which)):
             differing.append(n)
     return differing
-
-
-def _chosen(rows: Rows, which: NDArray[np.int64], count: int) -> Rows:
-    return tuple(part[which] if part.ndim and len(part) == count else part for part in rows)
 
 
 def _differs(alone: Rows, together: Rows, row: int, n: int) -> bool:

@@ -1,7 +1,5 @@
 """The ``repair`` command: one variant made batch-invariant over a scope, written, and verified in a fresh process."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path

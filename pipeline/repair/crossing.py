@@ -1,7 +1,5 @@
 """What a repair asks of its worker, and what the worker tells of the candidates that it tried."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """What a repair hands over: the folder that ``deploy`` writes too, and the record of fresh processes that ran it."""
 
-from __future__ import annotations
-
 import re
 import time
 import unicodedata

@@ -1,7 +1,5 @@
 """How much work a repair over a scope is, in images passed through the network: for what is shown of its progress."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

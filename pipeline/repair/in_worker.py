@@ -1,7 +1,5 @@
 """What runs inside a worker for the ``repair`` command: locate at every thread count, climb the ladder, write."""
 
-from __future__ import annotations
-
 import contextlib
 import math
 from collections.abc import Callable
@@ -18,13 +16,13 @@ from isobatch.models.spec.images import Images
 from isobatch.models.spec.repairable import Deployable
 from isobatch.models.spec.runner import Runner
 from isobatch.models.spec.words import RunnerSettings, VariantUnavailable
+from isobatch.pipeline.evidence.mixing import mixes
 from isobatch.pipeline.explain.findings import Located, Watched
 from isobatch.pipeline.records.wording import counted
 from isobatch.pipeline.repair.crossing import RepairAsked, RepairMade, RepairTold
 from isobatch.pipeline.repair.estimate import command_sizes
 from isobatch.pipeline.repair.ladder import Scope, best, climb
 from isobatch.pipeline.repair.layers import joined, survey
-from isobatch.pipeline.repair.mixing import why_no_shape_repairs
 from isobatch.pipeline.repair.other_sizes import asking_elsewhere
 from isobatch.pipeline.repair.rungs import Bench, Candidate, all_rungs
 from isobatch.pipeline.repair.shapes import Shapes
@@ -179,3 +177,25 @@ def _look(
             assert isinstance(other, Watched)
             located, shapes = joined(located, shapes, *survey(other, images, len(images), seed, done))
     return located, shapes
+
+
+_CONTROLLED = 8  # images, of which the one that differs most is looked at
+
+
+def why_no_shape_repairs(runner: Any, images: Images) -> str:
+    """Of a network that is not repeatable, or itself mixes images by anything but a dynamic quantization; else ""."""
+    rows = images.read(0, min(len(images), _CONTROLLED))
+    if any(runner.run(rows).tobytes() != runner.run(rows).tobytes() for _ in range(2)):
+        return "not-repeatable: the same call on the same images gives other bytes, which no shape repairs"
+    n = mixes(lambda batch: (runner.run(batch),), rows, 2)
+    if n is None:
+        return ""
+    kinds: set[str] = set()
+    if isinstance(runner, Watched):
+        runner.watch(rows[:1], lambda layer, inputs, outputs: kinds.add(layer.kind))
+    if any("dynamic" in kind.replace("-", "") for kind in kinds):
+        return ""
+    return (
+        f"neighbour-leak: the network itself mixes images (at N = {n} other neighbours change an image's row), which "
+        "no shape repairs"
+    )

@@ -1,7 +1,5 @@
 """Climbing the ladder inside a worker: each rung tried on the live network, verified bitwise, priced where it holds."""
 
-from __future__ import annotations
-
 import math
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence

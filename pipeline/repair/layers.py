@@ -4,8 +4,6 @@ What a repair needs to know, and quicker than ``locate``, which replays every la
 Layers of one signature run the same kernels on the same shapes, so one speaks for its siblings.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 

@@ -1,7 +1,5 @@
 """Images of other sizes than those on which origins were located: which layers depend on N there too."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """From what a worker tried to the records of repairs: one for each rung, the best of its candidates."""
 
-from __future__ import annotations
-
 import math
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence

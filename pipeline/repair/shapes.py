@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from isobatch.models.spec.interventions import Provocable
 from isobatch.models.spec.runner import Canonical, Layer, Rows
 from isobatch.pipeline.evidence.evidence import bits
+from isobatch.pipeline.evidence.rows import row_count, rows_at
 from isobatch.pipeline.explain.findings import Located, Watched
 from isobatch.pipeline.explain.locate import random_rows
 
@@ -127,11 +128,11 @@ def measure_layer(runner: Watched, name: str, rows: Rows, largest: int, seed: in
     """Replay one layer at N = 1 to ``largest`` on these rows, from the first again where an N is larger than their
     number: it is the place of a row in a batch that matters here. Raises NotImplementedError as ``replay``.
     """
-    count = max(len(part) for part in rows if part.ndim)
+    count = row_count(rows)
     alone, spent = [], {1: math.inf}
     for i in range(min(count, largest)):
         begin = time.perf_counter()
-        alone.append(runner.replay(name, _rows(rows, np.array([i]), count)))
+        alone.append(runner.replay(name, rows_at(rows, [i], count)))
         spent[1] = min(spent[1], time.perf_counter() - begin)
     singles = [np.concatenate([np.atleast_1d(row[place]) for row in alone]) for place in range(len(alone[0]))]
     provoked = _provoked(runner, name, largest, seed)
@@ -141,7 +142,7 @@ def measure_layer(runner: Watched, name: str, rows: Rows, largest: int, seed: in
     for n in range(2, largest + 1):
         which = np.arange(n) % count
         begin = time.perf_counter()
-        outputs = runner.replay(name, _rows(rows, which, count))
+        outputs = runner.replay(name, rows_at(rows, which, count))
         spent[n] = time.perf_counter() - begin
         differing[n] = sum(_differing(single, part, which) for single, part in zip(singles, outputs, strict=True))
         if not differing[n] and n not in provoked:
@@ -171,8 +172,8 @@ def _placed(runner: Watched, name: str, rows: Rows, n: int, mark: list[str]) -> 
 
     A batch equal to its rotation has equal rows in every two neighbouring places, and so in any two.
     """
-    count = max(len(part) for part in rows if part.ndim)
-    turned = runner.replay(name, _rows(rows, np.roll(np.arange(n), 1) % count, count))
+    count = row_count(rows)
+    turned = runner.replay(name, rows_at(rows, np.roll(np.arange(n), 1) % count, count))
     digests = _digests(turned, n)
     return [*digests[1:], digests[0]] != mark
 
@@ -184,10 +185,6 @@ def _monotone(seconds: Mapping[int, float]) -> dict[int, float]:
         least = min(least, seconds[n])
         rising[n] = least
     return rising
-
-
-def _rows(inputs: Rows, which: NDArray[np.int64], count: int) -> Rows:
-    return tuple(part[which] if part.ndim and len(part) == count else part for part in inputs)
 
 
 def _differing(singles: NDArray[Any], batched: NDArray[Any], which: NDArray[np.int64]) -> int:

@@ -1,7 +1,5 @@
 """What became of one candidate of a rung, in a worker and for its parent."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 

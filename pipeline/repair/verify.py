@@ -1,7 +1,5 @@
 """Making a variant batch-invariant, inside a worker: verified bitwise over a scope, priced against its native self."""
 
-from __future__ import annotations
-
 import math
 import statistics
 import time

@@ -4,8 +4,6 @@ Nothing outside the cache's folder is ever removed: folders are opened without f
 what the program itself names (by hash) is touched.
 """
 
-from __future__ import annotations
-
 import contextlib
 import fcntl
 import os

@@ -1,7 +1,5 @@
 """The only writer to disk: every file appears whole, by temporary file, fsync and rename."""
 
-from __future__ import annotations
-
 import json
 import os
 import re

@@ -1,7 +1,5 @@
 """Where runs and the cache live."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """What the stages of a study are expected to take, from what is known of them so far."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from isobatch.models.registry import find_variant

@@ -1,7 +1,5 @@
 """What a study knows, at its end or before, as the record of ``report.json``."""
 
-from __future__ import annotations
-
 import contextlib
 import time
 from collections.abc import Callable, Sequence

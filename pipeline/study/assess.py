@@ -1,7 +1,5 @@
 """The stage that reads the evidence: comparisons, classes, verdict, cost and accuracy of every variant."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """A study planned into the time it is given: what is most valuable first, and what is left out said."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

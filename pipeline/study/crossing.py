@@ -1,7 +1,5 @@
 """What a study asks of the workers that gather evidence and predict classes, and what they answer."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """The engine that a study asks for."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 

@@ -1,7 +1,5 @@
 """The exit code of a finished study."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 from isobatch.pipeline.config.config import explains

@@ -1,7 +1,5 @@
 """The stage that explains and repairs: for each variant that is not batch-invariant, its origins and its repair."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """What explaining and repairing a variant costs, and the sets that its repair is verified on."""
 
-from __future__ import annotations
-
 from isobatch.models.registry import find_variant
 from isobatch.pipeline.evidence.by_value import first_round
 from isobatch.pipeline.inputs import PreparedSet

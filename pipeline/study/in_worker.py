@@ -1,7 +1,5 @@
 """What runs inside a worker: build an artifact, measure its passes, predict labels. Called by dotted name."""
 
-from __future__ import annotations
-
 import itertools
 from collections import Counter
 from collections.abc import Mapping

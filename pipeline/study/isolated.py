@@ -1,7 +1,5 @@
 """A fault while one variant is looked at is that variant's failure: it is told, and the others go on."""
 
-from __future__ import annotations
-
 import traceback
 from collections.abc import Callable, Sequence
 from typing import TypeVar

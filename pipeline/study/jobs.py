@@ -1,7 +1,5 @@
 """The evidence jobs of a study: what is run of each variant, on which images, and which of it is timed."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

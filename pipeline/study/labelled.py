@@ -1,7 +1,5 @@
 """The stage of the labelled images: what each variant predicts, in steps, computed once per artifact and machine."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """What was found out inside one variant, as fields of its record."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any

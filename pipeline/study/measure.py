@@ -1,7 +1,5 @@
 """The stages that gather evidence: the fp64 references, then every variant in two rounds."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass

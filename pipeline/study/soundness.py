@@ -1,7 +1,5 @@
 """The stage that asks whether anything can be recommended at all: a sound reference, and a network that mixes none."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 

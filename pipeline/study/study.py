@@ -1,7 +1,5 @@
 """The order of the stages of a study, and the only file that knows it."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -120,7 +118,8 @@ def run_study(
         if config.explain != "none":
             with stages.stage("explanation"):
                 explanations = explain(stages, results, policy)
-                results = decided(stages, explanations, "repair by a switch", _switches(policy))[0] or explanations
+                switched = partial(with_switches, policy=policy)
+                results = decided(stages, explanations, "repair by a switch", switched)[0] or explanations
         with stages.stage("network"):
             sound = Sound(judge_baseline(stages, labelled), judge_mixing(stages, results))
             results = without_repairs(results, sound.mixing)
@@ -148,10 +147,6 @@ def _completed(stages: Stages, findings: Findings, results: list[VariantResult])
         lambda name: completed(stages, findings, known[name]),
         lambda name: without_results(stages, known[name]),
     )
-
-
-def _switches(policy: Policy) -> Callable[[list[VariantResult]], list[VariantResult]]:
-    return lambda results: with_switches(results, policy)
 
 
 def _costs(stages: Stages, rounds: Rounds) -> dict[str, Cost]:

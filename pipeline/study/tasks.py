@@ -1,7 +1,5 @@
 """Jobs as tasks of the engine: what one worker runs in turn, and what it is told."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The verdict of each variant as soon as its evidence is complete."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from functools import partial
 

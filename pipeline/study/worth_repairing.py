@@ -1,7 +1,5 @@
 """The time for repairs, and which cannot win, so that only the list of their origins is proved."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 

@@ -1,7 +1,5 @@
 """What a user asks to be made batch-invariant, over what, and within which time."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any

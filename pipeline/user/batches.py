@@ -1,7 +1,5 @@
 """The batches in which an example's row is looked at, beside its call alone."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

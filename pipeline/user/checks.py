@@ -1,7 +1,5 @@
 """Singles against batches of each N, output by output, and what must hold before that means anything."""
 
-from __future__ import annotations
-
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -19,6 +17,7 @@ from isobatch.pipeline.user.results import NATURAL, BatchInvariance, Tested
 _REPEAT = "the same call on the same examples gives other bytes the second time"
 _CAUSES = "dropout, a random number, a counter, or something kept from earlier calls"
 _EQUAL = "every example gives the same output row, which proves nothing: give the network real weights"
+_EMPTY = "its outputs hold no values, which proves nothing: let it give what is to be compared"
 _ONE = "all examples are the same, which proves nothing: give different ones"
 
 
@@ -29,15 +28,12 @@ class Network(Protocol):
 
     def fitted(self, rows: Rows) -> Rows:
         """The examples as the network takes them: TypeError where it does not."""
-        ...
 
     def learn(self, pair: Rows) -> None:
         """Find out on two examples what can be compared."""
-        ...
 
     def leaves(self, rows: Rows) -> Leaves:
         """The outputs by their places, [n, ...] each."""
-        ...
 
 
 class Compared(NamedTuple):
@@ -68,7 +64,7 @@ def compared(
     inputs = load("isobatch.models.user_inputs:described")(rows)
     largest = max(scope)
     first = rows[:1].copy(), rows[:largest].copy()
-    before = [_copied(runner.leaves(batch)) for batch in first]
+    before = [{place: values.copy() for place, values in runner.leaves(batch).items()} for batch in first]
     singles: Leaves = {}
 
     def result(verdict: Any, seen: Mapping[int, Seen], reason: str = "") -> BatchInvariance:
@@ -100,7 +96,8 @@ def compared(
         return Compared(result("batch-variant", seen), singles)
     if all((bytes_of(values) == bytes_of(values[:1])).all() for values in singles.values()):
         alike = all(row.tobytes() == rows[0].tobytes() for row in rows)
-        return Compared(result("invalid", {}, _ONE if alike else _EQUAL), singles)
+        empty = all(not values.size for values in singles.values())
+        return Compared(result("invalid", {}, _EMPTY if empty else _ONE if alike else _EQUAL), singles)
     return Compared(result("batch-invariant", seen), singles)
 
 
@@ -157,10 +154,6 @@ def _at(runner: Network, rows: Rows, n: int, singles: Leaves, probes: int, spari
         if what == NATURAL:
             seen.digests |= dict(zip(alone, row_digests([*leaves.values()], len(batch)), strict=True))
     return seen
-
-
-def _copied(leaves: Leaves) -> Leaves:
-    return {place: values.copy() for place, values in leaves.items()}
 
 
 def same_rows(left: Leaves, two: Leaves) -> bool:

@@ -1,7 +1,5 @@
 """Under which conditions a network is to be batch-invariant: thread counts, and images of other sizes."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """A user's network made batch-invariant: the ladder climbed on a copy, and the object handed back verified as it is."""
 
-from __future__ import annotations
-
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -28,9 +26,8 @@ from isobatch.pipeline.repair.verify import OutOfTime, every_size
 from isobatch.pipeline.user.asked import Asked, Examples
 from isobatch.pipeline.user.checks import Compared, compared, same_rows
 from isobatch.pipeline.user.conditions import opened, surveyed
-from isobatch.pipeline.user.mixing import REMEDY, mechanism_of, shapes_may_repair
 from isobatch.pipeline.user.noted import Leaves
-from isobatch.pipeline.user.origins import SEED, where_it_starts
+from isobatch.pipeline.user.origins import REMEDY, SEED, mechanism_of, shapes_may_repair, where_it_starts
 from isobatch.pipeline.user.results import BatchInvariance, CannotRepair, MadeInvariant
 
 _PAIRS, _LEAST_PAIRS, _ENOUGH_S = 7, 3, 1.5  # of calls that price a repair, at each N
@@ -106,7 +103,7 @@ def _record(
     results = [item.result for item in comparisons]
     missing = (*not_tried, *dict.fromkeys(text for result in results for text in _missing(result, asked)))
     update = {
-        "scope": "; ".join(_scope_words(result) for result in results),
+        "scope": "; ".join(f"{sizes(result.tested.batch_sizes)}: {result.tested}" for result in results),
         "n_images": sum(result.tested.n_images for result in results),
         "n_comparisons": sum(len(result.batch_sizes) for result in results),
     }
@@ -216,10 +213,6 @@ def _delivered(
             return _record(made, record.model_copy(update=update), final, not_tried, asked)
         failed = f"{chosen.rung} as handed back: {final[-1].result}"
     return failed
-
-
-def _scope_words(result: BatchInvariance) -> str:
-    return f"{sizes(result.tested.batch_sizes)}: {result.tested}"
 
 
 def _as_it_is() -> Repair:

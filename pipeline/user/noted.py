@@ -1,7 +1,5 @@
 """What is noted of the batches of one N: how many rows and elements differ, how far, and which answers change."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

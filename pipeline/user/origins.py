@@ -1,7 +1,5 @@
 """In which layers a difference starts, and why in the one where it is largest: what the functions and ``check`` say."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -92,3 +90,23 @@ def _batch(rows: NDArray[Any], result: BatchInvariance, n: int) -> NDArray[Any]:
 
 def _origin(finding: LayerFinding) -> Origin:
     return Origin(finding.layer.name, finding.layer.kind, tuple(finding.batch_sizes))
+
+
+LEAK = "neighbour-leak"
+MECHANISMS = (LEAK, "wrong-row", "dynamic-scale")
+REMEDY = (
+    "let it compute from each example alone (batch norms on their running statistics; means, sums and scales over the "
+    "other axes only)"
+)
+
+
+def mechanism_of(mixing: bool, start: Start | None) -> str:
+    """Why rows depend on the batch: as named at the largest origin, unless that does not account for the mixing."""
+    if not mixing:
+        return start.mechanism if start else ""
+    return start.mechanism if start and start.mechanism in MECHANISMS else LEAK
+
+
+def shapes_may_repair(mixing: bool, start: Start | None) -> bool:
+    """Whether a repair is worth trying: not of a network that mixes examples, unless by a dynamic quantization."""
+    return not mixing or bool(start and start.of_quantization)

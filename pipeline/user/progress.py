@@ -1,7 +1,5 @@
 """What is being done, told on stderr to those who wait for more than two seconds."""
 
-from __future__ import annotations
-
 import sys
 import time
 

@@ -1,7 +1,5 @@
 """What the functions for users return, and the errors that they raise."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any, Literal
 

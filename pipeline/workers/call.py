@@ -1,7 +1,5 @@
 """One call in a worker: what is heard of it, how long it may be silent, and what it gives in the end."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import signal

@@ -10,8 +10,6 @@ worker calls ``function(payload, emit)`` in ``folder``; what it returns or raise
 stdout: ``{"id", "pid"}`` when started, whatever the worker emits, ``{"id", "exit", "signal"}`` when it ended.
 """
 
-from __future__ import annotations
-
 import contextlib
 import ctypes
 import importlib

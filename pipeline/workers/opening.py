@@ -1,7 +1,5 @@
 """The one door through which a worker opens a variant: a network from outside has limits wherever it runs."""
 
-from __future__ import annotations
-
 from isobatch.models.registry import find_variant, load
 from isobatch.models.spec.runner import Runner
 from isobatch.models.spec.words import USERS_FILE, Artifact, RunnerSettings

@@ -1,7 +1,5 @@
 """What crosses the wall between the parent and its workers."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self

@@ -2,18 +2,16 @@
 
 A command is a module that holds one ``COMMAND = Command(...)``:
 
-* ``name``: the module's; ``usage``: its arguments in a word or two, such as ``RUN``; ``summary``: one line;
+* ``usage``: its arguments in a word or two, such as ``RUN``; ``summary``: one line; its name is the module's;
 * ``add_arguments(parser)``: its flags (``--json`` and ``--debug`` are there for all);
 * ``run(arguments) -> int``: the exit code of the contract. Errors a user can act on are raised as UsageError.
 
 Importing one must cost nothing: what loads a numeric library is imported inside ``run``.
 """
 
-from __future__ import annotations
-
 import argparse
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 from isobatch import PROGRAM
@@ -27,11 +25,11 @@ from isobatch.pipeline.records.errors import UsageError
 class Command:
     """One command: how it is called, what it does, and the functions that read and serve it."""
 
-    name: str
     usage: str
     summary: str
     add_arguments: Callable[[argparse.ArgumentParser], None]
     run: Callable[[argparse.Namespace], int]
+    name: str = ""  # filled in where it is discovered
 
     def parser(self) -> argparse.ArgumentParser:
         """The parser of this command's own arguments."""
@@ -45,7 +43,7 @@ class Command:
 @cache
 def all_commands() -> dict[str, Command]:
     """Every command by name, in alphabetical order."""
-    return {command.name: command for command in discover(__name__, Command)}
+    return {name: replace(command, name=name) for name, command in discover(__name__, Command).items()}
 
 
 def find_command(name: str) -> Command:

@@ -68,7 +68,6 @@ def _since(oldest: float | None) -> str:
 
 
 COMMAND = Command(
-    name="cache",
     usage="info|clear",
     summary="what the cache holds, or remove all of it; it is built again when needed",
     add_arguments=add_arguments,

@@ -1,7 +1,5 @@
 """``check NETWORK``: one network in under half a minute: batch-invariant or not, how far, where it starts."""
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
 
@@ -52,7 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
     from isobatch.pipeline.tools.check.asked import CheckRequest, shapes_of, target_of, variants_of
     from isobatch.pipeline.tools.check.run import check_network
     from isobatch.pipeline.user.progress import Progress
-    from isobatch.reports.files.check_junit import check_junit
+    from isobatch.reports.files.junit import check_junit
     from isobatch.reports.pages.checked import lines_of, screen
 
     target = target_of(arguments.network, arguments.model, arguments.weights)
@@ -91,7 +89,6 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 COMMAND = Command(
-    name="check",
     usage="NETWORK",
     summary="is this network batch-invariant? An answer in under half a minute, and as the exit code: 0, 1 or 3",
     add_arguments=add_arguments,

@@ -1,7 +1,5 @@
 """``compare RUN_A RUN_B``: a gate for another machine, another library version, another configuration."""
 
-from __future__ import annotations
-
 import argparse
 import sys
 from pathlib import Path
@@ -23,11 +21,10 @@ def run(arguments: argparse.Namespace) -> int:
     from isobatch.pipeline.storage.files import asked_file, write_bytes
     from isobatch.pipeline.tools.two_runs.compare import compare_runs
     from isobatch.pipeline.tools.two_runs.stored_outputs import StoredOutputs
-    from isobatch.reports.files.comparison_junit import comparison_junit
     from isobatch.reports.files.json_report import load_finished
+    from isobatch.reports.files.junit import comparison_junit
     from isobatch.reports.pages.run_comparison import comparison_blocks, comparison_json, comparison_markdown
-    from isobatch.reports.screen.rich_blocks import to_renderable
-    from isobatch.reports.screen.terminal import console_for
+    from isobatch.reports.screen.terminal import print_blocks
 
     wanted = {name: asked_file(text) for name in ("junit", "markdown") if (text := getattr(arguments, name))}
     paths = Path(arguments.run_a), Path(arguments.run_b)
@@ -40,14 +37,11 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(comparison_json(comparison))
     else:
-        console = console_for(sys.stdout)
-        for block in comparison_blocks(comparison):
-            console.print(to_renderable(block))
+        print_blocks(comparison_blocks(comparison), sys.stdout)
     return Exit.NOT_MET if comparison.regressions else Exit.DONE
 
 
 COMMAND = Command(
-    name="compare",
     usage="RUN_A RUN_B",
     summary="two runs: which variants give the same bytes, what changed, what regressed (then exit code 1)",
     add_arguments=add_arguments,

@@ -1,7 +1,5 @@
 """``deploy RUN``: ship what a study chose, or a named variant, as a folder that serves without this project."""
 
-from __future__ import annotations
-
 import argparse
 import sys
 from pathlib import Path
@@ -69,7 +67,6 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 COMMAND = Command(
-    name="deploy",
     usage="RUN",
     summary="ship the chosen or named variant of a run: artifact, loader, model card, verification record",
     add_arguments=add_arguments,

@@ -26,17 +26,14 @@ def run(arguments: argparse.Namespace) -> int:
     """Examine the machine and print the findings. Nothing is measured or written."""
     from isobatch.pipeline.records.errors import Exit
     from isobatch.pipeline.tools.doctor.examine import examine
-    from isobatch.reports.screen.rich_blocks import to_renderable
-    from isobatch.reports.screen.terminal import console_for
+    from isobatch.reports.screen.terminal import print_blocks
 
     findings = examine(lambda text: print(f"{text} ...", file=sys.stderr, flush=True))
     missing = [finding for finding in findings if finding.state == "missing"]
     if arguments.json:
         print(json.dumps({"missing": bool(missing), "findings": [asdict(finding) for finding in findings]}, indent=1))
     else:
-        console = console_for(sys.stdout)
-        for block in _blocks(findings):
-            console.print(to_renderable(block))
+        print_blocks(_blocks(findings), sys.stdout)
     return Exit.PARTIAL if missing else Exit.DONE
 
 
@@ -57,7 +54,6 @@ def _blocks(findings: list[Finding]) -> list[Block]:
 
 
 COMMAND = Command(
-    name="doctor",
     usage="",
     summary="what runs here, what not, why, what to install; exit code 3 where something is missing",
     add_arguments=add_arguments,

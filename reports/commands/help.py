@@ -1,7 +1,5 @@
 """``help [CODE]``: what a code of an error or warning means, why it happens, what to do; without one, all codes."""
 
-from __future__ import annotations
-
 import argparse
 import json
 from dataclasses import asdict
@@ -49,7 +47,6 @@ def _all_as_json() -> str:
 
 
 COMMAND = Command(
-    name="help",
     usage="[CODE]",
     summary="what an error's or warning's code means and what to do; without CODE, all codes",
     add_arguments=add_arguments,

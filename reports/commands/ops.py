@@ -92,7 +92,6 @@ def _print(report: OpsReport, paths: list[Path], arguments: argparse.Namespace) 
 
 
 COMMAND = Command(
-    name="ops",
     usage="",
     summary="single operations at ResNet50's shapes, N = 1 against N = k",
     add_arguments=add_arguments,

@@ -1,7 +1,5 @@
 """``recommend RUN``: decide again from a run's stored records under another policy; the run is left as it is."""
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
 
@@ -38,7 +36,6 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 COMMAND = Command(
-    name="recommend",
     usage="RUN",
     summary="decide again from a run's stored evidence, with the policy flags; no model runs",
     add_arguments=add_arguments,

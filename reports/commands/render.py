@@ -1,7 +1,5 @@
 """``render RUN``: draw a run's reports again from its stored records."""
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
 
@@ -36,7 +34,6 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 COMMAND = Command(
-    name="render",
     usage="RUN",
     summary="draw a run's reports again from its stored evidence; no model runs",
     add_arguments=add_arguments,

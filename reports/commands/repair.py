@@ -123,7 +123,6 @@ def _told(record: VerificationRecord, repairs: Sequence[Repair]) -> Iterator[str
 
 
 COMMAND = Command(
-    name="repair",
     usage="--variant V",
     summary="make a variant batch-invariant; write what to deploy and its verification record",
     add_arguments=add_arguments,

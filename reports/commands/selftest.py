@@ -1,7 +1,5 @@
 """``selftest``: faults planted in small networks must be found and named; networks without any must not be accused."""
 
-from __future__ import annotations
-
 import argparse
 import json
 import sys
@@ -24,21 +22,19 @@ def run(arguments: argparse.Namespace) -> int:
     """Print what was found; 0 where every fault was, 1 where one was missed, 3 where one could not be checked."""
     faults = _faults(arguments.faults)
     trials, seed = _whole("--trials", arguments.trials), _whole("--seed", arguments.seed)
-    from rich.console import Group
 
     from isobatch.pipeline.tools.selftest.campaign import run_selftest
     from isobatch.pipeline.tools.selftest.judge import exit_code
     from isobatch.reports.pages.selftest import blocks
     from isobatch.reports.screen.progress import Progress
-    from isobatch.reports.screen.rich_blocks import to_renderable
-    from isobatch.reports.screen.terminal import console_for
+    from isobatch.reports.screen.terminal import print_blocks
 
     with Progress(quiet=arguments.quiet, stream=sys.stderr) as progress:
         outcomes = run_selftest(faults, trials, seed, progress)
     if arguments.json:
         print(json.dumps(outcomes.to_json(), indent=1, allow_nan=False))
     else:
-        console_for(sys.stdout).print(Group(*map(to_renderable, blocks(outcomes, arguments.verbose))))
+        print_blocks(blocks(outcomes, arguments.verbose), sys.stdout)
     return exit_code(outcomes)
 
 
@@ -58,7 +54,6 @@ def _whole(flag: str, text: str) -> int:
 
 
 COMMAND = Command(
-    name="selftest",
     usage="",
     summary="planted faults: each must be found in its layer and named; innocent networks must not be accused",
     add_arguments=add_arguments,

@@ -1,7 +1,5 @@
 """``switches``: documented determinism switches: asked, read back, does the property hold, what it costs."""
 
-from __future__ import annotations
-
 import argparse
 import sys
 
@@ -25,8 +23,7 @@ def run(arguments: argparse.Namespace) -> int:
     from isobatch.pipeline.tools.switches.measure import measure_switches
     from isobatch.reports.pages.switches import blocks
     from isobatch.reports.screen.progress import Progress
-    from isobatch.reports.screen.rich_blocks import to_renderable
-    from isobatch.reports.screen.terminal import console_for
+    from isobatch.reports.screen.terminal import print_blocks
 
     flags = vars(study_parser().parse_args([])) | vars(arguments) | {"variants": arguments.variant}
     config = read_config(argparse.Namespace(**flags))
@@ -36,14 +33,11 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(report.model_dump_json(indent=1))
     else:
-        console = console_for(sys.stdout)
-        for block in blocks(report):
-            console.print(to_renderable(block))
+        print_blocks(blocks(report), sys.stdout)
     return report.exit_code()
 
 
 COMMAND = Command(
-    name="switches",
     usage="[--variant V]",
     summary="documented determinism switches: asked, read back, does the property hold, what it costs",
     add_arguments=add_arguments,

@@ -1,7 +1,5 @@
 """``verify DIR``: run a shipped folder's verification record again on this machine, and say which claims hold."""
 
-from __future__ import annotations
-
 import argparse
 import json
 import sys
@@ -49,7 +47,6 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 COMMAND = Command(
-    name="verify",
     usage="RECORD",
     summary="run a verification record again here, and say which of its claims hold",
     add_arguments=add_arguments,

@@ -1,7 +1,5 @@
 """The specification of the verdict map: a cell for each variant, condition and N, with its sign and noise."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal

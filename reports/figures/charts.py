@@ -4,8 +4,6 @@ Colours are CSS custom properties of the page (``var(--ink)``), written as attri
 and dark and obeys a content policy that allows no inline style.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor

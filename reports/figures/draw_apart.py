@@ -4,8 +4,6 @@ One JSON line an order: {"spec": a Vega-Lite specification} for an SVG, or {"svg
 an answer: {"made": the bytes as base64}, or {"error"}. Imports nothing of the project. It ends when stdin does.
 """
 
-from __future__ import annotations
-
 import base64
 import json
 import os

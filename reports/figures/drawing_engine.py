@@ -1,7 +1,5 @@
 """The engine that draws, at arm's length: where it dies, one picture is missing and the report is written."""
 
-from __future__ import annotations
-
 import atexit
 import base64
 import contextlib

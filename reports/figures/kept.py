@@ -1,7 +1,5 @@
 """Drawings kept from one report to the next: a picture of the same specification is drawn once on a machine."""
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 import importlib.metadata

@@ -1,7 +1,5 @@
 """Where to put the names beside the marks of a picture so that they do not cover one another."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal

@@ -1,7 +1,5 @@
 """The specification of the picture of differences: a bar from the median to the largest, on one logarithmic axis."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -68,18 +66,9 @@ def specification(ranges: Sequence[Range]) -> dict[str, Any]:
     y["axis"]["minExtent"] = room_for(order, 260)
     key = {"title": None, "orient": "top", "direction": "horizontal", "symbolSize": 90}
     shown = [noise for noise in _COLOURS if any(value["noise"] == noise for value in values)]
-    colour: dict[str, Any] = {
-        "field": "noise",
-        "type": "nominal",
-        "scale": {"domain": shown, "range": [_COLOURS[n] for n in shown]},
-    }
-    colour |= {"legend": key}
-    shape: dict[str, Any] = {
-        "field": "noise",
-        "type": "nominal",
-        "scale": {"domain": shown, "range": [_SHAPES[n] for n in shown]},
-    }
-    shape |= {"legend": key}
+    of_noise = {"field": "noise", "type": "nominal", "legend": key}
+    colour = of_noise | {"scale": {"domain": shown, "range": [_COLOURS[n] for n in shown]}}
+    shape = of_noise | {"scale": {"domain": shown, "range": [_SHAPES[n] for n in shown]}}
     return {
         "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
         "width": _WIDTH,

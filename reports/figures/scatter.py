@@ -1,7 +1,5 @@
 """The specification of the picture: throughput against batch noise, with a band of its own for equal bytes."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from itertools import pairwise

@@ -1,7 +1,5 @@
 """``report.html``: one file that loads nothing, runs nothing, and is drawn by a template."""
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import re

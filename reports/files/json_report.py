@@ -1,7 +1,5 @@
 """``report.json``: the study as strict JSON, its schema, and the way back."""
 
-from __future__ import annotations
-
 import json
 import math
 from pathlib import Path

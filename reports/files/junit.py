@@ -1,11 +1,14 @@
 """JUnit XML: test cases that a CI system can list and gate."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from xml.etree import ElementTree
 
+from isobatch.pipeline.decide.policy import describe
+from isobatch.pipeline.records.errors import Exit
+from isobatch.pipeline.records.study import Recommendation, Study, VariantResult
+from isobatch.pipeline.tools.check.records import CheckReport, VariantChecked
+from isobatch.pipeline.tools.two_runs.records import Change, RunComparison, SetCompared
 from isobatch.reports.escape import clean
 
 
@@ -63,3 +66,84 @@ def _add(suite: ElementTree.Element, test_case: Case) -> None:
 
 def _lines(text: str) -> str:
     return "\n".join(clean(part) for part in text.split("\n"))
+
+
+def check_junit(report: CheckReport, said: dict[str, str]) -> bytes:
+    """The XML, UTF-8. Not batch-invariant is a failure; what could not be verified is skipped, with the reason.
+
+    ``said``: by variant its lines of the screen.
+    """
+    return junit_xml(
+        "isobatch check", [_checked(report.network, variant, said[variant.variant]) for variant in report.variants]
+    )
+
+
+def _checked(network: str, checked: VariantChecked, said: str) -> Case:
+    message = ": ".join(part for part in (checked.verdict or checked.status, checked.reason) if part)
+    failure = Failure(message, str(checked.verdict)) if checked.exit_code == Exit.NOT_MET else None
+    return Case(network, checked.variant, failure, message if checked.exit_code == Exit.PARTIAL else None, said)
+
+
+def comparison_junit(comparison: RunComparison) -> bytes:
+    """The XML, UTF-8. A regression is a failure; what cannot be said is skipped, with the reason.
+
+    A regression of a variant as a whole (its status, say) fails the variant's own case ``all inputs``; one of the run
+    as a whole the case ``run``.
+    """
+    cases = []
+    for pair in comparison.sets:
+        mine = [
+            change
+            for change in comparison.regressions
+            if (change.variant, change.inputs) == (pair.variant, pair.inputs)
+        ]
+        cases.append(_compared(pair.variant, pair.inputs, mine, pair))
+    whole = [change for change in comparison.regressions if change.inputs is None]
+    for variant in dict.fromkeys(change.variant for change in whole if change.variant):
+        cases.append(_compared(variant, "all inputs", [change for change in whole if change.variant == variant]))
+    cases.append(_compared("run", "policy", [change for change in whole if change.variant is None]))
+    return junit_xml("isobatch compare", cases)
+
+
+def _compared(variant: str, name: str, worse: list[Change], compared: SetCompared | None = None) -> Case:
+    failure, skipped = None, None
+    if worse:
+        text = "; ".join(f"{change.what}: {change.a} -> {change.b}" for change in worse)
+        failure = Failure(text, "regression", "\n".join(change.note for change in worse if change.note) or text)
+    elif compared and not compared.n_outputs and compared.verdict_b is None:
+        skipped = "; ".join(compared.notes) or "run B has no outputs of it"
+    return Case(variant, name, failure, skipped, _said(compared) if compared else None)
+
+
+def _said(compared: SetCompared) -> str:
+    bytes_, far = f"{compared.n_equal} of {compared.n_outputs} outputs have the same bytes", compared.apart
+    apart = f"largest |difference| {far.max_abs:.3g} at N = {far.batch_size}" if far else ""
+    return "; ".join(part for part in (bytes_, apart, *compared.notes) if part)
+
+
+def study_junit(study: Study) -> bytes:
+    """The XML, UTF-8. The case ``policy`` fails where nothing meets the policy, as the exit code does.
+
+    A variant's own cases say its verdicts and do not fail by them: not every variant has to be fit. They are skipped
+    where it has none, with the reason.
+    """
+    cases = [case for variant in study.variants if variant.role == "candidate" for case in _cases(variant)]
+    return junit_xml("isobatch study", [*cases, _policy(study.recommendation)])
+
+
+def _cases(variant: VariantResult) -> list[Case]:
+    if not variant.by_inputs:
+        return [Case(variant.name, "all inputs", skipped=f"{variant.status}: {variant.reason or 'no verdict'}")]
+    return [
+        Case(variant.name, verdict.inputs, said=f"{verdict.verdict}: {verdict.decided_by.why}")
+        for verdict in variant.by_inputs
+    ]
+
+
+def _policy(decided: Recommendation | None) -> Case:
+    if decided is None:
+        return Case("run", "policy", skipped="nothing was decided")
+    because = "\n".join(decided.because)
+    if decided.chosen is None:
+        return Case("run", "policy", Failure(decided.withheld or describe(decided.policy), "not-met", because))
+    return Case("run", "policy", said=f"{decided.chosen}\n{because}")

@@ -1,7 +1,5 @@
 """``report.md``: fits a pull request's comment; long sections are folded, and what does not fit is counted."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 from functools import singledispatch

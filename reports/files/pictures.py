@@ -1,7 +1,5 @@
 """The main pictures as files of their own, for a slide or a ticket: SVG and PNG, on white paper."""
 
-from __future__ import annotations
-
 import re
 from functools import cache, partial
 from pathlib import Path

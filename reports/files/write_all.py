@@ -1,8 +1,6 @@
 """All reports of a study, each written whole or not at all; a part that cannot be written costs no other part."""
 
-from __future__ import annotations
-
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -41,14 +39,12 @@ def write_reports(study: Study, folder: Path, cache: Path | None = None) -> Repo
     kept_in = cache and cache / "drawings"
     with drawings((block for section in sections for block in section.blocks), kept_in) as figures:
         _attempt("report.md", lost, lambda: _write(paths["markdown"], markdown_report(study, sections)))
-        shown = _with_drawings(sections, figures, lost)
+        shown = [
+            replace(section, blocks=without_pictures(section.blocks, figures.why_not, lost)) for section in sections
+        ]
         _attempt("report.html", lost, lambda: _write(paths["html"], html_of(study, shown, figures)))
         _attempt("the files of the pictures", lost, lambda: _write_pictures(sections, figures, folder / "pictures"))
     return Reports(paths, tuple(listed_once(lost)))
-
-
-def _with_drawings(sections: Sequence[Written], figures: Drawings, lost: list[Lost]) -> list[Written]:
-    return [replace(section, blocks=without_pictures(section.blocks, figures.why_not, lost)) for section in sections]
 
 
 def _attempt(what: str, lost: list[Lost], write: Callable[[], None]) -> None:

@@ -1,7 +1,5 @@
 """What ``run.py ops`` found, in blocks: the map of operation x arithmetic x N, its classes of N, and its scope."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from isobatch.pipeline.tools.ops.measure import InArithmetic, OperationResult, OpsReport

@@ -1,14 +1,12 @@
 """Two compared runs as blocks: what differs around them, which bytes are equal, what changed. Gate first."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 
 from isobatch.pipeline.records.wording import counted, out_of
 from isobatch.pipeline.tools.two_runs.records import Apart, Change, Difference, RunComparison, SetCompared
 from isobatch.reports import numbers
-from isobatch.reports.blocks import Block, Bullets, Callout, Code, Column, Line, Paragraph, Table, line
+from isobatch.reports.blocks import Block, Bullets, Callout, Code, Column, Line, Paragraph, Row, Table, line, table_of
 from isobatch.reports.files.json_report import strict
 from isobatch.reports.files.markdown import MAX_BYTES, escaped, to_markdown
 
@@ -29,12 +27,7 @@ def comparison_blocks(comparison: RunComparison, max_rows: int | None = None) ->
     blocks: list[Block] = [
         _gate(comparison),
         Paragraph((*runs, f" of {comparison.b.created_utc}."), small=True),
-        _table(
-            "Differences around the runs",
-            _DIFFERENCE,
-            [_difference(difference) for difference in comparison.differences],
-            max_rows,
-        )
+        _table("Differences around the runs", list(map(_difference, comparison.differences)), max_rows)
         if comparison.differences
         else Paragraph(line("Environment and configuration are the same in both runs.")),
     ]
@@ -42,12 +35,12 @@ def comparison_blocks(comparison: RunComparison, max_rows: int | None = None) ->
         blocks.append(Paragraph(line("Not compared: " + "; ".join(comparison.left_out) + ".")))
     if comparison.sets:
         caption = "Output bytes of B against A. |difference|: largest over the outputs whose rows both runs still have"
-        blocks.append(_table(caption, _SET, [_set(pair) for pair in comparison.sets], max_rows))
+        blocks.append(_table(caption, list(map(_set, comparison.sets)), max_rows))
         remarks = tuple(words for pair in comparison.sets if (words := _remark(pair)))
         blocks += [Bullets(remarks[:max_rows])] if remarks else []
     if comparison.changes:
         worst_first = sorted(comparison.changes, key=lambda c: ("regression", "improvement", "other").index(c.kind))
-        blocks.append(_table("What changed", _CHANGE, [_change(c) for c in worst_first], max_rows))
+        blocks.append(_table("What changed", list(map(_change, worst_first)), max_rows))
     else:
         blocks.append(Paragraph(line("No verdict, status, accuracy or cost changed.")))
     return blocks
@@ -84,34 +77,27 @@ def _names(names: Sequence[str]) -> Line:
     return (": ", *(part for name in names for part in (Code(name), ", ")))[:-1] if names else ()
 
 
-_DIFFERENCE = (Column("What", "name"), Column("Of the"), Column("A"), Column("B"))
-_SET = (
-    Column("Variant", "name"),
-    Column("Inputs"),
-    Column("Verdict A", "state"),
-    Column("Verdict B", "state"),
-    Column("Outputs equal", "number"),
-    Column("Max |difference|", "number"),
-)
-_CHANGE = (Column("Kind"), Column("Variant", "name"), Column("What"), Column("A"), Column("B"), Column("Note"))
+def _difference(difference: Difference) -> Row:
+    return {
+        Column("What", "name"): difference.what,
+        Column("Of the"): difference.group,
+        Column("A"): difference.a,
+        Column("B"): difference.b,
+    }
 
 
-def _difference(difference: Difference) -> tuple[str | None, ...]:
-    return difference.what, difference.group, difference.a, difference.b
-
-
-def _set(compared: SetCompared) -> tuple[str | None, ...]:
+def _set(compared: SetCompared) -> Row:
     equal = numbers.events(compared.n_equal, compared.n_outputs, None) if compared.n_outputs else None
     if equal and compared.n_undecided:
         equal += f", {compared.n_undecided} unknown"
-    return (
-        compared.variant,
-        compared.inputs,
-        compared.verdict_a,
-        compared.verdict_b,
-        equal,
-        numbers.difference(compared.apart.max_abs) if compared.apart else None,
-    )
+    return {
+        Column("Variant", "name"): compared.variant,
+        Column("Inputs"): compared.inputs,
+        Column("Verdict A", "state"): compared.verdict_a,
+        Column("Verdict B", "state"): compared.verdict_b,
+        Column("Outputs equal", "number"): equal,
+        Column("Max |difference|", "number"): numbers.difference(compared.apart.max_abs) if compared.apart else None,
+    }
 
 
 def _remark(compared: SetCompared) -> Line:
@@ -127,15 +113,20 @@ def _where(apart: Apart) -> str:
     return f"farthest at N = {apart.batch_size}, where {rows}{flips}"
 
 
-def _change(change: Change) -> tuple[str | None, ...]:
+def _change(change: Change) -> Row:
     kind = {"regression": "× regression", "improvement": "✓ improvement", "other": "· change"}[change.kind]
     what = f"{change.what} on {change.inputs}" if change.inputs else change.what
-    return kind, change.variant or "(run)", what, change.a, change.b, change.note or None
+    return {
+        Column("Kind"): kind,
+        Column("Variant", "name"): change.variant or "(run)",
+        Column("What"): what,
+        Column("A"): change.a,
+        Column("B"): change.b,
+        Column("Note"): change.note or None,
+    }
 
 
-def _table(
-    caption: str, columns: tuple[Column, ...], rows: list[tuple[str | None, ...]], max_rows: int | None
-) -> Table:
+def _table(caption: str, rows: list[Row], max_rows: int | None) -> Table:
     shown = rows[:max_rows]
     more = f"; {len(rows) - len(shown):,} more rows only in --json" if len(shown) < len(rows) else ""
-    return Table(f"{caption}{more}.", columns, tuple(shown))
+    return table_of(f"{caption}{more}.", shown)

@@ -1,18 +1,8 @@
 """The self-test in blocks: every planted fault, what was named against what was planted, and the innocent."""
 
-from __future__ import annotations
-
 from isobatch.pipeline.tools.selftest.judge import Outcome, SelfTest, confusion
 from isobatch.reports import numbers
-from isobatch.reports.blocks import Block, Bullets, Code, Column, Line, Paragraph, Table, line
-
-_FAULTS = (
-    Column("Planted", "name"),
-    Column("In", "name"),
-    Column("Must be named"),
-    Column("Named there"),
-    Column("State", "state"),
-)
+from isobatch.reports.blocks import Block, Bullets, Code, Column, Line, Paragraph, Row, Table, line, table_of
 
 
 def blocks(test: SelfTest, verbose: bool) -> list[Block]:
@@ -20,7 +10,7 @@ def blocks(test: SelfTest, verbose: bool) -> list[Block]:
     page: list[Block] = []
     if test.outcomes:
         caption = f"Faults planted in small networks and in ResNet50, {test.threads} threads, seed {test.seed}"
-        page += [Table(caption, _FAULTS, tuple(map(_row, test.outcomes))), _confusion(test)]
+        page += [table_of(caption, map(_row, test.outcomes)), _confusion(test)]
     problems = [line(Code(outcome.fault.name), f": {outcome.why}.") for outcome in test.outcomes if outcome.why]
     page += [Bullets(tuple(problems))] if problems else []
     if verbose:
@@ -28,11 +18,17 @@ def blocks(test: SelfTest, verbose: bool) -> list[Block]:
     return [*page, *_innocence(test), Paragraph(_summary(test))]
 
 
-def _row(outcome: Outcome) -> tuple[str | None, ...]:
+def _row(outcome: Outcome) -> Row:
     expected = [word for word in (outcome.fault.mechanism, outcome.fault.trigger) if word]
     named = outcome.found is not None and outcome.fault.layer in outcome.found.named
     words = ", ".join([outcome.mechanism, *outcome.triggers]) if named else None
-    return outcome.fault.name, outcome.fault.layer, ", ".join(expected), words, outcome.state
+    return {
+        Column("Planted", "name"): outcome.fault.name,
+        Column("In", "name"): outcome.fault.layer,
+        Column("Must be named"): ", ".join(expected),
+        Column("Named there"): words,
+        Column("State", "state"): outcome.state,
+    }
 
 
 def _confusion(test: SelfTest) -> Table:

@@ -1,7 +1,5 @@
 """What ``run.py switches`` found, in blocks: a table a variant, and for what it holds."""
 
-from __future__ import annotations
-
 from isobatch.pipeline.records.study import Interval
 from isobatch.pipeline.tools.switches.records import SwitchesReport, SwitchResult, VariantSwitches
 from isobatch.reports import numbers, views

@@ -1,7 +1,5 @@
 """Blocks as rich draws them on a terminal."""
 
-from __future__ import annotations
-
 from functools import singledispatch
 
 import rich.box

@@ -1,7 +1,5 @@
 """``--show-config``: every setting with its value and where it comes from."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 

@@ -1,7 +1,5 @@
 """A finished study on stdout, and the exit code that it means."""
 
-from __future__ import annotations
-
 import sys
 
 from isobatch.pipeline.records.errors import Exit

@@ -1,7 +1,5 @@
 """What run.py does without a command: run the study, write its reports, print the summary."""
 
-from __future__ import annotations
-
 import sys
 from functools import partial
 from pathlib import Path
@@ -23,7 +21,7 @@ from isobatch.pipeline.study.study import run_study
 from isobatch.reports import numbers
 from isobatch.reports.escape import clean
 from isobatch.reports.files.json_report import study_json
-from isobatch.reports.files.study_junit import study_junit
+from isobatch.reports.files.junit import study_junit
 from isobatch.reports.files.write_all import write_reports
 from isobatch.reports.screen.progress import Progress
 from isobatch.reports.screen.shown import tell_missing

@@ -1,7 +1,5 @@
 """The closing summary: the answer, one row a variant, the choice and why, warnings, paths. It fits one screen."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 

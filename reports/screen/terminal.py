@@ -1,7 +1,5 @@
 """The study on a terminal: its open sections as tables, then the closing summary."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TextIO
@@ -10,7 +8,7 @@ from rich.console import Console, Group, RenderableType
 from rich.text import Text
 
 from isobatch.pipeline.records.study import Study
-from isobatch.reports.blocks import Absent, Written
+from isobatch.reports.blocks import Absent, Block, Written
 from isobatch.reports.missing import in_place_of
 from isobatch.reports.screen.rich_blocks import to_renderable
 from isobatch.reports.screen.summary import summary
@@ -31,6 +29,11 @@ def console_for(stream: TextIO) -> Console:
     if console.is_terminal:
         return console
     return _Console(file=stream, highlight=False, markup=False, emoji=False, width=WIDTH, color_system=None)
+
+
+def print_blocks(blocks: Iterable[Block], stream: TextIO) -> None:
+    """Print these blocks, one below the other."""
+    console_for(stream).print(Group(*map(to_renderable, blocks)))
 
 
 def print_summary(study: Study, paths: Mapping[str, Path], stream: TextIO, verbose: bool) -> None:

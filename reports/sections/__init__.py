@@ -2,14 +2,12 @@
 
 A section is a module that holds one ``SECTION = Section(...)``:
 
-* ``name``: the module's, ``order``: its place among the sections (a float, all different), ``title``: its heading,
+* ``order``: its place among the sections (a float, all different), ``title``: its heading; its name is the module's,
 * ``show``: ``first`` (on the first screen, and in the words of the terminal's closing summary), ``open`` (printed in
   the terminal, unfolded in Markdown), ``folded`` (in the terminal on request only, folded in Markdown) or ``chapter``
   (no section of its own: written for one variant at a time, as a part of that variant's chapter),
 * ``write(study)``: what it has to say, in blocks. It must work on a study in which every variant failed.
 """
-
-from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
@@ -25,19 +23,20 @@ from isobatch.reports.missing import in_place_of, told
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the report: its name, its place, and the function that writes it."""
+    """A part of the report: its place, and the function that writes it."""
 
-    name: str
     order: float
     title: str
     show: Show
     write: Callable[[Study], list[Block]]
+    name: str = ""  # filled in where it is discovered
 
 
 @cache
 def all_sections() -> tuple[Section, ...]:
     """Every section of this package, in order. Raises ValueError where two claim the same place."""
-    sections = sorted(discover(__name__, Section), key=lambda section: section.order)
+    named = (replace(section, name=name) for name, section in discover(__name__, Section).items())
+    sections = sorted(named, key=lambda section: section.order)
     for section, next_one in itertools.pairwise(sections):
         if section.order == next_one.order:
             raise ValueError(f"sections {section.name!r} and {next_one.name!r} share order={section.order}")

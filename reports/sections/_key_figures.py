@@ -1,11 +1,9 @@
 """The numbers of the first screen: what stability, speed, accuracy and price the choice has, each with its evidence."""
 
-from __future__ import annotations
-
 from isobatch.pipeline.decide import agreement
 from isobatch.pipeline.decide.policy import describe
 from isobatch.pipeline.decide.ranges import range_words
-from isobatch.pipeline.records.study import Comparison, Policy, Recommendation, Study, VariantResult
+from isobatch.pipeline.records.study import Policy, Recommendation, Study, VariantResult
 from isobatch.reports import agreed, numbers, speeds, views
 from isobatch.reports.blocks import Code, KeyFigure, Line, Link, Tone, line
 from isobatch.reports.speeds import BY_PASSES
@@ -59,10 +57,6 @@ def _ties(decided: Recommendation) -> str:
     return f" {others} not measurably slower{alike}."
 
 
-def _batched(variant: VariantResult) -> list[Comparison]:
-    return [comparison for comparison in variant.comparisons if comparison.kind in _BATCHED]
-
-
 def _verified(study: Study) -> str:
     """The range over which the choice was verified, as the end of a remark; empty where it was not."""
     verified = study.recommendation.range if study.recommendation else None
@@ -76,7 +70,7 @@ def _stability(study: Study, choice: VariantResult) -> KeyFigure:
     if views.is_repaired(choice):
         remark = f"{views.repair_of(study, choice.name).scope}{verified}"
         return KeyFigure(label, word, "repairs", line(remark), tone)
-    made = _batched(choice)
+    made = [comparison for comparison in choice.comparisons if comparison.kind in _BATCHED]
     same = sum(comparison.bitwise_equal for comparison in made)
     sizes = numbers.batch_sizes(comparison.batch_size for comparison in made)
     n = sum(verdict.n_images for verdict in choice.by_inputs)

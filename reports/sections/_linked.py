@@ -1,7 +1,5 @@
 """The numbers of a reason, each a link to where the report shows what it rests on."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 

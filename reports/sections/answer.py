@@ -1,7 +1,5 @@
 """What to deploy and why, on one screen."""
 
-from __future__ import annotations
-
 from collections.abc import Collection
 from typing import Literal
 
@@ -156,10 +154,4 @@ def blocks(study: Study) -> list[Block]:
     return page
 
 
-SECTION = Section(
-    name="answer",
-    order=10,
-    title="What to deploy",
-    show="first",
-    write=blocks,
-)
+SECTION = Section(order=10, title="What to deploy", show="first", write=blocks)

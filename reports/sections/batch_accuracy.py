@@ -1,7 +1,5 @@
 """With labels: does the accuracy depend on the batch size?"""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from isobatch.pipeline.compare.accuracy_by_batch_size import SEVERITY, worst_dependence
@@ -9,7 +7,7 @@ from isobatch.pipeline.decide.policy import DEFAULT_MAX_DROP_POINTS
 from isobatch.pipeline.records.study import AccuracyAtN, BatchAccuracy, Dependence, Study, VariantResult
 from isobatch.pipeline.records.wording import condition_words
 from isobatch.reports import numbers, views
-from isobatch.reports.blocks import Absent, Block, Column, Details, Line, Paragraph, Table, line
+from isobatch.reports.blocks import Absent, Block, Column, Details, Line, Paragraph, Row, line, table_of
 from isobatch.reports.sections import Section
 
 _UNSEEN = "unseen"
@@ -22,23 +20,7 @@ _ANSWERS: dict[Dependence | None, str] = {
     "undecided": "undecided",
     "not-equivalent": "yes, beyond the margin",
 }
-_COLUMNS = (
-    Column("Variant", "name"),
-    Column("On"),
-    Column("Depends on N?"),
-    Column("Top-1 changed at some N", "number"),
-    Column("Largest change of accuracy", "number"),
-)
-_COLUMNS_N = (
-    Column("Variant", "name"),
-    Column("On"),
-    Column("N", "number"),
-    Column("Top-1", "number"),
-    Column("Top-1 changed", "number"),
-    Column("Right only alone / batched", "number"),
-    Column("Change (95 %)", "number"),
-    Column("McNemar p, by Holm", "number"),
-)
+
 
 Judged = tuple[VariantResult, BatchAccuracy]
 
@@ -147,29 +129,36 @@ def _on(accuracy: BatchAccuracy) -> str:
     return f"{accuracy.inputs}, {condition_words(accuracy.condition, pixels=True)}"
 
 
-def _row(variant: VariantResult, accuracy: BatchAccuracy) -> tuple[str | None, ...]:
+def _row(variant: VariantResult, accuracy: BatchAccuracy) -> Row:
     worst = _farthest(accuracy)
     unusable = f"not judged: {variant.verdict}" if variant.verdict in _UNUSABLE else None
-    return (
-        variant.name,
-        _on(accuracy),
-        unusable or (_unseen([(variant, accuracy)]) if _answer(accuracy) == _UNSEEN else _ANSWERS[accuracy.depends]),
-        numbers.events(accuracy.changed, accuracy.singles.n, accuracy.changed_upper95),
-        f"{_change(worst)} at N = {worst.batch_size}" if accuracy.changed else "none at any N",
-    )
+    return {
+        Column("Variant", "name"): variant.name,
+        Column("On"): _on(accuracy),
+        Column("Depends on N?"): unusable
+        or (_unseen([(variant, accuracy)]) if _answer(accuracy) == _UNSEEN else _ANSWERS[accuracy.depends]),
+        Column("Top-1 changed at some N", "number"): numbers.events(
+            accuracy.changed, accuracy.singles.n, accuracy.changed_upper95
+        ),
+        Column("Largest change of accuracy", "number"): f"{_change(worst)} at N = {worst.batch_size}"
+        if accuracy.changed
+        else "none at any N",
+    }
 
 
-def _row_n(variant: VariantResult, accuracy: BatchAccuracy, at_n: AccuracyAtN) -> tuple[str | None, ...]:
-    return (
-        variant.name,
-        _on(accuracy),
-        numbers.count(at_n.batch_size),
-        numbers.percent(at_n.top1),
-        numbers.events(at_n.changed, at_n.n, at_n.changed_upper95),
-        f"{numbers.count(at_n.only_singles_right)} / {numbers.count(at_n.only_batched_right)}",
-        _change(at_n),
-        numbers.real(at_n.mcnemar_holm),
-    )
+def _row_n(variant: VariantResult, accuracy: BatchAccuracy, at_n: AccuracyAtN) -> Row:
+    return {
+        Column("Variant", "name"): variant.name,
+        Column("On"): _on(accuracy),
+        Column("N", "number"): numbers.count(at_n.batch_size),
+        Column("Top-1", "number"): numbers.percent(at_n.top1),
+        Column("Top-1 changed", "number"): numbers.events(at_n.changed, at_n.n, at_n.changed_upper95),
+        Column(
+            "Right only alone / batched", "number"
+        ): f"{numbers.count(at_n.only_singles_right)} / {numbers.count(at_n.only_batched_right)}",
+        Column("Change (95 %)", "number"): _change(at_n),
+        Column("McNemar p, by Holm", "number"): numbers.real(at_n.mcnemar_holm),
+    }
 
 
 def blocks(study: Study) -> list[Block]:
@@ -188,18 +177,12 @@ def blocks(study: Study) -> list[Block]:
         "McNemar's exact test, corrected over the N of one variant and condition (Holm), stands beside and decides "
         "nothing: a large p is no evidence that nothing changed."
     )
-    rows = tuple(_row_n(variant, accuracy, at_n) for variant, accuracy in every for at_n in accuracy.at)
+    rows = (_row_n(variant, accuracy, at_n) for variant, accuracy in every for at_n in accuracy.at)
     return [
         *([Paragraph(answered)] if answered else []),
-        Table(caption, _COLUMNS, tuple(_row(variant, accuracy) for variant, accuracy in every)),
-        Details("Accuracy at each N", (Table(per_n, _COLUMNS_N, rows),)),
+        table_of(caption, (_row(variant, accuracy) for variant, accuracy in every)),
+        Details("Accuracy at each N", (table_of(per_n, rows),)),
     ]
 
 
-SECTION = Section(
-    name="batch_accuracy",
-    order=100.5,
-    title="Accuracy and batch size",
-    show="folded",
-    write=blocks,
-)
+SECTION = Section(order=100.5, title="Accuracy and batch size", show="folded", write=blocks)

@@ -1,25 +1,12 @@
 """Batched against singles, N by N."""
 
-from __future__ import annotations
-
 from isobatch.pipeline.records.study import BatchClasses, Comparison, Study, VariantResult
 from isobatch.pipeline.records.wording import condition_words
 from isobatch.reports import numbers, views
-from isobatch.reports.blocks import Block, Column, Paragraph, Table, line
+from isobatch.reports.blocks import Block, Column, Paragraph, Row, Table, line, table_of
 from isobatch.reports.sections import Section
 
 _CLASS_COLUMNS = (Column("Variant", "name"), Column("Inputs"), Column("Condition"), Column("Classes of N"))
-_COLUMNS = (
-    Column("Inputs"),
-    Column("Condition"),
-    Column("N", "number"),
-    Column("Images equal", "number"),
-    Column("Elements differing", "number"),
-    Column("Largest, relative", "number"),
-    Column("ULP", "number"),
-    Column("Top-1 flips", "number"),
-    Column("Top-5 changes", "number"),
-)
 
 
 def _classes_row(variant: VariantResult, record: BatchClasses) -> tuple[str | None, ...]:
@@ -36,18 +23,18 @@ def elements_differing(comparison: Comparison) -> str | None:
     return f"{numbers.count(differing)} of {numbers.count(n)}{share}"
 
 
-def _row(comparison: Comparison) -> tuple[str | None, ...]:
-    return (
-        comparison.inputs,
-        condition_words(comparison.condition, pixels=True),
-        numbers.count(comparison.batch_size),
-        f"{comparison.n_images_equal} of {comparison.n_images}",
-        elements_differing(comparison),
-        views.difference(comparison),
-        numbers.ulp(comparison.max_ulp),
-        views.flips(comparison),
-        numbers.count(comparison.top5_changes),
-    )
+def _row(comparison: Comparison) -> Row:
+    return {
+        Column("Inputs"): comparison.inputs,
+        Column("Condition"): condition_words(comparison.condition, pixels=True),
+        Column("N", "number"): numbers.count(comparison.batch_size),
+        Column("Images equal", "number"): f"{comparison.n_images_equal} of {comparison.n_images}",
+        Column("Elements differing", "number"): elements_differing(comparison),
+        Column("Largest, relative", "number"): views.difference(comparison),
+        Column("ULP", "number"): numbers.ulp(comparison.max_ulp),
+        Column("Top-1 flips", "number"): views.flips(comparison),
+        Column("Top-5 changes", "number"): numbers.count(comparison.top5_changes),
+    }
 
 
 def blocks(study: Study) -> list[Block]:
@@ -57,17 +44,11 @@ def blocks(study: Study) -> list[Block]:
     for variant in study.variants:
         if made := views.comparisons(variant, "batch-vs-singles"):
             caption = f"{variant.name}: batched against singles. Bounds: one-sided, exact, 95 %."
-            tables.append(Table(caption, _COLUMNS, tuple(map(_row, made))))
+            tables.append(table_of(caption, map(_row, made)))
     if not classes and not tables:
         return [Paragraph(line("It was not compared at any N."))]
     caption = "Batch sizes within one pair of braces gave the same bytes; {1} stands for the singles."
     return [Table(caption, _CLASS_COLUMNS, classes), *tables]
 
 
-SECTION = Section(
-    name="batch_sizes",
-    order=67.2,
-    title="Classes of N, and every N",
-    show="chapter",
-    write=blocks,
-)
+SECTION = Section(order=67.2, title="Classes of N, and every N", show="chapter", write=blocks)

@@ -1,7 +1,5 @@
 """Variant by variant: everything that is known of one, folded under its name."""
 
-from __future__ import annotations
-
 from isobatch.pipeline.records.study import Study, VariantResult
 from isobatch.pipeline.records.wording import clause
 from isobatch.reports import views
@@ -66,10 +64,4 @@ def blocks(study: Study) -> list[Block]:
     return [_chapter(study, variant) for variant in study.variants]
 
 
-SECTION = Section(
-    name="chapters",
-    order=66,
-    title="Variant by variant",
-    show="folded",
-    write=blocks,
-)
+SECTION = Section(order=66, title="Variant by variant", show="folded", write=blocks)

@@ -1,14 +1,12 @@
 """The one picture: what a variant costs against how steady its answers are."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 
 from isobatch.pipeline.decide.repaired_variants import native_name
 from isobatch.pipeline.records.study import Study, VariantResult
 from isobatch.reports import numbers, speeds, views
-from isobatch.reports.blocks import Block, Column, Figure, Paragraph, Table, line
+from isobatch.reports.blocks import Block, Column, Figure, Paragraph, Row, line, table_of
 from isobatch.reports.figures.frame import Dot, outermost
 from isobatch.reports.figures.scatter import specification
 from isobatch.reports.sections import Section
@@ -18,15 +16,6 @@ from isobatch.reports.speeds import Speed
 TITLE = "Cost against stability"
 
 _SOME_LOSS, _MUCH_LOSS = 0.005, 0.02
-_COLUMNS = (
-    Column("Variant", "name"),
-    Column("Verdict", "state"),
-    Column("Throughput", "number"),
-    Column("at N", "number"),
-    Column("Batch noise", "number"),
-    Column("Accuracy drop"),
-    Column("On the dotted line"),
-)
 
 
 @dataclass(frozen=True)
@@ -87,17 +76,17 @@ def _fast(speed: Speed) -> str:
     return f"{numbers.throughput(speed.interval)} at N = {speed.batch_size}"
 
 
-def _row(placed: Placed, outer: list[Dot]) -> tuple[str | None, ...]:
+def _row(placed: Placed, outer: list[Dot]) -> Row:
     dot, drop = placed.dot, placed.variant.accuracy_drop
-    return (
-        dot.name,
-        dot.verdict,
-        numbers.throughput(placed.speed.interval),
-        numbers.count(placed.speed.batch_size),
-        numbers.difference(dot.noise) if dot.noise else "bit-equal",
-        numbers.points(drop.value) if drop else "not measured",
-        "yes" if dot in outer else "no",
-    )
+    return {
+        Column("Variant", "name"): dot.name,
+        Column("Verdict", "state"): dot.verdict,
+        Column("Throughput", "number"): numbers.throughput(placed.speed.interval),
+        Column("at N", "number"): numbers.count(placed.speed.batch_size),
+        Column("Batch noise", "number"): numbers.difference(dot.noise) if dot.noise else "bit-equal",
+        Column("Accuracy drop"): numbers.points(drop.value) if drop else "not measured",
+        **({Column("On the dotted line"): "yes" if dot in outer else "no"} if len(outer) > 1 else {}),
+    }
 
 
 def _line(outer: list[Dot]) -> str:
@@ -116,9 +105,7 @@ def blocks(study: Study) -> list[Block]:
         return [Paragraph(line(f"Nothing to draw: no variant has both a batch noise and a throughput.{left_out}"))]
     dots = [placed_dot.dot for placed_dot in placed]
     outer = outermost(dots)
-    columns = _COLUMNS[: None if len(outer) > 1 else -1]
-    rows = tuple(_row(placed_dot, outer)[: len(columns)] for placed_dot in placed)
-    table = Table("The values of the picture.", columns, rows)
+    table = table_of("The values of the picture.", (_row(placed_dot, outer) for placed_dot in placed))
     joined = " A thin line joins a repaired variant to the unrepaired one." if any(dot.native for dot in dots) else ""
     words = (
         f"Right is faster, down is steadier. {defined('batch noise')} Throughput: of a raced variant in the race, of "
@@ -127,10 +114,4 @@ def blocks(study: Study) -> list[Block]:
     return [Figure(TITLE, words + left_out, specification(dots), table)]
 
 
-SECTION = Section(
-    name="cost_and_stability",
-    order=20,
-    title=TITLE,
-    show="folded",
-    write=blocks,
-)
+SECTION = Section(order=20, title=TITLE, show="folded", write=blocks)

@@ -1,7 +1,5 @@
 """How large the difference is, N by N, beside what the precision itself costs: both on one logarithmic axis."""
 
-from __future__ import annotations
-
 from isobatch.pipeline.records.study import Comparison, Study, VariantResult
 from isobatch.pipeline.records.wording import condition_words
 from isobatch.reports import numbers, views
@@ -81,10 +79,4 @@ def blocks(study: Study) -> list[Block]:
     return page or [Paragraph(line("No difference was measured."))]
 
 
-SECTION = Section(
-    name="differences",
-    order=67,
-    title="How large the difference is",
-    show="chapter",
-    write=blocks,
-)
+SECTION = Section(order=67, title="How large the difference is", show="chapter", write=blocks)

@@ -1,7 +1,5 @@
 """The machine and its libraries: part of every verdict's scope."""
 
-from __future__ import annotations
-
 from isobatch.pipeline.records.study import Study
 from isobatch.reports import numbers
 from isobatch.reports.blocks import Block, Code, Column, Definitions, Details, Line, Paragraph, Table, line
@@ -38,10 +36,4 @@ def blocks(study: Study) -> list[Block]:
     return [*page, Details("Instruction sets, versions, settings, configuration", tuple(tables))] if tables else page
 
 
-SECTION = Section(
-    name="environment",
-    order=130,
-    title="Environment and scope",
-    show="folded",
-    write=blocks,
-)
+SECTION = Section(order=130, title="Environment and scope", show="folded", write=blocks)

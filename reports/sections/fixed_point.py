@@ -1,7 +1,5 @@
 """Does fixed point make the results batch-invariant? Each int8 variant's evidence."""
 
-from __future__ import annotations
-
 from isobatch.pipeline.records.study import Study
 from isobatch.reports.blocks import Block, Column, Paragraph, Table, line
 from isobatch.reports.sections import Section
@@ -24,10 +22,4 @@ def blocks(study: Study) -> list[Block]:
     return [Table("Each int8 variant on this machine, in this scope.", columns, rows)]
 
 
-SECTION = Section(
-    name="fixed_point",
-    order=50,
-    title="Does fixed point make it batch-invariant?",
-    show="open",
-    write=blocks,
-)
+SECTION = Section(order=50, title="Does fixed point make it batch-invariant?", show="open", write=blocks)

@@ -1,7 +1,5 @@
 """The words of the report, one plain sentence each."""
 
-from __future__ import annotations
-
 from isobatch.pipeline.records.study import Study
 from isobatch.pipeline.records.wording import clause
 from isobatch.reports.blocks import Block, Definitions, line
@@ -50,10 +48,4 @@ def blocks(study: Study) -> list[Block]:
     return [Definitions(tuple((term, line(meaning)) for term, meaning in TERMS.items()))]
 
 
-SECTION = Section(
-    name="glossary",
-    order=150,
-    title="Glossary",
-    show="folded",
-    write=blocks,
-)
+SECTION = Section(order=150, title="Glossary", show="folded", write=blocks)

@@ -1,24 +1,12 @@
 """How the first difference becomes the logit difference, layer by layer."""
 
-from __future__ import annotations
-
 from isobatch.pipeline.records.study import Growth, Study, VariantResult
 from isobatch.reports import numbers, views
-from isobatch.reports.blocks import Absent, Block, Column, Figure, Paragraph, Table, line
+from isobatch.reports.blocks import Absent, Block, Column, Figure, Paragraph, Row, line, table_of
 from isobatch.reports.figures.lines import Growing, drawable, specification
 from isobatch.reports.sections import Section
 
 TITLE = "How it grows"
-
-_COLUMNS = (
-    Column("Variant", "name"),
-    Column("Layer"),
-    Column("Place", "number"),
-    Column("Relative L2", "number"),
-    Column("Largest |difference|", "number"),
-    Column("Values a step off", "number"),
-    Column("Origin"),
-)
 
 
 def _start(variant: VariantResult, grown: list[Growth]) -> int | None:
@@ -45,21 +33,21 @@ def _line(variant: VariantResult) -> Growing | None:
     return Growing(variant.name, [g.relative_l2 for g in grown], start, words, origin)
 
 
-def _rows(variant: VariantResult) -> list[tuple[str | None, ...]]:
+def _rows(variant: VariantResult) -> list[Row]:
     """The layers from the first that differs on."""
     grown = variant.growth or []
     origins = {origin.layer for origin in variant.origins or []}
     first = next((at for at, g in enumerate(grown) if g.relative_l2 != 0 or g.max_abs != 0), len(grown))
     return [
-        (
-            variant.name,
-            g.layer,
-            f"{at} of {len(grown)}",
-            numbers.difference(g.relative_l2),
-            numbers.difference(g.max_abs),
-            numbers.count(g.steps),
-            "yes" if g.layer in origins else None,
-        )
+        {
+            Column("Variant", "name"): variant.name,
+            Column("Layer"): g.layer,
+            Column("Place", "number"): f"{at} of {len(grown)}",
+            Column("Relative L2", "number"): numbers.difference(g.relative_l2),
+            Column("Largest |difference|", "number"): numbers.difference(g.max_abs),
+            Column("Values a step off", "number"): numbers.count(g.steps),
+            Column("Origin"): "yes" if g.layer in origins else None,
+        }
         for at, g in enumerate(grown[first:], first + 1)
     ]
 
@@ -73,12 +61,12 @@ def blocks(study: Study) -> list[Block]:
     with_lines = [curve for curve in lines.values() if curve]
     flat = [name for name, curve in lines.items() if curve is None]
     left_out = f" Not drawn, as no layer differed by a finite amount on this image: {', '.join(flat)}." if flat else ""
-    rows = tuple(row for variant in watched for row in _rows(variant))
+    rows = [row for variant in watched for row in _rows(variant)]
     caption = (
         "From the first layer that differs on; the layers before it are bit-equal. Of an integer layer: how many of "
         "its values are another step, and the largest difference in steps."
     )
-    table = Table(caption, _COLUMNS, rows)
+    table = table_of(caption, rows)
     if not with_lines:
         return [Paragraph(line(f"Nothing to draw.{left_out}")), *([table] if rows else [])]
     words = (
@@ -88,10 +76,4 @@ def blocks(study: Study) -> list[Block]:
     return [Figure(TITLE, words, specification(with_lines), table)]
 
 
-SECTION = Section(
-    name="growth",
-    order=54,
-    title=TITLE,
-    show="folded",
-    write=blocks,
-)
+SECTION = Section(order=54, title=TITLE, show="folded", write=blocks)

@@ -1,25 +1,23 @@
 """What was fed in: weights, input sets, and the files that were left out."""
 
-from __future__ import annotations
-
 from isobatch.pipeline.records.study import InputSet, Study
 from isobatch.reports import numbers
-from isobatch.reports.blocks import Block, Code, Column, Definitions, Details, Line, Table, line
+from isobatch.reports.blocks import Block, Code, Column, Definitions, Details, Line, Row, Table, line, table_of
 from isobatch.reports.sections import Section
 
 
-def _row(inputs: InputSet) -> tuple[str | None, ...]:
-    return (
-        inputs.name,
-        inputs.source,
-        numbers.count(inputs.n),
-        numbers.count(inputs.n_files) if inputs.n_files else None,
-        " x ".join(map(str, inputs.shape)),
-        "yes" if inputs.labelled else "no",
-        numbers.count(len(inputs.skipped)),
-        inputs.sha256[:12],
-        inputs.note or None,
-    )
+def _row(inputs: InputSet) -> Row:
+    return {
+        Column("Inputs"): inputs.name,
+        Column("Source"): inputs.source,
+        Column("Images", "number"): numbers.count(inputs.n),
+        Column("Files", "number"): numbers.count(inputs.n_files) if inputs.n_files else None,
+        Column("Shape"): " x ".join(map(str, inputs.shape)),
+        Column("Labelled"): "yes" if inputs.labelled else "no",
+        Column("Left out", "number"): numbers.count(len(inputs.skipped)),
+        Column("SHA-256"): inputs.sha256[:12],
+        Column("Note"): inputs.note or None,
+    }
 
 
 def _skipped(study: Study) -> list[Block]:
@@ -47,28 +45,12 @@ def blocks(study: Study) -> list[Block]:
         ("Preprocessing", line(f"{seen.text} ({seen.source})" if (seen := weights.preprocessing) else "not recorded")),
         ("SHA-256", line(Code(weights.sha256))),
     )
-    columns = (
-        Column("Inputs"),
-        Column("Source"),
-        Column("Images", "number"),
-        Column("Files", "number"),
-        Column("Shape"),
-        Column("Labelled"),
-        Column("Left out", "number"),
-        Column("SHA-256"),
-        Column("Note"),
-    )
+
     caption = "Images: distinct by content. SHA-256: the first 12 digits, of the images as fed to the network."
     page: list[Block] = [Definitions(known)]
     if study.inputs:
-        page.append(Table(caption, columns, tuple(map(_row, study.inputs))))
+        page.append(table_of(caption, map(_row, study.inputs)))
     return page + _skipped(study)
 
 
-SECTION = Section(
-    name="inputs",
-    order=110,
-    title="Weights and inputs",
-    show="folded",
-    write=blocks,
-)
+SECTION = Section(order=110, title="Weights and inputs", show="folded", write=blocks)

@@ -1,7 +1,5 @@
 """Why each origin depends on N: mechanism and triggers, what was tried, and the evidence of each attempt."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from isobatch.pipeline.explain.causes import all_causes
@@ -17,19 +15,13 @@ from isobatch.reports.blocks import (
     Details,
     Line,
     Paragraph,
+    Row,
     Table,
     line,
+    table_of,
 )
 from isobatch.reports.sections import Section
 
-_COLUMNS = (
-    Column("Variant", "name"),
-    Column("Layers"),
-    Column("Count", "number"),
-    Column("Mechanism"),
-    Column("Triggers"),
-    Column("Examined at"),
-)
 _TREES = (Column("Variant", "name"), Column("Layer"), Column("N"), Column("Order of addition"))
 
 Group = Sequence[Origin]
@@ -45,16 +37,16 @@ def grouped(origins: Sequence[Origin]) -> list[Group]:
     return list(groups.values())
 
 
-def _row(variant: VariantResult, group: Group) -> tuple[str | None, ...]:
+def _row(variant: VariantResult, group: Group) -> Row:
     first = group[0]
-    return (
-        variant.name,
-        views.listing((origin.layer for origin in group), 3),
-        numbers.count(len(group)),
-        first.mechanism,
-        ", ".join(first.triggers) or None,
-        first.explained_by or first.layer,
-    )
+    return {
+        Column("Variant", "name"): variant.name,
+        Column("Layers"): views.listing((origin.layer for origin in group), 3),
+        Column("Count", "number"): numbers.count(len(group)),
+        Column("Mechanism"): first.mechanism,
+        Column("Triggers"): ", ".join(first.triggers) or None,
+        Column("Examined at"): first.explained_by or first.layer,
+    }
 
 
 def _evidence(group: Group) -> Bullets:
@@ -99,8 +91,8 @@ def blocks(study: Study) -> list[Block]:
         "A mechanism is named only where an intervention made the difference between N = 1 and N = k vanish or showed "
         "what makes it; a trigger is what accompanies it."
     )
-    rows = tuple(_row(variant, group) for variant, groups in explained for group in groups)
-    page: list[Block] = [Table(caption, _COLUMNS, rows)]
+    rows = (_row(variant, group) for variant, groups in explained for group in groups)
+    page: list[Block] = [table_of(caption, rows)]
     trees = tuple(row for variant, groups in explained for group in groups for row in _tree_rows(variant, group))
     if trees:
         words = "The order in which the kernel itself adds up, as masks of large values in its operands revealed it."
@@ -112,10 +104,4 @@ def blocks(study: Study) -> list[Block]:
     return page
 
 
-SECTION = Section(
-    name="mechanisms",
-    order=68,
-    title="Mechanism and evidence",
-    show="chapter",
-    write=blocks,
-)
+SECTION = Section(order=68, title="Mechanism and evidence", show="chapter", write=blocks)

@@ -1,11 +1,9 @@
 """Does an image's place in the batch matter, or what lies beside it?"""
 
-from __future__ import annotations
-
 from isobatch.pipeline.records.study import Comparison, NeighbourEffect, Study, VariantResult
 from isobatch.pipeline.records.wording import condition_words
 from isobatch.reports import numbers, views
-from isobatch.reports.blocks import Block, Bullets, Code, Column, Line, Paragraph, Table, line
+from isobatch.reports.blocks import Block, Bullets, Code, Column, Line, Paragraph, Row, Table, line, table_of
 from isobatch.reports.sections import Section
 
 _COLUMNS = (
@@ -20,14 +18,6 @@ _COLUMNS = (
     Column("Copies", "number"),
 )
 
-_EFFECT_COLUMNS = (
-    Column("Variant", "name"),
-    Column("N", "number"),
-    Column("Beside"),
-    Column("Largest change", "number"),
-    Column("Of the largest logit", "number"),
-    Column("Top-1"),
-)
 
 _Key = tuple[str, str, int]
 
@@ -82,20 +72,22 @@ def _effects(study: Study) -> list[Block]:
         "One image's logits at one N and its own place, against its logits alone, by what stands beside it. Last for "
         "each variant: the worst of all tried, some of them made by a search that keeps what moves the image more."
     )
-    rows = tuple(row for variant, effect in effects for row in _effect_rows(variant, effect))
-    return [Table(caption, _EFFECT_COLUMNS, rows), Bullets(tuple(_example(v, effect) for v, effect in effects))]
+    rows = (row for variant, effect in effects for row in _effect_rows(variant, effect))
+    return [table_of(caption, rows), Bullets(tuple(_example(v, effect) for v, effect in effects))]
 
 
-def _effect_rows(variant: VariantResult, effect: NeighbourEffect) -> list[tuple[str | None, ...]]:
+def _effect_rows(variant: VariantResult, effect: NeighbourEffect) -> list[Row]:
     return [
-        (
-            variant.name,
-            numbers.count(effect.batch_size),
-            neighbour.what,
-            numbers.difference(neighbour.change),
-            numbers.percent(neighbour.change / effect.largest_logit) if effect.largest_logit else None,
-            "another" if neighbour.top1_moved else "the same",
-        )
+        {
+            Column("Variant", "name"): variant.name,
+            Column("N", "number"): numbers.count(effect.batch_size),
+            Column("Beside"): neighbour.what,
+            Column("Largest change", "number"): numbers.difference(neighbour.change),
+            Column("Of the largest logit", "number"): numbers.percent(neighbour.change / effect.largest_logit)
+            if effect.largest_logit
+            else None,
+            Column("Top-1"): "another" if neighbour.top1_moved else "the same",
+        }
         for neighbour in effect.seen
     ]
 
@@ -109,10 +101,4 @@ def _example(variant: VariantResult, effect: NeighbourEffect) -> Line:
     )
 
 
-SECTION = Section(
-    name="neighbours",
-    order=90,
-    title="Position and neighbours",
-    show="folded",
-    write=blocks,
-)
+SECTION = Section(order=90, title="Position and neighbours", show="folded", write=blocks)

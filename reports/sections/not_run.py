@@ -1,7 +1,5 @@
 """What was not run, was unavailable or failed, and what to do about it."""
 
-from __future__ import annotations
-
 from isobatch.pipeline.records.study import Study
 from isobatch.reports import views
 from isobatch.reports.blocks import Block, Column, Paragraph, Table, line
@@ -22,10 +20,4 @@ def blocks(study: Study) -> list[Block]:
     return page or [Paragraph(line("Everything that was planned was run."))]
 
 
-SECTION = Section(
-    name="not_run",
-    order=120,
-    title="Not run, unavailable, failed",
-    show="folded",
-    write=blocks,
-)
+SECTION = Section(order=120, title="Not run, unavailable, failed", show="folded", write=blocks)

@@ -1,14 +1,12 @@
 """The origins of each variant, layers of the same kernels and shapes in one row."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from isobatch.pipeline.records.study import Origin, Study, VariantResult
 from isobatch.reports import numbers, views
-from isobatch.reports.blocks import Absent, Block, Bullets, Code, Column, Details, Paragraph, Table, line
+from isobatch.reports.blocks import Absent, Block, Bullets, Code, Column, Details, Paragraph, Row, line, table_of
 from isobatch.reports.sections import Section
 from isobatch.reports.sections.origins import extent
 
@@ -19,18 +17,6 @@ FOUND_BY = {
     "sibling": "a sibling",
 }
 """What gave an origin away, in words."""
-
-_COLUMNS = (
-    Column("Layers", "name"),
-    Column("Count", "number"),
-    Column("Kind"),
-    Column("Differs at N"),
-    Column("Elements differing", "number"),
-    Column("Largest", "number"),
-    Column("ULP or steps", "number"),
-    Column("Given away by"),
-    Column("Classes of N"),
-)
 
 
 def condensed(origins: Iterable[Origin]) -> list[list[Origin]]:
@@ -71,18 +57,18 @@ def _ulp(group: Sequence[Origin], integers: Collection[str]) -> str | None:
     return numbers.ulp(largest)
 
 
-def _row(group: Sequence[Origin], integers: Collection[str]) -> tuple[str | None, ...]:
-    return (
-        views.listing((origin.layer for origin in group), 3),
-        numbers.count(len(group)),
-        group[0].kind,
-        numbers.batch_sizes(group[0].batch_sizes) or None,
-        _differing(group),
-        numbers.difference(_largest(origin.max_abs for origin in group)),
-        _ulp(group, integers),
-        FOUND_BY[group[0].found_by],
-        numbers.batch_classes(group[0].classes),
-    )
+def _row(group: Sequence[Origin], integers: Collection[str]) -> Row:
+    return {
+        Column("Layers", "name"): views.listing((origin.layer for origin in group), 3),
+        Column("Count", "number"): numbers.count(len(group)),
+        Column("Kind"): group[0].kind,
+        Column("Differs at N"): numbers.batch_sizes(group[0].batch_sizes) or None,
+        Column("Elements differing", "number"): _differing(group),
+        Column("Largest", "number"): numbers.difference(_largest(origin.max_abs for origin in group)),
+        Column("ULP or steps", "number"): _ulp(group, integers),
+        Column("Given away by"): FOUND_BY[group[0].found_by],
+        Column("Classes of N"): numbers.batch_classes(group[0].classes),
+    }
 
 
 def _scripts(origins: Sequence[Origin]) -> list[Block]:
@@ -113,8 +99,8 @@ def _layers(variant: VariantResult) -> Details:
         "tried at this layer whose rows have the same bytes as one another."
     )
     integers = {grown.layer for grown in variant.growth or [] if grown.steps is not None}
-    rows = tuple(_row(group, integers) for group in condensed(variant.origins or []))
-    inside: list[Block] = [Table(caption, _COLUMNS, rows)]
+    rows = (_row(group, integers) for group in condensed(variant.origins or []))
+    inside: list[Block] = [table_of(caption, rows)]
     inside += _scripts(variant.origins or [])
     if variant.locating and variant.locating.innocent_kinds:
         innocent = ", ".join(variant.locating.innocent_kinds)
@@ -132,10 +118,4 @@ def blocks(study: Study) -> list[Block]:
     return [Absent(why) for why in views.unexplained(study)]
 
 
-SECTION = Section(
-    name="origin_layers",
-    order=67.5,
-    title="Origins, layer by layer",
-    show="chapter",
-    write=blocks,
-)
+SECTION = Section(order=67.5, title="Origins, layer by layer", show="chapter", write=blocks)

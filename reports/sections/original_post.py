@@ -1,7 +1,5 @@
 """The table of the original question, taken again for every variant."""
 
-from __future__ import annotations
-
 from isobatch.pipeline.records.study import Comparison, Study, VariantResult
 from isobatch.reports import numbers, views
 from isobatch.reports.blocks import Block, Column, Paragraph, Table, line
@@ -33,12 +31,10 @@ def _close(comparison: Comparison | None) -> str | None:
     return "close" if comparison.allclose else "not close"
 
 
-def _percentile(comparison: Comparison, key: str) -> str | None:
-    return numbers.difference((comparison.percentiles or {}).get(key))
-
-
 def _row(variant: VariantResult) -> tuple[str | None, ...] | None:
-    against_singles = max(views.comparisons(variant, "batch-vs-singles", INPUTS), key=_n, default=None)
+    against_singles = max(
+        views.comparisons(variant, "batch-vs-singles", INPUTS), key=lambda made: made.batch_size, default=None
+    )
     if against_singles is None:
         return None
     repeats = {c.batch_size: c for c in views.comparisons(variant, "repeat", INPUTS)}
@@ -47,13 +43,9 @@ def _row(variant: VariantResult) -> tuple[str | None, ...] | None:
         _close(repeats.get(against_singles.batch_size)),
         _close(repeats.get(1)),
         _close(against_singles),
-        *(_percentile(against_singles, key) for key in PERCENTILES),
+        *(numbers.difference((against_singles.percentiles or {}).get(key)) for key in PERCENTILES),
         views.difference(against_singles),
     )
-
-
-def _n(comparison: Comparison) -> int:
-    return comparison.batch_size
 
 
 def _tolerance(study: Study) -> str:
@@ -92,10 +84,4 @@ def blocks(study: Study) -> list[Block]:
     return [Table(caption, _COLUMNS, (THE_POST, *rows)), Paragraph(line(remark), small=True)]
 
 
-SECTION = Section(
-    name="original_post",
-    order=60,
-    title="The original post's own table",
-    show="open",
-    write=blocks,
-)
+SECTION = Section(order=60, title="The original post's own table", show="open", write=blocks)

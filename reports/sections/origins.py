@@ -1,26 +1,13 @@
 """Where the difference starts: how many layers, of what kinds, and whether the list is proved complete."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from isobatch.pipeline.records.study import BeyondLook, Locating, Origin, Study, VariantResult
 from isobatch.pipeline.repair.records import PROOF
 from isobatch.reports import numbers, views
-from isobatch.reports.blocks import Absent, Block, Bullets, Code, Column, Line, Paragraph, Table, line
+from isobatch.reports.blocks import Absent, Block, Bullets, Code, Column, Line, Paragraph, Row, line, table_of
 from isobatch.reports.sections import Section
-
-_COLUMNS = (
-    Column("Variant", "name"),
-    Column("Origins", "number"),
-    Column("Starts in"),
-    Column("Kinds"),
-    Column("List", "state"),
-    Column("Tried", "number"),
-    Column("Detection limit", "number"),
-)
-
 
 _SAID = {"proved": "Proved complete", "incomplete": "Incomplete", "not proved": "Not proved complete"}
 
@@ -90,17 +77,17 @@ def _proofs(study: Study, looked: Sequence[VariantResult]) -> Bullets:
     )
 
 
-def _row(variant: VariantResult) -> tuple[str | None, ...]:
+def _row(variant: VariantResult) -> Row:
     sought = variant.locating
-    return (
-        variant.name,
-        extent(variant),
-        starts_in(variant.origins or []),
-        kinds(variant.origins or []) or None,
-        _completeness(variant)[0],
-        numbers.count(sought.trials) if sought else None,
-        numbers.one_of(sought.smallest_rate) if sought else None,
-    )
+    return {
+        Column("Variant", "name"): variant.name,
+        Column("Origins", "number"): extent(variant),
+        Column("Starts in"): starts_in(variant.origins or []),
+        Column("Kinds"): kinds(variant.origins or []) or None,
+        Column("List", "state"): _completeness(variant)[0],
+        Column("Tried", "number"): numbers.count(sought.trials) if sought else None,
+        Column("Detection limit", "number"): numbers.one_of(sought.smallest_rate) if sought else None,
+    }
 
 
 def _limits(name: str, sought: Locating) -> list[Line]:
@@ -177,7 +164,7 @@ def blocks(study: Study) -> list[Block]:
     seen = [v.locating.instrumented_bitwise_equal for v in looked if v.locating]
     unchanged = [Paragraph(line("Looking inside changed no bit of any output."), small=True)] if all(seen) else []
     return [
-        Table(caption, _COLUMNS, tuple(map(_row, looked))),
+        table_of(caption, map(_row, looked)),
         _proofs(study, looked),
         *_innocent(looked),
         *(Paragraph(line(_SEARCH[word]), small=True) for word in searches),
@@ -187,10 +174,4 @@ def blocks(study: Study) -> list[Block]:
     ]
 
 
-SECTION = Section(
-    name="origins",
-    order=52,
-    title="Where the difference starts",
-    show="open",
-    write=blocks,
-)
+SECTION = Section(order=52, title="Where the difference starts", show="open", write=blocks)

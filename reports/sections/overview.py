@@ -1,29 +1,12 @@
 """One row a variant: where it stands, what it costs, how far it is from the truth."""
 
-from __future__ import annotations
-
 from isobatch.pipeline.decide import agreement
 from isobatch.pipeline.decide.repaired_variants import with_repairs
 from isobatch.pipeline.records.study import Study, VariantResult
 from isobatch.reports import agreed, numbers, speeds, views
-from isobatch.reports.blocks import Block, Code, Column, Paragraph, Table, line
+from isobatch.reports.blocks import Block, Code, Column, Paragraph, Row, line, table_of
 from isobatch.reports.sections import Section
 from isobatch.reports.sections.glossary import defined
-
-_COLUMNS = (
-    Column("Variant", "name"),
-    Column("Verdict", "state"),
-    Column("Runs as"),
-    Column("Batch noise", "number"),
-    Column("Error", "number"),
-    Column("Agrees", "number"),
-    Column("95 % limit", "number"),
-    Column("ms at N = 1", "number"),
-    Column("img/s @ N", "number"),
-    Column("Size", "number"),
-    Column("Top-1", "number"),
-    Column("Accuracy drop, points", "number"),
-)
 
 
 def _runs_as(variant: VariantResult) -> str | None:
@@ -35,21 +18,25 @@ def _runs_as(variant: VariantResult) -> str | None:
     return f"{effective.precision}{part}"
 
 
-def _row(study: Study, variant: VariantResult) -> tuple[str | None, ...]:
+def _row(study: Study, variant: VariantResult) -> Row:
     speed, cost, drop = speeds.throughput(study, variant), variant.cost, variant.accuracy_drop
-    return (
-        variant.name,
-        views.state(variant),
-        _runs_as(variant),
-        views.noise(variant),
-        agreed.error(study, variant),
-        *_agreement(study, variant),
-        numbers.real(cost.latency_ms.median, 3) if cost and cost.latency_ms else None,
-        f"{numbers.real(speed.interval.median, 3)} @ {speed.batch_size}" if speed else None,
-        numbers.size(cost.size_bytes) if cost else None,
-        numbers.percent(variant.accuracy.top1) if variant.accuracy else None,
-        numbers.points(drop.value).split()[0] if drop else None,
-    )
+    agrees, limit = _agreement(study, variant)
+    return {
+        Column("Variant", "name"): variant.name,
+        Column("Verdict", "state"): views.state(variant),
+        Column("Runs as"): _runs_as(variant),
+        Column("Batch noise", "number"): views.noise(variant),
+        Column("Error", "number"): agreed.error(study, variant),
+        Column("Agrees", "number"): agrees,
+        Column("95 % limit", "number"): limit,
+        Column("ms at N = 1", "number"): numbers.real(cost.latency_ms.median, 3) if cost and cost.latency_ms else None,
+        Column("img/s @ N", "number"): f"{numbers.real(speed.interval.median, 3)} @ {speed.batch_size}"
+        if speed
+        else None,
+        Column("Size", "number"): numbers.size(cost.size_bytes) if cost else None,
+        Column("Top-1", "number"): numbers.percent(variant.accuracy.top1) if variant.accuracy else None,
+        Column("Accuracy drop, points", "number"): numbers.points(drop.value).split()[0] if drop else None,
+    }
 
 
 def _agreement(study: Study, variant: VariantResult) -> tuple[str | None, str | None]:
@@ -63,9 +50,9 @@ def blocks(study: Study) -> list[Block]:
     """The table of all variants, below each its repairs that hold; the chosen one marked."""
     if not study.variants:
         return [Paragraph(line("The study holds no variant."))]
-    rows = [_row(study, variant) for variant in with_repairs(study.variants)]
+    shown = with_repairs(study.variants)
     reference = agreed.reference(study)
-    chosen = next((at for at, row in enumerate(rows) if views.is_chosen(study, row[0] or "")), None)
+    chosen = next((at for at, variant in enumerate(shown) if views.is_chosen(study, variant.name)), None)
     caption = (
         "Runs as: the precision that was computed in; of int8 the layers with weights that run in it, if not all. "
         f"{defined('batch noise')} Error: the largest |singles - {reference} singles|, likewise. Agrees: its top-1 is "
@@ -77,16 +64,10 @@ def blocks(study: Study) -> list[Block]:
             " Of a repaired variant: times are those of the unrepaired variant times the measured ratio; error, "
             "answers and accuracy are known where the repair keeps every byte of the singles."
         )
-    page: list[Block] = [Table(caption, _COLUMNS, tuple(rows), chosen)]
+    page: list[Block] = [table_of(caption, (_row(study, variant) for variant in shown), chosen)]
     remarks = {v.name: v.effective.note for v in study.variants if v.effective and v.effective.note}
     page += [Paragraph(line(Code(name), f": {note}."), small=True) for name, note in remarks.items()]
     return page
 
 
-SECTION = Section(
-    name="overview",
-    order=30,
-    title="All variants",
-    show="first",
-    write=blocks,
-)
+SECTION = Section(order=30, title="All variants", show="first", write=blocks)

@@ -1,28 +1,14 @@
 """The race that priced the candidates: who was how fast, what is shown by it, and how steady the machine was."""
 
-from __future__ import annotations
-
 from isobatch.pipeline.decide.race import LOOKS
 from isobatch.pipeline.decide.recommend import SURE
 from isobatch.pipeline.decide.tails import call_time
-from isobatch.pipeline.records.study import Against, CallTime, Contestant, Interval, Recommendation, Study, UpperLimit
+from isobatch.pipeline.records.study import Against, Contestant, Interval, Recommendation, Study, UpperLimit
 from isobatch.reports import numbers, views
-from isobatch.reports.blocks import Absent, Block, Bullets, Code, Column, Line, Paragraph, Table, line
+from isobatch.reports.blocks import Absent, Block, Bullets, Code, Column, Line, Paragraph, Row, line, table_of
 from isobatch.reports.sections import Section
 from isobatch.reports.speeds import BY_PASSES
 
-_COLUMNS = (
-    Column("Contestant", "name"),
-    Column("N", "number"),
-    Column("Time over the fastest's", "number"),
-    Column("It is"),
-    Column("A call: median", "number"),
-    Column("p95", "number"),
-    Column("p99", "number"),
-    Column("Calls", "number"),
-    Column("Peak memory", "number"),
-    Column("Time to load", "number"),
-)
 _STANDING = {
     "leader": "the fastest",
     "as-fast": "not measurably slower",
@@ -85,10 +71,6 @@ def _limits(interval: Interval) -> str:
     return f"{interval.median:.2f}, {interval.low95:.2f} to {interval.high95:.2f}"
 
 
-def _steady(disturbed: int, unsteady: bool) -> str:
-    return "timings are unsteady" if unsteady else f"{disturbed} disturbed"
-
-
 def price_words(study: Study, decided: Recommendation, own: str) -> Line:
     """The price of stability, and the speed-up over the reference precision. ``own``: the choice's throughput."""
     paid, gained = decided.price_of_stability, decided.speed_up
@@ -109,24 +91,24 @@ def _about(against: Against) -> str:
     return "" if against.raced else "About "
 
 
-def _row(contestant: Contestant, decided: Recommendation) -> tuple[str | None, ...]:
+def _row(contestant: Contestant, decided: Recommendation) -> Row:
     shown = decided.race
     standing = shown.standings.get(contestant.variant) if shown else None
     ratio = shown.ratios.get(contestant.variant) if shown else None
     timed = call_time(contestant.more_s or contestant.call_s)
-    return (
-        contestant.variant,
-        numbers.count(contestant.batch_size),
-        _limits(ratio) if ratio else None,
-        f"dropped: {contestant.dropped}" if contestant.dropped else _STANDING[standing] if standing else "no candidate",
-        *([None] * 4 if timed is None else _calls(timed)),
-        numbers.size(contestant.peak_memory_bytes),
-        None if contestant.load_s is None else numbers.seconds(contestant.load_s),
-    )
-
-
-def _calls(timed: CallTime) -> list[str | None]:
-    return [*(_upper(limit) for limit in (timed.median, timed.p95, timed.p99)), numbers.count(timed.n)]
+    stands = _STANDING[standing] if standing else "no candidate"
+    return {
+        Column("Contestant", "name"): contestant.variant,
+        Column("N", "number"): numbers.count(contestant.batch_size),
+        Column("Time over the fastest's", "number"): _limits(ratio) if ratio else None,
+        Column("It is"): f"dropped: {contestant.dropped}" if contestant.dropped else stands,
+        Column("A call: median", "number"): _upper(timed.median) if timed else None,
+        Column("p95", "number"): _upper(timed.p95) if timed else None,
+        Column("p99", "number"): _upper(timed.p99) if timed else None,
+        Column("Calls", "number"): numbers.count(timed.n) if timed else None,
+        Column("Peak memory", "number"): numbers.size(contestant.peak_memory_bytes),
+        Column("Time to load", "number"): None if contestant.load_s is None else numbers.seconds(contestant.load_s),
+    }
 
 
 def _upper(seen: UpperLimit) -> str | None:
@@ -136,7 +118,8 @@ def _upper(seen: UpperLimit) -> str | None:
 
 
 def _sure(decided: Recommendation) -> str:
-    assert decided.sureness is not None
+    if decided.sureness is None:
+        return ""
     share, made = numbers.percent(decided.sureness.share, 0), f"{decided.sureness.resamples:,}"
     return f" Of {made} resamples of the rounds {share} lead to the same choice."
 
@@ -146,10 +129,10 @@ def blocks(study: Study) -> list[Block]:
     race, decided = study.race, study.recommendation
     if race is None or decided is None:
         return [Absent(line("No race was run: costs are the times seen while evidence was gathered, for orientation."))]
-    sure = "" if decided.sureness is None else _sure(decided)
+    steady = "timings are unsteady" if race.unsteady else f"{race.disturbed} disturbed"
     rounds = f"{numbers.counted(race.rounds, 'round')} in {numbers.seconds(race.seconds)}"
     how = (
-        f"{rounds}, {_steady(race.disturbed, race.unsteady)}.{sure} A round is one call of each contestant, in random "
+        f"{rounds}, {steady}.{_sure(decided)} A round is one call of each contestant, in random "
         "order, at the N that was best for it in calls before the race; all others are stopped meanwhile. A round is "
         "disturbed if its threads waited for a core for more than 5 % of a call, or the host took time; it is repeated."
     )
@@ -159,17 +142,11 @@ def blocks(study: Study) -> list[Block]:
     )
     page: list[Block] = [
         Paragraph(line(how)),
-        Table(caption, _COLUMNS, tuple(_row(contestant, decided) for contestant in race.contestants)),
+        table_of(caption, (_row(contestant, decided) for contestant in race.contestants)),
     ]
     if race.left_out:
         page.append(Bullets(tuple(line(f"Not raced: {r.variant}: {r.why}.") for r in race.left_out)))
     return page
 
 
-SECTION = Section(
-    name="race",
-    order=41,
-    title="The race",
-    show="folded",
-    write=blocks,
-)
+SECTION = Section(order=41, title="The race", show="folded", write=blocks)

@@ -1,45 +1,52 @@
 """The choice under the policy: why this one, why not each other one, ties, and the Pareto set."""
 
-from __future__ import annotations
-
 from isobatch.pipeline.decide.policy import describe
 from isobatch.pipeline.decide.ranges import range_details, range_words
 from isobatch.pipeline.records.study import ParetoPoint, Recommendation, Study
 from isobatch.pipeline.records.wording import clause
 from isobatch.reports import numbers
-from isobatch.reports.blocks import Block, Bullets, Column, Heading, Line, Listing, Paragraph, Table, line
+from isobatch.reports.blocks import (
+    Block,
+    Bullets,
+    Column,
+    Heading,
+    Line,
+    Listing,
+    Paragraph,
+    Row,
+    Table,
+    line,
+    table_of,
+)
 from isobatch.reports.sections import Section
 from isobatch.reports.sections._linked import chapter, linked
 from isobatch.reports.sections.answer import headline
 from isobatch.reports.sections.race import in_short
 
 
-def _pareto_row(point: ParetoPoint) -> tuple[str | None, ...]:
-    return (
-        point.variant,
-        point.verdict,
-        None if point.throughput_img_s is None else f"{numbers.real(point.throughput_img_s, 3)} img/s",
-        None if point.latency_ms is None else numbers.milliseconds(point.latency_ms),
-        numbers.size(point.size_bytes),
-        None if point.accuracy is None else numbers.percent(point.accuracy),
-    )
+def _pareto_row(point: ParetoPoint) -> Row:
+    return {
+        Column("Variant", "name"): point.variant,
+        Column("Verdict", "state"): point.verdict,
+        Column("Throughput", "number"): None
+        if point.throughput_img_s is None
+        else f"{numbers.real(point.throughput_img_s, 3)} img/s",
+        Column("Latency, N = 1", "number"): None
+        if point.latency_ms is None
+        else numbers.milliseconds(point.latency_ms),
+        Column("Size", "number"): numbers.size(point.size_bytes),
+        Column("Top-1", "number"): None if point.accuracy is None else numbers.percent(point.accuracy),
+    }
 
 
 def _pareto(recommendation: Recommendation) -> list[Block]:
-    columns = (
-        Column("Variant", "name"),
-        Column("Verdict", "state"),
-        Column("Throughput", "number"),
-        Column("Latency, N = 1", "number"),
-        Column("Size", "number"),
-        Column("Top-1", "number"),
-    )
+
     names = [point.variant for point in recommendation.pareto]
     chosen = names.index(recommendation.chosen) if recommendation.chosen in names else None
     caption = "The Pareto set: no other variant beats one of these in accuracy, cost and stability at once."
     return [
         Heading("Worth considering under another policy"),
-        Table(caption, columns, tuple(map(_pareto_row, recommendation.pareto)), chosen),
+        table_of(caption, map(_pareto_row, recommendation.pareto), chosen),
     ]
 
 
@@ -83,10 +90,4 @@ def blocks(study: Study) -> list[Block]:
     return page
 
 
-SECTION = Section(
-    name="recommendation",
-    order=40,
-    title="Why, and why not the others",
-    show="first",
-    write=blocks,
-)
+SECTION = Section(order=40, title="Why, and why not the others", show="first", write=blocks)

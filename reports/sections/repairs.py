@@ -1,7 +1,5 @@
 """The repairs that were tried: whether each holds, over what scope, and its price."""
 
-from __future__ import annotations
-
 from isobatch import PROGRAM
 from isobatch.pipeline.decide.demands import MIXES
 from isobatch.pipeline.decide.repaired_variants import SWITCH
@@ -99,10 +97,4 @@ def blocks(study: Study) -> list[Block]:
     return page + absent
 
 
-SECTION = Section(
-    name="repairs",
-    order=56,
-    title="What makes it batch-invariant, and what that costs",
-    show="open",
-    write=blocks,
-)
+SECTION = Section(order=56, title="What makes it batch-invariant, and what that costs", show="open", write=blocks)

@@ -1,7 +1,5 @@
 """The original post's two suspicions, BatchNorm and out-of-order execution, answered from this study's evidence."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from isobatch.pipeline.records.study import Study
@@ -93,10 +91,4 @@ def _names(names: list[str]) -> str:
     return views.listing(names, 20)
 
 
-SECTION = Section(
-    name="suspects",
-    order=61,
-    title="The post's two suspects",
-    show="open",
-    write=blocks,
-)
+SECTION = Section(order=61, title="The post's two suspects", show="open", write=blocks)

@@ -1,7 +1,5 @@
 """Where the time went."""
 
-from __future__ import annotations
-
 from isobatch.pipeline.records.study import Study
 from isobatch.reports import numbers
 from isobatch.reports.blocks import Block, Column, Definitions, Line, Paragraph, Table, line
@@ -36,10 +34,4 @@ def blocks(study: Study) -> list[Block]:
     return page
 
 
-SECTION = Section(
-    name="timing",
-    order=140,
-    title="Where the time went",
-    show="folded",
-    write=blocks,
-)
+SECTION = Section(order=140, title="Where the time went", show="folded", write=blocks)

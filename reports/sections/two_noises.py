@@ -1,31 +1,13 @@
 """Batch noise beside precision error: does the one matter next to the other?"""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from isobatch.pipeline.records.study import Comparison, ComparisonKind, Study, VariantResult
 from isobatch.reports import agreed, numbers, views
-from isobatch.reports.blocks import Block, Column, Paragraph, Table, line
+from isobatch.reports.blocks import Block, Column, Paragraph, Row, line, table_of
 from isobatch.reports.sections import Section
 
-_COLUMNS = (
-    Column("Variant", "name"),
-    Column("Inputs"),
-    Column("Batch noise", "number"),
-    Column("Error", "number"),
-    Column("Noise / error", "number"),
-    Column("SQNR", "number"),
-    Column("1 - cosine", "number"),
-)
-
 _KINDS: tuple[ComparisonKind, ...] = ("batch-vs-singles", "vs-reference")
-_RECALL = (
-    Column("Variant", "name"),
-    Column("Inputs"),
-    Column("Batched"),
-    Column("Against the reference"),
-)
 
 
 def _share(noise: Comparison | None, error: Comparison | None) -> str | None:
@@ -34,28 +16,30 @@ def _share(noise: Comparison | None, error: Comparison | None) -> str | None:
     return numbers.real(noise.max_abs_relative / error.max_abs_relative)
 
 
-def _row(variant: VariantResult, inputs: str) -> tuple[str | None, ...]:
+def _row(variant: VariantResult, inputs: str) -> Row:
     noise = views.worst(views.comparisons(variant, "batch-vs-singles", inputs))
     error = views.worst(views.comparisons(variant, "vs-reference", inputs))
-    return (
-        variant.name,
-        inputs,
-        views.difference(noise),
-        views.difference(error),
-        _share(noise, error),
-        None if error is None or error.sqnr_db is None else numbers.decibels(error.sqnr_db),
-        None if error is None or error.cosine_min is None else numbers.difference(1 - error.cosine_min),
-    )
+    return {
+        Column("Variant", "name"): variant.name,
+        Column("Inputs"): inputs,
+        Column("Batch noise", "number"): views.difference(noise),
+        Column("Error", "number"): views.difference(error),
+        Column("Noise / error", "number"): _share(noise, error),
+        Column("SQNR", "number"): None if error is None or error.sqnr_db is None else numbers.decibels(error.sqnr_db),
+        Column("1 - cosine", "number"): None
+        if error is None or error.cosine_min is None
+        else numbers.difference(1 - error.cosine_min),
+    }
 
 
 def blocks(study: Study) -> list[Block]:
     """One row for each candidate and input set."""
-    rows = tuple(
+    rows = [
         _row(v, s.name)
         for v in views.candidates(study)
         for s in study.inputs
         if any(c.inputs == s.name for c in v.comparisons)
-    )
+    ]
     if not rows:
         return [Paragraph(line("Neither was measured."))]
     caption = (
@@ -63,17 +47,24 @@ def blocks(study: Study) -> list[Block]:
         f"{agreed.reference(study)}, the reference."
     )
     remark = "A ratio well below 1: what the batch changes drowns in what the precision itself costs."
-    return [Table(caption, _COLUMNS, rows), Paragraph(line(remark), small=True), *_neighbours(study)]
+    return [table_of(caption, rows), Paragraph(line(remark), small=True), *_neighbours(study)]
 
 
 def _neighbours(study: Study) -> list[Block]:
     """Of an embedding: which share of an image's nearest neighbours stays, the worst over N and settings."""
-    rows = []
+    rows: list[Row] = []
     for variant in views.candidates(study):
         for inputs in study.inputs:
-            shares = [_recall(views.comparisons(variant, kind, inputs.name)) for kind in _KINDS]
-            if any(shares):
-                rows.append((variant.name, inputs.name, *shares))
+            batched, reference = (_recall(views.comparisons(variant, kind, inputs.name)) for kind in _KINDS)
+            if batched or reference:
+                rows.append(
+                    {
+                        Column("Variant", "name"): variant.name,
+                        Column("Inputs"): inputs.name,
+                        Column("Batched"): batched,
+                        Column("Against the reference"): reference,
+                    }
+                )
     if not rows:
         return []
     caption = (
@@ -81,7 +72,7 @@ def _neighbours(study: Study) -> list[Block]:
         f"image's k nearest that stay when it is embedded in a batch, and by {agreed.reference(study)} instead. The "
         "smallest over N and settings."
     )
-    return [Table(caption, _RECALL, tuple(rows))]
+    return [table_of(caption, rows)]
 
 
 def _recall(compared: Sequence[Comparison]) -> str | None:
@@ -93,10 +84,4 @@ def _recall(compared: Sequence[Comparison]) -> str | None:
     return ", ".join(f"{share:.3f} at {'k = ' * (place == 0)}{k}" for place, (k, share) in enumerate(worst.items()))
 
 
-SECTION = Section(
-    name="two_noises",
-    order=80,
-    title="Batch noise beside precision error",
-    show="folded",
-    write=blocks,
-)
+SECTION = Section(order=80, title="Batch noise beside precision error", show="folded", write=blocks)

@@ -1,7 +1,5 @@
 """The verdict map: which variant, under which condition, at which N, gives other bytes."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 
@@ -135,10 +133,4 @@ def blocks(study: Study) -> list[Block]:
     ]
 
 
-SECTION = Section(
-    name="verdict_map",
-    order=35,
-    title=TITLE,
-    show="folded",
-    write=blocks,
-)
+SECTION = Section(order=35, title=TITLE, show="folded", write=blocks)

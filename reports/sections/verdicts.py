@@ -1,22 +1,9 @@
 """One verdict for each variant and input set, with what decided it and the margin screen."""
 
-from __future__ import annotations
-
 from isobatch.pipeline.records.study import InputsVerdict, Margin, Study, VariantResult
 from isobatch.reports import numbers, views
-from isobatch.reports.blocks import Block, Column, Paragraph, Table, line
+from isobatch.reports.blocks import Block, Column, Paragraph, Row, line, table_of
 from isobatch.reports.sections import Section
-
-_COLUMNS = (
-    Column("Variant", "name"),
-    Column("Inputs"),
-    Column("Verdict", "state"),
-    Column("Comparisons", "number"),
-    Column("Top-1 flips", "number"),
-    Column("Exposed images"),
-    Column("Clipped at most"),
-    Column("What decided it"),
-)
 
 
 def _exposed(margin: Margin | None, n_images: int) -> str | None:
@@ -33,22 +20,24 @@ def _clipped(verdict: InputsVerdict) -> str | None:
     return numbers.percent(verdict.clip_share, 2) + (f" ({verdict.clip_layer})" if verdict.clip_layer else "")
 
 
-def _row(variant: VariantResult, verdict: InputsVerdict) -> tuple[str | None, ...]:
-    return (
-        variant.name,
-        verdict.inputs,
-        verdict.verdict,
-        numbers.count(verdict.n_comparisons),
-        numbers.events(verdict.top1_flips, verdict.n_images, verdict.top1_flip_upper95),
-        _exposed(verdict.margin, verdict.n_images),
-        _clipped(verdict),
-        verdict.decided_by.why,
-    )
+def _row(variant: VariantResult, verdict: InputsVerdict) -> Row:
+    return {
+        Column("Variant", "name"): variant.name,
+        Column("Inputs"): verdict.inputs,
+        Column("Verdict", "state"): verdict.verdict,
+        Column("Comparisons", "number"): numbers.count(verdict.n_comparisons),
+        Column("Top-1 flips", "number"): numbers.events(
+            verdict.top1_flips, verdict.n_images, verdict.top1_flip_upper95
+        ),
+        Column("Exposed images"): _exposed(verdict.margin, verdict.n_images),
+        Column("Clipped at most"): _clipped(verdict),
+        Column("What decided it"): verdict.decided_by.why,
+    }
 
 
 def blocks(study: Study) -> list[Block]:
     """One row for each variant and input set."""
-    rows = tuple(_row(variant, verdict) for variant in study.variants for verdict in variant.by_inputs)
+    rows = [_row(variant, verdict) for variant in study.variants for verdict in variant.by_inputs]
     if not rows:
         return [Paragraph(line("No variant was judged."))]
     caption = (
@@ -56,13 +45,7 @@ def blocks(study: Study) -> list[Block]:
         "noise seen on the other images, an estimate from observation. Clipped: the largest share of a quantized "
         "layer's activations at their limits."
     )
-    return [Table(caption, _COLUMNS, rows)]
+    return [table_of(caption, rows)]
 
 
-SECTION = Section(
-    name="verdicts",
-    order=65,
-    title="Verdicts, input set by input set",
-    show="folded",
-    write=blocks,
-)
+SECTION = Section(order=65, title="Verdicts, input set by input set", show="folded", write=blocks)

@@ -1,7 +1,5 @@
 """A CUDA device: its switches, events, counters, graphs and facts. To be used in workers only."""
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Callable, Iterator

@@ -30,7 +30,6 @@ class Event(Protocol):
 
     def elapsed_time(self, end_event: Self) -> float:
         """Milliseconds from this event to a later one."""
-        ...
 
 
 class Device(Protocol):
@@ -41,38 +40,30 @@ class Device(Protocol):
 
     def opened(self, options: CudaOptions | None) -> AbstractContextManager[None]:
         """Within it the options hold; left, all is as before. Raises RuntimeError for one that did not take effect."""
-        ...
 
     def check(self, options: CudaOptions) -> None:
         """Raises RuntimeError unless all that was asked for still holds."""
 
     def in_effect(self) -> str:
         """What holds now, read back from torch, in words."""
-        ...
 
     def words(self) -> str:
         """What computes, for a reader: ``CUDA, NVIDIA H100 80GB HBM3``."""
-        ...
 
     def synchronize(self) -> None:
         """Wait until all work given to the device is done."""
-        ...
 
     def event(self) -> Event:
         """A new event that can be timed."""
-        ...
 
     def forget_peak(self) -> None:
         """Count the largest use of memory anew from here on."""
-        ...
 
     def peak_memory(self) -> dict[str, int]:
         """Bytes, as ``Clocked.device_memory`` has them."""
-        ...
 
     def capture(self, function: Callable[[], None]) -> Callable[[], None]:
         """Run the function, which works on memory that stays where it is, and give back what does the same again."""
-        ...
 
 
 class HostEvent:

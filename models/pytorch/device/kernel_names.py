@@ -3,8 +3,6 @@
 Read from names alone, which are no documented interface: what is not recognised is passed on as it is, never guessed.
 """
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 

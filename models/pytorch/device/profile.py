@@ -1,7 +1,5 @@
 """Which kernels one call ran on a device, by torch's own profiler."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The activation ranges that all static int8 variants of torch share: observed once, kept as an artifact."""
 
-from __future__ import annotations
-
 import json
 from importlib.metadata import version
 from pathlib import Path

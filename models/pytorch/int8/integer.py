@@ -1,7 +1,5 @@
 """The exact sums behind torch's integer layers, and rows crafted to show where a kernel leaves them."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

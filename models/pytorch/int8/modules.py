@@ -1,7 +1,5 @@
 """torch's quantized modules as plain numbers and back, bit by bit: no pickle, no TorchScript, no observers."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """Integer layers of torch placed on rounding ties, where kernels that differ in one rounding give different steps."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

@@ -5,8 +5,6 @@ one shape, in the network's own type: ``measure(reference, candidate)`` gives it
 ``ideal(rows)`` gives what ``measure(rows, rows)`` would, without measuring. Its keys become keys of ``Comparison``.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -26,7 +24,6 @@ Values = dict[str, Value]
 class Metric:
     """A family of measures."""
 
-    name: str
     ideal: Callable[..., Values]
     measure: Callable[..., Values]
     of_outcome: bool = False
@@ -35,7 +32,7 @@ class Metric:
 @cache
 def all_metrics() -> tuple[Metric, ...]:
     """Every metric, by name."""
-    return discover(__name__, Metric)
+    return tuple(discover(__name__, Metric).values())
 
 
 def measure_all(reference: NDArray[Any], candidate: NDArray[Any], outcome: Outcome = CLASSES) -> Values:

@@ -1,7 +1,5 @@
 """The question most test suites ask, at the tolerances of ``numpy.allclose`` and ``torch.allclose``."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
@@ -36,7 +34,6 @@ def _values(close: bool) -> Values:
 
 
 METRIC = Metric(
-    name="allclose",
     ideal=ideal,
     measure=measure,
 )

@@ -1,7 +1,5 @@
 """How many elements and images have other bytes."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from numpy.typing import NDArray
@@ -31,7 +29,6 @@ def measure(reference: NDArray[Any], candidate: NDArray[Any]) -> Values:
 
 
 METRIC = Metric(
-    name="counts",
     ideal=ideal,
     measure=measure,
 )

@@ -1,7 +1,5 @@
 """|candidate - reference|: its largest value and its percentiles over images x classes."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
@@ -59,7 +57,6 @@ def _ratio(part: float, whole: float) -> float:
 
 
 METRIC = Metric(
-    name="difference",
     ideal=ideal,
     measure=measure,
 )

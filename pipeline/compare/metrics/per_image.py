@@ -1,7 +1,5 @@
 """The error of a typical image: what one image more or less, or one that is very wrong, hardly moves."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
@@ -34,7 +32,6 @@ def measure(reference: NDArray[Any], candidate: NDArray[Any]) -> Values:
 
 
 METRIC = Metric(
-    name="per_image",
     ideal=ideal,
     measure=measure,
 )

@@ -1,7 +1,5 @@
 """Of an embedding: how many of an image's nearest neighbours stay its nearest neighbours."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
@@ -59,7 +57,6 @@ def _values(shares: dict[int, float], outcome: Outcome) -> Values:
 
 
 METRIC = Metric(
-    name="recall",
     ideal=ideal,
     measure=measure,
     of_outcome=True,

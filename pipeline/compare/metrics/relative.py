@@ -1,7 +1,5 @@
 """Size and direction of the error against the signal: relative L2, SQNR, cosine."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 
@@ -74,7 +72,6 @@ def _decibels(relative: float) -> float:
 
 
 METRIC = Metric(
-    name="relative",
     ideal=ideal,
     measure=measure,
 )

@@ -1,7 +1,5 @@
 """What a user of the classifier sees: changes of the top-1 class and of the set of the five best."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
@@ -53,7 +51,6 @@ def _values(flips: int, changes: int, n: int) -> Values:
 
 
 METRIC = Metric(
-    name="top",
     ideal=ideal,
     measure=measure,
     of_outcome=True,

@@ -1,7 +1,5 @@
 """Distance in units in the last place of the candidate's type: how many representable values apart."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 
@@ -94,7 +92,6 @@ def _is_integer(values: NDArray[Any]) -> bool:
 
 
 METRIC = Metric(
-    name="ulp",
     ideal=ideal,
     measure=measure,
 )

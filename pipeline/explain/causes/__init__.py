@@ -2,21 +2,19 @@
 
 A cause is a module that holds one ``CAUSE = Cause(...)``:
 
-* ``name``: its word in the table of mechanisms, ``role``: ``mechanism`` or ``trigger``, ``order``: mechanisms are tried
-  in this order, and the first that is supported names the origin;
+* ``role``: ``mechanism`` or ``trigger``, ``order``: mechanisms are tried in this order, and the first that is supported
+  names the origin; its name in the table of mechanisms is the module's, with hyphens;
 * ``question``, ``if_supported``, ``if_refuted``: what is asked and both answers, each one plain sentence; report and
   docs print these same strings;
 * ``applies_to(subject) -> bool``: whether the runner can do what the intervention needs, at this kind of layer;
-* ``probe(subject) -> CauseFinding``: change one thing at that layer, and see whether *the difference between N = 1 and
+* ``probe(subject) -> Finding``: change one thing at that layer, and see whether *the difference between N = 1 and
   N = k* vanishes. Supported only then; the evidence says what was done, on how many elements, and what it gave.
 
 A probe must leave the runner as it found it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from typing import Any, Literal
 
@@ -26,7 +24,8 @@ from numpy.typing import NDArray
 from isobatch.models.spec.discover import discover
 from isobatch.models.spec.runner import Layer, Rows
 from isobatch.pipeline.evidence.evidence import bits
-from isobatch.pipeline.records.study import CauseFinding
+from isobatch.pipeline.evidence.rows import rows_at
+from isobatch.pipeline.records.study import CauseFinding, CauseVerdict
 
 UNEXPLAINED = "unexplained"
 
@@ -52,8 +51,7 @@ class Subject:
 
     def rows(self, start: int, stop: int) -> Rows:
         """The input rows ``start`` to ``stop``; what all rows share is passed as it is."""
-        count = max(len(part) for part in self.inputs if part.ndim)
-        return tuple(part[start:stop] if part.ndim and len(part) == count else part for part in self.inputs)
+        return rows_at(self.inputs, slice(start, stop))
 
     @cached_property
     def place(self) -> int:
@@ -90,29 +88,38 @@ def alone(runner: Any, layer: str, inputs: Rows, batch: int, place: int = 0) -> 
     """One output [batch, ...] of a layer, the first by default, with every row of ``inputs`` replayed by itself."""
     outputs = []
     for i in range(batch):
-        row = tuple(part[i : i + 1] if part.ndim and len(part) == batch else part for part in inputs)
-        outputs.append(np.atleast_1d(runner.replay(layer, row)[place]))
+        outputs.append(np.atleast_1d(runner.replay(layer, rows_at(inputs, slice(i, i + 1), batch))[place]))
     return np.concatenate(outputs)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What an intervention showed. ``trees``: orders of addition in words, by "N = 1" and "N = k"."""
+
+    verdict: CauseVerdict
+    evidence: str
+    trees: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Cause:
     """One discovered cause."""
 
-    name: str
     role: Literal["mechanism", "trigger"]
     order: float
     question: str
     if_supported: str
     if_refuted: str
     applies_to: Callable[[Subject], bool]
-    probe: Callable[[Subject], CauseFinding]
+    probe: Callable[[Subject], Finding]
+    name: str = ""  # filled in where it is discovered
 
 
 @cache
 def all_causes() -> tuple[Cause, ...]:
     """Every cause, in order."""
-    return tuple(sorted(discover(__name__, Cause), key=lambda cause: (cause.order, cause.name)))
+    named = (replace(cause, name=name.replace("_", "-")) for name, cause in discover(__name__, Cause).items())
+    return tuple(sorted(named, key=lambda cause: (cause.order, cause.name)))
 
 
 @dataclass(frozen=True)
@@ -139,8 +146,8 @@ def explain_origin(subject: Subject, causes: Sequence[Cause] | None = None) -> E
             finding = cause.probe(subject)
         except Exception as error:
             text = f"The intervention could not be made: {type(error).__name__}: {error}"
-            finding = CauseFinding(name=cause.name, verdict="inconclusive", evidence=" ".join(text.split()))
-        findings.append(finding)
+            finding = Finding("inconclusive", " ".join(text.split()))
+        findings.append(CauseFinding(name=cause.name, **vars(finding)))
         if finding.verdict == "supported":
             if cause.role == "mechanism":
                 mechanism = cause.name

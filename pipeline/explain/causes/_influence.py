@@ -1,7 +1,5 @@
 """One image's row at a fixed N and position, as a function of what stands beside it; the worst found by search."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -12,6 +10,7 @@ from numpy.typing import NDArray
 
 from isobatch.models.spec.runner import Rows
 from isobatch.pipeline.evidence.evidence import bits
+from isobatch.pipeline.evidence.rows import each
 from isobatch.pipeline.explain.causes import Subject
 from isobatch.pipeline.explain.locate import random_rows
 from isobatch.pipeline.records.wording import number
@@ -87,11 +86,11 @@ def influence(subject: Subject, another: Callable[[NDArray[Any], NDArray[Any]], 
         return Beside(what, change, int((bits(row) != bits(natural)).sum()), moved, rows)
 
     kinds = {
-        "zeros": _each(rows, np.zeros_like),
-        "copies of itself": _each(rows, lambda part: np.repeat(part[victim : victim + 1], len(part), axis=0)),
+        "zeros": each(rows, np.zeros_like),
+        "copies of itself": each(rows, lambda part: np.repeat(part[victim : victim + 1], len(part), axis=0)),
         "random values": random_rows(rows, draws),
     }
-    outliers = {f"its neighbours times {factor}": _each(rows, partial(_times, factor=factor)) for factor in FACTORS}
+    outliers = {f"its neighbours times {factor}": each(rows, partial(_times, factor=factor)) for factor in FACTORS}
     seen = [beside("its neighbours", rows), *(beside(what, made) for what, made in (kinds | outliers).items())]
     worst, best = _search(rows, draws, beside)
     largest = float(np.abs(own).max(initial=0.0))
@@ -112,11 +111,6 @@ def with_victim(subject: Subject, neighbours: Rows, victim: int) -> Rows:
             part[victim] = own[victim]
         batches.append(part)
     return tuple(batches)
-
-
-def _each(rows: Rows, change: Callable[..., NDArray[np.generic]]) -> Rows:
-    count = max(len(part) for part in rows if part.ndim)
-    return tuple(change(part) if part.ndim and len(part) == count else part for part in rows)
 
 
 def _of_sizes(part: NDArray[np.generic]) -> bool:
@@ -151,7 +145,7 @@ def _search(rows: Rows, draws: np.random.Generator, beside: Callable[[str, Rows]
             other = _times(part, by, limit) if _of_sizes(part) else draws.permuted(part, axis=0)
             return np.where(mask, other, part)
 
-        candidate = _each(current, changed)
+        candidate = each(current, changed)
         sizes = f", with values up to {number(_largest(candidate))}" if any(map(_of_sizes, candidate)) else ""
         tried = beside(f"neighbours found by a search{sizes}", candidate)
         if tried.change > best.change:

@@ -1,7 +1,5 @@
 """What the interventions on rounding share: the layer's orders of addition at N = 1 and N = k, and their proof."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What the interventions on rounding share: the same layer in a wider type."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from typing import Literal

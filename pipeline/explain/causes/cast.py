@@ -1,17 +1,12 @@
 """A 16-bit layer whose difference comes with the conversions around its arithmetic: gone where nothing is converted."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from isobatch.models.spec.interventions import Widened
 from isobatch.pipeline.evidence.evidence import bits
-from isobatch.pipeline.explain.causes import Cause, Subject, alone
+from isobatch.pipeline.explain.causes import Cause, Finding, Subject, alone
 from isobatch.pipeline.explain.causes._wider_type import Wider
-from isobatch.pipeline.records.study import CauseFinding
 from isobatch.pipeline.records.wording import out_of
-
-NAME = "cast"
 
 
 def applies_to(subject: Subject) -> bool:
@@ -19,11 +14,11 @@ def applies_to(subject: Subject) -> bool:
     return isinstance(subject.runner, Widened) and subject.together.dtype.name in ("float16", "bfloat16")
 
 
-def probe(subject: Subject) -> CauseFinding:
+def probe(subject: Subject) -> Finding:
     """Run the same rows, converted once, in float32, alone and together."""
     before = int(subject.differing.sum())
     if not before:
-        return CauseFinding(name=NAME, verdict="inconclusive", evidence="These rows show no difference.")
+        return Finding("inconclusive", "These rows show no difference.")
     rows, name = subject.rows(0, subject.batch), subject.layer.name
     wider = Wider(subject.runner, "float32")
     single = alone(wider, name, rows, subject.batch, subject.place)
@@ -33,11 +28,10 @@ def probe(subject: Subject) -> CauseFinding:
         f"In float32 {out_of(after, together.size, 'output element', 'differ')} between N = 1 and N = {subject.batch}, "
         f"in {subject.together.dtype.name} {before:,}."
     )
-    return CauseFinding(name=NAME, verdict="refuted" if after else "supported", evidence=evidence)
+    return Finding("refuted" if after else "supported", evidence)
 
 
 CAUSE = Cause(
-    name=NAME,
     role="trigger",
     order=130,
     question="Is the difference gone when the layer runs in float32, so that nothing is cast from and to 16 bits?",

@@ -1,14 +1,10 @@
 """Rounding, but not by two plain orders of addition: another algorithm, or products that are rounded or not."""
 
-from __future__ import annotations
-
 from isobatch.models.spec.interventions import Widened
-from isobatch.pipeline.explain.causes import Cause, Subject
+from isobatch.pipeline.explain.causes import Cause, Finding, Subject
 from isobatch.pipeline.explain.causes._orders import Orders, can_be_probed, orders
 from isobatch.pipeline.explain.causes._wider_type import widened
-from isobatch.pipeline.records.study import CauseFinding, CauseVerdict
-
-NAME = "different-algorithm"
+from isobatch.pipeline.records.study import CauseVerdict
 
 
 def applies_to(subject: Subject) -> bool:
@@ -16,20 +12,20 @@ def applies_to(subject: Subject) -> bool:
     return isinstance(subject.runner, Widened) and can_be_probed(subject)
 
 
-def probe(subject: Subject) -> CauseFinding:
+def probe(subject: Subject) -> Finding:
     """Read what float64 and the order probe say, and compare how both calls round their products."""
     wide = widened(subject, "float64")
     if not wide.gone:
         verdict: CauseVerdict = "inconclusive" if wide.gone is None else "refuted"
-        return CauseFinding(name=NAME, verdict=verdict, evidence=wide.text)
+        return Finding(verdict, wide.text)
     probed = orders(subject)
     if probed.two_trees:
         evidence = f"{wide.text} Two different trees of additions explain it."
-        return CauseFinding(name=NAME, verdict="refuted", evidence=evidence, trees=probed.words)
+        return Finding("refuted", evidence, trees=probed.words)
     other, why = _other_arithmetic(probed)
     evidence = f"{wide.text} {why} {probed.proof()}"
     verdict = "supported" if other else "inconclusive"
-    return CauseFinding(name=NAME, verdict=verdict, evidence=evidence, trees=probed.words)
+    return Finding(verdict, evidence, trees=probed.words)
 
 
 def _other_arithmetic(probed: Orders) -> tuple[bool, str]:
@@ -45,7 +41,6 @@ def _other_arithmetic(probed: Orders) -> tuple[bool, str]:
 
 
 CAUSE = Cause(
-    name=NAME,
     role="mechanism",
     order=60,
     question="Is it rounding, although there are no two plain trees of additions that differ?",

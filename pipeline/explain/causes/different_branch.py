@@ -1,14 +1,8 @@
 """Whether control flow looks at the batch: other calls are made for N = k than for N = 1."""
 
-from __future__ import annotations
-
-import numpy as np
-
-from isobatch.models.spec.runner import Branching, Rows
-from isobatch.pipeline.explain.causes import Cause, Subject
-from isobatch.pipeline.records.study import CauseFinding
-
-NAME = "different-branch"
+from isobatch.models.spec.runner import Branching
+from isobatch.pipeline.evidence.rows import rows_at
+from isobatch.pipeline.explain.causes import Cause, Finding, Subject
 
 
 def applies_to(subject: Subject) -> bool:
@@ -16,35 +10,26 @@ def applies_to(subject: Subject) -> bool:
     return isinstance(subject.runner, Branching) and subject.batch > 1 and bool(subject.differing.any())
 
 
-def probe(subject: Subject) -> CauseFinding:
+def probe(subject: Subject) -> Finding:
     """Compare the calls made for all rows with those made for the first alone, and with those for copies of it."""
     runner: Branching = subject.runner
     said = runner.other_calls(subject.layer.name, subject.rows(0, subject.batch))
     if not said:
-        text = f"One image and {subject.batch} are given the same calls."
-        return CauseFinding(name=NAME, verdict="refuted", evidence=text)
-    if not runner.other_calls(subject.layer.name, _copies(subject)):
+        return Finding("refuted", f"One image and {subject.batch} are given the same calls.")
+    copies = rows_at(subject.rows(0, subject.batch), [0] * subject.batch, subject.batch)
+    if not runner.other_calls(subject.layer.name, copies):
         text = (
             f"{said[:1].upper()}{said[1:]}, and {subject.batch} copies of one image are given its own calls: not N "
             "decides, but what else is in the batch."
         )
-        return CauseFinding(name=NAME, verdict="refuted", evidence=text)
+        return Finding("refuted", text)
     for n in range(subject.batch - 1, 1, -1):
         if not runner.other_calls(subject.layer.name, subject.rows(0, n)):
-            return CauseFinding(name=NAME, verdict="supported", evidence=f"From N = {n + 1} on: {said}.")
-    return CauseFinding(name=NAME, verdict="supported", evidence=f"From N = 2 on: {said}.")
-
-
-def _copies(subject: Subject) -> Rows:
-    """The first row in place of all."""
-    return tuple(
-        np.repeat(part[:1], subject.batch, axis=0) if part.ndim and len(part) == subject.batch else part
-        for part in subject.rows(0, subject.batch)
-    )
+            return Finding("supported", f"From N = {n + 1} on: {said}.")
+    return Finding("supported", f"From N = 2 on: {said}.")
 
 
 CAUSE = Cause(
-    name=NAME,
     role="mechanism",
     order=6,
     question="Does this module make other calls for N = k than for N = 1?",

@@ -4,8 +4,6 @@ The scale is frozen without touching the kernel: a row more, whose values reach 
 batch, gives every call the same range, however many rows it has.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
@@ -13,11 +11,10 @@ from numpy.typing import NDArray
 
 from isobatch.models.spec.runner import Rows
 from isobatch.pipeline.evidence.evidence import bits
-from isobatch.pipeline.explain.causes import Cause, Subject
+from isobatch.pipeline.evidence.rows import rows_at
+from isobatch.pipeline.explain.causes import Cause, Finding, Subject
 from isobatch.pipeline.explain.causes._influence import influence, most_differing, with_victim
-from isobatch.pipeline.records.study import CauseFinding
 
-NAME = "dynamic-scale"
 _OUTLIER = 16
 
 
@@ -28,16 +25,15 @@ def applies_to(subject: Subject) -> bool:
     return any(_has_range(part, subject.batch) for part in subject.rows(0, subject.batch))
 
 
-def probe(subject: Subject) -> CauseFinding:
+def probe(subject: Subject) -> Finding:
     """First whether a neighbour's range moves a row at a fixed N at all; then freeze the range and compare."""
     rows, batch = subject.rows(0, subject.batch), subject.batch
     moved = _moved_by_an_outlier(subject, rows)
     if not moved:
-        text = f"A neighbour {_OUTLIER} times as large changed no bit of a row at N = {batch}."
-        return CauseFinding(name=NAME, verdict="refuted", evidence=text)
+        return Finding("refuted", f"A neighbour {_OUTLIER} times as large changed no bit of a row at N = {batch}.")
     pinned = tuple(_pinned(part, batch) for part in rows)
     together = subject.replay(pinned)[:batch]
-    frozen = [subject.replay(tuple(_beside_pin(part, i, batch) for part in pinned))[:1] for i in range(batch)]
+    frozen = [subject.replay(rows_at(pinned, [i, batch], batch + 1))[:1] for i in range(batch)]
     alone = np.concatenate(frozen)
     left = int((bits(alone) != bits(together)).sum())
     before, size = int(subject.differing.sum()), subject.differing.size
@@ -49,9 +45,9 @@ def probe(subject: Subject) -> CauseFinding:
     )
     if left == 0 and inside == 0:
         worst = f" {influence(subject).text()}" if subject.leading else ""
-        return CauseFinding(name=NAME, verdict="supported", evidence=text + worst)
+        return Finding("supported", text + worst)
     verdict: Any = "inconclusive" if left < before and inside == 0 else "refuted"
-    return CauseFinding(name=NAME, verdict=verdict, evidence=text)
+    return Finding(verdict, text)
 
 
 def _has_range(part: NDArray[Any], rows: int) -> bool:
@@ -68,10 +64,6 @@ def _pinned(part: NDArray[Any], batch: int) -> NDArray[Any]:
     if _has_range(part, batch):
         pin.flat[:2] = part.min(), part.max()
     return np.concatenate([part, pin])
-
-
-def _beside_pin(part: NDArray[Any], index: int, batch: int) -> NDArray[Any]:
-    return part[[index, batch]] if part.ndim and len(part) == batch + 1 else part
 
 
 def _moved_by_an_outlier(subject: Subject, rows: Rows) -> int:
@@ -95,7 +87,6 @@ def _moved_within_range(subject: Subject, pinned: Rows) -> int:
 
 
 CAUSE = Cause(
-    name=NAME,
     role="mechanism",
     order=10,
     question="Is the difference gone once every call has the same range of activations?",

@@ -1,13 +1,8 @@
 """Whether an image's row depends on the values beside it, in any way but a common scale."""
 
-from __future__ import annotations
-
-from isobatch.pipeline.explain.causes import Cause, Subject, not_repeatable
+from isobatch.pipeline.explain.causes import Cause, Finding, Subject, not_repeatable
 from isobatch.pipeline.explain.causes._influence import influence
-from isobatch.pipeline.records.study import CauseFinding
 from isobatch.pipeline.records.wording import counted
-
-NAME = "neighbour-leak"
 
 
 def applies_to(subject: Subject) -> bool:
@@ -15,26 +10,27 @@ def applies_to(subject: Subject) -> bool:
     return subject.batch > 1 and bool(subject.differing.any())
 
 
-def probe(subject: Subject) -> CauseFinding:
+def probe(subject: Subject) -> Finding:
     """Replace the neighbours, by search too, and watch the row of the image that differs most. Before that the control:
     the same call twice gives the same bytes, for else a change says nothing about neighbours.
     """
     if unsteady := not_repeatable.differing(subject):
-        text = f"The same call, made again, gave other bytes in {counted(unsteady, 'element')}: nothing follows."
-        return CauseFinding(name=NAME, verdict="inconclusive", evidence=text)
+        return Finding(
+            "inconclusive",
+            f"The same call, made again, gave other bytes in {counted(unsteady, 'element')}: nothing follows.",
+        )
     effect = influence(subject)
     if effect.moves:
         control = "The same call, made twice, gave the same bytes."
-        return CauseFinding(name=NAME, verdict="supported", evidence=f"{control} {effect.text()}")
+        return Finding("supported", f"{control} {effect.text()}")
     text = (
         f"Beside {effect.tried} sets of neighbours (zeros, copies of itself, random ones, outliers, a search) image "
         f"{effect.victim}'s row at N = {effect.batch} kept every bit."
     )
-    return CauseFinding(name=NAME, verdict="refuted", evidence=text)
+    return Finding("refuted", text)
 
 
 CAUSE = Cause(
-    name=NAME,
     role="mechanism",
     order=80,
     question="At one N and one place in the batch, does an image's row change with its neighbours' values?",

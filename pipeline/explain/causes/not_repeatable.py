@@ -1,15 +1,11 @@
 """Whether the layer gives the same rows twice at all: randomness and state are no matter of the batch."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from isobatch.pipeline.evidence.evidence import bits
-from isobatch.pipeline.explain.causes import Cause, Subject
-from isobatch.pipeline.records.study import CauseFinding
+from isobatch.pipeline.evidence.rows import rows_at
+from isobatch.pipeline.explain.causes import Cause, Finding, Subject
 from isobatch.pipeline.records.wording import counted
-
-NAME = "not-repeatable"
 
 
 def applies_to(subject: Subject) -> bool:
@@ -17,14 +13,18 @@ def applies_to(subject: Subject) -> bool:
     return True
 
 
-def probe(subject: Subject) -> CauseFinding:
+def probe(subject: Subject) -> Finding:
     """Make the same call three times, the third after one with the rows in another order."""
     changed, size = differing(subject), subject.together.size
     if not changed:
-        text = f"Three equal calls at N = {subject.batch}, one after a call with other rows, gave the same bytes."
-        return CauseFinding(name=NAME, verdict="refuted", evidence=text)
-    text = f"Of three equal calls at N = {subject.batch} some differ in {counted(changed, 'element')} of {size}."
-    return CauseFinding(name=NAME, verdict="supported", evidence=text)
+        return Finding(
+            "refuted",
+            f"Three equal calls at N = {subject.batch}, one after a call with other rows, gave the same bytes.",
+        )
+    return Finding(
+        "supported",
+        f"Of three equal calls at N = {subject.batch} some differ in {counted(changed, 'element')} of {size}.",
+    )
 
 
 def differing(subject: Subject) -> int:
@@ -32,9 +32,7 @@ def differing(subject: Subject) -> int:
     if "unsteady" not in subject.memo:
         rows = subject.rows(0, subject.batch)
         first, again = subject.replay(rows), subject.replay(rows)
-        subject.replay(
-            tuple(np.roll(part, 1, axis=0) if part.ndim and len(part) == subject.batch else part for part in rows)
-        )
+        subject.replay(rows_at(rows, np.roll(np.arange(subject.batch), 1), subject.batch))
         third = subject.replay(rows)
         if first.shape != again.shape or first.shape != third.shape:
             subject.memo["unsteady"] = first.size
@@ -46,7 +44,6 @@ def differing(subject: Subject) -> int:
 
 
 CAUSE = Cause(
-    name=NAME,
     role="mechanism",
     order=1,
     question="Does the same call, made again, give other bytes: right away, or after a call with other rows?",

@@ -10,12 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isobatch.models.spec.interventions import Crafted, Integer, IntegerCall
-from isobatch.pipeline.explain.causes import Cause, Subject
+from isobatch.pipeline.explain.causes import Cause, Finding, Subject
 from isobatch.pipeline.explain.causes._epilogues import Formula, Terms, reproducing, tie_distance
-from isobatch.pipeline.records.study import CauseFinding
 from isobatch.pipeline.records.wording import counted, number
 
-NAME = "requantization"
 _TIE_ULPS = 8  # a few roundings of the largest intermediate value
 _MOST = 65536  # distinct elements of a call that the formulas are tried on
 _DRAWS = 8  # of biases and inputs on ties: constant channels hold few distinct values
@@ -28,7 +26,7 @@ def applies_to(subject: Subject) -> bool:
     return isinstance(runner, Integer) and runner.accumulators(subject.layer.name, first_row) is not None
 
 
-def probe(subject: Subject) -> CauseFinding:
+def probe(subject: Subject) -> Finding:
     """Recompute the sums exactly, measure the distance to the nearest tie, and search the formula of each side.
 
     On the subject's own rows where they show the difference. If these do not prove it, as where the kernel clips their
@@ -42,12 +40,13 @@ def probe(subject: Subject) -> CauseFinding:
     return findings[0]
 
 
-def _examined(subject: Subject, rows: str, calls: Sequence[IntegerCall]) -> CauseFinding:
+def _examined(subject: Subject, rows: str, calls: Sequence[IntegerCall]) -> Finding:
     masks = [np.asarray(call.singles != call.batched) for call in calls]
     count, size = sum(int(mask.sum()) for mask in masks), sum(mask.size for mask in masks)
     if not count:
-        text = f"On {rows} none of {size} elements differs between N = 1 and N = {subject.batch}."
-        return CauseFinding(name=NAME, verdict="inconclusive", evidence=text)
+        return Finding(
+            "inconclusive", f"On {rows} none of {size} elements differs between N = 1 and N = {subject.batch}."
+        )
     seen = [_Differing.of(call, mask) for call, mask in zip(calls, masks, strict=True) if mask.any()]
     steps = max(call.steps for call in seen)
     distance, ulps = max(call.distance for call in seen), max(call.ulps for call in seen)
@@ -59,7 +58,7 @@ def _examined(subject: Subject, rows: str, calls: Sequence[IntegerCall]) -> Caus
         f"intermediate (limit {_TIE_ULPS})."
     )
     if steps > 1 or ulps > _TIE_ULPS:
-        return CauseFinding(name=NAME, verdict="refuted", evidence=text)
+        return Finding("refuted", text)
     matches = {
         "N = 1": reproducing([(call.terms, call.singles) for call in seen]),
         f"N = {subject.batch}": reproducing([(call.terms, call.batched) for call in seen]),
@@ -68,7 +67,7 @@ def _examined(subject: Subject, rows: str, calls: Sequence[IntegerCall]) -> Caus
     apart = _away_from_ties(subject)
     text += "" if apart is None else f" Half a step away from every tie {apart[0]} of {apart[1]} elements differ."
     proved = all(matches.values()) and (apart is None or apart[0] == 0)
-    return CauseFinding(name=NAME, verdict="supported" if proved else "inconclusive", evidence=text)
+    return Finding("supported" if proved else "inconclusive", text)
 
 
 @dataclass(frozen=True)
@@ -131,7 +130,6 @@ def _named(formulas: Sequence[Formula]) -> str:
 
 
 CAUSE = Cause(
-    name=NAME,
     role="mechanism",
     order=20,
     question="Do the same exact integer sums, next to a rounding tie, become other codes by another float formula?",

@@ -1,14 +1,10 @@
 """Two orders of addition: the classic. Revealed by probing the kernel, proved by replaying what was revealed."""
 
-from __future__ import annotations
-
 from isobatch.models.spec.interventions import Widened
-from isobatch.pipeline.explain.causes import Cause, Subject
+from isobatch.pipeline.explain.causes import Cause, Finding, Subject
 from isobatch.pipeline.explain.causes._orders import can_be_probed, orders
 from isobatch.pipeline.explain.causes._wider_type import widened
-from isobatch.pipeline.records.study import CauseFinding, CauseVerdict
-
-NAME = "rounding-order"
+from isobatch.pipeline.records.study import CauseVerdict
 
 
 def applies_to(subject: Subject) -> bool:
@@ -16,11 +12,11 @@ def applies_to(subject: Subject) -> bool:
     return isinstance(subject.runner, Widened) and can_be_probed(subject)
 
 
-def probe(subject: Subject) -> CauseFinding:
+def probe(subject: Subject) -> Finding:
     """Compute in float64, reveal both trees, and replay them in exact arithmetic."""
     wide = widened(subject, "float64")
     if wide.gone is False:
-        return CauseFinding(name=NAME, verdict="refuted", evidence=f"{wide.text} It is not a matter of rounding.")
+        return Finding("refuted", f"{wide.text} It is not a matter of rounding.")
     probed = orders(subject)
     said = "the trees differ" if probed.two_trees else "both calls add in the same order"
     if not probed.two_trees and not probed.one_tree:
@@ -29,11 +25,10 @@ def probe(subject: Subject) -> CauseFinding:
     verdict: CauseVerdict = "inconclusive" if probed.two_trees or wide.gone is None or not probed.asked else "refuted"
     if probed.two_trees and wide.gone:
         verdict = "supported"
-    return CauseFinding(name=NAME, verdict=verdict, evidence=evidence, trees=probed.words)
+    return Finding(verdict, evidence, trees=probed.words)
 
 
 CAUSE = Cause(
-    name=NAME,
     role="mechanism",
     order=40,
     question="Does the layer add the same products in another order at N = k, and does only rounding make that show?",

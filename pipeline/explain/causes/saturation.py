@@ -4,20 +4,16 @@
 255 * 127 twice is 64770, and becomes 32767.
 """
 
-from __future__ import annotations
-
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from isobatch.models.spec.interventions import Accumulators, Integer, IntegerCall
-from isobatch.pipeline.explain.causes import Cause, Subject
+from isobatch.pipeline.explain.causes import Cause, Finding, Subject
 from isobatch.pipeline.explain.causes._epilogues import Terms
 from isobatch.pipeline.machine.environment import cpu_flags
-from isobatch.pipeline.records.study import CauseFinding
 
-NAME = "saturation"
 _EXACT_STEPS = 0.501  # from the unrounded value: rounding costs half a step
 _VNNI = ("avx512_vnni", "avx_vnni")
 
@@ -30,7 +26,7 @@ def applies_to(subject: Subject) -> bool:
     return runner.crafted(subject.layer.name, subject.batch, subject.seed, "extremes") is not None
 
 
-def probe(subject: Subject) -> CauseFinding:
+def probe(subject: Subject) -> Finding:
     """Run crafted extremes alone and together, and compare both with the exact sums; then with inputs of 127."""
     call = subject.runner.crafted(subject.layer.name, subject.batch, subject.seed, "extremes")
     tame = subject.runner.crafted(subject.layer.name, subject.batch, subject.seed, "tame")
@@ -52,7 +48,7 @@ def probe(subject: Subject) -> CauseFinding:
         verdict = "refuted" if same else "inconclusive"
     else:
         verdict = "supported" if tame is None or not _differing(tame) else "inconclusive"
-    return CauseFinding(name=NAME, verdict=verdict, evidence=text)
+    return Finding(verdict, text)
 
 
 def off(numbers: Accumulators, codes: NDArray[np.integer]) -> NDArray[np.bool_]:
@@ -73,7 +69,6 @@ def _about_vnni() -> str:
 
 
 CAUSE = Cause(
-    name=NAME,
     role="mechanism",
     order=15,
     question="Do crafted extremes, at this layer's shape, leave the exact int32 sums in one of the two calls only?",

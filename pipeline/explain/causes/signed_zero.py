@@ -1,14 +1,9 @@
 """Whether all that differs is the sign of zeros, which no difference of values shows."""
 
-from __future__ import annotations
-
 import numpy as np
 
-from isobatch.pipeline.explain.causes import Cause, Subject
-from isobatch.pipeline.records.study import CauseFinding
+from isobatch.pipeline.explain.causes import Cause, Finding, Subject
 from isobatch.pipeline.records.wording import counted
-
-NAME = "signed-zero"
 
 
 def applies_to(subject: Subject) -> bool:
@@ -16,16 +11,15 @@ def applies_to(subject: Subject) -> bool:
     return subject.together.dtype.kind not in "iub" and bool(subject.differing.any())
 
 
-def probe(subject: Subject) -> CauseFinding:
+def probe(subject: Subject) -> Finding:
     """Look at the values of the elements whose bytes differ."""
     alone, together = (side[subject.differing].astype(np.float64) for side in (subject.alone, subject.together))
     zeros = int(((alone == 0) & (together == 0)).sum())
     text = f"Of {counted(len(alone), 'differing element')} {zeros} are 0.0 in one call and -0.0 in the other."
-    return CauseFinding(name=NAME, verdict="supported" if zeros == len(alone) else "refuted", evidence=text)
+    return Finding("supported" if zeros == len(alone) else "refuted", text)
 
 
 CAUSE = Cause(
-    name=NAME,
     role="mechanism",
     order=90,
     question="Are all elements that differ zeros, of another sign alone than in the batch?",

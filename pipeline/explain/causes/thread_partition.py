@@ -1,14 +1,9 @@
 """How the work is shared between threads: gone with one thread."""
 
-from __future__ import annotations
-
 from isobatch.models.spec.interventions import Threaded
 from isobatch.pipeline.evidence.evidence import bits
-from isobatch.pipeline.explain.causes import Cause, Subject, alone
-from isobatch.pipeline.records.study import CauseFinding
+from isobatch.pipeline.explain.causes import Cause, Finding, Subject, alone
 from isobatch.pipeline.records.wording import out_of
-
-NAME = "thread-partition"
 
 
 def applies_to(subject: Subject) -> bool:
@@ -16,11 +11,11 @@ def applies_to(subject: Subject) -> bool:
     return subject.threads > 1 and isinstance(subject.runner, Threaded)
 
 
-def probe(subject: Subject) -> CauseFinding:
+def probe(subject: Subject) -> Finding:
     """Replay the same rows alone and together with one thread."""
     before = int(subject.differing.sum())
     if not before:
-        return CauseFinding(name=NAME, verdict="inconclusive", evidence="These rows show no difference.")
+        return Finding("inconclusive", "These rows show no difference.")
     runner: Threaded = subject.runner
     rows = subject.rows(0, subject.batch)
     with runner.one_thread():
@@ -31,11 +26,10 @@ def probe(subject: Subject) -> CauseFinding:
         f"With one thread {out_of(after, together.size, 'output element', 'differ')} between N = 1 and "
         f"N = {subject.batch}, with {subject.threads} threads {before:,}."
     )
-    return CauseFinding(name=NAME, verdict="refuted" if after else "supported", evidence=evidence)
+    return Finding("refuted" if after else "supported", evidence)
 
 
 CAUSE = Cause(
-    name=NAME,
     role="trigger",
     order=120,
     question="Is the difference gone when the layer runs with one thread?",

@@ -1,18 +1,13 @@
 """The last elements of a call, too few for a whole vector, are computed by other code than all others."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 
-from isobatch.models.spec.runner import Rows
 from isobatch.pipeline.evidence.evidence import bits
-from isobatch.pipeline.explain.causes import Cause, Subject
+from isobatch.pipeline.evidence.rows import rows_at
+from isobatch.pipeline.explain.causes import Cause, Finding, Subject
 from isobatch.pipeline.explain.causes._orders import can_be_probed
-from isobatch.pipeline.records.study import CauseFinding
 from isobatch.pipeline.records.wording import counted, listed
-
-NAME = "vector-tail"
 
 _WIDTHS = (2, 4, 8, 16, 32, 64)  # elements
 _CALLS = 9  # lengths tried, in rows
@@ -24,10 +19,10 @@ def applies_to(subject: Subject) -> bool:
     return subject.together.dtype.kind not in "iu" and not can_be_probed(subject)
 
 
-def probe(subject: Subject) -> CauseFinding:
+def probe(subject: Subject) -> Finding:
     """Replay the rows in calls of every length, and look for a width of which the tail sorts all values."""
     if not subject.differing.any():
-        return CauseFinding(name=NAME, verdict="inconclusive", evidence="These rows show no difference.")
+        return Finding("inconclusive", "These rows show no difference.")
     length = subject.together[0].size
     counts = [n for n in dict.fromkeys([*range(1, _CALLS), subject.batch]) if n <= subject.batch or n * length <= _MOST]
     calls = {n: _replayed(subject, n) for n in counts}
@@ -35,23 +30,22 @@ def probe(subject: Subject) -> CauseFinding:
     lengths = f"calls of {listed([str(n) for n in counts])} rows of {counted(length, 'element')}"
     differing = int(subject.differing.sum())
     if not fitting:
-        evidence = f"In {lengths} no vector width of {listed(map(str, _WIDTHS))} sorts the values of the elements."
-        return CauseFinding(name=NAME, verdict="refuted", evidence=evidence)
+        return Finding(
+            "refuted", f"In {lengths} no vector width of {listed(map(str, _WIDTHS))} sorts the values of the elements."
+        )
     width = fitting[0]
     evidence = (
         f"All {differing} differing of {subject.differing.size} elements stand, at one N only, among the last elements "
         f"of the call that fill no vector of {width}. In {lengths} every element kept one value inside of whole "
         f"vectors and one outside; where the call is padded to a multiple of {width} elements, no difference is left."
     )
-    return CauseFinding(name=NAME, verdict="supported", evidence=evidence)
+    return Finding("supported", evidence)
 
 
 def _replayed(subject: Subject, count: int) -> NDArray[np.unsignedinteger]:
     """The bits [count, length] of the subject's rows in one call of ``count``; after the last comes the first again."""
     order = np.arange(count) % subject.batch
-    rows = subject.rows(0, subject.batch)
-    inputs: Rows = tuple(part[order] if part.ndim and len(part) == subject.batch else part for part in rows)
-    outputs = subject.replay(inputs)
+    outputs = subject.replay(rows_at(subject.rows(0, subject.batch), order, subject.batch))
     return bits(outputs).reshape(count, -1)
 
 
@@ -74,7 +68,6 @@ def _sorted_by_tail(calls: dict[int, NDArray[np.unsignedinteger]], batch: int, l
 
 
 CAUSE = Cause(
-    name=NAME,
     role="mechanism",
     order=30,
     question=(

@@ -1,15 +1,11 @@
 """Whether the batch gives an image's row to another image."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from isobatch.pipeline.evidence.evidence import bits
-from isobatch.pipeline.explain.causes import Cause, Subject
-from isobatch.pipeline.records.study import CauseFinding
+from isobatch.pipeline.explain.causes import Cause, Finding, Subject
 from isobatch.pipeline.records.wording import listed
 
-NAME = "wrong-row"
 _SHOWN = 4
 
 
@@ -18,7 +14,7 @@ def applies_to(subject: Subject) -> bool:
     return subject.batch > 1 and bool(subject.differing.any())
 
 
-def probe(subject: Subject) -> CauseFinding:
+def probe(subject: Subject) -> Finding:
     """Look for every differing row among the rows that the other images have alone."""
     alone = bits(subject.alone).reshape(subject.batch, -1)
     together = bits(subject.together).reshape(subject.batch, -1)
@@ -28,17 +24,20 @@ def probe(subject: Subject) -> CauseFinding:
     share = f"{len(strangers)} of the {len(wrong)} rows that differ at N = {subject.batch}"
     if len(strangers) < len(wrong):
         text = f"{share} are, in all their {alone.shape[1]} elements, what another image gives alone."
-        return CauseFinding(name=NAME, verdict="inconclusive" if strangers else "refuted", evidence=text)
+        return Finding("inconclusive" if strangers else "refuted", text)
     if len(set(strangers.values())) < len(strangers) or (set(strangers.values()) - strangers.keys()):
-        text = f"{share} are what another image gives alone, but rows do not change places: several images get one row."
-        return CauseFinding(name=NAME, verdict="refuted", evidence=text)
+        return Finding(
+            "refuted",
+            f"{share} are what another image gives alone, but rows do not change places: several images get one row.",
+        )
     shown = listed([f"row {i} is image {j}'s" for i, j in list(strangers.items())[:_SHOWN]])
-    text = f"{share} are, byte for byte in {alone.shape[1]} elements, what another image gives alone: {shown}."
-    return CauseFinding(name=NAME, verdict="supported", evidence=text)
+    return Finding(
+        "supported",
+        f"{share} are, byte for byte in {alone.shape[1]} elements, what another image gives alone: {shown}.",
+    )
 
 
 CAUSE = Cause(
-    name=NAME,
     role="mechanism",
     order=5,
     question="Is the row that an image gets in the batch the row that another image gets alone?",

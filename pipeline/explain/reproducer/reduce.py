@@ -1,7 +1,5 @@
 """A layer's data cut down to the least that still shows the difference between singles and batched."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

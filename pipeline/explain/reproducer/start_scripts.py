@@ -5,8 +5,6 @@ project off the import path. The scripts' names come on stdin, a line each, once
 line for each script that ended: {"script", "code"}; what they print is dropped.
 """
 
-from __future__ import annotations
-
 import importlib
 import json
 import os

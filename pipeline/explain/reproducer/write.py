@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from isobatch.models.spec.case import Case, Reproducible, ReproducibleTies, file_name, script
 from isobatch.models.spec.runner import Layer, Rows
 from isobatch.models.spec.templates.common import EXISTS, digest, from_seed
+from isobatch.pipeline.evidence.rows import row_count
 from isobatch.pipeline.explain.findings import LayerFinding, Located, Watched
 from isobatch.pipeline.explain.locate import random_rows
 from isobatch.pipeline.explain.origins import representatives
@@ -134,7 +135,7 @@ def _candidates(
     if not isinstance(runner, Reproducible):
         raise NotImplementedError("its runner's layers cannot be taken out")
     name = finding.layer.name
-    count = max(len(part) for part in inputs if part.ndim)
+    count = row_count(inputs)
     batch = min((n for n in finding.batch_sizes if n <= count), default=count)
     rows = tuple(part[:batch] for part in inputs)
     case = runner.case(name, rows)

@@ -1,7 +1,5 @@
 """A summation tree carried out in exact float32 arithmetic, every addition rounded once, as hardware does it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Literal
 

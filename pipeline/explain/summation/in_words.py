@@ -1,7 +1,5 @@
 """A summation tree in a few words: "a chain of 2048" against "8 chains of 256, added one after another"."""
 
-from __future__ import annotations
-
 import itertools
 from collections import Counter
 from collections.abc import Sequence

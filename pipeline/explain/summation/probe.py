@@ -5,8 +5,6 @@ channels. Before that, a few pairs are asked of all channels at once: those that
 order (the tail of a tile, say), and only channels like the one that is asked for are used.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any

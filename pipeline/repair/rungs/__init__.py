@@ -2,7 +2,7 @@
 
 A rung is a module that holds one ``RUNG = Rung(...)``:
 
-* ``name``: its word in reports, ``order``: rungs are tried in this order;
+* ``order``: rungs are tried in this order; a rung's word in reports is the module's name, with hyphens;
 * ``question``: what it asks, in one plain sentence that reports print;
 * ``applies_to(bench) -> str``: "" where it can be tried on this variant, else why not;
 * ``apply(bench) -> Iterator[Candidate]``: ways to repair it, the most promising first. A generator may ask whether one
@@ -16,7 +16,7 @@ A rung promises nothing: whether a candidate holds is decided by running it, bit
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
@@ -72,11 +72,11 @@ class Candidate:
 class Rung:
     """One way to repair a variant."""
 
-    name: str
     order: float
     question: str
     applies_to: Callable[[Bench], str]
     apply: Callable[[Bench], Iterator[Candidate]]
+    name: str = ""  # filled in where it is discovered
 
 
 class DoesNotHold(Exception):
@@ -86,4 +86,5 @@ class DoesNotHold(Exception):
 @cache
 def all_rungs() -> tuple[Rung, ...]:
     """Every rung, in order."""
-    return tuple(sorted(discover(__name__, Rung), key=lambda rung: (rung.order, rung.name)))
+    named = (replace(rung, name=name.replace("_", "-")) for name, rung in discover(__name__, Rung).items())
+    return tuple(sorted(named, key=lambda rung: (rung.order, rung.name)))

@@ -1,9 +1,7 @@
 """A documented determinism switch of the library that has the property: turned, and nothing else is changed."""
 
-from __future__ import annotations
-
-from collections.abc import Iterator
-from functools import partial
+from collections.abc import Callable, Iterator
+from operator import methodcaller
 from typing import Any
 
 import numpy as np
@@ -32,22 +30,20 @@ def apply(bench: Bench) -> Iterator[Candidate]:
             f"bytes that it has alone: {names}"
         )
     for switch in held:
-        yield Candidate(partial(_turned, switch), switch.name, change={"switches": dict(switch.options)})
+        yield Candidate(_turned(switch), switch.name, change={"switches": dict(switch.options)})
 
 
 def _promises(bench: Bench, switch: Switch) -> bool:
-    with _turned(switch, bench.runner) as runner:
+    with _turned(switch)(bench.runner) as runner:
         alone, batched = runner.run(bench.images[:1]), runner.run(np.ascontiguousarray(bench.images))
     return not len(differing_rows(alone, batched[:1]))
 
 
-def _turned(switch: Switch, runner: Any) -> Runner:
-    changed: Runner = runner.with_switches(dict(switch.options))
-    return changed
+def _turned(switch: Switch) -> Callable[[Any], Runner]:
+    return methodcaller("with_switches", dict(switch.options))
 
 
 RUNG = Rung(
-    name="determinism-switch",
     order=17,
     question="Is the network batch-invariant with a documented determinism switch turned?",
     applies_to=applies_to,

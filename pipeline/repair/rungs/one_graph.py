@@ -1,13 +1,11 @@
 """No compiled graph of its own for a single image: the code that runs batches runs it too."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import asdict
-from typing import Any
+from operator import methodcaller
 
 from isobatch.models.spec.repairable import OneGraph
-from isobatch.models.spec.runner import WHOLE, Canonical, Rewritable, Runner
+from isobatch.models.spec.runner import WHOLE, Canonical, Rewritable
 from isobatch.pipeline.repair.rungs import Bench, Candidate, Rung
 
 
@@ -18,26 +16,17 @@ def applies_to(bench: Bench) -> str:
 
 def apply(bench: Bench) -> Iterator[Candidate]:
     """Code in which the number of images is unknown; then a single image padded to the two that batches begin with."""
-    yield Candidate(_in_one, "one graph for any number of images, one included", change={"one_graph": True})
+    build = methodcaller("with_one_graph")
+    yield Candidate(build, "one graph for any number of images, one included", change={"one_graph": True})
     if isinstance(bench.runner, Rewritable):
         most = max(bench.batch_sizes)
         rule = Canonical(size=most, up_to=most, least=2)
         how = "a single image runs beside a copy of itself, in the graph of batches"
-
-        def padded(runner: Any) -> Runner:
-            canonical: Runner = runner.with_canonical({WHOLE: rule})
-            return canonical
-
-        yield Candidate(padded, how, change={"canonical": {WHOLE: asdict(rule)}})
-
-
-def _in_one(runner: Any) -> Runner:
-    changed: Runner = runner.with_one_graph()
-    return changed
+        build = methodcaller("with_canonical", {WHOLE: rule})
+        yield Candidate(build, how, change={"canonical": {WHOLE: asdict(rule)}})
 
 
 RUNG = Rung(
-    name="one-graph",
     order=18,
     question="Is the network batch-invariant if a single image runs in the compiled graph of batches?",
     applies_to=applies_to,

@@ -1,11 +1,8 @@
 """Dynamic quantization with one scale for each sample in place of one for the batch."""
 
-from __future__ import annotations
-
 from isobatch.pipeline.repair.rungs._scales import scale_rung
 
 RUNG = scale_rung(
-    name="per-sample-scale",
     order=10,
     kind="per-sample",
     how="activation scales of each sample alone",

@@ -1,16 +1,13 @@
 """Every call of the whole network padded to one N, or cut into calls of it."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
-from functools import partial
-from typing import Any
+from operator import methodcaller
 
 import numpy as np
 
-from isobatch.models.spec.runner import WHOLE, Canonical, Rewritable, Runner
+from isobatch.models.spec.runner import WHOLE, Canonical, Rewritable
 from isobatch.pipeline.records.wording import counted
 from isobatch.pipeline.repair.rungs import Bench, Candidate, Rung
 
@@ -27,14 +24,10 @@ def apply(bench: Bench) -> Iterator[Candidate]:
     sizes = [1, *(n for n in bench.batch_sizes if 1 < n <= min(_FEW, len(bench.images)))]
     seconds = {n: _seconds(bench, n) / n for n in sizes}
     for size in dict.fromkeys([1, min(seconds, key=lambda n: seconds[n])]):
-        change = {"canonical": {WHOLE: asdict(Canonical(size=size))}}
+        rule = Canonical(size=size)
         how = f"every call of the network has {counted(size, 'image')}"
-        yield Candidate(partial(_pinned, size), how, change=change)
-
-
-def _pinned(size: int, runner: Any) -> Runner:
-    changed: Runner = runner.with_canonical({WHOLE: Canonical(size=size)})
-    return changed
+        build = methodcaller("with_canonical", {WHOLE: rule})
+        yield Candidate(build, how, change={"canonical": {WHOLE: asdict(rule)}})
 
 
 def _seconds(bench: Bench, n: int) -> float:
@@ -48,7 +41,6 @@ def _seconds(bench: Bench, n: int) -> float:
 
 
 RUNG = Rung(
-    name="pin-shape",
     order=50,
     question="Is the network batch-invariant if every call has the same number of images?",
     applies_to=applies_to,

@@ -1,11 +1,8 @@
 """Static activation scales rounded up to powers of two, which make the multiplications of the epilogue exact."""
 
-from __future__ import annotations
-
 from isobatch.pipeline.repair.rungs._scales import scale_rung
 
 RUNG = scale_rung(
-    name="pow2-scale",
     order=30,
     kind="power-of-two",
     how="activation scales rounded up to powers of two",

@@ -1,17 +1,15 @@
 """Batches as they come, and alone once more only the images whose answer the batch could have changed."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from functools import partial
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from isobatch.models.shared.wrapped import Wrapped
 from isobatch.models.spec.outcome import CLASSES, Outcome
 from isobatch.models.spec.runner import Runner
-from isobatch.models.spec.words import Effective
 from isobatch.pipeline.evidence.outcomes import outcome_columns, outcome_margin
 from isobatch.pipeline.records.wording import number
 from isobatch.pipeline.repair.rungs import Bench, Candidate, Rung
@@ -39,21 +37,15 @@ def apply(bench: Bench) -> Iterator[Candidate]:
     yield Candidate(again, how, bitwise=False, change=change)
 
 
-class Rechecked:
+class Rechecked(Wrapped):
     """Runs a live runner, and again alone every image whose margin (``outcome_margin``) does not exceed ``margin``."""
 
     def __init__(self, runner: Runner, margin: float, outcome: Outcome = CLASSES) -> None:
-        self._runner = runner
+        super().__init__(runner)
         self._margin = margin
         self._outcome = outcome
         self.images = 0
         self.recomputed = 0
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """The runner behind stays open: it is not this one's."""
 
     def run(self, images: NDArray[np.float32]) -> NDArray[Any]:
         """The rows of the batch, those of exposed images replaced by their singles."""
@@ -65,16 +57,11 @@ class Rechecked:
         self.recomputed += len(exposed)
         return rows
 
-    def effective(self) -> Effective:
-        """What the runner behind says."""
-        return self._runner.effective()
-
     def _exposed(self, rows: NDArray[Any]) -> NDArray[np.int64]:
         return np.flatnonzero(~(outcome_margin(rows, self._outcome) > self._margin))  # NaN is exposed
 
 
 RUNG = Rung(
-    name="recheck",
     order=70,
     question="Does the answer stay that of the singles if only images of small margin are run again alone?",
     applies_to=applies_to,

@@ -1,11 +1,8 @@
 """Dynamic quantization with scales fixed beforehand, from example images."""
 
-from __future__ import annotations
-
 from isobatch.pipeline.repair.rungs._scales import scale_rung
 
 RUNG = scale_rung(
-    name="static-scale",
     order=15,
     kind="static",
     how="activation scales fixed over example images",

@@ -1,31 +1,28 @@
 """Images one at a time, as many at once as there were threads."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
-from functools import partial
+from operator import methodcaller
 
+from isobatch.models.spec.repairable import Streaming
 from isobatch.pipeline.records.wording import counted
 from isobatch.pipeline.repair.rungs import Bench, Candidate, Rung
-from isobatch.pipeline.repair.rungs._threads import NO_THREADS, on_streams, rethreadable
 
 
 def applies_to(bench: Bench) -> str:
     """Needs several threads to divide."""
     if bench.threads == 1:
         return "there is one thread, so one worker: that is pin-shape with one image"
-    return "" if rethreadable(bench.runner) else NO_THREADS
+    return "" if isinstance(bench.runner, Streaming) else "its threads cannot be set"
 
 
 def apply(bench: Bench) -> Iterator[Candidate]:
     """As many workers as threads."""
     how = f"{counted(bench.threads, 'worker')} of one thread, each with one image at a time"
     serving = {"threads": 1, "streams": bench.threads}
-    yield Candidate(partial(on_streams, bench.threads), how, serving=serving)
+    yield Candidate(methodcaller("with_threads", 1, bench.threads), how, serving=serving)
 
 
 RUNG = Rung(
-    name="streams",
     order=60,
     question="Is it enough to run every image alone, on several workers of one thread each?",
     applies_to=applies_to,

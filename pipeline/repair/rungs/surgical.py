@@ -1,7 +1,5 @@
 """Only the layers where divergence starts run in one shape; the rest of the network stays as it is."""
 
-from __future__ import annotations
-
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
@@ -105,7 +103,6 @@ def _how(rules: Mapping[str, Canonical], origins: int) -> str:
 
 
 RUNG = Rung(
-    name="surgical",
     order=20,
     question="Is the network batch-invariant with only its origin layers run in one shape?",
     applies_to=applies_to,

@@ -1,7 +1,5 @@
 """What the stage that explains and repairs asks of the worker that looks inside a variant, and what it answers."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """What runs inside a worker to explain and repair one variant on one input set: locate, prove complete, price."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager

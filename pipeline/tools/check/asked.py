@@ -1,14 +1,13 @@
 """What is asked of ``check``: which network, on which examples, over which scope. Pure."""
 
-from __future__ import annotations
-
+import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from isobatch.models.registry import find_variant
 from isobatch.models.weights.model_name import TIMM, is_factory
+from isobatch.pipeline.config.variants import known
 from isobatch.pipeline.records.errors import UsageError
 
 Kind = Literal["torchvision", "timm", "checkpoint", "onnx", "factory"]
@@ -76,12 +75,7 @@ def variants_of(target: Target, text: str | None) -> tuple[str, ...]:
     names = [name.strip() for name in text.split(",") if name.strip()] if text else []
     if text and not names:
         raise UsageError("unknown-variant", "--variants names none: give a list such as fp32,ort-int8")
-    for name in names:
-        try:
-            find_variant(name)
-        except KeyError as error:
-            raise UsageError("unknown-variant", error.args[0]) from None
-    return tuple(dict.fromkeys(names)) or (("ort-fp32",) if target.kind == "onnx" else ("fp32",))
+    return known(names) or (("ort-fp32",) if target.kind == "onnx" else ("fp32",))
 
 
 def shapes_of(text: str | None) -> Shapes:
@@ -95,9 +89,7 @@ def shapes_of(text: str | None) -> Shapes:
                 "input-shape", f"--input-shape {text!r}: {part.strip()!r} is no shape of one example: write 3x224x224"
             )
         shapes.append(tuple(map(int, part.strip().split("x"))))
-        values = 1
-        for size in shapes[-1]:
-            values *= size
+        values = math.prod(shapes[-1])
         if values > _MOST_VALUES:
             raise UsageError("input-shape", f"--input-shape {text!r}: one example of {values:,} values is too large")
     return tuple(shapes)

@@ -1,7 +1,5 @@
 """What ``check`` asks of the worker of one variant; what it answers is a ``records.VariantChecked``."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from isobatch.pipeline.tools.check.asked import CheckRequest

@@ -1,7 +1,5 @@
 """The examples that a network is checked on: drawn, or the user's. Runs in a worker."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path

@@ -1,7 +1,5 @@
 """One variant of a network checked, in a worker: its crash or hang is the caller's answer. Called by dotted name."""
 
-from __future__ import annotations
-
 import math
 import time
 from dataclasses import asdict, replace
@@ -21,14 +19,18 @@ from isobatch.pipeline.tools.check.examples import Examples, random_examples, ra
 from isobatch.pipeline.tools.check.opening import Opened, Unverified, opened
 from isobatch.pipeline.tools.check.records import AtN, OriginFound, VariantChecked
 from isobatch.pipeline.user.checks import compared
-from isobatch.pipeline.user.mixing import mechanism_of, shapes_may_repair
-from isobatch.pipeline.user.origins import Origin, where_it_starts
+from isobatch.pipeline.user.origins import Origin, mechanism_of, shapes_may_repair, where_it_starts
 from isobatch.pipeline.user.results import BatchInvariance
 from isobatch.pipeline.workers.wire import Emit, Told
 
 _OF_A_FILE = (
     f"it may take another size (--input-shape), or hold its batch inside, which the study mends where that can be done "
     f"({PROGRAM} --onnx FILE)"
+)
+
+_OF_CODE = (
+    "say what one example is, --input-shape 1x28x28 (3x32x32,12 for two inputs), or give examples, --inputs FILE.npy "
+    "(FILE.npz for several inputs, whole numbers or masks)"
 )
 
 
@@ -79,11 +81,12 @@ def _checked(
         result = compared(network.compared, rows, scope, sparing=True, deadline=deadline, say=say).result
     except TypeError as error:  # of examples that do not fit, or of outputs without rows
         if isinstance(error, NotTaken) and error.count == 1:
-            remedy = (
-                _OF_A_FILE if network.inputs else "say what it takes, --input-shape 3x224x224, or --inputs FILE.npy"
-            )
+            remedy = _OF_A_FILE if network.inputs else _OF_CODE
             raise UsageError("check-inputs", f"{error}: {remedy}") from error
-        raise Unverified(str(error)) from error
+        fewer = "see whether it takes fewer at once: --batch-sizes "
+        at_once = error.count if isinstance(error, NotTaken) else 0
+        remedy = f"{fewer}{'2-' * (at_once > 5)}{at_once // 2}" if at_once > 3 else ""
+        raise Unverified(str(error), remedy) from error
     checked = VariantChecked(
         variant=variant,
         status="measured",

@@ -1,7 +1,5 @@
 """The one command, or line of Python, that comes after a check."""
 
-from __future__ import annotations
-
 import shlex
 from collections.abc import Sequence
 

@@ -1,7 +1,5 @@
 """What ``check`` found: the shape of its ``--json``."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from isobatch.pipeline.records.errors import Exit, worst

@@ -1,7 +1,5 @@
 """The check of every variant asked for, each in a worker of its own."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable
 from typing import Literal

@@ -1,7 +1,5 @@
 """Reads and probes this machine for ``doctor``: every worker's crash is an answer, and nothing is written."""
 
-from __future__ import annotations
-
 import os
 import platform
 import shutil

@@ -1,7 +1,5 @@
 """What runs on this machine, what does not, why, and what to do: findings from what was read and probed. Pure."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field

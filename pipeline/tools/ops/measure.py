@@ -3,8 +3,6 @@
 A plain measurement: seeded data, bytes compared as bytes, each arithmetic in a worker of its own. No cause is sought.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal

@@ -1,7 +1,5 @@
 """The self-test from its faults to its outcomes: each looked into by a fresh worker, as a study's variants are."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -10,13 +8,7 @@ from isobatch.models.planted import Fault
 from isobatch.pipeline.explain.causes import all_causes
 from isobatch.pipeline.machine.environment import worker_settings
 from isobatch.pipeline.prepare.state import Progress
-from isobatch.pipeline.tools.selftest.crossing import (
-    Examined,
-    FaultAsked,
-    InnocentsAsked,
-    InnocentsTried,
-    TrialsDone,
-)
+from isobatch.pipeline.tools.selftest.crossing import Examined, FaultAsked, InnocentsAsked, InnocentsTried, TrialsDone
 from isobatch.pipeline.tools.selftest.judge import Innocence, Outcome, SelfTest, innocence, judged
 from isobatch.pipeline.workers.pool import WorkerError, Workers
 

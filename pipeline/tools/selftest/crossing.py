@@ -1,7 +1,5 @@
 """What the self-test asks of its workers, and what they answer."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """What runs inside a worker of the self-test: look into a planted network, or into many without a fault."""
 
-from __future__ import annotations
-
 import time
 from typing import Any
 

@@ -1,7 +1,5 @@
 """From what the self-test found to what it says: pure functions."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass

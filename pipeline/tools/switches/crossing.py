@@ -1,7 +1,5 @@
 """What ``switches`` asks of a worker that turns one, and what it answers."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any

@@ -1,7 +1,5 @@
 """What runs inside a worker for a switch: turn it, open the engine, read back, and run the passes of a verdict."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager

@@ -1,7 +1,5 @@
 """The ``switches`` command: every switch of a variant turned in processes of its own, judged, and priced in turn."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """What turning switches showed: the shape of ``run.py switches --json``."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from pydantic import Field

@@ -4,9 +4,6 @@ Pure functions of the studies' records; stored output rows come through ``Output
 Only what was measured with the same weights on the same images is compared.
 """
 
-from __future__ import annotations
-
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -141,7 +138,7 @@ def _set(sides: _Sides, a: VariantResult, b: VariantResult, inputs: str) -> SetC
         n_outputs=len(shared),
         n_equal=equal,
         n_undecided=unknown,
-        apart=max(apart, key=lambda c: (_far(c.max_abs), c.n_elements_differing), default=None),
+        apart=max(apart, key=lambda c: (np.nan_to_num(c.max_abs, nan=np.inf), c.n_elements_differing), default=None),
         notes=(*sorted(notes), *only_in_one),
         only_in_one=only_in_one,
     )
@@ -215,7 +212,3 @@ def _same(outputs: int, equal: int, unknown: int) -> bool | None:
     if equal + unknown < outputs:
         return False
     return True if outputs and not unknown else None
-
-
-def _far(value: float) -> float:
-    return math.inf if math.isnan(value) else value

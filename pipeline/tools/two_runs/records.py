@@ -1,7 +1,5 @@
 """The frozen records of a comparison of two runs: ``a`` is relied on so far, ``b`` may replace it."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from isobatch.pipeline.records.study import Condition, Real, Record, Verdict

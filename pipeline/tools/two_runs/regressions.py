@@ -1,7 +1,5 @@
 """What changed from one run to another, and which changes are regressions: the rules of the gate."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Literal
 

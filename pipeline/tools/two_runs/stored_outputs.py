@@ -1,7 +1,5 @@
 """A run's stored output rows, found by their fingerprint: a file that a report does not vouch for is never used."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

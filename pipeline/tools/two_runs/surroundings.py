@@ -1,7 +1,5 @@
 """In what two runs differ before any output is looked at: machine, libraries, settings, configuration, conditions."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Mapping
 from typing import Any

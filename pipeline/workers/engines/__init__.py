@@ -1,7 +1,5 @@
 """Engines: where the calls of a study run side by side, and the order in which they start."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -38,32 +36,26 @@ class Engine(Protocol):
     @property
     def name(self) -> str:
         """What ``--engine`` calls it."""
-        ...
 
     @property
     def machines(self) -> int:
         """How many machines have a part in it."""
-        ...
 
     @property
     def left_out(self) -> Sequence[str]:
         """A line for each machine that has not."""
-        ...
 
     def fits(self, task: Task, running: Sequence[Task]) -> bool:
         """Whether the task can start beside those that are running; always, where none is."""
-        ...
 
     def start(self, task: Task) -> None:
         """Start the task."""
-        ...
 
     def wait(self) -> tuple[Task, Callable[[], Any]]:
         """The first started task to end, and a function that gives its result.
 
         The function raises WorkerError where the worker failed, StoreError where it could not write.
         """
-        ...
 
 
 def run_tasks(

@@ -1,7 +1,5 @@
 """The engine of one machine: workers side by side as far as their threads fit its cores."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import Any
 

@@ -4,8 +4,6 @@ A task is one call in a launcher of its node, as on one machine: a variant that 
 again; a node or process of Ray that dies is, elsewhere.
 """
 
-from __future__ import annotations
-
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence

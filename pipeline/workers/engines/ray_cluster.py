@@ -3,8 +3,6 @@
 Ray (an extra: requirements-ray.txt) is imported only here.
 """
 
-from __future__ import annotations
-
 import contextlib
 import importlib
 import logging

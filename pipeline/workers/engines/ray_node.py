@@ -1,7 +1,5 @@
 """What runs in Ray's processes on the nodes of a cluster: one call in a launcher of the node."""
 
-from __future__ import annotations
-
 import importlib
 import tempfile
 from collections.abc import Mapping

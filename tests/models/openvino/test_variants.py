@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from isobatch.models.openvino.runner import OpenVinoRunner, open_runner
+from isobatch.models.openvino.runner import OpenVinoRunner
 from isobatch.models.openvino.session import ONNX_FILE, graph_file
 from isobatch.models.ort.calls import call
 from isobatch.models.spec.batches import batch_of
@@ -42,7 +42,7 @@ def test_the_rows_and_the_verdict_are_those_of_a_direct_script(name: str, hint: 
     script = direct(graph_file(artifact.folder), hint)
     alone = np.concatenate([script([images[i : i + 1]])[0].copy() for i in range(5)])
     together = script([images])[0].copy()
-    with open_runner(artifact, SETTINGS) as runner:
+    with OpenVinoRunner(artifact, SETTINGS) as runner:
         ours_alone = np.concatenate([runner.run(images[i : i + 1]) for i in range(5)])
         ours_together = runner.run(images)
     assert ours_alone.tobytes() == alone.tobytes() and ours_together.tobytes() == together.tobytes()
@@ -56,7 +56,7 @@ def test_fp32_is_close_to_onnxruntime(tmp_path: Path) -> None:
     images = np.random.default_rng(1).standard_normal((2, 3, 64, 64), np.float32)
     session = onnxruntime.InferenceSession(artifact.folder / ONNX_FILE, providers=["CPUExecutionProvider"])
     (expected,) = session.run(None, {session.get_inputs()[0].name: images})
-    with open_runner(artifact, SETTINGS) as runner:
+    with OpenVinoRunner(artifact, SETTINGS) as runner:
         rows = runner.run(images)
         effective = runner.effective()
     assert np.abs(rows - expected).max() <= 1e-4 * np.abs(expected).max()
@@ -65,7 +65,7 @@ def test_fp32_is_close_to_onnxruntime(tmp_path: Path) -> None:
 
 def test_int8_counts_the_layers_that_really_run_in_integers(tmp_path: Path) -> None:
     artifact = artifact_of("ov-int8", tmp_path)
-    with open_runner(artifact, SETTINGS) as runner:
+    with OpenVinoRunner(artifact, SETTINGS) as runner:
         effective = runner.effective()
     assert 0 < effective.int8_layers <= effective.weight_layers == LAYERS
     assert artifact.manifest.int8_layers == effective.int8_layers
@@ -77,14 +77,14 @@ def test_bf16_is_had_or_refused_by_what_is_read_back(tmp_path: Path) -> None:
     except VariantUnavailable as missing:
         assert "reads back" in missing.reason
         return
-    with open_runner(artifact, SETTINGS) as runner:
+    with OpenVinoRunner(artifact, SETTINGS) as runner:
         assert "bf16" in runner.effective().precision
 
 
 def test_calls_of_one_size_give_rows_that_do_not_know_the_batch(tmp_path: Path) -> None:
     artifact = artifact_of("ov-fp32", tmp_path)
     images = np.random.default_rng(2).standard_normal((5, 3, 64, 64), np.float32)
-    with open_runner(artifact, SETTINGS) as runner, runner.with_canonical({WHOLE: Canonical(size=2)}) as pinned:
+    with OpenVinoRunner(artifact, SETTINGS) as runner, runner.with_canonical({WHOLE: Canonical(size=2)}) as pinned:
         alone = np.concatenate([pinned.run(images[i : i + 1]) for i in range(5)])
         together = pinned.run(images)
         first = runner.run(np.repeat(images[:1], 2, axis=0))[:1]
@@ -106,7 +106,7 @@ def test_several_inputs_and_outputs_by_name(name: str, tmp_path: Path) -> None:
     artifact = build(name, made_of, tmp_path)
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     expected = call(session, arrays)
-    with open_runner(artifact, SETTINGS) as runner:
+    with OpenVinoRunner(artifact, SETTINGS) as runner:
         rows = runner.run(arrays)
     close = 1e-5 if name == "ov-fp32" else 0.2
     assert rows.shape == expected.shape and np.abs(rows - expected).max() <= close * np.abs(expected).max()

@@ -4,7 +4,7 @@ import numpy as np
 import onnx
 import pytest
 
-from isobatch.models.ort.runner import OrtRunner, open_runner
+from isobatch.models.ort.runner import OrtRunner
 from isobatch.models.ort.session import CPU, MODEL_FILE
 from isobatch.models.spec.words import Artifact, RunnerSettings, VariantUnavailable
 from tests.models.ort.small_onnx import LAYERS, build, classifier, pixels, request
@@ -17,7 +17,7 @@ def plain(tmp_path: Path) -> Artifact:
 
 def effective_of(name: str, folder: Path) -> tuple[str, int, int, str]:
     artifact = build(name, request(folder, classifier(), calibration=pixels(4)), folder)
-    with open_runner(artifact, RunnerSettings(threads=1)) as runner:
+    with OrtRunner(artifact, RunnerSettings(threads=1)) as runner:
         found = runner.effective()
     assert found.provider == CPU
     return found.precision, found.int8_layers, found.weight_layers, found.note
@@ -50,7 +50,7 @@ def test_an_int8_weight_behind_a_float_kernel_counts_as_float(tmp_path: Path) ->
     dequantize = producers[conv.input[0]]
     conv.input[0] = producers[dequantize.input[0]].input[0]  # past QuantizeLinear and DequantizeLinear
     onnx.save(model, artifact.folder / MODEL_FILE)
-    with open_runner(artifact, RunnerSettings(threads=1)) as runner:
+    with OrtRunner(artifact, RunnerSettings(threads=1)) as runner:
         found = runner.effective()
     assert found.int8_layers < found.weight_layers == LAYERS
     assert found.precision in ("int8+fp32", "fp32+int8")
@@ -60,24 +60,24 @@ def test_an_int8_weight_behind_a_float_kernel_counts_as_float(tmp_path: Path) ->
 def test_saturation_without_reduce_range_is_noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     artifact = build("ort-int8", request(tmp_path, classifier(), calibration=pixels(4)), tmp_path)
     monkeypatch.setattr("isobatch.models.ort.runner.saturating_operators", lambda: frozenset({"QLinearConv"}))
-    with open_runner(artifact, RunnerSettings(threads=1)) as runner:
+    with OrtRunner(artifact, RunnerSettings(threads=1)) as runner:
         note = runner.effective().note
     assert ("QLinearConv clips sums at 16 bits" in note) == (not artifact.manifest.recipe["reduce_range"])
 
 
 def test_a_memory_format_without_effect_is_noted(plain: Artifact) -> None:
-    with open_runner(plain, RunnerSettings(threads=1, memory_format="channels_last")) as runner:
+    with OrtRunner(plain, RunnerSettings(threads=1, memory_format="channels_last")) as runner:
         assert "channels_last has no effect" in runner.effective().note
 
 
 def test_the_session_has_the_threads_of_its_condition(plain: Artifact) -> None:
-    with open_runner(plain, RunnerSettings(threads=2)) as runner:
-        options = runner._live().get_session_options()
+    with OrtRunner(plain, RunnerSettings(threads=2)) as runner:
+        options = runner.live_session().get_session_options()
         assert (options.intra_op_num_threads, options.inter_op_num_threads) == (2, 1)
 
 
 def test_logits_belong_to_the_caller(plain: Artifact) -> None:
-    with open_runner(plain, RunnerSettings(threads=1)) as runner:
+    with OrtRunner(plain, RunnerSettings(threads=1)) as runner:
         first = runner.run(pixels(2))
         kept = first.copy()
         runner.run(pixels(2, seed=1))
@@ -89,7 +89,7 @@ def test_logits_belong_to_the_caller(plain: Artifact) -> None:
 def test_layout_in_memory_changes_nothing(plain: Artifact) -> None:
     images = pixels(2)
     strided = np.ascontiguousarray(images.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
-    with open_runner(plain, RunnerSettings(threads=1)) as runner:
+    with OrtRunner(plain, RunnerSettings(threads=1)) as runner:
         assert runner.run(strided).tobytes() == runner.run(images).tobytes()
 
 
@@ -106,4 +106,4 @@ def test_a_runner_works_inside_its_block_only(plain: Artifact) -> None:
 def test_a_missing_provider_is_unavailable_and_never_replaced(plain: Artifact, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("onnxruntime.get_available_providers", lambda: [CPU])
     with pytest.raises(VariantUnavailable, match="CUDAExecutionProvider"):
-        open_runner(plain, RunnerSettings(threads=1, device="cuda"))
+        OrtRunner(plain, RunnerSettings(threads=1, device="cuda"))

@@ -12,7 +12,7 @@ from isobatch.models.spec.artifact_cache import file_sha256
 from isobatch.models.spec.images import IMAGENET, View
 from isobatch.models.weights import resolve as weights
 from isobatch.models.weights.networks import State, architecture, known_models
-from isobatch.models.weights.published import first_entry, view_of
+from isobatch.models.weights.other_weights import first_entry, view_of
 from isobatch.models.weights.resolve import ResolvedWeights, WeightsError
 from isobatch.models.weights.torchvision_compat import torchvision
 

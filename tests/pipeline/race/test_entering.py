@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from isobatch.pipeline.race.entering import entered
-from isobatch.pipeline.race.field import Wanted
+from isobatch.pipeline.race.field import Wanted, entered
 from isobatch.pipeline.race.rounds import Entry
 from tests.pipeline.race.test_rounds import entry, timed
 from tests.pipeline.results import result

@@ -9,7 +9,7 @@ from torch import nn
 from isobatch.models.ort.runner import OrtRunner
 from isobatch.models.spec.words import RunnerSettings
 from isobatch.models.user_networks import open_network
-from isobatch.pipeline.repair.mixing import why_no_shape_repairs
+from isobatch.pipeline.repair.in_worker import why_no_shape_repairs
 from isobatch.pipeline.user.asked import Examples
 from tests.models.ort.mixing_onnx import GRAPHS
 from tests.models.ort.small_onnx import build, classifier, request

@@ -12,8 +12,8 @@ import pytest
 import run
 from isobatch.pipeline.records.study import Study
 from isobatch.pipeline.tools.two_runs.records import Change, RunComparison, RunNamed, SetCompared
-from isobatch.reports.files.comparison_junit import comparison_junit
 from isobatch.reports.files.json_report import study_json
+from isobatch.reports.files.junit import comparison_junit
 from isobatch.reports.files.markdown import MAX_BYTES
 from isobatch.reports.pages.run_comparison import comparison_json, comparison_markdown
 from tests.reports import studies

@@ -14,9 +14,8 @@ from isobatch.models.pytorch.int8.modules import known_deprecations
 from isobatch.models.registry import find_variant, load
 from isobatch.models.spec.interventions import Integer, IntegerCall
 from isobatch.models.spec.words import Artifact
-from isobatch.pipeline.explain.causes import Subject, requantization
+from isobatch.pipeline.explain.causes import Finding, Subject, requantization
 from isobatch.pipeline.explain.causes._epilogues import Terms, reproducing
-from isobatch.pipeline.records.study import CauseFinding
 from tests.models.pytorch.small_networks import SETTINGS, watched
 
 LAYERS = ("conv1", "layer2.0.conv2", "layer2.0.downsample.0", "layer1.0.add_relu", "fc")
@@ -60,7 +59,7 @@ class NativeTogether(OtherEpilogue):
         return super().forward(input) if len(input) == 1 else nniq.ConvReLU2d.forward(self, input)
 
 
-def probed(runner: Int8Runner, images: np.ndarray, layer: str, kernel: type[OtherEpilogue]) -> CauseFinding | None:
+def probed(runner: Int8Runner, images: np.ndarray, layer: str, kernel: type[OtherEpilogue]) -> Finding | None:
     """What is said of the layer with this kernel in its place; None where its codes at ties do not depend on N."""
     module: Any = runner.net.get_submodule(layer)
     real = type(module)

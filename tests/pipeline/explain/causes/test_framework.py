@@ -9,10 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isobatch.models.spec.runner import Layer, Rows
-from isobatch.pipeline.explain.causes import UNEXPLAINED, Cause, Subject, explain_origin
+from isobatch.pipeline.explain.causes import UNEXPLAINED, Cause, Finding, Subject, explain_origin
 from isobatch.pipeline.explain.locate import locate
 from isobatch.pipeline.explain.origins import explain_origins
-from isobatch.pipeline.records.study import CauseFinding
 from tests.pipeline.explain.test_locate import SIZES, Planted, last_bit
 
 Verdict = Literal["supported", "refuted", "inconclusive"]
@@ -25,12 +24,12 @@ def cause(
     role: Literal["mechanism", "trigger"] = "mechanism",
     applies: Callable[[Subject], bool] = lambda subject: True,
 ) -> Cause:
-    def probe(subject: Subject) -> CauseFinding:
+    def probe(subject: Subject) -> Finding:
         if isinstance(verdict, Exception):
             raise verdict
-        return CauseFinding(name=name, verdict=verdict, evidence=f"seen at {subject.layer.name}")
+        return Finding(verdict, f"seen at {subject.layer.name}")
 
-    return Cause(name, role, order, "Is it?", "It is.", "It is not.", applies, probe)
+    return Cause(role, order, "Is it?", "It is.", "It is not.", applies, probe, name)
 
 
 class _Runner:
@@ -56,16 +55,16 @@ def test_the_n_of_the_captured_rows_is_one_at_which_they_differ() -> None:
 
     asked: list[int] = []
 
-    def probe(subject: Subject) -> CauseFinding:
+    def probe(subject: Subject) -> Finding:
         asked.append(subject.batch)
         assert subject.differing.any()
-        return CauseFinding(name="a", verdict="supported", evidence="seen")
+        return Finding("supported", "seen")
 
     images = np.random.default_rng(5).uniform(-1, 1, (4, 3, 2, 2)).astype(np.float32)
     runner = Planted(middle)
     located = locate(runner, images, SIZES, seed=7)
     assert located.findings["second"].batch_sizes == [2, 3, 4]
-    told = Cause("a", "mechanism", 1, "Is it?", "It is.", "It is not.", lambda subject: True, probe)
+    told = Cause("mechanism", 1, "Is it?", "It is.", "It is not.", lambda subject: True, probe, "a")
     explain_origins(runner, located, images, 1, 7, [told])
     assert asked == [3]
 

@@ -61,7 +61,7 @@ def test_a_rung_that_fails_is_reported_and_the_next_is_tried(bench: Bench) -> No
     def broken(bench: Bench) -> Iterator[Candidate]:
         raise RuntimeError("two\nlines")
 
-    rungs = [Rung("broken", 0, "Does it?", lambda bench: "", broken), *all_rungs()]
+    rungs = [Rung(0, "Does it?", lambda bench: "", broken, "broken"), *all_rungs()]
     tried = climb(bench, scope(), lambda count: None, math.inf, ["broken", "surgical"], rungs)
     assert tried[0].why == "it failed: RuntimeError: two lines"
     chosen = best(tried, "throughput")
@@ -152,8 +152,8 @@ def test_a_rung_that_breaks_is_said_to_fail_and_one_without_work_not_to_apply() 
         raise RuntimeError("two nodes with same node name")
 
     rungs = [
-        Rung("broken", 1, "?", lambda bench: "", breaks),
-        Rung("idle", 2, "?", lambda bench: "it has no activation scales", breaks),
+        Rung(1, "?", lambda bench: "", breaks, "broken"),
+        Rung(2, "?", lambda bench: "it has no activation scales", breaks, "idle"),
     ]
     with opened(with_planted(OneUlpWhenBatched())) as runner:
         bench = Bench(runner, 1, pixels(2), (2,), locate(runner, pixels(2), [2], 0))

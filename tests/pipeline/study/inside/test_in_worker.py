@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from isobatch.models.shared.padded import Padded
+from isobatch.models.shared.wrapped import Padded
 from isobatch.models.spec.images import Images
 from isobatch.models.spec.runner import WHOLE, Canonical, Runner
 from isobatch.models.spec.words import Artifact, Effective, Manifest, RunnerSettings

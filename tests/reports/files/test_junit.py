@@ -5,7 +5,7 @@ from xml.etree import ElementTree
 import pytest
 
 from isobatch.pipeline.records.study import Study
-from isobatch.reports.files.study_junit import study_junit
+from isobatch.reports.files.junit import study_junit
 from tests.reports import studies
 from tests.reports.payloads import PAYLOADS, poisoned
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from isobatch.pipeline.explain.locate import locate
-from isobatch.pipeline.race.rebuild import rebuilt
+from isobatch.pipeline.race.in_worker import rebuilt
 from isobatch.pipeline.repair.crossing import Attempt
 from isobatch.pipeline.repair.ladder import Scope, climb
 from isobatch.pipeline.repair.records import repair_records
