@@ -99,7 +99,7 @@ def _size(wanted: Wanted) -> int:
 def _best_repaired(known: Sequence[Wanted]) -> list[Wanted]:
     """All natives, and of each one's repaired selves that of least time, those that meet every demand before others."""
     best: dict[str, Wanted] = {}
-    for wanted in sorted(known, key=lambda repaired_one: (not repaired_one.admissible, repaired_one.seconds)):
+    for wanted in sorted(known, key=lambda rival: (not rival.admissible, rival.seconds)):
         name = wanted.variant.name
         best.setdefault(name if native_name(name) == name else f"{native_name(name)}+", wanted)
     return list(best.values())

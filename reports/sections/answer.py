@@ -130,7 +130,7 @@ def _standing(study: Study) -> Definitions | None:
             names.setdefault(views.state(variant), []).append(variant.name)
     order = [word for word in STATE_SIGNS if word in names] + [word for word in names if word not in STATE_SIGNS]
     items = [(f"{STATE_SIGNS.get(word, '')} {word}".strip(), _codes(names[word])) for word in order]
-    if mended := [this_variant.name for this_variant in views.repaired_variants(study)]:
+    if mended := [repaired.name for repaired in views.repaired_variants(study)]:
         items.append(("= after repair", _codes(mended, mended)))
     return Definitions(tuple(items)) if items else None
 
