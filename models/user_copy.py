@@ -36,9 +36,14 @@ def in_training(network: Any) -> tuple[str, ...]:
     """The submodules in training mode by their paths, the innermost only; empty for what is no torch module."""
     if not isinstance(network, nn.Module):
         return ()
-    training = [(path, module) for path, module in network.named_modules() if module.training]
+    training = [(path, module) for path, module in network.named_modules() if module.training and not _frozen(module)]
     inner = [path for path, module in training if not any(child.training for child in module.children())]
     return tuple(path or type(network).__name__ for path in inner)
+
+
+def _frozen(module: nn.Module) -> bool:
+    """Whether this is a quantized module of torch's, which is made in training mode and computes the same in both."""
+    return type(module).__module__.startswith("torch.ao.nn.quantized.")
 
 
 def told_in_training(name: str, network: nn.Module) -> str:
@@ -59,9 +64,14 @@ def as_measured(network: nn.Module) -> nn.Module:
 
 
 def check_parameters(module: nn.Module) -> None:
-    """Raise TypeError for parameters that the network has not made yet."""
+    """Raise TypeError for parameters that the network has not made yet, or that hold no values."""
     if lazy := [name for name, parameter in module.named_parameters() if is_lazy(parameter)]:
         raise TypeError(not_made_yet(lazy))
+    if bare := [name for name, parameter in module.named_parameters() if parameter.is_meta]:
+        raise TypeError(
+            f"parameters on the meta device, which hold no values ({', '.join(bare[:3])}): make the network outside "
+            "torch.device('meta'), or load its weights with load_state_dict(..., assign=True)"
+        )
 
 
 def not_made_yet(names: list[str]) -> str:

@@ -57,9 +57,15 @@ def _made(name: str, folder: str) -> nn.Module:
         except SystemExit as error:
             raise FactoryError(f"{name}() calls sys.exit({error.code!r}): {_NO_EXIT}") from error
         except Exception as error:
-            raise FactoryError(f"{name}() raised {type(error).__name__}: {error}") from error
+            raise FactoryError(
+                f"{name}() raised {type(error).__name__}: {error}; it is called without arguments and must return a "
+                "torch module"
+            ) from error
     if not isinstance(target, nn.Module):
-        raise FactoryError(f"{name}() gave a {type(target).__name__}: a torch module is needed")
+        raise FactoryError(
+            f"{name}() gave {type(target).__name__}, no torch module: a function without arguments that returns one is "
+            "needed"
+        )
     return target
 
 
@@ -124,6 +130,18 @@ def _side_by_side(result: Any) -> Tensor:
         return result
     parts = [part.unsqueeze(1) if part.dim() == 1 else part.flatten(1) for part in tensors(result).values()]
     return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
+
+
+def precision_of(module: nn.Module) -> str:
+    """The type of its parameters, as torch names it; "" where that is float32, or where there are several or none."""
+    kinds = {str(p.dtype).removeprefix("torch.") for p in module.parameters() if p.is_floating_point()}
+    return kinds.pop() if len(kinds) == 1 and kinds != {"float32"} else ""
+
+
+def channels_of(module: nn.Module) -> int:
+    """How many channels its first convolution of pictures takes; 3 where it has none."""
+    first = next((part for part in module.modules() if isinstance(part, nn.Conv2d)), None)
+    return first.in_channels if first is not None else 3
 
 
 def in_precision(module: nn.Module, precision: str) -> nn.Module:

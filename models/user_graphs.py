@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from isobatch.models.ort.calls import leaves_of, outputs_of
 from isobatch.models.ort.check_user_file import check_onnx
+from isobatch.models.ort.interface import without_rows
 from isobatch.models.ort.runner import OrtRunner
 from isobatch.models.ort.session import MODEL_FILE
 from isobatch.models.ort.trial import in_words
@@ -23,8 +24,6 @@ from isobatch.models.spec.outcome import Leaf
 from isobatch.models.spec.words import Artifact, Manifest, RunnerSettings
 from isobatch.models.user_inputs import described
 from isobatch.models.user_outputs import Leaves
-
-_LEAVE_OUT = "export the network with the batch first on each output, or name its axis with --batch-axis NAME=1"
 
 
 class GraphRunner(OrtRunner):
@@ -51,6 +50,7 @@ class GraphRunner(OrtRunner):
             raise
         super().__init__(Artifact("", folder, Manifest({}, 0)), RunnerSettings(threads))
         self.threads = threads
+        self._checked = checked.model
         self.inputs: tuple[Input, ...] = checked.inputs
         self.notes = checked.notes
         self.places: tuple[Leaf, ...] = ()  # of each output in a row of all, once they were learnt
@@ -80,24 +80,25 @@ class GraphRunner(OrtRunner):
     def learn(self, pair: NDArray[Any]) -> None:
         """Raise TypeError where the graph does not give each of one and of two examples its row."""
         for count in (1, 2):
-            try:
-                outputs = self._outputs(pair[:count])
-            except Exception as error:  # onnxruntime's exceptions share no public base class
-                raise NotTaken(count, described(pair), in_words(error)) from error
+            outputs = self._taken(pair[:count])
             for name, value in outputs.items():
                 if np.shape(value)[:1] != (count,):
                     raise TypeError(
-                        f"the output {name!r} has the shape {list(np.shape(value))} for {count} examples: {_LEAVE_OUT}"
+                        f"the output {name!r} has the shape {list(np.shape(value))} for {count} "
+                        f"example{'s' * (count > 1)}, and not a row for each: {without_rows(self._checked, name)}"
                     )
             self.places = leaves_of(outputs)
 
     def leaves(self, rows: NDArray[Any]) -> Leaves:
         """The outputs [n, ...] by name; one alone is called "": "logits" as of any network."""
-        outputs = {name: np.array(value) for name, value in self._outputs(rows).items()}
+        outputs = {name: np.array(value) for name, value in self._taken(rows).items()}
         return outputs if len(outputs) > 1 else {ONLY: next(iter(outputs.values()))}
 
-    def _outputs(self, rows: NDArray[Any]) -> dict[str, NDArray[Any]]:
-        return outputs_of(self.live_session(), rows)
+    def _taken(self, rows: NDArray[Any]) -> dict[str, NDArray[Any]]:
+        try:
+            return outputs_of(self.live_session(), rows)
+        except Exception as error:  # onnxruntime's exceptions share no public base class
+            raise NotTaken(len(rows), described(rows), in_words(error)) from error
 
     def __exit__(self, *raised: object) -> None:
         super().__exit__(*raised)

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable
 
 from isobatch.pipeline.config.config import explains
-from isobatch.pipeline.decide.repaired_variants import native_name, with_repairs
+from isobatch.pipeline.decide.repaired_variants import native_and_rung, native_name, with_repairs
 from isobatch.pipeline.records.study import Comparison, ComparisonKind, NotRun, Repair, Study, VariantResult
 from isobatch.reports import numbers
 from isobatch.reports.blocks import Code, Line, line
@@ -43,7 +43,7 @@ def is_repaired(variant: VariantResult) -> bool:
 
 def repair_of(study: Study, name: str) -> Repair:
     """The repair of a repaired variant of this name. Raises KeyError where there is none."""
-    native, _, rung = name.partition("+")
+    native, rung = native_and_rung(name)
     fitting = (r for v in study.variants if v.name == native for r in v.repairs or [] if r.name == rung)
     if (repair := next(fitting, None)) is None:
         raise KeyError(name)

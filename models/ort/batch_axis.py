@@ -27,7 +27,7 @@ def batch_first(model: ModelProto, axes: Mapping[str, int]) -> tuple[str, ...]:
         if axis == 0:
             continue
         own = f"{name}/own-axes"
-        _rename(graph, name, own)
+        rename(graph, name, own)
         rest = [place for place in range(rank) if place != axis]
         if name in inputs:
             back = [0 if place == axis else 1 + rest.index(place) for place in range(rank)]
@@ -59,7 +59,7 @@ def _rank(value: ValueInfoProto, name: str, axis: int) -> int:
     return rank
 
 
-def _rename(graph: GraphProto, old: str, new: str) -> None:
+def rename(graph: GraphProto, old: str, new: str) -> None:
     """Let every node read and write ``new`` in place of ``old``, those of inner graphs too."""
     for node in graph.node:
         for names in (node.input, node.output):
@@ -67,4 +67,4 @@ def _rename(graph: GraphProto, old: str, new: str) -> None:
         for attribute in node.attribute:
             inner = [attribute.g] if attribute.type == AttributeProto.GRAPH else attribute.graphs
             for part in inner:
-                _rename(part, old, new)
+                rename(part, old, new)

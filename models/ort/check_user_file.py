@@ -10,18 +10,20 @@ import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from isobatch.models.ort.batch_axis import batch_first
+from isobatch.models.ort.compared_outputs import keep_comparable
 from isobatch.models.ort.external_data import LIMIT_BYTES as LIMIT_BYTES
 from isobatch.models.ort.external_data import OnnxError as OnnxError  # with the check that raises it
 from isobatch.models.ort.external_data import find_messages, take_in
 from isobatch.models.ort.freed import shapes_of_a_call, with_free_batch
-from isobatch.models.ort.interface import inputs_of, real_inputs, tidy_free_axes
+from isobatch.models.ort.interface import inputs_of, real_inputs, tidy_free_axes, to_store
 from isobatch.models.ort.session import open_session
 from isobatch.models.shared.regular_files import Altered, read_regular
 from isobatch.models.spec.interface import Input
 from isobatch.models.spec.nearest import nearest
 
 _BUILT_IN_DOMAINS = {"", "ai.onnx", "ai.onnx.ml", "com.microsoft"}
-_TYPES = ("FLOAT", "FLOAT16", "DOUBLE", "UINT8", "INT8", "UINT16", "INT16", "INT32", "INT64", "BOOL")
+_TYPES = ("FLOAT", "FLOAT16", "DOUBLE", "UINT8", "INT8", "UINT16", "INT16", "UINT32", "INT32", "UINT64", "INT64",
+          "BOOL")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,7 @@ def check_onnx(
         )
     unread = _drop_unread(model)
     _check_interface(model, path)
+    altered = keep_comparable(model, path)
     turned = batch_first(model, batch_axes)
     learnt = _learn_output_shapes(model)
     _check_validity(model, path)
@@ -75,7 +78,7 @@ def check_onnx(
         digest = hashlib.sha256("".join([digest, *external, *turned]).encode()).hexdigest()
     inputs = tuple(inputs_of(model))
     height, width = inputs[0].sides
-    return CheckedModel(model, digest, height, width, (*turned, *learnt, *unread, *freed), inputs)
+    return CheckedModel(model, digest, height, width, (*turned, *learnt, *unread, *altered, *freed), inputs)
 
 
 def _read(path: Path) -> bytes:
@@ -182,9 +185,7 @@ def _check_interface(model: onnx.ModelProto, path: Path) -> None:
             )
         if not tensor.shape.dim:
             raise OnnxError(
-                f"{path}: {value.name!r} is one value without a batch axis, a switch for all images; store it in the "
-                "graph: model.graph.initializer.append(onnx.numpy_helper.from_array(numpy.array(False), "
-                f"{value.name!r}))"
+                f"{path}: {value.name!r} is one value without a batch axis, a switch for all images: {to_store(value)}"
             )
 
 

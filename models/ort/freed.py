@@ -7,11 +7,10 @@ from numpy.typing import NDArray
 from onnx import ModelProto
 
 from isobatch.models.ort.external_data import FixedBatch, OnnxError
-from isobatch.models.ort.interface import fixed_batch, free_batch, inputs_of, real_inputs
+from isobatch.models.ort.interface import fixed_batch, free_batch, inputs_of, real_inputs, to_store
 from isobatch.models.ort.session import open_session
 from isobatch.models.spec.interface import Input
 
-_RE_EXPORT = "export it again with torch.onnx.export(..., dynamic_shapes=({0: 'n', 2: 'h', 3: 'w'},))"
 _CLOSE = 1e-3  # of the largest value: other kernels may run at another N, a wrong graph is far off
 
 
@@ -27,8 +26,10 @@ def with_free_batch(model: ModelProto, path: Path) -> tuple[ModelProto, tuple[st
     if size > 1 and (axes := _batch_elsewhere(model)):
         raise OnnxError(
             f"{path}: its first axis is fixed at {size}, and another is free, the same in every input and output: "
-            f"where that is the batch, add --batch-axis {axes}; where it is not, {_RE_EXPORT}"
+            f"where that is the batch, add --batch-axis {axes}; where it is not, {_export_again(model)}"
         )
+    shared = [value for value in real_inputs(model) if value.type.tensor_type.shape.dim[0].dim_value]
+    beside = [value.name for value in real_inputs(model) if not value.type.tensor_type.shape.dim[0].dim_value]
     failure: Exception | None = None
     for reshapes in (False, True):
         try:
@@ -41,10 +42,24 @@ def with_free_batch(model: ModelProto, path: Path) -> tuple[ModelProto, tuple[st
                 )
         except Exception as error:  # onnxruntime's exceptions share no public base class
             failure = failure or error
+    if beside:
+        several = len(shared[0].type.tensor_type.shape.dim) > 1
+        turned = f"; where its batch is another axis, --batch-axis {shared[0].name}=1" if several else ""
+        raise OnnxError(
+            f"{path}: the batch is free in {beside[0]!r}, and {shared[0].name!r} has a first axis of "
+            f"{shared[0].type.tensor_type.shape.dim[0].dim_value} and does not follow it: where it is one array for "
+            f"all images, {to_store(shared[0])}{turned}"
+        )
     raise FixedBatch(
         f"{path}: its batch of {size} is baked into the graph, and batch sizes are what is compared; freeing the axis "
-        f"does not help ({failure or 'the outputs change'}): {_RE_EXPORT}{_elsewhere(model)}"
+        f"does not help ({failure or 'the outputs change'}): {_export_again(model)}{_elsewhere(model)}"
     )
+
+
+def _export_again(model: ModelProto) -> str:
+    """How a network is exported from torch with a free batch, and pictures with free sides."""
+    axes = ["{0: 'n', 2: 'h', 3: 'w'}" if one.layout == "NCHW" else "{0: 'n'}" for one in inputs_of(model)]
+    return f"export it again with torch.onnx.export(..., dynamic_shapes=({', '.join(axes)},))"
 
 
 def _batch_elsewhere(model: ModelProto) -> str:

@@ -41,6 +41,31 @@ def _table_rows(model: ModelProto, name: str) -> int | None:
     return min(rows, default=None)
 
 
+def without_rows(model: ModelProto, name: str) -> str:
+    """What to do about the output ``name`` of this graph that has no row an image."""
+    others = [value.name for value in model.graph.output if value.name != name]
+    inputs = [value.name for value in real_inputs(model)]
+    leave_out = f", or leave it out: onnx.utils.extract_model(FILE, NEW_FILE, {inputs}, {others})" if others else ""
+    few = any(value.name == name and value.type.tensor_type.HasField("shape") and len(_axes(value.type)) < 2
+              for value in model.graph.output)  # fmt: skip
+    axes = _where_names_say(model) or ("" if few else "NAME=1")
+    where = f", or say where that is with --batch-axis {axes}" if axes else ""
+    return f"export it with the batch on its first axis{where}{leave_out}"
+
+
+def _where_names_say(model: ModelProto) -> str:
+    """``y=1`` or ``x=1``: where the names of axes say that the batch of an output, or else of an input, is."""
+    inputs = {value.name: [axis.dim_param for axis in _axes(value.type)] for value in real_inputs(model)}
+    outputs = {value.name: [axis.dim_param for axis in _axes(value.type)] for value in model.graph.output}
+    first = {names[0] for names in inputs.values() if names and names[0]}
+    back = [f"{value}={place}" for value, names in outputs.items() for place, name in enumerate(names)
+            if place and name in first]  # fmt: skip
+    given = {names[0] for names in outputs.values() if names and names[0] and names[0] not in first}
+    ahead = [f"{value}={place}" for value, names in inputs.items() for place, name in enumerate(names)
+             if place and name in given]  # fmt: skip
+    return ",".join(back or ahead)
+
+
 def tidy_free_axes(model: ModelProto) -> list[str]:
     """Leave unset what says -1: older exporters write free axes so. The names of arrays with an axis that says 0."""
     zero = []
@@ -51,6 +76,17 @@ def tidy_free_axes(model: ModelProto) -> list[str]:
             elif axis.HasField("dim_value") and axis.dim_value == 0 and value in (*model.graph.input,):
                 zero.append(value.name)
     return zero
+
+
+def to_store(value: ValueInfoProto) -> str:
+    """What to do about an input that is the same for all images: the line that stores it in the graph."""
+    kind = helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type).name
+    shape = tuple(axis.dim_value or 1 for axis in _axes(value.type))
+    made = f"numpy.full({shape}, {'False' if kind == 'bool' else '1'}, {kind!r})"
+    return (
+        "store the value that you use in the graph: model.graph.initializer.append(onnx.numpy_helper.from_array("
+        f"{made}, {value.name!r}))"
+    )
 
 
 def _axes(kind: TypeProto) -> list[onnx.TensorShapeProto.Dimension]:

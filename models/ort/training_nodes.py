@@ -4,7 +4,7 @@ from onnx import ModelProto, NodeProto, TensorProto, numpy_helper
 
 from isobatch.models.ort.external_data import find_messages
 
-_DRAWING = (
+DRAWING = (
     "RandomUniform",
     "RandomUniformLike",
     "RandomNormal",
@@ -22,7 +22,7 @@ def training_remarks(model: ModelProto) -> tuple[str, ...]:
     true = _true(model, nodes)
     mixing = [node for node in nodes if node.op_type == "BatchNormalization" and _switch(node, "training_mode")]
     dropping = [node for node in nodes if node.op_type == "Dropout" and len(node.input) > 2 and node.input[2] in true]
-    drawing = [node for node in nodes if node.op_type in _DRAWING]
+    drawing = [node for node in nodes if node.op_type in DRAWING]
     remarks = []
     if mixing:
         remarks.append(

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from isobatch.models.ort.calls import leaves_of, outputs_of, side_by_side
 from isobatch.models.ort.check_user_file import OnnxError, check_onnx
-from isobatch.models.ort.interface import copy_first_axis, first_axes, last_operators
+from isobatch.models.ort.interface import copy_first_axis, first_axes, last_operators, without_rows
 from isobatch.models.ort.session import open_session
 from isobatch.models.spec.images import Images
 from isobatch.models.spec.interface import Input
@@ -61,10 +61,8 @@ def tried(path: Path, images: Images, sha256: str | None, called: str, asked: st
     try:
         rows = side_by_side(outputs, len(few))
     except ValueError as error:
-        return Tried(
-            f"{called}: {error}; export it with the batch on the first axis of each output, or say where it is with "
-            "--batch-axis NAME=1"
-        )
+        wrong = next((name for name, value in outputs.items() if np.shape(value)[:1] != (len(few),)), "")
+        return Tried(f"{called}: {error}; {without_rows(model, wrong)}")
     return Tried(None, choose(model, leaves_of(outputs), rows, asked), rewritten)
 
 
@@ -108,7 +106,8 @@ def _failure(model: onnx.ModelProto, pair: NDArray[Any]) -> str | None:
         except Exception as error:  # onnxruntime's exceptions share no public base class
             why = in_words(error)
         if why and count == 1 and ran:
-            return f"{why} image, so a batch is baked in: {_FREE_BATCH}"
+            assert wrong is not None
+            return f"{why} image, so a batch is baked in ({_FREE_BATCH}) or it has none: {without_rows(model, wrong)}"
         if why and count == 1:
             return (
                 f"loads but cannot run one of these images: {why}; it may take another size, or hold its batch inside: "

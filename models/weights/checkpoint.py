@@ -104,7 +104,7 @@ def fitted(state: State, model: str, origin: str) -> tuple[State, int]:
         if name.endswith("num_batches_tracked"):
             kept.setdefault(name, torch.tensor(0))
     _check_head(kept, shapes, heads, f"{origin} does not fit {model}")
-    _check_names(kept, shapes, f"{origin} does not fit {model}")
+    _check_names(kept, shapes, heads, f"{origin} does not fit {model}")
     _check_shapes(kept, shapes, f"{origin} does not fit {model}")
     if classes < 2:
         raise WeightsError(f"{origin} has {classes} class: a classifier needs at least 2")
@@ -137,12 +137,25 @@ def _check_head(state: State, expected: Mapping[str, torch.Size], heads: list[st
     raise WeightsError(f"{problem}: its head is another one: it has {held}, where {wanted} is expected; {remedy}")
 
 
-def _check_names(state: State, expected: Mapping[str, torch.Size], problem: str) -> None:
+def _check_names(state: State, expected: Mapping[str, torch.Size], heads: list[str], problem: str) -> None:
     missing = [name for name in expected if name not in state]
     unknown = [name for name in state if name not in expected]
     parts = [f"missing {some(missing)}"] * bool(missing) + [f"unknown {some(unknown)}"] * bool(unknown)
-    if parts:
-        raise WeightsError(f"{problem}: {'; '.join(parts)}; choose the --model that they were trained for")
+    if not parts:
+        return
+    remedy = "choose the --model that they were trained for"
+    beside = sorted({name.split(".")[0] for name in unknown} - {name.split(".")[0] for name in expected})
+    if not unknown and set(missing) == set(heads):
+        remedy = (
+            "it holds no head by that name: give what makes your network with its head, --model package.module:make"
+        )
+    if not missing and all(name.split(".")[0] in beside for name in unknown):
+        kept = f"if k.split('.')[0] not in {beside}"
+        remedy += (
+            "; where the network is this one and they belong to its training alone, leave them out: "
+            f"torch.save({{k: v for k, v in state_dict.items() {kept}}}, 'weights.pth')"
+        )
+    raise WeightsError(f"{problem}: {'; '.join(parts)}; {remedy}")
 
 
 def _check_shapes(state: State, expected: Mapping[str, torch.Size], problem: str) -> None:
@@ -156,6 +169,10 @@ def _check_shapes(state: State, expected: Mapping[str, torch.Size], problem: str
 
 
 def _converted(name: str, tensor: Tensor, wanted: torch.dtype, origin: str) -> Tensor:
+    if tensor.is_meta:
+        raise WeightsError(
+            f"{origin}: {name} is on the meta device, without values: save a network that has its weights"
+        )
     if tensor.is_quantized or tensor.is_complex() or tensor.layout != torch.strided:
         raise WeightsError(f"{origin}: {name} is not a plain dense tensor; give the float network's state dict")
     if tensor.is_floating_point() != wanted.is_floating_point:

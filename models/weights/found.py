@@ -14,15 +14,12 @@ from isobatch.models.weights.tensor_names import Named
 
 @dataclass(frozen=True)
 class Found:
-    """Weights by the names in their file.
-
-    ``entry``: torchvision's, where the weights are. ``own``: a file of the user's. ``prefix``: what its names were
-    asked to begin with.
-    """
+    """Weights by the names in their file."""
 
     source: str
     state: State
     note: str = ""
+    offer: str = ""  # which other weights may be had, and by which command
     class_names: tuple[str, ...] = ()
     entry: Any = None  # torchvision's, where the weights are
     own: bool = False  # a file of the user's

@@ -10,7 +10,7 @@ from isobatch.models.shared.regular_files import Altered
 from isobatch.models.spec.images import View
 from isobatch.models.spec.nearest import nearest
 from isobatch.models.user_copy import as_measured, check_parameters
-from isobatch.models.user_factory import FactoryError, code_of, made, with_one_output
+from isobatch.models.user_factory import FactoryError, channels_of, code_of, made, with_one_output
 from isobatch.models.weights.beside import view_of_timm
 from isobatch.models.weights.model_name import TIMM, ModelName
 from isobatch.models.weights.state_dicts import WeightsError
@@ -106,7 +106,6 @@ def described(name: ModelName) -> tuple[ModelName, nn.Module]:
         raise WeightsError(str(error)) from error
     if strange := [key for key, value in net.state_dict().items() if not isinstance(value, torch.Tensor)]:
         raise WeightsError(f"{name.architecture}: {strange[0]!r} of its state dict is no tensor, and cannot be stored")
-    first = next((module for module in net.modules() if isinstance(module, nn.Conv2d)), None)
-    channels = first.in_channels if first is not None else 3
+    channels = channels_of(net)
     code = code_of(net.float(), name.architecture, folder)
     return ModelName(name.architecture, channels, code=code), net

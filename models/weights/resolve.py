@@ -51,11 +51,12 @@ class ResolvedWeights:
 
     ``source``: a keyword, or a file's name without its folder. ``path``: the safetensors file in the cache.
     ``sha256``: of sorted names, types, shapes and bytes (``isobatch.models.weights.digits.weights.fingerprint``).
-    ``class_names``: one per class, or nothing. ``note``: what the user should know, "" if nothing. ``view``: what
-    pictures are made into, as torchvision's entry for these weights says; of weights that are not torchvision's, as
-    its first entry for the model does, unless a file beside them says it; ``view_from`` says which, ``view_assumed``
-    that nothing did. ``model``: with the facts that the weights show, such as another number of
-    channels. ``warnings``: code and text. ``num_classes`` None: of a factory's network, which running it shows.
+    ``class_names``: one per class, or nothing. ``note``: what the user should know, "" if nothing. ``offer``: which
+    other weights may be had, and by which command. ``view``: what pictures are made into, as torchvision's entry for
+    these weights says; of weights that are not torchvision's, as its first entry for the model does, unless a file
+    beside them says it; ``view_from`` says which, ``view_assumed`` that nothing did. ``model``: with the facts that
+    the weights show, such as another number of channels. ``warnings``: code and text. ``num_classes`` None: of a
+    factory's network, which running it shows.
     """
 
     source: str
@@ -64,6 +65,7 @@ class ResolvedWeights:
     sha256: str
     num_classes: int | None
     note: str = ""
+    offer: str = ""
     class_names: tuple[str, ...] = ()
     view: View = IMAGENET
     view_from: str = ""
@@ -108,7 +110,16 @@ def resolve(
     note = "; ".join(text for text in (weights.note, *named.notes, *told) if text)
     warnings = (*weights.warnings, *remarks(weights.source, named))
     return ResolvedWeights(
-        weights.source, model, path, sha256, num_classes, note, weights.class_names, *view, warnings=warnings
+        weights.source,
+        model,
+        path,
+        sha256,
+        num_classes,
+        note,
+        weights.offer,
+        weights.class_names,
+        *view,
+        warnings=warnings,
     )
 
 
@@ -161,8 +172,7 @@ def _automatic(model: str, say: Callable[[str], None]) -> Found:
             return _imagenet(name, model, True, say)
     weights = _digits(model) if model == _DIGITS_MODEL else _random(model, say)
     which = "" if model == _DIGITS_MODEL else f" --model {model}"
-    fetch = f"ImageNet weights: {PROGRAM}{which} --weights {known[0]}" if known else ""
-    return Found(weights.source, weights.state, f"{weights.note}; {fetch}" if fetch else weights.note)
+    return replace(weights, offer=f"ImageNet weights: {PROGRAM}{which} --weights {known[0]}" if known else "")
 
 
 def _timm_automatic(model: str, say: Callable[[str], None]) -> Found:
@@ -170,8 +180,7 @@ def _timm_automatic(model: str, say: Callable[[str], None]) -> Found:
         return timm_published(model, offline=True)
     except WeightsError:
         weights = _random(model, say)
-        fetch = f"its published weights: {PROGRAM} --model {model} --weights {PRETRAINED}"
-        return replace(weights, note=f"{weights.note}; {fetch}")
+        return replace(weights, offer=f"its published weights: {PROGRAM} --model {model} --weights {PRETRAINED}")
 
 
 def _digits(model: str) -> Found:

@@ -54,22 +54,22 @@ def study_parser(commands: str = "") -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"isobatch {VERSION}")
     parser.add_argument("--list-variants", action="store_true", help="list the variants and stop")
-    parser.add_argument("--variants", default="all", help="'all' (every variant not optional) or a list: fp32,ort-int8")
+    parser.add_argument("--variants", default="all", help="all (but optional ones), or a list: fp32,ort-int8")
     conditions = add_scope(parser)
     conditions.add_argument(
-        "--grid", default="default", help="default, wide or FILE.toml; a flag replaces its axis (default: %(default)s)"
+        "--grid",
+        default="default",
+        help="conditions to test: default, wide or FILE.toml; a flag replaces its axis (default: default)",
     )
-    conditions.add_argument("--isa", help=f"instruction sets, a list of {', '.join((NATIVE, *CAPS))} (default: native)")
+    conditions.add_argument("--isa", help=f"instruction sets to test: {', '.join((NATIVE, *CAPS))} (default: native)")
     conditions.add_argument(
-        "--memory-format", help=f"of torch, a list of {', '.join(MEMORY_FORMATS)} (default: contiguous)"
+        "--memory-format", help=f"memory formats of torch to test: {', '.join(MEMORY_FORMATS)} (default: contiguous)"
     )
     conditions.add_argument("--position", metavar="K", help="rotate batches by K places, a list (default: 1)")
     conditions.add_argument(
         "--neighbours", help=f"what replaces each batch's last image: {', '.join(NEIGHBOURS)} (default: outlier)"
     )
-    conditions.add_argument(
-        "--device", default="cpu", help="cpu, or cuda: torch's float variants run there (default: %(default)s)"
-    )
+    conditions.add_argument("--device", default="cpu", help="where torch's float variants run: cpu or cuda")
     stages = parser.add_argument_group("stages")
     stages.add_argument(
         "--quick",
@@ -85,35 +85,35 @@ def study_parser(commands: str = "") -> argparse.ArgumentParser:
     )
     stages.add_argument("--no-explain", action="store_true", help="do not seek origins, nor repair what differs")
     stages.add_argument("--no-repair", action="store_true", help="seek origins, and repair nothing")
-    stages.add_argument("--race-seconds", metavar="S", help="of the race; 0: none (default: 60, and 20 with --quick)")
+    stages.add_argument("--race-seconds", metavar="S", help="time of the race; 0: none (default: 60, 20 with --quick)")
     stages.add_argument(
         "--certify", metavar="N", help="verify the choice at these N, or off (default: 1-32, and 1-16 with --quick)"
     )
     stages.add_argument(
-        "--budget", metavar="T", help="plan the study into 90s, 2m or 1h, most valuable first; says what is left out"
+        "--budget", metavar="T", help="fit the study into 90s, 2m or 1h, the most valuable first; says what is left out"
     )
     stages.add_argument("--dry-run", action="store_true", help="print the jobs and stop")
     add_policy(parser)
     running = parser.add_argument_group("running")
-    running.add_argument("--engine", choices=ENGINES, default="local", help="this machine, or a Ray cluster")
-    running.add_argument("--ray-address", metavar="HOST:PORT", help="of a running cluster (default: one of its own)")
-    running.add_argument("--workers", metavar="N", help="at most N at a time (default: what cores and memory fit)")
+    running.add_argument("--engine", choices=ENGINES, default="local", help="run on this machine, or on a Ray cluster")
+    running.add_argument("--ray-address", metavar="HOST:PORT", help="a running Ray cluster to use (default: start one)")
+    running.add_argument("--workers", metavar="N", help="most workers at a time (default: what cores and memory fit)")
     running.add_argument("--timeout", default="600", metavar="S", help="end a worker that is silent for S seconds")
     running.add_argument("--out", metavar="DIR", help="the run's folder (default: out/<time>-<configuration>)")
     running.add_argument("--junit", metavar="FILE", help="also write the verdicts as JUnit XML (default: not written)")
     running.add_argument("--fresh", action="store_true", help="start anew instead of resuming an unfinished run")
     running.add_argument("--offline", action="store_true", help="never download, not even a named choice")
     talk = parser.add_argument_group("talk")
-    talk.add_argument("--json", action="store_true", help="the report on stdout, all else on stderr")
-    talk.add_argument("--quiet", action="store_true", help="no progress")
+    talk.add_argument("--json", action="store_true", help="write the report to stdout as JSON, all else to stderr")
+    talk.add_argument("--quiet", action="store_true", help="show no progress")
     talk.add_argument(
-        "--config", metavar="FILE", help="settings as TOML (default: isobatch.toml, where it stands here)"
+        "--config", metavar="FILE", help="read settings from a TOML file (default: isobatch.toml of this folder)"
     )
     talk.add_argument("--show-config", action="store_true", help="print each setting with its origin and stop")
     talk.add_argument(
         "--verbose", action="store_true", help="also print the folded sections, such as cost and accuracy"
     )
-    talk.add_argument("--debug", action="store_true", help="tracebacks of errors")
+    talk.add_argument("--debug", action="store_true", help="show the tracebacks of errors")
     return parser
 
 
@@ -126,53 +126,53 @@ def add_scope(parser: argparse.ArgumentParser, batch_sizes: str | None = None) -
     what.add_argument(
         "--model",
         default="resnet50",
-        help="a torchvision classifier, timm:NAME, or package.module:factory below this folder (default: %(default)s)",
+        help="a torchvision classifier, timm:NAME, or package.module:factory below this folder",
     )
-    what.add_argument("--onnx", metavar="FILE", help="the user's own ONNX classifier; ORT variants are made from it")
+    what.add_argument("--onnx", metavar="FILE", help="your own ONNX network, from which ort- variants are made")
     what.add_argument(
         "--weights",
         default="auto",
-        help="auto, digits, imagenet-v2, imagenet-v1, random, FILE, or timm's pretrained (default: auto)",
+        help="the weights: auto, digits, imagenet-v2, imagenet-v1, random, pretrained (timm's) or FILE (default: auto)",
     )
     what.add_argument(
         "--state-dict",
         metavar="KEY",
-        help="which of the state dicts in FILE, such as state_dict_ema (default: the only one, or the usual one)",
+        help="which state dict of a weights file to take: state_dict_ema (default: the only one, or the usual one)",
     )
     what.add_argument(
         "--inputs", default="auto", help="auto, seed, digits, photos, a folder, FILE.npy, FILE.npz or FILE.safetensors"
     )
-    what.add_argument("--outcome", default="auto", help=f"of a network of your own: auto or {', '.join(KINDS)}")
     what.add_argument(
-        "--batch-axis", metavar="NAME=K", help="of --onnx: inputs and outputs whose batch is axis K, a list: x=1,y=1"
+        "--outcome", default="auto", help=f"kind of your own network's answer: auto or {', '.join(KINDS)}"
     )
+    what.add_argument("--batch-axis", metavar="NAME=K", help="which axis of an input or output is the batch: x=1,y=1")
     what.add_argument(
         "--class-order",
         choices=("text", "number"),
-        help="labels by the order of the folders: as text (torchvision's ImageFolder) or as numbers "
+        help="number labels by the folders' order: as text (torchvision's ImageFolder) or as numbers "
         "(default: by the names of the classes, else by the numbers in the folders' names)",
     )
     what.add_argument(
         "--classes",
         metavar="FILE",
-        help="the names of the classes: a line each in order, or JSON (default: of the weights)",
+        help="a file with the names of the classes: one a line in order, or JSON (default: of the weights)",
     )
     what.add_argument(
         "--labels",
         metavar="FILE",
-        help="labels of --inputs: a CSV of file,class or of classes in order (default: folders' names)",
+        help="a file of labels: CSV of file,class, or classes in order (default: the folders' names)",
     )
-    what.add_argument("--images", metavar="N", help="images per input set (default: 16, and 4 for the seed set)")
+    what.add_argument("--images", metavar="N", help="images of each input set (default: 16, and 4 for the seed set)")
     what.add_argument(
-        "--image-size", metavar="S", help="side in pixels or 64x128, or a list: 224,192 (default: auto, of the weights)"
+        "--image-size", metavar="S", help="side or height x width, a list: 224,64x128 (default: of the weights)"
     )
-    what.add_argument("--seed", default="42069", help="of the drawn input set (default: %(default)s)")
+    what.add_argument("--seed", default="42069", help="the seed of random inputs")
     add_preprocessing(parser)
     conditions = parser.add_argument_group("conditions")
     conditions.add_argument(
         "--batch-sizes",
         default=batch_sizes,
-        help=f"lists and ranges: 2,4,8 or 1-32; 1 means the repeat (default: {batch_sizes or BATCH_SIZES})",
+        help=f"batch sizes to test: 2,4,8 or 1-32; 1 repeats the singles (default: {batch_sizes or BATCH_SIZES})",
     )
-    conditions.add_argument("--threads", help="thread counts, a list: 1,2 (default: all cores)")
+    conditions.add_argument("--threads", help="thread counts to test, a list: 1,2 (default: all cores)")
     return conditions

@@ -32,35 +32,35 @@ class PolicyFlags:
 def add_policy(parser: argparse.ArgumentParser) -> None:
     """Add the policy flags, shared by the study and ``recommend``."""
     policy = parser.add_argument_group("policy")
-    policy.add_argument("--policy", choices=_STABILITY, help="stability demanded (default: batch-invariant)")
+    policy.add_argument("--policy", choices=_STABILITY, help="which stability to demand (default: batch-invariant)")
     policy.add_argument(
         "--max-accuracy-drop",
         metavar="P",
-        help="limit on the accuracy drop against fp32, in points (default: 2 with 300 labelled images, else none)",
+        help="largest accuracy drop against fp32, in points (default: 2 with 300 labelled images, else none)",
     )
     policy.add_argument(
-        "--min-agreement", metavar="P", help="percent of images with the reference's answer (default: 90)"
+        "--min-agreement", metavar="P", help="smallest percentage of images with the reference's answer (default: 90)"
     )
-    policy.add_argument("--max-latency-ms", metavar="MS", help="limit on a call's median at the N recommended")
-    policy.add_argument("--max-latency-p99-ms", metavar="MS", help="limit on its 99th percentile; adds 300 calls")
-    policy.add_argument("--max-size-mb", metavar="MB", help="limit on the artifact's size")
-    policy.add_argument("--min-throughput", metavar="R", help="images a second demanded at the best N")
+    policy.add_argument("--max-latency-ms", metavar="MS", help="longest median time of a call at the N recommended")
+    policy.add_argument("--max-latency-p99-ms", metavar="MS", help="longest 99th percentile; adds 300 calls")
+    policy.add_argument("--max-size-mb", metavar="MB", help="largest artifact")
+    policy.add_argument("--min-throughput", metavar="R", help="fewest images a second at the best N")
     policy.add_argument(
         "--objective",
         choices=_OBJECTIVES,
-        help="what is to be best among those that meet all demands (default: throughput)",
+        help="what to make best among those that meet all demands (default: throughput)",
     )
-    policy.add_argument("--cost-margin", metavar="P", help="per cent of cost within which two are equal (default: 5)")
+    policy.add_argument("--cost-margin", metavar="P", help="percent of cost within which two are equal (default: 5)")
     add_margin(policy)
     policy.add_argument(
-        "--policy-file", metavar="FILE", help="these flags as TOML: max-size-mb = 20; a flag wins over the file"
+        "--policy-file", metavar="FILE", help="read these flags from a TOML file: max-size-mb = 20; a flag wins over it"
     )
 
 
 def add_margin(parser: argparse._ActionsContainer) -> None:
     """Add the margin of equivalence, which ``render`` takes too."""
     parser.add_argument(
-        "--equivalence-margin", metavar="P", help="points of top-1 by which it may change with N and count as the same"
+        "--equivalence-margin", metavar="P", help="points of top-1 accuracy that count as the same at every N"
     )
 
 

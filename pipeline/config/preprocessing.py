@@ -33,27 +33,25 @@ def add_preprocessing(parser: argparse.ArgumentParser) -> None:
     """Add the flags, shared by the study and ``repair``."""
     group = parser.add_argument_group("preprocessing (by default that of the weights, else ImageNet's)")
     group.add_argument(
-        "--mean", metavar="M", help="subtracted after --scale: one number or one a channel (default: of the weights)"
+        "--mean", metavar="M", help="subtract it after --scale: one number, or one a channel (default: of the weights)"
     )
     group.add_argument(
-        "--std", metavar="S", help="divided by after --mean: one number, or one a channel (default: of the weights)"
+        "--std", metavar="S", help="divide by it after --mean: one number, or one a channel (default: of the weights)"
     )
     group.add_argument(
-        "--scale", metavar="F", help="what pixels of 0 to 255 are multiplied by, 1 or 1/255 (default: of the weights)"
+        "--scale", metavar="F", help="multiply pixels of 0 to 255 by this: 1 or 1/255 (default: of the weights)"
     )
     group.add_argument(
-        "--resize", metavar="S", help="the short side in pixels, or height and width: 64x128 (default: of the weights)"
+        "--resize", metavar="S", help="resize the short side to S, or to height x width (default: of the weights)"
+    )
+    group.add_argument("--crop", metavar="S", help="cut out the centre: S, or height x width (default: of the weights)")
+    group.add_argument("--interpolation", choices=INTERPOLATIONS, help="how to resize (default: of the weights)")
+    group.add_argument(
+        "--channel-order", choices=("rgb", "bgr"), help="the order that the network takes (default: of the weights)"
     )
     group.add_argument(
-        "--crop",
-        metavar="S",
-        help="the centre that is cut out: 224, or height and width: 64x128 (default: of the weights)",
+        "--layout", choices=("nchw", "nhwc"), help="the axes of arrays in files (default: as their shape says)"
     )
-    group.add_argument("--interpolation", choices=INTERPOLATIONS, help="of resizing (default: of the weights)")
-    group.add_argument(
-        "--channel-order", choices=("rgb", "bgr"), help="of the network's channels (default: of the weights)"
-    )
-    group.add_argument("--layout", choices=("nchw", "nhwc"), help="of arrays in files (default: as their shape says)")
 
 
 def read_preprocessing(arguments: argparse.Namespace) -> Preprocessing:

@@ -4,6 +4,7 @@ import shlex
 from pathlib import Path
 
 from isobatch import PROGRAM
+from isobatch.pipeline.decide.repaired_variants import native_and_rung
 from isobatch.pipeline.records.study import Recommendation
 
 FOLDER = "deployed"
@@ -15,7 +16,7 @@ def deployment(name: str, device: str = "cpu") -> str:
 
     What ran on another device is deployed from Python: ``deploy`` and ``verify`` are commands of the CPU.
     """
-    variant, _, rung = name.partition("+")
+    variant, rung = native_and_rung(name)
     if device != "cpu":
         lines = _ON_DEVICE if rung else _ON_DEVICE[:1]
         return "\n".join(lines).format(device=device, type=_TYPES[variant]) + "\n"

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from isobatch.pipeline.decide.repaired_variants import native_and_rung
 from isobatch.pipeline.records.study import Policy, Range, RangeFailure, VariantResult
 from isobatch.pipeline.records.wording import counted, listed, sizes
 
@@ -76,7 +77,7 @@ def range_warnings(verified: Range | None) -> list[str]:
 
 def with_range(variants: Sequence[VariantResult], name: str, verified: Range) -> list[VariantResult]:
     """The variants, that of this name with its range; of a repaired self, such as ``fp32+surgical``, its repair."""
-    native, _, rung = name.partition("+")
+    native, rung = native_and_rung(name)
     result = []
     for variant in variants:
         if variant.name == native and not rung:

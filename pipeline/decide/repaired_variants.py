@@ -55,7 +55,13 @@ def repaired_variant(variant: VariantResult, repair: Repair) -> VariantResult:
 
 def native_name(name: str) -> str:
     """The variant of which one of this name is the repaired self; the name itself where it is no repaired self."""
-    return name.partition("+")[0]
+    return native_and_rung(name)[0]
+
+
+def native_and_rung(name: str) -> tuple[str, str]:
+    """``fp32+surgical`` as ``("fp32", "surgical")``; the rung is empty where the name is no repaired self's."""
+    native, _, rung = name.partition("+")
+    return native, rung
 
 
 def _cost(native: Cost, repair: Repair) -> Cost:

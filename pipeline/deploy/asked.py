@@ -5,7 +5,7 @@ from pathlib import Path
 
 from isobatch import PROGRAM
 from isobatch.models.weights.model_name import own_code
-from isobatch.pipeline.decide.repaired_variants import with_repairs
+from isobatch.pipeline.decide.repaired_variants import native_and_rung, with_repairs
 from isobatch.pipeline.records.errors import UsageError
 from isobatch.pipeline.records.study import Delivery, Repair, Study, VariantResult
 
@@ -31,14 +31,14 @@ class Asked:
 def asked_for(study: Study, run: Path, variant: str | None, timeout_s: float) -> Asked:
     """The variant of that name; None: the study's choice. Raises UsageError where it cannot be shipped."""
     name = variant or (study.recommendation.chosen if study.recommendation else None)
-    every = {this_variant.name: this_variant for this_variant in with_repairs(study.variants)}
-    known = ", ".join(this_variant.name for this_variant in every.values() if this_variant.status == "measured")
+    every = {v.name: v for v in with_repairs(study.variants)}
+    known = ", ".join(v.name for v in every.values() if v.status == "measured")
     if name is None:
         raise UsageError("nothing-chosen", f"{run} recommends nothing: name what to ship with --variant: {known}")
     if name not in every or every[name].status != "measured":
         raise UsageError("unknown-variant", f"{run} measured no {name!r}: it has {known}")
-    native_name, _, rung = name.partition("+")
-    native = next(this_variant for this_variant in study.variants if this_variant.name == native_name)
+    native_name, rung = native_and_rung(name)
+    native = next(v for v in study.variants if v.name == native_name)
     if native.device != "cpu":
         raise UsageError("not-deployable", f"{name} was measured on {native.device}: deploy ships what ran on the CPU")
     if native.runtime == "torch" and (code := own_code(study.weights.model)):

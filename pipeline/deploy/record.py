@@ -54,7 +54,20 @@ class ServedInput(Record):
     """One of the arrays that a network takes: ``dtype`` as numpy names it, ``shape`` of one image, as verified."""
 
     name: str = Field(max_length=200)
-    dtype: Literal["float16", "float32", "float64", "uint8", "int8", "uint16", "int16", "int32", "int64", "bool"]
+    dtype: Literal[
+        "float16",
+        "float32",
+        "float64",
+        "uint8",
+        "int8",
+        "uint16",
+        "int16",
+        "uint32",
+        "int32",
+        "uint64",
+        "int64",
+        "bool",
+    ]
     shape: tuple[Annotated[int, Field(ge=1)], ...] = Field(max_length=8)
 
 

@@ -9,15 +9,17 @@ from numpy.typing import NDArray
 from isobatch.models.spec.images import Field, Images, record_type
 from isobatch.models.spec.interface import Input
 from isobatch.pipeline.inputs.request import InputsRequest, PreparedSet
-from isobatch.pipeline.inputs.storing import Part, part_name, require_disjoint, store_images
+from isobatch.pipeline.inputs.storing import Part, part_name, store_images
 from isobatch.pipeline.records.study import InputSet
 
 
 def prepare_drawn(request: InputsRequest) -> PreparedSet:
-    """As many arrays of each input as images were asked for, and others to calibrate with, from the study's seed."""
+    """As many arrays of each input as images were asked for, and others to calibrate with, from the study's seed.
+
+    Where an input has few values, both draws may hold the same ones: nothing is judged on drawn values.
+    """
     evaluation = _stored(request, "evaluation", request.seed, request.wanted)
     calibration = _stored(request, "calibration", request.seed + 1, request.calibration_images)
-    require_disjoint(evaluation, calibration)
     takes = "; ".join(map(str, request.interface))
     note = f"{len(calibration)} of another draw, seed {request.seed + 1}"
     record = InputSet(

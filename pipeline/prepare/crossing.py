@@ -53,6 +53,7 @@ class NetworkFound(Crossing):
     sha256: str
     num_classes: int | None
     note: str = ""
+    offer: str = ""
     class_names: tuple[str, ...] = ()
     view: View = IMAGENET
     view_from: str = ""

@@ -52,11 +52,12 @@ def prepare_weights(stages: Stages) -> Chosen:
             files = _digests(config.weights, network.path)
             write_json(kept, {"asked": asked.to_json(), "found": network.to_json(), "files": files})
     view, size, record = chosen_view(config, network)
+    note = "; ".join(text for text in (network.note, network.offer) if text)
     stages.weights = Weights(
         source=network.source,
         model=network.model,
         sha256=network.sha256,
-        note=network.note,
+        note=note,
         num_classes=network.num_classes,
         preprocessing=record,
     )
@@ -69,7 +70,7 @@ def prepare_weights(stages: Stages) -> Chosen:
         onnx_sha256=network.onnx_sha256,
         size=network.fixed_size or sides(size),
     )
-    stages.progress.line(f"weights: {network.source}{f': {network.note}' if network.note else ''}")
+    stages.progress.line(f"weights: {network.source}{f': {note}' if note else ''}")
     for code, text in network.warnings:
         stages.warn(code, text)
     if network.quantized:

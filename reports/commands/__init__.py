@@ -35,8 +35,8 @@ class Command:
         """The parser of this command's own arguments."""
         parser = Parser(f"{PROGRAM.removeprefix('python ')} {self.name}", self.summary)
         self.add_arguments(parser)
-        parser.add_argument("--json", action="store_true", help="the result as JSON on stdout")
-        parser.add_argument("--debug", action="store_true", help="tracebacks of errors")
+        parser.add_argument("--json", action="store_true", help="write the result to stdout as JSON")
+        parser.add_argument("--debug", action="store_true", help="show the tracebacks of errors")
         return parser
 
 

@@ -15,31 +15,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "network", metavar="NETWORK", help="a torchvision name, package.module:factory, an ONNX file, or a checkpoint"
     )
-    parser.add_argument("--model", help="of a checkpoint: the torchvision network that it is for")
+    parser.add_argument("--model", help="the torchvision network that a checkpoint is for")
     parser.add_argument(
         "--weights",
-        help="of a torchvision name: auto, digits, imagenet-v2, imagenet-v1, random or FILE (default: auto)",
+        help="weights of a torchvision name: auto, digits, imagenet-v2, imagenet-v1, random or FILE (default: auto)",
     )
     parser.add_argument(
         "--state-dict", metavar="KEY", help="which of a checkpoint's state dicts (default: the usual one)"
     )
-    parser.add_argument("--variants", help="a list: fp32,ort-int8 (default: fp32; of an ONNX file ort-fp32)")
-    parser.add_argument("--batch-sizes", default="1-8", help="lists and ranges (default: %(default)s)")
-    parser.add_argument("--threads", metavar="T", help="threads inside an operation (default: all cores)")
+    parser.add_argument("--variants", help="a list: fp32,ort-int8 (default: fp32, and ort-fp32 of an ONNX file)")
+    parser.add_argument("--batch-sizes", default="1-8", help="batch sizes to test: 2,4 or 1-8")
+    parser.add_argument("--threads", metavar="T", help="how many threads an operation uses (default: all cores)")
     parser.add_argument(
         "--inputs", metavar="FILE|DIR", help="an array (.npy, .npz), a picture or a folder of them (default: drawn)"
     )
     parser.add_argument(
         "--input-shape",
         metavar="CxHxW",
-        help="of one example: 3x224x224; several inputs: 3x32x32,12 (default: as the network says)",
+        help="the shape of one example: 3x224x224; several inputs: 3x32x32,12 (default: as the network says)",
     )
-    parser.add_argument("--batch-axis", metavar="NAME=K", help="of an ONNX file: where the batch is, a list: x=1,y=1")
-    parser.add_argument("--seed", default="42069", help="of drawn inputs (default: %(default)s)")
+    parser.add_argument("--batch-axis", metavar="NAME=K", help="which axis of an ONNX file is the batch: x=1,y=1")
+    parser.add_argument("--seed", default="42069", help="the seed of random inputs")
     parser.add_argument("--seconds", metavar="S", help="begin no further batch size after S seconds; says which")
     parser.add_argument("--timeout", default="120", metavar="S", help="end a network that is silent for S seconds")
     parser.add_argument("--junit", metavar="FILE", help="also write the verdicts as JUnit XML")
-    parser.add_argument("--quiet", action="store_true", help="no progress")
+    parser.add_argument("--quiet", action="store_true", help="show no progress")
 
 
 def run(arguments: argparse.Namespace) -> int:

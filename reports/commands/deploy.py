@@ -16,9 +16,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--variant", metavar="V", help="one of the run, such as ort-int8 or fp32+surgical (default: the chosen one)"
     )
-    parser.add_argument("--out", metavar="DIR", required=True, help="an empty or new folder")
+    parser.add_argument("--out", metavar="DIR", required=True, help="where to write: an empty or new folder")
     parser.add_argument("--timeout", default="600", metavar="S", help="end a process that is silent for S seconds")
-    parser.add_argument("--quiet", action="store_true", help="no progress")
+    parser.add_argument("--quiet", action="store_true", help="show no progress")
 
 
 def run(arguments: argparse.Namespace) -> int:

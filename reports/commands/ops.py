@@ -22,13 +22,13 @@ _FILES = ("ops.json", "ops.html", "ops.md")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The conditions, and where to write."""
-    parser.add_argument("--batch-sizes", default="2,3,4,8,16,32", help="lists and ranges (default: %(default)s)")
-    parser.add_argument("--threads", metavar="T", help="threads inside an operation (default: all cores)")
-    parser.add_argument("--seed", default="42069", help="of the values (default: %(default)s)")
+    parser.add_argument("--batch-sizes", default="2,3,4,8,16,32", help="batch sizes to test: 2,4 or 2-8")
+    parser.add_argument("--threads", metavar="T", help="how many threads an operation uses (default: all cores)")
+    parser.add_argument("--seed", default="42069", help="the seed of the operations' values")
     parser.add_argument("--timeout", default="600", metavar="S", help="end a worker that is silent for S seconds")
     parser.add_argument("--out", metavar="DIR", help=f"also write {', '.join(_FILES)} there")
-    parser.add_argument("--verbose", action="store_true", help="every figure on the terminal, not only the map")
-    parser.add_argument("--quiet", action="store_true", help="no progress")
+    parser.add_argument("--verbose", action="store_true", help="print every figure, not only the map")
+    parser.add_argument("--quiet", action="store_true", help="show no progress")
 
 
 def run(arguments: argparse.Namespace) -> int:

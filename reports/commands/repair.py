@@ -24,9 +24,9 @@ _DEFAULT_N = "1-32"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The variant, the rung, and the study's own flags for weights, inputs and conditions."""
-    parser.add_argument("--variant", required=True, metavar="V", help="one variant, as in --list-variants")
+    parser.add_argument("--variant", required=True, metavar="V", help="the variant to repair, as in --list-variants")
     parser.add_argument(
-        "--rung", metavar="NAME", help="only this rung of the ladder (default: the cheapest that holds)"
+        "--rung", metavar="NAME", help="try only this rung of the ladder (default: the cheapest that holds)"
     )
     conditions = add_scope(parser, _DEFAULT_N)
     conditions.add_argument(
@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--timeout", default="600", metavar="S", help="end a worker that is silent for S seconds")
     parser.add_argument("--out", metavar="DIR", help="an empty or new folder (default: out/repaired-<variant>-<time>)")
     parser.add_argument("--offline", action="store_true", help="never download, not even a named choice")
-    parser.add_argument("--quiet", action="store_true", help="no progress")
+    parser.add_argument("--quiet", action="store_true", help="show no progress")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -96,12 +96,13 @@ def _short(folder: Path) -> Path:
 
 def _told(record: VerificationRecord, repairs: Sequence[Repair]) -> Iterator[str]:
     """What holds, over what, and what it costs, in a few lines; then what became of the other rungs."""
+    from isobatch.pipeline.decide.repaired_variants import native_name
     from isobatch.pipeline.records.wording import counted, held, listed, sizes
     from isobatch.reports import numbers
 
     chosen = record.repair
     assert chosen is not None
-    native = record.variant.partition("+")[0]
+    native = native_name(record.variant)
     threads = listed(counted(count, "thread") for count in record.threads)
     yield f"{native} is batch-invariant at {sizes(record.batch_sizes)} on {threads}, by {chosen.name}."
     if chosen.note:

@@ -11,11 +11,11 @@ from isobatch.reports.commands import Command
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Which faults, how many innocent networks, the seed, and how much to say."""
-    parser.add_argument("--faults", default="all", help="all, or a list: one-ulp,swapped-rows")
-    parser.add_argument("--trials", default="200", metavar="N", help="networks without a fault (default: %(default)s)")
-    parser.add_argument("--seed", default="42069", help="of weights and images (default: %(default)s)")
-    parser.add_argument("--verbose", action="store_true", help="also the evidence of every intervention")
-    parser.add_argument("--quiet", action="store_true", help="no progress")
+    parser.add_argument("--faults", default="all", help="which faults to plant: all, or a list: one-ulp,swapped-rows")
+    parser.add_argument("--trials", default="200", metavar="N", help="networks without a fault to try")
+    parser.add_argument("--seed", default="42069", help="the seed of weights and images")
+    parser.add_argument("--verbose", action="store_true", help="also print the evidence of every intervention")
+    parser.add_argument("--quiet", action="store_true", help="show no progress")
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -11,11 +11,11 @@ from isobatch.reports.commands import Command
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The variants, and the study's own flags for weights, inputs and conditions."""
-    parser.add_argument("--variant", default="fp32,ort-fp32", metavar="V", help="one or a list, as in --list-variants")
+    parser.add_argument("--variant", default="fp32,ort-fp32", metavar="V", help="a list, as in --list-variants")
     add_scope(parser, "2,3,4,8")
     parser.add_argument("--timeout", default="600", metavar="S", help="end a worker that is silent for S seconds")
     parser.add_argument("--offline", action="store_true", help="never download, not even a named choice")
-    parser.add_argument("--quiet", action="store_true", help="no progress")
+    parser.add_argument("--quiet", action="store_true", help="show no progress")
 
 
 def run(arguments: argparse.Namespace) -> int:

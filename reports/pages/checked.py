@@ -128,7 +128,7 @@ def _cause(checked: VariantChecked) -> str:
     named = f"{checked.mechanism}{where}: {known[checked.mechanism]}" if checked.mechanism in known else ""
     if checked.mixes:
         return f"{named}; other examples in a batch of the same size change an example's row (the control)"
-    why = named or "the size of the batch alone"
+    why = named or "the size of the batch, or the place in it"
     return f"{why}; other examples in a batch of the same size change nothing (the control)"
 
 

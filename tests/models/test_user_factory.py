@@ -54,7 +54,7 @@ def test_the_folder_is_on_the_path_for_the_call_only_and_drawn_values_are_the_sa
 
 @pytest.mark.parametrize(
     ("attribute", "said"),
-    [("table", "gave a dict"), ("fails", "raised OSError: no disk"), ("absent", "has no 'absent'")],
+    [("table", "gave dict, no torch module"), ("fails", "raised OSError: no disk"), ("absent", "has no 'absent'")],
 )
 def test_what_is_no_network_is_said(name: str, attribute: str, said: str) -> None:
     with pytest.raises(WeightsError, match=said):

@@ -28,6 +28,11 @@ _OF_A_FILE = (
     f"({PROGRAM} --onnx FILE)"
 )
 
+_OF_CODE = (
+    "say what one example is, --input-shape 1x28x28 (3x32x32,12 for two inputs), or give examples, --inputs FILE.npy "
+    "(FILE.npz for several inputs, whole numbers or masks)"
+)
+
 
 def check(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
     """The record of the variant in ``VariantAsked``, as JSON values of ``VariantChecked``.
@@ -76,11 +81,12 @@ def _checked(
         result = compared(network.compared, rows, scope, sparing=True, deadline=deadline, say=say).result
     except TypeError as error:  # of examples that do not fit, or of outputs without rows
         if isinstance(error, NotTaken) and error.count == 1:
-            remedy = (
-                _OF_A_FILE if network.inputs else "say what it takes, --input-shape 3x224x224, or --inputs FILE.npy"
-            )
+            remedy = _OF_A_FILE if network.inputs else _OF_CODE
             raise UsageError("check-inputs", f"{error}: {remedy}") from error
-        raise Unverified(str(error)) from error
+        fewer = "see whether it takes fewer at once: --batch-sizes "
+        at_once = error.count if isinstance(error, NotTaken) else 0
+        remedy = f"{fewer}{'2-' * (at_once > 5)}{at_once // 2}" if at_once > 3 else ""
+        raise Unverified(str(error), remedy) from error
     checked = VariantChecked(
         variant=variant,
         status="measured",

@@ -30,7 +30,6 @@ from isobatch.pipeline.workers.opening import open_runner
 _CALIBRATION = 8
 _FREE = (224, 224)  # the size of pictures, for what takes none
 _VALUES = 3 * 224 * 224  # of one example, before its shape is known
-_ANY = ((3, 224, 224),)
 _MOST_BESIDE = 1 << 31
 
 
@@ -113,11 +112,15 @@ def _factory(asked: CheckRequest, spec: VariantSpec, folder: str) -> Opened:
         module = load("isobatch.models.user_factory:made")(name, folder)
         notes = tuple(filter(None, [load("isobatch.models.user_copy:told_in_training")(name, module)]))
         module = load("isobatch.models.user_copy:as_measured")(module)
-        shapes, weights = asked.shapes or _ANY, "as the factory makes them"
+        channels = load("isobatch.models.user_factory:channels_of")(module)
+        shapes, weights = asked.shapes or ((channels, *_FREE),), "as the factory makes them"
         if spec.compiled:
             making = load("isobatch.models.pytorch.compiled:compiling_runner")
             runner = making(lambda: module, spec.recipe, RunnerSettings(asked.threads))
             return Opened(OfStudy(runner, asked.threads), runner, shapes, weights, notes=notes)
+        own = load("isobatch.models.user_factory:precision_of")(module)
+        if spec.precision == "fp32" and own:
+            notes = (*notes, f"its parameters are {own}: it is compared in that type, not in float32")
         if spec.precision != "fp32":
             module = load("isobatch.models.user_factory:in_precision")(module, spec.precision)
         runner = load("isobatch.models.user_networks:open_network")(module)
@@ -142,9 +145,7 @@ def _torchvision(asked: CheckRequest, spec: VariantSpec, cache: Path, say: Calla
     network = Network(
         resolved.model, str(resolved.path), resolved.sha256, resolved.num_classes, size=(shapes[0][-2], shapes[0][-1])
     )
-    weights = (
-        f"{resolved.source}: {resolved.note.partition('; ImageNet weights')[0]}" if resolved.note else resolved.source
-    )
+    weights = f"{resolved.source}: {resolved.note}" if resolved.note else resolved.source
     if spec.name == "fp32":
         runner = load("isobatch.models.user_networks:open_network")(
             load("isobatch.models.weights.networks:float_network")(network)

@@ -128,6 +128,7 @@ def _set(sides: _Sides, a: VariantResult, b: VariantResult, inputs: str) -> SetC
         unknown += same is None
         apart += [distance] if distance else []
         notes |= {note} if note else set()
+    only_in_one = (*_unshared(mine, theirs, "A"), *_unshared(theirs, mine, "B"))
     return SetCompared(
         variant=a.name,
         inputs=inputs,
@@ -138,7 +139,8 @@ def _set(sides: _Sides, a: VariantResult, b: VariantResult, inputs: str) -> SetC
         n_equal=equal,
         n_undecided=unknown,
         apart=max(apart, key=lambda c: (np.nan_to_num(c.max_abs, nan=np.inf), c.n_elements_differing), default=None),
-        notes=(*sorted(notes), *_unshared(mine, theirs, "A"), *_unshared(theirs, mine, "B")),
+        notes=(*sorted(notes), *only_in_one),
+        only_in_one=only_in_one,
     )
 
 

@@ -58,6 +58,7 @@ class SetCompared(Record):
     n_undecided: int = 0
     apart: Apart | None = None
     notes: tuple[str, ...] = ()
+    only_in_one: tuple[str, ...] = ()  # of ``notes`` those that say what only one run has
 
 
 class Change(Record):

@@ -56,8 +56,7 @@ def set_changes(a: VariantResult, b: VariantResult, compared: SetCompared, input
     worse = after is None or VERDICTS.index(after) > VERDICTS.index(before)
     side, inputs = (b, inputs_b) if worse else (a, compared.inputs)
     decided = next((verdict.decided_by for verdict in side.by_inputs if verdict.inputs == inputs), None)
-    scope = [note for note in compared.notes if "only in run" in note]
-    note = "; ".join([*([_why(decided)] if decided else []), *scope])
+    note = "; ".join([*([_why(decided)] if decided else []), *compared.only_in_one])
     kind: Kind = "regression" if worse else "improvement"
     return [_change(kind, "verdict", before, after or "none", a.name, compared.inputs, note)]
 

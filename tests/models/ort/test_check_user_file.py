@@ -239,7 +239,7 @@ def dangling_input(model: onnx.ModelProto) -> None:
 @pytest.mark.parametrize(
     ("spoil", "word"),
     [
-        (switch, "a switch for all images; store it in the graph"),
+        (switch, "a switch for all images: store the value"),
         (text, "is STRING"),
         (zero_axis, "an axis of 'images' has length 0"),
         (custom_domain, "custom domain 'my.company'"),

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
+import numpy as np
+import onnx
 import pytest
 from onnx import ModelProto, TensorProto, helper
 
@@ -28,3 +31,16 @@ def test_another_axis_that_alone_is_free_everywhere_is_asked_about_and_not_overr
 def test_a_fixed_batch_is_freed_where_nothing_else_can_be_it(shape: Shape) -> None:
     freed, notes = with_free_batch(doubled(shape, shape), Path("fixed.onnx"))
     assert not freed.graph.input[0].type.tensor_type.shape.dim[0].dim_value and "was freed" in notes[0]
+
+
+@pytest.mark.parametrize("shape", [[1], [8]])
+def test_an_input_that_is_the_same_for_all_images_is_told_from_a_fixed_batch(shape: Shape) -> None:
+    model = doubled(["n", 8], ["n", 8])
+    model.graph.input.append(helper.make_tensor_value_info("t", TensorProto.FLOAT, shape))
+    model.graph.node[0].input[1] = "t"
+    with pytest.raises(OnnxError, match="the batch is free in 'x'") as refused:
+        with_free_batch(model, Path("side.onnx"))
+    remedy = re.search(r"model\.graph\.\S+\(.*'t'\)\)", str(refused.value))
+    assert remedy is not None and "--batch-axis" not in str(refused.value)
+    exec(remedy[0], {"model": model, "onnx": onnx, "numpy": np})
+    with_free_batch(model, Path("stored.onnx"))

@@ -143,12 +143,30 @@ def spoiled(state: State, name: str, tensor: torch.Tensor | None) -> State:
         ("fc.bias", torch.ones(7, dtype=torch.int64), r"fc\.bias is torch\.int64, not torch\.float32"),
         ("fc.bias", torch.ones(7, dtype=torch.complex64), r"fc\.bias is not a plain dense tensor"),
         ("fc.bias", torch.tensor([1, 2, torch.nan, 4, torch.inf, 6, 7]), r"weights in 1 tensors: fc\.bias \(2 of"),
+        ("fc.bias", torch.ones(7, device="meta"), r"fc\.bias is on the meta device"),
         ("fc.bias", torch.full((7,), 1e300, dtype=torch.float64), r"fc\.bias \(7 of 7\)"),
     ],
 )  # fmt: skip
 def test_what_does_not_fit_is_named(state: State, name: str, tensor: torch.Tensor | None, complaint: str) -> None:
     with pytest.raises(WeightsError, match=complaint):
         fitted(spoiled(state, name, tensor), "resnet18", "file")
+
+
+def test_weights_without_a_head_are_sent_to_what_makes_the_network(state: State) -> None:
+    bare = {name: tensor for name, tensor in state.items() if not name.startswith("fc.")}
+    with pytest.raises(WeightsError, match=r"it holds no head by that name: .*--model package"):
+        fitted(bare, "resnet18", "file")
+
+
+def test_tensors_of_training_alone_are_left_out_as_the_remedy_says(state: State, tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match=r"unknown extra\.weight") as refused:
+        fitted(state | {"extra.weight": torch.ones(2)}, "resnet18", "file")
+    remedy = str(refused.value).rpartition("leave them out: ")[2].replace("weights.pth", str(tmp_path / "weights.pth"))
+    exec(remedy, {"torch": torch, "state_dict": state | {"extra.weight": torch.ones(2)}})
+    assert fitted(torch.load(tmp_path / "weights.pth", weights_only=True), "resnet18", "file")[1] == 7
+    with pytest.raises(WeightsError) as larger:  # another network's: its layers are the answer's
+        fitted(state | {"layer1.2.conv1.weight": torch.ones(2)}, "resnet18", "file")
+    assert "leave them out" not in str(larger.value)
 
 
 def test_a_long_list_of_problems_is_cut(state: State) -> None:

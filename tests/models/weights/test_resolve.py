@@ -138,7 +138,7 @@ def test_auto_downloads_nothing_and_names_the_command_that_would(
     monkeypatch.setattr(weights, "_download", lambda *given: pytest.fail("auto must not download"))
     found = resolve("auto", tmp_path, MODEL)
     assert found.source == "random"
-    assert found.note.endswith("ImageNet weights: python run.py --model shufflenet_v2_x0_5 --weights imagenet-v1")
+    assert found.offer == "ImageNet weights: python run.py --model shufflenet_v2_x0_5 --weights imagenet-v1"
 
 
 def test_a_damaged_hub_file_is_refused_though_torch_would_load_it(
@@ -173,7 +173,7 @@ def test_a_failed_download_says_from_where_and_what_else_there_is(
 def test_the_embedded_digits_are_the_default_for_resnet50(hub: Path, tmp_path: Path) -> None:
     found = resolve("auto", tmp_path, "resnet50")
     assert (found.source, found.num_classes) == ("digits", 1000)
-    assert found.note.endswith("ImageNet weights: python run.py --weights imagenet-v2")
+    assert found.offer == "ImageNet weights: python run.py --weights imagenet-v2"
 
 
 def renamed(state: State, prefix: str) -> State:

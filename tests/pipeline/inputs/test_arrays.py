@@ -142,3 +142,9 @@ def test_labels_in_a_file_of_their_own_are_those_of_the_arrays(tmp_path: Path) -
     (tmp_path / "labels.csv").write_text("0\n1\n")
     with pytest.raises(InputError, match="2 rows, and there are 9 images"):
         prepared(tmp_path, tmp_path / "features.npy", FEATURES, **asked)
+
+
+def test_drawn_values_of_which_there_are_few_are_drawn_again_to_calibrate_with(tmp_path: Path) -> None:
+    found = prepared(tmp_path, "auto", (Input("token", "int64", (), below=3),), images=4)
+    assert found.calibration is not None and (len(found.evaluation), len(found.calibration)) == (4, 32)
+    assert 1 <= found.record.n <= 3

@@ -134,3 +134,39 @@ def refuses() -> nn.Module:
 def rows() -> nn.Module:
     """Takes rows of seven numbers, no pictures."""
     return nn.Linear(7, 2).eval()
+
+
+class Nothing(Steady):
+    """Rows without a value."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        """[n, 0]."""
+        return super().forward(images)[:, :0]
+
+
+class Few(Steady):
+    """Takes three images at most."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        """As before, with a table of three rows added."""
+        return super().forward(images) + torch.zeros(3, 3)[: len(images)]
+
+
+def valueless() -> nn.Module:
+    """Outputs of no values."""
+    return Nothing().eval()
+
+
+def few() -> nn.Module:
+    """A batch of four is too much."""
+    return Few().eval()
+
+
+def grey_and_half() -> nn.Module:
+    """One channel, in float16."""
+    return nn.Sequential(nn.Conv2d(1, 2, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten()).half().eval()
+
+
+def meta() -> nn.Module:
+    """Parameters without values."""
+    return nn.Conv2d(3, 2, 3, device="meta").eval()

@@ -58,6 +58,7 @@ def test_json_and_junit_say_the_same(commands: Commands, tmp_path: Path) -> None
         ("constant", 3, "every example gives the same output row"),
         ("whole", 3, "unverified"),
         ("not_a_number", 3, "NaN"),
+        ("valueless", 3, "its outputs hold no values"),
         ("crash", 3, "SIGSEGV"),
     ],
 )
@@ -85,7 +86,23 @@ def test_one_of_several_state_dicts_is_chosen_by_its_key(commands: Commands, tmp
 
 def test_inputs_that_do_not_fit_are_a_usage_error(commands: Commands) -> None:
     ended = commands(ROOT, "check", f"{HERE}:rows", *SMALL)
-    assert (ended.code, ended.stdout) == (2, "") and "say what it takes, --input-shape" in ended.stderr
+    assert (ended.code, ended.stdout) == (2, "") and "say what one example is, --input-shape" in ended.stderr
+
+
+def test_a_network_that_takes_few_at_once_is_checked_on_fewer_as_the_remedy_says(commands: Commands) -> None:
+    many = commands(ROOT, "check", f"{HERE}:few", "--input-shape", "3x4x4", "--batch-sizes", "2-6", "--threads", "1")
+    assert many.code == 3 and "cannot be run on 6 of these" in " ".join(many.stdout.split())
+    remedy = many.stdout.rpartition("--batch-sizes ")[2].strip()
+    fewer = commands(ROOT, "check", f"{HERE}:few", "--input-shape", "3x4x4", "--batch-sizes", remedy, "--threads", "1")
+    assert (remedy, fewer.code) == ("2-3", 0), many.stdout + fewer.stdout
+
+
+def test_what_a_factory_makes_is_told_as_it_is(commands: Commands) -> None:
+    half = commands(ROOT, "check", f"{HERE}:grey_and_half", "--batch-sizes", "2", "--threads", "1")
+    said = " ".join(half.stdout.split())
+    assert half.code in (0, 1) and "float32 [1, 224, 224]" in said and "its parameters are float16" in said
+    meta = commands(ROOT, "check", f"{HERE}:meta", *SMALL)
+    assert meta.code == 2 and "on the meta device" in meta.stderr
 
 
 def test_a_file_that_holds_its_batch_is_sent_to_the_study_which_mends_it(commands: Commands, tmp_path: Path) -> None:

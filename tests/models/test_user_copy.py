@@ -1,0 +1,26 @@
+import warnings
+
+import pytest
+import torch
+from torch import nn
+
+from isobatch.models.user_copy import check_parameters, in_training
+
+
+def test_a_quantized_part_is_made_in_training_mode_and_is_not_told() -> None:
+    net = nn.Sequential(nn.Linear(4, 3), nn.Dropout()).eval()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch announces another way to quantize
+        quantized = torch.ao.quantization.quantize_dynamic(net, {nn.Linear}, dtype=torch.qint8)
+    assert any(part.training for part in quantized.modules()) and in_training(quantized) == ()
+    quantized[1].train()
+    assert in_training(quantized) == ("1",)
+
+
+def test_parameters_without_values_are_refused_with_a_cure_that_works() -> None:
+    with torch.device("meta"):
+        net = nn.Linear(4, 3)
+    with pytest.raises(TypeError, match=r"load_state_dict\(..., assign=True\)"):
+        check_parameters(net)
+    net.load_state_dict(nn.Linear(4, 3).state_dict(), assign=True)
+    check_parameters(net)
