@@ -5,9 +5,9 @@ from isobatch.pipeline.records.study import Policy, Study, VariantResult
 from isobatch.reports import numbers, views
 
 
-def error(study: Study, variant: VariantResult) -> str | None:
+def error(study: Study, variant: VariantResult, brief: bool = False) -> str | None:
     """Its largest error against the reference in words; None for the reference itself."""
-    return None if variant.name == study.reference else views.difference(views.reference_error(variant))
+    return None if variant.name == study.reference else views.difference(views.reference_error(variant), brief)
 
 
 def agrees(study: Study, variant: VariantResult) -> str | None:

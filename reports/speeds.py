@@ -8,6 +8,8 @@ from isobatch.pipeline.decide.prices import at_work
 from isobatch.pipeline.records.study import Interval, Policy, Study, VariantResult
 from isobatch.reports.views import choice
 
+BY_PASSES = "times of the passes, which were not taken in turn"
+
 
 @dataclass(frozen=True)
 class Speed:

@@ -10,6 +10,8 @@ from isobatch.pipeline.records.study import Comparison, ComparisonKind, NotRun, 
 from isobatch.reports import numbers
 from isobatch.reports.blocks import Code, Line, line
 
+EVIDENCE = "Evidence for this scope, not a proof beyond it."
+
 
 def candidates(study: Study) -> tuple[VariantResult, ...]:
     """The measured variants that could be deployed, in table order."""
@@ -153,13 +155,16 @@ def listing(words: Iterable[str], limit: int = 6) -> str:
     return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
 
 
-def difference(comparison: Comparison | None) -> str | None:
-    """The largest relative difference in words: ``bit-equal``, ``3.1e-07``, or what made it unmeasurable."""
+def difference(comparison: Comparison | None, brief: bool = False) -> str | None:
+    """The largest relative difference in words: ``bit-equal``, ``3.1e-07``, or what made it unmeasurable.
+
+    ``brief``: without the issues, where the verdict says that there are some.
+    """
     if comparison is None:
         return None
     distance = numbers.difference(comparison.max_abs_relative) or "not comparable"
     text = "bit-equal" if comparison.bitwise_equal else distance
-    return f"{text} [{', '.join(comparison.issues)}]" if comparison.issues else text
+    return f"{text} [{', '.join(comparison.issues)}]" if comparison.issues and not brief else text
 
 
 def flips(comparison: Comparison) -> str | None:

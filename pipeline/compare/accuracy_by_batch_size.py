@@ -95,7 +95,7 @@ def decided_again(study: Study, margin_points: float) -> Study:
     variants = []
     for variant in study.variants:
         every = variant.batch_accuracy
-        again = None if every is None else [decide_dependence(of_variant, margin_points) for of_variant in every]
+        again = None if every is None else [decide_dependence(known, margin_points) for known in every]
         variants.append(variant.model_copy(update={"batch_accuracy": again}))
     decided = study.recommendation
     if decided is not None:

@@ -1,5 +1,7 @@
 """Numbers that a flag was given as text. Each raises UsageError: which flag, what it was given, what it can be."""
 
+from collections.abc import Iterable
+
 from isobatch.pipeline.records.errors import UsageError
 
 _LARGEST = 65536
@@ -84,3 +86,10 @@ def limited(flag: str, text: str, largest: int) -> tuple[int, ...]:
     if values[-1] > largest:
         raise UsageError("bad-number", f"{flag} {text!r}: {values[-1]} is above {largest}, the most this command runs")
     return values
+
+
+def batches(sizes: Iterable[int], what: str = "image") -> list[int]:
+    """The N above 1. Raises UsageError where there is none, and nothing to compare one ``what`` alone with."""
+    if larger := [n for n in sizes if n > 1]:
+        return larger
+    raise UsageError("bad-number", f"--batch-sizes names only 1, the {what} alone: give one to compare it with, as 2,8")

@@ -97,10 +97,10 @@ def _largest(differing: Sequence[Comparison]) -> str:
 
 
 def _scope(compared: Sequence[Comparison]) -> str:
-    """``seed (4 images) and photos (40 images) at N = 2, 4 and 8; 2 threads, isa native``."""
+    """``4 images of seed and 40 images of photos, N = 2, 4 and 8; 2 threads, isa native``."""
     n_images = {comparison.inputs: 0 for comparison in compared}
     for comparison in compared:
         n_images[comparison.inputs] = max(n_images[comparison.inputs], comparison.n_images)
-    sets = listed(f"{name} ({counted(n, 'image')})" for name, n in n_images.items())
+    sets = listed(f"{counted(n, 'image')} of {name}" for name, n in n_images.items())
     conditions = dict.fromkeys(condition_words(c.condition) for c in compared if c.kind == "batch-vs-singles")
-    return "; ".join([f"{sets} at {sizes(c.batch_size for c in compared)}", *conditions])
+    return "; ".join([f"{sets}, {sizes(c.batch_size for c in compared)}", *conditions])

@@ -38,7 +38,7 @@ def range_obstacles(verified: Range | None, policy: Policy) -> list[str]:
 def range_words(tested: Range) -> str:
     """The range in a sentence: ``Same bytes at every N from 1 to 32, 2 threads, 224 x 224.``; then where it ends."""
     if tested.to == 1:
-        return f"Verified at no N beyond 1, {_setting(tested)}{_end(tested)}."
+        return f"Nothing beyond N = 1, {_setting(tested)}{_end(tested)}."
     verified = [n for n in tested.sizes if 1 < n <= tested.to]
     every = verified == list(range(2, tested.to + 1))
     at = f"every N from 1 to {tested.to}" if every else sizes([1, *verified])

@@ -16,12 +16,19 @@ from isobatch.pipeline.config.flags import VERSION
 from isobatch.pipeline.deploy.asked import Asked, asked_for, main_set
 from isobatch.pipeline.deploy.crossing import WriteAsked, Written
 from isobatch.pipeline.deploy.facts import facts_of, fingerprint, largest_tested, recommended_batch
-from isobatch.pipeline.deploy.folder import deliver, filled, model_files, serving, store_images, stored_files
+from isobatch.pipeline.deploy.folder import (
+    deliver,
+    filled,
+    model_files,
+    require_empty,
+    serving,
+    store_images,
+    stored_files,
+)
 from isobatch.pipeline.deploy.keep import Kept, images_of, kept_artifact, measured_artifact
 from isobatch.pipeline.deploy.record import INPUTS_FILE, Output, Serving, StoredInputs, VerificationRecord
 from isobatch.pipeline.deploy.serve import Files, Served, ServeError, differing_sizes, run_served
 from isobatch.pipeline.machine.environment import INHERITED, read_environment, worker_settings
-from isobatch.pipeline.records.errors import UsageError
 from isobatch.pipeline.records.study import Study
 from isobatch.pipeline.records.wording import sizes
 from isobatch.pipeline.storage.cache import in_use
@@ -56,8 +63,7 @@ def deploy(study: Study, run: Path, variant: str | None, folder: Path, timeout_s
     Raises UsageError where it cannot be shipped, NoDeployment where the shipped files do not give the measured bytes,
     WorkerError where it cannot be opened here.
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UsageError("out-not-empty", f"{folder} exists and is not an empty folder: choose another --out")
+    require_empty(folder)
     asked = asked_for(study, run, variant, timeout_s)
     inputs = asked.delivery.inputs if asked.delivery else main_set(asked.native)
     kept = kept_artifact(run, asked.native.name, inputs)

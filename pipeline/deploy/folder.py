@@ -26,6 +26,7 @@ from isobatch.pipeline.deploy.record import (
     VerificationRecord,
 )
 from isobatch.pipeline.deploy.serve import Files
+from isobatch.pipeline.records.errors import UsageError
 from isobatch.pipeline.storage.files import write_bytes, write_json
 
 _PICTURES = "folder"  # the input set whose images are pictures that were read
@@ -136,3 +137,9 @@ def deliver(
     write_bytes(folder / SETTINGS_FILE, [record.serving.text()])
     write_bytes(folder / CARD_FILE, [model_card(record, facts).encode()])
     write_json(folder / RECORD_FILE, record.model_dump(mode="json"))
+
+
+def require_empty(folder: Path) -> None:
+    """Raise UsageError where there is something at the place to write to."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UsageError("out-not-empty", f"{folder} exists and is not an empty folder: choose another --out")

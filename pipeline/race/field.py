@@ -69,7 +69,7 @@ def _why_not(wanted: Wanted, first: Wanted, entered: int, taken: int, free_bytes
     if times > DOUBTED:
         return f"{slower(times, first.variant.name)} in the passes)"
     if entered >= MOST:
-        return f"{MOST} that were faster in the passes were raced, and no more can be at once"
+        return f"{MOST} variants that were faster in the passes were raced, and a race takes no more"
     if free_bytes is not None and entered and taken + wanted.memory_bytes > free_bytes:
         return "memory is too small to keep it beside those that were faster in the passes"
     return ""
@@ -99,7 +99,7 @@ def _size(wanted: Wanted) -> int:
 def _best_repaired(known: Sequence[Wanted]) -> list[Wanted]:
     """All natives, and of each one's repaired selves that of least time, those that meet every demand before others."""
     best: dict[str, Wanted] = {}
-    for wanted in sorted(known, key=lambda repaired_one: (not repaired_one.admissible, repaired_one.seconds)):
+    for wanted in sorted(known, key=lambda rival: (not rival.admissible, rival.seconds)):
         name = wanted.variant.name
         best.setdefault(name if native_name(name) == name else f"{native_name(name)}+", wanted)
     return list(best.values())

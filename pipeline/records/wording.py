@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from isobatch.pipeline.records.study import COPIES, Condition, Repair
 
 _IMAGE = re.compile(r"(?<![-\w.'\"/])(?<!images of )(I|i)mage(s?)(?![-\w\"/=]|'(?!s\b)|\.\w| sizes?\b)|\bimg(/s)\b")
+SIGNED_ZERO = "by their bytes only: 0.0 against -0.0"
 FAR_APART_ULP = 2**23
 """From so many representable values on a distance is no rounding: so many lie between a float32 and its double."""
 
@@ -25,6 +26,11 @@ def counted(n: int, noun: str, plural: str | None = None) -> str:
 def of_inputs(text: str) -> str:
     """The same prose on a network that takes no pictures: ``16 inputs``, ``an input``, ``inputs/s``; names stay."""
     return _IMAGE.sub(lambda match: f"inputs{match[3]}" if match[3] else f"{match[1]}nput{match[2]}", text)
+
+
+def clause(sentence: str) -> str:
+    """A sentence as a part of another: without its capital and its full stop."""
+    return f"{sentence[:1].lower()}{sentence[1:].rstrip('.')}"
 
 
 def out_of(part: int, whole: int, noun: str, verb: str = "") -> str:
@@ -85,14 +91,19 @@ def batch_sizes(sizes_: Iterable[int]) -> str:
     return listed(parts) if (parts := _runs(sizes_)) else ""
 
 
-def _runs(sizes_: Iterable[int]) -> list[str]:
-    runs: list[list[int]] = []
+def runs(sizes_: Iterable[int]) -> list[list[int]]:
+    """The numbers, rising, those in a row together."""
+    rows: list[list[int]] = []
     for n in sorted(set(sizes_)):
-        if runs and runs[-1][-1] == n - 1:
-            runs[-1].append(n)
+        if rows and rows[-1][-1] == n - 1:
+            rows[-1].append(n)
         else:
-            runs.append([n])
-    return [part for run in runs for part in ([f"{run[0]} to {run[-1]}"] if len(run) > 2 else map(str, run))]
+            rows.append([n])
+    return rows
+
+
+def _runs(sizes_: Iterable[int]) -> list[str]:
+    return [part for run in runs(sizes_) for part in ([f"{run[0]} to {run[-1]}"] if len(run) > 2 else map(str, run))]
 
 
 def sizes(sizes_: Iterable[int]) -> str:

@@ -9,6 +9,7 @@ from isobatch.models.registry import find_variant
 from isobatch.models.spec.plain import to_plain
 from isobatch.models.spec.words import VariantSpec
 from isobatch.pipeline.config.config import Config
+from isobatch.pipeline.deploy.folder import require_empty
 from isobatch.pipeline.deploy.record import VerificationRecord
 from isobatch.pipeline.inputs import PreparedSet
 from isobatch.pipeline.machine.environment import worker_settings
@@ -16,7 +17,6 @@ from isobatch.pipeline.prepare.by_itself import prepared
 from isobatch.pipeline.prepare.inputs import of_other_size
 from isobatch.pipeline.prepare.pace import cost
 from isobatch.pipeline.prepare.state import Progress, Stages
-from isobatch.pipeline.records.errors import UsageError
 from isobatch.pipeline.records.study import Repair
 from isobatch.pipeline.repair.crossing import RepairAsked, RepairMade, RepairTold
 from isobatch.pipeline.repair.deliver import MODEL, NATIVE, Found, NoRepair, prove_and_deliver
@@ -42,7 +42,7 @@ def repair_variant(config: Config, rung: str | None, folder: Path, progress: Pro
     Raises UsageError for input or a folder that cannot be used, NoRepair where nothing holds, WorkerError where the
     variant cannot be built or run here.
     """
-    _check_folder(folder)
+    require_empty(folder)
     spec = find_variant(config.variants[0])
     with prepared(config, progress) as (stages, network, scratch):
         sets = _sets(stages, spec)
@@ -58,11 +58,6 @@ def repair_variant(config: Config, rung: str | None, folder: Path, progress: Pro
         tried = Found(spec, sets, searched, repairs, to_plain(network.view))
         record = prove_and_deliver(stages, tried, scratch, folder)
     return DeliveredRepair(record, repairs, folder)
-
-
-def _check_folder(folder: Path) -> None:
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UsageError("out-not-empty", f"{folder} exists and is not an empty folder: choose another --out")
 
 
 def _sets(stages: Stages, spec: VariantSpec) -> list[PreparedSet]:

@@ -148,7 +148,7 @@ def _batch_accuracy(stages: Stages, findings: Findings, name: str) -> list[Batch
                 by_condition.append(
                     batch_accuracy(rounds[0], condition, labels, contents, findings.policy.equivalence_margin)
                 )
-    return [of_variant for of_variant in by_condition if of_variant is not None] or None
+    return [known for known in by_condition if known is not None] or None
 
 
 def _contents(prepared: PreparedSet) -> NDArray[np.int64]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from isobatch.pipeline.records.study import Repair
-from isobatch.pipeline.records.wording import counted, number, out_of, sizes
+from isobatch.pipeline.records.wording import SIGNED_ZERO, counted, number, out_of, sizes
 
 Verdict = Literal["batch-invariant", "batch-variant", "not-repeatable", "invalid"]
 
@@ -94,7 +94,7 @@ class BatchInvariance:
     def _how_far(self, worst: BatchSize) -> str:
         where = f" in output {worst.output!r}" if len(self.outputs) > 1 else ""
         if worst.max_abs == 0:
-            size = f"by their bytes only: 0.0 against -0.0{where}"
+            size = f"{SIGNED_ZERO}{where}"
         else:
             share = f"{worst.max_abs_relative:.2g} of the largest output"
             size = f"by up to {number(worst.max_abs)}{where} ({share})"

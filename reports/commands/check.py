@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from isobatch.pipeline.config.numbers import limited, seconds, whole
+from isobatch.pipeline.config.numbers import batches, limited, seconds, whole
 from isobatch.pipeline.records.errors import UsageError
 from isobatch.reports.commands import Command
 
@@ -54,9 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
     from isobatch.reports.pages.checked import lines_of, screen
 
     target = target_of(arguments.network, arguments.model, arguments.weights)
-    sizes = tuple(n for n in limited("--batch-sizes", arguments.batch_sizes, _LARGEST) if n > 1)
-    if not sizes:
-        raise UsageError("bad-number", "--batch-sizes names only 1, the image alone: give one to compare it with")
+    sizes = batches(limited("--batch-sizes", arguments.batch_sizes, _LARGEST))
     if arguments.inputs and not Path(arguments.inputs).exists():
         raise UsageError("check-inputs", f"--inputs {arguments.inputs}: there is no such file or folder")
     if arguments.state_dict and target.kind != "checkpoint":
@@ -64,7 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
     asked = CheckRequest(
         target=target,
         variants=variants_of(target, arguments.variants),
-        batch_sizes=sizes,
+        batch_sizes=tuple(sizes),
         threads=whole("--threads", arguments.threads, 1, 1024) if arguments.threads else available_cores(),
         inputs=arguments.inputs or "",
         shapes=shapes_of(arguments.input_shape),

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from isobatch.pipeline.config.flags import VERSION
-from isobatch.pipeline.config.numbers import limited, seconds, whole
-from isobatch.pipeline.records.errors import UsageError
+from isobatch.pipeline.config.numbers import batches, limited, seconds, whole
 from isobatch.reports.commands import Command
 
 if TYPE_CHECKING:
@@ -35,9 +34,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Measure, print the map, write it where asked. DONE, or PARTIAL where an arithmetic could not be measured."""
     from isobatch.pipeline.machine.environment import available_cores
 
-    sizes = [n for n in limited("--batch-sizes", arguments.batch_sizes, _LARGEST) if n > 1]
-    if not sizes:
-        raise UsageError("bad-number", "--batch-sizes names only 1, the row alone: give one to compare it with, as 2,8")
+    sizes = batches(limited("--batch-sizes", arguments.batch_sizes, _LARGEST), "row")
     threads = whole("--threads", arguments.threads, 1) if arguments.threads else available_cores()
     seed, timeout_s = whole("--seed", arguments.seed, 1), seconds("--timeout", arguments.timeout)
     report = _measured(sizes, threads, seed, timeout_s, arguments.quiet)

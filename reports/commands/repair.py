@@ -28,10 +28,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--rung", metavar="NAME", help="try only this rung of the ladder (default: the cheapest that holds)"
     )
-    conditions = add_scope(parser, _DEFAULT_N)
-    conditions.add_argument(
-        "--image-sizes", metavar="S", help="verify at each of these too, all N and threads: 224,192 (default: one size)"
-    )
+    add_scope(parser, _DEFAULT_N)
+    parser.add_argument("--image-sizes", dest="image_size", help=argparse.SUPPRESS)  # as earlier versions called it
     parser.add_argument(
         "--objective",
         choices=("throughput", "latency"),
@@ -57,10 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
     names = [NATIVE, *(rung.name for rung in all_rungs())]
     if arguments.rung not in (None, *names):
         raise UsageError("unknown-rung", f"unknown rung {arguments.rung!r}: there are {', '.join(names)}")
-    if arguments.image_sizes and arguments.image_size:
-        raise UsageError("usage", "--image-size and --image-sizes name the same: give the list, the main size first")
-    sizes = {"image_size": arguments.image_sizes or arguments.image_size}
-    flags = vars(study_parser().parse_args([])) | vars(arguments) | {"variants": arguments.variant} | sizes
+    flags = vars(study_parser().parse_args([])) | vars(arguments) | {"variants": arguments.variant}
     config = read_config(argparse.Namespace(**flags))
     config = on_arrays(config, lambda text: None)
     if len(config.variants) != 1:

@@ -5,7 +5,7 @@ import sys
 
 from isobatch.pipeline.config.config import read_config
 from isobatch.pipeline.config.flags import add_scope, study_parser
-from isobatch.pipeline.records.errors import UsageError
+from isobatch.pipeline.config.numbers import batches
 from isobatch.reports.commands import Command
 
 
@@ -27,10 +27,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     flags = vars(study_parser().parse_args([])) | vars(arguments) | {"variants": arguments.variant}
     config = read_config(argparse.Namespace(**flags))
-    if not config.batch_sizes:
-        raise UsageError(
-            "bad-number", "--batch-sizes names only 1, the image alone: give one to compare it with, as 2,8"
-        )
+    batches(config.batch_sizes)
     with Progress(quiet=config.quiet, stream=sys.stderr) as progress:
         report = measure_switches(config, progress)
     if arguments.json:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from isobatch.pipeline.explain.causes import all_causes
 from isobatch.pipeline.records.errors import Exit
-from isobatch.pipeline.records.wording import batch_classes, counted, number, out_of, percent, sizes
+from isobatch.pipeline.records.wording import SIGNED_ZERO, batch_classes, counted, number, out_of, percent, sizes
 from isobatch.pipeline.tools.check.records import AtN, CheckReport, OriginFound, VariantChecked
 from isobatch.reports.escape import clean
 
@@ -94,7 +94,7 @@ def _differences(checked: VariantChecked, differing: Sequence[AtN]) -> Iterator[
     known = math.isfinite(worst.max_abs_relative)  # not where all outputs are 0 alone
     far = f"up to {number(worst.max_abs)}{f', {relative}' if known else ''}"
     if not worst.max_abs:
-        far = "by their bytes only: 0.0 against -0.0"
+        far = SIGNED_ZERO
     elements = f"{out_of(worst.elements_differing, worst.elements, 'element')} ({percent(share)})"
     yield "how far", f"{far}; at N = {worst.batch_size}: {images} and {elements} differ"
     flips = [at.flips for at in differing if at.flips is not None]

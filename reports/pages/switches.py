@@ -2,7 +2,7 @@
 
 from isobatch.pipeline.records.study import Interval
 from isobatch.pipeline.tools.switches.records import SwitchesReport, SwitchResult, VariantSwitches
-from isobatch.reports import numbers
+from isobatch.reports import numbers, views
 from isobatch.reports.blocks import Block, Column, Paragraph, Table, line
 
 
@@ -81,6 +81,6 @@ def _scope(report: SwitchesReport) -> str:
     )
     return (
         f"{report.model} with {report.weights} weights; N = {numbers.batch_sizes(report.batch_sizes)}; "
-        f"{numbers.counted(report.threads, 'thread')}; {report.environment.cpu}; {versions}. Evidence for this "
-        "scope, not a proof beyond it."
+        f"{numbers.counted(report.threads, 'thread')}; {report.environment.cpu}; {versions}. "
+        f"{views.EVIDENCE}"
     )

@@ -9,7 +9,7 @@ from rich.text import Text
 from isobatch.pipeline.decide.ranges import range_words
 from isobatch.pipeline.decide.repaired_variants import native_name
 from isobatch.pipeline.records.study import Study, VariantResult
-from isobatch.pipeline.records.wording import listed
+from isobatch.pipeline.records.wording import clause, listed
 from isobatch.reports import agreed, numbers, speeds, views
 from isobatch.reports.blocks import Column, Line, Table, line
 from isobatch.reports.inputs_in_words import worded
@@ -77,7 +77,7 @@ def _row(study: Study, variant: VariantResult) -> tuple[str | None, ...]:
         variant.name,
         views.state(variant),
         _noise(variant),
-        _brief(agreed.error(study, variant)),
+        agreed.error(study, variant, brief=True),
         agreed.agrees(study, variant),
         numbers.real(cost.latency_ms.median, 3) if cost and cost.latency_ms else None,
         f"{_rate(speed.interval.median)} @ {speed.batch_size}" if speed else None,
@@ -89,17 +89,16 @@ def _row(study: Study, variant: VariantResult) -> tuple[str | None, ...]:
 def _noise(variant: VariantResult) -> str | None:
     """The batch noise, in a word short enough for a terminal."""
     noise = views.batch_noise(variant)
-    return "none" if noise is not None and noise.bitwise_equal and not noise.issues else _brief(views.difference(noise))
+    return (
+        "none"
+        if noise is not None and noise.bitwise_equal and not noise.issues
+        else views.difference(noise, brief=True)
+    )
 
 
 def _rate(value: float) -> str | None:
     """So many a second, in a column that has little room: ``171``, ``40,670``, ``407k``."""
     return f"{value / 1000:,.0f}k" if 1e5 <= value < 1e9 else numbers.rate(value)
-
-
-def _brief(text: str | None) -> str | None:
-    """Without the issues in brackets: the verdict says that there are some, the report which."""
-    return text and text.partition(" [")[0]
 
 
 def _table(study: Study, room: int, width: int) -> list[RenderableType]:
@@ -167,7 +166,7 @@ def _choice(study: Study, width: int) -> list[Text]:
     if raced := in_short(study):
         texts += _said(study, line(raced), width, 2, indent="  ")
     if decided.range is not None:
-        texts += _said(study, line(f"Verified: {range_words(decided.range)}"), width, 2, indent="  ")
+        texts += _said(study, line(f"Verified: {clause(range_words(decided.range))}."), width, 2, indent="  ")
     if decided.chosen is not None:
         texts += _said(study, line("Price: ", *price_line(study)), width, 2, indent="  ")
     return texts

@@ -6,6 +6,7 @@ from isobatch.pipeline.decide.ranges import range_words
 from isobatch.pipeline.records.study import Policy, Recommendation, Study, VariantResult
 from isobatch.reports import agreed, numbers, speeds, views
 from isobatch.reports.blocks import Code, KeyFigure, Line, Link, Tone, line
+from isobatch.reports.speeds import BY_PASSES
 
 _STABLE: dict[str, tuple[str, Tone]] = {
     "batch-invariant": ("= yes, byte for byte", "good"),
@@ -137,6 +138,6 @@ def _price(study: Study) -> KeyFigure:
     low, high = paid.ratio.low95, paid.ratio.high95
     if low is not None and high is not None and high >= 1:
         return KeyFigure(label, "none shown", target, line("against ", Code(paid.variant), f"{kind}"), "good")
-    about = "" if paid.raced else "; by times of the passes, which were not taken in turn"
+    about = "" if paid.raced else f"; by {BY_PASSES}"
     lost = numbers.percent(1 - paid.ratio.median, 0)
     return KeyFigure(label, f"{lost} slower", target, line("against ", Code(paid.variant), f"{kind}{about}"), "caution")

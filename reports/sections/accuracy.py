@@ -4,6 +4,7 @@ from isobatch.pipeline.records.study import AccuracyDrop, Study, VariantResult
 from isobatch.reports import numbers, views
 from isobatch.reports.blocks import Block, Column, Paragraph, Row, line, table_of
 from isobatch.reports.sections import Section
+from isobatch.reports.sections.glossary import defined
 
 
 def _limit(drop: AccuracyDrop) -> str:
@@ -36,8 +37,7 @@ def blocks(study: Study) -> list[Block]:
     sets = sorted({v.accuracy.inputs for v in study.variants if v.accuracy and v.accuracy.inputs})
     caption = (
         f"Labelled images{' of ' + views.listing(sets) if sets else ''}, run at each variant's fastest N. "
-        "Intervals: exact, two-sided. Accuracy drop: top-1 of fp32 minus that of the variant on the same images; its "
-        "limit is exact and one-sided."
+        f"Intervals: exact, two-sided. {defined('accuracy drop')} Its limit is exact and one-sided."
     )
     return [table_of(caption, rows)]
 

@@ -56,7 +56,7 @@ def scope(study: Study) -> str:
     return (
         f"{study.weights.model} with {study.weights.source} weights; {sets}; {tested}; "
         f"{numbers.counted(study.environment.threads, 'thread')}; {study.environment.cpu}; {_device(study)}"
-        f"{numbers.counted(made, 'comparison')}. Evidence for this scope, not a proof beyond it."
+        f"{numbers.counted(made, 'comparison')}. {views.EVIDENCE}"
     )
 
 
@@ -130,7 +130,7 @@ def _standing(study: Study) -> Definitions | None:
             names.setdefault(views.state(variant), []).append(variant.name)
     order = [word for word in STATE_SIGNS if word in names] + [word for word in names if word not in STATE_SIGNS]
     items = [(f"{STATE_SIGNS.get(word, '')} {word}".strip(), _codes(names[word])) for word in order]
-    if mended := [this_variant.name for this_variant in views.repaired_variants(study)]:
+    if mended := [repaired.name for repaired in views.repaired_variants(study)]:
         items.append(("= after repair", _codes(mended, mended)))
     return Definitions(tuple(items)) if items else None
 

@@ -1,6 +1,7 @@
 """Variant by variant: everything that is known of one, folded under its name."""
 
 from isobatch.pipeline.records.study import Study, VariantResult
+from isobatch.pipeline.records.wording import clause
 from isobatch.reports import views
 from isobatch.reports.blocks import STATE_SIGNS, Absent, Block, Details, Heading, Paragraph, line
 from isobatch.reports.missing import in_place_of
@@ -21,8 +22,8 @@ def _opening(variant: VariantResult) -> Paragraph:
         remedy = f" What to do: {variant.remedy}." if variant.remedy else ""
         return Paragraph(line(f"{variant.status.capitalize()}: {variant.reason or 'no reason was given'}.{remedy}"))
     what = f"{variant.summary}. " if variant.summary else ""
-    why = variant.decided_by.why.rstrip(".") if variant.decided_by else "no comparison was made"
-    return Paragraph(line(f"{what}Verdict: {views.state(variant)}, because {why[:1].lower()}{why[1:]}."))
+    why = clause(variant.decided_by.why) if variant.decided_by else "no comparison was made"
+    return Paragraph(line(f"{what}Verdict: {views.state(variant)}, because {why}."))
 
 
 def _told(alone: Study) -> list[Block]:

@@ -10,6 +10,7 @@ from isobatch.reports.blocks import Block, Column, Figure, Paragraph, Row, line,
 from isobatch.reports.figures.frame import Dot, outermost
 from isobatch.reports.figures.scatter import specification
 from isobatch.reports.sections import Section
+from isobatch.reports.sections.glossary import defined
 from isobatch.reports.speeds import Speed
 
 TITLE = "Cost against stability"
@@ -107,9 +108,8 @@ def blocks(study: Study) -> list[Block]:
     table = table_of("The values of the picture.", (_row(placed_dot, outer) for placed_dot in placed))
     joined = " A thin line joins a repaired variant to the unrepaired one." if any(dot.native for dot in dots) else ""
     words = (
-        "Right is faster, down is steadier. Batch noise: the largest |batched - singles| over all inputs and N, "
-        "relative to the largest |logit|. Throughput: of what was raced as the race has it, else as the passes have "
-        f"it; bars: its 95 % limits.{joined} {_line(outer)} Ringed: the choice."
+        f"Right is faster, down is steadier. {defined('batch noise')} Throughput: of a raced variant in the race, of "
+        f"others in the passes; bars: its 95 % limits.{joined} {_line(outer)} Ringed: the choice."
     )
     return [Figure(TITLE, words + left_out, specification(dots), table)]
 

@@ -1,6 +1,7 @@
 """The words of the report, one plain sentence each."""
 
 from isobatch.pipeline.records.study import Study
+from isobatch.pipeline.records.wording import clause
 from isobatch.reports.blocks import Block, Definitions, line
 from isobatch.reports.sections import Section
 
@@ -18,12 +19,13 @@ TERMS = {
     "not-repeatable": "The same call gave different bytes; nothing further can be said.",
     "invalid": "Outputs that are not finite, all alike, or clipped at their limits; never a candidate.",
     "class of N": "Batch sizes whose outputs are bitwise equal to one another.",
-    "batch noise": "The largest difference between an image's batched and its singles output.",
+    "batch noise": "The largest |batched - singles| over all inputs and N, relative to the largest |logit|.",
+    "accuracy drop": "Top-1 of fp32 minus that of the variant on the same images.",
     "origin": "A layer whose output for an image depends on N although its input does not: here a difference starts.",
     "carrier": "A layer that differs only because its input already did.",
     "sibling": "A layer of the same kernels and shapes as another.",
     "surgical": "The repair that runs only the origins in one fixed shape and leaves every other layer as it is.",
-    "reference": "Singles of the same weights in fp64, of an ONNX file of the file as it is. "
+    "reference": "Singles of the same weights in fp64; for an ONNX file, singles of the file as it is. "
     "Numeric error is measured against them.",
     "agreement": "How often a variant's top-1 answer is the reference's, with or without labels; drawn noise left out.",
     "relative": "Divided by the largest |logit| of the same images.",
@@ -34,6 +36,11 @@ TERMS = {
     "Pareto set": "The variants that no other one beats in accuracy, cost and stability at once.",
     "at most (95 %)": "The exact one-sided upper limit that the observed counts leave open with 95 % confidence.",
 }
+
+
+def defined(term: str) -> str:
+    """A word with its meaning, as a caption says it: ``Batch noise: the largest ...``"""
+    return f"{term[:1].upper()}{term[1:]}: {clause(TERMS[term])}."
 
 
 def blocks(study: Study) -> list[Block]:

@@ -13,7 +13,7 @@ _SAID = {"proved": "Proved complete", "incomplete": "Incomplete", "not proved": 
 
 
 _SEARCH = {
-    "default": "The search was the default one, which is bounded so that a study stays short; --explain full seeks on.",
+    "default": "The search was the default one, bounded so that a study stays short; --explain full seeks longer.",
     "full": "The search was full (--explain full): at every N up to the images captured, with many drawn inputs and "
     "placements on ties for each layer, without a time limit.",
 }

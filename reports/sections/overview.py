@@ -6,6 +6,7 @@ from isobatch.pipeline.records.study import Study, VariantResult
 from isobatch.reports import agreed, numbers, speeds, views
 from isobatch.reports.blocks import Block, Code, Column, Paragraph, Row, line, table_of
 from isobatch.reports.sections import Section
+from isobatch.reports.sections.glossary import defined
 
 
 def _runs_as(variant: VariantResult) -> str | None:
@@ -53,11 +54,10 @@ def blocks(study: Study) -> list[Block]:
     reference = agreed.reference(study)
     chosen = next((at for at, variant in enumerate(shown) if views.is_chosen(study, variant.name)), None)
     caption = (
-        "Runs as: of int8 how many of the layers with weights, if not all. "
-        f"Batch noise: the largest |batched - singles|; error: the largest |singles - {reference} singles|. Both over "
-        f"all input sets and N, relative to the largest |logit|. Agrees: its top-1 is that of {reference}; drawn noise "
-        "left out. Throughput (img/s) at the N where it is highest, of those that were raced as the race has it. "
-        "Accuracy drop: top-1 of fp32 minus that of the variant on the same images."
+        "Runs as: the precision that was computed in; of int8 the layers with weights that run in it, if not all. "
+        f"{defined('batch noise')} Error: the largest |singles - {reference} singles|, likewise. Agrees: its top-1 is "
+        f"that of {reference}; drawn noise left out. Throughput (img/s): at the N where it is highest; of a raced "
+        f"variant, in the race. {defined('accuracy drop')}"
     )
     if views.repaired_variants(study):
         caption += (

@@ -7,6 +7,7 @@ from isobatch.pipeline.records.study import Against, Contestant, Interval, Recom
 from isobatch.reports import numbers, views
 from isobatch.reports.blocks import Absent, Block, Bullets, Code, Column, Line, Paragraph, Row, line, table_of
 from isobatch.reports.sections import Section
+from isobatch.reports.speeds import BY_PASSES
 
 _STANDING = {
     "leader": "the fastest",
@@ -21,7 +22,7 @@ _BY = {
     "accuracy": "accuracy, among the fastest",
     "error": "error against the reference, among the fastest",
     "size": "size, among the fastest",
-    "passes": "times of the passes, which were not taken in turn",
+    "passes": BY_PASSES,
 }
 
 
@@ -132,8 +133,8 @@ def blocks(study: Study) -> list[Block]:
     rounds = f"{numbers.counted(race.rounds, 'round')} in {numbers.seconds(race.seconds)}"
     how = (
         f"{rounds}, {steady}.{_sure(decided)} A round is one call of each contestant, in random "
-        "order, at the N that was best for it in a preliminary; all others are stopped meanwhile. A disturbed round is "
-        "one in which threads waited for a core for more than 5 % of a call, or the host took time; it is repeated."
+        "order, at the N that was best for it in calls before the race; all others are stopped meanwhile. A round is "
+        "disturbed if its threads waited for a core for more than 5 % of a call, or the host took time; it is repeated."
     )
     caption = (
         "Time an image over that of the fastest candidate, with limits that hold at all looks together with 95 %. "

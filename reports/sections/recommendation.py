@@ -3,6 +3,7 @@
 from isobatch.pipeline.decide.policy import describe
 from isobatch.pipeline.decide.ranges import range_details, range_words
 from isobatch.pipeline.records.study import ParetoPoint, Recommendation, Study
+from isobatch.pipeline.records.wording import clause
 from isobatch.reports import numbers
 from isobatch.reports.blocks import (
     Block,
@@ -72,7 +73,7 @@ def blocks(study: Study) -> list[Block]:
     if raced := in_short(study):
         page.append(Paragraph(linked(study, raced, "race")))
     if decided.range is not None:
-        page.append(Paragraph(line(f"Verified: {range_words(decided.range)} {range_details(decided.range)}")))
+        page.append(Paragraph(line(f"Verified: {clause(range_words(decided.range))}. {range_details(decided.range)}")))
     if decided.because:
         page.append(Bullets(_because(study, decided)))
     page += [Paragraph(linked(study, tie, "costs")) for tie in decided.ties]

@@ -16,7 +16,7 @@ from tests.pipeline.results import agreed, result
         (
             result("v", "top1-stable"),
             {},
-            ["top1-stable, where the policy asks for batch-invariant (seed: What v did)"],
+            ["top1-stable, where the policy asks for batch-invariant (on seed, what v did)"],
         ),
         (result("v", "invalid"), {"stability": "none"}, ["invalid on seed: What v did."]),
         (result("v", "not-repeatable"), {"stability": "none"}, ["not-repeatable on seed: What v did."]),

@@ -34,7 +34,7 @@ def test_the_cheapest_that_meets_the_policy() -> None:
     assert reasons(found) == {
         "fp64": "the reference for numeric error, never a candidate",
         "slow": "meets the policy, but 50 (49 to 51) img/s at N = 8 against 100 (98 to 102) img/s at N = 8 of fast",
-        "faster": "batch-variant, where the policy asks for batch-invariant (seed: What faster did)",
+        "faster": "batch-variant, where the policy asks for batch-invariant (on seed, what faster did)",
         "gone": "unavailable: no such engine (install it)",
     }
 
