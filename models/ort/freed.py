@@ -8,7 +8,7 @@ from onnx import ModelProto
 
 from isobatch.models.ort.external_data import FixedBatch, OnnxError
 from isobatch.models.ort.interface import fixed_batch, free_batch, inputs_of, real_inputs, to_store
-from isobatch.models.ort.session import open_session
+from isobatch.models.ort.session import in_words, open_session
 from isobatch.models.spec.interface import Input
 
 _CLOSE = 1e-3  # of the largest value: other kernels may run at another N, a wrong graph is far off
@@ -52,7 +52,8 @@ def with_free_batch(model: ModelProto, path: Path) -> tuple[ModelProto, tuple[st
         )
     raise FixedBatch(
         f"{path}: its batch of {size} is baked into the graph, and batch sizes are what is compared; freeing the axis "
-        f"does not help ({failure or 'the outputs change'}): {_export_again(model)}{_elsewhere(model)}"
+        f"does not help ({in_words(failure) if failure else 'the outputs change'}): {_export_again(model)}"
+        f"{_elsewhere(model)}"
     )
 
 
