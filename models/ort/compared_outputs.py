@@ -1,7 +1,5 @@
 """Which outputs of a user's graph are compared: arrays of numbers that its inputs can change."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from onnx import ModelProto, TensorProto, ValueInfoProto, helper

@@ -23,8 +23,6 @@ Run it with Python and the packages it imports. Exit code 1: the difference exis
 said here (other versions, another processor, missing data).
 """
 
-from __future__ import annotations
-
 import argparse
 import hashlib
 import os

@@ -13,8 +13,6 @@ Nothing in this file was made for one network: what is particular stands in weig
 float network) or layers.json (of an int8 network), repair.json (where the network was repaired) and settings.json.
 """
 
-from __future__ import annotations
-
 import importlib.util
 import itertools
 import json

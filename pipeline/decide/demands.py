@@ -12,8 +12,8 @@ def withheld(baseline: Baseline | None, mixing: Mixing | None) -> tuple[str, lis
             mixing.evidence,
             "No precision, thread count or fixed shape cures that: an image's answer depends on which others it is "
             "sent with.",
-            "Likely: statistics taken over the batch (BatchNorm in training mode, a mean over every axis), or a layer "
-            "that reads the batch axis as time. Mend the network, and export it in evaluation mode.",
+            "Likely: statistics taken over the batch (BatchNorm in training mode, a mean or Softmax over the "
+            "batch axis), or a layer that reads that axis as time. Mend the network, and export it in evaluation mode.",
         ]
     if baseline is not None and baseline.failed:
         return baseline.failed, [*baseline.reasons, "Until that is put right, no accuracy drop says anything."]

@@ -91,14 +91,19 @@ def batch_sizes(sizes_: Iterable[int]) -> str:
     return listed(parts) if (parts := _runs(sizes_)) else ""
 
 
-def _runs(sizes_: Iterable[int]) -> list[str]:
-    runs: list[list[int]] = []
+def runs(sizes_: Iterable[int]) -> list[list[int]]:
+    """The numbers, rising, those in a row together."""
+    rows: list[list[int]] = []
     for n in sorted(set(sizes_)):
-        if runs and runs[-1][-1] == n - 1:
-            runs[-1].append(n)
+        if rows and rows[-1][-1] == n - 1:
+            rows[-1].append(n)
         else:
-            runs.append([n])
-    return [part for run in runs for part in ([f"{run[0]} to {run[-1]}"] if len(run) > 2 else map(str, run))]
+            rows.append([n])
+    return rows
+
+
+def _runs(sizes_: Iterable[int]) -> list[str]:
+    return [part for run in runs(sizes_) for part in ([f"{run[0]} to {run[-1]}"] if len(run) > 2 else map(str, run))]
 
 
 def sizes(sizes_: Iterable[int]) -> str:

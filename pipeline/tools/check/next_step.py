@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from isobatch import PROGRAM
 from isobatch.models.registry import find_variant
 from isobatch.pipeline.records.errors import Exit
+from isobatch.pipeline.records.wording import runs
 from isobatch.pipeline.tools.check.asked import CheckRequest
 from isobatch.pipeline.tools.check.records import VariantChecked
 
@@ -21,7 +22,7 @@ def next_step(asked: CheckRequest, checked: Sequence[VariantChecked], code: Exit
         return "make it repeatable first (.eval(), fixed seeds, no state between calls), then check again"
     if broken.repairable is False:
         return "let each row come from its own example alone (norms, means, scales); then check again"
-    scope = _ranges(asked.batch_sizes)
+    scope = ",".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs(asked.batch_sizes))
     flags = _flags(asked)
     if flags is None and find_variant(broken.variant).compiled:
         flags = f"--model {asked.target.name}{_size(asked)}"
@@ -60,14 +61,3 @@ def _size(asked: CheckRequest) -> str:
         return ""
     _, height, width = asked.shapes[0]
     return f" --image-size {height}" if height == width else f" --image-size {height}x{width}"
-
-
-def _ranges(batch_sizes: Sequence[int]) -> str:
-    """``1-8`` or ``2,4-6``, as the flag is written."""
-    runs: list[list[int]] = []
-    for n in batch_sizes:
-        if runs and runs[-1][-1] == n - 1:
-            runs[-1].append(n)
-        else:
-            runs.append([n])
-    return ",".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs)

@@ -1,7 +1,5 @@
 """Outputs that are no arrays of numbers, or that no input can change: replaced, or left out and said, or refused."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import ml_dtypes
