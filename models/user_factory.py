@@ -98,6 +98,12 @@ def code_of(net: nn.Module, name: str, folder: str) -> str:
     return digest.hexdigest()[:8]
 
 
+def uncompiled(net: nn.Module) -> nn.Module:
+    """The module inside what torch.compile gives, which has its names; any other as it is."""
+    inside = getattr(net, "_orig_mod", None) if type(net).__name__ == "OptimizedModule" else None
+    return inside if isinstance(inside, nn.Module) else net
+
+
 def with_one_output(net: nn.Module) -> nn.Module:
     """The same module, whose tensors in dicts, tuples or dataclasses come side by side as one [n, values].
 

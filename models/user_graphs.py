@@ -14,8 +14,7 @@ from isobatch.models.ort.calls import leaves_of, outputs_of
 from isobatch.models.ort.check_user_file import check_onnx
 from isobatch.models.ort.interface import without_rows
 from isobatch.models.ort.runner import OrtRunner
-from isobatch.models.ort.session import MODEL_FILE
-from isobatch.models.ort.trial import in_words
+from isobatch.models.ort.session import MODEL_FILE, in_words
 from isobatch.models.shared.scratch import Scratch
 from isobatch.models.spec.batches import ONLY, batch_of, parts_of
 from isobatch.models.spec.fit import Misfit, NotTaken, fit

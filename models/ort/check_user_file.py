@@ -173,6 +173,12 @@ def _check_interface(model: onnx.ModelProto, path: Path) -> None:
                 f"{path}: the output {value.name!r} is {kind}: no operator computes it, so it tells nothing of an "
                 "image; export the network again with its logits as output"
             )
+    if model.graph.sparse_initializer:
+        name = model.graph.sparse_initializer[0].values.name
+        raise OnnxError(
+            f"{path}: {name!r} is a sparse tensor, which the converters do not read: export it dense, among "
+            "model.graph.initializer"
+        )
     for value in inputs:
         tensor = value.type.tensor_type
         kind = onnx.TensorProto.DataType.Name(tensor.elem_type) if value.type.HasField("tensor_type") else "no tensor"

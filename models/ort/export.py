@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
+import re
 import warnings
 from collections.abc import Callable
 from importlib.metadata import version
@@ -82,6 +83,11 @@ def _export(network: Network, say: Callable[[str], None], folder: Path) -> Manif
             f"{network.model} has {size_bytes} bytes of weights, and one ONNX file holds at most {LIMIT_BYTES}",
             "choose a smaller --model, or a torch variant",
         )
+    if isinstance(net, torch.jit.ScriptModule):
+        raise VariantUnavailable(
+            f"{network.model} is a TorchScript module, which torch's exporter does not take",
+            "let the factory make the Python network that it was scripted from",
+        )
     failures: list[Exception] = []
     for axes, limit_s in zip(_AXES, _LIMITS_S, strict=True):
         sizes = _SIZES if len(axes) > 1 else (network.size,)
@@ -109,9 +115,15 @@ def _export(network: Network, say: Callable[[str], None], folder: Path) -> Manif
             OnnxError(f"its logits differ from torch by {worst:.1e} of the largest, {allowed:.0e} is allowed")
         )
     raise ExportError(
-        f"no correct ONNX graph of {network.model} could be made: {failures[-1]}; "
+        f"no correct ONNX graph of {network.model} could be made: {_in_words(failures[-1])}; "
         "compare torch, onnx and onnxscript with requirements.txt"
     ) from failures[-1]
+
+
+def _in_words(error: Exception) -> str:
+    """What lies behind a failure of torch's exporter, whose own text is advice in colours."""
+    behind = error.__cause__ or error
+    return " ".join(re.sub(r"\x1b\[[0-9;]*m", "", str(behind) or type(behind).__name__).split())[:300]
 
 
 def _trace(net: torch.nn.Module, axes: dict[int, str], size: tuple[int, int], channels: int = 3) -> onnx.ModelProto:

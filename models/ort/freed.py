@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 from onnx import ModelProto
 
 from isobatch.models.ort.external_data import FixedBatch, OnnxError
-from isobatch.models.ort.interface import fixed_batch, free_batch, inputs_of, real_inputs, to_store
-from isobatch.models.ort.session import open_session
+from isobatch.models.ort.interface import fixed_batch, free_batch, inputs_of, real_inputs, to_store, where_names_say
+from isobatch.models.ort.session import in_words, open_session
 from isobatch.models.spec.interface import Input
 
 _CLOSE = 1e-3  # of the largest value: other kernels may run at another N, a wrong graph is far off
@@ -43,16 +43,17 @@ def with_free_batch(model: ModelProto, path: Path) -> tuple[ModelProto, tuple[st
         except Exception as error:  # onnxruntime's exceptions share no public base class
             failure = failure or error
     if beside:
-        several = len(shared[0].type.tensor_type.shape.dim) > 1
-        turned = f"; where its batch is another axis, --batch-axis {shared[0].name}=1" if several else ""
+        axes = where_names_say(model)
+        same = f"where it is one array for all images, {to_store(shared[0])}"
         raise OnnxError(
             f"{path}: the batch is free in {beside[0]!r}, and {shared[0].name!r} has a first axis of "
-            f"{shared[0].type.tensor_type.shape.dim[0].dim_value} and does not follow it: where it is one array for "
-            f"all images, {to_store(shared[0])}{turned}"
+            f"{shared[0].type.tensor_type.shape.dim[0].dim_value} and does not follow it: "
+            f"{f'by the names of their axes the batch is at --batch-axis {axes}' if axes else same}"
         )
     raise FixedBatch(
         f"{path}: its batch of {size} is baked into the graph, and batch sizes are what is compared; freeing the axis "
-        f"does not help ({failure or 'the outputs change'}): {_export_again(model)}{_elsewhere(model)}"
+        f"does not help ({in_words(failure) if failure else 'the outputs change'}): {_export_again(model)}"
+        f"{_elsewhere(model)}"
     )
 
 
@@ -76,6 +77,8 @@ def _batch_elsewhere(model: ModelProto) -> str:
 
 def _elsewhere(model: ModelProto) -> str:
     """Where the batch may be instead: the first axis that an input leaves free, behind its first one."""
+    if axes := where_names_say(model):
+        return f"; where its batch is another axis: --batch-axis {axes}"
     for value in real_inputs(model):
         free = [i for i, axis in enumerate(value.type.tensor_type.shape.dim) if i and not axis.dim_value]
         if free:

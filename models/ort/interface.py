@@ -48,22 +48,27 @@ def without_rows(model: ModelProto, name: str) -> str:
     leave_out = f", or leave it out: onnx.utils.extract_model(FILE, NEW_FILE, {inputs}, {others})" if others else ""
     few = any(value.name == name and value.type.tensor_type.HasField("shape") and len(_axes(value.type)) < 2
               for value in model.graph.output)  # fmt: skip
-    axes = _where_names_say(model) or ("" if few else "NAME=1")
+    axes = where_names_say(model) or ("" if few else "NAME=1")
     where = f", or say where that is with --batch-axis {axes}" if axes else ""
     return f"export it with the batch on its first axis{where}{leave_out}"
 
 
-def _where_names_say(model: ModelProto) -> str:
-    """``y=1`` or ``x=1``: where the names of axes say that the batch of an output, or else of an input, is."""
+def where_names_say(model: ModelProto) -> str:
+    """``x=1,y=1``: where the names of axes say that the batch is, in arrays that do not have it first; else empty.
+
+    It has the name of an input's first axis, else of an output's.
+    """
     inputs = {value.name: [axis.dim_param for axis in _axes(value.type)] for value in real_inputs(model)}
     outputs = {value.name: [axis.dim_param for axis in _axes(value.type)] for value in model.graph.output}
-    first = {names[0] for names in inputs.values() if names and names[0]}
-    back = [f"{value}={place}" for value, names in outputs.items() for place, name in enumerate(names)
-            if place and name in first]  # fmt: skip
-    given = {names[0] for names in outputs.values() if names and names[0] and names[0] not in first}
-    ahead = [f"{value}={place}" for value, names in inputs.items() for place, name in enumerate(names)
-             if place and name in given]  # fmt: skip
-    return ",".join(back or ahead)
+    for those in (inputs, outputs):
+        batch = {names[0] for names in those.values() if names and names[0]}
+        elsewhere = {
+            array: next((place for place, name in enumerate(names) if name in batch), 0)
+            for array, names in (inputs | outputs).items()
+        }
+        if any(elsewhere.values()):
+            return ",".join(f"{array}={place}" for array, place in elsewhere.items() if place)
+    return ""
 
 
 def tidy_free_axes(model: ModelProto) -> list[str]:

@@ -1,6 +1,7 @@
 """The one place that opens an onnxruntime session: every option it is given, and nothing hidden in defaults."""
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -71,3 +72,13 @@ def _switch(options: ort.SessionOptions, asked: Mapping[str, Any]) -> None:
         options.graph_optimization_level = getattr(ort.GraphOptimizationLevel, asked["level"])
     if "spinning" in asked:
         options.add_session_config_entry(SPINNING, str(int(asked["spinning"])))
+
+
+def in_words(error: Exception) -> str:
+    """What onnxruntime raised, without its inner codes."""
+    text = " ".join(str(error).split())
+    if "alloc" in text.lower():
+        return "it asks for more memory than such images need"
+    if where := re.search(r"running (\w+) node\. Name:'([^']*)'", text):
+        return f"its {where[1]} node {where[2]!r} fails"
+    return re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", text)[:300]

@@ -1,7 +1,6 @@
 """A user's graph tried on the user's own images: does it give each its own row, and what is the outcome in it?"""
 
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 from isobatch.models.ort.calls import leaves_of, outputs_of, side_by_side
 from isobatch.models.ort.check_user_file import OnnxError, check_onnx
 from isobatch.models.ort.interface import copy_first_axis, first_axes, last_operators, without_rows
-from isobatch.models.ort.session import open_session
+from isobatch.models.ort.session import in_words, open_session
 from isobatch.models.spec.images import Images
 from isobatch.models.spec.interface import Input
 from isobatch.models.spec.outcome import Leaf, Outcome
@@ -135,16 +134,6 @@ def _with_copied_batch(model: onnx.ModelProto, pair: NDArray[Any]) -> onnx.Model
         if before.tobytes() == after.tobytes() and _failure(copied, pair) is None:
             return copied
     return None
-
-
-def in_words(error: Exception) -> str:
-    """What onnxruntime raised, without its inner codes."""
-    text = " ".join(str(error).split())
-    if "alloc" in text.lower():
-        return "it asks for more memory than such images need"
-    if where := re.search(r"running (\w+) node\. Name:'([^']*)'", text):
-        return f"its {where[1]} node {where[2]!r} fails"
-    return re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", text)[:300]
 
 
 def choose(model: onnx.ModelProto, leaves: tuple[Leaf, ...], rows: NDArray[Any], asked: str = "auto") -> Outcome:

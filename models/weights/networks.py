@@ -123,7 +123,9 @@ def with_state(net: nn.Module, state: State) -> nn.Module:
     # The versions of the modules, which a safetensors file does not carry: MNASNet refuses a state dict without.
     named._metadata = net.state_dict()._metadata  # type: ignore[attr-defined]
     net.load_state_dict(named, assign=True)
-    return net.requires_grad_(False)
+    for parameter in net.parameters():  # a TorchScript module has no requires_grad_
+        parameter.requires_grad_(False)
+    return net
 
 
 def read_state(path: Path) -> State:

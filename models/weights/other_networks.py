@@ -10,7 +10,7 @@ from isobatch.models.shared.regular_files import Altered
 from isobatch.models.spec.images import View
 from isobatch.models.spec.nearest import nearest
 from isobatch.models.user_copy import as_measured, check_parameters
-from isobatch.models.user_factory import FactoryError, channels_of, code_of, made, with_one_output
+from isobatch.models.user_factory import FactoryError, channels_of, code_of, made, uncompiled, with_one_output
 from isobatch.models.weights.beside import view_of_timm
 from isobatch.models.weights.model_name import TIMM, ModelName
 from isobatch.models.weights.state_dicts import WeightsError
@@ -87,7 +87,7 @@ def own_network(name: ModelName) -> nn.Module:
     Raises FactoryError; Altered where its code is not that of the name.
     """
     folder = os.getcwd()
-    net = made(name.architecture, folder).float()
+    net = uncompiled(made(name.architecture, folder)).float()
     if name.code and (code := code_of(net, name.architecture, folder)) != name.code:
         raise Altered(f"the code of {name.architecture} changed ({code}, not {name.code}): run again with --fresh")
     return with_one_output(as_measured(net))
@@ -100,12 +100,15 @@ def described(name: ModelName) -> tuple[ModelName, nn.Module]:
     """
     folder = os.getcwd()
     try:
-        net = made(name.architecture, folder)
+        net = uncompiled(made(name.architecture, folder))
         check_parameters(net)
     except (FactoryError, TypeError) as error:
         raise WeightsError(str(error)) from error
     if strange := [key for key, value in net.state_dict().items() if not isinstance(value, torch.Tensor)]:
-        raise WeightsError(f"{name.architecture}: {strange[0]!r} of its state dict is no tensor, and cannot be stored")
+        raise WeightsError(
+            f"{name.architecture}: {strange[0]!r} of its state dict is no tensor, and cannot be stored: give the float "
+            f"network, of which int8 variants are made here; isobatch check {name.architecture} compares it as it is"
+        )
     channels = channels_of(net)
     code = code_of(net.float(), name.architecture, folder)
     return ModelName(name.architecture, channels, code=code), net

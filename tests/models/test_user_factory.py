@@ -8,6 +8,7 @@ import torch
 from isobatch.models.shared.regular_files import Altered
 from isobatch.models.user_factory import FactoryError, as_the_user_has_it, code_of, made, with_one_output
 from isobatch.models.weights.model_name import ModelName, read_name
+from isobatch.models.weights.networks import with_state
 from isobatch.models.weights.other_networks import described, own_network
 from isobatch.models.weights.resolve import resolve
 from isobatch.models.weights.state_dicts import WeightsError
@@ -27,6 +28,12 @@ class Two(nn.Module):
 
 def two():
     return Two()
+
+def compiled():
+    return torch.compile(Two())
+
+def scripted():
+    return torch.jit.script(nn.Conv2d(3, 4, 3))
 
 def table():
     return {}
@@ -99,3 +106,12 @@ def test_weights_of_a_file_go_into_the_factorys_network(name: str, tmp_path: Pat
     assert found.source == "mine.pth" and "the prefix 'module.'" in found.note
     with pytest.raises(WeightsError, match="is torchvision's"):
         resolve("imagenet-v1", name, tmp_path / "cache", True, print)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch's, of its own TorchScript
+@pytest.mark.parametrize("attribute", ["compiled", "scripted"])
+def test_what_a_compiler_gives_is_stored_by_the_names_of_the_module_inside(name: str, attribute: str) -> None:
+    called, net = described(ModelName(name.replace("two", attribute)))
+    assert not any("_orig_mod" in key for key in net.state_dict())
+    again = with_state(own_network(called), net.state_dict())
+    assert not any(parameter.requires_grad for parameter in again.parameters())

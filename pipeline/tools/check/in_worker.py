@@ -23,10 +23,8 @@ from isobatch.pipeline.user.origins import Origin, mechanism_of, shapes_may_repa
 from isobatch.pipeline.user.results import BatchInvariance
 from isobatch.pipeline.workers.wire import Emit, Told
 
-_OF_A_FILE = (
-    f"it may take another size (--input-shape), or hold its batch inside, which the study mends where that can be done "
-    f"({PROGRAM} --onnx FILE)"
-)
+_MENDED = f"the study mends that where it can be done ({PROGRAM} --onnx FILE)"
+_OF_A_FILE = f"it may take another size (--input-shape), or hold its batch inside: {_MENDED}"
 
 _OF_CODE = (
     "say what one example is, --input-shape 1x28x28 (3x32x32,12 for two inputs), or give examples, --inputs FILE.npy "
@@ -86,6 +84,10 @@ def _checked(
         fewer = "see whether it takes fewer at once: --batch-sizes "
         at_once = error.count if isinstance(error, NotTaken) else 0
         remedy = f"{fewer}{'2-' * (at_once > 5)}{at_once // 2}" if at_once > 3 else ""
+        if at_once == 2 and network.inputs:
+            remedy = (
+                f"it takes one and not two, so it holds its batch inside: {_MENDED}, or export it with a free batch"
+            )
         raise Unverified(str(error), remedy) from error
     checked = VariantChecked(
         variant=variant,

@@ -224,6 +224,13 @@ def unknown_operator(model: onnx.ModelProto) -> None:
     model.graph.node[1].op_type = "Rely"
 
 
+def sparse(model: onnx.ModelProto) -> None:
+    values, places = (
+        helper.make_tensor(n, t, [1], [1]) for n, t in (("thin", TensorProto.FLOAT), ("", TensorProto.INT64))
+    )
+    model.graph.sparse_initializer.append(helper.make_sparse_tensor(values, places, [4]))
+
+
 def future_opset(model: onnx.ModelProto) -> None:
     model.opset_import[0].version = 9999
 
@@ -241,6 +248,7 @@ def dangling_input(model: onnx.ModelProto) -> None:
     [
         (switch, "a switch for all images: store the value"),
         (text, "is STRING"),
+        (sparse, "'thin' is a sparse tensor"),
         (zero_axis, "an axis of 'images' has length 0"),
         (custom_domain, "custom domain 'my.company'"),
         (unknown_operator, "nearest: 'Relu'"),

@@ -108,7 +108,13 @@ def test_leaving_out_an_output_of_the_whole_batch_is_a_remedy_that_works(tmp_pat
 
 @pytest.mark.parametrize(
     ("given", "back", "axes"),
-    [(("t", "n", 6), ("n", 8), "x=1"), (("n", 6), (5, "n"), "y=1"), (("n", 6), (5, 6), "NAME=1"), (("n", 6), (), "")],
+    [
+        (("t", "n", 6), ("n", 8), "x=1"),
+        ((7, "n", 6), ("n", 8), "x=1"),
+        (("n", 6), (5, "n"), "y=1"),
+        (("n", 6), (5, 6), "NAME=1"),
+        (("n", 6), (), ""),
+    ],
 )
 def test_the_names_of_axes_say_where_the_batch_is(
     given: tuple[int | str, ...], back: tuple[int | str, ...], axes: str

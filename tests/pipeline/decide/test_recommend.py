@@ -258,6 +258,13 @@ def test_warnings_name_what_the_choice_cannot_rest_on() -> None:
     ]
 
 
+def test_a_network_that_does_not_repeat_itself_elsewhere_is_said_of_the_choice() -> None:
+    found = recommend([result("steady"), result("drawing", "not-repeatable")], Policy())
+    assert found.chosen == "steady"
+    assert any(one.startswith("The same call of drawing gave other bytes the second time.") for one in found.warnings)
+    assert not any("same call" in one for one in recommend([result("steady"), result("other")], Policy()).warnings)
+
+
 def test_a_repair_that_holds_is_a_candidate_of_its_own() -> None:
     mended = result("fast", "batch-variant", per_second=200, top1=0.9, repairs=[repair(ratio=0.9)])
     found = recommend([result("steady", per_second=100, top1=0.9), mended], Policy())
