@@ -8,6 +8,7 @@ from isobatch.pipeline.decide.prices import at_work
 from isobatch.pipeline.records.study import Interval, Policy, Study, VariantResult
 from isobatch.reports.views import choice
 
+NO_FASTER = "no variant that meets every other demand is shown to be faster"
 BY_PASSES = "times of the passes, which were not taken in turn"
 
 

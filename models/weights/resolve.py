@@ -39,10 +39,9 @@ __all__ = ["ResolvedWeights", "WeightsError", "resolve"]
 
 KEYWORDS = ("auto", "digits", "imagenet-v2", "imagenet-v1", "random", PRETRAINED)
 _DIGITS_MODEL = "resnet50"
-EMBEDDED_NOTE = (
-    "the embedded digits weights; margins, accuracy and verdicts are evidence for these, not for other weights"
-)
-RANDOM_NOTE = f"random weights (seed {SEED}), never trained: labels and accuracy mean nothing, verdicts hold for these"
+_THESE = "verdicts are evidence for these, not for other weights"
+EMBEDDED_NOTE = f"the embedded digits weights; margins, accuracy and {_THESE}"
+RANDOM_NOTE = f"random weights (seed {SEED}), never trained: labels and accuracy mean nothing; {_THESE}"
 
 
 @dataclass(frozen=True)

@@ -37,21 +37,20 @@ NO_RACE = (
 )
 
 
-def default_policy(n_labelled: int, unused: bool = False) -> tuple[Policy, str | None]:
+def default_policy(n_labelled: int, remedy: str | None = None) -> tuple[Policy, str | None]:
     """The policy where the user states none, with a warning or None; ``n_labelled``: images accuracy was taken on.
 
     Batch-invariant; a drop of at most 2 points of top-1 where enough labelled images were evaluated, else no limit.
-    ``unused``: labels were given and could not be used.
+    ``remedy``: what to do where more labels would not help.
     """
     if n_labelled >= ENOUGH_LABELLED:
         return Policy(max_accuracy_drop=DEFAULT_MAX_DROP_POINTS), None
     give = "Give more of them" if n_labelled else "Give labels: folders in --inputs DIR, or --labels FILE"
-    wanted = "Mend the labels that were given (labels-unused)" if unused else give
     warning = (
         f"No limit on accuracy is applied: {counted(n_labelled, 'labelled image')} evaluated, and fewer than "
         f"{ENOUGH_LABELLED} can hardly show a drop below {limit_points(DEFAULT_MAX_DROP_POINTS)}; one that certainly "
         "exceeds it counts all the same. "
-        f"{wanted}, or set a limit with --max-accuracy-drop."
+        f"{remedy or give}, or set a limit with --max-accuracy-drop."
     )
     return Policy(), warning
 

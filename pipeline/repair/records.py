@@ -89,7 +89,7 @@ def _record(tried: list[Attempt], chosen: Attempt | None) -> Repair:
         recomputed_share=chosen.recomputed,
         delivery=_delivery(chosen) if chosen.holds else None,
         out_of_time=not held and any(attempt.out_of_time for attempt in tried),
-        note="; ".join([*_notes(chosen, held), *(attempt.why for attempt in tried if attempt.out_of_time)]),
+        note="; ".join([*_notes(chosen, held), *(f"another way was {late.why}" for late in tried if late.out_of_time)]),
     )
 
 

@@ -38,7 +38,7 @@ from isobatch.pipeline.study.engine import open_engine
 from isobatch.pipeline.study.explain import explain
 from isobatch.pipeline.study.isolated import decided, fault, for_each, without_results
 from isobatch.pipeline.study.jobs import plan_jobs
-from isobatch.pipeline.study.labelled import labelled_images, run_labelled
+from isobatch.pipeline.study.labelled import labelled_images, random_weights, run_labelled
 from isobatch.pipeline.study.measure import Rounds, run_evidence, run_references
 from isobatch.pipeline.study.soundness import Sound, float_error, judge_baseline, judge_mixing
 from isobatch.pipeline.study.tasks import job_cost
@@ -168,16 +168,18 @@ def _costs(stages: Stages, rounds: Rounds) -> dict[str, Cost]:
 
 
 def _policy(stages: Stages, flags: PolicyFlags, n_labelled: int) -> Policy:
-    unused = any(this_warning.code == "labels-unused" for this_warning in stages.warnings)
-    policy, warning = complete_policy(flags, n_labelled, unused)
+    unused = any(warning.code == "labels-unused" for warning in stages.warnings)
+    mend = "Mend the labels that were given (labels-unused)" if unused else None
+    remedy = "Give trained weights with --weights" if random_weights(stages) else mend
+    policy, warning = complete_policy(flags, n_labelled, remedy)
     if warning:
         stages.warn("no-accuracy-limit", warning)
     return policy
 
 
-def complete_policy(flags: PolicyFlags, n_labelled: int, unused: bool = False) -> tuple[Policy, str | None]:
+def complete_policy(flags: PolicyFlags, n_labelled: int, remedy: str | None = None) -> tuple[Policy, str | None]:
     """The policy from the flags, with the default where nothing was asked; and the default's warning, if it has one."""
-    policy, warning = default_policy(n_labelled, unused)
+    policy, warning = default_policy(n_labelled, remedy)
     if flags.max_accuracy_drop is not None:
         warning = None
     asked = {name: value for name, value in asdict(flags).items() if value is not None}

@@ -6,7 +6,7 @@ from isobatch.pipeline.decide.ranges import range_words
 from isobatch.pipeline.records.study import Policy, Recommendation, Study, VariantResult
 from isobatch.reports import agreed, numbers, speeds, views
 from isobatch.reports.blocks import Code, KeyFigure, Line, Link, Tone, line
-from isobatch.reports.speeds import BY_PASSES
+from isobatch.reports.speeds import BY_PASSES, NO_FASTER
 
 _STABLE: dict[str, tuple[str, Tone]] = {
     "batch-invariant": ("= yes, byte for byte", "good"),
@@ -131,8 +131,7 @@ def _price(study: Study) -> KeyFigure:
         return KeyFigure(label, "not known", target, line("it was not measured"))
     paid = decided.price_of_stability
     if paid is None:
-        faster = "no variant that meets every other demand is shown to be faster"
-        return KeyFigure(label, "none", target, line(faster), "good")
+        return KeyFigure(label, "none", target, line(NO_FASTER), "good")
     against = views.find(study, paid.variant)
     kind = f", {views.state(against)}" if against else ""
     low, high = paid.ratio.low95, paid.ratio.high95

@@ -116,7 +116,7 @@ def _beyond(look: BeyondLook) -> str:
     if not look.layers:
         return f"{where} no layer was seen to depend on N, on few rows each"
     layers = f"{numbers.counted(len(look.layers), 'layer')} ({views.listing(look.layers, 4)})"
-    return f"{where}, beyond what is said here, {layers} depend{'s' if len(look.layers) == 1 else ''} on N"
+    return f"{where}, beyond the scope of the list, {layers} depend{'s' if len(look.layers) == 1 else ''} on N"
 
 
 def holds_for(variants: Iterable[VariantResult]) -> str:

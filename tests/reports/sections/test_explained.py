@@ -309,7 +309,9 @@ def test_scope_stands_beside_what_is_claimed_and_what_lies_beyond_is_told() -> N
     )
     told = text("origins", study)
     assert "Innocent at N = 2, 3 and 8, 2 threads, 64 pixels: " in told
-    assert "with 1 thread at N = 17 (of 20 distinct layers 19 were reached in time), beyond what is said here" in told
+    assert (
+        "with 1 thread at N = 17 (of 20 distinct layers 19 were reached in time), beyond the scope of the list" in told
+    )
     assert "2 layers (conv1 and fc) depend on N" in told
     assert "with 2 threads at N = 17 no layer was seen to depend on N, on few rows each" in told
     assert "(N = 2, 3 and 8, 2 threads, 64 pixels): replayed alone" in text("suspects", study)

@@ -129,7 +129,7 @@ def test_a_repaired_choice_is_marked_in_the_overview_and_joined_in_the_picture()
 def test_the_fastest_has_no_price() -> None:
     study = studies.study([studies.measured(studies.ROWS[9])])
     text = words(price_line(study))
-    assert text == "Nothing: no variant that meets every other demand is faster, 106 img/s at N = 8."
+    assert text == "Nothing: no variant that meets every other demand is shown to be faster, 106 img/s at N = 8."
 
 
 def decided(study: Study) -> r.Recommendation:

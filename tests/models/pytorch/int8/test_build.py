@@ -99,7 +99,7 @@ def test_dynamic_int8_gives_the_bytes_of_torchs_own_and_says_how_little_is_int8(
         assert runner.run(images5).tobytes() == expected.tobytes()
         effective = runner.effective()
     assert (effective.precision, effective.int8_layers, effective.weight_layers) == ("fp32+int8", 1, 21)
-    assert artifact.manifest.notes == ("1 of 21 weight layers are int8, the others stay in float32",)
+    assert artifact.manifest.notes == ("1 of 21 weight layers run in int8, the others in float32",)
     assert not isinstance(runner, Quantized)
 
 
