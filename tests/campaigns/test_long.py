@@ -20,7 +20,7 @@ from tests.models.conftest import stored_images
 
 COUNT = 2_000
 GROWTH = 1.05
-EVERY_S = 0.1
+EVERY_S = 0.03
 FEW = 15  # looks, below which a worker did something other than pass images through
 EVERY = [
     row.name
@@ -138,7 +138,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_memory_files_and_processes_stay_flat(variant: str, home: Path, tell: Callable[[str], None]) -> None:
     network = ("--model", "resnet18", "--weights", "random", "--image-size", "64")
     argv = (*network, "--inputs", "many.npy", "--images", str(COUNT), "--variants", variant, "--batch-sizes", "8")
-    argv += ("--threads", "2", "--no-explain", "--workers", "1", "--quiet", "--out", variant)
+    argv += ("--threads", "2", "--thorough", "--no-explain", "--workers", "1", "--quiet", "--out", variant)
     started = start(home, *argv, "--race-seconds", "0", "--certify", "off")  # whose workers do other things
     seen, counts = watched(started, EVERY_S)
     ended = started.end()
