@@ -147,8 +147,8 @@ CODES: dict[str, CodeMeaning] = {
     ),
     "bad-request": _error(
         "A number that describes the inputs is too small.",
-        "At least one image, and two to calibrate with, are needed.",
-        "Raise --images or --image-size.",
+        "At least one image, two to calibrate with, and as many as the smallest of --batch-sizes are needed.",
+        "Raise --images or --image-size, or lower --batch-sizes.",
     ),
     "no-images": _error(
         "No usable image is left.",
