@@ -109,6 +109,6 @@ def described(name: ModelName) -> tuple[ModelName, nn.Module]:
             f"{name.architecture}: {strange[0]!r} of its state dict is no tensor, and cannot be stored: give the float "
             f"network, of which int8 variants are made here; isobatch check {name.architecture} compares it as it is"
         )
-    channels = channels_of(net)
+    channels = channels_of(net) or 3
     code = code_of(net.float(), name.architecture, folder)
     return ModelName(name.architecture, channels, code=code), net

@@ -109,5 +109,7 @@ def test_a_callout_is_one_quotation() -> None:
 
 
 def test_a_figure_reads_as_it_is_meant() -> None:
-    figures = KeyFigures((KeyFigure("Same answer?", "= yes", "x", line("14 of 14")), KeyFigure("Speed", "9", "x", ())))
-    assert to_markdown(figures) == "- Same answer? **= yes** 14 of 14\n- Speed: **9** "
+    figures = KeyFigures(
+        (KeyFigure("Same answer?", "= yes", "x", line("14 of 14")), KeyFigure("Speed", "9", "x", line("at N = 2")))
+    )
+    assert to_markdown(figures) == "- Same answer? **= yes** 14 of 14\n- Speed: **9** at N = 2"
