@@ -390,7 +390,7 @@ CODES: dict[str, CodeMeaning] = {
     "exported-for-arrays": _warning(
         "A factory's network was exported to ONNX, and that file is studied.",
         "A study shows torch networks pictures; one that takes other arrays is measured as an ONNX file.",
-        "Nothing; isobatch check compares the torch network itself.",
+        f"Nothing; {PROGRAM} check compares the torch network itself.",
     ),
     "weights-left-out": _warning(
         "Tensors of the weights file are not used.",
