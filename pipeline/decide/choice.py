@@ -47,7 +47,7 @@ class Contender:
 class Choice:
     """What is chosen, by what, and how sure that is. ``standings``: of all that were raced, towards ``leader``.
 
-    ``share``: of the resamples in which the same one is chosen; None without a race of enough rounds.
+    ``share``: of the resamples in which the same one is chosen; None without a race of enough rounds between several.
     """
 
     chosen: str
@@ -84,13 +84,13 @@ def choose(contenders: Sequence[Contender], margin: float, by_size: bool = False
     standings = {name: compared.standing(at, margin) for at, name in enumerate(names)}
     chosen, criterion = decide(compared.leader, _tied(compared, compared.ratio, margin))
     share, resamples, others = None, 0, Counter[int]()
-    if compared.resampled is not None and len(contenders) > 1:
+    if compared.resampled is not None and len(raced) > 1:
         resamples = len(compared.resampled)
         others = Counter(decide(int(row.argmin()), _tied(compared, row, margin))[0] for row in compared.resampled)
         share = others.pop(chosen, 0) / resamples
     second = others.most_common(1)[0][0] if others else _second(compared, chosen)
-    if len(contenders) == 1:
-        criterion = "only-candidate"
+    if len(raced) == 1:  # what the others lack, the times of the passes said
+        criterion = "only-candidate" if len(contenders) == 1 else "passes"
     return Choice(
         chosen=names[chosen],
         leader=names[compared.leader],

@@ -41,8 +41,8 @@ def price_of_stability(all_standings: Standings, chosen: str, policy: Policy) ->
 def speed_up(all_standings: Standings, chosen: str, policy: Policy, race: Race | None) -> Against | None:
     """The chosen one against the fastest variant of the reference precision; None where it is of that itself.
 
-    None too where other programs took time from the calls that compare the two: fp32 beside a busy neighbour may seem
-    to take a hundred times its time.
+    None too where other programs took time from the calls that compare the two, or these leave open which is faster:
+    fp32 beside a busy neighbour may seem to take a hundred times its time.
     """
     mine = all_standings.find(chosen)
     if mine.precision == REFERENCE_PRECISION:
@@ -54,7 +54,14 @@ def speed_up(all_standings: Standings, chosen: str, policy: Policy, race: Race |
     raced = pair if chosen in pair else all_standings.race
     rivals = [raced[other.name] for other in others if other.name in raced]
     against = _raced(raced[chosen], rivals) if chosen in raced and _whole(raced[chosen]) else None
+    if against is not None and not _shows_which(against.ratio):
+        return None
     return against or _by_passes(mine, others, policy)
+
+
+def _shows_which(ratio: Interval) -> bool:
+    """Whether all of the interval is on one side of 1."""
+    return ratio.low95 is not None and ratio.high95 is not None and (ratio.low95 > 1 or ratio.high95 < 1)
 
 
 def _usable(variant: VariantResult) -> bool:

@@ -151,7 +151,7 @@ def no_limit(policy: Policy) -> list[str]:
 
 def _warnings(chosen: VariantResult, choice: Choice, policy: Policy, race: Race | None) -> list[str]:
     warnings = no_limit(policy)
-    if choice.decided_by == "passes":
+    if choice.ratios is None and choice.decided_by == "passes":
         warnings.append(NO_RACE if race is None else _OTHER_RACE)
     if choice.ratios is None:
         warnings += once(price(chosen.cost, policy), chosen.name)

@@ -21,6 +21,7 @@ from isobatch.reports.escape import clean
 
 _LABEL_COLUMNS, _BAR_COLUMNS = 34, 14  # with the estimate they fit 80
 _PRIOR_S = 10.0  # so many seconds at the announced pace count beside what was seen: the first steps mislead alone
+_SAID_S = 1.0  # less than this is not said to be left
 
 
 class _Console(Console):
@@ -150,7 +151,9 @@ class Progress:
         left_s = self.left_s
         if left_s is None:
             return ""
-        return f"{before}{numbers.percent(self.share_done, 0)}, about {numbers.seconds(left_s)} left{after}"
+        # what was announced is done, and work goes on: how much of it nobody knows
+        left = f", about {numbers.seconds(left_s)} left" if left_s >= _SAID_S else ""
+        return f"{before}{numbers.percent(self.share_done, 0)}{left}{after}"
 
     def _draw(self) -> RenderableType:
         row = Table.grid(padding=(0, 1))

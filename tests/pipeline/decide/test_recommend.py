@@ -190,6 +190,23 @@ def test_the_speed_up_is_rough_where_the_reference_was_not_raced() -> None:
     assert raced is not None and raced.raced and raced.ratio.median == pytest.approx(3.0, abs=0.03)
 
 
+def test_no_speed_up_is_told_from_calls_that_leave_open_which_is_faster() -> None:
+    variants = [result("steady", precision="int8", per_second=200), result("float", per_second=50)]
+    steady, slow = race(steady=210, float=70).contestants
+    pair = [steady.model_copy(update={"call_s": [0.01, 0.01]}), slow.model_copy(update={"call_s": [0.089, 0.777]})]
+    duel = race(steady=210).model_copy(update={"against_reference": pair})
+    assert recommend(variants, Policy(), duel).speed_up is None
+
+
+def test_a_race_of_one_decides_nothing() -> None:
+    variants = [result("steady", per_second=200), result("slow", per_second=20)]
+    found = recommend(variants, Policy(), race(steady=210))
+    assert (found.chosen, found.decided_by, found.sureness) == ("steady", "passes", None)
+    assert not any("race" in warning for warning in found.warnings)
+    alone = recommend(variants[:1], Policy(), race(steady=210))
+    assert (alone.chosen, alone.decided_by, alone.sureness) == ("steady", "only-candidate", None)
+
+
 def test_no_speed_up_is_told_from_calls_that_other_programs_took_time_from() -> None:
     variants = [result("steady", precision="int8", per_second=200), result("float", per_second=50)]
     busy = race(steady=210, float=2).model_copy(update={"unsteady": True})
