@@ -8,12 +8,36 @@ Four names for your own code; importing this loads no runtime until one of them 
 * ``load(run)``: a finished study.
 """
 
+import os
+import sys
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-PROGRAM = "python run.py" if Path(__file__).resolve().parent.with_name("run.py").is_file() else "isobatch"
-"""What a user types to start this: in a checkout its ``run.py``, else the installed command."""
+
+_RUN, _COMMAND, _MODULE = "python run.py", "isobatch", "python -m isobatch"
+STARTED_AS = "_ISOBATCH_STARTED_AS"
+"""The variable by which a worker learns how its parent was started."""
+
+
+def _program() -> str:
+    """How this process was started; a worker: its parent; any other: what starts it from here."""
+    script = Path(__file__).resolve().parent.with_name("run.py")
+    first = (sys.argv or [""])[0]
+    if first == "-m" and ("-m", "isobatch") in pairwise(sys.orig_argv):  # while the module is sought
+        return _MODULE
+    if Path(first).name == _COMMAND:
+        return _COMMAND
+    if Path(first).name == script.name and Path(first).resolve() == script:
+        return _RUN
+    if (told := os.environ.get(STARTED_AS)) in (_RUN, _COMMAND, _MODULE):
+        return told
+    return _RUN if script.is_file() else _COMMAND
+
+
+PROGRAM = _program()
+"""What the user types to start this, as he did: the checkout's ``run.py``, the installed command, or the module."""
 
 __all__ = ["assert_batch_invariant", "compare", "load", "make_batch_invariant"]
 

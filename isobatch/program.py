@@ -8,7 +8,7 @@ import traceback
 from types import FrameType
 from typing import NoReturn
 
-from isobatch import PROGRAM
+from isobatch import PROGRAM, STARTED_AS
 from isobatch.pipeline.records.errors import EngineError, Exit, StoreError, UsageError, WorkerError, no_room
 from isobatch.reports.escape import clean
 
@@ -28,6 +28,7 @@ class _Terminated(BaseException):
 def main(argv: list[str]) -> int:
     """Run one command. Returns the exit code of the contract; every expected error is one line on stderr."""
     debug = "--debug" in argv
+    os.environ[STARTED_AS] = PROGRAM  # workers name the same
     _prepare_streams()
 
     def interrupt(number: int, frame: FrameType | None) -> NoReturn:

@@ -144,10 +144,10 @@ def precision_of(module: nn.Module) -> str:
     return kinds.pop() if len(kinds) == 1 and kinds != {"float32"} else ""
 
 
-def channels_of(module: nn.Module) -> int:
-    """How many channels its first convolution of pictures takes; 3 where it has none."""
+def channels_of(module: nn.Module) -> int | None:
+    """How many channels its first convolution of pictures takes; None where it has none."""
     first = next((part for part in module.modules() if isinstance(part, nn.Conv2d)), None)
-    return first.in_channels if first is not None else 3
+    return first.in_channels if first is not None else None
 
 
 def in_precision(module: nn.Module, precision: str) -> nn.Module:

@@ -17,7 +17,7 @@ from isobatch.models.pytorch.examined import ExaminedTorchRunner
 from isobatch.models.spec.fit import NotTaken
 from isobatch.models.spec.runner import WHOLE, Canonical
 from isobatch.models.spec.words import RunnerSettings
-from isobatch.models.user_copy import check_parameters, not_made_yet, private_copy
+from isobatch.models.user_copy import check_parameters, in_training, not_made_yet, private_copy
 from isobatch.models.user_graphs import GraphRunner
 from isobatch.models.user_inputs import as_arguments, described, require_keywords
 from isobatch.models.user_outputs import Leaves, arrays, joined, with_rows
@@ -92,7 +92,8 @@ class ModuleRunner(ExaminedTorchRunner):
                 return arrays(self._called(rows))
         except (TypeError, ValueError, RuntimeError, IndexError, KeyError, AttributeError, AssertionError) as error:
             said = " ".join(f"{type(error).__name__}: {error}".split())
-            raise NotTaken(len(rows), described(rows), said) from error
+            remedy = "it is in training mode: call .eval() on it" if in_training(self.net) else ""
+            raise NotTaken(len(rows), described(rows), said, remedy) from error
 
     def _rows(self, result: Any) -> NDArray[Any]:
         rows = arrays(result)

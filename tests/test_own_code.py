@@ -8,6 +8,7 @@ import pytest
 from onnx import numpy_helper
 from PIL import Image
 
+from isobatch import PROGRAM
 from isobatch.pipeline.records.study import Study
 from tests.in_process import Commands, Ended
 from tests.models.ort.small_onnx import classifier
@@ -109,7 +110,7 @@ def test_a_factory_of_several_inputs_is_exported_and_studied(tmp_path: Path, com
     study = Study.model_validate_json((tmp_path / "run" / "report.json").read_text())
     assert study.weights.model == "mine.nets.tokens.onnx" and "classes of 'logits'" in study.weights.note
     told = {one.code: one.text for one in study.warnings}
-    assert "isobatch check mine.nets:tokens --inputs given.npz" in told["exported-for-arrays"]
+    assert f"{PROGRAM} check mine.nets:tokens --inputs given.npz" in told["exported-for-arrays"]
     assert "it is measured in eval mode" in told["training-mode"]
     assert "inputs/s" in ended.stdout and " images" not in ended.stdout
     assert "8 of 12 inputs are measured" in (tmp_path / "run" / "report.md").read_text()

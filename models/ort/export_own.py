@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from isobatch import PROGRAM
 from isobatch.models.ort.export import ExportError
 from isobatch.models.ort.session import open_session
 from isobatch.models.shared.time_limit import TimeLimit, time_limit
@@ -87,12 +88,12 @@ def _export(name: str, net: nn.Module, arrays: Arrays, path: Path) -> None:
         said = f"{type(why).__name__}: {(str(why).strip().splitlines() or [''])[0][:160]}"
         raise ExportError(
             f"{name} takes arrays and is studied as an ONNX file, which could not be made of it ({said}): export it "
-            f"yourself and give --onnx FILE, or look at the torch network alone: isobatch check {name} --inputs FILE"
+            f"yourself and give --onnx FILE, or look at the torch network alone: {PROGRAM} check {name} --inputs FILE"
         ) from error
     if worst > _TOLERANCE:
         raise ExportError(
             f"the ONNX graph of {name} differs from torch by {worst:.0e} of the largest output: look at the torch "
-            f"network alone, isobatch check {name} --inputs FILE"
+            f"network alone, {PROGRAM} check {name} --inputs FILE"
         )
 
 

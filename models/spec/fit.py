@@ -18,10 +18,14 @@ class Misfit(ValueError):
 
 
 class NotTaken(TypeError):
-    """The network cannot be run on ``count`` such examples. ``described``: what they are; ``said``: its own words."""
+    """The network cannot be run on ``count`` such examples.
 
-    def __init__(self, count: int, described: str, said: str) -> None:
-        super().__init__(f"the network cannot be run on {count} of these examples ({described}): {said[:300]}")
+    ``described``: what they are; ``said``: its own words; ``remedy``: what to do about it.
+    """
+
+    def __init__(self, count: int, described: str, said: str, remedy: str = "") -> None:
+        end = f"; {remedy}" if remedy else ""
+        super().__init__(f"the network cannot be run on {count} of these examples ({described}): {said[:300]}{end}")
         self.count = count
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from isobatch import PROGRAM
 from isobatch.models.shared.regular_files import Altered
 from isobatch.models.spec.images import View
 from isobatch.models.spec.nearest import nearest
@@ -107,8 +108,8 @@ def described(name: ModelName) -> tuple[ModelName, nn.Module]:
     if strange := [key for key, value in net.state_dict().items() if not isinstance(value, torch.Tensor)]:
         raise WeightsError(
             f"{name.architecture}: {strange[0]!r} of its state dict is no tensor, and cannot be stored: give the float "
-            f"network, of which int8 variants are made here; isobatch check {name.architecture} compares it as it is"
+            f"network, of which int8 variants are made here; {PROGRAM} check {name.architecture} compares it as it is"
         )
-    channels = channels_of(net)
+    channels = channels_of(net) or 3
     code = code_of(net.float(), name.architecture, folder)
     return ModelName(name.architecture, channels, code=code), net

@@ -40,14 +40,13 @@ class Parser(argparse.ArgumentParser):
         unknown = re.match(r"unrecognized arguments: (--[a-z-]+)", message)
         near = difflib.get_close_matches(unknown[1], self._option_string_actions, n=1) if unknown else []
         hint = f": did you mean {near[0]}?" if near else "."
-        program = f"python {self.prog}" if PROGRAM.startswith("python ") else self.prog
-        raise UsageError("usage", f"{message}{hint} See {program} --help")
+        raise UsageError("usage", f"{message}{hint} See {self.prog} --help")
 
 
 def study_parser(commands: str = "") -> argparse.ArgumentParser:
     """The parser of the study's own flags; ``commands`` says in its help what else run.py can do."""
     parser = Parser(
-        prog=PROGRAM.removeprefix("python "),
+        prog=PROGRAM,
         description="Isobatch: does the answer depend on the batch, for which precision, and what should be deployed?\n"
         "A flag without a value is off unless it is given.",
         epilog=f"{commands}exit codes:\n  0 policy met, 1 not met, 2 usage, 3 in part, 4 tool failed, 130 interrupted",

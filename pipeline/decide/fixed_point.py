@@ -37,7 +37,7 @@ def _claim(parts: Sequence[InvarianceAnswer]) -> tuple[Literal["yes", "no", "dep
     if other:
         return "no", f"No: {listed(other)} {changed}"
     if parts:
-        return None, f"No answer: of {listed(part.variant for part in parts)} none could be judged"
+        return None, f"No answer: {listed(part.variant for part in parts)} could not be judged"
     return None, "No answer: no int8 variant was asked for"
 
 

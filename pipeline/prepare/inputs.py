@@ -102,6 +102,7 @@ def prepare_inputs(stages: Stages, chosen: Chosen) -> None:
         what = "" if error.code else "the images could not be read: "
         raise UsageError(error.code or "inputs", f"{what}{error.reason}") from error
     stages.sets = tuple(_judged(stages, image_set) for image_set in fitting(stages, sets))
+    _check_batch_sizes(config, stages.sets)
     _say_assumed(stages)
     for prepared in stages.sets:
         record = prepared.record
@@ -122,6 +123,24 @@ def prepare_inputs(stages: Stages, chosen: Chosen) -> None:
             noun = "image" if Path(record.source).suffix.lower() in ARRAYS else "file"
             left = counted(len(record.skipped), noun)
             stages.warn("skipped-images", f"{record.name}: {left} skipped; the report says which, and why")
+
+
+def _check_batch_sizes(config: Config, sets: tuple[PreparedSet, ...]) -> None:
+    """Raise UsageError where no set has the images for any N: every verdict would be open, whatever is measured.
+
+    A set of one image is not refused: no N could be formed of it, and a warning says so.
+    """
+    largest = max(sets, key=lambda prepared: len(prepared.evaluation))
+    count, smallest = len(largest.evaluation), min((n for n in config.batch_sizes if n > 1), default=0)
+    if not 1 < count < smallest:
+        return
+    there = config.inputs in ("auto", *SOURCES) or largest.record.n_files >= smallest
+    more = f"--images {smallest}" if there and (config.images or 0) < smallest else "more images"
+    raise UsageError(
+        "bad-request",
+        f"no batch can be formed: the smallest of --batch-sizes is {smallest}, and the largest set of images "
+        f"({largest.record.name}) has {count}: give {more}, or batch sizes of at most {count}",
+    )
 
 
 def _say_assumed(stages: Stages) -> None:

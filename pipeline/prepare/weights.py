@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from isobatch import PROGRAM
 from isobatch.models.spec.artifact_cache import ArtifactCache, file_sha256
 from isobatch.models.spec.images import Size, View, sides
 from isobatch.models.spec.words import Network
@@ -79,7 +80,7 @@ def prepare_weights(stages: Stages) -> Chosen:
         stages.warn(
             "exported-for-arrays",
             f"{config.model} is studied on arrays, so as the ONNX file that was exported from it; its torch variants: "
-            f"isobatch check {config.model} --inputs {config.inputs}",
+            f"{PROGRAM} check {config.model} --inputs {config.inputs}",
         )
         for text in ArtifactCache.notes(Path(config.onnx).parent):
             stages.warn("training-mode", text)

@@ -147,8 +147,8 @@ CODES: dict[str, CodeMeaning] = {
     ),
     "bad-request": _error(
         "A number that describes the inputs is too small.",
-        "At least one image, and two to calibrate with, are needed.",
-        "Raise --images or --image-size.",
+        "At least one image, two to calibrate with, and as many as the smallest of --batch-sizes are needed.",
+        "Raise --images or --image-size, or lower --batch-sizes.",
     ),
     "no-images": _error(
         "No usable image is left.",
@@ -390,7 +390,7 @@ CODES: dict[str, CodeMeaning] = {
     "exported-for-arrays": _warning(
         "A factory's network was exported to ONNX, and that file is studied.",
         "A study shows torch networks pictures; one that takes other arrays is measured as an ONNX file.",
-        "Nothing; isobatch check compares the torch network itself.",
+        f"Nothing; {PROGRAM} check compares the torch network itself.",
     ),
     "weights-left-out": _warning(
         "Tensors of the weights file are not used.",

@@ -33,7 +33,7 @@ class Command:
 
     def parser(self) -> argparse.ArgumentParser:
         """The parser of this command's own arguments."""
-        parser = Parser(f"{PROGRAM.removeprefix('python ')} {self.name}", self.summary)
+        parser = Parser(f"{PROGRAM} {self.name}", self.summary)
         self.add_arguments(parser)
         parser.add_argument("--json", action="store_true", help="write the result to stdout as JSON")
         parser.add_argument("--debug", action="store_true", help="show the tracebacks of errors")

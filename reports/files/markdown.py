@@ -137,7 +137,12 @@ def _(block: blocks.Definitions) -> str:
 
 @to_markdown.register
 def _(block: blocks.KeyFigures) -> str:
-    return "\n".join(f"- {escaped(f.label)}: **{escaped(f.value)}** {prose(f.remark)}" for f in block.items)
+    return "\n".join(f"- {_asked(f.label)} **{escaped(f.value, first=False)}** {prose(f.remark)}" for f in block.items)
+
+
+def _asked(label: str) -> str:
+    """The label with a colon, unless it is a question."""
+    return escaped(label) if label.endswith("?") else f"{escaped(label)}:"
 
 
 def _cell(text: str | None, column: Column, chosen: bool) -> str:

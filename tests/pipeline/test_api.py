@@ -230,6 +230,14 @@ def test_a_submodule_in_training_mode_is_named() -> None:
         assert_batch_invariant(network, IMAGES)
 
 
+def test_a_call_that_fails_in_training_mode_says_what_to_call() -> None:
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.BatchNorm2d(4), nn.Flatten())
+    with pytest.warns(UserWarning), pytest.raises(TypeError, match=r"more than 1 value .*; it is .* call .eval\(\) on"):
+        compare_batch_invariance(network, IMAGES)
+    with pytest.raises(TypeError, match=r"cannot be run on 1(?!.*eval)"):
+        compare_batch_invariance(network.eval(), IMAGES[:, :2])
+
+
 @dataclass
 class Answer:
     logits: Tensor

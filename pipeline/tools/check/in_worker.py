@@ -12,7 +12,7 @@ from isobatch.models.spec.fit import NotTaken
 from isobatch.pipeline.evidence.mixing import mixes
 from isobatch.pipeline.explain.findings import why_closed
 from isobatch.pipeline.records.errors import UsageError
-from isobatch.pipeline.records.wording import sizes
+from isobatch.pipeline.records.wording import counted, sizes
 from isobatch.pipeline.tools.check.asked import CheckRequest
 from isobatch.pipeline.tools.check.crossing import VariantAsked
 from isobatch.pipeline.tools.check.examples import Examples, random_examples, random_examples_for, read
@@ -26,10 +26,8 @@ from isobatch.pipeline.workers.wire import Emit, Told
 _MENDED = f"the study mends that where it can be done ({PROGRAM} --onnx FILE)"
 _OF_A_FILE = f"it may take another size (--input-shape), or hold its batch inside: {_MENDED}"
 
-_OF_CODE = (
-    "say what one example is, --input-shape 1x28x28 (3x32x32,12 for two inputs), or give examples, --inputs FILE.npy "
-    "(FILE.npz for several inputs, whole numbers or masks)"
-)
+_GIVE = "or give examples, --inputs FILE.npy (FILE.npz for several inputs, whole numbers or masks)"
+_OF_CODE = f"say what one example is, --input-shape CxHxW, or 7 for rows of 7 numbers, 3x32x32,7 for both; {_GIVE}"
 
 
 def check(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
@@ -79,7 +77,7 @@ def _checked(
         result = compared(network.compared, rows, scope, sparing=True, deadline=deadline, say=say).result
     except TypeError as error:  # of examples that do not fit, or of outputs without rows
         if isinstance(error, NotTaken) and error.count == 1:
-            remedy = _OF_A_FILE if network.inputs else _OF_CODE
+            remedy = _OF_A_FILE if network.inputs else _remedy_of_code(network, rows.shape[1:])
             raise UsageError("check-inputs", f"{error}: {remedy}") from error
         fewer = "see whether it takes fewer at once: --batch-sizes "
         at_once = error.count if isinstance(error, NotTaken) else 0
@@ -120,6 +118,14 @@ def _checked(
     if start:
         update |= {"first": _origin(start.first), "largest": _origin(start.largest), "origins": start.count}
     return checked.model_copy(update=update)
+
+
+def _remedy_of_code(network: Opened, shape: tuple[int, ...]) -> str:
+    """What to do where the user's module does not take examples of this shape."""
+    channels = load("isobatch.models.user_factory:channels_of")(network.watched.net)
+    if len(shape) != 3 or channels in (None, shape[0]):
+        return _OF_CODE
+    return f"its first convolution takes {counted(channels, 'channel')}: --input-shape {channels}x{shape[1]}x{shape[2]}"
 
 
 def _sizes(result: BatchInvariance) -> list[AtN]:

@@ -17,6 +17,7 @@ from isobatch.models.spec.interface import Input
 from isobatch.models.spec.outcome import Leaf
 from isobatch.models.spec.words import Network, RunnerSettings, VariantSpec, VariantUnavailable
 from isobatch.models.weights.model_name import channels_of
+from isobatch.pipeline.inputs.arrays import ARRAYS
 from isobatch.pipeline.inputs.storing import store_images
 from isobatch.pipeline.machine.memory import limit_graph
 from isobatch.pipeline.prepare.artifacts import artifact_fields
@@ -112,8 +113,10 @@ def _factory(asked: CheckRequest, spec: VariantSpec, folder: str) -> Opened:
         module = load("isobatch.models.user_factory:made")(name, folder)
         notes = tuple(filter(None, [load("isobatch.models.user_copy:told_in_training")(name, module)]))
         module = load("isobatch.models.user_copy:as_measured")(module)
-        channels = load("isobatch.models.user_factory:channels_of")(module)
+        channels = load("isobatch.models.user_factory:channels_of")(module) or 3
         shapes, weights = asked.shapes or ((channels, *_FREE),), "as the factory makes them"
+        if not asked.shapes and Path(asked.inputs).suffix.lower() not in ARRAYS:
+            notes = (*notes, f"shape {'x'.join(map(str, shapes[0]))} assumed: --input-shape says another")
         if spec.compiled:
             making = load("isobatch.models.pytorch.compiled:compiling_runner")
             runner = making(lambda: module, spec.recipe, RunnerSettings(asked.threads))

@@ -87,6 +87,9 @@ def test_one_of_several_state_dicts_is_chosen_by_its_key(commands: Commands, tmp
 def test_inputs_that_do_not_fit_are_a_usage_error(commands: Commands) -> None:
     ended = commands(ROOT, "check", f"{HERE}:rows", *SMALL)
     assert (ended.code, ended.stdout) == (2, "") and "say what one example is, --input-shape" in ended.stderr
+    grey = ("--input-shape", "1x24x24", "--threads", "1", "--batch-sizes", "2")
+    ended = commands(ROOT, "check", f"{HERE}:convolving", *grey)
+    assert ended.code == 2 and ended.stderr.strip().endswith("takes 3 channels: --input-shape 3x24x24"), ended.stderr
 
 
 def test_a_network_that_takes_few_at_once_is_checked_on_fewer_as_the_remedy_says(commands: Commands) -> None:
@@ -101,6 +104,7 @@ def test_what_a_factory_makes_is_told_as_it_is(commands: Commands) -> None:
     half = commands(ROOT, "check", f"{HERE}:grey_and_half", "--batch-sizes", "2", "--threads", "1")
     said = " ".join(half.stdout.split())
     assert half.code in (0, 1) and "float32 [1, 224, 224]" in said and "its parameters are float16" in said
+    assert "shape 1x224x224 assumed: --input-shape says another" in said
     meta = commands(ROOT, "check", f"{HERE}:meta", *SMALL)
     assert meta.code == 2 and "on the meta device" in meta.stderr
 
