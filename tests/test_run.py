@@ -94,7 +94,7 @@ def test_the_choice_was_verified_at_every_n_and_the_first_screen_says_so(home: P
     assert sum(found["filled_with"].values()) == 6 and found["filled_with"]["own"] == 4
     assert found["to"] == 6 and found["failed_at"] == [] and found["n_comparisons"] == 10
     text = " ".join((home / "stdout.txt").read_text().split())
-    assert f"Same bytes at every N from 1 to 6, {found['threads']} thread" in text
+    assert f"same bytes at every N from 1 to 6, {found['threads']} thread" in text
 
 
 def test_evidence_rests_on_what_was_run(home: Path) -> None:
