@@ -527,6 +527,7 @@ class Repair(Record):
     batch_invariant: bool | None  # None: does not apply here, or was not tried (``note`` says why)
     out_of_time: bool = False  # not tried to the end: the time for repairs was over
     scope: str
+    switched_to: str | None = None  # of the rung ``switch``: the variant that takes its place
     layers: int = 0
     top1_stable: bool | None = None
     singles_as_native: bool | None = None  # its singles are, byte by byte, those of the unrepaired variant
