@@ -159,3 +159,18 @@ def test_the_posts_story_is_told_of_the_original_question_only(changed: dict[str
     else:
         study = study.model_copy(update={"inputs": [one for one in study.inputs if one.name != "seed"]})
     assert not written("suspects", study) and not written("original_post", study)
+
+
+@pytest.mark.parametrize(
+    ("ratio", "rough"),
+    [
+        (r.Interval(median=0.6, low95=None, high95=None, n=1), True),
+        (r.Interval(median=0.6, low95=0.2, high95=1.4, n=3), True),
+        (r.Interval(median=0.6, low95=0.55, high95=0.65, n=7), False),
+    ],
+)
+def test_a_time_from_too_few_calls_is_marked(ratio: r.Interval, rough: bool) -> None:
+    study = repaired(latency_ratio={"1": ratio}, throughput_ratio={"8": ratio})
+    row = rows("overview", study)[f"{studies.ROWS[1].name}+static-scale"]
+    assert [(row[title] or "").startswith("~") for title in ("ms at N = 1", "img/s @ N")] == [rough, rough]
+    assert "~: of too few calls for limits" in text("overview", study)
