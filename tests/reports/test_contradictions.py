@@ -113,6 +113,14 @@ def test_pareto_is_said_of_one_set_only() -> None:
     assert "Pareto set" in text("recommendation", studies.full())
 
 
+def test_a_pareto_set_of_the_choice_alone_is_left_out() -> None:
+    study = studies.full()
+    assert study.recommendation is not None
+    alone = [point for point in study.recommendation.pareto if point.variant == study.recommendation.chosen]
+    decided = study.recommendation.model_copy(update={"pareto": alone})
+    assert alone and "Pareto" not in text("recommendation", study.model_copy(update={"recommendation": decided}))
+
+
 def test_a_raced_variant_has_one_throughput() -> None:
     study = studies.full()
     chosen = speeds.chosen_throughput(study)
