@@ -64,6 +64,21 @@ def native_and_rung(name: str) -> tuple[str, str]:
     return native, rung
 
 
+def untried(variants: Sequence[VariantResult], name: str) -> str:
+    """What tries the ways that time did not reach, of a repaired self that may thus be had cheaper; empty of others."""
+    native, rung = native_and_rung(name)
+    repairs = next((variant.repairs or [] for variant in variants if variant.name == native), [])
+    late = bool(rung) and any(repair.out_of_time for repair in repairs)
+    return f"repair --variant {native} tries it" if late else ""
+
+
+def at_most(variants: Sequence[VariantResult], name: str, standing: str | None) -> str:
+    """What to add to the reason why it was not chosen: that a faster way may be left, unless it is as fast already."""
+    if standing in ("leader", "as-fast") or not (remedy := untried(variants, name)):
+        return ""
+    return f"; at most this slow: another way was not tried ({remedy})"
+
+
 def _cost(native: Cost, repair: Repair) -> Cost:
     latency, ratio = native.latency_ms, repair.latency_ratio.get("1")
     ratios = {n: ratio for n, ratio in repair.throughput_ratio.items() if n in native.throughput_img_s}
