@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from isobatch.pipeline.records.study import Cost, DecidedBy, Interval, Repair, VariantResult
-from isobatch.pipeline.records.wording import counted
+from isobatch.pipeline.records.wording import counted_comparisons
 
 SWITCH = "switch"
 """The rung that leads to another variant, which is a candidate anyway."""
@@ -26,7 +26,7 @@ def repaired_variant(variant: VariantResult, repair: Repair) -> VariantResult:
     """
     as_native = repair.singles_as_native is True
     inputs = variant.cost.inputs if variant.cost else variant.decided_by.inputs if variant.decided_by else ""
-    made = f" ({counted(repair.n_comparisons, 'comparison')})" if repair.n_comparisons else ""
+    made = f" ({counted_comparisons(repair.n_comparisons)})" if repair.n_comparisons else ""
     what = "all bytes" if repair.batch_invariant else "every top-1"
     unknown = f"the {repair.name} repair changes its singles, and the accuracy of these was not measured"
     unseen = f"the {repair.name} repair changes its singles, and these were not compared with it"
