@@ -22,6 +22,14 @@ def _pictures(inputs: InputSet) -> bool:
     return len(inputs.shape) == 3 and (inputs.shape[0] in _CHANNELS or inputs.shape[-1] in _CHANNELS)
 
 
+def picture_size(inputs: InputSet) -> str | None:
+    """Height and width of its pictures in pixels: ``400 x 400``; None of inputs that are no pictures."""
+    if not _pictures(inputs):
+        return None
+    sides = inputs.shape[1:] if inputs.shape[0] in _CHANNELS else inputs.shape[:2]
+    return " x ".join(map(str, sides))
+
+
 def worded(study: Study, said: T) -> T:
     """The same blocks, lines or text in the words that fit the study's examples; names and code stay as they are."""
     return said if of_pictures(study) else _worded(said)

@@ -176,10 +176,10 @@ def ratio_interval(interval: Interval) -> str:
     low, high = (None if limit is None else _two_decimals(limit) for limit in (interval.low95, interval.high95))
     word = non_finite(interval.median)
     text = word or f"{_two_decimals(interval.median)} x"
-    return text + (" (few calls)" if _unknown(interval) else _spread(interval, (low, high)))
+    return text + (" (few calls)" if few_calls(interval) else _spread(interval, (low, high)))
 
 
-def _unknown(interval: Interval) -> bool:
+def few_calls(interval: Interval) -> bool:
     """Whether a handful of calls leaves limits so wide that they say nothing: beyond half or twice the median."""
     low, high = interval.low95, interval.high95
     if interval.n >= _FEW_CALLS or low is None or high is None or not math.isfinite(high - low):

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from isobatch.pipeline.decide.contenders import usable
 from isobatch.pipeline.decide.prices import at_work
 from isobatch.pipeline.records.study import Interval, Policy, Study, VariantResult
-from isobatch.reports.views import choice
+from isobatch.reports.numbers import few_calls
+from isobatch.reports.views import choice, is_repaired, repair_of
 
 NO_FASTER = "no variant that meets every other demand is shown to be faster"
 BY_PASSES = "times of the passes, which were not taken in turn"
@@ -44,3 +45,17 @@ def chosen_throughput(study: Study) -> Speed | None:
     if chosen is None or work is None:
         return in_passes(chosen)
     return Speed(chosen.name, chosen, work.batch_size, work.throughput_img_s)
+
+
+def rough(study: Study, variant: VariantResult, batch_size: int) -> bool:
+    """Whether its time at N is that of the unrepaired variant times a ratio of too few calls for limits.
+
+    False of a throughput that was raced.
+    """
+    if not is_repaired(variant):
+        return False
+    repair, raced = repair_of(study, variant.name), at_work(usable(study.race, Policy()).get(variant.name))
+    if batch_size > 1 and raced is not None:
+        return False
+    ratio = (repair.latency_ratio if batch_size == 1 else repair.throughput_ratio).get(str(batch_size))
+    return ratio is not None and (ratio.low95 is None or ratio.high95 is None or few_calls(ratio))

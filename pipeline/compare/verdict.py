@@ -31,7 +31,7 @@ from isobatch.pipeline.records.study import (
     Margin,
     Verdict,
 )
-from isobatch.pipeline.records.wording import condition_words, counted, number, out_of, sizes
+from isobatch.pipeline.records.wording import condition_words, counted, counted_comparisons, number, out_of, sizes
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def inputs_verdict(tested: Sequence[Tested], n_images: int) -> InputsVerdict | N
     margin = margin_screen(_alone(tested), seen, tested[0].evidence.outcome) if seen else None
     decision = _not_repeatable(made) or _invalid(tested)
     if decision is None and margin is not None:
-        decision = _batching(tested, seen, margin, len(made))
+        decision = _batching(tested, seen, margin, made)
     if decision is None:
         return None
     verdict, decided_by = decision
@@ -173,13 +173,17 @@ def _one_row(item: Tested) -> tuple[int, str] | None:
     return 1, f"All {counted(len(singles), 'image')} have one and the same output row: a constant proves nothing."
 
 
-def _batching(tested: Sequence[Tested], seen: Sequence[Observation], margin: Margin, n_comparisons: int) -> Decision:
+def _batching(
+    tested: Sequence[Tested], seen: Sequence[Observation], margin: Margin, made: Sequence[Comparison]
+) -> Decision:
     inputs = tested[0].evidence.inputs
     tried = sizes(o.batch_size for o in seen)
     n_images = counted(int(united(((o.images, o.seen) for o in seen), np.logical_or)[1].sum()), "image")
     changed = [o for o in seen if o.differs.any()]
     if not changed:
-        why = f"All bytes of {n_images} are those of their singles at {tried} ({counted(n_comparisons, 'comparison')})."
+        repeats = sum(comparison.kind == "repeat" for comparison in made)
+        evidence = counted_comparisons(len(made) - repeats, repeats)
+        why = f"All bytes of {n_images} are those of their singles at {tried} ({evidence})."
         return "batch-invariant", _decided(inputs, None, None, why)
     noted = max(changed, key=lambda item: (int(item.flipped.sum()), item.largest, int(item.differs.sum())))
     total, far = int(noted.seen.sum()), number(noted.largest)

@@ -163,7 +163,9 @@ def add_scope(parser: argparse.ArgumentParser, batch_sizes: str | None = None) -
     )
     what.add_argument("--images", metavar="N", help="images of each input set (default: 16, and 4 for the seed set)")
     what.add_argument(
-        "--image-size", metavar="S", help="side or height x width, a list: 224,64x128 (default: of the weights)"
+        "--image-size",
+        metavar="S",
+        help="side or height x width, a list: 224,64x128 (default: of the weights); the seed set stays at 400 pixels",
     )
     what.add_argument("--seed", default="42069", help="the seed of random inputs")
     add_preprocessing(parser)

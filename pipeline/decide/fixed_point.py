@@ -4,7 +4,16 @@ from collections.abc import Sequence
 from typing import Literal
 
 from isobatch.pipeline.records.study import Answer, Comparison, InvarianceAnswer, VariantResult
-from isobatch.pipeline.records.wording import FAR_APART_ULP, condition_words, counted, listed, number, out_of, sizes
+from isobatch.pipeline.records.wording import (
+    FAR_APART_ULP,
+    condition_words,
+    counted,
+    counted_comparisons,
+    listed,
+    number,
+    out_of,
+    sizes,
+)
 
 QUESTION = "Does fixed point make the results batch-invariant?"
 
@@ -70,7 +79,7 @@ def _judge(variant: VariantResult) -> InvarianceAnswer:
     invalid = [of_inputs.inputs for of_inputs in variant.by_inputs if of_inputs.verdict == "invalid"]
     left = f"; {listed(invalid)} not counted, its outputs are invalid" if invalid else ""
     elements = sum(comparison.n_elements for comparison in equal)
-    why = f"None of {counted(elements, 'element')} differs in {counted(len(equal), 'comparison')} ({_scope(equal)})"
+    why = f"None of {counted(elements, 'element')} differs in {counted_comparisons(len(equal))} ({_scope(equal)})"
     return judged(True, f"{why}{left}{layers}")
 
 

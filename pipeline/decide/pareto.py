@@ -4,6 +4,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from isobatch.pipeline.compare.statistics import median_interval
 from isobatch.pipeline.decide.policy import Price, obstacles, price
 from isobatch.pipeline.records.study import VERDICTS, Contestant, ParetoPoint, Policy, VariantResult
 
@@ -53,7 +54,7 @@ def _point(variant: VariantResult, contestant: Contestant | None) -> ParetoPoint
     cost, verdict = variant.cost, variant.verdict
     assert cost is not None and verdict is not None  # a variant with a price and no obstacle has both
     if contestant is not None and contestant.call_s:
-        seen = contestant.batch_size / statistics.median(contestant.call_s)
+        seen = median_interval([contestant.batch_size / seconds for seconds in contestant.call_s]).median  # as at work
     else:
         seen = max((speed.median for speed in cost.throughput_img_s.values()), default=0.0)
     return ParetoPoint(

@@ -177,7 +177,8 @@ def _stability(chosen: VariantResult) -> str:
         evidence = f"{_images(largest)} are those of their singles at {_tried(chosen, largest)}"
         if others:
             evidence += f", and those of {listed(f'{_images(other)} at {_tried(chosen, other)}' for other in others)}"
-        made = counted(sum(verdict.n_comparisons for verdict in chosen.by_inputs), "comparison")
+        repeats = sum(comparison.kind == "repeat" for comparison in chosen.comparisons)
+        made = counted(sum(verdict.n_comparisons for verdict in chosen.by_inputs) - repeats, "comparison")
         repeated = " No call was repeated." if chosen.repeatable is None else ""
         return f"It is batch-invariant: all bytes of {evidence} ({made}).{repeated}"
     if chosen.decided_by is None:

@@ -13,6 +13,7 @@ from isobatch.pipeline.decide.prices import at_work, price_of_stability, speed_u
 from isobatch.pipeline.decide.race import spread_of
 from isobatch.pipeline.decide.ranges import range_warnings
 from isobatch.pipeline.decide.reasons import advantage, because, nothing, once, ratio_text, why_not
+from isobatch.pipeline.decide.repaired_variants import at_most
 from isobatch.pipeline.records.study import (
     Interval,
     Policy,
@@ -82,6 +83,7 @@ def recommend(variants: Sequence[VariantResult], policy: Policy, race: Race | No
     n = work.batch_size if work else best[0] if best else None
     rejected |= {
         contender.name: why_not(contender.name, all_standings, choice, race, policy)
+        + at_most(variants, contender.name, choice.standings.get(contender.name))
         for contender in all_standings.contenders
         if contender.name != chosen.name
     }
@@ -123,8 +125,7 @@ def _choice(all_standings: Standings, policy: Policy, race: Race | None) -> Choi
 
 
 def _in_order(all_standings: Standings, rejected: dict[str, str]) -> list[Rejected]:
-    names = [variant.name for variant in all_standings.every if variant.name in rejected]
-    return [Rejected(variant=name, why=rejected[name]) for name in names]
+    return [Rejected(variant=v.name, why=rejected[v.name]) for v in all_standings.every if v.name in rejected]
 
 
 def _ties(all_standings: Standings, choice: Choice) -> list[str]:

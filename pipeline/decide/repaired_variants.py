@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from isobatch.pipeline.records.study import Cost, DecidedBy, Interval, Repair, VariantResult
-from isobatch.pipeline.records.wording import counted
+from isobatch.pipeline.records.wording import counted_comparisons
 
 SWITCH = "switch"
 """The rung that leads to another variant, which is a candidate anyway."""
@@ -26,7 +26,7 @@ def repaired_variant(variant: VariantResult, repair: Repair) -> VariantResult:
     """
     as_native = repair.singles_as_native is True
     inputs = variant.cost.inputs if variant.cost else variant.decided_by.inputs if variant.decided_by else ""
-    made = f" ({counted(repair.n_comparisons, 'comparison')})" if repair.n_comparisons else ""
+    made = f" ({counted_comparisons(repair.n_comparisons)})" if repair.n_comparisons else ""
     what = "all bytes" if repair.batch_invariant else "every top-1"
     unknown = f"the {repair.name} repair changes its singles, and the accuracy of these was not measured"
     unseen = f"the {repair.name} repair changes its singles, and these were not compared with it"
@@ -62,6 +62,21 @@ def native_and_rung(name: str) -> tuple[str, str]:
     """``fp32+surgical`` as ``("fp32", "surgical")``; the rung is empty where the name is no repaired self's."""
     native, _, rung = name.partition("+")
     return native, rung
+
+
+def untried(variants: Sequence[VariantResult], name: str) -> str:
+    """What tries the ways that time did not reach, of a repaired self that may thus be had cheaper; empty of others."""
+    native, rung = native_and_rung(name)
+    repairs = next((variant.repairs or [] for variant in variants if variant.name == native), [])
+    late = bool(rung) and any(repair.out_of_time for repair in repairs)
+    return f"repair --variant {native} tries it" if late else ""
+
+
+def at_most(variants: Sequence[VariantResult], name: str, standing: str | None) -> str:
+    """What to add to the reason why it was not chosen: that a faster way may be left, unless it is as fast already."""
+    if standing in ("leader", "as-fast") or not (remedy := untried(variants, name)):
+        return ""
+    return f"; at most this slow: another way was not tried ({remedy})"
 
 
 def _cost(native: Cost, repair: Repair) -> Cost:

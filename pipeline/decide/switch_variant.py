@@ -37,6 +37,7 @@ def _switch(variant: VariantResult, steady: Sequence[VariantResult], policy: Pol
     return Repair(
         name=SWITCH,
         batch_invariant=True,
+        switched_to=chosen.name,
         scope=f"the whole study ({images})" if verdicts else "the whole study",
         singles_as_native=False,
         n_images=sum(verdict.n_images for verdict in verdicts),

@@ -104,7 +104,8 @@ def model_card(record: VerificationRecord, facts: Sequence[str]) -> str:
         "",
         "## What was verified",
         "",
-        f"* At {sizes(record.batch_sizes)}, on {threads}: {claim}. {counted(record.n_comparisons, 'comparison')} on "
+        f"* At {sizes(record.batch_sizes)}, on {threads}: {claim}. {counted(record.n_comparisons, 'comparison')} with "
+        "the images alone, repeated calls included, on "
         f"{listed(_images(stored.name, stored.n, stored.drawn) for stored in record.inputs)}.",
         f"* On {_plain(record.environment.cpu)} ({_plain(record.environment.isa_hardware)}). Another machine or other "
         "library versions may compute other bytes; the command below tells.",

@@ -525,8 +525,9 @@ class Repair(Record):
     name: str
     state: RepairState = "does-not-apply"
     batch_invariant: bool | None  # None: does not apply here, or was not tried (``note`` says why)
-    out_of_time: bool = False  # not tried to the end: the time for repairs was over
+    out_of_time: bool = False  # not tried to the end, or another way of it was not: the time for repairs was over
     scope: str
+    switched_to: str | None = None  # of the rung ``switch``: the variant that takes its place
     layers: int = 0
     top1_stable: bool | None = None
     singles_as_native: bool | None = None  # its singles are, byte by byte, those of the unrepaired variant

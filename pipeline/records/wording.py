@@ -23,6 +23,11 @@ def counted(n: int, noun: str, plural: str | None = None) -> str:
     return f"{n:,} {noun if n == 1 else plural or noun + 's'}"
 
 
+def counted_comparisons(batches: int, repeats: int = 0) -> str:
+    """Of what comparisons are: ``14 batched comparisons, 4 repeats``."""
+    return counted(batches, "batched comparison") + (f", {counted(repeats, 'repeat')}" if repeats else "")
+
+
 def of_inputs(text: str) -> str:
     """The same prose on a network that takes no pictures: ``16 inputs``, ``an input``, ``inputs/s``; names stay."""
     return _IMAGE.sub(lambda match: f"inputs{match[3]}" if match[3] else f"{match[1]}nput{match[2]}", text)

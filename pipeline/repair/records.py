@@ -88,7 +88,7 @@ def _record(tried: list[Attempt], chosen: Attempt | None) -> Repair:
         latency_ratio=latency,
         recomputed_share=chosen.recomputed,
         delivery=_delivery(chosen) if chosen.holds else None,
-        out_of_time=not held and any(attempt.out_of_time for attempt in tried),
+        out_of_time=any(attempt.out_of_time for attempt in tried),
         note="; ".join([*_notes(chosen, held), *(f"another way was {late.why}" for late in tried if late.out_of_time)]),
     )
 

@@ -102,8 +102,8 @@ def _told(record: VerificationRecord, repairs: Sequence[Repair]) -> Iterator[str
     yield f"{native} is batch-invariant at {sizes(record.batch_sizes)} on {threads}, by {chosen.name}."
     if chosen.note:
         yield f"What was done: {chosen.note.rstrip('.')}."
-    made = counted(record.n_comparisons, "comparison")
-    yield f"Verified: {chosen.scope}; then the written files in fresh processes without this project; {made}."
+    made = f"{counted(record.n_comparisons, 'comparison')} with the images alone"
+    yield f"Verified: {chosen.scope}; then the written files in fresh processes without this project; in all {made}."
     same = "are, byte by byte, the native ones" if chosen.singles_as_native else "are not the native ones"
     yield f"The outputs of single images {same}."
     prices = [f"latency at N = 1: {numbers.ratio_interval(i)}" for i in chosen.latency_ratio.values()]

@@ -1,9 +1,20 @@
 """Blocks as rich draws them on a terminal."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import singledispatch
 
 import rich.box
-from rich.console import Group, JustifyMethod, OverflowMethod, RenderableType
+from rich.console import (
+    Console,
+    ConsoleOptions,
+    Group,
+    JustifyMethod,
+    OverflowMethod,
+    RenderableType,
+    RenderResult,
+)
+from rich.measure import Measurement
 from rich.padding import Padding
 from rich.table import Table as Grid
 from rich.text import Text
@@ -15,6 +26,7 @@ from isobatch.reports.escape import clean
 ABSENT = "–"
 CHOSEN = " ◀"
 _MIN_COLUMN = 4
+_GAP = 2  # between two columns
 _STYLES = {
     "batch-invariant": "green",
     "top1-stable": "cyan",
@@ -59,8 +71,52 @@ def cell(text: str | None, column: Column) -> Text:
     return Text(shown, "bold" if column.kind == "name" else "")
 
 
-def grid(table: blocks.Table, no_wrap: bool = False) -> Grid:
+@dataclass(frozen=True)
+class _Fitted:
+    """A table as rich draws it, in columns that break no word where the width allows it."""
+
+    table: blocks.Table
+    no_wrap: bool
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        plain = _grid(self.table, self.no_wrap)
+        shown = [_measured(console, options, plain, at) for at in range(len(self.table.columns))]
+        fixed = sum(s.maximum for s, column in zip(shown, plain.columns, strict=True) if column.no_wrap)
+        free = [at for at, column in enumerate(plain.columns) if not column.no_wrap]
+        gaps = _GAP * (len(shown) - 1)
+        widths = shared_out([shown[at] for at in free], options.max_width - fixed - gaps)
+        for at, width in zip(free, widths, strict=False):
+            plain.columns[at].width = width
+        yield plain
+
+
+def _measured(console: Console, options: ConsoleOptions, plain: Grid, at: int) -> Measurement:
+    """The longest word and the longest line of a column, its title included."""
+    column = plain.columns[at]
+    sizes = [Measurement.get(console, options, cell) for cell in (column.header, *column.cells) if cell != ""]
+    return Measurement(max(_MIN_COLUMN, *(s.minimum for s in sizes)), max(_MIN_COLUMN, *(s.maximum for s in sizes)))
+
+
+def shared_out(columns: Sequence[Measurement], room: int) -> list[int]:
+    """The widths of columns that share ``room``: each at least its longest word, the rest where most is wanted.
+
+    Empty where that leaves nothing to share out: everything fits, or not even the longest words do.
+    """
+    widths = [column.minimum for column in columns]
+    if sum(column.maximum for column in columns) <= room or sum(widths) > room:
+        return []
+    for _ in range(room - sum(widths)):
+        tightest = max(range(len(columns)), key=lambda at: columns[at].maximum / widths[at])
+        widths[tightest] += 1
+    return widths
+
+
+def grid(table: blocks.Table, no_wrap: bool = False) -> RenderableType:
     """The table in rich's terms, without its caption."""
+    return _Fitted(table, no_wrap)
+
+
+def _grid(table: blocks.Table, no_wrap: bool) -> Grid:
     shown = Grid(box=rich.box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0), header_style="dim")
     for column in table.columns:
         keep = no_wrap or column.kind != "text"

@@ -7,7 +7,7 @@ from rich.console import Console, RenderableType
 from rich.text import Text
 
 from isobatch.pipeline.decide.ranges import range_words
-from isobatch.pipeline.decide.repaired_variants import native_name
+from isobatch.pipeline.decide.repaired_variants import native_name, untried
 from isobatch.pipeline.records.study import Study, VariantResult
 from isobatch.pipeline.records.wording import clause, listed
 from isobatch.reports import agreed, numbers, speeds, views
@@ -138,6 +138,9 @@ def _repairs(study: Study, width: int) -> list[Text]:
     run = {v.name: [repair for repair in v.repairs or [] if repair.batch_invariant is False] for v in study.variants}
     failed = [name for name, tried in run.items() if tried and name not in mended]
     texts = f"Repaired, batch-invariant: {', '.join(held)}." if held else ""
+    late = {v.name: untried(study.variants, v.name) for v in bitwise if _mark(study, v)}
+    if may_be_faster := [f"{name} ({remedy})" for name, remedy in late.items() if remedy]:
+        texts += f" At most this slow, as another way was not tried: {listed(may_be_faster)}."
     parts = [texts, f"No repair holds: {', '.join(failed)}." if failed else ""]
     return _said(study, line(" ".join(filter(None, parts))), width, 3)
 

@@ -1,8 +1,9 @@
 """The study on a terminal: its open sections as tables, then the closing summary."""
 
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from rich.console import Console, Group, RenderableType
 from rich.text import Text
@@ -17,10 +18,25 @@ from isobatch.reports.sections import unwritten, write_all
 WIDTH = 100
 """Columns where the stream is no terminal, and the most the closing summary uses."""
 
+_ENDING_BLANKS = re.compile(" +$", re.MULTILINE)
+
 
 class _Console(Console):
     def on_broken_pipe(self) -> None:
         raise BrokenPipeError("nobody reads this output any more")  # rich would exit with 1, which has a meaning here
+
+
+class _Pipe(_Console):
+    """Plain lines of 100 columns, without the blanks that fill them up on a terminal."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(file=stream, highlight=False, markup=False, emoji=False, width=WIDTH, color_system=None)
+
+    def print(self, *objects: Any, **settings: Any) -> None:
+        """As ``Console.print``; no line ends in blanks."""
+        with self.capture() as kept:
+            super().print(*objects, **settings)
+        self.file.write(_ENDING_BLANKS.sub("", kept.get()))
 
 
 def console_for(stream: TextIO) -> Console:
@@ -28,7 +44,7 @@ def console_for(stream: TextIO) -> Console:
     console = _Console(file=stream, highlight=False, markup=False, emoji=False)
     if console.is_terminal:
         return console
-    return _Console(file=stream, highlight=False, markup=False, emoji=False, width=WIDTH, color_system=None)
+    return _Pipe(stream)
 
 
 def print_blocks(blocks: Iterable[Block], stream: TextIO) -> None:

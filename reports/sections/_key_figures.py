@@ -4,6 +4,7 @@ from isobatch.pipeline.decide import agreement
 from isobatch.pipeline.decide.policy import describe
 from isobatch.pipeline.decide.ranges import range_words
 from isobatch.pipeline.records.study import Policy, Recommendation, Study, VariantResult
+from isobatch.pipeline.records.wording import counted_comparisons
 from isobatch.reports import agreed, numbers, speeds, views
 from isobatch.reports.blocks import Code, KeyFigure, Line, Link, Tone, line
 from isobatch.reports.speeds import BY_PASSES, NO_FASTER
@@ -74,8 +75,7 @@ def _stability(study: Study, choice: VariantResult) -> KeyFigure:
     same = sum(comparison.bitwise_equal for comparison in made)
     sizes = numbers.batch_sizes(comparison.batch_size for comparison in made)
     n = sum(verdict.n_images for verdict in choice.by_inputs)
-    compared = numbers.counted(len(made), "batched comparison")
-    remark = f"{same} of {compared} bit-equal; n = {n} images, N = {sizes}{verified}"
+    remark = f"{same} of {counted_comparisons(len(made))} bit-equal; n = {n} images, N = {sizes}{verified}"
     return KeyFigure(label, word, views.anchor(choice.name), line(remark), tone)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from typing import Literal
 
 from isobatch.pipeline.decide.recommend import no_limit
-from isobatch.pipeline.records.study import Answer, Recommendation, Study
+from isobatch.pipeline.records.study import Answer, InputSet, Recommendation, Study
 from isobatch.reports import agreed, numbers, speeds, views
 from isobatch.reports.blocks import (
     STATE_SIGNS,
@@ -19,6 +19,7 @@ from isobatch.reports.blocks import (
     Paragraph,
     line,
 )
+from isobatch.reports.inputs_in_words import picture_size
 from isobatch.reports.sections import Section
 from isobatch.reports.sections._key_figures import key_figures, reason
 from isobatch.reports.sections.batch_accuracy import sentence as accuracy_by_n
@@ -48,8 +49,8 @@ def price_line(study: Study) -> Line:
 
 
 def scope(study: Study) -> str:
-    """For what the statements hold: weights, inputs with n, N, conditions, machine, comparisons behind them."""
-    sets = views.listing(f"{s.name} ({numbers.counted(s.n, 'image')})" for s in study.inputs) or "no input set"
+    """For what the statements hold: weights, inputs with n and size, N, threads, machine, comparisons behind them."""
+    sets = views.listing(map(_inputs, study.inputs)) or "no input set"
     sizes = numbers.batch_sizes(views.tested_batch_sizes(study))
     tested = f"N = {sizes}" if sizes else "no batch run"
     made = sum(len(v.comparisons) for v in study.variants)
@@ -58,6 +59,12 @@ def scope(study: Study) -> str:
         f"{numbers.counted(study.environment.threads, 'thread')}; {study.environment.cpu}; {_device(study)}"
         f"{numbers.counted(made, 'comparison')}. {views.EVIDENCE}"
     )
+
+
+def _inputs(inputs: InputSet) -> str:
+    """``seed (4 images, 400 x 400)``."""
+    size = picture_size(inputs)
+    return f"{inputs.name} ({numbers.counted(inputs.n, 'image')}{f', {size}' if size else ''})"
 
 
 def _device(study: Study) -> str:

@@ -40,8 +40,10 @@ def _pareto_row(point: ParetoPoint) -> Row:
 
 
 def _pareto(recommendation: Recommendation) -> list[Block]:
-
+    """The table of the Pareto set; nothing where that holds the choice alone."""
     names = [point.variant for point in recommendation.pareto]
+    if not set(names) - {recommendation.chosen}:
+        return []
     chosen = names.index(recommendation.chosen) if recommendation.chosen in names else None
     caption = "The Pareto set: no other variant beats one of these in accuracy, cost and stability at once."
     return [
@@ -81,7 +83,7 @@ def blocks(study: Study) -> list[Block]:
         columns = (Column("Variant", "name"), Column("Why not"))
         rows = tuple((rejected.variant, rejected.why) for rejected in decided.rejected)
         page += [Heading("Why not the others"), Table("Every other variant, with the reason.", columns, rows)]
-    page += _pareto(decided) if decided.pareto else []
+    page += _pareto(decided)
     if decided.would_change:
         changes = Bullets(tuple(linked(study, change, "recommendation") for change in decided.would_change))
         page += [Heading("What would change the choice"), changes]

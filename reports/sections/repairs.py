@@ -6,7 +6,7 @@ from isobatch.pipeline.decide.repaired_variants import SWITCH
 from isobatch.pipeline.records.study import Interval, Repair, Study, VariantResult
 from isobatch.pipeline.records.wording import held
 from isobatch.reports import numbers, views
-from isobatch.reports.blocks import Absent, Block, Bullets, Code, Column, Line, Paragraph, Table, line
+from isobatch.reports.blocks import Absent, Block, Bullets, Code, Column, Line, Paragraph, Row, line, table_of
 from isobatch.reports.sections import Section
 
 
@@ -21,15 +21,42 @@ def _layers(variant: VariantResult, repair: Repair) -> str | None:
     return f"{numbers.count(repair.layers)}{of}"
 
 
-def _row(variant: VariantResult, repair: Repair, sizes: list[str]) -> tuple[str | None, ...]:
-    return (
-        variant.name,
-        repair.name,
-        held(repair),
-        _layers(variant, repair),
-        _ratio(repair.latency_ratio.get("1")),
-        *(_ratio(repair.throughput_ratio.get(n)) for n in sizes),
-    )
+def _throughput(repair: Repair) -> str | None:
+    """What is known, by N: ``0.91 x (0.67 to 1.42) at N = 8; 0.98 x (0.78 to 1.19) at N = 16``."""
+    by_size = sorted(repair.throughput_ratio.items(), key=lambda item: int(item[0]))
+    return "; ".join(f"{numbers.ratio_interval(interval)} at N = {n}" for n, interval in by_size) or None
+
+
+def _what(repair: Repair) -> str:
+    """The rung; of the last one, which repairs nothing, where it leads."""
+    if repair.name != SWITCH:
+        return repair.name
+    return f"{SWITCH} to {repair.switched_to or 'another variant'}"
+
+
+def _row(variant: VariantResult, repair: Repair) -> Row:
+    return {
+        Column("Variant", "name"): variant.name,
+        Column("Repair"): _what(repair),
+        Column("Bitwise", "state"): held(repair),
+        Column("Layers", "number"): _layers(variant, repair),
+        Column("Latency, N = 1"): _ratio(repair.latency_ratio.get("1")),
+        Column("Throughput"): _throughput(repair),
+    }
+
+
+def _inapplicable(tried: list[tuple[VariantResult, Repair]]) -> list[Line]:
+    """A sentence for all variants to which the same rungs do not apply for the same reasons."""
+    reasons: dict[str, dict[str, list[str]]] = {}
+    for variant, repair in tried:
+        if repair.state == "does-not-apply":
+            why = repair.note.rstrip(".") or "no reason is recorded"
+            reasons.setdefault(variant.name, {}).setdefault(why, []).append(repair.name)
+    alike: dict[str, list[str]] = {}
+    for name, rungs in reasons.items():
+        text = "; ".join(f"{views.listing(names, 20)} ({why})" for why, names in rungs.items())
+        alike.setdefault(text, []).append(name)
+    return [line("Do not apply to ", *_codes(names), f": {text}.") for text, names in alike.items()]
 
 
 def _scopes(study: Study, tried: list[tuple[VariantResult, Repair]]) -> list[Block]:
@@ -45,7 +72,7 @@ def _notes(tried: list[tuple[VariantResult, Repair]]) -> dict[str, list[str]]:
     """Each remark once, with the repairs of which it is said."""
     notes: dict[str, list[str]] = {}
     for variant, repair in tried:
-        if repair.note:
+        if repair.note and repair.state != "does-not-apply":
             notes.setdefault(repair.note, []).append(f"{variant.name}+{repair.name}")
     return notes
 
@@ -73,25 +100,19 @@ def blocks(study: Study) -> list[Block]:
     if study.config.get("repair") is False and study.config.get("explain") is not False:
         return [Absent(line("Not run: the study was asked not to repair (--no-repair)."))]
     page: list[Block] = []
-    run = [(v, r) for v, r in tried if r.batch_invariant is not None or r.state != "out-of-time"]
+    run = [(v, r) for v, r in tried if r.state not in ("out-of-time", "does-not-apply")]
     if run:
-        sizes = sorted({n for _, repair in tried for n in repair.throughput_ratio}, key=int)
-        columns = (
-            Column("Variant", "name"),
-            Column("Repair"),
-            Column("Bitwise", "state"),
-            Column("Layers changed", "number"),
-            Column("Latency, N = 1"),
-            *(Column(f"Throughput, N = {n}") for n in sizes),
-        )
         caption = (
-            "Bitwise: whether every output byte is that of the repaired variant's own singles. Latency and throughput: "
-            "repaired over unrepaired, medians of alternating calls with 95 % limits, which a few calls do not give; "
-            "above 1 x a latency is worse and a throughput better. A study climbs the ladder until a repair costs next "
-            f"to nothing, within a time limit for all variants together. Memory is measured by {PROGRAM} repair: in "
-            "one worker the two share theirs."
+            "Bitwise: whether every output byte is that of the repaired variant's own singles. Layers: those changed. "
+            "Latency and throughput: repaired over unrepaired, medians of alternating calls with 95 % limits, which a "
+            "few calls do not give; above 1 x a latency is worse and a throughput better. Switch: no repair, but "
+            "another variant in its place. A study climbs the ladder until a repair costs next to nothing, within a "
+            f"time limit for all variants together. Memory is measured by {PROGRAM} repair: in one worker the two "
+            "share theirs."
         )
-        page = [Table(caption, columns, tuple(_row(*pair, sizes) for pair in run)), *_scopes(study, tried)]
+        page = [table_of(caption, (_row(*pair) for pair in run))]
+    page += [Paragraph(words) for words in _inapplicable(tried)]
+    page += _scopes(study, tried)
     if remarks := _remarks(study, tried):
         page.append(Bullets(tuple(remarks)))
     return page + absent

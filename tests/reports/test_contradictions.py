@@ -113,6 +113,14 @@ def test_pareto_is_said_of_one_set_only() -> None:
     assert "Pareto set" in text("recommendation", studies.full())
 
 
+def test_a_pareto_set_of_the_choice_alone_is_left_out() -> None:
+    study = studies.full()
+    assert study.recommendation is not None
+    alone = [point for point in study.recommendation.pareto if point.variant == study.recommendation.chosen]
+    decided = study.recommendation.model_copy(update={"pareto": alone})
+    assert alone and "Pareto" not in text("recommendation", study.model_copy(update={"recommendation": decided}))
+
+
 def test_a_raced_variant_has_one_throughput() -> None:
     study = studies.full()
     chosen = speeds.chosen_throughput(study)
@@ -159,3 +167,18 @@ def test_the_posts_story_is_told_of_the_original_question_only(changed: dict[str
     else:
         study = study.model_copy(update={"inputs": [one for one in study.inputs if one.name != "seed"]})
     assert not written("suspects", study) and not written("original_post", study)
+
+
+@pytest.mark.parametrize(
+    ("ratio", "rough"),
+    [
+        (r.Interval(median=0.6, low95=None, high95=None, n=1), True),
+        (r.Interval(median=0.6, low95=0.2, high95=1.4, n=3), True),
+        (r.Interval(median=0.6, low95=0.55, high95=0.65, n=7), False),
+    ],
+)
+def test_a_time_from_too_few_calls_is_marked(ratio: r.Interval, rough: bool) -> None:
+    study = repaired(latency_ratio={"1": ratio}, throughput_ratio={"8": ratio})
+    row = rows("overview", study)[f"{studies.ROWS[1].name}+static-scale"]
+    assert [(row[title] or "").startswith("~") for title in ("ms at N = 1", "img/s @ N")] == [rough, rough]
+    assert "~: of too few calls for limits" in text("overview", study)

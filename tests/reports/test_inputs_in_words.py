@@ -5,6 +5,7 @@ import pytest
 from isobatch.pipeline.records.study import InputSet, Study
 from isobatch.reports.blocks import Code, Column, Paragraph, Table, line
 from isobatch.reports.inputs_in_words import of_pictures, worded
+from isobatch.reports.sections.answer import scope
 from tests.reports import studies
 
 
@@ -28,6 +29,14 @@ def of_shape(*shapes: list[int]) -> Study:
 )
 def test_pictures_have_channels(shapes: list[list[int]], pictures: bool) -> None:
     assert of_pictures(of_shape(*shapes)) is pictures
+
+
+@pytest.mark.parametrize(
+    ("shape", "told"),
+    [([3, 400, 300], "(4 images, 400 x 300)"), ([8, 9, 1], "(4 images, 8 x 9)"), ([7], "(4 images)")],
+)
+def test_the_scope_names_the_size_of_pictures(shape: list[int], told: str) -> None:
+    assert f"given {told}; N = " in scope(of_shape(shape))
 
 
 def test_prose_speaks_of_inputs_and_names_stay() -> None:

@@ -39,7 +39,9 @@ def verdict_of(network: Network) -> InputsVerdict:
 def test_batch_invariant_states_its_scope() -> None:
     found = verdict_of(fakes.faithful(ROWS))
     assert found.verdict == "batch-invariant"
-    assert found.decided_by.why == "All bytes of 6 images are those of their singles at N = 2 and 4 (7 comparisons)."
+    assert found.decided_by.why == (
+        "All bytes of 6 images are those of their singles at N = 2 and 4 (4 batched comparisons, 3 repeats)."
+    )
     assert (found.top1_flips, found.n_comparisons) == (0, 7)
     assert found.top1_flip_upper95 == pytest.approx(1 - 0.05 ** (1 / 6))
     assert found.margin is not None and found.margin.exposed_images == []
@@ -107,7 +109,7 @@ def test_a_verdict_without_a_repeat_says_so() -> None:
     evidence = run(fakes.faithful(ROWS))
     found = inputs_verdict([OneCondition(CONDITION, evidence, comparisons(evidence, None, None, CONDITION))], 6)
     assert found is not None
-    assert found.decided_by.why.endswith("(4 comparisons). No call was repeated.")
+    assert found.decided_by.why.endswith("(4 batched comparisons). No call was repeated.")
 
 
 def test_without_a_batch_there_is_no_verdict() -> None:

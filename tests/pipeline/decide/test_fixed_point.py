@@ -34,7 +34,7 @@ def test_each_variant_states_its_evidence() -> None:
     same, other = answer([SAME, OTHER]).by_variant
     assert same.invariant is True
     assert same.why == (
-        "None of 800 elements differs in 2 comparisons (40 images of seed and 40 images of digits, N = 8; "
+        "None of 800 elements differs in 2 batched comparisons (40 images of seed and 40 images of digits, N = 8; "
         "2 threads); 53 of 54 weight layers ran in int8."
     )
     assert other.invariant is False
@@ -77,7 +77,7 @@ def test_equal_bytes_of_invalid_outputs_do_not_count_but_a_difference_does() -> 
     mixed: dict[str, Verdict] = {"seed": "invalid", "digits": "batch-invariant"}
     equal = answer([integer("v", mixed)]).by_variant[0]
     assert equal.invariant is True
-    assert "in 1 comparison (40 images of digits," in equal.why
+    assert "in 1 batched comparison (40 images of digits," in equal.why
     assert "seed not counted, its outputs are invalid" in equal.why
     assert answer([integer("v", {"seed": "invalid"}, differing=1)]).by_variant[0].invariant is False
 

@@ -288,7 +288,7 @@ def test_a_repair_that_holds_is_a_candidate_of_its_own() -> None:
     assert (found.chosen, found.batch_size) == ("fast+surgical", 8)
     assert found.because[0] == (
         "It is batch-invariant: on seed, all bytes of 40 images of seed at N = 8 are those of its own singles "
-        "(1 comparison)."
+        "(1 batched comparison)."
     )
     assert found.because[2].endswith("the most images a second: 180 (175 to 185) img/s at N = 8.")
     assert reasons(found).keys() == {"steady", "fast"}
@@ -427,3 +427,21 @@ def test_what_ran_on_a_gpu_is_deployed_from_python_alone() -> None:
     assert chosen.chosen == "fp16" and 'to("cuda", torch.float16)' in chosen.deploy and "run.py" not in chosen.deploy
     assert "make_batch_invariant" not in chosen.deploy
     assert "make_batch_invariant(network, images)" in deployment("fp32+surgical", "cuda")
+
+
+def test_of_a_slower_repaired_variant_that_time_cut_short_a_faster_way_may_be_left() -> None:
+    late = repair("recheck", batch_invariant=None, out_of_time=True, latency_ratio={}, throughput_ratio={})
+    fast = result("fast", per_second=400)
+    for repairs, cut in (([repair()], False), ([repair(), late], True), ([repair(out_of_time=True)], True)):
+        wild = result("wild", "batch-variant", repairs=repairs)
+        decided = recommend([fast, wild], Policy(), race(fast=400, wild__surgical=100))
+        told = {rejected.variant: rejected.why for rejected in decided.rejected}["wild+surgical"]
+        ends = "; at most this slow: another way was not tried (repair --variant wild tries it)"
+        assert "takes" in told and told.endswith(ends) is cut
+
+
+def test_the_pareto_set_and_the_choice_have_one_throughput() -> None:
+    variants = [result("fast", per_second=400, top1=0.9), result("slow", top1=0.8)]
+    decided = recommend(variants, Policy(), race(40, spread=0.3, fast=400, slow=100))
+    assert decided.at_work is not None
+    assert [point.throughput_img_s for point in decided.pareto] == [decided.at_work.throughput_img_s.median]

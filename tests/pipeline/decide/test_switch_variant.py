@@ -24,7 +24,11 @@ def test_the_cheapest_under_the_objective_takes_its_place() -> None:
     assert found.throughput_ratio["8"].median == pytest.approx(0.5) and "1" not in found.throughput_ratio
     assert found.latency_ratio["1"].median == pytest.approx(4.0)
     found = (switched([WILD, fast, quick], Policy(objective="latency")).repairs or [])[-1]
-    assert found.note.startswith("quick") and found.latency_ratio["1"].median == pytest.approx(0.5)
+    assert (
+        found.switched_to == "quick"
+        and found.note.startswith("quick")
+        and found.latency_ratio["1"].median == pytest.approx(0.5)
+    )
 
 
 def test_it_is_no_candidate_of_its_own_and_only_where_repairs_were_tried() -> None:

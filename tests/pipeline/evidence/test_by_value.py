@@ -134,7 +134,7 @@ def test_an_innocent_network_is_called_batch_invariant_and_the_counts_are_told()
     found = verdict(fakes.faithful(fakes.table(16)))
     assert found.verdict == "batch-invariant"
     assert found.decided_by.why == (
-        "All bytes of 16 images are those of their singles at N = 2 to 4, 8 and 16 (10 comparisons)."
+        "All bytes of 16 images are those of their singles at N = 2 to 4, 8 and 16 (8 batched comparisons, 2 repeats)."
     )
 
 

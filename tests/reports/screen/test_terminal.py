@@ -84,6 +84,19 @@ def test_repairs_have_a_short_mark_and_a_stage_that_has_not_run_has_none() -> No
         assert title not in silent
 
 
+def test_a_repair_that_time_cut_short_is_said_to_be_at_most_this_slow() -> None:
+    study = studies.full()
+    cut = [
+        v.model_copy(update={"repairs": [one.model_copy(update={"out_of_time": True}) for one in v.repairs or []]})
+        if v.name == "fp32"
+        else v
+        for v in study.variants
+    ]
+    told = " ".join(closing(printed(study.model_copy(update={"variants": cut}), io.StringIO())))
+    assert "as another way was not tried: fp32+surgical (repair --variant fp32 tries it)." in " ".join(told.split())
+    assert "another way" not in " ".join(closing(piped("full")))
+
+
 def test_rows_that_do_not_fit_are_named() -> None:
     text = crowded_text()
     assert re.search(r"\.\.\. and, in the report: \w", text) and re.search(r"\.\.\. and \d+ warnings more", text)

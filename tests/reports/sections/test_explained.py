@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from xml.etree import ElementTree
 
 import pytest
@@ -159,9 +160,10 @@ def test_origins_that_nothing_was_tried_at_are_not_given_a_mechanism() -> None:
 def test_the_repairs_tell_whether_they_hold_what_they_change_and_cost() -> None:
     (table,) = tables("repairs", studies.full())
     rows = {row[0]: row[1:] for row in table.rows}
-    assert [column.title for column in table.columns[-2:]] == ["Throughput, N = 8", "Throughput, N = 16"]
+    assert [column.title for column in table.columns[-2:]] == ["Latency, N = 1", "Throughput"]
     assert rows["int8-x86"][:4] == ("surgical", "holds", "53 of 139", "1.93 x (1.89 to 1.97)")
-    assert rows["ort-int8-dynamic"] == ("surgical", "does not hold", "54 of 139", None, None, None)
+    assert re.fullmatch(r"0\.\d+ x \(.*\) at N = 8; 0\.\d+ x \(.*\) at N = 16", rows["int8-x86"][4] or "")
+    assert rows["ort-int8-dynamic"] == ("surgical", "does not hold", "54 of 139", None, None)
     told = text("repairs", studies.full())
     assert "ort-int8-dynamic+surgical: it does not hold: 3 of 16 images still differ at N = 16." in told
     assert f"checked bitwise over {explained.SCOPE}." in told
@@ -171,8 +173,29 @@ def test_a_repair_that_was_not_tried_or_does_not_apply_is_named() -> None:
     assert "fp32: no repair was tried, because it could not be put" in text("repairs", with_fields(repairs=[]))
     assert "because no origin was found" in text("repairs", with_fields(repairs=[], origins=[]))
     rows = [row for row in tables("repairs", studies.strange())[0].rows if row[0] == "poisoned"]
-    assert [row[2] for row in rows] == ["holds", "does not apply"]
-    assert rows[0][4:7] == ("0.0040 x (minus infinite to infinite)", "NaN", "0.0040 x (minus infinite to infinite)")
+    assert [row[2] for row in rows] == ["holds"]
+    tiny = "0.0040 x (minus infinite to infinite)"
+    assert rows[0][4:] == (tiny, f"NaN at N = 4; {tiny} at N = 8")
+    assert "Do not apply to poisoned: static-scale (nothing here has a dynamic scale)." in text(
+        "repairs", studies.strange()
+    )
+
+
+def test_rungs_that_do_not_apply_are_gathered_by_reason_and_a_switch_names_where_it_leads() -> None:
+    no_scales = {"batch_invariant": None, "scope": "", "note": "it has no activation scales"}
+    repairs = [
+        r.Repair.model_validate({"name": "static-scale"} | no_scales),
+        r.Repair.model_validate({"name": "pow2-scale"} | no_scales),
+        r.Repair(name="one-graph", batch_invariant=None, scope="", note="it has no graph"),
+        r.Repair(name="switch", batch_invariant=True, scope="the whole study", switched_to="ort-int8"),
+    ]
+    study = with_fields(repairs=repairs)
+    (table,) = tables("repairs", study)
+    assert [row[:3] for row in table.rows] == [("fp32", "switch to ort-int8", "holds")]
+    gathered = (
+        "Do not apply to fp32: static-scale and pow2-scale (it has no activation scales); one-graph (it has no graph)."
+    )
+    assert gathered in text("repairs", study)
 
 
 def test_growth_begins_at_the_first_layer_that_differs() -> None:
@@ -277,7 +300,6 @@ def test_a_study_that_was_asked_not_to_repair_says_so_and_claims_no_proof() -> N
 @pytest.mark.parametrize(
     ("changed", "state"),
     [
-        ({"batch_invariant": None}, "does not apply"),
         ({"batch_invariant": None, "state": "fails"}, "failed"),
         ({"batch_invariant": False, "top1_stable": True}, "top-1 holds"),
         ({"batch_invariant": False, "top1_stable": False}, "does not hold"),
