@@ -2,6 +2,9 @@
 
 from isobatch.pipeline.records.study import Cost, Policy
 
+NEAR = 2.0
+"""Who takes longer than so many times the fastest is clearly slower."""
+
 _SAFELY = 0.95  # of the limit: what a preliminary time has to keep, so that the race's own limit keeps it too
 
 

@@ -1,9 +1,11 @@
 """The sentences of a recommendation: why this one, and why not each other one."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from isobatch.pipeline.decide.agreement import sentence
+from isobatch.pipeline.decide.batch_size import NEAR
 from isobatch.pipeline.decide.choice import Choice
 from isobatch.pipeline.decide.contenders import Standings
 from isobatch.pipeline.decide.pareto import size_of, top1_of
@@ -103,10 +105,46 @@ def why_not(name: str, all_standings: Standings, choice: Choice, race: Race | No
 def _unraced(name: str, standings: Standings, choice: Choice, race: Race | None, policy: Policy) -> str:
     if race is not None and choice.ratios is not None:
         told = {rejection.variant: rejection.why for rejection in race.left_out}
-        return f"meets the policy, but was not raced: {told.get(name, 'it was no candidate when the race was run')}"
+        beside = in_passes(name, choice.chosen, standings)
+        known = f", and took {number(beside)} times the time of {choice.chosen} in the passes" if beside else ""
+        why = told.get(name, f"it was no candidate when the race was run{known}")
+        return f"meets the policy, but was not raced: {why}"
     mine, best = (price(standings.find(each).cost, policy) for each in (name, choice.chosen))
     texts = [paid.text if paid else "not measured" for paid in (mine, best)]
     return f"meets the policy, but {texts[0]} against {texts[1]} of {choice.chosen}"
+
+
+def in_passes(name: str, chosen: str, standings: Standings) -> float | None:
+    """A candidate's time over that of the choice, as the passes had both; None where one was not timed there."""
+    by = {contender.name: contender.roughly for contender in standings.contenders}
+    mine, best = by.get(name), by.get(chosen)
+    return mine / best if mine and best else None
+
+
+def new_rivals(standings: Standings, choice: Choice, race: Race | None) -> list[str]:
+    """A warning where candidates that were none when the race was run were not clearly slower in the passes."""
+    if race is None or choice.ratios is None:
+        return []
+    known = {*choice.raced, *(rejection.variant for rejection in race.left_out)}
+    near = [
+        contender.name
+        for contender in standings.contenders
+        if contender.name not in known and (in_passes(contender.name, choice.chosen, standings) or 0) < NEAR
+    ]
+    if not near:
+        return []
+    return [f"Not raced, as it was no candidate then: {listed(near)}. A study with this policy races it too."]
+
+
+def of_one_moment(chosen: VariantResult, variants: Sequence[VariantResult]) -> list[str]:
+    """A warning where the network gave other bytes for the same call elsewhere: an exported file may hide that."""
+    if not (strange := [one.name for one in variants if one.verdict == "not-repeatable"]):
+        return []
+    return [
+        f"The same call of {listed(strange)} gave other bytes the second time. Where the network itself draws numbers "
+        f"or keeps something between calls (dropout, a counter, a cache), {chosen.name} holds it as it was at one "
+        "moment: mend the network first."
+    ]
 
 
 def advantage(chosen: VariantResult, other: VariantResult, choice: Choice, all_standings: Standings) -> str:

@@ -12,7 +12,16 @@ from isobatch.pipeline.decide.policy import DEFAULT_MAX_DROP_POINTS, price
 from isobatch.pipeline.decide.prices import at_work, price_of_stability, speed_up
 from isobatch.pipeline.decide.race import spread_of
 from isobatch.pipeline.decide.ranges import range_warnings
-from isobatch.pipeline.decide.reasons import advantage, because, nothing, once, ratio_text, why_not
+from isobatch.pipeline.decide.reasons import (
+    advantage,
+    because,
+    new_rivals,
+    nothing,
+    of_one_moment,
+    once,
+    ratio_text,
+    why_not,
+)
 from isobatch.pipeline.decide.repaired_variants import at_most
 from isobatch.pipeline.records.study import (
     Interval,
@@ -97,7 +106,11 @@ def recommend(variants: Sequence[VariantResult], policy: Policy, race: Race | No
         rejected=_in_order(all_standings, rejected),
         ties=_ties(all_standings, choice),
         pareto=pareto_set(all_standings.every, policy, all_standings.race),
-        warnings=[*_warnings(chosen, choice, policy, race), *_of_one_moment(chosen, variants)],
+        warnings=[
+            *_warnings(chosen, choice, policy, race),
+            *new_rivals(all_standings, choice, race),
+            *of_one_moment(chosen, variants),
+        ],
         would_change=_would_change(variants, policy, race, chosen.name),
         deploy=deployment(chosen.name, chosen.device),
         runner_up=choice.runner_up,
@@ -166,17 +179,6 @@ def _warnings(chosen: VariantResult, choice: Choice, policy: Policy, race: Race 
         few = counted(choice.ratios.rounds, "round")
         warnings.append(f"The race had {few} only, too few to say who is faster: give it more with --race-seconds.")
     return warnings
-
-
-def _of_one_moment(chosen: VariantResult, variants: Sequence[VariantResult]) -> list[str]:
-    """A warning where the network gave other bytes for the same call elsewhere: an exported file may hide that."""
-    if not (strange := [one.name for one in variants if one.verdict == "not-repeatable"]):
-        return []
-    return [
-        f"The same call of {listed(strange)} gave other bytes the second time. Where the network itself draws numbers "
-        f"or keeps something between calls (dropout, a counter, a cache), {chosen.name} holds it as it was at one "
-        "moment: mend the network first."
-    ]
 
 
 _OTHER_RACE = (

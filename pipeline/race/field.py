@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from isobatch.pipeline.decide.batch_size import promising, roughly
+from isobatch.pipeline.decide.batch_size import NEAR, promising, roughly
 from isobatch.pipeline.decide.policy import obstacles
 from isobatch.pipeline.decide.repaired_variants import native_name, with_repairs
 from isobatch.pipeline.race.rounds import Entry, preliminary
@@ -12,9 +12,6 @@ from isobatch.pipeline.records.study import Policy, Rejected, VariantResult
 from isobatch.pipeline.records.wording import number
 
 MOST = 6
-NEAR = 2.0
-"""Who takes longer than so many times the fastest is clearly slower."""
-
 DOUBTED = 4.0
 """In the passes, though, up to here it is asked again by calls in turn: a busy neighbour makes a whole job 3.5 times as
 slow with some engines, and the passes do not know."""

@@ -198,6 +198,15 @@ def test_no_speed_up_is_told_from_calls_that_leave_open_which_is_faster() -> Non
     assert recommend(variants, Policy(), duel).speed_up is None
 
 
+@pytest.mark.parametrize(("per_second", "warned"), [(150, True), (20, False)])
+def test_who_was_no_candidate_when_the_race_was_run_is_named_where_it_may_win(per_second: int, warned: bool) -> None:
+    wild = result("wild", "top1-stable", per_second=per_second)
+    variants = [result("steady", per_second=200), result("slow", per_second=190), wild]
+    found = recommend(variants, Policy(stability="top1-stable"), race(steady=200, slow=190))
+    assert found.chosen == "steady" and "no candidate when the race was run, and took" in reasons(found)["wild"]
+    assert any("Not raced, as it was no candidate then: wild." in text for text in found.warnings) is warned
+
+
 def test_a_race_of_one_decides_nothing() -> None:
     variants = [result("steady", per_second=200), result("slow", per_second=20)]
     found = recommend(variants, Policy(), race(steady=210))
