@@ -9,7 +9,7 @@ from isobatch.pipeline.decide.batch_size import NEAR
 from isobatch.pipeline.decide.choice import Choice
 from isobatch.pipeline.decide.contenders import Standings
 from isobatch.pipeline.decide.pareto import size_of, top1_of
-from isobatch.pipeline.decide.policy import Price, describe, megabytes, price
+from isobatch.pipeline.decide.policy import DEFAULT_MAX_DROP_POINTS, Price, describe, megabytes, price
 from isobatch.pipeline.records.study import AtWork, InputsVerdict, Policy, Race, VariantResult
 from isobatch.pipeline.records.wording import clause, counted, limit_points, listed, number, percent, points, sizes
 
@@ -145,6 +145,14 @@ def of_one_moment(chosen: VariantResult, variants: Sequence[VariantResult]) -> l
         f"or keeps something between calls (dropout, a counter, a cache), {chosen.name} holds it as it was at one "
         "moment: mend the network first."
     ]
+
+
+def no_limit(policy: Policy) -> list[str]:
+    """A warning where the policy has no limit on the accuracy drop; else nothing."""
+    if policy.max_accuracy_drop is not None:
+        return []
+    limit = limit_points(DEFAULT_MAX_DROP_POINTS)
+    return [f"No limit on the accuracy drop is set: only one that certainly exceeds {limit} counts."]
 
 
 def advantage(chosen: VariantResult, other: VariantResult, choice: Choice, all_standings: Standings) -> str:

@@ -16,6 +16,7 @@ from isobatch.pipeline.decide.reasons import (
     advantage,
     because,
     new_rivals,
+    no_limit,
     nothing,
     of_one_moment,
     once,
@@ -153,14 +154,6 @@ def _ties(all_standings: Standings, choice: Choice) -> list[str]:
         f"{advantage(chosen, all_standings.find(name), choice, all_standings)}."
         for name in tied
     ]
-
-
-def no_limit(policy: Policy) -> list[str]:
-    """A warning where the policy has no limit on the accuracy drop; else nothing."""
-    if policy.max_accuracy_drop is not None:
-        return []
-    limit = limit_points(DEFAULT_MAX_DROP_POINTS)
-    return [f"No limit on the accuracy drop is set: only one that certainly exceeds {limit} counts."]
 
 
 def _warnings(chosen: VariantResult, choice: Choice, policy: Policy, race: Race | None) -> list[str]:
