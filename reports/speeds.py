@@ -5,11 +5,19 @@ from dataclasses import dataclass
 
 from isobatch.pipeline.decide.contenders import usable
 from isobatch.pipeline.decide.prices import at_work
-from isobatch.pipeline.records.study import Interval, Policy, Study, VariantResult
+from isobatch.pipeline.records.study import Against, Interval, Policy, Study, VariantResult
 from isobatch.reports.numbers import few_calls
 from isobatch.reports.views import choice, is_repaired, repair_of
 
 NO_FASTER = "no variant that meets every other demand is shown to be faster"
+
+
+def shows_loss(paid: Against) -> bool:
+    """Whether the calls show the choice to be slower than the other, as far as they give limits."""
+    low, high = paid.ratio.low95, paid.ratio.high95
+    return low is None or high is None or high < 1
+
+
 BY_PASSES = "times of the passes, which were not taken in turn"
 
 

@@ -27,8 +27,8 @@ def admissible(cost: Cost, policy: Policy) -> dict[int, float]:
     if policy.max_latency_ms is None:
         return seconds
     limit = policy.max_latency_ms / 1e3
-    safe = {n: seconds for n, seconds in seconds.items() if seconds <= _SAFELY * limit}
-    return safe or {n: seconds for n, seconds in seconds.items() if seconds <= limit}
+    safe = {n: call for n, call in seconds.items() if call <= _SAFELY * limit}
+    return safe or {n: call for n, call in seconds.items() if call <= limit}
 
 
 def roughly(cost: Cost | None, policy: Policy) -> tuple[int, float] | None:

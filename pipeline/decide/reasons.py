@@ -1,15 +1,15 @@
 """The sentences of a recommendation: why this one, and why not each other one."""
 
-from collections.abc import Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
 from isobatch.pipeline.decide.agreement import sentence
-from isobatch.pipeline.decide.batch_size import NEAR
 from isobatch.pipeline.decide.choice import Choice
 from isobatch.pipeline.decide.contenders import Standings
 from isobatch.pipeline.decide.pareto import size_of, top1_of
-from isobatch.pipeline.decide.policy import DEFAULT_MAX_DROP_POINTS, Price, describe, megabytes, price
+from isobatch.pipeline.decide.policy import Price, describe, megabytes, price
+from isobatch.pipeline.decide.repaired_variants import native_and_rung
 from isobatch.pipeline.records.study import AtWork, InputsVerdict, Policy, Race, VariantResult
 from isobatch.pipeline.records.wording import clause, counted, limit_points, listed, number, percent, points, sizes
 
@@ -106,8 +106,10 @@ def _unraced(name: str, standings: Standings, choice: Choice, race: Race | None,
     if race is not None and choice.ratios is not None:
         told = {rejection.variant: rejection.why for rejection in race.left_out}
         beside = in_passes(name, choice.chosen, standings)
-        known = f", and took {number(beside)} times the time of {choice.chosen} in the passes" if beside else ""
-        why = told.get(name, f"it was no candidate when the race was run{known}")
+        took = f", and took {number(beside)} times the time of {choice.chosen} in the passes" if beside else ""
+        sibling = raced_instead(name, {*choice.raced, *told})
+        instead = f"of the repairs of one variant the cheapest enters, here {sibling}"
+        why = told.get(name, instead if sibling else f"it was no candidate when the race was run{took}")
         return f"meets the policy, but was not raced: {why}"
     mine, best = (price(standings.find(each).cost, policy) for each in (name, choice.chosen))
     texts = [paid.text if paid else "not measured" for paid in (mine, best)]
@@ -121,38 +123,11 @@ def in_passes(name: str, chosen: str, standings: Standings) -> float | None:
     return mine / best if mine and best else None
 
 
-def new_rivals(standings: Standings, choice: Choice, race: Race | None) -> list[str]:
-    """A warning where candidates that were none when the race was run were not clearly slower in the passes."""
-    if race is None or choice.ratios is None:
-        return []
-    known = {*choice.raced, *(rejection.variant for rejection in race.left_out)}
-    near = [
-        contender.name
-        for contender in standings.contenders
-        if contender.name not in known and (in_passes(contender.name, choice.chosen, standings) or 0) < NEAR
-    ]
-    if not near:
-        return []
-    return [f"Not raced, as it was no candidate then: {listed(near)}. A study with this policy races it too."]
-
-
-def of_one_moment(chosen: VariantResult, variants: Sequence[VariantResult]) -> list[str]:
-    """A warning where the network gave other bytes for the same call elsewhere: an exported file may hide that."""
-    if not (strange := [one.name for one in variants if one.verdict == "not-repeatable"]):
-        return []
-    return [
-        f"The same call of {listed(strange)} gave other bytes the second time. Where the network itself draws numbers "
-        f"or keeps something between calls (dropout, a counter, a cache), {chosen.name} holds it as it was at one "
-        "moment: mend the network first."
-    ]
-
-
-def no_limit(policy: Policy) -> list[str]:
-    """A warning where the policy has no limit on the accuracy drop; else nothing."""
-    if policy.max_accuracy_drop is not None:
-        return []
-    limit = limit_points(DEFAULT_MAX_DROP_POINTS)
-    return [f"No limit on the accuracy drop is set: only one that certainly exceeds {limit} counts."]
+def raced_instead(name: str, known: Collection[str]) -> str:
+    """Another repaired self of the same variant, which entered the race in its place; empty where none did."""
+    native, rung = native_and_rung(name)
+    others = [other for other in known if other != name and native_and_rung(other)[0] == native and other != native]
+    return min(others, default="") if rung else ""
 
 
 def advantage(chosen: VariantResult, other: VariantResult, choice: Choice, all_standings: Standings) -> str:

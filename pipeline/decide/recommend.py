@@ -4,22 +4,18 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from isobatch.pipeline.decide.batch_size import roughly
+from isobatch.pipeline.decide.cautions import cautions, no_limit
 from isobatch.pipeline.decide.choice import Choice, choose
 from isobatch.pipeline.decide.contenders import Standings, standings
 from isobatch.pipeline.decide.deployment import deployment
 from isobatch.pipeline.decide.pareto import pareto_set
-from isobatch.pipeline.decide.policy import DEFAULT_MAX_DROP_POINTS, price
+from isobatch.pipeline.decide.policy import DEFAULT_MAX_DROP_POINTS
 from isobatch.pipeline.decide.prices import at_work, price_of_stability, speed_up
 from isobatch.pipeline.decide.race import spread_of
-from isobatch.pipeline.decide.ranges import range_warnings
 from isobatch.pipeline.decide.reasons import (
     advantage,
     because,
-    new_rivals,
-    no_limit,
     nothing,
-    of_one_moment,
-    once,
     ratio_text,
     why_not,
 )
@@ -41,11 +37,6 @@ ENOUGH_LABELLED = 300
 
 SURE = 0.8
 """The share of resamples below which the runner-up is called as good."""
-
-NO_RACE = (
-    "No race was run: the times are those seen while evidence was gathered, which are not comparable closely. "
-    "Which of the fastest is the fastest is not known."
-)
 
 
 def default_policy(n_labelled: int, remedy: str | None = None) -> tuple[Policy, str | None]:
@@ -107,11 +98,7 @@ def recommend(variants: Sequence[VariantResult], policy: Policy, race: Race | No
         rejected=_in_order(all_standings, rejected),
         ties=_ties(all_standings, choice),
         pareto=pareto_set(all_standings.every, policy, all_standings.race),
-        warnings=[
-            *_warnings(chosen, choice, policy, race),
-            *new_rivals(all_standings, choice, race),
-            *of_one_moment(chosen, variants),
-        ],
+        warnings=cautions(chosen, all_standings, choice, policy, race),
         would_change=_would_change(variants, policy, race, chosen.name),
         deploy=deployment(chosen.name, chosen.device),
         runner_up=choice.runner_up,
@@ -154,30 +141,6 @@ def _ties(all_standings: Standings, choice: Choice) -> list[str]:
         f"{advantage(chosen, all_standings.find(name), choice, all_standings)}."
         for name in tied
     ]
-
-
-def _warnings(chosen: VariantResult, choice: Choice, policy: Policy, race: Race | None) -> list[str]:
-    warnings = no_limit(policy)
-    if choice.ratios is None and choice.decided_by == "passes":
-        warnings.append(NO_RACE if race is None else _OTHER_RACE)
-    if choice.ratios is None:
-        warnings += once(price(chosen.cost, policy), chosen.name)
-    warnings += range_warnings(chosen.range)
-    if race is not None and race.unsteady:
-        warnings.append(
-            f"Timings are unsteady: other programs took time from {race.disturbed} rounds of the race. "
-            "The choice may be another one on a quiet machine."
-        )
-    if choice.ratios is not None and choice.ratios.resampled is None and len(choice.raced) > 1:
-        few = counted(choice.ratios.rounds, "round")
-        warnings.append(f"The race had {few} only, too few to say who is faster: give it more with --race-seconds.")
-    return warnings
-
-
-_OTHER_RACE = (
-    "The race of this run does not price this policy: its calls were at another N. The times are those seen while "
-    "evidence was gathered."
-)
 
 
 def _shown(race: Race | None, choice: Choice | None) -> RaceShown | None:

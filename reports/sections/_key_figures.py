@@ -134,8 +134,7 @@ def _price(study: Study) -> KeyFigure:
         return KeyFigure(label, "none", target, line(NO_FASTER), "good")
     against = views.find(study, paid.variant)
     kind = f", {views.state(against)}" if against else ""
-    low, high = paid.ratio.low95, paid.ratio.high95
-    if low is not None and high is not None and high >= 1:
+    if not speeds.shows_loss(paid):
         return KeyFigure(label, "none shown", target, line("against ", Code(paid.variant), f"{kind}"), "good")
     about = "" if paid.raced else f"; by {BY_PASSES}"
     lost = numbers.percent(1 - paid.ratio.median, 0)

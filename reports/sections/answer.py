@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from typing import Literal
 
-from isobatch.pipeline.decide.reasons import no_limit
+from isobatch.pipeline.decide.cautions import no_limit
 from isobatch.pipeline.records.study import Answer, InputSet, Recommendation, Study
 from isobatch.reports import agreed, numbers, speeds, views
 from isobatch.reports.blocks import (

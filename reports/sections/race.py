@@ -7,7 +7,7 @@ from isobatch.pipeline.records.study import Against, Contestant, Interval, Recom
 from isobatch.reports import numbers, views
 from isobatch.reports.blocks import Absent, Block, Bullets, Code, Column, Line, Paragraph, Row, line, table_of
 from isobatch.reports.sections import Section
-from isobatch.reports.speeds import BY_PASSES, NO_FASTER
+from isobatch.reports.speeds import BY_PASSES, NO_FASTER, shows_loss
 
 _STANDING = {
     "leader": "the fastest",
@@ -74,7 +74,7 @@ def _limits(interval: Interval) -> str:
 def price_words(study: Study, decided: Recommendation, own: str) -> Line:
     """The price of stability, and the speed-up over the reference precision. ``own``: the choice's throughput."""
     paid, gained = decided.price_of_stability, decided.speed_up
-    if paid is None:
+    if paid is None or not shows_loss(paid):
         text = line(f"Nothing: {NO_FASTER}, {own}.")
     else:
         verdict = views.find(study, paid.variant)

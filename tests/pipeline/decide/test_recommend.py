@@ -204,7 +204,17 @@ def test_who_was_no_candidate_when_the_race_was_run_is_named_where_it_may_win(pe
     variants = [result("steady", per_second=200), result("slow", per_second=190), wild]
     found = recommend(variants, Policy(stability="top1-stable"), race(steady=200, slow=190))
     assert found.chosen == "steady" and "no candidate when the race was run, and took" in reasons(found)["wild"]
-    assert any("Not raced, as it was no candidate then: wild." in text for text in found.warnings) is warned
+    assert any("and so not raced: wild." in text for text in found.warnings) is warned
+
+
+def test_of_the_repairs_of_one_variant_that_one_is_named_which_was_raced_instead() -> None:
+    repairs = [repair("surgical"), repair("pin-shape", ratio=0.9)]
+    variants = [result("steady", per_second=200), result("wild", "batch-variant", per_second=190, repairs=repairs)]
+    found = recommend(variants, Policy(), race(**{"steady": 200, "wild+surgical": 190}))
+    assert reasons(found)["wild+pin-shape"] == (
+        "meets the policy, but was not raced: of the repairs of one variant the cheapest enters, here wild+surgical"
+    )
+    assert not any("not raced" in text for text in found.warnings)
 
 
 def test_a_race_of_one_decides_nothing() -> None:
