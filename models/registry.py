@@ -57,7 +57,7 @@ def versions(spec: VariantSpec) -> dict[str, str]:
 
 
 def load(dotted: str) -> Callable[..., Any]:
-    """The function behind ``package.module:function``."""
+    """The function or class behind ``package.module:function``."""
     module, _, function = dotted.partition(":")
     called: Callable[..., Any] = getattr(importlib.import_module(module), function)
     return called

@@ -37,13 +37,17 @@ def in_training(network: Any) -> tuple[str, ...]:
     if not isinstance(network, nn.Module):
         return ()
     training = [(path, module) for path, module in network.named_modules() if module.training and not _frozen(module)]
-    inner = [path for path, module in training if not any(child.training for child in module.children())]
+    inner = [
+        path
+        for path, module in training
+        if not any(child.training and not _frozen(child) for child in module.children())
+    ]
     return tuple(path or type(network).__name__ for path in inner)
 
 
 def _frozen(module: nn.Module) -> bool:
     """Whether this is a quantized module of torch's, which is made in training mode and computes the same in both."""
-    return type(module).__module__.startswith("torch.ao.nn.quantized.")
+    return type(module).__module__.startswith(("torch.ao.nn.quantized.", "torch.ao.nn.intrinsic.quantized."))
 
 
 def told_in_training(name: str, network: nn.Module) -> str:

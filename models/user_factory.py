@@ -99,9 +99,14 @@ def code_of(net: nn.Module, name: str, folder: str) -> str:
 
 
 def uncompiled(net: nn.Module) -> nn.Module:
-    """The module inside what torch.compile gives, which has its names; any other as it is."""
+    """The module inside what torch.compile gives, which has its names, its parts likewise; any other as it is."""
     inside = getattr(net, "_orig_mod", None) if type(net).__name__ == "OptimizedModule" else None
-    return inside if isinstance(inside, nn.Module) else net
+    net = inside if isinstance(inside, nn.Module) else net
+    net._compiled_call_impl = None  # what ``net.compile()`` leaves
+    for name, part in net.named_children():
+        if (own := uncompiled(part)) is not part:
+            setattr(net, name, own)
+    return net
 
 
 def with_one_output(net: nn.Module) -> nn.Module:

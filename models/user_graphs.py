@@ -79,7 +79,7 @@ class GraphRunner(OrtRunner):
     def learn(self, pair: NDArray[Any]) -> None:
         """Raise TypeError where the graph does not give each of one and of two examples its row."""
         for count in (1, 2):
-            outputs = self._taken(pair[:count])
+            outputs = self._taken(pair[:count], first=True)
             for name, value in outputs.items():
                 if np.shape(value)[:1] != (count,):
                     raise TypeError(
@@ -93,11 +93,12 @@ class GraphRunner(OrtRunner):
         outputs = {name: np.array(value) for name, value in self._taken(rows).items()}
         return outputs if len(outputs) > 1 else {ONLY: next(iter(outputs.values()))}
 
-    def _taken(self, rows: NDArray[Any]) -> dict[str, NDArray[Any]]:
+    def _taken(self, rows: NDArray[Any], first: bool = False) -> dict[str, NDArray[Any]]:
+        session = self.live_session()
         try:
-            return outputs_of(self.live_session(), rows)
+            return outputs_of(session, rows)
         except Exception as error:  # onnxruntime's exceptions share no public base class
-            raise NotTaken(len(rows), described(rows), in_words(error)) from error
+            raise NotTaken(len(rows), described(rows), in_words(error), first=first) from error
 
     def __exit__(self, *raised: object) -> None:
         super().__exit__(*raised)

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from isobatch.models.machine.out_of_memory import out_of_memory
 from isobatch.models.pytorch.calls import called
 from isobatch.models.pytorch.examined import ExaminedTorchRunner
 from isobatch.models.spec.fit import NotTaken
@@ -62,7 +63,7 @@ class ModuleRunner(ExaminedTorchRunner):
         The first call of a network that makes its caches, or its parameters, then; the latter is a TypeError too.
         """
         before = {name for name, _ in self.net.named_parameters()}
-        single, two = self._tried(pair[:1]), self._tried(pair)
+        single, two = self._tried(pair[:1], first=True), self._tried(pair, first=True)
         if made := sorted({name for name, _ in self.net.named_parameters()} - before):
             raise TypeError(not_made_yet(made))
         self._places = with_rows(single, two)
@@ -86,14 +87,18 @@ class ModuleRunner(ExaminedTorchRunner):
     def _called(self, rows: NDArray[Any]) -> Any:
         return called(self.net, self._input(rows))
 
-    def _tried(self, rows: NDArray[Any]) -> Leaves:
+    def _tried(self, rows: NDArray[Any], first: bool = False) -> Leaves:
+        """The outputs of one call. Raises NotTaken where it fails, other than for lack of memory."""
         try:
             with self._mode():
-                return arrays(self._called(rows))
+                result = self._called(rows)
         except (TypeError, ValueError, RuntimeError, IndexError, KeyError, AttributeError, AssertionError) as error:
+            if out_of_memory(error):
+                raise
             said = " ".join(f"{type(error).__name__}: {error}".split())
             remedy = "it is in training mode: call .eval() on it" if in_training(self.net) else ""
-            raise NotTaken(len(rows), described(rows), said, remedy) from error
+            raise NotTaken(len(rows), described(rows), said, remedy, first) from error
+        return arrays(result)
 
     def _rows(self, result: Any) -> NDArray[Any]:
         rows = arrays(result)

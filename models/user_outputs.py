@@ -94,19 +94,19 @@ def with_rows(of_one: Leaves, two: Leaves) -> tuple[str, ...]:
             f"the network gives {sorted(of_one) or 'no tensor'} for one example and {sorted(two) or 'none'} for two: "
             "the same outputs are expected for every number of examples"
         )
-    values = []
+    places = []
     for path, single in of_one.items():
         pair = two[path]
         if (single.shape[:1], pair.shape[:1]) == ((_FEW[0],), (_FEW[1],)):
-            values.append(path)
+            places.append(path)
         elif (single.shape, single.tobytes()) != (pair.shape, pair.tobytes()):
             raise TypeError(f"the {told(path)} has the shape {_shape(single, pair)}")
-    if not values:
+    if not places:
         raise TypeError(
             "no output has one row for each example: a tensor [n, ...] is expected, or a tuple, dict or dataclass "
             f"with some ({_found(two)})"
         )
-    return tuple(values)
+    return tuple(places)
 
 
 def _shape(single: NDArray[Any], pair: NDArray[Any]) -> str:

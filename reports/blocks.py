@@ -160,9 +160,12 @@ Row = Mapping[Column, str | None]
 
 
 def table_of(caption: str, rows: Iterable[Row], chosen: int | None = None) -> Table:
-    """The table of rows that all have the same columns."""
+    """The table of rows that all have the same columns. Raises ValueError where one has others."""
     every = tuple(rows)
-    return Table(caption, tuple(every[0]) if every else (), tuple(tuple(row.values()) for row in every), chosen)
+    columns = tuple(every[0]) if every else ()
+    if any(tuple(row) != columns for row in every):
+        raise ValueError(f"{caption}: rows of different columns")
+    return Table(caption, columns, tuple(tuple(row.values()) for row in every), chosen)
 
 
 @dataclass(frozen=True)

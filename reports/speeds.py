@@ -55,15 +55,15 @@ def chosen_throughput(study: Study) -> Speed | None:
     return Speed(chosen.name, chosen, work.batch_size, work.throughput_img_s)
 
 
-def rough(study: Study, variant: VariantResult, batch_size: int) -> bool:
-    """Whether its time at N is that of the unrepaired variant times a ratio of too few calls for limits.
+def raced(study: Study, variant: VariantResult) -> bool:
+    """Whether its throughput is that of the race."""
+    return at_work(usable(study.race, Policy()).get(variant.name)) is not None
 
-    False of a throughput that was raced.
-    """
+
+def rough(study: Study, variant: VariantResult, batch_size: int) -> bool:
+    """Whether its time in the passes at N is the unrepaired variant's times a ratio of too few calls for limits."""
     if not is_repaired(variant):
         return False
-    repair, raced = repair_of(study, variant.name), at_work(usable(study.race, Policy()).get(variant.name))
-    if batch_size > 1 and raced is not None:
-        return False
+    repair = repair_of(study, variant.name)
     ratio = (repair.latency_ratio if batch_size == 1 else repair.throughput_ratio).get(str(batch_size))
     return ratio is not None and (ratio.low95 is None or ratio.high95 is None or few_calls(ratio))

@@ -16,6 +16,8 @@ from isobatch.reports.commands import find_command
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("reports/**/README.md")])
 SAMPLE = ROOT / "reports" / "sample" / "report.json"
+_MODULE = re.compile(r"`([\w/]+\.py)`")
+ROOMS = ("models", "pipeline", "reports", "tests", "benchmarks", "isobatch")
 _LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
 _COMMAND = re.compile(r"(?:^|[\s`])(?:\.venv/bin/)?python run\.py([^`\n#]*)", re.MULTILINE)
 
@@ -42,6 +44,16 @@ def test_links_lead_somewhere(page: Path) -> None:
         assert other.exists(), f"{target} leads nowhere"
         if anchor and other.suffix == ".md":
             assert anchor in anchors(other), f"{target}: {other.name} has no such heading"
+
+
+def test_modules_that_the_docs_name_are_there() -> None:
+    there = [f"/{path.relative_to(ROOT)}" for room in ROOMS for path in (ROOT / room).rglob("*.py")]
+    there += [f"/{path.name}" for path in ROOT.glob("*.py")]
+    named = {(page.name, name) for page in PAGES for name in _MODULE.findall(page.read_text(encoding="utf-8"))}
+    own = {"infer.py", "network.py", "conftest.py"}  # what is shipped, and what users write
+    own |= {"multiprocessing/forkserver.py", "popen_forkserver.py"}  # of Python's own library
+    named = {(page, name) for page, name in named if "NAME" not in name and name not in own}
+    assert [one for one in sorted(named) if not any(path.endswith(f"/{one[1]}") for path in there)] == []
 
 
 def test_every_mechanism_has_its_page_and_every_page_is_listed() -> None:

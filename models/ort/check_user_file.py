@@ -10,7 +10,7 @@ import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from isobatch.models.ort.batch_axis import batch_first
-from isobatch.models.ort.compared_outputs import keep_comparable
+from isobatch.models.ort.compared_outputs import NUMBERS, keep_comparable
 from isobatch.models.ort.external_data import LIMIT_BYTES as LIMIT_BYTES
 from isobatch.models.ort.external_data import OnnxError as OnnxError  # with the check that raises it
 from isobatch.models.ort.external_data import find_messages, take_in
@@ -22,8 +22,6 @@ from isobatch.models.spec.interface import Input
 from isobatch.models.spec.nearest import nearest
 
 _BUILT_IN_DOMAINS = {"", "ai.onnx", "ai.onnx.ml", "com.microsoft"}
-_TYPES = ("FLOAT", "FLOAT16", "DOUBLE", "UINT8", "INT8", "UINT16", "INT16", "UINT32", "INT32", "UINT64", "INT64",
-          "BOOL")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -182,8 +180,8 @@ def _check_interface(model: onnx.ModelProto, path: Path) -> None:
     for value in inputs:
         tensor = value.type.tensor_type
         kind = onnx.TensorProto.DataType.Name(tensor.elem_type) if value.type.HasField("tensor_type") else "no tensor"
-        if kind not in _TYPES:
-            raise OnnxError(f"{path}: {value.name!r} is {kind}; inputs are {', '.join(_TYPES)}: export it as one")
+        if kind not in NUMBERS:
+            raise OnnxError(f"{path}: {value.name!r} is {kind}; inputs are {', '.join(NUMBERS)}: export it as one")
         if not tensor.HasField("shape"):
             raise OnnxError(
                 f"{path}: the shape of {value.name!r} is unknown, and the batch is its first axis; export it again "

@@ -1,5 +1,6 @@
 """Which outputs of a user's graph are compared: arrays of numbers that its inputs can change."""
 
+from collections.abc import Collection
 from pathlib import Path
 
 from onnx import ModelProto, TensorProto, ValueInfoProto, helper
@@ -8,8 +9,10 @@ from isobatch.models.ort.batch_axis import rename
 from isobatch.models.ort.external_data import OnnxError
 from isobatch.models.ort.training_nodes import DRAWING
 
-_COMPARED = ("FLOAT", "FLOAT16", "DOUBLE", "UINT8", "INT8", "UINT16", "INT16", "UINT32", "INT32", "UINT64", "INT64",
-             "BOOL")  # fmt: skip
+NUMBERS = ("FLOAT", "FLOAT16", "DOUBLE", "UINT8", "INT8", "UINT16", "INT16", "UINT32", "INT32", "UINT64", "INT64",
+           "BOOL")  # fmt: skip
+"""The types of arrays that are fed and compared, by ONNX's names."""
+
 _KINDS = {
     "sequence_type": "a sequence",
     "map_type": "a map",
@@ -25,13 +28,13 @@ def keep_comparable(model: ModelProto, path: Path) -> tuple[str, ...]:
     Other outputs that are no arrays of numbers, or that no input can change, are left out. Raises OnnxError where none
     is left.
     """
-    notes = [*_unzipped(model), *_widened(model)]
-    left_out = {value.name: why for value in model.graph.output if (why := _kind(value))}
     same = _same_for_all(model)
-    computed = {name for node in model.graph.node for name in node.output}
-    for value in model.graph.output:
-        if value.name in same & computed:
-            left_out.setdefault(value.name, "the same for all inputs")
+    notes = [*_unzipped(model), *_widened(model, same)]
+    left_out = {
+        value.name: why
+        for value in model.graph.output
+        if (why := "the same for all inputs" if value.name in same else _kind(value))
+    }
     for name, why in left_out.items():
         if len(left_out) == len(model.graph.output):
             raise OnnxError(
@@ -59,14 +62,15 @@ def _unzipped(model: ModelProto) -> list[str]:
             value.CopyFrom(ValueInfoProto(name=node.input[0]))
             value.type.tensor_type.elem_type = TensorProto.FLOAT
             graph.node.remove(node)
+            known.add(node.input[0])
             break
     return notes
 
 
-def _widened(model: ModelProto) -> list[str]:
+def _widened(model: ModelProto, left_out: Collection[str]) -> list[str]:
     notes = []
     for value in model.graph.output:
-        if value.type.tensor_type.elem_type != TensorProto.BFLOAT16:
+        if value.type.tensor_type.elem_type != TensorProto.BFLOAT16 or value.name in left_out:
             continue
         own = f"{value.name}/bfloat16"
         rename(model.graph, value.name, own)
@@ -82,7 +86,7 @@ def _kind(value: ValueInfoProto) -> str:
     if kind != "tensor_type":
         return f"{_KINDS.get(str(kind), 'of unknown type')}, not an array"
     name = TensorProto.DataType.Name(value.type.tensor_type.elem_type)
-    return "" if name in _COMPARED else f"of type {name}"
+    return "" if name in NUMBERS else f"of type {name}"
 
 
 def _same_for_all(model: ModelProto) -> set[str]:

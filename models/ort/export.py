@@ -101,7 +101,7 @@ def _export(network: Network, say: Callable[[str], None], folder: Path) -> Manif
             own = 0.0 if worst <= _TOLERANCE else max(_own_error(net, size, channels) for size in sizes)
         except (torch.onnx.errors.OnnxExporterError, OnnxError, TimeLimit) as error:
             failures.append(OnnxError(f"{way}: {error}") if isinstance(error, TimeLimit) else error)
-            say(f"{way}: failed ({' '.join(str(failures[-1]).split())[:200]})")
+            say(f"{way}: failed ({exporter_words(failures[-1])[:200]})")
             continue
         allowed = max(_TOLERANCE, min(_TIMES * own, _MOST))
         if worst <= allowed:
@@ -115,12 +115,12 @@ def _export(network: Network, say: Callable[[str], None], folder: Path) -> Manif
             OnnxError(f"its logits differ from torch by {worst:.1e} of the largest, {allowed:.0e} is allowed")
         )
     raise ExportError(
-        f"no correct ONNX graph of {network.model} could be made: {_in_words(failures[-1])}; "
+        f"no correct ONNX graph of {network.model} could be made: {exporter_words(failures[-1])}; "
         "compare torch, onnx and onnxscript with requirements.txt"
     ) from failures[-1]
 
 
-def _in_words(error: Exception) -> str:
+def exporter_words(error: BaseException) -> str:
     """What lies behind a failure of torch's exporter, whose own text is advice in colours."""
     behind = error.__cause__ or error
     return " ".join(re.sub(r"\x1b\[[0-9;]*m", "", str(behind) or type(behind).__name__).split())[:300]

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from isobatch import PROGRAM
-from isobatch.models.ort.export import ExportError
+from isobatch.models.ort.export import ExportError, exporter_words
 from isobatch.models.ort.session import open_session
 from isobatch.models.shared.time_limit import TimeLimit, time_limit
 from isobatch.models.spec.artifact_cache import ArtifactCache
@@ -84,8 +84,7 @@ def _export(name: str, net: nn.Module, arrays: Arrays, path: Path) -> None:
         onnx.save(model, path)
         worst = _difference(path, {key: tensor.numpy() for key, tensor in given.items()}, expected)
     except (Exception, TimeLimit) as error:  # exporter and runtime raise what they like
-        why = error.__cause__ or error  # the exporter's own words are advice on itself
-        said = f"{type(why).__name__}: {(str(why).strip().splitlines() or [''])[0][:160]}"
+        said = f"{type(error.__cause__ or error).__name__}: {exporter_words(error)[:160]}"
         raise ExportError(
             f"{name} takes arrays and is studied as an ONNX file, which could not be made of it ({said}): export it "
             f"yourself and give --onnx FILE, or look at the torch network alone: {PROGRAM} check {name} --inputs FILE"

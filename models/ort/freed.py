@@ -44,7 +44,8 @@ def with_free_batch(model: ModelProto, path: Path) -> tuple[ModelProto, tuple[st
             failure = failure or error
     if beside:
         axes = where_names_say(model)
-        same = f"where it is one array for all images, {to_store(shared[0])}"
+        one = f"where it is one array for all images, {to_store(shared[0])}"
+        same = f"{one}; where each has its own, {_export_again(model)}"
         raise OnnxError(
             f"{path}: the batch is free in {beside[0]!r}, and {shared[0].name!r} has a first axis of "
             f"{shared[0].type.tensor_type.shape.dim[0].dim_value} and does not follow it: "

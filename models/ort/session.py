@@ -78,7 +78,7 @@ def in_words(error: Exception) -> str:
     """What onnxruntime raised, without its inner codes."""
     text = " ".join(str(error).split())
     if "alloc" in text.lower():
-        return "it asks for more memory than such images need"
+        return "it asks for more memory than there is for this call"
     if where := re.search(r"running (\w+) node\. Name:'([^']*)'", text):
         return f"its {where[1]} node {where[2]!r} fails"
     return re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", text)[:300]

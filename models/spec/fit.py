@@ -20,13 +20,14 @@ class Misfit(ValueError):
 class NotTaken(TypeError):
     """The network cannot be run on ``count`` such examples.
 
-    ``described``: what they are; ``said``: its own words; ``remedy``: what to do about it.
+    ``described``: what they are; ``said``: its own words; ``remedy``: what to do about it; ``first``: it was the very
+    first call, so that nothing like these examples was ever taken.
     """
 
-    def __init__(self, count: int, described: str, said: str, remedy: str = "") -> None:
+    def __init__(self, count: int, described: str, said: str, remedy: str = "", first: bool = False) -> None:
         end = f"; {remedy}" if remedy else ""
         super().__init__(f"the network cannot be run on {count} of these examples ({described}): {said[:300]}{end}")
-        self.count = count
+        self.count, self.first = count, first
 
 
 def batch_in_front(

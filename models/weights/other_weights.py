@@ -1,4 +1,4 @@
-"""What networks that are not torchvision's bring: their own weights, and how pictures become their input."""
+"""What published weights and factories bring: their own weights, and how pictures become their input."""
 
 from typing import Any
 

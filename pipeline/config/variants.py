@@ -43,7 +43,8 @@ def left_out(variants: Collection[str], onnx: bool) -> list[str]:
         if row.extra and not installed(row):
             missing.setdefault(how_to_add(row), []).append(row.name)
     return [
-        f"'all' leaves out what is not installed: {listed(names)}. To add it: {how}" for how, names in missing.items()
+        f"'all' leaves out what is not installed: {listed(names)}. To add what is missing: {how}"
+        for how, names in missing.items()
     ]
 
 

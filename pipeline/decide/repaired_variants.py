@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from isobatch import PROGRAM
 from isobatch.pipeline.records.study import Cost, DecidedBy, Interval, Repair, VariantResult
 from isobatch.pipeline.records.wording import counted_comparisons
 
@@ -69,7 +70,7 @@ def untried(variants: Sequence[VariantResult], name: str) -> str:
     native, rung = native_and_rung(name)
     repairs = next((variant.repairs or [] for variant in variants if variant.name == native), [])
     late = bool(rung) and any(repair.out_of_time for repair in repairs)
-    return f"repair --variant {native} tries it" if late else ""
+    return f"{PROGRAM} repair --variant {native} tries it" if late else ""
 
 
 def at_most(variants: Sequence[VariantResult], name: str, standing: str | None) -> str:

@@ -13,7 +13,7 @@ from isobatch.pipeline.records.errors import WorkerError
 
 PATIENCE_S = 15.0  # waited at most for other programs to be done
 _PAUSE_S = 1.0
-_JUDGED = 5  # rounds, from which on the share of disturbed ones is taken seriously
+_JUDGED = 5  # rounds, from which on other programs are waited for where too many were disturbed
 _TRIED = 3  # turns at each N of the preliminary
 
 
@@ -99,7 +99,7 @@ class Tally:
     @property
     def unsteady(self) -> bool:
         """Whether too many rounds were disturbed."""
-        return self.run >= _JUDGED and self.disturbed > UNSTEADY * self.run
+        return self.disturbed > UNSTEADY * self.run
 
 
 def preliminary(entry: Entry, sizes: Sequence[int]) -> float | None:
@@ -149,7 +149,7 @@ def race(
         tally.disturbed += disturbed
         if disturbed and tally.waited_s < patience_s:
             aside.append(seen)
-            if tally.unsteady:
+            if tally.run >= _JUDGED and tally.unsteady:
                 pause(_PAUSE_S)
                 tally.waited_s += _PAUSE_S
             told(tally)

@@ -99,8 +99,8 @@ def _compared(stages: Stages, rounds: Rounds, references: Mapping[str, Evidence]
     for prepared in stages.sets:
         tested = [
             # the ruler against itself says nothing
-            _tested(condition, rounds, None if name == ruler(stages.config) else references.get(inputs))
-            for (variant, inputs, condition), rounds in rounds.items()
+            _tested(condition, pair, None if name == ruler(stages.config) else references.get(inputs))
+            for (variant, inputs, condition), pair in rounds.items()
             if (variant, inputs) == (name, prepared.record.name)
         ]
         every += tested

@@ -70,9 +70,9 @@ def float_error(stages: Stages, rounds: Rounds, references: Mapping[str, Evidenc
     None where the baseline was not measured beside the ruler.
     """
     largest = None
-    for (variant, inputs, _), evidence in rounds.items():
+    for (variant, inputs, _), pair in rounds.items():
         if variant == baseline(stages.config) and inputs in references:
-            rows = evidence[0].singles
+            rows = pair[0].singles
             ruled = references[inputs].singles[: len(rows)]
             with np.errstate(invalid="ignore", divide="ignore"):
                 apart = row_distance(ruled, rows) / np.abs(ruled.astype(np.float64)).max(axis=1)

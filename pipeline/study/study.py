@@ -100,7 +100,7 @@ def run_study(
                 stages.warn("other-machine", text)
             results = verdicts.of_all()
         foresee(stages, known, results)
-        evidence_budget = within_rest(stages, begin, stages.seconds["evidence"] / max(1.0, sum(map(job_cost, jobs))))
+        accuracy_fits = within_rest(stages, begin, stages.seconds["evidence"] / max(1.0, sum(map(job_cost, jobs))))
         config = stages.config
         findings = Findings(gathered.rounds, references, {}, None, complete_policy(config.policy, 0)[0])
         answers = Answers(stages, findings, on_study or (lambda study: None), begin)
@@ -110,16 +110,16 @@ def run_study(
             policy = _policy(stages, config.policy, len(known[1]) if known else 0)
             fastest = {name: fastest_batch(variant_cost) for name, variant_cost in costs.items()}
             error, limit = float_error(stages, gathered.rounds, references), policy.max_accuracy_drop
-            labelled = run_labelled(stages, *known, fastest, limit, error) if known and evidence_budget else None
+            labelled = run_labelled(stages, *known, fastest, limit, error) if known and accuracy_fits else None
         with stages.stage("comparison"):
             findings = Findings(gathered.rounds, references, costs, labelled, policy)
             results = _completed(stages, findings, results)
         answers.so_far(results, _EXPLAINING[config.explain != "none"])
         if config.explain != "none":
             with stages.stage("explanation"):
-                explanations = explain(stages, results, policy)
+                explained = explain(stages, results, policy)
                 switched = partial(with_switches, policy=policy)
-                results = decided(stages, explanations, "repair by a switch", switched)[0] or explanations
+                results = decided(stages, explained, "repair by a switch", switched)[0] or explained
         with stages.stage("network"):
             sound = Sound(judge_baseline(stages, labelled), judge_mixing(stages, results))
             results = without_repairs(results, sound.mixing)

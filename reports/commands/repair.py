@@ -29,7 +29,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--rung", metavar="NAME", help="try only this rung of the ladder (default: the cheapest that holds)"
     )
     add_scope(parser, _DEFAULT_N)
-    parser.add_argument("--image-sizes", dest="image_size", help=argparse.SUPPRESS)  # as earlier versions called it
     parser.add_argument(
         "--objective",
         choices=("throughput", "latency"),

@@ -30,12 +30,12 @@ def run(arguments: argparse.Namespace) -> int:
     from isobatch.reports.screen.terminal import print_blocks
 
     with Progress(quiet=arguments.quiet, stream=sys.stderr) as progress:
-        outcomes = run_selftest(faults, trials, seed, progress)
+        test = run_selftest(faults, trials, seed, progress)
     if arguments.json:
-        print(json.dumps(outcomes.to_json(), indent=1, allow_nan=False))
+        print(json.dumps(test.to_json(), indent=1, allow_nan=False))
     else:
-        print_blocks(blocks(outcomes, arguments.verbose), sys.stdout)
-    return exit_code(outcomes)
+        print_blocks(blocks(test, arguments.verbose), sys.stdout)
+    return exit_code(test)
 
 
 def _faults(text: str) -> tuple[Fault, ...]:

@@ -19,15 +19,15 @@ def pictures(sections: tuple[Written, ...], drawn: Drawings) -> dict[str, bytes]
 
     A figure without a drawing has none. Raises DrawingError where a drawing cannot be made a PNG.
     """
-    links: dict[str, str] = {}
+    svgs: dict[str, str] = {}
     for section in sections:
         figures = [block for block in section.blocks if isinstance(block, Figure)]
         for at, figure in enumerate(figures, 1):
             stem = section.name.replace("_", "-") + (f"-{at}" if len(figures) > 1 else "")
             if drawn.why_not(figure) is None:
-                links[stem] = standalone(drawn.svg(figure))
-    pngs = {f"{stem}.png": drawn.kept.get([_SCALE, svg], partial(_png, svg)) for stem, svg in links.items()}
-    return pngs | {f"{stem}.svg": svg.encode() for stem, svg in links.items()}
+                svgs[stem] = standalone(drawn.svg(figure))
+    pngs = {f"{stem}.png": drawn.kept.get([_SCALE, svg], partial(_png, svg)) for stem, svg in svgs.items()}
+    return pngs | {f"{stem}.svg": svg.encode() for stem, svg in svgs.items()}
 
 
 def _png(svg: str) -> bytes:

@@ -2,7 +2,7 @@
 
 from isobatch.pipeline.decide import agreement
 from isobatch.pipeline.decide.repaired_variants import with_repairs
-from isobatch.pipeline.records.study import Interval, Study, VariantResult
+from isobatch.pipeline.records.study import Study, VariantResult
 from isobatch.reports import agreed, numbers, speeds, views
 from isobatch.reports.blocks import Block, Code, Column, Paragraph, Row, line, table_of
 from isobatch.reports.sections import Section
@@ -29,21 +29,25 @@ def _row(study: Study, variant: VariantResult) -> Row:
         Column("Error", "number"): agreed.error(study, variant),
         Column("Agrees", "number"): agrees,
         Column("95 % limit", "number"): limit,
-        Column("ms at N = 1", "number"): _timed(study, variant, 1, cost.latency_ms if cost else None),
-        Column(
-            "img/s @ N", "number"
-        ): f"{_timed(study, variant, speed.batch_size, speed.interval)} @ {speed.batch_size}" if speed else None,
+        Column("ms at N = 1", "number"): _single(study, variant),
+        Column("img/s @ N", "number"): _throughput(study, variant, speed) if speed else None,
         Column("Size", "number"): numbers.size(cost.size_bytes) if cost else None,
         Column("Top-1", "number"): numbers.percent(variant.accuracy.top1) if variant.accuracy else None,
         Column("Accuracy drop, points", "number"): numbers.points(drop.value).split()[0] if drop else None,
     }
 
 
-def _timed(study: Study, variant: VariantResult, batch_size: int, measured: Interval | None) -> str | None:
-    """The median, behind a ~ where it is only roughly known."""
-    if measured is None:
+def _single(study: Study, variant: VariantResult) -> str | None:
+    """Milliseconds of a single image, behind a ~ where they are only roughly known."""
+    if variant.cost is None or variant.cost.latency_ms is None:
         return None
-    return f"{'~' if speeds.rough(study, variant, batch_size) else ''}{numbers.real(measured.median, 3)}"
+    return f"{'~' * speeds.rough(study, variant, 1)}{numbers.real(variant.cost.latency_ms.median, 3)}"
+
+
+def _throughput(study: Study, variant: VariantResult, speed: speeds.Speed) -> str:
+    """Images a second and their N, behind a ~ where they are only roughly known: never of the race."""
+    roughly = not speeds.raced(study, variant) and speeds.rough(study, variant, speed.batch_size)
+    return f"{'~' * roughly}{numbers.real(speed.interval.median, 3)} @ {speed.batch_size}"
 
 
 def _agreement(study: Study, variant: VariantResult) -> tuple[str | None, str | None]:

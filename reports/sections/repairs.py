@@ -56,7 +56,7 @@ def _inapplicable(tried: list[tuple[VariantResult, Repair]]) -> list[Line]:
     for name, rungs in reasons.items():
         text = "; ".join(f"{views.listing(names, 20)} ({why})" for why, names in rungs.items())
         alike.setdefault(text, []).append(name)
-    return [line("Do not apply to ", *_codes(names), f": {text}.") for text, names in alike.items()]
+    return [line("To ", *_codes(names), f" these do not apply: {text}.") for text, names in alike.items()]
 
 
 def _scopes(study: Study, tried: list[tuple[VariantResult, Repair]]) -> list[Block]:

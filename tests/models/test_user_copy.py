@@ -24,3 +24,19 @@ def test_parameters_without_values_are_refused_with_a_cure_that_works() -> None:
         check_parameters(net)
     net.load_state_dict(nn.Linear(4, 3).state_dict(), assign=True)
     check_parameters(net)
+
+
+def test_what_holds_quantized_parts_is_told_where_it_is_in_training_mode_itself() -> None:
+    class Dropping(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = nn.Linear(4, 3)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return nn.functional.dropout(self.inner(x), 0.5, self.training)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch announces another way to quantize
+        quantized = torch.ao.quantization.quantize_dynamic(Dropping(), {nn.Linear}, dtype=torch.qint8)
+    assert in_training(quantized.train()) == ("Dropping",)
+    assert in_training(quantized.eval()) == ()

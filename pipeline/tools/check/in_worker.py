@@ -76,7 +76,7 @@ def _checked(
     try:
         result = compared(network.compared, rows, scope, sparing=True, deadline=deadline, say=say).result
     except TypeError as error:  # of examples that do not fit, or of outputs without rows
-        if isinstance(error, NotTaken) and error.count == 1:
+        if isinstance(error, NotTaken) and error.first and error.count == 1:
             remedy = _OF_A_FILE if network.inputs else _remedy_of_code(network, rows.shape[1:])
             raise UsageError("check-inputs", f"{error}: {remedy}") from error
         fewer = "see whether it takes fewer at once: --batch-sizes "

@@ -82,6 +82,12 @@ def test_a_busy_machine_is_waited_for_and_then_raced_on_and_called_unsteady() ->
     assert a.waited_s == [0.5] * len(a.call_s)
 
 
+def test_a_few_rounds_are_unsteady_too_where_other_programs_took_time_from_them() -> None:
+    a = entry("a", *[timed(1.0, 0.9)] * 4, WorkerError("its worker was ended by SIGKILL", "crash"))
+    tally, _ = run(a)
+    assert (tally.unsteady, tally.run, tally.disturbed, a.call_s) == (True, 4, 4, [1.0] * 4)
+
+
 def test_a_machine_that_grows_quiet_in_time_is_steady_again() -> None:
     a = entry("a", *[timed(9.0, 5.0)] * 6, *[timed(1.0)] * 40)
     tally, paused = run(a, rounds=40)

@@ -93,7 +93,9 @@ def test_a_repair_that_time_cut_short_is_said_to_be_at_most_this_slow() -> None:
         for v in study.variants
     ]
     told = " ".join(closing(printed(study.model_copy(update={"variants": cut}), io.StringIO())))
-    assert "as another way was not tried: fp32+surgical (repair --variant fp32 tries it)." in " ".join(told.split())
+    assert "as another way was not tried: fp32+surgical (python run.py repair --variant fp32 tries it)." in " ".join(
+        told.split()
+    )
     assert "another way" not in " ".join(closing(piped("full")))
 
 

@@ -176,7 +176,7 @@ def test_a_repair_that_was_not_tried_or_does_not_apply_is_named() -> None:
     assert [row[2] for row in rows] == ["holds"]
     tiny = "0.0040 x (minus infinite to infinite)"
     assert rows[0][4:] == (tiny, f"NaN at N = 4; {tiny} at N = 8")
-    assert "Do not apply to poisoned: static-scale (nothing here has a dynamic scale)." in text(
+    assert "To poisoned these do not apply: static-scale (nothing here has a dynamic scale)." in text(
         "repairs", studies.strange()
     )
 
@@ -193,7 +193,8 @@ def test_rungs_that_do_not_apply_are_gathered_by_reason_and_a_switch_names_where
     (table,) = tables("repairs", study)
     assert [row[:3] for row in table.rows] == [("fp32", "switch to ort-int8", "holds")]
     gathered = (
-        "Do not apply to fp32: static-scale and pow2-scale (it has no activation scales); one-graph (it has no graph)."
+        "To fp32 these do not apply: static-scale and pow2-scale (it has no activation scales); "
+        "one-graph (it has no graph)."
     )
     assert gathered in text("repairs", study)
 
