@@ -33,6 +33,7 @@ def test_a_word_is_not_broken_where_the_width_allows_it_and_no_line_ends_in_blan
         ([(4, 10), (6, 8)], 9, []),
         ([(4, 10), (6, 8)], 10, [4, 6]),
         ([(4, 10), (6, 8)], 13, [7, 6]),
+        ([(7, 9), (10, 100)], 60, [9, 51]),
     ],
 )
 def test_each_column_has_its_longest_word_and_the_rest_goes_where_it_is_tight(
