@@ -18,7 +18,7 @@ def shows_loss(paid: Against) -> bool:
     return low is None or high is None or high < 1
 
 
-BY_PASSES = "times of the passes, which were not taken in turn"
+BY_PASSES = "times seen while outputs were gathered, not by a race"
 
 
 @dataclass(frozen=True)

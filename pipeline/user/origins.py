@@ -9,7 +9,7 @@ from isobatch.pipeline.explain.findings import LayerFinding, Located, Watched
 from isobatch.pipeline.explain.locate import locate
 from isobatch.pipeline.explain.origins import explain_origins
 from isobatch.pipeline.explain.search_bounds import DEFAULT
-from isobatch.pipeline.records.wording import counted, sizes
+from isobatch.pipeline.records.wording import sizes
 from isobatch.pipeline.user.batches import batches
 from isobatch.pipeline.user.results import BatchInvariance
 

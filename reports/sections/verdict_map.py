@@ -102,7 +102,12 @@ def _figure(
     ]
     sizes = sorted({n for place in run for n in groups[place].batch_sizes})
     columns = (Column("Variant", "name"), Column("Inputs and condition"), *(Column(f"N = {n}") for n in sizes))
-    rows = tuple(_row(name, place, made[place], sizes) for name in names for place in run)
+    rows = tuple(
+        _row(name, place, made[place], sizes)
+        for name in names
+        for place in run
+        if any((name, n) in made[place] for n in sizes)
+    )
     caption = "In brackets: images whose bytes were equal, of those compared. A dash: not run."
     words = (
         "Each cell is one comparison: = the same bytes as alone, ≈ other bytes but the same top-1, ≠ a changed top-1; "
