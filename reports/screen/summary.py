@@ -140,7 +140,7 @@ def _repairs(study: Study, width: int) -> list[Text]:
     texts = f"Repaired, batch-invariant: {', '.join(held)}." if held else ""
     late = {v.name: untried(study.variants, v.name) for v in bitwise if _mark(study, v)}
     if may_be_faster := [f"{name} ({remedy})" for name, remedy in late.items() if remedy]:
-        texts += f" At most this slow, as another way was not tried: {listed(may_be_faster)}."
+        texts += f" At most this slow: {listed(may_be_faster)}."
     parts = [texts, f"No repair holds: {', '.join(failed)}." if failed else ""]
     return _said(study, line(" ".join(filter(None, parts))), width, 3)
 

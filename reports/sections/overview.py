@@ -47,7 +47,7 @@ def _single(study: Study, variant: VariantResult) -> str | None:
 def _throughput(study: Study, variant: VariantResult, speed: speeds.Speed) -> str:
     """Images a second and their N, behind a ~ where they are only roughly known: never of the race."""
     roughly = not speeds.raced(study, variant) and speeds.rough(study, variant, speed.batch_size)
-    return f"{'~' * roughly}{numbers.real(speed.interval.median, 3)} @ {speed.batch_size}"
+    return f"{'~' * roughly}{numbers.rate(speed.interval.median)} @ {speed.batch_size}"
 
 
 def _agreement(study: Study, variant: VariantResult) -> tuple[str | None, str | None]:
@@ -66,7 +66,7 @@ def blocks(study: Study) -> list[Block]:
     chosen = next((at for at, variant in enumerate(shown) if views.is_chosen(study, variant.name)), None)
     caption = (
         "Runs as: the precision that was computed in; of int8 the layers with weights that run in it, if not all. "
-        f"{defined('batch noise')} Error: the largest |singles - {reference} singles|, likewise. Agrees: its top-1 is "
+        f"{defined('batch noise')} Error: the largest |singles - {reference} singles|, likewise. Agrees: its answer is "
         f"that of {reference}; drawn noise left out. Throughput (img/s): at the N where it is highest; of a raced "
         f"variant, in the race. {defined('accuracy drop')}"
     )

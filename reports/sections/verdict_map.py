@@ -62,7 +62,7 @@ def _long(name: str, place: _Place, comparison: Comparison) -> str:
     equal = f"{comparison.n_images_equal} of {comparison.n_images} images bit-equal"
     flips = views.flips(comparison)
     noise = "" if comparison.bitwise_equal else f", largest relative difference {views.difference(comparison)}"
-    turned = f", top-1 flips {flips}" if flips and not comparison.bitwise_equal else ""
+    turned = f", answers changed {flips}" if flips and not comparison.bitwise_equal else ""
     return f"{name}, {', '.join(_words(place))}, N = {comparison.batch_size}, {what}: {equal}{noise}{turned}"
 
 
@@ -110,7 +110,7 @@ def _figure(
     )
     caption = "In brackets: images whose bytes were equal, of those compared. A dash: not run."
     words = (
-        "Each cell is one comparison: = the same bytes as alone, ≈ other bytes but the same top-1, ≠ a changed top-1; "
+        "Each cell is one comparison: = the same bytes as alone, ≈ other bytes, same answers, ≠ an answer changed; "
         "the number is the largest difference over the largest |logit|. Rotated and beside an outlier: against the "
         "plain batch of the same N. No cell: not run."
     )
