@@ -109,7 +109,8 @@ def blocks(study: Study) -> list[Block]:
     joined = " A thin line joins a repaired variant to the unrepaired one." if any(dot.native for dot in dots) else ""
     words = (
         "Right is faster, down is steadier; in the green band nothing differs, and height means nothing. "
-        f"{defined('batch noise')} Throughput: of a raced variant in the race, of others in the passes; bars: its 95 % limits.{joined} {_line(outer)} Ringed: the choice."
+        f"{defined('batch noise')} Throughput: of a raced variant in the race, of others in the passes; bars: its 95 % "
+        f"limits.{joined} {_line(outer)} Ringed: the choice."
     )
     return [Figure(TITLE, words + left_out, specification(dots), table)]
 
