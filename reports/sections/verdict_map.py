@@ -8,6 +8,7 @@ from isobatch.pipeline.records.wording import condition_words
 from isobatch.reports import views
 from isobatch.reports.blocks import Block, Column, Figure, Paragraph, Table, line
 from isobatch.reports.figures.cells import STATES, Cell, Group, State, specification, width
+from isobatch.reports.inputs_in_words import worded
 from isobatch.reports.sections import Section
 
 TITLE = "Verdict map"
@@ -57,13 +58,13 @@ def _short(comparison: Comparison) -> str:
     return f"{sign} {value:.0e}".replace("e-0", "e-").replace("e+0", "e+")
 
 
-def _long(name: str, place: _Place, comparison: Comparison) -> str:
-    what = "batched against singles" if place[2] == "batch-vs-singles" else "batched, changed against plain"
+def _long(name: str, words: tuple[str, str], comparison: Comparison) -> str:
+    what = "batched against singles" if comparison.kind == "batch-vs-singles" else "batched, changed against plain"
     equal = f"{comparison.n_images_equal} of {comparison.n_images} images bit-equal"
     flips = views.flips(comparison)
     noise = "" if comparison.bitwise_equal else f", largest relative difference {views.difference(comparison)}"
     turned = f", answers changed {flips}" if flips and not comparison.bitwise_equal else ""
-    return f"{name}, {', '.join(_words(place))}, N = {comparison.batch_size}, {what}: {equal}{noise}{turned}"
+    return f"{name}, {', '.join(words)}, N = {comparison.batch_size}, {what}: {equal}{noise}{turned}"
 
 
 def _pictures(places: list[_Place], groups: dict[_Place, Group]) -> Iterator[list[_Place]]:
@@ -96,7 +97,14 @@ def _figure(
     part: str,
 ) -> Figure:
     cells = [
-        Cell(names.index(name), at, n, _state(comparison), _short(comparison), _long(name, place, comparison))
+        Cell(
+            names.index(name),
+            at,
+            n,
+            _state(comparison),
+            _short(comparison),
+            _long(name, groups[place].words, comparison),
+        )
         for at, place in enumerate(run)
         for (name, n), comparison in made[place].items()
     ]
@@ -128,7 +136,7 @@ def blocks(study: Study) -> list[Block]:
     if not made:
         return [Paragraph(line("Nothing to draw: no variant was compared."))]
     places = list(made)
-    groups = {p: Group(_words(p), tuple(sorted({n for _, n in made[p]}))) for p in places}
+    groups = {p: Group(worded(study, _words(p)), tuple(sorted({n for _, n in made[p]}))) for p in places}
     compared = {name for cells in made.values() for name, _ in cells}
     names = [variant.name for variant in views.candidates(study) if variant.name in compared]
     runs = list(_pictures(places, groups))
