@@ -84,6 +84,8 @@ class _Fitted:
         fixed = sum(s.maximum for s, column in zip(shown, plain.columns, strict=True) if column.no_wrap)
         free = [at for at, column in enumerate(plain.columns) if not column.no_wrap]
         gaps = _GAP * (len(shown) - 1)
+        if self.no_wrap and sum(column.maximum for column in shown) + gaps > options.max_width:
+            plain.padding = (0, 0, 0, 0)  # closer together, before anything is cut
         widths = shared_out([shown[at] for at in free], options.max_width - fixed - gaps)
         for at, width in zip(free, widths, strict=False):
             plain.columns[at].width = width

@@ -97,8 +97,10 @@ def _noise(variant: VariantResult) -> str | None:
 
 
 def _rate(value: float) -> str | None:
-    """So many a second, in a column that has little room: ``171``, ``40,670``, ``407k``."""
-    return f"{value / 1000:,.0f}k" if 1e5 <= value < 1e9 else numbers.rate(value)
+    """So many a second, in a column that has little room: ``171``, ``40,670``, ``407k``, ``1.21M``."""
+    if 1e6 <= value < 1e9:
+        return f"{numbers.rate(value / 1e6)}M"
+    return f"{value / 1000:,.0f}k" if 1e5 <= value < 1e6 else numbers.rate(value)
 
 
 def _table(study: Study, room: int, width: int) -> list[RenderableType]:
