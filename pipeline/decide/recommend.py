@@ -27,6 +27,7 @@ from isobatch.pipeline.records.study import (
     RaceShown,
     Recommendation,
     Rejected,
+    Study,
     Sureness,
     VariantResult,
 )
@@ -55,6 +56,17 @@ def default_policy(n_labelled: int, remedy: str | None = None) -> tuple[Policy, 
         f"{remedy or give}, or set a limit with --max-accuracy-drop."
     )
     return Policy(), warning
+
+
+def labelled_images(study: Study) -> int:
+    """How many labelled images the default policy reckons with: where the study took its own, as many as it did.
+
+    A variant whose drop was decided early has seen only some of them.
+    """
+    decided, asked = study.recommendation, study.config.get("policy", {}).get("max_accuracy_drop")
+    if decided is not None and asked is None:
+        return ENOUGH_LABELLED if decided.policy.max_accuracy_drop is not None else 0
+    return max((variant.accuracy.n for variant in study.variants if variant.accuracy), default=0)
 
 
 def recommend(variants: Sequence[VariantResult], policy: Policy, race: Race | None = None) -> Recommendation:

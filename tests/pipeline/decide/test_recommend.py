@@ -464,7 +464,9 @@ def test_a_repair_that_does_not_hold_or_was_not_priced_is_none(spoilt: dict[str,
 
 
 def test_a_repair_that_was_not_timed_says_why() -> None:
-    untimed = repair(throughput_ratio={}, unpriced="steady is batch-invariant as it is, and clearly faster")
+    untimed = repair(
+        throughput_ratio={}, latency_ratio={}, unpriced="steady is batch-invariant as it is, and clearly faster"
+    )
     mended = result("fast", "batch-variant", per_second=200, repairs=[untimed])
     assert reasons(recommend([result("steady"), mended], Policy()))["fast+surgical"] == (
         "throughput not measured, as steady is batch-invariant as it is, and clearly faster"
