@@ -124,6 +124,12 @@ def recommend(variants: Sequence[VariantResult], policy: Policy, race: Race | No
     )
 
 
+def as_good(decided: Recommendation) -> str | None:
+    """The runner-up, where the choice is not sure; None where it is, or where no race says."""
+    unsure = decided.sureness is not None and decided.sureness.share < SURE
+    return decided.runner_up if unsure else None
+
+
 def chosen_name(
     variants: Sequence[VariantResult], policy: Policy, race: Race | None, without: Collection[str] = ()
 ) -> str | None:

@@ -2,8 +2,8 @@
 
 from typing import TypeGuard
 
+from isobatch.pipeline.decide import recommend
 from isobatch.pipeline.decide.race import LOOKS
-from isobatch.pipeline.decide.recommend import SURE
 from isobatch.pipeline.decide.tails import call_time
 from isobatch.pipeline.records.study import (
     Against,
@@ -42,8 +42,8 @@ def as_good(decided: Recommendation) -> str:
         return ""
     if _too_short(decided):
         return f"; the race was too short to tell it from {decided.runner_up}"
-    unsure = decided.sureness is not None and decided.sureness.share < SURE
-    return f"; {decided.runner_up} is as good" if unsure else ""
+    other = recommend.as_good(decided)
+    return f"; {other} is as good" if other else ""
 
 
 def _too_short(decided: Recommendation) -> bool:
