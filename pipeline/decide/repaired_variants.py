@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from isobatch import PROGRAM
+from isobatch.pipeline.compare.cost import per_second
 from isobatch.pipeline.records.study import Cost, DecidedBy, Interval, Repair, VariantResult
 from isobatch.pipeline.records.wording import clause, counted_comparisons
 
@@ -88,14 +89,12 @@ def at_most(variants: Sequence[VariantResult], name: str, standing: str | None) 
 
 
 def _cost(native: Cost, repair: Repair) -> Cost:
-    latency, ratio = native.latency_ms, repair.latency_ratio.get("1")
+    ratio = repair.latency_ratio.get("1")
+    latency = scaled(native.latency_ms, ratio) if native.latency_ms and ratio else None
     ratios = {n: ratio for n, ratio in repair.throughput_ratio.items() if n in native.throughput_img_s}
-    return native.model_copy(
-        update={
-            "latency_ms": scaled(latency, ratio) if latency and ratio else None,
-            "throughput_img_s": {n: scaled(native.throughput_img_s[n], ratio) for n, ratio in ratios.items()},
-        }
-    )
+    speeds = {n: scaled(native.throughput_img_s[n], ratio) for n, ratio in ratios.items()}
+    alone = {"1": per_second(latency)} if latency else {}
+    return native.model_copy(update={"latency_ms": latency, "throughput_img_s": alone | speeds})
 
 
 def scaled(native: Interval, ratio: Interval) -> Interval:
