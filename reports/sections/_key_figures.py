@@ -78,7 +78,9 @@ def _stability(study: Study, choice: VariantResult) -> KeyFigure:
     same = sum(comparison.bitwise_equal for comparison in made)
     sizes = numbers.batch_sizes(comparison.batch_size for comparison in made)
     n = sum(verdict.n_images for verdict in choice.by_inputs)
-    remark = f"{same} of {counted_comparisons(len(made))} bit-equal; n = {n} images, N = {sizes}{verified}"
+    remark = (
+        f"{same} of {counted_comparisons(len(made))} bit-equal; {numbers.counted(n, 'image')}, N = {sizes}{verified}"
+    )
     return KeyFigure(label, word, views.anchor(choice.name), line(remark), tone)
 
 
@@ -89,7 +91,7 @@ def _speed(study: Study, choice: VariantResult) -> KeyFigure:
     interval = speed.interval
     limits = numbers.throughput_interval(interval).removeprefix(numbers.throughput(interval))
     remark = (
-        f"at N = {speed.batch_size}, 95 % limits{limits}, n = {interval.n}"
+        f"at N = {speed.batch_size}, 95 % limits{limits}, {numbers.counted(interval.n, 'call')}"
         if limits
         else f"at N = {speed.batch_size}, timed once"
     )

@@ -19,7 +19,7 @@ def test_the_choice_in_four_numbers_each_with_its_evidence() -> None:
     found = figures(studies.full())
     assert found["Same answer in any batch?"] == (
         "= yes, byte for byte",
-        "12 of 12 batched comparisons bit-equal; n = 20 images, N = 2 to 4, 8 and 16",
+        "12 of 12 batched comparisons bit-equal; 20 images, N = 2 to 4, 8 and 16",
         "variant-ort-int8",
     )
     assert found["Speed"][0] == "106 img/s" and "about 2.8 x that of ort-fp32" in found["Speed"][1]
