@@ -168,15 +168,17 @@ def table_of(caption: str, rows: Iterable[Row], chosen: int | None = None) -> Ta
     return Table(caption, columns, tuple(tuple(row.values()) for row in every), chosen)
 
 
-def without_empty(table: Table, *titles: str) -> Table:
-    """The table without those of these columns of which no row says anything."""
-    kept = [
-        at
-        for at, column in enumerate(table.columns)
-        if column.title not in titles or any(row[at] is not None for row in table.rows)
-    ]
+def without(table: Table, *titles: str) -> Table:
+    """The table without the columns of these titles."""
+    kept = [at for at, column in enumerate(table.columns) if column.title not in titles]
     rows = tuple(tuple(row[at] for at in kept) for row in table.rows)
     return replace(table, columns=tuple(table.columns[at] for at in kept), rows=rows)
+
+
+def without_empty(table: Table, *titles: str) -> Table:
+    """The table without those of these columns of which no row says anything."""
+    told = {column.title for at, column in enumerate(table.columns) if any(row[at] is not None for row in table.rows)}
+    return without(table, *(title for title in titles if title not in told))
 
 
 @dataclass(frozen=True)

@@ -118,6 +118,13 @@ def shared_out(columns: Sequence[Measurement], room: int) -> list[int]:
     return widths
 
 
+def least_width(table: blocks.Table) -> int:
+    """The columns of a terminal that the table takes where no cell is cut and its columns stand close together."""
+    console, plain = Console(width=1000), _grid(table, no_wrap=True)
+    needed = [_measured(console, console.options, plain, at).maximum for at in range(len(table.columns))]
+    return sum(needed) + len(needed) - 1
+
+
 def grid(table: blocks.Table, no_wrap: bool = False) -> RenderableType:
     """The table in rich's terms, without its caption."""
     return _Fitted(table, no_wrap)

@@ -11,9 +11,9 @@ from isobatch.pipeline.decide.repaired_variants import native_name, untried
 from isobatch.pipeline.records.study import Study, VariantResult
 from isobatch.pipeline.records.wording import clause, listed
 from isobatch.reports import agreed, numbers, speeds, views
-from isobatch.reports.blocks import Column, Line, Table, line, without_empty
+from isobatch.reports.blocks import Column, Line, Table, line, without, without_empty
 from isobatch.reports.inputs_in_words import worded
-from isobatch.reports.screen.rich_blocks import grid, prose
+from isobatch.reports.screen.rich_blocks import grid, least_width, prose
 from isobatch.reports.sections.answer import headline, price_line, warnings
 from isobatch.reports.sections.batch_accuracy import in_short as accuracy_by_n
 from isobatch.reports.sections.race import in_short
@@ -34,6 +34,8 @@ _COLUMNS = (
     Column("Size", "number"),
     Column("Top-1", "number"),
 )
+_DISPENSABLE = ("Size", "Error", "ms, 1", "Top-1", "Agrees")
+"""Columns that a narrow terminal leaves out, the first first, before a number is cut."""
 
 
 def summary(study: Study, paths: Mapping[str, Path], width: int) -> list[RenderableType]:
@@ -114,8 +116,14 @@ def _table(study: Study, room: int, width: int) -> list[RenderableType]:
         tuple(_row(study, variant) for variant in shown),
         names.index(chosen.name) if chosen and chosen.name in names else None,
     )
+    table, narrow = worded(study, without_empty(table, "Top-1")), []
+    for title in _DISPENSABLE:
+        if least_width(table) > width:
+            table, narrow = without(table, title), [*narrow, title]
+    if narrow:
+        left_out.append(f"the column{'s' if len(narrow) > 1 else ''} {listed(narrow)}")
     more = _wrapped(line(f"... and, in the report: {listed(left_out)}"), width, 1) if left_out else []
-    return [grid(worded(study, without_empty(table, "Top-1")), no_wrap=True), *more]
+    return [grid(table, no_wrap=True), *more]
 
 
 def _shown(study: Study, room: int, chosen: VariantResult | None) -> list[VariantResult]:

@@ -6,9 +6,10 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from isobatch.pipeline.records.study import Study
-from isobatch.reports.screen.summary import LINES
+from isobatch.reports.screen.summary import LINES, summary
 from isobatch.reports.screen.terminal import WIDTH, console_for, print_summary
 from tests.reports import studies
 from tests.reports.payloads import GROUPS, poisoned
@@ -56,6 +57,20 @@ def test_the_closing_summary_fits(name: str) -> None:
     lines = closing(crowded_text() if name == "crowded" else piped(name))
     assert len(lines) <= LINES
     assert max(map(len, lines)) <= WIDTH
+
+
+@pytest.mark.parametrize("width", [80, 66])
+def test_a_narrow_terminal_leaves_columns_out_before_a_number_is_cut(width: int) -> None:
+    stream = io.StringIO()
+    console = Console(file=stream, width=width)
+    for shown in summary(studies.full(), PATHS, width):
+        console.print(shown)
+    lines = stream.getvalue().splitlines()
+    names = ["Variant", *(variant.name for variant in studies.full().variants)]
+    table = [text for text in lines if text.partition(" ")[0] in names]
+    assert len(table) > 9
+    assert max(map(len, table)) <= width and not any("…" in text for text in table)
+    assert "img/s @ N" in table[0] and "Size" not in table[0] and "the column" in stream.getvalue()
 
 
 def test_the_summary_has_all_it_should() -> None:
