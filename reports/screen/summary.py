@@ -116,10 +116,12 @@ def _table(study: Study, room: int, width: int) -> list[RenderableType]:
         tuple(_row(study, variant) for variant in shown),
         names.index(chosen.name) if chosen and chosen.name in names else None,
     )
-    table, narrow = worded(study, without_empty(table, "Top-1")), []
+    table = worded(study, without_empty(table, "Top-1"))
+    narrow: list[str] = []
     for title in _DISPENSABLE:
         if least_width(table) > width:
-            table, narrow = without(table, title), [*narrow, title]
+            table = without(table, title)
+            narrow.append(title)
     if narrow:
         left_out.append(f"the column{'s' if len(narrow) > 1 else ''} {listed(narrow)}")
     more = _wrapped(line(f"... and, in the report: {listed(left_out)}"), width, 1) if left_out else []
