@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from isobatch.models.pytorch.device.devices import Device
 from isobatch.models.spec.words import CudaOptions
 
 WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"
@@ -17,7 +18,7 @@ _DRIVER = Path("/proc/driver/nvidia/version")
 _WARM_UP = 3  # calls before a graph is recorded, as torch's manual has it: libraries allocate at the first ones
 
 
-class Cuda:
+class Cuda(Device):
     """The current CUDA device of this process."""
 
     kind = "cuda"
