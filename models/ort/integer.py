@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto, helper, numpy_helper
 
-from isobatch.models.ort.watch import WatchedGraph
 from isobatch.models.spec.interventions import Accumulators
 from isobatch.models.spec.runner import Rows
 
@@ -144,12 +143,6 @@ class IntegerNode:
             centred = np.moveaxis(centred, -1, 1)
         sums = np.stack([_convolved(image, weight, self.attributes) for image in centred]).astype(np.int64) + self.bias
         return sums if self.channels_last else np.moveaxis(sums, -1, 1)
-
-
-def accumulators(graph: WatchedGraph, layer: str, inputs: Rows) -> Accumulators | None:
-    """The exact sums of this layer on these rows; None for a layer that is no integer operator of constant scales."""
-    node = IntegerNode.of(graph.alone(layer))
-    return None if node is None else node.accumulators(inputs)
 
 
 def _convolved(

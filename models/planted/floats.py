@@ -162,7 +162,7 @@ class _Function(nn.Module):
 
     def __init__(self, original: Any) -> None:
         super().__init__()
-        self.size = [int(original.kernel_size)] if isinstance(original, nn.MaxPool2d) else []
+        self.size = [size] if (size := getattr(original, "kernel_size", None)) else []
 
     def forward(self, x: Tensor) -> Tensor:
         """What the kernel makes of these rows [n, ...]."""
