@@ -14,7 +14,7 @@ from typing import Any
 
 from isobatch.models.registry import find_variant, load
 from isobatch.models.spec.images import Images
-from isobatch.models.spec.words import RunnerSettings
+from isobatch.models.spec.words import Artifact, RunnerSettings
 from isobatch.pipeline.compare.statistics import median_interval
 from isobatch.pipeline.config.config import Config
 from isobatch.pipeline.machine.environment import worker_settings
@@ -34,7 +34,7 @@ from isobatch.pipeline.repair.verify import every_size, time_ratios, verify
 from isobatch.pipeline.storage.places import cache_root
 from isobatch.pipeline.workers.engines.local import LocalEngine
 from isobatch.pipeline.workers.pool import Workers
-from isobatch.pipeline.workers.wire import Emit, artifact_json, read_artifact
+from isobatch.pipeline.workers.wire import Emit
 from isobatch.reports.screen.progress import Progress
 
 SIZES = (1, 2, 8, 16, 32)
@@ -43,10 +43,10 @@ PAIRS = 15
 
 def measured(payload: dict[str, Any], emit: Emit) -> list[dict[str, Any]]:
     """Runs in a worker: every rung that holds, with its ratios by N."""
-    images = Images.from_json(payload["images"])
+    images = Images.of(payload["images"])
     threads: int = payload["threads"]
     spec = find_variant(payload["variant"])
-    with load(spec.open)(read_artifact(payload["artifact"]), RunnerSettings(threads)) as runner:
+    with load(spec.open)(Artifact.of(payload["artifact"]), RunnerSettings(threads)) as runner:
         if not payload["rungs"]:
             native = verify(runner, runner, images, SIZES[1:], lambda n: emit({}), True, every_size)
             if native.batch_invariant:
@@ -106,7 +106,7 @@ def main() -> None:
                 for threads in map(int, arguments.threads.split(",")):
                     payload = {
                         "variant": name,
-                        "artifact": artifact_json(stages.artifacts[name, prepared.record.name]),
+                        "artifact": stages.artifacts[name, prepared.record.name].to_json(),
                         "images": prepared.evaluation.to_json(),
                         "threads": threads,
                         "rungs": [rung for rung in arguments.rungs.split(",") if rung],

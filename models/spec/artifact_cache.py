@@ -8,14 +8,13 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from isobatch.models.shared.regular_files import Altered, open_lock, read_object
 from isobatch.models.shared.regular_files import file_sha256 as file_sha256  # with the cache that hashes by it
 from isobatch.models.spec.images import Images
-from isobatch.models.spec.plain import from_plain
 from isobatch.models.spec.words import Artifact, Manifest, Network
 
 _MANIFEST = "manifest.json"
@@ -79,7 +78,7 @@ class ArtifactCache:
             intact = stored["key"] == key and all(
                 file_sha256(folder / name) == digest for name, digest in stored["files"].items()
             )
-            manifest: Manifest = from_plain(Manifest, stored["manifest"])
+            manifest = Manifest.of(stored["manifest"])
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
         return Artifact(key, folder, manifest) if intact else None
@@ -109,7 +108,7 @@ class ArtifactCache:
             try:
                 manifest = build(work)
                 files = {str(p.relative_to(work)): file_sha256(p) for p in sorted(work.rglob("*")) if p.is_file()}
-                stored = {"key": key, "fields": dict(fields), "manifest": asdict(manifest), "files": files}
+                stored = {"key": key, "fields": dict(fields), "manifest": manifest.to_json(), "files": files}
                 (work / _MANIFEST).write_text(json.dumps(stored, indent=1, sort_keys=True))
                 _sync(work)
                 shutil.rmtree(self.folder(key), ignore_errors=True)

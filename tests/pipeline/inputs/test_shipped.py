@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from isobatch.models.spec.artifact_cache import file_sha256
+from isobatch.models.spec.images import IMAGENET, normalise
 from isobatch.models.weights.digits import data
 from isobatch.pipeline.inputs import InputError
 from isobatch.pipeline.inputs.photos import CALIBRATION, CROPS, EVALUATION, FOLDER
@@ -49,7 +50,7 @@ def test_digits_are_the_first_of_the_held_out_split(tmp_path: Path) -> None:
     pictures, labels = data.load()
     heldout = data.split("heldout")[:16]
     assert found.evaluation.labels == tuple(labels[heldout])
-    expected = data.normalise(data.enlarge(pictures[heldout], 32))
+    expected = normalise(data.enlarge(pictures[heldout], 32), IMAGENET.mean, IMAGENET.std)
     assert found.evaluation.read(0, 16).tobytes() == expected.tobytes()
     assert found.calibration is not None
     assert (len(found.calibration), found.calibration.labels) == (32, None)
