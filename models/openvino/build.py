@@ -41,9 +41,7 @@ def build_int8(spec: VariantSpec, request: BuildRequest, folder: Path) -> Manife
     Raises VariantUnavailable where NNCF is missing or quantizes nothing.
     """
     openvino, nncf = library(), library("nncf")
-    source, images = exported(request), request.calibration
-    if images is None:
-        raise ValueError("static quantization needs calibration images: mark the variant as calibrated")
+    source, images = exported(request), request.images
     model = openvino.Core().read_model(source.folder / MODEL_FILE)
     request.say(f"quantizing {spec.name} with NNCF on {len(images)} images of {images.name}")
     nncf.set_log_level("ERROR")

@@ -47,9 +47,7 @@ def build(spec: VariantSpec, request: BuildRequest, folder: Path) -> Manifest:
     ValueError without calibration images.
     """
     _check_torchao(spec.requires[0])
-    network, images = request.network, request.calibration
-    if images is None or not len(images):
-        raise ValueError("static int8 needs calibration images, and none were given")
+    network, images = request.network, request.images
     net = float_network(network)
     layers = weight_layers(net)
     with _quiet(), torch.no_grad():
