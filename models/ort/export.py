@@ -187,10 +187,13 @@ def _difference(path: Path, net: torch.nn.Module, size: tuple[int, int], channel
     import torch
 
     images = _random_images(size, channels)
-    with torch.inference_mode():
-        expected = net(torch.from_numpy(images)).numpy()
+
+    @torch.inference_mode()
+    def expected() -> list[NDArray[Any]]:
+        return [net(torch.from_numpy(images)).numpy()]
+
     try:
-        return difference(path, {"images": images}, [expected])
+        return difference(path, {"images": images}, expected)
     except OnnxError:
         raise
     except Exception as error:  # onnxruntime's exceptions share no public base class
@@ -200,17 +203,18 @@ def _difference(path: Path, net: torch.nn.Module, size: tuple[int, int], channel
         ) from error
 
 
-def difference(path: Path, given: Mapping[str, NDArray[Any]], expected: Sequence[NDArray[Any]]) -> float:
+def difference(path: Path, given: Mapping[str, NDArray[Any]], expected: Callable[[], Sequence[NDArray[Any]]]) -> float:
     """The largest |ONNX - torch| over the largest |torch| of any output, both rows together and each alone.
 
-    ``given``: two rows by input; ``expected``: torch's outputs for them. Raises OnnxError where other rows come back,
+    ``given``: two rows by input; ``expected()``: torch's outputs for them, asked for once the graph has run.
+    Raises OnnxError where other rows come back,
     and what onnxruntime raises.
     """
     session = open_session(path, threads=len(os.sched_getaffinity(0)), quiet=True)
     rows = [{key: array[i : i + 1] for key, array in given.items()} for i in range(2)]
     alone = [np.concatenate(parts) for parts in zip(*(session.run(None, row) for row in rows), strict=True)]
-    worst = 0.0
-    for exact, *answers in zip(expected, session.run(None, dict(given)), alone, strict=True):
+    together, worst = session.run(None, dict(given)), 0.0
+    for exact, *answers in zip(expected(), together, alone, strict=True):
         counts = [len(answer) for answer in answers]
         if counts != [2, 2]:
             raise OnnxError(f"{path.name} gives {counts[1]} and {counts[0]} rows for two images; it must give two")

@@ -68,7 +68,7 @@ def _export(name: str, net: nn.Module, arrays: Arrays, path: Path) -> None:
             outputs = [place.replace(".", "_") or "output" for place in expected]
             onnx.save(traced(_with_tensors(net), (), called, free, list(arrays), outputs), path)
         rows = {key: tensor.numpy() for key, tensor in given.items()}
-        worst = difference(path, rows, [tensor.numpy() for tensor in expected.values()])
+        worst = difference(path, rows, lambda: [tensor.numpy() for tensor in expected.values()])
     except (Exception, TimeLimit) as error:  # exporter and runtime raise what they like
         said = f"{type(error.__cause__ or error).__name__}: {exporter_words(error)[:160]}"
         raise ExportError(
