@@ -10,7 +10,6 @@ import argparse
 import json
 import os
 import subprocess
-import sys
 import tempfile
 import time
 from collections import defaultdict
@@ -22,12 +21,11 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.common import RUN, SAMPLE, timed
 from isobatch.pipeline.evidence.plan import ROUNDS, plan_passes
 from isobatch.pipeline.evidence.stored import read_evidence
 from isobatch.pipeline.records.study import Cost
 
-ROOT = Path(__file__).resolve().parent.parent
-SAMPLE = ROOT / "reports" / "sample" / "report.json"
 NETWORK = ("--model", "resnet18", "--weights", "random", "--image-size", "64", "--threads", "1", "--no-explain")
 SPARE = 64  # images for calibration
 SIZES = (2, 3, 4, 8, 16)
@@ -56,21 +54,16 @@ class Home:
         self.folder, self._runs = folder, 0
         pixels = np.random.default_rng(0).integers(0, 256, (most + SPARE, 3, 64, 64), dtype=np.uint8)
         np.save(folder / "images.npy", pixels)
-        self.env = {**os.environ, "XDG_CACHE_HOME": str(folder / "cache")}
 
-    def command(self, images: int, variants: str, *argv: str) -> list[str]:
-        """The command of a study."""
-        what = ["--inputs", "images.npy", "--images", str(images), "--variants", variants]
-        return [sys.executable, str(ROOT / "run.py"), *NETWORK, *what, *argv]
+    def flags(self, images: int, variants: str, *argv: str) -> list[str]:
+        """The arguments of a study."""
+        return [*NETWORK, "--inputs", "images.npy", "--images", str(images), "--variants", variants, *argv]
 
     def study(self, images: int, variants: str, *argv: str) -> Ran:
         """Run a study to its end. Raises RuntimeError where it does not end as a finished study does."""
         self._runs += 1
         out = self.folder / f"run-{self._runs}"
-        command = self.command(images, variants, "--quiet", "--out", str(out), *argv)
-        done = subprocess.run(command, cwd=self.folder, env=self.env, capture_output=True, text=True)
-        if done.returncode not in (0, 1, 3):
-            raise RuntimeError(f"{' '.join(command)} ended with {done.returncode}: {done.stderr[-500:]}")
+        timed(self.flags(images, variants, "--quiet", "--out", str(out), *argv), self.folder, self.folder / "cache")
         timing = json.loads((out / "report.json").read_text())["timing"]
         call_s: dict[str, float] = defaultdict(float)
         bytes_, passed = defaultdict[str, int](int), defaultdict[str, int](int)
@@ -149,15 +142,16 @@ def resume(variants: str, images: int) -> None:
     with home(images) as here:
         here.study(16, variants)
         for trial in range(3):
-            command = here.command(images, variants, "--out", f"killed-{trial}", "--workers", "1")
-            first = subprocess.Popen(command, cwd=here.folder, env=here.env, stderr=subprocess.DEVNULL)
+            command = [*RUN, *here.flags(images, variants, "--out", f"killed-{trial}", "--workers", "1")]
+            env = os.environ | {"XDG_CACHE_HOME": str(here.folder / "cache")}
+            first = subprocess.Popen(command, cwd=here.folder, env=env, stderr=subprocess.DEVNULL)
             while not list(here.folder.glob(f"killed-{trial}/evidence/*/*.safetensors")):
                 time.sleep(0.01)
             first.kill()
             first.wait()
             begin = time.monotonic()
             again = subprocess.Popen(
-                command, cwd=here.folder, env=here.env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+                command, cwd=here.folder, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
             )
             assert again.stderr is not None
             told = next(text for text in again.stderr if ", round " in text)

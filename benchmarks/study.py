@@ -7,7 +7,6 @@ of a machine with nothing else to do.
 
 import argparse
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -18,7 +17,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+from benchmarks.common import ROOT, timed
+
 QUICK_COMMANDS = (["--help"], ["--version"], ["--list-variants"])
 CHECKS = (["check", "resnet50", "--quiet"], ["check", "resnet18", "--input-shape", "3x64x64", "--quiet"])
 
@@ -41,21 +41,6 @@ class Ran:
         """Seconds beside the calls of the evidence, the race and the stages that call the network themselves."""
         called = ("race", "range", "explanation", "accuracy", "references", "artifacts")
         return self.wall_s - self.call_s - sum(self.stages.get(name, 0.0) for name in called)
-
-
-def timed(argv: list[str], cwd: Path, cache: Path) -> float:
-    """Wall seconds of one run of run.py. Raises RuntimeError where it did not end as a finished study does."""
-    begin = time.perf_counter()
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "run.py"), *argv],
-        cwd=cwd,
-        env={**os.environ, "XDG_CACHE_HOME": str(cache)},
-        capture_output=True,
-        text=True,
-    )
-    if done.returncode not in (0, 1, 3):
-        raise RuntimeError(f"run.py {' '.join(argv)} ended with {done.returncode}: {done.stderr[-500:]}")
-    return time.perf_counter() - begin
 
 
 def study(folder: Path, cache: Path, argv: list[str]) -> Ran:
