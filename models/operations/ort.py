@@ -8,10 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto, helper
 
-from isobatch.models.operations.table import Drawn, Kernel, Operation, Prepare
+from isobatch.models.operations.table import Drawn, Kernel, Operation, Prepare, activation_scale, codes, weight_codes
 from isobatch.models.ort.graph import MICROSOFT, serialized
 from isobatch.models.ort.session import open_session
-from isobatch.models.shared.quantizing import activation_scale, codes, weight_codes
 
 _EPSILON = 1e-5
 Constants = dict[str, NDArray[np.generic]]

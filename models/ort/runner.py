@@ -21,7 +21,7 @@ from isobatch.models.ort.examined import ExaminedGraphRunner
 from isobatch.models.ort.graph import optimised_graph, weight_layers
 from isobatch.models.ort.saturation import saturating_operators
 from isobatch.models.ort.scales import rescaled
-from isobatch.models.ort.session import CPU, MODEL_FILE, open_session, session_switches
+from isobatch.models.ort.session import CPU, MODEL_FILE, open_session, turned
 from isobatch.models.ort.watch import WatchedGraph
 from isobatch.models.shared.wrapped import Streamed, Switched
 from isobatch.models.spec.case import Case
@@ -115,7 +115,7 @@ class OrtRunner(ExaminedGraphRunner):
     def with_switches(self, options: Mapping[str, Any]) -> Switched:
         """A session of its own that is opened with these switches turned."""
         twin = OrtRunner(self._artifact, self._settings)
-        return Switched(twin, options, partial(session_switches, dict(options)), opens=True)
+        return Switched(twin, options, partial(turned, options), opens=True)
 
     def write(self, folder: Path, examples: NDArray[np.float32]) -> dict[str, Json]:
         """Copy the graph as built. It is to be optimised on loading, as it is here."""

@@ -20,18 +20,21 @@ from isobatch.models.spec.resolved import ResolvedWeights
 from isobatch.models.weights.beside import read_beside
 from isobatch.models.weights.checkpoint import WeightsError, fitted, open_checkpoint
 from isobatch.models.weights.digits import weights as digits
-from isobatch.models.weights.found import Found, find_in_file, remarks, with_facts
-from isobatch.models.weights.model_name import kind_of
-from isobatch.models.weights.networks import check_known, skeleton
-from isobatch.models.weights.other_weights import (
+from isobatch.models.weights.found import (
     IMAGENET_NAMES,
     PRETRAINED,
+    Found,
+    find_in_file,
     of_factory,
     published,
+    remarks,
     timm_published,
     usual_view,
     view_of,
+    with_facts,
 )
+from isobatch.models.weights.model_name import kind_of
+from isobatch.models.weights.networks import check_known, skeleton
 from isobatch.models.weights.random_weights import SEED, random_state
 from isobatch.models.weights.tensor_names import as_named
 

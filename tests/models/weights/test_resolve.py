@@ -12,8 +12,8 @@ from isobatch.models.spec.artifact_cache import file_sha256
 from isobatch.models.spec.images import IMAGENET, View
 from isobatch.models.spec.resolved import ResolvedWeights
 from isobatch.models.weights import resolve as weights
+from isobatch.models.weights.found import first_entry, view_of
 from isobatch.models.weights.networks import State, architecture, known_models
-from isobatch.models.weights.other_weights import first_entry, view_of
 from isobatch.models.weights.resolve import WeightsError
 from isobatch.models.weights.torchvision_compat import torchvision
 
