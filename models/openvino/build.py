@@ -5,8 +5,7 @@ from pathlib import Path
 
 import onnx
 
-from isobatch.models.openvino.graph import weight_layers
-from isobatch.models.openvino.session import IR_FILE, ONNX_FILE, compile_model, library, names_of
+from isobatch.models.openvino.session import IR_FILE, ONNX_FILE, compile_model, library, names_of, weight_layers
 from isobatch.models.ort.calls import feed
 from isobatch.models.ort.export import exported
 from isobatch.models.ort.graph import weight_layers as onnx_layers
