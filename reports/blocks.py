@@ -36,6 +36,11 @@ def line(*parts: str | Code | Link) -> Line:
     return parts
 
 
+def codes(names: Iterable[str]) -> Line:
+    """Names, set as code, with commas between them."""
+    return tuple(part for name in names for part in (", ", Code(name)))[1:]
+
+
 @dataclass(frozen=True)
 class Heading:
     """A heading inside a section (the section's own title is drawn by the format)."""

@@ -23,10 +23,8 @@ BY_PASSES = "times of the passes, which were not taken in turn"
 
 @dataclass(frozen=True)
 class Speed:
-    """The throughput in images a second of what is called ``name``, at the N where its median is highest."""
+    """The throughput in images a second, at the N where its median is highest."""
 
-    name: str
-    variant: VariantResult
     batch_size: int
     interval: Interval
 
@@ -35,14 +33,14 @@ def throughput(study: Study, variant: VariantResult | None) -> Speed | None:
     """As the race had it, at its N; of what was not raced at the best N of the passes. None where nothing is known."""
     raced = usable(study.race, Policy()).get(variant.name) if variant else None
     if variant is not None and (work := at_work(raced)) is not None:
-        return Speed(variant.name, variant, work.batch_size, work.throughput_img_s)
+        return Speed(work.batch_size, work.throughput_img_s)
     return in_passes(variant)
 
 
 def in_passes(variant: VariantResult | None) -> Speed | None:
     """The throughput at its best N of the passes; None where there is no variant or no positive finite measurement."""
     times = variant.cost.throughput_img_s if variant and variant.cost else {}
-    timed = [Speed(variant.name, variant, int(n), i) for n, i in times.items() if variant and 0 < i.median < math.inf]
+    timed = [Speed(int(n), i) for n, i in times.items() if 0 < i.median < math.inf]
     return max(timed, key=lambda speed: speed.interval.median, default=None)
 
 
@@ -52,7 +50,7 @@ def chosen_throughput(study: Study) -> Speed | None:
     work = study.recommendation.at_work if study.recommendation else None
     if chosen is None or work is None:
         return in_passes(chosen)
-    return Speed(chosen.name, chosen, work.batch_size, work.throughput_img_s)
+    return Speed(work.batch_size, work.throughput_img_s)
 
 
 def raced(study: Study, variant: VariantResult) -> bool:

@@ -15,8 +15,8 @@ from isobatch.pipeline.records.study import Study
 from isobatch.reports import views
 from isobatch.reports.blocks import STATE_SIGNS, Block, Code, Details, Link, Written
 from isobatch.reports.escape import clean
-from isobatch.reports.figures.charts import Drawings, drawings
-from isobatch.reports.sections import unwritten, write_all
+from isobatch.reports.figures.charts import Drawings
+from isobatch.reports.sections import or_why_not
 
 _BREAKABLE = re.compile(
     r"(?<=\d) (?=(?:%|s|ms|µs|B|kB|MB|GB|dB|x|img/s|points)(?!\w))|(?<=\b[Nn]) (?==)|(?<=\b[Nn] =) (?=\d)"
@@ -24,30 +24,19 @@ _BREAKABLE = re.compile(
 _TEMPLATES = Path(__file__).with_name("templates")
 
 
-def html_report(study: Study) -> str:
-    """The report of a study as one HTML document: ``html_of`` with everything written and drawn for it."""
-    sections = write_all(study)
-    with drawings(block for section in sections for block in section.blocks) as figures:
-        return html_of(study, sections, figures)
-
-
 def html_of(study: Study, sections: Sequence[Written], figures: Drawings) -> str:
     """The report of a study, from its sections as written and its figures as drawn."""
     made = f"{study.tool.name} {study.tool.version} · {study.created_utc} · {study.run_id}"
     title = f"{study.weights.model}: does the answer depend on the batch?"
+
+    def fit(section: Written) -> Written:
+        page("", "", [section], figures)
+        return section
+
     try:
         return page(title, made, sections, figures, _places(study))
-    except Exception:
-        return page(title, made, [_or_why_not(section, figures) for section in sections], figures, _places(study))
-
-
-def _or_why_not(section: Written, figures: Drawings) -> Written:
-    """The section, or what stands in its place where the template cannot take it."""
-    try:
-        page("", "", [section], figures)
-    except Exception as error:
-        return unwritten(section, error)
-    return section
+    except Exception:  # what the template cannot take is replaced
+        return page(title, made, [or_why_not(fit, section) for section in sections], figures, _places(study))
 
 
 def page(

@@ -72,11 +72,11 @@ def cell(text: str | None, column: Column) -> Text:
 
 
 @dataclass(frozen=True)
-class _Fitted:
-    """A table as rich draws it, in columns that break no word where the width allows it."""
+class FittedTable:
+    """A table as rich draws it, without its caption, in columns that break no word where the width allows it."""
 
     table: blocks.Table
-    no_wrap: bool
+    no_wrap: bool = False
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         plain = _grid(self.table, self.no_wrap)
@@ -109,11 +109,6 @@ def shared_out(columns: Sequence[Measurement], room: int) -> list[int]:
         tightest = max(range(len(columns)), key=lambda at: columns[at].maximum / widths[at])
         widths[tightest] += 1
     return widths
-
-
-def grid(table: blocks.Table, no_wrap: bool = False) -> RenderableType:
-    """The table in rich's terms, without its caption."""
-    return _Fitted(table, no_wrap)
 
 
 def _grid(table: blocks.Table, no_wrap: bool) -> Grid:
@@ -176,7 +171,7 @@ def _(block: blocks.KeyFigures) -> RenderableType:
 
 @to_renderable.register
 def _(block: blocks.Table) -> RenderableType:
-    return Group(prose((block.caption,), "dim"), grid(block))
+    return Group(prose((block.caption,), "dim"), FittedTable(block))
 
 
 @to_renderable.register

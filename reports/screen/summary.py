@@ -13,7 +13,7 @@ from isobatch.pipeline.records.wording import clause, listed
 from isobatch.reports import agreed, numbers, speeds, views
 from isobatch.reports.blocks import Column, Line, Table, line
 from isobatch.reports.inputs_in_words import worded
-from isobatch.reports.screen.rich_blocks import grid, prose
+from isobatch.reports.screen.rich_blocks import FittedTable, prose
 from isobatch.reports.sections.answer import headline, price_line, warnings
 from isobatch.reports.sections.batch_accuracy import in_short as accuracy_by_n
 from isobatch.reports.sections.race import in_short
@@ -113,7 +113,7 @@ def _table(study: Study, room: int, width: int) -> list[RenderableType]:
         names.index(chosen.name) if chosen and chosen.name in names else None,
     )
     more = _wrapped(line(f"... and, in the report: {listed(left_out)}"), width, 1) if left_out else []
-    return [grid(worded(study, table), no_wrap=True), *more]
+    return [FittedTable(worded(study, table), no_wrap=True), *more]
 
 
 def _shown(study: Study, room: int, chosen: VariantResult | None) -> list[VariantResult]:
