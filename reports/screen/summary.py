@@ -11,7 +11,7 @@ from isobatch.pipeline.decide.repaired_variants import native_name, untried
 from isobatch.pipeline.records.study import Study, VariantResult
 from isobatch.pipeline.records.wording import clause, listed
 from isobatch.reports import agreed, numbers, speeds, views
-from isobatch.reports.blocks import Column, Line, Table, line
+from isobatch.reports.blocks import Column, Line, Row, line, table_of
 from isobatch.reports.inputs_in_words import worded
 from isobatch.reports.screen.rich_blocks import FittedTable, prose
 from isobatch.reports.sections.answer import headline, price_line, warnings
@@ -23,17 +23,6 @@ _FRAME = 5  # the rule above, two blank lines, the table's head of two
 _LEAST_ROWS = 14
 _REASONS = 2  # stability, and accuracy where it is known: what it costs stands in lines of its own
 _LEAST_WARNINGS = 3
-_COLUMNS = (
-    Column("Variant", "name"),
-    Column("Verdict", "state"),
-    Column("Noise", "number"),
-    Column("Error", "number"),
-    Column("Agrees", "number"),
-    Column("ms, 1", "number"),
-    Column("img/s @ N", "number"),
-    Column("Size", "number"),
-    Column("Top-1", "number"),
-)
 
 
 def summary(study: Study, paths: Mapping[str, Path], width: int) -> list[RenderableType]:
@@ -71,19 +60,19 @@ def _answer(study: Study, width: int) -> list[Text]:
     return texts
 
 
-def _row(study: Study, variant: VariantResult) -> tuple[str | None, ...]:
+def _row(study: Study, variant: VariantResult) -> Row:
     speed, cost = speeds.throughput(study, variant), variant.cost
-    return (
-        variant.name,
-        views.state(variant),
-        _noise(variant),
-        agreed.error(study, variant, brief=True),
-        agreed.agrees(study, variant),
-        numbers.real(cost.latency_ms.median, 3) if cost and cost.latency_ms else None,
-        f"{_rate(speed.interval.median)} @ {speed.batch_size}" if speed else None,
-        numbers.size(cost.size_bytes) if cost else None,
-        numbers.short_percent(variant.accuracy.top1) if variant.accuracy else None,
-    )
+    return {
+        Column("Variant", "name"): variant.name,
+        Column("Verdict", "state"): views.state(variant),
+        Column("Noise", "number"): _noise(variant),
+        Column("Error", "number"): agreed.error(study, variant, brief=True),
+        Column("Agrees", "number"): agreed.agrees(study, variant),
+        Column("ms, 1", "number"): numbers.real(cost.latency_ms.median, 3) if cost and cost.latency_ms else None,
+        Column("img/s @ N", "number"): f"{_rate(speed.interval.median)} @ {speed.batch_size}" if speed else None,
+        Column("Size", "number"): numbers.size(cost.size_bytes) if cost else None,
+        Column("Top-1", "number"): numbers.short_percent(variant.accuracy.top1) if variant.accuracy else None,
+    }
 
 
 def _noise(variant: VariantResult) -> str | None:
@@ -106,14 +95,10 @@ def _table(study: Study, room: int, width: int) -> list[RenderableType]:
     shown = _shown(study, room, chosen)
     left_out = [variant.name for variant in study.variants if variant not in shown]
     names = [variant.name for variant in shown]
-    table = Table(
-        "All variants.",
-        _COLUMNS,
-        tuple(_row(study, variant) for variant in shown),
-        names.index(chosen.name) if chosen and chosen.name in names else None,
-    )
+    at = names.index(chosen.name) if chosen and chosen.name in names else None
+    table = table_of("All variants.", (_row(study, variant) for variant in shown), at)
     more = _wrapped(line(f"... and, in the report: {listed(left_out)}"), width, 1) if left_out else []
-    return [FittedTable(worded(study, table), no_wrap=True), *more]
+    return [*([FittedTable(worded(study, table), no_wrap=True)] if shown else []), *more]
 
 
 def _shown(study: Study, room: int, chosen: VariantResult | None) -> list[VariantResult]:
