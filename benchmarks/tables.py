@@ -34,6 +34,7 @@ def engines(study: Study) -> Iterator[Block]:
 
 def _row(variant: VariantResult, ratio: Interval | None, load_s: float | None) -> Row:
     ran, error = variant.effective, views.reference_error(variant)
+    far = error.max_abs_relative if error else None
     compiled = sum(graph.seconds for graph in ran.graphs) if ran else 0.0
     sets = (batch_classes.classes for batch_classes in variant.classes)
     finest = max(sets, key=lambda classes: (sum(map(len, classes)), len(classes)), default=None)  # of the most N
@@ -43,18 +44,17 @@ def _row(variant: VariantResult, ratio: Interval | None, load_s: float | None) -
         Column("Classes of N"): numbers.batch_classes(finest) if finest else None,
         Column("Computes in"): ran.precision if ran else None,
         Column("int8 layers"): f"{ran.int8_layers} of {ran.weight_layers}" if ran and ran.int8_layers else None,
-        Column("Error against the reference", "number"): numbers.difference(error.max_abs_relative) if error else None,
+        Column("Error against the reference", "number"): numbers.known(far, numbers.difference),
         Column("Agrees"): numbers.percent(variant.agreement.share) if variant.agreement else None,
-        Column("Time over the leader's in the race", "number"): f"{ratio.median:.2f}{_limits(ratio)}"
-        if ratio
-        else None,
+        Column("Time over the leader's in the race", "number"): numbers.known(ratio, _ratio),
         Column("Load, s", "number"): f"{load_s:.2f}" if load_s else None,
         Column("Compiling, s", "number"): f"{compiled:.1f}" if compiled else None,
     }
 
 
-def _limits(interval: Interval) -> str:
-    return "" if interval.low95 is None else f" ({interval.low95:.2f} to {interval.high95:.2f})"
+def _ratio(interval: Interval) -> str:
+    limits = "" if interval.low95 is None else f" ({interval.low95:.2f} to {interval.high95:.2f})"
+    return f"{interval.median:.2f}{limits}"
 
 
 def main() -> None:

@@ -162,7 +162,7 @@ def difference(comparison: Comparison | None, brief: bool = False) -> str | None
     """
     if comparison is None:
         return None
-    distance = numbers.difference(comparison.max_abs_relative) or "not comparable"
+    distance = numbers.known(comparison.max_abs_relative, numbers.difference) or "not comparable"
     text = "bit-equal" if comparison.bitwise_equal else distance
     return f"{text} [{', '.join(comparison.issues)}]" if comparison.issues and not brief else text
 

@@ -42,7 +42,7 @@ def _row(comparison: Comparison) -> Row:
     return {
         Column("Inputs"): f"{comparison.inputs}, {condition_words(comparison.condition, pixels=True)}",
         Column("What"): _words(comparison),
-        **{Column(t, "number"): numbers.difference(percentiles.get(key)) for t, key in _PERCENTILES.items()},
+        **{Column(t, "number"): numbers.known(percentiles.get(p), numbers.difference) for t, p in _PERCENTILES.items()},
         Column("Elements", "number"): numbers.count(comparison.n_elements),
     }
 

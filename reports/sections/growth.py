@@ -45,7 +45,7 @@ def _rows(variant: VariantResult) -> list[Row]:
             Column("Place", "number"): f"{at} of {len(grown)}",
             Column("Relative L2", "number"): numbers.difference(g.relative_l2),
             Column("Largest |difference|", "number"): numbers.difference(g.max_abs),
-            Column("Values a step off", "number"): numbers.count(g.steps),
+            Column("Values a step off", "number"): numbers.known(g.steps, numbers.count),
             Column("Origin"): "yes" if g.layer in origins else None,
         }
         for at, g in enumerate(grown[first:], first + 1)

@@ -25,13 +25,13 @@ def _row(variant: VariantResult) -> Row | None:
     if against_singles is None:
         return None
     repeats = {c.batch_size: c for c in views.comparisons(variant, "repeat", INPUTS)}
-    percentiles = against_singles.percentiles or {}
+    far = against_singles.percentiles or {}
     return {
         Column("Variant", "name"): variant.name,
         Column("Batched twice"): _close(repeats.get(against_singles.batch_size)),
         Column("Singles twice"): _close(repeats.get(1)),
         Column("Batched, singles"): _close(against_singles),
-        **{Column(f"{p}th", "number"): numbers.difference(percentiles.get(f"p{p}")) for p in (85, 90, 95, 99)},
+        **{Column(f"{p}th", "number"): numbers.known(far.get(f"p{p}"), numbers.difference) for p in (85, 90, 95, 99)},
         Column("Relative", "number"): views.difference(against_singles),
     }
 

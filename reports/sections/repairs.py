@@ -3,15 +3,11 @@
 from isobatch import PROGRAM
 from isobatch.pipeline.decide.demands import MIXES
 from isobatch.pipeline.decide.repaired_variants import SWITCH
-from isobatch.pipeline.records.study import Interval, Repair, Study, VariantResult
+from isobatch.pipeline.records.study import Repair, Study, VariantResult
 from isobatch.pipeline.records.wording import held
 from isobatch.reports import numbers, views
 from isobatch.reports.blocks import Absent, Block, Bullets, Code, Column, Line, Paragraph, Row, codes, line, table_of
 from isobatch.reports.sections import Section
-
-
-def _ratio(interval: Interval | None) -> str | None:
-    return numbers.ratio_interval(interval) if interval else None
 
 
 def _layers(variant: VariantResult, repair: Repair) -> str | None:
@@ -40,7 +36,7 @@ def _row(variant: VariantResult, repair: Repair) -> Row:
         Column("Repair"): _what(repair),
         Column("Bitwise", "state"): held(repair),
         Column("Layers", "number"): _layers(variant, repair),
-        Column("Latency, N = 1"): _ratio(repair.latency_ratio.get("1")),
+        Column("Latency, N = 1"): numbers.known(repair.latency_ratio.get("1"), numbers.ratio_interval),
         Column("Throughput"): _throughput(repair),
     }
 
