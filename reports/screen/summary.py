@@ -10,7 +10,7 @@ from isobatch.pipeline.decide.ranges import range_words
 from isobatch.pipeline.decide.repaired_variants import native_name, untried
 from isobatch.pipeline.records.study import Study, VariantResult
 from isobatch.pipeline.records.wording import clause, listed
-from isobatch.reports import agreed, numbers, speeds, views
+from isobatch.reports import numbers, speeds, views
 from isobatch.reports.blocks import Column, Line, Row, line, table_of
 from isobatch.reports.inputs_in_words import worded
 from isobatch.reports.screen.rich_blocks import FittedTable, prose
@@ -66,8 +66,8 @@ def _row(study: Study, variant: VariantResult) -> Row:
         Column("Variant", "name"): variant.name,
         Column("Verdict", "state"): views.state(variant),
         Column("Noise", "number"): _noise(variant),
-        Column("Error", "number"): agreed.error(study, variant, brief=True),
-        Column("Agrees", "number"): agreed.agrees(study, variant),
+        Column("Error", "number"): views.error(study, variant, brief=True),
+        Column("Agrees", "number"): views.agrees(study, variant),
         Column("ms, 1", "number"): numbers.real(cost.latency_ms.median, 3) if cost and cost.latency_ms else None,
         Column("img/s @ N", "number"): f"{_rate(speed.interval.median)} @ {speed.batch_size}" if speed else None,
         Column("Size", "number"): numbers.size(cost.size_bytes) if cost else None,
@@ -132,7 +132,7 @@ def _repairs(study: Study, width: int) -> list[Text]:
 
 def _other_answers(study: Study, width: int) -> list[Text]:
     """Which variants give another answer than the reference too often to be chosen; nothing where none does."""
-    words = agreed.other_answers(study)
+    words = views.other_answers(study)
     return _said(study, line(words), width, 3, "yellow") if words else []
 
 
