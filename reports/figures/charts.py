@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from isobatch.reports.blocks import Block, Callout, Details, Figure
+from isobatch.reports.blocks import Block, Figure, nested
 from isobatch.reports.escape import clean
 from isobatch.reports.figures.drawing_engine import engine
 from isobatch.reports.figures.kept import Kept
@@ -88,18 +88,9 @@ def drawings(blocks: Iterable[Block], kept_in: Path | None = None) -> Iterator[D
     """
     pool = ThreadPoolExecutor(1)
     try:
-        yield Drawings(pool, figures(blocks), Kept(kept_in))
+        yield Drawings(pool, (block for block in nested(blocks) if isinstance(block, Figure)), Kept(kept_in))
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-def figures(blocks: Iterable[Block]) -> Iterator[Figure]:
-    """Every figure among the blocks and within them, in order."""
-    for block in blocks:
-        if isinstance(block, Figure):
-            yield block
-        elif isinstance(block, Callout | Details):
-            yield from figures(block.blocks)
 
 
 def _cleaned(value: Any) -> Any:

@@ -3,7 +3,7 @@
 import base64
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from isobatch.pipeline.records.study import Study
 from isobatch.reports import views
-from isobatch.reports.blocks import STATE_SIGNS, Block, Code, Details, Link, Written
+from isobatch.reports.blocks import STATE_SIGNS, Code, Details, Link, Written, nested
 from isobatch.reports.escape import clean
 from isobatch.reports.figures.charts import Drawings
 from isobatch.reports.sections import or_why_not
@@ -50,7 +50,8 @@ def page(
     """
     style = (_TEMPLATES / "style.css").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    anchors = {section.name for section in sections} | set(_anchors(b for s in sections for b in s.blocks))
+    folded = (block for block in nested(b for s in sections for b in s.blocks) if isinstance(block, Details))
+    anchors = {section.name for section in sections} | {block.anchor for block in folded}
     return (
         _environment()
         .get_template("report.html")
@@ -71,13 +72,6 @@ def page(
 def table_html(caption: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A table alone, every text escaped: for places that bring their own style, such as a notebook."""
     return _environment().get_template("table.html").render(caption=caption, headings=headings, rows=rows)
-
-
-def _anchors(blocks: Iterable[Block]) -> Iterator[str]:
-    for block in blocks:
-        if isinstance(block, Details):
-            yield from ([block.anchor] if block.anchor else [])
-            yield from _anchors(block.blocks)
 
 
 def _places(study: Study) -> dict[str, str]:
