@@ -29,13 +29,10 @@ class Operation:
     @property
     def name(self) -> str:
         """What it is called in tables, unique: ``conv2d 3x3/2 128 to 128, 56 px``."""
-        window = f" {self.kernel}x{self.kernel}{f'/{self.stride}' if self.stride > 1 else ''}" if self._windowed else ""
+        window = f" {self.kernel}x{self.kernel}{f'/{self.stride}' if self.stride > 1 else ''}"
+        window = window if self.kind in ("conv2d", "max-pool") else ""
         channels = f"{self.shape[0]} to {self.outputs}" if self.outputs else f"{self.shape[0]}"
         return f"{self.kind}{window} {channels}{f', {self.shape[1]} px' if len(self.shape) == 3 else ''}"
-
-    @property
-    def _windowed(self) -> bool:
-        return self.kind in ("conv2d", "max-pool")
 
     @property
     def weight_shape(self) -> tuple[int, ...]:

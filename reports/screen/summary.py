@@ -27,7 +27,8 @@ _LEAST_WARNINGS = 3
 
 def summary(study: Study, paths: Mapping[str, Path], width: int) -> list[RenderableType]:
     """What to print, at most 40 lines of ``width`` columns; where the variants do not fit, the rest is counted."""
-    answer, choice, last = _answer(study, width), _choice(study, width), _paths(paths, width)
+    answer, choice = _answer(study, width), _choice(study, width)
+    last = [text for path in paths.values() for text in _wrapped(line(str(path)), width, 2)]
     mended = [*_other_answers(study, width), *_repairs(study, width)]
     room = LINES - _FRAME - len(answer) - len(mended) - len(choice) - len(last)
     warned = _warnings(study, width, max(_LEAST_WARNINGS, room - min(_LEAST_ROWS, len(study.variants))))
@@ -173,7 +174,3 @@ def _warnings(study: Study, width: int, room: int) -> list[Text]:
             return [*texts, Text(f"... and {numbers.counted(len(warned) - at, 'warning')} more: see the report")]
         texts += text
     return texts
-
-
-def _paths(paths: Mapping[str, Path], width: int) -> list[Text]:
-    return [text for path in paths.values() for text in _wrapped(line(str(path)), width, 2)]

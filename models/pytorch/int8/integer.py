@@ -221,10 +221,7 @@ def _extremes(unit: Unit, code: int) -> Provoked | None:
     scales = steps * step / (np.maximum(np.abs(sums), 1) * forms[0].scale)
     biases = np.where(sums < 0, 2.0 * steps * step, 0.0).astype(np.float32)
     twin: Any = shallow_copy(module, lambda path, original, copy: copy)
-    twin.set_weight_bias(_packed(weights, scales), torch.from_numpy(biases))
+    by_channel = torch.from_numpy(scales), torch.zeros(len(scales), dtype=torch.int64)
+    packed = torch._make_per_channel_quantized_tensor(torch.from_numpy(weights), *by_channel, 0)
+    twin.set_weight_bias(packed, torch.from_numpy(biases))
     return twin, (np.full(forms[0].shape, code, np.uint8),)
-
-
-def _packed(weights: NDArray[np.int8], scales: NDArray[np.float64]) -> Tensor:
-    zeros = torch.zeros(len(scales), dtype=torch.int64)
-    return torch._make_per_channel_quantized_tensor(torch.from_numpy(weights), torch.from_numpy(scales), zeros, 0)
