@@ -16,9 +16,11 @@ from isobatch.pipeline.prepare.inputs import prepare_inputs
 from isobatch.pipeline.prepare.run_folder import open_run
 from isobatch.pipeline.prepare.state import Stages
 from isobatch.pipeline.prepare.weights import prepare_weights
+from isobatch.pipeline.records.study import Timing
 from isobatch.pipeline.storage.places import cache_root
 from isobatch.pipeline.workers.engines.local import LocalEngine
 from isobatch.pipeline.workers.pool import Workers
+from isobatch.reports.files.json_report import load_study
 from isobatch.reports.screen.progress import Progress
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -34,6 +36,13 @@ def timed(argv: Sequence[str], cwd: Path = ROOT, cache: Path | None = None) -> f
     if done.returncode not in (0, 1, 3):
         raise RuntimeError(f"run.py {' '.join(argv)} ended with {done.returncode}: {done.stderr[-500:]}")
     return time.perf_counter() - begin
+
+
+def timing_of(run: Path) -> Timing:
+    """What the report of a finished run says of its time."""
+    timing = load_study(run).timing
+    assert timing is not None  # of a finished run
+    return timing
 
 
 @contextmanager

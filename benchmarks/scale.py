@@ -21,10 +21,10 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.common import RUN, SAMPLE, timed
+from benchmarks.common import RUN, SAMPLE, timed, timing_of
 from isobatch.pipeline.evidence.plan import ROUNDS, plan_passes
 from isobatch.pipeline.evidence.stored import read_evidence
-from isobatch.pipeline.records.study import Cost
+from isobatch.pipeline.records.study import Cost, Timing
 
 NETWORK = ("--model", "resnet18", "--weights", "random", "--image-size", "64", "--threads", "1", "--no-explain")
 SPARE = 64  # images for calibration
@@ -34,17 +34,23 @@ NODES, CONDITIONS, IMAGENET = (1, 8, 64), 12, 50_000
 
 @dataclass(frozen=True)
 class Ran:
-    """One study: seconds of the whole and of stages; by variant seconds of calls, bytes of evidence, images passed."""
+    """One study: what its report says of its time; by variant seconds of calls, bytes of evidence, images passed."""
 
     images: int
-    wall_s: float
-    evidence_s: float
-    comparison_s: float
-    peak_bytes: int
-    workers: int
+    timing: Timing
     call_s: dict[str, float]
     bytes_: dict[str, int]
     passed: dict[str, int]
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """Of the whole, and of the stage that gathers evidence."""
+        return {"evidence_s": self.timing.stages["evidence"], "wall_s": self.timing.wall_s}
+
+    def __str__(self) -> str:
+        """Both, and the peak memory."""
+        peak = f"peak {(self.timing.peak_memory_bytes or 0) / 1e6:.0f} MB"
+        return f"evidence {self.seconds['evidence_s']:6.1f} s, study {self.timing.wall_s:6.1f} s, {peak}"
 
 
 class Home:
@@ -64,7 +70,6 @@ class Home:
         self._runs += 1
         out = self.folder / f"run-{self._runs}"
         timed(self.flags(images, variants, "--quiet", "--out", str(out), *argv), self.folder, self.folder / "cache")
-        timing = json.loads((out / "report.json").read_text())["timing"]
         call_s: dict[str, float] = defaultdict(float)
         bytes_, passed = defaultdict[str, int](int), defaultdict[str, int](int)
         for file in out.glob("evidence/*/*.safetensors"):
@@ -72,17 +77,7 @@ class Home:
             call_s[evidence.variant] += sum(sum(spent) for spent in evidence.call_s.values())
             bytes_[evidence.variant] += file.stat().st_size
             passed[evidence.variant] += sum(p.stop - p.start for p in evidence.passes)
-        return Ran(
-            images,
-            timing["wall_s"],
-            timing["stages"]["evidence"],
-            timing["stages"]["comparison"],
-            timing["peak_memory_bytes"],
-            timing["workers"],
-            dict(call_s),
-            dict(bytes_),
-            dict(passed),
-        )
+        return Ran(images, timing_of(out), dict(call_s), dict(bytes_), dict(passed))
 
 
 @contextmanager
@@ -101,13 +96,9 @@ def line(variants: str) -> None:
         for count in counts:
             runs.append(run := here.study(count, variants, "--workers", "1"))
             each = sum(run.bytes_.values()) / run.images
-            print(
-                f"{run.images:5} images: evidence {run.evidence_s:6.1f} s, study {run.wall_s:6.1f} s, "
-                f"peak {run.peak_bytes / 1e6:.0f} MB, {each:.0f} bytes of evidence an image",
-                flush=True,
-            )
+            print(f"{run.images:5} images: {run}, {each:.0f} bytes of evidence an image", flush=True)
     for name in ("evidence_s", "wall_s"):
-        fit(name, counts, [getattr(run, name) for run in runs])
+        fit(name, counts, [run.seconds[name] for run in runs])
 
 
 def fit(name: str, counts: tuple[int, ...], seconds: list[float]) -> None:
@@ -127,13 +118,9 @@ def workers(variants: str, images: int) -> None:
         for n in (1, 2, 2, 1):
             runs.append(run := here.study(images, variants, "--workers", str(n)))
             calls = sum(run.call_s.values())
-            print(
-                f"up to {run.workers} at once: evidence {run.evidence_s:6.1f} s (calls {calls:.1f} s), "
-                f"study {run.wall_s:6.1f} s, peak {run.peak_bytes / 1e6:.0f} MB",
-                flush=True,
-            )
+            print(f"up to {run.timing.workers} at once: {run} (calls {calls:.1f} s)", flush=True)
     for name in ("evidence_s", "wall_s"):
-        alone, both = (sum(getattr(run, name) for run in runs if run.workers == n) for n in (1, 2))
+        alone, both = (sum(run.seconds[name] for run in runs if run.timing.workers == n) for n in (1, 2))
         print(f"{name}: {alone / both:.2f} times as fast with two")
 
 
@@ -174,14 +161,12 @@ def many(variants: str, images: int) -> None:
         print(f"{name:20} {1e3 * each:20.3f} {foretold:11.1f} {spent:11.1f} {large.bytes_[name] / images:15.0f}")
     foretold = sum(small.call_s[name] / small.passed[name] * large.passed[name] for name in large.call_s)
     calls = sum(large.call_s.values())
-    beside = [run.evidence_s - sum(run.call_s.values()) for run in (small, large)]
+    beside = [run.seconds["evidence_s"] - sum(run.call_s.values()) for run in (small, large)]
     print(f"calls: {foretold:.1f} s foretold from {few} images, {calls:.1f} s measured")
-    rest = f"{beside[1]:.1f} s of it beside calls ({few} images: {beside[0]:.1f} s)"
-    print(f"evidence stage: {large.evidence_s:.1f} s, {rest}")
-    peaks = [f"{run.peak_bytes / 1e6:.0f} MB" for run in (small, large)]
     print(
-        f"study {large.wall_s:.1f} s, {large.comparison_s:.1f} s of it comparing; peak {peaks[1]} ({few}: {peaks[0]})"
+        f"{large}; {beside[1]:.1f} s of evidence beside calls, {large.timing.stages['comparison']:.1f} s comparing"
     )
+    print(f"of {few} images: {small}; {beside[0]:.1f} s beside calls")
 
 
 def model() -> None:
