@@ -163,9 +163,7 @@ def many(variants: str, images: int) -> None:
     calls = sum(large.call_s.values())
     beside = [run.seconds["evidence_s"] - sum(run.call_s.values()) for run in (small, large)]
     print(f"calls: {foretold:.1f} s foretold from {few} images, {calls:.1f} s measured")
-    print(
-        f"{large}; {beside[1]:.1f} s of evidence beside calls, {large.timing.stages['comparison']:.1f} s comparing"
-    )
+    print(f"{large}; {beside[1]:.1f} s of evidence beside calls, {large.timing.stages['comparison']:.1f} s comparing")
     print(f"of {few} images: {small}; {beside[0]:.1f} s beside calls")
 
 

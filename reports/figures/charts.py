@@ -19,6 +19,7 @@ from isobatch.reports.figures.kept import Kept
 from isobatch.reports.missing import told
 
 _SVG = "http://www.w3.org/2000/svg"
+_SCHEMA = "https://vega.github.io/schema/vega-lite/v5.json"
 _DECIMALS = re.compile(r"-?\d+\.\d{3,}(?![\de])")
 _INK, _MUTED, _RULE = "var(--ink)", "var(--muted)", "var(--rule)"
 
@@ -58,7 +59,7 @@ def draw(figure: Figure, kept: Kept | None = None) -> str:
 
     Raises DrawingError where it cannot be drawn.
     """
-    spec = _cleaned(figure.spec) | {"config": CONFIG}
+    spec = {"$schema": _SCHEMA, **_cleaned(figure.spec), "config": CONFIG}
     picture = (kept or Kept(None)).get(spec, lambda: engine().make({"spec": spec}))
     return _finish(picture.decode(), figure)
 

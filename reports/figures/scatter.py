@@ -39,7 +39,6 @@ def specification(dots: Sequence[Dot]) -> dict[str, Any]:
     ring = {"type": "point", "shape": "circle", "size": 380, "stroke": "var(--ink)", "strokeWidth": 1.5, "opacity": 1}
     mark = {"type": "point", "size": 150, "stroke": "var(--paper)", "strokeWidth": 1, "opacity": 1}
     return {
-        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
         "width": WIDTH,
         "height": frame.height,
         "data": {"values": values},

@@ -3,7 +3,8 @@
 from isobatch.pipeline.records.study import Growth, Study, VariantResult
 from isobatch.reports import numbers, views
 from isobatch.reports.blocks import Absent, Block, Column, Figure, Paragraph, Row, line, table_of
-from isobatch.reports.figures.lines import Growing, drawable, specification
+from isobatch.reports.figures.frame import drawable
+from isobatch.reports.figures.lines import Growing, specification
 from isobatch.reports.sections import Section
 
 TITLE = "How it grows"
