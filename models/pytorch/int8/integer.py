@@ -18,6 +18,7 @@ from torch.nn import functional
 from isobatch.models.pytorch.calls import shallow_copy
 from isobatch.models.pytorch.examined import ExaminedTorchRunner
 from isobatch.models.pytorch.find_layers import Unit
+from isobatch.models.pytorch.int8.modules import weight_parts
 from isobatch.models.pytorch.reproducer import Made, rows_as_tensors, torch_case
 from isobatch.models.pytorch.tensors import Form
 from isobatch.models.shared.rounding_ties import STEPS, TIE, nearby, pairs
@@ -127,12 +128,11 @@ def _biased(module: Any, form: Form, draws: np.random.Generator, offset: float) 
     """Every channel ``offset`` behind a step of its own, by the bias that completes its sum in an image's middle."""
     codes = draws.integers(0, STEPS[1], (1, form.shape[1]) + (1,) * (len(form.shape) - 2))
     weight = module.weight()
-    per_channel = weight.qscheme() != torch.per_tensor_affine
-    scales = weight.q_per_channel_scales().numpy() if per_channel else weight.q_scale()
+    scales = weight_parts(weight)["scales"].numpy()
     sums = _sums(module, weight.int_repr().double(), torch.from_numpy(codes - float(form.zero_point)), form)
     steps = draws.integers(*STEPS, len(sums)) + offset - float(module.zero_point)
     assert form.scale is not None
-    exact = steps * float(module.scale) - sums * form.scale * np.asarray(scales, np.float64)
+    exact = steps * float(module.scale) - sums * form.scale * scales
     twin: Any = shallow_copy(module, lambda path, original, copy: copy)
     twin.set_weight_bias(weight, torch.from_numpy(nearby(exact, draws)))
     return twin, (np.broadcast_to(codes, form.shape).astype(np.uint8),)
@@ -160,7 +160,7 @@ def _accumulators(unit: Unit, called: Any, inputs: Rows) -> Accumulators | None:
         exact = [_products(module, centred[0])]
         shape = (-1,) + (1,) * (exact[0].ndim - 2)
         bias: Any = module.bias()
-        weight_scales = np.asarray(_weight_scales(module)).reshape(shape)
+        weight_scales = weight_parts(module.weight())["scales"].numpy().reshape(shape)
         biases = np.zeros(1) if bias is None else bias.detach().double().numpy()
         rectified = isinstance(module, _RECTIFYING)
     elif isinstance(module, nnq.QFunctional) and unit.layer.kind == "add" and len(forms) == 2:
@@ -190,13 +190,6 @@ def _products(module: Any, centred: Tensor) -> NDArray[np.float64]:
         return functional.linear(centred, weight).numpy()
     window = (module.stride, module.padding, module.dilation, module.groups)
     return functional.conv2d(centred, weight, None, *window).numpy()
-
-
-def _weight_scales(module: Any) -> Any:
-    weight = module.weight()
-    if weight.qscheme() == torch.per_tensor_affine:
-        return weight.q_scale()
-    return weight.q_per_channel_scales().double().numpy()
 
 
 def _extremes(unit: Unit, code: int) -> Provoked | None:
