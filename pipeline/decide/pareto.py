@@ -22,7 +22,7 @@ def pareto_set(
     open_to = [
         (variant, _raced(paid, race.get(variant.name), policy))
         for variant in variants
-        if _known(variant) and not obstacles(variant, anything) and (paid := price(variant.cost, policy))
+        if _known(variant) and not obstacles(variant, anything) and (paid := price(variant.cost, anything))
     ]
     return [
         _point(variant, race.get(variant.name))
@@ -70,11 +70,6 @@ def _point(variant: VariantResult, contestant: Contestant | None) -> ParetoPoint
 def top1_of(variant: VariantResult) -> float:
     """Its top-1, below every real one where it was not evaluated."""
     return variant.accuracy.top1 if variant.accuracy else -1.0
-
-
-def size_of(variant: VariantResult) -> int:
-    """Bytes of its artifact, 0 where it has no cost."""
-    return variant.cost.size_bytes if variant.cost else 0
 
 
 def _rank(variant: VariantResult) -> int:
