@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -109,10 +109,9 @@ class LoweredPerShape(nn.Module):
         return logits
 
     def _lower(self, shape: torch.Size) -> fx.GraphModule:
-        from torchao.quantization.pt2e.lowering import lower_pt2e_quantized_to_x86
-
+        lower = _lowering()
         with _quiet(), torch.inference_mode(False), torch.no_grad():
-            lowered: fx.GraphModule = lower_pt2e_quantized_to_x86(self.graph_module, (torch.zeros(shape),))
+            lowered = lower(self.graph_module, (torch.zeros(shape),))
         if not integer_layers(lowered):
             raise RuntimeError(f"lowering for {list(shape)} left no integer kernel: the graph would run in float")
         return lowered
@@ -203,6 +202,13 @@ def _converted(observed: fx.GraphModule) -> fx.GraphModule:
     graph: fx.GraphModule = convert_pt2e(observed)
     move_exported_model_to_eval(graph)
     return graph
+
+
+def _lowering() -> Callable[[fx.GraphModule, tuple[Tensor, ...]], fx.GraphModule]:
+    from torchao.quantization.pt2e.lowering import lower_pt2e_quantized_to_x86
+
+    lower: Callable[[fx.GraphModule, tuple[Tensor, ...]], fx.GraphModule] = lower_pt2e_quantized_to_x86
+    return lower
 
 
 def _check_torchao(required: str) -> None:
