@@ -24,7 +24,7 @@ from isobatch.models.machine.cpp_compiler import lacking, version
 from isobatch.models.pytorch import float as torch_float
 from isobatch.models.pytorch.kernels import lacks_arithmetic
 from isobatch.models.pytorch.runner import NAMES, TorchRunner, torch_threads
-from isobatch.models.pytorch.switches import compiling
+from isobatch.models.pytorch.switches import COMPILE_DYNAMIC
 from isobatch.models.shared.wrapped import Streamed
 from isobatch.models.spec.artifact_cache import BuildRequest
 from isobatch.models.spec.runner import WHOLE, Canonical
@@ -91,7 +91,7 @@ class CompiledTorchRunner(TorchRunner):
         stack.enter_context(_private_cache())
 
     def _loaded(self) -> nn.Module:
-        return Compiled(super()._loaded(), dynamic=compiling().get("dynamic"))
+        return Compiled(super()._loaded(), dynamic=COMPILE_DYNAMIC.get())
 
     def run(self, images: NDArray[np.float32]) -> NDArray[Any]:
         """As every torch runner; the graph that this number and size of images needs is compiled where it is not.
