@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from isobatch.pipeline.decide.agreement import decide
 from isobatch.pipeline.records.study import Policy, VariantResult
 
 CLEARLY = 1.25
@@ -58,7 +59,7 @@ def not_looked_into(why: str) -> str:
 
 
 def _answers_well(variant: VariantResult, policy: Policy) -> bool:
-    agrees = variant.agreement is None or variant.agreement.share >= policy.min_agreement / 100
+    agrees = variant.agreement is None or decide(variant.agreement, policy.min_agreement) != "missed"
     return agrees and (variant.accuracy_drop is None or variant.accuracy_drop.decided != "not-met")
 
 
