@@ -13,9 +13,9 @@ NO_FASTER = "no variant that meets every other demand is shown to be faster"
 
 
 def shows_loss(paid: Against) -> bool:
-    """Whether the calls show the choice to be slower than the other, as far as they give limits."""
-    low, high = paid.ratio.low95, paid.ratio.high95
-    return low is None or high is None or high < 1
+    """Whether the choice is shown to be slower than the other: by a race through its limits, else roughly."""
+    high = paid.ratio.high95
+    return not paid.raced if high is None else high < 1
 
 
 BY_PASSES = "times of the passes, which were not taken in turn"

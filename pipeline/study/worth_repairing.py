@@ -34,7 +34,7 @@ def cannot_win(results: Sequence[VariantResult], policy: Policy) -> dict[str, st
     A repair costs time, so it loses where another variant is batch-invariant as it is, clearly faster in throughput and
     latency, and not known to miss accuracy or agreement. With any other demand or preference nothing is left out.
     """
-    limits = (policy.max_latency_ms, policy.max_size_mb, policy.min_throughput_img_s)
+    limits = (policy.max_latency_ms, policy.max_latency_p99_ms, policy.max_size_mb, policy.min_throughput_img_s)
     if policy.objective == "size" or any(limit is not None for limit in limits):
         return {}
     good = [v for v in results if v.verdict == "batch-invariant" and v.cost and _answers_well(v, policy)]

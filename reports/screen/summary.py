@@ -155,8 +155,9 @@ def _mark(study: Study, repaired: VariantResult) -> str:
     """Its throughput over that of the unrepaired variant at its best N, in brackets."""
     if (speed := speeds.in_passes(repaired)) is None:
         return ""
-    n = str(speed.batch_size)
-    return f" ({numbers.ratio(views.repair_of(study, repaired.name).throughput_ratio[n].median)} at N = {n})"
+    n, repair = str(speed.batch_size), views.repair_of(study, repaired.name)
+    gained = repair.throughput_ratio[n].median if n != "1" else 1 / repair.latency_ratio[n].median
+    return f" ({numbers.ratio(gained)} at N = {n})"
 
 
 def _choice(study: Study, width: int) -> list[Text]:
