@@ -7,6 +7,7 @@ import numpy as np
 from isobatch.pipeline.compare.statistics import median_interval
 from isobatch.pipeline.decide.batch_size import roughly
 from isobatch.pipeline.decide.contenders import Standings, failing
+from isobatch.pipeline.decide.pareto import size_of
 from isobatch.pipeline.decide.race import ratios, spread_of, table
 from isobatch.pipeline.decide.tails import call_time
 from isobatch.pipeline.records.study import Against, AtWork, Contestant, Interval, Policy, Race, VariantResult
@@ -30,10 +31,16 @@ def at_work(raced: Contestant | None) -> AtWork | None:
 
 
 def price_of_stability(all_standings: Standings, chosen: str, policy: Policy) -> Against | None:
-    """The chosen one against the fastest that meets every demand except stability; None where that is itself."""
+    """The chosen one against the fastest that meets every demand except stability; None where that is itself.
+
+    Where size is what is asked for, against the fastest that is as small.
+    """
     anything = policy.model_copy(update={"stability": "none", "max_latency_p99_ms": None})
     raced = all_standings.race
     others = [other for other in all_standings.every if not failing(other, anything, raced.get(other.name))]
+    if policy.objective == "size":
+        largest = size_of(all_standings.find(chosen)) * (1 + policy.cost_margin / 100)
+        others = [other for other in others if size_of(other) <= largest]
     if (mine := raced.get(chosen)) and _whole(mine):
         against = _raced(mine, [raced[other.name] for other in others if other.name in raced])
     else:

@@ -255,6 +255,15 @@ def test_a_price_holds_for_another_race_too() -> None:
     assert few is not None and few.ratio.high95 is None and not shows_loss(few)
 
 
+def test_where_size_is_asked_for_the_price_is_told_against_what_is_as_small() -> None:
+    wild = result("wild", "batch-variant", size_mb=25.0)
+    variants = [result("steady", size_mb=25.0), result("large", per_second=300), wild]
+    asked = Policy(objective="size")
+    paid = recommend(variants, asked, race(steady=100, large=300, wild=150)).price_of_stability
+    assert paid is not None and paid.variant == "wild"
+    assert recommend(variants[:2], asked, race(steady=100, large=300)).price_of_stability is None
+
+
 def test_the_speed_up_is_rough_where_the_reference_was_not_raced() -> None:
     variants = [result("steady", precision="int8", per_second=200), result("float", per_second=50)]
     found = recommend(variants, Policy(), race(steady=210))

@@ -8,7 +8,7 @@ from isobatch.pipeline.decide.recommend import recommend
 from isobatch.pipeline.records import study as r
 from isobatch.reports import blocks
 from isobatch.reports.sections._key_figures import key_figures, reason
-from isobatch.reports.sections.answer import headline
+from isobatch.reports.sections.answer import headline, price_line
 from isobatch.reports.sections.race import in_short
 from tests.pipeline.decide.test_ranges import verified
 from tests.pipeline.results import race
@@ -80,6 +80,15 @@ def test_a_race_at_another_n_is_not_told_as_if_it_had_decided() -> None:
     said = in_short(study.model_copy(update={"race": short, "recommendation": decided}))
     assert said.endswith("; the race does not price this policy.")
     assert "too short" not in words(headline(decided))
+
+
+def test_of_the_smallest_it_is_not_said_that_nothing_is_faster() -> None:
+    study = studies.full()
+    decided = recommend(study.variants, r.Policy(objective="size"), race(int8_fbgemm=50, ort_int8=106, ort_fp32=200))
+    found = study.model_copy(update={"recommendation": decided})
+    assert decided.price_of_stability is None and decided.chosen == "ort-int8"
+    told = "no variant that meets every other demand and is as small is shown to be faster"
+    assert figures(found)["Price of stability"][1] == told and told in words(price_line(found))
 
 
 def test_what_fails_inside_what_is_shipped_is_not_called_the_same_bytes() -> None:
