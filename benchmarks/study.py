@@ -30,7 +30,6 @@ class Ran:
     folder: Path
     wall_s: float
     call_s: float
-    race_s: float
     stages: dict[str, float]
     images: int
     calls: int
@@ -67,7 +66,6 @@ def study(folder: Path, cache: Path, argv: list[str]) -> Ran:
         out,
         seconds,
         timing["forward_s"] + timing["warm_up_s"],
-        timing["stages"].get("race", 0.0),
         timing["stages"],
         timing["images_passed"],
         timing["forward_passes"],
@@ -103,6 +101,14 @@ def table(label: str, runs: Sequence[Ran]) -> list[str]:
     return rows
 
 
+def over_by_hand(label: str, runs: Sequence[Ran], hands: Sequence[float]) -> list[str]:
+    """The rows of how many times as long as by hand a study took: the whole of it, and its evidence."""
+    pairs = list(zip(runs, hands, strict=True))
+    whole = row(f"{label}, over by hand", [run.wall_s / hand for run, hand in pairs], "x")
+    evidence = [run.stages["evidence"] / hand for run, hand in pairs]
+    return [whole, row(f"{label}: evidence, over by hand", evidence, "x")]
+
+
 def say(rows: Sequence[str]) -> None:
     """Print rows as soon as they are there."""
     print("\n".join(rows), flush=True)
@@ -129,16 +135,16 @@ def main() -> None:
         cold = study(folder, cache, asked)
         if arguments.cold:
             say(table("nothing cached", [cold]))
-        runs, hands = [], []
-        for _ in range(arguments.rounds):  # in turn: what slows one slows the other
+        runs, hands, quick = [], [], []
+        for _ in range(arguments.rounds):  # in turn: what slows one slows the others
             runs.append(study(folder, cache, asked))
             hands.append(by_hand(runs[-1].folder))
+            quick.append(study(folder, cache, [*asked, "--quick"]))
         say(table("cached", runs))
+        say(table("--quick, cached", quick))
         say([row("the same variants by hand", hands)])
-        say([row("cached, over by hand", [run.wall_s / hand for run, hand in zip(runs, hands, strict=True)], "x")])
-        ratios = [(run.wall_s - run.race_s) / hand for run, hand in zip(runs, hands, strict=True)]
-        say([row("cached without its race, over by hand", ratios, "x")])
-        say(table("--quick, cached", [study(folder, cache, [*asked, "--quick"]) for _ in range(arguments.rounds)]))
+        say(over_by_hand("--quick", quick, hands))  # the same question on the same images
+        say(over_by_hand("cached", runs, hands))
 
 
 if __name__ == "__main__":

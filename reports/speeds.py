@@ -22,7 +22,7 @@ def shows_loss(paid: Against) -> bool:
     return not paid.raced if high is None else high < 1
 
 
-BY_PASSES = "times of the passes, which were not taken in turn"
+BY_PASSES = "times seen while outputs were gathered, not by a race"
 
 
 @dataclass(frozen=True)

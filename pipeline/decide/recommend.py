@@ -48,12 +48,14 @@ def default_policy(n_labelled: int, remedy: str | None = None) -> tuple[Policy, 
     """
     if n_labelled >= ENOUGH_LABELLED:
         return Policy(max_accuracy_drop=DEFAULT_MAX_DROP_POINTS), None
-    give = "Give more of them" if n_labelled else "Give labels: folders in --inputs DIR, or --labels FILE"
+    if not n_labelled:
+        give = "Give labels: folders in --inputs DIR, or --labels FILE"
+        return Policy(), f"No limit on accuracy is applied: no labelled image was evaluated. {remedy or give}."
     warning = (
         f"No limit on accuracy is applied: {counted(n_labelled, 'labelled image')} evaluated, and fewer than "
         f"{ENOUGH_LABELLED} can hardly show a drop below {limit_points(DEFAULT_MAX_DROP_POINTS)}; one that certainly "
         "exceeds it counts all the same. "
-        f"{remedy or give}, or set a limit with --max-accuracy-drop."
+        f"{remedy or 'Give more of them'}, or set a limit with --max-accuracy-drop."
     )
     return Policy(), warning
 

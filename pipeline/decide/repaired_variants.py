@@ -71,14 +71,14 @@ def untried(variants: Sequence[VariantResult], name: str) -> str:
     native, rung = native_and_rung(name)
     repairs = next((variant.repairs or [] for variant in variants if variant.name == native), [])
     late = bool(rung) and any(repair.out_of_time for repair in repairs)
-    return f"{PROGRAM} repair --variant {native} tries it" if late else ""
+    return f"{PROGRAM} repair --variant {native} with this study's flags tries another way" if late else ""
 
 
 def at_most(variants: Sequence[VariantResult], name: str, standing: str | None) -> str:
     """What to add to the reason why it was not chosen: that a faster way may be left, unless it is as fast already."""
     if standing in ("leader", "as-fast") or not (remedy := untried(variants, name)):
         return ""
-    return f"; at most this slow: another way was not tried ({remedy})"
+    return f"; at most this slow: {remedy}"
 
 
 def _cost(native: Cost, repair: Repair) -> Cost:

@@ -118,7 +118,7 @@ def entered(asked: Iterable[tuple[Wanted, Entry]]) -> tuple[list[Entry], list[Re
     racing, slow, name, fastest = list[Entry](), list[Rejected](), "", math.inf
     for wanted, entry in asked:
         entry.open()
-        seconds = preliminary(entry, wanted.sizes)
+        seconds = preliminary(entry, wanted.sizes, NEAR * fastest if wanted.doubted else math.inf)
         if wanted.doubted and seconds is not None and seconds > NEAR * fastest:
             entry.contestant.end()
             slow.append(Rejected(variant=entry.name, why=f"{slower(seconds / fastest, name)} in calls in turn)"))

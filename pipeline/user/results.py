@@ -86,7 +86,7 @@ class BatchInvariance:
         worst = max(differing, key=_size)
         return (
             f"not batch-invariant at {sizes(size.batch_size for size in differing)} (tried {scope}): "
-            f"at N = {worst.batch_size} "
+            f"at N = {worst.batch_size}, "
             f"{out_of(worst.n_images - worst.n_images_equal, worst.n_images, 'example', 'differ')} from the "
             f"singles, {self._how_far(worst)}"
         )
@@ -123,3 +123,7 @@ class MadeInvariant:
     verified: BatchInvariance
     not_tried: tuple[str, ...] = ()
     also_verified: tuple[BatchInvariance, ...] = ()
+
+    def __str__(self) -> str:
+        note = f" ({self.repair.note})" if self.repair.note else ""
+        return "; ".join([f"{self.repair.name}{note}: {self.verified}", *map(str, self.also_verified)])

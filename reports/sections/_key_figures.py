@@ -11,7 +11,7 @@ from isobatch.reports.speeds import BY_PASSES, no_faster
 
 _STABLE: dict[str, tuple[str, Tone]] = {
     "batch-invariant": ("= yes, byte for byte", "good"),
-    "top1-stable": ("≈ same top-1, other bytes", "caution"),
+    "top1-stable": ("≈ same answers, other bytes", "caution"),
     "batch-variant": ("≠ no", "bad"),
 }
 _AGREES: dict[agreement.Decision, Tone] = {"met": "good", "undecided": "caution", "missed": "bad"}

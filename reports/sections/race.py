@@ -69,7 +69,9 @@ def in_short(study: Study) -> str:
         parts.append(f"sureness {numbers.percent(decided.sureness.share, 0)}")
     if _prices(race := decided.race):
         few = f" of the {LOOKS[0]} that say how sure it is" if decided.runner_up and _too_short(decided) else ""
-        parts.append(numbers.counted(race.rounds, "round") + few + (", timings are unsteady" if race.unsteady else ""))
+        rounds = [] if decided.decided_by == "passes" else [numbers.counted(race.rounds, "round") + few]
+        if told := rounds + ["timings are unsteady"] * race.unsteady:
+            parts.append(", ".join(told))
     else:
         parts.append("the race does not price this policy" if race else "no race was run")
     return "; ".join(parts) + "."

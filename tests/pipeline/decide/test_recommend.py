@@ -610,7 +610,7 @@ def test_of_a_slower_repaired_variant_that_time_cut_short_a_faster_way_may_be_le
         wild = result("wild", "batch-variant", repairs=repairs)
         decided = recommend([fast, wild], Policy(), race(fast=400, wild__surgical=100))
         told = {rejected.variant: rejected.why for rejected in decided.rejected}["wild+surgical"]
-        ends = "; at most this slow: another way was not tried (python run.py repair --variant wild tries it)"
+        ends = "; at most this slow: python run.py repair --variant wild with this study's flags tries another way"
         assert "takes" in told and told.endswith(ends) is cut
 
 

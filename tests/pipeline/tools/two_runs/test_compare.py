@@ -303,7 +303,7 @@ def test_environment_comes_before_configuration() -> None:
 def test_runs_of_other_weights_are_refused() -> None:
     a = study(variant())
     other = a.model_copy(update={"weights": a.weights.model_copy(update={"sha256": "ff" * 32})})
-    with pytest.raises(UsageError, match=r"other weights .* --weights") as error:
+    with pytest.raises(UsageError, match=r"other weights .* same network and weights") as error:
         compared(a, other)
     assert error.value.code == "incomparable-runs"
 
