@@ -61,11 +61,11 @@ class FinishedStudy:
     def _cells(self, record: VariantResult) -> tuple[str, ...]:
         row = _row(record)
         shown = (
-            numbers.difference(row["max_abs_relative"]),
-            None if row["top1"] is None else numbers.percent(row["top1"]),
-            None if row["latency_ms"] is None else numbers.milliseconds(row["latency_ms"]),
-            None if row["throughput_img_s"] is None else f"{numbers.real(row['throughput_img_s'], 3)} img/s",
-            numbers.size(row["size_bytes"]),
+            numbers.known(row["max_abs_relative"], numbers.difference),
+            numbers.known(row["top1"], numbers.percent),
+            numbers.known(row["latency_ms"], numbers.milliseconds),
+            numbers.known(row["throughput_img_s"], lambda rate: f"{numbers.real(rate, 3)} img/s"),
+            numbers.known(row["size_bytes"], numbers.size),
         )
         return (record.name, views.state(record), *(text or "–" for text in shown))
 

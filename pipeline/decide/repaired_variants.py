@@ -93,7 +93,7 @@ def _cost(native: Cost, repair: Repair) -> Cost:
     latency = scaled(native.latency_ms, ratio) if native.latency_ms and ratio else None
     ratios = {n: ratio for n, ratio in repair.throughput_ratio.items() if n in native.throughput_img_s}
     speeds = {n: scaled(native.throughput_img_s[n], ratio) for n, ratio in ratios.items()}
-    alone = {"1": per_second(latency)} if latency else {}
+    alone = {"1": per_second(latency)} if latency and latency.median > 0 else {}
     return native.model_copy(update={"latency_ms": latency, "throughput_img_s": alone | speeds})
 
 

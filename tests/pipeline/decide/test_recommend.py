@@ -12,6 +12,7 @@ from isobatch.pipeline.decide.policy import obstacles
 from isobatch.pipeline.decide.reasons import UNCOMPARED
 from isobatch.pipeline.decide.recommend import default_policy, recommend
 from isobatch.pipeline.records.study import Comparison, Policy, Recommendation, VariantResult, Verdict
+from isobatch.reports.speeds import shows_loss
 from tests.fakes import CONDITION
 from tests.pipeline.decide.test_ranges import verified
 from tests.pipeline.results import agreed, integer, race, repair, result
@@ -238,6 +239,29 @@ def test_the_price_of_stability_and_the_speed_up_come_from_the_race() -> None:
     assert gained.ratio.median == pytest.approx(2.0, abs=0.02)
     free = recommend(variants[1:], Policy(), race(steady=150, float=75))
     assert free.price_of_stability is None
+
+
+def test_a_price_holds_for_another_race_too() -> None:
+    """Rounds alone tell 2 % apart; two races of the same two differ by as much."""
+    variants = [result("wild", "batch-variant"), result("steady")]
+    near = recommend(variants, Policy(), race(wild=153, steady=150)).price_of_stability
+    assert near is not None and near.ratio.high95 is not None and near.ratio.high95 > 1 > near.ratio.median
+    raced = race(wild=200, steady=150)
+    waits = [c.model_copy(update={"waited_s": [0.6 * call for call in c.call_s]}) for c in raced.contestants]
+    busy = raced.model_copy(update={"unsteady": True, "contestants": waits})
+    wide = recommend(variants, Policy(), busy).price_of_stability
+    assert wide is not None and wide.ratio.high95 is not None and wide.ratio.high95 > 1
+    few = recommend(variants, Policy(), race(9, wild=200, steady=150)).price_of_stability
+    assert few is not None and few.ratio.high95 is None and not shows_loss(few)
+
+
+def test_where_size_is_asked_for_the_price_is_told_against_what_is_as_small() -> None:
+    wild = result("wild", "batch-variant", size_mb=25.0)
+    variants = [result("steady", size_mb=25.0), result("large", per_second=300), wild]
+    asked = Policy(objective="size")
+    paid = recommend(variants, asked, race(steady=100, large=300, wild=150)).price_of_stability
+    assert paid is not None and paid.variant == "wild"
+    assert recommend(variants[:2], asked, race(steady=100, large=300)).price_of_stability is None
 
 
 def test_the_speed_up_is_rough_where_the_reference_was_not_raced() -> None:

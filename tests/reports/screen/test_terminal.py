@@ -71,7 +71,7 @@ def test_a_narrow_terminal_leaves_columns_out_before_a_number_is_cut(width: int)
     table = [text for text in lines[start:] if text.partition(" ")[0] in names]
     assert len(table) > 9
     assert max(map(len, table)) <= width and not any("…" in text for text in table)
-    assert "img/s @ N" in table[0] and "Size" not in table[0] and "the column" in stream.getvalue()
+    assert "img/s @ N" in table[0] and "Size" not in table[0] and "... and, in the report: " in stream.getvalue()
 
 
 def test_the_summary_has_all_it_should() -> None:
