@@ -78,7 +78,7 @@ def range_details(verified: Range) -> str:
 
 def range_warnings(verified: Range | None) -> list[str]:
     """What a user must know at once where the range is shorter than asked, or than what is recommended."""
-    if verified is None or verified.to >= max(*verified.sizes, verified.batch_size):
+    if verified is None or verified.to >= max([*verified.sizes, verified.batch_size]):
         return []
     text = range_words(verified)
     if verified.to >= verified.batch_size:
