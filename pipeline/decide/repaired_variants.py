@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from isobatch import PROGRAM
 from isobatch.pipeline.compare.cost import per_second
 from isobatch.pipeline.records.study import Cost, DecidedBy, Interval, Repair, VariantResult
-from isobatch.pipeline.records.wording import counted_comparisons
+from isobatch.pipeline.records.wording import clause, counted_comparisons
 
 SWITCH = "switch"
 """The rung that leads to another variant, which is a candidate anyway."""
@@ -64,6 +64,13 @@ def native_and_rung(name: str) -> tuple[str, str]:
     """``fp32+surgical`` as ``("fp32", "surgical")``; the rung is empty where the name is no repaired self's."""
     native, _, rung = name.partition("+")
     return native, rung
+
+
+def decided_where(decided: DecidedBy, name: str) -> str:
+    """``on digits, at N = 8 ...``: what decided the verdict of the variant of that name. The scope of a repaired self
+    names its input sets."""
+    why = clause(decided.why)
+    return why if native_and_rung(name)[1] else f"on {decided.inputs}, {why}"
 
 
 def untried(variants: Sequence[VariantResult], name: str) -> str:

@@ -121,14 +121,14 @@ def _row(contestant: Contestant, decided: Recommendation) -> Row:
     return {
         Column("Contestant", "name"): contestant.variant,
         Column("N", "number"): numbers.count(contestant.batch_size),
-        Column("Time over the fastest's", "number"): _limits(ratio) if ratio else None,
+        Column("Time over the fastest's", "number"): numbers.known(ratio, _limits),
         Column("It is"): f"dropped: {contestant.dropped}" if contestant.dropped else stands,
         Column("A call: median", "number"): _upper(timed.median) if timed else None,
         Column("p95", "number"): _upper(timed.p95) if timed else None,
         Column("p99", "number"): _upper(timed.p99) if timed else None,
         Column("Calls", "number"): numbers.count(timed.n) if timed else None,
-        Column("Peak memory", "number"): numbers.size(contestant.peak_memory_bytes),
-        Column("Time to load", "number"): None if contestant.load_s is None else numbers.seconds(contestant.load_s),
+        Column("Peak memory", "number"): numbers.known(contestant.peak_memory_bytes, numbers.size),
+        Column("Time to load", "number"): numbers.known(contestant.load_s, numbers.seconds),
     }
 
 

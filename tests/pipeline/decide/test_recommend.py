@@ -459,7 +459,7 @@ def test_a_repair_that_holds_is_a_candidate_of_its_own() -> None:
     found = recommend([result("steady", per_second=100, top1=0.9), mended], Policy())
     assert (found.chosen, found.batch_size) == ("fast+surgical", 8)
     assert found.because[0] == (
-        "It is batch-invariant: on seed, all bytes of 40 images of seed at N = 8 are those of its own singles "
+        "It is batch-invariant: all bytes of 40 images of seed at N = 8 are those of its own singles "
         "(1 batched comparison)."
     )
     assert found.because[2].endswith("the most images a second: 180 (175 to 185) img/s at N = 8.")
