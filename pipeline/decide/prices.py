@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from isobatch.pipeline.compare.statistics import median_interval
-from isobatch.pipeline.decide.batch_size import roughly
+from isobatch.pipeline.decide.batch_size import promising, roughly
 from isobatch.pipeline.decide.contenders import Standings, failing
 from isobatch.pipeline.decide.pareto import size_of
 from isobatch.pipeline.decide.race import ratios, spread_of, table
@@ -62,7 +62,8 @@ def speed_up(all_standings: Standings, chosen: str, policy: Policy, race: Race |
     others = [v for v in all_standings.every if v.precision == REFERENCE_PRECISION and _usable(v)]
     alone = race.against_reference if race else []
     pair = {contestant.variant: contestant.model_copy(update={"waited_s": []}) for contestant in alone}
-    raced = pair if chosen in pair else all_standings.race
+    at = promising(mine.cost, policy) if mine.cost else []  # under another policy than that of the race another N
+    raced = pair if chosen in pair and pair[chosen].batch_size in at else all_standings.race
     rivals = [raced[other.name] for other in others if other.name in raced]
     against = _raced(raced[chosen], rivals) if chosen in raced and _whole(raced[chosen]) else None
     if against is not None and not _shows_which(against.ratio):

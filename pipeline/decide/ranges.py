@@ -77,11 +77,15 @@ def range_details(verified: Range) -> str:
 
 
 def range_warnings(verified: Range | None) -> list[str]:
-    """What a user must know at once where the range is shorter than asked."""
-    if verified is None or verified.to == max(verified.sizes):
+    """What a user must know at once where the range is shorter than asked, or than what is recommended."""
+    if verified is None or verified.to >= max([*verified.sizes, verified.batch_size]):
         return []
     text = range_words(verified)
-    return [f"{text} The shipped loader splits larger calls." if verified.to >= verified.batch_size else text]
+    if verified.to >= verified.batch_size:
+        return [f"{text} The shipped loader splits larger calls."]
+    if any(failure.batch_size <= verified.batch_size for failure in verified.failures):
+        return [text]
+    return [f"{text} N = {verified.batch_size}, which is recommended, was compared on the images of the study only."]
 
 
 def with_range(variants: Sequence[VariantResult], name: str, verified: Range) -> list[VariantResult]:

@@ -61,7 +61,10 @@ def test_a_range_in_words() -> None:
     assert range_warnings(narrowed) == [f"{text} The shipped loader splits larger calls."]
     assert range_warnings(verified()) == []
     late = verified(5, stopped="the time for it was over")
-    assert range_warnings(late) == [range_words(late)] and "the time for it was over" in range_words(late)
+    beyond = " N = 8, which is recommended, was compared on the images of the study only."
+    assert range_warnings(late) == [range_words(late) + beyond] and "the time for it was over" in range_words(late)
+    assert range_warnings(verified(4, sizes=[2, 3, 4]))[0].endswith(beyond)  # all that was asked
+    assert range_warnings(verified(32, batch_size=64))[0].startswith("Same bytes at every N from 1 to 32")
 
 
 def test_what_a_range_rests_on() -> None:

@@ -273,6 +273,8 @@ def test_the_speed_up_is_rough_where_the_reference_was_not_raced() -> None:
     duel = race(steady=210).model_copy(update={"against_reference": pair})
     raced = recommend(variants, Policy(), duel).speed_up
     assert raced is not None and raced.raced and raced.ratio.median == pytest.approx(3.0, abs=0.03)
+    alone = recommend(variants, Policy(objective="latency"), duel).speed_up
+    assert alone is None or not alone.raced  # its calls were at N = 8
 
 
 def test_no_speed_up_is_told_from_calls_that_leave_open_which_is_faster() -> None:
