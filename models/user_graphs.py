@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from isobatch.models.ort.calls import leaves_of, outputs_of
 from isobatch.models.ort.check_user_file import check_onnx
-from isobatch.models.ort.interface import without_rows
+from isobatch.models.ort.interface import where_names_say, without_rows
 from isobatch.models.ort.runner import OrtRunner
 from isobatch.models.ort.session import MODEL_FILE, in_words
 from isobatch.models.shared.scratch import Scratch
@@ -98,7 +98,9 @@ class GraphRunner(OrtRunner):
         try:
             return outputs_of(session, rows)
         except Exception as error:  # onnxruntime's exceptions share no public base class
-            raise NotTaken(len(rows), described(rows), in_words(error), first=first) from error
+            axes = where_names_say(self._checked)
+            remedy = f"by the names of its axes its batch is at --batch-axis {axes}" if axes else ""
+            raise NotTaken(len(rows), described(rows), in_words(error), remedy, first) from error
 
     def __exit__(self, *raised: object) -> None:
         super().__exit__(*raised)
