@@ -74,7 +74,7 @@ def _switch(options: ort.SessionOptions, asked: Mapping[str, Any]) -> None:
         options.add_session_config_entry(SPINNING, str(int(asked["spinning"])))
 
 
-def in_words(error: Exception) -> str:
+def in_words(error: Exception | str) -> str:
     """What onnxruntime raised, without its inner codes."""
     text = " ".join(str(error).split())
     if "alloc" in text.lower():
