@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from isobatch.pipeline.compare.statistics import rate_lower, rate_upper
 from isobatch.pipeline.records.study import Agreement, Policy, VariantResult
-from isobatch.pipeline.records.wording import counted, listed, number
+from isobatch.pipeline.records.wording import listed, number
 
 Decision = Literal["met", "missed", "undecided"]
+_ROUNDING = 1e-9  # 9 of 125 are 7.2 %, and 7.2 / 100 is more
 
 
 @dataclass
@@ -36,11 +37,10 @@ class Answers:
         if not self.same:
             return None
         record = agreement(self.same, self.clusters, self.reference)
-        how = f"{counted(record.n_answers, 'answer')} on {listed(self.sources)}"
         alike = (
             "" if record.n == record.n_answers else f", copies and crops of one picture count as one (n = {record.n:,})"
         )
-        return record.model_copy(update={"counted": how + alike})
+        return record.model_copy(update={"counted": listed(self.sources) + alike})
 
 
 def agreement(same: Sequence[bool], clusters: Sequence[Hashable], reference: str) -> Agreement:
@@ -70,9 +70,10 @@ def agreement(same: Sequence[bool], clusters: Sequence[Hashable], reference: str
 
 def decide(record: Agreement, limit_percent: float) -> Decision:
     """Whether the demand is met: missed where the estimate lies below, met where the 95 % lower bound reaches it."""
-    if record.share < limit_percent / 100:
+    limit = limit_percent / 100 - _ROUNDING
+    if record.share < limit:
         return "missed"
-    return "met" if record.low95 >= limit_percent / 100 else "undecided"
+    return "met" if record.low95 >= limit else "undecided"
 
 
 def obstacles(variant: VariantResult, policy: Policy) -> list[str]:

@@ -22,7 +22,7 @@ def pareto_set(
     open_to = [
         (variant, _raced(paid, race.get(variant.name), policy))
         for variant in variants
-        if _known(variant) and not obstacles(variant, anything) and (paid := price(variant.cost, policy))
+        if _known(variant) and not obstacles(variant, anything) and (paid := price(variant.cost, anything))
     ]
     return [
         _point(variant, race.get(variant.name))

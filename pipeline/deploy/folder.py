@@ -105,7 +105,7 @@ def serving(
         "batch_axes": dict(batch_axes),
         "fed": fed,
         "outcome": outcome,
-        "preprocessing": None if fields else _preprocessing(View.from_json(dict(view)), *shape[1:]),
+        "preprocessing": None if fields else _preprocessing(View.of(view), *shape[1:]),
         "preprocessing_measured": inputs == _PICTURES,
     }
     return Serving.model_validate(values | dict(written))

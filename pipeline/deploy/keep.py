@@ -15,7 +15,6 @@ from isobatch.pipeline.prepare.state import Stages
 from isobatch.pipeline.records.errors import UsageError, WorkerError
 from isobatch.pipeline.storage.files import StoreError, read_json, write_json
 from isobatch.pipeline.workers.pool import Workers
-from isobatch.pipeline.workers.wire import artifact_json, read_artifact
 
 KEPT_FILE = "artifacts.json"
 _BUILD = "isobatch.pipeline.prepare.in_worker:build"
@@ -51,7 +50,7 @@ def keep_artifacts(stages: Stages, built: Mapping[tuple[str, str], BuildAsked], 
         Kept(
             variant=variant,
             inputs=inputs,
-            artifact=artifact_json(artifact),
+            artifact=artifact.to_json(),
             build=built[variant, inputs].to_json(),
             digests=cache.digests(artifact),
             setting={
@@ -91,7 +90,7 @@ def measured_artifact(kept: Kept, cache: Path, scratch: Path, workers: Workers) 
     From the study's cache, or this one's; else built again, below ``scratch``, and refused (UsageError) where one byte
     is another.
     """
-    artifact = read_artifact(kept.artifact)
+    artifact = Artifact.of(kept.artifact)
     for folder in (artifact.folder, ArtifactCache(cache / "artifacts").folder(artifact.key)):
         if _wrong(folder, kept.digests) is None:
             return Artifact(artifact.key, folder, artifact.manifest), "from the cache, unchanged"
@@ -127,7 +126,7 @@ def _built_again(kept: Kept, scratch: Path, workers: Workers) -> Artifact:
     try:
         if kept.onnx:
             payload["network"] = payload["network"] | _checked_again(kept, environment, scratch, workers)
-        built = read_artifact(workers.call(environment, _BUILD, payload))
+        built = Artifact.of(workers.call(environment, _BUILD, payload))
     except WorkerError as error:
         raise _gone(f"{gone}, and it cannot be built again: {error.reason}") from error
     if wrong := _wrong(built.folder, kept.digests):
@@ -157,7 +156,7 @@ def _gone(why: str) -> UsageError:
 
 def images_of(kept: Kept) -> Images:
     """The set's images. Raises UsageError where they are gone or changed."""
-    images = Images.from_json(kept.images)
+    images = Images.of(kept.images)
     path = Path(images.path)
     if not path.is_file() or file_sha256(path) != images.sha256:
         raise _gone(f"the images of {images.name} are gone, or changed: {path}")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from isobatch.pipeline.explain.findings import Located
 
 _OUTLIER = 32
-_FEW = 4  # images by which the whole network is asked whether neighbours move a row, five times over
+_FEW = 4  # images by which the whole network is asked whether neighbours move a row, up to three times over
 
 Replay = Callable[[Rows], Rows]
 
@@ -48,8 +48,9 @@ def outside(runner: Any, located: Located, images: NDArray[np.float32], batch_si
 
     sizes = [n for n in batch_sizes if n <= len(images)]
     few = images[:_FEW]
-    victim = _most_apart(whole, (few,))
-    coupled = moved_by_neighbours(whole, (few,), victim) and repeats(whole, (few,))
+    together = whole((few,))
+    victim = _most_apart(whole, few, together[0])
+    coupled = moved_by_neighbours(whole, (few,), victim, together) and repeats(whole, (few,))
     origins = [finding.layer.name for finding in located.origins]
     if coupled and not _any_coupled(runner, origins, images, victim):
         return _innermost(runner, images, lambda layer, inputs: _moved(runner, layer, inputs, victim))
@@ -68,15 +69,19 @@ def repeats(replay: Replay, inputs: Rows) -> bool:
     return _count(first, again) == _count(first, replay(inputs)) == 0
 
 
-def moved_by_neighbours(replay: Replay, inputs: Rows, victim: int = 0) -> int:
-    """Elements of the first, last or this row that change, at one N and in place, when the rows beside it do."""
-    plain = replay(inputs)
-    changes: list[Callable[[NDArray[Any]], NDArray[Any]]] = [
-        lambda part: np.roll(part[::-1], 1, axis=0),
-        lambda part: part * part.dtype.type(_OUTLIER) if part.dtype.kind == "f" else part[::-1],
-    ]
+def moved_by_neighbours(replay: Replay, inputs: Rows, victim: int = 0, plain: Rows | None = None) -> int:
+    """Elements of the first, last or this row that change, at one N and in place, when the rows beside it do.
+
+    The others come in the opposite order, and as outliers. ``plain``: what the inputs give as they are, if known.
+    """
+    plain = replay(inputs) if plain is None else plain
+
+    def others(part: NDArray[Any]) -> NDArray[Any]:
+        return part[::-1] * part.dtype.type(_OUTLIER) if part.dtype.kind == "f" else part[::-1]
+
+    places = sorted({0, row_count(inputs) - 1, victim})
     with np.errstate(over="ignore"):
-        return max(_count(plain, replay(_but(at, inputs, change)), at) for change in changes for at in {0, -1, victim})
+        return max(_count(plain, replay(_but(at, inputs, others)), at) for at in places)
 
 
 def _but(at: int, inputs: Rows, change: Callable[[NDArray[Any]], NDArray[Any]]) -> Rows:
@@ -110,9 +115,8 @@ def _differs(replay: Replay, inputs: Rows) -> bool:
     return False
 
 
-def _most_apart(replay: Replay, inputs: Rows) -> int:
+def _most_apart(replay: Replay, images: NDArray[np.float32], together: NDArray[Any]) -> int:
     """The row that is farthest, in the batch, from what it is alone; the first of equals."""
-    (images,), (together,) = inputs, replay(inputs)
     alone = np.concatenate([replay((images[i : i + 1],))[0][:1] for i in range(len(images))])
     if alone.shape != together.shape or alone.dtype.kind not in "fV":
         return 0

@@ -14,7 +14,7 @@ from isobatch.models.registry import find_variant, load
 from isobatch.models.spec.artifact_cache import ArtifactCache, BuildRequest, require_unaltered
 from isobatch.models.spec.images import IMAGENET
 from isobatch.models.spec.plain import to_plain
-from isobatch.models.spec.words import Artifact, Manifest, Network
+from isobatch.models.spec.words import Artifact, Manifest, Network, Remark
 from isobatch.models.weights.model_name import kind_of
 from isobatch.pipeline.inputs.arrays import arrays_beside_labels
 from isobatch.pipeline.machine.memory import limit_graph, limit_memory
@@ -29,7 +29,7 @@ from isobatch.pipeline.prepare.crossing import (
     TrialAsked,
 )
 from isobatch.pipeline.storage.files import write_bytes
-from isobatch.pipeline.workers.wire import Emit, Told, artifact_json
+from isobatch.pipeline.workers.wire import Emit, Told
 
 _MOST_ONNX_BYTES = 1 << 31  # with its external data: more is refused
 _OF_A_FILE = "the user's ONNX file: ort- and ov- variants are made from it, torch's cannot be"
@@ -103,7 +103,7 @@ def checked_onnx(asked: NetworkAsked) -> NetworkFound:
         fixed_size=(checked.height, checked.width) if checked.height and checked.width else None,
         interface=checked.inputs,
         quantized=load("isobatch.models.ort.graph:quantized_nodes")(checked.model),
-        warnings=tuple(("training-mode", f"{path.name}: {remark}") for remark in remarks),
+        warnings=tuple(Remark("training-mode", f"{path.name}: {remark}") for remark in remarks),
     )
 
 
@@ -150,8 +150,8 @@ def refused_sizes(payload: dict[str, Any], emit: Emit) -> list[str | None]:
 
 
 def build(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
-    """Build the artifact of ``BuildAsked``, or find it in the cache. Returns it as ``artifact_json`` has it."""
-    return artifact_json(built(BuildAsked.of(payload), lambda text: emit(Told(say=text).to_json())))
+    """Build the artifact of ``BuildAsked``, or find it in the cache. Returns it as ``Artifact``."""
+    return built(BuildAsked.of(payload), lambda text: emit(Told(say=text).to_json())).to_json()
 
 
 def built(asked: BuildAsked, say: Callable[[str], None]) -> Artifact:

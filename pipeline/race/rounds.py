@@ -1,5 +1,6 @@
 """The rounds of a race: one call of each contestant in random order; a disturbed round is repeated as a whole."""
 
+import math
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -14,7 +15,7 @@ from isobatch.pipeline.records.errors import WorkerError
 PATIENCE_S = 15.0  # waited at most for other programs to be done
 _PAUSE_S = 1.0
 _JUDGED = 5  # rounds, from which on other programs are waited for where too many were disturbed
-_TRIED = 3  # turns at each N of the preliminary
+_TRIED = 3  # timed calls at each N of the preliminary
 
 
 Round = dict[str, tuple[float, float]]
@@ -102,18 +103,21 @@ class Tally:
         return self.disturbed > UNSTEADY * self.run
 
 
-def preliminary(entry: Entry, sizes: Sequence[int]) -> float | None:
+def preliminary(entry: Entry, sizes: Sequence[int], limit_s: float = math.inf) -> float | None:
     """Give the entry the best of these N, by calls that price nothing.
 
-    Seconds an image there; None where it gave no time.
+    Seconds an image there; None where it gave no time. ``limit_s``: seconds an image beyond which one call that nothing
+    disturbed is enough, at the first N.
     """
     per_image: dict[int, float] = {}
     for n in sizes:
-        for _ in range(_TRIED):
-            turn = None if entry.dropped else entry.turn(n)
-            if turn is not None:
-                per_image.setdefault(n, 0.0)
-                per_image[n] = min(per_image[n] or turn.seconds[0] / n, turn.seconds[0] / n)
+        for calls in (1, _TRIED) if not per_image and limit_s < math.inf else (_TRIED,):
+            turn = None if entry.dropped else entry.turn(n, calls)
+            if turn is None:
+                continue
+            per_image[n] = min(turn.seconds) / n
+            if calls == 1 and per_image[n] > limit_s and not is_disturbed(turn.waited_s[0], turn.seconds[0]):
+                return per_image[n]
     if not per_image:
         return None
     entry.batch_size = min(per_image, key=lambda n: per_image[n])

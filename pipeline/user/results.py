@@ -86,7 +86,7 @@ class BatchInvariance:
         worst = max(differing, key=_size)
         return (
             f"not batch-invariant at {sizes(size.batch_size for size in differing)} (tried {scope}): "
-            f"at N = {worst.batch_size} "
+            f"at N = {worst.batch_size}, "
             f"{out_of(worst.n_images - worst.n_images_equal, worst.n_images, 'example', 'differ')} from the "
             f"singles, {self._how_far(worst)}"
         )
@@ -110,7 +110,7 @@ def _size(size: BatchSize) -> float:
     return size.max_abs if size.max_abs == size.max_abs else float("inf")  # NaN is beyond all
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class MadeInvariant:
     """A repaired network (torch module or ONNX ModelProto) and the record of what it is and costs.
 
@@ -123,3 +123,10 @@ class MadeInvariant:
     verified: BatchInvariance
     not_tried: tuple[str, ...] = ()
     also_verified: tuple[BatchInvariance, ...] = ()
+
+    def __str__(self) -> str:
+        note = f" ({self.repair.note})" if self.repair.note else ""
+        return "; ".join([f"{self.repair.name}{note}: {self.verified}", *map(str, self.also_verified)])
+
+    def __repr__(self) -> str:
+        return f"MadeInvariant({self})"

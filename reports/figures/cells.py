@@ -10,8 +10,8 @@ State = Literal["equal", "kept", "changed", "odd"]
 
 STATES: dict[State, tuple[str, str, str]] = {
     "equal": ("=", "bit-equal", "var(--cell-equal)"),
-    "kept": ("≈", "other bytes, every top-1 kept", "var(--cell-kept)"),
-    "changed": ("≠", "a top-1 changed", "var(--cell-changed)"),
+    "kept": ("≈", "other bytes, every answer kept", "var(--cell-kept)"),
+    "changed": ("≠", "an answer changed", "var(--cell-changed)"),
     "odd": ("×", "not finite or not comparable", "var(--cell-odd)"),
 }
 """Each state's sign, words and colour."""
@@ -57,7 +57,6 @@ def specification(names: Sequence[str], groups: Sequence[Group], cells: Sequence
     legend = {"title": None, "orient": "top", "direction": "horizontal", "symbolType": "square", "symbolSize": 180}
     fill = {"field": "state", "type": "nominal", "scale": colours, "legend": legend}
     return {
-        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
         "spacing": _GAP,
         "hconcat": [
             _chart(names, group, [cell for cell in cells if cell.group == at], fill, first=at == 0)

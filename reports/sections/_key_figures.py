@@ -5,13 +5,13 @@ from isobatch.pipeline.decide.policy import describe
 from isobatch.pipeline.decide.ranges import range_words
 from isobatch.pipeline.records.study import Policy, Recommendation, Study, VariantResult
 from isobatch.pipeline.records.wording import counted_comparisons
-from isobatch.reports import agreed, numbers, speeds, views
+from isobatch.reports import numbers, speeds, views
 from isobatch.reports.blocks import Code, KeyFigure, Line, Link, Tone, line
-from isobatch.reports.speeds import BY_PASSES, NO_FASTER
+from isobatch.reports.speeds import BY_PASSES, no_faster
 
 _STABLE: dict[str, tuple[str, Tone]] = {
     "batch-invariant": ("= yes, byte for byte", "good"),
-    "top1-stable": ("≈ same top-1, other bytes", "caution"),
+    "top1-stable": ("≈ same answers, other bytes", "caution"),
     "batch-variant": ("≠ no", "bad"),
 }
 _AGREES: dict[agreement.Decision, Tone] = {"met": "good", "undecided": "caution", "missed": "bad"}
@@ -40,8 +40,11 @@ def reason(study: Study) -> Line:
         return ()
     gets = "an image gets the same output bytes alone and in every tested batch"
     asked = line(" Policy: ", Link(describe(decided.policy), "recommendation"), f".{_ties(decided)}")
-    if views.is_repaired(choice):
-        layers = Link(numbers.counted(views.repair_of(study, choice.name).layers, "layer"), "repairs")
+    if choice.verdict == "batch-invariant" and views.is_repaired(choice):
+        repair = views.repair_of(study, choice.name)
+        if not repair.layers:
+            return line("With the repair ", Link(repair.name, "repairs"), f", {gets}.", *asked)
+        layers = Link(numbers.counted(repair.layers, "layer"), "repairs")
         return line("With ", layers, f" put in one fixed shape, {gets}.", *asked)
     if choice.verdict == "batch-invariant":
         return line(f"{gets[:1].upper()}{gets[1:]}.", *asked)
@@ -54,7 +57,7 @@ def _ties(decided: Recommendation) -> str:
         return ""
     count = len(decided.ties)
     others = "1 other variant is" if count == 1 else f"{count} other variants are"
-    alike = ", and as good in accuracy, error and size" if decided.decided_by == "speed" else ""
+    alike = ", and not clearly better in accuracy, error or size" if decided.decided_by == "speed" else ""
     return f" {others} not measurably slower{alike}."
 
 
@@ -98,7 +101,7 @@ def _speed(study: Study, choice: VariantResult) -> KeyFigure:
 
 def _agreement(study: Study, choice: VariantResult) -> KeyFigure | None:
     """How often it gives the reference's answer; None for the reference itself."""
-    label = f"Same answer as {agreed.reference(study)}?"
+    label = f"Same answer as {views.reference(study)}?"
     if choice.name == study.reference:
         return None
     if (record := choice.agreement) is None:
@@ -131,7 +134,7 @@ def _price(study: Study) -> KeyFigure:
         return KeyFigure(label, "not known", target, line("it was not measured"))
     paid = decided.price_of_stability
     if paid is None:
-        return KeyFigure(label, "none", target, line(NO_FASTER), "good")
+        return KeyFigure(label, "none", target, line(no_faster(decided)), "good")
     against = views.find(study, paid.variant)
     kind = f", {views.state(against)}" if against else ""
     if not speeds.shows_loss(paid):

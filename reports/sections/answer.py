@@ -5,7 +5,7 @@ from typing import Literal
 
 from isobatch.pipeline.decide.cautions import no_limit
 from isobatch.pipeline.records.study import Answer, InputSet, Recommendation, Study
-from isobatch.reports import agreed, numbers, speeds, views
+from isobatch.reports import numbers, speeds, views
 from isobatch.reports.blocks import (
     STATE_SIGNS,
     Block,
@@ -55,10 +55,16 @@ def scope(study: Study) -> str:
     tested = f"N = {sizes}" if sizes else "no batch run"
     made = sum(len(v.comparisons) for v in study.variants)
     return (
-        f"{study.weights.model} with {study.weights.source} weights; {sets}; {tested}; "
+        f"{_network(study)}; {sets}; {tested}; "
         f"{numbers.counted(study.environment.threads, 'thread')}; {study.environment.cpu}; {_device(study)}"
         f"{numbers.counted(made, 'comparison')}. {views.EVIDENCE}"
     )
+
+
+def _network(study: Study) -> str:
+    """``resnet50 with digits weights``; a file that brings its own is named once."""
+    model, source = study.weights.model, study.weights.source
+    return model if source == model else f"{model} with {source} weights"
 
 
 def _inputs(inputs: InputSet) -> str:
@@ -145,7 +151,7 @@ def _standing(study: Study) -> Definitions | None:
 def blocks(study: Study) -> list[Block]:
     """The choice with its reason and key figures, the answer, where each variant stands, scope, gaps, warnings."""
     page: list[Block] = [_choice(study)]
-    if other := agreed.other_answers(study):
+    if other := views.other_answers(study):
         page.append(Callout("caution", views.named(study, other)))
     if figures := key_figures(study):
         page.append(KeyFigures(figures))

@@ -1,13 +1,23 @@
 """The race that priced the candidates: who was how fast, what is shown by it, and how steady the machine was."""
 
+from typing import TypeGuard
+
+from isobatch.pipeline.decide import recommend
 from isobatch.pipeline.decide.race import LOOKS
-from isobatch.pipeline.decide.recommend import SURE
 from isobatch.pipeline.decide.tails import call_time
-from isobatch.pipeline.records.study import Against, Contestant, Interval, Recommendation, Study, UpperLimit
+from isobatch.pipeline.records.study import (
+    Against,
+    Contestant,
+    Interval,
+    RaceShown,
+    Recommendation,
+    Study,
+    UpperLimit,
+)
 from isobatch.reports import numbers, views
 from isobatch.reports.blocks import Absent, Block, Bullets, Code, Column, Line, Paragraph, Row, line, table_of
 from isobatch.reports.sections import Section
-from isobatch.reports.speeds import BY_PASSES, NO_FASTER, shows_loss
+from isobatch.reports.speeds import BY_PASSES, no_faster, shows_loss
 
 _STANDING = {
     "leader": "the fastest",
@@ -32,13 +42,18 @@ def as_good(decided: Recommendation) -> str:
         return ""
     if _too_short(decided):
         return f"; the race was too short to tell it from {decided.runner_up}"
-    unsure = decided.sureness is not None and decided.sureness.share < SURE
-    return f"; {decided.runner_up} is as good" if unsure else ""
+    other = recommend.as_good(decided)
+    return f"; {other} is as good" if other else ""
 
 
 def _too_short(decided: Recommendation) -> bool:
     """Whether there was a race, and of too few rounds to say how sure the choice is."""
-    return decided.race is not None and decided.sureness is None and 0 < decided.race.rounds < LOOKS[0]
+    return _prices(decided.race) and decided.sureness is None and 0 < decided.race.rounds < LOOKS[0]
+
+
+def _prices(race: RaceShown | None) -> TypeGuard[RaceShown]:
+    """Whether there was a race, and its calls price the candidates under this policy."""
+    return race is not None and bool(race.standings)
 
 
 def in_short(study: Study) -> str:
@@ -46,16 +61,19 @@ def in_short(study: Study) -> str:
     decided = study.recommendation
     if decided is None or decided.chosen is None or decided.decided_by is None:
         return ""
-    parts = [f"Decided by {_BY[decided.decided_by]}"]
+    alone = decided.policy.objective == "size" and decided.decided_by == "size"
+    parts = [f"Decided by {'size' if alone else _BY[decided.decided_by]}"]
     if decided.runner_up:
         parts.append(f"runner-up {decided.runner_up}{_ratio(decided)}")
     if decided.sureness:
         parts.append(f"sureness {numbers.percent(decided.sureness.share, 0)}")
-    if (race := decided.race) is not None:
+    if _prices(race := decided.race):
         few = f" of the {LOOKS[0]} that say how sure it is" if decided.runner_up and _too_short(decided) else ""
-        parts.append(numbers.counted(race.rounds, "round") + few + (", timings are unsteady" if race.unsteady else ""))
+        rounds = [] if decided.decided_by == "passes" else [numbers.counted(race.rounds, "round") + few]
+        if told := rounds + ["timings are unsteady"] * race.unsteady:
+            parts.append(", ".join(told))
     else:
-        parts.append("no race was run")
+        parts.append("the race does not price this policy" if race else "no race was run")
     return "; ".join(parts) + "."
 
 
@@ -75,12 +93,15 @@ def price_words(study: Study, decided: Recommendation, own: str) -> Line:
     """The price of stability, and the speed-up over the reference precision. ``own``: the choice's throughput."""
     paid, gained = decided.price_of_stability, decided.speed_up
     if paid is None or not shows_loss(paid):
-        text = line(f"Nothing: {NO_FASTER}, {own}.")
+        text = line(f"Nothing: {no_faster(decided)}, {own}.")
     else:
         verdict = views.find(study, paid.variant)
         kind = f", which is {views.state(verdict)}" if verdict else ""
         lost = numbers.percent(1 - paid.ratio.median, 0)
-        text = line(f"{_about(paid)}{lost} less throughput than the fastest, ", Code(paid.variant), f"{kind}: {own}.")
+        small = " as small" if decided.policy.objective == "size" else ""
+        text = line(
+            f"{_about(paid)}{lost} less throughput than the fastest{small}, ", Code(paid.variant), f"{kind}: {own}."
+        )
     if gained is None:
         return text
     times = numbers.ratio(gained.ratio.median)
@@ -96,18 +117,18 @@ def _row(contestant: Contestant, decided: Recommendation) -> Row:
     standing = shown.standings.get(contestant.variant) if shown else None
     ratio = shown.ratios.get(contestant.variant) if shown else None
     timed = call_time(contestant.more_s or contestant.call_s)
-    stands = _STANDING[standing] if standing else "no candidate"
+    stands = _STANDING[standing] if standing else "no candidate" if _prices(shown) else None
     return {
         Column("Contestant", "name"): contestant.variant,
         Column("N", "number"): numbers.count(contestant.batch_size),
-        Column("Time over the fastest's", "number"): _limits(ratio) if ratio else None,
+        Column("Time over the fastest's", "number"): numbers.known(ratio, _limits),
         Column("It is"): f"dropped: {contestant.dropped}" if contestant.dropped else stands,
         Column("A call: median", "number"): _upper(timed.median) if timed else None,
         Column("p95", "number"): _upper(timed.p95) if timed else None,
         Column("p99", "number"): _upper(timed.p99) if timed else None,
         Column("Calls", "number"): numbers.count(timed.n) if timed else None,
-        Column("Peak memory", "number"): numbers.size(contestant.peak_memory_bytes),
-        Column("Time to load", "number"): None if contestant.load_s is None else numbers.seconds(contestant.load_s),
+        Column("Peak memory", "number"): numbers.known(contestant.peak_memory_bytes, numbers.size),
+        Column("Time to load", "number"): numbers.known(contestant.load_s, numbers.seconds),
     }
 
 

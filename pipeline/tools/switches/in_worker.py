@@ -16,7 +16,7 @@ from isobatch.pipeline.workers.wire import Emit, Told
 
 _TURNED = {
     "torch": "isobatch.models.pytorch.switches:turned",
-    "onnxruntime": "isobatch.models.ort.switches:turned",
+    "onnxruntime": "isobatch.models.ort.session:turned",
 }
 
 

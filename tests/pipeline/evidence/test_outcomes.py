@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from isobatch.models.spec.outcome import Leaf, Outcome
-from isobatch.pipeline.evidence.outcomes import before_last, changed, decided, outcome_margin
+from isobatch.pipeline.evidence.outcomes import Gallery, before_last, changed, decided, outcome_margin
 
 BINARY = Outcome("binary", threshold=0.5)
 LABELS = Outcome("labels", threshold=0.5)
@@ -38,7 +38,7 @@ def test_an_embedding_changes_where_another_image_is_nearest() -> None:
     turned = rows.copy()
     turned[0] = [0.2, 1]
     assert changed(rows, turned, EMBEDDING).tolist() == [True, False, False, False]
-    assert changed(rows[:1], turned[:1], EMBEDDING, rows, np.array([0])).tolist() == [True]
+    assert changed(rows[:1], turned[:1], EMBEDDING, Gallery(rows, np.array([0]))).tolist() == [True]
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_only_classes_and_binary_can_be_compared_with_labels() -> None:
 
 def test_an_outcome_survives_json() -> None:
     found = Outcome("labels", 2, 5, 0.5, (Leaf("a", "float32", (2,), 0, 2), Leaf("b", "float16", (3, 1), 2, 5)), "why")
-    assert Outcome.of(found.to_json()) == found and Outcome.of(None) == Outcome()
+    assert Outcome.of(found.to_json()) == found and Outcome.of({}) == Outcome()
 
 
 def test_margins_and_noise_are_those_before_a_softmax() -> None:

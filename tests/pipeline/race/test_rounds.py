@@ -117,12 +117,23 @@ def test_the_race_ends_when_nobody_is_left() -> None:
     assert tally.rounds == 0
 
 
-@pytest.mark.parametrize(("sizes", "best", "turns"), [([4, 8, 16], 16, 9), ([4], 4, 3)])
-def test_the_best_n_is_found_on_calls_that_price_nothing(sizes: list[int], best: int, turns: int) -> None:
+@pytest.mark.parametrize(("sizes", "best"), [([4, 8, 16], 16), ([4], 4)])
+def test_the_best_n_is_found_on_calls_that_price_nothing(sizes: list[int], best: int) -> None:
     a = entry("a", lambda n: timed(0.1 + 0.1 * n))
-    preliminary(a, sizes)
+    assert preliminary(a, sizes) == (0.1 + 0.1 * best) / best
     assert (a.batch_size, a.call_s) == (best, [])
-    assert len(a.contestant.asked) == turns  # type: ignore[attr-defined]
+    assert a.contestant.asked == [(n, 3) for n in sizes]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "waited", "asked"), [(1.7, 0.0, [1]), (1.5, 0.0, [1, 3, 3]), (1.7, 0.5, [1, 3, 3]), (1.7, None, [1])]
+)
+def test_one_undisturbed_call_beyond_the_limit_is_enough(
+    seconds: float, waited: float | None, asked: list[int]
+) -> None:
+    a = entry("a", lambda n: timed(seconds, waited))
+    assert preliminary(a, [8, 4], limit_s=0.2) == pytest.approx(seconds / 8)
+    assert [calls for _, calls in a.contestant.asked] == asked  # type: ignore[attr-defined]
 
 
 def test_who_is_dropped_in_the_preliminary_is_asked_no_more() -> None:
