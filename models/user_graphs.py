@@ -15,6 +15,7 @@ from isobatch.models.ort.check_user_file import check_onnx
 from isobatch.models.ort.interface import where_names_say, without_rows
 from isobatch.models.ort.runner import OrtRunner
 from isobatch.models.ort.session import MODEL_FILE, in_words
+from isobatch.models.ort.training_nodes import training_remarks
 from isobatch.models.shared.scratch import Scratch
 from isobatch.models.spec.batches import ONLY, batch_of, parts_of
 from isobatch.models.spec.fit import Misfit, NotTaken, fit
@@ -51,7 +52,7 @@ class GraphRunner(OrtRunner):
         self.threads = threads
         self._checked = checked.model
         self.inputs: tuple[Input, ...] = checked.inputs
-        self.notes = checked.notes
+        self.notes = (*checked.notes, *training_remarks(checked.model))
         self.places: tuple[Leaf, ...] = ()  # of each output in a row of all, once they were learnt
 
     def fitted(self, rows: NDArray[Any]) -> NDArray[Any]:

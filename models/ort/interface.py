@@ -1,5 +1,6 @@
 """What an ONNX graph takes and gives, and its batch axis freed where an exporter wrote a number there."""
 
+import shlex
 from collections.abc import Iterator
 
 import numpy as np
@@ -82,7 +83,7 @@ def where_names_agree(model: ModelProto) -> str:
 
 
 def _listed(places: dict[str, int]) -> str:
-    return ",".join(f"{array}={place}" for array, place in places.items() if place)
+    return shlex.quote(text) if (text := ",".join(f"{name}={place}" for name, place in places.items() if place)) else ""
 
 
 def tidy_free_axes(model: ModelProto) -> list[str]:

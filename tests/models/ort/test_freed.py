@@ -57,5 +57,7 @@ def test_a_fixed_batch_is_freed_where_the_values_tried_give_nan() -> None:
 def test_the_only_name_that_all_arrays_share_says_where_the_batch_is() -> None:
     model = doubled(["t", "n", 8], [1, "n", 8])
     assert where_names_say(model) == "x=1,y=1"
+    model.graph.output[0].name = "y 0"  # as it is typed
+    assert where_names_say(model) == "'x=1,y 0=1'"
     assert where_names_say(doubled(["n", "t"], ["n", 8])) == ""
     assert where_names_say(doubled(["n", "t"], ["n", "t"])) == ""

@@ -5,6 +5,7 @@ from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
+import numpy
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -216,3 +217,14 @@ def test_a_pointer_in_the_place_of_a_safetensors_file_is_called_one(tmp_path: Pa
     path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
     with pytest.raises(WeightsError, match="git lfs pull"):
         read_checkpoint(path)
+
+
+def test_arrays_of_numpy_are_called_that_and_the_remedy_makes_weights_of_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    numpy.savez("w.npz", a=numpy.arange(3.0))
+    with pytest.raises(WeightsError, match="numpy's arrays") as refused:
+        read_checkpoint(Path("w.npz"))
+    exec(str(refused.value).rpartition("tensors: ")[2], {"torch": torch, "numpy": numpy})
+    assert torch.equal(read_checkpoint(Path("weights.pth"))["a"], torch.arange(3.0, dtype=torch.float64))

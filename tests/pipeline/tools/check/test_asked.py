@@ -58,6 +58,13 @@ def test_shapes_and_variants() -> None:
         variants_of(Target("torchvision", "resnet18"), "fp32,bf61")
 
 
+@pytest.mark.parametrize("name", ["net.ort", "net.TFLITE", "openvino.xml"])
+def test_a_network_of_another_format_is_not_taken_for_weights(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(b"anything")
+    with pytest.raises(UsageError, match="export the network that it is of to ONNX"):
+        target_of(str(tmp_path / name), None, None)
+
+
 def asked(target: Target) -> CheckRequest:
     return CheckRequest(target, ("fp32",), (2, 3, 4, 8), 2)
 
