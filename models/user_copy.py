@@ -41,13 +41,13 @@ def in_training(network: Any) -> tuple[str, ...]:
     """The submodules in training mode by their paths, the innermost only; empty for what is no torch module."""
     if not isinstance(network, nn.Module) or _frozen(network):
         return ()
-    training = [(path, module) for path, module in network.named_modules() if module.training and not _frozen(module)]
-    inner = [
-        path
-        for path, module in training
-        if not any(child.training and not _frozen(child) for child in module.children())
-    ]
+    training = [(path, module) for path, module in network.named_modules() if _trains(module)]
+    inner = [path for path, module in training if not any(map(_trains, module.children()))]
     return tuple(path or type(network).__name__ for path in inner)
+
+
+def _trains(module: nn.Module) -> bool:
+    return getattr(module, "training", False) and not _frozen(module)  # what torch.jit.freeze makes has no mode
 
 
 def _frozen(module: nn.Module) -> bool:
@@ -71,7 +71,7 @@ def told_in_training(name: str, network: nn.Module) -> str:
 
 def as_measured(network: nn.Module) -> nn.Module:
     """A factory's network in eval mode if it is in training mode as a whole; a part that is stays as it is."""
-    return network.eval() if network.training and not _frozen(network) else network
+    return network.eval() if _trains(network) else network
 
 
 def check_parameters(module: nn.Module) -> None:

@@ -43,6 +43,14 @@ def test_what_holds_quantized_parts_is_told_where_it_is_in_training_mode_itself(
     assert in_training(quantized.eval()) == ()
 
 
+def test_a_frozen_script_has_no_modes() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch announces the end of scripts
+        frozen = torch.jit.freeze(torch.jit.script(nn.Linear(4, 3).eval()))
+    assert in_training(frozen) == () and as_measured(frozen) is frozen
+    assert compare_batch_invariance(frozen, torch.eye(4)).batch_sizes
+
+
 def test_an_exported_program_is_run_as_its_module_which_has_no_modes() -> None:
     program = torch.export.export(
         nn.Linear(4, 3).eval(), (torch.ones(2, 4),), dynamic_shapes=({0: torch.export.Dim("n")},)
