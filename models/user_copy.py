@@ -32,21 +32,28 @@ def _own(twin: nn.Module) -> nn.Module:
     return twin
 
 
+def as_module(network: Any) -> Any:
+    """The module of what ``torch.export.export`` gives; anything else as it is."""
+    return network.module() if type(network).__name__ == "ExportedProgram" else network
+
+
 def in_training(network: Any) -> tuple[str, ...]:
     """The submodules in training mode by their paths, the innermost only; empty for what is no torch module."""
-    if not isinstance(network, nn.Module):
+    if not isinstance(network, nn.Module) or _frozen(network):
         return ()
-    training = [(path, module) for path, module in network.named_modules() if module.training and not _frozen(module)]
-    inner = [
-        path
-        for path, module in training
-        if not any(child.training and not _frozen(child) for child in module.children())
-    ]
+    training = [(path, module) for path, module in network.named_modules() if _trains(module)]
+    inner = [path for path, module in training if not any(map(_trains, module.children()))]
     return tuple(path or type(network).__name__ for path in inner)
 
 
+def _trains(module: nn.Module) -> bool:
+    return getattr(module, "training", False) and not _frozen(module)  # what torch.jit.freeze makes has no mode
+
+
 def _frozen(module: nn.Module) -> bool:
-    """Whether this is a quantized module of torch's, which is made in training mode and computes the same in both."""
+    """Whether both modes compute the same, as of what torch quantizes, which is made in training mode, or exports."""
+    if "_in_spec" in vars(module):  # of an exported program, whose eval() raises
+        return True
     return type(module).__module__.startswith(("torch.ao.nn.quantized.", "torch.ao.nn.intrinsic.quantized."))
 
 
@@ -64,7 +71,7 @@ def told_in_training(name: str, network: nn.Module) -> str:
 
 def as_measured(network: nn.Module) -> nn.Module:
     """A factory's network in eval mode if it is in training mode as a whole; a part that is stays as it is."""
-    return network.eval() if network.training else network
+    return network.eval() if _trains(network) else network
 
 
 def check_parameters(module: nn.Module) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from isobatch.models.user_copy import as_module
 from isobatch.models.user_outputs import tensors
 
 _NOT_THE_USERS = ("torch", "torchvision", "isobatch")
@@ -49,6 +50,7 @@ def _made(name: str, folder: str) -> nn.Module:
     except Exception as error:  # a user's module may raise anything
         hint = f": is {folder} the folder to start in?" if isinstance(error, ModuleNotFoundError) else ""
         raise FactoryError(f"{module} cannot be imported ({type(error).__name__}: {error}){hint}") from error
+    target = as_module(target)
     if not isinstance(target, nn.Module):
         if not callable(target):
             raise FactoryError(f"{name} is a {type(target).__name__}: a function that returns a torch module is needed")
@@ -61,6 +63,7 @@ def _made(name: str, folder: str) -> nn.Module:
                 f"{name}() raised {type(error).__name__}: {error}; it is called without arguments and must return a "
                 "torch module"
             ) from error
+    target = as_module(target)
     if not isinstance(target, nn.Module):
         raise FactoryError(
             f"{name}() gave {type(target).__name__}, no torch module: a function without arguments that returns one is "

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from isobatch.models.ort.calls import leaves_of, outputs_of
 from isobatch.models.ort.check_user_file import check_onnx
-from isobatch.models.ort.interface import without_rows
+from isobatch.models.ort.interface import where_names_say, without_rows
 from isobatch.models.ort.runner import OrtRunner
 from isobatch.models.ort.session import MODEL_FILE, in_words
+from isobatch.models.ort.training_nodes import training_remarks
 from isobatch.models.shared.scratch import Scratch
 from isobatch.models.spec.batches import ONLY, batch_of, parts_of
 from isobatch.models.spec.fit import Misfit, NotTaken, fit
@@ -51,7 +52,7 @@ class GraphRunner(OrtRunner):
         self.threads = threads
         self._checked = checked.model
         self.inputs: tuple[Input, ...] = checked.inputs
-        self.notes = checked.notes
+        self.notes = (*checked.notes, *training_remarks(checked.model))
         self.places: tuple[Leaf, ...] = ()  # of each output in a row of all, once they were learnt
 
     def fitted(self, rows: NDArray[Any]) -> NDArray[Any]:
@@ -98,7 +99,9 @@ class GraphRunner(OrtRunner):
         try:
             return outputs_of(session, rows)
         except Exception as error:  # onnxruntime's exceptions share no public base class
-            raise NotTaken(len(rows), described(rows), in_words(error), first=first) from error
+            axes = where_names_say(self._checked)
+            remedy = f"by the names of its axes its batch is at --batch-axis {axes}" if axes else ""
+            raise NotTaken(len(rows), described(rows), in_words(error), remedy, first) from error
 
     def __exit__(self, *raised: object) -> None:
         super().__exit__(*raised)

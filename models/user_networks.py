@@ -18,7 +18,7 @@ from isobatch.models.pytorch.examined import ExaminedTorchRunner
 from isobatch.models.spec.fit import NotTaken
 from isobatch.models.spec.runner import WHOLE, Canonical
 from isobatch.models.spec.words import RunnerSettings
-from isobatch.models.user_copy import check_parameters, in_training, not_made_yet, private_copy
+from isobatch.models.user_copy import as_module, check_parameters, in_training, not_made_yet, private_copy
 from isobatch.models.user_graphs import GraphRunner
 from isobatch.models.user_inputs import as_arguments, described, require_keywords
 from isobatch.models.user_outputs import Leaves, arrays, joined, with_rows
@@ -63,10 +63,23 @@ class ModuleRunner(ExaminedTorchRunner):
         The first call of a network that makes its caches, or its parameters, then; the latter is a TypeError too.
         """
         before = {name for name, _ in self.net.named_parameters()}
-        single, two = self._tried(pair[:1], first=True), self._tried(pair, first=True)
+        single = self._first(pair[:1])
+        two = self._tried(pair, first=True)
         if made := sorted({name for name, _ in self.net.named_parameters()} - before):
             raise TypeError(not_made_yet(made))
         self._places = with_rows(single, two)
+
+    def _first(self, single: NDArray[Any]) -> Leaves:
+        """The first call. What differentiates inside of it, or holds sparse weights, runs with autograd only."""
+        try:
+            return self._tried(single, first=True)
+        except NotTaken:
+            before, self._mode = self._mode, torch.enable_grad
+            try:
+                return self._tried(single, first=True)
+            except NotTaken:
+                self._mode = before
+            raise
 
     def leaves(self, rows: NDArray[Any]) -> Leaves:
         """The outputs with rows by their places, each [n, ...] in its own type."""
@@ -92,7 +105,7 @@ class ModuleRunner(ExaminedTorchRunner):
         try:
             with self._mode():
                 result = self._called(rows)
-        except (TypeError, ValueError, RuntimeError, IndexError, KeyError, AttributeError, AssertionError) as error:
+        except Exception as error:  # networks check their input with errors of any kind, of their own too
             if out_of_memory(error):
                 raise
             said = " ".join(f"{type(error).__name__}: {error}".split())
@@ -134,6 +147,7 @@ def open_network(
     outputs whose batch is another axis than the first. Raises ValueError for an ONNX file that cannot be used,
     TypeError for parameters that are not made yet and for anything else.
     """
+    network = as_module(network)
     if isinstance(network, nn.Module):
         check_parameters(network)
         return ModuleRunner(network, kept=True) if as_it_is else ModuleRunner(private_copy(network))

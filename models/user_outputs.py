@@ -72,6 +72,8 @@ def arrays(result: Any) -> Leaves:
     values = {}
     for path, tensor in tensors(result).items():
         try:
+            if tensor.is_nested:
+                raise TypeError("it is a nested tensor")
             values[path] = to_numpy(tensor.detach().int_repr() if tensor.is_quantized else tensor.detach())
         except (RuntimeError, TypeError) as error:
             raise TypeError(f"the {told(path)} cannot be compared ({error}): dense tensors are expected") from None
@@ -92,7 +94,8 @@ def with_rows(of_one: Leaves, two: Leaves) -> tuple[str, ...]:
     if of_one.keys() != two.keys():
         raise TypeError(
             f"the network gives {sorted(of_one) or 'no tensor'} for one example and {sorted(two) or 'none'} for two: "
-            "the same outputs are expected for every number of examples"
+            "the same outputs are expected for every number of examples, tensors [n, ...] (of a detector: its heads, "
+            "before they become an entry an image)"
         )
     places = []
     for path, single in of_one.items():

@@ -41,6 +41,16 @@ class Tokens(nn.Module):
 
 def tokens():
     return Tokens()
+
+class OfOneSize(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.head = nn.Linear(3 * 32 * 32, 4)
+    def forward(self, x):
+        return self.head(x.flatten(1))
+
+def of_one_size():
+    return OfOneSize().eval()
 """
 PARTS = """
 from torch import nn
@@ -98,6 +108,15 @@ def test_what_cannot_be_studied_is_one_line(
     ended = run(commands, tmp_path, *flags, "--variants", "fp32", "--image-size", "32", "--inputs", "photos")
     assert ended.code == 2 and said in ended.stderr and "Traceback" not in ended.stderr
     assert len(ended.stderr.strip().splitlines()) == 1
+
+
+def test_where_the_seed_set_is_of_another_size_than_the_network_takes_the_remedy_works(
+    tmp_path: Path, commands: Commands
+) -> None:
+    flags = ("--model", "mine.nets:of_one_size", "--variants", "fp32", "--image-size", "32", "--quick")
+    refused = run(commands, tmp_path, *flags)
+    assert refused.code == 2 and "Give --inputs photos --image-size of a size that it takes" in refused.stderr
+    assert run(commands, tmp_path, *flags, "--inputs", "photos").code in (0, 1)  # measured, whatever its kernels do
 
 
 def test_a_factory_of_several_inputs_is_exported_and_studied(tmp_path: Path, commands: Commands) -> None:

@@ -114,7 +114,8 @@ def _in_one_sentence(spec: VariantSpec, what: str) -> Iterator[None]:
         raise
     except Exception as error:  # the converters' exceptions share no base class, and a session's name inner codes
         why = " ".join(str(error).split())
-        where = next((f" at {name!r}" for name in re.findall(r"[Nn]ode:? ?\(?'?([\w./:-]+)", why)), "")
+        node = re.search(r"[Nn]ode:? ?(?:with name )?\(?'?(?!with\b)([\w./:-]+)", why)
+        where = f" at {node[1]!r}" if node else ""
         raise VariantUnavailable(
             f"{what} cannot make {spec.name} from this graph{where} ({type(error).__name__})",
             "measure the file as it is with --variants ort-fp32, or export the network again with a newer exporter",

@@ -12,10 +12,10 @@ from onnxruntime.quantization.calibrate import CalibrationMethod, TensorsData, s
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from isobatch.models.ort.calls import feed
-from isobatch.models.ort.session import MODEL_FILE, open_session
+from isobatch.models.ort.session import MODEL_FILE, in_words, open_session
 from isobatch.models.spec.artifact_cache import BuildRequest
 from isobatch.models.spec.images import Images
-from isobatch.models.spec.words import Artifact, Manifest
+from isobatch.models.spec.words import Artifact, Manifest, VariantUnavailable
 
 QUANTIZED_OPSET, ADVISED_OPSET = 13, 17
 RANGES_FILE = "ranges.json"
@@ -62,7 +62,8 @@ def calibrated(request: BuildRequest, graph: Artifact) -> Artifact:
     def build(folder: Path) -> Manifest:
         request.say(f"calibrating onnxruntime on {len(images)} images of {images.name}")
         ranges = observe(graph.folder / MODEL_FILE, images)
-        apart = sorted(masks_of(onnx.load_model(graph.folder / MODEL_FILE)) - ranges.keys())
+        model = onnx.load_model(graph.folder / MODEL_FILE)
+        apart = sorted((masks_of(model) | {*_tap(model)}) - ranges.keys())
         data = TensorsData(CalibrationMethod.MinMax, {name: (low, high) for name, (low, high) in ranges.items()})
         save_tensors_data(data, folder / RANGES_FILE)
         return Manifest(recipe={"observer": OBSERVER, "images": len(images), "masks": apart}, size_bytes=0)
@@ -73,7 +74,7 @@ def calibrated(request: BuildRequest, graph: Artifact) -> Artifact:
 def observe(path: Path, images: Images) -> dict[str, tuple[NDArray[np.float32], NDArray[np.float32]]]:
     """Per float tensor of this graph its smallest and largest value, each float32 [1], over all images.
 
-    Tensors in which a mask holds -infinity are left out: they stay in float.
+    Tensors in which a mask holds -infinity, or that hold no value, are left out: they stay in float.
 
     One image at a time: the ranges are those of singles, and memory does not grow with the set.
     """
@@ -86,9 +87,17 @@ def observe(path: Path, images: Images) -> dict[str, tuple[NDArray[np.float32], 
     masked = np.array([name in masks for name in names])
     lows, highs = np.full(len(names), np.inf, np.float32), np.full(len(names), -np.inf, np.float32)
     for index in range(len(images)):
-        seen = np.array(session.run(outputs, feed(names_in, images.read(index, index + 1))), np.float32).reshape(2, -1)
+        try:
+            values = session.run(outputs, feed(names_in, images.read(index, index + 1)))
+        except Exception as error:  # onnxruntime's exceptions share no public base class
+            raise VariantUnavailable(
+                f"the graph cannot be run on one image of {images.name!r} ({in_words(error)}): it has no int8 scales",
+                "measure the file as it is with --variants ort-fp32, which says what it takes",
+            ) from error
+        seen = np.array(values, np.float32).reshape(2, -1)
         lows, highs = np.minimum(lows, seen[0]), np.maximum(highs, seen[1])  # both keep NaN
         infinite = np.isneginf(lows) & masked & ~np.isnan(highs)  # what a mask hides has no scale, and needs none
+        infinite |= np.isposinf(lows) & np.isneginf(highs)  # nor has what holds no value
         if not (np.isfinite([lows, highs]).all(axis=0) | infinite).all():
             worst = names[int(np.flatnonzero(~np.isfinite(lows + highs) & ~infinite)[0])]
             raise ValueError(

@@ -14,14 +14,16 @@ from isobatch.models.ort.compared_outputs import NUMBERS, keep_comparable
 from isobatch.models.ort.external_data import LIMIT_BYTES as LIMIT_BYTES
 from isobatch.models.ort.external_data import OnnxError as OnnxError  # with the check that raises it
 from isobatch.models.ort.external_data import find_messages, take_in
-from isobatch.models.ort.freed import shapes_of_a_call, with_free_batch
+from isobatch.models.ort.freed import require_one_batch, shapes_of_a_call, with_free_batch
 from isobatch.models.ort.interface import inputs_of, real_inputs, tidy_free_axes, to_store
-from isobatch.models.ort.session import open_session
+from isobatch.models.ort.session import in_words, open_session
 from isobatch.models.shared.regular_files import Altered, read_regular
 from isobatch.models.spec.interface import Input
 from isobatch.models.spec.nearest import nearest
 
-_BUILT_IN_DOMAINS = {"", "ai.onnx", "ai.onnx.ml", "com.microsoft"}
+_STANDARD = {"", "ai.onnx"}
+_BUILT_IN_DOMAINS = {*_STANDARD, "ai.onnx.ml", "com.microsoft"}
+_OLDEST_RUN, _RAISED_TO = 7, 17  # opsets: below the first onnxruntime promises nothing
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,10 @@ def check_onnx(
     unread = _drop_unread(model)
     _check_interface(model, path)
     altered = keep_comparable(model, path)
+    unread += _drop_unread(model)  # what only outputs that are left out needed
     turned = batch_first(model, batch_axes)
+    require_one_batch(model, path)
+    raised = _raise_old_opset(model, path)
     learnt = _learn_output_shapes(model)
     _check_validity(model, path)
     model, freed = with_free_batch(model, path)
@@ -76,7 +81,7 @@ def check_onnx(
         digest = hashlib.sha256("".join([digest, *external, *turned]).encode()).hexdigest()
     inputs = tuple(inputs_of(model))
     height, width = inputs[0].sides
-    return CheckedModel(model, digest, height, width, (*turned, *learnt, *unread, *altered, *freed), inputs)
+    return CheckedModel(model, digest, height, width, (*raised, *turned, *learnt, *unread, *altered, *freed), inputs)
 
 
 def _read(path: Path) -> bytes:
@@ -109,6 +114,10 @@ def _parse(content: bytes, path: Path) -> onnx.ModelProto:
 
 def _check_operators(model: onnx.ModelProto, path: Path) -> None:
     opsets = {entry.domain: entry.version for entry in model.opset_import}
+    nodes = list(find_messages(model, onnx.NodeProto))
+    if not opsets.keys() & _STANDARD and all(node.domain not in _STANDARD for node in nodes):
+        model.opset_import.append(onnx.helper.make_opsetid("", _RAISED_TO))  # of scikit-learn's operators alone
+        opsets[""] = _RAISED_TO
     version = opsets.get("", opsets.get("ai.onnx", 0))
     newest = onnx.defs.onnx_opset_version()
     if not 1 <= version <= newest:
@@ -116,7 +125,7 @@ def _check_operators(model: onnx.ModelProto, path: Path) -> None:
     schemas = onnx.defs.get_all_schemas_with_history()
     names = {schema.name for schema in schemas if schema.domain == "" and schema.since_version <= version}
     own = {(function.domain, function.name) for function in model.functions}
-    for node in find_messages(model, onnx.NodeProto):
+    for node in nodes:
         if (node.domain, node.op_type) in own:
             continue
         if node.domain not in _BUILT_IN_DOMAINS:
@@ -124,7 +133,7 @@ def _check_operators(model: onnx.ModelProto, path: Path) -> None:
                 f"{path}: operator {node.op_type!r} is of the custom domain {node.domain!r}; no operator library is "
                 "loaded, because it could run any code: export the model with standard operators"
             )
-        if node.domain in ("", "ai.onnx") and node.op_type not in names:
+        if node.domain in _STANDARD and node.op_type not in names:
             raise OnnxError(
                 f"{path}: opset {version} has no operator {node.op_type!r} (nearest: "
                 f"{nearest(node.op_type, names)!r}); correct the opset_import or export the model again"
@@ -139,7 +148,35 @@ def _check_validity(model: onnx.ModelProto, path: Path) -> None:
     try:
         open_session(model.SerializeToString(), threads=1, optimise=False, quiet=True)
     except Exception as error:  # onnxruntime's exceptions share no public base class
-        raise OnnxError(f"onnxruntime cannot run {path}: {error}; export it for an older opset") from error
+        raise OnnxError(
+            f"onnxruntime cannot run {path}: {in_words(error)}; export it again without that, or with another opset: "
+            f"torch.onnx.export(..., opset_version={_RAISED_TO})"
+        ) from error
+
+
+def _raise_old_opset(model: onnx.ModelProto, path: Path) -> tuple[str, ...]:
+    """Convert a graph of an opset that onnxruntime runs no longer; a note where it was. Raises OnnxError."""
+    version = next((entry.version for entry in model.opset_import if entry.domain in _STANDARD), _OLDEST_RUN)
+    if version >= _OLDEST_RUN or _runs(model):
+        return ()
+    try:
+        onnx.checker.check_model(model)
+        raised = onnx.version_converter.convert_version(model, _RAISED_TO)
+    except Exception as error:  # the converter raises anything for what it does not know
+        raise OnnxError(
+            f"{path} is of opset {version}, and onnxruntime runs {_OLDEST_RUN} and later; onnx.version_converter does "
+            f"not raise it: export it again with opset {_RAISED_TO}"
+        ) from error
+    model.CopyFrom(raised)
+    return (f"raised from opset {version} to {_RAISED_TO} (onnx.version_converter), as onnxruntime needs it",)
+
+
+def _runs(model: onnx.ModelProto) -> bool:
+    try:
+        open_session(model.SerializeToString(), threads=1, optimise=False, quiet=True)
+    except Exception:  # onnxruntime's exceptions share no public base class
+        return False
+    return True
 
 
 def _learn_output_shapes(model: onnx.ModelProto) -> tuple[str, ...]:

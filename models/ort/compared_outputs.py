@@ -3,10 +3,10 @@
 from collections.abc import Collection
 from pathlib import Path
 
-from onnx import ModelProto, TensorProto, ValueInfoProto, helper
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, helper
 
 from isobatch.models.ort.batch_axis import rename
-from isobatch.models.ort.external_data import OnnxError
+from isobatch.models.ort.external_data import OnnxError, find_messages
 from isobatch.models.ort.training_nodes import DRAWING
 
 NUMBERS = ("FLOAT", "FLOAT16", "DOUBLE", "UINT8", "INT8", "UINT16", "INT16", "UINT32", "INT32", "UINT64", "INT64",
@@ -45,7 +45,20 @@ def keep_comparable(model: ModelProto, path: Path) -> tuple[str, ...]:
     kept = [value for value in model.graph.output if value.name not in left_out]
     del model.graph.output[:]
     model.graph.output.extend(kept)
+    if left_out:
+        _drop_dead(model.graph)
     return tuple(notes)
+
+
+def _drop_dead(graph: GraphProto) -> None:
+    """Take out nodes that no output needs: what is only made of sequences cannot be looked into, nor converted."""
+    needed = {value.name for value in graph.output}
+    for node in reversed(list(graph.node)):
+        if not needed.intersection(node.output):
+            graph.node.remove(node)
+            continue
+        needed |= {name for inner in find_messages(node, NodeProto) for name in inner.input} | {*node.input}
+        needed |= {value.name for value in find_messages(node, ValueInfoProto)}  # what an inner graph hands on
 
 
 def _unzipped(model: ModelProto) -> list[str]:

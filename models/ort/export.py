@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from isobatch.models.ort.check_user_file import LIMIT_BYTES, CheckedModel, OnnxError, check_onnx
 from isobatch.models.ort.graph import quantized_nodes, weight_layers
-from isobatch.models.ort.session import MODEL_FILE, open_session
+from isobatch.models.ort.session import MODEL_FILE, in_words, open_session
 from isobatch.models.shared.time_limit import TimeLimit, time_limit
 from isobatch.models.spec.artifact_cache import BuildRequest
 from isobatch.models.spec.words import USERS_FILE, Artifact, Json, Manifest, Network, VariantUnavailable
@@ -123,7 +123,7 @@ def _export(network: Network, say: Callable[[str], None], folder: Path) -> Manif
 def exporter_words(error: BaseException) -> str:
     """What lies behind a failure of torch's exporter, whose own text is advice in colours."""
     behind = error.__cause__ or error
-    return " ".join(re.sub(r"\x1b\[[0-9;]*m", "", str(behind) or type(behind).__name__).split())[:300]
+    return in_words(re.sub(r"\x1b\[[0-9;]*m", "", str(behind) or type(behind).__name__))
 
 
 def _trace(net: torch.nn.Module, axes: dict[int, str], size: tuple[int, int], channels: int = 3) -> onnx.ModelProto:

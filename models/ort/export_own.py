@@ -113,7 +113,7 @@ def _called(name: str, net: nn.Module, given: Mapping[str, Tensor]) -> dict[str,
         )
         raise WeightsError(
             f"{name} takes ({takes}) and cannot be run on {told} ({said}): give --inputs FILE.npz with an array "
-            "for each of them by name"
+            f"for each of them by name, or look at the torch network alone: {PROGRAM} check {name} --inputs FILE"
         ) from error
 
 

@@ -7,7 +7,15 @@ from numpy.typing import NDArray
 from onnx import ModelProto
 
 from isobatch.models.ort.external_data import FixedBatch, OnnxError
-from isobatch.models.ort.interface import fixed_batch, free_batch, inputs_of, real_inputs, to_store, where_names_say
+from isobatch.models.ort.interface import (
+    fixed_batch,
+    free_batch,
+    inputs_of,
+    real_inputs,
+    to_store,
+    where_names_agree,
+    where_names_say,
+)
 from isobatch.models.ort.session import in_words, open_session
 from isobatch.models.spec.interface import Input
 
@@ -23,7 +31,7 @@ def with_free_batch(model: ModelProto, path: Path) -> tuple[ModelProto, tuple[st
     freed = free_batch(model)
     if size is None:
         return freed, ()
-    if size > 1 and (axes := _batch_elsewhere(model)):
+    if size > 1 and (axes := where_names_agree(model)):
         raise OnnxError(
             f"{path}: its first axis is fixed at {size}, and another is free, the same in every input and output: "
             f"where that is the batch, add --batch-axis {axes}; where it is not, {_export_again(model)}"
@@ -58,22 +66,25 @@ def with_free_batch(model: ModelProto, path: Path) -> tuple[ModelProto, tuple[st
     )
 
 
+def require_one_batch(model: ModelProto, path: Path) -> None:
+    """Raise OnnxError where every input's first axis is fixed, and they are not of one length."""
+    values = real_inputs(model)
+    first = {value.name: value.type.tensor_type.shape.dim[0].dim_value for value in values}
+    if 0 in first.values() or len({*first.values()}) == 1:
+        return
+    told = " and ".join(f"{length} in {name!r}" for name, length in first.items())
+    least = min(values, key=lambda value: (len(value.type.tensor_type.shape.dim), first[value.name]))
+    axes = where_names_say(model) or ",".join(f"{value.name}=1" for value in (*values, *model.graph.output))
+    raise OnnxError(
+        f"{path}: the first axes of its inputs differ ({told}), so they are no batch: where {least.name!r} is one "
+        f"array for all images, {to_store(least)}; where the batch is another axis, say which: --batch-axis {axes}"
+    )
+
+
 def _export_again(model: ModelProto) -> str:
     """How a network is exported from torch with a free batch, and pictures with free sides."""
     axes = ["{0: 'n', 2: 'h', 3: 'w'}" if one.layout == "NCHW" else "{0: 'n'}" for one in inputs_of(model)]
     return f"export it again with torch.onnx.export(..., dynamic_shapes=({', '.join(axes)},))"
-
-
-def _batch_elsewhere(model: ModelProto) -> str:
-    """``x=1,y=1`` where one name, behind the first axis, is the only free axis of each input and output; else empty."""
-    elsewhere = []
-    for value in (*real_inputs(model), *model.graph.output):
-        free = [(i, axis.dim_param) for i, axis in enumerate(value.type.tensor_type.shape.dim) if not axis.dim_value]
-        if len(free) != 1 or not free[0][0] or not free[0][1]:
-            return ""
-        elsewhere.append((value.name, *free[0]))
-    same = len({name for _, _, name in elsewhere}) == 1
-    return ",".join(f"{value}={axis}" for value, axis, _ in elsewhere) if same else ""
 
 
 def _elsewhere(model: ModelProto) -> str:
@@ -126,4 +137,5 @@ def _made_up(input_: Input, count: int) -> NDArray[np.generic]:
 
 def _close(row: NDArray[np.generic], whole: NDArray[np.generic]) -> bool:
     first, second = row.astype(np.float64), whole.astype(np.float64)
-    return bool(np.allclose(first, second, rtol=0, atol=_CLOSE * max(1e-30, float(np.abs(second).max(initial=0)))))
+    largest = float(np.abs(second[np.isfinite(second)]).max(initial=0))
+    return bool(np.allclose(first, second, rtol=0, atol=_CLOSE * max(1e-30, largest), equal_nan=True))

@@ -1,5 +1,6 @@
 """What an ONNX graph takes and gives, and its batch axis freed where an exporter wrote a number there."""
 
+import shlex
 from collections.abc import Iterator
 
 import numpy as np
@@ -56,8 +57,10 @@ def without_rows(model: ModelProto, name: str) -> str:
 def where_names_say(model: ModelProto) -> str:
     """``x=1,y=1``: where the names of axes say that the batch is, in arrays that do not have it first; else empty.
 
-    It has the name of an input's first axis, else of an output's.
+    It has the one name that all arrays share, else that of an input's first axis, else of an output's.
     """
+    if agreed := where_names_agree(model):
+        return agreed
     inputs = {value.name: [axis.dim_param for axis in _axes(value.type)] for value in real_inputs(model)}
     outputs = {value.name: [axis.dim_param for axis in _axes(value.type)] for value in model.graph.output}
     for those in (inputs, outputs):
@@ -67,8 +70,20 @@ def where_names_say(model: ModelProto) -> str:
             for array, names in (inputs | outputs).items()
         }
         if any(elsewhere.values()):
-            return ",".join(f"{array}={place}" for array, place in elsewhere.items() if place)
+            return _listed(elsewhere)
     return ""
+
+
+def where_names_agree(model: ModelProto) -> str:
+    """``x=1,y=1``: where the only name of an axis that all inputs and outputs share stands, behind some first axis."""
+    values = (*real_inputs(model), *model.graph.output)
+    names = {value.name: [axis.dim_param for axis in _axes(value.type)] for value in values}
+    shared = set.intersection(*({*axes} - {""} for axes in names.values()))
+    return _listed({array: axes.index(*shared) for array, axes in names.items()}) if len(shared) == 1 else ""
+
+
+def _listed(places: dict[str, int]) -> str:
+    return shlex.quote(text) if (text := ",".join(f"{name}={place}" for name, place in places.items() if place)) else ""
 
 
 def tidy_free_axes(model: ModelProto) -> list[str]:

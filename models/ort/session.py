@@ -90,11 +90,15 @@ def _switch(options: ort.SessionOptions, asked: Mapping[str, Any]) -> None:
         options.add_session_config_entry(SPINNING, str(int(asked["spinning"])))
 
 
-def in_words(error: Exception) -> str:
+def in_words(error: Exception | str) -> str:
     """What onnxruntime raised, without its inner codes."""
     text = " ".join(str(error).split())
     if "alloc" in text.lower():
         return "it asks for more memory than there is for this call"
     if where := re.search(r"running (\w+) node\. Name:'([^']*)'", text):
-        return f"its {where[1]} node {where[2]!r} fails"
-    return re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", text)[:300]
+        return f"its {where[1]} node{f' {where[2]!r}' if where[2] else ''} fails"
+    if other := re.search(r"invalid dimensions for input: (.+?) for .*? index: (\d+) Got: (\d+) Expected: (\d+)", text):
+        return f"its input {other[1]!r} takes {other[4]} on axis {other[2]}, and got {other[3]}"
+    text = re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", text)
+    text = re.sub(r"Exception during initialization: \S+:\d+ .*? was false\. | If you need support .*", "", text)
+    return text.replace(" with name ''", "")[:300]

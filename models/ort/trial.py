@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from isobatch.models.ort.calls import leaves_of, outputs_of, side_by_side
 from isobatch.models.ort.check_user_file import OnnxError, check_onnx
-from isobatch.models.ort.interface import copy_first_axis, first_axes, last_operators, without_rows
+from isobatch.models.ort.interface import copy_first_axis, first_axes, last_operators, where_names_say, without_rows
 from isobatch.models.ort.session import in_words, open_session
 from isobatch.models.spec.images import Images
 from isobatch.models.spec.interface import Input
@@ -107,6 +107,8 @@ def _failure(model: onnx.ModelProto, pair: NDArray[Any]) -> str | None:
         if why and count == 1 and ran:
             assert wrong is not None
             return f"{why} image, so a batch is baked in ({_FREE_BATCH}) or it has none: {without_rows(model, wrong)}"
+        if why and (axes := where_names_say(model)):
+            return f"takes no {count} of these images: {why}; by the names of its axes its batch is --batch-axis {axes}"
         if why and count == 1:
             return (
                 f"loads but cannot run one of these images: {why}; it may take another size, or hold its batch inside: "
@@ -140,8 +142,11 @@ def chosen(operators: Mapping[str, str], leaves: tuple[Leaf, ...], rows: NDArray
     """The outcome in rows of these outputs: the kind ``asked``, or by shape, last operator in ONNX's words and values.
 
     Of several outputs the first with one row of values an image, one that is called logits or the like before others,
-    else the first. Raises OnnxError where the outputs do not have the kind asked for.
+    else the first. Raises OnnxError where the outputs do not have the kind asked for, or hold nothing.
     """
+    leaves = tuple(leaf for leaf in leaves if leaf.stop > leaf.start)
+    if not leaves:
+        raise OnnxError("its outputs hold no values for these inputs: let it give what is to be compared")
     rows_of_values = [output for output in leaves if _axes(output) == 1 and output.dtype.startswith("float")]
     called = [row for row in rows_of_values if any(word in row.name.lower() for word in _ANSWERS)]
     leaf = (called or rows_of_values or list(leaves))[0]

@@ -57,7 +57,7 @@ def follow(module: nn.Module, given: Arguments) -> Followed:
         kind = call.original.overloadpacket.__name__ if isinstance(call.original, OpOverload) else None
         if kind not in _PASSED_OVER:
             shapes = tuple(
-                tuple(leaf.shape) if isinstance(leaf, Tensor) else (int(leaf),)
+                _shape(leaf) if isinstance(leaf, Tensor) else (int(leaf),)
                 for leaf in leaves
                 if isinstance(leaf, (Tensor, int))
             )
@@ -72,6 +72,10 @@ def follow(module: nn.Module, given: Arguments) -> Followed:
 
     Interceptor(module, note)(*given[0], **given[1])
     return followed
+
+
+def _shape(tensor: Tensor) -> tuple[int, ...]:
+    return (tensor.size(0),) if tensor.is_nested else tuple(tensor.shape)
 
 
 def different_calls(alone: Followed, many: Followed, images: int) -> str:

@@ -75,6 +75,10 @@ class Surveyed:
     around: dict[str, Unit]
 
 
+class _Formless:
+    """Stands for a tensor without memory that could be made again: nested, sparse, or inside of ``vmap``."""
+
+
 @dataclass
 class _Seen:
     """One call of one run. ``given``: its flattened arguments, the forms of tensors and other values as they are."""
@@ -117,7 +121,7 @@ def _run(net: nn.Module, batch: Tensor | Arguments) -> dict[str, _Seen]:
         within.append(mine)
         result = function(*args, **kwargs)
         within.pop()
-        mine.gave = [form for form in _forms(result) if isinstance(form, Form)]
+        mine.gave = [form for form in _forms(result) if _of_tensor(form)]
         return result
 
     with torch.inference_mode():
@@ -126,7 +130,18 @@ def _run(net: nn.Module, batch: Tensor | Arguments) -> dict[str, _Seen]:
 
 
 def _forms(values: Any) -> list[Any]:
-    return [Form.of(leaf) if isinstance(leaf, Tensor) else leaf for leaf in tree_leaves(values)]
+    return [_form(leaf) if isinstance(leaf, Tensor) else leaf for leaf in tree_leaves(values)]
+
+
+def _form(tensor: Tensor) -> Form | _Formless:
+    try:
+        return Form.of(tensor)
+    except RuntimeError:
+        return _Formless()
+
+
+def _of_tensor(value: Any) -> bool:
+    return isinstance(value, (Form, _Formless))
 
 
 def _divided(name: str, first: dict[str, _Seen], second: dict[str, _Seen]) -> tuple[list[Unit], bool]:
@@ -145,7 +160,7 @@ def _divided(name: str, first: dict[str, _Seen], second: dict[str, _Seen]) -> tu
             return units, whole
     unit = _unit(name, first[name], mine, units[0].original if own == len(units) == 1 else mine.call.original)
     if unit is None or (not mine.call.is_operation and not any(unit.results)):
-        by_images = any(isinstance(value, Form) for value in mine.given) and _reads_images(first[name], mine)
+        by_images = any(map(_of_tensor, mine.given)) and _reads_images(first[name], mine)
         return units, whole and not (mine.call.is_operation and by_images)
     return [unit], True
 
@@ -174,6 +189,8 @@ def _slots(single: list[Any], two: list[Any]) -> tuple[Slot | None, ...] | None:
         return None
     slots = []
     for first, second in zip(single, two, strict=True):
+        if isinstance(first, _Formless) or isinstance(second, _Formless):
+            return None
         if isinstance(first, Form) and isinstance(second, Form):
             try:
                 slots.append(Slot.between(first, second))

@@ -67,7 +67,7 @@ class Slot:
 
     def fits(self, tensor: Tensor) -> bool:
         """Whether this is a tensor of this slot, for some number of images."""
-        lengths = list(tensor.shape)
+        lengths = [] if tensor.is_nested else list(tensor.shape)
         if len(lengths) != len(self.one.shape) or tensor.dtype != self.one.dtype or lengths[self.axis] % self.per_image:
             return False
         lengths[self.axis] = self.per_image

@@ -27,7 +27,7 @@ class NotTaken(TypeError):
     def __init__(self, count: int, described: str, said: str, remedy: str = "", first: bool = False) -> None:
         end = f"; {remedy}" if remedy else ""
         super().__init__(f"the network cannot be run on {count} of these examples ({described}): {said[:300]}{end}")
-        self.count, self.first = count, first
+        self.count, self.first, self.remedy = count, first, remedy
 
 
 def batch_in_front(

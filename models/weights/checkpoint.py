@@ -22,6 +22,7 @@ from isobatch.models.weights.state_dicts import Chosen, choose, some
 from isobatch.models.weights.state_dicts import WeightsError as WeightsError  # with what raises it first
 
 _AUXILIARY = ("aux1.", "aux2.", "AuxLogits.")  # heads of GoogLeNet and Inception that serve training only
+_PART = re.compile(r"(?!-00001-of-00001)-\d{5}-of-\d{5}\.|\.index\.json$")
 _SOLID_BYTES = 1 << 30  # smaller files may be held compressed by their file system
 
 
@@ -40,13 +41,19 @@ def open_checkpoint(path: Path, asked: str | None = None) -> Chosen:
     one that holds no state dict.
     """
     _require_solid(path)
+    if _PART.search(path.name):
+        raise WeightsError(
+            f"{path.name} is a part of weights in several files, or the list of them: join these and give whole.pth: "
+            "torch.save({k: v for f in sorted(glob.glob('*-of-*.bin')) for k, v in torch.load(f, weights_only=True)"
+            ".items()}, 'whole.pth'), of *.safetensors with safetensors.torch.load_file(f)"
+        )
+    if kind := other_kind(path):
+        raise WeightsError(f"{path.name} is {kind.what}, not a state dict: {kind.todo}")
     if path.suffix == ".safetensors":
         try:
             return choose(load_file(path), path.name, asked)
         except (OSError, SafetensorError) as error:
             raise _damaged(path, error) from error
-    if kind := other_kind(path):
-        raise WeightsError(f"{path.name} is {kind.what}, not a state dict: {kind.todo}")
     try:
         with torch.serialization.safe_globals(_PLAIN_RECORDS):
             content = torch.load(path, map_location="cpu", weights_only=True)

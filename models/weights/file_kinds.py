@@ -53,6 +53,12 @@ def _archive(path: Path) -> Kind | None:
             "an exported program of torch.export",
             f"save the tensors alone: torch.save(dict(torch.export.load({path.name!r}).state_dict), {saved!r})",
         )
+    if names and all(name.endswith(".npy") for name in names):
+        return Kind(
+            "an archive of numpy's arrays",
+            f"save them as tensors: torch.save({{k: torch.tensor(v) for k, v in numpy.load({path.name!r}).items()}}, "
+            f"{saved!r})",
+        )
     if b"_parameters" in content and b"_modules" in content:
         return Kind(
             "a whole pickled module, which runs code of its classes while it loads, and only tensors may load here",

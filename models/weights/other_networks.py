@@ -110,6 +110,12 @@ def described(name: ModelName) -> tuple[ModelName, nn.Module]:
             f"{name.architecture}: {strange[0]!r} of its state dict is no tensor, and cannot be stored: give the float "
             f"network, of which int8 variants are made here; {PROGRAM} check {name.architecture} compares it as it is"
         )
+    odd = [key for key, value in net.state_dict().items() if value.is_complex() or value.layout != torch.strided]
+    if odd:
+        raise WeightsError(
+            f"{name.architecture}: {odd[0]!r} of its state dict is no dense tensor of real numbers, and cannot be "
+            f"stored: {PROGRAM} check {name.architecture} compares it as it is"
+        )
     channels = channels_of(net) or 3
     code = code_of(net.float(), name.architecture, folder)
     return ModelName(name.architecture, channels, code=code), net

@@ -85,9 +85,16 @@ def all_alike(rows: NDArray[Any]) -> bool:
     return len(rows) > 1 and all(bool((bits(rows[part]) == bits(rows[:1])).all()) for part in blocks(rows))
 
 
-def first_row_distance(alone: Rows, together: Rows) -> tuple[float, float, int | None]:
-    """(largest |difference|, relative L2, of integers how many differ) of the first row of the first output."""
+def first_row_distance(alone: Rows, together: Rows) -> tuple[float, float, int | None] | None:
+    """(largest |difference|, relative L2, of integers how many differ) of the first row of the first output.
+
+    None where it is not in both: experts of a mixture see another number of rows.
+    """
+    if not (alone and together):
+        return None
     first, second = np.atleast_1d(alone[0]), np.atleast_1d(together[0])
+    if first.shape[1:] != second.shape[1:] or len(first) > len(second):
+        return None
     left, other = first.astype(np.float64), second.astype(np.float64)[: len(first)]
     difference = np.abs(other - left)
     norm = float(np.sqrt(np.square(left).sum()))

@@ -52,8 +52,8 @@ def locate(
 
     def examine(layer: Layer, inputs: Rows, outputs: Rows) -> None:
         finding = findings.setdefault(layer.name, LayerFinding(layer))
-        if layer.name in alone:
-            growth.append((layer.name, *first_row_distance(alone.pop(layer.name), outputs)))
+        if grown := first_row_distance(alone.pop(layer.name, ()), outputs):
+            growth.append((layer.name, *grown))
         try:
             if layer.signature in innocent and alike_at_both_ends(runner, finding, inputs, outputs):
                 return

@@ -48,16 +48,17 @@ def _named(prepared: PreparedSet) -> str:
 def _remedy(network: Network, prepared: PreparedSet) -> str:
     if prepared.evaluation.fields:
         return "Give --inputs FILE.npz or FILE.npy with what it takes"
+    give = "Give --inputs photos" if prepared.record.name == "seed" else "Give"  # that set has a size of its own
     if kind_of(network.model) == "factory":
         return (
-            "Give --image-size of a size that it takes; where it takes other arrays than pictures, give those: "
+            f"{give} --image-size of a size that it takes; where it takes other arrays than pictures, give those: "
             "--inputs FILE.npy, or FILE.npz with an array for each argument by name"
         )
     height, width = network.size
     if min(height, width) < SMALLEST:
         return f"Give images of {height} x {width} as --inputs FILE.npy"
     shown = str(height) if height == width else f"{height}x{width}"
-    return f"Give --image-size {shown}, or images of a size that it takes"
+    return f"{give} --image-size {shown}, or images of a size that it takes"
 
 
 def _refused(stages: Stages, network: Network, sets: tuple[PreparedSet, ...]) -> dict[str, str | None]:

@@ -54,7 +54,7 @@ class Start:
 
 
 def where_it_starts(runner: Any, rows: NDArray[Any], result: BatchInvariance) -> Start | None:
-    """The origins of a difference; None where no layer replayed alone shows one.
+    """The origins of a difference; None where no layer that can be replayed alone shows one.
 
     ``result``: what comparing this runner on these rows gave. Layers are replayed at the smallest N that differs and
     at the largest up to eight; on drawn rows and rounding ties only where the network's own rows show nothing.
@@ -65,6 +65,13 @@ def where_it_starts(runner: Any, rows: NDArray[Any], result: BatchInvariance) ->
     largest = max([n for n in differing if n <= _LOCATED], default=differing[0])
     reach = sorted({differing[0], largest})
     batch = _batch(rows, result, reach[-1])
+    try:
+        return _start(runner, batch, reach, result)
+    except Exception:  # a library's, of what is no array of rows: what was compared stands all the same
+        return None
+
+
+def _start(runner: Any, batch: NDArray[Any], reach: list[int], result: BatchInvariance) -> Start | None:
     for search in (_OWN_ROWS, DEFAULT):
         located = locate(runner, batch, reach, SEED, search)
         if origins := located.origins:

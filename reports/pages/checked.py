@@ -53,7 +53,8 @@ def _shared(report: CheckReport) -> Iterator[tuple[str, str]]:
     """What all variants that ran have in common."""
     variant = next((variant for variant in report.variants if variant.status == "measured"), None)
     if variant is not None:
-        sides = f"each alone and in batches of {sizes(report.batch_sizes)}"
+        run = [n for n in report.batch_sizes if n not in variant.not_tried]
+        sides = f"each alone and in batches of {sizes(run)}"
         yield "tried", f"{variant.inputs}, {sides}; {counted(variant.threads, 'thread')}; {report.cpu}"
         yield "weights", variant.weights
 

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from isobatch.models.user_copy import check_parameters, in_training
+from isobatch.models.user_copy import as_measured, as_module, check_parameters, in_training
+from isobatch.pipeline import compare_batch_invariance
 
 
 def test_a_quantized_part_is_made_in_training_mode_and_is_not_told() -> None:
@@ -40,3 +41,20 @@ def test_what_holds_quantized_parts_is_told_where_it_is_in_training_mode_itself(
         quantized = torch.ao.quantization.quantize_dynamic(Dropping(), {nn.Linear}, dtype=torch.qint8)
     assert in_training(quantized.train()) == ("Dropping",)
     assert in_training(quantized.eval()) == ()
+
+
+def test_a_frozen_script_has_no_modes() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch announces the end of scripts
+        frozen = torch.jit.freeze(torch.jit.script(nn.Linear(4, 3).eval()))
+    assert in_training(frozen) == () and as_measured(frozen) is frozen
+    assert compare_batch_invariance(frozen, torch.eye(4)).batch_sizes
+
+
+def test_an_exported_program_is_run_as_its_module_which_has_no_modes() -> None:
+    program = torch.export.export(
+        nn.Linear(4, 3).eval(), (torch.ones(2, 4),), dynamic_shapes=({0: torch.export.Dim("n")},)
+    )
+    module = as_module(program)
+    assert isinstance(module, nn.Module) and in_training(module) == () and as_measured(module) is module
+    assert compare_batch_invariance(program, torch.eye(4)).batch_sizes

@@ -38,6 +38,9 @@ def scripted():
 def table():
     return {}
 
+def complex_weights():
+    return nn.Linear(3, 2, dtype=torch.complex64)
+
 def fails():
     raise OSError("no disk")
 """
@@ -61,7 +64,12 @@ def test_the_folder_is_on_the_path_for_the_call_only_and_drawn_values_are_the_sa
 
 @pytest.mark.parametrize(
     ("attribute", "said"),
-    [("table", "gave dict, no torch module"), ("fails", "raised OSError: no disk"), ("absent", "has no 'absent'")],
+    [
+        ("table", "gave dict, no torch module"),
+        ("fails", "raised OSError: no disk"),
+        ("absent", "has no 'absent'"),
+        ("complex_weights", "'weight' of its state dict is no dense tensor of real numbers"),
+    ],
 )
 def test_what_is_no_network_is_said(name: str, attribute: str, said: str) -> None:
     with pytest.raises(WeightsError, match=said):

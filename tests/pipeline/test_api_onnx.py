@@ -9,6 +9,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from isobatch.pipeline import compare_batch_invariance, make_batch_invariant
+from isobatch.pipeline.api import first_origin
 from isobatch.pipeline.testing import assert_batch_invariant
 from tests.models.ort import several
 from tests.models.ort.small_onnx import build, request
@@ -77,3 +78,19 @@ def test_a_dynamic_graph_of_several_inputs_is_made_invariant(tmp_path: Path) -> 
     assert not compare_batch_invariance(path, GIVEN).batch_invariant
     made = make_batch_invariant(path, GIVEN, [2, 5])
     assert made.repair.batch_invariant and compare_batch_invariance(made.network, GIVEN).batch_invariant
+
+
+def test_a_graph_whose_parts_are_sequences_is_compared_and_not_looked_into() -> None:
+    nodes = [
+        helper.make_node("DynamicQuantizeLinear", ["x"], ["q", "s", "z"]),  # one scale for the whole batch
+        helper.make_node("DequantizeLinear", ["q", "s", "z"], ["d"]),
+        helper.make_node("SplitToSequence", ["d"], ["parts"], axis=1),
+        helper.make_node("ConcatFromSequence", ["parts"], ["y"], axis=1),
+    ]
+    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", 6]) for name in "xy")
+    model = helper.make_model(
+        helper.make_graph(nodes, "g", [x], [y]), opset_imports=[helper.make_opsetid("", 17)], ir_version=8
+    )
+    rows = np.random.default_rng(0).standard_normal((4, 6), np.float32)
+    assert compare_batch_invariance(model, rows).verdict == "batch-variant"
+    assert first_origin(model, rows) is None

@@ -22,7 +22,7 @@ class InCanonicalShape(nn.Module):
     def __init__(self, inner: nn.Module, size: int, up_to: int, least: int = 1) -> None:
         super().__init__()
         self.inner = inner
-        self.training = inner.training
+        self.training = getattr(inner, "training", False)  # what torch.jit.freeze makes has no mode
         self.size = size
         self.up_to = up_to
         self.least = least
@@ -32,6 +32,8 @@ class InCanonicalShape(nn.Module):
         try:
             return super().__getattr__(name)
         except AttributeError:
+            if name.startswith("__"):  # a copy is one of this module: scripts and graphs bring a ``__deepcopy__``
+                raise
             return getattr(super().__getattr__("inner"), name)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ Kind = Literal["torchvision", "timm", "checkpoint", "onnx", "factory"]
 Shapes = tuple[tuple[int, ...], ...]
 
 _MOST_VALUES = 1 << 28
+_OTHER = {".ort", ".xml", ".tflite", ".engine", ".plan", ".mlmodel", ".mlpackage", ".pb", ".keras"}
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,9 @@ def target_of(network: str, model: str | None, weights: str | None) -> Target:
     if path.suffix.lower() == ".onnx":
         _require_file(path)
         return _without_flags(Target("onnx", network), model, weights)
+    if path.suffix.lower() in _OTHER:
+        text = f"{network} is neither an ONNX file nor weights of torch's: export the network that it is of to ONNX"
+        raise UsageError("network", text)
     if path.is_file() or path.suffix or "/" in network:
         _require_file(path)
         if weights:

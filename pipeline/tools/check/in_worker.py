@@ -78,7 +78,7 @@ def _checked(
     except TypeError as error:  # of examples that do not fit, or of outputs without rows
         if isinstance(error, NotTaken) and error.first and error.count == 1:
             remedy = _OF_A_FILE if network.inputs else _remedy_of_code(network, rows.shape[1:])
-            raise UsageError("check-inputs", f"{error}: {remedy}") from error
+            raise UsageError("check-inputs", f"{error}" if error.remedy else f"{error}: {remedy}") from error
         fewer = "see whether it takes fewer at once: --batch-sizes "
         at_once = error.count if isinstance(error, NotTaken) else 0
         remedy = f"{fewer}{'2-' * (at_once > 5)}{at_once // 2}" if at_once > 3 else ""

@@ -22,12 +22,13 @@ def next_step(asked: CheckRequest, checked: Sequence[VariantChecked], code: Exit
         return "make it repeatable first (.eval(), fixed seeds, no state between calls), then check again"
     if broken.repairable is False:
         return "let each row come from its own example alone (norms, means, scales); then check again"
-    scope = ",".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs(asked.batch_sizes))
+    tried = [n for n in asked.batch_sizes if n <= broken.n_images]
+    scope = ",".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs(tried))
     flags = _flags(asked)
     if flags is None and find_variant(broken.variant).compiled:
         flags = f"--model {asked.target.name}{_size(asked)}"
     if flags is None:
-        return f"in Python: isobatch.make_batch_invariant(network, inputs, range(2, {max(asked.batch_sizes) + 1}))"
+        return f"in Python: isobatch.make_batch_invariant(network, inputs, range(2, {max(tried) + 1}))"
     return f"{PROGRAM} repair {flags} --variant {broken.variant} --batch-sizes {scope} --threads {asked.threads}"
 
 

@@ -5,15 +5,15 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from onnx import numpy_helper
+from onnx import helper, numpy_helper
 
 from isobatch.models.ort import calibration as ort_calibration
 from isobatch.models.ort.calibration import RANGES_FILE, calibrated, observe, prepared
 from isobatch.models.ort.export import exported
 from isobatch.models.ort.session import MODEL_FILE, open_session
 from isobatch.models.spec.artifact_cache import BuildRequest
-from isobatch.models.spec.words import Artifact
-from tests.models.ort.small_onnx import build, classifier, pixels, request, stored
+from isobatch.models.spec.words import Artifact, VariantUnavailable
+from tests.models.ort.small_onnx import CLASSES, build, classifier, pixels, request, stored
 
 
 def calibrate(made_of: BuildRequest) -> Artifact:
@@ -61,6 +61,33 @@ def test_a_tensor_that_is_not_finite_is_named(tmp_path: Path) -> None:
     bias.CopyFrom(numpy_helper.from_array(np.full(8, np.inf, np.float32), "b.bias"))
     onnx.save(onnx.shape_inference.infer_shapes(model), tmp_path / MODEL_FILE)
     with pytest.raises(ValueError, match="tensor 'b' is not finite for image 0"):
+        observe(tmp_path / MODEL_FILE, stored(tmp_path, pixels(2)))
+
+
+def with_an_empty_part() -> onnx.ModelProto:
+    model = classifier()
+    ends = numpy_helper.from_array(np.array([0], np.int64), "ends"), numpy_helper.from_array(np.array([1]), "axes")
+    model.graph.initializer.extend(ends)
+    model.graph.node.append(helper.make_node("Slice", ["logits", "ends", "ends", "axes"], ["nothing"], "nothing"))
+    model.graph.output.append(helper.make_tensor_value_info("nothing", onnx.TensorProto.FLOAT, ["n", 0]))
+    return model
+
+
+def test_what_holds_no_value_has_no_scale_and_stays_in_float(tmp_path: Path) -> None:
+    made_of = request(tmp_path, with_an_empty_part(), calibration=pixels(3))
+    ranges = calibrate(made_of)
+    assert ranges.manifest.recipe["masks"] == ["nothing"]
+    assert "nothing" not in json.loads((ranges.folder / RANGES_FILE).read_text())["data"]
+    built = build("ort-int8", made_of, tmp_path)
+    assert [value.shape for value in open_session(built.folder / MODEL_FILE, 1).run(None, {"images": pixels(2)})] == [
+        (2, CLASSES),
+        (2, 0),
+    ]
+
+
+def test_images_that_the_graph_does_not_take_are_a_variant_that_cannot_be_had(tmp_path: Path) -> None:
+    onnx.save(onnx.shape_inference.infer_shapes(classifier(("n", 3, 8, 8))), tmp_path / MODEL_FILE)
+    with pytest.raises(VariantUnavailable, match=r"'images' takes 8 on axis 2, and got 24"):
         observe(tmp_path / MODEL_FILE, stored(tmp_path, pixels(2)))
 
 

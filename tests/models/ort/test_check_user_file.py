@@ -1,5 +1,6 @@
 import hashlib
 import os
+import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -401,3 +402,55 @@ def test_flipped_bytes_pass_or_are_refused_but_never_escape(tmp_path: Path) -> N
         except OnnxError:
             refused += 1
     assert refused > 0
+
+
+def rows(node: onnx.NodeProto, back: str, domain: str, version: int, **shapes: list[int | str]) -> onnx.ModelProto:
+    """A graph of one node on float inputs of these shapes."""
+    value = helper.make_tensor_value_info
+    given = [value(name, TensorProto.FLOAT, shape) for name, shape in (shapes or {"x": ["n", 4]}).items()]
+    graph = helper.make_graph([node], "g", given, [value(back, TensorProto.FLOAT, [None, None])])
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid(domain, version)], ir_version=8)
+
+
+def test_a_graph_of_scikit_learns_operators_alone_needs_no_other_opset(tmp_path: Path) -> None:
+    scaler = helper.make_node("Scaler", ["x"], ["y"], domain="ai.onnx.ml", offset=[1.0] * 4, scale=[2.0] * 4)
+    model = check_onnx(saved(tmp_path, rows(scaler, "y", "ai.onnx.ml", 3))).model
+    (result,) = open_session(model.SerializeToString(), 1).run(None, {"x": np.ones((2, 4), np.float32)})
+    assert not result.any()
+    stranger = rows(helper.make_node("Relu", ["x"], ["y"]), "y", "ai.onnx.ml", 3)
+    with pytest.raises(OnnxError, match="asks for opset 0"):
+        check_onnx(saved(tmp_path, stranger))
+
+
+def test_an_opset_that_onnxruntime_runs_no_longer_is_raised_and_said(tmp_path: Path) -> None:
+    pooled = helper.make_node("AveragePool", ["x"], ["y"], kernel_shape=[2])
+    old = rows(pooled, "y", "", 6, x=["n", 3, 6])
+    old.graph.output[0].type.tensor_type.shape.dim.add()
+    checked = check_onnx(saved(tmp_path, old))
+    assert checked.notes == ("raised from opset 6 to 17 (onnx.version_converter), as onnxruntime needs it",)
+    given = np.arange(36, dtype=np.float32).reshape(2, 3, 6)
+    (result,) = open_session(checked.model.SerializeToString(), 1).run(None, {"x": given})
+    assert np.array_equal(result, (given[..., 1:] + given[..., :-1]) / 2)
+    relu = helper.make_node("Relu", ["x"], ["y"])  # it runs: nothing is changed
+    assert check_onnx(saved(tmp_path, rows(relu, "y", "", 6))).model.opset_import[0].version == 6
+
+
+def test_what_onnxruntime_does_not_run_is_said_without_its_inner_names(tmp_path: Path) -> None:
+    model = rows(helper.make_node("RNN", ["x", "w", "r"], ["", "y"], hidden_size=2, layout=1), "y", "", 17)
+    model.graph.input[0].type.tensor_type.shape.dim.add(dim_value=3)
+    model.graph.output[0].type.tensor_type.shape.dim.add()
+    for name, width in (("w", 3), ("r", 2)):
+        model.graph.initializer.append(numpy_helper.from_array(np.ones((1, 2, width), np.float32), name))
+    with pytest.raises(OnnxError, match=r"Batchwise recurrent operations \(layout == 1\)") as refused:
+        check_onnx(saved(tmp_path, model))
+    assert "onnxruntime_src" not in str(refused.value) and "ONNXRuntimeError" not in str(refused.value)
+
+
+def test_fixed_first_axes_that_differ_are_no_batch_and_the_remedy_works(tmp_path: Path) -> None:
+    model = rows(helper.make_node("Mul", ["x", "by"], ["y"]), "y", "", 17, x=[1, 4], by=[4])
+    with pytest.raises(OnnxError, match="1 in 'x' and 4 in 'by'") as refused:
+        check_onnx(saved(tmp_path, model))
+    remedy = re.search(r"model\.graph\.\S+\(.*'by'\)\)", str(refused.value))
+    assert remedy is not None
+    exec(remedy[0], {"model": model, "onnx": onnx, "numpy": np})
+    assert [tensor.name for tensor in check_onnx(saved(tmp_path, model)).inputs] == ["x"]

@@ -123,3 +123,13 @@ def test_the_names_of_axes_say_where_the_batch_is(
     graph = helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "g", inputs, outputs)
     said = without_rows(helper.make_model(graph), "y")
     assert said.partition("--batch-axis ")[2] == axes
+
+
+def test_nodes_that_only_a_left_out_output_needed_go_with_it(tmp_path: Path) -> None:
+    apart = helper.make_node("SplitToSequence", ["scores"], ["parts"], axis=1)
+    parts = helper.make_value_info(
+        "parts", helper.make_sequence_type_proto(helper.make_tensor_type_proto(TensorProto.FLOAT, ["n", 1]))
+    )
+    model, said = checked(tmp_path, scoring(apart, outputs=[parts, array("scores", TensorProto.FLOAT, "n", CLASSES)]))
+    assert [node.op_type for node in model.graph.node] == ["MatMul"]
+    assert said == "its output 'parts' is a sequence, not an array: it is left out"

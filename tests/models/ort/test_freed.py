@@ -12,6 +12,7 @@ from onnx import ModelProto, TensorProto, helper
 
 from isobatch.models.ort.external_data import OnnxError
 from isobatch.models.ort.freed import with_free_batch
+from isobatch.models.ort.interface import where_names_say
 
 Shape = list[int | str]
 
@@ -44,3 +45,19 @@ def test_an_input_that_is_the_same_for_all_images_is_told_from_a_fixed_batch(sha
     assert remedy is not None and "--batch-axis" not in str(refused.value)
     exec(remedy[0], {"model": model, "onnx": onnx, "numpy": np})
     with_free_batch(model, Path("stored.onnx"))
+
+
+def test_a_fixed_batch_is_freed_where_the_values_tried_give_nan() -> None:
+    model = doubled([2, 8], [2, 8])
+    model.graph.node[0].CopyFrom(helper.make_node("Log", ["x"], ["y"]))
+    _, notes = with_free_batch(model, Path("log.onnx"))
+    assert "was freed" in notes[0]
+
+
+def test_the_only_name_that_all_arrays_share_says_where_the_batch_is() -> None:
+    model = doubled(["t", "n", 8], [1, "n", 8])
+    assert where_names_say(model) == "x=1,y=1"
+    model.graph.output[0].name = "y 0"  # as it is typed
+    assert where_names_say(model) == "'x=1,y 0=1'"
+    assert where_names_say(doubled(["n", "t"], ["n", 8])) == ""
+    assert where_names_say(doubled(["n", "t"], ["n", "t"])) == ""

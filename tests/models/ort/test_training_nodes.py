@@ -2,6 +2,7 @@ import numpy as np
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from isobatch.models.ort.training_nodes import training_remarks
+from isobatch.models.user_graphs import GraphRunner
 
 
 def model_of(*nodes: object, **stored: np.ndarray) -> ModelProto:
@@ -32,3 +33,11 @@ def test_drawn_numbers_are_named() -> None:
     nodes = [helper.make_node("RandomUniformLike", ["x"], [f"u{i}"]) for i in range(5)]
     (said,) = training_remarks(model_of(*nodes))
     assert "'u0', 'u1', 'u2' and 2 more draws random numbers" in said
+
+
+def test_whoever_opens_a_users_file_is_told() -> None:
+    noise = helper.make_node("RandomUniformLike", ["x"], ["u"]), helper.make_node("Add", ["x", "u"], ["y"])
+    model = model_of(*noise)
+    model.ir_version, model.opset_import[0].version = 8, 17
+    runner = GraphRunner(model.SerializeToString(), 1)
+    assert "draws random numbers" in runner.notes[-1]

@@ -128,3 +128,13 @@ def test_several_inputs_are_fed_by_name(tmp_path: Path) -> None:
     short = Images("rows", str(path), "arrays", (3, 3, 24, 32), "", fields=fields[:1])
     refused = tried(saved(tmp_path, model), short, None, "net.onnx").refusal
     assert refused is not None and "arrays images were given" in refused
+
+
+def test_an_output_without_values_is_no_outcome(tmp_path: Path) -> None:
+    ends = {"ends": np.array([0], np.int64), "axes": np.array([1], np.int64)}
+    model = ending(helper.make_node("Slice", ["logits", "ends", "ends", "axes"], ["answer"]))
+    model.graph.initializer.extend(onnx.numpy_helper.from_array(value, name) for name, value in ends.items())
+    with pytest.raises(OnnxError, match="hold no values"):
+        trial(tmp_path, model)
+    model.graph.output.append(helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["n", CLASSES]))
+    assert [leaf.name for leaf in outcome(tmp_path, model).leaves] == ["logits"]

@@ -1,3 +1,4 @@
+import copy
 import io
 import warnings
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 
 from isobatch.models.registry import find_variant, load
 from isobatch.models.spec.runner import Canonical, Rewritable
+from isobatch.models.spec.templates.network_canonical import InCanonicalShape
 from isobatch.models.spec.words import Artifact, VariantUnavailable
 from tests.models.pytorch.small_networks import (
     SETTINGS,
@@ -180,3 +182,10 @@ def test_a_repaired_module_still_answers_for_itself() -> None:
         assert repaired.run(pixels(2)).shape == (2, 2, 14, 14)
         with pytest.raises(AttributeError, match="no_such"):
             _ = repaired.net.conv.no_such
+
+
+def test_a_copy_of_what_is_cut_is_cut_also_around_what_copies_itself_in_its_own_way() -> None:
+    graph = torch.fx.symbolic_trace(nn.Linear(4, 3).eval())
+    assert hasattr(graph, "__deepcopy__")
+    twin = copy.deepcopy(InCanonicalShape(graph, size=2, up_to=0))
+    assert isinstance(twin, InCanonicalShape) and twin.size == 2 and twin.inner is not graph

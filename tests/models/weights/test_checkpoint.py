@@ -1,8 +1,11 @@
+import glob
 import os
+import re
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
+import numpy
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -191,3 +194,37 @@ def test_integer_buffers_of_transformers_stay_integers() -> None:
     assert classes == 3
     index = "features.1.0.attn.relative_position_index"
     assert found[index].dtype == torch.int64 and torch.equal(found[index], state[index])
+
+
+def test_a_part_of_weights_in_several_files_is_refused_with_a_remedy_that_joins_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for number, name in enumerate("ab", start=1):
+        torch.save({name: torch.ones(number)}, f"pytorch_model-0000{number}-of-00002.bin")
+    Path("pytorch_model.bin.index.json").write_text("{}")
+    for path in sorted(Path().iterdir()):
+        with pytest.raises(WeightsError, match="in several files") as refused:
+            read_checkpoint(path)
+    remedy = re.search(r"torch\.save\(.*?'whole\.pth'\)", str(refused.value))
+    assert remedy is not None
+    exec(remedy[0], {"torch": torch, "glob": glob})
+    assert list(read_checkpoint(Path("whole.pth"))) == ["a", "b"]
+
+
+def test_a_pointer_in_the_place_of_a_safetensors_file_is_called_one(tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
+    with pytest.raises(WeightsError, match="git lfs pull"):
+        read_checkpoint(path)
+
+
+def test_arrays_of_numpy_are_called_that_and_the_remedy_makes_weights_of_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    numpy.savez("w.npz", a=numpy.arange(3.0))
+    with pytest.raises(WeightsError, match="numpy's arrays") as refused:
+        read_checkpoint(Path("w.npz"))
+    exec(str(refused.value).rpartition("tensors: ")[2], {"torch": torch, "numpy": numpy})
+    assert torch.equal(read_checkpoint(Path("weights.pth"))["a"], torch.arange(3.0, dtype=torch.float64))

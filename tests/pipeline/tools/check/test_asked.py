@@ -58,6 +58,13 @@ def test_shapes_and_variants() -> None:
         variants_of(Target("torchvision", "resnet18"), "fp32,bf61")
 
 
+@pytest.mark.parametrize("name", ["net.ort", "net.TFLITE", "openvino.xml"])
+def test_a_network_of_another_format_is_not_taken_for_weights(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(b"anything")
+    with pytest.raises(UsageError, match="export the network that it is of to ONNX"):
+        target_of(str(tmp_path / name), None, None)
+
+
 def asked(target: Target) -> CheckRequest:
     return CheckRequest(target, ("fp32",), (2, 3, 4, 8), 2)
 
@@ -68,10 +75,13 @@ def checked(verdict: str, **fields: object) -> VariantChecked:
 
 def test_the_next_step_fits_the_network_and_what_was_found() -> None:
     named, own = Target("torchvision", "resnet18", "resnet18", "random"), Target("factory", "a.b:c")
-    variant = checked("batch-variant")
+    variant = checked("batch-variant", n_images=8)
     repair = f"{PROGRAM} repair --model resnet18 --weights random --variant fp32 --batch-sizes 2-4,8 --threads 2"
     assert next_step(asked(named), [variant], Exit.NOT_MET) == repair
     assert "make_batch_invariant" in next_step(asked(own), [variant], Exit.NOT_MET)
+    few = checked("batch-variant", n_images=3)  # no more than there are examples of: they are never repeated
+    assert next_step(asked(own), [few], Exit.NOT_MET).endswith("(network, inputs, range(2, 4))")
+    assert "--batch-sizes 2-3 " in next_step(asked(named), [few], Exit.NOT_MET)
     assert "assert_batch_invariant" in next_step(asked(own), [checked("batch-invariant")], Exit.DONE)
     assert ".eval()" in next_step(asked(own), [checked("not-repeatable")], Exit.NOT_MET)
     assert next_step(asked(own), [checked("unverified", remedy="do that")], Exit.PARTIAL) == "do that"
