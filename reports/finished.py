@@ -13,7 +13,7 @@ from isobatch.reports.files.json_report import load_study
 _COLUMNS = ("runtime", "precision", "status", "verdict", "repeatable")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class FinishedStudy:
     """A run's records as read from its ``report.json``. ``study`` holds all of them, typed."""
 
@@ -42,6 +42,10 @@ class FinishedStudy:
         except ModuleNotFoundError as error:
             raise ModuleNotFoundError("to_frame() needs pandas: pip install pandas, or use rows()") from error
         return pandas.DataFrame(self.rows()).set_index("variant")
+
+    def __repr__(self) -> str:
+        variants = numbers.counted(len(self.study.variants), "variant")
+        return f"FinishedStudy({self.study.run_id}, {self._caption()}, {variants})"
 
     def _repr_html_(self) -> str:
         """For a notebook: the choice and the table of variants, as HTML without style or script."""

@@ -5,17 +5,21 @@ from dataclasses import dataclass
 
 from isobatch.pipeline.decide.contenders import usable
 from isobatch.pipeline.decide.prices import at_work
-from isobatch.pipeline.records.study import Against, Interval, Policy, Study, VariantResult
+from isobatch.pipeline.records.study import Against, Interval, Policy, Recommendation, Study, VariantResult
 from isobatch.reports.numbers import few_calls
 from isobatch.reports.views import choice, is_repaired, repair_of
 
-NO_FASTER = "no variant that meets every other demand is shown to be faster"
+
+def no_faster(decided: Recommendation) -> str:
+    """Why stability costs nothing."""
+    small = " and is as small" if decided.policy.objective == "size" else ""
+    return f"no variant that meets every other demand{small} is shown to be faster"
 
 
 def shows_loss(paid: Against) -> bool:
-    """Whether the calls show the choice to be slower than the other, as far as they give limits."""
-    low, high = paid.ratio.low95, paid.ratio.high95
-    return low is None or high is None or high < 1
+    """Whether the choice is shown to be slower than the other: by a race through its limits, else roughly."""
+    high = paid.ratio.high95
+    return not paid.raced if high is None else high < 1
 
 
 BY_PASSES = "times seen while outputs were gathered, not by a race"

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from isobatch.pipeline.decide.agreement import decide
 from isobatch.pipeline.records.study import Policy, VariantResult
 
 CLEARLY = 1.25
@@ -33,7 +34,7 @@ def cannot_win(results: Sequence[VariantResult], policy: Policy) -> dict[str, st
     A repair costs time, so it loses where another variant is batch-invariant as it is, clearly faster in throughput and
     latency, and not known to miss accuracy or agreement. With any other demand or preference nothing is left out.
     """
-    limits = (policy.max_latency_ms, policy.max_size_mb, policy.min_throughput_img_s)
+    limits = (policy.max_latency_ms, policy.max_latency_p99_ms, policy.max_size_mb, policy.min_throughput_img_s)
     if policy.objective == "size" or any(limit is not None for limit in limits):
         return {}
     good = [v for v in results if v.verdict == "batch-invariant" and v.cost and _answers_well(v, policy)]
@@ -58,7 +59,7 @@ def not_looked_into(why: str) -> str:
 
 
 def _answers_well(variant: VariantResult, policy: Policy) -> bool:
-    agrees = variant.agreement is None or variant.agreement.share >= policy.min_agreement / 100
+    agrees = variant.agreement is None or decide(variant.agreement, policy.min_agreement) != "missed"
     return agrees and (variant.accuracy_drop is None or variant.accuracy_drop.decided != "not-met")
 
 

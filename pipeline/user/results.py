@@ -110,7 +110,7 @@ def _size(size: BatchSize) -> float:
     return size.max_abs if size.max_abs == size.max_abs else float("inf")  # NaN is beyond all
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class MadeInvariant:
     """A repaired network (torch module or ONNX ModelProto) and the record of what it is and costs.
 
@@ -127,3 +127,6 @@ class MadeInvariant:
     def __str__(self) -> str:
         note = f" ({self.repair.note})" if self.repair.note else ""
         return "; ".join([f"{self.repair.name}{note}: {self.verified}", *map(str, self.also_verified)])
+
+    def __repr__(self) -> str:
+        return f"MadeInvariant({self})"

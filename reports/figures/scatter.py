@@ -63,7 +63,7 @@ def _scales(frame: Frame) -> tuple[dict[str, Any], dict[str, Any]]:
     speeds = [m * 10.0**p for p in range(-6, 9) for m in (1, 2, 5) if frame.slow < m * 10.0**p < frame.fast]
     x = {
         "type": "quantitative",
-        "title": "Throughput at the best N, images a second (faster →)",
+        "title": "Throughput at the best N, per second (faster →)",
         "scale": {"type": "log", "domain": [frame.slow, frame.fast], "nice": False},
         "axis": {"values": speeds, "format": "~r", "grid": False},
     }

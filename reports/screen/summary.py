@@ -142,11 +142,13 @@ def _other_answers(study: Study, width: int) -> list[Text]:
 
 
 def _mark(study: Study, repaired: VariantResult) -> str:
-    """Its throughput over that of the unrepaired variant at its best N, in brackets."""
-    if (speed := speeds.in_passes(repaired)) is None:
+    """Its throughput over that of the unrepaired variant at its best N beyond 1, in brackets."""
+    ratios = views.repair_of(study, repaired.name).throughput_ratio
+    made = repaired.cost.throughput_img_s if repaired.cost else {}
+    if not (priced := [n for n in ratios if n in made]):
         return ""
-    n = str(speed.batch_size)
-    return f" ({numbers.ratio(views.repair_of(study, repaired.name).throughput_ratio[n].median)} at N = {n})"
+    n = max(priced, key=lambda n: made[n].median)
+    return f" ({numbers.ratio(ratios[n].median)} at N = {n})"
 
 
 def _choice(study: Study, width: int) -> list[Text]:

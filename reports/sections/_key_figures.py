@@ -7,7 +7,7 @@ from isobatch.pipeline.records.study import Policy, Recommendation, Study, Varia
 from isobatch.pipeline.records.wording import counted_comparisons
 from isobatch.reports import numbers, speeds, views
 from isobatch.reports.blocks import Code, KeyFigure, Line, Link, Tone, line
-from isobatch.reports.speeds import BY_PASSES, NO_FASTER
+from isobatch.reports.speeds import BY_PASSES, no_faster
 
 _STABLE: dict[str, tuple[str, Tone]] = {
     "batch-invariant": ("= yes, byte for byte", "good"),
@@ -134,7 +134,7 @@ def _price(study: Study) -> KeyFigure:
         return KeyFigure(label, "not known", target, line("it was not measured"))
     paid = decided.price_of_stability
     if paid is None:
-        return KeyFigure(label, "none", target, line(NO_FASTER), "good")
+        return KeyFigure(label, "none", target, line(no_faster(decided)), "good")
     against = views.find(study, paid.variant)
     kind = f", {views.state(against)}" if against else ""
     if not speeds.shows_loss(paid):
