@@ -123,13 +123,15 @@ def test_a_pareto_set_of_the_choice_alone_is_left_out() -> None:
 
 def test_a_raced_variant_has_one_throughput() -> None:
     study = studies.full()
-    chosen = speeds.chosen_throughput(study)
-    assert chosen is not None and study.recommendation is not None
-    name, shown = study.recommendation.chosen, numbers.throughput(chosen.interval)
-    assert rows("cost_and_stability", study)[name]["Throughput"] == shown
-    assert rows("overview", study)[name]["img/s @ N"] == f"{shown.removesuffix(' img/s')} @ {chosen.batch_size}"
-    points = {one.variant: one.throughput_img_s for one in study.recommendation.pareto}
-    assert numbers.real(points[name], 3) == shown.removesuffix(" img/s")
+    speed, decided = speeds.chosen_throughput(study), study.recommendation
+    assert speed is not None and decided is not None and decided.chosen is not None
+    shown = numbers.throughput(speed.interval)
+    assert rows("cost_and_stability", study)[decided.chosen]["Throughput"] == shown
+    assert (
+        rows("overview", study)[decided.chosen]["img/s @ N"] == f"{shown.removesuffix(' img/s')} @ {speed.batch_size}"
+    )
+    points = {point.variant: point.throughput_img_s for point in decided.pareto}
+    assert numbers.real(points[decided.chosen], 3) == shown.removesuffix(" img/s")
 
 
 def test_numbers_and_batch_sizes_have_one_spelling() -> None:
