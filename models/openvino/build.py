@@ -5,7 +5,7 @@ from pathlib import Path
 
 import onnx
 
-from isobatch.models.openvino.session import IR_FILE, ONNX_FILE, compile_model, library, names_of, weight_layers
+from isobatch.models.openvino.session import IR_FILE, ONNX_FILE, compile_model, computed_in, library, names_of
 from isobatch.models.ort.calls import feed
 from isobatch.models.ort.export import exported
 from isobatch.models.ort.graph import weight_layers as onnx_layers
@@ -48,8 +48,8 @@ def build_int8(spec: VariantSpec, request: BuildRequest, folder: Path) -> Manife
     one_by_one = nncf.Dataset(range(len(images)), lambda i: feed(names, images.read(i, i + 1)))
     quantized = nncf.quantize(model, one_by_one, subset_size=len(images))
     openvino.save_model(quantized, folder / IR_FILE, compress_to_fp16=False)
-    layers = weight_layers(compile_model(folder / IR_FILE, 1, "f32"))
-    integer = sum(layer.computed == "int8" for layer in layers)
+    layers = computed_in(compile_model(folder / IR_FILE, 1, "f32"))
+    integer = layers.count("int8")
     if not integer:
         raise VariantUnavailable("NNCF left every layer of this network in float", "use ort-int8 or ov-fp32")
     return Manifest(

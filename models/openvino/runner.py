@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from numpy.typing import NDArray
 
-from isobatch.models.openvino.session import compile_model, graph_file, in_effect, names_of, weight_layers
+from isobatch.models.openvino.session import compile_model, computed_in, graph_file, in_effect, names_of
 from isobatch.models.ort.calls import feed, side_by_side
 from isobatch.models.shared.wrapped import Padded, Streamed
 from isobatch.models.spec.runner import WHOLE, Canonical, Runner
@@ -48,13 +48,12 @@ class OpenVinoRunner:
     def effective(self) -> Effective:
         """What the weight layers of the compiled graph compute in, and what was read back of the settings."""
         compiled = self._live()
-        layers = weight_layers(compiled)
-        computed = Counter(layer.computed for layer in layers)
+        computed = Counter(computed_in(compiled))
         return Effective(
             precision="+".join(kind for kind, _ in computed.most_common()),
             provider="OpenVINO CPU",
             int8_layers=computed["int8"],
-            weight_layers=len(layers),
+            weight_layers=computed.total(),
             note="; ".join(self._surprises(in_effect(compiled), computed)),
         )
 

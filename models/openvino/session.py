@@ -1,12 +1,11 @@
 """The one place that opens an OpenVINO model: every option it is given, and nothing hidden in defaults.
 
-And what the compiled model says of itself: which layer runs in which type, by which kernel.
+And what the compiled model says of itself.
 """
 
 import importlib
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -62,27 +61,11 @@ def names_of(ports: Sequence[Any], images: NDArray[Any]) -> list[str]:
     return [next((name for name in sorted(port.get_names()) if name in own), port.any_name) for port in ports]
 
 
-@dataclass(frozen=True)
-class CompiledLayer:
-    """One layer with weights. ``computed``: the type of its arithmetic; ``kernel``: its implementation's name."""
-
-    name: str
-    kind: str
-    computed: str
-    kernel: str
-
-
-def weight_layers(compiled: Any) -> list[CompiledLayer]:
-    """The layers that hold weights, as they really run, in execution order."""
-    layers = []
-    for node in compiled.get_runtime_model().get_ordered_ops():
-        about = node.get_rt_info()
-        kind = _text(about, "layerType")
-        if kind in _WEIGHT_LAYERS:
-            precision = _text(about, "runtimePrecision")
-            computed = _TYPES.get(precision, precision)
-            layers.append(CompiledLayer(node.get_friendly_name(), kind, computed, _text(about, "primitiveType")))
-    return layers
+def computed_in(compiled: Any) -> list[str]:
+    """The type of the arithmetic of each layer that holds weights, as they really run, in execution order."""
+    facts = [node.get_rt_info() for node in compiled.get_runtime_model().get_ordered_ops()]
+    types = [_text(about, "runtimePrecision") for about in facts if _text(about, "layerType") in _WEIGHT_LAYERS]
+    return [_TYPES.get(name, name) for name in types]
 
 
 def in_effect(compiled: Any) -> dict[str, str]:

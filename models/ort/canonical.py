@@ -55,7 +55,7 @@ class CanonicalOrtRunner:
             raise RuntimeError("this runner has no session: use it inside its `with` block")
         return call(self._session, images)
 
-    def write(self, folder: Path, examples: NDArray[np.float32]) -> dict[str, Json]:
+    def write(self, folder: Path) -> dict[str, Json]:
         """Write the graph as an ONNX file, and say whether it is to be optimised on loading."""
         (folder / MODEL_FILE).write_bytes(self.model.SerializeToString(deterministic=True))
         return {"optimise": self._optimise}

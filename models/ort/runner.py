@@ -117,7 +117,7 @@ class OrtRunner(ExaminedGraphRunner):
         twin = OrtRunner(self._artifact, self._settings)
         return Switched(twin, options, partial(turned, options), opens=True)
 
-    def write(self, folder: Path, examples: NDArray[np.float32]) -> dict[str, Json]:
+    def write(self, folder: Path) -> dict[str, Json]:
         """Copy the graph as built. It is to be optimised on loading, as it is here."""
         shutil.copyfile(self._path, folder / MODEL_FILE)
         return {"optimise": True}

@@ -128,9 +128,9 @@ class CompiledTorchRunner(TorchRunner):
         twin.files = self.files
         return Streamed(twin, streams, twin)
 
-    def write(self, folder: Path, examples: NDArray[np.float32]) -> dict[str, Json]:
+    def write(self, folder: Path) -> dict[str, Json]:
         """The weights; the loader compiles them where it is run. Raises VariantUnavailable as every torch runner."""
-        return {**super().write(folder, examples), "compiled": True}
+        return {**super().write(folder), "compiled": True}
 
     def effective(self) -> Effective:
         """As every torch runner; who compiled, and every graph that was compiled so far."""

@@ -141,7 +141,7 @@ def torch_case(made: Made, inputs: Rows, threads: int) -> Case:
         "named": named,
         "results": [{"axis": slot.axis, "per_image": slot.per_image} for slot in made.results],
     }
-    shrinks = tuple(_shrinks(str(function), arguments, arrays))
+    shrinks = tuple(_shrinks(str(function), arrays))
     return Case(
         "torch", facts, arrays, tuple(describing.rows), lambda given: torch_part.prepared(facts, given), shrinks
     )
@@ -152,7 +152,7 @@ def plain(array: NDArray[Any]) -> NDArray[Any]:
     return array.astype(np.float32) if array.dtype == ml_dtypes.bfloat16 else array
 
 
-def _shrinks(operation: str, arguments: list[Any], arrays: Mapping[str, NDArray[Any]]) -> Iterable[Shrink]:
+def _shrinks(operation: str, arrays: Mapping[str, NDArray[Any]]) -> Iterable[Shrink]:
     """What can be left out of a convolution without groups or a linear layer, so that it is still one."""
     weight, x = arrays.get("weight"), arrays.get("x0")
     convolution = "conv2d" in operation

@@ -122,7 +122,7 @@ class TorchRunner:
         """This very network with so many threads while the other runner is open; see ``Streamed``."""
         return Streamed(self, streams, torch_threads(threads))
 
-    def write(self, folder: Path, examples: NDArray[np.float32]) -> dict[str, Json]:
+    def write(self, folder: Path) -> dict[str, Json]:
         """Copy the artifact's files as they are, and what a repair changes beside them. Raises VariantUnavailable."""
         if not self.files:
             raise VariantUnavailable(f"no deployment can be written: {self.unwritten}", "serve it from Python")

@@ -34,11 +34,11 @@ class Wrapped:
 class WrittenBehind(Wrapped):
     """One whose deployment is written by the runner behind."""
 
-    def write(self, folder: Path, examples: NDArray[np.float32]) -> dict[str, Json]:
+    def write(self, folder: Path) -> dict[str, Json]:
         """Write the runner behind. Raises VariantUnavailable where that cannot be."""
         if not isinstance(self._runner, Deployable):
             raise VariantUnavailable("this network cannot be written to files", "serve it from this project")
-        return self._runner.write(folder, examples)
+        return self._runner.write(folder)
 
 
 class Padded(Wrapped):
@@ -122,6 +122,6 @@ class Switched(WrittenBehind):
         with self._turned():
             return self._runner.run(images)
 
-    def write(self, folder: Path, examples: NDArray[np.float32]) -> dict[str, Json]:
+    def write(self, folder: Path) -> dict[str, Json]:
         """Write the runner behind; the loader turns the switches. Raises VariantUnavailable where that cannot be."""
-        return {**super().write(folder, examples), "switches": dict(self._options)}
+        return {**super().write(folder), "switches": dict(self._options)}

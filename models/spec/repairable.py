@@ -40,7 +40,7 @@ class Streaming(Protocol):
 class Deployable(Protocol):
     """A runner that can be written as files that serve without this project."""
 
-    def write(self, folder: Path, examples: NDArray[np.float32]) -> dict[str, Json]:
+    def write(self, folder: Path) -> dict[str, Json]:
         """Write plain numbers or ONNX: float32 images [n, c, h, w] in, outputs out, for any n.
 
         Returns what has to be set for running it: of torch {"type", "memory_format", "engine"}, of onnxruntime

@@ -29,7 +29,7 @@ def write(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
                     f"no loader is written for {asked.variant}: deploy ships torch's and onnxruntime's variants",
                     "name one of them with --variant",
                 )
-            serving = repaired.write(Path(asked.folder), examples[:1])
+            serving = repaired.write(Path(asked.folder))
             digest = repaired.digest() if isinstance(repaired, Digested) else None
     return Written(serving, digest).to_json()
 

@@ -127,7 +127,7 @@ def _written(asked: RepairAsked, tried: list[Tried], runner: Any, images: Images
             try:
                 if not isinstance(repaired, Deployable):
                     raise VariantUnavailable("no file can be written of it", "")
-                serving = repaired.write(Path(asked.folder), images.read(0, 1))
+                serving = repaired.write(Path(asked.folder))
             except VariantUnavailable as error:
                 unwritten.append(f"{chosen.rung}: {error.reason}")
                 continue
@@ -135,7 +135,7 @@ def _written(asked: RepairAsked, tried: list[Tried], runner: Any, images: Images
         native = None
         with contextlib.suppress(VariantUnavailable):  # without it the memory of the two cannot be compared
             if chosen.rung != NATIVE:
-                native = runner.write(Path(asked.native), images.read(0, 1))
+                native = runner.write(Path(asked.native))
         return RepairMade(tuple(attempts(tried)), tried.index(chosen), settings, tuple(unwritten), native)
     return RepairMade(tuple(attempts(tried)), None, {}, tuple(unwritten))
 

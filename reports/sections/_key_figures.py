@@ -25,7 +25,7 @@ def key_figures(study: Study) -> tuple[KeyFigure, ...]:
         return ()
     figures = (
         _stability(study, choice),
-        _speed(study, choice),
+        _speed(study),
         _agreement(study, choice),
         _accuracy(choice),
         _price(study),
@@ -84,7 +84,7 @@ def _stability(study: Study, choice: VariantResult) -> KeyFigure:
     return KeyFigure(label, word, views.anchor(choice.name), line(remark), tone)
 
 
-def _speed(study: Study, choice: VariantResult) -> KeyFigure:
+def _speed(study: Study) -> KeyFigure:
     speed, decided = speeds.chosen_throughput(study), study.recommendation
     if speed is None:
         return KeyFigure("Speed", "not measured", "costs", ())

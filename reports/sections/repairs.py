@@ -55,7 +55,7 @@ def _inapplicable(tried: list[tuple[VariantResult, Repair]]) -> list[Line]:
     return [line("To ", *codes(names), f" these do not apply: {text}.") for text, names in alike.items()]
 
 
-def _scopes(study: Study, tried: list[tuple[VariantResult, Repair]]) -> list[Block]:
+def _scopes(tried: list[tuple[VariantResult, Repair]]) -> list[Block]:
     """Each scope once, with the repairs that were checked over it."""
     names: dict[str, list[str]] = {}
     for variant, repair in tried:
@@ -104,7 +104,7 @@ def blocks(study: Study) -> list[Block]:
         )
         page = [table_of(caption, (_row(*pair) for pair in run))]
     page += [Paragraph(words) for words in _inapplicable(tried)]
-    page += _scopes(study, tried)
+    page += _scopes(tried)
     if remarks := _remarks(study, tried):
         page.append(Bullets(tuple(remarks)))
     return page + absent
