@@ -78,7 +78,7 @@ def _mechanism(runner: Any, located: Located, batch: NDArray[Any], result: Batch
     """Of the largest origin."""
     largest = located.origins[0]
     alone = replace(located, findings={largest.layer.name: largest})
-    return explain_origins(runner, alone, batch, result.tested.threads, SEED)[largest.layer.name].explanation.mechanism
+    return explain_origins(runner, alone, batch, result.tested.threads, SEED)[largest.layer.name].mechanism
 
 
 def _batch(rows: NDArray[Any], result: BatchInvariance, n: int) -> NDArray[Any]:

@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from isobatch.models.registry import find_variant
 from isobatch.models.spec.artifact_cache import unaltered
 from isobatch.pipeline.compare.batch_classes import finer_classes
+from isobatch.pipeline.explain.causes import Explanation
 from isobatch.pipeline.explain.findings import LayerFinding, Located, Watched, why_closed
 from isobatch.pipeline.explain.locate import locate
 from isobatch.pipeline.explain.neighbour_effect import neighbour_effect
-from isobatch.pipeline.explain.origins import LayerExplanation, explain_origins
+from isobatch.pipeline.explain.origins import explain_origins
 from isobatch.pipeline.explain.reproducer.write import FOLDER, TEMPLATES, Starter, write_reproducers
 from isobatch.pipeline.explain.search_bounds import SEARCHES
 from isobatch.pipeline.repair.beyond_scope import look_beyond
@@ -87,7 +88,7 @@ def _explained(asked: LookAsked, emit: Emit) -> Looked:
             explanations = explain_origins(runner, located, captured, threads, seed)
         with clock.step("scripts"):
             scripts = write_reproducers(runner, located, captured, asked.variant, folder, seed, starter)
-        named = [explanation.explanation.mechanism for explanation in explanations.values()]
+        named = [explanation.mechanism for explanation in explanations.values()]
         with clock.step("neighbours"):
             effect = neighbour_effect(runner, named, captured, tried_at, folder, asked.variant, seed, asked.outcome)
         beyond = []
@@ -156,7 +157,7 @@ def _climbed(asked: LookAsked, bench: Bench, scope: Scope, done: Callable[[int],
     return tried + [Tried(rung.name, why, too_dear=True) for rung in rungs if why and rung.name != PROOF]
 
 
-def _seen(finding: LayerFinding, explanations: Mapping[str, LayerExplanation]) -> LayerSeen:
+def _seen(finding: LayerFinding, explanations: Mapping[str, Explanation]) -> LayerSeen:
     layer = finding.layer
     return LayerSeen(
         layer=layer.name,
