@@ -13,8 +13,8 @@ from typing import Any
 
 from isobatch.models.registry import find_variant, load
 from isobatch.models.spec.images import Images
-from isobatch.models.spec.words import RunnerSettings
-from isobatch.pipeline.workers.wire import read_artifact
+from isobatch.models.spec.plain import from_plain
+from isobatch.models.spec.words import Artifact, RunnerSettings
 
 CALLS = 4
 
@@ -24,7 +24,8 @@ def seconds(entry: dict[str, Any]) -> float:
     images = Images.from_json(entry["images"])
     begin = time.perf_counter()
     spec = find_variant(entry["variant"])
-    with load(spec.open)(read_artifact(entry["artifact"]), RunnerSettings.of(entry["setting"]["runner"])) as runner:
+    artifact, settings = from_plain(Artifact, entry["artifact"]), RunnerSettings.of(entry["setting"]["runner"])
+    with load(spec.open)(artifact, settings) as runner:
         batch = images.read(0, len(images))
         first = runner.run(batch)
         equal = [runner.run(batch).tobytes() == first.tobytes() for _ in range(CALLS - 1)]

@@ -10,11 +10,13 @@ import math
 import sys
 import tempfile
 from contextlib import closing
+from dataclasses import replace
 from typing import Any
 
 from isobatch.models.registry import find_variant, load
 from isobatch.models.spec.images import Images
-from isobatch.models.spec.words import RunnerSettings
+from isobatch.models.spec.plain import from_plain, to_plain
+from isobatch.models.spec.words import Artifact, RunnerSettings
 from isobatch.pipeline.compare.statistics import median_interval
 from isobatch.pipeline.config.config import Config
 from isobatch.pipeline.machine.environment import worker_settings
@@ -25,16 +27,15 @@ from isobatch.pipeline.prepare.state import Stages
 from isobatch.pipeline.prepare.weights import prepare_weights
 from isobatch.pipeline.records.study import Interval
 from isobatch.pipeline.repair.crossing import Attempt
-from isobatch.pipeline.repair.ladder import Scope, climb
+from isobatch.pipeline.repair.ladder import attempts, climb
 from isobatch.pipeline.repair.layers import survey
 from isobatch.pipeline.repair.records import repair_records
 from isobatch.pipeline.repair.rungs import Bench, all_rungs
-from isobatch.pipeline.repair.tried import attempts
-from isobatch.pipeline.repair.verify import every_size, time_ratios, verify
+from isobatch.pipeline.repair.verify import Scope, every_size, time_ratios, verify
 from isobatch.pipeline.storage.places import cache_root
 from isobatch.pipeline.workers.engines.local import LocalEngine
 from isobatch.pipeline.workers.pool import Workers
-from isobatch.pipeline.workers.wire import Emit, artifact_json, read_artifact
+from isobatch.pipeline.workers.wire import Emit
 from isobatch.reports.screen.progress import Progress
 
 SIZES = (1, 2, 8, 16, 32)
@@ -46,24 +47,32 @@ def measured(payload: dict[str, Any], emit: Emit) -> list[dict[str, Any]]:
     images = Images.from_json(payload["images"])
     threads: int = payload["threads"]
     spec = find_variant(payload["variant"])
-    with load(spec.open)(read_artifact(payload["artifact"]), RunnerSettings(threads)) as runner:
+    with load(spec.open)(from_plain(Artifact, payload["artifact"]), RunnerSettings(threads)) as runner:
+        scope = Scope(
+            [images],
+            SIZES[1:],
+            {},
+            timed_sizes=SIZES[:2],
+            pairs=1,
+            passes=every_size,
+            stop_at_first=True,
+            done=lambda n: emit({}),
+        )
         if not payload["rungs"]:
-            native = verify(runner, runner, images, SIZES[1:], lambda n: emit({}), True, every_size)
+            native = verify(runner, runner, images, scope)
             if native.batch_invariant:
                 return [{"name": "none", "why": f"batch-invariant without a repair at N = {SIZES}", "ratios": {}}]
         captured = images.read(0, max(SIZES))
         located, shapes = survey(runner, captured, max(SIZES), 0, lambda n: emit({}))
         bench = Bench(runner, threads, captured, SIZES[1:], located, shapes)
-        scope = Scope([images], SIZES[1:], {}, timed_sizes=SIZES[:2], pairs=1, passes=every_size, stop_at_first=True)
         tried = []
         for rung in payload["rungs"] or [rung.name for rung in all_rungs()]:
-            for attempt in climb(bench, scope, lambda n: emit({}), math.inf, [rung]):
+            for attempt in climb(bench, scope, math.inf, [rung]):
                 ratios: dict[int, list[float]] = {}
                 if attempt.holds and attempt.candidate:
                     with attempt.candidate.build(runner) as repaired:
-                        ratios = time_ratios(
-                            runner, repaired, images, SIZES, lambda n: emit({}), payload["pairs"], math.inf
-                        )
+                        priced = replace(scope, pairs=payload["pairs"], enough_s=math.inf)
+                        ratios = time_ratios(runner, repaired, priced, SIZES)
                 (told,) = attempts([attempt])
                 tried.append(told.to_json() | {"ratios": {str(n): values for n, values in ratios.items()}})
         return tried
@@ -106,7 +115,7 @@ def main() -> None:
                 for threads in map(int, arguments.threads.split(",")):
                     payload = {
                         "variant": name,
-                        "artifact": artifact_json(stages.artifacts[name, prepared.record.name]),
+                        "artifact": to_plain(stages.artifacts[name, prepared.record.name]),
                         "images": prepared.evaluation.to_json(),
                         "threads": threads,
                         "rungs": [rung for rung in arguments.rungs.split(",") if rung],

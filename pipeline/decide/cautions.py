@@ -7,7 +7,7 @@ from isobatch.pipeline.decide.choice import Choice
 from isobatch.pipeline.decide.contenders import Standings
 from isobatch.pipeline.decide.policy import DEFAULT_MAX_DROP_POINTS, price
 from isobatch.pipeline.decide.ranges import range_warnings
-from isobatch.pipeline.decide.reasons import in_passes, once, raced_instead
+from isobatch.pipeline.decide.reasons import in_passes, raced_instead
 from isobatch.pipeline.records.study import Policy, Race, VariantResult
 from isobatch.pipeline.records.wording import counted, limit_points, listed
 
@@ -29,8 +29,10 @@ def cautions(
     warnings = no_limit(policy)
     if choice.ratios is None and choice.decided_by == "passes":
         warnings.append(_NO_RACE if race is None else _OTHER_RACE)
-    if choice.ratios is None:
-        warnings += once(price(chosen.cost, policy), chosen.name)
+    if choice.ratios is None and (paid := price(chosen.cost, policy)) and paid.timed_once:
+        warnings.append(
+            f"The cost of {chosen.name} was measured by a single call: what is not measurably slower cannot be told."
+        )
     warnings += range_warnings(chosen.range)
     if race is not None and race.unsteady:
         warnings.append(

@@ -22,7 +22,9 @@ def pareto_set(
     open_to = [
         (variant, _raced(paid, race.get(variant.name), policy))
         for variant in variants
-        if _known(variant) and not obstacles(variant, anything) and (paid := price(variant.cost, policy))
+        if (variant.accuracy is not None or variant.agreement is not None)
+        and not obstacles(variant, anything)
+        and (paid := price(variant.cost, policy))
     ]
     return [
         _point(variant, race.get(variant.name))
@@ -37,10 +39,6 @@ def _beats(variant: VariantResult, paid: Price, other: VariantResult, other_paid
     mine = top1_of(variant), -paid.cost, -_rank(variant)
     yours = top1_of(other), -other_paid.cost, -_rank(other)
     return mine != yours and mine[0] >= yours[0] and mine[1] >= yours[1] and mine[2] >= yours[2]
-
-
-def _known(variant: VariantResult) -> bool:
-    return variant.accuracy is not None or variant.agreement is not None
 
 
 def _raced(paid: Price, contestant: Contestant | None, policy: Policy) -> Price:
@@ -70,11 +68,6 @@ def _point(variant: VariantResult, contestant: Contestant | None) -> ParetoPoint
 def top1_of(variant: VariantResult) -> float:
     """Its top-1, below every real one where it was not evaluated."""
     return variant.accuracy.top1 if variant.accuracy else -1.0
-
-
-def size_of(variant: VariantResult) -> int:
-    """Bytes of its artifact, 0 where it has no cost."""
-    return variant.cost.size_bytes if variant.cost else 0
 
 
 def _rank(variant: VariantResult) -> int:

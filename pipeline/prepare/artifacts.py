@@ -6,14 +6,14 @@ from typing import Any
 from isobatch.models.registry import find_variant, versions
 from isobatch.models.spec.artifact_cache import ArtifactCache
 from isobatch.models.spec.images import Images
-from isobatch.models.spec.words import Network, VariantSpec
+from isobatch.models.spec.plain import from_plain
+from isobatch.models.spec.words import Artifact, Network, VariantSpec
 from isobatch.pipeline.config.config import Config
 from isobatch.pipeline.inputs import PreparedSet
 from isobatch.pipeline.machine.environment import machine_key, toolchain
 from isobatch.pipeline.prepare.crossing import BuildAsked
 from isobatch.pipeline.prepare.state import Stages
 from isobatch.pipeline.workers.pool import WorkerError
-from isobatch.pipeline.workers.wire import read_artifact
 
 REFERENCE = "fp64"  # the ruler of numeric error
 
@@ -111,5 +111,5 @@ def _build(stages: Stages, spec: VariantSpec, prepared: PreparedSet) -> BuildAsk
         if error.kind == NO_EXPORT:
             stages.no_export = error
         raise
-    stages.artifacts[spec.name, name] = read_artifact(answer)
+    stages.artifacts[spec.name, name] = from_plain(Artifact, answer)
     return asked

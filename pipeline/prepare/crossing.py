@@ -33,13 +33,6 @@ class ExportAsked(NetworkAsked):
 
 
 @dataclass(frozen=True)
-class Exported(Crossing):
-    """The exported file; None where the arrays are pictures, on which the network is studied as it is."""
-
-    onnx: str | None
-
-
-@dataclass(frozen=True)
 class NetworkFound(Crossing):
     """The network under study, verified. See ``models.weights.resolve.ResolvedWeights``; of an ONNX file besides:
 

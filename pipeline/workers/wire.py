@@ -5,21 +5,8 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from isobatch.models.spec.plain import from_plain, to_plain
-from isobatch.models.spec.words import Artifact
 
 Emit = Callable[[Any], None]
-
-
-def read_artifact(data: dict[str, Any]) -> Artifact:
-    """The artifact from what ``build`` returned."""
-    artifact: Artifact = from_plain(Artifact, data)
-    return artifact
-
-
-def artifact_json(artifact: Artifact) -> dict[str, Any]:
-    """The artifact as JSON-ready values; ``read_artifact`` is the inverse."""
-    plain: dict[str, Any] = to_plain(artifact)
-    return plain
 
 
 @dataclass(frozen=True)
@@ -40,7 +27,19 @@ class Crossing:
 
 @dataclass(frozen=True)
 class Told(Crossing):
-    """What a worker tells on its way: how many ``images`` it has run since it last did, or a line to ``say``."""
+    """What a worker tells on its way: how many ``images`` (or operations, or networks) it has run since it last did, or
+    a line to ``say``.
+    """
 
     images: int = 0
     say: str = ""
+
+
+def tell_images(emit: Emit) -> Callable[[int], None]:
+    """What tells ``emit`` how many images were run."""
+    return lambda images: emit(Told(images=images).to_json())
+
+
+def tell_text(emit: Emit) -> Callable[[str], None]:
+    """What tells ``emit`` a line to say."""
+    return lambda text: emit(Told(say=text).to_json())
