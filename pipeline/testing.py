@@ -15,6 +15,7 @@ def assert_batch_invariant(
     largest |output|; 0 means bit-exact. AssertionError names N, how many examples differ, by how much, and the layer
     where the difference starts; or that the network is not repeatable, or gives NaN or the same row for all.
     """
+    __tracebackhide__ = True  # pytest then shows the caller's line
     result, start = compared_with_origin(network, inputs, batch_sizes, relative_tolerance)
     if result.batch_invariant or (result.verdict == "batch-variant" and within(result, relative_tolerance)):
         return

@@ -7,7 +7,7 @@ duty, so a block may hold any string a user controls.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 
@@ -166,6 +166,17 @@ def table_of(caption: str, rows: Iterable[Row], chosen: int | None = None) -> Ta
     if any(tuple(row) != columns for row in every):
         raise ValueError(f"{caption}: rows of different columns")
     return Table(caption, columns, tuple(tuple(row.values()) for row in every), chosen)
+
+
+def without_empty(table: Table, *titles: str) -> Table:
+    """The table without those of these columns of which no row says anything."""
+    kept = [
+        at
+        for at, column in enumerate(table.columns)
+        if column.title not in titles or any(row[at] is not None for row in table.rows)
+    ]
+    rows = tuple(tuple(row[at] for at in kept) for row in table.rows)
+    return replace(table, columns=tuple(table.columns[at] for at in kept), rows=rows)
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ def shows_loss(paid: Against) -> bool:
     return low is None or high is None or high < 1
 
 
-BY_PASSES = "times of the passes, which were not taken in turn"
+BY_PASSES = "times seen while outputs were gathered, not by a race"
 
 
 @dataclass(frozen=True)
@@ -39,20 +39,22 @@ def throughput(study: Study, variant: VariantResult | None) -> Speed | None:
     return in_passes(variant)
 
 
-def in_passes(variant: VariantResult | None) -> Speed | None:
-    """The throughput at its best N of the passes; None where there is no variant or no positive finite measurement."""
+def in_passes(variant: VariantResult | None, batch_size: int | None = None) -> Speed | None:
+    """The throughput in the passes, at this N or else at its best one; None where there is no variant or no positive
+    finite measurement.
+    """
     times = variant.cost.throughput_img_s if variant and variant.cost else {}
     timed = [Speed(variant.name, variant, int(n), i) for n, i in times.items() if variant and 0 < i.median < math.inf]
-    return max(timed, key=lambda speed: speed.interval.median, default=None)
+    asked = [speed for speed in timed if speed.batch_size == batch_size]
+    return max(asked or timed, key=lambda speed: speed.interval.median, default=None)
 
 
 def chosen_throughput(study: Study) -> Speed | None:
-    """The throughput of what is recommended, be it a variant or a repaired one: by the race, if it was raced."""
-    chosen = choice(study)
-    work = study.recommendation.at_work if study.recommendation else None
-    if chosen is None or work is None:
-        return in_passes(chosen)
-    return Speed(chosen.name, chosen, work.batch_size, work.throughput_img_s)
+    """The throughput of what is recommended, or of its repaired self, at its N: by the race, if it was raced."""
+    chosen, decided = choice(study), study.recommendation
+    if chosen is None or decided is None or decided.at_work is None:
+        return in_passes(chosen, decided.batch_size if decided else None)
+    return Speed(chosen.name, chosen, decided.at_work.batch_size, decided.at_work.throughput_img_s)
 
 
 def raced(study: Study, variant: VariantResult) -> bool:

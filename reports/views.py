@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterable
 
 from isobatch.pipeline.config.config import explains
+from isobatch.pipeline.decide.ranges import as_shipped
 from isobatch.pipeline.decide.repaired_variants import native_and_rung, native_name, with_repairs
 from isobatch.pipeline.records.study import Comparison, ComparisonKind, NotRun, Repair, Study, VariantResult
 from isobatch.reports import numbers
@@ -53,8 +54,8 @@ def repair_of(study: Study, name: str) -> Repair:
 
 
 def choice(study: Study) -> VariantResult | None:
-    """What is recommended, be it a variant or a repaired one; None where nothing is."""
-    return next((repair for repair in with_repairs(study.variants) if is_chosen(study, repair.name)), None)
+    """What is recommended, be it a variant or a repaired one, as its range leaves it; None where nothing is."""
+    return next((as_shipped(v) for v in with_repairs(study.variants) if is_chosen(study, v.name)), None)
 
 
 def only(study: Study, variant: VariantResult) -> Study:

@@ -131,9 +131,10 @@ class OrtRunner(ExaminedGraphRunner):
         for kind in ("fp16", "int8"):
             if computed[kind] < stored[kind]:
                 rest = " and ".join(sorted(set(computed) - {kind}))
+                them = "the others" if computed[kind] else "them"
                 yield (
                     f"{computed[kind]} of {stored[kind]} layers with {kind} weights compute in {kind}: "
-                    f"{provider} runs the others in {rest}"
+                    f"{provider} runs {them} in {rest}"
                 )
         clipping = saturating_operators() & operators
         if clipping and not self._recipe.get("reduce_range"):

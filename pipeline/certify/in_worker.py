@@ -17,7 +17,7 @@ from isobatch.models.spec.runner import WHOLE, Layer, Reaching, Rows
 from isobatch.pipeline.certify.crossing import BatchRun, Kind, RangeAsked, TiesRun
 from isobatch.pipeline.deploy.folder import filled
 from isobatch.pipeline.evidence.evidence import differing_rows
-from isobatch.pipeline.evidence.outcomes import changed
+from isobatch.pipeline.evidence.outcomes import Gallery, changed
 from isobatch.pipeline.evidence.passes import call
 from isobatch.pipeline.explain.findings import Watched
 from isobatch.pipeline.machine.memory import release_free
@@ -89,7 +89,7 @@ def _batches(
             outputs, alone = call(runner.shipped, images[which])[0], singles[which]
             if (outputs.dtype, outputs.shape) != (alone.dtype, alone.shape):
                 raise ValueError(f"shape-mismatch: at N = {n} its rows are not of the kind they are at N = 1")
-            flipped = int(changed(alone, outputs, outcome, singles, which).sum())
+            flipped = int(changed(alone, outputs, outcome, Gallery(singles, which)).sum())
             emit(BatchRun(n, kind, len(differing_rows(alone, outputs)), flipped).to_json())
         release_free()
     return True

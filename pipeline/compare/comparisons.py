@@ -11,7 +11,7 @@ from isobatch.models.spec.outcome import Outcome
 from isobatch.pipeline.compare.leaves import measure_leaves
 from isobatch.pipeline.compare.metrics import Values
 from isobatch.pipeline.evidence.evidence import Evidence, Pass, PassKind
-from isobatch.pipeline.evidence.outcomes import changed
+from isobatch.pipeline.evidence.outcomes import Gallery, changed
 from isobatch.pipeline.evidence.rows import all_alike, blocks, row_distance, same_bits
 from isobatch.pipeline.records.study import COPIES, Comparison, ComparisonKind, Condition
 
@@ -41,7 +41,8 @@ def comparisons(
 
     def record(kind: ComparisonKind, batch_size: int, pairs: Pairs, at: Condition = condition) -> None:
         if len(pairs.images):
-            compared.append(_comparison(first, at, kind, batch_size, pairs.reference, pairs.candidate))
+            ran = pairs.images if kind != "repeat" else None  # a second process may run others alone
+            compared.append(_comparison(first, at, kind, batch_size, pairs.reference, pairs.candidate, ran))
 
     compared: list[Comparison] = []
     for n in batch_sizes(first, "batched"):
@@ -165,12 +166,20 @@ def _one_row_an_image(parts: Iterable[tuple[Images, Rows, Rows]], outcome: Outco
 
 
 def _comparison(
-    evidence: Evidence, condition: Condition, kind: ComparisonKind, batch_size: int, reference: Rows, candidate: Rows
+    evidence: Evidence,
+    condition: Condition,
+    kind: ComparisonKind,
+    batch_size: int,
+    reference: Rows,
+    candidate: Rows,
+    images: Images | None = None,
 ) -> Comparison:
+    """``images``: whose rows they are, where not all were compared: the nearest is sought among the singles of all."""
     mismatch = _mismatch(reference, candidate)
     values: Values = {"n_images_equal": 0, "bitwise_equal": False}
     if not mismatch:
-        values = measure_leaves(reference, candidate, evidence.outcome)
+        gallery = None if images is None else Gallery(evidence.singles, images - evidence.span[0])
+        values = measure_leaves(reference, candidate, evidence.outcome, gallery)
     return Comparison(
         inputs=evidence.inputs,
         condition=condition,

@@ -19,7 +19,7 @@ def cost_of(rounds: Sequence[Evidence], artifact: Artifact, image_size: int) -> 
     """
     singles = _calls(rounds, 1)
     latency = median_interval([1e3 * s for part in singles for s in part])
-    throughput = {"1": _per_second(latency)}
+    throughput = {"1": per_second(latency)}
     for n in sorted({p.batch_size for evidence in rounds for p in evidence.find("batched")}):
         throughput[str(n)] = median_interval([n / s for part in _calls(rounds, n) for s in part])
     return Cost(
@@ -49,7 +49,8 @@ def _most(counted: Sequence[Mapping[str, int]]) -> DeviceMemory | None:
     return DeviceMemory(**most)
 
 
-def _per_second(latency_ms: Interval) -> Interval:
+def per_second(latency_ms: Interval) -> Interval:
+    """Images a second of calls of one image."""
     low, high = latency_ms.low95, latency_ms.high95
     return Interval(
         median=1e3 / latency_ms.median,

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from isobatch.models.spec.outcome import Leaf, Outcome
 from isobatch.pipeline.compare.metrics import measure_all
+from isobatch.pipeline.evidence.outcomes import Gallery
 from isobatch.pipeline.evidence.rows import same_bits
 from isobatch.pipeline.records.study import OutputComparison
 
@@ -14,16 +15,18 @@ _WORST_IS_LARGEST = ("max_abs_relative", "max_ulp", "relative_l2")
 _WORST_IS_SMALLEST = ("sqnr_db", "cosine_min")
 
 
-def measure_leaves(reference: NDArray[Any], candidate: NDArray[Any], outcome: Outcome) -> dict[str, Any]:
+def measure_leaves(
+    reference: NDArray[Any], candidate: NDArray[Any], outcome: Outcome, gallery: Gallery | None = None
+) -> dict[str, Any]:
     """``measure_all``; of several outputs also each one alone, under ``outputs``.
 
     Measures that relate a difference to the size of values are then the worst of any output: outputs of different size
     have no common scale. NaN is the worst of all.
     """
     if len(outcome.leaves) < 2 or reference.shape[1] != outcome.leaves[-1].stop:
-        return measure_all(reference, candidate, outcome)
+        return measure_all(reference, candidate, outcome, gallery)
     alone = [measure_all(_own(leaf, reference), _own(leaf, candidate)) for leaf in outcome.leaves]
-    whole = measure_all(reference, candidate, outcome)
+    whole = measure_all(reference, candidate, outcome, gallery)
     for name in _WORST_IS_LARGEST:
         whole[name] = float(np.max([values[name] for values in alone]))
     for name in _WORST_IS_SMALLEST:

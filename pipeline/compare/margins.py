@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from isobatch.models.spec.outcome import CLASSES, Outcome
 from isobatch.pipeline.compare.comparisons import PROBES, moved
 from isobatch.pipeline.evidence.evidence import Evidence, Pass, PassKind
-from isobatch.pipeline.evidence.outcomes import before_last, changed, outcome_margin
+from isobatch.pipeline.evidence.outcomes import Gallery, before_last, changed, outcome_margin
 from isobatch.pipeline.evidence.rows import row_distance
 from isobatch.pipeline.records.study import Condition, Margin
 
@@ -78,8 +78,7 @@ def _observe(evidence: Evidence, condition: Condition, passes: Sequence[Pass]) -
         at = images[index] - first
         seen[images - first] = True
         differs[at] = True
-        whole = evidence.singles if evidence.outcome.kind == "embedding" else None
-        turned = changed(singles, rows, evidence.outcome, whole, at)
+        turned = changed(singles, rows, evidence.outcome, Gallery(evidence.singles, at))
         np.logical_or.at(flipped, at, turned)  # of copies one image has many rows
         apart = row_distance(before_last(singles, evidence.outcome), before_last(rows, evidence.outcome))
         with np.errstate(invalid="ignore"):  # a NaN stays one

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from isobatch.pipeline.compare.statistics import rate_lower, rate_upper
 from isobatch.pipeline.records.study import Agreement, Policy, VariantResult
-from isobatch.pipeline.records.wording import counted, listed, number
+from isobatch.pipeline.records.wording import listed, number
 
 Decision = Literal["met", "missed", "undecided"]
 
@@ -36,11 +36,10 @@ class Answers:
         if not self.same:
             return None
         record = agreement(self.same, self.clusters, self.reference)
-        how = f"{counted(record.n_answers, 'answer')} on {listed(self.sources)}"
         alike = (
             "" if record.n == record.n_answers else f", copies and crops of one picture count as one (n = {record.n:,})"
         )
-        return record.model_copy(update={"counted": how + alike})
+        return record.model_copy(update={"counted": listed(self.sources) + alike})
 
 
 def agreement(same: Sequence[bool], clusters: Sequence[Hashable], reference: str) -> Agreement:

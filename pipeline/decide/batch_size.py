@@ -1,6 +1,7 @@
 """At which N a variant may be run under a policy, and what it costs there as far as the evidence's passes tell."""
 
 from isobatch.pipeline.records.study import Cost, Policy
+from isobatch.pipeline.records.wording import number
 
 NEAR = 2.0
 """Who takes longer than so many times the fastest is clearly slower."""
@@ -19,7 +20,8 @@ def call_seconds(cost: Cost) -> dict[int, float]:
 def admissible(cost: Cost, policy: Policy) -> dict[int, float]:
     """By N: the seconds of a call, at those N that the objective and the limit on latency leave open.
 
-    N that keep the limit safely, if there are any; else those that keep it at all.
+    N that keep the limit safely, if there are any; else those that keep it at all; else the one of the shortest call,
+    where a race may show that it keeps it.
     """
     seconds = call_seconds(cost)
     if policy.objective == "latency":
@@ -27,8 +29,11 @@ def admissible(cost: Cost, policy: Policy) -> dict[int, float]:
     if policy.max_latency_ms is None:
         return seconds
     limit = policy.max_latency_ms / 1e3
-    safe = {n: call for n, call in seconds.items() if call <= _SAFELY * limit}
-    return safe or {n: call for n, call in seconds.items() if call <= limit}
+    for share in (_SAFELY, 1.0):
+        if within := {n: call for n, call in seconds.items() if call <= share * limit}:
+            return within
+    shortest = min(seconds, key=lambda n: seconds[n], default=0)
+    return {shortest: seconds[shortest]} if shortest and seconds[shortest] <= NEAR * limit else {}
 
 
 def roughly(cost: Cost | None, policy: Policy) -> tuple[int, float] | None:
@@ -46,3 +51,16 @@ def promising(cost: Cost, policy: Policy, most: int = 3, within: float = 1.15) -
     order = sorted(open_to, key=lambda n: open_to[n] / n)
     best = open_to[order[0]] / order[0] if order else 0.0
     return [n for n in order[:most] if open_to[n] / n <= within * best]
+
+
+def falls_short(cost: Cost | None, policy: Policy) -> str:
+    """Which limit on time is missed at the best open N, by the passes; empty where none is."""
+    best, limit, demanded = roughly(cost, policy), policy.max_latency_ms, policy.min_throughput_img_s
+    if best is None and limit is None:
+        return "it was not timed"
+    if best is None or (limit is not None and best[0] * best[1] > limit / 1e3):
+        return f"latency: no tested N has a call within {number(limit or 0.0)} ms"
+    n, seconds = best
+    if demanded is not None and seconds * demanded > 1:
+        return f"throughput: {number(1 / seconds)} img/s at N = {n}, below the {number(demanded)} img/s demanded"
+    return ""

@@ -7,7 +7,7 @@ from isobatch.pipeline.decide.choice import Choice
 from isobatch.pipeline.decide.contenders import Standings
 from isobatch.pipeline.decide.policy import DEFAULT_MAX_DROP_POINTS, price
 from isobatch.pipeline.decide.ranges import range_warnings
-from isobatch.pipeline.decide.reasons import in_passes, raced_instead
+from isobatch.pipeline.decide.reasons import eligible, in_passes, raced_instead
 from isobatch.pipeline.records.study import Policy, Race, VariantResult
 from isobatch.pipeline.records.wording import counted, limit_points, listed
 
@@ -22,19 +22,25 @@ _OTHER_RACE = (
 )
 
 
+_UNRACED = (
+    "No candidate under this policy was in the race of this run. The times are those seen while evidence was gathered."
+)
+
+
 def cautions(
     chosen: VariantResult, all_standings: Standings, choice: Choice, policy: Policy, race: Race | None
 ) -> list[str]:
     """What to bear in mind about the choice, a sentence each."""
     warnings = no_limit(policy)
     if choice.ratios is None and choice.decided_by == "passes":
-        warnings.append(_NO_RACE if race is None else _OTHER_RACE)
-    if choice.ratios is None and (paid := price(chosen.cost, policy)) and paid.timed_once:
-        warnings.append(
-            f"The cost of {chosen.name} was measured by a single call: what is not measurably slower cannot be told."
-        )
-    warnings += range_warnings(chosen.range)
-    if race is not None and race.unsteady:
+        warnings.append(_NO_RACE if race is None else _UNRACED if all_standings.race else _OTHER_RACE)
+    if choice.ratios is None:
+        warnings += _limits_by_passes(policy)
+        if (paid := price(chosen.cost, policy)) and paid.timed_once:
+            once = "was measured by a single call: what is not measurably slower cannot be told."
+            warnings.append(f"The cost of {chosen.name} {once}")
+    warnings += range_warnings(chosen.range) or _not_verified(chosen, all_standings.every)
+    if race is not None and race.unsteady and choice.ratios is not None:
         warnings.append(
             f"Timings are unsteady: other programs took time from {race.disturbed} rounds of the race. "
             "The choice may be another one on a quiet machine."
@@ -42,7 +48,7 @@ def cautions(
     if choice.ratios is not None and choice.ratios.resampled is None and len(choice.raced) > 1:
         few = counted(choice.ratios.rounds, "round")
         warnings.append(f"The race had {few} only, too few to say who is faster: give it more with --race-seconds.")
-    return [*warnings, *_new_rivals(all_standings, choice, race), *_of_one_moment(chosen, all_standings.every)]
+    return [*warnings, *_new_rivals(all_standings, choice, race, policy), *_of_one_moment(chosen, all_standings.every)]
 
 
 def no_limit(policy: Policy) -> list[str]:
@@ -53,14 +59,32 @@ def no_limit(policy: Policy) -> list[str]:
     return [f"No limit on the accuracy drop is set: only one that certainly exceeds {limit} counts."]
 
 
-def _new_rivals(standings: Standings, choice: Choice, race: Race | None) -> list[str]:
+def _limits_by_passes(policy: Policy) -> list[str]:
+    """A warning where a limit on time was judged by times that are orientation."""
+    flags = {"--max-latency-ms": policy.max_latency_ms, "--min-throughput": policy.min_throughput_img_s}
+    asked = [flag for flag, limit in flags.items() if limit is not None]
+    return [f"{listed(asked)} was judged by these times too: a study with this policy decides it."] if asked else []
+
+
+def _not_verified(chosen: VariantResult, every: Sequence[VariantResult]) -> list[str]:
+    """A warning where another one was verified at every N, as it was the choice then, and this one was not."""
+    verified = [variant.name for variant in every if variant.range is not None]
+    if chosen.range is not None or not verified or chosen.verdict not in ("batch-invariant", "top1-stable"):
+        return []
+    return [
+        f"{chosen.name} was not verified at every N, as {listed(verified)} was: a study with this policy does it, and "
+        "deploy at every N that it ships."
+    ]
+
+
+def _new_rivals(standings: Standings, choice: Choice, race: Race | None, policy: Policy) -> list[str]:
     """A warning where candidates that were none when the race was run were not clearly slower in the passes."""
     if race is None or choice.ratios is None:
         return []
     known = {*choice.raced, *(rejection.variant for rejection in race.left_out)}
     near = [
         contender.name
-        for contender in standings.contenders
+        for contender in eligible(standings, policy)
         if contender.name not in known and not raced_instead(contender.name, known)
         if (times := in_passes(contender.name, choice.chosen, standings)) is not None and times < NEAR
     ]

@@ -16,6 +16,7 @@ from isobatch.pipeline.records.study import Interval
 CLEARLY_LESS_ERROR = 0.9
 """An error is clearly smaller than another below so much of it."""
 
+Costs = NDArray[np.float64]
 Criterion = Literal["only-candidate", "speed", "stability", "accuracy", "error", "size", "passes"]
 
 
@@ -37,11 +38,6 @@ class Contender:
     right: NDArray[np.bool_] | None = None
     error: float | None = None
     size: int = 0
-
-    @property
-    def hits(self) -> int | None:
-        """How many labelled images it answers rightly."""
-        return None if self.right is None else int(self.right.sum())
 
 
 @dataclass(frozen=True)
@@ -78,13 +74,14 @@ def choose(contenders: Sequence[Contender], margin: float, by_size: bool = False
     """
     if not contenders:
         raise ValueError("there is nothing to choose from")
+    every = len(contenders)
     if by_size:
-        smallest = min(contender.size for contender in contenders)
-        contenders = [contender for contender in contenders if contender.size <= smallest * (1 + margin)]
+        contenders = small(contenders, margin)
+    alone: Criterion = "size" if every > 1 else "only-candidate"
     rounds = max(len(contender.seconds) for contender in contenders)
     raced = [contender for contender in contenders if rounds and len(contender.seconds) == rounds]
     if not raced:
-        return _by_passes(contenders)
+        return _by_passes(contenders, alone)
     waited = np.array([c.waited for c in raced]).T if all(c.waited for c in raced) else None
     compared = ratios(np.array([c.seconds for c in raced]).T, spread, waited)
     decide = _decider(raced, compared, margin)
@@ -98,7 +95,7 @@ def choose(contenders: Sequence[Contender], margin: float, by_size: bool = False
         share = others.pop(chosen, 0) / resamples
     second = others.most_common(1)[0][0] if others else _second(compared, chosen)
     if len(raced) == 1:  # what the others lack, the times of the passes said
-        criterion = "only-candidate" if len(contenders) == 1 else "passes"
+        criterion = alone if len(contenders) == 1 else "passes"
     return Choice(
         chosen=names[chosen],
         leader=names[compared.leader],
@@ -112,10 +109,16 @@ def choose(contenders: Sequence[Contender], margin: float, by_size: bool = False
     )
 
 
-def _by_passes(contenders: Sequence[Contender]) -> Choice:
+def small(contenders: Sequence[Contender], margin: float) -> list[Contender]:
+    """The smallest, and those within the margin of it: who is eligible where size is what is asked for."""
+    smallest = min(contender.size for contender in contenders)
+    return [contender for contender in contenders if contender.size <= smallest * (1 + margin)]
+
+
+def _by_passes(contenders: Sequence[Contender], alone: Criterion) -> Choice:
     """Without a race: the cheapest in the passes, for orientation; ties are not shown, so none is broken."""
     order = sorted(contenders, key=lambda contender: np.inf if contender.roughly is None else contender.roughly)
-    only: Criterion = "only-candidate" if len(order) == 1 else "passes"
+    only: Criterion = alone if len(order) == 1 else "passes"
     second = order[1].name if len(order) > 1 else None
     return Choice(order[0].name, order[0].name, only, second, {}, None, ())
 
@@ -141,7 +144,7 @@ def _decider(
     def decide(leader: int, tied: frozenset[int]) -> tuple[int, Criterion]:
         left, first = set(tied | {leader}), leader
         while True:
-            chosen, criterion = _best(raced, first, sorted(left), margin)
+            chosen, criterion = _best(raced, first, sorted(left), compared.ratio, margin)
             if len(left) == 1 or not dominated(chosen, tied):
                 return chosen, "stability" if criterion == "speed" and first != leader else criterion
             left.remove(chosen)
@@ -161,50 +164,80 @@ def dominates(contender: Contender, other: Contender, margin: float, alpha: floa
     """Whether one that costs no more equals or beats another in stability, accuracy, error and size, and clearly in
     one of them. What is not known of one and known of the other neither equals nor beats. ``alpha``: of the accuracy.
     """
-    if (contender.hits is None) != (other.hits is None) or (contender.error is None) != (other.error is None):
+    if (contender.right is None) != (other.right is None) or (contender.error is None) != (other.error is None):
         return False
+    mine, yours = hits(contender, other) or (0, 0)
     equals = (
         contender.rank <= other.rank
-        and (contender.hits or 0) >= (other.hits or 0)
+        and mine >= yours
         and (contender.error or 0.0) <= (other.error or 0.0)
         and contender.size <= other.size
     )
     clearly = (
         contender.rank < other.rank
-        or _p_more_accurate(contender, other) <= alpha
-        or _clearly_less_error(contender, other)
+        or p_more_accurate(contender, other) <= alpha
+        or clearly_less_error(contender, other)
         or contender.size * (1 + margin) < other.size
     )
     return equals and clearly
 
 
-def _best(raced: Sequence[Contender], leader: int, tied: Sequence[int], margin: float) -> tuple[int, Criterion]:
-    """Accuracy against the leader, else error, else size, else the leader itself."""
+def _best(
+    raced: Sequence[Contender], leader: int, tied: Sequence[int], cost: Costs, margin: float
+) -> tuple[int, Criterion]:
+    """Accuracy against the leader, else error, else size, else the leader itself.
+
+    Of several that are better in one of these, it is asked again, the cheapest of them being the leader: what separates
+    them by less than that decides nothing.
+    """
     first = raced[leader]
+
+    def among(winners: Sequence[int]) -> int:
+        return _best(raced, min(winners, key=lambda at: cost[at]), winners, cost, margin)[0]
+
     others = [at for at in sorted(tied) if at != leader]
-    better = holm([_p_more_accurate(raced[at], first) for at in others])
-    worse = holm([_p_more_accurate(first, raced[at]) for at in others])
+    better = holm([p_more_accurate(raced[at], first) for at in others])
+    worse = holm([p_more_accurate(first, raced[at]) for at in others])
     if winners := [at for at, p in zip(others, better, strict=True) if p <= ALPHA]:
-        return max(winners, key=lambda at: (raced[at].hits or 0, -raced[at].size)), "accuracy"
+        return among(winners), "accuracy"
     # one that is significantly less accurate wins nothing by its error, nor one of more error by its size
     equal = [at for at, p in zip(others, worse, strict=True) if p > ALPHA]
-    if winners := [at for at in equal if _clearly_less_error(raced[at], first)]:
-        return min(winners, key=lambda at: raced[at].error or 0.0), "error"
-    equal = [at for at in equal if not _clearly_less_error(first, raced[at])]
+    if winners := [at for at in equal if clearly_less_error(raced[at], first)]:
+        return among(winners), "error"
+    equal = [at for at in equal if not clearly_less_error(first, raced[at])]
     if winners := [at for at in equal if raced[at].size * (1 + margin) < first.size]:
-        return min(winners, key=lambda at: (raced[at].size, raced[at].error or 0.0)), "size"
+        return among(winners), "size"
     return leader, "speed"
 
 
-def _p_more_accurate(contender: Contender, other: Contender) -> float:
-    """McNemar's exact p where ``contender`` is right more often than ``other`` on the same images; else 1."""
-    if contender.right is None or other.right is None or len(contender.right) != len(other.right):
+def shared(contender: Contender, other: Contender) -> tuple[NDArray[np.bool_], NDArray[np.bool_]] | None:
+    """Which of the labelled images that both have seen either answers rightly; None where one has seen none.
+
+    All are run in one drawn order, and one whose drop is decided goes no further: so the first of them.
+    """
+    if contender.right is None or other.right is None:
+        return None
+    n = min(len(contender.right), len(other.right))
+    return contender.right[:n], other.right[:n]
+
+
+def hits(contender: Contender, other: Contender) -> tuple[int, int] | None:
+    """How many of the images that both have seen each answers rightly; None where one has seen none."""
+    seen = shared(contender, other)
+    return None if seen is None else (int(seen[0].sum()), int(seen[1].sum()))
+
+
+def p_more_accurate(contender: Contender, other: Contender) -> float:
+    """McNemar's exact p where ``contender`` is right more often than ``other`` on the images both have seen; else 1."""
+    if (seen := shared(contender, other)) is None:
         return 1.0
-    gained, lost = int((contender.right & ~other.right).sum()), int((other.right & ~contender.right).sum())
+    mine, yours = seen
+    gained, lost = int((mine & ~yours).sum()), int((yours & ~mine).sum())
     return mcnemar_p(lost, gained) if gained > lost else 1.0
 
 
-def _clearly_less_error(contender: Contender, other: Contender) -> bool:
+def clearly_less_error(contender: Contender, other: Contender) -> bool:
+    """Whether its error against the reference is smaller by more than what counts as equal."""
     return (
         contender.error is not None and other.error is not None and contender.error < CLEARLY_LESS_ERROR * other.error
     )

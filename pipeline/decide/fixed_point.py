@@ -92,7 +92,9 @@ def _batched(variant: VariantResult) -> list[Comparison]:
 
 
 def _largest(differing: Sequence[Comparison]) -> str:
-    comparison = max(differing, key=lambda item: item.max_abs or 0.0)
+    """The largest difference from the singles; of one that shows only against another batch, from that."""
+    from_singles = [comparison for comparison in differing if comparison.kind == "batch-vs-singles"]
+    comparison = max(from_singles or differing, key=lambda item: item.max_abs or 0.0)
     images = f"{out_of(comparison.n_images - comparison.n_images_equal, comparison.n_images, 'image')}"
     elements = f"{out_of(comparison.n_elements_differing, comparison.n_elements, 'element')}"
     extent = f", by up to {number(comparison.max_abs)}" if comparison.max_abs is not None else ""

@@ -24,7 +24,7 @@ def pareto_set(
         for variant in variants
         if (variant.accuracy is not None or variant.agreement is not None)
         and not obstacles(variant, anything)
-        and (paid := price(variant.cost, policy))
+        and (paid := price(variant.cost, anything))
     ]
     return [
         _point(variant, race.get(variant.name))

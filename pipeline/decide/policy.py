@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from isobatch.pipeline.compare.accuracy import decide
 from isobatch.pipeline.decide import agreement
-from isobatch.pipeline.decide.ranges import range_obstacles
+from isobatch.pipeline.decide.batch_size import admissible
 from isobatch.pipeline.records.study import AccuracyDrop, Cost, Interval, Policy, VariantResult
 from isobatch.pipeline.records.wording import clause, counted, limit_points, number, points
 
@@ -36,7 +36,8 @@ def describe(policy: Policy) -> str:
 
 
 def obstacles(variant: VariantResult, policy: Policy) -> list[str]:
-    """All that keeps the variant from being a candidate under the policy; empty for a candidate.
+    """All that keeps the variant from being a candidate under the policy, its limits on time aside; empty for a
+    candidate: these are judged at the N that is recommended.
 
     What could not be measured stands in the way like what was measured and failed: nothing unknown counts as good.
     """
@@ -47,7 +48,6 @@ def obstacles(variant: VariantResult, policy: Policy) -> list[str]:
     if variant.verdict not in _ALLOWED[policy.stability]:
         why = f" (on {variant.decided_by.inputs}, {clause(variant.decided_by.why)})" if variant.decided_by else ""
         texts.append(f"{variant.verdict}, where the policy asks for {policy.stability}{why}")
-    texts += range_obstacles(variant.range, policy)
     texts += answer_obstacles(variant, policy)
     texts += _cost_obstacles(variant.cost, policy, variant.cost_note)
     return texts
@@ -102,27 +102,13 @@ def _accuracy_obstacle(variant: VariantResult, drop: AccuracyDrop | None, limit:
 
 def _cost_obstacles(cost: Cost | None, policy: Policy, note: str | None) -> list[str]:
     texts = []
-    because = f", {note}" if note else ""
-    if policy.max_latency_ms is not None:
-        latency = cost.latency_ms.median if cost and cost.latency_ms else None
-        if latency is None:
-            texts.append(f"latency not measured{because}")
-        elif latency > policy.max_latency_ms:
-            texts.append(f"latency {number(latency)} ms above the limit of {number(policy.max_latency_ms)} ms")
     if policy.max_size_mb is not None:
         if cost is None:
             texts.append("size not measured")
         elif cost.size_bytes > policy.max_size_mb * 1e6:
             texts.append(f"size {megabytes(cost.size_bytes)} above the limit of {number(policy.max_size_mb)} MB")
-    if policy.min_throughput_img_s is not None:
-        best = max((speed.median for speed in cost.throughput_img_s.values()), default=None) if cost else None
-        if best is None:
-            texts.append(f"throughput not measured{because}")
-        elif best < policy.min_throughput_img_s:
-            asked = number(policy.min_throughput_img_s)
-            texts.append(f"throughput {number(best)} img/s below the {asked} img/s demanded")
-    if price(cost, policy) is None:
-        texts.append(f"{policy.objective} not measured{because}")
+    if price(cost, Policy(objective=policy.objective)) is None:
+        texts.append(f"{policy.objective} not measured{f', {note}' if note else ''}")
     return texts
 
 
@@ -136,7 +122,7 @@ class Price:
 
 
 def price(cost: Cost | None, policy: Policy) -> Price | None:
-    """What the variant costs under the policy's objective, at its best N for throughput; None: not measured."""
+    """What the variant costs under the policy's objective, for throughput at its best open N; None: not measured."""
     if cost is None:
         return None
     if policy.objective == "size":
@@ -145,10 +131,11 @@ def price(cost: Cost | None, policy: Policy) -> Price | None:
         if cost.latency_ms is None:
             return None
         return _timed(cost.latency_ms.median, cost.latency_ms, "ms", "for one image")
-    if not cost.throughput_img_s:
+    timed_at = [n for n in admissible(cost, policy) if str(n) in cost.throughput_img_s]
+    if not timed_at:
         return None
-    best = max(cost.throughput_img_s, key=lambda n: cost.throughput_img_s[n].median)
-    timed = cost.throughput_img_s[best]
+    best = max(timed_at, key=lambda n: cost.throughput_img_s[str(n)].median)
+    timed = cost.throughput_img_s[str(best)]
     return _timed(1 / timed.median, timed, "img/s", f"at N = {best}")
 
 

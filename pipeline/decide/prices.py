@@ -5,8 +5,7 @@ from collections.abc import Sequence
 
 from isobatch.pipeline.compare.statistics import median_interval
 from isobatch.pipeline.decide.batch_size import roughly
-from isobatch.pipeline.decide.contenders import Standings
-from isobatch.pipeline.decide.policy import obstacles
+from isobatch.pipeline.decide.contenders import Standings, failing
 from isobatch.pipeline.decide.tails import call_time
 from isobatch.pipeline.records.study import Against, AtWork, Contestant, Interval, Policy, Race, VariantResult
 
@@ -30,10 +29,11 @@ def at_work(raced: Contestant | None) -> AtWork | None:
 
 def price_of_stability(all_standings: Standings, chosen: str, policy: Policy) -> Against | None:
     """The chosen one against the fastest that meets every demand except stability; None where that is itself."""
-    anything = policy.model_copy(update={"stability": "none", "max_latency_ms": None})
-    others = [variant for variant in all_standings.every if not obstacles(variant, anything)]
-    if (mine := all_standings.race.get(chosen)) and _whole(mine):
-        against = _raced(mine, [all_standings.race[other.name] for other in others if other.name in all_standings.race])
+    anything = policy.model_copy(update={"stability": "none", "max_latency_p99_ms": None})
+    raced = all_standings.race
+    others = [other for other in all_standings.every if not failing(other, anything, raced.get(other.name))]
+    if (mine := raced.get(chosen)) and _whole(mine):
+        against = _raced(mine, [raced[other.name] for other in others if other.name in raced])
     else:
         against = _by_passes(all_standings.find(chosen), others, policy)
     return against if against and against.ratio.median < 1 else None

@@ -1,9 +1,10 @@
-"""Over which N the choice was verified: what stands in the way of a policy by it, and what may be said."""
+"""Over which N the choice was verified: what that leaves of its verdict, and what may be said."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from isobatch.pipeline.decide.repaired_variants import native_and_rung
-from isobatch.pipeline.records.study import Policy, Range, RangeFailure, VariantResult
+from isobatch.pipeline.records.study import DecidedBy, Range, RangeFailure, VariantResult
 from isobatch.pipeline.records.wording import counted, listed, sizes
 
 _KINDS = {"batch": "a batch of images", "copies": "copies of one image", "ties": "rounding ties"}
@@ -20,19 +21,28 @@ def holds_to(asked: Sequence[int], run: Sequence[int], failed: Sequence[int]) ->
     return largest
 
 
-def range_obstacles(verified: Range | None, policy: Policy) -> list[str]:
-    """A failure inside what is shipped, at an N up to the recommended one, where the policy asks for what failed."""
-    if verified is None or policy.stability == "none":
-        return []
-    within = [failure for failure in verified.failures if failure.batch_size <= verified.batch_size]
-    if policy.stability == "top1-stable":
-        within = [failure for failure in within if failure.flipped]
+def as_shipped(variant: VariantResult) -> VariantResult:
+    """The variant as its range leaves it. A failure inside what is shipped, at an N up to the recommended one, is its
+    verdict; beyond a failure no N is open to it.
+    """
+    tested, cost = variant.range, variant.cost
+    if tested is None or not tested.failures:
+        return variant
+    within = [failure for failure in tested.failures if failure.batch_size <= tested.batch_size]
     if not within:
-        return []
-    return [
-        f"verified at every N it fails inside what is shipped (up to N = {verified.batch_size}, {_setting(verified)}): "
+        kept = {n: speed for n, speed in cost.throughput_img_s.items() if int(n) <= tested.to} if cost else {}
+        return variant.model_copy(update={"cost": cost and cost.model_copy(update={"throughput_img_s": kept})})
+    why = (
+        f"verified at every N it fails inside what is shipped (up to N = {tested.batch_size}, {_setting(tested)}): "
         f"{_failures(within)}"
-    ]
+    )
+    flipped = any(failure.flipped for failure in within)
+    shown: dict[str, Any] = {
+        "verdict": "batch-variant" if flipped else "top1-stable",
+        "decided_by": DecidedBy(inputs=tested.inputs, why=why),
+        "by_inputs": [],
+    }
+    return variant.model_copy(update=shown)
 
 
 def range_words(tested: Range) -> str:

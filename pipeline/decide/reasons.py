@@ -1,13 +1,13 @@
 """The sentences of a recommendation: why this one, and why not each other one."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from isobatch.pipeline.compare.statistics import ALPHA
 from isobatch.pipeline.decide.agreement import sentence
-from isobatch.pipeline.decide.choice import Choice
-from isobatch.pipeline.decide.contenders import Standings
-from isobatch.pipeline.decide.pareto import top1_of
+from isobatch.pipeline.decide.choice import Choice, Contender, clearly_less_error, p_more_accurate, shared, small
+from isobatch.pipeline.decide.contenders import Standings, is_reference
 from isobatch.pipeline.decide.policy import megabytes, price, with_limits
 from isobatch.pipeline.decide.repaired_variants import native_and_rung
 from isobatch.pipeline.records.study import AtWork, InputsVerdict, Policy, Race, VariantResult
@@ -45,11 +45,11 @@ def because(
     of = f"Of {len(all_standings.contenders)} that meet the policy"
     if choice.chosen == choice.leader:
         return [*said, Reason("cost", f"{of} it has {_BEST[policy.objective]}: {cost}."), *undecided(choice)]
-    leader = all_standings.find(choice.leader)
+    fastest = f"{choice.leader} is the fastest{' of the smallest' if policy.objective == 'size' else ''}"
     return [
         *said,
-        Reason("cost", f"{of} {leader.name} is the fastest; {chosen.name} is not measurably slower: {cost}."),
-        Reason(_BY.get(choice.decided_by, "other"), f"It {advantage(chosen, leader, choice, all_standings)}."),
+        Reason("cost", f"{of} {fastest}; {chosen.name} is not measurably slower: {cost}."),
+        Reason(_BY.get(choice.decided_by, "other"), f"It {advantage(choice.leader, choice, all_standings, policy)}."),
         *undecided(choice),
     ]
 
@@ -87,7 +87,7 @@ def why_not(name: str, all_standings: Standings, choice: Choice, race: Race | No
         return f"meets the policy, but takes {ratio} times as long as {choice.leader}"
     if standing == "undecided":
         return f"meets the policy and may be as fast as {choice.leader}, which is not shown: {ratio} times its time"
-    better = advantage(all_standings.find(choice.chosen), all_standings.find(name), choice, all_standings)
+    better = advantage(name, choice, all_standings, policy)
     if standing == "leader":
         return f"meets the policy and is the fastest, but {choice.chosen} is not measurably slower and {better}"
     slow = f"not measurably slower than {choice.leader}, at {ratio} times its time"
@@ -95,6 +95,10 @@ def why_not(name: str, all_standings: Standings, choice: Choice, race: Race | No
 
 
 def _unraced(name: str, standings: Standings, choice: Choice, race: Race | None, policy: Policy) -> str:
+    by = {contender.name: contender for contender in standings.contenders}
+    if by[name] not in eligible(standings, policy):
+        mine, best = (megabytes(by[each].size) for each in (name, choice.chosen))
+        return f"meets the policy, but is larger: {mine} against {best} of {choice.chosen}"
     if race is not None and choice.ratios is not None:
         told = {rejection.variant: rejection.why for rejection in race.left_out}
         beside = in_passes(name, choice.chosen, standings)
@@ -103,9 +107,16 @@ def _unraced(name: str, standings: Standings, choice: Choice, race: Race | None,
         instead = f"of the repairs of one variant the cheapest enters, here {sibling}"
         why = told.get(name, instead if sibling else f"it was no candidate when the race was run{took}")
         return f"meets the policy, but was not raced: {why}"
-    mine, best = (price(standings.find(each).cost, policy) for each in (name, choice.chosen))
-    texts = [paid.text if paid else "not measured" for paid in (mine, best)]
+    timed = policy.model_copy(update={"objective": "throughput"}) if policy.objective == "size" else policy
+    prices = (price(standings.find(each).cost, timed) for each in (name, choice.chosen))
+    texts = [paid.text if paid else "not measured" for paid in prices]
     return f"meets the policy, but {texts[0]} against {texts[1]} of {choice.chosen}"
+
+
+def eligible(standings: Standings, policy: Policy) -> Sequence[Contender]:
+    """Among whom cost decides: those that meet every demand; where size is what is asked for, the small ones."""
+    by_size = policy.objective == "size" and standings.contenders
+    return small(standings.contenders, policy.cost_margin / 100) if by_size else standings.contenders
 
 
 def in_passes(name: str, chosen: str, standings: Standings) -> float | None:
@@ -122,21 +133,28 @@ def raced_instead(name: str, known: Collection[str]) -> str:
     return min(others, default="") if rung else ""
 
 
-def advantage(chosen: VariantResult, other: VariantResult, choice: Choice, all_standings: Standings) -> str:
+def advantage(other: str, choice: Choice, all_standings: Standings, policy: Policy) -> str:
     """What the choice has over another that is as fast, as a clause without its subject."""
     by = {contender.name: contender for contender in all_standings.contenders}
-    mine, yours = by[chosen.name], by[other.name]
-    match choice.decided_by:
-        case "accuracy":
-            known = percent(other.accuracy.top1) if other.accuracy else "unknown"
-            return f"has the significantly higher accuracy ({percent(top1_of(chosen))} against {known})"
-        case "error" if mine.error is not None and yours.error is not None and mine.error < yours.error:
-            return f"has less error against the reference ({number(mine.error)} against {number(yours.error)})"
-        case "size" if mine.size < yours.size:
-            return f"is the smaller artifact ({megabytes(mine.size)} against {megabytes(yours.size)})"
-        case "stability":
-            return f"is {chosen.verdict}, which the other is not, and loses nothing"
-    return "is the leader of the race, all else being equal"
+    mine, yours = by[choice.chosen], by[other]
+    decided = choice.decided_by == "accuracy" and other == choice.leader  # by the test that the choice made
+    alpha = ALPHA / max(1, len(choice.raced) - 1)
+    if (seen := shared(mine, yours)) and (decided or p_more_accurate(mine, yours) <= alpha):
+        shares = f"{percent(float(seen[0].mean()))} against {percent(float(seen[1].mean()))}"
+        unlike = len(seen[0]) < max(len(known.right) for known in (mine, yours) if known.right is not None)
+        on = f" on the {len(seen[0])} images that both have seen" if unlike else ""
+        return f"has the significantly higher accuracy ({shares}{on})"
+    if clearly_less_error(mine, yours):
+        return (
+            f"has less error against the reference ({number(mine.error or 0.0)} against {number(yours.error or 0.0)})"
+        )
+    if mine.size * (1 + policy.cost_margin / 100) < yours.size:
+        return f"is the smaller artifact ({megabytes(mine.size)} against {megabytes(yours.size)})"
+    if mine.rank < yours.rank:
+        return f"is {all_standings.find(choice.chosen).verdict}, which the other is not"
+    if choice.chosen == choice.leader:
+        return "is the leader of the race, and the other is not clearly better in accuracy, error or size"
+    return f"goes before the leader by its {choice.decided_by}"
 
 
 def ratio_text(choice: Choice, name: str) -> str:
@@ -147,8 +165,7 @@ def ratio_text(choice: Choice, name: str) -> str:
 
 def _agrees(chosen: VariantResult, standings: Standings) -> list[Reason]:
     """How often it gives the reference's answer; nothing of the reference itself (of an ONNX file, the baseline)."""
-    is_reference = chosen.baseline and all(variant.role != "reference" for variant in standings.every)
-    if is_reference or (chosen.agreement and chosen.agreement.reference == chosen.name):
+    if is_reference(chosen, standings.every):
         return []
     if chosen.agreement is None:
         return [] if chosen.accuracy_drop else [Reason("answers", UNCOMPARED)]

@@ -14,7 +14,16 @@ from isobatch.pipeline.decide.prices import at_work, price_of_stability, speed_u
 from isobatch.pipeline.decide.race import spread_of
 from isobatch.pipeline.decide.reasons import advantage, because, ratio_text, why_not
 from isobatch.pipeline.decide.repaired_variants import at_most
-from isobatch.pipeline.records.study import Policy, Race, RaceShown, Recommendation, Rejected, Sureness, VariantResult
+from isobatch.pipeline.records.study import (
+    Policy,
+    Race,
+    RaceShown,
+    Recommendation,
+    Rejected,
+    Study,
+    Sureness,
+    VariantResult,
+)
 from isobatch.pipeline.records.wording import counted, limit_points, listed
 
 ENOUGH_LABELLED = 300
@@ -32,14 +41,27 @@ def default_policy(n_labelled: int, remedy: str | None = None) -> tuple[Policy, 
     """
     if n_labelled >= ENOUGH_LABELLED:
         return Policy(max_accuracy_drop=DEFAULT_MAX_DROP_POINTS), None
-    give = "Give more of them" if n_labelled else "Give labels: folders in --inputs DIR, or --labels FILE"
+    if not n_labelled:
+        give = "Give labels: folders in --inputs DIR, or --labels FILE"
+        return Policy(), f"No limit on accuracy is applied: no labelled image was evaluated. {remedy or give}."
     warning = (
         f"No limit on accuracy is applied: {counted(n_labelled, 'labelled image')} evaluated, and fewer than "
         f"{ENOUGH_LABELLED} can hardly show a drop below {limit_points(DEFAULT_MAX_DROP_POINTS)}; one that certainly "
         "exceeds it counts all the same. "
-        f"{remedy or give}, or set a limit with --max-accuracy-drop."
+        f"{remedy or 'Give more of them'}, or set a limit with --max-accuracy-drop."
     )
     return Policy(), warning
+
+
+def labelled_images(study: Study) -> int:
+    """How many labelled images the default policy reckons with: where the study took its own, as many as it did.
+
+    A variant whose drop was decided early has seen only some of them.
+    """
+    decided, asked = study.recommendation, study.config.get("policy", {}).get("max_accuracy_drop")
+    if decided is not None and asked is None:
+        return ENOUGH_LABELLED if decided.policy.max_accuracy_drop is not None else 0
+    return max((variant.accuracy.n for variant in study.variants if variant.accuracy), default=0)
 
 
 def recommend(variants: Sequence[VariantResult], policy: Policy, race: Race | None = None) -> Recommendation:
@@ -81,10 +103,10 @@ def recommend(variants: Sequence[VariantResult], policy: Policy, race: Race | No
         because=[reason.text for reason in reasons],
         because_rests_on=[reason.on for reason in reasons],
         rejected=_in_order(all_standings, rejected),
-        ties=_ties(all_standings, choice),
+        ties=_ties(all_standings, choice, policy),
         pareto=pareto_set(all_standings.every, policy, all_standings.race),
         warnings=cautions(chosen, all_standings, choice, policy, race),
-        would_change=_would_change(variants, policy, race, chosen.name),
+        would_change=_would_change(variants, policy, race, choice),
         deploy=deployment(chosen.name, chosen.device),
         runner_up=choice.runner_up,
         sureness=None if choice.share is None else Sureness(share=choice.share, resamples=choice.resamples),
@@ -95,6 +117,12 @@ def recommend(variants: Sequence[VariantResult], policy: Policy, race: Race | No
         speed_up=speed_up(all_standings, chosen.name, policy, race),
         range=chosen.range,
     )
+
+
+def as_good(decided: Recommendation) -> str | None:
+    """The runner-up, where the choice is not sure; None where it is, or where no race says."""
+    unsure = decided.sureness is not None and decided.sureness.share < SURE
+    return decided.runner_up if unsure else None
 
 
 def chosen_name(
@@ -114,16 +142,15 @@ def _in_order(all_standings: Standings, rejected: dict[str, str]) -> list[Reject
     return [Rejected(variant=v.name, why=rejected[v.name]) for v in all_standings.every if v.name in rejected]
 
 
-def _ties(all_standings: Standings, choice: Choice) -> list[str]:
+def _ties(all_standings: Standings, choice: Choice, policy: Policy) -> list[str]:
     """Everyone shown to be as fast as the choice."""
     tied = [name for name, s in choice.standings.items() if s in ("leader", "as-fast") and name != choice.chosen]
-    chosen = all_standings.find(choice.chosen)
     if choice.standings.get(choice.chosen) not in ("leader", "as-fast"):
         return []
     return [
         f"Neither {choice.chosen}, at {ratio_text(choice, choice.chosen)} times the least time, nor {name}, at "
         f"{ratio_text(choice, name)}, is measurably slower; {choice.chosen} "
-        f"{advantage(chosen, all_standings.find(name), choice, all_standings)}."
+        f"{advantage(name, choice, all_standings, policy)}."
         for name in tied
     ]
 
@@ -142,6 +169,7 @@ _RELAXED: dict[str, dict[str, Any]] = {
     "With --policy top1-stable": {"stability": "top1-stable"},
     "With --policy none": {"stability": "none"},
     "Without --max-accuracy-drop": {"max_accuracy_drop": None},
+    "With --min-agreement 0": {"min_agreement": 0.0},
     "Without --max-latency-ms": {"max_latency_ms": None},
     "Without --max-latency-p99-ms": {"max_latency_p99_ms": None},
     "Without --max-size-mb": {"max_size_mb": None},
@@ -169,12 +197,18 @@ def _what_would_help(variants: Sequence[VariantResult], policy: Policy, race: Ra
     ]
 
 
-def _would_change(variants: Sequence[VariantResult], policy: Policy, race: Race | None, chosen: str) -> list[str]:
+def _would_change(variants: Sequence[VariantResult], policy: Policy, race: Race | None, choice: Choice) -> list[str]:
     """Each single demand or wish that, stated otherwise, would lead to another choice; and to which."""
     texts = []
     for change, update in _OTHERWISE.items():
         other = policy.model_copy(update=update)
-        name = chosen_name(variants, other, race) if other != policy else chosen
-        if name != chosen:
-            texts.append(f"{change}, {name} would be chosen." if name else f"{change}, nothing would be left.")
+        if other == policy:
+            continue
+        left = standings(variants, other, race)
+        otherwise = _choice(left, other, race) if left.contenders else None
+        if otherwise is None:
+            texts.append(f"{change}, nothing would be left.")
+        elif otherwise.chosen != choice.chosen:
+            roughly_so = ", by the times of the passes" if choice.ratios and not otherwise.ratios else ""
+            texts.append(f"{change}, {otherwise.chosen} would be chosen{roughly_so}.")
     return texts

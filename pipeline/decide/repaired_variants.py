@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from isobatch import PROGRAM
+from isobatch.pipeline.compare.cost import per_second
 from isobatch.pipeline.records.study import Cost, DecidedBy, Interval, Repair, VariantResult
 from isobatch.pipeline.records.wording import counted_comparisons
 
@@ -70,25 +71,23 @@ def untried(variants: Sequence[VariantResult], name: str) -> str:
     native, rung = native_and_rung(name)
     repairs = next((variant.repairs or [] for variant in variants if variant.name == native), [])
     late = bool(rung) and any(repair.out_of_time for repair in repairs)
-    return f"{PROGRAM} repair --variant {native} tries it" if late else ""
+    return f"{PROGRAM} repair --variant {native} with this study's flags tries another way" if late else ""
 
 
 def at_most(variants: Sequence[VariantResult], name: str, standing: str | None) -> str:
     """What to add to the reason why it was not chosen: that a faster way may be left, unless it is as fast already."""
     if standing in ("leader", "as-fast") or not (remedy := untried(variants, name)):
         return ""
-    return f"; at most this slow: another way was not tried ({remedy})"
+    return f"; at most this slow: {remedy}"
 
 
 def _cost(native: Cost, repair: Repair) -> Cost:
-    latency, ratio = native.latency_ms, repair.latency_ratio.get("1")
+    ratio = repair.latency_ratio.get("1")
+    latency = scaled(native.latency_ms, ratio) if native.latency_ms and ratio else None
     ratios = {n: ratio for n, ratio in repair.throughput_ratio.items() if n in native.throughput_img_s}
-    return native.model_copy(
-        update={
-            "latency_ms": scaled(latency, ratio) if latency and ratio else None,
-            "throughput_img_s": {n: scaled(native.throughput_img_s[n], ratio) for n, ratio in ratios.items()},
-        }
-    )
+    speeds = {n: scaled(native.throughput_img_s[n], ratio) for n, ratio in ratios.items()}
+    alone = {"1": per_second(latency)} if latency else {}
+    return native.model_copy(update={"latency_ms": latency, "throughput_img_s": alone | speeds})
 
 
 def scaled(native: Interval, ratio: Interval) -> Interval:

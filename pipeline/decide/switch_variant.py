@@ -6,7 +6,7 @@ as a repair and its native self do, and the drift between rounds is in the ratio
 
 from collections.abc import Sequence
 
-from isobatch.pipeline.decide.policy import price
+from isobatch.pipeline.decide.policy import answer_obstacles, price
 from isobatch.pipeline.decide.repaired_variants import SWITCH
 from isobatch.pipeline.records.study import Cost, Interval, Policy, Repair, VariantResult
 from isobatch.pipeline.records.wording import counted, listed
@@ -15,8 +15,17 @@ _ENOUGH_CALLS = 3
 
 
 def with_switches(variants: Sequence[VariantResult], policy: Policy) -> list[VariantResult]:
-    """The variants, behind the repairs of each that were tried the one of changing to another variant."""
-    steady = [variant for variant in variants if variant.verdict == "batch-invariant" and variant.role == "candidate"]
+    """The variants, behind the repairs of each that were tried the one of changing to another variant.
+
+    To one that gives the answers demanded, and is a candidate of its own.
+    """
+    steady = [
+        variant
+        for variant in variants
+        if variant.verdict == "batch-invariant"
+        and variant.role == "candidate"
+        and not answer_obstacles(variant, policy)
+    ]
     return [
         variant
         if variant.repairs is None
@@ -28,7 +37,7 @@ def with_switches(variants: Sequence[VariantResult], policy: Policy) -> list[Var
 def _switch(variant: VariantResult, steady: Sequence[VariantResult], policy: Policy) -> Repair:
     prices = [(paid, v) for v in steady if _comparable(variant, v) and (paid := price(v.cost, policy))]
     if not prices:
-        why = "no variant of this study is batch-invariant and timed on the same images"
+        why = "no variant of this study is batch-invariant, gives the answers demanded and was timed on the same images"
         return Repair(name=SWITCH, batch_invariant=None, scope="", note=why)
     _, chosen = min(prices, key=lambda priced: priced[0].cost)
     assert variant.cost is not None and chosen.cost is not None

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from isobatch import PROGRAM
 from isobatch.models.weights.model_name import own_code
+from isobatch.pipeline.decide.ranges import as_shipped
 from isobatch.pipeline.decide.repaired_variants import native_and_rung, with_repairs
 from isobatch.pipeline.records.errors import UsageError
 from isobatch.pipeline.records.study import Delivery, Repair, Study, VariantResult
@@ -31,7 +32,7 @@ class Asked:
 def asked_for(study: Study, run: Path, variant: str | None, timeout_s: float) -> Asked:
     """The variant of that name; None: the study's choice. Raises UsageError where it cannot be shipped."""
     name = variant or (study.recommendation.chosen if study.recommendation else None)
-    every = {v.name: v for v in with_repairs(study.variants)}
+    every = {v.name: as_shipped(v) for v in with_repairs(study.variants)}
     known = ", ".join(v.name for v in every.values() if v.status == "measured")
     if name is None:
         raise UsageError("nothing-chosen", f"{run} recommends nothing: name what to ship with --variant: {known}")

@@ -1,5 +1,6 @@
 """What an image is answered, by the kind of outcome: whether that changed, and how far it is from changing."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,15 @@ from isobatch.pipeline.evidence.rows import blocks, same_bits, top1, top1_margin
 
 Rows = NDArray[Any]
 _LEAST_SHARE = 1 / (1 + np.exp(8.0))  # of a sigmoid: beyond, float32 has one step of 1 - p for 2e-4 of the logit
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """Of an embedding the rows [m, values] among which the nearest is sought, and the place there of each image asked,
+    [n], which is left out."""
+
+    rows: Rows
+    own: NDArray[np.int64]
 
 
 def outcome_columns(rows: Rows, outcome: Outcome) -> Rows:
@@ -27,25 +37,19 @@ def decided(rows: Rows, outcome: Outcome = CLASSES) -> NDArray[np.int64]:
 
 
 def changed(
-    reference: Rows,
-    candidate: Rows,
-    outcome: Outcome = CLASSES,
-    gallery: Rows | None = None,
-    own: NDArray[np.int64] | None = None,
+    reference: Rows, candidate: Rows, outcome: Outcome = CLASSES, gallery: Gallery | None = None
 ) -> NDArray[np.bool_]:
     """For each image whether its outcome is another one in ``candidate`` than in ``reference``, [n].
 
-    ``gallery``: of an embedding the rows among which the nearest is sought (None: ``reference``), and ``own`` the place
-    of each image in it, which is left out. Raw rows have no outcome but their bytes.
+    ``gallery``: of an embedding, where it is not ``reference``. Raw rows have no outcome but their bytes.
     """
     if outcome.kind in ("classes", "binary"):
         return np.asarray(decided(reference, outcome) != decided(candidate, outcome))
     if outcome.kind == "labels":
         return np.asarray((_above(reference, outcome) != _above(candidate, outcome)).any(axis=1))
     if outcome.kind == "embedding":
-        among = reference if gallery is None else gallery
-        places = np.arange(len(reference)) if own is None else own
-        return np.asarray(_nearest(reference, among, places, outcome) != _nearest(candidate, among, places, outcome))
+        among = gallery or Gallery(reference, np.arange(len(reference)))
+        return np.asarray(_nearest(reference, among, outcome) != _nearest(candidate, among, outcome))
     same = [same_bits(reference[part], candidate[part]).all(axis=1) for part in blocks(reference)]
     return ~np.concatenate(same) if same else np.zeros(0, np.bool_)
 
@@ -98,12 +102,12 @@ def _above(rows: Rows, outcome: Outcome) -> NDArray[np.bool_]:
     return np.asarray(np.isnan(values) | (values > outcome.threshold))
 
 
-def _nearest(rows: Rows, gallery: Rows, own: NDArray[np.int64], outcome: Outcome) -> NDArray[np.int64]:
+def _nearest(rows: Rows, gallery: Gallery, outcome: Outcome) -> NDArray[np.int64]:
     """The place in the gallery of the row of the largest cosine, its own place left out; -1 where there is no other."""
-    if len(gallery) < 2:
+    if len(gallery.rows) < 2:
         return np.full(len(rows), -1)
-    similarity = cosines(outcome_columns(rows, outcome), outcome_columns(gallery, outcome))
-    similarity[np.arange(len(rows)), own] = -np.inf
+    similarity = cosines(outcome_columns(rows, outcome), outcome_columns(gallery.rows, outcome))
+    similarity[np.arange(len(rows)), gallery.own] = -np.inf
     return np.asarray(np.nan_to_num(similarity, nan=np.inf, neginf=-np.inf).argmax(axis=1))
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from isobatch.models.spec.batches import batch_of, packed, parts_of
 from isobatch.models.spec.outcome import CLASSES, Outcome
 from isobatch.models.spec.runner import WHOLE, Layer, Rows, Runner
-from isobatch.pipeline.evidence.outcomes import changed
+from isobatch.pipeline.evidence.outcomes import Gallery, changed
 from isobatch.pipeline.explain.causes import Subject
 from isobatch.pipeline.explain.causes._influence import influence, most_differing
 from isobatch.pipeline.storage.files import write_bytes
@@ -60,7 +60,7 @@ def neighbour_effect(
     victim = np.array([most_differing(subject)])
 
     def another(own: NDArray[Any], row: NDArray[Any]) -> bool:
-        return bool(changed(own[None], row[None], outcome, subject.alone, victim).any())
+        return bool(changed(own[None], row[None], outcome, Gallery(subject.alone, victim)).any())
 
     effect = influence(subject, another)
     content, suffix = packed(batch_of(dict(zip(whole.names, effect.worst.rows, strict=True))))

@@ -2,6 +2,8 @@
 
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +15,8 @@ from isobatch.models.spec.fit import Misfit, batch_in_front, fit
 from isobatch.models.spec.images import Field, record_type
 from isobatch.models.spec.interface import Input
 from isobatch.pipeline.inputs.choose import Candidates
-from isobatch.pipeline.inputs.labels_file import labels_in_order
-from isobatch.pipeline.inputs.own import Own, choose_own, store_own
+from isobatch.pipeline.inputs.labels_file import array_labels, labels_in_order
+from isobatch.pipeline.inputs.own import Own, choose_own, labelled_images, store_own
 from isobatch.pipeline.inputs.request import InputError, InputsRequest, PreparedSet, printable
 
 ARRAYS = (".npy", ".npz", ".safetensors")
@@ -48,16 +50,17 @@ def prepare_arrays(request: InputsRequest, path: Path) -> PreparedSet:
     """
     inputs = request.interface or (_PICTURES,)
     stored = loaded(path)
-    labels, how = _labels(stored, inputs, path), ""
     arrays, said = _matched(stored, inputs, path, request.batch_axes)
     count = {len(array) for array in arrays.values()}
     if len(count) != 1:
         sizes = ", ".join(f"{name!r} {len(array)}" for name, array in arrays.items())
         raise InputError("npy-shape", f"{printable(path)}: its arrays hold {sizes} images; each must hold all of them")
+    (every,) = count
+    labels = None
     if request.labels_file is not None:
-        (every,) = count
-        told = labels_in_order(Path(request.labels_file), every, request.class_names, request.num_classes)
-        labels, how = told.classes, told.how
+        labels = labels_in_order(Path(request.labels_file), every, request.class_names, request.num_classes)
+    elif _LABELS in stored and _LABELS not in {tensor.name for tensor in inputs}:
+        labels = array_labels(stored[_LABELS], every, request.num_classes, printable(path.name))
     fields = tuple(Field(tensor.name, tensor.dtype, arrays[tensor.name].shape[1:]) for tensor in inputs)
     kind = record_type(fields)
 
@@ -73,8 +76,12 @@ def prepare_arrays(request: InputsRequest, path: Path) -> PreparedSet:
             row[name] = values
         return row
 
-    own = Own("npy", printable(path.stem), printable(path), Candidates(count.pop(), read, lambda i: f"image {i}"))
-    return store_own(own, request, choose_own(own, request), labels, "; ".join(said), how)
+    own = Own("npy", printable(path.stem), printable(path), Candidates(every, read, lambda i: f"image {i}"))
+    choice = choose_own(own, request)
+    if labels is None:
+        return store_own(own, request, choice, None, "; ".join(said))
+    prepared = store_own(own, request, choice, labels.classes, "; ".join(said), labels.how)
+    return replace(prepared, labelled=partial(labelled_images, own, request, choice, labels.classes))
 
 
 def loaded(path: Path) -> dict[str, NDArray[Any]]:
@@ -94,19 +101,6 @@ def loaded(path: Path) -> dict[str, NDArray[Any]]:
             f"{printable(path)} holds no readable arrays of numbers ({printable(error)}): write it with numpy.save, "
             "numpy.savez or safetensors.numpy.save_file",
         ) from error
-
-
-def _labels(stored: Mapping[str, NDArray[Any]], inputs: Sequence[Input], path: Path) -> tuple[int, ...] | None:
-    """The class of each image, where an array ``labels`` beside the inputs holds whole numbers."""
-    if _LABELS not in stored or _LABELS in {tensor.name for tensor in inputs}:
-        return None
-    labels = stored[_LABELS]
-    if labels.ndim != 1 or labels.dtype.kind not in "iu":
-        raise InputError(
-            "npy-shape",
-            f"{printable(path)}: {_LABELS!r} is {labels.dtype} {list(labels.shape)}; a label is one whole number",
-        )
-    return tuple(int(label) for label in labels)
 
 
 def _matched(

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from isobatch.pipeline.decide.batch_size import NEAR, promising, roughly
+from isobatch.pipeline.decide.batch_size import NEAR, falls_short, promising, roughly
 from isobatch.pipeline.decide.policy import obstacles
 from isobatch.pipeline.decide.repaired_variants import native_name, with_repairs
 from isobatch.pipeline.race.rounds import Entry, preliminary
@@ -43,6 +43,7 @@ def field(
     known = _best_repaired([wanted for variant in with_repairs(variants) if (wanted := _wanted(variant, policy))])
     open_to = sorted((wanted for wanted in known if wanted.admissible), key=lambda entry: entry.seconds)
     if policy.objective == "size" and open_to:
+        open_to = [wanted for wanted in open_to if not falls_short(wanted.variant.cost, policy)] or open_to
         smallest = min(_size(wanted) for wanted in open_to)
         open_to = [wanted for wanted in open_to if _size(wanted) <= smallest * (1 + policy.cost_margin / 100)]
     if not open_to:
@@ -66,7 +67,7 @@ def _why_not(wanted: Wanted, first: Wanted, entered: int, taken: int, free_bytes
     if times > DOUBTED:
         return f"{slower(times, first.variant.name)} in the passes)"
     if entered >= MOST:
-        return f"{MOST} variants that were faster in the passes were raced, and a race takes no more"
+        return f"{MOST} that were faster in the passes were taken before it, and a race takes no more"
     if free_bytes is not None and entered and taken + wanted.memory_bytes > free_bytes:
         return "memory is too small to keep it beside those that were faster in the passes"
     return ""
@@ -78,12 +79,15 @@ def slower(times: float, fastest: str) -> str:
 
 
 def _wanted(variant: VariantResult, policy: Policy) -> Wanted | None:
-    """The variant as one that may be raced; None where it meets no policy but for stability, or has no open N."""
-    demands = policy.model_copy(update={"max_latency_ms": None})  # by N here, not at N = 1
-    admissible = not obstacles(variant, demands)
-    if not admissible and obstacles(variant, demands.model_copy(update={"stability": "none"})):
+    """The variant as one that may be raced; None where it meets no policy but for stability, has no open N, or is
+    clearly slower than what is demanded.
+    """
+    admissible = not obstacles(variant, policy)
+    if not admissible and obstacles(variant, policy.model_copy(update={"stability": "none"})):
         return None
     if variant.cost is None or (best := roughly(variant.cost, policy)) is None:
+        return None
+    if policy.min_throughput_img_s is not None and best[1] * policy.min_throughput_img_s > NEAR:
         return None
     memory = variant.cost.peak_memory_bytes or 0
     return Wanted(variant, tuple(promising(variant.cost, policy)), best[1], memory, admissible)
@@ -104,7 +108,7 @@ def _best_repaired(known: Sequence[Wanted]) -> list[Wanted]:
 
 def fastest_of(variants: Sequence[VariantResult], policy: Policy, precision: str) -> Wanted | None:
     """The fastest in the passes of a precision, repaired selves left out; None where none was timed."""
-    anything = policy.model_copy(update={"stability": "none", "max_latency_ms": None, "max_accuracy_drop": None})
+    anything = Policy(stability="none", objective=policy.objective)
     known = [w for v in variants if v.precision == precision and (w := _wanted(v, anything))]
     return min(known, key=lambda w: w.seconds, default=None)
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from isobatch.pipeline.records.study import COPIES, Condition, Repair
 
 _IMAGE = re.compile(r"(?<![-\w.'\"/])(?<!images of )(I|i)mage(s?)(?![-\w\"/=]|'(?!s\b)|\.\w| sizes?\b)|\bimg(/s)\b")
+_PIXELS = re.compile(r"(?:,| at) \d+(?:(?:, \d+)* and \d+)? (?:px|pixels)\b")
 SIGNED_ZERO = "by their bytes only: 0.0 against -0.0"
 FAR_APART_ULP = 2**23
 """From so many representable values on a distance is no rounding: so many lie between a float32 and its double."""
@@ -29,7 +30,9 @@ def counted_comparisons(batches: int, repeats: int = 0) -> str:
 
 
 def of_inputs(text: str) -> str:
-    """The same prose on a network that takes no pictures: ``16 inputs``, ``an input``, ``inputs/s``; names stay."""
+    """The same prose on a network that takes no pictures: ``16 inputs``, ``an input``, ``inputs/s``; names stay, and a
+    size in pixels is left out."""
+    text = _PIXELS.sub("", text)
     return _IMAGE.sub(lambda match: f"inputs{match[3]}" if match[3] else f"{match[1]}nput{match[2]}", text)
 
 

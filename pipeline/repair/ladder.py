@@ -139,7 +139,7 @@ def _rung(rung: Rung, bench: Bench, scope: Scope, rivals: Sequence[Tried]) -> li
             tried.append(Tried(rung.name, _TIME_OVER, candidate, out_of_time=True))
             break
         if tried[-1].cheap or (tried[-1].holds and scope.timed_sizes is not None and not scope.timed_sizes):
-            break  # it costs next to nothing, or nobody asks what it costs
+            break  # it is not shown to cost anything, or nobody asks what it costs
         candidate = _following(candidates, bool(tried[-1].holds))
     return tried
 

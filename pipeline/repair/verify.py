@@ -15,7 +15,7 @@ from isobatch.models.spec.images import Images
 from isobatch.models.spec.outcome import CLASSES, Outcome
 from isobatch.models.spec.runner import Clocked, Runner
 from isobatch.pipeline.evidence.evidence import Pass, bits, differing_rows
-from isobatch.pipeline.evidence.outcomes import changed
+from isobatch.pipeline.evidence.outcomes import Gallery, changed
 from isobatch.pipeline.evidence.passes import call, run_pass
 from isobatch.pipeline.evidence.plan import plan_passes
 from isobatch.pipeline.machine.disturbance import is_disturbed, waited_s, waits
@@ -134,7 +134,7 @@ def verify(native: Runner, repaired: Runner, images: Images, scope: Scope, *, bi
         mine = singles[list(chosen.images)]
         n = chosen.batch_size
         verified.differing[n] = verified.differing.get(n, 0) + len(differing_rows(mine, outputs))
-        turned = changed(mine, outputs, outcome, singles, np.asarray(chosen.images, np.int64))
+        turned = changed(mine, outputs, outcome, Gallery(singles, np.asarray(chosen.images, np.int64)))
         verified.flipped[n] = verified.flipped.get(n, 0) + int(turned.sum())
         verified.n_comparisons += 1
         if scope.stop_at_first and bitwise and verified.differing[n]:

@@ -23,7 +23,7 @@ PARTS = {
     "accuracy": "predicted labels",
     "weights": "resolved weights",
     "drawings": "pictures of reports",
-    "sizes": "which image sizes networks take",
+    "sizes": "usable picture sizes",
 }
 _IN_USE = ".in-use.lock"
 _OURS = re.compile(r"\.?[0-9a-f]{8,64}([.-].*)?")

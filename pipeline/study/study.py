@@ -107,7 +107,7 @@ def run_study(
         answers.so_far(results, ["accuracy and agreement", *_EXPLAINING[config.explain != "none"]])
         with stages.stage("accuracy"):
             costs = _costs(stages, gathered.timed)
-            policy = _policy(stages, config.policy, len(known[1]) if known else 0)
+            policy = _policy(stages, config.policy, len(known[1]) if known and accuracy_fits else 0, accuracy_fits)
             fastest = {name: fastest_batch(variant_cost) for name, variant_cost in costs.items()}
             error, limit = float_error(stages, gathered.rounds, references), policy.max_accuracy_drop
             labelled = run_labelled(stages, *known, fastest, limit, error) if known and accuracy_fits else None
@@ -178,9 +178,10 @@ def _costs(stages: Stages, rounds: Rounds) -> dict[str, Cost]:
     return costs
 
 
-def _policy(stages: Stages, flags: PolicyFlags, n_labelled: int) -> Policy:
+def _policy(stages: Stages, flags: PolicyFlags, n_labelled: int, in_time: bool) -> Policy:
     unused = any(warning.code == "labels-unused" for warning in stages.warnings)
     mend = "Mend the labels that were given (labels-unused)" if unused else None
+    mend = mend if in_time else "Give it more time with --budget"
     remedy = "Give trained weights with --weights" if random_weights(stages) else mend
     policy, warning = complete_policy(flags, n_labelled, remedy)
     if warning:

@@ -59,7 +59,7 @@ def cannot_win(results: Sequence[VariantResult], policy: Policy) -> dict[str, st
 
 def not_tried(variant: str, why: str) -> str:
     """What is said of each of its repairs."""
-    return f"not tried: {why}; the command repair --variant {variant} tries it" if why else ""
+    return f"not tried: {why}; the command repair --variant {variant} with this study's flags tries it" if why else ""
 
 
 def _answers_well(variant: VariantResult, policy: Policy) -> bool:

@@ -229,5 +229,5 @@ def _untried(tried: Sequence[Tried], asked: Asked, taken: str) -> list[str]:
             untried.append(f"{attempt.rung}{how}: {asked.over if attempt.out_of_time else attempt.why}")
     passed = [rung for rung in asked.rungs if all(attempt.rung != rung for attempt in tried)]
     if passed:
-        untried.append(f"{' and '.join(passed)} not tried: {taken} costs next to nothing")
+        untried.append(f"{' and '.join(passed)} not tried: {taken} is not shown to cost anything")
     return untried

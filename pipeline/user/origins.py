@@ -9,7 +9,7 @@ from isobatch.pipeline.explain.findings import LayerFinding, Located, Watched
 from isobatch.pipeline.explain.locate import locate
 from isobatch.pipeline.explain.origins import explain_origins
 from isobatch.pipeline.explain.search_bounds import DEFAULT
-from isobatch.pipeline.records.wording import counted, sizes
+from isobatch.pipeline.records.wording import sizes
 from isobatch.pipeline.user.batches import batches
 from isobatch.pipeline.user.results import BatchInvariance, Origin
 
@@ -33,12 +33,12 @@ class Start:
         return "dynamic" in self.largest.kind.replace("-", "")
 
     def __str__(self) -> str:
-        text = f"{self.largest}, at {sizes(self.largest.batch_sizes)}: {self.mechanism}"
-        if self.count > 1:
-            text += f"; {counted(self.count - 1, 'further origin')}"
-            if self.first.layer != self.largest.layer:
-                text += f", the first in {self.first}"
-        return text
+        largest = f"{self.largest}, at {sizes(self.largest.batch_sizes)}: {self.mechanism}"
+        if self.count == 1:
+            return largest
+        if self.first.layer == self.largest.layer:
+            return f"{largest}; the first of {self.count} origins"
+        return f"{self.first}, the first of {self.count} origins; the largest difference starts in {largest}"
 
 
 def where_it_starts(runner: Any, rows: NDArray[Any], result: BatchInvariance) -> Start | None:

@@ -98,7 +98,7 @@ class BatchInvariance:
         worst = max(differing, key=lambda size: (math.isnan(size.max_abs), size.max_abs))
         return (
             f"not batch-invariant at {sizes(size.batch_size for size in differing)} (tried {scope}): "
-            f"at N = {worst.batch_size} "
+            f"at N = {worst.batch_size}, "
             f"{out_of(worst.n_images - worst.n_images_equal, worst.n_images, 'example', 'differ')} from the "
             f"singles, {self._how_far(worst)}"
         )
@@ -131,3 +131,7 @@ class MadeInvariant:
     verified: BatchInvariance
     not_tried: tuple[str, ...] = ()
     also_verified: tuple[BatchInvariance, ...] = ()
+
+    def __str__(self) -> str:
+        note = f" ({self.repair.note})" if self.repair.note else ""
+        return "; ".join([f"{self.repair.name}{note}: {self.verified}", *map(str, self.also_verified)])

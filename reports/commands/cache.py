@@ -52,14 +52,14 @@ def _info(root: Path, parts: tuple[Part, ...], used: bool) -> str:
 def _rows(parts: tuple[Part, ...]) -> list[str]:
     from isobatch.reports.numbers import counted, size
 
+    width = max(len(part.holds) for part in parts)
     rows = [
-        f"  {part.name:<11} {part.holds:<17} {counted(part.entries, 'entry', 'entries'):>11} "
+        f"  {part.name:<11} {part.holds:<{width}} {counted(part.entries, 'entry', 'entries'):>11} "
         f"{size(part.size_bytes):>9}{_since(part.oldest)}"
         for part in parts
     ]
-    total = (
-        f"  {'all':<29} {sum(part.entries for part in parts):>11,} {size(sum(part.size_bytes for part in parts)):>9}"
-    )
+    entries = counted(sum(part.entries for part in parts), "entry", "entries")
+    total = f"  {'all':<{12 + width}} {entries:>11} {size(sum(part.size_bytes for part in parts)):>9}"
     return [*rows, total]
 
 

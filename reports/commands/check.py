@@ -18,7 +18,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", help="the torchvision network that a checkpoint is for")
     parser.add_argument(
         "--weights",
-        help="weights of a torchvision name: auto, digits, imagenet-v2, imagenet-v1, random or FILE (default: auto)",
+        help="weights of a named network: auto, digits, imagenet-v2, imagenet-v1, random, pretrained (timm's) or FILE "
+        "(default: auto)",
     )
     parser.add_argument(
         "--state-dict", metavar="KEY", help="which of a checkpoint's state dicts (default: the usual one)"

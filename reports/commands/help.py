@@ -34,10 +34,11 @@ def _explanation(code: str, meaning: CodeMeaning) -> str:
 
 def _listing() -> str:
     lines = []
+    width = max(map(len, CODES))
     for kind in ("error", "warning"):
         lines.append(f"{kind}s:")
-        lines += [f"  {code:<20} {meaning.means}" for code, meaning in CODES.items() if meaning.kind == kind]
-    lines += ["exit codes:", *(f"  {code:<20d} {text}" for code, text in MEANING.items())]
+        lines += [f"  {code:<{width}} {meaning.means}" for code, meaning in CODES.items() if meaning.kind == kind]
+    lines += ["exit codes:", *(f"  {code:<{width}d} {text}" for code, text in MEANING.items())]
     return "\n".join([*lines, f"{PROGRAM} help CODE says why it happens and what to do."])
 
 

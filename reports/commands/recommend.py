@@ -18,14 +18,13 @@ def run(arguments: argparse.Namespace) -> int:
     from isobatch.pipeline.compare.accuracy_by_batch_size import decided_again
     from isobatch.pipeline.decide.demands import held_back
     from isobatch.pipeline.decide.deployment import from_run
-    from isobatch.pipeline.decide.recommend import recommend
+    from isobatch.pipeline.decide.recommend import labelled_images, recommend
     from isobatch.pipeline.study.study import complete_policy
     from isobatch.reports.files.json_report import load_finished
     from isobatch.reports.screen.shown import show_decision
 
     study = load_finished(Path(arguments.run))
-    n_labelled = max((variant.accuracy.n for variant in study.variants if variant.accuracy), default=0)
-    policy, _ = complete_policy(read_policy(arguments), n_labelled)
+    policy, _ = complete_policy(read_policy(arguments), labelled_images(study))
     if policy.equivalence_margin is not None:
         study = decided_again(study, policy.equivalence_margin)
     path = Path(arguments.run)

@@ -10,8 +10,8 @@ State = Literal["equal", "kept", "changed", "odd"]
 
 STATES: dict[State, tuple[str, str, str]] = {
     "equal": ("=", "bit-equal", "var(--cell-equal)"),
-    "kept": ("≈", "other bytes, every top-1 kept", "var(--cell-kept)"),
-    "changed": ("≠", "a top-1 changed", "var(--cell-changed)"),
+    "kept": ("≈", "other bytes, every answer kept", "var(--cell-kept)"),
+    "changed": ("≠", "an answer changed", "var(--cell-changed)"),
     "odd": ("×", "not finite or not comparable", "var(--cell-odd)"),
 }
 """Each state's sign, words and colour."""

@@ -84,6 +84,8 @@ class _Fitted:
         fixed = sum(s.maximum for s, column in zip(shown, plain.columns, strict=True) if column.no_wrap)
         free = [at for at, column in enumerate(plain.columns) if not column.no_wrap]
         gaps = _GAP * (len(shown) - 1)
+        if self.no_wrap and sum(column.maximum for column in shown) + gaps > options.max_width:
+            plain.padding = (0, 0, 0, 0)  # closer together, before anything is cut
         widths = shared_out([shown[at] for at in free], options.max_width - fixed - gaps)
         for at, width in zip(free, widths, strict=False):
             plain.columns[at].width = width
@@ -98,13 +100,18 @@ def _measured(console: Console, options: ConsoleOptions, plain: Grid, at: int) -
 
 
 def shared_out(columns: Sequence[Measurement], room: int) -> list[int]:
-    """The widths of columns that share ``room``: each at least its longest word, the rest where most is wanted.
+    """The widths of columns that share ``room``: each at least its longest word, those of less than an even share their
+    longest line, the rest where most is wanted.
 
     Empty where that leaves nothing to share out: everything fits, or not even the longest words do.
     """
     widths = [column.minimum for column in columns]
     if sum(column.maximum for column in columns) <= room or sum(widths) > room:
         return []
+    for at in sorted(range(len(columns)), key=lambda at: columns[at].maximum):
+        wanted = columns[at].maximum
+        if wanted <= room // len(columns) and sum(widths) - widths[at] + wanted <= room:
+            widths[at] = wanted
     for _ in range(room - sum(widths)):
         tightest = max(range(len(columns)), key=lambda at: columns[at].maximum / widths[at])
         widths[tightest] += 1

@@ -11,7 +11,7 @@ from isobatch.pipeline.decide.repaired_variants import native_name, untried
 from isobatch.pipeline.records.study import Study, VariantResult
 from isobatch.pipeline.records.wording import clause, listed
 from isobatch.reports import agreed, numbers, speeds, views
-from isobatch.reports.blocks import Column, Line, Table, line
+from isobatch.reports.blocks import Column, Line, Table, line, without_empty
 from isobatch.reports.inputs_in_words import worded
 from isobatch.reports.screen.rich_blocks import grid, prose
 from isobatch.reports.sections.answer import headline, price_line, warnings
@@ -97,8 +97,10 @@ def _noise(variant: VariantResult) -> str | None:
 
 
 def _rate(value: float) -> str | None:
-    """So many a second, in a column that has little room: ``171``, ``40,670``, ``407k``."""
-    return f"{value / 1000:,.0f}k" if 1e5 <= value < 1e9 else numbers.rate(value)
+    """So many a second, in a column that has little room: ``171``, ``40,670``, ``407k``, ``1.21M``."""
+    if 1e6 <= value < 1e9:
+        return f"{numbers.rate(value / 1e6)}M"
+    return f"{value / 1000:,.0f}k" if 1e5 <= value < 1e6 else numbers.rate(value)
 
 
 def _table(study: Study, room: int, width: int) -> list[RenderableType]:
@@ -113,7 +115,7 @@ def _table(study: Study, room: int, width: int) -> list[RenderableType]:
         names.index(chosen.name) if chosen and chosen.name in names else None,
     )
     more = _wrapped(line(f"... and, in the report: {listed(left_out)}"), width, 1) if left_out else []
-    return [grid(worded(study, table), no_wrap=True), *more]
+    return [grid(worded(study, without_empty(table, "Top-1")), no_wrap=True), *more]
 
 
 def _shown(study: Study, room: int, chosen: VariantResult | None) -> list[VariantResult]:
@@ -140,9 +142,10 @@ def _repairs(study: Study, width: int) -> list[Text]:
     texts = f"Repaired, batch-invariant: {', '.join(held)}." if held else ""
     late = {v.name: untried(study.variants, v.name) for v in bitwise if _mark(study, v)}
     if may_be_faster := [f"{name} ({remedy})" for name, remedy in late.items() if remedy]:
-        texts += f" At most this slow, as another way was not tried: {listed(may_be_faster)}."
+        texts += f" At most this slow: {listed(may_be_faster)}."
     parts = [texts, f"No repair holds: {', '.join(failed)}." if failed else ""]
-    return _said(study, line(" ".join(filter(None, parts))), width, 3)
+    told = " ".join(filter(None, parts))
+    return _said(study, line(told), width, 3) if told else []
 
 
 def _other_answers(study: Study, width: int) -> list[Text]:

@@ -11,7 +11,7 @@ from isobatch.reports.speeds import BY_PASSES, NO_FASTER
 
 _STABLE: dict[str, tuple[str, Tone]] = {
     "batch-invariant": ("= yes, byte for byte", "good"),
-    "top1-stable": ("≈ same top-1, other bytes", "caution"),
+    "top1-stable": ("≈ same answers, other bytes", "caution"),
     "batch-variant": ("≠ no", "bad"),
 }
 _AGREES: dict[agreement.Decision, Tone] = {"met": "good", "undecided": "caution", "missed": "bad"}
@@ -40,8 +40,11 @@ def reason(study: Study) -> Line:
         return ()
     gets = "an image gets the same output bytes alone and in every tested batch"
     asked = line(" Policy: ", Link(describe(decided.policy), "recommendation"), f".{_ties(decided)}")
-    if views.is_repaired(choice):
-        layers = Link(numbers.counted(views.repair_of(study, choice.name).layers, "layer"), "repairs")
+    if choice.verdict == "batch-invariant" and views.is_repaired(choice):
+        repair = views.repair_of(study, choice.name)
+        if not repair.layers:
+            return line("With the repair ", Link(repair.name, "repairs"), f", {gets}.", *asked)
+        layers = Link(numbers.counted(repair.layers, "layer"), "repairs")
         return line("With ", layers, f" put in one fixed shape, {gets}.", *asked)
     if choice.verdict == "batch-invariant":
         return line(f"{gets[:1].upper()}{gets[1:]}.", *asked)
@@ -54,7 +57,7 @@ def _ties(decided: Recommendation) -> str:
         return ""
     count = len(decided.ties)
     others = "1 other variant is" if count == 1 else f"{count} other variants are"
-    alike = ", and as good in accuracy, error and size" if decided.decided_by == "speed" else ""
+    alike = ", and not clearly better in accuracy, error or size" if decided.decided_by == "speed" else ""
     return f" {others} not measurably slower{alike}."
 
 

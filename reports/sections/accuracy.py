@@ -28,12 +28,17 @@ def _row(variant: VariantResult) -> Row:
     }
 
 
+def why_unmeasured(study: Study) -> list[str]:
+    """``: the weights are random``: the first reason why no accuracy was measured; nothing where none is known."""
+    reasons = sorted({v.accuracy_note for v in views.candidates(study) if v.accuracy_note})
+    return [f": {reason}" for reason in reasons[:1]]
+
+
 def blocks(study: Study) -> list[Block]:
     """One row for each measured candidate; a remark on what the numbers are worth."""
     rows = [_row(v) for v in views.candidates(study)]
     if not rows or not any(v.accuracy for v in study.variants):
-        reasons = sorted({v.accuracy_note for v in views.candidates(study) if v.accuracy_note})
-        return [Paragraph(line("No accuracy was measured", *(f": {reason}" for reason in reasons[:1]), "."))]
+        return [Paragraph(line("No accuracy was measured", *why_unmeasured(study), "."))]
     sets = sorted({v.accuracy.inputs for v in study.variants if v.accuracy and v.accuracy.inputs})
     caption = (
         f"Labelled images{' of ' + views.listing(sets) if sets else ''}, run at each variant's fastest N. "

@@ -55,10 +55,16 @@ def scope(study: Study) -> str:
     tested = f"N = {sizes}" if sizes else "no batch run"
     made = sum(len(v.comparisons) for v in study.variants)
     return (
-        f"{study.weights.model} with {study.weights.source} weights; {sets}; {tested}; "
+        f"{_network(study)}; {sets}; {tested}; "
         f"{numbers.counted(study.environment.threads, 'thread')}; {study.environment.cpu}; {_device(study)}"
         f"{numbers.counted(made, 'comparison')}. {views.EVIDENCE}"
     )
+
+
+def _network(study: Study) -> str:
+    """``resnet50 with digits weights``; a file that brings its own is named once."""
+    model, source = study.weights.model, study.weights.source
+    return model if source == model else f"{model} with {source} weights"
 
 
 def _inputs(inputs: InputSet) -> str:

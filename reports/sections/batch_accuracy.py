@@ -9,6 +9,7 @@ from isobatch.pipeline.records.wording import condition_words
 from isobatch.reports import numbers, views
 from isobatch.reports.blocks import Absent, Block, Column, Details, Line, Paragraph, Row, line, table_of
 from isobatch.reports.sections import Section
+from isobatch.reports.sections.accuracy import why_unmeasured
 
 _UNSEEN = "unseen"
 _NAMED = 3  # variants that are named where the same is said of all
@@ -165,7 +166,7 @@ def blocks(study: Study) -> list[Block]:
     """The answer, a row for each variant, labelled set and condition, and folded one for each N."""
     every = [(variant, accuracy) for variant in views.candidates(study) for accuracy in variant.batch_accuracy or []]
     if not every:
-        return [Absent(line("No labelled input set was run batched: --inputs with one folder a class gives labels."))]
+        return [Absent(line("No labelled input set was run batched", *why_unmeasured(study), "."))]
     answered = sentence(study)
     margins = {accuracy.margin_points for _, accuracy in every if accuracy.margin_points is not None}
     against = f" Margin: {views.listing(map(numbers.margin, sorted(margins)))}." if margins else ""

@@ -32,7 +32,7 @@ def _row(comparison: Comparison) -> Row:
         Column("Elements differing", "number"): elements_differing(comparison),
         Column("Largest, relative", "number"): views.difference(comparison),
         Column("ULP", "number"): numbers.ulp(comparison.max_ulp),
-        Column("Top-1 flips", "number"): views.flips(comparison),
+        Column("Answers changed", "number"): views.flips(comparison),
         Column("Top-5 changes", "number"): numbers.count(comparison.top5_changes),
     }
 

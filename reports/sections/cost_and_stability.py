@@ -108,8 +108,9 @@ def blocks(study: Study) -> list[Block]:
     table = table_of("The values of the picture.", (_row(placed_dot, outer) for placed_dot in placed))
     joined = " A thin line joins a repaired variant to the unrepaired one." if any(dot.native for dot in dots) else ""
     words = (
-        f"Right is faster, down is steadier. {defined('batch noise')} Throughput: of a raced variant in the race, of "
-        f"others in the passes; bars: its 95 % limits.{joined} {_line(outer)} Ringed: the choice."
+        "Right is faster, down is steadier; in the green band nothing differs, and height means nothing. "
+        f"{defined('batch noise')} Throughput: of a raced variant in the race, of others in the passes; bars: its 95 % "
+        f"limits.{joined} {_line(outer)} Ringed: the choice."
     )
     return [Figure(TITLE, words + left_out, specification(dots), table)]
 

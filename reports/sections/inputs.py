@@ -1,14 +1,15 @@
 """What was fed in: weights, input sets, and the files that were left out."""
 
-from isobatch.pipeline.records.study import InputSet, Study
+from isobatch.pipeline.records.study import InputSet, Study, Weights
 from isobatch.reports import numbers
 from isobatch.reports.blocks import Block, Code, Column, Definitions, Details, Line, Row, Table, line, table_of
+from isobatch.reports.inputs_in_words import of_pictures
 from isobatch.reports.sections import Section
 
 
 def _row(inputs: InputSet) -> Row:
     return {
-        Column("Inputs"): inputs.name,
+        Column("Input set"): inputs.name,
         Column("Source"): inputs.source,
         Column("Images", "number"): numbers.count(inputs.n),
         Column("Files", "number"): numbers.count(inputs.n_files) if inputs.n_files else None,
@@ -28,9 +29,14 @@ def _skipped(study: Study) -> list[Block]:
     )
     if not rows:
         return []
-    columns = (Column("Inputs"), Column("File"), Column("Why it was left out"))
+    columns = (Column("Input set"), Column("File"), Column("Why it was left out"))
     table = Table("Files that were left out.", columns, rows)
     return [Details(f"{numbers.counted(len(rows), 'file')} left out", (table,))]
+
+
+def _preprocessing(weights: Weights) -> str:
+    seen = weights.preprocessing
+    return f"{seen.text} ({seen.source})" if seen else "not recorded"
 
 
 def blocks(study: Study) -> list[Block]:
@@ -42,7 +48,7 @@ def blocks(study: Study) -> list[Block]:
     known: tuple[tuple[str, Line], ...] = (
         ("Network", line(f"{weights.model}, {classes}")),
         ("Weights", line(weights.source, f": {weights.note}" if weights.note else "")),
-        ("Preprocessing", line(f"{seen.text} ({seen.source})" if (seen := weights.preprocessing) else "not recorded")),
+        *((("Preprocessing of pictures", line(_preprocessing(weights))),) if of_pictures(study) else ()),
         ("SHA-256", line(Code(weights.sha256))),
     )
 

@@ -12,9 +12,9 @@ _COLUMNS = (
     Column("Condition"),
     Column("N", "number"),
     Column("Rotated", "number"),
-    Column("Top-1 flips", "number"),
+    Column("Answers changed", "number"),
     Column("Beside an outlier", "number"),
-    Column("Top-1 flips", "number"),
+    Column("Answers changed", "number"),
     Column("Copies", "number"),
 )
 
@@ -86,7 +86,7 @@ def _effect_rows(variant: VariantResult, effect: NeighbourEffect) -> list[Row]:
             Column("Of the largest logit", "number"): numbers.percent(neighbour.change / effect.largest_logit)
             if effect.largest_logit
             else None,
-            Column("Top-1"): "another" if neighbour.top1_moved else "the same",
+            Column("Answer"): "another" if neighbour.top1_moved else "the same",
         }
         for neighbour in effect.seen
     ]

@@ -4,7 +4,7 @@ from isobatch.pipeline.decide import agreement
 from isobatch.pipeline.decide.repaired_variants import with_repairs
 from isobatch.pipeline.records.study import Study, VariantResult
 from isobatch.reports import agreed, numbers, speeds, views
-from isobatch.reports.blocks import Block, Code, Column, Paragraph, Row, line, table_of
+from isobatch.reports.blocks import Block, Code, Column, Paragraph, Row, line, table_of, without_empty
 from isobatch.reports.sections import Section
 from isobatch.reports.sections.glossary import defined
 
@@ -47,7 +47,7 @@ def _single(study: Study, variant: VariantResult) -> str | None:
 def _throughput(study: Study, variant: VariantResult, speed: speeds.Speed) -> str:
     """Images a second and their N, behind a ~ where they are only roughly known: never of the race."""
     roughly = not speeds.raced(study, variant) and speeds.rough(study, variant, speed.batch_size)
-    return f"{'~' * roughly}{numbers.real(speed.interval.median, 3)} @ {speed.batch_size}"
+    return f"{'~' * roughly}{numbers.rate(speed.interval.median)} @ {speed.batch_size}"
 
 
 def _agreement(study: Study, variant: VariantResult) -> tuple[str | None, str | None]:
@@ -66,17 +66,20 @@ def blocks(study: Study) -> list[Block]:
     chosen = next((at for at, variant in enumerate(shown) if views.is_chosen(study, variant.name)), None)
     caption = (
         "Runs as: the precision that was computed in; of int8 the layers with weights that run in it, if not all. "
-        f"{defined('batch noise')} Error: the largest |singles - {reference} singles|, likewise. Agrees: its top-1 is "
+        f"{defined('batch noise')} Error: the largest |singles - {reference} singles|, likewise. Agrees: its answer is "
         f"that of {reference}; drawn noise left out. Throughput (img/s): at the N where it is highest; of a raced "
-        f"variant, in the race. {defined('accuracy drop')}"
+        "variant, in the race."
     )
+    if any(variant.accuracy_drop for variant in shown):
+        caption += f" {defined('accuracy drop')}"
     if views.repaired_variants(study):
         caption += (
             " Of a repaired variant: times are those of the unrepaired variant times the measured ratio (~: of "
             "too few calls for limits); error, answers and accuracy are known where the repair keeps every byte of "
             "the singles."
         )
-    page: list[Block] = [table_of(caption, (_row(study, variant) for variant in shown), chosen)]
+    table = table_of(caption, (_row(study, variant) for variant in shown), chosen)
+    page: list[Block] = [without_empty(table, "Top-1", "Accuracy drop, points")]
     remarks = {v.name: v.effective.note for v in study.variants if v.effective and v.effective.note}
     page += [Paragraph(line(Code(name), f": {note}."), small=True) for name, note in remarks.items()]
     return page

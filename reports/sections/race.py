@@ -1,9 +1,19 @@
 """The race that priced the candidates: who was how fast, what is shown by it, and how steady the machine was."""
 
+from typing import TypeGuard
+
+from isobatch.pipeline.decide import recommend
 from isobatch.pipeline.decide.race import LOOKS
-from isobatch.pipeline.decide.recommend import SURE
 from isobatch.pipeline.decide.tails import call_time
-from isobatch.pipeline.records.study import Against, Contestant, Interval, Recommendation, Study, UpperLimit
+from isobatch.pipeline.records.study import (
+    Against,
+    Contestant,
+    Interval,
+    RaceShown,
+    Recommendation,
+    Study,
+    UpperLimit,
+)
 from isobatch.reports import numbers, views
 from isobatch.reports.blocks import Absent, Block, Bullets, Code, Column, Line, Paragraph, Row, line, table_of
 from isobatch.reports.sections import Section
@@ -32,13 +42,18 @@ def as_good(decided: Recommendation) -> str:
         return ""
     if _too_short(decided):
         return f"; the race was too short to tell it from {decided.runner_up}"
-    unsure = decided.sureness is not None and decided.sureness.share < SURE
-    return f"; {decided.runner_up} is as good" if unsure else ""
+    other = recommend.as_good(decided)
+    return f"; {other} is as good" if other else ""
 
 
 def _too_short(decided: Recommendation) -> bool:
     """Whether there was a race, and of too few rounds to say how sure the choice is."""
-    return decided.race is not None and decided.sureness is None and 0 < decided.race.rounds < LOOKS[0]
+    return _prices(decided.race) and decided.sureness is None and 0 < decided.race.rounds < LOOKS[0]
+
+
+def _prices(race: RaceShown | None) -> TypeGuard[RaceShown]:
+    """Whether there was a race, and its calls price the candidates under this policy."""
+    return race is not None and bool(race.standings)
 
 
 def in_short(study: Study) -> str:
@@ -51,11 +66,13 @@ def in_short(study: Study) -> str:
         parts.append(f"runner-up {decided.runner_up}{_ratio(decided)}")
     if decided.sureness:
         parts.append(f"sureness {numbers.percent(decided.sureness.share, 0)}")
-    if (race := decided.race) is not None:
+    if _prices(race := decided.race):
         few = f" of the {LOOKS[0]} that say how sure it is" if decided.runner_up and _too_short(decided) else ""
-        parts.append(numbers.counted(race.rounds, "round") + few + (", timings are unsteady" if race.unsteady else ""))
+        rounds = [] if decided.decided_by == "passes" else [numbers.counted(race.rounds, "round") + few]
+        if told := rounds + ["timings are unsteady"] * race.unsteady:
+            parts.append(", ".join(told))
     else:
-        parts.append("no race was run")
+        parts.append("the race does not price this policy" if race else "no race was run")
     return "; ".join(parts) + "."
 
 
@@ -96,7 +113,7 @@ def _row(contestant: Contestant, decided: Recommendation) -> Row:
     standing = shown.standings.get(contestant.variant) if shown else None
     ratio = shown.ratios.get(contestant.variant) if shown else None
     timed = call_time(contestant.more_s or contestant.call_s)
-    stands = _STANDING[standing] if standing else "no candidate"
+    stands = _STANDING[standing] if standing else "no candidate" if _prices(shown) else None
     return {
         Column("Contestant", "name"): contestant.variant,
         Column("N", "number"): numbers.count(contestant.batch_size),

@@ -106,9 +106,9 @@ def blocks(study: Study) -> list[Block]:
             "Bitwise: whether every output byte is that of the repaired variant's own singles. Layers: those changed. "
             "Latency and throughput: repaired over unrepaired, medians of alternating calls with 95 % limits, which a "
             "few calls do not give; above 1 x a latency is worse and a throughput better. Switch: no repair, but "
-            "another variant in its place. A study climbs the ladder until a repair costs next to nothing, within a "
-            f"time limit for all variants together. Memory is measured by {PROGRAM} repair: in one worker the two "
-            "share theirs."
+            "another variant in its place. A study climbs the ladder until a repair is not shown to cost anything, "
+            f"within a time limit for all variants together. Memory is measured by {PROGRAM} repair: in one worker the "
+            "two share theirs."
         )
         page = [table_of(caption, (_row(*pair) for pair in run))]
     page += [Paragraph(words) for words in _inapplicable(tried)]

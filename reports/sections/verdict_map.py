@@ -8,6 +8,7 @@ from isobatch.pipeline.records.wording import condition_words
 from isobatch.reports import views
 from isobatch.reports.blocks import Block, Column, Figure, Paragraph, Table, line
 from isobatch.reports.figures.cells import STATES, Cell, Group, State, specification, width
+from isobatch.reports.inputs_in_words import worded
 from isobatch.reports.sections import Section
 
 TITLE = "Verdict map"
@@ -57,13 +58,13 @@ def _short(comparison: Comparison) -> str:
     return f"{sign} {value:.0e}".replace("e-0", "e-").replace("e+0", "e+")
 
 
-def _long(name: str, place: _Place, comparison: Comparison) -> str:
-    what = "batched against singles" if place[2] == "batch-vs-singles" else "batched, changed against plain"
+def _long(name: str, words: tuple[str, str], comparison: Comparison) -> str:
+    what = "batched against singles" if comparison.kind == "batch-vs-singles" else "batched, changed against plain"
     equal = f"{comparison.n_images_equal} of {comparison.n_images} images bit-equal"
     flips = views.flips(comparison)
     noise = "" if comparison.bitwise_equal else f", largest relative difference {views.difference(comparison)}"
-    turned = f", top-1 flips {flips}" if flips and not comparison.bitwise_equal else ""
-    return f"{name}, {', '.join(_words(place))}, N = {comparison.batch_size}, {what}: {equal}{noise}{turned}"
+    turned = f", answers changed {flips}" if flips and not comparison.bitwise_equal else ""
+    return f"{name}, {', '.join(words)}, N = {comparison.batch_size}, {what}: {equal}{noise}{turned}"
 
 
 def _pictures(places: list[_Place], groups: dict[_Place, Group]) -> Iterator[list[_Place]]:
@@ -96,16 +97,28 @@ def _figure(
     part: str,
 ) -> Figure:
     cells = [
-        Cell(names.index(name), at, n, _state(comparison), _short(comparison), _long(name, place, comparison))
+        Cell(
+            names.index(name),
+            at,
+            n,
+            _state(comparison),
+            _short(comparison),
+            _long(name, groups[place].words, comparison),
+        )
         for at, place in enumerate(run)
         for (name, n), comparison in made[place].items()
     ]
     sizes = sorted({n for place in run for n in groups[place].batch_sizes})
     columns = (Column("Variant", "name"), Column("Inputs and condition"), *(Column(f"N = {n}") for n in sizes))
-    rows = tuple(_row(name, place, made[place], sizes) for name in names for place in run)
+    rows = tuple(
+        _row(name, place, made[place], sizes)
+        for name in names
+        for place in run
+        if any((name, n) in made[place] for n in sizes)
+    )
     caption = "In brackets: images whose bytes were equal, of those compared. A dash: not run."
     words = (
-        "Each cell is one comparison: = the same bytes as alone, ≈ other bytes but the same top-1, ≠ a changed top-1; "
+        "Each cell is one comparison: = the same bytes as alone, ≈ other bytes, same answers, ≠ an answer changed; "
         "the number is the largest difference over the largest |logit|. Rotated and beside an outlier: against the "
         "plain batch of the same N. No cell: not run."
     )
@@ -123,7 +136,7 @@ def blocks(study: Study) -> list[Block]:
     if not made:
         return [Paragraph(line("Nothing to draw: no variant was compared."))]
     places = list(made)
-    groups = {p: Group(_words(p), tuple(sorted({n for _, n in made[p]}))) for p in places}
+    groups = {p: Group(worded(study, _words(p)), tuple(sorted({n for _, n in made[p]}))) for p in places}
     compared = {name for cells in made.values() for name, _ in cells}
     names = [variant.name for variant in views.candidates(study) if variant.name in compared]
     runs = list(_pictures(places, groups))

@@ -26,7 +26,7 @@ def _row(variant: VariantResult, verdict: InputsVerdict) -> Row:
         Column("Inputs"): verdict.inputs,
         Column("Verdict", "state"): verdict.verdict,
         Column("Comparisons", "number"): numbers.count(verdict.n_comparisons),
-        Column("Top-1 flips", "number"): numbers.events(
+        Column("Answers changed", "number"): numbers.events(
             verdict.top1_flips, verdict.n_images, verdict.top1_flip_upper95
         ),
         Column("Exposed images"): _exposed(verdict.margin, verdict.n_images),
@@ -41,9 +41,9 @@ def blocks(study: Study) -> list[Block]:
     if not rows:
         return [Paragraph(line("No variant was judged."))]
     caption = (
-        "Flips: images whose top-1 any tested condition changed. Exposed: images whose margin is at most twice the "
-        "noise seen on the other images, an estimate from observation. Clipped: the largest share of a quantized "
-        "layer's activations at their limits."
+        "Answers changed: images whose answer any tested condition changed. Exposed: images whose margin is at most "
+        "twice the noise seen on the other images, an estimate from observation. Clipped: the largest share of a "
+        "quantized layer's activations at their limits."
     )
     return [table_of(caption, rows)]
 

@@ -3,9 +3,10 @@
 import pytest
 
 from isobatch.pipeline.records.study import InputSet, Study
-from isobatch.reports.blocks import Code, Column, Paragraph, Table, line
+from isobatch.reports.blocks import Code, Column, Definitions, Paragraph, Table, line
 from isobatch.reports.inputs_in_words import of_pictures, worded
 from isobatch.reports.sections.answer import scope
+from isobatch.reports.sections.inputs import blocks
 from tests.reports import studies
 
 
@@ -51,6 +52,19 @@ def test_prose_speaks_of_inputs_and_names_stay() -> None:
     )
     assert Code("images.npy") in made.prose
     assert worded(of_shape([3, 8, 8]), said) == said
+
+
+@pytest.mark.parametrize("size", [", 20 px", " at 20 px", ", 20 pixels", ", 20, 24 and 32 pixels"])
+def test_what_is_no_picture_has_no_size_in_pixels(size: str) -> None:
+    assert worded(of_shape([7]), f"N = 2, 2 threads{size}.") == "N = 2, 2 threads."
+    assert worded(of_shape([3, 8, 8]), size) == size
+
+
+def test_of_what_is_no_picture_no_preprocessing_is_told() -> None:
+    (definitions, *_), (of_pictures_, *_) = blocks(of_shape([7])), blocks(of_shape([3, 8, 8]))
+    assert isinstance(definitions, Definitions) and isinstance(of_pictures_, Definitions)
+    told = "Preprocessing of pictures"
+    assert told not in dict(definitions.items) and told in dict(of_pictures_.items)
 
 
 def test_cells_that_are_names_stay() -> None:

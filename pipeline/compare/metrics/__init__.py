@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from isobatch.models.spec.discover import discover
 from isobatch.models.spec.outcome import CLASSES, Outcome
+from isobatch.pipeline.evidence.outcomes import Gallery
 from isobatch.pipeline.evidence.rows import blocks, same_bits
 
 Values = dict[str, Any]
@@ -35,10 +36,12 @@ def all_metrics() -> tuple[Metric, ...]:
     return tuple(discover(__name__, Metric).values())
 
 
-def measure_all(reference: NDArray[Any], candidate: NDArray[Any], outcome: Outcome = CLASSES) -> Values:
+def measure_all(
+    reference: NDArray[Any], candidate: NDArray[Any], outcome: Outcome = CLASSES, gallery: Gallery | None = None
+) -> Values:
     """The values of every metric, by key; the ideal ones, without measuring, where all bytes are equal.
 
-    A metric that is ``of_outcome`` is told the outcome.
+    A metric that is ``of_outcome`` is told the outcome and the gallery of an embedding (None: ``reference``).
 
     Raises ValueError where the shapes differ or hold no element: such arrays have no measure.
     """
@@ -51,9 +54,9 @@ def measure_all(reference: NDArray[Any], candidate: NDArray[Any], outcome: Outco
     values: Values = {}
     for metric in all_metrics():
         if equal:
-            values |= metric.ideal(reference, outcome) if metric.of_outcome else metric.ideal(reference)
+            values |= metric.ideal(reference, outcome, gallery) if metric.of_outcome else metric.ideal(reference)
         elif metric.of_outcome:
-            values |= metric.measure(reference, candidate, outcome)
+            values |= metric.measure(reference, candidate, outcome, gallery)
         else:
             values |= metric.measure(reference, candidate)
     return values

@@ -8,18 +8,20 @@ from numpy.typing import NDArray
 from isobatch.models.spec.outcome import CLASSES, Outcome
 from isobatch.pipeline.compare.metrics import Metric, Values
 from isobatch.pipeline.compare.statistics import rate_upper
-from isobatch.pipeline.evidence.outcomes import changed, outcome_columns
+from isobatch.pipeline.evidence.outcomes import Gallery, changed, outcome_columns
 from isobatch.pipeline.evidence.rows import blocks, ranked, top1
 
 K = 5
 
 
-def ideal(rows: NDArray[Any], outcome: Outcome = CLASSES) -> Values:
+def ideal(rows: NDArray[Any], outcome: Outcome = CLASSES, gallery: Gallery | None = None) -> Values:
     """Nothing changes; the bound on the rate of changes is still not zero."""
     return _values(0, 0, len(rows))
 
 
-def measure(reference: NDArray[Any], candidate: NDArray[Any], outcome: Outcome = CLASSES) -> Values:
+def measure(
+    reference: NDArray[Any], candidate: NDArray[Any], outcome: Outcome = CLASSES, gallery: Gallery | None = None
+) -> Values:
     """``top1_flips``: images whose largest logit is in another class; ``top1_flip_upper95``: the exact one-sided
     95 % bound on the share of such images; ``top5_changes``: images whose *set* of five best classes is another.
 
@@ -27,7 +29,7 @@ def measure(reference: NDArray[Any], candidate: NDArray[Any], outcome: Outcome =
     than classes, flips are the images whose outcome changed (``outcomes.changed``), and there is no set of five.
     """
     if outcome.kind != "classes":
-        return _values(int(changed(reference, candidate, outcome).sum()), 0, len(reference))
+        return _values(int(changed(reference, candidate, outcome, gallery).sum()), 0, len(reference))
     reference, candidate = outcome_columns(reference, outcome), outcome_columns(candidate, outcome)
     flips = changes = 0
     for part in blocks(reference):

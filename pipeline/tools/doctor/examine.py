@@ -58,7 +58,9 @@ def examine(say: Callable[[str], None]) -> list[Finding]:
         *package_findings(_pins(), installed),
         *variant_findings(all_variants(), cpu_flags(), installed, probes),
         *storage_findings(_place(name, path) for name, path in (("out/", OUT.resolve()), ("cache", cache_root()))),
-        Finding("network", "network", "ok", "not needed; only --weights imagenet-v1 and imagenet-v2 download"),
+        Finding(
+            "network", "network", "ok", "not needed; only --weights imagenet-v1, imagenet-v2 and pretrained download"
+        ),
     ]
 
 

@@ -114,17 +114,23 @@ def variant_findings(
     return [_variant(spec, flags, installed, probes) for spec in specs]
 
 
+def _in_its_place(required: str, installed: Mapping[str, str]) -> str:
+    """The version that is there instead of the one required, or that there is none; nothing where it is met."""
+    name, _, version = required.partition("==")
+    has = installed.get(normalised(name), "not installed")
+    return "" if same_version(has, version) else has
+
+
 def _variant(spec: VariantSpec, flags: frozenset[str], installed: Mapping[str, str], probes: Probes) -> Finding:
     absent = [name for name in _BUILT_WITH[spec.runtime] if name not in installed]
     if absent:
         return _finding(spec, "missing", f"needs {listed(absent)}", f"pip install {' '.join(absent)}")
-    for required in spec.requires:
-        name, _, version = required.partition("==")
-        has = installed.get(normalised(name), "not installed")
-        if not same_version(has, version):
-            state: State = "limited" if spec.optional or spec.extra else "missing"
-            text = f"{'optional: ' if spec.optional or spec.extra else ''}needs {required} ({has})"
-            return _finding(spec, state, text, f"pip install {required}")
+    unmet = {required: has for required in spec.requires if (has := _in_its_place(required, installed))}
+    if unmet:
+        state: State = "limited" if spec.optional or spec.extra else "missing"
+        needs = listed([f"{required} ({has})" for required, has in unmet.items()])
+        text = f"{'optional: ' if spec.optional or spec.extra else ''}needs {needs}"
+        return _finding(spec, state, text, f"pip install {' '.join(unmet)}")
     if spec.compiled and probes.lacking is not None:
         why, remedy = probes.lacking
         return _finding(spec, "limited", f"optional: {why}", remedy)

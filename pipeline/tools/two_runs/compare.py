@@ -86,7 +86,7 @@ def _shared_inputs(a: Study, b: Study) -> tuple[dict[str, str], list[str]]:
             "incomparable-runs",
             f"the runs used other weights ({a.weights.model}, {a.weights.source}, {a.weights.sha256[:8]} against "
             f"{b.weights.model}, {b.weights.source}, {b.weights.sha256[:8]}): their outputs cannot be compared. "
-            "Run both with the same --model and --weights",
+            "Run both with the same network and weights",
         )
     theirs = {inputs.sha256: inputs.name for inputs in b.inputs}
     shared = {inputs.name: theirs[inputs.sha256] for inputs in a.inputs if inputs.sha256 in theirs}

@@ -3,6 +3,9 @@
 from collections.abc import Mapping
 from typing import Literal
 
+from isobatch.pipeline.decide.ranges import range_words
+from isobatch.pipeline.decide.recommend import as_good
+from isobatch.pipeline.decide.repaired_variants import with_repairs
 from isobatch.pipeline.records.study import VERDICTS, Cost, DecidedBy, Interval, Study, VariantResult
 from isobatch.pipeline.records.wording import condition_words, counted, held, number, percent
 from isobatch.pipeline.tools.two_runs.records import Change, SetCompared
@@ -27,7 +30,9 @@ def run_changes(a: Study, b: Study) -> list[Change]:
         met = [f"met by {name}" if name else "not met" for name in chosen]
         changes.append(_change(kind, "policy", *met))
     elif chosen[0] != chosen[1]:
-        changes.append(_change("other", "recommended", str(chosen[0]), str(chosen[1])))
+        pairs = (("A", a.recommendation, chosen[1]), ("B", b.recommendation, chosen[0]))
+        unsure = [f"run {run} calls {other} as good" for run, decided, other in pairs if as_good(decided) == other]
+        changes.append(_change("other", "recommended", str(chosen[0]), str(chosen[1]), note="; ".join(unsure)))
     return changes
 
 
@@ -42,7 +47,7 @@ def variant_changes(a: VariantResult, b: VariantResult, inputs: Mapping[str, str
             kind = "regression" if a.status == "measured" else "improvement"
         note = (b.reason if kind != "improvement" else a.reason) or ""
         return [_change(kind, "status", a.status, b.status, a.name, note=note)]
-    return [*_accuracy(a, b, inputs), *_repairs(a, b), *_cost(a, b, inputs)]
+    return [*_accuracy(a, b, inputs), *_ranges(a, b), *_repairs(a, b), *_cost(a, b, inputs)]
 
 
 def set_changes(a: VariantResult, b: VariantResult, compared: SetCompared, inputs_b: str) -> list[Change]:
@@ -81,6 +86,23 @@ def _accuracy(a: VariantResult, b: VariantResult, inputs: Mapping[str, str]) -> 
         before, after = percent(a.accuracy.top1), percent(b.accuracy.top1)
         texts.append(_change("other", "top-1", before, after, a.name, note=counted(a.accuracy.n, "labelled image")))
     return texts
+
+
+def _ranges(a: VariantResult, b: VariantResult) -> list[Change]:
+    """Ranges, of a repaired self too, of which one holds where the other fails; what was not run says nothing."""
+    theirs, changes = {variant.name: variant.range for variant in with_repairs([b])}, []
+    for variant in with_repairs([a]):
+        before, after = variant.range, theirs.get(variant.name)
+        if before is None or after is None:
+            continue
+        lost = any(n <= before.to for n in after.failed_at)
+        if lost or any(n <= after.to for n in before.failed_at):
+            kind: Kind = "regression" if lost else "improvement"
+            values = f"up to N = {before.to}", f"up to N = {after.to}"
+            changes.append(
+                _change(kind, "verified", *values, variant.name, note=range_words(after if lost else before))
+            )
+    return changes
 
 
 def _repairs(a: VariantResult, b: VariantResult) -> list[Change]:

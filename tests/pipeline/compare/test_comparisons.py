@@ -1,10 +1,13 @@
 import itertools
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
+from isobatch.models.spec.outcome import Outcome
 from isobatch.pipeline.compare.comparisons import against_singles, comparisons
 from isobatch.pipeline.evidence.evidence import Pass
 from isobatch.pipeline.records.study import Comparison
@@ -68,6 +71,22 @@ def test_a_ragged_last_batch_is_evidence_for_its_own_size() -> None:
     made = of("batch-vs-singles", comparisons(evidence, None, None, CONDITION))
     assert made[4].bitwise_equal and made[4].n_images == 4
     assert not made[2].bitwise_equal and made[2].n_images == 2
+
+
+def test_the_nearest_of_an_embedding_is_sought_among_all_images_not_among_those_compared() -> None:
+    def at(degrees: list[float]) -> NDArray[np.float32]:
+        return np.stack([np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))], axis=1).astype(np.float32)
+
+    angles = [0.0, 10.0, 40.0, 90.0, 140.0, 180.0]
+    passes = [Pass("singles", 1, 0, 6), Pass("batched", 2, 0, 2)]
+
+    def turned(batch: list[int], _: int) -> NDArray[np.float32]:
+        return at([angles[image] + 30.0 * (len(batch) > 1 and image == 0) for image in batch])
+
+    evidence = replace(run(turned, passes=passes), outcome=Outcome(kind="embedding"))
+    (compared_two,) = comparisons(evidence, None, None, CONDITION)
+    assert (compared_two.n_images, compared_two.top1_flips) == (2, 1)  # of image 0 the nearest was 1, and is 2
+    assert compared_two.recall_at_k == {"1": 0.5}
 
 
 def test_passes_of_one_size_are_merged_over_the_union_of_their_images() -> None:

@@ -57,7 +57,7 @@ def test_a_copy_is_no_further_evidence_and_sources_are_named() -> None:
     assert found is not None and (found.n, found.n_answers) == (4, 5)
     assert found.share == pytest.approx((0.5 + 1 + 0 + 1) / 4)  # x agrees once of twice
     assert found.counted == (
-        "5 answers on 3 images of a and 2 labelled images of a, copies and crops of one picture count as one (n = 4)"
+        "3 images of a and 2 labelled images of a, copies and crops of one picture count as one (n = 4)"
     )
 
 

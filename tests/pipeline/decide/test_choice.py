@@ -75,6 +75,28 @@ def test_holm_corrects_for_the_number_of_rivals() -> None:
     assert chosen(leader, rival, *others).chosen == "leader"
 
 
+def test_of_several_that_are_more_accurate_one_image_decides_nothing() -> None:
+    leader = contender("leader", right=answers(range(20)))
+    most = contender("most", 1.01, right=answers(range(0)), size=1000, error=0.02)
+    clear = contender("clear", 1.015, right=answers(range(1)), size=1000, error=0.01)
+    found = chosen(leader, most, clear)
+    assert (found.chosen, found.decided_by) == ("clear", "accuracy")
+
+
+def test_accuracy_is_compared_on_the_images_that_both_have_seen() -> None:
+    """A drop that is decided after 100 images is looked at no further: 98 of 100 are not fewer than 390 of 400."""
+    short, long = answers(range(2), 100), answers(range(10))
+    assert not dominates(contender("long", right=long, size=900), contender("short", right=short), MARGIN)
+    lost = contender("lost", right=answers(range(30)))
+    found = chosen(lost, contender("kept", 1.01, right=answers(range(0), 100)))
+    assert (found.chosen, found.decided_by) == ("kept", "accuracy")
+
+
+def test_the_only_small_one_is_decided_by_its_size() -> None:
+    found = chosen(contender("small", 2.0, size=100), contender("large"), by_size=True)
+    assert (found.chosen, found.decided_by) == ("small", "size")
+
+
 def test_the_undecided_never_goes_before_the_leader_and_lowers_the_sureness() -> None:
     drawn = np.random.default_rng(5)
     noisy = tuple(0.0101 * np.exp(drawn.normal(0, 0.15, 20)))

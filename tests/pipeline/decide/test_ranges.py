@@ -2,10 +2,11 @@ from typing import Any
 
 import pytest
 
+from isobatch.pipeline.decide.policy import obstacles
 from isobatch.pipeline.decide.ranges import (
+    as_shipped,
     holds_to,
     range_details,
-    range_obstacles,
     range_warnings,
     range_words,
     with_range,
@@ -13,7 +14,7 @@ from isobatch.pipeline.decide.ranges import (
 from isobatch.pipeline.decide.recommend import recommend
 from isobatch.pipeline.deploy.facts import largest_tested
 from isobatch.pipeline.records.study import FilledWith, Policy, Range, RangeFailure, RangeTies
-from tests.pipeline.results import race, repair, result
+from tests.pipeline.results import integer, interval, race, repair, result
 
 
 def verified(to: int = 32, *failures: tuple[int, str, int], **more: Any) -> Range:
@@ -84,8 +85,8 @@ def test_what_a_range_rests_on() -> None:
 def test_a_failure_inside_what_is_shipped_stands_in_the_way(
     failure: tuple[int, str, int], stability: Any, rejected: bool
 ) -> None:
-    found = verified(failure[0] - 1, failure)
-    assert bool(range_obstacles(found, Policy(stability=stability))) is rejected
+    found = as_shipped(result("v", range=verified(failure[0] - 1, failure)))
+    assert bool(obstacles(found, Policy(stability=stability))) is rejected
 
 
 def test_the_decision_is_made_again_without_what_fails() -> None:
@@ -108,6 +109,25 @@ def test_the_decision_is_made_again_without_what_fails() -> None:
     assert decided.chosen == "slow" and decided.range is not None and decided.range.to == 16
     assert any("splits larger calls" in text for text in decided.warnings)
     assert recommend(variants, Policy(stability="none"), raced).chosen == "mended+surgical"
+
+
+def test_beyond_a_failure_no_n_is_recommended() -> None:
+    wide = result("v")
+    assert wide.cost is not None
+    speeds = {**wide.cost.throughput_img_s, "16": interval(200.0)}
+    wide = wide.model_copy(update={"cost": wide.cost.model_copy(update={"throughput_img_s": speeds})})
+    assert recommend([wide], Policy()).batch_size == 16
+    narrowed = with_range([wide], "v", verified(11, (12, "batch", 0)))
+    assert recommend(narrowed, Policy()).batch_size == 8
+
+
+def test_bytes_that_fail_inside_what_is_shipped_are_no_longer_called_invariant() -> None:
+    fails = with_range([integer("v", {"digits": "batch-invariant"})], "v", verified(4, (5, "batch", 0)))
+    decided = recommend(fails, Policy(stability="top1-stable"))
+    assert decided.chosen == "v" and decided.because[0] == (
+        "It is top1-stable: on digits, verified at every N it fails inside what is shipped (up to N = 8, 2 threads, "
+        "224 x 224): a batch of images at N = 5."
+    )
 
 
 def test_the_shipped_loader_takes_calls_up_to_the_end_of_the_range() -> None:

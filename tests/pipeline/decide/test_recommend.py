@@ -11,8 +11,10 @@ from isobatch.pipeline.decide.pareto import pareto_set
 from isobatch.pipeline.decide.policy import obstacles
 from isobatch.pipeline.decide.reasons import UNCOMPARED
 from isobatch.pipeline.decide.recommend import default_policy, recommend
-from isobatch.pipeline.records.study import Policy, Recommendation, VariantResult, Verdict
-from tests.pipeline.results import integer, race, repair, result
+from isobatch.pipeline.records.study import Comparison, Policy, Recommendation, VariantResult, Verdict
+from tests.fakes import CONDITION
+from tests.pipeline.decide.test_ranges import verified
+from tests.pipeline.results import agreed, integer, race, repair, result
 
 UNAVAILABLE = result("gone", None, status="unavailable", reason="no such engine", remedy="install it")
 
@@ -51,6 +53,7 @@ def test_the_stability_of_the_choice_is_one_sentence_with_the_evidence_of_the_la
     assert recommend([once], Policy()).because[0].endswith("at N = 8 (1 comparison). No call was repeated.")
 
 
+LEADER = "is the leader of the race, and the other is not clearly better in accuracy, error or size"
 RIGHT = {"few": "0" * 200 + "1" * 200, "many": "1" * 400}  # of 400 images, 200 and all
 
 
@@ -60,12 +63,30 @@ def answering(name: str, right: str, **more: Any) -> VariantResult:
     return one.model_copy(update={"accuracy": one.accuracy.model_copy(update={"right": RIGHT[right]})})
 
 
+def compared(variant: VariantResult, **error: float) -> VariantResult:
+    """The variant with these errors against the reference, by input set."""
+    made = [
+        Comparison(
+            inputs=inputs,
+            condition=CONDITION,
+            kind="vs-reference",
+            batch_size=1,
+            n_images=4,
+            n_images_equal=0,
+            bitwise_equal=False,
+            relative_error_median=value,
+        )
+        for inputs, value in error.items()
+    ]
+    return variant.model_copy(update={"comparisons": made})
+
+
 @pytest.mark.parametrize(
     ("first", "rival", "chosen", "by", "why"),
     [
         ("few", ("many", 100.0), "rival", "accuracy", "has the significantly higher accuracy (100.0 % against 50.0 %)"),
         ("many", ("many", 50.0), "rival", "size", "is the smaller artifact (50 MB against 100 MB)"),
-        ("many", ("many", 98.0), "first", "speed", "is the leader of the race, all else being equal"),
+        ("many", ("many", 98.0), "first", "speed", LEADER),
     ],
 )
 def test_a_tie_is_shown_and_then_broken(first: str, rival: tuple[str, float], chosen: str, by: str, why: str) -> None:
@@ -145,9 +166,49 @@ def test_who_dropped_out_of_the_race_is_no_candidate() -> None:
 def test_latency_is_met_by_the_upper_limit_of_the_median_at_the_n_recommended(
     limit: float, chosen: str | None, why: str
 ) -> None:
-    found = recommend([result("a", latency_ms=10)], Policy(max_latency_ms=limit), race(40, a=100))
+    found = recommend([result("a", per_second=110)], Policy(max_latency_ms=limit), race(40, a=100))
     assert found.chosen == chosen
     assert why in reasons(found).get("a", "")
+
+
+def test_three_calls_decide_no_median_and_five_would() -> None:
+    found = recommend([result("a", per_second=110)], Policy(max_latency_ms=90), race(3, a=100))
+    assert found.chosen is None and "median call at N = 8 undecided: 3 calls, and 5 are needed" in reasons(found)["a"]
+
+
+@pytest.mark.parametrize(
+    ("demanded", "chosen", "why"),
+    [
+        (99.0, "a", ""),  # 90 in the passes, 100 in the race
+        (100.2, None, "throughput: undecided, 100 img/s at N = 8 in the race, at least "),
+        (105.0, None, "throughput: 100 img/s at N = 8 in the race, and 105 img/s are demanded"),
+    ],
+)
+def test_the_throughput_demanded_is_met_by_the_calls_of_the_race(demanded: float, chosen: str | None, why: str) -> None:
+    found = recommend([result("a", per_second=90)], Policy(min_throughput_img_s=demanded), race(40, a=100.1))
+    assert found.chosen == chosen and reasons(found).get("a", "").startswith(why)
+
+
+def test_a_throughput_at_an_n_that_the_limit_on_latency_closes_meets_no_demand() -> None:
+    found = recommend([result("a")], Policy(min_throughput_img_s=80, max_latency_ms=50))
+    assert found.chosen is None
+    assert reasons(found)["a"] == "throughput: 50 img/s at N = 1, below the 80 img/s demanded"
+
+
+def test_a_race_at_an_n_that_a_new_limit_closes_rejects_nobody() -> None:
+    """A call of 8 images takes 80 ms, which is beyond the new limit; a call of one keeps it."""
+    variants = [result("a", latency_ms=20.0), result("b", per_second=90, latency_ms=22.0)]
+    raced = race(a=100, b=90)
+    found = recommend(variants, Policy(max_latency_ms=50), raced)
+    assert (found.chosen, found.batch_size, found.decided_by) == ("a", 1, "passes")
+    assert found.because[-1].endswith("50 (49 to 51) img/s at N = 1.")
+    assert any("does not price this policy" in text for text in found.warnings)
+    assert any(text.startswith("--max-latency-ms was judged by these times too") for text in found.warnings)
+    assert recommend(variants, Policy(), raced).decided_by == "speed"
+    raised = race(a=50, b=45)
+    at_one = [contestant.model_copy(update={"batch_size": 1}) for contestant in raised.contestants]
+    narrow = raised.model_copy(update={"contestants": at_one})
+    assert recommend(variants, Policy(), narrow).batch_size == 8  # and a lifted one is priced anew, too
 
 
 def test_p99_is_met_by_three_hundred_calls_and_by_no_fewer() -> None:
@@ -258,6 +319,74 @@ def test_the_objective_decides() -> None:
     assert [found.batch_size for found in chosen.values()] == [8, 1, 8]
 
 
+def test_of_the_smallest_the_fastest_is_chosen_and_the_others_are_larger() -> None:
+    large = result("large", per_second=300)
+    variants = [large, result("small", size_mb=25.0), result("as-small", size_mb=26.0, per_second=90)]
+    raced = race(small=100, as_small=90)
+    found = recommend(variants, Policy(objective="size"), raced)
+    assert (found.chosen, found.decided_by) == ("small", "speed")
+    assert reasons(found)["large"] == "meets the policy, but is larger: 100 MB against 25 MB of small"
+    assert not any("not raced" in text for text in found.warnings)
+    timed = recommend(variants, Policy(objective="size"))
+    assert reasons(timed)["as-small"].startswith("meets the policy, but 90 (88.2 to 91.8) img/s at N = 8 against 100")
+    alone = recommend([large, variants[1]], Policy(objective="size"), race(large=300, small=100))
+    assert (alone.chosen, alone.decided_by, alone.runner_up) == ("small", "size", None)
+    assert "is larger" in reasons(alone)["large"]
+
+
+def test_what_is_the_reference_itself_has_no_error_and_what_is_not_says_how_often_it_agrees() -> None:
+    ruler = result("ort-fp32", baseline=True, agreement=agreed(16, 16, "ort-fp32"))
+    rough = compared(result("ort-int8", size_mb=25.0), seed=0.01)
+    found = recommend([ruler, rough], Policy(), race(ort_fp32=100, ort_int8=101))
+    assert (found.chosen, found.decided_by) == ("ort-fp32", "error")
+    assert found.because[-1] == "It has less error against the reference (0 against 0.01)."
+    alone = compared(result("fp32", baseline=True, agreement=agreed(16, 16)), seed=1e-7)  # fp64 was not asked for
+    assert "It agrees with fp64 on 16 of 16 images, at least 83 %." in recommend([alone], Policy()).because
+
+
+def test_errors_are_compared_on_the_sets_that_all_have_seen() -> None:
+    both, one = compared(result("both"), seed=0.01, photos=0.05), compared(result("one"), seed=0.012)
+    found = recommend([both, one], Policy(), race(both=101, one=100))
+    assert (found.chosen, found.decided_by) == ("both", "speed")
+
+
+def test_what_is_said_of_a_third_one_is_true_of_it() -> None:
+    """Two are more accurate than the leader; of them the smaller one goes first, and by no accuracy."""
+    variants = [
+        answering("first", "few"),
+        answering("second", "many", size_mb=90.0),
+        answering("third", "many", size_mb=50.0),
+    ]
+    found = recommend(variants, Policy(), race(first=102, second=101.5, third=101))
+    assert (found.chosen, found.decided_by) == ("third", "accuracy")
+    said = reasons(found)
+    assert said["first"].endswith(
+        "third is not measurably slower and has the significantly higher accuracy (100.0 % against 50.0 %)"
+    )
+    assert said["second"].endswith("third is the smaller artifact (50 MB against 90 MB)")
+
+
+def test_no_single_demand_is_said_to_help_where_agreement_alone_is_amiss() -> None:
+    found = recommend([result("a", agreement=agreed(3, 16))], Policy())
+    assert found.because[1] == "With --min-agreement 0, a would meet it."
+
+
+def test_where_none_of_those_raced_is_a_candidate_it_is_said() -> None:
+    small = [result("small", size_mb=25.0, per_second=20), result("as-small", size_mb=25.0, per_second=19)]
+    found = recommend([result("large"), *small], Policy(max_size_mb=30), race(large=100))
+    assert found.chosen == "small" and found.race is not None and found.race.standings == {}
+    assert any(text.startswith("No candidate under this policy was in the race") for text in found.warnings)
+
+
+def test_who_was_not_verified_where_another_was_is_said() -> None:
+    first = result("first", range=verified())
+    steady = [first, result("second", per_second=50)]
+    assert not any("not verified" in text for text in recommend(steady, Policy()).warnings)
+    found = recommend([first.model_copy(update={"verdict": "batch-variant"}), steady[1]], Policy())
+    assert found.chosen == "second"
+    assert any(text.startswith("second was not verified at every N, as first was") for text in found.warnings)
+
+
 def test_the_drop_of_the_choice_is_stated_with_its_bound() -> None:
     found = recommend([result("v", top1=0.9, discordant=(2, 1, 400))], Policy(max_accuracy_drop=2.0))
     assert found.because[1] == (
@@ -335,7 +464,9 @@ def test_a_repair_that_does_not_hold_or_was_not_priced_is_none(spoilt: dict[str,
 
 
 def test_a_repair_that_was_not_timed_says_why() -> None:
-    untimed = repair(throughput_ratio={}, unpriced="steady is batch-invariant as it is, and clearly faster")
+    untimed = repair(
+        throughput_ratio={}, latency_ratio={}, unpriced="steady is batch-invariant as it is, and clearly faster"
+    )
     mended = result("fast", "batch-variant", per_second=200, repairs=[untimed])
     assert reasons(recommend([result("steady"), mended], Policy()))["fast+surgical"] == (
         "throughput not measured, as steady is batch-invariant as it is, and clearly faster"
@@ -371,7 +502,7 @@ def test_what_would_change_the_choice_names_the_other_one() -> None:
         "With --objective size, quick would be chosen.",
     ]
     demanding = recommend(variants, Policy(min_throughput_img_s=80.0))
-    assert reasons(demanding)["quick"] == "throughput 50 img/s below the 80 img/s demanded"
+    assert reasons(demanding)["quick"] == "throughput: 50 img/s at N = 8, below the 80 img/s demanded"
     assert recommend(variants, Policy(min_throughput_img_s=500.0)).because[1] == (
         "Without --min-throughput, steady and quick would meet it."
     )
@@ -455,7 +586,7 @@ def test_of_a_slower_repaired_variant_that_time_cut_short_a_faster_way_may_be_le
         wild = result("wild", "batch-variant", repairs=repairs)
         decided = recommend([fast, wild], Policy(), race(fast=400, wild__surgical=100))
         told = {rejected.variant: rejected.why for rejected in decided.rejected}["wild+surgical"]
-        ends = "; at most this slow: another way was not tried (python run.py repair --variant wild tries it)"
+        ends = "; at most this slow: python run.py repair --variant wild with this study's flags tries another way"
         assert "takes" in told and told.endswith(ends) is cut
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from isobatch.pipeline.decide.agreement import agreement
 from isobatch.pipeline.decide.policy import Policy
 from isobatch.pipeline.decide.repaired_variants import with_repairs
 from isobatch.pipeline.decide.switch_variant import ratio, with_switches
@@ -29,6 +30,11 @@ def test_the_cheapest_under_the_objective_takes_its_place() -> None:
         and found.note.startswith("quick")
         and found.latency_ratio["1"].median == pytest.approx(0.5)
     )
+
+
+def test_it_gives_the_answers_that_are_demanded() -> None:
+    other_answers = result("fast", per_second=100, agreement=agreement([True] * 5 + [False] * 5, range(10), "fp64"))
+    assert (switched([WILD, other_answers, result("slow", per_second=50)]).repairs or [])[-1].switched_to == "slow"
 
 
 def test_it_is_no_candidate_of_its_own_and_only_where_repairs_were_tried() -> None:

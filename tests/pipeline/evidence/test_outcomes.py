@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from isobatch.models.spec.outcome import Leaf, Outcome
-from isobatch.pipeline.evidence.outcomes import before_last, changed, decided, outcome_margin
+from isobatch.pipeline.evidence.outcomes import Gallery, before_last, changed, decided, outcome_margin
 
 BINARY = Outcome("binary", threshold=0.5)
 LABELS = Outcome("labels", threshold=0.5)
@@ -38,7 +38,7 @@ def test_an_embedding_changes_where_another_image_is_nearest() -> None:
     turned = rows.copy()
     turned[0] = [0.2, 1]
     assert changed(rows, turned, EMBEDDING).tolist() == [True, False, False, False]
-    assert changed(rows[:1], turned[:1], EMBEDDING, rows, np.array([0])).tolist() == [True]
+    assert changed(rows[:1], turned[:1], EMBEDDING, Gallery(rows, np.array([0]))).tolist() == [True]
 
 
 @pytest.mark.parametrize(

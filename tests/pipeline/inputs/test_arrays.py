@@ -50,6 +50,17 @@ def test_labels_beside_the_arrays_are_labels(tmp_path: Path) -> None:
     np.savez(path, x=np.random.default_rng(0).standard_normal((9, 20)).astype(np.float32), labels=np.arange(9))
     found = prepared(tmp_path, path, FEATURES)
     assert found.record.labelled and set(found.evaluation.labels or ()) <= set(range(9))
+    assert found.labelled is not None
+    labelled = found.labelled().images
+    calibrating = len(found.calibration) if found.calibration else 0
+    assert len(labelled) == len(labelled.labels or ()) == 9 - calibrating  # all of them measure the accuracy
+
+
+def test_labels_of_another_number_than_the_rows_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "features.npz"
+    np.savez(path, x=np.zeros((9, 20), np.float32), labels=np.arange(8))
+    with pytest.raises(InputError, match=r"the labels of features.npz are int64 \[8\]: integers \[9\] are needed"):
+        prepared(tmp_path, path, FEATURES)
 
 
 def test_pixels_go_in_as_pixels_and_their_axes_are_turned(tmp_path: Path) -> None:

@@ -72,7 +72,8 @@ def test_n_that_keep_the_limit_on_latency_are_open() -> None:
     assert roughly(cost, Policy()) == (16, pytest.approx(1 / 260))
     assert list(admissible(cost, Policy(max_latency_ms=41.0))) == [1, 4, 8]
     assert roughly(cost, Policy(max_latency_ms=39.0)) == (4, 0.005)  # 38 ms keeps it by too little
-    assert roughly(cost, Policy(max_latency_ms=5.0)) is None
+    assert roughly(cost, Policy(max_latency_ms=5.0)) == (1, 0.01)  # which a race may show to be 5 ms
+    assert roughly(cost, Policy(max_latency_ms=4.9)) is None
     assert list(admissible(cost, Policy(objective="latency"))) == [1]
     assert promising(cost, Policy()) == [16] and promising(cost, Policy(max_latency_ms=60.0)) == [8, 4]
 
@@ -82,3 +83,11 @@ def test_the_fastest_of_a_precision() -> None:
     found = fastest_of(variants, Policy(), "fp32")
     assert found is not None and found.variant.name == "b"
     assert fastest_of(variants, Policy(), "bf16") is None
+
+
+def test_what_the_passes_show_to_be_a_little_too_slow_is_raced_all_the_same() -> None:
+    variants = [result("quick", per_second=95), result("slow", per_second=49, size_mb=25)]
+    assert names(variants, Policy(min_throughput_img_s=100)) == ["quick"]
+    assert names(variants, Policy(min_throughput_img_s=80, objective="size")) == ["quick"]  # the small one is too slow
+    assert names(variants, Policy(max_latency_ms=15.0)) == ["quick"]  # 21 and 41 ms at N = 1
+    assert names(variants, Policy(max_latency_ms=9.0)) == []

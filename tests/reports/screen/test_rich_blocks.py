@@ -5,10 +5,11 @@ from __future__ import annotations
 import io
 
 import pytest
+from rich.console import Console
 from rich.measure import Measurement
 
 from isobatch.reports.blocks import Column, Table
-from isobatch.reports.screen.rich_blocks import shared_out
+from isobatch.reports.screen.rich_blocks import grid, shared_out
 from isobatch.reports.screen.terminal import WIDTH, print_blocks
 
 NAMES = ("determinism-switch", "per-sample-scale", "static-scale")
@@ -33,9 +34,17 @@ def test_a_word_is_not_broken_where_the_width_allows_it_and_no_line_ends_in_blan
         ([(4, 10), (6, 8)], 9, []),
         ([(4, 10), (6, 8)], 10, [4, 6]),
         ([(4, 10), (6, 8)], 13, [7, 6]),
+        ([(7, 9), (10, 100)], 60, [9, 51]),
     ],
 )
 def test_each_column_has_its_longest_word_and_the_rest_goes_where_it_is_tight(
     columns: list[tuple[int, int]], room: int, widths: list[int]
 ) -> None:
     assert shared_out([Measurement(*column) for column in columns], room) == widths
+
+
+def test_columns_stand_closer_together_before_a_cell_is_cut() -> None:
+    table = Table("A caption.", tuple(Column(f"c{at}", "number") for at in range(5)), (("12345678",) * 5,))
+    stream = io.StringIO()
+    Console(file=stream, width=44).print(grid(table, no_wrap=True))
+    assert "…" not in stream.getvalue() and stream.getvalue().count("12345678") == 5

@@ -93,9 +93,8 @@ def test_a_repair_that_time_cut_short_is_said_to_be_at_most_this_slow() -> None:
         for v in study.variants
     ]
     told = " ".join(closing(printed(study.model_copy(update={"variants": cut}), io.StringIO())))
-    assert "as another way was not tried: fp32+surgical (python run.py repair --variant fp32 tries it)." in " ".join(
-        told.split()
-    )
+    remedy = "python run.py repair --variant fp32 with this study's flags tries another way"
+    assert f"At most this slow: fp32+surgical ({remedy})." in " ".join(told.split())
     assert "another way" not in " ".join(closing(piped("full")))
 
 

@@ -22,8 +22,10 @@ from isobatch.pipeline.records.study import (
     DecidedBy,
     Fingerprint,
     InputsVerdict,
+    Range,
     Recommendation,
     Study,
+    Sureness,
     VariantResult,
     Verdict,
 )
@@ -31,6 +33,7 @@ from isobatch.pipeline.tools.two_runs.compare import NO_EVIDENCE, Outputs, compa
 from isobatch.pipeline.tools.two_runs.records import RunComparison, SetCompared
 from isobatch.pipeline.tools.two_runs.stored_outputs import StoredOutputs
 from tests.fakes import CONDITION, Network, faithful, one_ulp_when_batched, run, table
+from tests.pipeline.decide.test_ranges import verified
 from tests.pipeline.results import interval, result
 from tests.reports import studies
 
@@ -247,6 +250,30 @@ def test_a_policy_no_longer_met_is_a_regression_under_the_same_policy_only() -> 
     assert ("policy: max_latency_ms", "null", "1.0") in [(d.what, d.a, d.b) for d in stricter.differences]
 
 
+def test_two_that_a_run_calls_as_good_are_named_so() -> None:
+    one = study(variant())
+    before, after = decided(one, "fp32"), decided(one, "ort-fp32")
+    assert after.recommendation is not None
+    unsure = {"runner_up": "fp32", "sureness": Sureness(share=0.6, resamples=100)}
+    after = after.model_copy(update={"recommendation": after.recommendation.model_copy(update=unsure)})
+    assert [change.note for change in compared(before, after).changes] == ["run B calls fp32 as good"]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "kinds"),
+    [
+        (verified(32), verified(19, (20, "batch", 0)), ["regression"]),
+        (verified(19, (20, "batch", 0)), verified(32), ["improvement"]),
+        (verified(16), verified(19, (20, "batch", 0)), []),  # not looked at before
+        (verified(32), verified(5, stopped="the time for it was over"), []),
+        (verified(32), None, []),
+    ],
+)
+def test_a_range_that_fails_where_it_held_is_a_regression(before: Range, after: Range | None, kinds: list[str]) -> None:
+    runs = [study(variant().model_copy(update={"range": one})) for one in (before, after)]
+    assert [change.kind for change in compared(*runs).changes] == kinds
+
+
 def test_cost_is_listed_where_intervals_do_not_meet_and_never_gates() -> None:
     slow, slower = variant(per_second=100, latency_ms=10), variant(per_second=50, latency_ms=10.1)
     found = compared(study(slow), study(slower))
@@ -276,7 +303,7 @@ def test_environment_comes_before_configuration() -> None:
 def test_runs_of_other_weights_are_refused() -> None:
     a = study(variant())
     other = a.model_copy(update={"weights": a.weights.model_copy(update={"sha256": "ff" * 32})})
-    with pytest.raises(UsageError, match=r"other weights .* --weights") as error:
+    with pytest.raises(UsageError, match=r"other weights .* same network and weights") as error:
         compared(a, other)
     assert error.value.code == "incomparable-runs"
 
