@@ -13,7 +13,6 @@ from typing import Any
 
 from isobatch.models.registry import find_variant, load
 from isobatch.models.spec.images import Images
-from isobatch.models.spec.plain import from_plain
 from isobatch.models.spec.words import Artifact, RunnerSettings
 
 CALLS = 4
@@ -21,11 +20,10 @@ CALLS = 4
 
 def seconds(entry: dict[str, Any]) -> float:
     """Seconds of opening one variant, calling it and comparing the calls."""
-    images = Images.from_json(entry["images"])
+    images = Images.of(entry["images"])
     begin = time.perf_counter()
     spec = find_variant(entry["variant"])
-    artifact, settings = from_plain(Artifact, entry["artifact"]), RunnerSettings.of(entry["setting"]["runner"])
-    with load(spec.open)(artifact, settings) as runner:
+    with load(spec.open)(Artifact.of(entry["artifact"]), RunnerSettings.of(entry["setting"]["runner"])) as runner:
         batch = images.read(0, len(images))
         first = runner.run(batch)
         equal = [runner.run(batch).tobytes() == first.tobytes() for _ in range(CALLS - 1)]

@@ -13,25 +13,17 @@ import json
 import subprocess
 import sys
 import tempfile
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from pathlib import Path
 
+from benchmarks.common import RUN, prepared
 from benchmarks.replayed import replay
 from isobatch.models.registry import find_variant
-from isobatch.pipeline.config.config import Config
 from isobatch.pipeline.decide.race import LOOKS
-from isobatch.pipeline.prepare.artifacts import build_artifacts
-from isobatch.pipeline.prepare.inputs import prepare_inputs
-from isobatch.pipeline.prepare.run_folder import open_run
 from isobatch.pipeline.prepare.state import Stages
-from isobatch.pipeline.prepare.weights import prepare_weights
 from isobatch.pipeline.race.contestant import Contestant
 from isobatch.pipeline.race.crossing import Opening
 from isobatch.pipeline.race.rounds import Entry, Tally, race
-from isobatch.pipeline.storage.places import cache_root
-from isobatch.pipeline.workers.engines.local import LocalEngine
-from isobatch.pipeline.workers.pool import Workers
-from isobatch.reports.screen.progress import Progress
 
 VARIANTS = "int8-fbgemm,int8-x86,int8-onednn,ort-int8,ort-int8-qoperator"
 STUDIES = 5
@@ -40,31 +32,15 @@ _PLANTED = 0.1  # of the rounds of a replayed race: one call of them takes up to
 
 def record(arguments: argparse.Namespace) -> None:
     """Race for a time, and write each contestant's seconds an image, round by round."""
-    names, n = tuple(arguments.variants.split(",")), arguments.n
-    with tempfile.TemporaryDirectory() as folder, ExitStack() as opened:
-        progress = opened.enter_context(Progress(quiet=False, stream=sys.stderr))
-        config = Config(
-            names,
-            model=arguments.model,
-            weights=arguments.weights,
-            inputs=arguments.inputs,
-            images=max(16, n),
-            image_size=arguments.image_size,
-            threads=(2,),
-            out=f"{folder}/run",
-        )
-        workers = opened.enter_context(Workers(600))
-        run = opened.enter_context(closing(open_run(config)))
-        stages = Stages(config, run, cache_root(), workers, progress, LocalEngine(workers, 1))
-        prepare_inputs(stages, prepare_weights(stages))
-        build_artifacts(stages)
+    n = arguments.n
+    settings = {name: getattr(arguments, name) for name in ("model", "weights", "inputs", "image_size")}
+    with prepared(arguments.variants, 600, images=max(16, n), **settings) as stages, ExitStack() as opened:
         entries = [_entry(stages, spec.name, n, opened) for spec in stages.specs if spec.role == "candidate"]
 
         def told(tally: Tally) -> None:
-            progress.step(f"round {tally.run}, {tally.disturbed} disturbed", 0.0)
+            stages.progress.step(f"round {tally.run}, {tally.disturbed} disturbed", 0.0)
 
         tally = race(entries, arguments.seconds, lambda tally: tally.rounds >= arguments.rounds, told)
-        stages.run.discard()
     recorded = {
         "n": n,
         "rounds": tally.rounds,
@@ -94,7 +70,7 @@ def studies(arguments: argparse.Namespace) -> None:
     for at in range(STUDIES):
         busy = subprocess.Popen([sys.executable, "-c", "while True: pass"]) if at == STUDIES - 1 else None
         with tempfile.TemporaryDirectory() as folder:
-            command = [sys.executable, "run.py", "--quick", "--quiet", "--out", f"{folder}/run", *arguments.rest]
+            command = [*RUN, "--quick", "--quiet", "--out", f"{folder}/run", *arguments.rest]
             subprocess.run(command, stdout=subprocess.DEVNULL)
             if busy is not None:
                 busy.kill()

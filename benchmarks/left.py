@@ -14,7 +14,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+from benchmarks.common import RUN
+
 FROM_S, WITHIN = 120.0, 0.3
 LAST_S = 10.0  # of less than this nobody asks how right it is
 _LEFT = re.compile(r"about ((?:[\d.]+ (?:h|min|s) ?)+)left")
@@ -27,7 +28,7 @@ def run(arguments: list[str]) -> Iterator[Line]:
     """The lines of progress of a study with the seconds since its start; the last is its end."""
     begin = time.monotonic()
     with subprocess.Popen(
-        [sys.executable, str(ROOT / "run.py"), *arguments],
+        [*RUN, *arguments],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,

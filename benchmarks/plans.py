@@ -5,8 +5,6 @@ Each network is studied with ``--thorough``; of that evidence only those calls a
 """
 
 import argparse
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import fields
@@ -14,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.common import timed
 from isobatch.pipeline.compare.comparisons import comparisons
 from isobatch.pipeline.compare.verdict import Tested, inputs_verdict
 from isobatch.pipeline.evidence.by_value import first_round, second_round
@@ -21,7 +20,6 @@ from isobatch.pipeline.evidence.evidence import Evidence, Pass, kept_rows
 from isobatch.pipeline.evidence.stored import read_evidence
 from isobatch.pipeline.records.study import Condition
 
-ROOT = Path(__file__).resolve().parent.parent
 NETWORKS = (
     "resnet18",
     "mobilenet_v2",
@@ -38,12 +36,10 @@ IMAGES, SIDE, SIZES = 16, 64, (2, 3, 4, 8, 16)
 
 def studied(network: str, folder: Path) -> None:
     """Run the thorough study. Raises RuntimeError where it does not end as a finished one."""
-    argv = [sys.executable, str(ROOT / "run.py"), "--model", network, "--weights", "random", "--inputs", "digits"]
+    argv = ["--model", network, "--weights", "random", "--inputs", "digits"]
     argv += ["--images", str(IMAGES), "--image-size", str(SIDE), "--variants", VARIANTS, "--thorough", "--no-explain"]
     argv += ["--race-seconds", "0", "--certify", "off", "--threads", "1", "--fresh", "--quiet", "--out", str(folder)]
-    done = subprocess.run(argv, capture_output=True, text=True)
-    if done.returncode not in (0, 1, 3):
-        raise RuntimeError(f"{network}: run.py ended with {done.returncode}: {done.stderr[-500:]}")
+    timed(argv)
 
 
 def thinned(evidence: Evidence, wanted: Sequence[Pass]) -> Evidence:

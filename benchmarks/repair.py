@@ -7,24 +7,15 @@ Targets, at the near end of the interval: throughput 0.95 at N >= 8 (int8-x86, i
 
 import argparse
 import math
-import sys
-import tempfile
-from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
+from benchmarks.common import prepared
 from isobatch.models.registry import find_variant, load
 from isobatch.models.spec.images import Images
-from isobatch.models.spec.plain import from_plain, to_plain
 from isobatch.models.spec.words import Artifact, RunnerSettings
 from isobatch.pipeline.compare.statistics import median_interval
-from isobatch.pipeline.config.config import Config
 from isobatch.pipeline.machine.environment import worker_settings
-from isobatch.pipeline.prepare.artifacts import build_artifacts
-from isobatch.pipeline.prepare.inputs import prepare_inputs
-from isobatch.pipeline.prepare.run_folder import open_run
-from isobatch.pipeline.prepare.state import Stages
-from isobatch.pipeline.prepare.weights import prepare_weights
 from isobatch.pipeline.records.study import Interval
 from isobatch.pipeline.repair.crossing import Attempt
 from isobatch.pipeline.repair.ladder import attempts, climb
@@ -32,11 +23,7 @@ from isobatch.pipeline.repair.layers import survey
 from isobatch.pipeline.repair.records import repair_records
 from isobatch.pipeline.repair.rungs import Bench, all_rungs
 from isobatch.pipeline.repair.verify import Scope, every_size, time_ratios, verify
-from isobatch.pipeline.storage.places import cache_root
-from isobatch.pipeline.workers.engines.local import LocalEngine
-from isobatch.pipeline.workers.pool import Workers
 from isobatch.pipeline.workers.wire import Emit
-from isobatch.reports.screen.progress import Progress
 
 SIZES = (1, 2, 8, 16, 32)
 PAIRS = 15
@@ -44,10 +31,10 @@ PAIRS = 15
 
 def measured(payload: dict[str, Any], emit: Emit) -> list[dict[str, Any]]:
     """Runs in a worker: every rung that holds, with its ratios by N."""
-    images = Images.from_json(payload["images"])
+    images = Images.of(payload["images"])
     threads: int = payload["threads"]
     spec = find_variant(payload["variant"])
-    with load(spec.open)(from_plain(Artifact, payload["artifact"]), RunnerSettings(threads)) as runner:
+    with load(spec.open)(Artifact.of(payload["artifact"]), RunnerSettings(threads)) as runner:
         scope = Scope(
             [images],
             SIZES[1:],
@@ -95,34 +82,21 @@ def main() -> None:
     parser.add_argument("--model", default="resnet50")
     parser.add_argument("--weights", default="auto")
     arguments = parser.parse_args()
-    names = tuple(arguments.variants.split(","))
-    with tempfile.TemporaryDirectory() as folder, Progress(quiet=False, stream=sys.stderr) as progress:
-        config = Config(
-            names,
-            model=arguments.model,
-            weights=arguments.weights,
-            inputs="digits",
-            images=max(SIZES),
-            threads=(2,),
-            out=f"{folder}/run",
-        )
-        with Workers(3600) as workers, closing(open_run(config)) as run:
-            stages = Stages(config, run, cache_root(), workers, progress, LocalEngine(workers, 1))
-            prepare_inputs(stages, prepare_weights(stages))
-            build_artifacts(stages)
-            prepared = stages.sets[-1]
-            for name in [spec.name for spec in stages.specs]:
-                for threads in map(int, arguments.threads.split(",")):
-                    payload = {
-                        "variant": name,
-                        "artifact": to_plain(stages.artifacts[name, prepared.record.name]),
-                        "images": prepared.evaluation.to_json(),
-                        "threads": threads,
-                        "rungs": [rung for rung in arguments.rungs.split(",") if rung],
-                        "pairs": arguments.pairs,
-                    }
-                    tried = workers.call(worker_settings(threads), "benchmarks.repair:measured", payload)
-                    show(name, threads, tried)
+    network = {"model": arguments.model, "weights": arguments.weights, "inputs": "digits", "images": max(SIZES)}
+    with prepared(arguments.variants, 3600, **network) as stages:
+        digits = stages.sets[-1]
+        for name in [spec.name for spec in stages.specs]:
+            for threads in map(int, arguments.threads.split(",")):
+                payload = {
+                    "variant": name,
+                    "artifact": stages.artifacts[name, digits.record.name].to_json(),
+                    "images": digits.evaluation.to_json(),
+                    "threads": threads,
+                    "rungs": [rung for rung in arguments.rungs.split(",") if rung],
+                    "pairs": arguments.pairs,
+                }
+                tried = stages.workers.call(worker_settings(threads), "benchmarks.repair:measured", payload)
+                show(name, threads, tried)
 
 
 def show(name: str, threads: int, tried: list[dict[str, Any]]) -> None:

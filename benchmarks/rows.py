@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.common import SAMPLE
 from isobatch.pipeline.compare.batch_classes import batch_classes, fingerprints
 from isobatch.pipeline.compare.comparisons import comparisons
 from isobatch.pipeline.compare.verdict import Tested, inputs_verdict
@@ -26,7 +27,6 @@ from isobatch.pipeline.records.study import Condition, Study, VariantResult
 from isobatch.reports.files.write_all import write_reports
 
 CLASSES, LIMIT_BYTES = 1000, 3_000_000_000
-SAMPLE = Path(__file__).resolve().parents[1] / "reports" / "sample" / "report.json"
 CONDITIONS = [Condition(threads=threads, image_size=224) for threads in (1, 2)]
 
 

@@ -10,7 +10,6 @@ import argparse
 import json
 import os
 import subprocess
-import sys
 import tempfile
 import time
 from collections import defaultdict
@@ -22,12 +21,11 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.common import RUN, SAMPLE, timed, timing_of
 from isobatch.pipeline.evidence.plan import ROUNDS, plan_passes
 from isobatch.pipeline.evidence.stored import read_evidence
-from isobatch.pipeline.records.study import Cost
+from isobatch.pipeline.records.study import Cost, Timing
 
-ROOT = Path(__file__).resolve().parent.parent
-SAMPLE = ROOT / "reports" / "sample" / "report.json"
 NETWORK = ("--model", "resnet18", "--weights", "random", "--image-size", "64", "--threads", "1", "--no-explain")
 SPARE = 64  # images for calibration
 SIZES = (2, 3, 4, 8, 16)
@@ -36,17 +34,23 @@ NODES, CONDITIONS, IMAGENET = (1, 8, 64), 12, 50_000
 
 @dataclass(frozen=True)
 class Ran:
-    """One study: seconds of the whole and of stages; by variant seconds of calls, bytes of evidence, images passed."""
+    """One study: what its report says of its time; by variant seconds of calls, bytes of evidence, images passed."""
 
     images: int
-    wall_s: float
-    evidence_s: float
-    comparison_s: float
-    peak_bytes: int
-    workers: int
+    timing: Timing
     call_s: dict[str, float]
     bytes_: dict[str, int]
     passed: dict[str, int]
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """Of the whole, and of the stage that gathers evidence."""
+        return {"evidence_s": self.timing.stages["evidence"], "wall_s": self.timing.wall_s}
+
+    def __str__(self) -> str:
+        """Both, and the peak memory."""
+        peak = f"peak {(self.timing.peak_memory_bytes or 0) / 1e6:.0f} MB"
+        return f"evidence {self.seconds['evidence_s']:6.1f} s, study {self.timing.wall_s:6.1f} s, {peak}"
 
 
 class Home:
@@ -56,22 +60,16 @@ class Home:
         self.folder, self._runs = folder, 0
         pixels = np.random.default_rng(0).integers(0, 256, (most + SPARE, 3, 64, 64), dtype=np.uint8)
         np.save(folder / "images.npy", pixels)
-        self.env = {**os.environ, "XDG_CACHE_HOME": str(folder / "cache")}
 
-    def command(self, images: int, variants: str, *argv: str) -> list[str]:
-        """The command of a study."""
-        what = ["--inputs", "images.npy", "--images", str(images), "--variants", variants]
-        return [sys.executable, str(ROOT / "run.py"), *NETWORK, *what, *argv]
+    def flags(self, images: int, variants: str, *argv: str) -> list[str]:
+        """The arguments of a study."""
+        return [*NETWORK, "--inputs", "images.npy", "--images", str(images), "--variants", variants, *argv]
 
     def study(self, images: int, variants: str, *argv: str) -> Ran:
         """Run a study to its end. Raises RuntimeError where it does not end as a finished study does."""
         self._runs += 1
         out = self.folder / f"run-{self._runs}"
-        command = self.command(images, variants, "--quiet", "--out", str(out), *argv)
-        done = subprocess.run(command, cwd=self.folder, env=self.env, capture_output=True, text=True)
-        if done.returncode not in (0, 1, 3):
-            raise RuntimeError(f"{' '.join(command)} ended with {done.returncode}: {done.stderr[-500:]}")
-        timing = json.loads((out / "report.json").read_text())["timing"]
+        timed(self.flags(images, variants, "--quiet", "--out", str(out), *argv), self.folder, self.folder / "cache")
         call_s: dict[str, float] = defaultdict(float)
         bytes_, passed = defaultdict[str, int](int), defaultdict[str, int](int)
         for file in out.glob("evidence/*/*.safetensors"):
@@ -79,17 +77,7 @@ class Home:
             call_s[evidence.variant] += sum(sum(spent) for spent in evidence.call_s.values())
             bytes_[evidence.variant] += file.stat().st_size
             passed[evidence.variant] += sum(p.stop - p.start for p in evidence.passes)
-        return Ran(
-            images,
-            timing["wall_s"],
-            timing["stages"]["evidence"],
-            timing["stages"]["comparison"],
-            timing["peak_memory_bytes"],
-            timing["workers"],
-            dict(call_s),
-            dict(bytes_),
-            dict(passed),
-        )
+        return Ran(images, timing_of(out), dict(call_s), dict(bytes_), dict(passed))
 
 
 @contextmanager
@@ -108,13 +96,9 @@ def line(variants: str) -> None:
         for count in counts:
             runs.append(run := here.study(count, variants, "--workers", "1"))
             each = sum(run.bytes_.values()) / run.images
-            print(
-                f"{run.images:5} images: evidence {run.evidence_s:6.1f} s, study {run.wall_s:6.1f} s, "
-                f"peak {run.peak_bytes / 1e6:.0f} MB, {each:.0f} bytes of evidence an image",
-                flush=True,
-            )
+            print(f"{run.images:5} images: {run}, {each:.0f} bytes of evidence an image", flush=True)
     for name in ("evidence_s", "wall_s"):
-        fit(name, counts, [getattr(run, name) for run in runs])
+        fit(name, counts, [run.seconds[name] for run in runs])
 
 
 def fit(name: str, counts: tuple[int, ...], seconds: list[float]) -> None:
@@ -134,13 +118,9 @@ def workers(variants: str, images: int) -> None:
         for n in (1, 2, 2, 1):
             runs.append(run := here.study(images, variants, "--workers", str(n)))
             calls = sum(run.call_s.values())
-            print(
-                f"up to {run.workers} at once: evidence {run.evidence_s:6.1f} s (calls {calls:.1f} s), "
-                f"study {run.wall_s:6.1f} s, peak {run.peak_bytes / 1e6:.0f} MB",
-                flush=True,
-            )
+            print(f"up to {run.timing.workers} at once: {run} (calls {calls:.1f} s)", flush=True)
     for name in ("evidence_s", "wall_s"):
-        alone, both = (sum(getattr(run, name) for run in runs if run.workers == n) for n in (1, 2))
+        alone, both = (sum(run.seconds[name] for run in runs if run.timing.workers == n) for n in (1, 2))
         print(f"{name}: {alone / both:.2f} times as fast with two")
 
 
@@ -149,15 +129,16 @@ def resume(variants: str, images: int) -> None:
     with home(images) as here:
         here.study(16, variants)
         for trial in range(3):
-            command = here.command(images, variants, "--out", f"killed-{trial}", "--workers", "1")
-            first = subprocess.Popen(command, cwd=here.folder, env=here.env, stderr=subprocess.DEVNULL)
+            command = [*RUN, *here.flags(images, variants, "--out", f"killed-{trial}", "--workers", "1")]
+            env = os.environ | {"XDG_CACHE_HOME": str(here.folder / "cache")}
+            first = subprocess.Popen(command, cwd=here.folder, env=env, stderr=subprocess.DEVNULL)
             while not list(here.folder.glob(f"killed-{trial}/evidence/*/*.safetensors")):
                 time.sleep(0.01)
             first.kill()
             first.wait()
             begin = time.monotonic()
             again = subprocess.Popen(
-                command, cwd=here.folder, env=here.env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+                command, cwd=here.folder, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
             )
             assert again.stderr is not None
             told = next(text for text in again.stderr if ", round " in text)
@@ -180,14 +161,10 @@ def many(variants: str, images: int) -> None:
         print(f"{name:20} {1e3 * each:20.3f} {foretold:11.1f} {spent:11.1f} {large.bytes_[name] / images:15.0f}")
     foretold = sum(small.call_s[name] / small.passed[name] * large.passed[name] for name in large.call_s)
     calls = sum(large.call_s.values())
-    beside = [run.evidence_s - sum(run.call_s.values()) for run in (small, large)]
+    beside = [run.seconds["evidence_s"] - sum(run.call_s.values()) for run in (small, large)]
     print(f"calls: {foretold:.1f} s foretold from {few} images, {calls:.1f} s measured")
-    rest = f"{beside[1]:.1f} s of it beside calls ({few} images: {beside[0]:.1f} s)"
-    print(f"evidence stage: {large.evidence_s:.1f} s, {rest}")
-    peaks = [f"{run.peak_bytes / 1e6:.0f} MB" for run in (small, large)]
-    print(
-        f"study {large.wall_s:.1f} s, {large.comparison_s:.1f} s of it comparing; peak {peaks[1]} ({few}: {peaks[0]})"
-    )
+    print(f"{large}; {beside[1]:.1f} s of evidence beside calls, {large.timing.stages['comparison']:.1f} s comparing")
+    print(f"of {few} images: {small}; {beside[0]:.1f} s beside calls")
 
 
 def model() -> None:

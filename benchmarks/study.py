@@ -6,8 +6,6 @@ of a machine with nothing else to do.
 """
 
 import argparse
-import json
-import os
 import statistics
 import subprocess
 import sys
@@ -18,59 +16,38 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+from benchmarks.common import ROOT, timed, timing_of
+from isobatch.pipeline.records.study import Timing
+
 QUICK_COMMANDS = (["--help"], ["--version"], ["--list-variants"])
 CHECKS = (["check", "resnet50", "--quiet"], ["check", "resnet18", "--input-shape", "3x64x64", "--quiet"])
 
 
 @dataclass(frozen=True)
 class Ran:
-    """One study: seconds from the command to the prompt, of its calls and stages; images passed and calls made."""
+    """One study: seconds from the command to the prompt, and what its report says of them."""
 
     folder: Path
     wall_s: float
-    call_s: float
-    stages: dict[str, float]
-    images: int
-    calls: int
-    peak_bytes: int
+    timing: Timing
+
+    @property
+    def call_s(self) -> float:
+        """Seconds of the calls of the evidence."""
+        return self.timing.forward_s + self.timing.warm_up_s
 
     @property
     def beside_s(self) -> float:
         """Seconds beside the calls of the evidence, the race and the stages that call the network themselves."""
         called = ("race", "range", "explanation", "accuracy", "references", "artifacts")
-        return self.wall_s - self.call_s - sum(self.stages.get(name, 0.0) for name in called)
-
-
-def timed(argv: list[str], cwd: Path, cache: Path) -> float:
-    """Wall seconds of one run of run.py. Raises RuntimeError where it did not end as a finished study does."""
-    begin = time.perf_counter()
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "run.py"), *argv],
-        cwd=cwd,
-        env={**os.environ, "XDG_CACHE_HOME": str(cache)},
-        capture_output=True,
-        text=True,
-    )
-    if done.returncode not in (0, 1, 3):
-        raise RuntimeError(f"run.py {' '.join(argv)} ended with {done.returncode}: {done.stderr[-500:]}")
-    return time.perf_counter() - begin
+        return self.wall_s - self.call_s - sum(self.timing.stages.get(name, 0.0) for name in called)
 
 
 def study(folder: Path, cache: Path, argv: list[str]) -> Ran:
     """One study."""
     out = Path(tempfile.mkdtemp(dir=folder)) / "run"
     seconds = timed([*argv, "--quiet", "--out", str(out)], folder, cache)
-    timing = json.loads((out / "report.json").read_text())["timing"]
-    return Ran(
-        out,
-        seconds,
-        timing["forward_s"] + timing["warm_up_s"],
-        timing["stages"],
-        timing["images_passed"],
-        timing["forward_passes"],
-        timing["peak_memory_bytes"] or 0,
-    )
+    return Ran(out, seconds, timing_of(out))
 
 
 def by_hand(run: Path) -> float:
@@ -91,13 +68,13 @@ def row(name: str, values: Sequence[float], unit: str = "s") -> str:
 def table(label: str, runs: Sequence[Ran]) -> list[str]:
     """The rows of one kind of study: the whole, its stages, and what it did."""
     rows = [row(label, [run.wall_s for run in runs])]
-    for stage in runs[0].stages:
-        rows.append(row(f"{label}: {stage}", [run.stages.get(stage, 0.0) for run in runs]))
+    for stage in runs[0].timing.stages:
+        rows.append(row(f"{label}: {stage}", [run.timing.stages.get(stage, 0.0) for run in runs]))
     rows.append(row(f"{label}: calls of the evidence", [run.call_s for run in runs]))
     rows.append(row(f"{label}: beside calls and race", [run.beside_s for run in runs]))
-    rows.append(row(f"{label}: image passes", [run.images for run in runs], "images"))
-    rows.append(row(f"{label}: calls", [run.calls for run in runs], "calls"))
-    rows.append(row(f"{label}: peak memory", [run.peak_bytes / 1e6 for run in runs], "MB"))
+    rows.append(row(f"{label}: image passes", [run.timing.images_passed for run in runs], "images"))
+    rows.append(row(f"{label}: calls", [run.timing.forward_passes for run in runs], "calls"))
+    rows.append(row(f"{label}: peak memory", [(run.timing.peak_memory_bytes or 0) / 1e6 for run in runs], "MB"))
     return rows
 
 
@@ -105,7 +82,7 @@ def over_by_hand(label: str, runs: Sequence[Ran], hands: Sequence[float]) -> lis
     """The rows of how many times as long as by hand a study took: the whole of it, and its evidence."""
     pairs = list(zip(runs, hands, strict=True))
     whole = row(f"{label}, over by hand", [run.wall_s / hand for run, hand in pairs], "x")
-    evidence = [run.stages["evidence"] / hand for run, hand in pairs]
+    evidence = [run.timing.stages["evidence"] / hand for run, hand in pairs]
     return [whole, row(f"{label}: evidence, over by hand", evidence, "x")]
 
 

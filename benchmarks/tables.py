@@ -11,22 +11,9 @@ from pathlib import Path
 from isobatch.pipeline.records.study import Interval, Study, VariantResult
 from isobatch.pipeline.tools.switches.records import SwitchesReport
 from isobatch.reports import numbers, views
-from isobatch.reports.blocks import Block, Column, Table
+from isobatch.reports.blocks import Block, Column, Row, table_of
 from isobatch.reports.files.markdown import to_markdown
 from isobatch.reports.pages.switches import blocks
-
-_COLUMNS = (
-    Column("Variant", "name"),
-    Column("Verdict"),
-    Column("Classes of N"),
-    Column("Computes in"),
-    Column("int8 layers"),
-    Column("Error against the reference", "number"),
-    Column("Agrees"),
-    Column("Time over the leader's in the race", "number"),
-    Column("Load, s", "number"),
-    Column("Compiling, s", "number"),
-)
 
 
 def engines(study: Study) -> Iterator[Block]:
@@ -42,31 +29,30 @@ def engines(study: Study) -> Iterator[Block]:
         f"{numbers.counted(study.environment.threads, 'thread')}{rounds}; {study.created_utc}."
     )
     loads = {c.variant: c.load_s for c in study.race.contestants if c.load_s} if study.race else {}
-    yield Table(caption, _COLUMNS, tuple(_row(v, ratios.get(v.name), loads.get(v.name)) for v in ranked))
+    yield table_of(caption, (_row(v, ratios.get(v.name), loads.get(v.name)) for v in ranked))
 
 
-def _row(variant: VariantResult, ratio: Interval | None, load_s: float | None) -> tuple[str | None, ...]:
+def _row(variant: VariantResult, ratio: Interval | None, load_s: float | None) -> Row:
     ran, error = variant.effective, views.reference_error(variant)
+    far = error.max_abs_relative if error else None
     compiled = sum(graph.seconds for graph in ran.graphs) if ran else 0.0
     sets = (batch_classes.classes for batch_classes in variant.classes)
     finest = max(sets, key=lambda classes: (sum(map(len, classes)), len(classes)), default=None)  # of the most N
-    return (
-        variant.name,
-        views.state(variant),
-        numbers.batch_classes(finest) if finest else None,
-        ran.precision if ran else None,
-        f"{ran.int8_layers} of {ran.weight_layers}" if ran and ran.int8_layers else None,
-        numbers.difference(error.max_abs_relative) if error else None,
-        f"{numbers.percent(variant.agreement.share)}" if variant.agreement else None,
-        _ratio(ratio),
-        f"{load_s:.2f}" if load_s else None,
-        f"{compiled:.1f}" if compiled else None,
-    )
+    return {
+        Column("Variant", "name"): variant.name,
+        Column("Verdict"): views.state(variant),
+        Column("Classes of N"): numbers.batch_classes(finest) if finest else None,
+        Column("Computes in"): ran.precision if ran else None,
+        Column("int8 layers"): f"{ran.int8_layers} of {ran.weight_layers}" if ran and ran.int8_layers else None,
+        Column("Error against the reference", "number"): numbers.known(far, numbers.difference),
+        Column("Agrees"): numbers.percent(variant.agreement.share) if variant.agreement else None,
+        Column("Time over the leader's in the race", "number"): numbers.known(ratio, _ratio),
+        Column("Load, s", "number"): f"{load_s:.2f}" if load_s else None,
+        Column("Compiling, s", "number"): f"{compiled:.1f}" if compiled else None,
+    }
 
 
-def _ratio(interval: Interval | None) -> str | None:
-    if interval is None:
-        return None
+def _ratio(interval: Interval) -> str:
     limits = "" if interval.low95 is None else f" ({interval.low95:.2f} to {interval.high95:.2f})"
     return f"{interval.median:.2f}{limits}"
 

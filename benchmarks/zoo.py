@@ -9,16 +9,15 @@ import argparse
 import json
 import os
 import subprocess
-import sys
 import tempfile
 import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from benchmarks.common import ROOT, RUN
 from isobatch.pipeline.records.errors import Exit
 
-ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "zoo.md"
 VARIANTS = ("fp32", "bf16", "ort-fp32", "ort-int8")
 BATCH_SIZES = "2,4,8"
@@ -39,7 +38,7 @@ def checked(network: str, size: int) -> dict[str, Any]:
     ``stopped`` says why where there is no report. What is built is not kept: it would be tens of gigabytes.
     """
     shape = ["--input-shape", f"3x{size}x{size}"] if size else []
-    argv = [sys.executable, str(ROOT / "run.py"), "check", network, "--weights", "random", *shape]
+    argv = [*RUN, "check", network, "--weights", "random", *shape]
     argv += ["--variants", ",".join(VARIANTS), "--batch-sizes", BATCH_SIZES, "--json", "--quiet"]
     begin = time.perf_counter()
     answer: dict[str, Any] = {"network": network, "size": size, "day": datetime.now(UTC).date().isoformat()}

@@ -6,7 +6,7 @@ duty, so a block may hold any string a user controls.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -34,6 +34,11 @@ Line = tuple["str | Code | Link", ...]
 def line(*parts: str | Code | Link) -> Line:
     """Prose from its parts, in order."""
     return parts
+
+
+def codes(names: Iterable[str]) -> Line:
+    """Names, set as code, with commas between them."""
+    return tuple(part for name in names for part in (", ", Code(name)))[1:]
 
 
 @dataclass(frozen=True)
@@ -78,7 +83,7 @@ class Definitions:
     items: tuple[tuple[str, Line], ...]
 
 
-Tone = Literal["good", "caution", "bad", "note"]
+Tone = Literal["good", "fair", "caution", "bad", "note"]
 """How a thing is meant; colour and sign are the format's."""
 
 
@@ -102,31 +107,33 @@ class KeyFigures:
 
 ColumnKind = Literal["name", "text", "number", "state"]
 
-STATE_SIGNS = {
-    "batch-invariant": "=",
-    "top1-stable": "≈",
-    "batch-variant": "≠",
-    "not-repeatable": "?",
-    "invalid": "×",
-    "failed": "×",
-    "unavailable": "–",
-    "reference": "·",
-    "yes": "=",
-    "no": "≠",
-    "depends": "≈",
-    "proved": "✓",
-    "holds": "✓",
-    "not proved": "?",
-    "incomplete": "×",
-    "does not hold": "×",
-    "supported": "✓",
-    "refuted": "×",
-    "inconclusive": "?",
-    "found": "✓",
-    "missed": "×",
-    "not checked": "?",
+STATES: dict[str, tuple[str, Tone]] = {
+    "batch-invariant": ("=", "good"),
+    "top1-stable": ("≈", "fair"),
+    "batch-variant": ("≠", "caution"),
+    "not-repeatable": ("?", "bad"),
+    "invalid": ("×", "bad"),
+    "failed": ("×", "bad"),
+    "unavailable": ("–", "note"),
+    "reference": ("·", "note"),
+    "yes": ("=", "good"),
+    "no": ("≠", "caution"),
+    "depends": ("≈", "note"),
+    "proved": ("✓", "good"),
+    "holds": ("✓", "good"),
+    "not proved": ("?", "caution"),
+    "incomplete": ("×", "caution"),
+    "does not hold": ("×", "bad"),
+    "supported": ("✓", "note"),
+    "refuted": ("×", "note"),
+    "inconclusive": ("?", "note"),
+    "found": ("✓", "good"),
+    "missed": ("×", "bad"),
+    "not checked": ("?", "caution"),
 }
-"""The sign beside a state's word, so that colour is never the only one to carry it."""
+"""By a state's word its sign, so that colour is never the only one to carry it, and how it is meant."""
+
+STATE_SIGNS = {state: sign for state, (sign, _) in STATES.items()}
 
 
 @dataclass(frozen=True)
@@ -205,6 +212,13 @@ class Details:
     summary: str
     blocks: tuple[Block, ...]
     anchor: str | None = None
+
+
+def nested(blocks: Iterable[Block]) -> Iterator[Block]:
+    """Every block and those within it, in order."""
+    for block in blocks:
+        yield block
+        yield from nested(getattr(block, "blocks", ()))
 
 
 @dataclass(frozen=True)

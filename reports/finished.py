@@ -13,7 +13,7 @@ from isobatch.reports.files.json_report import load_study
 _COLUMNS = ("runtime", "precision", "status", "verdict", "repeatable")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class FinishedStudy:
     """A run's records as read from its ``report.json``. ``study`` holds all of them, typed."""
 
@@ -43,6 +43,10 @@ class FinishedStudy:
             raise ModuleNotFoundError("to_frame() needs pandas: pip install pandas, or use rows()") from error
         return pandas.DataFrame(self.rows()).set_index("variant")
 
+    def __repr__(self) -> str:
+        variants = numbers.counted(len(self.study.variants), "variant")
+        return f"FinishedStudy({self.study.run_id}, {self._caption()}, {variants})"
+
     def _repr_html_(self) -> str:
         """For a notebook: the choice and the table of variants, as HTML without style or script."""
         from isobatch.reports.files.html import table_html
@@ -57,11 +61,11 @@ class FinishedStudy:
     def _cells(self, record: VariantResult) -> tuple[str, ...]:
         row = _row(record)
         shown = (
-            numbers.difference(row["max_abs_relative"]),
-            None if row["top1"] is None else numbers.percent(row["top1"]),
-            None if row["latency_ms"] is None else numbers.milliseconds(row["latency_ms"]),
-            None if row["throughput_img_s"] is None else f"{numbers.real(row['throughput_img_s'], 3)} img/s",
-            numbers.size(row["size_bytes"]),
+            numbers.known(row["max_abs_relative"], numbers.difference),
+            numbers.known(row["top1"], numbers.percent),
+            numbers.known(row["latency_ms"], numbers.milliseconds),
+            numbers.known(row["throughput_img_s"], lambda rate: f"{numbers.real(rate, 3)} img/s"),
+            numbers.known(row["size_bytes"], numbers.size),
         )
         return (record.name, views.state(record), *(text or "–" for text in shown))
 

@@ -1,12 +1,12 @@
 """The unit and the text of a number in a table or a figure; what sentences need too is in ``records/wording.py``.
 
-Every function returns plain text without markup. A value that was not measured is ``None`` and becomes ``None``:
+Every function returns plain text without markup. A value that was not measured is ``None`` and stays so (``known``):
 how an absent value looks is the business of the format that draws it.
 """
 
 import math
-from collections.abc import Sequence
-from typing import overload
+from collections.abc import Callable
+from typing import TypeVar
 
 from isobatch.pipeline.records.study import Interval
 from isobatch.pipeline.records.wording import FAR_APART_ULP, non_finite
@@ -17,8 +17,15 @@ from isobatch.pipeline.records.wording import out_of as out_of
 from isobatch.pipeline.records.wording import percent as percent
 from isobatch.pipeline.records.wording import points as points
 
+V = TypeVar("V")
+
 _FEW_CALLS = 10
 _BYTE_UNITS = ("B", "kB", "MB", "GB", "TB")
+
+
+def known(value: V | None, text: Callable[[V], str | None]) -> str | None:
+    """The text of a value; None of one that was not measured."""
+    return None if value is None else text(value)
 
 
 def _significant(value: float, digits: int) -> str:
@@ -29,14 +36,8 @@ def _significant(value: float, digits: int) -> str:
     return f"{value:,.{max(0, digits - 1 - exponent)}f}"
 
 
-@overload
-def real(value: float, digits: int = 2) -> str: ...
-@overload
-def real(value: float | None, digits: int = 2) -> str | None: ...
-def real(value: float | None, digits: int = 2) -> str | None:
+def real(value: float, digits: int = 2) -> str:
     """A measure without a unit: ``1.9e-06``, ``0.012``, ``0``. Exponents below 0.001 and from 100,000 on."""
-    if value is None:
-        return None
     if word := non_finite(value):
         return word
     if value != 0 and not 1e-3 <= abs(value) < 1e5:
@@ -44,33 +45,25 @@ def real(value: float | None, digits: int = 2) -> str | None:
     return _significant(value, digits)
 
 
-@overload
-def difference(value: float) -> str: ...
-@overload
-def difference(value: float | None) -> str | None: ...
-def difference(value: float | None) -> str | None:
+def difference(value: float) -> str:
     """A numeric difference, comparable at a glance over many decades: ``4.4e-03``, ``0.31``, ``0``."""
-    if value is None or value == 0 or not math.isfinite(value) or abs(value) >= 0.1:
+    if value == 0 or not math.isfinite(value) or abs(value) >= 0.1:
         return real(value)
     return f"{value:.1e}"
 
 
-@overload
-def count(value: int) -> str: ...
-@overload
-def count(value: int | None) -> str | None: ...
-def count(value: int | None) -> str | None:
+def count(value: int) -> str:
     """A whole number with thousands separated: ``1,797``."""
-    return None if value is None else f"{value:,}"
+    return f"{value:,}"
 
 
-def ulp(value: float | None) -> str | None:
+def ulp(value: float) -> str:
     """A distance in representable values: ``974``. ``n/a`` from 2^23 on.
 
     So many lie between a float32 number and its double, and more before one of the other sign: such a distance is no
     rounding, and its size says nothing.
     """
-    return "n/a" if value is not None and FAR_APART_ULP <= value < math.inf else real(value)
+    return "n/a" if FAR_APART_ULP <= value < math.inf else real(value)
 
 
 def short_percent(share: float) -> str:
@@ -96,9 +89,9 @@ def events(k: int, n: int, upper95: float | None) -> str:
     return f"{count(k)} of {count(n)} (at most {percent(upper95, 0 if upper95 >= 0.1 else 1)})"
 
 
-def _spread(interval: Interval, low_high: Sequence[str | None]) -> str:
-    low, high = low_high
-    return "" if low is None or high is None else f" ({low} to {high})"
+def _spread(interval: Interval, text: Callable[[float], str]) -> str:
+    low, high = interval.low95, interval.high95
+    return "" if low is None or high is None else f" ({text(low)} to {text(high)})"
 
 
 def throughput(interval: Interval) -> str:
@@ -108,16 +101,12 @@ def throughput(interval: Interval) -> str:
 
 def throughput_interval(interval: Interval) -> str:
     """Images a second with the 95 % limits of the median: ``171 img/s (168 to 174)``."""
-    return throughput(interval) + _spread(interval, (rate(interval.low95), rate(interval.high95)))
+    return throughput(interval) + _spread(interval, rate)
 
 
-@overload
-def rate(value: float) -> str: ...
-@overload
-def rate(value: float | None) -> str | None: ...
-def rate(value: float | None) -> str | None:
+def rate(value: float) -> str:
     """So many a second: ``171``, ``165,432``; no exponent for what is fast."""
-    return _significant(value, 3) if value is not None and 1e5 <= value < 1e9 else real(value, 3)
+    return _significant(value, 3) if 1e5 <= value < 1e9 else real(value, 3)
 
 
 def milliseconds(value_ms: float) -> str:
@@ -154,14 +143,8 @@ def seconds(value_s: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
-@overload
-def size(n_bytes: int) -> str: ...
-@overload
-def size(n_bytes: int | None) -> str | None: ...
-def size(n_bytes: int | None) -> str | None:
+def size(n_bytes: int) -> str:
     """Bytes in decimal units: ``102 MB``."""
-    if n_bytes is None:
-        return None
     power = min(len(_BYTE_UNITS) - 1, (len(str(abs(n_bytes))) - 1) // 3)
     return f"{_significant(n_bytes / 1000**power, 3)} {_BYTE_UNITS[power]}"
 
@@ -173,10 +156,8 @@ def ratio(value: float) -> str:
 
 def ratio_interval(interval: Interval) -> str:
     """A measured ratio near 1 with the 95 % limits of the median: ``0.99 x (0.97 to 1.01)``."""
-    low, high = (None if limit is None else _two_decimals(limit) for limit in (interval.low95, interval.high95))
-    word = non_finite(interval.median)
-    text = word or f"{_two_decimals(interval.median)} x"
-    return text + (" (few calls)" if few_calls(interval) else _spread(interval, (low, high)))
+    text = non_finite(interval.median) or f"{_two_decimals(interval.median)} x"
+    return text + (" (few calls)" if few_calls(interval) else _spread(interval, _two_decimals))
 
 
 def few_calls(interval: Interval) -> bool:

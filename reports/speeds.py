@@ -5,17 +5,21 @@ from dataclasses import dataclass
 
 from isobatch.pipeline.decide.contenders import usable
 from isobatch.pipeline.decide.prices import at_work
-from isobatch.pipeline.records.study import Against, Interval, Policy, Study, VariantResult
+from isobatch.pipeline.records.study import Against, Interval, Policy, Recommendation, Study, VariantResult
 from isobatch.reports.numbers import few_calls
 from isobatch.reports.views import choice, is_repaired, repair_of
 
-NO_FASTER = "no variant that meets every other demand is shown to be faster"
+
+def no_faster(decided: Recommendation) -> str:
+    """Why stability costs nothing."""
+    small = " and is as small" if decided.policy.objective == "size" else ""
+    return f"no variant that meets every other demand{small} is shown to be faster"
 
 
 def shows_loss(paid: Against) -> bool:
-    """Whether the calls show the choice to be slower than the other, as far as they give limits."""
-    low, high = paid.ratio.low95, paid.ratio.high95
-    return low is None or high is None or high < 1
+    """Whether the choice is shown to be slower than the other: by a race through its limits, else roughly."""
+    high = paid.ratio.high95
+    return not paid.raced if high is None else high < 1
 
 
 BY_PASSES = "times seen while outputs were gathered, not by a race"
@@ -23,10 +27,8 @@ BY_PASSES = "times seen while outputs were gathered, not by a race"
 
 @dataclass(frozen=True)
 class Speed:
-    """The throughput in images a second of what is called ``name``, at the N where its median is highest."""
+    """The throughput in images a second, at the N where its median is highest."""
 
-    name: str
-    variant: VariantResult
     batch_size: int
     interval: Interval
 
@@ -35,7 +37,7 @@ def throughput(study: Study, variant: VariantResult | None) -> Speed | None:
     """As the race had it, at its N; of what was not raced at the best N of the passes. None where nothing is known."""
     raced = usable(study.race, Policy()).get(variant.name) if variant else None
     if variant is not None and (work := at_work(raced)) is not None:
-        return Speed(variant.name, variant, work.batch_size, work.throughput_img_s)
+        return Speed(work.batch_size, work.throughput_img_s)
     return in_passes(variant)
 
 
@@ -44,7 +46,7 @@ def in_passes(variant: VariantResult | None, batch_size: int | None = None) -> S
     finite measurement.
     """
     times = variant.cost.throughput_img_s if variant and variant.cost else {}
-    timed = [Speed(variant.name, variant, int(n), i) for n, i in times.items() if variant and 0 < i.median < math.inf]
+    timed = [Speed(int(n), i) for n, i in times.items() if 0 < i.median < math.inf]
     asked = [speed for speed in timed if speed.batch_size == batch_size]
     return max(asked or timed, key=lambda speed: speed.interval.median, default=None)
 
@@ -54,7 +56,7 @@ def chosen_throughput(study: Study) -> Speed | None:
     chosen, decided = choice(study), study.recommendation
     if chosen is None or decided is None or decided.at_work is None:
         return in_passes(chosen, decided.batch_size if decided else None)
-    return Speed(chosen.name, chosen, decided.at_work.batch_size, decided.at_work.throughput_img_s)
+    return Speed(decided.at_work.batch_size, decided.at_work.throughput_img_s)
 
 
 def raced(study: Study, variant: VariantResult) -> bool:

@@ -5,9 +5,10 @@ import re
 from collections.abc import Iterable
 
 from isobatch.pipeline.config.config import explains
+from isobatch.pipeline.decide import agreement
 from isobatch.pipeline.decide.ranges import as_shipped
 from isobatch.pipeline.decide.repaired_variants import native_and_rung, native_name, with_repairs
-from isobatch.pipeline.records.study import Comparison, ComparisonKind, NotRun, Repair, Study, VariantResult
+from isobatch.pipeline.records.study import Comparison, ComparisonKind, NotRun, Policy, Repair, Study, VariantResult
 from isobatch.reports import numbers
 from isobatch.reports.blocks import Code, Line, line
 
@@ -163,7 +164,7 @@ def difference(comparison: Comparison | None, brief: bool = False) -> str | None
     """
     if comparison is None:
         return None
-    distance = numbers.difference(comparison.max_abs_relative) or "not comparable"
+    distance = numbers.known(comparison.max_abs_relative, numbers.difference) or "not comparable"
     text = "bit-equal" if comparison.bitwise_equal else distance
     return f"{text} [{', '.join(comparison.issues)}]" if comparison.issues and not brief else text
 
@@ -180,3 +181,33 @@ def accuracy_with_interval(variant: VariantResult) -> str | None:
     if (accuracy := variant.accuracy) is None:
         return None
     return f"{numbers.percent(accuracy.top1)} ({numbers.percent(accuracy.low95)} to {numbers.percent(accuracy.high95)})"
+
+
+def error(study: Study, variant: VariantResult, brief: bool = False) -> str | None:
+    """Its largest error against the reference in words; None for the reference itself."""
+    return None if variant.name == study.reference else difference(reference_error(variant), brief)
+
+
+def agrees(study: Study, variant: VariantResult) -> str | None:
+    """The share of images with the reference's answer: ``94.1 %``; None for the reference itself."""
+    if variant.name == study.reference:
+        return None
+    return numbers.short_percent(variant.agreement.share) if variant.agreement else None
+
+
+def other_answers(study: Study) -> str:
+    """The candidates whose answers are too often not the reference's, each with its count; empty where none is."""
+    policy = study.recommendation.policy if study.recommendation else Policy()
+    missed = [
+        f"{candidate.name} ({agreement.count(candidate.agreement)} agree, {agreement.bound(candidate.agreement)})"
+        for candidate in candidates(study)
+        if candidate.agreement
+        and not candidate.baseline
+        and agreement.decide(candidate.agreement, policy.min_agreement) == "missed"
+    ]
+    return f"Other answers than {reference(study)}: {listing(missed, 5)}." if missed else ""
+
+
+def reference(study: Study) -> str:
+    """The reference's name; fp64 in a report that has none."""
+    return study.reference or "fp64"

@@ -46,7 +46,7 @@ FLOORS = {  # from the upper floor to the lowest; a module imports from its own 
         "pages screen finished",
         "files",
         "sections",
-        "speeds agreed",
+        "speeds",
         "views",
         "figures",
         "blocks numbers escape missing inputs_in_words",

@@ -39,6 +39,7 @@ def test_a_finished_study_is_rows_and_a_table() -> None:
     rows = {row["variant"]: row for row in study.rows()}
     assert rows["fp32"]["verdict"] == study["fp32"].verdict == "top1-stable"
     assert study.chosen in rows and rows["fp32"]["max_abs_relative"] > 0
+    assert len(repr(study)) < 120 and f"deploy {study.chosen}" in repr(study)
     page = study._repr_html_()
     assert page.count("<tr>") == len(rows) + 1 and "<script" not in page and "top1-stable" in page
     with pytest.raises(KeyError, match="no variant 'fp33'"):

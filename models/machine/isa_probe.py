@@ -5,20 +5,19 @@ A cap that came too late or is misspelt is ignored in silence, so nothing is bel
 
 import ctypes
 import hashlib
-import os
 import re
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import torch
 from onnx import TensorProto, helper
 from torch.backends import mkldnn
 
+from isobatch.models.ort.graph import serialized
 from isobatch.models.ort.session import open_session
+from isobatch.models.pytorch.kernel_log import standard_output
 
 _FBGEMM_SETS = ("any", "AVX2", "AVX-512", "AVX-512 (256 bits)", "AVX-512 VNNI", "AVX-512 VNNI (256 bits)")
 """``fbgemm::inst_set_t`` in order (FBGEMM, Utils.h)."""
@@ -58,18 +57,13 @@ def _onednn() -> str:
     if not mkldnn.is_available():  # type: ignore[no-untyped-call]
         return "not built in"
     images, kernel = torch.ones(2, 16, 14, 14), torch.ones(16, 16, 3, 3)
-    with tempfile.TemporaryFile() as said:
-        stdout = os.dup(1)
-        os.dup2(said.fileno(), 1)  # it prints past Python
-        try:
-            with torch.inference_mode(), mkldnn.verbose(mkldnn.VERBOSE_ON):  # type: ignore[no-untyped-call]
-                torch.mkldnn_convolution(images, kernel, None, (1, 1), (1, 1), (1, 1), 1)
-        finally:
-            ctypes.CDLL(None).fflush(None)
-            os.dup2(stdout, 1)
-            os.close(stdout)
-        said.seek(0)
-        text = said.read().decode(errors="replace")
+    with (
+        standard_output() as lines,
+        torch.inference_mode(),
+        mkldnn.verbose(mkldnn.VERBOSE_ON),  # type: ignore[no-untyped-call]
+    ):
+        torch.mkldnn_convolution(images, kernel, None, (1, 1), (1, 1), (1, 1), 1)
+    text = "\n".join(lines)
     isa = re.search(r"cpu,isa:([^\n]*)", text)
     kernels = re.search(r"exec,cpu,convolution,([^,]*)", text)
     named = [match.group(1) for match in (isa, kernels) if match]
@@ -88,15 +82,10 @@ def _onnxruntime(threads: int) -> np.ndarray[Any, Any]:
         helper.make_node("Flatten", ["maps"], ["rows"]),
         helper.make_node("MatMul", ["rows", "matrix"], ["out"]),
     ]
-    graph = helper.make_graph(
-        nodes,
-        "probe",
-        [helper.make_tensor_value_info("images", TensorProto.FLOAT, (3, 16, 8, 8))],
-        [helper.make_tensor_value_info("out", TensorProto.FLOAT, (3, _SIDE))],
-        [onnx.numpy_helper.from_array(values, name) for name, values in weights.items()],
+    images = helper.make_tensor_value_info("images", TensorProto.FLOAT, (3, 16, 8, 8))
+    (out,) = open_session(serialized(nodes, images, ["out"], weights), threads).run(
+        None, {"images": _drawn(3, 16, 8, 8)}
     )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    (out,) = open_session(model.SerializeToString(), threads).run(None, {"images": _drawn(3, 16, 8, 8)})
     return np.array(out)
 
 

@@ -1,11 +1,10 @@
-"""What this machine's libraries say and do, asked in a worker: for ``doctor``. Each answer takes at most seconds."""
+"""What this machine's libraries say and do, asked in a worker. Each answer takes at most seconds."""
 
 import importlib
 import os
+import sys
 from collections.abc import Callable
 from typing import Any
-
-from isobatch.models.machine import readback
 
 Emit = Callable[[Any], None]
 
@@ -15,7 +14,7 @@ def torch_probe(payload: list[str], emit: Emit) -> dict[str, Any]:
     torch = importlib.import_module("torch")
     importlib.import_module("isobatch.models.weights.torchvision_compat")
     return {
-        "readback": readback.read(),
+        "readback": read(),
         "engines": [name for name in torch.backends.quantized.supported_engines if name != "none"],
         "settings": {name: os.environ.get(name) for name in payload},
     }
@@ -42,3 +41,23 @@ def cuda_probe(payload: None, emit: Emit) -> dict[str, Any]:
     if missing := cuda.why_not():
         return {"why": missing[0], "remedy": missing[1]}
     return {"facts": cuda.facts()}
+
+
+def read() -> dict[str, str]:
+    """What the libraries in this worker say is in effect, a line for each that is loaded: ISA, threads, versions.
+
+    To be asked after the work, not before it.
+    """
+    facts: dict[str, str] = {}
+    if torch := sys.modules.get("torch"):
+        facts["torch"] = f"{torch.backends.cpu.get_cpu_capability()}, {torch.get_num_threads()} threads"
+        facts["torch oneDNN"] = (
+            "on" if torch.backends.mkldnn.is_available() and torch.backends.mkldnn.enabled else "off"
+        )
+    if compat := sys.modules.get("isobatch.models.weights.torchvision_compat"):
+        facts["torchvision"] = "extension not loaded (schemas stubbed)" if compat.STUBBED else "extension loaded"
+    if ort := sys.modules.get("onnxruntime"):
+        facts["onnxruntime"] = ", ".join(ort.get_available_providers())
+    if (openvino := sys.modules.get("openvino")) and hasattr(openvino, "__version__"):
+        facts["openvino"] = openvino.__version__
+    return facts

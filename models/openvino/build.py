@@ -5,8 +5,7 @@ from pathlib import Path
 
 import onnx
 
-from isobatch.models.openvino.graph import weight_layers
-from isobatch.models.openvino.session import IR_FILE, ONNX_FILE, compile_model, library, names_of
+from isobatch.models.openvino.session import IR_FILE, ONNX_FILE, compile_model, library, names_of, weight_layers
 from isobatch.models.ort.calls import feed
 from isobatch.models.ort.export import exported
 from isobatch.models.ort.graph import weight_layers as onnx_layers
@@ -41,9 +40,7 @@ def build_int8(spec: VariantSpec, request: BuildRequest, folder: Path) -> Manife
     Raises VariantUnavailable where NNCF is missing or quantizes nothing.
     """
     openvino, nncf = library(), library("nncf")
-    source, images = exported(request), request.calibration
-    if images is None:
-        raise ValueError("static quantization needs calibration images: mark the variant as calibrated")
+    source, images = exported(request), request.images
     model = openvino.Core().read_model(source.folder / MODEL_FILE)
     request.say(f"quantizing {spec.name} with NNCF on {len(images)} images of {images.name}")
     nncf.set_log_level("ERROR")

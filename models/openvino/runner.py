@@ -10,8 +10,7 @@ from typing import Any, Self
 
 from numpy.typing import NDArray
 
-from isobatch.models.openvino.graph import in_effect, weight_layers
-from isobatch.models.openvino.session import compile_model, graph_file, names_of
+from isobatch.models.openvino.session import compile_model, graph_file, in_effect, names_of, weight_layers
 from isobatch.models.ort.calls import feed, side_by_side
 from isobatch.models.shared.wrapped import Padded, Streamed
 from isobatch.models.spec.runner import WHOLE, Canonical, Runner

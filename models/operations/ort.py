@@ -6,13 +6,12 @@ from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx import NodeProto, TensorProto, helper, numpy_helper
+from onnx import NodeProto, TensorProto, helper
 
-from isobatch.models.operations.table import Drawn, Kernel, Operation, Prepare
+from isobatch.models.operations.table import Drawn, Kernel, Operation, Prepare, activation_scale, codes, weight_codes
+from isobatch.models.ort.graph import MICROSOFT, serialized
 from isobatch.models.ort.session import open_session
-from isobatch.models.shared.quantizing import activation_scale, codes, weight_codes
 
-_MICROSOFT = "com.microsoft"
 _EPSILON = 1e-5
 Constants = dict[str, NDArray[np.generic]]
 
@@ -99,19 +98,19 @@ def _integer_nodes(operation: Operation) -> list[NodeProto] | None:
             return [node("QLinearConv", inputs, **_window(operation))]
         case "linear":
             inputs = [*activation, "weight", "steps", "zeros", "bias", "step", "zero"]
-            return [node("QGemm", inputs, domain=_MICROSOFT, transB=1)]
+            return [node("QGemm", inputs, domain=MICROSOFT, transB=1)]
         case "matmul":
             return [node("QLinearMatMul", [*activation, "by_column", "widest", "no", "step", "zero"])]
         case "add":
-            return [node("QLinearAdd", [*activation, *activation, "step", "zero"], domain=_MICROSOFT)]
+            return [node("QLinearAdd", [*activation, *activation, "step", "zero"], domain=MICROSOFT)]
         case "max-pool":
             return [node("MaxPool", ["x"], **_window(operation))]
         case "average-pool":
             inputs = [*activation, "step", "zero"]
-            return [node("QLinearGlobalAveragePool", inputs, domain=_MICROSOFT, channels_last=0)]
+            return [node("QLinearGlobalAveragePool", inputs, domain=MICROSOFT, channels_last=0)]
         case "softmax":
             inputs = [*activation, "probability", "none"]
-            return [node("QLinearSoftmax", inputs, domain=_MICROSOFT, axis=1, opset=20)]
+            return [node("QLinearSoftmax", inputs, domain=MICROSOFT, axis=1, opset=20)]
         case "quantize":
             return [node("QuantizeLinear", activation)]
         case "dynamic-linear":
@@ -133,15 +132,6 @@ def _window(operation: Operation) -> dict[str, list[int]]:
 
 def _kernel(threads: int, nodes: list[NodeProto], constants: Constants, given: int) -> Kernel:
     """A session as a user would open it: all optimisations on."""
-    read = {name for node in nodes for name in node.input}
-    graph = helper.make_graph(
-        nodes,
-        "operation",
-        [helper.make_tensor_value_info("x", given, None)],
-        [helper.make_empty_tensor_value_info("y")],
-        [numpy_helper.from_array(value, name) for name, value in constants.items() if name in read],
-    )
-    opsets = [helper.make_opsetid("", 20), helper.make_opsetid(_MICROSOFT, 1)]
-    model = helper.make_model(graph, opset_imports=opsets, ir_version=10)
-    session = open_session(model.SerializeToString(), threads, quiet=True)
+    x = helper.make_tensor_value_info("x", given, None)
+    session = open_session(serialized(nodes, x, ["y"], constants), threads, quiet=True)
     return Kernel(lambda rows: np.array(session.run(["y"], {"x": rows})[0]))

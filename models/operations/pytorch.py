@@ -10,11 +10,19 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from isobatch.models.operations.table import Drawn, Kernel, Operation, Prepare
+from isobatch.models.operations.table import (
+    Drawn,
+    Kernel,
+    Operation,
+    Prepare,
+    Scale,
+    activation_scale,
+    codes,
+    weight_codes,
+)
 from isobatch.models.pytorch.int8.modules import known_deprecations, quantized_engine
 from isobatch.models.pytorch.runner import NAMES, to_numpy, torch_threads
 from isobatch.models.registry import find_variant
-from isobatch.models.shared.quantizing import Scale, activation_scale, codes, weight_codes
 
 _TYPES = {name: dtype for dtype, name in NAMES.items()}
 _REDUCED = ("fbgemm", "x86")  # engines whose default recipe keeps activations within 7 bits

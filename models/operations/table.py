@@ -1,4 +1,7 @@
-"""Single operations at the shapes they have in ResNet50, and the arithmetics to measure them in. Imports no runtime."""
+"""Single operations at the shapes they have in ResNet50, and the arithmetics to measure them in.
+
+Imports no runtime: quantized values too are made in numpy, so that no kernel under test takes part.
+"""
 
 import math
 from collections.abc import Callable
@@ -26,13 +29,10 @@ class Operation:
     @property
     def name(self) -> str:
         """What it is called in tables, unique: ``conv2d 3x3/2 128 to 128, 56 px``."""
-        window = f" {self.kernel}x{self.kernel}{f'/{self.stride}' if self.stride > 1 else ''}" if self._windowed else ""
+        window = f" {self.kernel}x{self.kernel}{f'/{self.stride}' if self.stride > 1 else ''}"
+        window = window if self.kind in ("conv2d", "max-pool") else ""
         channels = f"{self.shape[0]} to {self.outputs}" if self.outputs else f"{self.shape[0]}"
         return f"{self.kind}{window} {channels}{f', {self.shape[1]} px' if len(self.shape) == 3 else ''}"
-
-    @property
-    def _windowed(self) -> bool:
-        return self.kind in ("conv2d", "max-pool")
 
     @property
     def weight_shape(self) -> tuple[int, ...]:
@@ -79,6 +79,36 @@ def draw_rows(operation: Operation, count: int, generator: np.random.Generator) 
     stretch = generator.standard_normal(size + count * _SHIFT, np.float32)
     rows = [stretch[i * _SHIFT : i * _SHIFT + size] for i in range(count)]
     return np.stack(rows).reshape(count, *operation.shape)
+
+
+_SIGMAS = 4.0  # of a standard normal activation: what lies beyond is clipped
+_LARGEST = 127  # of int8
+
+
+@dataclass(frozen=True)
+class Scale:
+    """``step`` and ``zero`` of uint8 activations that use ``bits`` of the 8."""
+
+    step: float
+    zero: int
+    bits: int
+
+
+def activation_scale(bits: int) -> Scale:
+    """The scale under which ``bits`` bits span 4 standard deviations on either side of zero."""
+    return Scale(2 * _SIGMAS / (2**bits - 1), 2 ** (bits - 1), bits)
+
+
+def codes(rows: NDArray[np.float32], scale: Scale) -> NDArray[np.uint8]:
+    """Rows as uint8, clipped to the bits in use."""
+    shifted = np.rint(rows / np.float32(scale.step)) + np.float32(scale.zero)
+    return np.asarray(np.clip(shifted, 0, 2**scale.bits - 1), np.uint8)
+
+
+def weight_codes(weight: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float64]]:
+    """Weights [outputs, ...] as int8 and the step of each output, symmetric."""
+    steps = np.abs(weight).reshape(len(weight), -1).max(axis=1).astype(np.float64) / _LARGEST
+    return np.rint(weight / steps.reshape(-1, *(1,) * (weight.ndim - 1))).astype(np.int8), steps
 
 
 _SHIFT = 997  # prime, so that no window repeats another's alignment with channels or vector lanes

@@ -47,11 +47,10 @@ def prepared(request: BuildRequest, source: Artifact) -> Artifact:
 def calibrated(request: BuildRequest, graph: Artifact) -> Artifact:
     """The folder with ``ranges.json``: the smallest and largest value of every float tensor of the prepared graph.
 
-    In the format of ``quantize_static(calibration_cache_path=...)``. Raises ValueError when a value is not finite.
+    In the format of ``quantize_static(calibration_cache_path=...)``. Raises ValueError without
+    images, and when a value is not finite.
     """
-    images = request.calibration
-    if images is None:
-        raise ValueError("static quantization needs calibration images: mark the variant as calibrated")
+    images = request.images
     fields = {
         "artifact": "onnx-ranges",
         "graph": graph.key,

@@ -1,14 +1,15 @@
 """Rows and constants crafted to show where one of onnxruntime's integer kernels leaves its exact sums."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from isobatch.models.ort.examined import ExaminedGraphRunner
 from isobatch.models.ort.integer import IntegerNode
 from isobatch.models.ort.watch import WatchedGraph
 from isobatch.models.shared.rounding_ties import STEPS, TIE, nearby, pairs
-from isobatch.models.spec.interventions import Crafted, IntegerCall
+from isobatch.models.spec.interventions import Accumulators, Crafted, IntegerCall
 from isobatch.models.spec.runner import Rows
 
 _LARGEST, _SMALLEST = 127, -128  # of int8 weights
@@ -16,29 +17,45 @@ _CODES = {"extremes": 255, "tame": 127}
 _MOST_STEPS, _FEWEST_STEPS = 64, 16  # between zero and the result of crafted extremes: a clipped pair moves it by tens
 
 
-def crafted(graph: WatchedGraph, layer: str, batch: int, seed: int, how: Crafted) -> IntegerCall | None:
-    """As ``spec.interventions.Integer``, for a watched layer: other constants, the same operator and shapes."""
-    case = _run_crafted(graph, layer, batch, seed, how)
-    if case is None:
-        return None
-    twin, rows, singles, batched = case
-    exact = twin.accumulators(rows)
-    return None if exact is None else IntegerCall(np.broadcast_to(singles, batched.shape), batched, exact)
+class IntegerGraphRunner(ExaminedGraphRunner):
+    """What a runner of a watched graph whose activations have fixed scales offers besides."""
+
+    def accumulators(self, layer: str, inputs: Rows) -> Accumulators | None:
+        """The exact sums of an integer operator; None for other layers. Raises KeyError for an unknown layer."""
+        node = IntegerNode.of(self._watched.alone(layer))
+        return None if node is None else node.accumulators(inputs)
+
+    def crafted(self, layer: str, batch: int, seed: int, how: Crafted) -> IntegerCall | None:
+        """Copies of one crafted image, alone and together; None before the first ``watch``. Raises as above.
+
+        Of another layer with other constants: the same operator and shapes.
+        """
+        case = _run_crafted(self._watched, layer, batch, seed, how)
+        exact = None if case is None else case.twin.accumulators(case.rows)
+        if case is None or exact is None:
+            return None
+        return IntegerCall(np.broadcast_to(case.singles, case.batched.shape), case.batched, exact)
+
+    def provoke(self, layer: str, batch: int, seed: int) -> tuple[int, int]:
+        """(elements that differ, elements tried) on rounding ties of this layer; (0, 0) before the first ``watch``.
+
+        Constant channels, and other biases and weight scales of the same operator: within 2 ULP of a tie. Raises
+        KeyError for an unknown layer.
+        """
+        case = _run_crafted(self._watched, layer, batch, seed, "ties")
+        return (0, 0) if case is None else (int((case.singles != case.batched).sum()), case.batched.size)
 
 
-def provoked(graph: WatchedGraph, layer: str, batch: int, seed: int) -> tuple[int, int]:
-    """(elements that differ between N = 1 and N = ``batch``, elements tried) on rounding ties; (0, 0) without any."""
-    case = _run_crafted(graph, layer, batch, seed, "ties")
-    if case is None:
-        return 0, 0
-    _, _, singles, batched = case
-    return int((singles != batched).sum()), batched.size
+class _Case(NamedTuple):
+    """A layer with its crafted constants, one image's rows for it, and what it makes of one and of several."""
+
+    twin: IntegerNode
+    rows: Rows
+    singles: NDArray[Any]
+    batched: NDArray[Any]
 
 
-def _run_crafted(
-    graph: WatchedGraph, layer: str, batch: int, seed: int, how: Crafted
-) -> tuple[IntegerNode, Rows, NDArray[Any], NDArray[Any]] | None:
-    """The layer with its crafted constants, one image's rows for it, and what it makes of one and of ``batch``."""
+def _run_crafted(graph: WatchedGraph, layer: str, batch: int, seed: int, how: Crafted) -> _Case | None:
     node, shapes = IntegerNode.of(graph.alone(layer)), graph.shapes.get(layer)
     if node is None or shapes is None:
         return None
@@ -60,7 +77,7 @@ def _run_crafted(
     singles, batched = (
         graph.run(twin.model, layer, tuple(np.repeat(row, count, axis=0) for row in rows))[0] for count in (1, batch)
     )
-    return twin, rows, singles, batched
+    return _Case(twin, rows, singles, batched)
 
 
 _Made = tuple[dict[str, NDArray[Any]], Rows]

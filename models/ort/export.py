@@ -6,10 +6,10 @@ import copy
 import os
 import re
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx
@@ -130,30 +130,49 @@ def _trace(net: torch.nn.Module, axes: dict[int, str], size: tuple[int, int], ch
     """The graph of this network with these axes free, traced with images of that size."""
     import torch
 
-    with warnings.catch_warnings():
-        # torch 2.13 warns of a class that it uses itself
-        warnings.filterwarnings("ignore", r"`isinstance\(treespec, LeafSpec\)`", FutureWarning)
-        program = torch.onnx.export(
-            net,
-            (torch.zeros(2, channels, *size),),
-            input_names=["images"],
-            output_names=["logits"],
-            dynamo=True,
-            dynamic_shapes=({axis: torch.export.Dim(name) for axis, name in axes.items()},),
-            verbose=False,
-        )
-    assert program is not None  # it is None only with dynamo=False
-    model = program.model_proto
-    _tidy(model)
+    free = {axis: torch.export.Dim(name) for axis, name in axes.items()}
+    model = traced(net, (torch.zeros(2, channels, *size),), {}, (free,), ["images"], ["logits"])
+    _name_layers(model.graph)
     onnx.checker.check_model(model, full_check=True)
     return model
 
 
-def _tidy(model: onnx.ModelProto) -> None:
-    """Name the weight layers as torch does; drop the exporter's metadata, which holds this machine's paths."""
+def traced(
+    net: torch.nn.Module,
+    args: tuple[torch.Tensor, ...],
+    kwargs: dict[str, torch.Tensor],
+    free: Any,
+    inputs: list[str],
+    outputs: list[str],
+) -> onnx.ModelProto:
+    """The graph of this call, without the exporter's metadata, which holds this machine's paths.
+
+    ``free``: which axes stay free, as ``torch.onnx.export`` takes it. Raises what the exporter raises.
+    """
+    import torch
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # remarks of torch's exporter on itself
+        program = torch.onnx.export(
+            net,
+            args,
+            kwargs=kwargs,
+            input_names=inputs,
+            output_names=outputs,
+            dynamo=True,
+            dynamic_shapes=free,
+            verbose=False,
+        )
+    assert program is not None  # it is None only with dynamo=False
+    model = program.model_proto
     graph = model.graph
     for part in (model, graph, *graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
         del part.metadata_props[:]
+    return model
+
+
+def _name_layers(graph: onnx.GraphProto) -> None:
+    """Name the weight layers as torch does."""
     weights = {tensor.name for tensor in graph.initializer}
     taken = {node.name for node in graph.node}
     for node in graph.node:
@@ -164,14 +183,45 @@ def _tidy(model: onnx.ModelProto) -> None:
 
 
 def _difference(path: Path, net: torch.nn.Module, size: tuple[int, int], channels: int = 3) -> float:
-    """The largest |ONNX - torch| of two random images, each alone and both together, over the largest |torch|."""
+    """``difference`` of two random images."""
     import torch
 
-    images, singles, batched = _run_alone_and_together(path, path.name, size, channels)
-    with torch.inference_mode():
-        expected = net(torch.from_numpy(images)).numpy().astype(np.float64)
-    scale = float(np.abs(expected).max()) or 1.0
-    return float(np.abs(np.stack([singles, batched]) - expected).max()) / scale
+    images = _random_images(size, channels)
+
+    @torch.inference_mode()
+    def expected() -> list[NDArray[Any]]:
+        return [net(torch.from_numpy(images)).numpy()]
+
+    try:
+        return difference(path, {"images": images}, expected)
+    except OnnxError:
+        raise
+    except Exception as error:  # onnxruntime's exceptions share no public base class
+        raise OnnxError(
+            f"{path.name} loads but cannot run one and two images of {size[0]} x {size[1]} pixels: {error}; "
+            "a fixed number may be inside the graph: export it with free batch, height and width"
+        ) from error
+
+
+def difference(path: Path, given: Mapping[str, NDArray[Any]], expected: Callable[[], Sequence[NDArray[Any]]]) -> float:
+    """The largest |ONNX - torch| over the largest |torch| of any output, both rows together and each alone.
+
+    ``given``: two rows by input; ``expected()``: torch's outputs for them, asked for once the graph has run.
+    Raises OnnxError where other rows come back,
+    and what onnxruntime raises.
+    """
+    session = open_session(path, threads=len(os.sched_getaffinity(0)), quiet=True)
+    rows = [{key: array[i : i + 1] for key, array in given.items()} for i in range(2)]
+    alone = [np.concatenate(parts) for parts in zip(*(session.run(None, row) for row in rows), strict=True)]
+    together, worst = session.run(None, dict(given)), 0.0
+    for exact, *answers in zip(expected(), together, alone, strict=True):
+        counts = [len(answer) for answer in answers]
+        if counts != [2, 2]:
+            raise OnnxError(f"{path.name} gives {counts[1]} and {counts[0]} rows for two images; it must give two")
+        scale = float(np.abs(exact).max(initial=0)) or 1.0
+        apart = (np.abs(answer - exact.astype(np.float64)).max(initial=0) for answer in answers)
+        worst = max(worst, *(float(distance) / scale for distance in apart))
+    return worst
 
 
 def _own_error(net: torch.nn.Module, size: tuple[int, int], channels: int) -> float:
@@ -187,28 +237,6 @@ def _own_error(net: torch.nn.Module, size: tuple[int, int], channels: int) -> fl
 
 def _random_images(size: tuple[int, int], channels: int) -> NDArray[np.float32]:
     return np.random.default_rng(0).standard_normal((2, channels, *size), np.float32)
-
-
-def _run_alone_and_together(
-    graph: Path | bytes, called: str, size: tuple[int, int], channels: int = 3
-) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-    """Two random images [2, channels, *size], and their logits [2, classes]: each alone, and both together."""
-    session = open_session(graph, threads=len(os.sched_getaffinity(0)), quiet=True)
-    name = session.get_inputs()[0].name
-    images = _random_images(size, channels)
-    try:
-        singles = np.concatenate([session.run(None, {name: images[i : i + 1]})[0] for i in range(2)])
-        batched: NDArray[np.float32] = session.run(None, {name: images})[0]
-    except Exception as error:  # onnxruntime's exceptions share no public base class
-        raise OnnxError(
-            f"{called} loads but cannot run one and two images of {size[0]} x {size[1]} pixels: {error}; "
-            "a fixed number may be inside the graph: export it with free batch, height and width"
-        ) from error
-    if not len(singles) == len(batched) == 2:
-        raise OnnxError(
-            f"{called} gives {len(singles)} and {len(batched)} rows of logits for two images; it must give two"
-        )
-    return images, singles, batched
 
 
 def _manifest(model: onnx.ModelProto, recipe: dict[str, Json], *notes: str) -> Manifest:

@@ -3,7 +3,6 @@
 import copy
 import functools
 import inspect
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -17,8 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from isobatch import PROGRAM
-from isobatch.models.ort.export import ExportError, exporter_words
-from isobatch.models.ort.session import open_session
+from isobatch.models.ort.export import ExportError, difference, exporter_words, traced
 from isobatch.models.shared.time_limit import TimeLimit, time_limit
 from isobatch.models.spec.artifact_cache import ArtifactCache
 from isobatch.models.spec.words import Manifest, Network
@@ -66,23 +64,11 @@ def _export(name: str, net: nn.Module, arrays: Arrays, path: Path) -> None:
     expected = _called(name, net, called)
     free = {key: {0: torch.export.Dim("n")} for key in called}
     try:
-        with time_limit(_LIMIT_S), warnings.catch_warnings(), _without_fastpath():
-            warnings.simplefilter("ignore")  # remarks of torch's exporter on itself
-            program = torch.onnx.export(
-                _with_tensors(net),
-                kwargs=called,
-                input_names=list(arrays),
-                output_names=[place.replace(".", "_") or "output" for place in expected],
-                dynamo=True,
-                dynamic_shapes=free,
-                verbose=False,
-            )
-        assert program is not None  # it is None only with dynamo=False
-        model = program.model_proto
-        for part in (model, model.graph, *model.graph.node):
-            del part.metadata_props[:]  # they hold this machine's paths
-        onnx.save(model, path)
-        worst = _difference(path, {key: tensor.numpy() for key, tensor in given.items()}, expected)
+        with time_limit(_LIMIT_S), _without_fastpath():
+            outputs = [place.replace(".", "_") or "output" for place in expected]
+            onnx.save(traced(_with_tensors(net), (), called, free, list(arrays), outputs), path)
+        rows = {key: tensor.numpy() for key, tensor in given.items()}
+        worst = difference(path, rows, lambda: [tensor.numpy() for tensor in expected.values()])
     except (Exception, TimeLimit) as error:  # exporter and runtime raise what they like
         said = f"{type(error.__cause__ or error).__name__}: {exporter_words(error)[:160]}"
         raise ExportError(
@@ -142,16 +128,3 @@ def _with_tensors(net: nn.Module) -> nn.Module:
     twin = copy.copy(net)
     twin.__class__ = type(kind.__name__, (kind,), {"forward": forward, "__module__": kind.__module__})
     return twin
-
-
-def _difference(path: Path, given: Arrays, expected: Mapping[str, Tensor]) -> float:
-    """The largest |ONNX - torch| over the largest |torch| of any output, both rows together and each alone."""
-    session = open_session(path, threads=1, quiet=True)
-    rows = [{key: array[i : i + 1] for key, array in given.items()} for i in range(2)]
-    alone = [np.concatenate(parts) for parts in zip(*(session.run(None, row) for row in rows), strict=True)]
-    worst = 0.0
-    for tensor, *answers in zip(expected.values(), session.run(None, dict(given)), alone, strict=True):
-        exact = tensor.numpy().astype(np.float64)
-        scale = float(np.abs(exact).max(initial=0)) or 1.0
-        worst = max(worst, *(float(np.abs(answer - exact).max(initial=0)) / scale for answer in answers))
-    return worst

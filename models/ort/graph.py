@@ -1,14 +1,19 @@
 """What the weight layers of an ONNX graph hold and compute in, and the graph that really runs."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import onnx
-from onnx import ModelProto, NodeProto, TensorProto
+from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
 from isobatch.models.ort.session import open_session
 from isobatch.models.shared.scratch import Scratch
+
+MICROSOFT = "com.microsoft"
+"""The domain of onnxruntime's own operators."""
 
 _TYPES = {
     TensorProto.FLOAT: "fp32",
@@ -66,6 +71,22 @@ def optimised_graph(path: Path, threads: int, provider: str) -> ModelProto:
         saved = scratch.path / "optimised.onnx"
         open_session(path, threads, provider=provider, save_to=saved, quiet=True)
         return onnx.load_model(saved)
+
+
+def serialized(
+    nodes: Sequence[NodeProto], given: ValueInfoProto, outputs: Sequence[str], constants: Mapping[str, Any]
+) -> bytes:
+    """A small model of these nodes, from one input to the named outputs; ``constants``: by name, unread ones left out.
+
+    In ONNX's operators of opset 20 and onnxruntime's own.
+    """
+    read = {name for node in nodes for name in node.input}
+    tensors = [numpy_helper.from_array(np.asarray(array), name) for name, array in constants.items() if name in read]
+    made = [helper.make_empty_tensor_value_info(name) for name in outputs]
+    graph = helper.make_graph(list(nodes), "graph", [given], made, tensors)
+    opsets = [helper.make_opsetid("", 20), helper.make_opsetid(MICROSOFT, 1)]
+    data: bytes = helper.make_model(graph, opset_imports=opsets, ir_version=10).SerializeToString()
+    return data
 
 
 def _to_source(name: str, producers: dict[str, NodeProto]) -> Iterator[str]:

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from onnx import ModelProto, helper, numpy_helper
+from torch.nn import functional
 
-from isobatch.models.ort.watch import WatchedGraph
 from isobatch.models.spec.interventions import Accumulators
 from isobatch.models.spec.runner import Rows
 
@@ -142,33 +143,9 @@ class IntegerNode:
             return np.asarray(centred @ weight.T, np.int64) + self.bias
         if self.channels_last:
             centred = np.moveaxis(centred, -1, 1)
-        sums = np.stack([_convolved(image, weight, self.attributes) for image in centred]).astype(np.int64) + self.bias
+        top, left, bottom, right = self.attributes.get("pads", [0, 0, 0, 0])
+        padded = functional.pad(torch.from_numpy(np.ascontiguousarray(centred)), (left, right, top, bottom))
+        window = self.attributes.get("strides", 1), 0, self.attributes.get("dilations", 1)
+        made = functional.conv2d(padded, torch.from_numpy(weight), None, *window, self.attributes.get("group", 1))
+        sums = np.moveaxis(made.numpy(), 1, -1).astype(np.int64) + self.bias
         return sums if self.channels_last else np.moveaxis(sums, -1, 1)
-
-
-def accumulators(graph: WatchedGraph, layer: str, inputs: Rows) -> Accumulators | None:
-    """The exact sums of this layer on these rows; None for a layer that is no integer operator of constant scales."""
-    node = IntegerNode.of(graph.alone(layer))
-    return None if node is None else node.accumulators(inputs)
-
-
-def _convolved(
-    image: NDArray[np.float64], weight: NDArray[np.float64], attributes: dict[str, Any]
-) -> NDArray[np.float64]:
-    """[h, w, outputs] of one centred image [channels, h, w]: windows times weights, group by group."""
-    pads = attributes.get("pads", [0, 0, 0, 0])
-    down, right = attributes.get("strides", [1, 1])
-    apart, beside = attributes.get("dilations", [1, 1])
-    padded = np.pad(image, ((0, 0), (pads[0], pads[2]), (pads[1], pads[3])))
-    span = (weight.shape[2] - 1) * apart + 1, (weight.shape[3] - 1) * beside + 1
-    every = np.lib.stride_tricks.sliding_window_view(padded, span, axis=(1, 2))
-    windows = every[:, ::down, ::right, ::apart, ::beside]
-    groups = attributes.get("group", 1)
-    inputs, outputs = weight.shape[1], len(weight) // groups
-    parts = [
-        np.tensordot(
-            windows[g * inputs : (g + 1) * inputs], weight[g * outputs : (g + 1) * outputs], ((0, 3, 4), (1, 2, 3))
-        )
-        for g in range(groups)
-    ]
-    return np.concatenate(parts, axis=-1)

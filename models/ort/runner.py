@@ -16,17 +16,15 @@ from numpy.typing import NDArray
 from isobatch.models.ort.calls import call
 from isobatch.models.ort.canonical import CanonicalOrtRunner, canonical_model
 from isobatch.models.ort.clipping import WATCHED_FILE, clip_counts
-from isobatch.models.ort.crafted import crafted, provoked
+from isobatch.models.ort.crafted import IntegerGraphRunner
 from isobatch.models.ort.examined import ExaminedGraphRunner
 from isobatch.models.ort.graph import optimised_graph, weight_layers
-from isobatch.models.ort.integer import accumulators
 from isobatch.models.ort.saturation import saturating_operators
 from isobatch.models.ort.scales import rescaled
-from isobatch.models.ort.session import CPU, MODEL_FILE, open_session, session_switches
+from isobatch.models.ort.session import CPU, MODEL_FILE, open_session, turned
 from isobatch.models.ort.watch import WatchedGraph
 from isobatch.models.shared.wrapped import Streamed, Switched
 from isobatch.models.spec.case import Case
-from isobatch.models.spec.interventions import Accumulators, Crafted, IntegerCall
 from isobatch.models.spec.repairable import Scales
 from isobatch.models.spec.runner import Canonical, Layer, Rows
 from isobatch.models.spec.words import Artifact, Effective, Json, RunnerSettings, VariantUnavailable
@@ -117,7 +115,7 @@ class OrtRunner(ExaminedGraphRunner):
     def with_switches(self, options: Mapping[str, Any]) -> Switched:
         """A session of its own that is opened with these switches turned."""
         twin = OrtRunner(self._artifact, self._settings)
-        return Switched(twin, options, partial(session_switches, dict(options)), opens=True)
+        return Switched(twin, options, partial(turned, options), opens=True)
 
     def write(self, folder: Path, examples: NDArray[np.float32]) -> dict[str, Json]:
         """Copy the graph as built. It is to be optimised on loading, as it is here."""
@@ -155,24 +153,8 @@ class OrtRunner(ExaminedGraphRunner):
         return self._session
 
 
-class QuantizedOrtRunner(OrtRunner):
+class QuantizedOrtRunner(IntegerGraphRunner, OrtRunner):
     """A runner whose activations have fixed int8 scales."""
-
-    def accumulators(self, layer: str, inputs: Rows) -> Accumulators | None:
-        """The exact sums of an integer operator; None for other layers. Raises KeyError for an unknown layer."""
-        return accumulators(self._watched, layer, inputs)
-
-    def crafted(self, layer: str, batch: int, seed: int, how: Crafted) -> IntegerCall | None:
-        """Copies of one crafted image, alone and together; None before the first ``watch``. Raises as above."""
-        return crafted(self._watched, layer, batch, seed, how)
-
-    def provoke(self, layer: str, batch: int, seed: int) -> tuple[int, int]:
-        """(elements that differ, elements tried) on rounding ties of this layer; (0, 0) before the first ``watch``.
-
-        Constant channels, and other biases and weight scales of the same operator: within 2 ULP of a tie. Raises
-        KeyError for an unknown layer.
-        """
-        return provoked(self._watched, layer, batch, seed)
 
     def clip_counts(self, images: NDArray[np.float32]) -> dict[str, tuple[int, int]]:
         """Per quantized layer how many of its activations are lost beyond the int8 range, of how many."""

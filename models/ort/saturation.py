@@ -3,8 +3,9 @@
 from functools import cache
 
 import numpy as np
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 
+from isobatch.models.ort.graph import serialized
 from isobatch.models.ort.session import open_session
 
 _CHANNELS = 64
@@ -38,19 +39,9 @@ def _extreme_sums() -> bytes:
         "signed_zero": np.int8(0),
     }
     rescaled = ["x", "one", "zero", "int8", "one", "signed_zero", "scale", "zero"]
-    graph = helper.make_graph(
-        [
-            helper.make_node("QLinearConv", rescaled, ["QLinearConv"]),
-            helper.make_node("ConvInteger", ["x", "uint8", "zero", "zero"], ["ConvInteger"]),
-        ],
-        "extreme sums",
-        [helper.make_tensor_value_info("x", TensorProto.UINT8, [1, _CHANNELS, 8, 8])],
-        [
-            helper.make_tensor_value_info("QLinearConv", TensorProto.UINT8, None),
-            helper.make_tensor_value_info("ConvInteger", TensorProto.INT32, None),
-        ],
-        [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
-    data: bytes = model.SerializeToString()
-    return data
+    nodes = [
+        helper.make_node("QLinearConv", rescaled, ["QLinearConv"]),
+        helper.make_node("ConvInteger", ["x", "uint8", "zero", "zero"], ["ConvInteger"]),
+    ]
+    x = helper.make_tensor_value_info("x", TensorProto.UINT8, [1, _CHANNELS, 8, 8])
+    return serialized(nodes, x, ["QLinearConv", "ConvInteger"], constants)

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
@@ -21,16 +21,32 @@ _switched: ContextVar[Mapping[str, Any]] = ContextVar("switched", default=Mappin
 
 
 @contextmanager
-def session_switches(asked: Mapping[str, Any]) -> Iterator[None]:
+def turned(options: Mapping[str, Any]) -> Iterator[Callable[[Any], dict[str, str]]]:
     """Inside this block deployed sessions open with other options than are shipped, to measure what these do.
 
-    Keys: ``deterministic`` and ``spinning`` (on or off), ``level`` (a name of GraphOptimizationLevel).
+    Keys: ``deterministic`` and ``spinning`` (on or off), ``level`` (a name of GraphOptimizationLevel). Gives what reads
+    them back of a live runner.
     """
-    token = _switched.set(asked)
+    token = _switched.set(options)
     try:
-        yield
+        yield read_back
     finally:
         _switched.reset(token)
+
+
+def read_back(runner: Any) -> dict[str, str]:
+    """What the live session of an OrtRunner has been opened with, by its own word."""
+    options = runner.live_session().get_session_options()
+    try:
+        spinning = options.get_session_config_entry(SPINNING)
+    except RuntimeError:  # not set: the default
+        spinning = "1"
+    return {
+        "deterministic compute": "on" if options.use_deterministic_compute else "off",
+        "graph optimisation": options.graph_optimization_level.name,
+        "spinning": "on" if spinning == "1" else "off",
+        "threads": str(options.intra_op_num_threads),
+    }
 
 
 def open_session(

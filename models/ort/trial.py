@@ -62,7 +62,7 @@ def tried(path: Path, images: Images, sha256: str | None, called: str, asked: st
     except ValueError as error:
         wrong = next((name for name, value in outputs.items() if np.shape(value)[:1] != (len(few),)), "")
         return Tried(f"{called}: {error}; {without_rows(model, wrong)}")
-    return Tried(None, choose(model, leaves_of(outputs), rows, asked), rewritten)
+    return Tried(None, chosen(last_operators(model), leaves_of(outputs), rows, asked), rewritten)
 
 
 def unfitting(inputs: tuple[Input, ...], images: Images) -> str | None:
@@ -136,16 +136,8 @@ def _with_copied_batch(model: onnx.ModelProto, pair: NDArray[Any]) -> onnx.Model
     return None
 
 
-def choose(model: onnx.ModelProto, leaves: tuple[Leaf, ...], rows: NDArray[Any], asked: str = "auto") -> Outcome:
-    """The outcome in rows of these outputs: the kind ``asked``, or by shape, last operator and values.
-
-    See ``chosen``.
-    """
-    return chosen(last_operators(model), leaves, rows, asked)
-
-
 def chosen(operators: Mapping[str, str], leaves: tuple[Leaf, ...], rows: NDArray[Any], asked: str) -> Outcome:
-    """As ``choose``, by the operator that ONNX has for the last one of each output.
+    """The outcome in rows of these outputs: the kind ``asked``, or by shape, last operator in ONNX's words and values.
 
     Of several outputs the first with one row of values an image, one that is called logits or the like before others,
     else the first. Raises OnnxError where the outputs do not have the kind asked for.

@@ -155,38 +155,34 @@ class BatchScale(_Linear):
     kernel = staticmethod(_batch_scale)
 
 
-class MeanLeak(nn.Module):
-    """A ReLU that adds a hundredth of the mean over the batch."""
+class _Function(nn.Module):
+    """A layer without weights whose rows go through a kernel of ours. ``size``: of the windows of a pooling layer."""
 
-    def __init__(self, original: nn.Module) -> None:
-        super().__init__()
-
-    def forward(self, x: Tensor) -> Tensor:
-        """The rows, each with something of the others."""
-        result: Tensor = _mean_leak(x)
-        return result
-
-
-class Swapped(nn.Module):
-    """A maximum over patches whose first two rows change places."""
+    kernel: Any
 
     def __init__(self, original: Any) -> None:
         super().__init__()
-        self.size = int(original.kernel_size)
+        self.size = [size] if (size := getattr(original, "kernel_size", None)) else []
 
     def forward(self, x: Tensor) -> Tensor:
-        """The rows, the first two in the wrong order."""
-        result: Tensor = _swapped(x, self.size)
+        """What the kernel makes of these rows [n, ...]."""
+        result: Tensor = self.kernel(x, *self.size)
         return result
 
 
-class Tail(nn.Module):
+class MeanLeak(_Function):
+    """A ReLU that adds a hundredth of the mean over the batch."""
+
+    kernel = staticmethod(_mean_leak)
+
+
+class Swapped(_Function):
+    """A maximum over patches whose first two rows change places."""
+
+    kernel = staticmethod(_swapped)
+
+
+class Tail(_Function):
     """A sigmoid over all elements in a row, 8 at a time; those left over by another formula."""
 
-    def __init__(self, original: nn.Module) -> None:
-        super().__init__()
-
-    def forward(self, x: Tensor) -> Tensor:
-        """The sigmoid of each element."""
-        result: Tensor = _tail(x)
-        return result
+    kernel = staticmethod(_tail)

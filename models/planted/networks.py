@@ -18,8 +18,8 @@ from isobatch.models.planted import BFLOAT16, INT8, RESNET50, Fault
 from isobatch.models.pytorch.calls import shallow_copy
 from isobatch.models.pytorch.int8.build import StaticInt8Runner
 from isobatch.models.pytorch.int8.calibration import prepared
+from isobatch.models.pytorch.int8.integer import IntegerTorchRunner
 from isobatch.models.pytorch.int8.modules import known_deprecations
-from isobatch.models.pytorch.int8.ties import ProvocableTorchRunner
 from isobatch.models.registry import load
 from isobatch.models.spec.templates.network_canonical import InCanonicalShape
 from isobatch.models.spec.words import RunnerSettings
@@ -40,7 +40,7 @@ def pixels(count: int, seed: int, network: str = "") -> NDArray[np.float32]:
     return np.random.Generator(np.random.PCG64(seed)).standard_normal((count, 3, side, side), np.float32)
 
 
-def open_planted(fault: Fault, threads: int, seed: int) -> ProvocableTorchRunner:
+def open_planted(fault: Fault, threads: int, seed: int) -> IntegerTorchRunner:
     """A runner of a network with this fault in its layer, and none elsewhere. Enter it to use it.
 
     Entering raises VariantUnavailable where torch lacks the engine of an int8 network.
@@ -51,14 +51,14 @@ def open_planted(fault: Fault, threads: int, seed: int) -> ProvocableTorchRunner
         recipe = {"engine": "x86", "reduce_range": False}
         return StaticInt8Runner(lambda: _row_by_row(_int8_network(seed), fault.layer, plant), settings, recipe)
     if fault.network == RESNET50:
-        return ProvocableTorchRunner(lambda: _planted_resnet50(fault.layer, plant), settings)
+        return IntegerTorchRunner(lambda: _planted_resnet50(fault.layer, plant), settings)
     dtype = torch.bfloat16 if fault.network == BFLOAT16 else torch.float32
-    return ProvocableTorchRunner(lambda: _row_by_row(_float_network(seed), fault.layer, plant), settings, dtype)
+    return IntegerTorchRunner(lambda: _row_by_row(_float_network(seed), fault.layer, plant), settings, dtype)
 
 
-def open_innocent(threads: int, seed: int) -> ProvocableTorchRunner:
+def open_innocent(threads: int, seed: int) -> IntegerTorchRunner:
     """A runner of a small network of random design without any fault."""
-    return ProvocableTorchRunner(lambda: _row_by_row(_random_network(seed)), RunnerSettings(threads=threads))
+    return IntegerTorchRunner(lambda: _row_by_row(_random_network(seed)), RunnerSettings(threads=threads))
 
 
 def _row_by_row(net: nn.Module, layer: str = "", plant: Callable[[nn.Module], nn.Module] | None = None) -> nn.Module:

@@ -1,8 +1,6 @@
 """A torch network in which chosen layers are run in one shape, so that their rows cannot depend on N."""
 
-import copy
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import ExitStack
 from dataclasses import asdict
 from functools import partial
 from typing import Any, Self
@@ -14,7 +12,7 @@ from isobatch.models.pytorch.calls import Call, Interceptor, entrances, shallow_
 from isobatch.models.pytorch.find_layers import OWN, Unit
 from isobatch.models.pytorch.layers import InspectableTorchRunner
 from isobatch.models.spec.runner import WHOLE, Canonical
-from isobatch.models.spec.templates.network_canonical import Cut, InCanonicalShape
+from isobatch.models.spec.templates.network_canonical import Cut
 from isobatch.models.spec.words import Json, VariantUnavailable
 
 
@@ -29,9 +27,7 @@ class RewritableTorchRunner(InspectableTorchRunner):
         calls with different rules.
         """
         if whole := rules.get(WHOLE) or rules.get(OWN):
-            twin = self.twin(InCanonicalShape(self.net, whole.size, whole.up_to, whole.least))
-            twin.change = {**self.change, "whole": asdict(whole)}
-            return twin
+            return self.in_one_shape(self.net, whole)
         units = {**self.known_layers(), **self._around}
         inside = [
             name for name in rules if any(name.startswith(f"{around}.") for around in rules.keys() & self._around)
@@ -46,9 +42,8 @@ class RewritableTorchRunner(InspectableTorchRunner):
         return twin
 
     def twin(self, net: nn.Module) -> Self:
-        """A live runner of another network with the settings of this one, inside this one's with block."""
-        twin = copy.copy(self)
-        twin._net, twin._load, twin._stack = net, lambda: net, ExitStack()
+        """As of every torch runner; its layers are found anew."""
+        twin = super().twin(net)
         twin._units = None
         return twin
 

@@ -5,8 +5,6 @@ The only place of the project that wakes torch's compiler; it does so in the wor
 
 from __future__ import annotations
 
-import copy
-import json
 import os
 import stat
 import tempfile
@@ -26,11 +24,10 @@ from isobatch.models.machine.cpp_compiler import lacking, version
 from isobatch.models.pytorch import float as torch_float
 from isobatch.models.pytorch.kernels import lacks_arithmetic
 from isobatch.models.pytorch.runner import NAMES, TorchRunner, torch_threads
-from isobatch.models.pytorch.switches import compiling
+from isobatch.models.pytorch.switches import COMPILE_DYNAMIC
 from isobatch.models.shared.wrapped import Streamed
 from isobatch.models.spec.artifact_cache import BuildRequest
 from isobatch.models.spec.runner import WHOLE, Canonical
-from isobatch.models.spec.templates.network_canonical import InCanonicalShape
 from isobatch.models.spec.templates.network_compiled import Compiled, NoSuchGraph
 from isobatch.models.spec.words import (
     Artifact,
@@ -62,8 +59,7 @@ def open_runner(artifact: Artifact, settings: RunnerSettings) -> CompiledTorchRu
     if settings.device != "cpu":
         raise VariantUnavailable("this variant is compiled for the CPU only", "use --device cpu")
     runner = compiling_runner(partial(torch_float.load_network, folder), recipe, settings)
-    model = json.loads((folder / torch_float.NETWORK_FILE).read_text())["model"]
-    runner.ship(model, folder, torch_float.WEIGHTS_FILE, torch_float.NETWORK_FILE)
+    runner.ship(folder / torch_float.WEIGHTS_FILE, folder / torch_float.NETWORK_FILE)
     return runner
 
 
@@ -90,14 +86,12 @@ def _check(dtype: torch.dtype) -> None:
 class CompiledTorchRunner(TorchRunner):
     """Runs the network as ``Compiled`` makes it. Its graphs are not taken apart: that would change what is fused."""
 
-    _instead: nn.Module | None = None  # of a twin: what it runs in the place of what is loaded
-
     def _prepare(self, stack: ExitStack) -> None:
         super()._prepare(stack)
         stack.enter_context(_private_cache())
 
     def _loaded(self) -> nn.Module:
-        return self._instead or Compiled(super()._loaded(), dynamic=compiling().get("dynamic"))
+        return Compiled(super()._loaded(), dynamic=COMPILE_DYNAMIC.get())
 
     def run(self, images: NDArray[np.float32]) -> NDArray[Any]:
         """As every torch runner; the graph that this number and size of images needs is compiled where it is not.
@@ -117,7 +111,7 @@ class CompiledTorchRunner(TorchRunner):
 
     def with_one_graph(self) -> Self:
         """A live runner of the same network in whose code the number of images is unknown, one included."""
-        twin = self._twin(Compiled(self.compiled.inner, one_graph=True))
+        twin = self.twin(Compiled(self.compiled.inner, one_graph=True))
         twin.change = {**self.change, "one_graph": True}
         return twin
 
@@ -125,10 +119,7 @@ class CompiledTorchRunner(TorchRunner):
         """The whole network in one shape, compiled as here. Raises KeyError for a layer."""
         if set(rules) != {WHOLE}:
             raise KeyError(f"no layer {min(rules)!r}: a compiled graph is rewritten as a whole only")
-        rule = rules[WHOLE]
-        twin = self._twin(InCanonicalShape(self.compiled, rule.size, rule.up_to, rule.least))
-        twin.change = {**self.change, "whole": asdict(rule)}
-        return twin
+        return self.in_one_shape(self.compiled, rules[WHOLE])
 
     def with_threads(self, threads: int, streams: int = 1) -> Streamed:
         """A network compiled for so many threads, running several images at a time where asked."""
@@ -177,11 +168,6 @@ class CompiledTorchRunner(TorchRunner):
         net: Any = self.net
         network: Compiled = net if isinstance(net, Compiled) else net.inner
         return network
-
-    def _twin(self, net: nn.Module) -> Self:
-        twin = copy.copy(self)
-        twin._net, twin._instead, twin._stack = net, net, ExitStack()
-        return twin
 
 
 @contextmanager

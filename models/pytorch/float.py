@@ -28,7 +28,6 @@ from isobatch.models.weights.networks import (
 
 WEIGHTS_FILE = "weights.safetensors"
 NETWORK_FILE = "network.json"
-_FILES = WEIGHTS_FILE, NETWORK_FILE
 _ROUNDING_FILE = "rounding.json"
 _WORST = 3
 
@@ -77,7 +76,7 @@ def open_runner(artifact: Artifact, settings: RunnerSettings) -> ExaminedTorchRu
     if settings.device != "cpu":
         return DeviceTorchRunner(load, settings, dtype)
     runner = ExaminedTorchRunner(load, settings, dtype, recipe.get("memory_format"))
-    runner.ship(json.loads((artifact.folder / NETWORK_FILE).read_text())["model"], artifact.folder, *_FILES)
+    runner.ship(artifact.folder / WEIGHTS_FILE, artifact.folder / NETWORK_FILE)
     return runner
 
 

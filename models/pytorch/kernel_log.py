@@ -22,7 +22,7 @@ def kernels_of(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict
     Repeated ones once; empty where torch's own kernels, which keep no log, did the work.
     """
     with ExitStack() as stack:
-        lines = stack.enter_context(_standard_output())
+        lines = stack.enter_context(standard_output())
         for library in (torch.backends.mkldnn, torch.backends.mkl):
             if library.is_available():
                 stack.enter_context(library.verbose(library.VERBOSE_ON))
@@ -77,8 +77,8 @@ def _chosen(function: Callable[..., Any], args: tuple[Any, ...]) -> list[str]:
 
 
 @contextmanager
-def _standard_output() -> Iterator[list[str]]:
-    """The lines that C code writes to standard output inside the block; nobody else sees them."""
+def standard_output() -> Iterator[list[str]]:
+    """The lines that C code writes to standard output inside the block, there at its end; nobody else sees them."""
     library = ctypes.CDLL(None)
     lines: list[str] = []
     sys.stdout.flush()

@@ -24,10 +24,7 @@ def convolution_provider(dtype: torch.dtype, memory_format: torch.memory_format)
 
 def lacks_arithmetic(dtype: torch.dtype) -> bool:
     """Whether this CPU has no instructions for sums of products of this reduced type."""
-    asked = getattr(torch.cpu, "get_capabilities", None)  # not in every torch: what is not known is not claimed
-    if asked is None:
-        return False
-    capabilities = asked()
+    capabilities = torch.cpu.get_capabilities()
     return dtype in _NATIVE and not any(capabilities.get(name, False) for name in _NATIVE[dtype])
 
 

@@ -22,7 +22,6 @@ from isobatch.models.spec.artifact_cache import BuildRequest
 from isobatch.models.spec.words import (
     Artifact,
     Effective,
-    Json,
     Manifest,
     RunnerSettings,
     VariantSpec,
@@ -47,9 +46,7 @@ def build(spec: VariantSpec, request: BuildRequest, folder: Path) -> Manifest:
     ValueError without calibration images.
     """
     _check_torchao(spec.requires[0])
-    network, images = request.network, request.calibration
-    if images is None or not len(images):
-        raise ValueError("static int8 needs calibration images, and none were given")
+    network, images = request.network, request.images
     net = float_network(network)
     layers = weight_layers(net)
     with _quiet(), torch.no_grad():
@@ -60,7 +57,8 @@ def build(spec: VariantSpec, request: BuildRequest, folder: Path) -> Manifest:
         graph = _converted(observed)
     state = _used(graph)
     save_file(state, folder / WEIGHTS_FILE)
-    about = {"model": network.model, "num_classes": network.num_classes, "size": size, "scales": _scales(graph)}
+    scales = {node.name: list(node.args[1:3]) for node in _rounded(graph)}  # and zero points, by node
+    about = {"model": network.model, "num_classes": network.num_classes, "size": size, "scales": scales}
     (folder / GRAPH_FILE).write_text(json.dumps(about, indent=1))
     integer = sum(tensor.dtype == torch.int8 for tensor in state.values())
     size_bytes = sum((folder / name).stat().st_size for name in (WEIGHTS_FILE, GRAPH_FILE))
@@ -179,11 +177,6 @@ def _used(graph: fx.GraphModule) -> State:
     """The tensors that the graph reads: the float weights are still there, but nothing uses them."""
     used = {node.target for node in graph.graph.nodes if node.op == "get_attr"}
     return {name: tensor.contiguous() for name, tensor in graph.state_dict().items() if name in used}
-
-
-def _scales(graph: fx.GraphModule) -> dict[str, Json]:
-    """By node the scale and zero point of every step between float and uint8."""
-    return {node.name: list(node.args[1:3]) for node in _rounded(graph)}
 
 
 def _observed(net: nn.Module, size: Sequence[int]) -> fx.GraphModule:

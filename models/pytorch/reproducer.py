@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from isobatch.models.pytorch.calls import computes
+from isobatch.models.pytorch.int8.modules import weight_parts
 from isobatch.models.pytorch.runner import to_numpy
 from isobatch.models.pytorch.tensors import Form, Slot
 from isobatch.models.spec.case import Case, Shrink
@@ -108,13 +109,7 @@ class _Describing:
 
     def _packed(self, value: Any) -> Json:
         weight, bias = value.unpack()
-        self.arrays["weight"] = weight.int_repr().contiguous().numpy()
-        if weight.qscheme() == torch.per_tensor_affine:
-            self.arrays["scales"] = np.asarray(weight.q_scale(), np.float64)
-            self.arrays["zero_points"] = np.asarray(weight.q_zero_point(), np.int64)
-        else:
-            self.arrays["scales"] = weight.q_per_channel_scales().numpy()
-            self.arrays["zero_points"] = weight.q_per_channel_zero_points().numpy()
+        self.arrays |= {name: part.numpy() for name, part in weight_parts(weight).items()}
         if bias is not None:
             self.arrays["bias"] = bias.detach().numpy()
         if weight.ndim == 2:

@@ -1,9 +1,11 @@
 """A live torch network: threads, types and memory formats set at the door and put back on leaving."""
 
+import copy
 import json
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Self
 
@@ -18,6 +20,8 @@ from isobatch.models.pytorch.device.devices import Device, device_of
 from isobatch.models.pytorch.kernels import convolution_provider, lacks_arithmetic, rounding_error
 from isobatch.models.shared.wrapped import Streamed
 from isobatch.models.spec.deployed import REPAIR_FILE
+from isobatch.models.spec.runner import Canonical
+from isobatch.models.spec.templates.network_canonical import InCanonicalShape
 from isobatch.models.spec.words import Effective, Json, RunnerSettings, VariantUnavailable
 from isobatch.models.weights.model_name import own_code
 from isobatch.models.weights.networks import weight_layers
@@ -33,6 +37,8 @@ class TorchRunner:
     ``memory_format``: the recipe's, which wins over the condition's. ``device``: None for the one in the settings.
     Raises VariantUnavailable where that is not to be had.
     """
+
+    _instead: nn.Module | None = None  # of a twin: what it runs in the place of what is loaded
 
     def __init__(
         self,
@@ -58,7 +64,7 @@ class TorchRunner:
     def __enter__(self) -> Self:
         with ExitStack() as stack:
             self._prepare(stack)
-            self._net = self._loaded()
+            self._net = self._loaded() if self._instead is None else self._instead
             self._stack = stack.pop_all()
         return self
 
@@ -76,12 +82,15 @@ class TorchRunner:
         """Enter what must hold while the network is loaded and run."""
         stack.enter_context(torch_threads(self._settings.threads))
 
-    def ship(self, model: str, folder: Path, *names: str) -> None:
-        """Let a deployment of the network of this name be made from these files, where no other code makes it."""
-        if code := own_code(model):
+    def ship(self, weights: Path, about: Path) -> None:
+        """Let a deployment be made from these files, the second of which names the network: not where its code is else.
+
+        Of torchvision's networks the code is at hand wherever a deployment runs.
+        """
+        if code := own_code(json.loads(about.read_text())["model"]):
             self.unwritten = f"its code is {code}"
         else:
-            self.files = tuple(folder / name for name in names)
+            self.files = weights, about
 
     @property
     def net(self) -> nn.Module:
@@ -95,6 +104,19 @@ class TorchRunner:
         net = self.net
         with torch.inference_mode():
             return self._rows(called(net, self._input(images)))
+
+    def twin(self, net: nn.Module) -> Self:
+        """A live runner of another network with the settings of this one, inside this one's with block."""
+        twin = copy.copy(self)
+        twin._net = twin._instead = net
+        twin._stack = ExitStack()
+        return twin
+
+    def in_one_shape(self, net: nn.Module, rule: Canonical) -> Self:
+        """A twin that runs ``net``, the whole network, in calls of one size."""
+        twin = self.twin(InCanonicalShape(net, rule.size, rule.up_to, rule.least))
+        twin.change = {**self.change, "whole": asdict(rule)}
+        return twin
 
     def with_threads(self, threads: int, streams: int = 1) -> Streamed:
         """This very network with so many threads while the other runner is open; see ``Streamed``."""

@@ -1,12 +1,11 @@
 """torch's documented determinism switches: turned for a while, and read back from the libraries."""
 
 import ctypes
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import torch
 
@@ -17,30 +16,8 @@ _CBWR_ALL, _CBWR_STRICT = -1, 0x10000  # of mkl_types.h, as are the branches
 _CBWR = {1: "off", 2: "AUTO", 3: "COMPATIBLE", 4: "SSE2", 6: "SSSE3", 7: "SSE4_1", 8: "SSE4_2", 9: "AVX", 10: "AVX2"}
 _CBWR |= {11: "AVX512_MIC", 12: "AVX512", 13: "AVX512_MIC_E1", 14: "AVX512_E1"}
 
-_compiling: ContextVar[Mapping[str, Any]] = ContextVar("compiling", default=MappingProxyType({}))
-
-
-@runtime_checkable
-class OfItsOwn(Protocol):
-    """A runner with more switches than torch has for all."""
-
-    def in_effect(self) -> dict[str, str]:
-        """What they are set to, by what they are called."""
-
-
-@contextmanager
-def compile_switches(asked: Mapping[str, Any]) -> Iterator[None]:
-    """Inside this block networks are compiled otherwise than is shipped. Key: ``dynamic``, of ``torch.compile``."""
-    token = _compiling.set(asked)
-    try:
-        yield
-    finally:
-        _compiling.reset(token)
-
-
-def compiling() -> Mapping[str, Any]:
-    """How networks are compiled now, other than is shipped."""
-    return _compiling.get()
+COMPILE_DYNAMIC: ContextVar[bool | None] = ContextVar("compile_dynamic", default=None)
+"""``dynamic`` of ``torch.compile``, of networks that are compiled meanwhile; None: as is shipped."""
 
 
 @contextmanager
@@ -65,7 +42,7 @@ def turned(options: dict[str, Any]) -> Iterator[ReadBack]:
             stack.callback(torch.set_float32_matmul_precision, torch.get_float32_matmul_precision())
             torch.set_float32_matmul_precision(options["matmul_precision"])
         if "compile_dynamic" in options:
-            stack.enter_context(compile_switches({"dynamic": options["compile_dynamic"]}))
+            stack.callback(COMPILE_DYNAMIC.reset, COMPILE_DYNAMIC.set(options["compile_dynamic"]))
         yield read_back
 
 
@@ -90,8 +67,7 @@ def read_back(runner: Any = None) -> dict[str, str]:
         "float32 matmul precision": torch.get_float32_matmul_precision(),
         "threads": str(torch.get_num_threads()),
     }
-    if isinstance(runner, OfItsOwn):
-        in_effect |= runner.in_effect()
+    in_effect |= getattr(runner, "in_effect", dict)()  # a compiled network has more switches
     mode = mkl_mode()
     return in_effect if mode is None else in_effect | {"MKL_CBWR": mode}
 

@@ -123,7 +123,7 @@ def write_whole(path: Path, chunks: Iterable[bytes]) -> str:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
-    _sync_folder(path.parent)
+    sync(path.parent)
     return digest.hexdigest()
 
 
@@ -133,8 +133,9 @@ def _umask() -> int:
     return mask
 
 
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
+def sync(path: Path) -> None:
+    """Let what is in a file, or which names are in a folder, outlast a loss of power. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

@@ -8,14 +8,13 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from isobatch.models.shared.regular_files import Altered, open_lock, read_object
+from isobatch.models.shared.regular_files import Altered, open_lock, read_object, sync
 from isobatch.models.shared.regular_files import file_sha256 as file_sha256  # with the cache that hashes by it
 from isobatch.models.spec.images import Images
-from isobatch.models.spec.plain import from_plain
 from isobatch.models.spec.words import Artifact, Manifest, Network
 
 _MANIFEST = "manifest.json"
@@ -40,8 +39,7 @@ def require_unaltered(*images: Images) -> None:
 def require_intact(artifact: Artifact) -> None:
     """Raise Altered unless the artifact is on disk as it was built."""
     try:
-        files = read_object(artifact.folder / _MANIFEST)["files"]
-        same = bool(files) and all(file_sha256(artifact.folder / name) == digest for name, digest in files.items())
+        same = _intact(artifact.folder, read_object(artifact.folder / _MANIFEST)["files"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise Altered(f"the artifact in {artifact.folder} went away while it was used: {error}. Run again") from error
     if not same:
@@ -76,10 +74,8 @@ class ArtifactCache:
         folder = self.folder(key)
         try:
             stored = read_object(folder / _MANIFEST)
-            intact = stored["key"] == key and all(
-                file_sha256(folder / name) == digest for name, digest in stored["files"].items()
-            )
-            manifest: Manifest = from_plain(Manifest, stored["manifest"])
+            intact = stored["key"] == key and _intact(folder, stored["files"])
+            manifest = Manifest.of(stored["manifest"])
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
         return Artifact(key, folder, manifest) if intact else None
@@ -109,9 +105,10 @@ class ArtifactCache:
             try:
                 manifest = build(work)
                 files = {str(p.relative_to(work)): file_sha256(p) for p in sorted(work.rglob("*")) if p.is_file()}
-                stored = {"key": key, "fields": dict(fields), "manifest": asdict(manifest), "files": files}
+                stored = {"key": key, "fields": dict(fields), "manifest": manifest.to_json(), "files": files}
                 (work / _MANIFEST).write_text(json.dumps(stored, indent=1, sort_keys=True))
-                _sync(work)
+                for path in (*work.rglob("*"), work):
+                    sync(path)
                 shutil.rmtree(self.folder(key), ignore_errors=True)
                 os.rename(work, self.folder(key))
             finally:
@@ -132,13 +129,9 @@ class ArtifactCache:
             yield
 
 
-def _sync(folder: Path) -> None:
-    for path in [*folder.rglob("*"), folder]:
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+def _intact(folder: Path, files: Mapping[str, str]) -> bool:
+    """Whether there are files, and each has the SHA-256 that stands behind its name."""
+    return bool(files) and all(file_sha256(folder / name) == digest for name, digest in files.items())
 
 
 @dataclass(frozen=True)
@@ -149,3 +142,10 @@ class BuildRequest:
     calibration: Images | None
     cache: ArtifactCache
     say: Callable[[str], None] = print  # one line of progress
+
+    @property
+    def images(self) -> Images:
+        """The calibration images. Raises ValueError without any."""
+        if not self.calibration:
+            raise ValueError("static int8 needs calibration images, and none were given")
+        return self.calibration

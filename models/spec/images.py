@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from isobatch.models.spec.plain import from_plain
+from isobatch.models.spec.plain import Plain
 
 Size = int | tuple[int, int]
 """The side of a square in pixels, or height and width."""
@@ -29,7 +29,7 @@ def sides(size: Size | list[int]) -> tuple[int, int]:
 
 
 @dataclass(frozen=True)
-class View:
+class View(Plain):
     """How pixels become what a network was trained on: torchvision's evaluation transform, unless said otherwise.
 
     The short side is resized to ``resize`` pixels, or the picture to the (height, width) of ``resize_to``; a centre of
@@ -52,12 +52,6 @@ class View:
         """The short side in pixels before a centre of ``size`` is cut out: in the proportion of this view."""
         return round(size * self.resize / self.size)
 
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> View:
-        """The inverse of ``dataclasses.asdict``, also after a way through JSON."""
-        view: View = from_plain(cls, data)
-        return view
-
 
 IMAGENET = View()
 """What most of torchvision's weights ask for."""
@@ -78,7 +72,7 @@ def record_type(fields: Sequence[Field]) -> np.dtype[Any]:
 
 
 @dataclass(frozen=True)
-class Images:
+class Images(Plain):
     """One image set on disk: raw bytes plus what is needed to read them.
 
     ``dtype`` is ``uint8`` (NHWC pixels, normalised on reading) or ``float32`` (NCHW, used as it is). With ``fields``
@@ -167,16 +161,6 @@ class Images:
         with np.errstate(over="ignore"):
             images = images.astype(kind, copy=False)
         return np.ascontiguousarray(images.transpose(0, 2, 3, 1)) if layout == "NHWC" else images
-
-    def to_json(self) -> dict[str, Any]:
-        """The set as JSON-ready values."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> Images:
-        """The inverse of ``to_json``."""
-        images: Images = from_plain(cls, data)
-        return images
 
 
 def normalise(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 Layout = Literal["NCHW", "NHWC", ""]
 
@@ -76,8 +76,3 @@ class Input:
         """``images: float32 [n, 3, any, any]``."""
         axes = ", ".join("any" if axis is None else str(axis) for axis in self.shape)
         return f"{self.name}: {self.dtype} [n{', ' if axes else ''}{axes}]"
-
-    @classmethod
-    def of(cls, data: dict[str, Any]) -> Input:
-        """The inverse of ``dataclasses.asdict``, also after a way through JSON."""
-        return cls(data["name"], data["dtype"], tuple(data["shape"]), data.get("below"))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
-from isobatch.models.spec.plain import from_plain
+from isobatch.models.spec.plain import Plain
 
 OutcomeKind = Literal["classes", "binary", "labels", "embedding", "raw"]
 KINDS: tuple[OutcomeKind, ...] = ("classes", "binary", "labels", "embedding", "raw")
@@ -26,7 +26,7 @@ class Leaf:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Outcome(Plain):
     """What is read from a row, in its columns ``start`` to ``stop`` (None: to the end).
 
     ``classes``: the largest. ``binary``: one value above ``threshold``. ``labels``: the set of those above it.
@@ -52,15 +52,6 @@ class Outcome:
             "embedding": "nearest neighbour",
             "raw": "outcome",
         }[self.kind]
-
-    def to_json(self) -> dict[str, Any]:
-        """The outcome as JSON-ready values."""
-        return asdict(self)
-
-    @classmethod
-    def of(cls, data: dict[str, Any] | None) -> Outcome:
-        """The inverse of ``to_json``, also after a way through JSON; None: classes, as of a classifier's logits."""
-        return CLASSES if data is None else from_plain(cls, data)
 
 
 CLASSES = Outcome()

@@ -5,7 +5,7 @@ from dataclasses import fields, is_dataclass
 from functools import cache
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Any, Self, Union, get_args, get_origin, get_type_hints
 
 
 def to_plain(value: Any) -> Any:
@@ -30,6 +30,8 @@ def from_plain(kind: Any, data: Any) -> Any:
     if isinstance(kind, type) and is_dataclass(kind):
         types = _types(kind)
         return kind(**{name: from_plain(types[name], part) for name, part in data.items() if name in types})
+    if isinstance(kind, type) and issubclass(kind, tuple):  # a NamedTuple of plain values
+        return kind(*data)
     of = get_args(kind)
     if get_origin(kind) in (Union, UnionType):
         arms = [arm for arm in of if arm is not NoneType]
@@ -40,6 +42,21 @@ def from_plain(kind: Any, data: Any) -> Any:
     if get_origin(kind) in (dict, Mapping):
         return {of[0](name): from_plain(of[1], part) for name, part in data.items()}  # JSON has no numbers for names
     return Path(data) if kind is Path else data
+
+
+class Plain:
+    """A dataclass with a way to JSON and back."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields as JSON-ready values."""
+        plain: dict[str, Any] = to_plain(self)
+        return plain
+
+    @classmethod
+    def of(cls, data: Mapping[str, Any]) -> Self:
+        """The record in these values, of which more may be there. Raises TypeError for less."""
+        record: Self = from_plain(cls, data)
+        return record
 
 
 @cache

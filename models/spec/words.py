@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from isobatch.models.spec.plain import from_plain
+from isobatch.models.spec.plain import Plain
 
 Json = Any  # JSON-ready values
 
@@ -74,7 +74,7 @@ class Network:
 
 
 @dataclass(frozen=True)
-class Manifest:
+class Manifest(Plain):
     """What a builder says of what it built. ``size_bytes`` is what a deployment would ship (weights and graph).
 
     ``recipe``: for int8 the observer, granularity, symmetry, reduce_range and types, as plain JSON values.
@@ -89,7 +89,7 @@ class Manifest:
 
 
 @dataclass(frozen=True)
-class Artifact:
+class Artifact(Plain):
     """A built variant on disk: ``folder`` holds only safetensors, JSON and ONNX files."""
 
     key: str  # 64 hex: of spec, weights, calibration and toolchain
@@ -120,19 +120,13 @@ class CudaOptions:
 
 
 @dataclass(frozen=True)
-class RunnerSettings:
+class RunnerSettings(Plain):
     """The part of a condition that an engine is opened with. ``cuda``: None on the CPU."""
 
     threads: int
     memory_format: str = "contiguous"
     device: str = "cpu"
     cuda: CudaOptions | None = None
-
-    @classmethod
-    def of(cls, data: Mapping[str, Any]) -> RunnerSettings:
-        """The settings from their JSON-ready form."""
-        settings: RunnerSettings = from_plain(cls, data)
-        return settings
 
 
 @dataclass(frozen=True)

@@ -86,12 +86,9 @@ def view_of_timm(data: dict[str, Any]) -> View | None:
 
 
 def _known(name: str) -> Literal["bilinear", "bicubic", "nearest"]:
-    if name == "bilinear":
-        return "bilinear"
-    if name == "bicubic":
-        return "bicubic"
-    if name == "nearest":
-        return "nearest"
+    match name:
+        case "bilinear" | "bicubic" | "nearest":
+            return name
     raise ValueError(f"interpolation {name!r}")
 
 

@@ -20,7 +20,6 @@ from isobatch.models.weights.file_kinds import other_kind
 from isobatch.models.weights.networks import State, skeleton
 from isobatch.models.weights.state_dicts import Chosen, choose, some
 from isobatch.models.weights.state_dicts import WeightsError as WeightsError  # with what raises it first
-from isobatch.models.weights.tensor_names import as_named
 
 _AUXILIARY = ("aux1.", "aux2.", "AuxLogits.")  # heads of GoogLeNet and Inception that serve training only
 _SOLID_BYTES = 1 << 30  # smaller files may be held compressed by their file system
@@ -63,11 +62,6 @@ def open_checkpoint(path: Path, asked: str | None = None) -> Chosen:
         raise _damaged(path, error) from None
     except Exception as error:  # a damaged file can make the unpickler raise anything
         raise _damaged(path, error) from None
-
-
-def read_checkpoint(path: Path) -> State:
-    """The tensors that ``open_checkpoint`` finds, without one of the usual prefixes before every name."""
-    return as_named(open_checkpoint(path).state, ()).state
 
 
 def _require_solid(path: Path) -> None:

@@ -14,10 +14,10 @@ from torch.overrides import TorchFunctionMode
 
 from isobatch.models.shared.regular_files import Altered
 from isobatch.models.spec.nearest import did_you_mean
-from isobatch.models.spec.templates.network_torchvision import WITHOUT_AUXILIARY
+from isobatch.models.spec.templates.network_torch import skeleton as empty_network
 from isobatch.models.spec.words import Network, VariantUnavailable
 from isobatch.models.weights.digits.weights import fingerprint
-from isobatch.models.weights.model_name import TRANSFORMING, ModelName, channels_of, read_name
+from isobatch.models.weights.model_name import ModelName, channels_of, read_name
 from isobatch.models.weights.torchvision_compat import torchvision
 
 State = dict[str, Tensor]
@@ -172,18 +172,10 @@ def _build(model: str, num_classes: int, kind: str = "", **options: Any) -> nn.M
     name = read_name(model)
     if name.kind != "torchvision":
         return _made_elsewhere(name, num_classes)
-    if name.architecture in TRANSFORMING:
-        options |= WITHOUT_AUXILIARY | {"transform_input": name.transform_input is not False}
-    net: nn.Module = torchvision.models.get_model(
-        kind + name.architecture, weights=None, num_classes=num_classes, **options
-    )
-    first = stem(net)
-    if first is not None and name.channels != first[1].in_channels:
-        conv = first[1]
-        conv.in_channels = name.channels
-        conv.weight = nn.Parameter(conv.weight.new_zeros((conv.out_channels, name.channels, *conv.kernel_size)))
-        nn.init.kaiming_uniform_(conv.weight)
-    return net.eval()
+    net = empty_network({"model": str(name), "num_classes": num_classes}, kind, **options)
+    if name.channels != 3 and (first := stem(net)) is not None:
+        nn.init.kaiming_uniform_(first[1].weight)
+    return net
 
 
 def _made_elsewhere(name: ModelName, num_classes: int) -> nn.Module:

@@ -2,12 +2,11 @@
 
 import math
 
-import numpy as np
 import torch
 from numpy.random import PCG64
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from isobatch.models.weights.digits.weights import uniform
 from isobatch.models.weights.model_name import channels_of
 from isobatch.models.weights.networks import State, architecture
 
@@ -18,6 +17,7 @@ _BATCH = (4, 224, 224)  # images, height, width
 _PATCH = 32  # pixels: patches on top of pixel noise, for coarse structure like that of photographs
 _NOISE = 0.3  # of the patches' amplitude
 _KEPT_BITS = 8
+_DRAWN_BITS = 24  # sums of such numbers are exact in float64, whatever the order
 _COLOURS = 3
 
 
@@ -41,22 +41,21 @@ def random_state(model: str, num_classes: int = 1000, seed: int = SEED) -> State
 
 def _initial(stream: PCG64, name: str, parameter: Tensor) -> Tensor:
     if parameter.ndim > 1:
-        weights = _uniform(stream, tuple(parameter.shape))
+        weights = uniform(stream, tuple(parameter.shape), _DRAWN_BITS)
         if parameter.shape[1] > _COLOURS:  # neither depthwise nor the first layer, which must see mean brightness
             weights -= weights.mean(axis=tuple(range(1, weights.ndim)), keepdims=True)
         return torch.from_numpy(weights * math.sqrt(6 / math.prod(parameter.shape[1:])))
     if name.endswith("bias"):
-        return torch.from_numpy(_uniform(stream, tuple(parameter.shape)) * _BIAS_BOUND)
+        return torch.from_numpy(uniform(stream, tuple(parameter.shape), _DRAWN_BITS) * _BIAS_BOUND)
     return torch.ones_like(parameter)  # the gain of a normalisation
 
 
 def _calibrate(net: nn.Module, stream: PCG64, channels: int) -> None:
     """Set the running statistics of every BatchNorm to those of one batch of patches and pixel noise."""
     n, height, width = _BATCH
-    patches = _uniform(stream, (n, channels, height // _PATCH, width // _PATCH))
-    images = patches.repeat(_PATCH, axis=2).repeat(_PATCH, axis=3) + _NOISE * _uniform(
-        stream, (n, channels, height, width)
-    )
+    patches = uniform(stream, (n, channels, height // _PATCH, width // _PATCH), _DRAWN_BITS)
+    noise = uniform(stream, (n, channels, height, width), _DRAWN_BITS)
+    images = patches.repeat(_PATCH, axis=2).repeat(_PATCH, axis=3) + _NOISE * noise
     norms = [module for module in net.modules() if isinstance(module, _NORMS)]
     for norm in norms:
         norm.reset_running_stats()
@@ -73,9 +72,3 @@ def _calibrate(net: nn.Module, stream: PCG64, channels: int) -> None:
 def _rounded(values: Tensor) -> Tensor:
     mantissa, exponent = torch.frexp(values)
     return torch.ldexp(torch.round(mantissa * 2**_KEPT_BITS), exponent - _KEPT_BITS)
-
-
-def _uniform(stream: PCG64, shape: tuple[int, ...]) -> NDArray[np.float64]:
-    """Multiples of 2^-23 from -1 to below 1: their sums are exact in float64, whatever the order."""
-    bits = np.asarray(stream.random_raw(math.prod(shape)), np.uint64) >> np.uint64(40)
-    return (bits.astype(np.float64) * 2.0**-23 - 1.0).reshape(shape)

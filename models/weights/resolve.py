@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
@@ -16,60 +16,35 @@ from isobatch import PROGRAM
 from isobatch.models.shared.regular_files import write_whole
 from isobatch.models.spec.artifact_cache import file_sha256
 from isobatch.models.spec.images import IMAGENET, View
-from isobatch.models.spec.words import Remark
+from isobatch.models.spec.resolved import ResolvedWeights
 from isobatch.models.weights.beside import read_beside
 from isobatch.models.weights.checkpoint import WeightsError, fitted, open_checkpoint
 from isobatch.models.weights.digits import weights as digits
-from isobatch.models.weights.found import Found, find_in_file, remarks, with_facts
-from isobatch.models.weights.model_name import kind_of
-from isobatch.models.weights.networks import check_known, skeleton
-from isobatch.models.weights.other_weights import (
+from isobatch.models.weights.found import (
     IMAGENET_NAMES,
     PRETRAINED,
+    Found,
+    find_in_file,
     of_factory,
     published,
+    remarks,
     timm_published,
     usual_view,
     view_of,
+    with_facts,
 )
+from isobatch.models.weights.model_name import kind_of
+from isobatch.models.weights.networks import check_known, skeleton
 from isobatch.models.weights.random_weights import SEED, random_state
 from isobatch.models.weights.tensor_names import as_named
 
-__all__ = ["ResolvedWeights", "WeightsError", "resolve"]
+__all__ = ["WeightsError", "resolve"]
 
 KEYWORDS = ("auto", "digits", "imagenet-v2", "imagenet-v1", "random", PRETRAINED)
 _DIGITS_MODEL = "resnet50"
 _THESE = "verdicts are evidence for these, not for other weights"
 EMBEDDED_NOTE = f"the embedded digits weights; margins, accuracy and {_THESE}"
 RANDOM_NOTE = f"random weights (seed {SEED}), never trained: labels and accuracy mean nothing; {_THESE}"
-
-
-@dataclass(frozen=True)
-class ResolvedWeights:
-    """Complete, finite float32 weights of one architecture.
-
-    ``source``: a keyword, or a file's name without its folder. ``path``: the safetensors file in the cache.
-    ``sha256``: of sorted names, types, shapes and bytes (``isobatch.models.weights.digits.weights.fingerprint``).
-    ``class_names``: one per class, or nothing. ``note``: what the user should know, "" if nothing. ``offer``: which
-    other weights may be had, and by which command. ``view``: what pictures are made into, as torchvision's entry for
-    these weights says; of weights that are not torchvision's, as its first entry for the model does, unless a file
-    beside them says it; ``view_from`` says which, ``view_assumed`` that nothing did. ``model``: with the facts that
-    the weights show, such as another number of channels. ``warnings``: code and text. ``num_classes`` None: of a
-    factory's network, which running it shows.
-    """
-
-    source: str
-    model: str
-    path: Path
-    sha256: str
-    num_classes: int | None
-    note: str = ""
-    offer: str = ""
-    class_names: tuple[str, ...] = ()
-    view: View = IMAGENET
-    view_from: str = ""
-    view_assumed: bool = False
-    warnings: tuple[Remark, ...] = ()
 
 
 def resolve(
@@ -111,7 +86,7 @@ def resolve(
     return ResolvedWeights(
         weights.source,
         model,
-        path,
+        str(path),
         sha256,
         num_classes,
         note,

@@ -54,8 +54,8 @@ def per_second(latency_ms: Interval) -> Interval:
     low, high = latency_ms.low95, latency_ms.high95
     return Interval(
         median=1e3 / latency_ms.median,
-        low95=None if high is None else 1e3 / high,
-        high95=None if low is None else 1e3 / low,
+        low95=1e3 / high if high else None,
+        high95=1e3 / low if low else None,
         n=latency_ms.n,
     )
 

@@ -12,6 +12,7 @@ from isobatch.pipeline.records.study import Agreement, Policy, VariantResult
 from isobatch.pipeline.records.wording import listed, number
 
 Decision = Literal["met", "missed", "undecided"]
+_ROUNDING = 1e-9  # 9 of 125 are 7.2 %, and 7.2 / 100 is more
 
 
 @dataclass
@@ -69,9 +70,10 @@ def agreement(same: Sequence[bool], clusters: Sequence[Hashable], reference: str
 
 def decide(record: Agreement, limit_percent: float) -> Decision:
     """Whether the demand is met: missed where the estimate lies below, met where the 95 % lower bound reaches it."""
-    if record.share < limit_percent / 100:
+    limit = limit_percent / 100 - _ROUNDING
+    if record.share < limit:
         return "missed"
-    return "met" if record.low95 >= limit_percent / 100 else "undecided"
+    return "met" if record.low95 >= limit else "undecided"
 
 
 def obstacles(variant: VariantResult, policy: Policy) -> list[str]:

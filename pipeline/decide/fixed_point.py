@@ -1,6 +1,6 @@
 """Does fixed point make the results batch-invariant? Answered from what the int8 variants did, not from theory."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 from isobatch.pipeline.records.study import Answer, Comparison, InvarianceAnswer, VariantResult
@@ -27,9 +27,10 @@ def answer(variants: Sequence[VariantResult]) -> Answer:
     parts = [_judge(variant) for variant in asked]
     verdict, claim = _claim(parts)
     judged = {part.variant for part in parts if part.invariant is not None}
-    scope = [comparison for variant in asked if variant.name in judged for comparison in _batched(variant)]
+    scoped = [variant for variant in asked if variant.name in judged]
+    scope = [comparison for variant in scoped for comparison in _batched(variant)]
     unjudged = [part.variant for part in parts if part.invariant is None]
-    sentence = f"{claim} ({_scope(scope)})." if scope else f"{claim}."
+    sentence = f"{claim} ({_scope(scope, scoped)})." if scope else f"{claim}."
     if unjudged and judged:
         sentence += f" Not judged: {listed(unjudged)}."
     return Answer(question=QUESTION, verdict=verdict, sentence=sentence, by_variant=parts)
@@ -79,7 +80,8 @@ def _judge(variant: VariantResult) -> InvarianceAnswer:
     invalid = [of_inputs.inputs for of_inputs in variant.by_inputs if of_inputs.verdict == "invalid"]
     left = f"; {listed(invalid)} not counted, its outputs are invalid" if invalid else ""
     elements = sum(comparison.n_elements for comparison in equal)
-    why = f"None of {counted(elements, 'element')} differs in {counted_comparisons(len(equal))} ({_scope(equal)})"
+    made = f"{counted_comparisons(len(equal))} ({_scope(equal, [variant])})"
+    why = f"None of {counted(elements, 'element')} differs in {made}"
     return judged(True, f"{why}{left}{layers}")
 
 
@@ -107,11 +109,14 @@ def _largest(differing: Sequence[Comparison]) -> str:
     return f"{images} and {elements} differ{extent}{steps} ({where})"
 
 
-def _scope(compared: Sequence[Comparison]) -> str:
-    """``4 images of seed and 40 images of photos, N = 2, 4 and 8; 2 threads, isa native``."""
+def _scope(compared: Sequence[Comparison], variants: Iterable[VariantResult]) -> str:
+    """``4 images of seed and 40 images of photos, N = 2, 4 and 8; 2 threads, isa native``: all images that were run at
+    one N or another, of the sets compared."""
+    judged = [of_inputs for variant in variants for of_inputs in variant.by_inputs]
     n_images = {comparison.inputs: 0 for comparison in compared}
-    for comparison in compared:
-        n_images[comparison.inputs] = max(n_images[comparison.inputs], comparison.n_images)
+    for name, n in [(c.inputs, c.n_images) for c in compared] + [(j.inputs, j.n_images) for j in judged]:
+        if name in n_images:
+            n_images[name] = max(n_images[name], n)
     sets = listed(f"{counted(n, 'image')} of {name}" for name, n in n_images.items())
     conditions = dict.fromkeys(condition_words(c.condition) for c in compared if c.kind == "batch-vs-singles")
     return "; ".join([f"{sets}, {sizes(c.batch_size for c in compared)}", *conditions])

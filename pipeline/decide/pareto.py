@@ -70,5 +70,10 @@ def top1_of(variant: VariantResult) -> float:
     return variant.accuracy.top1 if variant.accuracy else -1.0
 
 
+def size_of(variant: VariantResult) -> int:
+    """Bytes of its artifact, 0 where it has no cost."""
+    return variant.cost.size_bytes if variant.cost else 0
+
+
 def _rank(variant: VariantResult) -> int:
     return VERDICTS.index(variant.verdict) if variant.verdict else len(VERDICTS)

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from isobatch.pipeline.compare.accuracy import decide
 from isobatch.pipeline.decide import agreement
 from isobatch.pipeline.decide.batch_size import admissible
+from isobatch.pipeline.decide.repaired_variants import decided_where
 from isobatch.pipeline.records.study import AccuracyDrop, Cost, Interval, Policy, VariantResult
-from isobatch.pipeline.records.wording import clause, counted, limit_points, number, points
+from isobatch.pipeline.records.wording import counted, limit_points, number, points
 
 DEFAULT_MAX_DROP_POINTS = 2.0
 """Where no limit is asked for: a drop that certainly exceeds it is an obstacle, one that only might is none."""
@@ -46,7 +47,7 @@ def obstacles(variant: VariantResult, policy: Policy) -> list[str]:
         return [barred]
     texts = []
     if variant.verdict not in _ALLOWED[policy.stability]:
-        why = f" (on {variant.decided_by.inputs}, {clause(variant.decided_by.why)})" if variant.decided_by else ""
+        why = f" ({decided_where(variant.decided_by, variant.name)})" if variant.decided_by else ""
         texts.append(f"{variant.verdict}, where the policy asks for {policy.stability}{why}")
     texts += answer_obstacles(variant, policy)
     texts += _cost_obstacles(variant.cost, policy, variant.cost_note)

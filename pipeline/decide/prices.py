@@ -3,9 +3,13 @@
 import math
 from collections.abc import Sequence
 
+import numpy as np
+
 from isobatch.pipeline.compare.statistics import median_interval
 from isobatch.pipeline.decide.batch_size import roughly
 from isobatch.pipeline.decide.contenders import Standings, failing
+from isobatch.pipeline.decide.pareto import size_of
+from isobatch.pipeline.decide.race import ratios, spread_of, table
 from isobatch.pipeline.decide.tails import call_time
 from isobatch.pipeline.records.study import Against, AtWork, Contestant, Interval, Policy, Race, VariantResult
 
@@ -28,10 +32,16 @@ def at_work(raced: Contestant | None) -> AtWork | None:
 
 
 def price_of_stability(all_standings: Standings, chosen: str, policy: Policy) -> Against | None:
-    """The chosen one against the fastest that meets every demand except stability; None where that is itself."""
+    """The chosen one against the fastest that meets every demand except stability; None where that is itself.
+
+    Where size is what is asked for, against the fastest that is as small.
+    """
     anything = policy.model_copy(update={"stability": "none", "max_latency_p99_ms": None})
     raced = all_standings.race
     others = [other for other in all_standings.every if not failing(other, anything, raced.get(other.name))]
+    if policy.objective == "size":
+        largest = size_of(all_standings.find(chosen)) * (1 + policy.cost_margin / 100)
+        others = [other for other in others if size_of(other) <= largest]
     if (mine := raced.get(chosen)) and _whole(mine):
         against = _raced(mine, [raced[other.name] for other in others if other.name in raced])
     else:
@@ -51,7 +61,8 @@ def speed_up(all_standings: Standings, chosen: str, policy: Policy, race: Race |
     if race is not None and (race.reference_unsteady if race.against_reference else race.unsteady):
         return None
     others = [v for v in all_standings.every if v.precision == REFERENCE_PRECISION and _usable(v)]
-    pair = {c.variant: c for c in race.against_reference} if race else {}
+    alone = race.against_reference if race else []
+    pair = {contestant.variant: contestant.model_copy(update={"waited_s": []}) for contestant in alone}
     raced = pair if chosen in pair else all_standings.race
     rivals = [raced[other.name] for other in others if other.name in raced]
     against = _raced(raced[chosen], rivals) if chosen in raced and _whole(raced[chosen]) else None
@@ -75,10 +86,19 @@ def _raced(mine: Contestant, rivals: Sequence[Contestant]) -> Against | None:
     return min(against, key=lambda pair: pair.ratio.median, default=None)
 
 
-def _ratio(contestant: Contestant, other: Contestant) -> Interval:
-    """Images a second of one over those of the other, round by round."""
-    pairs = zip(contestant.call_s, other.call_s, strict=True)
-    return median_interval([(b / other.batch_size) / (a / contestant.batch_size) for a, b in pairs])
+def _ratio(mine: Contestant, other: Contestant) -> Interval:
+    """Images a second of one over those of the other, with 95 % limits that hold for another race too."""
+    pair, waited = (mine, other), bool(mine.waited_s and other.waited_s)
+    sizes = [contestant.batch_size for contestant in pair]
+    compared = ratios(
+        table([contestant.call_s for contestant in pair], sizes),
+        spread_of(waited),  # known only where they were unsteady
+        table([contestant.waited_s for contestant in pair], sizes) if waited else None,
+    )
+    median, low, high = float(compared.ratio[1] / compared.ratio[0]), None, None
+    if (drawn := compared.resampled) is not None:
+        low, high = (float(limit) for limit in np.quantile(drawn[:, 1] / drawn[:, 0], (0.025, 0.975)))
+    return Interval(median=median, low95=low and min(low, median), high95=high and max(high, median), n=compared.rounds)
 
 
 def _by_passes(chosen: VariantResult, others: Sequence[VariantResult], policy: Policy) -> Against | None:

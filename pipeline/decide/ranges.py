@@ -40,7 +40,6 @@ def as_shipped(variant: VariantResult) -> VariantResult:
     shown: dict[str, Any] = {
         "verdict": "batch-variant" if flipped else "top1-stable",
         "decided_by": DecidedBy(inputs=tested.inputs, why=why),
-        "by_inputs": [],
     }
     return variant.model_copy(update=shown)
 

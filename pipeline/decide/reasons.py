@@ -9,9 +9,9 @@ from isobatch.pipeline.decide.agreement import sentence
 from isobatch.pipeline.decide.choice import Choice, Contender, clearly_less_error, p_more_accurate, shared, small
 from isobatch.pipeline.decide.contenders import Standings, is_reference
 from isobatch.pipeline.decide.policy import megabytes, price, with_limits
-from isobatch.pipeline.decide.repaired_variants import native_and_rung
+from isobatch.pipeline.decide.repaired_variants import decided_where, native_and_rung
 from isobatch.pipeline.records.study import AtWork, InputsVerdict, Policy, Race, VariantResult
-from isobatch.pipeline.records.wording import clause, counted, limit_points, listed, number, percent, points, sizes
+from isobatch.pipeline.records.wording import counted, limit_points, listed, number, percent, points, sizes
 
 _BEST = {
     "throughput": "the most images a second",
@@ -197,7 +197,7 @@ def _stability(chosen: VariantResult) -> str:
         return f"It is batch-invariant: all bytes of {evidence} ({made}).{repeated}"
     if chosen.decided_by is None:
         return f"It is {chosen.verdict}."
-    return f"It is {chosen.verdict}: on {chosen.decided_by.inputs}, {clause(chosen.decided_by.why)}."
+    return f"It is {chosen.verdict}: {decided_where(chosen.decided_by, chosen.name)}."
 
 
 def _images(verdict: InputsVerdict) -> str:

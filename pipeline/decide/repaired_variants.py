@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from isobatch import PROGRAM
 from isobatch.pipeline.compare.cost import per_second
 from isobatch.pipeline.records.study import Cost, DecidedBy, Interval, Repair, VariantResult
-from isobatch.pipeline.records.wording import counted_comparisons
+from isobatch.pipeline.records.wording import clause, counted_comparisons
 
 SWITCH = "switch"
 """The rung that leads to another variant, which is a candidate anyway."""
@@ -66,6 +66,13 @@ def native_and_rung(name: str) -> tuple[str, str]:
     return native, rung
 
 
+def decided_where(decided: DecidedBy, name: str) -> str:
+    """``on digits, at N = 8 ...``: what decided the verdict of the variant of that name. The scope of a repaired self
+    names its input sets."""
+    why = clause(decided.why)
+    return why if native_and_rung(name)[1] else f"on {decided.inputs}, {why}"
+
+
 def untried(variants: Sequence[VariantResult], name: str) -> str:
     """What tries the ways that time did not reach, of a repaired self that may thus be had cheaper; empty of others."""
     native, rung = native_and_rung(name)
@@ -86,7 +93,7 @@ def _cost(native: Cost, repair: Repair) -> Cost:
     latency = scaled(native.latency_ms, ratio) if native.latency_ms and ratio else None
     ratios = {n: ratio for n, ratio in repair.throughput_ratio.items() if n in native.throughput_img_s}
     speeds = {n: scaled(native.throughput_img_s[n], ratio) for n, ratio in ratios.items()}
-    alone = {"1": per_second(latency)} if latency else {}
+    alone = {"1": per_second(latency)} if latency and latency.median > 0 else {}
     return native.model_copy(update={"latency_ms": latency, "throughput_img_s": alone | speeds})
 
 

@@ -101,7 +101,7 @@ def serving(
         "batch_axes": dict(batch_axes),
         "fed": images.fed,
         "outcome": outcome,
-        "preprocessing": None if taken else _preprocessing(View.from_json(dict(view)), *images.shape[2:]),
+        "preprocessing": None if taken else _preprocessing(View.of(view), *images.shape[2:]),
         "preprocessing_measured": images.name == _PICTURES,
     }
     return Serving.model_validate(values | dict(written))

@@ -7,7 +7,7 @@ from typing import Any
 
 from isobatch.models.spec.artifact_cache import ArtifactCache, file_sha256
 from isobatch.models.spec.images import Images, View
-from isobatch.models.spec.plain import from_plain, to_plain
+from isobatch.models.spec.plain import to_plain
 from isobatch.models.spec.words import Artifact, Network, RunnerSettings
 from isobatch.pipeline.machine.environment import machine_key, toolchain, worker_settings
 from isobatch.pipeline.prepare.crossing import BuildAsked, NetworkAsked, NetworkFound
@@ -131,7 +131,7 @@ def _built_again(kept: Kept, scratch: Path, workers: Workers) -> Artifact:
     try:
         network = _checked_again(kept, environment, scratch, workers) if kept.onnx else kept.build.network
         asked = replace(kept.build, network=network, cache=str(scratch / "cache"))
-        built: Artifact = from_plain(Artifact, workers.call(environment, _BUILD, asked.to_json()))
+        built = Artifact.of(workers.call(environment, _BUILD, asked.to_json()))
     except WorkerError as error:
         raise _gone(f"{gone}, and it cannot be built again: {error.reason}") from error
     if wrong := _wrong(built.folder, kept.digests):

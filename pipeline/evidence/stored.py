@@ -77,7 +77,7 @@ def read_evidence(path: Path) -> Evidence:
             passes=tuple(Pass(*chosen) for chosen in facts.pop("passes")),
             call_s={name: tuple(seconds) for name, seconds in facts.pop("call_s").items()},
             warm_up_s=tuple(facts.pop("warm_up_s")),
-            outcome=Outcome.of(facts.pop("outcome", None)),
+            outcome=Outcome.of(facts.pop("outcome", None) or {}),
             **{name: value for name, value in facts.items() if name != "dtype"},
         )
     except OSError as error:

@@ -6,7 +6,6 @@ from typing import Any
 from isobatch.models.registry import find_variant, versions
 from isobatch.models.spec.artifact_cache import ArtifactCache
 from isobatch.models.spec.images import Images
-from isobatch.models.spec.plain import from_plain
 from isobatch.models.spec.words import Artifact, Network, VariantSpec
 from isobatch.pipeline.config.config import Config
 from isobatch.pipeline.inputs import PreparedSet
@@ -111,5 +110,5 @@ def _build(stages: Stages, spec: VariantSpec, prepared: PreparedSet) -> BuildAsk
         if error.kind == NO_EXPORT:
             stages.no_export = error
         raise
-    stages.artifacts[spec.name, name] = from_plain(Artifact, answer)
+    stages.artifacts[spec.name, name] = Artifact.of(answer)
     return asked

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from isobatch.models.spec.images import IMAGENET, Images, View
+from isobatch.models.spec.images import Images
 from isobatch.models.spec.interface import Input
 from isobatch.models.spec.outcome import Outcome
+from isobatch.models.spec.resolved import ResolvedWeights
 from isobatch.models.spec.words import Network
 from isobatch.pipeline.workers.wire import Crossing
 
@@ -33,25 +34,13 @@ class ExportAsked(NetworkAsked):
 
 
 @dataclass(frozen=True)
-class NetworkFound(Crossing):
-    """The network under study, verified. See ``models.weights.resolve.ResolvedWeights``; of an ONNX file besides:
+class NetworkFound(ResolvedWeights, Crossing):
+    """The network under study, verified. Of an ONNX file ``path`` is empty, and there are besides:
 
     ``onnx_path``: the checked copy; ``fixed_size``: height and width that its graph takes, where it takes no others;
     ``interface``: its inputs; ``quantized``: how many of its nodes are quantized.
     """
 
-    source: str
-    model: str
-    path: str
-    sha256: str
-    num_classes: int | None
-    note: str = ""
-    offer: str = ""
-    class_names: tuple[str, ...] = ()
-    view: View = IMAGENET
-    view_from: str = ""
-    view_assumed: bool = False
-    warnings: tuple[tuple[str, str], ...] = ()
     onnx_path: str | None = None
     onnx_sha256: str | None = None
     fixed_size: tuple[int, int] | None = None

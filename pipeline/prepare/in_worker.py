@@ -14,7 +14,7 @@ from isobatch.models.registry import find_variant, load
 from isobatch.models.spec.artifact_cache import ArtifactCache, BuildRequest, require_unaltered
 from isobatch.models.spec.images import IMAGENET
 from isobatch.models.spec.plain import to_plain
-from isobatch.models.spec.words import Artifact, Manifest, Network
+from isobatch.models.spec.words import Artifact, Manifest, Network, Remark
 from isobatch.models.weights.model_name import kind_of
 from isobatch.pipeline.inputs.arrays import arrays_beside_labels
 from isobatch.pipeline.machine.memory import limit_graph, limit_memory
@@ -101,7 +101,7 @@ def checked_onnx(asked: NetworkAsked) -> NetworkFound:
         fixed_size=(checked.height, checked.width) if checked.height and checked.width else None,
         interface=checked.inputs,
         quantized=load("isobatch.models.ort.graph:quantized_nodes")(checked.model),
-        warnings=tuple(("training-mode", f"{path.name}: {remark}") for remark in remarks),
+        warnings=tuple(Remark("training-mode", f"{path.name}: {remark}") for remark in remarks),
     )
 
 
@@ -148,9 +148,8 @@ def refused_sizes(payload: dict[str, Any], emit: Emit) -> list[str | None]:
 
 
 def build(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
-    """Build the artifact of ``BuildAsked``, or find it in the cache. Returns it as JSON values."""
-    artifact: dict[str, Any] = to_plain(built(BuildAsked.of(payload), tell_text(emit)))
-    return artifact
+    """Build the artifact of ``BuildAsked``, or find it in the cache. Returns it as ``Artifact``."""
+    return built(BuildAsked.of(payload), tell_text(emit)).to_json()
 
 
 def built(asked: BuildAsked, say: Callable[[str], None]) -> Artifact:

@@ -108,7 +108,7 @@ def _best_repaired(known: Sequence[Wanted]) -> list[Wanted]:
 
 def fastest_of(variants: Sequence[VariantResult], policy: Policy, precision: str) -> Wanted | None:
     """The fastest in the passes of a precision, repaired selves left out; None where none was timed."""
-    anything = Policy(stability="none", objective=policy.objective)
+    anything = Policy(stability="none", objective=policy.objective, max_latency_ms=policy.max_latency_ms)
     known = [w for v in variants if v.precision == precision and (w := _wanted(v, anything))]
     return min(known, key=lambda w: w.seconds, default=None)
 

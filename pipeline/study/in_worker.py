@@ -92,7 +92,7 @@ def _measured(asked: JobsAsked, job: JobAsked, runner: Runner, emit: Emit) -> Ev
         clip_shares=None if clips is None else {layer: lost / seen for layer, (lost, seen) in clips.items()},
         clip_seen=None if clips is None else {layer: seen for layer, (_, seen) in clips.items()},
         peak_memory_bytes=peak,
-        readback=load("isobatch.models.machine.readback:read")(),
+        readback=load("isobatch.models.machine.probe:read")(),
         machine=machine(device=asked.device),
         whole=job.whole,
         device_memory=device_memory or None,

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from isobatch.models.registry import find_variant
+from isobatch.pipeline.decide.agreement import decide
 from isobatch.pipeline.evidence.by_value import first_round
 from isobatch.pipeline.inputs import PreparedSet
 from isobatch.pipeline.prepare.pace import cost
@@ -43,7 +44,7 @@ def cannot_win(results: Sequence[VariantResult], policy: Policy) -> dict[str, st
     A repair costs time, so it loses where another variant is batch-invariant as it is, clearly faster in throughput and
     latency, and not known to miss accuracy or agreement. With any other demand or preference nothing is left out.
     """
-    limits = (policy.max_latency_ms, policy.max_size_mb, policy.min_throughput_img_s)
+    limits = (policy.max_latency_ms, policy.max_latency_p99_ms, policy.max_size_mb, policy.min_throughput_img_s)
     if policy.objective == "size" or any(limit is not None for limit in limits):
         return {}
     good = [v for v in results if v.verdict == "batch-invariant" and v.cost and _answers_well(v, policy)]
@@ -63,7 +64,7 @@ def not_tried(variant: str, why: str) -> str:
 
 
 def _answers_well(variant: VariantResult, policy: Policy) -> bool:
-    agrees = variant.agreement is None or variant.agreement.share >= policy.min_agreement / 100
+    agrees = variant.agreement is None or decide(variant.agreement, policy.min_agreement) != "missed"
     return agrees and (variant.accuracy_drop is None or variant.accuracy_drop.decided != "not-met")
 
 

@@ -118,7 +118,7 @@ class BatchInvariance:
 NATURAL = "among the others"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class MadeInvariant:
     """A repaired network (torch module or ONNX ModelProto) and the record of what it is and costs.
 
@@ -135,3 +135,6 @@ class MadeInvariant:
     def __str__(self) -> str:
         note = f" ({self.repair.note})" if self.repair.note else ""
         return "; ".join([f"{self.repair.name}{note}: {self.verified}", *map(str, self.also_verified)])
+
+    def __repr__(self) -> str:
+        return f"MadeInvariant({self})"

@@ -1,28 +1,16 @@
 """What crosses the wall between the parent and its workers."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
-from isobatch.models.spec.plain import from_plain, to_plain
+from isobatch.models.spec.plain import Plain
 
 Emit = Callable[[Any], None]
 
 
-@dataclass(frozen=True)
-class Crossing:
+class Crossing(Plain):
     """A record that crosses the wall: what one side writes the other reads, field by field, as ``from_plain`` does."""
-
-    def to_json(self) -> dict[str, Any]:
-        """The fields as JSON-ready values."""
-        plain: dict[str, Any] = to_plain(self)
-        return plain
-
-    @classmethod
-    def of(cls, data: Mapping[str, Any]) -> Self:
-        """The record in these values, of which more may be there. Raises TypeError for less."""
-        record: Self = from_plain(cls, data)
-        return record
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,6 @@ def specification(names: Sequence[str], groups: Sequence[Group], cells: Sequence
     legend = {"title": None, "orient": "top", "direction": "horizontal", "symbolType": "square", "symbolSize": 180}
     fill = {"field": "state", "type": "nominal", "scale": colours, "legend": legend}
     return {
-        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
         "spacing": _GAP,
         "hconcat": [
             _chart(names, group, [cell for cell in cells if cell.group == at], fill, first=at == 0)

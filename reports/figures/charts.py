@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from isobatch.reports.blocks import Block, Callout, Details, Figure
+from isobatch.reports.blocks import Block, Figure, nested
 from isobatch.reports.escape import clean
 from isobatch.reports.figures.drawing_engine import engine
 from isobatch.reports.figures.kept import Kept
 from isobatch.reports.missing import told
 
 _SVG = "http://www.w3.org/2000/svg"
+_SCHEMA = "https://vega.github.io/schema/vega-lite/v5.json"
 _DECIMALS = re.compile(r"-?\d+\.\d{3,}(?![\de])")
 _INK, _MUTED, _RULE = "var(--ink)", "var(--muted)", "var(--rule)"
 
@@ -58,7 +59,7 @@ def draw(figure: Figure, kept: Kept | None = None) -> str:
 
     Raises DrawingError where it cannot be drawn.
     """
-    spec = _cleaned(figure.spec) | {"config": CONFIG}
+    spec = {"$schema": _SCHEMA, **_cleaned(figure.spec), "config": CONFIG}
     picture = (kept or Kept(None)).get(spec, lambda: engine().make({"spec": spec}))
     return _finish(picture.decode(), figure)
 
@@ -88,18 +89,9 @@ def drawings(blocks: Iterable[Block], kept_in: Path | None = None) -> Iterator[D
     """
     pool = ThreadPoolExecutor(1)
     try:
-        yield Drawings(pool, figures(blocks), Kept(kept_in))
+        yield Drawings(pool, (block for block in nested(blocks) if isinstance(block, Figure)), Kept(kept_in))
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-def figures(blocks: Iterable[Block]) -> Iterator[Figure]:
-    """Every figure among the blocks and within them, in order."""
-    for block in blocks:
-        if isinstance(block, Figure):
-            yield block
-        elif isinstance(block, Callout | Details):
-            yield from figures(block.blocks)
 
 
 def _cleaned(value: Any) -> Any:

@@ -1,13 +1,38 @@
-"""The frame of the picture: what is drawn of a variant, and the scales between its values and pixels."""
+"""The frame of the picture: what is drawn of a variant, and the scales between its values and pixels.
+
+And what every picture with a logarithmic axis needs.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 WIDTH, NOISE_HEIGHT, BAND_HEAD, BAND_ROW = 820, 300, 28, 25
-_TINIEST = 1e-290  # below it a decade further down is no longer a number
+_TINIEST, _HUGEST = 1e-290, 1e290  # beyond them the next decade is no longer a number
+
+
+def drawable(value: float) -> bool:
+    """Whether a value has a place on a logarithmic axis."""
+    return 0 < value < math.inf
+
+
+def bounded(value: float) -> float:
+    """The value, or the nearest one that has decades around it."""
+    return min(max(value, _TINIEST), _HUGEST)
+
+
+def log_axis(title: str, low: int, high: int, most: int) -> dict[str, Any]:
+    """An axis from one power of ten to another in Vega-Lite, with a tick at so many decades at most."""
+    step = max(1, math.ceil((high - low) / most))
+    return {
+        "type": "quantitative",
+        "title": title,
+        "scale": {"type": "log", "domain": [10.0**low, 10.0**high], "nice": False},
+        "axis": {"values": [10.0**decade for decade in range(low, high + 1, step)], "format": ".0e"},
+    }
 
 
 @dataclass(frozen=True)
@@ -41,7 +66,7 @@ class Frame:
     @classmethod
     def around(cls, dots: Sequence[Dot]) -> Frame:
         """The frame that holds these dots: whole decades of noise, a row of the band for each dot of equal bytes."""
-        noises = [max(dot.noise, _TINIEST) for dot in dots if dot.noise > 0] or [1e-6]
+        noises = [bounded(dot.noise) for dot in dots if dot.noise > 0] or [1e-6]
         speeds = [dot.speed for dot in dots]
         low, high = math.floor(math.log10(min(noises)) - 0.1), math.ceil(math.log10(max(noises)) + 0.1)
         band = BAND_HEAD + BAND_ROW * max(1, sum(dot.noise == 0 for dot in dots))

@@ -5,7 +5,6 @@ import hashlib
 import importlib.metadata
 import json
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +28,7 @@ class Kept:
         """
         if self._folder is None:
             return draw()
-        named = json.dumps([_drawn_by(), source], sort_keys=True)
+        named = json.dumps([importlib.metadata.version("vl-convert-python"), source], sort_keys=True)
         file = self._folder / hashlib.sha256(named.encode()).hexdigest()
         with contextlib.suppress(OSError):
             digest, _, drawing = file.read_bytes().partition(b"\n")
@@ -43,8 +42,3 @@ class Kept:
 
 def _digest(drawing: bytes) -> bytes:
     return hashlib.sha256(drawing).hexdigest().encode()
-
-
-@cache
-def _drawn_by() -> str:
-    return importlib.metadata.version("vl-convert-python")

@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from isobatch.reports.figures.frame import bounded, drawable, log_axis
+
 _WIDTH, _HEIGHT, _NAMES_PX, _LABEL_PX = 820, 380, 150, 15
 _END = 100 * _WIDTH / (_WIDTH - _NAMES_PX)  # the axis goes on to the right of 100 %, where the names stand
 _COLOURS = 8
 _DASHES = ([1, 0], [8, 3], [3, 3], [10, 3, 2, 3])
-_TINIEST, _HUGEST = 1e-290, 1e290  # beyond them the next decade is no longer a number
 _MOST_TICKS = 9
 
 
@@ -35,11 +36,6 @@ class Growing:
         return 100 * (place + 1) / len(self.values)
 
 
-def drawable(value: float) -> bool:
-    """Whether a value has a place on a logarithmic axis."""
-    return 0 < value < math.inf
-
-
 @dataclass(frozen=True)
 class _Scale:
     low: int  # decades
@@ -47,7 +43,7 @@ class _Scale:
 
     @classmethod
     def around(cls, lines: Sequence[Growing]) -> _Scale:
-        levels = [math.log10(_bounded(value)) for line in lines for value in line.values if drawable(value)]
+        levels = [math.log10(bounded(value)) for line in lines for value in line.values if drawable(value)]
         return cls(math.floor(min(levels) - 0.05), math.ceil(max(levels) + 0.05))
 
     def y(self, value: float) -> float:
@@ -55,10 +51,6 @@ class _Scale:
 
     def value(self, y: float) -> float:
         return float(10 ** (self.high - (self.high - self.low) * y / _HEIGHT))
-
-    def axis(self) -> list[float]:
-        step = math.ceil((self.high - self.low) / _MOST_TICKS)
-        return [10.0**decade for decade in range(self.low, self.high + 1, step)]
 
 
 def spread(ys: Sequence[float], gap: float, height: float) -> list[float]:
@@ -94,7 +86,6 @@ def specification(lines: Sequence[Growing]) -> dict[str, Any]:
     link = {"type": "rule", "strokeWidth": 1, "strokeDash": [1, 2], "aria": False}
     label = {"x": x | {"field": "text_at"}, "y": y | {"field": "text_value"}}
     return {
-        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
         "width": _WIDTH,
         "height": _HEIGHT,
         "layer": [
@@ -129,17 +120,7 @@ def _axes(scale: _Scale) -> tuple[dict[str, Any], dict[str, Any]]:
         "scale": {"domain": [0, _END], "nice": False},
         "axis": {"values": [0, 20, 40, 60, 80, 100], "grid": False, "titleAnchor": "start"},
     }
-    y = {
-        "type": "quantitative",
-        "title": "Relative L2 of batched - alone",
-        "scale": {"type": "log", "domain": [10.0**scale.low, 10.0**scale.high], "nice": False},
-        "axis": {"values": scale.axis(), "format": ".0e"},
-    }
-    return x, y
-
-
-def _bounded(value: float) -> float:
-    return min(max(value, _TINIEST), _HUGEST)
+    return x, log_axis("Relative L2 of batched - alone", scale.low, scale.high, _MOST_TICKS)
 
 
 def _points(line: Growing) -> list[dict[str, Any]]:
@@ -150,19 +131,19 @@ def _points(line: Growing) -> list[dict[str, Any]]:
             part += 1
             continue
         known = {"name": line.name, "part": part, "words": line.words}
-        points.append(known | {"layers": line.at(place), "value": _bounded(value)})
+        points.append(known | {"layers": line.at(place), "value": bounded(value)})
     return points
 
 
 def _origin(line: Growing) -> dict[str, Any]:
     assert line.origin is not None
-    value = _bounded(line.values[line.origin])
+    value = bounded(line.values[line.origin])
     return {"name": line.name, "layers": line.at(line.origin), "value": value, "words": line.origin_words}
 
 
 def _ends(lines: Sequence[Growing], scale: _Scale) -> list[dict[str, Any]]:
     last = [max(place for place, value in enumerate(line.values) if drawable(value)) for line in lines]
-    values = [_bounded(line.values[place]) for line, place in zip(lines, last, strict=True)]
+    values = [bounded(line.values[place]) for line, place in zip(lines, last, strict=True)]
     text_at = 100 + (_END - 100) * 0.1
     return [
         {

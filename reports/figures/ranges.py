@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from isobatch.reports.figures import frame
 from isobatch.reports.figures.labels import room_for
 
 Noise = Literal["batch noise", "precision error"]
 
 _WIDTH, _ROW = 620, 24
-_TINIEST, _HUGEST = 1e-290, 1e290  # beyond them the next decade is no longer a number
 _MOST_TICKS = 8
 _COLOURS: dict[Noise, str] = {"batch noise": "var(--line-1)", "precision error": "var(--line-2)"}
 _SHAPES: dict[Noise, str] = {"batch noise": "circle", "precision error": "diamond"}
@@ -30,12 +30,12 @@ class Range:
 
 def drawable(span: Range) -> bool:
     """Whether anything of it has a place on a logarithmic axis."""
-    return 0 < span.largest < math.inf
+    return frame.drawable(span.largest)
 
 
 def _decades(ranges: Sequence[Range]) -> tuple[int, int]:
-    values = [v for s in ranges if drawable(s) for v in (s.median, s.high, s.largest) if 0 < v < math.inf]
-    levels = [math.log10(min(max(value, _TINIEST), _HUGEST)) for value in values]
+    values = [v for s in ranges if drawable(s) for v in (s.median, s.high, s.largest) if frame.drawable(v)]
+    levels = [math.log10(frame.bounded(value)) for value in values]
     return math.floor(min(levels) - 0.3), math.ceil(max(levels) + 0.05)
 
 
@@ -54,13 +54,7 @@ def specification(ranges: Sequence[Range]) -> dict[str, Any]:
     ]
     equal = [{"row": span.row, "at": least, "text": "= bit-equal"} for span in ranges if span.largest == 0]
     order = list(dict.fromkeys(span.row for span in ranges))
-    step = max(1, math.ceil((high - low) / _MOST_TICKS))
-    x = {
-        "type": "quantitative",
-        "title": "|difference| of a logit (smaller ←)",
-        "scale": {"type": "log", "domain": [least, most], "nice": False},
-        "axis": {"values": [10.0**decade for decade in range(low, high + 1, step)], "format": ".0e"},
-    }
+    x = frame.log_axis("|difference| of a logit (smaller ←)", low, high, _MOST_TICKS)
     y: dict[str, Any] = {"field": "row", "type": "nominal", "sort": order, "title": None, "scale": {"domain": order}}
     y |= {"axis": {"ticks": False, "domain": False, "labelLimit": 260, "labelColor": "var(--ink)"}}
     y["axis"]["minExtent"] = room_for(order, 260)
@@ -70,7 +64,6 @@ def specification(ranges: Sequence[Range]) -> dict[str, Any]:
     colour = of_noise | {"scale": {"domain": shown, "range": [_COLOURS[n] for n in shown]}}
     shape = of_noise | {"scale": {"domain": shown, "range": [_SHAPES[n] for n in shown]}}
     return {
-        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
         "width": _WIDTH,
         "height": _ROW * len(order),
         "layer": [

@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import Any
 
 from isobatch.reports.figures.frame import BAND_HEAD, BAND_ROW, NOISE_HEIGHT, WIDTH, Dot, Frame, outermost
-from isobatch.reports.figures.labels import Box, Label, place
+from isobatch.reports.figures.labels import Box, place
 
 _SHAPES = {
     "batch-invariant": "circle",
@@ -39,7 +39,6 @@ def specification(dots: Sequence[Dot]) -> dict[str, Any]:
     ring = {"type": "point", "shape": "circle", "size": 380, "stroke": "var(--ink)", "strokeWidth": 1.5, "opacity": 1}
     mark = {"type": "point", "size": 150, "stroke": "var(--paper)", "strokeWidth": 1, "opacity": 1}
     return {
-        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
         "width": WIDTH,
         "height": frame.height,
         "data": {"values": values},
@@ -64,7 +63,7 @@ def _scales(frame: Frame) -> tuple[dict[str, Any], dict[str, Any]]:
     speeds = [m * 10.0**p for p in range(-6, 9) for m in (1, 2, 5) if frame.slow < m * 10.0**p < frame.fast]
     x = {
         "type": "quantitative",
-        "title": "Throughput at the best N, images a second (faster →)",
+        "title": "Throughput at the best N, per second (faster →)",
         "scale": {"type": "log", "domain": [frame.slow, frame.fast], "nice": False},
         "axis": {"values": speeds, "format": "~r", "grid": False},
     }
@@ -120,8 +119,10 @@ def _values(dots: Sequence[Dot], frame: Frame) -> list[dict[str, Any]]:
             "loss": dot.loss,
             "chosen": dot.chosen,
             "words": dot.words,
+            "text_speed": frame.speed(label.x),
+            "text_level": frame.noise(label.y),
+            "align": label.align,
         }
-        | _text_place(label, frame)
         for dot, level, label in zip(dots, levels, places, strict=True)
     ]
 
@@ -155,10 +156,6 @@ def _limits(
     mark = {"type": "rule", "stroke": "var(--muted)", "strokeWidth": 2, "opacity": 0.4, "yOffset": 9, "aria": False}
     place = {"x": x | {"field": "low"}, "x2": {"field": "high"}, "y": y | {"field": "level"}}
     return [{"data": {"values": spans}, "mark": mark, "encoding": place}]
-
-
-def _text_place(label: Label, frame: Frame) -> dict[str, Any]:
-    return {"text_speed": frame.speed(label.x), "text_level": frame.noise(label.y), "align": label.align}
 
 
 def _levels(dots: Sequence[Dot], frame: Frame) -> list[float]:

@@ -3,7 +3,7 @@
 import base64
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,10 @@ from markupsafe import Markup
 
 from isobatch.pipeline.records.study import Study
 from isobatch.reports import views
-from isobatch.reports.blocks import STATE_SIGNS, Block, Code, Details, Link, Written
+from isobatch.reports.blocks import STATE_SIGNS, Code, Details, Link, Written, nested
 from isobatch.reports.escape import clean
-from isobatch.reports.figures.charts import Drawings, drawings
-from isobatch.reports.sections import unwritten, write_all
+from isobatch.reports.figures.charts import Drawings
+from isobatch.reports.sections import or_why_not
 
 _BREAKABLE = re.compile(
     r"(?<=\d) (?=(?:%|s|ms|µs|B|kB|MB|GB|dB|x|img/s|points)(?!\w))|(?<=\b[Nn]) (?==)|(?<=\b[Nn] =) (?=\d)"
@@ -24,30 +24,19 @@ _BREAKABLE = re.compile(
 _TEMPLATES = Path(__file__).with_name("templates")
 
 
-def html_report(study: Study) -> str:
-    """The report of a study as one HTML document: ``html_of`` with everything written and drawn for it."""
-    sections = write_all(study)
-    with drawings(block for section in sections for block in section.blocks) as figures:
-        return html_of(study, sections, figures)
-
-
 def html_of(study: Study, sections: Sequence[Written], figures: Drawings) -> str:
     """The report of a study, from its sections as written and its figures as drawn."""
     made = f"{study.tool.name} {study.tool.version} · {study.created_utc} · {study.run_id}"
     title = f"{study.weights.model}: does the answer depend on the batch?"
+
+    def fit(section: Written) -> Written:
+        page("", "", [section], figures)
+        return section
+
     try:
         return page(title, made, sections, figures, _places(study))
-    except Exception:
-        return page(title, made, [_or_why_not(section, figures) for section in sections], figures, _places(study))
-
-
-def _or_why_not(section: Written, figures: Drawings) -> Written:
-    """The section, or what stands in its place where the template cannot take it."""
-    try:
-        page("", "", [section], figures)
-    except Exception as error:
-        return unwritten(section, error)
-    return section
+    except Exception:  # what the template cannot take is replaced
+        return page(title, made, [or_why_not(fit, section) for section in sections], figures, _places(study))
 
 
 def page(
@@ -61,7 +50,8 @@ def page(
     """
     style = (_TEMPLATES / "style.css").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    anchors = {section.name for section in sections} | set(_anchors(b for s in sections for b in s.blocks))
+    folded = (block for block in nested(b for s in sections for b in s.blocks) if isinstance(block, Details))
+    anchors = {section.name for section in sections} | {block.anchor for block in folded}
     return (
         _environment()
         .get_template("report.html")
@@ -82,13 +72,6 @@ def page(
 def table_html(caption: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A table alone, every text escaped: for places that bring their own style, such as a notebook."""
     return _environment().get_template("table.html").render(caption=caption, headings=headings, rows=rows)
-
-
-def _anchors(blocks: Iterable[Block]) -> Iterator[str]:
-    for block in blocks:
-        if isinstance(block, Details):
-            yield from ([block.anchor] if block.anchor else [])
-            yield from _anchors(block.blocks)
 
 
 def _places(study: Study) -> dict[str, str]:

@@ -8,7 +8,7 @@ from isobatch.pipeline.records.study import Study
 from isobatch.reports import blocks, numbers
 from isobatch.reports.blocks import STATE_SIGNS, Block, Code, Column, Line, Link, Written
 from isobatch.reports.escape import clean
-from isobatch.reports.sections import unwritten, write_all
+from isobatch.reports.sections import or_why_not, write_all
 
 MAX_BYTES = 60_000
 """GitHub takes 65,536 characters in a comment."""
@@ -59,7 +59,7 @@ def markdown_report(study: Study, written: tuple[Written, ...] | None = None) ->
     written for this study, where that was done already.
     """
     sections = list(write_all(study) if written is None else written)
-    texts = {section.name: _section_or_why_not(section) for section in sections}
+    texts = {section.name: or_why_not(_section, section) for section in sections}
     folded = {section.name for section in sections if section.show == "folded"}
     title = f"{study.weights.model}: does the answer depend on the batch?"
     made = f"{study.tool.name} {study.tool.version}, {study.run_id}, {study.created_utc}"
@@ -82,13 +82,6 @@ def _document(title: str, made: str, texts: Iterable[str], left_out: Iterable[Wr
     if titles := [section.title for section in left_out]:
         parts.append(f"*Only in report.html, for want of room here: {escaped('; '.join(titles))}.*")
     return "\n\n".join([*parts, f"<sub>{escaped(made)}</sub>"]) + "\n"
-
-
-def _section_or_why_not(section: Written) -> str:
-    try:
-        return _section(section)
-    except Exception as error:
-        return _section(unwritten(section, error))
 
 
 def _section(section: Written) -> str:

@@ -26,12 +26,9 @@ def pictures(sections: tuple[Written, ...], drawn: Drawings) -> dict[str, bytes]
             stem = section.name.replace("_", "-") + (f"-{at}" if len(figures) > 1 else "")
             if drawn.why_not(figure) is None:
                 svgs[stem] = standalone(drawn.svg(figure))
-    pngs = {f"{stem}.png": drawn.kept.get([_SCALE, svg], partial(_png, svg)) for stem, svg in svgs.items()}
+    orders = {stem: partial(engine().make, {"svg": svg, "scale": _SCALE}) for stem, svg in svgs.items()}
+    pngs = {f"{stem}.png": drawn.kept.get([_SCALE, svg], orders[stem]) for stem, svg in svgs.items()}
     return pngs | {f"{stem}.svg": svg.encode() for stem, svg in svgs.items()}
-
-
-def _png(svg: str) -> bytes:
-    return engine().make({"svg": svg, "scale": _SCALE})
 
 
 def standalone(svg: str) -> str:

@@ -1,12 +1,24 @@
 """Two compared runs as blocks: what differs around them, which bytes are equal, what changed. Gate first."""
 
 import json
-from collections.abc import Sequence
 
 from isobatch.pipeline.records.wording import counted, out_of
 from isobatch.pipeline.tools.two_runs.records import Apart, Change, Difference, RunComparison, SetCompared
 from isobatch.reports import numbers
-from isobatch.reports.blocks import Block, Bullets, Callout, Code, Column, Line, Paragraph, Row, Table, line, table_of
+from isobatch.reports.blocks import (
+    Block,
+    Bullets,
+    Callout,
+    Code,
+    Column,
+    Line,
+    Paragraph,
+    Row,
+    Table,
+    codes,
+    line,
+    table_of,
+)
 from isobatch.reports.files.json_report import strict
 from isobatch.reports.files.markdown import MAX_BYTES, escaped, to_markdown
 
@@ -60,7 +72,7 @@ def comparison_markdown(comparison: RunComparison) -> str:
 def _gate(compared: RunComparison) -> Callout:
     same, variants = compared.portable, {pair.variant for pair in compared.sets}
     words: Line = line(f"Same bytes in both runs: {len(same)} of {counted(len(variants), 'variant')}")
-    words = (*words, *_names(same), ".")
+    words = (*words, *((": ", *codes(same)) if same else ()), ".")
     if not compared.regressions:
         return Callout("good", line("No regression"), (Paragraph(words),))
     named = [
@@ -71,10 +83,6 @@ def _gate(compared: RunComparison) -> Callout:
     text = "; ".join(named) + (f"; and {more} more" if more > 0 else "")
     title = line(f"{counted(len(compared.regressions), 'regression')}: {text}")
     return Callout("bad", title, (Paragraph(words),))
-
-
-def _names(names: Sequence[str]) -> Line:
-    return (": ", *(part for name in names for part in (Code(name), ", ")))[:-1] if names else ()
 
 
 def _difference(difference: Difference) -> Row:

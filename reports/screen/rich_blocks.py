@@ -20,34 +20,14 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from isobatch.reports import blocks
-from isobatch.reports.blocks import STATE_SIGNS, Block, Code, Column, Line, Link
+from isobatch.reports.blocks import STATES, Block, Code, Column, Line, Link
 from isobatch.reports.escape import clean
 
 ABSENT = "–"
 CHOSEN = " ◀"
 _MIN_COLUMN = 4
 _GAP = 2  # between two columns
-_STYLES = {
-    "batch-invariant": "green",
-    "top1-stable": "cyan",
-    "batch-variant": "yellow",
-    "not-repeatable": "red",
-    "invalid": "red",
-    "failed": "red",
-    "yes": "green",
-    "no": "yellow",
-    "proved": "green",
-    "holds": "green",
-    "not proved": "yellow",
-    "incomplete": "yellow",
-    "does not hold": "red",
-    "found": "green",
-    "missed": "red",
-    "not checked": "yellow",
-    "good": "green",
-    "caution": "yellow",
-    "bad": "red",
-}
+_COLOURS = {"good": "green", "fair": "cyan", "caution": "yellow", "bad": "red"}
 
 
 def prose(words: Line, style: str = "") -> Text:
@@ -67,16 +47,17 @@ def cell(text: str | None, column: Column) -> Text:
         return Text(ABSENT, "dim")
     shown = clean(text)
     if column.kind == "state":
-        return Text(f"{STATE_SIGNS.get(shown, ' ')} {shown}", _STYLES.get(shown, ""))
+        sign, tone = STATES.get(shown, (" ", "note"))
+        return Text(f"{sign} {shown}", _COLOURS.get(tone, ""))
     return Text(shown, "bold" if column.kind == "name" else "")
 
 
 @dataclass(frozen=True)
-class _Fitted:
-    """A table as rich draws it, in columns that break no word where the width allows it."""
+class FittedTable:
+    """A table as rich draws it, without its caption, in columns that break no word where the width allows it."""
 
     table: blocks.Table
-    no_wrap: bool
+    no_wrap: bool = False
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         plain = _grid(self.table, self.no_wrap)
@@ -116,11 +97,6 @@ def shared_out(columns: Sequence[Measurement], room: int) -> list[int]:
         tightest = max(range(len(columns)), key=lambda at: columns[at].maximum / widths[at])
         widths[tightest] += 1
     return widths
-
-
-def grid(table: blocks.Table, no_wrap: bool = False) -> RenderableType:
-    """The table in rich's terms, without its caption."""
-    return _Fitted(table, no_wrap)
 
 
 def _grid(table: blocks.Table, no_wrap: bool) -> Grid:
@@ -176,14 +152,14 @@ def _(block: blocks.Definitions) -> RenderableType:
 def _(block: blocks.KeyFigures) -> RenderableType:
     table = Grid.grid(padding=(0, 2))
     for item in block.items:
-        table.add_row(Text(clean(item.label)), Text(clean(item.value), f"bold {_STYLES.get(item.tone, '')}".strip()))
+        table.add_row(Text(clean(item.label)), Text(clean(item.value), f"bold {_COLOURS.get(item.tone, '')}".strip()))
         table.add_row(Text(), prose(item.remark, "dim"))
     return table
 
 
 @to_renderable.register
 def _(block: blocks.Table) -> RenderableType:
-    return Group(prose((block.caption,), "dim"), grid(block))
+    return Group(prose((block.caption,), "dim"), FittedTable(block))
 
 
 @to_renderable.register
@@ -193,7 +169,7 @@ def _(block: blocks.Figure) -> RenderableType:
 
 @to_renderable.register
 def _(block: blocks.Callout) -> RenderableType:
-    return Group(prose(block.title, _STYLES.get(block.kind, "bold")), *map(to_renderable, block.blocks))
+    return Group(prose(block.title, _COLOURS.get(block.kind, "bold")), *map(to_renderable, block.blocks))
 
 
 @to_renderable.register

@@ -10,10 +10,10 @@ from isobatch.pipeline.decide.ranges import range_words
 from isobatch.pipeline.decide.repaired_variants import native_name, untried
 from isobatch.pipeline.records.study import Study, VariantResult
 from isobatch.pipeline.records.wording import clause, listed
-from isobatch.reports import agreed, numbers, speeds, views
-from isobatch.reports.blocks import Column, Line, Table, line, without_empty
+from isobatch.reports import numbers, speeds, views
+from isobatch.reports.blocks import Column, Line, Row, line, table_of, without_empty
 from isobatch.reports.inputs_in_words import worded
-from isobatch.reports.screen.rich_blocks import grid, prose
+from isobatch.reports.screen.rich_blocks import FittedTable, prose
 from isobatch.reports.sections.answer import headline, price_line, warnings
 from isobatch.reports.sections.batch_accuracy import in_short as accuracy_by_n
 from isobatch.reports.sections.race import in_short
@@ -23,22 +23,12 @@ _FRAME = 5  # the rule above, two blank lines, the table's head of two
 _LEAST_ROWS = 14
 _REASONS = 2  # stability, and accuracy where it is known: what it costs stands in lines of its own
 _LEAST_WARNINGS = 3
-_COLUMNS = (
-    Column("Variant", "name"),
-    Column("Verdict", "state"),
-    Column("Noise", "number"),
-    Column("Error", "number"),
-    Column("Agrees", "number"),
-    Column("ms, 1", "number"),
-    Column("img/s @ N", "number"),
-    Column("Size", "number"),
-    Column("Top-1", "number"),
-)
 
 
 def summary(study: Study, paths: Mapping[str, Path], width: int) -> list[RenderableType]:
     """What to print, at most 40 lines of ``width`` columns; where the variants do not fit, the rest is counted."""
-    answer, choice, last = _answer(study, width), _choice(study, width), _paths(paths, width)
+    answer, choice = _answer(study, width), _choice(study, width)
+    last = [text for path in paths.values() for text in _wrapped(line(str(path)), width, 2)]
     mended = [*_other_answers(study, width), *_repairs(study, width)]
     room = LINES - _FRAME - len(answer) - len(mended) - len(choice) - len(last)
     warned = _warnings(study, width, max(_LEAST_WARNINGS, room - min(_LEAST_ROWS, len(study.variants))))
@@ -71,19 +61,19 @@ def _answer(study: Study, width: int) -> list[Text]:
     return texts
 
 
-def _row(study: Study, variant: VariantResult) -> tuple[str | None, ...]:
+def _row(study: Study, variant: VariantResult) -> Row:
     speed, cost = speeds.throughput(study, variant), variant.cost
-    return (
-        variant.name,
-        views.state(variant),
-        _noise(variant),
-        agreed.error(study, variant, brief=True),
-        agreed.agrees(study, variant),
-        numbers.real(cost.latency_ms.median, 3) if cost and cost.latency_ms else None,
-        f"{_rate(speed.interval.median)} @ {speed.batch_size}" if speed else None,
-        numbers.size(cost.size_bytes) if cost else None,
-        numbers.short_percent(variant.accuracy.top1) if variant.accuracy else None,
-    )
+    return {
+        Column("Variant", "name"): variant.name,
+        Column("Verdict", "state"): views.state(variant),
+        Column("Noise", "number"): _noise(variant),
+        Column("Error", "number"): views.error(study, variant, brief=True),
+        Column("Agrees", "number"): views.agrees(study, variant),
+        Column("ms, 1", "number"): numbers.real(cost.latency_ms.median, 3) if cost and cost.latency_ms else None,
+        Column("img/s @ N", "number"): f"{_rate(speed.interval.median)} @ {speed.batch_size}" if speed else None,
+        Column("Size", "number"): numbers.size(cost.size_bytes) if cost else None,
+        Column("Top-1", "number"): numbers.short_percent(variant.accuracy.top1) if variant.accuracy else None,
+    }
 
 
 def _noise(variant: VariantResult) -> str | None:
@@ -108,14 +98,11 @@ def _table(study: Study, room: int, width: int) -> list[RenderableType]:
     shown = _shown(study, room, chosen)
     left_out = [variant.name for variant in study.variants if variant not in shown]
     names = [variant.name for variant in shown]
-    table = Table(
-        "All variants.",
-        _COLUMNS,
-        tuple(_row(study, variant) for variant in shown),
-        names.index(chosen.name) if chosen and chosen.name in names else None,
-    )
+    at = names.index(chosen.name) if chosen and chosen.name in names else None
+    table = table_of("All variants.", (_row(study, variant) for variant in shown), at)
     more = _wrapped(line(f"... and, in the report: {listed(left_out)}"), width, 1) if left_out else []
-    return [grid(worded(study, without_empty(table, "Top-1")), no_wrap=True), *more]
+    drawn = FittedTable(worded(study, without_empty(table, "Top-1")), no_wrap=True) if shown else None
+    return [*([drawn] if drawn else []), *more]
 
 
 def _shown(study: Study, room: int, chosen: VariantResult | None) -> list[VariantResult]:
@@ -150,16 +137,18 @@ def _repairs(study: Study, width: int) -> list[Text]:
 
 def _other_answers(study: Study, width: int) -> list[Text]:
     """Which variants give another answer than the reference too often to be chosen; nothing where none does."""
-    words = agreed.other_answers(study)
+    words = views.other_answers(study)
     return _said(study, line(words), width, 3, "yellow") if words else []
 
 
 def _mark(study: Study, repaired: VariantResult) -> str:
-    """Its throughput over that of the unrepaired variant at its best N, in brackets."""
-    if (speed := speeds.in_passes(repaired)) is None:
+    """Its throughput over that of the unrepaired variant at its best N beyond 1, in brackets."""
+    ratios = views.repair_of(study, repaired.name).throughput_ratio
+    made = repaired.cost.throughput_img_s if repaired.cost else {}
+    if not (priced := [n for n in ratios if n in made]):
         return ""
-    n = str(speed.batch_size)
-    return f" ({numbers.ratio(views.repair_of(study, repaired.name).throughput_ratio[n].median)} at N = {n})"
+    n = max(priced, key=lambda n: made[n].median)
+    return f" ({numbers.ratio(ratios[n].median)} at N = {n})"
 
 
 def _choice(study: Study, width: int) -> list[Text]:
@@ -191,7 +180,3 @@ def _warnings(study: Study, width: int, room: int) -> list[Text]:
             return [*texts, Text(f"... and {numbers.counted(len(warned) - at, 'warning')} more: see the report")]
         texts += text
     return texts
-
-
-def _paths(paths: Mapping[str, Path], width: int) -> list[Text]:
-    return [text for path in paths.values() for text in _wrapped(line(str(path)), width, 2)]

@@ -13,7 +13,7 @@ from isobatch.reports.blocks import Absent, Block, Written
 from isobatch.reports.missing import in_place_of
 from isobatch.reports.screen.rich_blocks import to_renderable
 from isobatch.reports.screen.summary import summary
-from isobatch.reports.sections import unwritten, write_all
+from isobatch.reports.sections import or_why_not, write_all
 
 WIDTH = 100
 """Columns where the stream is no terminal, and the most the closing summary uses."""
@@ -68,15 +68,8 @@ def print_sections(sections: Iterable[Written], stream: TextIO) -> None:
     for section in sections:
         if not all(isinstance(block, Absent) for block in section.blocks):
             console.rule(Text(section.title, "bold"), align="left", style="dim")
-            console.print(_drawn(section))
+            console.print(or_why_not(lambda part: Group(*map(to_renderable, part.blocks)), section))
             console.print()
-
-
-def _drawn(section: Written) -> Group:
-    try:
-        return Group(*map(to_renderable, section.blocks))
-    except Exception as error:
-        return Group(*map(to_renderable, unwritten(section, error).blocks))
 
 
 def _summary(study: Study, paths: Mapping[str, Path], width: int) -> list[RenderableType]:

@@ -13,12 +13,15 @@ import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
+from typing import TypeVar
 
 from isobatch.models.spec.discover import discover
 from isobatch.pipeline.records.study import Study
 from isobatch.reports.blocks import Block, Show, Written
 from isobatch.reports.inputs_in_words import worded
 from isobatch.reports.missing import in_place_of, told
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -53,16 +56,18 @@ def write_all(study: Study) -> tuple[Written, ...]:
 
 
 def _written(section: Section, study: Study) -> Written:
-    plain = Written(section.name, section.title, section.show, ())
+    def write(plain: Written) -> Written:
+        return plain if plain.lost else replace(plain, blocks=worded(study, tuple(section.write(study))))
+
+    return or_why_not(write, Written(section.name, section.title, section.show, ()))
+
+
+def or_why_not(draw: Callable[[Written], T], section: Written) -> T:
+    """What ``draw`` makes of a section, or of what stands in its place where it cannot."""
     try:
-        return replace(plain, blocks=worded(study, tuple(section.write(study))))
+        return draw(section)
     except Exception as error:
-        return unwritten(plain, error)
-
-
-def unwritten(section: Written, error: Exception) -> Written:
-    """The section as it stands where it could not be written, or not in this format."""
-    return replace(section, blocks=(in_place_of(section.title, error),), lost=told(error))
+        return draw(replace(section, blocks=(in_place_of(section.title, error),), lost=told(error)))
 
 
 def write_one(name: str, study: Study) -> Written:

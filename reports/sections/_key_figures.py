@@ -5,9 +5,9 @@ from isobatch.pipeline.decide.policy import describe
 from isobatch.pipeline.decide.ranges import range_words
 from isobatch.pipeline.records.study import Policy, Recommendation, Study, VariantResult
 from isobatch.pipeline.records.wording import counted_comparisons
-from isobatch.reports import agreed, numbers, speeds, views
+from isobatch.reports import numbers, speeds, views
 from isobatch.reports.blocks import Code, KeyFigure, Line, Link, Tone, line
-from isobatch.reports.speeds import BY_PASSES, NO_FASTER
+from isobatch.reports.speeds import BY_PASSES, no_faster
 
 _STABLE: dict[str, tuple[str, Tone]] = {
     "batch-invariant": ("= yes, byte for byte", "good"),
@@ -101,7 +101,7 @@ def _speed(study: Study, choice: VariantResult) -> KeyFigure:
 
 def _agreement(study: Study, choice: VariantResult) -> KeyFigure | None:
     """How often it gives the reference's answer; None for the reference itself."""
-    label = f"Same answer as {agreed.reference(study)}?"
+    label = f"Same answer as {views.reference(study)}?"
     if choice.name == study.reference:
         return None
     if (record := choice.agreement) is None:
@@ -134,7 +134,7 @@ def _price(study: Study) -> KeyFigure:
         return KeyFigure(label, "not known", target, line("it was not measured"))
     paid = decided.price_of_stability
     if paid is None:
-        return KeyFigure(label, "none", target, line(NO_FASTER), "good")
+        return KeyFigure(label, "none", target, line(no_faster(decided)), "good")
     against = views.find(study, paid.variant)
     kind = f", {views.state(against)}" if against else ""
     if not speeds.shows_loss(paid):

@@ -5,7 +5,7 @@ from typing import Literal
 
 from isobatch.pipeline.decide.cautions import no_limit
 from isobatch.pipeline.records.study import Answer, InputSet, Recommendation, Study
-from isobatch.reports import agreed, numbers, speeds, views
+from isobatch.reports import numbers, speeds, views
 from isobatch.reports.blocks import (
     STATE_SIGNS,
     Block,
@@ -151,7 +151,7 @@ def _standing(study: Study) -> Definitions | None:
 def blocks(study: Study) -> list[Block]:
     """The choice with its reason and key figures, the answer, where each variant stands, scope, gaps, warnings."""
     page: list[Block] = [_choice(study)]
-    if other := agreed.other_answers(study):
+    if other := views.other_answers(study):
         page.append(Callout("caution", views.named(study, other)))
     if figures := key_figures(study):
         page.append(KeyFigures(figures))

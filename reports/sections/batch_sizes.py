@@ -31,9 +31,9 @@ def _row(comparison: Comparison) -> Row:
         Column("Images equal", "number"): f"{comparison.n_images_equal} of {comparison.n_images}",
         Column("Elements differing", "number"): elements_differing(comparison),
         Column("Largest, relative", "number"): views.difference(comparison),
-        Column("ULP", "number"): numbers.ulp(comparison.max_ulp),
+        Column("ULP", "number"): numbers.known(comparison.max_ulp, numbers.ulp),
         Column("Answers changed", "number"): views.flips(comparison),
-        Column("Top-5 changes", "number"): numbers.count(comparison.top5_changes),
+        Column("Top-5 changes", "number"): numbers.known(comparison.top5_changes, numbers.count),
     }
 
 

@@ -52,6 +52,7 @@ def _dot(study: Study, variant: VariantResult) -> Placed | None:
         return None
     top1 = f", top-1 {numbers.percent(variant.accuracy.top1)}" if variant.accuracy else ""
     steady = f"batch noise {numbers.difference(noise)}" if noise else "bit-equal at every N"
+    fast = f"{numbers.throughput(speed.interval)} at N = {speed.batch_size}"
     stands = f"{views.state(variant)}{' after repair' if views.is_repaired(variant) else ''}"
     dot = Dot(
         name=variant.name,
@@ -60,7 +61,7 @@ def _dot(study: Study, variant: VariantResult) -> Placed | None:
         verdict=views.state(variant),
         loss=_loss(variant),
         chosen=views.is_chosen(study, variant.name),
-        words=f"{variant.name}: {stands}, {_fast(speed)}, {steady}{top1}",
+        words=f"{variant.name}: {stands}, {fast}, {steady}{top1}",
         native=native_name(variant.name) if views.is_repaired(variant) else None,
         limits=_limits(speed),
     )
@@ -70,10 +71,6 @@ def _dot(study: Study, variant: VariantResult) -> Placed | None:
 def _limits(speed: Speed) -> tuple[float, float] | None:
     low, high = speed.interval.low95, speed.interval.high95
     return None if low is None or high is None or not 0 < low <= high < math.inf else (low, high)
-
-
-def _fast(speed: Speed) -> str:
-    return f"{numbers.throughput(speed.interval)} at N = {speed.batch_size}"
 
 
 def _row(placed: Placed, outer: list[Dot]) -> Row:

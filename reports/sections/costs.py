@@ -14,12 +14,12 @@ def _row(variant: VariantResult, elsewhere: bool) -> Row:
     return {
         Column("Variant", "name"): variant.name,
         **({Column("Runs on"): variant.device} if elsewhere else {}),
-        Column("Latency, N = 1", "number"): numbers.latency_interval(cost.latency_ms) if cost.latency_ms else None,
+        Column("Latency, N = 1", "number"): numbers.known(cost.latency_ms, numbers.latency_interval),
         Column("Best throughput", "number"): numbers.throughput_interval(speed.interval) if speed else None,
         Column("at N", "number"): numbers.count(speed.batch_size) if speed else None,
         Column("Size", "number"): numbers.size(cost.size_bytes),
-        Column("Peak memory", "number"): numbers.size(memory),
-        Column("Drift", "number"): None if cost.drift is None else numbers.percent(cost.drift),
+        Column("Peak memory", "number"): numbers.known(memory, numbers.size),
+        Column("Drift", "number"): numbers.known(cost.drift, numbers.percent),
     }
 
 

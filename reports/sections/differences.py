@@ -3,20 +3,11 @@
 from isobatch.pipeline.records.study import Comparison, Study, VariantResult
 from isobatch.pipeline.records.wording import condition_words
 from isobatch.reports import numbers, views
-from isobatch.reports.blocks import Block, Column, Figure, Paragraph, Table, line
+from isobatch.reports.blocks import Block, Column, Figure, Paragraph, Row, line, table_of
 from isobatch.reports.figures.ranges import Noise, Range, drawable, specification
 from isobatch.reports.sections import Section
 
-_KEYS = ("p50", "p95", "p99", "p100")
-_COLUMNS = (
-    Column("Inputs"),
-    Column("What"),
-    Column("Median", "number"),
-    Column("95th", "number"),
-    Column("99th", "number"),
-    Column("Largest", "number"),
-    Column("Elements", "number"),
-)
+_PERCENTILES = {"Median": "p50", "95th": "p95", "99th": "p99", "Largest": "p100"}
 
 
 def _made(variant: VariantResult) -> list[Comparison]:
@@ -46,22 +37,21 @@ def _range(name: str, comparison: Comparison, told: bool) -> Range:
     return Range(row, noise, median, high, largest, said)
 
 
-def _row(comparison: Comparison) -> tuple[str | None, ...]:
+def _row(comparison: Comparison) -> Row:
     percentiles = comparison.percentiles or {}
-    where = f"{comparison.inputs}, {condition_words(comparison.condition, pixels=True)}"
-    values = (numbers.difference(percentiles.get(key)) for key in _KEYS)
-    return (where, _words(comparison), *values, numbers.count(comparison.n_elements))
+    return {
+        Column("Inputs"): f"{comparison.inputs}, {condition_words(comparison.condition, pixels=True)}",
+        Column("What"): _words(comparison),
+        **{Column(t, "number"): numbers.known(percentiles.get(p), numbers.difference) for t, p in _PERCENTILES.items()},
+        Column("Elements", "number"): numbers.count(comparison.n_elements),
+    }
 
 
 def _one(variant: VariantResult) -> list[Block]:
     made = _made(variant)
     if not made:
         return [Paragraph(line("No difference was measured."))]
-    table = Table(
-        "|difference| of the logits, pooled over images and classes of one comparison.",
-        _COLUMNS,
-        tuple(map(_row, made)),
-    )
+    table = table_of("|difference| of the logits, pooled over images and classes of one comparison.", map(_row, made))
     conditions = {(c.inputs, c.condition) for c in made}
     ranges = [_range(variant.name, c, len(conditions) > len({i for i, _ in conditions})) for c in made]
     if not any(drawable(s) for s in ranges):

@@ -3,7 +3,8 @@
 from isobatch.pipeline.records.study import Growth, Study, VariantResult
 from isobatch.reports import numbers, views
 from isobatch.reports.blocks import Absent, Block, Column, Figure, Paragraph, Row, line, table_of
-from isobatch.reports.figures.lines import Growing, drawable, specification
+from isobatch.reports.figures.frame import drawable
+from isobatch.reports.figures.lines import Growing, specification
 from isobatch.reports.sections import Section
 
 TITLE = "How it grows"
@@ -45,7 +46,7 @@ def _rows(variant: VariantResult) -> list[Row]:
             Column("Place", "number"): f"{at} of {len(grown)}",
             Column("Relative L2", "number"): numbers.difference(g.relative_l2),
             Column("Largest |difference|", "number"): numbers.difference(g.max_abs),
-            Column("Values a step off", "number"): numbers.count(g.steps),
+            Column("Values a step off", "number"): numbers.known(g.steps, numbers.count),
             Column("Origin"): "yes" if g.layer in origins else None,
         }
         for at, g in enumerate(grown[first:], first + 1)

@@ -54,7 +54,7 @@ def _ulp(group: Sequence[Origin], integers: Collection[str]) -> str | None:
         return "n/a (scale changed)"
     if largest and math.isfinite(largest) and all(origin.layer in integers for origin in group):
         return numbers.counted(int(largest), "step")
-    return numbers.ulp(largest)
+    return numbers.known(largest, numbers.ulp)
 
 
 def _row(group: Sequence[Origin], integers: Collection[str]) -> Row:
@@ -64,7 +64,7 @@ def _row(group: Sequence[Origin], integers: Collection[str]) -> Row:
         Column("Kind"): group[0].kind,
         Column("Differs at N"): numbers.batch_sizes(group[0].batch_sizes) or None,
         Column("Elements differing", "number"): _differing(group),
-        Column("Largest", "number"): numbers.difference(_largest(origin.max_abs for origin in group)),
+        Column("Largest", "number"): numbers.known(_largest(origin.max_abs for origin in group), numbers.difference),
         Column("ULP or steps", "number"): _ulp(group, integers),
         Column("Given away by"): FOUND_BY[group[0].found_by],
         Column("Classes of N"): numbers.batch_classes(group[0].classes),

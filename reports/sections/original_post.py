@@ -2,25 +2,12 @@
 
 from isobatch.pipeline.records.study import Comparison, Study, VariantResult
 from isobatch.reports import numbers, views
-from isobatch.reports.blocks import Block, Column, Paragraph, Table, line
+from isobatch.reports.blocks import Block, Column, Paragraph, Row, line, table_of
 from isobatch.reports.sections import Section
 
 INPUTS, NETWORK = "seed", "resnet50"
-PERCENTILES = ("p85", "p90", "p95", "p99")
 THE_POST = ("fp32 in the post", None, None, None, "1.5e-06", "1.9e-06", "1.9e-06", "3.8e-06", None)
 """The post's figures: fp32 under other weights."""
-
-_COLUMNS = (
-    Column("Variant", "name"),
-    Column("Batched twice"),
-    Column("Singles twice"),
-    Column("Batched, singles"),
-    Column("85th", "number"),
-    Column("90th", "number"),
-    Column("95th", "number"),
-    Column("99th", "number"),
-    Column("Relative", "number"),
-)
 
 
 def _close(comparison: Comparison | None) -> str | None:
@@ -31,21 +18,22 @@ def _close(comparison: Comparison | None) -> str | None:
     return "close" if comparison.allclose else "not close"
 
 
-def _row(variant: VariantResult) -> tuple[str | None, ...] | None:
+def _row(variant: VariantResult) -> Row | None:
     against_singles = max(
         views.comparisons(variant, "batch-vs-singles", INPUTS), key=lambda made: made.batch_size, default=None
     )
     if against_singles is None:
         return None
     repeats = {c.batch_size: c for c in views.comparisons(variant, "repeat", INPUTS)}
-    return (
-        variant.name,
-        _close(repeats.get(against_singles.batch_size)),
-        _close(repeats.get(1)),
-        _close(against_singles),
-        *(numbers.difference((against_singles.percentiles or {}).get(key)) for key in PERCENTILES),
-        views.difference(against_singles),
-    )
+    far = against_singles.percentiles or {}
+    return {
+        Column("Variant", "name"): variant.name,
+        Column("Batched twice"): _close(repeats.get(against_singles.batch_size)),
+        Column("Singles twice"): _close(repeats.get(1)),
+        Column("Batched, singles"): _close(against_singles),
+        **{Column(f"{p}th", "number"): numbers.known(far.get(f"p{p}"), numbers.difference) for p in (85, 90, 95, 99)},
+        Column("Relative", "number"): views.difference(against_singles),
+    }
 
 
 def _tolerance(study: Study) -> str:
@@ -67,7 +55,7 @@ def blocks(study: Study) -> list[Block]:
     """
     if not is_original_question(study):
         return []
-    rows = tuple(row for v in study.variants if (row := _row(v)) is not None)
+    rows = [row for v in study.variants if (row := _row(v)) is not None]
     if not rows:
         return [Paragraph(line(f"Not taken: no variant was compared on the {INPUTS} inputs."))]
     n = max(views.tested_batch_sizes(study, INPUTS))
@@ -81,7 +69,8 @@ def blocks(study: Study) -> list[Block]:
         "The post's network had other weights, so its absolute figures are not comparable in size, only in kind; the "
         "relative ones are comparable between the variants."
     )
-    return [Table(caption, _COLUMNS, (THE_POST, *rows)), Paragraph(line(remark), small=True)]
+    the_post = dict(zip(rows[0], THE_POST, strict=True))
+    return [table_of(caption, [the_post, *rows]), Paragraph(line(remark), small=True)]
 
 
 SECTION = Section(order=60, title="The original post's own table", show="open", write=blocks)

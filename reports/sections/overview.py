@@ -3,7 +3,7 @@
 from isobatch.pipeline.decide import agreement
 from isobatch.pipeline.decide.repaired_variants import with_repairs
 from isobatch.pipeline.records.study import Study, VariantResult
-from isobatch.reports import agreed, numbers, speeds, views
+from isobatch.reports import numbers, speeds, views
 from isobatch.reports.blocks import Block, Code, Column, Paragraph, Row, line, table_of, without_empty
 from isobatch.reports.sections import Section
 from isobatch.reports.sections.glossary import defined
@@ -26,7 +26,7 @@ def _row(study: Study, variant: VariantResult) -> Row:
         Column("Verdict", "state"): views.state(variant),
         Column("Runs as"): _runs_as(variant),
         Column("Batch noise", "number"): views.noise(variant),
-        Column("Error", "number"): agreed.error(study, variant),
+        Column("Error", "number"): views.error(study, variant),
         Column("Agrees", "number"): agrees,
         Column("95 % limit", "number"): limit,
         Column("ms at N = 1", "number"): _single(study, variant),
@@ -53,7 +53,7 @@ def _throughput(study: Study, variant: VariantResult, speed: speeds.Speed) -> st
 def _agreement(study: Study, variant: VariantResult) -> tuple[str | None, str | None]:
     """How often it gives the reference's answer, and the limit: ``16 of 16``, ``≥ 82 %``."""
     if variant.name == study.reference or variant.agreement is None:
-        return agreed.agrees(study, variant), None
+        return views.agrees(study, variant), None
     return agreement.count(variant.agreement), agreement.bound(variant.agreement, "≥", "≤")
 
 
@@ -62,7 +62,7 @@ def blocks(study: Study) -> list[Block]:
     if not study.variants:
         return [Paragraph(line("The study holds no variant."))]
     shown = with_repairs(study.variants)
-    reference = agreed.reference(study)
+    reference = views.reference(study)
     chosen = next((at for at, variant in enumerate(shown) if views.is_chosen(study, variant.name)), None)
     caption = (
         "Runs as: the precision that was computed in; of int8 the layers with weights that run in it, if not all. "

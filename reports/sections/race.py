@@ -17,7 +17,7 @@ from isobatch.pipeline.records.study import (
 from isobatch.reports import numbers, views
 from isobatch.reports.blocks import Absent, Block, Bullets, Code, Column, Line, Paragraph, Row, line, table_of
 from isobatch.reports.sections import Section
-from isobatch.reports.speeds import BY_PASSES, NO_FASTER, shows_loss
+from isobatch.reports.speeds import BY_PASSES, no_faster, shows_loss
 
 _STANDING = {
     "leader": "the fastest",
@@ -61,7 +61,8 @@ def in_short(study: Study) -> str:
     decided = study.recommendation
     if decided is None or decided.chosen is None or decided.decided_by is None:
         return ""
-    parts = [f"Decided by {_BY[decided.decided_by]}"]
+    alone = decided.policy.objective == "size" and decided.decided_by == "size"
+    parts = [f"Decided by {'size' if alone else _BY[decided.decided_by]}"]
     if decided.runner_up:
         parts.append(f"runner-up {decided.runner_up}{_ratio(decided)}")
     if decided.sureness:
@@ -92,12 +93,15 @@ def price_words(study: Study, decided: Recommendation, own: str) -> Line:
     """The price of stability, and the speed-up over the reference precision. ``own``: the choice's throughput."""
     paid, gained = decided.price_of_stability, decided.speed_up
     if paid is None or not shows_loss(paid):
-        text = line(f"Nothing: {NO_FASTER}, {own}.")
+        text = line(f"Nothing: {no_faster(decided)}, {own}.")
     else:
         verdict = views.find(study, paid.variant)
         kind = f", which is {views.state(verdict)}" if verdict else ""
         lost = numbers.percent(1 - paid.ratio.median, 0)
-        text = line(f"{_about(paid)}{lost} less throughput than the fastest, ", Code(paid.variant), f"{kind}: {own}.")
+        small = " as small" if decided.policy.objective == "size" else ""
+        text = line(
+            f"{_about(paid)}{lost} less throughput than the fastest{small}, ", Code(paid.variant), f"{kind}: {own}."
+        )
     if gained is None:
         return text
     times = numbers.ratio(gained.ratio.median)
@@ -117,14 +121,14 @@ def _row(contestant: Contestant, decided: Recommendation) -> Row:
     return {
         Column("Contestant", "name"): contestant.variant,
         Column("N", "number"): numbers.count(contestant.batch_size),
-        Column("Time over the fastest's", "number"): _limits(ratio) if ratio else None,
+        Column("Time over the fastest's", "number"): numbers.known(ratio, _limits),
         Column("It is"): f"dropped: {contestant.dropped}" if contestant.dropped else stands,
         Column("A call: median", "number"): _upper(timed.median) if timed else None,
         Column("p95", "number"): _upper(timed.p95) if timed else None,
         Column("p99", "number"): _upper(timed.p99) if timed else None,
         Column("Calls", "number"): numbers.count(timed.n) if timed else None,
-        Column("Peak memory", "number"): numbers.size(contestant.peak_memory_bytes),
-        Column("Time to load", "number"): None if contestant.load_s is None else numbers.seconds(contestant.load_s),
+        Column("Peak memory", "number"): numbers.known(contestant.peak_memory_bytes, numbers.size),
+        Column("Time to load", "number"): numbers.known(contestant.load_s, numbers.seconds),
     }
 
 

@@ -31,11 +31,9 @@ def _pareto_row(point: ParetoPoint) -> Row:
         Column("Throughput", "number"): None
         if point.throughput_img_s is None
         else f"{numbers.real(point.throughput_img_s, 3)} img/s",
-        Column("Latency, N = 1", "number"): None
-        if point.latency_ms is None
-        else numbers.milliseconds(point.latency_ms),
+        Column("Latency, N = 1", "number"): numbers.known(point.latency_ms, numbers.milliseconds),
         Column("Size", "number"): numbers.size(point.size_bytes),
-        Column("Top-1", "number"): None if point.accuracy is None else numbers.percent(point.accuracy),
+        Column("Top-1", "number"): numbers.known(point.accuracy, numbers.percent),
     }
 
 

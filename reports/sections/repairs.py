@@ -3,15 +3,11 @@
 from isobatch import PROGRAM
 from isobatch.pipeline.decide.demands import MIXES
 from isobatch.pipeline.decide.repaired_variants import SWITCH
-from isobatch.pipeline.records.study import Interval, Repair, Study, VariantResult
+from isobatch.pipeline.records.study import Repair, Study, VariantResult
 from isobatch.pipeline.records.wording import held
 from isobatch.reports import numbers, views
-from isobatch.reports.blocks import Absent, Block, Bullets, Code, Column, Line, Paragraph, Row, line, table_of
+from isobatch.reports.blocks import Absent, Block, Bullets, Code, Column, Line, Paragraph, Row, codes, line, table_of
 from isobatch.reports.sections import Section
-
-
-def _ratio(interval: Interval | None) -> str | None:
-    return numbers.ratio_interval(interval) if interval else None
 
 
 def _layers(variant: VariantResult, repair: Repair) -> str | None:
@@ -40,7 +36,7 @@ def _row(variant: VariantResult, repair: Repair) -> Row:
         Column("Repair"): _what(repair),
         Column("Bitwise", "state"): held(repair),
         Column("Layers", "number"): _layers(variant, repair),
-        Column("Latency, N = 1"): _ratio(repair.latency_ratio.get("1")),
+        Column("Latency, N = 1"): numbers.known(repair.latency_ratio.get("1"), numbers.ratio_interval),
         Column("Throughput"): _throughput(repair),
     }
 
@@ -56,7 +52,7 @@ def _inapplicable(tried: list[tuple[VariantResult, Repair]]) -> list[Line]:
     for name, rungs in reasons.items():
         text = "; ".join(f"{views.listing(names, 20)} ({why})" for why, names in rungs.items())
         alike.setdefault(text, []).append(name)
-    return [line("To ", *_codes(names), f" these do not apply: {text}.") for text, names in alike.items()]
+    return [line("To ", *codes(names), f" these do not apply: {text}.") for text, names in alike.items()]
 
 
 def _scopes(study: Study, tried: list[tuple[VariantResult, Repair]]) -> list[Block]:
@@ -65,7 +61,7 @@ def _scopes(study: Study, tried: list[tuple[VariantResult, Repair]]) -> list[Blo
     for variant, repair in tried:
         if repair.scope:
             names.setdefault(repair.scope, []).append(f"{variant.name}+{repair.name}")
-    return [Paragraph(line(*_codes(who), f": checked bitwise over {scope}.")) for scope, who in names.items()]
+    return [Paragraph(line(*codes(who), f": checked bitwise over {scope}.")) for scope, who in names.items()]
 
 
 def _notes(tried: list[tuple[VariantResult, Repair]]) -> dict[str, list[str]]:
@@ -77,12 +73,8 @@ def _notes(tried: list[tuple[VariantResult, Repair]]) -> dict[str, list[str]]:
     return notes
 
 
-def _codes(names: list[str]) -> Line:
-    return tuple(part for at, name in enumerate(names) for part in ([", "] * (at > 0) + [Code(name)]))
-
-
 def _remarks(study: Study, tried: list[tuple[VariantResult, Repair]]) -> list[Line]:
-    remarks = [line(*_codes(names), f": {note.rstrip('.')}.") for note, names in _notes(tried).items()]
+    remarks = [line(*codes(names), f": {note.rstrip('.')}.") for note, names in _notes(tried).items()]
     for variant in study.variants:
         if variant.repairs is not None and all(repair.name == SWITCH for repair in variant.repairs):
             why = "it could not be put in one fixed shape" if variant.origins else "no origin was found"

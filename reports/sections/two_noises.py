@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from isobatch.pipeline.records.study import Comparison, ComparisonKind, Study, VariantResult
-from isobatch.reports import agreed, numbers, views
+from isobatch.reports import numbers, views
 from isobatch.reports.blocks import Block, Column, Paragraph, Row, line, table_of
 from isobatch.reports.sections import Section
 
@@ -44,7 +44,7 @@ def blocks(study: Study) -> list[Block]:
         return [Paragraph(line("Neither was measured."))]
     caption = (
         "Largest differences over N, relative to the largest |logit|: batched - singles, and singles - singles of "
-        f"{agreed.reference(study)}, the reference."
+        f"{views.reference(study)}, the reference."
     )
     remark = "A ratio well below 1: what the batch changes drowns in what the precision itself costs."
     return [table_of(caption, rows), Paragraph(line(remark), small=True), *_neighbours(study)]
@@ -69,7 +69,7 @@ def _neighbours(study: Study) -> list[Block]:
         return []
     caption = (
         "Nearest neighbours by cosine among the other images, each embedded alone: recall at k, the share of an "
-        f"image's k nearest that stay when it is embedded in a batch, and by {agreed.reference(study)} instead. The "
+        f"image's k nearest that stay when it is embedded in a batch, and by {views.reference(study)} instead. The "
         "smallest over N and settings."
     )
     return [table_of(caption, rows)]

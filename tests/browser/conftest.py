@@ -11,9 +11,9 @@ import pytest
 from playwright.sync_api import sync_playwright
 
 from isobatch.pipeline.records.study import Study
-from isobatch.reports.files.html import html_report
 from isobatch.reports.files.json_report import load_study
 from tests.reports import studies
+from tests.reports.studies import html_report
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 SAMPLE = Path(__file__).resolve().parents[2] / "reports" / "sample" / "report.json"

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
-from isobatch.reports.files.html import html_report
 from tests.reports import studies
 from tests.reports.payloads import PAYLOADS, poisoned
+from tests.reports.studies import html_report
 
 DESKTOP, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
 OPEN = "document.querySelectorAll('details').forEach(one => { one.open = true })"

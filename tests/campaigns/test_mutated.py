@@ -17,7 +17,8 @@ from safetensors.torch import save_file
 from torch import nn
 
 from isobatch.models.ort.check_user_file import OnnxError, check_onnx
-from isobatch.models.weights.checkpoint import WeightsError, fitted, read_checkpoint
+from isobatch.models.weights.checkpoint import WeightsError, fitted, open_checkpoint
+from isobatch.models.weights.tensor_names import as_named
 from isobatch.pipeline.config.config import read_config
 from isobatch.pipeline.config.flags import study_parser
 from isobatch.pipeline.config.sources import read_settings
@@ -64,7 +65,7 @@ def images_of(path: Path) -> None:
 
 
 def weights(path: Path) -> None:
-    fitted(read_checkpoint(path), "squeezenet1_1", path.name)
+    fitted(as_named(open_checkpoint(path).state, ()).state, "squeezenet1_1", path.name)
 
 
 def a_policy(path: Path) -> None:

@@ -14,6 +14,9 @@ from isobatch.pipeline.compare.accuracy_by_batch_size import batch_accuracy
 from isobatch.pipeline.decide.fixed_point import answer
 from isobatch.pipeline.decide.recommend import recommend
 from isobatch.pipeline.records import study as r
+from isobatch.reports.figures.charts import drawings
+from isobatch.reports.files.html import html_of
+from isobatch.reports.sections import write_all
 from tests.fakes import noise_by_size, run
 from tests.pipeline.results import race
 from tests.reports import explained
@@ -457,3 +460,10 @@ ALL = {
     "mended": mended,
     "on_gpu": on_gpu,
 }
+
+
+def html_report(study: r.Study) -> str:
+    """The report of a study as one HTML document, as ``write_reports`` puts it together."""
+    sections = write_all(study)
+    with drawings(block for section in sections for block in section.blocks) as figures:
+        return html_of(study, sections, figures)

@@ -6,10 +6,10 @@ from pathlib import Path
 import jsonschema
 
 from isobatch.pipeline.decide.recommend import recommend
-from isobatch.reports.files.html import html_report
 from isobatch.reports.files.json_report import load_study
 from isobatch.reports.files.markdown import markdown_report
 from isobatch.reports.sections import write_all
+from tests.reports.studies import html_report
 
 SAMPLE = Path(__file__).resolve().parents[2] / "reports" / "sample"
 

@@ -9,7 +9,7 @@ from isobatch.models.pytorch.device import devices
 from isobatch.models.spec.words import CudaOptions
 
 
-class StandIn(devices.Cpu):
+class StandIn(devices.Device):
     """Computes on the CPU, with the switches of a GPU and counters that count nothing."""
 
     def opened(self, options: CudaOptions | None) -> AbstractContextManager[None]:
@@ -29,7 +29,7 @@ class StandIn(devices.Cpu):
 
 
 def device_of(kind: str) -> devices.Device:
-    return StandIn() if kind == "cuda" else devices.Cpu()
+    return StandIn() if kind == "cuda" else devices.Device()
 
 
 torch_runner.device_of = device_of

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from isobatch.models.pytorch.device.devices import Device
 from isobatch.models.spec.words import CudaOptions
 
 WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"
@@ -17,7 +18,7 @@ _DRIVER = Path("/proc/driver/nvidia/version")
 _WARM_UP = 3  # calls before a graph is recorded, as torch's manual has it: libraries allocate at the first ones
 
 
-class Cuda:
+class Cuda(Device):
     """The current CUDA device of this process."""
 
     kind = "cuda"
@@ -113,7 +114,9 @@ def switched(options: CudaOptions) -> Iterator[None]:
     before = _state()
     try:
         if options.tf32 != "default":
-            _set_tf32(options.tf32 == "on", options.tf32 == "on")
+            precision = "tf32" if options.tf32 == "on" else "ieee"
+            torch.backends.cuda.matmul.fp32_precision = precision
+            _set_cudnn(precision)
         torch.backends.cudnn.benchmark = options.cudnn_benchmark == "on"
         torch.use_deterministic_algorithms(options.deterministic == "on")
         check(options)
@@ -141,11 +144,10 @@ def check(options: CudaOptions) -> None:
 
 def switches() -> dict[str, str]:
     """The switches as they stand, read back from torch and from the environment."""
-    matrix, convolutions = _tf32()
     reduced = torch.backends.cuda.matmul
     return {
-        "TF32 in matrix products": _word(matrix),
-        "TF32 in convolutions": _word(convolutions),
+        "TF32 in matrix products": _word(reduced.fp32_precision == "tf32"),
+        "TF32 in convolutions": _word(torch.backends.cudnn.conv.fp32_precision == "tf32"),  # type: ignore[attr-defined]
         "cuDNN benchmark": _word(torch.backends.cudnn.benchmark),
         "deterministic algorithms": _word(torch.are_deterministic_algorithms_enabled()),
         "reduced-precision sums of fp16": _word(reduced.allow_fp16_reduced_precision_reduction),
@@ -158,27 +160,6 @@ def _word(on: bool) -> str:
     return "on" if on else "off"
 
 
-def _has_precisions() -> bool:
-    """Whether torch has ``fp32_precision`` (2.9 and later): once it is used, the older switches must not be."""
-    return hasattr(torch.backends.cuda.matmul, "fp32_precision") and hasattr(torch.backends.cudnn, "conv")
-
-
-def _tf32() -> tuple[bool, bool]:
-    """Whether matrix products and convolutions may use TF32."""
-    if _has_precisions():
-        return torch.backends.cuda.matmul.fp32_precision == "tf32", torch.backends.cudnn.conv.fp32_precision == "tf32"  # type: ignore[attr-defined]
-    return bool(torch.backends.cuda.matmul.allow_tf32), bool(torch.backends.cudnn.allow_tf32)
-
-
-def _set_tf32(matrix: bool, convolutions: bool) -> None:
-    if _has_precisions():
-        torch.backends.cuda.matmul.fp32_precision = "tf32" if matrix else "ieee"
-        _set_cudnn("tf32" if convolutions else "ieee")
-    else:
-        torch.backends.cuda.matmul.allow_tf32 = matrix
-        torch.backends.cudnn.allow_tf32 = convolutions
-
-
 def _set_cudnn(precision: str) -> None:
     """Of convolutions, and of recurrent layers too: torch refuses to tell of cuDNN as a whole where they differ."""
     torch.backends.cudnn.conv.fp32_precision = precision  # type: ignore[attr-defined]
@@ -187,21 +168,14 @@ def _set_cudnn(precision: str) -> None:
 
 def _state() -> tuple[Any, ...]:
     """All that ``switched`` may change, as ``_restore`` takes it."""
-    if _has_precisions():
-        tf32 = torch.backends.cuda.matmul.fp32_precision, torch.backends.cudnn.conv.fp32_precision  # type: ignore[attr-defined]
-    else:
-        tf32 = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+    tf32 = torch.backends.cuda.matmul.fp32_precision, torch.backends.cudnn.conv.fp32_precision  # type: ignore[attr-defined]
     deterministic = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
     return tf32, torch.backends.cudnn.benchmark, deterministic
 
 
 def _restore(state: tuple[Any, ...]) -> None:
     (matrix, convolutions), benchmark, (deterministic, warn_only) = state
-    if _has_precisions():
-        torch.backends.cuda.matmul.fp32_precision = matrix
-        _set_cudnn(convolutions)
-    else:
-        torch.backends.cuda.matmul.allow_tf32 = matrix
-        torch.backends.cudnn.allow_tf32 = convolutions
+    torch.backends.cuda.matmul.fp32_precision = matrix
+    _set_cudnn(convolutions)
     torch.backends.cudnn.benchmark = benchmark
     torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)

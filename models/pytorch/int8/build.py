@@ -92,20 +92,15 @@ def quantized(fused: nn.Module, ranges: Ranges, reduce_range: bool) -> nn.Module
 def open_static(artifact: Artifact, settings: RunnerSettings) -> StaticInt8Runner:
     """A runner whose activations can be watched. Raises VariantUnavailable on other devices than the CPU."""
     runner = StaticInt8Runner(partial(load_network, artifact.folder), settings, artifact.manifest.recipe)
-    _ship(runner, artifact)
+    runner.ship(artifact.folder / WEIGHTS_FILE, artifact.folder / LAYERS_FILE)
     return runner
 
 
 def open_dynamic(artifact: Artifact, settings: RunnerSettings) -> Int8Runner:
     """A runner of a dynamically quantized network. Raises VariantUnavailable on other devices than the CPU."""
     runner = Int8Runner(partial(load_network, artifact.folder), settings, artifact.manifest.recipe)
-    _ship(runner, artifact)
+    runner.ship(artifact.folder / WEIGHTS_FILE, artifact.folder / LAYERS_FILE)
     return runner
-
-
-def _ship(runner: Int8Runner, artifact: Artifact) -> None:
-    about = json.loads((artifact.folder / LAYERS_FILE).read_text())
-    runner.ship(about["model"], artifact.folder, WEIGHTS_FILE, LAYERS_FILE)
 
 
 def load_network(folder: Path) -> nn.Module:

@@ -29,9 +29,7 @@ def activation_ranges(request: BuildRequest) -> Ranges:
     HistogramObserver's own search for the range of least squared error, which knows 256 steps and nothing of engines.
     Raises VariantUnavailable as ``fused_network``, ValueError without calibration images.
     """
-    network, images = request.network, request.calibration
-    if images is None or not len(images):
-        raise ValueError("static int8 needs calibration images, and none were given")
+    network, images = request.network, request.images
     fields: dict[str, Json] = {
         "artifact": "activation-ranges",
         "model": network.model,
@@ -75,8 +73,7 @@ def prepared(net: nn.Module, activation: type[UniformQuantizationObserverBase], 
 
 
 def _observe(request: BuildRequest, folder: Path) -> Manifest:
-    images = request.calibration
-    assert images is not None
+    images = request.images
     net = prepared(fused_network(request.network), HistogramObserver)
     with torch.inference_mode():
         for start in range(0, len(images), _BATCH):

@@ -1,19 +1,28 @@
-"""The exact sums behind torch's integer layers, and rows crafted to show where a kernel leaves them."""
+"""torch's integer layers: their exact sums, and rows crafted to show where a kernel leaves them.
 
+Such as rows on rounding ties, where kernels that differ in one rounding give different steps.
+"""
+
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 from torch.ao.nn import quantized as nnq
 from torch.ao.nn.intrinsic import quantized as nniq
 from torch.ao.nn.quantized import dynamic as nnqd
 from torch.nn import functional
 
 from isobatch.models.pytorch.calls import shallow_copy
+from isobatch.models.pytorch.examined import ExaminedTorchRunner
 from isobatch.models.pytorch.find_layers import Unit
-from isobatch.models.pytorch.int8.ties import ProvocableTorchRunner, Provoked, provocation, run_repeated
-from isobatch.models.shared.rounding_ties import TIE
+from isobatch.models.pytorch.int8.modules import weight_parts
+from isobatch.models.pytorch.reproducer import Made, rows_as_tensors, torch_case
+from isobatch.models.pytorch.tensors import Form
+from isobatch.models.shared.rounding_ties import STEPS, TIE, nearby, pairs
+from isobatch.models.spec.case import Case
 from isobatch.models.spec.interventions import Accumulators, Crafted, IntegerCall
 from isobatch.models.spec.runner import Rows
 
@@ -21,13 +30,50 @@ _HIGHEST = 255
 _LARGEST, _SMALLEST = 127, -128  # of int8 weights
 _STEPS = 64  # between zero and the result of crafted extremes: a clipped pair moves it by tens
 _FEWEST_STEPS = 16
+_SIDE = 32  # of an image that is as good as a larger one in its middle
 _CODES = {"extremes": _HIGHEST, "tame": 127}
 _PRODUCTS: Any = (nnq.Conv2d, nnq.Linear)  # their methods are untyped
 _RECTIFYING = (nniq.ConvReLU2d, nniq.LinearReLU)
 
 
-class IntegerTorchRunner(ProvocableTorchRunner):
+Provoked = tuple[Callable[..., Any], Rows]
+"""A layer, or a copy of it with other biases, and inputs of one image for it."""
+
+
+class IntegerTorchRunner(ExaminedTorchRunner):
     """For networks whose activations have fixed scales."""
+
+    def provoke(self, layer: str, batch: int, seed: int) -> tuple[int, int]:
+        """(elements that differ between N = 1 and N = ``batch``, elements tried) on rounding ties of this layer.
+
+        A convolution or linear layer gets constant channels and, in a copy, biases that move every channel within 2 ULP
+        of a tie; a quantization gets inputs as close to ties, an addition the pairs of codes nearest to one. Other
+        layers cannot be moved to ties: (0, 0). Raises RuntimeError before the first ``watch``, KeyError for an
+        unknown layer.
+        """
+        unit = self.known_layers()[layer]
+        with torch.inference_mode():
+            provoked = _provocation(unit, np.random.default_rng(seed))
+            if provoked is None:
+                return 0, 0
+            single, batched = (_run_repeated(unit, *provoked, count) for count in (1, batch))
+        return int((single != batched).sum()), batched.size
+
+    def provoked_case(self, layer: str, batch: int, seed: int) -> Case | None:
+        """This layer on rounding ties, as ``provoke`` puts it there, for ``batch`` images; None where it cannot be."""
+        unit = self.known_layers()[layer]
+        with torch.inference_mode():
+            provoked = _provocation(unit, np.random.default_rng(seed))
+            if provoked is None:
+                return None
+            function, rows = provoked
+            inputs = tuple(np.repeat(row, batch, axis=0) for row in rows)
+            slots = [slot for slot in unit.slots if slot]
+            tensors = tuple(slot.tensor(values) for slot, values in zip(slots, inputs, strict=True))
+            made = Made(
+                function, tensors, {}, rows_as_tensors(slots, tensors), tuple(slot for slot in unit.results if slot)
+            )
+            return torch_case(made, inputs, torch.get_num_threads())
 
     def accumulators(self, layer: str, inputs: Rows) -> Accumulators | None:
         """Of a convolution, linear layer or addition of two; None for other layers. Raises as ``provoke``."""
@@ -42,12 +88,64 @@ class IntegerTorchRunner(ProvocableTorchRunner):
             if how in _CODES:
                 made = _extremes(unit, _CODES[how])
             else:
-                made = provocation(unit, draws, TIE if how == "ties" else 0.0)
+                made = _provocation(unit, draws, TIE if how == "ties" else 0.0)
             exact = None if made is None else _accumulators(unit, *made)
             if made is None or exact is None:
                 return None
-            single, batched = (run_repeated(unit, *made, count) for count in (1, batch))
+            single, batched = (_run_repeated(unit, *made, count) for count in (1, batch))
         return IntegerCall(np.broadcast_to(single, batched.shape), batched, exact)
+
+
+def _run_repeated(unit: Unit, function: Callable[..., Any], inputs: Rows, count: int) -> NDArray[Any]:
+    """The rows [count, ...] that ``function`` makes of so many copies of one image's inputs of this layer."""
+    slots = [slot for slot in unit.slots if slot]
+    tensors = [slot.tensor(np.repeat(rows, count, axis=0)) for slot, rows in zip(slots, inputs, strict=True)]
+    slot = unit.results[0]
+    assert slot is not None
+    return slot.rows(function(*tensors))
+
+
+def _provocation(unit: Unit, draws: np.random.Generator, offset: float = TIE) -> Provoked | None:
+    """This layer with values ``offset`` of a step behind a whole one; None for a layer that cannot be moved there."""
+    forms = [slot.one for slot in unit.slots if slot]
+    module = getattr(unit.original, "__self__", unit.original)
+    match module:
+        case nnqd.Linear():
+            return None  # its scales come with the batch
+        case nnq.Conv2d() | nnq.Linear():
+            return _biased(module, forms[0], draws, offset)
+        case nnq.Quantize():
+            steps = draws.integers(*STEPS, forms[0].shape) + offset - float(module.zero_point)
+            return module, (nearby(steps * float(module.scale), draws),)
+        case nnq.QFunctional() if unit.layer.kind == "add" and len(forms) == 2 and forms[0].shape == forms[1].shape:
+            output = float(module.scale), int(module.zero_point)
+            first, second = ((form.scale or 1.0, form.zero_point) for form in forms)
+            return unit.original, pairs(first, second, output, forms[0].shape, draws, offset)
+    return None
+
+
+def _biased(module: Any, form: Form, draws: np.random.Generator, offset: float) -> Provoked:
+    """Every channel ``offset`` behind a step of its own, by the bias that completes its sum in an image's middle."""
+    codes = draws.integers(0, STEPS[1], (1, form.shape[1]) + (1,) * (len(form.shape) - 2))
+    weight = module.weight()
+    scales = weight_parts(weight)["scales"].numpy()
+    sums = _sums(module, weight.int_repr().double(), torch.from_numpy(codes - float(form.zero_point)), form)
+    steps = draws.integers(*STEPS, len(sums)) + offset - float(module.zero_point)
+    assert form.scale is not None
+    exact = steps * float(module.scale) - sums * form.scale * scales
+    twin: Any = shallow_copy(module, lambda path, original, copy: copy)
+    twin.set_weight_bias(weight, torch.from_numpy(nearby(exact, draws)))
+    return twin, (np.broadcast_to(codes, form.shape).astype(np.uint8),)
+
+
+def _sums(module: Any, weight: Tensor, values: Tensor, form: Form) -> NDArray[np.float64]:
+    """Integers [outputs]: of a linear layer, or of a convolution in the middle of these constant channels."""
+    if weight.ndim == 2:
+        return functional.linear(values, weight)[0].numpy()
+    side = [min(length, _SIDE) for length in form.shape[2:]]
+    given = values.expand(*values.shape[:2], *side)
+    sums = functional.conv2d(given, weight, None, module.stride, module.padding, module.dilation, module.groups)
+    return sums[0, :, sums.shape[2] // 2, sums.shape[3] // 2].numpy()
 
 
 def _accumulators(unit: Unit, called: Any, inputs: Rows) -> Accumulators | None:
@@ -62,7 +160,7 @@ def _accumulators(unit: Unit, called: Any, inputs: Rows) -> Accumulators | None:
         exact = [_products(module, centred[0])]
         shape = (-1,) + (1,) * (exact[0].ndim - 2)
         bias: Any = module.bias()
-        weight_scales = np.asarray(_weight_scales(module)).reshape(shape)
+        weight_scales = weight_parts(module.weight())["scales"].numpy().reshape(shape)
         biases = np.zeros(1) if bias is None else bias.detach().double().numpy()
         rectified = isinstance(module, _RECTIFYING)
     elif isinstance(module, nnq.QFunctional) and unit.layer.kind == "add" and len(forms) == 2:
@@ -85,20 +183,13 @@ def _accumulators(unit: Unit, called: Any, inputs: Rows) -> Accumulators | None:
     )
 
 
-def _products(module: Any, centred: torch.Tensor) -> NDArray[np.float64]:
+def _products(module: Any, centred: Tensor) -> NDArray[np.float64]:
     """Sums of products in float64, which holds each exactly: they stay far below 2^53."""
     weight = module.weight().int_repr().double()
     if weight.ndim == 2:
         return functional.linear(centred, weight).numpy()
     window = (module.stride, module.padding, module.dilation, module.groups)
     return functional.conv2d(centred, weight, None, *window).numpy()
-
-
-def _weight_scales(module: Any) -> Any:
-    weight = module.weight()
-    if weight.qscheme() == torch.per_tensor_affine:
-        return weight.q_scale()
-    return weight.q_per_channel_scales().double().numpy()
 
 
 def _extremes(unit: Unit, code: int) -> Provoked | None:
@@ -123,10 +214,7 @@ def _extremes(unit: Unit, code: int) -> Provoked | None:
     scales = steps * step / (np.maximum(np.abs(sums), 1) * forms[0].scale)
     biases = np.where(sums < 0, 2.0 * steps * step, 0.0).astype(np.float32)
     twin: Any = shallow_copy(module, lambda path, original, copy: copy)
-    twin.set_weight_bias(_packed(weights, scales), torch.from_numpy(biases))
+    by_channel = torch.from_numpy(scales), torch.zeros(len(scales), dtype=torch.int64)
+    packed = torch._make_per_channel_quantized_tensor(torch.from_numpy(weights), *by_channel, 0)
+    twin.set_weight_bias(packed, torch.from_numpy(biases))
     return twin, (np.full(forms[0].shape, code, np.uint8),)
-
-
-def _packed(weights: NDArray[np.int8], scales: NDArray[np.float64]) -> torch.Tensor:
-    zeros = torch.zeros(len(scales), dtype=torch.int64)
-    return torch._make_per_channel_quantized_tensor(torch.from_numpy(weights), torch.from_numpy(scales), zeros, 0)

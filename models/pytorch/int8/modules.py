@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.ao.nn import quantized as nnq
 
 from isobatch.models.spec.templates.network_int8 import MODULES, inside
@@ -83,11 +83,17 @@ def _tensors(module: Any) -> State:
     if not isinstance(module, (nnq.Conv2d, nnq.Linear)):
         return {}
     packed: Any = module
-    weight, bias = packed.weight(), packed.bias()
-    tensors = {"weight": weight.int_repr().contiguous()}
-    if weight.qscheme() == torch.per_tensor_affine:
-        tensors |= {"scales": torch.tensor(weight.q_scale(), dtype=torch.float64)}
-        tensors |= {"zero_points": torch.tensor(weight.q_zero_point())}
-    else:
-        tensors |= {"scales": weight.q_per_channel_scales(), "zero_points": weight.q_per_channel_zero_points()}
+    tensors, bias = weight_parts(packed.weight()), packed.bias()
     return tensors if bias is None else tensors | {"bias": bias.detach()}
+
+
+def weight_parts(weight: Tensor) -> State:
+    """The integers of a quantized ``weight``, and its ``scales`` and ``zero_points``: one, or one a channel [outputs].
+
+    float64 and int64.
+    """
+    if weight.qscheme() == torch.per_tensor_affine:
+        scales, zero_points = torch.tensor(weight.q_scale(), dtype=torch.float64), torch.tensor(weight.q_zero_point())
+    else:
+        scales, zero_points = weight.q_per_channel_scales(), weight.q_per_channel_zero_points()
+    return {"weight": weight.int_repr().contiguous(), "scales": scales, "zero_points": zero_points}

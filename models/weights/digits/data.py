@@ -15,10 +15,6 @@ from isobatch.models.spec.images import Size, sides
 
 FILE = Path(__file__).with_name("digits.npz")
 
-MEAN = np.array([0.485, 0.456, 0.406], dtype=np.float32)
-STD = np.array([0.229, 0.224, 0.225], dtype=np.float32)
-"""ImageNet's normalisation, per channel, for pixels scaled to 0..1 (torchvision's constants)."""
-
 Split = Literal["train", "calibration", "heldout"]
 
 PERIOD = 11
@@ -60,15 +56,3 @@ def enlarge(images: NDArray[np.uint8], size: Size) -> NDArray[np.uint8]:
         grey = Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR)
         enlarged[row] = np.asarray(grey)[:, :, np.newaxis]
     return enlarged
-
-
-def normalise(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Return pixels (uint8, [n, h, w, 3]) as the network's input: float32, [n, 3, h, w], contiguous.
-
-    (x / 255 - MEAN) / STD, each operation rounded to float32 in this order.
-    """
-    planes = np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)).astype(np.float32)
-    planes /= np.float32(255)
-    planes -= MEAN[:, np.newaxis, np.newaxis]
-    planes /= STD[:, np.newaxis, np.newaxis]
-    return planes

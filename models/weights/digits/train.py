@@ -22,6 +22,7 @@ from scipy.stats import binomtest
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from isobatch.models.spec.images import IMAGENET, normalise
 from isobatch.models.weights.digits import data, weights
 from isobatch.models.weights.torchvision_compat import torchvision
 
@@ -78,8 +79,13 @@ def augmented(images: NDArray[np.uint8], size: int) -> Tensor:
     affine = torch.stack([cosine, -sine, shift[:, 0], sine, cosine, shift[:, 1]], dim=1).view(n, 2, 3)
     grid = F.affine_grid(affine, [n, 1, size, size], align_corners=False)
     grey = F.grid_sample(ink, grid, align_corners=False) / 255
-    mean, std = torch.from_numpy(data.MEAN), torch.from_numpy(data.STD)
+    mean, std = torch.tensor(IMAGENET.mean), torch.tensor(IMAGENET.std)
     return ((grey - mean[:, None, None]) / std[:, None, None]).contiguous(memory_format=torch.channels_last)
+
+
+def _inputs(images: NDArray[np.uint8]) -> Tensor:
+    """The network's input for plain images of ink."""
+    return torch.from_numpy(normalise(data.enlarge(images, SIZE), IMAGENET.mean, IMAGENET.std))
 
 
 def batches(indices: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
@@ -135,7 +141,7 @@ def settle_statistics(network: nn.Module) -> None:
         if isinstance(module, nn.BatchNorm2d):
             module.momentum = 1.0
     with torch.no_grad():
-        network.train()(torch.from_numpy(data.normalise(data.enlarge(images[chosen], SIZE))))
+        network.train()(_inputs(images[chosen]))
 
 
 def trained_arrays(network: nn.Module) -> dict[str, NDArray[np.float32]]:
@@ -160,7 +166,7 @@ def evaluate(state: weights.State) -> tuple[int, int, float]:
     outputs = []
     with torch.inference_mode():
         for part in np.array_split(chosen, math.ceil(len(chosen) / BATCH)):
-            outputs.append(network(torch.from_numpy(data.normalise(data.enlarge(images[part], SIZE)))).numpy())
+            outputs.append(network(_inputs(images[part])).numpy())
     logits = np.concatenate(outputs)
     span = np.ptp(logits, axis=1) / np.ptp(logits[:, : weights.DIGITS], axis=1)
     return int((logits.argmax(axis=1) == labels[chosen]).sum()), len(chosen), float(span.max())

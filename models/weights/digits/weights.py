@@ -60,8 +60,8 @@ def generated() -> tuple[State, NDArray[np.float64]]:
     convolutions: State = {}
     for name, shape in conv_shapes().items():
         bound = math.sqrt(6 / math.prod(shape[1:]))  # He et al., 2015: variance 2 / fan-in
-        convolutions[name] = (_uniform(stream, shape) * bound).astype(np.float32)
-    rows = _uniform(stream, (CLASSES - DIGITS, FEATURES))
+        convolutions[name] = (uniform(stream, shape, 53) * bound).astype(np.float32)
+    rows = uniform(stream, (CLASSES - DIGITS, FEATURES), 53)
     return convolutions, rows / np.array([norm(row) for row in rows])[:, np.newaxis]
 
 
@@ -112,7 +112,7 @@ def state_dict(file: Path = FILE) -> State:
     return state
 
 
-def _uniform(stream: PCG64, shape: tuple[int, ...]) -> NDArray[np.float64]:
-    """Return multiples of 2^-52 from -1 to below 1, each exact."""
-    bits = np.asarray(stream.random_raw(math.prod(shape)), dtype=np.uint64) >> np.uint64(11)
-    return (bits.astype(np.float64) * 2.0**-52 - 1.0).reshape(shape)
+def uniform(stream: PCG64, shape: tuple[int, ...], bits: int) -> NDArray[np.float64]:
+    """Return numbers from -1 to below 1 of so many random bits (53 at most): multiples of 2^(1 - bits), each exact."""
+    drawn = np.asarray(stream.random_raw(math.prod(shape)), dtype=np.uint64) >> np.uint64(64 - bits)
+    return (drawn.astype(np.float64) * 2.0 ** (1 - bits) - 1.0).reshape(shape)

@@ -15,7 +15,7 @@ from isobatch.pipeline.race.in_worker import contest, opened
 from isobatch.pipeline.tools.switches.crossing import Held, SwitchAsked
 from isobatch.pipeline.workers.wire import Emit, tell_images
 
-_TURNED = {"torch": "isobatch.models.pytorch.switches:turned", "onnxruntime": "isobatch.models.ort.switches:turned"}
+_TURNED = {"torch": "isobatch.models.pytorch.switches:turned", "onnxruntime": "isobatch.models.ort.session:turned"}
 
 
 def hold(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:

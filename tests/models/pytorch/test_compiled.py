@@ -15,7 +15,7 @@ from isobatch.models.machine import cpp_compiler
 from isobatch.models.pytorch.compiled import CompiledTorchRunner, open_runner
 from isobatch.models.pytorch.kernels import lacks_arithmetic
 from isobatch.models.pytorch.runner import to_numpy
-from isobatch.models.pytorch.switches import compile_switches
+from isobatch.models.pytorch.switches import turned
 from isobatch.models.registry import find_variant, how_to_add, installed
 from isobatch.models.spec.runner import WHOLE, Canonical, Inspectable
 from isobatch.models.spec.templates.network_canonical import InCanonicalShape
@@ -168,7 +168,7 @@ def test_its_code_is_kept_in_the_temporary_folder_alone(runner: CompiledTorchRun
 @pytest.mark.extras
 @quiet
 def test_a_network_with_free_sizes_answers_too() -> None:
-    with compile_switches({"dynamic": True}), CompiledTorchRunner(three_layers, SETTINGS) as free:
+    with turned({"compile_dynamic": True}), CompiledTorchRunner(three_layers, SETTINGS) as free:
         rows = free.run(IMAGES)
     with torch.inference_mode():
         assert np.abs(rows - three_layers()(torch.from_numpy(IMAGES)).numpy()).max() < 1e-5

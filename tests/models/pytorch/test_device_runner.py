@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from isobatch.models import user_networks
 from isobatch.models.pytorch import device_runner as torch_device_runner
-from isobatch.models.pytorch.device.devices import Cpu
+from isobatch.models.pytorch.device.devices import Device
 from isobatch.models.pytorch.device_runner import DeviceTorchRunner
 from isobatch.models.pytorch.examined import ExaminedTorchRunner
 from isobatch.models.pytorch.kernels import convolution_error
@@ -31,7 +31,7 @@ def net() -> nn.Module:
 
 
 def opened(cuda: CudaOptions | None = None, dtype: torch.dtype = torch.float32) -> DeviceTorchRunner:
-    return DeviceTorchRunner(lambda: seeded(net), RunnerSettings(1, cuda=cuda), dtype, Cpu())
+    return DeviceTorchRunner(lambda: seeded(net), RunnerSettings(1, cuda=cuda), dtype, Device())
 
 
 def test_it_offers_all_that_a_float_network_does_but_the_host_s_threads() -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from isobatch.models.spec.images import Field, Images
 from isobatch.models.spec.plain import from_plain, to_plain
-from isobatch.models.spec.words import Artifact, CudaOptions, Manifest, RunnerSettings
+from isobatch.models.spec.words import Artifact, CudaOptions, Manifest, Remark, RunnerSettings
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,7 @@ class Everything:
     other: Images | None = None
     anything: Any = None
     sizes: tuple[int | tuple[int, int], ...] = ()
+    remarks: tuple[Remark, ...] = ()
 
 
 IMAGES = Images("drawn", "/drawn", "uint8", (2, 3, 4, 4), "ab", labels=(0, 1), fields=(Field("x", "int64", (7,)),))
@@ -38,6 +39,7 @@ EVERYTHING = Everything(
     ((1, float("inf")), (2, 0.5)),
     (None, 3),
     sizes=(8, (8, 9)),
+    remarks=(Remark("a-code", "a text"),),
 )
 
 

@@ -7,8 +7,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from isobatch.models.weights.checkpoint import WeightsError, fitted, read_checkpoint
+from isobatch.models.weights.checkpoint import WeightsError, fitted, open_checkpoint
 from isobatch.models.weights.networks import State, architecture
+from isobatch.models.weights.tensor_names import as_named
 
 
 class Attack:
@@ -17,6 +18,10 @@ class Attack:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return os.mkdir, (str(self.marker),)
+
+
+def read_checkpoint(path: Path) -> State:
+    return as_named(open_checkpoint(path).state, ()).state
 
 
 @pytest.fixture

@@ -10,10 +10,11 @@ from safetensors.torch import load_file, save_file
 
 from isobatch.models.spec.artifact_cache import file_sha256
 from isobatch.models.spec.images import IMAGENET, View
+from isobatch.models.spec.resolved import ResolvedWeights
 from isobatch.models.weights import resolve as weights
+from isobatch.models.weights.found import first_entry, view_of
 from isobatch.models.weights.networks import State, architecture, known_models
-from isobatch.models.weights.other_weights import first_entry, view_of
-from isobatch.models.weights.resolve import ResolvedWeights, WeightsError
+from isobatch.models.weights.resolve import WeightsError
 from isobatch.models.weights.torchvision_compat import torchvision
 
 MODEL = "shufflenet_v2_x0_5"
@@ -58,10 +59,10 @@ def test_a_file_is_resolved_to_the_cache_by_its_content(small_state: State, tmp_
     found = resolve(str(tmp_path / "mine.pth"), tmp_path)
     assert (found.source, found.num_classes) == ("mine.pth", 7)
     assert found.note == "its state dict under 'state_dict' is used"
-    assert found.path == tmp_path / "weights" / f"{found.sha256}.safetensors"
+    assert found.path == str(tmp_path / "weights" / f"{found.sha256}.safetensors")
     assert torch.equal(load_file(found.path)["fc.weight"], small_state["fc.weight"])
     assert resolve(str(tmp_path / "same.safetensors"), tmp_path).sha256 == found.sha256
-    assert [path.name for path in (tmp_path / "weights").iterdir()] == [found.path.name]
+    assert [path.name for path in (tmp_path / "weights").iterdir()] == [Path(found.path).name]
 
 
 def test_an_intact_cache_file_is_kept_and_a_damaged_one_written_anew(small_state: State, tmp_path: Path) -> None:
@@ -70,9 +71,9 @@ def test_an_intact_cache_file_is_kept_and_a_damaged_one_written_anew(small_state
     inode = os.stat(found.path).st_ino
     resolve(str(tmp_path / "mine.safetensors"), tmp_path)
     assert os.stat(found.path).st_ino == inode
-    damaged = bytearray(found.path.read_bytes())
+    damaged = bytearray(Path(found.path).read_bytes())
     damaged[-1] ^= 1
-    found.path.write_bytes(damaged)
+    Path(found.path).write_bytes(damaged)
     resolve(str(tmp_path / "mine.safetensors"), tmp_path)
     assert torch.equal(load_file(found.path)["conv5.0.weight"], small_state["conv5.0.weight"])
 

@@ -32,6 +32,12 @@ def test_missed_by_the_estimate_met_by_the_bound(same: int, n: int, decision: st
     assert decide(agreed(same, n), 90.0) == decision
 
 
+def test_a_share_at_the_limit_is_not_below_it() -> None:
+    for same, n, limit in ((9, 125, 7.2), (117, 125, 93.6), (999, 1000, 99.9)):
+        assert decide(agreed(same, n), limit) == "undecided"
+    assert decide(agreed(16, 16), 100.0) == "undecided" and decide(agreed(0, 16), 0.0) == "met"
+
+
 def test_crops_of_one_photograph_are_one_cluster() -> None:
     same = [True] * 15 + [False]
     crops = agreement(same, [i % 4 for i in range(16)], "fp64")

@@ -30,6 +30,12 @@ def test_the_sentence_states_its_scope() -> None:
     assert answer([SAME, OTHER]).sentence.endswith("(40 images of seed and 40 images of digits, N = 8; 2 threads).")
 
 
+def test_the_scope_counts_all_images_though_no_n_ran_all_of_them() -> None:
+    few = [comparison.model_copy(update={"n_images": 24}) for comparison in SAME.comparisons]
+    some_at_each_n = SAME.model_copy(update={"comparisons": few})
+    assert "(40 images of seed and 40 images of digits, N = 8;" in answer([some_at_each_n]).sentence
+
+
 def test_each_variant_states_its_evidence() -> None:
     same, other = answer([SAME, OTHER]).by_variant
     assert same.invariant is True

@@ -12,6 +12,7 @@ from isobatch.pipeline.decide.policy import obstacles
 from isobatch.pipeline.decide.reasons import UNCOMPARED
 from isobatch.pipeline.decide.recommend import default_policy, recommend
 from isobatch.pipeline.records.study import Comparison, Policy, Recommendation, VariantResult, Verdict
+from isobatch.reports.speeds import shows_loss
 from tests.fakes import CONDITION
 from tests.pipeline.decide.test_ranges import verified
 from tests.pipeline.results import agreed, integer, race, repair, result
@@ -240,6 +241,29 @@ def test_the_price_of_stability_and_the_speed_up_come_from_the_race() -> None:
     assert free.price_of_stability is None
 
 
+def test_a_price_holds_for_another_race_too() -> None:
+    """Rounds alone tell 2 % apart; two races of the same two differ by as much."""
+    variants = [result("wild", "batch-variant"), result("steady")]
+    near = recommend(variants, Policy(), race(wild=153, steady=150)).price_of_stability
+    assert near is not None and near.ratio.high95 is not None and near.ratio.high95 > 1 > near.ratio.median
+    raced = race(wild=200, steady=150)
+    waits = [c.model_copy(update={"waited_s": [0.6 * call for call in c.call_s]}) for c in raced.contestants]
+    busy = raced.model_copy(update={"unsteady": True, "contestants": waits})
+    wide = recommend(variants, Policy(), busy).price_of_stability
+    assert wide is not None and wide.ratio.high95 is not None and wide.ratio.high95 > 1
+    few = recommend(variants, Policy(), race(9, wild=200, steady=150)).price_of_stability
+    assert few is not None and few.ratio.high95 is None and not shows_loss(few)
+
+
+def test_where_size_is_asked_for_the_price_is_told_against_what_is_as_small() -> None:
+    wild = result("wild", "batch-variant", size_mb=25.0)
+    variants = [result("steady", size_mb=25.0), result("large", per_second=300), wild]
+    asked = Policy(objective="size")
+    paid = recommend(variants, asked, race(steady=100, large=300, wild=150)).price_of_stability
+    assert paid is not None and paid.variant == "wild"
+    assert recommend(variants[:2], asked, race(steady=100, large=300)).price_of_stability is None
+
+
 def test_the_speed_up_is_rough_where_the_reference_was_not_raced() -> None:
     variants = [result("steady", precision="int8", per_second=200), result("float", per_second=50)]
     found = recommend(variants, Policy(), race(steady=210))
@@ -435,7 +459,7 @@ def test_a_repair_that_holds_is_a_candidate_of_its_own() -> None:
     found = recommend([result("steady", per_second=100, top1=0.9), mended], Policy())
     assert (found.chosen, found.batch_size) == ("fast+surgical", 8)
     assert found.because[0] == (
-        "It is batch-invariant: on seed, all bytes of 40 images of seed at N = 8 are those of its own singles "
+        "It is batch-invariant: all bytes of 40 images of seed at N = 8 are those of its own singles "
         "(1 batched comparison)."
     )
     assert found.because[2].endswith("the most images a second: 180 (175 to 185) img/s at N = 8.")

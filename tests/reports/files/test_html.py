@@ -7,11 +7,11 @@ from functools import cache
 
 import pytest
 
-from isobatch.reports.files.html import html_report
 from isobatch.reports.sections import write_all
 from tests.reports import explained, studies
 from tests.reports.page import Page, read
 from tests.reports.payloads import GROUPS, poisoned
+from tests.reports.studies import html_report
 
 TAGS = {
     *(

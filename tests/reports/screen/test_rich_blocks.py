@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.measure import Measurement
 
 from isobatch.reports.blocks import Column, Table
-from isobatch.reports.screen.rich_blocks import grid, shared_out
+from isobatch.reports.screen.rich_blocks import FittedTable, shared_out
 from isobatch.reports.screen.terminal import WIDTH, print_blocks
 
 NAMES = ("determinism-switch", "per-sample-scale", "static-scale")
@@ -46,5 +46,5 @@ def test_each_column_has_its_longest_word_and_the_rest_goes_where_it_is_tight(
 def test_columns_stand_closer_together_before_a_cell_is_cut() -> None:
     table = Table("A caption.", tuple(Column(f"c{at}", "number") for at in range(5)), (("12345678",) * 5,))
     stream = io.StringIO()
-    Console(file=stream, width=44).print(grid(table, no_wrap=True))
+    Console(file=stream, width=44).print(FittedTable(table, no_wrap=True))
     assert "…" not in stream.getvalue() and stream.getvalue().count("12345678") == 5

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from isobatch.pipeline.decide.recommend import recommend
 from isobatch.pipeline.records import study as r
 from isobatch.reports import blocks
 from isobatch.reports.sections._key_figures import key_figures, reason
+from isobatch.reports.sections.answer import headline, price_line
+from isobatch.reports.sections.race import in_short
+from tests.pipeline.decide.test_ranges import verified
+from tests.pipeline.results import race
 from tests.reports import explained, studies
 from tests.reports.sections.test_sections import words, written
 
@@ -39,6 +44,61 @@ def test_a_repaired_choice_rests_on_its_repair() -> None:
         "the surgical repair changes its singles, and the accuracy of these was not measured",
     )
     assert words(reason(study)).startswith("With 53 layers put in one fixed shape, an image gets the same output bytes")
+
+
+def repaired(**changed: object) -> r.Study:
+    """The study in which int8-x86 with another repair than the surgical one is recommended."""
+    found = studies.mended()
+    assert found.recommendation is not None
+    native = next(v for v in found.variants if v.name == "int8-x86")
+    assert native.repairs is not None
+    other = native.repairs[0].model_copy(update={"layers": 0, **changed})
+    variants = [v.model_copy(update={"repairs": [other]}) if v is native else v for v in found.variants]
+    decided = found.recommendation.model_copy(update={"chosen": f"int8-x86+{other.name}"})
+    return found.model_copy(update={"variants": variants, "recommendation": decided})
+
+
+def test_a_repair_that_changes_no_layer_or_keeps_top1_only_is_told_as_such() -> None:
+    assert words(reason(repaired(name="one-thread"))).startswith("With the repair one-thread, an image gets the same")
+    kept = repaired(name="recheck", batch_invariant=False, top1_stable=True)
+    assert "output bytes" not in words(reason(kept))
+    assert figures(kept)["Same answer in any batch?"][0] == "≈ same top-1, other bytes"
+
+
+def test_the_speed_is_that_at_the_n_recommended() -> None:
+    study = studies.full().model_copy(update={"race": None})
+    decided = recommend(study.variants, r.Policy(max_latency_ms=20.0))
+    found = study.model_copy(update={"recommendation": decided})
+    assert decided.chosen == "ort-int8-qoperator" and words(headline(decided)).endswith("1 image at a time")
+    assert figures(found)["Speed"][1].startswith("at N = 1,") and "at N = 1" in decided.because[-1]
+
+
+def test_a_race_at_another_n_is_not_told_as_if_it_had_decided() -> None:
+    study = studies.full()
+    short = race(8, ort_int8=106, ort_int8_qoperator=105)
+    decided = recommend(study.variants, r.Policy(objective="latency"), short)
+    said = in_short(study.model_copy(update={"race": short, "recommendation": decided}))
+    assert said.endswith("; the race does not price this policy.")
+    assert "too short" not in words(headline(decided))
+
+
+def test_of_the_smallest_it_is_not_said_that_nothing_is_faster() -> None:
+    study = studies.full()
+    decided = recommend(study.variants, r.Policy(objective="size"), race(int8_fbgemm=50, ort_int8=106, ort_fp32=200))
+    found = study.model_copy(update={"recommendation": decided})
+    assert decided.price_of_stability is None and decided.chosen == "ort-int8"
+    told = "no variant that meets every other demand and is as small is shown to be faster"
+    assert figures(found)["Price of stability"][1] == told and told in words(price_line(found))
+
+
+def test_what_fails_inside_what_is_shipped_is_not_called_the_same_bytes() -> None:
+    study = studies.full()
+    failed = [v.model_copy(update={"range": verified(4, (5, "batch", 0))}) for v in study.variants]
+    decided = recommend(failed, r.Policy(stability="top1-stable"))
+    value, remark, _ = figures(study.model_copy(update={"variants": failed, "recommendation": decided}))[
+        "Same answer in any batch?"
+    ]
+    assert value == "≈ same top-1, other bytes" and "not beyond: a batch of images at N = 5" in remark
 
 
 def test_what_was_not_measured_is_said_in_its_place() -> None:

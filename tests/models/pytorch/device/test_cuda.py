@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import warnings
-
 import pytest
 import torch
 
-from isobatch.models.pytorch.device import cuda as cuda_device
 from isobatch.models.pytorch.device.cuda import WORKSPACE, check, driver_version, switched, switches
 from isobatch.models.spec.words import CudaOptions
 
@@ -46,17 +43,6 @@ def test_a_switch_that_another_hand_turned_is_found() -> None:
         torch.backends.cudnn.benchmark = True
         with pytest.raises(RuntimeError, match="cuDNN benchmark is on, and off was asked for: nothing was kept"):
             check(options)
-
-
-def test_the_switches_of_an_older_torch_do_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cuda_device, "_has_precisions", lambda: False)
-    before = switches()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a newer torch advises against them
-        for word in ("on", "off"):
-            with switched(CudaOptions(tf32=word)):
-                assert (torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32) == (word == "on",) * 2
-    assert switches() == before
 
 
 @pytest.mark.parametrize(

@@ -12,13 +12,12 @@ import torch
 from torch import nn
 
 from isobatch.models.machine.out_of_memory import out_of_memory
-from isobatch.models.pytorch.device.devices import Cpu, HostEvent, kernels_on, timed
-from isobatch.models.pytorch.device.profile import profiled
+from isobatch.models.pytorch.device.devices import Device, HostEvent, kernels_on, timed
 
 BUSY_S = 0.05
 
 
-class Queue(Cpu):
+class Queue(Device):
     """Work given to it is done later, in order, by a thread of its own."""
 
     def __init__(self) -> None:
@@ -27,7 +26,7 @@ class Queue(Cpu):
     def synchronize(self) -> None:
         self.work.submit(lambda: None).result()
 
-    def event(self) -> QueueEvent:  # type: ignore[override]
+    def event(self) -> QueueEvent:
         return QueueEvent(self.work)
 
 
@@ -55,7 +54,7 @@ def queue() -> Iterator[Queue]:
 
 def test_the_host_s_clock_times_the_call() -> None:
     begin = time.perf_counter()
-    result, seconds = timed(Cpu(), lambda: time.sleep(BUSY_S) or "done")
+    result, seconds = timed(Device(), lambda: time.sleep(BUSY_S) or "done")
     assert result == "done" and BUSY_S <= seconds <= time.perf_counter() - begin
 
 
@@ -76,7 +75,7 @@ def test_a_device_s_clock_times_its_own_work_and_none_from_before(queue: Queue) 
 
 def test_the_cpu_runs_again_what_a_gpu_would_play_back() -> None:
     seen: list[int] = []
-    again = Cpu().capture(lambda: seen.append(len(seen)))
+    again = Device().capture(lambda: seen.append(len(seen)))
     again()
     assert seen == [0, 1]
 
@@ -87,7 +86,7 @@ def test_the_cpu_runs_again_what_a_gpu_would_play_back() -> None:
 )
 def test_the_profiler_names_what_computed(module: nn.Module, shape: tuple[int, ...], expected: str) -> None:
     with torch.inference_mode():
-        names = kernels_on(Cpu(), lambda: module(torch.ones(shape)))
+        names = kernels_on(Device(), lambda: module(torch.ones(shape)))
     assert any(expected in name for name in names), names
     assert all(name.startswith("ATen aten::") for name in names)
     assert not any(word in name for name in names for word in ("empty", "as_strided", "copy"))
@@ -101,7 +100,12 @@ def test_a_call_is_made_once_before_it_is_profiled() -> None:
         made.append("")
 
     waits: list[int] = []
-    names = profiled("cpu", lambda: waits.append(len(made)), call)
+
+    class Waiting(Device):
+        def synchronize(self) -> None:
+            waits.append(len(made))
+
+    names = kernels_on(Waiting(), call)
     assert "ATen aten::tanh" in names and "ATen aten::exp" not in names
     assert waits == [1, 2]
 

@@ -5,6 +5,7 @@ import pytest
 import safetensors.numpy
 import torch
 
+from isobatch.models.spec.images import IMAGENET, normalise
 from isobatch.models.weights.digits import data, weights
 from isobatch.models.weights.torchvision_compat import torchvision
 
@@ -91,7 +92,7 @@ def test_it_reads_digits_and_no_class_drowns_the_ten(state: weights.State) -> No
     network.load_state_dict({name: torch.from_numpy(array) for name, array in state.items()})
     images, labels = data.load()
     chosen = data.split("heldout")[:24]
-    inputs = torch.from_numpy(data.normalise(data.enlarge(images[chosen], 224)))
+    inputs = torch.from_numpy(normalise(data.enlarge(images[chosen], 224), IMAGENET.mean, IMAGENET.std))
     with torch.inference_mode():
         logits = torch.cat([network(part) for part in torch.tensor_split(inputs, 2)]).numpy()
     assert (logits.argmax(axis=1) == labels[chosen]).mean() >= 0.95

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from isobatch.models.ort.session import open_session
-from isobatch.models.ort.switches import read_back as read_ort
-from isobatch.models.ort.switches import turned as turned_ort
+from isobatch.models.ort.session import read_back as read_ort
+from isobatch.models.ort.session import turned as turned_ort
 from isobatch.models.pytorch.switches import mkl_mode, read_back, turned
 from isobatch.models.registry import find_variant
 from isobatch.models.spec.words import RunnerSettings
