@@ -62,7 +62,7 @@ def test_a_repair_that_changes_no_layer_or_keeps_top1_only_is_told_as_such() -> 
     assert words(reason(repaired(name="one-thread"))).startswith("With the repair one-thread, an image gets the same")
     kept = repaired(name="recheck", batch_invariant=False, top1_stable=True)
     assert "output bytes" not in words(reason(kept))
-    assert figures(kept)["Same answer in any batch?"][0] == "≈ same top-1, other bytes"
+    assert figures(kept)["Same answer in any batch?"][0] == "≈ same answers, other bytes"
 
 
 def test_the_speed_is_that_at_the_n_recommended() -> None:
@@ -98,7 +98,7 @@ def test_what_fails_inside_what_is_shipped_is_not_called_the_same_bytes() -> Non
     value, remark, _ = figures(study.model_copy(update={"variants": failed, "recommendation": decided}))[
         "Same answer in any batch?"
     ]
-    assert value == "≈ same top-1, other bytes" and "not beyond: a batch of images at N = 5" in remark
+    assert value == "≈ same answers, other bytes" and "not beyond: a batch of images at N = 5" in remark
 
 
 def test_what_was_not_measured_is_said_in_its_place() -> None:
