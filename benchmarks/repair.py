@@ -7,6 +7,7 @@ Targets, at the near end of the interval: throughput 0.95 at N >= 8 (int8-x86, i
 
 import argparse
 import math
+from dataclasses import replace
 from typing import Any
 
 from benchmarks.common import prepared
@@ -17,12 +18,11 @@ from isobatch.pipeline.compare.statistics import median_interval
 from isobatch.pipeline.machine.environment import worker_settings
 from isobatch.pipeline.records.study import Interval
 from isobatch.pipeline.repair.crossing import Attempt
-from isobatch.pipeline.repair.ladder import Scope, climb
+from isobatch.pipeline.repair.ladder import attempts, climb
 from isobatch.pipeline.repair.layers import survey
 from isobatch.pipeline.repair.records import repair_records
 from isobatch.pipeline.repair.rungs import Bench, all_rungs
-from isobatch.pipeline.repair.tried import attempts
-from isobatch.pipeline.repair.verify import every_size, time_ratios, verify
+from isobatch.pipeline.repair.verify import Scope, every_size, time_ratios, verify
 from isobatch.pipeline.workers.wire import Emit
 
 SIZES = (1, 2, 8, 16, 32)
@@ -35,23 +35,31 @@ def measured(payload: dict[str, Any], emit: Emit) -> list[dict[str, Any]]:
     threads: int = payload["threads"]
     spec = find_variant(payload["variant"])
     with load(spec.open)(Artifact.of(payload["artifact"]), RunnerSettings(threads)) as runner:
+        scope = Scope(
+            [images],
+            SIZES[1:],
+            {},
+            timed_sizes=SIZES[:2],
+            pairs=1,
+            passes=every_size,
+            stop_at_first=True,
+            done=lambda n: emit({}),
+        )
         if not payload["rungs"]:
-            native = verify(runner, runner, images, SIZES[1:], lambda n: emit({}), True, every_size)
+            native = verify(runner, runner, images, scope)
             if native.batch_invariant:
                 return [{"name": "none", "why": f"batch-invariant without a repair at N = {SIZES}", "ratios": {}}]
         captured = images.read(0, max(SIZES))
         located, shapes = survey(runner, captured, max(SIZES), 0, lambda n: emit({}))
         bench = Bench(runner, threads, captured, SIZES[1:], located, shapes)
-        scope = Scope([images], SIZES[1:], {}, timed_sizes=SIZES[:2], pairs=1, passes=every_size, stop_at_first=True)
         tried = []
         for rung in payload["rungs"] or [rung.name for rung in all_rungs()]:
-            for attempt in climb(bench, scope, lambda n: emit({}), math.inf, [rung]):
+            for attempt in climb(bench, scope, math.inf, [rung]):
                 ratios: dict[int, list[float]] = {}
                 if attempt.holds and attempt.candidate:
                     with attempt.candidate.build(runner) as repaired:
-                        ratios = time_ratios(
-                            runner, repaired, images, SIZES, lambda n: emit({}), payload["pairs"], math.inf
-                        )
+                        priced = replace(scope, pairs=payload["pairs"], enough_s=math.inf)
+                        ratios = time_ratios(runner, repaired, priced, SIZES)
                 (told,) = attempts([attempt])
                 tried.append(told.to_json() | {"ratios": {str(n): values for n, values in ratios.items()}})
         return tried

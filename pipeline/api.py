@@ -9,9 +9,8 @@ from numpy.typing import NDArray
 
 from isobatch.models.registry import load
 from isobatch.pipeline.records.wording import counted, listed
-from isobatch.pipeline.user.asked import Asked
+from isobatch.pipeline.user.asked import Asked, conditions
 from isobatch.pipeline.user.checks import compared
-from isobatch.pipeline.user.conditions import conditions
 from isobatch.pipeline.user.make import repaired_network
 from isobatch.pipeline.user.origins import Start, where_it_starts
 from isobatch.pipeline.user.progress import Progress

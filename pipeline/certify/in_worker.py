@@ -73,12 +73,7 @@ def gathered(own: Images, labelled: Iterable[Images], count: int, seed: int) -> 
 
 
 def _batches(
-    runner: Opened,
-    images: NDArray[Any],
-    sizes: Sequence[int],
-    deadline: float,
-    emit: Emit,
-    outcome: Outcome = CLASSES,
+    runner: Opened, images: NDArray[Any], sizes: Sequence[int], deadline: float, emit: Emit, outcome: Outcome = CLASSES
 ) -> bool:
     """A batch and copies at each N against the images alone; whether there was time for all."""
     singles = np.concatenate([call(runner.shipped, images[i : i + 1])[0] for i in range(len(images))])

@@ -33,11 +33,7 @@ def limit_s(config: Config) -> float:
 
 
 def certify(
-    stages: Stages,
-    variants: list[VariantResult],
-    policy: Policy,
-    race: Race | None,
-    labelled: Images | None,
+    stages: Stages, variants: list[VariantResult], policy: Policy, race: Race | None, labelled: Images | None
 ) -> list[VariantResult]:
     """The variants, each that was chosen on the way with the range over which it was verified.
 

@@ -9,9 +9,8 @@ from numpy.typing import NDArray
 
 from isobatch.pipeline.compare.comparisons import batch_sizes, batched
 from isobatch.pipeline.evidence.evidence import Evidence
+from isobatch.pipeline.evidence.rows import row_digests
 from isobatch.pipeline.records.study import BatchClasses, Condition, Fingerprint
-
-_DIGEST_BYTES = 16
 
 
 def batch_classes(evidence: Evidence, condition: Condition) -> BatchClasses:
@@ -72,13 +71,9 @@ def rows_seen(evidence: Evidence, n: int) -> tuple[NDArray[np.int64], NDArray[An
 def _digests(evidence: Evidence, n: int) -> NDArray[Any]:
     """One digest an image, [images] of bytes; empty where the image was not seen at that N."""
     images, rows = rows_seen(evidence, n)
-    return row_digests(rows, images, evidence.span[1])
-
-
-def row_digests(rows: NDArray[Any], images: NDArray[np.int64], count: int) -> NDArray[Any]:
-    """One digest for each of ``count`` images, [count] of bytes, of the row it has in ``rows``; empty without one."""
-    digests = np.zeros(count, dtype=f"S{2 * _DIGEST_BYTES}")
-    digests[images] = [hashlib.blake2b(row.tobytes(), digest_size=_DIGEST_BYTES).hexdigest() for row in rows]
+    own = row_digests([rows], len(rows))
+    digests = np.zeros(evidence.span[1], own.dtype)
+    digests[images] = own
     return digests
 
 

@@ -187,7 +187,7 @@ def _comparison(
         batch_size=batch_size,
         n_images=len(candidate),
         issues=mismatch or issues(reference, candidate),
-        **values,  # type: ignore[arg-type]  # keys of the discovered metrics; pydantic checks their values
+        **values,  # keys of the discovered metrics; pydantic checks their values
     )
 
 

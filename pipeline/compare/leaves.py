@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isobatch.models.spec.outcome import Leaf, Outcome
-from isobatch.pipeline.compare.metrics import Values, measure_all
+from isobatch.pipeline.compare.metrics import measure_all
 from isobatch.pipeline.evidence.outcomes import Gallery
 from isobatch.pipeline.evidence.rows import same_bits
 from isobatch.pipeline.records.study import OutputComparison
@@ -24,28 +24,23 @@ def measure_leaves(
     have no common scale. NaN is the worst of all.
     """
     if len(outcome.leaves) < 2 or reference.shape[1] != outcome.leaves[-1].stop:
-        return dict(measure_all(reference, candidate, outcome, gallery))
-    alone = [_measured(leaf, reference, candidate) for leaf in outcome.leaves]
-    whole: dict[str, Any] = dict(measure_all(reference, candidate, outcome, gallery))
+        return measure_all(reference, candidate, outcome, gallery)
+    alone = [measure_all(_own(leaf, reference), _own(leaf, candidate)) for leaf in outcome.leaves]
+    whole = measure_all(reference, candidate, outcome, gallery)
     for name in _WORST_IS_LARGEST:
-        whole[name] = float(np.max([_number(values[name]) for values in alone]))
+        whole[name] = float(np.max([values[name] for values in alone]))
     for name in _WORST_IS_SMALLEST:
-        whole[name] = float(np.min([_number(values[name]) for values in alone]))
-    worst = max(alone, key=lambda values: np.nan_to_num(_number(values["max_ulp"]), nan=np.inf))
+        whole[name] = float(np.min([values[name] for values in alone]))
+    worst = max(alone, key=lambda values: np.nan_to_num(values["max_ulp"], nan=np.inf))
     whole["ulp_at"] = worst["ulp_at"]
-    whole["n_ulp_excluded"] = sum(int(_number(values["n_ulp_excluded"])) for values in alone)
+    whole["n_ulp_excluded"] = sum(values["n_ulp_excluded"] for values in alone)
     whole["allclose"] = all(bool(values["allclose"]) for values in alone)
     names = OutputComparison.model_fields.keys() - {"name"}
     whole["outputs"] = [
-        OutputComparison(name=leaf.name, **{name: values[name] for name in names})  # type: ignore[arg-type]
+        OutputComparison(name=leaf.name, **{name: values[name] for name in names})
         for leaf, values in zip(outcome.leaves, alone, strict=True)
     ]
     return whole
-
-
-def _measured(leaf: Leaf, reference: NDArray[Any], candidate: NDArray[Any]) -> Values:
-    rows = [_own(leaf, array) for array in (reference, candidate)]
-    return measure_all(rows[0], rows[1])
 
 
 def _own(leaf: Leaf, rows: NDArray[Any]) -> NDArray[Any]:
@@ -56,8 +51,3 @@ def _own(leaf: Leaf, rows: NDArray[Any]) -> NDArray[Any]:
         narrowed = columns.astype(kind)
         back = narrowed.astype(columns.dtype)
     return narrowed if bool(same_bits(columns, back).all()) else columns
-
-
-def _number(value: object) -> float:
-    assert isinstance(value, (int, float))
-    return float(value)

@@ -59,10 +59,7 @@ def change_interval(only_before: int, only_after: int, n: int, alpha: float = AL
 
     ``only_before``: images right before and wrong after. Its limits are ``drop_upper``'s at alpha / 2 each.
     """
-    return (
-        -drop_upper(only_before, only_after, n, alpha / 2),
-        drop_upper(only_after, only_before, n, alpha / 2),
-    )
+    return (-drop_upper(only_before, only_after, n, alpha / 2), drop_upper(only_after, only_before, n, alpha / 2))
 
 
 def mcnemar_p(only_before: int, only_after: int) -> float:

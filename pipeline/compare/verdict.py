@@ -79,18 +79,16 @@ def inputs_verdict(tested: Sequence[Tested], n_images: int) -> InputsVerdict | N
         margin=margin,
         clip_share=clip_share,
         clip_layer=clip_layer,
-        images_run=_images_run(tested),
+        images_run=[
+            ImagesRun(condition=item.condition, first=item.evidence.span[0], stop=item.evidence.span[1])
+            for item in tested
+        ],
     )
 
 
 def images_run(tested: Sequence[Tested]) -> Images:
     """The images of the set that any condition ran, rising."""
     return np.unique(np.concatenate([tested_set.evidence.images for tested_set in tested]))
-
-
-def _images_run(tested: Sequence[Tested]) -> list[ImagesRun]:
-    spans = [(tested_set.condition, *tested_set.evidence.span) for tested_set in tested]
-    return [ImagesRun(condition=condition, first=first, stop=stop) for condition, first, stop in spans]
 
 
 def _alone(tested: Sequence[Tested]) -> Iterator[tuple[Images, NDArray[Any]]]:

@@ -35,14 +35,7 @@ class GridPoint:
 
     def at(self, image_size: int) -> Condition:
         """The condition of images of this size, in their natural order."""
-        return Condition(
-            threads=self.threads,
-            isa=self.isa,
-            memory_format=self.memory_format,
-            image_size=image_size,
-            device=self.device,
-            cuda=self.cuda,
-        )
+        return Condition(image_size=image_size, device=self.device, **vars(self))
 
     @property
     def environment(self) -> dict[str, str]:

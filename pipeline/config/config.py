@@ -11,7 +11,7 @@ from typing import Any, Literal
 from isobatch.models.spec.images import Size
 from isobatch.models.spec.nearest import did_you_mean
 from isobatch.models.spec.words import CudaOptions
-from isobatch.pipeline.config.grid import AXES, CUDA_AXES, MEMORY_FORMATS, OWN_SIZE, Axes, only_wished, read_grid, words
+from isobatch.pipeline.config.grid import AXES, CUDA_AXES, MEMORY_FORMATS, OWN_SIZE, PRESETS, Axes, read_grid, words
 from isobatch.pipeline.config.numbers import LARGEST_SEED, SMALLEST, duration, numbers, real_number, seconds, whole
 from isobatch.pipeline.config.own_network import read_address, read_batch_axes, read_engine, read_outcome
 from isobatch.pipeline.config.policy_flags import PolicyFlags as PolicyFlags  # part of the configuration
@@ -131,7 +131,7 @@ def read_config(arguments: argparse.Namespace) -> Config:
         batch_sizes=tuple(n for n in numbers("--batch-sizes", axes["batch_sizes"]) if n > 1),
         threads=numbers("--threads", axes["threads"], _MOST_THREADS),
         isa=words("--isa", axes["isa"], (NATIVE, *CAPS)),
-        isa_named=not only_wished(arguments.grid, explicit),
+        isa_named=arguments.grid not in PRESETS or explicit["isa"] is not None,  # else a wish of the program's own
         memory_format=words("--memory-format", axes["memory_format"], MEMORY_FORMATS),
         position=numbers("--position", axes["position"]),
         neighbours=words("--neighbours", axes["neighbours"], NEIGHBOURS),

@@ -63,11 +63,6 @@ def _wide() -> Axes:
 PRESETS = {"default": _default, "wide": _wide}
 
 
-def only_wished(name: str, explicit: Mapping[str, str | None]) -> bool:
-    """Whether the ISA caps of this grid are the program's own wish: a machine may lack them, and nobody asked."""
-    return name in PRESETS and explicit.get("isa") is None
-
-
 def read_grid(name: str, explicit: Mapping[str, str | None], device: str = "cpu") -> Axes:
     """Every axis of the grid called ``name``: a preset, or a TOML file that changes axes of the default.
 

@@ -7,7 +7,7 @@ from isobatch.pipeline.decide.choice import Choice
 from isobatch.pipeline.decide.contenders import Standings
 from isobatch.pipeline.decide.policy import DEFAULT_MAX_DROP_POINTS, price
 from isobatch.pipeline.decide.ranges import range_warnings
-from isobatch.pipeline.decide.reasons import eligible, in_passes, once, raced_instead
+from isobatch.pipeline.decide.reasons import eligible, in_passes, raced_instead
 from isobatch.pipeline.records.study import Policy, Race, VariantResult
 from isobatch.pipeline.records.wording import counted, limit_points, listed
 
@@ -35,7 +35,10 @@ def cautions(
     if choice.ratios is None and choice.decided_by == "passes":
         warnings.append(_NO_RACE if race is None else _UNRACED if all_standings.race else _OTHER_RACE)
     if choice.ratios is None:
-        warnings += [*_limits_by_passes(policy), *once(price(chosen.cost, policy), chosen.name)]
+        warnings += _limits_by_passes(policy)
+        if (paid := price(chosen.cost, policy)) and paid.timed_once:
+            once = "was measured by a single call: what is not measurably slower cannot be told."
+            warnings.append(f"The cost of {chosen.name} {once}")
     warnings += range_warnings(chosen.range) or _not_verified(chosen, all_standings.every)
     if race is not None and race.unsteady and choice.ratios is not None:
         warnings.append(

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from isobatch.pipeline.compare.statistics import ALPHA, holm, mcnemar_p
 from isobatch.pipeline.decide.race import Ratios, Standing, ratios
+from isobatch.pipeline.records.study import Interval
 
 CLEARLY_LESS_ERROR = 0.9
 """An error is clearly smaller than another below so much of it."""
@@ -55,6 +56,13 @@ class Choice:
     raced: tuple[str, ...]
     share: float | None = None
     resamples: int = 0
+
+    def times(self, name: str) -> Interval:
+        """A contestant's time over the leader's, with its limits."""
+        assert self.ratios is not None
+        at, (ratio, low, high) = self.raced.index(name), (self.ratios.ratio, self.ratios.low, self.ratios.high)
+        limits = (None, None) if low is None or high is None else (float(low[at]), float(high[at]))
+        return Interval(median=float(ratio[at]), low95=limits[0], high95=limits[1], n=self.ratios.rounds)
 
 
 def choose(contenders: Sequence[Contender], margin: float, by_size: bool = False, spread: float = 0.0) -> Choice:

@@ -22,7 +22,9 @@ def pareto_set(
     open_to = [
         (variant, _raced(paid, race.get(variant.name), policy))
         for variant in variants
-        if _known(variant) and not obstacles(variant, anything) and (paid := price(variant.cost, anything))
+        if (variant.accuracy is not None or variant.agreement is not None)
+        and not obstacles(variant, anything)
+        and (paid := price(variant.cost, anything))
     ]
     return [
         _point(variant, race.get(variant.name))
@@ -37,10 +39,6 @@ def _beats(variant: VariantResult, paid: Price, other: VariantResult, other_paid
     mine = top1_of(variant), -paid.cost, -_rank(variant)
     yours = top1_of(other), -other_paid.cost, -_rank(other)
     return mine != yours and mine[0] >= yours[0] and mine[1] >= yours[1] and mine[2] >= yours[2]
-
-
-def _known(variant: VariantResult) -> bool:
-    return variant.accuracy is not None or variant.agreement is not None
 
 
 def _raced(paid: Price, contestant: Contestant | None, policy: Policy) -> Price:

@@ -25,14 +25,13 @@ def describe(policy: Policy) -> str:
     if policy.max_accuracy_drop is not None:
         parts.append(f"accuracy drop at most {limit_points(policy.max_accuracy_drop)}")
     parts.append(f"the reference's answer on at least {number(policy.min_agreement)} % of the images")
-    if policy.max_latency_ms is not None:
-        parts.append(f"at most {number(policy.max_latency_ms)} ms for a call")
-    if policy.max_latency_p99_ms is not None:
-        parts.append(f"at most {number(policy.max_latency_p99_ms)} ms for 99 % of calls")
-    if policy.max_size_mb is not None:
-        parts.append(f"at most {number(policy.max_size_mb)} MB")
-    if policy.min_throughput_img_s is not None:
-        parts.append(f"at least {number(policy.min_throughput_img_s)} img/s")
+    limits = {
+        "at most {} ms for a call": policy.max_latency_ms,
+        "at most {} ms for 99 % of calls": policy.max_latency_p99_ms,
+        "at most {} MB": policy.max_size_mb,
+        "at least {} img/s": policy.min_throughput_img_s,
+    }
+    parts += [words.format(number(limit)) for words, limit in limits.items() if limit is not None]
     wish = {"throughput": "most images a second", "latency": "lowest latency", "size": "smallest artifact"}
     return ", ".join([*parts, wish[policy.objective]])
 
@@ -132,14 +131,18 @@ def price(cost: Cost | None, policy: Policy) -> Price | None:
     if policy.objective == "latency":
         if cost.latency_ms is None:
             return None
-        timed = cost.latency_ms
-        return Price(timed.median, f"{_interval(timed, 'ms')} for one image", timed.n == 1)
+        return _timed(cost.latency_ms.median, cost.latency_ms, "ms", "for one image")
     timed_at = [n for n in admissible(cost, policy) if str(n) in cost.throughput_img_s]
     if not timed_at:
         return None
     best = max(timed_at, key=lambda n: cost.throughput_img_s[str(n)].median)
     timed = cost.throughput_img_s[str(best)]
-    return Price(1 / timed.median, f"{_interval(timed, 'img/s')} at N = {best}", timed.n == 1)
+    return _timed(1 / timed.median, timed, "img/s", f"at N = {best}")
+
+
+def _timed(cost: float, timed: Interval, unit: str, what: str) -> Price:
+    alone = " (timed once)" if timed.low95 is None or timed.high95 is None else ""
+    return Price(cost, f"{with_limits(timed)} {unit}{alone} {what}", timed.n == 1)
 
 
 def megabytes(size_bytes: int) -> str:
@@ -147,7 +150,7 @@ def megabytes(size_bytes: int) -> str:
     return f"{number(size_bytes / 1e6)} MB"
 
 
-def _interval(timed: Interval, unit: str) -> str:
-    if timed.low95 is None or timed.high95 is None:
-        return f"{number(timed.median)} {unit} (timed once)"
-    return f"{number(timed.median)} ({number(timed.low95)} to {number(timed.high95)}) {unit}"
+def with_limits(timed: Interval) -> str:
+    """``123 (120 to 130)``; the median alone where it has no limits."""
+    low, high = timed.low95, timed.high95
+    return number(timed.median) + ("" if low is None or high is None else f" ({number(low)} to {number(high)})")

@@ -1,5 +1,6 @@
 """What the choice does at its N, and what it costs or gains against another, by the race where both were in it."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -66,14 +67,9 @@ def speed_up(all_standings: Standings, chosen: str, policy: Policy, race: Race |
     raced = pair if chosen in pair and pair[chosen].batch_size in at else all_standings.race
     rivals = [raced[other.name] for other in others if other.name in raced]
     against = _raced(raced[chosen], rivals) if chosen in raced and _whole(raced[chosen]) else None
-    if against is not None and not _shows_which(against.ratio):
-        return None
+    if against is not None and (against.ratio.low95 or 0) <= 1 <= (against.ratio.high95 or math.inf):
+        return None  # the interval does not tell which is faster
     return against or _by_passes(mine, others, policy)
-
-
-def _shows_which(ratio: Interval) -> bool:
-    """Whether all of the interval is on one side of 1."""
-    return ratio.low95 is not None and ratio.high95 is not None and (ratio.low95 > 1 or ratio.high95 < 1)
 
 
 def _usable(variant: VariantResult) -> bool:

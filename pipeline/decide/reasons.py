@@ -6,16 +6,9 @@ from typing import Literal
 
 from isobatch.pipeline.compare.statistics import ALPHA
 from isobatch.pipeline.decide.agreement import sentence
-from isobatch.pipeline.decide.choice import (
-    Choice,
-    Contender,
-    clearly_less_error,
-    p_more_accurate,
-    shared,
-    small,
-)
+from isobatch.pipeline.decide.choice import Choice, Contender, clearly_less_error, p_more_accurate, shared, small
 from isobatch.pipeline.decide.contenders import Standings, is_reference
-from isobatch.pipeline.decide.policy import Price, describe, megabytes, price
+from isobatch.pipeline.decide.policy import megabytes, price, with_limits
 from isobatch.pipeline.decide.repaired_variants import decided_where, native_and_rung
 from isobatch.pipeline.records.study import AtWork, InputsVerdict, Policy, Race, VariantResult
 from isobatch.pipeline.records.wording import counted, limit_points, listed, number, percent, points, sizes
@@ -77,19 +70,11 @@ def cost_text(variant: VariantResult, work: AtWork | None, policy: Policy) -> st
         paid = price(variant.cost, policy)
         return paid.text if paid else "its cost was not measured"
     if policy.objective == "latency":
-        return f"{_limits(work)} ms for one image, in {counted(work.call_ms.n, 'call')} of the race"
-    speed = work.throughput_img_s
-    limits = (
-        "" if speed.low95 is None or speed.high95 is None else f" ({number(speed.low95)} to {number(speed.high95)})"
-    )
-    rounds = counted(speed.n, "round")
-    return f"{number(speed.median)}{limits} img/s at N = {work.batch_size}, in {rounds} of the race"
-
-
-def _limits(work: AtWork) -> str:
-    median = work.call_ms.median
-    high = "" if median.upper95 is None else f" (at most {number(median.upper95)})"
-    return f"{number(median.value or 0.0)}{high}"
+        median = work.call_ms.median
+        most = "" if median.upper95 is None else f" (at most {number(median.upper95)})"
+        return f"{number(median.value or 0.0)}{most} ms for one image, in {counted(work.call_ms.n, 'call')} of the race"
+    rounds = counted(work.throughput_img_s.n, "round")
+    return f"{with_limits(work.throughput_img_s)} img/s at N = {work.batch_size}, in {rounds} of the race"
 
 
 def why_not(name: str, all_standings: Standings, choice: Choice, race: Race | None, policy: Policy) -> str:
@@ -174,24 +159,8 @@ def advantage(other: str, choice: Choice, all_standings: Standings, policy: Poli
 
 def ratio_text(choice: Choice, name: str) -> str:
     """A contestant's time over the leader's, with its limits."""
-    assert choice.ratios is not None
-    at = choice.raced.index(name)
-    middle = f"{choice.ratios.ratio[at]:.2f}"
-    if choice.ratios.low is None or choice.ratios.high is None:
-        return middle
-    return f"{middle} ({choice.ratios.low[at]:.2f} to {choice.ratios.high[at]:.2f})"
-
-
-def nothing(policy: Policy) -> str:
-    """No candidate is left."""
-    return f"No variant meets the policy: {describe(policy)}."
-
-
-def once(paid: Price | None, name: str) -> list[str]:
-    """A warning where the cost rests on one call."""
-    if paid is None or not paid.timed_once:
-        return []
-    return [f"The cost of {name} was measured by a single call: what is not measurably slower cannot be told."]
+    times = choice.times(name)
+    return f"{times.median:.2f}" + ("" if times.low95 is None else f" ({times.low95:.2f} to {times.high95:.2f})")
 
 
 def _agrees(chosen: VariantResult, standings: Standings) -> list[Reason]:

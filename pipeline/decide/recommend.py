@@ -9,19 +9,12 @@ from isobatch.pipeline.decide.choice import Choice, choose
 from isobatch.pipeline.decide.contenders import Standings, standings
 from isobatch.pipeline.decide.deployment import deployment
 from isobatch.pipeline.decide.pareto import pareto_set
-from isobatch.pipeline.decide.policy import DEFAULT_MAX_DROP_POINTS
+from isobatch.pipeline.decide.policy import DEFAULT_MAX_DROP_POINTS, describe
 from isobatch.pipeline.decide.prices import at_work, price_of_stability, speed_up
 from isobatch.pipeline.decide.race import spread_of
-from isobatch.pipeline.decide.reasons import (
-    advantage,
-    because,
-    nothing,
-    ratio_text,
-    why_not,
-)
+from isobatch.pipeline.decide.reasons import advantage, because, ratio_text, why_not
 from isobatch.pipeline.decide.repaired_variants import at_most
 from isobatch.pipeline.records.study import (
-    Interval,
     Policy,
     Race,
     RaceShown,
@@ -80,7 +73,7 @@ def recommend(variants: Sequence[VariantResult], policy: Policy, race: Race | No
     all_standings = standings(variants, policy, race)
     rejected = {name: "; ".join(why) for name, why in all_standings.failing.items() if why}
     if not all_standings.contenders:
-        unmet = [nothing(policy), *_what_would_help(variants, policy, race)]
+        unmet = [f"No variant meets the policy: {describe(policy)}.", *_what_would_help(variants, policy, race)]
         return Recommendation(
             policy=policy,
             chosen=None,
@@ -168,21 +161,8 @@ def _shown(race: Race | None, choice: Choice | None) -> RaceShown | None:
     shown = RaceShown(seconds=race.seconds, rounds=race.rounds, disturbed=race.disturbed, unsteady=race.unsteady)
     if choice is None or choice.ratios is None:
         return shown
-    compared = choice.ratios
-    return shown.model_copy(
-        update={
-            "standings": choice.standings,
-            "ratios": {
-                name: Interval(
-                    median=float(compared.ratio[at]),
-                    low95=None if compared.low is None else float(compared.low[at]),
-                    high95=None if compared.high is None else float(compared.high[at]),
-                    n=compared.rounds,
-                )
-                for at, name in enumerate(choice.raced)
-            },
-        }
-    )
+    ratios = {name: choice.times(name) for name in choice.raced}
+    return shown.model_copy(update={"standings": choice.standings, "ratios": ratios})
 
 
 _RELAXED: dict[str, dict[str, Any]] = {

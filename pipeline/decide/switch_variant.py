@@ -41,6 +41,8 @@ def _switch(variant: VariantResult, steady: Sequence[VariantResult], policy: Pol
         return Repair(name=SWITCH, batch_invariant=None, scope="", note=why)
     _, chosen = min(prices, key=lambda priced: priced[0].cost)
     assert variant.cost is not None and chosen.cost is not None
+    latencies = variant.cost.latency_ms, chosen.cost.latency_ms
+    peaks = variant.cost.peak_memory_bytes, chosen.cost.peak_memory_bytes  # of workers that ran one variant alone
     verdicts = chosen.by_inputs
     images = listed(f"{counted(verdict.n_images, 'image')} of {verdict.inputs}" for verdict in verdicts)
     return Repair(
@@ -52,8 +54,8 @@ def _switch(variant: VariantResult, steady: Sequence[VariantResult], policy: Pol
         n_images=sum(verdict.n_images for verdict in verdicts),
         n_comparisons=sum(verdict.n_comparisons for verdict in verdicts),
         throughput_ratio=_throughput(variant.cost, chosen.cost),
-        latency_ratio=_latency(variant.cost, chosen.cost),
-        memory_ratio=_memory(variant.cost, chosen.cost),
+        latency_ratio={"1": ratio(latencies[1], latencies[0])} if latencies[0] and latencies[1] else {},
+        memory_ratio=peaks[1] / peaks[0] if peaks[0] and peaks[1] else None,
         note=f"{chosen.name} in its place, a candidate of its own; the ratios are from the study's own calls of both",
     )
 
@@ -69,19 +71,6 @@ def _throughput(native: Cost, other: Cost) -> dict[str, Interval]:
     mine, yours = native.throughput_img_s, other.throughput_img_s
     both = [n for n in mine if n != "1" and n in yours and min(mine[n].n, yours[n].n) >= _ENOUGH_CALLS]
     return {n: ratio(yours[n], mine[n]) for n in both}
-
-
-def _latency(native: Cost, other: Cost) -> dict[str, Interval]:
-    if native.latency_ms is None or other.latency_ms is None:
-        return {}
-    return {"1": ratio(other.latency_ms, native.latency_ms)}
-
-
-def _memory(native: Cost, other: Cost) -> float | None:
-    """Of the peaks of their workers, each of which ran one variant alone."""
-    if not native.peak_memory_bytes or not other.peak_memory_bytes:
-        return None
-    return other.peak_memory_bytes / native.peak_memory_bytes
 
 
 def ratio(interval: Interval, other: Interval) -> Interval:

@@ -57,13 +57,7 @@ def check(record: VerificationRecord, folder: Path, how: Checking) -> Iterator[C
                 continue
             where = f"{inputs.name}, {counted(threads, 'thread')}"
             how.say(f"running {record.variant} on {where}")
-            turn = record.batch_invariant
-            try:
-                served = run_served(files, folder / inputs.file, threads, expected, turn=turn, timeout_s=how.timeout_s)
-            except ServeError as error:
-                yield Claim(claim=f"it loads and runs ({where})", holds=False, found=str(error))
-                continue
-            yield from output_claims(record.batch_invariant, served, expected, where)
+            yield from run_claims(files, folder / inputs.file, threads, expected, where, how, record.batch_invariant)
 
 
 def _digests(record: VerificationRecord, folder: Path) -> dict[Path, str]:
@@ -72,16 +66,33 @@ def _digests(record: VerificationRecord, folder: Path) -> dict[Path, str]:
 
 
 def _file_claims(record: VerificationRecord, folder: Path) -> Iterator[Claim]:
-    for file, digest in _digests(record, folder).items():
-        seen = file_sha256(file)
-        claim = f"{file.name} is the file that was verified"
-        yield Claim(claim=claim, holds=seen == digest, found=f"sha256 {seen[:16]}", ran=False)
+    yield from digest_claims(_digests(record, folder))
     expected = {**code_files(record.serving.runtime), SETTINGS_FILE: record.serving.text()}
     for name, data in expected.items():
         same = _bytes(folder / name) == data
         other = f"it is not: made by Isobatch {record.tool_version}, or changed since. It is code, so it is not run"
         outcome = "byte by byte" if same else other if name.endswith(".py") else "it has other settings than the record"
         yield Claim(claim=f"{name} is what Isobatch writes for this record", holds=same, found=outcome, ran=False)
+
+
+def digest_claims(digests: Mapping[Path, str]) -> Iterator[Claim]:
+    """Whether each file has the SHA-256 that it had."""
+    for file, digest in digests.items():
+        seen = file_sha256(file)
+        claim = f"{file.name} is the file that was verified"
+        yield Claim(claim=claim, holds=seen == digest, found=f"sha256 {seen[:16]}", ran=False)
+
+
+def run_claims(
+    files: Files, images: Path, threads: int, expected: Mapping[int, str], where: str, how: Checking, invariant: bool
+) -> Iterator[Claim]:
+    """What a fresh process shows of these files on these images, beside the sums expected by N."""
+    try:
+        served = run_served(files, images, threads, expected, turn=invariant, timeout_s=how.timeout_s)
+    except ServeError as error:
+        yield Claim(claim=f"it loads and runs ({where})", holds=False, found=str(error))
+    else:
+        yield from output_claims(invariant, served, expected, where)
 
 
 def _code_beside(record: VerificationRecord, folder: Path) -> dict[str, bytes]:

@@ -11,7 +11,6 @@ from typing import Any
 from isobatch.models.registry import find_variant
 from isobatch.models.shared.scratch import Scratch
 from isobatch.models.spec.images import Images
-from isobatch.models.spec.words import RunnerSettings
 from isobatch.pipeline.config.flags import VERSION
 from isobatch.pipeline.deploy.asked import Asked, asked_for, main_set
 from isobatch.pipeline.deploy.crossing import WriteAsked, Written
@@ -79,12 +78,12 @@ def deploy(study: Study, run: Path, variant: str | None, folder: Path, timeout_s
         wanted = WriteAsked(
             variant=asked.native.name,
             artifact=artifact,
-            settings=RunnerSettings.of(kept.setting["runner"]),
+            settings=kept.setting.runner,
             images=images,
             change=asked.delivery.change if asked.delivery else {},
             folder=str(model),
         ).to_json()
-        answer = workers.call(kept.setting["environment"], "isobatch.pipeline.deploy.in_worker:write", wanted)
+        answer = workers.call(kept.setting.environment, "isobatch.pipeline.deploy.in_worker:write", wanted)
         written = Written.of(answer)
         _check_written(asked, kept, model, written)
         record, files, stored, notes = _proved(asked, kept, images, model, written.serving, say)
@@ -108,7 +107,7 @@ def _proved(
     asked: Asked, kept: Kept, images: Images, model: Path, written: Mapping[str, Any], say: Say
 ) -> tuple[VerificationRecord, Files, StoredInputs, tuple[str, ...]]:
     """The record of the written files, run by a process without this project. Raises NoDeployment."""
-    threads = kept.setting["runner"]["threads"]
+    threads = kept.setting.runner.threads
     settings = {**written, "environment": _caps(kept)}
     if asked.delivery:
         own = dict(asked.delivery.serving)
@@ -121,11 +120,8 @@ def _proved(
         threads,
         largest,
         recommended_batch(asked.study, asked.shown, largest),
-        images.shape[1:],
+        images,
         kept.view,
-        kept.inputs,
-        fields=images.fields,
-        fed=images.fed,
         outcome=kept.outcome,
         batch_axes=kept.batch_axes,
     )
@@ -181,18 +177,13 @@ def _compare(
 
 def _caps(kept: Kept) -> dict[str, str]:
     """The caps on instruction sets that it was measured under."""
-    environment = kept.setting["environment"]
+    environment = kept.setting.environment
     names = {name: environment.get(name, os.environ.get(name)) for name in INHERITED if "PRELOAD" not in name}
     return {name: value for name, value in names.items() if value}
 
 
 def _record(
-    asked: Asked,
-    shown: Serving,
-    files: Files,
-    stored: StoredInputs,
-    served: dict[int, Served],
-    invariant: bool,
+    asked: Asked, shown: Serving, files: Files, stored: StoredInputs, served: dict[int, Served], invariant: bool
 ) -> VerificationRecord:
     threads = shown.threads
     return VerificationRecord(

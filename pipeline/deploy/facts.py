@@ -30,11 +30,11 @@ def recommended_batch(study: Study, variant: VariantResult, largest: int) -> int
 
 def fingerprint(native: VariantResult, kept: Kept) -> str | None:
     """The SHA-256 of its singles' output bytes on this set, under the setting that is shipped; None: not kept."""
-    runner, digest = kept.setting["runner"], None
+    runner, digest = kept.setting.runner, None
     for mark in native.fingerprints:
         at = mark.condition
-        same = (at.threads, at.memory_format) == (runner["threads"], runner["memory_format"])
-        plain = at.position == 0 and at.neighbours == _NATURAL and at.isa == kept.setting["isa"]
+        same = (at.threads, at.memory_format) == (runner.threads, runner.memory_format)
+        plain = at.position == 0 and at.neighbours == _NATURAL and at.isa == kept.setting.isa
         if mark.inputs == kept.inputs and mark.batch_size == 1 and same and plain:
             digest = mark.sha256
     return digest

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from isobatch.models.shared.regular_files import file_sha256
 from isobatch.models.spec.batches import batch_of, packed, parts_of
 from isobatch.models.spec.deployed import code_files
-from isobatch.models.spec.images import UNIT, Field, View
+from isobatch.models.spec.images import UNIT, Images, View
 from isobatch.pipeline.deploy.card import model_card
 from isobatch.pipeline.deploy.record import (
     CARD_FILE,
@@ -39,10 +39,9 @@ def model_files(folder: Path) -> dict[str, Path]:
 
 def stored_files(files: Mapping[str, Path]) -> list[StoredFile]:
     """Their records."""
-    facts = {name: (file_sha256(path), path.stat().st_size) for name, path in files.items()}
     return [
-        StoredFile.model_validate({"file": name, "sha256": digest, "size_bytes": size})
-        for name, (digest, size) in facts.items()
+        StoredFile.model_validate({"file": name, "sha256": file_sha256(path), "size_bytes": path.stat().st_size})
+        for name, path in files.items()
     ]
 
 
@@ -82,31 +81,28 @@ def serving(
     threads: int,
     largest: int,
     batch_size: int,
-    shape: Sequence[int],
+    images: Images,
     view: Mapping[str, Any],
-    inputs: str,
     *,
-    fields: Sequence[Field] = (),
-    fed: str = "",
     outcome: str = "classes",
     batch_axes: Mapping[str, int] = MappingProxyType({}),
 ) -> Serving:
-    """The settings of a loader. ``written``: what the runner's ``write`` said, and a repair's own settings.
-
-    ``fields``, ``fed``: as of the set of images.
+    """The settings of a loader of such images. ``written``: what the runner's ``write`` said, and a repair's own
+    settings.
     """
+    taken = [ServedInput.model_validate(vars(field)) for field in images.fields]
     values = {
         "runtime": runtime,
         "threads": threads,
         "largest_batch": largest,
         "batch_size": min(batch_size, largest),
-        "shape": tuple(shape),
-        "inputs": tuple(ServedInput(name=field.name, dtype=field.dtype, shape=field.shape) for field in fields),  # type: ignore[arg-type]
+        "shape": images.shape[1:],
+        "inputs": tuple(taken),
         "batch_axes": dict(batch_axes),
-        "fed": fed,
+        "fed": images.fed,
         "outcome": outcome,
-        "preprocessing": None if fields else _preprocessing(View.of(view), *shape[1:]),
-        "preprocessing_measured": inputs == _PICTURES,
+        "preprocessing": None if taken else _preprocessing(View.of(view), *images.shape[2:]),
+        "preprocessing_measured": images.name == _PICTURES,
     }
     return Serving.model_validate(values | dict(written))
 

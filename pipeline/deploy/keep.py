@@ -1,20 +1,21 @@
 """What a study keeps of its artifacts, so that ``deploy`` ships the very files that were measured, or says why not."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from isobatch.models.spec.artifact_cache import ArtifactCache, file_sha256
 from isobatch.models.spec.images import Images, View
 from isobatch.models.spec.plain import to_plain
-from isobatch.models.spec.words import Artifact
+from isobatch.models.spec.words import Artifact, Network, RunnerSettings
 from isobatch.pipeline.machine.environment import machine_key, toolchain, worker_settings
-from isobatch.pipeline.prepare.crossing import BuildAsked
+from isobatch.pipeline.prepare.crossing import BuildAsked, NetworkAsked, NetworkFound
 from isobatch.pipeline.prepare.state import Stages
 from isobatch.pipeline.records.errors import UsageError, WorkerError
 from isobatch.pipeline.storage.files import StoreError, read_json, write_json
 from isobatch.pipeline.workers.pool import Workers
+from isobatch.pipeline.workers.wire import Crossing
 
 KEPT_FILE = "artifacts.json"
 _BUILD = "isobatch.pipeline.prepare.in_worker:build"
@@ -22,20 +23,29 @@ _CHECK = "isobatch.pipeline.prepare.in_worker:check_onnx"
 
 
 @dataclass(frozen=True)
-class Kept:
+class Setting:
+    """What a worker was started and opened its runner with."""
+
+    runner: RunnerSettings
+    environment: Mapping[str, str]
+    isa: str
+
+
+@dataclass(frozen=True)
+class Kept(Crossing):
     """One variant's artifact on one input set, as the study had it.
 
-    ``build``: what ``prepare.in_worker:build`` was asked. ``digests``: SHA-256 of its files by name. ``setting``: what
-    its worker started and opened it with. ``images``: those of the set; ``view``: how pictures became images.
+    ``build``: what ``prepare.in_worker:build`` was asked. ``digests``: SHA-256 of its files by name. ``images``: those
+    of the set; ``view``: how pictures became images.
     """
 
     variant: str
     inputs: str
-    artifact: dict[str, Any]
-    build: dict[str, Any]
-    digests: dict[str, str]
-    setting: dict[str, Any]
-    images: dict[str, Any]
+    artifact: Artifact
+    build: BuildAsked
+    digests: Mapping[str, str]
+    setting: Setting
+    images: Images
     view: dict[str, Any]
     onnx: str | None = None  # the user's file that it was made from
     outcome: str = "classes"
@@ -50,15 +60,11 @@ def keep_artifacts(stages: Stages, built: Mapping[tuple[str, str], BuildAsked], 
         Kept(
             variant=variant,
             inputs=inputs,
-            artifact=artifact.to_json(),
-            build=built[variant, inputs].to_json(),
+            artifact=artifact,
+            build=built[variant, inputs],
             digests=cache.digests(artifact),
-            setting={
-                "runner": to_plain(stages.base.runner),
-                "environment": stages.base.environment,
-                "isa": stages.base.isa,
-            },
-            images=images[inputs].to_json(),
+            setting=Setting(stages.base.runner, stages.base.environment, stages.base.isa),
+            images=images[inputs],
             view=to_plain(view),
             onnx=str(Path(stages.config.onnx).resolve()) if stages.config.onnx else None,
             outcome=stages.outcome.kind,
@@ -67,15 +73,15 @@ def keep_artifacts(stages: Stages, built: Mapping[tuple[str, str], BuildAsked], 
         for (variant, inputs), artifact in stages.artifacts.items()
         if (variant, inputs) in built and inputs in images
     ]
-    write_json(stages.run.folder / KEPT_FILE, {"artifacts": [asdict(entry) for entry in kept]})
+    write_json(stages.run.folder / KEPT_FILE, {"artifacts": [entry.to_json() for entry in kept]})
 
 
 def kept_artifact(run: Path, variant: str, inputs: str) -> Kept:
     """What the study in this folder kept of a variant on an input set. Raises UsageError where there is nothing."""
     file = run / KEPT_FILE
     try:
-        every = [Kept(**entry) for entry in read_json(file)["artifacts"]]
-    except (StoreError, TypeError, KeyError) as error:
+        every = [Kept.of(entry) for entry in read_json(file)["artifacts"]]
+    except (StoreError, TypeError, KeyError, AttributeError) as error:
         text = f"{run} does not say which artifacts it measured: run the study again with this version ({error})"
         raise UsageError("artifact-gone", text) from error
     kept = next((entry for entry in every if (entry.variant, entry.inputs) == (variant, inputs)), None)
@@ -90,7 +96,7 @@ def measured_artifact(kept: Kept, cache: Path, scratch: Path, workers: Workers) 
     From the study's cache, or this one's; else built again, below ``scratch``, and refused (UsageError) where one byte
     is another.
     """
-    artifact = Artifact.of(kept.artifact)
+    artifact = kept.artifact
     for folder in (artifact.folder, ArtifactCache(cache / "artifacts").folder(artifact.key)):
         if _wrong(folder, kept.digests) is None:
             return Artifact(artifact.key, folder, artifact.manifest), "from the cache, unchanged"
@@ -114,19 +120,18 @@ def _built_again(kept: Kept, scratch: Path, workers: Workers) -> Artifact:
     other = [
         f"{name} was {old!r}, here it is {now_has!r}"
         for part in ("toolchain", "machine")
-        for name, old, now_has in _changes(kept.build["fields"][part], now[part], part)
+        for name, old, now_has in _changes(kept.build.fields[part], now[part], part)
     ]
     if other:
         raise _gone(f"{gone}, and here it would be built otherwise: {other[0]}")
-    used = kept.build["calibration"]
-    if used and _wrong(Path(used["path"]).parent, {Path(used["path"]).name: used["sha256"]}):
+    used = kept.build.calibration
+    if used and _wrong(Path(used.path).parent, {Path(used.path).name: used.sha256}):
         raise _gone(f"{gone}, and the images that it was calibrated on are gone too")
-    payload = kept.build | {"cache": str(scratch / "cache")}
-    environment = worker_settings(kept.setting["runner"]["threads"])
+    environment = worker_settings(kept.setting.runner.threads)
     try:
-        if kept.onnx:
-            payload["network"] = payload["network"] | _checked_again(kept, environment, scratch, workers)
-        built = Artifact.of(workers.call(environment, _BUILD, payload))
+        network = _checked_again(kept, environment, scratch, workers) if kept.onnx else kept.build.network
+        asked = replace(kept.build, network=network, cache=str(scratch / "cache"))
+        built = Artifact.of(workers.call(environment, _BUILD, asked.to_json()))
     except WorkerError as error:
         raise _gone(f"{gone}, and it cannot be built again: {error.reason}") from error
     if wrong := _wrong(built.folder, kept.digests):
@@ -134,14 +139,14 @@ def _built_again(kept: Kept, scratch: Path, workers: Workers) -> Artifact:
     return built
 
 
-def _checked_again(kept: Kept, environment: Mapping[str, str], scratch: Path, workers: Workers) -> dict[str, Any]:
-    """A checked copy of the user's ONNX file, of the same bytes as the one that was measured."""
+def _checked_again(kept: Kept, environment: Mapping[str, str], scratch: Path, workers: Workers) -> Network:
+    """The network with a checked copy of the user's ONNX file, of the same bytes as the one that was measured."""
     (scratch / "inputs").mkdir()
-    asked = {"onnx": kept.onnx, "folder": str(scratch / "inputs"), "batch_axes": kept.batch_axes}
-    checked = workers.call(environment, _CHECK, asked)
-    if checked["onnx_sha256"] != kept.build["network"]["onnx_sha256"]:
+    asked = NetworkAsked(onnx=kept.onnx, folder=str(scratch / "inputs"), batch_axes=kept.batch_axes)
+    checked = NetworkFound.of(workers.call(environment, _CHECK, asked.to_json()))
+    if checked.onnx_sha256 != kept.build.network.onnx_sha256:
         raise _gone(f"{Path(str(kept.onnx)).name} has other bytes than were measured")
-    return {name: checked[name] for name in ("onnx_path", "onnx_sha256")}
+    return replace(kept.build.network, onnx_path=checked.onnx_path)
 
 
 def _changes(old: Any, new: Any, part: str) -> list[tuple[str, Any, Any]]:
@@ -156,8 +161,7 @@ def _gone(why: str) -> UsageError:
 
 def images_of(kept: Kept) -> Images:
     """The set's images. Raises UsageError where they are gone or changed."""
-    images = Images.of(kept.images)
-    path = Path(images.path)
+    images, path = kept.images, Path(kept.images.path)
     if not path.is_file() or file_sha256(path) != images.sha256:
         raise _gone(f"the images of {images.name} are gone, or changed: {path}")
     return images

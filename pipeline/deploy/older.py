@@ -4,20 +4,21 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
-from isobatch.models.shared.regular_files import file_sha256
-from isobatch.pipeline.deploy.check import Checking, Claim, check, output_claims
+from isobatch.pipeline.deploy.check import Checking, Claim, check, digest_claims, run_claims
 from isobatch.pipeline.deploy.record import (
     RECORD_FILE,
     SHA,
     Preprocessing,
     Serving,
-    check_beside,
+    read_as,
     read_json_file,
     read_record,
+    require_beside,
+    require_known,
 )
-from isobatch.pipeline.deploy.serve import Files, ServeError, run_served
+from isobatch.pipeline.deploy.serve import Files
 from isobatch.pipeline.records.errors import UsageError
 from isobatch.pipeline.records.study import Record
 from isobatch.pipeline.records.wording import counted
@@ -86,7 +87,7 @@ class OlderRecord(Record):
 def check_any(path: Path, how: Checking) -> Iterator[Claim]:
     """The claims of a folder's record, or of a record.json, of either kind. Raises UsageError as ``read_record``."""
     file = path / RECORD_FILE if path.is_dir() else path
-    content = read_json_file(file, "the record.json that deploy or repair wrote")
+    content = read_json_file(file)
     if isinstance(content, dict) and content.get("schema_version") == 1:
         yield from _check_older(_older(file, content), file.parent, how)
     else:
@@ -94,15 +95,9 @@ def check_any(path: Path, how: Checking) -> Iterator[Claim]:
 
 
 def _older(file: Path, content: object) -> OlderRecord:
-    try:
-        record = OlderRecord.model_validate(content)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "it"
-        raise UsageError("record", f"{file} is no verification record: {where}: {first['msg']}") from error
-    check_beside(file, [record.artifact.file, *(stored.file for stored in record.inputs)])
-    if unknown := {output.inputs for output in record.outputs} - {stored.name for stored in record.inputs}:
-        raise UsageError("record", f"the record has outputs of {sorted(unknown)[0]!r}, and no such images")
+    record = read_as(OlderRecord, file, content)
+    require_beside(file, [record.artifact.file, *(stored.file for stored in record.inputs)])
+    require_known([output.inputs for output in record.outputs], [stored.name for stored in record.inputs])
     return record
 
 
@@ -115,13 +110,9 @@ def _check_older(record: OlderRecord, folder: Path, how: Checking) -> Iterator[C
             "rights. Nothing was run. Ask its maker for a folder written by this version; SECURITY.md says more",
         )
     digests = {folder / artifact.file: artifact.sha256} | {folder / s.file: s.sha256 for s in record.inputs}
-    wrong = []
-    for path, digest in digests.items() if not how.trust else ():
-        seen = file_sha256(path)
-        wrong += [path.name] * (seen != digest)
-        claim = f"{path.name} is the file that was verified"
-        yield Claim(claim=claim, holds=seen == digest, found=f"sha256 {seen[:16]}", ran=False)
-    if wrong:
+    known = [] if how.trust else [*digest_claims(digests)]
+    yield from known
+    if not all(claim.holds for claim in known):
         return
     name = "network.pt" if artifact.runtime == "torch" else "model.onnx"
     files = Files(_serving(record), {name: folder / artifact.file}, digests=None if how.trust else digests)
@@ -133,12 +124,8 @@ def _check_older(record: OlderRecord, folder: Path, how: Checking) -> Iterator[C
         where = f"{output.inputs}, {counted(output.threads, 'thread')}"
         how.say(f"running {artifact.file} on {where}")
         within = sorted({1, *(n for n in record.batch_sizes if n <= inputs.n)})
-        try:
-            served = run_served(files, folder / inputs.file, output.threads, within, timeout_s=how.timeout_s)
-        except ServeError as error:
-            yield Claim(claim=f"it loads and runs ({where})", holds=False, found=str(error))
-            continue
-        yield from output_claims(True, served, dict.fromkeys(within, output.sha256), where)
+        expected = dict.fromkeys(within, output.sha256)
+        yield from run_claims(files, folder / inputs.file, output.threads, expected, where, how, True)
 
 
 def _serving(record: OlderRecord) -> Serving:

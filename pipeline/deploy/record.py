@@ -5,7 +5,7 @@ import os
 import stat
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import Field, ValidationError
 
@@ -16,6 +16,8 @@ from isobatch.pipeline.records.study import Environment, Real, Record, Repair
 RECORD_FILE, SETTINGS_FILE, CARD_FILE, INPUTS_FILE = "record.json", "settings.json", "MODEL_CARD.md", "images.npy"
 MODEL_FILES = ("weights.safetensors", "network.json", "layers.json", "repair.json", "model.onnx")
 """All that an artifact may consist of: numbers and graphs, no code."""
+
+R = TypeVar("R", bound=Record)
 
 SHA = r"^[0-9a-f]{64}$"
 _IMAGES = r"^images(-[A-Za-z0-9_-]{1,60})?\.np[yz]$"
@@ -188,8 +190,9 @@ class VerificationRecord(Record):
         return {o.batch_size: o.sha256 for o in self.outputs if (o.inputs, o.threads) == (inputs, threads)}
 
 
-def read_json_file(path: Path, what: str) -> object:
+def read_json_file(path: Path) -> object:
     """The JSON value of a small regular file from outside. Raises UsageError with the reason."""
+    what = "the record.json that deploy or repair wrote"
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
         with os.fdopen(descriptor, "rb") as file:
@@ -209,16 +212,9 @@ def read_json_file(path: Path, what: str) -> object:
 def read_record(path: Path) -> VerificationRecord:
     """A record from outside. Raises UsageError for one that is damaged, or names files that are not beside it."""
     file = path / RECORD_FILE if path.is_dir() else path
-    try:
-        record = VerificationRecord.model_validate(read_json_file(file, "the record.json that deploy or repair wrote"))
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "it"
-        raise UsageError("record", f"{file} is no verification record: {where}: {first['msg']}") from error
-    check_beside(file, [*(s.file for s in record.files), *(stored.file for stored in record.inputs)])
-    known = {stored.name for stored in record.inputs}
-    if unknown := {output.inputs for output in record.outputs} - known:
-        raise UsageError("record", f"the record has outputs of {sorted(unknown)[0]!r}, and no such images")
+    record = read_as(VerificationRecord, file, read_json_file(file))
+    require_beside(file, [*(s.file for s in record.files), *(stored.file for stored in record.inputs)])
+    require_known([output.inputs for output in record.outputs], [stored.name for stored in record.inputs])
     if record.batch_sizes[-1] > record.serving.largest_batch:
         raise UsageError("record", f"{file} has outputs of N = {record.batch_sizes[-1]}, which its loader splits")
     for stored in record.inputs:
@@ -228,7 +224,23 @@ def read_record(path: Path) -> VerificationRecord:
     return record
 
 
-def check_beside(record: Path, names: Sequence[str]) -> None:
+def read_as(kind: type[R], file: Path, content: object) -> R:
+    """The content of a file as a record of this kind. Raises UsageError where it is none."""
+    try:
+        return kind.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "it"
+        raise UsageError("record", f"{file} is no verification record: {where}: {first['msg']}") from error
+
+
+def require_known(asked: Sequence[str], there: Sequence[str]) -> None:
+    """Raise UsageError where a record has outputs of images that are not there."""
+    if unknown := {*asked} - {*there}:
+        raise UsageError("record", f"the record has outputs of {sorted(unknown)[0]!r}, and no such images")
+
+
+def require_beside(record: Path, names: Sequence[str]) -> None:
     """Raise UsageError unless these are plain files beside the record."""
     for name in names:
         file = record.parent / name

@@ -71,10 +71,7 @@ class Files:
 
     def copied(self, folder: Path, images: Path) -> None:
         """Put everything into the folder. Raises ServeError where a file is no longer what it was."""
-        for name, data in {
-            **(self.code or code_files(self.serving.runtime)),
-            SETTINGS_FILE: self.serving.text(),
-        }.items():
+        for name, data in {**self.loader(), SETTINGS_FILE: self.serving.text()}.items():
             write_bytes(folder / name, [data])
         for name, source in {**self.model, images_file(images): images}.items():
             digest = write_bytes(folder / name, _chunks(source))
@@ -113,16 +110,7 @@ def run_served(
         files.copied(folder, images)
         limit = UNTRUSTED_BYTES + 8 * files.size_bytes + 8 * images.stat().st_size
         listening, telling = os.pipe()
-        facts = [
-            str(folder),
-            telling,
-            os.getpid(),
-            limit,
-            threads,
-            int(turn),
-            str(folder / images_file(images)),
-            *order,
-        ]
+        facts = [folder, telling, os.getpid(), limit, threads, int(turn), folder / images_file(images), *order]
         try:
             process = subprocess.Popen(
                 [sys.executable, "-I", "-B", "-W", "ignore", str(_DRIVER), *map(str, facts)],

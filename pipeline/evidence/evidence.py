@@ -1,7 +1,7 @@
 """What a worker brings back: the output rows of every pass, kept as differences from the singles."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import MISSING, dataclass, fields
 from typing import Any, Literal
 
 import numpy as np
@@ -139,3 +139,39 @@ class Evidence:
         for chosen in self.find(kind):
             groups.setdefault((chosen.batch_size, chosen.rotation, chosen.neighbour), []).append(chosen)
         return [tuple(group) for _, group in sorted(groups.items(), key=lambda item: item[0][0])]
+
+
+class LazyRows(Mapping[str, tuple[NDArray[np.int64], NDArray[Any]]]):
+    """``Evidence.rows`` that are read anew, by pass, each time they are asked for."""
+
+    def __init__(self, passes: Iterable[str], read: Callable[[str], tuple[NDArray[np.int64], NDArray[Any]]]) -> None:
+        self._passes, self._read = list(passes), read
+
+    def __getitem__(self, name: str) -> tuple[NDArray[np.int64], NDArray[Any]]:
+        if name not in self._passes:
+            raise KeyError(name)
+        return self._read(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._passes)
+
+    def __len__(self) -> int:
+        return len(self._passes)
+
+
+class LazyEvidence(Evidence):
+    """Evidence whose singles are read anew too: that of a whole study is held at once, its rows never are."""
+
+    def __init__(self, read: Callable[[], NDArray[Any]], **known: Any) -> None:
+        of_evidence = {field.name: field.default is MISSING for field in fields(Evidence) if field.name != "singles"}
+        needed = {name for name, required in of_evidence.items() if required}
+        if wrong := (known.keys() - of_evidence.keys()) | (needed - known.keys()):
+            raise TypeError(f"its facts are not those of evidence: {', '.join(sorted(wrong))}")
+        for name, value in {"_read": read, **known}.items():
+            object.__setattr__(self, name, value)  # the record is frozen
+
+    @property
+    def singles(self) -> NDArray[Any]:
+        """The singles rows [n, classes], read anew."""
+        rows: NDArray[Any] = self._read()  # type: ignore[attr-defined]
+        return rows

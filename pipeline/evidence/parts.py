@@ -6,14 +6,14 @@ so which images share a batch does not depend on them; where sizes have no commo
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from isobatch.pipeline.evidence.evidence import Evidence, Pass
+from isobatch.pipeline.evidence.evidence import Evidence, LazyEvidence, LazyRows, Pass
 
 FIRST_IMAGES = 64
 """At least so many images are in the first part: the one that is timed, and so runs alone."""
@@ -44,7 +44,7 @@ def passes_within(passes: Sequence[Pass], start: int, stop: int) -> tuple[Pass, 
 
 def joined(parts: Sequence[Evidence]) -> Evidence:
     """The evidence of adjacent parts, in order, as that of the images of all. Rows are read when they are asked for."""
-    return parts[0] if len(parts) == 1 else _Joined(parts)
+    return parts[0] if len(parts) == 1 else _whole(parts)
 
 
 Pieces = dict[Pass, list[tuple[Evidence, Pass]]]
@@ -67,52 +67,29 @@ def _goes_on(before: Pass, after: Pass) -> bool:
     return replace(before, start=before.stop, stop=after.stop) == after
 
 
-class _Rows(Mapping[str, Rows]):
-    def __init__(self, pieces: Pieces) -> None:
-        self._pieces = {whole.id: piece for whole, piece in pieces.items() if whole.kind != "singles"}
+def _whole(parts: Sequence[Evidence]) -> Evidence:
+    pieces = _pieces(parts)
+    by_name = {whole.id: piece for whole, piece in pieces.items() if whole.kind != "singles"}
 
-    def __getitem__(self, name: str) -> Rows:
+    def rows_of(name: str) -> Rows:
         index, values, before = [], [], 0
-        for evidence, planned in self._pieces[name]:
+        for evidence, planned in by_name[name]:
             rows = evidence.rows[planned.id]
             index.append(rows[0] + before)
             values.append(rows[1])
             before += len(planned.images)
         return np.concatenate(index), np.concatenate(values)
 
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._pieces)
-
-    def __len__(self) -> int:
-        return len(self._pieces)
-
-
-class _Joined(Evidence):
-    def __init__(self, parts: Sequence[Evidence]) -> None:
-        pieces = _pieces(parts)
-        first = parts[0]
-        known: dict[str, Any] = {
-            field.name: getattr(first, field.name) for field in fields(first) if field.name != "singles"
-        }
-        known |= {
-            "passes": tuple(pieces),
-            "rows": _Rows(pieces),
-            "call_s": {
-                p.id: tuple(s for e, planned in piece for s in e.call_s[planned.id]) for p, piece in pieces.items()
-            },
-            "warm_up_s": tuple(s for part in parts for s in part.warm_up_s),
-            "clip_shares": _clip_shares(parts),
-            "clip_seen": _clip_seen(parts),
-            "peak_memory_bytes": max(part.peak_memory_bytes for part in parts),
-            "_parts": tuple(parts),
-        }
-        for name, value in known.items():
-            object.__setattr__(self, name, value)  # the record is frozen
-
-    @property
-    def singles(self) -> NDArray[Any]:
-        """The singles rows [n, classes] of all parts, read anew."""
-        return np.concatenate([part.singles for part in self._parts])  # type: ignore[attr-defined]
+    known = {field.name: getattr(parts[0], field.name) for field in fields(Evidence) if field.name != "singles"} | {
+        "passes": tuple(pieces),
+        "rows": LazyRows(by_name, rows_of),
+        "call_s": {p.id: tuple(s for e, planned in piece for s in e.call_s[planned.id]) for p, piece in pieces.items()},
+        "warm_up_s": tuple(s for part in parts for s in part.warm_up_s),
+        "clip_shares": _clip_shares(parts),
+        "clip_seen": _clip_seen(parts),
+        "peak_memory_bytes": max(part.peak_memory_bytes for part in parts),
+    }
+    return LazyEvidence(lambda: np.concatenate([part.singles for part in parts]), **known)
 
 
 def _clip_shares(parts: Sequence[Evidence]) -> dict[str, float] | None:

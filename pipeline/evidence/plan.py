@@ -94,7 +94,7 @@ def plan_passes(
     ``timed``: where an N has fewer than ``TIMED_CALLS`` calls, its first batch is run again.
 
     A ragged last batch of m images is run as evidence for N = m, unless m is 1 or is tested anyway. Images are never
-    repeated to fill a batch: an N above the set's size is left out (see ``too_large``).
+    repeated to fill a batch: an N above the set's size is left out.
     """
     passes, repeats = [Pass("singles", 1, 0, n_images)], []
     tested = [n for n in batch_sizes if 1 < n <= n_images]
@@ -114,18 +114,13 @@ def plan_passes(
     return (*passes, *repeats)  # a repeat comes after other N, which might have left something behind
 
 
-def too_large(n_images: int, batch_sizes: Sequence[int]) -> list[int]:
-    """The batch sizes that this set is too small for."""
-    return [n for n in batch_sizes if n > n_images]
+def in_turn(names: Sequence[str], thorough: bool) -> list[tuple[int, str]]:
+    """(round, name): both rounds of each name together, so that its verdict need not wait for the others.
 
-
-def in_rounds(names: Sequence[str]) -> list[tuple[int, str]]:
-    """For ``--thorough``: every name once a round, reversed in the second, so that slow drift cancels."""
-    return [(r, name) for r in range(ROUNDS) for name in (names if r % 2 == 0 else list(reversed(names)))]
-
-
-def in_turn(names: Sequence[str]) -> list[tuple[int, str]]:
-    """Both rounds of each name together, so that its verdict need not wait for the others."""
+    ``thorough``: every name once a round, reversed in the second, so that slow drift cancels.
+    """
+    if thorough:
+        return [(r, name) for r in range(ROUNDS) for name in (names if r % 2 == 0 else reversed(names))]
     return [(r, name) for name in names for r in range(ROUNDS)]
 
 

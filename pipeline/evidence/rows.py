@@ -1,5 +1,6 @@
 """Output rows: what several stages ask of arrays [n, classes] of logits in the network's own type."""
 
+import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ from isobatch.models.spec.runner import Rows
 from isobatch.pipeline.evidence.evidence import bits
 
 _BLOCK_ELEMENTS = 2**20
+_DIGEST_BYTES = 16
 
 
 def blocks(rows: NDArray[Any]) -> Iterator[slice]:
@@ -123,3 +125,22 @@ def each(inputs: Rows, change: Callable[[NDArray[Any]], NDArray[Any]], count: in
 def rows_at(inputs: Rows, which: slice | Sequence[int] | NDArray[np.int64], count: int | None = None) -> Rows:
     """These rows of each tensor that has a batch axis."""
     return each(inputs, lambda part: part[which], count)
+
+
+def row_digests(outputs: Sequence[NDArray[Any]], rows: int) -> NDArray[Any]:
+    """One digest a row, [rows] of bytes, of what it is in all outputs."""
+    made = np.zeros(rows, f"S{2 * _DIGEST_BYTES}")
+    for row in range(rows):
+        parts = (part[row * len(part) // rows : (row + 1) * len(part) // rows].tobytes() for part in outputs)
+        made[row] = hashlib.blake2b(b"".join(parts), digest_size=_DIGEST_BYTES).hexdigest()
+    return made
+
+
+def joined_digests(before: NDArray[Any] | None, rows: NDArray[Any], count: int) -> NDArray[Any]:
+    """Digests [count] of what each row was in the trials before and is now; empty for rows that this N does not see."""
+    made = np.zeros(count, rows.dtype)
+    made[: len(rows)] = rows
+    if before is not None:
+        for place, pair in enumerate(zip(before[: len(rows)], rows, strict=True)):
+            made[place] = hashlib.blake2b(b"".join(map(bytes, pair)), digest_size=_DIGEST_BYTES).hexdigest()
+    return made

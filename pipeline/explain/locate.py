@@ -11,8 +11,15 @@ from isobatch.models.spec.interventions import Provocable
 from isobatch.models.spec.runner import Layer, Reaching, Rows
 from isobatch.pipeline.compare.metrics import ulp
 from isobatch.pipeline.evidence.evidence import bits
-from isobatch.pipeline.evidence.row_digests import joined_digests, row_digests
-from isobatch.pipeline.evidence.rows import first_row_distance, largest_value, row_count, row_distance, rows_at
+from isobatch.pipeline.evidence.rows import (
+    first_row_distance,
+    joined_digests,
+    largest_value,
+    row_count,
+    row_digests,
+    row_distance,
+    rows_at,
+)
 from isobatch.pipeline.explain.findings import LayerFinding, Located, Watched
 from isobatch.pipeline.explain.outside_layers import outside
 from isobatch.pipeline.explain.search_bounds import DEFAULT, Search
@@ -106,12 +113,7 @@ def alike_at_both_ends(runner: Watched, finding: LayerFinding, inputs: Rows, out
 
 
 def replay(
-    runner: Watched,
-    finding: LayerFinding,
-    inputs: Rows,
-    outputs: Rows | None,
-    batch_sizes: Sequence[int],
-    how: str,
+    runner: Watched, finding: LayerFinding, inputs: Rows, outputs: Rows | None, batch_sizes: Sequence[int], how: str
 ) -> None:
     """Compare the rows of ``inputs`` alone with the same rows in batches of each N; ``outputs``: of all, if known."""
     count = row_count(inputs)
@@ -139,24 +141,19 @@ def replay(
 
 
 def _count(finding: LayerFinding, n: int, singles: NDArray[Any], batched: NDArray[Any], how: str) -> int:
-    if singles.shape != batched.shape or singles.dtype != batched.dtype:  # another branch gave another thing
-        finding.differing[n] = finding.differing.get(n, 0) + batched.size
-        finding.tried, finding.found_by, finding.max_abs = (
-            finding.tried + batched.size,
-            finding.found_by or how,
-            math.inf,
-        )
-        return batched.size
-    differing = int((bits(singles) != bits(batched)).sum())
-    finding.tried += singles.size
+    alike = (singles.shape, singles.dtype) == (batched.shape, batched.dtype)  # else another branch gave another thing
+    differing = int((bits(singles) != bits(batched)).sum()) if alike else batched.size
+    finding.tried += batched.size
     finding.differing[n] = finding.differing.get(n, 0) + differing
-    if differing:
+    if differing or not alike:
         finding.found_by = finding.found_by or how
-        if how == "captured":  # sizes on drawn data say nothing about the network's own
-            left, other = singles.reshape(len(singles), -1), batched.reshape(len(batched), -1)
-            finding.largest = max(finding.largest, largest_value(left))
-            finding.max_abs = max(finding.max_abs, float(row_distance(left, other).max()))
-            finding.max_ulp = max(finding.max_ulp, float(ulp.measure(left, other)["max_ulp"]))  # type: ignore[arg-type]
+    if not alike:
+        finding.max_abs = math.inf
+    elif differing and how == "captured":  # sizes on drawn data say nothing about the network's own
+        left, other = singles.reshape(len(singles), -1), batched.reshape(len(batched), -1)
+        finding.largest = max(finding.largest, largest_value(left))
+        finding.max_abs = max(finding.max_abs, float(row_distance(left, other).max()))
+        finding.max_ulp = max(finding.max_ulp, float(ulp.measure(left, other)["max_ulp"]))
     return differing
 
 

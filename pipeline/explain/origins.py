@@ -1,8 +1,6 @@
 """Interventions at the origins: one layer of each signature is examined, and speaks for its siblings."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,24 +15,6 @@ _DRAWS = 4  # sets of drawn rows to try where the captured ones do not show the 
 _TELLING = ("captured", "drawn", "provoked", "sibling")
 
 
-@dataclass(frozen=True)
-class LayerExplanation:
-    """What was found out at the layer ``at``, for every origin of its signature."""
-
-    at: str
-    explanation: Explanation
-
-    def to_json(self) -> dict[str, Any]:
-        """As fields of an origin's record."""
-        explanation = self.explanation
-        return {
-            "mechanism": explanation.mechanism,
-            "triggers": list(explanation.triggers),
-            "causes": [finding.model_dump() for finding in explanation.findings],
-            "explained_by": self.at,
-        }
-
-
 def explain_origins(
     runner: Watched,
     located: Located,
@@ -42,7 +22,7 @@ def explain_origins(
     threads: int,
     seed: int,
     causes: Sequence[Cause] | None = None,
-) -> dict[str, LayerExplanation]:
+) -> dict[str, Explanation]:
     """The explanation of every origin, by layer. ``images``: those that the origins were located on.
 
     Layers of one signature run the same kernels on the same shapes, so one of them is examined: where there is a
@@ -50,14 +30,14 @@ def explain_origins(
     """
     origins = [finding for finding in located.findings.values() if finding.batch_sizes]
     examined = representatives(origins)
-    by_signature: dict[str, LayerExplanation] = {}
+    by_signature: dict[str, Explanation] = {}
 
     def examine(layer: Layer, inputs: Rows, outputs: Rows) -> None:
         finding = examined.get(layer.signature)
         if finding is not None and finding.layer.name == layer.name:
             leading = finding is next(iter(examined.values()))
             subject = _subject(runner, finding, inputs, threads, seed, leading)
-            by_signature[layer.signature] = LayerExplanation(layer.name, explain_origin(subject, causes))
+            by_signature[layer.signature] = explain_origin(subject, causes)
 
     if origins:
         runner.watch(images, examine)

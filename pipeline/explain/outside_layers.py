@@ -4,11 +4,9 @@ A module that consists of layers, or the network's own forward, is an origin its
 batch than for one image, or where its rows follow their neighbours and those of none of its layers do.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +14,7 @@ from numpy.typing import NDArray
 from isobatch.models.spec.runner import Branching, Layer, Nested, Rows
 from isobatch.pipeline.evidence.evidence import bits
 from isobatch.pipeline.evidence.rows import each, row_count, rows_at
-
-if TYPE_CHECKING:
-    from isobatch.pipeline.explain.findings import Located
+from isobatch.pipeline.explain.findings import Located
 
 _OUTLIER = 32
 _FEW = 4  # images by which the whole network is asked whether neighbours move a row, up to three times over

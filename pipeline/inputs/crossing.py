@@ -28,11 +28,3 @@ class LabelledAsked(Crossing):
 
     request: SetsAsked
     set: str
-
-
-@dataclass(frozen=True)
-class LabelledStored(Crossing):
-    """See ``Labelled``."""
-
-    images: Images
-    skipped: tuple[dict[str, str], ...]

@@ -9,9 +9,8 @@ from numpy.typing import NDArray
 
 from isobatch.models.spec.images import Images
 from isobatch.models.weights.digits import data
-from isobatch.pipeline.inputs.request import InputsRequest, Labelled, PreparedSet
+from isobatch.pipeline.inputs.request import InputsRequest, Labelled, PreparedSet, described
 from isobatch.pipeline.inputs.storing import Part, in_channels, part_name, require_disjoint, store_images
-from isobatch.pipeline.records.study import InputSet
 
 
 def prepare_digits(request: InputsRequest) -> PreparedSet:
@@ -24,19 +23,11 @@ def prepare_digits(request: InputsRequest) -> PreparedSet:
     note = f"{len(calibration)} digits of the calibration split"
     few = f"; {request.wanted} were asked, {len(heldout)} are held out" if request.wanted > len(heldout) else ""
     unknown = "" if labelled else "; unlabelled: these weights were not trained on them"
-    record = InputSet(
-        name="digits",
-        source="scikit-learn's handwritten digits, held-out split, enlarged from 8 x 8 pixels",
-        n=evaluation.unique or 0,
-        n_files=len(heldout),
-        shape=list(evaluation.shape[1:]),
-        labelled=labelled,
-        sha256=evaluation.sha256,
-        note=f"calibration: {note}{few}{unknown}",
-    )
-    return PreparedSet(
-        record, evaluation, calibration, note, labelled=partial(_labelled, request) if labelled else None
-    )
+    source = "scikit-learn's handwritten digits, held-out split, enlarged from 8 x 8 pixels"
+    said = f"calibration: {note}{few}{unknown}"
+    facts = {"n_files": len(heldout), "labelled": labelled}
+    prepared = described("digits", source, evaluation, calibration, note, said, **facts)
+    return replace(prepared, labelled=partial(_labelled, request)) if labelled else prepared
 
 
 def _labelled(request: InputsRequest) -> Labelled:

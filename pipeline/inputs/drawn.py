@@ -8,9 +8,8 @@ from numpy.typing import NDArray
 
 from isobatch.models.spec.images import Field, Images, record_type
 from isobatch.models.spec.interface import Input
-from isobatch.pipeline.inputs.request import InputsRequest, PreparedSet
+from isobatch.pipeline.inputs.request import InputsRequest, PreparedSet, described
 from isobatch.pipeline.inputs.storing import Part, part_name, store_images
-from isobatch.pipeline.records.study import InputSet
 
 
 def prepare_drawn(request: InputsRequest) -> PreparedSet:
@@ -22,17 +21,11 @@ def prepare_drawn(request: InputsRequest) -> PreparedSet:
     calibration = _stored(request, "calibration", request.seed + 1, request.calibration_images)
     takes = "; ".join(map(str, request.interface))
     note = f"{len(calibration)} of another draw, seed {request.seed + 1}"
-    record = InputSet(
-        name="drawn",
-        source=f"drawn from seed {request.seed}: {takes}",
-        n=evaluation.unique or 0,
-        shape=list(evaluation.shape[1:]),
-        labelled=False,
-        sha256=evaluation.sha256,
-        note="drawn values, not yours: what they are answered says nothing about real inputs (--inputs FILE.npz with "
-        f"an array for each input gives your own); calibration: {note}",
+    said = (
+        "drawn values, not yours: what they are answered says nothing about real inputs (--inputs FILE.npz with an "
+        f"array for each input gives your own); calibration: {note}"
     )
-    return PreparedSet(record, evaluation, calibration, note)
+    return described("drawn", f"drawn from seed {request.seed}: {takes}", evaluation, calibration, note, said)
 
 
 def _stored(request: InputsRequest, part: Part, seed: int, count: int) -> Images:

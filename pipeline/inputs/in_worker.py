@@ -8,7 +8,7 @@ from typing import Any
 
 from isobatch.models.registry import load
 from isobatch.pipeline.inputs import InputsRequest, prepare
-from isobatch.pipeline.inputs.crossing import LabelledAsked, LabelledStored, SetStored
+from isobatch.pipeline.inputs.crossing import LabelledAsked, SetStored
 from isobatch.pipeline.inputs.labels_file import read_classes
 from isobatch.pipeline.inputs.request import SetsAsked
 from isobatch.pipeline.machine.memory import limit_memory
@@ -27,17 +27,16 @@ def read_sets(request: dict[str, Any], emit: Emit) -> list[dict[str, Any]]:
             prepared.labelled is not None,
             prepared.warnings,
         ).to_json()
-        for prepared in prepare(_limited(SetsAsked.of(request))).sets
+        for prepared in prepare(_limited(SetsAsked.of(request)))
     ]
 
 
 def read_labelled(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
-    """Store the images of ``LabelledAsked``: ``LabelledStored``."""
+    """Store the images of ``LabelledAsked``: ``Labelled``."""
     asked = LabelledAsked.of(payload)
-    prepared = next(s for s in prepare(_limited(asked.request)).sets if s.record.name == asked.set)
+    prepared = next(s for s in prepare(_limited(asked.request)) if s.record.name == asked.set)
     assert prepared.labelled is not None
-    labelled = prepared.labelled()
-    return LabelledStored(labelled.images, labelled.skipped).to_json()
+    return prepared.labelled().to_json()
 
 
 def _limited(asked: SetsAsked) -> InputsRequest:

@@ -106,7 +106,7 @@ def class_order(folders: Sequence[str], order: str, num_classes: int | None) -> 
 
     Raises LookupError with the reason where they are no numbers, or more than the network has classes.
     """
-    if order == "number" and (words := [name for name in folders if not (name.isascii() and name.isdigit())]):
+    if order == "number" and (words := [name for name in folders if not _is_index(name)]):
         raise LookupError(f"--class-order number, and the folder {printable(words[0])!r} is no number")
     if num_classes and len(folders) > num_classes:
         raise LookupError(f"--class-order {order}: {len(folders)} folders, and the network has {num_classes} classes")
@@ -120,7 +120,7 @@ def one_more(folders: Iterable[Path], num_classes: int | None) -> int | None:
     Such labels are kept as they are, so that the study can say which order the network has.
     """
     names = [path.name for path in folders]
-    numbered = num_classes is not None and all(name.isascii() and name.isdigit() for name in names)
+    numbered = num_classes is not None and all(map(_is_index, names))
     if numbered and num_classes is not None and {min(map(int, names)), max(map(int, names))} == {1, num_classes}:
         return num_classes + 1
     return num_classes

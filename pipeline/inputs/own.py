@@ -8,9 +8,8 @@ from numpy.typing import NDArray
 
 from isobatch.models.spec.images import Images
 from isobatch.pipeline.inputs.choose import LEAST_CALIBRATION, Candidates, Choice, Unusable, choose
-from isobatch.pipeline.inputs.request import InputError, InputsRequest, Labelled, PreparedSet
+from isobatch.pipeline.inputs.request import InputError, InputsRequest, Labelled, PreparedSet, described
 from isobatch.pipeline.inputs.storing import Part, digest, part_name, require_disjoint, store_images
-from isobatch.pipeline.records.study import InputSet
 
 ENOUGH = 3 * LEAST_CALIBRATION
 """Distinct images from which on a third of them suffices to calibrate."""
@@ -64,18 +63,11 @@ def store_own(
         note, remedy = f"{len(calibration)} other images of the same source, every third until there were enough", ""
     used = f"{len(evaluation)} of {own.candidates.count} images are measured, spread over all"
     few = f" ({request.wanted} were asked)" if len(evaluation) < request.wanted else ""
-    record = InputSet(
-        name=own.name,
-        source=own.source,
-        n=evaluation.unique or 0,
-        n_files=own.candidates.count,
-        shape=list(evaluation.shape[1:]),
-        labelled=labels is not None,
-        sha256=evaluation.sha256,
-        skipped=list(choice.skipped),
-        note="; ".join(text for text in (used + few, f"calibration: {note}", remark, how and f"labels: {how}") if text),
-    )
-    return PreparedSet(record, evaluation, calibration, note, remedy)
+    texts = (used + few, f"calibration: {note}", remark, how and f"labels: {how}")
+    facts = {"n_files": own.candidates.count, "labelled": labels is not None, "skipped": list(choice.skipped)}
+    said = "; ".join(filter(None, texts))
+    prepared = described(own.name, own.source, evaluation, calibration, note, said, **facts)
+    return replace(prepared, calibration_remedy=remedy)
 
 
 def labelled_images(own: Own, request: InputsRequest, choice: Choice, labels: tuple[int, ...]) -> Labelled:

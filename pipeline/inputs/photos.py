@@ -11,9 +11,8 @@ from PIL import Image
 
 from isobatch import models
 from isobatch.models.spec.images import Images, Size, sides
-from isobatch.pipeline.inputs.request import InputsRequest, PreparedSet
+from isobatch.pipeline.inputs.request import InputsRequest, PreparedSet, described
 from isobatch.pipeline.inputs.storing import Part, in_channels, part_name, require_disjoint, store_images
-from isobatch.pipeline.records.study import InputSet
 
 FOLDER = Path(models.__file__).with_name("photos")
 EVALUATION = ("cat.jpg", "coffee.jpg", "palace.jpg", "rocket.jpg")
@@ -33,18 +32,12 @@ def prepare_photos(request: InputsRequest) -> PreparedSet:
     note = f"{len(calibration)} crops of {min(len(calibration), len(CALIBRATION))} other photographs"
     most = len(EVALUATION) * len(CROPS)
     few = f"; {request.wanted} were asked, there are {most}" if request.wanted > most else ""
-    record = InputSet(
-        name="photos",
-        source="photographs shipped in models/photos (licences in LICENSE-DATA)",
-        n=evaluation.unique or 0,
-        n_files=len(EVALUATION),
-        shape=list(evaluation.shape[1:]),
-        labelled=False,
-        sha256=evaluation.sha256,
-        note=f"{count} crops of {pictures} photographs; crops of one photograph are one cluster: in every rate they "
-        f"count for less than {count} independent images{few}; calibration: {note}",
+    source = "photographs shipped in models/photos (licences in LICENSE-DATA)"
+    said = (
+        f"{count} crops of {pictures} photographs; crops of one photograph are one cluster: in every rate they count "
+        f"for less than {count} independent images{few}; calibration: {note}"
     )
-    return PreparedSet(record, evaluation, calibration, note)
+    return described("photos", source, evaluation, calibration, note, said, n_files=len(EVALUATION))
 
 
 def _stored(request: InputsRequest, part: Part, pictures: tuple[str, ...], count: int) -> Images:

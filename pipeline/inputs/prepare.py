@@ -2,18 +2,19 @@
 
 import difflib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
+from isobatch.models.spec.interface import Input
 from isobatch.pipeline.inputs.arrays import ARRAYS, as_pictures, prepare_arrays
 from isobatch.pipeline.inputs.digits import prepare_digits
 from isobatch.pipeline.inputs.drawn import prepare_drawn
 from isobatch.pipeline.inputs.folder import prepare_folder
 from isobatch.pipeline.inputs.npy import prepare_npy, prepare_npz
 from isobatch.pipeline.inputs.photos import prepare_photos
-from isobatch.pipeline.inputs.request import InputError, InputsRequest, PreparedInputs, PreparedSet, printable
+from isobatch.pipeline.inputs.request import InputError, InputsRequest, Labelled, PreparedSet, printable
 from isobatch.pipeline.inputs.seed import prepare_seed
-from isobatch.pipeline.inputs.taken import as_taken
 
 SOURCES: dict[str, Callable[[InputsRequest], PreparedSet]] = {
     "seed": prepare_seed,
@@ -22,19 +23,19 @@ SOURCES: dict[str, Callable[[InputsRequest], PreparedSet]] = {
 }
 
 
-def prepare(request: InputsRequest) -> PreparedInputs:
-    """Every set that the request names, written below ``request.folder``.
+def prepare(request: InputsRequest) -> tuple[PreparedSet, ...]:
+    """Every set that the request names, in the order in which they are reported, written below ``request.folder``.
 
     ``auto`` is the seed set and the one that fits the weights: digits for digits and random weights, else photos.
     Raises InputError; StoreError where the folder cannot be written.
     """
     pictures = not request.interface or (len(request.interface) == 1 and request.interface[0].of_pictures)
     if request.asked == "auto" and not pictures:
-        return PreparedInputs((prepare_drawn(request),))
+        return (prepare_drawn(request),)
     if request.asked == "auto":
         fitting = "digits" if request.weights in ("digits", "random") else "photos"
         names = ["seed"] if request.quick else ["seed", fitting]
-        return PreparedInputs(tuple(as_taken(SOURCES[name](request), request.interface) for name in names))
+        return tuple(as_taken(SOURCES[name](request), request.interface) for name in names)
     path = Path(request.asked)
     if request.asked in SOURCES or os.path.isdir(request.asked):
         if not pictures:
@@ -46,15 +47,43 @@ def prepare(request: InputsRequest) -> PreparedInputs:
             )
         source = SOURCES.get(request.asked)
         prepared = source(request) if source else prepare_folder(request, path)
-        return PreparedInputs((as_taken(prepared, request.interface),))
+        return (as_taken(prepared, request.interface),)
     if os.path.isfile(request.asked) and path.suffix.lower() in ARRAYS:
         if path.suffix.lower() == ".npz" and not request.interface:
-            return PreparedInputs((prepare_npz(request, path),))
+            return (prepare_npz(request, path),)
         turned = bool(request.batch_axes)
         if path.suffix.lower() == ".npy" and pictures and not turned and as_pictures(path, request.interface):
-            return PreparedInputs((as_taken(prepare_npy(request, path), request.interface),))
-        return PreparedInputs((prepare_arrays(request, path),))
+            return (as_taken(prepare_npy(request, path), request.interface),)
+        return (prepare_arrays(request, path),)
     raise InputError("unknown-inputs", _unknown(request.asked))
+
+
+def as_taken(prepared: PreparedSet, interface: Sequence[Input]) -> PreparedSet:
+    """The set with its pictures in the layout and type of the network's input; itself where those are the usual ones.
+
+    Sets of arrays are stored as they are taken, and come back as they are.
+    """
+    if len(interface) != 1 or interface[0].usual or prepared.evaluation.fields:
+        return prepared
+    (tensor,) = interface
+    fed = f"{tensor.layout} {tensor.dtype}"
+
+    raw = " (0 to 255, not normalised)" if tensor.dtype == "uint8" else ""
+    note = f"{prepared.record.note}; handed over as {fed}{raw}, which {tensor.name!r} takes"
+    labelled, calibration = prepared.labelled, prepared.calibration
+
+    def all_labelled() -> Labelled:
+        assert labelled is not None
+        larger = labelled()
+        return replace(larger, images=replace(larger.images, fed=fed))
+
+    return replace(
+        prepared,
+        record=prepared.record.model_copy(update={"note": note}),
+        evaluation=replace(prepared.evaluation, fed=fed),
+        calibration=calibration and replace(calibration, fed=fed),
+        labelled=all_labelled if labelled is not None else None,
+    )
 
 
 def _unknown(asked: str) -> str:

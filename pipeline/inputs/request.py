@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from isobatch.models.spec.images import IMAGENET, Images, Size, View
 from isobatch.models.spec.interface import Input
@@ -75,7 +76,7 @@ class InputsRequest(SetsAsked):
 
 
 @dataclass(frozen=True)
-class Labelled:
+class Labelled(Crossing):
     """A larger labelled set for accuracy, disjoint from the calibration part."""
 
     images: Images
@@ -99,11 +100,20 @@ class PreparedSet:
     warnings: tuple[Remark, ...] = ()
 
 
-@dataclass(frozen=True)
-class PreparedInputs:
-    """The sets of a study, in the order in which they are reported."""
-
-    sets: tuple[PreparedSet, ...]
+def described(
+    name: str, source: str, evaluation: Images, calibration: Images | None, calibrated: str, note: str, **facts: Any
+) -> PreparedSet:
+    """A set with its record. ``calibrated``: what calibrates, in words; ``facts``: other fields of the record."""
+    record = InputSet(
+        name=name,
+        source=source,
+        n=evaluation.unique or 0,
+        shape=list(evaluation.shape[1:]),
+        sha256=evaluation.sha256,
+        note=note,
+        **{"labelled": False} | facts,
+    )
+    return PreparedSet(record, evaluation, calibration, calibrated)
 
 
 def printable(text: object) -> str:

@@ -3,9 +3,8 @@
 from dataclasses import replace
 
 from isobatch.models.spec.images import Images
-from isobatch.pipeline.inputs.request import InputsRequest, PreparedSet
+from isobatch.pipeline.inputs.request import InputsRequest, PreparedSet, described
 from isobatch.pipeline.inputs.storing import Part, contents, part_name, require_disjoint
-from isobatch.pipeline.records.study import InputSet
 
 SIZE = 400
 IMAGES = 4
@@ -21,17 +20,9 @@ def prepare_seed(request: InputsRequest) -> PreparedSet:
     calibration = _drawn(request, "calibration", request.seed + 1, CALIBRATION_IMAGES)
     require_disjoint(evaluation, calibration)
     note = f"{CALIBRATION_IMAGES} images of another draw, torch.manual_seed({request.seed + 1})"
-    record = InputSet(
-        name="seed",
-        source=f"torch.manual_seed({request.seed}); torch.randn({evaluation.shape}) * 10",
-        n=evaluation.unique or 0,
-        shape=list(evaluation.shape[1:]),
-        labelled=False,
-        drawn=True,
-        sha256=evaluation.sha256,
-        note=f"noise, not pictures: its margins and top-1 say nothing about real images; calibration: {note}",
-    )
-    return PreparedSet(record, evaluation, calibration, note)
+    source = f"torch.manual_seed({request.seed}); torch.randn({evaluation.shape}) * 10"
+    said = f"noise, not pictures: its margins and top-1 say nothing about real images; calibration: {note}"
+    return described("seed", source, evaluation, calibration, note, said, drawn=True)
 
 
 def _drawn(request: InputsRequest, part: Part, seed: int, count: int) -> Images:

@@ -101,23 +101,23 @@ def release_free() -> None:
 
 def tree_bytes(pid: int) -> int:
     """Proportional set size, in bytes, of a process and its descendants; 0 where the kernel does not tell."""
+    own = kernel_bytes(f"/proc/{pid}/smaps_rollup", "Pss:")
     try:
-        rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
-        children = [
-            int(child)
-            for task in Path(f"/proc/{pid}/task").iterdir()
-            for child in (task / "children").read_text().split()
-        ]
+        tasks = [(task / "children").read_text() for task in Path(f"/proc/{pid}/task").iterdir()]
     except OSError:  # it ended meanwhile, or this is not Linux
         return 0
-    own = next((int(line.split()[1]) * 1024 for line in rollup.splitlines() if line.startswith("Pss:")), 0)
-    return own + sum(tree_bytes(child) for child in children)
+    return 0 if own is None else own + sum(tree_bytes(int(child)) for text in tasks for child in text.split())
 
 
 def peak_memory_bytes() -> int:
     """The largest resident set of this process so far, libraries included; 0 where the kernel does not tell."""
+    return kernel_bytes("/proc/self/status", "VmHWM") or 0
+
+
+def kernel_bytes(file: str, name: str) -> int | None:
+    """The figure of this name in one of the kernel's own files; None where it does not tell."""
     try:
-        lines = Path("/proc/self/status").read_text().splitlines()
+        lines = Path(file).read_text().splitlines()
     except OSError:
-        return 0
-    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM")), 0)
+        return None
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(name)), None)

@@ -34,13 +34,6 @@ class ExportAsked(NetworkAsked):
 
 
 @dataclass(frozen=True)
-class Exported(Crossing):
-    """The exported file; None where the arrays are pictures, on which the network is studied as it is."""
-
-    onnx: str | None
-
-
-@dataclass(frozen=True)
 class NetworkFound(ResolvedWeights, Crossing):
     """The network under study, verified. Of an ONNX file ``path`` is empty, and there are besides:
 

@@ -1,13 +1,15 @@
-"""Whether the device of a study can be used here, asked before anything is written."""
+"""What of a study this machine can do: whether its device can be used, and which instruction-set caps act."""
 
+from isobatch.pipeline.config.conditions import Caps
 from isobatch.pipeline.config.config import Config
-from isobatch.pipeline.machine.environment import available_cores, worker_settings
+from isobatch.pipeline.machine.environment import available_cores, cpu_flags, worker_settings
+from isobatch.pipeline.machine.isa_caps import NATIVE, missing_features
 from isobatch.pipeline.records.errors import UsageError
-from isobatch.pipeline.workers.pool import Workers
+from isobatch.pipeline.workers.pool import WorkerError, Workers
 
 
 def ask_device(config: Config) -> dict[str, str]:
-    """The facts of the study's device; none for the CPU, which is always there.
+    """The facts of the study's device, asked before anything is written; none for the CPU, which is always there.
 
     Asked in a worker: the answer initialises the device, and no process that did so may fork others that use it.
     Raises UsageError ("no-device") with the reason.
@@ -20,3 +22,27 @@ def ask_device(config: Config) -> dict[str, str]:
     if "why" in facts:
         raise UsageError("no-device", f"--device {config.device}: {facts['why']}: {facts['remedy']}")
     return dict(facts["facts"])
+
+
+def probe_caps(config: Config, workers: Workers) -> Caps:
+    """Ask the libraries under every cap of the study, each in its own launcher. Nothing is run for native alone.
+
+    Raises WorkerError where not even the native libraries can be asked.
+    """
+    caps = Caps()
+    threads = max(config.threads)
+    if config.isa == (NATIVE,):
+        return caps
+    for isa in dict.fromkeys([NATIVE, *config.isa]):
+        if lacking := missing_features(isa, cpu_flags()):
+            caps.reasons[isa] = f"unavailable: this processor has no {', '.join(lacking)}"
+            continue
+        try:
+            caps.seen[isa] = workers.call(
+                worker_settings(threads, isa), "isobatch.models.machine.isa_probe:probe", {"threads": threads}
+            )
+        except WorkerError as error:
+            if isa == NATIVE:
+                raise
+            caps.reasons[isa] = f"unavailable: under the cap {isa} not even the read-back ran: {error.reason}"
+    return caps

@@ -21,7 +21,6 @@ from isobatch.pipeline.machine.memory import limit_graph, limit_memory
 from isobatch.pipeline.prepare.crossing import (
     BuildAsked,
     ExportAsked,
-    Exported,
     NetworkAsked,
     NetworkFound,
     SizesAsked,
@@ -29,7 +28,7 @@ from isobatch.pipeline.prepare.crossing import (
     TrialAsked,
 )
 from isobatch.pipeline.storage.files import write_bytes
-from isobatch.pipeline.workers.wire import Emit, Told
+from isobatch.pipeline.workers.wire import Emit, tell_text
 
 _MOST_ONNX_BYTES = 1 << 31  # with its external data: more is refused
 _OF_A_FILE = "the user's ONNX file: ort- and ov- variants are made from it, torch's cannot be"
@@ -37,7 +36,7 @@ _OF_A_FILE = "the user's ONNX file: ort- and ov- variants are made from it, torc
 
 def resolve_weights(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
     """The weights of ``NetworkAsked``, verified and stored as one safetensors file: ``NetworkFound``."""
-    return resolved(NetworkAsked.of(payload), lambda text: emit(Told(say=text).to_json())).to_json()
+    return resolved(NetworkAsked.of(payload), tell_text(emit)).to_json()
 
 
 def resolved(asked: NetworkAsked, say: Callable[[str], None]) -> NetworkFound:
@@ -50,22 +49,21 @@ def resolved(asked: NetworkAsked, say: Callable[[str], None]) -> NetworkFound:
     return NetworkFound.of(to_plain(weights))
 
 
-def export_own(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
-    """The ONNX file of a factory's network, as ``ExportAsked`` says: ``Exported``. See ``models.ort.export_own``."""
+def export_own(payload: dict[str, Any], emit: Emit) -> str | None:
+    """The ONNX file of a factory's network, as ``ExportAsked`` says; None where the arrays are pictures, on which the
+    network is studied as it is. See ``models.ort.export_own``.
+    """
     asked = ExportAsked.of(payload)
     arrays = arrays_beside_labels(Path(asked.inputs))
     if len(arrays) == 1 and next(iter(arrays.values())).ndim == 4:
-        return Exported(None).to_json()
-
-    def say(text: str) -> None:
-        emit(Told(say=text).to_json())
-
+        return None
+    say = tell_text(emit)
     weights = resolved(asked, say)
     network = Network(weights.model, weights.path, weights.sha256, weights.num_classes or 0)
     cut = {name or "input": _as_given(array[:2]) for name, array in arrays.items()}
     cache = ArtifactCache(Path(asked.cache) / "artifacts")
     told = [text for _, text in weights.warnings]
-    return Exported(str(load("isobatch.models.ort.export_own:exported_own")(network, cut, cache, say, told))).to_json()
+    return str(load("isobatch.models.ort.export_own:exported_own")(network, cut, cache, say, told))
 
 
 def _as_given(array: NDArray[Any]) -> NDArray[Any]:
@@ -151,7 +149,7 @@ def refused_sizes(payload: dict[str, Any], emit: Emit) -> list[str | None]:
 
 def build(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
     """Build the artifact of ``BuildAsked``, or find it in the cache. Returns it as ``Artifact``."""
-    return built(BuildAsked.of(payload), lambda text: emit(Told(say=text).to_json())).to_json()
+    return built(BuildAsked.of(payload), tell_text(emit)).to_json()
 
 
 def built(asked: BuildAsked, say: Callable[[str], None]) -> Artifact:

@@ -10,7 +10,7 @@ from isobatch.models.spec.words import Remark
 from isobatch.pipeline.config.config import Config
 from isobatch.pipeline.inputs import PreparedSet
 from isobatch.pipeline.inputs.arrays import ARRAYS
-from isobatch.pipeline.inputs.crossing import LabelledAsked, LabelledStored, SetStored
+from isobatch.pipeline.inputs.crossing import LabelledAsked, SetStored
 from isobatch.pipeline.inputs.prepare import SOURCES
 from isobatch.pipeline.inputs.request import Labelled, SetsAsked
 from isobatch.pipeline.prepare.preprocessing import channels_of
@@ -68,8 +68,7 @@ def _set(stages: Stages, request: SetsAsked, stored: SetStored) -> PreparedSet:
 def _labelled(stages: Stages, request: SetsAsked, name: str) -> Labelled:
     request = replace(request, asked=name) if request.asked == "auto" else request  # the seed need not be drawn again
     asked = LabelledAsked(request, name).to_json()
-    stored = LabelledStored.of(stages.call("isobatch.pipeline.inputs.in_worker:read_labelled", asked, "inputs"))
-    return Labelled(stored.images, stored.skipped)
+    return Labelled.of(stages.call("isobatch.pipeline.inputs.in_worker:read_labelled", asked, "inputs"))
 
 
 def prepare_inputs(stages: Stages, chosen: Chosen) -> None:

@@ -9,7 +9,7 @@ from isobatch.pipeline.config.config import Config
 from isobatch.pipeline.config.variants import variants_of
 from isobatch.pipeline.inputs.arrays import ARRAYS
 from isobatch.pipeline.machine.environment import worker_settings
-from isobatch.pipeline.prepare.crossing import ExportAsked, Exported
+from isobatch.pipeline.prepare.crossing import ExportAsked
 from isobatch.pipeline.records.errors import UsageError, WorkerError
 from isobatch.pipeline.storage.cache import in_use
 from isobatch.pipeline.storage.places import cache_root
@@ -37,13 +37,12 @@ def on_arrays(config: Config, say: Callable[[str], None]) -> Config:
     call = "isobatch.pipeline.prepare.in_worker:export_own"
     try:
         with Workers(config.timeout_s) as workers, in_use(cache_root()):
-            answer = workers.call(environment, call, asked.to_json(), lambda event: say(Told.of(event).say))
+            onnx: str | None = workers.call(environment, call, asked.to_json(), lambda event: say(Told.of(event).say))
     except WorkerError as error:
         if error.kind == "launcher":
             raise
         text = error.reason if error.kind not in ("timeout", "crash") else f"{config.model}: {error.reason}"
         raise UsageError(error.code or "weights", text) from error
-    onnx = Exported.of(answer).onnx
     if onnx is None:
         return config
     every = config.variants == variants_of("all", onnx=False)

@@ -132,7 +132,9 @@ def _open_named(folder: Path, config: Config) -> Run:
         if run := _claim(folder, config.digest):
             return run
         raise UsageError("out-in-use", f"{folder} is in use by another study: wait for it or choose another --out")
-    if not state and folder.exists() and (not folder.is_dir() or _holds_files(folder)):
+    # hidden files aside: a lock and a temporary file are what a start killed at once leaves behind
+    holds = folder.is_dir() and any(not path.name.startswith(".") for path in folder.iterdir())
+    if not state and folder.exists() and (not folder.is_dir() or holds):
         raise UsageError("out-not-empty", f"{folder} exists and is not a run's folder: choose another --out")
     if state and not config.fresh:
         raise UsageError(
@@ -141,11 +143,6 @@ def _open_named(folder: Path, config: Config) -> Run:
         )
     folder.mkdir(parents=True, exist_ok=True)
     return _create(folder, config.digest)
-
-
-def _holds_files(folder: Path) -> bool:
-    """Hidden files aside: a lock and a temporary file are what a start killed at once leaves behind."""
-    return any(not path.name.startswith(".") for path in folder.iterdir())
 
 
 def _state(folder: Path) -> dict[str, Any]:

@@ -104,20 +104,17 @@ def _refusals(stages: Stages, network: Network, sizes: Sequence[tuple[int, ...]]
     name = {"model": network.model, "num_classes": network.num_classes, "sizes": sizes, "onnx": network.onnx_path}
 
     def ask() -> list[str | None]:
+        asked = SizesAsked(network.model, network.num_classes, tuple((height, width) for height, width in sizes))
         try:
-            return answered()
+            refusals: list[str | None] = stages.call(
+                "isobatch.pipeline.prepare.in_worker:refused_sizes", asked.to_json(), "inputs"
+            )
+            return refusals
         except WorkerError as error:
             if error.kind == "launcher":
                 raise
             text = f"{network.model} cannot be run on images of {sizes[0][0]} x {sizes[0][1]}: {error.reason}"
             raise UsageError("weights", text) from error
-
-    def answered() -> list[str | None]:
-        asked = SizesAsked(network.model, network.num_classes, tuple((height, width) for height, width in sizes))
-        refusals: list[str | None] = stages.call(
-            "isobatch.pipeline.prepare.in_worker:refused_sizes", asked.to_json(), "inputs"
-        )
-        return refusals
 
     kept = stages.cache / "sizes" / f"{key_of({**name, 'toolchain': toolchain()})[:32]}.json"
     try:

@@ -154,9 +154,10 @@ class Stages:
     def skip(
         self, variant: str, inputs: str, what: str, why: str, *, failed: bool = False, asked: bool = False
     ) -> None:
-        """Record that part of a variant's plan was not run, and why: a ``NotRun``."""
+        """Record that part of a variant's plan was not run, and why: a ``NotRun``, each once."""
         left_out = NotRun(inputs=inputs, what=what, why=why, failed=failed, asked=asked)
-        self.not_run.setdefault(variant, []).append(left_out)
+        if left_out not in self.not_run.setdefault(variant, []):
+            self.not_run[variant].append(left_out)
 
     def warn(self, code: str, text: str) -> None:
         """Add a warning with its stable code."""

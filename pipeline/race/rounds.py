@@ -5,10 +5,9 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from isobatch.pipeline.machine.disturbance import UNSTEADY, is_disturbed, stolen_ticks
-from isobatch.pipeline.race.contestant import Missed
+from isobatch.pipeline.race.contestant import Contestant, Missed
 from isobatch.pipeline.race.crossing import Turn
 from isobatch.pipeline.records.errors import WorkerError
 
@@ -22,21 +21,6 @@ Round = dict[str, tuple[float, float]]
 """By entry the seconds of its call, and those that its threads waited."""
 
 
-class Called(Protocol):
-    """What a round asks of a contestant: see ``Contestant``."""
-
-    load_s: float
-
-    def start(self, limit_s: float) -> None:
-        """Open it."""
-
-    def turn(self, n: int, limit_s: float, calls: int = 1) -> Turn:
-        """One untimed call, then the timed ones."""
-
-    def end(self) -> None:
-        """End it."""
-
-
 @dataclass(eq=False)
 class Entry:
     """A contestant in the race, its N, and what became of it. ``limit_s``: of one turn; ``open_s``: of opening it.
@@ -46,7 +30,7 @@ class Entry:
     """
 
     name: str
-    contestant: Called
+    contestant: Contestant
     batch_size: int
     limit_s: float
     open_s: float

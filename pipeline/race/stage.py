@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from pathlib import Path
 
 from isobatch.models.registry import find_variant
 from isobatch.pipeline.config.config import QUICK_RACE_S, Config
@@ -10,6 +9,7 @@ from isobatch.pipeline.decide.prices import REFERENCE_PRECISION
 from isobatch.pipeline.decide.race import LOOKS, looks_due, ratios, spread_of, table
 from isobatch.pipeline.decide.recommend import chosen_name
 from isobatch.pipeline.decide.repaired_variants import native_name
+from isobatch.pipeline.machine.memory import kernel_bytes
 from isobatch.pipeline.prepare.state import Stages
 from isobatch.pipeline.race.contestant import Contestant
 from isobatch.pipeline.race.field import Wanted, entered, fastest_of, field
@@ -40,7 +40,8 @@ def run_race(
     """
     if not stages.config.race_s:
         return None
-    wanted, left_out = field(results, policy, _free_bytes())
+    free = kernel_bytes("/proc/meminfo", "MemAvailable")
+    wanted, left_out = field(results, policy, None if free is None else int(free * _FREE_SHARE))
     if not wanted:
         return None
     return _Race(stages, results, policy, wanted).run(left_out, between)
@@ -190,13 +191,3 @@ def _calls(entry: Entry, count: int) -> list[float]:
         turn = entry.turn(calls=min(_TAIL_TURN, count - len(seconds)))
         seconds += turn.seconds if turn else ()
     return seconds
-
-
-def _free_bytes() -> int | None:
-    """Memory that may be taken; None where the kernel does not tell."""
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        (free,) = (int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
-    except (OSError, ValueError):
-        return None
-    return int(free * _FREE_SHARE)

@@ -1,6 +1,6 @@
 """The ``repair`` command: one variant made batch-invariant over a scope, written, and verified in a fresh process."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,11 +20,27 @@ from isobatch.pipeline.prepare.state import Progress, Stages
 from isobatch.pipeline.records.study import Repair
 from isobatch.pipeline.repair.crossing import RepairAsked, RepairMade, RepairTold
 from isobatch.pipeline.repair.deliver import MODEL, NATIVE, Found, NoRepair, prove_and_deliver
-from isobatch.pipeline.repair.estimate import Work, work
+from isobatch.pipeline.repair.layers import survey_images
 from isobatch.pipeline.repair.records import repair_records
+from isobatch.pipeline.repair.verify import command_sizes, every_size
 from isobatch.pipeline.workers.pool import WorkerError
 
+_PAIRS = 8  # of calls for each N, about
 _BESIDE = 4  # images of every set but the main one, where that many more pixels would be most of the work
+
+
+@dataclass(frozen=True)
+class Work:
+    """Images passed: to ``look`` at the layers, for one ``candidate`` of a rung, to ``serve`` what was written."""
+
+    look: int
+    candidate: int
+    serve: int
+
+    @property
+    def least(self) -> int:
+        """Of a repair whose first candidate holds."""
+        return self.look + self.candidate + self.serve
 
 
 @dataclass(frozen=True)
@@ -86,8 +102,9 @@ def _search(
     stages: Stages, spec: VariantSpec, sets: Sequence[PreparedSet], rung: str | None, scratch: Path
 ) -> RepairMade:
     images = sets[0].evaluation
-    planned = _work(stages, sets)
-    display = _Display(stages, spec, images.side, planned)
+    counts = [len(image_set.evaluation) for image_set in sets]
+    planned = work(counts, stages.config.batch_sizes, len(stages.config.threads))
+    told = _display(stages, spec, images.side, planned)
     asked = RepairAsked(
         variant=spec.name,
         artifact=stages.artifacts[spec.name, sets[0].record.name],
@@ -103,38 +120,42 @@ def _search(
     )
     environment = worker_settings(stages.threads)
     called = "isobatch.pipeline.repair.in_worker:repair"
-    return RepairMade.of(stages.workers.call(environment, called, asked.to_json(), display.told))
+    return RepairMade.of(stages.workers.call(environment, called, asked.to_json(), told))
 
 
-def _work(stages: Stages, sets: Sequence[PreparedSet]) -> Work:
-    config = stages.config
-    return work([len(image_set.evaluation) for image_set in sets], config.batch_sizes, len(config.threads))
+def _display(stages: Stages, spec: VariantSpec, size: int, planned: Work) -> Callable[[Any], None]:
+    """Shows what a worker tells of its progress; what another candidate costs is added when it begins."""
+    label, candidates, working = f"opening {spec.name}", 0, False
+    stages.progress.step(label, 0.0)
 
-
-class _Display:
-    """What a worker tells of its progress, shown; what another candidate costs is added when it begins."""
-
-    def __init__(self, stages: Stages, spec: VariantSpec, size: int, planned: Work) -> None:
-        self._stages, self._spec, self._size, self._planned = stages, spec, size, planned
-        self._label = f"opening {spec.name}"
-        self._working = False
-        self._candidates = 0
-        stages.progress.step(self._label, 0.0)
-
-    def told(self, event: Any) -> None:
-        """One event of the worker."""
-        if not self._working:  # the pace is counted from here
-            self._working = True
-            self._stages.progress.plan(self._cost(self._planned.least))
+    def told(event: Any) -> None:
+        nonlocal label, candidates, working
+        if not working:  # the pace is counted from here
+            working = True
+            stages.progress.plan(cost(spec, planned.least, size))
         said = RepairTold.of(event)
-        if said.doing:
-            self._label = f"{self._spec.name}: {said.doing}"
-        if said.more:
-            self._candidates += 1
-            if self._candidates > 1:
-                left = self._planned.candidate + self._planned.serve
-                self._stages.progress.plan(self._cost(left))
-        self._stages.progress.step(self._label, self._cost(said.images))
+        label = f"{spec.name}: {said.doing}" if said.doing else label
+        candidates += said.more
+        if said.more and candidates > 1:
+            stages.progress.plan(cost(spec, planned.candidate + planned.serve, size))
+        stages.progress.step(label, cost(spec, said.images, size))
 
-    def _cost(self, images: int) -> float:
-        return cost(self._spec, images, self._size)
+    return told
+
+
+def work(n_images: Sequence[int], batch_sizes: Sequence[int], threads: int) -> Work:
+    """Over sets of so many images each, the first of which is priced on, at so many thread counts."""
+    first = n_images[0]
+    passes = [planned for count in n_images for planned in every_size(count, batch_sizes)]
+    verified = sum(planned.stop - planned.start for planned in passes) + sum(n_images)  # the native singles too
+    served = sum(served_images(count, batch_sizes) for count in n_images)
+    return Work(
+        look=threads * survey_images(min(first, max(batch_sizes, default=1))),
+        candidate=threads * verified + 2 * _PAIRS * sum(command_sizes(first, batch_sizes)),
+        serve=threads * served,
+    )
+
+
+def served_images(n_images: int, batch_sizes: Sequence[int]) -> int:
+    """What a fresh process passes: every image at every N."""
+    return n_images * len({1, *(n for n in batch_sizes if n <= n_images)})

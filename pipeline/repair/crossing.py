@@ -21,7 +21,7 @@ class Making(Crossing):
 
 @dataclass(frozen=True)
 class Attempt(Crossing):
-    """One candidate of a rung, or ``why`` the rung has none. See ``tried.Tried``, of which this is what can be told."""
+    """One candidate of a rung, or ``why`` the rung has none: what can be told of a ``ladder.Tried``."""
 
     name: str  # of the rung
     why: str = ""

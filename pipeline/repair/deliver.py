@@ -12,7 +12,7 @@ from isobatch.models.spec.images import Images
 from isobatch.models.spec.words import VariantSpec
 from isobatch.pipeline.config.flags import VERSION
 from isobatch.pipeline.deploy.folder import deliver, model_files, serving, store_images, stored_files
-from isobatch.pipeline.deploy.record import Output, Serving, StoredInputs, VerificationRecord
+from isobatch.pipeline.deploy.record import Output, Serving, VerificationRecord
 from isobatch.pipeline.deploy.serve import Files, Served, ServeError, differing_sizes, run_served
 from isobatch.pipeline.inputs import PreparedSet
 from isobatch.pipeline.machine.environment import read_environment, worker_settings
@@ -60,12 +60,15 @@ def prove_and_deliver(stages: Stages, tried: Found, scratch: Path, folder: Path)
     threads = [settings.pop("threads")] if "threads" in settings else list(stages.config.threads)
     files = Files(_serving(stages, tried, settings, max(threads)), model_files(scratch / MODEL))
     every = [prepared.evaluation for prepared in tried.sets]
-    inputs = [_stored(f, scratch / _file_name(f.name, number)) for number, f in enumerate(every, 1)]
+    inputs = [
+        store_images(images.read(0, len(images)), images.name, scratch / _file_name(images.name, number))
+        for number, images in enumerate(every, 1)
+    ]
     paths = {stored.name: scratch / stored.file for stored in inputs}
     outputs, runs = [], 0
-    for stored, images in zip(inputs, tried.sets, strict=True):
+    for stored, images in zip(inputs, every, strict=True):
         for count in threads:
-            served = _served(stages, tried, files, paths[stored.name], images.evaluation, count)
+            served = _served(stages, tried, files, paths[stored.name], images, count)
             outputs += [
                 Output(inputs=stored.name, threads=count, batch_size=n, sha256=row.plain) for n, row in served.items()
             ]
@@ -104,26 +107,17 @@ def _facts(repair: Repair) -> list[str]:
 def _serving(stages: Stages, tried: Found, settings: Mapping[str, Any], threads: int) -> Serving:
     most = max(len(prepared.evaluation) for prepared in tried.sets)
     largest = max((1, *(n for n in stages.config.batch_sizes if n <= most)))
-    main = tried.sets[0].evaluation
     return serving(
         tried.spec.runtime,
         settings,
         threads,
         largest,
-        _best(tried),
-        main.shape[1:],
+        max(tried.chosen.ratios_by_size, default=1),  # of most images a second, beside the native network's own
+        tried.sets[0].evaluation,
         tried.view,
-        main.name,
-        fields=main.fields,
-        fed=main.fed,
         outcome=stages.outcome.kind,
         batch_axes=dict(stages.config.batch_axes),
     )
-
-
-def _best(tried: Found) -> int:
-    """The N at which a second makes the most images beside the native network's own, as far as it was priced."""
-    return max(tried.chosen.ratios_by_size, default=1)
 
 
 def _file_name(name: str, number: int) -> str:
@@ -131,10 +125,6 @@ def _file_name(name: str, number: int) -> str:
     ascii_only = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
     plain = re.sub(r"[^A-Za-z0-9_.-]+", "-", ascii_only)[:60]
     return f"images-{plain}.npy" if plain == name else f"images-{number}-{plain}.npy"
-
-
-def _stored(images: Images, file: Path) -> StoredInputs:
-    return store_images(images.read(0, len(images)), images.name, file)
 
 
 def _served(stages: Stages, tried: Found, files: Files, file: Path, images: Images, threads: int) -> dict[int, Served]:

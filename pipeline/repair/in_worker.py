@@ -2,7 +2,8 @@
 
 import contextlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -20,14 +21,12 @@ from isobatch.pipeline.evidence.mixing import mixes
 from isobatch.pipeline.explain.findings import Located, Watched
 from isobatch.pipeline.records.wording import counted
 from isobatch.pipeline.repair.crossing import RepairAsked, RepairMade, RepairTold
-from isobatch.pipeline.repair.estimate import command_sizes
-from isobatch.pipeline.repair.ladder import Scope, best, climb
-from isobatch.pipeline.repair.layers import joined, survey
+from isobatch.pipeline.repair.ladder import Tried, attempts, best, climb
+from isobatch.pipeline.repair.layers import survey_all
 from isobatch.pipeline.repair.other_sizes import asking_elsewhere
 from isobatch.pipeline.repair.rungs import Bench, Candidate, all_rungs
 from isobatch.pipeline.repair.shapes import Shapes
-from isobatch.pipeline.repair.tried import Tried, attempts
-from isobatch.pipeline.repair.verify import Verified, every_size, verify
+from isobatch.pipeline.repair.verify import Openers, Scope, Verified, command_sizes, every_size, verify
 from isobatch.pipeline.workers.opening import open_runner
 from isobatch.pipeline.workers.wire import Emit
 
@@ -74,11 +73,12 @@ def _repaired(asked: RepairAsked, emit: Emit) -> RepairMade:
         outcome=outcome,
         begin=lambda: emit(RepairTold(more=True).to_json()),
         say=say,
+        done=done,
     )
     with opens[main]() as runner:
         if asked.rung in (None, NATIVE):
             say("does it need a repair?")
-            native = _as_it_is(runner, main, scope, done)
+            native = _as_it_is(runner, main, scope)
             if native.holds or asked.rung == NATIVE:
                 return _written(asked, [native], runner, sets[0])
         if why := why_no_shape_repairs(runner, sets[0]):
@@ -89,29 +89,22 @@ def _repaired(asked: RepairAsked, emit: Emit) -> RepairMade:
         bench = Bench(runner, main, captured, asked.batch_sizes, unseen, {}, asked.objective, outcome=outcome)
         names = [asked.rung] if asked.rung else [rung.name for rung in all_rungs()]
         first = names.index(_ORIGINS) if _ORIGINS in names else len(names)
-        tried = climb(bench, scope, done, math.inf, names[:first])
+        tried = climb(bench, scope, math.inf, names[:first])
         if any(attempt.cheap for attempt in tried):
             answer = _written(asked, tried, runner, sets[0])
             if answer.chosen is not None:
                 return answer
         if names[first:] and isinstance(runner, Watched):
-            located, shapes = _look(main, runner, captured, asked.seed, scope, done)
+            located, shapes = _look(main, runner, captured, asked.seed, scope)
             bench = replace(bench, located=located, shapes=shapes)
             bench = asking_elsewhere(bench, scope, asked.seed, lambda: done(0))
-        return _climbed(asked, names[first:], tried, bench, scope, done)
+        return _climbed(asked, names[first:], tried, bench, scope)
 
 
-def _climbed(
-    asked: RepairAsked,
-    names: list[str],
-    tried: list[Tried],
-    bench: Bench,
-    scope: Scope,
-    done: Callable[[int], None],
-) -> RepairMade:
+def _climbed(asked: RepairAsked, names: list[str], tried: list[Tried], bench: Bench, scope: Scope) -> RepairMade:
     """What was tried, these rungs too; where what holds cannot be written to a file, those that were passed over."""
     while True:
-        tried = [*tried, *climb(bench, scope, done, math.inf, names)]
+        tried = [*tried, *climb(bench, scope, math.inf, names)]
         answer = _written(asked, tried, bench.runner, scope.sets[0])
         names = [name for name in names if all(attempt.rung != name for attempt in tried)]
         if answer.chosen is not None or not names:
@@ -140,15 +133,14 @@ def _written(asked: RepairAsked, tried: list[Tried], runner: Any, images: Images
     return RepairMade(tuple(attempts(tried)), None, {}, tuple(unwritten))
 
 
-def _as_it_is(runner: Runner, threads: int, scope: Scope, done: Callable[[int], None]) -> Tried:
+def _as_it_is(runner: Runner, threads: int, scope: Scope) -> Tried:
     """The native network verified over the scope, as the rung below all others."""
     verified: list[Verified] = []
 
     def check(native: Runner, count: int) -> None:
         for images in scope.sets:
             if all(result.batch_invariant for result in verified):
-                sizes, passes = scope.batch_sizes, scope.passes
-                verified.append(verify(native, native, images, sizes, done, True, passes, outcome=scope.outcome))
+                verified.append(verify(native, native, images, scope))
                 verified[-1].threads = count
 
     check(runner, threads)
@@ -161,22 +153,17 @@ def _as_it_is(runner: Runner, threads: int, scope: Scope, done: Callable[[int], 
 
 
 def _look(
-    main: int,
-    runner: Watched,
-    images: NDArray[np.float32],
-    seed: int,
-    scope: Scope,
-    done: Callable[[int], None],
+    main: int, runner: Watched, images: NDArray[np.float32], seed: int, scope: Scope
 ) -> tuple[Located, dict[str, Shapes]]:
     """The layers that depend on N at any thread count, and the classes of N that hold at all of them."""
-    scope.say(f"looking at every layer, {counted(main, 'thread')}")
-    located, shapes = survey(runner, images, len(images), seed, done)
-    for count, opened in scope.natives.items():
-        scope.say(f"looking at every layer, {counted(count, 'thread')}")
-        with opened() as other:
-            assert isinstance(other, Watched)
-            located, shapes = joined(located, shapes, *survey(other, images, len(images), seed, done))
-    return located, shapes
+
+    def places() -> Iterator[tuple[AbstractContextManager[Any], NDArray[np.float32]]]:
+        here: Openers = {main: lambda: contextlib.nullcontext(runner), **scope.natives}
+        for count, opens in here.items():
+            scope.say(f"looking at every layer, {counted(count, 'thread')}")
+            yield opens(), images
+
+    return survey_all(places(), len(images), seed, scope.done)
 
 
 _CONTROLLED = 8  # images, of which the one that differs most is looked at

@@ -2,72 +2,91 @@
 
 import math
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from isobatch.models.spec.images import Images
-from isobatch.models.spec.outcome import CLASSES, Outcome
 from isobatch.models.spec.repairable import Digested
 from isobatch.models.spec.runner import Runner
 from isobatch.models.spec.words import VariantUnavailable
+from isobatch.pipeline.compare.statistics import median_interval
 from isobatch.pipeline.records.wording import counted, number
+from isobatch.pipeline.repair.crossing import Attempt, Making
 from isobatch.pipeline.repair.records import PROOF, choose, free_limits, objective_cost
 from isobatch.pipeline.repair.rungs import Bench, Candidate, DoesNotHold, Rung, all_rungs
-from isobatch.pipeline.repair.tried import Tried, attempts
-from isobatch.pipeline.repair.verify import (
-    ENOUGH_S,
-    PAIRS,
-    OutOfTime,
-    Passes,
-    Verified,
-    every_image,
-    study_sizes,
-    time_ratios,
-    verify,
-)
+from isobatch.pipeline.repair.verify import ENOUGH_PAIRS, OutOfTime, Scope, Verified, study_sizes, time_ratios, verify
 
 _HOPELESS = 1.25  # times the cost of one that holds: a few timed calls are no exact price
 _TIME_OVER = "not tried to the end: the time for repairs was over (the repair command has no such limit)"
 
-Openers = Mapping[int, Callable[[], AbstractContextManager[Runner]]]
-"""By thread count: what opens the native network with so many threads."""
-
 
 @dataclass(frozen=True)
-class Scope:
-    """Over what a repair is verified, and on what it is priced (the first set). ``natives`` beside the bench's own.
+class Tried:
+    """One candidate of a rung, or why the rung was none. ``ratios``: seconds repaired over native, by N."""
 
-    ``timed_sizes``: the N to price (None: see ``study_sizes``; empty: none is), by ``least`` to ``pairs`` pairs of
-    calls, for ``enough_s`` seconds each. ``screen``: so many pairs at a single image and at the largest N come before a
-    candidate is verified, once another one holds; what cannot win by these is not. ``begin`` is called before every
-    candidate, ``say`` told what is being done.
-    """
+    rung: str
+    why: str = ""
+    candidate: Candidate | None = None
+    verified: tuple[Verified, ...] = ()  # by input set and thread count
+    ratios: Mapping[int, list[float]] | None = None
+    recomputed: float | None = None
+    out_of_time: bool = False
+    too_dear: bool = False  # not verified: by a few timed calls it cannot win
+    digest: str = ""  # SHA-256 of the rewritten graph, where the repair is one
+    failed: bool = False  # it could not be carried out, as ``why`` says
 
-    sets: Sequence[Images]
-    batch_sizes: Sequence[int]
-    natives: Openers
-    pairs: int = PAIRS
-    least: int = 3
-    timed_sizes: Sequence[int] | None = None
-    passes: Passes = every_image
-    stop_at_first: bool = False  # at the first difference of a candidate that is to be bitwise
-    deadline: float = math.inf  # of time.monotonic: nothing is begun after it
-    screen: int = 0
-    enough_s: float = ENOUGH_S
-    outcome: Outcome = CLASSES  # what counts as an image's answer
-    begin: Callable[[], None] = lambda: None
-    say: Callable[[str], None] = lambda text: None
+    @property
+    def holds(self) -> bool | None:
+        """Whether it kept what it is to keep, over all of the scope. None: it was not run."""
+        if self.candidate is None or not self.verified:
+            return None
+        return all(result.batch_invariant if self.candidate.bitwise else result.top1_stable for result in self.verified)
+
+    @property
+    def cheap(self) -> bool:
+        """Whether it holds bitwise at next to no cost, as far as its times can tell: see ``_near_end``."""
+        if not self.holds or not self.ratios or self.candidate is None or not self.candidate.bitwise:
+            return False
+        limits = free_limits(self.ratios)
+        return all(_near_end(pairs) <= limits[n] for n, pairs in self.ratios.items())
+
+    def cost(self, objective: str) -> float:
+        """See ``objective_cost``."""
+        return objective_cost(self.ratios or {}, objective)
+
+
+def _near_end(ratios: Sequence[float]) -> float:
+    """The lower 95 % limit of the median; the median itself of ratios too few for one that is not wide beyond use."""
+    interval = median_interval(ratios)
+    few = interval.low95 is None or interval.n < ENOUGH_PAIRS
+    return interval.median if few else float(interval.low95 or 0)
+
+
+def attempts(tried: Sequence[Tried]) -> list[Attempt]:
+    """What can be told of them, for the parent process and the records."""
+    return [
+        Attempt(
+            name=attempt.rung,
+            why=attempt.why,
+            how=attempt.candidate.how if attempt.candidate else "",
+            bitwise=attempt.candidate.bitwise if attempt.candidate else True,
+            layers=attempt.candidate.layers if attempt.candidate else (),
+            serving=attempt.candidate.serving if attempt.candidate else {},
+            delivery=Making(attempt.candidate.change if attempt.candidate else {}, attempt.digest or None),
+            holds=attempt.holds,
+            verified=attempt.verified,
+            ratios={n: tuple(ratios) for n, ratios in (attempt.ratios or {}).items()},
+            recomputed=attempt.recomputed,
+            out_of_time=attempt.out_of_time,
+            too_dear=attempt.too_dear,
+            failed=attempt.failed,
+        )
+        for attempt in tried
+    ]
 
 
 def climb(
-    bench: Bench,
-    scope: Scope,
-    done: Callable[[int], None],
-    seconds: float,
-    only: Sequence[str] | None = None,
-    rungs: Sequence[Rung] | None = None,
+    bench: Bench, scope: Scope, seconds: float, only: Sequence[str] | None = None, rungs: Sequence[Rung] | None = None
 ) -> list[Tried]:
     """Every candidate that was tried, in order, until one is cheap; what ``seconds`` were too few for says so.
 
@@ -88,7 +107,7 @@ def climb(
             tried.append(Tried(rung.name, _TIME_OVER, out_of_time=True))
             continue
         try:
-            tried += _rung(rung, bench, scope, done, [attempt for attempt in tried if attempt.holds and attempt.ratios])
+            tried += _rung(rung, bench, scope, [attempt for attempt in tried if attempt.holds and attempt.ratios])
         except VariantUnavailable as error:
             tried.append(Tried(rung.name, error.reason))
         except DoesNotHold as error:
@@ -98,7 +117,7 @@ def climb(
     return tried
 
 
-def _rung(rung: Rung, bench: Bench, scope: Scope, done: Callable[[int], None], rivals: Sequence[Tried]) -> list[Tried]:
+def _rung(rung: Rung, bench: Bench, scope: Scope, rivals: Sequence[Tried]) -> list[Tried]:
     """The candidates of one rung until one is cheap; none that changes more layers than one that holds."""
     tried: list[Tried] = []
     candidates = rung.apply(bench)
@@ -112,8 +131,7 @@ def _rung(rung: Rung, bench: Bench, scope: Scope, done: Callable[[int], None], r
             # the proof is given its time, whatever that of pricing is
             within = replace(scope, deadline=math.inf) if rung.name == PROOF and not tried else scope
             tried.append(
-                _too_dear(rung.name, candidate, bench, scope, rivals)
-                or _tried(rung.name, candidate, bench, within, done)
+                _too_dear(rung.name, candidate, bench, scope, rivals) or _tried(rung.name, candidate, bench, within)
             )
         except VariantUnavailable as error:  # another candidate may do without
             tried.append(Tried(rung.name, error.reason, candidate))
@@ -140,12 +158,10 @@ def _too_dear(name: str, candidate: Candidate, bench: Bench, scope: Scope, rival
     if not scope.screen or not rivals or not candidate.bitwise:
         return None
     scope.say(f"{name}: timing a few calls")
-    images = scope.sets[0]
     largest = max(n for attempt in rivals for n in attempt.ratios or {})
     with candidate.build(bench.runner) as repaired:
-        ratios = time_ratios(
-            bench.runner, repaired, images, sorted({1, largest}), lambda count: None, scope.screen, least=1, enough_s=0
-        )
+        few = replace(scope, pairs=scope.screen, least=1, enough_s=0, deadline=math.inf, done=lambda count: None)
+        ratios = time_ratios(bench.runner, repaired, few, sorted({1, largest}))
     mine = objective_cost({n: [min(pairs)] for n, pairs in ratios.items()}, bench.objective)
 
     def known(attempt: Tried) -> float:
@@ -158,7 +174,7 @@ def _too_dear(name: str, candidate: Candidate, bench: Bench, scope: Scope, rival
     return Tried(name, why, candidate, too_dear=True)
 
 
-def _tried(name: str, candidate: Candidate, bench: Bench, scope: Scope, done: Callable[[int], None]) -> Tried:
+def _tried(name: str, candidate: Candidate, bench: Bench, scope: Scope) -> Tried:
     verified: list[Verified] = []
     ratios: Mapping[int, list[float]] | None = None
     scope.begin()
@@ -167,7 +183,8 @@ def _tried(name: str, candidate: Candidate, bench: Bench, scope: Scope, done: Ca
         for images in scope.sets:
             if not verified or _all_hold(candidate, verified) or not scope.stop_at_first:
                 scope.say(f"{name}: verifying on {images.name}, {counted(threads, 'thread')}")
-                verified.append(_verify(candidate, native, repaired, images, scope, threads, done))
+                verified.append(verify(native, repaired, images, scope, bitwise=candidate.bitwise))
+                verified[-1].threads = candidate.serving.get("threads", threads) * candidate.serving.get("streams", 1)
 
     with candidate.build(bench.runner) as repaired:
         check(bench.runner, repaired, bench.threads)
@@ -178,41 +195,14 @@ def _tried(name: str, candidate: Candidate, bench: Bench, scope: Scope, done: Ca
             sizes = (
                 study_sizes(len(scope.sets[0]), scope.batch_sizes) if scope.timed_sizes is None else scope.timed_sizes
             )
-            ratios = time_ratios(
-                bench.runner,
-                repaired,
-                scope.sets[0],
-                sizes,
-                done,
-                scope.pairs,
-                enough_s=scope.enough_s,
-                least=scope.least,
-                deadline=scope.deadline,
-                free=free_limits(sizes) if candidate.bitwise else {},
-            )
+            free = free_limits(sizes) if candidate.bitwise else {}
+            ratios = time_ratios(bench.runner, repaired, scope, sizes, free)
     for threads, opens in scope.natives.items():
         if not _all_hold(candidate, verified):
             break
         with opens() as native, candidate.build(native) as repaired:
             check(native, repaired, threads)
     return Tried(name, "", candidate, tuple(verified), ratios, recomputed, digest=digest)
-
-
-def _verify(
-    candidate: Candidate,
-    native: Runner,
-    repaired: Runner,
-    images: Images,
-    scope: Scope,
-    threads: int,
-    done: Callable[[int], None],
-) -> Verified:
-    stop = scope.stop_at_first and candidate.bitwise
-    verified = verify(
-        native, repaired, images, scope.batch_sizes, done, stop, scope.passes, scope.deadline, scope.outcome
-    )
-    verified.threads = candidate.serving.get("threads", threads) * candidate.serving.get("streams", 1)
-    return verified
 
 
 def _all_hold(candidate: Candidate, verified: Sequence[Verified]) -> bool:

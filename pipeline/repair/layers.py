@@ -4,8 +4,10 @@ What a repair needs to know, and quicker than ``locate``, which replays every la
 Layers of one signature run the same kernels on the same shapes, so one speaks for its siblings.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,3 +91,21 @@ def joined(
             known = classes.get(mine.layer.signature)
             classes[mine.layer.signature] = known.merged(shapes_there) if known else shapes_there
     return replace(located, findings=findings), classes
+
+
+def survey_all(
+    places: Iterable[tuple[AbstractContextManager[Any], NDArray[np.float32]]],
+    largest: int,
+    seed: int,
+    done: Callable[[int], None],
+    known: tuple[Located, dict[str, Shapes]] | None = None,
+) -> tuple[Located, dict[str, Shapes]]:
+    """What holds for all of these: networks that are opened in turn, the first of them of most layers, each with its
+    images. ``known``: of a network before them.
+    """
+    for opened, images in places:
+        with opened as runner:
+            seen = survey(runner, images, largest, seed, done)
+        known = joined(*known, *seen) if known else seen
+    assert known is not None
+    return known

@@ -1,15 +1,17 @@
 """Images of other sizes than those on which origins were located: which layers depend on N there too."""
 
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
+from typing import Any
+
+from numpy.typing import NDArray
 
 from isobatch.models.spec.images import Images
-from isobatch.pipeline.explain.findings import Watched
 from isobatch.pipeline.records.wording import counted
-from isobatch.pipeline.repair.ladder import Openers, Scope
-from isobatch.pipeline.repair.layers import CAPTURED, joined, survey
+from isobatch.pipeline.repair.layers import CAPTURED, survey_all
 from isobatch.pipeline.repair.rungs import Bench
+from isobatch.pipeline.repair.verify import Openers, Scope
 
 
 def asking_elsewhere(bench: Bench, scope: Scope, seed: int, alive: Callable[[], None]) -> Bench:
@@ -21,17 +23,17 @@ def asking_elsewhere(bench: Bench, scope: Scope, seed: int, alive: Callable[[], 
     if not others:
         return bench
 
-    def ask() -> Bench:
-        located, shapes, largest = bench.located, dict(bench.shapes), len(bench.images)
+    def places() -> Iterator[tuple[AbstractContextManager[Any], NDArray[Any]]]:
         opens: Openers = {bench.threads: lambda: nullcontext(bench.runner), **scope.natives}
         for images in others:
             few = images.read(0, min(len(images), CAPTURED))
             for count, opened in opens.items():
                 scope.say(f"looking at every layer on {images.name}, {counted(count, 'thread')}")
-                with opened() as runner:
-                    assert isinstance(runner, Watched)
-                    surveyed = survey(runner, few, largest, seed, lambda count: alive())
-                located, shapes = joined(located, shapes, *surveyed)
+                yield opened(), few
+
+    def ask() -> Bench:
+        known = bench.located, dict(bench.shapes)
+        located, shapes = survey_all(places(), len(bench.images), seed, lambda count: alive(), known)
         bench.runner.watch(bench.images[:1], lambda layer, inputs, outputs: None)  # of the size that is priced
         return replace(bench, located=located, shapes=shapes)
 

@@ -5,7 +5,6 @@ Layers of one signature run the same kernels on the same shapes: one of them is 
 
 from __future__ import annotations
 
-import hashlib
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,9 +17,10 @@ from numpy.typing import NDArray
 from isobatch.models.spec.interventions import Provocable
 from isobatch.models.spec.runner import Canonical, Layer, Rows
 from isobatch.pipeline.evidence.evidence import bits
-from isobatch.pipeline.evidence.rows import row_count, rows_at
+from isobatch.pipeline.evidence.rows import row_count, row_digests, rows_at
 from isobatch.pipeline.explain.findings import Located, Watched
 from isobatch.pipeline.explain.locate import random_rows
+from isobatch.pipeline.records.wording import runs
 
 _CHEAP = 1.05  # a rule that costs less than this over native, at every N, needs no rival
 
@@ -49,7 +49,7 @@ class Shapes:
     def rules(self) -> Iterator[Canonical]:
         """Every rule that keeps all calls in one class: that of N = 1 first, where nothing is padded."""
         for same_bytes in sorted(self.classes, key=min):
-            for low, high in _runs(same_bytes):
+            for low, high in ((run[0], run[-1]) for run in runs(same_bytes)):
                 if low == 1 or not (self.alone_only or self.placed & same_bytes):
                     yield Canonical(size=high, up_to=high, least=low)
                     if (even := 1 << (high.bit_length() - 1)) not in (low, high) and even > low:
@@ -137,7 +137,7 @@ def measure_layer(runner: Watched, name: str, rows: Rows, largest: int, seed: in
     singles = [np.concatenate([np.atleast_1d(row[place]) for row in alone]) for place in range(len(alone[0]))]
     provoked = _provoked(runner, name, largest, seed)
     classes: list[list[int]] = [[1]]
-    marks: list[list[str]] = [[]]  # of each class but that of N = 1: digests of the rows of its largest N
+    marks: list[list[bytes]] = [[]]  # of each class but that of N = 1: digests of the rows of its largest N
     differing: dict[int, int] = {}
     for n in range(2, largest + 1):
         which = np.arange(n) % count
@@ -167,7 +167,7 @@ def measure_layer(runner: Watched, name: str, rows: Rows, largest: int, seed: in
     return LayerShapes(shapes, differing, elements)
 
 
-def _placed(runner: Watched, name: str, rows: Rows, n: int, mark: list[str]) -> bool:
+def _placed(runner: Watched, name: str, rows: Rows, n: int, mark: list[bytes]) -> bool:
     """Whether some row has other bytes one place further in a batch of n; ``mark``: the digests of all in their places.
 
     A batch equal to its rotation has equal rows in every two neighbouring places, and so in any two.
@@ -201,26 +201,9 @@ def _provoked(runner: Watched, name: str, largest: int, seed: int) -> set[int]:
     return {n for n in range(2, largest + 1) if runner.provoke(name, n, seed)[0]}
 
 
-def _digests(outputs: Rows, n: int) -> list[str]:
+def _digests(outputs: Rows, n: int) -> list[bytes]:
     """One digest for each of the n rows of all outputs; what all rows share belongs to each."""
-    return [
-        hashlib.blake2b(
-            b"".join(
-                np.ascontiguousarray(part[i] if part.ndim and len(part) == n else part).tobytes() for part in outputs
-            )
-        ).hexdigest()
-        for i in range(n)
-    ]
-
-
-def _runs(numbers: frozenset[int]) -> Iterator[tuple[int, int]]:
-    """The runs of consecutive numbers, each as its first and last."""
-    low = previous = None
-    for n in sorted(numbers):
-        if low is None or previous is None or n != previous + 1:
-            if low is not None and previous is not None:
-                yield low, previous
-            low = n
-        previous = n
-    if low is not None and previous is not None:
-        yield low, previous
+    shared = (part.ndim == 0 or len(part) != n for part in outputs)
+    rows = [np.repeat(part[None], n, axis=0) if all_ else part for part, all_ in zip(outputs, shared, strict=True)]
+    digests: list[bytes] = row_digests(rows, n).tolist()
+    return digests

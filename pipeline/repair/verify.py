@@ -4,7 +4,9 @@ import math
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from functools import partial
 from types import MappingProxyType
 
 import numpy as np
@@ -12,7 +14,6 @@ import numpy as np
 from isobatch.models.spec.images import Images
 from isobatch.models.spec.outcome import CLASSES, Outcome
 from isobatch.models.spec.runner import Clocked, Runner
-from isobatch.pipeline.evidence.by_value import first_round
 from isobatch.pipeline.evidence.evidence import Pass, bits, differing_rows
 from isobatch.pipeline.evidence.outcomes import Gallery, changed
 from isobatch.pipeline.evidence.passes import call, run_pass
@@ -25,24 +26,19 @@ _LEAST_PAIRS = 3
 ENOUGH_PAIRS = 6  # from which on the limits of their median need no assumption
 NO_LIMITS: Mapping[int, float] = MappingProxyType({})
 ENOUGH_S = 4.0  # spent on one N: fewer pairs then
+_PRICED = (2, 8)  # by the command, beside one image and the largest N
 _PROBED = (2, 4, 8, 16, 32, 64)  # N at which a scope of every N is also rotated and given an outlier
 
 Passes = Callable[[int, Sequence[int]], tuple[Pass, ...]]
 """The passes of a verification over so many images at these N."""
 
 
+every_image: Passes = partial(plan_passes, probes=True)
+"""Every image at every N, a rotation, an outlier neighbour: the passes of a thorough study."""
+
+
 class OutOfTime(Exception):
     """The time that repairs were given is over."""
-
-
-def every_image(n_images: int, batch_sizes: Sequence[int]) -> tuple[Pass, ...]:
-    """Every image at every N, a rotation, an outlier neighbour: the passes of a thorough study."""
-    return plan_passes(n_images, batch_sizes, probes=True)
-
-
-def by_value(n_images: int, batch_sizes: Sequence[int]) -> tuple[Pass, ...]:
-    """Every image alone and in a batch, some batches of every N: the study's own passes unless it is thorough."""
-    return first_round(n_images, batch_sizes)
 
 
 def every_size(n_images: int, batch_sizes: Sequence[int]) -> tuple[Pass, ...]:
@@ -58,6 +54,37 @@ def every_size(n_images: int, batch_sizes: Sequence[int]) -> tuple[Pass, ...]:
         planned.append(Pass("batched", n, start, start + n))
     planned += [Pass("position", n, 0, n, rotation=n // 2) for n in probed]
     return (*planned, *(Pass("neighbours", n, n_images - n, n_images) for n in probed))
+
+
+Openers = Mapping[int, Callable[[], AbstractContextManager[Runner]]]
+"""By thread count: what opens the native network with so many threads."""
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Over what a repair is verified, and on what it is priced (the first set). ``natives`` beside the bench's own.
+
+    ``timed_sizes``: the N to price (None: see ``study_sizes``; empty: none is), by ``least`` to ``pairs`` pairs of
+    calls, for ``enough_s`` seconds each. ``screen``: so many pairs at a single image and at the largest N come before a
+    candidate is verified, once another one holds; what cannot win by these is not. ``begin`` is called before every
+    candidate, ``say`` told what is being done, and ``done`` how many images were run.
+    """
+
+    sets: Sequence[Images]
+    batch_sizes: Sequence[int]
+    natives: Openers
+    pairs: int = PAIRS
+    least: int = _LEAST_PAIRS
+    timed_sizes: Sequence[int] | None = None
+    passes: Passes = every_image
+    stop_at_first: bool = False  # at the first difference of a candidate that is to be bitwise
+    deadline: float = math.inf  # of time.monotonic: nothing is begun after it
+    screen: int = 0
+    enough_s: float = ENOUGH_S
+    outcome: Outcome = CLASSES  # what counts as an image's answer
+    begin: Callable[[], None] = lambda: None
+    say: Callable[[str], None] = lambda text: None
+    done: Callable[[int], None] = lambda count: None
 
 
 @dataclass
@@ -84,24 +111,13 @@ class Verified:
         return self.n_comparisons > 0 and not any(self.flipped.values())
 
 
-def verify(
-    native: Runner,
-    repaired: Runner,
-    images: Images,
-    batch_sizes: Sequence[int],
-    done: Callable[[int], None],
-    stop_at_first: bool = False,
-    passes_of: Passes = every_image,
-    deadline: float = math.inf,
-    outcome: Outcome = CLASSES,
-) -> Verified:
-    """Run the repaired variant over the whole scope, as ``passes_of`` has it.
+def verify(native: Runner, repaired: Runner, images: Images, scope: Scope, *, bitwise: bool = True) -> Verified:
+    """Run the repaired variant over one set of the scope, in its passes.
 
-    ``outcome``: what counts as an image's answer. ``stop_at_first``: no more than the first pass in which a row
-    differs; what is left then was not run. Raises OutOfTime where ``deadline`` (of ``time.monotonic``) comes before the
-    last pass.
+    ``bitwise``: it is to keep bytes, so that a scope may stop at the first difference; what is left then was not run.
+    Raises OutOfTime where the deadline comes before the last pass.
     """
-    passes = passes_of(len(images), batch_sizes)
+    passes, done, outcome = scope.passes(len(images), scope.batch_sizes), scope.done, scope.outcome
     verified = Verified(images.name, n_images=len(images))
     singles, _ = run_pass(repaired, images, passes[0], done)
     plain = singles if native is repaired else run_pass(native, images, passes[0], done)[0]
@@ -111,7 +127,7 @@ def verify(
     else:
         verified.singles_as_native = False
     for chosen in passes[1:]:
-        if time.monotonic() > deadline:
+        if time.monotonic() > scope.deadline:
             raise OutOfTime
         outputs, _ = run_pass(repaired, images, chosen, done)
         release_free()
@@ -121,43 +137,35 @@ def verify(
         turned = changed(mine, outputs, outcome, Gallery(singles, np.asarray(chosen.images, np.int64)))
         verified.flipped[n] = verified.flipped.get(n, 0) + int(turned.sum())
         verified.n_comparisons += 1
-        if stop_at_first and verified.differing[n]:
+        if scope.stop_at_first and bitwise and verified.differing[n]:
             break
     return verified
 
 
 def time_ratios(
-    native: Runner,
-    repaired: Runner,
-    images: Images,
-    batch_sizes: Sequence[int],
-    done: Callable[[int], None],
-    pairs: int = PAIRS,
-    enough_s: float = ENOUGH_S,
-    least: int = _LEAST_PAIRS,
-    deadline: float = math.inf,
-    free: Mapping[int, float] = NO_LIMITS,
+    native: Runner, repaired: Runner, scope: Scope, batch_sizes: Sequence[int], free: Mapping[int, float] = NO_LIMITS
 ) -> dict[int, list[float]]:
     """Time of the repaired call over time of the native call, by N: alternating calls on the same batch, one worker.
 
     At most ``pairs`` for each N; after ``enough_s`` seconds no more than ``least``, unless these leave open whether the
     ratio is within that of ``free``: a further pair costs less than the search for another repair. An N that would
-    begin after ``deadline`` (of ``time.monotonic``) is left out. A pair that other programs disturbed is made again, as
-    long as no more pairs are disturbed than asked for: after that they count.
+    begin after the deadline is left out. A pair that other programs disturbed is made again, as long as no more pairs
+    are disturbed than asked for: after that they count.
     """
+    pairs, enough_s, least = scope.pairs, scope.enough_s, scope.least
     ratios: dict[int, list[float]] = {}
     wall = not (isinstance(native, Clocked) and isinstance(repaired, Clocked))  # both by one clock
     for n in batch_sizes:
-        if time.monotonic() > deadline:
+        if time.monotonic() > scope.deadline:
             break
-        batch = images.read(0, n)
+        batch = scope.sets[0].read(0, n)
         begin, turn, repeated = time.perf_counter(), 0, 0
         while turn <= pairs:
             order = (native, repaired) if turn % 2 else (repaired, native)
             before = waits()
             spent = [call(runner, batch, wall=wall)[1] for runner in order]
             first, second = spent if turn % 2 else reversed(spent)
-            done(2 * n)
+            scope.done(2 * n)
             if turn and repeated < pairs and is_disturbed(waited_s(before, waits()), first + second):
                 repeated += 1
                 if time.perf_counter() - begin <= enough_s:
@@ -183,3 +191,9 @@ def study_sizes(n_images: int, batch_sizes: Sequence[int]) -> list[int]:
     large = [n for n in tested if n >= 8]
     even = [n for n in large if n & (n - 1) == 0]
     return sorted({1, *(even or large), *tested[-1:]})
+
+
+def command_sizes(n_images: int, batch_sizes: Sequence[int]) -> tuple[int, ...]:
+    """The N to price: one image alone; of the scope that the set can fill 2, 8 and the largest."""
+    tested = [n for n in batch_sizes if 1 < n <= n_images]
+    return tuple(sorted({1, *(n for n in tested if n in _PRICED), *tested[-1:]}))

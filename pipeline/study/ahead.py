@@ -12,8 +12,8 @@ from isobatch.pipeline.prepare.state import Stages
 from isobatch.pipeline.race.stage import usual_s
 from isobatch.pipeline.records.study import VariantResult
 from isobatch.pipeline.study.explain import EXPLAINED
-from isobatch.pipeline.study.explain_cost import explaining_cost
 from isobatch.pipeline.study.labelled import labelled_cost
+from isobatch.pipeline.study.worth_repairing import explaining_cost
 
 _CHOSEN = "int8-x86"  # of what is verified at last nobody knows yet; it is one of the fastest
 

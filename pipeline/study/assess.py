@@ -1,8 +1,8 @@
 """The stage that reads the evidence: comparisons, classes, verdict, cost and accuracy of every variant."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,14 +22,14 @@ from isobatch.pipeline.decide.agreement import Answers
 from isobatch.pipeline.evidence.evidence import Evidence
 from isobatch.pipeline.evidence.outcomes import changed
 from isobatch.pipeline.inputs import PreparedSet
+from isobatch.pipeline.inputs.storing import digest
 from isobatch.pipeline.prepare.artifacts import baseline, ruler
 from isobatch.pipeline.prepare.inputs import of_other_size
 from isobatch.pipeline.prepare.state import Stages
-from isobatch.pipeline.records.study import BatchAccuracy, Condition, Cost, Effective, Policy, VariantResult
+from isobatch.pipeline.records.study import BatchAccuracy, Cost, Effective, Policy, VariantResult
 from isobatch.pipeline.records.wording import counted
-from isobatch.pipeline.study.isolated import without_results
-from isobatch.pipeline.study.labelled import random_weights
-from isobatch.pipeline.study.labelled_run import BASELINE_SINGLES, LabelledRun
+from isobatch.pipeline.study.isolated import compared_apart, without_results
+from isobatch.pipeline.study.labelled import BASELINE_SINGLES, LabelledRun, random_weights
 from isobatch.pipeline.study.measure import Rounds
 
 
@@ -53,15 +53,13 @@ def compared(stages: Stages, rounds: Rounds, references: Mapping[str, Evidence],
         name=name,
         runtime=spec.runtime,
         precision=_precision(spec, manifests),
-        status=failure.status if failure else "measured",
-        reason=failure.reason if failure else None,
-        remedy=failure.remedy if failure else None,
         role=spec.role,
         device=device_of(stages.config, spec),
         summary=spec.summary,
         recipe=dict(manifests[-1].recipe if manifests else spec.recipe),
         notes=list(manifests[-1].notes if manifests else ()),
         not_run=stages.not_run.get(name, []),
+        **(vars(failure) if failure else {"status": "measured"}),
     )
     if failure:
         return result
@@ -72,6 +70,29 @@ def compared(stages: Stages, rounds: Rounds, references: Mapping[str, Evidence],
     compared_sets = _compared(stages, rounds, references, name)
     notes = [*result.notes, *compared_sets.pop("clip_notes")]
     return result.model_copy(update=compared_sets | {"notes": notes})
+
+
+class Verdicts:
+    """The records of the variants as far as their outputs tell, each shown by the progress display when it comes."""
+
+    def __init__(self, stages: Stages, references: Mapping[str, Evidence]) -> None:
+        self._stages, self._references = stages, references
+        self._known: dict[str, VariantResult] = {}
+
+    def add(self, variant: str, rounds: Rounds) -> None:
+        """Compare the outputs of one variant. ``rounds``: its evidence, none where it has failed."""
+        look = partial(compared, self._stages, rounds, self._references)
+        judged = compared_apart(self._stages, variant, look, look)  # a failure has no outputs
+        self._known[variant] = judged
+        if judged.role == "candidate":
+            self._stages.progress.verdict(judged)
+
+    def of_all(self) -> list[VariantResult]:
+        """The records in the order in which the variants were asked for, those without any evidence among them."""
+        for name in self._stages.config.variants:
+            if name not in self._known:
+                self.add(name, {})
+        return [self._known[name] for name in self._stages.config.variants]
 
 
 def _precision(spec: VariantSpec, manifests: Sequence[Manifest]) -> str:
@@ -97,9 +118,10 @@ def _compared(stages: Stages, rounds: Rounds, references: Mapping[str, Evidence]
     """What the comparisons say, as fields of VariantResult."""
     every, verdicts, notes = [], [], []
     for prepared in stages.sets:
+        # the ruler against itself says nothing
+        ruled = None if name == ruler(stages.config) else references.get(prepared.record.name)
         tested = [
-            # the ruler against itself says nothing
-            _tested(condition, pair, None if name == ruler(stages.config) else references.get(inputs))
+            Tested(condition, pair[0], comparisons(pair[0], pair[1] if len(pair) > 1 else None, ruled, condition))
             for (variant, inputs, condition), pair in rounds.items()
             if (variant, inputs) == (name, prepared.record.name)
         ]
@@ -121,11 +143,6 @@ def _compared(stages: Stages, rounds: Rounds, references: Mapping[str, Evidence]
         "fingerprints": [mark for t in every for mark in fingerprints(t.evidence, t.condition)],
         "margin": deciding and deciding.margin,
     }
-
-
-def _tested(condition: Condition, rounds: list[Evidence], reference: Evidence | None) -> Tested:
-    first, second = rounds[0], rounds[1] if len(rounds) > 1 else None
-    return Tested(condition, first, comparisons(first, second, reference, condition))
 
 
 def _distinct(prepared: PreparedSet, tested: Sequence[Tested]) -> int:
@@ -156,7 +173,7 @@ def _contents(prepared: PreparedSet) -> NDArray[np.int64]:
     images = prepared.evaluation
     if prepared.record.n == len(images):
         return np.arange(len(images))
-    return content_numbers(hashlib.sha256(images.read(i, i + 1).tobytes()).digest() for i in range(len(images)))
+    return content_numbers(digest(images.read(i, i + 1)) for i in range(len(images)))
 
 
 def _accuracy(stages: Stages, findings: Findings, name: str) -> dict[str, Any]:
@@ -218,4 +235,4 @@ def _pictures(images: Images) -> list[bytes | tuple[str, int]]:
     """For each image what it is a picture of: its content, or the photograph that it is a crop of."""
     if images.groups is not None:
         return [(images.name, group) for group in images.groups]
-    return [hashlib.sha256(images.read(i, i + 1).tobytes()).digest() for i in range(len(images))]
+    return [digest(images.read(i, i + 1)) for i in range(len(images))]

@@ -1,7 +1,8 @@
 """What a study asks of the workers that gather evidence and predict classes, and what they answer."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 from isobatch.models.spec.images import Images
 from isobatch.models.spec.outcome import CLASSES, Outcome
@@ -62,9 +63,15 @@ class Predicted(Crossing):
     """The predicted class of each image, in the order asked for, and how clear each is.
 
     ``classes``: the first of equal logits wins. ``margins``: the largest logit minus the second, over the row's largest
-    |logit|; 0 where that is no number. ``outputs``: how many classes there are.
+    |logit|; 0 where that is no number. ``outputs``: how many classes there are. ``batch_size``: the N they are of.
     """
 
     classes: tuple[int, ...]
-    margins: tuple[float, ...]
-    outputs: int
+    batch_size: int
+    margins: tuple[float, ...] = ()
+    outputs: int = 0
+
+    def and_then(self, more: Self) -> Self:
+        """These and those of the images that followed, in the drawn order."""
+        outputs = max(self.outputs, more.outputs)
+        return replace(self, classes=self.classes + more.classes, margins=self.margins + more.margins, outputs=outputs)

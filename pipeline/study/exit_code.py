@@ -1,15 +1,9 @@
 """The exit code of a finished study."""
 
-from collections.abc import Callable
-
 from isobatch.pipeline.config.config import explains
-from isobatch.pipeline.evidence.plan import Job
 from isobatch.pipeline.records.errors import Exit, worst
 from isobatch.pipeline.records.study import Study, VariantResult
 from isobatch.pipeline.study.explain import EXPLAINED
-
-PlanReader = Callable[[list[Job], int | None], None]
-"""``on_plan(jobs, num_classes)``."""
 
 
 def exit_code(study: Study) -> Exit:

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -16,11 +15,10 @@ from isobatch.pipeline.prepare.state import Stages
 from isobatch.pipeline.records.study import Policy, VariantResult
 from isobatch.pipeline.repair.records import repair_records
 from isobatch.pipeline.storage.files import StoreError, read_json, write_bytes
-from isobatch.pipeline.study.explain_cost import explaining_cost, served
 from isobatch.pipeline.study.inside.crossing import LookAsked, Looked
 from isobatch.pipeline.study.isolated import EVERYBODYS, fault
-from isobatch.pipeline.study.looked_into import LookedInto, records
-from isobatch.pipeline.study.worth_repairing import Budget, cannot_win, not_looked_into, not_tried
+from isobatch.pipeline.study.looked_into import records
+from isobatch.pipeline.study.worth_repairing import Budget, cannot_win, explaining_cost, not_tried, served
 from isobatch.pipeline.workers.pool import WorkerError
 from isobatch.pipeline.workers.wire import Told
 
@@ -44,7 +42,13 @@ def explain(stages: Stages, results: list[VariantResult], policy: Policy) -> lis
         if result.verdict in EXPLAINED
     }
     if stages.config.quick:
-        results = [_left_out(stages, v, chosen.pop(v.name), hopeless) if v.name in hopeless else v for v in results]
+        why = "a quick study does not look inside it: {}; without --quick the study does"
+        results = [
+            _not_looked_into(stages, v, chosen.pop(v.name), why.format(hopeless[v.name]), asked=True)
+            if v.name in hopeless
+            else v
+            for v in results
+        ]
     budget = Budget(QUICK_REPAIR_S if stages.config.quick else REPAIR_S, len(chosen), hopeless)
     costs = {
         name: explaining_cost(stages, name, prepared, hopeless=name in budget.hopeless)
@@ -57,12 +61,16 @@ def explain(stages: Stages, results: list[VariantResult], policy: Policy) -> lis
     ]
 
 
-def _left_out(
-    stages: Stages, result: VariantResult, prepared: PreparedSet, hopeless: Mapping[str, str]
+def _not_looked_into(
+    stages: Stages,
+    result: VariantResult,
+    prepared: PreparedSet,
+    why: str,
+    what: str = "origins and repair",
+    **how: bool,
 ) -> VariantResult:
-    """A variant that a quick study does not look into."""
-    why = not_looked_into(hopeless[result.name])
-    stages.skip(result.name, prepared.record.name, "origins and repair", why, asked=True)
+    """The record of a variant that says why it was not looked into. ``how``: as of ``Stages.skip``."""
+    stages.skip(result.name, prepared.record.name, what, why, **how)
     return result.model_copy(update={"not_run": stages.not_run[result.name]})
 
 
@@ -77,16 +85,14 @@ def _explained(stages: Stages, result: VariantResult, prepared: PreparedSet, bud
         why = f"{lost.reason} ({lost.remedy})" if lost.remedy else lost.reason
         if stages.config.debug and lost.trace:
             stages.progress.line(lost.trace)
-        stages.skip(result.name, prepared.record.name, "origins and repair", why, failed=True)
-        return result.model_copy(update={"not_run": stages.not_run[result.name]})
+        return _not_looked_into(stages, result, prepared, why, failed=True)
 
 
 def _explain(stages: Stages, result: VariantResult, prepared: PreparedSet, budget: Budget) -> VariantResult:
     if (point := _deciding(stages, result, prepared)) is None:
         budget.spend(0.0)
         why = "its outputs depend on the batch where its arithmetic is emulated: replaying every layer takes too long"
-        stages.skip(result.name, prepared.record.name, "origins and repair", why)
-        return result.model_copy(update={"not_run": stages.not_run[result.name]})
+        return _not_looked_into(stages, result, prepared, why)
     try:
         looked = _look_inside(stages, result.name, prepared, point, budget)
     except WorkerError:
@@ -94,12 +100,12 @@ def _explain(stages: Stages, result: VariantResult, prepared: PreparedSet, budge
         raise
     budget.spend(looked.repair_s)
     if not looked.locatable:
-        stages.skip(result.name, prepared.record.name, "origins", looked.why)
         repairs = None if looked.tried is None else repair_records(looked.tried)
-        return result.model_copy(update={"not_run": stages.not_run[result.name], "repairs": repairs})
+        known = result.model_copy(update={"repairs": repairs})
+        return _not_looked_into(stages, known, prepared, looked.why, "origins")
     condition = point.at(prepared.evaluation.side)
-    into = LookedInto(prepared.record.name, condition, looked, stages.config.explain)
-    return result.model_copy(update=records(into, budget.hopeless.get(result.name)))
+    hopeless = budget.hopeless.get(result.name)
+    return result.model_copy(update=records(looked, prepared.record.name, condition, stages.config.explain, hopeless))
 
 
 def _deciding(stages: Stages, result: VariantResult, prepared: PreparedSet) -> GridPoint | None:

@@ -4,7 +4,6 @@ import itertools
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,7 @@ from isobatch.pipeline.machine.environment import machine
 from isobatch.pipeline.machine.memory import peak_memory_bytes
 from isobatch.pipeline.study.crossing import JobAsked, JobsAsked, Predicted, RowsAsked
 from isobatch.pipeline.workers.opening import open_runner
-from isobatch.pipeline.workers.wire import Emit, Told
+from isobatch.pipeline.workers.wire import Emit, tell_images
 
 _CLIP_BATCH = 4
 
@@ -72,7 +71,7 @@ def _evidence(asked: JobsAsked, job: JobAsked, runner: Runner, emit: Emit) -> Ev
 
 def _measured(asked: JobsAsked, job: JobAsked, runner: Runner, emit: Emit) -> Evidence:
     images, passes = job.images, job.passes
-    ran = run_passes(runner, images, passes, partial(_report, emit), timed=job.timed)
+    ran = run_passes(runner, images, passes, tell_images(emit), timed=job.timed)
     device_memory = runner.device_memory() if isinstance(runner, Clocked) else {}
     peak = peak_memory_bytes()
     clips: dict[str, tuple[int, int]] | None = None
@@ -108,10 +107,6 @@ def _check_isa(expected: Mapping[str, str]) -> None:
             raise RuntimeError(f"{library} runs with {isa}, and {expected[library]} was asked for: nothing was kept")
 
 
-def _report(emit: Emit, count: int) -> None:
-    emit(Told(images=count).to_json())
-
-
 def clip_counts(runner: Quantized, images: Images, first: int, last: int) -> dict[str, tuple[int, int]]:
     """Per quantized layer how many activations are at a clip limit, of how many, over the images of the range."""
     lost, seen = Counter[str](), Counter[str]()
@@ -127,6 +122,7 @@ def predict(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
     """What the images of ``RowsAsked`` are ``Predicted`` to be."""
     asked = RowsAsked.of(payload)
     images, indices, size, outcome = asked.images, asked.indices, asked.batch_size, asked.outcome
+    done = tell_images(emit)
     plain = replace(outcome, through="")  # beside an error in the outputs themselves
     classes: list[int] = []
     margins: list[float] = []
@@ -140,8 +136,8 @@ def predict(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
                 margin = outcome_margin(logits, plain) / np.abs(logits.astype(np.float64)).max(axis=1)
             margins += np.where(np.isfinite(margin), margin, 0.0).tolist()
             outputs = 2 if outcome.kind == "binary" else outcome_columns(logits, outcome).shape[1]
-            emit(Told(images=len(chosen)).to_json())
-    return Predicted(tuple(classes), tuple(margins), outputs).to_json()
+            done(len(chosen))
+    return Predicted(tuple(classes), size, tuple(margins), outputs).to_json()
 
 
 def mixes(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:

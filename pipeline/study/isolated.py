@@ -1,7 +1,7 @@
 """A fault while one variant is looked at is that variant's failure: it is told, and the others go on."""
 
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TypeVar
 
 from isobatch.pipeline.prepare.state import Stages
@@ -25,20 +25,15 @@ def fault(doing: str, error: Exception) -> WorkerError:
     return WorkerError(f"{doing} failed: {type(error).__name__}: {text}", type(error).__name__, REMEDY, trace)
 
 
-def for_each(
-    stages: Stages, names: Sequence[str], doing: str, look: Callable[[str], T], failed: Callable[[str], T]
-) -> list[T]:
-    """``look(name)`` for each variant; where it raises, the variant has failed and ``failed(name)`` stands for it."""
-    results = []
-    for name in names:
-        try:
-            results.append(look(name))
-        except EVERYBODYS:
-            raise
-        except Exception as error:
-            stages.fail(name, fault(doing, error))
-            results.append(failed(name))
-    return results
+def compared_apart(stages: Stages, name: str, look: Callable[[str], T], failed: Callable[[str], T]) -> T:
+    """``look(name)`` of a variant's outputs; where it raises, the variant has failed, and ``failed(name)``."""
+    try:
+        return look(name)
+    except EVERYBODYS:
+        raise
+    except Exception as error:
+        stages.fail(name, fault("comparing its outputs", error))
+        return failed(name)
 
 
 def decided(
@@ -73,18 +68,5 @@ def _alone(
 
 def without_results(stages: Stages, result: VariantResult) -> VariantResult:
     """The record of a variant that has failed: what it is, and why there is no more."""
-    failure = stages.failures[result.name]
-    return VariantResult(
-        name=result.name,
-        runtime=result.runtime,
-        precision=result.precision,
-        status=failure.status,
-        reason=failure.reason,
-        remedy=failure.remedy,
-        role=result.role,
-        device=result.device,
-        summary=result.summary,
-        recipe=result.recipe,
-        notes=result.notes,
-        not_run=result.not_run,
-    )
+    kept = ("name", "runtime", "precision", "role", "device", "summary", "recipe", "notes", "not_run")
+    return VariantResult(**{name: getattr(result, name) for name in kept} | vars(stages.failures[result.name]))

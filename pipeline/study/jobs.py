@@ -10,14 +10,13 @@ from isobatch.pipeline.config.config import Config
 from isobatch.pipeline.evidence.by_value import first_round, second_round
 from isobatch.pipeline.evidence.evidence import Pass
 from isobatch.pipeline.evidence.parts import cut
-from isobatch.pipeline.evidence.plan import Job, in_rounds, in_turn, plan_passes, too_large
+from isobatch.pipeline.evidence.plan import Job, in_turn, plan_passes
 from isobatch.pipeline.inputs import PreparedSet
 from isobatch.pipeline.machine.emulation import emulated, measured_images, why_emulated
 from isobatch.pipeline.machine.environment import cpu_flags
 from isobatch.pipeline.machine.isa_caps import NATIVE, flags_under
-from isobatch.pipeline.prepare.caps import probe_caps
+from isobatch.pipeline.prepare.device import probe_caps
 from isobatch.pipeline.prepare.state import Stages
-from isobatch.pipeline.records.study import NotRun
 
 
 def plan_jobs(stages: Stages) -> list[Job]:
@@ -38,10 +37,10 @@ def plan_jobs(stages: Stages) -> list[Job]:
         there = [spec for spec in specs if device_of(stages.config, spec) == point.device]
         reasons = {spec.name: why_not(spec, point, stages.config, stages.caps) for spec in there}
         for name, reason in reasons.items():
-            if reason and NotRun(inputs="all", what=reason[0], why=reason[1]) not in stages.not_run.get(name, []):
+            if reason:
                 stages.skip(name, "all", *reason)
-        order = in_rounds if stages.config.thorough else in_turn
-        for turn, name in order([spec.name for spec in there if reasons[spec.name] is None]):
+        able = [spec.name for spec in there if reasons[spec.name] is None]
+        for turn, name in in_turn(able, stages.config.thorough):
             ran.setdefault(name, []).append(point)
             for prepared in _sets(stages, name):
                 jobs += _jobs(stages, find_variant(name), prepared, point, turn)
@@ -59,14 +58,15 @@ def _sets(stages: Stages, variant: str) -> list[PreparedSet]:
 def _jobs(stages: Stages, spec: VariantSpec, prepared: PreparedSet, point: GridPoint, turn: int) -> list[Job]:
     config, name = stages.config, prepared.record.name
     count = measured_images(spec, prepared.evaluation, _flags(point))
+    # on the last set, and not where nobody would deploy what is timed
+    timed = name == _sets(stages, spec.name)[-1].record.name and not stages.emulated(spec)
+    sparing = stages.emulated_under(spec, point)
     whole = Job(
         variant=spec.name,
         inputs=name,
         condition=point.at(prepared.evaluation.side),
         round=turn,
-        passes=_passes(
-            config, count, turn, timed=_worth_timing(stages, spec, name), sparing=stages.emulated_under(spec, point)
-        ),
+        passes=_passes(config, count, turn, timed=timed, sparing=sparing),
         artifact_key=stages.artifacts[spec.name, name].key,
         inputs_sha256=prepared.evaluation.seen_sha256,
     )
@@ -85,11 +85,6 @@ def _passes(config: Config, count: int, turn: int, *, timed: bool, sparing: bool
 def _flags(point: GridPoint) -> frozenset[str] | None:
     """The features of the processor under a setting; None where it is not the processor that computes."""
     return flags_under(point.isa, cpu_flags()) if point.device == "cpu" else None
-
-
-def _worth_timing(stages: Stages, spec: VariantSpec, inputs: str) -> bool:
-    """Whether calls are run for good timings too: on the last set, and not where nobody would deploy what is timed."""
-    return inputs == _sets(stages, spec.name)[-1].record.name and not stages.emulated(spec)
 
 
 def decides_cost(stages: Stages, job: Job) -> bool:
@@ -118,18 +113,9 @@ def _note_left_out(stages: Stages, spec: VariantSpec, prepared: PreparedSet, ran
     for isa, count in counts.items():
         under = "" if count == most else f" under isa {isa}"
         if count < whole:
-            text = f"images beyond the first {count}{under}"
-            _skip_once(
-                stages,
-                spec.name,
-                NotRun(inputs=name, what=text, why=why_emulated(spec, NATIVE if emulated(spec, cpu_flags()) else isa)),
-            )
-        if large := too_large(count, stages.config.batch_sizes):
+            why = why_emulated(spec, NATIVE if emulated(spec, cpu_flags()) else isa)
+            stages.skip(spec.name, name, f"images beyond the first {count}{under}", why)
+        if large := [n for n in stages.config.batch_sizes if n > count]:
             text = ", ".join(f"N = {n}" for n in large) + under
             why = f"only {count} images: images are never repeated to fill a batch"
-            _skip_once(stages, spec.name, NotRun(inputs=name, what=text, why=why))
-
-
-def _skip_once(stages: Stages, variant: str, left_out: NotRun) -> None:
-    if left_out not in stages.not_run.get(variant, []):
-        stages.skip(variant, left_out.inputs, left_out.what, left_out.why)
+            stages.skip(spec.name, name, text, why)

@@ -2,10 +2,11 @@
 
 import itertools
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from isobatch.models.registry import find_variant
 from isobatch.models.spec.artifact_cache import key_of
@@ -22,15 +23,40 @@ from isobatch.pipeline.prepare.pace import cost
 from isobatch.pipeline.prepare.state import Stages
 from isobatch.pipeline.storage.files import StoreError, read_json, write_json
 from isobatch.pipeline.study.crossing import Predicted, RowsAsked
-from isobatch.pipeline.study.labelled_run import BASELINE_SINGLES, LabelledRun, Predictions
 from isobatch.pipeline.workers.engines import Task, run_tasks
 from isobatch.pipeline.workers.pool import WorkerError
 from isobatch.pipeline.workers.wire import Told
 
+BASELINE_SINGLES = "baseline singles"
 CLEAR = 0.01
 """A margin of this share of the largest logit cannot be turned by float32's rounding, of 1e-3 of it at the most."""
 _ORDER_SEED = 1
 _USUAL_LOOKS = 3  # after which most drops are decided, for the estimate of the time left
+
+
+@dataclass(frozen=True)
+class LabelledRun:
+    """The labelled images of an input set, the order in which they were run, and what each variant predicts for them.
+
+    ``reference``: the ruler's answers, as far as any variant went; None where it could not be run.
+    """
+
+    inputs: str
+    images: Images
+    order: NDArray[np.int64]
+    looks: int
+    predictions: dict[str, Predicted] = field(default_factory=dict)  # by variant, and BASELINE_SINGLES
+    reference: tuple[int, ...] | None = None
+
+    def labels(self, count: int) -> NDArray[np.int64]:
+        """The classes of the first ``count`` images of the order."""
+        assert self.images.labels is not None
+        return np.asarray(self.images.labels, dtype=np.int64)[self.order[:count]]
+
+    def add(self, key: str, made: Predicted) -> None:
+        """Predictions that follow those before."""
+        before = self.predictions.get(key)
+        self.predictions[key] = before.and_then(made) if before else made
 
 
 def labelled_images(stages: Stages) -> tuple[str, Images] | None:
@@ -129,9 +155,9 @@ def _predict(stages: Stages, run: LabelledRun, turns: Sequence[_Turn]) -> list[s
         if (known := _known(turn.kept)) is None:
             tasks[_task(stages, turn, run.images)] = turn
         else:
-            _add(run, turn.key, known)
+            run.add(turn.key, known)
             stages.progress.step(f"accuracy of {turn.spec.name}: kept", 0.0)
-    for task, result in run_tasks(stages.engine, list(tasks), lambda one: False):
+    for task, result in run_tasks(stages.engine, list(tasks), lambda task: False):
         turn = tasks[task]
         try:
             made = Predicted.of(result())
@@ -139,14 +165,9 @@ def _predict(stages: Stages, run: LabelledRun, turns: Sequence[_Turn]) -> list[s
             stages.skip(turn.spec.name, run.inputs, "accuracy", error.reason, failed=True)
             lost.append(turn.key)
             continue
-        _add(run, turn.key, Predictions(made.classes, turn.batch_size, made.margins, made.outputs))
-        write_json(turn.kept, made.to_json() | {"batch_size": turn.batch_size, "variant": turn.spec.name})
+        run.add(turn.key, made)
+        write_json(turn.kept, made.to_json() | {"variant": turn.spec.name})
     return lost
-
-
-def _add(run: LabelledRun, key: str, made: Predictions) -> None:
-    before = run.predictions.get(key)
-    run.predictions[key] = before.and_then(made) if before else made
 
 
 def _decided(run: LabelledRun, key: str, limit: float | None) -> bool:
@@ -169,7 +190,7 @@ def _with_reference(stages: Stages, run: LabelledRun, float_error: float | None)
     """The run with the ruler's answers: of an ONNX file the baseline's own, else fp64's."""
     plain = run.predictions.get(BASELINE_SINGLES)
     if ruler(stages.config) == baseline(stages.config):
-        return LabelledRun(**vars(run) | {"reference": plain.classes if plain else None})
+        return replace(run, reference=plain.classes if plain else None)
     seen = max((len(prediction.classes) for prediction in run.predictions.values()), default=0)
     trusted = plain is not None and float_error is not None and float_error <= CLEAR / 10
     clear = {i for i, margin in enumerate(plain.margins) if margin >= CLEAR} if plain and trusted else set[int]()
@@ -180,17 +201,11 @@ def _with_reference(stages: Stages, run: LabelledRun, float_error: float | None)
         if turn is None or _predict(stages, run, [turn]):
             return run
         answers |= dict(zip(places, run.predictions.pop("reference").classes, strict=True))
-    return LabelledRun(**vars(run) | {"reference": tuple(answers[i] for i in range(seen))})
+    return replace(run, reference=tuple(answers[i] for i in range(seen)))
 
 
 def _file(
-    stages: Stages,
-    spec: VariantSpec,
-    artifact: Artifact,
-    images: Images,
-    indices: Collection[int],
-    *,
-    singles: bool,
+    stages: Stages, spec: VariantSpec, artifact: Artifact, images: Images, indices: Collection[int], *, singles: bool
 ) -> Path:
     parts = [artifact.key, images.seen_sha256, machine_key(), str(toolchain()), "singles" if singles else "batched"]
     parts.append(str(indices))
@@ -204,13 +219,14 @@ def _file(
     return stages.cache / "accuracy" / f"{key_of({'parts': parts})[:32]}.json"
 
 
-def _known(kept: Path) -> Predictions | None:
+def _known(kept: Path) -> Predicted | None:
     """What is kept; None where it was not computed yet, or is damaged."""
     try:
-        stored = read_json(kept)
-        classes, margins = tuple(map(int, stored["classes"])), tuple(map(float, stored["margins"]))
-        return Predictions(classes, int(stored["batch_size"]), margins, int(stored["outputs"]))
-    except (StoreError, KeyError, TypeError, ValueError):
+        known = Predicted.of(read_json(kept))
+        numbers = all(type(value) is int for value in (*known.classes, known.batch_size, known.outputs))
+        numbers &= all(isinstance(value, int | float) for value in known.margins)
+        return known if numbers and len(known.margins) == len(known.classes) else None
+    except (StoreError, TypeError):
         return None
 
 

@@ -1,44 +1,38 @@
 """What was found out inside one variant, as fields of its record."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from isobatch.pipeline.config.config import Explain
 from isobatch.pipeline.explain.reproducer.write import Reproducer
-from isobatch.pipeline.records.study import BeyondLook, Condition, Growth, Locating, NeighbourEffect, Origin, Repair
+from isobatch.pipeline.records.study import BeyondLook, Condition, Growth, Locating, NeighbourEffect, Origin
 from isobatch.pipeline.repair.crossing import Attempt
 from isobatch.pipeline.repair.records import PROOF, repair_records
 from isobatch.pipeline.study.inside.crossing import LayerSeen, Looked
 
 
-@dataclass(frozen=True)
-class LookedInto:
-    """What one worker found out about one variant on one input set."""
+def records(
+    looked: Looked, inputs: str, condition: Condition, search: Explain, hopeless: str | None = None
+) -> dict[str, Any]:
+    """What a worker found out about a variant on one input set, as fields of VariantResult.
 
-    inputs: str
-    condition: Condition
-    looked: Looked
-    search: Explain
-
-
-def records(into: LookedInto, hopeless: str | None = None) -> dict[str, Any]:
-    """What was found, as fields of VariantResult. ``hopeless``: why its repairs were not timed, if so."""
-    looked = into.looked
+    ``hopeless``: why its repairs were not timed, if so.
+    """
     origins = [layer for layer in looked.findings if layer.batch_sizes]
     tried, scripts = looked.tried, looked.reproducers or {}
     return {
-        "origins": [_origin(layer, into.condition, scripts.get(layer.layer)) for layer in origins],
+        "origins": [_origin(layer, condition, scripts.get(layer.layer)) for layer in origins],
         "origins_complete": None if tried is None else list_is_complete({layer.layer for layer in origins}, tried),
-        "locating": _locating(into),
+        "locating": _locating(looked, inputs, condition, search),
         "growth": [Growth(**fields) for fields in looked.growth],
         "neighbour_effect": NeighbourEffect(**looked.neighbour_effect) if looked.neighbour_effect else None,
-        "repairs": None if tried is None else [_with_reason(one, hopeless) for one in repair_records(tried)],
+        "repairs": None
+        if tried is None
+        else [
+            repair.model_copy(update={"unpriced": hopeless}) if repair.delivery else repair
+            for repair in repair_records(tried)
+        ],
     }
-
-
-def _with_reason(repair: Repair, hopeless: str | None) -> Repair:
-    return repair.model_copy(update={"unpriced": hopeless}) if repair.delivery else repair
 
 
 def list_is_complete(origins: set[str], tried: Sequence[Attempt]) -> bool | None:
@@ -74,8 +68,7 @@ def _origin(seen: LayerSeen, condition: Condition, script: Reproducer | None) ->
     )
 
 
-def _locating(into: LookedInto) -> Locating:
-    looked = into.looked
+def _locating(looked: Looked, inputs: str, condition: Condition, search: Explain) -> Locating:
     layers = looked.findings
     by_signature: dict[str, int] = {}  # one kernel, one shape: what was tried of siblings was tried of it
     for layer in layers:
@@ -87,8 +80,8 @@ def _locating(into: LookedInto) -> Locating:
     least = least or min(by_signature.values(), default=0)
     guilty = {layer.kind for layer in layers if layer.batch_sizes}
     return Locating(
-        inputs=into.inputs,
-        search="full" if into.search == "full" else "default",
+        inputs=inputs,
+        search="full" if search == "full" else "default",
         batch_sizes=list(looked.batch_sizes),
         layers=len(layers),
         layers_not_replayable=[layer.layer for layer in layers if not layer.replayable],
@@ -96,6 +89,6 @@ def _locating(into: LookedInto) -> Locating:
         smallest_rate=3 / least if least else 1.0,
         instrumented_bitwise_equal=looked.instrumented_equal,
         innocent_kinds=sorted({layer.kind for layer in layers if layer.replayable} - guilty),
-        condition=into.condition,
+        condition=condition,
         beyond=[BeyondLook(**look) for look in looked.beyond],
     )

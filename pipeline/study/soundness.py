@@ -14,7 +14,7 @@ from isobatch.pipeline.prepare.artifacts import baseline
 from isobatch.pipeline.prepare.state import Stages
 from isobatch.pipeline.records.study import Baseline, Mixing, VariantResult
 from isobatch.pipeline.study.crossing import RowsAsked
-from isobatch.pipeline.study.labelled_run import BASELINE_SINGLES, LabelledRun
+from isobatch.pipeline.study.labelled import BASELINE_SINGLES, LabelledRun
 from isobatch.pipeline.study.measure import Rounds
 from isobatch.pipeline.workers.pool import WorkerError
 

@@ -1,10 +1,10 @@
 """The order of the stages of a study, and the only file that knows it."""
 
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
 from functools import partial
-from pathlib import Path
 
 from isobatch.models.registry import find_variant
 from isobatch.pipeline.certify.stage import certify
@@ -32,17 +32,17 @@ from isobatch.pipeline.storage.cache import in_use
 from isobatch.pipeline.storage.places import cache_root
 from isobatch.pipeline.study.ahead import foresee
 from isobatch.pipeline.study.as_record import Answers, as_record
-from isobatch.pipeline.study.assess import Findings, completed
+from isobatch.pipeline.study.assess import Findings, Verdicts, completed
 from isobatch.pipeline.study.budget import within_evidence, within_rest
-from isobatch.pipeline.study.engine import open_engine
 from isobatch.pipeline.study.explain import explain
-from isobatch.pipeline.study.isolated import decided, fault, for_each, without_results
+from isobatch.pipeline.study.isolated import compared_apart, decided, fault, without_results
 from isobatch.pipeline.study.jobs import plan_jobs
 from isobatch.pipeline.study.labelled import labelled_images, random_weights, run_labelled
 from isobatch.pipeline.study.measure import Rounds, run_evidence, run_references
 from isobatch.pipeline.study.soundness import Sound, float_error, judge_baseline, judge_mixing
 from isobatch.pipeline.study.tasks import job_cost
-from isobatch.pipeline.study.verdicts import Verdicts
+from isobatch.pipeline.workers.engines import Engine
+from isobatch.pipeline.workers.engines.local import LocalEngine
 from isobatch.pipeline.workers.pool import Workers
 
 PlanReader = Callable[[list[Job], int | None], None]
@@ -69,7 +69,7 @@ def run_study(
         PeakMemory() as memory,
         in_use(cache_root()),
         Workers(config.timeout_s) as workers,
-        open_engine(config, workers, progress.line) as engine,
+        _open_engine(config, workers, progress.line) as engine,
     ):
         workers.launcher(worker_settings(max(config.threads)))  # libraries load while the stages below plan
         stages = Stages(config, run, cache_root(), workers, progress, engine, device=device or {})
@@ -131,7 +131,20 @@ def run_study(
         if not barred:
             results = certify(stages, results, policy, raced, known[1] if known else None)
         wall_s = time.monotonic() - begin
-    return _record(stages, findings, results, Grounds(sound, raced), wall_s, memory.peak_bytes)
+    return _record(stages, findings, results, sound, raced, wall_s, memory.peak_bytes)
+
+
+@contextmanager
+def _open_engine(config: Config, workers: Workers, say: Callable[[str], None]) -> Iterator[Engine]:
+    """The engine, closed at the end. Raises UsageError ("ray-missing", "ray-cluster") where it cannot be had."""
+    if config.engine == "local":
+        yield LocalEngine(workers, config.workers)
+        return
+    from isobatch.pipeline.workers.engines.ray import RayEngine
+    from isobatch.pipeline.workers.engines.ray_cluster import RayCluster
+
+    with RayCluster(config.ray_address, say) as cluster:
+        yield RayEngine(cluster, config.workers, config.timeout_s)
 
 
 _EXPLAINING = {True: ["origins and repairs", "race", "recommendation"], False: ["race", "recommendation"]}
@@ -140,13 +153,11 @@ _EXPLAINING = {True: ["origins and repairs", "race", "recommendation"], False: [
 
 def _completed(stages: Stages, findings: Findings, results: list[VariantResult]) -> list[VariantResult]:
     known = {result.name: result for result in results}
-    return for_each(
-        stages,
-        list(known),
-        "comparing its outputs",
-        lambda name: completed(stages, findings, known[name]),
-        lambda name: without_results(stages, known[name]),
-    )
+
+    def look(name: str) -> VariantResult:
+        return completed(stages, findings, known[name])
+
+    return [compared_apart(stages, name, look, lambda name: without_results(stages, known[name])) for name in known]
 
 
 def _costs(stages: Stages, rounds: Rounds) -> dict[str, Cost]:
@@ -187,30 +198,22 @@ def complete_policy(flags: PolicyFlags, n_labelled: int, remedy: str | None = No
     return policy.model_copy(update=asked), warning
 
 
-@dataclass(frozen=True)
-class Grounds:
-    """What a decision rests on beside the variants' records."""
-
-    sound: Sound
-    race: Race | None
-
-
-def _recommended(policy: Policy, grounds: Grounds, folder: Path, results: list[VariantResult]) -> Recommendation:
-    recommendation = from_run(recommend(results, policy, grounds.race), folder)
-    return held_back(recommendation, results, grounds.sound.baseline, grounds.sound.mixing)
-
-
 def _record(
     stages: Stages,
     findings: Findings,
     results: list[VariantResult],
-    grounds: Grounds,
+    sound: Sound,
+    race: Race | None,
     wall_s: float,
     peak_bytes: int | None,
 ) -> Study:
+    """The finished study. ``sound`` and ``race``: what the choice rests on beside the variants' records."""
+
+    def recommended(results: list[VariantResult]) -> Recommendation:
+        recommendation = from_run(recommend(results, findings.policy, race), stages.run.folder)
+        return held_back(recommendation, results, sound.baseline, sound.mixing)
+
     said, results = decided(stages, results, "answering the question", answer)
-    choice, results = decided(
-        stages, results, "recommending", partial(_recommended, findings.policy, grounds, stages.run.folder)
-    )
-    study = as_record(stages, findings, results, grounds.sound, wall_s, peak_bytes)
-    return study.model_copy(update={"answer": said, "race": grounds.race, "recommendation": choice})
+    choice, results = decided(stages, results, "recommending", recommended)
+    study = as_record(stages, findings, results, sound, wall_s, peak_bytes)
+    return study.model_copy(update={"answer": said, "race": race, "recommendation": choice})

@@ -1,10 +1,20 @@
-"""The time for repairs, and which cannot win, so that only the list of their origins is proved."""
+"""What explaining and repairing takes, and which repairs cannot win, so that only the list of origins is proved."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from isobatch.models.registry import find_variant
 from isobatch.pipeline.decide.agreement import decide
+from isobatch.pipeline.evidence.by_value import first_round
+from isobatch.pipeline.inputs import PreparedSet
+from isobatch.pipeline.prepare.pace import cost
+from isobatch.pipeline.prepare.state import Stages
 from isobatch.pipeline.records.study import Policy, VariantResult
+
+# roughly what explaining and repairing one variant costs, for the estimate of the time left
+_ONCE_S = 8.0  # opening, scripts, and what is computed beside the network
+_LOOKED = 110  # images through the network to find origins and what they depend on
+_PRICED = 150  # to price a repair that may win
 
 CLEARLY = 1.25
 """Times of evidence are orientation: only what is slower than another variant by this factor is out of the race."""
@@ -53,11 +63,6 @@ def not_tried(variant: str, why: str) -> str:
     return f"not tried: {why}; the command repair --variant {variant} with this study's flags tries it" if why else ""
 
 
-def not_looked_into(why: str) -> str:
-    """What a quick study says of its origins."""
-    return f"a quick study does not look inside it: {why}; without --quick the study does"
-
-
 def _answers_well(variant: VariantResult, policy: Policy) -> bool:
     agrees = variant.agreement is None or decide(variant.agreement, policy.min_agreement) != "missed"
     return agrees and (variant.accuracy_drop is None or variant.accuracy_drop.decided != "not-met")
@@ -77,3 +82,27 @@ def _clearly_faster(variant: VariantResult, other: VariantResult) -> bool:
     best, others = (max(i.median for i in cost.throughput_img_s.values()) for cost in costs)
     alone, other_alone = (cost.latency_ms.median for cost in costs if cost.latency_ms is not None)
     return best > CLEARLY * others and alone * CLEARLY < other_alone
+
+
+def explaining_cost(stages: Stages, variant: str, prepared: PreparedSet, *, hopeless: bool) -> float:
+    """Rough seconds of explaining one variant, and of repairing it; ``hopeless``: only the proof is tried."""
+    spec, side = find_variant(variant), prepared.evaluation.side
+    seconds = _ONCE_S + cost(spec, _LOOKED, side)
+    if not stages.config.repair:
+        return seconds
+    for image_set in (prepared, *served(stages, variant, prepared)):
+        passes = first_round(len(image_set.evaluation), stages.config.batch_sizes)
+        proof = len(image_set.evaluation) + sum(p.stop - p.start for p in passes)
+        seconds += cost(spec, proof, image_set.evaluation.side)
+    return seconds + (0.0 if hopeless else cost(spec, _PRICED, side))
+
+
+def served(stages: Stages, variant: str, prepared: PreparedSet) -> list[PreparedSet]:
+    """The other input sets that run the very same artifact."""
+    key = stages.artifacts[variant, prepared.record.name].key
+    others = [other for other in stages.sets if other is not prepared]
+    return [
+        s
+        for s in others
+        if (variant, s.record.name) in stages.artifacts and stages.artifacts[variant, s.record.name].key == key
+    ]

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from isobatch.models.registry import load
-from isobatch.pipeline.evidence.row_digests import row_digests
+from isobatch.pipeline.evidence.rows import row_digests
 from isobatch.pipeline.records.wording import counted
 from isobatch.pipeline.user.batches import batches
 from isobatch.pipeline.user.noted import Leaves, Rows, Seen, batch_size, bytes_of, classes_over, note
@@ -82,11 +82,12 @@ def compared(
     if reason := _not_finite(singles):
         return Compared(result("invalid", {}, reason), singles)
     seen: dict[int, Seen] = {}
-    for n in _in_order(scope):
+    probed = {n for n in scope if n & (n - 1) == 0} | {largest}
+    for n in [*sorted(probed), *(n for n in scope if n not in probed)]:  # those that are probed show most
         if seen and time.monotonic() > deadline:
             break
         say(f"batches of {n}")
-        probes = 0 if n not in _probed(scope) else 2 if n == largest else 1
+        probes = 0 if n not in probed else 2 if n == largest else 1
         seen[n] = _at(runner, rows, n, singles, probes, sparing)
         if stop_at_first and seen[n].differing:
             break
@@ -99,17 +100,6 @@ def compared(
         empty = all(not values.size for values in singles.values())
         return Compared(result("invalid", {}, _EMPTY if empty else _ONE if alike else _EQUAL), singles)
     return Compared(result("batch-invariant", seen), singles)
-
-
-def _probed(scope: Sequence[int]) -> set[int]:
-    """Powers of two and the largest N."""
-    return {n for n in scope if n & (n - 1) == 0} | {max(scope)}
-
-
-def _in_order(scope: Sequence[int]) -> list[int]:
-    """Those that are probed first: they show most."""
-    probed = _probed(scope)
-    return [*sorted(probed), *(n for n in scope if n not in probed)]
 
 
 def _repeats(runner: Network, batches: Sequence[Rows], before: Sequence[Leaves], rows: Rows) -> bool:

@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from functools import partial
 from typing import Any, cast
@@ -18,14 +18,13 @@ from isobatch.pipeline.evidence.mixing import mixes
 from isobatch.pipeline.explain.findings import Watched
 from isobatch.pipeline.records.study import Repair
 from isobatch.pipeline.records.wording import sizes
-from isobatch.pipeline.repair.ladder import Scope, best, climb
+from isobatch.pipeline.repair.ladder import Tried, attempts, best, climb
+from isobatch.pipeline.repair.layers import survey_all
 from isobatch.pipeline.repair.records import repair_records
 from isobatch.pipeline.repair.rungs import Bench
-from isobatch.pipeline.repair.tried import Tried, attempts
-from isobatch.pipeline.repair.verify import OutOfTime, every_size
-from isobatch.pipeline.user.asked import Asked, Examples
+from isobatch.pipeline.repair.verify import OutOfTime, Scope, every_size
+from isobatch.pipeline.user.asked import Asked, Examples, opened
 from isobatch.pipeline.user.checks import Compared, compared, same_rows
-from isobatch.pipeline.user.conditions import opened, surveyed
 from isobatch.pipeline.user.noted import Leaves
 from isobatch.pipeline.user.origins import REMEDY, SEED, mechanism_of, shapes_may_repair, where_it_starts
 from isobatch.pipeline.user.results import BatchInvariance, CannotRepair, MadeInvariant
@@ -40,13 +39,14 @@ def repaired_network(network: Any, asked: Asked) -> MadeInvariant:
     """The network itself where it is batch-invariant, or the cheapest repair that holds. Raises CannotRepair."""
     first = asked.conditions[0]
     with opened(network, first.threads) as runner:
-        say = asked.say
         fitted = tuple(replace(condition, rows=runner.fitted(condition.rows)) for condition in asked.conditions)
         asked = replace(asked, conditions=fitted)
         comparisons = _compared(network, asked, "does it need a repair?", stop_at_first=True, first=runner)
         native, last = comparisons[0], comparisons[-1].result
         if last.batch_invariant:
-            return _record(network, _as_it_is(), comparisons, (), asked)
+            note = "it is batch-invariant as it is"
+            as_it_is = Repair(name=NATIVE, batch_invariant=True, scope="", singles_as_native=True, note=note)
+            return _record(network, as_it_is, comparisons, (), asked)
         if last.verdict != "batch-variant":
             raise CannotRepair(str(last))
         if not isinstance(runner, Watched):
@@ -56,7 +56,7 @@ def repaired_network(network: Any, asked: Asked) -> MadeInvariant:
         outcome = _outcome(native.singles)
         for passes in (few_sizes, every_size):  # what holds at some N may not at all of them: then every N for each
             scope = _scope(network, asked, outcome, passes)
-            tried = climb(bench, scope, lambda count: say("trying repairs"), math.inf, asked.rungs)
+            tried = climb(bench, scope, math.inf, asked.rungs)
             made = _delivered(network, native, tried, asked, left)
             if not made or not isinstance(made, str):
                 break
@@ -102,7 +102,8 @@ def _record(
 ) -> MadeInvariant:
     """What is handed back, with what it gave under every condition."""
     results = [item.result for item in comparisons]
-    missing = (*not_tried, *dict.fromkeys(text for result in results for text in _missing(result, asked)))
+    late = dict.fromkeys(sizes(result.tested.not_tried) for result in results if result.tested.not_tried)
+    missing = (*not_tried, *(f"{at} not tried: {asked.over}" for at in late))
     update = {
         "scope": "; ".join(f"{sizes(result.tested.batch_sizes)}: {result.tested}" for result in results),
         "n_images": sum(result.tested.n_images for result in results),
@@ -153,7 +154,9 @@ def _bench(runner: Any, network: Any, asked: Asked) -> tuple[Bench, list[str]]:
             late = True
             raise OutOfTime
 
-    located, shapes = surveyed(runner, network, asked.conditions, asked.scope[-1], SEED, done)
+    first, *others = asked.conditions
+    elsewhere = ((opened(network, condition.threads), condition.rows) for condition in others)
+    located, shapes = survey_all([(nullcontext(runner), first.rows), *elsewhere], asked.scope[-1], SEED, done)
     left = [f"not every layer was looked at: {asked.over}"] if late else []
     bench = Bench(runner, runner.threads, asked.rows, asked.scope, located, shapes, asked.objective)
     return bench, left
@@ -188,6 +191,7 @@ def _scope(
         screen=_SCREEN,
         outcome=outcome,
         say=asked.say,
+        done=lambda count: asked.say("trying repairs"),
     )
 
 
@@ -214,17 +218,6 @@ def _delivered(
             return _record(made, record.model_copy(update=update), final, not_tried, asked)
         failed = f"{chosen.rung} as handed back: {final[-1].result}"
     return failed
-
-
-def _as_it_is() -> Repair:
-    return Repair(
-        name=NATIVE, batch_invariant=True, scope="", singles_as_native=True, note="it is batch-invariant as it is"
-    )
-
-
-def _missing(result: BatchInvariance, asked: Asked) -> tuple[str, ...]:
-    missing = result.tested.not_tried
-    return (f"{sizes(missing)} not tried: {asked.over}",) if missing else ()
 
 
 def _untried(tried: Sequence[Tried], asked: Asked, taken: str) -> list[str]:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isobatch.pipeline.compare.batch_classes import classes_of
-from isobatch.pipeline.evidence.row_digests import row_digests
+from isobatch.pipeline.evidence.rows import row_digests
 from isobatch.pipeline.user.results import NATURAL, BatchSize
 
 Rows = NDArray[Any]

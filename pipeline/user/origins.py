@@ -11,23 +11,11 @@ from isobatch.pipeline.explain.origins import explain_origins
 from isobatch.pipeline.explain.search_bounds import DEFAULT
 from isobatch.pipeline.records.wording import sizes
 from isobatch.pipeline.user.batches import batches
-from isobatch.pipeline.user.results import BatchInvariance
+from isobatch.pipeline.user.results import BatchInvariance, Origin
 
 SEED = 0
 _OWN_ROWS = replace(DEFAULT, draws=0, ties=0)
 _LOCATED = 8  # examples that the origins are located on, at most, unless more are needed for a difference
-
-
-@dataclass(frozen=True)
-class Origin:
-    """A layer whose rows depend on N although its inputs do not."""
-
-    layer: str
-    kind: str
-    batch_sizes: tuple[int, ...]
-
-    def __str__(self) -> str:
-        return f"{self.layer} ({self.kind})"
 
 
 @dataclass(frozen=True)
@@ -85,7 +73,7 @@ def _mechanism(runner: Any, located: Located, batch: NDArray[Any], result: Batch
     """Of the largest origin."""
     largest = located.origins[0]
     alone = replace(located, findings={largest.layer.name: largest})
-    return explain_origins(runner, alone, batch, result.tested.threads, SEED)[largest.layer.name].explanation.mechanism
+    return explain_origins(runner, alone, batch, result.tested.threads, SEED)[largest.layer.name].mechanism
 
 
 def _batch(rows: NDArray[Any], result: BatchInvariance, n: int) -> NDArray[Any]:
@@ -96,7 +84,7 @@ def _batch(rows: NDArray[Any], result: BatchInvariance, n: int) -> NDArray[Any]:
 
 
 def _origin(finding: LayerFinding) -> Origin:
-    return Origin(finding.layer.name, finding.layer.kind, tuple(finding.batch_sizes))
+    return Origin(layer=finding.layer.name, kind=finding.layer.kind, batch_sizes=tuple(finding.batch_sizes))
 
 
 LEAK = "neighbour-leak"

@@ -1,9 +1,10 @@
 """What the functions for users return, and the errors that they raise."""
 
+import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from isobatch.pipeline.records.study import Repair
+from isobatch.pipeline.records.study import Record, Repair
 from isobatch.pipeline.records.wording import SIGNED_ZERO, counted, number, out_of, sizes
 
 Verdict = Literal["batch-invariant", "batch-variant", "not-repeatable", "invalid"]
@@ -33,6 +34,17 @@ class Tested:
         if self.not_tried:
             texts.append(f"not tried for want of time: {sizes(self.not_tried)}")
         return ", ".join(texts)
+
+
+class Origin(Record):
+    """A layer whose rows depend on N although its inputs do not."""
+
+    layer: str
+    kind: str
+    batch_sizes: tuple[int, ...]
+
+    def __str__(self) -> str:
+        return f"{self.layer} ({self.kind})"
 
 
 @dataclass(frozen=True)
@@ -83,7 +95,7 @@ class BatchInvariance:
         if self.batch_invariant:
             return f"batch-invariant at {scope}: every output byte is that of the example alone ({self.tested})"
         differing = [size for size in self.batch_sizes if size.n_images_equal < size.n_images]
-        worst = max(differing, key=_size)
+        worst = max(differing, key=lambda size: (math.isnan(size.max_abs), size.max_abs))
         return (
             f"not batch-invariant at {sizes(size.batch_size for size in differing)} (tried {scope}): "
             f"at N = {worst.batch_size}, "
@@ -104,10 +116,6 @@ class BatchInvariance:
 
 
 NATURAL = "among the others"
-
-
-def _size(size: BatchSize) -> float:
-    return size.max_abs if size.max_abs == size.max_abs else float("inf")  # NaN is beyond all
 
 
 @dataclass(frozen=True, repr=False)

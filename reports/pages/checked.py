@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from isobatch.pipeline.explain.causes import all_causes
 from isobatch.pipeline.records.errors import Exit
 from isobatch.pipeline.records.wording import SIGNED_ZERO, batch_classes, counted, number, out_of, percent, sizes
-from isobatch.pipeline.tools.check.records import AtN, CheckReport, OriginFound, VariantChecked
+from isobatch.pipeline.tools.check.records import AtN, CheckReport, VariantChecked
+from isobatch.pipeline.user.results import Origin
 from isobatch.reports.escape import clean
 
 WIDTH = 100
@@ -114,7 +115,7 @@ def _differences(checked: VariantChecked, differing: Sequence[AtN]) -> Iterator[
         yield "same bytes", f"among the N of each group: {batch_classes(checked.classes)}"
 
 
-def _starts(checked: VariantChecked, first: OriginFound) -> str:
+def _starts(checked: VariantChecked, first: Origin) -> str:
     text = f"{first.layer} ({first.kind})"
     if checked.origins > 1:
         text += f", the first of {checked.origins} origins"

@@ -15,9 +15,9 @@ from isobatch.pipeline.records.study import Study, Warning_
 from isobatch.pipeline.records.wording import sizes
 from isobatch.pipeline.storage.files import asked_file, write_bytes
 from isobatch.pipeline.storage.places import cache_root
-from isobatch.pipeline.study.estimate import estimate, total
 from isobatch.pipeline.study.exit_code import exit_code
 from isobatch.pipeline.study.study import run_study
+from isobatch.pipeline.study.tasks import estimate, job_cost
 from isobatch.reports import numbers
 from isobatch.reports.escape import clean
 from isobatch.reports.files.json_report import study_json
@@ -94,9 +94,9 @@ def _next(config: Config) -> str:
 
 def _print_jobs(config: Config, jobs: list[Job], num_classes: int | None) -> None:
     for job in jobs:
-        shown = describe(job) | {"about": numbers.seconds(estimate(job, num_classes).seconds)}
+        shown = describe(job) | {"about": numbers.seconds(job_cost(job))}
         print("  ".join(f"{name} {value}" for name, value in shown.items()))
-    whole = total(jobs, num_classes)
+    whole = estimate(jobs, num_classes)
     print(
         f"{numbers.counted(len(jobs), 'job')}, about {numbers.seconds(whole.seconds)} (rough: on two cores, without "
         f"building, accuracy and explaining{_race(config)}); {numbers.size(whole.least_bytes)} of evidence if no "

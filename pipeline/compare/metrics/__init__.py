@@ -17,8 +17,8 @@ from isobatch.models.spec.outcome import CLASSES, Outcome
 from isobatch.pipeline.evidence.outcomes import Gallery
 from isobatch.pipeline.evidence.rows import blocks, same_bits
 
-Value = float | int | bool | dict[str, float] | None
-Values = dict[str, Value]
+Values = dict[str, Any]
+"""By key: a number, a truth, numbers by name, or None."""
 
 
 @dataclass(frozen=True)

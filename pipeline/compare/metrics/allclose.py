@@ -33,7 +33,4 @@ def _values(close: bool) -> Values:
     return {"allclose": close, "allclose_tolerance": {"rtol": RTOL, "atol": ATOL}}
 
 
-METRIC = Metric(
-    ideal=ideal,
-    measure=measure,
-)
+METRIC = Metric(ideal=ideal, measure=measure)

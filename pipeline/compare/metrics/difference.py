@@ -56,7 +56,4 @@ def _ratio(part: float, whole: float) -> float:
         return float(np.float64(part) / np.float64(whole))
 
 
-METRIC = Metric(
-    ideal=ideal,
-    measure=measure,
-)
+METRIC = Metric(ideal=ideal, measure=measure)

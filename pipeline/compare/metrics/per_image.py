@@ -31,7 +31,4 @@ def measure(reference: NDArray[Any], candidate: NDArray[Any]) -> Values:
     return {"relative_error_median": float(np.median(per_image)) if np.isfinite(per_image).all() else float("nan")}
 
 
-METRIC = Metric(
-    ideal=ideal,
-    measure=measure,
-)
+METRIC = Metric(ideal=ideal, measure=measure)

@@ -71,7 +71,4 @@ def _decibels(relative: float) -> float:
         return float(-20.0 * np.log10(relative))
 
 
-METRIC = Metric(
-    ideal=ideal,
-    measure=measure,
-)
+METRIC = Metric(ideal=ideal, measure=measure)

@@ -52,8 +52,4 @@ def _values(flips: int, changes: int, n: int) -> Values:
     return {"top1_flips": flips, "top1_flip_upper95": rate_upper(flips, n), "top5_changes": changes}
 
 
-METRIC = Metric(
-    ideal=ideal,
-    measure=measure,
-    of_outcome=True,
-)
+METRIC = Metric(ideal=ideal, measure=measure, of_outcome=True)

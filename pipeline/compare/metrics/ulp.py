@@ -91,7 +91,4 @@ def _is_integer(values: NDArray[Any]) -> bool:
     return bool(np.issubdtype(values.dtype, np.integer))
 
 
-METRIC = Metric(
-    ideal=ideal,
-    measure=measure,
-)
+METRIC = Metric(ideal=ideal, measure=measure)

@@ -15,8 +15,8 @@ A probe must leave the runner as it found it.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache, cached_property
-from typing import Any, Literal
+from functools import cache, cached_property, partial
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,9 @@ from isobatch.models.spec.runner import Layer, Rows
 from isobatch.pipeline.evidence.evidence import bits
 from isobatch.pipeline.evidence.rows import rows_at
 from isobatch.pipeline.records.study import CauseFinding, CauseVerdict
+from isobatch.pipeline.records.wording import out_of
+
+T = TypeVar("T")
 
 UNEXPLAINED = "unexplained"
 
@@ -56,22 +59,37 @@ class Subject:
     @cached_property
     def place(self) -> int:
         """Which of the layer's outputs is looked at: the first that shows the difference."""
-        rows = self.rows(0, self.batch)
-        together = self.runner.replay(self.layer.name, rows)
+        together = self.runner.replay(self.layer.name, self.rows(0, self.batch))
         if len(together) == 1:
             return 0
-        singles = (alone(self.runner, self.layer.name, rows, self.batch, place) for place in range(len(together)))
+        singles = (self.each_alone(partial(self.output, place)) for place in range(len(together)))
         pairs = enumerate(zip(singles, map(np.atleast_1d, together), strict=True))
         return next((place for place, (single, other) in pairs if (bits(single) != bits(other)).any()), 0)
 
+    def output(self, place: int, rows: Rows) -> NDArray[Any]:
+        """One output, [n, ...], of the layer called with these rows."""
+        return np.atleast_1d(self.runner.replay(self.layer.name, rows)[place])
+
     def replay(self, rows: Rows) -> NDArray[Any]:
         """The output that is looked at, [n, ...], of the layer called with these rows."""
-        return np.atleast_1d(self.runner.replay(self.layer.name, rows)[self.place])
+        return self.output(self.place, rows)
+
+    def each_alone(self, replay: Callable[[Rows], NDArray[Any]]) -> NDArray[Any]:
+        """What ``replay`` gives of every row by itself, [batch, ...]."""
+        rows = self.rows(0, self.batch)
+        return np.concatenate([replay(rows_at(rows, slice(i, i + 1), self.batch)) for i in range(self.batch)])
+
+    def known(self, name: str, find: Callable[[], T]) -> T:
+        """What ``find`` gives, found out only once by all interventions that ask for this name."""
+        if name not in self.memo:
+            self.memo[name] = find()
+        value: T = self.memo[name]
+        return value
 
     @cached_property
     def alone(self) -> NDArray[Any]:
         """The output [batch, ...] with every row replayed by itself."""
-        return alone(self.runner, self.layer.name, self.rows(0, self.batch), self.batch, self.place)
+        return self.each_alone(self.replay)
 
     @cached_property
     def together(self) -> NDArray[Any]:
@@ -84,14 +102,6 @@ class Subject:
         return np.asarray(bits(self.alone) != bits(self.together))
 
 
-def alone(runner: Any, layer: str, inputs: Rows, batch: int, place: int = 0) -> NDArray[Any]:
-    """One output [batch, ...] of a layer, the first by default, with every row of ``inputs`` replayed by itself."""
-    outputs = []
-    for i in range(batch):
-        outputs.append(np.atleast_1d(runner.replay(layer, rows_at(inputs, slice(i, i + 1), batch))[place]))
-    return np.concatenate(outputs)
-
-
 @dataclass(frozen=True)
 class Finding:
     """What an intervention showed. ``trees``: orders of addition in words, by "N = 1" and "N = k"."""
@@ -99,6 +109,22 @@ class Finding:
     verdict: CauseVerdict
     evidence: str
     trees: dict[str, str] = field(default_factory=dict)
+
+
+def gone_with(subject: Subject, how: str, changed: Callable[[Rows], NDArray[Any]], else_how: str) -> Finding:
+    """Whether the difference is gone where rows are replayed by ``changed``. ``how``: "With one thread"; ``else_how``:
+    "with 2 threads".
+    """
+    before = int(subject.differing.sum())
+    if not before:
+        return Finding("inconclusive", "These rows show no difference.")
+    together = changed(subject.rows(0, subject.batch))
+    after = int((bits(subject.each_alone(changed)) != bits(together)).sum())
+    evidence = (
+        f"{how} {out_of(after, together.size, 'output element', 'differ')} between N = 1 and N = {subject.batch}, "
+        f"{else_how} {before:,}."
+    )
+    return Finding("refuted" if after else "supported", evidence)
 
 
 @dataclass(frozen=True)
@@ -124,11 +150,24 @@ def all_causes() -> tuple[Cause, ...]:
 
 @dataclass(frozen=True)
 class Explanation:
-    """What the interventions at one origin showed. ``mechanism`` is ``unexplained`` where none was supported."""
+    """What the interventions at the layer ``at`` showed, for every origin of its signature.
 
+    ``mechanism`` is ``unexplained`` where none was supported.
+    """
+
+    at: str
     mechanism: str
     triggers: tuple[str, ...]
     findings: tuple[CauseFinding, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """As fields of an origin's record."""
+        return {
+            "mechanism": self.mechanism,
+            "triggers": list(self.triggers),
+            "causes": [finding.model_dump() for finding in self.findings],
+            "explained_by": self.at,
+        }
 
 
 def explain_origin(subject: Subject, causes: Sequence[Cause] | None = None) -> Explanation:
@@ -153,4 +192,4 @@ def explain_origin(subject: Subject, causes: Sequence[Cause] | None = None) -> E
                 mechanism = cause.name
             else:
                 triggers.append(cause.name)
-    return Explanation(mechanism, tuple(triggers), tuple(findings))
+    return Explanation(subject.layer.name, mechanism, tuple(triggers), tuple(findings))

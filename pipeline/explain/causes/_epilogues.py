@@ -74,10 +74,7 @@ class Terms:
     @property
     def steps(self) -> NDArray[np.float64]:
         """The unrounded values in output steps, zero point included, computed in float64 from the stored numbers."""
-        value = sum(
-            values.astype(np.float64) * scale
-            for values, scale in zip(self.exact, self.numbers.input_scales, strict=True)
-        )
+        value = sum(values * scale for values, scale in self._scaled())
         real = np.asarray(value) * self.weight_scales.astype(np.float64) + self.bias.astype(np.float64)
         return np.asarray(real / self.numbers.output_scale + self.numbers.zero_point)
 
@@ -151,12 +148,8 @@ def _additions() -> list[tuple[str, Callable[[Terms], Floats]]]:
     ]
 
 
-def _in_one(terms: Terms) -> Floats:
-    return (terms.weight_scales * _input(terms)) / _output(terms)
-
-
 _MULTIPLIERS: dict[str, Callable[[Terms], Floats]] = {
-    "(s_x*s_w/s_y)": _in_one,
+    "(s_x*s_w/s_y)": lambda terms: (terms.weight_scales * _input(terms)) / _output(terms),
     "(s_x*(s_w/s_y))": lambda terms: _input(terms) * (terms.weight_scales / _output(terms)),
     "((s_x*s_w)*(1/s_y))": lambda terms: (terms.weight_scales * _input(terms)) * (np.float32(1) / _output(terms)),
     "((s_x/s_y)*s_w)": lambda terms: (_input(terms) / _output(terms)) * terms.weight_scales,

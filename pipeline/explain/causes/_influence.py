@@ -16,6 +16,8 @@ from isobatch.pipeline.explain.locate import random_rows
 from isobatch.pipeline.records.wording import number
 
 FACTORS = (4, 64, 1024)
+Another = Callable[[NDArray[Any], NDArray[Any]], bool]
+"""Of the row alone and the row beside something, whether the answer is another one."""
 _STEPS = 12  # of the search for the worst neighbours
 _CHANGED_SHARE = 0.25  # of a neighbour's elements, in one step of the search
 
@@ -62,15 +64,8 @@ class Influence:
         )
 
 
-def _another_largest(own: NDArray[Any], row: NDArray[Any]) -> bool:
-    return bool(row.argmax() != own.argmax())
-
-
-def influence(subject: Subject, another: Callable[[NDArray[Any], NDArray[Any]], bool] = _another_largest) -> Influence:
-    """The row of the image that differs most, beside natural, equal, random and outlying neighbours.
-
-    ``another``: of the row alone and the row beside something, whether the answer is another one.
-    """
+def influence(subject: Subject, another: Another = lambda own, row: bool(row.argmax() != own.argmax())) -> Influence:
+    """The row of the image that differs most, beside natural, equal, random and outlying neighbours."""
     victim = most_differing(subject)
     rows = subject.rows(0, subject.batch)
     draws = np.random.Generator(np.random.PCG64(subject.seed))

@@ -93,10 +93,7 @@ def can_be_probed(subject: Subject) -> bool:
 
 def orders(subject: Subject) -> Orders:
     """The orders at an element that differs, if there is one, and with its whole window inside of the input, if so."""
-    if "orders" not in subject.memo:
-        subject.memo["orders"] = _orders(subject)
-    probed: Orders = subject.memo["orders"]
-    return probed
+    return subject.known("orders", lambda: _orders(subject))
 
 
 def _orders(subject: Subject) -> Orders:

@@ -1,17 +1,19 @@
 """What the interventions on rounding share: the same layer in a wider type."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from isobatch.models.spec.interventions import Widened
 from isobatch.models.spec.runner import Rows
-from isobatch.pipeline.explain.causes import Subject, alone
+from isobatch.pipeline.explain.causes import Subject
 from isobatch.pipeline.records.wording import counted, number
 
+Kind = Literal["float32", "float64"]
 _GONE = 2.0**-20  # of the difference; float64 rounds 2**29 times finer than float32
 _TOLERANCE = 0.05  # of the largest output, between the layer and the same in a wider type: is it the same operation?
 
@@ -27,23 +29,25 @@ class Wide:
     text: str
 
 
-def widened(subject: Subject, kind: Literal["float32", "float64"]) -> Wide:
+def widened(subject: Subject, kind: Kind) -> Wide:
     """The same rows alone and together, computed in ``kind``.
 
     float64 rounds as well, so bits may still differ there; gone is a difference below 2**-20 of the layer's own.
     """
-    if kind not in subject.memo:
-        subject.memo[kind] = _widened(subject, kind)
-    wide: Wide = subject.memo[kind]
-    return wide
+    return subject.known(kind, lambda: _widened(subject, kind))
 
 
-def _widened(subject: Subject, kind: Literal["float32", "float64"]) -> Wide:
+def wider(subject: Subject, kind: Kind) -> Callable[[Rows], NDArray[Any]]:
+    """The replay of the subject's layer in that type. Raises NotImplementedError where it has no form in it."""
     runner: Widened = subject.runner
-    name, rows, batch = subject.layer.name, subject.rows(0, subject.batch), subject.batch
+    return lambda rows: np.atleast_1d(runner.widened(subject.layer.name, rows, kind)[subject.place])
+
+
+def _widened(subject: Subject, kind: Kind) -> Wide:
+    batch, replay = subject.batch, wider(subject, kind)
     try:
-        together = runner.widened(name, rows, kind)[subject.place].astype(np.float64)
-        single = alone(Wider(runner, kind), name, rows, batch, subject.place).astype(np.float64)
+        together = replay(subject.rows(0, batch)).astype(np.float64)
+        single = subject.each_alone(replay).astype(np.float64)
     except NotImplementedError as error:
         return Wide(None, f"It has no form in {kind}: {error}.")
     before = _largest(subject.alone.astype(np.float64) - subject.together.astype(np.float64))
@@ -63,14 +67,3 @@ def _widened(subject: Subject, kind: Literal["float32", "float64"]) -> Wide:
 
 def _largest(values: NDArray[np.float64]) -> float:
     return float(np.abs(values).max(initial=0.0)) if np.isfinite(values).all() else math.inf
-
-
-class Wider:
-    """A runner whose replay is in another type, for ``alone``."""
-
-    def __init__(self, runner: Widened, kind: Literal["float32", "float64"]) -> None:
-        self._runner, self._kind = runner, kind
-
-    def replay(self, layer: str, inputs: Rows) -> Rows:
-        """The layer on these rows in that type."""
-        return self._runner.widened(layer, inputs, self._kind)

@@ -7,11 +7,6 @@ from isobatch.pipeline.explain.causes._wider_type import widened
 from isobatch.pipeline.records.study import CauseVerdict
 
 
-def applies_to(subject: Subject) -> bool:
-    """Layers that sum products with a weight, in floating point."""
-    return isinstance(subject.runner, Widened) and can_be_probed(subject)
-
-
 def probe(subject: Subject) -> Finding:
     """Read what float64 and the order probe say, and compare how both calls round their products."""
     wide = widened(subject, "float64")
@@ -49,6 +44,7 @@ CAUSE = Cause(
         "both N but rounds in other places."
     ),
     if_refuted="No: float64 does not remove the difference, or two different trees explain it.",
-    applies_to=applies_to,
+    # layers that sum products with a weight, in floating point
+    applies_to=lambda subject: isinstance(subject.runner, Widened) and can_be_probed(subject),
     probe=probe,
 )

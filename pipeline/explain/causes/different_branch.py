@@ -5,11 +5,6 @@ from isobatch.pipeline.evidence.rows import rows_at
 from isobatch.pipeline.explain.causes import Cause, Finding, Subject
 
 
-def applies_to(subject: Subject) -> bool:
-    """Where these rows show the difference, and the runner can follow control flow."""
-    return isinstance(subject.runner, Branching) and subject.batch > 1 and bool(subject.differing.any())
-
-
 def probe(subject: Subject) -> Finding:
     """Compare the calls made for all rows with those made for the first alone, and with those for copies of it."""
     runner: Branching = subject.runner
@@ -35,6 +30,9 @@ CAUSE = Cause(
     question="Does this module make other calls for N = k than for N = 1?",
     if_supported="Yes: its control flow looks at the batch, and from there on other operations give the image's row.",
     if_refuted="No: it makes the same calls for every N, or others only for other neighbours.",
-    applies_to=applies_to,
+    # where these rows show the difference, and the runner can follow control flow
+    applies_to=lambda subject: (
+        isinstance(subject.runner, Branching) and subject.batch > 1 and bool(subject.differing.any())
+    ),
     probe=probe,
 )

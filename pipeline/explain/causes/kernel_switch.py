@@ -5,11 +5,6 @@ from isobatch.pipeline.explain.causes import Cause, Finding, Subject
 from isobatch.pipeline.records.wording import listed
 
 
-def applies_to(subject: Subject) -> bool:
-    """Runners whose libraries can be asked."""
-    return isinstance(subject.runner, Logged)
-
-
 def probe(subject: Subject) -> Finding:
     """Compare what the logs name for one row and for all of them."""
     runner: Logged = subject.runner
@@ -35,6 +30,6 @@ CAUSE = Cause(
     if_refuted=(
         "No: they name the same one, which may still compute differently: tiles and tails change with the shape."
     ),
-    applies_to=applies_to,
+    applies_to=lambda subject: isinstance(subject.runner, Logged),  # runners whose libraries can be asked
     probe=probe,
 )

@@ -5,11 +5,6 @@ from isobatch.pipeline.explain.causes._influence import influence
 from isobatch.pipeline.records.wording import counted
 
 
-def applies_to(subject: Subject) -> bool:
-    """Where these rows show the difference."""
-    return subject.batch > 1 and bool(subject.differing.any())
-
-
 def probe(subject: Subject) -> Finding:
     """Replace the neighbours, by search too, and watch the row of the image that differs most. Before that the control:
     the same call twice gives the same bytes, for else a change says nothing about neighbours.
@@ -36,6 +31,7 @@ CAUSE = Cause(
     question="At one N and one place in the batch, does an image's row change with its neighbours' values?",
     if_supported="Yes: what else is in the batch reaches this image's row.",
     if_refuted="No: whatever stands beside it, at a fixed N and place the row keeps its bytes.",
-    applies_to=applies_to,
+    # where these rows show the difference
+    applies_to=lambda subject: subject.batch > 1 and bool(subject.differing.any()),
     probe=probe,
 )

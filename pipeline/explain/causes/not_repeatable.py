@@ -8,11 +8,6 @@ from isobatch.pipeline.explain.causes import Cause, Finding, Subject
 from isobatch.pipeline.records.wording import counted
 
 
-def applies_to(subject: Subject) -> bool:
-    """Everywhere."""
-    return True
-
-
 def probe(subject: Subject) -> Finding:
     """Make the same call three times, the third after one with the rows in another order."""
     changed, size = differing(subject), subject.together.size
@@ -29,18 +24,17 @@ def probe(subject: Subject) -> Finding:
 
 def differing(subject: Subject) -> int:
     """Output elements in which equal calls of this layer differ."""
-    if "unsteady" not in subject.memo:
-        rows = subject.rows(0, subject.batch)
-        first, again = subject.replay(rows), subject.replay(rows)
-        subject.replay(rows_at(rows, np.roll(np.arange(subject.batch), 1), subject.batch))
-        third = subject.replay(rows)
-        if first.shape != again.shape or first.shape != third.shape:
-            subject.memo["unsteady"] = first.size
-        else:
-            other = (bits(first) != bits(again)) | (bits(first) != bits(third))
-            subject.memo["unsteady"] = int(np.count_nonzero(other))
-    unsteady: int = subject.memo["unsteady"]
-    return unsteady
+    return subject.known("unsteady", lambda: _differing(subject))
+
+
+def _differing(subject: Subject) -> int:
+    rows = subject.rows(0, subject.batch)
+    first, again = subject.replay(rows), subject.replay(rows)
+    subject.replay(rows_at(rows, np.roll(np.arange(subject.batch), 1), subject.batch))
+    third = subject.replay(rows)
+    if first.shape != again.shape or first.shape != third.shape:
+        return first.size
+    return int(np.count_nonzero((bits(first) != bits(again)) | (bits(first) != bits(third))))
 
 
 CAUSE = Cause(
@@ -49,6 +43,6 @@ CAUSE = Cause(
     question="Does the same call, made again, give other bytes: right away, or after a call with other rows?",
     if_supported="Yes: the layer draws random numbers or remembers earlier calls; that it depends on N is not shown.",
     if_refuted="No: the same call gives the same bytes, whatever came before it.",
-    applies_to=applies_to,
+    applies_to=lambda subject: True,  # everywhere
     probe=probe,
 )

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from isobatch.models.spec.interventions import Crafted, Integer, IntegerCall
+from isobatch.models.spec.interventions import Integer, IntegerCall
 from isobatch.pipeline.explain.causes import Cause, Finding, Subject
 from isobatch.pipeline.explain.causes._epilogues import Formula, Terms, reproducing, tie_distance
 from isobatch.pipeline.records.wording import counted, number
@@ -105,20 +105,17 @@ def _attempts(subject: Subject) -> Iterator[tuple[str, list[IntegerCall]]]:
     if own:
         numbers = subject.runner.accumulators(subject.layer.name, subject.rows(0, subject.batch))
         yield f"{subject.found_by} rows", [IntegerCall(subject.alone, subject.together, numbers)]
-    crafted_calls = [_crafted(subject, subject.seed + draw, "ties") for draw in range(_DRAWS)]
+    crafted_calls = [
+        subject.runner.crafted(subject.layer.name, subject.batch, subject.seed + draw, "ties") for draw in range(_DRAWS)
+    ]
     calls = [call for call in crafted_calls if call is not None]
     if calls or not own:
         yield f"rows placed on rounding ties, with biases moved to fit ({len(calls)} draws),", calls
 
 
-def _crafted(subject: Subject, seed: int, how: Crafted) -> IntegerCall | None:
-    call: IntegerCall | None = subject.runner.crafted(subject.layer.name, subject.batch, seed, how)
-    return call
-
-
 def _away_from_ties(subject: Subject) -> tuple[int, int] | None:
     """(elements that differ, of so many) where every value lies in the middle between two ties."""
-    call = _crafted(subject, subject.seed, "middles")
+    call = subject.runner.crafted(subject.layer.name, subject.batch, subject.seed, "middles")
     return None if call is None else (int((call.singles != call.batched).sum()), call.batched.size)
 
 

@@ -7,11 +7,6 @@ from isobatch.pipeline.explain.causes._wider_type import widened
 from isobatch.pipeline.records.study import CauseVerdict
 
 
-def applies_to(subject: Subject) -> bool:
-    """Layers that sum products with a weight, in floating point."""
-    return isinstance(subject.runner, Widened) and can_be_probed(subject)
-
-
 def probe(subject: Subject) -> Finding:
     """Compute in float64, reveal both trees, and replay them in exact arithmetic."""
     wide = widened(subject, "float64")
@@ -36,6 +31,7 @@ CAUSE = Cause(
         "Yes: in float64 the difference is gone, and the kernel's trees of additions at N = 1 and N = k differ."
     ),
     if_refuted="No: either float64 does not remove the difference, or both calls add in one and the same order.",
-    applies_to=applies_to,
+    # layers that sum products with a weight, in floating point
+    applies_to=lambda subject: isinstance(subject.runner, Widened) and can_be_probed(subject),
     probe=probe,
 )

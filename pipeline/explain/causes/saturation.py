@@ -38,7 +38,8 @@ def probe(subject: Subject) -> Finding:
     at = [bool(mask.any()) for mask in clipped.values()]
     if tame is not None:
         text += f" With inputs of 127, where no two products leave 16 bits, the two calls differ in {_differing(tame)}."
-    text += _about_vnni()
+    if any(flag in cpu_flags() for flag in _VNNI):
+        text += " This processor has VNNI, which does not clip; a run under an ISA cap without it was not tried."
     verdict: Literal["supported", "refuted", "inconclusive"]
     if at == [False, False]:
         verdict = "refuted"
@@ -60,12 +61,6 @@ def off(numbers: Accumulators, codes: NDArray[np.integer]) -> NDArray[np.bool_]:
 
 def _differing(call: IntegerCall) -> int:
     return int((call.singles != call.batched).sum())
-
-
-def _about_vnni() -> str:
-    if any(flag in cpu_flags() for flag in _VNNI):
-        return " This processor has VNNI, which does not clip; a run under an ISA cap without it was not tried."
-    return ""
 
 
 CAUSE = Cause(

@@ -6,11 +6,6 @@ from isobatch.pipeline.explain.causes import Cause, Finding, Subject
 from isobatch.pipeline.records.wording import counted
 
 
-def applies_to(subject: Subject) -> bool:
-    """Where these rows show the difference, and are floats."""
-    return subject.together.dtype.kind not in "iub" and bool(subject.differing.any())
-
-
 def probe(subject: Subject) -> Finding:
     """Look at the values of the elements whose bytes differ."""
     alone, together = (side[subject.differing].astype(np.float64) for side in (subject.alone, subject.together))
@@ -27,6 +22,7 @@ CAUSE = Cause(
         "Yes: 0.0 against -0.0: bytes differ and values do not, until something divides by them or asks the sign."
     ),
     if_refuted="No: values differ.",
-    applies_to=applies_to,
+    # where these rows show the difference, and are floats
+    applies_to=lambda subject: subject.together.dtype.kind not in "iub" and bool(subject.differing.any()),
     probe=probe,
 )

@@ -1,32 +1,22 @@
 """How the work is shared between threads: gone with one thread."""
 
+from typing import Any
+
+from numpy.typing import NDArray
+
 from isobatch.models.spec.interventions import Threaded
-from isobatch.pipeline.evidence.evidence import bits
-from isobatch.pipeline.explain.causes import Cause, Finding, Subject, alone
-from isobatch.pipeline.records.wording import out_of
-
-
-def applies_to(subject: Subject) -> bool:
-    """Runs with several threads, in runners that can do with one."""
-    return subject.threads > 1 and isinstance(subject.runner, Threaded)
+from isobatch.models.spec.runner import Rows
+from isobatch.pipeline.explain.causes import Cause, Finding, Subject, gone_with
 
 
 def probe(subject: Subject) -> Finding:
     """Replay the same rows alone and together with one thread."""
-    before = int(subject.differing.sum())
-    if not before:
-        return Finding("inconclusive", "These rows show no difference.")
-    runner: Threaded = subject.runner
-    rows = subject.rows(0, subject.batch)
-    with runner.one_thread():
-        single = alone(subject.runner, subject.layer.name, rows, subject.batch, subject.place)
-        together = subject.replay(rows)
-    after = int((bits(single) != bits(together)).sum())
-    evidence = (
-        f"With one thread {out_of(after, together.size, 'output element', 'differ')} between N = 1 and "
-        f"N = {subject.batch}, with {subject.threads} threads {before:,}."
-    )
-    return Finding("refuted" if after else "supported", evidence)
+
+    def replay(rows: Rows) -> NDArray[Any]:
+        with subject.runner.one_thread():
+            return subject.replay(rows)
+
+    return gone_with(subject, "With one thread", replay, f"with {subject.threads} threads")
 
 
 CAUSE = Cause(
@@ -35,6 +25,7 @@ CAUSE = Cause(
     question="Is the difference gone when the layer runs with one thread?",
     if_supported="Yes: with one thread N = 1 and N = k give the same bytes, with the study's threads they do not.",
     if_refuted="No: with one thread they differ as well.",
-    applies_to=applies_to,
+    # runs with several threads, in runners that can do with one
+    applies_to=lambda subject: subject.threads > 1 and isinstance(subject.runner, Threaded),
     probe=probe,
 )

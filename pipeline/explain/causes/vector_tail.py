@@ -14,11 +14,6 @@ _CALLS = 9  # lengths tried, in rows
 _MOST = 2**22  # output elements of the longest call
 
 
-def applies_to(subject: Subject) -> bool:
-    """Floating-point layers that are not sums of products with a weight."""
-    return subject.together.dtype.kind not in "iu" and not can_be_probed(subject)
-
-
 def probe(subject: Subject) -> Finding:
     """Replay the rows in calls of every length, and look for a width of which the tail sorts all values."""
     if not subject.differing.any():
@@ -78,6 +73,7 @@ CAUSE = Cause(
         " and one in the tail."
     ),
     if_refuted="No: no vector width sorts the values that the elements take.",
-    applies_to=applies_to,
+    # floating-point layers that are not sums of products with a weight
+    applies_to=lambda subject: subject.together.dtype.kind not in "iu" and not can_be_probed(subject),
     probe=probe,
 )

@@ -9,11 +9,6 @@ from isobatch.pipeline.records.wording import listed
 _SHOWN = 4
 
 
-def applies_to(subject: Subject) -> bool:
-    """Where these rows show the difference."""
-    return subject.batch > 1 and bool(subject.differing.any())
-
-
 def probe(subject: Subject) -> Finding:
     """Look for every differing row among the rows that the other images have alone."""
     alone = bits(subject.alone).reshape(subject.batch, -1)
@@ -43,6 +38,7 @@ CAUSE = Cause(
     question="Is the row that an image gets in the batch the row that another image gets alone?",
     if_supported="Yes: rows change places, and each, given back to its image, has the bytes of the single image.",
     if_refuted="No: the differing rows belong to no other image of the batch.",
-    applies_to=applies_to,
+    # where these rows show the difference
+    applies_to=lambda subject: subject.batch > 1 and bool(subject.differing.any()),
     probe=probe,
 )

@@ -162,29 +162,23 @@ def _divide(group: _Pending, pairs: Pairs, sizes: NDArray[np.int64]) -> Iterator
 
 def _numbered(count: int, top: _Node) -> Tree:
     """The finished tree: children sorted by their first summand, numbered children first."""
-    order: list[_Node] = []
-    waiting = [top]
-    while waiting:
-        node = waiting.pop()
-        order.append(node)
-        waiting += [child for child in node.children if isinstance(child, _Node)]
     first: dict[int, int] = {}  # by id, the first summand below a node
 
     def first_of(child: _Node | int) -> int:
         return child if isinstance(child, int) else first[id(child)]
 
-    for node in reversed(order):
+    for node in _children_first(top):
         node.children.sort(key=first_of)
         first[id(node)] = first_of(node.children[0])
-    number: dict[int, int] = {}
-    nodes: list[tuple[int, ...]] = []
-    stack: list[tuple[_Node, bool]] = [(top, False)]
-    while stack:
-        node, ready = stack.pop()
-        if not ready:
-            stack.append((node, True))
-            stack += [(child, False) for child in reversed(node.children) if isinstance(child, _Node)]
-            continue
-        number[id(node)] = count + len(nodes)
-        nodes.append(tuple(child if isinstance(child, int) else number[id(child)] for child in node.children))
-    return Tree(count, tuple(nodes))
+    nodes = _children_first(top)
+    number = {id(node): count + at for at, node in enumerate(nodes)}
+    below = ([child if isinstance(child, int) else number[id(child)] for child in node.children] for node in nodes)
+    return Tree(count, tuple(map(tuple, below)))
+
+
+def _children_first(top: _Node) -> list[_Node]:
+    order, waiting = [], [top]
+    while waiting:
+        order.append(waiting.pop())
+        waiting += [child for child in order[-1].children if isinstance(child, _Node)]
+    return order[::-1]

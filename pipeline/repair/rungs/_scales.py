@@ -15,9 +15,7 @@ def scale_rung(order: float, kind: Scales, how: str, question: str) -> Rung:
         build = methodcaller("with_scales", kind, bench.images)
         yield Candidate(build, how, change={"scales": kind, "examples": len(bench.images)})
 
-    return Rung(order=order, question=question, applies_to=_applies_to, apply=apply)
+    def applies_to(bench: Bench) -> str:
+        return "" if isinstance(bench.runner, Rescalable) else "it has no activation scales"
 
-
-def _applies_to(bench: Bench) -> str:
-    """Needs quantized activations."""
-    return "" if isinstance(bench.runner, Rescalable) else "it has no activation scales"
+    return Rung(order, question, applies_to, apply)

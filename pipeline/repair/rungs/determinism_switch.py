@@ -14,11 +14,6 @@ from isobatch.pipeline.records.wording import counted, listed
 from isobatch.pipeline.repair.rungs import Bench, Candidate, DoesNotHold, Rung
 
 
-def applies_to(bench: Bench) -> str:
-    """Needs a library with switches that act while it is open."""
-    return "" if isinstance(bench.runner, Switchable) else "no switch of its library acts while it is open"
-
-
 def apply(bench: Bench) -> Iterator[Candidate]:
     """Each switch with which the first image has the bytes in the batch that it has alone. Raises DoesNotHold."""
     every = [switch for switch in switches_of(bench.runner.switches_of) if switch.options]
@@ -46,6 +41,9 @@ def _turned(switch: Switch) -> Callable[[Any], Runner]:
 RUNG = Rung(
     order=17,
     question="Is the network batch-invariant with a documented determinism switch turned?",
-    applies_to=applies_to,
+    # needs a library with switches that act while it is open
+    applies_to=lambda bench: (
+        "" if isinstance(bench.runner, Switchable) else "no switch of its library acts while it is open"
+    ),
     apply=apply,
 )

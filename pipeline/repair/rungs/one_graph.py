@@ -9,11 +9,6 @@ from isobatch.models.spec.runner import WHOLE, Canonical, Rewritable
 from isobatch.pipeline.repair.rungs import Bench, Candidate, Rung
 
 
-def applies_to(bench: Bench) -> str:
-    """Needs a network that is compiled."""
-    return "" if isinstance(bench.runner, OneGraph) else "it has no graph of its own for a single image"
-
-
 def apply(bench: Bench) -> Iterator[Candidate]:
     """Code in which the number of images is unknown; then a single image padded to the two that batches begin with."""
     build = methodcaller("with_one_graph")
@@ -29,6 +24,9 @@ def apply(bench: Bench) -> Iterator[Candidate]:
 RUNG = Rung(
     order=18,
     question="Is the network batch-invariant if a single image runs in the compiled graph of batches?",
-    applies_to=applies_to,
+    # needs a network that is compiled
+    applies_to=lambda bench: (
+        "" if isinstance(bench.runner, OneGraph) else "it has no graph of its own for a single image"
+    ),
     apply=apply,
 )

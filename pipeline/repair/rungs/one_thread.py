@@ -19,9 +19,4 @@ def apply(bench: Bench) -> Iterator[Candidate]:
     yield Candidate(methodcaller("with_threads", 1, 1), "one thread", serving={"threads": 1})
 
 
-RUNG = Rung(
-    order=40,
-    question="Is the network batch-invariant with one thread?",
-    applies_to=applies_to,
-    apply=apply,
-)
+RUNG = Rung(order=40, question="Is the network batch-invariant with one thread?", applies_to=applies_to, apply=apply)

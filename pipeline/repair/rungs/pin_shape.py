@@ -14,11 +14,6 @@ from isobatch.pipeline.repair.rungs import Bench, Candidate, Rung
 _FEW = 4  # images of a call beyond which a single one, padded, is hardly bearable
 
 
-def applies_to(bench: Bench) -> str:
-    """Needs a runner that can be wrapped as a whole."""
-    return "" if isinstance(bench.runner, Rewritable) else "its calls cannot be put in one shape"
-
-
 def apply(bench: Bench) -> Iterator[Candidate]:
     """One image at a time, which is free for single images; then the small N of most images a second."""
     sizes = [1, *(n for n in bench.batch_sizes if 1 < n <= min(_FEW, len(bench.images)))]
@@ -43,6 +38,7 @@ def _seconds(bench: Bench, n: int) -> float:
 RUNG = Rung(
     order=50,
     question="Is the network batch-invariant if every call has the same number of images?",
-    applies_to=applies_to,
+    # needs a runner that can be wrapped as a whole
+    applies_to=lambda bench: "" if isinstance(bench.runner, Rewritable) else "its calls cannot be put in one shape",
     apply=apply,
 )

@@ -13,23 +13,24 @@ from numpy.typing import NDArray
 from isobatch.models.registry import find_variant
 from isobatch.models.spec.artifact_cache import unaltered
 from isobatch.pipeline.compare.batch_classes import finer_classes
+from isobatch.pipeline.evidence.by_value import first_round
+from isobatch.pipeline.explain.causes import Explanation
 from isobatch.pipeline.explain.findings import LayerFinding, Located, Watched, why_closed
 from isobatch.pipeline.explain.locate import locate
 from isobatch.pipeline.explain.neighbour_effect import neighbour_effect
-from isobatch.pipeline.explain.origins import LayerExplanation, explain_origins
+from isobatch.pipeline.explain.origins import explain_origins
 from isobatch.pipeline.explain.reproducer.write import FOLDER, TEMPLATES, Starter, write_reproducers
 from isobatch.pipeline.explain.search_bounds import SEARCHES
 from isobatch.pipeline.repair.beyond_scope import look_beyond
-from isobatch.pipeline.repair.ladder import Scope, climb
+from isobatch.pipeline.repair.ladder import Tried, attempts, climb
 from isobatch.pipeline.repair.other_sizes import asking_elsewhere
 from isobatch.pipeline.repair.records import PROOF
 from isobatch.pipeline.repair.rungs import Bench, all_rungs
 from isobatch.pipeline.repair.shapes import Shapes, measure_shapes
-from isobatch.pipeline.repair.tried import Tried, attempts
-from isobatch.pipeline.repair.verify import by_value, every_image
+from isobatch.pipeline.repair.verify import Scope, every_image
 from isobatch.pipeline.study.inside.crossing import LayerSeen, LookAsked, Looked
 from isobatch.pipeline.workers.opening import open_runner
-from isobatch.pipeline.workers.wire import Emit, Told
+from isobatch.pipeline.workers.wire import Emit, tell_images
 
 _LOCATED = 60  # images' worth of work that finding the origins is, roughly, for the estimate of the time left
 _ENOUGH_S = 1.0  # of timing one N: what may win is raced, and its price is the race's
@@ -71,10 +72,7 @@ def _explained(asked: LookAsked, emit: Emit) -> Looked:
         told = spec.runtime in TEMPLATES and not spec.compiled  # of others no script can show a layer
         starter = stack.enter_context(Starter(spec.runtime, folder / FOLDER)) if told else None
         runner = stack.enter_context(opened)
-
-        def done(count: int) -> None:
-            emit(Told(images=count).to_json())
-
+        done = tell_images(emit)
         captured, tried_at, clock = images.read(0, count), search.batch_sizes(sizes, count), _Clock()
         if not isinstance(runner, Watched):
             for rows in (captured[:1], captured):  # what a compiled graph says of itself, it says once it was run
@@ -87,7 +85,7 @@ def _explained(asked: LookAsked, emit: Emit) -> Looked:
             explanations = explain_origins(runner, located, captured, threads, seed)
         with clock.step("scripts"):
             scripts = write_reproducers(runner, located, captured, asked.variant, folder, seed, starter)
-        named = [explanation.explanation.mechanism for explanation in explanations.values()]
+        named = [explanation.mechanism for explanation in explanations.values()]
         with clock.step("neighbours"):
             effect = neighbour_effect(runner, named, captured, tried_at, folder, asked.variant, seed, asked.outcome)
         beyond = []
@@ -113,11 +111,11 @@ def _explained(asked: LookAsked, emit: Emit) -> Looked:
         begin = time.monotonic()
         with clock.step("shapes"):
             shapes = measure_shapes(runner, located, captured, count, seed)
-        scope = _scope(asked)
+        scope = _scope(asked, done)
         bench = Bench(runner, threads, captured, sizes, located, shapes, outcome=asked.outcome)
         bench = asking_elsewhere(bench, scope, seed, lambda: done(0))
         with clock.step("proof and repair"):
-            tried = _climbed(asked, bench, scope, done, asked.repair_s - (time.monotonic() - begin))
+            tried = _climbed(asked, bench, scope, asked.repair_s - (time.monotonic() - begin))
         finer = tuple(_finer(layer, shapes) for layer in looked.findings)
         return replace(looked, findings=finer, tried=tuple(attempts(tried)), repair_s=time.monotonic() - begin)
 
@@ -130,33 +128,34 @@ def _as_a_whole(asked: LookAsked, runner: Any, captured: NDArray[np.float32], do
     begin = time.monotonic()
     unseen = Located({}, True, [])
     bench = Bench(runner, asked.settings.threads, captured, asked.batch_sizes, unseen, outcome=asked.outcome)
-    tried = _climbed(asked, bench, _scope(asked), done, asked.repair_s)
+    tried = _climbed(asked, bench, _scope(asked, done), asked.repair_s)
     return Looked(locatable=False, why=why, tried=tuple(attempts(tried)), repair_s=time.monotonic() - begin)
 
 
-def _scope(asked: LookAsked) -> Scope:
+def _scope(asked: LookAsked, done: Callable[[int], None]) -> Scope:
     return Scope(
         [asked.images, *asked.also],
         asked.batch_sizes,
         {},
-        passes=every_image if asked.thorough else by_value,
+        passes=every_image if asked.thorough else first_round,
         timed_sizes=() if asked.cannot_win else None,
         stop_at_first=True,
         screen=_SCREEN,
         enough_s=_ENOUGH_S,
         outcome=asked.outcome,
+        done=done,
     )
 
 
-def _climbed(asked: LookAsked, bench: Bench, scope: Scope, done: Callable[[int], None], seconds: float) -> list[Tried]:
+def _climbed(asked: LookAsked, bench: Bench, scope: Scope, seconds: float) -> list[Tried]:
     """What was tried of the ladder; of a variant that cannot win only what proves the list of its origins."""
     why = asked.cannot_win
     rungs = sorted(all_rungs(), key=lambda rung: rung.name != PROOF)  # that the list is complete comes first
-    tried = climb(bench, scope, done, seconds, only=(PROOF,) if why else None, rungs=rungs)
+    tried = climb(bench, scope, seconds, only=(PROOF,) if why else None, rungs=rungs)
     return tried + [Tried(rung.name, why, too_dear=True) for rung in rungs if why and rung.name != PROOF]
 
 
-def _seen(finding: LayerFinding, explanations: Mapping[str, LayerExplanation]) -> LayerSeen:
+def _seen(finding: LayerFinding, explanations: Mapping[str, Explanation]) -> LayerSeen:
     layer = finding.layer
     return LayerSeen(
         layer=layer.name,

@@ -32,22 +32,18 @@ class Examples:
     source: str
 
 
-def random_examples(shapes: Shapes, count: int, seed: int) -> Examples:
-    """``count`` examples of normal values, of these shapes; several inputs are positional."""
+def random_examples(shapes: Shapes, count: int, seed: int, inputs: Sequence[Input] = ()) -> Examples:
+    """``count`` examples of these shapes: normal values, several inputs by position; of an ONNX file's ``inputs`` such
+    values as each may have (``isobatch.pipeline.inputs.drawn``).
+    """
     generator = np.random.Generator(np.random.PCG64(seed))
-    parts = tuple(generator.standard_normal((count, *shape), np.float32) for shape in shapes)
-    rows = load("isobatch.models.user_inputs:as_rows")(parts if len(parts) > 1 else parts[0])
-    return Examples(rows, f"{counted(count, 'example')}, normal values (seed {seed})")
-
-
-def random_examples_for(inputs: Sequence[Input], shapes: Shapes, count: int, seed: int) -> Examples:
-    """``count`` examples of these shapes, of values that each input may have (``isobatch.pipeline.inputs.drawn``)."""
-    if len(inputs) == 1 and inputs[0].dtype == "float32":
-        return random_examples(shapes, count, seed)
-    generator = np.random.Generator(np.random.PCG64(seed))
+    if not inputs or (len(inputs) == 1 and inputs[0].dtype == "float32"):
+        drawn = tuple(generator.standard_normal((count, *shape), np.float32) for shape in shapes)
+        rows = load("isobatch.models.user_inputs:as_rows")(drawn if len(drawn) > 1 else drawn[0])
+        return Examples(rows, f"{counted(count, 'example')}, normal values (seed {seed})")
     exact = [replace(tensor, shape=shape) for tensor, shape in zip(inputs, shapes, strict=True)]
-    rows = [{tensor.name: values(tensor, generator) for tensor in exact} for _ in range(count)]
-    parts = {tensor.name: np.stack([row[tensor.name] for row in rows]) for tensor in exact}
+    each = [{tensor.name: values(tensor, generator) for tensor in exact} for _ in range(count)]
+    parts = {tensor.name: np.stack([row[tensor.name] for row in each]) for tensor in exact}
     batch = batch_of(parts if len(parts) > 1 else {ONLY: parts[exact[0].name]})
     return Examples(batch, f"{counted(count, 'example')}, drawn (seed {seed})")
 

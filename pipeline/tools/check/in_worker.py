@@ -15,11 +15,11 @@ from isobatch.pipeline.records.errors import UsageError
 from isobatch.pipeline.records.wording import counted, sizes
 from isobatch.pipeline.tools.check.asked import CheckRequest
 from isobatch.pipeline.tools.check.crossing import VariantAsked
-from isobatch.pipeline.tools.check.examples import Examples, random_examples, random_examples_for, read
+from isobatch.pipeline.tools.check.examples import Examples, random_examples, read
 from isobatch.pipeline.tools.check.opening import Opened, Unverified, opened
-from isobatch.pipeline.tools.check.records import AtN, OriginFound, VariantChecked
+from isobatch.pipeline.tools.check.records import AtN, VariantChecked
 from isobatch.pipeline.user.checks import compared
-from isobatch.pipeline.user.origins import Origin, mechanism_of, shapes_may_repair, where_it_starts
+from isobatch.pipeline.user.origins import mechanism_of, shapes_may_repair, where_it_starts
 from isobatch.pipeline.user.results import BatchInvariance
 from isobatch.pipeline.workers.wire import Emit, Told
 
@@ -57,9 +57,7 @@ def _examples(asked: CheckRequest, network: Opened) -> Examples:
     count = max(asked.batch_sizes)
     if asked.inputs:
         return read(Path(asked.inputs), count, network.shapes, network.view, network.inputs, dict(asked.batch_axes))
-    if network.inputs:
-        return random_examples_for(network.inputs, network.shapes, count, asked.seed)
-    return random_examples(network.shapes, count, asked.seed)
+    return random_examples(network.shapes, count, asked.seed, network.inputs)
 
 
 def _fitted(examples: Examples, network: Opened) -> Examples:
@@ -116,7 +114,7 @@ def _checked(
         "repairable": shapes_may_repair(mixing, start),
     }
     if start:
-        update |= {"first": _origin(start.first), "largest": _origin(start.largest), "origins": start.count}
+        update |= {"first": start.first, "largest": start.largest, "origins": start.count}
     return checked.model_copy(update=update)
 
 
@@ -134,7 +132,3 @@ def _sizes(result: BatchInvariance) -> list[AtN]:
         AtN(**{name: value for name, value in asdict(size).items() if name in names} | {"seen": [*size.seen]})
         for size in result.batch_sizes
     ]
-
-
-def _origin(origin: Origin) -> OriginFound:
-    return OriginFound(layer=origin.layer, kind=origin.kind, batch_sizes=[*origin.batch_sizes])

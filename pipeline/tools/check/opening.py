@@ -25,7 +25,7 @@ from isobatch.pipeline.prepare.crossing import BuildAsked, NetworkAsked
 from isobatch.pipeline.prepare.in_worker import built, checked_onnx
 from isobatch.pipeline.records.errors import UsageError
 from isobatch.pipeline.tools.check.asked import CheckRequest, Shapes
-from isobatch.pipeline.tools.check.examples import random_examples, random_examples_for
+from isobatch.pipeline.tools.check.examples import random_examples
 from isobatch.pipeline.workers.opening import open_runner
 
 _CALIBRATION = 8
@@ -231,5 +231,5 @@ def _calibration(inputs: Sequence[Input], shapes: Shapes, seed: int) -> NDArray[
     """Examples to take scales from: pictures as they are, anything else as records of the inputs by name."""
     if not inputs or (len(inputs) == 1 and inputs[0].usual):
         return random_examples(shapes, _CALIBRATION, seed).rows
-    rows = random_examples_for(inputs, shapes, _CALIBRATION, seed).rows
+    rows = random_examples(shapes, _CALIBRATION, seed, inputs).rows
     return batch_of({inputs[0].name: rows}) if len(inputs) == 1 else rows

@@ -4,6 +4,7 @@ from typing import Literal
 
 from isobatch.pipeline.records.errors import Exit, worst
 from isobatch.pipeline.records.study import Real, Record, Tool
+from isobatch.pipeline.user.results import Origin
 
 Verdict = Literal["batch-invariant", "batch-variant", "not-repeatable", "unverified"]
 
@@ -23,14 +24,6 @@ class AtN(Record):
     max_abs_relative: Real
     flips: int | None
     seen: list[str]
-
-
-class OriginFound(Record):
-    """A layer whose rows depend on N although its inputs do not."""
-
-    layer: str
-    kind: str
-    batch_sizes: list[int]
 
 
 class VariantChecked(Record):
@@ -56,8 +49,8 @@ class VariantChecked(Record):
     classes: tuple[tuple[int, ...], ...] = ()
     closed: str = ""
     origins: int = 0
-    first: OriginFound | None = None
-    largest: OriginFound | None = None
+    first: Origin | None = None
+    largest: Origin | None = None
     mechanism: str | None = None
     mixes: bool | None = None
     repairable: bool | None = None

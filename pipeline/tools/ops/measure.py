@@ -20,15 +20,16 @@ from isobatch.models.operations.table import (
     draw_rows,
 )
 from isobatch.models.registry import find_variant, load
-from isobatch.pipeline.compare.batch_classes import classes_of, row_digests
+from isobatch.pipeline.compare.batch_classes import classes_of
 from isobatch.pipeline.compare.metrics.ulp import steps
 from isobatch.pipeline.evidence.evidence import bits
+from isobatch.pipeline.evidence.rows import joined_digests, row_digests
 from isobatch.pipeline.machine.emulation import emulated
 from isobatch.pipeline.machine.environment import cpu_flags, worker_settings
 from isobatch.pipeline.records.errors import Exit
 from isobatch.pipeline.records.study import Environment, Real, Record, Tool
 from isobatch.pipeline.workers.pool import WorkerError, Workers
-from isobatch.pipeline.workers.wire import Crossing, Emit
+from isobatch.pipeline.workers.wire import Crossing, Emit, Told
 
 SEED = 42069
 BATCH_SIZES = (2, 3, 4, 8, 16, 32)
@@ -83,13 +84,6 @@ class ArithmeticAsked(Crossing):
     left_out: str
 
 
-@dataclass(frozen=True)
-class OperationsDone(Crossing):
-    """So many operations were measured since the last word."""
-
-    operations: int
-
-
 class OpsReport(Record):
     """The whole map: what ``run.py ops --json`` prints."""
 
@@ -109,26 +103,22 @@ def measure_arithmetics(
     workers: Workers, threads: int, batch_sizes: Sequence[int], seed: int, say: Callable[[str, int], None]
 ) -> list[InArithmetic]:
     """Every arithmetic in turn, each in a fresh worker. ``say(name, 1)`` after each of its operations."""
-    return [_in_worker(workers, arithmetic, threads, batch_sizes, seed, say) for arithmetic in ARITHMETICS]
+    asked = [ArithmeticAsked(each, threads, tuple(batch_sizes), seed, _left_out(each)) for each in ARITHMETICS]
+    return [_in_worker(workers, each, say) for each in asked]
 
 
-def _in_worker(
-    workers: Workers,
-    arithmetic: Arithmetic,
-    threads: int,
-    batch_sizes: Sequence[int],
-    seed: int,
-    say: Callable[[str, int], None],
-) -> InArithmetic:
-    left_out = EMULATED_WITHOUT if emulated(find_variant(arithmetic.name), cpu_flags()) else ""
-    asked = ArithmeticAsked(arithmetic, threads, tuple(batch_sizes), seed, left_out)
-    name = arithmetic.name
+def _left_out(arithmetic: Arithmetic) -> str:
+    return EMULATED_WITHOUT if emulated(find_variant(arithmetic.name), cpu_flags()) else ""
+
+
+def _in_worker(workers: Workers, asked: ArithmeticAsked, say: Callable[[str, int], None]) -> InArithmetic:
+    name, left_out = asked.arithmetic.name, asked.left_out
     try:
         results = workers.call(
-            worker_settings(threads),
+            worker_settings(asked.threads),
             "isobatch.pipeline.tools.ops.measure:measure",
             asked.to_json(),
-            lambda event: say(name, OperationsDone.of(event).operations),
+            lambda event: say(name, Told.of(event).images),
         )
     except WorkerError as error:
         status: Literal["unavailable", "failed"] = "unavailable" if error.kind == "VariantUnavailable" else "failed"
@@ -150,7 +140,7 @@ def measure(payload: dict[str, Any], emit: Emit) -> list[dict[str, Any]]:
             if kernel is not None:
                 rows = draw_rows(operation, max(asked.batch_sizes), generator)
                 results.append(measure_op(operation, kernel, rows, asked.batch_sizes).model_dump(mode="json"))
-            emit(OperationsDone(1).to_json())
+            emit(Told(images=1).to_json())
     return results
 
 
@@ -166,7 +156,9 @@ def measure_op(
     classes = [[1, *batch_sizes]]
     if any(at.elements_differing for at in sizes):
         seen = {1: singles, **outputs}
-        classes = classes_of({n: row_digests(part, np.arange(len(part)), count) for n, part in seen.items()})
+        classes = classes_of(
+            {n: joined_digests(None, row_digests([part], len(part)), count) for n, part in seen.items()}
+        )
     first = {1: singles, **{n: outputs[n] for n in batch_sizes[:1]}}
     again = all(np.array_equal(bits(kernel.run(rows[:n])), bits(part[:n])) for n, part in first.items())
     return OperationResult(

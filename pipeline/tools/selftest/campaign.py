@@ -1,16 +1,15 @@
 """The self-test from its faults to its outcomes: each looked into by a fresh worker, as a study's variants are."""
 
 from collections.abc import Sequence
-from functools import partial
-from typing import Any
 
 from isobatch.models.planted import Fault
 from isobatch.pipeline.explain.causes import all_causes
 from isobatch.pipeline.machine.environment import worker_settings
 from isobatch.pipeline.prepare.state import Progress
-from isobatch.pipeline.tools.selftest.crossing import Examined, FaultAsked, InnocentsAsked, InnocentsTried, TrialsDone
+from isobatch.pipeline.tools.selftest.crossing import Examined, FaultAsked, InnocentsAsked, InnocentsTried
 from isobatch.pipeline.tools.selftest.judge import Innocence, Outcome, SelfTest, innocence, judged
 from isobatch.pipeline.workers.pool import WorkerError, Workers
+from isobatch.pipeline.workers.wire import Told
 
 THREADS = 2
 """Threads of every search for a fault: one of them shows only with several. Innocent networks are given one."""
@@ -51,12 +50,8 @@ def _innocence(workers: Workers, trials: int, seed: int, progress: Progress) -> 
             worker_settings(THREADS),
             "isobatch.pipeline.tools.selftest.in_worker:innocents",
             InnocentsAsked(trials, 1, seed).to_json(),
-            partial(_count, progress, label),
+            lambda event: progress.step(label, _TRIAL_COST * Told.of(event).images),
         )
     except WorkerError as error:
         return None, error.reason
     return innocence(InnocentsTried.of(answer), trials), None
-
-
-def _count(progress: Progress, label: str, event: Any) -> None:
-    progress.step(label, _TRIAL_COST * TrialsDone.of(event).trials)

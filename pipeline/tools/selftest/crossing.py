@@ -56,10 +56,3 @@ class InnocentsTried(Crossing):
     accused: tuple[Accused, ...]
     layers: int
     tried: int
-
-
-@dataclass(frozen=True)
-class TrialsDone(Crossing):
-    """So many networks were looked into since the last word."""
-
-    trials: int

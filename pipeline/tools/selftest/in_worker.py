@@ -7,15 +7,8 @@ from isobatch.models.planted import RESNET50, find_fault
 from isobatch.models.registry import load
 from isobatch.pipeline.explain.locate import locate
 from isobatch.pipeline.explain.origins import explain_origins
-from isobatch.pipeline.tools.selftest.crossing import (
-    Accused,
-    Examined,
-    FaultAsked,
-    InnocentsAsked,
-    InnocentsTried,
-    TrialsDone,
-)
-from isobatch.pipeline.workers.wire import Emit
+from isobatch.pipeline.tools.selftest.crossing import Accused, Examined, FaultAsked, InnocentsAsked, InnocentsTried
+from isobatch.pipeline.workers.wire import Emit, Told
 
 SIZES = (2, 3, 4)
 _INNOCENT_SIZES = (2, 3)
@@ -57,5 +50,5 @@ def innocents(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
         accused += [Accused(seed, names)] if names else []
         layers += len(findings)
         tried += sum(finding.tried for finding in findings.values())
-        emit(TrialsDone(1).to_json())
+        emit(Told(images=1).to_json())
     return InnocentsTried(tuple(accused), layers, tried).to_json()

@@ -1,6 +1,7 @@
 """What runs inside a worker for a switch: turn it, open the engine, read back, and run the passes of a verdict."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -12,12 +13,9 @@ from isobatch.pipeline.evidence.passes import run_passes
 from isobatch.pipeline.evidence.plan import plan_passes
 from isobatch.pipeline.race.in_worker import contest, opened
 from isobatch.pipeline.tools.switches.crossing import Held, SwitchAsked
-from isobatch.pipeline.workers.wire import Emit, Told
+from isobatch.pipeline.workers.wire import Emit, tell_images
 
-_TURNED = {
-    "torch": "isobatch.models.pytorch.switches:turned",
-    "onnxruntime": "isobatch.models.ort.session:turned",
-}
+_TURNED = {"torch": "isobatch.models.pytorch.switches:turned", "onnxruntime": "isobatch.models.ort.session:turned"}
 
 
 def hold(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
@@ -29,17 +27,14 @@ def hold(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
     with ExitStack() as stack:
         read_back = stack.enter_context(_switched(asked))
         runner = opened(asked, stack).shipped
-        ran = run_passes(runner, asked.images, passes, lambda count: emit(Told(images=count).to_json()), timed=False)
+        ran = run_passes(runner, asked.images, passes, tell_images(emit), timed=False)
         read = read_back(runner)
-    differing: dict[int, int] = {}
-    flipped: dict[int, int] = {}
-    sums = {}
+    differing, flipped, sums = Counter[int](), Counter[int](), {}
     for planned in passes[1:]:
         index, rows = ran.rows[planned.id]
         alone = ran.singles[np.asarray(planned.images)[index]]
-        differing[planned.batch_size] = differing.get(planned.batch_size, 0) + len(index)
-        changed = int((rows.argmax(axis=1) != alone.argmax(axis=1)).sum()) if len(index) else 0
-        flipped[planned.batch_size] = flipped.get(planned.batch_size, 0) + changed
+        differing[planned.batch_size] += len(index)
+        flipped[planned.batch_size] += int((rows.argmax(axis=1) != alone.argmax(axis=1)).sum()) if len(index) else 0
         sums[planned.id] = hashlib.sha256(index.tobytes() + rows.tobytes()).hexdigest()
     singles = hashlib.sha256(ran.singles.tobytes()).hexdigest()
     return Held(read, singles, sums, differing, flipped, len(passes) - 1).to_json()

@@ -1,6 +1,5 @@
 """The ``switches`` command: every switch of a variant turned in processes of its own, judged, and priced in turn."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -151,11 +150,12 @@ class _Bench:
 
     def _price(self, base: Entry, switch: Switch) -> dict[str, Interval]:
         """By N the ratio of calls made in turn, each with the other one stopped; empty where it dropped out."""
-        ratios = {}
+        ratios, images = {}, len(self.prepared.evaluation)
+        priced = sorted({1, max((n for n in self.stages.config.batch_sizes if n <= images), default=1)})
         with self._contestant(switch) as contestant:
             entry = self._entry(switch, contestant)
             entry.open()
-            for n in self._priced():
+            for n in priced:
                 self.stages.progress.step(f"{self.spec.name}: {switch.name}, calls in turn, N = {n}", 0.0)
                 for side in (base, entry):
                     side.batch_size = n
@@ -165,10 +165,6 @@ class _Bench:
                     pairs = zip(entry.call_s, base.call_s, strict=True)
                     ratios[str(n)] = median_interval([mine / shipped for mine, shipped in pairs])
         return ratios
-
-    def _priced(self) -> Sequence[int]:
-        count = len(self.prepared.evaluation)
-        return sorted({1, max([n for n in self.stages.config.batch_sizes if n <= count], default=1)})
 
 
 def asked(switch: Switch) -> str:

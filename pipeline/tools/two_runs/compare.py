@@ -49,7 +49,8 @@ class _Sides:
 def compare_runs(a: Study, b: Study, outputs_a: Outputs, outputs_b: Outputs) -> RunComparison:
     """The comparison of run ``b`` with run ``a``. Raises UsageError ("incomparable-runs") where they share nothing."""
     inputs, left_out = _shared_inputs(a, b)
-    across = tuple(axis for axis in AXES if _apart(_values(a, axis), _values(b, axis)))
+    values = {axis: (_values(a, axis), _values(b, axis)) for axis in AXES}
+    across = tuple(axis for axis, (mine, yours) in values.items() if len(mine) == len(yours) == 1 and mine != yours)
     sides = _Sides(a, b, outputs_a, outputs_b, inputs, across)
     theirs = {variant.name: variant for variant in b.variants}
     sets, changes = [], run_changes(a, b)
@@ -105,10 +106,6 @@ def _shared_inputs(a: Study, b: Study) -> tuple[dict[str, str], list[str]]:
 
 def _values(study: Study, axis: str) -> set[Any]:
     return {getattr(mark.condition, axis) for variant in study.variants for mark in variant.fingerprints}
-
-
-def _apart(mine: set[Any], other: set[Any]) -> bool:
-    return len(mine) == len(other) == 1 and mine != other
 
 
 def _set(sides: _Sides, a: VariantResult, b: VariantResult, inputs: str) -> SetCompared | None:

@@ -79,3 +79,12 @@ def run_tasks(
             task, result = engine.wait()
             running.remove(task)
             yield task, result
+
+
+def failing(task: Task, error: Exception) -> tuple[Task, Callable[[], Any]]:
+    """What ``Engine.wait`` gives of a task that never came to run."""
+
+    def result() -> Any:
+        raise error
+
+    return task, result

@@ -5,7 +5,7 @@ from typing import Any
 
 from isobatch.pipeline.machine.environment import available_cores, memory_bytes
 from isobatch.pipeline.workers.call import Call, WorkerError
-from isobatch.pipeline.workers.engines import Task
+from isobatch.pipeline.workers.engines import Task, failing
 from isobatch.pipeline.workers.pool import Workers
 
 WORKER_BYTES = 2 << 30
@@ -49,11 +49,6 @@ class LocalEngine:
     def wait(self) -> tuple[Task, Callable[[], Any]]:
         """The first started task to end, and its result."""
         if self._failed:
-            task, error = self._failed.pop()
-
-            def failed() -> Any:
-                raise error
-
-            return task, failed
+            return failing(*self._failed.pop())
         call = self._workers.wait(list(self._calls))
         return self._calls.pop(call), call.result

@@ -15,10 +15,9 @@ from isobatch.pipeline.machine.environment import bit_settings, machine
 from isobatch.pipeline.records.errors import EngineError
 from isobatch.pipeline.storage.files import StoreError, write_bytes
 from isobatch.pipeline.workers.call import WorkerError
-from isobatch.pipeline.workers.engines import Task
+from isobatch.pipeline.workers.engines import Task, failing
 from isobatch.pipeline.workers.engines.ray_cluster import RayCluster, unlike
-from isobatch.pipeline.workers.engines.ray_files import Shipped
-from isobatch.pipeline.workers.engines.ray_node import answer_call
+from isobatch.pipeline.workers.engines.ray_node import Shipped, answer_call
 
 RETRIES = 3  # of a task whose node or Ray process died
 _POLL_S = 5.0
@@ -114,12 +113,7 @@ class RayEngine:
                 since = time.monotonic()
             elif time.monotonic() - since > self._timeout_s:
                 raise EngineError(f"the Ray cluster has had no usable machine for {self._timeout_s:g} s")
-        task, failure = self._failed.pop()
-
-        def failed() -> Any:
-            raise failure
-
-        return task, failed
+        return failing(*self._failed.pop())
 
     def _result(self, task: Task, answer: Mapping[str, Any]) -> Any:
         """Write what the task wrote, pass on what it emitted, and give or raise its result."""

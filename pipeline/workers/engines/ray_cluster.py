@@ -11,7 +11,7 @@ import re
 import secrets
 import signal
 import socket
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Self
 
@@ -64,6 +64,7 @@ class RayCluster:
         self._stack.close()
 
     def _connect(self) -> None:
+        others = [f"/{path.name}" for path in ROOT.iterdir() if path.name not in SENT]
         own = {"num_cpus": available_cores(), "include_dashboard": False}
         before = signal.getsignal(signal.SIGTERM)
         try:
@@ -72,7 +73,7 @@ class RayCluster:
                 **({} if self._address else own),
                 log_to_driver=False,
                 logging_level=logging.CRITICAL,
-                runtime_env={"working_dir": str(ROOT), "excludes": _all_but(SENT)},
+                runtime_env={"working_dir": str(ROOT), "excludes": ["__pycache__", *others]},
             )
         except Exception as error:
             text = " ".join(str(error).split())[:300]
@@ -157,11 +158,6 @@ def _reach(address: str | None) -> None:
         raise UsageError(
             "ray-cluster", f"no Ray cluster at {address}: {why}. Start one (docs/scale.md), or correct --ray-address"
         ) from None
-
-
-def _all_but(names: Sequence[str]) -> list[str]:
-    """Patterns for everything else beside these folders."""
-    return ["__pycache__", *(f"/{path.name}" for path in ROOT.iterdir() if path.name not in names)]
 
 
 def unlike(here: str, there: str) -> str:

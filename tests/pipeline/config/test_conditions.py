@@ -9,7 +9,7 @@ from isobatch.pipeline.config.conditions import Caps, GridPoint, base_of, why_no
 from isobatch.pipeline.config.config import Config
 from isobatch.pipeline.machine.environment import available_cores, cpu_flags
 from isobatch.pipeline.machine.isa_caps import CAPS, flags_under
-from isobatch.pipeline.prepare.caps import probe_caps
+from isobatch.pipeline.prepare.device import probe_caps
 from isobatch.pipeline.workers.pool import Workers
 
 READ = {"torch": "AVX2", "oneDNN": "Intel AVX2, jit:avx2", "MKL": "bits a", "FBGEMM": "AVX2", "onnxruntime": "bits b"}

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
+from isobatch.models.spec.images import Images
 from isobatch.pipeline.deploy.folder import deliver, model_files, serving, store_images, stored_files
 from isobatch.pipeline.deploy.record import INPUTS_FILE, Output, VerificationRecord
 from isobatch.pipeline.deploy.serve import Files, run_served
@@ -53,7 +54,9 @@ def small_files(folder: Path) -> Files:
     """The graph's files in this folder, with images beside them."""
     (folder / "model.onnx").write_bytes(graph(WEIGHT))
     store_images(IMAGES, "drawn", folder / INPUTS_FILE)
-    settings = serving("onnxruntime", {"optimise": True}, 1, 3, 2, (3, 4, 4), VIEW, "drawn")
+    settings = serving(
+        "onnxruntime", {"optimise": True}, 1, 3, 2, Images("drawn", "", "float32", (1, 3, 4, 4), ""), VIEW
+    )
     return Files(settings, model_files(folder))
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from isobatch.models.spec.deployed import code_files
+from isobatch.models.spec.images import Images
 from isobatch.pipeline.deploy.folder import serving
 from isobatch.pipeline.deploy.record import INPUTS_FILE
 from isobatch.pipeline.deploy.serve import Files, ServeError, run_served
@@ -152,7 +153,9 @@ def test_pictures_become_what_the_study_would_have_made_of_them(tmp_path: Path) 
     exec(compile(code_files("torch")["infer.py"], "infer.py", "exec"), namespace)
     for (view, size), name in itertools.product(views, ("plain", "transparent", "grey16")):
         path = tmp_path / f"{name}.png"
-        shown = serving("torch", {"type": "float32"}, 1, 4, 2, (3, *size), asdict(view), "pictures")
+        shown = serving(
+            "torch", {"type": "float32"}, 1, 4, 2, Images("a", "", "uint8", (1, 3, *size), ""), asdict(view)
+        )
         every = shown.model_dump(mode="json")
         settings = every["preprocessing"]
         expected = decode(path, size, view)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from isobatch.models.ort.calls import call
 from isobatch.models.spec.batches import batch_of
 from isobatch.models.spec.deployed import code_files
-from isobatch.models.spec.images import Field
+from isobatch.models.spec.images import Field, Images
 from isobatch.pipeline.deploy.folder import filled, model_files, serving, store_images
 from isobatch.pipeline.deploy.record import Serving
 from isobatch.pipeline.deploy.serve import Files, run_served
@@ -38,8 +38,8 @@ def folder(tmp_path: Path) -> Path:
 
 
 def settings(**more: Any) -> Serving:
-    shape = (several.LENGTH,)
-    return serving("onnxruntime", {"optimise": True}, 1, 2, 2, shape, VIEW, "tokens", fields=FIELDS, **more)
+    images = Images("tokens", "", "arrays", (1, several.LENGTH), "", fields=tuple(FIELDS))
+    return serving("onnxruntime", {"optimise": True}, 1, 2, 2, images, VIEW, **more)
 
 
 def infer(folder: Path, *argv: str) -> subprocess.CompletedProcess[str]:
@@ -102,7 +102,8 @@ def test_pixels_are_handed_over_as_the_network_takes_them(tmp_path: Path) -> Non
     exec(compile(code_files("onnxruntime")["infer.py"], "infer.py", "exec"), namespace)
     network = object.__new__(namespace["Network"])
     for fed, channels in (("NHWC uint8", 3), ("NHWC float16", 3), ("NCHW uint8", 1)):
-        shown = serving("onnxruntime", {}, 1, 2, 2, (channels, 8, 6), VIEW, "folder", fed=fed)
+        images = Images("folder", "", "uint8", (1, channels, 8, 6), "", fed=fed)
+        shown = serving("onnxruntime", {}, 1, 2, 2, images, VIEW)
         network.settings = shown.model_dump(mode="json")
         made = network.prepared([tmp_path / "a.png"])
         layout, kind = fed.split()

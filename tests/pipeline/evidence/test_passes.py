@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from isobatch.models.spec.images import Images
 from isobatch.pipeline.evidence.passes import call, run_passes
 from isobatch.pipeline.evidence.plan import plan_passes
-from isobatch.pipeline.repair.verify import time_ratios
+from isobatch.pipeline.repair.verify import Scope, time_ratios
 from isobatch.pipeline.storage.files import write_bytes
 
 
@@ -94,7 +94,7 @@ def test_a_runner_s_own_clock_is_believed_unless_both_are_to_be_timed_alike(imag
     assert 0 < call(Clock(), batch, wall=True)[1] < 60  # type: ignore[arg-type]
     assert 0 < call(Spy(), batch)[1] < 60  # type: ignore[arg-type]
     for native, repaired, own in ((Clock(), Clock(), True), (Clock(), Spy(), False), (Spy(), Clock(), False)):
-        found = time_ratios(native, repaired, images, [2], lambda count: None, pairs=3)  # type: ignore[arg-type]
+        found = time_ratios(native, repaired, Scope([images], [2], {}, pairs=3), [2])  # type: ignore[arg-type]
         assert (found[2] == [1.0] * 3) is own
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from isobatch.models.spec.words import CudaOptions
 from isobatch.pipeline.evidence.evidence import Pass
-from isobatch.pipeline.evidence.plan import Job, in_rounds, plan_passes, too_large
+from isobatch.pipeline.evidence.plan import Job, in_turn, plan_passes
 from isobatch.pipeline.records.study import Condition
 
 
@@ -29,9 +29,8 @@ def test_a_ragged_last_batch_is_evidence_for_its_own_size() -> None:
     assert plan_passes(11, (4, 8), probes=False).count(Pass("batched", 3, 8, 11)) == 1  # left over by both
 
 
-def test_too_few_images_leave_a_size_out_and_say_so() -> None:
+def test_too_few_images_leave_a_size_out() -> None:
     assert {p.batch_size for p in plan_passes(4, (2, 4, 8), probes=False)} == {1, 2, 4}
-    assert too_large(4, (2, 4, 8)) == [8]
 
 
 @pytest.mark.parametrize("n_images", [1, 2, 3, 5, 16, 33])
@@ -86,7 +85,7 @@ def test_probes_of_the_grid_leave_out_a_rotation_that_moves_nothing() -> None:
 
 
 def test_rounds_reverse_the_order() -> None:
-    assert in_rounds(["a", "b"]) == [(0, "a"), (0, "b"), (1, "b"), (1, "a")]
+    assert in_turn(["a", "b"], thorough=True) == [(0, "a"), (0, "b"), (1, "b"), (1, "a")]
 
 
 def test_a_job_is_named_by_everything_that_decides_its_outputs() -> None:

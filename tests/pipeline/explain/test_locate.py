@@ -17,9 +17,9 @@ from isobatch.models.spec.words import Effective
 from isobatch.pipeline.explain.findings import Located
 from isobatch.pipeline.explain.locate import locate
 from isobatch.pipeline.explain.search_bounds import DEFAULT, FULL, Search
-from isobatch.pipeline.repair.ladder import Scope, best, climb
+from isobatch.pipeline.repair.ladder import Tried, best, climb
 from isobatch.pipeline.repair.rungs import Bench
-from isobatch.pipeline.repair.tried import Tried
+from isobatch.pipeline.repair.verify import Scope
 from isobatch.pipeline.storage.files import write_bytes
 
 SIZES = [2, 3, 4]
@@ -139,7 +139,7 @@ def test_which_n_are_tried_and_how_many_images_captured() -> None:
 
 def surgical(runner: Planted, located: Located, images: Images) -> list[Tried]:
     bench = Bench(runner, 1, images.read(0, 4), tuple(SIZES), located)
-    return climb(bench, Scope([images], SIZES, {}), lambda count: None, math.inf, ["surgical"])
+    return climb(bench, Scope([images], SIZES, {}), math.inf, ["surgical"])
 
 
 @pytest.mark.parametrize("above", [1, 2, 3])

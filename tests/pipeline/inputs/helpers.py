@@ -25,7 +25,7 @@ def ask(tmp_path: Path, asked: object, **options: Any) -> InputsRequest:
 
 def one(tmp_path: Path, asked: object, **options: Any) -> PreparedSet:
     """The only set of the request."""
-    (found,) = prepare(ask(tmp_path, asked, **options)).sets
+    (found,) = prepare(ask(tmp_path, asked, **options))
     return found
 
 

@@ -22,7 +22,7 @@ def never(path: Path, seed: int, n: int, size: int) -> str:
 
 def prepared(folder: Path, asked: Path | str, interface: tuple[Input, ...], **more: Any) -> PreparedSet:
     request = InputsRequest(str(asked), folder / "stored", draw=never, interface=interface, **more)
-    (found,) = prepare(request).sets
+    (found,) = prepare(request)
     return found
 
 

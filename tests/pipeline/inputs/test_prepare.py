@@ -23,19 +23,19 @@ from .helpers import ask, pictures
     ],
 )
 def test_auto_is_the_seed_set_and_the_one_that_fits_the_weights(tmp_path: Path, weights: str, names: list[str]) -> None:
-    assert [found.record.name for found in prepare(ask(tmp_path, "auto", weights=weights)).sets] == names
+    assert [found.record.name for found in prepare(ask(tmp_path, "auto", weights=weights))] == names
 
 
 def test_quick_is_the_seed_set_only_unless_inputs_are_named(tmp_path: Path) -> None:
-    assert [found.record.name for found in prepare(ask(tmp_path, "auto", quick=True)).sets] == ["seed"]
-    assert [found.record.name for found in prepare(ask(tmp_path, "digits", quick=True)).sets] == ["digits"]
+    assert [found.record.name for found in prepare(ask(tmp_path, "auto", quick=True))] == ["seed"]
+    assert [found.record.name for found in prepare(ask(tmp_path, "digits", quick=True))] == ["digits"]
 
 
 def test_a_keyword_wins_over_a_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     pictures(tmp_path / "digits", "a.png")
-    (keyword,) = prepare(ask(tmp_path, "digits")).sets
-    (folder,) = prepare(ask(tmp_path, "./digits")).sets
+    (keyword,) = prepare(ask(tmp_path, "digits"))
+    (folder,) = prepare(ask(tmp_path, "./digits"))
     assert (keyword.record.n, folder.record.n) == (16, 1)
 
 
@@ -66,7 +66,7 @@ def test_counts_below_one_are_refused(tmp_path: Path, option: str) -> None:
 def test_preparing_again_gives_the_same_bytes(tmp_path: Path) -> None:
     np.save(tmp_path / "mine.npy", np.random.default_rng(0).random((9, 3, 4, 4)))
     for asked in ("photos", "digits", "seed", str(tmp_path / "mine.npy")):
-        first, again = (prepare(ask(tmp_path, asked)).sets[0] for _ in range(2))
+        first, again = (prepare(ask(tmp_path, asked))[0] for _ in range(2))
         assert first.record == again.record
         assert first.calibration == again.calibration
 

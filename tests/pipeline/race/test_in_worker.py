@@ -9,10 +9,10 @@ import pytest
 from isobatch.pipeline.explain.locate import locate
 from isobatch.pipeline.race.in_worker import rebuilt
 from isobatch.pipeline.repair.crossing import Attempt
-from isobatch.pipeline.repair.ladder import Scope, climb
+from isobatch.pipeline.repair.ladder import attempts, climb
 from isobatch.pipeline.repair.records import repair_records
 from isobatch.pipeline.repair.rungs import Bench, Rung, all_rungs
-from isobatch.pipeline.repair.tried import attempts
+from isobatch.pipeline.repair.verify import Scope
 from isobatch.pipeline.user.asked import Examples
 from tests.models.pytorch.small_networks import OneUlpWhenBatched, opened, pixels, with_planted
 
@@ -26,7 +26,7 @@ def test_a_repair_is_built_again_from_its_record(rung: Rung) -> None:
     network = with_planted(OneUlpWhenBatched())
     with opened(network) as runner:
         bench = Bench(runner, 2, IMAGES, SIZES, locate(runner, IMAGES, list(SIZES), 0))
-        tried = climb(bench, Scope([DRAWN], SIZES, {}), lambda count: None, math.inf, [rung.name])
+        tried = climb(bench, Scope([DRAWN], SIZES, {}), math.inf, [rung.name])
         (record,) = repair_records([Attempt.of(json.loads(json.dumps(one.to_json()))) for one in attempts(tried)])
         if record.state not in ("holds", "holds-top1"):
             assert record.delivery is None

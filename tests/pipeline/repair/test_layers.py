@@ -12,13 +12,21 @@ from numpy.typing import NDArray
 from isobatch.models.spec.images import Images
 from isobatch.models.spec.runner import Rows
 from isobatch.pipeline.explain.locate import locate
-from isobatch.pipeline.repair.estimate import command_sizes, served_images, work
-from isobatch.pipeline.repair.ladder import Scope, best, climb
+from isobatch.pipeline.repair.command import served_images, work
+from isobatch.pipeline.repair.ladder import best, climb
 from isobatch.pipeline.repair.layers import survey, survey_images
 from isobatch.pipeline.repair.other_sizes import asking_elsewhere
 from isobatch.pipeline.repair.rungs import Bench
 from isobatch.pipeline.repair.shapes import measure_layer, telling_rows
-from isobatch.pipeline.repair.verify import OutOfTime, every_size, study_sizes, time_ratios, verify
+from isobatch.pipeline.repair.verify import (
+    OutOfTime,
+    Scope,
+    command_sizes,
+    every_size,
+    study_sizes,
+    time_ratios,
+    verify,
+)
 from isobatch.pipeline.storage.files import write_bytes
 from tests.pipeline.explain.test_locate import Planted, Step, last_bit
 
@@ -82,7 +90,7 @@ def test_a_repair_over_every_n_from_what_the_survey_saw(images: Images) -> None:
     bench = Bench(runner, 1, images.read(0, 12), sizes, located, shapes)
     timed = command_sizes(12, sizes)
     scope = Scope([images], sizes, {}, passes=every_size, stop_at_first=True, timed_sizes=timed, least=2)
-    found = best(climb(bench, scope, lambda count: None, math.inf, ["surgical"]), "throughput")
+    found = best(climb(bench, scope, math.inf, ["surgical"]), "throughput")
     assert found is not None and found.verified[0].differing.keys() == {*sizes} and found.ratios is not None
     assert found.ratios.keys() == {1, 2, 8, 12}
 
@@ -97,7 +105,7 @@ def test_images_of_other_sizes_are_asked_where_the_origins_of_the_first_do_not_s
     bench = Bench(runner, 1, sets[0].read(0, 4), (2, 3, 4), *survey(runner, sets[0].read(0, 4), 4, 7, lambda n: None))
     said: list[str] = []
     scope = Scope(sets, (2, 3, 4), {}, stop_at_first=True, say=said.append)
-    tried = climb(asking_elsewhere(bench, scope, 7, lambda: None), scope, lambda count: None, math.inf, ["surgical"])
+    tried = climb(asking_elsewhere(bench, scope, 7, lambda: None), scope, math.inf, ["surgical"])
     assert any(text.startswith("looking at every layer") for text in said) is asked
     (found,) = (one for one in tried if one.holds and one.candidate)
     assert found.candidate is not None and {*found.candidate.layers} == {"second", "twin"}
@@ -108,16 +116,16 @@ def test_what_there_was_no_time_for_says_so(images: Images) -> None:
     runner = Planted(last_bit)
     located, shapes = survey(runner, images.read(0, 12), 4, 7, lambda count: None)
     bench = Bench(runner, 1, images.read(0, 4), (2, 3, 4), located, shapes)
-    tried = climb(bench, Scope([images], (2, 3, 4), {}), lambda count: None, -1.0, ["surgical", "pin-shape"])
+    tried = climb(bench, Scope([images], (2, 3, 4), {}), -1.0, ["surgical", "pin-shape"])
     assert [(one.rung, one.out_of_time, one.holds) for one in tried] == [
         ("surgical", False, True),  # proves the list of origins, whatever the time for repairs
         ("surgical", True, None),
         ("pin-shape", True, None),
     ]
-    over = time.monotonic() - 1
+    over = Scope([images], [2], {}, deadline=time.monotonic() - 1)
     with pytest.raises(OutOfTime):
-        verify(runner, runner, images, [2], lambda count: None, deadline=over)
-    assert time_ratios(runner, runner, images, [1, 2], lambda count: None, deadline=over) == {}
+        verify(runner, runner, images, over)
+    assert time_ratios(runner, runner, over, [1, 2]) == {}
 
 
 @pytest.mark.parametrize(("n_images", "sizes"), [(12, range(1, 13)), (4, range(1, 33)), (16, (2, 3, 16)), (5, (2,))])

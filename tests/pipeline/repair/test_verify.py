@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from isobatch.models.spec.outcome import Outcome
 from isobatch.pipeline.repair.rungs.recheck import Rechecked
-from isobatch.pipeline.repair.verify import every_size, time_ratios, verify
+from isobatch.pipeline.repair.verify import Scope, every_size, time_ratios, verify
 from isobatch.pipeline.user.asked import Examples
 
 Rows = NDArray[Any]
@@ -49,7 +49,7 @@ def test_an_answer_that_turns_is_counted_and_one_that_stays_is_not(case: str) ->
     def flipped(move: list[float]) -> dict[int, int]:
         moved: Any = Moved(examples.rows[0], np.array(move, np.float32))
         images: Any = examples
-        found = verify(moved, moved, images, [3], lambda count: None, passes_of=every_size, outcome=outcome)
+        found = verify(moved, moved, images, Scope([images], [3], {}, passes=every_size, outcome=outcome))
         assert found.differing[3] and not found.batch_invariant
         return found.flipped
 
@@ -60,7 +60,7 @@ def test_an_answer_that_turns_is_counted_and_one_that_stays_is_not(case: str) ->
 def test_raw_outcomes_are_their_bytes() -> None:
     images: Any = rows_of([1, 2], [3, 4])
     moved: Any = Moved(images.rows[0], np.nextafter(images.rows[0], np.float32(9)))
-    found = verify(moved, moved, images, [2], lambda count: None, passes_of=every_size, outcome=Outcome("raw"))
+    found = verify(moved, moved, images, Scope([images], [2], {}, passes=every_size, outcome=Outcome("raw")))
     assert found.flipped[2] == found.differing[2] > 0 and not found.top1_stable
 
 
@@ -97,11 +97,12 @@ class Scripted:
     ids=["the median alone is beyond", "all are beyond", "none is", "the median is within"],
 )
 def test_pairs_that_leave_a_free_repair_open_get_more(seconds: tuple[float, ...], pairs: int) -> None:
-    images = rows_of([1.0], [2.0])
+    images: Any = rows_of([1.0], [2.0])
+    scope = Scope([images], [2], {}, enough_s=0, least=3)
 
     def ratios(free: dict[int, float]) -> list[float]:
         native, repaired = Scripted(1.0), Scripted(*seconds)
-        found = time_ratios(native, repaired, images, [2], lambda count: None, enough_s=0, least=3, free=free)  # type: ignore[arg-type]
+        found = time_ratios(native, repaired, scope, [2], free)
         return found[2]
 
     assert len(ratios({2: 1.05})) == pairs

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from isobatch.models.pytorch.runner import torch_threads
 from isobatch.pipeline import CannotRepair, compare_batch_invariance, make_batch_invariant
-from isobatch.pipeline.user.conditions import conditions
+from isobatch.pipeline.user.asked import conditions
 from tests.models.pytorch.small_networks import pixels, with_planted
 
 IMAGES = pixels(4)

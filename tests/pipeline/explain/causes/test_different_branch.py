@@ -38,5 +38,5 @@ def test_the_same_calls_refute_it() -> None:
 
 
 def test_it_needs_a_runner_that_follows_control_flow() -> None:
-    assert different_branch.applies_to(subject(2))
-    assert not different_branch.applies_to(examined(last_bit))
+    assert different_branch.CAUSE.applies_to(subject(2))
+    assert not different_branch.CAUSE.applies_to(examined(last_bit))

@@ -31,4 +31,4 @@ def test_values_that_differ_beside_zeros_refute_it() -> None:
 
 
 def test_integers_have_one_zero() -> None:
-    assert not signed_zero.applies_to(examined(lambda rows: np.int8([[len(rows)]] * len(rows))))
+    assert not signed_zero.CAUSE.applies_to(examined(lambda rows: np.int8([[len(rows)]] * len(rows))))

@@ -47,7 +47,7 @@ def subject(step: Step, shape: tuple[int, ...] = (3, 5, 7), dtype: Any = np.floa
 @pytest.mark.parametrize("width", [4, 8, 16, 32])
 def test_a_tail_is_found_with_its_width(width: int) -> None:
     one = subject(tail(width))
-    assert vector_tail.applies_to(one)
+    assert vector_tail.CAUSE.applies_to(one)
     finding = vector_tail.probe(one)
     assert finding.verdict == "supported", finding.evidence
     assert f"that fill no vector of {width}." in finding.evidence
@@ -64,4 +64,4 @@ def test_rows_without_a_difference_show_nothing() -> None:
 
 
 def test_integers_are_not_asked() -> None:
-    assert not vector_tail.applies_to(subject(lambda rows: rows, dtype=np.int32))
+    assert not vector_tail.CAUSE.applies_to(subject(lambda rows: rows, dtype=np.int32))

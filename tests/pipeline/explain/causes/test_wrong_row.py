@@ -36,8 +36,8 @@ def test_a_swap_beside_another_fault_does_not_explain_all() -> None:
 
 
 def test_it_needs_rows_that_differ() -> None:
-    assert wrong_row.applies_to(examined(swapped))
-    assert not wrong_row.applies_to(examined(lambda rows: rows.copy()))
+    assert wrong_row.CAUSE.applies_to(examined(swapped))
+    assert not wrong_row.CAUSE.applies_to(examined(lambda rows: rows.copy()))
 
 
 def test_one_row_given_to_all_images_is_no_exchange() -> None:

@@ -5,10 +5,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from isobatch.pipeline.repair.ladder import best
+from isobatch.pipeline.repair.ladder import Tried, attempts, best
 from isobatch.pipeline.repair.records import choose, repair_records
 from isobatch.pipeline.repair.rungs import Candidate
-from isobatch.pipeline.repair.tried import Tried, attempts
 from isobatch.pipeline.repair.verify import Verified
 
 RUNGS = ("per-sample-scale", "surgical", "pin-shape", "recheck")

@@ -12,10 +12,10 @@ from isobatch.models.spec.repairable import Deployable
 from isobatch.pipeline.deploy.in_worker import changed
 from isobatch.pipeline.explain.findings import Located
 from isobatch.pipeline.repair.crossing import Attempt
-from isobatch.pipeline.repair.ladder import Scope, climb
+from isobatch.pipeline.repair.ladder import attempts, climb
 from isobatch.pipeline.repair.records import repair_records
 from isobatch.pipeline.repair.rungs import Bench
-from isobatch.pipeline.repair.tried import attempts
+from isobatch.pipeline.repair.verify import Scope
 from isobatch.pipeline.user.asked import Examples
 from tests.models.pytorch.small_networks import OneUlpWhenBatched, opened, pixels, with_planted
 
@@ -32,7 +32,7 @@ class UnlessDeterministic(OneUlpWhenBatched):
 def climbed(runner: Any) -> Attempt:
     scope = Scope([Examples("drawn", IMAGES)], (2, 4), {})  # type: ignore[list-item]
     bench = Bench(runner, 1, IMAGES, (2, 4), Located({}, True, []))
-    (found,) = attempts(climb(bench, scope, lambda count: None, math.inf, ["determinism-switch"]))
+    (found,) = attempts(climb(bench, scope, math.inf, ["determinism-switch"]))
     return found
 
 

@@ -8,11 +8,11 @@ from torch import nn
 
 from isobatch.models.spec.runner import Canonical
 from isobatch.pipeline.explain.locate import locate
-from isobatch.pipeline.repair.ladder import Scope, best, climb
+from isobatch.pipeline.repair.ladder import attempts, best, climb
 from isobatch.pipeline.repair.records import objective_cost, repair_records
 from isobatch.pipeline.repair.rungs import Bench, Candidate, Rung, all_rungs
 from isobatch.pipeline.repair.shapes import Shapes, best_rules, measure_shapes
-from isobatch.pipeline.repair.tried import attempts
+from isobatch.pipeline.repair.verify import Scope
 from isobatch.pipeline.user.asked import Examples
 from tests.models.pytorch.small_networks import OneUlpWhenBatched, opened, pixels, with_planted
 
@@ -38,14 +38,14 @@ def test_every_rung_of_the_method_is_there_in_order() -> None:
         "surgical", "pow2-scale", "one-thread", "pin-shape", "streams", "recheck",
     ]  # fmt: skip
     for rung in all_rungs():
-        assert rung.question.endswith("?") and rung.applies_to.__doc__ and rung.apply.__doc__
+        assert rung.question.endswith("?") and rung.apply.__doc__
 
 
 @pytest.mark.parametrize("rung", all_rungs(), ids=lambda rung: rung.name)
 def test_a_rung_keeps_its_contract_on_a_live_network(rung: Rung, bench: Bench) -> None:
     """It says why not, or each candidate is run; the native network is what it was, and what it says can be stored."""
     before = bench.runner.run(IMAGES).tobytes()
-    tried = climb(bench, scope(), lambda count: None, math.inf, [rung.name])
+    tried = climb(bench, scope(), math.inf, [rung.name])
     assert tried and bench.runner.run(IMAGES).tobytes() == before
     for one in attempts(tried):
         assert one.why if one.holds is None else one.verified
@@ -62,7 +62,7 @@ def test_a_rung_that_fails_is_reported_and_the_next_is_tried(bench: Bench) -> No
         raise RuntimeError("two\nlines")
 
     rungs = [Rung(0, "Does it?", lambda bench: "", broken, "broken"), *all_rungs()]
-    tried = climb(bench, scope(), lambda count: None, math.inf, ["broken", "surgical"], rungs)
+    tried = climb(bench, scope(), math.inf, ["broken", "surgical"], rungs)
     assert tried[0].why == "it failed: RuntimeError: two lines"
     chosen = best(tried, "throughput")
     assert chosen is not None and chosen.rung == "surgical"
@@ -157,7 +157,7 @@ def test_a_rung_that_breaks_is_said_to_fail_and_one_without_work_not_to_apply() 
     ]
     with opened(with_planted(OneUlpWhenBatched())) as runner:
         bench = Bench(runner, 1, pixels(2), (2,), locate(runner, pixels(2), [2], 0))
-        tried = climb(bench, Scope([], [2], {}), lambda count: None, math.inf, rungs=rungs)
+        tried = climb(bench, Scope([], [2], {}), math.inf, rungs=rungs)
     records = repair_records(attempts(tried))
     assert [(one.state, one.batch_invariant) for one in records] == [("fails", None), ("does-not-apply", None)]
     assert records[0].note == "it failed: RuntimeError: two nodes with same node name"

@@ -101,4 +101,4 @@ def test_innocent_networks_are_not_accused() -> None:
     events: list[Any] = []
     said = InnocentsTried.of(innocents(InnocentsAsked(3, 1, 0).to_json(), events.append))
     assert said.accused == () and said.layers >= 3 * 9
-    assert events == [{"trials": 1}] * 3
+    assert events == [{"images": 1, "say": ""}] * 3

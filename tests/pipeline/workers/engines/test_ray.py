@@ -16,8 +16,7 @@ import pytest
 from isobatch.pipeline.evidence.stored import read_evidence
 from isobatch.pipeline.storage.files import StoreError
 from isobatch.pipeline.workers.engines.ray_cluster import unlike
-from isobatch.pipeline.workers.engines.ray_files import Shipped
-from isobatch.pipeline.workers.engines.ray_node import moved
+from isobatch.pipeline.workers.engines.ray_node import Shipped, moved
 from tests.waiting import ENDS_S, until
 
 ROOT = Path(__file__).resolve().parents[4]
