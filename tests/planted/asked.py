@@ -17,7 +17,7 @@ from tests.in_process import Commands
 from tests.planted.table import INPUTS, Said, Truth
 
 ROOT = Path(__file__).resolve().parents[2]
-_STARTS = re.compile(r"; it starts in (?P<layer>\S+) \([^)]*\), at N = [^:]*: (?P<mechanism>[a-z-]+)")
+_STARTS = re.compile(r"(; it|difference) starts in (?P<layer>\S+) \([^)]*\), at N = [^:]*: (?P<mechanism>[a-z-]+)")
 _OF_COMMAND = {"unverified": "invalid"}  # what proves nothing is no verdict there
 
 
