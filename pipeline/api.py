@@ -12,7 +12,7 @@ from isobatch.pipeline.records.wording import counted, listed
 from isobatch.pipeline.user.asked import Asked, conditions
 from isobatch.pipeline.user.checks import compared
 from isobatch.pipeline.user.make import repaired_network
-from isobatch.pipeline.user.origins import Start, where_it_starts
+from isobatch.pipeline.user.origins import NoStart, Start, where_it_starts
 from isobatch.pipeline.user.progress import Progress
 from isobatch.pipeline.user.results import BatchInvariance, BatchSize, CannotRepair, MadeInvariant
 
@@ -91,8 +91,8 @@ def make_batch_invariant(
 
 
 def first_origin(network: Any, inputs: Any, batch_sizes: Iterable[int] | None = None) -> str | None:
-    """Where a difference starts, in words: the layer of the largest, its mechanism, and how many more; None where none
-    shows it.
+    """Where a difference starts, in words: the first layer, and the one of the largest difference with its mechanism;
+    None where no layer shows it.
 
     None too for a network that is not repeatable or gives NaN: no difference between layers means anything then.
     """
@@ -100,12 +100,12 @@ def first_origin(network: Any, inputs: Any, batch_sizes: Iterable[int] | None = 
     with load("isobatch.models.user_networks:open_network")(network) as runner:
         rows = runner.fitted(rows)
         start = where_it_starts(runner, rows, compared(runner, rows, scope).result)
-    return None if start is None else str(start)
+    return str(start) if start else None
 
 
 def compared_with_origin(
     network: Any, inputs: Any, batch_sizes: Iterable[int] | None, tolerance: float
-) -> tuple[BatchInvariance, Start | None]:
+) -> tuple[BatchInvariance, Start | NoStart]:
     """The comparison, and of one that is batch-variant beyond ``tolerance`` (relative) its origins."""
     rows, scope = _examples(inputs, batch_sizes)
     _warn_of_training(network)
@@ -113,7 +113,7 @@ def compared_with_origin(
         rows = runner.fitted(rows)
         result = compared(runner, rows, scope).result
         if result.verdict != "batch-variant" or within(result, tolerance):
-            return result, None
+            return result, NoStart()
         return result, where_it_starts(runner, rows, result)
 
 

@@ -21,5 +21,5 @@ def assert_batch_invariant(
         return
     if result.verdict != "batch-variant":
         raise AssertionError(str(result))
-    where = f"it starts in {start}" if start else "no layer replayed alone shows where it starts"
+    where = f"it starts in {start}" if start else start.why
     raise AssertionError(f"{result}; {where}")

@@ -36,9 +36,9 @@ def as_shipped(variant: VariantResult) -> VariantResult:
         f"verified at every N it fails inside what is shipped (up to N = {tested.batch_size}, {_setting(tested)}): "
         f"{_failures(within)}"
     )
-    flipped = any(failure.flipped for failure in within)
+    turned = any(failure.flipped or failure.kind == "ties" for failure in within)  # of ties no answer was looked at
     shown: dict[str, Any] = {
-        "verdict": "batch-variant" if flipped else "top1-stable",
+        "verdict": "batch-variant" if turned else "top1-stable",
         "decided_by": DecidedBy(inputs=tested.inputs, why=why),
     }
     return variant.model_copy(update=shown)

@@ -1,7 +1,7 @@
 """In which layers a difference starts, and why in the one where it is largest: what the functions and ``check`` say."""
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal, final
 
 from numpy.typing import NDArray
 
@@ -18,6 +18,7 @@ _OWN_ROWS = replace(DEFAULT, draws=0, ties=0)
 _LOCATED = 8  # examples that the origins are located on, at most, unless more are needed for a difference
 
 
+@final
 @dataclass(frozen=True)
 class Start:
     """The origin that runs first, the one of the largest difference with its ``mechanism``, and how many there are."""
@@ -41,32 +42,44 @@ class Start:
         return f"{self.first}, the first of {self.count} origins; the largest difference starts in {largest}"
 
 
-def where_it_starts(runner: Any, rows: NDArray[Any], result: BatchInvariance) -> Start | None:
-    """The origins of a difference; None where no layer that can be replayed alone shows one.
+@dataclass(frozen=True)
+class NoStart:
+    """No origin is named, and ``why``; false, as a ``Start`` is true. ``failed``: the search did, not the layers."""
+
+    why: str = "no layer replayed alone shows where it starts"
+    failed: bool = False
+
+    def __bool__(self) -> Literal[False]:
+        return False
+
+
+def where_it_starts(runner: Any, rows: NDArray[Any], result: BatchInvariance) -> Start | NoStart:
+    """The origins of a difference, or why none is named: what was compared stands where looking for them fails.
 
     ``result``: what comparing this runner on these rows gave. Layers are replayed at the smallest N that differs and
     at the largest up to eight; on drawn rows and rounding ties only where the network's own rows show nothing.
     """
     differing = [size.batch_size for size in result.batch_sizes if size.n_images_equal < size.n_images]
     if not differing or not isinstance(runner, Watched):
-        return None
+        return NoStart()
     largest = max([n for n in differing if n <= _LOCATED], default=differing[0])
     reach = sorted({differing[0], largest})
     batch = _batch(rows, result, reach[-1])
     try:
         return _start(runner, batch, reach, result)
-    except Exception:  # a library's, of what is no array of rows: what was compared stands all the same
-        return None
+    except Exception as error:  # mostly a library's, of what is no array of rows
+        said = str(error).strip().split("\n", 1)[0]
+        return NoStart(f"looking into its layers failed ({type(error).__name__}: {said})", failed=True)
 
 
-def _start(runner: Any, batch: NDArray[Any], reach: list[int], result: BatchInvariance) -> Start | None:
+def _start(runner: Any, batch: NDArray[Any], reach: list[int], result: BatchInvariance) -> Start | NoStart:
     for search in (_OWN_ROWS, DEFAULT):
         located = locate(runner, batch, reach, SEED, search)
         if origins := located.origins:
             first = next(finding for finding in located.findings.values() if finding.batch_sizes)
             mechanism = _mechanism(runner, located, batch, result)
             return Start(_origin(first), _origin(origins[0]), mechanism, len(origins))
-    return None
+    return NoStart()
 
 
 def _mechanism(runner: Any, located: Located, batch: NDArray[Any], result: BatchInvariance) -> str:
@@ -95,13 +108,13 @@ REMEDY = (
 )
 
 
-def mechanism_of(mixing: bool, start: Start | None) -> str:
+def mechanism_of(mixing: bool, start: Start | NoStart) -> str:
     """Why rows depend on the batch: as named at the largest origin, unless that does not account for the mixing."""
     if not mixing:
         return start.mechanism if start else ""
     return start.mechanism if start and start.mechanism in MECHANISMS else LEAK
 
 
-def shapes_may_repair(mixing: bool, start: Start | None) -> bool:
+def shapes_may_repair(mixing: bool, start: Start | NoStart) -> bool:
     """Whether a repair is worth trying: not of a network that mixes examples, unless by a dynamic quantization."""
     return not mixing or bool(start and start.of_quantization)

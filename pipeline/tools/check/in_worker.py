@@ -108,7 +108,7 @@ def _checked(
     say("where it starts")
     start = where_it_starts(network.watched, rows, result)
     update: dict[str, Any] = {
-        "closed": why_closed(network.watched, variant),
+        "closed": why_closed(network.watched, variant) or ("" if start or not start.failed else start.why),
         "mixes": mixing,
         "mechanism": mechanism_of(mixing, start) or None,
         "repairable": shapes_may_repair(mixing, start),

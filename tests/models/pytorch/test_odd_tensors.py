@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from isobatch.pipeline import compare_batch_invariance
 from isobatch.pipeline.api import first_origin
+from isobatch.pipeline.testing import assert_batch_invariant
 from tests.models.pytorch.small_networks import OneUlpWhenBatched, seeded
 
 IMAGES = np.random.default_rng(0).standard_normal((4, 6, 8), np.float32)
@@ -96,3 +97,25 @@ def test_what_runs_with_autograd_alone_is_compared(part: type[nn.Module]) -> Non
     net = seeded(lambda: Odd(part()))
     assert compare_batch_invariance(net, IMAGES).verdict == "batch-variant"
     assert not any(parameter.grad is not None for parameter in net.parameters())
+
+
+class Tiring(nn.Module):
+    """Works for so many calls, and fails in all that come later."""
+
+    calls, limit = 0, 10**9
+
+    def forward(self, x: Tensor) -> Tensor:
+        Tiring.calls += 1
+        if Tiring.calls > Tiring.limit:
+            raise RuntimeError("worn out")
+        return x[:, 0]
+
+
+def test_a_search_that_fails_costs_no_verdict_and_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    net = seeded(lambda: Odd(Tiring()))
+    monkeypatch.setattr(Tiring, "calls", 0)
+    compare_batch_invariance(net, IMAGES)
+    monkeypatch.setattr(Tiring, "limit", Tiring.calls)
+    monkeypatch.setattr(Tiring, "calls", 0)
+    with pytest.raises(AssertionError, match=r"^not batch-invariant .*; looking into its layers failed .*worn out"):
+        assert_batch_invariant(net, IMAGES)

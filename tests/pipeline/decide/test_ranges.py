@@ -80,6 +80,7 @@ def test_what_a_range_rests_on() -> None:
         ((9, "batch", 1), "batch-invariant", False),  # outside of what is shipped
         ((8, "batch", 0), "batch-invariant", True),
         ((3, "ties", 0), "batch-invariant", True),
+        ((3, "ties", 0), "top1-stable", True),  # nobody looked at an answer
         ((8, "copies", 0), "top1-stable", False),
         ((8, "copies", 1), "top1-stable", True),
         ((8, "copies", 1), "none", False),
