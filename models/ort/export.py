@@ -97,7 +97,7 @@ def _export(network: Network, say: Callable[[str], None], folder: Path) -> Manif
             with time_limit(limit_s):
                 model = _trace(net, axes, sizes[0], channels)
             onnx.save(model, folder / MODEL_FILE)
-            worst = max(_difference(folder / MODEL_FILE, net, size, channels) for size in sizes)
+            worst = float(np.max([_difference(folder / MODEL_FILE, net, size, channels) for size in sizes]))
             own = 0.0 if worst <= _TOLERANCE else max(_own_error(net, size, channels) for size in sizes)
         except (torch.onnx.errors.OnnxExporterError, OnnxError, TimeLimit) as error:
             failures.append(OnnxError(f"{way}: {error}") if isinstance(error, TimeLimit) else error)
@@ -183,17 +183,12 @@ def _name_layers(graph: onnx.GraphProto) -> None:
 
 
 def _difference(path: Path, net: torch.nn.Module, size: tuple[int, int], channels: int = 3) -> float:
-    """``difference`` of two random images."""
+    """``difference`` of two random images. The graph runs first: where it does not, torch is not asked."""
     import torch
 
     images = _random_images(size, channels)
-
-    @torch.inference_mode()
-    def expected() -> list[NDArray[Any]]:
-        return [net(torch.from_numpy(images)).numpy()]
-
     try:
-        return difference(path, {"images": images}, expected)
+        answers = answers_of(path, {"images": images})
     except OnnxError:
         raise
     except Exception as error:  # onnxruntime's exceptions share no public base class
@@ -201,27 +196,36 @@ def _difference(path: Path, net: torch.nn.Module, size: tuple[int, int], channel
             f"{path.name} loads but cannot run one and two images of {size[0]} x {size[1]} pixels: {error}; "
             "a fixed number may be inside the graph: export it with free batch, height and width"
         ) from error
+    with torch.inference_mode():
+        return difference(answers, [net(torch.from_numpy(images)).numpy()])
 
 
-def difference(path: Path, given: Mapping[str, NDArray[Any]], expected: Callable[[], Sequence[NDArray[Any]]]) -> float:
-    """The largest |ONNX - torch| over the largest |torch| of any output, both rows together and each alone.
+BothWays = tuple[NDArray[Any], NDArray[Any]]
+"""One output for two rows: both together, and each alone."""
 
-    ``given``: two rows by input; ``expected()``: torch's outputs for them, asked for once the graph has run.
-    Raises OnnxError where other rows come back,
-    and what onnxruntime raises.
+
+def answers_of(path: Path, given: Mapping[str, NDArray[Any]]) -> list[BothWays]:
+    """What the graph gives for two rows by input. Raises OnnxError where other rows come back, and what onnxruntime
+    raises.
     """
     session = open_session(path, threads=len(os.sched_getaffinity(0)), quiet=True)
     rows = [{key: array[i : i + 1] for key, array in given.items()} for i in range(2)]
     alone = [np.concatenate(parts) for parts in zip(*(session.run(None, row) for row in rows), strict=True)]
-    together, worst = session.run(None, dict(given)), 0.0
-    for exact, *answers in zip(expected(), together, alone, strict=True):
-        counts = [len(answer) for answer in answers]
+    answers = list(zip(session.run(None, dict(given)), alone, strict=True))
+    for both in answers:
+        counts = [len(answer) for answer in both]
         if counts != [2, 2]:
             raise OnnxError(f"{path.name} gives {counts[1]} and {counts[0]} rows for two images; it must give two")
+    return answers
+
+
+def difference(answers: Sequence[BothWays], expected: Sequence[NDArray[Any]]) -> float:
+    """The largest |ONNX - torch| over the largest |torch| of any output; NaN where a NaN is in either."""
+    apart = [0.0]
+    for exact, both in zip(expected, answers, strict=True):
         scale = float(np.abs(exact).max(initial=0)) or 1.0
-        apart = (np.abs(answer - exact.astype(np.float64)).max(initial=0) for answer in answers)
-        worst = max(worst, *(float(distance) / scale for distance in apart))
-    return worst
+        apart += [float(np.abs(answer - exact.astype(np.float64)).max(initial=0)) / scale for answer in both]
+    return float(np.max(apart))
 
 
 def _own_error(net: torch.nn.Module, size: tuple[int, int], channels: int) -> float:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from isobatch import PROGRAM
-from isobatch.models.ort.export import ExportError, difference, exporter_words, traced
+from isobatch.models.ort.export import ExportError, answers_of, difference, exporter_words, traced
 from isobatch.models.shared.time_limit import TimeLimit, time_limit
 from isobatch.models.spec.artifact_cache import ArtifactCache
 from isobatch.models.spec.words import Manifest, Network
@@ -59,6 +59,11 @@ def exported_own(
 
 
 def _export(name: str, net: nn.Module, arrays: Arrays, path: Path) -> None:
+    if isinstance(net, torch.jit.ScriptModule):
+        raise ExportError(
+            f"{name} is a TorchScript module, which torch's exporter does not take: let the factory make the Python "
+            f"network that it was scripted from, or look at it as it is: {PROGRAM} check {name} --inputs FILE"
+        )
     given = {key: torch.from_numpy(np.array(array[:2])) for key, array in arrays.items()}
     called = _accepted(net, given)
     expected = _called(name, net, called)
@@ -68,14 +73,14 @@ def _export(name: str, net: nn.Module, arrays: Arrays, path: Path) -> None:
             outputs = [place.replace(".", "_") or "output" for place in expected]
             onnx.save(traced(_with_tensors(net), (), called, free, list(arrays), outputs), path)
         rows = {key: tensor.numpy() for key, tensor in given.items()}
-        worst = difference(path, rows, lambda: [tensor.numpy() for tensor in expected.values()])
+        worst = difference(answers_of(path, rows), [tensor.numpy() for tensor in expected.values()])
     except (Exception, TimeLimit) as error:  # exporter and runtime raise what they like
         said = f"{type(error.__cause__ or error).__name__}: {exporter_words(error)[:160]}"
         raise ExportError(
             f"{name} takes arrays and is studied as an ONNX file, which could not be made of it ({said}): export it "
             f"yourself and give --onnx FILE, or look at the torch network alone: {PROGRAM} check {name} --inputs FILE"
         ) from error
-    if worst > _TOLERANCE:
+    if not worst <= _TOLERANCE:  # nor is NaN
         raise ExportError(
             f"the ONNX graph of {name} differs from torch by {worst:.0e} of the largest output: look at the torch "
             f"network alone, {PROGRAM} check {name} --inputs FILE"

@@ -8,10 +8,8 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from onnx import ModelProto, helper, numpy_helper
-from torch.nn import functional
 
 from isobatch.models.spec.interventions import Accumulators
 from isobatch.models.spec.runner import Rows
@@ -141,6 +139,9 @@ class IntegerNode:
         centred, weight = rows.astype(np.float64) - self.scalar("x_zero"), self.weight.astype(np.float64)
         if weight.ndim == 2:
             return np.asarray(centred @ weight.T, np.int64) + self.bias
+        import torch  # a second of every worker's start, and only a layer that is looked into needs it
+        from torch.nn import functional
+
         if self.channels_last:
             centred = np.moveaxis(centred, -1, 1)
         top, left, bottom, right = self.attributes.get("pads", [0, 0, 0, 0])

@@ -99,6 +99,8 @@ def _behind(prefixes: list[str], asked: str) -> str:
 def _usual_prefix(state: State) -> str:
     """What every name begins with, as far as wrappers are usually called: so that a mismatch is told in plain names."""
     prefix = ""
+    if not state:  # of no tensors every name begins with anything
+        return prefix
     while longer := next((usual for usual in _USUAL if all(name.startswith(prefix + usual) for name in state)), ""):
         prefix += longer
     return prefix

@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,12 +11,14 @@ from torch import Tensor, nn
 
 import isobatch.models.weights.networks
 from isobatch.models.ort import export as onnx_export
+from isobatch.models.ort import export_own
 from isobatch.models.ort.check_user_file import check_onnx
 from isobatch.models.ort.export import exported
 from isobatch.models.ort.session import MODEL_FILE, open_session
 from isobatch.models.spec.artifact_cache import ArtifactCache, BuildRequest
 from isobatch.models.spec.words import Artifact, Network, VariantUnavailable
 from tests.models.ort.small_onnx import CLASSES, build, classifier, pixels, request
+from tests.waiting import ENDS_S
 
 
 class Residual(nn.Module):
@@ -226,3 +230,29 @@ def test_an_export_without_an_end_is_ended_and_fixed_sizes_are_tried(
         "with free height and width, for at most 0.1 s of computing",
         "with free height and width: failed (with free height and width: not done after 0.1 s of computing)",
     ]
+
+
+def test_a_graph_that_gives_nan_differs_by_nan(tmp_path: Path) -> None:
+    node = onnx.helper.make_node("Sqrt", ["x"], ["y"])
+    places = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["n", 1]) for name in "xy"]
+    graph = onnx.helper.make_graph([node], "root", places[:1], places[1:])
+    file = tmp_path / "root.onnx"
+    onnx.save(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 20)], ir_version=10), file)
+    rows = np.array([[4.0], [-1.0]], np.float32)
+    for given, exact, apart in ((rows, [[2.0], [1.0]], np.nan), (abs(rows), [[2.0], [2.0]], 0.5)):
+        answers = onnx_export.answers_of(file, {"x": given})
+        np.testing.assert_equal(onnx_export.difference(answers, [np.array(exact, np.float32)]), apart)
+
+
+def test_running_a_graph_imports_no_torch() -> None:
+    code = "import sys, isobatch.models.ort.runner; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[3], timeout=ENDS_S).returncode == 0
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
+def test_a_scripted_network_of_arrays_is_refused_in_words(frozen: bool, tmp_path: Path) -> None:
+    net = torch.jit.script(nn.Sequential(nn.Linear(4, 2), nn.ReLU()).eval())
+    net = torch.jit.freeze(net) if frozen else net
+    with pytest.raises(onnx_export.ExportError, match=r"TorchScript module.*check nets:make --inputs FILE"):
+        export_own._export("nets:make", net, {"x": np.zeros((2, 4), np.float32)}, tmp_path / "net.onnx")

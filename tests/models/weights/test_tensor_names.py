@@ -23,6 +23,10 @@ def test_plain_names_stay_and_nothing_is_said() -> None:
     assert as_named(STATE, EXPECTED) == (STATE, (), (), ())
 
 
+def test_a_network_without_tensors_has_none_to_name() -> None:
+    assert as_named({}, ()) == ({}, (), (), ())
+
+
 def test_a_compiled_part_inside_is_read_as_that_part() -> None:
     compiled = {name.replace("layer.", "layer._orig_mod."): tensor for name, tensor in STATE.items()}
     assert as_named(compiled, EXPECTED).state == STATE
