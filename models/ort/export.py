@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import copy
-import os
 import re
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx
-from numpy.typing import NDArray
 
+from isobatch.models.ort.as_torch import difference_on_images, own_error
 from isobatch.models.ort.check_user_file import LIMIT_BYTES, CheckedModel, OnnxError, check_onnx
 from isobatch.models.ort.graph import quantized_nodes, weight_layers
-from isobatch.models.ort.session import MODEL_FILE, in_words, open_session
+from isobatch.models.ort.session import MODEL_FILE, in_words
 from isobatch.models.shared.time_limit import TimeLimit, time_limit
 from isobatch.models.spec.artifact_cache import BuildRequest
 from isobatch.models.spec.words import USERS_FILE, Artifact, Json, Manifest, Network, VariantUnavailable
@@ -97,8 +95,8 @@ def _export(network: Network, say: Callable[[str], None], folder: Path) -> Manif
             with time_limit(limit_s):
                 model = _trace(net, axes, sizes[0], channels)
             onnx.save(model, folder / MODEL_FILE)
-            worst = float(np.max([_difference(folder / MODEL_FILE, net, size, channels) for size in sizes]))
-            own = 0.0 if worst <= _TOLERANCE else max(_own_error(net, size, channels) for size in sizes)
+            worst = float(np.max([difference_on_images(folder / MODEL_FILE, net, size, channels) for size in sizes]))
+            own = 0.0 if worst <= _TOLERANCE else max(own_error(net, size, channels) for size in sizes)
         except (torch.onnx.errors.OnnxExporterError, OnnxError, TimeLimit) as error:
             failures.append(OnnxError(f"{way}: {error}") if isinstance(error, TimeLimit) else error)
             say(f"{way}: failed ({exporter_words(failures[-1])[:200]})")
@@ -180,67 +178,6 @@ def _name_layers(graph: onnx.GraphProto) -> None:
         if len(owners) == 1 and owners[0] not in taken:
             node.name = owners[0]
             taken.add(owners[0])
-
-
-def _difference(path: Path, net: torch.nn.Module, size: tuple[int, int], channels: int = 3) -> float:
-    """``difference`` of two random images. The graph runs first: where it does not, torch is not asked."""
-    import torch
-
-    images = _random_images(size, channels)
-    try:
-        answers = answers_of(path, {"images": images})
-    except OnnxError:
-        raise
-    except Exception as error:  # onnxruntime's exceptions share no public base class
-        raise OnnxError(
-            f"{path.name} loads but cannot run one and two images of {size[0]} x {size[1]} pixels: {error}; "
-            "a fixed number may be inside the graph: export it with free batch, height and width"
-        ) from error
-    with torch.inference_mode():
-        return difference(answers, [net(torch.from_numpy(images)).numpy()])
-
-
-BothWays = tuple[NDArray[Any], NDArray[Any]]
-"""One output for two rows: both together, and each alone."""
-
-
-def answers_of(path: Path, given: Mapping[str, NDArray[Any]]) -> list[BothWays]:
-    """What the graph gives for two rows by input. Raises OnnxError where other rows come back, and what onnxruntime
-    raises.
-    """
-    session = open_session(path, threads=len(os.sched_getaffinity(0)), quiet=True)
-    rows = [{key: array[i : i + 1] for key, array in given.items()} for i in range(2)]
-    alone = [np.concatenate(parts) for parts in zip(*(session.run(None, row) for row in rows), strict=True)]
-    answers = list(zip(session.run(None, dict(given)), alone, strict=True))
-    for both in answers:
-        counts = [len(answer) for answer in both]
-        if counts != [2, 2]:
-            raise OnnxError(f"{path.name} gives {counts[1]} and {counts[0]} rows for two images; it must give two")
-    return answers
-
-
-def difference(answers: Sequence[BothWays], expected: Sequence[NDArray[Any]]) -> float:
-    """The largest |ONNX - torch| over the largest |torch| of any output; NaN where a NaN is in either."""
-    apart = [0.0]
-    for exact, both in zip(expected, answers, strict=True):
-        scale = float(np.abs(exact).max(initial=0)) or 1.0
-        apart += [float(np.abs(answer - exact.astype(np.float64)).max(initial=0)) / scale for answer in both]
-    return float(np.max(apart))
-
-
-def _own_error(net: torch.nn.Module, size: tuple[int, int], channels: int) -> float:
-    """The same of torch in float32 against float64: what rounding alone does in this network."""
-    import torch
-
-    images = torch.from_numpy(_random_images(size, channels))
-    with torch.inference_mode():
-        exact = copy.deepcopy(net).double()(images.double())
-        own = torch.stack([net(images), torch.cat([net(images[i : i + 1]) for i in range(2)])])
-    return float((own.double() - exact).abs().max()) / (float(exact.abs().max()) or 1.0)
-
-
-def _random_images(size: tuple[int, int], channels: int) -> NDArray[np.float32]:
-    return np.random.default_rng(0).standard_normal((2, channels, *size), np.float32)
 
 
 def _manifest(model: onnx.ModelProto, recipe: dict[str, Json], *notes: str) -> Manifest:

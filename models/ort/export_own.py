@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from isobatch import PROGRAM
-from isobatch.models.ort.export import ExportError, answers_of, difference, exporter_words, traced
+from isobatch.models.ort.as_torch import answers_of, difference
+from isobatch.models.ort.export import ExportError, exporter_words, traced
 from isobatch.models.shared.time_limit import TimeLimit, time_limit
 from isobatch.models.spec.artifact_cache import ArtifactCache
 from isobatch.models.spec.words import Manifest, Network

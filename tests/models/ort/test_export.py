@@ -12,6 +12,7 @@ from torch import Tensor, nn
 import isobatch.models.weights.networks
 from isobatch.models.ort import export as onnx_export
 from isobatch.models.ort import export_own
+from isobatch.models.ort.as_torch import answers_of, difference, difference_on_images
 from isobatch.models.ort.check_user_file import check_onnx
 from isobatch.models.ort.export import exported
 from isobatch.models.ort.session import MODEL_FILE, open_session
@@ -88,8 +89,8 @@ def test_layers_have_torch_names_and_no_path_of_this_machine_is_inside(
 
 def test_another_networks_graph_is_told_apart(export: tuple[BuildRequest, Artifact]) -> None:
     path = export[1].folder / MODEL_FILE
-    assert onnx_export._difference(path, Residual(), (64, 48)) < onnx_export._TOLERANCE / 10
-    assert onnx_export._difference(path, Residual(seed=1), (64, 48)) > 10 * onnx_export._TOLERANCE
+    assert difference_on_images(path, Residual(), (64, 48)) < onnx_export._TOLERANCE / 10
+    assert difference_on_images(path, Residual(seed=1), (64, 48)) > 10 * onnx_export._TOLERANCE
 
 
 class Bound(nn.Module):
@@ -240,8 +241,8 @@ def test_a_graph_that_gives_nan_differs_by_nan(tmp_path: Path) -> None:
     onnx.save(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 20)], ir_version=10), file)
     rows = np.array([[4.0], [-1.0]], np.float32)
     for given, exact, apart in ((rows, [[2.0], [1.0]], np.nan), (abs(rows), [[2.0], [2.0]], 0.5)):
-        answers = onnx_export.answers_of(file, {"x": given})
-        np.testing.assert_equal(onnx_export.difference(answers, [np.array(exact, np.float32)]), apart)
+        answers = answers_of(file, {"x": given})
+        np.testing.assert_equal(difference(answers, [np.array(exact, np.float32)]), apart)
 
 
 def test_running_a_graph_imports_no_torch() -> None:
