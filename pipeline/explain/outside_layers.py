@@ -68,16 +68,23 @@ def repeats(replay: Replay, inputs: Rows) -> bool:
 def moved_by_neighbours(replay: Replay, inputs: Rows, victim: int = 0, plain: Rows | None = None) -> int:
     """Elements of the first, last or this row that change, at one N and in place, when the rows beside it do.
 
-    The others come in the opposite order, and as outliers. ``plain``: what the inputs give as they are, if known.
+    The others come in the opposite order and as outliers; what is no float becomes a copy of the row, as another order
+    moves neither the largest of all rows nor their sum. ``plain``: what the inputs give as they are, if known.
     """
     plain = replay(inputs) if plain is None else plain
 
-    def others(part: NDArray[Any]) -> NDArray[Any]:
-        return part[::-1] * part.dtype.type(_OUTLIER) if part.dtype.kind == "f" else part[::-1]
+    def moved(at: int) -> int:
+        def others(part: NDArray[Any]) -> NDArray[Any]:
+            if part.dtype.kind != "f":
+                return np.broadcast_to(part[at], part.shape)
+            outliers: NDArray[Any] = part[::-1] * part.dtype.type(_OUTLIER)
+            return outliers
 
-    places = sorted({0, row_count(inputs) - 1, victim})
+        return _count(plain, replay(_but(at, inputs, others)), at)
+
+    places = {0, -1, victim} - {row_count(inputs) - 1}  # which is the last
     with np.errstate(over="ignore"):
-        return max(_count(plain, replay(_but(at, inputs, others)), at) for at in places)
+        return max(map(moved, sorted(places)))
 
 
 def _but(at: int, inputs: Rows, change: Callable[[NDArray[Any]], NDArray[Any]]) -> Rows:
@@ -96,8 +103,9 @@ def _count(first: Rows, second: Rows, at: int | None = None) -> int:
     pairs = [(np.atleast_1d(a), np.atleast_1d(b)) for a, b in zip(first, second, strict=True)]
     if any(a.shape != b.shape for a, b in pairs):
         return max(a.size for a, _ in pairs)
-    looked = slice(None) if at is None else at
-    return sum(int((bits(np.atleast_1d(a[looked])) != bits(np.atleast_1d(b[looked]))).sum()) for a, b in pairs)
+    if at is not None:  # some give fewer rows than they take
+        pairs = [(np.atleast_1d(a[at]), np.atleast_1d(b[at])) for a, b in pairs if -len(a) <= at < len(a)]
+    return sum(int((bits(a) != bits(b)).sum()) for a, b in pairs)
 
 
 def _differs(replay: Replay, inputs: Rows) -> bool:
