@@ -33,17 +33,16 @@ class CanonicalOrtRunner:
     A graph that was rewritten as optimised for this machine is not optimised again; ``optimise`` is for others.
     """
 
-    def __init__(self, model: ModelProto, native: Runner, threads: int, provider: str, optimise: bool = False) -> None:
+    def __init__(self, model: ModelProto, native: Runner, threads: int, optimise: bool = False) -> None:
         self.model = model
         self._optimise = optimise
         self._native = native
         self._threads = threads
-        self._provider = provider
         self._session: ort.InferenceSession | None = None
 
     def __enter__(self) -> Self:
         data = self.model.SerializeToString()
-        self._session = open_session(data, self._threads, provider=self._provider, optimise=self._optimise, quiet=True)
+        self._session = open_session(data, self._threads, optimise=self._optimise, quiet=True)
         return self
 
     def __exit__(self, *_: object) -> None:

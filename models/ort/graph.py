@@ -65,11 +65,11 @@ def quantized_nodes(model: ModelProto) -> int:
     return sum(any(word in node.op_type for word in words) for node in model.graph.node)
 
 
-def optimised_graph(path: Path, threads: int, provider: str) -> ModelProto:
+def optimised_graph(path: Path, threads: int) -> ModelProto:
     """The graph that onnxruntime really runs here, weights included: fused, laid out and cast for this machine."""
     with Scratch() as scratch:
         saved = scratch.path / "optimised.onnx"
-        open_session(path, threads, provider=provider, save_to=saved, quiet=True)
+        open_session(path, threads, save_to=saved, quiet=True)
         return onnx.load_model(saved)
 
 

@@ -53,7 +53,6 @@ def open_session(
     model: Path | bytes,
     threads: int,
     *,
-    provider: str = CPU,
     optimise: bool = True,
     save_to: Path | None = None,
     quiet: bool = False,
@@ -78,7 +77,7 @@ def open_session(
         options.optimized_model_filepath = str(save_to)
     if quiet:
         options.log_severity_level = _FATAL
-    return ort.InferenceSession(os.fspath(model) if isinstance(model, Path) else model, options, providers=[provider])
+    return ort.InferenceSession(os.fspath(model) if isinstance(model, Path) else model, options, providers=[CPU])
 
 
 def _switch(options: ort.SessionOptions, asked: Mapping[str, Any]) -> None:

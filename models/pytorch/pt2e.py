@@ -65,9 +65,7 @@ def build(spec: VariantSpec, request: BuildRequest, folder: Path) -> Manifest:
 
 
 def open_runner(artifact: Artifact, settings: RunnerSettings) -> Pt2eRunner:
-    """A runner that lowers the graph at the first call of each shape. Raises VariantUnavailable off the CPU."""
-    if settings.device != "cpu":
-        raise VariantUnavailable("the lowered graph runs on the CPU only", "use --device cpu")
+    """A runner that lowers the graph at the first call of each shape."""
     runner = Pt2eRunner(partial(load_network, artifact.folder), settings)
     runner.unwritten = "it is lowered for each shape by torchao, which no loader of numbers does"
     return runner
@@ -81,7 +79,8 @@ def load_network(folder: Path) -> LoweredPerShape:
         tensor.zero_()
     with _quiet(), torch.no_grad():
         observed = _observed(empty, about["size"])
-        observed(torch.zeros(1, channels_of(about["model"]), *about["size"]))  # observers learn their shapes from a first call
+        # observers learn their shapes from a first call
+        observed(torch.zeros(1, channels_of(about["model"]), *about["size"]))
         graph = _converted(observed)
         stored = read_state(folder / WEIGHTS_FILE)
         if stored.keys() != _used(graph).keys():

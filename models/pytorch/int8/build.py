@@ -90,14 +90,14 @@ def quantized(fused: nn.Module, ranges: Ranges, reduce_range: bool) -> nn.Module
 
 
 def open_static(artifact: Artifact, settings: RunnerSettings) -> StaticInt8Runner:
-    """A runner whose activations can be watched. Raises VariantUnavailable on other devices than the CPU."""
+    """A runner whose activations can be watched."""
     runner = StaticInt8Runner(partial(load_network, artifact.folder), settings, artifact.manifest.recipe)
     runner.ship(artifact.folder / WEIGHTS_FILE, artifact.folder / LAYERS_FILE)
     return runner
 
 
 def open_dynamic(artifact: Artifact, settings: RunnerSettings) -> Int8Runner:
-    """A runner of a dynamically quantized network. Raises VariantUnavailable on other devices than the CPU."""
+    """A runner of a dynamically quantized network."""
     runner = Int8Runner(partial(load_network, artifact.folder), settings, artifact.manifest.recipe)
     runner.ship(artifact.folder / WEIGHTS_FILE, artifact.folder / LAYERS_FILE)
     return runner
@@ -116,8 +116,6 @@ class Int8Runner(IntegerTorchRunner):
     """A network with int8 weights, run by the engine of its recipe. Entering raises VariantUnavailable without it."""
 
     def __init__(self, load: Any, settings: RunnerSettings, recipe: Mapping[str, Json]) -> None:
-        if settings.device != "cpu":
-            raise VariantUnavailable("torch's quantized kernels run on the CPU only", "use --device cpu")
         super().__init__(load, settings)
         self._recipe = recipe
 
