@@ -13,9 +13,10 @@ from typing import Any, Self
 import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
-from onnx import AttributeProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
+from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
 from isobatch.models.ort.calls import call
+from isobatch.models.ort.graph import rename
 from isobatch.models.ort.interface import real_inputs
 from isobatch.models.ort.layers import GraphLayer
 from isobatch.models.ort.session import MODEL_FILE, open_session
@@ -202,26 +203,12 @@ def _renamed(layer: GraphLayer) -> list[NodeProto]:
     new = dict(zip(own, _inside(layer, "part", own), strict=True))
     nodes = []
     for node in layer.nodes:
-        twin = _with_names(node, new)
+        twin = NodeProto()
+        twin.CopyFrom(node)
+        rename([twin], new)
         twin.name = f"{layer.name}/part/{_written(node)}"  # its own name may be missing or given twice
         nodes.append(twin)
     return nodes
-
-
-def _with_names(node: NodeProto, new: Mapping[str, str]) -> NodeProto:
-    """A copy that reads and writes values under their new names, in the graphs that it holds too."""
-    twin = NodeProto()
-    twin.CopyFrom(node)
-    twin.input[:] = [new.get(name, name) for name in node.input]
-    twin.output[:] = [new.get(name, name) for name in node.output]
-    for attribute in twin.attribute:
-        for graph in [attribute.g] if attribute.type == AttributeProto.GRAPH else attribute.graphs:
-            inside = [_with_names(inner, new) for inner in graph.node]
-            del graph.node[:]
-            graph.node.extend(inside)
-            for value in graph.output:
-                value.name = new.get(value.name, value.name)
-    return twin
 
 
 def node_of(operator: str, inputs: Sequence[str], output: str, **attributes: int | list[int]) -> NodeProto:

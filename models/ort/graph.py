@@ -1,13 +1,13 @@
 """What the weight layers of an ONNX graph hold and compute in, and the graph that really runs."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
-from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
 from isobatch.models.ort.session import open_session
 from isobatch.models.shared.scratch import Scratch
@@ -87,6 +87,22 @@ def serialized(
     opsets = [helper.make_opsetid("", 20), helper.make_opsetid(MICROSOFT, 1)]
     data: bytes = helper.make_model(graph, opset_imports=opsets, ir_version=10).SerializeToString()
     return data
+
+
+def inner_graphs(node: NodeProto) -> Sequence[GraphProto]:
+    """The graphs that a node of control flow holds; empty ones for other attributes."""
+    return [graph for attribute in node.attribute for graph in (attribute.g, *attribute.graphs)]
+
+
+def rename(nodes: Iterable[NodeProto], new: Mapping[str, str]) -> None:
+    """Let these nodes, and those in the graphs that they hold, read and write values under their new names."""
+    for node in nodes:
+        for names in (node.input, node.output):
+            names[:] = [new.get(name, name) for name in names]
+        for graph in inner_graphs(node):
+            rename(graph.node, new)
+            for value in graph.output:
+                value.name = new.get(value.name, value.name)
 
 
 def _to_source(name: str, producers: dict[str, NodeProto]) -> Iterator[str]:
