@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
@@ -176,7 +176,9 @@ class StaticInt8Runner(Int8Runner):
             clipped[name] = clipped.get(name, 0) + at_limit
             seen[name] = seen.get(name, 0) + values.size
 
-        with _hooks(_quantizing(self.net), count):
+        with ExitStack() as stack:
+            for name, module in _quantizing(self.net):
+                stack.callback(module.register_forward_hook(partial(count, name)).remove)
             self.run(images)
         return {name: (clipped[name], seen[name]) for name in seen}
 
@@ -188,15 +190,6 @@ def _quantizing(net: nn.Module) -> Iterator[tuple[str, nn.Module]]:
             yield name, module.activation_post_process  # its operators are methods, which end in this call
         elif hasattr(module, "scale") and hasattr(module, "zero_point"):
             yield name, module
-
-
-@contextmanager
-def _hooks(watched: Iterator[tuple[str, nn.Module]], hook: Any) -> Iterator[None]:
-    with ExitStack() as stack:
-        for name, module in watched:
-            handle = module.register_forward_hook(partial(hook, name))
-            stack.callback(handle.remove)
-        yield
 
 
 def _store(
