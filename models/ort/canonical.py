@@ -21,23 +21,24 @@ from isobatch.models.ort.interface import real_inputs
 from isobatch.models.ort.layers import GraphLayer
 from isobatch.models.ort.session import MODEL_FILE, open_session
 from isobatch.models.ort.watch import WatchedGraph
+from isobatch.models.shared.wrapped import Wrapped
 from isobatch.models.spec.runner import WHOLE, Canonical, Runner
-from isobatch.models.spec.words import Effective, Json, VariantUnavailable
+from isobatch.models.spec.words import Json, VariantUnavailable
 
 _OLDEST_OPSET = 13  # from there on Unsqueeze and Squeeze take their axes as an input
 _ALL = np.iinfo(np.int64).max
 
 
-class CanonicalOrtRunner:
+class CanonicalOrtRunner(Wrapped):
     """Runs a rewritten graph beside the runner it came from. ``model`` is what a deployment would ship.
 
     A graph that was rewritten as optimised for this machine is not optimised again; ``optimise`` is for others.
     """
 
     def __init__(self, model: ModelProto, native: Runner, threads: int, optimise: bool = False) -> None:
+        super().__init__(native)
         self.model = model
         self._optimise = optimise
-        self._native = native
         self._threads = threads
         self._session: ort.InferenceSession | None = None
 
@@ -63,10 +64,6 @@ class CanonicalOrtRunner:
     def digest(self) -> str:
         """The SHA-256 of the file that ``write`` makes."""
         return hashlib.sha256(self.model.SerializeToString(deterministic=True)).hexdigest()
-
-    def effective(self) -> Effective:
-        """What the native runner says: the kernels are the same, only the shapes they are called with are not."""
-        return self._native.effective()
 
 
 def canonical_model(graph: WatchedGraph, rules: Mapping[str, Canonical]) -> ModelProto:

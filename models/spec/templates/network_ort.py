@@ -40,9 +40,7 @@ def opened(folder: Path, settings: dict[str, Any], threads: int) -> Callable[[An
 
     def run(images: NDArray[Any] | dict[str, NDArray[Any]]) -> NDArray[Any] | dict[str, NDArray[Any]]:
         given = images if isinstance(images, dict) else {first: images}
-        outputs = [
-            np.array(output) for output in session.run(None, given)
-        ]  # theirs lie in memory that the session handed out
+        outputs = [*map(np.array, session.run(None, given))]  # theirs lie in memory that the session handed out
         return outputs[0] if len(names) == 1 else dict(zip(names, outputs, strict=True))
 
     return run
