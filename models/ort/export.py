@@ -78,8 +78,7 @@ def _export(network: Network, say: Callable[[str], None], folder: Path, ways: Se
     from isobatch.models.weights.networks import float_network
 
     say(f"exporting {network.model} to ONNX")
-    net = float_network(network)
-    channels = channels_of(network.model)
+    net, channels = float_network(network), channels_of(network.model)
     size_bytes = sum(tensor.nbytes for tensor in net.state_dict().values())
     if size_bytes > LIMIT_BYTES:
         raise VariantUnavailable(

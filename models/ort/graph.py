@@ -89,6 +89,13 @@ def serialized(
     return data
 
 
+def stored_tensors(model: ModelProto, nodes: Iterable[NodeProto]) -> dict[str, TensorProto]:
+    """By name the stored tensors, and those that Constant nodes among these give."""
+    constants = (node for node in nodes if node.op_type == "Constant")
+    given = {node.output[0]: part.t for node in constants for part in node.attribute if part.name == "value"}
+    return {tensor.name: tensor for tensor in model.graph.initializer} | given
+
+
 def inner_graphs(node: NodeProto) -> Sequence[GraphProto]:
     """The graphs that a node of control flow holds; empty ones for other attributes."""
     return [graph for attribute in node.attribute for graph in (attribute.g, *attribute.graphs)]

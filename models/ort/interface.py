@@ -8,6 +8,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TypeProto, ValueInfoProto, helper, numpy_helper
 
+from isobatch.models.ort.graph import stored_tensors
 from isobatch.models.spec.interface import Input
 
 
@@ -158,14 +159,7 @@ def copy_first_axis(model: ModelProto, size: int) -> None:
 
 def _reshapes(model: ModelProto) -> Iterator[tuple[NodeProto, NDArray[np.int64]]]:
     """The Reshape nodes of a constant shape, and that shape."""
-    constants = {tensor.name: tensor for tensor in model.graph.initializer}
-    constants |= {
-        node.output[0]: attribute.t
-        for node in model.graph.node
-        if node.op_type == "Constant"
-        for attribute in node.attribute
-        if attribute.name == "value"
-    }
+    constants = stored_tensors(model, model.graph.node)
     for node in model.graph.node:
         if node.op_type == "Reshape" and (stored := constants.get(node.input[1])) is not None:
             yield node, numpy_helper.to_array(stored)
