@@ -80,12 +80,7 @@ def _meaning(dots: Sequence[Dot]) -> dict[str, Any]:
     """Shape for the verdict, colour for the accuracy; legends of what occurs only."""
     shapes = {verdict: shape for verdict, shape in _SHAPES.items() if any(dot.verdict == verdict for dot in dots)}
     losses = {loss: colour for loss, colour in LOSSES.items() if any(dot.loss == loss for dot in dots)}
-    legend = {
-        "orient": "top",
-        "direction": "horizontal",
-        "symbolSize": 120,
-        "symbolStrokeWidth": 0,
-    }
+    legend = {"orient": "top", "direction": "horizontal", "symbolSize": 120, "symbolStrokeWidth": 0}
     return {
         "shape": {
             "field": "verdict",

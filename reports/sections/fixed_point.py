@@ -11,11 +11,7 @@ def blocks(study: Study) -> list[Block]:
     """One row for each int8 variant; the answer's sentence alone where there is none."""
     if (answer := study.answer) is None:
         return [Paragraph(line("Not answered: the study ended before it."))]
-    columns = (
-        Column("Variant", "name"),
-        Column("Invariant", "state"),
-        Column("Evidence"),
-    )
+    columns = (Column("Variant", "name"), Column("Invariant", "state"), Column("Evidence"))
     rows = tuple((part.variant, _WORDS[part.invariant], part.why) for part in answer.by_variant)
     if not rows:
         return [Paragraph(line(answer.sentence))]
