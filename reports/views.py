@@ -106,9 +106,11 @@ def reference_error(variant: VariantResult) -> Comparison | None:
 
 def unexplained(study: Study) -> tuple[Line, ...]:
     """Why it is not known where a difference starts: of the study, or of each variant that was not looked into."""
-    differing = [v for v in candidates(study) if v.verdict in ("top1-stable", "batch-variant")]
+    looked_at = candidates(study)
+    differing = [v for v in looked_at if v.verdict in ("top1-stable", "batch-variant")]
     if not differing:
-        return (line("Nothing to look into: no variant was found top1-stable or batch-variant."),)
+        alone = line(Code(looked_at[0].name), f" is {state(looked_at[0])}") if len(looked_at) == 1 else None
+        return (line("Nothing to look into: ", *(alone or ["no variant was found top1-stable or batch-variant"]), "."),)
     if not explains(study.config) and not any(v.origins for v in differing):
         return (line("Not run: the study was asked not to explain (--no-explain)."),)
     reasons: dict[str, list[str]] = {}

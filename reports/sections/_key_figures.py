@@ -23,13 +23,7 @@ def key_figures(study: Study) -> tuple[KeyFigure, ...]:
     choice = views.choice(study)
     if choice is None:
         return ()
-    figures = (
-        _stability(study, choice),
-        _speed(study),
-        _agreement(study, choice),
-        _accuracy(choice),
-        _price(study),
-    )
+    figures = (_stability(study, choice), _speed(study), _agreement(study, choice), _accuracy(choice), _price(study))
     return tuple(figure for figure in figures if figure is not None)
 
 
@@ -78,9 +72,8 @@ def _stability(study: Study, choice: VariantResult) -> KeyFigure:
     same = sum(comparison.bitwise_equal for comparison in made)
     sizes = numbers.batch_sizes(comparison.batch_size for comparison in made)
     n = sum(verdict.n_images for verdict in choice.by_inputs)
-    remark = (
-        f"{same} of {counted_comparisons(len(made))} bit-equal; {numbers.counted(n, 'image')}, N = {sizes}{verified}"
-    )
+    ran = f"{same} of {counted_comparisons(len(made))} bit-equal; {numbers.counted(n, 'image')}, N = {sizes}"
+    remark = f"{ran if made else 'no batch was run'}{verified}"
     return KeyFigure(label, word, views.anchor(choice.name), line(remark), tone)
 
 
@@ -89,12 +82,9 @@ def _speed(study: Study) -> KeyFigure:
     if speed is None:
         return KeyFigure("Speed", "not measured", "costs", ())
     interval = speed.interval
-    limits = numbers.throughput_interval(interval).removeprefix(numbers.throughput(interval))
-    remark = (
-        f"at N = {speed.batch_size}, 95 % limits{limits}, {numbers.counted(interval.n, 'call')}"
-        if limits
-        else f"at N = {speed.batch_size}, timed once"
-    )
+    calls = "timed once" if interval.n == 1 else numbers.counted(interval.n, "call")
+    limits = f"95 % limits{numbers.throughput_limits(interval)}, " if interval.low95 is not None else ""
+    remark = f"at N = {speed.batch_size}, {limits}{calls}"
     if decided and (gained := decided.speed_up):
         about = "" if gained.raced else "about "
         remark += f"; {about}{numbers.ratio(gained.ratio.median)} that of {gained.variant}"

@@ -9,7 +9,9 @@ TERMS = {
     "variant": "One way to run the network: a runtime, a precision and a recipe.",
     "singles": "Every image run alone, N = 1.",
     "batched": "Images run k at a time, N = k.",
-    "answer": "Of a classifier the top-1 class; else the decision, the set of labels or the nearest neighbour.",
+    "answer": "Of a classifier the top-1 class; else the decision, the set of labels or the nearest neighbour; of raw "
+    "outputs every byte.",
+    "logit": "One value of the network's output, whatever it stands for.",
     "condition": "What stays fixed while N changes: threads, instruction set, memory format, image size, device, "
     "position, neighbours.",
     "repeatable": "The same call on the same bytes twice gives the same bytes.",

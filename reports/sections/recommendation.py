@@ -28,9 +28,9 @@ def _pareto_row(point: ParetoPoint) -> Row:
     return {
         Column("Variant", "name"): point.variant,
         Column("Verdict", "state"): point.verdict,
-        Column("Throughput", "number"): None
-        if point.throughput_img_s is None
-        else f"{numbers.real(point.throughput_img_s, 3)} img/s",
+        Column("Throughput", "number"): numbers.known(
+            point.throughput_img_s, lambda rate: f"{numbers.rate(rate)} img/s"
+        ),
         Column("Latency, N = 1", "number"): numbers.known(point.latency_ms, numbers.milliseconds),
         Column("Size", "number"): numbers.size(point.size_bytes),
         Column("Top-1", "number"): numbers.known(point.accuracy, numbers.percent),
@@ -80,7 +80,8 @@ def blocks(study: Study) -> list[Block]:
     if decided.rejected:
         columns = (Column("Variant", "name"), Column("Why not"))
         rows = tuple((rejected.variant, rejected.why) for rejected in decided.rejected)
-        page += [Heading("Why not the others"), Table("Every other variant, with the reason.", columns, rows)]
+        title, every = ("Why not the others", "Every other") if decided.chosen else ("Why none of them", "Every")
+        page += [Heading(title), Table(f"{every} variant, with the reason.", columns, rows)]
     page += _pareto(decided)
     if decided.would_change:
         changes = Bullets(tuple(linked(study, change, "recommendation") for change in decided.would_change))

@@ -13,7 +13,7 @@ def blocks(study: Study) -> list[Block]:
     passes = f"{numbers.count(timing.forward_passes)} calls, {numbers.count(timing.images_passed)} images"
     facts: list[tuple[str, Line]] = [
         ("Wall time", line(numbers.seconds(timing.wall_s))),
-        ("In forward passes", line(f"{numbers.seconds(timing.forward_s)} ({passes})")),
+        ("In the calls of the evidence", line(f"{numbers.seconds(timing.forward_s)} ({passes})")),
     ]
     if timing.warm_up_s:
         facts.append(

@@ -15,6 +15,7 @@ TITLE = "Verdict map"
 
 _WIDEST = 980.0  # pixels of columns in one picture: more of them, and it is drawn in several
 _KINDS = ("batch-vs-singles", "position", "neighbours", "copies")
+_WHAT = {"batch-vs-singles": "batched against singles", "copies": "each copy against the first"}
 _Place = tuple[str, Condition, str]
 
 
@@ -59,7 +60,7 @@ def _short(comparison: Comparison) -> str:
 
 
 def _long(name: str, words: tuple[str, str], comparison: Comparison) -> str:
-    what = "batched against singles" if comparison.kind == "batch-vs-singles" else "batched, changed against plain"
+    what = _WHAT.get(comparison.kind, "batched, changed against plain")
     equal = f"{comparison.n_images_equal} of {comparison.n_images} images bit-equal"
     flips = views.flips(comparison)
     noise = "" if comparison.bitwise_equal else f", largest relative difference {views.difference(comparison)}"
@@ -120,7 +121,7 @@ def _figure(
     words = (
         "Each cell is one comparison: = the same bytes as alone, ≈ other bytes, same answers, ≠ an answer changed; "
         "the number is the largest difference over the largest |logit|. Rotated and beside an outlier: against the "
-        "plain batch of the same N. No cell: not run."
+        "plain batch of the same N; copies: against the first of them. No cell: not run."
     )
     return Figure(
         f"{TITLE}{part}",

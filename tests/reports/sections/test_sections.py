@@ -129,7 +129,7 @@ def test_a_repaired_choice_is_marked_in_the_overview_and_joined_in_the_picture()
 def test_the_fastest_has_no_price() -> None:
     study = studies.study([studies.measured(studies.ROWS[9])])
     text = words(price_line(study))
-    assert text == "Nothing: no variant that meets every other demand is shown to be faster, 106 img/s at N = 8."
+    assert text == "Nothing: no variant that meets every other demand is shown to be faster than its 106 img/s at N = 8."
 
 
 def decided(study: Study) -> r.Recommendation:
@@ -171,7 +171,7 @@ def test_an_unsteady_race_and_none_at_all_are_said() -> None:
 def test_the_race_is_one_row_a_contestant() -> None:
     (table,) = [block for block in written("race", studies.full()) if isinstance(block, blocks.Table)]
     rows = {row[0]: row for row in table.rows}
-    assert rows["ort-int8"][1:4] == ("8", "1.00, 1.00 to 1.02", "the fastest")
+    assert rows["ort-int8"][1:4] == ("8", "1.00 (1.00 to 1.02)", "the fastest")
     assert rows["ort-int8-qoperator"][3] == "undecided" and rows["int8-x86"][3] == "no candidate"
     assert rows["ort-int8"][5:8] == ("undecided", "undecided", "40")
     (told,) = [block for block in written("race", studies.full()) if isinstance(block, blocks.Bullets)]
