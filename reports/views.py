@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Iterable
+from typing import TypeVar
 
 from isobatch.pipeline.config.config import explains
 from isobatch.pipeline.decide import agreement
@@ -12,7 +13,18 @@ from isobatch.pipeline.records.study import Comparison, ComparisonKind, NotRun, 
 from isobatch.reports import numbers
 from isobatch.reports.blocks import Code, Line, line
 
+K = TypeVar("K")
+V = TypeVar("V")
+
 EVIDENCE = "Evidence for this scope, not a proof beyond it."
+
+
+def together(pairs: Iterable[tuple[K, V]]) -> dict[K, list[V]]:
+    """By each key all of its values, both in the order in which they came first."""
+    by_key: dict[K, list[V]] = {}
+    for key, value in pairs:
+        by_key.setdefault(key, []).append(value)
+    return by_key
 
 
 def candidates(study: Study) -> tuple[VariantResult, ...]:
@@ -113,22 +125,13 @@ def unexplained(study: Study) -> tuple[Line, ...]:
         return (line("Nothing to look into: ", *(alone or ["no variant was found top1-stable or batch-variant"]), "."),)
     if not explains(study.config) and not any(v.origins for v in differing):
         return (line("Not run: the study was asked not to explain (--no-explain)."),)
-    reasons: dict[str, list[str]] = {}
-    for variant in differing:
-        if variant.origins is None:
-            reasons.setdefault(_why_unexplained(variant), []).append(variant.name)
+    reasons = together((_why_unexplained(variant), variant.name) for variant in differing if variant.origins is None)
     return tuple(line("Not run for ", *named(study, listing(names, 20)), f": {why}.") for why, names in reasons.items())
 
 
 def _why_unexplained(variant: VariantResult) -> str:
     reasons = (left_out.why.rstrip(".") for left_out in variant.not_run if "origins" in left_out.what)
     return next(reasons, "the study ended before it")
-
-
-def tested_batch_sizes(study: Study, inputs: str | None = None) -> tuple[int, ...]:
-    """Every N that some variant was compared at, in ascending order."""
-    compared = (c for v in study.variants for c in comparisons(v, "batch-vs-singles", inputs))
-    return tuple(sorted({c.batch_size for c in compared}))
 
 
 def named(study: Study, text: str) -> Line:
@@ -188,13 +191,6 @@ def accuracy_with_interval(variant: VariantResult) -> str | None:
 def error(study: Study, variant: VariantResult, brief: bool = False) -> str | None:
     """Its largest error against the reference in words; None for the reference itself."""
     return None if variant.name == study.reference else difference(reference_error(variant), brief)
-
-
-def agrees(study: Study, variant: VariantResult) -> str | None:
-    """The share of images with the reference's answer: ``94.1 %``; None for the reference itself."""
-    if variant.name == study.reference:
-        return None
-    return numbers.short_percent(variant.agreement.share) if variant.agreement else None
 
 
 def other_answers(study: Study) -> str:

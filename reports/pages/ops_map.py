@@ -67,11 +67,12 @@ def _signs(operation: OperationResult | None) -> str | None:
 
 def _classes(report: OpsReport) -> Iterator[Block]:
     """Operations of one arithmetic that fall into the same classes of N share a line."""
-    alike: dict[tuple[str, str], list[str]] = {}
-    for arithmetic in _looked_into(report):
-        for op in arithmetic.operations:
-            if len(op.classes) > 1:
-                alike.setdefault((arithmetic.arithmetic, numbers.batch_classes(op.classes)), []).append(op.operation)
+    alike = views.together(
+        ((arithmetic.arithmetic, numbers.batch_classes(op.classes)), op.operation)
+        for arithmetic in _looked_into(report)
+        for op in arithmetic.operations
+        if len(op.classes) > 1
+    )
     if not alike:
         yield Paragraph(line("No row of any operation depended on N."))
         return

@@ -14,9 +14,9 @@ from isobatch.reports import numbers, speeds, views
 from isobatch.reports.blocks import Column, Line, Row, line, table_of, without, without_empty
 from isobatch.reports.inputs_in_words import worded
 from isobatch.reports.screen.rich_blocks import FittedTable, least_width, prose
-from isobatch.reports.sections.answer import headline, price_line, warnings
+from isobatch.reports.sections.answer import headline, warnings
 from isobatch.reports.sections.batch_accuracy import in_short as accuracy_by_n
-from isobatch.reports.sections.race import in_short
+from isobatch.reports.sections.race import in_short, price_line
 
 LINES = 40
 _FRAME = 5  # the rule above, two blank lines, the table's head of two
@@ -31,7 +31,8 @@ def summary(study: Study, paths: Mapping[str, Path], width: int) -> list[Rendera
     """What to print, at most 40 lines of ``width`` columns; where the variants do not fit, the rest is counted."""
     answer, choice = _answer(study, width), _choice(study, width)
     last = [text for path in paths.values() for text in _wrapped(line(str(path)), width, 2)]
-    mended = [*_other_answers(study, width), *_repairs(study, width)]
+    other = views.other_answers(study)
+    mended = [*(_said(study, line(other), width, 3, "yellow") if other else []), *_repairs(study, width)]
     room = LINES - _FRAME - len(answer) - len(mended) - len(choice) - len(last)
     warned = _warnings(study, width, max(_LEAST_WARNINGS, room - min(_LEAST_ROWS, len(study.variants))))
     return [*answer, Text(), *_table(study, room - len(warned), width), *mended, Text(), *choice, *warned, *last]
@@ -65,12 +66,13 @@ def _answer(study: Study, width: int) -> list[Text]:
 
 def _row(study: Study, variant: VariantResult) -> Row:
     speed, cost = speeds.throughput(study, variant), variant.cost
+    agrees = variant.agreement if variant.name != study.reference else None
     return {
         Column("Variant", "name"): variant.name,
         Column("Verdict", "state"): views.state(variant),
         Column("Noise", "number"): _noise(variant),
         Column("Error", "number"): views.error(study, variant, brief=True),
-        Column("Agrees", "number"): views.agrees(study, variant),
+        Column("Agrees", "number"): numbers.short_percent(agrees.share) if agrees else None,
         Column("ms, 1", "number"): numbers.real(cost.latency_ms.median, 3) if cost and cost.latency_ms else None,
         Column("img/s @ N", "number"): f"{_rate(speed.interval.median)} @ {speed.batch_size}" if speed else None,
         Column("Size", "number"): numbers.size(cost.size_bytes) if cost else None,
@@ -81,11 +83,8 @@ def _row(study: Study, variant: VariantResult) -> Row:
 def _noise(variant: VariantResult) -> str | None:
     """The batch noise, in a word short enough for a terminal."""
     noise = views.batch_noise(variant)
-    return (
-        "none"
-        if noise is not None and noise.bitwise_equal and not noise.issues
-        else views.difference(noise, brief=True)
-    )
+    equal = noise is not None and noise.bitwise_equal and not noise.issues
+    return "none" if equal else views.difference(noise, brief=True)
 
 
 def _rate(value: float) -> str | None:
@@ -142,12 +141,6 @@ def _repairs(study: Study, width: int) -> list[Text]:
     parts = [texts, f"No repair holds: {', '.join(failed)}." if failed else ""]
     told = " ".join(filter(None, parts))
     return _said(study, line(told), width, 3) if told else []
-
-
-def _other_answers(study: Study, width: int) -> list[Text]:
-    """Which variants give another answer than the reference too often to be chosen; nothing where none does."""
-    words = views.other_answers(study)
-    return _said(study, line(words), width, 3, "yellow") if words else []
 
 
 def _mark(study: Study, repaired: VariantResult) -> str:

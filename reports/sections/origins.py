@@ -66,15 +66,12 @@ def _completeness(variant: VariantResult) -> tuple[str, str]:
 
 def _proofs(study: Study, looked: Sequence[VariantResult]) -> Bullets:
     """The proof of each list in words, once for all variants of which the same can be said."""
-    names: dict[tuple[str, str], list[str]] = {}
-    for variant in looked:
-        names.setdefault(_completeness(variant), []).append(variant.name)
-    return Bullets(
-        tuple(
-            line(f"{_SAID[word]} for ", *views.named(study, views.listing(who, 20)), f": {why}.")
-            for (word, why), who in names.items()
-        )
+    names = views.together((_completeness(variant), variant.name) for variant in looked)
+    said = (
+        line(f"{_SAID[word]} for ", *views.named(study, views.listing(who, 20)), f": {why}.")
+        for (word, why), who in names.items()
     )
+    return Bullets(tuple(said))
 
 
 def _row(variant: VariantResult) -> Row:

@@ -9,7 +9,7 @@ from isobatch.pipeline.records.study import Against, Contestant, RaceShown, Reco
 from isobatch.reports import numbers, views
 from isobatch.reports.blocks import Absent, Block, Bullets, Code, Column, Line, Paragraph, Row, line, table_of
 from isobatch.reports.sections import Section
-from isobatch.reports.speeds import BY_PASSES, no_faster, shows_loss
+from isobatch.reports.speeds import BY_PASSES, chosen_throughput, no_faster, shows_loss
 
 _STANDING = {"leader": "the fastest", "as-fast": "not measurably slower", "undecided": "undecided", "slower": "slower"}
 _BY = {
@@ -70,8 +70,12 @@ def _ratio(decided: Recommendation) -> str:
     return "" if ratio is None else f", {ratio.median:.2f} x the time"
 
 
-def price_words(study: Study, decided: Recommendation, own: str) -> Line:
-    """The price of stability, and the speed-up over the reference precision. ``own``: the choice's throughput."""
+def price_line(study: Study) -> Line:
+    """What the choice costs against the fastest candidate, and what it gains over the reference precision."""
+    chosen, decided = chosen_throughput(study), study.recommendation
+    if decided is None or decided.decided_by is None or chosen is None:
+        return line("Unknown: the throughput of the chosen variant was not measured.")
+    own = f"{numbers.throughput(chosen.interval)} at N = {chosen.batch_size}"
     paid, gained = decided.price_of_stability, decided.speed_up
     if paid is None or not shows_loss(paid):
         text = line(f"Nothing: {no_faster(decided)} than its {own}.")
