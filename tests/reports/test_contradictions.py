@@ -184,3 +184,53 @@ def test_a_time_from_too_few_calls_is_marked(ratio: r.Interval, rough: bool) -> 
     row = rows("overview", study)[f"{studies.ROWS[1].name}+static-scale"]
     assert [(row[title] or "").startswith("~") for title in ("ms at N = 1", "img/s @ N")] == [rough, rough]
     assert "~: of too few calls for limits" in text("overview", study)
+
+
+def test_the_posts_table_says_which_variant_ran_at_another_n() -> None:
+    study = studies.full()
+    fewer = [
+        v.model_copy(update={"comparisons": [c for c in v.comparisons if c.batch_size < 3]}) if v.name == "fp16" else v
+        for v in study.variants
+    ]
+    assert "On the seed inputs at N = 4: " in text("original_post", study)
+    assert "On the seed inputs at N = 4 (fp16 at N = 2): " in text("original_post", only_these(fewer))
+
+
+def only_these(variants: list[r.VariantResult]) -> r.Study:
+    return studies.full().model_copy(update={"variants": variants})
+
+
+def test_a_chapter_speaks_of_its_own_variant() -> None:
+    told = text("chapters", studies.full())
+    assert "no variant was found" not in told and "Nothing to look into: ort-int8 is batch-invariant." in told
+    nothing = text("origins", only_these([v for v in studies.full().variants if v.verdict == "batch-invariant"]))
+    assert nothing == "Nothing to look into: no variant was found top1-stable or batch-variant."
+
+
+def test_a_race_that_decided_nothing_yet_was_run() -> None:
+    study = studies.full()
+    assert study.race is not None
+    ended = text("race", study.model_copy(update={"recommendation": None}))
+    assert ended.startswith("The race was run") and "No race" not in ended
+    assert text("race", study.model_copy(update={"race": None})).startswith("No race was run")
+
+
+def test_where_nothing_is_chosen_there_are_no_others_and_no_ring() -> None:
+    study = studies.full()
+    assert study.recommendation is not None
+    nothing = study.model_copy(update={"recommendation": study.recommendation.model_copy(update={"chosen": None})})
+    assert "Why not the others" in text("recommendation", study)
+    assert "Why none of them Every variant, with the reason." in text("recommendation", nothing)
+    assert "Ringed" in text("cost_and_stability", study) and "Ringed" not in text("cost_and_stability", nothing)
+
+
+def test_repeats_are_counted_over_the_variants_that_were_repeated() -> None:
+    first, *others = studies.full().variants[1:4]
+    bare = [v.model_copy(update={"comparisons": [c for c in v.comparisons if c.kind != "repeat"]}) for v in others]
+    assert " repeat comparisons of 1 variant bit-equal" in text("suspects", only_these([first, *bare]))
+
+
+def test_a_choice_of_which_no_batch_was_run_says_so() -> None:
+    study = studies.full()
+    bare = [v.model_copy(update={"comparisons": []}) for v in study.variants]
+    assert "no batch was run" in text("answer", study.model_copy(update={"variants": bare}))
