@@ -206,6 +206,11 @@ def other_answers(study: Study) -> str:
     return f"Other answers than {reference(study)}: {listing(missed, 5)}." if missed else ""
 
 
+def baseline(study: Study) -> str:
+    """The variant that accuracy drops are measured against; fp32 in a report that names none."""
+    return next((variant.name for variant in study.variants if variant.baseline), "fp32")
+
+
 def reference(study: Study) -> str:
     """The reference's name; fp64 in a report that has none."""
     return study.reference or "fp64"

@@ -94,7 +94,7 @@ def _meaning(dots: Sequence[Dot]) -> dict[str, Any]:
         "fill": {
             "field": "loss",
             "type": "nominal",
-            "title": "Accuracy drop against fp32",
+            "title": "Accuracy drop",
             "scale": {"domain": list(losses), "range": list(losses.values())},
             "legend": legend,
         },

@@ -23,7 +23,13 @@ def key_figures(study: Study) -> tuple[KeyFigure, ...]:
     choice = views.choice(study)
     if choice is None:
         return ()
-    figures = (_stability(study, choice), _speed(study), _agreement(study, choice), _accuracy(choice), _price(study))
+    figures = (
+        _stability(study, choice),
+        _speed(study),
+        _agreement(study, choice),
+        _accuracy(study, choice),
+        _price(study),
+    )
     return tuple(figure for figure in figures if figure is not None)
 
 
@@ -106,7 +112,7 @@ def _agreement(study: Study, choice: VariantResult) -> KeyFigure | None:
     return KeyFigure(label, agreement.count(record), "overview", remark, tone)
 
 
-def _accuracy(choice: VariantResult) -> KeyFigure:
+def _accuracy(study: Study, choice: VariantResult) -> KeyFigure:
     accuracy, drop = choice.accuracy, choice.accuracy_drop
     if accuracy is None:
         return KeyFigure("Top-1 accuracy", "not measured", "accuracy", line(choice.accuracy_note or ""))
@@ -114,9 +120,9 @@ def _accuracy(choice: VariantResult) -> KeyFigure:
     if views.is_repaired(choice):
         parts.append("measured before the repair, which keeps every byte of its singles")
     if drop is not None:
-        gain = " (a gain)" if drop.value < 0 else ""
+        lost = f"{numbers.points(drop.value)}{' (a gain)' if drop.value < 0 else ''}"
         at_most = numbers.points(drop.upper95)
-        parts.append(f"accuracy drop against fp32 {numbers.points(drop.value)}{gain}, at most {at_most} (95 %)")
+        parts.append(f"accuracy drop against {views.baseline(study)} {lost}, at most {at_most} (95 %)")
     return KeyFigure("Top-1 accuracy", numbers.percent(accuracy.top1), "accuracy", line("; ".join(parts)))
 
 

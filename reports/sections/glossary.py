@@ -24,7 +24,7 @@ TERMS = {
     "class of N": "Batch sizes whose outputs are bitwise equal to one another.",
     "batch noise": "The largest |batched - singles| over all inputs and N, among a set's own images, relative to the "
     "largest |logit|.",
-    "accuracy drop": "Top-1 of fp32 minus that of the variant on the same images.",
+    "accuracy drop": "Top-1 of fp32 (of an ONNX file ort-fp32) minus that of the variant on the same images.",
     "origin": "A layer whose output for an image depends on N although its input does not: here a difference starts.",
     "carrier": "A layer that differs only because its input already did.",
     "sibling": "A layer of the same kernels and shapes as another.",

@@ -1,6 +1,7 @@
 """The repairs that were tried: whether each holds, over what scope, and its price."""
 
 from isobatch import PROGRAM
+from isobatch.pipeline.config.config import explains
 from isobatch.pipeline.decide.demands import MIXES
 from isobatch.pipeline.decide.repaired_variants import SWITCH
 from isobatch.pipeline.records.study import Repair, Study, VariantResult
@@ -66,7 +67,8 @@ def _remarks(study: Study, tried: list[tuple[VariantResult, Repair]]) -> list[Li
     remarks = [line(*codes(names), f": {note.rstrip('.')}.") for note, names in notes.items()]
     for variant in study.variants:
         if variant.repairs is not None and all(repair.name == SWITCH for repair in variant.repairs):
-            why = "it could not be put in one fixed shape" if variant.origins else "no origin was found"
+            unknown = "its layers were not looked into" if variant.origins is None else "no origin was found"
+            why = "it could not be put in one fixed shape" if variant.origins else unknown
             remarks.append(line(Code(variant.name), f": no repair was tried, because {why}."))
     return remarks
 
@@ -78,7 +80,7 @@ def blocks(study: Study) -> list[Block]:
         why = "a fixed shape gives stable bytes, and the answers would depend on the others in the batch all the same"
         return [Absent(line(f"Not repaired: {MIXES}; {why}."))]
     absent: list[Block] = [Absent(why) for why in views.unexplained(study)]
-    if study.config.get("repair") is False and study.config.get("explain") is not False:
+    if study.config.get("repair") is False and explains(study.config):
         return [Absent(line("Not run: the study was asked not to repair (--no-repair)."))]
     page: list[Block] = []
     run = [(v, r) for v, r in tried if r.state not in ("out-of-time", "does-not-apply")]

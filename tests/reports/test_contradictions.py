@@ -234,3 +234,30 @@ def test_a_choice_of_which_no_batch_was_run_says_so() -> None:
     study = studies.full()
     bare = [v.model_copy(update={"comparisons": []}) for v in study.variants]
     assert "no batch was run" in text("answer", study.model_copy(update={"variants": bare}))
+
+
+def test_of_an_onnx_file_drops_are_told_against_its_own_baseline() -> None:
+    study = studies.full()
+    own = [v.model_copy(update={"baseline": v.name == "ort-fp32"}) for v in study.variants]
+    of_file = study.model_copy(update={"variants": own})
+    assert "accuracy drop against ort-fp32" in text("answer", of_file) and "Only ort-fp32 right" in text(
+        "accuracy", of_file
+    )
+    assert "accuracy drop against fp32" in text("answer", study) and "Only fp32 right" in text("accuracy", study)
+
+
+@pytest.mark.parametrize(("explain", "said"), [("none", "--no-explain"), ("default", "--no-repair")])
+def test_why_nothing_was_repaired_names_the_flag_that_forbade_it(explain: str, said: str) -> None:
+    study = studies.unasked()
+    told = text("repairs", study.model_copy(update={"config": study.config | {"explain": explain, "repair": False}}))
+    assert said in told
+
+
+def test_a_network_that_mixes_images_was_not_asked_not_to_repair() -> None:
+    study = studies.full()
+    unproved = [v.model_copy(update={"repairs": None, "origins_complete": None}) for v in study.variants]
+    mixing = r.Mixing(
+        variant="fp32", mixes=True, batch_size=4, tried=8, change=0.1, largest_logit=9.0, evidence="It does."
+    )
+    told = text("origins", study.model_copy(update={"variants": unproved, "mixing": mixing}))
+    assert "the proof is a repair, and the network itself mixes images" in told and "--no-repair" not in told
