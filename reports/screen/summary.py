@@ -129,18 +129,17 @@ def _shown(study: Study, room: int, chosen: VariantResult | None) -> list[Varian
 
 def _repairs(study: Study, width: int) -> list[Text]:
     """What holds and what it costs, in a few words; nothing where no repair was tried."""
-    bitwise = [variant for variant in views.repaired_variants(study) if variant.verdict == "batch-invariant"]
-    held = [f"{variant.name}{_mark(study, variant)}" for variant in bitwise]
-    mended = {native_name(variant.name) for variant in bitwise}
-    run = {v.name: [repair for repair in v.repairs or [] if repair.batch_invariant is False] for v in study.variants}
-    failed = [name for name, tried in run.items() if tried and name not in mended]
-    texts = f"Repaired, batch-invariant: {', '.join(held)}." if held else ""
-    late = {v.name: untried(study.variants, v.name) for v in bitwise if _mark(study, v)}
+    repaired = views.repaired_variants(study)
+    held = views.together((v.verdict, f"{v.name}{_mark(study, v)}") for v in repaired)
+    parts = [f"Repaired, {verdict}: {', '.join(names)}." for verdict, names in held.items()]
+    late = {v.name: untried(study.variants, v.name) for v in repaired if _mark(study, v)}
     if may_be_faster := [f"{name} ({remedy})" for name, remedy in late.items() if remedy]:
-        texts += f" At most this slow: {listed(may_be_faster)}."
-    parts = [texts, f"No repair holds: {', '.join(failed)}." if failed else ""]
-    told = " ".join(filter(None, parts))
-    return _said(study, line(told), width, 3) if told else []
+        parts.append(f"At most this slow: {listed(may_be_faster)}.")
+    mended = {native_name(variant.name) for variant in repaired}
+    failed = [v.name for v in study.variants if any(repair.batch_invariant is False for repair in v.repairs or [])]
+    if unmended := [name for name in failed if name not in mended]:
+        parts.append(f"No repair holds: {', '.join(unmended)}.")
+    return _said(study, line(" ".join(parts)), width, 3) if parts else []
 
 
 def _mark(study: Study, repaired: VariantResult) -> str:

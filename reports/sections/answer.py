@@ -1,6 +1,5 @@
 """What to deploy and why, on one screen."""
 
-from collections.abc import Collection
 from typing import Literal
 
 from isobatch.pipeline.decide.cautions import no_limit
@@ -120,11 +119,12 @@ def _answered(answer: Answer) -> Line:
     return counted + (line(". Not judged: ", *_codes(unknown), ".") if unknown else line("."))
 
 
-def _codes(names: list[str], mended: Collection[str] = ()) -> Line:
+def _codes(names: list[str], target: str | None = None) -> Line:
+    """The names as a person lists them, each a link to ``target``, else to its chapter."""
     parts: list[str | Link] = []
     for at, name in enumerate(names):
         parts += [*([] if at == 0 else [" and " if at == len(names) - 1 else ", "])]
-        parts.append(Link(name, "repairs" if name in mended else views.anchor(name), code=True))
+        parts.append(Link(name, target or views.anchor(name), code=True))
     return tuple(parts)
 
 
@@ -133,8 +133,8 @@ def _standing(study: Study) -> Definitions | None:
     names = views.together((views.state(v), v.name) for v in study.variants if v.role == "candidate")
     order = [word for word in STATE_SIGNS if word in names] + [word for word in names if word not in STATE_SIGNS]
     items = [(f"{STATE_SIGNS.get(word, '')} {word}".strip(), _codes(names[word])) for word in order]
-    if mended := [repaired.name for repaired in views.repaired_variants(study)]:
-        items.append(("= after repair", _codes(mended, mended)))
+    mended = views.together((STATE_SIGNS[views.state(v)], v.name) for v in views.repaired_variants(study))
+    items += [(f"{sign} after repair", _codes(names, "repairs")) for sign, names in mended.items()]
     return Definitions(tuple(items)) if items else None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from typing import Any
 
@@ -18,6 +19,7 @@ from isobatch.pipeline.tools.two_runs.regressions import variant_changes
 from isobatch.reports import numbers, speeds
 from isobatch.reports.blocks import Table
 from isobatch.reports.files.markdown import markdown_report
+from isobatch.reports.screen.terminal import print_summary
 from isobatch.reports.sections import write_all
 from tests.reports import studies
 from tests.reports.sections.test_sections import said, written
@@ -261,3 +263,12 @@ def test_a_network_that_mixes_images_was_not_asked_not_to_repair() -> None:
     )
     told = text("origins", study.model_copy(update={"variants": unproved, "mixing": mixing}))
     assert "the proof is a repair, and the network itself mixes images" in told and "--no-repair" not in told
+
+
+def test_a_repair_that_keeps_the_answers_is_no_repair_that_fails_and_no_equal_bytes() -> None:
+    study = repaired(name="recheck", batch_invariant=False, top1_stable=True, state="holds-top1")
+    name = f"{studies.ROWS[1].name}+recheck"
+    assert f"= after repair fp32+surgical ≈ after repair {name}" in text("answer", study)
+    stream = io.StringIO()
+    print_summary(study, {}, stream, verbose=False)
+    assert f"Repaired, top1-stable: {name}" in stream.getvalue() and "No repair holds" not in stream.getvalue()
