@@ -128,13 +128,9 @@ def milliseconds(value_ms: float) -> str:
 
 def latency_interval(interval: Interval) -> str:
     """A median duration with its 95 % limits: ``12.3 ms (12.0 to 12.8)``."""
-    low, high = interval.low95, interval.high95
-    text = milliseconds(interval.median)
-    if low is None or high is None:
-        return text
-    if milliseconds(low).split()[1:] == milliseconds(high).split()[1:] == text.split()[1:]:
-        return f"{text} ({milliseconds(low).split()[0]} to {milliseconds(high).split()[0]})"
-    return f"{text} ({milliseconds(low)} to {milliseconds(high)})"
+    text, limits = milliseconds(interval.median), _spread(interval, milliseconds)
+    unit = f" {text.split()[-1]}"
+    return text + (limits.replace(unit, "") if limits.count(unit) == 2 else limits)
 
 
 def seconds(value_s: float) -> str:
