@@ -97,7 +97,7 @@ def first_row_distance(alone: Rows, together: Rows) -> tuple[float, float, int |
     first, second = np.atleast_1d(alone[0]), np.atleast_1d(together[0])
     if first.shape[1:] != second.shape[1:] or len(first) > len(second):
         return None
-    left, other = first.astype(np.float64), second.astype(np.float64)[: len(first)]
+    left, other = first.astype(np.float64), second[: len(first)].astype(np.float64)
     difference = np.abs(other - left)
     norm = float(np.sqrt(np.square(left).sum()))
     share = float(np.sqrt(np.square(difference).sum())) / norm if norm else 0.0

@@ -172,8 +172,10 @@ def random_rows(inputs: Rows, generator: np.random.Generator) -> Rows:
             limits = np.iinfo(part.dtype)
             parts.append(generator.integers(limits.min, limits.max, part.shape, part.dtype, endpoint=True))
         else:
-            factors = np.exp2(generator.uniform(-_RELATIVE_SPREAD, _RELATIVE_SPREAD, part.shape))
-            parts.append((part.astype(np.float64) * factors).astype(part.dtype))
+            factors = generator.random(part.shape, np.float32)  # in place: activations are large
+            factors *= 2 * _RELATIVE_SPREAD
+            factors -= _RELATIVE_SPREAD
+            parts.append((part * np.exp2(factors, out=factors)).astype(part.dtype, copy=False))
     return tuple(parts)
 
 
