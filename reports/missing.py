@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from isobatch import PROGRAM
+from isobatch.pipeline.records.wording import together
 from isobatch.reports.blocks import Absent, Block, Callout, Details, Figure, line
-from isobatch.reports.views import together
 
 REMEDY = f"The records are whole: {PROGRAM} render RUN writes the reports again; please report this."
 

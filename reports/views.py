@@ -3,28 +3,17 @@
 import math
 import re
 from collections.abc import Iterable
-from typing import TypeVar
 
 from isobatch.pipeline.config.config import explains
 from isobatch.pipeline.decide import agreement
 from isobatch.pipeline.decide.ranges import as_shipped
 from isobatch.pipeline.decide.repaired_variants import native_and_rung, native_name, with_repairs
 from isobatch.pipeline.records.study import Comparison, ComparisonKind, NotRun, Policy, Repair, Study, VariantResult
+from isobatch.pipeline.records.wording import together as together
 from isobatch.reports import numbers
 from isobatch.reports.blocks import Code, Line, line
 
-K = TypeVar("K")
-V = TypeVar("V")
-
 EVIDENCE = "Evidence for this scope, not a proof beyond it."
-
-
-def together(pairs: Iterable[tuple[K, V]]) -> dict[K, list[V]]:
-    """By each key all of its values, both in the order in which they came first."""
-    by_key: dict[K, list[V]] = {}
-    for key, value in pairs:
-        by_key.setdefault(key, []).append(value)
-    return by_key
 
 
 def candidates(study: Study) -> tuple[VariantResult, ...]:
@@ -125,13 +114,19 @@ def unexplained(study: Study) -> tuple[Line, ...]:
         return (line("Nothing to look into: ", *(alone or ["no variant was found top1-stable or batch-variant"]), "."),)
     if not explains(study.config) and not any(v.origins for v in differing):
         return (line("Not run: the study was asked not to explain (--no-explain)."),)
-    reasons = together((_why_unexplained(variant), variant.name) for variant in differing if variant.origins is None)
+    unseen = [variant for variant in differing if variant.origins is None]
+    reasons = together((_why_unexplained(study, variant), variant.name) for variant in unseen)
     return tuple(line("Not run for ", *named(study, listing(names, 20)), f": {why}.") for why, names in reasons.items())
 
 
-def _why_unexplained(variant: VariantResult) -> str:
+def _why_unexplained(study: Study, variant: VariantResult) -> str:
     reasons = (left_out.why.rstrip(".") for left_out in variant.not_run if "origins" in left_out.what)
-    return next(reasons, "the study ended before it")
+    return next(reasons, not_yet(study))
+
+
+def not_yet(study: Study) -> str:
+    """Why there is nothing of a stage that a study has when it is whole."""
+    return "it was still to come when this was written" if study.pending else "the study ended before it"
 
 
 def named(study: Study, text: str) -> Line:

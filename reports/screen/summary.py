@@ -57,7 +57,7 @@ def _wrapped(words: Line, width: int, limit: int, style: str = "", indent: str =
 
 def _answer(study: Study, width: int) -> list[Text]:
     if (answer := study.answer) is None:
-        return [Text("The study ended before its question was answered.")]
+        return [Text(f"The question is not answered: {views.not_yet(study)}.")]
     texts = _said(study, line(answer.question), width, 2, "bold") + _said(study, line(answer.sentence), width, 4)
     if by_n := accuracy_by_n(study):
         texts += _said(study, line(f"Does accuracy depend on N? {by_n}."), width, 1)

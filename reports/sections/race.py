@@ -133,10 +133,12 @@ def _sure(decided: Recommendation) -> str:
 def blocks(study: Study) -> list[Block]:
     """How it was run, one row a contestant, and who was left out."""
     race, decided = study.race, study.recommendation
+    if race is None and "race" in study.pending:
+        return [Absent(line(f"No race: {views.not_yet(study)}."))]
     if race is None:
         return [Absent(line("No race was run: costs are the times seen while evidence was gathered, for orientation."))]
     if decided is None:
-        return [Absent(line("The race was run, and the study ended before anything was decided by it."))]
+        return [Absent(line(f"The race was run, and decided nothing: {views.not_yet(study)}."))]
     steady = "timings are unsteady" if race.unsteady else f"{race.disturbed} disturbed"
     rounds = f"{numbers.counted(race.rounds, 'round')} in {numbers.seconds(race.seconds)}"
     how = (

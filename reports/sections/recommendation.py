@@ -4,7 +4,7 @@ from isobatch.pipeline.decide.policy import describe
 from isobatch.pipeline.decide.ranges import range_details, range_words
 from isobatch.pipeline.records.study import ParetoPoint, Recommendation, Study
 from isobatch.pipeline.records.wording import clause
-from isobatch.reports import numbers
+from isobatch.reports import numbers, views
 from isobatch.reports.blocks import (
     Block,
     Bullets,
@@ -68,7 +68,7 @@ def blocks(study: Study) -> list[Block]:
     """Reasons, rejections, ties and the Pareto set; a remark where nothing was decided."""
     decided = study.recommendation
     if decided is None:
-        return [Paragraph(line("No recommendation was made: the study ended before it."))]
+        return [Paragraph(line(f"No recommendation was made: {views.not_yet(study)}."))]
     page: list[Block] = [Paragraph((*headline(decided), f". Policy: {describe(decided.policy)}."))]
     if raced := in_short(study):
         page.append(Paragraph(linked(study, raced, "race")))

@@ -272,3 +272,11 @@ def test_a_repair_that_keeps_the_answers_is_no_repair_that_fails_and_no_equal_by
     stream = io.StringIO()
     print_summary(study, {}, stream, verbose=False)
     assert f"Repaired, top1-stable: {name}" in stream.getvalue() and "No repair holds" not in stream.getvalue()
+
+
+def test_what_is_still_to_come_did_not_end() -> None:
+    early = studies.empty().model_copy(update={"pending": ["race", "recommendation"]})
+    for section in ("fixed_point", "recommendation", "timing", "race"):
+        assert "still to come when this was written" in text(section, early)
+    assert "ended before" not in markdown_report(early)
+    assert "the study ended before it" in markdown_report(studies.empty())
