@@ -46,7 +46,7 @@ def _single(study: Study, variant: VariantResult) -> str | None:
 
 def _throughput(study: Study, variant: VariantResult, speed: speeds.Speed) -> str:
     """Images a second and their N, behind a ~ where they are only roughly known: never of the race."""
-    roughly = not speeds.raced(study, variant) and speeds.rough(study, variant, speed.batch_size)
+    roughly = not speed.raced and speeds.rough(study, variant, speed.batch_size)
     return f"{'~' * roughly}{numbers.rate(speed.interval.median)} @ {speed.batch_size}"
 
 
