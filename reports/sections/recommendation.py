@@ -69,7 +69,8 @@ def blocks(study: Study) -> list[Block]:
     decided = study.recommendation
     if decided is None:
         return [Paragraph(line(f"No recommendation was made: {views.not_yet(study)}."))]
-    page: list[Block] = [Paragraph((*headline(decided), f". Policy: {describe(decided.policy)}."))]
+    policy = f" Policy: {describe(decided.policy)}." if decided.chosen or decided.withheld else ""  # a reason says it
+    page: list[Block] = [Paragraph((*headline(decided), f".{policy}"))]
     if raced := in_short(study):
         page.append(Paragraph(linked(study, raced, "race")))
     if decided.range is not None:
