@@ -14,12 +14,6 @@ from isobatch.reports.escape import clean
 WIDTH = 100
 _LABEL = 12
 
-VERDICTS = {
-    "batch-invariant": "batch-invariant",
-    "batch-variant": "NOT batch-invariant",
-    "not-repeatable": "NOT repeatable",
-    "unverified": "unverified",
-}
 _SIGNS = {Exit.DONE: "✓", Exit.NOT_MET: "×", Exit.PARTIAL: "?"}
 
 
@@ -66,9 +60,7 @@ def headline(variant: VariantChecked) -> str:
         return f"batch-invariant at {sizes(at.batch_size for at in variant.sizes)}"
     if variant.verdict == "batch-variant":
         return f"NOT batch-invariant at {sizes(at.batch_size for at in _differing(variant))}"
-    if variant.verdict:
-        return VERDICTS[variant.verdict]
-    return variant.status
+    return "NOT repeatable" if variant.verdict == "not-repeatable" else variant.verdict or variant.status
 
 
 def _facts(checked: VariantChecked) -> Iterator[tuple[str, str]]:
@@ -78,10 +70,8 @@ def _facts(checked: VariantChecked) -> Iterator[tuple[str, str]]:
         yield from _differences(checked, differing)
     elif checked.verdict == "batch-invariant":
         more = f"; at {sizes(checked.probed)} also in other places, beside outliers and among copies of itself"
-        yield (
-            "how",
-            f"every output byte of every example is the one that it gives alone{more if checked.probed else ''}",
-        )
+        how = "every output byte of every example is the one that it gives alone"
+        yield "how", f"{how}{more if checked.probed else ''}"
     if checked.not_tried:
         yield "not tried", f"{sizes(checked.not_tried)}: too few examples, or no time"
     for note in checked.notes:
@@ -99,11 +89,10 @@ def _differences(checked: VariantChecked, differing: Sequence[AtN]) -> Iterator[
         far = SIGNED_ZERO
     elements = f"{out_of(worst.elements_differing, worst.elements, 'element')} ({percent(share)})"
     yield "how far", f"{far}; at N = {worst.batch_size}: {images} and {elements} differ"
-    flips = [at.flips for at in differing if at.flips is not None]
-    if flips:
-        changed = out_of(max(flips), worst.n_images, "example")
-        moved = f"the largest output stands in another place in {changed}"
-        yield "answers", moved if max(flips) else "the largest output stays in its place in every example"
+    if moved := [(at.flips, at) for at in differing if at.flips is not None]:
+        flips, most = max(moved, key=lambda pair: pair[0])
+        changed = f"the largest output stands in another place in {out_of(flips, most.n_images, 'example')}"
+        yield "answers", changed if flips else "the largest output stays in its place in every example"
     if checked.first:
         yield "starts in", _starts(checked, checked.first)
     elif checked.closed:
