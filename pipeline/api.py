@@ -132,7 +132,9 @@ def _examples(inputs: Any, batch_sizes: Iterable[int] | None) -> tuple[NDArray[A
     try:
         asked = range(2, len(rows) + 1) if batch_sizes is None else [*map(index, batch_sizes)]
     except TypeError as error:
-        raise TypeError(f"batch_sizes={batch_sizes!r} ({error}): give whole numbers, as range(2, 9) or [4, 8]") from None
+        raise TypeError(
+            f"batch_sizes={batch_sizes!r} ({error}): give whole numbers, as range(2, 9) or [4, 8]"
+        ) from None
     scope = tuple(sorted({n for n in asked if n != 1}))
     if not scope or scope[0] < 2 or scope[-1] > len(rows):
         raise ValueError(

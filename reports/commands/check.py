@@ -28,7 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch-sizes", default="1-8", help="batch sizes to test: 2,4 or 1-8")
     parser.add_argument("--threads", metavar="T", help="how many threads an operation uses (default: all cores)")
     parser.add_argument(
-        "--inputs", metavar="FILE|DIR", help="arrays (.npy, .npz, .safetensors), a picture or a folder of them (default: drawn)"
+        "--inputs",
+        metavar="FILE|DIR",
+        help="arrays (.npy, .npz, .safetensors), a picture or a folder of them (default: drawn)",
     )
     parser.add_argument(
         "--input-shape",

@@ -133,7 +133,7 @@ def test_batch_sizes_may_be_an_array() -> None:
 
 @pytest.mark.parametrize("asked", [{"objective": "speed"}, {"rungs": ("surgery",)}, {"rungs": ()}])
 def test_an_objective_or_a_rung_that_does_not_exist_is_refused(asked: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="there are (throughput|per-sample-scale), "):
+    with pytest.raises(ValueError, match=r"there are (throughput|per-sample-scale), "):
         make_batch_invariant(planted(), IMAGES, **asked)
 
 

@@ -18,4 +18,3 @@ def test_the_setting_is_the_one_that_the_variant_was_measured_under(tmp_path: Pa
     assert [(setting.isa, setting.runner.threads) for setting in kept.values()] == [("avx2", 2), ("native", 2)]
     assert "ATEN_CPU_CAPABILITY" in kept["fp32"].environment
     assert "ATEN_CPU_CAPABILITY" not in kept["ort-fp32"].environment
-
