@@ -137,6 +137,16 @@ def test_an_objective_or_a_rung_that_does_not_exist_is_refused(asked: dict[str, 
         make_batch_invariant(planted(), IMAGES, **asked)
 
 
+@pytest.mark.parametrize("kind", [torch.complex64, torch.complex128], ids=str)
+def test_complex_outputs_are_compared_by_both_parts(kind: torch.dtype) -> None:
+    class Turned(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return (x * (1 + 1j * len(x))).to(kind)
+
+    half = compare_batch_invariance(Turned().eval(), np.ones((4, 3), np.float32), [4]).batch_sizes[0]
+    assert (half.n_images_equal, 2 * half.elements_differing, half.max_abs) == (0, half.elements, 3.0)
+
+
 class MadeLater(nn.Module):
     """Makes its weight when it is called first."""
 
