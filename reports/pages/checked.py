@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from isobatch.pipeline.explain.causes import all_causes
 from isobatch.pipeline.records.errors import Exit
 from isobatch.pipeline.records.wording import SIGNED_ZERO, batch_classes, counted, number, out_of, percent, sizes
-from isobatch.pipeline.tools.check.records import AtN, CheckReport, VariantChecked
-from isobatch.pipeline.user.results import Origin
+from isobatch.pipeline.tools.check.records import CheckReport, VariantChecked
+from isobatch.pipeline.user.results import BatchSize, Origin
 from isobatch.reports.escape import clean
 
 WIDTH = 100
@@ -78,7 +78,7 @@ def _facts(checked: VariantChecked) -> Iterator[tuple[str, str]]:
         yield "note", note
 
 
-def _differences(checked: VariantChecked, differing: Sequence[AtN]) -> Iterator[tuple[str, str]]:
+def _differences(checked: VariantChecked, differing: Sequence[BatchSize]) -> Iterator[tuple[str, str]]:
     worst = max(differing, key=lambda at: at.max_abs if at.max_abs == at.max_abs else float("inf"))
     images = out_of(worst.n_images - worst.n_images_equal, worst.n_images, "example")
     share = worst.elements_differing / worst.elements if worst.elements else 0.0
@@ -105,11 +105,11 @@ def _differences(checked: VariantChecked, differing: Sequence[AtN]) -> Iterator[
 
 
 def _starts(checked: VariantChecked, first: Origin) -> str:
-    text = f"{first.layer} ({first.kind})"
+    text = str(first)
     if checked.origins > 1:
         text += f", the first of {checked.origins} origins"
         if checked.largest and checked.largest.layer != first.layer:
-            text += f"; the largest difference starts in {checked.largest.layer} ({checked.largest.kind})"
+            text += f"; the largest difference starts in {checked.largest}"
     return text
 
 
@@ -123,5 +123,5 @@ def _cause(checked: VariantChecked) -> str:
     return f"{why}; other examples in a batch of the same size change nothing (the control)"
 
 
-def _differing(checked: VariantChecked) -> list[AtN]:
+def _differing(checked: VariantChecked) -> list[BatchSize]:
     return [at for at in checked.sizes if at.n_images_equal < at.n_images] if checked.verdict == "batch-variant" else []
