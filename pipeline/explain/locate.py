@@ -173,12 +173,14 @@ def random_rows(inputs: Rows, generator: np.random.Generator) -> Rows:
             limits = np.iinfo(part.dtype)
             parts.append(generator.integers(limits.min, limits.max, part.shape, part.dtype, endpoint=True))
         else:
-            factors = np.exp2(generator.uniform(-_RELATIVE_SPREAD, _RELATIVE_SPREAD, part.shape))
-            spread = part.astype(np.result_type(part.dtype, np.float64)) * factors
-            if part.dtype.kind != "c":  # a type of few bits has no room: an infinity would tell of other things
+            factors = generator.random(part.shape, np.float32)  # in place: activations are large
+            factors *= 2 * _RELATIVE_SPREAD
+            factors -= _RELATIVE_SPREAD
+            spread = part * np.exp2(factors, out=factors)
+            if part.dtype.itemsize < 4:  # no number of few bits turns infinite: that would tell of other things
                 limit = float(ml_dtypes.finfo(part.dtype).max)
-                spread = np.where(np.isinf(spread), spread, np.clip(spread, -limit, limit))
-            parts.append(spread.astype(part.dtype))
+                np.clip(spread, -limit, limit, out=spread, where=np.isfinite(spread))
+            parts.append(spread.astype(part.dtype, copy=False))
     return tuple(parts)
 
 

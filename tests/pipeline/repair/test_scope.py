@@ -1,4 +1,4 @@
-"""Over what a repair is verified, and by what it is screened: a set that shows nothing fails none, nor one slow call."""
+"""Over what a repair is verified, and by what it is screened: what shows nothing fails none, one slow call neither."""
 
 import math
 from collections.abc import Iterator
