@@ -6,6 +6,7 @@ batch than for one image, or where its rows follow their neighbours and those of
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -44,8 +45,9 @@ def outside(runner: Any, located: Located, images: NDArray[np.float32], batch_si
     victim = most_apart(lambda batch: whole((batch,)), few, len(few))
     coupled = moved_by_neighbours(whole, (few,), victim) and not unsteady(whole, (few,))
     origins = [finding.layer.name for finding in located.origins]
-    if coupled and not _any_coupled(runner, origins, images, victim):
-        return _innermost(runner, images, lambda layer, inputs: _moved(runner, layer, inputs, victim))
+    moved = partial(_moved, runner, victim)
+    if coupled and not _showing(runner, origins, images, moved):
+        return _innermost(runner, images, moved)
     if branching := _branching(runner, origins, images, sizes):
         return branching
     if origins or not any(_differs(whole, (images[:n],)) for n in sizes):
@@ -64,23 +66,25 @@ def _alone(runner: Any, layer: Layer) -> Replay:
     return lambda inputs: tuple(runner.replay(layer.name, inputs))
 
 
-def _moved(runner: Any, layer: Layer, inputs: Rows, victim: int) -> int:
+def _moved(runner: Any, victim: int, layer: Layer, inputs: Rows) -> int:
     replay = _alone(runner, layer)
     moved = moved_by_neighbours(replay, inputs, victim)
     return moved if moved and not unsteady(replay, inputs) else 0
 
 
-def _any_coupled(runner: Any, origins: Collection[str], images: NDArray[np.float32], victim: int) -> bool:
-    """Whether the rows of one of these layers follow their neighbours."""
-    seen: list[bool] = []
+def _showing(
+    runner: Any, origins: Collection[str], images: NDArray[np.float32], shows: Callable[[Layer, Rows], int]
+) -> list[str]:
+    """Those of these layers that show it."""
+    showing: list[str] = []
 
     def examine(layer: Layer, inputs: Rows, outputs: Rows) -> None:
-        if layer.name in origins and True not in seen:
-            seen.append(bool(_moved(runner, layer, inputs, victim)))
+        if layer.name in origins and shows(layer, inputs):
+            showing.append(layer.name)
 
     if origins:
         runner.watch(images, examine)
-    return True in seen
+    return showing
 
 
 def _branching(
@@ -97,19 +101,13 @@ def _branching(
         network[:] = [(layer, inputs)]
 
     runner.watch_around(images, last)  # type: ignore[attr-defined]
-    if not network or not any(_turns(runner, *network[-1], (n,)) for n in sizes):
+    turns = partial(_turns, runner, sizes)
+    if not network or not turns(*network[-1]):
         return []
-    known: list[str] = []
-
-    def examine(layer: Layer, inputs: Rows, outputs: Rows) -> None:
-        if layer.name in origins and _turns(runner, layer, inputs, sizes):
-            known.append(layer.name)
-
-    runner.watch(images, examine)  # type: ignore[attr-defined]
-    return _innermost(runner, images, lambda layer, inputs: int(_turns(runner, layer, inputs, sizes)), known)
+    return _innermost(runner, images, turns, _showing(runner, origins, images, turns))
 
 
-def _turns(runner: Any, layer: Layer, inputs: Rows, sizes: Sequence[int]) -> bool:
+def _turns(runner: Any, sizes: Sequence[int], layer: Layer, inputs: Rows) -> bool:
     for n in sizes:
         some = rows_at(inputs, slice(n))
         if runner.other_calls(layer.name, some) and _differs(_alone(runner, layer), some):
