@@ -42,7 +42,7 @@ def resolve_weights(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
 def resolved(asked: NetworkAsked, say: Callable[[str], None]) -> NetworkFound:
     """The weights, resolved in this process."""
     if kind_of(asked.model) != "factory":  # whose memory is the user's own affair
-        limit_memory(resource.RLIMIT_DATA, _bytes(Path(asked.name)))
+        limit_memory(resource.RLIMIT_DATA, _weight_bytes(Path(asked.name)))
     weights = load("isobatch.models.weights.resolve:resolve")(
         asked.name, asked.model, Path(asked.cache), asked.offline, say, asked.state_dict
     )
@@ -109,6 +109,11 @@ def _copied(content: bytes, folder: Path) -> tuple[Path, str]:
     """The checked graph with its weights, and its SHA-256: all is built from this, whatever becomes of the file."""
     path = folder / "checked.onnx"
     return path, write_bytes(path, [content])
+
+
+def _weight_bytes(path: Path) -> int:
+    """Of a file of weights; of a list of several all that lies beside it."""
+    return sum(map(_bytes, path.parent.iterdir())) if path.name.endswith(".index.json") else _bytes(path)
 
 
 def _bytes(path: Path) -> int:
