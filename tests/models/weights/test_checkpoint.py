@@ -2,7 +2,7 @@ import json
 import os
 import re
 from argparse import Namespace
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 from datetime import datetime
 from pathlib import Path
 from typing import Any
