@@ -6,7 +6,7 @@ import os
 import pickle
 import re
 from argparse import Namespace
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import date, datetime, timedelta
 from pathlib import Path, PosixPath
 from typing import Any
@@ -32,9 +32,9 @@ _SOLID_BYTES = 1 << 30  # smaller files may be held compressed by their file sys
 _PLAIN_RECORDS: list[Any] = [
     *(Namespace, PosixPath, TorchVersion, datetime, date, timedelta),
     *(np.ndarray, np.dtype, *{type(np.dtype(code)) for code in np.typecodes["All"]}),
+    *(number := np.float64(0).__reduce__()[0], array := np.zeros(0).__reduce__()[0]),  # what makes them
+    *((number, "numpy.core.multiarray.scalar"), (array, "numpy.core.multiarray._reconstruct")),
 ]
-for _made in (np.float64(0).__reduce__()[0], np.zeros(0).__reduce__()[0]):  # by these numpy makes a number, an array
-    _PLAIN_RECORDS += [_made, (_made, f"numpy.core.multiarray.{_made.__name__}")]
 """What training programs store beside the tensors: settings, paths, times, numpy's numbers. None runs anything."""
 
 
@@ -111,7 +111,8 @@ def fitted(state: State, model: str, origin: str) -> tuple[State, int]:
     Missing batch counters are filled with 0, training-only heads are dropped. ``origin`` names the weights in errors.
     Raises WeightsError for wrong names, shapes or types, fewer than two classes, NaN and inf.
     """
-    narrow, wide = skeleton(model, 2).state_dict(), skeleton(model, 3).state_dict()
+    net = skeleton(model, 2)
+    narrow, wide = net.state_dict(), skeleton(model, 3).state_dict()
     heads = [name for name in wide if narrow[name].shape != wide[name].shape]
     classes = next((len(state[name]) for name in heads if name in state and state[name].ndim), 2)
     shapes = {name: tensor.shape for name, tensor in narrow.items()}
@@ -126,7 +127,7 @@ def fitted(state: State, model: str, origin: str) -> tuple[State, int]:
     if classes < 2:
         raise WeightsError(f"{origin} has {classes} class: a classifier needs at least 2")
     finished = {name: _converted(name, kept[name], narrow[name].dtype, origin) for name in sorted(shapes)}
-    _check_finite(finished, origin)
+    _check_finite(finished, {name for name, _ in net.named_parameters()}, origin)
     return finished, classes
 
 
@@ -197,8 +198,10 @@ def _converted(name: str, tensor: Tensor, wanted: torch.dtype, origin: str) -> T
     return tensor.detach().to(wanted).contiguous()
 
 
-def _check_finite(state: State, origin: str) -> None:
-    counts = {name: tensor.numel() - int(torch.isfinite(tensor).sum()) for name, tensor in state.items()}
+def _check_finite(state: State, weights: Collection[str], origin: str) -> None:
+    """Raise WeightsError for NaN, and for infinities among the ``weights``: a mask may hold them."""
+    wrong = {name: tensor.isnan() | (tensor.isinf() & (name in weights)) for name, tensor in state.items()}
+    counts = {name: int(values.sum()) for name, values in wrong.items()}
     bad = [f"{name} ({count} of {math.prod(state[name].shape)})" for name, count in counts.items() if count]
     if bad:
         raise WeightsError(

@@ -142,7 +142,12 @@ def try_network(payload: dict[str, Any], emit: Emit) -> list[dict[str, Any]]:
     """A ``Trial`` of what a factory made with each set of ``TrialAsked``."""
     asked = TrialAsked.of(payload)
     tried = [load("isobatch.models.user_trial:tried")(asked.network, images, asked.outcome) for images in asked.images]
-    return [Trial(attempt.refusal, attempt.outcome).to_json() for attempt in tried]
+    exported = None
+    if all(attempt.refusal for attempt in tried) and tried[-1].in_own_types:
+        images, cache = asked.images[-1], ArtifactCache(Path(asked.cache) / "artifacts")
+        pair = {"images": np.resize(images.read(0, min(len(images), 2)), (2, *images.shape[1:]))}
+        exported = str(load("isobatch.models.ort.export_own:exported_own")(asked.network, pair, cache, tell_text(emit)))
+    return [Trial(attempt.refusal, attempt.outcome, exported=exported).to_json() for attempt in tried]
 
 
 def refused_sizes(payload: dict[str, Any], emit: Emit) -> list[str | None]:
