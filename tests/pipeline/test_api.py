@@ -332,3 +332,20 @@ class Reversing(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         rows = images.flatten(1)[:, :3].cumsum(1).abs().cumsum(1)
         return rows.flip(1) if len(images) == 2 else rows
+
+
+class SeveralTypes(nn.Module):
+    """The part that is named first is float16; the one of float32 runs first, unless ``short``."""
+
+    def __init__(self, short: bool) -> None:
+        super().__init__()
+        self.low, self.high, self.short = nn.Linear(6, 6).half(), nn.Linear(6, 6), short
+
+    def forward(self, rows: Tensor) -> Tensor:
+        return self.high(self.low(rows).float()) if self.short else self.low(self.high(rows).half())
+
+
+@pytest.mark.parametrize("short", [True, False])
+def test_parts_of_several_types_are_given_float32_or_what_the_first_of_them_is(short: bool) -> None:
+    result = compare_batch_invariance(SeveralTypes(short).eval(), torch.rand(4, 6), [2, 4])
+    assert {size.batch_size for size in result.batch_sizes} == {2, 4}

@@ -123,7 +123,7 @@ def test_a_network_that_takes_few_at_once_is_checked_on_fewer_as_the_remedy_says
 def test_what_a_factory_makes_is_told_as_it_is(commands: Commands) -> None:
     half = commands(ROOT, "check", f"{HERE}:grey_and_half", "--batch-sizes", "2", "--threads", "1")
     said = " ".join(half.stdout.split())
-    assert half.code in (0, 1) and "float32 [1, 224, 224]" in said and "its parameters are float16" in said
+    assert half.code in (0, 1) and "float32 [1, 224, 224]" in said and "its parts are float16" in said
     assert "shape 1x224x224 assumed: --input-shape says another" in said
     meta = commands(ROOT, "check", f"{HERE}:meta", *SMALL)
     assert meta.code == 2 and "on the meta device" in meta.stderr
