@@ -37,7 +37,7 @@ from isobatch.pipeline.study.budget import within_evidence, within_rest
 from isobatch.pipeline.study.explain import explain
 from isobatch.pipeline.study.isolated import compared_apart, decided, fault, without_results
 from isobatch.pipeline.study.jobs import plan_jobs
-from isobatch.pipeline.study.labelled import labelled_images, random_weights, run_labelled
+from isobatch.pipeline.study.labelled import how_to_label, labelled_images, random_weights, run_labelled
 from isobatch.pipeline.study.measure import Rounds, run_evidence, run_references
 from isobatch.pipeline.study.soundness import Sound, float_error, judge_baseline, judge_mixing
 from isobatch.pipeline.study.tasks import job_cost
@@ -180,11 +180,11 @@ def _costs(stages: Stages, rounds: Rounds) -> dict[str, Cost]:
 
 def _policy(stages: Stages, flags: PolicyFlags, n_labelled: int, in_time: bool) -> Policy:
     unused = any(warning.code == "labels-unused" for warning in stages.warnings)
-    mend = "Mend the labels that were given (labels-unused)" if unused else None
+    mend = "Mend the labels that were given (labels-unused)" if unused else how_to_label(stages, n_labelled)
     mend = mend if in_time else "Give it more time with --budget"
     remedy = "Give trained weights with --weights" if random_weights(stages) else mend
     policy, warning = complete_policy(flags, n_labelled, remedy)
-    if warning:
+    if warning and stages.outcome.kind in ("classes", "binary"):  # no other outcome is compared with labels
         stages.warn("no-accuracy-limit", warning)
     return policy
 

@@ -117,10 +117,15 @@ def _differences(checked: VariantChecked, differing: Sequence[AtN]) -> Iterator[
 
 def _starts(checked: VariantChecked, first: Origin) -> str:
     text = f"{first.layer} ({first.kind})"
+    largest = checked.largest
+    if checked.repairable is False and largest and largest.layer != first.layer:
+        return (
+            f"{largest.layer} ({largest.kind}); {counted(checked.origins - 1, 'more origin')}, the first of them {text}"
+        )
     if checked.origins > 1:
         text += f", the first of {checked.origins} origins"
-        if checked.largest and checked.largest.layer != first.layer:
-            text += f"; the largest difference starts in {checked.largest.layer} ({checked.largest.kind})"
+        if largest and largest.layer != first.layer:
+            text += f"; the largest difference starts in {largest.layer} ({largest.kind})"
     return text
 
 
