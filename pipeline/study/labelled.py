@@ -16,7 +16,6 @@ from isobatch.models.spec.words import Artifact, VariantSpec
 from isobatch.pipeline.compare.accuracy import accuracy_drop
 from isobatch.pipeline.decide.looks import look_sizes, stratified_order
 from isobatch.pipeline.decide.policy import DEFAULT_MAX_DROP_POINTS
-from isobatch.pipeline.inputs.prepare import SOURCES
 from isobatch.pipeline.machine.environment import machine_key, toolchain
 from isobatch.pipeline.machine.isa_caps import NATIVE
 from isobatch.pipeline.prepare.artifacts import REFERENCE, baseline, ruler
@@ -247,11 +246,3 @@ def _task(stages: Stages, turn: _Turn, images: Images) -> Task:
         begun=lambda: stages.progress.step(label, 0.0),
         on_event=lambda event: stages.progress.step(label, Told.of(event).images * per_image),
     )
-
-
-def how_to_label(stages: Stages, n_labelled: int) -> str | None:
-    """How arrays get labels; None where they have some, and of pictures."""
-    if n_labelled or not any(prepared.evaluation.fields for prepared in stages.sets):
-        return None
-    whose = "labels" if stages.config.inputs not in ("auto", *SOURCES) else "inputs of your own with labels"
-    return f"Give {whose}: --inputs FILE.npz with an array 'labels' beside the others, or --labels FILE"
