@@ -90,3 +90,21 @@ def test_a_network_that_mixes_images_is_refused_for_that_and_not_for_what_it_is_
     assert "cannot be shipped" not in said and "check names the layer" in said
     assert run.main([*command, "--batch-sizes", "8", "--out", "none"]) == 2
     assert "has 4" in capsys.readouterr().err
+
+
+def test_code_of_the_users_own_is_refused_before_rungs_are_tried(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What a repair of it would write cannot be shipped: minutes of trying would end in nothing."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    (tmp_path / "plain.py").write_text(
+        "from torch import nn\n\nmake = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(3600, 5)).eval()\n"
+    )
+    np.save("images.npy", pixels(4, size=(32, 32)))
+    given = ["--model", "plain:make", "--inputs", "images.npy", "--image-size", "32", "--batch-sizes", "2-3"]
+    assert run.main(["repair", "--variant", "fp32", *given, "--out", "none"]) == 2
+    said = capsys.readouterr().err
+    assert "looking at every layer" not in said and not (tmp_path / "none").exists()
+    assert "error [not-deployable]: fp32 runs code that is the user's own" in said
+    assert "isobatch.make_batch_invariant" in said

@@ -82,8 +82,8 @@ CODES: dict[str, CodeMeaning] = {
     ),
     "not-deployable": _error(
         "This variant cannot be shipped as files.",
-        "It ran on another device, or how it was repaired is not in the run.",
-        f"Ship another variant, or write a repaired one with {PROGRAM} repair.",
+        "It ran on another device, its code is your own or timm's, or how it was repaired is not in the run.",
+        f"Ship another variant (of your own code an ort- variant), or write a repaired one with {PROGRAM} repair.",
     ),
     "artifact-gone": _error(
         "The very artifact that was measured is no longer to be had.",
