@@ -13,7 +13,9 @@ _LARGEST = 256
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The network, its inputs, and the scope."""
     parser.add_argument(
-        "network", metavar="NETWORK", help="a torchvision name, timm:NAME, package.module:factory, an ONNX file, or a checkpoint"
+        "network",
+        metavar="NETWORK",
+        help="a torchvision name, timm:NAME, package.module:factory, an ONNX file, or a checkpoint",
     )
     parser.add_argument("--model", help="the torchvision network that a checkpoint is for")
     parser.add_argument(
