@@ -55,6 +55,8 @@ def main(argv: list[str]) -> int:
         _silence(1)
         return Exit.TOOL
     except ModuleNotFoundError as error:
+        if str(error.name).partition(".")[0] == "isobatch":  # of this program or of a plug-in that misspells it
+            return _fail(Exit.TOOL, f"error [internal]: {error} (--debug shows where)", talk.debug)
         text = f"{error}: install the packages in requirements.txt (make run), or use the environment's own Python"
         return _fail(Exit.TOOL, f"error [missing-package]: {text}", talk.debug)
     except EngineError as error:

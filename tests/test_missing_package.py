@@ -43,3 +43,18 @@ def test_a_missing_package_is_one_line_that_says_what_to_do(tmp_path: Path, argv
     assert done.returncode == 4
     (line,) = done.stderr.splitlines()
     assert line.startswith("error [missing-package]: No module named 'pydantic'") and "requirements.txt" in line
+
+
+def test_a_misspelt_module_of_the_program_itself_is_no_missing_package(tmp_path: Path) -> None:
+    """To install packages would not help whoever writes a plug-in."""
+    (tmp_path / "pydantic.py").write_text("import isobatch.no_such_module\n")
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "run.py"), "--list-variants"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=ENDS_S,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+    )
+    assert done.returncode == 4
+    assert done.stderr == "error [internal]: No module named 'isobatch.no_such_module' (--debug shows where)\n"

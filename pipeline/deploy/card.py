@@ -97,6 +97,11 @@ def model_card(record: VerificationRecord, facts: Sequence[str]) -> str:
         + (f", on {serving.streams} images at a time, each alone" * (serving.streams > 1))
         + f"; batches of {serving.batch_size} are recommended; calls of more than {serving.largest_batch} images "
         "are split.",
+        *(
+            ["* Of one row of classes it prints the largest and, in brackets, their values as the network gives them."]
+            if serving.outcome == "classes"
+            else []
+        ),
         *([f"* Pictures: {_pictures(view, serving.fed)} ({read})."] if view else []),
         *_taken(serving),
         *_turned(serving.batch_axes),

@@ -141,9 +141,10 @@ CODES: dict[str, CodeMeaning] = {
         f"Run {PROGRAM} doctor; the images of --inputs digits need no drawing.",
     ),
     "unknown-inputs": _error(
-        "--inputs is neither a keyword, nor a folder, nor a .npy file.",
+        "--inputs is neither a keyword, nor a folder, nor a file of arrays.",
         "A path is misspelt, or a file of another kind was given.",
-        "Give seed, digits, photos, a folder of images or FILE.npy; ./digits is a folder, digits the keyword.",
+        "Give seed, digits, photos, a folder of images, or a .npy, .npz or .safetensors file; ./digits is a folder, "
+        "digits the keyword.",
     ),
     "bad-request": _error(
         "A number that describes the inputs is too small.",
@@ -278,7 +279,7 @@ CODES: dict[str, CodeMeaning] = {
     "missing-package": _error(
         "A Python package that the program needs is not installed.",
         "The program was started with another Python than that of its environment, or the environment is incomplete.",
-        f"make run creates the environment; then use .venv/bin/{PROGRAM}.",
+        "In a clone make run creates the environment: use .venv/bin/python run.py. Elsewhere install isobatch again.",
     ),
     "libraries": _error(
         "No worker process can start.",
