@@ -11,6 +11,7 @@ from onnx import numpy_helper
 import run
 from isobatch.pipeline.records.errors import UsageError
 from isobatch.reports.commands import find_command
+from tests.models.ort.mixing_onnx import GRAPHS
 from tests.models.ort.small_onnx import classifier, pixels
 
 
@@ -73,3 +74,18 @@ def test_the_image_size_has_one_name_and_a_near_one_is_answered_with_it() -> Non
     assert parser.parse_args(["--variant", "fp32", "--image-size", "64,48"]).image_size == "64,48"
     with pytest.raises(UsageError, match="did you mean --image-size"):
         parser.parse_args(["--variant", "fp32", "--image-sizes", "64,48"])
+
+
+def test_a_network_that_mixes_images_is_said_to_have_no_repair(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+    onnx.save(GRAPHS["mean square"].model, folder / "mixing.onnx")
+    np.save(folder / "small.npy", pixels(4, size=(8, 8)))
+    command = ["repair", "--variant", "ort-fp32", "--onnx", "mixing.onnx", "--inputs", "small.npy"]
+    assert run.main([*command, "--batch-sizes", "2", "--threads", "1", "--out", "mixed"]) == 1
+    said = capsys.readouterr().err
+    assert "no rung makes ort-fp32 batch-invariant over the scope. neighbour-leak: " in said, said
+    assert run.main([*command, "--batch-sizes", "8", "--threads", "1", "--out", "mixed"]) == 2
+    assert "has 4" in capsys.readouterr().err

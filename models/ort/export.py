@@ -19,7 +19,7 @@ from isobatch.models.ort.session import MODEL_FILE, in_words
 from isobatch.models.shared.time_limit import TimeLimit, time_limit
 from isobatch.models.spec.artifact_cache import BuildRequest
 from isobatch.models.spec.words import USERS_FILE, Artifact, Json, Manifest, Network, VariantUnavailable
-from isobatch.models.weights.model_name import channels_of
+from isobatch.models.weights.model_name import channels_of, own_code
 
 if TYPE_CHECKING:
     import torch
@@ -102,7 +102,9 @@ def _export(network: Network, say: Callable[[str], None], folder: Path, ways: Se
             onnx.save(model, folder / MODEL_FILE)
             worst = float(np.max([difference_on_images(folder / MODEL_FILE, net, size, channels) for size in sizes]))
             own = 0.0 if worst <= _TOLERANCE else max(own_error(net, size, channels) for size in sizes)
-        except (torch.onnx.errors.OnnxExporterError, OnnxError, TimeLimit) as error:
+        except MemoryError:
+            raise
+        except (Exception, TimeLimit) as error:  # exporter, checker and runtime raise what they like
             failures.append(OnnxError(f"{way}: {error}") if isinstance(error, TimeLimit) else error)
             say(f"{way}: failed ({exporter_words(failures[-1])[:200]})")
             continue
@@ -117,15 +119,19 @@ def _export(network: Network, say: Callable[[str], None], folder: Path, ways: Se
         failures.append(
             OnnxError(f"its logits differ from torch by {worst:.1e} of the largest, {allowed:.0e} is allowed")
         )
+    remedy = "compare torch, onnx and onnxscript with requirements.txt"
+    if own_code(network.model):
+        remedy = "where you have a graph of it that runs, give that with --onnx FILE"
     raise ExportError(
-        f"no correct ONNX graph of {network.model} could be made: {exporter_words(failures[-1])}; "
-        "compare torch, onnx and onnxscript with requirements.txt"
+        f"no correct ONNX graph of {network.model} could be made: {exporter_words(failures[-1])}; {remedy}"
     ) from failures[-1]
 
 
 def exporter_words(error: BaseException) -> str:
     """What lies behind a failure of torch's exporter, whose own text is advice in colours."""
-    behind = error.__cause__ or error
+    behind = error
+    while behind.__cause__ is not None:
+        behind = behind.__cause__
     return in_words(re.sub(r"\x1b\[[0-9;]*m", "", str(behind) or type(behind).__name__))
 
 

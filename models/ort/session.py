@@ -91,5 +91,6 @@ def in_words(error: Exception | str) -> str:
     if other := re.search(r"invalid dimensions for input: (.+?) for .*? index: (\d+) Got: (\d+) Expected: (\d+)", text):
         return f"its input {other[1]!r} takes {other[4]} on axis {other[2]}, and got {other[3]}"
     text = re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", text)
+    text = re.sub(r"^Load model from \S+ failed: ?", "", text)
     text = re.sub(r"Exception during initialization: \S+:\d+ .*? was false\. | If you need support .*", "", text)
     return text.replace(" with name ''", "")[:300]

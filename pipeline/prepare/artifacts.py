@@ -25,9 +25,11 @@ def baseline(config: Config) -> str:
     return "ort-fp32" if config.onnx else "fp32"
 
 
-def ruler(config: Config) -> str:
-    """The variant whose singles numeric error and agreement are measured by: fp64; of an ONNX file, as it is given."""
-    return "ort-fp32" if config.onnx else REFERENCE
+def ruler(stages: Stages) -> str:
+    """The variant whose singles numeric error and agreement are measured by: fp64; the baseline of an ONNX file, as it
+    is given, and of a network that does not run in float64.
+    """
+    return baseline(stages.config) if stages.config.onnx or stages.without_fp64 else REFERENCE
 
 
 def build_artifacts(stages: Stages) -> dict[tuple[str, str], BuildAsked]:

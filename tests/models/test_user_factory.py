@@ -35,6 +35,9 @@ def compiled():
 def scripted():
     return torch.jit.script(nn.Conv2d(3, 4, 3))
 
+def traced():
+    return torch.jit.trace(nn.Conv2d(3, 4, 3), torch.zeros(1, 3, 4, 4))
+
 def table():
     return {}
 
@@ -140,7 +143,13 @@ def test_weights_of_a_file_go_into_the_factorys_network(name: str, tmp_path: Pat
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch's, of its own TorchScript
-@pytest.mark.parametrize("attribute", ["compiled", "scripted"])
+def test_a_traced_network_is_run_as_the_user_has_it(name: str, tmp_path: Path) -> None:
+    net = own_network(described(ModelName(name.replace("two", "traced")))[0])
+    assert as_the_user_has_it(net)(torch.zeros(1, 3, 4, 4)).shape == (1, 4, 2, 2)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch's, of its own TorchScript
+@pytest.mark.parametrize("attribute", ["compiled", "scripted", "traced"])
 def test_what_a_compiler_gives_is_stored_by_the_names_of_the_module_inside(name: str, attribute: str) -> None:
     called, net = described(ModelName(name.replace("two", attribute)))
     assert not any("_orig_mod" in key for key in net.state_dict())
