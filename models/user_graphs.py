@@ -74,7 +74,8 @@ class GraphRunner(OrtRunner):
         if set(given) != set(names):
             raise TypeError(
                 f"examples of {described(rows)}, and the network takes {'; '.join(map(str, self.inputs))}: give a dict "
-                "of arrays by those names, or a tuple in that order"
+                f"of arrays by those names, or a tuple in that order; a file by numpy.savez(FILE, "
+                f"{', '.join(f'{name}=...' for name in names)})"
             )
         return given
 

@@ -82,6 +82,11 @@ def kind_of(text: str) -> Kind:
     return read_name(text).kind
 
 
+def told_name(text: str) -> str:
+    """The name as a user gave it: of a factory without the digits of what it runs."""
+    return read_name(text).architecture if is_factory(text.partition("[")[0]) else text
+
+
 def own_code(text: str) -> str | None:
     """Whose code makes the network of this name, in words; None for torchvision's, which can be shipped as numbers."""
     return {"torchvision": None, "timm": "timm's", "factory": "the user's own"}[kind_of(text)]

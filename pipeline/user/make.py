@@ -126,7 +126,7 @@ def _refuse_mixing(runner: Any, asked: Asked, rows: NDArray[Any], native: BatchI
     start = where_it_starts(runner, rows, native)
     if shapes_may_repair(True, start):
         return
-    where = f", most in {start}" if start else ""
+    where = f", in {start}" if start else ""
     raise CannotRepair(
         f"{mechanism_of(True, start)}: the network itself mixes examples (at N = {n} other neighbours change a row)"
         f"{where}. Running its layers in another shape repairs no such network: {REMEDY}"

@@ -105,11 +105,13 @@ def _differences(checked: VariantChecked, differing: Sequence[BatchSize]) -> Ite
 
 
 def _starts(checked: VariantChecked, first: Origin) -> str:
-    text = str(first)
+    text, largest = str(first), checked.largest
+    if checked.repairable is False and largest and largest.layer != first.layer:
+        return f"{largest}; {counted(checked.origins - 1, 'more origin')}, the first of them {text}"
     if checked.origins > 1:
         text += f", the first of {checked.origins} origins"
-        if checked.largest and checked.largest.layer != first.layer:
-            text += f"; the largest difference starts in {checked.largest}"
+        if largest and largest.layer != first.layer:
+            text += f"; the largest difference starts in {largest}"
     return text
 
 

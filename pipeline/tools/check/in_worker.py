@@ -98,6 +98,7 @@ def _checked(
         not_tried=result.tested.not_tried,
         classes=result.classes,
         notes=network.notes,
+        studied=network.studied,
     )
     if result.verdict != "batch-variant":
         return checked
