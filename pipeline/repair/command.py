@@ -8,6 +8,7 @@ from typing import Any
 from isobatch.models.registry import find_variant
 from isobatch.models.spec.plain import to_plain
 from isobatch.models.spec.words import VariantSpec
+from isobatch.models.weights.model_name import own_code
 from isobatch.pipeline.config.config import Config
 from isobatch.pipeline.deploy.folder import require_empty
 from isobatch.pipeline.deploy.record import VerificationRecord
@@ -17,6 +18,7 @@ from isobatch.pipeline.prepare.by_itself import prepared
 from isobatch.pipeline.prepare.inputs import of_other_size
 from isobatch.pipeline.prepare.pace import cost
 from isobatch.pipeline.prepare.state import Progress, Stages
+from isobatch.pipeline.records.errors import UsageError
 from isobatch.pipeline.records.study import Repair
 from isobatch.pipeline.repair.crossing import RepairAsked, RepairMade, RepairTold
 from isobatch.pipeline.repair.deliver import MODEL, NATIVE, Found, NoRepair, prove_and_deliver
@@ -60,6 +62,12 @@ def repair_variant(config: Config, rung: str | None, folder: Path, progress: Pro
     """
     require_empty(folder)
     spec = find_variant(config.variants[0])
+    if spec.runtime == "torch" and not config.onnx and (code := own_code(config.model)):
+        raise UsageError(
+            "not-deployable",
+            f"{spec.name} runs code that is {code} ({config.model}), and only numbers are written: repair an ort- "
+            "variant of it, or repair it in Python, isobatch.make_batch_invariant(network, inputs)",
+        )
     with prepared(config, progress) as (stages, network, scratch):
         sets = _sets(stages, spec)
         for name in (MODEL, NATIVE):

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from isobatch import PROGRAM
 from isobatch.models.registry import find_variant
+from isobatch.models.weights.model_name import own_code
 from isobatch.pipeline.records.errors import Exit
 from isobatch.pipeline.records.wording import runs
 from isobatch.pipeline.tools.check.asked import CheckRequest
@@ -27,9 +28,14 @@ def next_step(asked: CheckRequest, checked: Sequence[VariantChecked], code: Exit
     flags = _flags(asked)
     if flags is None and find_variant(broken.variant).compiled:
         flags = f"--model {asked.target.name}{_size(asked)}"
-    if flags is None:
+    if flags is None or not _shippable(asked, broken.variant):
         return f"in Python: isobatch.make_batch_invariant(network, inputs, range(2, {max(tried) + 1}))"
     return f"{PROGRAM} repair {flags} --variant {broken.variant} --batch-sizes {scope} --threads {asked.threads}"
+
+
+def _shippable(asked: CheckRequest, variant: str) -> bool:
+    """Whether what ``repair`` makes of it can be written to a file: not where it runs code beside torchvision's."""
+    return find_variant(variant).runtime != "torch" or own_code(asked.target.model) is None
 
 
 def _study(asked: CheckRequest, studied: bool) -> str:
