@@ -61,7 +61,8 @@ class GraphRunner(OrtRunner):
         Several are given by name, or by position in the order of the graph.
         """
         try:
-            made = {t.name: fit(self._given(rows)[t.name], t, "the examples are")[0] for t in self.inputs}
+            given = self._given(rows)
+            made = {tensor.name: fit(given[tensor.name], tensor, "the examples are")[0] for tensor in self.inputs}
         except Misfit as error:
             raise TypeError(str(error)) from error
         return batch_of(made if len(made) > 1 else {ONLY: next(iter(made.values()))})

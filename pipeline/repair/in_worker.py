@@ -139,7 +139,7 @@ def _as_it_is(runner: Runner, threads: int, scope: Scope) -> Tried:
     verified: list[Verified] = []
 
     def check(native: Runner, count: int) -> None:
-        for images in scope.sets:
+        for images in scope.compared:
             if all(result.batch_invariant for result in verified):
                 verified.append(verify(native, native, images, scope))
                 verified[-1].threads = count

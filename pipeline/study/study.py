@@ -21,10 +21,9 @@ from isobatch.pipeline.evidence.plan import Job
 from isobatch.pipeline.machine.environment import worker_settings
 from isobatch.pipeline.machine.memory import PeakMemory
 from isobatch.pipeline.prepare.artifacts import build_artifacts
-from isobatch.pipeline.prepare.inputs import prepare_inputs
+from isobatch.pipeline.prepare.network import prepare_network
 from isobatch.pipeline.prepare.run_folder import Run
 from isobatch.pipeline.prepare.state import Progress, Stages
-from isobatch.pipeline.prepare.weights import prepare_weights
 from isobatch.pipeline.race.stage import run_race
 from isobatch.pipeline.records.study import Cost, Race, Recommendation, Study, VariantResult
 from isobatch.pipeline.storage.cache import in_use
@@ -75,10 +74,7 @@ def run_study(
         stages = Stages(config, run, cache_root(), workers, progress, engine, device=device or {})
         for text in left_out(config.variants, config.onnx is not None):
             stages.warn("not-installed", text)
-        with stages.stage("weights"):
-            chosen = prepare_weights(stages)
-        with stages.stage("inputs"):
-            prepare_inputs(stages, chosen)
+        chosen = prepare_network(stages)
         with stages.stage("artifacts"):
             asked = build_artifacts(stages)
         jobs = plan_jobs(stages)

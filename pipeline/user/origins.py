@@ -67,7 +67,7 @@ def where_it_starts(runner: Any, rows: NDArray[Any], result: BatchInvariance) ->
     ``result``: what comparing this runner on these rows gave. Layers are replayed at the smallest N that differs and
     at the largest up to eight; on drawn rows and rounding ties only where the network's own rows show nothing.
     """
-    differing = [size.batch_size for size in result.batch_sizes if size.n_images_equal < size.n_images]
+    differing = [size.batch_size for size in result.differing]
     if not differing or not isinstance(runner, Watched):
         return NoStart()
     largest = max([n for n in differing if n <= _LOCATED], default=differing[0])

@@ -125,9 +125,9 @@ def _factory(asked: CheckRequest, spec: VariantSpec, folder: str) -> Opened:
             making = load("isobatch.models.pytorch.compiled:compiling_runner")
             runner = making(lambda: module, spec.recipe, RunnerSettings(asked.threads))
             return Opened(OfStudy(runner, asked.threads), runner, shapes, weights, notes=notes, studied=studied)
-        own = load("isobatch.models.user_factory:precision_of")(module)
-        if spec.precision == "fp32" and own:
-            notes = (*notes, f"its parameters are {own}: it is compared in that type, not in float32")
+        own = load("isobatch.models.user_types:in_words")(module)
+        if spec.precision == "fp32" and own not in ("", "float32"):
+            notes = (*notes, f"its parts are {own}: it is compared so, not in float32")
         if spec.precision != "fp32":
             module = load("isobatch.models.user_factory:in_precision")(module, spec.precision)
         runner = load("isobatch.models.user_networks:open_network")(module)

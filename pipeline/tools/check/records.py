@@ -3,27 +3,10 @@
 from typing import Literal
 
 from isobatch.pipeline.records.errors import Exit, worst
-from isobatch.pipeline.records.study import Real, Record, Tool
-from isobatch.pipeline.user.results import Origin
+from isobatch.pipeline.records.study import Record, Tool
+from isobatch.pipeline.user.results import BatchSize, Origin
 
 Verdict = Literal["batch-invariant", "batch-variant", "not-repeatable", "unverified"]
-
-
-class AtN(Record):
-    """The rows of one N against the singles. ``flips``: images whose largest value moved; None: no such output.
-
-    ``max_abs_relative``: over the largest |output| of the singles. ``seen``: the surroundings in which a row differed.
-    """
-
-    batch_size: int
-    n_images: int
-    n_images_equal: int
-    elements: int
-    elements_differing: int
-    max_abs: Real
-    max_abs_relative: Real
-    flips: int | None
-    seen: list[str]
 
 
 class VariantChecked(Record):
@@ -44,7 +27,7 @@ class VariantChecked(Record):
     inputs: str = ""
     n_images: int = 0
     threads: int = 0
-    sizes: tuple[AtN, ...] = ()
+    sizes: tuple[BatchSize, ...] = ()
     probed: tuple[int, ...] = ()
     not_tried: tuple[int, ...] = ()
     classes: tuple[tuple[int, ...], ...] = ()

@@ -10,6 +10,7 @@ import onnx
 import pytest
 import torch
 from PIL import Image
+from safetensors.numpy import save_file
 from torch import nn
 
 from isobatch.models.weights.networks import architecture
@@ -53,6 +54,25 @@ def test_json_and_junit_say_the_same(commands: Commands, tmp_path: Path) -> None
     assert [1] in fp32["classes"] and fp32["origins"] >= 1
     suite = ElementTree.parse(junit).getroot()[0]
     assert (suite.get("tests"), suite.get("failures"), suite.get("skipped")) == ("2", "1", "1")
+
+
+def test_what_cannot_be_written_is_said_before_any_work_and_work_at_once(commands: Commands, tmp_path: Path) -> None:
+    refused = commands(ROOT, "check", f"{HERE}:steady", *SMALL, "--junit", str(tmp_path))
+    assert (refused.code, refused.stdout) == (2, "") and "it is a folder" in refused.stderr
+    assert "loading" not in refused.stderr
+    assert "fp32: loading libraries" in commands(ROOT, "check", f"{HERE}:steady", *SMALL).stderr
+    assert commands(ROOT, "check", f"{HERE}:steady", *SMALL, "--quiet").stderr == ""
+
+
+def test_arrays_are_read_from_every_kind_of_file(commands: Commands, tmp_path: Path) -> None:
+    images = np.random.default_rng(0).standard_normal((4, 3, 4, 4), np.float32)
+    save_file({"images": images}, tmp_path / "given.safetensors")
+    (tmp_path / "damaged.npz").write_bytes(b"PK")
+    asked = ("check", f"{HERE}:steady", "--threads", "1", "--batch-sizes", "2")
+    given = commands(ROOT, *asked, "--inputs", str(tmp_path / "given.safetensors"), "--json")
+    assert json.loads(given.stdout)["variants"][0]["inputs"].endswith("given.safetensors of images float32 [3, 4, 4]")
+    damaged = commands(ROOT, *asked, "--inputs", str(tmp_path / "damaged.npz"))
+    assert damaged.code == 2 and "error [check-inputs]" in damaged.stderr and "no readable arrays" in damaged.stderr
 
 
 @pytest.mark.parametrize(
@@ -133,7 +153,7 @@ def test_a_network_that_takes_few_at_once_is_checked_on_fewer_as_the_remedy_says
 def test_what_a_factory_makes_is_told_as_it_is(commands: Commands) -> None:
     half = commands(ROOT, "check", f"{HERE}:grey_and_half", "--batch-sizes", "2", "--threads", "1")
     said = " ".join(half.stdout.split())
-    assert half.code in (0, 1) and "float32 [1, 224, 224]" in said and "its parameters are float16" in said
+    assert half.code in (0, 1) and "float32 [1, 224, 224]" in said and "its parts are float16" in said
     assert "shape 1x224x224 assumed: --input-shape says another" in said
     meta = commands(ROOT, "check", f"{HERE}:meta", *SMALL)
     assert meta.code == 2 and "on the meta device" in meta.stderr
