@@ -47,10 +47,10 @@ def tried(network: Network, images: Images, asked: str = "auto") -> Tried:
             "each image alone"
         )
     try:
-        answered = _called(net, few)
+        many = {place: _compared(value) for place, value in tensors(_called(net, few)).items()}
     except Exception:  # of so many at once: what runs them says so, of the N at which it does
-        few, answered = pair, _called(net, pair)
-    outputs = arrays({place or "output": _compared(value) for place, value in tensors(answered).items()})
+        few, many = pair, {place: _compared(value) for place, value in tensors(_called(net, pair)).items()}
+    outputs = arrays({place or "output": value for place, value in many.items()})
     rows = side_by_side(outputs, len(few))
     return Tried(None, chosen(_last_operators(net, few[:1]), leaves_of(outputs), rows, asked))
 

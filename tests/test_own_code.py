@@ -53,15 +53,6 @@ class OfOneSize(nn.Module):
 def of_one_size():
     return OfOneSize().eval()
 
-class FewAtOnce(Two):
-    def forward(self, x):
-        if len(x) > 4:
-            raise LookupError("no plan for so many")
-        return super().forward(x)
-
-def few_at_once():
-    return FewAtOnce().eval()
-
 class Mixed(nn.Module):
     def __init__(self):
         super().__init__()
@@ -84,6 +75,14 @@ class OfOtherKinds(nn.Module):
 
 def of_other_kinds():
     return OfOtherKinds().eval()
+class FewAtOnce(Two):
+    def forward(self, x):
+        if len(x) > 4:
+            raise LookupError("no plan for so many")
+        return super().forward(x)
+
+def few_at_once():
+    return FewAtOnce().eval()
 """
 PARTS = """
 from torch import nn

@@ -94,7 +94,7 @@ def _tried(stages: Stages, network: Network, sets: tuple[PreparedSet, ...]) -> d
         if error.kind == "launcher":
             raise
         text = error.reason
-        if told_name(network.model) not in text:
+        if network.model.partition("[")[0] not in text:
             text = f"{told_name(network.model)} cannot be run on {_named(sets[0])}: {text}"
         raise UsageError("onnx" if network.onnx_path else "weights", text) from error
     trials = [Trial.of(answer) for answer in answers]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from isobatch.pipeline.records.study import Tool
-from isobatch.pipeline.tools.check.records import AtN, CheckReport, VariantChecked
+from isobatch.pipeline.tools.check.records import CheckReport, VariantChecked
+from isobatch.pipeline.user.results import BatchSize
 from isobatch.reports.pages.checked import screen
 
 
-def at(batch_size: int, images: int, max_abs: float, flips: int) -> AtN:
-    return AtN(
+def at(batch_size: int, images: int, max_abs: float, flips: int) -> BatchSize:
+    return BatchSize(
         batch_size=batch_size,
         n_images=images,
         n_images_equal=0,
@@ -17,7 +18,6 @@ def at(batch_size: int, images: int, max_abs: float, flips: int) -> AtN:
         max_abs=max_abs,
         max_abs_relative=max_abs,
         flips=flips,
-        seen=[],
     )
 
 
