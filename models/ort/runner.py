@@ -52,7 +52,7 @@ class OrtRunner(ExaminedGraphRunner):
         self._session: ort.InferenceSession | None = None
 
     def __enter__(self) -> Self:
-        self._session = open_session(self._path, self._settings.threads, provider=self._provider)
+        self._session = open_session(self._path, self._settings.threads, provider=self._provider, quiet=True)
         return self
 
     def __exit__(self, *_: object) -> None:
