@@ -47,7 +47,11 @@ def tried(network: Network, images: Images, asked: str = "auto") -> Tried:
             f"{network.model}: its output {shared[0]!r} is the same for all images; let the network give what is of "
             "each image alone"
         )
-    outputs = arrays({place or "output": _compared(value) for place, value in tensors(_called(net, few, name)).items()})
+    try:
+        many = {place: _compared(value) for place, value in tensors(_called(net, few, name)).items()}
+    except Exception:  # of so many at once: what runs them says so, of the N at which it does
+        few, many = pair, {place: _compared(value) for place, value in tensors(_called(net, pair, name)).items()}
+    outputs = arrays({place or "output": value for place, value in many.items()})
     rows = side_by_side(outputs, len(few))
     return Tried(None, chosen(_last_operators(net, few[:1], name), leaves_of(outputs), rows, asked))
 

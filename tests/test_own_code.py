@@ -75,6 +75,14 @@ class OfOtherKinds(nn.Module):
 
 def of_other_kinds():
     return OfOtherKinds().eval()
+class FewAtOnce(Two):
+    def forward(self, x):
+        if len(x) > 4:
+            raise LookupError("no plan for so many")
+        return super().forward(x)
+
+def few_at_once():
+    return FewAtOnce().eval()
 """
 PARTS = """
 from torch import nn
@@ -163,6 +171,14 @@ def test_what_cannot_be_studied_is_one_line(
     ended = run(commands, tmp_path, *flags, "--variants", "fp32", "--image-size", "32", "--inputs", "photos")
     assert ended.code == 2 and said in ended.stderr and "Traceback" not in ended.stderr
     assert len(ended.stderr.strip().splitlines()) == 1
+
+
+def test_a_network_that_takes_few_images_at_once_is_measured_at_those(tmp_path: Path, commands: Commands) -> None:
+    flags = ("--model", "mine.nets:few_at_once", "--variants", "fp32", "--image-size", "32", "--inputs", "photos")
+    ended = run(commands, tmp_path, *flags, "--images", "6", "--out", "run")
+    assert ended.code in (0, 1), ended.stderr  # N = 2 and 4, whatever its kernels do
+    refused = run(commands, tmp_path, *flags, "--images", "6", "--batch-sizes", "6", "--out", "more")
+    assert refused.code in (1, 3) and "no plan for so many" in refused.stdout
 
 
 def test_where_the_seed_set_is_of_another_size_than_the_network_takes_the_remedy_works(

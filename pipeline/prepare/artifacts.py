@@ -81,6 +81,9 @@ def artifact_fields(spec: VariantSpec, network: Network, calibration: Images | N
         "recipe": dict(spec.recipe),
         "model": network.model,
         "weights": network.weights_sha256,
+        "size": network.size
+        if spec.runtime != "torch" and network.onnx_path is None
+        else None,  # an export's may be one
         "calibration": calibration and calibration.seen_sha256,
         "toolchain": toolchain() | versions(spec),
         "machine": machine_key(),

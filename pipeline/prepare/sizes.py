@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from isobatch.models.spec.artifact_cache import key_of
 from isobatch.models.spec.words import Network
-from isobatch.models.weights.model_name import kind_of
+from isobatch.models.weights.model_name import kind_of, told_name
 from isobatch.pipeline.config.numbers import SMALLEST
 from isobatch.pipeline.inputs import PreparedSet
 from isobatch.pipeline.machine.environment import toolchain
@@ -34,7 +34,7 @@ def fitting(stages: Stages, sets: tuple[PreparedSet, ...]) -> tuple[PreparedSet,
     own = network.onnx_path or kind_of(network.model) == "factory"
     refused = _tried(stages, network, sets) if own else _refused(stages, network, sets)
     told = {
-        name: f"{network.model} takes no {_named(prepared)}: {refused[name]}"
+        name: f"{told_name(network.model)} takes no {_named(prepared)}: {refused[name]}"
         for prepared in sets
         if refused[name := prepared.record.name] is not None
     }
@@ -95,7 +95,7 @@ def _tried(stages: Stages, network: Network, sets: tuple[PreparedSet, ...]) -> d
             raise
         text = error.reason
         if network.model.partition("[")[0] not in text:
-            text = f"{network.model} cannot be run on {_named(sets[0])}: {text}"
+            text = f"{told_name(network.model)} cannot be run on {_named(sets[0])}: {text}"
         raise UsageError("onnx" if network.onnx_path else "weights", text) from error
     trials = [Trial.of(answer) for answer in answers]
     if exported := trials[-1].exported:

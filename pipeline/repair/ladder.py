@@ -50,10 +50,6 @@ class Tried:
         limits = free_limits(self.ratios)
         return all(_near_end(pairs) <= limits[n] for n, pairs in self.ratios.items())
 
-    def cost(self, objective: str) -> float:
-        """See ``objective_cost``."""
-        return objective_cost(self.ratios or {}, objective)
-
 
 def _near_end(ratios: Sequence[float]) -> float:
     """The lower 95 % limit of the median; the median itself of ratios too few for one that is not wide beyond use."""
@@ -160,7 +156,7 @@ def _too_dear(name: str, candidate: Candidate, bench: Bench, scope: Scope, rival
     scope.say(f"{name}: timing a few calls")
     largest = max(n for attempt in rivals for n in attempt.ratios or {})
     with candidate.build(bench.runner) as repaired:
-        few = replace(scope, pairs=scope.screen, least=1, enough_s=0, deadline=math.inf, done=lambda count: None)
+        few = replace(scope, pairs=scope.screen, least=scope.screen, deadline=math.inf, done=lambda count: None)
         ratios = time_ratios(bench.runner, repaired, few, sorted({1, largest}))
     mine = objective_cost({n: [min(pairs)] for n, pairs in ratios.items()}, bench.objective)
 
@@ -180,7 +176,7 @@ def _tried(name: str, candidate: Candidate, bench: Bench, scope: Scope) -> Tried
     scope.begin()
 
     def check(native: Any, repaired: Runner, threads: int) -> None:
-        for images in scope.sets:
+        for images in scope.compared:
             if not verified or _all_hold(candidate, verified) or not scope.stop_at_first:
                 scope.say(f"{name}: verifying on {images.name}, {counted(threads, 'thread')}")
                 verified.append(verify(native, repaired, images, scope, bitwise=candidate.bitwise))

@@ -44,6 +44,15 @@ def table():
 def complex_weights():
     return nn.Linear(3, 2, dtype=torch.complex64)
 
+def many_bands():
+    return nn.Conv2d(200, 4, 1).eval()
+
+def by_channel():
+    return nn.Conv2d(3, 6, 3, groups=3).eval()
+
+def of_one_size():
+    return nn.Sequential(nn.BatchNorm2d(3), nn.Flatten(), nn.Linear(3 * 8 * 8, 2)).eval()
+
 def fails():
     raise OSError("no disk")
 """
@@ -100,6 +109,20 @@ def test_a_study_knows_the_code_the_channels_and_the_weights(name: str, tmp_path
     net = own_network(told)
     assert not net.training and np.isfinite(net.conv.weight.detach().numpy()).all()
     assert code_of(net, name, str(tmp_path)) == told.code
+
+
+@pytest.mark.parametrize(("attribute", "channels"), [("many_bands", 200), ("by_channel", 3)])
+def test_a_factorys_network_takes_the_channels_of_its_own_convolution(
+    name: str, attribute: str, channels: int, tmp_path: Path
+) -> None:
+    found = resolve("auto", name.replace("two", attribute), tmp_path / "cache", True, print)
+    assert read_name(found.model).channels == channels and "channel" not in found.note
+
+
+def test_random_weights_need_a_network_that_takes_the_calibration_batch(name: str, tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match=r"224 x 224, which it does not take .* or leave --weights out"):
+        resolve("random", name.replace("two", "of_one_size"), tmp_path / "cache", True, print)
+    resolve("auto", name.replace("two", "of_one_size"), tmp_path / "cache", True, print)
 
 
 def test_other_code_is_another_network(name: str, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isobatch.models.spec.case import Case, Shrink
-from isobatch.pipeline.evidence.evidence import bits
+from isobatch.pipeline.evidence.rows import same_bits
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -19,9 +19,17 @@ def differing(case: Case, arrays: Arrays) -> int:
     singles = [run({**arrays, **{name: arrays[name][i : i + 1] for name in case.rows}}) for i in range(count)]
     together = run(arrays)
     return sum(
-        int((bits(np.concatenate(alone)) != bits(batched)).sum())
+        int((~same_bits(np.concatenate(alone), batched)).sum())
         for alone, batched in zip(zip(*singles, strict=True), together, strict=True)
     )
+
+
+def shows(case: Case, arrays: Arrays) -> bool:
+    """Whether these data show the difference; those that the layer does not take show none."""
+    try:
+        return differing(case, arrays) > 0
+    except Exception:
+        return False
 
 
 def reduce_data(case: Case) -> tuple[Arrays, list[str]]:
