@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import traceback
+from argparse import Namespace
 from types import FrameType
 from typing import NoReturn
 
@@ -27,7 +28,7 @@ class _Terminated(BaseException):
 
 def main(argv: list[str]) -> int:
     """Run one command. Returns the exit code of the contract; every expected error is one line on stderr."""
-    debug = "--debug" in argv
+    talk = Namespace(debug="--debug" in argv)
     os.environ[STARTED_AS] = PROGRAM  # workers name the same
     _prepare_streams()
 
@@ -41,11 +42,11 @@ def main(argv: list[str]) -> int:
         signal.signal(signal.SIGINT, interrupt)
     signal.signal(signal.SIGTERM, terminate)
     try:
-        code = int(_dispatch(argv))
+        code = int(_dispatch(argv, talk))
         sys.stdout.flush()
         return code
     except UsageError as error:
-        return _fail(Exit.USAGE, f"error [{error.code}]: {error}", debug)
+        return _fail(Exit.USAGE, f"error [{error.code}]: {error}", talk.debug)
     except KeyboardInterrupt as stop:
         return _stopped(Exit.INTERRUPTED, "interrupted", stop)
     except _Terminated as stop:
@@ -55,20 +56,20 @@ def main(argv: list[str]) -> int:
         return Exit.TOOL
     except ModuleNotFoundError as error:
         text = f"{error}: install the packages in requirements.txt (make run), or use the environment's own Python"
-        return _fail(Exit.TOOL, f"error [missing-package]: {text}", debug)
+        return _fail(Exit.TOOL, f"error [missing-package]: {text}", talk.debug)
     except EngineError as error:
         again = getattr(error, "__notes__", ["start it again"])[0]
-        return _fail(Exit.TOOL, f"error [engine]: {error}: {again}", debug)
+        return _fail(Exit.TOOL, f"error [engine]: {error}: {again}", talk.debug)
     except StoreError as error:
-        return _fail(Exit.TOOL, f"error [storage]: {error}", debug)
+        return _fail(Exit.TOOL, f"error [storage]: {error}", talk.debug)
     except WorkerError as error:
         text = f"{error}: install the versions of requirements.txt (make run); {PROGRAM} doctor shows what loads here"
-        return _fail(Exit.TOOL, f"error [libraries]: {text}", debug)
+        return _fail(Exit.TOOL, f"error [libraries]: {text}", talk.debug)
     except Exception as error:
         if isinstance(error, OSError) and (where := no_room(error)):
-            return _fail(Exit.TOOL, f"error [storage]: {where}", debug)
+            return _fail(Exit.TOOL, f"error [storage]: {where}", talk.debug)
         text = str(error) or type(error).__name__
-        return _fail(Exit.TOOL, f"error [internal]: {type(error).__name__}: {text} (--debug shows where)", debug)
+        return _fail(Exit.TOOL, f"error [internal]: {type(error).__name__}: {text} (--debug shows where)", talk.debug)
 
 
 def command() -> NoReturn:
@@ -76,7 +77,8 @@ def command() -> NoReturn:
     sys.exit(main(sys.argv[1:]))
 
 
-def _dispatch(argv: list[str]) -> int:
+def _dispatch(argv: list[str], talk: Namespace) -> int:
+    """Run the command, or the study. ``talk.debug`` is set where a file or variable of settings asks for it."""
     from isobatch.pipeline.config.config import effective, read_config
     from isobatch.pipeline.config.flags import study_parser
     from isobatch.pipeline.config.sources import read_settings
@@ -88,6 +90,7 @@ def _dispatch(argv: list[str]) -> int:
         return command.run(command.parser().parse_args(argv[1:]))
     settings = read_settings(study_parser(described(all_commands())), argv, os.environ)
     arguments = settings.arguments
+    talk.debug = arguments.debug
     if arguments.list_variants:
         return _list_variants()
     with settings.naming_origins():

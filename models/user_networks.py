@@ -1,7 +1,7 @@
 """A user's own network as a live runner: a torch module as it stands, or an ONNX file, its bytes or its proto."""
 
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Self
@@ -43,7 +43,9 @@ class ModuleRunner(ExaminedTorchRunner):
             for p in parameters
         )
         settings = RunnerSettings(torch.get_num_threads(), "channels_last" if channels_last else "contiguous")
-        super().__init__(lambda: module, settings, dtype=parameters[0].dtype if parameters else torch.float32)
+        kinds = [*dict.fromkeys(p.dtype for p in parameters)]
+        super().__init__(lambda: module, settings, dtype=kinds[0] if len(kinds) == 1 else torch.float32)
+        self._first_kind = kinds[0] if kinds else torch.float32
         if parameters:
             self._place = parameters[0].device  # images go where the user has put the module
 
@@ -70,15 +72,18 @@ class ModuleRunner(ExaminedTorchRunner):
         self._places = with_rows(single, two)
 
     def _first(self, single: NDArray[Any]) -> Leaves:
-        """The first call. What differentiates inside of it, or holds sparse weights, runs with autograd only."""
+        """The first call. What differentiates inside of it, or holds sparse weights, runs with autograd only; parts of
+        several types are given float32, or what the first of them is.
+        """
         try:
             return self._tried(single, first=True)
         except NotTaken:
-            before, self._mode = self._mode, torch.enable_grad
-            try:
-                return self._tried(single, first=True)
-            except NotTaken:
-                self._mode = before
+            before = self._mode, self._dtype
+            for mode, kind in ((torch.enable_grad, self._dtype), (self._mode, self._first_kind)):
+                self._mode, self._dtype = mode, kind
+                with suppress(NotTaken):
+                    return self._tried(single, first=True)
+            self._mode, self._dtype = before
             raise
 
     def leaves(self, rows: NDArray[Any]) -> Leaves:

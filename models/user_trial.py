@@ -14,8 +14,9 @@ from isobatch.models.ort.trial import SEEN, Tried, chosen
 from isobatch.models.pytorch.calls import Call, Interceptor
 from isobatch.models.spec.images import Images
 from isobatch.models.spec.words import Network
-from isobatch.models.user_factory import as_the_user_has_it
+from isobatch.models.user_factory import as_numbers, as_the_user_has_it
 from isobatch.models.user_outputs import arrays, tensors, with_rows
+from isobatch.models.user_types import in_own_types
 from isobatch.models.weights.networks import float_network
 from isobatch.models.weights.state_dicts import WeightsError
 
@@ -34,7 +35,8 @@ def tried(network: Network, images: Images, asked: str = "auto") -> Tried:
     try:
         single, two = arrays(_called(net, pair[:1])), arrays(_called(net, pair))
     except Exception as error:  # networks check their input with errors of any kind
-        return Tried(" ".join(f"{type(error).__name__}: {error}".split())[:300])
+        refusal = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        return Tried(refusal, in_own_types=_takes(in_own_types(network), pair))
     try:
         places = with_rows(single, two)
     except TypeError as error:
@@ -44,9 +46,25 @@ def tried(network: Network, images: Images, asked: str = "auto") -> Tried:
             f"{network.model}: its output {shared[0]!r} is the same for all images; let the network give what is of "
             "each image alone"
         )
-    outputs = {place or "output": value for place, value in arrays(_called(net, few)).items()}
+    try:
+        many = {place: _compared(value) for place, value in tensors(_called(net, few)).items()}
+    except Exception:  # of so many at once: what runs them says so, of the N at which it does
+        few, many = pair, {place: _compared(value) for place, value in tensors(_called(net, pair)).items()}
+    outputs = arrays({place or "output": value for place, value in many.items()})
     rows = side_by_side(outputs, len(few))
     return Tried(None, chosen(_last_operators(net, few[:1]), leaves_of(outputs), rows, asked))
+
+
+def _takes(net: nn.Module | None, images: NDArray[Any]) -> bool:
+    try:
+        return net is not None and bool(arrays(_called(net, images)))
+    except Exception:  # as above
+        return False
+
+
+def _compared(values: Tensor) -> Tensor:
+    numbers = as_numbers(values)
+    return numbers.float() if numbers.dtype == torch.bfloat16 else numbers  # numpy has none, and float32 holds it
 
 
 def _called(net: Callable[..., Any], images: NDArray[Any]) -> Any:

@@ -3,11 +3,13 @@
 import time
 import warnings
 from collections.abc import Iterable, Sequence
+from operator import index
 from typing import Any
 
 from numpy.typing import NDArray
 
 from isobatch.models.registry import load
+from isobatch.pipeline.config.policy_flags import OBJECTIVES
 from isobatch.pipeline.records.wording import counted, listed
 from isobatch.pipeline.user.asked import Asked, conditions
 from isobatch.pipeline.user.checks import compared
@@ -72,9 +74,12 @@ def make_batch_invariant(
     Arguments as of ``compare_batch_invariance``. Torch weights are shared with the original, which is not changed. What
     is handed back is itself verified. Within about ``seconds``: what they were too few for is said in ``not_tried``.
     Raises CannotRepair where no rung holds or the network is not repeatable or gives NaN, and ValueError for one with a
-    submodule in training mode.
+    submodule in training mode, an objective that is none of the policy's and a rung that is none of ``RUNGS``.
     """
     rows, scope = _examples(inputs, batch_sizes)
+    for what, asked, known in (("objective", (objective,), OBJECTIVES), ("rungs", rungs, RUNGS)):
+        if not asked or {*asked} - {*known}:
+            raise ValueError(f"{what}={asked if what == 'rungs' else objective!r}: there are {', '.join(known)}")
     if training := _in_training(network):
         raise ValueError(
             f"{_named(training)} in training mode, where outputs depend on the batch or on chance: call .eval() on the "
@@ -91,8 +96,8 @@ def make_batch_invariant(
 
 
 def first_origin(network: Any, inputs: Any, batch_sizes: Iterable[int] | None = None) -> str | None:
-    """Where a difference starts, in words: the first layer, and the one of the largest difference with its mechanism;
-    None where no layer shows it.
+    """Where a difference starts, in words: the first layer, and the one of the largest difference with its mechanism
+    (that one first where other examples reach its rows); None where no layer shows it.
 
     None too for a network that is not repeatable or gives NaN: no difference between layers means anything then.
     """
@@ -124,8 +129,14 @@ def within(result: BatchInvariance, tolerance: float) -> bool:
 
 def _examples(inputs: Any, batch_sizes: Iterable[int] | None) -> tuple[NDArray[Any], tuple[int, ...]]:
     rows: NDArray[Any] = load("isobatch.models.user_inputs:as_rows")(inputs)
-    scope = tuple(sorted({n for n in (batch_sizes or range(2, len(rows) + 1)) if n > 1}))
-    if not scope or scope[-1] > len(rows):
+    try:
+        asked = range(2, len(rows) + 1) if batch_sizes is None else [*map(index, batch_sizes)]
+    except TypeError as error:
+        raise TypeError(
+            f"batch_sizes={batch_sizes!r} ({error}): give whole numbers, as range(2, 9) or [4, 8]"
+        ) from None
+    scope = tuple(sorted({n for n in asked if n != 1}))
+    if not scope or scope[0] < 2 or scope[-1] > len(rows):
         raise ValueError(
             f"batch sizes {list(scope)} with {counted(len(rows), 'example')}: give numbers from 2 to the number of "
             "examples, which are never repeated to fill a batch"
@@ -139,10 +150,10 @@ def _in_training(network: Any) -> tuple[str, ...]:
 
 
 def _named(training: Sequence[str]) -> str:
-    more = f" and {len(training) - 3} more" if len(training) > 3 else ""
-    return (
-        f"{listed(training[:3]) if not more else ', '.join(training[:3])}{more} {'is' if len(training) == 1 else 'are'}"
-    )
+    names = [f"'{name}'" for name in training[:3]]
+    if len(training) > 3:
+        return f"{', '.join(names)} and {len(training) - 3} more are"
+    return f"{listed(names)} {'is' if len(training) == 1 else 'are'}"
 
 
 def _warn_of_training(network: Any) -> None:

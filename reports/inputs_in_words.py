@@ -3,30 +3,25 @@
 from dataclasses import fields, is_dataclass, replace
 from typing import Any, TypeVar
 
-from isobatch.pipeline.records.study import InputSet, Study
+from isobatch.pipeline.records.study import CHANNELS, InputSet, Study
 from isobatch.pipeline.records.wording import of_inputs
 from isobatch.reports.blocks import Code, Column, Figure, Listing, Table
 
 T = TypeVar("T")
 
 _PLACES = ("target", "anchor", "name")  # what links lead to
-_CHANNELS = (1, 3, 4)
 
 
 def of_pictures(study: Study) -> bool:
     """Whether every input set holds pictures, [channels, height, width] or channels last; so too without any set."""
-    return all(map(_pictures, study.inputs))
-
-
-def _pictures(inputs: InputSet) -> bool:
-    return len(inputs.shape) == 3 and (inputs.shape[0] in _CHANNELS or inputs.shape[-1] in _CHANNELS)
+    return all(inputs.of_pictures for inputs in study.inputs)
 
 
 def picture_size(inputs: InputSet) -> str | None:
     """Height and width of its pictures in pixels: ``400 x 400``; None of inputs that are no pictures."""
-    if not _pictures(inputs):
+    if not inputs.of_pictures:
         return None
-    sides = inputs.shape[1:] if inputs.shape[0] in _CHANNELS else inputs.shape[:2]
+    sides = inputs.shape[1:] if inputs.shape[0] in CHANNELS else inputs.shape[:2]
     return " x ".join(map(str, sides))
 
 

@@ -48,6 +48,7 @@ def home(tmp_path: Path) -> Path:
         (("--images", str(2**40)), "is above 2147483647"),
         (("--model", "resnet19", "--onnx", "net.onnx"), "--model 'resnet19' beside --onnx"),
         (("--weights", "digits", "--onnx", "net.onnx"), "--weights 'digits' beside --onnx"),
+        (("--state-dict", "ema", "--onnx", "net.onnx"), "--state-dict 'ema' beside --onnx"),
     ],
 )
 def test_a_request_that_cannot_be_meant_is_refused(

@@ -84,7 +84,7 @@ def build_static(spec: VariantSpec, request: BuildRequest, folder: Path) -> Mani
             )
         open_session(folder / MODEL_FILE, 1, quiet=True)
     stored = {name: value for name, value in ranges.manifest.recipe.items() if name != "masks" or value}
-    recipe = {**spec.recipe, **stored, "reduce_range": reduce_range}
+    recipe = {**spec.recipe, **stored, "reduce_range": reduce_range, "logits": _logits(folder / MODEL_FILE)}
     return _manifest(source, folder, recipe, (*graph.manifest.notes, *_calibration_notes(request)))
 
 
@@ -131,6 +131,13 @@ def _in_float(model: onnx.ModelProto, masks: Sequence[str]) -> list[str]:
     return last + [node.name for node in model.graph.node if {*node.input, *node.output}.intersection(masks)]
 
 
+def _logits(path: Path) -> str:
+    """The type that the outputs of this quantized graph are rounded to."""
+    model = onnx.load_model(path)
+    last = [node.op_type for node in model.graph.node for value in model.graph.output if value.name in node.output]
+    return "uint8" if "DequantizeLinear" in last else "float32"
+
+
 def _calibration_notes(request: BuildRequest) -> tuple[str, ...]:
     images = request.calibration
     if images is None:
@@ -139,13 +146,18 @@ def _calibration_notes(request: BuildRequest) -> tuple[str, ...]:
     return (f"its scales rest on {len(images)} calibration images of {images.name}{few}",)
 
 
-def _require_float(model: onnx.ModelProto, spec: VariantSpec) -> None:
-    """Raise VariantUnavailable unless nothing is quantized and the weight layers are float32."""
+def require_unquantized(model: onnx.ModelProto, spec: VariantSpec) -> None:
+    """Raise VariantUnavailable where the graph is quantized already: of it no variant of another name is made."""
     if count := quantized_nodes(model):
         raise VariantUnavailable(
             f"the file is quantized already ({count} quantizing nodes), and {spec.name} is made from a float32 graph",
             "give the float32 file that it was made from; ort-fp32 runs this one as it is, int8 as given",
         )
+
+
+def _require_float(model: onnx.ModelProto, spec: VariantSpec) -> None:
+    """Raise VariantUnavailable unless nothing is quantized and the weight layers are float32."""
+    require_unquantized(model, spec)
     other = sorted({layer.stored for layer in weight_layers(model)} - {"fp32"})
     if other:
         raise VariantUnavailable(

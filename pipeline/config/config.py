@@ -185,13 +185,15 @@ def _check_paths(arguments: argparse.Namespace) -> None:
     for name in _TEXTS:
         text = getattr(arguments, name)
         if text is not None and not text.strip():
-            flag = f"--{name.replace('_', '-')}"
-            raise UsageError("usage", f"{flag} is empty: give it a value, or leave the flag out")
+            raise UsageError("usage", f"{_flag(name)} is empty: give it a value, or leave the flag out")
     for name, default in _OF_TORCH.items() if arguments.onnx is not None else ():
         if (text := getattr(arguments, name)) != default:
-            raise UsageError(
-                "usage", f"--{name} {text!r} beside --onnx: the file brings its network and weights; leave one flag out"
-            )
+            said = f"{_flag(name)} {text!r} beside --onnx: the file brings its network and weights"
+            raise UsageError("usage", f"{said}; leave one flag out")
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
 
 
 def _device(arguments: argparse.Namespace) -> str:

@@ -10,7 +10,7 @@ from isobatch.pipeline.config.sources import read_toml
 from isobatch.pipeline.records.errors import UsageError
 
 _STABILITY = ("batch-invariant", "top1-stable", "none")
-_OBJECTIVES = ("throughput", "latency", "size")
+OBJECTIVES = ("throughput", "latency", "size")
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def add_policy(parser: argparse.ArgumentParser) -> None:
     policy.add_argument("--min-throughput", metavar="R", help="fewest images a second at the best N")
     policy.add_argument(
         "--objective",
-        choices=_OBJECTIVES,
+        choices=OBJECTIVES,
         help="what to make best among those that meet all demands (default: throughput)",
     )
     policy.add_argument("--cost-margin", metavar="P", help="percent of cost within which two are equal (default: 5)")
@@ -112,7 +112,7 @@ def _read_file(path: Path) -> PolicyFlags:
             raise UsageError("policy-file", f"{path} has {key!r}; a policy has {', '.join(flags)}")
         name = keys[key]
         stated[name] = value
-        words = {"stability": _STABILITY, "objective": _OBJECTIVES}.get(name)
+        words = {"stability": _STABILITY, "objective": OBJECTIVES}.get(name)
         if words and value not in words:
             raise UsageError("policy-file", f"{path}: {key} is {value!r}, and can be {', '.join(words)}")
         if not words and (isinstance(value, bool) or not isinstance(value, (int, float))):

@@ -49,14 +49,11 @@ def check_baseline(variant: str, predicted: Classes, labels: Classes, classes: i
             f"as they are on {hits:,} ({_REMEDY[best.name]})."
         )
     if at_chance and not better:
-        tried = listed(order.name for order in orders)
+        tried = f" (tried, and no better: {listed(order.name for order in orders)})" if orders else ""
         reasons.append(
             "The preprocessing: the network may expect other pixels than these (0 to 255, 0 to 1, another mean, BGR)."
         )
-        reasons.append(
-            f"The labels: another order of the classes{f' (not: {tried})' if orders else ''}, or weights of another "
-            "network."
-        )
+        reasons.append(f"The labels: another order of the classes{tried}, or weights of another network.")
     failed = None
     if at_chance or better:
         what = "near chance" if at_chance else "better explained by another order of the classes"

@@ -36,19 +36,15 @@ def write(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
 
 def changed(runner: Any, change: Mapping[str, Any], examples: NDArray[np.float32]) -> Runner:
     """The runner with a change of ``rungs.Candidate`` made again; the runner itself where there is none."""
+    made: Runner = runner
     if rules := change.get("canonical"):
         if set(rules) != {WHOLE}:
             runner.watch(examples[:1], lambda layer, inputs, outputs: None)  # finds the layers
-        canonical: Runner = runner.with_canonical({name: Canonical(**rule) for name, rule in rules.items()})
-        return canonical
-    if kind := change.get("scales"):
-        rescaled: Runner = runner.with_scales(kind, examples)
-        return rescaled
-    if options := change.get("switches"):
-        turned: Runner = runner.with_switches(options)
-        return turned
-    if change.get("one_graph"):
-        runner_of_one: Runner = runner.with_one_graph()
-        return runner_of_one
-    same: Runner = runner
-    return same
+        made = runner.with_canonical({name: Canonical(**rule) for name, rule in rules.items()})
+    elif kind := change.get("scales"):
+        made = runner.with_scales(kind, examples)
+    elif options := change.get("switches"):
+        made = runner.with_switches(options)
+    elif change.get("one_graph"):
+        made = runner.with_one_graph()
+    return made

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from isobatch.models.registry import find_variant
 from isobatch.models.spec.artifact_cache import ArtifactCache, file_sha256
 from isobatch.models.spec.images import Images, View
 from isobatch.models.spec.plain import to_plain
@@ -63,7 +64,7 @@ def keep_artifacts(stages: Stages, built: Mapping[tuple[str, str], BuildAsked], 
             artifact=artifact,
             build=built[variant, inputs],
             digests=cache.digests(artifact),
-            setting=Setting(stages.base.runner, stages.base.environment, stages.base.isa),
+            setting=setting_of(stages, variant),
             images=images[inputs],
             view=to_plain(view),
             onnx=str(Path(stages.config.onnx).resolve()) if stages.config.onnx else None,
@@ -74,6 +75,12 @@ def keep_artifacts(stages: Stages, built: Mapping[tuple[str, str], BuildAsked], 
         if (variant, inputs) in built and inputs in images
     ]
     write_json(stages.run.folder / KEPT_FILE, {"artifacts": [entry.to_json() for entry in kept]})
+
+
+def setting_of(stages: Stages, variant: str) -> Setting:
+    """What the variant was measured under, where a cap of the study does not act on its runtime too."""
+    point = stages.base_of(find_variant(variant))
+    return Setting(point.runner, point.environment, point.isa)
 
 
 def kept_artifact(run: Path, variant: str, inputs: str) -> Kept:

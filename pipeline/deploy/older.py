@@ -88,7 +88,7 @@ def check_any(path: Path, how: Checking) -> Iterator[Claim]:
     """The claims of a folder's record, or of a record.json, of either kind. Raises UsageError as ``read_record``."""
     file = path / RECORD_FILE if path.is_dir() else path
     content = read_json_file(file)
-    if isinstance(content, dict) and content.get("schema_version") == 1:
+    if content.get("schema_version") == 1:
         yield from _check_older(_older(file, content), file.parent, how)
     else:
         yield from check(read_record(path), file.parent, how)

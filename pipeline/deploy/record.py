@@ -1,14 +1,13 @@
 """The verification record of a deployment and its settings: what a shipped folder promises, as data."""
 
 import json
-import os
-import stat
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field, ValidationError
 
+from isobatch.models.shared.regular_files import read_object
 from isobatch.models.spec.outcome import OutcomeKind
 from isobatch.pipeline.records.errors import UsageError
 from isobatch.pipeline.records.study import Environment, Real, Record, Repair
@@ -22,6 +21,7 @@ R = TypeVar("R", bound=Record)
 SHA = r"^[0-9a-f]{64}$"
 _IMAGES = r"^images(-[A-Za-z0-9_-]{1,60})?\.np[yz]$"
 _MOST_BYTES = 4 << 20  # of a record
+_WHAT = "the record.json that deploy or repair wrote"
 _CAP = r"^[A-Za-z0-9_,:]{1,40}$"
 
 
@@ -190,23 +190,14 @@ class VerificationRecord(Record):
         return {o.batch_size: o.sha256 for o in self.outputs if (o.inputs, o.threads) == (inputs, threads)}
 
 
-def read_json_file(path: Path) -> object:
-    """The JSON value of a small regular file from outside. Raises UsageError with the reason."""
-    what = "the record.json that deploy or repair wrote"
+def read_json_file(path: Path) -> dict[str, Any]:
+    """The JSON object in a small regular file from outside. Raises UsageError with the reason."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-        with os.fdopen(descriptor, "rb") as file:
-            status = os.fstat(descriptor)
-            if not stat.S_ISREG(status.st_mode):
-                raise UsageError("record", f"{path} is not a regular file: give {what}")
-            if status.st_size > _MOST_BYTES:
-                raise UsageError("record", f"{path} is larger than any record: give {what}")
-            content: object = json.loads(file.read(_MOST_BYTES + 1))
-            return content
+        return read_object(path, _MOST_BYTES)
     except OSError as error:
-        raise UsageError("record", f"cannot read {path}: {error.strerror or error}") from error
-    except (ValueError, RecursionError) as error:
-        raise UsageError("record", f"{path} is damaged, it is not JSON: {error}. Give {what}") from error
+        raise UsageError("record", f"cannot read {path}: {error.strerror or error}. Give {_WHAT}") from error
+    except ValueError as error:
+        raise UsageError("record", f"{path} is damaged: {error}. Give {_WHAT}") from error
 
 
 def read_record(path: Path) -> VerificationRecord:

@@ -14,9 +14,9 @@ from isobatch.models.shared.regular_files import open_lock
 from isobatch.pipeline.config.config import Config
 from isobatch.pipeline.records.errors import UsageError
 from isobatch.pipeline.storage import places
-from isobatch.pipeline.storage.files import StoreError, read_json, sweep, write_json
+from isobatch.pipeline.storage.files import StoreError, read_json, sweep, unfinished, write_json
 
-_STATE = "run.json"
+_STATE, _LOCK = "run.json", ".lock"
 _KIND = "isobatch-run"
 _FORM = {
     "kind": re.compile(_KIND),
@@ -99,7 +99,7 @@ def open_run(config: Config) -> Run:
             return _open_named(Path(config.out).resolve(), config)
         if not config.fresh:
             for folder in sorted(places.OUT.resolve().glob(f"*-{config.digest}"), reverse=True):
-                if _state(folder).get("state") == "running" and (run := _claim(folder, config.digest)):
+                if _state(folder).get("state") == "running" and (run := _going_on(folder, config.digest)):
                     return run
         return _open_new(config.digest)
     except StoreError as error:
@@ -129,11 +129,11 @@ def _open_named(folder: Path, config: Config) -> Run:
             f"{folder} holds a finished run, which is never reused: choose another --out, or add --fresh",
         )
     if state.get("state") == "running" and state.get("configuration") == config.digest and not config.fresh:
-        if run := _claim(folder, config.digest):
+        if run := _going_on(folder, config.digest):
             return run
         raise UsageError("out-in-use", f"{folder} is in use by another study: wait for it or choose another --out")
-    # hidden files aside: a lock and a temporary file are what a start killed at once leaves behind
-    holds = folder.is_dir() and any(not path.name.startswith(".") for path in folder.iterdir())
+    # what a start killed at once leaves behind; any other hidden file is the user's: discarding would take it along
+    holds = folder.is_dir() and any(path.name != _LOCK and not unfinished(path.name) for path in folder.iterdir())
     if not state and folder.exists() and (not folder.is_dir() or holds):
         raise UsageError("out-not-empty", f"{folder} exists and is not a run's folder: choose another --out")
     if state and not config.fresh:
@@ -155,8 +155,17 @@ def _state(folder: Path) -> dict[str, Any]:
     return state if said else {}
 
 
+def _going_on(folder: Path, digest: str) -> Run | None:
+    """The unfinished run in the folder; None where another study has it, or had it and has just finished it."""
+    run = _claim(folder, digest)
+    if run is not None and _state(folder).get("state") != "running":
+        run.close()
+        return None
+    return run
+
+
 def _claim(folder: Path, digest: str) -> Run | None:
-    lock = os.fdopen(open_lock(folder / ".lock"), "r+b")  # held until the run is closed
+    lock = os.fdopen(open_lock(folder / _LOCK), "r+b")  # held until the run is closed
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

@@ -821,6 +821,10 @@ class Recommendation(Record):
     range: Range | None = None  # over which N it was verified; None: it was not
 
 
+CHANNELS = frozenset((1, 3, 4))
+"""How many a picture may have."""
+
+
 class InputSet(Record):
     """One set of images. ``n``: distinct by content; ``skipped``: files left out, with the reason."""
 
@@ -834,6 +838,11 @@ class InputSet(Record):
     sha256: str
     skipped: list[dict[str, str]] = []
     note: str = ""
+
+    @property
+    def of_pictures(self) -> bool:
+        """Whether it holds pictures, [channels, height, width] or channels last."""
+        return len(self.shape) == 3 and not CHANNELS.isdisjoint(self.shape[::2])
 
 
 class Preprocessing(Record):

@@ -70,13 +70,19 @@ def repair_variant(config: Config, rung: str | None, folder: Path, progress: Pro
         repairs = repair_records(searched.tried, config.policy.objective, searched.chosen)
         if searched.chosen is None:
             why = "; ".join([*(f"{repair.name}: {repair.note}" for repair in repairs), *searched.unwritten])
-            held = f"what makes {spec.name} batch-invariant cannot be shipped"
-            none = f"no rung makes {spec.name} batch-invariant over the scope"
-            holds = any(attempt.holds and attempt.bitwise for attempt in searched.tried)
-            raise NoRepair(f"{held if holds else none}. {why}", repairs)
+            raise NoRepair(f"{_none(spec.name, searched)}. {why}", repairs)
         tried = Found(spec, sets, searched, repairs, to_plain(network.view))
         record = prove_and_deliver(stages, tried, scratch, folder)
     return DeliveredRepair(record, repairs, folder)
+
+
+def _none(name: str, searched: RepairMade) -> str:
+    """In one sentence: none was tried, or none holds, or none that holds can be written."""
+    if not searched.tried:
+        return f"{name} cannot be made batch-invariant"
+    if searched.unwritten:
+        return f"what makes {name} batch-invariant cannot be shipped"
+    return f"no rung makes {name} batch-invariant over the scope"
 
 
 def _sets(stages: Stages, spec: VariantSpec) -> list[PreparedSet]:

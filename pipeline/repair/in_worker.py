@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from isobatch import PROGRAM
 from isobatch.models.spec.artifact_cache import unaltered
 from isobatch.models.spec.images import Images
 from isobatch.models.spec.repairable import Deployable
@@ -173,7 +174,10 @@ def why_no_shape_repairs(runner: Any, images: Images) -> str:
     """Of a network that is not repeatable, or itself mixes images by anything but a dynamic quantization; else ""."""
     rows = images.read(0, min(len(images), _CONTROLLED))
     if any(runner.run(rows).tobytes() != runner.run(rows).tobytes() for _ in range(2)):
-        return "not-repeatable: the same call on the same images gives other bytes, which no shape repairs"
+        return (
+            "not-repeatable: the same call on the same images gives other bytes, which no shape repairs; make it "
+            "repeatable first (dropout off, fixed seeds, no state between calls)"
+        )
     n = mixes(lambda batch: (runner.run(batch),), rows, 2)
     if n is None:
         return ""
@@ -184,5 +188,5 @@ def why_no_shape_repairs(runner: Any, images: Images) -> str:
         return ""
     return (
         f"neighbour-leak: the network itself mixes images (at N = {n} other neighbours change an image's row), which "
-        "no shape repairs"
+        f"no shape repairs; let it compute from each image alone ({PROGRAM} check names the layer that does not)"
     )

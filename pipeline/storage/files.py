@@ -11,7 +11,8 @@ from isobatch.models.shared.regular_files import MOST_BYTES, UNFINISHED, read_ob
 from isobatch.pipeline.records.errors import StoreError as StoreError  # with the functions that raise it
 from isobatch.pipeline.records.errors import UsageError
 
-_TEMPORARY = re.compile(rf"\..{{1,40}}{re.escape(UNFINISHED)}[a-z0-9_]{{8}}", re.DOTALL)
+unfinished = re.compile(rf"\..{{1,40}}{re.escape(UNFINISHED)}[a-z0-9_]{{8}}", re.DOTALL).fullmatch
+"""Whether a name is that of a file that ``write_bytes`` had begun."""
 
 
 def write_bytes(path: Path, chunks: Iterable[bytes]) -> str:
@@ -40,7 +41,7 @@ def asked_file(text: str) -> Path:
 def sweep(folder: Path) -> None:
     """Remove what a process that was killed while it wrote here left behind. For the one writer of the folder alone."""
     for below, _, names in os.walk(folder):
-        for name in filter(_TEMPORARY.fullmatch, names):
+        for name in filter(unfinished, names):
             Path(below, name).unlink(missing_ok=True)
 
 

@@ -27,7 +27,7 @@ from isobatch.pipeline.prepare.artifacts import baseline, ruler
 from isobatch.pipeline.prepare.inputs import of_other_size
 from isobatch.pipeline.prepare.state import Stages
 from isobatch.pipeline.records.study import BatchAccuracy, Cost, Effective, Policy, VariantResult
-from isobatch.pipeline.records.wording import counted
+from isobatch.pipeline.records.wording import counted, of_inputs
 from isobatch.pipeline.study.isolated import compared_apart, without_results
 from isobatch.pipeline.study.labelled import BASELINE_SINGLES, LabelledRun, random_weights
 from isobatch.pipeline.study.measure import Rounds
@@ -85,7 +85,7 @@ class Verdicts:
         judged = compared_apart(self._stages, variant, look, look)  # a failure has no outputs
         self._known[variant] = judged
         if judged.role == "candidate":
-            self._stages.progress.verdict(judged)
+            self._stages.progress.verdict(_in_words(judged, self._stages))
 
     def of_all(self) -> list[VariantResult]:
         """The records in the order in which the variants were asked for, those without any evidence among them."""
@@ -93,6 +93,14 @@ class Verdicts:
             if name not in self._known:
                 self.add(name, {})
         return [self._known[name] for name in self._stages.config.variants]
+
+
+def _in_words(result: VariantResult, stages: Stages) -> VariantResult:
+    """The record for the screen: what decided it in the words that fit the examples of this study."""
+    if result.decided_by is None or all(prepared.record.of_pictures for prepared in stages.sets):
+        return result
+    why = result.decided_by.model_copy(update={"why": of_inputs(result.decided_by.why)})
+    return result.model_copy(update={"decided_by": why})
 
 
 def _precision(spec: VariantSpec, manifests: Sequence[Manifest]) -> str:
@@ -119,7 +127,7 @@ def _compared(stages: Stages, rounds: Rounds, references: Mapping[str, Evidence]
     every, verdicts, notes = [], [], []
     for prepared in stages.sets:
         # the ruler against itself says nothing
-        ruled = None if name == ruler(stages.config) else references.get(prepared.record.name)
+        ruled = None if name == ruler(stages) else references.get(prepared.record.name)
         tested = [
             Tested(condition, pair[0], comparisons(pair[0], pair[1] if len(pair) > 1 else None, ruled, condition))
             for (variant, inputs, condition), pair in rounds.items()
@@ -203,7 +211,7 @@ def _agreement(stages: Stages, findings: Findings, name: str) -> dict[str, Any]:
     """
     if stages.outcome.kind == "raw":  # its bytes are all there is, and no other precision has the same ones
         return {"agreement": None, "agreement_note": None}
-    reference = ruler(stages.config)
+    reference = ruler(stages)
     answers, natural = Answers(reference), False
     for prepared in stages.sets:
         inputs, size = prepared.record.name, prepared.evaluation.side

@@ -8,15 +8,19 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from isobatch.models.registry import load
-from isobatch.pipeline.evidence.rows import row_digests
+from isobatch.pipeline.evidence.rows import all_alike, non_finite_rows, row_digests
 from isobatch.pipeline.records.wording import counted
 from isobatch.pipeline.user.batches import batches
-from isobatch.pipeline.user.noted import Leaves, Rows, Seen, batch_size, bytes_of, classes_over, note
+from isobatch.pipeline.user.noted import Leaves, Rows, Seen, batch_size, classes_over, flat, note
 from isobatch.pipeline.user.results import NATURAL, BatchInvariance, Tested
 
 _REPEAT = "the same call on the same examples gives other bytes the second time"
 _CAUSES = "dropout, a random number, a counter, or something kept from earlier calls"
 _EQUAL = "every example gives the same output row, which proves nothing: give the network real weights"
+_WHOLE = (
+    "every example gives the same output row of whole numbers, which proves nothing: give examples with other answers, "
+    "or compare what it is taken from (the scores before an ArgMax)"
+)
 _EMPTY = "its outputs hold no values, which proves nothing: let it give what is to be compared"
 _ONE = "all examples are the same, which proves nothing: give different ones"
 
@@ -95,10 +99,11 @@ def compared(
         return Compared(result("not-repeatable", {}, f"{_REPEAT}, after other calls ({_CAUSES})"), singles)
     if any(seen_here.differing for seen_here in seen.values()):
         return Compared(result("batch-variant", seen), singles)
-    if all((bytes_of(values) == bytes_of(values[:1])).all() for values in singles.values()):
+    if all(all_alike(flat(values)) for values in singles.values()):
         alike = all(row.tobytes() == rows[0].tobytes() for row in rows)
         empty = all(not values.size for values in singles.values())
-        return Compared(result("invalid", {}, _EMPTY if empty else _ONE if alike else _EQUAL), singles)
+        equal = _WHOLE if all(values.dtype.kind in "iu" for values in singles.values()) else _EQUAL
+        return Compared(result("invalid", {}, _EMPTY if empty else _ONE if alike else equal), singles)
     return Compared(result("batch-invariant", seen), singles)
 
 
@@ -119,12 +124,9 @@ def _all_alone(runner: Network, rows: Rows) -> Leaves:
 
 def _not_finite(singles: Leaves) -> str:
     for place, values in singles.items():
-        if values.dtype.kind in "fcV":
-            finite = np.isfinite(values if values.dtype.kind != "V" else values.astype(np.float32))
-            bad = int((~finite.reshape(len(values), -1).all(axis=1)).sum())
-            if bad:
-                where = f" in output {place!r}" if place else ""
-                return f"{bad} of {counted(len(values), 'example')} give NaN or infinite values{where}, alone"
+        if values.dtype.kind in "fcV" and (bad := len(non_finite_rows(flat(values)))):
+            where = f" in output {place!r}" if place else ""
+            return f"{bad} of {counted(len(values), 'example')} give NaN or infinite values{where}, alone"
     return ""
 
 

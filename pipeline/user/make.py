@@ -119,14 +119,14 @@ def _refuse_mixing(runner: Any, asked: Asked, rows: NDArray[Any], native: BatchI
 
     What one example gives alone is not what such a network was made for: no shape repairs it.
     """
-    differing = [size.batch_size for size in native.batch_sizes if size.n_images_equal < size.n_images]
-    if (n := mixes(lambda batch: runner.leaves(batch).values(), rows, min(differing))) is None:
+    smallest = min(size.batch_size for size in native.differing)
+    if (n := mixes(lambda batch: runner.leaves(batch).values(), rows, smallest)) is None:
         return
     asked.say("the network mixes examples: looking for the layer")
     start = where_it_starts(runner, rows, native)
     if shapes_may_repair(True, start):
         return
-    where = f", most in {start}" if start else ""
+    where = f", in {start}" if start else ""
     raise CannotRepair(
         f"{mechanism_of(True, start)}: the network itself mixes examples (at N = {n} other neighbours change a row)"
         f"{where}. Running its layers in another shape repairs no such network: {REMEDY}"

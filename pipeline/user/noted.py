@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isobatch.pipeline.compare.batch_classes import classes_of
-from isobatch.pipeline.evidence.rows import row_digests
+from isobatch.pipeline.evidence.rows import largest_value, row_digests, row_distance, same_bits, top1
 from isobatch.pipeline.user.results import NATURAL, BatchSize
 
 Rows = NDArray[Any]
@@ -56,35 +56,20 @@ def note(
         seen.elements = (seen.elements[0] + values.size, seen.elements[1] + values.size)
         seen.seen[what] = None
         return
-    mine, other = singles[list(alone)], values[list(places)]
-    apart = (bytes_of(mine) != bytes_of(other)).reshape(mine.size, mine.dtype.itemsize).any(axis=1)
-    seen.elements = (seen.elements[0] + int(apart.sum()), seen.elements[1] + mine.size)
-    answers = [_answers(part) for part in (mine, other)]
-    if answers[0] is not None:
-        changed = np.asarray(answers[0] != answers[1])
-        seen.flipped = (seen.flipped or set()) | {i for i, flips in zip(alone, changed, strict=True) if flips}
-    if not apart.any():
+    mine, other = flat(singles[list(alone)]), flat(values[list(places)])
+    same = same_bits(mine, other)
+    seen.elements = (seen.elements[0] + int((~same).sum()), seen.elements[1] + same.size)
+    if singles.ndim == 2 and singles.shape[1] > 1 and singles.dtype.kind in "fV":
+        flips = np.compress(top1(mine) != top1(other), alone)
+        seen.flipped = (seen.flipped or set()).union(flips.tolist())
+    if same.all():
         return
-    differing = apart.reshape(len(mine), -1).any(axis=1)
-    seen.differing.update(i for i, differs in zip(alone, differing, strict=True) if differs)
+    seen.differing.update(np.compress(~same.all(axis=1), alone).tolist())
     seen.seen[what] = None
-    left, two = (
-        part[differing].astype(np.complex128 if part.dtype.kind == "c" else np.float64) for part in (mine, other)
-    )
-    with np.errstate(invalid="ignore"):
-        largest = float(np.abs(left - two).max(initial=0.0))
-    scale = float(np.abs(singles.astype(left.dtype)).max(initial=0.0))
+    largest, scale = float(row_distance(mine, other).max()), largest_value(flat(singles))
     share = largest / scale if scale else (math.inf if largest else 0.0)
     if math.isnan(largest) or share >= seen.size[1]:
         seen.size = (largest, share, name)
-
-
-def _answers(values: Rows) -> NDArray[Any] | None:
-    """The place of the largest value in each row of [n, k]; None where that is no answer."""
-    if values.ndim != 2 or values.shape[1] < 2 or values.dtype.kind not in "fV":
-        return None
-    places: NDArray[Any] = (values if values.dtype.kind == "f" else values.astype(np.float32)).argmax(axis=1)
-    return places
 
 
 def batch_size(n: int, seen: Seen) -> BatchSize:
@@ -95,7 +80,7 @@ def batch_size(n: int, seen: Seen) -> BatchSize:
     return BatchSize(n, len(seen.images), equal, *seen.size, tuple(order), *seen.elements, flips)
 
 
-def bytes_of(values: Rows) -> NDArray[np.uint8]:
-    """The bytes of each row, [n, bytes]."""
+def flat(values: Rows) -> Rows:
+    """The rows [n, values] of one output; a complex number is its two parts."""
     rows = np.ascontiguousarray(values).reshape(len(values), -1)
-    return rows.view(np.uint8).reshape(len(values), -1)
+    return rows.view(rows.real.dtype) if rows.dtype.kind == "c" else rows

@@ -1,4 +1,4 @@
-"""What is being done, told on stderr to those who wait for more than two seconds."""
+"""What is being done, told on stderr: to those who wait, at once or after a while."""
 
 import sys
 import time
@@ -7,18 +7,22 @@ _PATIENCE_S, _LINES_S = 2.0, 10.0
 
 
 class Progress:
-    """Call it with what begins now. On a terminal one line is written over; elsewhere a line every ten seconds."""
+    """Call it with what begins now. On a terminal one line is written over; elsewhere a line every ten seconds.
 
-    def __init__(self) -> None:
+    Nothing is told in the first ``patience_s``.
+    """
+
+    def __init__(self, patience_s: float = _PATIENCE_S) -> None:
         self._begin = time.monotonic()
-        self._told = self._begin + _PATIENCE_S - _LINES_S
+        self._speaks = self._begin + patience_s
+        self._told = self._speaks - _LINES_S
         self._width = 0
 
     def __call__(self, text: str) -> None:
         """Say so, if it is time to."""
         now = time.monotonic()
         line = f"isobatch: {text} ({now - self._begin:.0f} s)"
-        if now - self._begin < _PATIENCE_S:
+        if now < self._speaks:
             return
         if sys.stderr.isatty():
             sys.stderr.write(f"\r{line:<{self._width}}")

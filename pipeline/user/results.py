@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from isobatch.pipeline.records.study import Record, Repair
+from isobatch.pipeline.records.study import Real, Record, Repair
 from isobatch.pipeline.records.wording import SIGNED_ZERO, counted, number, out_of, sizes
 
 Verdict = Literal["batch-invariant", "batch-variant", "not-repeatable", "invalid"]
@@ -59,8 +59,8 @@ class BatchSize:
     batch_size: int
     n_images: int
     n_images_equal: int
-    max_abs: float
-    max_abs_relative: float
+    max_abs: Real
+    max_abs_relative: Real
     output: str = ""
     seen: tuple[str, ...] = ()
     elements_differing: int = 0
@@ -88,16 +88,20 @@ class BatchInvariance:
         """All bytes are equal, at every N."""
         return self.verdict == "batch-invariant"
 
+    @property
+    def differing(self) -> tuple[BatchSize, ...]:
+        """The N at which a row differs from its single."""
+        return tuple(size for size in self.batch_sizes if size.n_images_equal < size.n_images)
+
     def __str__(self) -> str:
         if self.reason:
             return f"{self.verdict}: {self.reason}"
         scope = sizes(size.batch_size for size in self.batch_sizes)
         if self.batch_invariant:
             return f"batch-invariant at {scope}: every output byte is that of the example alone ({self.tested})"
-        differing = [size for size in self.batch_sizes if size.n_images_equal < size.n_images]
-        worst = max(differing, key=lambda size: (math.isnan(size.max_abs), size.max_abs))
+        worst = max(self.differing, key=lambda size: (math.isnan(size.max_abs), size.max_abs))
         return (
-            f"not batch-invariant at {sizes(size.batch_size for size in differing)} (tried {scope}): "
+            f"not batch-invariant at {sizes(size.batch_size for size in self.differing)} (tried {scope}): "
             f"at N = {worst.batch_size}, "
             f"{out_of(worst.n_images - worst.n_images_equal, worst.n_images, 'example', 'differ')} from the "
             f"singles, {self._how_far(worst)}"

@@ -28,7 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch-sizes", default="1-8", help="batch sizes to test: 2,4 or 1-8")
     parser.add_argument("--threads", metavar="T", help="how many threads an operation uses (default: all cores)")
     parser.add_argument(
-        "--inputs", metavar="FILE|DIR", help="an array (.npy, .npz), a picture or a folder of them (default: drawn)"
+        "--inputs",
+        metavar="FILE|DIR",
+        help="arrays (.npy, .npz, .safetensors), a picture or a folder of them (default: drawn)",
     )
     parser.add_argument(
         "--input-shape",
@@ -47,7 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Check, print, and say it by the exit code."""
     from isobatch.pipeline.config.own_network import read_batch_axes
     from isobatch.pipeline.machine.environment import available_cores
-    from isobatch.pipeline.storage.files import write_bytes
+    from isobatch.pipeline.storage.files import asked_file, write_bytes
     from isobatch.pipeline.tools.check.asked import CheckRequest, shapes_of, target_of, variants_of
     from isobatch.pipeline.tools.check.run import check_network
     from isobatch.pipeline.user.progress import Progress
@@ -72,15 +74,16 @@ def run(arguments: argparse.Namespace) -> int:
         seconds=seconds("--seconds", arguments.seconds) if arguments.seconds else 0.0,
         state_dict=arguments.state_dict,
     )
-    progress = Progress()
     timeout_s = seconds("--timeout", arguments.timeout)
+    junit = asked_file(arguments.junit) if arguments.junit else None
+    progress = Progress(patience_s=0.0)
     try:
         report = check_network(asked, timeout_s, (lambda text: None) if arguments.quiet else progress)
     finally:
         progress.end()
-    if arguments.junit:
+    if junit:
         said = {variant.variant: "\n".join(lines_of(report, variant)) for variant in report.variants}
-        write_bytes(Path(arguments.junit), [check_junit(report, said)])
+        write_bytes(junit, [check_junit(report, said)])
     if arguments.json:
         print(report.model_dump_json(indent=1))
     else:

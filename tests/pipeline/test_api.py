@@ -98,6 +98,10 @@ def test_without_time_it_says_so() -> None:
     [
         (planted, IMAGES[:1], None, ValueError, "at least two"),
         (planted, IMAGES, [9], ValueError, "never repeated to fill a batch"),
+        (planted, IMAGES, [0, 2], ValueError, r"batch sizes \[0, 2\].*numbers from 2"),
+        (planted, IMAGES, [], ValueError, "numbers from 2"),
+        (planted, IMAGES, [2.5], TypeError, r"batch_sizes=\[2.5\].*whole numbers"),
+        (planted, IMAGES, 4, TypeError, "batch_sizes=4.*whole numbers"),
         (planted, "pictures", None, TypeError, "is a str: give an array"),
         (planted, {"x": IMAGES, "y": IMAGES[:3]}, None, ValueError, "different lengths"),
         (planted, {"pictures": IMAGES}, None, TypeError, "cannot be run on 1 of these examples .*unexpected keyword"),
@@ -121,6 +125,26 @@ def test_what_cannot_be_used_is_one_clear_line(
 ) -> None:
     with pytest.raises(error, match=text):
         compare_batch_invariance(network(), images, sizes)
+
+
+def test_batch_sizes_may_be_an_array() -> None:
+    assert compare_batch_invariance(planted(), IMAGES, np.array([2, 4])).tested.batch_sizes == (2, 4)
+
+
+@pytest.mark.parametrize("asked", [{"objective": "speed"}, {"rungs": ("surgery",)}, {"rungs": ()}])
+def test_an_objective_or_a_rung_that_does_not_exist_is_refused(asked: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"there are (throughput|per-sample-scale), "):
+        make_batch_invariant(planted(), IMAGES, **asked)
+
+
+@pytest.mark.parametrize("kind", [torch.complex64, torch.complex128], ids=str)
+def test_complex_outputs_are_compared_by_both_parts(kind: torch.dtype) -> None:
+    class Turned(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return (x * (1 + 1j * len(x))).to(kind)
+
+    half = compare_batch_invariance(Turned().eval(), np.ones((4, 3), np.float32), [4]).batch_sizes[0]
+    assert (half.n_images_equal, 2 * half.elements_differing, half.max_abs) == (0, half.elements, 3.0)
 
 
 class MadeLater(nn.Module):
@@ -168,7 +192,7 @@ def test_the_assertion_names_the_origin_of_the_largest_difference() -> None:
         assert_batch_invariant(planted(), IMAGES)
     small_then_large = nn.Sequential(OneUlpWhenBatched(), nn.MaxPool2d(4), Leak(), nn.Flatten()).eval()
     assert str(first_origin(small_then_large, IMAGES)).startswith(
-        "0 (one-ulp-when-batched), the first of 2 origins; the largest difference starts in 2 (leak), at N = 2 and 5"
+        "2 (leak), at N = 2 and 5: neighbour-leak; 1 more origin, the first of them 0 (one-ulp-when-batched)"
     )
 
 
@@ -225,9 +249,9 @@ def test_the_users_object_is_never_changed(training: tuple[str, ...]) -> None:
 def test_a_submodule_in_training_mode_is_named() -> None:
     network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten()).eval()
     network[1].train()
-    with pytest.raises(ValueError, match=r"^1 is in training mode.*call .eval\(\)"):
+    with pytest.raises(ValueError, match=r"^'1' is in training mode.*call .eval\(\)"):
         make_batch_invariant(network, IMAGES)
-    with pytest.warns(UserWarning, match=r"^1 is in training mode"):
+    with pytest.warns(UserWarning, match=r"^'1' is in training mode"):
         assert not compare_batch_invariance(network, IMAGES).batch_invariant
     with pytest.warns(UserWarning), pytest.raises(AssertionError, match=r"starts in 1 \(batch-norm\)"):
         assert_batch_invariant(network, IMAGES)
@@ -308,3 +332,20 @@ class Reversing(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         rows = images.flatten(1)[:, :3].cumsum(1).abs().cumsum(1)
         return rows.flip(1) if len(images) == 2 else rows
+
+
+class SeveralTypes(nn.Module):
+    """The part that is named first is float16; the one of float32 runs first, unless ``short``."""
+
+    def __init__(self, short: bool) -> None:
+        super().__init__()
+        self.low, self.high, self.short = nn.Linear(6, 6).half(), nn.Linear(6, 6), short
+
+    def forward(self, rows: Tensor) -> Tensor:
+        return self.high(self.low(rows).float()) if self.short else self.low(self.high(rows).half())
+
+
+@pytest.mark.parametrize("short", [True, False])
+def test_parts_of_several_types_are_given_float32_or_what_the_first_of_them_is(short: bool) -> None:
+    result = compare_batch_invariance(SeveralTypes(short).eval(), torch.rand(4, 6), [2, 4])
+    assert {size.batch_size for size in result.batch_sizes} == {2, 4}

@@ -8,6 +8,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
+from isobatch.models.user_inputs import as_rows
+from isobatch.models.user_networks import open_network
 from isobatch.pipeline import compare_batch_invariance, make_batch_invariant
 from isobatch.pipeline.api import first_origin
 from isobatch.pipeline.testing import assert_batch_invariant
@@ -54,6 +56,12 @@ def test_other_types_than_float32_are_fed_as_such(kind: int, dtype: Any) -> None
     pixels = np.random.default_rng(0).integers(0, 256, (4, 4, 4, 3)).astype(dtype)
     assert_batch_invariant(own_sums(kind), pixels)
     assert compare_batch_invariance(own_sums(kind), pixels).tested.inputs.startswith(np.dtype(dtype).name)
+
+
+def test_another_byte_order_holds_the_same_numbers() -> None:
+    with open_network(several.tokens().SerializeToString(), 1) as runner:
+        rows = [runner.fitted(as_rows(inputs)) for inputs in (GIVEN, {**GIVEN, "ids": GIVEN["ids"].astype(">i8")})]
+        assert runner.run(rows[0]).tobytes() == runner.run(rows[1]).tobytes()
 
 
 @pytest.mark.parametrize(

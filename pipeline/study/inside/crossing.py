@@ -77,6 +77,5 @@ class Looked(Crossing):
     reproducers: Mapping[str, Reproducer] | None = None
     neighbour_effect: Mapping[str, Any] | None = None
     beyond: tuple[Mapping[str, Any], ...] = ()
-    seconds: Mapping[str, float] | None = None
     tried: tuple[Attempt, ...] | None = None
     repair_s: float = 0.0

@@ -1,8 +1,8 @@
 """What runs inside a worker to explain and repair one variant on one input set: locate, prove complete, price."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -37,20 +37,6 @@ _ENOUGH_S = 1.0  # of timing one N: what may win is raced, and its price is the 
 _SCREEN = 2  # timed calls, by which a further rung that cannot win is known
 
 
-class _Clock:
-    """Seconds by step, for those who ask where the time went."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-
-    @contextmanager
-    def step(self, name: str) -> Iterator[None]:
-        """Account what is done inside."""
-        begin = time.monotonic()
-        yield
-        self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - begin
-
-
 def explain_and_repair(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
     """Locate the origins, prove the list complete by repairing exactly those layers, and climb the ladder of repairs.
 
@@ -73,25 +59,18 @@ def _explained(asked: LookAsked, emit: Emit) -> Looked:
         starter = stack.enter_context(Starter(spec.runtime, folder / FOLDER)) if told else None
         runner = stack.enter_context(opened)
         done = tell_images(emit)
-        captured, tried_at, clock = images.read(0, count), search.batch_sizes(sizes, count), _Clock()
+        captured, tried_at = images.read(0, count), search.batch_sizes(sizes, count)
         if not isinstance(runner, Watched):
             for rows in (captured[:1], captured):  # what a compiled graph says of itself, it says once it was run
                 runner.run(rows)
             return _as_a_whole(asked, runner, captured, done)
-        with clock.step("origins"):
-            located = locate(runner, captured, tried_at, seed, search, lambda: done(0))
+        located = locate(runner, captured, tried_at, seed, search, lambda: done(0))
         done(_LOCATED)
-        with clock.step("causes"):
-            explanations = explain_origins(runner, located, captured, threads, seed)
-        with clock.step("scripts"):
-            scripts = write_reproducers(runner, located, captured, asked.variant, folder, seed, starter)
+        explanations = explain_origins(runner, located, captured, threads, seed)
+        scripts = write_reproducers(runner, located, captured, asked.variant, folder, seed, starter)
         named = [explanation.mechanism for explanation in explanations.values()]
-        with clock.step("neighbours"):
-            effect = neighbour_effect(runner, named, captured, tried_at, folder, asked.variant, seed, asked.outcome)
-        beyond = []
-        if asked.beyond:
-            with clock.step("beyond"):
-                beyond = look_beyond(runner, captured, threads, tried_at, seed, lambda: done(0))
+        effect = neighbour_effect(runner, named, captured, tried_at, folder, asked.variant, seed, asked.outcome)
+        beyond = look_beyond(runner, captured, threads, tried_at, seed, lambda: done(0)) if asked.beyond else []
         looked = Looked(
             locatable=True,
             batch_sizes=tuple(tried_at),
@@ -104,18 +83,15 @@ def _explained(asked: LookAsked, emit: Emit) -> Looked:
             reproducers=scripts,
             neighbour_effect=effect,
             beyond=tuple(beyond),
-            seconds=clock.seconds,
         )
         if not asked.repair:
             return looked
         begin = time.monotonic()
-        with clock.step("shapes"):
-            shapes = measure_shapes(runner, located, captured, count, seed)
+        shapes = measure_shapes(runner, located, captured, count, seed)
         scope = _scope(asked, done)
         bench = Bench(runner, threads, captured, sizes, located, shapes, asked.objective, outcome=asked.outcome)
         bench = asking_elsewhere(bench, scope, seed, lambda: done(0))
-        with clock.step("proof and repair"):
-            tried = _climbed(asked, bench, scope, asked.repair_s - (time.monotonic() - begin))
+        tried = _climbed(asked, bench, scope, asked.repair_s - (time.monotonic() - begin))
         finer = tuple(_finer(layer, shapes) for layer in looked.findings)
         return replace(looked, findings=finer, tried=tuple(attempts(tried)), repair_s=time.monotonic() - begin)
 

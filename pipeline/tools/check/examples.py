@@ -13,10 +13,12 @@ from isobatch.models.registry import load
 from isobatch.models.spec.batches import ONLY, batch_of
 from isobatch.models.spec.images import View, normalise
 from isobatch.models.spec.interface import Input
+from isobatch.pipeline.inputs.arrays import ARRAYS, loaded
 from isobatch.pipeline.inputs.choose import Unusable
 from isobatch.pipeline.inputs.decode import SUFFIXES, decode
 from isobatch.pipeline.inputs.drawn import values
 from isobatch.pipeline.inputs.listing import list_pictures
+from isobatch.pipeline.inputs.request import InputError
 from isobatch.pipeline.records.errors import UsageError
 from isobatch.pipeline.records.wording import counted
 from isobatch.pipeline.tools.check.asked import Shapes
@@ -56,20 +58,20 @@ def read(
     inputs: Sequence[Input] = (),
     batch_axes: Mapping[str, int] = MappingProxyType({}),
 ) -> Examples:
-    """At most ``count`` examples of a .npy or .npz file, a picture, or a folder of pictures. Raises UsageError.
+    """At most ``count`` examples of a file of arrays, a picture, or a folder of pictures. Raises UsageError.
 
-    Pictures are cut to the shape's pixels and normalised as ``view`` says; so are arrays of uint8 [n, 3, h, w]. The
-    arrays of a .npz file are inputs by keyword. ``inputs``: of an ONNX file what it takes; pixels that it takes as they
+    Pictures are cut to the shape's pixels and normalised as ``view`` says; so are arrays of uint8 [n, 3, h, w]. Several
+    arrays of a file are inputs by keyword. ``inputs``: of an ONNX file what it takes; pixels that it takes as they
     are stay so. ``batch_axes``: where the batch of an array is not its first axis.
     """
     raw = len(inputs) == 1 and inputs[0].dtype == "uint8"
-    if path.suffix.lower() in (".npy", ".npz"):
+    if path.suffix.lower() in ARRAYS:
         axes = {"": next(iter(batch_axes.values()), 0) if len(inputs) == 1 else 0, **batch_axes}
         rows = _arrays(path, count, None if raw else view, axes)
     elif path.is_dir() or path.suffix.lower() in SUFFIXES:
         rows = _pictures(path, count, shapes, view, inputs[0] if len(inputs) == 1 else None)
     else:
-        raise _error(f"{path} is no .npy or .npz file, picture or folder")
+        raise _error(f"{path} is no .npy, .npz or .safetensors file, picture or folder")
     if len(rows) < 2:
         raise _error(f"{path} holds {counted(len(rows), 'example')}: two are needed at least, to have a batch")
     return Examples(rows, f"{counted(len(rows), 'example')} of {path}")
@@ -77,15 +79,12 @@ def read(
 
 def _arrays(path: Path, count: int, view: View | None, axes: Mapping[str, int]) -> Rows:
     try:
-        stored = np.load(path, mmap_mode="r", allow_pickle=False)
-        parts = {name: stored[name] for name in stored.files} if hasattr(stored, "files") else {"": stored}
-        parts = {name: np.moveaxis(part, axes.get(name, 0), 0) for name, part in parts.items()}
-        cut = {name: _values(part[:count], view) for name, part in parts.items()}
-    except Exception as error:  # a hostile header may raise anything in its parser
-        raise _error(f"{path} is no array of numbers that can be read ({error})") from error
-    try:
+        parts = {name: np.moveaxis(part, axes.get(name, 0), 0)[:count] for name, part in loaded(path).items()}
+        cut = {name: _values(part, view) for name, part in parts.items()}
         rows: Rows = load("isobatch.models.user_inputs:as_rows")(cut.get("", cut))
-    except (TypeError, ValueError) as error:
+    except InputError as error:
+        raise _error(str(error)) from error
+    except (TypeError, ValueError) as error:  # numpy's of an axis that an array has not among them
         raise _error(f"{path}: {error}") from error
     return rows
 

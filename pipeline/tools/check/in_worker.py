@@ -2,7 +2,7 @@
 
 import math
 import time
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,9 @@ from isobatch.pipeline.tools.check.asked import CheckRequest
 from isobatch.pipeline.tools.check.crossing import VariantAsked
 from isobatch.pipeline.tools.check.examples import Examples, random_examples, read
 from isobatch.pipeline.tools.check.opening import Opened, Unverified, opened
-from isobatch.pipeline.tools.check.records import AtN, VariantChecked
+from isobatch.pipeline.tools.check.records import VariantChecked
 from isobatch.pipeline.user.checks import compared
 from isobatch.pipeline.user.origins import mechanism_of, shapes_may_repair, where_it_starts
-from isobatch.pipeline.user.results import BatchInvariance
 from isobatch.pipeline.workers.wire import Emit, Told
 
 _MENDED = f"the study mends that where it can be done ({PROGRAM} --onnx FILE)"
@@ -94,17 +93,18 @@ def _checked(
         inputs=f"{examples.source} of {load('isobatch.models.user_inputs:described')(rows)}",
         n_images=len(rows),
         threads=result.tested.threads,
-        sizes=tuple(_sizes(result)),
+        sizes=result.batch_sizes,
         probed=result.tested.probed,
         not_tried=result.tested.not_tried,
         classes=result.classes,
         notes=network.notes,
+        studied=network.studied,
     )
     if result.verdict != "batch-variant":
         return checked
-    differing = [size.batch_size for size in result.batch_sizes if size.n_images_equal < size.n_images]
+    smallest = min(size.batch_size for size in result.differing)
     say("the control: other neighbours at the same N")
-    mixing = mixes(lambda batch: network.compared.leaves(batch).values(), rows, min(differing)) is not None
+    mixing = mixes(lambda batch: network.compared.leaves(batch).values(), rows, smallest) is not None
     say("where it starts")
     start = where_it_starts(network.watched, rows, result)
     update: dict[str, Any] = {
@@ -124,11 +124,3 @@ def _remedy_of_code(network: Opened, shape: tuple[int, ...]) -> str:
     if len(shape) != 3 or channels in (None, shape[0]):
         return _OF_CODE
     return f"its first convolution takes {counted(channels, 'channel')}: --input-shape {channels}x{shape[1]}x{shape[2]}"
-
-
-def _sizes(result: BatchInvariance) -> list[AtN]:
-    names = AtN.model_fields
-    return [
-        AtN(**{name: value for name, value in asdict(size).items() if name in names} | {"seen": [*size.seen]})
-        for size in result.batch_sizes
-    ]

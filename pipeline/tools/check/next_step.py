@@ -16,7 +16,7 @@ def next_step(asked: CheckRequest, checked: Sequence[VariantChecked], code: Exit
     if code == Exit.PARTIAL:
         return next((v.remedy for v in checked if v.remedy), "correct what is named above, then check again")
     if code == Exit.DONE:
-        return _study(asked)
+        return _study(asked, all(v.studied for v in checked))
     broken = next(variant for variant in checked if variant.exit_code == Exit.NOT_MET)
     if broken.verdict == "not-repeatable":
         return "make it repeatable first (.eval(), fixed seeds, no state between calls), then check again"
@@ -32,10 +32,10 @@ def next_step(asked: CheckRequest, checked: Sequence[VariantChecked], code: Exit
     return f"{PROGRAM} repair {flags} --variant {broken.variant} --batch-sizes {scope} --threads {asked.threads}"
 
 
-def _study(asked: CheckRequest) -> str:
+def _study(asked: CheckRequest, studied: bool) -> str:
     flags = _flags(asked)
     if flags is None:
-        pictures = all(len(shape) == 3 for shape in asked.shapes) and len(asked.shapes) < 2
+        pictures = studied and all(len(shape) == 3 for shape in asked.shapes) and len(asked.shapes) < 2
         study = f"; where it takes pictures, {PROGRAM} --model {asked.target.name} --variants all" * pictures
         return f"in your tests: isobatch.assert_batch_invariant(network, inputs){study}"
     return f"{PROGRAM} {flags} --variants all, to see which precision to deploy"

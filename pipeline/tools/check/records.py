@@ -3,27 +3,10 @@
 from typing import Literal
 
 from isobatch.pipeline.records.errors import Exit, worst
-from isobatch.pipeline.records.study import Real, Record, Tool
-from isobatch.pipeline.user.results import Origin
+from isobatch.pipeline.records.study import Record, Tool
+from isobatch.pipeline.user.results import BatchSize, Origin
 
 Verdict = Literal["batch-invariant", "batch-variant", "not-repeatable", "unverified"]
-
-
-class AtN(Record):
-    """The rows of one N against the singles. ``flips``: images whose largest value moved; None: no such output.
-
-    ``max_abs_relative``: over the largest |output| of the singles. ``seen``: the surroundings in which a row differed.
-    """
-
-    batch_size: int
-    n_images: int
-    n_images_equal: int
-    elements: int
-    elements_differing: int
-    max_abs: Real
-    max_abs_relative: Real
-    flips: int | None
-    seen: list[str]
 
 
 class VariantChecked(Record):
@@ -32,6 +15,7 @@ class VariantChecked(Record):
     Of a batch-variant one: ``mixes``: whether other neighbours at the same N change an image's row; ``origins``: how
     many there are; ``first`` runs first, ``largest`` differs most, by ``mechanism``; ``repairable``: whether layers run
     in other shapes may repair it; ``classes``: N whose rows are equal; ``closed``: why origins were not sought.
+    ``studied``: whether a study takes the network.
     """
 
     variant: str
@@ -43,7 +27,7 @@ class VariantChecked(Record):
     inputs: str = ""
     n_images: int = 0
     threads: int = 0
-    sizes: tuple[AtN, ...] = ()
+    sizes: tuple[BatchSize, ...] = ()
     probed: tuple[int, ...] = ()
     not_tried: tuple[int, ...] = ()
     classes: tuple[tuple[int, ...], ...] = ()
@@ -55,6 +39,7 @@ class VariantChecked(Record):
     mixes: bool | None = None
     repairable: bool | None = None
     notes: tuple[str, ...] = ()
+    studied: bool = True
 
     @property
     def exit_code(self) -> Exit:

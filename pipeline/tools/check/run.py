@@ -8,7 +8,7 @@ import isobatch
 from isobatch.models.registry import find_variant
 from isobatch.pipeline.machine.environment import cpu_name, worker_settings
 from isobatch.pipeline.prepare.artifacts import NO_EXPORT
-from isobatch.pipeline.records.errors import Exit, UsageError
+from isobatch.pipeline.records.errors import UsageError, worst
 from isobatch.pipeline.records.study import Tool
 from isobatch.pipeline.storage.cache import in_use
 from isobatch.pipeline.storage.places import cache_root
@@ -39,7 +39,6 @@ def check_network(asked: CheckRequest, timeout_s: float, say: Callable[[str], No
                     raise
                 checked.append(_not_measured(variant, error))
                 no_export = error
-    code = max((v.exit_code for v in checked), key=[Exit.DONE, Exit.PARTIAL, Exit.NOT_MET].index)
     return CheckReport(
         tool=Tool(version=isobatch.__version__),
         cpu=cpu_name(),
@@ -47,13 +46,14 @@ def check_network(asked: CheckRequest, timeout_s: float, say: Callable[[str], No
         kind=asked.target.kind,
         batch_sizes=[*asked.batch_sizes],
         variants=checked,
-        next=next_step(asked, checked, code),
+        next=next_step(asked, checked, worst(*(variant.exit_code for variant in checked))),
     )
 
 
 def _variant(asked: CheckRequest, variant: str, workers: Workers, say: Callable[[str], None]) -> VariantChecked:
     wanted = VariantAsked(asked, variant, str(cache_root()), os.getcwd()).to_json()
     environment = worker_settings(asked.threads)
+    say(f"{variant}: loading libraries")
     try:
         record = workers.call(
             environment, "isobatch.pipeline.tools.check.in_worker:check", wanted, lambda event: say(Told.of(event).say)

@@ -66,7 +66,7 @@ def examine(say: Callable[[str], None]) -> list[Finding]:
 
 def _installed() -> dict[str, str]:
     packages = [(distribution.metadata["Name"], distribution.version) for distribution in metadata.distributions()]
-    return {normalised(name): version for name, version in packages if name}
+    return {normalised(name): version for name, version in reversed(packages) if name}  # the first one is imported
 
 
 def _pins() -> dict[str, str]:

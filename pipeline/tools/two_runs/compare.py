@@ -193,6 +193,11 @@ def _outputs(
 
 def _n_images(variant: VariantResult, mark: Fingerprint) -> int | None:
     """How many images stand behind a fingerprint; None where the report does not tell."""
+    if mark.batch_size == 1:
+        judged = (verdict for verdict in variant.by_inputs if verdict.inputs == mark.inputs)
+        ran = (part for verdict in judged for part in verdict.images_run if part.condition == mark.condition)
+        if told := next(ran, None):  # a second process may have repeated fewer
+            return told.stop - told.first
     kind = "repeat" if mark.batch_size == 1 else "batch-vs-singles"
     return next(
         (

@@ -233,6 +233,26 @@ def test_an_export_without_an_end_is_ended_and_fixed_sizes_are_tried(
     ]
 
 
+def test_a_graph_bound_to_one_size_serves_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, traced = onnx_export._trace, list[int]()
+
+    def bound(net: nn.Module, axes: dict[int, str], size: tuple[int, int], channels: int = 3) -> onnx.ModelProto:
+        traced.append(len(axes))
+        if len(axes) > 1:
+            raise onnx_export.OnnxError("its height is a number in the graph")
+        return real(net, axes, size, channels)
+
+    monkeypatch.setattr(isobatch.models.weights.networks, "float_network", lambda network: Residual())
+    monkeypatch.setattr(onnx_export, "_trace", bound)
+    for size in ((32, 32), (48, 40), (32, 32), (48, 40)):
+        network = Network("residual", "", "0" * 64, CLASSES, size=size)
+        artifact = exported(BuildRequest(network, None, ArtifactCache(tmp_path), say=lambda line: None))
+        images = pixels(2, size)
+        rows = open_session(artifact.folder / MODEL_FILE, 1).run(None, {"images": images})[0]
+        assert rows.shape == (2, CLASSES) and artifact.manifest.recipe["size"] == [*size]
+    assert traced == [3, 1, 1]
+
+
 def test_a_graph_that_gives_nan_differs_by_nan(tmp_path: Path) -> None:
     node = onnx.helper.make_node("Sqrt", ["x"], ["y"])
     places = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["n", 1]) for name in "xy"]

@@ -1,7 +1,9 @@
-import glob
+import json
 import os
 import re
-from collections import OrderedDict
+from argparse import Namespace
+from collections import OrderedDict, defaultdict
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -196,20 +198,47 @@ def test_integer_buffers_of_transformers_stay_integers() -> None:
     assert found[index].dtype == torch.int64 and torch.equal(found[index], state[index])
 
 
-def test_a_part_of_weights_in_several_files_is_refused_with_a_remedy_that_joins_them(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    for number, name in enumerate("ab", start=1):
-        torch.save({name: torch.ones(number)}, f"pytorch_model-0000{number}-of-00002.bin")
-    Path("pytorch_model.bin.index.json").write_text("{}")
-    for path in sorted(Path().iterdir()):
-        with pytest.raises(WeightsError, match="in several files") as refused:
-            read_checkpoint(path)
-    remedy = re.search(r"torch\.save\(.*?'whole\.pth'\)", str(refused.value))
-    assert remedy is not None
-    exec(remedy[0], {"torch": torch, "glob": glob})
-    assert list(read_checkpoint(Path("whole.pth"))) == ["a", "b"]
+@pytest.mark.parametrize("name", ["pytorch_model.bin", "model.safetensors"])
+def test_weights_in_several_files_are_read_by_their_list(tmp_path: Path, name: str) -> None:
+    stem, _, kind = name.rpartition(".")
+    parts = {key: tmp_path / f"{stem}-0000{number}-of-00002.{kind}" for number, key in enumerate("ab", start=1)}
+    for key, part in parts.items():
+        store = save_file if kind == "safetensors" else torch.save
+        store({key: torch.full((2,), float(ord(key)))}, part)
+    listed = tmp_path / f"{name}.index.json"
+    listed.write_text(json.dumps({"weight_map": {key: part.name for key, part in parts.items()}}))
+    with pytest.raises(WeightsError, match=f"one of several files .*, {re.escape(listed.name)}$"):
+        read_checkpoint(parts["b"])
+    read = read_checkpoint(listed)
+    assert {key: tensor[0].item() for key, tensor in read.items()} == {"a": ord("a"), "b": ord("b")}
+    parts["a"].unlink()
+    with pytest.raises(WeightsError, match=f"lists {parts['a'].name}, and no such file"):
+        read_checkpoint(listed)
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"weight_map": {"a": "../a.bin"}}', '{"weight_map": {"a": 3}}'])
+def test_a_list_of_nothing_or_of_files_elsewhere_is_refused(tmp_path: Path, content: str) -> None:
+    torch.save({"a": torch.ones(1)}, tmp_path / "a.bin")
+    (tmp_path / "below").mkdir()
+    (tmp_path / "below" / "model.index.json").write_text(content)
+    with pytest.raises(WeightsError, match=r"model\.index\.json"):
+        read_checkpoint(tmp_path / "below" / "model.index.json")
+
+
+@pytest.mark.parametrize(
+    "record",
+    [numpy.int64(3), numpy.bool_(True), numpy.float16(1), numpy.arange(3), datetime.now(), torch.__version__,
+     Namespace(path=Path("a"))],
+)  # fmt: skip
+def test_plain_records_beside_the_tensors_do_no_harm(tmp_path: Path, record: object) -> None:
+    torch.save({"state_dict": {"a": torch.ones(2)}, "record": record}, tmp_path / "file.pth")
+    assert torch.equal(read_checkpoint(tmp_path / "file.pth")["a"], torch.ones(2))
+
+
+def test_a_record_that_is_not_made_is_named_and_the_file_not_called_damaged(tmp_path: Path) -> None:
+    torch.save({"model": {"a": torch.ones(1)}, "record": defaultdict(list, {"loss": [1.0]})}, tmp_path / "file.pth")
+    with pytest.raises(WeightsError, match=r"wants to run collections\.defaultdict while it loads"):
+        read_checkpoint(tmp_path / "file.pth")
 
 
 def test_a_pointer_in_the_place_of_a_safetensors_file_is_called_one(tmp_path: Path) -> None:

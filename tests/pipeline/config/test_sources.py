@@ -129,6 +129,13 @@ def test_a_value_refused_later_names_where_it_came_from() -> None:
         read_config(typed.arguments)
 
 
+@pytest.mark.parametrize("debug", [False, True])
+def test_a_traceback_is_shown_wherever_it_was_asked_for(debug: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("isobatch.toml").write_text(f"debug = {str(debug).lower()}\nthreads = 0\n")
+    assert run.main([]) == 2
+    assert ("Traceback" in capsys.readouterr().err) is debug
+
+
 def test_bytes_that_are_no_text_are_no_settings(tmp_path: Path) -> None:
     (tmp_path / "x.toml").write_bytes(b"\xff\xfe = 1")
     with pytest.raises(UsageError, match="is not TOML") as found:

@@ -194,7 +194,7 @@ def test_a_device_a_fifo_or_a_link_is_no_file_of_the_record(folder: Path, tmp_pa
 
     os.mkfifo(tmp_path / "fifo")
     for path in (Path("/dev/zero"), tmp_path / "fifo"):
-        with pytest.raises(UsageError, match="not a regular file"):
+        with pytest.raises(UsageError, match="is no regular file"):
             claims(path)
     (folder / "images.npy").rename(folder / "other.npy")
     (folder / "images.npy").symlink_to(folder / "other.npy")

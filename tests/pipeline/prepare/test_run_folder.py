@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from isobatch.pipeline.config.config import Config
+from isobatch.pipeline.prepare import run_folder
 from isobatch.pipeline.prepare.run_folder import open_run
 from isobatch.pipeline.records.errors import UsageError
 from isobatch.pipeline.storage.places import cache_root
@@ -85,6 +86,32 @@ def test_foreign_folders_and_files_are_left_alone(tmp_path: Path) -> None:
     assert (tmp_path / "photos" / "a.jpg").read_bytes() == b"x"
 
 
+def test_a_folder_of_hidden_files_is_the_users_own(tmp_path: Path) -> None:
+    head = tmp_path / "mine" / ".git" / "HEAD"
+    head.parent.mkdir(parents=True)
+    head.write_text("ref: refs/heads/main")
+    for fresh in (False, True):
+        with pytest.raises(UsageError, match="not a run's folder"):
+            open_run(replace(CONFIG, out=str(tmp_path / "mine"), fresh=fresh))
+    assert head.read_text() == "ref: refs/heads/main"
+
+
+def test_a_run_that_another_study_finishes_meanwhile_does_not_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = open_run(CONFIG)
+    claim = run_folder._claim
+
+    def finished_first(folder: Path, digest: str) -> run_folder.Run | None:
+        if not first._lock.closed:
+            first.finish()
+        return claim(folder, digest)
+
+    monkeypatch.setattr(run_folder, "_claim", finished_first)
+    second = open_run(CONFIG)
+    second.close()
+    assert not second.resumed
+    assert second.folder != first.folder
+
+
 def test_discard_removes_only_what_this_start_made() -> None:
     run = open_run(CONFIG)
     run.discard()
@@ -119,6 +146,7 @@ def test_discard_leaves_an_older_run_alone(tmp_path: Path) -> None:
 def test_a_start_killed_at_once_is_no_obstacle(tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / ".lock").touch()
+    (tmp_path / "mine" / ".run.json.unfinished-jb0sg4iw").touch()
     run = open_run(replace(CONFIG, out=str(tmp_path / "mine")))
     assert not run.resumed
     run.close()

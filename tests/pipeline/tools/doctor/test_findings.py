@@ -178,6 +178,16 @@ def test_a_place_that_does_not_exist_yet_is_judged_by_where_it_would_be(tmp_path
     assert machine._place("out/", tmp_path / "file" / "out")[1] is False
 
 
+def test_of_a_package_that_is_there_twice_the_one_that_is_imported_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    described = tmp_path / "numpy-0.0.1.dist-info" / "METADATA"
+    described.parent.mkdir()
+    described.write_text("Metadata-Version: 2.1\nName: numpy\nVersion: 0.0.1\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert machine._installed()["numpy"] == "0.0.1"
+
+
 def test_this_machine_is_examined_by_real_workers(
     launchers: Workers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

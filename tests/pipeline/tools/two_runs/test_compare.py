@@ -21,6 +21,7 @@ from isobatch.pipeline.records.study import (
     Condition,
     DecidedBy,
     Fingerprint,
+    ImagesRun,
     InputsVerdict,
     Range,
     Recommendation,
@@ -145,6 +146,18 @@ def test_rows_of_other_numbers_of_images_are_compared_on_those_both_have(tmp_pat
     known = only_set(compared(a, b, stored(tmp_path / "a", few), stored(tmp_path / "b", many)))
     assert (known.same_bytes, known.n_equal, known.n_undecided) == (True, 2, 0)
     assert any("compared on 4" in note for note in known.notes)
+
+
+def test_singles_of_which_one_run_repeated_fewer_are_of_the_same_images_all_the_same() -> None:
+    whole, moved = variant(), variant(network=faithful(-ROWS))
+    fewer = [c.model_copy(update={"n_images": 2}) if c.kind == "repeat" else c for c in moved.comparisons]
+    ran = [ImagesRun(condition=CONDITION, first=0, stop=6)]
+    runs = [
+        each.model_copy(update={"by_inputs": [each.by_inputs[0].model_copy(update={"images_run": ran})], **changed})
+        for each, changed in ((whole, {}), (moved, {"comparisons": fewer}))
+    ]
+    apart = only_set(compared(*map(study, runs)))
+    assert (apart.same_bytes, apart.n_equal, apart.n_undecided) == (False, 0, 0)
 
 
 def test_runs_that_differ_as_wholes_in_threads_are_matched_across_them() -> None:
