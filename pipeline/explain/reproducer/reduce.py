@@ -26,14 +26,6 @@ def shows(case: Case, arrays: Arrays) -> bool:
         return False
 
 
-def shows(case: Case, arrays: Arrays) -> bool:
-    """Whether these data show the difference; those that the layer does not take show none."""
-    try:
-        return differing(case, arrays) > 0
-    except Exception:
-        return False
-
-
 def reduce_data(case: Case) -> tuple[Arrays, list[str]]:
     """(arrays of the fewest images, and of halves of every other axis, that still differ; what was left out)."""
     arrays = dict(case.arrays)
