@@ -367,7 +367,7 @@ def test_what_is_the_reference_itself_has_no_error_and_what_is_not_says_how_ofte
     assert (found.chosen, found.decided_by) == ("ort-fp32", "error")
     assert found.because[-1] == "It has less error against the reference (0 against 0.01)."
     alone = compared(result("fp32", baseline=True, agreement=agreed(16, 16)), seed=1e-7)  # fp64 was not asked for
-    assert "It agrees with fp64 on 16 of 16 images, at least 83 %." in recommend([alone], Policy()).because
+    assert "It agrees with fp64 on 16 of 16 images, at least 82 %." in recommend([alone], Policy()).because
 
 
 def test_errors_are_compared_on_the_sets_that_all_have_seen() -> None:
@@ -467,7 +467,7 @@ def test_a_repair_that_holds_is_a_candidate_of_its_own() -> None:
         "It is batch-invariant: all bytes of 40 images of seed at N = 8 are those of its own singles "
         "(1 batched comparison)."
     )
-    assert found.because[2].endswith("the most images a second: 180 (175 to 185) img/s at N = 8.")
+    assert found.because[2].endswith("the most images a second: 180 (174 to 186) img/s at N = 8.")
     assert reasons(found).keys() == {"steady", "fast"}
     assert {one.variant for one in found.pareto} == {"fast", "fast+surgical"}
     assert found.deploy == (
