@@ -549,6 +549,16 @@ def test_the_pareto_set_keeps_what_nothing_beats() -> None:
     assert [one.variant for one in pareto_set(variants, Policy())] == ["balanced", "accurate", "wild"]
 
 
+def test_an_unknown_accuracy_keeps_nothing_in_the_pareto_set_that_is_beaten_otherwise() -> None:
+    def unknown(name: str, speed: float) -> VariantResult:
+        return result(name, per_second=speed, agreement=agreed(4, 4))
+
+    known = result("known", top1=0.9)
+    rows = [known, unknown("slow", 5), unknown("as fast", 100), unknown("fast", 400)]
+    assert [point.variant for point in pareto_set(rows, Policy())] == ["known", "fast"]
+    assert [point.variant for point in pareto_set(rows[1:], Policy())] == ["fast"]
+
+
 def test_the_default_limits_accuracy_only_where_it_can_be_shown() -> None:
     enough, none = default_policy(300)
     assert (enough.stability, enough.max_accuracy_drop, none) == ("batch-invariant", 2.0, None)
