@@ -68,7 +68,7 @@ class OfOtherKinds(nn.Module):
         super().__init__()
         self.body, self.head = block(), nn.Linear(8, 4)
         self.register_buffer("mask", torch.full((4, 4), -torch.inf).triu(1))
-    def forward(self, x):
+    def forward(self, *, x):
         rows = self.head(self.body(x).mean((2, 3)).float())
         last = torch.softmax(rows.unsqueeze(1) + self.mask, -1)[:, -1]
         return {"logits": rows, "above": last > 0.25, "spectrum": torch.fft.fft(last), "short": rows.bfloat16()}

@@ -142,6 +142,8 @@ def test_one_of_several_state_dicts_is_chosen_by_its_key(commands: Commands, tmp
     asked = ("check", "two.pth", "--model", "resnet18", "--input-shape", "3x32x32", "--batch-sizes", "2")
     ended = commands(tmp_path, *asked, "--threads", "1", "--state-dict", "state_dict_ema")
     assert ended.code in (0, 1) and "its state dict under 'state_dict_ema' is used" in " ".join(ended.stdout.split())
+    every = commands(tmp_path, *asked, "--threads", "1", "--variants", "fp32,int8-dynamic")
+    assert " ".join(every.stdout.split()).count("two.pth holds more than one state dict") == 2
     refused = commands(tmp_path, "check", "resnet18", "--state-dict", "ema")
     assert refused.code == 2 and "--state-dict is of a file of weights" in refused.stderr
 
