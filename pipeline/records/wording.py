@@ -13,6 +13,7 @@ V = TypeVar("V")
 _IMAGE = re.compile(r"(?<![-\w.'\"/])(?<!images of )(I|i)mage(s?)(?![-\w\"/=]|'(?!s\b)|\.\w| sizes?\b)|\bimg(/s)\b")
 _PIXELS = re.compile(r"(?:,| at) \d+(?:(?:, \d+)* and \d+)? (?:px|pixels)\b")
 SIGNED_ZERO = "by their bytes only: 0.0 against -0.0"
+NOT_ALIKE = "by more than a number tells: rows of another shape or type, or NaN"
 FAR_APART_ULP = 2**23
 """From so many representable values on a distance is no rounding: so many lie between a float32 and its double."""
 
