@@ -133,6 +133,8 @@ def test_a_factory_is_studied_in_both_runtimes_and_its_code_is_not_shipped(tmp_p
         assert error.recall_at_k is not None and set(error.recall_at_k) == {"1", "5"}
     refused = commands(tmp_path, "deploy", "run", "--variant", "fp32", "--out", "shipped")
     assert refused.code == 2 and "code that is the user's own" in refused.stderr and "ort-" in refused.stderr
+    repaired = commands(tmp_path, "repair", "--variant", "fp32", "--model", "mine.nets:two", "--out", "repaired")
+    assert repaired.code == 2 and "isobatch.make_batch_invariant" in repaired.stderr
 
 
 def test_a_network_that_casts_to_the_types_of_its_parts_is_studied_as_its_graph(

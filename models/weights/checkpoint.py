@@ -20,7 +20,7 @@ from torch.torch_version import TorchVersion
 from isobatch.models.shared.regular_files import open_regular
 from isobatch.models.weights.file_kinds import PART, other_kind
 from isobatch.models.weights.networks import State, skeleton
-from isobatch.models.weights.state_dicts import Chosen, choose, some
+from isobatch.models.weights.state_dicts import OF_FLOAT, Chosen, choose, some
 from isobatch.models.weights.state_dicts import WeightsError as WeightsError  # with what raises it first
 
 _AUXILIARY = ("aux1.", "aux2.", "AuxLogits.")  # heads of GoogLeNet and Inception that serve training only
@@ -160,6 +160,8 @@ def _check_names(state: State, expected: Mapping[str, torch.Size], heads: list[s
     parts = [f"missing {some(missing)}"] * bool(missing) + [f"unknown {some(unknown)}"] * bool(unknown)
     if not parts:
         return
+    if faked := [name for name in unknown if name.endswith(".fake_quant_enabled")]:
+        raise WeightsError(f"{problem}: it was prepared for quantization-aware training ({some(faked)}): {OF_FLOAT}")
     remedy = "choose the --model that they were trained for"
     beside = sorted({name.split(".")[0] for name in unknown} - {name.split(".")[0] for name in expected})
     if not unknown and set(missing) == set(heads):
