@@ -28,11 +28,7 @@ def run(arguments: list[str]) -> Iterator[Line]:
     """The lines of progress of a study with the seconds since its start; the last is its end."""
     begin = time.monotonic()
     with subprocess.Popen(
-        [*RUN, *arguments],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        bufsize=1,
+        [*RUN, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, bufsize=1
     ) as process:
         assert process.stderr is not None
         for text in process.stderr:

@@ -68,13 +68,7 @@ def _looked(times: Times, waited: Times | None, spread: float) -> int:
     return len(times)
 
 
-def _decision(
-    times: Times,
-    waited: Times | None,
-    names: Sequence[str],
-    real: Times,
-    spread: float,
-) -> dict[str, Any]:
+def _decision(times: Times, waited: Times | None, names: Sequence[str], real: Times, spread: float) -> dict[str, Any]:
     """One race as it would have ended: what was chosen, and whether what it said is true."""
     ended = _looked(times, waited, spread)
     contenders = [

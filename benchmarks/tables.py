@@ -46,15 +46,10 @@ def _row(variant: VariantResult, ratio: Interval | None, load_s: float | None) -
         Column("int8 layers"): f"{ran.int8_layers} of {ran.weight_layers}" if ran and ran.int8_layers else None,
         Column("Error against the reference", "number"): numbers.known(far, numbers.difference),
         Column("Agrees"): numbers.percent(variant.agreement.share) if variant.agreement else None,
-        Column("Time over the leader's in the race", "number"): numbers.known(ratio, _ratio),
+        Column("Time over the leader's in the race", "number"): numbers.known(ratio, numbers.times),
         Column("Load, s", "number"): f"{load_s:.2f}" if load_s else None,
         Column("Compiling, s", "number"): f"{compiled:.1f}" if compiled else None,
     }
-
-
-def _ratio(interval: Interval) -> str:
-    limits = "" if interval.low95 is None else f" ({interval.low95:.2f} to {interval.high95:.2f})"
-    return f"{interval.median:.2f}{limits}"
 
 
 def main() -> None:

@@ -45,11 +45,7 @@ def checked(network: str, size: int) -> dict[str, Any]:
     try:
         with tempfile.TemporaryDirectory() as cache:
             done = subprocess.run(
-                argv,
-                capture_output=True,
-                text=True,
-                timeout=PATIENCE_S,
-                env={**os.environ, "XDG_CACHE_HOME": cache},
+                argv, capture_output=True, text=True, timeout=PATIENCE_S, env={**os.environ, "XDG_CACHE_HOME": cache}
             )
     except subprocess.TimeoutExpired:
         return answer | {"seconds": time.perf_counter() - begin, "stopped": f"no answer within {PATIENCE_S:.0f} s"}

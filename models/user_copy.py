@@ -69,6 +69,31 @@ def told_in_training(name: str, network: nn.Module) -> str:
     )
 
 
+def faking(network: Any) -> tuple[str, ...]:
+    """The submodules that imitate quantization (``FakeQuantize``, as training for it puts in), by their paths."""
+    return tuple(path for path, module in _modules(network) if hasattr(module, "fake_quant_enabled"))
+
+
+def told_observing(network: Any) -> str:
+    """What is said of fake quantization whose scales move with every call, in eval mode too; "" where none does."""
+    if observing := [path for path, module in _modules(network) if _observes(module)]:
+        more = f" and {len(observing) - 1} more" if len(observing) > 1 else ""
+        return (
+            f"its fake quantization ('{observing[0]}'{more}) still observes what passes, and moves its scales with "
+            "every call: network.apply(torch.ao.quantization.disable_observer) in the factory, or convert it"
+        )
+    return ""
+
+
+def _modules(network: Any) -> list[tuple[str, nn.Module]]:
+    return list(network.named_modules()) if isinstance(network, nn.Module) and not _frozen(network) else []
+
+
+def _observes(module: nn.Module) -> bool:
+    switch = getattr(module, "observer_enabled", None)
+    return hasattr(module, "fake_quant_enabled") and isinstance(switch, Tensor) and bool(switch.any())
+
+
 def as_measured(network: nn.Module) -> nn.Module:
     """A factory's network in eval mode if it is in training mode as a whole; a part that is stays as it is."""
     return network.eval() if _trains(network) else network

@@ -3,6 +3,7 @@
 import copy
 import hashlib
 import importlib
+import inspect
 import re
 import sys
 from collections.abc import Iterator
@@ -119,37 +120,56 @@ def with_one_output(net: nn.Module) -> nn.Module:
     """
     if not isinstance(net, torch.jit.ScriptModule):
         kind = type(net)
-        net.__class__ = _WITH_ONE_OUTPUT.setdefault(kind, _with_one_output(kind))
+        net.__class__ = _WITH_ONE_OUTPUT.setdefault(kind, _with_one_output(kind, keyword_of(net)))
     return net
 
 
 _WITH_ONE_OUTPUT: dict[type[nn.Module], type[nn.Module]] = {}  # one class for each: types are compared
 
 
-def _with_one_output(kind: type[nn.Module]) -> type[nn.Module]:
+def _with_one_output(kind: type[nn.Module], keyword: str) -> type[nn.Module]:
     def forward(self: nn.Module, images: Tensor) -> Tensor:
-        return _side_by_side(kind.forward(self, images))
+        return _side_by_side(kind.forward(self, **{keyword: images}) if keyword else kind.forward(self, images))
 
     return type(kind.__name__, (kind,), {"forward": forward, "__module__": kind.__module__, _BEFORE: kind})
 
 
 def as_the_user_has_it(net: nn.Module) -> nn.Module:
     """The inverse of ``with_one_output``: the module gives what the user's own ``forward`` gives."""
-    net.__class__ = getattr(net, _BEFORE, type(net))
+    if before := getattr(type(net), _BEFORE, None):
+        net.__class__ = before
     return net
 
 
 def _side_by_side(result: Any) -> Tensor:
-    if isinstance(result, Tensor) and result.dim() == 2:
-        return result
-    parts = [part.unsqueeze(1) if part.dim() == 1 else part.flatten(1) for part in tensors(result).values()]
+    values = [as_numbers(part) for part in tensors(result).values()]
+    if isinstance(result, Tensor) and values[0].dim() == 2:
+        return values[0]
+    parts = [part.unsqueeze(1) if part.dim() == 1 else part.flatten(1) for part in values]
     return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
 
 
-def precision_of(module: nn.Module) -> str:
-    """The type of its parameters, as torch names it; "" where that is float32, or where there are several or none."""
-    kinds = {str(p.dtype).removeprefix("torch.") for p in module.parameters() if p.is_floating_point()}
-    return kinds.pop() if len(kinds) == 1 and kinds != {"float32"} else ""
+def as_numbers(values: Tensor) -> Tensor:
+    """The same values as a study compares them: complex ones as their two parts, truth values as 0 and 1."""
+    if values.is_complex():
+        return torch.view_as_real(values.resolve_conj())
+    return values.to(torch.uint8) if values.dtype == torch.bool else values
+
+
+def arguments_of(module: nn.Module) -> str:
+    """The names of what its ``forward`` takes."""
+    return ", ".join(inspect.signature(module.forward).parameters)
+
+
+def keyword_of(module: nn.Module) -> str:
+    """The name of its first argument where it takes none by position; else empty."""
+    try:
+        takes = [*inspect.signature(module.forward).parameters.values()]
+    except (TypeError, ValueError):  # of a program
+        return ""
+    by_name = [argument.name for argument in takes if argument.kind is argument.KEYWORD_ONLY]
+    others = [argument for argument in takes if argument.kind not in (argument.KEYWORD_ONLY, argument.VAR_KEYWORD)]
+    return "" if others or not by_name else by_name[0]
 
 
 def channels_of(module: nn.Module) -> int | None:

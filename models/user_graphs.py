@@ -61,7 +61,8 @@ class GraphRunner(OrtRunner):
         Several are given by name, or by position in the order of the graph.
         """
         try:
-            made = {t.name: fit(self._given(rows)[t.name], t, "the examples are")[0] for t in self.inputs}
+            given = self._given(rows)
+            made = {tensor.name: fit(given[tensor.name], tensor, "the examples are")[0] for tensor in self.inputs}
         except Misfit as error:
             raise TypeError(str(error)) from error
         return batch_of(made if len(made) > 1 else {ONLY: next(iter(made.values()))})
@@ -73,7 +74,8 @@ class GraphRunner(OrtRunner):
         if set(given) != set(names):
             raise TypeError(
                 f"examples of {described(rows)}, and the network takes {'; '.join(map(str, self.inputs))}: give a dict "
-                "of arrays by those names, or a tuple in that order"
+                f"of arrays by those names, or a tuple in that order; a file by numpy.savez(FILE, "
+                f"{', '.join(f'{name}=...' for name in names)})"
             )
         return given
 

@@ -70,6 +70,7 @@ def _array(value: Any, which: str) -> NDArray[Any]:
         value = to_numpy(value.detach().float() if value.dtype.itemsize < 4 and value.is_floating_point() else value)
     try:
         made = np.ascontiguousarray(value)
+        made = made.astype(made.dtype.newbyteorder("="), copy=False)
     except ValueError as error:  # rows of different lengths
         raise TypeError(f"input {which} is no array ({error}): give {_EXPECTED}".replace("  ", " ")) from None
     if made.dtype.kind not in "fiub" or made.ndim == 0 or np.ndim(value) == 0:

@@ -1,7 +1,7 @@
 """A user's own network as a live runner: a torch module as it stands, or an ONNX file, its bytes or its proto."""
 
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Self
@@ -15,10 +15,12 @@ from torch import Tensor, nn
 from isobatch.models.machine.out_of_memory import out_of_memory
 from isobatch.models.pytorch.calls import called
 from isobatch.models.pytorch.examined import ExaminedTorchRunner
+from isobatch.models.spec.batches import batch_of
 from isobatch.models.spec.fit import NotTaken
 from isobatch.models.spec.runner import WHOLE, Canonical
 from isobatch.models.spec.words import RunnerSettings
 from isobatch.models.user_copy import as_module, check_parameters, in_training, not_made_yet, private_copy
+from isobatch.models.user_factory import keyword_of
 from isobatch.models.user_graphs import GraphRunner
 from isobatch.models.user_inputs import as_arguments, described, require_keywords
 from isobatch.models.user_outputs import Leaves, arrays, joined, with_rows
@@ -43,7 +45,9 @@ class ModuleRunner(ExaminedTorchRunner):
             for p in parameters
         )
         settings = RunnerSettings(torch.get_num_threads(), "channels_last" if channels_last else "contiguous")
-        super().__init__(lambda: module, settings, dtype=parameters[0].dtype if parameters else torch.float32)
+        kinds = [*dict.fromkeys(p.dtype for p in parameters)]
+        super().__init__(lambda: module, settings, dtype=kinds[0] if len(kinds) == 1 else torch.float32)
+        self._first_kind = kinds[0] if kinds else torch.float32
         if parameters:
             self._place = parameters[0].device  # images go where the user has put the module
 
@@ -53,8 +57,13 @@ class ModuleRunner(ExaminedTorchRunner):
         return self._settings.threads
 
     def fitted(self, rows: NDArray[Any]) -> NDArray[Any]:
-        """The examples as they are. Raises TypeError for names that are no keywords of a call."""
+        """The examples as they are; one input gets its name where the network takes none by position.
+
+        Raises TypeError for names that are no keywords of a call.
+        """
         require_keywords(rows)
+        if not rows.dtype.names and (name := keyword_of(self._load())):
+            return batch_of({name: rows})
         return rows
 
     def learn(self, pair: NDArray[Any]) -> None:
@@ -70,15 +79,18 @@ class ModuleRunner(ExaminedTorchRunner):
         self._places = with_rows(single, two)
 
     def _first(self, single: NDArray[Any]) -> Leaves:
-        """The first call. What differentiates inside of it, or holds sparse weights, runs with autograd only."""
+        """The first call. What differentiates inside of it, or holds sparse weights, runs with autograd only; parts of
+        several types are given float32, or what the first of them is.
+        """
         try:
             return self._tried(single, first=True)
         except NotTaken:
-            before, self._mode = self._mode, torch.enable_grad
-            try:
-                return self._tried(single, first=True)
-            except NotTaken:
-                self._mode = before
+            before = self._mode, self._dtype
+            for mode, kind in ((torch.enable_grad, self._dtype), (self._mode, self._first_kind)):
+                self._mode, self._dtype = mode, kind
+                with suppress(NotTaken):
+                    return self._tried(single, first=True)
+            self._mode, self._dtype = before
             raise
 
     def leaves(self, rows: NDArray[Any]) -> Leaves:

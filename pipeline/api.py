@@ -96,8 +96,8 @@ def make_batch_invariant(
 
 
 def first_origin(network: Any, inputs: Any, batch_sizes: Iterable[int] | None = None) -> str | None:
-    """Where a difference starts, in words: the first layer, and the one of the largest difference with its mechanism;
-    None where no layer shows it.
+    """Where a difference starts, in words: the first layer, and the one of the largest difference with its mechanism
+    (that one first where other examples reach its rows); None where no layer shows it.
 
     None too for a network that is not repeatable or gives NaN: no difference between layers means anything then.
     """
@@ -150,10 +150,10 @@ def _in_training(network: Any) -> tuple[str, ...]:
 
 
 def _named(training: Sequence[str]) -> str:
-    more = f" and {len(training) - 3} more" if len(training) > 3 else ""
-    return (
-        f"{listed(training[:3]) if not more else ', '.join(training[:3])}{more} {'is' if len(training) == 1 else 'are'}"
-    )
+    names = [f"'{name}'" for name in training[:3]]
+    if len(training) > 3:
+        return f"{', '.join(names)} and {len(training) - 3} more are"
+    return f"{listed(names)} {'is' if len(training) == 1 else 'are'}"
 
 
 def _warn_of_training(network: Any) -> None:

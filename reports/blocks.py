@@ -121,6 +121,7 @@ STATES: dict[str, tuple[str, Tone]] = {
     "depends": ("≈", "note"),
     "proved": ("✓", "good"),
     "holds": ("✓", "good"),
+    "top-1 holds": ("≈", "fair"),
     "not proved": ("?", "caution"),
     "incomplete": ("×", "caution"),
     "does not hold": ("×", "bad"),

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from isobatch.pipeline.records.study import Study, VariantResult
-from isobatch.reports import numbers, views
+from isobatch.reports import numbers, speeds, views
 from isobatch.reports.files.json_report import load_study
 
 _COLUMNS = ("runtime", "precision", "status", "verdict", "repeatable")
@@ -64,7 +64,7 @@ class FinishedStudy:
             numbers.known(row["max_abs_relative"], numbers.difference),
             numbers.known(row["top1"], numbers.percent),
             numbers.known(row["latency_ms"], numbers.milliseconds),
-            numbers.known(row["throughput_img_s"], lambda rate: f"{numbers.real(rate, 3)} img/s"),
+            numbers.known(row["throughput_img_s"], lambda rate: f"{numbers.rate(rate)} img/s"),
             numbers.known(row["size_bytes"], numbers.size),
         )
         return (record.name, views.state(record), *(text or "–" for text in shown))
@@ -76,15 +76,13 @@ def load(run: str | PathLike[str]) -> FinishedStudy:
 
 
 def _row(record: VariantResult) -> dict[str, Any]:
-    differences = [c.max_abs_relative for c in record.comparisons if c.kind == "batch-vs-singles"]
-    cost = record.cost
-    best = max((rate.median for rate in cost.throughput_img_s.values()), default=None) if cost else None
+    noise, cost, best = views.batch_noise(record), record.cost, speeds.in_passes(record)
     return {
         "variant": record.name,
         **{name: getattr(record, name) for name in _COLUMNS},
-        "max_abs_relative": max((value for value in differences if value is not None), default=None),
+        "max_abs_relative": noise.max_abs_relative if noise else None,
         "top1": record.accuracy.top1 if record.accuracy else None,
         "latency_ms": cost.latency_ms.median if cost and cost.latency_ms else None,
-        "throughput_img_s": best,
+        "throughput_img_s": best.interval.median if best else None,
         "size_bytes": cost.size_bytes if cost else None,
     }

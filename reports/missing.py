@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from isobatch import PROGRAM
+from isobatch.pipeline.records.wording import together
 from isobatch.reports.blocks import Absent, Block, Callout, Details, Figure, line
 
 REMEDY = f"The records are whole: {PROGRAM} render RUN writes the reports again; please report this."
@@ -47,7 +48,5 @@ def without_pictures(
 
 def listed_once(lost: Sequence[Lost]) -> list[str]:
     """One line for each reason, with the parts that it cost."""
-    by_reason: dict[str, list[str]] = {}
-    for loss in lost:
-        by_reason.setdefault(loss.why, []).append(loss.what)
+    by_reason = together((loss.why, loss.what) for loss in lost)
     return [f"missing: {', '.join(dict.fromkeys(whats))}: {why}" for why, whats in by_reason.items()]

@@ -82,11 +82,14 @@ def margin(points_: float | None) -> str:
     return "no margin" if points_ is None else f"±{points_:g} point{'' if points_ == 1 else 's'}"
 
 
+def at_most(upper95: float) -> str:
+    """An upper bound on a share: ``at most 17 %``, ``at most 0.7 %``, and ``at most 100 %`` of one just below."""
+    return f"at most {percent(1.0 if upper95 > 0.995 else upper95, 0 if upper95 >= 0.1 else 1)}"
+
+
 def events(k: int, n: int, upper95: float | None) -> str:
-    """Events among n with their one-sided 95 % bound: ``0 of 16 (at most 18 %)``. Never a bare zero."""
-    if upper95 is None:
-        return f"{count(k)} of {count(n)}"
-    return f"{count(k)} of {count(n)} (at most {percent(upper95, 0 if upper95 >= 0.1 else 1)})"
+    """Events among n with their one-sided 95 % bound: ``0 of 16 (at most 17 %)``. Never a bare zero."""
+    return f"{count(k)} of {count(n)}" + ("" if upper95 is None else f" ({at_most(upper95)})")
 
 
 def _spread(interval: Interval, text: Callable[[float], str]) -> str:
@@ -101,7 +104,12 @@ def throughput(interval: Interval) -> str:
 
 def throughput_interval(interval: Interval) -> str:
     """Images a second with the 95 % limits of the median: ``171 img/s (168 to 174)``."""
-    return throughput(interval) + _spread(interval, rate)
+    return throughput(interval) + throughput_limits(interval)
+
+
+def throughput_limits(interval: Interval) -> str:
+    """The 95 % limits of the median alone: `` (168 to 174)``; empty where there are none."""
+    return _spread(interval, rate)
 
 
 def rate(value: float) -> str:
@@ -120,13 +128,9 @@ def milliseconds(value_ms: float) -> str:
 
 def latency_interval(interval: Interval) -> str:
     """A median duration with its 95 % limits: ``12.3 ms (12.0 to 12.8)``."""
-    low, high = interval.low95, interval.high95
-    text = milliseconds(interval.median)
-    if low is None or high is None:
-        return text
-    if milliseconds(low).split()[1:] == milliseconds(high).split()[1:] == text.split()[1:]:
-        return f"{text} ({milliseconds(low).split()[0]} to {milliseconds(high).split()[0]})"
-    return f"{text} ({milliseconds(low)} to {milliseconds(high)})"
+    text, limits = milliseconds(interval.median), _spread(interval, milliseconds)
+    unit = f" {text.split()[-1]}"
+    return text + (limits.replace(unit, "") if limits.count(unit) == 2 else limits)
 
 
 def seconds(value_s: float) -> str:
@@ -158,6 +162,11 @@ def ratio_interval(interval: Interval) -> str:
     """A measured ratio near 1 with the 95 % limits of the median: ``0.99 x (0.97 to 1.01)``."""
     text = non_finite(interval.median) or f"{_two_decimals(interval.median)} x"
     return text + (" (few calls)" if few_calls(interval) else _spread(interval, _two_decimals))
+
+
+def times(interval: Interval) -> str:
+    """As ``ratio_interval`` where the words around it say that it is one: ``1.01 (1.00 to 1.05)``."""
+    return _two_decimals(interval.median) + _spread(interval, _two_decimals)
 
 
 def few_calls(interval: Interval) -> bool:

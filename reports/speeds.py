@@ -31,21 +31,18 @@ class Speed:
 
     batch_size: int
     interval: Interval
+    raced: bool = False  # whether it is that of the race
 
 
-def throughput(study: Study, variant: VariantResult | None) -> Speed | None:
+def throughput(study: Study, variant: VariantResult) -> Speed | None:
     """As the race had it, at its N; of what was not raced at the best N of the passes. None where nothing is known."""
-    raced = usable(study.race, Policy()).get(variant.name) if variant else None
-    if variant is not None and (work := at_work(raced)) is not None:
-        return Speed(work.batch_size, work.throughput_img_s)
-    return in_passes(variant)
+    work = at_work(usable(study.race, Policy()).get(variant.name))
+    return Speed(work.batch_size, work.throughput_img_s, raced=True) if work else in_passes(variant)
 
 
-def in_passes(variant: VariantResult | None, batch_size: int | None = None) -> Speed | None:
-    """The throughput in the passes, at this N or else at its best one; None where there is no variant or no positive
-    finite measurement.
-    """
-    times = variant.cost.throughput_img_s if variant and variant.cost else {}
+def in_passes(variant: VariantResult, batch_size: int | None = None) -> Speed | None:
+    """The throughput in the passes, at this N or else at its best one; None without a positive finite measurement."""
+    times = variant.cost.throughput_img_s if variant.cost else {}
     timed = [Speed(int(n), i) for n, i in times.items() if 0 < i.median < math.inf]
     asked = [speed for speed in timed if speed.batch_size == batch_size]
     return max(asked or timed, key=lambda speed: speed.interval.median, default=None)
@@ -54,14 +51,11 @@ def in_passes(variant: VariantResult | None, batch_size: int | None = None) -> S
 def chosen_throughput(study: Study) -> Speed | None:
     """The throughput of what is recommended, or of its repaired self, at its N: by the race, if it was raced."""
     chosen, decided = choice(study), study.recommendation
-    if chosen is None or decided is None or decided.at_work is None:
-        return in_passes(chosen, decided.batch_size if decided else None)
+    if chosen is None or decided is None:
+        return None
+    if decided.at_work is None:
+        return in_passes(chosen, decided.batch_size)
     return Speed(decided.at_work.batch_size, decided.at_work.throughput_img_s)
-
-
-def raced(study: Study, variant: VariantResult) -> bool:
-    """Whether its throughput is that of the race."""
-    return at_work(usable(study.race, Policy()).get(variant.name)) is not None
 
 
 def rough(study: Study, variant: VariantResult, batch_size: int) -> bool:

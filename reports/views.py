@@ -9,6 +9,7 @@ from isobatch.pipeline.decide import agreement
 from isobatch.pipeline.decide.ranges import as_shipped
 from isobatch.pipeline.decide.repaired_variants import native_and_rung, native_name, with_repairs
 from isobatch.pipeline.records.study import Comparison, ComparisonKind, NotRun, Policy, Repair, Study, VariantResult
+from isobatch.pipeline.records.wording import together as together
 from isobatch.reports import numbers
 from isobatch.reports.blocks import Code, Line, line
 
@@ -106,27 +107,26 @@ def reference_error(variant: VariantResult) -> Comparison | None:
 
 def unexplained(study: Study) -> tuple[Line, ...]:
     """Why it is not known where a difference starts: of the study, or of each variant that was not looked into."""
-    differing = [v for v in candidates(study) if v.verdict in ("top1-stable", "batch-variant")]
+    looked_at = candidates(study)
+    differing = [v for v in looked_at if v.verdict in ("top1-stable", "batch-variant")]
     if not differing:
-        return (line("Nothing to look into: no variant was found top1-stable or batch-variant."),)
+        alone = line(Code(looked_at[0].name), f" is {state(looked_at[0])}") if len(looked_at) == 1 else None
+        return (line("Nothing to look into: ", *(alone or ["no variant was found top1-stable or batch-variant"]), "."),)
     if not explains(study.config) and not any(v.origins for v in differing):
         return (line("Not run: the study was asked not to explain (--no-explain)."),)
-    reasons: dict[str, list[str]] = {}
-    for variant in differing:
-        if variant.origins is None:
-            reasons.setdefault(_why_unexplained(variant), []).append(variant.name)
+    unseen = [variant for variant in differing if variant.origins is None]
+    reasons = together((_why_unexplained(study, variant), variant.name) for variant in unseen)
     return tuple(line("Not run for ", *named(study, listing(names, 20)), f": {why}.") for why, names in reasons.items())
 
 
-def _why_unexplained(variant: VariantResult) -> str:
+def _why_unexplained(study: Study, variant: VariantResult) -> str:
     reasons = (left_out.why.rstrip(".") for left_out in variant.not_run if "origins" in left_out.what)
-    return next(reasons, "the study ended before it")
+    return next(reasons, not_yet(study))
 
 
-def tested_batch_sizes(study: Study, inputs: str | None = None) -> tuple[int, ...]:
-    """Every N that some variant was compared at, in ascending order."""
-    compared = (c for v in study.variants for c in comparisons(v, "batch-vs-singles", inputs))
-    return tuple(sorted({c.batch_size for c in compared}))
+def not_yet(study: Study) -> str:
+    """Why there is nothing of a stage that a study has when it is whole."""
+    return "it was still to come when this was written" if study.pending else "the study ended before it"
 
 
 def named(study: Study, text: str) -> Line:
@@ -188,13 +188,6 @@ def error(study: Study, variant: VariantResult, brief: bool = False) -> str | No
     return None if variant.name == study.reference else difference(reference_error(variant), brief)
 
 
-def agrees(study: Study, variant: VariantResult) -> str | None:
-    """The share of images with the reference's answer: ``94.1 %``; None for the reference itself."""
-    if variant.name == study.reference:
-        return None
-    return numbers.short_percent(variant.agreement.share) if variant.agreement else None
-
-
 def other_answers(study: Study) -> str:
     """The candidates whose answers are too often not the reference's, each with its count; empty where none is."""
     policy = study.recommendation.policy if study.recommendation else Policy()
@@ -206,6 +199,11 @@ def other_answers(study: Study) -> str:
         and agreement.decide(candidate.agreement, policy.min_agreement) == "missed"
     ]
     return f"Other answers than {reference(study)}: {listing(missed, 5)}." if missed else ""
+
+
+def baseline(study: Study) -> str:
+    """The variant that accuracy drops are measured against; fp32 in a report that names none."""
+    return next((variant.name for variant in study.variants if variant.baseline), "fp32")
 
 
 def reference(study: Study) -> str:

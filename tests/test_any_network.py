@@ -16,6 +16,7 @@ from tests.in_process import Commands
 from tests.models.ort import several
 from tests.models.ort.small_onnx import build, classifier, pixels, request
 from tests.models.ort.test_batch_axis import sequences
+from tests.pipeline.inputs.helpers import pictures
 from tests.waiting import ENDS_S
 
 
@@ -60,6 +61,10 @@ def studied(commands: Commands, folder: Path, make: Callable[[Path], list[str]],
     return Study.model_validate_json((out / "report.json").read_text())
 
 
+def told(study: Study, code: str) -> str:
+    return "; ".join(warning.text for warning in study.warnings if warning.code == code)
+
+
 def test_tokens_and_a_mask_are_fed_by_name_and_each_output_is_compared(tmp_path: Path, commands: Commands) -> None:
     study = studied(commands, tmp_path, tokens, "--variants", "ort-fp32")
     (variant,) = study.variants
@@ -67,6 +72,7 @@ def test_tokens_and_a_mask_are_fed_by_name_and_each_output_is_compared(tmp_path:
     batched = [one for one in variant.comparisons if one.kind == "batch-vs-singles"]
     assert batched and all([leaf.name for leaf in one.outputs] in ([], ["pooled", "logits"]) for one in batched)
     assert "outcome: classes of 'logits'" in study.weights.note
+    assert "--inputs FILE.npz with an array 'labels'" in told(study, "no-accuracy-limit")
 
 
 def test_one_number_an_example_is_studied(tmp_path: Path, commands: Commands) -> None:
@@ -84,6 +90,26 @@ def test_one_number_an_example_is_studied(tmp_path: Path, commands: Commands) ->
 def test_sigmoids_are_a_set_of_labels(tmp_path: Path, commands: Commands) -> None:
     study = studied(commands, tmp_path, labels, "--variants", "ort-fp32")
     assert "outcome: labels, above 0.5 (a sigmoid for each label)" in study.weights.note
+    assert told(study, "no-accuracy-limit") == ""  # one class an image is no answer to compare with a set of labels
+
+
+def test_pixels_taken_as_they_are_are_said_to_be_so(tmp_path: Path, commands: Commands) -> None:
+    def given(folder: Path) -> list[str]:
+        graph = classifier((None, 3, 24, 32)).graph
+        feeding = [
+            helper.make_node("Cast", ["pixels"], ["cast"], to=onnx.TensorProto.FLOAT),
+            helper.make_node("Transpose", ["cast"], [graph.input[0].name], perm=[0, 3, 1, 2]),
+        ]
+        takes = helper.make_tensor_value_info("pixels", onnx.TensorProto.UINT8, ["n", 24, 32, 3])
+        whole = helper.make_graph([*feeding, *graph.node], "raw", [takes], list(graph.output), list(graph.initializer))
+        opset = helper.make_opsetid("", 17)
+        onnx.save(helper.make_model(whole, opset_imports=[opset], ir_version=8), folder / "net.onnx")
+        pictures(folder / "given", *(f"{number}.png" for number in range(9)))
+        return ["--inputs", str(folder / "given")]
+
+    study = studied(commands, tmp_path, given, "--variants", "ort-fp32")
+    assumed = told(study, "assumed-preprocessing")
+    assert "pixels 0 to 255, not normalised" in assumed and "with --resize, --crop" in assumed and "mean" not in assumed
 
 
 def test_a_fixed_batch_is_studied_at_other_sizes(tmp_path: Path, commands: Commands) -> None:
@@ -95,8 +121,8 @@ def test_a_quantized_file_is_studied_as_it_is_and_the_rest_is_one_line(tmp_path:
     study = studied(commands, tmp_path, quantized)
     (variant,) = study.variants
     assert (variant.name, variant.precision) == ("ort-fp32", "int8 as given")
-    (told,) = [one.text for one in study.warnings if one.code == "as-given"]
-    assert "ort-int8-dynamic" in told
+    (left_out,) = [one.text for one in study.warnings if one.code == "as-given"]
+    assert "ort-int8-dynamic" in left_out
 
 
 @pytest.mark.parametrize("kind", ["clases", "top1"])

@@ -14,6 +14,7 @@ from tests.in_process import Commands, Ended
 from tests.models.ort.small_onnx import classifier
 
 NETS = """
+import torch
 from torch import nn
 from .parts import block
 
@@ -51,6 +52,37 @@ class OfOneSize(nn.Module):
 
 def of_one_size():
     return OfOneSize().eval()
+
+class Mixed(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.body, self.head = nn.Conv2d(3, 8, 3, 2).half(), nn.Linear(8, 4)
+    def forward(self, x):
+        return self.head(self.body(x.half()).float().relu().mean((2, 3)))
+
+def mixed():
+    return Mixed().eval()
+
+class OfOtherKinds(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.body, self.head = block(), nn.Linear(8, 4)
+        self.register_buffer("mask", torch.full((4, 4), -torch.inf).triu(1))
+    def forward(self, *, x):
+        rows = self.head(self.body(x).mean((2, 3)).float())
+        last = torch.softmax(rows.unsqueeze(1) + self.mask, -1)[:, -1]
+        return {"logits": rows, "above": last > 0.25, "spectrum": torch.fft.fft(last), "short": rows.bfloat16()}
+
+def of_other_kinds():
+    return OfOtherKinds().eval()
+class FewAtOnce(Two):
+    def forward(self, x):
+        if len(x) > 4:
+            raise LookupError("no plan for so many")
+        return super().forward(x)
+
+def few_at_once():
+    return FewAtOnce().eval()
 """
 PARTS = """
 from torch import nn
@@ -90,6 +122,39 @@ def test_a_factory_is_studied_in_both_runtimes_and_its_code_is_not_shipped(tmp_p
         assert error.recall_at_k is not None and set(error.recall_at_k) == {"1", "5"}
     refused = commands(tmp_path, "deploy", "run", "--variant", "fp32", "--out", "shipped")
     assert refused.code == 2 and "code that is the user's own" in refused.stderr and "ort-" in refused.stderr
+    repaired = commands(tmp_path, "repair", "--variant", "fp32", "--model", "mine.nets:two", "--out", "repaired")
+    assert repaired.code == 2 and "isobatch.make_batch_invariant" in repaired.stderr
+
+
+def test_a_network_that_casts_to_the_types_of_its_parts_is_studied_as_its_graph(
+    tmp_path: Path, commands: Commands
+) -> None:
+    ended = run(
+        commands, tmp_path, "--model", "mine.nets:mixed", "--inputs", "photos", "--image-size", "32", "--out", "run"
+    )
+    assert ended.code == 3, ended.stderr  # other variants are made from a float32 graph
+    study = Study.model_validate_json((tmp_path / "run" / "report.json").read_text())
+    (given, *others) = study.variants
+    assert (given.name, given.status, given.verdict) == ("ort-fp32", "measured", given.verdict) and given.verdict
+    assert {other.status for other in others} == {"unavailable"}
+    told = next(warning.text for warning in study.warnings if warning.code == "exported-for-arrays")
+    assert "casts to float16 and float32" in told and told.endswith("check mine.nets:mixed")
+
+
+def test_a_network_that_does_not_run_in_float64_is_measured_against_fp32(tmp_path: Path, commands: Commands) -> None:
+    ended = run(
+        commands, tmp_path, "--model", "mine.nets:of_other_kinds", "--variants", "fp32,ort-fp32", "--inputs", "photos",
+        "--image-size", "32", "--out", "run",
+    )  # fmt: skip
+    assert ended.code in (0, 1), ended.stderr
+    study = Study.model_validate_json((tmp_path / "run" / "report.json").read_text())
+    (told,) = [warning.text for warning in study.warnings if warning.code == "no-ruler"]
+    assert "measured against fp32: mat1 and mat2" in told
+    fp32, exported = study.variants
+    assert study.reference == "fp32" and fp32.status == "measured" and exported.agreement is not None
+    assert exported.agreement.reference == "fp32" and exported.agreement.share == 1
+    (error,) = [one for one in exported.comparisons if one.kind == "vs-reference"]
+    assert error.max_abs_relative is not None and float(error.max_abs_relative) < 1e-2  # of rows with bfloat16 in them
 
 
 @pytest.mark.parametrize(
@@ -108,6 +173,14 @@ def test_what_cannot_be_studied_is_one_line(
     ended = run(commands, tmp_path, *flags, "--variants", "fp32", "--image-size", "32", "--inputs", "photos")
     assert ended.code == 2 and said in ended.stderr and "Traceback" not in ended.stderr
     assert len(ended.stderr.strip().splitlines()) == 1
+
+
+def test_a_network_that_takes_few_images_at_once_is_measured_at_those(tmp_path: Path, commands: Commands) -> None:
+    flags = ("--model", "mine.nets:few_at_once", "--variants", "fp32", "--image-size", "32", "--inputs", "photos")
+    ended = run(commands, tmp_path, *flags, "--images", "6", "--out", "run")
+    assert ended.code in (0, 1), ended.stderr  # N = 2 and 4, whatever its kernels do
+    refused = run(commands, tmp_path, *flags, "--images", "6", "--batch-sizes", "6", "--out", "more")
+    assert refused.code in (1, 3) and "no plan for so many" in refused.stdout
 
 
 def test_where_the_seed_set_is_of_another_size_than_the_network_takes_the_remedy_works(

@@ -1,5 +1,6 @@
 """The package as a user sees it: public names, the pytest plugin, a finished study, settings of a project."""
 
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,8 @@ import isobatch
 from isobatch.pipeline.config.flags import study_parser
 from isobatch.pipeline.config.sources import read_settings
 from isobatch.pipeline.records.errors import UsageError
+from isobatch.reports.finished import FinishedStudy
+from tests.reports.studies import strange
 from tests.waiting import ENDS_S
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -44,6 +47,11 @@ def test_a_finished_study_is_rows_and_a_table() -> None:
     assert page.count("<tr>") == len(rows) + 1 and "<script" not in page and "top1-stable" in page
     with pytest.raises(KeyError, match="no variant 'fp33'"):
         study["fp33"]
+
+
+def test_a_difference_that_is_no_number_is_the_largest() -> None:
+    row = FinishedStudy(strange()).rows()[0]
+    assert math.isnan(row["max_abs_relative"]) and row["throughput_img_s"] is None
 
 
 def test_the_plugin_hands_its_options_to_the_assertion(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from onnx import numpy_helper
 import run
 from isobatch.pipeline.records.errors import UsageError
 from isobatch.reports.commands import find_command
+from tests.models.ort.mixing_onnx import GRAPHS
 from tests.models.ort.small_onnx import classifier, pixels
 
 
@@ -73,3 +74,19 @@ def test_the_image_size_has_one_name_and_a_near_one_is_answered_with_it() -> Non
     assert parser.parse_args(["--variant", "fp32", "--image-size", "64,48"]).image_size == "64,48"
     with pytest.raises(UsageError, match="did you mean --image-size"):
         parser.parse_args(["--variant", "fp32", "--image-sizes", "64,48"])
+
+
+def test_a_network_that_mixes_images_is_refused_for_that_and_not_for_what_it_is_written_to(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+    onnx.save(GRAPHS["mean square"].model, "mixing.onnx")
+    np.save("eights.npy", pixels(4, size=(8, 8)))
+    command = ["repair", "--variant", "ort-fp32", "--onnx", "mixing.onnx", "--inputs", "eights.npy", "--threads", "1"]
+    assert run.main([*command, "--batch-sizes", "2-3", "--out", "none"]) == 1
+    said = capsys.readouterr().err
+    assert "ort-fp32 cannot be made batch-invariant. neighbour-leak: the network itself mixes images" in said
+    assert "cannot be shipped" not in said and "check names the layer" in said
+    assert run.main([*command, "--batch-sizes", "8", "--out", "none"]) == 2
+    assert "has 4" in capsys.readouterr().err

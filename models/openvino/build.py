@@ -6,6 +6,7 @@ from pathlib import Path
 import onnx
 
 from isobatch.models.openvino.session import IR_FILE, ONNX_FILE, compile_model, computed_in, library, names_of
+from isobatch.models.ort.build import require_unquantized
 from isobatch.models.ort.calls import feed
 from isobatch.models.ort.export import exported
 from isobatch.models.ort.graph import weight_layers as onnx_layers
@@ -15,10 +16,14 @@ from isobatch.models.spec.words import Manifest, VariantSpec, VariantUnavailable
 
 
 def build_float(spec: VariantSpec, request: BuildRequest, folder: Path) -> Manifest:
-    """The exported ONNX graph as it is; OpenVINO reads it. Raises VariantUnavailable where the type is not native."""
-    source = exported(request)
+    """The exported ONNX graph as it is; OpenVINO reads it.
+
+    Raises VariantUnavailable where bfloat16 is not native, or the graph is quantized already.
+    """
+    source, hint = exported(request), spec.recipe["hint"]
+    if hint == "bf16":
+        require_unquantized(onnx.load_model(source.folder / MODEL_FILE), spec)
     shutil.copyfile(source.folder / MODEL_FILE, folder / ONNX_FILE)
-    hint = spec.recipe["hint"]
     compiled = compile_model(folder / ONNX_FILE, 1, hint)
     read_back = str(compiled.get_property("INFERENCE_PRECISION_HINT"))
     if hint == "bf16" and "bfloat16" not in read_back:
@@ -37,10 +42,11 @@ def build_float(spec: VariantSpec, request: BuildRequest, folder: Path) -> Manif
 def build_int8(spec: VariantSpec, request: BuildRequest, folder: Path) -> Manifest:
     """int8 by NNCF's post-training quantization, calibrated on the images that the other static variants are.
 
-    Raises VariantUnavailable where NNCF is missing or quantizes nothing.
+    Raises VariantUnavailable where NNCF is missing or quantizes nothing, or the graph is quantized already.
     """
     openvino, nncf = library(), library("nncf")
     source, images = exported(request), request.images
+    require_unquantized(onnx.load_model(source.folder / MODEL_FILE), spec)
     model = openvino.Core().read_model(source.folder / MODEL_FILE)
     request.say(f"quantizing {spec.name} with NNCF on {len(images)} images of {images.name}")
     nncf.set_log_level("ERROR")

@@ -23,11 +23,11 @@ from isobatch.models.operations.table import (
 from isobatch.models.pytorch.int8.modules import known_deprecations, quantized_engine
 from isobatch.models.pytorch.runner import NAMES, to_numpy, torch_threads
 from isobatch.models.registry import find_variant
+from isobatch.models.spec.templates.network_torch import FORMATS
 
 _TYPES = {name: dtype for dtype, name in NAMES.items()}
 _REDUCED = ("fbgemm", "x86")  # engines whose default recipe keeps activations within 7 bits
 _EPSILON = 1e-5  # torch's own
-_FORMATS = {None: torch.contiguous_format, "channels_last": torch.channels_last}  # by a variant's recipe
 
 
 @contextmanager
@@ -40,7 +40,8 @@ def open_torch(arithmetic: str, threads: int) -> Iterator[Prepare]:
         stack.enter_context(torch_threads(threads))
         stack.enter_context(torch.inference_mode())
         if arithmetic in _TYPES:
-            yield partial(_float, _TYPES[arithmetic], _FORMATS[find_variant(arithmetic).recipe.get("memory_format")])
+            layout = FORMATS[find_variant(arithmetic).recipe.get("memory_format", "contiguous")]
+            yield partial(_float, _TYPES[arithmetic], layout)
         else:
             engine = arithmetic.removeprefix("int8-")
             stack.enter_context(quantized_engine(engine))

@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 
-from onnx import AttributeProto, GraphProto, ModelProto, ValueInfoProto, helper
+from onnx import ModelProto, ValueInfoProto, helper
 
 from isobatch.models.ort.external_data import OnnxError
+from isobatch.models.ort.graph import rename
 from isobatch.models.ort.interface import real_inputs
 from isobatch.models.spec.nearest import did_you_mean
 
@@ -27,7 +28,7 @@ def batch_first(model: ModelProto, axes: Mapping[str, int]) -> tuple[str, ...]:
         if axis == 0:
             continue
         own = f"{name}/own-axes"
-        rename(graph, name, own)
+        rename(graph.node, {name: own})
         rest = [place for place in range(rank) if place != axis]
         if name in inputs:
             back = [0 if place == axis else 1 + rest.index(place) for place in range(rank)]
@@ -57,14 +58,3 @@ def _rank(value: ValueInfoProto, name: str, axis: int) -> int:
     if axis >= rank:
         raise OnnxError(f"--batch-axis {name}={axis}: {name!r} has {rank} axes, 0 to {rank - 1}: give one of them")
     return rank
-
-
-def rename(graph: GraphProto, old: str, new: str) -> None:
-    """Let every node read and write ``new`` in place of ``old``, those of inner graphs too."""
-    for node in graph.node:
-        for names in (node.input, node.output):
-            names[:] = [new if name == old else name for name in names]
-        for attribute in node.attribute:
-            inner = [attribute.g] if attribute.type == AttributeProto.GRAPH else attribute.graphs
-            for part in inner:
-                rename(part, old, new)

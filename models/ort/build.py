@@ -83,8 +83,9 @@ def build_static(spec: VariantSpec, request: BuildRequest, folder: Path) -> Mani
                 extra_options=options,
             )
         open_session(folder / MODEL_FILE, 1, quiet=True)
+    _require_quantized(spec, folder)
     stored = {name: value for name, value in ranges.manifest.recipe.items() if name != "masks" or value}
-    recipe = {**spec.recipe, **stored, "reduce_range": reduce_range}
+    recipe = {**spec.recipe, **stored, "reduce_range": reduce_range, "logits": _logits(folder / MODEL_FILE)}
     return _manifest(source, folder, recipe, (*graph.manifest.notes, *_calibration_notes(request)))
 
 
@@ -102,6 +103,7 @@ def build_dynamic(spec: VariantSpec, request: BuildRequest, folder: Path) -> Man
         model = onnx.load_model(graph.folder / MODEL_FILE)
         quantize_dynamic(model, folder / MODEL_FILE, weight_type=QuantType.QUInt8, reduce_range=reduce_range)
         open_session(folder / MODEL_FILE, 1, quiet=True)
+    _require_quantized(spec, folder)
     return _manifest(source, folder, {**spec.recipe, "reduce_range": reduce_range}, graph.manifest.notes)
 
 
@@ -131,6 +133,13 @@ def _in_float(model: onnx.ModelProto, masks: Sequence[str]) -> list[str]:
     return last + [node.name for node in model.graph.node if {*node.input, *node.output}.intersection(masks)]
 
 
+def _logits(path: Path) -> str:
+    """The type that the outputs of this quantized graph are rounded to."""
+    model = onnx.load_model(path)
+    last = [node.op_type for node in model.graph.node for value in model.graph.output if value.name in node.output]
+    return "uint8" if "DequantizeLinear" in last else "float32"
+
+
 def _calibration_notes(request: BuildRequest) -> tuple[str, ...]:
     images = request.calibration
     if images is None:
@@ -139,13 +148,27 @@ def _calibration_notes(request: BuildRequest) -> tuple[str, ...]:
     return (f"its scales rest on {len(images)} calibration images of {images.name}{few}",)
 
 
-def _require_float(model: onnx.ModelProto, spec: VariantSpec) -> None:
-    """Raise VariantUnavailable unless nothing is quantized and the weight layers are float32."""
+def require_unquantized(model: onnx.ModelProto, spec: VariantSpec) -> None:
+    """Raise VariantUnavailable where the graph is quantized already: of it no variant of another name is made."""
     if count := quantized_nodes(model):
         raise VariantUnavailable(
             f"the file is quantized already ({count} quantizing nodes), and {spec.name} is made from a float32 graph",
             "give the float32 file that it was made from; ort-fp32 runs this one as it is, int8 as given",
         )
+
+
+def _require_quantized(spec: VariantSpec, folder: Path) -> None:
+    """Raise VariantUnavailable where the quantizer changed nothing: trees, comparisons, sums have no weights for it."""
+    if not quantized_nodes(onnx.load_model(folder / MODEL_FILE)):
+        raise VariantUnavailable(
+            f"the graph has nothing that onnxruntime's quantizer quantizes: {spec.name} would be the float graph again",
+            "deploy ort-fp32",
+        )
+
+
+def _require_float(model: onnx.ModelProto, spec: VariantSpec) -> None:
+    """Raise VariantUnavailable unless nothing is quantized and the weight layers are float32."""
+    require_unquantized(model, spec)
     other = sorted({layer.stored for layer in weight_layers(model)} - {"fp32"})
     if other:
         raise VariantUnavailable(

@@ -1,14 +1,18 @@
 """One call of an onnxruntime session: from images to its named inputs, and from its outputs to one row an image."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import onnxruntime as ort
 from numpy.typing import NDArray
 
 from isobatch.models.spec.batches import ONLY, parts_of
 from isobatch.models.spec.outcome import Leaf
+
+if TYPE_CHECKING:
+    import onnxruntime as ort
 
 Images = NDArray[Any]
 

@@ -13,37 +13,38 @@ from typing import Any, Self
 import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
-from onnx import AttributeProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
+from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
 from isobatch.models.ort.calls import call
+from isobatch.models.ort.graph import rename
 from isobatch.models.ort.interface import real_inputs
 from isobatch.models.ort.layers import GraphLayer
 from isobatch.models.ort.session import MODEL_FILE, open_session
 from isobatch.models.ort.watch import WatchedGraph
+from isobatch.models.shared.wrapped import Wrapped
 from isobatch.models.spec.runner import WHOLE, Canonical, Runner
-from isobatch.models.spec.words import Effective, Json, VariantUnavailable
+from isobatch.models.spec.words import Json, VariantUnavailable
 
 _OLDEST_OPSET = 13  # from there on Unsqueeze and Squeeze take their axes as an input
 _ALL = np.iinfo(np.int64).max
 
 
-class CanonicalOrtRunner:
+class CanonicalOrtRunner(Wrapped):
     """Runs a rewritten graph beside the runner it came from. ``model`` is what a deployment would ship.
 
     A graph that was rewritten as optimised for this machine is not optimised again; ``optimise`` is for others.
     """
 
-    def __init__(self, model: ModelProto, native: Runner, threads: int, provider: str, optimise: bool = False) -> None:
+    def __init__(self, model: ModelProto, native: Runner, threads: int, optimise: bool = False) -> None:
+        super().__init__(native)
         self.model = model
         self._optimise = optimise
-        self._native = native
         self._threads = threads
-        self._provider = provider
         self._session: ort.InferenceSession | None = None
 
     def __enter__(self) -> Self:
         data = self.model.SerializeToString()
-        self._session = open_session(data, self._threads, provider=self._provider, optimise=self._optimise, quiet=True)
+        self._session = open_session(data, self._threads, optimise=self._optimise, quiet=True)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -63,10 +64,6 @@ class CanonicalOrtRunner:
     def digest(self) -> str:
         """The SHA-256 of the file that ``write`` makes."""
         return hashlib.sha256(self.model.SerializeToString(deterministic=True)).hexdigest()
-
-    def effective(self) -> Effective:
-        """What the native runner says: the kernels are the same, only the shapes they are called with are not."""
-        return self._native.effective()
 
 
 def canonical_model(graph: WatchedGraph, rules: Mapping[str, Canonical]) -> ModelProto:
@@ -203,26 +200,12 @@ def _renamed(layer: GraphLayer) -> list[NodeProto]:
     new = dict(zip(own, _inside(layer, "part", own), strict=True))
     nodes = []
     for node in layer.nodes:
-        twin = _with_names(node, new)
+        twin = NodeProto()
+        twin.CopyFrom(node)
+        rename([twin], new)
         twin.name = f"{layer.name}/part/{_written(node)}"  # its own name may be missing or given twice
         nodes.append(twin)
     return nodes
-
-
-def _with_names(node: NodeProto, new: Mapping[str, str]) -> NodeProto:
-    """A copy that reads and writes values under their new names, in the graphs that it holds too."""
-    twin = NodeProto()
-    twin.CopyFrom(node)
-    twin.input[:] = [new.get(name, name) for name in node.input]
-    twin.output[:] = [new.get(name, name) for name in node.output]
-    for attribute in twin.attribute:
-        for graph in [attribute.g] if attribute.type == AttributeProto.GRAPH else attribute.graphs:
-            inside = [_with_names(inner, new) for inner in graph.node]
-            del graph.node[:]
-            graph.node.extend(inside)
-            for value in graph.output:
-                value.name = new.get(value.name, value.name)
-    return twin
 
 
 def node_of(operator: str, inputs: Sequence[str], output: str, **attributes: int | list[int]) -> NodeProto:

@@ -75,10 +75,11 @@ def _watched(model: ModelProto) -> list[_Watched]:
         readers = [reader for name in dequantized for reader in consumers.get(name, [])]
         if len(readers) == 1 and readers[0].op_type == "Relu":
             return 0.0, math.inf
-        if len(readers) == 1 and readers[0].op_type == "Clip":
-            low, high = (float(constants[name]) for name in readers[0].input[1:3])
-            return low, high
-        return -math.inf, math.inf
+        low, high = -math.inf, math.inf
+        if len(readers) == 1 and readers[0].op_type == "Clip":  # each bound may be left out, or computed
+            given = [*readers[0].input[1:3], "", ""]
+            low, high = (float(constants.get(name, free)) for name, free in zip(given, (low, high), strict=False))
+        return low, high
 
     watched = []
     for node in model.graph.node:

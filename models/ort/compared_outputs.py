@@ -5,8 +5,8 @@ from pathlib import Path
 
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, helper
 
-from isobatch.models.ort.batch_axis import rename
 from isobatch.models.ort.external_data import OnnxError, find_messages
+from isobatch.models.ort.graph import rename
 from isobatch.models.ort.training_nodes import DRAWING
 
 NUMBERS = ("FLOAT", "FLOAT16", "DOUBLE", "UINT8", "INT8", "UINT16", "INT16", "UINT32", "INT32", "UINT64", "INT64",
@@ -51,7 +51,7 @@ def keep_comparable(model: ModelProto, path: Path) -> tuple[str, ...]:
 
 
 def _drop_dead(graph: GraphProto) -> None:
-    """Take out nodes that no output needs: what is only made of sequences cannot be looked into, nor converted."""
+    """Take out nodes and stored tensors that no output needs: what only makes sequences cannot be looked into."""
     needed = {value.name for value in graph.output}
     for node in reversed(list(graph.node)):
         if not needed.intersection(node.output):
@@ -59,6 +59,9 @@ def _drop_dead(graph: GraphProto) -> None:
             continue
         needed |= {name for inner in find_messages(node, NodeProto) for name in inner.input} | {*node.input}
         needed |= {value.name for value in find_messages(node, ValueInfoProto)}  # what an inner graph hands on
+    needed |= {value.name for value in graph.input}  # older files list their weights there
+    for tensor in [tensor for tensor in graph.initializer if tensor.name not in needed]:
+        graph.initializer.remove(tensor)
 
 
 def _unzipped(model: ModelProto) -> list[str]:
@@ -86,7 +89,7 @@ def _widened(model: ModelProto, left_out: Collection[str]) -> list[str]:
         if value.type.tensor_type.elem_type != TensorProto.BFLOAT16 or value.name in left_out:
             continue
         own = f"{value.name}/bfloat16"
-        rename(model.graph, value.name, own)
+        rename(model.graph.node, {value.name: own})
         model.graph.node.append(helper.make_node("Cast", [own], [value.name], f"{own}/Cast", to=TensorProto.FLOAT))
         value.type.tensor_type.elem_type = TensorProto.FLOAT
         notes.append(f"its output {value.name!r} is bfloat16, which is handed over as float32: that holds it exactly")

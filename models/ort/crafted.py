@@ -8,13 +8,9 @@ from numpy.typing import NDArray
 from isobatch.models.ort.examined import ExaminedGraphRunner
 from isobatch.models.ort.integer import IntegerNode
 from isobatch.models.ort.watch import WatchedGraph
-from isobatch.models.shared.rounding_ties import STEPS, TIE, nearby, pairs
+from isobatch.models.shared.crafted_numbers import CODES, STEPS, TIE, extreme_steps, extreme_weights, nearby, pairs
 from isobatch.models.spec.interventions import Accumulators, Crafted, IntegerCall
 from isobatch.models.spec.runner import Rows
-
-_LARGEST, _SMALLEST = 127, -128  # of int8 weights
-_CODES = {"extremes": 255, "tame": 127}
-_MOST_STEPS, _FEWEST_STEPS = 64, 16  # between zero and the result of crafted extremes: a clipped pair moves it by tens
 
 
 class IntegerGraphRunner(ExaminedGraphRunner):
@@ -61,8 +57,8 @@ def _run_crafted(graph: WatchedGraph, layer: str, batch: int, seed: int, how: Cr
         return None
     draws = np.random.default_rng(seed)
     offset = TIE if how == "ties" else 0.0
-    if how in _CODES:
-        made = _extremes(node, shapes[0], _CODES[how])
+    if how in CODES:
+        made = _extremes(node, shapes[0], CODES[how])
     elif node.operator == "QuantizeLinear":
         steps = draws.integers(*STEPS, (1, *shapes[0])) + offset - node.scalar("y_zero")
         made = {}, (nearby(steps * node.scalar("y_scale"), draws),)
@@ -132,20 +128,15 @@ def _added(
 
 
 def _extremes(node: IntegerNode, shape: tuple[int, ...], code: int) -> _Made | None:
-    """Inputs of this code; weights of 127 in every third channel, of -128 in the next, of both in turn in the last.
-
-    Scales and biases put every exact sum of the middle of an image well above zero, as ``pytorch.int8.integer`` does.
-    """
+    """Inputs of this code, and extreme weights; scales and biases put every exact sum of an image's middle above 0."""
     if not node.is_product or "bias" not in node.values or node.values["weight"].dtype != np.int8:
         return None
     if node.values["y_zero"].dtype != np.uint8 or np.asarray(node.values.get("x_zero", np.uint8(0))).dtype != np.uint8:
         return None
-    steps = min(_MOST_STEPS, (255 - int(node.scalar("y_zero"))) // 2)
-    if steps < _FEWEST_STEPS or np.asarray(node.values.get("w_zero", 0)).any():
+    steps = extreme_steps(int(node.scalar("y_zero")))
+    if steps is None or np.asarray(node.values.get("w_zero", 0)).any():
         return None
-    weights = np.full(node.weight.shape, _LARGEST, np.int8)
-    weights[1::3] = _SMALLEST
-    weights[2::3, 1::2] = _SMALLEST
+    weights = extreme_weights(node.weight.shape)
     sums = weights.astype(np.int64).reshape(len(weights), -1).sum(1) * (code - int(node.scalar("x_zero")))
     scales = steps * node.scalar("y_scale") / (np.maximum(np.abs(sums), 1) * node.scalar("x_scale"))
     bias = np.where(sums < 0, -2 * sums, 0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ from isobatch.models.ort.session import MODEL_FILE, in_words
 from isobatch.models.shared.time_limit import TimeLimit, time_limit
 from isobatch.models.spec.artifact_cache import BuildRequest
 from isobatch.models.spec.words import USERS_FILE, Artifact, Json, Manifest, Network, VariantUnavailable
-from isobatch.models.weights.model_name import channels_of
+from isobatch.models.weights.model_name import channels_of, own_code
 
 if TYPE_CHECKING:
     import torch
@@ -30,7 +30,7 @@ _SIZES: tuple[tuple[int, int], ...] = (
 )  # not one square only: a swapped height and width would go unnoticed
 _TOLERANCE = 1e-3  # of the largest |logit|: rounding stays below 1e-5 of it, a wrong graph is far off
 _TIMES, _MOST = 4.0, 0.25  # of a network that amplifies its own rounding: so many times that, and at most this
-_AXES = ({0: "n", 2: "height", 3: "width"}, {0: "n"})  # the second for networks bound to one image size
+_FREE, _BOUND = {0: "n", 2: "height", 3: "width"}, {0: "n"}  # the second for networks bound to one image size
 _LIMITS_S = (90.0, 300.0)  # of computing, for either: of some networks torch seeks free sizes without an end
 
 
@@ -52,7 +52,11 @@ def exported(request: BuildRequest) -> Artifact:
         return request.cache.get(fields, lambda folder: _adopt(checked, folder))
     fields |= {"artifact": "onnx-export", "model": network.model, "weights_sha256": network.weights_sha256}
     fields |= {name: version(name) for name in ("torch", "torchvision", "onnxscript")}
-    return request.cache.get(fields, lambda folder: _export(network, request.say, folder))
+    artifact = request.cache.get(fields, lambda folder: _export(network, request.say, folder, (_FREE, _BOUND)))
+    if artifact.manifest.recipe.get("size", [*network.size]) == [*network.size]:
+        return artifact
+    fields |= {"size": network.size}  # what is there is bound to another one
+    return request.cache.get(fields, lambda folder: _export(network, request.say, folder, (_BOUND,)))
 
 
 def _adopt(checked: CheckedModel, folder: Path) -> Manifest:
@@ -67,14 +71,14 @@ def _adopt(checked: CheckedModel, folder: Path) -> Manifest:
     return _manifest(checked.model, {"exporter": USERS_FILE} | ({"as_given": "int8"} if quantized else {}), *notes)
 
 
-def _export(network: Network, say: Callable[[str], None], folder: Path) -> Manifest:
+def _export(network: Network, say: Callable[[str], None], folder: Path, ways: Sequence[dict[int, str]]) -> Manifest:
+    """The graph with the first of these sets of free axes under which it answers as torch does."""
     import torch
 
     from isobatch.models.weights.networks import float_network
 
     say(f"exporting {network.model} to ONNX")
-    net = float_network(network)
-    channels = channels_of(network.model)
+    net, channels = float_network(network), channels_of(network.model)
     size_bytes = sum(tensor.nbytes for tensor in net.state_dict().values())
     if size_bytes > LIMIT_BYTES:
         raise VariantUnavailable(
@@ -87,9 +91,10 @@ def _export(network: Network, say: Callable[[str], None], folder: Path) -> Manif
             "let the factory make the Python network that it was scripted from",
         )
     failures: list[Exception] = []
-    for axes, limit_s in zip(_AXES, _LIMITS_S, strict=True):
-        sizes = _SIZES if len(axes) > 1 else (network.size,)
-        way = "with free height and width" if len(axes) > 1 else f"at {sizes[0][0]} x {sizes[0][1]} only"
+    for axes in ways:
+        bound = axes is _BOUND
+        sizes, limit_s = (network.size,) if bound else _SIZES, _LIMITS_S[bound]
+        way = f"at {sizes[0][0]} x {sizes[0][1]} only" if bound else "with free height and width"
         say(f"{way}, for at most {limit_s:g} s of computing")
         try:
             with time_limit(limit_s):
@@ -97,30 +102,36 @@ def _export(network: Network, say: Callable[[str], None], folder: Path) -> Manif
             onnx.save(model, folder / MODEL_FILE)
             worst = float(np.max([difference_on_images(folder / MODEL_FILE, net, size, channels) for size in sizes]))
             own = 0.0 if worst <= _TOLERANCE else max(own_error(net, size, channels) for size in sizes)
-        except (torch.onnx.errors.OnnxExporterError, OnnxError, TimeLimit) as error:
+        except MemoryError:
+            raise
+        except (Exception, TimeLimit) as error:  # exporter, checker and runtime raise what they like
             failures.append(OnnxError(f"{way}: {error}") if isinstance(error, TimeLimit) else error)
             say(f"{way}: failed ({exporter_words(failures[-1])[:200]})")
             continue
         allowed = max(_TOLERANCE, min(_TIMES * own, _MOST))
         if worst <= allowed:
-            notes = [f"the ONNX graph takes images of {sizes[0][0]} x {sizes[0][1]} only"] * (len(axes) == 1)
+            notes = [f"the ONNX graph takes images of {sizes[0][0]} x {sizes[0][1]} only"] * bound
             if worst > _TOLERANCE:
                 told = f"differs from torch by {worst:.0e} of the largest logit, and torch in float32 from float64 by"
                 notes.append(f"the network amplifies rounding: its ONNX graph {told} {own:.0e}")
             recipe = {"exporter": "torch.onnx, dynamo", "free_axes": [*axes.values()], "worst_difference": worst}
-            return _manifest(model, recipe, *notes)
+            return _manifest(model, recipe | ({"size": [*network.size]} if bound else {}), *notes)
         failures.append(
             OnnxError(f"its logits differ from torch by {worst:.1e} of the largest, {allowed:.0e} is allowed")
         )
+    remedy = "compare torch, onnx and onnxscript with requirements.txt"
+    if own_code(network.model):
+        remedy = "where you have a graph of it that runs, give that with --onnx FILE"
     raise ExportError(
-        f"no correct ONNX graph of {network.model} could be made: {exporter_words(failures[-1])}; "
-        "compare torch, onnx and onnxscript with requirements.txt"
+        f"no correct ONNX graph of {network.model} could be made: {exporter_words(failures[-1])}; {remedy}"
     ) from failures[-1]
 
 
 def exporter_words(error: BaseException) -> str:
     """What lies behind a failure of torch's exporter, whose own text is advice in colours."""
-    behind = error.__cause__ or error
+    behind = error
+    while behind.__cause__ is not None:
+        behind = behind.__cause__
     return in_words(re.sub(r"\x1b\[[0-9;]*m", "", str(behind) or type(behind).__name__))
 
 

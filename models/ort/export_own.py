@@ -23,12 +23,14 @@ from isobatch.models.spec.artifact_cache import ArtifactCache
 from isobatch.models.spec.words import Manifest, Network
 from isobatch.models.user_factory import as_the_user_has_it
 from isobatch.models.user_outputs import tensors
+from isobatch.models.user_types import in_own_types, in_words, types_of
 from isobatch.models.weights.model_name import read_name
 from isobatch.models.weights.networks import float_network
 from isobatch.models.weights.state_dicts import WeightsError
 
 _LIMIT_S = 120.0
 _TOLERANCE = 1e-3  # of the largest |output|: rounding stays far below it, a wrong graph is far off
+_ROUNDINGS = 16  # of a shorter type than float32, whose rounding one runtime may do where the other does not
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -38,13 +40,14 @@ def exported_own(
 ) -> Path:
     """The ONNX file of this network, made for such arrays [n, ...] by name, and checked against torch on two rows.
 
-    One array is given by position, several by keyword; every axis but the batch stays as it is in them. ``notes``: of
-    the network, kept beside the file. Raises WeightsError where the network does not take the arrays, ExportError where
-    no correct graph can be made.
+    One array is given by position, several by keyword; every axis but the batch stays as it is in them. A network that
+    takes them only in the types of its own parts is exported in those. ``notes``: of the network, kept beside the file
+    behind the reason why it is exported. Raises WeightsError where the network does not take the arrays, ExportError
+    where no correct graph can be made.
     """
     name = read_name(network.model).architecture
     fields: dict[str, Any] = {
-        "artifact": "onnx-export-own",
+        "artifact": "onnx-export-own, with reason",
         "model": network.model,
         "weights_sha256": network.weights_sha256,
         "takes": [[key, str(array.dtype), [*array.shape[1:]]] for key, array in arrays.items()],
@@ -53,13 +56,18 @@ def exported_own(
 
     def made(folder: Path) -> Manifest:
         say(f"exporting {name} to ONNX for {', '.join(arrays)}")
-        _export(name, as_the_user_has_it(float_network(network)), arrays, folder / file)
-        return Manifest({"exporter": "torch.onnx, dynamo"}, (folder / file).stat().st_size, notes=tuple(notes))
+        net = as_the_user_has_it(float_network(network))
+        own = _export(name, net, arrays, folder / file, functools.partial(in_own_types, network))
+        why = f"its code casts to {own}, the types of its parts" if own else "it is run on arrays"
+        return Manifest({"exporter": "torch.onnx, dynamo"}, (folder / file).stat().st_size, notes=(why, *notes))
 
     return cache.get(fields, made).folder / file
 
 
-def _export(name: str, net: nn.Module, arrays: Arrays, path: Path) -> None:
+def _export(
+    name: str, net: nn.Module, arrays: Arrays, path: Path, instead: Callable[[], nn.Module | None] = lambda: None
+) -> str:
+    """Write the graph. The types of what is exported, in words, where that is ``instead``: as ``net`` does not run."""
     if isinstance(net, torch.jit.ScriptModule):
         raise ExportError(
             f"{name} is a TorchScript module, which torch's exporter does not take: let the factory make the Python "
@@ -67,7 +75,15 @@ def _export(name: str, net: nn.Module, arrays: Arrays, path: Path) -> None:
         )
     given = {key: torch.from_numpy(np.array(array[:2])) for key, array in arrays.items()}
     called = _accepted(net, given)
-    expected = _called(name, net, called)
+    own = ""
+    try:
+        expected = _called(name, net, called)
+    except WeightsError:
+        if (as_made := instead()) is None:
+            raise
+        net, own = as_made, in_words(as_made)
+        expected = _called(name, net, called)
+    look = f"{PROGRAM} check {name}{'' if own else ' --inputs FILE'}"
     free = {key: {0: torch.export.Dim("n")} for key in called}
     try:
         with time_limit(_LIMIT_S), _without_fastpath():
@@ -78,14 +94,16 @@ def _export(name: str, net: nn.Module, arrays: Arrays, path: Path) -> None:
     except (Exception, TimeLimit) as error:  # exporter and runtime raise what they like
         said = f"{type(error.__cause__ or error).__name__}: {exporter_words(error)[:160]}"
         raise ExportError(
-            f"{name} takes arrays and is studied as an ONNX file, which could not be made of it ({said}): export it "
-            f"yourself and give --onnx FILE, or look at the torch network alone: {PROGRAM} check {name} --inputs FILE"
+            f"{name} {f'casts to {own}' if own else 'takes arrays'} and is studied as an ONNX file, which could not be "
+            f"made of it ({said}): export it yourself and give --onnx FILE, or look at the torch network alone: {look}"
         ) from error
-    if not worst <= _TOLERANCE:  # nor is NaN
+    coarsest = max((torch.finfo(kind).eps for kind in types_of(net)), default=0.0)
+    if not worst <= max(_TOLERANCE, _ROUNDINGS * coarsest):  # nor is NaN
         raise ExportError(
             f"the ONNX graph of {name} differs from torch by {worst:.0e} of the largest output: look at the torch "
-            f"network alone, {PROGRAM} check {name} --inputs FILE"
+            f"network alone, {look}"
         )
+    return own
 
 
 @contextmanager

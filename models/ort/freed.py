@@ -45,8 +45,7 @@ def with_free_batch(model: ModelProto, path: Path) -> tuple[ModelProto, tuple[st
             if same_when_freed(model, freed, size):
                 how = "its axis, and what Reshape nodes hold of it," if reshapes else "its axis"
                 return freed, (
-                    f"its batch was fixed at {size}: {how} was freed (onnx.tools.update_model_dims), and it gives the "
-                    f"bytes of the file at N = {size}",
+                    f"its batch was fixed at {size}: {how} was freed, and it gives the bytes of the file at N = {size}",
                 )
         except Exception as error:  # onnxruntime's exceptions share no public base class
             failure = failure or error

@@ -1,13 +1,13 @@
 """What the weight layers of an ONNX graph hold and compute in, and the graph that really runs."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
-from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
 from isobatch.models.ort.session import open_session
 from isobatch.models.shared.scratch import Scratch
@@ -65,11 +65,11 @@ def quantized_nodes(model: ModelProto) -> int:
     return sum(any(word in node.op_type for word in words) for node in model.graph.node)
 
 
-def optimised_graph(path: Path, threads: int, provider: str) -> ModelProto:
+def optimised_graph(path: Path, threads: int) -> ModelProto:
     """The graph that onnxruntime really runs here, weights included: fused, laid out and cast for this machine."""
     with Scratch() as scratch:
         saved = scratch.path / "optimised.onnx"
-        open_session(path, threads, provider=provider, save_to=saved, quiet=True)
+        open_session(path, threads, save_to=saved, quiet=True)
         return onnx.load_model(saved)
 
 
@@ -87,6 +87,29 @@ def serialized(
     opsets = [helper.make_opsetid("", 20), helper.make_opsetid(MICROSOFT, 1)]
     data: bytes = helper.make_model(graph, opset_imports=opsets, ir_version=10).SerializeToString()
     return data
+
+
+def stored_tensors(model: ModelProto, nodes: Iterable[NodeProto]) -> dict[str, TensorProto]:
+    """By name the stored tensors, and those that Constant nodes among these give."""
+    constants = (node for node in nodes if node.op_type == "Constant")
+    given = {node.output[0]: part.t for node in constants for part in node.attribute if part.name == "value"}
+    return {tensor.name: tensor for tensor in model.graph.initializer} | given
+
+
+def inner_graphs(node: NodeProto) -> Sequence[GraphProto]:
+    """The graphs that a node of control flow holds; empty ones for other attributes."""
+    return [graph for attribute in node.attribute for graph in (attribute.g, *attribute.graphs)]
+
+
+def rename(nodes: Iterable[NodeProto], new: Mapping[str, str]) -> None:
+    """Let these nodes, and those in the graphs that they hold, read and write values under their new names."""
+    for node in nodes:
+        for names in (node.input, node.output):
+            names[:] = [new.get(name, name) for name in names]
+        for graph in inner_graphs(node):
+            rename(graph.node, new)
+            for value in graph.output:
+                value.name = new.get(value.name, value.name)
 
 
 def _to_source(name: str, producers: dict[str, NodeProto]) -> Iterator[str]:

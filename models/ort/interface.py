@@ -8,6 +8,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TypeProto, ValueInfoProto, helper, numpy_helper
 
+from isobatch.models.ort.graph import stored_tensors
 from isobatch.models.spec.interface import Input
 
 
@@ -126,39 +127,20 @@ def free_batch(model: ModelProto, reshapes: bool = False) -> ModelProto:
     ``reshapes``: Reshape nodes whose first number is that of the batch copy the first axis of what they read instead.
     What comes out is only believed once it has been run.
     """
-    from onnx.tools import update_model_dims
-
     size = fixed_batch(model)
     freed = ModelProto()
     freed.CopyFrom(model)
-    graph = freed.graph
-    if size is None:
-        for value in graph.output:
-            for axis in _axes(value.type)[:1]:
-                if axis.dim_value:  # onnxruntime takes it for a slip of the exporter and goes on
-                    axis.Clear()
-        return freed
-    del graph.value_info[:]
-    if reshapes:
-        copy_first_axis(freed, size)
-    if any(not _axes(value.type) for value in graph.output):
-        for value in (*real_inputs(freed), *graph.output):
-            for axis in _axes(value.type)[:1]:
+    if size is not None:
+        del freed.graph.value_info[:]
+        if reshapes:
+            copy_first_axis(freed, size)
+    for value in (*(real_inputs(freed) if size else ()), *freed.graph.output):
+        for axis in _axes(value.type)[:1]:
+            if size is not None:
+                axis.dim_param = "n"
+            elif axis.dim_value:  # onnxruntime takes it for a slip of the exporter and goes on
                 axis.Clear()
-        return freed
-
-    def named(value: ValueInfoProto) -> list[int | str]:
-        rest = [axis.dim_value or axis.dim_param or f"{value.name}_{i}" for i, axis in enumerate(_axes(value.type))]
-        return ["n", *rest[1:]]
-
-    inputs = {value.name: named(value) for value in graph.input if value.name in {v.name for v in real_inputs(freed)}}
-    inputs |= {v.name: [a.dim_value for a in _axes(v.type)] for v in graph.input if v.name not in inputs}
-    outputs = {value.name: named(value) for value in graph.output}
-    for value in (*graph.input, *graph.output):
-        if value.name in outputs or value.name in {v.name for v in real_inputs(freed)}:
-            for axis in _axes(value.type)[:1]:
-                axis.Clear()
-    return update_model_dims.update_inputs_outputs_dims(freed, inputs, outputs)
+    return freed
 
 
 def first_axes(model: ModelProto) -> list[int]:
@@ -177,14 +159,7 @@ def copy_first_axis(model: ModelProto, size: int) -> None:
 
 def _reshapes(model: ModelProto) -> Iterator[tuple[NodeProto, NDArray[np.int64]]]:
     """The Reshape nodes of a constant shape, and that shape."""
-    constants = {tensor.name: tensor for tensor in model.graph.initializer}
-    constants |= {
-        node.output[0]: attribute.t
-        for node in model.graph.node
-        if node.op_type == "Constant"
-        for attribute in node.attribute
-        if attribute.name == "value"
-    }
+    constants = stored_tensors(model, model.graph.node)
     for node in model.graph.node:
         if node.op_type == "Reshape" and (stored := constants.get(node.input[1])) is not None:
             yield node, numpy_helper.to_array(stored)

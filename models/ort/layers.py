@@ -8,6 +8,8 @@ from graphlib import TopologicalSorter
 import numpy as np
 from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, helper
 
+from isobatch.models.ort.graph import inner_graphs
+
 KINDS = {
     "Conv": "conv2d",
     "FusedConv": "conv2d",
@@ -167,12 +169,10 @@ def _read_by(nodes: Iterable[NodeProto], repeated: Mapping[str, NodeProto]) -> l
 def _reads(node: NodeProto) -> Iterator[str]:
     """The names of all values this node reads, those that its subgraphs take from outside included."""
     yield from node.input
-    for attribute in node.attribute:
-        graphs = [attribute.g] if attribute.type == AttributeProto.GRAPH else attribute.graphs
-        for graph in graphs:
-            inner = {value.name for value in (*graph.input, *graph.initializer)}
-            inner |= {name for child in graph.node for name in child.output}
-            yield from (name for child in graph.node for name in _reads(child) if name not in inner)
+    for graph in inner_graphs(node):
+        inner = {value.name for value in (*graph.input, *graph.initializer)}
+        inner |= {name for child in graph.node for name in child.output}
+        yield from (name for child in graph.node for name in _reads(child) if name not in inner)
 
 
 def _crossing(nodes: Sequence[NodeProto], rows: frozenset[str], shared: frozenset[str]) -> NodeProto | None:

@@ -15,7 +15,6 @@ from onnx import ModelProto, NodeProto, TensorProto, numpy_helper
 
 from isobatch.models.ort.canonical import canonical_model, node_of
 from isobatch.models.ort.layers import GraphLayer
-from isobatch.models.ort.session import CPU
 from isobatch.models.ort.watch import WatchedGraph
 from isobatch.models.spec.runner import Canonical
 from isobatch.models.spec.words import VariantUnavailable
@@ -38,7 +37,7 @@ def per_sample_scales(model: ModelProto) -> ModelProto:
     ``model`` as a user has it, before any optimisation: what comes back is as portable, and is opened in the same way.
     Raises VariantUnavailable where nothing is quantized dynamically, or as ``canonical_model``.
     """
-    graph = WatchedGraph(model, threads=1, provider=CPU)
+    graph = WatchedGraph(model, threads=1)
     dynamic = {name: layer for name, layer in graph.layers.items() if layer.kind.startswith("dynamic-")}
     if not dynamic:
         raise VariantUnavailable("nothing in this graph is quantized dynamically", "choose another repair")

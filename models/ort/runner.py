@@ -21,30 +21,19 @@ from isobatch.models.ort.examined import ExaminedGraphRunner
 from isobatch.models.ort.graph import optimised_graph, weight_layers
 from isobatch.models.ort.saturation import saturating_operators
 from isobatch.models.ort.scales import rescaled
-from isobatch.models.ort.session import CPU, MODEL_FILE, open_session, turned
+from isobatch.models.ort.session import MODEL_FILE, open_session, turned
 from isobatch.models.ort.watch import WatchedGraph
 from isobatch.models.shared.wrapped import Streamed, Switched
 from isobatch.models.spec.case import Case
 from isobatch.models.spec.repairable import Scales
 from isobatch.models.spec.runner import Canonical, Layer, Rows
-from isobatch.models.spec.words import Artifact, Effective, Json, RunnerSettings, VariantUnavailable
-
-_PROVIDERS = {"cpu": CPU, "cuda": "CUDAExecutionProvider"}
+from isobatch.models.spec.words import Artifact, Effective, Json, RunnerSettings
 
 
 class OrtRunner(ExaminedGraphRunner):
-    """Runs ``model.onnx`` as a user would deploy it: all graph optimisations on, one sequential session.
-
-    Raises VariantUnavailable where the device has no provider.
-    """
+    """Runs ``model.onnx`` as a user would deploy it: all graph optimisations on, one sequential session."""
 
     def __init__(self, artifact: Artifact, settings: RunnerSettings) -> None:
-        self._provider = _PROVIDERS[settings.device]
-        if self._provider not in ort.get_available_providers():
-            raise VariantUnavailable(
-                f"this onnxruntime has no {self._provider}, only {', '.join(ort.get_available_providers())}",
-                "install onnxruntime-gpu in place of onnxruntime, or use --device cpu",
-            )
         self._artifact = artifact
         self._path = artifact.folder / MODEL_FILE
         self._recipe = artifact.manifest.recipe
@@ -52,7 +41,7 @@ class OrtRunner(ExaminedGraphRunner):
         self._session: ort.InferenceSession | None = None
 
     def __enter__(self) -> Self:
-        self._session = open_session(self._path, self._settings.threads, provider=self._provider)
+        self._session = open_session(self._path, self._settings.threads, quiet=True)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -69,7 +58,7 @@ class OrtRunner(ExaminedGraphRunner):
         Opens a second session, which saves that graph to be read: call it after measuring time and memory.
         """
         provider: str = self.live_session().get_providers()[0]
-        graph = optimised_graph(self._path, self._settings.threads, self._provider)
+        graph = optimised_graph(self._path, self._settings.threads)
         layers = weight_layers(graph)
         computed = Counter(layer.computed for layer in layers)
         return Effective(
@@ -97,13 +86,12 @@ class OrtRunner(ExaminedGraphRunner):
 
         Raises KeyError for an unknown layer, VariantUnavailable where one cannot be rewritten.
         """
-        model = canonical_model(self._watched, rules)
-        return CanonicalOrtRunner(model, self, self._settings.threads, self._provider)
+        return CanonicalOrtRunner(canonical_model(self._watched, rules), self, self._settings.threads)
 
     def with_scales(self, kind: Scales, examples: NDArray[np.float32]) -> CanonicalOrtRunner:
         """A runner of the graph as built, with other activation scales. Raises VariantUnavailable where it has none."""
         model = rescaled(onnx.load_model(self._path), kind, examples)
-        return CanonicalOrtRunner(model, self, self._settings.threads, self._provider, optimise=True)
+        return CanonicalOrtRunner(model, self, self._settings.threads, optimise=True)
 
     def with_threads(self, threads: int, streams: int = 1) -> Streamed:
         """A session of its own with so many threads, which runs several images at a time where ``streams`` asks."""
@@ -123,8 +111,6 @@ class OrtRunner(ExaminedGraphRunner):
         return {"optimise": True}
 
     def _surprises(self, provider: str, computed: Counter[str], operators: set[str]) -> Iterator[str]:
-        if provider != self._provider:
-            yield f"asked for {self._provider}, runs on {provider}"
         stored = Counter(layer.stored for layer in weight_layers(onnx.load_model(self._path)))
         for kind in ("fp16", "int8"):
             if computed[kind] < stored[kind]:
@@ -143,8 +129,7 @@ class OrtRunner(ExaminedGraphRunner):
     @cached_property
     def _watched(self) -> WatchedGraph:
         self.live_session()
-        threads = self._settings.threads
-        return WatchedGraph(optimised_graph(self._path, threads, self._provider), threads, self._provider)
+        return WatchedGraph(optimised_graph(self._path, self._settings.threads), self._settings.threads)
 
     def live_session(self) -> ort.InferenceSession:
         """The session that runs. Raises RuntimeError outside of enter and exit."""

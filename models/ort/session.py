@@ -11,12 +11,13 @@ from typing import Any
 
 import onnxruntime as ort
 
+from isobatch.models.spec.templates.network_ort import SPINNING, turn
+
 MODEL_FILE = "model.onnx"
 """The graph's name in every artifact folder."""
 
 CPU = "CPUExecutionProvider"
 _FATAL = 4
-SPINNING = "session.intra_op.allow_spinning"
 _switched: ContextVar[Mapping[str, Any]] = ContextVar("switched", default=MappingProxyType({}))
 
 
@@ -53,7 +54,6 @@ def open_session(
     model: Path | bytes,
     threads: int,
     *,
-    provider: str = CPU,
     optimise: bool = True,
     save_to: Path | None = None,
     quiet: bool = False,
@@ -73,21 +73,12 @@ def open_session(
     level = ort.GraphOptimizationLevel
     options.graph_optimization_level = level.ORT_ENABLE_ALL if optimise else level.ORT_DISABLE_ALL
     if optimise:
-        _switch(options, _switched.get())
+        turn(options, _switched.get())
     if save_to is not None:
         options.optimized_model_filepath = str(save_to)
     if quiet:
         options.log_severity_level = _FATAL
-    return ort.InferenceSession(os.fspath(model) if isinstance(model, Path) else model, options, providers=[provider])
-
-
-def _switch(options: ort.SessionOptions, asked: Mapping[str, Any]) -> None:
-    if "deterministic" in asked:
-        options.use_deterministic_compute = asked["deterministic"]
-    if "level" in asked:
-        options.graph_optimization_level = getattr(ort.GraphOptimizationLevel, asked["level"])
-    if "spinning" in asked:
-        options.add_session_config_entry(SPINNING, str(int(asked["spinning"])))
+    return ort.InferenceSession(os.fspath(model) if isinstance(model, Path) else model, options, providers=[CPU])
 
 
 def in_words(error: Exception | str) -> str:
@@ -100,5 +91,6 @@ def in_words(error: Exception | str) -> str:
     if other := re.search(r"invalid dimensions for input: (.+?) for .*? index: (\d+) Got: (\d+) Expected: (\d+)", text):
         return f"its input {other[1]!r} takes {other[4]} on axis {other[2]}, and got {other[3]}"
     text = re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", text)
+    text = re.sub(r"^Load model from \S+ failed: ?", "", text)
     text = re.sub(r"Exception during initialization: \S+:\d+ .*? was false\. | If you need support .*", "", text)
     return text.replace(" with name ''", "")[:300]

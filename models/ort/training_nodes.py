@@ -3,6 +3,7 @@
 from onnx import ModelProto, NodeProto, TensorProto, numpy_helper
 
 from isobatch.models.ort.external_data import find_messages
+from isobatch.models.ort.graph import stored_tensors
 
 DRAWING = (
     "RandomUniform",
@@ -38,15 +39,7 @@ def training_remarks(model: ModelProto) -> tuple[str, ...]:
 
 def _true(model: ModelProto, nodes: list[NodeProto]) -> set[str]:
     """The names of stored switches that are on."""
-    stored = {tensor.name: tensor for tensor in model.graph.initializer}
-    stored |= {
-        node.output[0]: attribute.t
-        for node in nodes
-        if node.op_type == "Constant"
-        for attribute in node.attribute
-        if attribute.name == "value"
-    }
-    return {name for name, tensor in stored.items() if _on(tensor)}
+    return {name for name, tensor in stored_tensors(model, nodes).items() if _on(tensor)}
 
 
 def _on(tensor: TensorProto) -> bool:

@@ -29,10 +29,9 @@ class WatchedGraph:
     Nothing is optimised a second time: every node runs as it does in the session that saved this graph.
     """
 
-    def __init__(self, model: ModelProto, threads: int, provider: str) -> None:
+    def __init__(self, model: ModelProto, threads: int) -> None:
         self.model = model
         self._threads = threads
-        self._provider = provider
         self.types, self.ranks, rows, shared = self._probe()
         self.layers = cut(model, rows, shared)
         self.shapes: dict[str, tuple[tuple[int, ...], ...]] = {}  # of one image's inputs of each layer watched
@@ -100,7 +99,6 @@ class WatchedGraph:
         facts = {
             "operation": ", ".join(node.op_type for node in layer.nodes),
             "threads": self._threads,
-            "provider": self._provider,
             "environment": ort_part.environment(),
             "inputs": dict(zip(layer.inputs, arrays, strict=True)),
             "outputs": list(layer.outputs),
@@ -118,8 +116,7 @@ class WatchedGraph:
         return self._session(part(self.model, layers, self.types))
 
     def _session(self, model: ModelProto) -> ort.InferenceSession:
-        data = model.SerializeToString()
-        return open_session(data, self._threads, provider=self._provider, optimise=False, quiet=True)
+        return open_session(model.SerializeToString(), self._threads, optimise=False, quiet=True)
 
     def _probe(self) -> tuple[dict[str, int], dict[str, int], frozenset[str], frozenset[str]]:
         """By name the type and the rank of every value; the values whose first axis follows the number of images, and

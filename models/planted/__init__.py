@@ -14,7 +14,7 @@ FLOAT, BFLOAT16, INT8, RESNET50 = "float", "bfloat16", "int8", "resnet50"
 
 @dataclass(frozen=True)
 class Fault:
-    """One planted dependence on N. ``plant``: dotted path of ``plant(original layer) -> layer with the fault``.
+    """One planted dependence on N. ``kind``: the class of the layer with the fault, made from the original one.
 
     ``mechanism`` or ``trigger``: the words of method.md that must be named; None: not what this fault is about.
     """
@@ -23,9 +23,14 @@ class Fault:
     summary: str
     network: str
     layer: str
-    plant: str
+    kind: str
     mechanism: str | None
     trigger: str | None = None
+
+    @property
+    def plant(self) -> str:
+        """Its dotted path."""
+        return f"isobatch.models.planted.{'integers' if self.network == INT8 else 'floats'}:{self.kind}"
 
 
 FAULTS = (
@@ -34,7 +39,7 @@ FAULTS = (
         "one result of every row is the next float when N > 1",
         FLOAT,
         "hidden",
-        "isobatch.models.planted.floats:OneUlp",
+        "OneUlp",
         "different-algorithm",
     ),
     Fault(
@@ -42,7 +47,7 @@ FAULTS = (
         "one chain of 64 up to N = 2, eight blocks of 8 above",
         FLOAT,
         "hidden",
-        "isobatch.models.planted.floats:OtherTree",
+        "OtherTree",
         "rounding-order",
     ),
     Fault(
@@ -50,7 +55,7 @@ FAULTS = (
         "a sigmoid in vectors of 8; what is left over goes another way",
         FLOAT,
         "scores",
-        "isobatch.models.planted.floats:Tail",
+        "Tail",
         "vector-tail",
     ),
     Fault(
@@ -58,65 +63,38 @@ FAULTS = (
         "another order of the epilogue's products when N > 1: about one code in 100,000",
         INT8,
         "conv2",
-        "isobatch.models.planted.integers:OtherEpilogue",
+        "OtherEpilogue",
         "requantization",
     ),
-    Fault(
-        "saturation",
-        "sums of two products clipped at 16 bits when N > 1",
-        INT8,
-        "conv2",
-        "isobatch.models.planted.integers:Clipped",
-        "saturation",
-    ),
+    Fault("saturation", "sums of two products clipped at 16 bits when N > 1", INT8, "conv2", "Clipped", "saturation"),
     Fault(
         "batch-scale",
         "activations scaled by the largest value of the whole batch",
         FLOAT,
         "hidden",
-        "isobatch.models.planted.floats:BatchScale",
+        "BatchScale",
         "dynamic-scale",
     ),
     Fault(
-        "mean-leak",
-        "a hundredth of the batch's mean added to every row",
-        FLOAT,
-        "act2",
-        "isobatch.models.planted.floats:MeanLeak",
-        "neighbour-leak",
+        "mean-leak", "a hundredth of the batch's mean added to every row", FLOAT, "act2", "MeanLeak", "neighbour-leak"
     ),
-    Fault(
-        "swapped-rows",
-        "the first two rows of a batch change places",
-        FLOAT,
-        "pool",
-        "isobatch.models.planted.floats:Swapped",
-        "wrong-row",
-    ),
+    Fault("swapped-rows", "the first two rows of a batch change places", FLOAT, "pool", "Swapped", "wrong-row"),
     Fault(
         "threads",
         "another summation tree when N > 1, and only with several threads",
         FLOAT,
         "hidden",
-        "isobatch.models.planted.floats:OtherTreeInThreads",
+        "OtherTreeInThreads",
         "rounding-order",
         "thread-partition",
     ),
-    Fault(
-        "cast",
-        "every partial sum cast to bfloat16 when N > 1",
-        BFLOAT16,
-        "hidden",
-        "isobatch.models.planted.floats:CastSums",
-        None,
-        "cast",
-    ),
+    Fault("cast", "every partial sum cast to bfloat16 when N > 1", BFLOAT16, "hidden", "CastSums", None, "cast"),
     Fault(
         "resnet50-one-ulp",
         "in ResNet50 itself: the results of one convolution are the next float when N > 1",
         RESNET50,
         "layer2.1.conv1",
-        "isobatch.models.planted.floats:OneUlpConvolution",
+        "OneUlpConvolution",
         "different-algorithm",
     ),
     Fault(
@@ -124,7 +102,7 @@ FAULTS = (
         "in ResNet50 itself: the classifier adds one chain of 2048 up to N = 2, eight blocks of 256 above",
         RESNET50,
         "fc",
-        "isobatch.models.planted.floats:OtherTree",
+        "OtherTree",
         "rounding-order",
     ),
 )

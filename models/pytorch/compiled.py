@@ -54,10 +54,8 @@ def build(spec: VariantSpec, request: BuildRequest, folder: Path) -> Manifest:
 
 
 def open_runner(artifact: Artifact, settings: RunnerSettings) -> CompiledTorchRunner:
-    """A runner that compiles at the first call. Raises VariantUnavailable as ``build`` does, and off the CPU."""
+    """A runner that compiles at the first call. Raises VariantUnavailable as ``build`` does."""
     recipe, folder = artifact.manifest.recipe, artifact.folder
-    if settings.device != "cpu":
-        raise VariantUnavailable("this variant is compiled for the CPU only", "use --device cpu")
     runner = compiling_runner(partial(torch_float.load_network, folder), recipe, settings)
     runner.ship(folder / torch_float.WEIGHTS_FILE, folder / torch_float.NETWORK_FILE)
     return runner

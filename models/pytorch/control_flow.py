@@ -14,27 +14,17 @@ Arguments = tuple[tuple[Any, ...], dict[str, Any]]
 Place = tuple[str, str]  # the name of calls, without their number, and what is called
 Shapes = tuple[tuple[int, ...], ...]  # of one call; a whole number counts as a shape of one length
 
-_MOVING = (
-    "_empty_affine_quantized",
-    "cat",
-    "clone",
-    "contiguous",
-    "copy",
-    "copy_",
-    "empty",
-    "empty_strided",
-    "select_copy",
-    "stack",
-)
+_MOVING = ("_empty_affine_quantized", "cat", "clone", "contiguous", "copy", "copy_", "empty", "empty_strided",
+           "select_copy", "stack")  # fmt: skip
 """Operations that only move values: a loop over the images makes them where one image needs none."""
 
 _ASKING = ("q_scale", "q_zero_point", "qscheme", "q_per_channel_scales", "q_per_channel_zero_points")
 """Operations that only ask a quantized tensor for its scale."""
 
+_PASSED_OVER = frozenset({*_MOVING, *_ASKING})
+
 _ARITHMETIC = ("add", "div", "mul", "pow", "rsub", "sub")
 """Operations whose whole numbers are operands; those of others may be lengths."""
-
-_PASSED_OVER = frozenset({*_MOVING, *_ASKING})
 
 
 class Followed(NamedTuple):

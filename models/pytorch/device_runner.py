@@ -42,11 +42,8 @@ class DeviceTorchRunner(ExaminedTorchRunner):
     def _prepare(self, stack: ExitStack) -> None:
         super()._prepare(stack)
         stack.enter_context(self._device.opened(self._settings.cuda))
-        stack.callback(self._forget)
+        stack.callback(setattr, self, "_recorded", None)
         self._device.forget_peak()
-
-    def _forget(self) -> None:
-        self._recorded = None
 
     def run(self, images: NDArray[np.float32]) -> NDArray[Any]:
         """Logits [n, classes] of images [n, c, h, w], in the network's output type."""

@@ -160,7 +160,8 @@ def _divided(name: str, first: dict[str, _Seen], second: dict[str, _Seen]) -> tu
             return units, whole
     unit = _unit(name, first[name], mine, units[0].original if own == len(units) == 1 else mine.call.original)
     if unit is None or (not mine.call.is_operation and not any(unit.results)):
-        by_images = any(map(_of_tensor, mine.given)) and _reads_images(first[name], mine)
+        slots = _slots(first[name].given, mine.given)
+        by_images = any(map(_of_tensor, mine.given)) and (slots is None or any(slots))
         return units, whole and not (mine.call.is_operation and by_images)
     return [unit], True
 
@@ -176,11 +177,6 @@ def _unit(name: str, first: _Seen, second: _Seen, telling: Any) -> Unit | None:
 
 def _setting(value: Any) -> int | str | None:
     return value if isinstance(value, (int, str)) else None
-
-
-def _reads_images(first: _Seen, second: _Seen) -> bool:
-    slots = _slots(first.given, second.given)
-    return slots is None or any(slots)
 
 
 def _slots(single: list[Any], two: list[Any]) -> tuple[Slot | None, ...] | None:

@@ -3,7 +3,7 @@
 import json
 import os
 import shutil
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -28,18 +28,7 @@ from isobatch.models.weights.networks import (
 
 WEIGHTS_FILE = "weights.safetensors"
 NETWORK_FILE = "network.json"
-_ROUNDING_FILE = "rounding.json"
 _WORST = 3
-
-
-@dataclass(frozen=True)
-class Rounding:
-    """Finite values of one tensor that a conversion moved out of the normal range, and how many values it has."""
-
-    overflowed: int  # to infinity
-    vanished: int  # to zero
-    subnormal: int  # kept with fewer significant bits
-    values: int
 
 
 def build(spec: VariantSpec, request: BuildRequest, folder: Path) -> Manifest:
@@ -56,10 +45,7 @@ def build(spec: VariantSpec, request: BuildRequest, folder: Path) -> Manifest:
         _share(Path(network.weights_path), path)
         read_checked(path, network.weights_sha256)  # what stands here now, whatever was there a moment ago
     else:
-        roundings = {name: rounding(tensor, dtype) for name, tensor in state.items() if tensor.is_floating_point()}
-        notes = tuple(_notes(roundings, NAMES[dtype]))
-        stored = {name: asdict(lost) for name, lost in roundings.items()}
-        (folder / _ROUNDING_FILE).write_text(json.dumps(stored, indent=1))
+        notes = tuple(_notes(state, dtype))
         save_file(converted(state, dtype), path)
     (folder / NETWORK_FILE).write_text(json.dumps({"model": network.model, "num_classes": network.num_classes}))
     layers = weight_layers(skeleton(network.model, network.num_classes))
@@ -91,35 +77,33 @@ def converted(state: State, dtype: torch.dtype) -> State:
     return {name: tensor.to(dtype) if tensor.is_floating_point() else tensor for name, tensor in state.items()}
 
 
-def rounding(tensor: Tensor, dtype: torch.dtype) -> Rounding:
-    """What becomes of a tensor's values in ``dtype``; a subnormal value counts only if it was not one before."""
+def rounding(tensor: Tensor, dtype: torch.dtype) -> dict[str, int]:
+    """How many finite values a conversion to ``dtype`` moves out of its normal range, by what becomes of them.
+
+    A subnormal value counts only if it was not one before.
+    """
     rounded = tensor.to(dtype)
     tiny = torch.finfo(dtype).tiny
     small = (rounded != 0) & (rounded.abs() < tiny) & (tensor.abs() >= torch.finfo(tensor.dtype).tiny)
-    return Rounding(
-        overflowed=int((torch.isinf(rounded) & torch.isfinite(tensor)).sum()),
-        vanished=int(((rounded == 0) & (tensor != 0)).sum()),
-        subnormal=int(small.sum()),
-        values=tensor.numel(),
-    )
-
-
-def _notes(roundings: dict[str, Rounding], name: str) -> list[str]:
-    fates = {
-        "overflowed": "overflow to infinity, so its results are not to be trusted",
-        "vanished": "become zero",
-        "subnormal": "become subnormal and lose bits",
+    moved = {
+        "overflow to infinity, so its results are not to be trusted": torch.isinf(rounded) & torch.isfinite(tensor),
+        "become zero": (rounded == 0) & (tensor != 0),
+        "become subnormal and lose bits": small,
     }
-    values = sum(lost.values for lost in roundings.values())
-    notes = []
-    for fate, words in fates.items():
-        counts = {tensor: getattr(lost, fate) for tensor, lost in roundings.items() if getattr(lost, fate)}
+    return {fate: int(mask.sum()) for fate, mask in moved.items()}
+
+
+def _notes(state: State, dtype: torch.dtype) -> Iterator[str]:
+    floats = {name: tensor for name, tensor in state.items() if tensor.is_floating_point()}
+    fates = {name: rounding(tensor, dtype) for name, tensor in floats.items()}
+    values = sum(tensor.numel() for tensor in floats.values())
+    for fate in dict.fromkeys(fate for counted in fates.values() for fate in counted):
+        counts = {name: counted[fate] for name, counted in fates.items() if counted[fate]}
         if counts:
             worst = sorted(counts, key=lambda tensor: -counts[tensor])[:_WORST]
             where = ", ".join(f"{tensor} {counts[tensor]}" for tensor in worst)
             rest = f" and {len(counts) - _WORST} more" if len(counts) > _WORST else ""
-            notes.append(f"{sum(counts.values())} of {values} weights {words} in {name}: {where}{rest}")
-    return notes
+            yield f"{sum(counts.values())} of {values} weights {fate} in {NAMES[dtype]}: {where}{rest}"
 
 
 def _share(source: Path, target: Path) -> None:

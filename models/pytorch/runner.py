@@ -22,12 +22,12 @@ from isobatch.models.shared.wrapped import Streamed
 from isobatch.models.spec.deployed import REPAIR_FILE
 from isobatch.models.spec.runner import Canonical
 from isobatch.models.spec.templates.network_canonical import InCanonicalShape
+from isobatch.models.spec.templates.network_torch import FORMATS
 from isobatch.models.spec.words import Effective, Json, RunnerSettings, VariantUnavailable
 from isobatch.models.weights.model_name import own_code
 from isobatch.models.weights.networks import weight_layers
 
 NAMES = {torch.float64: "fp64", torch.float32: "fp32", torch.float16: "fp16", torch.bfloat16: "bf16"}
-_FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
 _ROUNDED_ONCE = 0.75  # units in the last place: one rounding costs 0.5, sums kept in the type itself cost several
 
 
@@ -54,7 +54,7 @@ class TorchRunner:
         self._settings = settings
         self._dtype = dtype
         self._format_name = memory_format or settings.memory_format
-        self._format = _FORMATS[self._format_name]
+        self._format = FORMATS[self._format_name]
         self._net: nn.Module | None = None
         self._stack = ExitStack()
         self.files: tuple[Path, ...] = ()  # of the artifact, from which a deployment makes this network again

@@ -27,13 +27,10 @@ def turned(options: dict[str, Any]) -> Iterator[ReadBack]:
     ``compile_dynamic``.
     """
     with ExitStack() as stack:
-        flags = {
-            name: options[key]
-            for key, name in (("mkldnn", "enabled"), ("mkldnn_deterministic", "deterministic"))
-            if key in options
-        }
-        if flags:
-            stack.enter_context(_attributes(torch.backends.mkldnn, flags))
+        for key, name in (("mkldnn", "enabled"), ("mkldnn_deterministic", "deterministic")):
+            if key in options:
+                stack.callback(setattr, torch.backends.mkldnn, name, getattr(torch.backends.mkldnn, name))
+                setattr(torch.backends.mkldnn, name, options[key])
         if "deterministic_algorithms" in options:
             before = torch.are_deterministic_algorithms_enabled()
             stack.callback(torch.use_deterministic_algorithms, before)
@@ -44,18 +41,6 @@ def turned(options: dict[str, Any]) -> Iterator[ReadBack]:
         if "compile_dynamic" in options:
             stack.callback(COMPILE_DYNAMIC.reset, COMPILE_DYNAMIC.set(options["compile_dynamic"]))
         yield read_back
-
-
-@contextmanager
-def _attributes(module: Any, values: dict[str, bool]) -> Iterator[None]:
-    before = {name: getattr(module, name) for name in values}
-    try:
-        for name, value in values.items():
-            setattr(module, name, value)
-        yield
-    finally:
-        for name, value in before.items():
-            setattr(module, name, value)
 
 
 def read_back(runner: Any = None) -> dict[str, str]:

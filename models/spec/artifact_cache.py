@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from isobatch import __version__
 from isobatch.models.shared.regular_files import Altered, open_lock, read_object, sync
 from isobatch.models.shared.regular_files import file_sha256 as file_sha256  # with the cache that hashes by it
 from isobatch.models.spec.images import Images
@@ -70,7 +71,7 @@ class ArtifactCache:
 
     def find(self, fields: Mapping[str, Any]) -> Artifact | None:
         """The intact artifact made from these fields, or None. Every file is hashed: a damaged entry is not found."""
-        key = key_of(fields)
+        key = _key(fields)
         folder = self.folder(key)
         try:
             stored = read_object(folder / _MANIFEST)
@@ -97,7 +98,7 @@ class ArtifactCache:
         """
         if artifact := self.find(fields):
             return artifact
-        key = key_of(fields)
+        key = _key(fields)
         with self._lock(key):
             if artifact := self.find(fields):  # somebody built it while we waited
                 return artifact
@@ -127,6 +128,11 @@ class ArtifactCache:
         with os.fdopen(open_lock(self.root / f"{key[:32]}.lock"), "r+b") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | flags)  # released by the kernel whatever becomes of this process
             yield
+
+
+def _key(fields: Mapping[str, Any]) -> str:
+    """What stands for these fields, and for this version of what builds from them."""
+    return key_of({**fields, "isobatch": __version__})
 
 
 def _intact(folder: Path, files: Mapping[str, str]) -> bool:

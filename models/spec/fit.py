@@ -63,7 +63,7 @@ def fit(array: NDArray[Any], tensor: Input, holder: str) -> tuple[NDArray[Any], 
     target = np.dtype(tensor.dtype)
     given = array.dtype.newbyteorder("=")
     if given == target:
-        return array, said
+        return array.astype(target, copy=False), said  # in this machine's byte order
     if given.kind == target.kind == "f":
         with np.errstate(over="ignore"):
             return array.astype(target), said.replace("used as they are", f"rounded to {target}")

@@ -21,7 +21,7 @@ def _static(engine: str, reduce_range: bool, summary: str) -> VariantSpec:
         summary=summary,
         build="isobatch.models.pytorch.int8.build:build_static",
         open="isobatch.models.pytorch.int8.build:open_static",
-        recipe={**_TENSORS, "engine": engine, "reduce_range": reduce_range, "logits": "float32"},
+        recipe={**_TENSORS, "engine": engine, "reduce_range": reduce_range, "logits": "uint8"},
         calibrated=True,
     )
 

@@ -48,6 +48,8 @@ def _of_processor(data: dict[str, Any]) -> View | None:
         side = _side(crop) if crop is not None and data.get("do_center_crop", True) else short
         if "crop_pct" in data and short < 384:  # ConvNeXt: the crop is the size given
             side, short = short, int(short / float(data["crop_pct"]))
+        elif "crop_pct" in data:  # ConvNeXt from there on: the whole picture, whatever its proportion
+            resize_to = short, short
     else:
         exact = (_whole(size["height"]), _whole(size["width"])) if isinstance(size, dict) else (_whole(size),) * 2
         short = exact[0]

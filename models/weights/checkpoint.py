@@ -1,74 +1,89 @@
 """A weights file that nobody has vouched for: read without running its code, checked against the architecture."""
 
+import json
 import math
 import os
 import pickle
 import re
 from argparse import Namespace
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from datetime import date, datetime, timedelta
 from pathlib import Path, PosixPath
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
+from torch.torch_version import TorchVersion
 
 from isobatch.models.shared.regular_files import open_regular
-from isobatch.models.weights.file_kinds import other_kind
+from isobatch.models.weights.file_kinds import PART, other_kind
 from isobatch.models.weights.networks import State, skeleton
-from isobatch.models.weights.state_dicts import Chosen, choose, some
+from isobatch.models.weights.state_dicts import OF_FLOAT, Chosen, choose, some
 from isobatch.models.weights.state_dicts import WeightsError as WeightsError  # with what raises it first
 
 _AUXILIARY = ("aux1.", "aux2.", "AuxLogits.")  # heads of GoogLeNet and Inception that serve training only
-_PART = re.compile(r"(?!-00001-of-00001)-\d{5}-of-\d{5}\.|\.index\.json$")
+_LIST = ".index.json"  # ends the name of a list of parts
 _SOLID_BYTES = 1 << 30  # smaller files may be held compressed by their file system
 
 
-_PLAIN_RECORDS: list[Any] = [Namespace, PosixPath, np.dtype, type(np.dtype(np.float64)), type(np.dtype(np.float32))]
-_PLAIN_RECORDS += [(np.float64(0).__reduce__()[0], "numpy.core.multiarray.scalar")]
-_PLAIN_RECORDS += [np.float64(0).__reduce__()[0]]
-"""What training programs store beside the tensors: settings, paths, a number of numpy. None of them runs anything."""
+_PLAIN_RECORDS: list[Any] = [
+    *(Namespace, PosixPath, TorchVersion, datetime, date, timedelta),
+    *(np.ndarray, np.dtype, *{type(np.dtype(code)) for code in np.typecodes["All"]}),
+    *(number := np.float64(0).__reduce__()[0], array := np.zeros(0).__reduce__()[0]),  # what makes them
+    *((number, "numpy.core.multiarray.scalar"), (array, "numpy.core.multiarray._reconstruct")),
+]
+"""What training programs store beside the tensors: settings, paths, times, numpy's numbers. None runs anything."""
 
 
 def open_checkpoint(path: Path, asked: str | None = None) -> Chosen:
     """The tensors of a safetensors file or of a PyTorch checkpoint, by name, as they are stored, and where they lay.
 
-    Nothing in the file is executed: checkpoints go through ``torch.load(weights_only=True)``, with no other way in; of
-    other classes than tensors only plain records of numbers and settings are made. ``asked``: the place of a state dict
-    in the file, or what its tensors' names begin with. Raises WeightsError for a damaged file, one that holds code, or
-    one that holds no state dict.
+    Of weights in several files ``path`` is the list, ``*.index.json``. Nothing in a file is executed: checkpoints go
+    through ``torch.load(weights_only=True)``, with no other way in; of other classes than tensors only plain records of
+    numbers and settings are made. ``asked``: the place of a state dict in the file, or what its tensors' names begin
+    with. Raises WeightsError for a damaged file, one that holds code, or one that holds no state dict.
     """
+    try:
+        return choose(_joined(path) if path.name.endswith(_LIST) else _content(path), path.name, asked)
+    except WeightsError:
+        raise
+    except Exception as error:  # a damaged file can make the unpickler raise anything
+        raise _damaged(path, error) from None
+
+
+def _joined(path: Path) -> State:
+    """The tensors of all parts that this list names, which lie beside it."""
     _require_solid(path)
-    if _PART.search(path.name):
+    parts = sorted({*json.loads(path.read_bytes())["weight_map"].values()})
+    if missing := [part for part in parts if Path(part).name != part or not (path.parent / part).is_file()]:
+        raise WeightsError(f"{path.name} lists {some(missing)}, and no such file lies beside it: put it there")
+    return {name: tensor for part in parts for name, tensor in _content(path.parent / part, part=True).items()}
+
+
+def _content(path: Path, part: bool = False) -> Any:
+    """What the file holds. ``part``: it may be one of several."""
+    _require_solid(path)
+    if PART.search(path.name) and not part:
         raise WeightsError(
-            f"{path.name} is a part of weights in several files, or the list of them: join these and give whole.pth: "
-            "torch.save({k: v for f in sorted(glob.glob('*-of-*.bin')) for k, v in torch.load(f, weights_only=True)"
-            ".items()}, 'whole.pth'), of *.safetensors with safetensors.torch.load_file(f)"
+            f"{path.name} is one of several files that hold the weights: give the list of them that is published "
+            f"beside them, {PART.sub('', path.name)}{_LIST}"
         )
     if kind := other_kind(path):
         raise WeightsError(f"{path.name} is {kind.what}, not a state dict: {kind.todo}")
     if path.suffix == ".safetensors":
-        try:
-            return choose(load_file(path), path.name, asked)
-        except (OSError, SafetensorError) as error:
-            raise _damaged(path, error) from error
+        return load_file(path)
     try:
         with torch.serialization.safe_globals(_PLAIN_RECORDS):
-            content = torch.load(path, map_location="cpu", weights_only=True)
-        return choose(content, path.name, asked)
-    except WeightsError:
-        raise
+            return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        if refused := re.search(r"GLOBAL (\S+)", str(error)):
+        if refused := re.search(r"GLOBAL (\S+)|<class '(\S+)'>", str(error)):
             raise WeightsError(
-                f"{path.name} wants to run {refused[1]} while it loads, which only tensors may do here: "
-                "export its tensors alone with safetensors.torch.save_file(model.state_dict(), 'weights.safetensors')"
+                f"{path.name} wants to run {refused[1] or refused[2]} while it loads, and only tensors may load here: "
+                "export them alone with safetensors.torch.save_file(model.state_dict(), 'weights.safetensors')"
             ) from None  # torch's own text explains how to run the code after all
-        raise _damaged(path, error) from None
-    except Exception as error:  # a damaged file can make the unpickler raise anything
-        raise _damaged(path, error) from None
+        raise
 
 
 def _require_solid(path: Path) -> None:
@@ -95,7 +110,8 @@ def fitted(state: State, model: str, origin: str) -> tuple[State, int]:
     Missing batch counters are filled with 0, training-only heads are dropped. ``origin`` names the weights in errors.
     Raises WeightsError for wrong names, shapes or types, fewer than two classes, NaN and inf.
     """
-    narrow, wide = skeleton(model, 2).state_dict(), skeleton(model, 3).state_dict()
+    net = skeleton(model, 2)
+    narrow, wide = net.state_dict(), skeleton(model, 3).state_dict()
     heads = [name for name in wide if narrow[name].shape != wide[name].shape]
     classes = next((len(state[name]) for name in heads if name in state and state[name].ndim), 2)
     shapes = {name: tensor.shape for name, tensor in narrow.items()}
@@ -110,7 +126,7 @@ def fitted(state: State, model: str, origin: str) -> tuple[State, int]:
     if classes < 2:
         raise WeightsError(f"{origin} has {classes} class: a classifier needs at least 2")
     finished = {name: _converted(name, kept[name], narrow[name].dtype, origin) for name in sorted(shapes)}
-    _check_finite(finished, origin)
+    _check_finite(finished, {name for name, _ in net.named_parameters()}, origin)
     return finished, classes
 
 
@@ -144,6 +160,8 @@ def _check_names(state: State, expected: Mapping[str, torch.Size], heads: list[s
     parts = [f"missing {some(missing)}"] * bool(missing) + [f"unknown {some(unknown)}"] * bool(unknown)
     if not parts:
         return
+    if faked := [name for name in unknown if name.endswith(".fake_quant_enabled")]:
+        raise WeightsError(f"{problem}: it was prepared for quantization-aware training ({some(faked)}): {OF_FLOAT}")
     remedy = "choose the --model that they were trained for"
     beside = sorted({name.split(".")[0] for name in unknown} - {name.split(".")[0] for name in expected})
     if not unknown and set(missing) == set(heads):
@@ -181,8 +199,10 @@ def _converted(name: str, tensor: Tensor, wanted: torch.dtype, origin: str) -> T
     return tensor.detach().to(wanted).contiguous()
 
 
-def _check_finite(state: State, origin: str) -> None:
-    counts = {name: tensor.numel() - int(torch.isfinite(tensor).sum()) for name, tensor in state.items()}
+def _check_finite(state: State, weights: Collection[str], origin: str) -> None:
+    """Raise WeightsError for NaN, and for infinities among the ``weights``: a mask may hold them."""
+    wrong = {name: tensor.isnan() | (tensor.isinf() & (name in weights)) for name, tensor in state.items()}
+    counts = {name: int(values.sum()) for name, values in wrong.items()}
     bad = [f"{name} ({count} of {math.prod(state[name].shape)})" for name, count in counts.items() if count]
     if bad:
         raise WeightsError(

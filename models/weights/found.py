@@ -50,16 +50,17 @@ def find_in_file(path: Path, state_dict: str | None) -> Found:
 def with_facts(model: str, state: State, weights: Found) -> tuple[str, list[str]]:
     """The model's name with what its weights show and do not show, and what to say of it. Raises WeightsError."""
     name, told = read_name(model), []
-    first = stem(skeleton(model, 2))
+    first = stem(skeleton(model, 2)) if name.kind != "factory" else None  # whose network is what it is
     weight = state.get(f"{first[0]}.weight") if first else None
-    if first is not None and weight is not None and weight.ndim == 4 and weight.shape[1] != name.channels:
+    channels = weight.shape[1] * first[1].groups if first and weight is not None and weight.ndim == 4 else name.channels
+    if channels != name.channels:
         if name.architecture in TRANSFORMING:
             raise WeightsError(
-                f"{weights.source} takes images of {weight.shape[1]} channels, and {name.architecture} 3: export the "
+                f"{weights.source} takes images of {channels} channels, and {name.architecture} 3: export the "
                 "network to ONNX and give --onnx FILE"
             )
-        name = replace(name, channels=weight.shape[1])
-        told.append(f"its first convolution takes {weight.shape[1]} channel{'s' * (weight.shape[1] != 1)}")
+        name = replace(name, channels=channels)
+        told.append(f"its first convolution takes {channels} channel{'s' * (channels != 1)}")
     if weights.own and name.architecture in TRANSFORMING and name.transform_input is None:
         raise WeightsError(
             f"{weights.source} does not say whether its {name.architecture} was made with transform_input, which "

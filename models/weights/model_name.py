@@ -10,7 +10,6 @@ from typing import Literal
 _WITH_FACTS = re.compile(r"([^\[\]]*)\[([^\[\]]*)\]")
 _FACTORY = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 _DIGEST = re.compile(r"[0-9a-f]{8}")
-_MOST_CHANNELS = 64
 TIMM = "timm:"
 """What stands before the names of timm's networks."""
 
@@ -54,7 +53,7 @@ def read_name(text: str) -> ModelName:
     architecture, channels, transform, code = match[1], 3, None, ""
     for fact in match[2].split(","):
         key, _, value = (part.strip() for part in fact.partition("="))
-        if key == "channels" and value.isascii() and value.isdigit() and 1 <= int(value) <= _MOST_CHANNELS:
+        if key == "channels" and re.fullmatch(r"[1-9][0-9]{0,5}", value) and int(value) <= _most_channels(architecture):
             channels = int(value)
         elif key == "transform_input" and value in ("yes", "no") and architecture in TRANSFORMING:
             transform = value == "yes"
@@ -63,9 +62,14 @@ def read_name(text: str) -> ModelName:
         else:
             raise ValueError(
                 f"--model {text!r}: {fact.strip()!r} is no fact of {architecture}: there are channels=1 to "
-                f"{_MOST_CHANNELS}, and transform_input=yes or no of {' and '.join(TRANSFORMING)}"
+                f"{_most_channels(architecture)}, and transform_input=yes or no of {' and '.join(TRANSFORMING)}"
             )
     return ModelName(architecture, channels, transform, code)
+
+
+def _most_channels(architecture: str) -> int:
+    """How many channels may be asked of a library's network; those of a factory's are as they are."""
+    return 999_999 if is_factory(architecture) else 64
 
 
 def is_factory(text: str) -> bool:
@@ -76,6 +80,11 @@ def is_factory(text: str) -> bool:
 def kind_of(text: str) -> Kind:
     """Who makes the network of this name, which facts may follow."""
     return read_name(text).kind
+
+
+def told_name(text: str) -> str:
+    """The name as a user gave it: of a factory without the digits of what it runs."""
+    return read_name(text).architecture if is_factory(text.partition("[")[0]) else text
 
 
 def own_code(text: str) -> str | None:

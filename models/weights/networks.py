@@ -1,7 +1,6 @@
 """Networks by name: as empty shapes, as float networks with weights, as torchvision's quantizable twins."""
 
 import importlib
-from collections import OrderedDict
 from functools import cache
 from inspect import isfunction
 from pathlib import Path
@@ -15,6 +14,7 @@ from torch.overrides import TorchFunctionMode
 from isobatch.models.shared.regular_files import Altered
 from isobatch.models.spec.nearest import did_you_mean
 from isobatch.models.spec.templates.network_torch import skeleton as empty_network
+from isobatch.models.spec.templates.network_torch import with_tensors
 from isobatch.models.spec.words import Network, VariantUnavailable
 from isobatch.models.weights.digits.weights import fingerprint
 from isobatch.models.weights.model_name import ModelName, channels_of, read_name
@@ -119,11 +119,7 @@ def quantizable_skeleton(model: str, num_classes: int) -> nn.Module | None:
 
 def with_state(net: nn.Module, state: State) -> nn.Module:
     """A skeleton, in the mode it is in, with these very tensors, without gradients. Raises RuntimeError for others."""
-    named = OrderedDict(state)
-    # The versions of the modules, which a safetensors file does not carry: MNASNet refuses a state dict without.
-    named._metadata = net.state_dict()._metadata  # type: ignore[attr-defined]
-    net.load_state_dict(named, assign=True)
-    for parameter in net.parameters():  # a TorchScript module has no requires_grad_
+    for parameter in with_tensors(net, state).parameters():  # a TorchScript module has no requires_grad_
         parameter.requires_grad_(False)
     return net
 

@@ -10,12 +10,13 @@ from isobatch import PROGRAM
 from isobatch.models.shared.regular_files import Altered
 from isobatch.models.spec.images import View
 from isobatch.models.spec.nearest import nearest
-from isobatch.models.user_copy import as_measured, check_parameters
+from isobatch.models.user_copy import as_measured, check_parameters, faking
 from isobatch.models.user_factory import FactoryError, channels_of, code_of, made, uncompiled, with_one_output
 from isobatch.models.weights.beside import view_of_timm
 from isobatch.models.weights.model_name import TIMM, ModelName
 from isobatch.models.weights.state_dicts import WeightsError
 
+_FLOAT = "give the float network, of which int8 variants are made here"
 TIMM_REMEDY = "make run EXTRAS=timm, or pip install timm==1.0.31"
 
 
@@ -105,17 +106,20 @@ def described(name: ModelName) -> tuple[ModelName, nn.Module]:
         check_parameters(net)
     except (FactoryError, TypeError) as error:
         raise WeightsError(str(error)) from error
-    if strange := [key for key, value in net.state_dict().items() if not isinstance(value, torch.Tensor)]:
-        raise WeightsError(
-            f"{name.architecture}: {strange[0]!r} of its state dict is no tensor, and cannot be stored: give the float "
-            f"network, of which int8 variants are made here; {PROGRAM} check {name.architecture} compares it as it is"
-        )
-    odd = [key for key, value in net.state_dict().items() if value.is_complex() or value.layout != torch.strided]
-    if odd:
-        raise WeightsError(
-            f"{name.architecture}: {odd[0]!r} of its state dict is no dense tensor of real numbers, and cannot be "
-            f"stored: {PROGRAM} check {name.architecture} compares it as it is"
-        )
+    if why := why_no_study(net):
+        raise WeightsError(f"{name.architecture}: {why}; {PROGRAM} check {name.architecture} compares it as it is")
     channels = channels_of(net) or 3
     code = code_of(net.float(), name.architecture, folder)
     return ModelName(name.architecture, channels, code=code), net
+
+
+def why_no_study(net: nn.Module) -> str:
+    """Why a study, which stores a network's numbers and casts them, cannot take this one; "" where it can."""
+    state = net.state_dict()
+    if strange := [key for key, value in state.items() if not isinstance(value, torch.Tensor)]:
+        return f"{strange[0]!r} of its state dict is no tensor, and cannot be stored: {_FLOAT}"
+    if odd := [key for key, value in state.items() if value.is_complex() or value.layout != torch.strided]:
+        return f"{odd[0]!r} of its state dict is no dense tensor of real numbers, and cannot be stored"
+    if faked := faking(net):
+        return f"{faked[0]!r} imitates quantization, as in training for it, and computes in float32 alone: {_FLOAT}"
+    return ""

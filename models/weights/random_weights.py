@@ -7,8 +7,9 @@ from numpy.random import PCG64
 from torch import Tensor, nn
 
 from isobatch.models.weights.digits.weights import uniform
-from isobatch.models.weights.model_name import channels_of
+from isobatch.models.weights.model_name import channels_of, read_name
 from isobatch.models.weights.networks import State, architecture
+from isobatch.models.weights.state_dicts import WeightsError
 
 SEED = 2015
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
@@ -28,14 +29,23 @@ def random_state(model: str, num_classes: int = 1000, seed: int = SEED) -> State
     its mean: behind a ReLU everything is positive, and a filter's mean would let images unlike the calibration batch
     grow from layer to layer. The BatchNorm statistics come from one fixed batch in float64 and keep 8 significant
     bits: another machine sums in another order, about 1e-14 apart, and rounds to the same statistics unless one lies
-    that close to a tie. Raises ValueError for an unknown model.
+    that close to a tie. Raises ValueError for an unknown model, WeightsError for one that does not take that batch.
     """
     stream = PCG64(seed)
     net = architecture(model, num_classes).requires_grad_(False)  # of torchvision's initial values only buffers stay
     for name, parameter in net.named_parameters():
         parameter.copy_(_initial(stream, name, parameter))
     if any(isinstance(module, _NORMS) for module in net.modules()):
-        _calibrate(net.double(), stream, channels_of(model))
+        try:
+            _calibrate(net.double(), stream, channels_of(model))
+        except Exception as error:  # networks check their input with errors of any kind
+            said = " ".join(str(error).split())[:200]
+            raise WeightsError(
+                f"random weights of {model} cannot be made: their BatchNorm statistics are those of images of "
+                f"{_BATCH[1]} x {_BATCH[2]}, which it does not take ({said}): give weights of its own, --weights FILE"
+                + ", or leave --weights out: a factory gives its network some"
+                * (read_name(model).kind == "factory")
+            ) from error
     return {name: part.float() if part.is_floating_point() else part for name, part in net.state_dict().items()}
 
 

@@ -100,7 +100,9 @@ def needed_n(
     rate_b, rate_c = only_reference_right / n, only_variant_right / n
 
     def decided(images: int) -> bool:
-        return drop_decision(rate_b * images, rate_c * images, images, limit, alpha) != "undecided"
+        lost = rate_b * images
+        gained = min(rate_c * images, images - lost)  # where all are discordant, rounding may make them more than all
+        return drop_decision(lost, gained, images, limit, alpha) != "undecided"
 
     low, high = 0, n
     while not decided(high):

@@ -92,10 +92,11 @@ def contender(variant: VariantResult, policy: Policy, raced: Contestant | None, 
 
 
 def is_reference(variant: VariantResult, every: Sequence[VariantResult]) -> bool:
-    """Whether its singles are the ruler, as of an ONNX file those of ``ort-fp32`` are: they were compared with none."""
+    """Whether its singles are the ruler, compared with none: of an ONNX file ort-fp32's, without fp64 fp32's."""
     compared = any(comparison.kind == "vs-reference" for comparison in variant.comparisons)
     other = variant.agreement is not None and variant.agreement.reference != native_name(variant.name)
-    return variant.baseline and not compared and not other and all(v.role != "reference" for v in every)
+    fp64 = any(v.role == "reference" and v.status == "measured" for v in every)
+    return variant.baseline and not compared and not other and not fp64
 
 
 def error_of(variant: VariantResult, every: Sequence[VariantResult], sets: Collection[str]) -> float | None:

@@ -81,7 +81,7 @@ def recommend(variants: Sequence[VariantResult], policy: Policy, race: Race | No
             rejected=_in_order(all_standings, rejected),
             ties=[],
             pareto=pareto_set(all_standings.every, policy, all_standings.race),
-            warnings=no_limit(policy),
+            warnings=no_limit(policy, variants),
             race=_shown(race, None),
         )
     choice = _choice(all_standings, policy, race)
@@ -192,9 +192,13 @@ def _what_would_help(variants: Sequence[VariantResult], policy: Policy, race: Ra
         )
         if names:
             hints.append(f"{change}, {listed(names)} would meet it.")
-    return hints or [
-        "No single demand given up would leave a candidate; the reason of each variant says what is amiss."
-    ]
+    if hints:
+        return hints
+    failing = standings(variants, policy, race).failing
+    why = {tuple(failing.get(variant.name, ())) for variant in variants if variant.status == "measured"}
+    amiss = "; ".join(why.pop()) if len(why) == 1 else ""
+    last = f"Of every variant: {amiss}" if amiss else "The reason of each variant says what is amiss."
+    return [f"No single demand given up would leave a candidate. {last}"]
 
 
 def _would_change(variants: Sequence[VariantResult], policy: Policy, race: Race | None, choice: Choice) -> list[str]:

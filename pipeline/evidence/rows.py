@@ -22,10 +22,15 @@ def blocks(rows: NDArray[Any]) -> Iterator[slice]:
 
 
 def same_bits(reference: NDArray[Any], candidate: NDArray[Any]) -> NDArray[np.bool_]:
-    """A mask [n, classes] of the elements whose bytes are equal; values of two types never have equal bytes."""
-    if reference.dtype != candidate.dtype:
-        return np.zeros(reference.shape, dtype=np.bool_)
+    """A mask of the elements, as the candidate has them, whose bytes are equal: of two shapes or types none are."""
+    if (reference.shape, reference.dtype) != (candidate.shape, candidate.dtype):
+        return np.zeros(candidate.shape, dtype=np.bool_)
     return np.asarray(bits(reference) == bits(candidate))
+
+
+def reals(rows: NDArray[Any]) -> NDArray[Any]:
+    """Complex numbers as pairs of floats, on a last axis of their own; others as they are."""
+    return np.stack([rows.real, rows.imag], axis=-1) if rows.dtype.kind == "c" else rows
 
 
 def absolute_difference(reference: NDArray[Any], candidate: NDArray[Any]) -> NDArray[np.float64]:
@@ -90,15 +95,16 @@ def all_alike(rows: NDArray[Any]) -> bool:
 def first_row_distance(alone: Rows, together: Rows) -> tuple[float, float, int | None] | None:
     """(largest |difference|, relative L2, of integers how many differ) of the first row of the first output.
 
-    None where it is not in both: experts of a mixture see another number of rows.
+    None where it is not in both: experts of a mixture see another number of rows. Infinities that are equal, as a mask
+    of attention adds them, are no difference, and no part of the norm.
     """
     if not (alone and together):
         return None
-    first, second = np.atleast_1d(alone[0]), np.atleast_1d(together[0])
+    first, second = reals(np.atleast_1d(alone[0])), reals(np.atleast_1d(together[0]))
     if first.shape[1:] != second.shape[1:] or len(first) > len(second):
         return None
-    left, other = first.astype(np.float64), second.astype(np.float64)[: len(first)]
-    difference = np.abs(other - left)
+    difference = absolute_difference(first, second[: len(first)])
+    left = np.nan_to_num(first.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
     norm = float(np.sqrt(np.square(left).sum()))
     share = float(np.sqrt(np.square(difference).sum())) / norm if norm else 0.0
     steps = int((difference > 0).sum()) if np.issubdtype(first.dtype, np.integer) else None
@@ -125,6 +131,31 @@ def each(inputs: Rows, change: Callable[[NDArray[Any]], NDArray[Any]], count: in
 def rows_at(inputs: Rows, which: slice | Sequence[int] | NDArray[np.int64], count: int | None = None) -> Rows:
     """These rows of each tensor that has a batch axis."""
     return each(inputs, lambda part: part[which], count)
+
+
+def same_row(alone: Rows, together: Rows, at: int, count: int) -> bool:
+    """Whether a call of one row alone gave, byte for byte, what it is given at this place of a call of ``count``.
+
+    What has no batch axis belongs to each row.
+    """
+    for single, many in zip(alone, together, strict=True):
+        own = many[at : at + 1] if many.ndim and len(many) == count else many
+        first, second = reals(np.atleast_1d(single)), reals(np.atleast_1d(own))
+        if first.shape != second.shape or not same_bits(first, second).all():
+            return False
+    return True
+
+
+def with_row(changed: Rows, inputs: Rows, at: int) -> Rows:
+    """The changed rows, but the one at this place as it is in ``inputs``; what all rows share as it is changed."""
+    count = row_count(inputs)
+    kept = []
+    for part, own in zip(changed, inputs, strict=True):
+        if own.ndim and len(own) == count:
+            part = np.array(part, own.dtype)
+            part[at] = own[at]
+        kept.append(part)
+    return tuple(kept)
 
 
 def row_digests(outputs: Sequence[NDArray[Any]], rows: int) -> NDArray[Any]:

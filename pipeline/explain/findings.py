@@ -39,7 +39,6 @@ class LayerFinding:
     replayable: bool = True
     inherited: tuple[int, ...] = ()  # batch sizes at which only a sibling differed
     largest: float = 0.0
-    matters: bool = True  # False: nothing of the network's result follows from it
     digests: dict[int, NDArray[Any]] = field(default_factory=dict)
 
     @property

@@ -4,21 +4,24 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 from numpy.typing import NDArray
 
 from isobatch.models.spec.interventions import Provocable
 from isobatch.models.spec.runner import Layer, Reaching, Rows
 from isobatch.pipeline.compare.metrics import ulp
-from isobatch.pipeline.evidence.evidence import bits
 from isobatch.pipeline.evidence.rows import (
     first_row_distance,
     joined_digests,
     largest_value,
+    reals,
     row_count,
     row_digests,
     row_distance,
     rows_at,
+    same_bits,
+    same_row,
 )
 from isobatch.pipeline.explain.findings import LayerFinding, Located, Watched
 from isobatch.pipeline.explain.outside_layers import outside
@@ -62,7 +65,7 @@ def locate(
         if grown := first_row_distance(alone.pop(layer.name, ()), outputs):
             growth.append((layer.name, *grown))
         try:
-            if layer.signature in innocent and alike_at_both_ends(runner, finding, inputs, outputs):
+            if layer.signature in innocent and _alike_at_both_ends(runner, finding, inputs, outputs):
                 return
             replay(runner, finding, inputs, outputs, batch_sizes, "captured")
             for draw in range(search.draws if search.every_layer or layer.signature not in drawn_for else 0):
@@ -75,20 +78,20 @@ def locate(
             if not search.every_layer and not finding.batch_sizes:
                 innocent.add(layer.signature)
         except Exception:  # a layer that does not take such rows alone; the others go on
-            finding.replayable = False
+            finding.replayable = bool(finding.batch_sizes)
 
     runner.watch(images[:1], remember)
     watched = runner.watch(images, examine)
     plain = runner.run(images)
-    for name, finding in findings.items():
-        if finding.batch_sizes and isinstance(runner, Reaching) and not runner.reaches(name, images):
-            finding.differing, finding.digests, finding.found_by = dict.fromkeys(finding.differing, 0), {}, None
-            finding.max_abs, finding.max_ulp, finding.matters = 0.0, 0.0, False
     for tie in range(search.ties):
         _provoke(runner, findings, sorted(batch_sizes)[-1 - tie % len(batch_sizes)], seed + tie)
         alive()
     _accuse_siblings(findings)
-    located = Located(findings, bool((bits(watched) == bits(plain)).all()), growth)
+    for name, finding in findings.items():
+        if finding.batch_sizes and isinstance(runner, Reaching) and not runner.reaches(name, images):
+            innocent_of = dict.fromkeys(finding.differing, 0)
+            findings[name] = LayerFinding(finding.layer, innocent_of, finding.tried, replayable=finding.replayable)
+    located = Located(findings, bool(same_bits(watched, plain).all()), growth)
     for around in outside(runner, located, images, batch_sizes):
         finding = findings[around.layer.name] = LayerFinding(around.layer)
         replay(runner, finding, around.inputs, None, batch_sizes, "captured")
@@ -97,17 +100,14 @@ def locate(
     return located
 
 
-def alike_at_both_ends(runner: Watched, finding: LayerFinding, inputs: Rows, outputs: Rows) -> bool:
+def _alike_at_both_ends(runner: Watched, finding: LayerFinding, inputs: Rows, outputs: Rows) -> bool:
     """Whether the first and the last row, each alone, have the bytes that they have in the captured batch."""
     count = row_count(inputs)
     for at in sorted({0, count - 1}):
         alone = runner.replay(finding.layer.name, rows_at(inputs, slice(at, at + 1), count))
-        for single, other in zip(alone, rows_at(outputs, slice(at, at + 1), count), strict=True):
-            if (single.shape, single.dtype) != (other.shape, other.dtype):
-                return False
-            if bool((bits(np.atleast_1d(single)) != bits(np.atleast_1d(other))).any()):
-                return False
-            finding.tried += single.size
+        if not same_row(alone, outputs, at, count):
+            return False
+        finding.tried += sum(part.size for part in alone)
     finding.differing.setdefault(count, 0)
     return True
 
@@ -141,8 +141,9 @@ def replay(
 
 
 def _count(finding: LayerFinding, n: int, singles: NDArray[Any], batched: NDArray[Any], how: str) -> int:
+    singles, batched = reals(singles), reals(batched)
     alike = (singles.shape, singles.dtype) == (batched.shape, batched.dtype)  # else another branch gave another thing
-    differing = int((bits(singles) != bits(batched)).sum()) if alike else batched.size
+    differing = int((~same_bits(singles, batched)).sum())
     finding.tried += batched.size
     finding.differing[n] = finding.differing.get(n, 0) + differing
     if differing or not alike:
@@ -152,8 +153,8 @@ def _count(finding: LayerFinding, n: int, singles: NDArray[Any], batched: NDArra
     elif differing and how == "captured":  # sizes on drawn data say nothing about the network's own
         left, other = singles.reshape(len(singles), -1), batched.reshape(len(batched), -1)
         finding.largest = max(finding.largest, largest_value(left))
-        finding.max_abs = max(finding.max_abs, float(row_distance(left, other).max()))
-        finding.max_ulp = max(finding.max_ulp, float(ulp.measure(left, other)["max_ulp"]))
+        finding.max_abs = float(np.maximum(finding.max_abs, row_distance(left, other).max()))  # a NaN stays one
+        finding.max_ulp = float(np.maximum(finding.max_ulp, ulp.measure(left, other)["max_ulp"]))
     return differing
 
 
@@ -172,8 +173,14 @@ def random_rows(inputs: Rows, generator: np.random.Generator) -> Rows:
             limits = np.iinfo(part.dtype)
             parts.append(generator.integers(limits.min, limits.max, part.shape, part.dtype, endpoint=True))
         else:
-            factors = np.exp2(generator.uniform(-_RELATIVE_SPREAD, _RELATIVE_SPREAD, part.shape))
-            parts.append((part.astype(np.float64) * factors).astype(part.dtype))
+            factors = generator.random(part.shape, np.float32)  # in place: activations are large
+            factors *= 2 * _RELATIVE_SPREAD
+            factors -= _RELATIVE_SPREAD
+            spread = part * np.exp2(factors, out=factors)
+            if part.dtype.itemsize < 4:  # no number of few bits turns infinite: that would tell of other things
+                limit = float(ml_dtypes.finfo(part.dtype).max)
+                np.clip(spread, -limit, limit, out=spread, where=np.isfinite(spread))
+            parts.append(spread.astype(part.dtype, copy=False))
     return tuple(parts)
 
 
@@ -192,6 +199,6 @@ def _provoke(runner: Watched, findings: dict[str, LayerFinding], batch: int, see
 def _accuse_siblings(findings: dict[str, LayerFinding]) -> None:
     guilty = {f.layer.signature: f for f in findings.values() if f.batch_sizes}
     for finding in findings.values():
-        if finding.matters and not finding.batch_sizes and (sibling := guilty.get(finding.layer.signature)):
+        if not finding.batch_sizes and (sibling := guilty.get(finding.layer.signature)):
             finding.found_by = "sibling"
             finding.inherited, finding.digests = tuple(sibling.batch_sizes), sibling.digests

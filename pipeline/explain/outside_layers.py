@@ -6,20 +6,18 @@ batch than for one image, or where its rows follow their neighbours and those of
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from isobatch.models.spec.runner import Branching, Layer, Nested, Rows
-from isobatch.pipeline.evidence.evidence import bits
-from isobatch.pipeline.evidence.rows import each, row_count, rows_at
+from isobatch.pipeline.evidence.mixing import Replay, most_apart, moved_by_neighbours, unsteady
+from isobatch.pipeline.evidence.rows import row_count, rows_at, same_row
 from isobatch.pipeline.explain.findings import Located
 
-_OUTLIER = 32
 _FEW = 4  # images by which the whole network is asked whether neighbours move a row, up to three times over
-
-Replay = Callable[[Rows], Rows]
 
 
 @dataclass(frozen=True)
@@ -44,12 +42,12 @@ def outside(runner: Any, located: Located, images: NDArray[np.float32], batch_si
 
     sizes = [n for n in batch_sizes if n <= len(images)]
     few = images[:_FEW]
-    together = whole((few,))
-    victim = _most_apart(whole, few, together[0])
-    coupled = moved_by_neighbours(whole, (few,), victim, together) and repeats(whole, (few,))
+    victim = most_apart(lambda batch: whole((batch,)), few, len(few))
+    coupled = moved_by_neighbours(whole, (few,), victim) and not unsteady(whole, (few,))
     origins = [finding.layer.name for finding in located.origins]
-    if coupled and not _any_coupled(runner, origins, images, victim):
-        return _innermost(runner, images, lambda layer, inputs: _moved(runner, layer, inputs, victim))
+    moved = partial(_moved, runner, victim)
+    if coupled and not _showing(runner, origins, images, moved):
+        return _innermost(runner, images, moved)
     if branching := _branching(runner, origins, images, sizes):
         return branching
     if origins or not any(_differs(whole, (images[:n],)) for n in sizes):
@@ -57,98 +55,36 @@ def outside(runner: Any, located: Located, images: NDArray[np.float32], batch_si
     return _innermost(runner, images, lambda layer, inputs: int(_differs(_alone(runner, layer), inputs)))
 
 
-def repeats(replay: Replay, inputs: Rows) -> bool:
-    """Whether the same call gives the same bytes again, also after a call with other rows."""
-    first = replay(inputs)
-    again = replay(inputs)
-    replay(_but(0, inputs, lambda part: np.roll(part, 1, axis=0)))
-    return _count(first, again) == _count(first, replay(inputs)) == 0
-
-
-def moved_by_neighbours(replay: Replay, inputs: Rows, victim: int = 0, plain: Rows | None = None) -> int:
-    """Elements of the first, last or this row that change, at one N and in place, when the rows beside it do.
-
-    The others come in the opposite order and as outliers; what is no float becomes a copy of the row, as another order
-    moves neither the largest of all rows nor their sum. ``plain``: what the inputs give as they are, if known.
-    """
-    plain = replay(inputs) if plain is None else plain
-
-    def moved(at: int) -> int:
-        def others(part: NDArray[Any]) -> NDArray[Any]:
-            if part.dtype.kind != "f":
-                return np.broadcast_to(part[at], part.shape)
-            outliers: NDArray[Any] = part[::-1] * part.dtype.type(_OUTLIER)
-            return outliers
-
-        return _count(plain, replay(_but(at, inputs, others)), at)
-
-    places = {0, -1, victim} - {row_count(inputs) - 1}  # which is the last
-    with np.errstate(over="ignore"):
-        return max(map(moved, sorted(places)))
-
-
-def _but(at: int, inputs: Rows, change: Callable[[NDArray[Any]], NDArray[Any]]) -> Rows:
-    """The rows changed, the one at this place kept; what all rows share stays as it is."""
-
-    def but(part: NDArray[Any]) -> NDArray[Any]:
-        other = np.array(change(part), part.dtype)
-        other[at] = part[at]
-        return other
-
-    return each(inputs, but) if row_count(inputs) > 1 else inputs
-
-
-def _count(first: Rows, second: Rows, at: int | None = None) -> int:
-    """Elements of the row at this place (of all by default) whose bytes differ."""
-    pairs = [(np.atleast_1d(a), np.atleast_1d(b)) for a, b in zip(first, second, strict=True)]
-    if any(a.shape != b.shape for a, b in pairs):
-        return max(a.size for a, _ in pairs)
-    if at is not None:  # some give fewer rows than they take
-        pairs = [(np.atleast_1d(a[at]), np.atleast_1d(b[at])) for a, b in pairs if -len(a) <= at < len(a)]
-    return sum(int((bits(a) != bits(b)).sum()) for a, b in pairs)
-
-
 def _differs(replay: Replay, inputs: Rows) -> bool:
     """Whether some row is another one alone than in this batch."""
-    count = row_count(inputs)
-    together = replay(inputs)
-    for i in range(count):
-        single = replay(rows_at(inputs, slice(i, i + 1), count))
-        if _count(tuple(part[:1] for part in single), tuple(part[i : i + 1] for part in together)):
-            return True
-    return False
-
-
-def _most_apart(replay: Replay, images: NDArray[np.float32], together: NDArray[Any]) -> int:
-    """The row that is farthest, in the batch, from what it is alone; the first of equals."""
-    alone = np.concatenate([replay((images[i : i + 1],))[0][:1] for i in range(len(images))])
-    if alone.shape != together.shape or alone.dtype.kind not in "fV":
-        return 0
-    apart = np.abs(alone.astype(np.float64) - together.astype(np.float64)).reshape(len(alone), -1).max(axis=1)
-    return int(np.nan_to_num(apart, nan=np.inf).argmax())
+    count, together = row_count(inputs), replay(inputs)
+    alone = (replay(rows_at(inputs, slice(i, i + 1), count)) for i in range(count))
+    return not all(same_row(single, together, i, count) for i, single in enumerate(alone))
 
 
 def _alone(runner: Any, layer: Layer) -> Replay:
     return lambda inputs: tuple(runner.replay(layer.name, inputs))
 
 
-def _moved(runner: Any, layer: Layer, inputs: Rows, victim: int) -> int:
+def _moved(runner: Any, victim: int, layer: Layer, inputs: Rows) -> int:
     replay = _alone(runner, layer)
     moved = moved_by_neighbours(replay, inputs, victim)
-    return moved if moved and repeats(replay, inputs) else 0
+    return moved if moved and not unsteady(replay, inputs) else 0
 
 
-def _any_coupled(runner: Any, origins: Collection[str], images: NDArray[np.float32], victim: int) -> bool:
-    """Whether the rows of one of these layers follow their neighbours."""
-    seen: list[bool] = []
+def _showing(
+    runner: Any, origins: Collection[str], images: NDArray[np.float32], shows: Callable[[Layer, Rows], int]
+) -> list[str]:
+    """Those of these layers that show it."""
+    showing: list[str] = []
 
     def examine(layer: Layer, inputs: Rows, outputs: Rows) -> None:
-        if layer.name in origins and True not in seen:
-            seen.append(bool(_moved(runner, layer, inputs, victim)))
+        if layer.name in origins and shows(layer, inputs):
+            showing.append(layer.name)
 
     if origins:
         runner.watch(images, examine)
-    return True in seen
+    return showing
 
 
 def _branching(
@@ -165,19 +101,13 @@ def _branching(
         network[:] = [(layer, inputs)]
 
     runner.watch_around(images, last)  # type: ignore[attr-defined]
-    if not network or not any(_turns(runner, *network[-1], (n,)) for n in sizes):
+    turns = partial(_turns, runner, sizes)
+    if not network or not turns(*network[-1]):
         return []
-    known: list[str] = []
-
-    def examine(layer: Layer, inputs: Rows, outputs: Rows) -> None:
-        if layer.name in origins and _turns(runner, layer, inputs, sizes):
-            known.append(layer.name)
-
-    runner.watch(images, examine)  # type: ignore[attr-defined]
-    return _innermost(runner, images, lambda layer, inputs: int(_turns(runner, layer, inputs, sizes)), known)
+    return _innermost(runner, images, turns, _showing(runner, origins, images, turns))
 
 
-def _turns(runner: Any, layer: Layer, inputs: Rows, sizes: Sequence[int]) -> bool:
+def _turns(runner: Any, sizes: Sequence[int], layer: Layer, inputs: Rows) -> bool:
     for n in sizes:
         some = rows_at(inputs, slice(n))
         if runner.other_calls(layer.name, some) and _differs(_alone(runner, layer), some):

@@ -25,7 +25,7 @@ def prepare_drawn(request: InputsRequest) -> PreparedSet:
         "drawn values, not yours: what they are answered says nothing about real inputs (--inputs FILE.npz with an "
         f"array for each input gives your own); calibration: {note}"
     )
-    return described("drawn", f"drawn from seed {request.seed}: {takes}", evaluation, calibration, note, said)
+    return described("noise", f"drawn from seed {request.seed}: {takes}", evaluation, calibration, note, said)
 
 
 def _stored(request: InputsRequest, part: Part, seed: int, count: int) -> Images:
@@ -39,7 +39,7 @@ def _stored(request: InputsRequest, part: Part, seed: int, count: int) -> Images
                 row[tensor.name] = values(tensor, generator)
             yield row
 
-    return store_images(part_name("drawn", part), request.folder / f"drawn-{part}.raw", rows())
+    return store_images(part_name("noise", part), request.folder / f"noise-{part}.raw", rows())
 
 
 def values(tensor: Input, generator: np.random.Generator) -> NDArray[Any]:

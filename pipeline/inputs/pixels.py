@@ -3,9 +3,14 @@
 from isobatch.models.spec.images import UNIT, Size, View, sides
 from isobatch.pipeline.records.wording import number
 
+RAW = "pixels 0 to 255, not normalised"
 
-def in_words(view: View, size: Size) -> str:
-    """``short side resized to 256 pixels (bilinear), centre of 224 cut out; pixels / 255, minus mean ...``."""
+
+def in_words(view: View, size: Size, raw: bool = False) -> str:
+    """``short side resized to 256 pixels (bilinear), centre of 224 cut out; pixels / 255, minus mean ...``.
+
+    ``raw``: the network takes the pixels themselves, as uint8.
+    """
     height, width = sides(size)
     target = f"{height}" if height == width else f"{height} x {width}"
     if view.resize_to is not None:
@@ -15,7 +20,8 @@ def in_words(view: View, size: Size) -> str:
     else:
         resized = f"resized to cover {view.short_side(height)} x {view.short_side(width)} pixels"
     whole = "" if view.forced else " (a picture of just that size stays as it is)"
-    return f"{resized} ({view.interpolation}), centre of {target} cut out{whole}; {scaling(view)}"
+    values = f"{RAW}, {view.channel_order.upper()}" if raw else scaling(view)
+    return f"{resized} ({view.interpolation}), centre of {target} cut out{whole}; {values}"
 
 
 def scaling(view: View) -> str:

@@ -13,6 +13,7 @@ from isobatch.pipeline.inputs.drawn import prepare_drawn
 from isobatch.pipeline.inputs.folder import prepare_folder
 from isobatch.pipeline.inputs.npy import prepare_npy, prepare_npz
 from isobatch.pipeline.inputs.photos import prepare_photos
+from isobatch.pipeline.inputs.pixels import RAW
 from isobatch.pipeline.inputs.request import InputError, InputsRequest, Labelled, PreparedSet, printable
 from isobatch.pipeline.inputs.seed import prepare_seed
 
@@ -68,7 +69,7 @@ def as_taken(prepared: PreparedSet, interface: Sequence[Input]) -> PreparedSet:
     (tensor,) = interface
     fed = f"{tensor.layout} {tensor.dtype}"
 
-    raw = " (0 to 255, not normalised)" if tensor.dtype == "uint8" else ""
+    raw = f" ({RAW})" if tensor.dtype == "uint8" else ""
     note = f"{prepared.record.note}; handed over as {fed}{raw}, which {tensor.name!r} takes"
     labelled, calibration = prepared.labelled, prepared.calibration
 

@@ -25,9 +25,11 @@ def baseline(config: Config) -> str:
     return "ort-fp32" if config.onnx else "fp32"
 
 
-def ruler(config: Config) -> str:
-    """The variant whose singles numeric error and agreement are measured by: fp64; of an ONNX file, as it is given."""
-    return "ort-fp32" if config.onnx else REFERENCE
+def ruler(stages: Stages) -> str:
+    """The variant whose singles numeric error and agreement are measured by: fp64; the baseline of an ONNX file, as it
+    is given, and of a network that does not run in float64.
+    """
+    return baseline(stages.config) if stages.config.onnx or stages.without_fp64 else REFERENCE
 
 
 def build_artifacts(stages: Stages) -> dict[tuple[str, str], BuildAsked]:
@@ -79,6 +81,9 @@ def artifact_fields(spec: VariantSpec, network: Network, calibration: Images | N
         "recipe": dict(spec.recipe),
         "model": network.model,
         "weights": network.weights_sha256,
+        "size": network.size
+        if spec.runtime != "torch" and network.onnx_path is None
+        else None,  # an export's may be one
         "calibration": calibration and calibration.seen_sha256,
         "toolchain": toolchain() | versions(spec),
         "machine": machine_key(),

@@ -8,10 +8,10 @@ from pathlib import Path
 from isobatch.models.shared.scratch import Scratch
 from isobatch.pipeline.config.config import Config
 from isobatch.pipeline.prepare.artifacts import build_artifacts
-from isobatch.pipeline.prepare.inputs import prepare_inputs
+from isobatch.pipeline.prepare.network import prepare_network
 from isobatch.pipeline.prepare.run_folder import open_run
 from isobatch.pipeline.prepare.state import Progress, Stages
-from isobatch.pipeline.prepare.weights import Chosen, prepare_weights
+from isobatch.pipeline.prepare.weights import Chosen
 from isobatch.pipeline.storage.cache import in_use
 from isobatch.pipeline.storage.places import cache_root
 from isobatch.pipeline.workers.engines.local import LocalEngine
@@ -31,7 +31,6 @@ def prepared(config: Config, progress: Progress) -> Iterator[tuple[Stages, Chose
         workers = stack.enter_context(Workers(config.timeout_s))
         run = stack.enter_context(closing(open_run(wanted)))
         stages = Stages(wanted, run, cache_root(), workers, progress, LocalEngine(workers, 1))
-        chosen = prepare_weights(stages)
-        prepare_inputs(stages, chosen)
+        chosen = prepare_network(stages)
         build_artifacts(stages)
         yield stages, chosen, scratch

@@ -50,23 +50,29 @@ class NetworkFound(ResolvedWeights, Crossing):
 
 @dataclass(frozen=True)
 class TrialAsked(Crossing):
-    """Whether the network takes each of these sets of images, and what it answers. ``outcome``: of what kind."""
+    """Whether the network takes each of these sets of images, and what it answers. ``outcome``: of what kind.
+
+    ``cache``: where a graph of it is kept, if one has to be made.
+    """
 
     network: Network
     images: tuple[Images, ...]
     outcome: str
+    cache: str = ""
 
 
 @dataclass(frozen=True)
 class Trial(Crossing):
     """``refusal``: why it takes none of the images, or None. ``onnx_sha256``: of the checked copy, which was
-    ``rewritten`` where the graph had to be changed for them.
+    ``rewritten`` where the graph had to be changed for them. ``exported``: the graph of a torch network that takes them
+    in types of its own alone, to be studied in its place.
     """
 
     refusal: str | None
     outcome: Outcome | None
     rewritten: bool = False
     onnx_sha256: str | None = None
+    exported: str | None = None
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,7 @@ def resolve_weights(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
 def resolved(asked: NetworkAsked, say: Callable[[str], None]) -> NetworkFound:
     """The weights, resolved in this process."""
     if kind_of(asked.model) != "factory":  # whose memory is the user's own affair
-        limit_memory(resource.RLIMIT_DATA, _bytes(Path(asked.name)))
+        limit_memory(resource.RLIMIT_DATA, _weight_bytes(Path(asked.name)))
     weights = load("isobatch.models.weights.resolve:resolve")(
         asked.name, asked.model, Path(asked.cache), asked.offline, say, asked.state_dict
     )
@@ -111,6 +111,11 @@ def _copied(content: bytes, folder: Path) -> tuple[Path, str]:
     return path, write_bytes(path, [content])
 
 
+def _weight_bytes(path: Path) -> int:
+    """Of a file of weights; of a list of several all that lies beside it."""
+    return sum(map(_bytes, path.parent.iterdir())) if path.name.endswith(".index.json") else _bytes(path)
+
+
 def _bytes(path: Path) -> int:
     return path.stat().st_size if path.is_file() else 0
 
@@ -137,7 +142,12 @@ def try_network(payload: dict[str, Any], emit: Emit) -> list[dict[str, Any]]:
     """A ``Trial`` of what a factory made with each set of ``TrialAsked``."""
     asked = TrialAsked.of(payload)
     tried = [load("isobatch.models.user_trial:tried")(asked.network, images, asked.outcome) for images in asked.images]
-    return [Trial(attempt.refusal, attempt.outcome).to_json() for attempt in tried]
+    exported = None
+    if all(attempt.refusal for attempt in tried) and tried[-1].in_own_types:
+        images, cache = asked.images[-1], ArtifactCache(Path(asked.cache) / "artifacts")
+        pair = {"images": np.resize(images.read(0, min(len(images), 2)), (2, *images.shape[1:]))}
+        exported = str(load("isobatch.models.ort.export_own:exported_own")(asked.network, pair, cache, tell_text(emit)))
+    return [Trial(attempt.refusal, attempt.outcome, exported=exported).to_json() for attempt in tried]
 
 
 def refused_sizes(payload: dict[str, Any], emit: Emit) -> list[str | None]:

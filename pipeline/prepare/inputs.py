@@ -154,9 +154,11 @@ def _say_assumed(stages: Stages) -> None:
     seen = stages.weights.preprocessing if stages.weights else None
     pixels = any(prepared.evaluation.dtype == "uint8" for prepared in stages.sets)
     if seen is not None and seen.assumed and pixels and stages.config.inputs not in ("auto", *SOURCES):
+        raw = any(prepared.evaluation.fed.endswith("uint8") for prepared in stages.sets)
+        flags = "--resize, --crop" if raw else "--mean, --std, --scale"
         stages.warn(
             "assumed-preprocessing",
-            f"The preprocessing is {seen.source}: {seen.text}; say what the network takes with --mean, --std, --scale",
+            f"The preprocessing is {seen.source}: {seen.text}; say what the network takes with {flags}",
         )
 
 

@@ -45,6 +45,11 @@ def on_arrays(config: Config, say: Callable[[str], None]) -> Config:
         raise UsageError(error.code or "weights", text) from error
     if onnx is None:
         return config
+    return of_file(config, onnx)
+
+
+def of_file(config: Config, onnx: str) -> Config:
+    """The same study of the ONNX file that was exported from the network."""
     every = config.variants == variants_of("all", onnx=False)
     variants = variants_of("all", onnx=True) if every else config.variants
     return replace(config, onnx=onnx, variants=variants)

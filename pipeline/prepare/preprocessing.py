@@ -1,6 +1,9 @@
 """What pictures are made into in this study: what was asked, else what is known of the weights; and its record."""
 
+from collections.abc import Sequence
+
 from isobatch.models.spec.images import Size, View, sides
+from isobatch.models.spec.interface import Input
 from isobatch.models.weights import model_name
 from isobatch.pipeline.config.config import Config
 from isobatch.pipeline.config.preprocessing import Preprocessing, view_asked
@@ -33,7 +36,7 @@ def chosen_view(config: Config, network: NetworkFound) -> tuple[View, Size, reco
         channel_order=view.channel_order,
         source=source,
         assumed=network.view_assumed and not any(_given(config, name) for name in _OF_PIXELS),
-        text=in_words(view, size),
+        text=in_words(view, size, takes_pixels(network.interface)),
     )
     return view, size, record
 
@@ -44,6 +47,11 @@ def channels_of(network: NetworkFound) -> int:
         return model_name.channels_of(network.model)
     first = network.interface[0]
     return (first.channels if first.of_pictures else None) or 3
+
+
+def takes_pixels(interface: Sequence[Input]) -> bool:
+    """Whether pictures are handed over as uint8: no mean, deviation or scale is applied to them."""
+    return len(interface) == 1 and interface[0].of_pictures and interface[0].dtype == "uint8"
 
 
 def _given(config: Config, name: str) -> bool:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from isobatch.models.spec.artifact_cache import key_of
 from isobatch.models.spec.words import Network
-from isobatch.models.weights.model_name import kind_of
+from isobatch.models.weights.model_name import kind_of, told_name
 from isobatch.pipeline.config.numbers import SMALLEST
 from isobatch.pipeline.inputs import PreparedSet
 from isobatch.pipeline.machine.environment import toolchain
@@ -16,14 +16,25 @@ from isobatch.pipeline.records.errors import StoreError, UsageError, WorkerError
 from isobatch.pipeline.storage.files import read_json, write_json
 
 
+class Exported(Exception):
+    """The network takes the images in types of its own alone: the ONNX file ``path`` of it is to be studied instead."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
+        self.path = path
+
+
 def fitting(stages: Stages, sets: tuple[PreparedSet, ...]) -> tuple[PreparedSet, ...]:
-    """The sets whose images the network takes; the others are left out with a warning. Raises UsageError for none."""
+    """The sets whose images the network takes; the others are left out with a warning.
+
+    Raises UsageError for none, Exported where that can be cured so.
+    """
     network = stages.network
     assert network is not None
     own = network.onnx_path or kind_of(network.model) == "factory"
     refused = _tried(stages, network, sets) if own else _refused(stages, network, sets)
     told = {
-        name: f"{network.model} takes no {_named(prepared)}: {refused[name]}"
+        name: f"{told_name(network.model)} takes no {_named(prepared)}: {refused[name]}"
         for prepared in sets
         if refused[name := prepared.record.name] is not None
     }
@@ -73,7 +84,9 @@ def _tried(stages: Stages, network: Network, sets: tuple[PreparedSet, ...]) -> d
 
     Raises UsageError where it cannot be run at all, or has not the outcome that was asked for.
     """
-    asked = TrialAsked(network, tuple(prepared.evaluation for prepared in sets), stages.config.outcome)
+    asked = TrialAsked(
+        network, tuple(prepared.evaluation for prepared in sets), stages.config.outcome, str(stages.cache)
+    )
     call = "try_graph" if network.onnx_path else "try_network"
     try:
         answers = stages.call(f"isobatch.pipeline.prepare.in_worker:{call}", asked.to_json(), "inputs")
@@ -81,10 +94,12 @@ def _tried(stages: Stages, network: Network, sets: tuple[PreparedSet, ...]) -> d
         if error.kind == "launcher":
             raise
         text = error.reason
-        if network.model not in text:
-            text = f"{network.model} cannot be run on {_named(sets[0])}: {text}"
+        if network.model.partition("[")[0] not in text:
+            text = f"{told_name(network.model)} cannot be run on {_named(sets[0])}: {text}"
         raise UsageError("onnx" if network.onnx_path else "weights", text) from error
     trials = [Trial.of(answer) for answer in answers]
+    if exported := trials[-1].exported:
+        raise Exported(exported)
     outcomes = [trial.outcome for trial in trials if trial.outcome is not None]
     notes = [] if stages.weights is None else [stages.weights.note]
     if outcomes:

@@ -80,6 +80,7 @@ class Stages:
     kept_jobs: int = 0
     most_workers: int = 1  # at once
     no_export: WorkerError | None = None  # why no ONNX graph can be made of the network, once that was tried
+    without_fp64: bool = False  # the network does not run in float64: another variant is the ruler
     caps: Caps = field(default_factory=Caps)
     device: Mapping[str, str] = field(default_factory=dict)  # the facts of the GPU; empty on the CPU
     outlook: Outlook = field(default_factory=Outlook)

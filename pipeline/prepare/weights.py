@@ -78,12 +78,14 @@ def prepare_weights(stages: Stages) -> Chosen:
     if network.quantized:
         _as_given(stages)
     if config.onnx and kind_of(config.model) == "factory":
+        why, *remarks = ArtifactCache.notes(Path(config.onnx).parent)
+        given = f" --inputs {config.inputs}" if Path(config.inputs).exists() else ""
         stages.warn(
             "exported-for-arrays",
-            f"{config.model} is studied on arrays, so as the ONNX file that was exported from it; its torch variants: "
-            f"{PROGRAM} check {config.model} --inputs {config.inputs}",
+            f"{config.model} is studied as the ONNX file that was exported from it, as {why}; its torch variants: "
+            f"{PROGRAM} check {config.model}{given}",
         )
-        for text in ArtifactCache.notes(Path(config.onnx).parent):
+        for text in remarks:
             stages.warn("training-mode", text)
     return Chosen(network, view, size)
 

@@ -113,14 +113,18 @@ def fastest_of(variants: Sequence[VariantResult], policy: Policy, precision: str
     return min(known, key=lambda w: w.seconds, default=None)
 
 
-def entered(asked: Iterable[tuple[Wanted, Entry]]) -> tuple[list[Entry], list[Rejected]]:
-    """The entries that race, open and each at its best N; and who was doubted and is clearly slower indeed, ended."""
+def entered(asked: Iterable[tuple[Wanted, Entry]], kept: str = "") -> tuple[list[Entry], list[Rejected]]:
+    """The entries that race, open and each at its best N; and who was doubted and is clearly slower indeed, ended.
+
+    ``kept``: the one that stays open all the same.
+    """
     racing, slow, name, fastest = list[Entry](), list[Rejected](), "", math.inf
     for wanted, entry in asked:
         entry.open()
         seconds = preliminary(entry, wanted.sizes, NEAR * fastest if wanted.doubted else math.inf)
         if wanted.doubted and seconds is not None and seconds > NEAR * fastest:
-            entry.contestant.end()
+            if entry.name != kept:
+                entry.contestant.end()
             slow.append(Rejected(variant=entry.name, why=f"{slower(seconds / fastest, name)} in calls in turn)"))
             continue
         racing.append(entry)

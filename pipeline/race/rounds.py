@@ -131,6 +131,7 @@ def race(
             break
         order.shuffle(running)
         seen, disturbed = _round(running, stolen)
+        tally.seconds = time.monotonic() - begin
         if seen is None:
             continue
         tally.run += 1

@@ -68,13 +68,15 @@ class _Race:
         self.admissible = {contestant.variant.name for contestant in wanted if contestant.admissible}
         self.looked = 0  # of the looks that were due
         self.last_look = last_look(stages.config)
+        self.rival = fastest_of(results, policy, REFERENCE_PRECISION)  # of the choice, where it is not raced
+        self.opened: dict[str, Entry] = {}
 
     def run(self, left_out: list[Rejected], between: Callable[[], None]) -> Race:
         """Everything in order; what was started is ended, whatever happens."""
         seconds = self.stages.config.race_s
         self.stages.announce("race", usual_s(self.stages.config), real=True)
         with ExitStack() as opened:
-            entries, slow = entered(self._asked(opened))
+            entries, slow = entered(self._asked(opened), self.rival.variant.name if self.rival else "")
             left_out = [*left_out, *slow]
             self.admissible -= {rejection.variant for rejection in slow}
             done = [0.0]
@@ -93,7 +95,8 @@ class _Race:
     def _asked(self, opened: ExitStack) -> Iterator[tuple[Wanted, Entry]]:
         for wanted in self.wanted:
             self.stages.progress.step(f"race: opening {wanted.variant.name}", 0.0)
-            yield wanted, self._entry(wanted, opened)
+            entry = self.opened[wanted.variant.name] = self._entry(wanted, opened)
+            yield wanted, entry
 
     def _entry(self, wanted: Wanted, opened: ExitStack) -> Entry:
         stages = self.stages
@@ -156,16 +159,18 @@ class _Race:
         """A few rounds of the chosen one against the fastest of the reference precision, where that was not raced."""
         name = chosen_name(self.results, self.policy, raced)
         chosen = next((entry for entry in entries if entry.name == name and entry.dropped is None), None)
-        rival = fastest_of(self.results, self.policy, REFERENCE_PRECISION)
+        rival = self.rival
         if chosen is None or rival is None or any(c.variant == rival.variant.name for c in raced.contestants):
             return raced
         if find_variant(native_name(chosen.name)).precision == REFERENCE_PRECISION:
             return raced
         self.stages.progress.step(f"race: {chosen.name} against {rival.variant.name}", 0.0)
-        other = self._entry(rival, opened)
         mine = Entry(chosen.name, chosen.contestant, chosen.batch_size, chosen.limit_s, chosen.open_s)
-        other.open()
-        preliminary(other, rival.sizes[:1])
+        other = self.opened.get(rival.variant.name)
+        if other is None or other.dropped is not None:
+            other = self._entry(rival, opened)
+            other.open()
+        preliminary(other, [other.batch_size])
         seconds = _REFERENCE_SHARE * self.stages.config.race_s
         tally = race([mine, other], seconds, lambda tally: tally.rounds >= _REFERENCE_ROUNDS, patience_s=_SHORT_WAIT_S)
         pair = [_raced(mine), _raced(other)]

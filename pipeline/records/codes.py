@@ -337,9 +337,11 @@ CODES: dict[str, CodeMeaning] = {
         "See the reason in the text; a network that is not repeatable has to be mended first.",
     ),
     "no-ruler": _warning(
-        "Nothing is measured against the reference.",
-        "The reference, or the variant that accuracy is measured against, could not be built or run.",
-        "See the reason in the text; batch against singles is measured all the same.",
+        "fp64 is not the reference, or nothing is measured against one.",
+        "fp64, or the variant that accuracy is measured against, could not be built or run. A network that makes "
+        "float32 numbers of its own inside does not run in float64; fp32 is its reference then.",
+        "See the reason in the text; batch against singles is measured all the same. In the network's code, give what "
+        "it makes the type of its input: torch.arange(n, dtype=x.dtype).",
     ),
     "unfit-size": _error(
         "The network takes no images of this size.",

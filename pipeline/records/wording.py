@@ -3,12 +3,17 @@
 import math
 import re
 from collections.abc import Iterable
+from typing import TypeVar
 
 from isobatch.pipeline.records.study import COPIES, Condition, Repair
+
+K = TypeVar("K")
+V = TypeVar("V")
 
 _IMAGE = re.compile(r"(?<![-\w.'\"/])(?<!images of )(I|i)mage(s?)(?![-\w\"/=]|'(?!s\b)|\.\w| sizes?\b)|\bimg(/s)\b")
 _PIXELS = re.compile(r"(?:,| at) \d+(?:(?:, \d+)* and \d+)? (?:px|pixels)\b")
 SIGNED_ZERO = "by their bytes only: 0.0 against -0.0"
+NOT_ALIKE = "by more than a number tells: rows of another shape or type, or NaN"
 FAR_APART_ULP = 2**23
 """From so many representable values on a distance is no rounding: so many lie between a float32 and its double."""
 
@@ -17,6 +22,14 @@ def listed(items: Iterable[str]) -> str:
     """``a``, ``a and b``, ``a, b and c``."""
     words = list(items)
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}" if words else "none"
+
+
+def together(pairs: Iterable[tuple[K, V]]) -> dict[K, list[V]]:
+    """By each key all of its values, both in the order in which they came: what is said of several is said once."""
+    by_key: dict[K, list[V]] = {}
+    for key, value in pairs:
+        by_key.setdefault(key, []).append(value)
+    return by_key
 
 
 def counted(n: int, noun: str, plural: str | None = None) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from isobatch.models.registry import find_variant
 from isobatch.models.spec.plain import to_plain
 from isobatch.models.spec.words import VariantSpec
+from isobatch.models.weights.model_name import own_code
 from isobatch.pipeline.config.config import Config
 from isobatch.pipeline.deploy.folder import require_empty
 from isobatch.pipeline.deploy.record import VerificationRecord
@@ -17,7 +18,9 @@ from isobatch.pipeline.prepare.by_itself import prepared
 from isobatch.pipeline.prepare.inputs import of_other_size
 from isobatch.pipeline.prepare.pace import cost
 from isobatch.pipeline.prepare.state import Progress, Stages
+from isobatch.pipeline.records.errors import UsageError
 from isobatch.pipeline.records.study import Repair
+from isobatch.pipeline.records.wording import counted, sizes
 from isobatch.pipeline.repair.crossing import RepairAsked, RepairMade, RepairTold
 from isobatch.pipeline.repair.deliver import MODEL, NATIVE, Found, NoRepair, prove_and_deliver
 from isobatch.pipeline.repair.layers import survey_images
@@ -60,6 +63,12 @@ def repair_variant(config: Config, rung: str | None, folder: Path, progress: Pro
     """
     require_empty(folder)
     spec = find_variant(config.variants[0])
+    if spec.runtime == "torch" and not config.onnx and (code := own_code(config.model)):
+        raise UsageError(
+            "not-deployable",
+            f"{spec.name} runs code that is {code} ({config.model}), and only numbers are written: repair an ort- "
+            "variant of it, or repair it in Python, isobatch.make_batch_invariant(network, inputs)",
+        )
     with prepared(config, progress) as (stages, network, scratch):
         sets = _sets(stages, spec)
         for name in (MODEL, NATIVE):
@@ -68,25 +77,40 @@ def repair_variant(config: Config, rung: str | None, folder: Path, progress: Pro
         repairs = repair_records(searched.tried, config.policy.objective, searched.chosen)
         if searched.chosen is None:
             why = "; ".join([*(f"{repair.name}: {repair.note}" for repair in repairs), *searched.unwritten])
-            held = f"what makes {spec.name} batch-invariant cannot be shipped"
-            none = f"no rung makes {spec.name} batch-invariant over the scope"
-            raise NoRepair(f"{held if searched.unwritten else none}. {why}", repairs)
+            raise NoRepair(f"{_none(spec.name, searched)}. {why}", repairs)
         tried = Found(spec, sets, searched, repairs, to_plain(network.view))
         record = prove_and_deliver(stages, tried, scratch, folder)
     return DeliveredRepair(record, repairs, folder)
 
 
+def _none(name: str, searched: RepairMade) -> str:
+    """In one sentence: none was tried, or none holds, or none that holds can be written."""
+    if not searched.tried:
+        return f"{name} cannot be made batch-invariant"
+    if any(attempt.holds and attempt.bitwise for attempt in searched.tried):
+        return f"what makes {name} batch-invariant cannot be shipped"
+    return f"no rung makes {name} batch-invariant over the scope"
+
+
 def _sets(stages: Stages, spec: VariantSpec) -> list[PreparedSet]:
     """The sets to verify on, the one first whose artifact is repaired: the last, which fits the weights.
 
-    Those of other sizes that were asked for are verified whole; of any other set a few images.
+    Those of other sizes that were asked for are verified whole; of any other set a few images. Raises UsageError where
+    the first has no images for any N, WorkerError where the variant cannot be built.
     """
     if spec.name in stages.failures:
         failure = stages.failures[spec.name]
         raise WorkerError(failure.reason, failure.status, failure.remedy)
     able = [s for s in reversed(stages.sets) if (spec.name, s.record.name) in stages.artifacts]
-    others = [s for s in reversed(stages.sets) if s is not able[0]]
-    return [*able[:1], *(s if of_other_size(s.record.name, stages.config) else _few(s) for s in others)]
+    first, asked = able[0], stages.config.batch_sizes
+    if not any(1 < n <= len(first.evaluation) for n in asked):
+        raise UsageError(
+            "bad-request",
+            f"no batch can be formed of {first.record.name}, which has {counted(len(first.evaluation), 'image')}, at "
+            f"{sizes(asked)}: give more images, or lower --batch-sizes",
+        )
+    others = [s for s in reversed(stages.sets) if s is not first]
+    return [first, *(s if of_other_size(s.record.name, stages.config) else _few(s) for s in others)]
 
 
 def _few(prepared: PreparedSet) -> PreparedSet:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from isobatch import PROGRAM
 from isobatch.models.spec.artifact_cache import unaltered
 from isobatch.models.spec.images import Images
 from isobatch.models.spec.repairable import Deployable
@@ -106,7 +107,7 @@ def _climbed(asked: RepairAsked, names: list[str], tried: list[Tried], bench: Be
     while True:
         tried = [*tried, *climb(bench, scope, math.inf, names)]
         answer = _written(asked, tried, bench.runner, scope.sets[0])
-        names = [name for name in names if all(attempt.rung != name for attempt in tried)]
+        names = [name for name in names if all(attempt.name != name for attempt in tried)]
         if answer.chosen is not None or not names:
             return answer
 
@@ -122,12 +123,12 @@ def _written(asked: RepairAsked, tried: list[Tried], runner: Any, images: Images
                     raise VariantUnavailable("no file can be written of it", "")
                 serving = repaired.write(Path(asked.folder))
             except VariantUnavailable as error:
-                unwritten.append(f"{chosen.rung}: {error.reason}")
+                unwritten.append(f"{chosen.name}: {error.reason}")
                 continue
         settings = serving | dict(chosen.candidate.serving)
         native = None
         with contextlib.suppress(VariantUnavailable):  # without it the memory of the two cannot be compared
-            if chosen.rung != NATIVE:
+            if chosen.name != NATIVE:
                 native = runner.write(Path(asked.native))
         return RepairMade(tuple(attempts(tried)), tried.index(chosen), settings, tuple(unwritten), native)
     return RepairMade(tuple(attempts(tried)), None, {}, tuple(unwritten))
@@ -138,7 +139,7 @@ def _as_it_is(runner: Runner, threads: int, scope: Scope) -> Tried:
     verified: list[Verified] = []
 
     def check(native: Runner, count: int) -> None:
-        for images in scope.sets:
+        for images in scope.compared:
             if all(result.batch_invariant for result in verified):
                 verified.append(verify(native, native, images, scope))
                 verified[-1].threads = count
@@ -149,7 +150,7 @@ def _as_it_is(runner: Runner, threads: int, scope: Scope) -> Tried:
             with opens() as native:
                 check(native, count)
     kept: Callable[[Any], Any] = contextlib.nullcontext
-    return Tried(NATIVE, "", Candidate(kept, "as it is"), tuple(verified))
+    return Tried.by(NATIVE, Candidate(kept, "as it is"), verified=verified)
 
 
 def _look(
@@ -173,7 +174,10 @@ def why_no_shape_repairs(runner: Any, images: Images) -> str:
     """Of a network that is not repeatable, or itself mixes images by anything but a dynamic quantization; else ""."""
     rows = images.read(0, min(len(images), _CONTROLLED))
     if any(runner.run(rows).tobytes() != runner.run(rows).tobytes() for _ in range(2)):
-        return "not-repeatable: the same call on the same images gives other bytes, which no shape repairs"
+        return (
+            "not-repeatable: the same call on the same images gives other bytes, which no shape repairs; make it "
+            "repeatable first (dropout off, fixed seeds, no state between calls)"
+        )
     n = mixes(lambda batch: (runner.run(batch),), rows, 2)
     if n is None:
         return ""
@@ -184,5 +188,5 @@ def why_no_shape_repairs(runner: Any, images: Images) -> str:
         return ""
     return (
         f"neighbour-leak: the network itself mixes images (at N = {n} other neighbours change an image's row), which "
-        "no shape repairs"
+        f"no shape repairs; let it compute from each image alone ({PROGRAM} check names the layer that does not)"
     )

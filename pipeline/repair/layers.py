@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isobatch.models.spec.runner import Layer, Rows
-from isobatch.pipeline.evidence.evidence import bits
+from isobatch.pipeline.evidence.rows import same_bits
 from isobatch.pipeline.explain.findings import LayerFinding, Located, Watched
 from isobatch.pipeline.machine.memory import release_free
 from isobatch.pipeline.repair.shapes import LayerShapes, Shapes, measure_layer, telling_rows
@@ -74,7 +74,7 @@ def survey(
     shapes = {
         signature: known.shapes for signature, known in layer_shapes.items() if known and any(known.differing.values())
     }
-    return Located(findings, bool((bits(watched) == bits(plain)).all()), []), shapes
+    return Located(findings, bool(same_bits(watched, plain).all()), []), shapes
 
 
 def joined(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -94,8 +95,9 @@ def measure_shapes(
     def examine(layer: Layer, inputs: Rows, outputs: Rows) -> None:
         if chosen.get(layer.signature) == layer.name and layer.signature not in shapes:
             count = min(largest, len(images))
-            rows = telling_rows(inputs, generator)
-            shapes[layer.signature] = measure_layer(runner, layer.name, rows, count, seed).shapes
+            with suppress(Exception):  # a layer that does not take drawn rows has the rule of what was found
+                rows = telling_rows(inputs, generator)
+                shapes[layer.signature] = measure_layer(runner, layer.name, rows, count, seed).shapes
 
     if chosen:
         runner.watch(images, examine)

@@ -86,6 +86,11 @@ class Scope:
     say: Callable[[str], None] = lambda text: None
     done: Callable[[int], None] = lambda count: None
 
+    @property
+    def compared(self) -> list[Images]:
+        """The sets of which a batch of some N can be formed: one image, or fewer than any N, show nothing."""
+        return [images for images in self.sets if len(self.passes(len(images), self.batch_sizes)) > 1]
+
 
 @dataclass
 class Verified:

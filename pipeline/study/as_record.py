@@ -67,7 +67,7 @@ def as_record(
         weights=stages.weights,
         warnings=stages.warnings,
         inputs=[prepared.record for prepared in stages.sets],
-        reference=ruler(stages.config) if findings.references else None,
+        reference=ruler(stages) if findings.references else None,
         variants=results,
         baseline=sound.baseline,
         mixing=sound.mixing,

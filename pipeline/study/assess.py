@@ -127,7 +127,7 @@ def _compared(stages: Stages, rounds: Rounds, references: Mapping[str, Evidence]
     every, verdicts, notes = [], [], []
     for prepared in stages.sets:
         # the ruler against itself says nothing
-        ruled = None if name == ruler(stages.config) else references.get(prepared.record.name)
+        ruled = None if name == ruler(stages) else references.get(prepared.record.name)
         tested = [
             Tested(condition, pair[0], comparisons(pair[0], pair[1] if len(pair) > 1 else None, ruled, condition))
             for (variant, inputs, condition), pair in rounds.items()
@@ -211,7 +211,7 @@ def _agreement(stages: Stages, findings: Findings, name: str) -> dict[str, Any]:
     """
     if stages.outcome.kind == "raw":  # its bytes are all there is, and no other precision has the same ones
         return {"agreement": None, "agreement_note": None}
-    reference = ruler(stages.config)
+    reference = ruler(stages)
     answers, natural = Answers(reference), False
     for prepared in stages.sets:
         inputs, size = prepared.record.name, prepared.evaluation.side

@@ -100,12 +100,20 @@ def _explain(stages: Stages, result: VariantResult, prepared: PreparedSet, budge
         raise
     budget.spend(looked.repair_s)
     if not looked.locatable:
-        repairs = None if looked.tried is None else repair_records(looked.tried)
+        repairs = None if looked.tried is None else repair_records(looked.tried, stages.config.policy.objective)
         known = result.model_copy(update={"repairs": repairs})
         return _not_looked_into(stages, known, prepared, looked.why, "origins")
     condition = point.at(prepared.evaluation.side)
-    hopeless = budget.hopeless.get(result.name)
-    return result.model_copy(update=records(looked, prepared.record.name, condition, stages.config.explain, hopeless))
+    return result.model_copy(
+        update=records(
+            looked,
+            prepared.record.name,
+            condition,
+            stages.config.explain,
+            stages.config.policy.objective,
+            budget.hopeless.get(result.name),
+        )
+    )
 
 
 def _deciding(stages: Stages, result: VariantResult, prepared: PreparedSet) -> GridPoint | None:
@@ -153,6 +161,7 @@ def _look_inside(stages: Stages, variant: str, prepared: PreparedSet, point: Gri
         cannot_win=not_tried(variant, budget.hopeless.get(variant, "")),
         outcome=stages.outcome,
         beyond=not spec.precision.startswith("int8") and not stages.config.quick,
+        objective=stages.config.policy.objective,
     )
     kept = stages.run.evidence_file(variant, f"explanation-{key_of(asked.to_json())[:12]}.json")
     with contextlib.suppress(StoreError):

@@ -187,9 +187,9 @@ def _decided(run: LabelledRun, key: str, limit: float | None) -> bool:
 
 
 def _with_reference(stages: Stages, run: LabelledRun, float_error: float | None) -> LabelledRun:
-    """The run with the ruler's answers: of an ONNX file the baseline's own, else fp64's."""
+    """The run with the ruler's answers: the baseline's own where that is the ruler, else fp64's."""
     plain = run.predictions.get(BASELINE_SINGLES)
-    if ruler(stages.config) == baseline(stages.config):
+    if ruler(stages) == baseline(stages.config):
         return replace(run, reference=plain.classes if plain else None)
     seen = max((len(prediction.classes) for prediction in run.predictions.values()), default=0)
     trusted = plain is not None and float_error is not None and float_error <= CLEAR / 10

@@ -12,11 +12,16 @@ from isobatch.pipeline.study.inside.crossing import LayerSeen, Looked
 
 
 def records(
-    looked: Looked, inputs: str, condition: Condition, search: Explain, hopeless: str | None = None
+    looked: Looked,
+    inputs: str,
+    condition: Condition,
+    search: Explain,
+    objective: str = "throughput",
+    hopeless: str | None = None,
 ) -> dict[str, Any]:
     """What a worker found out about a variant on one input set, as fields of VariantResult.
 
-    ``hopeless``: why its repairs were not timed, if so.
+    ``objective``: what its repairs were to cost least of; ``hopeless``: why they were not timed, if so.
     """
     origins = [layer for layer in looked.findings if layer.batch_sizes]
     tried, scripts = looked.tried, looked.reproducers or {}
@@ -30,7 +35,7 @@ def records(
         if tried is None
         else [
             repair.model_copy(update={"unpriced": hopeless}) if repair.delivery else repair
-            for repair in repair_records(tried)
+            for repair in repair_records(tried, objective)
         ],
     }
 

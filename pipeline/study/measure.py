@@ -12,7 +12,7 @@ from isobatch.pipeline.evidence.parts import cut, joined
 from isobatch.pipeline.evidence.plan import Job
 from isobatch.pipeline.evidence.stored import read_evidence
 from isobatch.pipeline.machine.environment import machine
-from isobatch.pipeline.prepare.artifacts import ruler
+from isobatch.pipeline.prepare.artifacts import REFERENCE, ruler
 from isobatch.pipeline.prepare.state import Stages
 from isobatch.pipeline.records.study import Condition
 from isobatch.pipeline.records.wording import condition_words
@@ -37,10 +37,22 @@ class Gathered:
 def run_references(stages: Stages) -> dict[str, Evidence]:
     """The ruler's singles of every input set, on the CPU: kept in the cache by weights, inputs and toolchain.
 
-    fp64; of an ONNX file those of the file as it is, whether or not that variant was asked for.
+    fp64; of an ONNX file those of the file as it is, whether or not that variant was asked for. A network that does not
+    run in float64, as it makes float32 numbers of its own, is measured by its baseline.
     """
+    references = _singles(stages, ruler(stages))
+    if not references and not stages.config.onnx:
+        stages.without_fp64 = True
+        references = _singles(stages, ruler(stages))
+        against = f"errors and answers are measured against {ruler(stages)}" if references else "no error is measured"
+        failure = stages.failures.get(REFERENCE)
+        stages.warn("no-ruler", f"{REFERENCE} failed, so {against}{f': {failure.reason}' if failure else ''}")
+    return references
+
+
+def _singles(stages: Stages, reference: str) -> dict[str, Evidence]:
+    """The singles of this variant by input set; of those sets alone of which all parts could be run."""
     jobs: dict[str, list[Job]] = {}
-    reference = ruler(stages.config)
     for prepared in stages.sets:
         name, count = prepared.record.name, len(prepared.evaluation)
         if (artifact := stages.artifacts.get((reference, name))) is None:
@@ -54,8 +66,6 @@ def run_references(stages: Stages) -> dict[str, Evidence]:
     lost = _run(stages, missing, label=f"{reference} reference")
     for reason in list(lost.values())[:1]:
         stages.fail(reference, WorkerError(reason, OutOfMemory.__name__))
-    if failure := stages.failures.get(reference):
-        stages.warn("no-ruler", f"{reference} failed, so no error is measured against it: {failure.reason}")
     references = {}
     for name, parts in jobs.items():
         kept = [evidence for job in parts if (evidence := _kept(stages, job, files[job])) is not None]

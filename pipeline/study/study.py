@@ -3,41 +3,40 @@
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
 from functools import partial
 
 from isobatch.models.registry import find_variant
 from isobatch.pipeline.certify.stage import certify
 from isobatch.pipeline.compare.cost import cost_of, fastest_batch
-from isobatch.pipeline.config.config import Config, PolicyFlags
+from isobatch.pipeline.config.config import Config
 from isobatch.pipeline.config.variants import left_out
 from isobatch.pipeline.decide.demands import held_back, withheld
 from isobatch.pipeline.decide.deployment import from_run
 from isobatch.pipeline.decide.fixed_point import answer
 from isobatch.pipeline.decide.mixing import without_repairs
-from isobatch.pipeline.decide.recommend import default_policy, recommend
+from isobatch.pipeline.decide.recommend import recommend
 from isobatch.pipeline.decide.switch_variant import with_switches
 from isobatch.pipeline.deploy.keep import keep_artifacts
 from isobatch.pipeline.evidence.plan import Job
 from isobatch.pipeline.machine.environment import worker_settings
 from isobatch.pipeline.machine.memory import PeakMemory
 from isobatch.pipeline.prepare.artifacts import build_artifacts
-from isobatch.pipeline.prepare.inputs import prepare_inputs
+from isobatch.pipeline.prepare.network import prepare_network
 from isobatch.pipeline.prepare.run_folder import Run
 from isobatch.pipeline.prepare.state import Progress, Stages
-from isobatch.pipeline.prepare.weights import prepare_weights
 from isobatch.pipeline.race.stage import run_race
-from isobatch.pipeline.records.study import Cost, Policy, Race, Recommendation, Study, VariantResult
+from isobatch.pipeline.records.study import Cost, Race, Recommendation, Study, VariantResult
 from isobatch.pipeline.storage.cache import in_use
 from isobatch.pipeline.storage.places import cache_root
 from isobatch.pipeline.study.ahead import foresee
 from isobatch.pipeline.study.as_record import Answers, as_record
 from isobatch.pipeline.study.assess import Findings, Verdicts, completed
 from isobatch.pipeline.study.budget import within_evidence, within_rest
+from isobatch.pipeline.study.demanded import complete_policy, demanded
 from isobatch.pipeline.study.explain import explain
 from isobatch.pipeline.study.isolated import compared_apart, decided, fault, without_results
 from isobatch.pipeline.study.jobs import plan_jobs
-from isobatch.pipeline.study.labelled import labelled_images, random_weights, run_labelled
+from isobatch.pipeline.study.labelled import labelled_images, run_labelled
 from isobatch.pipeline.study.measure import Rounds, run_evidence, run_references
 from isobatch.pipeline.study.soundness import Sound, float_error, judge_baseline, judge_mixing
 from isobatch.pipeline.study.tasks import job_cost
@@ -75,10 +74,7 @@ def run_study(
         stages = Stages(config, run, cache_root(), workers, progress, engine, device=device or {})
         for text in left_out(config.variants, config.onnx is not None):
             stages.warn("not-installed", text)
-        with stages.stage("weights"):
-            chosen = prepare_weights(stages)
-        with stages.stage("inputs"):
-            prepare_inputs(stages, chosen)
+        chosen = prepare_network(stages)
         with stages.stage("artifacts"):
             asked = build_artifacts(stages)
         jobs = plan_jobs(stages)
@@ -107,7 +103,7 @@ def run_study(
         answers.so_far(results, ["accuracy and agreement", *_EXPLAINING[config.explain != "none"]])
         with stages.stage("accuracy"):
             costs = _costs(stages, gathered.timed)
-            policy = _policy(stages, config.policy, len(known[1]) if known and accuracy_fits else 0, accuracy_fits)
+            policy = demanded(stages, config.policy, len(known[1]) if known and accuracy_fits else 0, accuracy_fits)
             fastest = {name: fastest_batch(variant_cost) for name, variant_cost in costs.items()}
             error, limit = float_error(stages, gathered.rounds, references), policy.max_accuracy_drop
             labelled = run_labelled(stages, *known, fastest, limit, error) if known and accuracy_fits else None
@@ -176,26 +172,6 @@ def _costs(stages: Stages, rounds: Rounds) -> dict[str, Cost]:
                 except Exception as error:
                     stages.fail(variant, fault("reading its times", error))
     return costs
-
-
-def _policy(stages: Stages, flags: PolicyFlags, n_labelled: int, in_time: bool) -> Policy:
-    unused = any(warning.code == "labels-unused" for warning in stages.warnings)
-    mend = "Mend the labels that were given (labels-unused)" if unused else None
-    mend = mend if in_time else "Give it more time with --budget"
-    remedy = "Give trained weights with --weights" if random_weights(stages) else mend
-    policy, warning = complete_policy(flags, n_labelled, remedy)
-    if warning:
-        stages.warn("no-accuracy-limit", warning)
-    return policy
-
-
-def complete_policy(flags: PolicyFlags, n_labelled: int, remedy: str | None = None) -> tuple[Policy, str | None]:
-    """The policy from the flags, with the default where nothing was asked; and the default's warning, if it has one."""
-    policy, warning = default_policy(n_labelled, remedy)
-    if flags.max_accuracy_drop is not None:
-        warning = None
-    asked = {name: value for name, value in asdict(flags).items() if value is not None}
-    return policy.model_copy(update=asked), warning
 
 
 def _record(

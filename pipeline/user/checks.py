@@ -17,6 +17,10 @@ from isobatch.pipeline.user.results import NATURAL, BatchInvariance, Tested
 _REPEAT = "the same call on the same examples gives other bytes the second time"
 _CAUSES = "dropout, a random number, a counter, or something kept from earlier calls"
 _EQUAL = "every example gives the same output row, which proves nothing: give the network real weights"
+_WHOLE = (
+    "every example gives the same output row of whole numbers, which proves nothing: give examples with other answers, "
+    "or compare what it is taken from (the scores before an ArgMax)"
+)
 _EMPTY = "its outputs hold no values, which proves nothing: let it give what is to be compared"
 _ONE = "all examples are the same, which proves nothing: give different ones"
 
@@ -98,7 +102,8 @@ def compared(
     if all(all_alike(flat(values)) for values in singles.values()):
         alike = all(row.tobytes() == rows[0].tobytes() for row in rows)
         empty = all(not values.size for values in singles.values())
-        return Compared(result("invalid", {}, _EMPTY if empty else _ONE if alike else _EQUAL), singles)
+        equal = _WHOLE if all(values.dtype.kind in "iu" for values in singles.values()) else _EQUAL
+        return Compared(result("invalid", {}, _EMPTY if empty else _ONE if alike else equal), singles)
     return Compared(result("batch-invariant", seen), singles)
 
 

@@ -9,11 +9,14 @@ from isobatch.pipeline.explain.findings import LayerFinding, Located, Watched
 from isobatch.pipeline.explain.locate import locate
 from isobatch.pipeline.explain.origins import explain_origins
 from isobatch.pipeline.explain.search_bounds import DEFAULT
-from isobatch.pipeline.records.wording import sizes
+from isobatch.pipeline.records.wording import counted, sizes
 from isobatch.pipeline.user.batches import batches
 from isobatch.pipeline.user.results import BatchInvariance, Origin
 
 SEED = 0
+LEAK = "neighbour-leak"
+LEAKS = (LEAK, "wrong-row")
+"""Mechanisms that no shape repairs: where one is, other origins are beside the point."""
 _OWN_ROWS = replace(DEFAULT, draws=0, ties=0)
 _LOCATED = 8  # examples that the origins are located on, at most, unless more are needed for a difference
 
@@ -21,7 +24,10 @@ _LOCATED = 8  # examples that the origins are located on, at most, unless more a
 @final
 @dataclass(frozen=True)
 class Start:
-    """The origin that runs first, the one of the largest difference with its ``mechanism``, and how many there are."""
+    """The origin that runs first, the one of the largest difference with its ``mechanism``, and how many there are.
+
+    In words the first comes first, unless the largest lets values of other examples in.
+    """
 
     first: Origin
     largest: Origin
@@ -39,6 +45,8 @@ class Start:
             return largest
         if self.first.layer == self.largest.layer:
             return f"{largest}; the first of {self.count} origins"
+        if self.mechanism in LEAKS:
+            return f"{largest}; {counted(self.count - 1, 'more origin')}, the first of them {self.first}"
         return f"{self.first}, the first of {self.count} origins; the largest difference starts in {largest}"
 
 
@@ -100,8 +108,7 @@ def _origin(finding: LayerFinding) -> Origin:
     return Origin(layer=finding.layer.name, kind=finding.layer.kind, batch_sizes=tuple(finding.batch_sizes))
 
 
-LEAK = "neighbour-leak"
-MECHANISMS = (LEAK, "wrong-row", "dynamic-scale")
+MECHANISMS = (*LEAKS, "dynamic-scale")
 REMEDY = (
     "let it compute from each example alone (batch norms on their running statistics; means, sums and scales over the "
     "other axes only)"

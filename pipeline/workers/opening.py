@@ -2,7 +2,7 @@
 
 from isobatch.models.registry import find_variant, load
 from isobatch.models.spec.runner import Runner
-from isobatch.models.spec.words import USERS_FILE, Artifact, RunnerSettings
+from isobatch.models.spec.words import USERS_FILE, Artifact, RunnerSettings, VariantUnavailable
 from isobatch.pipeline.machine.memory import limit_graph
 
 
@@ -14,5 +14,8 @@ def open_runner(variant: str, artifact: Artifact, settings: RunnerSettings, valu
     """
     if artifact.manifest.recipe.get("exporter") == USERS_FILE:
         limit_graph(artifact.manifest.size_bytes, values)
-    runner: Runner = load(find_variant(variant).open)(artifact, settings)
+    spec = find_variant(variant)
+    if settings.device not in spec.devices:
+        raise VariantUnavailable(f"{variant} runs on {' and '.join(spec.devices)} only", "use --device cpu")
+    runner: Runner = load(spec.open)(artifact, settings)
     return runner

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from isobatch import PROGRAM
-from isobatch.pipeline.config.numbers import real_number
+from isobatch.pipeline.config.numbers import seconds
 from isobatch.pipeline.records.errors import Exit, WorkerError
 from isobatch.reports.commands import Command
 
@@ -38,7 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
             print(clean(text), file=sys.stderr, flush=True)
 
     try:
-        timeout_s = real_number("--timeout", arguments.timeout) or 600.0
+        timeout_s = seconds("--timeout", arguments.timeout)
         deployed = deploy(
             study, path if path.is_dir() else path.parent, arguments.variant, folder.resolve(), timeout_s, say
         )

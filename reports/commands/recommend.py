@@ -19,7 +19,7 @@ def run(arguments: argparse.Namespace) -> int:
     from isobatch.pipeline.decide.demands import held_back
     from isobatch.pipeline.decide.deployment import from_run
     from isobatch.pipeline.decide.recommend import labelled_images, recommend
-    from isobatch.pipeline.study.study import complete_policy
+    from isobatch.pipeline.study.demanded import complete_policy
     from isobatch.reports.files.json_report import load_finished
     from isobatch.reports.screen.shown import show_decision
 

@@ -5,6 +5,7 @@ import json
 import sys
 
 from isobatch.models.planted import FAULTS, Fault, find_fault
+from isobatch.pipeline.config.numbers import whole
 from isobatch.pipeline.records.errors import UsageError
 from isobatch.reports.commands import Command
 
@@ -21,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print what was found; 0 where every fault was, 1 where one was missed, 3 where one could not be checked."""
     faults = _faults(arguments.faults)
-    trials, seed = _whole("--trials", arguments.trials), _whole("--seed", arguments.seed)
+    trials, seed = whole("--trials", arguments.trials, 0), whole("--seed", arguments.seed, 0)
 
     from isobatch.pipeline.tools.selftest.campaign import run_selftest
     from isobatch.pipeline.tools.selftest.judge import exit_code
@@ -45,12 +46,6 @@ def _faults(text: str) -> tuple[Fault, ...]:
         return tuple(find_fault(name.strip()) for name in dict.fromkeys(text.split(",")))
     except KeyError as error:
         raise UsageError("unknown-fault", error.args[0]) from None
-
-
-def _whole(flag: str, text: str) -> int:
-    if not text.isascii() or not text.isdecimal() or int(text) >= 2**31:
-        raise UsageError("usage", f"{flag} {text!r}: give a whole number from 0 to {2**31 - 1}")
-    return int(text)
 
 
 COMMAND = Command(

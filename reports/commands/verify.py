@@ -5,7 +5,7 @@ import json
 import sys
 from pathlib import Path
 
-from isobatch.pipeline.config.numbers import real_number
+from isobatch.pipeline.config.numbers import seconds
 from isobatch.pipeline.records.errors import Exit
 from isobatch.reports.commands import Command
 
@@ -32,7 +32,7 @@ def run(arguments: argparse.Namespace) -> int:
     def say(text: str) -> None:
         print(clean(text), file=sys.stderr, flush=True)
 
-    timeout_s = real_number("--timeout", arguments.timeout) or 600.0
+    timeout_s = seconds("--timeout", arguments.timeout)
     claims = []
     for claim in check_any(path, Checking(arguments.trust, timeout_s, say)):
         claims.append(claim)

@@ -108,10 +108,7 @@ def _chart(
         "data": {"values": values},
         "encoding": {"x": columns, "y": rows},
         "layer": [
-            {
-                "mark": {"type": "rect", "opacity": 1},
-                "encoding": {"fill": fill, "description": {"field": "words"}},
-            },
+            {"mark": {"type": "rect", "opacity": 1}, "encoding": {"fill": fill, "description": {"field": "words"}}},
             {"mark": text, "encoding": {"text": {"field": "text"}}},
         ],
     }

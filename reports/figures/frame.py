@@ -54,13 +54,32 @@ class Dot:
 
 
 @dataclass(frozen=True)
-class Frame:
-    """The scales: domains of both logarithmic axes. Below ``noise_low`` lies the band; ``height`` in pixels."""
+class LogScale:
+    """A logarithmic axis: the value at its first pixel, that at its last, and how many pixels lie between."""
 
-    slow: float
-    fast: float
-    noise_low: float
-    noise_high: float
+    first: float
+    last: float
+    length: float
+
+    def pixels(self, value: float) -> float:
+        """Where the value stands."""
+        return self.length * (math.log10(value) - math.log10(self.first)) / self._decades
+
+    def value(self, pixels: float) -> float:
+        """What stands there."""
+        return float(10 ** (math.log10(self.first) + self._decades * pixels / self.length))
+
+    @property
+    def _decades(self) -> float:
+        return math.log10(self.last) - math.log10(self.first)
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The scales of both axes, from the left and from the top; below the noise lies the band; ``height`` in pixels."""
+
+    speeds: LogScale
+    noises: LogScale
     height: float
 
     @classmethod
@@ -70,23 +89,11 @@ class Frame:
         speeds = [dot.speed for dot in dots]
         low, high = math.floor(math.log10(min(noises)) - 0.1), math.ceil(math.log10(max(noises)) + 0.1)
         band = BAND_HEAD + BAND_ROW * max(1, sum(dot.noise == 0 for dot in dots))
-        return cls(min(speeds) / 1.25, max(speeds) * 1.5, 10.0**low, 10.0**high, NOISE_HEIGHT + band)
-
-    def x(self, speed: float) -> float:
-        """Pixels from the left."""
-        return WIDTH * math.log(speed / self.slow) / math.log(self.fast / self.slow)
-
-    def speed(self, x: float) -> float:
-        """The speed that lies at so many pixels from the left."""
-        return float(self.slow * (self.fast / self.slow) ** (x / WIDTH))
-
-    def y(self, noise: float) -> float:
-        """Pixels from the top."""
-        return NOISE_HEIGHT * math.log(self.noise_high / noise) / math.log(self.noise_high / self.noise_low)
-
-    def noise(self, y: float) -> float:
-        """The noise that lies at so many pixels from the top."""
-        return float(self.noise_high * (self.noise_low / self.noise_high) ** (y / NOISE_HEIGHT))
+        return cls(
+            LogScale(min(speeds) / 1.25, max(speeds) * 1.5, WIDTH),
+            LogScale(10.0**high, 10.0**low, NOISE_HEIGHT),
+            NOISE_HEIGHT + band,
+        )
 
 
 def outermost(dots: Sequence[Dot]) -> list[Dot]:

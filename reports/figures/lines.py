@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from isobatch.reports.figures.frame import bounded, drawable, log_axis
+from isobatch.reports.figures.frame import LogScale, bounded, drawable, log_axis
 
 _WIDTH, _HEIGHT, _NAMES_PX, _LABEL_PX = 820, 380, 150, 15
 _END = 100 * _WIDTH / (_WIDTH - _NAMES_PX)  # the axis goes on to the right of 100 %, where the names stand
@@ -36,21 +36,9 @@ class Growing:
         return 100 * (place + 1) / len(self.values)
 
 
-@dataclass(frozen=True)
-class _Scale:
-    low: int  # decades
-    high: int
-
-    @classmethod
-    def around(cls, lines: Sequence[Growing]) -> _Scale:
-        levels = [math.log10(bounded(value)) for line in lines for value in line.values if drawable(value)]
-        return cls(math.floor(min(levels) - 0.05), math.ceil(max(levels) + 0.05))
-
-    def y(self, value: float) -> float:
-        return _HEIGHT * (self.high - math.log10(value)) / (self.high - self.low)
-
-    def value(self, y: float) -> float:
-        return float(10 ** (self.high - (self.high - self.low) * y / _HEIGHT))
+def _decades(lines: Sequence[Growing]) -> tuple[int, int]:
+    levels = [math.log10(bounded(value)) for line in lines for value in line.values if drawable(value)]
+    return math.floor(min(levels) - 0.05), math.ceil(max(levels) + 0.05)
 
 
 def spread(ys: Sequence[float], gap: float, height: float) -> list[float]:
@@ -68,8 +56,8 @@ def spread(ys: Sequence[float], gap: float, height: float) -> list[float]:
 
 def specification(lines: Sequence[Growing]) -> dict[str, Any]:
     """The picture in Vega-Lite. ``lines`` is not empty, and each has a value above 0 that is finite."""
-    scale = _Scale.around(lines)
-    x, y = _axes(scale)
+    low, high = _decades(lines)
+    x, y = _axes(low, high)
     names = [line.name for line in lines]
     colour = {
         "field": "name",
@@ -80,7 +68,7 @@ def specification(lines: Sequence[Growing]) -> dict[str, Any]:
     dash = {"scale": {"domain": names, "range": [_DASHES[at % len(_DASHES)] for at in range(len(names))]}}
     at = {"x": x | {"field": "layers"}, "y": y | {"field": "value"}}
     part = {"detail": {"field": "part"}, "strokeDash": colour | dash}
-    ends = _ends(lines, scale)
+    ends = _ends(lines, LogScale(10.0**high, 10.0**low, _HEIGHT))
     origin = {"type": "point", "shape": "circle", "size": 110, "stroke": "var(--paper)", "strokeWidth": 1.5}
     text = {"type": "text", "align": "left", "baseline": "middle", "fontSize": 12.5, "aria": False}
     link = {"type": "rule", "strokeWidth": 1, "strokeDash": [1, 2], "aria": False}
@@ -113,14 +101,14 @@ def specification(lines: Sequence[Growing]) -> dict[str, Any]:
     }
 
 
-def _axes(scale: _Scale) -> tuple[dict[str, Any], dict[str, Any]]:
+def _axes(low: int, high: int) -> tuple[dict[str, Any], dict[str, Any]]:
     x = {
         "type": "quantitative",
         "title": "Layers run, in execution order, % of the variant's layers",
         "scale": {"domain": [0, _END], "nice": False},
         "axis": {"values": [0, 20, 40, 60, 80, 100], "grid": False, "titleAnchor": "start"},
     }
-    return x, log_axis("Relative L2 of batched - alone", scale.low, scale.high, _MOST_TICKS)
+    return x, log_axis("Relative L2 of batched - alone", low, high, _MOST_TICKS)
 
 
 def _points(line: Growing) -> list[dict[str, Any]]:
@@ -141,9 +129,10 @@ def _origin(line: Growing) -> dict[str, Any]:
     return {"name": line.name, "layers": line.at(line.origin), "value": value, "words": line.origin_words}
 
 
-def _ends(lines: Sequence[Growing], scale: _Scale) -> list[dict[str, Any]]:
+def _ends(lines: Sequence[Growing], scale: LogScale) -> list[dict[str, Any]]:
     last = [max(place for place, value in enumerate(line.values) if drawable(value)) for line in lines]
     values = [bounded(line.values[place]) for line, place in zip(lines, last, strict=True)]
+    levels = spread([scale.pixels(value) for value in values], _LABEL_PX, _HEIGHT)
     text_at = 100 + (_END - 100) * 0.1
     return [
         {
@@ -153,7 +142,5 @@ def _ends(lines: Sequence[Growing], scale: _Scale) -> list[dict[str, Any]]:
             "text_at": text_at,
             "text_value": scale.value(level),
         }
-        for line, place, value, level in zip(
-            lines, last, values, spread([scale.y(value) for value in values], _LABEL_PX, _HEIGHT), strict=True
-        )
+        for line, place, value, level in zip(lines, last, values, levels, strict=True)
     ]

@@ -70,12 +70,7 @@ def specification(ranges: Sequence[Range]) -> dict[str, Any]:
             {
                 "data": {"values": values},
                 "mark": {"type": "bar", "height": 8, "opacity": 0.45, "cornerRadius": 4, "aria": False},
-                "encoding": {
-                    "x": x | {"field": "from"},
-                    "x2": {"field": "to"},
-                    "y": y,
-                    "fill": colour,
-                },
+                "encoding": {"x": x | {"field": "from"}, "x2": {"field": "to"}, "y": y, "fill": colour},
             },
             {
                 "data": {"values": values},

@@ -59,18 +59,20 @@ def specification(dots: Sequence[Dot]) -> dict[str, Any]:
 
 
 def _scales(frame: Frame) -> tuple[dict[str, Any], dict[str, Any]]:
-    decades = range(round(math.log10(frame.noise_low)), round(math.log10(frame.noise_high)) + 1)
-    speeds = [m * 10.0**p for p in range(-6, 9) for m in (1, 2, 5) if frame.slow < m * 10.0**p < frame.fast]
+    decades = range(round(math.log10(frame.noises.last)), round(math.log10(frame.noises.first)) + 1)
+    speeds = [
+        m * 10.0**p for p in range(-6, 9) for m in (1, 2, 5) if frame.speeds.first < m * 10.0**p < frame.speeds.last
+    ]
     x = {
         "type": "quantitative",
         "title": "Throughput at the best N, per second (faster →)",
-        "scale": {"type": "log", "domain": [frame.slow, frame.fast], "nice": False},
+        "scale": {"type": "log", "domain": [frame.speeds.first, frame.speeds.last], "nice": False},
         "axis": {"values": speeds, "format": "~r", "grid": False},
     }
     y = {
         "type": "quantitative",
         "title": "Batch noise, relative (← steadier)",
-        "scale": {"type": "log", "domain": [frame.noise(frame.height), frame.noise_high], "nice": False},
+        "scale": {"type": "log", "domain": [frame.noises.value(frame.height), frame.noises.first], "nice": False},
         "axis": {"values": [10.0**d for d in decades], "format": ".0e"},
     }
     return x, y
@@ -80,12 +82,7 @@ def _meaning(dots: Sequence[Dot]) -> dict[str, Any]:
     """Shape for the verdict, colour for the accuracy; legends of what occurs only."""
     shapes = {verdict: shape for verdict, shape in _SHAPES.items() if any(dot.verdict == verdict for dot in dots)}
     losses = {loss: colour for loss, colour in LOSSES.items() if any(dot.loss == loss for dot in dots)}
-    legend = {
-        "orient": "top",
-        "direction": "horizontal",
-        "symbolSize": 120,
-        "symbolStrokeWidth": 0,
-    }
+    legend = {"orient": "top", "direction": "horizontal", "symbolSize": 120, "symbolStrokeWidth": 0}
     return {
         "shape": {
             "field": "verdict",
@@ -97,7 +94,7 @@ def _meaning(dots: Sequence[Dot]) -> dict[str, Any]:
         "fill": {
             "field": "loss",
             "type": "nominal",
-            "title": "Accuracy drop against fp32",
+            "title": "Accuracy drop",
             "scale": {"domain": list(losses), "range": list(losses.values())},
             "legend": legend,
         },
@@ -107,7 +104,10 @@ def _meaning(dots: Sequence[Dot]) -> dict[str, Any]:
 
 def _values(dots: Sequence[Dot], frame: Frame) -> list[dict[str, Any]]:
     levels = _levels(dots, frame)
-    spots = [(frame.x(dot.speed), frame.y(level), dot.name) for dot, level in zip(dots, levels, strict=True)]
+    spots = [
+        (frame.speeds.pixels(dot.speed), frame.noises.pixels(level), dot.name)
+        for dot, level in zip(dots, levels, strict=True)
+    ]
     line = [spot for dot, spot in zip(dots, spots, strict=True) if dot in outermost(dots)]
     places = place(spots, WIDTH, frame.height, _steps(line))
     return [
@@ -119,8 +119,8 @@ def _values(dots: Sequence[Dot], frame: Frame) -> list[dict[str, Any]]:
             "loss": dot.loss,
             "chosen": dot.chosen,
             "words": dot.words,
-            "text_speed": frame.speed(label.x),
-            "text_level": frame.noise(label.y),
+            "text_speed": frame.speeds.value(label.x),
+            "text_level": frame.noises.value(label.y),
             "align": label.align,
         }
         for dot, level, label in zip(dots, levels, places, strict=True)
@@ -147,9 +147,13 @@ def _limits(
 ) -> list[dict[str, Any]]:
     """A faint bar below each dot over the 95 % limits of its speed, cut off at the picture's edges."""
     spans = [
-        {"low": max(dot.limits[0], frame.slow), "high": min(dot.limits[1], frame.fast), "level": value["level"]}
+        {
+            "low": max(dot.limits[0], frame.speeds.first),
+            "high": min(dot.limits[1], frame.speeds.last),
+            "level": value["level"],
+        }
         for dot, value in zip(dots, values, strict=True)
-        if dot.limits and dot.limits[0] < frame.fast and dot.limits[1] > frame.slow
+        if dot.limits and dot.limits[0] < frame.speeds.last and dot.limits[1] > frame.speeds.first
     ]
     if not spans:
         return []
@@ -163,7 +167,7 @@ def _levels(dots: Sequence[Dot], frame: Frame) -> list[float]:
     row = NOISE_HEIGHT + BAND_HEAD + BAND_ROW / 2 - 3.0
     levels = []
     for dot in dots:
-        levels.append(max(dot.noise, frame.noise_low) if dot.noise else frame.noise(row))
+        levels.append(max(dot.noise, frame.noises.last) if dot.noise else frame.noises.value(row))
         row += 0 if dot.noise else BAND_ROW
     return levels
 
@@ -180,11 +184,11 @@ def _steps(line: Sequence[tuple[float, float, str]]) -> list[Box]:
 def _band(frame: Frame, x: dict[str, Any], y: dict[str, Any], *, empty: bool) -> list[dict[str, Any]]:
     words = "bit-equal to the singles at every tested N" + (": none" if empty else "")
     edges = {
-        "slow": frame.slow,
-        "fast": frame.fast,
-        "top": frame.noise_low,
-        "bottom": frame.noise(frame.height),
-        "words_at": frame.noise(NOISE_HEIGHT + BAND_HEAD / 2),
+        "slow": frame.speeds.first,
+        "fast": frame.speeds.last,
+        "top": frame.noises.last,
+        "bottom": frame.noises.value(frame.height),
+        "words_at": frame.noises.value(NOISE_HEIGHT + BAND_HEAD / 2),
     }
     box = {"x": x | {"field": "slow"}, "x2": {"field": "fast"}, "y": y | {"field": "top"}, "y2": {"field": "bottom"}}
     words_at = {"x": x | {"field": "slow"}, "y": y | {"field": "words_at"}, "text": {"value": words}}

@@ -7,6 +7,7 @@ from xml.etree import ElementTree
 from isobatch.pipeline.decide.policy import describe
 from isobatch.pipeline.records.errors import Exit
 from isobatch.pipeline.records.study import Recommendation, Study, VariantResult
+from isobatch.pipeline.records.wording import together
 from isobatch.pipeline.tools.check.records import CheckReport, VariantChecked
 from isobatch.pipeline.tools.two_runs.records import Change, RunComparison, SetCompared
 from isobatch.reports.escape import clean
@@ -90,19 +91,11 @@ def comparison_junit(comparison: RunComparison) -> bytes:
     A regression of a variant as a whole (its status, say) fails the variant's own case ``all inputs``; one of the run
     as a whole the case ``run``.
     """
-    cases = []
-    for pair in comparison.sets:
-        mine = [
-            change
-            for change in comparison.regressions
-            if (change.variant, change.inputs) == (pair.variant, pair.inputs)
-        ]
-        cases.append(_compared(pair.variant, pair.inputs, mine, pair))
-    whole = [change for change in comparison.regressions if change.inputs is None]
-    for variant in dict.fromkeys(change.variant for change in whole if change.variant):
-        cases.append(_compared(variant, "all inputs", [change for change in whole if change.variant == variant]))
-    cases.append(_compared("run", "policy", [change for change in whole if change.variant is None]))
-    return junit_xml("isobatch compare", cases)
+    worse = together(((change.variant, change.inputs), change) for change in comparison.regressions)
+    cases = [_compared(p.variant, p.inputs, worse.get((p.variant, p.inputs), []), p) for p in comparison.sets]
+    whole = {variant: changes for (variant, inputs), changes in worse.items() if inputs is None}
+    cases += [_compared(variant, "all inputs", changes) for variant, changes in whole.items() if variant]
+    return junit_xml("isobatch compare", [*cases, _compared("run", "policy", whole.get(None, []))])
 
 
 def _compared(variant: str, name: str, worse: list[Change], compared: SetCompared | None = None) -> Case:

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterable
-from functools import singledispatch
 
 from isobatch.pipeline.records.study import Study
 from isobatch.reports import blocks, numbers
@@ -23,18 +22,27 @@ def escaped(text: str, first: bool = True) -> str:
 
     ``first``: whether it may begin a line, where more signs are markup.
     """
+    text = _ACTIVE.sub(r"\\\g<0>", _in_html(text))
+    return _ACTIVE_FIRST.sub(r"\1\\\2", text) if first else text
+
+
+def _in_html(text: str) -> str:
+    """Text as it stands between tags, where Markdown's own signs, a backslash among them, are no markup."""
     text = clean(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    text = _ACTIVE.sub(r"\\\g<0>", text)
-    text = _ACTIVE_FIRST.sub(r"\1\\\2", text) if first else text
     return text.replace("://", ":\u200b//").replace("@", "@\u200b").replace("www.", "www\u200b.")
 
 
 def code(text: str) -> str:
     """Text as code: within it nothing is markup; its fence is longer than any run of backticks in it."""
     text = clean(text).replace("|", "\\|")
-    fence = "`" * (1 + max((len(run) for run in re.findall("`+", text)), default=0))
+    fence = _fence(text)
     pad = " " if "`" in text or not text.strip() else ""
     return f"{fence}{pad}{text}{pad}{fence}"
+
+
+def _fence(text: str, least: int = 1) -> str:
+    """More backticks than stand together anywhere in the text."""
+    return "`" * max(least, 1 + max(map(len, re.findall("`+", text)), default=0))
 
 
 def prose(words: Line) -> str:
@@ -85,57 +93,50 @@ def _document(title: str, made: str, texts: Iterable[str], left_out: Iterable[Wr
 
 
 def _section(section: Written) -> str:
-    body = _all(section.blocks)
     if section.show == "folded":
-        return f"<details><summary><b>{escaped(section.title)}</b></summary>\n\n{body}\n\n</details>"
-    return f"## {escaped(section.title)}\n\n{body}"
+        return _folded(f"<b>{_in_html(section.title)}</b>", section.blocks)
+    return f"## {escaped(section.title)}\n\n{_all(section.blocks)}"
 
 
 def _all(every: Iterable[Block]) -> str:
     return "\n\n".join(map(to_markdown, every))
 
 
-@singledispatch
 def to_markdown(block: Block) -> str:
     """A block as Markdown."""
-    raise TypeError(f"no Markdown form for {type(block).__name__}")
+    match block:
+        case blocks.Heading():
+            return f"### {escaped(block.text)}"
+        case blocks.Paragraph():
+            return f"<sub>{prose(block.prose)}</sub>" if block.small else prose(block.prose)
+        case blocks.Bullets():
+            return "\n".join(f"- {prose(item)}" for item in block.items)
+        case blocks.Listing():
+            lines = [f"{' ' * indent}{clean(text)}".rstrip() for indent, text in block.lines]
+            fence = _fence(block.text, 3)
+            return "\n".join([fence, *lines, fence])
+        case blocks.Definitions():
+            return "\n".join(f"- **{escaped(term)}**: {prose(words)}" for term, words in block.items)
+        case blocks.KeyFigures():
+            return "\n".join(map(_key_figure, block.items))
+        case blocks.Table():
+            return _table(block)
+        case blocks.Figure():
+            said = f"{escaped(block.description)} (The picture is in report.html; its values:)"
+            return f"{said}\n\n{to_markdown(block.table)}"
+        case blocks.Callout():
+            parts = [f"{_SIGNS[block.kind]} **{prose(block.title)}**", *map(to_markdown, block.blocks)]
+            return "\n>\n".join("\n".join(f"> {row}" for row in text.split("\n")) for text in parts)
+        case blocks.Details():
+            return _folded(_in_html(block.summary), block.blocks)
+        case blocks.Absent():
+            return prose(block.why)
 
 
-@to_markdown.register
-def _(block: blocks.Heading) -> str:
-    return f"### {escaped(block.text)}"
-
-
-@to_markdown.register
-def _(block: blocks.Paragraph) -> str:
-    return f"<sub>{prose(block.prose)}</sub>" if block.small else prose(block.prose)
-
-
-@to_markdown.register
-def _(block: blocks.Bullets) -> str:
-    return "\n".join(f"- {prose(item)}" for item in block.items)
-
-
-@to_markdown.register
-def _(block: blocks.Listing) -> str:
-    lines = [f"{' ' * indent}{clean(text)}".rstrip() for indent, text in block.lines]
-    fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", block.text)), default=0))
-    return "\n".join([fence, *lines, fence])
-
-
-@to_markdown.register
-def _(block: blocks.Definitions) -> str:
-    return "\n".join(f"- **{escaped(term)}**: {prose(words)}" for term, words in block.items)
-
-
-@to_markdown.register
-def _(block: blocks.KeyFigures) -> str:
-    return "\n".join(f"- {_asked(f.label)} **{escaped(f.value, first=False)}** {prose(f.remark)}" for f in block.items)
-
-
-def _asked(label: str) -> str:
-    """The label with a colon, unless it is a question."""
-    return escaped(label) if label.endswith("?") else f"{escaped(label)}:"
+def _key_figure(figure: blocks.KeyFigure) -> str:
+    """The label has a colon, unless it is a question."""
+    asked = escaped(figure.label) + ("" if figure.label.endswith("?") else ":")
+    return f"- {asked} **{escaped(figure.value, first=False)}** {prose(figure.remark)}"
 
 
 def _cell(text: str | None, column: Column, chosen: bool) -> str:
@@ -148,41 +149,18 @@ def _cell(text: str | None, column: Column, chosen: bool) -> str:
     return escaped(text)
 
 
-@to_markdown.register
-def _(block: blocks.Table) -> str:
-    def row(cells: Iterable[str]) -> str:
-        return f"| {' | '.join(cells)} |"
-
-    lines = [
-        row(escaped(column.title) for column in block.columns),
-        row("---:" if column.kind == "number" else "---" for column in block.columns),
+def _table(table: blocks.Table) -> str:
+    rows = [
+        [escaped(column.title) for column in table.columns],
+        ["---:" if column.kind == "number" else "---" for column in table.columns],
     ]
-    for at, cells in enumerate(block.rows[:MAX_ROWS]):
-        chosen = at == block.chosen
-        lines.append(row(_cell(text, column, chosen) for text, column in zip(cells, block.columns, strict=True)))
-    more = len(block.rows) - MAX_ROWS
-    caption = escaped(block.caption)
-    if more > 0:
-        caption += f" {numbers.counted(more, 'more row')} in report.html."
-    return "\n".join(lines) + f"\n\n<sub>{caption}</sub>"
+    for at, cells in enumerate(table.rows[:MAX_ROWS]):
+        chosen = at == table.chosen
+        rows.append([_cell(text, column, chosen) for text, column in zip(cells, table.columns, strict=True)])
+    more = len(table.rows) - MAX_ROWS
+    caption = escaped(table.caption) + (f" {numbers.counted(more, 'more row')} in report.html." if more > 0 else "")
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in rows) + f"\n\n<sub>{caption}</sub>"
 
 
-@to_markdown.register
-def _(block: blocks.Figure) -> str:
-    return f"{escaped(block.description)} (The picture is in report.html; its values:)\n\n{to_markdown(block.table)}"
-
-
-@to_markdown.register
-def _(block: blocks.Callout) -> str:
-    lines = [f"{_SIGNS[block.kind]} **{prose(block.title)}**", *map(to_markdown, block.blocks)]
-    return "\n>\n".join("\n".join(f"> {row}" for row in text.split("\n")) for text in lines)
-
-
-@to_markdown.register
-def _(block: blocks.Details) -> str:
-    return f"<details><summary>{escaped(block.summary)}</summary>\n\n{_all(block.blocks)}\n\n</details>"
-
-
-@to_markdown.register
-def _(block: blocks.Absent) -> str:
-    return prose(block.why)
+def _folded(summary: str, inside: Iterable[Block]) -> str:
+    return f"<details><summary>{summary}</summary>\n\n{_all(inside)}\n\n</details>"

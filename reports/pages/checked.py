@@ -6,7 +6,16 @@ from collections.abc import Iterator, Sequence
 
 from isobatch.pipeline.explain.causes import all_causes
 from isobatch.pipeline.records.errors import Exit
-from isobatch.pipeline.records.wording import SIGNED_ZERO, batch_classes, counted, number, out_of, percent, sizes
+from isobatch.pipeline.records.wording import (
+    NOT_ALIKE,
+    SIGNED_ZERO,
+    batch_classes,
+    counted,
+    number,
+    out_of,
+    percent,
+    sizes,
+)
 from isobatch.pipeline.tools.check.records import CheckReport, VariantChecked
 from isobatch.pipeline.user.results import BatchSize, Origin
 from isobatch.reports.escape import clean
@@ -14,12 +23,6 @@ from isobatch.reports.escape import clean
 WIDTH = 100
 _LABEL = 12
 
-VERDICTS = {
-    "batch-invariant": "batch-invariant",
-    "batch-variant": "NOT batch-invariant",
-    "not-repeatable": "NOT repeatable",
-    "unverified": "unverified",
-}
 _SIGNS = {Exit.DONE: "✓", Exit.NOT_MET: "×", Exit.PARTIAL: "?"}
 
 
@@ -66,9 +69,7 @@ def headline(variant: VariantChecked) -> str:
         return f"batch-invariant at {sizes(at.batch_size for at in variant.sizes)}"
     if variant.verdict == "batch-variant":
         return f"NOT batch-invariant at {sizes(at.batch_size for at in _differing(variant))}"
-    if variant.verdict:
-        return VERDICTS[variant.verdict]
-    return variant.status
+    return "NOT repeatable" if variant.verdict == "not-repeatable" else variant.verdict or variant.status
 
 
 def _facts(checked: VariantChecked) -> Iterator[tuple[str, str]]:
@@ -78,10 +79,8 @@ def _facts(checked: VariantChecked) -> Iterator[tuple[str, str]]:
         yield from _differences(checked, differing)
     elif checked.verdict == "batch-invariant":
         more = f"; at {sizes(checked.probed)} also in other places, beside outliers and among copies of itself"
-        yield (
-            "how",
-            f"every output byte of every example is the one that it gives alone{more if checked.probed else ''}",
-        )
+        how = "every output byte of every example is the one that it gives alone"
+        yield "how", f"{how}{more if checked.probed else ''}"
     if checked.not_tried:
         yield "not tried", f"{sizes(checked.not_tried)}: too few examples, or no time"
     for note in checked.notes:
@@ -97,13 +96,14 @@ def _differences(checked: VariantChecked, differing: Sequence[BatchSize]) -> Ite
     far = f"up to {number(worst.max_abs)}{f', {relative}' if known else ''}"
     if not worst.max_abs:
         far = SIGNED_ZERO
+    if math.isnan(worst.max_abs):
+        far = NOT_ALIKE
     elements = f"{out_of(worst.elements_differing, worst.elements, 'element')} ({percent(share)})"
     yield "how far", f"{far}; at N = {worst.batch_size}: {images} and {elements} differ"
-    flips = [at.flips for at in differing if at.flips is not None]
-    if flips:
-        changed = out_of(max(flips), worst.n_images, "example")
-        moved = f"the largest output stands in another place in {changed}"
-        yield "answers", moved if max(flips) else "the largest output stays in its place in every example"
+    if moved := [(at.flips, at) for at in differing if at.flips is not None]:
+        flips, most = max(moved, key=lambda pair: pair[0])
+        changed = f"the largest output stands in another place in {out_of(flips, most.n_images, 'example')}"
+        yield "answers", changed if flips else "the largest output stays in its place in every example"
     if checked.first:
         yield "starts in", _starts(checked, checked.first)
     elif checked.closed:
@@ -116,11 +116,13 @@ def _differences(checked: VariantChecked, differing: Sequence[BatchSize]) -> Ite
 
 
 def _starts(checked: VariantChecked, first: Origin) -> str:
-    text = str(first)
+    text, largest = str(first), checked.largest
+    if checked.repairable is False and largest and largest.layer != first.layer:
+        return f"{largest}; {counted(checked.origins - 1, 'more origin')}, the first of them {text}"
     if checked.origins > 1:
         text += f", the first of {checked.origins} origins"
-        if checked.largest and checked.largest.layer != first.layer:
-            text += f"; the largest difference starts in {checked.largest}"
+        if largest and largest.layer != first.layer:
+            text += f"; the largest difference starts in {largest}"
     return text
 
 

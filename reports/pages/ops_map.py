@@ -60,20 +60,22 @@ def _table(report: OpsReport, results: list[InArithmetic]) -> Table:
 
 
 def _signs(operation: OperationResult | None) -> str | None:
-    return (
-        None if operation is None else "".join(_DIFFERS if at.elements_differing else _EQUAL for at in operation.sizes)
-    )
+    if operation is None:
+        return None
+    return "".join(_DIFFERS if at.elements_differing else _EQUAL for at in operation.sizes)
 
 
 def _classes(report: OpsReport) -> Iterator[Block]:
     """Operations of one arithmetic that fall into the same classes of N share a line."""
-    alike: dict[tuple[str, str], list[str]] = {}
-    for arithmetic in _looked_into(report):
-        for op in arithmetic.operations:
-            if len(op.classes) > 1:
-                alike.setdefault((arithmetic.arithmetic, numbers.batch_classes(op.classes)), []).append(op.operation)
+    alike = views.together(
+        ((arithmetic.arithmetic, numbers.batch_classes(op.classes)), op.operation)
+        for arithmetic in _looked_into(report)
+        for op in arithmetic.operations
+        if len(op.classes) > 1
+    )
     if not alike:
-        yield Paragraph(line("No row of any operation depended on N."))
+        none = "No row of any operation depended on N." if _looked_into(report) else "No arithmetic could be measured."
+        yield Paragraph(line(none))
         return
     caption = "Batch sizes within one pair of braces gave the same bytes. Every operation not named: one class."
     columns = (Column("Arithmetic", "name"), Column("Classes of N"), Column("Operations"))
@@ -88,14 +90,15 @@ def _scope(report: OpsReport) -> Iterator[Block]:
     if odd:
         which = views.listing(f"{operation} in {arithmetic}" for arithmetic, operation in odd)
         repeats = f"Not repeatable, so that nothing can be said of N: {which}."
-    yield Paragraph(line(repeats))
+    if results:
+        yield Paragraph(line(repeats))
     machine = report.environment
     yield Paragraph(
         line(
             f"{machine.cpu}, {machine.isa_hardware}, {numbers.counted(machine.threads, 'thread')}; "
             f"{', '.join(f'{name} {version}' for name, version in machine.packages.items())}. "
             f"Normal values from seed {report.seed} at the shapes of ResNet50 at 224 x 224. "
-            "It holds for this machine, these versions and these values, and names no cause. Smallest rate: a "
+            "It holds for this machine, these versions and these values, and names no cause. Detection limit: a "
             "difference at least this frequent would have been seen in every operation with 95 % confidence, if "
             "elements were independent; they are not quite."
         ),

@@ -44,7 +44,7 @@ def _table(tried: VariantSwitches) -> Table:
 def _row(result: SwitchResult, sizes: list[int]) -> tuple[str | None, ...]:
     if result.status == "failed":
         return (result.switch, None, "failed", None, *(None for _ in sizes))
-    ratios = (_ratio(result.ratio.get(str(n))) for n in sizes)
+    ratios = (numbers.known(result.ratio.get(str(n)), _ratio) for n in sizes)
     moves = None if result.moves_bits is None else "yes" if result.moves_bits else "no"
     return (result.switch, _read(result), _holds(result), moves, *ratios)
 
@@ -66,9 +66,7 @@ def _holds(result: SwitchResult) -> str:
     return f"no: N = {numbers.batch_sizes(result.differing_at)}{flips}"
 
 
-def _ratio(interval: Interval | None) -> str | None:
-    if interval is None:
-        return None
+def _ratio(interval: Interval) -> str:
     limits = "" if interval.low95 is None else f" ({interval.low95:.2f} to {interval.high95:.2f}, n = {interval.n})"
     return f"{interval.median:.2f}{limits}"
 

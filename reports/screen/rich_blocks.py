@@ -1,19 +1,10 @@
 """Blocks as rich draws them on a terminal."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import singledispatch
 
 import rich.box
-from rich.console import (
-    Console,
-    ConsoleOptions,
-    Group,
-    JustifyMethod,
-    OverflowMethod,
-    RenderableType,
-    RenderResult,
-)
+from rich.console import Console, ConsoleOptions, Group, JustifyMethod, OverflowMethod, RenderableType, RenderResult
 from rich.measure import Measurement
 from rich.padding import Padding
 from rich.table import Table as Grid
@@ -121,69 +112,40 @@ def _grid(table: blocks.Table, no_wrap: bool) -> Grid:
     return shown
 
 
-@singledispatch
 def to_renderable(block: Block) -> RenderableType:
     """A block as rich draws it."""
-    raise TypeError(f"no terminal form for {type(block).__name__}")
+    match block:
+        case blocks.Heading():
+            return Text(f"\n{clean(block.text)}", "bold")
+        case blocks.Paragraph():
+            return prose(block.prose, "dim" if block.small else "")
+        case blocks.Bullets():
+            return Group(*(Padding(Text("- ").append_text(prose(item)), (0, 0, 0, 2)) for item in block.items))
+        case blocks.Listing():
+            return Group(*(Text(f"  {' ' * indent}{clean(text)}", overflow="fold") for indent, text in block.lines))
+        case blocks.Definitions():
+            return _side_by_side((Text(clean(term), "bold"), prose(words)) for term, words in block.items)
+        case blocks.KeyFigures():
+            return _side_by_side(pair for figure in block.items for pair in _key_figure(figure))
+        case blocks.Table():
+            return Group(prose((block.caption,), "dim"), FittedTable(block))
+        case blocks.Figure():
+            return to_renderable(block.table)
+        case blocks.Callout():
+            return Group(prose(block.title, _COLOURS.get(block.kind, "bold")), *map(to_renderable, block.blocks))
+        case blocks.Details():
+            return Group(Text(f"\n{clean(block.summary)}", "bold"), *map(to_renderable, block.blocks))
+        case blocks.Absent():
+            return prose(block.why, "dim")
 
 
-@to_renderable.register
-def _(block: blocks.Heading) -> RenderableType:
-    return Text(f"\n{clean(block.text)}", "bold")
+def _key_figure(figure: blocks.KeyFigure) -> Iterator[tuple[Text, Text]]:
+    yield Text(clean(figure.label)), Text(clean(figure.value), f"bold {_COLOURS.get(figure.tone, '')}".strip())
+    yield Text(), prose(figure.remark, "dim")
 
 
-@to_renderable.register
-def _(block: blocks.Paragraph) -> RenderableType:
-    return prose(block.prose, "dim" if block.small else "")
-
-
-@to_renderable.register
-def _(block: blocks.Bullets) -> RenderableType:
-    return Group(*(Padding(Text("- ").append_text(prose(item)), (0, 0, 0, 2)) for item in block.items))
-
-
-@to_renderable.register
-def _(block: blocks.Listing) -> RenderableType:
-    return Group(*(Text(f"  {' ' * indent}{clean(text)}", overflow="fold") for indent, text in block.lines))
-
-
-@to_renderable.register
-def _(block: blocks.Definitions) -> RenderableType:
+def _side_by_side(pairs: Iterable[tuple[Text, Text]]) -> Grid:
     table = Grid.grid(padding=(0, 2))
-    for term, words in block.items:
-        table.add_row(Text(clean(term), "bold"), prose(words))
+    for pair in pairs:
+        table.add_row(*pair)
     return table
-
-
-@to_renderable.register
-def _(block: blocks.KeyFigures) -> RenderableType:
-    table = Grid.grid(padding=(0, 2))
-    for item in block.items:
-        table.add_row(Text(clean(item.label)), Text(clean(item.value), f"bold {_COLOURS.get(item.tone, '')}".strip()))
-        table.add_row(Text(), prose(item.remark, "dim"))
-    return table
-
-
-@to_renderable.register
-def _(block: blocks.Table) -> RenderableType:
-    return Group(prose((block.caption,), "dim"), FittedTable(block))
-
-
-@to_renderable.register
-def _(block: blocks.Figure) -> RenderableType:
-    return to_renderable(block.table)
-
-
-@to_renderable.register
-def _(block: blocks.Callout) -> RenderableType:
-    return Group(prose(block.title, _COLOURS.get(block.kind, "bold")), *map(to_renderable, block.blocks))
-
-
-@to_renderable.register
-def _(block: blocks.Details) -> RenderableType:
-    return Group(Text(f"\n{clean(block.summary)}", "bold"), *map(to_renderable, block.blocks))
-
-
-@to_renderable.register
-def _(block: blocks.Absent) -> RenderableType:
-    return prose(block.why, "dim")

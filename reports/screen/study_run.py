@@ -80,16 +80,12 @@ class SoFar:
 
 def _again(config: Config, so_far: Path | None) -> str:
     """What is there of a command that was stopped, and what the same command does then."""
+    goes = "starts anew" if config.dry_run or config.fresh else "goes on where it stopped"
+    unlike = (
+        "; without --fresh an unfinished run goes on where it stopped" if config.fresh and not config.dry_run else ""
+    )
     known = f"; what is known so far: {so_far}" if so_far else ""
-    return f"{_next(config)}{known}"
-
-
-def _next(config: Config) -> str:
-    if config.dry_run:
-        return "the same command starts anew"
-    if config.fresh:
-        return "the same command starts anew; without --fresh an unfinished run goes on where it stopped"
-    return "the same command goes on where it stopped"
+    return f"the same command {goes}{unlike}{known}"
 
 
 def _print_jobs(config: Config, jobs: list[Job], num_classes: int | None) -> None:

@@ -14,9 +14,9 @@ from isobatch.reports import numbers, speeds, views
 from isobatch.reports.blocks import Column, Line, Row, line, table_of, without, without_empty
 from isobatch.reports.inputs_in_words import worded
 from isobatch.reports.screen.rich_blocks import FittedTable, least_width, prose
-from isobatch.reports.sections.answer import headline, price_line, warnings
+from isobatch.reports.sections.answer import headline, warnings
 from isobatch.reports.sections.batch_accuracy import in_short as accuracy_by_n
-from isobatch.reports.sections.race import in_short
+from isobatch.reports.sections.race import in_short, price_line
 
 LINES = 40
 _FRAME = 5  # the rule above, two blank lines, the table's head of two
@@ -31,7 +31,8 @@ def summary(study: Study, paths: Mapping[str, Path], width: int) -> list[Rendera
     """What to print, at most 40 lines of ``width`` columns; where the variants do not fit, the rest is counted."""
     answer, choice = _answer(study, width), _choice(study, width)
     last = [text for path in paths.values() for text in _wrapped(line(str(path)), width, 2)]
-    mended = [*_other_answers(study, width), *_repairs(study, width)]
+    other = views.other_answers(study)
+    mended = [*(_said(study, line(other), width, 3, "yellow") if other else []), *_repairs(study, width)]
     room = LINES - _FRAME - len(answer) - len(mended) - len(choice) - len(last)
     warned = _warnings(study, width, max(_LEAST_WARNINGS, room - min(_LEAST_ROWS, len(study.variants))))
     return [*answer, Text(), *_table(study, room - len(warned), width), *mended, Text(), *choice, *warned, *last]
@@ -56,7 +57,7 @@ def _wrapped(words: Line, width: int, limit: int, style: str = "", indent: str =
 
 def _answer(study: Study, width: int) -> list[Text]:
     if (answer := study.answer) is None:
-        return [Text("The study ended before its question was answered.")]
+        return [Text(f"The question is not answered: {views.not_yet(study)}.")]
     texts = _said(study, line(answer.question), width, 2, "bold") + _said(study, line(answer.sentence), width, 4)
     if by_n := accuracy_by_n(study):
         texts += _said(study, line(f"Does accuracy depend on N? {by_n}."), width, 1)
@@ -65,12 +66,13 @@ def _answer(study: Study, width: int) -> list[Text]:
 
 def _row(study: Study, variant: VariantResult) -> Row:
     speed, cost = speeds.throughput(study, variant), variant.cost
+    agrees = variant.agreement if variant.name != study.reference else None
     return {
         Column("Variant", "name"): variant.name,
         Column("Verdict", "state"): views.state(variant),
         Column("Noise", "number"): _noise(variant),
         Column("Error", "number"): views.error(study, variant, brief=True),
-        Column("Agrees", "number"): views.agrees(study, variant),
+        Column("Agrees", "number"): numbers.short_percent(agrees.share) if agrees else None,
         Column("ms, 1", "number"): numbers.real(cost.latency_ms.median, 3) if cost and cost.latency_ms else None,
         Column("img/s @ N", "number"): f"{_rate(speed.interval.median)} @ {speed.batch_size}" if speed else None,
         Column("Size", "number"): numbers.size(cost.size_bytes) if cost else None,
@@ -81,11 +83,8 @@ def _row(study: Study, variant: VariantResult) -> Row:
 def _noise(variant: VariantResult) -> str | None:
     """The batch noise, in a word short enough for a terminal."""
     noise = views.batch_noise(variant)
-    return (
-        "none"
-        if noise is not None and noise.bitwise_equal and not noise.issues
-        else views.difference(noise, brief=True)
-    )
+    equal = noise is not None and noise.bitwise_equal and not noise.issues
+    return "none" if equal else views.difference(noise, brief=True)
 
 
 def _rate(value: float) -> str | None:
@@ -130,24 +129,17 @@ def _shown(study: Study, room: int, chosen: VariantResult | None) -> list[Varian
 
 def _repairs(study: Study, width: int) -> list[Text]:
     """What holds and what it costs, in a few words; nothing where no repair was tried."""
-    bitwise = [variant for variant in views.repaired_variants(study) if variant.verdict == "batch-invariant"]
-    held = [f"{variant.name}{_mark(study, variant)}" for variant in bitwise]
-    mended = {native_name(variant.name) for variant in bitwise}
-    run = {v.name: [repair for repair in v.repairs or [] if repair.batch_invariant is False] for v in study.variants}
-    failed = [name for name, tried in run.items() if tried and name not in mended]
-    texts = f"Repaired, batch-invariant: {', '.join(held)}." if held else ""
-    late = {v.name: untried(study.variants, v.name) for v in bitwise if _mark(study, v)}
+    repaired = views.repaired_variants(study)
+    held = views.together((v.verdict, f"{v.name}{_mark(study, v)}") for v in repaired)
+    parts = [f"Repaired, {verdict}: {', '.join(names)}." for verdict, names in held.items()]
+    late = {v.name: untried(study.variants, v.name) for v in repaired if _mark(study, v)}
     if may_be_faster := [f"{name} ({remedy})" for name, remedy in late.items() if remedy]:
-        texts += f" At most this slow: {listed(may_be_faster)}."
-    parts = [texts, f"No repair holds: {', '.join(failed)}." if failed else ""]
-    told = " ".join(filter(None, parts))
-    return _said(study, line(told), width, 3) if told else []
-
-
-def _other_answers(study: Study, width: int) -> list[Text]:
-    """Which variants give another answer than the reference too often to be chosen; nothing where none does."""
-    words = views.other_answers(study)
-    return _said(study, line(words), width, 3, "yellow") if words else []
+        parts.append(f"At most this slow: {listed(may_be_faster)}.")
+    mended = {native_name(variant.name) for variant in repaired}
+    failed = [v.name for v in study.variants if any(repair.batch_invariant is False for repair in v.repairs or [])]
+    if unmended := [name for name in failed if name not in mended]:
+        parts.append(f"No repair holds: {', '.join(unmended)}.")
+    return _said(study, line(" ".join(parts)), width, 3) if parts else []
 
 
 def _mark(study: Study, repaired: VariantResult) -> str:

@@ -27,7 +27,7 @@ def key_figures(study: Study) -> tuple[KeyFigure, ...]:
         _stability(study, choice),
         _speed(study),
         _agreement(study, choice),
-        _accuracy(choice),
+        _accuracy(study, choice),
         _price(study),
     )
     return tuple(figure for figure in figures if figure is not None)
@@ -78,9 +78,8 @@ def _stability(study: Study, choice: VariantResult) -> KeyFigure:
     same = sum(comparison.bitwise_equal for comparison in made)
     sizes = numbers.batch_sizes(comparison.batch_size for comparison in made)
     n = sum(verdict.n_images for verdict in choice.by_inputs)
-    remark = (
-        f"{same} of {counted_comparisons(len(made))} bit-equal; {numbers.counted(n, 'image')}, N = {sizes}{verified}"
-    )
+    ran = f"{same} of {counted_comparisons(len(made))} bit-equal; {numbers.counted(n, 'image')}, N = {sizes}"
+    remark = f"{ran if made else 'no batch was run'}{verified}"
     return KeyFigure(label, word, views.anchor(choice.name), line(remark), tone)
 
 
@@ -89,12 +88,9 @@ def _speed(study: Study) -> KeyFigure:
     if speed is None:
         return KeyFigure("Speed", "not measured", "costs", ())
     interval = speed.interval
-    limits = numbers.throughput_interval(interval).removeprefix(numbers.throughput(interval))
-    remark = (
-        f"at N = {speed.batch_size}, 95 % limits{limits}, {numbers.counted(interval.n, 'call')}"
-        if limits
-        else f"at N = {speed.batch_size}, timed once"
-    )
+    calls = "timed once" if interval.n == 1 else numbers.counted(interval.n, "call")
+    limits = f"95 % limits{numbers.throughput_limits(interval)}, " if interval.low95 is not None else ""
+    remark = f"at N = {speed.batch_size}, {limits}{calls}"
     if decided and (gained := decided.speed_up):
         about = "" if gained.raced else "about "
         remark += f"; {about}{numbers.ratio(gained.ratio.median)} that of {gained.variant}"
@@ -116,7 +112,7 @@ def _agreement(study: Study, choice: VariantResult) -> KeyFigure | None:
     return KeyFigure(label, agreement.count(record), "overview", remark, tone)
 
 
-def _accuracy(choice: VariantResult) -> KeyFigure:
+def _accuracy(study: Study, choice: VariantResult) -> KeyFigure:
     accuracy, drop = choice.accuracy, choice.accuracy_drop
     if accuracy is None:
         return KeyFigure("Top-1 accuracy", "not measured", "accuracy", line(choice.accuracy_note or ""))
@@ -124,9 +120,9 @@ def _accuracy(choice: VariantResult) -> KeyFigure:
     if views.is_repaired(choice):
         parts.append("measured before the repair, which keeps every byte of its singles")
     if drop is not None:
-        gain = " (a gain)" if drop.value < 0 else ""
+        lost = f"{numbers.points(drop.value)}{' (a gain)' if drop.value < 0 else ''}"
         at_most = numbers.points(drop.upper95)
-        parts.append(f"accuracy drop against fp32 {numbers.points(drop.value)}{gain}, at most {at_most} (95 %)")
+        parts.append(f"accuracy drop against {views.baseline(study)} {lost}, at most {at_most} (95 %)")
     return KeyFigure("Top-1 accuracy", numbers.percent(accuracy.top1), "accuracy", line("; ".join(parts)))
 
 

@@ -1,4 +1,4 @@
-"""Top-1 accuracy of every variant, and what it loses against fp32 on the same images."""
+"""Top-1 accuracy of every variant, and what it loses against the baseline on the same images."""
 
 from isobatch.pipeline.records.study import AccuracyDrop, Study, VariantResult
 from isobatch.reports import numbers, views
@@ -14,7 +14,7 @@ def _limit(drop: AccuracyDrop) -> str:
     return drop.decided.replace("-", " ") + needed
 
 
-def _row(variant: VariantResult) -> Row:
+def _row(variant: VariantResult, baseline: str) -> Row:
     accuracy, drop = variant.accuracy, variant.accuracy_drop
     return {
         Column("Variant", "name"): variant.name,
@@ -22,7 +22,7 @@ def _row(variant: VariantResult) -> Row:
         Column("n", "number"): numbers.count(accuracy.n) if accuracy else None,
         Column("Accuracy drop", "number"): numbers.points(drop.value) if drop else None,
         Column("At most (95 %)", "number"): numbers.points(drop.upper95) if drop else None,
-        Column("Only fp32 right", "number"): numbers.count(drop.only_reference_right) if drop else None,
+        Column(f"Only {baseline} right", "number"): numbers.count(drop.only_reference_right) if drop else None,
         Column("Only this right", "number"): numbers.count(drop.only_variant_right) if drop else None,
         Column("Limit"): _limit(drop) if drop else None,
     }
@@ -36,7 +36,7 @@ def why_unmeasured(study: Study) -> list[str]:
 
 def blocks(study: Study) -> list[Block]:
     """One row for each measured candidate; a remark on what the numbers are worth."""
-    rows = [_row(v) for v in views.candidates(study)]
+    rows = [_row(v, views.baseline(study)) for v in views.candidates(study)]
     if not rows or not any(v.accuracy for v in study.variants):
         return [Paragraph(line("No accuracy was measured", *why_unmeasured(study), "."))]
     sets = sorted({v.accuracy.inputs for v in study.variants if v.accuracy and v.accuracy.inputs})

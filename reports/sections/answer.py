@@ -1,11 +1,10 @@
 """What to deploy and why, on one screen."""
 
-from collections.abc import Collection
 from typing import Literal
 
 from isobatch.pipeline.decide.cautions import no_limit
 from isobatch.pipeline.records.study import Answer, InputSet, Recommendation, Study
-from isobatch.reports import numbers, speeds, views
+from isobatch.reports import numbers, views
 from isobatch.reports.blocks import (
     STATE_SIGNS,
     Block,
@@ -23,7 +22,7 @@ from isobatch.reports.inputs_in_words import picture_size
 from isobatch.reports.sections import Section
 from isobatch.reports.sections._key_figures import key_figures, reason
 from isobatch.reports.sections.batch_accuracy import sentence as accuracy_by_n
-from isobatch.reports.sections.race import as_good, in_short, price_words
+from isobatch.reports.sections.race import as_good, in_short
 
 
 def headline(recommendation: Recommendation | None) -> Line:
@@ -40,18 +39,11 @@ def headline(recommendation: Recommendation | None) -> Line:
     return line("Deploy ", Code(recommendation.chosen), f", {numbers.counted(n, 'image')} at a time{good}")
 
 
-def price_line(study: Study) -> Line:
-    """What the choice costs against the fastest candidate, and what it gains over the reference precision."""
-    chosen, decided = speeds.chosen_throughput(study), study.recommendation
-    if decided is None or decided.decided_by is None or chosen is None:
-        return line("Unknown: the throughput of the chosen variant was not measured.")
-    return price_words(study, decided, f"{numbers.throughput(chosen.interval)} at N = {chosen.batch_size}")
-
-
 def scope(study: Study) -> str:
     """For what the statements hold: weights, inputs with n and size, N, threads, machine, comparisons behind them."""
     sets = views.listing(map(_inputs, study.inputs)) or "no input set"
-    sizes = numbers.batch_sizes(views.tested_batch_sizes(study))
+    compared = (made for variant in study.variants for made in views.comparisons(variant, "batch-vs-singles"))
+    sizes = numbers.batch_sizes(made.batch_size for made in compared)
     tested = f"N = {sizes}" if sizes else "no batch run"
     made = sum(len(v.comparisons) for v in study.variants)
     return (
@@ -98,7 +90,8 @@ def not_measured(study: Study) -> str:
 def warnings(study: Study) -> tuple[Line, ...]:
     """Every warning of the study and of its recommendation, without their codes."""
     decided = study.recommendation
-    told = no_limit(decided.policy) if decided and "no-accuracy-limit" in {w.code for w in study.warnings} else []
+    unlimited = decided is not None and "no-accuracy-limit" in {warning.code for warning in study.warnings}
+    told = no_limit(decided.policy, study.variants) if decided and unlimited else []
     own = [text for text in (decided.warnings if decided else []) if text not in told]
     return tuple(line(text) for text in [warning.text for warning in study.warnings] + own)
 
@@ -127,24 +120,22 @@ def _answered(answer: Answer) -> Line:
     return counted + (line(". Not judged: ", *_codes(unknown), ".") if unknown else line("."))
 
 
-def _codes(names: list[str], mended: Collection[str] = ()) -> Line:
+def _codes(names: list[str], target: str | None = None) -> Line:
+    """The names as a person lists them, each a link to ``target``, else to its chapter."""
     parts: list[str | Link] = []
     for at, name in enumerate(names):
         parts += [*([] if at == 0 else [" and " if at == len(names) - 1 else ", "])]
-        parts.append(Link(name, "repairs" if name in mended else views.anchor(name), code=True))
+        parts.append(Link(name, target or views.anchor(name), code=True))
     return tuple(parts)
 
 
 def _standing(study: Study) -> Definitions | None:
     """Every variant under its verdict, so that the whole result is seen at once."""
-    names: dict[str, list[str]] = {}
-    for variant in study.variants:
-        if variant.role == "candidate":
-            names.setdefault(views.state(variant), []).append(variant.name)
+    names = views.together((views.state(v), v.name) for v in study.variants if v.role == "candidate")
     order = [word for word in STATE_SIGNS if word in names] + [word for word in names if word not in STATE_SIGNS]
     items = [(f"{STATE_SIGNS.get(word, '')} {word}".strip(), _codes(names[word])) for word in order]
-    if mended := [repaired.name for repaired in views.repaired_variants(study)]:
-        items.append(("= after repair", _codes(mended, mended)))
+    mended = views.together((STATE_SIGNS[views.state(v)], v.name) for v in views.repaired_variants(study))
+    items += [(f"{sign} after repair", _codes(names, "repairs")) for sign, names in mended.items()]
     return Definitions(tuple(items)) if items else None
 
 

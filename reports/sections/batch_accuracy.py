@@ -69,12 +69,16 @@ def _answer(accuracy: BatchAccuracy) -> str | None:
 
 def _unseen(group: Sequence[Judged]) -> str:
     """``no change seen in 16 images, too few to say``: that where only many changes are ruled out."""
-    fewest, most = (pick(accuracy.singles.n for _, accuracy in group) for pick in (min, max))
-    n = numbers.counted(most, "image")
     asked = [accuracy.margin_points for _, accuracy in group if accuracy.margin_points is not None]
     limit = min(asked, default=DEFAULT_MAX_DROP_POINTS) / 100
     few = ", too few to say" if max(accuracy.changed_upper95 for _, accuracy in group) > limit else ""
-    return f"no change seen in {n if fewest == most else f'{numbers.count(fewest)} to {n}'}{few}"
+    return f"no change seen in {_images(group, 'image')}{few}"
+
+
+def _images(group: Sequence[Judged], noun: str) -> str:
+    """``16 images``; ``4 to 16 images`` where the variants ran different numbers."""
+    fewest, most = (pick(accuracy.singles.n for _, accuracy in group) for pick in (min, max))
+    return f"{'' if fewest == most else f'{numbers.count(fewest)} to '}{numbers.counted(most, noun)}"
 
 
 def _said(depends: str | None, group: Sequence[Judged], judged: int) -> str:
@@ -82,11 +86,9 @@ def _said(depends: str | None, group: Sequence[Judged], judged: int) -> str:
     names = views.listing((variant.name for variant, _ in group), 20)
     if len(group) == judged > _NAMED:
         names = f"all {judged} variants"
-    bound = _bound(max(accuracy.changed_upper95 for _, accuracy in group))
+    bound = numbers.at_most(max(accuracy.changed_upper95 for _, accuracy in group))
     if depends == "no":
-        fewest, most = (pick(accuracy.singles.n for _, accuracy in group) for pick in (min, max))
-        n = numbers.counted(most, "labelled image")
-        of = n if fewest == most else f"{numbers.count(fewest)} to {n}"
+        of = _images(group, "labelled image")
         return f"no for {names}: no top-1 of {of} changed at any tested N ({bound} of them would, with 95 % confidence)"
     if depends == _UNSEEN:
         return f"{_unseen(group)}, for {names} ({bound} of images change at some tested N, with 95 % confidence)"
@@ -100,20 +102,13 @@ def _said(depends: str | None, group: Sequence[Judged], judged: int) -> str:
     return f"{begin} ({_worst(group)})"
 
 
-def _bound(upper95: float) -> str:
-    return f"at most {numbers.percent(upper95, 0 if upper95 >= 0.1 else 1)}"
-
-
 def _worst(group: Sequence[Judged]) -> str:
     """The variant of the group whose accuracy changed most: how many top-1, and by how much."""
     variant, accuracy = max(group, key=lambda p: (abs(_farthest(p[1]).change), p[1].changed / p[1].singles.n))
-    at = (
-        f"with {variant.name} at N = {_farthest(accuracy).batch_size}"
-        if len(group) > 1
-        else f"at N = {_farthest(accuracy).batch_size}"
-    )
+    at_n = _farthest(accuracy)
+    at = f"{f'with {variant.name} ' if len(group) > 1 else ''}at N = {at_n.batch_size}"
     events = f"{numbers.count(accuracy.changed)} of {numbers.count(accuracy.singles.n)} top-1 changed"
-    return f"{events}, {_bound(accuracy.changed_upper95)}; accuracy {_change(_farthest(accuracy))} {at}"
+    return f"{events}, {numbers.at_most(accuracy.changed_upper95)}; accuracy {_change(at_n)} {at}"
 
 
 def _farthest(accuracy: BatchAccuracy) -> AccuracyAtN:

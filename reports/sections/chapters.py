@@ -4,17 +4,10 @@ from isobatch.pipeline.records.study import Study, VariantResult
 from isobatch.pipeline.records.wording import clause
 from isobatch.reports import views
 from isobatch.reports.blocks import STATE_SIGNS, Absent, Block, Details, Heading, Paragraph, line
-from isobatch.reports.missing import in_place_of
-from isobatch.reports.sections import Section, all_sections
+from isobatch.reports.sections import Section, all_sections, write_one
 
 _FIRST, _LAST = "verdicts", "repairs"
 """Sections of the whole study that a chapter repeats for its variant, because they belong to its story."""
-
-
-def _parts() -> list[Section]:
-    every = {section.name: section for section in all_sections()}
-    own = [section for section in all_sections() if section.show == "chapter"]
-    return [every[_FIRST], *own, every[_LAST]]
 
 
 def _opening(variant: VariantResult) -> Paragraph:
@@ -30,21 +23,14 @@ def _told(alone: Study) -> list[Block]:
     """Every part that has something to say, under its title; last, and each once, why the others have not."""
     page: list[Block] = []
     absent: list[Absent] = []
-    for part in _parts():
-        written = _part(part, alone)
-        reasons = [block for block in written if isinstance(block, Absent)]
-        if len(reasons) < len(written):
-            page += [Heading(part.title), *written]
+    for name in (_FIRST, *(section.name for section in all_sections() if section.show == "chapter"), _LAST):
+        written = write_one(name, alone)
+        reasons = [block for block in written.blocks if isinstance(block, Absent)]
+        if len(reasons) < len(written.blocks):
+            page += [Heading(written.title), *written.blocks]
         else:
             absent += [why for why in reasons if why not in absent]
     return page + absent
-
-
-def _part(part: Section, alone: Study) -> list[Block]:
-    try:
-        return part.write(alone)
-    except Exception as error:  # one part of one variant's chapter
-        return [in_place_of(part.title, error)]
 
 
 def _chapter(study: Study, variant: VariantResult) -> Details:

@@ -107,7 +107,7 @@ def blocks(study: Study) -> list[Block]:
     words = (
         "Right is faster, down is steadier; in the green band nothing differs, and height means nothing. "
         f"{defined('batch noise')} Throughput: of a raced variant in the race, of others in the passes; bars: its 95 % "
-        f"limits.{joined} {_line(outer)} Ringed: the choice."
+        f"limits.{joined} {_line(outer)}{' Ringed: the choice.' if any(dot.chosen for dot in dots) else ''}"
     )
     return [Figure(TITLE, words + left_out, specification(dots), table)]
 

@@ -9,7 +9,9 @@ TERMS = {
     "variant": "One way to run the network: a runtime, a precision and a recipe.",
     "singles": "Every image run alone, N = 1.",
     "batched": "Images run k at a time, N = k.",
-    "answer": "Of a classifier the top-1 class; else the decision, the set of labels or the nearest neighbour.",
+    "answer": "Of a classifier the top-1 class; else the decision, the set of labels or the nearest neighbour; of raw "
+    "outputs every byte.",
+    "logit": "One value of the network's output, whatever it stands for.",
     "condition": "What stays fixed while N changes: threads, instruction set, memory format, image size, device, "
     "position, neighbours.",
     "repeatable": "The same call on the same bytes twice gives the same bytes.",
@@ -22,7 +24,7 @@ TERMS = {
     "class of N": "Batch sizes whose outputs are bitwise equal to one another.",
     "batch noise": "The largest |batched - singles| over all inputs and N, among a set's own images, relative to the "
     "largest |logit|.",
-    "accuracy drop": "Top-1 of fp32 minus that of the variant on the same images.",
+    "accuracy drop": "Top-1 of fp32 (of an ONNX file ort-fp32) minus that of the variant on the same images.",
     "origin": "A layer whose output for an image depends on N although its input does not: here a difference starts.",
     "carrier": "A layer that differs only because its input already did.",
     "sibling": "A layer of the same kernels and shapes as another.",

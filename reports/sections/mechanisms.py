@@ -30,11 +30,8 @@ Group = Sequence[Origin]
 
 def grouped(origins: Sequence[Origin]) -> list[Group]:
     """The explained origins by the layer that was examined for them, in order of their first layer."""
-    groups: dict[str, list[Origin]] = {}
-    for origin in origins:
-        if origin.mechanism is not None:
-            groups.setdefault(origin.explained_by or origin.layer, []).append(origin)
-    return list(groups.values())
+    explained = ((origin.explained_by or origin.layer, origin) for origin in origins if origin.mechanism is not None)
+    return list(views.together(explained).values())
 
 
 def _row(variant: VariantResult, group: Group) -> Row:

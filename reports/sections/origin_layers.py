@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Collection, Iterable, Sequence
-from typing import Any
 
 from isobatch.pipeline.records.study import Origin, Study, VariantResult
 from isobatch.reports import numbers, views
@@ -21,17 +20,10 @@ FOUND_BY = {
 
 def condensed(origins: Iterable[Origin]) -> list[list[Origin]]:
     """The origins in groups of one signature, same classes of N and way of being found, in order of the first layer."""
-    groups: dict[tuple[Any, ...], list[Origin]] = {}
-    for origin in origins:
-        alike = (
-            origin.kind,
-            origin.signature,
-            origin.found_by,
-            tuple(origin.batch_sizes),
-            tuple(map(tuple, origin.classes)),
-        )
-        groups.setdefault(alike, []).append(origin)
-    return list(groups.values())
+    alike = (
+        ((o.kind, o.signature, o.found_by, tuple(o.batch_sizes), tuple(map(tuple, o.classes))), o) for o in origins
+    )
+    return list(views.together(alike).values())
 
 
 def _largest(values: Iterable[float | None]) -> float | None:
@@ -73,13 +65,9 @@ def _row(group: Sequence[Origin], integers: Collection[str]) -> Row:
 
 def _scripts(origins: Sequence[Origin]) -> list[Block]:
     """Where the script lies that shows a layer's difference alone, or why there is none."""
-    shown: dict[str, list[str]] = {}
-    missing: dict[str, list[str]] = {}
-    for origin in origins:
-        if origin.reproducer:
-            shown.setdefault(origin.reproducer, []).append(origin.layer)
-        elif origin.reproducer_note:
-            missing.setdefault(origin.reproducer_note.removeprefix("no script: "), []).append(origin.layer)
+    shown = views.together((origin.reproducer, origin.layer) for origin in origins if origin.reproducer)
+    without = [(origin.reproducer_note, origin.layer) for origin in origins if not origin.reproducer]
+    missing = views.together((why.removeprefix("no script: "), layer) for why, layer in without if why)
     items = [line(Code(path), f" for {views.listing(layers, 3)}") for path, layers in shown.items()]
     items += [line(f"None for {views.listing(layers, 3)}: {why}.") for why, layers in missing.items()]
     if not items:

@@ -18,13 +18,14 @@ def _close(comparison: Comparison | None) -> str | None:
     return "close" if comparison.allclose else "not close"
 
 
-def _row(variant: VariantResult) -> Row | None:
-    against_singles = max(
-        views.comparisons(variant, "batch-vs-singles", INPUTS), key=lambda made: made.batch_size, default=None
-    )
-    if against_singles is None:
-        return None
-    repeats = {c.batch_size: c for c in views.comparisons(variant, "repeat", INPUTS)}
+def _at_largest_n(variant: VariantResult) -> Comparison | None:
+    compared = views.comparisons(variant, "batch-vs-singles", INPUTS)
+    return max(compared, key=lambda made: made.batch_size, default=None)
+
+
+def _row(variant: VariantResult, against_singles: Comparison) -> Row:
+    same = [c for c in views.comparisons(variant, "repeat", INPUTS) if c.condition == against_singles.condition]
+    repeats = {c.batch_size: c for c in same}
     far = against_singles.percentiles or {}
     return {
         Column("Variant", "name"): variant.name,
@@ -55,13 +56,15 @@ def blocks(study: Study) -> list[Block]:
     """
     if not is_original_question(study):
         return []
-    rows = [row for v in study.variants if (row := _row(v)) is not None]
-    if not rows:
+    taken = [(variant, made) for variant in study.variants if (made := _at_largest_n(variant))]
+    if not taken:
         return [Paragraph(line(f"Not taken: no variant was compared on the {INPUTS} inputs."))]
-    n = max(views.tested_batch_sizes(study, INPUTS))
+    n = max(made.batch_size for _, made in taken)
+    fewer = [f"{variant.name} at N = {made.batch_size}" for variant, made in taken if made.batch_size < n]
     tolerance = _tolerance(study)
     caption = (
-        f"On the {INPUTS} inputs at N = {n}: the batch run twice, the singles run twice, batched against singles "
+        f"On the {INPUTS} inputs at N = {n}{f' ({views.listing(fewer)})' if fewer else ''}: "
+        "the batch run twice, the singles run twice, batched against singles "
         f"(close: allclose{f' with {tolerance}' if tolerance else ''}), and percentiles of |batched - singles|. "
         "Relative: the largest, over the largest |logit|."
     )
@@ -69,6 +72,7 @@ def blocks(study: Study) -> list[Block]:
         "The post's network had other weights, so its absolute figures are not comparable in size, only in kind; the "
         "relative ones are comparable between the variants."
     )
+    rows = [_row(variant, made) for variant, made in taken]
     the_post = dict(zip(rows[0], THE_POST, strict=True))
     return [table_of(caption, [the_post, *rows]), Paragraph(line(remark), small=True)]
 

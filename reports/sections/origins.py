@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
+from isobatch.pipeline.decide.demands import MIXES
 from isobatch.pipeline.records.study import BeyondLook, Locating, Origin, Study, VariantResult
 from isobatch.pipeline.repair.records import PROOF
 from isobatch.reports import numbers, views
@@ -41,7 +42,7 @@ def starts_in(origins: Sequence[Origin]) -> str | None:
     return first.layer if largest is first else f"{first.layer}; most in {largest.layer}"
 
 
-def _completeness(variant: VariantResult) -> tuple[str, str]:
+def _completeness(study: Study, variant: VariantResult) -> tuple[str, str]:
     """Whether the list of origins is complete, in a word, and why one may say so."""
     if variant.origins_complete:
         proof = next((repair for repair in variant.repairs or [] if repair.name == PROOF), None)
@@ -50,7 +51,9 @@ def _completeness(variant: VariantResult) -> tuple[str, str]:
     if not variant.origins:
         return "incomplete", "no layer differed on its own, and yet the outputs do"
     if variant.repairs is None:
-        return "not proved", "the proof is a repair, and the study was asked not to repair (--no-repair)"
+        mixed = study.mixing is not None and study.mixing.mixes
+        why = MIXES if mixed else "the study was asked not to repair (--no-repair)"
+        return "not proved", f"the proof is a repair, and {why}"
     tried = next((repair for repair in variant.repairs if repair.name == PROOF), None)
     if tried is None or tried.state == "does-not-apply":
         return "not proved", "its layers could not be put in one fixed shape to see whether the difference goes"
@@ -66,25 +69,22 @@ def _completeness(variant: VariantResult) -> tuple[str, str]:
 
 def _proofs(study: Study, looked: Sequence[VariantResult]) -> Bullets:
     """The proof of each list in words, once for all variants of which the same can be said."""
-    names: dict[tuple[str, str], list[str]] = {}
-    for variant in looked:
-        names.setdefault(_completeness(variant), []).append(variant.name)
-    return Bullets(
-        tuple(
-            line(f"{_SAID[word]} for ", *views.named(study, views.listing(who, 20)), f": {why}.")
-            for (word, why), who in names.items()
-        )
+    names = views.together((_completeness(study, variant), variant.name) for variant in looked)
+    said = (
+        line(f"{_SAID[word]} for ", *views.named(study, views.listing(who, 20)), f": {why}.")
+        for (word, why), who in names.items()
     )
+    return Bullets(tuple(said))
 
 
-def _row(variant: VariantResult) -> Row:
+def _row(study: Study, variant: VariantResult) -> Row:
     sought = variant.locating
     return {
         Column("Variant", "name"): variant.name,
         Column("Origins", "number"): extent(variant),
         Column("Starts in"): starts_in(variant.origins or []),
         Column("Kinds"): kinds(variant.origins or []) or None,
-        Column("List", "state"): _completeness(variant)[0],
+        Column("List", "state"): _completeness(study, variant)[0],
         Column("Tried", "number"): numbers.count(sought.trials) if sought else None,
         Column("Detection limit", "number"): numbers.one_of(sought.smallest_rate) if sought else None,
     }
@@ -171,7 +171,7 @@ def blocks(study: Study) -> list[Block]:
     seen = [v.locating.instrumented_bitwise_equal for v in looked if v.locating]
     unchanged = [Paragraph(line("Looking inside changed no bit of any output."), small=True)] if all(seen) else []
     return [
-        table_of(caption, map(_row, looked)),
+        table_of(caption, (_row(study, variant) for variant in looked)),
         _proofs(study, looked),
         *_innocent(looked),
         *(Paragraph(line(_SEARCH[word]), small=True) for word in searches),

@@ -20,15 +20,15 @@ def _runs_as(variant: VariantResult) -> str | None:
 
 def _row(study: Study, variant: VariantResult) -> Row:
     speed, cost, drop = speeds.throughput(study, variant), variant.cost, variant.accuracy_drop
-    agrees, limit = _agreement(study, variant)
+    agrees = variant.agreement if variant.name != study.reference else None
     return {
         Column("Variant", "name"): variant.name,
         Column("Verdict", "state"): views.state(variant),
         Column("Runs as"): _runs_as(variant),
         Column("Batch noise", "number"): views.noise(variant),
         Column("Error", "number"): views.error(study, variant),
-        Column("Agrees", "number"): agrees,
-        Column("95 % limit", "number"): limit,
+        Column("Agrees", "number"): numbers.known(agrees, agreement.count),
+        Column("95 % limit", "number"): agreement.bound(agrees, "≥", "≤") if agrees else None,
         Column("ms at N = 1", "number"): _single(study, variant),
         Column("img/s @ N", "number"): _throughput(study, variant, speed) if speed else None,
         Column("Size", "number"): numbers.size(cost.size_bytes) if cost else None,
@@ -46,15 +46,8 @@ def _single(study: Study, variant: VariantResult) -> str | None:
 
 def _throughput(study: Study, variant: VariantResult, speed: speeds.Speed) -> str:
     """Images a second and their N, behind a ~ where they are only roughly known: never of the race."""
-    roughly = not speeds.raced(study, variant) and speeds.rough(study, variant, speed.batch_size)
+    roughly = not speed.raced and speeds.rough(study, variant, speed.batch_size)
     return f"{'~' * roughly}{numbers.rate(speed.interval.median)} @ {speed.batch_size}"
-
-
-def _agreement(study: Study, variant: VariantResult) -> tuple[str | None, str | None]:
-    """How often it gives the reference's answer, and the limit: ``16 of 16``, ``≥ 82 %``."""
-    if variant.name == study.reference or variant.agreement is None:
-        return views.agrees(study, variant), None
-    return agreement.count(variant.agreement), agreement.bound(variant.agreement, "≥", "≤")
 
 
 def blocks(study: Study) -> list[Block]:

@@ -5,26 +5,13 @@ from typing import TypeGuard
 from isobatch.pipeline.decide import recommend
 from isobatch.pipeline.decide.race import LOOKS
 from isobatch.pipeline.decide.tails import call_time
-from isobatch.pipeline.records.study import (
-    Against,
-    Contestant,
-    Interval,
-    RaceShown,
-    Recommendation,
-    Study,
-    UpperLimit,
-)
+from isobatch.pipeline.records.study import Against, Contestant, RaceShown, Recommendation, Study, UpperLimit
 from isobatch.reports import numbers, views
 from isobatch.reports.blocks import Absent, Block, Bullets, Code, Column, Line, Paragraph, Row, line, table_of
 from isobatch.reports.sections import Section
-from isobatch.reports.speeds import BY_PASSES, no_faster, shows_loss
+from isobatch.reports.speeds import BY_PASSES, chosen_throughput, no_faster, shows_loss
 
-_STANDING = {
-    "leader": "the fastest",
-    "as-fast": "not measurably slower",
-    "undecided": "undecided",
-    "slower": "slower",
-}
+_STANDING = {"leader": "the fastest", "as-fast": "not measurably slower", "undecided": "undecided", "slower": "slower"}
 _BY = {
     "only-candidate": "the demands, which no other meets",
     "speed": "speed",
@@ -83,17 +70,15 @@ def _ratio(decided: Recommendation) -> str:
     return "" if ratio is None else f", {ratio.median:.2f} x the time"
 
 
-def _limits(interval: Interval) -> str:
-    if interval.low95 is None or interval.high95 is None:
-        return f"{interval.median:.2f}"
-    return f"{interval.median:.2f}, {interval.low95:.2f} to {interval.high95:.2f}"
-
-
-def price_words(study: Study, decided: Recommendation, own: str) -> Line:
-    """The price of stability, and the speed-up over the reference precision. ``own``: the choice's throughput."""
+def price_line(study: Study) -> Line:
+    """What the choice costs against the fastest candidate, and what it gains over the reference precision."""
+    chosen, decided = chosen_throughput(study), study.recommendation
+    if decided is None or decided.decided_by is None or chosen is None:
+        return line("Unknown: the throughput of the chosen variant was not measured.")
+    own = f"{numbers.throughput(chosen.interval)} at N = {chosen.batch_size}"
     paid, gained = decided.price_of_stability, decided.speed_up
     if paid is None or not shows_loss(paid):
-        text = line(f"Nothing: {no_faster(decided)}, {own}.")
+        text = line(f"Nothing: {no_faster(decided)} than its {own}.")
     else:
         verdict = views.find(study, paid.variant)
         kind = f", which is {views.state(verdict)}" if verdict else ""
@@ -121,7 +106,7 @@ def _row(contestant: Contestant, decided: Recommendation) -> Row:
     return {
         Column("Contestant", "name"): contestant.variant,
         Column("N", "number"): numbers.count(contestant.batch_size),
-        Column("Time over the fastest's", "number"): numbers.known(ratio, _limits),
+        Column("Time over the fastest's", "number"): numbers.known(ratio, numbers.times),
         Column("It is"): f"dropped: {contestant.dropped}" if contestant.dropped else stands,
         Column("A call: median", "number"): _upper(timed.median) if timed else None,
         Column("p95", "number"): _upper(timed.p95) if timed else None,
@@ -148,8 +133,12 @@ def _sure(decided: Recommendation) -> str:
 def blocks(study: Study) -> list[Block]:
     """How it was run, one row a contestant, and who was left out."""
     race, decided = study.race, study.recommendation
-    if race is None or decided is None:
+    if race is None and "race" in study.pending:
+        return [Absent(line(f"No race: {views.not_yet(study)}."))]
+    if race is None:
         return [Absent(line("No race was run: costs are the times seen while evidence was gathered, for orientation."))]
+    if decided is None:
+        return [Absent(line(f"The race was run, and decided nothing: {views.not_yet(study)}."))]
     steady = "timings are unsteady" if race.unsteady else f"{race.disturbed} disturbed"
     rounds = f"{numbers.counted(race.rounds, 'round')} in {numbers.seconds(race.seconds)}"
     how = (

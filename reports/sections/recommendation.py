@@ -4,7 +4,7 @@ from isobatch.pipeline.decide.policy import describe
 from isobatch.pipeline.decide.ranges import range_details, range_words
 from isobatch.pipeline.records.study import ParetoPoint, Recommendation, Study
 from isobatch.pipeline.records.wording import clause
-from isobatch.reports import numbers
+from isobatch.reports import numbers, views
 from isobatch.reports.blocks import (
     Block,
     Bullets,
@@ -28,9 +28,9 @@ def _pareto_row(point: ParetoPoint) -> Row:
     return {
         Column("Variant", "name"): point.variant,
         Column("Verdict", "state"): point.verdict,
-        Column("Throughput", "number"): None
-        if point.throughput_img_s is None
-        else f"{numbers.real(point.throughput_img_s, 3)} img/s",
+        Column("Throughput", "number"): numbers.known(
+            point.throughput_img_s, lambda rate: f"{numbers.rate(rate)} img/s"
+        ),
         Column("Latency, N = 1", "number"): numbers.known(point.latency_ms, numbers.milliseconds),
         Column("Size", "number"): numbers.size(point.size_bytes),
         Column("Top-1", "number"): numbers.known(point.accuracy, numbers.percent),
@@ -68,8 +68,9 @@ def blocks(study: Study) -> list[Block]:
     """Reasons, rejections, ties and the Pareto set; a remark where nothing was decided."""
     decided = study.recommendation
     if decided is None:
-        return [Paragraph(line("No recommendation was made: the study ended before it."))]
-    page: list[Block] = [Paragraph((*headline(decided), f". Policy: {describe(decided.policy)}."))]
+        return [Paragraph(line(f"No recommendation was made: {views.not_yet(study)}."))]
+    policy = f" Policy: {describe(decided.policy)}." if decided.chosen or decided.withheld else ""  # a reason says it
+    page: list[Block] = [Paragraph((*headline(decided), f".{policy}"))]
     if raced := in_short(study):
         page.append(Paragraph(linked(study, raced, "race")))
     if decided.range is not None:
@@ -80,7 +81,8 @@ def blocks(study: Study) -> list[Block]:
     if decided.rejected:
         columns = (Column("Variant", "name"), Column("Why not"))
         rows = tuple((rejected.variant, rejected.why) for rejected in decided.rejected)
-        page += [Heading("Why not the others"), Table("Every other variant, with the reason.", columns, rows)]
+        title, every = ("Why not the others", "Every other") if decided.chosen else ("Why none of them", "Every")
+        page += [Heading(title), Table(f"{every} variant, with the reason.", columns, rows)]
     page += _pareto(decided)
     if decided.would_change:
         changes = Bullets(tuple(linked(study, change, "recommendation") for change in decided.would_change))

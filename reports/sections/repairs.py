@@ -1,6 +1,7 @@
 """The repairs that were tried: whether each holds, over what scope, and its price."""
 
 from isobatch import PROGRAM
+from isobatch.pipeline.config.config import explains
 from isobatch.pipeline.decide.demands import MIXES
 from isobatch.pipeline.decide.repaired_variants import SWITCH
 from isobatch.pipeline.records.study import Repair, Study, VariantResult
@@ -43,41 +44,31 @@ def _row(variant: VariantResult, repair: Repair) -> Row:
 
 def _inapplicable(tried: list[tuple[VariantResult, Repair]]) -> list[Line]:
     """A sentence for all variants to which the same rungs do not apply for the same reasons."""
-    reasons: dict[str, dict[str, list[str]]] = {}
-    for variant, repair in tried:
-        if repair.state == "does-not-apply":
-            why = repair.note.rstrip(".") or "no reason is recorded"
-            reasons.setdefault(variant.name, {}).setdefault(why, []).append(repair.name)
-    alike: dict[str, list[str]] = {}
-    for name, rungs in reasons.items():
-        text = "; ".join(f"{views.listing(names, 20)} ({why})" for why, names in rungs.items())
-        alike.setdefault(text, []).append(name)
+    unfit = views.together((variant.name, repair) for variant, repair in tried if repair.state == "does-not-apply")
+    alike = views.together((_reasons(repairs), name) for name, repairs in unfit.items())
     return [line("To ", *codes(names), f" these do not apply: {text}.") for text, names in alike.items()]
+
+
+def _reasons(repairs: list[Repair]) -> str:
+    by_reason = views.together((repair.note.rstrip(".") or "no reason is recorded", repair.name) for repair in repairs)
+    return "; ".join(f"{views.listing(names, 20)} ({why})" for why, names in by_reason.items())
 
 
 def _scopes(tried: list[tuple[VariantResult, Repair]]) -> list[Block]:
     """Each scope once, with the repairs that were checked over it."""
-    names: dict[str, list[str]] = {}
-    for variant, repair in tried:
-        if repair.scope:
-            names.setdefault(repair.scope, []).append(f"{variant.name}+{repair.name}")
+    names = views.together((repair.scope, f"{variant.name}+{repair.name}") for variant, repair in tried if repair.scope)
     return [Paragraph(line(*codes(who), f": checked bitwise over {scope}.")) for scope, who in names.items()]
 
 
-def _notes(tried: list[tuple[VariantResult, Repair]]) -> dict[str, list[str]]:
-    """Each remark once, with the repairs of which it is said."""
-    notes: dict[str, list[str]] = {}
-    for variant, repair in tried:
-        if repair.note and repair.state != "does-not-apply":
-            notes.setdefault(repair.note, []).append(f"{variant.name}+{repair.name}")
-    return notes
-
-
 def _remarks(study: Study, tried: list[tuple[VariantResult, Repair]]) -> list[Line]:
-    remarks = [line(*codes(names), f": {note.rstrip('.')}.") for note, names in _notes(tried).items()]
+    """Each remark once, with the repairs of which it is said; then the variants of which none was tried."""
+    noted = [(v, r) for v, r in tried if r.note and r.state != "does-not-apply"]
+    notes = views.together((repair.note, f"{variant.name}+{repair.name}") for variant, repair in noted)
+    remarks = [line(*codes(names), f": {note.rstrip('.')}.") for note, names in notes.items()]
     for variant in study.variants:
         if variant.repairs is not None and all(repair.name == SWITCH for repair in variant.repairs):
-            why = "it could not be put in one fixed shape" if variant.origins else "no origin was found"
+            unknown = "its layers were not looked into" if variant.origins is None else "no origin was found"
+            why = "it could not be put in one fixed shape" if variant.origins else unknown
             remarks.append(line(Code(variant.name), f": no repair was tried, because {why}."))
     return remarks
 
@@ -89,7 +80,7 @@ def blocks(study: Study) -> list[Block]:
         why = "a fixed shape gives stable bytes, and the answers would depend on the others in the batch all the same"
         return [Absent(line(f"Not repaired: {MIXES}; {why}."))]
     absent: list[Block] = [Absent(why) for why in views.unexplained(study)]
-    if study.config.get("repair") is False and study.config.get("explain") is not False:
+    if study.config.get("repair") is False and explains(study.config):
         return [Absent(line("Not run: the study was asked not to repair (--no-repair)."))]
     page: list[Block] = []
     run = [(v, r) for v, r in tried if r.state not in ("out-of-time", "does-not-apply")]

@@ -47,7 +47,8 @@ def _batch_norm(study: Study) -> Iterator[Line]:
     if looked and (invariant := [v.name for v in views.candidates(study) if v.verdict == "batch-invariant"]):
         yield views.named(study, f"In {_names(invariant)} no output differed at any N, so that no layer can be guilty.")
     if without:
-        text = f"In {_names(without)} none could be tried: it is folded into the convolution before it, or not there."
+        why = "it is folded into the convolution before it, not there, or could not be replayed alone"
+        text = f"In {_names(without)} none could be tried: {why}."
         yield views.named(study, text)
 
 
@@ -66,7 +67,8 @@ _HOW = {
 
 def _order(study: Study) -> Iterator[Line]:
     """Equal repeats: an order of summation that changed from run to run would show in them."""
-    repeated = {v.name: views.comparisons(v, "repeat") for v in views.candidates(study)}
+    every = {v.name: views.comparisons(v, "repeat") for v in views.candidates(study)}
+    repeated = {name: compared for name, compared in every.items() if compared}
     made = [comparison for same_inputs in repeated.values() for comparison in same_inputs]
     if not made:
         return

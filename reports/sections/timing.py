@@ -1,7 +1,7 @@
 """Where the time went."""
 
 from isobatch.pipeline.records.study import Study
-from isobatch.reports import numbers
+from isobatch.reports import numbers, views
 from isobatch.reports.blocks import Block, Column, Definitions, Line, Paragraph, Table, line
 from isobatch.reports.sections import Section
 
@@ -9,11 +9,11 @@ from isobatch.reports.sections import Section
 def blocks(study: Study) -> list[Block]:
     """Wall time, forward passes and memory; the stages one by one."""
     if (timing := study.timing) is None:
-        return [Paragraph(line("Not recorded: the study ended before it."))]
+        return [Paragraph(line(f"Not recorded: {views.not_yet(study)}."))]
     passes = f"{numbers.count(timing.forward_passes)} calls, {numbers.count(timing.images_passed)} images"
     facts: list[tuple[str, Line]] = [
         ("Wall time", line(numbers.seconds(timing.wall_s))),
-        ("In forward passes", line(f"{numbers.seconds(timing.forward_s)} ({passes})")),
+        ("In the calls of the evidence", line(f"{numbers.seconds(timing.forward_s)} ({passes})")),
     ]
     if timing.warm_up_s:
         facts.append(

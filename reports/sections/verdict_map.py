@@ -15,6 +15,7 @@ TITLE = "Verdict map"
 
 _WIDEST = 980.0  # pixels of columns in one picture: more of them, and it is drawn in several
 _KINDS = ("batch-vs-singles", "position", "neighbours", "copies")
+_WHAT = {"batch-vs-singles": "batched against singles", "copies": "each copy against the first"}
 _Place = tuple[str, Condition, str]
 
 
@@ -59,7 +60,7 @@ def _short(comparison: Comparison) -> str:
 
 
 def _long(name: str, words: tuple[str, str], comparison: Comparison) -> str:
-    what = "batched against singles" if comparison.kind == "batch-vs-singles" else "batched, changed against plain"
+    what = _WHAT.get(comparison.kind, "batched, changed against plain")
     equal = f"{comparison.n_images_equal} of {comparison.n_images} images bit-equal"
     flips = views.flips(comparison)
     noise = "" if comparison.bitwise_equal else f", largest relative difference {views.difference(comparison)}"
@@ -79,14 +80,8 @@ def _pictures(places: list[_Place], groups: dict[_Place, Group]) -> Iterator[lis
         yield run
 
 
-def _row(
-    name: str, place: _Place, cells: dict[tuple[str, int], Comparison], sizes: list[int]
-) -> tuple[str | None, ...]:
-    def told(n: int) -> str | None:
-        cell = cells.get((name, n))
-        return None if cell is None else f"{_short(cell)} ({cell.n_images_equal} of {cell.n_images})"
-
-    return (name, ", ".join(_words(place)), *map(told, sizes))
+def _told(cell: Comparison | None) -> str | None:
+    return None if cell is None else f"{_short(cell)} ({cell.n_images_equal} of {cell.n_images})"
 
 
 def _figure(
@@ -97,21 +92,14 @@ def _figure(
     part: str,
 ) -> Figure:
     cells = [
-        Cell(
-            names.index(name),
-            at,
-            n,
-            _state(comparison),
-            _short(comparison),
-            _long(name, groups[place].words, comparison),
-        )
+        Cell(names.index(name), at, n, _state(cell), _short(cell), _long(name, groups[place].words, cell))
         for at, place in enumerate(run)
-        for (name, n), comparison in made[place].items()
+        for (name, n), cell in made[place].items()
     ]
     sizes = sorted({n for place in run for n in groups[place].batch_sizes})
     columns = (Column("Variant", "name"), Column("Inputs and condition"), *(Column(f"N = {n}") for n in sizes))
     rows = tuple(
-        _row(name, place, made[place], sizes)
+        (name, ", ".join(_words(place)), *(_told(made[place].get((name, n))) for n in sizes))
         for name in names
         for place in run
         if any((name, n) in made[place] for n in sizes)
@@ -120,14 +108,10 @@ def _figure(
     words = (
         "Each cell is one comparison: = the same bytes as alone, ≈ other bytes, same answers, ≠ an answer changed; "
         "the number is the largest difference over the largest |logit|. Rotated and beside an outlier: against the "
-        "plain batch of the same N. No cell: not run."
+        "plain batch of the same N; copies: against the first of them. No cell: not run."
     )
-    return Figure(
-        f"{TITLE}{part}",
-        words,
-        specification(names, [groups[place] for place in run], cells),
-        Table(caption, columns, rows),
-    )
+    spec = specification(names, [groups[place] for place in run], cells)
+    return Figure(f"{TITLE}{part}", words, spec, Table(caption, columns, rows))
 
 
 def blocks(study: Study) -> list[Block]:

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from isobatch.models.user_copy import as_measured, as_module, check_parameters, in_training
+from isobatch.models.user_copy import as_measured, as_module, check_parameters, faking, in_training, told_observing
+from isobatch.models.weights.other_networks import why_no_study
 from isobatch.pipeline import compare_batch_invariance
 
 
@@ -58,3 +59,31 @@ def test_an_exported_program_is_run_as_its_module_which_has_no_modes() -> None:
     module = as_module(program)
     assert isinstance(module, nn.Module) and in_training(module) == () and as_measured(module) is module
     assert compare_batch_invariance(program, torch.eye(4)).batch_sizes
+
+
+def prepared_for_training() -> nn.Module:
+    net = nn.Sequential(nn.Linear(4, 3), nn.ReLU())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch announces another way to quantize
+        net.qconfig = torch.ao.quantization.get_default_qat_qconfig("x86")  # type: ignore[assignment]
+        return torch.ao.quantization.prepare_qat(net.train()).eval()  # type: ignore[no-untyped-call,no-any-return]
+
+
+def test_fake_quantization_that_still_observes_is_told_with_a_cure_that_works() -> None:
+    net, rows = prepared_for_training(), torch.eye(4) * torch.arange(1, 5)
+    assert faking(net) and "imitates quantization" in why_no_study(net)
+    assert "torch.ao.quantization.disable_observer" in told_observing(net)
+    assert compare_batch_invariance(net, rows).verdict == "not-repeatable"
+    net.apply(torch.ao.quantization.disable_observer)
+    assert told_observing(net) == "" and compare_batch_invariance(net, rows).verdict != "not-repeatable"
+    assert faking(nn.Linear(4, 3)) == () and why_no_study(nn.Linear(4, 3)) == ""
+
+
+def test_what_a_study_cannot_store_is_named() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch announces another way to quantize
+        quantized = torch.ao.quantization.quantize_dynamic(nn.Sequential(nn.Linear(4, 3)), {nn.Linear})
+    assert "of its state dict is no tensor" in why_no_study(quantized)
+    turning = nn.Linear(4, 3)
+    turning.register_buffer("turns", torch.ones(2, dtype=torch.complex64))
+    assert "'turns' of its state dict is no dense tensor of real numbers" in why_no_study(turning)

@@ -35,11 +35,23 @@ def compiled():
 def scripted():
     return torch.jit.script(nn.Conv2d(3, 4, 3))
 
+def traced():
+    return torch.jit.trace(nn.Conv2d(3, 4, 3), torch.zeros(1, 3, 4, 4))
+
 def table():
     return {}
 
 def complex_weights():
     return nn.Linear(3, 2, dtype=torch.complex64)
+
+def many_bands():
+    return nn.Conv2d(200, 4, 1).eval()
+
+def by_channel():
+    return nn.Conv2d(3, 6, 3, groups=3).eval()
+
+def of_one_size():
+    return nn.Sequential(nn.BatchNorm2d(3), nn.Flatten(), nn.Linear(3 * 8 * 8, 2)).eval()
 
 def fails():
     raise OSError("no disk")
@@ -99,6 +111,20 @@ def test_a_study_knows_the_code_the_channels_and_the_weights(name: str, tmp_path
     assert code_of(net, name, str(tmp_path)) == told.code
 
 
+@pytest.mark.parametrize(("attribute", "channels"), [("many_bands", 200), ("by_channel", 3)])
+def test_a_factorys_network_takes_the_channels_of_its_own_convolution(
+    name: str, attribute: str, channels: int, tmp_path: Path
+) -> None:
+    found = resolve("auto", name.replace("two", attribute), tmp_path / "cache", True, print)
+    assert read_name(found.model).channels == channels and "channel" not in found.note
+
+
+def test_random_weights_need_a_network_that_takes_the_calibration_batch(name: str, tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match=r"224 x 224, which it does not take .* or leave --weights out"):
+        resolve("random", name.replace("two", "of_one_size"), tmp_path / "cache", True, print)
+    resolve("auto", name.replace("two", "of_one_size"), tmp_path / "cache", True, print)
+
+
 def test_other_code_is_another_network(name: str, tmp_path: Path) -> None:
     told = read_name(resolve("auto", name, tmp_path / "cache", True, print).model)
     file = tmp_path / f"{name.partition(':')[0]}.py"
@@ -117,7 +143,13 @@ def test_weights_of_a_file_go_into_the_factorys_network(name: str, tmp_path: Pat
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch's, of its own TorchScript
-@pytest.mark.parametrize("attribute", ["compiled", "scripted"])
+def test_a_traced_network_is_run_as_the_user_has_it(name: str, tmp_path: Path) -> None:
+    net = own_network(described(ModelName(name.replace("two", "traced")))[0])
+    assert as_the_user_has_it(net)(torch.zeros(1, 3, 4, 4)).shape == (1, 4, 2, 2)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch's, of its own TorchScript
+@pytest.mark.parametrize("attribute", ["compiled", "scripted", "traced"])
 def test_what_a_compiler_gives_is_stored_by_the_names_of_the_module_inside(name: str, attribute: str) -> None:
     called, net = described(ModelName(name.replace("two", attribute)))
     assert not any("_orig_mod" in key for key in net.state_dict())

@@ -192,7 +192,7 @@ def test_the_assertion_names_the_origin_of_the_largest_difference() -> None:
         assert_batch_invariant(planted(), IMAGES)
     small_then_large = nn.Sequential(OneUlpWhenBatched(), nn.MaxPool2d(4), Leak(), nn.Flatten()).eval()
     assert str(first_origin(small_then_large, IMAGES)).startswith(
-        "0 (one-ulp-when-batched), the first of 2 origins; the largest difference starts in 2 (leak), at N = 2 and 5"
+        "2 (leak), at N = 2 and 5: neighbour-leak; 1 more origin, the first of them 0 (one-ulp-when-batched)"
     )
 
 
@@ -249,9 +249,9 @@ def test_the_users_object_is_never_changed(training: tuple[str, ...]) -> None:
 def test_a_submodule_in_training_mode_is_named() -> None:
     network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten()).eval()
     network[1].train()
-    with pytest.raises(ValueError, match=r"^1 is in training mode.*call .eval\(\)"):
+    with pytest.raises(ValueError, match=r"^'1' is in training mode.*call .eval\(\)"):
         make_batch_invariant(network, IMAGES)
-    with pytest.warns(UserWarning, match=r"^1 is in training mode"):
+    with pytest.warns(UserWarning, match=r"^'1' is in training mode"):
         assert not compare_batch_invariance(network, IMAGES).batch_invariant
     with pytest.warns(UserWarning), pytest.raises(AssertionError, match=r"starts in 1 \(batch-norm\)"):
         assert_batch_invariant(network, IMAGES)
@@ -332,3 +332,33 @@ class Reversing(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         rows = images.flatten(1)[:, :3].cumsum(1).abs().cumsum(1)
         return rows.flip(1) if len(images) == 2 else rows
+
+
+class SeveralTypes(nn.Module):
+    """The part that is named first is float16; the one of float32 runs first, unless ``short``."""
+
+    def __init__(self, short: bool) -> None:
+        super().__init__()
+        self.low, self.high, self.short = nn.Linear(6, 6).half(), nn.Linear(6, 6), short
+
+    def forward(self, rows: Tensor) -> Tensor:
+        return self.high(self.low(rows).float()) if self.short else self.low(self.high(rows).half())
+
+
+@pytest.mark.parametrize("short", [True, False])
+def test_parts_of_several_types_are_given_float32_or_what_the_first_of_them_is(short: bool) -> None:
+    result = compare_batch_invariance(SeveralTypes(short).eval(), torch.rand(4, 6), [2, 4])
+    assert {size.batch_size for size in result.batch_sizes} == {2, 4}
+
+
+class OfAllRows(nn.Module):
+    """A product of every row with every other one, by a keyword alone."""
+
+    def forward(self, *, rows: Tensor) -> Tensor:
+        return rows @ rows.T
+
+
+def test_rows_of_another_shape_are_called_that_and_a_keyword_gets_the_only_input() -> None:
+    result = compare_batch_invariance(OfAllRows().eval(), torch.rand(4, 6), [2, 4])
+    assert result.verdict == "batch-variant" and "nan" not in str(result)
+    assert "by more than a number tells: rows of another shape or type, or NaN" in str(result)

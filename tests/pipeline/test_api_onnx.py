@@ -8,6 +8,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
+from isobatch.models.user_inputs import as_rows
+from isobatch.models.user_networks import open_network
 from isobatch.pipeline import compare_batch_invariance, make_batch_invariant
 from isobatch.pipeline.api import first_origin
 from isobatch.pipeline.testing import assert_batch_invariant
@@ -56,6 +58,12 @@ def test_other_types_than_float32_are_fed_as_such(kind: int, dtype: Any) -> None
     assert compare_batch_invariance(own_sums(kind), pixels).tested.inputs.startswith(np.dtype(dtype).name)
 
 
+def test_another_byte_order_holds_the_same_numbers() -> None:
+    with open_network(several.tokens().SerializeToString(), 1) as runner:
+        rows = [runner.fitted(as_rows(inputs)) for inputs in (GIVEN, {**GIVEN, "ids": GIVEN["ids"].astype(">i8")})]
+        assert runner.run(rows[0]).tobytes() == runner.run(rows[1]).tobytes()
+
+
 @pytest.mark.parametrize(
     ("inputs", "said"),
     [
@@ -94,3 +102,18 @@ def test_a_graph_whose_parts_are_sequences_is_compared_and_not_looked_into() -> 
     rows = np.random.default_rng(0).standard_normal((4, 6), np.float32)
     assert compare_batch_invariance(model, rows).verdict == "batch-variant"
     assert first_origin(model, rows) is None
+
+
+def test_what_onnxruntime_cannot_run_is_told_by_the_error_alone(capfd: pytest.CaptureFixture[str]) -> None:
+    sizes = helper.make_tensor("sizes", TensorProto.INT64, [2], [1, 16])
+    graph = helper.make_graph(
+        [helper.make_node("Reshape", ["x", "sizes"], ["y"])],
+        "held",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 4, 4])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 16])],
+        [sizes],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    with pytest.raises(TypeError, match="its Reshape node fails"):
+        compare_batch_invariance(model, np.ones((3, 4, 4), np.float32))
+    assert capfd.readouterr().err == ""

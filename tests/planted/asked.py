@@ -26,7 +26,7 @@ def by_interface(truth: Truth) -> Said:
     network, inputs = truth.network(), INPUTS[truth.inputs]()
     with warnings.catch_warnings():
         if truth.training:
-            warnings.filterwarnings("ignore", "planted is in training mode")
+            warnings.filterwarnings("ignore", "'planted' is in training mode")
         result = compare_batch_invariance(network, inputs)
         layer = mechanism = ""
         try:

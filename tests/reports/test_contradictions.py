@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from typing import Any
 
@@ -18,6 +19,7 @@ from isobatch.pipeline.tools.two_runs.regressions import variant_changes
 from isobatch.reports import numbers, speeds
 from isobatch.reports.blocks import Table
 from isobatch.reports.files.markdown import markdown_report
+from isobatch.reports.screen.terminal import print_summary
 from isobatch.reports.sections import write_all
 from tests.reports import studies
 from tests.reports.sections.test_sections import said, written
@@ -184,3 +186,97 @@ def test_a_time_from_too_few_calls_is_marked(ratio: r.Interval, rough: bool) -> 
     row = rows("overview", study)[f"{studies.ROWS[1].name}+static-scale"]
     assert [(row[title] or "").startswith("~") for title in ("ms at N = 1", "img/s @ N")] == [rough, rough]
     assert "~: of too few calls for limits" in text("overview", study)
+
+
+def test_the_posts_table_says_which_variant_ran_at_another_n() -> None:
+    study = studies.full()
+    fewer = [
+        v.model_copy(update={"comparisons": [c for c in v.comparisons if c.batch_size < 3]}) if v.name == "fp16" else v
+        for v in study.variants
+    ]
+    assert "On the seed inputs at N = 4: " in text("original_post", study)
+    assert "On the seed inputs at N = 4 (fp16 at N = 2): " in text("original_post", only_these(fewer))
+
+
+def only_these(variants: list[r.VariantResult]) -> r.Study:
+    return studies.full().model_copy(update={"variants": variants})
+
+
+def test_a_chapter_speaks_of_its_own_variant() -> None:
+    told = text("chapters", studies.full())
+    assert "no variant was found" not in told and "Nothing to look into: ort-int8 is batch-invariant." in told
+    nothing = text("origins", only_these([v for v in studies.full().variants if v.verdict == "batch-invariant"]))
+    assert nothing == "Nothing to look into: no variant was found top1-stable or batch-variant."
+
+
+def test_a_race_that_decided_nothing_yet_was_run() -> None:
+    study = studies.full()
+    assert study.race is not None
+    ended = text("race", study.model_copy(update={"recommendation": None}))
+    assert ended.startswith("The race was run") and "No race" not in ended
+    assert text("race", study.model_copy(update={"race": None})).startswith("No race was run")
+
+
+def test_where_nothing_is_chosen_there_are_no_others_and_no_ring() -> None:
+    study = studies.full()
+    assert study.recommendation is not None
+    nothing = study.model_copy(update={"recommendation": study.recommendation.model_copy(update={"chosen": None})})
+    assert "Why not the others" in text("recommendation", study)
+    assert "Why none of them Every variant, with the reason." in text("recommendation", nothing)
+    assert "Ringed" in text("cost_and_stability", study) and "Ringed" not in text("cost_and_stability", nothing)
+
+
+def test_repeats_are_counted_over_the_variants_that_were_repeated() -> None:
+    first, *others = studies.full().variants[1:4]
+    bare = [v.model_copy(update={"comparisons": [c for c in v.comparisons if c.kind != "repeat"]}) for v in others]
+    assert " repeat comparisons of 1 variant bit-equal" in text("suspects", only_these([first, *bare]))
+
+
+def test_a_choice_of_which_no_batch_was_run_says_so() -> None:
+    study = studies.full()
+    bare = [v.model_copy(update={"comparisons": []}) for v in study.variants]
+    assert "no batch was run" in text("answer", study.model_copy(update={"variants": bare}))
+
+
+def test_of_an_onnx_file_drops_are_told_against_its_own_baseline() -> None:
+    study = studies.full()
+    own = [v.model_copy(update={"baseline": v.name == "ort-fp32"}) for v in study.variants]
+    of_file = study.model_copy(update={"variants": own})
+    assert "accuracy drop against ort-fp32" in text("answer", of_file) and "Only ort-fp32 right" in text(
+        "accuracy", of_file
+    )
+    assert "accuracy drop against fp32" in text("answer", study) and "Only fp32 right" in text("accuracy", study)
+
+
+@pytest.mark.parametrize(("explain", "said"), [("none", "--no-explain"), ("default", "--no-repair")])
+def test_why_nothing_was_repaired_names_the_flag_that_forbade_it(explain: str, said: str) -> None:
+    study = studies.unasked()
+    told = text("repairs", study.model_copy(update={"config": study.config | {"explain": explain, "repair": False}}))
+    assert said in told
+
+
+def test_a_network_that_mixes_images_was_not_asked_not_to_repair() -> None:
+    study = studies.full()
+    unproved = [v.model_copy(update={"repairs": None, "origins_complete": None}) for v in study.variants]
+    mixing = r.Mixing(
+        variant="fp32", mixes=True, batch_size=4, tried=8, change=0.1, largest_logit=9.0, evidence="It does."
+    )
+    told = text("origins", study.model_copy(update={"variants": unproved, "mixing": mixing}))
+    assert "the proof is a repair, and the network itself mixes images" in told and "--no-repair" not in told
+
+
+def test_a_repair_that_keeps_the_answers_is_no_repair_that_fails_and_no_equal_bytes() -> None:
+    study = repaired(name="recheck", batch_invariant=False, top1_stable=True, state="holds-top1")
+    name = f"{studies.ROWS[1].name}+recheck"
+    assert f"= after repair fp32+surgical ≈ after repair {name}" in text("answer", study)
+    stream = io.StringIO()
+    print_summary(study, {}, stream, verbose=False)
+    assert f"Repaired, top1-stable: {name}" in stream.getvalue() and "No repair holds" not in stream.getvalue()
+
+
+def test_what_is_still_to_come_did_not_end() -> None:
+    early = studies.empty().model_copy(update={"pending": ["race", "recommendation"]})
+    for section in ("fixed_point", "recommendation", "timing", "race"):
+        assert "still to come when this was written" in text(section, early)
+    assert "ended before" not in markdown_report(early)
+    assert "the study ended before it" in markdown_report(studies.empty())

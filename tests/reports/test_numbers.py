@@ -83,6 +83,7 @@ def test_events_carry_their_bound() -> None:
     assert numbers.events(0, 16, 0.171) == "0 of 16 (at most 17 %)"
     assert numbers.events(0, 1797, 0.0017) == "0 of 1,797 (at most 0.2 %)"
     assert numbers.events(3, 16, None) == "3 of 16"
+    assert numbers.events(399, 400, 0.9999) == "399 of 400 (at most 100 %)"
 
 
 @pytest.mark.parametrize(

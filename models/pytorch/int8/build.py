@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
@@ -90,14 +90,14 @@ def quantized(fused: nn.Module, ranges: Ranges, reduce_range: bool) -> nn.Module
 
 
 def open_static(artifact: Artifact, settings: RunnerSettings) -> StaticInt8Runner:
-    """A runner whose activations can be watched. Raises VariantUnavailable on other devices than the CPU."""
+    """A runner whose activations can be watched."""
     runner = StaticInt8Runner(partial(load_network, artifact.folder), settings, artifact.manifest.recipe)
     runner.ship(artifact.folder / WEIGHTS_FILE, artifact.folder / LAYERS_FILE)
     return runner
 
 
 def open_dynamic(artifact: Artifact, settings: RunnerSettings) -> Int8Runner:
-    """A runner of a dynamically quantized network. Raises VariantUnavailable on other devices than the CPU."""
+    """A runner of a dynamically quantized network."""
     runner = Int8Runner(partial(load_network, artifact.folder), settings, artifact.manifest.recipe)
     runner.ship(artifact.folder / WEIGHTS_FILE, artifact.folder / LAYERS_FILE)
     return runner
@@ -116,8 +116,6 @@ class Int8Runner(IntegerTorchRunner):
     """A network with int8 weights, run by the engine of its recipe. Entering raises VariantUnavailable without it."""
 
     def __init__(self, load: Any, settings: RunnerSettings, recipe: Mapping[str, Json]) -> None:
-        if settings.device != "cpu":
-            raise VariantUnavailable("torch's quantized kernels run on the CPU only", "use --device cpu")
         super().__init__(load, settings)
         self._recipe = recipe
 
@@ -178,7 +176,9 @@ class StaticInt8Runner(Int8Runner):
             clipped[name] = clipped.get(name, 0) + at_limit
             seen[name] = seen.get(name, 0) + values.size
 
-        with _hooks(_quantizing(self.net), count):
+        with ExitStack() as stack:
+            for name, module in _quantizing(self.net):
+                stack.callback(module.register_forward_hook(partial(count, name)).remove)
             self.run(images)
         return {name: (clipped[name], seen[name]) for name in seen}
 
@@ -190,15 +190,6 @@ def _quantizing(net: nn.Module) -> Iterator[tuple[str, nn.Module]]:
             yield name, module.activation_post_process  # its operators are methods, which end in this call
         elif hasattr(module, "scale") and hasattr(module, "zero_point"):
             yield name, module
-
-
-@contextmanager
-def _hooks(watched: Iterator[tuple[str, nn.Module]], hook: Any) -> Iterator[None]:
-    with ExitStack() as stack:
-        for name, module in watched:
-            handle = module.register_forward_hook(partial(hook, name))
-            stack.callback(handle.remove)
-        yield
 
 
 def _store(

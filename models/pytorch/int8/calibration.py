@@ -13,6 +13,7 @@ from torch.ao.quantization.observer import UniformQuantizationObserverBase
 from isobatch.models.pytorch.int8.modules import known_deprecations
 from isobatch.models.spec.artifact_cache import BuildRequest
 from isobatch.models.spec.words import Json, Manifest, Network, VariantUnavailable
+from isobatch.models.weights.model_name import told_name
 from isobatch.models.weights.networks import quantizable_skeleton, read_torch_weights, with_state
 
 Ranges = dict[str, tuple[float, float]]
@@ -53,8 +54,9 @@ def fused_network(network: Network) -> nn.Module:
     state = read_torch_weights(network)
     net = quantizable_skeleton(network.model, network.num_classes)
     if net is None:
+        called = told_name(network.model)
         raise VariantUnavailable(
-            f"torch's eager mode quantizes what was written for it, and torchvision has no such {network.model}",
+            f"torch's eager mode quantizes what was written for it, and torchvision has no such {called}",
             "choose ort-int8, ov-int8 (make run EXTRAS=openvino) or int8-pt2e (pip install torchao==0.18.0)",
         )
     fused = with_state(net, state)

@@ -21,17 +21,13 @@ from isobatch.models.pytorch.find_layers import Unit
 from isobatch.models.pytorch.int8.modules import weight_parts
 from isobatch.models.pytorch.reproducer import Made, rows_as_tensors, torch_case
 from isobatch.models.pytorch.tensors import Form
-from isobatch.models.shared.rounding_ties import STEPS, TIE, nearby, pairs
+from isobatch.models.shared.crafted_numbers import CODES, STEPS, TIE, extreme_steps, extreme_weights, nearby, pairs
 from isobatch.models.spec.case import Case
 from isobatch.models.spec.interventions import Accumulators, Crafted, IntegerCall
 from isobatch.models.spec.runner import Rows
 
 _HIGHEST = 255
-_LARGEST, _SMALLEST = 127, -128  # of int8 weights
-_STEPS = 64  # between zero and the result of crafted extremes: a clipped pair moves it by tens
-_FEWEST_STEPS = 16
 _SIDE = 32  # of an image that is as good as a larger one in its middle
-_CODES = {"extremes": _HIGHEST, "tame": 127}
 _PRODUCTS: Any = (nnq.Conv2d, nnq.Linear)  # their methods are untyped
 _RECTIFYING = (nniq.ConvReLU2d, nniq.LinearReLU)
 
@@ -85,8 +81,8 @@ class IntegerTorchRunner(ExaminedTorchRunner):
         unit = self.known_layers()[layer]
         draws = np.random.default_rng(seed)
         with torch.inference_mode():
-            if how in _CODES:
-                made = _extremes(unit, _CODES[how])
+            if how in CODES:
+                made = _extremes(unit, CODES[how])
             else:
                 made = _provocation(unit, draws, TIE if how == "ties" else 0.0)
             exact = None if made is None else _accumulators(unit, *made)
@@ -193,23 +189,19 @@ def _products(module: Any, centred: Tensor) -> NDArray[np.float64]:
 
 
 def _extremes(unit: Unit, code: int) -> Provoked | None:
-    """Inputs of this code; weights of 127 in every third channel, of -128 in the next, of both in turn in the last.
+    """Inputs of this code, and extreme weights.
 
-    With inputs of 255 neighbouring products of the first two kinds sum to 64770 and -65280, beyond 16 bits; those of
-    the third do not. Scales and biases of a copy put every exact sum of the middle of an image well above zero.
+    Scales and biases of a copy put every exact sum of the middle of an image well above zero.
     """
     forms = [slot.one for slot in unit.slots if slot]
     module = getattr(unit.original, "__self__", unit.original)
     if isinstance(module, nnqd.Linear) or not isinstance(module, _PRODUCTS) or forms[0].scale is None:
         return None
-    steps = min(_STEPS, (_HIGHEST - int(module.zero_point)) // 2)
-    if steps < _FEWEST_STEPS:
+    steps = extreme_steps(int(module.zero_point))
+    if steps is None:
         return None
-    shape = tuple(module.weight().shape)
-    weights = np.full(shape, _LARGEST, np.int8)
-    weights[1::3] = _SMALLEST
-    weights[2::3, 1::2] = _SMALLEST
-    sums = weights.astype(np.int64).reshape(shape[0], -1).sum(1) * (code - forms[0].zero_point)
+    weights = extreme_weights(tuple(module.weight().shape))
+    sums = weights.astype(np.int64).reshape(len(weights), -1).sum(1) * (code - forms[0].zero_point)
     step = float(module.scale)
     scales = steps * step / (np.maximum(np.abs(sums), 1) * forms[0].scale)
     biases = np.where(sums < 0, 2.0 * steps * step, 0.0).astype(np.float32)

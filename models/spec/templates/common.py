@@ -19,25 +19,10 @@ Run = Callable[[Arrays], list[Any]]
 # -- from here on: part of every script --
 
 EXISTS, GONE, ELSEWHERE = 1, 0, 2
-FEATURES = [
-    "avx2",
-    "fma",
-    "avx512f",
-    "avx512_vnni",
-    "avx_vnni",
-    "avx512_bf16",
-    "avx512_fp16",
-    "amx_int8",
-    "amx_bf16",
-    "amx_fp16",
-]
-CAPS = [
-    "ATEN_CPU_CAPABILITY",
-    "ONEDNN_MAX_CPU_ISA",
-    "MKL_ENABLE_INSTRUCTIONS",
-    "MKL_CBWR",
-    "FBGEMM_ENABLE_INSTRUCTIONS",
-]
+FEATURES = ["avx2", "fma", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "avx512_fp16", "amx_int8", "amx_bf16",
+            "amx_fp16"]  # fmt: skip
+CAPS = ["ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "MKL_ENABLE_INSTRUCTIONS", "MKL_CBWR",
+        "FBGEMM_ENABLE_INSTRUCTIONS"]  # fmt: skip
 
 
 def machine() -> dict[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+SPINNING = "session.intra_op.allow_spinning"
+
+
+def turn(options: Any, switches: Mapping[str, Any]) -> None:
+    """Set onnxruntime's documented switches among the options of a session."""
+    import onnxruntime as ort
+
+    if "deterministic" in switches:
+        options.use_deterministic_compute = switches["deterministic"]
+    if "level" in switches:
+        options.graph_optimization_level = getattr(ort.GraphOptimizationLevel, switches["level"])
+    if "spinning" in switches:
+        options.add_session_config_entry(SPINNING, str(int(switches["spinning"])))
 
 
 def opened(folder: Path, settings: dict[str, Any], threads: int) -> Callable[[Any], Any]:
@@ -27,22 +40,14 @@ def opened(folder: Path, settings: dict[str, Any], threads: int) -> Callable[[An
     if not settings["optimise"]:  # it was optimised for the machine before it was repaired
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
         options.log_severity_level = 3  # it warns that such a graph is for one machine, at every start
-    switches = settings.get("switches", {})
-    if "deterministic" in switches:
-        options.use_deterministic_compute = switches["deterministic"]
-    if "level" in switches:
-        options.graph_optimization_level = getattr(ort.GraphOptimizationLevel, switches["level"])
-    if "spinning" in switches:
-        options.add_session_config_entry("session.intra_op.allow_spinning", str(int(switches["spinning"])))
+    turn(options, settings.get("switches", {}))
     session = ort.InferenceSession(str(folder / "model.onnx"), options, providers=["CPUExecutionProvider"])
     first = session.get_inputs()[0].name
     names = [value.name for value in session.get_outputs()]
 
     def run(images: NDArray[Any] | dict[str, NDArray[Any]]) -> NDArray[Any] | dict[str, NDArray[Any]]:
         given = images if isinstance(images, dict) else {first: images}
-        outputs = [
-            np.array(output) for output in session.run(None, given)
-        ]  # theirs lie in memory that the session handed out
+        outputs = [*map(np.array, session.run(None, given))]  # theirs lie in memory that the session handed out
         return outputs[0] if len(names) == 1 else dict(zip(names, outputs, strict=True))
 
     return run

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,12 +32,7 @@ TYPES = {
     "U8": torch.uint8,
     "BOOL": torch.bool,
 }
-COMPUTED_IN = {
-    "float64": torch.float64,
-    "float32": torch.float32,
-    "float16": torch.float16,
-    "bfloat16": torch.bfloat16,
-}
+COMPUTED_IN = {name: getattr(torch, name) for name in ("float64", "float32", "float16", "bfloat16")}
 
 
 def tensors_of(path: Path) -> dict[str, Tensor]:
@@ -58,12 +53,16 @@ def tensors_of(path: Path) -> dict[str, Tensor]:
 
 def float_network(about: dict[str, Any], state: dict[str, Tensor]) -> nn.Module:
     """torchvision's network of that name with these tensors."""
-    net = skeleton(about)
+    return with_tensors(skeleton(about), state).eval().requires_grad_(False)
+
+
+def with_tensors(net: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
+    """A skeleton with these very tensors. Raises RuntimeError for others."""
     named = OrderedDict(state)
     # The versions of the modules, which a safetensors file does not carry: MNASNet refuses a state dict without.
     named._metadata = net.state_dict()._metadata  # type: ignore[attr-defined]
     net.load_state_dict(named, assign=True)
-    return net.eval().requires_grad_(False)
+    return net
 
 
 def quantized_network(about: dict[str, Any], state: dict[str, Tensor]) -> nn.Module:

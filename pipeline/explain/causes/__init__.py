@@ -23,8 +23,7 @@ from numpy.typing import NDArray
 
 from isobatch.models.spec.discover import discover
 from isobatch.models.spec.runner import Layer, Rows
-from isobatch.pipeline.evidence.evidence import bits
-from isobatch.pipeline.evidence.rows import rows_at
+from isobatch.pipeline.evidence.rows import reals, rows_at, same_bits
 from isobatch.pipeline.records.study import CauseFinding, CauseVerdict
 from isobatch.pipeline.records.wording import out_of
 
@@ -63,12 +62,12 @@ class Subject:
         if len(together) == 1:
             return 0
         singles = (self.each_alone(partial(self.output, place)) for place in range(len(together)))
-        pairs = enumerate(zip(singles, map(np.atleast_1d, together), strict=True))
-        return next((place for place, (single, other) in pairs if (bits(single) != bits(other)).any()), 0)
+        pairs = enumerate(zip(singles, (reals(np.atleast_1d(part)) for part in together), strict=True))
+        return next((place for place, (single, other) in pairs if not same_bits(single, other).all()), 0)
 
     def output(self, place: int, rows: Rows) -> NDArray[Any]:
-        """One output, [n, ...], of the layer called with these rows."""
-        return np.atleast_1d(self.runner.replay(self.layer.name, rows)[place])
+        """One output, [n, ...], of the layer called with these rows; complex numbers as pairs of floats."""
+        return reals(np.atleast_1d(self.runner.replay(self.layer.name, rows)[place]))
 
     def replay(self, rows: Rows) -> NDArray[Any]:
         """The output that is looked at, [n, ...], of the layer called with these rows."""
@@ -98,8 +97,8 @@ class Subject:
 
     @cached_property
     def differing(self) -> NDArray[np.bool_]:
-        """A mask [batch, ...] of the output elements whose bytes depend on N."""
-        return np.asarray(bits(self.alone) != bits(self.together))
+        """A mask [batch, ...] of the output elements whose bytes depend on N: all, where their shape does."""
+        return ~same_bits(self.alone, self.together)
 
 
 @dataclass(frozen=True)
@@ -119,7 +118,7 @@ def gone_with(subject: Subject, how: str, changed: Callable[[Rows], NDArray[Any]
     if not before:
         return Finding("inconclusive", "These rows show no difference.")
     together = changed(subject.rows(0, subject.batch))
-    after = int((bits(subject.each_alone(changed)) != bits(together)).sum())
+    after = int((~same_bits(subject.each_alone(changed), together)).sum())
     evidence = (
         f"{how} {out_of(after, together.size, 'output element', 'differ')} between N = 1 and N = {subject.batch}, "
         f"{else_how} {before:,}."

@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isobatch.models.spec.runner import Rows
-from isobatch.pipeline.evidence.evidence import bits
-from isobatch.pipeline.evidence.rows import each
+from isobatch.pipeline.evidence.rows import absolute_difference, each, largest_value, same_bits, with_row
 from isobatch.pipeline.explain.causes import Subject
 from isobatch.pipeline.explain.locate import random_rows
 from isobatch.pipeline.records.wording import number
@@ -69,16 +68,14 @@ def influence(subject: Subject, another: Another = lambda own, row: bool(row.arg
     victim = most_differing(subject)
     rows = subject.rows(0, subject.batch)
     draws = np.random.Generator(np.random.PCG64(subject.seed))
-    own = subject.alone[victim].astype(np.float64)
-    natural = subject.together[victim]
+    own, natural = subject.alone[victim], subject.together[victim]
 
     def beside(what: str, neighbours: Rows) -> Beside:
-        rows = with_victim(subject, neighbours, victim)
-        row = subject.replay(rows)[victim]
-        with np.errstate(invalid="ignore", over="ignore"):
-            change = float(np.nan_to_num(np.abs(row.astype(np.float64) - own), nan=np.inf).max(initial=0.0))
-        moved = another(subject.alone[victim], row)
-        return Beside(what, change, int((bits(row) != bits(natural)).sum()), moved, rows)
+        call = with_row(neighbours, rows, victim)
+        row = subject.replay(call)[victim]
+        apart = absolute_difference(np.atleast_1d(own), np.atleast_1d(row))
+        change = float(np.nan_to_num(apart, nan=np.inf).max(initial=0.0))
+        return Beside(what, change, int((~same_bits(natural, row)).sum()), another(own, row), call)
 
     kinds = {
         "zeros": each(rows, np.zeros_like),
@@ -87,9 +84,8 @@ def influence(subject: Subject, another: Another = lambda own, row: bool(row.arg
     }
     outliers = {f"its neighbours times {factor}": each(rows, partial(_times, factor=factor)) for factor in FACTORS}
     seen = [beside("its neighbours", rows), *(beside(what, made) for what, made in (kinds | outliers).items())]
-    worst, best = _search(rows, draws, beside)
-    largest = float(np.abs(own).max(initial=0.0))
-    return Influence(victim, subject.batch, len(seen) + _STEPS, largest, (*seen, best if worst else seen[-1]))
+    worst = _search(rows, draws, seen[0], beside)
+    return Influence(victim, subject.batch, len(seen) + _STEPS, largest_value(own), (*seen, worst or seen[-1]))
 
 
 def most_differing(subject: Subject) -> int:
@@ -97,20 +93,9 @@ def most_differing(subject: Subject) -> int:
     return int(subject.differing.reshape(subject.batch, -1).sum(axis=1).argmax())
 
 
-def with_victim(subject: Subject, neighbours: Rows, victim: int) -> Rows:
-    """These neighbours with the victim's own row at its place; what all rows share is passed as it is."""
-    batches = []
-    for part, own in zip(neighbours, subject.rows(0, subject.batch), strict=True):
-        if own.ndim and len(own) == subject.batch:
-            part = part.copy()
-            part[victim] = own[victim]
-        batches.append(part)
-    return tuple(batches)
-
-
 def _of_sizes(part: NDArray[np.generic]) -> bool:
     """Whether the values are sizes: floats, or codes of 8 bits. Wider integers may be rows of a table."""
-    return part.dtype.kind not in "iub" or part.dtype in (np.int8, np.uint8)
+    return part.dtype.kind in "fV" or part.dtype in (np.int8, np.uint8)
 
 
 def _times(part: NDArray[np.generic], factor: float, limit: float = np.inf) -> NDArray[np.generic]:
@@ -124,13 +109,14 @@ def _times(part: NDArray[np.generic], factor: float, limit: float = np.inf) -> N
         return np.asarray(values.astype(part.dtype))
 
 
-def _search(rows: Rows, draws: np.random.Generator, beside: Callable[[str, Rows], Beside]) -> tuple[bool, Beside]:
+def _search(
+    rows: Rows, draws: np.random.Generator, natural: Beside, beside: Callable[[str, Rows], Beside]
+) -> Beside | None:
     """Climb from the natural neighbours: keep a random change of a part of their elements if the victim moves more.
 
-    Sizes are multiplied; what is no size takes the value of another row.
+    Sizes are multiplied; what is no size takes the value of another row. None where it never moves more.
     """
-    current, best = rows, beside("its neighbours", rows)
-    influenced = False
+    current, best = rows, natural
     limit = FACTORS[-1] * _largest(rows)
     for step in range(_STEPS):
         factor = float(2.0 ** draws.uniform(-2, 10)) * (1 if step % 2 else -1)
@@ -144,8 +130,8 @@ def _search(rows: Rows, draws: np.random.Generator, beside: Callable[[str, Rows]
         sizes = f", with values up to {number(_largest(candidate))}" if any(map(_of_sizes, candidate)) else ""
         tried = beside(f"neighbours found by a search{sizes}", candidate)
         if tried.change > best.change:
-            current, best, influenced = candidate, tried, True
-    return influenced, best
+            current, best = candidate, tried
+    return None if best is natural else best
 
 
 def _largest(rows: Rows) -> float:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from isobatch.models.spec.interventions import Widened
 from isobatch.models.spec.runner import Rows
+from isobatch.pipeline.evidence.rows import absolute_difference, largest_value, reals
 from isobatch.pipeline.explain.causes import Subject
 from isobatch.pipeline.records.wording import counted, number
 
@@ -40,30 +41,29 @@ def widened(subject: Subject, kind: Kind) -> Wide:
 def wider(subject: Subject, kind: Kind) -> Callable[[Rows], NDArray[Any]]:
     """The replay of the subject's layer in that type. Raises NotImplementedError where it has no form in it."""
     runner: Widened = subject.runner
-    return lambda rows: np.atleast_1d(runner.widened(subject.layer.name, rows, kind)[subject.place])
+    return lambda rows: reals(np.atleast_1d(runner.widened(subject.layer.name, rows, kind)[subject.place]))
 
 
 def _widened(subject: Subject, kind: Kind) -> Wide:
     batch, replay = subject.batch, wider(subject, kind)
     try:
-        together = replay(subject.rows(0, batch)).astype(np.float64)
-        single = subject.each_alone(replay).astype(np.float64)
+        together = replay(subject.rows(0, batch))
+        single = subject.each_alone(replay)
     except NotImplementedError as error:
         return Wide(None, f"It has no form in {kind}: {error}.")
-    before = _largest(subject.alone.astype(np.float64) - subject.together.astype(np.float64))
+    before = _largest(absolute_difference(subject.alone, subject.together))
     if not before:
         return Wide(None, f"These rows show no difference that {kind} could remove.")
-    scale = _largest(together)
-    if not _largest(subject.together.astype(np.float64) - together) <= _TOLERANCE * scale:
+    if not _largest(absolute_difference(together, subject.together)) <= _TOLERANCE * largest_value(together):
         return Wide(None, f"In {kind} the layer gives other results altogether, so that it cannot be compared.")
-    after = _largest(single - together)
+    after = _largest(absolute_difference(single, together))
     text = (
         f"In {kind} the largest difference between N = 1 and N = {batch} is {number(after)}, against {number(before)}"
     )
     if after:
         text += f" before: {number(before / after)} times smaller" if after < before else " before"
-    return Wide(after <= _GONE * before, f"{text} ({counted(together.size, 'output element')}).")
+    return Wide(after < math.inf and after <= _GONE * before, f"{text} ({counted(together.size, 'output element')}).")
 
 
-def _largest(values: NDArray[np.float64]) -> float:
-    return float(np.abs(values).max(initial=0.0)) if np.isfinite(values).all() else math.inf
+def _largest(apart: NDArray[np.float64]) -> float:
+    return float(np.nan_to_num(apart, nan=np.inf).max(initial=0.0))

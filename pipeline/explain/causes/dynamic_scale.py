@@ -10,10 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isobatch.models.spec.runner import Rows
-from isobatch.pipeline.evidence.evidence import bits
-from isobatch.pipeline.evidence.rows import rows_at
+from isobatch.pipeline.evidence.rows import rows_at, same_bits, with_row
 from isobatch.pipeline.explain.causes import Cause, Finding, Subject
-from isobatch.pipeline.explain.causes._influence import influence, most_differing, with_victim
+from isobatch.pipeline.explain.causes._influence import influence, most_differing
 
 _OUTLIER = 16
 
@@ -35,7 +34,7 @@ def probe(subject: Subject) -> Finding:
     together = subject.replay(pinned)[:batch]
     frozen = [subject.replay(rows_at(pinned, [i, batch], batch + 1))[:1] for i in range(batch)]
     alone = np.concatenate(frozen)
-    left = int((bits(alone) != bits(together)).sum())
+    left = int((~same_bits(alone, together)).sum())
     before, size = int(subject.differing.sum()), subject.differing.size
     inside = _moved_within_range(subject, pinned)
     text = (
@@ -71,8 +70,8 @@ def _moved_by_an_outlier(subject: Subject, rows: Rows) -> int:
     victim = most_differing(subject)
     with np.errstate(over="ignore"):
         grown = tuple(part * part.dtype.type(_OUTLIER) if _has_range(part, subject.batch) else part for part in rows)
-    row = subject.replay(with_victim(subject, grown, victim))[victim]
-    return int((bits(row) != bits(subject.together[victim])).sum())
+    row = subject.replay(with_row(grown, rows, victim))[victim]
+    return int((~same_bits(row, subject.together[victim])).sum())
 
 
 def _moved_within_range(subject: Subject, pinned: Rows) -> int:
@@ -83,7 +82,7 @@ def _moved_within_range(subject: Subject, pinned: Rows) -> int:
             part = part.copy()
             part[[i for i in range(subject.batch) if i != victim]] = 0
         emptied.append(part)
-    return int((bits(subject.replay(tuple(emptied))[victim]) != bits(subject.replay(pinned)[victim])).sum())
+    return int((~same_bits(subject.replay(tuple(emptied))[victim], subject.replay(pinned)[victim])).sum())
 
 
 CAUSE = Cause(

@@ -1,9 +1,6 @@
 """Whether the layer gives the same rows twice at all: randomness and state are no matter of the batch."""
 
-import numpy as np
-
-from isobatch.pipeline.evidence.evidence import bits
-from isobatch.pipeline.evidence.rows import rows_at
+from isobatch.pipeline.evidence.mixing import unsteady
 from isobatch.pipeline.explain.causes import Cause, Finding, Subject
 from isobatch.pipeline.records.wording import counted
 
@@ -24,17 +21,8 @@ def probe(subject: Subject) -> Finding:
 
 def differing(subject: Subject) -> int:
     """Output elements in which equal calls of this layer differ."""
-    return subject.known("unsteady", lambda: _differing(subject))
-
-
-def _differing(subject: Subject) -> int:
     rows = subject.rows(0, subject.batch)
-    first, again = subject.replay(rows), subject.replay(rows)
-    subject.replay(rows_at(rows, np.roll(np.arange(subject.batch), 1), subject.batch))
-    third = subject.replay(rows)
-    if first.shape != again.shape or first.shape != third.shape:
-        return first.size
-    return int(np.count_nonzero((bits(first) != bits(again)) | (bits(first) != bits(third))))
+    return subject.known("unsteady", lambda: unsteady(lambda given: (subject.replay(given),), rows))
 
 
 CAUSE = Cause(

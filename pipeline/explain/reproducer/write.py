@@ -21,7 +21,7 @@ from isobatch.pipeline.evidence.rows import row_count
 from isobatch.pipeline.explain.findings import LayerFinding, Located, Watched
 from isobatch.pipeline.explain.locate import random_rows
 from isobatch.pipeline.explain.origins import representatives
-from isobatch.pipeline.explain.reproducer.reduce import Arrays, differing, reduce_data
+from isobatch.pipeline.explain.reproducer.reduce import Arrays, reduce_data, shows
 from isobatch.pipeline.records.wording import listed
 from isobatch.pipeline.storage.files import write_bytes
 
@@ -143,17 +143,17 @@ def _candidates(
         recipe = {"seed": number, "arrays": {key: _drawing(array) for key, array in case.arrays.items()}}
         if case.template == "ort" and any(array.dtype.kind not in "fiu" for array in case.arrays.values()):
             break
-        if differing(case, from_seed(recipe)):
+        if shows(case, from_seed(recipe)):
             yield case, recipe, f"drawn from seed {number}, of the sizes that the layer's own data have"
-    if differing(case, dict(case.arrays)):
+    if shows(case, dict(case.arrays)):
         yield _reduced(case, "captured from the network")
     generator = np.random.Generator(np.random.PCG64(seed))
     other = runner.case(name, random_rows(rows, generator))
-    if differing(other, dict(other.arrays)):
+    if shows(other, dict(other.arrays)):
         yield _reduced(other, "captured, and spread over a wide range")
     if isinstance(runner, ReproducibleTies):
         tied = runner.provoked_case(name, batch, seed)
-        if tied is not None and differing(tied, dict(tied.arrays)):
+        if tied is not None and shows(tied, dict(tied.arrays)):
             yield _reduced(tied, "chosen to lie on rounding ties")
 
 

@@ -18,7 +18,8 @@ class LookAsked(Crossing):
     """One variant on one input set. ``also``: the other sets that the artifact serves, on which a repair is verified.
 
     ``cannot_win``: why a repair can not be the choice, "" where it may be. ``beyond``: whether other N and threads are
-    looked at too. ``run_folder``, where it writes, and ``repair_s``, what others leave of the time, are told last.
+    looked at too. ``objective``: what a repair is to cost least of. ``run_folder``, where it writes, and ``repair_s``,
+    what others leave of the time, are told last.
     """
 
     variant: str
@@ -35,6 +36,7 @@ class LookAsked(Crossing):
     cannot_win: str = ""
     outcome: Outcome = CLASSES
     beyond: bool = False
+    objective: str = "throughput"
     run_folder: str = ""
     repair_s: float = 0.0
 

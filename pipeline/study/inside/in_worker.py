@@ -89,7 +89,7 @@ def _explained(asked: LookAsked, emit: Emit) -> Looked:
         begin = time.monotonic()
         shapes = measure_shapes(runner, located, captured, count, seed)
         scope = _scope(asked, done)
-        bench = Bench(runner, threads, captured, sizes, located, shapes, outcome=asked.outcome)
+        bench = Bench(runner, threads, captured, sizes, located, shapes, asked.objective, outcome=asked.outcome)
         bench = asking_elsewhere(bench, scope, seed, lambda: done(0))
         tried = _climbed(asked, bench, scope, asked.repair_s - (time.monotonic() - begin))
         finer = tuple(_finer(layer, shapes) for layer in looked.findings)
@@ -103,7 +103,8 @@ def _as_a_whole(asked: LookAsked, runner: Any, captured: NDArray[np.float32], do
         return Looked(locatable=False, why=why)
     begin = time.monotonic()
     unseen = Located({}, True, [])
-    bench = Bench(runner, asked.settings.threads, captured, asked.batch_sizes, unseen, outcome=asked.outcome)
+    threads, sizes = asked.settings.threads, asked.batch_sizes
+    bench = Bench(runner, threads, captured, sizes, unseen, {}, asked.objective, outcome=asked.outcome)
     tried = _climbed(asked, bench, _scope(asked, done), asked.repair_s)
     return Looked(locatable=False, why=why, tried=tuple(attempts(tried)), repair_s=time.monotonic() - begin)
 

@@ -38,7 +38,8 @@ _MOST_BESIDE = 1 << 31
 class Opened:
     """A network that can be run. ``compared``: as ``isobatch.pipeline.user.checks.Network``; ``watched``: its runner.
 
-    ``shapes``: of one example. ``weights``: which ones, in words. ``notes``: what the user should know.
+    ``shapes``: of one example. ``weights``: which ones, in words. ``notes``: what the user should know. ``studied``:
+    whether a study takes it.
     """
 
     compared: Any
@@ -48,6 +49,7 @@ class Opened:
     view: View = IMAGENET
     notes: tuple[str, ...] = ()
     inputs: tuple[Input, ...] = ()  # of an ONNX file
+    studied: bool = True
 
 
 class Unverified(Exception):
@@ -111,8 +113,10 @@ def _factory(asked: CheckRequest, spec: VariantSpec, folder: str) -> Opened:
         raise VariantUnavailable(f"{spec.name} takes one input", "choose fp32, fp16 or bf16")
     try:
         module = load("isobatch.models.user_factory:made")(name, folder)
-        notes = tuple(filter(None, [load("isobatch.models.user_copy:told_in_training")(name, module)]))
+        told = load("isobatch.models.user_copy:told_in_training")(name, module)
         module = load("isobatch.models.user_copy:as_measured")(module)
+        notes = tuple(filter(None, [told, load("isobatch.models.user_copy:told_observing")(module)]))
+        studied = not load("isobatch.models.weights.other_networks:why_no_study")(module)
         channels = load("isobatch.models.user_factory:channels_of")(module) or 3
         shapes, weights = asked.shapes or ((channels, *_FREE),), "as the factory makes them"
         if not asked.shapes and Path(asked.inputs).suffix.lower() not in ARRAYS:
@@ -120,10 +124,10 @@ def _factory(asked: CheckRequest, spec: VariantSpec, folder: str) -> Opened:
         if spec.compiled:
             making = load("isobatch.models.pytorch.compiled:compiling_runner")
             runner = making(lambda: module, spec.recipe, RunnerSettings(asked.threads))
-            return Opened(OfStudy(runner, asked.threads), runner, shapes, weights, notes=notes)
-        own = load("isobatch.models.user_factory:precision_of")(module)
-        if spec.precision == "fp32" and own:
-            notes = (*notes, f"its parameters are {own}: it is compared in that type, not in float32")
+            return Opened(OfStudy(runner, asked.threads), runner, shapes, weights, notes=notes, studied=studied)
+        own = load("isobatch.models.user_types:in_words")(module)
+        if spec.precision == "fp32" and own not in ("", "float32"):
+            notes = (*notes, f"its parts are {own}: it is compared so, not in float32")
         if spec.precision != "fp32":
             module = load("isobatch.models.user_factory:in_precision")(module, spec.precision)
         runner = load("isobatch.models.user_networks:open_network")(module)
@@ -131,7 +135,7 @@ def _factory(asked: CheckRequest, spec: VariantSpec, folder: str) -> Opened:
         if type(error).__name__ not in ("FactoryError", "TypeError"):
             raise
         raise UsageError("network", str(error)) from error
-    return Opened(runner, runner, shapes, weights, notes=notes)
+    return Opened(runner, runner, shapes, weights, notes=notes, studied=studied)
 
 
 def _torchvision(asked: CheckRequest, spec: VariantSpec, cache: Path, say: Callable[[str], None]) -> Opened:
@@ -149,13 +153,14 @@ def _torchvision(asked: CheckRequest, spec: VariantSpec, cache: Path, say: Calla
         resolved.model, str(resolved.path), resolved.sha256, resolved.num_classes, size=(shapes[0][-2], shapes[0][-1])
     )
     weights = f"{resolved.source}: {resolved.note}" if resolved.note else resolved.source
+    told = tuple(text for _, text in resolved.warnings)
     if spec.name == "fp32":
         runner = load("isobatch.models.user_networks:open_network")(
             load("isobatch.models.weights.networks:float_network")(network)
         )
-        return Opened(runner, runner, shapes, weights, resolved.view, tuple(text for _, text in resolved.warnings))
+        return Opened(runner, runner, shapes, weights, resolved.view, told)
     runner = _built(asked, spec, network, shapes, cache, say)
-    return Opened(OfStudy(runner, asked.threads), runner, shapes, weights, resolved.view)
+    return Opened(OfStudy(runner, asked.threads), runner, shapes, weights, resolved.view, told)
 
 
 def _onnx(asked: CheckRequest, spec: VariantSpec, cache: Path, say: Callable[[str], None]) -> Opened:

@@ -15,6 +15,7 @@ class VariantChecked(Record):
     Of a batch-variant one: ``mixes``: whether other neighbours at the same N change an image's row; ``origins``: how
     many there are; ``first`` runs first, ``largest`` differs most, by ``mechanism``; ``repairable``: whether layers run
     in other shapes may repair it; ``classes``: N whose rows are equal; ``closed``: why origins were not sought.
+    ``studied``: whether a study takes the network.
     """
 
     variant: str
@@ -38,6 +39,7 @@ class VariantChecked(Record):
     mixes: bool | None = None
     repairable: bool | None = None
     notes: tuple[str, ...] = ()
+    studied: bool = True
 
     @property
     def exit_code(self) -> Exit:

@@ -5,11 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 
 from isobatch.models.openvino.runner import OpenVinoRunner
 from isobatch.models.openvino.session import ONNX_FILE, graph_file
 from isobatch.models.ort.calls import call
+from isobatch.models.ort.session import MODEL_FILE
 from isobatch.models.spec.batches import batch_of
 from isobatch.models.spec.runner import WHOLE, Canonical
 from isobatch.models.spec.words import Artifact, RunnerSettings, VariantUnavailable
@@ -69,6 +71,16 @@ def test_int8_counts_the_layers_that_really_run_in_integers(tmp_path: Path) -> N
         effective = runner.effective()
     assert 0 < effective.int8_layers <= effective.weight_layers == LAYERS
     assert artifact.manifest.int8_layers == effective.int8_layers
+
+
+@pytest.mark.parametrize("name", ["ov-bf16", "ov-int8"])
+def test_a_quantized_file_is_made_into_no_other_variant(name: str, tmp_path: Path) -> None:
+    quantized = build("ort-int8", request(tmp_path, classifier(), calibration=pixels(4)), tmp_path)
+    made_of = request(tmp_path, onnx.load_model(quantized.folder / MODEL_FILE), calibration=pixels(4))
+    with pytest.raises(VariantUnavailable, match=f"quantized already .* and {name} is made from a float32 graph"):
+        build(name, made_of, tmp_path)
+    with OpenVinoRunner(build("ov-fp32", made_of, tmp_path), SETTINGS) as runner:
+        assert runner.effective().precision == "int8"
 
 
 def test_bf16_is_had_or_refused_by_what_is_read_back(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from isobatch.models.ort.canonical import canonical_model
 from isobatch.models.ort.runner import OrtRunner
-from isobatch.models.ort.session import CPU, MODEL_FILE, open_session
+from isobatch.models.ort.session import MODEL_FILE, open_session
 from isobatch.models.ort.watch import WatchedGraph
 from isobatch.models.registry import find_variant, load
 from isobatch.models.spec.runner import WHOLE, Canonical, Rewritable, Runner
@@ -102,7 +102,7 @@ def test_weights_are_packed_as_before(rule: Canonical) -> None:
         [numpy_helper.from_array(weight, "fc.weight"), numpy_helper.from_array(bias, "fc.bias")],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
-    watched = WatchedGraph(model, threads=1, provider=CPU)
+    watched = WatchedGraph(model, threads=1)
     images = generator.standard_normal((8, 3, 64), np.float32)
     plain = open_session(model.SerializeToString(), 1, optimise=False)
     parts = open_session(canonical_model(watched, {"fc": rule}).SerializeToString(), 1, optimise=False)
@@ -137,7 +137,7 @@ def test_nodes_need_no_names(artifacts: dict[str, Artifact], whole: bool) -> Non
     model = onnx.load_model(artifacts["ort-int8-dynamic"].folder / MODEL_FILE)
     for node in model.graph.node:
         node.name = ""
-    watched = WatchedGraph(model, threads=THREADS, provider=CPU)
+    watched = WatchedGraph(model, threads=THREADS)
     expected = singles_of(model)
     rules = {WHOLE: Canonical(size=1)} if whole else dict.fromkeys(watched.layers, Canonical(size=1))
     session = open_session(canonical_model(watched, rules).SerializeToString(), THREADS)
@@ -149,7 +149,7 @@ def test_nodes_need_no_names(artifacts: dict[str, Artifact], whole: bool) -> Non
 def test_what_a_scan_gives_has_a_shape_where_none_can_be_inferred(layer: str, rule: Canonical) -> None:
     model = shapeless()
     expected = open_session(model.SerializeToString(), 1, optimise=False).run(None, {"images": IMAGES})[0]
-    watched = WatchedGraph(model, threads=1, provider=CPU)
+    watched = WatchedGraph(model, threads=1)
     session = open_session(canonical_model(watched, {layer: rule}).SerializeToString(), 1, optimise=False)
     np.testing.assert_allclose(session.run(None, {"images": IMAGES})[0], expected, rtol=1e-4)
 
@@ -206,7 +206,7 @@ def test_an_old_graph_is_refused() -> None:
     model = classifier()
     model.opset_import[0].version = 11
     with pytest.raises(VariantUnavailable, match=r"opset 11.*at least 13"):
-        canonical_model(WatchedGraph(model, threads=1, provider=CPU), {"b": Canonical(size=1)})
+        canonical_model(WatchedGraph(model, threads=1), {"b": Canonical(size=1)})
 
 
 def test_a_layer_with_graphs_of_its_own_runs_in_parts_too() -> None:
@@ -235,10 +235,10 @@ def test_a_layer_with_graphs_of_its_own_runs_in_parts_too() -> None:
         [numpy_helper.from_array(np.array(value), name) for name, value in (("zero", 0), ("three", 3))],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
-    watched = WatchedGraph(model, threads=1, provider=CPU)
+    watched = WatchedGraph(model, threads=1)
     images = np.random.default_rng(0).standard_normal((5, 3, 4), np.float32)
     (layer,) = [name for name, one in watched.layers.items() if one.kind == "if"]
     for rules in ({layer: Canonical(size=1)}, {layer: Canonical(size=2, up_to=2)}, {WHOLE: Canonical(size=1)}):
-        session = open_session(canonical_model(watched, rules).SerializeToString(), 1, provider=CPU)
+        session = open_session(canonical_model(watched, rules).SerializeToString(), 1)
         for n in (1, 2, 5):
             assert session.run(None, {"images": images[:n]})[0].tobytes() == np.abs(images[:n]).tobytes()

@@ -67,6 +67,21 @@ def test_below_six_relu6_hides_no_loss(tmp_path: Path) -> None:
     assert shares(tmp_path, 0.3 * pixels(4), 20 * pixels(4, seed=1), "ort-int8", "Clip")["a"] > 0.1
 
 
+def test_a_clip_may_lack_a_bound(tmp_path: Path) -> None:
+    lost = []
+    for bounds in ([], ["low"], ["", "high"], ["low", "high"]):
+        model = classifier(activation="Clip")
+        for node in model.graph.node:
+            if node.op_type == "Clip":
+                node.input[1:] = bounds
+        folder = tmp_path / "-".join(["with", *bounds])
+        folder.mkdir()
+        artifact = build("ort-int8", request(folder, model, 2 * pixels(8)), folder)
+        lost.append(clip_counts(artifact.folder / WATCHED_FILE, 20 * pixels(2, seed=1), threads=1)["a"][0])
+    without, from_low, to_high, between = lost
+    assert without > from_low > between and without > to_high > between
+
+
 @pytest.mark.parametrize("activation", ["Relu", "Clip"])
 def test_the_watched_graph_gives_the_deployed_bytes(tmp_path: Path, activation: str) -> None:
     artifact = build("ort-int8", request(tmp_path, classifier(activation=activation), pixels(4)), tmp_path)

@@ -9,7 +9,6 @@ import pytest
 from onnx import helper
 
 from isobatch.models.ort.examined import ExaminedGraphRunner
-from isobatch.models.ort.session import CPU
 from isobatch.models.ort.watch import WatchedGraph
 from isobatch.models.spec.interventions import Logged, Probed, Threaded, Widened
 from isobatch.models.spec.runner import Rows
@@ -23,7 +22,7 @@ class _Runner(ExaminedGraphRunner):
 
     @cached_property
     def _watched(self) -> WatchedGraph:
-        return WatchedGraph(self.model, threads=2, provider=CPU)  # type: ignore[arg-type]
+        return WatchedGraph(self.model, threads=2)  # type: ignore[arg-type]
 
     def replay(self, layer: str, inputs: Rows) -> Rows:
         return self._watched.replay(layer, inputs)

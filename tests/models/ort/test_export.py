@@ -191,6 +191,15 @@ def test_an_old_opset_is_raised_for_the_quantizers(name: str, opset: int, tmp_pa
     assert any(f"raised from opset {opset} to 17" in note for note in manifest.notes)
 
 
+@pytest.mark.parametrize("name", ["ort-int8", "ort-int8-qoperator", "ort-int8-dynamic"])
+def test_a_graph_without_anything_to_quantize_has_no_int8_variant(name: str, tmp_path: Path) -> None:
+    places = [onnx.helper.make_tensor_value_info(place, onnx.TensorProto.FLOAT, ["n", 3, 24, 32]) for place in "xy"]
+    graph = onnx.helper.make_graph([onnx.helper.make_node("Sqrt", ["x"], ["y"])], "roots", places[:1], places[1:])
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 20)], ir_version=10)
+    with pytest.raises(VariantUnavailable, match=f"{name} would be the float graph again"):
+        build(name, request(tmp_path, model, abs(pixels(4))), tmp_path)
+
+
 def test_calibration_says_on_how_many_images_it_rests(tmp_path: Path) -> None:
     manifest = build("ort-int8", request(tmp_path, classifier(), calibration=pixels(2)), tmp_path).manifest
     assert any("scales rest on 2 calibration images" in note and "32 or more" in note for note in manifest.notes)
@@ -231,6 +240,26 @@ def test_an_export_without_an_end_is_ended_and_fixed_sizes_are_tried(
         "with free height and width, for at most 0.1 s of computing",
         "with free height and width: failed (with free height and width: not done after 0.1 s of computing)",
     ]
+
+
+def test_a_graph_bound_to_one_size_serves_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, traced = onnx_export._trace, list[int]()
+
+    def bound(net: nn.Module, axes: dict[int, str], size: tuple[int, int], channels: int = 3) -> onnx.ModelProto:
+        traced.append(len(axes))
+        if len(axes) > 1:
+            raise onnx_export.OnnxError("its height is a number in the graph")
+        return real(net, axes, size, channels)
+
+    monkeypatch.setattr(isobatch.models.weights.networks, "float_network", lambda network: Residual())
+    monkeypatch.setattr(onnx_export, "_trace", bound)
+    for size in ((32, 32), (48, 40), (32, 32), (48, 40)):
+        network = Network("residual", "", "0" * 64, CLASSES, size=size)
+        artifact = exported(BuildRequest(network, None, ArtifactCache(tmp_path), say=lambda line: None))
+        images = pixels(2, size)
+        rows = open_session(artifact.folder / MODEL_FILE, 1).run(None, {"images": images})[0]
+        assert rows.shape == (2, CLASSES) and artifact.manifest.recipe["size"] == [*size]
+    assert traced == [3, 1, 1]
 
 
 def test_a_graph_that_gives_nan_differs_by_nan(tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from isobatch.models.ort.layers import cut
-from isobatch.models.ort.session import CPU
 from isobatch.models.ort.watch import WatchedGraph
 from isobatch.models.spec.runner import Layer, Rows
 from tests.models.ort.small_onnx import classifier, pixels
@@ -26,7 +25,7 @@ def graph(nodes: list[onnx.NodeProto], constants: Mapping[str, NDArray[Any]], si
 
 
 def watched(model: onnx.ModelProto) -> WatchedGraph:
-    return WatchedGraph(model, threads=1, provider=CPU)
+    return WatchedGraph(model, threads=1)
 
 
 def test_nodes_between_rows_are_layers_of_their_own() -> None:

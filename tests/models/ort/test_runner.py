@@ -6,7 +6,7 @@ import pytest
 
 from isobatch.models.ort.runner import OrtRunner
 from isobatch.models.ort.session import CPU, MODEL_FILE
-from isobatch.models.spec.words import Artifact, RunnerSettings, VariantUnavailable
+from isobatch.models.spec.words import Artifact, RunnerSettings
 from tests.models.ort.small_onnx import LAYERS, build, classifier, pixels, request
 
 
@@ -101,9 +101,3 @@ def test_a_runner_works_inside_its_block_only(plain: Artifact) -> None:
         runner.run(pixels(1))
     with pytest.raises(RuntimeError, match="with"):
         runner.effective()
-
-
-def test_a_missing_provider_is_unavailable_and_never_replaced(plain: Artifact, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("onnxruntime.get_available_providers", lambda: [CPU])
-    with pytest.raises(VariantUnavailable, match="CUDAExecutionProvider"):
-        OrtRunner(plain, RunnerSettings(threads=1, device="cuda"))

@@ -94,6 +94,17 @@ def test_an_int8_recipe_says_what_was_done(artifacts: dict[str, Artifact], name:
         assert recipe[part].keys() == {"type", "granularity", "symmetric"}
 
 
+def test_logits_that_leave_a_quantization_are_said_to(tmp_path: Path) -> None:
+    model = classifier()
+    del model.graph.node[-1]  # without the linear layer the pooled features are what comes out
+    model.graph.node[-1].output[0] = "logits"
+    model.graph.output[0].type.tensor_type.shape.dim[1].dim_value = 8
+    built = build("ort-int8", request(tmp_path, model, calibration=pixels(4)), tmp_path)
+    with opened("ort-int8", built) as runner:
+        few = len(np.unique(runner.run(pixels(64, seed=1)))) <= 256
+    assert few and built.manifest.recipe["logits"] == "uint8"
+
+
 def test_a_static_recipe_is_true_of_the_file(artifacts: dict[str, Artifact]) -> None:
     artifact = artifacts["ort-int8"]
     tensors = {tensor.name: tensor for tensor in onnx.load_model(artifact.folder / MODEL_FILE).graph.initializer}
@@ -103,6 +114,7 @@ def test_a_static_recipe_is_true_of_the_file(artifacts: dict[str, Artifact]) -> 
     assert tensors["images_zero_point"].data_type == onnx.TensorProto.UINT8
     assert artifact.manifest.recipe["images"] == 16
     largest = np.abs(numpy_helper.to_array(tensors["b.weight_quantized"]).astype(int)).max()
+    assert artifact.manifest.recipe["logits"] == "float32"
     assert largest == (64 if artifact.manifest.recipe["reduce_range"] else 127)
 
 

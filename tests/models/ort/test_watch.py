@@ -8,7 +8,7 @@ import pytest
 from isobatch.models.ort import watch as ort_watch
 from isobatch.models.ort.graph import optimised_graph
 from isobatch.models.ort.runner import OrtRunner
-from isobatch.models.ort.session import CPU, MODEL_FILE, open_session
+from isobatch.models.ort.session import MODEL_FILE, open_session
 from isobatch.models.registry import find_variant, load
 from isobatch.models.spec.runner import Inspectable, Layer, Rows
 from isobatch.models.spec.words import Artifact, RunnerSettings
@@ -56,7 +56,7 @@ def test_what_is_seen_is_what_one_session_of_the_whole_graph_holds(artifacts: di
     images = pixels(4, seed=4)
     for name in NAMES:
         path = artifacts[name].folder / MODEL_FILE
-        model = optimised_graph(path, THREADS, CPU)
+        model = optimised_graph(path, THREADS)
         written = {output for node in model.graph.node for output in node.output} - {"logits"}
         model.graph.output.extend(onnx.ValueInfoProto(name=output) for output in written)
         session = open_session(model.SerializeToString(), THREADS, optimise=False)

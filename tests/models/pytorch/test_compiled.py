@@ -191,8 +191,3 @@ print([name for name in ("torch._dynamo", "torch._inductor.compile_fx", "sympy")
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert done.stdout.splitlines() == ["[]"], done.stderr
-
-
-def test_off_the_cpu_it_is_unavailable(tmp_path: Path) -> None:
-    with pytest.raises(VariantUnavailable, match="for the CPU only"):
-        open_runner(Artifact("0" * 64, tmp_path, FLOAT32), RunnerSettings(1, device="cuda"))

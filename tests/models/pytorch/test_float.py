@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from isobatch.models.pytorch.float import Rounding, build, rounding
+from isobatch.models.pytorch.float import build, rounding
 from isobatch.models.registry import find_variant, load
 from isobatch.models.spec.artifact_cache import BuildRequest
 from isobatch.models.spec.words import Artifact, Network, RunnerSettings, VariantUnavailable
@@ -79,7 +79,7 @@ def test_an_artifact_holds_only_numbers(resnet18_artifact: Built) -> None:
     ],
 )
 def test_what_a_conversion_to_fp16_loses_is_counted(values: list[float], expected: tuple[int, int, int]) -> None:
-    assert rounding(torch.tensor(values), torch.float16) == Rounding(*expected, values=len(values))
+    assert tuple(rounding(torch.tensor(values), torch.float16).values()) == expected
 
 
 def test_overflowing_and_vanishing_weights_are_told_by_layer(

@@ -28,6 +28,11 @@ TIMM = {"mean": [0.5] * 3, "std": [0.5] * 3, "input_size": [3, 240, 240], "crop_
         ),
         (
             PROCESSOR,
+            {**HALF, "size": {"shortest_edge": 384}, "crop_pct": 0.875},
+            View(384, 384, "bilinear", (0.5,) * 3, (0.5,) * 3, resize_to=(384, 384)),
+        ),
+        (
+            PROCESSOR,
             {"size": {"shortest_edge": 64}, "do_normalize": False, "do_rescale": False},
             View(64, 64, "bilinear", (0.0,) * 3, (1.0,) * 3, scale=1.0),
         ),

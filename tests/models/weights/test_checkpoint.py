@@ -1,7 +1,9 @@
-import glob
+import json
 import os
 import re
-from collections import OrderedDict
+from argparse import Namespace
+from collections import OrderedDict, defaultdict
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +93,7 @@ def test_a_truncated_file_is_called_damaged(name: str, kept: float, tmp_path: Pa
         ({"a": torch.ones(1), "epoch": 3}, "not a state dict, of its 2 entries epoch are not named tensors"),
         ({1: torch.ones(1)}, "of its 1 entries 1 are not named tensors"),
         (torch.ones(3), "holds a Tensor, not a state dict"),
+        ({"fc._packed_params.dtype": torch.qint8}, "network quantized by torch .*: give the weights of the float"),
     ],
 )
 def test_other_contents_are_not_taken_for_weights(content: Any, complaint: str, tmp_path: Path) -> None:
@@ -146,6 +149,7 @@ def spoiled(state: State, name: str, tensor: torch.Tensor | None) -> State:
     [
         ("fc.bias", None, r"file does not fit resnet18: missing fc\.bias; choose the --model"),
         ("head", torch.ones(1), r"unknown head"),
+        ("fc.fake.fake_quant_enabled", torch.ones(1), r"prepared for quantization-aware training .*: give the weights"),
         ("fc.bias", torch.ones(8), r"fc\.bias is \[8\], not \[7\]"),
         ("conv1.weight", torch.ones(64, 3, 3, 3), r"conv1\.weight is \[64, 3, 3, 3\], not \[64, 3, 7, 7\]"),
         ("fc.bias", torch.ones(7, dtype=torch.int64), r"fc\.bias is torch\.int64, not torch\.float32"),
@@ -196,20 +200,47 @@ def test_integer_buffers_of_transformers_stay_integers() -> None:
     assert found[index].dtype == torch.int64 and torch.equal(found[index], state[index])
 
 
-def test_a_part_of_weights_in_several_files_is_refused_with_a_remedy_that_joins_them(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    for number, name in enumerate("ab", start=1):
-        torch.save({name: torch.ones(number)}, f"pytorch_model-0000{number}-of-00002.bin")
-    Path("pytorch_model.bin.index.json").write_text("{}")
-    for path in sorted(Path().iterdir()):
-        with pytest.raises(WeightsError, match="in several files") as refused:
-            read_checkpoint(path)
-    remedy = re.search(r"torch\.save\(.*?'whole\.pth'\)", str(refused.value))
-    assert remedy is not None
-    exec(remedy[0], {"torch": torch, "glob": glob})
-    assert list(read_checkpoint(Path("whole.pth"))) == ["a", "b"]
+@pytest.mark.parametrize("name", ["pytorch_model.bin", "model.safetensors"])
+def test_weights_in_several_files_are_read_by_their_list(tmp_path: Path, name: str) -> None:
+    stem, _, kind = name.rpartition(".")
+    parts = {key: tmp_path / f"{stem}-0000{number}-of-00002.{kind}" for number, key in enumerate("ab", start=1)}
+    for key, part in parts.items():
+        store = save_file if kind == "safetensors" else torch.save
+        store({key: torch.full((2,), float(ord(key)))}, part)
+    listed = tmp_path / f"{name}.index.json"
+    listed.write_text(json.dumps({"weight_map": {key: part.name for key, part in parts.items()}}))
+    with pytest.raises(WeightsError, match=f"one of several files .*, {re.escape(listed.name)}$"):
+        read_checkpoint(parts["b"])
+    read = read_checkpoint(listed)
+    assert {key: tensor[0].item() for key, tensor in read.items()} == {"a": ord("a"), "b": ord("b")}
+    parts["a"].unlink()
+    with pytest.raises(WeightsError, match=f"lists {parts['a'].name}, and no such file"):
+        read_checkpoint(listed)
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"weight_map": {"a": "../a.bin"}}', '{"weight_map": {"a": 3}}'])
+def test_a_list_of_nothing_or_of_files_elsewhere_is_refused(tmp_path: Path, content: str) -> None:
+    torch.save({"a": torch.ones(1)}, tmp_path / "a.bin")
+    (tmp_path / "below").mkdir()
+    (tmp_path / "below" / "model.index.json").write_text(content)
+    with pytest.raises(WeightsError, match=r"model\.index\.json"):
+        read_checkpoint(tmp_path / "below" / "model.index.json")
+
+
+@pytest.mark.parametrize(
+    "record",
+    [numpy.int64(3), numpy.bool_(True), numpy.float16(1), numpy.arange(3), datetime.now(), torch.__version__,
+     Namespace(path=Path("a"))],
+)  # fmt: skip
+def test_plain_records_beside_the_tensors_do_no_harm(tmp_path: Path, record: object) -> None:
+    torch.save({"state_dict": {"a": torch.ones(2)}, "record": record}, tmp_path / "file.pth")
+    assert torch.equal(read_checkpoint(tmp_path / "file.pth")["a"], torch.ones(2))
+
+
+def test_a_record_that_is_not_made_is_named_and_the_file_not_called_damaged(tmp_path: Path) -> None:
+    torch.save({"model": {"a": torch.ones(1)}, "record": defaultdict(list, {"loss": [1.0]})}, tmp_path / "file.pth")
+    with pytest.raises(WeightsError, match=r"wants to run collections\.defaultdict while it loads"):
+        read_checkpoint(tmp_path / "file.pth")
 
 
 def test_a_pointer_in_the_place_of_a_safetensors_file_is_called_one(tmp_path: Path) -> None:

@@ -172,6 +172,13 @@ def test_one_sample_has_no_limits_and_none_no_median() -> None:
             median_interval(bad)
 
 
+def test_needed_n_where_every_image_is_discordant_survives_rounding() -> None:
+    for n in range(1, 60):
+        for lost in range(n + 1):
+            needed = needed_n(lost, n - lost, n, 0.02)
+            assert needed is None or needed >= 1
+
+
 def test_needed_n_grows_as_the_drop_nears_the_limit() -> None:
     found = [needed_n(b, 0, 1000, 0.02) for b in (0, 5, 10, 15)]
     assert all(one is not None and other is not None and one <= other for one, other in pairwise(found))

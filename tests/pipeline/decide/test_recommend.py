@@ -437,16 +437,19 @@ def test_no_candidate_says_what_would_have_to_change() -> None:
 
 def test_where_no_single_change_helps_it_says_so() -> None:
     found = recommend([result("a", "batch-variant")], Policy(max_latency_ms=1.0))
-    assert found.because[1].startswith("No single demand given up would leave a candidate")
+    assert found.because[1].startswith("No single demand given up would leave a candidate. Of every variant: ")
+    assert found.because[1].endswith(found.rejected[0].why)
+    several = recommend([result("a", "batch-variant"), result("b", "invalid")], Policy(max_latency_ms=1.0))
+    assert several.because[1].endswith("The reason of each variant says what is amiss.")
     assert recommend([UNAVAILABLE], Policy()).chosen is None
 
 
 def test_warnings_name_what_the_choice_cannot_rest_on() -> None:
-    found = recommend([result("a", spread=None)], Policy())
-    assert [warning.split(":")[0] for warning in found.warnings] == [
-        "No limit on the accuracy drop is set",
-        "The cost of a was measured by a single call",
-    ]
+    once = "The cost of a was measured by a single call"
+    found = recommend([result("a", spread=None, top1=0.9)], Policy())
+    assert [warning.split(":")[0] for warning in found.warnings] == ["No limit on the accuracy drop is set", once]
+    without_labels = recommend([result("a", spread=None)], Policy())  # a limit could not be held: nothing to be said
+    assert [warning.split(":")[0] for warning in without_labels.warnings] == [once]
 
 
 def test_a_network_that_does_not_repeat_itself_elsewhere_is_said_of_the_choice() -> None:

@@ -45,6 +45,17 @@ def test_named_arrays_are_fed_as_they_are(tmp_path: Path, form: str) -> None:
     assert {row.tobytes() for row in rows["ids"]} <= {row.tobytes() for row in arrays["ids"]}
 
 
+def test_another_byte_order_holds_the_same_numbers(tmp_path: Path) -> None:
+    ids = np.arange(9 * 7, dtype=">i8").reshape(9, 7)
+    np.savez(tmp_path / "tokens.npz", ids=ids, mask=ids > 3)
+    found = prepared(tmp_path, tmp_path / "tokens.npz", TOKENS)
+    rows = found.evaluation.read(0, len(found.evaluation))["ids"]
+    assert {tuple(row) for row in rows.tolist()} <= {tuple(row) for row in ids.tolist()}
+    np.save(tmp_path / "features.npy", np.arange(9 * 20, dtype=">f4").reshape(9, 20))
+    found = prepared(tmp_path, tmp_path / "features.npy", FEATURES)
+    assert found.evaluation.read(0, len(found.evaluation)).max() < 9 * 20
+
+
 def test_labels_beside_the_arrays_are_labels(tmp_path: Path) -> None:
     path = tmp_path / "features.npz"
     np.savez(path, x=np.random.default_rng(0).standard_normal((9, 20)).astype(np.float32), labels=np.arange(9))

@@ -140,3 +140,11 @@ def test_who_is_dropped_in_the_preliminary_is_asked_no_more() -> None:
     a = Entry("a", Said(cycle([WorkerError("gone", "crash")])), 8, 10.0, 10.0)
     preliminary(a, [4, 8])
     assert a.dropped == "gone" and len(a.contestant.asked) == 1  # type: ignore[attr-defined]
+
+
+def test_the_time_that_went_by_is_told_with_every_round() -> None:
+    told: list[float] = []
+    tally = race(
+        [entry("a", timed(1.0))], 3600, lambda tally: tally.rounds >= 3, lambda tally: told.append(tally.seconds)
+    )
+    assert 0 < told[0] < told[1] < told[2] <= tally.seconds

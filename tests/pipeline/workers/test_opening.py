@@ -10,12 +10,13 @@ import pytest
 from isobatch.models.registry import find_variant, load
 from isobatch.models.spec.images import Images
 from isobatch.models.spec.outcome import CLASSES
-from isobatch.models.spec.words import Artifact, RunnerSettings
+from isobatch.models.spec.words import Artifact, Manifest, RunnerSettings, VariantUnavailable
 from isobatch.pipeline.certify.crossing import RangeAsked
 from isobatch.pipeline.race.contestant import Contestant, Missed
 from isobatch.pipeline.race.crossing import Opening
 from isobatch.pipeline.repair.crossing import RepairAsked
 from isobatch.pipeline.study.inside.crossing import LookAsked
+from isobatch.pipeline.workers.opening import open_runner
 from isobatch.pipeline.workers.pool import WorkerError, Workers
 from tests.models.ort.small_onnx import pixels, request, stored
 from tests.models.ort.wild_graphs import endless, greedy
@@ -47,6 +48,13 @@ def why(workers: Workers, function: str, payload: dict[str, Any], make: Make) ->
     with pytest.raises(WorkerError) as caught:
         workers.wait([call]).result()
     return caught.value.reason.lower()
+
+
+@pytest.mark.parametrize("name", ["ort-fp32", "int8-x86", "int8-pt2e", "compile-fp32", "ov-fp32"])
+def test_what_runs_on_the_cpu_is_opened_on_no_other_device(name: str, tmp_path: Path) -> None:
+    built = Artifact("0" * 64, tmp_path, Manifest({}, 0))
+    with pytest.raises(VariantUnavailable, match=rf"{name} runs on cpu only \(use --device cpu\)"):
+        open_runner(name, built, RunnerSettings(1, device="cuda"), 1)
 
 
 @pytest.mark.parametrize(("make", "ends"), ENDS, ids=IDS)

@@ -6,7 +6,7 @@ import pytest
 
 from isobatch.reports.blocks import Column, Figure, Table
 from isobatch.reports.figures.charts import draw
-from isobatch.reports.figures.frame import Dot, Frame, outermost
+from isobatch.reports.figures.frame import Dot, Frame, LogScale, outermost
 from isobatch.reports.figures.labels import CHARACTER_PX, Label, place
 from isobatch.reports.figures.scatter import specification
 from isobatch.reports.sections.cost_and_stability import blocks
@@ -66,10 +66,16 @@ def test_outermost_by_hand() -> None:
 
 def test_the_frame_maps_back_and_forth() -> None:
     frame = Frame.around([dot("a", 10, 1e-3), dot("b", 20, 0.0), dot("c", 40, 3e-6)])
-    assert (frame.noise_low, frame.noise_high) == (1e-6, 1e-2)
-    assert frame.noise(frame.y(2e-4)) == pytest.approx(2e-4)
-    assert frame.speed(frame.x(17.0)) == pytest.approx(17.0)
-    assert frame.y(frame.noise_high) == 0 and frame.height > frame.y(frame.noise_low)
+    speeds, noises = frame.speeds, frame.noises
+    assert (noises.first, noises.last) == (1e-2, 1e-6)
+    assert noises.value(noises.pixels(2e-4)) == pytest.approx(2e-4)
+    assert speeds.value(speeds.pixels(17.0)) == pytest.approx(17.0)
+    assert noises.pixels(noises.first) == 0 and frame.height > noises.pixels(noises.last)
+
+
+def test_a_scale_over_more_decades_than_a_ratio_can_hold() -> None:
+    scale = LogScale(1e290, 1e-290, 580.0)
+    assert scale.pixels(1.0) == pytest.approx(290.0) and scale.value(290.0) == pytest.approx(1.0)
 
 
 def boxes(marks: list[tuple[float, float, str]], labels: list[Label]) -> list[tuple[float, float, float, float]]:

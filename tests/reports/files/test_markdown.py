@@ -7,7 +7,7 @@ import pytest
 from markdown_it import MarkdownIt
 
 from isobatch.pipeline.records.study import Study
-from isobatch.reports.blocks import Bullets, Callout, Code, Column, KeyFigure, KeyFigures, Table, line
+from isobatch.reports.blocks import Bullets, Callout, Code, Column, Details, KeyFigure, KeyFigures, Table, line
 from isobatch.reports.files.markdown import MAX_BYTES, MAX_ROWS, code, escaped, markdown_report, to_markdown
 from tests.reports import studies
 from tests.reports.page import Page, read
@@ -106,6 +106,11 @@ def test_a_callout_is_one_quotation() -> None:
     callout = Callout("good", line("Deploy ", Code("x")), (Bullets((line("a"), line("b"))),))
     page = rendered(to_markdown(callout))
     assert len(page.all("blockquote")) == 1 and len(page.all("li")) == 2
+
+
+def test_a_folded_title_is_html_and_shows_no_backslash() -> None:
+    page = rendered(to_markdown(Details("= a_b | <i>c</i>", ())))
+    assert "= a_b | <i>c</i>" in page.text
 
 
 def test_a_figure_reads_as_it_is_meant() -> None:

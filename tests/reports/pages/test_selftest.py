@@ -82,8 +82,8 @@ def test_the_json_is_strict_and_carries_the_confusion() -> None:
     "flags, text",
     [
         (["--faults", "one-ulps"], "did you mean 'one-ulp'"),
-        (["--trials", "-1"], "give a whole number"),
-        (["--seed", "x"], "give a whole number"),
+        (["--trials", "-1"], "is not a whole number of at least 0"),
+        (["--seed", "x"], "is not a whole number of at least 0"),
     ],
 )
 def test_bad_flags_are_one_clear_line(flags: list[str], text: str) -> None:

@@ -8,8 +8,8 @@ from isobatch.pipeline.decide.recommend import recommend
 from isobatch.pipeline.records import study as r
 from isobatch.reports import blocks
 from isobatch.reports.sections._key_figures import key_figures, reason
-from isobatch.reports.sections.answer import headline, price_line
-from isobatch.reports.sections.race import in_short
+from isobatch.reports.sections.answer import headline
+from isobatch.reports.sections.race import in_short, price_line
 from tests.pipeline.decide.test_ranges import verified
 from tests.pipeline.results import race
 from tests.reports import explained, studies

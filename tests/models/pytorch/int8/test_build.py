@@ -208,11 +208,6 @@ def test_an_unknown_engine_is_unavailable() -> None:
         pass
 
 
-def test_quantized_kernels_need_the_cpu(resnet18_artifact: Built) -> None:
-    with pytest.raises(VariantUnavailable, match="run on the CPU only"):
-        load(find_variant("int8-x86").open)(resnet18_artifact("int8-x86"), RunnerSettings(threads=1, device="cuda"))
-
-
 @pytest.mark.parametrize(
     ("name", "reason"),
     [

@@ -34,6 +34,14 @@ class Constant(nn.Module):
         return torch.ones(len(images), 3)
 
 
+class ConstantClass(nn.Module):
+    """The same class for every image."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        """The number of the class, int64."""
+        return torch.full((len(images),), 7)
+
+
 class Whole(nn.Module):
     """One value for the whole batch."""
 
@@ -104,6 +112,18 @@ def leaves() -> nn.Module:
 def constant() -> nn.Module:
     """All rows equal."""
     return Constant().eval()
+
+
+def constant_class() -> nn.Module:
+    """All classes equal."""
+    return ConstantClass().eval()
+
+
+def turning() -> nn.Module:
+    """Batch-invariant, and with numbers that a study does not store."""
+    net = Steady()
+    net.register_buffer("turns", torch.ones(2, dtype=torch.complex64))
+    return net.eval()
 
 
 def whole() -> nn.Module:

@@ -167,6 +167,13 @@ def test_the_map_shows_a_sign_for_each_n_the_classes_and_what_is_missing() -> No
     assert classes.rows == (("fp32", "{1, 2} {3, 4}", "linear 8 to 4"),)
 
 
+def test_where_nothing_was_measured_nothing_is_said_of_n() -> None:
+    missing = InArithmetic(arithmetic="int8-x86", status="unavailable", reason="no engine", remedy="install it")
+    told = document(TITLE, "made", sections(report(missing)))
+    assert "No arithmetic could be measured." in told
+    assert "depended on N" not in told and "gave the same bytes" not in told
+
+
 def test_the_documents_are_whole_and_the_json_is_strict() -> None:
     whole = report(in_arithmetic("fp32", measure_op(SMALL, moved(above=1), ROWS, [2, 3, 4])))
     text = page(TITLE, "made", sections(whole))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from isobatch.pipeline.explain.outside_layers import moved_by_neighbours
+from isobatch.pipeline.evidence.mixing import moved_by_neighbours
 
 Mix = Callable[[NDArray[Any]], NDArray[Any]]
 TYPES = (np.float32, np.float16, ml_dtypes.bfloat16, np.int64, np.uint8, np.bool_)
