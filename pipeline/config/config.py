@@ -12,7 +12,16 @@ from isobatch.models.spec.images import Size
 from isobatch.models.spec.nearest import did_you_mean
 from isobatch.models.spec.words import CudaOptions
 from isobatch.pipeline.config.grid import AXES, CUDA_AXES, MEMORY_FORMATS, OWN_SIZE, PRESETS, Axes, read_grid, words
-from isobatch.pipeline.config.numbers import LARGEST_SEED, SMALLEST, duration, numbers, real_number, seconds, whole
+from isobatch.pipeline.config.numbers import (
+    LARGEST_SEED,
+    SMALLEST,
+    batches,
+    duration,
+    numbers,
+    real_number,
+    seconds,
+    whole,
+)
 from isobatch.pipeline.config.own_network import read_address, read_batch_axes, read_engine, read_outcome
 from isobatch.pipeline.config.policy_flags import PolicyFlags as PolicyFlags  # part of the configuration
 from isobatch.pipeline.config.policy_flags import read_policy
@@ -225,7 +234,7 @@ def _race_seconds(arguments: argparse.Namespace) -> float:
 
 def _certified(arguments: argparse.Namespace) -> tuple[int, ...]:
     text: str = arguments.certify or (QUICK_CERTIFIED if arguments.quick else CERTIFIED)
-    return () if text == UNCERTIFIED else tuple(n for n in numbers("--certify", text) if n > 1)
+    return () if text == UNCERTIFIED else tuple(batches(numbers("--certify", text), flag="--certify"))
 
 
 def _sides(text: str) -> tuple[Size | None, tuple[Size, ...]]:
