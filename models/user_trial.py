@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch._ops import OpOverload
 
 from isobatch.models.ort.calls import leaves_of, side_by_side
-from isobatch.models.ort.trial import SEEN, Tried, chosen
+from isobatch.models.ort.trial import SEEN, Tried, chosen, of_other_shapes
 from isobatch.models.pytorch.calls import Call, Interceptor
 from isobatch.models.spec.images import Images
 from isobatch.models.spec.words import Network
@@ -42,6 +42,8 @@ def tried(network: Network, images: Images, asked: str = "auto") -> Tried:
         places = with_rows(single, two)
     except TypeError as error:
         raise WeightsError(f"{network.model}: {error}") from error
+    if unlike := of_other_shapes({place: single[place] for place in places}, two):
+        raise WeightsError(f"{network.model}: {unlike}")
     if shared := [place for place in single if place not in places]:
         raise WeightsError(
             f"{network.model}: its output {shared[0]!r} is the same for all images; let the network give what is of "

@@ -53,6 +53,17 @@ class OfOneSize(nn.Module):
 def of_one_size():
     return OfOneSize().eval()
 
+class Grows(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.body = block()
+    def forward(self, x):
+        rows = self.body(x).mean((2, 3))
+        return rows @ rows.T
+
+def grows():
+    return Grows().eval()
+
 class Mixed(nn.Module):
     def __init__(self):
         super().__init__()
@@ -163,6 +174,7 @@ def test_a_network_that_does_not_run_in_float64_is_measured_against_fp32(tmp_pat
         (("--model", "nowhere.nets:two"), "cannot be imported"),
         (("--model", "mine.nets:three"), "has no 'three'"),
         (("--model", "mine.nets:rows"), "FILE.npz with an array for each argument by name"),
+        (("--model", "mine.nets:grows"), "has the shape [1, 1] for one and [2, 2] for two"),
         (("--model", "mine.nets:two", "--engine", "ray"), "sends no code of your own"),
         (("--model", "mine.nets:two", "--weights", "digits"), "digits weights are for resnet50"),
     ],

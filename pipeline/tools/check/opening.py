@@ -140,7 +140,7 @@ def _factory(asked: CheckRequest, spec: VariantSpec, folder: str) -> Opened:
 
 def _torchvision(asked: CheckRequest, spec: VariantSpec, cache: Path, say: Callable[[str], None]) -> Opened:
     target = asked.target
-    if spec.runtime != "torch" and asked.shapes and len(asked.shapes[0]) != 3:
+    if asked.shapes and [len(shape) for shape in asked.shapes] != [3]:
         raise UsageError("input-shape", f"{target.model} takes one input of three dimensions, as 3x224x224")
     try:
         resolved = load("isobatch.models.weights.resolve:resolve")(

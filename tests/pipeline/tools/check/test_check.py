@@ -65,6 +65,12 @@ def test_what_cannot_be_written_is_said_before_any_work_and_work_at_once(command
     assert commands(ROOT, "check", f"{HERE}:steady", *SMALL, "--quiet").stderr == ""
 
 
+@pytest.mark.parametrize("shape", ["7", "3x32x32,3x32x32"])
+def test_a_classifier_of_pictures_takes_no_other_shape(commands: Commands, shape: str) -> None:
+    ended = commands(ROOT, "check", "resnet18", "--weights", "random", "--batch-sizes", "2", "--input-shape", shape)
+    assert ended.code == 2 and "error [input-shape]: resnet18 takes one input of three dimensions" in ended.stderr
+
+
 def test_arrays_are_read_from_every_kind_of_file(commands: Commands, tmp_path: Path) -> None:
     images = np.random.default_rng(0).standard_normal((4, 3, 4, 4), np.float32)
     save_file({"images": images}, tmp_path / "given.safetensors")
