@@ -1,9 +1,9 @@
 """Settings and recipes, which are stored as data, in words: what Python or JSON would write is for programs."""
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from isobatch.pipeline.records.wording import non_finite
 from isobatch.reports.numbers import batch_sizes
 
 NOT_SET = "not set"
@@ -11,7 +11,7 @@ NOT_SET = "not set"
 
 def as_set(value: float) -> str:
     """A number as somebody set it: ``60``, ``0.125``."""
-    return non_finite(value) or f"{value:g}"
+    return f"{value:g}"
 
 
 def in_words(value: Any, real: Callable[[float], str] = as_set) -> str:
@@ -24,7 +24,7 @@ def in_words(value: Any, real: Callable[[float], str] = as_set) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
-        return real(value)
+        return real(value) if math.isfinite(value) else str(value)  # which is how report.json has it
     if isinstance(value, Mapping):
         return "; ".join(facts({name: part for name, part in value.items() if part is not None}, real)) or NOT_SET
     if isinstance(value, list | tuple):

@@ -20,7 +20,7 @@ from tests.reports.studies import full
         (42069, "42069"),
         (60.0, "60"),
         (0.00392156862745098, "0.00392157"),
-        (math.inf, "infinite"),
+        (math.inf, "inf"),
         ("auto", "auto"),
         ([], "none"),
         (["native"], "native"),
